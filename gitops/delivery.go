@@ -1,0 +1,89 @@
+package gitops
+
+import (
+	"encoding"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DeliveryKey names a delivery: who brought it, and the sender's id for it. The
+// id is the sender's (GitHub's GUID, EventBridge's id), so that the same event
+// sent twice has the same key.
+type DeliveryKey struct {
+	Source string // "github", "eventbridge"
+	ID     string
+}
+
+var (
+	_ encoding.TextMarshaler   = DeliveryKey{}
+	_ encoding.TextUnmarshaler = (*DeliveryKey)(nil)
+)
+
+// String is "source/id", as it stands in trailers, logs and the API.
+func (k DeliveryKey) String() string { return k.Source + "/" + k.ID }
+
+// MarshalText is [DeliveryKey.String].
+func (k DeliveryKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText parses "source/id".
+func (k *DeliveryKey) UnmarshalText(text []byte) error {
+	source, id, ok := strings.Cut(string(text), "/")
+	if !ok || source == "" || id == "" {
+		return fmt.Errorf("a delivery key is source/id, not %q", text)
+	}
+	*k = DeliveryKey{Source: source, ID: id}
+	return nil
+}
+
+// Event is an authenticated delivery in terms that no longer depend on its
+// sender. Exactly one of Order, Push and Nothing is set.
+type Event struct {
+	Delivery DeliveryKey
+	Actor    string    // on whose word: a GitHub login, an AWS account; may be empty
+	Time     time.Time // when it happened by the sender's word; zero when the sender does not say
+
+	Order   *Order // a dispatch that names app, environment and tag
+	Push    *Push  // an image that appeared in a registry
+	Nothing string // why the event asks for nothing, as a sentence
+}
+
+// Order asks for one image tag in one environment of one app, by name. It comes
+// from a person or a CI job, so what is wrong with it is told to them.
+type Order struct {
+	App, Environment, Tag, Digest string
+}
+
+// Push says that an image appeared in a registry. What it means is ours to find
+// out; a push that means nothing is no error.
+type Push struct {
+	Account, Region, Repository string // AWS account number, region, and the repository's name in that registry
+	Tag, Digest                 string
+}
+
+// Outcome is what a delivery's arrival led to.
+type Outcome string
+
+const (
+	Accepted Outcome = "accepted" // it became updates
+	Ignored  Outcome = "ignored"  // a valid event that asks for nothing
+	Refused  Outcome = "rejected" // it asked for something that cannot be
+)
+
+// Delivery is one inbound event as received, and what came of it. Its JSON form
+// is the API's.
+type Delivery struct {
+	Source     string    `json:"source"`
+	ID         string    `json:"id"`
+	ReceivedAt time.Time `json:"receivedAt"` // UTC
+	EventTime  time.Time `json:"-"`          // [Event.Time]; zero when the sender does not say
+	Actor      string    `json:"actor,omitempty"`
+	Outcome    Outcome   `json:"outcome"`
+	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
+	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out
+	Body       []byte    `json:"-"`                // the raw body, as authenticated
+	Updates    []Update  `json:"updates"`
+}
+
+// Key is the delivery's key.
+func (d Delivery) Key() DeliveryKey { return DeliveryKey{Source: d.Source, ID: d.ID} }

@@ -1,0 +1,75 @@
+package gitops
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Everything a payload names ends up in a file path, a commit message or a YAML
+// scalar. These grammars are what makes that safe, so they are checked before
+// anything else looks at the text.
+var (
+	nameGrammar   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?$`)
+	tagGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`) // OCI distribution spec v1.1, "Pulling manifests"
+	digestGrammar = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)               // OCI image spec v1.1, "Digests"
+	idGrammar     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	actorGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$`)
+)
+
+// CheckName reports what is wrong with an app's or an environment's name, as an
+// [Invalid] error on field.
+func CheckName(field, name string) error {
+	switch {
+	case name == "":
+		return FieldErrorf(field, "is missing")
+	case !nameGrammar.MatchString(name):
+		return FieldErrorf(field, "must be 1 to 100 of a-z 0-9 . _ - and begin and end with a letter or digit")
+	case strings.Contains(name, ".."):
+		return FieldErrorf(field, `must not contain ".."`)
+	}
+	return nil
+}
+
+// CheckTag reports what is wrong with an image tag, as an [Invalid] error on field.
+func CheckTag(field, tag string) error {
+	switch {
+	case tag == "":
+		return FieldErrorf(field, "is missing")
+	case !tagGrammar.MatchString(tag):
+		return FieldErrorf(field, "must be an image tag: 1 to 128 of A-Z a-z 0-9 . _ - not beginning with . or -")
+	case tag == "latest":
+		return FieldErrorf(field, `"latest" never reaches a manifest: name the tag of one build`)
+	}
+	return nil
+}
+
+// CheckDigest reports what is wrong with an image digest, as an [Invalid] error
+// on field. No digest is no error.
+func CheckDigest(field, digest string) error {
+	if digest != "" && !digestGrammar.MatchString(digest) {
+		return FieldErrorf(field, `must be "sha256:" and 64 hexadecimal digits in lower case`)
+	}
+	return nil
+}
+
+// CheckDeliveryID reports what is wrong with a sender's id for a delivery, as
+// an [Invalid] error on field. The id becomes part of a commit trailer.
+func CheckDeliveryID(field, id string) error {
+	switch {
+	case id == "":
+		return FieldErrorf(field, "is missing")
+	case !idGrammar.MatchString(id):
+		return FieldErrorf(field, "must be 1 to 128 of A-Z a-z 0-9 . _ : - and begin with a letter or digit")
+	}
+	return nil
+}
+
+// CheckActor reports what is wrong with the name of whoever caused a delivery,
+// as an [Invalid] error on field. No actor is no error. The name becomes part of
+// a commit trailer.
+func CheckActor(field, actor string) error {
+	if actor != "" && !actorGrammar.MatchString(actor) {
+		return FieldErrorf(field, "must be 1 to 128 of A-Z a-z 0-9 . _ : / @ [ ] - and begin with a letter or digit")
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+// Package queue is the contract of the durable queue between the receivers and
+// the lanes. The stores that fulfil it are its sub-packages, and
+// gitops/queue/queuetest is the suite that each of them must pass.
+//
+// # The model
+//
+// A delivery and the updates it means are made durable together. Each
+// environment's updates form a lane, ordered by acceptance. A lane is claimed
+// with a lease: while it lasts, only its holder may settle the lane's updates.
+// Every claim raises the lane's token, and a settlement under an older token is
+// refused, so a holder that was paused past its lease cannot undo what its
+// successor did (this is a fencing token as M. Kleppmann describes it in "How to
+// do distributed locking", 2016).
+//
+// # What a crash leaves
+//
+// Before Accept returns, nothing: the sender was not answered and sends again,
+// or is told of a duplicate. After it, pending updates. A process that dies
+// while it holds a lease leaves pending updates that it may have pushed; the
+// next claim marks them [gitops.Update.MaybePushed].
+//
+// # Errors
+//
+// Every error is a [*gitops.Error] or wraps one: Unavailable when the store does
+// not answer, Conflict for a lease that is no longer (or not yet) one's own,
+// NotFound for a delivery or update that is not there.
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Inbox takes deliveries in. Safe for concurrent use.
+type Inbox interface {
+	// Accept stores the delivery and its updates in one transaction. When it
+	// returns without error they survive kill -9 and power loss.
+	//
+	// The updates come with id, environment, app, repository, tag and digest;
+	// Accept sets their sequence and the rest, and returns the delivery as stored.
+	// Sequences follow acceptance: if one Accept returned before another began,
+	// on this replica or any other, its updates have the smaller ones.
+	//
+	// An update whose delivery has an event time before that of the newest
+	// accepted delivery for the same environment and app is stored as Superseded.
+	// A delivery without an event time happened when it was received, and nothing
+	// is newer than that; an event time after the receipt counts as the receipt.
+	//
+	// A delivery whose key is known is stored nowhere: the first one is returned,
+	// with its updates as they stand now, and duplicate is true.
+	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
+}
+
+// Lease is the right to settle one lane's updates until ExpiresAt. It is a
+// value: Extend returns a new one.
+type Lease struct {
+	Environment string
+	Holder      string // names the process, for logs and for people
+	Token       int64  // rises with every claim of the lane
+	ExpiresAt   time.Time
+}
+
+// Lanes hands out work. Safe for concurrent use.
+type Lanes interface {
+	// Claim takes the environment's lane for ttl. While another holder's lease
+	// lasts the error's code is Conflict and its RetryAfter the rest of that lease.
+	Claim(ctx context.Context, environment, holder string, ttl time.Duration) (Lease, error)
+
+	// Extend makes the lease last ttl from now. The error's code is Conflict when
+	// the lane has been claimed since; a lease that merely ran out can be extended
+	// as long as nobody claimed the lane.
+	Extend(ctx context.Context, l Lease, ttl time.Duration) (Lease, error)
+
+	// Release gives the lane back at once. With clean the caller vouches that it
+	// has settled every update it may have pushed; without, the next claim marks
+	// what is pending MaybePushed, as it does after a lease that ran out.
+	// A lease that is no longer the caller's is no error.
+	Release(ctx context.Context, l Lease, clean bool) error
+
+	// Pending returns the lane's first pending updates in acceptance order, at
+	// most limit. The error's code is Conflict when the lease is no longer the
+	// caller's.
+	Pending(ctx context.Context, l Lease, limit int) ([]gitops.Update, error)
+
+	// Settle records how updates of the lane ended and counts an attempt for
+	// each, all in one durable transaction. An update that has already ended
+	// keeps its first settlement. The error's code is Conflict, and nothing is
+	// recorded, when the lease is no longer the caller's.
+	Settle(ctx context.Context, l Lease, settlements []gitops.Settlement) error
+
+	// Defer counts an attempt for updates that stay pending and records what they
+	// wait for. Errors as Settle.
+	Defer(ctx context.Context, l Lease, ids []string, reason string) error
+
+	// Wake returns a channel that receives after updates of the environment were
+	// accepted. It is a hint for one waiter per environment: it may come without
+	// cause, and one accepted by another replica may come late or not at all, so
+	// whoever waits on it also looks from time to time.
+	Wake(environment string) <-chan struct{}
+}
+
+// Backlog is what waits in one lane.
+type Backlog struct {
+	Environment string
+	Pending     int
+	Oldest      time.Time // when the oldest pending update was accepted; zero when none is pending
+}
+
+// Records answers questions. Safe for concurrent use.
+type Records interface {
+	// Delivery returns one delivery with its updates in the order they were
+	// planned, and its body.
+	Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error)
+
+	// Update returns one update.
+	Update(ctx context.Context, id string) (gitops.Update, error)
+
+	// Backlogs returns the backlog of every environment that has ever had an
+	// update, in no particular order.
+	Backlogs(ctx context.Context) ([]Backlog, error)
+}
+
+// Queue is a store that does all of it.
+type Queue interface {
+	Inbox
+	Lanes
+	Records
+
+	// Ping reports whether the store can take a delivery now.
+	Ping(ctx context.Context) error
+
+	// Close finishes what was begun and frees the store. Calls that come after it
+	// get Unavailable. It may be called more than once.
+	Close() error
+}
