@@ -37,7 +37,7 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 }
 
 // Event is an authenticated delivery in terms that no longer depend on its
-// sender. Exactly one of Order, Push and Nothing is set.
+// sender. Exactly one of Order, Push, Nothing and Fault is set.
 type Event struct {
 	Delivery DeliveryKey
 	Actor    string    // on whose word: a GitHub login, an AWS account; may be empty
@@ -46,12 +46,16 @@ type Event struct {
 	Order   *Order // a dispatch that names app, environment and tag
 	Push    *Push  // an image that appeared in a registry
 	Nothing string // why the event asks for nothing, as a sentence
+	Fault   *Error // what it gets wrong, where its form alone shows that; the code is Rejected
 }
 
 // Order asks for one image tag in one environment of one app, by name. It comes
-// from a person or a CI job, so what is wrong with it is told to them.
+// from a person or a CI job, so what is wrong with it is told to them, in the
+// names that they used.
 type Order struct {
 	App, Environment, Tag, Digest string
+
+	Within string // the object that holds the fields app, env, tag and digest: "client_payload"
 }
 
 // Push says that an image appeared in a registry. What it means is ours to find

@@ -1,0 +1,221 @@
+// Package policy decides what a delivery means: which updates, or why none. It
+// is a pure function of the configuration and the event.
+//
+// An order (a dispatch) names app, environment and tag. Whatever is wrong with
+// it is an error for whoever sent it, naming the field and the rule. A push (an
+// image that appeared in a registry) names none of them: it means every app with
+// that repository, in every environment whose tag rule takes the tag, and where
+// that is nothing it is ignored with the reason, rule by rule.
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Config is what a [Policy] is made of.
+type Config struct {
+	Environments map[string]Environment // by name
+	Apps         map[string]App         // by name
+}
+
+// Environment is one environment's part of a [Config].
+type Environment struct {
+	Tags TagRule
+}
+
+// App is one app's part of a [Config].
+type App struct {
+	Repository   string   // the image without tag; empty when only orders name the app
+	Environments []string // where the app runs; empty means everywhere
+}
+
+// Policy plans deliveries. Immutable, safe for concurrent use.
+type Policy struct {
+	environments map[string]environment
+	apps         map[string]app
+	names        []string // of environments, sorted: the order in which a push is planned
+	byRepository map[ecrRepository][]string
+}
+
+type environment struct {
+	rule rule
+}
+
+type app struct {
+	repository   string
+	environments map[string]bool // nil means all
+}
+
+// New checks the configuration. An error is Invalid and names the field, as the
+// configuration file spells it.
+func New(c Config) (*Policy, error) {
+	p := &Policy{
+		environments: make(map[string]environment, len(c.Environments)),
+		apps:         make(map[string]app, len(c.Apps)),
+		names:        slices.Sorted(maps.Keys(c.Environments)),
+		byRepository: make(map[ecrRepository][]string),
+	}
+	for _, name := range p.names {
+		field := "environments." + name
+		if err := gitops.CheckName(field, name); err != nil {
+			return nil, err
+		}
+		rule, err := compileRule(field+".tags", c.Environments[name].Tags)
+		if err != nil {
+			return nil, err
+		}
+		p.environments[name] = environment{rule: rule}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		field := "apps." + name
+		if err := gitops.CheckName(field, name); err != nil {
+			return nil, err
+		}
+		if err := p.addApp(field, name, c.Apps[name]); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Policy) addApp(field, name string, c App) error {
+	a := app{repository: c.Repository}
+	if c.Repository != "" {
+		if err := checkRepository(field+".repository", c.Repository); err != nil {
+			return err
+		}
+		if ecr, ok := parseECR(c.Repository); ok {
+			p.byRepository[ecr] = append(p.byRepository[ecr], name)
+		}
+	}
+	for i, env := range c.Environments {
+		if _, ok := p.environments[env]; !ok {
+			return gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i), "%q is not among the configured environments (%s)", env, strings.Join(p.names, ", "))
+		}
+		if a.environments == nil {
+			a.environments = make(map[string]bool)
+		}
+		a.environments[env] = true
+	}
+	p.apps[name] = a
+	return nil
+}
+
+func (a app) runsIn(environment string) bool {
+	return a.environments == nil || a.environments[environment]
+}
+
+// Plan says what the event means. The delivery comes back with outcome, field,
+// reason and updates set; the updates have neither id nor state yet. An order
+// that cannot be is a delivery that was refused, and the error that says so: its
+// code is Rejected and it names the field and the rule.
+func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
+	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
+	switch {
+	case e.Fault != nil:
+		d.Outcome, d.Field, d.Reason = gitops.Refused, e.Fault.Field, e.Fault.Message
+		return d, e.Fault
+	case e.Order != nil:
+		update, err := p.order(*e.Order)
+		if err != nil {
+			d.Outcome, d.Field, d.Reason = gitops.Refused, err.Field, err.Message
+			return d, err
+		}
+		d.Outcome, d.Updates = gitops.Accepted, []gitops.Update{update}
+	case e.Push != nil:
+		d.Updates, d.Reason = p.push(*e.Push)
+		d.Outcome = gitops.Accepted
+		if len(d.Updates) == 0 {
+			d.Outcome = gitops.Ignored
+		}
+	default:
+		d.Outcome, d.Reason = gitops.Ignored, e.Nothing
+	}
+	return d, nil
+}
+
+// order finds what is wrong with an order, in the order in which a person would
+// mend it.
+func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
+		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Within + "." + field, Message: fmt.Sprintf(format, args...)}
+	}
+	for _, check := range []struct {
+		field string
+		err   error
+	}{
+		{"app", gitops.CheckName("", o.App)},
+		{"env", gitops.CheckName("", o.Environment)},
+		{"tag", gitops.CheckTag("", o.Tag)},
+		{"digest", gitops.CheckDigest("", o.Digest)},
+	} {
+		if check.err != nil {
+			return reject(check.field, "%s", gitops.SentenceOf(check.err))
+		}
+	}
+	a, ok := p.apps[o.App]
+	if !ok {
+		return reject("app", "no app %q is configured", o.App)
+	}
+	env, ok := p.environments[o.Environment]
+	if !ok {
+		return reject("env", "no environment %q is configured (there are %s)", o.Environment, strings.Join(p.names, ", "))
+	}
+	if !a.runsIn(o.Environment) {
+		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
+	}
+	if why := env.rule.refuses(o.Tag); why != "" {
+		return reject("tag", "%s: %s", o.Environment, why)
+	}
+	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.repository, Tag: o.Tag, Digest: o.Digest}, nil
+}
+
+// push finds every (environment, app) that an image in a registry is for. The
+// reason has a sentence for every environment that was left out.
+func (p *Policy) push(e gitops.Push) ([]gitops.Update, string) {
+	if e.Tag == "" {
+		return nil, "the image was pushed without a tag"
+	}
+	repository := ecrRepository{account: e.Account, region: e.Region, name: e.Repository}
+	apps := p.byRepository[repository]
+	if len(apps) == 0 {
+		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+	}
+	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
+		return nil, gitops.SentenceOf(err)
+	}
+	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
+		return nil, gitops.SentenceOf(err)
+	}
+	var updates []gitops.Update
+	var reasons []string
+	for _, env := range p.names {
+		if why := p.environments[env].rule.refuses(e.Tag); why != "" {
+			reasons = append(reasons, env+": "+why)
+			continue
+		}
+		for _, name := range apps {
+			a := p.apps[name]
+			if !a.runsIn(env) {
+				reasons = append(reasons, fmt.Sprintf("%s: app %q is not configured for it", env, name))
+				continue
+			}
+			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: a.repository, Tag: e.Tag, Digest: e.Digest})
+		}
+	}
+	return updates, strings.Join(reasons, "; ")
+}
+
+// clip bounds text of a payload inside a reason.
+func clip(s string) string {
+	const limit = 300
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "..."
+}

@@ -1,0 +1,40 @@
+package policy
+
+import (
+	"regexp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Image names without tag or digest, as the OCI distribution spec (v1.1,
+// "Pulling manifests") and container registries in front of it write them.
+var repositoryGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
+
+// The hosts of an ECR private registry: standard and FIPS, China, and the
+// dual-stack ones (Amazon ECR User Guide, "Amazon ECR private registry").
+var ecrGrammar = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|amazonaws\.com\.cn|on\.aws|on\.amazonwebservices\.com\.cn)/(.+)$`)
+
+// ecrRepository is what an ECR event knows of a repository. The host's name is
+// left out: several hosts serve the same one.
+type ecrRepository struct {
+	account, region, name string
+}
+
+func (r ecrRepository) String() string {
+	return r.account + "/" + r.region + "/" + r.name
+}
+
+func parseECR(repository string) (ecrRepository, bool) {
+	m := ecrGrammar.FindStringSubmatch(repository)
+	if m == nil {
+		return ecrRepository{}, false
+	}
+	return ecrRepository{account: m[1], region: m[2], name: m[3]}, true
+}
+
+func checkRepository(field, repository string) error {
+	if len(repository) > 400 || !repositoryGrammar.MatchString(repository) {
+		return gitops.FieldErrorf(field, "must be an image name without tag or digest, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api")
+	}
+	return nil
+}
