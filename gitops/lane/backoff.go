@@ -1,0 +1,60 @@
+package lane
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// backoff counts failures in a row. The zero value is the state after a success.
+type backoff struct {
+	failures int
+	since    time.Time // of the first failure
+}
+
+const (
+	firstWait   = time.Second
+	longestWait = time.Minute
+	// A server that asks for more is asked again after this long: its clock or
+	// its words may be wrong, and nobody is served by a lane that sleeps for a day.
+	longestObeyed = 15 * time.Minute
+)
+
+// next is how long to wait after one more failure: doubled each time, with a
+// random part so that lanes that failed together do not all come back together,
+// and never shorter than the other side asked for.
+func (b *backoff) next(asked time.Duration) time.Duration {
+	if b.failures == 0 {
+		b.since = time.Now()
+	}
+	wait := min(firstWait<<min(b.failures, 10), longestWait)
+	b.failures++
+	wait = wait/2 + rand.N(wait/2+1)
+	return max(wait, min(asked, longestObeyed))
+}
+
+// backOff says what is wrong and since when, and waits.
+func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
+	wait := b.next(retryAfter(err))
+	l.Recorder.BackingOff(l.Environment, wait)
+	l.Logger.Warn("lane waits",
+		slog.String("why", what),
+		slog.String("code", string(gitops.CodeOf(err))),
+		slog.String("error", err.Error()),
+		slog.Int("attempt", b.failures),
+		slog.Time("since", b.since.UTC()),
+		slog.Duration("wait", wait))
+	l.pause(wait, on)
+	l.Recorder.BackingOff(l.Environment, 0)
+}
+
+func retryAfter(err error) time.Duration {
+	var e *gitops.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}

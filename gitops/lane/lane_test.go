@@ -1,0 +1,309 @@
+package lane_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+)
+
+var (
+	errDown = gitops.Errorf(gitops.Unavailable, "the store does not answer")
+	refusal = gitops.Errorf(gitops.Unavailable, "the manifest repository does not answer")
+)
+
+func three(t *testing.T) *fakeQueue { return newQueue(t, "1.0.0", "1.0.1", "1.0.2") }
+
+func equal[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestWritesInOrderAndSettles(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.Start()
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		r.queue.add(gitops.Update{App: "api", Tag: "1.0.3"})
+		synctest.Wait() // woken, not polled: the clock has not moved
+		equal(t, "writes", [][]string{{"u1", "u2", "u3"}, {"u4"}}, r.writer.calls())
+		r.Stop(t.Context())
+		equal(t, "released clean", []any{"", true}, r.queue.held())
+		equal(t, "counted", map[gitops.State]int{gitops.Committed: 4}, r.recorder.counts())
+	})
+}
+
+func TestSeesWhatAnotherReplicaAccepted(t *testing.T) {
+	inBubble(t, func(t *testing.T) *fakeQueue { return newQueue(t) }, func(t *testing.T, r rig) {
+		r.Start()
+		synctest.Wait()
+		r.queue.addUnheard(gitops.Update{App: "api", Tag: "1.0.0"})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed"}, r.queue.states())
+		r.Stop(t.Context())
+	})
+}
+
+func TestAnUpdatesOwnFaultHoldsNobodyUp(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			s := commit(updates)
+			s[1] = gitops.Settlement{Update: "u2", State: gitops.Failed, Code: gitops.NotFound, Reason: "no such file"}
+			return s, nil
+		})
+		r.Start()
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 failed", "u3 committed"}, r.queue.states())
+		r.Stop(t.Context())
+	})
+}
+
+func TestSomebodyElsesFaultKeepsTheBatchPending(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		for range 12 {
+			r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, refusal })
+		}
+		r.Start()
+		synctest.Wait()
+		equal(t, "waits for", map[string]string{"u1": refusal.Message, "u2": refusal.Message, "u3": refusal.Message}, r.queue.waiting())
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		equal(t, "calls", 13, len(r.writer.calls()))
+		for i, wait := range r.recorder.backOffs()[:24] { // each wait, and the 0 after it
+			longest := min(time.Second<<(i/2), time.Minute)
+			if i%2 == 0 && (wait < longest/2 || wait > longest) || i%2 == 1 && wait != 0 {
+				t.Errorf("wait %d is %s", i, wait)
+			}
+		}
+		r.Stop(t.Context())
+	})
+}
+
+func TestRetryAfterIsObeyed(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		limited := &gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: 90 * time.Second}
+		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, limited })
+		r.Start()
+		time.Sleep(89 * time.Second)
+		equal(t, "calls before", 1, len(r.writer.calls()))
+		time.Sleep(2 * time.Second)
+		equal(t, "calls after", 2, len(r.writer.calls()))
+		r.Stop(t.Context())
+	})
+}
+
+func TestPartOfABatchIsSettledTheRestWaits(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			return commit(updates[:1]), refusal
+		})
+		r.Start()
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed"}, r.queue.states())
+		time.Sleep(2 * time.Second)
+		equal(t, "writes", [][]string{{"u1", "u2", "u3"}, {"u2", "u3"}}, r.writer.calls())
+		r.Stop(t.Context())
+	})
+}
+
+// What is on origin must not be written again because the store was away.
+func TestSettleIsTriedAgainNotTheWrite(t *testing.T) {
+	for name, applied := range map[string]bool{"not applied": false, "applied but reported as failed": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, three, func(t *testing.T, r rig) {
+				r.queue.fail("Settle", fault{errDown, applied}, fault{errDown, applied}, fault{errDown, false})
+				r.Start()
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+				equal(t, "writes", [][]string{{"u1", "u2", "u3"}}, r.writer.calls())
+				equal(t, "counted once", map[gitops.State]int{gitops.Committed: 3}, r.recorder.counts())
+				r.Stop(t.Context())
+			})
+		})
+	}
+}
+
+func TestTheLeaseIsExtendedDuringALongWrite(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			select {
+			case <-time.After(2 * time.Minute):
+				return commit(updates), nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		})
+		r.queue.fail("Extend", fault{errDown, false}, fault{errDown, true})
+		r.Start()
+		time.Sleep(3 * time.Minute)
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		equal(t, "claims", 1, r.queue.count("Claim"))
+		r.Stop(t.Context())
+	})
+}
+
+func TestALostLaneStopsTheWriteAndSettlesNothing(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		stopped := make(chan struct{})
+		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			<-ctx.Done()
+			close(stopped)
+			return commit(updates), nil // pushed all the same, too late
+		})
+		r.Start()
+		synctest.Wait()
+		r.queue.steal(time.Minute)
+		time.Sleep(11 * time.Second)
+		<-stopped
+		synctest.Wait()
+		equal(t, "settled under an old token", []string(nil), r.queue.states())
+		equal(t, "the other holder", "other", r.queue.held()[0].(string))
+		time.Sleep(time.Minute) // its lease runs out, and ours comes again
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		r.Stop(t.Context())
+	})
+}
+
+func TestAStoreThatStaysAwayLosesTheLane(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		r.queue.fail("Extend", fault{errDown, false}, fault{errDown, false}, fault{errDown, false}, fault{errDown, false})
+		r.Start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r.queue.count("Claim") < 2 {
+			t.Error("the lane went on under a lease that had run out")
+		}
+		r.Stop(t.Context())
+	})
+}
+
+func TestStopWaitsForTheBatchAtHand(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		goOn := make(chan struct{})
+		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			<-goOn
+			return commit(updates), nil
+		})
+		r.queue.fail("Settle", fault{errDown, false}) // and the store hiccups just then
+		r.Start()
+		synctest.Wait()
+		stopped := make(chan struct{})
+		go func() { r.Stop(context.Background()); close(stopped) }()
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("stopped in the middle of a write")
+		default:
+		}
+		close(goOn)
+		<-stopped
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		equal(t, "released clean", []any{"", true}, r.queue.held())
+	})
+}
+
+func TestStopGivesTheBatchUpAtTheDeadline(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		r.Start()
+		synctest.Wait()
+		deadline, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.Stop(deadline)
+		equal(t, "settled", []string(nil), r.queue.states())
+		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
+	})
+}
+
+func TestStopDoesNotWaitForABackOff(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) {
+			return nil, &gitops.Error{Code: gitops.RateLimited, Message: "later", RetryAfter: time.Hour}
+		})
+		r.Start()
+		synctest.Wait()
+		before := time.Now()
+		r.Stop(context.Background())
+		equal(t, "stopped after", time.Duration(0), time.Since(before))
+		equal(t, "writes", 1, len(r.writer.calls()))
+	})
+}
+
+func TestWaitsForAnotherHolder(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.queue.steal(12 * time.Second)
+		r.queue.fail("Claim", fault{errDown, false})
+		r.Start()
+		time.Sleep(11 * time.Second)
+		equal(t, "writes meanwhile", 0, len(r.writer.calls()))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		r.Stop(t.Context())
+	})
+}
+
+func TestCoalesceKeepsTheNewestOfEachApp(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.queue.pending[0].MaybePushed = true // never called superseded: it may be on the branch
+		r.queue.add(gitops.Update{App: "web", Tag: "2.0.0"})
+		coalescing := r.with(lane.Config{Coalesce: true})
+		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, refusal })
+		coalescing.Start()
+		synctest.Wait()
+		equal(t, "superseded before anything is written", []string(nil), r.queue.states())
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		equal(t, "written", []string{"u1", "u3", "u4"}, r.writer.calls()[1])
+		equal(t, "settled", []string{"u2 superseded", "u1 committed", "u3 committed", "u4 committed"}, r.queue.states())
+		equal(t, "why", "1.0.2 was accepted while this waited (update u3), and dev coalesces to the newest", r.queue.settled[0].Reason)
+		coalescing.Stop(t.Context())
+	})
+}
+
+func TestStuckSeesAWriterThatNeverReturns(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		hang := make(chan struct{})
+		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) {
+			<-hang // deaf to its context
+			return nil, errors.New("hung")
+		})
+		r.Start()
+		time.Sleep(5 * time.Minute)
+		equal(t, "stuck while a write may still be going on", false, r.Stuck())
+		time.Sleep(2 * time.Minute)
+		equal(t, "stuck", true, r.Stuck())
+		close(hang)
+		synctest.Wait()
+		equal(t, "stuck after it went on", false, r.Stuck())
+		r.Stop(t.Context())
+	})
+}
+
+func TestAnIdleLaneIsNotStuck(t *testing.T) {
+	inBubble(t, func(t *testing.T) *fakeQueue { return newQueue(t) }, func(t *testing.T, r rig) {
+		r.Start()
+		time.Sleep(24 * time.Hour)
+		equal(t, "stuck", false, r.Stuck())
+		r.Stop(t.Context())
+	})
+}

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// setDefaults is the only place where a default stands.
+func (c *Config) setDefaults() {
+	byDefault(&c.Listen, ":8080")
+	byDefault(&c.AdminListen, ":9090")
+	byDefault(&c.Log.Level, "info")
+	byDefault(&c.Log.Format, "json")
+	byDefault(&c.Shutdown.Deadline, 25*time.Second)
+	byDefault(&c.Manifests.Branch, "main")
+	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
+	byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
+	byDefault(&c.Manifests.Author.Email, "tallyman[bot]@users.noreply.github.com")
+	byDefault(&c.Manifests.Subject, "chore: bump {app} to {tag} ({env})")
+	byDefault(&c.File, "charts/{app}/values-{env}.yaml")
+	if c.Set == nil {
+		c.Set = []Set{{Key: ".image.tag"}}
+	}
+	if s := c.Sources.GitHub; s != nil && s.EventTypes == nil {
+		s.EventTypes = []string{"update-image"}
+	}
+	if s := c.Sources.EventBridge; s != nil {
+		byDefault(&s.Header, "X-Tallyman-Key")
+	}
+	for name, env := range c.Environments {
+		byDefault(&env.Coalesce, "none")
+		c.Environments[name] = env
+	}
+}
+
+func byDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check reports everything that is wrong with values by themselves. What needs
+// more (a tag rule, a key, a secret's file) is checked by the part that uses it,
+// which names the field the same way.
+func (c *Config) check() error {
+	var problems []error
+	report := func(field, format string, args ...any) {
+		problems = append(problems, gitops.FieldErrorf(field, format, args...))
+	}
+	checkAddress := func(field, address string) {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			report(field, "must be host:port, such as :8080")
+		}
+	}
+	checkAddress("listen", c.Listen)
+	checkAddress("adminListen", c.AdminListen)
+	if _, err := c.SQLitePath(); err != nil {
+		problems = append(problems, err)
+	}
+	oneOf(report, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(report, "log.format", c.Log.Format, "json", "text")
+	if c.Shutdown.Deadline < time.Second {
+		report("shutdown.deadline", "must be at least 1s")
+	}
+	c.checkManifests(report)
+	if c.Sources.GitHub == nil && c.Sources.EventBridge == nil {
+		report("sources", "must have github or eventbridge: without a source nothing ever arrives")
+	}
+	checkFile(report, "file", c.File)
+	if len(c.Environments) == 0 {
+		report("environments", "must name at least one environment")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
+		env, field := c.Environments[name], "environments."+name
+		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
+		checkFile(report, field+".file", env.File)
+	}
+	if len(c.Apps) == 0 {
+		report("apps", "must name at least one app")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		checkFile(report, "apps."+name+".file", c.Apps[name].File)
+	}
+	return errors.Join(problems...)
+}
+
+func (c *Config) checkManifests(report func(field, format string, args ...any)) {
+	if c.Manifests.URL == "" {
+		report("manifests.url", "is missing")
+	} else if u, err := url.Parse(c.Manifests.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		report("manifests.url", "must be an https:// address")
+	} else if u.User != nil {
+		report("manifests.url", "must not hold credentials: use manifests.credentials")
+	}
+	if strings.ContainsAny(c.Manifests.Subject, "\r\n") {
+		report("manifests.subject", "must be one line")
+	}
+}
+
+func oneOf(report func(field, format string, args ...any), field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		report(field, "must be one of %s", strings.Join(allowed, ", "))
+	}
+}
+
+// checkFile checks the path that a file template makes of any app and
+// environment; their names hold neither a slash nor "..".
+func checkFile(report func(field, format string, args ...any), field, template string) {
+	if template == "" {
+		return // the next wider one counts
+	}
+	file := Expand(template, "app", "env")
+	if strings.ContainsAny(file, "{}") {
+		report(field, "knows only {app} and {env} in braces")
+	} else if path.Clean(file) != file || path.IsAbs(file) || file == "." || file == ".." || strings.HasPrefix(file, "../") || strings.Contains(file, `\`) {
+		report(field, "must be a path from the repository's root, with / and without . or ..")
+	} else if first, _, _ := strings.Cut(file, "/"); strings.EqualFold(first, ".git") {
+		report(field, "must not lie in .git")
+	}
+}
+
+// Expand fills a file template.
+func Expand(template, app, environment string) string {
+	return strings.NewReplacer("{app}", app, "{env}", environment).Replace(template)
+}
+
+// SQLitePath is the file that store names.
+func (c *Config) SQLitePath() (string, error) {
+	name, ok := strings.CutPrefix(c.Store, "sqlite://")
+	switch {
+	case c.Store == "":
+		return "", gitops.FieldErrorf("store", "is missing: sqlite:// and the absolute path of a file")
+	case !ok || !filepath.IsAbs(name):
+		return "", gitops.FieldErrorf("store", "must be sqlite:// and the absolute path of a file, such as sqlite:///var/lib/tallyman/tallyman.db")
+	}
+	return name, nil
+}
+
+// Target is where updates of one app in one environment are written.
+type Target struct {
+	File  string
+	Set   []Set
+	Field string // the field that Set stands in, for what is wrong with it
+}
+
+// Target finds the file and the scalars of an app in an environment: the app's
+// own, else the environment's, else the top level's.
+func (c *Config) Target(environment, app string) Target {
+	t := Target{File: c.File, Set: c.Set, Field: "set"}
+	env, a := c.Environments[environment], c.Apps[app]
+	for _, level := range []struct {
+		file, field string
+		set         []Set
+	}{
+		{env.File, fmt.Sprintf("environments.%s.set", environment), env.Set},
+		{a.File, fmt.Sprintf("apps.%s.set", app), a.Set},
+	} {
+		if level.file != "" {
+			t.File = level.file
+		}
+		if level.set != nil {
+			t.Set, t.Field = level.set, level.field
+		}
+	}
+	t.File = Expand(t.File, app, environment)
+	return t
+}

@@ -1,0 +1,167 @@
+// Package config is the configuration file: its fields, their defaults, and the
+// checks that name the field at fault. docs/configuration.md says the same for
+// people; a test holds the two together.
+package config
+
+import "time"
+
+// Config is the whole file. Every field may be left out unless it says
+// otherwise; an unknown field is an error.
+type Config struct {
+	// Listen is where receivers listen, host:port. Default ":8080".
+	Listen string `yaml:"listen"`
+	// AdminListen is where /metrics, /livez, /readyz and /debug/pprof are served,
+	// host:port. Keep it off the public network. Default ":9090".
+	AdminListen string `yaml:"adminListen"`
+	// Store is where deliveries and updates are kept: sqlite:// and the absolute
+	// path of a file whose directory exists. Required.
+	Store string `yaml:"store"`
+	// Log says how to log.
+	Log Log `yaml:"log"`
+	// Shutdown says how to stop.
+	Shutdown Shutdown `yaml:"shutdown"`
+	// Manifests is the repository that is written. Required.
+	Manifests Manifests `yaml:"manifests"`
+	// Sources are the senders that are listened to. At least one is required.
+	Sources Sources `yaml:"sources"`
+	// File is the path of the file that an update edits, from the repository's
+	// root. {app} and {env} stand for the update's names. Default
+	// "charts/{app}/values-{env}.yaml".
+	File string `yaml:"file"`
+	// Set lists the scalars that an update sets in its file: all of them or none.
+	// Default is one: key .image.tag, value "{tag}".
+	Set []Set `yaml:"set"`
+	// Environments are the environments, by name. At least one is required.
+	Environments map[string]Environment `yaml:"environments"`
+	// Apps are the apps, by name. At least one is required.
+	Apps map[string]App `yaml:"apps"`
+}
+
+// Log says how to log; logs go to standard error.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level string `yaml:"level"`
+	// Format is json or text. Default json.
+	Format string `yaml:"format"`
+}
+
+// Shutdown says how to stop after SIGTERM or SIGINT.
+type Shutdown struct {
+	// Deadline is how long the whole stop may take, as in "25s": finishing
+	// requests, then the batches that are being written. What is not done by then
+	// is given back and done after the next start. Default 25s, which fits the
+	// 30 s that Kubernetes gives by default.
+	Deadline time.Duration `yaml:"deadline"`
+}
+
+// Manifests is the manifest repository on its server.
+type Manifests struct {
+	// URL is the repository's https:// address, without credentials. Plain http://
+	// is refused together with credentials, except to a loopback address. Required.
+	URL string `yaml:"url"`
+	// Branch is the branch that is written. Default "main".
+	Branch string `yaml:"branch"`
+	// Credentials are what git is asked with; none means anonymous.
+	Credentials Credentials `yaml:"credentials"`
+	// Author is the bot: author and committer of every commit.
+	Author Author `yaml:"author"`
+	// Subject is the first line of a commit's message. {app}, {tag}, {env},
+	// {digest} and {repository} stand for the update's. Default
+	// "chore: bump {app} to {tag} ({env})".
+	Subject string `yaml:"subject"`
+}
+
+// Credentials are how to authenticate to the manifest repository's server.
+type Credentials struct {
+	// TokenFile holds a token with the right to write the repository. It is read
+	// again when it changes.
+	TokenFile string `yaml:"tokenFile"`
+	// Username goes with the token. Default "x-access-token", which GitHub takes.
+	Username string `yaml:"username"`
+}
+
+// Author is a git identity.
+type Author struct {
+	// Name defaults to "tallyman[bot]".
+	Name string `yaml:"name"`
+	// Email defaults to "tallyman[bot]@users.noreply.github.com".
+	Email string `yaml:"email"`
+}
+
+// Sources are the senders.
+type Sources struct {
+	// GitHub takes the webhooks of a GitHub App at /webhooks/github.
+	GitHub *GitHub `yaml:"github"`
+	// EventBridge takes ECR events at /webhooks/ecr.
+	EventBridge *EventBridge `yaml:"eventbridge"`
+}
+
+// GitHub is a GitHub App's webhook.
+type GitHub struct {
+	// SecretFiles each hold a webhook secret; a signature by any of them is good,
+	// so that one can be replaced without losing a delivery. Required.
+	SecretFiles []string `yaml:"secretFiles"`
+	// EventTypes are the event_types of a repository_dispatch that order an
+	// update. Default [update-image].
+	EventTypes []string `yaml:"eventTypes"`
+}
+
+// EventBridge is an EventBridge API destination.
+type EventBridge struct {
+	// Header is the header that carries the secret. Default "X-Tallyman-Key".
+	Header string `yaml:"header"`
+	// SecretFiles each hold a value that the header may have. Required.
+	SecretFiles []string `yaml:"secretFiles"`
+	// Accounts are the AWS accounts whose events count. Default: all.
+	Accounts []string `yaml:"accounts"`
+}
+
+// Environment is one environment.
+type Environment struct {
+	// Tags says which tags the environment takes. Required.
+	Tags Tags `yaml:"tags"`
+	// Coalesce is "none", and every accepted update becomes its own commit, or
+	// "newest", and an update that waits while a newer one of the same app arrives
+	// is superseded. Default none.
+	Coalesce string `yaml:"coalesce"`
+	// File overrides the top-level file for this environment.
+	File string `yaml:"file"`
+	// Set overrides the top-level set for this environment.
+	Set []Set `yaml:"set"`
+}
+
+// Tags says which tags an environment takes: match, semver, or both at once.
+// The tag "latest" is never taken.
+type Tags struct {
+	// Match is a regular expression (RE2) that must match the whole tag.
+	Match string `yaml:"match"`
+	// Semver is a version constraint, as in ">=1.0.0" or "^1.2". Only tags with
+	// all three numbers, with or without a leading v, are versions; a pre-release
+	// needs a constraint that names one, as in ">=1.0.0-0".
+	Semver string `yaml:"semver"`
+}
+
+// App is one app.
+type App struct {
+	// Repository is the app's image without tag. ECR pushes to it are updates of
+	// the app; without it, only dispatches that name the app are.
+	Repository string `yaml:"repository"`
+	// Environments are where the app runs. Default: every environment.
+	Environments []string `yaml:"environments"`
+	// File overrides the environment's file for this app.
+	File string `yaml:"file"`
+	// Set overrides the environment's set for this app.
+	Set []Set `yaml:"set"`
+}
+
+// Set is one scalar to set.
+type Set struct {
+	// Key is a yq expression that selects exactly one scalar in the file. Required.
+	Key string `yaml:"key"`
+	// Value is what it is set to; {tag}, {digest} and {repository} stand for the
+	// update's. Default "{tag}".
+	Value string `yaml:"value"`
+	// Create adds the key to its map when it is missing. Default false: a mistyped
+	// key is an error, not a new line that nothing reads.
+	Create bool `yaml:"create"`
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Load reads and checks the file at path. Every problem is reported at once,
+// each as an Invalid error that names its field, joined.
+func Load(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, gitops.Errorf(gitops.NotFound, "the configuration file %s cannot be read", path).Because(err)
+	}
+	return Parse(text)
+}
+
+// Parse is [Load] of the file's text.
+func Parse(text []byte) (Config, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return Config{}, gitops.Errorf(gitops.Invalid, "the configuration is not YAML: %v", err)
+	}
+	var c Config
+	if document.Kind == 0 || len(document.Content) == 0 {
+		return c, gitops.Errorf(gitops.Invalid, "the configuration is empty")
+	}
+	var d decoder
+	d.decode("", document.Content[0], reflect.ValueOf(&c).Elem())
+	if err := errors.Join(d.problems...); err != nil {
+		return Config{}, err // checks of a half-read file would only confuse
+	}
+	c.setDefaults()
+	return c, c.check()
+}
+
+// decoder walks the YAML beside the Go type. The YAML library would name the
+// line of a problem but not its field.
+type decoder struct {
+	problems []error
+}
+
+func (d *decoder) report(field string, node *yaml.Node, format string, args ...any) {
+	if field == "" {
+		field = "the configuration"
+	}
+	d.problems = append(d.problems, gitops.FieldErrorf(field, "%s (line %d)", fmt.Sprintf(format, args...), node.Line))
+}
+
+func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
+		return // "key:" with nothing behind it is as good as left out
+	}
+	switch into.Kind() {
+	case reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		d.decode(field, node, into.Elem())
+	case reflect.Struct:
+		d.decodeStruct(field, node, into)
+	case reflect.Map:
+		d.decodeMap(field, node, into)
+	case reflect.Slice:
+		if node.Kind != yaml.SequenceNode {
+			d.report(field, node, "must be a list")
+			return
+		}
+		into.Set(reflect.MakeSlice(into.Type(), len(node.Content), len(node.Content)))
+		for i, item := range node.Content {
+			d.decode(fmt.Sprintf("%s[%d]", field, i), item, into.Index(i))
+		}
+	case reflect.String:
+		// A number or a date where text belongs is text that lost its quotes.
+		if node.Kind != yaml.ScalarNode || node.Tag != "!!str" {
+			d.report(field, node, "must be text: write it in quotes")
+			return
+		}
+		into.SetString(node.Value)
+	default:
+		if err := node.Decode(into.Addr().Interface()); err != nil {
+			d.report(field, node, "must be %s", kindName(into.Type()))
+		}
+	}
+}
+
+func (d *decoder) decodeStruct(field string, node *yaml.Node, into reflect.Value) {
+	if node.Kind != yaml.MappingNode {
+		d.report(field, node, "must be a map with some of: %s", strings.Join(fieldNames(into.Type()), ", "))
+		return
+	}
+	names := fieldNames(into.Type())
+	d.eachPair(field, node, func(path string, key, value *yaml.Node) {
+		i := slices.Index(names, key.Value)
+		if i < 0 {
+			d.report(path, key, "is not a field; there are %s", strings.Join(names, ", "))
+			return
+		}
+		d.decode(path, value, into.Field(i))
+	})
+}
+
+func (d *decoder) decodeMap(field string, node *yaml.Node, into reflect.Value) {
+	if node.Kind != yaml.MappingNode {
+		d.report(field, node, "must be a map of names")
+		return
+	}
+	into.Set(reflect.MakeMap(into.Type()))
+	d.eachPair(field, node, func(path string, key, value *yaml.Node) {
+		item := reflect.New(into.Type().Elem()).Elem()
+		d.decode(path, value, item)
+		into.SetMapIndex(reflect.ValueOf(key.Value), item)
+	})
+}
+
+func (d *decoder) eachPair(field string, node *yaml.Node, do func(path string, key, value *yaml.Node)) {
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key := node.Content[i]
+		path := strings.TrimPrefix(field+"."+key.Value, ".")
+		if seen[key.Value] {
+			d.report(path, key, "stands here twice")
+			continue
+		}
+		seen[key.Value] = true
+		do(path, key, node.Content[i+1])
+	}
+}
+
+func fieldNames(t reflect.Type) []string {
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = t.Field(i).Tag.Get("yaml")
+	}
+	return names
+}
+
+func kindName(t reflect.Type) string {
+	switch {
+	case t.PkgPath() == "time" && t.Name() == "Duration":
+		return "a duration such as 25s"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	}
+	return "a " + t.Kind().String()
+}

@@ -1,0 +1,114 @@
+// Package ecr receives Amazon ECR's "ECR Image Action" events, as EventBridge
+// delivers them raw through an API destination.
+//
+// Facts: Amazon ECR User Guide, "Amazon ECR events and EventBridge"; Amazon
+// EventBridge User Guide, "API destinations": the destination authenticates by a
+// header with a secret, waits 5 s, and retries 401, 407, 409, 429, 5xx and
+// timeouts, nothing else. Events come late, twice and out of order.
+package ecr
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// Source names this sender in delivery keys and metrics.
+const Source = "eventbridge"
+
+// Receiver is the [webhook.Receiver] for EventBridge.
+type Receiver struct {
+	header   string
+	secrets  [][]byte
+	accounts []string
+}
+
+// New makes a receiver that takes events whose header holds any of the secrets
+// (two while one is being replaced) and acts on those of the accounts, or of
+// every account when none is named.
+func New(header string, secrets [][]byte, accounts []string) (*Receiver, error) {
+	if header == "" {
+		return nil, gitops.FieldErrorf("sources.eventbridge.header", "is missing")
+	}
+	if err := webhook.CheckSecrets("sources.eventbridge.secretFiles", secrets); err != nil {
+		return nil, err
+	}
+	return &Receiver{header: header, secrets: secrets, accounts: accounts}, nil
+}
+
+// Source is [Source].
+func (*Receiver) Source() string { return Source }
+
+// Authenticate checks the secret header.
+func (r *Receiver) Authenticate(header http.Header, _ []byte) error {
+	if !webhook.MatchesAny([]byte(header.Get(r.header)), r.secrets) {
+		return gitops.Errorf(gitops.Unauthorized, "the header %s does not hold a secret we know", r.header)
+	}
+	return nil
+}
+
+// envelope is EventBridge's; what it has besides is of no interest here.
+type envelope struct {
+	ID         string          `json:"id"`
+	Source     string          `json:"source"`
+	DetailType string          `json:"detail-type"`
+	Account    string          `json:"account"`
+	Region     string          `json:"region"`
+	Time       string          `json:"time"` // RFC 3339; checked only where it counts
+	Detail     json.RawMessage `json:"detail"`
+}
+
+type imageAction struct {
+	Result         string `json:"result"`
+	ActionType     string `json:"action-type"`
+	RepositoryName string `json:"repository-name"`
+	ImageTag       string `json:"image-tag"`
+	ImageDigest    string `json:"image-digest"`
+}
+
+// Decode reads an event. Every event but a successful push asks for nothing.
+func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").Because(err)
+	}
+	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
+		return gitops.Event{}, err
+	}
+	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: e.ID}}
+	switch {
+	case e.Source != "aws.ecr" || e.DetailType != "ECR Image Action":
+		event.Nothing = fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action of aws.ecr", e.DetailType, e.Source)
+		return event, nil
+	case len(r.accounts) > 0 && !slices.Contains(r.accounts, e.Account):
+		event.Nothing = fmt.Sprintf("account %.20q is not one of sources.eventbridge.accounts", e.Account)
+		return event, nil
+	}
+	if actor := "aws:" + e.Account; gitops.CheckActor("account", actor) == nil {
+		event.Actor = actor
+	}
+	var action imageAction
+	if err := json.Unmarshal(e.Detail, &action); err != nil {
+		return event, gitops.FieldErrorf("detail", "is not that of an ECR Image Action").Because(err)
+	}
+	if action.ActionType != "PUSH" || action.Result != "SUCCESS" {
+		event.Nothing = fmt.Sprintf("action-type %.40q with result %.40q is not a successful PUSH", action.ActionType, action.Result)
+		return event, nil
+	}
+	// Without its time a late event could overwrite a newer release.
+	at, err := time.Parse(time.RFC3339, e.Time)
+	if err != nil {
+		return event, gitops.FieldErrorf("time", "must be a time such as 2026-01-02T15:04:05Z")
+	}
+	event.Time = at.UTC()
+	event.Push = &gitops.Push{
+		Account: e.Account, Region: e.Region, Repository: action.RepositoryName,
+		Tag: action.ImageTag, Digest: action.ImageDigest,
+	}
+	return event, nil
+}

@@ -1,0 +1,156 @@
+// Package github receives the webhooks of a GitHub App.
+//
+// Facts: docs.github.com "Validating webhook deliveries", "Webhook events and
+// payloads" (repository_dispatch, ping), "Best practices for using webhooks".
+package github
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/go-github/v62/github"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// Source names this sender in delivery keys and metrics.
+const Source = "github"
+
+// Receiver is the [webhook.Receiver] for GitHub.
+type Receiver struct {
+	secrets    [][]byte
+	eventTypes []string
+}
+
+// New makes a receiver that takes deliveries signed with any of the secrets (two
+// while one is being replaced) and acts on a repository_dispatch whose
+// event_type is among eventTypes.
+func New(secrets [][]byte, eventTypes []string) (*Receiver, error) {
+	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets); err != nil {
+		return nil, err
+	}
+	if len(eventTypes) == 0 {
+		return nil, gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type")
+	}
+	return &Receiver{secrets: secrets, eventTypes: eventTypes}, nil
+}
+
+// Source is [Source].
+func (*Receiver) Source() string { return Source }
+
+// Authenticate checks X-Hub-Signature-256. The SHA-1 header that GitHub also
+// sends is never looked at.
+func (r *Receiver) Authenticate(header http.Header, body []byte) error {
+	got, ok := strings.CutPrefix(header.Get("X-Hub-Signature-256"), "sha256=")
+	signature, err := hex.DecodeString(got)
+	if !ok || err != nil || len(signature) != sha256.Size {
+		return gitops.Errorf(gitops.Unauthorized, `the header X-Hub-Signature-256 must be "sha256=" and 64 hexadecimal digits`)
+	}
+	match := false
+	for _, secret := range r.secrets { // every one of them: the time must not tell which matched
+		mac := hmac.New(sha256.New, secret)
+		mac.Write(body)
+		match = hmac.Equal(signature, mac.Sum(nil)) || match
+	}
+	if !match {
+		return gitops.Errorf(gitops.Unauthorized, "the signature is not of this body with a secret we know")
+	}
+	return nil
+}
+
+// Decode reads a delivery. Every event but repository_dispatch asks for nothing.
+func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error) {
+	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: header.Get("X-GitHub-Delivery")}}
+	if err := gitops.CheckDeliveryID("header X-GitHub-Delivery", event.Delivery.ID); err != nil {
+		return event, err
+	}
+	kind := header.Get("X-GitHub-Event")
+	if kind == "" {
+		return event, gitops.FieldErrorf("header X-GitHub-Event", "is missing")
+	}
+	payload, err := payloadOf(header, body)
+	if err != nil {
+		return event, err
+	}
+	var dispatch github.RepositoryDispatchEvent
+	if !isObject(payload) {
+		return event, gitops.Errorf(gitops.Invalid, "the body is not a JSON object")
+	}
+	if kind != "repository_dispatch" {
+		event.Nothing = fmt.Sprintf("a %.40q event asks for nothing", kind)
+		return event, nil
+	}
+	if err := json.Unmarshal(payload, &dispatch); err != nil {
+		return event, gitops.Errorf(gitops.Invalid, "the body is not a repository_dispatch event").Because(err)
+	}
+	if actor := dispatch.GetSender().GetLogin(); gitops.CheckActor("sender.login", actor) == nil {
+		event.Actor = actor
+	}
+	if !slices.Contains(r.eventTypes, dispatch.GetAction()) {
+		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", dispatch.GetAction(), strings.Join(r.eventTypes, ", "))
+		return event, nil
+	}
+	event.Order, event.Fault = orderOf(dispatch.ClientPayload)
+	return event, nil
+}
+
+// payloadOf returns the JSON of a body in either of GitHub's two content types.
+func payloadOf(header http.Header, body []byte) ([]byte, error) {
+	contentType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	switch {
+	case err == nil && contentType == "application/json":
+		return body, nil
+	case err == nil && contentType == "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, gitops.Errorf(gitops.Invalid, "the body is not a form").Because(err)
+		}
+		return []byte(form.Get("payload")), nil
+	}
+	return nil, gitops.FieldErrorf("header Content-Type", "must be application/json or application/x-www-form-urlencoded")
+}
+
+func isObject(payload []byte) bool {
+	trimmed := bytes.TrimLeft(payload, " \t\r\n")
+	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(payload)
+}
+
+// orderOf reads client_payload. Only strings will do: gh api -F turns a tag of
+// digits into a number, and 0123 would arrive as 123.
+func orderOf(payload json.RawMessage) (*gitops.Order, *gitops.Error) {
+	const within = "client_payload"
+	fault := func(field, message string) (*gitops.Order, *gitops.Error) {
+		return nil, &gitops.Error{Code: gitops.Rejected, Field: field, Message: message}
+	}
+	if !isObject(payload) {
+		return fault(within, "must be an object with app, env, tag and perhaps digest")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &fields); err != nil {
+		return fault(within, "must be an object with app, env, tag and perhaps digest")
+	}
+	order := gitops.Order{Within: within}
+	for _, field := range []struct {
+		name string
+		into *string
+	}{{"app", &order.App}, {"env", &order.Environment}, {"tag", &order.Tag}, {"digest", &order.Digest}} {
+		value, ok := fields[field.name]
+		if !ok || string(value) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(value, field.into); err != nil {
+			return fault(within+"."+field.name, "must be a string (with gh api write -f, not -F, which turns digits into a number)")
+		}
+	}
+	return &order, nil
+}

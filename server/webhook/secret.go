@@ -1,0 +1,34 @@
+package webhook
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// CheckSecrets refuses a source without a secret, or with an empty one: such a
+// source would take anybody's word. The error names the field.
+func CheckSecrets(field string, secrets [][]byte) error {
+	if len(secrets) == 0 {
+		return gitops.FieldErrorf(field, "must name at least one file: a source without a secret is not started")
+	}
+	for _, secret := range secrets {
+		if len(secret) == 0 {
+			return gitops.FieldErrorf(field, "holds an empty secret")
+		}
+	}
+	return nil
+}
+
+// MatchesAny reports whether got is one of the secrets, in a time that depends
+// on neither the secrets' bytes nor their lengths.
+func MatchesAny(got []byte, secrets [][]byte) bool {
+	sum := sha256.Sum256(got)
+	match := 0
+	for _, secret := range secrets {
+		want := sha256.Sum256(secret)
+		match |= subtle.ConstantTimeCompare(sum[:], want[:])
+	}
+	return match == 1
+}

@@ -1,0 +1,190 @@
+// Package webhook takes deliveries in over HTTP. A [Receiver] knows one sender's
+// envelope and credential; the one [Handler] does the rest, the same for all:
+//
+//	cap the body -> authenticate -> decode -> plan -> make durable -> answer
+//
+// Nothing of a body is parsed, logged or kept before it is authenticated. What
+// is answered 202 survives kill -9 and power loss. A crash before the answer
+// leaves either nothing, and the sender sends again, or a stored delivery, and
+// the sender that sends again gets the first answer.
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// MaxBody is the largest body taken, in bytes. A repository_dispatch is tens of
+// kilobytes and an ECR event less than one.
+const MaxBody = 1 << 20
+
+// Receiver knows one kind of sender. Safe for concurrent use; it keeps nothing
+// of header or body.
+type Receiver interface {
+	// Source names the sender in delivery keys and metrics: a constant.
+	Source() string
+
+	// Authenticate checks the sender's credential, in constant time, over the raw
+	// body. The error's code is Unauthorized, and its sentence does not tell a
+	// wrong credential from a missing one more than its sender needs to mend it.
+	Authenticate(header http.Header, body []byte) error
+
+	// Decode reads an authenticated body. An error's code is Invalid and means
+	// that the body is not what this sender sends. An event that asks for nothing
+	// or for something impossible is an event, not an error.
+	Decode(header http.Header, body []byte) (gitops.Event, error)
+}
+
+// Planner says what an event means; see policy.Policy.Plan.
+type Planner interface {
+	Plan(gitops.Event) (gitops.Delivery, error)
+}
+
+// Inbox makes deliveries durable; see queue.Inbox.
+type Inbox interface {
+	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
+}
+
+// Recorder counts deliveries by what became of them. Outcomes are those of
+// [Outcomes].
+type Recorder interface {
+	Delivery(source, outcome string)
+}
+
+// Outcomes is the closed set of what a [Recorder] is told.
+func Outcomes() []string {
+	return []string{"accepted", "duplicate", "ignored", "rejected", "unauthorized", "error"}
+}
+
+// Handler is the one way in for deliveries.
+type Handler struct {
+	Receiver Receiver
+	Planner  Planner
+	Inbox    Inbox
+	Recorder Recorder
+	Logger   *slog.Logger
+	Now      func() time.Time
+	NewID    func() string // makes an update's id
+}
+
+// Handle takes one delivery in and answers it: 202 with the delivery when it
+// became updates, 200 with it when it asks for nothing or is known. Anything
+// else is returned as an error, unanswered, for the server's error writer.
+func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) error {
+	delivery, duplicate, err := h.receive(w, r)
+	outcome := outcomeOf(delivery, duplicate, err)
+	h.Recorder.Delivery(h.Receiver.Source(), outcome)
+	h.log(r, delivery, outcome, err)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if outcome == "accepted" {
+		status = http.StatusAccepted
+	}
+	return answer(w, status, delivery)
+}
+
+// receive does everything up to the answer. With an error the delivery has
+// whatever was known of it by then.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (gitops.Delivery, bool, error) {
+	d := gitops.Delivery{Source: h.Receiver.Source()}
+	body, err := readBody(w, r)
+	if err != nil {
+		return d, false, err
+	}
+	if err := h.Receiver.Authenticate(r.Header, body); err != nil {
+		return d, false, err
+	}
+	event, err := h.Receiver.Decode(r.Header, body)
+	if err != nil {
+		return d, false, err
+	}
+	planned, refusal := h.Planner.Plan(event)
+	planned.Body = body
+	planned.ReceivedAt = h.Now().UTC()
+	for i := range planned.Updates {
+		planned.Updates[i].ID = h.NewID()
+	}
+	stored, duplicate, err := h.Inbox.Accept(r.Context(), planned)
+	switch {
+	case err != nil:
+		return planned, false, err
+	case duplicate:
+		return stored, true, nil
+	}
+	return stored, false, refusal
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", MaxBody)
+	case err != nil:
+		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").Because(err)
+	}
+	return body, nil
+}
+
+func outcomeOf(d gitops.Delivery, duplicate bool, err error) string {
+	switch {
+	case duplicate:
+		return "duplicate"
+	case err == nil:
+		return string(d.Outcome)
+	case gitops.CodeOf(err) == gitops.Unauthorized:
+		return "unauthorized"
+	case gitops.CodeOf(err) == gitops.Rejected:
+		return "rejected"
+	}
+	return "error"
+}
+
+func (h *Handler) log(r *http.Request, d gitops.Delivery, outcome string, err error) {
+	attrs := []slog.Attr{slog.String("source", h.Receiver.Source()), slog.String("outcome", outcome)}
+	if d.ID != "" {
+		attrs = append(attrs, slog.String("delivery", d.Key().String()))
+	}
+	if d.Actor != "" {
+		attrs = append(attrs, slog.String("actor", d.Actor))
+	}
+	if d.Reason != "" {
+		attrs = append(attrs, slog.String("reason", d.Reason))
+	}
+	if len(d.Updates) > 0 {
+		ids := make([]string, len(d.Updates))
+		for i, u := range d.Updates {
+			ids[i] = u.ID
+		}
+		attrs = append(attrs, slog.Any("updates", ids))
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("remote", r.RemoteAddr), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
+	}
+	h.Logger.LogAttrs(r.Context(), level, "delivery", attrs...)
+}
+
+func answer(w http.ResponseWriter, status int, d gitops.Delivery) error {
+	if d.Updates == nil {
+		d.Updates = []gitops.Update{} // "updates": [], never null
+	}
+	body, err := json.Marshal(d)
+	if err != nil {
+		return gitops.Errorf(gitops.Internal, "the answer could not be written").Because(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the sender is gone: it will ask again and be told of a duplicate
+	return nil
+}
