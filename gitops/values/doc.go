@@ -1,0 +1,2 @@
+// Package values sets scalars in YAML by changing only their bytes.
+package values
