@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// updateColumns are what scanUpdate reads; u is an update, d its delivery and l
+// its lane.
+const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
+	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.settled_at, u.sequence,
+	u.state = 'pending' AND u.sequence <= l.through`
+
+// joined are the tables of updateColumns. CROSS keeps the order of the joins,
+// which is the one that reads the fewest rows (sqlite.org/optoverview.html#crossjoin).
+const joined = ` u CROSS JOIN deliveries d ON d.number = u.delivery CROSS JOIN lanes l ON l.environment = u.environment `
+
+func scanUpdate(r row) gitops.Update {
+	return gitops.Update{
+		ID:       r.text(0),
+		Delivery: gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}, Actor: r.text(3),
+		Environment: r.text(4), App: r.text(5), Repository: r.text(6), Tag: r.text(7), Digest: r.text(8),
+		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
+		Attempts: int(r.number(13)), AcceptedAt: r.time(14), SettledAt: r.time(15),
+		Sequence: r.number(16), MaybePushed: r.number(17) != 0,
+	}
+}
+
+// Delivery implements [queue.Records].
+func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.Delivery, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		d, err = readDelivery(ctx, c, key)
+		return err
+	})
+	return d, err
+}
+
+func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (gitops.Delivery, error) {
+	const delivery = `SELECT d.number, d.received_at, d.event_time, d.actor, d.outcome, d.field, d.reason, b.body
+		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
+	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.delivery = ? ORDER BY u.sequence`
+
+	var number int64
+	d := gitops.Delivery{Source: key.Source, ID: key.ID, Updates: []gitops.Update{}}
+	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
+		number = r.number(0)
+		d.ReceivedAt, d.EventTime, d.Actor = r.time(1), r.time(2), r.text(3)
+		d.Outcome, d.Field, d.Reason, d.Body = gitops.Outcome(r.text(4)), r.text(5), r.text(6), r.bytes(7)
+	})
+	switch {
+	case err != nil:
+		return gitops.Delivery{}, err
+	case !found:
+		return gitops.Delivery{}, gitops.Errorf(gitops.NotFound, "there is no delivery %s", key)
+	}
+	err = c.query(ctx, updates, []any{number}, func(r row) error {
+		d.Updates = append(d.Updates, scanUpdate(r))
+		return nil
+	})
+	if err != nil {
+		return gitops.Delivery{}, err
+	}
+	return d, nil
+}
+
+// Update implements [queue.Records].
+func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err error) {
+	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		found, err := c.one(ctx, update, []any{id}, func(r row) { u = scanUpdate(r) })
+		if err == nil && !found {
+			return gitops.Errorf(gitops.NotFound, "there is no update %s", id)
+		}
+		return err
+	})
+	return u, err
+}
+
+// Backlogs implements [queue.Records]. It reads the index of what is pending.
+func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
+	const backlogs = `SELECT l.environment,
+		(SELECT count(*) FROM updates u WHERE u.environment = l.environment AND u.state = 'pending'),
+		(SELECT u.accepted_at FROM updates u WHERE u.environment = l.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1)
+		FROM lanes l WHERE l.used = 1`
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		return c.query(ctx, backlogs, nil, func(r row) error {
+			found = append(found, queue.Backlog{Environment: r.text(0), Pending: int(r.number(1)), Oldest: r.time(2)})
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}

@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// migrations holds one file for each version of the schema, named so that they
+// sort by version. A released file never changes.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// checkedSize is the size in bytes up to which a file is looked through at open.
+// A larger one would hold up the start, which has a second; damage in it shows
+// when SQLite reads the page.
+const checkedSize = 16 << 20
+
+// prepareFile brings the file's schema up to this program's, each version in its
+// own transaction: a crash between two leaves a file that the next open
+// continues with. A file that is damaged, not ours, or newer than this program
+// is left as it is.
+func prepareFile(c *connection, size int64, now time.Time) error {
+	version, err := versionOf(c)
+	if err != nil {
+		return err
+	}
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	if version > len(files) {
+		return gitops.Errorf(gitops.Unavailable,
+			"the store was written by a newer tallyman (schema %d; this one knows up to %d): start that version or a later one",
+			version, len(files))
+	}
+	if err := check(c, size); err != nil {
+		return err
+	}
+	if mode, err := c.pragma(`PRAGMA journal_mode = WAL`); err != nil || mode != "wal" {
+		return errors.Join(fmt.Errorf("the journal mode is %v", mode), err)
+	}
+	for i := version; i < len(files); i++ {
+		if err := migrate(c, i+1, files[i], now); err != nil {
+			return fmt.Errorf("migration %s: %w", files[i], err)
+		}
+	}
+	return nil
+}
+
+// versionOf returns the schema's version: 0 for an empty database.
+func versionOf(c *connection) (version int, err error) {
+	var ours, others int64
+	const tables = `SELECT count(*) FILTER (WHERE name = 'migrations'), count(*) FILTER (WHERE name <> 'migrations') FROM sqlite_schema`
+	if _, err := c.one(context.Background(), tables, nil, func(r row) { ours, others = r.number(0), r.number(1) }); err != nil {
+		return 0, err
+	}
+	switch {
+	case ours == 0 && others == 0:
+		return 0, nil
+	case ours == 0:
+		return 0, gitops.Errorf(gitops.Unavailable, "the store's file is an SQLite database of another program")
+	}
+	_, err = c.one(context.Background(), `SELECT max(version) FROM migrations`, nil, func(r row) { version = int(r.number(0)) })
+	return version, err
+}
+
+// check looks for damage in a file of size bytes.
+func check(c *connection, size int64) error {
+	if size > checkedSize {
+		return nil
+	}
+	found, err := c.pragma(`PRAGMA quick_check(1)`)
+	if err != nil {
+		return err
+	}
+	if found != "ok" {
+		return gitops.Errorf(gitops.Unavailable, "the store's file is damaged: restore it from a backup, or move it away to begin with an empty one").
+			Because(fmt.Errorf("quick_check: %v", found))
+	}
+	return nil
+}
+
+func migrate(c *connection, version int, file string, now time.Time) error {
+	script, err := migrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	const table = `CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`
+	const record = `INSERT INTO migrations (version, applied_at) VALUES (?, ?)`
+	if err := c.exec(`BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	err = c.exec(table)
+	if err == nil {
+		err = c.exec(string(script))
+	}
+	if err == nil {
+		err = c.exec(record, version, now.UnixMicro())
+	}
+	if err == nil {
+		err = c.exec(`COMMIT`)
+	}
+	if err != nil {
+		return errors.Join(err, c.exec(`ROLLBACK`))
+	}
+	return nil
+}
+
+// openError says why a file could not be opened as a store.
+func openError(path string, err error) error {
+	var e *gitops.Error
+	switch {
+	case errors.As(err, &e):
+		return err
+	case resultCode(err) == lib.SQLITE_NOTADB:
+		return gitops.Errorf(gitops.Unavailable, "the store's file %s is not an SQLite database, or is damaged", path).Because(err)
+	case resultCode(err) == lib.SQLITE_CORRUPT:
+		return gitops.Errorf(gitops.Unavailable,
+			"the store's file %s is damaged: restore it from a backup, or move it away to begin with an empty one", path).Because(err)
+	}
+	return gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).Because(err)
+}
