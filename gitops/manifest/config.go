@@ -1,0 +1,204 @@
+package manifest
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// Config says which repository is written, as whom, and what an update changes
+// in it.
+type Config struct {
+	// URL of the repository, https or http. It carries no user or password. Plain
+	// http with Credentials is refused unless the host is this machine's loopback.
+	URL string
+
+	// Branch that is written. It must exist; it is never created and never forced.
+	// Default "main".
+	Branch string
+
+	// Credentials for every request; nil for a server that asks for none.
+	Credentials Credentials
+
+	// Author is author and committer of every commit.
+	Author Signature
+
+	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
+	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
+	Subject string
+
+	// Target says which file an update of the app in the environment changes, and
+	// how. An error of it fails the update with the error's code and sentence. It
+	// is called by one goroutine, often, and must not block.
+	Target func(environment, app string) (Target, error)
+
+	// Logger gets what nobody is told otherwise. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// Recorder counts pushes. Default: nothing is counted.
+	Recorder Recorder
+
+	// Now is the clock of commits and searches. Default time.Now.
+	Now func() time.Time
+
+	// Timeouts of the single steps.
+	Timeouts Timeouts
+
+	// Transport carries the requests; it must not follow redirects itself, nor add
+	// credentials to them. Default: one of net/http's that uses the environment's
+	// proxy settings.
+	Transport http.RoundTripper
+}
+
+// Signature is the name and address in a commit.
+type Signature struct {
+	Name, Email string
+}
+
+// Target is where an update goes.
+type Target struct {
+	File   string // path in the repository, with slashes: charts/shop/values-dev.yaml
+	Editor Editor
+}
+
+// Editor changes one values file. [*values.Edit] is one.
+type Editor interface {
+	// Apply returns the file with the values set, and whether it differs from what
+	// it was given, which it must leave as it is. An error fails the update.
+	Apply(file []byte, v values.Vars) (out []byte, changed bool, err error)
+}
+
+// Timeouts bound the steps of a write. A zero field takes its default.
+type Timeouts struct {
+	Connect time.Duration // making a connection, and once more for TLS; default 10 s
+	Refs    time.Duration // asking where the branch is; default 30 s
+	Fetch   time.Duration // one fetch; default 2 min
+	Push    time.Duration // one push, with the server's hooks; default 1 min
+}
+
+// Recorder is told of every push. Its methods are called by one goroutine and
+// must not block.
+type Recorder interface {
+	// Pushed tells how a push ended, how long it took, and how many updates were in it.
+	Pushed(outcome PushOutcome, took time.Duration, updates int)
+}
+
+// PushOutcome is how one push ended. The set is closed.
+type PushOutcome string
+
+const (
+	PushLanded   PushOutcome = "landed"   // its commits are on the branch
+	PushConflict PushOutcome = "conflict" // the branch had moved; the edits are made again
+	PushRejected PushOutcome = "rejected" // the server said no
+	PushFailed   PushOutcome = "failed"   // it did not come through, or nobody knows
+)
+
+// PushOutcomes lists every [PushOutcome], so that metrics can start each at zero.
+func PushOutcomes() []PushOutcome {
+	return []PushOutcome{PushLanded, PushConflict, PushRejected, PushFailed}
+}
+
+type noRecorder struct{}
+
+func (noRecorder) Pushed(PushOutcome, time.Duration, int) {}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	if c.Branch == "" {
+		c.Branch = "main"
+	}
+	if c.Subject == "" {
+		c.Subject = "chore: bump {app} to {tag} ({env})"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Recorder == nil {
+		c.Recorder = noRecorder{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	defaults := Timeouts{Connect: 10 * time.Second, Refs: 30 * time.Second, Fetch: 2 * time.Minute, Push: time.Minute}
+	for _, t := range []struct{ set, to *time.Duration }{
+		{&c.Timeouts.Connect, &defaults.Connect}, {&c.Timeouts.Refs, &defaults.Refs},
+		{&c.Timeouts.Fetch, &defaults.Fetch}, {&c.Timeouts.Push, &defaults.Push},
+	} {
+		if *t.set == 0 {
+			*t.set = *t.to
+		}
+	}
+	return c
+}
+
+// refName is what git allows in the name of a branch, and a little less
+// (git-check-ref-format(1)).
+var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}$`)
+
+// validate reports the first thing that cannot be right, as an
+// [gitops.Invalid] error that names the field, and returns the URL.
+func (c Config) validate() (*url.URL, error) {
+	at, err := c.validateURL()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
+		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
+		return nil, gitops.FieldErrorf("branch", "is no name that a branch can have")
+	case c.Author.Name == "" || strings.ContainsAny(c.Author.Name, "<>\n\x00"):
+		return nil, gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
+	case c.Author.Email == "" || strings.ContainsAny(c.Author.Email, "<> \n\x00"):
+		return nil, gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
+	case c.Target == nil:
+		return nil, gitops.FieldErrorf("target", "is missing")
+	}
+	return at, c.validateSubject()
+}
+
+func (c Config) validateSubject() error {
+	left := c.Subject
+	for _, p := range placeholders {
+		left = strings.ReplaceAll(left, p, "")
+	}
+	switch {
+	case strings.TrimSpace(c.Subject) == "" || strings.ContainsAny(c.Subject, "\r\n\x00"):
+		return gitops.FieldErrorf("subject", "must be one line of text")
+	case strings.ContainsAny(left, "{}"):
+		return gitops.FieldErrorf("subject", "may name only %s in braces", strings.Join(placeholders, ", "))
+	}
+	return nil
+}
+
+func (c Config) validateURL() (*url.URL, error) {
+	at, err := url.Parse(c.URL)
+	switch {
+	case err != nil || at.Host == "":
+		return nil, gitops.FieldErrorf("url", "is no URL of a repository")
+	case at.Scheme != "https" && at.Scheme != "http":
+		return nil, gitops.FieldErrorf("url", "must begin with https://")
+	case at.User != nil:
+		return nil, gitops.FieldErrorf("url", "must not carry a user or password: put the token in a file")
+	case at.RawQuery != "" || at.Fragment != "":
+		return nil, gitops.FieldErrorf("url", "must not have a query or a fragment")
+	case at.Scheme == "http" && c.Credentials != nil && !isLoopback(at.Hostname()):
+		return nil, gitops.FieldErrorf("url", "must begin with https://: over http anybody on the way could read the credentials")
+	}
+	at.Path = strings.TrimSuffix(at.Path, "/")
+	return at, nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}

@@ -1,0 +1,242 @@
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// origin is a real git server with one manifest repository, and the book of
+// what the tests asked for, so that check can hold the one against the other.
+type origin struct {
+	*testing.T
+	server *gitserver.Server
+	repo   *gitserver.Repository
+	first  string // the commit that was there before any test wrote
+
+	ids     int
+	updates map[string]gitops.Update // by id
+	checked map[string]string        // the settlements seen by check: id to commit
+}
+
+var (
+	testApps         = []string{"shop", "cart", "mail", "auth"}
+	testEnvironments = []string{"dev", "staging", "prod"}
+)
+
+func newOrigin(t *testing.T) *origin {
+	t.Helper()
+	server, err := gitserver.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	o := &origin{T: t, server: server, updates: make(map[string]gitops.Update), checked: make(map[string]string)}
+	if o.repo, err = server.CreateRepository("myshop/manifests.git"); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"README.md": "Manifests\n", "run.sh": "#!/bin/sh\n"}
+	for _, app := range testApps {
+		for _, environment := range testEnvironments {
+			files[testFile(environment, app)] = valuesFile(app, environment, "none")
+		}
+	}
+	o.first = o.commit(gitserver.Change{Message: "Everything", Files: files, Modes: map[string]string{"run.sh": "100755"}})
+	return o
+}
+
+func testFile(environment, app string) string {
+	return fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)
+}
+
+func valuesFile(app, environment, tag string) string {
+	return fmt.Sprintf("# %s in %s\nimage:\n  tag: %q # by the bot\nreplicas: 2\n", app, environment, tag)
+}
+
+// lineEditor stands for the real editor: it replaces what is quoted after "tag:".
+type lineEditor struct{}
+
+func (lineEditor) Apply(file []byte, v values.Vars) ([]byte, bool, error) {
+	before, rest, ok := bytes.Cut(file, []byte(`tag: "`))
+	old, after, closed := bytes.Cut(rest, []byte(`"`))
+	if !ok || !closed {
+		return nil, false, gitops.Errorf(gitops.NotFound, "the key .image.tag is not in the file")
+	}
+	out := slices.Concat(before, []byte(`tag: "`), []byte(v.Tag), []byte(`"`), after)
+	return out, string(old) != v.Tag, nil
+}
+
+func testTarget(environment, app string) (Target, error) {
+	if app == "unknown" {
+		return Target{}, gitops.Errorf(gitops.NotFound, "no such app")
+	}
+	return Target{File: testFile(environment, app), Editor: lineEditor{}}, nil
+}
+
+// writer starts a writer of the repository that ends with the test.
+func (o *origin) writer(changes ...func(*Config)) *Writer {
+	o.Helper()
+	c := Config{
+		URL:    o.repo.URL,
+		Author: Signature{"tallyman[bot]", "1+tallyman[bot]@users.noreply.github.com"},
+		Target: testTarget,
+		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, change := range changes {
+		change(&c)
+	}
+	w, err := New(c)
+	if err != nil {
+		o.Fatal(err)
+	}
+	o.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			o.Error(err)
+		}
+	})
+	return w
+}
+
+// update makes a new update and enters it into the book.
+func (o *origin) update(environment, app, tag string) gitops.Update {
+	o.ids++
+	u := gitops.Update{
+		ID:          fmt.Sprintf("up-%04d", o.ids),
+		Delivery:    gitops.DeliveryKey{Source: "github", ID: fmt.Sprintf("guid-%04d", o.ids)},
+		Actor:       "octocat",
+		Environment: environment, App: app, Tag: tag,
+		State: gitops.Pending, AcceptedAt: time.Now().UTC(), Sequence: int64(o.ids),
+	}
+	o.updates[u.ID] = u
+	return u
+}
+
+// write writes the updates and wants all of them settled.
+func (o *origin) write(w *Writer, updates ...gitops.Update) []gitops.Settlement {
+	o.Helper()
+	settled, err := w.Write(context.Background(), updates)
+	if err != nil {
+		o.Fatalf("writing: %v", err)
+	}
+	if len(settled) != len(updates) {
+		o.Fatalf("%d of %d updates are settled", len(settled), len(updates))
+	}
+	for i, s := range settled {
+		if s.Update != updates[i].ID {
+			o.Fatalf("settlement %d is of %s, want %s", i, s.Update, updates[i].ID)
+		}
+	}
+	return settled
+}
+
+func (o *origin) commit(c gitserver.Change) string {
+	o.Helper()
+	h, err := o.repo.Commit(c)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return h
+}
+
+func (o *origin) git(args ...string) string {
+	o.Helper()
+	out, err := o.repo.Git(args...)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return out
+}
+
+func (o *origin) tip() string { o.Helper(); return o.git("rev-parse", "refs/heads/main") }
+
+// check holds the repository against the book: nothing is damaged, every
+// committed update has exactly the commit that its settlement names, no commit
+// carries an update that was not settled so far as committed, each bot commit
+// changes the one line it should, and each environment's commits stand in the
+// order of their updates.
+func (o *origin) check(settled ...gitops.Settlement) {
+	o.Helper()
+	if err := o.repo.Fsck(); err != nil {
+		o.Fatal(err)
+	}
+	for _, s := range settled {
+		if s.State == gitops.Committed {
+			o.checked[s.Update] = s.Commit
+		}
+	}
+	log, err := o.repo.Log("refs/heads/main")
+	if err != nil {
+		o.Fatal(err)
+	}
+	found := make(map[string]string)
+	last := make(map[string]int64)
+	for _, c := range log {
+		for _, id := range c.Updates {
+			if first, twice := found[id]; twice {
+				o.Fatalf("update %s was committed twice: %s and %s", id, first, c.Hash)
+			}
+			found[id] = c.Hash
+			o.checkCommit(c, o.updates[id])
+			u := o.updates[id]
+			if last[u.Environment] > u.Sequence {
+				o.Fatalf("%s: update %d was committed after %d", u.Environment, u.Sequence, last[u.Environment])
+			}
+			last[u.Environment] = u.Sequence
+		}
+	}
+	for id, commit := range o.checked {
+		if found[id] != commit {
+			o.Fatalf("update %s is in commit %q, its settlement says %q", id, found[id], commit)
+		}
+	}
+	for id, commit := range found {
+		if _, ok := o.checked[id]; !ok {
+			o.Fatalf("commit %s carries update %s, which nobody was told of", commit, id)
+		}
+	}
+}
+
+// checkCommit holds one bot commit against its update.
+func (o *origin) checkCommit(c gitserver.Commit, u gitops.Update) {
+	o.Helper()
+	message := fmt.Sprintf("chore: bump %s to %s (%s)\n\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s",
+		u.App, u.Tag, u.Environment, u.ID, u.Delivery, u.Actor)
+	if c.Message != message {
+		o.Fatalf("commit %s says\n%s\nwant\n%s", c.Hash, c.Message, message)
+	}
+	if c.Author != "tallyman[bot] <1+tallyman[bot]@users.noreply.github.com>" || len(c.Parents) != 1 {
+		o.Fatalf("commit %s is by %s on %d parents", c.Hash, c.Author, len(c.Parents))
+	}
+	diff := o.git("diff", "--unified=0", "--no-color", c.Parents[0], c.Hash)
+	var lines, files []string
+	for line := range strings.SplitSeq(diff, "\n") {
+		switch {
+		case strings.HasPrefix(line, "+++ "), strings.HasPrefix(line, "--- "):
+			files = append(files, line[6:])
+		case strings.HasPrefix(line, "+"), strings.HasPrefix(line, "-"):
+			lines = append(lines, line)
+		case strings.HasPrefix(line, "new mode"), strings.HasPrefix(line, "old mode"):
+			o.Fatalf("commit %s changes a mode: %s", c.Hash, line)
+		}
+	}
+	want := fmt.Sprintf("+  tag: %q # by the bot", u.Tag)
+	file := testFile(u.Environment, u.App)
+	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(b, a) })
+	if len(files) != 2 || files[0] != file || files[1] != file || len(lines) != 2 || lines[1] != want {
+		o.Fatalf("commit %s changes\n%s\nwant one line of %s to become\n%s", c.Hash, diff, file, want)
+	}
+}

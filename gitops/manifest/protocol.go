@@ -1,0 +1,163 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+)
+
+// advertisement is what a service says of the repository before anything is
+// asked of it, as far as it matters here.
+type advertisement struct {
+	tip          hash // of the branch; zero when the branch is not there
+	empty        bool // there is no ref at all
+	capabilities map[string]string
+}
+
+func (a advertisement) can(capability string) bool {
+	_, ok := a.capabilities[capability]
+	return ok
+}
+
+// parseAdvertisement reads the answer to info/refs (gitprotocol-pack(5),
+// "Reference Discovery"). Only the branch is kept of what may be tens of
+// thousands of refs.
+func parseAdvertisement(answer []byte, service, branch string) (advertisement, error) {
+	a := advertisement{empty: true, capabilities: make(map[string]string)}
+	s := pktline.NewScanner(bytes.NewReader(answer))
+	if !s.Scan() || string(bytes.TrimSpace(s.Bytes())) != "# service="+service {
+		return a, errors.New("the server does not speak git's smart HTTP protocol at this address")
+	}
+	if !s.Scan() || len(s.Bytes()) != 0 {
+		return a, errors.New("the server's list of refs is malformed")
+	}
+	first := true
+	for s.Scan() {
+		line := s.Bytes()
+		if len(line) == 0 {
+			return a, nil
+		}
+		if first {
+			refs, capabilities, _ := bytes.Cut(line, []byte{0})
+			a.setCapabilities(string(capabilities))
+			line, first = refs, false
+		}
+		name, ref, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		if ref == "capabilities^{}" || name == "shallow" {
+			continue
+		}
+		h, ok := parseHash(name)
+		if !ok {
+			if a.capabilities["object-format"] == "sha256" {
+				return a, errSHA256
+			}
+			return a, errors.New("the server's list of refs is malformed")
+		}
+		a.empty = false
+		if ref == "refs/heads/"+branch {
+			a.tip = h
+		}
+	}
+	if err := s.Err(); err != nil {
+		return a, fmt.Errorf("reading the server's list of refs: %w", err)
+	}
+	return a, errors.New("the server's list of refs ends early")
+}
+
+var errSHA256 = errors.New("the repository has git's SHA-256 object format")
+
+func (a *advertisement) setCapabilities(text string) {
+	for _, c := range strings.Fields(text) {
+		name, value, _ := strings.Cut(c, "=")
+		a.capabilities[name] = value
+	}
+}
+
+// wanted says what a fetch brings.
+type wanted struct {
+	tip   hash
+	have  hash // a commit whose whole tree we hold, but not its parents; zero for none
+	depth int  // in commits, counted from the tip
+	// commitsOnly asks for neither trees nor files. The server must offer filters.
+	commitsOnly bool
+}
+
+// fetch brings objects. The deltas that the server sends against what we have
+// are resolved from have's objects.
+func (r *remote) fetch(ctx context.Context, w wanted, held packSource) (map[hash]object, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
+	defer cancel()
+	request := packp.NewUploadRequest()
+	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
+		if err := request.Capabilities.Set(c); err != nil {
+			return nil, err
+		}
+	}
+	request.Wants = []hash{w.tip}
+	request.Depth = packp.DepthCommits(w.depth)
+	haves := packp.UploadHaves{}
+	if !w.have.IsZero() {
+		// Without the shallow line the server would believe that we have all that
+		// came before, and leave out files that a revert brings back.
+		haves.Haves, request.Shallows = []hash{w.have}, []hash{w.have}
+	}
+	if w.commitsOnly {
+		if err := request.Capabilities.Set(capability.Filter); err != nil {
+			return nil, err
+		}
+		request.Filter = packp.FilterTreeDepth(0)
+	}
+	var body bytes.Buffer
+	if err := errors.Join(request.Encode(&body), haves.Encode(&body, false), pktline.NewEncoder(&body).EncodeString("done\n")); err != nil {
+		return nil, err
+	}
+	answer, err := r.send(ctx, http.MethodPost, "/"+uploadPack, uploadPack, body.Bytes(), maxPackBytes)
+	if err != nil {
+		return nil, err
+	}
+	pack, err := packOf(answer)
+	if err != nil {
+		return nil, err
+	}
+	return readPack(pack, held, maxInflatedBytes)
+}
+
+// packOf takes the pack out of upload-pack's answer: lines that say where
+// history now ends and what we have in common, then the pack on the first band.
+func packOf(answer []byte) ([]byte, error) {
+	s := pktline.NewScanner(bytes.NewReader(answer))
+	bands := false
+	var pack []byte
+	for s.Scan() {
+		line := s.Bytes()
+		switch {
+		case len(line) == 0:
+			if bands {
+				return pack, nil
+			}
+		case line[0] == 1:
+			bands = true
+			if pack == nil {
+				pack = make([]byte, 0, len(answer))
+			}
+			pack = append(pack, line[1:]...)
+		case line[0] == 2:
+			bands = true
+		case line[0] == 3:
+			return nil, errors.New("the server broke off: " + words(string(line[1:])))
+		case bands:
+			return nil, errors.New("the server's answer to a fetch is malformed")
+		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("reading the server's answer to a fetch: %w", err)
+	}
+	return nil, errors.New("the server's answer to a fetch ends early")
+}

@@ -1,0 +1,209 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// maxAttempts is how often in a row the branch may move under a push before the
+// callers are told to come back later.
+const maxAttempts = 10
+
+// round brings items onto the branch: it plans, pushes, and when the branch
+// moved does so again. What is settled stays settled when it errs.
+func (w *Writer) round(items []*item) error {
+	for attempt := 0; ; attempt++ {
+		if attempt > 0 {
+			if err := w.pause(rand.N(min(10*time.Millisecond<<attempt, time.Second))); err != nil {
+				return err
+			}
+		}
+		before := len(items)
+		err := w.attempt(items)
+		items = unsettled(items)
+		switch {
+		case len(items) == 0:
+			return nil
+		case err != nil:
+			return remoteError(err)
+		case len(items) < before:
+			attempt = -1 // it goes forward: these were too many for one push, or some had landed
+		case attempt+1 == maxAttempts:
+			return gitops.Errorf(gitops.Conflict, "the branch moved %d times in a row while it was written", maxAttempts)
+		}
+		w.end(items)
+	}
+}
+
+// attempt makes one push. Items may be left unsettled without an error; they are
+// to be tried again.
+func (w *Writer) attempt(items []*item) error {
+	if err := w.ready(w.stopping); err != nil {
+		return err
+	}
+	if err := w.settleLanded(w.stopping, items); err != nil {
+		return err
+	}
+	items = w.begin(unsettled(items))
+	if len(items) == 0 {
+		return nil
+	}
+	p, err := w.plan(items)
+	if errors.Is(err, errMissingObject) {
+		return w.start(w.stopping, w.snapshot.tip)
+	}
+	if err != nil {
+		return err
+	}
+	// From here on the result is awaited even when the writer is asked to stop.
+	ctx := context.WithoutCancel(w.stopping)
+	if p.commits == 0 {
+		return w.confirm(ctx, p)
+	}
+	return w.land(ctx, p)
+}
+
+// settleLanded settles the items whose commits are on the branch already. It
+// searches the history for those that may be there without our knowing.
+func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
+	known := &w.snapshot.landed
+	var since time.Time
+	doubt := false
+	for _, i := range items {
+		if from := searchFrom(i.update); known.doubtful(i.update) && (!doubt || from.Before(since)) {
+			since, doubt = from, true
+		}
+	}
+	var tooLong error
+	if doubt {
+		if err := w.search(ctx, since); errors.Is(err, errHistoryTooLong) {
+			tooLong = err
+		} else if err != nil {
+			return err
+		}
+	}
+	for _, i := range items {
+		if l, ok := known.commits[i.update.ID]; ok {
+			w.settle(i, gitops.Settlement{State: gitops.Committed, Commit: l.commit.String()})
+		} else if tooLong != nil && known.doubtful(i.update) {
+			w.settle(i, gitops.Settlement{State: gitops.Failed, Code: gitops.Conflict,
+				Reason: "it cannot be told whether this was written before: the branch has too many commits since; see what the manifest says, then retry"})
+		}
+	}
+	return nil
+}
+
+// confirm asks whether the tip that a plan without commits was made on is still
+// the branch's. Nobody is told "it already says so" or "there is no such file"
+// of a branch that has moved on.
+func (w *Writer) confirm(ctx context.Context, p *plan) error {
+	tip, err := w.look(ctx)
+	if err != nil {
+		return err
+	}
+	if tip == w.snapshot.tip {
+		w.settleAll(p)
+		return nil
+	}
+	return w.catchUp(ctx, tip)
+}
+
+// land pushes the plan and finds out what became of it.
+func (w *Writer) land(ctx context.Context, p *plan) error {
+	began := time.Now()
+	outcome, err := w.push(ctx, p)
+	w.config.Recorder.Pushed(outcome, time.Since(began), p.commits)
+	if outcome == PushLanded {
+		w.settleAll(p)
+		return w.snapshot.advance(p)
+	}
+	return err
+}
+
+// push sends the plan. Without an error it has landed, or the snapshot has moved
+// on and a new plan is due.
+func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
+	err := w.send(ctx, p)
+	if err == nil {
+		return PushLanded, nil
+	}
+	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.commits, "err", err)
+	if refusedOutright(err) {
+		return PushFailed, err
+	}
+	tip, lookErr := w.look(ctx)
+	switch {
+	case lookErr != nil:
+		return PushFailed, errors.Join(lookErr, err)
+	case tip == p.tip:
+		return PushLanded, nil
+	case tip != w.snapshot.tip:
+		return PushConflict, w.catchUpSoon(ctx, tip)
+	}
+	var no *refusal
+	var moved *movedError
+	switch {
+	case errors.As(err, &no):
+		return PushRejected, err
+	case errors.As(err, &moved):
+		return PushFailed, nil // looking has followed the redirect
+	}
+	return PushFailed, err
+}
+
+// catchUpSoon catches up, or leaves it to the next attempt when the server does
+// not have that tip any more: the branch has moved again meanwhile.
+func (w *Writer) catchUpSoon(ctx context.Context, tip hash) error {
+	err := w.catchUp(ctx, tip)
+	var said *pktline.ErrorLine
+	if errors.As(err, &said) {
+		return nil
+	}
+	return err
+}
+
+// send pushes the plan's pack: thin, and if the server cannot unpack it so,
+// whole.
+func (w *Writer) send(ctx context.Context, p *plan) error {
+	for {
+		pack, err := w.packs.write(p.draft, !w.offers.whole)
+		if err != nil {
+			return err
+		}
+		err = w.remote.push(ctx, w.config.Branch, w.snapshot.tip, p.tip, pack, w.offers.push)
+		var no *refusal
+		if w.offers.whole || !errors.As(err, &no) || !no.unpack {
+			return err
+		}
+		w.config.Logger.WarnContext(ctx, "the server could not unpack a thin pack; whole ones are sent from now on", "err", err)
+		w.offers.whole = true
+	}
+}
+
+// settleAll settles every item of a plan whose tip is confirmed.
+func (w *Writer) settleAll(p *plan) {
+	for _, f := range p.fates {
+		w.settle(f.item, f.settlement)
+	}
+}
+
+// advance moves the snapshot to the tip of a plan that landed. Of the plan's
+// objects it keeps those of the last commit.
+func (s *snapshot) advance(p *plan) error {
+	if err := s.reach(p.head.tree, p.draft.made); err != nil {
+		return err
+	}
+	s.tip, s.head = p.tip, p.head
+	for _, f := range p.fates {
+		if f.settlement.State == gitops.Committed {
+			s.landed.add(f.landing)
+		}
+	}
+	return s.sweep()
+}

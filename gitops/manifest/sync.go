@@ -1,0 +1,182 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// catchUpDepth is how many commits a catch-up brings, counted from the new tip.
+// It is enough for what usually happens between two pushes, so that one request
+// both moves the snapshot and shows whose commits came in between. Behind the
+// old tip it brings a few that are known; they cost some hundred bytes each.
+const catchUpDepth = 16
+
+// greet asks for the refs as a pusher: that proves the right to push, and shows
+// what the server can take.
+func (w *Writer) greet(ctx context.Context) error {
+	_, err := w.look(ctx)
+	return err
+}
+
+// look asks where the branch is.
+func (w *Writer) look(ctx context.Context) (hash, error) {
+	a, err := w.remote.refs(ctx, receivePack, w.config.Branch)
+	if err == nil {
+		err = w.usable(a)
+	}
+	if err != nil {
+		return hash{}, err
+	}
+	if !a.can("report-status") {
+		return hash{}, gitops.Errorf(gitops.Unavailable, "the manifest repository's server does not report what becomes of a push")
+	}
+	w.offers.push = a.capabilities
+	w.offers.whole = w.offers.whole || a.can("no-thin")
+	return a.tip, nil
+}
+
+// usable reports why a repository cannot be written, if that shows in its refs.
+func (w *Writer) usable(a advertisement) error {
+	switch {
+	case a.capabilities["object-format"] == "sha256":
+		return errSHA256
+	case a.empty:
+		return gitops.Errorf(gitops.NotFound, "the manifest repository is empty: push its first commit to the branch %s", w.config.Branch)
+	case a.tip.IsZero():
+		return gitops.Errorf(gitops.NotFound, "the manifest repository has no branch %s", w.config.Branch)
+	}
+	return nil
+}
+
+// ready makes sure that there is a snapshot, however old.
+func (w *Writer) ready(ctx context.Context) error {
+	if w.offers.push == nil {
+		if err := w.greet(ctx); err != nil {
+			return err
+		}
+	}
+	if w.snapshot != nil {
+		return nil
+	}
+	a, err := w.remote.refs(ctx, uploadPack, w.config.Branch)
+	if err == nil {
+		err = w.usable(a)
+	}
+	if err != nil {
+		return err
+	}
+	if !a.can("shallow") || !a.can("side-band-64k") {
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot send a single commit")
+	}
+	w.offers.fetch = a.capabilities
+	return w.start(ctx, a.tip)
+}
+
+// start makes a snapshot of the tip out of nothing.
+func (w *Writer) start(ctx context.Context, tip hash) error {
+	began := w.config.Now()
+	none := func(hash) (object, bool) { return object{}, false }
+	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, depth: 1}, none)
+	if err != nil {
+		return fmt.Errorf("fetching the branch: %w", err)
+	}
+	s, err := newSnapshot(tip, fetched, began)
+	if err != nil {
+		return err
+	}
+	if w.snapshot != nil {
+		s.landed.replaced = began
+	}
+	w.snapshot = s
+	w.config.Logger.DebugContext(ctx, "the branch was fetched", "commit", tip.String(), "bytes", s.bytes)
+	return nil
+}
+
+// refresh brings the snapshot to where the branch is now.
+func (w *Writer) refresh(ctx context.Context) error {
+	tip, err := w.look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.ready(ctx); err != nil {
+		return err
+	}
+	return w.catchUp(ctx, tip)
+}
+
+// catchUp moves the snapshot to another tip of the branch, and takes note of the
+// updates that came in with it. On an error the snapshot is as it was.
+func (w *Writer) catchUp(ctx context.Context, tip hash) error {
+	s := w.snapshot
+	if tip == s.tip {
+		return nil
+	}
+	began, old := w.config.Now(), s.tip
+	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, have: old, depth: catchUpDepth}, s.object)
+	if err == nil {
+		err = s.adopt(tip, fetched)
+	}
+	if errors.Is(err, errMissingObject) {
+		w.config.Logger.WarnContext(ctx, "the server left objects out; the branch is fetched again", "commit", tip.String(), "err", err)
+		return w.start(ctx, tip)
+	}
+	if err != nil {
+		return fmt.Errorf("catching up with the branch: %w", err)
+	}
+	h, err := historyOf(fetched)
+	if err != nil {
+		return err
+	}
+	between := make(history)
+	if h.walk(tip, h.ancestors(old), time.Time{}, between.take) {
+		s.landed.add(landings(between)...)
+	} else {
+		// Far behind, forced back, or merged with what branched off long ago: what
+		// waits now is looked for by its date.
+		s.landed = newLanded(began)
+		s.landed.replaced = began
+	}
+	w.config.Logger.DebugContext(ctx, "the branch had moved", "from", old.String(), "commit", tip.String(), "commits", len(between))
+	return s.sweep()
+}
+
+// searchDepth is how deep the first look into the history goes. Commits without
+// their trees take about 200 bytes each.
+const searchDepth = 256
+
+var errHistoryTooLong = fmt.Errorf("more than %d commits would have to be searched", maxHistory)
+
+// search reads the history back to a time. Afterwards landed knows of every
+// commit since then.
+func (w *Writer) search(ctx context.Context, since time.Time) error {
+	s := w.snapshot
+	for depth := searchDepth; ; depth *= 4 {
+		depth = min(depth, maxHistory)
+		want := wanted{tip: s.tip, depth: depth}
+		if _, want.commitsOnly = w.offers.fetch["filter"]; !want.commitsOnly {
+			want.have = s.tip // so that at least its files are not sent again
+		}
+		fetched, err := w.remote.fetch(ctx, want, s.object)
+		if err != nil {
+			return fmt.Errorf("searching the branch's history: %w", err)
+		}
+		h, err := historyOf(fetched)
+		if err != nil {
+			return err
+		}
+		h[s.tip] = s.head
+		found := make(history)
+		if h.walk(s.tip, nil, since, found.take) {
+			s.landed.addOlder(since, landings(found))
+			w.config.Logger.DebugContext(ctx, "the branch's history was searched", "since", since, "commits", len(found))
+			return nil
+		}
+		if depth == maxHistory {
+			return errHistoryTooLong
+		}
+	}
+}
