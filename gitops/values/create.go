@@ -29,16 +29,18 @@ func (p *plan) create(g goal) error {
 	if err != nil {
 		return err
 	}
-	if len(p.created[n]) == 0 {
-		p.order = append(p.order, n)
-		p.parents[n] = g.place
+	m := p.created[n]
+	if m == nil {
+		m = &newEntries{place: g.place, key: g.target.key}
+		p.created[n] = m
+		p.order = append(p.order, m)
 	}
-	for _, other := range p.created[n] {
+	for _, other := range m.pairs {
 		if other.key == name {
 			return refuse(SeveralSelected, "is created by another key of this edit")
 		}
 	}
-	p.created[n] = append(p.created[n], pair{name, g.value})
+	m.pairs = append(m.pairs, pair{name, g.value})
 	way := append(helmPath(g.place), any(name))
 	p.expect(g.place.doc, way, inherited, g.value, true)
 	return nil
@@ -46,10 +48,10 @@ func (p *plan) create(g goal) error {
 
 // spliceCreated turns the entries to create into splices, one for each map.
 func (p *plan) spliceCreated() error {
-	for _, n := range p.order {
-		sp, err := p.source.insertion(p.parents[n], p.created[n])
+	for _, m := range p.order {
+		sp, err := p.source.insertion(m.place, m.pairs)
 		if err != nil {
-			return err
+			return at(m.key, err)
 		}
 		p.splices = append(p.splices, sp)
 	}
@@ -80,12 +82,12 @@ func (s *source) insertIntoNull(at place, entries []string) (splice, error) {
 		return splice{}, err
 	}
 	braces := "{" + strings.Join(entries, ", ") + "}"
-	if start != end {
-		return splice{start, end, braces}, nil
-	}
 	key := at.keys[len(at.keys)-1]
-	if key == nil || at.parent().Style&yaml.FlowStyle != 0 {
-		return splice{start, end, " " + braces}, nil
+	if start != end || key == nil || at.parent().Style&yaml.FlowStyle != 0 {
+		if start == end && !s.blankBefore(start) {
+			braces = " " + braces
+		}
+		return splice{start, end, braces}, nil
 	}
 	indent := key.Column - 1 + s.indentation(at.doc)
 	return s.linesAfter(key.Line, indent, entries), nil

@@ -116,7 +116,7 @@ func lookup(m *yaml.Node, name string) (int, error) {
 			continue
 		}
 		if at >= 0 {
-			return -1, refuse(DuplicateKey, "has %s twice, in lines %d and %d, and readers differ on which one counts; remove one", show(name), m.Content[at].Line, k.Line)
+			return -1, refuse(DuplicateKey, "is ambiguous: %s is there twice, in lines %d and %d, and readers differ on which one counts; remove one", show(name), m.Content[at].Line, k.Line)
 		}
 		at = i
 	}

@@ -217,6 +217,24 @@ func plainSteps(n *yqlib.ExpressionNode) ([]string, bool) {
 	return nil, false
 }
 
+// plainPrefix is the steps of a tree up to the first that needs looking.
+func plainPrefix(n *yqlib.ExpressionNode) []string {
+	if steps, plain := plainSteps(n); plain {
+		return steps
+	}
+	switch n.Operation.OperationType.Type {
+	case "PIPE", "SHORT_PIPE":
+		left, plain := plainSteps(n.LHS)
+		if !plain {
+			return plainPrefix(n.LHS)
+		}
+		return append(left, plainPrefix(n.RHS)...)
+	case "TRAVERSE_ARRAY":
+		return plainPrefix(n.LHS)
+	}
+	return nil
+}
+
 // splitLast takes the last named step off a tree.
 func splitLast(n *yqlib.ExpressionNode) (parent *yqlib.ExpressionNode, last string, ok bool) {
 	switch op := n.Operation; op.OperationType.Type {

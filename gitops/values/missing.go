@@ -16,33 +16,36 @@ func (s *source) missing(k key) error {
 		return refuse(NothingSelected, "selects nothing: the file has no YAML in it")
 	}
 	if k.all.plain {
-		return s.missingStep(k)
+		return s.missingStep(k.all.steps)
 	}
 	if k.last != "" {
 		if parents, err := s.find(k.parent); err == nil && len(parents) > 0 {
-			return refuse(NothingSelected, "selects nothing: there is no %s in line %d; %s",
-				show(k.last), parents[0].node().Line, has(parents[0].node(), k.last))
+			n := parents[0].node()
+			return refuse(NothingSelected, "selects nothing: what is in line %d has no %s; %s", n.Line, show(k.last), has(n, k.last))
 		}
 	}
-	return refuse(NothingSelected, "selects nothing; %s", has(s.docs[0], ""))
+	return s.missingStep(plainPrefix(k.all.tree))
 }
 
 // missingStep finds the first step that leads nowhere, in the document where
 // the key gets furthest.
-func (s *source) missingStep(k key) error {
+func (s *source) missingStep(steps []string) error {
 	var deepest place
 	for doc := range s.docs {
-		if p, _, err := s.walk(doc, k.all.steps); err == nil && len(p.chain) > len(deepest.chain) {
+		if p, _, err := s.walk(doc, steps); err == nil && len(p.chain) > len(deepest.chain) {
 			deepest = p
 		}
 	}
-	if deepest.chain == nil || len(deepest.chain) > len(k.all.steps) {
+	if deepest.chain == nil {
 		return refuse(NothingSelected, "selects nothing")
 	}
 	reached := len(deepest.chain) - 1
-	step := k.all.steps[reached]
+	if reached == len(steps) {
+		return refuse(NothingSelected, "selects nothing: nothing in %s fits; %s", showPath(steps), has(deepest.node(), ""))
+	}
+	step := steps[reached]
 	return refuse(NothingSelected, "selects nothing: %s has no %s; %s",
-		showPath(k.all.steps[:reached]), show(step), has(deepest.node(), step))
+		showPath(steps[:reached]), show(step), has(deepest.node(), step))
 }
 
 // has describes what a node has in it, the nearest names to wanted first.

@@ -16,10 +16,9 @@ type plan struct {
 	splices  []splice
 	expected []*expectation // by document; nil when nothing in it changes
 
-	changed map[*yaml.Node]string // scalars, and what they become
-	created map[*yaml.Node][]pair // maps, and what they get
-	parents map[*yaml.Node]place  // the places of those maps
-	order   []*yaml.Node          // those maps in the order of the targets
+	changed map[*yaml.Node]string      // scalars, and what they become
+	created map[*yaml.Node]*newEntries // maps, and what they get
+	order   []*newEntries              // the same in the order of the targets
 }
 
 // splice replaces the bytes from start to end.
@@ -28,7 +27,13 @@ type splice struct {
 	text       string
 }
 
-// pair is one entry to create.
+// newEntries are the pairs to create in one map.
+type newEntries struct {
+	place place
+	key   key // of the first target, to name in an error
+	pairs []pair
+}
+
 type pair struct{ key, value string }
 
 // goal is a target with the place it means in this file.
@@ -64,8 +69,7 @@ func newPlan(s *source) *plan {
 		source:   s,
 		expected: make([]*expectation, len(s.docs)),
 		changed:  map[*yaml.Node]string{},
-		created:  map[*yaml.Node][]pair{},
-		parents:  map[*yaml.Node]place{},
+		created:  map[*yaml.Node]*newEntries{},
 	}
 }
 
@@ -130,7 +134,7 @@ func (p *plan) set(g goal, setToo func(name string) bool) error {
 		return nil
 	}
 	text := spell(g.value, n.Style)
-	if start == end {
+	if start == end && !s.blankBefore(start) {
 		text = " " + text
 	}
 	p.splices = append(p.splices, splice{start, end, text})

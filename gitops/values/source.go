@@ -201,6 +201,10 @@ func (s *source) span(n *yaml.Node) (start, end int, err error) {
 	return at, end, nil
 }
 
+func (s *source) blankBefore(at int) bool {
+	return at > 0 && (s.text[at-1] == ' ' || s.text[at-1] == '\t')
+}
+
 // closingQuote is the offset after the quote that closes the one at start, or 0
 // when it is not on that line.
 func (s *source) closingQuote(start int, quote byte) int {

@@ -192,7 +192,7 @@ func (p *plan) sameNodes(b, a *yaml.Node) bool {
 		return a.Kind == yaml.ScalarNode && a.ShortTag() == "!!str" && a.Value == want && a.Anchor == b.Anchor && len(b.Content) == 0
 	}
 	if created := p.created[b]; created != nil {
-		return p.sameWithCreated(b, a, created)
+		return p.sameWithCreated(b, a, created.pairs)
 	}
 	if b.Kind != a.Kind || b.Tag != a.Tag || b.Value != a.Value || b.Style != a.Style ||
 		(b.Line != a.Line && len(p.created) == 0) {
