@@ -63,13 +63,13 @@ func benchmarkAccept(b *testing.B, callers int) {
 // is closed.
 type commits struct {
 	commits, requests int
-	took time.Duration
+	took              time.Duration
 }
 
 func (c *commits) Committed(requests int, took time.Duration) {
 	c.commits++
 	c.requests += requests
-	c.took+=took
+	c.took += took
 }
 
 // benchmarkDelivery is the nth of deliveries as GitHub would name them: with
