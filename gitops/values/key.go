@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/mikefarah/yq/v4/pkg/yqlib"
 )
@@ -28,9 +27,6 @@ const (
 	maxIndex = 9999 // yq makes every element up to an index before it looks there
 	maxWild  = 4    // [] and globs: the work grows with the file's size for each
 )
-
-// yqParsing guards yq's parser: one of its tokens writes to a global.
-var yqParsing sync.Mutex
 
 // key is a compiled expression that selects nodes.
 type key struct {
@@ -57,11 +53,12 @@ func parseKey(text string) (key, error) {
 	case len(text) > maxKey:
 		return key{}, fmt.Errorf("is longer than %d bytes", maxKey)
 	case strings.ContainsRune(text, '\\'):
-		return key{}, errors.New(`must not contain a backslash`)
+		return key{}, errors.New("must not contain a backslash")
+	case strings.Contains(text, "envsubst("):
+		// yq's lexer writes to a global when it meets this.
+		return key{}, errors.New("must only select, and not read the environment")
 	}
-	yqParsing.Lock()
 	tree, err := yqlib.ExpressionParser.ParseExpression(text)
-	yqParsing.Unlock()
 	if err != nil {
 		return key{}, fmt.Errorf("is no yq expression: %s", firstLine(err))
 	}
@@ -90,6 +87,9 @@ func checkSelection(n *yqlib.ExpressionNode, wild *int) error {
 	case "SELF":
 		return nil
 	case "TRAVERSE_PATH":
+		if strings.Contains(op.StringValue, `"`) {
+			return errors.New(`has a quote without its other`)
+		}
 		if isGlob(op.StringValue) {
 			*wild++
 		}

@@ -1,0 +1,212 @@
+package values_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// badKeys do something else than select, or cost more than a look at the file.
+var badKeys = []string{
+	"", " ", "# comment", "image.tag.", ".a.[", ".a[", "(.a", `."a`, ".a }",
+	`.image.tag = "x"`, `.image.tag |= "x"`, `.a += 1`, `.a *= .b`, `del(.a)`, `with(.a; .b)`, `.a style="double"`,
+	`load("/etc/passwd")`, `load_str("/etc/passwd")`, `.a | load("x")`, `strenv(HOME)`, `env(HOME)`, `.a | envsubst`, `.a | envsubst(ne)`,
+	`system("id")`, `.["\(.x)"]`, `.["${HOME}"] | eval(.a)`, `eval(".a")`, `.a as $x | $x`, `$x`, `.a ref $x | .b`,
+	`.a[5000000].b`, `.a[99999999999999999999]`, `.a[-10000]`, `.a[0x10]`, `.a[1.5]`, `.a[true]`, `.a[null]`, `.a[.b]`, `.a[1:2]`, `.a[0, 1]`,
+	`..`, `...`, `.. | select(. == "v1")`, `.a, .b`, `.a // .b`, `.a + .b`, `"x"`, `1`, `[.a]`, `{"a": .b}`, `.a | keys`, `.a | to_entries`, `.a | length`,
+	`.a | path(.)`, `parent`, `.a | parent`, `.a | sort`, `first(.a)`, `.a | with_entries(.)`, `if .a then .b else .c end`, `.a | tag`, `.a | line`, `now`,
+	`.a[] | select(.b == .c)`, `.a[] | select(.b[] == "x")`, `.a[] | select(.*.b == "x")`, `.a[] | select(.b = "x")`, `.a[] | select(test("(")) | .b`, `.a[] | select(test(.b)) | .c`,
+	`.a[] | select(load("x"))`, `.a[] | select(.. == "x")`, `.[][][][][]`, `.*.*.*.*.*`, `.images[] | select(.name == {app}) | .newTag`, `.a{app}`,
+	"." + strings.Repeat("a", 2000),
+}
+
+func TestCompileRejectsWhatDoesNotSelect(t *testing.T) {
+	for _, key := range badKeys {
+		_, err := values.Compile([]values.Target{{Key: ".ok"}, {Key: key}})
+		var e *gitops.Error
+		if !errors.As(err, &e) || e.Code != gitops.Invalid || e.Field != "[1].key" {
+			t.Errorf("%q: %v", key, err)
+			continue
+		}
+		t.Logf("%.60q: %s", key, e.Message)
+	}
+}
+
+func TestCompileNamesTheFieldAtFault(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		targets []values.Target
+		field   string
+	}{
+		{"no targets", nil, ""},
+		{"unknown variable", []values.Target{{Key: ".a", Value: "{tog}"}}, "[0].value"},
+		{"open brace", []values.Target{{Key: ".a", Value: "{tag}{"}}, "[0].value"},
+		{"close brace", []values.Target{{Key: ".a", Value: "{tag}}"}}, "[0].value"},
+		{"forgotten braces", []values.Target{{Key: ".a", Value: "tag"}}, "[0].value"},
+		{"two lines", []values.Target{{Key: ".a", Value: "{tag}\n"}}, "[0].value"},
+		{"not UTF-8", []values.Target{{Key: ".a", Value: "{tag}\xff"}}, "[0].value"},
+		{"too long", []values.Target{{Key: ".a", Value: "{tag}" + strings.Repeat("x", 600)}}, "[0].value"},
+		{"create the root", []values.Target{{Key: ".", Create: true}}, "[0].create"},
+		{"create a list item", []values.Target{{Key: ".a[0]", Create: true}}, "[0].create"},
+		{"create what a pattern says", []values.Target{{Key: ".a.t*", Create: true}}, "[0].create"},
+		{"create an odd name", []values.Target{{Key: `.a["b c"]`, Create: true}}, "[0].create"},
+		{"the same key twice", []values.Target{{Key: ".a"}, {Key: ".b"}, {Key: " .a"}}, "[2].key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := values.Compile(c.targets)
+			var e *gitops.Error
+			if !errors.As(err, &e) || e.Code != gitops.Invalid || e.Field != c.field {
+				t.Fatalf("got %v, want an invalid %q", err, c.field)
+			}
+		})
+	}
+}
+
+func TestPresets(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	vars := values.Vars{Tag: "v2", Digest: digest, Repository: "registry.example/shop"}
+	for _, c := range []struct{ preset, before, after string }{
+		{"helm", "image:\n  tag: v1\n", "image:\n  tag: v2\n"},
+		{"helm-digest", "image:\n  tag: v1\n  digest: \"\"\n", "image:\n  tag: v2\n  digest: \"" + digest + "\"\n"},
+		{"kustomize", "images:\n- name: shop-api\n  newTag: v1\n- name: shop\n  newTag: v0\n", "images:\n- name: shop-api\n  newTag: v2\n- name: shop\n  newTag: v0\n"},
+		{"kustomize", "images:\n- name: registry.example/shop\n  newTag: v1\n", "images:\n- name: registry.example/shop\n  newTag: v2\n"},
+		{"image", "image: registry.example/shop:v1\n", "image: registry.example/shop:v2\n"},
+	} {
+		targets, ok := values.Preset(c.preset)
+		if !ok {
+			t.Fatalf("no preset %s", c.preset)
+		}
+		edit, err := values.Compile(values.Bind(targets, "shop-api", vars.Repository))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _, err := edit.Apply([]byte(c.before), vars)
+		if diff := cmp.Diff(c.after, string(out)); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", c.preset, err, diff)
+		}
+	}
+	for _, name := range values.Presets() {
+		if _, ok := values.Preset(name); !ok {
+			t.Errorf("%s is listed and not there", name)
+		}
+	}
+	if _, ok := values.Preset("jsonnet"); ok {
+		t.Error("a preset that is not listed")
+	}
+}
+
+func TestBind(t *testing.T) {
+	for _, c := range [][2]string{
+		{".apps[{app}].tag", `.apps["a-b"].tag`},
+		{".apps.{app}.tag", `.apps."a-b".tag`},
+		{`.apps["x-{app}"].tag`, `.apps["x-a-b"].tag`},
+		{`.i[] | select(.name == "r/{app}" or .name == {repository}).t`, `.i[] | select(.name == "r/a-b" or .name == "e.x/y").t`},
+		{".image.tag", ".image.tag"},
+	} {
+		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true}}
+		want := []values.Target{{Key: c[1], Value: "{tag}", Create: true}}
+		got := values.Bind(in, "a-b", "e.x/y")
+		if diff := cmp.Diff(want, got); diff != "" || in[0].Key != c[0] {
+			t.Errorf("%s: %s", c[0], diff)
+		}
+		if _, err := values.Compile(got); err != nil {
+			t.Errorf("%s: %v", c[0], err)
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	edit, err := values.Compile([]values.Target{{Key: ".image.tag"}, {Key: ".n"}, {Key: ".f"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := edit.Read([]byte("image: {tag: 'v1'}\nn:\nf: 1.10\n"))
+	if diff := cmp.Diff([]string{"v1", "", "1.10"}, got); err != nil || diff != "" {
+		t.Fatalf("%v %s", err, diff)
+	}
+	_, err = edit.Read([]byte("image: {tog: 'v1'}\n"))
+	if !errors.Is(err, values.NothingSelected) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	edit, err := values.Compile([]values.Target{{Key: ".tag"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := []byte("tag: v1\n" + strings.Repeat("#", values.MaxFile))
+	_, _, err = edit.Apply(file, values.Vars{Tag: "v2"})
+	if !errors.Is(err, values.FileTooLarge) || gitops.CodeOf(err) != gitops.TooLarge {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// Every refusal has a case, and a code of the closed set.
+func TestRefusalsAreCovered(t *testing.T) {
+	covered := map[values.Refusal]bool{
+		values.FileTooLarge: true, // [TestTooLarge]
+		values.Unverified:   true, // [TestUnverified]
+	}
+	for _, c := range loadCases(t) {
+		covered[c.Refusal] = true
+	}
+	for _, r := range values.Refusals() {
+		if !covered[r] {
+			t.Errorf("no case for %s", r)
+		}
+	}
+}
+
+// What no reader can be given in another spelling is left alone.
+func TestUnverified(t *testing.T) {
+	for _, file := range []string{
+		"image: {tag, pull: x}\n",           // a key without its colon
+		"image:\n  ? tag\n  ? pull\n",       // the same in block style
+		"image: {tag: v1, <<: {tag: v0}}\n", // a reader to whom the merge wins
+	} {
+		edit, err := values.Compile([]values.Target{{Key: ".image.tag"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, changed, err := edit.Apply([]byte(file), values.Vars{Tag: "v2"})
+		if !errors.Is(err, values.Unverified) || changed || out != nil {
+			t.Errorf("%q: %q %v", file, out, err)
+		}
+	}
+}
+
+func TestEditIsSafeForConcurrentUse(t *testing.T) {
+	edit, err := values.Compile([]values.Target{
+		{Key: `.images[] | select(.name == "shop") | .newTag`},
+		{Key: ".base.tag"},
+		{Key: ".new", Create: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := []byte("images:\n- name: shop\n  newTag: v1\nbase: &b\n  tag: v1\nsvc:\n  <<: *b\nname: x\n")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 20 {
+				tag := fmt.Sprintf("v%d.%d", i, j)
+				out, changed, err := edit.Apply(file, values.Vars{Tag: tag})
+				if err != nil || !changed || strings.Count(string(out), tag) != 3 {
+					t.Errorf("%v %v %s", err, changed, out)
+				}
+				if _, err := values.Compile([]values.Target{{Key: ".a | envsubst(ne)"}}); err == nil {
+					t.Error("compiled what only a lexer should see")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
