@@ -234,7 +234,9 @@ func (w *fakeWriter) Write(ctx context.Context, updates []gitops.Update) ([]gito
 		ids = append(ids, u.ID)
 	}
 	w.writes = append(w.writes, ids)
-	step := func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) { return commit(updates), nil }
+	step := func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+		return commit(updates), nil
+	}
 	if len(w.script) > 0 {
 		step, w.script = w.script[0], w.script[1:]
 	}

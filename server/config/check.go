@@ -29,7 +29,7 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Manifests.Subject, "chore: bump {app} to {tag} ({env})")
 	byDefault(&c.File, "charts/{app}/values-{env}.yaml")
 	if c.Set == nil {
-		c.Set = []Set{{Key: ".image.tag"}}
+		c.Set, _ = presetSets("helm")
 	}
 	if s := c.Sources.GitHub; s != nil && s.EventTypes == nil {
 		s.EventTypes = []string{"update-image"}
@@ -150,7 +150,7 @@ func (c *Config) SQLitePath() (string, error) {
 // Target is where updates of one app in one environment are written.
 type Target struct {
 	File  string
-	Set   []Set
+	Set   Sets
 	Field string // the field that Set stands in, for what is wrong with it
 }
 
@@ -161,7 +161,7 @@ func (c *Config) Target(environment, app string) Target {
 	env, a := c.Environments[environment], c.Apps[app]
 	for _, level := range []struct {
 		file, field string
-		set         []Set
+		set         Sets
 	}{
 		{env.File, fmt.Sprintf("environments.%s.set", environment), env.Set},
 		{a.File, fmt.Sprintf("apps.%s.set", app), a.Set},

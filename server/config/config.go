@@ -28,9 +28,10 @@ type Config struct {
 	// root. {app} and {env} stand for the update's names. Default
 	// "charts/{app}/values-{env}.yaml".
 	File string `yaml:"file"`
-	// Set lists the scalars that an update sets in its file: all of them or none.
-	// Default is one: key .image.tag, value "{tag}".
-	Set []Set `yaml:"set"`
+	// Set lists the scalars that an update sets in its file, all of them or none;
+	// or it is the name of a common list: helm, helm-digest, kustomize or image.
+	// Default helm, which is one scalar: key .image.tag, value "{tag}".
+	Set Sets `yaml:"set"`
 	// Environments are the environments, by name. At least one is required.
 	Environments map[string]Environment `yaml:"environments"`
 	// Apps are the apps, by name. At least one is required.
@@ -127,7 +128,7 @@ type Environment struct {
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
-	Set []Set `yaml:"set"`
+	Set Sets `yaml:"set"`
 }
 
 // Tags says which tags an environment takes: match, semver, or both at once.
@@ -151,12 +152,16 @@ type App struct {
 	// File overrides the environment's file for this app.
 	File string `yaml:"file"`
 	// Set overrides the environment's set for this app.
-	Set []Set `yaml:"set"`
+	Set Sets `yaml:"set"`
 }
+
+// Sets is what an update sets. In the file it is a list, or the name of one.
+type Sets []Set
 
 // Set is one scalar to set.
 type Set struct {
-	// Key is a yq expression that selects exactly one scalar in the file. Required.
+	// Key is a yq expression that selects exactly one scalar in the file. {app} and
+	// {repository} in it stand for the app's, as yq strings. Required.
 	Key string `yaml:"key"`
 	// Value is what it is set to; {tag}, {digest} and {repository} stand for the
 	// update's. Default "{tag}".

@@ -11,7 +11,6 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -24,6 +23,10 @@ import (
 // MaxBody is the largest body taken, in bytes. A repository_dispatch is tens of
 // kilobytes and an ECR event less than one.
 const MaxBody = 1 << 20
+
+// answerWithin bounds the wait for the store: EventBridge hangs up after 5 s and
+// GitHub after 10 s, and a clear 503 before that tells them to come again.
+const answerWithin = 4 * time.Second
 
 // Receiver knows one kind of sender. Safe for concurrent use; it keeps nothing
 // of header or body.
@@ -74,22 +77,22 @@ type Handler struct {
 	NewID    func() string // makes an update's id
 }
 
-// Handle takes one delivery in and answers it: 202 with the delivery when it
-// became updates, 200 with it when it asks for nothing or is known. Anything
-// else is returned as an error, unanswered, for the server's error writer.
-func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) error {
-	delivery, duplicate, err := h.receive(w, r)
-	outcome := outcomeOf(delivery, duplicate, err)
+// Handle takes one delivery in and says how to answer it: 202 with the delivery
+// when it became updates, 200 with it when it asks for nothing or is known. The
+// error of anything else is for the server's error writer. w is only told when a
+// body is too large to read on.
+func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d gitops.Delivery, err error) {
+	d, duplicate, err := h.receive(w, r)
+	outcome := outcomeOf(d, duplicate, err)
 	h.Recorder.Delivery(h.Receiver.Source(), outcome)
-	h.log(r, delivery, outcome, err)
-	if err != nil {
-		return err
+	h.log(r, d, outcome, err)
+	if d.Updates == nil {
+		d.Updates = []gitops.Update{} // "updates": [] in the answer, never null
 	}
-	status := http.StatusOK
 	if outcome == "accepted" {
-		status = http.StatusAccepted
+		return http.StatusAccepted, d, err
 	}
-	return answer(w, status, delivery)
+	return http.StatusOK, d, err
 }
 
 // receive does everything up to the answer. With an error the delivery has
@@ -113,7 +116,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (gitops.Delive
 	for i := range planned.Updates {
 		planned.Updates[i].ID = h.NewID()
 	}
-	stored, duplicate, err := h.Inbox.Accept(r.Context(), planned)
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	stored, duplicate, err := h.Inbox.Accept(ctx, planned)
 	switch {
 	case err != nil:
 		return planned, false, err
@@ -173,18 +178,4 @@ func (h *Handler) log(r *http.Request, d gitops.Delivery, outcome string, err er
 		attrs = append(attrs, slog.String("remote", r.RemoteAddr), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
 	}
 	h.Logger.LogAttrs(r.Context(), level, "delivery", attrs...)
-}
-
-func answer(w http.ResponseWriter, status int, d gitops.Delivery) error {
-	if d.Updates == nil {
-		d.Updates = []gitops.Update{} // "updates": [], never null
-	}
-	body, err := json.Marshal(d)
-	if err != nil {
-		return gitops.Errorf(gitops.Internal, "the answer could not be written").Because(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the sender is gone: it will ask again and be told of a duplicate
-	return nil
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/server"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+func newCheck() *cobra.Command {
+	var file string
+	var offline bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether serve would start, and whether it could do its work",
+		Long: `Reads the configuration, the secrets' files and the rules as serve would, then asks
+the manifest repository whether it may be written, and tries every app's edit in
+every environment on the files as they are on the branch now. Nothing is changed.
+
+It ends with 0 when all is well, 2 when the configuration is wrong, and 1 when
+the manifest repository or a file in it is.`,
+		Example: "  tallyman check --config tallyman.yaml\n  tallyman check --offline",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file)
+			if err != nil {
+				return badInput{err}
+			}
+			s, err := server.New(c, currentVersion(), slog.New(slog.DiscardHandler))
+			if err != nil {
+				return badInput{err}
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
+			defer cancel()
+			defer s.Stop(ctx)
+			if offline {
+				return nil
+			}
+			return s.CheckManifests(ctx, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the manifest repository")
+	return cmd
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newDemo() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Show the whole job on this machine: events in, commits out",
+		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
+on the loopback interface, starts tallyman on it, sends it events as GitHub and
+EventBridge would, and shows what each was answered, the commits that came of them
+and the metrics that moved. It needs git, uses no other network, and ends by itself.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, 55*time.Second)
+			defer cancel()
+			return runDemo(ctx, cmd.OutOrStdout())
+		},
+	}
+}
+
+// The demo's events, in the words of the myshop example.
+const (
+	demoImage  = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api"
+	demoDigest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+	demoGUID   = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
+)
+
+// scene is one event of the demo.
+type scene struct {
+	title   string
+	request func(base string) (*http.Request, error)
+	status  int
+	updates int // that will end in a commit
+}
+
+func (d *demo) scenes() []scene {
+	toDev := dispatch{App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann"}
+	toProd := toDev
+	toProd.Environment = "prod"
+	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
+	untagged := release
+	untagged.tag = ""
+	return []scene{
+		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", func(base string) (*http.Request, error) {
+			return toDev.request(base, d.githubSecret, demoGUID)
+		}, http.StatusAccepted, 1},
+		{"EventBridge: 1.4.0 was pushed to ECR", func(base string) (*http.Request, error) {
+			return release.request(base, d.ecrSecret, "13cde686-328b-6117-af20-0e5566167482")
+		}, http.StatusAccepted, 2},
+		{"GitHub sends the first delivery again: no new work", func(base string) (*http.Request, error) {
+			return toDev.request(base, d.githubSecret, demoGUID)
+		}, http.StatusOK, 0},
+		{"Somebody forges a signature", func(base string) (*http.Request, error) {
+			return toDev.request(base, []byte("a guess"), "00000000-0000-4000-8000-000000000001")
+		}, http.StatusUnauthorized, 0},
+		{"GitHub: ann's job dispatches main-1a2b3c4 to prod, which takes releases only", func(base string) (*http.Request, error) {
+			return toProd.request(base, d.githubSecret, "00000000-0000-4000-8000-000000000002")
+		}, http.StatusUnprocessableEntity, 0},
+		{"EventBridge: a layer of a multi-architecture image, without a tag", func(base string) (*http.Request, error) {
+			return untagged.request(base, d.ecrSecret, "00000000-0000-4000-8000-000000000003")
+		}, http.StatusOK, 0},
+	}
+}
+
+func runDemo(ctx context.Context, out io.Writer) (err error) {
+	d, err := newDemoStage()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := d.close(); err == nil {
+			err = closeErr
+		}
+	}()
+	fmt.Fprintf(out, "A manifest repository, served by git at %s:\n%s\n\n", d.repository.URL, indent(d.files))
+	if err := d.serve(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "tallyman serves at %s (metrics at %s)\n", d.base, d.admin)
+	before, err := d.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	commits := 0
+	for i, s := range d.scenes() {
+		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
+		if err := d.play(ctx, out, s); err != nil {
+			return err
+		}
+		commits += s.updates
+	}
+	if err := d.server.awaitUpdates(ctx, commits); err != nil {
+		return err
+	}
+	if err := d.showCommits(out); err != nil {
+		return err
+	}
+	after, err := d.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe metrics that moved:\n%s\n", indent(moved(before, after)))
+	if err := d.server.stop(); err != nil {
+		return err
+	}
+	fmt.Fprint(out, "\nSIGTERM: tallyman drained and ended with exit status 0.\n")
+	return nil
+}
+
+// play sends one event and shows the answer.
+func (d *demo) play(ctx context.Context, out io.Writer, s scene) error {
+	req, err := s.request(d.base)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(strings.TrimSuffix(indentJSON(body), "\n")))
+	if resp.StatusCode != s.status {
+		return fmt.Errorf("the answer was to be HTTP %d", s.status)
+	}
+	return nil
+}
+
+// showCommits prints what is new on the branch, oldest first.
+func (d *demo) showCommits(out io.Writer) error {
+	log, err := d.repository.Git("log", "--reverse", "--patch", "--unified=1", "--no-color",
+		"--format=%n%C(no)commit %h  %an <%ae>%n%n%w(0,4,4)%B%w(0,0,0)", d.first+"..main")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe commits on origin:\n%s\n", log)
+	_, err = d.repository.Git("fsck", "--full", "--strict")
+	return err
+}
+
+func indent(text string) string {
+	return "   " + strings.ReplaceAll(text, "\n", "\n   ")
+}

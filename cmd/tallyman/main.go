@@ -1,0 +1,69 @@
+// Command tallyman hears that an image was released and makes the manifest
+// repository say so.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	if err := newRoot().ExecuteContext(context.Background()); err != nil {
+		printError(err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// newRoot is the command line; each subcommand is a file beside this one.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tallyman",
+		Short: "Hears that an image was released, and makes the manifest repository say so",
+		Long: `tallyman takes signed GitHub repository_dispatch webhooks and ECR push events,
+keeps them durably, and commits the new tag to the manifest repository: in order,
+exactly once, one writer at a time for each environment.
+
+Try it on this machine:  tallyman demo`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
+	root.AddCommand(newServe(), newCheck(), newSend(), newDemo(), newVersion())
+	return root
+}
+
+// printError prints each of the errors that were joined on a line of its own.
+func printError(err error) {
+	if bad, ok := err.(badInput); ok {
+		err = bad.error
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			printError(e)
+		}
+		return
+	}
+	fmt.Fprintln(os.Stderr, "tallyman:", err)
+}
+
+// Exit codes, for scripts.
+const (
+	exitFailed   = 1 // it was tried and did not work
+	exitBadInput = 2 // flags or configuration are wrong; nothing was tried
+)
+
+// badInput marks an error of flags or configuration.
+type badInput struct{ error }
+
+func (e badInput) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	if errors.As(err, new(badInput)) {
+		return exitBadInput
+	}
+	return exitFailed
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+)
+
+func newSend() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "send",
+		Short: "Send a server the event that GitHub or EventBridge would send",
+		Long: `Builds an event, signs it as its sender would, posts it to a running server and
+prints the answer. It ends with 0 when the server took it (2xx), else with 1.
+
+  tallyman send github   a GitHub App's webhook "repository_dispatch", as caused by
+      gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
+        -f client_payload[app]=APP -f client_payload[tag]=TAG -f client_payload[env]=ENV
+      signed in the header X-Hub-Signature-256
+
+  tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
+      docker push ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG
+      with the API destination's secret in a header`,
+		Example: `  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4
+  tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
+    --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
+	}
+	cmd.AddCommand(newSendGitHub(), newSendECR())
+	return cmd
+}
+
+// destination is what the two forms of send have in common.
+type destination struct {
+	url        string
+	secretFile string
+	id         string
+	dryRun     bool
+}
+
+func (d *destination) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.url, "url", "http://127.0.0.1:8080", "the server's public `address`")
+	cmd.Flags().StringVar(&d.secretFile, "secret-file", "", "`file` with the secret that the server knows (required)")
+	cmd.Flags().StringVar(&d.id, "id", "", "the delivery's `id`; the same id twice is a duplicate (default: a new one)")
+	cmd.Flags().BoolVar(&d.dryRun, "dry-run", false, "print the request instead of sending it; it holds the secret or its signature")
+	_ = cmd.MarkFlagRequired("secret-file")
+}
+
+// deliver makes the request with the secret and sends it.
+func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest func(base string, secret []byte, id string) (*http.Request, error)) error {
+	secret, err := os.ReadFile(d.secretFile)
+	if err != nil {
+		return badInput{err}
+	}
+	if d.id == "" {
+		d.id = uuid.NewString()
+	}
+	req, err := newRequest(strings.TrimSuffix(d.url, "/"), bytes.TrimRight(secret, "\r\n"), d.id)
+	if err != nil {
+		return badInput{err}
+	}
+	if d.dryRun {
+		return printRequest(out, req)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // GitHub's own limit
+	defer cancel()
+	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "HTTP %s\n%s", resp.Status, indentJSON(body))
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("the server did not take delivery %s", d.id)
+	}
+	return nil
+}
+
+func printRequest(out io.Writer, req *http.Request) error {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s %s\n", req.Method, req.URL)
+	if err := req.Header.Write(out); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "\n%s\n", body)
+	return err
+}
+
+// indentJSON lays JSON out for people; other text stays as it is.
+func indentJSON(text []byte) string {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, bytes.TrimSpace(text), "", "  "); err != nil {
+		return string(text)
+	}
+	return indented.String() + "\n"
+}
+
+func newSendGitHub() *cobra.Command {
+	var to destination
+	var d dispatch
+	cmd := &cobra.Command{
+		Use:     "github",
+		Short:   "Send a GitHub App's repository_dispatch webhook",
+		Example: "  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return to.deliver(cmd.Context(), cmd.OutOrStdout(), d.request)
+		},
+	}
+	to.flags(cmd)
+	cmd.Flags().StringVar(&d.App, "app", "", "`name` of the app")
+	cmd.Flags().StringVar(&d.Environment, "env", "", "`name` of the environment")
+	cmd.Flags().StringVar(&d.Tag, "tag", "", "image `tag`")
+	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, sha256:... (optional)")
+	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "the dispatch's event_type")
+	cmd.Flags().StringVar(&d.actor, "actor", "tallyman-send", "login of whoever sends it")
+	return cmd
+}
+
+// dispatch is what a repository_dispatch webhook says.
+type dispatch struct {
+	App         string `json:"app,omitempty"`
+	Environment string `json:"env,omitempty"`
+	Tag         string `json:"tag,omitempty"`
+	Digest      string `json:"digest,omitempty"`
+
+	eventType, actor string
+}
+
+// request is the webhook as GitHub sends it.
+func (d dispatch) request(base string, secret []byte, id string) (*http.Request, error) {
+	body, err := json.Marshal(map[string]any{
+		"action":         d.eventType,
+		"branch":         "main",
+		"client_payload": d,
+		"repository":     map[string]any{"id": 1, "name": "manifests", "full_name": "example/manifests"},
+		"sender":         map[string]any{"login": d.actor, "id": 1, "type": "User"},
+		"installation":   map[string]any{"id": 1},
+	})
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(body)
+	return newPost(base+"/webhooks/github", body, map[string]string{
+		"Content-Type":        "application/json",
+		"User-Agent":          "GitHub-Hookshot/tallyman-send",
+		"X-GitHub-Event":      "repository_dispatch",
+		"X-GitHub-Delivery":   id,
+		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
+	})
+}
+
+func newSendECR() *cobra.Command {
+	var to destination
+	e := imageEvent{at: time.Now()}
+	cmd := &cobra.Command{
+		Use:   "ecr",
+		Short: "Send EventBridge's event of an image pushed to ECR",
+		Example: `  tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
+    --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return to.deliver(cmd.Context(), cmd.OutOrStdout(), e.request)
+		},
+	}
+	to.flags(cmd)
+	cmd.Flags().StringVar(&e.header, "header", "X-Tallyman-Key", "`name` of the header that carries the secret")
+	cmd.Flags().StringVar(&e.repository, "repository", "", "the image `name` without tag: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME (required)")
+	cmd.Flags().StringVar(&e.tag, "tag", "", "image `tag`; without one it is an untagged push")
+	cmd.Flags().StringVar(&e.digest, "digest", "sha256:"+strings.Repeat("0", 64), "image `digest`")
+	cmd.Flags().StringVar(&e.action, "action-type", "PUSH", "PUSH or DELETE")
+	cmd.Flags().TimeVar(&e.at, "time", e.at, []string{time.RFC3339}, "when it happened, as in 2026-01-02T15:04:05Z (default: now)")
+	cmd.Flags().Lookup("time").DefValue = ""
+	_ = cmd.MarkFlagRequired("repository")
+	return cmd
+}
+
+// imageEvent is what an "ECR Image Action" event says.
+type imageEvent struct {
+	header, repository, tag, digest, action string
+	at                                      time.Time
+}
+
+var ecrName = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z.]+/(.+)$`)
+
+// request is the event as an EventBridge API destination sends it.
+func (e imageEvent) request(base string, secret []byte, id string) (*http.Request, error) {
+	name := ecrName.FindStringSubmatch(e.repository)
+	if name == nil {
+		return nil, fmt.Errorf("--repository must be ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME, not %q", e.repository)
+	}
+	body, err := json.Marshal(map[string]any{
+		"version":     "0",
+		"id":          id,
+		"detail-type": "ECR Image Action",
+		"source":      "aws.ecr",
+		"account":     name[1],
+		"time":        e.at.UTC().Format(time.RFC3339),
+		"region":      name[2],
+		"resources":   []string{},
+		"detail": map[string]string{
+			"result": "SUCCESS", "action-type": e.action, "repository-name": name[3],
+			"image-digest": e.digest, "image-tag": e.tag,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newPost(base+"/webhooks/ecr", body, map[string]string{
+		"Content-Type": "application/json; charset=utf-8",
+		"User-Agent":   "Amazon/EventBridge/ApiDestinations",
+		e.header:       string(secret),
+	})
+}
+
+func newPost(address string, body []byte, header map[string]string) (*http.Request, error) {
+	if _, err := url.ParseRequestURI(address); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}

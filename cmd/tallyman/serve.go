@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/server"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+const defaultConfig = "tallyman.yaml"
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Take deliveries and write the manifest repository until told to stop",
+		Long: `Takes deliveries and writes the manifest repository.
+
+SIGTERM and SIGINT stop it: no more deliveries are taken, what is being written is
+finished, and the exit status is 0. What is still pending then is written after
+the next start. A second signal ends it at once.`,
+		Example: "  tallyman serve --config /etc/tallyman/tallyman.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file)
+			if err != nil {
+				return badInput{err}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, stop, c, newLogger(c.Log))
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
+	return cmd
+}
+
+// serve runs a server until ctx ends or the server fails, and drains it.
+// restoreSignals gives a second signal its usual effect.
+func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *slog.Logger) error {
+	s, err := server.New(c, currentVersion(), logger)
+	if err != nil {
+		return badInput{err}
+	}
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-s.Failed():
+		logger.Error("server failed", slog.String("error", failure.Error()))
+	}
+	restoreSignals()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Shutdown.Deadline)
+	defer cancel()
+	return errors.Join(failure, s.Stop(drain))
+}
+
+func newLogger(c config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // the configuration's check took it
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// target names where the updates of one app in one environment go.
+type target struct {
+	environment, app string
+}
+
+// parts is what a configuration turns into: everything that can be wrong with it
+// is found here, before a store is opened or a port is bound.
+type parts struct {
+	policy    *policy.Policy
+	receivers map[string]webhook.Receiver // by route
+	targets   map[target]manifest.Target
+}
+
+// build makes the parts. Its error joins all that was found, each naming its
+// field.
+func build(c config.Config) (parts, error) {
+	var problems []error
+	keep := func(err error) { problems = append(problems, err) }
+
+	p, err := buildPolicy(c)
+	keep(err)
+	receivers, err := buildReceivers(c.Sources)
+	keep(err)
+	targets, err := buildTargets(c)
+	keep(err)
+	return parts{policy: p, receivers: receivers, targets: targets}, errors.Join(problems...)
+}
+
+func buildPolicy(c config.Config) (*policy.Policy, error) {
+	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}}
+	for name, env := range c.Environments {
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
+	}
+	for name, app := range c.Apps {
+		p.Apps[name] = policy.App{Repository: app.Repository, Environments: app.Environments}
+	}
+	return policy.New(p)
+}
+
+func buildReceivers(c config.Sources) (map[string]webhook.Receiver, error) {
+	receivers := make(map[string]webhook.Receiver)
+	var problems []error
+	add := func(route, field string, files []string, make func(secrets [][]byte) (webhook.Receiver, error)) {
+		secrets, err := readSecrets(field, files)
+		if err == nil {
+			receivers[route], err = make(secrets)
+		}
+		problems = append(problems, err)
+	}
+	if s := c.GitHub; s != nil {
+		add("/webhooks/github", "sources.github.secretFiles", s.SecretFiles, func(secrets [][]byte) (webhook.Receiver, error) {
+			return github.New(secrets, s.EventTypes)
+		})
+	}
+	if s := c.EventBridge; s != nil {
+		add("/webhooks/ecr", "sources.eventbridge.secretFiles", s.SecretFiles, func(secrets [][]byte) (webhook.Receiver, error) {
+			return ecr.New(s.Header, secrets, s.Accounts)
+		})
+	}
+	return receivers, errors.Join(problems...)
+}
+
+// readSecrets reads one secret from each file. A line break at the end, which
+// editors and echo leave, is not part of it.
+func readSecrets(field string, files []string) ([][]byte, error) {
+	secrets := make([][]byte, 0, len(files))
+	for i, file := range files {
+		field := fmt.Sprintf("%s[%d]", field, i)
+		secret, err := os.ReadFile(file)
+		if err != nil {
+			return nil, gitops.FieldErrorf(field, "%s cannot be read", file).Because(err)
+		}
+		secret = bytes.TrimRight(secret, "\r\n")
+		if len(secret) == 0 {
+			return nil, gitops.FieldErrorf(field, "%s is empty", file)
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
+// buildTargets compiles the edit of every app in every environment.
+func buildTargets(c config.Config) (map[target]manifest.Target, error) {
+	targets := make(map[target]manifest.Target)
+	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
+	for name, app := range c.Apps {
+		environments := app.Environments
+		if len(environments) == 0 {
+			environments = slices.Collect(maps.Keys(c.Environments))
+		}
+		for _, environment := range environments {
+			t := c.Target(environment, name)
+			edit, err := compile(t, name, app.Repository)
+			if err != nil {
+				problems[err.Field] = err
+				continue
+			}
+			targets[target{environment, name}] = manifest.Target{File: t.File, Editor: edit}
+		}
+	}
+	sorted := slices.Sorted(maps.Keys(problems))
+	joined := make([]error, len(sorted))
+	for i, field := range sorted {
+		joined[i] = problems[field]
+	}
+	return targets, errors.Join(joined...)
+}
+
+func compile(t config.Target, app, repository string) (*values.Edit, *gitops.Error) {
+	sets := make([]values.Target, len(t.Set))
+	for i, s := range t.Set {
+		sets[i] = values.Target{Key: s.Key, Value: s.Value, Create: s.Create}
+	}
+	edit, err := values.Compile(values.Bind(sets, app, repository))
+	var e *gitops.Error
+	if errors.As(err, &e) {
+		e.Field = t.Field + e.Field
+		return nil, e
+	}
+	return edit, nil
+}
+
+// newWriter makes the manifest writer; it does not use the network.
+func newWriter(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+	var credentials manifest.Credentials
+	if file := c.Manifests.Credentials.TokenFile; file != "" {
+		credentials = manifest.TokenFile{Path: file, User: c.Manifests.Credentials.Username}
+	}
+	w, err := manifest.New(manifest.Config{
+		URL:         c.Manifests.URL,
+		Branch:      c.Manifests.Branch,
+		Credentials: credentials,
+		Author:      manifest.Signature(c.Manifests.Author),
+		Subject:     c.Manifests.Subject,
+		Recorder:    recorder,
+		Logger:      logger,
+		Target: func(environment, app string) (manifest.Target, error) {
+			t, ok := p.targets[target{environment, app}]
+			if !ok { // accepted under another configuration
+				return t, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
+			}
+			return t, nil
+		},
+	})
+	var e *gitops.Error
+	if errors.As(err, &e) && e.Field != "" {
+		e.Field = "manifests." + e.Field
+	}
+	return w, err
+}
+
+// newHolder names this process in leases: the host, for people, and something no
+// other process has.
+func newHolder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "tallyman"
+	}
+	return host + "/" + uuid.NewString()[:8]
+}
+
+// newID makes an update's id: a UUIDv7 (RFC 9562), so that ids sort by time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func now() time.Time { return time.Now().UTC() }

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// CheckManifests asks the manifest repository whether it may be written, tries
+// every edit on the files as they are on the branch, and prints a line for each.
+// Nothing is changed. A wrong target is no reason not to start: its updates would
+// fail and say so, the others go on. The server need not have been started.
+func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
+	if err := s.writer.Handshake(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
+	var problems []error
+	order := func(a, b target) int {
+		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
+	}
+	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
+		file := s.parts.targets[t].File
+		if err := s.checkTarget(ctx, t); err != nil {
+			var e *gitops.Error
+			if errors.As(err, &e) {
+				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, file, e.Sentence())
+			}
+			problems = append(problems, err)
+			continue
+		}
+		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, file)
+	}
+	return errors.Join(problems...)
+}
+
+// checkTarget makes an edit as an update would, and drops it.
+func (s *Server) checkTarget(ctx context.Context, t target) error {
+	edit := s.parts.targets[t]
+	text, err := s.writer.ReadFile(ctx, edit.File)
+	if err != nil {
+		return err
+	}
+	_, _, err = edit.Editor.Apply(text, values.Vars{
+		Tag:        "tallyman-check",
+		Digest:     "sha256:" + strings.Repeat("0", 64),
+		Repository: s.config.Apps[t.app].Repository,
+	})
+	return err
+}

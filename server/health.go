@@ -1,0 +1,39 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// livez answers whether the process makes progress: 503 when a lane has been
+// silent for longer than anything it does may take, which a restart cures. A
+// store or an origin that is away is not cured by one, and does not count.
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+	for _, l := range s.lanes {
+		if l.Stuck() {
+			s.logger.Error("lane stuck", slog.String("environment", l.Environment))
+			http.Error(w, fmt.Sprintf("lane %s makes no progress", l.Environment), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readyz answers whether a delivery would be taken now: not while draining, and
+// not while the store does not answer.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if s.draining.Load() {
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+	} else if err := s.store.Ping(ctx); err != nil {
+		http.Error(w, "store: "+gitops.SentenceOf(err), http.StatusServiceUnavailable)
+	} else {
+		fmt.Fprintln(w, "ok")
+	}
+}

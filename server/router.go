@@ -1,0 +1,101 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// publicHandler serves what senders reach.
+func (s *Server) publicHandler() http.Handler {
+	r := chi.NewRouter()
+	r.Use(s.observe, s.refuseWhileDraining)
+	for route, receiver := range s.parts.receivers {
+		h := &webhook.Handler{
+			Receiver: receiver, Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics,
+			Logger: s.logger, Now: now, NewID: newID,
+		}
+		r.Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+			status, delivery, err := h.Handle(w, r)
+			return status, delivery, err
+		}))
+	}
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", http.MethodPost)
+		s.writeProblemStatus(w, http.StatusMethodNotAllowed, gitops.Errorf(gitops.Invalid, "deliveries are sent with POST"))
+	})
+	return r
+}
+
+// adminHandler serves what operators reach.
+func (s *Server) adminHandler() http.Handler {
+	r := chi.NewRouter()
+	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	r.Get("/livez", s.livez)
+	r.Get("/readyz", s.readyz)
+	r.HandleFunc("/debug/pprof/*", pprof.Index)
+	r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return r
+}
+
+// observe measures every request by its route's pattern, never its path, and
+// keeps a panic from taking more than its own request down.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() {
+			if v := recover(); v != nil {
+				s.logger.Error("panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+				s.writeProblem(ww, gitops.Errorf(gitops.Internal, "an internal error; the log has the cause").Because(fmt.Errorf("panic: %v", v)))
+			}
+			s.metrics.httpSeconds.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(ww.Status())).Observe(time.Since(began).Seconds())
+		}()
+		next.ServeHTTP(ww, r)
+	})
+}
+
+// routeOf is the pattern that matched, which is known only after the handler.
+func routeOf(r *http.Request) string {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
+		return pattern
+	}
+	return "none"
+}
+
+// methodOf keeps the label's set closed: a method is whatever a client makes up.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+func (s *Server) refuseWhileDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+			s.writeProblem(w, gitops.Errorf(gitops.Unavailable, "the server is stopping: send it again"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,260 @@
+// Package server is the program: receivers in front of the queue, lanes behind
+// it, and what an operator watches beside them.
+//
+// A server is made of parts that know nothing of each other. This package alone
+// wires them: New checks everything that can be checked without starting, Start
+// opens the store and the ports, Stop drains in the reverse order.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// Version is what is running, for logs and metrics.
+type Version struct {
+	Version, Revision, Go string
+}
+
+// Server is one tallyman. Its methods are not safe for concurrent use, but for
+// Addr and AdminAddr after Start has returned.
+type Server struct {
+	config  config.Config
+	logger  *slog.Logger
+	parts   parts
+	metrics *metrics
+	writer  *manifest.Writer
+
+	// Set by Start, before anything is served.
+	store         queue.Queue
+	lanes         []*lane.Lane
+	public, admin net.Listener
+	background    sync.WaitGroup
+	failed        chan error // a listener's end that nobody asked for
+
+	draining atomic.Bool // set by Stop: deliveries are answered 503
+	cleanups []cleanup   // in the order in which things were made; run in reverse
+}
+
+// cleanup undoes one step of Start. It ends when ctx does, at the latest.
+type cleanup struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// New makes a server that does nothing until Start; Stop frees it either way. It reads the secrets' files
+// and compiles the rules; its error joins everything that is wrong, each an
+// Invalid error that names its field.
+func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
+	p, err := build(c)
+	if err != nil {
+		return nil, err
+	}
+	var sources []string
+	for _, receiver := range p.receivers {
+		sources = append(sources, receiver.Source())
+	}
+	m := newMetrics(v, sources, slices.Collect(maps.Keys(c.Environments)))
+	w, err := newWriter(c, p, m, logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, logger: logger, parts: p, metrics: m, writer: w, failed: make(chan error, 2)}
+	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
+	return s, nil
+}
+
+// Start opens the store, starts the lanes and listens. When it returns without
+// error the server takes deliveries; whether the manifest repository can be
+// reached is found out beside that, for a delivery must be taken either way.
+// After an error nothing is left running.
+func (s *Server) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.cleanUp(ctx))
+		}
+	}()
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	if s.admin, err = s.listen("adminListen", s.config.AdminListen, s.adminHandler()); err != nil {
+		return err
+	}
+	s.startLanes()
+	s.greetOrigin()
+	s.public, err = s.listen("listen", s.config.Listen, s.publicHandler())
+	if err != nil {
+		return err
+	}
+	s.logger.Info("ready", slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()))
+	return nil
+}
+
+func (s *Server) onStop(name string, run func(ctx context.Context) error) {
+	s.cleanups = append(s.cleanups, cleanup{name, run})
+}
+
+func (s *Server) openStore(ctx context.Context) error {
+	path, err := s.config.SQLitePath()
+	if err != nil {
+		return err
+	}
+	store, err := sqlite.Open(ctx, path, sqlite.Options{Now: now, Logger: s.logger, Recorder: s.metrics})
+	if err != nil {
+		return err
+	}
+	s.store = store
+	s.onStop("store", func(context.Context) error { return store.Close() })
+	environments := slices.Sorted(maps.Keys(s.config.Environments))
+	s.metrics.registry.MustRegister(&backlogs{records: store, environments: environments, logger: s.logger})
+	return s.warnOfOrphans(ctx)
+}
+
+// warnOfOrphans names the updates that wait in an environment that is no longer
+// configured: they are kept, and nobody works on them.
+func (s *Server) warnOfOrphans(ctx context.Context) error {
+	found, err := s.store.Backlogs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, backlog := range found {
+		if _, ok := s.config.Environments[backlog.Environment]; !ok && backlog.Pending > 0 {
+			s.logger.Warn("updates wait in an environment that is not configured",
+				slog.String("environment", backlog.Environment), slog.Int("pending", backlog.Pending), slog.Time("oldest", backlog.Oldest))
+		}
+	}
+	return nil
+}
+
+func (s *Server) startLanes() {
+	holder := newHolder()
+	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
+		s.lanes = append(s.lanes, lane.New(lane.Config{
+			Environment: environment,
+			Holder:      holder,
+			Queue:       s.store,
+			Writer:      s.writer,
+			Recorder:    s.metrics,
+			Logger:      s.logger,
+			Coalesce:    s.config.Environments[environment].Coalesce == "newest",
+		}))
+	}
+	for _, l := range s.lanes {
+		l.Start()
+	}
+	s.onStop("lanes", func(ctx context.Context) error {
+		ctx, cancel := leaveTime(ctx)
+		defer cancel()
+		var stopped sync.WaitGroup
+		for _, l := range s.lanes {
+			stopped.Go(func() { l.Stop(ctx) })
+		}
+		stopped.Wait()
+		return nil
+	})
+}
+
+// leaveTime ends a little before ctx does, so that what a lane gives up can
+// still be recorded and the store closed in order.
+func leaveTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, left-min(left/4, 3*time.Second))
+}
+
+// greetOrigin brings the branch's tip here before the first update needs it, and
+// says early what would be wrong with the first push.
+func (s *Server) greetOrigin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.onStop("handshake", func(context.Context) error {
+		cancel()
+		return nil
+	})
+	s.background.Go(func() {
+		if err := s.writer.Handshake(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("the manifest repository cannot be written yet: updates are taken and wait",
+				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
+		}
+	})
+}
+
+// listen binds the address that field configures and serves it.
+func (s *Server) listen(field, address string, handler http.Handler) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).Because(err)
+	}
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	s.onStop(field, func(ctx context.Context) error {
+		if err := srv.Shutdown(ctx); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+	s.background.Go(func() {
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- gitops.FieldErrorf(field, "no longer listening").Because(err)
+		}
+	})
+	return listener, nil
+}
+
+// Failed receives when a started server can no longer do its work and should be
+// stopped.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Addr is the public listener's address.
+func (s *Server) Addr() string { return s.public.Addr().String() }
+
+// AdminAddr is the admin listener's address.
+func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
+
+// Stop drains: no more deliveries are taken, requests under way are answered,
+// the batches at hand are written and settled or, when ctx ends first, given
+// back. Everything that was begun has ended when it returns. A delivery that was
+// answered 202 and not written by then is written after the next start.
+func (s *Server) Stop(ctx context.Context) error {
+	s.draining.Store(true)
+	s.logger.Info("draining")
+	err := s.cleanUp(ctx)
+	s.background.Wait()
+	s.logger.Info("stopped")
+	return err
+}
+
+func (s *Server) cleanUp(ctx context.Context) error {
+	var problems []error
+	for _, c := range slices.Backward(s.cleanups) {
+		if err := c.run(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("stopping %s: %w", c.name, err))
+		}
+	}
+	s.cleanups = nil
+	return errors.Join(problems...)
+}
