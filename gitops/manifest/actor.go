@@ -131,8 +131,31 @@ func (w *Writer) turn() bool {
 	if len(items) == 0 {
 		return false
 	}
-	w.conclude(items, w.round(items))
+	err := w.round(items)
+	lanes := byCall(unsettled(items))
+	if gitops.CodeOf(err) != gitops.Rejected || len(lanes) < 2 {
+		w.conclude(items, err)
+		return true
+	}
+	// The server refuses a push as a whole. What it has against one environment,
+	// such as a freeze, must not stop the others.
+	for _, lane := range lanes {
+		w.conclude(lane, w.round(lane))
+	}
 	return true
+}
+
+// byCall groups items by the call that brought them, in the calls' order.
+func byCall(items []*item) (groups [][]*item) {
+	for _, i := range items {
+		at := slices.IndexFunc(groups, func(g []*item) bool { return g[0].call == i.call })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], i)
+	}
+	return groups
 }
 
 // item is one update in a round.

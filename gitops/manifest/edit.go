@@ -15,6 +15,7 @@ type plan struct {
 	tip     hash
 	head    commit
 	fates   []fate // of the items in it, in order
+	byID    map[string]fate
 	commits int
 }
 
@@ -28,14 +29,18 @@ type fate struct {
 // plan makes the commits of the items on the snapshot's tip, as many as fit into
 // one push. An error means that the snapshot is not complete.
 func (w *Writer) plan(items []*item) (*plan, error) {
-	p := &plan{draft: newDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head}
+	p := &plan{draft: newDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head, byID: make(map[string]fate)}
 	for _, i := range items {
 		if p.draft.size > maxPushBytes {
 			break
 		}
-		f, err := w.decide(p, i.update)
-		if err != nil {
-			return nil, err
+		f, again := p.byID[i.update.ID] // two callers that both believe to hold the lane
+		if !again {
+			var err error
+			if f, err = w.decide(p, i.update); err != nil {
+				return nil, err
+			}
+			p.byID[i.update.ID] = f
 		}
 		f.item = i
 		p.fates = append(p.fates, f)

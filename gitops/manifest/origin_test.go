@@ -27,6 +27,7 @@ type origin struct {
 	ids     int
 	updates map[string]gitops.Update // by id
 	checked map[string]string        // the settlements seen by check: id to commit
+	sound   map[string]bool          // commits that were held against their update
 }
 
 var (
@@ -45,7 +46,7 @@ func newOrigin(t *testing.T) *origin {
 			t.Error(err)
 		}
 	})
-	o := &origin{T: t, server: server, updates: make(map[string]gitops.Update), checked: make(map[string]string)}
+	o := &origin{T: t, server: server, updates: make(map[string]gitops.Update), checked: make(map[string]string), sound: make(map[string]bool)}
 	if o.repo, err = server.CreateRepository("myshop/manifests.git"); err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +162,6 @@ func (o *origin) git(args ...string) string {
 	return out
 }
 
-func (o *origin) tip() string { o.Helper(); return o.git("rev-parse", "refs/heads/main") }
-
 // check holds the repository against the book: nothing is damaged, every
 // committed update has exactly the commit that its settlement names, no commit
 // carries an update that was not settled so far as committed, each bot commit
@@ -213,6 +212,10 @@ func (o *origin) check(settled ...gitops.Settlement) {
 // checkCommit holds one bot commit against its update.
 func (o *origin) checkCommit(c gitserver.Commit, u gitops.Update) {
 	o.Helper()
+	if o.sound[c.Hash] {
+		return
+	}
+	o.sound[c.Hash] = true
 	message := fmt.Sprintf("chore: bump %s to %s (%s)\n\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s",
 		u.App, u.Tag, u.Environment, u.ID, u.Delivery, u.Actor)
 	if c.Message != message {
@@ -239,4 +242,21 @@ func (o *origin) checkCommit(c gitserver.Commit, u gitops.Update) {
 	if len(files) != 2 || files[0] != file || files[1] != file || len(lines) != 2 || lines[1] != want {
 		o.Fatalf("commit %s changes\n%s\nwant one line of %s to become\n%s", c.Hash, diff, file, want)
 	}
+}
+
+// log lists the branch's commits, oldest first.
+func (o *origin) log() []gitserver.Commit {
+	o.Helper()
+	log, err := o.repo.Log("refs/heads/main")
+	if err != nil {
+		o.Fatal(err)
+	}
+	return log
+}
+
+func (r *countingRecorder) Pushed(outcome PushOutcome, _ time.Duration, _ int) {
+	if r.outcomes == nil {
+		r.outcomes = make(map[PushOutcome]int)
+	}
+	r.outcomes[outcome]++
 }

@@ -23,6 +23,7 @@ type packReader struct {
 	outside  packSource
 	budget   int64 // inflated bytes that may still be made
 	inflater io.ReadCloser
+	more     [1]byte
 	objects  map[hash]object
 	at       map[int64]hash // where in the pack an object began
 	waiting  []pendingDelta // whose bases have not come yet
@@ -54,7 +55,7 @@ func readPack(pack []byte, outside packSource, budget int64) (map[hash]object, e
 	}
 	r := &packReader{
 		pack: body, outside: outside, budget: budget,
-		objects: make(map[hash]object, count), at: make(map[int64]hash, count),
+		objects: make(map[hash]object, min(count, 1<<15)), at: make(map[int64]hash, min(count, 1<<15)),
 	}
 	offset := int64(header)
 	for range count {
@@ -179,7 +180,7 @@ func (r *packReader) inflate(in *bytes.Reader, size int64) ([]byte, error) {
 		return nil, err
 	}
 	// The end of the stream has its checksum, and nothing may follow the size promised.
-	if n, err := r.inflater.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+	if n, err := r.inflater.Read(r.more[:]); n != 0 || !errors.Is(err, io.EOF) {
 		return nil, errors.New("an object is larger than its header says, or damaged")
 	}
 	return data, nil

@@ -87,6 +87,7 @@ type wanted struct {
 	depth int  // in commits, counted from the tip
 	// commitsOnly asks for neither trees nor files. The server must offer filters.
 	commitsOnly bool
+	offered     map[string]string // the capabilities that the server has
 }
 
 // fetch brings objects. The deltas that the server sends against what we have
@@ -96,6 +97,9 @@ func (r *remote) fetch(ctx context.Context, w wanted, held packSource) (map[hash
 	defer cancel()
 	request := packp.NewUploadRequest()
 	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
+		if _, ok := w.offered[string(c)]; !ok {
+			continue
+		}
 		if err := request.Capabilities.Set(c); err != nil {
 			return nil, err
 		}

@@ -135,6 +135,7 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	}
 	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.commits, "err", err)
 	if refusedOutright(err) {
+		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err
 	}
 	tip, lookErr := w.look(ctx)

@@ -80,7 +80,7 @@ func (w *Writer) ready(ctx context.Context) error {
 func (w *Writer) start(ctx context.Context, tip hash) error {
 	began := w.config.Now()
 	none := func(hash) (object, bool) { return object{}, false }
-	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, depth: 1}, none)
+	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, depth: 1, offered: w.offers.fetch}, none)
 	if err != nil {
 		return fmt.Errorf("fetching the branch: %w", err)
 	}
@@ -116,7 +116,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		return nil
 	}
 	began, old := w.config.Now(), s.tip
-	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, have: old, depth: catchUpDepth}, s.object)
+	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, have: old, depth: catchUpDepth, offered: w.offers.fetch}, s.object)
 	if err == nil {
 		err = s.adopt(tip, fetched)
 	}
@@ -156,7 +156,7 @@ func (w *Writer) search(ctx context.Context, since time.Time) error {
 	s := w.snapshot
 	for depth := searchDepth; ; depth *= 4 {
 		depth = min(depth, maxHistory)
-		want := wanted{tip: s.tip, depth: depth}
+		want := wanted{tip: s.tip, depth: depth, offered: w.offers.fetch}
 		if _, want.commitsOnly = w.offers.fetch["filter"]; !want.commitsOnly {
 			want.have = s.tip // so that at least its files are not sent again
 		}

@@ -18,7 +18,8 @@ const (
 
 var errMalformedTree = errors.New("a tree object is malformed")
 
-// entry is one line of a tree. Its slices point into the tree's data.
+// entry is one line of a tree. Its slices point into the tree's data. Some old
+// tools wrote modes with a zero before them; here they have none.
 type entry struct {
 	mode string
 	name []byte
@@ -40,7 +41,7 @@ func nextEntry(tree []byte, at int) (entry, error) {
 		return entry{}, errMalformedTree
 	}
 	zero += space
-	e := entry{mode: string(rest[:space]), name: rest[space+1 : zero], at: at, size: zero + 1 + len(hash{})}
+	e := entry{mode: string(bytes.TrimLeft(rest[:space], "0")), name: rest[space+1 : zero], at: at, size: zero + 1 + len(hash{})}
 	if len(rest) < e.size {
 		return entry{}, errMalformedTree
 	}

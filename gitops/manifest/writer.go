@@ -139,7 +139,7 @@ func (w *Writer) Write(ctx context.Context, updates []gitops.Update) ([]gitops.S
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		w.withdraw(c, context.Cause(ctx))
+		w.withdraw(c, gitops.Errorf(gitops.Unavailable, "the write was given up before it was done").Because(context.Cause(ctx)))
 		<-c.done
 	case <-w.stopped:
 		w.withdraw(c, errClosed)

@@ -43,7 +43,8 @@ type Fault struct {
 	Before func()          // runs first: another writer's commit, a test's signal
 	Wait   <-chan struct{} // then the request waits until this is closed, or its client is gone
 
-	Apply   bool                       // git does the work, and its answer is dropped unless nothing below says otherwise
+	Apply   bool                       // git does the work, and its answer is dropped
+	Hold    <-chan struct{}            // the answer waits until this is closed, or its client is gone
 	Cut     bool                       // the connection is closed without an answer
 	Status  int                        // this status is answered, with Header and Body
 	Header  http.Header                // as above
@@ -90,15 +91,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.Before != nil {
 		f.Before()
 	}
-	if f.Wait != nil {
-		select {
-		case <-f.Wait:
-		case <-r.Context().Done():
-			return
-		}
-	}
+	await(r, f.Wait)
 	out := &flushing{ResponseWriter: w, written: &s.counters.bytesOut}
-	if !f.Apply && !f.Cut && f.Status == 0 && f.Replace == nil {
+	if !f.Apply && !f.Cut && f.Status == 0 && f.Replace == nil && f.Hold == nil {
 		s.answer(out, r)
 		return
 	}
@@ -106,6 +101,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.Apply || f.Replace != nil {
 		s.answer(answer, r)
 	}
+	await(r, f.Hold)
 	switch {
 	case f.Cut:
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
@@ -117,6 +113,17 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 		maps.Copy(w.Header(), answer.Header())
 		w.WriteHeader(answer.Code)
 		_, _ = out.Write(f.Replace(answer.Body.Bytes()))
+	}
+}
+
+// await waits for the signal, but no longer than the request's client does.
+func await(r *http.Request, signal <-chan struct{}) {
+	if signal == nil {
+		return
+	}
+	select {
+	case <-signal:
+	case <-r.Context().Done():
 	}
 }
 

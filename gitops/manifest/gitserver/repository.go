@@ -2,6 +2,7 @@ package gitserver
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,12 @@ func (s *Server) CreateRepository(name string) (*Repository, error) {
 // final newline. An error carries git's standard error.
 func (r *Repository) Git(args ...string) (string, error) { return run(r.Dir, nil, args...) }
 
+// Import feeds a stream to git fast-import.
+func (r *Repository) Import(stream io.Reader) error {
+	_, err := run(r.Dir, stream, "fast-import", "--quiet", "--force")
+	return err
+}
+
 // Hook installs a hook, a shell script without its first line; an empty script
 // removes it.
 func (r *Repository) Hook(name, script string) error {
@@ -61,7 +68,7 @@ type Change struct {
 	Message string            // "A person's change" when empty
 	Files   map[string]string // contents by path; they are added or replaced, as 100644
 	Delete  []string          // paths to remove
-	Modes   map[string]string // for paths in Files that are not 100644: 100755, 120000
+	Modes   map[string]string // for paths in Files that are not 100644: 100755, 120000, or 160000 with a commit's hash for content
 	From    string            // the first parent, as a revision; the branch's tip when empty
 	Merge   []string          // further parents, as revisions
 	Time    time.Time         // author's and committer's; now when zero
@@ -96,12 +103,16 @@ func (r *Repository) Commit(c Change) (string, error) {
 		if m, ok := c.Modes[path]; ok {
 			mode = m
 		}
+		if mode == "160000" {
+			fmt.Fprintf(&b, "M %s %s %s\n", mode, c.Files[path], path)
+			continue
+		}
 		fmt.Fprintf(&b, "M %s inline %s\ndata %d\n%s\n", mode, path, len(c.Files[path]), c.Files[path])
 	}
 	for _, path := range c.Delete {
 		fmt.Fprintf(&b, "D %s\n", path)
 	}
-	if _, err := run(r.Dir, strings.NewReader(b.String()), "fast-import", "--quiet", "--force"); err != nil {
+	if err := r.Import(strings.NewReader(b.String())); err != nil {
 		return "", err
 	}
 	return r.Git("rev-parse", ref)

@@ -39,6 +39,7 @@ type Server struct {
 	mu      sync.Mutex
 	faults  []*Fault
 	token   string
+	noThin  bool
 	latency Latency
 }
 
@@ -98,6 +99,15 @@ func (s *Server) RequireToken(token string) {
 	s.token = token
 }
 
+// RefuseThinPacks makes the server take only packs that need nothing from
+// outside, as some servers that are not git's own do. It is for repositories
+// with receive.unpackLimit set to 1.
+func (s *Server) RefuseThinPacks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noThin = true
+}
+
 // SetLatency makes the server seem that far away.
 func (s *Server) SetLatency(l Latency) {
 	s.mu.Lock()
@@ -132,11 +142,32 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.counters.bytesIn.Add(int64(len(body)))
+	if s.refusesThin() && operationOf(r) == Push {
+		s.receiveWhole(w, r, body)
+		return
+	}
 	whole := r.Clone(context.WithoutCancel(r.Context())) // git finishes what it began, as behind a real proxy
 	whole.Body = io.NopCloser(bytes.NewReader(body))
 	whole.ContentLength = int64(len(body))
 	whole.TransferEncoding = nil
 	s.backend.ServeHTTP(w, whole)
+}
+
+func (s *Server) refusesThin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noThin
+}
+
+// receiveWhole answers a push with the switch that git's own tests use.
+func (s *Server) receiveWhole(w http.ResponseWriter, r *http.Request, body []byte) {
+	repository := filepath.Join(s.root, filepath.FromSlash(strings.TrimSuffix(r.URL.Path, "/git-receive-pack")))
+	command := exec.Command("git", "receive-pack", "--stateless-rpc", "--reject-thin-pack-for-testing", repository)
+	command.Env = isolated()
+	command.Stdin = bytes.NewReader(body)
+	w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+	command.Stdout = w
+	_ = command.Run() // what it has to say of a failure is in its answer
 }
 
 func (s *Server) admitted(r *http.Request) bool {

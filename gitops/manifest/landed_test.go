@@ -1,0 +1,176 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// takenOver is the update as the next holder of the lane gets it.
+func takenOver(u gitops.Update) gitops.Update {
+	u.MaybePushed = true
+	return u
+}
+
+// bury puts n commits of other people on top of the branch. Their dates come
+// from at.
+func (o *origin) bury(n int, at func(n int) time.Time) {
+	o.Helper()
+	var b strings.Builder
+	for i := range n {
+		message := fmt.Sprintf("A person's change %d", i)
+		fmt.Fprintf(&b, "commit refs/heads/main\ncommitter A Person <person@example.com> %d +0000\ndata %d\n%s\n", at(i).Unix(), len(message), message)
+		if i == 0 {
+			fmt.Fprintf(&b, "from refs/heads/main^0\n")
+		}
+		content := fmt.Sprintf("%d\n", i)
+		fmt.Fprintf(&b, "M 100644 inline README.md\ndata %d\n%s\n", len(content), content)
+	}
+	if err := o.repo.Import(strings.NewReader(b.String())); err != nil {
+		o.Fatal(err)
+	}
+}
+
+func now(int) time.Time { return time.Now() }
+
+func TestAnUpdateOfADeadProcessIsFoundOnTheBranch(t *testing.T) {
+	tests := []struct {
+		name string
+		bury func(*origin)
+	}{
+		{"at the tip", func(*origin) {}},
+		{"behind 40 commits", func(o *origin) { o.bury(40, now) }},
+		{"behind 600 commits", func(o *origin) { o.bury(600, now) }},
+		{"behind commits from 1970", func(o *origin) {
+			o.bury(50, func(n int) time.Time { return time.Unix(int64(n), 0) })
+		}},
+		{"on a side branch that was merged", func(o *origin) {
+			tip := o.git("rev-parse", "main")
+			side := o.commit(gitserver.Change{From: o.first, Files: map[string]string{"README.md": "side\n"}})
+			o.commit(gitserver.Change{From: side, Merge: []string{tip}, Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "main-0000001")}})
+			o.bury(20, now)
+		}},
+	}
+	for _, filter := range []string{"true", "false"} {
+		for _, tt := range tests {
+			t.Run(tt.name+", filter "+filter, func(t *testing.T) {
+				o := newOrigin(t)
+				o.git("config", "uploadpack.allowFilter", filter)
+				u := o.update("dev", "shop", "main-0000001")
+				first := o.write(o.writer(), u)
+				tt.bury(o)
+
+				second := o.update("dev", "shop", "main-0000002") // this one was never pushed
+				settled := o.write(o.writer(), takenOver(u), takenOver(second))
+				if settled[0] != first[0] {
+					t.Errorf("the second process says %+v, want %+v", settled[0], first[0])
+				}
+				if settled[1].State != gitops.Committed {
+					t.Errorf("the update that was not pushed is %+v, want committed", settled[1])
+				}
+				o.check(settled...)
+			})
+		}
+	}
+}
+
+// The value may be there again by another hand: the trailer decides.
+func TestAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain(t *testing.T) {
+	o := newOrigin(t)
+	u := o.update("dev", "shop", "main-0000001")
+	first := o.write(o.writer(), u)
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
+	settled := o.write(o.writer(), takenOver(u))
+	if settled[0] != first[0] {
+		t.Errorf("got %+v, want %+v", settled[0], first[0])
+	}
+	o.check(settled...)
+}
+
+// A squash keeps the trailers in the middle of its message.
+func TestAnUpdateInASquashHasLanded(t *testing.T) {
+	o := newOrigin(t)
+	u := o.update("dev", "shop", "main-0000001")
+	squash := o.commit(gitserver.Change{
+		Message: "Several (#12)\n\n* chore: bump\n\nTallyman-Update: " + u.ID + "\n\n* another\n\nCo-authored-by: A Person <person@example.com>",
+		Files:   map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "main-0000001")},
+	})
+	settled := o.write(o.writer(), takenOver(u))
+	if settled[0].State != gitops.Committed || settled[0].Commit != squash {
+		t.Errorf("got %+v, want the squash %s", settled[0], squash)
+	}
+}
+
+// Another holder of the lane has pushed the update while this one was paused. It
+// shows when the branch has moved, whatever the queue says.
+func TestAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T) {
+	for _, depth := range []int{0, 5, 30} {
+		o := newOrigin(t)
+		slow, fast := o.writer(), o.writer()
+		o.check(o.write(slow, o.update("prod", "shop", "v1.0.0"))...)
+		u := o.update("dev", "shop", "main-0000001")
+		first := o.write(fast, u)
+		if depth > 0 {
+			o.bury(depth, now)
+		}
+		settled := o.write(slow, u)
+		if settled[0] != first[0] {
+			t.Errorf("behind %d commits: got %+v, want %+v", depth, settled[0], first[0])
+		}
+		o.check(settled...)
+	}
+}
+
+func TestTheSameUpdateFromTwoCallersIsOneCommit(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	u := o.update("dev", "shop", "main-0000001")
+	settled := o.write(w, u, u)
+	if settled[0] != settled[1] || settled[0].State != gitops.Committed {
+		t.Errorf("got %+v", settled)
+	}
+	again := o.write(w, u)
+	if again[0] != settled[0] {
+		t.Errorf("given once more: %+v, want %+v", again[0], settled[0])
+	}
+	o.check(settled...)
+}
+
+// A new process looks no further back than it must.
+func TestASearchEndsAtTheTimeOfAcceptance(t *testing.T) {
+	o := newOrigin(t)
+	o.bury(3000, func(n int) time.Time { return time.Now().Add(-time.Duration(3000-n) * time.Hour) })
+	o.server.ResetCounts()
+	w := o.writer()
+	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000001")), takenOver(o.update("dev", "shop", "main-0000002")))...)
+	counts := o.server.Counts()
+	if counts.Requests[gitserver.Fetch] != 2 || counts.BytesOut > 100_000 {
+		t.Errorf("%v requests and %d bytes, want the tip and one search", counts.Requests, counts.BytesOut)
+	}
+	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000003")))...)
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
+		t.Errorf("%d fetches, want no further search: what was searched is known", n)
+	}
+}
+
+func TestLandedForgetsTheOldestAndItsPromise(t *testing.T) {
+	began := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	l := newLanded(began)
+	for n := range maxLanded + 10 {
+		l.add(landing{update: fmt.Sprint(n), made: began.Add(time.Duration(n) * time.Second)})
+	}
+	if len(l.commits) != maxLanded || len(l.order) != maxLanded {
+		t.Errorf("%d and %d are remembered, want %d", len(l.commits), len(l.order), maxLanded)
+	}
+	if want := began.Add(9*time.Second + clockSlack); !l.since.Equal(want) {
+		t.Errorf("the promise begins at %s, want %s", l.since, want)
+	}
+	old := gitops.Update{AcceptedAt: began.Add(clockSlack), MaybePushed: true}
+	if !l.doubtful(old) {
+		t.Error("an update from before the promise must be looked for")
+	}
+}

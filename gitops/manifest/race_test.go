@@ -1,0 +1,256 @@
+package manifest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// writeUntilSettled is what a lane does: what is not settled is given again, in
+// order, until nothing is left.
+func writeUntilSettled(t *testing.T, w *Writer, updates []gitops.Update) (all []gitops.Settlement) {
+	t.Helper()
+	for len(updates) > 0 {
+		settled, err := w.Write(t.Context(), updates)
+		if err != nil {
+			t.Logf("the lane tries again: %v", err)
+		}
+		known := make(map[string]bool)
+		for _, s := range settled {
+			known[s.Update] = true
+		}
+		var left []gitops.Update
+		for _, u := range updates {
+			if !known[u.ID] {
+				left = append(left, u)
+			}
+		}
+		all, updates = append(all, settled...), left
+	}
+	return all
+}
+
+func TestTwoWritersAndAPersonShareTheBranch(t *testing.T) {
+	o := newOrigin(t)
+	const each = 12
+	writers := []*Writer{o.writer(), o.writer()}
+	lanes := make(map[string][]gitops.Update)
+	for n := range each {
+		for _, environment := range testEnvironments {
+			lanes[environment] = append(lanes[environment], o.update(environment, testApps[n%len(testApps)], fmt.Sprintf("main-%07d", n)))
+		}
+	}
+	var group sync.WaitGroup
+	results := make([][]gitops.Settlement, len(testEnvironments))
+	for i, environment := range testEnvironments {
+		group.Go(func() {
+			for _, u := range lanes[environment] {
+				results[i] = append(results[i], writeUntilSettled(t, writers[i%len(writers)], []gitops.Update{u})...)
+			}
+		})
+	}
+	group.Go(func() {
+		for n := range each {
+			personPushes(t, o, n)
+		}
+	})
+	group.Wait()
+	var all []gitops.Settlement
+	for _, r := range results {
+		all = append(all, r...)
+	}
+	if want := each * len(testEnvironments); len(all) != want {
+		t.Fatalf("%d updates are settled, want %d", len(all), want)
+	}
+	if commits, want := len(o.log()), 1+each+each*len(testEnvironments); commits != want {
+		t.Errorf("%d commits on the branch, want %d", commits, want)
+	}
+	o.check(all...)
+}
+
+// personPushes adds a commit to the branch as a push would, beginning again when
+// somebody else was faster.
+func personPushes(t *testing.T, o *origin, n int) {
+	for {
+		tip, err := o.repo.Git("rev-parse", "refs/heads/main")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		made, err := o.repo.Git("commit-tree", tip+"^{tree}", "-p", tip, "-m", fmt.Sprintf("A person's change %d", n))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := o.repo.Git("update-ref", "refs/heads/main", made, tip); err == nil {
+			return
+		}
+	}
+}
+
+func TestAPersonWhoCommitsMeanwhileDoesNotCostAnUpdate(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	for n := range 3 {
+		o.server.Inject(gitserver.Fault{On: gitserver.Push, Before: func() {
+			o.commit(gitserver.Change{Files: map[string]string{"README.md": fmt.Sprint(n)}})
+		}})
+	}
+	recorder := &countingRecorder{}
+	w2 := o.writer(func(c *Config) { c.Recorder = recorder })
+	o.check(o.write(w2, o.update("dev", "shop", "main-0000002"))...)
+	if recorder.outcomes[PushConflict] != 3 || recorder.outcomes[PushLanded] != 1 {
+		t.Errorf("the pushes ended as %v, want 3 conflicts and 1 that landed", recorder.outcomes)
+	}
+	o.check(o.write(w, o.update("prod", "cart", "v1.0.0"))...)
+}
+
+type countingRecorder struct{ outcomes map[PushOutcome]int }
+
+func TestABranchThatNeverHoldsStillIsAConflict(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	n := 0
+	o.server.Inject(gitserver.Fault{On: gitserver.Push, Times: -1, Before: func() {
+		n++
+		o.commit(gitserver.Change{Files: map[string]string{"README.md": fmt.Sprint(n)}})
+	}})
+	u := o.update("dev", "shop", "main-0000001")
+	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Conflict {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	if n != maxAttempts {
+		t.Errorf("%d pushes, want %d", n, maxAttempts)
+	}
+	o.server.Heal()
+	o.check(o.write(w, u)...)
+}
+
+// The edit is made on the file as the person left it, not pasted over it.
+func TestTheEditIsMadeAgainOnTheNewTip(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := testFile("dev", "shop")
+	theirs := valuesFile("shop", "dev", "none") + "theirs: true\n"
+	o.commit(gitserver.Change{Files: map[string]string{file: theirs}})
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	if got, want := o.git("show", "main:"+file)+"\n", strings.Replace(theirs, `"none"`, `"main-0000001"`, 1); got != want {
+		t.Errorf("the file is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Nobody is told "unchanged" or "no such file" of a branch that has moved on.
+func TestASettlementWithoutACommitIsOfTheBranchAsItIs(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "late"): valuesFile("late", "dev", "none")}})
+	settled := o.write(w, o.update("dev", "shop", "main-0000001"))
+	if settled[0].State != gitops.Committed {
+		t.Errorf("a value that a person took back is %s, want committed", settled[0].State)
+	}
+	o.check(settled...)
+	settled = o.write(w, o.update("dev", "late", "main-0000001"))
+	if settled[0].State != gitops.Committed {
+		t.Errorf("a file that came late is %s, want committed", settled[0].State)
+	}
+	o.check(settled...)
+}
+
+func TestABranchThatWasForcedBack(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	for n := range 12 {
+		o.check(o.write(w, o.update("dev", "shop", fmt.Sprintf("main-%07d", n)))...)
+	}
+	back := o.git("rev-parse", "main~10")
+	o.git("update-ref", "refs/heads/main", back)
+	clear(o.checked) // what the person threw away is gone
+	for _, c := range o.log() {
+		for _, id := range c.Updates {
+			o.checked[id] = c.Hash
+		}
+	}
+	o.check(o.write(w, o.update("dev", "shop", "main-1000000"))...)
+	o.check(o.write(w, o.update("prod", "cart", "v1.0.0"))...)
+}
+
+// As after a rewrite that removed a large file.
+func TestAHistoryThatWasReplaced(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	orphan := o.git("commit-tree", "main^{tree}", "-m", "A new beginning")
+	o.git("update-ref", "refs/heads/main", orphan)
+	o.git("reflog", "expire", "--expire=now", "--all")
+	o.git("gc", "--quiet", "--prune=now")
+	clear(o.checked)
+	o.check(o.write(w, o.update("dev", "shop", "main-0000002"))...)
+}
+
+// Bitmaps let a server leave out what it believes the client to have. A file
+// that goes back to an old content is enough.
+func TestARevertBehindABitmap(t *testing.T) {
+	o := newOrigin(t)
+	for n := range 5 {
+		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", fmt.Sprintf("old-%d", n))}})
+	}
+	o.git("repack", "-adq", "--write-bitmap-index")
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "cart", "main-0000001"))...)
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "old-1")}})
+	settled := o.write(w, o.update("dev", "cart", "main-0000002"), o.update("dev", "shop", "main-0000002"))
+	o.check(settled...)
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
+		t.Errorf("%d fetches, want the first and one catch-up: the server must have left nothing out", n)
+	}
+}
+
+// go-git leaves the body of every push's answer open. A server that flushes then
+// sees a new connection each time.
+func TestManyPushesUseOneConnection(t *testing.T) {
+	o := newOrigin(t)
+	if err := o.repo.Hook("post-receive", `i=0; while [ $i -lt 50 ]; do echo "deploying step $i" >&2; i=$((i+1)); done`); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{MaxConnsPerHost: 0}
+	w := o.writer(func(c *Config) { c.Transport = transport })
+	const pushes = 25
+	for n := range pushes {
+		o.write(w, o.update("dev", "shop", fmt.Sprintf("main-%07d", n)))
+		w.remote.draining.Wait()
+	}
+	counts := o.server.Counts()
+	if counts.Connections != 1 {
+		t.Errorf("%d connections for %d pushes, want 1", counts.Connections, pushes)
+	}
+	if counts.Requests[gitserver.Push] != pushes || counts.Total() != pushes+3 {
+		t.Errorf("requests %v, want %d pushes, two looks at the refs and a fetch", counts.Requests, pushes)
+	}
+}
+
+func TestAServerThatRefusesThinPacksGetsWholeOnes(t *testing.T) {
+	o := newOrigin(t)
+	o.git("config", "receive.unpackLimit", "1")
+	o.server.RefuseThinPacks()
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	if n := o.server.Counts().Requests[gitserver.Push]; n != 2 {
+		t.Errorf("%d pushes, want a thin one and a whole one", n)
+	}
+	o.server.ResetCounts()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000002"), o.update("dev", "shop", "main-0000003"))...)
+	if n := o.server.Counts().Requests[gitserver.Push]; n != 1 {
+		t.Errorf("%d pushes, want 1: the writer remembers", n)
+	}
+}
