@@ -41,12 +41,23 @@ func nextEntry(tree []byte, at int) (entry, error) {
 		return entry{}, errMalformedTree
 	}
 	zero += space
-	e := entry{mode: string(bytes.TrimLeft(rest[:space], "0")), name: rest[space+1 : zero], at: at, size: zero + 1 + len(hash{})}
+	e := entry{mode: modeOf(rest[:space]), name: rest[space+1 : zero], at: at, size: zero + 1 + len(hash{})}
 	if len(rest) < e.size {
 		return entry{}, errMalformedTree
 	}
 	copy(e.hash[:], rest[zero+1:])
 	return e, nil
+}
+
+// modeOf returns a mode without taking memory for those that git writes.
+func modeOf(mode []byte) string {
+	switch string(mode) {
+	case modeDirectory:
+		return modeDirectory
+	case modeFile:
+		return modeFile
+	}
+	return string(bytes.TrimLeft(mode, "0"))
 }
 
 // eachEntry calls yield for every entry in the tree's order until it errs.
@@ -82,27 +93,42 @@ func findEntry(tree []byte, name string) (e entry, found bool, err error) {
 // is given stays as it was. An entry that was not there before goes where git
 // sorts it.
 func setEntry(tree []byte, name, mode string, to hash) ([]byte, error) {
-	place, size := len(tree), 0
+	old, found, err := findEntry(tree, name)
+	if err != nil {
+		return nil, err
+	}
+	if found && (old.mode == modeDirectory) != (mode == modeDirectory) {
+		return nil, errors.New("a file and a directory cannot take each other's place")
+	}
+	if !found {
+		if old.at, err = placeFor(tree, name, mode); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]byte, 0, len(tree)-old.size+len(mode)+len(name)+2+len(to))
+	out = append(out, tree[:old.at]...)
+	out = append(out, mode...)
+	out = append(out, ' ')
+	out = append(out, name...)
+	out = append(out, 0)
+	out = append(out, to[:]...)
+	return append(out, tree[old.at+old.size:]...), nil
+}
+
+// placeFor returns where in the tree a new entry belongs.
+func placeFor(tree []byte, name, mode string) (int, error) {
 	sorted := sortKey([]byte(name), mode)
 	for at := 0; at < len(tree); {
 		e, err := nextEntry(tree, at)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if string(e.name) == name {
-			if (e.mode == modeDirectory) != (mode == modeDirectory) {
-				return nil, errors.New("a file and a directory cannot take each other's place")
-			}
-			place, size = at, e.size
-			break
-		}
-		if place == len(tree) && bytes.Compare(sortKey(e.name, e.mode), sorted) > 0 {
-			place = at
+		if bytes.Compare(sortKey(e.name, e.mode), sorted) > 0 {
+			return at, nil
 		}
 		at += e.size
 	}
-	line := slices.Concat([]byte(mode), []byte{' '}, []byte(name), []byte{0}, to[:])
-	return slices.Concat(tree[:place], line, tree[place+size:]), nil
+	return len(tree), nil
 }
 
 // sortKey is what git orders a tree by: bytes, and a directory as if its name
