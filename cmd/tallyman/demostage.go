@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -180,98 +176,4 @@ func moved(before, after map[string]float64) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-// child is a tallyman in a process of its own. Its log is read all the time, so
-// that it never blocks on it.
-type child struct {
-	cmd   *exec.Cmd
-	lines chan map[string]any // of its log, those that say something; closed at its end
-	other []string            // what it printed that is no log line; read after lines is closed
-}
-
-func startChild(binary string, args ...string) (*child, error) {
-	cmd := exec.Command(binary, args...)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	c := &child{cmd: cmd, lines: make(chan map[string]any, 1024)}
-	go func() {
-		defer close(c.lines)
-		scanner := bufio.NewScanner(stderr)
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			var line map[string]any
-			if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-				c.other = append(c.other, scanner.Text())
-				continue
-			}
-			c.lines <- line
-		}
-	}()
-	return c, nil
-}
-
-// await reads the log until a line is the one.
-func (c *child) await(ctx context.Context, isIt func(line map[string]any) bool) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case line, ok := <-c.lines:
-			if !ok {
-				return fmt.Errorf("tallyman ended: %s", strings.Join(c.other, "; "))
-			}
-			if isIt(line) {
-				return nil
-			}
-		}
-	}
-}
-
-func (c *child) awaitReady(ctx context.Context) (public, admin string, err error) {
-	err = c.await(ctx, func(line map[string]any) bool {
-		public, _ = line["listen"].(string)
-		admin, _ = line["admin"].(string)
-		return line["msg"] == "ready"
-	})
-	return "http://" + public, "http://" + admin, err
-}
-
-// awaitUpdates waits until n updates are on origin.
-func (c *child) awaitUpdates(ctx context.Context, n int) error {
-	return c.await(ctx, func(line map[string]any) bool {
-		if line["msg"] == "update" && line["state"] == "committed" {
-			n--
-		}
-		return n == 0
-	})
-}
-
-// stop ends it as an operator would. It must end with exit status 0.
-func (c *child) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return c.wait()
-}
-
-// kill ends it at once, if it still runs.
-func (c *child) kill() error {
-	if c.cmd.ProcessState != nil {
-		return nil
-	}
-	_ = c.cmd.Process.Kill() // it may have just ended
-	_ = c.wait()             // by our own kill
-	return nil
-}
-
-func (c *child) wait() error {
-	for range c.lines {
-	}
-	return c.cmd.Wait()
 }

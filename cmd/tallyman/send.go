@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,11 +57,13 @@ func (d *destination) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.secretFile, "secret-file", "", "`file` with the secret that the server knows (required)")
 	cmd.Flags().StringVar(&d.id, "id", "", "the delivery's `id`; the same id twice is a duplicate (default: a new one)")
 	cmd.Flags().BoolVar(&d.dryRun, "dry-run", false, "print the request instead of sending it; it holds the secret or its signature")
-	_ = cmd.MarkFlagRequired("secret-file")
 }
 
 // deliver makes the request with the secret and sends it.
 func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest func(base string, secret []byte, id string) (*http.Request, error)) error {
+	if d.secretFile == "" {
+		return badInput{errors.New("--secret-file is required")}
+	}
 	secret, err := os.ReadFile(d.secretFile)
 	if err != nil {
 		return badInput{err}
@@ -192,7 +195,6 @@ func newSendECR() *cobra.Command {
 	cmd.Flags().StringVar(&e.action, "action-type", "PUSH", "PUSH or DELETE")
 	cmd.Flags().TimeVar(&e.at, "time", e.at, []string{time.RFC3339}, "when it happened, as in 2026-01-02T15:04:05Z (default: now)")
 	cmd.Flags().Lookup("time").DefValue = ""
-	_ = cmd.MarkFlagRequired("repository")
 	return cmd
 }
 

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// binary is the real program, built once for all tests that start it.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tallyman-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "tallyman")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building tallyman: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// site is what a tallyman works with: a manifest repository on a real git
+// server, secrets and a configuration.
+type site struct {
+	t          *testing.T
+	dir        string
+	git        *gitserver.Server
+	repository *gitserver.Repository
+	secret     []byte
+	first      string // the commit that everything begins with
+}
+
+const siteConfig = `
+listen: 127.0.0.1:0
+adminListen: 127.0.0.1:0
+store: sqlite://%[1]s/tallyman.db
+manifests:
+  url: %[2]s
+  credentials: {tokenFile: %[1]s/token}
+sources:
+  github: {secretFiles: [%[1]s/secret]}
+  eventbridge: {secretFiles: [%[1]s/secret]}
+environments:
+  dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
+  staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}
+  prod:    {tags: {match: '(main|v)-[0-9a-f]{7,40}'}}
+apps:
+`
+
+// newSite makes a site with as many apps in dev, staging and prod.
+func newSite(t *testing.T, apps int) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), secret: []byte("s3cret-of-the-webhook")}
+	root := filepath.Join(s.dir, "git")
+	s.must(os.Mkdir(root, 0o700))
+	var err error
+	s.git, err = gitserver.Start(root)
+	s.must(err)
+	t.Cleanup(func() { s.must(s.git.Close()) })
+	s.git.RequireToken("s3cret-of-git")
+	s.repository, err = s.git.CreateRepository("myshop/manifests.git")
+	s.must(err)
+
+	change := gitserver.Change{Message: "Begin", Files: map[string]string{"README.md": "manifests\n"}}
+	config := fmt.Sprintf(siteConfig, s.dir, s.repository.URL)
+	for i := range apps {
+		app := fmt.Sprintf("app-%02d", i)
+		config += fmt.Sprintf("  %s: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/%s}\n", app, app)
+		for _, environment := range []string{"dev", "staging", "prod"} {
+			change.Files[fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)] =
+				fmt.Sprintf("# %s in %s\n\nimage:\n    tag: main-0000000  # by tallyman\n\nreplicas: 2\n", app, environment)
+		}
+	}
+	s.first, err = s.repository.Commit(change)
+	s.must(err)
+	for name, text := range map[string]string{"tallyman.yaml": config, "token": "s3cret-of-git\n", "secret": string(s.secret) + "\n"} {
+		s.must(os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
+	}
+	return s
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) config() string { return filepath.Join(s.dir, "tallyman.yaml") }
+
+// start starts a tallyman on the site and waits until it is ready.
+func (s *site) start(ctx context.Context) (c *child, base, admin string) {
+	s.t.Helper()
+	c, err := startChild(binary, "serve", "--config", s.config())
+	s.must(err)
+	s.t.Cleanup(func() { _ = c.kill() })
+	base, admin, err = c.awaitReady(ctx)
+	s.must(err)
+	return c, base, admin
+}
+
+// run runs the binary to its end.
+func run(t *testing.T, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func expect(t *testing.T, what, got string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s does not say %q:\n%s", what, want, got)
+		}
+	}
+}
+
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestVersion(t *testing.T) {
+	out, _, exit := run(t, "version")
+	if exit != 0 || !strings.HasPrefix(out, "tallyman dev (revision ") {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	out, errs, exit := run(t, "demo")
+	if exit != 0 {
+		t.Fatalf("exit %d: %s\n%s", exit, errs, out)
+	}
+	expect(t, "the demo", out,
+		"HTTP 202 Accepted", "HTTP 200 OK", "HTTP 401 Unauthorized", "HTTP 422 Unprocessable Entity",
+		"+  tag: main-1a2b3c4   # written by tallyman", `+  tag: "1.4.0"`, "+image: {tag: '1.4.0', pullPolicy: Always}  # one line is enough here",
+		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0")
+}
+
+func TestSend(t *testing.T) {
+	s := newSite(t, 1)
+	ctx := deadline(t)
+	c, base, _ := s.start(ctx)
+	secret := filepath.Join(s.dir, "secret")
+
+	out, errs, exit := run(t, "send", "github", "--url", base, "--secret-file", secret, "--app", "app-00", "--env", "dev", "--tag", "main-1a2b3c4", "--id", "g-1")
+	if exit != 0 {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+	expect(t, "the answer", out, "HTTP 202 Accepted", `"id": "g-1"`, `"actor": "tallyman-send"`, `"state": "pending"`)
+
+	out, _, exit = run(t, "send", "ecr", "--url", base+"/", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", "--tag", "v-1a2b3c4")
+	if exit != 0 {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+	expect(t, "the answer", out, "HTTP 202 Accepted", `"environment": "prod"`)
+	s.must(c.awaitUpdates(ctx, 2))
+
+	out, errs, exit = run(t, "send", "github", "--url", base, "--secret-file", s.config(), "--app", "app-00", "--env", "dev", "--tag", "main-1a2b3c4")
+	if exit != 1 {
+		t.Errorf("a wrong secret: exit %d: %s", exit, errs)
+	}
+	expect(t, "the answer", out, "HTTP 401 Unauthorized")
+
+	out, _, exit = run(t, "send", "ecr", "--dry-run", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", "--time", "2026-01-02T15:04:05Z")
+	if exit != 0 {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "the request", out, "POST http://127.0.0.1:8080/webhooks/ecr", "X-Tallyman-Key: s3cret-of-the-webhook", `"time":"2026-01-02T15:04:05Z"`, `"account":"123456789012"`)
+
+	for _, wrong := range [][]string{
+		{"send", "github"},
+		{"send", "github", "--secret-file", "/nowhere"},
+		{"send", "ecr", "--secret-file", secret, "--repository", "myshop-api"},
+		{"send", "ecr", "--secret-file", secret, "--repository", "x", "--time", "yesterday"},
+	} {
+		if _, errs, exit := run(t, wrong...); exit != exitBadInput || errs == "" {
+			t.Errorf("%v: exit %d: %s", wrong, exit, errs)
+		}
+	}
+	out, _, _ = run(t, "send", "--help")
+	expect(t, "the help", out, "gh api repos/OWNER/REPO/dispatches", "X-Hub-Signature-256", "ECR Image Action")
+}
+
+func TestCheck(t *testing.T) {
+	s := newSite(t, 2)
+	out, errs, exit := run(t, "check", "--config", s.config())
+	if exit != 0 {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+	expect(t, "check", out, "configuration: ok", "may be written", "app-01 in prod: charts/app-01/values-prod.yaml can be edited")
+
+	_, err := s.repository.Commit(gitserver.Change{Delete: []string{"charts/app-01/values-prod.yaml"}, Files: map[string]string{"charts/app-00/values-dev.yaml": "image: {}\n"}})
+	s.must(err)
+	out, errs, exit = run(t, "check", "--config", s.config())
+	if exit != exitFailed {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+	expect(t, "check", out, "app-00 in prod: charts/app-00/values-prod.yaml can be edited")
+	expect(t, "the errors", errs, "app-01 in prod: charts/app-01/values-prod.yaml: ", "app-00 in dev: charts/app-00/values-dev.yaml: ")
+
+	s.git.RequireToken("another")
+	if _, errs, exit = run(t, "check", "--config", s.config()); exit != exitFailed || strings.Contains(errs, "s3cret") {
+		t.Errorf("exit %d: %s", exit, errs)
+	}
+	if out, _, exit = run(t, "check", "--offline", "--config", s.config()); exit != 0 || !strings.Contains(out, "configuration: ok") {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+
+	s.must(os.WriteFile(s.config(), []byte("listen: 8080\nsotre: x\n"), 0o600))
+	for _, command := range []string{"check", "serve"} {
+		_, errs, exit = run(t, command, "--config", s.config())
+		if exit != exitBadInput {
+			t.Errorf("%s: exit %d: %s", command, exit, errs)
+		}
+		expect(t, "the errors", errs, "tallyman: listen: must be text: write it in quotes (line 1)", "tallyman: sotre: is not a field")
+	}
+}
+
+// A port in use, a second server on the same store: neither may start, and both
+// must say why.
+func TestServeRefusesWhatItCannotHave(t *testing.T) {
+	s := newSite(t, 1)
+	c, base, _ := s.start(deadline(t))
+	_, errs, exit := run(t, "serve", "--config", s.config())
+	if exit != exitFailed {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "the error", errs, "the store is in use by another process")
+
+	other := newSite(t, 1)
+	text, err := os.ReadFile(other.config())
+	s.must(err)
+	s.must(os.WriteFile(other.config(), bytes.Replace(text, []byte("127.0.0.1:0"), []byte(strings.TrimPrefix(base, "http://")), 1), 0o600))
+	_, errs, exit = run(t, "serve", "--config", other.config())
+	if exit != exitFailed {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "the error", errs, "listen: cannot listen on "+strings.TrimPrefix(base, "http://"))
+	s.must(c.stop())
+}
+
+// get is a GET that must work.
+func get(t *testing.T, address string) (status int) {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestHealthOfARunningServer(t *testing.T) {
+	s := newSite(t, 1)
+	c, base, admin := s.start(deadline(t))
+	for address, want := range map[string]int{
+		admin + "/livez": 200, admin + "/readyz": 200, admin + "/metrics": 200, admin + "/debug/pprof/": 200,
+		base + "/livez": 404, base + "/metrics": 404, base + "/webhooks/github": 405,
+	} {
+		if got := get(t, address); got != want {
+			t.Errorf("%s: %d, want %d", address, got, want)
+		}
+	}
+	s.must(c.stop())
+}

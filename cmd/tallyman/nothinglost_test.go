@@ -1,0 +1,368 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// delivery is one signed dispatch and what its sender knows of it.
+type delivery struct {
+	dispatch
+	id       string
+	update   string    // as answered
+	sent     time.Time // first
+	answered time.Time // with 2xx
+}
+
+// traffic is many deliveries on their way to one site.
+type traffic struct {
+	*site
+	ctx        context.Context
+	deliveries []*delivery
+	answers    chan struct{} // one for each delivery that was answered
+	notes      chan struct{} // one for each commit that a person pushed
+
+	mu    sync.Mutex
+	up    chan struct{} // closed while the server can be reached
+	base  string
+	admin string
+	child *child
+}
+
+func newTraffic(t *testing.T, n int) *traffic {
+	f := &traffic{site: newSite(t, 7), ctx: deadline(t), answers: make(chan struct{}, n), notes: make(chan struct{}), up: make(chan struct{})}
+	environments := []string{"dev", "staging", "prod"}
+	for i := range n {
+		f.deliveries = append(f.deliveries, &delivery{
+			id: fmt.Sprintf("delivery-%03d", i),
+			dispatch: dispatch{
+				App: fmt.Sprintf("app-%02d", rand.IntN(7)), Environment: environments[i%3],
+				Tag: fmt.Sprintf("main-%07x", i+1), eventType: "update-image", actor: "ann",
+			},
+		})
+	}
+	return f
+}
+
+// begin starts the server, or starts it again.
+func (f *traffic) begin() {
+	f.t.Helper()
+	c, base, admin := f.start(f.ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.child, f.base, f.admin = c, base, admin
+	close(f.up)
+}
+
+// down says that the server is about to go; senders wait for the next begin.
+func (f *traffic) down() *child {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.up = make(chan struct{})
+	return f.child
+}
+
+// address waits until there is a server to send to.
+func (f *traffic) address() (string, error) {
+	f.mu.Lock()
+	up := f.up
+	f.mu.Unlock()
+	select {
+	case <-up:
+	case <-f.ctx.Done():
+		return "", f.ctx.Err()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.base, nil
+}
+
+// sendAll sends every delivery over so many connections, each again and again
+// until it is answered: the senders are patient, the server may go. After every
+// 25 it waits for a commit by a person, so that the two do meet.
+func (f *traffic) sendAll(connections int) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	work := make(chan *delivery)
+	var senders sync.WaitGroup
+	for range connections {
+		senders.Go(func() {
+			for d := range work {
+				if err := f.send(client, d); err != nil {
+					f.t.Errorf("%s: %v", d.id, err)
+				}
+				f.answers <- struct{}{}
+			}
+		})
+	}
+	for i, d := range f.deliveries {
+		if i%25 == 24 {
+			select {
+			case <-f.notes:
+			case <-f.ctx.Done():
+			}
+		}
+		work <- d
+	}
+	close(work)
+	senders.Wait()
+}
+
+func (f *traffic) send(client *http.Client, d *delivery) error {
+	d.sent = time.Now()
+	for {
+		base, err := f.address()
+		if err != nil {
+			return err
+		}
+		req, err := d.request(base, f.secret, d.id)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req.WithContext(f.ctx))
+		if err != nil {
+			continue // killed: the same delivery goes to the next one
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode == http.StatusServiceUnavailable {
+			continue
+		}
+		d.answered = time.Now()
+		var answer gitops.Delivery
+		if err := json.Unmarshal(body, &answer); err != nil || resp.StatusCode/100 != 2 || len(answer.Updates) != 1 {
+			return fmt.Errorf("answered %s: %s", resp.Status, body)
+		}
+		d.update = answer.Updates[0].ID
+		return nil
+	}
+}
+
+// drained waits until nothing is pending any more. Every settlement makes a log
+// line, so after the last one the gauges are at zero.
+func (f *traffic) drained() {
+	f.t.Helper()
+	pending := func() (n float64) {
+		resp, err := http.Get(f.admin + "/metrics")
+		f.must(err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		f.must(err)
+		for _, line := range strings.Split(string(body), "\n") {
+			var value float64
+			if name, text, ok := strings.Cut(line, " "); ok && strings.HasPrefix(name, "tallyman_pending_updates{") {
+				if _, err := fmt.Sscan(text, &value); err != nil {
+					f.t.Fatal(err)
+				}
+				n += value
+			}
+		}
+		return n
+	}
+	for pending() > 0 {
+		f.must(f.child.await(f.ctx, func(line map[string]any) bool { return line["msg"] == "update" }))
+	}
+}
+
+// person clones the repository as people do and pushes commits until done is
+// closed, and returns their subjects.
+func (f *traffic) person(done <-chan struct{}) (subjects []string) {
+	clone := filepath.Join(f.dir, "clone")
+	origin := strings.Replace(f.repository.URL, "http://", "http://ann:s3cret-of-git@", 1)
+	git := func(args ...string) error {
+		cmd := exec.CommandContext(f.ctx, "git", args...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0")
+		if args[0] != "clone" {
+			cmd.Dir = clone
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
+		}
+		return nil
+	}
+	if err := git("clone", "--quiet", origin, clone); err != nil {
+		f.t.Error(err)
+		return nil
+	}
+	for i := 1; ; i++ {
+		select {
+		case <-done:
+			return subjects
+		default:
+		}
+		subject := fmt.Sprintf("docs: note %d by a person", i)
+		err := os.WriteFile(filepath.Join(clone, "NOTES.md"), []byte(subject+"\n"), 0o600)
+		if err == nil {
+			err = git("add", "NOTES.md")
+		}
+		if err == nil {
+			err = git("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "commit", "--quiet", "-m", subject)
+		}
+		for err == nil && git("push", "--quiet") != nil { // somebody was faster
+			err = git("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "pull", "--quiet", "--rebase")
+		}
+		if err != nil {
+			f.t.Error(err)
+			return subjects
+		}
+		subjects = append(subjects, subject)
+		select {
+		case f.notes <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// check holds the branch to the promise: every accepted update is exactly one
+// commit of one line, in acceptance order within its environment, and people's
+// commits are as they pushed them.
+func (f *traffic) check(persons []string) {
+	f.t.Helper()
+	f.must(f.repository.Fsck())
+	commits, err := f.repository.Log("main", f.first)
+	f.must(err)
+	byUpdate := make(map[string]*delivery)
+	for _, d := range f.deliveries {
+		byUpdate[d.update] = d
+	}
+	if len(byUpdate) != len(f.deliveries) {
+		f.t.Errorf("%d deliveries became %d updates", len(f.deliveries), len(byUpdate))
+	}
+	landed := make(map[string]bool)
+	newest := make(map[string]time.Time) // sending time, by environment
+	var people []string
+	for _, c := range commits {
+		if len(c.Updates) == 0 {
+			people = append(people, c.Subject)
+			continue
+		}
+		d := byUpdate[c.Updates[0]]
+		if d == nil || len(c.Updates) != 1 || landed[d.update] {
+			f.t.Fatalf("commit %s is of no update, or of one that had landed: %v", c.Hash, c.Updates)
+		}
+		landed[d.update] = true
+		f.checkCommit(c, d)
+		if d.answered.Before(newest[d.Environment]) {
+			f.t.Errorf("%s was answered before another was sent that is before it on the branch", d.id)
+		}
+		if d.sent.After(newest[d.Environment]) {
+			newest[d.Environment] = d.sent
+		}
+	}
+	for _, d := range f.deliveries {
+		if !landed[d.update] {
+			f.t.Errorf("%s was answered 2xx and is lost", d.id)
+		}
+	}
+	if fmt.Sprint(people) != fmt.Sprint(persons) {
+		f.t.Errorf("people's commits are %q, they pushed %q", people, persons)
+	}
+	f.t.Logf("%d updates, %d commits by a person, %d pushes", len(landed), len(people), f.git.Counts().Requests[gitserver.Push])
+}
+
+func (f *traffic) checkCommit(c gitserver.Commit, d *delivery) {
+	f.t.Helper()
+	if want := fmt.Sprintf("chore: bump %s to %s (%s)", d.App, d.Tag, d.Environment); c.Subject != want {
+		f.t.Errorf("commit %s says %q, not %q", c.Hash, c.Subject, want)
+	}
+	stat, err := f.repository.Git("diff-tree", "-r", "--no-commit-id", "--numstat", c.Hash)
+	f.must(err)
+	if want := fmt.Sprintf("1\t1\tcharts/%s/values-%s.yaml", d.App, d.Environment); stat != want {
+		f.t.Errorf("commit %s changes %q, not %q", c.Hash, stat, want)
+	}
+	line, err := f.repository.Git("show", "--format=", "--unified=0", c.Hash)
+	f.must(err)
+	expect(f.t, "the diff", line, "\n+    tag: "+d.Tag+"  # by tallyman")
+}
+
+// run sends everything while a person pushes and events happens, and checks what
+// came of it.
+func (f *traffic) run(events func()) {
+	f.begin()
+	done := make(chan struct{})
+	var persons []string
+	var others sync.WaitGroup
+	others.Go(func() { persons = f.person(done) })
+	others.Go(events)
+	f.sendAll(32)
+	close(done)
+	others.Wait()
+	f.drained()
+	f.must(f.down().stop())
+	f.check(persons)
+}
+
+func TestNothingIsLostAndNothingDoubled(t *testing.T) {
+	newTraffic(t, 500).run(func() {})
+}
+
+// The server is killed five times: in the middle of traffic, before a push
+// reaches origin, and after origin took one but before the answer came back.
+func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
+	f := newTraffic(t, 500)
+	f.run(func() {
+		for i := range 5 {
+			for range 40 + rand.IntN(40) {
+				<-f.answers
+			}
+			f.killAt(i)
+			f.begin()
+		}
+	})
+}
+
+// killAt kills the server, each time at another kind of moment.
+func (f *traffic) killAt(i int) {
+	now, killed := make(chan struct{}), make(chan struct{})
+	die := func() { close(now) }
+	switch i % 3 {
+	case 0:
+		die()
+	case 1: // before git sees the push, which it never does
+		f.git.Inject(gitserver.Fault{On: gitserver.Push, Before: die, Wait: killed, Cut: true})
+	case 2: // after git took it; nobody is there to hear the answer
+		f.git.Inject(gitserver.Fault{On: gitserver.Push, Replace: func(answer []byte) []byte { die(); <-killed; return answer }})
+	}
+	select {
+	case <-now:
+	case <-f.ctx.Done():
+		f.t.Error("nothing was pushed any more")
+	}
+	f.must(f.down().kill())
+	close(killed)
+}
+
+// SIGTERM and SIGINT in the middle of traffic: exit status 0, and what was
+// answered is on the branch after the next start.
+func TestNothingIsLostWhenTheServerIsStopped(t *testing.T) {
+	f := newTraffic(t, 200)
+	f.run(func() {
+		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			for range 50 {
+				<-f.answers
+			}
+			c := f.down()
+			f.must(c.cmd.Process.Signal(signal))
+			if err := c.cmd.Wait(); err != nil {
+				f.t.Errorf("%s: %v", signal, err)
+			}
+			f.begin()
+		}
+	})
+}
