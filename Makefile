@@ -1,0 +1,50 @@
+# What to do here; `make` alone lists it.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## show the whole job on this machine: events in, commits out
+	@bin/tallyman demo
+
+.PHONY: test
+test: ## run every test, with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: build
+build: ## build bin/tallyman, a static binary
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tallyman ./cmd/tallyman
+
+.PHONY: lint
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@set -e; for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## measure the inner pieces
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: verify
+verify: lint test fuzz demo ## all of what CI runs
+
+.PHONY: image
+image: ## build the container image tallyman:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t tallyman:$(VERSION) .

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tallyman-dev/tallyman/"
+
+// mayImport is the picture in docs/design.md: which of our packages each may
+// import. A name that ends in /* stands for every package below.
+var mayImport = map[string][]string{
+	"gitops":                    {},
+	"gitops/policy":             {"gitops"},
+	"gitops/values":             {"gitops"},
+	"gitops/queue":              {"gitops"},
+	"gitops/manifest":           {"gitops", "gitops/values"},
+	"gitops/manifest/gitserver": {},
+	"gitops/queue/sqlite":       {"gitops", "gitops/queue"},
+	"gitops/queue/queuetest":    {"gitops", "gitops/queue"},
+	"gitops/lane":               {"gitops", "gitops/queue"},
+	"server/webhook":            {"gitops"},
+	"server/webhook/github":     {"gitops", "server/webhook"},
+	"server/webhook/ecr":        {"gitops", "server/webhook"},
+	"server/config":             {"gitops", "gitops/values"},
+	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
+		"server/config", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
+	"cmd/tallyman": {"server", "server/config", "gitops/manifest/gitserver"},
+}
+
+// onlyIn is where others' packages may be used: each is behind one door.
+var onlyIn = map[string][]string{
+	"database/sql":                       {"gitops/queue/sqlite"},
+	"modernc.org/":                       {"gitops/queue/sqlite"},
+	"github.com/go-git/":                 {"gitops/manifest"},
+	"github.com/mikefarah/yq/":           {"gitops/values"},
+	"go.yaml.in/":                        {"gitops/values", "server/config"},
+	"github.com/Masterminds/semver/":     {"gitops/policy"},
+	"github.com/go-chi/":                 {"server"},
+	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
+	"github.com/google/go-github/":       {"server/webhook/github"},
+	"github.com/spf13/cobra":             {"cmd/tallyman"},
+	"github.com/google/uuid":             {"server", "cmd/tallyman"},
+	"os/exec":                            {"gitops/manifest/gitserver", "cmd/tallyman"}, // no git binary, no shell, in the service
+	module + "gitops/manifest/gitserver": {"cmd/tallyman"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func TestImportsRunDownward(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Standard", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	standard := make(map[string]bool)
+	var ours []goPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); {
+		var p goPackage
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		standard[p.ImportPath] = p.Standard
+		if strings.HasPrefix(p.ImportPath, module) {
+			ours = append(ours, p)
+		}
+	}
+	seen := make(map[string]bool)
+	for _, p := range ours {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		seen[name] = true
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("%s has no place in the picture: add it to docs/design.md and to this test", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if own, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which is not below it", name, own)
+			}
+			if name == "gitops" && !standard[imported] {
+				t.Errorf("the domain imports %s, which is not of the standard library", imported)
+			}
+			for door, rooms := range onlyIn {
+				if strings.HasPrefix(imported, door) && !slices.Contains(rooms, name) {
+					t.Errorf("%s imports %s, which belongs in %s alone", name, imported, strings.Join(rooms, ", "))
+				}
+			}
+		}
+	}
+	for name := range mayImport {
+		if !seen[name] {
+			t.Errorf("the picture has %s, which is not there", name)
+		}
+	}
+}
