@@ -48,7 +48,8 @@ func readSource(text []byte) (*source, error) {
 	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
 		first = len(byteOrderMark)
 	}
-	s.lines = append(s.lines, first)
+	s.lines = make([]int, 1, 2+bytes.Count(text, []byte("\n")))
+	s.lines[0] = first
 	for i, c := range text {
 		if c == '\n' {
 			s.lines = append(s.lines, i+1)
@@ -70,13 +71,13 @@ func checkEncoding(text []byte) error {
 	case bytes.LastIndex(text, []byte(byteOrderMark)) > 0:
 		return refuse(BadEncoding, "the file has a byte order mark within the text; remove it")
 	}
-	for i, c := range text {
-		if c == '\r' && (i+1 == len(text) || text[i+1] != '\n') {
-			return refuse(BadEncoding, "the file has a carriage return without a line feed; use one kind of line ending")
-		}
+	if bytes.Count(text, []byte("\r")) != bytes.Count(text, []byte("\r\n")) {
+		return refuse(BadEncoding, "the file has a carriage return without a line feed; use one kind of line ending")
 	}
-	if bytes.ContainsAny(text, "\u0085\u2028\u2029") {
-		return refuse(BadEncoding, "the file has a Unicode line separator (U+0085, U+2028 or U+2029), which YAML readers treat differently; remove it")
+	for _, separator := range []string{"\u0085", "\u2028", "\u2029"} {
+		if bytes.Contains(text, []byte(separator)) {
+			return refuse(BadEncoding, "the file has a Unicode line separator (U+0085, U+2028 or U+2029), which YAML readers treat differently; remove it")
+		}
 	}
 	return nil
 }
