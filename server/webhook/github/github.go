@@ -17,8 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-github/v62/github"
-
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -39,8 +37,8 @@ func New(secrets [][]byte, eventTypes []string) (*Receiver, error) {
 	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets); err != nil {
 		return nil, err
 	}
-	if len(eventTypes) == 0 {
-		return nil, gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type")
+	if len(eventTypes) == 0 || slices.Contains(eventTypes, "") {
+		return nil, gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type, and none may be empty")
 	}
 	return &Receiver{secrets: secrets, eventTypes: eventTypes}, nil
 }
@@ -68,11 +66,23 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 	return nil
 }
 
+// dispatch is what is read of a repository_dispatch event. The rest of it may be
+// of any shape: GitHub adds to its repositories and users, and gives a field other
+// types (custom_properties has lists since they can be chosen from one), and none
+// of that may cost a delivery.
+type dispatch struct {
+	Action        string          `json:"action"` // the event_type
+	ClientPayload json.RawMessage `json:"client_payload"`
+	Sender        struct {
+		Login string `json:"login"`
+	} `json:"sender"`
+}
+
 // Decode reads a delivery. Every event but repository_dispatch asks for nothing.
 func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error) {
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: header.Get("X-GitHub-Delivery")}}
 	if err := gitops.CheckDeliveryID("header X-GitHub-Delivery", event.Delivery.ID); err != nil {
-		return event, err
+		return gitops.Event{}, err
 	}
 	kind := header.Get("X-GitHub-Event")
 	if kind == "" {
@@ -82,7 +92,6 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 	if err != nil {
 		return event, err
 	}
-	var dispatch github.RepositoryDispatchEvent
 	if !isObject(payload) {
 		return event, gitops.Errorf(gitops.Invalid, "the body is not a JSON object")
 	}
@@ -90,17 +99,18 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		event.Nothing = fmt.Sprintf("a %.40q event asks for nothing", kind)
 		return event, nil
 	}
-	if err := json.Unmarshal(payload, &dispatch); err != nil {
+	var d dispatch
+	if err := json.Unmarshal(payload, &d); err != nil {
 		return event, gitops.Errorf(gitops.Invalid, "the body is not a repository_dispatch event").Because(err)
 	}
-	if actor := dispatch.GetSender().GetLogin(); gitops.CheckActor("sender.login", actor) == nil {
-		event.Actor = actor
+	if gitops.CheckActor("sender.login", d.Sender.Login) == nil {
+		event.Actor = d.Sender.Login
 	}
-	if !slices.Contains(r.eventTypes, dispatch.GetAction()) {
-		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", dispatch.GetAction(), strings.Join(r.eventTypes, ", "))
+	if !slices.Contains(r.eventTypes, d.Action) {
+		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.Action, strings.Join(r.eventTypes, ", "))
 		return event, nil
 	}
-	event.Order, event.Fault = orderOf(dispatch.ClientPayload)
+	event.Order, event.Fault = orderOf(d.ClientPayload)
 	return event, nil
 }
 
