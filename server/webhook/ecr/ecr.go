@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"time"
 
@@ -28,15 +29,32 @@ type Receiver struct {
 	accounts []string
 }
 
+var (
+	headerGrammar  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, section 5.1
+	valueGrammar   = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)         // what every HTTP library passes on unchanged
+	accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
 // New makes a receiver that takes events whose header holds any of the secrets
 // (two while one is being replaced) and acts on those of the accounts, or of
 // every account when none is named.
 func New(header string, secrets [][]byte, accounts []string) (*Receiver, error) {
-	if header == "" {
-		return nil, gitops.FieldErrorf("sources.eventbridge.header", "is missing")
+	if !headerGrammar.MatchString(header) {
+		return nil, gitops.FieldErrorf("sources.eventbridge.header", "must be the name of an HTTP header, such as X-Tallyman-Key")
 	}
 	if err := webhook.CheckSecrets("sources.eventbridge.secretFiles", secrets); err != nil {
 		return nil, err
+	}
+	for _, secret := range secrets {
+		if !valueGrammar.Match(secret) {
+			return nil, gitops.FieldErrorf("sources.eventbridge.secretFiles",
+				"holds a secret that no header can carry: it must be printable ASCII without a space at either end")
+		}
+	}
+	for i, account := range accounts {
+		if !accountGrammar.MatchString(account) {
+			return nil, gitops.FieldErrorf(fmt.Sprintf("sources.eventbridge.accounts[%d]", i), "must be the 12 digits of an AWS account")
+		}
 	}
 	return &Receiver{header: header, secrets: secrets, accounts: accounts}, nil
 }
