@@ -40,8 +40,9 @@ type Receiver interface {
 	Authenticate(header http.Header, body []byte) error
 
 	// Decode reads an authenticated body. An error's code is Invalid and means
-	// that the body is not what this sender sends. An event that asks for nothing
-	// or for something impossible is an event, not an error.
+	// that the body is not what this sender sends; the event then has its delivery
+	// key, if that much could be read. An event that asks for nothing or for
+	// something impossible is an event, not an error.
 	Decode(header http.Header, body []byte) (gitops.Event, error)
 }
 
@@ -108,6 +109,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (gitops.Delive
 	}
 	event, err := h.Receiver.Decode(r.Header, body)
 	if err != nil {
+		d.ID = event.Delivery.ID
 		return d, false, err
 	}
 	planned, refusal := h.Planner.Plan(event)
