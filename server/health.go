@@ -24,13 +24,15 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// readyz answers whether a delivery would be taken now: not while draining, and
-// not while the store does not answer.
+// readyz answers whether a delivery would be taken now: not before the public
+// listener is there, not while draining, and not while the store does not answer.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if s.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
+	} else if !s.listening.Load() {
+		http.Error(w, "starting", http.StatusServiceUnavailable)
 	} else if err := s.store.Ping(ctx); err != nil {
 		http.Error(w, "store: "+gitops.SentenceOf(err), http.StatusServiceUnavailable)
 	} else {

@@ -48,8 +48,9 @@ type Server struct {
 	background    sync.WaitGroup
 	failed        chan error // a listener's end that nobody asked for
 
-	draining atomic.Bool // set by Stop: deliveries are answered 503
-	cleanups []cleanup   // in the order in which things were made; run in reverse
+	listening atomic.Bool // set by Start: deliveries can arrive
+	draining  atomic.Bool // set by Stop: deliveries are answered 503
+	cleanups  []cleanup   // in the order in which things were made; run in reverse
 }
 
 // cleanup undoes one step of Start. It ends when ctx does, at the latest.
@@ -58,9 +59,9 @@ type cleanup struct {
 	run  func(ctx context.Context) error
 }
 
-// New makes a server that does nothing until Start; Stop frees it either way. It reads the secrets' files
-// and compiles the rules; its error joins everything that is wrong, each an
-// Invalid error that names its field.
+// New makes a server that does nothing until Start; Stop frees it either way. It
+// reads the secrets' files and compiles the rules; its error joins everything
+// that is wrong, each an Invalid error that names its field.
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c)
 	if err != nil {
@@ -93,6 +94,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
+	s.makeLanes() // before the admin listener asks them how they do
 	if s.admin, err = s.listen("adminListen", s.config.AdminListen, s.adminHandler()); err != nil {
 		return err
 	}
@@ -102,6 +104,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.listening.Store(true)
 	s.logger.Info("ready", slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()))
 	return nil
 }
@@ -142,7 +145,7 @@ func (s *Server) warnOfOrphans(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) startLanes() {
+func (s *Server) makeLanes() {
 	holder := newHolder()
 	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
 		s.lanes = append(s.lanes, lane.New(lane.Config{
@@ -155,6 +158,9 @@ func (s *Server) startLanes() {
 			Coalesce:    s.config.Environments[environment].Coalesce == "newest",
 		}))
 	}
+}
+
+func (s *Server) startLanes() {
 	for _, l := range s.lanes {
 		l.Start()
 	}
@@ -243,11 +249,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.draining.Store(true)
 	s.logger.Info("draining")
 	err := s.cleanUp(ctx)
-	s.background.Wait()
 	s.logger.Info("stopped")
 	return err
 }
 
+// cleanUp ends everything that was begun, and returns when it has ended.
 func (s *Server) cleanUp(ctx context.Context) error {
 	var problems []error
 	for _, c := range slices.Backward(s.cleanups) {
@@ -256,5 +262,6 @@ func (s *Server) cleanUp(ctx context.Context) error {
 		}
 	}
 	s.cleanups = nil
+	s.background.Wait()
 	return errors.Join(problems...)
 }
