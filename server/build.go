@@ -107,16 +107,19 @@ func readSecrets(field string, files []string) ([][]byte, error) {
 func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	targets := make(map[target]manifest.Target)
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
-	for name, app := range c.Apps {
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		app := c.Apps[name]
 		environments := app.Environments
 		if len(environments) == 0 {
-			environments = slices.Collect(maps.Keys(c.Environments))
+			environments = slices.Sorted(maps.Keys(c.Environments))
 		}
 		for _, environment := range environments {
 			t := c.Target(environment, name)
 			edit, err := compile(t, name, app.Repository)
 			if err != nil {
-				problems[err.Field] = err
+				if problems[err.Field] == nil {
+					problems[err.Field] = err
+				}
 				continue
 			}
 			targets[target{environment, name}] = manifest.Target{File: t.File, Editor: edit}
