@@ -9,8 +9,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -59,7 +61,8 @@ func (c *Config) check() error {
 		problems = append(problems, gitops.FieldErrorf(field, format, args...))
 	}
 	checkAddress := func(field, address string) {
-		if _, _, err := net.SplitHostPort(address); err != nil {
+		_, port, err := net.SplitHostPort(address)
+		if number, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil || strconv.FormatUint(number, 10) != port {
 			report(field, "must be host:port, such as :8080")
 		}
 	}
@@ -77,6 +80,9 @@ func (c *Config) check() error {
 	if c.Sources.GitHub == nil && c.Sources.EventBridge == nil {
 		report("sources", "must have github or eventbridge: without a source nothing ever arrives")
 	}
+	if s := c.Sources.EventBridge; s != nil && s.Accounts != nil && len(s.Accounts) == 0 {
+		report("sources.eventbridge.accounts", "must name at least one account; without the field the events of every account count")
+	}
 	checkFile(report, "file", c.File)
 	if len(c.Environments) == 0 {
 		report("environments", "must name at least one environment")
@@ -90,7 +96,12 @@ func (c *Config) check() error {
 		report("apps", "must name at least one app")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		checkFile(report, "apps."+name+".file", c.Apps[name].File)
+		app, field := c.Apps[name], "apps."+name
+		checkFile(report, field+".file", app.File)
+		// Whoever takes the last name out of a list does not mean all of them.
+		if app.Environments != nil && len(app.Environments) == 0 {
+			report(field+".environments", "must name at least one environment; without the field the app is in all of them")
+		}
 	}
 	return errors.Join(problems...)
 }
@@ -125,8 +136,10 @@ func checkFile(report func(field, format string, args ...any), field, template s
 		report(field, "knows only {app} and {env} in braces")
 	} else if path.Clean(file) != file || path.IsAbs(file) || file == "." || file == ".." || strings.HasPrefix(file, "../") || strings.Contains(file, `\`) {
 		report(field, "must be a path from the repository's root, with / and without . or ..")
-	} else if first, _, _ := strings.Cut(file, "/"); strings.EqualFold(first, ".git") {
+	} else if slices.ContainsFunc(strings.Split(file, "/"), func(name string) bool { return strings.EqualFold(name, ".git") }) {
 		report(field, "must not lie in .git")
+	} else if strings.ContainsFunc(file, unicode.IsControl) {
+		report(field, "must not have control characters")
 	}
 }
 

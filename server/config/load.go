@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -26,14 +28,11 @@ func Load(path string) (Config, error) {
 
 // Parse is [Load] of the file's text.
 func Parse(text []byte) (Config, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return Config{}, gitops.Errorf(gitops.Invalid, "the configuration is not YAML: %v", err)
+	document, err := readDocument(text)
+	if err != nil {
+		return Config{}, err
 	}
 	var c Config
-	if document.Kind == 0 || len(document.Content) == 0 {
-		return c, gitops.Errorf(gitops.Invalid, "the configuration is empty")
-	}
 	var d decoder
 	d.decode("", document.Content[0], reflect.ValueOf(&c).Elem())
 	if err := errors.Join(d.problems...); err != nil {
@@ -41,6 +40,27 @@ func Parse(text []byte) (Config, error) {
 	}
 	c.setDefaults()
 	return c, c.check()
+}
+
+// readDocument returns the only document in a text. What stands after a second
+// "---" would otherwise be left out without a word.
+func readDocument(text []byte) (yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, second yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) || err == nil && len(document.Content) == 0 {
+		return document, gitops.Errorf(gitops.Invalid, "the configuration is empty")
+	}
+	if err == nil {
+		err = decoder.Decode(&second)
+		if err == nil {
+			return document, gitops.Errorf(gitops.Invalid, "the configuration has a second document (line %d): it must be one", second.Line)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return document, gitops.Errorf(gitops.Invalid, "the configuration is not YAML: %v", err)
+	}
+	return document, nil
 }
 
 // decoder walks the YAML beside the Go type. The YAML library would name the
@@ -133,6 +153,10 @@ func (d *decoder) eachPair(field string, node *yaml.Node, do func(path string, k
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := node.Content[i]
+		if key.Kind != yaml.ScalarNode {
+			d.report(field, key, "has a key that is not plain text")
+			continue
+		}
 		path := strings.TrimPrefix(field+"."+key.Value, ".")
 		if seen[key.Value] {
 			d.report(path, key, "stands here twice")
