@@ -1,22 +1,25 @@
-# A static binary on nothing but certificates: no shell, no git, no libc.
+# A static binary and the certificates it needs to trust others: no shell, no
+# git, no libc. The root file system may be read-only; the store is a volume.
 #
-#   docker run --read-only -v tallyman:/var/lib/tallyman -v ./etc:/etc/tallyman:ro \
-#     -p 8080:8080 -p 127.0.0.1:9090:9090 tallyman
+#   docker run --read-only -v tallyman:/var/lib/tallyman -v "$PWD/etc:/etc/tallyman:ro" \
+#     -p 8080:8080 -p 127.0.0.1:9090:9090 tallyman:VERSION
 
 FROM golang:1.26-bookworm AS build
 ARG VERSION=dev
+ARG REVISION=unknown
 WORKDIR /src
 # The modules first: they change less often than the code.
 COPY go.mod go.sum ./
 RUN go mod download && go mod verify
 COPY . .
-RUN make build VERSION="$VERSION" && mkdir -p /out/var/lib/tallyman
+RUN make build VERSION="$VERSION" REVISION="$REVISION" && mkdir -p /out/var/lib/tallyman
 
-FROM gcr.io/distroless/static-debian12:nonroot
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/bin/tallyman /usr/bin/tallyman
 # The store's directory belongs to the user, so that a new volume does, too.
-COPY --from=build --chown=nonroot:nonroot /out/var/lib/tallyman /var/lib/tallyman
-USER nonroot
+COPY --from=build --chown=65532:65532 /out/var/lib/tallyman /var/lib/tallyman
+USER 65532:65532
 VOLUME /var/lib/tallyman
 EXPOSE 8080 9090
 ENTRYPOINT ["/usr/bin/tallyman"]

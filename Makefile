@@ -2,8 +2,9 @@
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 .DEFAULT_GOAL := help
 
@@ -47,4 +48,4 @@ verify: lint test fuzz demo ## all of what CI runs
 
 .PHONY: image
 image: ## build the container image tallyman:VERSION
-	docker build --build-arg VERSION=$(VERSION) -t tallyman:$(VERSION) .
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t tallyman:$(VERSION) .

@@ -3,27 +3,20 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/server"
 )
 
-// version is set by the release build; see the Makefile.
-var version = "dev"
+// Set by the Makefile's build.
+var (
+	version  = "dev"
+	revision = "unknown"
+)
 
-// currentVersion adds what the Go toolchain recorded in the binary.
 func currentVersion() server.Version {
-	v := server.Version{Version: version, Revision: "unknown", Go: runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				v.Revision = setting.Value
-			}
-		}
-	}
-	return v
+	return server.Version{Version: version, Revision: revision, Go: runtime.Version()}
 }
 
 func newVersion() *cobra.Command {
