@@ -46,7 +46,7 @@ func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
 		slog.String("error", err.Error()),
 		slog.Int("attempt", b.failures),
 		slog.Time("since", b.since.UTC()),
-		slog.Duration("wait", wait))
+		slog.String("wait", wait.Round(time.Millisecond).String()))
 	l.pause(wait, on)
 	l.Recorder.BackingOff(l.Environment, 0)
 }
