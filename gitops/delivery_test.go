@@ -1,0 +1,99 @@
+package gitops_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+func TestDeliveryKeyText(t *testing.T) {
+	for text, want := range map[string]gitops.DeliveryKey{
+		"github/72d3162e-cc78-11e3-81ab-4c9367dc0958": {Source: "github", ID: "72d3162e-cc78-11e3-81ab-4c9367dc0958"},
+		"eventbridge/a/b": {Source: "eventbridge", ID: "a/b"},
+	} {
+		var got gitops.DeliveryKey
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "/", "github", "github/", "/id"} {
+		if err := new(gitops.DeliveryKey).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken for a delivery key", text)
+		}
+	}
+}
+
+func FuzzDeliveryKeyText(f *testing.F) {
+	f.Add("github/1")
+	f.Add("//")
+	f.Fuzz(func(t *testing.T, text string) {
+		var key gitops.DeliveryKey
+		if key.UnmarshalText([]byte(text)) != nil {
+			if key != (gitops.DeliveryKey{}) {
+				t.Error("a key that was refused was set all the same")
+			}
+			return
+		}
+		back, err := key.MarshalText()
+		if err != nil || string(back) != text || strings.Contains(key.Source, "/") {
+			t.Errorf("%q became %+v and then %q, %v", text, key, back, err)
+		}
+	})
+}
+
+// The JSON form is the API's: what is in the golden files is promised.
+func TestJSONForm(t *testing.T) {
+	at := time.Date(2026, 1, 2, 15, 4, 5, 123456000, time.UTC)
+	key := gitops.DeliveryKey{Source: "github", ID: "72d3162e"}
+	update := gitops.Update{
+		ID: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "myshop-api",
+		Tag: "main-1a2b3c4", State: gitops.Pending, AcceptedAt: at, Sequence: 7, MaybePushed: true,
+	}
+	settled := update
+	settled.Repository, settled.Digest = "registry.example/myshop/api", "sha256:"+strings.Repeat("0", 64)
+	settled.State, settled.Code, settled.Reason = gitops.Failed, gitops.NotFound, "charts/myshop-api/values-dev.yaml is not there"
+	settled.Attempts, settled.SettledAt = 2, at.Add(time.Second)
+	committed := update
+	committed.State, committed.Commit, committed.Attempts, committed.SettledAt = gitops.Committed, strings.Repeat("c0ffee", 7)[:40], 1, at.Add(time.Second)
+
+	golden(t, "delivery-accepted.json", gitops.Delivery{
+		Source: "github", ID: "72d3162e", ReceivedAt: at, EventTime: at, Actor: "ann", Outcome: gitops.Accepted,
+		Reason: "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0", Body: []byte("not shown"),
+		Updates: []gitops.Update{update, settled, committed},
+	})
+	golden(t, "delivery-rejected.json", gitops.Delivery{
+		Source: "github", ID: "72d3162e", ReceivedAt: at, Outcome: gitops.Refused,
+		Field: "client_payload.tag", Reason: "is missing", Updates: []gitops.Update{},
+	})
+}
+
+// golden compares v's JSON with a file, and reads the file back.
+func golden[T any](t *testing.T, name string, v T) {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Errorf("%s:\n%s", name, diff)
+	}
+	var back T
+	if err := json.Unmarshal(want, &back); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.MarshalIndent(back, "", "  ")
+	if err != nil || string(again)+"\n" != string(want) {
+		t.Errorf("%s does not survive being read: %v\n%s", name, err, cmp.Diff(string(want), string(again)+"\n"))
+	}
+}

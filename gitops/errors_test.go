@@ -1,0 +1,105 @@
+package gitops_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// The codes are what clients, alerts and dashboards are written against.
+func TestCodesAreThese(t *testing.T) {
+	want := []gitops.Code{
+		"invalid", "unauthorized", "forbidden", "not_found", "conflict",
+		"too_large", "rate_limited", "rejected", "unavailable", "internal",
+	}
+	if diff := cmp.Diff(want, gitops.Codes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	refused := gitops.Errorf(gitops.Rejected, "no")
+	for _, c := range []struct {
+		name string
+		err  error
+		want gitops.Code
+	}{
+		{"ours", refused, gitops.Rejected},
+		{"ours, wrapped", fmt.Errorf("planning: %w", refused), gitops.Rejected},
+		{"the outermost of two counts", gitops.Errorf(gitops.Unavailable, "later").Because(refused), gitops.Unavailable},
+		{"the first of several", errors.Join(io.EOF, refused), gitops.Rejected},
+		{"a deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), gitops.Unavailable},
+		{"a cancellation", context.Canceled, gitops.Unavailable},
+		{"ours, because of a deadline", gitops.Errorf(gitops.Conflict, "held").Because(context.DeadlineExceeded), gitops.Conflict},
+		{"anybody else's", io.ErrUnexpectedEOF, gitops.Internal},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := gitops.CodeOf(c.err); got != c.want {
+				t.Errorf("CodeOf(%v) = %s, want %s", c.err, got, c.want)
+			}
+		})
+	}
+}
+
+// What a client is shown holds no cause, however the error was put together; the
+// log's text holds all of it.
+func TestSentencesHideCauses(t *testing.T) {
+	cause := errors.New("dial tcp 10.0.0.7:5432: password s3cret refused")
+	for _, c := range []struct {
+		name, want string
+		err        error
+	}{
+		{"a message", "the store is away", gitops.Errorf(gitops.Unavailable, "the store is away").Because(cause)},
+		{"a field", "environments.dev.tags: must have match", gitops.FieldErrorf("environments.dev.tags", "must have match").Because(cause)},
+		{"wrapped", "the store is away", fmt.Errorf("accepting: %w", gitops.Errorf(gitops.Unavailable, "the store is away").Because(cause))},
+		{"two of ours", "come again", gitops.Errorf(gitops.Unavailable, "come again").Because(gitops.Errorf(gitops.Internal, "%v", cause))},
+		{"a stopped context", "the work was stopped before it was done", fmt.Errorf("%w: %w", context.Canceled, cause)},
+		{"somebody else's", "an internal error; the log has the cause", cause},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := gitops.SentenceOf(c.err); got != c.want {
+				t.Errorf("the client reads %q, want %q", got, c.want)
+			}
+			if !strings.Contains(c.err.Error(), "s3cret") {
+				t.Errorf("the log does not have the cause: %q", c.err)
+			}
+			if !errors.Is(c.err, cause) && c.name != "two of ours" {
+				t.Error("the cause is not in the chain")
+			}
+		})
+	}
+}
+
+func TestErrorFields(t *testing.T) {
+	e := gitops.FieldErrorf("set[0].key", "is %s", "missing")
+	want := &gitops.Error{Code: gitops.Invalid, Field: "set[0].key", Message: "is missing"}
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Error(diff)
+	}
+	if e.Error() != e.Sentence() || e.Unwrap() != nil {
+		t.Errorf("an error without cause is its sentence, not %q", e)
+	}
+	if limited := (&gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: time.Minute}); limited.Error() != "slow down" {
+		t.Errorf("%q", limited)
+	}
+}
+
+func TestStates(t *testing.T) {
+	want := []gitops.State{"pending", "committed", "unchanged", "superseded", "failed"}
+	if diff := cmp.Diff(want, gitops.States()); diff != "" {
+		t.Error(diff)
+	}
+	unsettled := slices.DeleteFunc(gitops.States(), gitops.State.Settled)
+	if diff := cmp.Diff([]gitops.State{gitops.Pending}, unsettled); diff != "" {
+		t.Error(diff)
+	}
+}
