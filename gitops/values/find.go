@@ -123,7 +123,22 @@ func lookup(m *yaml.Node, name string) (int, error) {
 	if at < 0 && mergedHas(m, name, 0) {
 		return -1, refuse(MergeKey, "is only there because of a merge key (<<); write %s into this map itself first", show(name))
 	}
+	if at >= 0 && overridden(m, name, at) {
+		return -1, refuse(MergeKey, "is overridden in Helm by the merge key (<<) below %s; move that above it", show(name))
+	}
 	return at, nil
+}
+
+// overridden reports whether a merge key comes after the key at a position and
+// has it too. By the specification the map's own key wins; Helm's reader lets
+// the later one win.
+func overridden(m *yaml.Node, name string, at int) bool {
+	for i := at + 2; i+1 < len(m.Content); i += 2 {
+		if isMerge(m.Content[i]) && mergedHas(m.Content[i+1], name, 1) {
+			return true
+		}
+	}
+	return false
 }
 
 func isMerge(key *yaml.Node) bool { return key.ShortTag() == "!!merge" }

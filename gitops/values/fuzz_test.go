@@ -75,18 +75,25 @@ func FuzzSet(f *testing.F) {
 		if len(paths) == 1 && fuzzKeys[k].paths.MatchString(paths[0]) {
 			return
 		}
-		// Maps that merge the one that was edited show the new value too.
-		merged := bytes.Contains(file, []byte("<<"))
-		for _, p := range paths {
-			merged = merged || fuzzKeys[k].paths.MatchString(p)
+		if len(paths) == 0 && bytes.Equal(withoutQuotes(file), withoutQuotes(out)) {
+			return // 2024-01-01 is a string to Helm, and a date to others
 		}
-		if len(paths) == 0 || len(paths) > 1 && !merged || len(paths) == 1 {
+		// Maps that merge the one that was edited show the new value too.
+		merged := false
+		for _, p := range paths {
+			merged = merged || bytes.Contains(file, []byte("<<")) && fuzzKeys[k].paths.MatchString(p)
+		}
+		if len(paths) < 2 || !merged {
 			t.Fatalf("differs at %v\n%q\n%q", paths, file, out)
 		}
 		if again, changed, err := edits[k].Apply(out, values.Vars{Tag: tag}); err != nil || changed || !bytes.Equal(again, out) {
 			t.Fatalf("a second time: %v, %v", changed, err)
 		}
 	})
+}
+
+func withoutQuotes(text []byte) []byte {
+	return bytes.ReplaceAll(text, []byte(`"`), nil)
 }
 
 // checkBytes holds the difference to one place within one line.
