@@ -12,10 +12,11 @@ import (
 )
 
 func main() {
-	if err := newRoot().ExecuteContext(context.Background()); err != nil {
+	err := newRoot().ExecuteContext(context.Background())
+	if err != nil && !errors.Is(err, errUnchanged) {
 		printError(err)
-		os.Exit(exitCode(err))
 	}
+	os.Exit(exitCode(err))
 }
 
 // newRoot is the command line; each subcommand is a file beside this one.
@@ -32,7 +33,7 @@ Try it on this machine:  tallyman demo`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newCheck(), newSend(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newSend(), newEdit(), newDemo(), newVersion())
 	return root
 }
 
@@ -52,8 +53,9 @@ func printError(err error) {
 
 // Exit codes, for scripts.
 const (
-	exitFailed   = 1 // it was tried and did not work
-	exitBadInput = 2 // flags or configuration are wrong; nothing was tried
+	exitFailed    = 1 // it was tried and did not work
+	exitBadInput  = 2 // flags or configuration are wrong; nothing was tried
+	exitUnchanged = 3 // there was nothing to do
 )
 
 // badInput marks an error of flags or configuration.
@@ -62,8 +64,13 @@ type badInput struct{ error }
 func (e badInput) Unwrap() error { return e.error }
 
 func exitCode(err error) int {
-	if errors.As(err, new(badInput)) {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(badInput)):
 		return exitBadInput
+	case errors.Is(err, errUnchanged):
+		return exitUnchanged
 	}
 	return exitFailed
 }
