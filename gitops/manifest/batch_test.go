@@ -267,7 +267,7 @@ func TestACallerThatGaveUpIsNotInTheNextAttempt(t *testing.T) {
 	if r := <-done; gitops.CodeOf(r.err) != gitops.Unavailable || len(r.settled) != 0 {
 		t.Fatalf("got %v and %v", r.settled, r.err)
 	}
-	o.check()
+	o.check(o.write(w, o.update("prod", "shop", "v1.0.0"))...)
 }
 
 func TestEverybodyWaitingSharesTheNewsThatTheRemoteIsDown(t *testing.T) {

@@ -205,14 +205,30 @@ func TestARevertBehindABitmap(t *testing.T) {
 	for n := range 5 {
 		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", fmt.Sprintf("old-%d", n))}})
 	}
-	o.git("repack", "-adq", "--write-bitmap-index")
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "cart", "main-0000001"))...)
+	o.git("repack", "-adq", "--write-bitmap-index")
 	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "old-1")}})
 	settled := o.write(w, o.update("dev", "cart", "main-0000002"), o.update("dev", "shop", "main-0000002"))
 	o.check(settled...)
 	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
 		t.Errorf("%d fetches, want the first and one catch-up: the server must have left nothing out", n)
+	}
+}
+
+// A merge brings commits that branched off before the tip we knew. That they
+// meet our history again must show in the one fetch.
+func TestAMergeIsCaughtUpWithInOneFetch(t *testing.T) {
+	o := newOrigin(t)
+	o.bury(2*catchUpDepth, now)
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002"))...)
+	tip := o.git("rev-parse", "main")
+	side := o.commit(gitserver.Change{Branch: "side", From: "main~1", Files: map[string]string{"README.md": "side\n"}})
+	o.commit(gitserver.Change{From: tip, Merge: []string{side}, Message: "Merge side", Files: map[string]string{"README.md": "side\n"}})
+	o.check(o.write(w, o.update("dev", "shop", "main-0000003"))...)
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
+		t.Errorf("%d fetches, want the first and one catch-up", n)
 	}
 }
 

@@ -124,12 +124,13 @@ func TestTheSnapshotDoesNotGrow(t *testing.T) {
 	}
 	began := w.snapshot.bytes
 	var updates []gitops.Update
-	for n := range 300 {
+	for n := range 120 {
 		updates = append(updates, o.update("dev", testApps[n%len(testApps)], fmt.Sprintf("main-%07d", n)))
 	}
-	for n := 0; n < len(updates); n += 20 {
-		o.write(w, updates[n:n+20]...)
+	for _, u := range updates[:60] {
+		o.write(w, u)
 	}
+	o.write(w, updates[60:]...)
 	if err := o.repo.Fsck(); err != nil {
 		t.Error(err)
 	}
@@ -165,5 +166,27 @@ func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
 		}
 	}
 	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "shop"): valuesFile("shop", "prod", "by hand")}})
-	o.check(o.write(w, o.update("dev", "shop", "main-0000001"), o.update("prod", "shop", "v1.0.0"))...)
+	settled := o.write(w, o.update("dev", "cart", "main-0000001"))
+	settled = append(settled, o.write(w, o.update("dev", "shop", "main-0000001"), o.update("prod", "shop", "v1.0.0"))...)
+	for _, s := range settled {
+		if s.State != gitops.Committed {
+			t.Errorf("got %+v, want committed", s)
+		}
+	}
+	o.check(settled...)
+}
+
+// Nor does the writer go on with a snapshot that turns out to be incomplete.
+func TestASnapshotThatLacksAnObjectIsFetchedAgain(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, object := range w.snapshot.objects {
+		if object.kind == kindBlob {
+			delete(w.snapshot.objects, name)
+		}
+	}
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
 }

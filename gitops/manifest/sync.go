@@ -115,7 +115,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	if tip == s.tip {
 		return nil
 	}
-	began, old := w.config.Now(), s.tip
+	began, old, head := w.config.Now(), s.tip, s.head
 	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, have: old, depth: catchUpDepth, offered: w.offers.fetch}, s.object)
 	if err == nil {
 		err = s.adopt(tip, fetched)
@@ -131,6 +131,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	if err != nil {
 		return err
 	}
+	h[old] = head // the server knows that we have it, and sends only what was before
 	between := make(history)
 	if h.walk(tip, h.ancestors(old), time.Time{}, between.take) {
 		s.landed.add(landings(between)...)
