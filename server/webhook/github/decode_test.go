@@ -1,0 +1,246 @@
+package github_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+const guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
+
+// headers are GitHub's, with some of them changed: pairs of name and value, an
+// empty value takes the header away.
+func headers(changed ...string) http.Header {
+	h := http.Header{}
+	h.Set("User-Agent", "GitHub-Hookshot/044aadd")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-GitHub-Event", "repository_dispatch")
+	h.Set("X-GitHub-Delivery", guid)
+	h.Set("X-GitHub-Hook-ID", "292430182")
+	for i := 0; i < len(changed); i += 2 {
+		if h.Set(changed[i], changed[i+1]); changed[i+1] == "" {
+			h.Del(changed[i])
+		}
+	}
+	return h
+}
+
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestDecodeADispatch(t *testing.T) {
+	dispatch := fixture(t, "repository_dispatch.json")
+	want := gitops.Event{
+		Delivery: gitops.DeliveryKey{Source: "github", ID: guid},
+		Actor:    "Codertocat",
+		Order: &gitops.Order{
+			App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4",
+			Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+			Within: "client_payload",
+		},
+	}
+	form := url.Values{"payload": {string(dispatch)}}.Encode()
+	for name, c := range map[string]struct {
+		header http.Header
+		body   []byte
+	}{
+		"as JSON":                  {headers(), dispatch},
+		"as JSON with a parameter": {headers("Content-Type", "application/json; charset=utf-8"), dispatch},
+		"as a form":                {headers("Content-Type", "application/x-www-form-urlencoded"), []byte(form)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			event, err := receiver(t, "s").Decode(c.header, c.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, event); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// An event that asks for nothing says so, and who sent it is known all the same.
+func TestDecodeNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		header       http.Header
+		body         string
+		actor, wants string
+	}{
+		"a ping":               {headers("X-GitHub-Event", "ping"), string(fixture(t, "ping.json")), "", `a "ping" event asks for nothing`},
+		"another event":        {headers("X-GitHub-Event", "push"), `{"ref": 1}`, "", `a "push" event asks for nothing`},
+		"an event made up":     {headers("X-GitHub-Event", strings.Repeat("x", 999)), `{}`, "", strings.Repeat("x", 40) + `" event asks for nothing`},
+		"another event_type":   {headers(), `{"action": "deploy", "sender": {"login": "ann"}, "client_payload": 7}`, "ann", `event_type "deploy" is not one of those that order an update (update-image)`},
+		"an event_type's case": {headers(), `{"action": "Update-Image"}`, "", `event_type "Update-Image" is not one of`},
+		"no event_type":        {headers(), `{}`, "", `event_type "" is not one of`},
+		"a long event_type":    {headers(), `{"action": "` + strings.Repeat("x", 9999) + `"}`, "", "is not one of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			event, err := receiver(t, "s").Decode(c.header, []byte(c.body))
+			if err != nil || event.Order != nil || event.Fault != nil {
+				t.Fatalf("decoded to %+v, %v", event, err)
+			}
+			if !strings.Contains(event.Nothing, c.wants) || len(event.Nothing) > 300 || event.Actor != c.actor || event.Delivery.ID != guid {
+				t.Errorf("decoded to %+v", event)
+			}
+		})
+	}
+}
+
+// client_payload is whatever the sender makes of it. What cannot be an order is
+// one that was refused, so that it is kept with its reason.
+func TestDecodeOrders(t *testing.T) {
+	for name, c := range map[string]struct {
+		payload string
+		order   gitops.Order // without Within
+		field   string       // of the fault
+		says    string
+	}{
+		"the fields":         {`{"app": "a", "env": "dev", "tag": "t"}`, gitops.Order{App: "a", Environment: "dev", Tag: "t"}, "", ""},
+		"nothing":            {`{}`, gitops.Order{}, "", ""},
+		"unknown fields":     {`{"app": "a", "App": "b", "APP": "c", "image": {"tag": "x"}}`, gitops.Order{App: "a"}, "", ""},
+		"a field of null":    {`{"app": "a", "digest": null}`, gitops.Order{App: "a"}, "", ""},
+		"any text":           {`{"app": "../..", "tag": "a\nb"}`, gitops.Order{App: "../..", Tag: "a\nb"}, "", ""},
+		"null":               {`null`, gitops.Order{}, "client_payload", "must be an object with app, env, tag"},
+		"text":               {`"app"`, gitops.Order{}, "client_payload", "must be an object"},
+		"a list":             {`[{"app": "a"}]`, gitops.Order{}, "client_payload", "must be an object"},
+		"a number for a tag": {`{"app": "a", "env": "dev", "tag": 123}`, gitops.Order{}, "client_payload.tag", "gh api write -f, not -F"},
+		"a truth for an app": {`{"app": true}`, gitops.Order{}, "client_payload.app", "must be a string"},
+		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string"},
+		"a list of digests":  {`{"digest": ["sha256:0"]}`, gitops.Order{}, "client_payload.digest", "must be a string"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := `{"action": "update-image", "client_payload": ` + c.payload + `, "sender": {"login": "ann"}}`
+			event, err := receiver(t, "s").Decode(headers(), []byte(body))
+			if err != nil || event.Actor != "ann" || event.Nothing != "" {
+				t.Fatalf("decoded to %+v, %v", event, err)
+			}
+			if c.field == "" {
+				c.order.Within = "client_payload"
+				if diff := cmp.Diff(gitops.Event{Delivery: event.Delivery, Actor: "ann", Order: &c.order}, event); diff != "" {
+					t.Error(diff)
+				}
+				return
+			}
+			if event.Order != nil || event.Fault == nil || event.Fault.Code != gitops.Rejected || event.Fault.Field != c.field || !strings.Contains(event.Fault.Message, c.says) {
+				t.Errorf("decoded to %+v with fault %v", event, event.Fault)
+			}
+		})
+	}
+	event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image"}`))
+	if err != nil || event.Fault == nil || event.Fault.Field != "client_payload" {
+		t.Errorf("without client_payload: %+v, %v", event, err)
+	}
+}
+
+// A sender whose name could not stand in a commit is nobody; the order counts.
+func TestDecodeSenders(t *testing.T) {
+	for login, want := range map[string]string{
+		"ann": "ann", "github-actions[bot]": "github-actions[bot]", "Ann_acme": "Ann_acme",
+		"": "", `a\nTallyman-Update: x`: "", "a b": "", strings.Repeat("a", 129): "",
+	} {
+		event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": {"login": "`+login+`"}}`))
+		if err != nil || event.Order == nil || event.Actor != want {
+			t.Errorf("sender %.40q: %+v, %v", login, event, err)
+		}
+	}
+	if event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": null}`)); err != nil || event.Order == nil {
+		t.Errorf("no sender: %+v, %v", event, err)
+	}
+}
+
+// What GitHub would not send is Invalid. The delivery's id is there as soon as it
+// is known, and never one that breaks its grammar.
+func TestDecodeRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		header http.Header
+		body   string
+		says   string
+		id     string
+	}{
+		"no delivery id":     {headers("X-GitHub-Delivery", ""), `{}`, "header X-GitHub-Delivery: is missing", ""},
+		"a long delivery id": {headers("X-GitHub-Delivery", strings.Repeat("1", 129)), `{}`, "header X-GitHub-Delivery: must be 1 to 128", ""},
+		"a path for an id":   {headers("X-GitHub-Delivery", "a/../b"), `{}`, "header X-GitHub-Delivery: must be", ""},
+		"a line in an id":    {headers("X-GitHub-Delivery", "a\nTallyman-Update: x"), `{}`, "header X-GitHub-Delivery: must be", ""},
+		"no event":           {headers("X-GitHub-Event", ""), `{}`, "header X-GitHub-Event: is missing", guid},
+		"no content type":    {headers("Content-Type", ""), `{}`, "header Content-Type: must be application/json", guid},
+		"XML":                {headers("Content-Type", "text/xml"), `{}`, "header Content-Type: must be application/json", guid},
+		"no body":            {headers(), "", "the body is not a JSON object", guid},
+		"half a body":        {headers(), `{"action": "update-`, "the body is not a JSON object", guid},
+		"two bodies":         {headers(), `{}{}`, "the body is not a JSON object", guid},
+		"a list":             {headers(), `[]`, "the body is not a JSON object", guid},
+		"null":               {headers(), `null`, "the body is not a JSON object", guid},
+		"a ping of no JSON":  {headers("X-GitHub-Event", "ping"), `zen`, "the body is not a JSON object", guid},
+		"a number as action": {headers(), `{"action": 7}`, "the body is not a repository_dispatch event", guid},
+		"a form of JSON":     {headers("Content-Type", "application/x-www-form-urlencoded"), `{}`, "the body is not a JSON object", guid},
+		"a form gone wrong":  {headers("Content-Type", "application/x-www-form-urlencoded"), `payload=%zz`, "the body is not a form", guid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			event, err := receiver(t, "s").Decode(c.header, []byte(c.body))
+			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.says) {
+				t.Fatalf("decoded to %+v, %v", event, err)
+			}
+			if event.Delivery.ID != c.id {
+				t.Errorf("the delivery's id is %q, want %q", event.Delivery.ID, c.id)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	add := func(body, kind, id, contentType string) { f.Add([]byte(body), kind, id, contentType) }
+	add(string(fixture(f, "repository_dispatch.json")), "repository_dispatch", guid, "application/json")
+	add(string(fixture(f, "ping.json")), "ping", guid, "application/json")
+	add(`{"action":"update-image","client_payload":{"app":"a","env":1,"tag":"t"}}`, "repository_dispatch", "1", "application/json")
+	add(`{"action":"update-image","client_payload":null,"sender":{"login":"a b"}}`, "repository_dispatch", "a:b", "application/json")
+	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
+	add(`[`, "", "-", ";")
+	r := receiver(f, "s")
+	f.Fuzz(func(t *testing.T, body []byte, kind, id, contentType string) {
+		before := string(body)
+		event, err := r.Decode(http.Header{"X-Github-Event": {kind}, "X-Github-Delivery": {id}, "Content-Type": {contentType}}, body)
+		if string(body) != before {
+			t.Error("the body was changed")
+		}
+		if err != nil {
+			if gitops.CodeOf(err) != gitops.Invalid {
+				t.Errorf("the error is %v", err)
+			}
+			return
+		}
+		checkEvent(t, event)
+	})
+}
+
+// checkEvent holds an event that was accepted to what its type promises.
+func checkEvent(t *testing.T, e gitops.Event) {
+	set := 0
+	for _, is := range []bool{e.Order != nil, e.Push != nil, e.Nothing != "", e.Fault != nil} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 || e.Push != nil || !e.Time.IsZero() {
+		t.Errorf("%+v is not exactly one thing that GitHub sends", e)
+	}
+	if e.Delivery.Source != github.Source || gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil {
+		t.Errorf("key %q or actor %q break their grammars", e.Delivery, e.Actor)
+	}
+	if len(e.Nothing) > 1200 || e.Fault != nil && e.Fault.Code != gitops.Rejected {
+		t.Errorf("nothing %q, fault %v", e.Nothing, e.Fault)
+	}
+}
