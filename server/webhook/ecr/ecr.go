@@ -107,8 +107,8 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 		event.Nothing = fmt.Sprintf("account %.20q is not one of sources.eventbridge.accounts", e.Account)
 		return event, nil
 	}
-	if actor := "aws:" + e.Account; gitops.CheckActor("account", actor) == nil {
-		event.Actor = actor
+	if accountGrammar.MatchString(e.Account) {
+		event.Actor = "aws:" + e.Account
 	}
 	var action imageAction
 	if err := json.Unmarshal(e.Detail, &action); err != nil {
