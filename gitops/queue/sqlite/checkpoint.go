@@ -13,19 +13,24 @@ import (
 // has been moved at the moment a transaction begins, which under load never
 // happens by itself. So the writer moves the little that came in meanwhile
 // (sqlite.org/wal.html#avoiding_excessively_large_wal_files).
-const (
-	walPages  = 4000 // 16 MiB: the goroutine is called when the WAL is longer
-	restPages = 1000 // 4 MiB: at most so much the writer moves itself
-)
+var defaultLimits = walLimits{long: 4000, rest: 1000, most: 64000}
+
+// walLimits are numbers of pages; a page has 4 KiB.
+type walLimits struct {
+	long int64 // the goroutine is called when the WAL is longer
+	rest int64 // so many the writer moves itself
+	most int64 // with more, the writer waits for the goroutine and moves what is left, so that the WAL does not fill the disk
+}
 
 // checkpointer is the goroutine and the writer's side of it.
 type checkpointer struct {
-	log  *slog.Logger
-	conn *connection
-	call chan struct{} // the writer asks for a checkpoint; never blocks it
-	gone sync.WaitGroup
-	busy chan struct{} // holds one value while a checkpoint runs
-	err  error         // of closing conn
+	log    *slog.Logger
+	limits walLimits     // the writer's
+	conn   *connection   // the goroutine's
+	call   chan struct{} // the writer asks for a checkpoint; never blocks it
+	gone   sync.WaitGroup
+	busy   chan struct{} // holds one value while a checkpoint runs, so that one runs at a time
+	err    error         // of closing conn
 }
 
 func startCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
@@ -33,7 +38,7 @@ func startCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkpointer{log: log, conn: conn, call: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+	c := &checkpointer{log: log, limits: defaultLimits, conn: conn, call: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
 	c.gone.Go(c.run)
 	return c, nil
 }
@@ -52,21 +57,30 @@ func (c *checkpointer) run() {
 
 // after is called by the writer between two transactions.
 func (c *checkpointer) after(writer *connection) {
-	if len(c.busy) > 0 {
-		return
-	}
 	length, moved, err := checkpoint(writer, `PRAGMA wal_checkpoint(NOOP)`)
-	if err == nil && length > walPages && length-moved > restPages {
-		c.busy <- struct{}{}
-		c.call <- struct{}{}
-		return
-	}
-	if err == nil && length > walPages {
-		_, _, err = checkpoint(writer, `PRAGMA wal_checkpoint(PASSIVE)`)
+	if err == nil && length > c.limits.long {
+		err = c.shorten(writer, length, length-moved)
 	}
 	if err != nil {
 		c.log.Warn("the store could not move its WAL into its file", "err", err)
 	}
+}
+
+// shorten sees to it that a WAL of length pages, of which rest are not in the
+// file yet, can begin again.
+func (c *checkpointer) shorten(writer *connection, length, rest int64) error {
+	must := length > c.limits.most
+	if !must && len(c.busy) > 0 {
+		return nil
+	}
+	c.busy <- struct{}{}
+	if !must && rest > c.limits.rest {
+		c.call <- struct{}{}
+		return nil
+	}
+	defer func() { <-c.busy }()
+	_, _, err := checkpoint(writer, `PRAGMA wal_checkpoint(PASSIVE)`)
+	return err
 }
 
 // stop waits for a checkpoint that runs, and ends the goroutine.

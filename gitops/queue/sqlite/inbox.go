@@ -8,9 +8,17 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+// updatesEach is how many sequences a delivery has for its updates; the updates
+// table says why.
+const updatesEach = 1 << 16
+
 // Accept implements [queue.Inbox]. Times are kept in whole microseconds, and a
 // delivery without a time of receipt was received now. Nothing of d is kept.
 func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (kept gitops.Delivery, duplicate bool, err error) {
+	if len(d.Updates) > updatesEach {
+		return gitops.Delivery{}, false, gitops.Errorf(gitops.TooLarge,
+			"the delivery means %d updates; the store takes up to %d", len(d.Updates), updatesEach)
+	}
 	err = s.writer.do(ctx, func(tx *tx) (err error) {
 		kept, duplicate, err = tx.accept(d)
 		return err
@@ -48,22 +56,23 @@ func (tx *tx) accept(d gitops.Delivery) (kept gitops.Delivery, duplicate bool, e
 	planned := d.Updates
 	d.Updates = make([]gitops.Update, len(planned))
 	for i, u := range planned {
-		if d.Updates[i], err = tx.enqueue(number, d, u); err != nil {
+		u.Sequence = number*updatesEach + int64(i)
+		if d.Updates[i], err = tx.enqueue(d, u); err != nil {
 			return gitops.Delivery{}, false, err
 		}
 	}
 	return d, false, nil
 }
 
-// enqueue stores one update of the delivery d, whose row is number.
-func (tx *tx) enqueue(number int64, d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
+// enqueue stores one update of the delivery d.
+func (tx *tx) enqueue(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(id, delivery, environment, app, repository, tag, digest, state, reason, accepted_at, settled_at)
+		(sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, settled_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID: u.ID, Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest,
-		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now),
+		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence,
 	}
 	if newest, late := tx.late(d, u); late {
 		u.State, u.SettledAt = gitops.Superseded, u.AcceptedAt
@@ -73,8 +82,7 @@ func (tx *tx) enqueue(number int64, d gitops.Delivery, u gitops.Update) (gitops.
 	if err := tx.use(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	var err error
-	u.Sequence, _, err = tx.insert(update, u.ID, number, u.Environment, u.App, u.Repository, u.Tag, u.Digest,
+	err := tx.exec(update, u.Sequence, u.ID, u.Environment, u.App, u.Repository, u.Tag, u.Digest,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.SettledAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

@@ -15,7 +15,7 @@ const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.re
 
 // joined are the tables of updateColumns. CROSS keeps the order of the joins,
 // which is the one that reads the fewest rows (sqlite.org/optoverview.html#crossjoin).
-const joined = ` u CROSS JOIN deliveries d ON d.number = u.delivery CROSS JOIN lanes l ON l.environment = u.environment `
+const joined = ` u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN lanes l ON l.environment = u.environment `
 
 func scanUpdate(r row) gitops.Update {
 	return gitops.Update{
@@ -40,7 +40,7 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	const delivery = `SELECT d.number, d.received_at, d.event_time, d.actor, d.outcome, d.field, d.reason, b.body
 		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
-	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.delivery = ? ORDER BY u.sequence`
+	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence BETWEEN ? AND ? ORDER BY u.sequence`
 
 	var number int64
 	d := gitops.Delivery{Source: key.Source, ID: key.ID, Updates: []gitops.Update{}}
@@ -55,7 +55,7 @@ func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (g
 	case !found:
 		return gitops.Delivery{}, gitops.Errorf(gitops.NotFound, "there is no delivery %s", key)
 	}
-	err = c.query(ctx, updates, []any{number}, func(r row) error {
+	err = c.query(ctx, updates, []any{number * updatesEach, number*updatesEach + updatesEach - 1}, func(r row) error {
 		d.Updates = append(d.Updates, scanUpdate(r))
 		return nil
 	})

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // groupSize bounds how many requests share a transaction, and so how long the
@@ -56,6 +58,7 @@ type writer struct {
 	conn       *connection          // nil after a fault, until the next group
 	known      *knowledge           // of the file as conn sees it
 	leases     map[string]time.Time // when each environment's lease runs out
+	failing    bool                 // the last group failed, and the log says so
 	spare      []*request           // the last group's slice, to be used again
 	checkpoint *checkpointer
 
@@ -138,7 +141,10 @@ func (w *writer) run() {
 			answer(group, errClosed())
 			break
 		}
-		w.commit(group)
+		if len(group) > 0 {
+			w.commit(group)
+		}
+		clear(group) // lets go of the bodies
 	}
 	w.ended = errors.Join(w.checkpoint.stop(), w.finish())
 }
@@ -189,10 +195,12 @@ func (w *writer) commit(group []*request) {
 		}
 		return
 	case err != nil:
-		w.log.Error("the store could not write", "requests", len(group), "err", err)
-		w.disconnect()
-		answer(group, domainError(err))
+		w.fail(group, err)
 		return
+	}
+	if w.failing {
+		w.failing = false
+		w.log.Info("the store can write again")
 	}
 	w.recorder.Committed(len(group), time.Since(began))
 	for _, r := range group {
@@ -231,6 +239,21 @@ func (w *writer) attempt(group []*request) error {
 		return errSpoiled
 	}
 	return tx.commit()
+}
+
+// fail answers a group whose transaction failed. What it was told, or had known,
+// is read again from the file by the next group.
+func (w *writer) fail(group []*request, err error) {
+	if !w.failing {
+		w.failing = true
+		w.log.Error("the store cannot write", "err", err)
+	}
+	w.disconnect()
+	unavailable := domainError(err)
+	if gitops.CodeOf(unavailable) != gitops.Unavailable {
+		unavailable = gitops.Errorf(gitops.Unavailable, "the store could not write").Because(err)
+	}
+	answer(group, unavailable)
 }
 
 // answer gives every request of the group the same error.

@@ -1,5 +1,7 @@
 -- Times are microseconds since 1970 in UTC; NULL is the zero time.
 
+-- A new delivery's number is one above the highest that is there, so numbers
+-- follow acceptance.
 CREATE TABLE deliveries (
 	number      INTEGER PRIMARY KEY,
 	source      TEXT NOT NULL,
@@ -19,12 +21,12 @@ CREATE TABLE bodies (
 	body     BLOB NOT NULL
 ) STRICT;
 
--- AUTOINCREMENT, because a sequence is never given twice, even when the row
--- that had the highest is gone.
+-- An update's sequence is its delivery's number times 65536, plus its place in
+-- the delivery: so the updates of a delivery lie together, in their order, and
+-- neither they nor the way back to the delivery need an index.
 CREATE TABLE updates (
-	sequence    INTEGER PRIMARY KEY AUTOINCREMENT,
+	sequence    INTEGER PRIMARY KEY,
 	id          TEXT NOT NULL UNIQUE,
-	delivery    INTEGER NOT NULL REFERENCES deliveries (number) ON DELETE CASCADE,
 	environment TEXT NOT NULL,
 	app         TEXT NOT NULL,
 	repository  TEXT NOT NULL,
@@ -38,8 +40,6 @@ CREATE TABLE updates (
 	accepted_at INTEGER NOT NULL,
 	settled_at  INTEGER
 ) STRICT;
-
-CREATE INDEX updates_of_delivery ON updates (delivery);
 
 -- The lanes' backlogs in acceptance order: an index ends with the row's number,
 -- which is the sequence. What has ended costs it nothing.

@@ -1,0 +1,87 @@
+package sqlite
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// TestPlans holds every statement to its indexes: none may look through a table
+// that grows with time.
+func TestPlans(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
+	defer s.Close()
+	useEverything(t, s)
+	checked := 0
+	check := func(_ context.Context, c *connection) error {
+		for _, text := range slices.Sorted(maps.Keys(c.compiled)) {
+			if strings.HasPrefix(text, "--") || !strings.Contains(text, " updates") && !strings.Contains(text, " deliveries") {
+				continue
+			}
+			checked++
+			err := c.query(t.Context(), `EXPLAIN QUERY PLAN `+text, make([]any, strings.Count(text, "?")), func(r row) error {
+				step := r.text(3)
+				small := step == "SCAN l" || step == "SCAN lanes" || step == "SCAN CONSTANT ROW"
+				if strings.HasPrefix(step, "SCAN") && !small || strings.Contains(step, "TEMP B-TREE") {
+					t.Errorf("%s\n\t%s", text, step)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for range readers {
+		if err := s.read(t.Context(), check); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.writer.do(t.Context(), func(tx *tx) error { return check(t.Context(), tx.connection) }); err != nil {
+		t.Fatal(err)
+	}
+	if checked < 10 {
+		t.Errorf("only %d statements were checked", checked)
+	}
+}
+
+// useEverything has the writer and each reader compile every statement.
+func useEverything(t *testing.T, s *Store) {
+	t.Helper()
+	ctx := t.Context()
+	var errs []error
+	keep := func(err error) { errs = append(errs, err) }
+	for i := range 2 {
+		_, _, err := s.Accept(ctx, numbered(1))
+		keep(err)
+		_, _, err = s.Accept(ctx, numbered(2))
+		keep(err)
+		l, err := s.Claim(ctx, "dev", "one", time.Minute)
+		keep(err)
+		for range readers {
+			_, err = s.Pending(ctx, l, 10)
+			keep(err)
+			_, err = s.Backlogs(ctx)
+			keep(err)
+			_, err = s.Update(ctx, "update-1")
+			keep(err)
+			_, err = s.Delivery(ctx, numbered(1).Key())
+			keep(err)
+		}
+		keep(s.Defer(ctx, l, []string{"update-2"}, "waiting"))
+		keep(s.Settle(ctx, l, []gitops.Settlement{{Update: "update-1", State: gitops.Committed}}))
+		keep(s.Release(ctx, l, i == 1))
+	}
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
