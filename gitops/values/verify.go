@@ -35,8 +35,12 @@ func (e *expectation) add(way []any, want string, created, inherited bool) {
 
 // differsOnly reports whether after is before with exactly what e expects.
 func differsOnly(before, after any, e *expectation) bool {
-	if e != nil && e.below == nil {
-		return after == any(e.want) || e.inherited && differsOnly(before, after, nil)
+	switch {
+	case e == nil:
+	case e.optional() && differsOnly(before, after, nil):
+		return true
+	case e.below == nil:
+		return after == any(e.want)
 	}
 	switch b := before.(type) {
 	case map[any]any:
@@ -73,6 +77,16 @@ func (e *expectation) lookup(way []any) *expectation {
 	return e
 }
 
+// optional says that nothing at or below e needs to differ.
+func (e *expectation) optional() bool {
+	for _, below := range e.below {
+		if !below.optional() {
+			return false
+		}
+	}
+	return e.inherited || e.below != nil
+}
+
 func (e *expectation) at(step any) *expectation {
 	if e == nil {
 		return nil
@@ -101,7 +115,7 @@ func mapDiffersOnly(before, after map[any]any, e *expectation) bool {
 	}
 	if e != nil {
 		for k, x := range e.below {
-			if _, ok := after[k]; !ok && !x.inherited {
+			if _, ok := after[k]; !ok && !x.optional() {
 				return false
 			}
 		}
