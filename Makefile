@@ -40,7 +40,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: ## measure the inner pieces
+bench: ## measure from end to end (BENCH=-quick takes a minute), then the inner pieces
+	$(GO) run ./cmd/tallyman-bench $(BENCH)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: verify

@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"server/config":             {"gitops", "gitops/values"},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
 		"server/config", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
-	"cmd/tallyman": {"server", "server/config", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":       {"server", "server/config", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.
@@ -44,8 +45,8 @@ var onlyIn = map[string][]string{
 	"github.com/google/go-github/":       {"server/webhook/github"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "cmd/tallyman"},
-	"os/exec":                            {"gitops/manifest/gitserver", "cmd/tallyman"}, // no git binary, no shell, in the service
-	module + "gitops/manifest/gitserver": {"cmd/tallyman"},
+	"os/exec":                            {"gitops/manifest/gitserver", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
+	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench"},
 }
 
 type goPackage struct {

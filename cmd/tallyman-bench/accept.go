@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// acceptable is more deliveries than a second can take, on machines as they are.
+const acceptable = 20_000
+
+// realBody is about what GitHub sends: it tells everything about the repository,
+// the sender and the organisation.
+const realBody = 8_000
+
+// measureAccepting finds how many deliveries a second are made durable and
+// answered 202. The lanes do not compete for the processors when origin is down;
+// at the end it is up, and they do.
+func (b *bench) measureAccepting(ctx context.Context, size string) error {
+	if len(b.options.accept) == 0 {
+		return nil
+	}
+	repository, err := b.repository(size)
+	if err != nil {
+		return err
+	}
+	most := b.options.accept[len(b.options.accept)-1]
+	var tries []acceptTry
+	for _, connections := range b.options.accept {
+		tries = append(tries, acceptTry{connections: connections, body: b.options.body})
+	}
+	tries = append(tries,
+		acceptTry{connections: most, body: max(realBody, b.options.body)},
+		acceptTry{connections: most, body: b.options.body, up: true})
+	if b.options.profile != "" {
+		tries = append(tries, acceptTry{connections: most, body: b.options.body, profile: b.options.profile})
+	}
+	for _, try := range tries {
+		b.say("accepting over %d connections", try.connections)
+		found, err := b.accept(ctx, size, repository, try)
+		if err != nil {
+			return err
+		}
+		if try.profile == "" {
+			b.report.Accepts = append(b.report.Accepts, found)
+		}
+	}
+	return nil
+}
+
+type acceptTry struct {
+	connections, body int
+	up                bool   // origin is
+	profile           string // file for a profile of it, unless empty
+}
+
+// accept measures a tallyman with an empty store.
+func (b *bench) accept(ctx context.Context, size string, repository *gitserver.Repository, try acceptTry) (found accept, err error) {
+	rate, err := fsyncRate(b.stores)
+	if err != nil {
+		return found, err
+	}
+	if !try.up {
+		b.origin.goDown()
+		defer b.origin.comeUp()
+	}
+	t, err := b.start(ctx, size, repository)
+	if err != nil {
+		return found, err
+	}
+	defer func() {
+		err = errors.Join(err, t.kill()) // what is pending stays so; it was never asked to be written
+	}()
+	source := *b.events
+	source.body = try.body
+	events := source.next(t.shape, int(acceptable*b.options.acceptTime.Seconds()))
+	b.events.made = source.made
+	runtime.GC()
+
+	if _, err := volley(ctx, t.public, try.connections, events[:try.connections], time.Minute); err != nil {
+		return found, err
+	}
+	events = events[try.connections:]
+	profiled := t.profile(ctx, try.profile, b.options.acceptTime)
+	cpu, own := t.cpu(), ownCPU()
+	a, err := volley(ctx, t.public, try.connections, events, b.options.acceptTime)
+	if err := errors.Join(err, <-profiled); err != nil {
+		return found, err
+	}
+	cpu, own = t.cpu()-cpu, ownCPU()-own
+	rate2, err := fsyncRate(b.stores)
+	if err != nil {
+		return found, err
+	}
+	took, n := a.ended.Sub(a.began), float64(len(a.latencies))
+	found = accept{
+		Connections: try.connections, BodyBytes: bodyOf(events[0]), OriginUp: try.up,
+		Deliveries: len(a.latencies), PerSecond: n / took.Seconds(), FsyncsPerSecond: (rate + rate2) / 2,
+		P50MS: milliseconds(percentile(a.latencies, 50)), P99MS: milliseconds(percentile(a.latencies, 99)),
+		CPUPerDeliveryUS: float64(cpu.Microseconds()) / n, GeneratorCPUPerDeliveryUS: float64(own.Microseconds()) / n,
+		Processors: (cpu + own).Seconds() / took.Seconds(),
+	}
+	return found, nil
+}
+
+// fsyncRate is how often a second one page can be written to a file in dir and
+// made durable, again and again in the same place, as a database does with its
+// log.
+func fsyncRate(dir string) (float64, error) {
+	file, err := os.Create(filepath.Join(dir, "fsync"))
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	const pages = 256
+	page := make([]byte, 4096)
+	for n := range pages {
+		if _, err := file.WriteAt(page, int64(n*len(page))); err != nil {
+			return 0, err
+		}
+	}
+	if err := file.Sync(); err != nil {
+		return 0, err
+	}
+	began, n := time.Now(), 0
+	for ; time.Since(began) < 500*time.Millisecond; n++ {
+		if _, err := file.WriteAt(page, int64(n%pages*len(page))); err != nil {
+			return 0, err
+		}
+		if err := file.Sync(); err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// ownCPU is the processor time that this process has used: generator and git
+// server, but not git's own processes.
+func ownCPU() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// profile writes a CPU profile of the next while to the file, unless that has no
+// name. The channel says when it is done.
+func (t *tallyman) profile(ctx context.Context, file string, d time.Duration) <-chan error {
+	done := make(chan error, 1)
+	if file == "" {
+		done <- nil
+		return done
+	}
+	go func() {
+		profile, err := t.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
+		if err == nil {
+			err = os.WriteFile(file, profile, 0o644)
+		}
+		done <- err
+	}()
+	return done
+}
+
+// bodyOf is the size of a delivery's body.
+func bodyOf(e event) int {
+	_, body, _ := bytes.Cut(e.request, []byte("\r\n\r\n"))
+	return len(body)
+}

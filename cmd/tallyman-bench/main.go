@@ -1,0 +1,186 @@
+// Command tallyman-bench measures tallyman from end to end, beside what it
+// replaces, and says which of the numbers that docs/design.md promises are met.
+//
+// It builds the real binary and manifest repositories of three sizes, serves
+// those with real git over HTTP, and runs every contender in turn, so that what
+// disturbs the machine disturbs all of them. docs/performance.md explains the
+// figures. A number that is not met is reported and is no failure: the exit status
+// is not 0 only when something could not be measured, or came out wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// options are what the flags say.
+type options struct {
+	sizes      []string
+	distances  []distance
+	runs       int
+	bursts     []int
+	accept     []int
+	acceptTime time.Duration
+	body       int
+	soak       int
+	soakWindow int
+	contend    time.Duration
+	repositories, store,
+	binary, json, profile string
+}
+
+// distance is how far away the git server seems.
+type distance struct {
+	name string
+	gitserver.Latency
+}
+
+func main() {
+	o, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tallyman-bench:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err = run(ctx, o, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tallyman-bench:", err)
+		os.Exit(1)
+	}
+}
+
+// parse reads the flags. What -quick sets, an explicit flag overrides.
+func parse(args []string, errs io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("tallyman-bench", flag.ContinueOnError)
+	flags.SetOutput(errs)
+	quick := flags.Bool("quick", false, "measure less: about a minute in all")
+	sizes := flags.String("sizes", "S,M,L", "`sizes` of repositories, of S, M and L; the last one is also that of bursts, accepting, soak and contention")
+	latency := flags.String("latency", "0,40ms,40ms+80ms", "`latencies` of the git server: to each request, and after a plus to each new connection")
+	flags.IntVar(&o.runs, "runs", 7, "timed runs of each contender, after one that is not timed; 0 leaves single updates out")
+	bursts := flags.String("bursts", "10,100,1000", "`deliveries` in each burst; empty leaves bursts out")
+	accept := flags.String("accept", "1,64,256", "`connections` to measure accepting with; empty leaves it out")
+	flags.DurationVar(&o.acceptTime, "accept-time", 4*time.Second, "how long to measure accepting, each time")
+	flags.IntVar(&o.body, "body", 0, "pad each delivery's body to this many `bytes`; what GitHub sends has some 8,000")
+	flags.IntVar(&o.soak, "soak", 0, "after all else, `updates` to make in a row while memory is watched")
+	flags.IntVar(&o.soakWindow, "soak-window", 100, "updates of the soak under way together")
+	flags.DurationVar(&o.contend, "contend", 0, "how long two processes and a person shall write one branch")
+	flags.StringVar(&o.repositories, "dir", "", "`directory` for git repositories (default: /dev/shm if it is there, else the temporary directory)")
+	flags.StringVar(&o.store, "store", os.TempDir(), "`directory` on a real disk, for the queue")
+	flags.StringVar(&o.binary, "binary", "", "tallyman `binary` to measure (default: built from ./cmd/tallyman)")
+	flags.StringVar(&o.json, "json", "bench.json", "`file` for all figures; empty writes none")
+	flags.StringVar(&o.profile, "profile", "", "`file` for a CPU profile of accepting, taken in a pass of its own")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if *quick {
+		given := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range map[string]string{
+			"sizes": "S,L", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
+		} {
+			if !given[name] {
+				err = errors.Join(err, flags.Set(name, value))
+			}
+		}
+	}
+	o.sizes = list(*sizes)
+	for _, size := range o.sizes {
+		if _, ok := shapes[size]; !ok {
+			err = errors.Join(err, fmt.Errorf("-sizes: there is no size %q", size))
+		}
+	}
+	if len(o.sizes) == 0 {
+		err = errors.Join(err, errors.New("-sizes: at least one is needed"))
+	}
+	o.distances, err = distances(list(*latency), err)
+	o.bursts, err = counts("-bursts", list(*bursts), err)
+	o.accept, err = counts("-accept", list(*accept), err)
+	return o, err
+}
+
+func list(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })
+}
+
+func counts(flag string, texts []string, err error) ([]int, error) {
+	var all []int
+	for _, text := range texts {
+		n, bad := strconv.Atoi(text)
+		if bad != nil || n < 1 {
+			err = errors.Join(err, fmt.Errorf("%s: %q is no number above 0", flag, text))
+		}
+		all = append(all, n)
+	}
+	return all, err
+}
+
+func distances(texts []string, err error) ([]distance, error) {
+	var all []distance
+	for _, text := range texts {
+		d := distance{name: text}
+		request, connect, two := strings.Cut(text, "+")
+		var bad error
+		d.Request, bad = time.ParseDuration(request)
+		if two && bad == nil {
+			d.Connect, bad = time.ParseDuration(connect)
+		}
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("-latency: %w", bad))
+		}
+		all = append(all, d)
+	}
+	return all, err
+}
+
+// run measures everything that was asked for. What was measured before an error
+// is still shown and written.
+func run(ctx context.Context, o options, out, progress io.Writer) (err error) {
+	b, err := newBench(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, b.close())
+	}()
+	err = b.measure(ctx)
+	b.report.judge()
+	b.report.print(out)
+	if o.json != "" {
+		err = errors.Join(err, b.report.write(o.json))
+	}
+	return err
+}
+
+func (b *bench) measure(ctx context.Context) error {
+	for _, size := range b.options.sizes {
+		if err := b.measureSize(ctx, size); err != nil {
+			return fmt.Errorf("size %s: %w", size, err)
+		}
+	}
+	largest := b.options.sizes[len(b.options.sizes)-1]
+	for _, part := range []struct {
+		name string
+		run  func(ctx context.Context, size string) error
+	}{{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"soak", b.measureSoak}} {
+		if err := part.run(ctx, largest); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}

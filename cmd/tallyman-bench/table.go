@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// print prints the report as one table.
+func (r *report) print(out io.Writer) {
+	fmt.Fprintf(out, "\n%s, %d processors, %s, %s, %s; repositories on %s, queue on %s; load before: %s\n", r.Date.Format("2006-01-02 15:04 MST"),
+		r.Machine.Processors, r.Machine.System, r.Machine.Go, r.Machine.Git, r.Machine.Repositories, r.Machine.Store, r.Machine.LoadBefore)
+	if r.Machine.Store == "tmpfs" {
+		fmt.Fprintln(out, "THE QUEUE IS IN MEMORY: nothing here is durable. Give -store a directory on a disk.")
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	r.printSingle(w)
+	r.printBursts(w)
+	r.printAccepts(w)
+	r.printNumbers(w)
+	_ = w.Flush() // nobody is left to tell
+}
+
+// head writes a section's first line; all columns are aligned to the right, so
+// each line ends with a tab.
+func head(w io.Writer, columns ...string) {
+	fmt.Fprintf(w, "\n%s\t\n", strings.Join(columns, "\t"))
+}
+
+func (r *report) printSingle(w io.Writer) {
+	if len(r.Single) == 0 {
+		return
+	}
+	head(w, "one update", "latency", "contender", "median ms", "min", "max", "x tallyman", "git's part", "CPU ms", "requests", "connections", "bytes up", "down")
+	for _, s := range r.Single {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t\n", s.Size, s.Latency, s.Contender,
+			s.Median, s.Min, s.Max, s.Ratio, s.Server, s.CPU, s.Requests, s.Connections, s.Up, s.Down)
+	}
+}
+
+func (r *report) printBursts(w io.Writer) {
+	if len(r.Starts) > 0 {
+		head(w, "start", "ready ms", "first commit ms", "resident MiB", "peak MiB")
+	}
+	for _, s := range r.Starts {
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.1f\t%.1f\t\n", s.Size, s.ReadyMS, s.FirstCommitMS, s.RestMiB, s.PeakMiB)
+	}
+	if len(r.Bursts) > 0 {
+		head(w, "burst", "deliveries", "last 202 ms", "last commit ms", "updates/s", "pushes", "CPU ms each")
+	}
+	for _, b := range r.Bursts {
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.0f\t%.0f\t%d\t%.2f\t\n", b.Size, b.Deliveries, b.AcceptedMS, b.OnOriginMS, b.PerSecond, b.Pushes, b.CPUPerUpdateMS)
+	}
+	if c := r.Contention; c != nil {
+		head(w, "contention", "seconds", "updates", "pushes", "conflicts", "person's commits", "person's rejected pushes")
+		fmt.Fprintf(w, "%s\t%.0f\t%d\t%d\t%d\t%d\t%d\t\n", c.Size, c.Seconds, c.Updates, c.Pushes, c.Conflicts, c.PersonCommits, c.PersonRejected)
+	}
+	if n := len(r.Soak); n > 0 {
+		head(w, "soak", "seconds", "pushes", "resident MiB", "peak MiB", "goroutines", "connections")
+		for _, s := range []soakPoint{r.Soak[0], r.Soak[n/10], r.Soak[n/2], r.Soak[n-1]} {
+			fmt.Fprintf(w, "%d\t%.0f\t%d\t%.1f\t%.1f\t%d\t%d\t\n", s.Updates, s.Seconds, s.Pushes, s.ResidentMiB, s.PeakMiB, s.Goroutines, s.Connections)
+		}
+	}
+}
+
+func (r *report) printAccepts(w io.Writer) {
+	if len(r.Accepts) == 0 {
+		return
+	}
+	head(w, "accepting", "body bytes", "origin", "deliveries/s", "disk's fsyncs/s", "p50 ms", "p99 ms", "CPU us each", "generator's CPU us each", "processors busy")
+	for _, a := range r.Accepts {
+		origin := "down"
+		if a.OriginUp {
+			origin = "up"
+		}
+		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.2f\t\n", a.Connections, a.BodyBytes, origin,
+			a.PerSecond, a.FsyncsPerSecond, a.P50MS, a.P99MS, a.CPUPerDeliveryUS, a.GeneratorCPUPerDeliveryUS, a.Processors)
+	}
+}
+
+func (r *report) printNumbers(w io.Writer) {
+	head(w, "promised", "figure", "limit", "")
+	missed := 0
+	for _, n := range r.Numbers {
+		figure, verdict := "", "not measured"
+		if n.Met != nil {
+			figure, verdict = fmt.Sprintf("%.2f", n.Figure), "met"
+			if !*n.Met {
+				verdict = "NOT MET"
+				missed++
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", n.Name, figure, n.Limit, verdict)
+	}
+	if missed > 0 {
+		fmt.Fprintf(w, "\n%d OF THE PROMISED NUMBERS NOT MET\t\n", missed)
+	}
+}
