@@ -154,6 +154,12 @@ func clockSetBack(s *script) {
 	if late.Updates[0].State != gitops.Superseded {
 		s.t.Fatalf("an event older than the newest is %s", late.Updates[0].State)
 	}
+	// What was accepted by the clock that was wrong does not hide what is newest.
+	s.advance(30 * time.Minute)
+	late = s.accept(s.event(s.clock.now().Add(-time.Minute), "dev/api"))
+	if late.Updates[0].State != gitops.Superseded {
+		s.t.Fatalf("an event older than the newest, but not than the latest, is %s", late.Updates[0].State)
+	}
 }
 
 func oneAppTwice(s *script) {

@@ -15,7 +15,7 @@ func random(s *script) {
 	seed := rand.Uint64()
 	s.t.Logf("seed %d", seed)
 	r := player{script: s, Rand: rand.New(rand.NewPCG(seed, 0))}
-	for range 100 {
+	for range 80 {
 		r.step()
 	}
 }

@@ -91,7 +91,7 @@ func TestKill(t *testing.T) {
 	}
 	var answered []answer
 	var newest int64 // of the rounds before
-	for round := range 25 {
+	for round := range 20 {
 		c := child(t, "accept", path, fmt.Sprint(round))
 		var stderr bytes.Buffer
 		c.Stderr = &stderr

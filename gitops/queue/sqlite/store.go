@@ -50,8 +50,9 @@ type Options struct {
 // Recorder is told how the store does. It is called by the store's writer and
 // must not block.
 type Recorder interface {
-	// Committed is called for every transaction that reached the disk: how many
-	// requests shared it, and how long it took from its begin to its end.
+	// Committed is called for every transaction that brought something to the
+	// disk: how many requests shared it, and how long it took from its begin to
+	// its end.
 	Committed(requests int, took time.Duration)
 }
 

@@ -38,7 +38,8 @@ type tx struct {
 	*connection
 	w      *writer
 	now    time.Time
-	writes int // statements run so far
+	began  time.Time // by the real clock, for the recorder
+	writes int       // statements run so far that may have changed something
 
 	newest map[release]int64
 	used   map[string]bool
@@ -47,6 +48,7 @@ type tx struct {
 }
 
 func (w *writer) begin() (*tx, error) {
+	began := time.Now()
 	if err := w.reconnect(); err != nil {
 		return nil, err
 	}
@@ -54,14 +56,14 @@ func (w *writer) begin() (*tx, error) {
 		return nil, err
 	}
 	return &tx{
-		connection: w.conn, w: w, now: w.now(),
+		connection: w.conn, w: w, now: w.now(), began: began,
 		newest: make(map[release]int64), used: make(map[string]bool),
 		leases: make(map[string]time.Time), woken: make(map[string]bool),
 	}, nil
 }
 
-// commit makes the transaction durable, and then known.
-func (tx *tx) commit() error {
+// commit makes the transaction of so many requests durable, and then known.
+func (tx *tx) commit(requests int) error {
 	const newest = `INSERT INTO releases (environment, app, newest) VALUES (?, ?, ?)
 		ON CONFLICT DO UPDATE SET newest = excluded.newest`
 	for r, at := range tx.newest {
@@ -71,6 +73,9 @@ func (tx *tx) commit() error {
 	}
 	if err := tx.connection.exec(`COMMIT`); err != nil {
 		return err
+	}
+	if tx.writes > 0 {
+		tx.w.recorder.Committed(requests, time.Since(tx.began))
 	}
 	maps.Copy(tx.w.known.newest, tx.newest)
 	maps.Copy(tx.w.known.used, tx.used)

@@ -186,7 +186,6 @@ func (w *writer) next() (group []*request, closed bool) {
 
 // commit runs a group in one transaction and answers it.
 func (w *writer) commit(group []*request) {
-	began := time.Now()
 	err := w.attempt(group)
 	switch {
 	case errors.Is(err, errSpoiled):
@@ -202,7 +201,6 @@ func (w *writer) commit(group []*request) {
 		w.failing = false
 		w.log.Info("the store can write again")
 	}
-	w.recorder.Committed(len(group), time.Since(began))
 	for _, r := range group {
 		close(r.done)
 	}
@@ -238,7 +236,7 @@ func (w *writer) attempt(group []*request) error {
 		}
 		return errSpoiled
 	}
-	return tx.commit()
+	return tx.commit(len(group))
 }
 
 // fail answers a group whose transaction failed. What it was told, or had known,

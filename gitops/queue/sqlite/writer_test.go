@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,8 +86,8 @@ func TestWaitingRequestsShareACommit(t *testing.T) {
 			t.Error(err)
 		}
 		all.Wait()
-		if want := []int{1, groupSize, 100}; !slices.Equal(g.sizes, want) {
-			t.Errorf("%d requests were committed in groups of %v; want %v", callers+1, g.sizes, want)
+		if want := []int{groupSize, 100}; !slices.Equal(g.sizes, want) {
+			t.Errorf("%d requests were committed in groups of %v; want %v", callers, g.sizes, want)
 		}
 	})
 }
@@ -170,7 +169,7 @@ func TestEndedContext(t *testing.T) {
 		if _, err := s.Delivery(t.Context(), numbered(2).Key()); err != nil {
 			t.Errorf("a request in a transaction is not stored: %v", err)
 		}
-		if want := []int{1, 1}; !slices.Equal(g.sizes, want) {
+		if want := []int{1}; !slices.Equal(g.sizes, want) {
 			t.Errorf("groups of %v; want %v", g.sizes, want)
 		}
 	})
@@ -209,134 +208,4 @@ func TestCloseAnswersWhoWaits(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// faultyCommit stands for a COMMIT that fails, before or after it took effect.
-type faultyCommit struct {
-	driver.Stmt
-	applied bool
-}
-
-func (f faultyCommit) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	if f.applied {
-		if _, err := f.Stmt.(driver.StmtExecContext).ExecContext(ctx, args); err != nil {
-			return nil, err
-		}
-	}
-	return nil, errors.New("the disk is gone")
-}
-
-// TestFailedCommit holds the writer to assuming nothing after a COMMIT that
-// failed, whether it took effect or not: the callers are told Unavailable, and
-// what they send again is stored once.
-func TestFailedCommit(t *testing.T) {
-	for _, applied := range []bool{false, true} {
-		t.Run(fmt.Sprintf("applied=%t", applied), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, s *Store, _ string, _ *groups) {
-				release := s.hold(t)
-				errs := make(chan error, 5)
-				go func() {
-					errs <- s.writer.do(t.Context(), func(tx *tx) error {
-						commit, err := tx.statement(`COMMIT`)
-						tx.compiled[`COMMIT`] = faultyCommit{commit, applied}
-						return err
-					})
-				}()
-				for i := 1; i < cap(errs); i++ {
-					go func() {
-						_, _, err := s.Accept(t.Context(), numbered(i))
-						errs <- err
-					}()
-				}
-				synctest.Wait()
-				if err := release(); err != nil {
-					t.Fatal(err)
-				}
-				for range cap(errs) {
-					if err := <-errs; gitops.CodeOf(err) != gitops.Unavailable {
-						t.Errorf("a request of a failed COMMIT: %v", err)
-					}
-				}
-				for i := 1; i < cap(errs); i++ {
-					if _, duplicate, err := s.Accept(t.Context(), numbered(i)); err != nil || duplicate != applied {
-						t.Errorf("sent again: duplicate %t, error %v", duplicate, err)
-					}
-				}
-				late := numbered(9)
-				late.EventTime = late.ReceivedAt.Add(-time.Hour)
-				if d, _, err := s.Accept(t.Context(), late); err != nil || d.Updates[0].State != gitops.Superseded {
-					t.Errorf("a late event afterwards: %+v, %v", d, err)
-				}
-			})
-		})
-	}
-}
-
-// TestFullDisk is about a limit that SQLite reports as it reports a full disk.
-func TestFullDisk(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *Store, _ string, _ *groups) {
-		accept := func(d gitops.Delivery) error {
-			_, _, err := s.Accept(t.Context(), d)
-			return err
-		}
-		if err := accept(numbered(1)); err != nil {
-			t.Fatal(err)
-		}
-		err := s.writer.do(t.Context(), func(tx *tx) error {
-			_, err := tx.pragma(`PRAGMA max_page_count = 1`) // no more than there are
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		big := numbered(2)
-		big.Body = make([]byte, 1<<20)
-		err = accept(big)
-		if gitops.CodeOf(err) != gitops.Unavailable || gitops.SentenceOf(err) != "the store's disk is full" {
-			t.Errorf("Accept on a full disk: %v", err)
-		}
-		// The writer's next connection has no limit, as if there were room again.
-		for _, d := range []gitops.Delivery{big, numbered(3)} {
-			if err := accept(d); err != nil {
-				t.Errorf("Accept when there is room again: %v", err)
-			}
-		}
-	})
-}
-
-// walLengths measures the WAL after each commit.
-type walLengths struct {
-	s       *Store
-	longest int64
-}
-
-func (l *walLengths) Committed(int, time.Duration) {
-	length, _, err := checkpoint(l.s.writer.conn, `PRAGMA wal_checkpoint(NOOP)`)
-	if err != nil {
-		panic(err)
-	}
-	l.longest = max(l.longest, length)
-}
-
-// TestWALStaysShort writes many times what the WAL may hold.
-func TestWALStaysShort(t *testing.T) {
-	lengths := &walLengths{}
-	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), lengths)
-	defer s.Close()
-	lengths.s = s
-	limits := walLimits{long: 40, rest: 10, most: 100}
-	if err := s.writer.do(t.Context(), func(tx *tx) error { tx.w.checkpoint.limits = limits; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 300 {
-		d := numbered(i)
-		d.Body = make([]byte, 20<<10)
-		if _, _, err := s.Accept(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const each = 20 // pages of one Accept, at most
-	if lengths.longest > limits.most+each || lengths.longest < limits.long {
-		t.Errorf("the WAL grew to %d pages", lengths.longest)
-	}
 }
