@@ -1,0 +1,232 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+const (
+	source = "github"
+	secret = "s3cret-of-the-webhook"
+)
+
+// fakes is everything around a handler. It writes down what is done in which
+// order, and fails the test when a part is used in a way its contract forbids.
+type fakes struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	steps    []string
+	outcomes []string
+	stored   map[gitops.DeliveryKey]gitops.Delivery
+	faults   []fault // the next calls of Accept go so
+	ids      int
+	logged   bytes.Buffer
+}
+
+// fault is what happens to a call of Accept in place of its success.
+type fault struct {
+	err     error
+	applied bool          // it was stored all the same
+	wait    chan struct{} // first the call lasts until this is closed or its context ends
+}
+
+func newFakes(t *testing.T) *fakes {
+	return &fakes{t: t, stored: map[gitops.DeliveryKey]gitops.Delivery{}}
+}
+
+func (f *fakes) step(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.steps = append(f.steps, name)
+}
+
+// Source and the next two are a receiver's. A body is the delivery's id and what
+// the event shall be; the credential is the header Secret.
+func (f *fakes) Source() string { return source }
+
+func (f *fakes) Authenticate(header http.Header, _ []byte) error {
+	f.step("authenticate")
+	if header.Get("Secret") != secret {
+		return gitops.Errorf(gitops.Unauthorized, "who are you?")
+	}
+	return nil
+}
+
+func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
+	f.step("decode")
+	id, kind, _ := strings.Cut(strings.TrimRight(string(body), " "), " ")
+	e := gitops.Event{Delivery: gitops.DeliveryKey{Source: source, ID: id}, Actor: "ann"}
+	switch kind {
+	case "order", "wrong order":
+		e.Order = &gitops.Order{Tag: kind}
+	case "nothing":
+		e.Nothing = "a test asks for nothing"
+	default:
+		return e, gitops.Errorf(gitops.Invalid, "not ours").Because(fmt.Errorf("unknown kind %q", kind))
+	}
+	return e, nil
+}
+
+// Plan is a planner's: an order is one update in each of two environments.
+func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
+	f.step("plan")
+	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
+	switch {
+	case e.Order == nil:
+		d.Outcome, d.Reason = gitops.Ignored, e.Nothing
+	case e.Order.Tag == "order":
+		d.Outcome = gitops.Accepted
+		d.Updates = []gitops.Update{{Environment: "dev", App: "api", Tag: "t"}, {Environment: "prod", App: "api", Tag: "t"}}
+	default:
+		d.Outcome, d.Field, d.Reason = gitops.Refused, "client_payload.tag", "is missing"
+		return d, &gitops.Error{Code: gitops.Rejected, Field: d.Field, Message: d.Reason}
+	}
+	return d, nil
+}
+
+// Accept is an inbox's.
+func (f *fakes) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	f.step("accept")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.checkDelivery(ctx, d)
+	var now fault
+	if len(f.faults) > 0 {
+		now, f.faults = f.faults[0], f.faults[1:]
+	}
+	if now.wait != nil {
+		f.mu.Unlock()
+		select {
+		case <-now.wait:
+		case <-ctx.Done():
+			now.err = gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").Because(ctx.Err())
+		}
+		f.mu.Lock()
+	}
+	if now.err != nil && !now.applied {
+		return gitops.Delivery{}, false, now.err
+	}
+	first, known := f.stored[d.Key()]
+	if !known {
+		for i := range d.Updates {
+			d.Updates[i].State, d.Updates[i].AcceptedAt = gitops.Pending, d.ReceivedAt
+		}
+		first, f.stored[d.Key()] = d, d
+	}
+	if now.err != nil {
+		return gitops.Delivery{}, false, now.err
+	}
+	return first, known, nil
+}
+
+// checkDelivery holds a delivery to what queue.Inbox asks for.
+func (f *fakes) checkDelivery(ctx context.Context, d gitops.Delivery) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		f.t.Error("the store may take for ever")
+	}
+	if d.Source != source || d.ID == "" || d.ReceivedAt.IsZero() || d.ReceivedAt.Location() != time.UTC || !strings.HasPrefix(string(d.Body), d.ID) {
+		f.t.Errorf("the store is given an incomplete delivery: %+v", d)
+	}
+	if (d.Outcome == gitops.Accepted) != (len(d.Updates) > 0) || (d.Outcome != gitops.Accepted) != (d.Reason != "") {
+		f.t.Errorf("the outcome %q goes with neither the reason %q nor the updates %v", d.Outcome, d.Reason, d.Updates)
+	}
+	for _, u := range d.Updates {
+		if u.ID == "" {
+			f.t.Errorf("an update has no id: %+v", u)
+		}
+	}
+}
+
+// Delivery is a recorder's.
+func (f *fakes) Delivery(from, outcome string) {
+	if from != source {
+		f.t.Errorf("counted for the source %q", from)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outcomes = append(f.outcomes, outcome)
+}
+
+func (f *fakes) newID() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ids++
+	return fmt.Sprintf("u%d", f.ids)
+}
+
+// Write takes the log, one line at a time, as slog's handlers write it.
+func (f *fakes) Write(line []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.logged.Write(line)
+}
+
+func (f *fakes) handler() *webhook.Handler {
+	return &webhook.Handler{
+		Receiver: f, Planner: f, Inbox: f, Recorder: f,
+		Logger: slog.New(slog.NewJSONHandler(f, nil)),
+		Now:    func() time.Time { return time.Now().In(time.FixedZone("elsewhere", 3600)) },
+		NewID:  f.newID,
+	}
+}
+
+// answer is what a handler said to one request, and what it did.
+type answer struct {
+	status   int
+	delivery gitops.Delivery
+	err      error
+	steps    []string
+	outcomes []string
+	log      []map[string]any
+	logText  string
+}
+
+// send has the handler handle one request.
+func (f *fakes) send(ctx context.Context, credential string, body io.Reader) answer {
+	f.t.Helper()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/webhooks/github", &watchedBody{f: f, from: body})
+	r.Header.Set("Secret", credential)
+	status, d, err := f.handler().Handle(httptest.NewRecorder(), r)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := answer{status: status, delivery: d, err: err, steps: f.steps, outcomes: f.outcomes, logText: f.logged.String()}
+	for line := range strings.Lines(a.logText) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			f.t.Errorf("the log has the line %q: %v", line, err)
+		}
+		a.log = append(a.log, fields)
+	}
+	f.steps, f.outcomes = nil, nil
+	f.logged.Reset()
+	return a
+}
+
+// watchedBody notes when it is first read.
+type watchedBody struct {
+	f    *fakes
+	from io.Reader
+	read bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	if !b.read {
+		b.read = true
+		b.f.step("read")
+	}
+	return b.from.Read(p)
+}
