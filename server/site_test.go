@@ -1,0 +1,311 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// What no log line may hold.
+const (
+	oldSecret    = "s3cret-of-the-webhook-until-today"
+	newSecret    = "s3cret-of-the-webhook-from-today"
+	bridgeSecret = "s3cret-of-the-api-destination"
+	gitToken     = "s3cret-of-git"
+)
+
+var logs = &everything{forbidden: []string{oldSecret, newSecret, bridgeSecret, gitToken}}
+
+// everything is what all tests' servers have logged.
+type everything struct {
+	mu        sync.Mutex
+	forbidden []string // and signatures, as they are made
+	text      bytes.Buffer
+}
+
+func (e *everything) Write(line []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.text.Write(line)
+}
+
+func (e *everything) forbid(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forbidden = append(e.forbidden, text)
+}
+
+// The one assertion that no secret and no signature was ever logged, at any
+// level, is made over the logs of all tests.
+func TestMain(m *testing.M) {
+	status := m.Run()
+	for _, secret := range logs.forbidden {
+		if at := strings.Index(logs.text.String(), secret); at >= 0 {
+			fmt.Fprintf(os.Stderr, "FAIL: a secret was logged: %q\n", logs.text.String()[max(0, at-300):at+len(secret)])
+			status = 1
+		}
+	}
+	os.Exit(status)
+}
+
+// site is what a server works with: a manifest repository on a real git server,
+// secrets' files, a configuration and an empty store.
+type site struct {
+	t          *testing.T
+	dir        string
+	git        *gitserver.Server
+	repository *gitserver.Repository
+	yaml       string
+	log        *logged
+}
+
+// The secrets' files end in what echo, a Windows editor and printf leave.
+var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + "\r\n", "bridge": bridgeSecret, "token": gitToken + "\n"}
+
+const siteConfig = `
+listen: 127.0.0.1:0
+adminListen: 127.0.0.1:0
+store: sqlite://DIR/tallyman.db
+manifests:
+  url: URL
+  credentials: {tokenFile: DIR/token}
+sources:
+  github: {secretFiles: [DIR/old, DIR/new]}
+  eventbridge: {secretFiles: [DIR/bridge], accounts: ["123456789012"]}
+environments:
+  dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
+  prod: {tags: {semver: ">=1.0.0"}}
+apps:
+  api: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api}
+  worker: {environments: [dev]}
+`
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), log: &logged{t: t}}
+	root := filepath.Join(s.dir, "git")
+	s.must(os.Mkdir(root, 0o700))
+	var err error
+	s.git, err = gitserver.Start(root)
+	s.must(err)
+	t.Cleanup(func() { s.must(s.git.Close()) })
+	s.git.RequireToken(gitToken)
+	s.repository, err = s.git.CreateRepository("shop/manifests.git")
+	s.must(err)
+	files := map[string]string{}
+	for _, target := range [][2]string{{"api", "dev"}, {"api", "prod"}, {"worker", "dev"}} {
+		files[gitserver.ValuesFile(target[0], target[1])] = gitserver.Values(target[0], target[1], "main-0000000")
+	}
+	_, err = s.repository.Commit(gitserver.Change{Files: files})
+	s.must(err)
+	for name, content := range secretFiles {
+		s.must(os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600))
+	}
+	s.yaml = strings.NewReplacer("DIR", s.dir, "URL", s.repository.URL).Replace(siteConfig)
+	return s
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// edit replaces text of the configuration that must be there.
+func (s *site) edit(old, now string) {
+	s.t.Helper()
+	if !strings.Contains(s.yaml, old) {
+		s.t.Fatalf("the configuration has no %q", old)
+	}
+	s.yaml = strings.ReplaceAll(s.yaml, old, now)
+}
+
+func (s *site) config() config.Config {
+	s.t.Helper()
+	c, err := config.Parse([]byte(s.yaml))
+	s.must(err)
+	return c
+}
+
+func (s *site) newServer() (*Server, error) {
+	s.t.Helper()
+	return New(s.config(), Version{Version: "1.2.3", Revision: "c0ffee", Go: "go1"}, slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+}
+
+// start runs a server until the test's end, unless the test stops it before.
+func (s *site) start() *running {
+	s.t.Helper()
+	server, err := s.newServer()
+	s.must(err)
+	s.must(server.Start(s.t.Context()))
+	r := &running{Server: server, t: s.t}
+	s.t.Cleanup(r.stop)
+	return r
+}
+
+// logged is a test's log, line by line.
+type logged struct {
+	t     *testing.T
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(line))
+	_, _ = l.t.Output().Write(line)
+	return logs.Write(line)
+}
+
+// with returns the lines that have every one of the texts.
+func (l *logged) with(texts ...string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+next:
+	for _, line := range l.lines {
+		for _, text := range texts {
+			if !strings.Contains(line, text) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
+}
+
+type running struct {
+	*Server
+	t *testing.T
+}
+
+func (r *running) stop() {
+	r.t.Helper()
+	if err := r.Stop(context.WithoutCancel(r.t.Context())); err != nil {
+		r.t.Errorf("stopping: %v", err)
+	}
+}
+
+// response is an answer, read.
+type response struct {
+	*http.Response
+	body string
+}
+
+// do sends a request to the public listener.
+func (r *running) do(req *http.Request) response {
+	r.t.Helper()
+	return send(r.t, req)
+}
+
+func send(t *testing.T, req *http.Request) response {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{resp, string(body)}
+}
+
+// admin asks the admin listener.
+func (r *running) admin(path string) response {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.AdminAddr()+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return send(r.t, req)
+}
+
+// request is a request to the public listener, without any credential.
+func (r *running) request(method, path, body string) *http.Request {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.Addr()+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return req
+}
+
+// github is a delivery as GitHub sends it.
+func (r *running) github(secret, id, body string) *http.Request {
+	r.t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	signature := hex.EncodeToString(mac.Sum(nil))
+	logs.forbid(signature)
+	req := r.request(http.MethodPost, "/webhooks/github", body)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-GitHub-Event", "repository_dispatch")
+	req.Header.Set("X-GitHub-Delivery", id)
+	req.Header.Set("X-Hub-Signature-256", "sha256="+signature)
+	return req
+}
+
+// order is a dispatch of an image.
+func order(app, environment, tag string) string {
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q}, "sender": {"login": "ann"}}`, app, environment, tag)
+}
+
+// ecr is a delivery as EventBridge sends it.
+func (r *running) ecr(secret, body string) *http.Request {
+	r.t.Helper()
+	req := r.request(http.MethodPost, "/webhooks/ecr", body)
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	req.Header.Set("X-Tallyman-Key", secret)
+	return req
+}
+
+// push is an image's event; an id and a tag.
+func push(id, tag string) string {
+	return fmt.Sprintf(`{"version": "0", "id": %q, "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "123456789012",
+		"time": "2026-01-02T15:04:05Z", "region": "eu-west-1", "resources": [], "detail": {"result": "SUCCESS", "repository-name": "shop/api",
+		"image-digest": "sha256:%064d", "action-type": "PUSH", "image-tag": %q}}`, id, 7, tag)
+}
+
+// delivery is an answer as a delivery.
+func (r response) delivery(t *testing.T, status int) gitops.Delivery {
+	t.Helper()
+	var d gitops.Delivery
+	if err := json.Unmarshal([]byte(r.body), &d); err != nil || r.StatusCode != status || r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("answered %s %s %s, want %d: %v", r.Status, r.Header.Get("Content-Type"), r.body, status, err)
+	}
+	return d
+}
+
+// problem is an answer as a problem, complete and strict.
+func (r response) problem(t *testing.T, status int) problem {
+	t.Helper()
+	var p problem
+	decoder := json.NewDecoder(strings.NewReader(r.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil || r.StatusCode != status || r.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("answered %s %s %s, want %d: %v", r.Status, r.Header.Get("Content-Type"), r.body, status, err)
+	}
+	if p.Type != "about:blank" || p.Title != http.StatusText(status) || p.Status != status || p.Detail == "" || p.Code == "" {
+		t.Errorf("the problem is incomplete: %s", r.body)
+	}
+	return p
+}
