@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -98,6 +100,8 @@ func remoteError(err error) error {
 		moved    *movedError
 		secret   *credentialsError
 		no       *refusal
+		untrusty *tls.CertificateVerificationError
+		nameless *net.DNSError
 	)
 	switch {
 	case errors.As(err, &status):
@@ -110,6 +114,10 @@ func remoteError(err error) error {
 		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").Because(err)
 	case errors.As(err, &secret):
 		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").Because(err)
+	case errors.As(err, &untrusty):
+		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").Because(err)
+	case errors.As(err, &nameless):
+		return gitops.Errorf(gitops.Unavailable, "the name of the manifest repository's server cannot be resolved").Because(err)
 	case errors.Is(err, errTooMuch):
 		return gitops.Errorf(gitops.TooLarge, "the manifest repository's server sent more than is taken from it").Because(err)
 	case errors.Is(err, context.DeadlineExceeded):

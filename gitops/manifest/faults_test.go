@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,26 +119,28 @@ func TestAStatusBecomesACode(t *testing.T) {
 		{503, http.Header{"Retry-After": {"5"}}, gitops.Unavailable, 5 * time.Second},
 		{418, nil, gitops.Unavailable, 0},
 	}
-	for _, tt := range tests {
-		for _, on := range []gitserver.Operation{gitserver.PushRefs, gitserver.FetchRefs, gitserver.Fetch, gitserver.Push} {
-			o := newOrigin(t)
+	for _, on := range []gitserver.Operation{gitserver.PushRefs, gitserver.FetchRefs, gitserver.Fetch, gitserver.Push} {
+		o := newOrigin(t)
+		var settled []gitops.Settlement
+		for n, tt := range tests {
 			o.server.Inject(gitserver.Fault{On: on, Times: -1, Status: tt.status, Header: tt.header, Body: "go\taway\x1b[31m"})
 			w := o.writer()
-			u := o.update("dev", "shop", "main-0000001")
+			u := o.update("dev", "shop", fmt.Sprintf("main-%07d", n))
 			_, err := w.Write(t.Context(), []gitops.Update{u})
 			var e *gitops.Error
 			if !errors.As(err, &e) || e.Code != tt.code || e.RetryAfter != tt.after {
-				t.Errorf("%d to %s: %v (after %s), want %s after %s", tt.status, on, err, e.RetryAfter, tt.code, tt.after)
+				t.Fatalf("%d to %s: %v, want %s after %s", tt.status, on, err, tt.code, tt.after)
 			}
 			if strings.ContainsAny(err.Error(), "\x1b\t") {
 				t.Errorf("%d to %s: control characters in %q", tt.status, on, err)
 			}
-			if tt.after > 0 {
-				continue // the writer keeps away now; another test has that
-			}
 			o.server.Heal()
-			o.check(o.write(w, u)...)
+			if tt.after > 0 {
+				w = o.writer() // the first one keeps away now; another test has that
+			}
+			settled = append(settled, o.write(w, u)...)
 		}
+		o.check(settled...)
 	}
 }
 

@@ -1,7 +1,10 @@
 package manifest
 
 import (
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +71,22 @@ func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
 	if _, err := readOnly.Git("config", "http.receivepack", "false"); err != nil {
 		t.Fatal(err)
 	}
+	sha256, err := o.server.CreateRepository("sha256.git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(sha256.Dir); err != nil {
+		t.Fatal(err)
+	}
+	o.git("init", "--quiet", "--bare", "--object-format=sha256", sha256.Dir)
+	if _, err := sha256.Git("config", "http.receivepack", "true"); err != nil {
+		t.Fatal(err)
+	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>please log in")) })
+	login, unknown := httptest.NewServer(page), httptest.NewTLSServer(page)
+	defer login.Close()
+	defer unknown.Close()
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
 	tests := []struct {
 		url, branch string
 		code        gitops.Code
@@ -78,6 +97,9 @@ func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
 		{empty.URL, "main", gitops.NotFound, "empty"},
 		{readOnly.URL, "main", gitops.Forbidden, "may not write"},
 		{o.server.URL + "/none.git", "main", gitops.NotFound, "does not exist"},
+		{sha256.URL, "main", gitops.Invalid, "SHA-256"},
+		{login.URL, "main", gitops.Unavailable, "does not speak git"},
+		{unknown.URL, "main", gitops.Unavailable, "certificate"},
 		{"http://127.0.0.1:1/none.git", "main", gitops.Unavailable, "cannot be talked to"},
 	}
 	for _, tt := range tests {

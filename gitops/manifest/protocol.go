@@ -11,6 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // advertisement is what a service says of the repository before anything is
@@ -33,7 +35,7 @@ func parseAdvertisement(answer []byte, service, branch string) (advertisement, e
 	a := advertisement{empty: true, capabilities: make(map[string]string)}
 	s := pktline.NewScanner(bytes.NewReader(answer))
 	if !s.Scan() || string(bytes.TrimSpace(s.Bytes())) != "# service="+service {
-		return a, errors.New("the server does not speak git's smart HTTP protocol at this address")
+		return a, gitops.Errorf(gitops.Unavailable, "what answers at the manifest repository's URL does not speak git's smart HTTP protocol")
 	}
 	if !s.Scan() || len(s.Bytes()) != 0 {
 		return a, errors.New("the server's list of refs is malformed")
@@ -71,7 +73,7 @@ func parseAdvertisement(answer []byte, service, branch string) (advertisement, e
 	return a, errors.New("the server's list of refs ends early")
 }
 
-var errSHA256 = errors.New("the repository has git's SHA-256 object format")
+var errSHA256 = gitops.Errorf(gitops.Invalid, "the manifest repository has git's SHA-256 object format, which cannot be written yet")
 
 func (a *advertisement) setCapabilities(text string) {
 	for _, c := range strings.Fields(text) {

@@ -40,13 +40,14 @@ func newRemote(at *url.URL, c Config) *remote {
 	transport := c.Transport
 	if transport == nil {
 		transport = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   c.Timeouts.Connect,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   2,
-			IdleConnTimeout:       5 * time.Minute,
-			ResponseHeaderTimeout: 0, // each phase has its own time, and a push's answer begins when its hooks end
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout: c.Timeouts.Connect,
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: 2,
+			IdleConnTimeout:     5 * time.Minute,
+			// A connection that died unnoticed must not cost a push its whole time.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		}
 	}
 	return &remote{

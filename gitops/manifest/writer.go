@@ -161,20 +161,46 @@ func (w *Writer) Handshake(ctx context.Context) error {
 	return err
 }
 
-// ReadFile returns the file as it is on the branch now. The error's code is
-// NotFound when the path is no file there, and otherwise as Write's.
-func (w *Writer) ReadFile(ctx context.Context, path string) ([]byte, error) {
-	names, err := splitPath(path)
-	if err != nil {
-		return nil, err
-	}
-	return ask(ctx, w, func(ctx context.Context) ([]byte, error) {
+// File is a file as it is on the branch, or why it cannot be read.
+type File struct {
+	Path    string
+	Content []byte
+	Err     error // NotFound or Invalid, as a [*gitops.Error], when the path is no file there
+}
+
+// ReadFiles returns files as they are on the branch now, all of the same commit
+// and in the order of the paths. It asks the server once, however many they are.
+// Errors as Write.
+func (w *Writer) ReadFiles(ctx context.Context, paths ...string) ([]File, error) {
+	return ask(ctx, w, func(ctx context.Context) ([]File, error) {
 		if err := w.refresh(ctx); err != nil {
 			return nil, err
 		}
-		_, file, err := lookUp(w.snapshot, w.snapshot.head.tree, names)
-		return bytes.Clone(file.data), fileError(path, err)
+		files := make([]File, len(paths))
+		for i, path := range paths {
+			files[i] = w.snapshot.read(path)
+		}
+		return files, nil
 	})
+}
+
+// ReadFile returns one file as it is on the branch now. Errors as Write, and as
+// [File].
+func (w *Writer) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	files, err := w.ReadFiles(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return files[0].Content, files[0].Err
+}
+
+func (s *snapshot) read(path string) File {
+	names, err := splitPath(path)
+	if err != nil {
+		return File{Path: path, Err: err}
+	}
+	_, file, err := lookUp(s, s.head.tree, names)
+	return File{Path: path, Content: bytes.Clone(file.data), Err: fileError(path, err)}
 }
 
 var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")

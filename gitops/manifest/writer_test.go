@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
 func TestOneUpdateIsOneCommitThatChangesOneLine(t *testing.T) {
@@ -40,5 +41,31 @@ func TestAFileCanBeReadBack(t *testing.T) {
 	}
 	if _, err := w.ReadFile(t.Context(), "charts/none.yaml"); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("a file that is not there: %v, want not_found", err)
+	}
+}
+
+func TestFilesAreReadFromTheBranchAsItIsNow(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.commit(gitserver.Change{Files: map[string]string{"README.md": "Changed"}})
+	o.server.ResetCounts()
+	files, err := w.ReadFiles(t.Context(), "README.md", "charts", "charts/none", "a/../b", "run.sh", "run.sh/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []struct {
+		content string
+		code    gitops.Code
+	}{{"Changed", ""}, {"", gitops.Invalid}, {"", gitops.NotFound}, {"", gitops.Invalid}, {"#!/bin/sh\n", ""}, {"", gitops.Invalid}}
+	for i, f := range files {
+		if string(f.Content) != want[i].content || f.Err != nil && gitops.CodeOf(f.Err) != want[i].code || f.Err == nil && want[i].code != "" {
+			t.Errorf("%s: %q and %v, want %+v", f.Path, f.Content, f.Err, want[i])
+		}
+	}
+	if n := o.server.Counts().Total(); n != 2 {
+		t.Errorf("%d requests, want a look and a catch-up", n)
 	}
 }

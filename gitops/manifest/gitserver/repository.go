@@ -1,6 +1,7 @@
 package gitserver
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,18 @@ type Repository struct {
 	URL string // for clients
 }
 
+// settings of each repository. No process may outlive the request that started
+// it, so nothing is collected by itself.
+const settings = `[http]
+	receivepack = true
+[uploadpack]
+	allowFilter = true
+[receive]
+	autogc = false
+[gc]
+	auto = 0
+`
+
 // CreateRepository makes an empty bare repository that anybody may push to, with
 // partial fetches allowed as on the large hosts, and its default branch "main".
 // The name is a relative path and may have slashes.
@@ -24,19 +37,16 @@ func (s *Server) CreateRepository(name string) (*Repository, error) {
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the repository's directory: %w", err)
 	}
-	if _, err := r.Git("init", "--quiet", "--bare", "--initial-branch=main"); err != nil {
+	if _, err := r.Git("init", "--quiet", "--bare", "--template=", "--initial-branch=main"); err != nil {
 		return nil, err
 	}
-	settings := [][2]string{
-		{"http.receivepack", "true"},
-		{"uploadpack.allowFilter", "true"},
-		{"receive.autogc", "false"}, // no process may outlive the request that started it
-		{"gc.auto", "0"},
+	config, err := os.OpenFile(filepath.Join(r.Dir, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository's configuration: %w", err)
 	}
-	for _, s := range settings {
-		if _, err := r.Git("config", s[0], s[1]); err != nil {
-			return nil, err
-		}
+	_, err = config.WriteString(settings)
+	if err := errors.Join(err, config.Close()); err != nil {
+		return nil, fmt.Errorf("writing the repository's configuration: %w", err)
 	}
 	return r, nil
 }
@@ -57,6 +67,9 @@ func (r *Repository) Hook(name, script string) error {
 	path := filepath.Join(r.Dir, "hooks", name)
 	if script == "" {
 		return os.Remove(path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("making the directory of the hooks: %w", err)
 	}
 	return os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755)
 }

@@ -1,0 +1,85 @@
+package manifest
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// Whole writes against git's own http-backend on this machine, so nearly all of
+// the time is the server's: one update at a time, and a hundred at once.
+func BenchmarkWrite(b *testing.B) {
+	shapes := []struct {
+		name string
+		gitserver.Shape
+	}{
+		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}},
+		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}},
+		{"large", gitserver.Shape{Apps: 2_000, Commits: 20_000, Environments: append([]string{"test"}, testEnvironments...)}},
+	}
+	for _, s := range shapes {
+		b.Run(s.name, func(b *testing.B) {
+			server, err := gitserver.Start(b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer server.Close()
+			repo, err := server.CreateRepository("bench.git")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := repo.Generate(s.Shape); err != nil {
+				b.Fatal(err)
+			}
+			w, err := New(Config{URL: repo.URL, Author: Signature{"bot", "bot@example.com"}, Target: testTarget})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer w.Close()
+			began := time.Now()
+			if err := w.Handshake(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.Logf("the first fetch took %s", time.Since(began))
+			n := 0
+			for _, batch := range []int{1, 100} {
+				b.Run(fmt.Sprint(batch), func(b *testing.B) { benchmarkBatch(b, w, server, s.Shape, batch, &n) })
+			}
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			b.Logf("the heap holds %d KiB after %d updates", m.HeapAlloc>>10, n)
+			if err := repo.Fsck(); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+}
+
+func benchmarkBatch(b *testing.B, w *Writer, server *gitserver.Server, s gitserver.Shape, batch int, n *int) {
+	server.ResetCounts()
+	updates := 0
+	for b.Loop() {
+		var out []gitops.Update
+		for range batch {
+			*n++
+			out = append(out, gitops.Update{
+				ID: fmt.Sprint("up-", *n), Delivery: gitops.DeliveryKey{Source: "github", ID: fmt.Sprint(*n)},
+				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("main-%07d", *n), AcceptedAt: time.Now(),
+			})
+		}
+		settled, err := w.Write(b.Context(), out)
+		if err != nil || len(settled) != batch || settled[0].State != gitops.Committed {
+			b.Fatal(settled, err)
+		}
+		updates += batch
+	}
+	counts := server.Counts()
+	b.ReportMetric(float64(counts.BytesIn)/float64(updates), "sent-B/update")
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(updates), "ms/update")
+	b.ReportMetric(float64(counts.Total())*float64(batch)/float64(updates), "requests/op")
+}
