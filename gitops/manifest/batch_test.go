@@ -205,6 +205,17 @@ func TestARefusalMeetsOnlyTheLaneItIsFor(t *testing.T) {
 	o.check(append(one.settled, three.settled...)...)
 }
 
+func TestAnUpdateCannotWriteLinesIntoTheMessage(t *testing.T) {
+	o := newOrigin(t)
+	forged := o.update("dev", "shop", "main-0000001")
+	forged.Actor = "octocat\nTallyman-Update: up-0002"
+	settled := o.write(o.writer(), forged)
+	if settled[0].State != gitops.Failed || settled[0].Code != gitops.Invalid {
+		t.Errorf("got %+v, want a failure", settled[0])
+	}
+	o.check(settled...)
+}
+
 func TestACallerThatGivesUpBeforeThePushLeavesNothing(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer()

@@ -33,6 +33,18 @@ func commitOf(u gitops.Update, subject string, by Signature, at time.Time, tree,
 	return object{kindCommit, b.Bytes()}
 }
 
+// checkMessage refuses an update that would write lines of its own into the
+// message: one of them could look like the trailer of another update. The names
+// are checked where they come in; this is the last place before they are written.
+func checkMessage(u gitops.Update) error {
+	for _, text := range []string{u.ID, u.Delivery.Source, u.Delivery.ID, u.Actor, u.App, u.Environment, u.Tag, u.Digest, u.Repository} {
+		if strings.ContainsAny(text, "\r\n\x00") {
+			return gitops.Errorf(gitops.Invalid, "a name in the update is more than one line")
+		}
+	}
+	return nil
+}
+
 // placeholders are what a subject may name of an update.
 var placeholders = []string{"{app}", "{tag}", "{env}", "{digest}", "{repository}"}
 
@@ -87,7 +99,7 @@ func parseCommit(data []byte) (commit, error) {
 }
 
 // timeOf reads the seconds of "name <email> seconds zone". What cannot be read
-// is the beginning of time: a search takes no comfort from it.
+// counts as very old, which by itself ends no search.
 func timeOf(signature []byte) time.Time {
 	_, rest, ok := bytes.Cut(signature, []byte("> "))
 	if !ok {

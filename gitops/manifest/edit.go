@@ -75,6 +75,9 @@ func (w *Writer) decide(p *plan, u gitops.Update) (fate, error) {
 // edit applies the update's edit to its file and returns the root tree that
 // comes of it. An error that is a [*gitops.Error] is the update's own fault.
 func (w *Writer) edit(d *draft, root hash, u gitops.Update) (hash, error) {
+	if err := checkMessage(u); err != nil {
+		return hash{}, err
+	}
 	target, err := w.config.Target(u.Environment, u.App)
 	if err != nil {
 		return hash{}, ownFault(err)

@@ -212,6 +212,20 @@ func TestADamagedFetchChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAnAnswerIsReadNoFurtherThanItsCap(t *testing.T) {
+	if _, err := readCapped(strings.NewReader("12345"), 4); !errors.Is(err, errTooMuch) {
+		t.Errorf("got %v, want %v", err, errTooMuch)
+	}
+	if answer, err := readCapped(strings.NewReader("1234"), 4); err != nil || string(answer) != "1234" {
+		t.Errorf("got %q and %v", answer, err)
+	}
+	o := newOrigin(t)
+	w := o.writer()
+	endless := func([]byte) []byte { return []byte(strings.Repeat("0009\x02abcd", 2*maxReportBytes/9)) }
+	o.server.Inject(gitserver.Fault{On: gitserver.Push, Replace: endless}) // git takes the push
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+}
+
 func TestSecretsStayInside(t *testing.T) {
 	const secret = "ghs_s3cr3t"
 	o := newOrigin(t)
