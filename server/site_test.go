@@ -146,7 +146,11 @@ func (s *site) config() config.Config {
 
 func (s *site) newServer() (*Server, error) {
 	s.t.Helper()
-	return New(s.config(), Version{Version: "1.2.3", Revision: "c0ffee", Go: "go1"}, slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	return New(s.config(), Version{Version: "1.2.3", Revision: "c0ffee", Go: "go1"}, s.logger())
+}
+
+func (s *site) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // start runs a server until the test's end, unless the test stops it before.

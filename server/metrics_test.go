@@ -1,0 +1,195 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// gather returns tallyman's own series with their values; of a histogram, how
+// many observations it has.
+func gather(t *testing.T, s *Server) map[string]float64 {
+	t.Helper()
+	families, err := s.metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]float64{}
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "tallyman_") {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := family.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			series[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return series
+}
+
+// Dashboards and alerts are written against these names. Each is there from the
+// start, so that a rate over the first event is not lost.
+func TestMetricsAtTheStart(t *testing.T) {
+	s := newSite(t)
+	s.must(s.git.Close()) // so that nothing happens by itself
+	r := s.start()
+	series := gather(t, r.Server)
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(series)) {
+		fmt.Fprintf(&text, "%s\n", name)
+		switch value := series[name]; {
+		case strings.HasPrefix(name, "tallyman_build_info"):
+			if value != 1 {
+				t.Errorf("%s is %v", name, value)
+			}
+		case name == "tallyman_store_commit_seconds": // the lanes were claimed
+		case value != 0:
+			t.Errorf("%s is %v at the start", name, value)
+		}
+	}
+	golden, err := os.ReadFile("testdata/series.txt")
+	s.must(err)
+	if diff := cmp.Diff(string(golden), text.String()); diff != "" {
+		t.Error(diff)
+	}
+	page := r.admin("/metrics")
+	for _, want := range []string{"# HELP tallyman_deliveries_total ", "# TYPE tallyman_update_seconds histogram", "go_goroutines ", "process_open_fds "} {
+		if page.StatusCode != 200 || !strings.Contains(page.body, want) {
+			t.Errorf("%s: /metrics has no %q", page.Status, want)
+		}
+	}
+}
+
+// Whatever is sent, no name of it becomes a label, and the number of series stays
+// what the routes, methods and codes make it.
+func TestLabelsAreClosedSets(t *testing.T) {
+	s := newSite(t)
+	s.must(s.git.Close())
+	r := s.start()
+	sendOdd := func(round int) {
+		for i := range 20 {
+			odd := fmt.Sprintf("odd-%d-%d", round, i)
+			r.do(r.request("ODD"+strings.Repeat("X", 20*round+i), "/webhooks/github", ""))
+			r.do(r.request("POST", "/"+odd+"/webhooks", ""))
+			r.do(r.request("GET", "/webhooks/"+odd+"?path="+odd, ""))
+			r.do(r.github(oldSecret, odd, order(odd, "dev", "main-1a2b3c4")))
+			r.do(r.github(oldSecret, odd+".2", order("api", odd, "main-1a2b3c4")))
+			r.do(r.github(oldSecret, odd+".3", order("api", "dev", odd)))
+			r.do(r.github(oldSecret, odd+".4", order("api", "dev", fmt.Sprintf("main-%07x", 1000*round+i))))
+			r.do(r.github(odd, odd+".5", "{}"))
+			r.do(r.ecr(bridgeSecret, push(odd, odd)))
+		}
+	}
+	sendOdd(1)
+	first := gather(t, r.Server)
+	sendOdd(2)
+	second := gather(t, r.Server)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(first)), slices.Sorted(maps.Keys(second))); diff != "" {
+		t.Errorf("the second round made new series:\n%s", diff)
+	}
+	label := regexp.MustCompile(`(\w+)="([^"]*)"`)
+	allowed := map[string][]string{
+		"source": {"github", "eventbridge"}, "environment": {"dev", "prod"},
+		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "landed", "conflict"),
+		"route":   {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
+		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
+	}
+	for name := range second {
+		for _, m := range label.FindAllStringSubmatch(name, -1) {
+			if !slices.Contains(allowed[m[1]], m[2]) {
+				t.Errorf("%s has the label %s", name, m[0])
+			}
+		}
+	}
+	for name, want := range map[string]float64{
+		`tallyman_deliveries_total{outcome="accepted",source="github"}`:                    40,
+		`tallyman_deliveries_total{outcome="rejected",source="github"}`:                    120,
+		`tallyman_deliveries_total{outcome="unauthorized",source="github"}`:                40,
+		`tallyman_deliveries_total{outcome="ignored",source="eventbridge"}`:                40,
+		`tallyman_http_request_seconds{code="202",method="POST",route="/webhooks/github"}`: 40,
+		`tallyman_http_request_seconds{code="422",method="POST",route="/webhooks/github"}`: 120,
+		`tallyman_http_request_seconds{code="401",method="POST",route="/webhooks/github"}`: 40,
+		`tallyman_http_request_seconds{code="200",method="POST",route="/webhooks/ecr"}`:    40,
+		`tallyman_http_request_seconds{code="404",method="POST",route="none"}`:             40,
+		`tallyman_http_request_seconds{code="404",method="GET",route="none"}`:              40,
+		`tallyman_http_request_seconds{code="405",method="other",route="none"}`:            40,
+		`tallyman_pending_updates{environment="dev"}`:                                      40,
+		`tallyman_pending_updates{environment="prod"}`:                                     0,
+		`tallyman_oldest_pending_seconds{environment="prod"}`:                              0,
+	} {
+		if got, there := second[name]; !there || got != want {
+			t.Errorf("%s is %v (there: %t), want %v", name, got, there, want)
+		}
+	}
+	if oldest := second[`tallyman_oldest_pending_seconds{environment="dev"}`]; oldest <= 0 {
+		t.Errorf("the oldest waits for %v s", oldest)
+	}
+}
+
+// When the store does not answer, what waits is unknown, and not 0; everything
+// else is still told.
+func TestBacklogOfAStoreThatIsGone(t *testing.T) {
+	r := newSite(t).start()
+	if err := r.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	series := gather(t, r.Server)
+	for name := range series {
+		if strings.Contains(name, "pending") {
+			t.Errorf("%s is there", name)
+		}
+	}
+	if _, ok := series[`tallyman_updates_total{environment="dev",outcome="failed"}`]; !ok {
+		t.Error("the others are not there")
+	}
+	if page := r.admin("/metrics"); page.StatusCode != 200 {
+		t.Errorf("/metrics: %s", page.Status)
+	}
+}
+
+// What the parts count arrives under the right name.
+func TestRecorders(t *testing.T) {
+	s, err := newSite(t).newServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop(t.Context()) })
+	m := s.metrics
+	m.Settled("dev", gitops.Committed, 0.5)
+	m.Settled("dev", gitops.Failed, 7)
+	m.Pushed("conflict", 1e9, 3)
+	m.Pushed("landed", 1e9, 3)
+	m.BackingOff("prod", 1.5e9)
+	m.Committed(3, 1e6)
+	series := gather(t, s)
+	for name, want := range map[string]float64{
+		`tallyman_updates_total{environment="dev",outcome="committed"}`: 1,
+		`tallyman_updates_total{environment="dev",outcome="failed"}`:    1,
+		`tallyman_update_seconds{environment="dev"}`:                    1, // only of what is on origin
+		`tallyman_push_seconds{outcome="conflict"}`:                     1,
+		`tallyman_push_seconds{outcome="landed"}`:                       1,
+		`tallyman_push_conflicts_total`:                                 1,
+		`tallyman_lane_backoff{environment="prod"}`:                     1.5,
+		`tallyman_store_commit_seconds`:                                 1,
+	} {
+		if series[name] != want {
+			t.Errorf("%s is %v, want %v", name, series[name], want)
+		}
+	}
+}
