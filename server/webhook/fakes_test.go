@@ -33,6 +33,7 @@ type fakes struct {
 	outcomes []string
 	stored   map[gitops.DeliveryKey]gitops.Delivery
 	faults   []fault // the next calls of Accept go so
+	late     string  // in this environment every update comes after a newer one
 	ids      int
 	logged   bytes.Buffer
 }
@@ -124,6 +125,9 @@ func (f *fakes) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 	if !known {
 		for i := range d.Updates {
 			d.Updates[i].State, d.Updates[i].AcceptedAt = gitops.Pending, d.ReceivedAt
+			if f.late == d.Updates[i].Environment {
+				d.Updates[i].State = gitops.Superseded
+			}
 		}
 		first, f.stored[d.Key()] = d, d
 	}
@@ -159,6 +163,16 @@ func (f *fakes) Delivery(from, outcome string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcomes = append(f.outcomes, outcome)
+}
+
+// Settled is a recorder's.
+func (f *fakes) Settled(environment string, state gitops.State, seconds float64) {
+	if seconds != 0 {
+		f.t.Errorf("settled after %v s", seconds)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outcomes = append(f.outcomes, environment+" "+string(state))
 }
 
 func (f *fakes) newID() string {

@@ -56,10 +56,13 @@ type Inbox interface {
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 }
 
-// Recorder counts deliveries by what became of them. Outcomes are those of
-// [Outcomes].
+// Recorder counts what became of deliveries. Safe for concurrent use.
 type Recorder interface {
+	// Delivery counts a delivery; the outcome is one of [Outcomes].
 	Delivery(source, outcome string)
+	// Settled counts an update that had ended when it was accepted, because a newer
+	// release was there already: no lane will ever see it. See lane.Recorder.
+	Settled(environment string, state gitops.State, seconds float64)
 }
 
 // Outcomes is the closed set of what a [Recorder] is told.
@@ -87,6 +90,13 @@ func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d 
 	outcome := outcomeOf(d, duplicate, err)
 	h.Recorder.Delivery(h.Receiver.Source(), outcome)
 	h.log(r, d, outcome, err)
+	if outcome == "accepted" {
+		for _, u := range d.Updates {
+			if u.State.Settled() {
+				h.Recorder.Settled(u.Environment, u.State, 0)
+			}
+		}
+	}
 	if d.Updates == nil {
 		d.Updates = []gitops.Update{} // "updates": [] in the answer, never null
 	}

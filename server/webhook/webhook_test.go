@@ -111,6 +111,18 @@ func TestHandleDuplicates(t *testing.T) {
 	}
 }
 
+// An update that comes after a newer one has ended before any lane sees it, and
+// is counted once, where it ended.
+func TestHandleLateUpdates(t *testing.T) {
+	f := newFakes(t)
+	f.late = "prod"
+	for _, want := range [][]string{{"accepted", "prod superseded"}, {"duplicate"}} {
+		if a := f.send(t.Context(), secret, strings.NewReader("d1 order")); a.err != nil || !cmp.Equal(a.outcomes, want) {
+			t.Errorf("answered %v, counted %v, want %v", a.err, a.outcomes, want)
+		}
+	}
+}
+
 func TestHandleManyAtOnce(t *testing.T) {
 	f := newFakes(t)
 	h := f.handler()
