@@ -39,4 +39,3 @@ func (w *Writer) bar() error {
 	e.RetryAfter = left
 	return &e
 }
-
