@@ -1,0 +1,167 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// sentences are those of every error that was joined.
+func sentences(err error) (all []string) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			all = append(all, sentences(e)...)
+		}
+		return all
+	}
+	if err != nil {
+		all = append(all, gitops.SentenceOf(err))
+	}
+	return all
+}
+
+// What a configuration gets wrong is found before anything is opened, and the
+// field is named as the file spells it.
+func TestNewNamesTheField(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(s *site)
+		want []string // beginnings
+	}{
+		{"a rule that takes everything", func(s *site) { s.edit(`{semver: ">=1.0.0"}`, "{}") },
+			[]string{"environments.prod.tags: must have match or semver"}},
+		{"a match that is none", func(s *site) { s.edit("main-[0-9a-f]{7,40}", "main-(") },
+			[]string{"environments.dev.tags.match: is not a regular expression"}},
+		{"a version that is none", func(s *site) { s.edit(">=1.0.0", "latest") },
+			[]string{"environments.prod.tags.semver: is not a version constraint"}},
+		{"an environment's name", func(s *site) { s.edit("  dev: {", "  Dev: {") },
+			[]string{"environments.Dev: must be 1 to 100 of"}},
+		{"an app's name", func(s *site) { s.edit("  worker: {", "  ../worker: {") },
+			[]string{"apps.../worker: must be 1 to 100 of"}},
+		{"a repository with its tag", func(s *site) { s.edit("shop/api}", "shop/api:1}") },
+			[]string{"apps.api.repository: must be an image name without tag"}},
+		{"an environment that is not there", func(s *site) { s.edit("environments: [dev]}", "environments: [dev, qa]}") },
+			[]string{`apps.worker.environments[1]: "qa" is not among the configured environments (dev, prod)`}},
+		{"no event type", func(s *site) { s.edit("github: {", "github: {eventTypes: [], ") },
+			[]string{"sources.github.eventTypes: must name at least one event type"}},
+		{"no secret for GitHub", func(s *site) { s.edit("[DIR/old, DIR/new]", "[]") },
+			[]string{"sources.github.secretFiles: must name at least one file"}},
+		{"no secret for EventBridge", func(s *site) { s.edit("secretFiles: [DIR/bridge], ", "") },
+			[]string{"sources.eventbridge.secretFiles: must name at least one file"}},
+		{"a header that is none", func(s *site) { s.edit("eventbridge: {", `eventbridge: {header: "My Key", `) },
+			[]string{"sources.eventbridge.header: must be the name of an HTTP header"}},
+		{"an account that is none", func(s *site) { s.edit(`"123456789012"]`, `"1234"]`) },
+			[]string{"sources.eventbridge.accounts[0]: must be the 12 digits"}},
+		{"a file that is not there", func(s *site) { s.edit("DIR/new", "DIR/missing") },
+			[]string{"sources.github.secretFiles[1]: DIR/missing cannot be read"}},
+		{"a file that is empty", func(s *site) {
+			s.must(os.WriteFile(filepath.Join(s.dir, "new"), []byte("\r\n\n"), 0o600))
+		}, []string{"sources.github.secretFiles[1]: DIR/new is empty"}},
+		{"a secret that no header carries", func(s *site) {
+			s.must(os.WriteFile(filepath.Join(s.dir, "bridge"), []byte("tab\tand line\nbreak"), 0o600))
+		}, []string{"sources.eventbridge.secretFiles: holds a secret that no header can carry"}},
+		{"a key that computes", func(s *site) { s.yaml += "set: [{key: '.image.tag = \"x\"'}]\n" },
+			[]string{"set[0].key: must only select"}},
+		{"nothing to set", func(s *site) { s.yaml += "set: []\n" },
+			[]string{"set: there must be a key to set"}},
+		{"an environment's value", func(s *site) { s.edit(`  dev: {`, `  dev: {set: [{key: .image.tag, value: "{branch}"}], `) },
+			[]string{"environments.dev.set[0].value: knows {tag}, {digest} and {repository}"}},
+		{"an app's second key", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: .a}, {key: .a}], `) },
+			[]string{"apps.worker.set[1].key: is the same as that of [0]"}},
+		{"creating what has no name", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: ".a[0]", create: true}], `) },
+			[]string{"apps.worker.set[0].create: needs a key that ends in a plain name"}},
+		{"a branch that none can be", func(s *site) { s.edit("manifests:\n", "manifests:\n  branch: refs/../main\n") },
+			[]string{"manifests.branch: is no name that a branch can have"}},
+		{"an author without a name", func(s *site) { s.edit("manifests:\n", "manifests:\n  author: {name: 'A <b>'}\n") },
+			[]string{"manifests.author.name: is missing, or has a character"}},
+		{"an author without an address", func(s *site) { s.edit("manifests:\n", "manifests:\n  author: {email: 'a b'}\n") },
+			[]string{"manifests.author.email: is missing, or has a character"}},
+		{"a subject that knows more", func(s *site) { s.edit("manifests:\n", "manifests:\n  subject: 'bump {name}'\n") },
+			[]string{"manifests.subject: may name only {app}"}},
+		{"credentials in the open", func(s *site) { s.edit("http://127.0.0.1", "http://git.example") },
+			[]string{"manifests.url: must begin with https://: over http anybody"}},
+		{"a URL with a query", func(s *site) { s.edit("manifests.git", "manifests.git?x=1") },
+			[]string{"manifests.url: must not have a query"}},
+		{"several at once", func(s *site) {
+			s.edit("main-[0-9a-f]{7,40}", "main-(")
+			s.edit("DIR/new", "DIR/missing")
+			s.edit("secretFiles: [DIR/bridge], ", "")
+			s.edit(`worker: {`, `worker: {set: [{key: ""}], `)
+			s.yaml += "set: [{key: .image.tag, value: fixed}]\n"
+		}, []string{
+			"environments.dev.tags.match: is not", "sources.github.secretFiles[1]: DIR/missing cannot", "sources.eventbridge.secretFiles: must",
+			"apps.worker.set[0].key: is missing", "set[0].value: must name {tag}",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.yaml = strings.ReplaceAll(s.yaml, s.dir, "DIR")
+			c.edit(s)
+			s.yaml = strings.ReplaceAll(s.yaml, "DIR", s.dir)
+			server, err := s.newServer()
+			if server != nil || err == nil {
+				t.Fatal("it is taken")
+			}
+			got := sentences(err)
+			if len(got) != len(c.want) {
+				t.Fatalf("found %q, want %q", got, c.want)
+			}
+			for i, want := range c.want {
+				if !strings.HasPrefix(got[i], strings.ReplaceAll(want, "DIR", s.dir)) {
+					t.Errorf("found %q, want %q", got[i], want)
+				}
+			}
+			if gitops.CodeOf(err) != gitops.Invalid {
+				t.Errorf("the code is %s", gitops.CodeOf(err))
+			}
+			nothingRuns(t)
+		})
+	}
+}
+
+// A line break that an editor left is no part of a secret; a space is.
+func TestReadSecrets(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	got, err := readSecrets("f", []string{write("a", "one"), write("b", " two \r\n\n"), write("c", "thr\nee\n")})
+	if diff := cmp.Diff([][]byte{[]byte("one"), []byte(" two "), []byte("thr\nee")}, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	_, err = readSecrets("f", []string{write("d", "four"), dir})
+	var e *gitops.Error
+	if !errors.As(err, &e) || e.Field != "f[1]" || e.Code != gitops.Invalid || strings.Contains(err.Error(), "four") {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+// An app's own file and keys come before its environment's, and those before the
+// top level's.
+func TestTargets(t *testing.T) {
+	s := newSite(t)
+	s.edit("  dev: {", "  dev: {file: 'dev/{app}.yaml', ")
+	s.edit("  worker: {", "  worker: {file: 'workers/{env}/{app}/values.yaml', ")
+	parts, err := build(s.config())
+	s.must(err)
+	got := map[target]string{}
+	for at, to := range parts.targets {
+		got[at] = to.File
+	}
+	want := map[target]string{
+		{"dev", "api"}: "dev/api.yaml", {"prod", "api"}: "charts/api/values-prod.yaml", {"dev", "worker"}: "workers/dev/worker/values.yaml",
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(target{})); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,337 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+)
+
+// goroutines returns the stacks of what runs the program's code, but for tests
+// and the git server beside them.
+func goroutines() (stacks []string) {
+	buffer := make([]byte, 4<<20)
+	for stack := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
+		if strings.Contains(stack, "tallyman-dev/tallyman/") && !strings.Contains(stack, "testing.") && !strings.Contains(stack, "gitserver") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
+}
+
+// nothingRuns waits until what has said goodbye has gone, too.
+func nothingRuns(t *testing.T) {
+	t.Helper()
+	for {
+		left := goroutines()
+		if len(left) == 0 {
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatalf("left running:\n%s", strings.Join(left, "\n\n"))
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestStopWithoutStart(t *testing.T) {
+	s, err := newSite(t).newServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	nothingRuns(t)
+}
+
+func TestStopTwice(t *testing.T) {
+	r := newSite(t).start()
+	r.stop()
+	r.stop()
+	nothingRuns(t)
+	if conn, err := net.Dial("tcp", r.Addr()); err == nil {
+		conn.Close()
+		t.Error("the public listener is still there")
+	}
+}
+
+// A start that fails says which field is at fault, and leaves nothing: the same
+// configuration starts as soon as the cause is gone.
+func TestStartFails(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, c := range []struct {
+		name  string
+		spoil func(s *site) (mend func())
+		code  gitops.Code
+		says  string
+	}{
+		{"the public port is taken", func(s *site) func() {
+			s.edit("\nlisten: 127.0.0.1:0", "\nlisten: "+taken.Addr().String())
+			return func() { s.edit(taken.Addr().String(), "127.0.0.1:0") }
+		}, gitops.Invalid, "listen: cannot listen on " + taken.Addr().String()},
+		{"the admin port is taken", func(s *site) func() {
+			s.edit("adminListen: 127.0.0.1:0", "adminListen: "+taken.Addr().String())
+			return func() { s.edit(taken.Addr().String(), "127.0.0.1:0") }
+		}, gitops.Invalid, "adminListen: cannot listen on " + taken.Addr().String()},
+		{"the store is another's", func(s *site) func() {
+			other, err := sqlite.Open(t.Context(), filepath.Join(s.dir, "tallyman.db"), sqlite.Options{})
+			s.must(err)
+			return func() { s.must(other.Close()) }
+		}, gitops.Conflict, "the store is in use by another process"},
+		{"the store has no directory", func(s *site) func() {
+			s.edit("/tallyman.db", "/missing/tallyman.db")
+			return func() { s.edit("/missing/tallyman.db", "/tallyman.db") }
+		}, gitops.Unavailable, "the store's directory "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			mend := c.spoil(s)
+			server, err := s.newServer()
+			s.must(err)
+			err = server.Start(t.Context())
+			if gitops.CodeOf(err) != c.code || !strings.HasPrefix(gitops.SentenceOf(err), c.says) {
+				t.Errorf("Start says %v, want %s", err, c.says)
+			}
+			s.must(server.Stop(t.Context())) // harmless
+			mend()
+			nothingRuns(t)
+			s.start().stop()
+		})
+	}
+}
+
+// Servers come and go on one store while senders and probes know nothing of it.
+func TestStartAndStopAgainAndAgain(t *testing.T) {
+	s := newSite(t)
+	probed := freePort(t)
+	s.edit("adminListen: 127.0.0.1:0", "adminListen: "+probed)
+	ctx, cancel := context.WithCancel(t.Context())
+	var probes sync.WaitGroup
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		probes.Go(func() {
+			for ctx.Err() == nil {
+				if resp, err := http.Get("http://" + probed + path); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+			}
+		})
+	}
+	accepted := 0
+	for i := range 8 {
+		r := s.start()
+		for j := range 5 {
+			r.do(r.github(newSecret, fmt.Sprintf("d%d-%d", i, j), order("api", "dev", fmt.Sprintf("main-%07x", accepted)))).delivery(t, 202)
+			accepted++
+		}
+		r.stop()
+	}
+	cancel()
+	probes.Wait()
+	r := s.start()
+	for i := range 8 {
+		for j := range 5 {
+			if d, found := r.stored("github", fmt.Sprintf("d%d-%d", i, j)); !found || len(d.Updates) != 1 {
+				t.Errorf("delivery %d-%d is %+v", i, j, d)
+			}
+		}
+	}
+	r.stop()
+	nothingRuns(t)
+}
+
+// freePort is an address that was free a moment ago. It lies outside the range
+// from which clients and ":0" are served, so nobody takes it by accident.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for t.Context().Err() == nil {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// Whoever is told that the server is ready can reach it.
+func TestReadyMeansListening(t *testing.T) {
+	s := newSite(t)
+	admin, public := freePort(t), freePort(t)
+	s.edit("adminListen: 127.0.0.1:0", "adminListen: "+admin)
+	s.edit("\nlisten: 127.0.0.1:0", "\nlisten: "+public)
+	ready := make(chan error)
+	go func() {
+		for {
+			resp, err := http.Get("http://" + admin + "/readyz")
+			if err == nil {
+				resp.Body.Close()
+			}
+			if t.Context().Err() != nil || err == nil && resp.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		conn, err := net.Dial("tcp", public)
+		if err == nil {
+			err = conn.Close()
+		}
+		ready <- err
+	}()
+	s.start()
+	if err := <-ready; err != nil {
+		t.Errorf("ready, and not there: %v", err)
+	}
+}
+
+// A delivery that is on its way when the server is told to stop is taken, and
+// answered, and there after the next start.
+func TestStopAnswersWhatIsUnderWay(t *testing.T) {
+	s := newSite(t)
+	s.must(s.git.Close())
+	r := s.start()
+	conn, err := net.Dial("tcp", r.Addr())
+	s.must(err)
+	defer conn.Close()
+	body := order("api", "dev", "main-1a2b3c4")
+	signature := r.github(newSecret, "d1", body).Header.Get("X-Hub-Signature-256")
+	fmt.Fprintf(conn, "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: repository_dispatch\r\n"+
+		"X-GitHub-Delivery: d1\r\nX-Hub-Signature-256: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", signature, len(body))
+	answers := bufio.NewReader(conn)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := answers.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.stop()
+	}()
+	for !r.draining.Load() {
+		runtime.Gosched()
+	}
+	fmt.Fprint(conn, body)
+	resp, err := http.ReadResponse(answers, nil)
+	s.must(err)
+	text, err := io.ReadAll(resp.Body)
+	s.must(err)
+	resp.Body.Close()
+	response{resp, string(text)}.delivery(t, 202)
+	<-stopped
+	if d, found := s.start().stored("github", "d1"); !found || len(d.Updates) != 1 || d.Updates[0].State != gitops.Pending {
+		t.Errorf("after the next start it is %+v", d)
+	}
+}
+
+// A deadline that has passed does not keep Stop from ending in order.
+func TestStopWithoutTime(t *testing.T) {
+	s := newSite(t)
+	s.must(s.git.Close())
+	r := s.start()
+	r.do(r.github(newSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Log(err) // that a listener was cut short may be said
+	}
+	nothingRuns(t)
+	if d, found := s.start().stored("github", "d1"); !found || d.Updates[0].State != gitops.Pending {
+		t.Errorf("after the next start it is %+v", d)
+	}
+}
+
+// Updates of an environment that was taken out of the configuration are kept,
+// and said to be there; they are worked on when it is back.
+func TestOrphansAreWarnedOf(t *testing.T) {
+	s := newSite(t)
+	s.must(s.git.Close())
+	r := s.start()
+	r.do(r.github(newSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202)
+	r.stop()
+	if lines := s.log.with("environment that is not configured"); len(lines) != 0 {
+		t.Errorf("warned of %q", lines)
+	}
+	s.edit("  prod: {tags: {semver: \">=1.0.0\"}}\n", "")
+	again := s.start()
+	if lines := s.log.with(`"level":"WARN"`, "environment that is not configured", `"environment":"prod"`, `"pending":1`, `"oldest":"20`); len(lines) != 1 {
+		t.Errorf("warned of %q", lines)
+	}
+	if d, found := again.stored("github", "d1"); !found || d.Updates[0].State != gitops.Pending {
+		t.Errorf("the update is %+v", d)
+	}
+	for name := range gather(t, again.Server) {
+		if strings.Contains(name, "prod") {
+			t.Errorf("%s is there", name)
+		}
+	}
+}
+
+func TestLeaveTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]time.Duration{25 * time.Second: 22 * time.Second, 4 * time.Second: 3 * time.Second, -time.Second: 0} {
+			ctx, cancel := context.WithTimeout(t.Context(), left)
+			leave, cancelLeave := leaveTime(ctx)
+			began := time.Now()
+			<-leave.Done()
+			if took := time.Since(began); took != want {
+				t.Errorf("of %s a lane has %s, want %s", left, took, want)
+			}
+			cancelLeave()
+			cancel()
+		}
+		leave, cancel := leaveTime(t.Context())
+		if _, bounded := leave.Deadline(); bounded {
+			t.Error("without a deadline there is one")
+		}
+		cancel()
+	})
+}
+
+// A lane that has not been heard of for longer than anything takes is what a
+// restart cures.
+func TestLivezSeesAStuckLane(t *testing.T) {
+	site := newSite(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{logger: site.logger(), lanes: []*lane.Lane{lane.New(lane.Config{Environment: "dev", Logger: site.logger()})}}
+		livez := func() int {
+			w := httptest.NewRecorder()
+			s.livez(w, nil)
+			return w.Code
+		}
+		if status := livez(); status != 200 {
+			t.Errorf("livez is %d at first", status)
+		}
+		<-time.After(10 * time.Minute) // and the worker never runs
+		if status := livez(); status != 503 {
+			t.Errorf("livez is %d after 10 minutes without a sign of life", status)
+		}
+	})
+	if lines := site.log.with("lane stuck", `"environment":"dev"`); len(lines) != 1 {
+		t.Errorf("logged %q", lines)
+	}
+}
