@@ -112,7 +112,7 @@ func (b *bench) repository(size string) (*gitserver.Repository, error) {
 		if base, err = b.git.CreateRepository(size + "/base.git"); err != nil {
 			return nil, err
 		}
-		if err := base.Generate(shape); err != nil {
+		if err := errors.Join(base.Generate(shape), addCharts(base, shape)); err != nil {
 			return nil, err
 		}
 		b.base[size] = base
