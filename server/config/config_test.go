@@ -1,0 +1,203 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// minimal is the least that is taken.
+const minimal = `store: sqlite:///var/lib/tallyman/tallyman.db
+manifests:
+  url: https://git.example/myshop/manifests.git
+sources:
+  github:
+    secretFiles: [/etc/tallyman/webhook-secret]
+environments:
+  dev:
+    tags: {match: 'main-[0-9a-f]{7,40}'}
+apps:
+  myshop-api: {}
+`
+
+func parse(t *testing.T, text string) config.Config {
+	t.Helper()
+	c, err := config.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return c
+}
+
+// found are the sentences of all that was found wrong.
+func found(err error) (sentences []string) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			sentences = append(sentences, found(e)...)
+		}
+		return sentences
+	}
+	if err != nil {
+		sentences = append(sentences, gitops.SentenceOf(err))
+	}
+	return sentences
+}
+
+func TestDefaults(t *testing.T) {
+	want := config.Config{
+		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
+		Log:      config.Log{Level: "info", Format: "json"},
+		Shutdown: config.Shutdown{Deadline: 25 * time.Second},
+		Manifests: config.Manifests{
+			URL: "https://git.example/myshop/manifests.git", Branch: "main",
+			Credentials: config.Credentials{Username: "x-access-token"},
+			Author:      config.Author{Name: "tallyman[bot]", Email: "tallyman[bot]@users.noreply.github.com"},
+			Subject:     "chore: bump {app} to {tag} ({env})",
+		},
+		Sources: config.Sources{GitHub: &config.GitHub{SecretFiles: []string{"/etc/tallyman/webhook-secret"}, EventTypes: []string{"update-image"}}},
+		File:    "charts/{app}/values-{env}.yaml",
+		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
+		Environments: map[string]config.Environment{
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none"},
+		},
+		Apps: map[string]config.App{"myshop-api": {}},
+	}
+	if diff := cmp.Diff(want, parse(t, minimal)); diff != "" {
+		t.Error(diff)
+	}
+	// An empty field is as good as none.
+	empty := strings.Replace(minimal, "  github:\n", "  eventbridge: {header:, secretFiles: [x], accounts:}\n  github:\n    eventTypes:\n", 1) +
+		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nfile: ''\nset:\n"
+	want.Sources.EventBridge = &config.EventBridge{Header: "X-Tallyman-Key", SecretFiles: []string{"x"}}
+	if diff := cmp.Diff(want, parse(t, empty)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Everything set, to something else than the default.
+func TestEveryField(t *testing.T) {
+	got := parse(t, `
+listen: 127.0.0.1:18080
+adminListen: "[::1]:19090"
+store: sqlite:///srv/t.db
+log: {level: debug, format: text}
+shutdown: {deadline: 1m30s}
+manifests:
+  url: http://localhost:3000/m.git
+  branch: release
+  credentials: {tokenFile: /run/token, username: oauth2}
+  author: {name: A Bot, email: bot@example.com}
+  subject: "{env}: {app} {tag} {digest} {repository}"
+sources:
+  github: {secretFiles: [a, b], eventTypes: [one, two]}
+  eventbridge: {header: Authorization, secretFiles: [c], accounts: ["000000000001"]}
+file: apps/{env}/{app}.yaml
+set: [{key: .tag}, {key: .digest, value: "{digest}", create: true}]
+environments:
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, file: dev.yaml, set: kustomize}
+apps:
+  api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
+`)
+	want := config.Config{
+		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
+		Log:      config.Log{Level: "debug", Format: "text"},
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second},
+		Manifests: config.Manifests{
+			URL: "http://localhost:3000/m.git", Branch: "release",
+			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
+			Author:      config.Author{Name: "A Bot", Email: "bot@example.com"},
+			Subject:     "{env}: {app} {tag} {digest} {repository}",
+		},
+		Sources: config.Sources{
+			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},
+			EventBridge: &config.EventBridge{Header: "Authorization", SecretFiles: []string{"c"}, Accounts: []string{"000000000001"}},
+		},
+		File: "apps/{env}/{app}.yaml",
+		Set:  config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: true}},
+		Environments: map[string]config.Environment{"dev": {
+			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", File: "dev.yaml",
+			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository}) | .newTag`, Value: "{tag}"}},
+		}},
+		Apps: map[string]config.App{"api": {
+			Repository: "registry.example/api", Environments: []string{"dev"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}},
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A file's name in place of a list is the list of that name, wherever one stands.
+func TestPresets(t *testing.T) {
+	for _, name := range values.Presets() {
+		c := parse(t, minimal+"set: "+name+"\n")
+		want, _ := values.Preset(name)
+		var got []values.Target
+		for _, s := range c.Set {
+			got = append(got, values.Target{Key: s.Key, Value: s.Value, Create: s.Create})
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+	for _, text := range []string{minimal + "set: Helm\n", strings.Replace(minimal, "myshop-api: {}", "myshop-api: {set: yq}", 1)} {
+		_, err := config.Parse([]byte(text))
+		if got := found(err); len(got) != 1 || !strings.Contains(got[0], "set: must be a list, or one of helm, helm-digest, kustomize, image (line ") {
+			t.Errorf("found %q", got)
+		}
+	}
+}
+
+// The narrower comes before the wider: the app's own, the environment's, the top
+// level's.
+func TestTarget(t *testing.T) {
+	c := parse(t, strings.NewReplacer(
+		"    tags:", "    file: envs/{env}.yaml\n    set: helm-digest\n    tags:",
+		"apps:\n", "apps:\n  own: {file: 'own/{app}/{env}/{app}.yaml', set: image}\n  half: {set: []}\n",
+	).Replace(minimal)+"  prod: {}\n")
+	for _, want := range []struct {
+		environment, app string
+		target           config.Target
+	}{
+		{"qa", "prod", config.Target{File: "charts/prod/values-qa.yaml", Field: "set"}},
+		{"dev", "prod", config.Target{File: "envs/dev.yaml", Field: "environments.dev.set"}},
+		{"dev", "own", config.Target{File: "own/own/dev/own.yaml", Field: "apps.own.set"}},
+		{"dev", "half", config.Target{File: "envs/dev.yaml", Field: "apps.half.set"}},
+	} {
+		got := c.Target(want.environment, want.app)
+		if got.File != want.target.File || got.Field != want.target.Field {
+			t.Errorf("%s in %s: %+v", want.app, want.environment, got)
+		}
+		if sets := map[string]int{"set": 1, "environments.dev.set": 2, "apps.own.set": 1, "apps.half.set": 0}[got.Field]; len(got.Set) != sets {
+			t.Errorf("%s in %s sets %+v", want.app, want.environment, got.Set)
+		}
+	}
+	if got := config.Expand("{app}/{env}/{app}{app}", "{env}", "e"); got != "{env}/e/{env}{env}" { // a name is never a template
+		t.Errorf("expanded to %s", got)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tallyman.yaml")
+	if err := os.WriteFile(file, []byte("\ufeff"+strings.ReplaceAll(minimal, "\n", "\r\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := config.Load(file); err != nil || c.Manifests.Branch != "main" { // as a Windows editor writes it
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, path := range []string{filepath.Join(dir, "missing.yaml"), dir} {
+		_, err := config.Load(path)
+		if gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.SentenceOf(err), path+" cannot be read") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package config_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+func reference(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// fields walks a value of the configuration's type and collects its fields with
+// their defaults, as the reference writes both. Below a map or a list stands one
+// item, <name> or []; a list that may be named is a field, and so are its items'
+// fields where it stands first.
+func fields(into map[string]string, path string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		fields(into, path, v.Elem())
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			fields(into, path+".<name>", v.MapIndex(key))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fields(into, strings.TrimPrefix(path+"."+v.Type().Field(i).Tag.Get("yaml"), "."), v.Field(i))
+		}
+	default:
+		into[path] = written(v)
+		if sets, ok := v.Interface().(config.Sets); ok && path == "set" {
+			into[path] = "helm" // which TestPresets says is this list
+			fields(into, "set[]", reflect.ValueOf(sets[0]))
+			into["set[].key"] = "" // that of the list named helm is not its default
+		}
+	}
+}
+
+// written is a default as the reference writes it; "" when there is none.
+func written(v reflect.Value) string {
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return value.String()
+	case bool:
+		return fmt.Sprint(value)
+	case []string:
+		if value == nil {
+			return ""
+		}
+		return "[" + strings.Join(value, ", ") + "]"
+	case config.Sets:
+		return ""
+	}
+	return v.String()
+}
+
+// The reference has a row for every field, with the default that it has, and none
+// for any other.
+func TestReferenceHasEveryField(t *testing.T) {
+	c := parse(t, strings.Replace(minimal, "  github:\n", "  eventbridge: {}\n  github:\n", 1))
+	want := map[string]string{}
+	fields(want, "", reflect.ValueOf(c))
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match"} // minimal has them
+	for _, field := range given {
+		want[field] = ""
+	}
+
+	got := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z.<>\\[\\]]+)` \\| ([^|]+) \\| [^|]+ \\|$")
+	rows := row.FindAllStringSubmatch(reference(t), -1)
+	for _, m := range rows {
+		field, byDefault := m[1], m[2]
+		if _, field := want[field]; !field && slices.Contains([]string{"helm", "helm-digest", "kustomize", "image"}, m[1]) {
+			continue // the table of named lists
+		}
+		if _, twice := got[field]; twice {
+			t.Errorf("%s has two rows", field)
+		}
+		value, quoted := strings.CutPrefix(byDefault, "`")
+		if got[field] = ""; quoted {
+			got[field] = strings.TrimSuffix(value, "`")
+		}
+		required := strings.HasPrefix(byDefault, "required")
+		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles", "set[].key"}, field); required != must {
+			t.Errorf("%s is said to be required: %t", field, required)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the program has -, the reference +:\n%s", diff)
+	}
+	if len(want) < 30 {
+		t.Errorf("only %d fields: %v", len(want), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Every example in the reference is taken: a whole file as it is, a part of one
+// as an addition.
+func TestReferenceExamplesAreTaken(t *testing.T) {
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t), -1)
+	if len(examples) < 3 || !strings.HasPrefix(examples[0][1], "# tallyman.yaml\n") {
+		t.Fatalf("%d examples", len(examples))
+	}
+	whole := parse(t, examples[0][1])
+	if len(whole.Apps) != 1 || whole.Target("dev", "myshop-api").File != "charts/myshop-api/values-dev.yaml" {
+		t.Errorf("%+v", whole)
+	}
+	rest := regexp.MustCompile(`(?m)^(environments|apps):\n((  .*)?\n)*`).ReplaceAllString(minimal, "")
+	for _, m := range examples[1:] {
+		text := rest + m[1]
+		for _, must := range []string{"environments", "apps"} {
+			if !strings.Contains(m[1], must+":") {
+				text += must + ": {dev: {}}\n"
+			}
+		}
+		parse(t, text)
+	}
+}

@@ -1,0 +1,227 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// Each value that cannot be right is found, and its field named.
+func TestWrongValues(t *testing.T) {
+	for _, c := range []struct {
+		old, now string // in minimal; an empty old appends
+		want     string
+	}{
+		{"", "listen: '8080'", "listen: must be host:port, such as :8080"},
+		{"", "listen: localhost", "listen: must be host:port"},
+		{"", "listen: 'localhost:'", "listen: must be host:port"},
+		{"", "listen: ':99999'", "listen: must be host:port"},
+		{"", "listen: ':http'", "listen: must be host:port"},
+		{"", "listen: ':+80'", "listen: must be host:port"},
+		{"", "adminListen: '::1:9090'", "adminListen: must be host:port"},
+		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file"},
+		{"sqlite:///var", "sqlite://var", "store: must be sqlite:// and the absolute path"},
+		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path"},
+		{"sqlite:///var/lib/tallyman/tallyman.db", "postgres://user:s3cret@db/x", "store: must be sqlite:// and the absolute path"},
+		{"", "log: {level: trace}", "log.level: must be one of debug, info, warn, error"},
+		{"", "log: {level: INFO}", "log.level: must be one of"},
+		{"", "log: {format: logfmt}", "log.format: must be one of json, text"},
+		{"", "shutdown: {deadline: 999ms}", "shutdown.deadline: must be at least 1s"},
+		{"", "shutdown: {deadline: -25s}", "shutdown.deadline: must be at least 1s"},
+		{"  url: https://git.example/myshop/manifests.git", "  branch: main", "manifests.url: is missing"},
+		{"https://git.example", "git@git.example:", "manifests.url: must be an https:// address"},
+		{"https://git.example", "ssh://git.example", "manifests.url: must be an https:// address"},
+		{"https://git.example/", "https:///", "manifests.url: must be an https:// address"},
+		{"https://git.example", "https://bot:s3cret@git.example", "manifests.url: must not hold credentials"},
+		{"manifests:\n", "manifests:\n  subject: \"a\\nTallyman-Update: b\"\n", "manifests.subject: must be one line"},
+		{"  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "  eventbridge: {secretFiles: [x], accounts: []}\n",
+			"sources.eventbridge.accounts: must name at least one account; without the field the events of every account count"},
+		{"  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "  github:\n", "sources: must have github or eventbridge"},
+		{"sources:\n  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "", "sources: must have github or eventbridge"},
+		{"", "file: /charts/{app}.yaml", "file: must be a path from the repository's root"},
+		{"", "file: ../{app}.yaml", "file: must be a path from the repository's root"},
+		{"", "file: charts/../{app}.yaml", "file: must be a path from the repository's root"},
+		{"", "file: ./charts/{app}.yaml", "file: must be a path from the repository's root"},
+		{"", "file: charts/{app}/", "file: must be a path from the repository's root"},
+		{"", "file: .", "file: must be a path from the repository's root"},
+		{"", `file: charts\{app}.yaml`, "file: must be a path from the repository's root"},
+		{"", "file: charts/{tag}.yaml", "file: knows only {app} and {env} in braces"},
+		{"", "file: 'charts/{app.yaml'", "file: knows only {app} and {env} in braces"},
+		{"", "file: .Git/{app}", "file: must not lie in .git"},
+		{"", "file: modules/.git/config", "file: must not lie in .git"},
+		{"", `file: "charts/\n.yaml"`, "file: must not have control characters"},
+		{"    tags:", "    file: /x\n    tags:", "environments.dev.file: must be a path from"},
+		{"    tags:", "    coalesce: latest\n    tags:", "environments.dev.coalesce: must be one of none, newest"},
+		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "environments: {}\n", "environments: must name at least one environment"},
+		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "", "environments: must name at least one environment"},
+		{"  myshop-api: {}\n", "", "apps: must name at least one app"},
+		{"myshop-api: {}", "myshop-api: {file: a//b}", "apps.myshop-api.file: must be a path from"},
+		{"myshop-api: {}", "myshop-api: {environments: []}", "apps.myshop-api.environments: must name at least one environment; without the field the app is in all of them"},
+	} {
+		t.Run(c.now, func(t *testing.T) {
+			text := minimal + c.now + "\n"
+			if c.old != "" {
+				if text = strings.Replace(minimal, c.old, c.now, 1); text == minimal {
+					t.Fatalf("the configuration has no %q", c.old)
+				}
+			}
+			_, err := config.Parse([]byte(text))
+			if got := found(err); len(got) != 1 || !strings.HasPrefix(got[0], c.want) || gitops.CodeOf(err) != gitops.Invalid {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("a secret is in %v", err)
+			}
+		})
+	}
+}
+
+// A field that is not one is an error wherever it stands, and so is a value of
+// another kind: both with the line.
+func TestWrongShapes(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, log, shutdown, manifests, sources, file, set, environments, apps (line 1)"}},
+		{"Listen: x", []string{"Listen: is not a field; there are"}},
+		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
+		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
+		{"shutdown: {timeout: x}", []string{"shutdown.timeout: is not a field; there are deadline (line 1)"}},
+		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, credentials, author, subject (line 1)"}},
+		{"manifests: {credentials: {token: s3cret}}", []string{"manifests.credentials.token: is not a field; there are tokenFile, username (line 1)"}},
+		{"manifests: {author: {mail: x}}", []string{"manifests.author.mail: is not a field; there are name, email (line 1)"}},
+		{"sources: {gitlab: x}", []string{"sources.gitlab: is not a field; there are github, eventbridge (line 1)"}},
+		{"sources: {github: {secret: s3cret}}", []string{"sources.github.secret: is not a field; there are secretFiles, eventTypes (line 1)"}},
+		{"sources: {eventbridge: {key: s3cret}}", []string{"sources.eventbridge.key: is not a field; there are header, secretFiles, accounts (line 1)"}},
+		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, file, set (line 3)"}},
+		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
+		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, environments, file, set (line 1)"}},
+		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create (line 3)"}},
+
+		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: stands here twice (line 3)"}},
+		{"environments:\n  dev: {}\n  prod: {}\n  dev: {}", []string{"environments.dev: stands here twice (line 4)"}},
+		{"apps: {a: {}, b: {file: x, file: y}, a: {}}", []string{"apps.b.file: stands here twice (line 1)", "apps.a: stands here twice (line 1)"}},
+
+		{"listen: 8080", []string{"listen: must be text: write it in quotes (line 1)"}},
+		{"store: true", []string{"store: must be text: write it in quotes (line 1)"}},
+		{"file: [a]", []string{"file: must be text: write it in quotes (line 1)"}},
+		{"manifests: {branch: 1.20}", []string{"manifests.branch: must be text: write it in quotes (line 1)"}},
+		{"manifests: {subject: !x y}", []string{"manifests.subject: must be text: write it in quotes (line 1)"}},
+		{"sources: {eventbridge: {accounts: [123456789012]}}", []string{"sources.eventbridge.accounts[0]: must be text: write it in quotes (line 1)"}},
+		{"sources: {github: {secretFiles: /a}}", []string{"sources.github.secretFiles: must be a list (line 1)"}},
+		{"sources: {github: [a]}", []string{"sources.github: must be a map with some of: secretFiles, eventTypes (line 1)"}},
+		{"sources: github", []string{"sources: must be a map with some of: github, eventbridge (line 1)"}},
+		{"environments: [dev]", []string{"environments: must be a map of names (line 1)"}},
+		{"environments: {dev: main}", []string{"environments.dev: must be a map with some of: tags, coalesce, file, set (line 1)"}},
+		{"set: {key: .x}", []string{"set: must be a list (line 1)"}},
+		{"set: [.image.tag]", []string{"set[0]: must be a map with some of: key, value, create (line 1)"}},
+		{"set: [{key: .x, create: maybe}]", []string{"set[0].create: must be true or false (line 1)"}},
+		{"shutdown: {deadline: soon}", []string{"shutdown.deadline: must be a duration such as 25s (line 1)"}},
+		{"shutdown: {deadline: [25s]}", []string{"shutdown.deadline: must be a duration such as 25s (line 1)"}},
+		{"apps: {? [a] : {}}", []string{"apps: has a key that is not plain text (line 1)"}},
+		{"environments: {dev: {file: &x y}, *x : {}}", []string{"environments: has a key that is not plain text (line 1)"}},
+
+		{"", []string{"the configuration is empty"}},
+		{"- a", []string{"the configuration: must be a map with some of: listen, adminListen"}},
+		{"just text", []string{"the configuration: must be a map with some of: listen, adminListen"}},
+		{"a: [", []string{"the configuration is not YAML: "}},
+		{"a: b\n\tc: d", []string{"the configuration is not YAML: "}},
+		{"a: *b", []string{"the configuration is not YAML: "}},
+		{minimal + "---\nlisten: ':1'\n", []string{"the configuration has a second document (line "}},
+		{minimal + "---\n[", []string{"the configuration is not YAML: "}},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			_, err := config.Parse([]byte(c.text))
+			got := found(err)
+			if len(got) != len(c.want) || gitops.CodeOf(err) != gitops.Invalid {
+				t.Fatalf("found %q, want %q", got, c.want)
+			}
+			for i := range got {
+				if !strings.HasPrefix(got[i], c.want[i]) || strings.Contains(got[i], "s3cret") {
+					t.Errorf("found %q, want %q", got[i], c.want[i])
+				}
+			}
+		})
+	}
+}
+
+// Whoever mends a file wants to hear of everything at once.
+func TestEveryProblemIsReported(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"{}", []string{
+			"store: is missing", "manifests.url: is missing", "sources: must have", "environments: must name", "apps: must name",
+		}},
+		{"listen: 1\nstor: x\nlog: {level: [x]}\nset: all\nset: none\n", []string{
+			"listen: must be text", "stor: is not a field", "log.level: must be text", "set: must be a list, or one of", "set: stands here twice",
+		}},
+		{minimal + "listen: x\nadminListen: y\nlog: {level: x, format: y}\nfile: /z\n", []string{
+			"listen: must", "adminListen: must", "log.level: must", "log.format: must", "file: must",
+		}},
+	} {
+		_, err := config.Parse([]byte(c.text))
+		var got []string
+		for i, sentence := range found(err) {
+			if i < len(c.want) && strings.HasPrefix(sentence, c.want[i]) {
+				sentence = c.want[i]
+			}
+			got = append(got, sentence)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s:\n%s", c.text, diff)
+		}
+	}
+}
+
+// Aliases are taken as what they stand for, and a bomb of them stays small.
+func TestAliases(t *testing.T) {
+	c := parse(t, strings.Replace(minimal, "dev:\n    tags: ", "dev: &dev\n    tags: &tags ", 1)+"  other: {environments: &in [dev]}\n  third: {environments: *in}\n")
+	if diff := cmp.Diff([]string{"dev"}, c.Apps["third"].Environments); diff != "" {
+		t.Error(diff)
+	}
+	var bomb strings.Builder
+	bomb.WriteString("listen: &a0 [x, x]\n")
+	for i := range 40 {
+		fmt.Fprintf(&bomb, "x%d: &a%d [*a%d, *a%d, *a%d]\n", i, i+1, i, i, i)
+	}
+	if _, err := config.Parse([]byte(bomb.String() + "apps: {a: {environments: *a40}}\n")); err == nil || len(found(err)) > 100 {
+		t.Errorf("found %d problems", len(found(err)))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte("environments: {dev: {tags: {match: x}, set: [{key: .a, create: yes}]}}\nset: helm\n"))
+	f.Add([]byte("a: &a [*a]\n? [b]\n: c\n<<: *a\n---\n"))
+	f.Add([]byte("shutdown: {deadline: 9999999h}\nfile: \"\\0\"\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse(text)
+		if err != nil {
+			for _, sentence := range found(err) {
+				if sentence == "" || sentence == gitops.SentenceOf(fmt.Errorf("")) {
+					t.Errorf("a problem without words: %v", err)
+				}
+			}
+			return
+		}
+		if len(c.Environments) == 0 || len(c.Apps) == 0 || c.Listen == "" || c.Manifests.URL == "" || c.Shutdown.Deadline <= 0 {
+			t.Errorf("taken without what is required: %+v", c)
+		}
+		for app := range c.Apps {
+			for environment := range c.Environments {
+				if target := c.Target(environment, app); target.File == "" || target.Field == "" {
+					t.Errorf("%q in %q goes nowhere", app, environment)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+func reference(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The table of tag rules says of each tag what the program says.
+func TestReferenceTagRules(t *testing.T) {
+	_, section, _ := strings.Cut(reference(t), "\n## Tag rules\n")
+	code := regexp.MustCompile("`([^`]+)`")
+	rules := 0
+	for line := range strings.Lines(section) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.Contains(cells[1], ": ") {
+			continue
+		}
+		rules++
+		var rule []string
+		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+			rule = append(rule, m[1])
+		}
+		takes := planner(t, strings.Join(rule, ", "))
+		for i, want := range map[int]bool{2: true, 3: false} {
+			for _, m := range code.FindAllStringSubmatch(cells[i], -1) {
+				if takes(m[1]) != want {
+					t.Errorf("%s: tag %s is taken: %t", rule, m[1], !want)
+				}
+			}
+		}
+	}
+	if rules < 5 {
+		t.Errorf("only %d rules are tried", rules)
+	}
+	// What the text below the table says.
+	if takes := planner(t, "match: '[0-9.]+'"); !takes("20240102") || !takes("1234567") {
+		t.Error("match is more careful with digits than the text says")
+	}
+	if takes := planner(t, `semver: "1.20"`); !takes("1.20.7") || takes("1.21.0") {
+		t.Error("1.20 does not mean 1.20.x")
+	}
+	if takes := planner(t, "match: '.*'"); takes("latest") {
+		t.Error("latest is taken")
+	}
+}
+
+// planner tells which tags an environment with the rule takes.
+func planner(t *testing.T, rule string) (takes func(tag string) bool) {
+	t.Helper()
+	s := newSite(t)
+	s.edit("dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {"+rule+"}}")
+	p, err := buildPolicy(s.config())
+	s.must(err)
+	return func(tag string) bool { return accepts(p, tag) }
+}
+
+func accepts(p *policy.Policy, tag string) bool {
+	d, _ := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
+	return d.Outcome == gitops.Accepted
+}
+
+// The rules and keys of every example compile; their secrets are not here.
+func TestReferenceExamplesCompile(t *testing.T) {
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t), -1)
+	for _, m := range examples {
+		text := m[1]
+		if !strings.Contains(text, "store:") {
+			text = "store: sqlite:///t.db\nmanifests: {url: 'https://git.example/m.git'}\nsources: {github: {secretFiles: [x]}}\n" + text
+		}
+		for _, must := range []string{"environments: {dev: {tags: {match: x}}}", "apps: {api: {repository: registry.example/api}}"} {
+			if name, _, _ := strings.Cut(must, ":"); !strings.Contains(text, name+":") {
+				text += must + "\n"
+			}
+		}
+		c, err := config.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := buildPolicy(c); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		if targets, err := buildTargets(c); err != nil || len(targets) == 0 {
+			t.Errorf("%v:\n%s", err, text)
+		}
+	}
+}
