@@ -178,32 +178,74 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// Whoever is told that the server is ready can reach it.
-func TestReadyMeansListening(t *testing.T) {
+// Probes come from the moment the admin listener is there. Whoever is told that
+// the server is ready can reach it. Many lanes make the start long enough to look.
+func TestProbesWhileStarting(t *testing.T) {
 	s := newSite(t)
+	s.must(s.git.Close())
+	for i := range 500 {
+		s.edit("environments:\n", fmt.Sprintf("environments:\n  e%d: {tags: {match: x}}\n", i))
+	}
+	s.edit("{repository: 123456789012", "{environments: [dev], repository: 123456789012")
 	admin, public := freePort(t), freePort(t)
 	s.edit("adminListen: 127.0.0.1:0", "adminListen: "+admin)
 	s.edit("\nlisten: 127.0.0.1:0", "\nlisten: "+public)
-	ready := make(chan error)
-	go func() {
+	started := make(chan struct{})
+	probe := func(path string, look func(status int)) {
 		for {
-			resp, err := http.Get("http://" + admin + "/readyz")
+			resp, err := http.Get("http://" + admin + path)
 			if err == nil {
 				resp.Body.Close()
+				look(resp.StatusCode)
 			}
-			if t.Context().Err() != nil || err == nil && resp.StatusCode == http.StatusOK {
-				break
+			select {
+			case <-started:
+				return
+			default:
 			}
 		}
-		conn, err := net.Dial("tcp", public)
-		if err == nil {
-			err = conn.Close()
-		}
-		ready <- err
-	}()
-	s.start()
-	if err := <-ready; err != nil {
-		t.Errorf("ready, and not there: %v", err)
+	}
+	var probes sync.WaitGroup
+	for range 2 {
+		probes.Go(func() {
+			probe("/livez", func(status int) {
+				if status != http.StatusOK {
+					t.Errorf("livez is %d while starting", status)
+				}
+			})
+		})
+	}
+	probes.Go(func() {
+		probe("/readyz", func(status int) {
+			if conn, err := net.Dial("tcp", public); err == nil {
+				conn.Close()
+			} else if status == http.StatusOK {
+				t.Errorf("ready, and not there: %v", err)
+			}
+		})
+	})
+	r := s.start()
+	close(started)
+	probes.Wait()
+	if answer := r.admin("/readyz"); answer.StatusCode != http.StatusOK {
+		t.Errorf("readyz: %s %s", answer.Status, answer.body)
+	}
+}
+
+// The steps of a start up to the moment before the public listener is there.
+func TestNotReadyBeforeListening(t *testing.T) {
+	s, err := newSite(t).newServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop(context.WithoutCancel(t.Context())) })
+	if err := s.openStore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.adminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	if w.Code != 503 || w.Body.String() != "starting\n" {
+		t.Errorf("readyz: %d %s", w.Code, w.Body)
 	}
 }
 
