@@ -18,12 +18,13 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether serve would start, and whether it could do its work",
-		Long: `Reads the configuration, the secrets' files and the rules as serve would, then asks
-the manifest repository whether it may be written, and tries every app's edit in
-every environment on the files as they are on the branch now. Nothing is changed.
+		Long: `Reads the configuration, the secrets' files and the rules as serve would, sees
+whether the store's place can be written, then asks the manifest repository whether
+it may be written, and tries every app's edit in every environment on the files as
+they are on the branch now. Nothing is changed.
 
 It ends with 0 when all is well, 2 when the configuration is wrong, and 1 when
-the manifest repository or a file in it is.`,
+the store, the manifest repository or a file in it is.`,
 		Example: "  tallyman check --config tallyman.yaml\n  tallyman check --offline",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,6 +40,10 @@ the manifest repository or a file in it is.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
 			defer s.Stop(ctx)
+			if err := s.CheckStore(); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "store: ok")
 			if offline {
 				return nil
 			}

@@ -215,7 +215,7 @@ func TestCheck(t *testing.T) {
 	if exit != 0 {
 		t.Errorf("exit %d: %s", exit, errs)
 	}
-	expect(t, "check", out, "configuration: ok", "may be written", "app-01 in prod: charts/app-01/values-prod.yaml can be edited")
+	expect(t, "check", out, "configuration: ok", "store: ok", "may be written", "app-01 in prod: charts/app-01/values-prod.yaml can be edited")
 
 	_, err := s.repository.Commit(gitserver.Change{Delete: []string{"charts/app-01/values-prod.yaml"}, Files: map[string]string{"charts/app-00/values-dev.yaml": "image: {}\n"}})
 	s.must(err)
@@ -233,6 +233,15 @@ func TestCheck(t *testing.T) {
 	if out, _, exit = run(t, "check", "--offline", "--config", s.config()); exit != 0 || !strings.Contains(out, "configuration: ok") {
 		t.Errorf("exit %d: %s", exit, out)
 	}
+
+	text, err := os.ReadFile(s.config())
+	s.must(err)
+	s.must(os.WriteFile(s.config(), bytes.Replace(text, []byte("/tallyman.db"), []byte("/nowhere/tallyman.db"), 1), 0o600))
+	_, errs, exit = run(t, "check", "--offline", "--config", s.config())
+	if exit != exitFailed {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "the error", errs, "/nowhere does not exist")
 
 	s.must(os.WriteFile(s.config(), []byte("listen: 8080\nsotre: x\n"), 0o600))
 	for _, command := range []string{"check", "serve"} {

@@ -98,8 +98,8 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, domainError(err)
 	}
-	if d, err := os.Stat(filepath.Dir(path)); err != nil || !d.IsDir() {
-		return nil, gitops.Errorf(gitops.Unavailable, "the store's directory %s does not exist", filepath.Dir(path)).Because(err)
+	if err := checkDir(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -1,0 +1,43 @@
+//go:build unix
+
+package sqlite
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Check reports whether Open could use the path, as far as can be told without
+// opening or changing anything: a store that is in use now passes. Errors as
+// Open.
+func Check(path string) error {
+	dir := filepath.Dir(path)
+	if err := checkDir(dir); err != nil {
+		return err
+	}
+	if unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+		return gitops.Errorf(gitops.Unavailable, "the store's directory %s cannot be written by this user", dir)
+	}
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil || !info.Mode().IsRegular():
+		return gitops.Errorf(gitops.Unavailable, "the store %s is not a file", path).Because(err)
+	case unix.Access(path, unix.R_OK|unix.W_OK) != nil:
+		return gitops.Errorf(gitops.Unavailable, "the store %s cannot be read and written by this user", path)
+	}
+	return nil
+}
+
+func checkDir(dir string) error {
+	if d, err := os.Stat(dir); err != nil || !d.IsDir() {
+		return gitops.Errorf(gitops.Unavailable, "the store's directory %s does not exist", dir).Because(err)
+	}
+	return nil
+}
