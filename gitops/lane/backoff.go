@@ -48,7 +48,17 @@ func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
 		slog.Time("since", b.since.UTC()),
 		slog.String("wait", wait.Round(time.Millisecond).String()))
 	l.pause(wait, on)
+}
+
+// recovered ends a row of failures, if there was one. Until then the lane counts
+// as backing off, its attempts included.
+func (l *Lane) recovered(b *backoff) {
+	if b.failures == 0 {
+		return
+	}
 	l.Recorder.BackingOff(l.Environment, 0)
+	l.Logger.Info("lane goes on", slog.Int("failures", b.failures), slog.Time("since", b.since.UTC()))
+	*b = backoff{}
 }
 
 func retryAfter(err error) time.Duration {

@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -19,6 +18,9 @@ type tenure struct {
 
 	// clean is whether everything that may have been pushed is settled.
 	clean bool
+	// tried are the updates, by id, that were handed to the writer and may have
+	// been pushed without our knowing.
+	tried map[string]bool
 }
 
 // hold works the lane until it is drained or the lease is lost.
@@ -30,11 +32,12 @@ func (l *Lane) hold(lease queue.Lease) {
 		defer lost()
 		l.keep(ctx, lease)
 	}()
-	t := &tenure{Lane: l, lease: lease, ctx: ctx, clean: true}
+	t := &tenure{Lane: l, lease: lease, ctx: ctx, clean: true, tried: make(map[string]bool)}
 	for !l.isDraining() && ctx.Err() == nil && t.round() {
 	}
 	lost()
 	<-kept
+	l.recovered(&t.wait) // whatever it was, it no longer holds this lane's work up
 	t.release()
 }
 
@@ -91,6 +94,7 @@ func (t *tenure) round() bool {
 		t.backOff(&t.wait, "the queue could not be read", err, t.anything())
 		return true
 	case len(pending) == 0:
+		t.recovered(&t.wait)
 		on := t.anything()
 		on.wake = t.Queue.Wake(t.Environment)
 		t.pause(pollEvery, on)
@@ -106,23 +110,22 @@ func (t *tenure) anything() interruptions {
 
 // write puts one batch on origin and settles it, and reports as round does.
 func (t *tenure) write(pending []gitops.Update) bool {
-	updates, superseded := pending, []gitops.Settlement(nil)
-	if t.Coalesce {
-		updates, superseded = coalesce(pending)
-	}
+	batch := plan(pending, t.Coalesce, t.tried)
 	ctx, cancel := context.WithTimeout(t.ctx, writeTime)
 	defer cancel()
 	t.clean = false
-	settlements, err := t.Writer.Write(ctx, updates)
-	if err == nil {
-		settlements = append(superseded, settlements...)
+	for _, u := range batch.updates {
+		t.tried[u.ID] = true
 	}
+	settlements, err := t.Writer.Write(ctx, batch.updates)
+	settlements = append(batch.superseded(settlements), settlements...)
 	if !t.settle(pending, settlements) {
 		return false
 	}
 	if err == nil {
 		t.clean = true
-		t.wait = backoff{}
+		clear(t.tried)
+		t.recovered(&t.wait)
 		t.Recorder.Succeeded(t.Environment, time.Now())
 		return true
 	}
@@ -147,6 +150,7 @@ func (t *tenure) settle(updates []gitops.Update, settlements []gitops.Settlement
 		err := t.Queue.Settle(ctx, t.lease, settlements)
 		cancel()
 		if err == nil {
+			t.recovered(&wait)
 			t.tell(updates, settlements)
 			return true
 		}
@@ -201,26 +205,4 @@ func (t *tenure) tell(updates []gitops.Update, settlements []gitops.Settlement) 
 		}
 		t.Logger.Info("update", attrs...)
 	}
-}
-
-// coalesce leaves out every update that a newer one of the same app waits
-// behind, and says so. One that may be on the branch already is kept: to call it
-// superseded could be untrue.
-func coalesce(pending []gitops.Update) (kept []gitops.Update, superseded []gitops.Settlement) {
-	newest := make(map[string]gitops.Update)
-	for _, u := range pending {
-		newest[u.App] = u
-	}
-	for _, u := range pending {
-		by := newest[u.App]
-		if u.ID == by.ID || u.MaybePushed {
-			kept = append(kept, u)
-			continue
-		}
-		superseded = append(superseded, gitops.Settlement{
-			Update: u.ID, State: gitops.Superseded,
-			Reason: fmt.Sprintf("%s was accepted while this waited (update %s), and %s coalesces to the newest", by.Tag, by.ID, u.Environment),
-		})
-	}
-	return kept, superseded
 }

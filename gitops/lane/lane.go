@@ -46,8 +46,8 @@ type Recorder interface {
 	Settled(environment string, state gitops.State, seconds float64)
 	// Succeeded says that the writer answered for a whole batch at this time.
 	Succeeded(environment string, at time.Time)
-	// BackingOff says how long the lane waits before it tries again; 0 when it
-	// does not wait.
+	// BackingOff says how long the lane waits before it tries again after a
+	// failure; 0 when it has succeeded since.
 	BackingOff(environment string, wait time.Duration)
 }
 
@@ -146,7 +146,7 @@ func (l *Lane) run() {
 		lease, err := l.Queue.Claim(l.work, l.Environment, l.Holder, leaseTime)
 		switch {
 		case err == nil:
-			wait = backoff{}
+			l.recovered(&wait)
 			l.hold(lease)
 		case gitops.CodeOf(err) == gitops.Conflict:
 			l.pause(min(pollEvery, max(retryAfter(err), time.Millisecond)), interruptions{drain: l.drain})

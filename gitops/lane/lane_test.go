@@ -79,9 +79,12 @@ func TestSomebodyElsesFaultKeepsTheBatchPending(t *testing.T) {
 		synctest.Wait()
 		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
 		equal(t, "calls", 13, len(r.writer.calls()))
-		for i, wait := range r.recorder.backOffs()[:24] { // each wait, and the 0 after it
-			longest := min(time.Second<<(i/2), time.Minute)
-			if i%2 == 0 && (wait < longest/2 || wait > longest) || i%2 == 1 && wait != 0 {
+		waits := r.recorder.backOffs()
+		equal(t, "waits, and the end of them", 13, len(waits))
+		equal(t, "the end of them", 0, waits[12])
+		for i, wait := range waits[:12] {
+			longest := min(time.Second<<i, time.Minute)
+			if wait < longest/2 || wait > longest {
 				t.Errorf("wait %d is %s", i, wait)
 			}
 		}
@@ -112,6 +115,21 @@ func TestPartOfABatchIsSettledTheRestWaits(t *testing.T) {
 		equal(t, "settled", []string{"u1 committed"}, r.queue.states())
 		time.Sleep(2 * time.Second)
 		equal(t, "writes", [][]string{{"u1", "u2", "u3"}, {"u2", "u3"}}, r.writer.calls())
+		r.Stop(t.Context())
+	})
+}
+
+// A writer that takes for ever is given up, and the batch tried again.
+func TestAWriteIsBounded(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		r.Start()
+		time.Sleep(5*time.Minute + 2*time.Second)
+		synctest.Wait()
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
 		r.Stop(t.Context())
 	})
 }
@@ -169,6 +187,7 @@ func TestALostLaneStopsTheWriteAndSettlesNothing(t *testing.T) {
 		synctest.Wait()
 		equal(t, "settled under an old token", []string(nil), r.queue.states())
 		equal(t, "the other holder", "other", r.queue.held()[0].(string))
+		equal(t, "attempts to settle", 1, r.queue.count("Settle"))
 		time.Sleep(time.Minute) // its lease runs out, and ours comes again
 		synctest.Wait()
 		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
@@ -271,12 +290,46 @@ func TestCoalesceKeepsTheNewestOfEachApp(t *testing.T) {
 		coalescing.Start()
 		synctest.Wait()
 		equal(t, "superseded before anything is written", []string(nil), r.queue.states())
+		r.queue.add(gitops.Update{App: "api", Tag: "1.0.3"})
+		r.queue.add(gitops.Update{App: "api", Tag: "1.0.4"})
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		equal(t, "written", []string{"u1", "u3", "u4"}, r.writer.calls()[1])
-		equal(t, "settled", []string{"u2 superseded", "u1 committed", "u3 committed", "u4 committed"}, r.queue.states())
-		equal(t, "why", "1.0.2 was accepted while this waited (update u3), and dev coalesces to the newest", r.queue.settled[0].Reason)
+		// u3 was in the write that failed: it may be on the branch, so it stays.
+		equal(t, "writes", [][]string{{"u1", "u3", "u4"}, {"u1", "u3", "u4", "u6"}}, r.writer.calls())
+		equal(t, "settled", []string{"u2 superseded", "u5 superseded", "u1 committed", "u3 committed", "u4 committed", "u6 committed"}, r.queue.states())
+		equal(t, "why", "1.0.4 was accepted while this waited (update u6), and dev coalesces to the newest", r.queue.settled[0].Reason)
 		coalescing.Stop(t.Context())
+	})
+}
+
+// A newer update that cannot be written does not take the older one with it.
+func TestCoalesceDropsNothingForAnUpdateThatFails(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		coalescing := r.with(lane.Config{Coalesce: true})
+		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			return []gitops.Settlement{{Update: updates[0].ID, State: gitops.Failed, Code: gitops.Invalid, Reason: "no digest"}}, nil
+		})
+		coalescing.Start()
+		synctest.Wait()
+		equal(t, "settled", []string{"u3 failed", "u1 superseded", "u2 committed"}, r.queue.states())
+		coalescing.Stop(t.Context())
+	})
+}
+
+// What landed while the lane was being given up is settled all the same.
+func TestAWriteThatLandsAfterTheDeadlineIsSettled(t *testing.T) {
+	inBubble(t, three, func(t *testing.T, r rig) {
+		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			<-ctx.Done()
+			return commit(updates), nil
+		})
+		r.Start()
+		synctest.Wait()
+		deadline, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.Stop(deadline)
+		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
+		equal(t, "released clean", []any{"", true}, r.queue.held())
 	})
 }
 
