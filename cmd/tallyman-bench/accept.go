@@ -90,12 +90,22 @@ func (b *bench) accept(ctx context.Context, size string, repository *gitserver.R
 	}
 	events = events[try.connections:]
 	profiled := t.profile(ctx, try.profile, b.options.acceptTime)
-	cpu, own := t.cpu(), ownCPU()
+	before, err := t.metrics(ctx)
+	if err != nil {
+		return found, err
+	}
+	cpu, own, written := t.cpu(), ownCPU(), t.written()
 	a, err := volley(ctx, t.public, try.connections, events, b.options.acceptTime)
 	if err := errors.Join(err, <-profiled); err != nil {
 		return found, err
 	}
-	cpu, own = t.cpu()-cpu, ownCPU()-own
+	cpu, own, written = t.cpu()-cpu, ownCPU()-own, t.written()-written
+	after, err := t.metrics(ctx)
+	if err != nil {
+		return found, err
+	}
+	commits := after["tallyman_store_commit_seconds_count"] - before["tallyman_store_commit_seconds_count"]
+	committing := after["tallyman_store_commit_seconds_sum"] - before["tallyman_store_commit_seconds_sum"]
 	rate2, err := fsyncRate(b.stores)
 	if err != nil {
 		return found, err
@@ -105,6 +115,7 @@ func (b *bench) accept(ctx context.Context, size string, repository *gitserver.R
 		Connections: try.connections, BodyBytes: bodyOf(events[0]), OriginUp: try.up,
 		Deliveries: len(a.latencies), PerSecond: n / took.Seconds(), FsyncsPerSecond: (rate + rate2) / 2,
 		P50MS: milliseconds(percentile(a.latencies, 50)), P99MS: milliseconds(percentile(a.latencies, 99)),
+		PerCommit: n / commits, CommitMS: 1000 * committing / commits, Committing: committing / took.Seconds(), WrittenKiB: written / 1024 / n,
 		CPUPerDeliveryUS: float64(cpu.Microseconds()) / n, GeneratorCPUPerDeliveryUS: float64(own.Microseconds()) / n,
 		Processors: (cpu + own).Seconds() / took.Seconds(),
 	}

@@ -35,6 +35,15 @@ func (t *tallyman) status(field string) float64 {
 	return kib / 1024
 }
 
+// written is how many bytes it has caused to be sent to the disk.
+func (t *tallyman) written() float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", t.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(text), "\nwrite_bytes:")
+	var n float64
+	_, _ = fmt.Sscan(rest, &n)
+	return n
+}
+
 // fileSystem is the type of the file system that a directory is on, as in
 // "tmpfs", or "unknown".
 func fileSystem(dir string) string {

@@ -85,6 +85,11 @@ type accept struct {
 	P50MS           float64 `json:"p50MS"`
 	P99MS           float64 `json:"p99MS"`
 
+	PerCommit  float64 `json:"deliveriesPerCommit"` // that share one transaction of the store and its fsync
+	CommitMS   float64 `json:"commitMS"`            // mean time of such a transaction
+	Committing float64 `json:"committing"`          // share of the time in which one was under way
+	WrittenKiB float64 `json:"writtenKiBEach"`      // to the disk, for each delivery
+
 	CPUPerDeliveryUS          float64 `json:"cpuPerDeliveryUS"`
 	GeneratorCPUPerDeliveryUS float64 `json:"generatorCPUPerDeliveryUS"`
 	Processors                float64 `json:"processorsBusy"` // with tallyman and generator

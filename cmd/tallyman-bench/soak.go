@@ -57,7 +57,7 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 			}
 		}
 		if was/soakRepack != len(sent)/soakRepack {
-			if _, err := repository.Git("repack", "-adq"); err != nil {
+			if _, err := repository.Git("repack", "--geometric=2", "-dq"); err != nil {
 				return err
 			}
 		}

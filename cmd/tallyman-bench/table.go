@@ -68,14 +68,14 @@ func (r *report) printAccepts(w io.Writer) {
 	if len(r.Accepts) == 0 {
 		return
 	}
-	head(w, "accepting", "body bytes", "origin", "deliveries/s", "disk's fsyncs/s", "p50 ms", "p99 ms", "CPU us each", "generator's CPU us each", "processors busy")
+	head(w, "accepting", "body bytes", "origin", "deliveries/s", "disk's fsyncs/s", "p50 ms", "p99 ms", "each commit", "ms", "busy with it", "KiB written each", "CPU us each", "generator's CPU us each", "processors busy")
 	for _, a := range r.Accepts {
 		origin := "down"
 		if a.OriginUp {
 			origin = "up"
 		}
-		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.2f\t\n", a.Connections, a.BodyBytes, origin,
-			a.PerSecond, a.FsyncsPerSecond, a.P50MS, a.P99MS, a.CPUPerDeliveryUS, a.GeneratorCPUPerDeliveryUS, a.Processors)
+		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f%%\t%.1f\t%.0f\t%.0f\t%.2f\t\n", a.Connections, a.BodyBytes, origin,
+			a.PerSecond, a.FsyncsPerSecond, a.P50MS, a.P99MS, a.PerCommit, a.CommitMS, 100*a.Committing, a.WrittenKiB, a.CPUPerDeliveryUS, a.GeneratorCPUPerDeliveryUS, a.Processors)
 	}
 }
 
