@@ -118,7 +118,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, path, sqlite.Options{Now: now, Logger: s.logger, Recorder: s.metrics})
+	store, err := sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics})
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ type Inbox interface {
 	// accepted delivery for the same environment and app is stored as Superseded.
 	// A delivery without an event time happened when it was received, and nothing
 	// is newer than that; an event time after the receipt counts as the receipt.
+	// Times are compared in whole seconds: EventBridge gives no fraction, and a
+	// release must not be dropped for one that nobody knows.
 	//
 	// A delivery whose key is known is stored nowhere: the first one is returned,
 	// with its updates as they stand now, and duplicate is true.

@@ -122,7 +122,7 @@ func lateEvents(s *script) {
 	states(s.event(now.Add(-10*time.Second), "dev/api"), gitops.Pending)
 	states(s.event(now.Add(-20*time.Second), "dev/api"), gitops.Superseded)
 	states(s.event(now.Add(-10*time.Second), "dev/api"), gitops.Pending)
-	states(s.event(now.Add(-10*time.Second-time.Microsecond), "dev/api"), gitops.Superseded)
+	states(s.event(now.Add(-11*time.Second), "dev/api"), gitops.Superseded)
 	states(s.event(now.Add(-5*time.Second), "dev/api"), gitops.Pending)
 	states(s.event(now.Add(-20*time.Second), "dev/web", "dev/api", "prod/api"), gitops.Pending, gitops.Superseded, gitops.Pending)
 	states(s.order("dev/api"), gitops.Pending)
@@ -138,6 +138,22 @@ func eventsFromTheFuture(s *script) {
 	d := s.accept(s.event(s.clock.now().Add(-time.Millisecond), "dev/api"))
 	if d.Updates[0].State != gitops.Pending {
 		s.t.Fatalf("an event from the future made the next one %s", d.Updates[0].State)
+	}
+}
+
+// sameSecond checks that an event whose sender gives whole seconds is not late
+// after a receipt that knows the fraction.
+func sameSecond(s *script) {
+	second := s.clock.now().Add(time.Hour).Truncate(time.Second)
+	s.advance(second.Add(400 * time.Millisecond).Sub(s.clock.now()))
+	s.accept(s.order("dev/api"))
+	s.advance(300 * time.Millisecond)
+	if d := s.accept(s.event(second, "dev/api")); d.Updates[0].State != gitops.Pending {
+		s.t.Fatalf("an event of the same second is %s: %s", d.Updates[0].State, d.Updates[0].Reason)
+	}
+	s.advance(time.Second)
+	if d := s.accept(s.event(second.Add(-time.Second), "dev/api")); d.Updates[0].State != gitops.Superseded {
+		s.t.Fatalf("an event of the second before is %s", d.Updates[0].State)
 	}
 }
 

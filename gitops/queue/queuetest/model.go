@@ -84,10 +84,12 @@ func (m *model) accept(d, got gitops.Delivery, now time.Time) {
 func (m *model) late(d gitops.Delivery, u gitops.Update) bool {
 	a := app{u.Environment, u.App}
 	if !d.EventTime.IsZero() && d.EventTime.Before(d.ReceivedAt) {
-		if d.EventTime.Before(m.newest[a]) {
+		if d.EventTime.Unix() < m.newest[a].Unix() {
 			return true
 		}
-		m.newest[a] = d.EventTime
+		if d.EventTime.After(m.newest[a]) {
+			m.newest[a] = d.EventTime
+		}
 		return false
 	}
 	if d.ReceivedAt.After(m.newest[a]) {

@@ -48,6 +48,7 @@ var cases = []struct {
 	{"Accept/Duplicate", duplicate},
 	{"Accept/DuplicatesAtOnce", duplicatesAtOnce},
 	{"Accept/LateEvents", lateEvents},
+	{"Accept/SameSecond", sameSecond},
 	{"Accept/EventsFromTheFuture", eventsFromTheFuture},
 	{"Accept/ClockSetBack", clockSetBack},
 	{"Accept/OneAppTwice", oneAppTwice},

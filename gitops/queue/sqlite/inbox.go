@@ -95,7 +95,8 @@ func (tx *tx) enqueue(d gitops.Delivery, u gitops.Update) (gitops.Update, error)
 //
 // An event without a time, or with one after its receipt, happened when it was
 // received, and nothing is newer than that, also when the clock was set back
-// since the newest was accepted.
+// since the newest was accepted. Within one second nothing is late: senders
+// give no more than that, and receipts do.
 func (tx *tx) late(d gitops.Delivery, u gitops.Update) (newest time.Time, late bool) {
 	r := release{u.Environment, u.App}
 	at := d.ReceivedAt
@@ -104,7 +105,7 @@ func (tx *tx) late(d gitops.Delivery, u gitops.Update) (newest time.Time, late b
 		at = d.EventTime
 	}
 	known, ok := tx.newestOf(r)
-	if past && ok && at.UnixMicro() < known {
+	if past && ok && at.Unix() < time.UnixMicro(known).Unix() {
 		return time.UnixMicro(known).UTC(), true
 	}
 	if !ok || at.UnixMicro() > known {

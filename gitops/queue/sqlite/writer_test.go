@@ -209,3 +209,19 @@ func TestCloseAnswersWhoWaits(t *testing.T) {
 		}
 	})
 }
+
+// Power loss cannot be tested, but what protects from it can be asked for.
+func TestEveryWritingConnectionSyncs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tallyman.db")
+	if _, err := createFile(path); err != nil {
+		t.Fatal(err)
+	}
+	c, err := connect(path, writerSetup...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.close() })
+	if synchronous, err := c.pragma(`PRAGMA synchronous`); err != nil || synchronous != int64(2) { // FULL
+		t.Errorf("synchronous is %v, %v", synchronous, err)
+	}
+}
