@@ -24,7 +24,7 @@ const (
 	Internal     Code = "internal"     // our own fault
 )
 
-// Codes lists every [Code], so that metrics can start each at zero.
+// Codes lists every [Code], so that what must know each of them can be held to it.
 func Codes() []Code {
 	return []Code{Invalid, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, RateLimited, Rejected, Unavailable, Internal}
 }

@@ -107,6 +107,7 @@ func readSecrets(field string, files []string) ([][]byte, error) {
 func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	targets := make(map[target]manifest.Target)
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
+	writes := make(map[string]target)  // by file and key
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		environments := app.Environments
@@ -122,7 +123,11 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 				}
 				continue
 			}
-			targets[target{environment, name}] = manifest.Target{File: t.File, Editor: edit}
+			here := target{environment, name}
+			targets[here] = manifest.Target{File: t.File, Editor: edit}
+			if err := claimKeys(writes, here, t, app.Repository); err != nil && problems[err.Field] == nil {
+				problems[err.Field] = err
+			}
 		}
 	}
 	sorted := slices.Sorted(maps.Keys(problems))
@@ -133,12 +138,30 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	return targets, errors.Join(joined...)
 }
 
-func compile(t config.Target, app, repository string) (*values.Edit, *gitops.Error) {
+// claimKeys notes what the updates of one target write, and refuses what another
+// writes already: a tag of dev would end up in prod's place.
+func claimKeys(writes map[string]target, here target, t config.Target, repository string) *gitops.Error {
+	for _, set := range bind(t, here.app, repository) {
+		place := t.File + "\x00" + set.Key
+		if other, taken := writes[place]; taken {
+			return gitops.FieldErrorf(t.Field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
+				other.app, other.environment, here.app, here.environment, set.Key, t.File)
+		}
+		writes[place] = here
+	}
+	return nil
+}
+
+func bind(t config.Target, app, repository string) []values.Target {
 	sets := make([]values.Target, len(t.Set))
 	for i, s := range t.Set {
 		sets[i] = values.Target{Key: s.Key, Value: s.Value, Create: s.Create}
 	}
-	edit, err := values.Compile(values.Bind(sets, app, repository))
+	return values.Bind(sets, app, repository)
+}
+
+func compile(t config.Target, app, repository string) (*values.Edit, *gitops.Error) {
+	edit, err := values.Compile(bind(t, app, repository))
 	var e *gitops.Error
 	if errors.As(err, &e) {
 		e.Field = t.Field + e.Field

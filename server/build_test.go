@@ -41,7 +41,7 @@ func TestNewNamesTheField(t *testing.T) {
 		{"a version that is none", func(s *site) { s.edit(">=1.0.0", "latest") },
 			[]string{"environments.prod.tags.semver: is not a version constraint"}},
 		{"an environment's name", func(s *site) { s.edit("  dev: {", "  Dev: {") },
-			[]string{"environments.Dev: must be 1 to 100 of"}},
+			[]string{"environments.Dev: must be 1 to 100 of", `apps.worker.environments[0]: "dev" is not among`}},
 		{"an app's name", func(s *site) { s.edit("  worker: {", "  ../worker: {") },
 			[]string{"apps.../worker: must be 1 to 100 of"}},
 		{"a repository with its tag", func(s *site) { s.edit("shop/api}", "shop/api:1}") },
@@ -88,7 +88,10 @@ func TestNewNamesTheField(t *testing.T) {
 			[]string{"manifests.url: must begin with https://: over http anybody"}},
 		{"a URL with a query", func(s *site) { s.edit("manifests.git", "manifests.git?x=1") },
 			[]string{"manifests.url: must not have a query"}},
+		{"one file for two environments", func(s *site) { s.yaml += "file: charts/{app}/values.yaml\n" },
+			[]string{"set: updates of api in dev and of api in prod would both set .image.tag in charts/api/values.yaml"}},
 		{"several at once", func(s *site) {
+			s.edit("manifests:\n", "manifests:\n  branch: a..b\n")
 			s.edit("main-[0-9a-f]{7,40}", "main-(")
 			s.edit("DIR/new", "DIR/missing")
 			s.edit("secretFiles: [DIR/bridge], ", "")
@@ -97,6 +100,7 @@ func TestNewNamesTheField(t *testing.T) {
 		}, []string{
 			"environments.dev.tags.match: is not", "sources.github.secretFiles[1]: DIR/missing cannot", "sources.eventbridge.secretFiles: must",
 			"apps.worker.set[0].key: is missing", "set[0].value: must name {tag}",
+			"manifests.branch: ",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -173,7 +173,11 @@ func TestDeliveriesAreKept(t *testing.T) {
 					t.Errorf("answered %s", answer.body)
 				}
 			}
-			sameDelivery(t, kept, r.do(c.req(id)).delivery(t, 200)) // and the same again
+			if c.want.outcome != gitops.Refused {
+				sameDelivery(t, kept, r.do(c.req(id)).delivery(t, 200)) // and the same again
+			} else if p := r.do(c.req(id)).problem(t, 422); p.Detail != c.want.field+": "+c.want.reason {
+				t.Errorf("sent again it is %s", p.Detail) // who sends it again must not take it for done
+			}
 		})
 	}
 }

@@ -64,16 +64,16 @@ type cleanup struct {
 // that is wrong, each an Invalid error that names its field.
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c)
-	if err != nil {
-		return nil, err
-	}
 	var sources []string
 	for _, receiver := range p.receivers {
 		sources = append(sources, receiver.Source())
 	}
 	m := newMetrics(v, sources, slices.Collect(maps.Keys(c.Environments)))
-	w, err := newWriter(c, p, m, logger)
-	if err != nil {
+	w, writerErr := newWriter(c, p, m, logger)
+	if err := errors.Join(err, writerErr); err != nil {
+		if w != nil {
+			err = errors.Join(err, w.Close())
+		}
 		return nil, err
 	}
 	s := &Server{config: c, logger: logger, parts: p, metrics: m, writer: w, failed: make(chan error, 2)}
@@ -218,8 +218,12 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	s.onStop(field, func(ctx context.Context) error {
-		if err := srv.Shutdown(ctx); err != nil {
-			return errors.Join(err, srv.Close())
+		// A request that is only half here was promised nothing: it must not take
+		// the time that the lanes need.
+		ctx, cancel := withShare(ctx)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			return srv.Close()
 		}
 		return nil
 	})
@@ -229,6 +233,15 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		}
 	})
 	return listener, nil
+}
+
+// withShare ends after a quarter of the time that ctx has left.
+func withShare(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/4)
 }
 
 // Failed receives when a started server can no longer do its work and should be

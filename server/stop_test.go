@@ -81,6 +81,30 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// A request that never comes whole was promised nothing: it neither holds Stop up
+// to its deadline nor makes it fail.
+func TestStopDoesNotWaitForHalfARequest(t *testing.T) {
+	r := newSite(t).start()
+	conn, err := net.Dial("tcp", r.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\nabc")
+	// The answer comes when the body is being read.
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("half a request took the whole time")
+	}
+}
+
 // A deadline that has passed does not keep Stop from ending in order.
 func TestStopWithoutTime(t *testing.T) {
 	s := newSite(t)

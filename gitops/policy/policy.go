@@ -9,6 +9,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +40,7 @@ type Policy struct {
 	environments map[string]environment
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
-	byRepository map[ecrRepository][]string
+	byRepository map[ECR][]string
 }
 
 type environment struct {
@@ -51,51 +52,46 @@ type app struct {
 	environments map[string]bool // nil means all
 }
 
-// New checks the configuration. An error is Invalid and names the field, as the
-// configuration file spells it.
+// New checks the configuration. Its error joins everything that is wrong, each an
+// Invalid error that names the field, as the configuration file spells it.
 func New(c Config) (*Policy, error) {
 	p := &Policy{
 		environments: make(map[string]environment, len(c.Environments)),
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
-		byRepository: make(map[ecrRepository][]string),
+		byRepository: make(map[ECR][]string),
 	}
+	var problems []error
 	for _, name := range p.names {
 		field := "environments." + name
-		if err := gitops.CheckName(field, name); err != nil {
-			return nil, err
-		}
 		rule, err := compileRule(field+".tags", c.Environments[name].Tags)
-		if err != nil {
-			return nil, err
-		}
+		problems = append(problems, gitops.CheckName(field, name), err)
 		p.environments[name] = environment{rule: rule}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		field := "apps." + name
-		if err := gitops.CheckName(field, name); err != nil {
-			return nil, err
-		}
-		if err := p.addApp(field, name, c.Apps[name]); err != nil {
-			return nil, err
-		}
+		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
 func (p *Policy) addApp(field, name string, c App) error {
+	var problems []error
 	a := app{repository: c.Repository}
 	if c.Repository != "" {
-		if err := checkRepository(field+".repository", c.Repository); err != nil {
-			return err
-		}
-		if ecr, ok := parseECR(c.Repository); ok {
+		problems = append(problems, checkRepository(field+".repository", c.Repository))
+		if ecr, ok := ParseECR(c.Repository); ok {
 			p.byRepository[ecr] = append(p.byRepository[ecr], name)
 		}
 	}
 	for i, env := range c.Environments {
 		if _, ok := p.environments[env]; !ok {
-			return gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i), "%q is not among the configured environments (%s)", env, strings.Join(p.names, ", "))
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i),
+				"%q is not among the configured environments (%s)", env, strings.Join(p.names, ", ")))
+			continue
 		}
 		if a.environments == nil {
 			a.environments = make(map[string]bool)
@@ -103,7 +99,7 @@ func (p *Policy) addApp(field, name string, c App) error {
 		a.environments[env] = true
 	}
 	p.apps[name] = a
-	return nil
+	return errors.Join(problems...)
 }
 
 func (a app) runsIn(environment string) bool {
@@ -181,7 +177,7 @@ func (p *Policy) push(e gitops.Push) ([]gitops.Update, string) {
 	if e.Tag == "" {
 		return nil, "the image was pushed without a tag"
 	}
-	repository := ecrRepository{account: e.Account, region: e.Region, name: e.Repository}
+	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
 	apps := p.byRepository[repository]
 	if len(apps) == 0 {
 		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))

@@ -176,6 +176,18 @@ func TestPlanOfNothingAndOfAFault(t *testing.T) {
 	}
 }
 
+func TestNewReportsEverythingAtOnce(t *testing.T) {
+	_, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {}, "prod": {Tags: policy.TagRule{Semver: "newest"}}},
+		Apps:         map[string]policy.App{"api": {Repository: "api:v1", Environments: []string{"qa", "dev"}}},
+	})
+	for _, want := range []string{"environments.dev.tags: ", "environments.prod.tags.semver: ", "apps.api.repository: ", "apps.api.environments[0]: "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %s", err, want)
+		}
+	}
+}
+
 func TestNewNamesTheField(t *testing.T) {
 	dev := map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: ".*"}}}
 	for want, c := range map[string]policy.Config{

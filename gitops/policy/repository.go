@@ -14,22 +14,22 @@ var repositoryGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-
 // dual-stack ones (Amazon ECR User Guide, "Amazon ECR private registry").
 var ecrGrammar = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|amazonaws\.com\.cn|on\.aws|on\.amazonwebservices\.com\.cn)/(.+)$`)
 
-// ecrRepository is what an ECR event knows of a repository. The host's name is
-// left out: several hosts serve the same one.
-type ecrRepository struct {
-	account, region, name string
+// ECR is what an ECR event knows of a repository. The host's name is left out:
+// several hosts serve the same one.
+type ECR struct {
+	Account, Region, Name string
 }
 
-func (r ecrRepository) String() string {
-	return r.account + "/" + r.region + "/" + r.name
-}
+func (r ECR) String() string { return r.Account + "/" + r.Region + "/" + r.Name }
 
-func parseECR(repository string) (ecrRepository, bool) {
+// ParseECR takes an image name without tag apart; ok is false when it is not of an
+// ECR private registry.
+func ParseECR(repository string) (r ECR, ok bool) {
 	m := ecrGrammar.FindStringSubmatch(repository)
 	if m == nil {
-		return ecrRepository{}, false
+		return ECR{}, false
 	}
-	return ecrRepository{account: m[1], region: m[2], name: m[3]}, true
+	return ECR{Account: m[1], Region: m[2], Name: m[3]}, true
 }
 
 func checkRepository(field, repository string) error {

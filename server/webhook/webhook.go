@@ -83,8 +83,8 @@ type Handler struct {
 
 // Handle takes one delivery in and says how to answer it: 202 with the delivery
 // when it became updates, 200 with it when it asks for nothing or is known. The
-// error of anything else is for the server's error writer. w is only told when a
-// body is too large to read on.
+// error of anything else is for the server's error writer; nothing is written to
+// w.
 func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d gitops.Delivery, err error) {
 	d, duplicate, err := h.receive(w, r)
 	outcome := outcomeOf(d, duplicate, err)
@@ -134,6 +134,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (gitops.Delive
 	switch {
 	case err != nil:
 		return planned, false, err
+	case duplicate && stored.Outcome == gitops.Refused:
+		// Who sends it again must not take it for done.
+		return stored, true, &gitops.Error{Code: gitops.Rejected, Field: stored.Field, Message: stored.Reason}
 	case duplicate:
 		return stored, true, nil
 	}
