@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"server/config":             {"gitops", "gitops/values"},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
 		"server/config", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
-	"cmd/tallyman":       {"server", "server/config", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":       {"server", "server/config", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},
 }
 
@@ -37,6 +37,7 @@ var onlyIn = map[string][]string{
 	"database/sql":                       {"gitops/queue/sqlite"},
 	"modernc.org/":                       {"gitops/queue/sqlite"},
 	"github.com/go-git/":                 {"gitops/manifest"},
+	"golang.org/x/crypto/":               {"gitops/manifest", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
 	"go.yaml.in/":                        {"gitops/values", "server/config"},
 	"github.com/Masterminds/semver/":     {"gitops/policy"},

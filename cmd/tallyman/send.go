@@ -13,12 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 )
 
 func newSend() *cobra.Command {
@@ -80,7 +81,10 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // GitHub's own limit
 	defer cancel()
-	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the secret is for this address alone
+	}}
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -204,12 +208,10 @@ type imageEvent struct {
 	at                                      time.Time
 }
 
-var ecrName = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z.]+/(.+)$`)
-
 // request is the event as an EventBridge API destination sends it.
 func (e imageEvent) request(base string, secret []byte, id string) (*http.Request, error) {
-	name := ecrName.FindStringSubmatch(e.repository)
-	if name == nil {
+	name, ok := policy.ParseECR(e.repository)
+	if !ok {
 		return nil, fmt.Errorf("--repository must be ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME, not %q", e.repository)
 	}
 	body, err := json.Marshal(map[string]any{
@@ -217,12 +219,12 @@ func (e imageEvent) request(base string, secret []byte, id string) (*http.Reques
 		"id":          id,
 		"detail-type": "ECR Image Action",
 		"source":      "aws.ecr",
-		"account":     name[1],
+		"account":     name.Account,
 		"time":        e.at.UTC().Format(time.RFC3339),
-		"region":      name[2],
+		"region":      name.Region,
 		"resources":   []string{},
 		"detail": map[string]string{
-			"result": "SUCCESS", "action-type": e.action, "repository-name": name[3],
+			"result": "SUCCESS", "action-type": e.action, "repository-name": name.Name,
 			"image-digest": e.digest, "image-tag": e.tag,
 		},
 	})

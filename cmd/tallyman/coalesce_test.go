@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// While a push is under way two more tags of the same app are ordered: only the
+// newer one of them becomes a commit, and the other one says why it did not.
+func TestCoalesceNewest(t *testing.T) {
+	s := newSite(t, 1)
+	config, err := os.ReadFile(s.config())
+	s.must(err)
+	s.must(os.WriteFile(s.config(), bytes.Replace(config, []byte("dev:     {"), []byte("dev: {coalesce: newest, "), 1), 0o600))
+	ctx := deadline(t)
+	c, base, _ := s.start(ctx)
+	pushing, goOn := make(chan struct{}), make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushing) }, Wait: goOn})
+	for i := 1; i <= 3; i++ {
+		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-000000%d", i), eventType: "update-image", actor: "ann"}
+		req, err := d.request(base, s.secret, fmt.Sprintf("d%d", i))
+		s.must(err)
+		resp, err := http.DefaultClient.Do(req)
+		s.must(err)
+		s.must(resp.Body.Close())
+		if resp.StatusCode != http.StatusAccepted {
+			t.Fatal(resp.Status)
+		}
+		if i == 1 {
+			<-pushing
+		}
+	}
+	close(goOn)
+	states := make(map[string]string)
+	s.must(c.await(ctx, func(line map[string]any) bool {
+		if line["msg"] == "update" {
+			states[line["tag"].(string)] = line["state"].(string)
+		}
+		return len(states) == 3
+	}))
+	want := map[string]string{"main-0000001": "committed", "main-0000002": "superseded", "main-0000003": "committed"}
+	if diff := cmp.Diff(want, states); diff != "" {
+		t.Error(diff)
+	}
+	commits, err := s.repository.Log("main", s.first)
+	s.must(err)
+	if len(commits) != 2 {
+		t.Errorf("%d commits", len(commits))
+	}
+	s.must(c.stop())
+}
