@@ -167,6 +167,8 @@ func (s *Server) startLanes() {
 	s.onStop("lanes", func(ctx context.Context) error {
 		ctx, cancel := leaveTime(ctx)
 		defer cancel()
+		// When the lanes are given up, so is the push that they wait for.
+		defer context.AfterFunc(ctx, s.writer.Cut)()
 		var stopped sync.WaitGroup
 		for _, l := range s.lanes {
 			stopped.Go(func() { l.Stop(ctx) })

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
 func TestStopWithoutStart(t *testing.T) {
@@ -102,6 +103,29 @@ func TestStopDoesNotWaitForHalfARequest(t *testing.T) {
 	}
 	if ctx.Err() != nil {
 		t.Error("half a request took the whole time")
+	}
+}
+
+// A push that nobody answers does not hold Stop up past its deadline, and its
+// update is written after the next start.
+func TestStopCutsAPushThatIsNotAnswered(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(arrived) }, Wait: release, Cut: true})
+	r.do(r.github(newSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("Stop took longer than it was given")
+	}
+	if d, found := s.start().stored("github", "d1"); !found || len(d.Updates) != 1 || d.Updates[0].State != gitops.Pending && d.Updates[0].State != gitops.Committed {
+		t.Errorf("after the next start it is %+v", d)
 	}
 }
 

@@ -183,12 +183,24 @@ func (w *Writer) take() []*item {
 	return items
 }
 
+// wanted returns the items of the calls that have not left meanwhile.
+func (w *Writer) wanted(items []*item) []*item {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return ofWaiting(items)
+}
+
+// ofWaiting is wanted with the lock held.
+func ofWaiting(items []*item) []*item {
+	return slices.DeleteFunc(slices.Clone(items), func(i *item) bool { return i.call.over })
+}
+
 // begin marks the calls of the items as being in a push and returns the items of
 // those that have not left meanwhile.
 func (w *Writer) begin(items []*item) []*item {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	items = slices.DeleteFunc(slices.Clone(items), func(i *item) bool { return i.call.over })
+	items = ofWaiting(items)
 	for _, i := range items {
 		i.call.pushing = true
 	}

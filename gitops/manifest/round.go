@@ -38,6 +38,9 @@ func (w *Writer) round(items []*item) error {
 			return gitops.Errorf(gitops.Conflict, "the branch moved %d times in a row while it was written", maxAttempts)
 		}
 		w.end(items)
+		if items = w.wanted(items); len(items) == 0 {
+			return nil // nobody waits any more, and others do
+		}
 	}
 }
 
@@ -62,11 +65,10 @@ func (w *Writer) attempt(items []*item) error {
 		return err
 	}
 	// From here on the result is awaited even when the writer is asked to stop.
-	ctx := context.WithoutCancel(w.stopping)
 	if p.commits == 0 {
-		return w.confirm(ctx, p)
+		return w.confirm(w.pushing, p)
 	}
-	return w.land(ctx, p)
+	return w.land(w.pushing, p)
 }
 
 // settleLanded settles the items whose commits are on the branch already. It

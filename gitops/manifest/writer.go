@@ -58,8 +58,10 @@ type Writer struct {
 	offers   offers
 	packs    packWriter
 
-	stopping context.Context // ends when Close is called
+	stopping context.Context // ends when Close or Cut is called
 	stop     context.CancelFunc
+	pushing  context.Context // ends when Cut is called
+	cut      context.CancelFunc
 	stopped  chan struct{} // closed when run has returned
 
 	mu       sync.Mutex
@@ -92,19 +94,27 @@ func New(c Config) (*Writer, error) {
 		stopped: make(chan struct{}),
 		woken:   make(chan struct{}, 1),
 	}
-	w.stopping, w.stop = context.WithCancel(context.Background())
+	w.pushing, w.cut = context.WithCancel(context.Background())
+	w.stopping, w.stop = context.WithCancel(w.pushing)
 	go w.run()
 	return w, nil
 }
 
 // Close finishes the push that is on its way, if any, and stops. Calls that still
 // wait, and those that come later, get [gitops.Unavailable]. It may be called
-// more than once. It takes at most as long as one push and one look at the branch.
+// more than once. It takes as long as that push and a look at the branch may,
+// unless [Writer.Cut] ends them.
 func (w *Writer) Close() error {
 	w.stop()
 	<-w.stopped
+	w.cut()
 	return nil
 }
+
+// Cut is for a process that must end now: it stops the writer without waiting for
+// the push that is on its way. The fate of its updates is then unknown; who
+// writes them next must be told so, with MaybePushed.
+func (w *Writer) Cut() { w.cut() }
 
 // Write brings updates onto the branch, each as its own commit, in the order
 // given. It is meant to be called concurrently, by one caller per environment
