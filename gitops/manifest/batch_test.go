@@ -57,7 +57,9 @@ func (o *origin) holdPush(f gitserver.Fault) held {
 	return h
 }
 
-func TestWhatWaitsGoesOutInOnePush(t *testing.T) {
+func TestWhatWaitsGoesOutInOnePush(t *testing.T) { overEach(t, testWhatWaitsGoesOutInOnePush) }
+
+func testWhatWaitsGoesOutInOnePush(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	recorder := &countingRecorder{}
 	w := o.writer(func(c *Config) { c.Recorder = recorder })
@@ -177,6 +179,10 @@ func TestAnUpdatesOwnFaultStopsNobodyElse(t *testing.T) {
 
 // A hook that is against one environment does not stop the others.
 func TestARefusalMeetsOnlyTheLaneItIsFor(t *testing.T) {
+	overEach(t, testARefusalMeetsOnlyTheLaneItIsFor)
+}
+
+func testARefusalMeetsOnlyTheLaneItIsFor(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

@@ -36,7 +36,9 @@ func TestACallerThatGivesUpBeforeThePushLeavesNothing(t *testing.T) {
 	o.check(append(one.settled, two.settled...)...)
 }
 
-func TestACallerInAPushGetsItsResult(t *testing.T) {
+func TestACallerInAPushGetsItsResult(t *testing.T) { overEach(t, testACallerInAPushGetsItsResult) }
+
+func testACallerInAPushGetsItsResult(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	hold := o.holdPush(gitserver.Fault{})
@@ -133,7 +135,9 @@ func TestAServerThatAsksForATimeIsLeftAlone(t *testing.T) {
 	o.check(o.write(w, u)...)
 }
 
-func TestCloseAwaitsThePush(t *testing.T) {
+func TestCloseAwaitsThePush(t *testing.T) { overEach(t, testCloseAwaitsThePush) }
+
+func testCloseAwaitsThePush(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	hold := o.holdPush(gitserver.Fault{})

@@ -16,16 +16,21 @@ import (
 // Config says which repository is written, as whom, and what an update changes
 // in it.
 type Config struct {
-	// URL of the repository, https or http. It carries no user or password. Plain
-	// http with Credentials is refused unless the host is this machine's loopback.
+	// URL of the repository: https, http, or one of git's two forms for SSH,
+	// ssh://git@host:port/path and git@host:path. It carries no password, and over
+	// https no user. Plain http with Credentials is refused unless the host is this
+	// machine's loopback.
 	URL string
 
 	// Branch that is written. It must exist; it is never created and never forced.
 	// Default "main".
 	Branch string
 
-	// Credentials for every request; nil for a server that asks for none.
+	// Credentials for every request over https; nil for a server that asks for none.
 	Credentials Credentials
+
+	// SSH is required with a URL for SSH, and has no place with another.
+	SSH SSH
 
 	// Author is author and committer of every commit.
 	Author Signature
@@ -51,7 +56,7 @@ type Config struct {
 	// Timeouts of the single steps.
 	Timeouts Timeouts
 
-	// Transport carries the requests; it must not follow redirects itself, nor add
+	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
 	// proxy settings.
 	Transport http.RoundTripper
@@ -143,24 +148,20 @@ func (c Config) withDefaults() Config {
 var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}$`)
 
 // validate reports the first thing that cannot be right, as an
-// [gitops.Invalid] error that names the field, and returns the URL.
-func (c Config) validate() (*url.URL, error) {
-	at, err := c.validateURL()
-	if err != nil {
-		return nil, err
-	}
+// [gitops.Invalid] error that names the field.
+func (c Config) validate() error {
 	switch {
 	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
 		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
-		return nil, gitops.FieldErrorf("branch", "is no name that a branch can have")
+		return gitops.FieldErrorf("branch", "is no name that a branch can have")
 	case c.Author.Name == "" || strings.ContainsAny(c.Author.Name, "<>\n\x00"):
-		return nil, gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
+		return gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
 	case c.Author.Email == "" || strings.ContainsAny(c.Author.Email, "<> \n\x00"):
-		return nil, gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
+		return gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
 	case c.Target == nil:
-		return nil, gitops.FieldErrorf("target", "is missing")
+		return gitops.FieldErrorf("target", "is missing")
 	}
-	return at, c.validateSubject()
+	return c.validateSubject()
 }
 
 func (c Config) validateSubject() error {
@@ -177,19 +178,45 @@ func (c Config) validateSubject() error {
 	return nil
 }
 
-func (c Config) validateURL() (*url.URL, error) {
+// remote makes the way to the repository. It does not use the network.
+func (c Config) remote() (remote, error) {
+	if !isSSH(c.URL) {
+		at, err := c.parseHTTP()
+		if err != nil {
+			return nil, err
+		}
+		return newHTTPRemote(at, c), nil
+	}
+	at, err := parseSSH(c.URL)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Credentials != nil:
+		return nil, gitops.FieldErrorf("credentials", "has a token, which is for a URL of https: SSH takes a key")
+	case c.SSH.KeyFile == "":
+		return nil, gitops.FieldErrorf("credentials.sshKeyFile", "is missing: SSH takes a key")
+	case c.SSH.KnownHostsFile == "":
+		return nil, gitops.FieldErrorf("credentials.knownHostsFile", "is missing: without the server's keys anybody could be the server")
+	}
+	return newSSHRemote(at, c), nil
+}
+
+func (c Config) parseHTTP() (*url.URL, error) {
 	at, err := url.Parse(c.URL)
 	switch {
 	case err != nil || at.Host == "":
 		return nil, gitops.FieldErrorf("url", "is no URL of a repository")
 	case at.Scheme != "https" && at.Scheme != "http":
-		return nil, gitops.FieldErrorf("url", "must begin with https://")
+		return nil, gitops.FieldErrorf("url", "must begin with https:// or ssh://, or be like git@host:path")
 	case at.User != nil:
 		return nil, gitops.FieldErrorf("url", "must not carry a user or password: put the token in a file")
 	case at.RawQuery != "" || at.Fragment != "":
 		return nil, gitops.FieldErrorf("url", "must not have a query or a fragment")
 	case at.Scheme == "http" && c.Credentials != nil && !isLoopback(at.Hostname()):
 		return nil, gitops.FieldErrorf("url", "must begin with https://: over http anybody on the way could read the credentials")
+	}
+	if c.SSH != (SSH{}) {
+		return nil, gitops.FieldErrorf("credentials.sshKeyFile", "is for a URL of SSH: over https the token is in a file")
 	}
 	at.Path = strings.TrimSuffix(at.Path, "/")
 	return at, nil

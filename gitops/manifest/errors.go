@@ -102,6 +102,8 @@ func remoteError(err error) error {
 		no       *refusal
 		untrusty *tls.CertificateVerificationError
 		nameless *net.DNSError
+		stranger *hostKeyError
+		ended    *serviceError
 	)
 	switch {
 	case errors.As(err, &status):
@@ -114,6 +116,10 @@ func remoteError(err error) error {
 		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").Because(err)
 	case errors.As(err, &secret):
 		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").Because(err)
+	case errors.As(err, &stranger):
+		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).Because(err)
+	case errors.As(err, &ended):
+		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).Because(err)
 	case errors.As(err, &untrusty):
 		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").Because(err)
 	case errors.As(err, &nameless):
@@ -152,7 +158,9 @@ func statusMeans(e *statusError) error {
 func refusedOutright(err error) bool {
 	var status *statusError
 	var secret *credentialsError
-	return errors.As(err, &secret) || errors.As(err, &status) && status.code >= 400 && status.code < 500
+	var stranger *hostKeyError
+	var ended *serviceError
+	return errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
 // words makes a server's words fit to be shown: one line of printable text, and

@@ -16,6 +16,10 @@ import (
 // Each way in which a push can go wrong, once with the server having taken it
 // and once without: what the answer says must not matter.
 func TestAPushThatWentWrongIsJudgedByTheBranch(t *testing.T) {
+	overEach(t, testAPushThatWentWrongIsJudgedByTheBranch)
+}
+
+func testAPushThatWentWrongIsJudgedByTheBranch(t *testing.T, newOrigin origins) {
 	released := make(chan struct{})
 	t.Cleanup(func() { close(released) })
 	faults := []struct {
@@ -79,6 +83,10 @@ func TestAPushThatWentWrongIsJudgedByTheBranch(t *testing.T) {
 // When nobody can look at the branch either, the same writer finds out by
 // itself at the next call.
 func TestAPushWhoseFateIsUnknownIsNotMadeTwice(t *testing.T) {
+	overEach(t, testAPushWhoseFateIsUnknownIsNotMadeTwice)
+}
+
+func testAPushWhoseFateIsUnknownIsNotMadeTwice(t *testing.T, newOrigin origins) {
 	for _, applied := range []bool{false, true} {
 		o := newOrigin(t)
 		w := o.writer()
@@ -86,8 +94,9 @@ func TestAPushWhoseFateIsUnknownIsNotMadeTwice(t *testing.T) {
 		if err := w.Handshake(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		o.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: applied, Cut: true})
-		o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
+		o.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: applied, Cut: true, Before: func() {
+			o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
+		}})
 		if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
 			t.Fatalf("got %v and %v, want nothing and unavailable", settled, err)
 		}
@@ -144,7 +153,9 @@ func TestAStatusBecomesACode(t *testing.T) {
 	}
 }
 
-func TestARefusalKeepsTheServersWords(t *testing.T) {
+func TestARefusalKeepsTheServersWords(t *testing.T) { overEach(t, testARefusalKeepsTheServersWords) }
+
+func testARefusalKeepsTheServersWords(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := o.repo.Hook("pre-receive", `printf 'POLICY: prod is\tfrozen\033[0m until Monday\n' >&2; exit 1`); err != nil {
@@ -164,7 +175,9 @@ func TestARefusalKeepsTheServersWords(t *testing.T) {
 	o.check(o.write(w, u)...)
 }
 
-func TestAProtectedBranchIsARefusal(t *testing.T) {
+func TestAProtectedBranchIsARefusal(t *testing.T) { overEach(t, testAProtectedBranchIsARefusal) }
+
+func testAProtectedBranchIsARefusal(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := o.repo.Hook("update", `echo "protected branch $1" >&2; exit 1`); err != nil {
@@ -179,7 +192,9 @@ func TestAProtectedBranchIsARefusal(t *testing.T) {
 
 // A fetch whose answer is damaged must neither crash the writer nor spoil what
 // it holds.
-func TestADamagedFetchChangesNothing(t *testing.T) {
+func TestADamagedFetchChangesNothing(t *testing.T) { overEach(t, testADamagedFetchChangesNothing) }
+
+func testADamagedFetchChangesNothing(t *testing.T, newOrigin origins) {
 	damages := map[string]func([]byte) []byte{
 		"empty":       func([]byte) []byte { return nil },
 		"page":        func([]byte) []byte { return []byte("<html>") },
@@ -194,10 +209,11 @@ func TestADamagedFetchChangesNothing(t *testing.T) {
 			o := newOrigin(t)
 			w := o.writer()
 			u := o.update("dev", "shop", "main-0000001")
-			o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Replace: damage})
+			o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Times: -1, Replace: damage})
 			if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable {
 				t.Fatalf("the first fetch: %v, want unavailable", err)
 			}
+			o.server.Heal()
 			o.check(o.write(w, u)...)
 
 			o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "shop"): valuesFile("shop", "prod", "by hand")}})
@@ -213,6 +229,10 @@ func TestADamagedFetchChangesNothing(t *testing.T) {
 }
 
 func TestAnAnswerIsReadNoFurtherThanItsCap(t *testing.T) {
+	overEach(t, testAnAnswerIsReadNoFurtherThanItsCap)
+}
+
+func testAnAnswerIsReadNoFurtherThanItsCap(t *testing.T, newOrigin origins) {
 	if _, err := readCapped(strings.NewReader("12345"), 4); !errors.Is(err, errTooMuch) {
 		t.Errorf("got %v, want %v", err, errTooMuch)
 	}

@@ -196,8 +196,7 @@ func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 		change func(*Config)
 	}{
 		{"url", func(c *Config) { c.URL = "" }},
-		{"url", func(c *Config) { c.URL = "git@example.com:a/b.git" }},
-		{"url", func(c *Config) { c.URL = "ssh://git@example.com/a/b.git" }},
+		{"url", func(c *Config) { c.URL = "example.com:a/b.git" }},
 		{"url", func(c *Config) { c.URL = "https://user:secret@example.com/a/b.git" }},
 		{"url", func(c *Config) { c.URL = "https://example.com/a/b.git?x=y" }},
 		{"url", func(c *Config) { c.URL, c.Credentials = "http://example.com/a/b.git", secret }},

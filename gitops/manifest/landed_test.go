@@ -38,6 +38,10 @@ func (o *origin) bury(n int, at func(n int) time.Time) {
 func now(int) time.Time { return time.Now() }
 
 func TestAnUpdateOfADeadProcessIsFoundOnTheBranch(t *testing.T) {
+	overEach(t, testAnUpdateOfADeadProcessIsFoundOnTheBranch)
+}
+
+func testAnUpdateOfADeadProcessIsFoundOnTheBranch(t *testing.T, newOrigin origins) {
 	tests := []struct {
 		name string
 		bury func(*origin)
@@ -80,6 +84,10 @@ func TestAnUpdateOfADeadProcessIsFoundOnTheBranch(t *testing.T) {
 
 // The value may be there again by another hand: the trailer decides.
 func TestAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain(t *testing.T) {
+	overEach(t, testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain)
+}
+
+func testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	u := o.update("dev", "shop", "main-0000001")
 	first := o.write(o.writer(), u)
@@ -108,6 +116,10 @@ func TestAnUpdateInASquashHasLanded(t *testing.T) {
 // Another holder of the lane has pushed the update while this one was paused. It
 // shows when the branch has moved, whatever the queue says.
 func TestAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T) {
+	overEach(t, testAnUpdateThatAnotherProcessPushedMeanwhile)
+}
+
+func testAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T, newOrigin origins) {
 	for _, depth := range []int{0, 5, 30} {
 		o := newOrigin(t)
 		slow, fast := o.writer(), o.writer()
@@ -142,6 +154,10 @@ func TestTheSameUpdateFromTwoCallersIsOneCommit(t *testing.T) {
 
 // A new process looks no further back than it must.
 func TestASearchEndsAtTheTimeOfAcceptance(t *testing.T) {
+	overEach(t, testASearchEndsAtTheTimeOfAcceptance)
+}
+
+func testASearchEndsAtTheTimeOfAcceptance(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	o.bury(3000, func(n int) time.Time { return time.Now().Add(-time.Duration(3000-n) * time.Hour) })
 	o.server.ResetCounts()

@@ -21,6 +21,7 @@ import (
 type origin struct {
 	*testing.T
 	server *gitserver.Server
+	ssh    *gitserver.SSH // nil over HTTP
 	repo   *gitserver.Repository
 	first  string // the commit that was there before any test wrote
 
@@ -60,6 +61,26 @@ func newOrigin(t *testing.T) *origin {
 	return o
 }
 
+// origins makes origins that are reached in one way.
+type origins func(*testing.T) *origin
+
+// overEach runs a test over HTTP and over SSH: what is promised of the one is
+// promised of the other.
+func overEach(t *testing.T, test func(*testing.T, origins)) {
+	t.Run("http", func(t *testing.T) { test(t, newOrigin) })
+	t.Run("ssh", func(t *testing.T) { test(t, newSSHOrigin) })
+}
+
+func newSSHOrigin(t *testing.T) *origin {
+	t.Helper()
+	o := newOrigin(t)
+	var err error
+	if o.ssh, err = o.server.ServeSSH(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 func testFile(environment, app string) string {
 	return fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)
 }
@@ -96,6 +117,10 @@ func (o *origin) writer(changes ...func(*Config)) *Writer {
 		Author: Signature{"tallyman[bot]", "1+tallyman[bot]@users.noreply.github.com"},
 		Target: testTarget,
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if o.ssh != nil {
+		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
+		c.SSH = SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
 	}
 	for _, change := range changes {
 		change(&c)

@@ -2,10 +2,9 @@ package manifest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -28,18 +27,26 @@ func (a advertisement) can(capability string) bool {
 	return ok
 }
 
-// parseAdvertisement reads the answer to info/refs (gitprotocol-pack(5),
-// "Reference Discovery"). Only the branch is kept of what may be tens of
-// thousands of refs.
-func parseAdvertisement(answer []byte, service, branch string) (advertisement, error) {
-	a := advertisement{empty: true, capabilities: make(map[string]string)}
-	s := pktline.NewScanner(bytes.NewReader(answer))
+// parseInfoRefs reads the answer to info/refs, with which smart HTTP begins
+// (gitprotocol-http(5), "Smart Server Response").
+func parseInfoRefs(answer []byte, service, branch string) (advertisement, error) {
+	in := bytes.NewReader(answer)
+	s := pktline.NewScanner(in)
 	if !s.Scan() || string(bytes.TrimSpace(s.Bytes())) != "# service="+service {
-		return a, gitops.Errorf(gitops.Unavailable, "what answers at the manifest repository's URL does not speak git's smart HTTP protocol")
+		return advertisement{}, gitops.Errorf(gitops.Unavailable, "what answers at the manifest repository's URL does not speak git's smart HTTP protocol")
 	}
 	if !s.Scan() || len(s.Bytes()) != 0 {
-		return a, errors.New("the server's list of refs is malformed")
+		return advertisement{}, errors.New("the server's list of refs is malformed")
 	}
+	return readAdvertisement(in, branch)
+}
+
+// readAdvertisement reads what a service begins with, up to the flush that ends
+// it (gitprotocol-pack(5), "Reference Discovery"). Only the branch is kept of
+// what may be tens of thousands of refs.
+func readAdvertisement(in io.Reader, branch string) (advertisement, error) {
+	a := advertisement{empty: true, capabilities: make(map[string]string)}
+	s := pktline.NewScanner(in)
 	first := true
 	for s.Scan() {
 		line := s.Bytes()
@@ -92,11 +99,9 @@ type wanted struct {
 	offered     map[string]string // the capabilities that the server has
 }
 
-// fetch brings objects. The deltas that the server sends against what we have
-// are resolved from have's objects.
-func (r *remote) fetch(ctx context.Context, w wanted, held packSource) (map[hash]object, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
-	defer cancel()
+// request is what upload-pack is sent, all of it at once: it never has to be
+// asked what of ours it knows.
+func (w wanted) request() ([]byte, error) {
 	request := packp.NewUploadRequest()
 	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
 		if _, ok := w.offered[string(c)]; !ok {
@@ -124,10 +129,12 @@ func (r *remote) fetch(ctx context.Context, w wanted, held packSource) (map[hash
 	if err := errors.Join(request.Encode(&body), haves.Encode(&body, false), pktline.NewEncoder(&body).EncodeString("done\n")); err != nil {
 		return nil, err
 	}
-	answer, err := r.send(ctx, http.MethodPost, "/"+uploadPack, uploadPack, body.Bytes(), maxPackBytes)
-	if err != nil {
-		return nil, err
-	}
+	return body.Bytes(), nil
+}
+
+// readFetched takes the objects out of upload-pack's answer. The deltas that the
+// server made against what we have are resolved from held.
+func readFetched(answer []byte, held packSource) (map[hash]object, error) {
 	pack, err := packOf(answer)
 	if err != nil {
 		return nil, err

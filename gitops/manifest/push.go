@@ -2,11 +2,9 @@ package manifest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -18,48 +16,47 @@ import (
 // of it. An empty answer with status 200 is one, and no success.
 var errNoReport = errors.New("the server answered the push without a report")
 
-// push asks the server to move the branch from old to new, and sends the pack.
-// It is one POST, without asking for the refs first: the server compares old
-// with what it has. A nil error means that the server reported success for the
-// pack and for the branch. A [*refusal] is the server's no; after any other
-// error the push may have happened, now or a little later.
-func (r *remote) push(ctx context.Context, branch string, old, new hash, pack []byte, offered map[string]string) error {
-	ref := plumbing.NewBranchReferenceName(branch)
+// refUpdate asks the server to move the branch from one commit to another, and
+// brings the pack that it needs for it.
+type refUpdate struct {
+	branch   string
+	old, new hash
+	pack     []byte
+	offered  map[string]string // the capabilities that the server has
+}
+
+func (u refUpdate) ref() plumbing.ReferenceName { return plumbing.NewBranchReferenceName(u.branch) }
+
+// request is what receive-pack is sent.
+func (u refUpdate) request() ([]byte, error) {
 	request := packp.NewReferenceUpdateRequest()
-	request.Commands = []*packp.Command{{Name: ref, Old: old, New: new}}
+	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.old, New: u.new}}
 	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k} {
-		if _, ok := offered[string(c)]; !ok {
+		if _, ok := u.offered[string(c)]; !ok {
 			continue
 		}
 		if err := request.Capabilities.Set(c); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := request.Capabilities.Set(capability.Agent, agent); err != nil {
-		return err
+		return nil, err
 	}
 	var body bytes.Buffer
-	body.Grow(len(pack) + 512)
+	body.Grow(len(u.pack) + 512)
 	if err := request.Encode(&body); err != nil {
-		return err
+		return nil, err
 	}
-	body.Write(pack)
-
-	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Push)
-	response, err := r.open(ctx, http.MethodPost, "/"+receivePack, receivePack, body.Bytes())
-	if err != nil {
-		cancel()
-		return err
-	}
-	defer r.drain(response.Body, cancel)
-	return readReport(io.LimitReader(response.Body, maxReportBytes), request.Capabilities.Supports(capability.Sideband64k), ref)
+	body.Write(u.pack)
+	return body.Bytes(), nil
 }
 
 // readReport reads up to the end of the report and judges it: success is a pack
 // that was unpacked and a command for our ref that went well, and nothing less.
-func readReport(answer io.Reader, bands bool, ref plumbing.ReferenceName) error {
+func (u refUpdate) readReport(answer io.Reader) error {
+	answer = io.LimitReader(answer, maxReportBytes)
 	var said bytes.Buffer
-	if bands {
+	if _, bands := u.offered[string(capability.Sideband64k)]; bands {
 		demuxer := sideband.NewDemuxer(sideband.Sideband64k, answer)
 		demuxer.Progress = &said // without it the words of a hook that refuses are lost
 		answer = demuxer
@@ -70,7 +67,7 @@ func readReport(answer io.Reader, bands bool, ref plumbing.ReferenceName) error 
 	}
 	for _, c := range status.CommandStatuses {
 		switch {
-		case c.ReferenceName != ref:
+		case c.ReferenceName != u.ref():
 		case status.UnpackStatus != "ok":
 			return &refusal{status: words("unpacking failed: " + status.UnpackStatus), said: words(said.String()), unpack: true}
 		case c.Status != "ok":
@@ -79,5 +76,5 @@ func readReport(answer io.Reader, bands bool, ref plumbing.ReferenceName) error 
 			return nil
 		}
 	}
-	return fmt.Errorf("%w for %s", errNoReport, ref)
+	return fmt.Errorf("%w for %s", errNoReport, u.ref())
 }

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +35,10 @@ func writeUntilSettled(t *testing.T, w *Writer, updates []gitops.Update) (all []
 }
 
 func TestTwoWritersAndAPersonShareTheBranch(t *testing.T) {
+	overEach(t, testTwoWritersAndAPersonShareTheBranch)
+}
+
+func testTwoWritersAndAPersonShareTheBranch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	const each = 12
 	writers := []*Writer{o.writer(), o.writer()}
@@ -94,6 +97,10 @@ func personPushes(t *testing.T, o *origin, n int) {
 }
 
 func TestAPersonWhoCommitsMeanwhileDoesNotCostAnUpdate(t *testing.T) {
+	overEach(t, testAPersonWhoCommitsMeanwhileDoesNotCostAnUpdate)
+}
+
+func testAPersonWhoCommitsMeanwhileDoesNotCostAnUpdate(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
@@ -114,6 +121,10 @@ func TestAPersonWhoCommitsMeanwhileDoesNotCostAnUpdate(t *testing.T) {
 type countingRecorder struct{ outcomes map[PushOutcome]int }
 
 func TestABranchThatNeverHoldsStillIsAConflict(t *testing.T) {
+	overEach(t, testABranchThatNeverHoldsStillIsAConflict)
+}
+
+func testABranchThatNeverHoldsStillIsAConflict(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	n := 0
@@ -133,7 +144,9 @@ func TestABranchThatNeverHoldsStillIsAConflict(t *testing.T) {
 }
 
 // The edit is made on the file as the person left it, not pasted over it.
-func TestTheEditIsMadeAgainOnTheNewTip(t *testing.T) {
+func TestTheEditIsMadeAgainOnTheNewTip(t *testing.T) { overEach(t, testTheEditIsMadeAgainOnTheNewTip) }
+
+func testTheEditIsMadeAgainOnTheNewTip(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -150,6 +163,10 @@ func TestTheEditIsMadeAgainOnTheNewTip(t *testing.T) {
 
 // Nobody is told "unchanged" or "no such file" of a branch that has moved on.
 func TestASettlementWithoutACommitIsOfTheBranchAsItIs(t *testing.T) {
+	overEach(t, testASettlementWithoutACommitIsOfTheBranchAsItIs)
+}
+
+func testASettlementWithoutACommitIsOfTheBranchAsItIs(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
@@ -167,7 +184,9 @@ func TestASettlementWithoutACommitIsOfTheBranchAsItIs(t *testing.T) {
 	o.check(settled...)
 }
 
-func TestABranchThatWasForcedBack(t *testing.T) {
+func TestABranchThatWasForcedBack(t *testing.T) { overEach(t, testABranchThatWasForcedBack) }
+
+func testABranchThatWasForcedBack(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	for n := range 12 {
@@ -186,7 +205,9 @@ func TestABranchThatWasForcedBack(t *testing.T) {
 }
 
 // As after a rewrite that removed a large file.
-func TestAHistoryThatWasReplaced(t *testing.T) {
+func TestAHistoryThatWasReplaced(t *testing.T) { overEach(t, testAHistoryThatWasReplaced) }
+
+func testAHistoryThatWasReplaced(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
@@ -200,7 +221,9 @@ func TestAHistoryThatWasReplaced(t *testing.T) {
 
 // Bitmaps let a server leave out what it believes the client to have. A file
 // that goes back to an old content is enough.
-func TestARevertBehindABitmap(t *testing.T) {
+func TestARevertBehindABitmap(t *testing.T) { overEach(t, testARevertBehindABitmap) }
+
+func testARevertBehindABitmap(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	for n := range 5 {
 		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", fmt.Sprintf("old-%d", n))}})
@@ -219,6 +242,10 @@ func TestARevertBehindABitmap(t *testing.T) {
 // A merge brings commits that branched off before the tip we knew. That they
 // meet our history again must show in the one fetch.
 func TestAMergeIsCaughtUpWithInOneFetch(t *testing.T) {
+	overEach(t, testAMergeIsCaughtUpWithInOneFetch)
+}
+
+func testAMergeIsCaughtUpWithInOneFetch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	o.bury(2*catchUpDepth, now)
 	w := o.writer()
@@ -234,17 +261,18 @@ func TestAMergeIsCaughtUpWithInOneFetch(t *testing.T) {
 
 // go-git leaves the body of every push's answer open. A server that flushes then
 // sees a new connection each time.
-func TestManyPushesUseOneConnection(t *testing.T) {
+func TestManyPushesUseOneConnection(t *testing.T) { overEach(t, testManyPushesUseOneConnection) }
+
+func testManyPushesUseOneConnection(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	if err := o.repo.Hook("post-receive", `i=0; while [ $i -lt 50 ]; do echo "deploying step $i" >&2; i=$((i+1)); done`); err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{MaxConnsPerHost: 0}
-	w := o.writer(func(c *Config) { c.Transport = transport })
+	w := o.writer()
 	const pushes = 25
 	for n := range pushes {
 		o.write(w, o.update("dev", "shop", fmt.Sprintf("main-%07d", n)))
-		w.remote.draining.Wait()
+		awaitDraining(w)
 	}
 	counts := o.server.Counts()
 	if counts.Connections != 1 {
@@ -255,7 +283,20 @@ func TestManyPushesUseOneConnection(t *testing.T) {
 	}
 }
 
+func awaitDraining(w *Writer) {
+	switch r := w.remote.(type) {
+	case *httpRemote:
+		r.draining.Wait()
+	case *sshRemote:
+		r.draining.Wait()
+	}
+}
+
 func TestAServerThatRefusesThinPacksGetsWholeOnes(t *testing.T) {
+	overEach(t, testAServerThatRefusesThinPacksGetsWholeOnes)
+}
+
+func testAServerThatRefusesThinPacksGetsWholeOnes(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	o.git("config", "receive.unpackLimit", "1")
 	o.server.RefuseThinPacks()

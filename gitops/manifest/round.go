@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
@@ -51,7 +49,7 @@ func (w *Writer) attempt(items []*item) error {
 		return err
 	}
 	if err := w.settleLanded(w.stopping, items); err != nil {
-		return err
+		return w.moveOn(w.stopping, err)
 	}
 	items = w.begin(unsettled(items))
 	if len(items) == 0 {
@@ -59,7 +57,7 @@ func (w *Writer) attempt(items []*item) error {
 	}
 	p, err := w.plan(items)
 	if errors.Is(err, errMissingObject) {
-		return w.start(w.stopping, w.snapshot.tip)
+		return w.moveOn(w.stopping, w.start(w.stopping, w.snapshot.tip))
 	}
 	if err != nil {
 		return err
@@ -113,7 +111,7 @@ func (w *Writer) confirm(ctx context.Context, p *plan) error {
 		w.settleAll(p)
 		return nil
 	}
-	return w.catchUp(ctx, tip)
+	return w.catchUpSoon(ctx, tip)
 }
 
 // land pushes the plan and finds out what became of it.
@@ -140,7 +138,7 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err
 	}
-	tip, lookErr := w.look(ctx)
+	tip, lookErr := w.tipAfter(ctx, err)
 	switch {
 	case lookErr != nil:
 		return PushFailed, errors.Join(lookErr, err)
@@ -160,15 +158,35 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	return PushFailed, err
 }
 
+// tipAfter says where the branch is after a push that did not succeed.
+func (w *Writer) tipAfter(ctx context.Context, err error) (hash, error) {
+	var behind *behindError
+	if errors.As(err, &behind) {
+		return w.note(behind.seen)
+	}
+	return w.look(ctx)
+}
+
 // catchUpSoon catches up, or leaves it to the next attempt when the server does
 // not have that tip any more: the branch has moved again meanwhile.
 func (w *Writer) catchUpSoon(ctx context.Context, tip hash) error {
-	err := w.catchUp(ctx, tip)
-	var said *pktline.ErrorLine
-	if errors.As(err, &said) {
-		return nil
+	if err := w.catchUp(ctx, tip); !unknownToServer(err) {
+		return err
 	}
-	return err
+	return nil
+}
+
+// moveOn deals with a fetch at the snapshot's tip that the server says no to. If
+// the branch has moved, a newer tip is what to ask for.
+func (w *Writer) moveOn(ctx context.Context, err error) error {
+	if !unknownToServer(err) {
+		return err
+	}
+	tip, lookErr := w.look(ctx)
+	if lookErr != nil || tip == w.snapshot.tip {
+		return errors.Join(lookErr, err)
+	}
+	return w.catchUpSoon(ctx, tip)
 }
 
 // send pushes the plan's pack: thin, and if the server cannot unpack it so,
@@ -179,7 +197,7 @@ func (w *Writer) send(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
-		err = w.remote.push(ctx, w.config.Branch, w.snapshot.tip, p.tip, pack, w.offers.push)
+		err = w.remote.push(ctx, refUpdate{w.config.Branch, w.snapshot.tip, p.tip, pack, w.offers.push})
 		var no *refusal
 		if w.offers.whole || !errors.As(err, &no) || !no.unpack {
 			return err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
@@ -25,10 +27,16 @@ func (w *Writer) greet(ctx context.Context) error {
 // look asks where the branch is.
 func (w *Writer) look(ctx context.Context) (hash, error) {
 	a, err := w.remote.refs(ctx, receivePack, w.config.Branch)
-	if err == nil {
-		err = w.usable(a)
-	}
 	if err != nil {
+		return hash{}, err
+	}
+	return w.note(a)
+}
+
+// note takes in what receive-pack says of the repository, and returns where the
+// branch is.
+func (w *Writer) note(a advertisement) (hash, error) {
+	if err := w.usable(a); err != nil {
 		return hash{}, err
 	}
 	if !a.can("report-status") {
@@ -59,9 +67,29 @@ func (w *Writer) ready(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.snapshot != nil {
-		return nil
+	for tries := 1; w.snapshot == nil; tries++ {
+		err := w.first(ctx)
+		if err != nil && (!unknownToServer(err) || tries == maxTries) {
+			return err
+		}
 	}
+	return nil
+}
+
+// maxTries is how often something is asked again because the branch moved on
+// before the server was asked for it.
+const maxTries = 3
+
+// unknownToServer reports whether the server says that it does not have, or does
+// not give, what a fetch asked for. Over SSH it gives nothing but the tips of
+// branches as they are at that moment.
+func unknownToServer(err error) bool {
+	var said *pktline.ErrorLine
+	return errors.As(err, &said)
+}
+
+// first makes the first snapshot.
+func (w *Writer) first(ctx context.Context) error {
 	a, err := w.remote.refs(ctx, uploadPack, w.config.Branch)
 	if err == nil {
 		err = w.usable(a)
@@ -98,14 +126,18 @@ func (w *Writer) start(ctx context.Context, tip hash) error {
 
 // refresh brings the snapshot to where the branch is now.
 func (w *Writer) refresh(ctx context.Context) error {
-	tip, err := w.look(ctx)
-	if err != nil {
-		return err
+	for tries := 1; ; tries++ {
+		tip, err := w.look(ctx)
+		if err != nil {
+			return err
+		}
+		if err := w.ready(ctx); err != nil {
+			return err
+		}
+		if err = w.catchUp(ctx, tip); err == nil || !unknownToServer(err) || tries == maxTries {
+			return err
+		}
 	}
-	if err := w.ready(ctx); err != nil {
-		return err
-	}
-	return w.catchUp(ctx, tip)
 }
 
 // catchUp moves the snapshot to another tip of the branch, and takes note of the

@@ -6,7 +6,7 @@
 // A [Writer] holds the trees and files of the branch's tip in memory, and nothing
 // else: no history, no worktree, no git binary. It computes each update's edit on
 // that snapshot, makes one commit per update, and sends them as one pack in one
-// request, which tells the server the old tip as well as the new one. The server
+// request (over SSH, in one session), which tells the server the old tip as well as the new one. The server
 // takes it only if the branch is still at the old tip: that compare-and-swap is
 // what makes replicas, other bots and people safe from one another. The branch is
 // never forced.
@@ -51,7 +51,7 @@ import (
 // Writer writes one branch of one repository. Safe for concurrent use.
 type Writer struct {
 	config Config
-	remote *remote
+	remote remote
 
 	// Of the goroutine in run, the only one that talks to the remote:
 	snapshot *snapshot // nil until the first sync
@@ -84,13 +84,16 @@ type offers struct {
 // [gitops.Invalid] and name the field.
 func New(c Config) (*Writer, error) {
 	c = c.withDefaults()
-	at, err := c.validate()
+	remote, err := c.remote()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	w := &Writer{
 		config:  c,
-		remote:  newRemote(at, c),
+		remote:  remote,
 		stopped: make(chan struct{}),
 		woken:   make(chan struct{}, 1),
 	}

@@ -9,6 +9,10 @@ import (
 )
 
 func TestOneUpdateIsOneCommitThatChangesOneLine(t *testing.T) {
+	overEach(t, testOneUpdateIsOneCommitThatChangesOneLine)
+}
+
+func testOneUpdateIsOneCommitThatChangesOneLine(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -45,6 +49,10 @@ func TestAFileCanBeReadBack(t *testing.T) {
 }
 
 func TestFilesAreReadFromTheBranchAsItIsNow(t *testing.T) {
+	overEach(t, testFilesAreReadFromTheBranchAsItIsNow)
+}
+
+func testFilesAreReadFromTheBranchAsItIsNow(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Operation is what a request wants of git.
+// Operation is what a request wants of git. Over SSH a session is one request: a
+// fetch or a push, or only a look at the refs.
 type Operation string
 
 const (
@@ -46,7 +47,7 @@ type Fault struct {
 	Apply   bool                       // git does the work, and its answer is dropped
 	Hold    <-chan struct{}            // the answer waits until this is closed, or its client is gone
 	Cut     bool                       // the connection is closed without an answer
-	Status  int                        // this status is answered, with Header and Body
+	Status  int                        // this status is answered, with Header and Body; over SSH Body is the answer for 200, else what is said on standard error
 	Header  http.Header                // as above
 	Body    string                     // as above
 	Replace func(answer []byte) []byte // git does the work, and its answer's body goes through this
@@ -88,12 +89,9 @@ func (s *Server) take(operation Operation) *Fault {
 }
 
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
-	if f.Before != nil {
-		f.Before()
-	}
-	await(r, f.Wait)
+	f.begin(r.Context().Done())
 	out := &flushing{ResponseWriter: w, written: &s.counters.bytesOut}
-	if !f.Apply && !f.Cut && f.Status == 0 && f.Replace == nil && f.Hold == nil {
+	if f.passes() {
 		s.answer(out, r)
 		return
 	}
@@ -101,7 +99,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 	if f.Apply || f.Replace != nil {
 		s.answer(answer, r)
 	}
-	await(r, f.Hold)
+	wait(f.Hold, r.Context().Done())
 	switch {
 	case f.Cut:
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
@@ -116,14 +114,27 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *Fault) {
 	}
 }
 
-// await waits for the signal, but no longer than the request's client does.
-func await(r *http.Request, signal <-chan struct{}) {
+// begin does what comes before git's work.
+func (f *Fault) begin(gone <-chan struct{}) {
+	if f.Before != nil {
+		f.Before()
+	}
+	wait(f.Wait, gone)
+}
+
+// passes reports whether the request then goes on to git as if nothing were.
+func (f *Fault) passes() bool {
+	return !f.Apply && !f.Cut && f.Status == 0 && f.Replace == nil && f.Hold == nil
+}
+
+// wait waits for the signal, but no longer than the request's client does.
+func wait(signal, gone <-chan struct{}) {
 	if signal == nil {
 		return
 	}
 	select {
 	case <-signal:
-	case <-r.Context().Done():
+	case <-gone:
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package gitserver serves real git repositories over smart HTTP on the
-// loopback interface, with git's own http-backend doing the work.
+// Package gitserver serves real git repositories over smart HTTP and over SSH on
+// the loopback interface, with git's own http-backend, receive-pack and
+// upload-pack doing the work.
 //
 // It exists for tests, the demo and the benchmarks: what is proved against it is
 // proved against git itself. Faults can be injected between the client and git
@@ -37,6 +38,7 @@ type Server struct {
 	counters counters
 
 	mu      sync.Mutex
+	ssh     []*SSH
 	faults  []*Fault
 	token   string
 	noThin  bool
@@ -45,8 +47,8 @@ type Server struct {
 
 // Latency is what a distant server would add.
 type Latency struct {
-	Request time.Duration // to each request, before git sees it
-	Connect time.Duration // to the first request of each new connection: TCP and TLS handshakes
+	Request time.Duration // to each request or SSH session, before git sees it
+	Connect time.Duration // to the first request of each new connection: TCP and TLS or SSH handshakes
 }
 
 // Start serves the repositories below root, which must exist, until Close.
@@ -89,7 +91,16 @@ func Start(root string) (*Server, error) {
 }
 
 // Close cuts every connection and stops serving. The repositories stay.
-func (s *Server) Close() error { return s.http.Close() }
+func (s *Server) Close() error {
+	err := s.http.Close()
+	s.mu.Lock()
+	over := s.ssh
+	s.mu.Unlock()
+	for _, h := range over {
+		err = errors.Join(err, h.close())
+	}
+	return err
+}
 
 // RequireToken makes the server answer 401 to every request whose basic
 // password is not token. The empty token lets everybody in.
@@ -113,6 +124,12 @@ func (s *Server) SetLatency(l Latency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latency = l
+}
+
+func (s *Server) latencies() (connect, request time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latency.Connect, s.latency.Request
 }
 
 // ServeHTTP counts the request, applies what was injected for it, and lets git

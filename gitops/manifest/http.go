@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,19 +13,12 @@ import (
 	"time"
 )
 
-// The services of git's smart HTTP protocol (gitprotocol-http(5)).
-const (
-	uploadPack  = "git-upload-pack"
-	receivePack = "git-receive-pack"
-)
-
-// remote speaks git's smart HTTP protocol, version 0, with one repository. It
-// belongs to the actor.
+// httpRemote speaks git's smart HTTP protocol (gitprotocol-http(5)), version 0.
 //
 // Every answer is read to its end or to its cap and then closed, whatever it
 // says: an answer left open costs its connection, and with it a new TLS
 // handshake for the next push.
-type remote struct {
+type httpRemote struct {
 	configured  *url.URL
 	at          *url.URL // where redirects have led
 	credentials Credentials
@@ -36,7 +28,7 @@ type remote struct {
 	draining    sync.WaitGroup
 }
 
-func newRemote(at *url.URL, c Config) *remote {
+func newHTTPRemote(at *url.URL, c Config) *httpRemote {
 	transport := c.Transport
 	if transport == nil {
 		transport = &http.Transport{
@@ -50,7 +42,7 @@ func newRemote(at *url.URL, c Config) *remote {
 			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		}
 	}
-	return &remote{
+	return &httpRemote{
 		configured: at, at: at, credentials: c.Credentials, timeouts: c.Timeouts, now: c.Now,
 		client: &http.Client{
 			Transport: transport,
@@ -63,7 +55,7 @@ func newRemote(at *url.URL, c Config) *remote {
 
 // close frees the connections. It waits for answers that are still being read,
 // which end with their request's time at the latest.
-func (r *remote) close() {
+func (r *httpRemote) close() {
 	r.draining.Wait()
 	r.client.CloseIdleConnections()
 }
@@ -71,11 +63,9 @@ func (r *remote) close() {
 // maxRedirects is how many redirects in a row are followed.
 const maxRedirects = 5
 
-// refs asks what the repository has, as one of the two services sees it. Being
-// answered for receive-pack proves the right to push. A redirect within the same
-// host is followed and remembered: that is how hosts answer for a repository
-// that was renamed.
-func (r *remote) refs(ctx context.Context, service, branch string) (advertisement, error) {
+// refs follows a redirect within the same host, and remembers it: that is how
+// hosts answer for a repository that was renamed.
+func (r *httpRemote) refs(ctx context.Context, service, branch string) (advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
 	defer cancel()
 	for range maxRedirects {
@@ -94,13 +84,44 @@ func (r *remote) refs(ctx context.Context, service, branch string) (advertisemen
 			}
 			return advertisement{}, err
 		}
-		return parseAdvertisement(answer, service, branch)
+		return parseInfoRefs(answer, service, branch)
 	}
 	return advertisement{}, errors.New("the server redirects without end")
 }
 
+func (r *httpRemote) fetch(ctx context.Context, w wanted, held packSource) (map[hash]object, error) {
+	body, err := w.request()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
+	defer cancel()
+	answer, err := r.send(ctx, http.MethodPost, "/"+uploadPack, uploadPack, body, maxPackBytes)
+	if err != nil {
+		return nil, err
+	}
+	return readFetched(answer, held)
+}
+
+// push is one POST, without asking for the refs first: the server compares the
+// old tip with what it has.
+func (r *httpRemote) push(ctx context.Context, u refUpdate) error {
+	body, err := u.request()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Push)
+	response, err := r.open(ctx, http.MethodPost, "/"+receivePack, receivePack, body)
+	if err != nil {
+		cancel()
+		return err
+	}
+	defer r.drain(response.Body, cancel)
+	return u.readReport(response.Body)
+}
+
 // follow moves to where the server says the repository is.
-func (r *remote) follow(moved *movedError) error {
+func (r *httpRemote) follow(moved *movedError) error {
 	to, err := moved.from.Parse(moved.location)
 	if err != nil {
 		return errors.New("the server redirects to what is no URL")
@@ -114,7 +135,7 @@ func (r *remote) follow(moved *movedError) error {
 	return nil
 }
 
-func (r *remote) send(ctx context.Context, method, path, service string, body []byte, limit int64) ([]byte, error) {
+func (r *httpRemote) send(ctx context.Context, method, path, service string, body []byte, limit int64) ([]byte, error) {
 	response, err := r.open(ctx, method, path, service, body)
 	if err != nil {
 		return nil, err
@@ -125,7 +146,7 @@ func (r *remote) send(ctx context.Context, method, path, service string, body []
 
 // open sends a request and returns the answer with its body still to be read and
 // closed, if the status is 200. Every other status is an error.
-func (r *remote) open(ctx context.Context, method, path, service string, body []byte) (*http.Response, error) {
+func (r *httpRemote) open(ctx context.Context, method, path, service string, body []byte) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, r.at.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -160,24 +181,12 @@ func (r *remote) open(ctx context.Context, method, path, service string, body []
 // drain reads what is left of an answer and closes it, in the background: what a
 // server's post-receive hook has to say is nobody's to wait for, but an answer
 // that was not read to its end would cost the connection.
-func (r *remote) drain(body io.ReadCloser, cancel context.CancelFunc) {
+func (r *httpRemote) drain(body io.ReadCloser, cancel context.CancelFunc) {
 	r.draining.Go(func() {
 		defer cancel()
 		defer body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(body, maxReportBytes)) // a connection that breaks now is only not used again
 	})
-}
-
-// readCapped reads to the end, so that the connection can be used again.
-func readCapped(body io.Reader, limit int64) ([]byte, error) {
-	answer, err := io.ReadAll(io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
-		return answer, fmt.Errorf("reading the server's answer: %w", err)
-	case int64(len(answer)) > limit:
-		return nil, errTooMuch
-	}
-	return answer, nil
 }
 
 // withoutURL drops the URL that net/http puts before each error: paths of
@@ -189,6 +198,3 @@ func withoutURL(err error) error {
 	}
 	return err
 }
-
-// agent is how we introduce ourselves, in HTTP and in git's protocol.
-const agent = "tallyman"
