@@ -180,10 +180,14 @@ func newWriter(c config.Config, p parts, recorder manifest.Recorder, logger *slo
 		URL:         c.Manifests.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: credentials,
-		Author:      manifest.Signature(c.Manifests.Author),
-		Subject:     c.Manifests.Subject,
-		Recorder:    recorder,
-		Logger:      logger,
+		SSH: manifest.SSH{
+			KeyFile:        c.Manifests.Credentials.SSHKeyFile,
+			KnownHostsFile: c.Manifests.Credentials.KnownHostsFile,
+		},
+		Author:   manifest.Signature(c.Manifests.Author),
+		Subject:  c.Manifests.Subject,
+		Recorder: recorder,
+		Logger:   logger,
 		Target: func(environment, app string) (manifest.Target, error) {
 			t, ok := p.targets[target{environment, app}]
 			if !ok { // accepted under another configuration

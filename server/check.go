@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -33,33 +34,39 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
-	var problems []error
 	order := func(a, b target) int {
 		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
 	}
-	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
-		file := s.parts.targets[t].File
-		if err := s.checkTarget(ctx, t); err != nil {
+	targets := slices.SortedFunc(maps.Keys(s.parts.targets), order)
+	paths := make([]string, len(targets))
+	for i, t := range targets {
+		paths[i] = s.parts.targets[t].File
+	}
+	files, err := s.writer.ReadFiles(ctx, paths...)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for i, t := range targets {
+		if err := s.checkTarget(t, files[i]); err != nil {
 			var e *gitops.Error
 			if errors.As(err, &e) {
-				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, file, e.Sentence())
+				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, paths[i], e.Sentence())
 			}
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, file)
+		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, paths[i])
 	}
 	return errors.Join(problems...)
 }
 
 // checkTarget makes an edit as an update would, and drops it.
-func (s *Server) checkTarget(ctx context.Context, t target) error {
-	edit := s.parts.targets[t]
-	text, err := s.writer.ReadFile(ctx, edit.File)
-	if err != nil {
-		return err
+func (s *Server) checkTarget(t target, file manifest.File) error {
+	if file.Err != nil {
+		return file.Err
 	}
-	_, _, err = edit.Editor.Apply(text, values.Vars{
+	_, _, err := s.parts.targets[t].Editor.Apply(file.Content, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
 		Repository: s.config.Apps[t.app].Repository,

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,11 +107,16 @@ func (c *Config) check() error {
 	return errors.Join(problems...)
 }
 
+// sshURL matches the two forms that git has for SSH.
+var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
+
 func (c *Config) checkManifests(report func(field, format string, args ...any)) {
 	if c.Manifests.URL == "" {
 		report("manifests.url", "is missing")
+	} else if sshURL.MatchString(c.Manifests.URL) {
+		// The writer knows what may be in it.
 	} else if u, err := url.Parse(c.Manifests.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		report("manifests.url", "must be an https:// address")
+		report("manifests.url", "must be an https:// or ssh:// address, or one like git@host:path")
 	} else if u.User != nil {
 		report("manifests.url", "must not hold credentials: use manifests.credentials")
 	}

@@ -57,8 +57,9 @@ type Shutdown struct {
 
 // Manifests is the manifest repository on its server.
 type Manifests struct {
-	// URL is the repository's https:// address, without credentials. Plain http://
-	// is refused together with credentials, except to a loopback address. Required.
+	// URL is the repository's https:// address, without credentials, or its address
+	// for SSH: ssh://git@host:port/path or git@host:path. Plain http:// is refused
+	// together with credentials, except to a loopback address. Required.
 	URL string `yaml:"url"`
 	// Branch is the branch that is written. Default "main".
 	Branch string `yaml:"branch"`
@@ -79,6 +80,12 @@ type Credentials struct {
 	TokenFile string `yaml:"tokenFile"`
 	// Username goes with the token. Default "x-access-token", which GitHub takes.
 	Username string `yaml:"username"`
+	// SSHKeyFile holds the private key, without a passphrase, for a URL of SSH,
+	// where it is required. It is read again for each connection.
+	SSHKeyFile string `yaml:"sshKeyFile"`
+	// KnownHostsFile holds the host keys of the server, in the format of OpenSSH's
+	// known_hosts. Required for a URL of SSH. It is read again for each connection.
+	KnownHostsFile string `yaml:"knownHostsFile"`
 }
 
 // Author is a git identity.
