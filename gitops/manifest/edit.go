@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -55,6 +56,9 @@ func (w *Writer) decide(p *plan, u gitops.Update) (fate, error) {
 	var refused *gitops.Error
 	switch {
 	case errors.As(err, &refused):
+		if refused.Code == gitops.Internal {
+			w.config.Logger.Error("an update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "err", err)
+		}
 		return fate{settlement: gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Sentence()}}, nil
 	case err != nil:
 		return fate{}, err
@@ -93,7 +97,7 @@ func (w *Writer) edit(d *draft, root hash, u gitops.Update) (hash, error) {
 	if len(file.data) > maxFileBytes {
 		return hash{}, tooLarge(target.File)
 	}
-	out, changed, err := target.Editor.Apply(file.data, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+	out, changed, err := w.apply(target.Editor, file.data, u)
 	switch {
 	case err != nil:
 		return hash{}, ownFault(err)
@@ -105,13 +109,29 @@ func (w *Writer) edit(d *draft, root hash, u gitops.Update) (hash, error) {
 	return d.replace(root, names, at.mode, d.put(object{kindBlob, out}, at.hash))
 }
 
+// apply runs the editor. A panic of it is the update's failure, not the
+// process's end: the next start would only meet the same update again, and no
+// environment would go on.
+func (w *Writer) apply(editor Editor, file []byte, u gitops.Update) (out []byte, changed bool, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			w.config.Logger.Error("an edit panicked", "update", u.ID, "environment", u.Environment, "app", u.App,
+				"err", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			err = errInternal
+		}
+	}()
+	return editor.Apply(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+}
+
+var errInternal = gitops.Errorf(gitops.Internal, "an internal error; the log has the cause")
+
 // ownFault makes an error of a part that only looks at the update one of ours.
 func ownFault(err error) error {
 	var known *gitops.Error
 	if errors.As(err, &known) {
 		return known
 	}
-	return gitops.Errorf(gitops.Internal, "an internal error; the log has the cause").Because(err)
+	return gitops.Errorf(gitops.Internal, "%s", errInternal.Message).Because(err)
 }
 
 func tooLarge(path string) error {
