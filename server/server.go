@@ -37,6 +37,7 @@ type Version struct {
 type Server struct {
 	config  config.Config
 	logger  *slog.Logger
+	version Version
 	parts   parts
 	metrics *metrics
 	writer  *manifest.Writer
@@ -76,7 +77,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		}
 		return nil, err
 	}
-	s := &Server{config: c, logger: logger, parts: p, metrics: m, writer: w, failed: make(chan error, 2)}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, failed: make(chan error, 2)}
 	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
 	return s, nil
 }
@@ -105,7 +106,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	s.listening.Store(true)
-	s.logger.Info("ready", slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()))
+	s.sayReady()
 	return nil
 }
 
@@ -127,6 +128,15 @@ func (s *Server) openStore(ctx context.Context) error {
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
 	s.metrics.registry.MustRegister(&backlogs{records: store, environments: environments, logger: s.logger})
 	return s.warnOfOrphans(ctx)
+}
+
+// sayReady tells whoever reads the log what is running, and where.
+func (s *Server) sayReady() {
+	s.logger.Info("ready",
+		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("store", s.config.Store),
+		slog.String("manifests", s.config.Manifests.URL), slog.String("branch", s.config.Manifests.Branch),
+		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
+		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }
 
 // warnOfOrphans names the updates that wait in an environment that is no longer

@@ -26,7 +26,7 @@ they are on the branch now. Nothing is changed.
 It ends with 0 when all is well, 2 when the configuration is wrong, and 1 when
 the store, the manifest repository or a file in it is.`,
 		Example: "  tallyman check --config tallyman.yaml\n  tallyman check --offline",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {

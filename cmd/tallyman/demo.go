@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,25 +13,30 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 func newDemo() *cobra.Command {
-	return &cobra.Command{
+	var verbose bool
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole job on this machine: events in, commits out",
 		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
 on the loopback interface, starts tallyman on it, sends it events as GitHub and
 EventBridge would, and shows what each was answered, the commits that came of them
 and the metrics that moved. It needs git, uses no other network, and ends by itself.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			ctx, cancel := context.WithTimeout(ctx, 55*time.Second)
 			defer cancel()
-			return runDemo(ctx, cmd.OutOrStdout())
+			return runDemo(ctx, cmd.OutOrStdout(), verbose)
 		},
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the answers in full")
+	return cmd
 }
 
 // The demo's events, in the words of the myshop example.
@@ -77,7 +83,7 @@ func (d *demo) scenes() []scene {
 	}
 }
 
-func runDemo(ctx context.Context, out io.Writer) (err error) {
+func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	d, err := newDemoStage()
 	if err != nil {
 		return err
@@ -99,7 +105,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 	commits := 0
 	for i, s := range d.scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
-		if err := d.play(ctx, out, s); err != nil {
+		if err := d.play(ctx, out, s, verbose); err != nil {
 			return err
 		}
 		commits += s.updates
@@ -123,7 +129,7 @@ func runDemo(ctx context.Context, out io.Writer) (err error) {
 }
 
 // play sends one event and shows the answer.
-func (d *demo) play(ctx context.Context, out io.Writer, s scene) error {
+func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) error {
 	req, err := s.request(d.base)
 	if err != nil {
 		return err
@@ -137,17 +143,42 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(strings.TrimSuffix(indentJSON(body), "\n")))
+	text := strings.TrimSuffix(indentJSON(body), "\n")
+	if !verbose {
+		text = summary(body)
+	}
+	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(text))
 	if resp.StatusCode != s.status {
 		return fmt.Errorf("the answer was to be HTTP %d", s.status)
 	}
 	return nil
 }
 
+// summary says in a few lines what an answer says.
+func summary(body []byte) string {
+	var answer struct {
+		gitops.Delivery
+		Detail string `json:"detail"` // of a problem
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return string(body)
+	}
+	var lines []string
+	for _, u := range answer.Updates {
+		lines = append(lines, fmt.Sprintf("%s in %s to %s: %s", u.App, u.Environment, u.Tag, u.State))
+	}
+	for _, text := range []string{answer.Reason, answer.Detail} {
+		if text != "" {
+			lines = append(lines, text)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // showCommits prints what is new on the branch, oldest first.
 func (d *demo) showCommits(out io.Writer) error {
 	log, err := d.repository.Git("log", "--reverse", "--patch", "--unified=1", "--no-color",
-		"--format=%n%C(no)commit %h  %an <%ae>%n%n%w(0,4,4)%B%w(0,0,0)", d.first+"..main")
+		"--format=%ncommit %h  %an <%ae>%n%n%w(0,4,4)%B%w(0,0,0)%-C()", d.first+"..main")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -31,7 +32,7 @@ edit is refused, and 2 when it is asked for wrongly.`,
 		Example: `  tallyman edit --file values.yaml --set .image.tag=v2 --diff
   tallyman edit --file kustomization.yaml --set '.images[] | select(.name == "api") | .newTag=v2'
   tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[0].image=registry.example.com/api:v2'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVarP(&e.file, "file", "f", "", "the YAML `file` (required)")
@@ -70,7 +71,7 @@ func (e *localEdit) run(out io.Writer) error {
 	after, changed, err := edit.Apply(before, vars)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", e.file, err)
+		return fmt.Errorf("%s: %s", e.file, gitops.SentenceOf(err))
 	case !changed:
 		return errUnchanged
 	case e.diff:
@@ -95,6 +96,10 @@ func (e *localEdit) compile() (*values.Edit, values.Vars, error) {
 		targets = append(targets, values.Target{Key: strings.TrimSpace(set[:i]), Value: template, Create: e.create})
 	}
 	edit, err := values.Compile(targets)
+	var wrong *gitops.Error
+	if errors.As(err, &wrong) { // its field counts the targets as a configuration does: [0].key
+		return nil, vars, fmt.Errorf("--set%s: %s (a key looks like .image.tag)", wrong.Field, wrong.Message)
+	}
 	return edit, vars, err
 }
 

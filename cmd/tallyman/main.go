@@ -22,8 +22,11 @@ func main() {
 // newRoot is the command line; each subcommand is a file beside this one.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "tallyman",
-		Short: "Hears that an image was released, and makes the manifest repository say so",
+		Use:     "tallyman",
+		Version: version,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short:   "Hears that an image was released, and makes the manifest repository say so",
 		Long: `tallyman takes signed GitHub repository_dispatch webhooks and ECR push events,
 keeps them durably, and commits the new tag to the manifest repository: in order,
 exactly once, one writer at a time for each environment.
@@ -49,6 +52,14 @@ func printError(err error) {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "tallyman:", err)
+}
+
+// noArgs refuses arguments as bad input.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return badInput{err}
+	}
+	return nil
 }
 
 // Exit codes, for scripts.

@@ -197,6 +197,8 @@ func TestSend(t *testing.T) {
 
 	for _, wrong := range [][]string{
 		{"send", "github"},
+		{"send"}, {"sned"}, {"serve", "extra"},
+		{"send", "github", "--secret-file", secret, "--url", "127.0.0.1:8080"},
 		{"send", "github", "--secret-file", "/nowhere"},
 		{"send", "ecr", "--secret-file", secret, "--repository", "myshop-api"},
 		{"send", "ecr", "--secret-file", secret, "--repository", "x", "--time", "yesterday"},

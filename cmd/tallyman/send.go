@@ -31,7 +31,7 @@ prints the answer. It ends with 0 when the server took it (2xx), else with 1.
 
   tallyman send github   a GitHub App's webhook "repository_dispatch", as caused by
       gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
-        -f client_payload[app]=APP -f client_payload[tag]=TAG -f client_payload[env]=ENV
+        -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' -f 'client_payload[env]=ENV'
       signed in the header X-Hub-Signature-256
 
   tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
@@ -40,6 +40,10 @@ prints the answer. It ends with 0 when the server took it (2xx), else with 1.
 		Example: `  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4
   tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
     --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
+	}
+	cmd.Args = noArgs
+	cmd.RunE = func(*cobra.Command, []string) error {
+		return badInput{errors.New("send what: tallyman send github, or tallyman send ecr?")}
 	}
 	cmd.AddCommand(newSendGitHub(), newSendECR())
 	return cmd
@@ -129,7 +133,7 @@ func newSendGitHub() *cobra.Command {
 		Use:     "github",
 		Short:   "Send a GitHub App's repository_dispatch webhook",
 		Example: "  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return to.deliver(cmd.Context(), cmd.OutOrStdout(), d.request)
 		},
@@ -186,7 +190,7 @@ func newSendECR() *cobra.Command {
 		Short: "Send EventBridge's event of an image pushed to ECR",
 		Example: `  tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
     --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return to.deliver(cmd.Context(), cmd.OutOrStdout(), e.request)
 		},
@@ -239,8 +243,8 @@ func (e imageEvent) request(base string, secret []byte, id string) (*http.Reques
 }
 
 func newPost(address string, body []byte, header map[string]string) (*http.Request, error) {
-	if _, err := url.ParseRequestURI(address); err != nil {
-		return nil, err
+	if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("--url must begin with http:// or https://, not %s", address)
 	}
 	req, err := http.NewRequest(http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {

@@ -27,7 +27,7 @@ SIGTERM and SIGINT stop it: no more deliveries are taken, what is being written 
 finished, and the exit status is 0. What is still pending then is written after
 the next start. A second signal ends it at once.`,
 		Example: "  tallyman serve --config /etc/tallyman/tallyman.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {

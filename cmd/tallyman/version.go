@@ -23,7 +23,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := currentVersion()
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tallyman %s (revision %s, %s)\n", v.Version, v.Revision, v.Go)

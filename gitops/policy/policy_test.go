@@ -113,7 +113,7 @@ func TestPush(t *testing.T) {
 		{"latest", push(func(e *gitops.Push) { e.Tag = "latest" }), nil, `"latest" never reaches a manifest`},
 		{"no such tag exists", push(func(e *gitops.Push) { e.Tag = "a b" }), nil, "detail.image-tag: must be an image tag"},
 		{"a digest that is none", push(func(e *gitops.Push) { e.Digest = "sha256:12" }), nil, "detail.image-digest: must be"},
-		{"another account", push(func(e *gitops.Push) { e.Account = "999999999999" }), nil, "no app is configured with the repository 999999999999/ap-northeast-2/myshop/api"},
+		{"another account", push(func(e *gitops.Push) { e.Account = "999999999999" }), nil, "no app is configured with the repository 999999999999.dkr.ecr.ap-northeast-2.amazonaws.com/myshop/api"},
 		{"another region", push(func(e *gitops.Push) { e.Region = "us-east-1" }), nil, "no app is configured with the repository"},
 		{"another name", push(func(e *gitops.Push) { e.Repository = strings.Repeat("x", 9999) }), nil, "no app is configured with the repository"},
 	} {

@@ -20,7 +20,10 @@ type ECR struct {
 	Account, Region, Name string
 }
 
-func (r ECR) String() string { return r.Account + "/" + r.Region + "/" + r.Name }
+// String is the name as it is configured, by the registry's usual host.
+func (r ECR) String() string {
+	return r.Account + ".dkr.ecr." + r.Region + ".amazonaws.com/" + r.Name
+}
 
 // ParseECR takes an image name without tag apart; ok is false when it is not of an
 // ECR private registry.

@@ -91,11 +91,7 @@ func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d 
 	h.Recorder.Delivery(h.Receiver.Source(), outcome)
 	h.log(r, d, outcome, err)
 	if outcome == "accepted" {
-		for _, u := range d.Updates {
-			if u.State.Settled() {
-				h.Recorder.Settled(u.Environment, u.State, 0)
-			}
-		}
+		h.tellSettled(r.Context(), d)
 	}
 	if d.Updates == nil {
 		d.Updates = []gitops.Update{} // "updates": [] in the answer, never null
@@ -141,6 +137,19 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (gitops.Delive
 		return stored, true, nil
 	}
 	return stored, false, refusal
+}
+
+// tellSettled counts and logs the updates that had ended when they were accepted,
+// as a lane does for all others.
+func (h *Handler) tellSettled(ctx context.Context, d gitops.Delivery) {
+	for _, u := range d.Updates {
+		if !u.State.Settled() {
+			continue
+		}
+		h.Recorder.Settled(u.Environment, u.State, 0)
+		h.Logger.InfoContext(ctx, "update", "environment", u.Environment, "update", u.ID, "delivery", d.Key().String(),
+			"app", u.App, "tag", u.Tag, "state", string(u.State), "reason", u.Reason)
+	}
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,9 +118,14 @@ func TestHandleDuplicates(t *testing.T) {
 func TestHandleLateUpdates(t *testing.T) {
 	f := newFakes(t)
 	f.late = "prod"
-	for _, want := range [][]string{{"accepted", "prod superseded"}, {"duplicate"}} {
-		if a := f.send(t.Context(), secret, strings.NewReader("d1 order")); a.err != nil || !cmp.Equal(a.outcomes, want) {
+	for i, want := range [][]string{{"accepted", "prod superseded"}, {"duplicate"}} {
+		a := f.send(t.Context(), secret, strings.NewReader("d1 order"))
+		if a.err != nil || !cmp.Equal(a.outcomes, want) {
 			t.Errorf("answered %v, counted %v, want %v", a.err, a.outcomes, want)
+		}
+		said := slices.ContainsFunc(a.log, func(line map[string]any) bool { return line["msg"] == "update" && line["state"] == "superseded" })
+		if said != (i == 0) {
+			t.Errorf("the log of time %d is %s", i, a.logText)
 		}
 	}
 }
