@@ -69,6 +69,9 @@ func (c *Config) check() error {
 	}
 	checkAddress("listen", c.Listen)
 	checkAddress("adminListen", c.AdminListen)
+	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Listen == c.AdminListen && port != "0" {
+		report("adminListen", "must not be the same as listen")
+	}
 	if _, err := c.SQLitePath(); err != nil {
 		problems = append(problems, err)
 	}

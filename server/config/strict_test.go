@@ -24,6 +24,7 @@ func TestWrongValues(t *testing.T) {
 		{"", "listen: ':http'", "listen: must be host:port"},
 		{"", "listen: ':+80'", "listen: must be host:port"},
 		{"", "adminListen: '::1:9090'", "adminListen: must be host:port"},
+		{"", "adminListen: ':8080'", "adminListen: must not be the same as listen"},
 		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file"},
 		{"sqlite:///var", "sqlite://var", "store: must be sqlite:// and the absolute path"},
 		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path"},
