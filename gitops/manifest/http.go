@@ -56,7 +56,7 @@ func newHTTPRemote(at *url.URL, c Config) *httpRemote {
 // close frees the connections. It waits for answers that are still being read,
 // which end with their request's time at the latest.
 func (r *httpRemote) close() {
-	r.draining.Wait()
+	waitBriefly(&r.draining)
 	r.client.CloseIdleConnections()
 }
 

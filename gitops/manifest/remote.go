@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
+	"time"
 )
 
 // The two services of git's protocol (gitprotocol-pack(5)).
@@ -66,3 +68,20 @@ func readCapped(body io.Reader, limit int64) ([]byte, error) {
 
 // agent is how we introduce ourselves, in HTTP and in git's protocol.
 const agent = "tallyman"
+
+// closeWait is how long closing waits for what a server still has to say after a
+// push has landed: to hang up on a hook may end it, and a process that is told to
+// stop has little time.
+const closeWait = time.Second
+
+func waitBriefly(draining *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		draining.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeWait):
+	}
+}

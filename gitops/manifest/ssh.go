@@ -44,7 +44,7 @@ func newSSHRemote(at sshAddress, c Config) *sshRemote {
 }
 
 func (r *sshRemote) close() {
-	r.draining.Wait()
+	waitBriefly(&r.draining)
 	if r.conn != nil {
 		_ = r.conn.Close() // nothing is under way on it
 	}
