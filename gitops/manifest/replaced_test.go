@@ -32,15 +32,13 @@ func TestCloseDoesNotWaitForAHookThatNeverEnds(t *testing.T) {
 
 func testCloseDoesNotWaitForAHookThatNeverEnds(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	stop := t.TempDir() + "/stop"
-	if err := o.repo.Hook("post-receive", "while [ ! -e "+stop+" ]; do sleep 0.1; done"); err != nil {
+	running := t.TempDir() + "/running" // until the test has ended
+	if err := os.WriteFile(running, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := os.WriteFile(stop, nil, 0o600); err != nil {
-			t.Error(err)
-		}
-	})
+	if err := o.repo.Hook("post-receive", "while [ -e "+running+" ]; do sleep 0.1; done"); err != nil {
+		t.Fatal(err)
+	}
 	w := o.writer()
 	settled := o.write(w, o.update("dev", "shop", "main-0000001"))
 	closed := make(chan error, 1)
