@@ -32,10 +32,15 @@ func TestCloseDoesNotWaitForAHookThatNeverEnds(t *testing.T) {
 
 func testCloseDoesNotWaitForAHookThatNeverEnds(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	running := t.TempDir() + "/running" // until the test has ended
+	running := t.TempDir() + "/running"
 	if err := os.WriteFile(running, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // before the server is closed, which waits for the hook
+		if err := os.Remove(running); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := o.repo.Hook("post-receive", "while [ -e "+running+" ]; do sleep 0.1; done"); err != nil {
 		t.Fatal(err)
 	}
