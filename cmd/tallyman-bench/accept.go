@@ -41,7 +41,7 @@ func (b *bench) measureAccepting(ctx context.Context, size string) error {
 		acceptTry{connections: most, body: max(realBody, b.options.body)},
 		acceptTry{connections: most, body: b.options.body, up: true})
 	if b.options.profile != "" {
-		tries = append(tries, acceptTry{connections: most, body: b.options.body, profile: b.options.profile})
+		tries = append(tries, acceptTry{connections: most, body: b.options.body, profile: true})
 	}
 	for _, try := range tries {
 		b.say("accepting over %d connections", try.connections)
@@ -49,7 +49,7 @@ func (b *bench) measureAccepting(ctx context.Context, size string) error {
 		if err != nil {
 			return err
 		}
-		if try.profile == "" {
+		if !try.profile {
 			b.report.Accepts = append(b.report.Accepts, found)
 		}
 	}
@@ -58,8 +58,8 @@ func (b *bench) measureAccepting(ctx context.Context, size string) error {
 
 type acceptTry struct {
 	connections, body int
-	up                bool   // origin is
-	profile           string // file for a profile of it, unless empty
+	up                bool // origin is
+	profile           bool // it is, and its figures do not count
 }
 
 // accept measures a tallyman with an empty store.
@@ -89,7 +89,14 @@ func (b *bench) accept(ctx context.Context, size string, repository *gitserver.R
 		return found, err
 	}
 	events = events[try.connections:]
-	profiled := t.profile(ctx, try.profile, b.options.acceptTime)
+	profiled := make(chan error, 1)
+	go func() {
+		if !try.profile {
+			profiled <- nil
+			return
+		}
+		profiled <- b.profile(ctx, t, fmt.Sprintf("profile?seconds=%d", max(1, int(b.options.acceptTime.Seconds()))), "accepting")
+	}()
 	before, err := t.metrics(ctx)
 	if err != nil {
 		return found, err
@@ -162,24 +169,6 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
-// profile writes a CPU profile of the next while to the file, unless that has no
-// name. The channel says when it is done.
-func (t *tallyman) profile(ctx context.Context, file string, d time.Duration) <-chan error {
-	done := make(chan error, 1)
-	if file == "" {
-		done <- nil
-		return done
-	}
-	go func() {
-		profile, err := t.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
-		if err == nil {
-			err = os.WriteFile(file, profile, 0o644)
-		}
-		done <- err
-	}()
-	return done
 }
 
 // bodyOf is the size of a delivery's body.

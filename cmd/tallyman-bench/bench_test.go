@@ -50,7 +50,7 @@ func TestFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"S", "L"}, o.sizes); diff != "" {
+	if diff := cmp.Diff([]string{"S", "M"}, o.sizes); diff != "" {
 		t.Errorf("sizes of -quick: %s", diff)
 	}
 	if o.runs != 5 || len(o.bursts) != 0 {

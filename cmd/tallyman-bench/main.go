@@ -84,7 +84,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.StringVar(&o.store, "store", os.TempDir(), "`directory` on a real disk, for the queue")
 	flags.StringVar(&o.binary, "binary", "", "tallyman `binary` to measure (default: built from ./cmd/tallyman)")
 	flags.StringVar(&o.json, "json", "bench.json", "`file` for all figures; empty writes none")
-	flags.StringVar(&o.profile, "profile", "", "`file` for a CPU profile of accepting, taken in a pass of its own")
+	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU while accepting, in a pass of its own, and the heap at the soak's first and last line")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -92,7 +92,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		given := map[string]bool{}
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
-			"sizes": "S,L", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
+			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))

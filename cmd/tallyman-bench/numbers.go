@@ -126,5 +126,4 @@ func (r *report) judgeMemory() {
 	r.atMost("memory after 50,000 updates, by that after a tenth of them", "x", 1.1, grown, soaked)
 	r.atMost("goroutines left behind over them", "", 0, max(0, leaked), soaked)
 	r.atMost("L: start to ready", " ms", 1000, found.ReadyMS, measured)
-	r.atMost("L: start to the first commit on origin", " ms", 1000, found.FirstCommitMS, measured)
 }

@@ -26,6 +26,7 @@ type report struct {
 }
 
 type machine struct {
+	Revision       string `json:"revision"` // of the checkout
 	Processors     int    `json:"processors"`
 	System         string `json:"system"`
 	Go             string `json:"go"`
@@ -117,11 +118,13 @@ type contention struct {
 
 func newReport(b *bench) *report {
 	git, _ := exec.Command("git", "version").Output()
+	revision, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	load, _ := os.ReadFile("/proc/loadavg")
+	averages := strings.Fields(string(load))
 	return &report{Date: time.Now().UTC().Truncate(time.Second), Machine: machine{
-		Processors: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+		Revision: strings.TrimSpace(string(revision)), Processors: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		Git: strings.TrimSpace(string(git)), Repositories: fileSystem(b.repositories), Store: fileSystem(b.stores),
-		LoadBefore: strings.Join(strings.Fields(string(load))[:min(3, len(strings.Fields(string(load))))], " "),
+		LoadBefore: strings.Join(averages[:min(3, len(averages))], " "),
 		TimedRuns:  b.options.runs, BurstsOverConn: burstConnections,
 	}}
 }

@@ -55,6 +55,13 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 			if err := b.soakLook(ctx, t, len(sent), pushes, time.Since(began)); err != nil {
 				return err
 			}
+			name := "heap-last"
+			if len(b.report.Soak) == 1 {
+				name = "heap-first"
+			}
+			if err := b.profile(ctx, t, "heap", name); err != nil {
+				return err
+			}
 		}
 		if was/soakRepack != len(sent)/soakRepack {
 			if _, err := repository.Git("repack", "--geometric=2", "-dq"); err != nil {

@@ -9,8 +9,8 @@ import (
 
 // print prints the report as one table.
 func (r *report) print(out io.Writer) {
-	fmt.Fprintf(out, "\n%s, %d processors, %s, %s, %s; repositories on %s, queue on %s; load before: %s\n", r.Date.Format("2006-01-02 15:04 MST"),
-		r.Machine.Processors, r.Machine.System, r.Machine.Go, r.Machine.Git, r.Machine.Repositories, r.Machine.Store, r.Machine.LoadBefore)
+	fmt.Fprintf(out, "\n%s, revision %s, %d processors, %s, %s, %s; repositories on %s, queue on %s; load before: %s\n", r.Date.Format("2006-01-02 15:04 MST"),
+		r.Machine.Revision, r.Machine.Processors, r.Machine.System, r.Machine.Go, r.Machine.Git, r.Machine.Repositories, r.Machine.Store, r.Machine.LoadBefore)
 	if r.Machine.Store == "tmpfs" {
 		fmt.Fprintln(out, "THE QUEUE IS IN MEMORY: nothing here is durable. Give -store a directory on a disk.")
 	}

@@ -250,3 +250,16 @@ func (t *tallyman) get(ctx context.Context, path string) ([]byte, error) {
 	}
 	return body, err
 }
+
+// profile writes one of t's profiles into the directory for them, if there is
+// one.
+func (b *bench) profile(ctx context.Context, t *tallyman, kind, name string) error {
+	if b.options.profile == "" {
+		return nil
+	}
+	profile, err := t.get(ctx, "/debug/pprof/"+kind)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.options.profile, name+".pprof"), profile, 0o644)
+}
