@@ -33,11 +33,7 @@ lint: ## gofmt, go vet and staticcheck
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
-	@set -e; for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
-	  done; \
-	done
+	@.ci/fuzz '^Fuzz' $(FUZZTIME)
 
 .PHONY: bench
 bench: ## measure from end to end (BENCH=-quick takes a minute), then the inner pieces
