@@ -311,3 +311,10 @@ func (r rig) with(c lane.Config) *lane.Lane {
 	c.Logger = slog.New(slog.NewTextHandler(r.queue.t.Output(), nil))
 	return lane.New(c)
 }
+
+// elapse moves the bubble's clock, which costs no time, and lets everything that
+// is then due happen.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
