@@ -82,6 +82,8 @@ type Delivery struct {
 	ReceivedAt time.Time `json:"receivedAt"` // UTC
 	EventTime  time.Time `json:"-"`          // [Event.Time]; zero when the sender does not say
 	Actor      string    `json:"actor,omitempty"`
+	Remote     string    `json:"remote,omitempty"`     // the address it came from; empty when it was fetched
+	Credential string    `json:"credential,omitempty"` // on whose word it was believed, never the secret: "webhook secret", "token ci"
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
 	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out

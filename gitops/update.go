@@ -38,6 +38,7 @@ type Update struct {
 	Attempts    int         `json:"attempts"`         // how often a writer has taken it up
 	AcceptedAt  time.Time   `json:"acceptedAt"`       // UTC
 	SettledAt   time.Time   `json:"settledAt,omitzero"`
+	Steps       []Step      `json:"steps,omitempty"` // oldest first; only where one update is asked for
 
 	// Sequence is the acceptance order within the environment: if one update was
 	// answered before another was sent, its number is the smaller.
@@ -46,6 +47,21 @@ type Update struct {
 	// update and died before it could say so. Whoever writes it must first look
 	// for its trailer on the branch.
 	MaybePushed bool `json:"-"`
+}
+
+// Step is one thing that happened to an update after it was accepted: an attempt
+// that left it pending, its end, or a person's word that it be tried again.
+// Attempts in a row that ended alike are one step. Its JSON form is the API's.
+type Step struct {
+	At       time.Time `json:"at"`               // UTC; of the first attempt
+	Until    time.Time `json:"until,omitzero"`   // of the last attempt, when there were several
+	Attempts int       `json:"attempts"`         // how many; 0 for a person's retry
+	State    State     `json:"state"`            // what it left the update in
+	Code     Code      `json:"code,omitempty"`   // of what went wrong
+	Reason   string    `json:"reason,omitempty"` // what went wrong, or why it ended so
+	Commit   string    `json:"commit,omitempty"` // when State is Committed
+	RetryAt  time.Time `json:"retryAt,omitzero"` // when the lane meant to try again
+	Actor    string    `json:"actor,omitempty"`  // on whose word, for a retry
 }
 
 // Settlement says how one update ended.

@@ -124,6 +124,88 @@ type Records interface {
 	Backlogs(ctx context.Context) ([]Backlog, error)
 }
 
+// Page asks for one page of a list. Lists are newest first.
+type Page struct {
+	Cursor string // where the last page ended, as it was given; "" begins with the newest
+	Limit  int    // at most so many; at least 1
+}
+
+// DeliveryFilter says which deliveries are meant; an empty field means any.
+type DeliveryFilter struct {
+	Source  string
+	Outcome gitops.Outcome
+}
+
+// UpdateFilter says which updates are meant; an empty field means any.
+type UpdateFilter struct {
+	Environment, App string
+	State            gitops.State
+}
+
+// Change is one thing that happened: a delivery arrived, or an update that was
+// accepted before went on. Exactly one of the two is set.
+type Change struct {
+	Cursor   string // what Changes is asked with to get all that came after it
+	At       time.Time
+	Delivery *gitops.Delivery // with its updates as they stand now, without its body
+	Update   *gitops.Update   // as the change left it, without its steps
+}
+
+// Stories tells what happened, to people and to whoever follows along. Safe for
+// concurrent use. A cursor that no store made is Invalid, and names the field
+// "cursor".
+type Stories interface {
+	// Deliveries returns a page of deliveries with their updates, without bodies,
+	// and the cursor of the next page, "" when there is none. What is accepted
+	// between two calls neither moves nor repeats an entry.
+	Deliveries(ctx context.Context, f DeliveryFilter, p Page) (found []gitops.Delivery, next string, err error)
+
+	// Updates is the same for updates, without their steps.
+	Updates(ctx context.Context, f UpdateFilter, p Page) (found []gitops.Update, next string, err error)
+
+	// Changes returns at most limit of the changes that came after the cursor, in
+	// an order that every replica sees alike, with no change that could still
+	// appear before one that was returned. An empty cursor means from the first
+	// that is kept.
+	Changes(ctx context.Context, after string, limit int) ([]Change, error)
+
+	// Latest is the cursor of the newest change.
+	Latest(ctx context.Context) (cursor string, err error)
+
+	// Changed returns a channel that is closed after the next change. It is a hint
+	// as that of [Lanes.Wake]: who waits on it also looks from time to time.
+	Changed() <-chan struct{}
+}
+
+// Upkeep is what keeps the store in order over time. Safe for concurrent use.
+type Upkeep interface {
+	// Retry makes a failed update pending again on the word of actor; it keeps its
+	// place in acceptance order and gets a step that says so. The error's code is
+	// NotFound when there is no such update, and Conflict when it did not fail, or
+	// when a later update of the same app in the same environment is pending,
+	// committed or unchanged: an old release must not overwrite a newer one.
+	Retry(ctx context.Context, id, actor string) (gitops.Update, error)
+
+	// Known returns those of the ids that are deliveries of the source.
+	Known(ctx context.Context, source string, ids []string) (known []string, err error)
+
+	// Mark returns what SetMark last kept under the name; "" when nothing was.
+	Mark(ctx context.Context, name string) (value string, err error)
+	SetMark(ctx context.Context, name, value string) error
+
+	// Spend notes that a credential that counts once was used for a delivery. For
+	// the same delivery it may be spent again, so that a sender who was not
+	// answered can ask again; for another the error's code is Conflict. It is
+	// remembered until a time at which the credential is worth nothing any more.
+	Spend(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error
+
+	// Prune forgets at most limit deliveries that arrived before a time and whose
+	// updates, if any, had all ended before it, oldest first, with their updates
+	// and steps; and spent credentials whose time is over. It returns how many
+	// deliveries it forgot. What decides whether an event comes too late is kept.
+	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
+}
+
 // Queue is a store that does all of it.
 type Queue interface {
 	Inbox
