@@ -21,11 +21,11 @@ import (
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.observe, s.refuseWhileDraining)
+	intake := &webhook.Intake{
+		Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics, Logger: s.logger, Now: now, NewID: newID,
+	}
 	for route, receiver := range s.parts.receivers {
-		h := &webhook.Handler{
-			Receiver: receiver, Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics,
-			Logger: s.logger, Now: now, NewID: newID,
-		}
+		h := &webhook.Handler{Receiver: receiver, Intake: intake}
 		r.Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			status, delivery, err := h.Handle(w, r)
 			return status, delivery, err

@@ -59,6 +59,8 @@ func (f *fakes) step(name string) {
 // the event shall be; the credential is the header Secret.
 func (f *fakes) Source() string { return source }
 
+func (f *fakes) Credential() string { return "test secret" }
+
 func (f *fakes) Authenticate(header http.Header, _ []byte) error {
 	f.step("authenticate")
 	if header.Get("Secret") != secret {
@@ -190,12 +192,12 @@ func (f *fakes) Write(line []byte) (int, error) {
 }
 
 func (f *fakes) handler() *webhook.Handler {
-	return &webhook.Handler{
-		Receiver: f, Planner: f, Inbox: f, Recorder: f,
+	return &webhook.Handler{Receiver: f, Intake: &webhook.Intake{
+		Planner: f, Inbox: f, Recorder: f,
 		Logger: slog.New(slog.NewJSONHandler(f, nil)),
 		Now:    func() time.Time { return time.Now().In(time.FixedZone("elsewhere", 3600)) },
 		NewID:  f.newID,
-	}
+	}}
 }
 
 // answer is what a handler said to one request, and what it did.

@@ -222,18 +222,18 @@ func TestHandleLogs(t *testing.T) {
 		want                   map[string]any
 	}{
 		{"an order", secret, "d1 order", map[string]any{
-			"level": "INFO", "outcome": "accepted", "delivery": "github/d1", "actor": "ann", "updates": []any{"u1", "u2"}}},
+			"level": "INFO", "outcome": "accepted", "delivery": "github/d1", "actor": "ann", "updates": []any{"u1", "u2"}, "remote": "192.0.2.1", "credential": "test secret"}},
 		{"nothing", secret, "d1 nothing", map[string]any{
-			"level": "INFO", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing"}},
+			"level": "INFO", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
 		{"an order that cannot be", secret, "d1 wrong order", map[string]any{
-			"level": "WARN", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1:1234",
+			"level": "WARN", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
 			"code": "rejected", "error": "client_payload.tag: is missing"}},
 		{"a body of no known form", secret, "d1 gibberish", map[string]any{
-			"level": "WARN", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1:1234", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},
+			"level": "WARN", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},
 		{"an unknown sender", "guessed-credential", "d1 order", map[string]any{
-			"level": "WARN", "outcome": "unauthorized", "remote": "192.0.2.1:1234", "code": "unauthorized", "error": "who are you?"}},
+			"level": "WARN", "outcome": "unauthorized", "remote": "192.0.2.1", "code": "unauthorized", "error": "who are you?"}},
 		{"too large", secret, strings.Repeat("d1 order", webhook.MaxBody/8+1), map[string]any{
-			"level": "WARN", "outcome": "error", "remote": "192.0.2.1:1234", "code": "too_large", "error": "the body is larger than 1048576 bytes"}},
+			"level": "WARN", "outcome": "error", "remote": "192.0.2.1", "code": "too_large", "error": "the body is larger than 1048576 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newFakes(t).send(t.Context(), c.credential, strings.NewReader(c.body))

@@ -62,6 +62,9 @@ func New(header string, secrets [][]byte, accounts []string) (*Receiver, error) 
 // Source is [Source].
 func (*Receiver) Source() string { return Source }
 
+// Credential is the key of an EventBridge connection.
+func (*Receiver) Credential() string { return "api destination key" }
+
 // Authenticate checks the secret header.
 func (r *Receiver) Authenticate(header http.Header, _ []byte) error {
 	if !webhook.MatchesAny([]byte(header.Get(r.header)), r.secrets) {

@@ -46,6 +46,9 @@ func New(secrets [][]byte, eventTypes []string) (*Receiver, error) {
 // Source is [Source].
 func (*Receiver) Source() string { return Source }
 
+// Credential is a GitHub App's webhook secret.
+func (*Receiver) Credential() string { return "webhook secret" }
+
 // Authenticate checks X-Hub-Signature-256. The SHA-1 header that GitHub also
 // sends is never looked at.
 func (r *Receiver) Authenticate(header http.Header, body []byte) error {
