@@ -44,13 +44,8 @@ func (b *bench) measureAccepting(ctx context.Context, size string) error {
 		tries = append(tries, acceptTry{connections: most, body: b.options.body, profile: true})
 	}
 	for _, try := range tries {
-		b.say("accepting over %d connections", try.connections)
-		found, err := b.accept(ctx, size, repository, try)
-		if err != nil {
+		if err := b.acceptRounds(ctx, size, repository, try); err != nil {
 			return err
-		}
-		if !try.profile {
-			b.report.Accepts = append(b.report.Accepts, found)
 		}
 	}
 	return nil
@@ -62,8 +57,8 @@ type acceptTry struct {
 	profile           bool // it is, and its figures do not count
 }
 
-// accept measures a tallyman with an empty store.
-func (b *bench) accept(ctx context.Context, size string, repository *gitserver.Repository, try acceptTry) (found accept, err error) {
+// accept measures a tallyman of the binary with an empty store.
+func (b *bench) accept(ctx context.Context, binary, size string, repository *gitserver.Repository, try acceptTry) (found accept, err error) {
 	rate, err := fsyncRate(b.stores)
 	if err != nil {
 		return found, err
@@ -72,7 +67,7 @@ func (b *bench) accept(ctx context.Context, size string, repository *gitserver.R
 		b.origin.goDown()
 		defer b.origin.comeUp()
 	}
-	t, err := b.start(ctx, size, repository)
+	t, err := b.start(ctx, binary, size, repository)
 	if err != nil {
 		return found, err
 	}

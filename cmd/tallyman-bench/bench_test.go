@@ -59,10 +59,22 @@ func TestFlags(t *testing.T) {
 	if far := o.distances[1]; far.Request != 40*time.Millisecond || far.Connect != 80*time.Millisecond {
 		t.Errorf("40ms+80ms is %+v", far)
 	}
-	for _, bad := range [][]string{{"-sizes", "XL"}, {"-sizes", ""}, {"-latency", "soon"}, {"-accept", "0"}, {"-bursts", "many"}} {
+	for _, bad := range [][]string{{"-sizes", "XL"}, {"-sizes", ""}, {"-latency", "soon"}, {"-accept", "0"}, {"-bursts", "many"}, {"-rounds", "0"}} {
 		if _, err := parse(bad, io.Discard); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+// A round that went wrong, on either side, does not decide.
+func TestCompare(t *testing.T) {
+	these := []accept{{PerSecond: 300, P99MS: 10, CPUPerDeliveryUS: 60, PerCommit: 80}, {PerSecond: 1, P99MS: 900, CPUPerDeliveryUS: 61, PerCommit: 1}, {PerSecond: 310, P99MS: 10, CPUPerDeliveryUS: 60, PerCommit: 80}}
+	others := []accept{{PerSecond: 100, P99MS: 20, CPUPerDeliveryUS: 120, PerCommit: 16}, {PerSecond: 150, P99MS: 20, CPUPerDeliveryUS: 120, PerCommit: 16}, {PerSecond: 9000, P99MS: 1, CPUPerDeliveryUS: 5, PerCommit: 256}}
+	if diff := cmp.Diff(compared{PerSecond: 2, P99: 0.5, PerCommit: 5, CPU: 0.5}, compare(these, others)); diff != "" {
+		t.Error(diff)
+	}
+	if found := middleOf(these); found.PerSecond != 300 {
+		t.Errorf("the middle round is %+v", found)
 	}
 }
 

@@ -37,8 +37,9 @@ type options struct {
 	soak       int
 	soakWindow int
 	contend    time.Duration
+	rounds     int
 	repositories, store,
-	binary, json, profile string
+	binary, against, json, profile string
 }
 
 // distance is how far away the git server seems.
@@ -76,6 +77,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	bursts := flags.String("bursts", "10,100,1000", "`deliveries` in each burst; empty leaves bursts out")
 	accept := flags.String("accept", "1,64,256", "`connections` to measure accepting with; empty leaves it out")
 	flags.DurationVar(&o.acceptTime, "accept-time", 4*time.Second, "how long to measure accepting, each time")
+	flags.IntVar(&o.rounds, "rounds", 1, "how `often` to measure accepting in each way; the round of median throughput is shown")
 	flags.IntVar(&o.body, "body", 0, "pad each delivery's body to this many `bytes`; what GitHub sends has some 8,000")
 	flags.IntVar(&o.soak, "soak", 0, "after all else, `updates` to make in a row while memory is watched")
 	flags.IntVar(&o.soakWindow, "soak-window", 100, "updates of the soak under way together")
@@ -83,6 +85,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.StringVar(&o.repositories, "dir", "", "`directory` for git repositories (default: /dev/shm if it is there, else the temporary directory)")
 	flags.StringVar(&o.store, "store", os.TempDir(), "`directory` on a real disk, for the queue")
 	flags.StringVar(&o.binary, "binary", "", "tallyman `binary` to measure (default: built from ./cmd/tallyman)")
+	flags.StringVar(&o.against, "against", "", "another tallyman `binary`, to measure accepting with in turn with the first, and to compare")
 	flags.StringVar(&o.json, "json", "bench.json", "`file` for all figures; empty writes none")
 	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU while accepting, in a pass of its own, and the heap at the soak's first and last line")
 	if err := flags.Parse(args); err != nil {
@@ -98,6 +101,9 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 				err = errors.Join(err, flags.Set(name, value))
 			}
 		}
+	}
+	if o.rounds < 1 {
+		err = errors.Join(err, errors.New("-rounds: at least one is needed"))
 	}
 	o.sizes = list(*sizes)
 	for _, size := range o.sizes {

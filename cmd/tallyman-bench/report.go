@@ -22,6 +22,7 @@ type report struct {
 	Accepts []accept    `json:"accepting"`
 	Soak    []soakPoint `json:"soak,omitempty"`
 
+	Compared   []compared  `json:"compared,omitempty"`
 	Contention *contention `json:"contention,omitempty"`
 }
 

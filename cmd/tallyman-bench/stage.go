@@ -133,7 +133,7 @@ func (b *bench) measureSize(ctx context.Context, size string) (err error) {
 	if err != nil {
 		return err
 	}
-	t, err := b.start(ctx, size, repository)
+	t, err := b.start(ctx, b.binary, size, repository)
 	if err != nil {
 		return err
 	}

@@ -70,13 +70,23 @@ func (r *report) printAccepts(w io.Writer) {
 	}
 	head(w, "accepting", "body bytes", "origin", "deliveries/s", "disk's fsyncs/s", "p50 ms", "p99 ms", "each commit", "ms", "busy with it", "KiB written each", "CPU us each", "generator's CPU us each", "processors busy")
 	for _, a := range r.Accepts {
-		origin := "down"
-		if a.OriginUp {
-			origin = "up"
-		}
-		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f%%\t%.1f\t%.0f\t%.0f\t%.2f\t\n", a.Connections, a.BodyBytes, origin,
+		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.1f\t%.0f%%\t%.1f\t%.0f\t%.0f\t%.2f\t\n", a.Connections, a.BodyBytes, upOrDown(a.OriginUp),
 			a.PerSecond, a.FsyncsPerSecond, a.P50MS, a.P99MS, a.PerCommit, a.CommitMS, 100*a.Committing, a.WrittenKiB, a.CPUPerDeliveryUS, a.GeneratorCPUPerDeliveryUS, a.Processors)
 	}
+	if len(r.Compared) > 0 {
+		head(w, "one binary by the other", "body bytes", "origin", "deliveries/s", "p99", "each commit", "CPU each")
+	}
+	for _, c := range r.Compared {
+		fmt.Fprintf(w, "%d connections\t%d\t%s\t%.2fx\t%.2fx\t%.2fx\t%.2fx\t\n",
+			c.Connections, c.BodyBytes, upOrDown(c.OriginUp), c.PerSecond, c.P99, c.PerCommit, c.CPU)
+	}
+}
+
+func upOrDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
 }
 
 func (r *report) printNumbers(w io.Writer) {

@@ -54,9 +54,9 @@ sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
 `
 
-// start starts a tallyman with an empty store on the repository, and waits until
-// it takes deliveries.
-func (b *bench) start(ctx context.Context, size string, repository *gitserver.Repository) (*tallyman, error) {
+// start starts a tallyman of the binary with an empty store on the repository,
+// and waits until it takes deliveries.
+func (b *bench) start(ctx context.Context, binary, size string, repository *gitserver.Repository) (*tallyman, error) {
 	b.started++
 	dir := filepath.Join(b.stores, fmt.Sprint(b.started))
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -77,7 +77,7 @@ func (b *bench) start(ctx context.Context, size string, repository *gitserver.Re
 			return nil, err
 		}
 	}
-	t.cmd = exec.Command(b.binary, "serve", "--config", filepath.Join(dir, "tallyman.yaml"))
+	t.cmd = exec.Command(binary, "serve", "--config", filepath.Join(dir, "tallyman.yaml"))
 	if err := t.run(ctx); err != nil {
 		return nil, errors.Join(err, t.kill())
 	}
