@@ -3,7 +3,6 @@ package lane
 import (
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -26,19 +25,19 @@ const (
 // next is how long to wait after one more failure: doubled each time, with a
 // random part so that lanes that failed together do not all come back together,
 // and never shorter than the other side asked for.
-func (b *backoff) next(asked time.Duration) time.Duration {
+func (b *backoff) next(asked time.Duration, jitter func(time.Duration) time.Duration) time.Duration {
 	if b.failures == 0 {
 		b.since = time.Now()
 	}
 	wait := min(firstWait<<min(b.failures, 10), longestWait)
 	b.failures++
-	wait = wait/2 + rand.N(wait/2+1)
+	wait = wait/2 + jitter(wait/2+1)
 	return max(wait, min(asked, longestObeyed))
 }
 
 // backOff says what is wrong and since when, and waits.
 func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
-	wait := b.next(retryAfter(err))
+	wait := b.next(retryAfter(err), l.Jitter)
 	l.Recorder.BackingOff(l.Environment, wait)
 	l.Logger.Warn("lane waits",
 		slog.String("why", what),

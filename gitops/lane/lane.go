@@ -19,6 +19,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -60,6 +61,10 @@ type Config struct {
 	Recorder    Recorder
 	Logger      *slog.Logger
 
+	// Jitter draws the random part of a wait: at least 0 and below n. Default
+	// rand.N of math/rand/v2.
+	Jitter func(n time.Duration) time.Duration
+
 	// Coalesce settles an update as superseded when a newer one of the same app
 	// waits behind it.
 	Coalesce bool
@@ -96,6 +101,9 @@ type Lane struct {
 func New(c Config) *Lane {
 	l := &Lane{Config: c, drain: make(chan struct{}), done: make(chan struct{})}
 	l.Logger = c.Logger.With("environment", c.Environment)
+	if l.Jitter == nil {
+		l.Jitter = rand.N[time.Duration]
+	}
 	l.work, l.giveUp = context.WithCancel(context.Background())
 	l.expect(0)
 	return l

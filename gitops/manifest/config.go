@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -52,6 +53,10 @@ type Config struct {
 
 	// Now is the clock of commits and searches. Default time.Now.
 	Now func() time.Time
+
+	// Jitter draws the random part of a wait: at least 0 and below n. Default
+	// rand.N of math/rand/v2.
+	Jitter func(n time.Duration) time.Duration
 
 	// Timeouts of the single steps.
 	Timeouts Timeouts
@@ -130,6 +135,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.N[time.Duration]
 	}
 	defaults := Timeouts{Connect: 10 * time.Second, Refs: 30 * time.Second, Fetch: 2 * time.Minute, Push: time.Minute}
 	for _, t := range []struct{ set, to *time.Duration }{

@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -18,7 +17,7 @@ const maxAttempts = 10
 func (w *Writer) round(items []*item) error {
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 {
-			if err := w.pause(rand.N(min(10*time.Millisecond<<attempt, time.Second))); err != nil {
+			if err := w.pause(w.config.Jitter(min(10*time.Millisecond<<attempt, time.Second))); err != nil {
 				return err
 			}
 		}
@@ -116,6 +115,9 @@ func (w *Writer) confirm(ctx context.Context, p *plan) error {
 
 // land pushes the plan and finds out what became of it.
 func (w *Writer) land(ctx context.Context, p *plan) error {
+	if settlesFirst {
+		w.settleAll(p)
+	}
 	began := time.Now()
 	outcome, err := w.push(ctx, p)
 	w.config.Recorder.Pushed(outcome, time.Since(began), p.commits)

@@ -56,6 +56,9 @@ func (s *snapshot) adopt(tip hash, fetched map[hash]object) error {
 	if err := s.reach(head.tree, func(name hash) (object, bool) { o, ok := fetched[name]; return o, ok }); err != nil {
 		return err
 	}
+	if editsOnce && !s.tip.IsZero() {
+		head.tree = s.head.tree
+	}
 	s.tip, s.head = tip, head
 	return nil
 }

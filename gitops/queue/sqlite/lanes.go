@@ -29,7 +29,7 @@ func (tx *tx) lane(environment string) (l lane, err error) {
 // mine fails unless the lease is still its holder's.
 func (tx *tx) mine(l queue.Lease) error {
 	found, err := tx.lane(l.Environment)
-	if err == nil && (found.lease != "held" || found.token != l.Token) {
+	if err == nil && queue.Fences(found.lease == "held", found.token, l) {
 		return errLeaseLost(l.Environment)
 	}
 	return err

@@ -1,0 +1,5 @@
+//go:build mutation_edit
+
+package manifest
+
+const editsOnce = true

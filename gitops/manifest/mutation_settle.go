@@ -1,0 +1,5 @@
+//go:build mutation_settle
+
+package manifest
+
+const settlesFirst = true

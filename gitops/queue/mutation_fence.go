@@ -1,0 +1,5 @@
+//go:build mutation_fence
+
+package queue
+
+const checksFence = false
