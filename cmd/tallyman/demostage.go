@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,13 +13,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/tallyman-dev/tallyman/deploy"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
-
-// manifests is the myshop example: what the demo's repository begins with.
-//
-//go:embed all:manifests
-var manifests embed.FS
 
 // demo is the stage: a manifest repository on a git server, secrets, and a
 // tallyman in a process of its own.
@@ -58,19 +52,11 @@ func newDemoStage() (d *demo, err error) {
 	if d.repository, err = d.git.CreateRepository("myshop/myshop-manifests.git"); err != nil {
 		return d, err
 	}
-	change := gitserver.Change{Message: "The shop's manifests", Files: map[string]string{}}
-	err = fs.WalkDir(manifests, "manifests", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := manifests.ReadFile(path)
-		change.Files[strings.TrimPrefix(path, "manifests/")] = string(text)
-		return err
-	})
+	files, err := deploy.Manifests()
 	if err != nil {
 		return d, err
 	}
-	if d.first, err = d.repository.Commit(change); err != nil {
+	if d.first, err = d.repository.Commit(gitserver.Change{Message: "The shop's manifests", Files: files}); err != nil {
 		return d, err
 	}
 	d.files, err = d.repository.Git("ls-tree", "-r", "--name-only", "main")

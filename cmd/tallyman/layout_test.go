@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"server/config":             {"gitops", "gitops/values"},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
 		"server/config", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
-	"cmd/tallyman":       {"server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"deploy":             {},
+	"cmd/tallyman":       {"deploy", "server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},
 }
 
