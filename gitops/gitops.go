@@ -8,7 +8,7 @@
 //   - An [Update] is what a delivery asks for: one image in one app in one
 //     environment. A delivery means several updates, one, or none.
 //   - An environment's updates wait in its lane, in acceptance order, and one
-//     writer at a time turns each into its own commit.
+//     writer at a time turns each into its own commit, or a batch into one.
 //   - A [Settlement] says how an update ended.
 //
 // The package imports only the standard library and does no I/O; everything

@@ -184,10 +184,14 @@ func newWriter(c config.Config, p parts, recorder manifest.Recorder, logger *slo
 			KeyFile:        c.Manifests.Credentials.SSHKeyFile,
 			KnownHostsFile: c.Manifests.Credentials.KnownHostsFile,
 		},
-		Author:   manifest.Signature(c.Manifests.Author),
-		Subject:  c.Manifests.Subject,
-		Recorder: recorder,
-		Logger:   logger,
+		Author:  manifest.Signature(c.Manifests.Author),
+		Subject: c.Manifests.Subject,
+		Squash: func(environment string) bool {
+			return c.Environments[environment].Commits == "one-per-batch"
+		},
+		BatchSubject: c.Manifests.BatchSubject,
+		Recorder:     recorder,
+		Logger:       logger,
 		Target: func(environment, app string) (manifest.Target, error) {
 			t, ok := p.targets[target{environment, app}]
 			if !ok { // accepted under another configuration

@@ -12,13 +12,19 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// While a push is under way two more tags of the same app are ordered: only the
-// newer one of them becomes a commit, and the other one says why it did not.
-func TestCoalesceNewest(t *testing.T) {
+// While a push is under way two more tags of the same app are ordered. With
+// coalesce only the newer one of them becomes a commit, and the other one says why
+// it did not; with one commit for a batch that commit is of both.
+func TestWhatWaitsForAPush(t *testing.T) {
+	t.Run("coalesce newest", func(t *testing.T) { testWhatWaitsForAPush(t, "coalesce: newest", "superseded", 2) })
+	t.Run("one commit for a batch", func(t *testing.T) { testWhatWaitsForAPush(t, "commits: one-per-batch", "committed", 3) })
+}
+
+func testWhatWaitsForAPush(t *testing.T, setting, second string, committed int) {
 	s := newSite(t, 1)
 	config, err := os.ReadFile(s.config())
 	s.must(err)
-	s.must(os.WriteFile(s.config(), bytes.Replace(config, []byte("dev:     {"), []byte("dev: {coalesce: newest, "), 1), 0o600))
+	s.must(os.WriteFile(s.config(), bytes.Replace(config, []byte("dev:     {"), []byte("dev: {"+setting+", "), 1), 0o600))
 	ctx := deadline(t)
 	c, base, _ := s.start(ctx)
 	pushing, goOn := make(chan struct{}), make(chan struct{})
@@ -45,14 +51,18 @@ func TestCoalesceNewest(t *testing.T) {
 		}
 		return len(states) == 3
 	}))
-	want := map[string]string{"main-0000001": "committed", "main-0000002": "superseded", "main-0000003": "committed"}
+	want := map[string]string{"main-0000001": "committed", "main-0000002": second, "main-0000003": "committed"}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
 	}
 	commits, err := s.repository.Log("main", s.first)
 	s.must(err)
-	if len(commits) != 2 {
-		t.Errorf("%d commits", len(commits))
+	updates := 0
+	for _, c := range commits {
+		updates += len(c.Updates)
+	}
+	if len(commits) != 2 || updates != committed {
+		t.Errorf("%d commits of %d updates, want 2 of %d", len(commits), updates, committed)
 	}
 	s.must(c.stop())
 }

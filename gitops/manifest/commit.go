@@ -19,16 +19,28 @@ const (
 	trailerActor    = "Tallyman-Actor"
 )
 
-// commitOf makes the commit of one update.
-func commitOf(u gitops.Update, subject string, by Signature, at time.Time, tree, parent hash) object {
+// commitOf makes the commit of one or several updates.
+func commitOf(updates []gitops.Update, c Config, at time.Time, tree, parent hash) object {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "tree %s\nparent %s\n", tree, parent)
 	for _, role := range []string{"author", "committer"} {
-		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, by.Name, by.Email, at.Unix())
+		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, c.Author.Name, c.Author.Email, at.Unix())
 	}
-	fmt.Fprintf(&b, "\n%s\n\n%s: %s\n%s: %s\n", subjectOf(subject, u), trailerUpdate, u.ID, trailerDelivery, u.Delivery)
-	if u.Actor != "" {
-		fmt.Fprintf(&b, "%s: %s\n", trailerActor, u.Actor)
+	b.WriteByte('\n')
+	if len(updates) == 1 {
+		fmt.Fprintf(&b, "%s\n", subjectOf(c.Subject, updates[0]))
+	} else {
+		fmt.Fprintf(&b, "%s\n\n", batchSubjectOf(c.BatchSubject, updates))
+		for _, u := range updates {
+			fmt.Fprintf(&b, "- %s to %s\n", u.App, u.Tag)
+		}
+	}
+	b.WriteByte('\n')
+	for _, u := range updates {
+		fmt.Fprintf(&b, "%s: %s\n%s: %s\n", trailerUpdate, u.ID, trailerDelivery, u.Delivery)
+		if u.Actor != "" {
+			fmt.Fprintf(&b, "%s: %s\n", trailerActor, u.Actor)
+		}
 	}
 	return object{kindCommit, b.Bytes()}
 }
@@ -52,6 +64,13 @@ func subjectOf(template string, u gitops.Update) string {
 	return strings.NewReplacer(
 		"{app}", u.App, "{tag}", u.Tag, "{env}", u.Environment, "{digest}", u.Digest, "{repository}", u.Repository,
 	).Replace(template)
+}
+
+// batchPlaceholders are what the subject of several updates may name.
+var batchPlaceholders = []string{"{count}", "{env}"}
+
+func batchSubjectOf(template string, updates []gitops.Update) string {
+	return strings.NewReplacer("{count}", strconv.Itoa(len(updates)), "{env}", updates[0].Environment).Replace(template)
 }
 
 // commit is what of a commit matters here.

@@ -40,6 +40,16 @@ type Config struct {
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
 	Subject string
 
+	// Squash says whether the updates of an environment that go out together become
+	// one commit, with the trailers of them all, instead of one for each. It is
+	// called by one goroutine, often, and must not block. Default: no environment.
+	Squash func(environment string) bool
+
+	// BatchSubject is the subject of a commit of more than one update: one line, in
+	// which {count} and {env} stand for how many and where. Default
+	// "chore: {count} updates ({env})".
+	BatchSubject string
+
 	// Target says which file an update of the app in the environment changes, and
 	// how. An error of it fails the update with the error's code and sentence. It
 	// is called by one goroutine, often, and must not block.
@@ -127,6 +137,12 @@ func (c Config) withDefaults() Config {
 	if c.Subject == "" {
 		c.Subject = "chore: bump {app} to {tag} ({env})"
 	}
+	if c.Squash == nil {
+		c.Squash = func(string) bool { return false }
+	}
+	if c.BatchSubject == "" {
+		c.BatchSubject = "chore: {count} updates ({env})"
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -169,19 +185,23 @@ func (c Config) validate() error {
 	case c.Target == nil:
 		return gitops.FieldErrorf("target", "is missing")
 	}
-	return c.validateSubject()
+	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
+		return err
+	}
+	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
 }
 
-func (c Config) validateSubject() error {
-	left := c.Subject
-	for _, p := range placeholders {
-		left = strings.ReplaceAll(left, p, "")
+// checkTemplate checks a subject that may name some things in braces.
+func checkTemplate(field, template string, names []string) error {
+	left := template
+	for _, name := range names {
+		left = strings.ReplaceAll(left, name, "")
 	}
 	switch {
-	case strings.TrimSpace(c.Subject) == "" || strings.ContainsAny(c.Subject, "\r\n\x00"):
-		return gitops.FieldErrorf("subject", "must be one line of text")
+	case strings.TrimSpace(template) == "" || strings.ContainsAny(template, "\r\n\x00"):
+		return gitops.FieldErrorf(field, "must be one line of text")
 	case strings.ContainsAny(left, "{}"):
-		return gitops.FieldErrorf("subject", "may name only %s in braces", strings.Join(placeholders, ", "))
+		return gitops.FieldErrorf(field, "may name only %s in braces", strings.Join(names, ", "))
 	}
 	return nil
 }

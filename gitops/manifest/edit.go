@@ -1,112 +1,83 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
-// plan is what a push would do to the tip it was made on.
-type plan struct {
-	draft   *draft
-	tip     hash
-	head    commit
-	fates   []fate // of the items in it, in order
-	byID    map[string]fate
-	commits int
+// edits are the files that one commit changes, each as the last of its updates
+// leaves it.
+type edits struct {
+	draft *draft
+	root  hash // of the commit's parent
+	files map[string]*edited
+	size  int // bytes of the files
 }
 
-// fate is how an item ends once the tip that the plan was made on is confirmed.
-type fate struct {
-	item       *item
-	settlement gitops.Settlement
-	landing    landing // when it is Committed
+// edited is one file.
+type edited struct {
+	names []string
+	was   entry // what stands in the parent's tree
+	data  []byte
 }
 
-// plan makes the commits of the items on the snapshot's tip, as many as fit into
-// one push. An error means that the snapshot is not complete.
-func (w *Writer) plan(items []*item) (*plan, error) {
-	p := &plan{draft: newDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head, byID: make(map[string]fate)}
-	for _, i := range items {
-		if p.draft.size > maxPushBytes {
-			break
-		}
-		f, again := p.byID[i.update.ID] // two callers that both believe to hold the lane
-		if !again {
-			var err error
-			if f, err = w.decide(p, i.update); err != nil {
-				return nil, err
-			}
-			p.byID[i.update.ID] = f
-		}
-		f.item = i
-		p.fates = append(p.fates, f)
-	}
-	return p, nil
-}
-
-// decide makes the commit of one update on top of the plan, or says why there is
-// none.
-func (w *Writer) decide(p *plan, u gitops.Update) (fate, error) {
-	root, err := w.edit(p.draft, p.head.tree, u)
-	var refused *gitops.Error
-	switch {
-	case errors.As(err, &refused):
-		if refused.Code == gitops.Internal {
-			w.config.Logger.Error("an update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "err", err)
-		}
-		return fate{settlement: gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Sentence()}}, nil
-	case err != nil:
-		return fate{}, err
-	case root == p.head.tree:
-		return fate{settlement: gitops.Settlement{State: gitops.Unchanged, Reason: "the manifest already says so"}}, nil
-	}
-	at := w.config.Now()
-	o := commitOf(u, w.config.Subject, w.config.Author, at, root, p.tip)
-	head := commit{tree: root, parents: []hash{p.tip}, made: at, updates: []string{u.ID}}
-	p.tip, p.head = p.draft.put(o, hash{}), head
-	p.commits++
-	return fate{
-		settlement: gitops.Settlement{State: gitops.Committed, Commit: p.tip.String()},
-		landing:    landing{update: u.ID, commit: p.tip, made: at},
-	}, nil
-}
-
-// edit applies the update's edit to its file and returns the root tree that
-// comes of it. An error that is a [*gitops.Error] is the update's own fault.
-func (w *Writer) edit(d *draft, root hash, u gitops.Update) (hash, error) {
+// edit applies the update's edit to its file, on top of the edits that are there,
+// and reports whether that changed it. An error that is a [*gitops.Error] is the
+// update's own fault; the edits are then as they were.
+func (w *Writer) edit(e *edits, u gitops.Update) (changed bool, err error) {
 	if err := checkMessage(u); err != nil {
-		return hash{}, err
+		return false, err
 	}
 	target, err := w.config.Target(u.Environment, u.App)
 	if err != nil {
-		return hash{}, ownFault(err)
+		return false, ownFault(err)
 	}
 	names, err := splitPath(target.File)
 	if err != nil {
-		return hash{}, err
+		return false, err
 	}
-	at, file, err := lookUp(d, root, names)
+	at, found, err := lookUp(e.draft, e.root, names)
 	if err != nil {
-		return hash{}, fileError(target.File, err)
+		return false, fileError(target.File, err)
+	}
+	file := &edited{names: names, was: at, data: found.data}
+	before := 0
+	if edited, ok := e.files[target.File]; ok {
+		file.data, before = edited.data, len(edited.data)
 	}
 	if len(file.data) > maxFileBytes {
-		return hash{}, tooLarge(target.File)
+		return false, tooLarge(target.File)
 	}
 	out, changed, err := w.apply(target.Editor, file.data, u)
 	switch {
 	case err != nil:
-		return hash{}, ownFault(err)
-	case !changed:
-		return root, nil
+		return false, ownFault(err)
+	case !changed || bytes.Equal(out, file.data):
+		return false, nil
 	case len(out) > maxFileBytes:
-		return hash{}, tooLarge(target.File)
+		return false, tooLarge(target.File)
 	}
-	return d.replace(root, names, at.mode, d.put(object{kindBlob, out}, at.hash))
+	file.data = out
+	e.files[target.File] = file
+	e.size += len(out) - before
+	return true, nil
+}
+
+// tree returns the root tree that the edits make.
+func (e *edits) tree() (hash, error) {
+	files := make([]placed, 0, len(e.files))
+	for _, f := range e.files {
+		files = append(files, placed{f.names, f.was.mode, e.draft.put(object{kindBlob, f.data}, f.was.hash)})
+	}
+	slices.SortFunc(files, func(a, b placed) int { return slices.Compare(a.names, b.names) })
+	return e.draft.replace(e.root, files)
 }
 
 // apply runs the editor. A panic of it is the update's failure, not the
@@ -165,9 +136,17 @@ func splitPath(path string) ([]string, error) {
 	return names, nil
 }
 
-// replace puts a file at the path and returns the new root tree. The directories
-// on the way are made where they are missing.
-func (d *draft) replace(tree hash, names []string, mode string, to hash) (hash, error) {
+// placed is a file that goes into a tree, under its names from there on.
+type placed struct {
+	names []string
+	mode  string
+	to    hash
+}
+
+// replace puts files, sorted by their names, into the tree and returns the new
+// one. Each tree on the way is made once, however many files go into it; those
+// that are missing are made.
+func (d *draft) replace(tree hash, files []placed) (hash, error) {
 	var data []byte
 	if !tree.IsZero() {
 		o, ok := d.object(tree)
@@ -176,22 +155,31 @@ func (d *draft) replace(tree hash, names []string, mode string, to hash) (hash, 
 		}
 		data = o.data
 	}
-	if len(names) > 1 {
-		below, found, err := findEntry(data, names[0])
-		if err != nil {
+	for len(files) > 0 {
+		name, mode, to := files[0].names[0], files[0].mode, files[0].to
+		n := 1
+		if len(files[0].names) > 1 {
+			var within []placed
+			for n = 0; n < len(files) && files[n].names[0] == name && len(files[n].names) > 1; n++ {
+				within = append(within, placed{files[n].names[1:], files[n].mode, files[n].to})
+			}
+			below, found, err := findEntry(data, name)
+			if err != nil {
+				return hash{}, err
+			}
+			if found && below.mode != modeDirectory {
+				return hash{}, errNotDirectory
+			}
+			if to, err = d.replace(below.hash, within); err != nil {
+				return hash{}, err
+			}
+			mode = modeDirectory
+		}
+		var err error
+		if data, err = setEntry(data, name, mode, to); err != nil {
 			return hash{}, err
 		}
-		if found && below.mode != modeDirectory {
-			return hash{}, errNotDirectory
-		}
-		if to, err = d.replace(below.hash, names[1:], mode, to); err != nil {
-			return hash{}, err
-		}
-		mode = modeDirectory
+		files = files[n:]
 	}
-	out, err := setEntry(data, names[0], mode, to)
-	if err != nil {
-		return hash{}, err
-	}
-	return d.put(object{kindTree, out}, tree), nil
+	return d.put(object{kindTree, data}, tree), nil
 }

@@ -210,6 +210,7 @@ func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 		{"author.email", func(c *Config) { c.Author.Email = "a\nb" }},
 		{"subject", func(c *Config) { c.Subject = "a\nb" }},
 		{"subject", func(c *Config) { c.Subject = "bump {what}" }},
+		{"batchSubject", func(c *Config) { c.BatchSubject = "bump {app}" }},
 		{"target", func(c *Config) { c.Target = nil }},
 	}
 	for _, tt := range tests {

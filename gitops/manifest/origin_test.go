@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -209,12 +210,15 @@ func (o *origin) check(settled ...gitops.Settlement) {
 	found := make(map[string]string)
 	last := make(map[string]int64)
 	for _, c := range log {
+		if len(c.Updates) > 0 && !o.sound[c.Hash] {
+			o.sound[c.Hash] = true
+			o.checkCommit(c)
+		}
 		for _, id := range c.Updates {
 			if first, twice := found[id]; twice {
 				o.Fatalf("update %s was committed twice: %s and %s", id, first, c.Hash)
 			}
 			found[id] = c.Hash
-			o.checkCommit(c, o.updates[id])
 			u := o.updates[id]
 			if last[u.Environment] > u.Sequence {
 				o.Fatalf("%s: update %d was committed after %d", u.Environment, u.Sequence, last[u.Environment])
@@ -234,15 +238,23 @@ func (o *origin) check(settled ...gitops.Settlement) {
 	}
 }
 
-// checkCommit holds one bot commit against its update.
-func (o *origin) checkCommit(c gitserver.Commit, u gitops.Update) {
+// checkCommit holds one bot commit against its updates.
+func (o *origin) checkCommit(c gitserver.Commit) {
 	o.Helper()
-	if o.sound[c.Hash] {
-		return
+	updates := make([]gitops.Update, len(c.Updates))
+	lists, trailers := "", ""
+	want := make(map[string]string) // the line that is in a file afterwards, by path
+	for n, id := range c.Updates {
+		u := o.updates[id]
+		updates[n] = u
+		lists += fmt.Sprintf("- %s to %s\n", u.App, u.Tag)
+		trailers += fmt.Sprintf("\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s", u.ID, u.Delivery, u.Actor)
+		want[testFile(u.Environment, u.App)] = fmt.Sprintf("+  tag: %q # by the bot", u.Tag)
 	}
-	o.sound[c.Hash] = true
-	message := fmt.Sprintf("chore: bump %s to %s (%s)\n\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s",
-		u.App, u.Tag, u.Environment, u.ID, u.Delivery, u.Actor)
+	message := fmt.Sprintf("chore: bump %s to %s (%s)\n%s", updates[0].App, updates[0].Tag, updates[0].Environment, trailers)
+	if len(updates) > 1 {
+		message = fmt.Sprintf("chore: %d updates (%s)\n\n%s%s", len(updates), updates[0].Environment, lists, trailers)
+	}
 	if c.Message != message {
 		o.Fatalf("commit %s says\n%s\nwant\n%s", c.Hash, c.Message, message)
 	}
@@ -250,22 +262,30 @@ func (o *origin) checkCommit(c gitserver.Commit, u gitops.Update) {
 		o.Fatalf("commit %s is by %s on %d parents", c.Hash, c.Author, len(c.Parents))
 	}
 	diff := o.git("diff", "--unified=0", "--no-color", c.Parents[0], c.Hash)
-	var lines, files []string
+	got := make(map[string]string)
+	file, removed := "", 0
 	for line := range strings.SplitSeq(diff, "\n") {
 		switch {
-		case strings.HasPrefix(line, "+++ "), strings.HasPrefix(line, "--- "):
-			files = append(files, line[6:])
-		case strings.HasPrefix(line, "+"), strings.HasPrefix(line, "-"):
-			lines = append(lines, line)
+		case strings.HasPrefix(line, "+++ "):
+			file = line[6:]
+		case strings.HasPrefix(line, "--- "):
+		case strings.HasPrefix(line, "+"):
+			got[file] += line
+		case strings.HasPrefix(line, "-"):
+			removed++
 		case strings.HasPrefix(line, "new mode"), strings.HasPrefix(line, "old mode"):
 			o.Fatalf("commit %s changes a mode: %s", c.Hash, line)
 		}
 	}
-	want := fmt.Sprintf("+  tag: %q # by the bot", u.Tag)
-	file := testFile(u.Environment, u.App)
-	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(b, a) })
-	if len(files) != 2 || files[0] != file || files[1] != file || len(lines) != 2 || lines[1] != want {
-		o.Fatalf("commit %s changes\n%s\nwant one line of %s to become\n%s", c.Hash, diff, file, want)
+	if len(updates) > 1 { // what ends where it began is not in the difference
+		for path := range want {
+			if _, changed := got[path]; !changed && strings.Contains(o.git("show", c.Parents[0]+":"+path), want[path][1:]) {
+				delete(want, path)
+			}
+		}
+	}
+	if diffs := cmp.Diff(want, got); diffs != "" || removed != len(got) {
+		o.Fatalf("commit %s changes\n%s\nwhich is not one line of each file: %s", c.Hash, diff, diffs)
 	}
 }
 

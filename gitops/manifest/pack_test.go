@@ -92,7 +92,7 @@ func spliceOne(tb testing.TB, d *draft, root hash, app, n int) hash {
 		tb.Fatal(err)
 	}
 	content := d.put(object{kindBlob, []byte(valuesFile(fmt.Sprint(app), "dev", fmt.Sprintf("main-%07d", n)))}, at.hash)
-	if root, err = d.replace(root, names, at.mode, content); err != nil {
+	if root, err = d.replace(root, []placed{{names, at.mode, content}}); err != nil {
 		tb.Fatal(err)
 	}
 	return root

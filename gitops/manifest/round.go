@@ -120,7 +120,7 @@ func (w *Writer) land(ctx context.Context, p *plan) error {
 	}
 	began := time.Now()
 	outcome, err := w.push(ctx, p)
-	w.config.Recorder.Pushed(outcome, time.Since(began), p.commits)
+	w.config.Recorder.Pushed(outcome, time.Since(began), p.updates)
 	if outcome == PushLanded {
 		w.settleAll(p)
 		return w.snapshot.advance(p)
@@ -135,7 +135,7 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	if err == nil {
 		return PushLanded, nil
 	}
-	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.commits, "err", err)
+	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.updates, "err", err)
 	if refusedOutright(err) {
 		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err

@@ -66,7 +66,7 @@ func TestReplaceMakesTheDirectoriesOnTheWay(t *testing.T) {
 	var root hash
 	var err error
 	for _, path := range []string{"charts/shop/values.yaml", "charts/shop.yaml", "charts/shop-a/values.yaml", "a"} {
-		if root, err = d.replace(root, strings.Split(path, "/"), modeFile, content); err != nil {
+		if root, err = d.replace(root, []placed{{strings.Split(path, "/"), modeFile, content}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,10 +75,10 @@ func TestReplaceMakesTheDirectoriesOnTheWay(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := d.replace(root, []string{"a", "b"}, modeFile, content); err == nil {
+	if _, err := d.replace(root, []placed{{[]string{"a", "b"}, modeFile, content}}); err == nil {
 		t.Error("a file became a directory")
 	}
-	if _, err := d.replace(root, []string{"charts"}, modeFile, content); err == nil {
+	if _, err := d.replace(root, []placed{{[]string{"charts"}, modeFile, content}}); err == nil {
 		t.Error("a directory became a file")
 	}
 }

@@ -5,9 +5,10 @@
 //
 // A [Writer] holds the trees and files of the branch's tip in memory, and nothing
 // else: no history, no worktree, no git binary. It computes each update's edit on
-// that snapshot, makes one commit per update, and sends them as one pack in one
-// request (over SSH, in one session), which tells the server the old tip as well as the new one. The server
-// takes it only if the branch is still at the old tip: that compare-and-swap is
+// that snapshot, makes one commit per update (or, where an environment squashes, one
+// for all that it has in the push), and sends them as one pack in one request (over
+// SSH, in one session), which tells the server the old tip as well as the new one.
+// The server takes it only if the branch is still at the old tip: that compare-and-swap is
 // what makes replicas, other bots and people safe from one another. The branch is
 // never forced.
 //
@@ -21,8 +22,8 @@
 //
 // # Never twice
 //
-// Each commit names its update in a Tallyman-Update trailer. A commit for an
-// update is made on a tip only when it is established that no commit that the tip
+// Each commit names its update, or each of its updates, in a Tallyman-Update
+// trailer. A commit for an update is made on a tip only when it is established that no commit that the tip
 // reaches carries that trailer, by these three:
 //
 //   - Commits that came onto the branch since the last tip are fetched and read
@@ -119,14 +120,17 @@ func (w *Writer) Close() error {
 // writes them next must be told so, with MaybePushed.
 func (w *Writer) Cut() { w.cut() }
 
-// Write brings updates onto the branch, each as its own commit, in the order
-// given. It is meant to be called concurrently, by one caller per environment
-// with that lane's next updates; what several callers bring goes out in one push.
+// Write brings updates onto the branch, in the order given, each as its own
+// commit; those of an environment for which [Config.Squash] holds as one. It is
+// meant to be called concurrently, by one caller per environment with that lane's
+// next updates; what several callers bring goes out in one push.
 //
 // It returns settlements for updates whose fate is known, in the order of the
 // updates, and an error when that is not all of them:
 //
-//   - Committed, with the commit's hash: the commit is on origin's branch.
+//   - Committed, with the commit's hash: the commit is on origin's branch. In a
+//     squash a later update of the same app may have replaced what this one wrote;
+//     then there is a reason that says so, unless it was found by its trailer.
 //   - Unchanged: the branch already said so.
 //   - Failed, with a code and a sentence: the update's own fault. Its file or key
 //     is missing, the file is no YAML or too large, a rule refuses it.

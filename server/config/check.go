@@ -30,6 +30,7 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
 	byDefault(&c.Manifests.Author.Email, "tallyman[bot]@users.noreply.github.com")
 	byDefault(&c.Manifests.Subject, "chore: bump {app} to {tag} ({env})")
+	byDefault(&c.Manifests.BatchSubject, "chore: {count} updates ({env})")
 	byDefault(&c.File, "charts/{app}/values-{env}.yaml")
 	if c.Set == nil {
 		c.Set, _ = presetSets("helm")
@@ -42,6 +43,7 @@ func (c *Config) setDefaults() {
 	}
 	for name, env := range c.Environments {
 		byDefault(&env.Coalesce, "none")
+		byDefault(&env.Commits, "one-per-update")
 		c.Environments[name] = env
 	}
 }
@@ -94,6 +96,7 @@ func (c *Config) check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
 		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
+		oneOf(report, field+".commits", env.Commits, "one-per-update", "one-per-batch")
 		checkFile(report, field+".file", env.File)
 	}
 	if len(c.Apps) == 0 {
@@ -123,8 +126,10 @@ func (c *Config) checkManifests(report func(field, format string, args ...any)) 
 	} else if u.User != nil {
 		report("manifests.url", "must not hold credentials: use manifests.credentials")
 	}
-	if strings.ContainsAny(c.Manifests.Subject, "\r\n") {
-		report("manifests.subject", "must be one line")
+	for field, subject := range map[string]string{"manifests.subject": c.Manifests.Subject, "manifests.batchSubject": c.Manifests.BatchSubject} {
+		if strings.ContainsAny(subject, "\r\n") {
+			report(field, "must be one line")
+		}
 	}
 }
 

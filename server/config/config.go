@@ -71,6 +71,10 @@ type Manifests struct {
 	// {digest} and {repository} stand for the update's. Default
 	// "chore: bump {app} to {tag} ({env})".
 	Subject string `yaml:"subject"`
+	// BatchSubject is the first line of a commit of more than one update, which
+	// environments with commits: one-per-batch have. {count} and {env} stand for how
+	// many updates and where. Default "chore: {count} updates ({env})".
+	BatchSubject string `yaml:"batchSubject"`
 }
 
 // Credentials are how to authenticate to the manifest repository's server.
@@ -132,6 +136,9 @@ type Environment struct {
 	// "newest", and an update that waits while a newer one of the same app arrives
 	// is superseded. Default none.
 	Coalesce string `yaml:"coalesce"`
+	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
+	// together become one commit, which names each. Default one-per-update.
+	Commits string `yaml:"commits"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.

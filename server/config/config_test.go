@@ -60,13 +60,13 @@ func TestDefaults(t *testing.T) {
 			URL: "https://git.example/myshop/manifests.git", Branch: "main",
 			Credentials: config.Credentials{Username: "x-access-token"},
 			Author:      config.Author{Name: "tallyman[bot]", Email: "tallyman[bot]@users.noreply.github.com"},
-			Subject:     "chore: bump {app} to {tag} ({env})",
+			Subject:     "chore: bump {app} to {tag} ({env})", BatchSubject: "chore: {count} updates ({env})",
 		},
 		Sources: config.Sources{GitHub: &config.GitHub{SecretFiles: []string{"/etc/tallyman/webhook-secret"}, EventTypes: []string{"update-image"}}},
 		File:    "charts/{app}/values-{env}.yaml",
 		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
 		Environments: map[string]config.Environment{
-			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none"},
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update"},
 		},
 		Apps: map[string]config.App{"myshop-api": {}},
 	}
@@ -96,13 +96,14 @@ manifests:
   credentials: {tokenFile: /run/token, username: oauth2}
   author: {name: A Bot, email: bot@example.com}
   subject: "{env}: {app} {tag} {digest} {repository}"
+  batchSubject: "{env}: {count}"
 sources:
   github: {secretFiles: [a, b], eventTypes: [one, two]}
   eventbridge: {header: Authorization, secretFiles: [c], accounts: ["000000000001"]}
 file: apps/{env}/{app}.yaml
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true}]
 environments:
-  dev: {tags: {match: x, semver: "1"}, coalesce: newest, file: dev.yaml, set: kustomize}
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, file: dev.yaml, set: kustomize}
 apps:
   api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
 `)
@@ -114,7 +115,7 @@ apps:
 			URL: "http://localhost:3000/m.git", Branch: "release",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
 			Author:      config.Author{Name: "A Bot", Email: "bot@example.com"},
-			Subject:     "{env}: {app} {tag} {digest} {repository}",
+			Subject:     "{env}: {app} {tag} {digest} {repository}", BatchSubject: "{env}: {count}",
 		},
 		Sources: config.Sources{
 			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},
@@ -123,7 +124,7 @@ apps:
 		File: "apps/{env}/{app}.yaml",
 		Set:  config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: true}},
 		Environments: map[string]config.Environment{"dev": {
-			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", File: "dev.yaml",
+			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", File: "dev.yaml",
 			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository}) | .newTag`, Value: "{tag}"}},
 		}},
 		Apps: map[string]config.App{"api": {
