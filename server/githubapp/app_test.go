@@ -1,0 +1,415 @@
+package githubapp_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
+)
+
+const (
+	repository = "myshop/manifests"
+	mintPath   = "/app/installations/5678/access_tokens"
+	tryPath    = "/repos/myshop/manifests"
+)
+
+// site is an App beside a GitHub, with a clock that stands until it is moved and
+// waits that are written down.
+type site struct {
+	t      *testing.T
+	github *githubtest.Server
+	config githubapp.Config
+
+	mu     sync.Mutex
+	now    time.Time
+	waited []time.Duration
+	log    bytes.Buffer
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{t: t, github: githubtest.New(t), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	s.github.SetNow(s.clock)
+	s.github.Install(5678, repository, "myshop/other")
+	s.config = githubapp.Config{
+		AppID: githubtest.AppID, InstallationID: 5678, PrivateKeyFile: s.github.KeyFile(),
+		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL,
+		Logger: slog.New(slog.NewTextHandler(s, nil)), Now: s.clock,
+		Wait: func(_ context.Context, d time.Duration) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.waited = append(s.waited, d)
+			return nil
+		},
+	}
+	return s
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *site) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *site) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(line)
+}
+
+func (s *site) app() *githubapp.App {
+	s.t.Helper()
+	a, err := githubapp.New(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// token gets one and holds it to be good.
+func (s *site) token(a *githubapp.App) string {
+	s.t.Helper()
+	user, value, err := a.Basic(s.t.Context())
+	if err != nil || user != "x-access-token" || !s.github.Good(value) {
+		s.t.Fatalf("got %q, a token of %d bytes, %v", user, len(value), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if strings.Contains(s.log.String(), value) {
+		s.t.Errorf("the token is logged: %s", s.log.String())
+	}
+	return value
+}
+
+// minted is how many tokens were made.
+func (s *site) minted() int { return s.github.Count(http.MethodPost, mintPath) }
+
+func TestATokenIsMintedTriedAndKept(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	first := s.token(a)
+	for range 3 {
+		if s.token(a) != first {
+			t.Error("another token although the first is good")
+		}
+	}
+	if diff := cmp.Diff([]string{"POST " + mintPath, "GET " + tryPath}, s.github.Calls()); diff != "" {
+		t.Error(diff)
+	}
+	// It is for this repository alone.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.github.URL+"/repos/myshop/other", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.github.Expect(http.StatusNotFound)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Authorization", "Bearer "+first)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("another repository answers %s", answer.Status)
+	}
+}
+
+func TestALongTokenIsGood(t *testing.T) {
+	s := newSite(t)
+	s.github.NewTokenFormat()
+	if value := s.token(s.app()); len(value) < 500 || strings.Count(value, ".") != 2 {
+		t.Errorf("a token of %d bytes", len(value))
+	}
+}
+
+func TestTheInstallationIsFound(t *testing.T) {
+	s := newSite(t)
+	s.config.InstallationID = 0
+	a := s.app()
+	s.token(a)
+	s.pass(2 * time.Hour)
+	s.token(a)
+	if n := s.github.Count(http.MethodGet, tryPath+"/installation"); n != 1 {
+		t.Errorf("looked for %d times", n)
+	}
+	// Installed anew it has another number, and the tokens of before are gone.
+	s.github.Uninstall(5678)
+	s.github.Install(5679, repository)
+	s.github.Expect(http.StatusNotFound)
+	s.pass(2 * time.Hour)
+	if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.NotFound {
+		t.Errorf("with the installation of before: %v", err)
+	}
+	s.token(a)
+}
+
+// Some of GitHub's servers do not know a fresh token yet.
+func TestAFreshTokenIsTriedAgain(t *testing.T) {
+	s := newSite(t)
+	s.github.FreshTokens(404, 401, 404)
+	s.token(s.app())
+	if diff := cmp.Diff([]time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second}, s.waited); diff != "" {
+		t.Error(diff)
+	}
+	if s.minted() != 1 {
+		t.Errorf("%d tokens were made", s.minted())
+	}
+	s = newSite(t)
+	s.github.FreshTokens(404, 404, 404, 404)
+	if _, _, err := s.app().Basic(t.Context()); gitops.CodeOf(err) != gitops.NotFound || len(s.waited) != 3 {
+		t.Errorf("after %v: %v", s.waited, err)
+	}
+}
+
+// A token is replaced before it ends, and nobody waits for it.
+func TestATokenIsRenewedInTime(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	first := s.token(a)
+	s.pass(49 * time.Minute)
+	if s.token(a) != first || s.minted() != 1 {
+		t.Error("renewed with more than 10 minutes left")
+	}
+	s.pass(2 * time.Minute)
+	hold := make(chan struct{})
+	s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: mintPath, Times: 1, Wait: hold})
+	if s.token(a) != first {
+		t.Error("the renewal was waited for")
+	}
+	close(hold)
+	if err := a.Close(); err != nil { // which waits for the renewal, or ends it
+		t.Fatal(err)
+	}
+	if s.minted() != 1 && s.minted() != 2 {
+		t.Errorf("%d tokens were made", s.minted())
+	}
+
+	s = newSite(t)
+	a = s.app()
+	first = s.token(a)
+	s.pass(58*time.Minute + time.Second)
+	if s.token(a) == first {
+		t.Error("handed out with less than 2 minutes left")
+	}
+}
+
+// A renewal that fails is no harm while the token lasts, and is not tried with
+// every request.
+func TestARenewalThatFails(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	first := s.token(a)
+	s.pass(51 * time.Minute)
+	s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: mintPath, Times: 9, Status: 502})
+	for range 20 {
+		if s.token(a) != first {
+			t.Fatal("another token")
+		}
+		a.Settle()
+	}
+	if s.minted() != 2 {
+		t.Errorf("asked %d times", s.minted())
+	}
+	s.pass(31 * time.Second)
+	s.token(a)
+	a.Settle()
+	if s.minted() != 3 {
+		t.Errorf("asked %d times after half a minute", s.minted())
+	}
+	s.pass(8 * time.Minute)
+	for range 2 {
+		if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
+			t.Errorf("without a token: %v", err)
+		}
+	}
+}
+
+func TestManyWaitForOneMinting(t *testing.T) {
+	s := newSite(t)
+	hold := make(chan struct{})
+	s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: mintPath, Times: 1, Wait: hold})
+	a := s.app()
+	// One that gives up does not end it for the others.
+	impatient, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	if _, _, err := a.Basic(impatient); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("given up: %v", err)
+	}
+	var wait sync.WaitGroup
+	values := make([]string, 50)
+	for i := range values {
+		wait.Go(func() { _, values[i], _ = a.Basic(t.Context()) })
+	}
+	close(hold)
+	wait.Wait()
+	if slices.Contains(values, "") || len(slices.Compact(values)) != 1 || s.minted() != 1 {
+		t.Errorf("%d tokens were made, and given out: %v", s.minted(), len(slices.Compact(values)))
+	}
+}
+
+// What a server refused is not offered again.
+func TestARefusedTokenIsDropped(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	first := s.token(a)
+	a.Refused("another")
+	if s.token(a) != first {
+		t.Error("dropped for another's refusal")
+	}
+	s.github.Revoke()
+	a.Refused(first)
+	if s.token(a) == first {
+		t.Error("offered again")
+	}
+	// The API's own refusals count the same.
+	s.github.Revoke()
+	s.github.Expect(http.StatusUnauthorized)
+	for range 2 {
+		_, _, _ = a.InstallationClient().Repositories.Get(t.Context(), "myshop", "manifests")
+	}
+	if s.minted() != 3 {
+		t.Errorf("%d tokens were made", s.minted())
+	}
+}
+
+// A new key counts at once, and a wrong one is told apart from an absent one.
+func TestTheKeyIsReadAgain(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	s.token(a)
+	s.github.NewKey()
+	s.pass(2 * time.Hour)
+	s.github.Expect(http.StatusUnauthorized)
+	if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(err.Error(), "is the key this App's") {
+		t.Errorf("with the old key: %v", err)
+	}
+	if err := os.Remove(s.config.PrivateKeyFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(err.Error(), "private key cannot be used") {
+		t.Errorf("without a key: %v", err)
+	}
+	if err := os.WriteFile(s.config.PrivateKeyFile, s.github.PrivateKey(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.token(a)
+}
+
+func TestWhatGitHubRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault githubtest.Fault
+		code  gitops.Code
+		wait  bool
+	}{
+		"suspended":       {githubtest.Fault{Status: 403, Body: `{"message": "This installation has been suspended"}`}, gitops.Forbidden, false},
+		"too often":       {githubtest.Fault{Status: 429, Body: `{}`}, gitops.RateLimited, false},
+		"the limit":       {githubtest.Fault{Status: 403, Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"4102444800"}}, Body: `{}`}, gitops.RateLimited, true},
+		"asked to wait":   {githubtest.Fault{Status: 403, Header: http.Header{"Retry-After": {"60"}}, Body: `{"documentation_url": "https://docs.github.com/rest#secondary-rate-limits"}`}, gitops.RateLimited, true},
+		"broken":          {githubtest.Fault{Status: 500}, gitops.Unavailable, false},
+		"somebody else's": {githubtest.Fault{Status: 200, Body: "<html>"}, gitops.Unavailable, false},
+		"no token in it":  {githubtest.Fault{Status: 201, Body: "{}"}, gitops.Unavailable, false},
+		"led elsewhere":   {githubtest.Fault{Status: 307, Header: http.Header{"Location": {"https://evil.example/token"}}}, gitops.Unavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			c.fault.Method, c.fault.Path, c.fault.Times = http.MethodPost, mintPath, 1
+			s.github.Inject(c.fault)
+			_, _, err := s.app().Basic(t.Context())
+			e, ok := err.(*gitops.Error)
+			if !ok || e.Code != c.code || (e.RetryAfter > 0) != c.wait {
+				t.Errorf("told %v", err)
+			}
+		})
+	}
+}
+
+func TestIdentityAndReport(t *testing.T) {
+	s := newSite(t)
+	a := s.app()
+	want := githubapp.Identity{Name: "acme-tallyman[bot]", Email: "87654321+acme-tallyman[bot]@users.noreply.github.com"}
+	for range 2 {
+		if got, err := a.Identity(t.Context()); err != nil || got != want {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if n := s.github.Count(http.MethodGet, "/app"); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	s.github.Permit(5678, "contents", "read")
+	report, err := a.Report(t.Context())
+	if diff := cmp.Diff(githubapp.Report{Identity: want, Installation: 5678, Contents: "read"}, report); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0LXNlY3JldA==\n-----END RSA PRIVATE KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, field string
+		edit        func(*githubapp.Config)
+	}{
+		{"no App", "appID", func(c *githubapp.Config) { c.AppID = 0 }},
+		{"an odd installation", "installationID", func(c *githubapp.Config) { c.InstallationID = -1 }},
+		{"no key", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile = "" }},
+		{"a key that is not there", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile += ".not" }},
+		{"a key that is none", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile = empty }},
+		{"a repository without owner", "", func(c *githubapp.Config) { c.RepositoryURL = "https://github.com/manifests.git" }},
+		{"a repository below a path", "", func(c *githubapp.Config) { c.RepositoryURL = "https://git.example/a/b/c.git" }},
+		{"a repository over SSH", "", func(c *githubapp.Config) { c.RepositoryURL = "git@github.com:myshop/manifests.git" }},
+		{"an API that is none", "apiURL", func(c *githubapp.Config) { c.APIURL = "api.github.com" }},
+		{"an API in the open", "apiURL", func(c *githubapp.Config) { c.APIURL = "http://api.github.com" }},
+		{"an API with a password", "apiURL", func(c *githubapp.Config) { c.APIURL = "https://a:b@api.github.com" }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			c.edit(&s.config)
+			_, err := githubapp.New(s.config)
+			e, ok := err.(*gitops.Error)
+			if !ok || e.Code != gitops.Invalid || e.Field != c.field || strings.Contains(err.Error(), "secret") {
+				t.Errorf("told %v", err)
+			}
+		})
+	}
+}
+
+// GitHub's hosts each have their API where it is by default.
+func TestTheAPIOfAHost(t *testing.T) {
+	for web, api := range map[string]string{
+		"https://github.com/o/r.git":           "https://api.github.com/",
+		"https://GitHub.com/o/r":               "https://api.github.com/",
+		"https://acme.ghe.com/o/r.git":         "https://api.acme.ghe.com/",
+		"https://github.acme.example/o/r.git/": "https://github.acme.example/api/v3/",
+	} {
+		s := newSite(t)
+		s.config.RepositoryURL, s.config.APIURL = web, ""
+		a := s.app()
+		if got := a.AppClient().BaseURL.String(); got != api || a.InstallationClient().BaseURL.String() != api {
+			t.Errorf("%s has its API at %s", web, got)
+		}
+		if owner, name := a.Repository(); owner != "o" || name != "r" {
+			t.Errorf("%s is %s/%s", web, owner, name)
+		}
+	}
+}

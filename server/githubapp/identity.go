@@ -1,0 +1,75 @@
+package githubapp
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Identity is whom GitHub shows for the App's commits.
+type Identity struct {
+	Name  string // slug[bot]
+	Email string // the bot's noreply address, which begins with its user's id
+}
+
+// Identity asks GitHub who the App's bot is, until it has been told once. Its
+// errors are [*gitops.Error].
+func (a *App) Identity(ctx context.Context) (Identity, error) {
+	a.mu.Lock()
+	known := a.identity
+	a.mu.Unlock()
+	if known != (Identity{}) {
+		return known, nil
+	}
+	app, _, err := a.app.Apps.Get(ctx, "")
+	if err != nil {
+		return Identity{}, apiError("asking for the App's name", err)
+	}
+	login := app.GetSlug() + "[bot]"
+	bot, _, err := a.installation.Users.Get(ctx, strings.NewReplacer("[", "%5B", "]", "%5D").Replace(login))
+	if err != nil {
+		return Identity{}, apiError("asking for the bot's user", err)
+	}
+	if app.GetSlug() == "" || bot.GetID() == 0 || strings.ContainsAny(login, "<>\r\n\x00 ") {
+		return Identity{}, gitops.Errorf(gitops.Unavailable, "GitHub's answer does not say who the App's bot is")
+	}
+	known = Identity{Name: login, Email: fmt.Sprintf("%d+%s@users.noreply.%s", bot.GetID(), login, a.mailHost())}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.identity = known
+	return known, nil
+}
+
+// mailHost is what noreply addresses end in.
+func (a *App) mailHost() string {
+	if isLoopback(a.web.Hostname()) {
+		return "github.com" // no host of GitHub's: a test's
+	}
+	return strings.ToLower(a.web.Hostname())
+}
+
+// Report is what the App may do, for a person to read.
+type Report struct {
+	Identity     Identity
+	Installation int64
+	Contents     string // the permission for the repository's contents: "write" is needed
+}
+
+// Report asks GitHub for all of it, and mints a token on the way.
+func (a *App) Report(ctx context.Context) (Report, error) {
+	identity, err := a.Identity(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	id, err := a.installationOf(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	installation, _, err := a.app.Apps.GetInstallation(ctx, id)
+	if err != nil {
+		return Report{}, apiError("asking for the App's installation", err)
+	}
+	return Report{Identity: identity, Installation: id, Contents: installation.GetPermissions().GetContents()}, nil
+}
