@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,6 +168,7 @@ func (w *writer) next() (group []*request, closed bool) {
 	for len(w.waiting) == 0 && !w.closed {
 		w.arrived.Wait()
 	}
+	w.gather()
 	n := len(w.waiting)
 	if !w.closed {
 		n = min(n, groupSize)
@@ -182,6 +184,21 @@ func (w *writer) next() (group []*request, closed bool) {
 	w.waiting = w.waiting[:rest]
 	w.spare = group
 	return group, w.closed
+}
+
+// gather lets the goroutines that can run go first, for as long as more requests
+// come of it and the group is not full. Those that the last group answered are
+// still on their way to the next request when it ends; without this, the writer
+// would take the first few of them and leave the rest to wait for another fsync.
+// Nobody is waited for who has something else to do: an idle store commits at
+// once. The caller has the lock.
+func (w *writer) gather() {
+	for n := 0; n < len(w.waiting) && n < groupSize && !w.closed; {
+		n = len(w.waiting)
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+	}
 }
 
 // commit runs a group in one transaction and answers it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -223,5 +224,30 @@ func TestEveryWritingConnectionSyncs(t *testing.T) {
 	t.Cleanup(func() { _ = c.close() })
 	if synchronous, err := c.pragma(`PRAGMA synchronous`); err != nil || synchronous != int64(2) { // FULL
 		t.Errorf("synchronous is %v, %v", synchronous, err)
+	}
+}
+
+// What is on its way when the writer looks belongs to the same group: with one
+// processor, goroutines that can run but have not yet. The scheduler does not let
+// them go first every time, for fairness, but nearly.
+func TestWriterGathersWhatIsOnItsWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const tries, senders = 100, 10
+	whole := 0
+	for range tries {
+		w := &writer{}
+		w.arrived.L = &w.mu
+		w.enqueue(&request{})
+		var all sync.WaitGroup
+		for range senders - 1 {
+			all.Go(func() { w.enqueue(&request{}) })
+		}
+		if group, _ := w.next(); len(group) == senders {
+			whole++
+		}
+		all.Wait()
+	}
+	if whole < tries/2 {
+		t.Errorf("only %d of %d groups had all requests", whole, tries)
 	}
 }
