@@ -185,7 +185,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"a list":             {headers(), `[]`, "the body is not a JSON object", guid},
 		"null":               {headers(), `null`, "the body is not a JSON object", guid},
 		"a ping of no JSON":  {headers("X-GitHub-Event", "ping"), `zen`, "the body is not a JSON object", guid},
-		"a number as action": {headers(), `{"action": 7}`, "the body is not a repository_dispatch event", guid},
+		"a number as action": {headers(), `{"action": 7}`, "the body is not a repository_dispatch event: its action", guid},
+		"text as sender":     {headers(), `{"action": "update-image", "sender": "ann"}`, "the body is not a repository_dispatch event: its sender", guid},
+		"a number as login":  {headers(), `{"action": "update-image", "sender": {"login": 7}}`, "the body is not a repository_dispatch event: its sender", guid},
 		"a form of JSON":     {headers("Content-Type", "application/x-www-form-urlencoded"), `{}`, "the body is not a JSON object", guid},
 		"a form gone wrong":  {headers("Content-Type", "application/x-www-form-urlencoded"), `payload=%zz`, "the body is not a form", guid},
 	} {
@@ -242,5 +244,22 @@ func checkEvent(t *testing.T, e gitops.Event) {
 	}
 	if len(e.Nothing) > 1200 || e.Fault != nil && e.Fault.Code != gitops.Rejected {
 		t.Errorf("nothing %q, fault %v", e.Nothing, e.Fault)
+	}
+}
+
+// A dispatch as GitHub sends it, with all it tells about the repository and the
+// sender; authenticated, because both read the whole body.
+func BenchmarkDecode(b *testing.B) {
+	dispatch, r := fixture(b, "repository_dispatch.json"), receiver(b, "s")
+	header := headers("X-Hub-Signature-256", sign("s", string(dispatch)))
+	b.SetBytes(int64(len(dispatch)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Authenticate(header, dispatch); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.Decode(header, dispatch); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

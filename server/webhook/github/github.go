@@ -69,18 +69,6 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 	return nil
 }
 
-// dispatch is what is read of a repository_dispatch event. The rest of it may be
-// of any shape: GitHub adds to its repositories and users, and gives a field other
-// types (custom_properties has lists since they can be chosen from one), and none
-// of that may cost a delivery.
-type dispatch struct {
-	Action        string          `json:"action"` // the event_type
-	ClientPayload json.RawMessage `json:"client_payload"`
-	Sender        struct {
-		Login string `json:"login"`
-	} `json:"sender"`
-}
-
 // Decode reads a delivery. Every event but repository_dispatch asks for nothing.
 func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error) {
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: header.Get("X-GitHub-Delivery")}}
@@ -102,24 +90,71 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		event.Nothing = fmt.Sprintf("a %.40q event asks for nothing", kind)
 		return event, nil
 	}
-	var d dispatch
-	if err := json.Unmarshal(payload, &d); err != nil {
-		return event, gitops.Errorf(gitops.Invalid, "the body is not a repository_dispatch event").Because(err)
+	d, err := readDispatch(payload)
+	if err != nil {
+		return event, err
 	}
-	if gitops.CheckActor("sender.login", d.Sender.Login) == nil {
-		event.Actor = d.Sender.Login
+	if gitops.CheckActor("sender.login", d.sender) == nil {
+		event.Actor = d.sender
 	}
-	if !slices.Contains(r.eventTypes, d.Action) {
-		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.Action, strings.Join(r.eventTypes, ", "))
+	if !slices.Contains(r.eventTypes, d.eventType) {
+		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.eventType, strings.Join(r.eventTypes, ", "))
 		return event, nil
 	}
-	event.Order, event.Fault = orderOf(d.ClientPayload)
+	event.Order, event.Fault = orderOf(d.clientPayload)
 	return event, nil
+}
+
+// dispatch is what is read of a repository_dispatch event. The rest of it may be
+// of any shape: GitHub adds to its repositories and users, and gives a field other
+// types (custom_properties has lists since they can be chosen from one), and none
+// of that may cost a delivery.
+type dispatch struct {
+	eventType     string
+	clientPayload []byte
+	sender        string // the login
+}
+
+func readDispatch(payload []byte) (d dispatch, err error) {
+	for name, value := range members(payload) {
+		ok := true
+		switch string(name) {
+		case "action":
+			d.eventType, ok = textOrNull(value)
+		case "client_payload":
+			d.clientPayload = value
+		case "sender":
+			d.sender, ok = loginOf(value)
+		}
+		if !ok {
+			return d, gitops.Errorf(gitops.Invalid, "the body is not a repository_dispatch event: its %s is of another type", name)
+		}
+	}
+	return d, nil
+}
+
+func loginOf(sender []byte) (login string, ok bool) {
+	if sender[0] != '{' {
+		return "", isNull(sender)
+	}
+	for name, value := range members(sender) {
+		if string(name) != "login" {
+			continue
+		}
+		if login, ok = textOrNull(value); !ok {
+			return "", false
+		}
+	}
+	return login, true
 }
 
 // payloadOf returns the JSON of a body in either of GitHub's two content types.
 func payloadOf(header http.Header, body []byte) ([]byte, error) {
-	contentType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	contentType := header.Get("Content-Type")
+	var err error
+	if contentType != "application/json" { // with parameters, or in other letters
+		contentType, _, err = mime.ParseMediaType(contentType)
+	}
 	switch {
 	case err == nil && contentType == "application/json":
 		return body, nil
@@ -134,35 +169,28 @@ func payloadOf(header http.Header, body []byte) ([]byte, error) {
 }
 
 func isObject(payload []byte) bool {
-	trimmed := bytes.TrimLeft(payload, " \t\r\n")
+	trimmed := bytes.TrimLeft(payload, spaces)
 	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(payload)
 }
 
 // orderOf reads client_payload. Only strings will do: gh api -F turns a tag of
 // digits into a number, and 0123 would arrive as 123.
-func orderOf(payload json.RawMessage) (*gitops.Order, *gitops.Error) {
+func orderOf(payload []byte) (*gitops.Order, *gitops.Error) {
 	const within = "client_payload"
-	fault := func(field, message string) (*gitops.Order, *gitops.Error) {
-		return nil, &gitops.Error{Code: gitops.Rejected, Field: field, Message: message}
-	}
-	if !isObject(payload) {
-		return fault(within, "must be an object with app, env, tag and perhaps digest")
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &fields); err != nil {
-		return fault(within, "must be an object with app, env, tag and perhaps digest")
+	if len(payload) == 0 || payload[0] != '{' {
+		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest"}
 	}
 	order := gitops.Order{Within: within}
-	for _, field := range []struct {
-		name string
-		into *string
-	}{{"app", &order.App}, {"env", &order.Environment}, {"tag", &order.Tag}, {"digest", &order.Digest}} {
-		value, ok := fields[field.name]
-		if !ok || string(value) == "null" {
+	into := map[string]*string{"app": &order.App, "env": &order.Environment, "tag": &order.Tag, "digest": &order.Digest}
+	for name, value := range members(payload) {
+		field, known := into[string(name)]
+		if !known {
 			continue
 		}
-		if err := json.Unmarshal(value, field.into); err != nil {
-			return fault(within+"."+field.name, "must be a string (with gh api write -f, not -F, which turns digits into a number)")
+		var ok bool
+		if *field, ok = textOrNull(value); !ok {
+			return nil, &gitops.Error{Code: gitops.Rejected, Field: within + "." + string(name),
+				Message: "must be a string (with gh api write -f, not -F, which turns digits into a number)"}
 		}
 	}
 	return &order, nil
