@@ -37,7 +37,12 @@ func (b *backoff) next(asked time.Duration, jitter func(time.Duration) time.Dura
 
 // backOff says what is wrong and since when, and waits.
 func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
-	wait := b.next(retryAfter(err), l.Jitter)
+	l.pause(l.failed(b, what, err), on)
+}
+
+// failed says what is wrong and since when, and returns how long to wait.
+func (l *Lane) failed(b *backoff, what string, err error) (wait time.Duration) {
+	wait = b.next(retryAfter(err), l.Jitter)
 	l.Recorder.BackingOff(l.Environment, wait)
 	l.Logger.Warn("lane waits",
 		slog.String("why", what),
@@ -46,7 +51,7 @@ func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
 		slog.Int("attempt", b.failures),
 		slog.Time("since", b.since.UTC()),
 		slog.String("wait", wait.Round(time.Millisecond).String()))
-	l.pause(wait, on)
+	return wait
 }
 
 // recovered ends a row of failures, if there was one. Until then the lane counts

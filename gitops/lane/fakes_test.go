@@ -26,6 +26,7 @@ type fakeQueue struct {
 	pending  []gitops.Update
 	settled  []gitops.Settlement
 	deferred map[string]string // what each update waits for
+	retries  []time.Time       // when the lane means to try again, by its Defers
 	token    int64
 	holder   string
 	expires  time.Time
@@ -160,14 +161,18 @@ func (q *fakeQueue) Settle(ctx context.Context, l queue.Lease, settlements []git
 	})
 }
 
-func (q *fakeQueue) Defer(ctx context.Context, l queue.Lease, ids []string, reason string) error {
+func (q *fakeQueue) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
+	if d.Code == "" || d.Reason == "" || len(d.Updates) == 0 {
+		q.t.Errorf("a deferral that does not say what of: %+v", d)
+	}
 	return q.call(ctx, "Defer", func() error {
 		if err := q.mine(l); err != nil {
 			return err
 		}
-		for _, id := range ids {
-			q.deferred[id] = reason
+		for _, id := range d.Updates {
+			q.deferred[id] = d.Reason
 		}
+		q.retries = append(q.retries, d.RetryAt)
 		return nil
 	})
 }
@@ -197,6 +202,13 @@ func (q *fakeQueue) waiting() map[string]string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return maps.Clone(q.deferred)
+}
+
+// retryTimes is when the lane said it would try again.
+func (q *fakeQueue) retryTimes() []time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.retries)
 }
 
 func (q *fakeQueue) count(method string) int {

@@ -129,10 +129,14 @@ func (t *tenure) write(pending []gitops.Update) bool {
 		t.Recorder.Succeeded(t.Environment, time.Now())
 		return true
 	}
-	t.deferRest(pending, settlements, err)
-	if t.ctx.Err() == nil {
-		t.backOff(&t.wait, "the manifest repository could not be written", err, t.anything())
+	if t.ctx.Err() != nil {
+		t.deferRest(pending, settlements, err, time.Time{})
+		return true
 	}
+	wait := t.failed(&t.wait, "the manifest repository could not be written", err)
+	retryAt := time.Now().Add(wait)
+	t.deferRest(pending, settlements, err, retryAt)
+	t.pause(time.Until(retryAt), t.anything())
 	return true
 }
 
@@ -163,21 +167,24 @@ func (t *tenure) settle(updates []gitops.Update, settlements []gitops.Settlement
 	}
 }
 
-// deferRest records what the updates without settlement wait for.
-func (t *tenure) deferRest(updates []gitops.Update, settlements []gitops.Settlement, cause error) {
+// deferRest records what the updates without settlement wait for, and until when.
+func (t *tenure) deferRest(updates []gitops.Update, settlements []gitops.Settlement, cause error, retryAt time.Time) {
 	settled := make(map[string]bool, len(settlements))
 	for _, s := range settlements {
 		settled[s.Update] = true
 	}
-	var ids []string
+	d := queue.Deferral{Code: gitops.CodeOf(cause), Reason: gitops.SentenceOf(cause), RetryAt: retryAt}
 	for _, u := range updates {
 		if !settled[u.ID] {
-			ids = append(ids, u.ID)
+			d.Updates = append(d.Updates, u.ID)
 		}
+	}
+	if len(d.Updates) == 0 {
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), settleTime)
 	defer cancel()
-	if err := t.Queue.Defer(ctx, t.lease, ids, gitops.SentenceOf(cause)); err != nil {
+	if err := t.Queue.Defer(ctx, t.lease, d); err != nil {
 		t.Logger.Warn("what updates wait for could not be stored", slog.String("error", err.Error()))
 	}
 }

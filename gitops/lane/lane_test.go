@@ -94,8 +94,10 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	inBubble(t, three, func(t *testing.T, r rig) {
 		limited := &gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: 90 * time.Second}
 		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, limited })
+		asked := time.Now().Add(limited.RetryAfter)
 		r.Start()
 		elapse(89 * time.Second)
+		equal(t, "said to try again at", []time.Time{asked}, r.queue.retryTimes())
 		equal(t, "calls before", 1, len(r.writer.calls()))
 		elapse(2 * time.Second)
 		equal(t, "calls after", 2, len(r.writer.calls()))
@@ -243,6 +245,7 @@ func TestStopGivesTheBatchUpAtTheDeadline(t *testing.T) {
 		defer cancel()
 		r.Stop(deadline)
 		equal(t, "settled", []string(nil), r.queue.states())
+		equal(t, "said not to try again", []time.Time{{}}, r.queue.retryTimes())
 		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
 	})
 }

@@ -86,15 +86,16 @@ type Lanes interface {
 	// caller's.
 	Pending(ctx context.Context, l Lease, limit int) ([]gitops.Update, error)
 
-	// Settle records how updates of the lane ended and counts an attempt for
-	// each, all in one durable transaction. An update that has already ended
-	// keeps its first settlement. The error's code is Conflict, and nothing is
-	// recorded, when the lease is no longer the caller's.
+	// Settle records how updates of the lane ended, and counts an attempt and a
+	// step for each, all in one durable transaction. An update that has already
+	// ended keeps its first settlement. The lane waits for nothing any more, and
+	// has succeeded now. The error's code is Conflict, and nothing is recorded,
+	// when the lease is no longer the caller's.
 	Settle(ctx context.Context, l Lease, settlements []gitops.Settlement) error
 
-	// Defer counts an attempt for updates that stay pending and records what they
-	// wait for. Errors as Settle.
-	Defer(ctx context.Context, l Lease, ids []string, reason string) error
+	// Defer records that an attempt left updates pending, as a step of each, and
+	// what the lane waits for. Errors as Settle.
+	Defer(ctx context.Context, l Lease, d Deferral) error
 
 	// Wake returns a channel that receives after updates of the environment were
 	// accepted. It is a hint for one waiter per environment: it may come without
@@ -103,11 +104,26 @@ type Lanes interface {
 	Wake(environment string) <-chan struct{}
 }
 
-// Backlog is what waits in one lane.
+// Deferral says why updates stay pending: somebody else's fault.
+type Deferral struct {
+	Updates []string // their ids
+	Code    gitops.Code
+	Reason  string    // a sentence
+	RetryAt time.Time // when the lane means to try again; zero when its holder gave the work up
+}
+
+// Backlog is what waits in one lane, and what for.
 type Backlog struct {
 	Environment string
 	Pending     int
 	Oldest      time.Time // when the oldest pending update was accepted; zero when none is pending
+	Holder      string    // of the lease; "" when the lane was given back or its holder is known to be dead
+
+	LastSuccess  time.Time   // when updates were last settled; zero when none ever were
+	FailingSince time.Time   // of the first Defer after that; zero while nothing fails, and so the rest
+	RetryAt      time.Time   // the latest Defer's
+	Code         gitops.Code // the latest Defer's
+	Reason       string      // the latest Defer's
 }
 
 // Records answers questions. Safe for concurrent use.

@@ -20,7 +20,7 @@ func everythingIsKept(s *script) {
 	d.Updates[1].Repository = ""
 	s.accept(d)
 	d = s.order("dev/api")
-	d.Actor, d.Body = "", nil
+	d.Actor, d.Remote, d.Credential, d.Body = "", "", "", nil
 	s.accept(d)
 	s.reopen()
 	s.crash()

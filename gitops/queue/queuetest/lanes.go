@@ -51,9 +51,16 @@ func deferred(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web", "dev/db"))
 	l := s.claim("dev", "one", time.Minute)
 	s.postpone(l, "the server does not answer", d.Updates[0].ID, d.Updates[1].ID)
+	s.advance(time.Second)
 	s.postpone(l, "the server still does not answer", d.Updates[0].ID)
+	s.advance(time.Second)
 	s.postpone(l, "nothing")
+	s.settle(l)
+	s.release(l, true)
+	l = s.claim("dev", "two", time.Minute)
 	s.settle(l, committed(d.Updates[0]))
+	s.advance(time.Second)
+	s.postpone(l, "the server does not answer again", d.Updates[1].ID)
 	s.crash()
 }
 

@@ -36,6 +36,7 @@ type lane struct {
 	holder  string
 	expires time.Time
 	through int64
+	waits   queue.Backlog // what it waits for, and its last success
 }
 
 func newModel() *model {
@@ -133,7 +134,11 @@ func (m *model) backlogs() []queue.Backlog {
 		if !m.lanes[environment].used {
 			continue
 		}
-		b := queue.Backlog{Environment: environment}
+		b := m.lanes[environment].waits
+		b.Environment = environment
+		if m.lanes[environment].held {
+			b.Holder = m.lanes[environment].holder
+		}
 		if pending := m.pending(environment); len(pending) > 0 {
 			b.Pending, b.Oldest = len(pending), pending[0].AcceptedAt
 		}
@@ -181,19 +186,29 @@ func (m *model) inLane(environment string, ids []string) bool {
 	})
 }
 
-func (m *model) settle(s gitops.Settlement, now time.Time) {
-	u := m.updates[s.Update]
-	if u.State.Settled() {
-		return
+func (m *model) settle(environment string, settlements []gitops.Settlement, now time.Time) {
+	for _, s := range settlements {
+		m.lane(environment).waits = queue.Backlog{LastSuccess: now}
+		u := m.updates[s.Update]
+		if u.State.Settled() {
+			continue
+		}
+		u.State, u.Code, u.Reason, u.Commit, u.SettledAt = s.State, s.Code, s.Reason, s.Commit, now
+		u.Attempts++
 	}
-	u.State, u.Code, u.Reason, u.Commit, u.SettledAt = s.State, s.Code, s.Reason, s.Commit, now
-	u.Attempts++
 }
 
-func (m *model) deferred(id, reason string) {
-	if u := m.updates[id]; !u.State.Settled() {
-		u.Reason = reason
-		u.Attempts++
+func (m *model) deferred(environment string, d queue.Deferral, now time.Time) {
+	waits := &m.lane(environment).waits
+	if waits.FailingSince.IsZero() {
+		waits.FailingSince = now
+	}
+	waits.Code, waits.Reason, waits.RetryAt = d.Code, d.Reason, d.RetryAt
+	for _, id := range d.Updates {
+		if u := m.updates[id]; !u.State.Settled() {
+			u.Reason = d.Reason
+			u.Attempts++
+		}
 	}
 }
 

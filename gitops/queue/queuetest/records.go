@@ -43,7 +43,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	errs["Release"] = s.q.Release(ctx, l, true)
 	_, errs["Pending"] = s.q.Pending(ctx, l, 1)
 	errs["Settle"] = s.q.Settle(ctx, l, nil)
-	errs["Defer"] = s.q.Defer(ctx, l, nil, "")
+	errs["Defer"] = s.q.Defer(ctx, l, queue.Deferral{})
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
 	_, errs["Update"] = s.q.Update(ctx, "nobody")
 	_, errs["Backlogs"] = s.q.Backlogs(ctx)

@@ -30,8 +30,8 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (kept gitops.Deli
 }
 
 func (tx *tx) accept(d gitops.Delivery) (kept gitops.Delivery, duplicate bool, err error) {
-	const delivery = `INSERT INTO deliveries (source, id, received_at, event_time, actor, outcome, field, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const delivery = `INSERT INTO deliveries (source, id, received_at, event_time, actor, remote, credential, outcome, field, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if d.ReceivedAt.IsZero() {
@@ -39,7 +39,7 @@ func (tx *tx) accept(d gitops.Delivery) (kept gitops.Delivery, duplicate bool, e
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number, added, err := tx.insert(delivery, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
-		d.Actor, string(d.Outcome), d.Field, d.Reason)
+		d.Actor, d.Remote, d.Credential, string(d.Outcome), d.Field, d.Reason)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}

@@ -132,6 +132,7 @@ func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []
 func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.Settlement) error {
 	const settle = `UPDATE updates SET state = ?, code = ?, reason = ?, object = ?, settled_at = ?, attempts = attempts + 1
 		WHERE id = ? AND environment = ? AND state = 'pending'`
+	const succeeded = `UPDATE lanes SET last_success = ?, failing_since = NULL, retry_at = NULL, code = '', reason = '' WHERE environment = ?`
 	for _, e := range settlements {
 		if !e.State.Settled() || e.State == "" {
 			return gitops.Errorf(gitops.Invalid, "update %s cannot be settled as %q", e.Update, e.State)
@@ -148,24 +149,28 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 				return err
 			}
 		}
-		return nil
+		if len(settlements) == 0 {
+			return nil
+		}
+		return tx.exec(succeeded, tx.now.UnixMicro(), l.Environment)
 	})
 }
 
 // Defer implements [queue.Lanes].
-func (s *Store) Defer(ctx context.Context, l queue.Lease, ids []string, reason string) error {
+func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
 	const attempt = `UPDATE updates SET reason = ?, attempts = attempts + 1
 		WHERE id = ? AND environment = ? AND state = 'pending'`
+	const failing = `UPDATE lanes SET failing_since = ifnull(failing_since, ?), retry_at = ?, code = ?, reason = ? WHERE environment = ?`
 	return s.writer.do(ctx, func(tx *tx) error {
 		if err := tx.mine(l); err != nil {
 			return err
 		}
-		for _, id := range ids {
-			if err := tx.change(l.Environment, id, attempt, reason, id, l.Environment); err != nil {
+		for _, id := range d.Updates {
+			if err := tx.change(l.Environment, id, attempt, d.Reason, id, l.Environment); err != nil {
 				return err
 			}
 		}
-		return nil
+		return tx.exec(failing, tx.now.UnixMicro(), stored(d.RetryAt), string(d.Code), d.Reason, l.Environment)
 	})
 }
 

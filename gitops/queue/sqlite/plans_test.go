@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // TestPlans holds every statement to its indexes: none may look through a table
@@ -75,7 +76,7 @@ func useEverything(t *testing.T, s *Store) {
 			_, err = s.Delivery(ctx, numbered(1).Key())
 			keep(err)
 		}
-		keep(s.Defer(ctx, l, []string{"update-2"}, "waiting"))
+		keep(s.Defer(ctx, l, queue.Deferral{Updates: []string{"update-2"}, Reason: "waiting"}))
 		keep(s.Settle(ctx, l, []gitops.Settlement{{Update: "update-1", State: gitops.Committed}}))
 		keep(s.Release(ctx, l, i == 1))
 	}

@@ -38,7 +38,7 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 }
 
 func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (gitops.Delivery, error) {
-	const delivery = `SELECT d.number, d.received_at, d.event_time, d.actor, d.outcome, d.field, d.reason, b.body
+	const delivery = `SELECT d.number, d.received_at, d.event_time, d.actor, d.remote, d.credential, d.outcome, d.field, d.reason, b.body
 		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
 	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence BETWEEN ? AND ? ORDER BY u.sequence`
 
@@ -46,8 +46,8 @@ func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (g
 	d := gitops.Delivery{Source: key.Source, ID: key.ID, Updates: []gitops.Update{}}
 	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
 		number = r.number(0)
-		d.ReceivedAt, d.EventTime, d.Actor = r.time(1), r.time(2), r.text(3)
-		d.Outcome, d.Field, d.Reason, d.Body = gitops.Outcome(r.text(4)), r.text(5), r.text(6), r.bytes(7)
+		d.ReceivedAt, d.EventTime, d.Actor, d.Remote, d.Credential = r.time(1), r.time(2), r.text(3), r.text(4), r.text(5)
+		d.Outcome, d.Field, d.Reason, d.Body = gitops.Outcome(r.text(6)), r.text(7), r.text(8), r.bytes(9)
 	})
 	switch {
 	case err != nil:
@@ -82,11 +82,15 @@ func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err err
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
 	const backlogs = `SELECT l.environment,
 		(SELECT count(*) FROM updates u WHERE u.environment = l.environment AND u.state = 'pending'),
-		(SELECT u.accepted_at FROM updates u WHERE u.environment = l.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1)
+		(SELECT u.accepted_at FROM updates u WHERE u.environment = l.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
+		 CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, l.code, l.reason
 		FROM lanes l WHERE l.used = 1`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		return c.query(ctx, backlogs, nil, func(r row) error {
-			found = append(found, queue.Backlog{Environment: r.text(0), Pending: int(r.number(1)), Oldest: r.time(2)})
+			found = append(found, queue.Backlog{
+				Environment: r.text(0), Pending: int(r.number(1)), Oldest: r.time(2), Holder: r.text(3),
+				LastSuccess: r.time(4), FailingSince: r.time(5), RetryAt: r.time(6), Code: gitops.Code(r.text(7)), Reason: r.text(8),
+			})
 			return nil
 		})
 	})
