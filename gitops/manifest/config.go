@@ -1,6 +1,9 @@
 package manifest
 
 import (
+	"cmp"
+	"context"
+	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -36,6 +39,11 @@ type Config struct {
 	// Author is author and committer of every commit.
 	Author Signature
 
+	// Identify says who the author is, for what of Author is empty. It is called by
+	// one goroutine before the first write and until it succeeds; its errors are as
+	// those of Write. Nil when Author is complete.
+	Identify func(ctx context.Context) (Signature, error)
+
 	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
 	Subject string
@@ -70,6 +78,9 @@ type Config struct {
 
 	// Timeouts of the single steps.
 	Timeouts Timeouts
+
+	// RootCAs are trusted for the server's certificate. Default: the system's.
+	RootCAs *x509.CertPool
 
 	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
@@ -178,17 +189,35 @@ func (c Config) validate() error {
 	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
 		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
 		return gitops.FieldErrorf("branch", "is no name that a branch can have")
-	case c.Author.Name == "" || strings.ContainsAny(c.Author.Name, "<>\n\x00"):
-		return gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
-	case c.Author.Email == "" || strings.ContainsAny(c.Author.Email, "<> \n\x00"):
-		return gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
 	case c.Target == nil:
 		return gitops.FieldErrorf("target", "is missing")
+	}
+	author := c.Author
+	if c.Identify != nil { // what is empty is found out later
+		author = author.or(Signature{Name: "later", Email: "later"})
+	}
+	if err := author.validate(); err != nil {
+		return err
 	}
 	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
 		return err
 	}
 	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
+}
+
+// or fills what is empty.
+func (s Signature) or(other Signature) Signature {
+	return Signature{Name: cmp.Or(s.Name, other.Name), Email: cmp.Or(s.Email, other.Email)}
+}
+
+func (s Signature) validate() error {
+	switch {
+	case s.Name == "" || strings.ContainsAny(s.Name, "<>\n\x00"):
+		return gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
+	case s.Email == "" || strings.ContainsAny(s.Email, "<> \n\x00"):
+		return gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
+	}
+	return nil
 }
 
 // checkTemplate checks a subject that may name some things in braces.

@@ -17,6 +17,13 @@ type Credentials interface {
 	Basic(ctx context.Context) (user, password string, err error)
 }
 
+// Refuser is what credentials may be besides, to be told that the server does not
+// accept a password that they gave out.
+type Refuser interface {
+	// Refused must not block.
+	Refused(password string)
+}
+
 // tokenUser is the user that goes with a token. The large hosts ignore it for
 // most tokens; GitHub documents this one for tokens of an app installation.
 const tokenUser = "x-access-token"

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -35,6 +36,7 @@ func newHTTPRemote(at *url.URL, c Config) *httpRemote {
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext,
 			TLSHandshakeTimeout: c.Timeouts.Connect,
+			TLSClientConfig:     &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:   true,
 			MaxIdleConnsPerHost: 2,
 			IdleConnTimeout:     5 * time.Minute,
@@ -156,8 +158,10 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		request.Header.Set("Content-Type", "application/x-"+service+"-request")
 		request.Header.Set("Accept", "application/x-"+service+"-result")
 	}
+	var password string
 	if r.credentials != nil {
-		user, password, err := r.credentials.Basic(ctx)
+		var user string
+		user, password, err = r.credentials.Basic(ctx)
 		if err != nil {
 			return nil, &credentialsError{err}
 		}
@@ -171,6 +175,9 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		return response, nil
 	}
 	defer response.Body.Close()
+	if told, ok := r.credentials.(Refuser); ok && response.StatusCode == http.StatusUnauthorized {
+		told.Refused(password)
+	}
 	said, _ := readCapped(response.Body, maxReportBytes) // what could be read of it is enough
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return nil, &movedError{request.URL, response.Header.Get("Location")}

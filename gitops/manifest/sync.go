@@ -67,12 +67,34 @@ func (w *Writer) ready(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.identify(ctx); err != nil {
+		return err
+	}
 	for tries := 1; w.snapshot == nil; tries++ {
 		err := w.first(ctx)
 		if err != nil && (!unknownToServer(err) || tries == maxTries) {
 			return err
 		}
 	}
+	return nil
+}
+
+// identify finds out who the author is, where that is not configured.
+func (w *Writer) identify(ctx context.Context) error {
+	if w.config.Author.validate() == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.config.Timeouts.Refs)
+	defer cancel()
+	found, err := w.config.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	found = w.config.Author.or(found)
+	if found.validate() != nil {
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server names an author that no commit can have")
+	}
+	w.config.Author = found
 	return nil
 }
 
