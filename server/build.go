@@ -108,6 +108,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	targets := make(map[target]manifest.Target)
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	writes := make(map[string]target)  // by file and key
+	edits := make(edits)
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		environments := app.Environments
@@ -116,7 +117,8 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 		}
 		for _, environment := range environments {
 			t := c.Target(environment, name)
-			edit, err := compile(t, name, app.Repository)
+			sets := bind(t, name, app.Repository)
+			edit, err := edits.compile(t.Field, sets)
 			if err != nil {
 				if problems[err.Field] == nil {
 					problems[err.Field] = err
@@ -125,7 +127,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 			}
 			here := target{environment, name}
 			targets[here] = manifest.Target{File: t.File, Editor: edit}
-			if err := claimKeys(writes, here, t, app.Repository); err != nil && problems[err.Field] == nil {
+			if err := claimKeys(writes, here, t, sets); err != nil && problems[err.Field] == nil {
 				problems[err.Field] = err
 			}
 		}
@@ -140,8 +142,8 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 
 // claimKeys notes what the updates of one target write, and refuses what another
 // writes already: a tag of dev would end up in prod's place.
-func claimKeys(writes map[string]target, here target, t config.Target, repository string) *gitops.Error {
-	for _, set := range bind(t, here.app, repository) {
+func claimKeys(writes map[string]target, here target, t config.Target, sets []values.Target) *gitops.Error {
+	for _, set := range sets {
 		place := t.File + "\x00" + set.Key
 		if other, taken := writes[place]; taken {
 			return gitops.FieldErrorf(t.Field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
@@ -160,13 +162,23 @@ func bind(t config.Target, app, repository string) []values.Target {
 	return values.Bind(sets, app, repository)
 }
 
-func compile(t config.Target, app, repository string) (*values.Edit, *gitops.Error) {
-	edit, err := values.Compile(bind(t, app, repository))
+// edits are compiled edits by what they set. Most apps set the same key: it is
+// compiled once, and every target has the same edit, not 8,000 of them.
+type edits map[string]*values.Edit
+
+// compile compiles what the field says to set.
+func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
+	what := fmt.Sprintf("%#v", sets)
+	if edit, ok := all[what]; ok {
+		return edit, nil
+	}
+	edit, err := values.Compile(sets)
 	var e *gitops.Error
 	if errors.As(err, &e) {
-		e.Field = t.Field + e.Field
+		e.Field = field + e.Field
 		return nil, e
 	}
+	all[what] = edit
 	return edit, nil
 }
 

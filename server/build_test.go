@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 )
 
 // sentences are those of every error that was joined.
@@ -167,5 +168,22 @@ func TestTargets(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(target{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What is set in the same way is compiled once, and an app whose key names it is
+// not taken for another.
+func TestTargetsShareTheirEdits(t *testing.T) {
+	s := newSite(t)
+	s.edit("  prod: {", "  prod: {set: [{key: '.apps[{app}].tag'}], ")
+	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
+	parts, err := build(s.config())
+	s.must(err)
+	editor := func(environment, app string) manifest.Editor { return parts.targets[target{environment, app}].Editor }
+	if editor("dev", "api") != editor("dev", "worker") {
+		t.Error("the same edit is there twice")
+	}
+	if editor("prod", "api") == editor("prod", "worker") || editor("prod", "api") == editor("dev", "api") {
+		t.Error("different edits are the same")
 	}
 }

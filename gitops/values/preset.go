@@ -48,6 +48,9 @@ func Bind(targets []Target, app, repository string) []Target {
 }
 
 func bind(key, app, repository string) string {
+	if !strings.Contains(key, "{") {
+		return key
+	}
 	// A quote or a backslash would end the literal; no app and no image has one.
 	clean := strings.NewReplacer(`"`, "", `\`, "")
 	inside := strings.NewReplacer("{app}", clean.Replace(app), "{repository}", clean.Replace(repository))
