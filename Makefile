@@ -10,15 +10,20 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## show the whole job on this machine: events in, commits out
 	@bin/tallyman demo
 
 .PHONY: test
-test: ## run every test, with the race detector
+test: test-deploy ## run every test, with the race detector
 	$(GO) test -race -timeout 10m ./...
+
+# A module of its own. Not cached: Go does not see what the tools read.
+.PHONY: test-deploy
+test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and the published schemas
+	$(GO) -C deploy/test test -count=1 -timeout 20m ./...
 
 .PHONY: build
 build: ## build bin/tallyman, a static binary
@@ -30,6 +35,8 @@ lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) -C deploy/test vet ./...
+	cd deploy/test && $$($(GO) -C ../.. tool -n staticcheck) ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
