@@ -85,6 +85,19 @@ func (l *landed) doubtful(u gitops.Update) bool {
 	return maybe && searchFrom(u).Before(l.since)
 }
 
+// overtakes finds an update of the item's call that comes after it, is of the
+// same app, and is on the branch although the item is not. An earlier process
+// left the item out then, because its environment coalesces, and died before it
+// could say so. To write it now would put the older release over the newer one.
+func (l *landed) overtakes(i *item) (by gitops.Update, found bool) {
+	for _, u := range i.call.updates[i.at+1:] {
+		if _, ok := l.commits[u.ID]; ok && u.Environment == i.update.Environment && u.App == i.update.App {
+			by, found = u, true
+		}
+	}
+	return by, found
+}
+
 // searchFrom is when the earliest commit that could carry the update was made.
 func searchFrom(u gitops.Update) time.Time { return u.AcceptedAt.Add(-clockSlack) }
 

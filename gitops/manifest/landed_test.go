@@ -190,3 +190,30 @@ func TestLandedForgetsTheOldestAndItsPromise(t *testing.T) {
 		t.Error("an update from before the promise must be looked for")
 	}
 }
+
+// A process that coalesced left the older update out and died before it could
+// settle either. The next one must not put the older over the newer.
+func TestAnUpdateIsNotWrittenOverALaterOneThatLanded(t *testing.T) {
+	overEach(t, testAnUpdateIsNotWrittenOverALaterOneThatLanded)
+}
+
+func testAnUpdateIsNotWrittenOverALaterOneThatLanded(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	older, other, newer := o.update("dev", "shop", "main-0000001"), o.update("dev", "cart", "main-0000001"), o.update("dev", "shop", "main-0000002")
+	o.check(o.write(o.writer(), newer)...)
+	for _, u := range []*gitops.Update{&older, &other, &newer} {
+		u.MaybePushed = true
+	}
+	settled := o.write(o.writer(), older, other, newer)
+	for i, want := range []gitops.State{gitops.Superseded, gitops.Committed, gitops.Committed} {
+		if settled[i].State != want {
+			t.Errorf("update %d ended as %+v, want %s", i, settled[i], want)
+		}
+	}
+	if !strings.Contains(settled[0].Reason, newer.ID) {
+		t.Errorf("the reason does not name the later update: %s", settled[0].Reason)
+	}
+	if file := o.git("show", "main:"+testFile("dev", "shop")); !strings.Contains(file, newer.Tag) {
+		t.Errorf("the file says\n%s", file)
+	}
+}

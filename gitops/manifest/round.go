@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -90,6 +91,9 @@ func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
 	for _, i := range items {
 		if l, ok := known.commits[i.update.ID]; ok {
 			w.settle(i, gitops.Settlement{State: gitops.Committed, Commit: l.commit.String()})
+		} else if by, overtaken := known.overtakes(i); overtaken {
+			w.settle(i, gitops.Settlement{State: gitops.Superseded,
+				Reason: fmt.Sprintf("%s, which was accepted later, is on the branch already (update %s)", by.Tag, by.ID)})
 		} else if tooLong != nil && known.doubtful(i.update) {
 			w.settle(i, gitops.Settlement{State: gitops.Failed, Code: gitops.Conflict,
 				Reason: "it cannot be told whether this was written before: the branch has too many commits since; see what the manifest says, then retry"})

@@ -132,6 +132,8 @@ func (w *Writer) Cut() { w.cut() }
 //     squash a later update of the same app may have replaced what this one wrote;
 //     then there is a reason that says so, unless it was found by its trailer.
 //   - Unchanged: the branch already said so.
+//   - Superseded: a later one of updates, of the same app and environment, is on
+//     the branch already. An earlier writer had been given that one without this.
 //   - Failed, with a code and a sentence: the update's own fault. Its file or key
 //     is missing, the file is no YAML or too large, a rule refuses it.
 //
