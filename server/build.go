@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -180,43 +179,6 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 	}
 	all[what] = edit
 	return edit, nil
-}
-
-// newWriter makes the manifest writer; it does not use the network.
-func newWriter(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
-	var credentials manifest.Credentials
-	if file := c.Manifests.Credentials.TokenFile; file != "" {
-		credentials = manifest.TokenFile{Path: file, User: c.Manifests.Credentials.Username}
-	}
-	w, err := manifest.New(manifest.Config{
-		URL:         c.Manifests.URL,
-		Branch:      c.Manifests.Branch,
-		Credentials: credentials,
-		SSH: manifest.SSH{
-			KeyFile:        c.Manifests.Credentials.SSHKeyFile,
-			KnownHostsFile: c.Manifests.Credentials.KnownHostsFile,
-		},
-		Author:  manifest.Signature(c.Manifests.Author),
-		Subject: c.Manifests.Subject,
-		Squash: func(environment string) bool {
-			return c.Environments[environment].Commits == "one-per-batch"
-		},
-		BatchSubject: c.Manifests.BatchSubject,
-		Recorder:     recorder,
-		Logger:       logger,
-		Target: func(environment, app string) (manifest.Target, error) {
-			t, ok := p.targets[target{environment, app}]
-			if !ok { // accepted under another configuration
-				return t, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
-			}
-			return t, nil
-		},
-	})
-	var e *gitops.Error
-	if errors.As(err, &e) && e.Field != "" {
-		e.Field = "manifests." + e.Field
-	}
-	return w, err
 }
 
 // newHolder names this process in leases: the host, for people, and something no

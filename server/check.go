@@ -30,6 +30,11 @@ func (s *Server) CheckStore() error {
 // Nothing is changed. A wrong target is no reason not to start: its updates would
 // fail and say so, the others go on. The server need not have been started.
 func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
+	if s.app != nil {
+		if err := s.checkApp(ctx, out); err != nil {
+			return err
+		}
+	}
 	if err := s.writer.Handshake(ctx); err != nil {
 		return err
 	}
@@ -59,6 +64,20 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, paths[i])
 	}
 	return errors.Join(problems...)
+}
+
+// checkApp says as whom the repository is written.
+func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
+	report, err := s.app.Report(ctx)
+	if err != nil {
+		return err
+	}
+	if report.Contents != "write" {
+		return gitops.Errorf(gitops.Forbidden, "the GitHub App %s may not write the repository's contents: give it the permission Contents: write, and accept that in installation %d",
+			report.Identity.Name, report.Installation)
+	}
+	fmt.Fprintf(out, "GitHub App: %s <%s>, installation %d, may write contents\n", report.Identity.Name, report.Identity.Email, report.Installation)
+	return nil
 }
 
 // checkTarget makes an edit as an update would, and drops it.

@@ -25,6 +25,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // Version is what is running, for logs and metrics.
@@ -41,6 +42,7 @@ type Server struct {
 	parts   parts
 	metrics *metrics
 	writer  *manifest.Writer
+	app     *githubapp.App // nil unless one is configured
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
@@ -70,14 +72,17 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		sources = append(sources, receiver.Source())
 	}
 	m := newMetrics(v, sources, slices.Collect(maps.Keys(c.Environments)))
-	w, writerErr := newWriter(c, p, m, logger)
-	if err := errors.Join(err, writerErr); err != nil {
+	w, app, repositoryErr := newRepository(c, p, m, logger)
+	if err := errors.Join(err, repositoryErr); err != nil {
 		if w != nil {
 			err = errors.Join(err, w.Close())
 		}
 		return nil, err
 	}
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, failed: make(chan error, 2)}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, app: app, failed: make(chan error, 2)}
+	if app != nil {
+		s.onStop("GitHub App", func(context.Context) error { return app.Close() })
+	}
 	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
 	return s, nil
 }

@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"server/githubapp":            {"gitops"},
 	"server/githubapp/githubtest": {},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
-		"server/config", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
+		"server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
 	"deploy":             {},
 	"cmd/tallyman":       {"deploy", "server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},

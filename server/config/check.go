@@ -27,8 +27,10 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Manifests.Branch, "main")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
-	byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
-	byDefault(&c.Manifests.Author.Email, "tallyman[bot]@users.noreply.github.com")
+	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
+		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
+		byDefault(&c.Manifests.Author.Email, "tallyman[bot]@users.noreply.github.com")
+	}
 	byDefault(&c.Manifests.Subject, "chore: bump {app} to {tag} ({env})")
 	byDefault(&c.Manifests.BatchSubject, "chore: {count} updates ({env})")
 	byDefault(&c.File, "charts/{app}/values-{env}.yaml")
@@ -125,6 +127,9 @@ func (c *Config) checkManifests(report func(field, format string, args ...any)) 
 		report("manifests.url", "must be an https:// or ssh:// address, or one like git@host:path")
 	} else if u.User != nil {
 		report("manifests.url", "must not hold credentials: use manifests.credentials")
+	}
+	if creds := c.Manifests.Credentials; creds.GitHubApp != nil && creds.TokenFile != "" {
+		report("manifests.credentials", "has both a githubApp and a tokenFile: take one")
 	}
 	for field, subject := range map[string]string{"manifests.subject": c.Manifests.Subject, "manifests.batchSubject": c.Manifests.BatchSubject} {
 		if strings.ContainsAny(subject, "\r\n") {

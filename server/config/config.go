@@ -65,6 +65,9 @@ type Manifests struct {
 	Branch string `yaml:"branch"`
 	// Credentials are what git is asked with; none means anonymous.
 	Credentials Credentials `yaml:"credentials"`
+	// CAFile holds certificates in PEM that are trusted besides the system's, for the
+	// repository's server and for GitHub's API. It is read when the program starts.
+	CAFile string `yaml:"caFile"`
 	// Author is the bot: author and committer of every commit.
 	Author Author `yaml:"author"`
 	// Subject is the first line of a commit's message. {app}, {tag}, {env},
@@ -77,8 +80,11 @@ type Manifests struct {
 	BatchSubject string `yaml:"batchSubject"`
 }
 
-// Credentials are how to authenticate to the manifest repository's server.
+// Credentials are how to authenticate to the manifest repository's server: a
+// token in a file, a GitHub App, or a key for SSH.
 type Credentials struct {
+	// GitHubApp makes the App's own short-lived tokens: nobody keeps one.
+	GitHubApp *GitHubApp `yaml:"githubApp"`
 	// TokenFile holds a token with the right to write the repository. It is read
 	// again when it changes.
 	TokenFile string `yaml:"tokenFile"`
@@ -92,11 +98,28 @@ type Credentials struct {
 	KnownHostsFile string `yaml:"knownHostsFile"`
 }
 
+// GitHubApp is a GitHub App that is installed on the manifest repository.
+type GitHubApp struct {
+	// AppID is the App's number. Required.
+	AppID int64 `yaml:"appID"`
+	// InstallationID is the number of its installation. Default: GitHub is asked.
+	InstallationID int64 `yaml:"installationID"`
+	// PrivateKeyFile holds the App's private key, as GitHub lets it be downloaded. It
+	// is read again each time it is used. Required.
+	PrivateKeyFile string `yaml:"privateKeyFile"`
+	// APIURL is where GitHub's REST API is. Default: https://api.github.com for
+	// github.com, https://api.NAME.ghe.com for NAME.ghe.com, and https://HOST/api/v3
+	// for every other host of the repository. Plain http:// is refused, except to a
+	// loopback address.
+	APIURL string `yaml:"apiURL"`
+}
+
 // Author is a git identity.
 type Author struct {
-	// Name defaults to "tallyman[bot]".
+	// Name defaults to the GitHub App's bot, else to "tallyman[bot]".
 	Name string `yaml:"name"`
-	// Email defaults to "tallyman[bot]@users.noreply.github.com".
+	// Email defaults to the noreply address of the GitHub App's bot, else to
+	// "tallyman[bot]@users.noreply.github.com".
 	Email string `yaml:"email"`
 }
 

@@ -58,6 +58,11 @@ func written(v reflect.Value) string {
 		return value.String()
 	case bool:
 		return fmt.Sprint(value)
+	case int64:
+		if value == 0 {
+			return ""
+		}
+		return fmt.Sprint(value)
 	case []string:
 		if value == nil {
 			return ""
@@ -72,7 +77,8 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.Replace(minimal, "  github:\n", "  eventbridge: {}\n  github:\n", 1))
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n").Replace(minimal))
+	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
 	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match"} // minimal has them
@@ -96,7 +102,8 @@ func TestReferenceHasEveryField(t *testing.T) {
 			got[field] = strings.TrimSuffix(value, "`")
 		}
 		required := strings.HasPrefix(byDefault, "required")
-		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles", "set[].key"}, field); required != must {
+		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key"}, field); required != must {
 			t.Errorf("%s is said to be required: %t", field, required)
 		}
 	}

@@ -191,6 +191,8 @@ func kindName(t reflect.Type) string {
 		return "a duration such as 25s"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
+	case t.Kind() == reflect.Int64:
+		return "a whole number, without quotes"
 	}
 	return "a " + t.Kind().String()
 }

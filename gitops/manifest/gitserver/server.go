@@ -41,6 +41,7 @@ type Server struct {
 	ssh     []*SSH
 	faults  []*Fault
 	token   string
+	admit   func(password string) bool
 	noThin  bool
 	latency Latency
 }
@@ -108,6 +109,14 @@ func (s *Server) RequireToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = token
+}
+
+// Admit makes the server answer 401 to every request whose basic password good
+// does not find good.
+func (s *Server) Admit(good func(password string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admit = good
 }
 
 // RefuseThinPacks makes the server take only packs that need nothing from
@@ -189,9 +198,12 @@ func (s *Server) receiveWhole(w http.ResponseWriter, r *http.Request, body []byt
 
 func (s *Server) admitted(r *http.Request) bool {
 	s.mu.Lock()
-	token := s.token
+	token, admit := s.token, s.admit
 	s.mu.Unlock()
 	_, password, _ := r.BasicAuth()
+	if admit != nil {
+		return admit(password)
+	}
 	return token == "" || subtle.ConstantTimeCompare([]byte(password), []byte(token)) == 1
 }
 

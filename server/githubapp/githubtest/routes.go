@@ -1,6 +1,7 @@
 package githubtest
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -8,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/rand"
 )
 
 // route finds what a call is for. The first part of each path says whose
@@ -161,7 +160,7 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, i *installation) {
 	}
 	expires := s.now().Add(tokenLife).Truncate(time.Second)
 	s.tokens[value] = &token{installation: limited, expires: expires, fresh: s.fresh}
-	s.fresh = nil
+	s.fresh, s.minted = nil, append(s.minted, value)
 	answer(w, http.StatusCreated, map[string]any{"token": value, "expires_at": expires.UTC().Format(time.RFC3339), "permissions": granted})
 }
 

@@ -23,6 +23,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -49,7 +50,8 @@ type Server struct {
 	key           *rsa.PrivateKey
 	now           func() time.Time
 	installations map[int64]*installation
-	tokens        map[string]*token
+	tokens        map[string]*token // those that work
+	minted        []string          // all
 	newFormat     bool
 	fresh         []int // statuses that the next new tokens are answered with at first
 	deliveries    []Delivery
@@ -183,6 +185,13 @@ func (s *Server) Good(value string) bool {
 	return ok && s.now().Before(t.expires)
 }
 
+// Tokens are all that were given out: what no log may hold.
+func (s *Server) Tokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.minted)
+}
+
 // Fault is an answer in place of the right one.
 type Fault struct {
 	Method, Path string // of the calls it is for
@@ -211,7 +220,7 @@ func (s *Server) Expect(status int) {
 func (s *Server) Calls() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.calls...)
+	return slices.Clone(s.calls)
 }
 
 // Count is how often a call was made.
