@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"server/webhook/ecr":          {"gitops", "server/webhook"},
 	"server/config":               {"gitops", "gitops/values"},
 	"server/githubapp":            {"gitops"},
+	"server/oidc":                 {"gitops"},
+	"server/oidc/oidctest":        {},
 	"server/githubapp/githubtest": {},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
 		"server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
@@ -47,6 +49,8 @@ var onlyIn = map[string][]string{
 	"github.com/go-chi/":                 {"server"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
+	"github.com/coreos/go-oidc/":         {"server/oidc"},
+	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
 	"github.com/bradleyfalzon/":          {"server/githubapp"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "cmd/tallyman"},
