@@ -132,7 +132,7 @@ type Records interface {
 	// planned, and its body.
 	Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error)
 
-	// Update returns one update.
+	// Update returns one update with its steps.
 	Update(ctx context.Context, id string) (gitops.Update, error)
 
 	// Backlogs returns the backlog of every environment that has ever had an
@@ -140,7 +140,9 @@ type Records interface {
 	Backlogs(ctx context.Context) ([]Backlog, error)
 }
 
-// Page asks for one page of a list. Lists are newest first.
+// Page asks for one page of a list. Lists are newest first: in the reverse of the
+// order in which deliveries were accepted, and of that in which their updates
+// were planned.
 type Page struct {
 	Cursor string // where the last page ended, as it was given; "" begins with the newest
 	Limit  int    // at most so many; at least 1
@@ -164,7 +166,7 @@ type Change struct {
 	Cursor   string // what Changes is asked with to get all that came after it
 	At       time.Time
 	Delivery *gitops.Delivery // with its updates as they stand now, without its body
-	Update   *gitops.Update   // as the change left it, without its steps
+	Update   *gitops.Update   // as the change left it, without its steps and MaybePushed
 }
 
 // Stories tells what happened, to people and to whoever follows along. Safe for
@@ -181,11 +183,12 @@ type Stories interface {
 
 	// Changes returns at most limit of the changes that came after the cursor, in
 	// an order that every replica sees alike, with no change that could still
-	// appear before one that was returned. An empty cursor means from the first
-	// that is kept.
+	// appear before one that was returned. An attempt that ended as the one before
+	// is no change. An empty cursor means from the first that is kept.
 	Changes(ctx context.Context, after string, limit int) ([]Change, error)
 
-	// Latest is the cursor of the newest change.
+	// Latest is the cursor of the newest change, or one that all changes come after
+	// when there is none.
 	Latest(ctx context.Context) (cursor string, err error)
 
 	// Changed returns a channel that is closed after the next change. It is a hint
@@ -195,14 +198,16 @@ type Stories interface {
 
 // Upkeep is what keeps the store in order over time. Safe for concurrent use.
 type Upkeep interface {
-	// Retry makes a failed update pending again on the word of actor; it keeps its
-	// place in acceptance order and gets a step that says so. The error's code is
+	// Retry makes a failed update pending again on the word of actor and returns it
+	// with its steps; it keeps its place in acceptance order and its attempts, and
+	// gets a step that says so. The error's code is
 	// NotFound when there is no such update, and Conflict when it did not fail, or
 	// when a later update of the same app in the same environment is pending,
 	// committed or unchanged: an old release must not overwrite a newer one.
 	Retry(ctx context.Context, id, actor string) (gitops.Update, error)
 
-	// Known returns those of the ids that are deliveries of the source.
+	// Known returns those of the ids that are deliveries of the source, in the
+	// order in which they are asked for.
 	Known(ctx context.Context, source string, ids []string) (known []string, err error)
 
 	// Mark returns what SetMark last kept under the name; "" when nothing was.
@@ -227,6 +232,8 @@ type Queue interface {
 	Inbox
 	Lanes
 	Records
+	Stories
+	Upkeep
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

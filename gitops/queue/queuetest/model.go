@@ -16,6 +16,18 @@ type model struct {
 	updates    map[string]*gitops.Update
 	lanes      map[string]*lane
 	newest     map[app]time.Time
+	steps      map[string][]gitops.Step // by update
+	log        []happened
+	happenings int // so many were ever logged
+	spent      map[string]gitops.DeliveryKey
+}
+
+// happened is one change: a delivery's arrival, or a step of an update.
+type happened struct {
+	number   int
+	delivery gitops.DeliveryKey
+	update   string
+	step     int // its place among the update's
 }
 
 // delivery is one with its updates kept in model.updates.
@@ -45,6 +57,8 @@ func newModel() *model {
 		updates:    make(map[string]*gitops.Update),
 		lanes:      make(map[string]*lane),
 		newest:     make(map[app]time.Time),
+		steps:      make(map[string][]gitops.Step),
+		spent:      make(map[string]gitops.DeliveryKey),
 	}
 }
 
@@ -63,6 +77,7 @@ func (m *model) accept(d, got gitops.Delivery, now time.Time) {
 	kept := &delivery{Delivery: d}
 	kept.Body = slices.Clone(d.Body)
 	m.deliveries[d.Key()] = kept
+	m.happened(happened{delivery: d.Key()})
 	for i, u := range d.Updates {
 		u.Delivery, u.Actor, u.AcceptedAt, u.State = d.Key(), d.Actor, now, gitops.Pending
 		if m.late(d, u) {
@@ -195,6 +210,7 @@ func (m *model) settle(environment string, settlements []gitops.Settlement, now 
 		}
 		u.State, u.Code, u.Reason, u.Commit, u.SettledAt = s.State, s.Code, s.Reason, s.Commit, now
 		u.Attempts++
+		m.step(u.ID, gitops.Step{At: now, Attempts: 1, State: s.State, Code: s.Code, Reason: s.Reason, Commit: s.Commit})
 	}
 }
 
@@ -208,6 +224,7 @@ func (m *model) deferred(environment string, d queue.Deferral, now time.Time) {
 		if u := m.updates[id]; !u.State.Settled() {
 			u.Reason = d.Reason
 			u.Attempts++
+			m.step(id, gitops.Step{At: now, Attempts: 1, State: gitops.Pending, Code: d.Code, Reason: d.Reason, RetryAt: d.RetryAt})
 		}
 	}
 }

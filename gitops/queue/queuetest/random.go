@@ -45,6 +45,15 @@ func (r *player) step() {
 		r.reopen()
 	case n < 59:
 		r.crash()
+	case n < 63 && len(r.sent) > 0:
+		if updates := r.sent[r.IntN(len(r.sent))].Updates; len(updates) > 0 {
+			r.retry(updates[r.IntN(len(updates))].ID, "ann")
+		}
+	case n < 65:
+		r.prune(r.clock.now().Add(-time.Duration(r.IntN(30))*time.Second), 1+r.IntN(5))
+	case n < 67:
+		r.listed(queue.DeliveryFilter{Source: r.one("", "github", "eventbridge")}, 1+r.IntN(3))
+		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending", "failed"))}, 1+r.IntN(3))
 	case len(r.leases) > 0:
 		r.use(r.leases[len(r.leases)-1-r.IntN(min(4, len(r.leases)))], n)
 	}
@@ -71,7 +80,9 @@ func (r *player) use(l queue.Lease, n int) {
 	}
 }
 
-func (r *player) environment() string { return []string{"dev", "staging", "prod"}[r.IntN(3)] }
+func (r *player) one(of ...string) string { return of[r.IntN(len(of))] }
+
+func (r *player) environment() string { return r.one("dev", "staging", "prod") }
 
 func (r *player) targets() (targets []string) {
 	for range r.IntN(4) {

@@ -47,6 +47,16 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
 	_, errs["Update"] = s.q.Update(ctx, "nobody")
 	_, errs["Backlogs"] = s.q.Backlogs(ctx)
+	_, _, errs["Deliveries"] = s.q.Deliveries(ctx, queue.DeliveryFilter{}, queue.Page{Limit: 1})
+	_, _, errs["Updates"] = s.q.Updates(ctx, queue.UpdateFilter{}, queue.Page{Limit: 1})
+	_, errs["Changes"] = s.q.Changes(ctx, "", 1)
+	_, errs["Latest"] = s.q.Latest(ctx)
+	_, errs["Retry"] = s.q.Retry(ctx, "nobody", "ann")
+	_, errs["Known"] = s.q.Known(ctx, "github", []string{"1"})
+	_, errs["Mark"] = s.q.Mark(ctx, "name")
+	errs["SetMark"] = s.q.SetMark(ctx, "name", "value")
+	errs["Spend"] = s.q.Spend(ctx, "credential", d.Key(), s.clock.now())
+	_, errs["Prune"] = s.q.Prune(ctx, s.clock.now(), 1)
 	errs["Ping"] = s.q.Ping(ctx)
 	return errs
 }
@@ -62,8 +72,8 @@ func closed(s *script) {
 			s.code(call+" after Close", err, gitops.Unavailable)
 		}
 	}
-	if wake == nil || s.q.Wake("prod") == nil {
-		s.t.Fatal("Wake returned no channel")
+	if s.q.Changed() == nil || wake == nil || s.q.Wake("prod") == nil {
+		s.t.Fatal("Wake or Changed returned no channel")
 	}
 	s.again()
 }

@@ -25,6 +25,8 @@ type script struct {
 	model    *model
 	leases   []queue.Lease // every one that was handed out since the store was opened
 	ids      int
+	followed string // where the follower of the changes is
+	seen     int    // the number of the last change that it saw
 }
 
 func begin(t *testing.T, instance Instance) *script {
@@ -255,7 +257,7 @@ func (s *script) check() {
 	for id := range s.model.updates {
 		got, err := s.q.Update(ctx, id)
 		s.code("Update", err, "")
-		s.same("Update", got, s.model.update(id))
+		s.same("Update", got, s.model.story(id))
 		if got.State == gitops.Superseded && got.Reason == "" {
 			s.t.Fatalf("Update(%s): superseded, without a reason", id)
 		}
@@ -276,6 +278,8 @@ func (s *script) check() {
 		}
 	}
 	s.same("Backlogs", got, want)
+	s.checkLists()
+	s.checkChanges()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 

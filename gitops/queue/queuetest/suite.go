@@ -76,6 +76,25 @@ var cases = []struct {
 
 	{"Records/NotFound", notFound},
 	{"Records/Backlogs", backlogs},
+
+	{"Stories/Steps", steps},
+	{"Stories/Lists", lists},
+	{"Stories/PagesStandStill", pagesStandStill},
+	{"Stories/Changes", changes},
+	{"Stories/Changed", changed},
+	{"Stories/FollowedWhileItHappens", followedWhileItHappens},
+	{"Stories/ForeignCursors", foreignCursors},
+
+	{"Upkeep/Retry", retry},
+	{"Upkeep/RetryBehindNewer", retryBehindNewer},
+	{"Upkeep/RetryKeepsItsPlace", retryKeepsItsPlace},
+	{"Upkeep/Known", known},
+	{"Upkeep/Marks", marks},
+	{"Upkeep/Spend", spend},
+	{"Upkeep/Prune", prune},
+	{"Upkeep/PruneKeepsWhatDecides", pruneKeepsWhatDecides},
+	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
+
 	{"Close", closed},
 	{"EndedContext", endedContext},
 	{"Random", random},

@@ -30,15 +30,16 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (kept gitops.Deli
 }
 
 func (tx *tx) accept(d gitops.Delivery) (kept gitops.Delivery, duplicate bool, err error) {
-	const delivery = `INSERT INTO deliveries (source, id, received_at, event_time, actor, remote, credential, outcome, field, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const delivery = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, credential, outcome, field, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, id) DO NOTHING`
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = tx.now
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
-	number, added, err := tx.insert(delivery, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
+	number := tx.latest.delivery + 1
+	_, added, err := tx.insert(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
 		d.Actor, d.Remote, d.Credential, string(d.Outcome), d.Field, d.Reason)
 	if err != nil {
 		return gitops.Delivery{}, false, err
@@ -47,6 +48,7 @@ func (tx *tx) accept(d gitops.Delivery) (kept gitops.Delivery, duplicate bool, e
 		kept, err = readDelivery(context.Background(), tx.connection, d.Key())
 		return kept, true, err
 	}
+	tx.latest.delivery = number
 	if d.Body == nil {
 		d.Body = []byte{}
 	}

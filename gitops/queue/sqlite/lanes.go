@@ -131,7 +131,7 @@ func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []
 // Settle implements [queue.Lanes].
 func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.Settlement) error {
 	const settle = `UPDATE updates SET state = ?, code = ?, reason = ?, object = ?, settled_at = ?, attempts = attempts + 1
-		WHERE id = ? AND environment = ? AND state = 'pending'`
+		WHERE id = ? AND environment = ? AND state = 'pending' RETURNING sequence`
 	const succeeded = `UPDATE lanes SET last_success = ?, failing_since = NULL, retry_at = NULL, code = '', reason = '' WHERE environment = ?`
 	for _, e := range settlements {
 		if !e.State.Settled() || e.State == "" {
@@ -143,7 +143,8 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 			return err
 		}
 		for _, e := range settlements {
-			err := tx.change(l.Environment, e.Update, settle, string(e.State), string(e.Code), e.Reason, e.Commit,
+			step := gitops.Step{Attempts: 1, State: e.State, Code: e.Code, Reason: e.Reason, Commit: e.Commit}
+			err := tx.change(l.Environment, e.Update, step, settle, string(e.State), string(e.Code), e.Reason, e.Commit,
 				tx.now.UnixMicro(), e.Update, l.Environment)
 			if err != nil {
 				return err
@@ -159,14 +160,15 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 // Defer implements [queue.Lanes].
 func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
 	const attempt = `UPDATE updates SET reason = ?, attempts = attempts + 1
-		WHERE id = ? AND environment = ? AND state = 'pending'`
+		WHERE id = ? AND environment = ? AND state = 'pending' RETURNING sequence`
 	const failing = `UPDATE lanes SET failing_since = ifnull(failing_since, ?), retry_at = ?, code = ?, reason = ? WHERE environment = ?`
 	return s.writer.do(ctx, func(tx *tx) error {
 		if err := tx.mine(l); err != nil {
 			return err
 		}
+		step := gitops.Step{Attempts: 1, State: gitops.Pending, Code: d.Code, Reason: d.Reason, RetryAt: d.RetryAt}
 		for _, id := range d.Updates {
-			if err := tx.change(l.Environment, id, attempt, d.Reason, id, l.Environment); err != nil {
+			if err := tx.change(l.Environment, id, step, attempt, d.Reason, id, l.Environment); err != nil {
 				return err
 			}
 		}
@@ -174,13 +176,18 @@ func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) erro
 	})
 }
 
-// change runs an UPDATE of the pending update id. One that has ended stays as it
-// is; one that is not in the lane is an error.
-func (tx *tx) change(environment, id, text string, args ...any) error {
+// change runs an UPDATE of the pending update id, and records the step that it
+// is. One that has ended stays as it is; one that is not in the lane is an error.
+func (tx *tx) change(environment, id string, step gitops.Step, text string, args ...any) error {
 	const update = `SELECT 1 FROM updates WHERE id = ? AND environment = ?`
-	_, changed, err := tx.insert(text, args...)
-	if err != nil || changed {
+	var sequence int64
+	changed, err := tx.one(context.Background(), text, args, func(r row) { sequence = r.number(0) })
+	if err != nil {
 		return err
+	}
+	if changed {
+		tx.writes++
+		return tx.step(sequence, step)
 	}
 	found, err := tx.one(context.Background(), update, []any{id, environment}, func(row) {})
 	if err == nil && !found {

@@ -13,9 +13,13 @@ const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.re
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.settled_at, u.sequence,
 	u.state = 'pending' AND u.sequence <= l.through`
 
-// joined are the tables of updateColumns. CROSS keeps the order of the joins,
-// which is the one that reads the fewest rows (sqlite.org/optoverview.html#crossjoin).
-const joined = ` u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN lanes l ON l.environment = u.environment `
+// joins are the tables of updateColumns beside the updates. CROSS keeps the order
+// of the joins, which is the one that reads the fewest rows
+// (sqlite.org/optoverview.html#crossjoin).
+const joins = ` CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN lanes l ON l.environment = u.environment `
+
+// joined are they behind the table's name.
+const joined = ` u` + joins
 
 func scanUpdate(r row) gitops.Update {
 	return gitops.Update{
@@ -28,6 +32,17 @@ func scanUpdate(r row) gitops.Update {
 	}
 }
 
+// deliveryColumns are what scanDelivery reads; d is a delivery.
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.credential, d.outcome, d.field, d.reason`
+
+// scanDelivery reads a delivery without its body and updates.
+func scanDelivery(r row) gitops.Delivery {
+	return gitops.Delivery{
+		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5),
+		Remote: r.text(6), Credential: r.text(7), Outcome: gitops.Outcome(r.text(8)), Field: r.text(9), Reason: r.text(10),
+	}
+}
+
 // Delivery implements [queue.Records].
 func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.Delivery, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
@@ -37,45 +52,60 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 	return d, err
 }
 
-func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (gitops.Delivery, error) {
-	const delivery = `SELECT d.number, d.received_at, d.event_time, d.actor, d.remote, d.credential, d.outcome, d.field, d.reason, b.body
+func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (d gitops.Delivery, err error) {
+	const delivery = `SELECT ` + deliveryColumns + `, b.body
 		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
-	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence BETWEEN ? AND ? ORDER BY u.sequence`
-
 	var number int64
-	d := gitops.Delivery{Source: key.Source, ID: key.ID, Updates: []gitops.Update{}}
 	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
-		number = r.number(0)
-		d.ReceivedAt, d.EventTime, d.Actor, d.Remote, d.Credential = r.time(1), r.time(2), r.text(3), r.text(4), r.text(5)
-		d.Outcome, d.Field, d.Reason, d.Body = gitops.Outcome(r.text(6)), r.text(7), r.text(8), r.bytes(9)
+		number, d = r.number(0), scanDelivery(r)
+		d.Body = r.bytes(11)
 	})
-	switch {
-	case err != nil:
-		return gitops.Delivery{}, err
-	case !found:
-		return gitops.Delivery{}, gitops.Errorf(gitops.NotFound, "there is no delivery %s", key)
+	if err == nil && !found {
+		err = gitops.Errorf(gitops.NotFound, "there is no delivery %s", key)
 	}
-	err = c.query(ctx, updates, []any{number * updatesEach, number*updatesEach + updatesEach - 1}, func(r row) error {
-		d.Updates = append(d.Updates, scanUpdate(r))
-		return nil
-	})
+	if err == nil {
+		d.Updates, err = updatesOf(ctx, c, number)
+	}
 	if err != nil {
 		return gitops.Delivery{}, err
 	}
 	return d, nil
 }
 
+// updatesOf returns the updates of the delivery with this number, as they were
+// planned.
+func updatesOf(ctx context.Context, c *connection, number int64) ([]gitops.Update, error) {
+	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence BETWEEN ? AND ? ORDER BY u.sequence`
+	found := []gitops.Update{}
+	err := c.query(ctx, updates, []any{number * updatesEach, number*updatesEach + updatesEach - 1}, func(r row) error {
+		found = append(found, scanUpdate(r))
+		return nil
+	})
+	return found, err
+}
+
 // Update implements [queue.Records].
 func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		found, err := c.one(ctx, update, []any{id}, func(r row) { u = scanUpdate(r) })
-		if err == nil && !found {
-			return gitops.Errorf(gitops.NotFound, "there is no update %s", id)
-		}
+		u, err = readUpdate(ctx, c, id)
 		return err
 	})
 	return u, err
+}
+
+func readUpdate(ctx context.Context, c *connection, id string) (u gitops.Update, err error) {
+	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
+	found, err := c.one(ctx, update, []any{id}, func(r row) { u = scanUpdate(r) })
+	if err == nil && !found {
+		err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
+	}
+	if err == nil {
+		u.Steps, err = stepsOf(ctx, c, u.Sequence)
+	}
+	if err != nil {
+		return gitops.Update{}, err
+	}
+	return u, nil
 }
 
 // Backlogs implements [queue.Records]. It reads the index of what is pending.

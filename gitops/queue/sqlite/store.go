@@ -69,12 +69,13 @@ var readerSetup = []string{
 
 // Store is a [queue.Queue] in a file.
 type Store struct {
-	path   string
-	now    func() time.Time
-	log    *slog.Logger
-	writer *writer
-	wakes  wakes
-	held   *os.File // the lock
+	path    string
+	now     func() time.Time
+	log     *slog.Logger
+	writer  *writer
+	wakes   wakes
+	changed signal
+	held    *os.File // the lock
 
 	pool    chan *connection // idle readers; holds nil for one that is not open yet
 	reading sync.RWMutex     // held for reading while a reader is in use

@@ -14,6 +14,7 @@ type release struct{ environment, app string }
 type knowledge struct {
 	newest map[release]int64 // the releases table
 	used   map[string]bool   // environments that have had an update
+	latest place             // the highest numbers that were given
 }
 
 func readKnowledge(c *connection) (*knowledge, error) {
@@ -29,6 +30,10 @@ func readKnowledge(c *connection) (*knowledge, error) {
 		k.used[r.text(0)] = true
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	k.latest, err = readPlace(context.Background(), c)
 	return k, err
 }
 
@@ -43,6 +48,7 @@ type tx struct {
 
 	newest map[release]int64
 	used   map[string]bool
+	latest place
 	leases map[string]time.Time
 	woken  map[string]bool // environments with new pending updates
 }
@@ -57,7 +63,7 @@ func (w *writer) begin() (*tx, error) {
 	}
 	return &tx{
 		connection: w.conn, w: w, now: w.now(), began: began,
-		newest: make(map[release]int64), used: make(map[string]bool),
+		newest: make(map[release]int64), used: make(map[string]bool), latest: w.known.latest,
 		leases: make(map[string]time.Time), woken: make(map[string]bool),
 	}, nil
 }
@@ -80,6 +86,10 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.known.newest, tx.newest)
 	maps.Copy(tx.w.known.used, tx.used)
 	maps.Copy(tx.w.leases, tx.leases)
+	if tx.latest != tx.w.known.latest {
+		tx.w.known.latest = tx.latest
+		tx.w.changed.send()
+	}
 	for environment := range tx.woken {
 		tx.w.wakes.wake(environment)
 	}

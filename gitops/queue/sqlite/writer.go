@@ -49,6 +49,7 @@ type writer struct {
 	log      *slog.Logger
 	recorder Recorder
 	wakes    *wakes
+	changed  *signal
 
 	mu      sync.Mutex
 	arrived sync.Cond // on mu: waiting is not empty, or closed
@@ -71,7 +72,7 @@ type writer struct {
 // then on, also when an error is returned.
 func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 	w := &writer{
-		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes,
+		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes, changed: &s.changed,
 		conn: c, leases: make(map[string]time.Time), stopped: make(chan struct{}),
 	}
 	w.arrived.L = &w.mu

@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// stepColumns are what scanStep reads, so many as stepWidth; s is a step.
+const stepColumns = `s.at, s.until, s.attempts, s.state, s.code, s.reason, s.object, s.retry_at, s.actor`
+
+const stepWidth = 9
+
+func scanStep(r row) gitops.Step {
+	return gitops.Step{
+		At: r.time(0), Until: r.time(1), Attempts: int(r.number(2)), State: gitops.State(r.text(3)),
+		Code: gitops.Code(r.text(4)), Reason: r.text(5), Commit: r.text(6), RetryAt: r.time(7), Actor: r.text(8),
+	}
+}
+
+// step records what happened to the update just now. An attempt that left it
+// waiting as the one before did is counted in that one's step.
+func (tx *tx) step(sequence int64, step gitops.Step) error {
+	const latest = `SELECT s.number, ` + stepColumns + ` FROM steps s WHERE s.sequence = ? ORDER BY s.number DESC LIMIT 1`
+	const repeat = `UPDATE steps SET attempts = attempts + 1, until = ?, retry_at = ? WHERE number = ?`
+	const add = `INSERT INTO steps (number, sequence, behind, at, attempts, state, code, reason, object, retry_at, actor)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	if !step.State.Settled() && step.Attempts > 0 {
+		var number int64
+		var last gitops.Step
+		_, err := tx.one(context.Background(), latest, []any{sequence}, func(r row) { number, last = r.number(0), scanStep(r[1:]) })
+		if err != nil {
+			return err
+		}
+		if last.Attempts > 0 && last.State == step.State && last.Code == step.Code && last.Reason == step.Reason {
+			return tx.exec(repeat, tx.now.UnixMicro(), stored(step.RetryAt), number)
+		}
+	}
+	tx.latest.step++
+	return tx.exec(add, tx.latest.step, sequence, tx.latest.delivery, tx.now.UnixMicro(), step.Attempts, string(step.State),
+		string(step.Code), step.Reason, step.Commit, stored(step.RetryAt), step.Actor)
+}
+
+// stepsOf returns an update's steps, oldest first.
+func stepsOf(ctx context.Context, c *connection, sequence int64) (found []gitops.Step, err error) {
+	const steps = `SELECT ` + stepColumns + ` FROM steps s WHERE s.sequence = ? ORDER BY s.number`
+	err = c.query(ctx, steps, []any{sequence}, func(r row) error {
+		found = append(found, scanStep(r))
+		return nil
+	})
+	return found, err
+}
