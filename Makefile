@@ -16,8 +16,12 @@ help: ## list the targets
 demo: build ## show the whole job on this machine: events in, commits out
 	@bin/tallyman demo
 
+.PHONY: test-deps
+test-deps: ## install what the tests start: PostgreSQL, sshd, GnuPG
+	@.ci/install
+
 .PHONY: test
-test: test-deploy ## run every test, with the race detector
+test: test-deps test-deploy ## run every test, with the race detector
 	$(GO) test -race -timeout 10m ./...
 
 # A module of its own. Not cached: Go does not see what the tools read.

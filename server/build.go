@@ -40,6 +40,7 @@ func build(c config.Config) (parts, error) {
 	var problems []error
 	keep := func(err error) { problems = append(problems, err) }
 
+	keep(checkAddress(c))
 	p, err := buildPolicy(c)
 	keep(err)
 	receivers, err := buildReceivers(c.Sources)

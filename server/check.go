@@ -11,19 +11,8 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
-	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
-
-// CheckStore reports whether Start could open the store. It changes nothing, and
-// a server that runs meanwhile is no obstacle.
-func (s *Server) CheckStore() error {
-	path, err := s.config.SQLitePath()
-	if err != nil {
-		return err
-	}
-	return sqlite.Check(path)
-}
 
 // CheckManifests asks the manifest repository whether it may be written, tries
 // every edit on the files as they are on the branch, and prints a line for each.

@@ -79,11 +79,9 @@ func TestReferenceExamplesCompile(t *testing.T) {
 	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t), -1)
 	for _, m := range examples {
 		text := m[1]
-		if !strings.Contains(text, "store:") {
-			text = "store: sqlite:///t.db\nmanifests: {url: 'https://git.example/m.git'}\nsources: {github: {secretFiles: [x]}}\n" + text
-		}
-		for _, must := range []string{"environments: {dev: {tags: {match: x}}}", "apps: {api: {repository: registry.example/api}}"} {
-			if name, _, _ := strings.Cut(must, ":"); !strings.Contains(text, name+":") {
+		for _, must := range []string{"store: sqlite:///t.db", "manifests: {url: 'https://git.example/m.git'}", "sources: {github: {secretFiles: [x]}}",
+			"environments: {dev: {tags: {match: x}}}", "apps: {api: {repository: registry.example/api}}"} {
+			if name, _, _ := strings.Cut(must, ":"); !strings.Contains("\n"+text, "\n"+name+":") {
 				text += must + "\n"
 			}
 		}

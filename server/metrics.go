@@ -138,7 +138,7 @@ func (m *metrics) Pushed(outcome manifest.PushOutcome, took time.Duration, updat
 	}
 }
 
-// Committed implements sqlite.Recorder.
+// Committed implements the stores' recorders.
 func (m *metrics) Committed(_ int, took time.Duration) {
 	m.commitSeconds.Observe(took.Seconds())
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
@@ -120,11 +119,7 @@ func (s *Server) onStop(name string, run func(ctx context.Context) error) {
 }
 
 func (s *Server) openStore(ctx context.Context) error {
-	path, err := s.config.SQLitePath()
-	if err != nil {
-		return err
-	}
-	store, err := sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics})
+	store, err := s.newStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -226,7 +221,14 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 	if err != nil {
 		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).Because(err)
 	}
-	srv := s.httpServer(handler)
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
 	s.onStop(field, func(ctx context.Context) error {
 		// A request that is only half here was promised nothing: it must not take
 		// the time that the lanes need.
@@ -243,19 +245,6 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		}
 	})
 	return listener, nil
-}
-
-// httpServer bounds what a client can hold without being known: a connection, for
-// as long as a request may take to come whole.
-func (s *Server) httpServer(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
 }
 
 // withShare ends after a quarter of the time that ctx has left.

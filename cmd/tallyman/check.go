@@ -40,7 +40,7 @@ the store, the manifest repository or a file in it is.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
 			defer s.Stop(ctx)
-			if err := s.CheckStore(); err != nil {
+			if err := s.CheckStore(ctx); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "store: ok")

@@ -13,24 +13,24 @@ const module = "github.com/tallyman-dev/tallyman/"
 // mayImport is the picture in docs/design.md: which of our packages each may
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
-	"gitops":                      {},
-	"gitops/policy":               {"gitops"},
-	"gitops/values":               {"gitops"},
-	"gitops/queue":                {"gitops"},
-	"gitops/manifest":             {"gitops", "gitops/values"},
-	"gitops/manifest/gitserver":   {},
-	"gitops/queue/sqlite":         {"gitops", "gitops/queue"},
-	"gitops/queue/queuetest":      {"gitops", "gitops/queue"},
-	"gitops/lane":                 {"gitops", "gitops/queue"},
-	"server/webhook":              {"gitops"},
-	"server/webhook/github":       {"gitops", "server/webhook"},
-	"server/webhook/ecr":          {"gitops", "server/webhook"},
-	"server/config":               {"gitops", "gitops/values"},
-	"server/githubapp":            {"gitops"},
-	"server/oidc":                 {"gitops"},
-	"server/oidc/oidctest":        {},
-	"server/githubapp/githubtest": {},
-	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/lane",
+	"gitops":                             {},
+	"gitops/policy":                      {"gitops"},
+	"gitops/values":                      {"gitops"},
+	"gitops/queue":                       {"gitops"},
+	"gitops/manifest":                    {"gitops", "gitops/values"},
+	"gitops/manifest/gitserver":          {},
+	"gitops/queue/sqlite":                {"gitops", "gitops/queue"},
+	"gitops/queue/postgres":              {"gitops", "gitops/queue"},
+	"gitops/queue/postgres/postgrestest": {},
+	"gitops/queue/queuetest":             {"gitops", "gitops/queue"},
+	"gitops/lane":                        {"gitops", "gitops/queue"},
+	"server/webhook":                     {"gitops"},
+	"server/webhook/github":              {"gitops", "server/webhook"},
+	"server/webhook/ecr":                 {"gitops", "server/webhook"},
+	"server/config":                      {"gitops", "gitops/values"},
+	"server/githubapp":                   {"gitops"},
+	"server/githubapp/githubtest":        {},
+	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
 	"deploy":             {},
 	"cmd/tallyman":       {"deploy", "server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 // onlyIn is where others' packages may be used: each is behind one door.
 var onlyIn = map[string][]string{
 	"database/sql":                       {"gitops/queue/sqlite"},
+	"github.com/jackc/":                  {"gitops/queue/postgres", "gitops/queue/postgres/postgrestest"},
 	"modernc.org/":                       {"gitops/queue/sqlite"},
 	"github.com/go-git/":                 {"gitops/manifest"},
 	"golang.org/x/crypto/":               {"gitops/manifest", "gitops/manifest/gitserver"},
@@ -49,12 +50,10 @@ var onlyIn = map[string][]string{
 	"github.com/go-chi/":                 {"server"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
-	"github.com/coreos/go-oidc/":         {"server/oidc"},
-	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
 	"github.com/bradleyfalzon/":          {"server/githubapp"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "cmd/tallyman"},
-	"os/exec":                            {"gitops/manifest/gitserver", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
+	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
 	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench"},
 }
 

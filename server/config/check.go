@@ -26,7 +26,6 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Manifests.Branch, "main")
-	byDefault(&c.Manifests.Snapshot, "full")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
 		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
@@ -77,9 +76,7 @@ func (c *Config) check() error {
 	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Listen == c.AdminListen && port != "0" {
 		report("adminListen", "must not be the same as listen")
 	}
-	if _, err := c.SQLitePath(); err != nil {
-		problems = append(problems, err)
-	}
+	c.checkStore(report)
 	oneOf(report, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(report, "log.format", c.Log.Format, "json", "text")
 	if c.Shutdown.Deadline < time.Second {
@@ -120,7 +117,6 @@ func (c *Config) check() error {
 var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
 
 func (c *Config) checkManifests(report func(field, format string, args ...any)) {
-	oneOf(report, "manifests.snapshot", c.Manifests.Snapshot, "full", "partial")
 	if c.Manifests.URL == "" {
 		report("manifests.url", "is missing")
 	} else if sshURL.MatchString(c.Manifests.URL) {
@@ -169,17 +165,25 @@ func Expand(template, app, environment string) string {
 	return strings.NewReplacer("{app}", app, "{env}", environment).Replace(template)
 }
 
-// SQLitePath is the file that store names.
-func (c *Config) SQLitePath() (string, error) {
-	name, ok := strings.CutPrefix(c.Store, "sqlite://")
+// checkStore looks at the form of the store's address; what may be in one of
+// PostgreSQL the store itself knows.
+func (c *Config) checkStore(report func(field, format string, args ...any)) {
+	path, isFile := c.StoreFile()
 	switch {
 	case c.Store == "":
-		return "", gitops.FieldErrorf("store", "is missing: sqlite:// and the absolute path of a file")
-	case !ok || !filepath.IsAbs(name):
-		return "", gitops.FieldErrorf("store", "must be sqlite:// and the absolute path of a file, such as sqlite:///var/lib/tallyman/tallyman.db")
+		report("store", "is missing: sqlite:// and the absolute path of a file, or postgres:// and a database")
+	case isFile && !filepath.IsAbs(path):
+		report("store", "must be sqlite:// and the absolute path of a file, such as sqlite:///var/lib/tallyman/tallyman.db")
+	case isFile && c.StorePasswordFile != "":
+		report("storePasswordFile", "is for a store of PostgreSQL: a file has no password")
+	case !isFile && !strings.HasPrefix(c.Store, "postgres://") && !strings.HasPrefix(c.Store, "postgresql://"):
+		report("store", "must be sqlite:// and the absolute path of a file, or postgres:// and a database")
 	}
-	return name, nil
 }
+
+// StoreFile is the file that store names; false when it names a database of
+// PostgreSQL.
+func (c *Config) StoreFile() (path string, ok bool) { return strings.CutPrefix(c.Store, "sqlite://") }
 
 // Target is where updates of one app in one environment are written.
 type Target struct {

@@ -14,8 +14,12 @@ type Config struct {
 	// host:port. Keep it off the public network. Default ":9090".
 	AdminListen string `yaml:"adminListen"`
 	// Store is where deliveries and updates are kept: sqlite:// and the absolute
-	// path of a file whose directory exists. Required.
+	// path of a file whose directory exists, or postgres:// and what libpq's form of
+	// an address may say but for the password. Required.
 	Store string `yaml:"store"`
+	// StorePasswordFile holds the password for a store of PostgreSQL. It is read
+	// again for each connection.
+	StorePasswordFile string `yaml:"storePasswordFile"`
 	// Log says how to log.
 	Log Log `yaml:"log"`
 	// Shutdown says how to stop.
@@ -63,10 +67,6 @@ type Manifests struct {
 	URL string `yaml:"url"`
 	// Branch is the branch that is written. Default "main".
 	Branch string `yaml:"branch"`
-	// Snapshot is "full", and every file of the branch's tip is kept in memory, or
-	// "partial", and a file is fetched when it is first needed: for very large
-	// repositories. Default full.
-	Snapshot string `yaml:"snapshot"`
 	// Credentials are what git is asked with; none means anonymous.
 	Credentials Credentials `yaml:"credentials"`
 	// CAFile holds certificates in PEM that are trusted besides the system's, for the

@@ -25,10 +25,11 @@ func TestWrongValues(t *testing.T) {
 		{"", "listen: ':+80'", "listen: must be host:port"},
 		{"", "adminListen: '::1:9090'", "adminListen: must be host:port"},
 		{"", "adminListen: ':8080'", "adminListen: must not be the same as listen"},
-		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file"},
+		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file, or postgres:// and a database"},
 		{"sqlite:///var", "sqlite://var", "store: must be sqlite:// and the absolute path"},
-		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path"},
-		{"sqlite:///var/lib/tallyman/tallyman.db", "postgres://user:s3cret@db/x", "store: must be sqlite:// and the absolute path"},
+		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path of a file, or postgres:// and a database"},
+		{"sqlite:///var/lib/tallyman/tallyman.db", "mysql://user:s3cret@db/x", "store: must be sqlite:// and the absolute path of a file, or postgres:// and a database"},
+		{"store: ", "storePasswordFile: /etc/tallyman/password\nstore: ", "storePasswordFile: is for a store of PostgreSQL"},
 		{"", "log: {level: trace}", "log.level: must be one of debug, info, warn, error"},
 		{"", "log: {level: INFO}", "log.level: must be one of"},
 		{"", "log: {format: logfmt}", "log.format: must be one of json, text"},
@@ -59,7 +60,6 @@ func TestWrongValues(t *testing.T) {
 		{"", `file: "charts/\n.yaml"`, "file: must not have control characters"},
 		{"    tags:", "    file: /x\n    tags:", "environments.dev.file: must be a path from"},
 		{"    tags:", "    coalesce: latest\n    tags:", "environments.dev.coalesce: must be one of none, newest"},
-		{"manifests:", "manifests:\n  snapshot: some", "manifests.snapshot: must be one of full, partial"},
 		{"    tags:", "    commits: one\n    tags:", "environments.dev.commits: must be one of one-per-update, one-per-batch"},
 		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "environments: {}\n", "environments: must name at least one environment"},
 		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "", "environments: must name at least one environment"},
@@ -92,12 +92,12 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, log, shutdown, manifests, sources, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, log, shutdown, manifests, sources, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
 		{"shutdown: {timeout: x}", []string{"shutdown.timeout: is not a field; there are deadline (line 1)"}},
-		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, snapshot, credentials, caFile, author, subject, batchSubject (line 1)"}},
+		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, credentials, caFile, author, subject, batchSubject (line 1)"}},
 		{"manifests: {credentials: {token: s3cret}}", []string{"manifests.credentials.token: is not a field; there are githubApp, tokenFile, username, sshKeyFile, knownHostsFile (line 1)"}},
 		{"manifests: {credentials: {githubApp: {appID: '12', installationID: 1.5, key: s3cret}}}", []string{
 			"manifests.credentials.githubApp.appID: must be a whole number, without quotes (line 1)",

@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// What the functions of the migrations fail with.
+const (
+	leaseLost   = "TM001"
+	notInLane   = "TM002"
+	diskFull    = "53100"
+	readOnly    = "25006"
+	lockTimeout = "55P03"
+)
+
+// sqlState is the code that the server gave the error, or ""
+// (postgresql.org/docs/current/errcodes-appendix.html).
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// broken reports whether err is the server's or the connection's fault, and so
+// every request's of its group, not one request's. What the server says about
+// itself has a class of its own; what it did not say is the connection's end.
+func broken(err error) bool {
+	state := sqlState(err)
+	switch {
+	case state == "":
+		return err != nil
+	case state == readOnly, state == lockTimeout:
+		return true
+	}
+	switch state[:2] {
+	case "08", "28", "3D", "40", "53", "57", "58", "XX": // connection, login, no such database, rolled back, resources, operator, system, damage
+		return true
+	}
+	return false
+}
+
+// domainError is err in the contract's terms. An error that speaks them already
+// stays as it is.
+func domainError(err error) error {
+	var e *gitops.Error
+	unavailable := func(sentence string) error { return gitops.Errorf(gitops.Unavailable, "%s", sentence).Because(err) }
+	state := sqlState(err)
+	switch {
+	case err == nil, errors.As(err, &e):
+		return err
+	case state == "" && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+		return unavailable("the store did not come to it in time")
+	case state == diskFull:
+		return unavailable("the store's disk is full")
+	case state == readOnly:
+		return unavailable("the store's server takes no changes: it is a standby, or set to read only")
+	case strings.HasPrefix(state, "28"):
+		return unavailable("the store's server refuses the login")
+	case strings.HasPrefix(state, "3D"):
+		return unavailable("the store's database does not exist")
+	case state == "42501", state == "3F000":
+		return unavailable("the store's user lacks a right in its database, or its schema is not there")
+	case state == "57014", state == lockTimeout:
+		return unavailable("the store did not come to it in time")
+	case broken(err):
+		return unavailable("the store's server cannot be reached, or is not able to work")
+	}
+	return gitops.Errorf(gitops.Internal, "the store could not do it; the log has the cause").Because(err)
+}
+
+func errClosed() error {
+	return gitops.Errorf(gitops.Unavailable, "the store is closed")
+}
+
+// laneError is domainError for a call on the environment's lane.
+func laneError(environment string, err error) error {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case leaseLost:
+			return errLeaseLost(environment)
+		case notInLane:
+			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", e.Message, environment)
+		}
+	}
+	return domainError(err)
+}
+
+func errLeaseLost(environment string) error {
+	return gitops.Errorf(gitops.Conflict, "the lease on the lane of %s is no longer this holder's", environment)
+}

@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// migrations holds one file for each version of the schema, named so that they
+// sort by version. A released file never changes. Replicas of the version before
+// go on while a new one starts, so a function that changes gets another name.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	prepareTime = time.Minute // for all migrations, and for waiting while another replica runs them
+	// migrating is the advisory lock of whoever changes the schema: any number, as
+	// long as it stays the same.
+	migrating = 0x7461_6c6c_796d_616e // "tallyman"
+)
+
+// prepare brings the database's tables up to this program's version, all in one
+// transaction. A database that is newer, or has another program's tables of our
+// names, is left as it is.
+func (s *Store) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	defer cancel()
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+			return err
+		}
+		if err := s.checkServer(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrating)); err != nil {
+			return err
+		}
+		version, files, err := versionOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return migrate(ctx, tx, files, version)
+	})
+}
+
+// Check reports whether Open could use the address: it connects as Open does, and
+// changes nothing. Errors as Open.
+func Check(ctx context.Context, a Address) error {
+	const may = `SELECT has_schema_privilege(current_schema(), 'CREATE')`
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return domainError(err)
+	}
+	defer pool.Close()
+	return domainError(pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		s := &Store{log: slog.New(slog.DiscardHandler)}
+		if err := s.checkServer(ctx, tx); err != nil {
+			return err
+		}
+		version, files, err := versionOf(ctx, tx)
+		if err != nil || version == len(files) {
+			return err
+		}
+		var can *bool // null where search_path names no schema that is there
+		if err := tx.QueryRow(ctx, may).Scan(&can); err != nil {
+			return err
+		}
+		if can == nil || !*can {
+			return gitops.Errorf(gitops.Unavailable, "the store's user may not create tables in its schema")
+		}
+		return nil
+	}))
+}
+
+// checkServer refuses a database that would change text, and warns of one that
+// does not keep what it says it has kept.
+func (s *Store) checkServer(ctx context.Context, tx pgx.Tx) error {
+	const settings = `SELECT current_setting('server_encoding'), current_setting('fsync')`
+	var encoding, fsync string
+	if err := tx.QueryRow(ctx, settings).Scan(&encoding, &fsync); err != nil {
+		return err
+	}
+	if encoding != "UTF8" {
+		return gitops.Errorf(gitops.Unavailable, "the store's database has the encoding %s; it must be UTF8", encoding)
+	}
+	if fsync == "off" {
+		s.log.Warn("the store's server does not wait for its disk (fsync = off): a power failure there loses deliveries")
+	}
+	return nil
+}
+
+// versionOf returns the schema's version, 0 when there is none, and this program's
+// migrations. A schema that is newer than they are is an error.
+func versionOf(ctx context.Context, tx pgx.Tx) (version int, files []string, err error) {
+	const tables = `SELECT to_regclass('tallyman_migrations') IS NOT NULL,
+		coalesce(to_regclass('deliveries'), to_regclass('updates'), to_regclass('lanes'), to_regclass('counter'))::text`
+	if files, err = fs.Glob(migrations, "migrations/*.sql"); err != nil {
+		return 0, nil, err
+	}
+	var ours bool
+	var other *string
+	if err := tx.QueryRow(ctx, tables).Scan(&ours, &other); err != nil {
+		return 0, nil, err
+	}
+	switch {
+	case !ours && other == nil:
+		return 0, files, nil
+	case !ours:
+		return 0, nil, gitops.Errorf(gitops.Unavailable,
+			"the store's database has a table %s of another program: give tallyman a database of its own, or a schema with search_path", *other)
+	}
+	err = tx.QueryRow(ctx, `SELECT max(version) FROM tallyman_migrations`).Scan(&version)
+	if err == nil && version > len(files) {
+		err = gitops.Errorf(gitops.Unavailable,
+			"the store was written by a newer tallyman (schema %d; this one knows up to %d): start that version or a later one",
+			version, len(files))
+	}
+	return version, files, err
+}
+
+// migrate runs the migrations that come after the version.
+func migrate(ctx context.Context, tx pgx.Tx, files []string, version int) error {
+	const table = `CREATE TABLE IF NOT EXISTS tallyman_migrations (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`
+	const record = `INSERT INTO tallyman_migrations (version) VALUES ($1)`
+	for i := version; i < len(files); i++ {
+		script, err := migrations.ReadFile(files[i])
+		if err != nil {
+			return err
+		}
+		for _, text := range []string{table, string(script)} {
+			if _, err := tx.Exec(ctx, text, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return fmt.Errorf("migration %s: %w", files[i], err)
+			}
+		}
+		if _, err := tx.Exec(ctx, record, i+1); err != nil {
+			return fmt.Errorf("migration %s: %w", files[i], err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+// Package postgres is the durable queue in a PostgreSQL database, for any number
+// of replicas at once.
+//
+// # One order
+//
+// Every change is one call of a function that the migrations made: one message
+// to the server and one transaction. Those that bring or change updates first
+// lock the one row of the table counter and hold it until they are committed. So
+// numbers follow the order of the commits on all replicas, and no lock ever waits
+// for a client: a replica that is paused or cut off in the middle of a call leaves
+// one that the server finishes or drops by itself.
+//
+// Each replica brings all deliveries that wait in one call, so that many share
+// one round trip, one lock and one fsync.
+//
+// # Whose clock
+//
+// The server's: leases run out, and updates are accepted, by its clock. Replicas
+// whose clocks differ cannot take a lane from each other early.
+//
+// # What is never known
+//
+// A connection that breaks while a call is under way leaves open whether it was
+// committed. The caller gets Unavailable and asks again: the delivery is then a
+// duplicate, the settlement stands already, the lane is claimed once more by its
+// own holder.
+//
+// # Hints
+//
+// NOTIFY tells the other replicas what was accepted. It is a hint: the connection
+// that listens may be down, and whoever waits looks from time to time.
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Options are what a store is given. The zero value is usable.
+type Options struct {
+	// Now is the clock in the place of the server's; for tests. Called by many
+	// goroutines.
+	Now      func() time.Time
+	Logger   *slog.Logger // nothing is logged when nil
+	Recorder Recorder     // nothing is recorded when nil
+}
+
+// Recorder is told how the store does. It is called by the store's intake and
+// must not block.
+type Recorder interface {
+	// Committed is called for every transaction that brought deliveries: how many
+	// requests shared it, and how long it took from its begin to its end.
+	Committed(requests int, took time.Duration)
+}
+
+// Store is a [queue.Queue] in a database.
+type Store struct {
+	pool   *pgxpool.Pool
+	now    func() time.Time // nil: the server's clock
+	log    *slog.Logger
+	intake *intake
+	wakes  queue.Wakes
+
+	stopListening context.CancelFunc
+	listening     sync.WaitGroup
+	closing       sync.Once
+	closed        atomic.Bool
+}
+
+var _ queue.Queue = (*Store)(nil)
+
+// Open opens the store at the address, and brings its tables up to this
+// program's version. The database must exist.
+//
+// The error's code is Invalid when the address is wrong, and Unavailable when the
+// database cannot be used; the sentence says why.
+func Open(ctx context.Context, a Address, o Options) (*Store, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Recorder == nil {
+		o.Recorder = unrecorded{}
+	}
+	// The pool fills itself as long as its context lasts, which is not this one.
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return nil, domainError(err)
+	}
+	s := &Store{pool: pool, now: o.Now, log: o.Logger}
+	if err := s.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, domainError(err)
+	}
+	s.intake = startIntake(s, o.Recorder)
+	listen, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopListening = stop
+	s.listening.Go(func() { s.listen(listen, config.ConnConfig, config.BeforeConnect) })
+	return s, nil
+}
+
+// moment is the time that a call gives the server: null, which stands for the
+// server's own clock, unless a test has another.
+func (s *Store) moment() *time.Time {
+	if s.now == nil {
+		return nil
+	}
+	now := s.now()
+	return &now
+}
+
+// call runs work with a time limit, and returns its error in the contract's
+// terms.
+func (s *Store) call(ctx context.Context, work func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	err := work(ctx)
+	if err != nil && s.closed.Load() {
+		return errClosed()
+	}
+	return domainError(err)
+}
+
+// one runs a query that answers with one row, and reports whether it did.
+func (s *Store) one(ctx context.Context, text string, args []any, into ...any) (found bool, err error) {
+	err = s.pool.QueryRow(ctx, text, args...).Scan(into...)
+	if err == pgx.ErrNoRows {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Ping implements [queue.Queue]. It does what a delivery does, but for the
+// delivery: it takes the lock that orders them and writes to the disk.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, `UPDATE counter SET number = number`)
+		return err
+	})
+}
+
+// Close implements [queue.Queue]. It waits for the calls that are under way;
+// deliveries that still wait get Unavailable.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		s.intake.stop()
+		s.stopListening()
+		s.listening.Wait()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// clean is text as the tables can hold it: PostgreSQL's text has neither the
+// byte 0 nor what is not UTF-8, and a sender's id or name may have both.
+func clean[T ~string](text T) T {
+	return T(strings.ReplaceAll(strings.ToValidUTF8(string(text), "\uFFFD"), "\x00", "\uFFFD"))
+}
+
+func cleanKey(k gitops.DeliveryKey) gitops.DeliveryKey {
+	return gitops.DeliveryKey{Source: clean(k.Source), ID: clean(k.ID)}
+}
+
+type unrecorded struct{}
+
+func (unrecorded) Committed(int, time.Duration) {}

@@ -1,0 +1,45 @@
+package queue
+
+import "sync"
+
+// Wakes are the hints that a store hands out for [Lanes.Wake]. The zero value is
+// ready. Safe for concurrent use.
+type Wakes struct {
+	mu       sync.Mutex
+	channels map[string]chan struct{} // each holds at most one hint
+}
+
+// Channel is the environment's; always the same one.
+func (w *Wakes) Channel(environment string) chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, ok := w.channels[environment]
+	if !ok {
+		c = make(chan struct{}, 1)
+		if w.channels == nil {
+			w.channels = make(map[string]chan struct{})
+		}
+		w.channels[environment] = c
+	}
+	return c
+}
+
+// Wake hints at the environment. It never blocks.
+func (w *Wakes) Wake(environment string) {
+	select {
+	case w.Channel(environment) <- struct{}{}:
+	default:
+	}
+}
+
+// WakeAll hints at every environment that has a channel.
+func (w *Wakes) WakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.channels {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package server
+
+import (
+	"context"
+
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// checkAddress reports what is wrong with the address of a store of PostgreSQL.
+func checkAddress(c config.Config) error {
+	if _, isFile := c.StoreFile(); isFile {
+		return nil // config has checked it
+	}
+	return postgres.Address{URL: c.Store, PasswordFile: c.StorePasswordFile}.Validate()
+}
+
+// newStore opens the store that is configured.
+func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
+	if path, isFile := s.config.StoreFile(); isFile {
+		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics})
+	}
+	address := postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile}
+	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: s.metrics})
+}
+
+// CheckStore reports whether Start could open the store. It changes nothing, and
+// a server that runs meanwhile is no obstacle.
+func (s *Server) CheckStore(ctx context.Context) error {
+	if path, isFile := s.config.StoreFile(); isFile {
+		return sqlite.Check(path)
+	}
+	return postgres.Check(ctx, postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile})
+}
