@@ -62,6 +62,7 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 	w, err := manifest.New(manifest.Config{
 		URL:         c.Manifests.URL,
 		Branch:      c.Manifests.Branch,
+		Partial:     c.Manifests.Snapshot == "partial",
 		Credentials: credentials,
 		RootCAs:     roots,
 		SSH: manifest.SSH{

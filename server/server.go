@@ -221,14 +221,7 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 	if err != nil {
 		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).Because(err)
 	}
-	srv := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
+	srv := s.httpServer(handler)
 	s.onStop(field, func(ctx context.Context) error {
 		// A request that is only half here was promised nothing: it must not take
 		// the time that the lanes need.
@@ -245,6 +238,19 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		}
 	})
 	return listener, nil
+}
+
+// httpServer bounds what a client can hold without being known: a connection, for
+// as long as a request may take to come whole.
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
 }
 
 // withShare ends after a quarter of the time that ctx has left.

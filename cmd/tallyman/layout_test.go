@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
 	"server/githubapp/githubtest":        {},
+	"server/oidc":                        {"gitops"},
+	"server/oidc/oidctest":               {},
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
 	"deploy":             {},
@@ -50,6 +52,8 @@ var onlyIn = map[string][]string{
 	"github.com/go-chi/":                 {"server"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
+	"github.com/coreos/go-oidc/":         {"server/oidc"},
+	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
 	"github.com/bradleyfalzon/":          {"server/githubapp"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "cmd/tallyman"},

@@ -13,13 +13,16 @@ import (
 // Whole writes against git's own http-backend on this machine, so nearly all of
 // the time is the server's: one update at a time, and a hundred at once.
 func BenchmarkWrite(b *testing.B) {
+	large := gitserver.Shape{Apps: 2_000, Commits: 20_000, Environments: append([]string{"test"}, testEnvironments...)}
 	shapes := []struct {
 		name string
 		gitserver.Shape
+		partial bool
 	}{
-		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}},
-		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}},
-		{"large", gitserver.Shape{Apps: 2_000, Commits: 20_000, Environments: append([]string{"test"}, testEnvironments...)}},
+		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}, false},
+		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}, false},
+		{"large", large, false},
+		{"large, partial", large, true},
 	}
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {
@@ -35,7 +38,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err := repo.Generate(s.Shape); err != nil {
 				b.Fatal(err)
 			}
-			w, err := New(Config{URL: repo.URL, Author: Signature{"bot", "bot@example.com"}, Target: testTarget})
+			w, err := New(Config{URL: repo.URL, Author: Signature{"bot", "bot@example.com"}, Target: testTarget, Partial: s.partial})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -44,20 +47,24 @@ func BenchmarkWrite(b *testing.B) {
 			if err := w.Handshake(b.Context()); err != nil {
 				b.Fatal(err)
 			}
-			b.Logf("the first fetch took %s", time.Since(began))
+			b.Logf("the first fetch took %s and %d KiB; the heap holds %d KiB", time.Since(began), server.Counts().BytesOut>>10, heapKiB())
 			n := 0
 			for _, batch := range []int{1, 100} {
 				b.Run(fmt.Sprint(batch), func(b *testing.B) { benchmarkBatch(b, w, server, s.Shape, batch, &n) })
 			}
-			var m runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			b.Logf("the heap holds %d KiB after %d updates", m.HeapAlloc>>10, n)
+			b.Logf("the heap holds %d KiB after %d updates", heapKiB(), n)
 			if err := repo.Fsck(); err != nil {
 				b.Error(err)
 			}
 		})
 	}
+}
+
+func heapKiB() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc >> 10
 }
 
 func benchmarkBatch(b *testing.B, w *Writer, server *gitserver.Server, s gitserver.Shape, batch int, n *int) {

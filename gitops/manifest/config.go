@@ -58,6 +58,13 @@ type Config struct {
 	// "chore: {count} updates ({env})".
 	BatchSubject string
 
+	// Partial keeps of the branch's tip only its trees here, and fetches a file
+	// when it is first edited or read. It is for very large repositories: it saves
+	// the memory and the first download of every file, for one more request before a
+	// push that has files in it which are not here. A server that cannot send parts
+	// gets the whole tip fetched, with a warning in the log.
+	Partial bool
+
 	// Target says which file an update of the app in the environment changes, and
 	// how. An error of it fails the update with the error's code and sentence. It
 	// is called by one goroutine, often, and must not block.

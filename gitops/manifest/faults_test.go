@@ -125,6 +125,9 @@ func TestAStatusBecomesACode(t *testing.T) {
 		{413, nil, gitops.TooLarge, 0},
 		{429, http.Header{"Retry-After": {"30"}}, gitops.RateLimited, 30 * time.Second},
 		{429, http.Header{"Retry-After": {"86400"}}, gitops.RateLimited, longestRetryAfter},
+		{429, http.Header{"Retry-After": {"9223372036854775807"}}, gitops.RateLimited, longestRetryAfter},
+		{429, http.Header{"Retry-After": {"Fri, 31 Dec 2100 23:59:59 GMT"}}, gitops.RateLimited, longestRetryAfter},
+		{403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"4133980799"}}, gitops.RateLimited, longestRetryAfter},
 		{503, http.Header{"Retry-After": {"5"}}, gitops.Unavailable, 5 * time.Second},
 		{418, nil, gitops.Unavailable, 0},
 	}

@@ -21,10 +21,11 @@ import (
 // what the tests asked for, so that check can hold the one against the other.
 type origin struct {
 	*testing.T
-	server *gitserver.Server
-	ssh    *gitserver.SSH // nil over HTTP
-	repo   *gitserver.Repository
-	first  string // the commit that was there before any test wrote
+	server  *gitserver.Server
+	ssh     *gitserver.SSH // nil over HTTP
+	partial bool           // writers keep a partial snapshot
+	repo    *gitserver.Repository
+	first   string // the commit that was there before any test wrote
 
 	ids     int
 	updates map[string]gitops.Update // by id
@@ -119,6 +120,7 @@ func (o *origin) writer(changes ...func(*Config)) *Writer {
 		Target: testTarget,
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	c.Partial = o.partial
 	if o.ssh != nil {
 		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
 		c.SSH = SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}

@@ -91,13 +91,21 @@ func (a *advertisement) setCapabilities(text string) {
 
 // wanted says what a fetch brings.
 type wanted struct {
-	tip   hash
-	have  hash // a commit whose whole tree we hold, but not its parents; zero for none
-	depth int  // in commits, counted from the tip
-	// commitsOnly asks for neither trees nor files. The server must offer filters.
-	commitsOnly bool
-	offered     map[string]string // the capabilities that the server has
+	wants   []hash            // a commit, or files
+	have    hash              // a commit whose whole tree we hold, but not its parents; zero for none
+	depth   int               // in commits, counted from the one that is wanted; 0 with files
+	without filter            // what of the commits does not come; the server must offer filters
+	offered map[string]string // the capabilities that the server has
 }
+
+// filter is what a fetch leaves out (git-rev-list(1), "--filter").
+type filter int
+
+const (
+	noneLeftOut   filter = iota
+	filesLeftOut         // trees come
+	allButCommits        // neither trees nor files come
+)
 
 // request is what upload-pack is sent, all of it at once: it never has to be
 // asked what of ours it knows.
@@ -111,7 +119,7 @@ func (w wanted) request() ([]byte, error) {
 			return nil, err
 		}
 	}
-	request.Wants = []hash{w.tip}
+	request.Wants = w.wants
 	request.Depth = packp.DepthCommits(w.depth)
 	haves := packp.UploadHaves{}
 	if !w.have.IsZero() {
@@ -119,11 +127,14 @@ func (w wanted) request() ([]byte, error) {
 		// came before, and leave out files that a revert brings back.
 		haves.Haves, request.Shallows = []hash{w.have}, []hash{w.have}
 	}
-	if w.commitsOnly {
+	if w.without != noneLeftOut {
 		if err := request.Capabilities.Set(capability.Filter); err != nil {
 			return nil, err
 		}
-		request.Filter = packp.FilterTreeDepth(0)
+		request.Filter = packp.FilterBlobNone()
+		if w.without == allButCommits {
+			request.Filter = packp.FilterTreeDepth(0)
+		}
 	}
 	var body bytes.Buffer
 	if err := errors.Join(request.Encode(&body), haves.Encode(&body, false), pktline.NewEncoder(&body).EncodeString("done\n")); err != nil {

@@ -48,7 +48,11 @@ func (w *Writer) attempt(items []*item) error {
 	if err := w.ready(w.stopping); err != nil {
 		return err
 	}
-	if err := w.settleLanded(w.stopping, items); err != nil {
+	err := w.bring(w.stopping, w.filesOf(items))
+	if err == nil {
+		err = w.settleLanded(w.stopping, items)
+	}
+	if err != nil {
 		return w.moveOn(w.stopping, err)
 	}
 	items = w.begin(unsettled(items))
@@ -225,6 +229,13 @@ func (w *Writer) settleAll(p *plan) {
 func (s *snapshot) advance(p *plan) error {
 	if err := s.reach(p.head.tree, p.draft.made); err != nil {
 		return err
+	}
+	if s.files != nil {
+		for _, o := range p.draft.order {
+			if o.kind == kindBlob {
+				s.files.put(o.name, o.object)
+			}
+		}
 	}
 	s.tip, s.head = p.tip, p.head
 	for _, f := range p.fates {

@@ -7,7 +7,8 @@ import (
 )
 
 // snapshot is the branch's tip as it was last seen or made: every tree and file
-// that the tip reaches, and nothing of what was before. It belongs to the actor.
+// that the tip reaches, and nothing of what was before. A partial one has every
+// tree, and of the files those that were lately asked for. It belongs to the actor.
 //
 // A snapshot may be behind the remote at any time. What is decided on it counts
 // only after the remote has confirmed that the tip is still this one: by taking
@@ -19,14 +20,18 @@ type snapshot struct {
 	objects map[hash]object // complete for tip; what was replaced since the last sweep is there too
 	bytes   int             // of all objects
 	swept   int             // bytes after the last sweep
+	files   *fileCache      // of a partial snapshot; nil where objects has the files
 
 	landed landed
 }
 
 // newSnapshot makes a snapshot of a tip from the objects of one fetch, and
 // refuses when one is missing.
-func newSnapshot(tip hash, fetched map[hash]object, now time.Time) (*snapshot, error) {
+func newSnapshot(tip hash, fetched map[hash]object, partial bool, now time.Time) (*snapshot, error) {
 	s := &snapshot{objects: make(map[hash]object), landed: newLanded(now)}
+	if partial {
+		s.files = newFileCache()
+	}
 	if err := s.adopt(tip, fetched); err != nil {
 		return nil, err
 	}
@@ -36,7 +41,18 @@ func newSnapshot(tip hash, fetched map[hash]object, now time.Time) (*snapshot, e
 
 func (s *snapshot) object(name hash) (object, bool) {
 	o, ok := s.objects[name]
+	if !ok && s.files != nil {
+		return s.files.get(name)
+	}
 	return o, ok
+}
+
+// without is what need not come with another tip.
+func (s *snapshot) without() filter {
+	if s.files != nil {
+		return filesLeftOut
+	}
+	return noneLeftOut
 }
 
 // adopt moves the snapshot to another tip. The objects that it lacks come from
@@ -70,6 +86,9 @@ func (s *snapshot) reach(root hash, from packSource) error {
 	reach = func(name hash, k kind) error {
 		if _, ok := s.objects[name]; ok {
 			return nil // and with it all that it reaches
+		}
+		if k == kindBlob && s.files != nil {
+			return nil // it comes when it is asked for
 		}
 		if _, ok := reached[name]; ok {
 			return nil
@@ -119,7 +138,7 @@ func (s *snapshot) sweep() error {
 	if s.bytes <= s.swept+s.swept/4+sweepSlack {
 		return nil
 	}
-	live := &snapshot{objects: make(map[hash]object, len(s.objects))}
+	live := &snapshot{objects: make(map[hash]object, len(s.objects)), files: s.files}
 	if err := live.reach(s.head.tree, s.object); err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func (w *Writer) first(ctx context.Context) error {
 		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot send a single commit")
 	}
 	w.offers.fetch = a.capabilities
+	if w.config.Partial && !w.offers.entire && !a.can("filter") {
+		w.wantEntire(ctx, "the manifest repository's server does not send a part of a commit")
+	}
 	return w.start(ctx, a.tip)
 }
 
@@ -130,15 +133,24 @@ func (w *Writer) first(ctx context.Context) error {
 func (w *Writer) start(ctx context.Context, tip hash) error {
 	began := w.config.Now()
 	none := func(hash) (object, bool) { return object{}, false }
-	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, depth: 1, offered: w.offers.fetch}, none)
+	want := wanted{wants: []hash{tip}, depth: 1, offered: w.offers.fetch}
+	partial := w.config.Partial && !w.offers.entire
+	if partial {
+		want.without = filesLeftOut
+	}
+	fetched, err := w.remote.fetch(ctx, want, none)
 	if err != nil {
 		return fmt.Errorf("fetching the branch: %w", err)
 	}
-	s, err := newSnapshot(tip, fetched, began)
+	s, err := newSnapshot(tip, fetched, partial, began)
 	if err != nil {
 		return err
 	}
-	if w.snapshot != nil {
+	switch {
+	case w.snapshot == nil:
+	case w.snapshot.tip == tip:
+		s.landed = w.snapshot.landed // the same history
+	default:
 		s.landed.replaced = began
 	}
 	w.snapshot = s
@@ -146,8 +158,9 @@ func (w *Writer) start(ctx context.Context, tip hash) error {
 	return nil
 }
 
-// refresh brings the snapshot to where the branch is now.
-func (w *Writer) refresh(ctx context.Context) error {
+// refresh brings the snapshot to where the branch is now, with the files at the
+// paths.
+func (w *Writer) refresh(ctx context.Context, paths ...string) error {
 	for tries := 1; ; tries++ {
 		tip, err := w.look(ctx)
 		if err != nil {
@@ -156,7 +169,10 @@ func (w *Writer) refresh(ctx context.Context) error {
 		if err := w.ready(ctx); err != nil {
 			return err
 		}
-		if err = w.catchUp(ctx, tip); err == nil || !unknownToServer(err) || tries == maxTries {
+		if err = w.catchUp(ctx, tip); err == nil {
+			err = w.bring(ctx, paths)
+		}
+		if err == nil || !unknownToServer(err) || tries == maxTries {
 			return err
 		}
 	}
@@ -170,7 +186,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		return nil
 	}
 	began, old, head := w.config.Now(), s.tip, s.head
-	fetched, err := w.remote.fetch(ctx, wanted{tip: tip, have: old, depth: catchUpDepth, offered: w.offers.fetch}, s.object)
+	fetched, err := w.remote.fetch(ctx, wanted{wants: []hash{tip}, have: old, depth: catchUpDepth, without: s.without(), offered: w.offers.fetch}, s.object)
 	if err == nil {
 		err = s.adopt(tip, fetched)
 	}
@@ -211,8 +227,10 @@ func (w *Writer) search(ctx context.Context, since time.Time) error {
 	s := w.snapshot
 	for depth := searchDepth; ; depth *= 4 {
 		depth = min(depth, maxHistory)
-		want := wanted{tip: s.tip, depth: depth, offered: w.offers.fetch}
-		if _, want.commitsOnly = w.offers.fetch["filter"]; !want.commitsOnly {
+		want := wanted{wants: []hash{s.tip}, depth: depth, offered: w.offers.fetch}
+		if _, can := w.offers.fetch["filter"]; can {
+			want.without = allButCommits
+		} else {
 			want.have = s.tip // so that at least its files are not sent again
 		}
 		fetched, err := w.remote.fetch(ctx, want, s.object)

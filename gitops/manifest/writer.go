@@ -17,6 +17,9 @@
 // the new tip, and pushes again. If its commits are there, they landed, whatever
 // the answer said. If nothing changed, the server refused, and its words are kept.
 //
+// For very large repositories the snapshot can be partial ([Config.Partial]): it has
+// the trees, and before a plan is made the files that it is about are fetched.
+//
 // Calls that come while a push is on its way go out together in the next one, so
 // a busy writer needs no timer to batch.
 //
@@ -75,9 +78,10 @@ type Writer struct {
 
 // offers is what the server said it can do.
 type offers struct {
-	push  map[string]string // receive-pack's capabilities; nil until the handshake
-	fetch map[string]string // upload-pack's; nil until the first sync
-	whole bool              // the server takes no thin packs
+	push   map[string]string // receive-pack's capabilities; nil until the handshake
+	fetch  map[string]string // upload-pack's; nil until the first sync
+	whole  bool              // the server takes no thin packs
+	entire bool              // the server sends files only together with their commit
 }
 
 // New makes a writer and starts its goroutine, which ends with Close. It checks
@@ -188,11 +192,12 @@ type File struct {
 }
 
 // ReadFiles returns files as they are on the branch now, all of the same commit
-// and in the order of the paths. It asks the server once, however many they are.
+// and in the order of the paths. However many they are, the server is asked
+// once where the branch is, and once for what is not here.
 // Errors as Write.
 func (w *Writer) ReadFiles(ctx context.Context, paths ...string) ([]File, error) {
 	return ask(ctx, w, func(ctx context.Context) ([]File, error) {
-		if err := w.refresh(ctx); err != nil {
+		if err := w.refresh(ctx, paths...); err != nil {
 			return nil, err
 		}
 		files := make([]File, len(paths))

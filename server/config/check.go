@@ -26,6 +26,7 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Manifests.Branch, "main")
+	byDefault(&c.Manifests.Snapshot, "full")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
 		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
@@ -117,6 +118,7 @@ func (c *Config) check() error {
 var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
 
 func (c *Config) checkManifests(report func(field, format string, args ...any)) {
+	oneOf(report, "manifests.snapshot", c.Manifests.Snapshot, "full", "partial")
 	if c.Manifests.URL == "" {
 		report("manifests.url", "is missing")
 	} else if sshURL.MatchString(c.Manifests.URL) {

@@ -67,6 +67,10 @@ type Manifests struct {
 	URL string `yaml:"url"`
 	// Branch is the branch that is written. Default "main".
 	Branch string `yaml:"branch"`
+	// Snapshot is "full", and every file of the branch's tip is kept in memory, or
+	// "partial", and a file is fetched when it is first needed: for very large
+	// repositories. Default full.
+	Snapshot string `yaml:"snapshot"`
 	// Credentials are what git is asked with; none means anonymous.
 	Credentials Credentials `yaml:"credentials"`
 	// CAFile holds certificates in PEM that are trusted besides the system's, for the

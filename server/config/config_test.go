@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 		Log:      config.Log{Level: "info", Format: "json"},
 		Shutdown: config.Shutdown{Deadline: 25 * time.Second},
 		Manifests: config.Manifests{
-			URL: "https://git.example/myshop/manifests.git", Branch: "main",
+			URL: "https://git.example/myshop/manifests.git", Branch: "main", Snapshot: "full",
 			Credentials: config.Credentials{Username: "x-access-token"},
 			Author:      config.Author{Name: "tallyman[bot]", Email: "tallyman[bot]@users.noreply.github.com"},
 			Subject:     "chore: bump {app} to {tag} ({env})", BatchSubject: "chore: {count} updates ({env})",
@@ -93,6 +93,7 @@ shutdown: {deadline: 1m30s}
 manifests:
   url: http://localhost:3000/m.git
   branch: release
+  snapshot: partial
   credentials: {tokenFile: /run/token, username: oauth2}
   author: {name: A Bot, email: bot@example.com}
   subject: "{env}: {app} {tag} {digest} {repository}"
@@ -112,7 +113,7 @@ apps:
 		Log:      config.Log{Level: "debug", Format: "text"},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second},
 		Manifests: config.Manifests{
-			URL: "http://localhost:3000/m.git", Branch: "release",
+			URL: "http://localhost:3000/m.git", Branch: "release", Snapshot: "partial",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
 			Author:      config.Author{Name: "A Bot", Email: "bot@example.com"},
 			Subject:     "{env}: {app} {tag} {digest} {repository}", BatchSubject: "{env}: {count}",

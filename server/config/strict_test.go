@@ -60,6 +60,7 @@ func TestWrongValues(t *testing.T) {
 		{"", `file: "charts/\n.yaml"`, "file: must not have control characters"},
 		{"    tags:", "    file: /x\n    tags:", "environments.dev.file: must be a path from"},
 		{"    tags:", "    coalesce: latest\n    tags:", "environments.dev.coalesce: must be one of none, newest"},
+		{"manifests:", "manifests:\n  snapshot: some", "manifests.snapshot: must be one of full, partial"},
 		{"    tags:", "    commits: one\n    tags:", "environments.dev.commits: must be one of one-per-update, one-per-batch"},
 		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "environments: {}\n", "environments: must name at least one environment"},
 		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "", "environments: must name at least one environment"},
@@ -97,7 +98,7 @@ func TestWrongShapes(t *testing.T) {
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
 		{"shutdown: {timeout: x}", []string{"shutdown.timeout: is not a field; there are deadline (line 1)"}},
-		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, credentials, caFile, author, subject, batchSubject (line 1)"}},
+		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, snapshot, credentials, caFile, author, subject, batchSubject (line 1)"}},
 		{"manifests: {credentials: {token: s3cret}}", []string{"manifests.credentials.token: is not a field; there are githubApp, tokenFile, username, sshKeyFile, knownHostsFile (line 1)"}},
 		{"manifests: {credentials: {githubApp: {appID: '12', installationID: 1.5, key: s3cret}}}", []string{
 			"manifests.credentials.githubApp.appID: must be a whole number, without quotes (line 1)",

@@ -65,6 +65,9 @@ type Recorder interface {
 
 // Store is a [queue.Queue] in a database.
 type Store struct {
+	queue.Stories // to be done next
+	queue.Upkeep
+
 	pool   *pgxpool.Pool
 	now    func() time.Time // nil: the server's clock
 	log    *slog.Logger

@@ -1,0 +1,171 @@
+package oidc_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
+)
+
+func TestRotation(t *testing.T) {
+	s := newSite(t)
+	v := s.verifier()
+	must := func() {
+		t.Helper()
+		if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+			t.Error(err)
+		}
+	}
+	must()
+	old := s.issuer.Token(audience, nil)
+	s.issuer.Rotate()
+	s.pass(11 * time.Second)
+	must() // the new key is fetched when it is first seen
+	if _, err := v.Authenticate(t.Context(), old); err != nil {
+		t.Errorf("with the old key: %v", err)
+	}
+	s.issuer.TakeBack()
+	s.pass(16 * time.Minute)
+	must() // which has the keys fetched anew, beside the work
+	v.Settle()
+	old = s.issuer.Token(audience, nil)
+	s.issuer.Rotate()
+	s.issuer.TakeBack()
+	s.pass(16 * time.Minute)
+	_, _ = v.Authenticate(t.Context(), old)
+	v.Settle()
+	_, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{"iat": s.clock().Unix()}))
+	if err != nil {
+		t.Error(err)
+	}
+	_, err = v.Authenticate(t.Context(), old)
+	refused(t, err, gitops.Unauthorized, "does not publish", old)
+}
+
+// Whoever makes up key ids cannot make us ask the issuer more often.
+func TestAFloodOfUnknownKeys(t *testing.T) {
+	s := newSite(t)
+	v := s.verifier()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := []byte(`{"iss":"` + s.issuer.URL + `"}`)
+	flood := func() {
+		t.Helper()
+		var all sync.WaitGroup
+		for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+			forged := oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: key, KeyID: id}, payload)
+			all.Go(func() {
+				for range 10 {
+					_, err := v.Authenticate(t.Context(), forged)
+					refused(t, err, gitops.Unauthorized, "does not publish", forged)
+				}
+			})
+		}
+		all.Wait()
+	}
+	flood()
+	if n := s.issuer.Fetches(); n != 1 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+		t.Errorf("a good token meanwhile: %v", err)
+	}
+	s.pass(11 * time.Second)
+	flood()
+	if n := s.issuer.Fetches(); n != 2 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+}
+
+func TestTheIssuerIsAway(t *testing.T) {
+	s := newSite(t)
+	v := s.verifier()
+	s.issuer.SetAway(true)
+	token := s.issuer.Token(audience, nil)
+	_, err := v.Authenticate(t.Context(), token)
+	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+	s.issuer.SetAway(false)
+	_, err = v.Authenticate(t.Context(), token)
+	refused(t, err, gitops.Unavailable, "cannot be had now", token) // not asked again so soon
+	s.pass(11 * time.Second)
+	if _, err := v.Authenticate(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	// What is known goes on for a day.
+	s.issuer.SetAway(true)
+	s.pass(23 * time.Hour)
+	for range 2 {
+		if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+			t.Errorf("with the keys of before: %v", err)
+		}
+		v.Settle()
+	}
+	s.issuer.Rotate()
+	s.pass(11 * time.Second)
+	token = s.issuer.Token(audience, nil)
+	_, err = v.Authenticate(t.Context(), token)
+	refused(t, err, gitops.Unavailable, "cannot be had now", token) // it may well be good
+	s.pass(2 * time.Hour)
+	_, err = v.Authenticate(t.Context(), token)
+	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+}
+
+func TestACallerWhoGivesUp(t *testing.T) {
+	s := newSite(t)
+	v := s.verifier()
+	hold := make(chan struct{})
+	s.issuer.Hold(hold)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	token := s.issuer.Token(audience, nil)
+	_, err := v.Authenticate(ctx, token)
+	refused(t, err, gitops.Unavailable, "in time", token)
+	close(hold)
+	if _, err := v.Authenticate(t.Context(), token); err != nil {
+		t.Error(err)
+	}
+}
+
+// An issuer that points elsewhere is not followed.
+func TestAnIssuerThatIsNotWhatItSays(t *testing.T) {
+	elsewhere := oidctest.New(t)
+	for name, answer := range map[string]http.HandlerFunc{
+		"another's name": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"issuer": "https://other.example", "jwks_uri": "` + elsewhere.URL + `/.well-known/jwks"}`))
+		},
+		"keys elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(`{"issuer": "http://` + r.Host + `", "jwks_uri": "` + elsewhere.URL + `/.well-known/jwks"}`))
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/.well-known/openid-configuration", http.StatusFound)
+		},
+		"no keys": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(`{"issuer": "http://` + r.Host + `", "jwks_uri": "http://` + r.Host + `/k", "keys": [{"kty": "oct", "kid": "a", "k": "AAAA"}]}`))
+		},
+		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(answer)
+			defer server.Close()
+			s := newSite(t)
+			s.config.Issuers = []string{server.URL}
+			token := s.issuer.Token(audience, map[string]any{"iss": server.URL})
+			_, err := s.verifier().Authenticate(t.Context(), token)
+			refused(t, err, gitops.Unavailable, "cannot be had now", token)
+			if n := elsewhere.Fetches(); n != 0 {
+				t.Errorf("asked elsewhere %d times", n)
+			}
+		})
+	}
+}

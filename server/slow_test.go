@@ -1,0 +1,86 @@
+package server
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// oneConnection is a listener that has one connection and then no other.
+type oneConnection struct {
+	conn   chan net.Conn
+	closed chan struct{}
+}
+
+func (l *oneConnection) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conn:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneConnection) Close() error   { close(l.closed); return nil }
+func (l *oneConnection) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Who sends slowly, or nothing more, is let go after a while that does not depend
+// on what was sent: nobody holds connections for nothing.
+func TestSlowClientsAreLetGo(t *testing.T) {
+	site := newSite(t)
+	for _, c := range []struct {
+		name, sends string
+		within      time.Duration
+		status      int // of the answer; 0 when there is none
+	}{
+		{"nothing", "", 5 * time.Second, 0},
+		{"half a header", "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nX-", 5 * time.Second, 400},
+		{"half a body", "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc", 15 * time.Second, 400},
+		{"nothing after a request", "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 2 * time.Minute, 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := site.newServer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Stop(t.Context())
+			handler := s.publicHandler()
+			synctest.Test(t, func(t *testing.T) {
+				client, conn := net.Pipe()
+				listener := &oneConnection{make(chan net.Conn, 1), make(chan struct{})}
+				listener.conn <- conn
+				srv := s.httpServer(handler)
+				ended := make(chan error, 1)
+				go func() { ended <- srv.Serve(listener) }()
+				began, answers := time.Now(), bufio.NewReader(client)
+				fmt.Fprint(client, c.sends)
+				if c.status > 0 {
+					resp, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != c.status {
+						t.Errorf("answered with %s, %v", resp.Status, err)
+					}
+				}
+				if text, err := io.ReadAll(answers); len(text) > 0 || err != nil {
+					t.Errorf("then came %q, %v", text, err)
+				}
+				if took := time.Since(began); took < c.within || took > c.within+time.Second {
+					t.Errorf("let go after %s", took)
+				}
+				client.Close()
+				srv.Close()
+				if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
