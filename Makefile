@@ -4,6 +4,7 @@ GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
+SCHEDULES ?= 10000
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 .DEFAULT_GOAL := help
@@ -29,6 +30,10 @@ test: test-deps test-deploy ## run every test, with the race detector
 test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and the published schemas
 	$(GO) -C deploy/test test -count=1 -timeout 20m ./...
 
+.PHONY: simulate
+simulate: ## play SCHEDULES (10000) of the whole service against every fault
+	@.ci/simulate $(SCHEDULES)
+
 .PHONY: build
 build: ## build bin/tallyman, a static binary
 	@mkdir -p bin
@@ -52,7 +57,7 @@ bench: ## measure from end to end (BENCH=-quick takes a minute), then the inner 
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: verify
-verify: lint test fuzz demo ## all of what CI runs
+verify: lint test simulate fuzz demo ## all of what CI runs
 
 .PHONY: image
 image: ## build the container image tallyman:VERSION

@@ -1,0 +1,97 @@
+package simulation
+
+import (
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// pending counts the updates that have not ended.
+func (c *checker) pending() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range c.updates {
+		if !u.State.Settled() {
+			n++
+		}
+	}
+	return n
+}
+
+// finally checks what must be true when everything has healed and come to rest.
+func (c *checker) finally() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	newest := make(map[release]*tracked)
+	for _, u := range c.updates {
+		commits := c.ever[u.ID]
+		switch {
+		case !u.State.Settled():
+			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
+		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
+			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
+		case u.State != gitops.Committed && !c.wasForced && len(commits) > 0:
+			c.wrong("update %s is %s and has the commits %v", u.ID, u.State, commits)
+		}
+		r := release{u.Environment, u.App}
+		if at := newest[r]; (at == nil || u.Sequence > at.Sequence) && (u.State == gitops.Committed || u.State == gitops.Unchanged) {
+			newest[r] = u
+		}
+	}
+	for _, u := range c.updates {
+		if at := newest[release{u.Environment, u.App}]; u.State == gitops.Superseded && u.SettledAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
+			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
+		}
+	}
+	now := c.tags(c.w.origin.tip)
+	for r, u := range newest {
+		if !c.hands[r] && !c.wasForced && now[r] != u.Tag {
+			c.wrong("the branch says %s of %s in %s, where %s was written last", now[r], r.app, r.environment, u.Tag)
+		}
+	}
+	for r, tag := range now {
+		if said := c.said[r]; said[len(said)-1].tag != tag {
+			c.wrong("the branch says %q of %s in %s, and nobody wrote that", tag, r.app, r.environment)
+		}
+	}
+	c.inOrder()
+}
+
+// inOrder checks that what was answered before another was sent has the smaller
+// sequences.
+func (c *checker) inOrder() {
+	type span struct {
+		sequence, sent, answered int64
+		id                       string
+	}
+	lanes := make(map[string][]span)
+	for _, d := range c.answers {
+		for _, u := range d.updates {
+			if known := c.updates[u.ID]; known != nil && known.Delivery.ID == d.id {
+				lanes[u.Environment] = append(lanes[u.Environment], span{known.Sequence, d.sent, d.answered, u.ID})
+			}
+		}
+	}
+	for environment, spans := range lanes {
+		slices.SortFunc(spans, func(a, b span) int { return int(a.sequence - b.sequence) })
+		for i := range spans {
+			for _, later := range spans[i+1:] {
+				// The same delivery sent twice has one sequence, and what came first counts.
+				if later.sequence > spans[i].sequence && later.answered < c.firstSent(spans[i].id) {
+					c.wrong("%s: %s was answered before %s was sent, and comes after it", environment, later.id, spans[i].id)
+				}
+			}
+		}
+	}
+}
+
+// firstSent is when the delivery of an update was sent first.
+func (c *checker) firstSent(update string) int64 {
+	first := int64(-1)
+	for _, d := range c.w.sent {
+		if d.id == c.updates[update].Delivery.ID && (first < 0 || d.sent < first) {
+			first = d.sent
+		}
+	}
+	return first
+}

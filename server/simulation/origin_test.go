@@ -1,0 +1,284 @@
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+)
+
+// origin is the manifest repository on its server: git's smart protocol, version
+// 0, over real objects, as strict as git where the writer could go wrong.
+type origin struct {
+	mu    sync.Mutex
+	all   objects
+	tip   hash   // zero while the branch is not there
+	stood []seen // where the branch has been, oldest first
+
+	thin   bool // it takes thin packs
+	says   bool // and says so when it does not
+	filter bool // it offers filters
+
+	check *checker
+}
+
+// seen is where the branch was from a time on.
+type seen struct {
+	at  time.Time
+	tip hash
+}
+
+const branch = "refs/heads/main"
+
+// move puts the branch somewhere else. The lock is held.
+func (o *origin) move(to hash) {
+	o.tip = to
+	o.stood = append(o.stood, seen{time.Now(), to})
+}
+
+// stale is where the branch was some time ago, as a replica of the server that
+// lags behind would say.
+func (o *origin) stale(ago time.Duration) hash {
+	tip := o.tip
+	for i := len(o.stood) - 1; i >= 0; i-- {
+		if tip = o.stood[i].tip; o.stood[i].at.Before(time.Now().Add(-ago)) {
+			break
+		}
+	}
+	return tip
+}
+
+// advertise answers info/refs.
+func (o *origin) advertise(service string, lag time.Duration) []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	capabilities := "report-status delete-refs side-band-64k ofs-delta agent=simulation"
+	if service == "git-upload-pack" {
+		capabilities = "multi_ack thin-pack side-band side-band-64k ofs-delta shallow no-progress agent=simulation"
+		if o.filter {
+			capabilities += " filter"
+		}
+	} else if !o.thin && o.says {
+		capabilities += " no-thin"
+	}
+	tip := o.tip
+	if lag > 0 {
+		tip = o.stale(lag)
+	}
+	out := newLines()
+	out.line("# service=%s\n", service)
+	out.flush()
+	// Another branch is always there: the repository is not empty when main is gone.
+	out.line("%s refs/heads/archive\x00%s\n", o.stood[0].tip, capabilities)
+	if tip.IsZero() {
+		met.meet("the branch was not there")
+	} else {
+		out.line("%s %s\n", tip, branch)
+	}
+	out.flush()
+	return out.Bytes()
+}
+
+// fetchRequest is what upload-pack is asked for.
+type fetchRequest struct {
+	want, have, shallow hash
+	depth               int
+	commitsOnly, done   bool
+}
+
+func parseFetch(body []byte) (r fetchRequest, err error) {
+	s := pktline.NewScanner(bytes.NewReader(body))
+	for s.Scan() {
+		line := strings.TrimSuffix(string(s.Bytes()), "\n")
+		key, value, _ := strings.Cut(line, " ")
+		value, _, _ = strings.Cut(value, " ")
+		switch key {
+		case "want":
+			r.want = plumbing.NewHash(value)
+		case "have":
+			r.have = plumbing.NewHash(value)
+		case "shallow":
+			r.shallow = plumbing.NewHash(value)
+		case "deepen":
+			_, err = fmt.Sscan(value, &r.depth)
+		case "filter":
+			if r.commitsOnly = value == "tree:0"; !r.commitsOnly {
+				err = fmt.Errorf("an unknown filter %q", value)
+			}
+		case "done":
+			r.done = true
+		case "":
+		default:
+			err = fmt.Errorf("an unknown line %q", line)
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	if !r.done || r.depth == 0 || r.want.IsZero() || r.have != r.shallow {
+		return r, fmt.Errorf("a request that the writer should not make: %+v", r)
+	}
+	return r, s.Err()
+}
+
+// uploadPack answers a fetch.
+func (o *origin) uploadPack(body []byte) ([]byte, error) {
+	r, err := parseFetch(body)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := newLines()
+	if o.tip.IsZero() || !o.reaches(o.tip, r.want) {
+		out.line("ERR upload-pack: not our ref %s", r.want)
+		return out.Bytes(), nil
+	}
+	send, edge := o.within(r)
+	for _, commit := range edge {
+		out.line("shallow %s\n", commit)
+	}
+	out.flush()
+	out.line("NAK\n")
+	out.band(1, o.all.packOf(send))
+	out.flush()
+	return out.Bytes(), nil
+}
+
+func (o *origin) reaches(tip, commit hash) bool {
+	for _, c := range o.all.history(tip, nil) {
+		if c == commit {
+			return true
+		}
+	}
+	return false
+}
+
+// within lists the objects that a fetch brings, and the commits where history
+// then ends.
+func (o *origin) within(r fetchRequest) (send, edge []hash) {
+	held := make(map[hash]bool)
+	if have, ok := o.all[r.have]; ok {
+		held[r.have] = true
+		o.all.reach(have.tree, held)
+	}
+	type step struct {
+		commit hash
+		depth  int
+	}
+	seen := make(map[hash]bool)
+	for queue := []step{{r.want, 1}}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		if seen[at.commit] {
+			continue
+		}
+		seen[at.commit] = true
+		commit := o.all[at.commit]
+		if !held[at.commit] {
+			send = append(send, at.commit)
+			if !r.commitsOnly {
+				before := make(map[hash]bool)
+				o.all.reach(commit.tree, before)
+				for name := range before {
+					if !held[name] {
+						held[name] = true
+						send = append(send, name)
+					}
+				}
+			}
+		}
+		for _, parent := range commit.parents {
+			if at.depth == r.depth {
+				edge = append(edge, at.commit)
+				break
+			}
+			queue = append(queue, step{parent, at.depth + 1})
+		}
+	}
+	return send, edge
+}
+
+// receivePack takes a push by a replica, unless a hook refuses it.
+func (o *origin) receivePack(replica string, body []byte, hook string) ([]byte, error) {
+	request := packp.NewReferenceUpdateRequest()
+	if err := request.Decode(bytes.NewReader(body)); err != nil {
+		return nil, err
+	}
+	if len(request.Commands) != 1 || request.Commands[0].Name != branch || request.Shallow != nil {
+		return nil, fmt.Errorf("a push that the writer should not make: %+v", request.Commands)
+	}
+	command := request.Commands[0]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	unpack, status := "ok", "ok"
+	pack, err := io.ReadAll(request.Packfile)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := o.all.unpack(pack, o.thin)
+	if err == nil {
+		err = o.all.connected(command.New, fresh)
+	}
+	switch {
+	case err != nil:
+		o.check.refusedPack(o.thin, err)
+		unpack, status = "unpack-objects abnormal exit", "unpacker error"
+	case hook != "":
+		status = "pre-receive hook declined"
+		met.meet("a hook refused a push")
+	case o.tip != command.Old:
+		met.meet("a push lost the race")
+		status = "failed to update ref"
+	default:
+		for name, object := range fresh {
+			if _, ok := o.all[name]; !ok {
+				o.all[name] = object
+			}
+		}
+		o.check.pushed(replica, command.Old, command.New)
+		o.move(command.New)
+	}
+	report := newLines()
+	report.line("unpack %s\n", unpack)
+	if status == "ok" {
+		report.line("ok %s\n", branch)
+	} else {
+		report.line("ng %s %s\n", branch, status)
+	}
+	report.flush()
+	out := newLines()
+	if hook != "" {
+		out.band(2, []byte(hook+"\n"))
+	}
+	out.band(1, report.Bytes())
+	out.flush()
+	return out.Bytes(), nil
+}
+
+// lines writes git's packet lines (gitprotocol-common(5)).
+type lines struct{ bytes.Buffer }
+
+func newLines() *lines { return &lines{} }
+
+func (l *lines) line(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	fmt.Fprintf(l, "%04x%s", len(text)+4, text)
+}
+
+func (l *lines) flush() { l.WriteString("0000") }
+
+// band sends data on a side band, cut into lines.
+func (l *lines) band(number byte, data []byte) {
+	const most = 65515
+	for len(data) > 0 {
+		n := min(len(data), most)
+		fmt.Fprintf(l, "%04x%c%s", n+5, number, data[:n])
+		data = data[n:]
+	}
+}

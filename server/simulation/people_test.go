@@ -1,0 +1,88 @@
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// What people do to the branch. Each is one push of theirs, on the branch as it
+// is at that moment.
+
+// byHand does one of them.
+func (w *world) byHand(r *rand.Rand) {
+	o := w.origin
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.tip.IsZero() {
+		return
+	}
+	environment, app := one(r, environments...), one(r, apps...)
+	path := fileOf(environment, app)
+	tree := o.all[o.tip].tree
+	blob, there := o.all.files(tree)[path]
+	say := func(what string) string { return fmt.Sprintf("%s, number %d", what, len(o.stood)) }
+	var to hash
+	kind := r.IntN(20)
+	switch {
+	case kind < 5: // a note, which touches no values
+		to = o.all.commit(o.all.with(tree, "NOTES.md", []byte(say("note"))), say("docs: a note"), time.Now(), o.tip)
+	case kind < 8 && there: // another line of a file that we edit
+		content := bytes.Replace(o.all[blob].data, []byte("replicas: "), []byte("replicas: 1"), 1)
+		to = o.all.commit(o.all.with(tree, path, content), say("feat: more of "+app), time.Now(), o.tip)
+	case kind < 10 && there: // the tag itself
+		content, _, err := lineEditor{}.Apply(o.all[blob].data, vars(fmt.Sprintf("main-%07x", r.IntN(20))))
+		if err != nil {
+			return
+		}
+		to = o.all.commit(o.all.with(tree, path, content), say("fix: pin "+app), time.Now(), o.tip)
+	case kind < 12: // the file goes, or comes back
+		var content []byte
+		if !there {
+			content = valuesOf(environment, app, "none")
+		}
+		to = o.all.commit(o.all.with(tree, path, content), say("chore: move "+app), time.Now(), o.tip)
+	case kind < 14: // the last commit is taken back
+		parents := o.all[o.tip].parents
+		if len(parents) == 0 {
+			return
+		}
+		to = o.all.commit(o.all[parents[0]].tree, say("Revert the last"), time.Now(), o.tip)
+	case kind < 16: // a merge of what branched off a little earlier
+		from := o.back(1 + r.IntN(4))
+		side := o.all.commit(o.all.with(o.all[from].tree, "SIDE.md", []byte(say("side"))), say("docs: aside"), time.Now(), from)
+		to = o.all.commit(o.all.with(tree, "SIDE.md", []byte(say("side"))), say("Merge"), time.Now(), o.tip, side)
+	case kind < 18 && r.IntN(3) == 0: // forced back
+		to = o.back(1 + r.IntN(5))
+		w.check.forced()
+	case kind < 20 && r.IntN(2) == 0: // deleted, and put back later
+		was, gone := o.tip, between(r, time.Second, 30*time.Second)
+		w.tell("a person deletes the branch")
+		o.move(hash{})
+		w.background.Go(func() {
+			time.Sleep(gone)
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.move(was)
+			w.tell("a person puts the branch back")
+		})
+		return
+	default:
+		return
+	}
+	w.tell("a person moves the branch to %s: %s", to.String()[:7], o.all[to].subject)
+	o.move(to)
+	w.check.moved(to)
+}
+
+// back is the commit some first parents before the tip.
+func (o *origin) back(n int) hash {
+	at := o.tip
+	for range n {
+		if parents := o.all[at].parents; len(parents) > 0 {
+			at = parents[0]
+		}
+	}
+	return at
+}

@@ -1,0 +1,32 @@
+package simulation
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestASeedPlaysTheSameScheduleAgain holds the simulation to being of use: what
+// a seed has found must be there when somebody looks for it.
+func TestASeedPlaysTheSameScheduleAgain(t *testing.T) {
+	if raced {
+		t.Skip("with the race detector goroutines run in an order that is drawn anew each time")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for seed := range uint64(40) {
+		var told [2][]string
+		for i := range told {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, seed)
+				w.told.kept = true
+				w.play()
+				told[i] = w.told.lines
+			})
+		}
+		if diff := cmp.Diff(told[0], told[1]); diff != "" {
+			t.Fatalf("seed %d plays another schedule the second time:\n%s", seed, diff)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// replica is one process of the service, wired as package server wires it.
+type replica struct {
+	*world
+	name     string
+	offset   atomic.Int64 // how far its wall clock is from the true time, in nanoseconds
+	handlers map[string]*webhook.Handler
+	store    *storeLink
+	lanes    []*lane.Lane
+	writer   *manifest.Writer
+	ids      atomic.Int64
+
+	storeCut, networkCut atomic.Bool
+
+	dead    chan struct{} // closed: the process is gone
+	mu      sync.Mutex
+	resumed chan struct{} // not nil: the process is stopped, until this is closed
+	ambush  func()        // befalls it when its next push has reached the server
+}
+
+func (w *world) newReplica(name string) *replica {
+	r := &replica{world: w, name: name, dead: make(chan struct{}), handlers: make(map[string]*webhook.Handler)}
+	// Within a process only wall clocks go back, and what is measured with Now is
+	// measured on the other one; so here a clock goes back between two processes.
+	r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
+	r.store = &storeLink{replica: r, store: w.memory, wakes: make(map[string]chan struct{})}
+	var err error
+	r.writer, err = manifest.New(manifest.Config{
+		URL:       "http://git.example/manifests.git",
+		Author:    manifest.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
+		Target:    w.target,
+		Transport: networkLink{r},
+		Now:       r.now,
+		Jitter:    r.jitter,
+	})
+	if err != nil {
+		panic(err) // the configuration is ours
+	}
+	intake := &webhook.Intake{
+		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		NewID: func() string { return fmt.Sprintf("%s-%d", name, r.ids.Add(1)) },
+	}
+	for source, receiver := range receivers {
+		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: intake}
+	}
+	for _, environment := range environments {
+		r.lanes = append(r.lanes, lane.New(lane.Config{
+			Environment: environment, Holder: name, Queue: r.store, Writer: r.writer, Recorder: nobody{}, Logger: silent,
+			Jitter: r.jitter, Coalesce: w.coalesce == environment,
+		}))
+	}
+	return r
+}
+
+var silent = slog.New(slog.DiscardHandler)
+
+// nobody counts nothing.
+type nobody struct{}
+
+func (nobody) Delivery(string, string)               {}
+func (nobody) Settled(string, gitops.State, float64) {}
+func (nobody) Succeeded(string, time.Time)           {}
+func (nobody) BackingOff(string, time.Duration)      {}
+
+func (r *replica) start() {
+	r.tell("%s starts", r.name)
+	for _, l := range r.lanes {
+		l.Start()
+	}
+}
+
+// now is what the process takes for the time.
+func (r *replica) now() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) }
+
+func (r *replica) jitter(n time.Duration) time.Duration {
+	return time.Duration(r.chance.turn(r.name+"/jitter", time.Second).detail % uint64(n))
+}
+
+// stop drains as SIGTERM does, within the time.
+func (r *replica) stop(within time.Duration) {
+	r.tell("%s stops", r.name)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	defer context.AfterFunc(ctx, r.writer.Cut)()
+	var stopped sync.WaitGroup
+	for _, l := range r.lanes {
+		stopped.Go(func() { l.Stop(ctx) })
+	}
+	stopped.Wait()
+	_ = r.writer.Close() // it has no error to give
+	r.end()
+}
+
+// crash ends the process as kill -9 does: nothing that it does from here on has
+// an effect. What is on its way may still arrive.
+func (r *replica) crash() {
+	r.tell("%s dies", r.name)
+	r.end()
+	r.world.background.Go(func() { r.stop(0) }) // its goroutines are no longer anybody's
+}
+
+func (r *replica) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isDead() {
+		close(r.dead)
+	}
+}
+
+func (r *replica) isDead() bool {
+	select {
+	case <-r.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// lieInWait has something happen between the replica's next push and its answer.
+func (r *replica) lieInWait(what func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ambush = what
+}
+
+func (r *replica) pushArrived() {
+	r.mu.Lock()
+	what := r.ambush
+	r.ambush = nil
+	r.mu.Unlock()
+	if what != nil {
+		what()
+	}
+}
+
+// pause stops the process as SIGSTOP does: none of its calls begins or returns.
+func (r *replica) pause() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resumed == nil {
+		r.tell("%s is stopped", r.name)
+		r.resumed = make(chan struct{})
+	}
+}
+
+func (r *replica) resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resumed != nil {
+		r.tell("%s goes on", r.name)
+		close(r.resumed)
+		r.resumed = nil
+	}
+}
+
+// gate holds a call at the border of a process that is stopped.
+func (r *replica) gate() {
+	r.mu.Lock()
+	resumed := r.resumed
+	r.mu.Unlock()
+	if resumed != nil {
+		select {
+		case <-resumed:
+		case <-r.dead:
+		}
+	}
+}
+
+// wait waits for d and reports whether the caller is still there then.
+func (r *replica) wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(r.chance.alone(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-r.dead:
+	}
+	return false
+}

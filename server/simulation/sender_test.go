@@ -1,0 +1,132 @@
+package simulation
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// dispatch is one event and what its sender knows of it.
+type dispatch struct {
+	source, id string
+	header     http.Header
+	body       string
+
+	sent, answered int64 // by a counter that all senders share; answered is 0 until it was
+	updates        []gitops.Update
+}
+
+var ticks atomic.Int64
+
+// order is a signed repository_dispatch.
+func order(id, environment, app, tag string) *dispatch {
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"sender":{"login":"ann"}}`, app, environment, tag)
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(body))
+	header := http.Header{}
+	header.Set("Content-Type", "application/json")
+	header.Set("X-GitHub-Event", "repository_dispatch")
+	header.Set("X-GitHub-Delivery", id)
+	header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	return &dispatch{source: "github", id: id, header: header, body: body}
+}
+
+// push is EventBridge's word for an image that appeared.
+func push(id, app, tag string, at time.Time) *dispatch {
+	header := http.Header{}
+	header.Set("X-Tallyman-Key", string(secret))
+	body := fmt.Sprintf(`{"id":%q,"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","region":"eu-west-1","time":%q,
+		"detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":%q,"image-tag":%q}}`, id, at.UTC().Format(time.RFC3339), app, tag)
+	return &dispatch{source: "eventbridge", id: id, header: header, body: body}
+}
+
+// invent makes an event: mostly one that asks for something, now and then one
+// that was sent before.
+func (w *world) invent(r *rand.Rand, n int) *dispatch {
+	if len(w.sent) > 0 && r.IntN(8) == 0 {
+		again := *w.sent[r.IntN(len(w.sent))]
+		again.updates, again.answered = nil, 0
+		return &again
+	}
+	app := one(r, apps...)
+	if r.IntN(15) == 0 {
+		app = ghost
+	}
+	tag := fmt.Sprintf("main-%07x", n)
+	if r.IntN(10) == 0 {
+		tag = fmt.Sprintf("main-%07x", r.IntN(3)) // perhaps what the branch says already
+	}
+	environment := one(r, environments...)
+	version := fmt.Sprintf("1.%d.0", n)
+	id := fmt.Sprintf("delivery-%d", n)
+	switch kind := r.IntN(10); {
+	case kind < 6:
+		if environment == "prod" {
+			tag = version
+		}
+		return order(id, environment, app, tag)
+	case kind == 6:
+		return order(id, "nowhere", app, tag)
+	default:
+		return push(id, app, one(r, tag, tag, version), time.Now().Add(-one(r, 0, 0, 5*time.Second, time.Minute)))
+	}
+}
+
+// send sends an event until it is answered, to one replica after the other, or
+// gives up after some tries as GitHub does after one.
+func (w *world) send(r *rand.Rand, d *dispatch) {
+	d.sent = ticks.Add(1)
+	tries, order := 1+r.IntN(6), r.Perm(len(w.replicas))
+	pauses := make([]time.Duration, tries)
+	for i := range pauses {
+		pauses[i] = between(r, 10*time.Millisecond, 5*time.Second)
+	}
+	w.senders.Go(func() {
+		for try := range tries {
+			to := w.replicas[order[try%len(order)]]
+			if w.request(to, d) {
+				return
+			}
+			time.Sleep(pauses[try])
+		}
+	})
+}
+
+// request sends an event once and reports whether it was answered for good.
+func (w *world) request(to *replica, d *dispatch) bool {
+	if to.isDead() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tallyman.example/webhooks/"+d.source, strings.NewReader(d.body))
+	if err != nil {
+		panic(err) // the request is ours
+	}
+	r.Header = d.header
+	status, delivery, err := to.handlers[d.source].Handle(httptest.NewRecorder(), r)
+	if ctx.Err() != nil || to.isDead() {
+		return false // the answer reached nobody
+	}
+	w.tell("%s is answered by %s: %d, %v", d.id, to.name, status, err)
+	switch {
+	case gitops.CodeOf(err) == gitops.Unavailable && err != nil:
+		return false
+	case err != nil && gitops.CodeOf(err) != gitops.Rejected:
+		w.check.violated("%s was answered with %v", d.id, err)
+		return true
+	}
+	d.answered, d.updates = ticks.Add(1), delivery.Updates
+	w.check.answered(d)
+	return true
+}

@@ -1,0 +1,201 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	schedulesFlag = flag.Int("schedules", 200, "how many schedules TestSchedules plays")
+	firstFlag     = flag.Int("first", 0, "the first seed that TestSchedules plays")
+	seedFlag      = flag.Int("seed", -1, "play this seed alone, and tell what happens")
+)
+
+// TestSchedules plays one schedule after the other. They are played on one
+// processor, so that goroutines run in the same order every time.
+func TestSchedules(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	first, n := *firstFlag, *schedulesFlag
+	if *seedFlag >= 0 {
+		first, n = *seedFlag, 1
+	}
+	for seed := first; seed < first+n; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, uint64(seed))
+				w.play()
+				w.report(seed)
+			})
+		})
+	}
+	if n >= 300 {
+		met.check(t)
+	}
+}
+
+func (w *world) report(seed int) {
+	w.t.Helper()
+	for _, v := range w.check.violations {
+		w.t.Error(v)
+	}
+	if w.t.Failed() {
+		w.t.Logf("to play it again: go test ./server/simulation -run TestSchedules -seed=%d -v", seed)
+	}
+}
+
+// event is something that happens at a time of the schedule.
+type event struct {
+	at   time.Duration
+	what func()
+}
+
+// play runs the schedule to its end.
+func (w *world) play() {
+	plan := w.chance.of("plan")
+	for place := range w.profile.replicas {
+		w.replicas = append(w.replicas, w.newReplica(fmt.Sprintf("r%d", place)))
+	}
+	w.born = len(w.replicas)
+	for _, r := range w.replicas {
+		r.start()
+	}
+	events := w.events(plan)
+	began := time.Now()
+	for _, e := range events {
+		time.Sleep(time.Until(began.Add(e.at)))
+		e.what()
+	}
+	time.Sleep(time.Until(began.Add(w.length)))
+	w.heal()
+	w.senders.Wait()
+	w.background.Wait() // the branch is back
+	w.settle()
+	for _, r := range w.replicas {
+		r.stop(time.Minute)
+	}
+	time.Sleep(5 * time.Minute) // what was still on its way has arrived
+	w.check.finally()
+}
+
+// events draws what happens when.
+func (w *world) events(plan *rand.Rand) []event {
+	var events []event
+	busy := make([]time.Duration, w.busy)
+	for i := range busy {
+		busy[i] = between(plan, 0, w.length)
+	}
+	add := func(n int, name string, what func(r *rand.Rand)) {
+		for i := range n {
+			r := w.chance.of(fmt.Sprintf("%s %d", name, i))
+			at := between(plan, 0, w.length)
+			if plan.IntN(4) > 0 {
+				at = one(plan, busy...) + between(plan, 0, 200*time.Millisecond)
+			}
+			events = append(events, event{at, func() { what(r) }})
+		}
+	}
+	n := 0
+	add(w.deliveries, "delivery", func(r *rand.Rand) {
+		n++
+		d := w.invent(r, n)
+		w.sent = append(w.sent, d)
+		w.send(r, d)
+	})
+	add(w.profile.events, "event", w.trouble)
+	add(w.people, "person", w.byHand)
+	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	return events
+}
+
+// trouble befalls one replica, or the store.
+func (w *world) trouble(r *rand.Rand) {
+	place := r.IntN(len(w.replicas))
+	victim := w.replicas[place]
+	lasts := one(r, between(r, time.Second, 30*time.Second), between(r, 30*time.Second, 90*time.Second))
+	later := func(what func()) {
+		w.background.Go(func() {
+			time.Sleep(lasts)
+			what()
+		})
+	}
+	after := between(r, 0, 40*time.Second)
+	die := func() {
+		victim.crash()
+		w.replace(place, victim, after)
+	}
+	stand := func() {
+		victim.pause()
+		later(victim.resume)
+	}
+	switch kind := r.IntN(18); {
+	case kind < 3:
+		die()
+	case kind < 6:
+		victim.lieInWait(die)
+	case kind < 9:
+		victim.lieInWait(stand)
+	case kind < 12:
+		stand()
+	case kind < 13:
+		w.background.Go(func() { victim.stop(25 * time.Second) })
+		w.replace(place, victim, between(r, 0, 10*time.Second))
+	case kind < 14:
+		victim.storeCut.Store(true)
+		later(func() { victim.storeCut.Store(false) })
+	case kind < 15:
+		victim.networkCut.Store(true)
+		later(func() { victim.networkCut.Store(false) })
+	case kind < 16:
+		w.tell("%s's clock jumps", victim.name)
+		victim.offset.Add(int64(between(r, 0, 10*time.Minute)))
+	default:
+		w.tell("the store's clock jumps")
+		// Set back it keeps the lane of a dead replica blocked for longer, and by no
+		// more than that: settle waits for it.
+		back := time.Duration(w.storeOffset.Load()) - 3*time.Minute
+		w.storeOffset.Store(int64(max(back, between(r, -20*time.Minute, 20*time.Minute))))
+	}
+}
+
+// replace puts a new process in the place of one that has ended, some time later.
+func (w *world) replace(place int, old *replica, after time.Duration) {
+	w.background.Go(func() {
+		time.Sleep(after)
+		if w.replicas[place] != old {
+			return // another did
+		}
+		w.born++
+		fresh := w.newReplica(fmt.Sprintf("r%d", w.born))
+		w.replicas[place] = fresh
+		fresh.start()
+	})
+}
+
+// heal ends all faults.
+func (w *world) heal() {
+	w.tell("everything heals")
+	w.healed.Store(true)
+	for _, r := range w.replicas {
+		r.lieInWait(nil)
+		r.resume()
+		r.storeCut.Store(false)
+		r.networkCut.Store(false)
+	}
+}
+
+// settle waits until every accepted update has ended, for as long as the lanes'
+// longest waits may take.
+func (w *world) settle() {
+	for range 600 {
+		if w.check.pending() == 0 {
+			return
+		}
+		time.Sleep(2 * time.Second)
+	}
+}

@@ -1,0 +1,136 @@
+package simulation
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// storeLink is one replica's way to the store. Calls take time, fail before or
+// after they took effect, and arrive although nobody waits for them any more.
+type storeLink struct {
+	*replica
+	store *memory
+
+	mu    sync.Mutex
+	wakes map[string]chan struct{}
+}
+
+var errStoreAway = gitops.Errorf(gitops.Unavailable, "the store does not answer")
+
+// over makes one call over the link.
+func over[T any](ctx context.Context, l *storeLink, name string, work func() (T, error)) (T, error) {
+	var none T
+	turn := l.chance.turn(l.name+"/"+name, 2*time.Millisecond)
+	if l.gate(); l.isDead() {
+		return none, errStoreAway
+	}
+	away, applied := l.storeCut.Load(), true
+	if p := l.storeFaults(); turn.fault < p {
+		switch kind := turn.fault / p; {
+		case kind < 0.4:
+			away, applied = true, false
+		case kind < 0.8:
+			away = true
+		default: // slow: most callers will not wait for it
+			turn.out += time.Second + time.Duration(turn.detail%uint64(8*time.Second))
+		}
+	} else if away {
+		applied = false
+	}
+	if !l.wait(ctx, turn.out) {
+		if turn.survives && !away {
+			time.AfterFunc(l.chance.alone(turn.back), func() { _, _ = work() }) // nobody is there to be told
+		}
+		l.gate()
+		return none, errStoreAway
+	}
+	var answer T
+	err := error(errStoreAway)
+	if applied {
+		answer, err = work()
+	}
+	l.tell("%s: %s: %v", l.name, name, err)
+	back := l.wait(ctx, turn.back)
+	l.gate()
+	if !back || away || l.isDead() {
+		return none, errStoreAway
+	}
+	return answer, err
+}
+
+// alone is for calls that return only an error.
+func (l *storeLink) alone(ctx context.Context, name string, work func() error) error {
+	_, err := over(ctx, l, name, func() (struct{}, error) { return struct{}{}, work() })
+	return err
+}
+
+type acceptance struct {
+	stored    gitops.Delivery
+	duplicate bool
+}
+
+func (l *storeLink) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	a, err := over(ctx, l, "Accept", func() (acceptance, error) {
+		stored, duplicate, err := l.store.Accept(context.Background(), d)
+		if err == nil && !duplicate {
+			l.world.wake(l.replica, stored)
+		}
+		return acceptance{stored, duplicate}, err
+	})
+	return a.stored, a.duplicate, err
+}
+
+func (l *storeLink) Claim(ctx context.Context, environment, holder string, ttl time.Duration) (queue.Lease, error) {
+	return over(ctx, l, "Claim "+environment, func() (queue.Lease, error) {
+		return l.store.Claim(context.Background(), environment, holder, ttl)
+	})
+}
+
+func (l *storeLink) Extend(ctx context.Context, lease queue.Lease, ttl time.Duration) (queue.Lease, error) {
+	return over(ctx, l, "Extend "+lease.Environment, func() (queue.Lease, error) {
+		return l.store.Extend(context.Background(), lease, ttl)
+	})
+}
+
+func (l *storeLink) Release(ctx context.Context, lease queue.Lease, clean bool) error {
+	return l.alone(ctx, "Release "+lease.Environment, func() error { return l.store.Release(context.Background(), lease, clean) })
+}
+
+func (l *storeLink) Pending(ctx context.Context, lease queue.Lease, limit int) ([]gitops.Update, error) {
+	return over(ctx, l, "Pending "+lease.Environment, func() ([]gitops.Update, error) {
+		return l.store.Pending(context.Background(), lease, limit)
+	})
+}
+
+func (l *storeLink) Settle(ctx context.Context, lease queue.Lease, settlements []gitops.Settlement) error {
+	return l.alone(ctx, "Settle "+lease.Environment, func() error { return l.store.Settle(context.Background(), lease, settlements) })
+}
+
+func (l *storeLink) Defer(ctx context.Context, lease queue.Lease, d queue.Deferral) error {
+	return l.alone(ctx, "Defer "+lease.Environment, func() error { return l.store.Defer(context.Background(), lease, d) })
+}
+
+// Wake is this replica's own channel: what others accept may be heard or not.
+func (l *storeLink) Wake(environment string) <-chan struct{} { return l.waker(environment) }
+
+func (l *storeLink) waker(environment string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.wakes[environment]
+	if !ok {
+		c = make(chan struct{}, 1)
+		l.wakes[environment] = c
+	}
+	return c
+}
+
+func (l *storeLink) wakeUp(environment string) {
+	select {
+	case l.waker(environment) <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,82 @@
+package simulation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// trace is what happened in a schedule, line by line. Telling costs more than
+// playing, so it is done only when somebody asks.
+type trace struct {
+	aloud bool // in the test's log
+	kept  bool // in lines
+
+	mu    sync.Mutex
+	began time.Time
+	lines []string
+}
+
+// tell takes down what happened.
+func (w *world) tell(format string, args ...any) { w.told.tell(w.t, format, args...) }
+
+func (h *trace) tell(t testing.TB, format string, args ...any) {
+	if !h.aloud && !h.kept {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.began.IsZero() {
+		h.began = time.Now()
+	}
+	line := fmt.Sprintf("%14s  ", time.Since(h.began)) + fmt.Sprintf(format, args...)
+	if h.aloud {
+		t.Log(line)
+	}
+	h.lines = append(h.lines, line)
+}
+
+// met counts what the schedules have met: one that meets nothing proves nothing.
+var met tally
+
+type tally struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// mustMeet is what some hundred schedules must have met, each of it.
+var mustMeet = []string{
+	"an update committed", "an update unchanged", "an update failed", "an update superseded",
+	"a push landed", "a push lost the race", "a hook refused a push", "a thin pack was refused", "the branch was not there",
+	"a call under an old token was refused", "a settlement under an old token was refused",
+	"one replica settled what another had pushed", "a delivery was known already",
+}
+
+func (c *tally) meet(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = make(map[string]int)
+	}
+	c.counts[what]++
+}
+
+// check fails for what was never met.
+func (c *tally) check(t *testing.T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, what := range mustMeet {
+		if c.counts[what] == 0 {
+			t.Errorf("no schedule was there in which %s", what)
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(c.counts)) {
+		t.Logf("%8d times %s", c.counts[what], what)
+		if !slices.Contains(mustMeet, what) {
+			t.Errorf("%q is counted and not asked for", what)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// What every schedule has in common, made once: none of it changes.
+var (
+	environments = []string{"dev", "staging", "prod"}
+	apps         = []string{"api", "web", "mail"}
+	secret       = []byte("a secret that is long enough for everybody")
+	plans        = must(policy.New(policyConfig()))
+	receivers    = map[string]webhook.Receiver{
+		"github":      must(github.New([][]byte{secret}, []string{"update-image"})),
+		"eventbridge": must(ecr.New("X-Tallyman-Key", [][]byte{secret}, nil)),
+	}
+	realEdit   = must(values.Compile([]values.Target{{Key: ".image.tag"}}))
+	beginning  = make(objects) // of every repository
+	firstFiles = firstCommit()
+)
+
+// ghost is an app that is configured and has no file.
+const ghost = "ghost"
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func policyConfig() policy.Config {
+	c := policy.Config{
+		Environments: map[string]policy.Environment{
+			"dev":     {Tags: policy.TagRule{Match: "main-[0-9a-f]{7}"}},
+			"staging": {Tags: policy.TagRule{Match: "main-[0-9a-f]{7}"}},
+			"prod":    {Tags: policy.TagRule{Semver: ">=1.0.0"}},
+		},
+		Apps: map[string]policy.App{},
+	}
+	for _, app := range append([]string{ghost}, apps...) {
+		c.Apps[app] = policy.App{Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + app}
+	}
+	return c
+}
+
+func fileOf(environment, app string) string {
+	return fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)
+}
+
+func valuesOf(environment, app, tag string) []byte {
+	return fmt.Appendf(nil, "# %s in %s\nimage:\n  repository: registry.example/%s\n  tag: %q # by the bot\nreplicas: 2\n", app, environment, app, tag)
+}
+
+func firstCommit() hash {
+	files := map[string]hash{"README.md": beginning.put(3, []byte("Manifests\n"))}
+	for _, environment := range environments {
+		for _, app := range apps {
+			files[fileOf(environment, app)] = beginning.put(3, valuesOf(environment, app, "none"))
+		}
+	}
+	return beginning.commit(beginning.write(files), "Everything", time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC))
+}
+
+// lineEditor stands for the real editor where a schedule shall be cheap.
+type lineEditor struct{}
+
+func (lineEditor) Apply(file []byte, v values.Vars) ([]byte, bool, error) {
+	before, rest, ok := bytes.Cut(file, []byte(`tag: "`))
+	old, after, closed := bytes.Cut(rest, []byte(`"`))
+	if !ok || !closed {
+		return nil, false, gitops.Errorf(gitops.NotFound, "the key .image.tag is not in the file")
+	}
+	return slices.Concat(before, []byte(`tag: "`), []byte(v.Tag), []byte(`"`), after), string(old) != v.Tag, nil
+}
+
+// world is one schedule's.
+type world struct {
+	t      testing.TB
+	chance *chance
+	profile
+	editor manifest.Editor
+
+	memory *memory
+	origin *origin
+	check  *checker
+
+	storeOffset atomic.Int64 // how far the store's clock is from the true time
+	healed      atomic.Bool  // no call fails any more
+
+	replicas []*replica // by place; a replica that died is still there until another takes its place
+	born     int
+
+	senders, background sync.WaitGroup
+	sent                []*dispatch
+	told                trace
+}
+
+// profile is how bad a schedule is.
+type profile struct {
+	network, store float64 // how many of the calls meet a fault
+	length         time.Duration
+	replicas       int
+	busy           int // moments at which most of the rest happens at once
+	deliveries     int
+	events         int    // crashes, pauses and the like
+	people         int    // what people do to the branch
+	coalesce       string // the environment that coalesces, if one does
+}
+
+func draw(r *rand.Rand) profile {
+	return profile{
+		network: one(r, 0, 0.03, 0.1, 0.3), store: one(r, 0, 0.02, 0.1, 0.2),
+		length: between(r, 10*time.Second, 2*time.Minute), replicas: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
+		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), coalesce: one(r, "", "", "", "staging"),
+	}
+}
+
+// newWorld makes the parts; it must be called in the bubble.
+func newWorld(t testing.TB, seed uint64) *world {
+	w := &world{t: t, chance: newChance(seed), editor: lineEditor{}, told: trace{aloud: *seedFlag >= 0}}
+	plan := w.chance.of("plan")
+	w.profile = draw(plan)
+	if plan.IntN(20) == 0 {
+		w.editor = realEdit
+	}
+	w.origin = &origin{all: maps.Clone(beginning), thin: plan.IntN(5) > 0, says: plan.IntN(2) == 0, filter: plan.IntN(5) > 0}
+	w.memory = newMemory(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) })
+	w.check = newChecker(w)
+	w.origin.check, w.memory.watch = w.check, w.check
+	w.origin.move(firstFiles)
+	w.check.moved(firstFiles)
+	return w
+}
+
+func (w *world) target(environment, app string) (manifest.Target, error) {
+	return manifest.Target{File: fileOf(environment, app), Editor: w.editor}, nil
+}
+
+func (w *world) networkFaults() float64 { return w.now(w.network) }
+func (w *world) storeFaults() float64   { return w.now(w.store) }
+
+func (w *world) now(p float64) float64 {
+	if w.healed.Load() {
+		return 0
+	}
+	return p
+}
+
+// wake tells the replicas that something was accepted. The one that accepted it
+// always hears of it, the others mostly.
+func (w *world) wake(by *replica, d gitops.Delivery) {
+	for _, u := range d.Updates {
+		for _, r := range w.replicas {
+			if r == by || !r.isDead() && w.chance.turn("wake/"+r.name, time.Second).fault < 0.7 {
+				r.store.wakeUp(u.Environment)
+			}
+		}
+	}
+}
