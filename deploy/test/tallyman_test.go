@@ -1,11 +1,14 @@
 package test
 
 import (
+	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"encoding/pem"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -14,6 +17,47 @@ import (
 // tallyman is a command of the real program.
 func tallyman(args ...string) *exec.Cmd {
 	return exec.Command(binary, args...)
+}
+
+// serve starts the real program and returns the addresses of its two listeners,
+// once it is ready. It is stopped when the test ends.
+func serve(t *testing.T, config string) (public, admin string) {
+	t.Helper()
+	command := tallyman("serve", "--config", config)
+	log, err := command.StderrPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	type addresses struct{ Msg, Listen, Admin string }
+	ready, ended := make(chan addresses, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			var line addresses
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+				ready <- line
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		if err := command.Wait(); err != nil {
+			t.Errorf("tallyman ended with %v", err)
+		}
+	})
+	select {
+	case at := <-ready:
+		return "http://" + at.Listen, "http://" + at.Admin
+	case <-ended:
+		t.Fatal("tallyman ended before it was ready")
+		return "", ""
+	}
 }
 
 // exampleSecret is something that can stand in a secret's file, by its path.
