@@ -311,3 +311,10 @@ func (c *checker) answered(d *dispatch) {
 		}
 	}
 }
+
+// retried is told when a person has a failed update tried again.
+func (c *checker) retried(u gitops.Update) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.updates[u.ID].Update = u
+}

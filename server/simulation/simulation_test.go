@@ -124,7 +124,7 @@ func (w *world) trouble(r *rand.Rand) {
 			what()
 		})
 	}
-	after := between(r, 0, 40*time.Second)
+	after, within := between(r, 0, 40*time.Second), one(r, time.Second, 25*time.Second)
 	die := func() {
 		victim.crash()
 		w.replace(place, victim, after)
@@ -143,7 +143,7 @@ func (w *world) trouble(r *rand.Rand) {
 	case kind < 12:
 		stand()
 	case kind < 13:
-		w.background.Go(func() { victim.stop(25 * time.Second) })
+		w.background.Go(func() { victim.stop(within) })
 		w.replace(place, victim, between(r, 0, 10*time.Second))
 	case kind < 14:
 		victim.storeCut.Store(true)

@@ -14,8 +14,6 @@ import (
 // passes queuetest. Each of its calls is atomic and happens at once; what a
 // network does to calls is the storeLink's.
 type memory struct {
-	queue.Queue // until the contract stands still
-
 	mu         sync.Mutex
 	now        func() time.Time
 	closed     bool
@@ -25,6 +23,12 @@ type memory struct {
 	newest     map[release]time.Time
 	sequence   int64
 	wakes      map[string]chan struct{}
+	log        []happened // in the order in which it happened
+	happenings int
+	steps      map[string][]gitops.Step // by update
+	changed    chan struct{}            // closed after the next change
+	marks      map[string]string
+	spent      map[string]spending
 
 	watch watcher
 }
@@ -35,6 +39,7 @@ type watcher interface {
 	claimed(l queue.Lease)
 	changed(what string, l queue.Lease)
 	settled(l queue.Lease, u gitops.Update)
+	retried(u gitops.Update)
 }
 
 type kept struct {
@@ -60,6 +65,7 @@ func newMemory(now func() time.Time) *memory {
 	return &memory{
 		now: now, deliveries: make(map[gitops.DeliveryKey]*kept), updates: make(map[string]*gitops.Update),
 		lanes: make(map[string]*memoryLane), newest: make(map[release]time.Time), wakes: make(map[string]chan struct{}),
+		steps: make(map[string][]gitops.Step), changed: make(chan struct{}), marks: make(map[string]string), spent: make(map[string]spending),
 	}
 }
 
@@ -97,6 +103,7 @@ func (m *memory) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 	k := &kept{Delivery: d}
 	k.Body, k.Updates = slices.Clone(d.Body), nil
 	m.deliveries[d.Key()] = k
+	m.happened(happened{delivery: d.Key()})
 	for _, u := range d.Updates {
 		m.sequence++
 		u.Delivery, u.Actor, u.AcceptedAt, u.Sequence, u.State = d.Key(), d.Actor, m.now().UTC(), m.sequence, gitops.Pending
@@ -240,6 +247,7 @@ func (m *memory) Settle(ctx context.Context, l queue.Lease, settlements []gitops
 		}
 		u.State, u.Code, u.Reason, u.Commit, u.SettledAt = s.State, s.Code, s.Reason, s.Commit, m.now().UTC()
 		u.Attempts++
+		m.step(u.ID, gitops.Step{At: u.SettledAt, Attempts: 1, State: s.State, Code: s.Code, Reason: s.Reason, Commit: s.Commit})
 		if m.watch != nil {
 			m.watch.settled(l, *u)
 		}
@@ -264,6 +272,7 @@ func (m *memory) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) err
 		if u := m.updates[id]; !u.State.Settled() {
 			u.Reason = d.Reason
 			u.Attempts++
+			m.step(id, gitops.Step{At: m.now().UTC(), Attempts: 1, State: gitops.Pending, Code: d.Code, Reason: d.Reason, RetryAt: d.RetryAt})
 		}
 	}
 	return nil

@@ -66,7 +66,7 @@ func (m *memory) Update(ctx context.Context, id string) (gitops.Update, error) {
 	if _, ok := m.updates[id]; !ok {
 		return gitops.Update{}, gitops.Errorf(gitops.NotFound, "there is no update %s", id)
 	}
-	return m.update(id), nil
+	return m.story(id), nil
 }
 
 func (m *memory) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
