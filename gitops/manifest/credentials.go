@@ -12,8 +12,8 @@ import (
 // Credentials authenticate requests to the manifest repository's server.
 type Credentials interface {
 	// Basic returns the user and password for one request (RFC 7617). It is called
-	// for every request, by one goroutine at a time. When it errs the request is
-	// not sent.
+	// for every request, by more than one goroutine at once. When it errs the
+	// request is not sent.
 	Basic(ctx context.Context) (user, password string, err error)
 }
 

@@ -102,7 +102,7 @@ func (r *httpRemote) fetch(ctx context.Context, w wanted, held packSource) (map[
 	if err != nil {
 		return nil, err
 	}
-	return readFetched(answer, held)
+	return w.read(answer, held)
 }
 
 // push is one POST, without asking for the refs first: the server compares the

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -92,9 +93,12 @@ func (a *advertisement) setCapabilities(text string) {
 // wanted says what a fetch brings.
 type wanted struct {
 	wants   []hash            // a commit, or files
-	have    hash              // a commit whose whole tree we hold, but not its parents; zero for none
+	have    hash              // a commit that we hold; zero for none
+	shallow []hash            // where what we hold of its history ends: we have not what was before these
 	depth   int               // in commits, counted from the one that is wanted; 0 with files
 	without filter            // what of the commits does not come; the server must offer filters
+	whole   bool              // deltas may refer to nothing outside the answer
+	most    int64             // inflated bytes that are taken; 0 is as many as ever
 	offered map[string]string // the capabilities that the server has
 }
 
@@ -112,7 +116,7 @@ const (
 func (w wanted) request() ([]byte, error) {
 	request := packp.NewUploadRequest()
 	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
-		if _, ok := w.offered[string(c)]; !ok {
+		if _, ok := w.offered[string(c)]; !ok || w.whole && c == capability.ThinPack {
 			continue
 		}
 		if err := request.Capabilities.Set(c); err != nil {
@@ -123,9 +127,9 @@ func (w wanted) request() ([]byte, error) {
 	request.Depth = packp.DepthCommits(w.depth)
 	haves := packp.UploadHaves{}
 	if !w.have.IsZero() {
-		// Without the shallow line the server would believe that we have all that
+		// Without the shallow lines the server would believe that we have all that
 		// came before, and leave out files that a revert brings back.
-		haves.Haves, request.Shallows = []hash{w.have}, []hash{w.have}
+		haves.Haves, request.Shallows = []hash{w.have}, w.shallow
 	}
 	if w.without != noneLeftOut {
 		if err := request.Capabilities.Set(capability.Filter); err != nil {
@@ -143,14 +147,14 @@ func (w wanted) request() ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// readFetched takes the objects out of upload-pack's answer. The deltas that the
-// server made against what we have are resolved from held.
-func readFetched(answer []byte, held packSource) (map[hash]object, error) {
+// read takes the objects out of upload-pack's answer. The deltas that the server
+// made against what we have are resolved from held.
+func (w wanted) read(answer []byte, held packSource) (map[hash]object, error) {
 	pack, err := packOf(answer)
 	if err != nil {
 		return nil, err
 	}
-	return readPack(pack, held, maxInflatedBytes)
+	return readPack(pack, held, cmp.Or(w.most, maxInflatedBytes))
 }
 
 // packOf takes the pack out of upload-pack's answer: lines that say where

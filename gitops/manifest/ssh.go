@@ -82,7 +82,7 @@ func (r *sshRemote) fetch(ctx context.Context, w wanted, held packSource) (map[h
 	if err != nil {
 		return nil, err
 	}
-	return readFetched(answer, held)
+	return w.read(answer, held)
 }
 
 // ifSilent returns the error of sending, unless there is an answer: that says

@@ -60,6 +60,17 @@ func (w *Writer) usable(a advertisement) error {
 	return nil
 }
 
+// fetchable reports why a repository cannot be fetched from, likewise.
+func (w *Writer) fetchable(a advertisement) error {
+	if err := w.usable(a); err != nil {
+		return err
+	}
+	if !a.can("shallow") || !a.can("side-band-64k") {
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot send a single commit")
+	}
+	return nil
+}
+
 // ready makes sure that there is a snapshot, however old.
 func (w *Writer) ready(ctx context.Context) error {
 	if w.offers.push == nil {
@@ -114,13 +125,10 @@ func unknownToServer(err error) bool {
 func (w *Writer) first(ctx context.Context) error {
 	a, err := w.remote.refs(ctx, uploadPack, w.config.Branch)
 	if err == nil {
-		err = w.usable(a)
+		err = w.fetchable(a)
 	}
 	if err != nil {
 		return err
-	}
-	if !a.can("shallow") || !a.can("side-band-64k") {
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot send a single commit")
 	}
 	w.offers.fetch = a.capabilities
 	if w.config.Partial && !w.offers.entire && !a.can("filter") {
@@ -186,7 +194,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		return nil
 	}
 	began, old, head := w.config.Now(), s.tip, s.head
-	fetched, err := w.remote.fetch(ctx, wanted{wants: []hash{tip}, have: old, depth: catchUpDepth, without: s.without(), offered: w.offers.fetch}, s.object)
+	fetched, err := w.remote.fetch(ctx, wanted{wants: []hash{tip}, have: old, shallow: []hash{old}, depth: catchUpDepth, without: s.without(), offered: w.offers.fetch}, s.object)
 	if err == nil {
 		err = s.adopt(tip, fetched)
 	}
@@ -231,7 +239,7 @@ func (w *Writer) search(ctx context.Context, since time.Time) error {
 		if _, can := w.offers.fetch["filter"]; can {
 			want.without = allButCommits
 		} else {
-			want.have = s.tip // so that at least its files are not sent again
+			want.have, want.shallow = s.tip, []hash{s.tip} // so that at least its files are not sent again
 		}
 		fetched, err := w.remote.fetch(ctx, want, s.object)
 		if err != nil {

@@ -23,6 +23,8 @@
 // Calls that come while a push is on its way go out together in the next one, so
 // a busy writer needs no timer to batch.
 //
+// [Writer.History] reads what came before the tip, over a connection of its own.
+//
 // # Never twice
 //
 // Each commit names its update, or each of its updates, in a Tallyman-Update
@@ -62,6 +64,10 @@ type Writer struct {
 	offers   offers
 	packs    packWriter
 
+	// Of whoever has the one token, and not of the goroutine in run:
+	past    remote // for reading history, so that nothing waits for that
+	reading chan struct{}
+
 	stopping context.Context // ends when Close or Cut is called
 	stop     context.CancelFunc
 	pushing  context.Context // ends when Cut is called
@@ -96,9 +102,15 @@ func New(c Config) (*Writer, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	past, err := c.remote()
+	if err != nil {
+		return nil, err
+	}
 	w := &Writer{
 		config:  c,
 		remote:  remote,
+		past:    past,
+		reading: make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		woken:   make(chan struct{}, 1),
 	}
@@ -116,6 +128,9 @@ func (w *Writer) Close() error {
 	w.stop()
 	<-w.stopped
 	w.cut()
+	w.reading <- struct{}{}
+	w.past.close()
+	<-w.reading
 	return nil
 }
 
