@@ -43,3 +43,30 @@ func (w *Wakes) WakeAll() {
 		}
 	}
 }
+
+// Signal tells any number of goroutines that something happened, for
+// [Stories.Changed]. The zero value is ready. Safe for concurrent use.
+type Signal struct {
+	mu     sync.Mutex
+	waited chan struct{} // nil while nobody waits
+}
+
+// Next returns the channel that the next Send closes.
+func (s *Signal) Next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waited == nil {
+		s.waited = make(chan struct{})
+	}
+	return s.waited
+}
+
+// Send tells everybody who has asked for Next.
+func (s *Signal) Send() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waited != nil {
+		close(s.waited)
+		s.waited = nil
+	}
+}

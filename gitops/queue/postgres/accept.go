@@ -127,6 +127,7 @@ func (s *Store) accept(ctx context.Context, group []*request) error {
 	for environment := range woken {
 		s.wakes.Wake(environment)
 	}
+	s.changed.Send()
 	return nil
 }
 

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 
 func runWithServer(m *testing.M) int {
 	var err error
-	shared, err = postgrestest.New()
+	shared, err = postgrestest.New("fsync=off") // no power is lost here, and the suite has thousands of transactions
+
 	if err != nil && (!errors.Is(err, exec.ErrNotFound) || os.Getenv("CI") != "") {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

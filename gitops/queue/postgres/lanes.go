@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
@@ -36,7 +34,7 @@ func (s *Store) Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (q
 	const extend = `UPDATE lanes SET expires_at = coalesce($1, clock_timestamp()) + $4::interval
 		WHERE environment = $2 AND token = $3 AND lease = 'held' RETURNING expires_at`
 	err := s.call(ctx, func(ctx context.Context) error {
-		held, err := s.one(ctx, extend, []any{s.moment(), l.Environment, l.Token, ttl}, &l.ExpiresAt)
+		held, err := one(ctx, s.pool, extend, []any{s.moment(), l.Environment, l.Token, ttl}, &l.ExpiresAt)
 		if err == nil && !held {
 			err = errLeaseLost(l.Environment)
 		}
@@ -66,14 +64,14 @@ func (s *Store) Release(ctx context.Context, l queue.Lease, clean bool) error {
 // good then, so is what was read.
 func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []gitops.Update, err error) {
 	const mine = `SELECT true FROM lanes WHERE environment = $1 AND token = $2 AND lease = 'held'`
-	const pending = `SELECT ` + updateColumns + ` FROM updates` + joined +
+	const pending = `SELECT ` + updateColumns + ` FROM updates u` + joins +
 		`WHERE u.environment = $1 AND u.state = 'pending' ORDER BY u.sequence LIMIT $2`
 	err = s.call(ctx, func(ctx context.Context) error {
-		if found, err = s.updates(ctx, pending, l.Environment, max(limit, 0)); err != nil {
+		if found, err = updates(ctx, s.pool, pending, l.Environment, max(limit, 0)); err != nil {
 			return err
 		}
 		var held bool
-		if _, err := s.one(ctx, mine, []any{l.Environment, l.Token}, &held); err != nil || held {
+		if _, err := one(ctx, s.pool, mine, []any{l.Environment, l.Token}, &held); err != nil || held {
 			return err
 		}
 		return errLeaseLost(l.Environment)
@@ -97,6 +95,9 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 	}
 	return s.call(ctx, func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, settle, s.moment(), l.Environment, l.Token, ids, states, codes, reasons, commits)
+		if err == nil {
+			s.changed.Send()
+		}
 		return laneError(l.Environment, err)
 	})
 }
@@ -106,19 +107,13 @@ func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) erro
 	const postpone = `SELECT postpone($1, $2, $3, $4, $5, $6, $7)`
 	ids := append([]string{}, d.Updates...) // not null
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, postpone, s.moment(), l.Environment, l.Token, ids, d.Code, clean(d.Reason), stored(d.RetryAt))
+		_, err := s.pool.Exec(ctx, postpone, s.moment(), l.Environment, l.Token, ids, d.Code, clean(d.Reason), stored(rounded(d.RetryAt)))
+		if err == nil {
+			s.changed.Send()
+		}
 		return laneError(l.Environment, err)
 	})
 }
 
 // Wake implements [queue.Lanes].
 func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.Channel(environment) }
-
-// updates runs a query for updates.
-func (s *Store) updates(ctx context.Context, text string, args ...any) ([]gitops.Update, error) {
-	rows, err := s.pool.Query(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, scanUpdate)
-}

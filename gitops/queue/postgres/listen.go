@@ -26,6 +26,7 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig, before func(
 			}
 			failing = false
 			s.wakes.WakeAll()
+			s.changed.Send()
 		})
 		if ctx.Err() != nil {
 			return
@@ -65,7 +66,10 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig, before f
 		cancel()
 		switch {
 		case err == nil:
-			s.wakes.Wake(n.Payload)
+			if n.Payload != "" {
+				s.wakes.Wake(n.Payload)
+			}
+			s.changed.Send()
 		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return err
 		default:

@@ -65,14 +65,12 @@ type Recorder interface {
 
 // Store is a [queue.Queue] in a database.
 type Store struct {
-	queue.Stories // to be done next
-	queue.Upkeep
-
-	pool   *pgxpool.Pool
-	now    func() time.Time // nil: the server's clock
-	log    *slog.Logger
-	intake *intake
-	wakes  queue.Wakes
+	pool    *pgxpool.Pool
+	now     func() time.Time // nil: the server's clock
+	log     *slog.Logger
+	intake  *intake
+	wakes   queue.Wakes
+	changed queue.Signal
 
 	stopListening context.CancelFunc
 	listening     sync.WaitGroup
@@ -137,9 +135,25 @@ func (s *Store) call(ctx context.Context, work func(context.Context) error) erro
 	return domainError(err)
 }
 
+// view runs work with a time limit on a transaction in which all that is read is
+// of one moment.
+func (s *Store) view(ctx context.Context, work func(context.Context, pgx.Tx) error) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			return work(ctx, tx)
+		})
+	})
+}
+
+// asker is a connection, a transaction, or the pool.
+type asker interface {
+	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, text string, args ...any) pgx.Row
+}
+
 // one runs a query that answers with one row, and reports whether it did.
-func (s *Store) one(ctx context.Context, text string, args []any, into ...any) (found bool, err error) {
-	err = s.pool.QueryRow(ctx, text, args...).Scan(into...)
+func one(ctx context.Context, on asker, text string, args []any, into ...any) (found bool, err error) {
+	err = on.QueryRow(ctx, text, args...).Scan(into...)
 	if err == pgx.ErrNoRows {
 		return false, nil
 	}

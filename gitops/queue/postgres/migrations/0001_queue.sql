@@ -26,6 +26,7 @@ CREATE TABLE deliveries (
 	reason      text NOT NULL,
 	UNIQUE (source, id)
 );
+CREATE INDEX deliveries_listed ON deliveries (source, outcome, number);
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -53,8 +54,9 @@ CREATE TABLE updates (
 	settled_at  timestamptz
 );
 
--- The lanes' backlogs in acceptance order. What has ended costs it nothing.
-CREATE INDEX updates_pending ON updates (environment, sequence) WHERE state = 'pending';
+-- The lanes' backlogs in acceptance order, and the lists' pages.
+CREATE INDEX updates_listed ON updates (environment, state, sequence);
+CREATE INDEX updates_app ON updates (environment, app, state, sequence);
 
 -- The newest event time that was accepted for each app: what decides whether an
 -- event comes too late. It outlives the updates it was taken from.
@@ -97,6 +99,20 @@ CREATE TABLE steps (
 	actor    text NOT NULL
 );
 CREATE INDEX steps_updates ON steps (sequence, number);
+
+CREATE TABLE marks (
+	name  text PRIMARY KEY,
+	value text NOT NULL
+);
+
+-- Credentials that count once, and the delivery that each was used for.
+CREATE TABLE spent (
+	credential text PRIMARY KEY,
+	source     text NOT NULL,
+	id         text NOT NULL,
+	until      timestamptz NOT NULL
+);
+CREATE INDEX spent_until ON spent (until);
 
 -- draw locks the counter and takes so many numbers: those after the one that it
 -- returns.
@@ -160,7 +176,8 @@ BEGIN
 		SELECT d.environment, d.app, max(d.happened) FROM decided d GROUP BY d.environment, d.app
 		ON CONFLICT (environment, app) DO UPDATE SET newest = excluded.newest WHERE r.newest < excluded.newest
 	), told AS (
-		SELECT pg_notify('tallyman', e.environment) FROM (SELECT DISTINCT environment FROM enqueued WHERE state = 'pending') AS e
+		SELECT pg_notify('tallyman', e.environment)
+		FROM (SELECT DISTINCT environment FROM enqueued WHERE state = 'pending' UNION ALL SELECT '') AS e
 	)
 	SELECT (a.number - base)::integer, moment, e.sequence, e.state, e.reason
 	FROM added a LEFT JOIN enqueued e ON e.sequence / 65536 = a.number
@@ -277,15 +294,61 @@ BEGIN
 		RETURNING u.sequence, g.times, g.place
 	), latest AS (
 		SELECT DISTINCT ON (s.sequence) s.* FROM tried t JOIN steps s ON s.sequence = t.sequence ORDER BY s.sequence, s.number DESC
-	), alike AS (
-		DELETE FROM steps s USING latest l
+	), counted AS (
+		UPDATE steps s SET attempts = s.attempts + t.times, until = moment, retry_at = again
+		FROM latest l JOIN tried t ON t.sequence = l.sequence
 		WHERE s.number = l.number AND l.state = 'pending' AND l.attempts > 0 AND l.code = why_code AND l.reason = why
-		RETURNING s.sequence, s.at, s.attempts
+		RETURNING s.sequence
 	)
 	INSERT INTO steps (number, sequence, at, until, attempts, state, code, reason, object, retry_at, actor)
-	SELECT base + t.place, t.sequence, coalesce(a.at, moment), CASE WHEN coalesce(a.attempts, 0) + t.times > 1 THEN moment END,
-		coalesce(a.attempts, 0) + t.times, 'pending', why_code, why, '', again, ''
-	FROM tried t LEFT JOIN alike a ON a.sequence = t.sequence;
+	SELECT base + t.place, t.sequence, moment, CASE WHEN t.times > 1 THEN moment END, t.times, 'pending', why_code, why, '', again, ''
+	FROM tried t WHERE NOT EXISTS (SELECT FROM counted c WHERE c.sequence = t.sequence);
 	UPDATE lanes SET failing_since = coalesce(failing_since, moment), retry_at = again, code = why_code, reason = why WHERE environment = lane;
 	PERFORM pg_notify('tallyman', '');
+END $$;
+
+-- again makes a failed update pending. It answers with the state that it found,
+-- and with a later update that is in the way; with no row when there is no such
+-- update.
+CREATE FUNCTION again(at timestamptz, which text, who text)
+RETURNS TABLE (environment text, app text, state text, later text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+	base    bigint;
+	found   updates;
+	newer   text;
+BEGIN
+	base := draw(1);
+	SELECT * INTO found FROM updates WHERE id = which;
+	IF found.id IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT u.id INTO newer FROM updates u WHERE u.environment = found.environment AND u.app = found.app
+		AND u.state IN ('pending', 'committed', 'unchanged') AND u.sequence > found.sequence LIMIT 1;
+	IF found.state = 'failed' AND newer IS NULL THEN
+		UPDATE updates SET state = 'pending', code = '', reason = '', object = '', settled_at = NULL WHERE sequence = found.sequence;
+		INSERT INTO steps (number, sequence, at, attempts, state, code, reason, object, actor)
+			VALUES (base + 1, found.sequence, coalesce(again.at, clock_timestamp()), 0, 'pending', '', '', '', who);
+		PERFORM pg_notify('tallyman', found.environment);
+	END IF;
+	RETURN QUERY SELECT found.environment, found.app, found.state, newer;
+END $$;
+
+-- forget deletes those of the deliveries whose updates have all ended before a
+-- time, with all that belongs to them, and returns how many. It holds the
+-- counter's lock, so that nobody makes one pending meanwhile.
+CREATE FUNCTION forget(numbers bigint[], before timestamptz) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+	gone bigint[];
+BEGIN
+	PERFORM draw(0);
+	SELECT array_agg(n) INTO gone FROM unnest(numbers) AS n WHERE NOT EXISTS (
+		SELECT FROM updates u WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535 AND (u.settled_at IS NULL OR u.settled_at >= before));
+	DELETE FROM steps s USING unnest(gone) AS n WHERE s.sequence BETWEEN n * 65536 AND n * 65536 + 65535;
+	DELETE FROM updates u USING unnest(gone) AS n WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535;
+	DELETE FROM bodies WHERE delivery = ANY (gone);
+	DELETE FROM deliveries WHERE number = ANY (gone);
+	RETURN coalesce(cardinality(gone), 0);
 END $$;

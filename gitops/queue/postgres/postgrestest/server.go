@@ -34,19 +34,20 @@ const User = "tallyman"
 // Server is one server and its data. Its methods are for one goroutine at a
 // time, but for Schema and URL.
 type Server struct {
-	dir     string
-	bin     string
-	port    int
-	as      *syscall.Credential // whom it runs as; nil is whoever runs the test
-	process *exec.Cmd           // nil while it is stopped
-	schemas atomic.Int64
+	dir      string
+	bin      string
+	port     int
+	settings []string
+	as       *syscall.Credential // whom it runs as; nil is whoever runs the test
+	process  *exec.Cmd           // nil while it is stopped
+	schemas  atomic.Int64
 }
 
 // Start makes a server, and removes it when the test ends. Where PostgreSQL is
 // not installed the test is skipped, and fails in CI.
-func Start(tb testing.TB) *Server {
+func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	s, err := New()
+	s, err := New(settings...)
 	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "" {
 		tb.Skipf("POSTGRESQL IS NOT TESTED: %v; `make test-deps` installs it", err)
 	}
@@ -61,10 +62,10 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// New makes a server and starts it. Its error wraps [exec.ErrNotFound] when
-// PostgreSQL is not installed.
-func New() (_ *Server, err error) {
-	s := &Server{}
+// New makes a server with the settings, such as "fsync=off", and starts it. Its
+// error wraps [exec.ErrNotFound] when PostgreSQL is not installed.
+func New(settings ...string) (_ *Server, err error) {
+	s := &Server{settings: settings}
 	if s.bin, err = findBinaries(); err != nil {
 		return nil, err
 	}
@@ -153,8 +154,11 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 // Start starts the server after Stop, with the port and the data it had, and
 // returns when it takes connections.
 func (s *Server) Start() error {
-	cmd := s.command("postgres", "-D", s.data(), "-p", strconv.Itoa(s.port), "-k", s.dir,
-		"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=log")
+	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-k", s.dir}
+	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "max_connections=200", "shared_buffers=64MB", "log_min_messages=log"}, s.settings...) {
+		args = append(args, "-c", setting)
+	}
+	cmd := s.command("postgres", args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
