@@ -55,7 +55,10 @@ type Event struct {
 type Order struct {
 	App, Environment, Tag, Digest string
 
-	Within string // the object that holds the fields app, env, tag and digest: "client_payload"
+	// Within is the object that holds the fields app, env, tag and digest:
+	// "client_payload". Where it is empty they are fields of the body, and the
+	// environment's is called environment.
+	Within string
 }
 
 // Push says that an image appeared in a registry. What it means is ours to find

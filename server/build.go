@@ -15,6 +15,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
@@ -32,6 +33,7 @@ type parts struct {
 	policy    *policy.Policy
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]manifest.Target
+	tokens    []api.Token
 }
 
 // build makes the parts. Its error joins all that was found, each naming its
@@ -47,7 +49,9 @@ func build(c config.Config) (parts, error) {
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
-	return parts{policy: p, receivers: receivers, targets: targets}, errors.Join(problems...)
+	tokens, tokenProblems := buildTokens(c.API)
+	problems = append(problems, tokenProblems...)
+	return parts{policy: p, receivers: receivers, targets: targets, tokens: tokens}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

@@ -70,13 +70,17 @@ func (s *Server) writeProblemStatus(w http.ResponseWriter, status int, err error
 	writeJSON(w, status, "application/problem+json", p)
 }
 
-// answer serves with h: what it returns, or the error that it returns.
+// answer serves with h: what it returns, or the error that it returns. A status of
+// 0 says that h has answered by itself.
 func (s *Server) answer(h func(w http.ResponseWriter, r *http.Request) (status int, body any, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status, body, err := h(w, r)
 		if err != nil {
 			s.writeProblem(w, err)
 			return
+		}
+		if status == 0 {
+			return // it was a stream, which is over
 		}
 		writeJSON(w, status, "application/json", body)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/pprof"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -21,9 +22,7 @@ import (
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.observe, s.refuseWhileDraining)
-	intake := &webhook.Intake{
-		Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics, Logger: s.logger, Now: now, NewID: newID,
-	}
+	intake := s.newIntake()
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}
 		r.Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
@@ -31,14 +30,21 @@ func (s *Server) publicHandler() http.Handler {
 			return status, delivery, err
 		}))
 	}
+	s.routeAPI(r, intake)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
 	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", http.MethodPost)
-		s.writeProblemStatus(w, http.StatusMethodNotAllowed, gitops.Errorf(gitops.Invalid, "deliveries are sent with POST"))
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		allowed := strings.Join(allowedMethods(r, req), ", ")
+		w.Header().Set("Allow", allowed)
+		s.writeProblemStatus(w, http.StatusMethodNotAllowed, gitops.Errorf(gitops.Invalid, "this path takes %s", allowed))
 	})
 	return r
+}
+
+// newIntake makes the one way in for events, whatever brings them.
+func (s *Server) newIntake() *webhook.Intake {
+	return &webhook.Intake{Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics, Logger: s.logger, Now: now, NewID: newID}
 }
 
 // adminHandler serves what operators reach.

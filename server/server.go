@@ -45,14 +45,16 @@ type Server struct {
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
+	tips          *tips
 	lanes         []*lane.Lane
 	public, admin net.Listener
 	background    sync.WaitGroup
 	failed        chan error // a listener's end that nobody asked for
 
-	listening atomic.Bool // set by Start: deliveries can arrive
-	draining  atomic.Bool // set by Stop: deliveries are answered 503
-	cleanups  []cleanup   // in the order in which things were made; run in reverse
+	drain     chan struct{} // closed by Stop: streams end
+	listening atomic.Bool   // set by Start: deliveries can arrive
+	draining  atomic.Bool   // set by Stop: deliveries are answered 503
+	cleanups  []cleanup     // in the order in which things were made; run in reverse
 }
 
 // cleanup undoes one step of Start. It ends when ctx does, at the latest.
@@ -66,11 +68,7 @@ type cleanup struct {
 // that is wrong, each an Invalid error that names its field.
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c)
-	var sources []string
-	for _, receiver := range p.receivers {
-		sources = append(sources, receiver.Source())
-	}
-	m := newMetrics(v, sources, slices.Collect(maps.Keys(c.Environments)))
+	m := newMetrics(v, p.sources(), slices.Collect(maps.Keys(c.Environments)))
 	w, app, repositoryErr := newRepository(c, p, m, logger)
 	if err := errors.Join(err, repositoryErr); err != nil {
 		if w != nil {
@@ -78,7 +76,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		}
 		return nil, err
 	}
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, app: app, failed: make(chan error, 2)}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, app: app, failed: make(chan error, 2), drain: make(chan struct{})}
 	if app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return app.Close() })
 	}
@@ -109,6 +107,10 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.onStop("streams", func(context.Context) error {
+		close(s.drain) // before the listener waits for them
+		return nil
+	})
 	s.listening.Store(true)
 	s.sayReady()
 	return nil

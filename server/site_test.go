@@ -28,9 +28,11 @@ const (
 	newSecret    = "s3cret-of-the-webhook-from-today"
 	bridgeSecret = "s3cret-of-the-api-destination"
 	gitToken     = "s3cret-of-git"
+	apiToken     = "s3cret-of-the-api-for-all"
+	readToken    = "s3cret-of-the-api-for-reading"
 )
 
-var logs = &everything{forbidden: []string{oldSecret, newSecret, bridgeSecret, gitToken}}
+var logs = &everything{forbidden: []string{oldSecret, newSecret, bridgeSecret, gitToken, apiToken, readToken}}
 
 // everything is what all tests' servers have logged.
 type everything struct {
@@ -76,7 +78,7 @@ type site struct {
 }
 
 // The secrets' files end in what echo, a Windows editor and printf leave.
-var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + "\r\n", "bridge": bridgeSecret, "token": gitToken + "\n"}
+var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + "\r\n", "bridge": bridgeSecret, "token": gitToken + "\n", "api-token": apiToken + "\n", "read-token": readToken + "\n"}
 
 const siteConfig = `
 listen: 127.0.0.1:0
@@ -88,6 +90,10 @@ manifests:
 sources:
   github: {secretFiles: [DIR/old, DIR/new]}
   eventbridge: {secretFiles: [DIR/bridge], accounts: ["123456789012"]}
+api:
+  tokens:
+    - {name: ops, file: DIR/api-token, can: [read, order, retry]}
+    - {name: board, file: DIR/read-token}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}}

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook"},
+	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
 	"server/githubapp/githubtest":        {},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
+		"server/api", "server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
 	"deploy":             {},
 	"cmd/tallyman":       {"deploy", "server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},

@@ -139,7 +139,7 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 // mend it.
 func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
-		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Within + "." + field, Message: fmt.Sprintf(format, args...)}
+		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}
 	}
 	for _, check := range []struct {
 		field string
@@ -169,6 +169,17 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 		return reject("tag", "%s: %s", o.Environment, why)
 	}
 	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.repository, Tag: o.Tag, Digest: o.Digest}, nil
+}
+
+// fieldOf is what the sender of an order calls one of its fields.
+func fieldOf(o gitops.Order, field string) string {
+	switch {
+	case o.Within != "":
+		return o.Within + "." + field
+	case field == "env":
+		return "environment"
+	}
+	return field
 }
 
 // push finds every (environment, app) that an image in a registry is for. The

@@ -44,6 +44,11 @@ func (c *Config) setDefaults() {
 	if s := c.Sources.EventBridge; s != nil {
 		byDefault(&s.Header, "X-Tallyman-Key")
 	}
+	for i := range c.API.Tokens {
+		if c.API.Tokens[i].Can == nil {
+			c.API.Tokens[i].Can = []string{"read"}
+		}
+	}
 	for name, env := range c.Environments {
 		byDefault(&env.Coalesce, "none")
 		byDefault(&env.Commits, "one-per-update")
@@ -90,6 +95,7 @@ func (c *Config) check() error {
 	if s := c.Sources.EventBridge; s != nil && s.Accounts != nil && len(s.Accounts) == 0 {
 		report("sources.eventbridge.accounts", "must name at least one account; without the field the events of every account count")
 	}
+	c.checkAPI(report)
 	checkFile(report, "file", c.File)
 	if len(c.Environments) == 0 {
 		report("environments", "must name at least one environment")

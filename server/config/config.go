@@ -28,6 +28,8 @@ type Config struct {
 	Manifests Manifests `yaml:"manifests"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
+	// API says who may use /api/v1. Without a token it is not served.
+	API API `yaml:"api"`
 	// File is the path of the file that an update edits, from the repository's
 	// root. {app} and {env} stand for the update's names. Default
 	// "charts/{app}/values-{env}.yaml".
@@ -157,6 +159,28 @@ type EventBridge struct {
 	SecretFiles []string `yaml:"secretFiles"`
 	// Accounts are the AWS accounts whose events count. Default: all.
 	Accounts []string `yaml:"accounts"`
+}
+
+// API is who may use /api/v1.
+type API struct {
+	// Tokens are bearer tokens, each for one who asks.
+	Tokens []Token `yaml:"tokens"`
+}
+
+// Token is a bearer token of the API.
+type Token struct {
+	// Name says whose it is, in the log and in what it orders: a name as those of
+	// apps. Required.
+	Name string `yaml:"name"`
+	// File holds the token, of at least 20 characters. It is read again for each
+	// request. Required.
+	File string `yaml:"file"`
+	// Can are its rights: read, order and retry. Default [read].
+	Can []string `yaml:"can"`
+	// Environments are where it may order and retry. Default: every environment.
+	Environments []string `yaml:"environments"`
+	// Apps are what it may order and retry. Default: every app.
+	Apps []string `yaml:"apps"`
 }
 
 // Environment is one environment.

@@ -37,17 +37,28 @@ func fields(into map[string]string, path string, v reflect.Value) {
 		for _, key := range v.MapKeys() {
 			fields(into, path+".<name>", v.MapIndex(key))
 		}
+	case reflect.Slice:
+		if _, sets := v.Interface().(config.Sets); sets || v.Type().Elem().Kind() != reflect.Struct {
+			fieldOf(into, path, v)
+			return
+		}
+		into[path] = ""
+		fields(into, path+"[]", v.Index(0))
 	case reflect.Struct:
 		for i := range v.NumField() {
 			fields(into, strings.TrimPrefix(path+"."+v.Type().Field(i).Tag.Get("yaml"), "."), v.Field(i))
 		}
 	default:
-		into[path] = written(v)
-		if sets, ok := v.Interface().(config.Sets); ok && path == "set" {
-			into[path] = "helm" // which TestPresets says is this list
-			fields(into, "set[]", reflect.ValueOf(sets[0]))
-			into["set[].key"] = "" // that of the list named helm is not its default
-		}
+		fieldOf(into, path, v)
+	}
+}
+
+func fieldOf(into map[string]string, path string, v reflect.Value) {
+	into[path] = written(v)
+	if sets, ok := v.Interface().(config.Sets); ok && path == "set" {
+		into[path] = "helm" // which TestPresets says is this list
+		fields(into, "set[]", reflect.ValueOf(sets[0]))
+		into["set[].key"] = "" // that of the list named helm is not its default
 	}
 }
 
@@ -77,11 +88,11 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n").Replace(minimal))
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n").Replace(minimal)+"api: {tokens: [{name: given, file: given}]}\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
-	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match"} // minimal has them
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file"} // minimal has them
 	for _, field := range given {
 		want[field] = ""
 	}
@@ -103,7 +114,8 @@ func TestReferenceHasEveryField(t *testing.T) {
 		}
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
-			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key"}, field); required != must {
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key",
+			"api.tokens[].name", "api.tokens[].file"}, field); required != must {
 			t.Errorf("%s is said to be required: %t", field, required)
 		}
 	}

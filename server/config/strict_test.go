@@ -46,6 +46,14 @@ func TestWrongValues(t *testing.T) {
 			"sources.eventbridge.accounts: must name at least one account; without the field the events of every account count"},
 		{"  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "  github:\n", "sources: must have github or eventbridge"},
 		{"sources:\n  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "", "sources: must have github or eventbridge"},
+		{"", "api: {tokens: [{file: x}]}", "api.tokens[0].name: is missing"},
+		{"", "api: {tokens: [{name: A, file: x}]}", "api.tokens[0].name: must be 1 to 100 of"},
+		{"", "api: {tokens: [{name: a, file: x}, {name: a, file: y}]}", "api.tokens[1].name: is that of another token"},
+		{"", "api: {tokens: [{name: a}]}", "api.tokens[0].file: is missing"},
+		{"", "api: {tokens: [{name: a, file: x, can: []}]}", "api.tokens[0].can: must name at least one right"},
+		{"", "api: {tokens: [{name: a, file: x, can: [read, write]}]}", "api.tokens[0].can[1]: must be one of read, order, retry"},
+		{"", "api: {tokens: [{name: a, file: x, environments: [qa]}]}", `api.tokens[0].environments[0]: "qa" is not configured`},
+		{"", "api: {tokens: [{name: a, file: x, apps: []}]}", "api.tokens[0].apps: must name at least one"},
 		{"", "file: /charts/{app}.yaml", "file: must be a path from the repository's root"},
 		{"", "file: ../{app}.yaml", "file: must be a path from the repository's root"},
 		{"", "file: charts/../{app}.yaml", "file: must be a path from the repository's root"},
@@ -93,7 +101,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, log, shutdown, manifests, sources, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, log, shutdown, manifests, sources, api, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

@@ -72,6 +72,13 @@ func (in *Intake) Take(ctx context.Context, a Arrival) (d gitops.Delivery, accep
 	return d, accepted, err
 }
 
+// Refuse counts and logs what was not taken in: it is not believed, or cannot be
+// read. Of the key only what is known is set.
+func (in *Intake) Refuse(ctx context.Context, key gitops.DeliveryKey, remote string, err error) {
+	d := gitops.Delivery{Source: key.Source, ID: key.ID, Remote: remote}
+	in.tell(ctx, d, outcomeOf(d, false, err), err)
+}
+
 // store plans an event and makes it durable. With an error the delivery has
 // whatever was known of it by then.
 func (in *Intake) store(ctx context.Context, a Arrival) (gitops.Delivery, bool, error) {
@@ -101,7 +108,7 @@ func outcomeOf(d gitops.Delivery, duplicate bool, err error) string {
 		return "duplicate"
 	case err == nil:
 		return string(d.Outcome)
-	case gitops.CodeOf(err) == gitops.Unauthorized:
+	case gitops.CodeOf(err) == gitops.Unauthorized, gitops.CodeOf(err) == gitops.Forbidden:
 		return "unauthorized"
 	case gitops.CodeOf(err) == gitops.Rejected:
 		return "rejected"

@@ -61,9 +61,8 @@ func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d 
 	arrival, err := h.receive(w, r)
 	if err != nil {
 		key := arrival.Event.Delivery
-		d = gitops.Delivery{Source: key.Source, ID: key.ID, Remote: arrival.Remote, Updates: []gitops.Update{}}
-		h.Intake.tell(r.Context(), d, outcomeOf(d, false, err), err)
-		return http.StatusOK, d, err
+		h.Intake.Refuse(r.Context(), key, arrival.Remote, err)
+		return http.StatusOK, gitops.Delivery{Source: key.Source, ID: key.ID}, err
 	}
 	d, accepted, err := h.Intake.Take(r.Context(), arrival)
 	if accepted {
@@ -77,7 +76,7 @@ func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d 
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Arrival, error) {
 	a := Arrival{Remote: RemoteOf(r.RemoteAddr), Credential: h.Receiver.Credential()}
 	a.Event.Delivery.Source = h.Receiver.Source()
-	body, err := readBody(w, r)
+	body, err := ReadBody(w, r, MaxBody)
 	if err != nil {
 		return a, err
 	}
@@ -94,12 +93,14 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Arrival, erro
 	return a, nil
 }
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+// ReadBody reads a request's body up to a number of bytes. The error's code is
+// TooLarge or Invalid.
+func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", MaxBody)
+		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
 		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").Because(err)
 	}

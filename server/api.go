@@ -1,0 +1,80 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// buildTokens takes the API's tokens over, and says which of their files would
+// not do.
+func buildTokens(c config.API) (tokens []api.Token, problems []error) {
+	for i, token := range c.Tokens {
+		t := api.Token{Name: token.Name, File: token.File, Environments: token.Environments, Apps: token.Apps}
+		for _, right := range token.Can {
+			t.Can = append(t.Can, api.Right(right))
+		}
+		if _, err := api.ReadToken(token.File); err != nil {
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.SentenceOf(err)).Because(err))
+		}
+		tokens = append(tokens, t)
+	}
+	return tokens, problems
+}
+
+// servesAPI reports whether anybody may use the API. Without, it is not there.
+func (s *Server) servesAPI() bool { return len(s.parts.tokens) > 0 }
+
+// routeAPI adds /api/v1 to what is served.
+func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
+	if !s.servesAPI() {
+		return
+	}
+	s.tips = s.newTips()
+	a := api.New(api.Config{
+		Store:          s.store,
+		Intake:         intake,
+		Origin:         s.tips,
+		Authenticators: []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger}},
+		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
+		Sources:        s.parts.sources(),
+		Logger:         s.logger,
+		NewID:          uuid.NewString,
+		Drain:          s.drain,
+	})
+	for _, route := range a.Routes() {
+		r.Method(route.Method, route.Pattern, s.answer(route.Handle))
+	}
+}
+
+// sources are the sources of deliveries: those that are configured, and the API.
+func (p parts) sources() []string {
+	var sources []string
+	for _, receiver := range p.receivers {
+		sources = append(sources, receiver.Source())
+	}
+	slices.Sort(sources)
+	if len(p.tokens) > 0 {
+		sources = append(sources, api.Source)
+	}
+	return sources
+}
+
+// allowedMethods are the methods that are served at a request's path.
+func allowedMethods(routes chi.Routes, r *http.Request) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}

@@ -1,0 +1,110 @@
+// Package api is /api/v1: the whole story of every event for people and scripts,
+// orders without a webhook, and a live stream of what changes. docs/openapi.yaml
+// describes it for its users, and docs/api.md teaches it.
+//
+// A handler parses, calls and returns what to render; the server renders answers
+// and errors, the same for all it serves. Every answer is in the domain's own
+// JSON form. Nothing here keeps state but the number of open streams, so any
+// replica answers any question.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// Source names the API in the keys of the deliveries that it brings.
+const Source = "api"
+
+// Store is what the API asks the queue's store.
+type Store interface {
+	queue.Records
+	queue.Stories
+	// Retry is that of queue.Upkeep.
+	Retry(ctx context.Context, id, actor string) (gitops.Update, error)
+}
+
+// Intake takes orders in; see webhook.Intake.
+type Intake interface {
+	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
+	Refuse(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
+}
+
+// Origin tells what the manifest repository says. Safe for concurrent use.
+type Origin interface {
+	// Tips returns what every app has in every environment on origin's branch, as
+	// it is now or was a moment ago. When origin does not answer, Problem says so
+	// and the rest is as it was when it last did.
+	Tips(ctx context.Context) Tips
+}
+
+// Tips is what origin's branch says, and how that is known.
+type Tips struct {
+	AsOf    time.Time     // when origin was read; zero when it never was
+	Problem *gitops.Error // why it could not be read just now
+	Apps    []Tip         // by environment, then app
+}
+
+// Tip is what origin's branch says of one app in one environment.
+type Tip struct {
+	Environment, App string
+	File             string
+	Tag              string // "" when the file does not say
+	Problem          string // why the tag cannot be told: a sentence
+}
+
+// Config is what an [API] is made of.
+type Config struct {
+	Store          Store
+	Intake         Intake
+	Origin         Origin
+	Authenticators []Authenticator // asked in this order; the first to believe decides
+	Environments   []string        // the configured ones, in the order in which they are shown
+	Sources        []string        // every source of deliveries, for ids without one
+	Logger         *slog.Logger
+	NewID          func() string   // makes a delivery's id for an order without one
+	Drain          <-chan struct{} // closed when streams shall end
+}
+
+// API answers /api/v1. Safe for concurrent use.
+type API struct {
+	Config
+	streams chan struct{} // holds one for each open stream
+}
+
+// New makes an API.
+func New(c Config) *API {
+	return &API{Config: c, streams: make(chan struct{}, maxStreams)}
+}
+
+// Handler answers one request: with a status and a body in JSON, or an error for
+// the server's error writer. A status of 0 says that it has answered by itself.
+type Handler func(w http.ResponseWriter, r *http.Request) (status int, body any, err error)
+
+// Route is one thing that is served.
+type Route struct {
+	Method, Pattern string
+	Handle          Handler
+}
+
+// Routes lists all that is served. Patterns have their variables in braces;
+// handlers get them by http.Request.PathValue.
+func (a *API) Routes() []Route {
+	return []Route{
+		{http.MethodGet, "/api/v1/deliveries", a.allow(Read, a.deliveries)},
+		{http.MethodGet, "/api/v1/deliveries/{id}", a.allow(Read, a.deliveryByID)},
+		{http.MethodGet, "/api/v1/deliveries/{source}/{id}", a.allow(Read, a.delivery)},
+		{http.MethodGet, "/api/v1/updates", a.allow(Read, a.updates)},
+		{http.MethodPost, "/api/v1/updates", a.order},
+		{http.MethodGet, "/api/v1/updates/{id}", a.allow(Read, a.update)},
+		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(Retry, a.retry)},
+		{http.MethodGet, "/api/v1/environments", a.allow(Read, a.environments)},
+		{http.MethodGet, "/api/v1/events", a.allow(Read, a.events)},
+	}
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Right is what a caller may do.
+type Right string
+
+const (
+	Read  Right = "read"  // see deliveries, updates, environments, history and the stream
+	Order Right = "order" // order an update
+	Retry Right = "retry" // have a failed update tried again
+)
+
+// Rights lists every [Right].
+func Rights() []Right { return []Right{Read, Order, Retry} }
+
+// Caller is whoever asks, once its credential is believed.
+type Caller struct {
+	Actor      string // on whose word, as it stands in trailers: "token:ci"
+	Credential string // for people, never the secret: "token ci"
+	Can        []Right
+
+	// MayOrder says why the caller may not order or retry this app in this
+	// environment: an error whose code is Forbidden. Nil means that it may all.
+	MayOrder func(app, environment string) error
+
+	// Once is set for a credential that counts for one order only.
+	Once func(ctx context.Context, order gitops.DeliveryKey) error
+}
+
+// may returns why the caller may not do something to an app in an environment.
+func (c Caller) may(right Right, app, environment string) error {
+	if err := c.can(right); err != nil || c.MayOrder == nil {
+		return err
+	}
+	return c.MayOrder(app, environment)
+}
+
+func (c Caller) can(right Right) error {
+	if slices.Contains(c.Can, right) {
+		return nil
+	}
+	return gitops.Errorf(gitops.Forbidden, "%s does not have the right %q", c.Credential, right)
+}
+
+// Authenticator believes a bearer token, or not. Safe for concurrent use.
+type Authenticator interface {
+	// Authenticate says whose token it is. The error's code is Unauthorized for a
+	// token that is none of its own, Forbidden for a good one that may do nothing
+	// here, and Unavailable when that cannot be told now.
+	Authenticate(ctx context.Context, bearer string) (Caller, error)
+}
+
+// caller authenticates a request. When no authenticator believes the token, the
+// words of the last one are told: it knows the most special kind.
+func (a *API) caller(r *http.Request) (c Caller, err error) {
+	scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	bearer = strings.TrimSpace(bearer)
+	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
+		return c, gitops.Errorf(gitops.Unauthorized, `the header Authorization must be "Bearer" and a token`)
+	}
+	for _, authenticator := range a.Authenticators {
+		if c, err = authenticator.Authenticate(r.Context(), bearer); err == nil {
+			return c, nil
+		}
+	}
+	return c, err
+}
+
+type callerKey struct{}
+
+// allow has a request handled when its caller has the right.
+func (a *API) allow(right Right, handle Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+		caller, err := a.caller(r)
+		if err == nil {
+			err = caller.can(right)
+		}
+		if err != nil {
+			challenge(w, err)
+			return 0, nil, err
+		}
+		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	}
+}
+
+// callerOf is the caller of a request that allow let through.
+func callerOf(r *http.Request) Caller { return r.Context().Value(callerKey{}).(Caller) }
+
+// challenge says how to authenticate, as RFC 6750 section 3 asks.
+func challenge(w http.ResponseWriter, err error) {
+	if gitops.CodeOf(err) == gitops.Unauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+}

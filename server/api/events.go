@@ -1,0 +1,193 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+const (
+	maxStreams     = 100                   // open at once on one replica
+	changesAtOnce  = 200                   // read from the store together
+	atLeastBetween = 50 * time.Millisecond // two looks at the store: a stream that follows a burst is no load
+	lookAgain      = 2 * time.Second       // how late a change on another replica may be seen
+	heartbeat      = 15 * time.Second      // proxies close what is silent for a minute
+	writeWithin    = 10 * time.Second      // a reader that takes longer is let go; it comes back with its cursor
+	reconnectAfter = 1000                  // what clients are asked to wait, in milliseconds
+)
+
+// events streams what changes as server-sent events (WHATWG HTML, section 9.2),
+// from now on or from the cursor that Last-Event-ID or the parameter after names.
+// A stream keeps nothing but its cursor: however slow its reader is, nobody else
+// waits for it, and it can go on at any replica.
+func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	follow, err := followOf(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	select {
+	case a.streams <- struct{}{}:
+		defer func() { <-a.streams }()
+	default:
+		return 0, nil, gitops.Errorf(gitops.RateLimited, "%d streams are open, and there may not be more", maxStreams)
+	}
+	if follow.after == "" {
+		if follow.after, err = a.Store.Latest(r.Context()); err != nil {
+			return 0, nil, err
+		}
+	}
+	// The first read is made before the answer begins, so that a cursor that is
+	// none gets an error and no stream.
+	changed := a.Store.Changed()
+	first, err := a.Store.Changes(r.Context(), follow.after, changesAtOnce)
+	if err != nil {
+		return 0, nil, err
+	}
+	s := &stream{follow: follow, w: w, control: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
+	a.run(r.Context(), s, first, changed)
+	return 0, nil, nil
+}
+
+// run writes changes until the reader is gone, the server drains, or the store
+// does not answer. Whoever still wants to know comes back with the last cursor.
+func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, changed <-chan struct{}) {
+	if s.begin() != nil {
+		return
+	}
+	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		if s.send(changes) != nil {
+			return
+		}
+		if len(changes) < changesAtOnce {
+			select {
+			case <-changed:
+			case <-look.C:
+			case <-ctx.Done():
+				return
+			case <-a.Drain:
+				return
+			}
+		}
+		select {
+		case <-time.After(atLeastBetween):
+		case <-ctx.Done():
+			return
+		}
+		changed = a.Store.Changed()
+		var err error
+		if changes, err = a.Store.Changes(ctx, s.follow.after, changesAtOnce); err != nil {
+			return
+		}
+	}
+}
+
+// follow says what a stream is about; an empty field means any.
+type follow struct {
+	after            string // the cursor of the last change that was looked at
+	environment, app string
+	delivery         string // a key
+}
+
+func followOf(r *http.Request) (follow, error) {
+	q := queryOf(r)
+	f := follow{
+		after:       q.text("after"),
+		environment: q.text("environment"),
+		app:         q.text("app"),
+		delivery:    q.text("delivery"),
+	}
+	if f.delivery != "" {
+		var key gitops.DeliveryKey
+		if err := key.UnmarshalText([]byte(f.delivery)); err != nil {
+			q.fail(gitops.FieldErrorf("delivery", "must be SOURCE/ID"))
+		}
+	}
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		f.after = last
+	}
+	return f, q.done()
+}
+
+// wants reports whether the stream is about a change.
+func (f follow) wants(c queue.Change) bool {
+	if c.Update != nil {
+		return f.wantsUpdate(*c.Update) && (f.delivery == "" || f.delivery == c.Update.Delivery.String())
+	}
+	if f.delivery != "" && f.delivery != c.Delivery.Key().String() {
+		return false
+	}
+	return f.environment == "" && f.app == "" || slices.ContainsFunc(c.Delivery.Updates, f.wantsUpdate)
+}
+
+func (f follow) wantsUpdate(u gitops.Update) bool {
+	return (f.environment == "" || f.environment == u.Environment) && (f.app == "" || f.app == u.App)
+}
+
+// stream writes to one reader. Of the goroutine that serves it.
+type stream struct {
+	follow  follow
+	w       http.ResponseWriter
+	control *http.ResponseController
+	wrote   time.Time // when it was last written to
+}
+
+// begin tells the reader where it stands before anything has happened.
+func (s *stream) begin() error {
+	// The server's bound for reading a request would end the stream's context.
+	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	return s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", reconnectAfter, s.follow.after))
+}
+
+// send writes the changes that the reader wants. Now and then it says how far it
+// has looked, so that who comes back need not be told again what it did not want.
+func (s *stream) send(changes []queue.Change) error {
+	var text strings.Builder
+	for _, c := range changes {
+		s.follow.after = c.Cursor
+		if !s.follow.wants(c) {
+			continue
+		}
+		kind, body := "update", any(c.Update)
+		if c.Delivery != nil {
+			kind, body = "delivery", withList(*c.Delivery)
+		}
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "id: %s\nevent: %s\ndata: %s\n\n", c.Cursor, kind, data)
+	}
+	if text.Len() == 0 && time.Since(s.wrote) >= heartbeat {
+		fmt.Fprintf(&text, ": still here\nid: %s\n\n", s.follow.after)
+	}
+	if text.Len() == 0 {
+		return nil
+	}
+	return s.write(text.String())
+}
+
+func (s *stream) write(text string) error {
+	s.wrote = time.Now()
+	if err := s.control.SetWriteDeadline(s.wrote.Add(writeWithin)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

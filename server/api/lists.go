@@ -1,0 +1,146 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// How many entries a page has when the request does not say, and at most.
+const (
+	usualPage = 50
+	maxPage   = 200
+)
+
+// query reads a request's parameters; the first that is wrong is its error.
+type query struct {
+	values url.Values
+	known  []string
+	err    error
+}
+
+func queryOf(r *http.Request) *query {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	q := &query{values: values}
+	if err != nil {
+		q.err = gitops.Errorf(gitops.Invalid, "the query is not well formed").Because(err)
+	}
+	return q
+}
+
+func (q *query) fail(err *gitops.Error) {
+	if q.err == nil {
+		q.err = err
+	}
+}
+
+// text is a parameter's value, "" when it is not there.
+func (q *query) text(name string) string {
+	q.known = append(q.known, name)
+	values := q.values[name]
+	switch {
+	case len(values) > 1:
+		q.fail(gitops.FieldErrorf(name, "stands in the query twice"))
+	case len(values) == 1 && (len(values[0]) > 500 || strings.ContainsRune(values[0], 0)):
+		q.fail(gitops.FieldErrorf(name, "is too long"))
+	case len(values) == 1:
+		return values[0]
+	}
+	return ""
+}
+
+// oneOf is text that must be one of a set, or not there.
+func oneOf[T ~string](q *query, name string, allowed []T) T {
+	value := T(q.text(name))
+	if value != "" && !slices.Contains(allowed, value) {
+		q.fail(gitops.FieldErrorf(name, "must be one of %s", strings.Trim(fmt.Sprint(allowed), "[]")))
+	}
+	return value
+}
+
+func (q *query) page() queue.Page {
+	p := queue.Page{Cursor: q.text("cursor"), Limit: usualPage}
+	if text := q.text("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > maxPage {
+			q.fail(gitops.FieldErrorf("limit", "must be a number from 1 to %d", maxPage))
+		}
+		p.Limit = limit
+	}
+	return p
+}
+
+// done returns what is wrong with the query. A parameter that nobody asked for is
+// a filter that was mistyped: without it the answer would be another.
+func (q *query) done() error {
+	for name := range q.values {
+		if !slices.Contains(q.known, name) {
+			q.fail(gitops.FieldErrorf(name, "is not a parameter; there are %s", strings.Join(q.known, ", ")))
+		}
+	}
+	return q.err
+}
+
+// DeliveryList is a page of deliveries.
+type DeliveryList struct {
+	Deliveries []gitops.Delivery `json:"deliveries"`
+	Next       string            `json:"next,omitempty"` // the cursor of the next page
+}
+
+func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	q := queryOf(r)
+	filter := queue.DeliveryFilter{
+		Source:  q.text("source"),
+		Outcome: oneOf(q, "outcome", []gitops.Outcome{gitops.Accepted, gitops.Ignored, gitops.Refused}),
+	}
+	page := q.page()
+	if err := q.done(); err != nil {
+		return 0, nil, err
+	}
+	found, next, err := a.Store.Deliveries(r.Context(), filter, page)
+	if found == nil {
+		found = []gitops.Delivery{}
+	}
+	for i := range found {
+		found[i] = withList(found[i])
+	}
+	return http.StatusOK, DeliveryList{found, next}, err
+}
+
+// UpdateList is a page of updates.
+type UpdateList struct {
+	Updates []gitops.Update `json:"updates"`
+	Next    string          `json:"next,omitempty"` // the cursor of the next page
+}
+
+func (a *API) updates(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	q := queryOf(r)
+	filter := queue.UpdateFilter{
+		Environment: q.text("environment"),
+		App:         q.text("app"),
+		State:       oneOf(q, "state", gitops.States()),
+	}
+	page := q.page()
+	if err := q.done(); err != nil {
+		return 0, nil, err
+	}
+	found, next, err := a.Store.Updates(r.Context(), filter, page)
+	if found == nil {
+		found = []gitops.Update{}
+	}
+	return http.StatusOK, UpdateList{found, next}, err
+}
+
+// withList has "updates": [] where there are none, never null.
+func withList(d gitops.Delivery) gitops.Delivery {
+	if d.Updates == nil {
+		d.Updates = []gitops.Update{}
+	}
+	return d
+}

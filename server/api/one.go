@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	key := gitops.DeliveryKey{Source: r.PathValue("source"), ID: r.PathValue("id")}
+	d, err := a.Store.Delivery(r.Context(), key)
+	if err != nil {
+		return 0, nil, err
+	}
+	d, err = a.withSteps(r.Context(), d)
+	return http.StatusOK, d, err
+}
+
+// deliveryByID finds a delivery by the sender's id alone, which is what people
+// have at hand. Two senders may have given the same one.
+func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	id := r.PathValue("id")
+	var found []gitops.Delivery
+	for _, source := range a.Sources {
+		d, err := a.Store.Delivery(r.Context(), gitops.DeliveryKey{Source: source, ID: id})
+		switch {
+		case err == nil:
+			found = append(found, d)
+		case gitops.CodeOf(err) != gitops.NotFound:
+			return 0, nil, err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return 0, nil, gitops.Errorf(gitops.NotFound, "no source has sent a delivery with this id")
+	case 1:
+		d, err := a.withSteps(r.Context(), found[0])
+		return http.StatusOK, d, err
+	}
+	return 0, nil, gitops.Errorf(gitops.Conflict, "%s and %s have both sent a delivery with this id: say SOURCE/ID", found[0].Source, found[1].Source)
+}
+
+// withSteps adds what happened to each of a delivery's updates.
+func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery, error) {
+	updates := make([]gitops.Update, len(d.Updates))
+	for i, u := range d.Updates {
+		var err error
+		if updates[i], err = a.Store.Update(ctx, u.ID); err != nil {
+			return d, err
+		}
+	}
+	d.Updates = updates
+	return d, nil
+}
+
+func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	u, err := a.Store.Update(r.Context(), r.PathValue("id"))
+	return http.StatusOK, u, err
+}
+
+// retry has a failed update tried again, on the caller's word.
+func (a *API) retry(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	u, err := a.Store.Update(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return 0, nil, err
+	}
+	caller := callerOf(r)
+	if err := caller.may(Retry, u.App, u.Environment); err != nil {
+		return 0, nil, err
+	}
+	u, err = a.Store.Retry(r.Context(), u.ID, caller.Actor)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.Logger.InfoContext(r.Context(), "update", slog.String("environment", u.Environment), slog.String("update", u.ID),
+		slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag),
+		slog.String("state", string(u.State)), slog.String("actor", caller.Actor), slog.String("reason", "to be tried again on "+caller.Actor+"'s word"))
+	return http.StatusAccepted, u, nil
+}

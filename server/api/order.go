@@ -1,0 +1,119 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// maxOrder is the largest order taken, in bytes; one is less than 600.
+const maxOrder = 4 << 10
+
+// order orders an update as a dispatch does, through the same intake. It answers
+// as a receiver does: 202, or 200 when the Idempotency-Key is known.
+func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	arrival, err := a.readOrder(w, r)
+	if err != nil {
+		challenge(w, err)
+		a.Intake.Refuse(r.Context(), arrival.Event.Delivery, arrival.Remote, err)
+		return 0, nil, err
+	}
+	d, accepted, err := a.Intake.Take(r.Context(), arrival)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case accepted:
+		return http.StatusAccepted, d, nil
+	}
+	return http.StatusOK, d, sameOrder(*arrival.Event.Order, d)
+}
+
+// readOrder believes and reads an order. With an error the arrival has what was
+// known by then.
+func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Arrival, error) {
+	arrival := webhook.Arrival{Remote: webhook.RemoteOf(r.RemoteAddr)}
+	key := &arrival.Event.Delivery
+	key.Source = Source
+	caller, err := a.caller(r)
+	if err != nil {
+		return arrival, err
+	}
+	arrival.Credential, arrival.Event.Actor = caller.Credential, caller.Actor
+	if err := caller.can(Order); err != nil {
+		return arrival, err
+	}
+	id := r.Header.Get("Idempotency-Key")
+	if id == "" {
+		id = a.NewID()
+	}
+	if err := gitops.CheckDeliveryID("header Idempotency-Key", id); err != nil {
+		return arrival, err
+	}
+	key.ID = id
+	if arrival.Body, err = webhook.ReadBody(w, r, maxOrder); err != nil {
+		return arrival, err
+	}
+	order, err := decodeOrder(arrival.Body)
+	if err != nil {
+		return arrival, err
+	}
+	arrival.Event.Order = &order
+	if err := caller.may(Order, order.App, order.Environment); err != nil {
+		return arrival, err
+	}
+	if caller.Once != nil {
+		return arrival, caller.Once(r.Context(), *key)
+	}
+	return arrival, nil
+}
+
+// OrderRequest is the body of an order.
+type OrderRequest struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	Tag         string `json:"tag"`
+	Digest      string `json:"digest,omitempty"`
+}
+
+// decodeOrder is strict: a field that nobody reads is one that was mistyped.
+func decodeOrder(body []byte) (gitops.Order, error) {
+	var fields OrderRequest
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&fields)
+	if err == nil {
+		if _, end := decoder.Token(); !errors.Is(end, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return gitops.Order{}, gitops.FieldErrorf(wrong.Field, "must be a string").Because(err)
+	case err != nil:
+		reason := strings.TrimPrefix(err.Error(), "json: ")
+		if !strings.HasPrefix(reason, "unknown field") {
+			reason = "it is not well formed"
+		}
+		return gitops.Order{}, gitops.Errorf(gitops.Invalid, "the body must be a JSON object with app, environment, tag and perhaps digest: %.100s", reason).Because(err)
+	}
+	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
+}
+
+// sameOrder refuses a key that stands for another order: its sender would take
+// the other's answer for its own.
+func sameOrder(o gitops.Order, stored gitops.Delivery) error {
+	for _, u := range stored.Updates {
+		if u.App != o.App || u.Environment != o.Environment || u.Tag != o.Tag || u.Digest != o.Digest {
+			return &gitops.Error{Code: gitops.Conflict, Field: "header Idempotency-Key",
+				Message: "was used for another order: " + u.App + " in " + u.Environment + " to " + u.Tag}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// Token is a bearer token that a file holds, and what it is good for.
+type Token struct {
+	Name         string // for people, and part of what it orders: the actor is "token:NAME"
+	File         string // read for each request, so that a new token counts at once
+	Can          []Right
+	Environments []string // that it may order or retry in; empty means all
+	Apps         []string // that it may order or retry; empty means all
+}
+
+// Tokens is the [Authenticator] of tokens in files.
+type Tokens struct {
+	Tokens []Token
+	Logger *slog.Logger
+}
+
+// Authenticate finds the token, in a time that depends on neither its bytes nor
+// which of them it is. A file that cannot be read or is empty is no token.
+func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error) {
+	found := -1
+	for i, token := range t.Tokens {
+		secret, err := ReadToken(token.File)
+		if err != nil {
+			t.Logger.WarnContext(ctx, "API token cannot be read", slog.String("credential", "token "+token.Name), slog.String("error", err.Error()))
+			continue
+		}
+		if webhook.MatchesAny([]byte(bearer), [][]byte{secret}) {
+			found = i
+		}
+	}
+	if found < 0 {
+		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token is not one that we know")
+	}
+	token := t.Tokens[found]
+	return Caller{Actor: "token:" + token.Name, Credential: "token " + token.Name, Can: token.Can, MayOrder: token.mayOrder}, nil
+}
+
+// ReadToken reads a token's file. White space around the token does not count.
+func ReadToken(file string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be read", file).Because(err)
+	}
+	text = bytes.TrimSpace(text)
+	switch {
+	case len(text) < minToken:
+		return nil, gitops.Errorf(gitops.Invalid, "%s holds fewer than %d characters: make one with openssl rand -hex 32", file, minToken)
+	case bytes.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, gitops.Errorf(gitops.Invalid, "%s must hold one token of printable ASCII", file)
+	}
+	return text, nil
+}
+
+// minToken keeps out what can be guessed over the network.
+const minToken = 20
+
+func (t Token) mayOrder(app, environment string) error {
+	if len(t.Environments) > 0 && !slices.Contains(t.Environments, environment) {
+		return gitops.Errorf(gitops.Forbidden, "token %s may not order in %s", t.Name, environment)
+	}
+	if len(t.Apps) > 0 && !slices.Contains(t.Apps, app) {
+		return gitops.Errorf(gitops.Forbidden, "token %s may not order %s", t.Name, app)
+	}
+	return nil
+}

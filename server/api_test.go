@@ -1,0 +1,414 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// contract is docs/openapi.yaml, read once.
+var contract = sync.OnceValues(func() (*openapi3.T, error) {
+	openapi3filter.RegisterBodyDecoder("text/event-stream", func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+		text, err := io.ReadAll(body)
+		return string(text), err
+	})
+	loader := openapi3.NewLoader()
+	doc, err := loader.LoadFromFile("../docs/openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(loader.Context); err != nil {
+		return nil, err
+	}
+	doc.Servers = nil // any address will do
+	return doc, nil
+})
+
+func contractRouter(t *testing.T) routers.Router {
+	t.Helper()
+	doc, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := legacy.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return router
+}
+
+// call asks the API, and holds the answer to the contract; and the request, where
+// it was taken.
+func (r *running) call(token, method, path, body string) response {
+	r.t.Helper()
+	return r.callWith(token, method, path, body, nil)
+}
+
+func (r *running) callWith(token, method, path, body string, header http.Header) response {
+	r.t.Helper()
+	req := r.request(method, path, body)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	answer := r.do(req)
+	r.hold(req, body, answer)
+	return answer
+}
+
+func (r *running) hold(req *http.Request, body string, answer response) {
+	r.t.Helper()
+	route, params, err := contractRouter(r.t).FindRoute(req)
+	if err != nil {
+		r.t.Fatalf("%s %s is not in the contract: %v", req.Method, req.URL.Path, err)
+	}
+	req.Body = io.NopCloser(strings.NewReader(body))
+	input := &openapi3filter.RequestValidationInput{
+		Request: req, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}
+	if err := openapi3filter.ValidateRequest(r.t.Context(), input); err != nil && answer.StatusCode/100 == 2 {
+		r.t.Errorf("%s %s was answered %s and is against the contract: %v", req.Method, req.URL, answer.Status, err)
+	}
+	err = openapi3filter.ValidateResponse(r.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: answer.StatusCode, Header: answer.Header,
+		Body: io.NopCloser(bytes.NewBufferString(answer.body)), Options: input.Options,
+	})
+	if err != nil {
+		r.t.Errorf("the answer to %s %s is against the contract: %v\n%s", req.Method, req.URL, err, answer.body)
+	}
+}
+
+// read is a GET that must work, decoded.
+func read[T any](r *running, path string) (into T) {
+	r.t.Helper()
+	answer := r.call(apiToken, "GET", path, "")
+	if answer.StatusCode != 200 || json.Unmarshal([]byte(answer.body), &into) != nil {
+		r.t.Fatalf("GET %s is answered %s %s", path, answer.Status, answer.body)
+	}
+	return into
+}
+
+// settled waits until an update has ended, by the store's own signal.
+func (r *running) settled(id string) gitops.Update {
+	r.t.Helper()
+	for {
+		changed := r.store.Changed()
+		u, err := r.store.Update(r.t.Context(), id)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if u.State.Settled() {
+			return u
+		}
+		select {
+		case <-changed:
+		case <-r.t.Context().Done():
+			r.t.Fatal("the test is over")
+		}
+	}
+}
+
+func TestEveryRouteIsInTheContract(t *testing.T) {
+	doc, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented, served []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	for _, route := range api.New(api.Config{}).Routes() {
+		served = append(served, route.Method+" "+route.Pattern)
+	}
+	slices.Sort(documented)
+	slices.Sort(served)
+	if diff := cmp.Diff(documented, served); diff != "" {
+		t.Errorf("the contract has -, the server +:\n%s", diff)
+	}
+	var codes, states []any
+	for _, code := range gitops.Codes() {
+		codes = append(codes, string(code))
+	}
+	for _, state := range gitops.States() {
+		states = append(states, string(state))
+	}
+	for name, want := range map[string][]any{"Code": codes, "State": states} {
+		if diff := cmp.Diff(want, doc.Components.Schemas[name].Value.Enum); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+// Without a token nobody may ask, and there is nothing to ask.
+func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
+	s := newSite(t)
+	begin, end := strings.Index(s.yaml, "api:\n"), strings.Index(s.yaml, "environments:\n")
+	s.yaml = s.yaml[:begin] + s.yaml[end:]
+	r := s.start()
+	for _, route := range api.New(api.Config{}).Routes() {
+		req := r.request(route.Method, route.Pattern, "")
+		req.Header.Set("Authorization", "Bearer "+apiToken)
+		r.do(req).problem(t, 404)
+	}
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	s := newSite(t)
+	s.edit("can: [read, order, retry]}", "can: [read, order, retry], environments: [dev], apps: [api]}")
+	r := s.start()
+	for _, route := range api.New(api.Config{}).Routes() {
+		for token, detail := range map[string]string{"": "the header Authorization must be", "wrong": "the token is not one that we know", apiToken + "x": "the token is not"} {
+			answer := r.call(token, route.Method, strings.NewReplacer("{source}", "github", "{id}", "x").Replace(route.Pattern), "")
+			p := answer.problem(t, 401)
+			if p.Code != gitops.Unauthorized || !strings.HasPrefix(p.Detail, detail) || answer.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s %s: %s", route.Method, route.Pattern, answer.body)
+			}
+		}
+	}
+	order := func(token, app, environment, tag string) response {
+		return r.call(token, "POST", "/api/v1/updates", `{"app": "`+app+`", "environment": "`+environment+`", "tag": "`+tag+`"}`)
+	}
+	for _, c := range []struct {
+		answer response
+		detail string
+	}{
+		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board does not have the right "order"`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board does not have the right "retry"`},
+		{order(apiToken, "api", "prod", "1.0.0"), "token ops may not order in prod"},
+		{order(apiToken, "worker", "dev", "main-1a2b3c4"), "token ops may not order worker"},
+	} {
+		if p := c.answer.problem(t, 403); p.Detail != c.detail {
+			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
+		}
+	}
+	if list := read[api.DeliveryList](r, "/api/v1/deliveries"); len(list.Deliveries) != 0 {
+		t.Errorf("kept all the same: %+v", list)
+	}
+	if answer := order(apiToken, "api", "dev", "main-1a2b3c4"); answer.StatusCode != 202 {
+		t.Errorf("answered %s %s", answer.Status, answer.body)
+	}
+	if answer := r.call(readToken, "GET", "/api/v1/deliveries", ""); answer.StatusCode != 200 {
+		t.Errorf("answered %s %s", answer.Status, answer.body)
+	}
+}
+
+// A new token in the same file counts at once, and the old one no more. A file
+// that is gone is nobody's token.
+func TestTokensAreReadAgain(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	const next = "s3cret-of-the-api-from-tomorrow"
+	logs.forbid(next)
+	file := filepath.Join(s.dir, "api-token")
+	s.must(os.WriteFile(file, []byte(next), 0o600))
+	r.call(apiToken, "GET", "/api/v1/updates", "").problem(t, 401)
+	if answer := r.call(next, "GET", "/api/v1/updates", ""); answer.StatusCode != 200 {
+		t.Errorf("answered %s", answer.body)
+	}
+	s.must(os.Remove(file))
+	r.call(next, "GET", "/api/v1/updates", "").problem(t, 401)
+	if len(s.log.with("API token cannot be read", "token ops", "no such file")) == 0 {
+		t.Error("nobody is told")
+	}
+}
+
+func TestTokensThatWillNotDo(t *testing.T) {
+	s := newSite(t)
+	s.must(os.WriteFile(filepath.Join(s.dir, "api-token"), []byte("short\n"), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "read-token"), []byte("two tokens that are long enough\n"), 0o600))
+	_, err := s.newServer()
+	for _, want := range []string{"api.tokens[0].file: " + s.dir + "/api-token holds fewer than 20 characters", "api.tokens[1].file: " + s.dir + "/read-token must hold one token"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %s", err, want)
+		}
+	}
+}
+
+// What arrived can be found in every way, a page at a time.
+func TestStories(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	r.do(r.github(oldSecret, "d2", order("api", "prod", "main-1a2b3c4"))).problem(t, 422)
+	r.do(r.ecr(bridgeSecret, push("d3", "1.2.3"))).delivery(t, 202)
+	r.do(r.ecr(bridgeSecret, push("d4", ""))).delivery(t, 200)
+	r.do(r.ecr(bridgeSecret, push("d1", "2.0.0"))).delivery(t, 202) // the same id from another source
+
+	keys := func(query string) (found []string) {
+		path := "/api/v1/deliveries?limit=2" + query
+		for {
+			list := read[api.DeliveryList](r, path)
+			for _, d := range list.Deliveries {
+				found = append(found, d.Key().String())
+			}
+			if list.Next == "" {
+				return found
+			}
+			path = "/api/v1/deliveries?limit=2" + query + "&cursor=" + url.QueryEscape(list.Next)
+		}
+	}
+	for query, want := range map[string][]string{
+		"":                                     {"eventbridge/d1", "eventbridge/d4", "eventbridge/d3", "github/d2", "github/d1"},
+		"&source=github":                       {"github/d2", "github/d1"},
+		"&outcome=rejected":                    {"github/d2"},
+		"&outcome=accepted&source=eventbridge": {"eventbridge/d1", "eventbridge/d3"},
+		"&source=nobody":                       nil,
+	} {
+		if diff := cmp.Diff(want, keys(query)); diff != "" {
+			t.Errorf("%q:\n%s", query, diff)
+		}
+	}
+	refused := read[gitops.Delivery](r, "/api/v1/deliveries/github/d2")
+	if refused.Outcome != gitops.Refused || refused.Field != "client_payload.tag" || !strings.Contains(refused.Reason, "the rule is semver >=1.0.0") || refused.Actor != "ann" ||
+		refused.Remote != "127.0.0.1" || refused.Credential != "webhook secret" {
+		t.Errorf("refused: %+v", refused)
+	}
+	partly := read[gitops.Delivery](r, "/api/v1/deliveries/d3")
+	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}" || len(partly.Updates) != 1 {
+		t.Errorf("partly: %+v", partly)
+	}
+	if p := r.call(apiToken, "GET", "/api/v1/deliveries/d1", "").problem(t, 409); p.Detail != "eventbridge and github have both sent a delivery with this id: say SOURCE/ID" {
+		t.Errorf("two of the same id: %s", p.Detail)
+	}
+	u := r.settled(partly.Updates[0].ID)
+	for query, want := range map[string]bool{"": true, "?environment=prod&app=api": true, "?environment=dev": false, "?state=" + string(u.State): true, "?app=worker": false} {
+		list := read[api.UpdateList](r, "/api/v1/updates"+query)
+		if got := slices.ContainsFunc(list.Updates, func(found gitops.Update) bool { return found.ID == u.ID }); got != want {
+			t.Errorf("updates%s has it: %t", query, got)
+		}
+	}
+	if got := read[gitops.Update](r, "/api/v1/updates/"+u.ID); len(got.Steps) != 1 || got.Steps[0].State != gitops.Committed || got.Steps[0].Commit != u.Commit || got.Attempts != 1 {
+		t.Errorf("the update's story: %+v", got)
+	}
+	if got := read[gitops.Delivery](r, "/api/v1/deliveries/d3"); len(got.Updates[0].Steps) != 1 {
+		t.Errorf("the delivery's story: %+v", got)
+	}
+}
+
+func TestQueriesThatAreRefused(t *testing.T) {
+	r := newSite(t).start()
+	for path, want := range map[string]string{
+		"/api/v1/deliveries?outcome=refused":                    "outcome: must be one of accepted ignored rejected",
+		"/api/v1/deliveries?environment=dev":                    "environment: is not a parameter; there are source, outcome, cursor, limit",
+		"/api/v1/deliveries?limit=0":                            "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?limit=201":                          "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?limit=all":                          "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?source=a&source=b":                  "source: stands in the query twice",
+		"/api/v1/deliveries?cursor=whatever":                    "cursor: ",
+		"/api/v1/deliveries?source=" + strings.Repeat("x", 501): "source: is too long",
+		"/api/v1/updates?state=done":                            "state: must be one of pending committed unchanged superseded failed",
+		"/api/v1/updates?cursor=whatever":                       "cursor: ",
+		"/api/v1/environments?app=api":                          "app: is not a parameter",
+		"/api/v1/events?after=whatever":                         "cursor: ",
+		"/api/v1/events?delivery=d1":                            "delivery: must be SOURCE/ID",
+	} {
+		if p := r.call(apiToken, "GET", path, "").problem(t, 400); p.Code != gitops.Invalid || !strings.HasPrefix(p.Detail, want) {
+			t.Errorf("%s: %s, want %s", path, p.Detail, want)
+		}
+	}
+	for _, path := range []string{"/api/v1/deliveries/github/nobody", "/api/v1/deliveries/nobody", "/api/v1/updates/nobody", "/api/v1/deliveries/a%2Fb"} {
+		r.call(apiToken, "GET", path, "").problem(t, 404)
+	}
+	r.call(apiToken, "POST", "/api/v1/updates/nobody/retry", "").problem(t, 404)
+	answer := r.do(r.request("POST", "/api/v1/deliveries", ""))
+	if p := answer.problem(t, 405); p.Detail != "this path takes GET" || answer.Header.Get("Allow") != "GET" {
+		t.Errorf("answered %s, allowed %s", answer.body, answer.Header.Get("Allow"))
+	}
+}
+
+// Every environment, how its lane does and what origin says.
+func TestEnvironments(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	began := time.Now().Add(-time.Second)
+	d := r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	r.settled(d.Updates[0].ID)
+	now := read[api.Environments](r, "/api/v1/environments")
+	if len(now.Environments) != 2 || now.Origin.Problem != "" || now.Origin.AsOf.Before(began) {
+		t.Fatalf("%+v", now)
+	}
+	dev, prod := now.Environments[0], now.Environments[1]
+	want := []api.App{{App: "api", File: gitserver.ValuesFile("api", "dev"), Tag: "main-1a2b3c4"}, {App: "worker", File: gitserver.ValuesFile("worker", "dev"), Tag: "main-0000000"}}
+	if diff := cmp.Diff(want, dev.Apps); diff != "" {
+		t.Error(diff)
+	}
+	if dev.Lane.LastSuccess.Before(began) || dev.Lane.Pending != 0 || !prod.Lane.LastSuccess.IsZero() {
+		t.Errorf("dev %+v, prod %+v", dev.Lane, prod.Lane)
+	}
+}
+
+// When origin is away what it last said is still told, with when that was, and
+// the lanes say what they wait for.
+func TestEnvironmentsWithoutOrigin(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	first := read[api.Environments](r, "/api/v1/environments")
+	s.must(s.git.Close())
+	d := r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	r.changes(func(u gitops.Update) bool { return u.ID == d.Updates[0].ID && u.Reason != "" })
+	r.tips.mu.Lock()
+	r.tips.asked = time.Time{} // as if a moment had passed
+	r.tips.mu.Unlock()
+	now := read[api.Environments](r, "/api/v1/environments")
+	if !strings.Contains(now.Origin.Problem, "cannot be talked to") || !now.Origin.AsOf.Equal(first.Origin.AsOf) {
+		t.Errorf("origin: %+v, first %+v", now.Origin, first.Origin)
+	}
+	if diff := cmp.Diff(first.Environments[0].Apps, now.Environments[0].Apps); diff != "" {
+		t.Error(diff)
+	}
+	lane := now.Environments[0].Lane
+	if lane.Pending != 1 || lane.Oldest.IsZero() || lane.Waits == nil || lane.Waits.Reason == "" || lane.Waits.Code != gitops.Unavailable || lane.Waits.RetryAt.IsZero() {
+		t.Errorf("the lane: %+v", lane)
+	}
+}
+
+// changes waits until a change of an update is the one.
+func (r *running) changes(isIt func(gitops.Update) bool) {
+	r.t.Helper()
+	after := ""
+	for {
+		changed := r.store.Changed()
+		found, err := r.store.Changes(r.t.Context(), after, 100)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, c := range found {
+			after = c.Cursor
+			if c.Update != nil && isIt(*c.Update) {
+				return
+			}
+		}
+		select {
+		case <-changed:
+		case <-r.t.Context().Done():
+			r.t.Fatal("the test is over")
+		}
+	}
+}

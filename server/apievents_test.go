@@ -1,0 +1,174 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// event is one block of a stream that has data.
+type event struct {
+	id, kind string
+	delivery gitops.Delivery
+	update   gitops.Update
+}
+
+// follower reads a stream.
+type follower struct {
+	t      *testing.T
+	body   io.ReadCloser
+	lines  *bufio.Scanner
+	cursor string
+}
+
+// follow opens a stream, which stands when it returns.
+func (r *running) follow(query, lastEventID string) *follower {
+	r.t.Helper()
+	req := r.request("GET", "/api/v1/events"+query, "")
+	req.Header.Set("Authorization", "Bearer "+apiToken)
+	if lastEventID != "" {
+		req.Header.Set("Last-Event-ID", lastEventID)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+		r.t.Fatalf("answered %s %s", resp.Status, resp.Header.Get("Content-Type"))
+	}
+	f := &follower{t: r.t, body: resp.Body, lines: bufio.NewScanner(resp.Body)}
+	r.t.Cleanup(func() { resp.Body.Close() })
+	if f.next(); f.cursor == "" {
+		r.t.Fatal("the stream does not say where it begins")
+	}
+	return f
+}
+
+// next reads one block; ok is false at the stream's end.
+func (f *follower) next() (e event, ok bool) {
+	f.t.Helper()
+	for f.lines.Scan() {
+		name, value, _ := strings.Cut(f.lines.Text(), ": ")
+		switch name {
+		case "":
+			return e, true
+		case "id":
+			e.id, f.cursor = value, value
+		case "event":
+			e.kind = value
+		case "data":
+			f.decode(&e, value)
+		}
+	}
+	return e, false
+}
+
+// decode reads data, which must be as the contract has it.
+func (f *follower) decode(e *event, data string) {
+	f.t.Helper()
+	doc, err := contract()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	into, schema := any(&e.update), "Update"
+	if e.kind == "delivery" {
+		into, schema = &e.delivery, "Delivery"
+	}
+	var plain any
+	if err := json.Unmarshal([]byte(data), into); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(data), &plain); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := doc.Components.Schemas[schema].Value.VisitJSON(plain); err != nil {
+		f.t.Errorf("%s is against the contract: %v", data, err)
+	}
+}
+
+// events reads as many, in a few words each.
+func (f *follower) events(n int) (found []string) {
+	f.t.Helper()
+	for len(found) < n {
+		e, ok := f.next()
+		switch {
+		case !ok:
+			f.t.Fatalf("the stream ended after %v", found)
+		case e.kind == "delivery":
+			found = append(found, e.delivery.Key().String()+" "+string(e.delivery.Outcome))
+		case e.kind == "update":
+			found = append(found, e.update.Delivery.String()+" "+e.update.Environment+" "+string(e.update.State))
+		}
+	}
+	return found
+}
+
+func TestEvents(t *testing.T) {
+	r := newSite(t).start()
+	r.order("before", goodOrder).delivery(t, 202)
+	r.changes(func(u gitops.Update) bool { return u.State == gitops.Committed })
+	all, prod, one := r.follow("", ""), r.follow("?environment=prod", ""), r.follow("?delivery=api/k2", "")
+	begun := all.cursor
+	r.order("k1", strings.Replace(goodOrder, "1a2b3c4", "1a2b3c5", 1)).delivery(t, 202)
+	r.changes(func(u gitops.Update) bool { return u.Delivery.ID == "k1" && u.State == gitops.Committed })
+	r.order("k2", `{"app": "api", "environment": "prod", "tag": "1.0.0"}`).delivery(t, 202)
+	r.changes(func(u gitops.Update) bool { return u.Delivery.ID == "k2" && u.State == gitops.Committed })
+	r.order("k3", `{"app": "shop", "environment": "dev", "tag": "x"}`).problem(t, 422)
+
+	want := []string{"api/k1 accepted", "api/k1 dev committed", "api/k2 accepted", "api/k2 prod committed", "api/k3 rejected"}
+	if diff := cmp.Diff(want, all.events(5)); diff != "" {
+		t.Errorf("all:\n%s", diff)
+	}
+	for name, f := range map[string]*follower{"prod": prod, "one": one} {
+		if diff := cmp.Diff(want[2:4], f.events(2)); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+	// Whoever comes back misses nothing, and gets nothing twice.
+	again := r.follow("", begun)
+	first := again.events(1)
+	if diff := cmp.Diff(want, append(first, r.follow("", again.cursor).events(4)...)); diff != "" {
+		t.Errorf("again:\n%s", diff)
+	}
+	if diff := cmp.Diff(want[4:], r.follow("?after="+one.cursor, "").events(1)); diff != "" {
+		t.Errorf("after:\n%s", diff)
+	}
+}
+
+// A stream that is open does not keep the server from stopping.
+func TestEventsEndWhenTheServerDrains(t *testing.T) {
+	s := newSite(t)
+	server, err := s.newServer()
+	s.must(err)
+	s.must(server.Start(t.Context()))
+	f := (&running{Server: server, t: t}).follow("", "")
+	s.must(server.Stop(context.WithoutCancel(t.Context()))) // which has no deadline that would end the stream
+	if _, ok := f.next(); ok || f.lines.Err() != nil {
+		t.Errorf("the stream did not end in order: %v", f.lines.Err())
+	}
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	r := newSite(t).start()
+	var open []*follower
+	for range 100 {
+		open = append(open, r.follow("?environment=prod", ""))
+	}
+	if p := r.call(apiToken, "GET", "/api/v1/events", "").problem(t, 429); p.Code != gitops.RateLimited || !strings.HasPrefix(p.Detail, "100 streams are open") {
+		t.Errorf("%+v", p)
+	}
+	// None of them reads, and nobody waits for them.
+	d := r.order("k", goodOrder).delivery(t, 202)
+	if u := r.settled(d.Updates[0].ID); u.State != gitops.Committed {
+		t.Errorf("%+v", u)
+	}
+	open[0].body.Close()
+}

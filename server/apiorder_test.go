@@ -1,0 +1,135 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+const goodOrder = `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`
+
+func (r *running) order(key, body string) response {
+	r.t.Helper()
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	return r.callWith(apiToken, "POST", "/api/v1/updates", body, header)
+}
+
+// An order goes the way of a dispatch, to the commit.
+func TestOrder(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	d := r.order("release-1", goodOrder).delivery(t, 202)
+	if d.Key().String() != "api/release-1" || d.Actor != "token:ops" || d.Credential != "token ops" || d.Remote != "127.0.0.1" || len(d.Updates) != 1 {
+		t.Errorf("%+v", d)
+	}
+	u := r.settled(d.Updates[0].ID)
+	if u.State != gitops.Committed {
+		t.Fatalf("%+v", u)
+	}
+	message, err := s.repository.Git("log", "-1", "--format=%B", u.Commit)
+	s.must(err)
+	for _, want := range []string{"Tallyman-Delivery: api/release-1", "Tallyman-Actor: token:ops"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the commit does not say %s:\n%s", want, message)
+		}
+	}
+	again := r.order("release-1", goodOrder).delivery(t, 200)
+	if len(again.Updates) != 1 || again.Updates[0].ID != u.ID || again.Updates[0].State != gitops.Committed {
+		t.Errorf("again: %+v", again)
+	}
+	other := r.order("release-1", strings.Replace(goodOrder, "1a2b3c4", "1a2b3c5", 1)).problem(t, 409)
+	if other.Field != "header Idempotency-Key" || !strings.Contains(other.Detail, "was used for another order: api in dev to main-1a2b3c4") {
+		t.Errorf("another order under the same key: %+v", other)
+	}
+	first, second := r.order("", goodOrder).delivery(t, 202), r.order("", goodOrder).delivery(t, 202)
+	if first.ID == second.ID || first.ID == "" {
+		t.Errorf("without a key: %s, %s", first.ID, second.ID)
+	}
+}
+
+func TestOrdersThatAreRefused(t *testing.T) {
+	r := newSite(t).start()
+	for _, c := range []struct {
+		name, key, body string
+		status          int
+		field, detail   string
+		kept            bool
+	}{
+		{"no JSON", "k", "app=api", 400, "", "the body must be a JSON object", false},
+		{"nothing", "k", "", 400, "", "the body must be a JSON object", false},
+		{"two", "k", goodOrder + goodOrder, 400, "", "the body must be a JSON object", false},
+		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest: unknown field "env"`, false},
+		{"a number", "k", `{"app": "api", "environment": "dev", "tag": 123}`, 400, "tag", "tag: must be a string", false},
+		{"large", "k", goodOrder + strings.Repeat(" ", 5000), 413, "", "the body is larger than 4096 bytes", false},
+		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 128", false},
+		{"no environment", "k1", `{"app": "api", "tag": "x"}`, 422, "environment", "environment: is missing", true},
+		{"an unknown app", "k2", `{"app": "shop", "environment": "dev", "tag": "x"}`, 422, "app", `app: no app "shop" is configured`, true},
+		{"a tag that is not taken", "k3", `{"app": "api", "environment": "prod", "tag": "main-1a2b3c4"}`, 422, "tag", "tag: prod: tag main-1a2b3c4 is not a semantic version", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // again is no better
+				if p := r.order(c.key, c.body).problem(t, c.status); p.Field != c.field || !strings.HasPrefix(p.Detail, c.detail) {
+					t.Errorf("%+v", p)
+				}
+			}
+			if d, kept := r.stored("api", c.key); kept != c.kept || kept && (d.Outcome != gitops.Refused || d.Field != c.field) {
+				t.Errorf("kept: %t, %+v", kept, d)
+			}
+		})
+	}
+}
+
+// A failed update is tried again when its cause is mended, and its story has both.
+func TestRetry(t *testing.T) {
+	s := newSite(t)
+	file := gitserver.ValuesFile("api", "dev")
+	content, err := s.repository.Git("show", "main:"+file)
+	s.must(err)
+	_, err = s.repository.Commit(gitserver.Change{Message: "Away", Files: map[string]string{file: "image: {}\n"}})
+	s.must(err)
+	r := s.start()
+	d := r.order("k", goodOrder).delivery(t, 202)
+	failed := r.settled(d.Updates[0].ID)
+	if failed.State != gitops.Failed || failed.Reason == "" {
+		t.Fatalf("%+v", failed)
+	}
+	_, err = s.repository.Commit(gitserver.Change{Message: "Back", Files: map[string]string{file: content + "\n"}})
+	s.must(err)
+	answer := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "")
+	if answer.StatusCode != 202 {
+		t.Fatalf("answered %s %s", answer.Status, answer.body)
+	}
+	committed := r.settled(failed.ID)
+	type step struct {
+		State    gitops.State
+		Attempts int
+		Actor    string
+	}
+	var steps []step
+	for _, s := range committed.Steps {
+		steps = append(steps, step{s.State, s.Attempts, s.Actor})
+	}
+	want := []step{{gitops.Failed, 1, ""}, {gitops.Pending, 0, "token:ops"}, {gitops.Committed, 1, ""}}
+	if diff := cmp.Diff(want, steps); diff != "" || committed.State != gitops.Committed {
+		t.Errorf("%s, and its story is\n%s", committed.State, diff)
+	}
+	got := read[gitops.Update](r, "/api/v1/updates/"+failed.ID)
+	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Sequence", "MaybePushed")); diff != "" {
+		t.Errorf("the API tells another story:\n%s", diff)
+	}
+	if p := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "").problem(t, 409); p.Code != gitops.Conflict {
+		t.Errorf("%+v", p)
+	}
+	if len(s.log.with(`"msg":"update"`, failed.ID, "token:ops", `"state":"pending"`)) != 1 {
+		t.Error("the log does not say on whose word it is tried again")
+	}
+}

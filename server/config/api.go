@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// checkAPI checks the tokens' fields; what is in their files is checked by the API.
+func (c *Config) checkAPI(report func(field, format string, args ...any)) {
+	names := make(map[string]bool)
+	for i, token := range c.API.Tokens {
+		field := fmt.Sprintf("api.tokens[%d]", i)
+		if err := gitops.CheckName("", token.Name); err != nil {
+			report(field+".name", "%s", gitops.SentenceOf(err))
+		} else if names[token.Name] {
+			report(field+".name", "is that of another token")
+		}
+		names[token.Name] = true
+		if token.File == "" {
+			report(field+".file", "is missing")
+		}
+		if len(token.Can) == 0 {
+			report(field+".can", "must name at least one right")
+		}
+		for j, right := range token.Can {
+			oneOf(report, fmt.Sprintf("%s.can[%d]", field, j), right, "read", "order", "retry")
+		}
+		for _, limit := range []struct {
+			field string
+			names []string
+			among []string
+		}{
+			{field + ".environments", token.Environments, keys(c.Environments)},
+			{field + ".apps", token.Apps, keys(c.Apps)},
+		} {
+			if limit.names != nil && len(limit.names) == 0 {
+				report(limit.field, "must name at least one; without the field it is all of them")
+			}
+			for j, name := range limit.names {
+				if !slices.Contains(limit.among, name) {
+					report(fmt.Sprintf("%s[%d]", limit.field, j), "%q is not configured", name)
+				}
+			}
+		}
+	}
+}
+
+func keys[V any](m map[string]V) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	return names
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+const (
+	tipsFor    = 3 * time.Second // how old an answer may be
+	tipsWithin = 5 * time.Second // how long origin may take
+)
+
+// tips tells what origin's branch says of every app. Whoever asks while it is
+// being read gets the same answer.
+type tips struct {
+	read    func(ctx context.Context, paths ...string) ([]manifest.File, error)
+	targets []target // sorted
+	files   []string // of the targets
+	tags    []tagReader
+
+	mu    sync.Mutex
+	asked time.Time // when origin was last asked, whether it answered or not
+	last  api.Tips
+	known map[target]tip
+}
+
+// tip is what was read of one file, for as long as it has the same content.
+type tip struct {
+	content      [sha256.Size]byte
+	tag, problem string
+}
+
+func (s *Server) newTips() *tips {
+	t := &tips{read: s.writer.ReadFiles, known: make(map[target]tip)}
+	t.targets = slices.SortedFunc(maps.Keys(s.parts.targets), func(a, b target) int {
+		return cmp.Or(cmp.Compare(a.environment, b.environment), cmp.Compare(a.app, b.app))
+	})
+	for _, target := range t.targets {
+		to := s.parts.targets[target]
+		t.files = append(t.files, to.File)
+		t.tags = append(t.tags, newTagReader(to.Editor, s.config.Target(target.environment, target.app).Set))
+	}
+	return t
+}
+
+// Tips implements api.Origin.
+func (t *tips) Tips(ctx context.Context) api.Tips {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.asked.IsZero() && time.Since(t.asked) < tipsFor {
+		return t.last
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tipsWithin) // others wait for it, too
+	defer cancel()
+	files, err := t.read(ctx, t.files...)
+	t.asked = time.Now()
+	if err != nil {
+		t.last.Problem = problemOf(err)
+		return t.last
+	}
+	t.last = api.Tips{AsOf: t.asked.UTC(), Apps: make([]api.Tip, len(files))}
+	for i, file := range files {
+		target := t.targets[i]
+		said := t.tipOf(target, t.tags[i], file)
+		t.last.Apps[i] = api.Tip{Environment: target.environment, App: target.app, File: file.Path, Tag: said.tag, Problem: said.problem}
+	}
+	return t.last
+}
+
+func problemOf(err error) *gitops.Error {
+	var e *gitops.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return gitops.Errorf(gitops.CodeOf(err), "%s", gitops.SentenceOf(err))
+}
+
+// tipOf reads a file's tag, unless it was read before.
+func (t *tips) tipOf(target target, tags tagReader, file manifest.File) tip {
+	if file.Err != nil {
+		return tip{problem: gitops.SentenceOf(file.Err)}
+	}
+	sum := sha256.Sum256(file.Content)
+	if known, ok := t.known[target]; ok && known.content == sum {
+		return known
+	}
+	now := tip{content: sum}
+	tag, err := tags.read(file.Content)
+	if now.tag = tag; err != nil {
+		now.problem = gitops.SentenceOf(err)
+	}
+	t.known[target] = now
+	return now
+}
