@@ -36,9 +36,10 @@ var mayImport = map[string][]string{
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/config", "server/githubapp", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
-	"deploy":             {},
-	"cmd/tallyman":       {"deploy", "server", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
-	"cmd/tallyman-bench": {"gitops/manifest/gitserver"},
+	"deploy":              {},
+	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman/client": {"server/api", "gitops"},
+	"cmd/tallyman-bench":  {"gitops/manifest/gitserver"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.
@@ -49,7 +50,7 @@ var onlyIn = map[string][]string{
 	"github.com/go-git/":                 {"gitops/manifest"},
 	"golang.org/x/crypto/":               {"gitops/manifest", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
-	"go.yaml.in/":                        {"gitops/values", "server/config"},
+	"go.yaml.in/":                        {"gitops/values", "server/config", "cmd/tallyman"},
 	"github.com/Masterminds/semver/":     {"gitops/policy"},
 	"github.com/go-chi/":                 {"server"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts

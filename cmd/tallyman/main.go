@@ -31,12 +31,23 @@ func newRoot() *cobra.Command {
 keeps them durably, and commits the new tag to the manifest repository: in order,
 exactly once, one writer at a time for each environment.
 
-Try it on this machine:  tallyman demo`,
+Try it on this machine:  tallyman demo
+
+Exit status, of every command:
+  0  done
+  1  it was tried and did not work
+  2  flags, arguments or configuration are wrong; nothing was tried
+  3  there was nothing to do (edit)
+  4  the server refused: no such thing, not allowed, or against a rule
+  5  the update has ended otherwise than on origin (--wait)
+  6  the update is still pending after --timeout (--wait)
+  7  the server cannot be reached, or cannot answer now`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newCheck(), newSend(), newEdit(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newSend(), newEdit(), newDemo(), newVersion(),
+		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newWatch())
 	return root
 }
 
@@ -62,11 +73,15 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// Exit codes, for scripts.
+// Exit codes, for scripts. The help of the root command has them, too.
 const (
-	exitFailed    = 1 // it was tried and did not work
-	exitBadInput  = 2 // flags or configuration are wrong; nothing was tried
-	exitUnchanged = 3 // there was nothing to do
+	exitFailed      = 1
+	exitBadInput    = 2
+	exitUnchanged   = 3
+	exitRefused     = 4
+	exitNotWritten  = 5
+	exitPending     = 6
+	exitUnreachable = 7
 )
 
 // badInput marks an error of flags or configuration.
@@ -82,6 +97,10 @@ func exitCode(err error) int {
 		return exitBadInput
 	case errors.Is(err, errUnchanged):
 		return exitUnchanged
+	}
+	var coded interface{ exit() int }
+	if errors.As(err, &coded) {
+		return coded.exit()
 	}
 	return exitFailed
 }

@@ -58,6 +58,9 @@ manifests:
 sources:
   github: {secretFiles: [%[1]s/secret]}
   eventbridge: {secretFiles: [%[1]s/secret]}
+api:
+  tokens:
+    - {name: ci, file: %[1]s/api-token, can: [read, order, retry]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}
@@ -91,7 +94,7 @@ func newSite(t *testing.T, apps int) *site {
 	}
 	s.first, err = s.repository.Commit(change)
 	s.must(err)
-	for name, text := range map[string]string{"tallyman.yaml": config, "token": "s3cret-of-git\n", "secret": string(s.secret) + "\n"} {
+	for name, text := range map[string]string{"tallyman.yaml": config, "token": "s3cret-of-git\n", "secret": string(s.secret) + "\n", "api-token": "s3cret-of-the-api-and-long\n"} {
 		s.must(os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
 	}
 	return s

@@ -1,0 +1,165 @@
+// Package client speaks to a tallyman server's /api/v1.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// Client speaks to one server. Safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+}
+
+// answerWithin bounds every request but streams.
+const answerWithin = 30 * time.Second
+
+// New makes a client of the server at an address such as https://tallyman.example.
+// The token is sent over plain http to this machine alone.
+func New(address, token string) (*Client, error) {
+	base, err := url.Parse(strings.TrimSuffix(address, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, gitops.FieldErrorf("url", "must begin with http:// or https://")
+	}
+	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
+		return nil, gitops.FieldErrorf("url", "must begin with https://: the token would go to %s in the clear", base.Host)
+	}
+	if token == "" {
+		return nil, gitops.FieldErrorf("token", "is missing")
+	}
+	return &Client{base: base, token: token, http: &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // the token is for this address alone
+		},
+	}}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Deliveries lists deliveries, the newest first. The filters are those of the
+// API: source, outcome.
+func (c *Client) Deliveries(ctx context.Context, filter url.Values) (list api.DeliveryList, err error) {
+	return list, c.get(ctx, "/api/v1/deliveries", filter, &list)
+}
+
+// Updates lists updates, the newest first. The filters are those of the API:
+// environment, app, state.
+func (c *Client) Updates(ctx context.Context, filter url.Values) (list api.UpdateList, err error) {
+	return list, c.get(ctx, "/api/v1/updates", filter, &list)
+}
+
+// Delivery is the whole story of a delivery, by SOURCE/ID or by the sender's id
+// alone.
+func (c *Client) Delivery(ctx context.Context, id string) (d gitops.Delivery, err error) {
+	parts := strings.SplitN(id, "/", 2)
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return d, c.get(ctx, "/api/v1/deliveries/"+strings.Join(parts, "/"), nil, &d)
+}
+
+// Update is the whole story of an update.
+func (c *Client) Update(ctx context.Context, id string) (u gitops.Update, err error) {
+	return u, c.get(ctx, "/api/v1/updates/"+url.PathEscape(id), nil, &u)
+}
+
+// Environments is how everything stands now.
+func (c *Client) Environments(ctx context.Context) (e api.Environments, err error) {
+	return e, c.get(ctx, "/api/v1/environments", nil, &e)
+}
+
+// Retry has a failed update tried again.
+func (c *Client) Retry(ctx context.Context, id string) (u gitops.Update, err error) {
+	return u, c.do(ctx, http.MethodPost, "/api/v1/updates/"+url.PathEscape(id)+"/retry", nil, nil, nil, &u)
+}
+
+// Order orders an update. The same key again is the same order, so it may be
+// asked again when no answer came.
+func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (d gitops.Delivery, err error) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return d, err
+	}
+	header := http.Header{"Idempotency-Key": {key}, "Content-Type": {"application/json"}}
+	return d, c.do(ctx, http.MethodPost, "/api/v1/updates", nil, header, body, &d)
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	return c.do(ctx, http.MethodGet, path, query, nil, nil, into)
+}
+
+// do makes a request and reads its answer.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	resp, err := c.send(ctx, method, path, query, header, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into); err != nil {
+		return gitops.Errorf(gitops.Unavailable, "the answer of %s cannot be read", c.base.Host).Because(err)
+	}
+	return nil
+}
+
+// send makes a request and returns an answer of 2xx; its body is the caller's to
+// close.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte) (*http.Response, error) {
+	address := c.base.String() + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var bad *url.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be reached", c.base.Host).Because(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, c.problem(resp)
+}
+
+// problem is the error that an answer tells.
+func (c *Client) problem(resp *http.Response) error {
+	var problem struct {
+		Detail string      `json:"detail"`
+		Code   gitops.Code `json:"code"`
+		Field  string      `json:"field"`
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if json.Unmarshal(text, &problem) != nil || problem.Code == "" {
+		return gitops.Errorf(gitops.Unavailable, "%s answers HTTP %s: is it a tallyman, and is its API configured?", c.base.Host, resp.Status)
+	}
+	// The detail has the field already.
+	return &gitops.Error{Code: problem.Code, Field: problem.Field, Message: strings.TrimPrefix(problem.Detail, problem.Field+": ")}
+}

@@ -1,0 +1,130 @@
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+const token = "s3cret-of-the-api"
+
+// serve is a server whose stream says, at each connection, the next of the texts.
+func serve(t *testing.T, texts ...string) (c *client.Client, asked *[]string) {
+	t.Helper()
+	asked = new([]string)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			t.Error("without the token")
+		}
+		*asked = append(*asked, r.URL.RequestURI()+" "+r.Header.Get("Last-Event-ID"))
+		if len(texts) == 0 {
+			t.Fatal("asked once too often")
+		}
+		text := texts[0]
+		texts = texts[1:]
+		if status, problem, refused := strings.Cut(text, "!"); refused {
+			w.Header().Set("Content-Type", "application/problem+json")
+			var code int
+			fmt.Sscan(status, &code)
+			w.WriteHeader(code)
+			fmt.Fprint(w, problem)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, text)
+	}))
+	t.Cleanup(s.Close)
+	c, err := client.New(s.URL, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, asked
+}
+
+// A stream that breaks is taken up where it was; what it says by the way counts,
+// and what is no event of ours does not.
+func TestFollow(t *testing.T) {
+	c, asked := serve(t,
+		"retry: 1\nid: 1\n\n: hello\r\nid: 2\r\nevent: update\r\ndata: {\"id\":\r\ndata: \"u1\"}\r\n\r\nid: 3\n\nevent: weather\ndata: rain\n\n",
+		"503!{\"code\": \"unavailable\", \"detail\": \"stopping\"}",
+		"id: 4\nevent: delivery\ndata: {\"source\": \"github\", \"id\": \"d1\"}\n\nid: 5\nevent: update\ndata: {\"id\": \"half",
+		"id: 6\nevent: update\ndata: {\"id\": \"u2\"}\n\n",
+	)
+	enough := errors.New("enough")
+	var stood int
+	var got []string
+	err := c.Follow(t.Context(), url.Values{"app": {"api"}}, "", func() error { stood++; return nil }, func(e client.Event) error {
+		if e.Delivery != nil {
+			got = append(got, e.Cursor+" "+e.Delivery.Key().String())
+			return nil
+		}
+		got = append(got, e.Cursor+" "+e.Update.ID)
+		if e.Update.ID == "u2" {
+			return enough
+		}
+		return nil
+	})
+	if err != enough || stood != 3 {
+		t.Errorf("ended with %v, stood %d times", err, stood)
+	}
+	if diff := cmp.Diff([]string{"2 u1", "4 github/d1", "6 u2"}, got); diff != "" {
+		t.Error(diff)
+	}
+	want := []string{"/api/v1/events?app=api ", "/api/v1/events?app=api 3", "/api/v1/events?app=api 3", "/api/v1/events?app=api 4"}
+	if diff := cmp.Diff(want, *asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What will not be otherwise later is no reason to come back.
+func TestFollowIsRefused(t *testing.T) {
+	c, _ := serve(t, "403!{\"code\": \"forbidden\", \"detail\": \"no\"}")
+	err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(client.Event) error { return nil })
+	if gitops.CodeOf(err) != gitops.Forbidden {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestProblemsAreErrors(t *testing.T) {
+	c, _ := serve(t, "409!{\"code\": \"conflict\", \"field\": \"tag\", \"detail\": \"tag: is gone\"}", "502!<html>", "404!{}")
+	_, err := c.Update(t.Context(), "a/b")
+	var e *gitops.Error
+	if !errors.As(err, &e) || e.Code != gitops.Conflict || e.Field != "tag" || e.Error() != "tag: is gone" {
+		t.Errorf("%v", err)
+	}
+	for range 2 {
+		if _, err := c.Environments(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), "is it a tallyman") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for address, want := range map[string]string{
+		"tallyman.example":              "url: must begin with http",
+		"ftp://tallyman.example":        "url: must begin with http",
+		"http://tallyman.example":       "url: must begin with https://",
+		"http://127.0.0.1.example:8080": "url: must begin with https://",
+	} {
+		if _, err := client.New(address, token); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"https://tallyman.example/", "http://localhost:8080", "http://[::1]:8080"} {
+		if _, err := client.New(address, token); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if _, err := client.New("https://tallyman.example", ""); err == nil {
+		t.Error("without a token")
+	}
+}

@@ -1,0 +1,202 @@
+package client
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Event is one thing of the stream. Exactly one of Delivery and Update is set.
+type Event struct {
+	Cursor   string
+	Delivery *gitops.Delivery
+	Update   *gitops.Update
+}
+
+// Waits between two connections of a stream: as the server asks, doubled each time.
+const (
+	usualWait   = time.Second
+	longestWait = 10 * time.Second
+)
+
+// position is where a stream is.
+type position struct {
+	after string        // the cursor of the last block
+	retry time.Duration // what the server asked clients to wait
+}
+
+// Follow hands on what happens from now on, or after the cursor, until ctx ends or
+// handle returns an error, which it returns;
+// stream that breaks is taken up where it was. Each time that it stands, first
+// included, it calls standing: nothing that happens after that is missed.
+func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error) error {
+	at := position{after: after, retry: usualWait}
+	var wait time.Duration
+	for {
+		stood := false
+		err := c.stream(ctx, filter, &at, func() error { stood = true; return standing() }, handle)
+		var own handled
+		switch {
+		case errors.As(err, &own):
+			return own.error
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !later(err):
+			return err
+		}
+		if wait = min(2*wait, longestWait); stood || wait == 0 {
+			wait = at.retry
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// later reports whether the server may answer otherwise in a moment.
+func later(err error) bool {
+	code := gitops.CodeOf(err)
+	return code == gitops.Unavailable || code == gitops.RateLimited || code == gitops.Internal
+}
+
+// handled marks an error of the caller's.
+type handled struct{ error }
+
+func (h handled) Unwrap() error { return h.error }
+
+// stream follows one connection to its end.
+func (c *Client) stream(ctx context.Context, filter url.Values, at *position, standing func() error, handle func(Event) error) error {
+	header := http.Header{"Accept": {"text/event-stream"}}
+	if at.after != "" {
+		header.Set("Last-Event-ID", at.after)
+	}
+	resp, err := c.send(ctx, http.MethodGet, "/api/v1/events", filter, header, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := standing(); err != nil {
+		return handled{err}
+	}
+	err = readEvents(resp.Body, func(e rawEvent) error {
+		at.after = cmp.Or(e.id, at.after)
+		if ms, err := strconv.Atoi(e.retry); err == nil && ms > 0 {
+			at.retry = min(time.Duration(ms)*time.Millisecond, longestWait)
+		}
+		event, err := e.decode()
+		if err != nil || event.Delivery == nil && event.Update == nil {
+			return err
+		}
+		if err := handle(event); err != nil {
+			return handled{err}
+		}
+		return nil
+	})
+	if err == nil || errors.As(err, new(handled)) {
+		return err
+	}
+	return gitops.Errorf(gitops.Unavailable, "the stream of %s broke off", c.base.Host).Because(err)
+}
+
+// rawEvent is a block of the stream.
+type rawEvent struct{ id, kind, data, retry string }
+
+// maxLine bounds a line of a stream: a delivery of many updates is some hundred
+// kilobytes.
+const maxLine = 16 << 20
+
+// readEvents reads blocks as WHATWG HTML, section 9.2.6, has them, those without
+// data included, for their ids count too.
+func readEvents(r io.Reader, handle func(rawEvent) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	var e rawEvent
+	for lines.Scan() {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if line == "" {
+			if err := handle(e); err != nil {
+				return err
+			}
+			e = rawEvent{}
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch name {
+		case "id":
+			e.id = value
+		case "event":
+			e.kind = value
+		case "retry":
+			e.retry = value
+		case "data":
+			e.data = strings.TrimPrefix(e.data+"\n"+value, "\n")
+		}
+	}
+	return lines.Err()
+}
+
+// decode reads what a block says; nothing where it is of a kind that is not known.
+func (e rawEvent) decode() (Event, error) {
+	event := Event{Cursor: e.id}
+	var into any
+	switch e.kind {
+	case "delivery":
+		event.Delivery = new(gitops.Delivery)
+		into = event.Delivery
+	case "update":
+		event.Update = new(gitops.Update)
+		into = event.Update
+	default:
+		return event, nil
+	}
+	if err := json.Unmarshal([]byte(e.data), into); err != nil {
+		return Event{}, gitops.Errorf(gitops.Unavailable, "an event of the stream cannot be read").Because(err)
+	}
+	return event, nil
+}
+
+// errDone ends a Follow.
+var errDone = errors.New("done")
+
+// Await follows an update until it has ended, and returns it. Each state of it
+// that is new is shown to progress, with its steps.
+func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitops.Update)) (gitops.Update, error) {
+	look := func() error {
+		now, err := c.Update(ctx, u.ID)
+		if err != nil && later(err) {
+			return nil // the stream, or the next one, tells
+		}
+		if err != nil {
+			return err
+		}
+		u = now
+		progress(u)
+		if u.State.Settled() {
+			return errDone
+		}
+		return nil
+	}
+	err := c.Follow(ctx, url.Values{"delivery": {u.Delivery.String()}}, "", look, func(e Event) error {
+		if e.Update == nil || e.Update.ID != u.ID {
+			return nil
+		}
+		return look()
+	})
+	if errors.Is(err, errDone) {
+		err = nil
+	}
+	return u, err
+}

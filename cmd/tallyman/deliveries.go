@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+func newDeliveries() *cobra.Command {
+	var from remote
+	var source, outcome string
+	var count int
+	cmd := &cobra.Command{
+		Use:     "deliveries",
+		Short:   "List what arrived, the newest first, and what became of it",
+		Example: "  tallyman deliveries\n  tallyman deliveries --outcome rejected -n 5\n  tallyman deliveries --source eventbridge -o json",
+		Args:    noArgs,
+		RunE: from.run(func(a asking, _ []string) error {
+			filter := filterOf("source", source, "outcome", outcome)
+			found, err := collect(a.Context(), filter, count, func(ctx context.Context, f url.Values) ([]gitops.Delivery, string, error) {
+				list, err := a.server.Deliveries(ctx, f)
+				return list.Deliveries, list.Next, err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print.print(api.DeliveryList{Deliveries: found}, func() { a.print.deliveries(found) })
+		}),
+	}
+	from.flags(cmd)
+	cmd.Flags().StringVar(&source, "source", "", "only those that this `source` brought: github, eventbridge, api")
+	cmd.Flags().StringVar(&outcome, "outcome", "", "only those with this `outcome`: accepted, ignored or rejected")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
+	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "api"} })
+	complete(cmd, "outcome", func(*cobra.Command) []string { return []string{"accepted", "ignored", "rejected"} })
+	return cmd
+}
+
+func (p *printer) deliveries(found []gitops.Delivery) {
+	var rows [][]cell
+	for _, d := range found {
+		rows = append(rows, []cell{{timestamp(d.ReceivedAt), ""}, {d.Key().String(), ""}, {firstOf(d.Actor, "-"), ""}, stateCell(d.Outcome), {became(d), ""}})
+	}
+	p.table([]string{"RECEIVED (UTC)", "DELIVERY", "ACTOR", "OUTCOME", "WHAT CAME OF IT"}, rows)
+}
+
+// became says in a line what came of a delivery.
+func became(d gitops.Delivery) string {
+	switch {
+	case d.Outcome == gitops.Refused && d.Field != "":
+		return d.Field + ": " + d.Reason
+	case len(d.Updates) == 0:
+		return d.Reason
+	case len(d.Updates) == 1:
+		u := d.Updates[0]
+		return fmt.Sprintf("%s in %s to %s: %s", u.App, u.Environment, u.Tag, u.State)
+	}
+	return fmt.Sprintf("%d updates to %s", len(d.Updates), d.Updates[0].Tag)
+}
+
+func newUpdates() *cobra.Command {
+	var from remote
+	var environment, app, state string
+	var count int
+	cmd := &cobra.Command{
+		Use:     "updates",
+		Short:   "List what was to be written, the newest first, and where it stands",
+		Example: "  tallyman updates --env prod\n  tallyman updates --state failed\n  tallyman updates --app myshop-api -n 100 -o yaml",
+		Args:    noArgs,
+		RunE: from.run(func(a asking, _ []string) error {
+			filter := filterOf("environment", environment, "app", app, "state", state)
+			found, err := collect(a.Context(), filter, count, func(ctx context.Context, f url.Values) ([]gitops.Update, string, error) {
+				list, err := a.server.Updates(ctx, f)
+				return list.Updates, list.Next, err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print.print(api.UpdateList{Updates: found}, func() { a.print.updates(found) })
+		}),
+	}
+	from.flags(cmd)
+	cmd.Flags().StringVar(&environment, "env", "", "only those in this `environment`")
+	cmd.Flags().StringVar(&app, "app", "", "only those of this `app`")
+	cmd.Flags().StringVar(&state, "state", "", "only those in this `state`: pending, committed, unchanged, superseded or failed")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
+	from.completeNames(cmd)
+	complete(cmd, "state", func(*cobra.Command) []string {
+		var names []string
+		for _, state := range gitops.States() {
+			names = append(names, string(state))
+		}
+		return names
+	})
+	return cmd
+}
+
+func (p *printer) updates(found []gitops.Update) {
+	var rows [][]cell
+	for _, u := range found {
+		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), u.Reason), ""}})
+	}
+	p.table([]string{"ACCEPTED (UTC)", "UPDATE", "ENVIRONMENT", "APP", "TAG", "STATE", "COMMIT OR REASON"}, rows)
+}
+
+// filterOf makes a query of names and values; a filter without value is left out.
+func filterOf(pairs ...string) url.Values {
+	filter := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			filter.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return filter
+}
+
+// collect reads pages until it has count entries or there are no more.
+func collect[T any](ctx context.Context, filter url.Values, count int, page func(context.Context, url.Values) ([]T, string, error)) ([]T, error) {
+	if count < 1 {
+		return nil, badInput{fmt.Errorf("--count must be at least 1")}
+	}
+	found := []T{}
+	for {
+		filter.Set("limit", strconv.Itoa(min(count-len(found), 200)))
+		more, next, err := page(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+		if next == "" || len(found) >= count {
+			return found, nil
+		}
+		filter.Set("cursor", next)
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// printer writes for people, with colours where they look on, or for programs.
+type printer struct {
+	out    io.Writer
+	format string // "table", "json" or "yaml"
+	colour bool
+	now    time.Time
+}
+
+func newPrinter(out io.Writer, format string) *printer {
+	file, ok := out.(*os.File)
+	colour := ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if colour {
+		info, err := file.Stat()
+		colour = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return &printer{out: out, format: format, colour: colour, now: time.Now()}
+}
+
+// print writes what a server answered: as it is for programs, or as table says.
+func (p *printer) print(answer any, table func()) error {
+	switch p.format {
+	case "json":
+		return p.json(answer)
+	case "yaml":
+		return p.yaml(answer)
+	}
+	table()
+	return nil
+}
+
+func (p *printer) json(answer any) error {
+	encoder := json.NewEncoder(p.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
+}
+
+// yaml writes the JSON form as YAML, with the fields in the same order.
+func (p *printer) yaml(answer any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(answer); err != nil {
+		return err
+	}
+	var node yaml.Node
+	if err := yaml.Unmarshal(text.Bytes(), &node); err != nil {
+		return err
+	}
+	plain(&node)
+	out := yaml.NewEncoder(p.out)
+	out.SetIndent(2)
+	if err := out.Encode(&node); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// plain takes JSON's braces and quotes away; what needs quotes gets them again.
+func plain(node *yaml.Node) {
+	node.Style = 0
+	for _, child := range node.Content {
+		plain(child)
+	}
+}
+
+// cell is one place in a table.
+type cell struct {
+	text   string
+	colour string // a key of colours; "" for none
+}
+
+// The escape sequences of ECMA-48, section 8.3.117.
+var colours = map[string]string{"good": "32", "wait": "33", "bad": "31", "dim": "2", "head": "1"}
+
+func (p *printer) paint(text, colour string) string {
+	if !p.colour || colours[colour] == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + colours[colour] + "m" + text + "\x1b[0m"
+}
+
+// table writes rows with their columns aligned; the last column takes what it
+// needs.
+func (p *printer) table(head []string, rows [][]cell) {
+	first := make([]cell, len(head))
+	for i, text := range head {
+		first[i] = cell{text, "head"}
+	}
+	rows = append([][]cell{first}, rows...)
+	widths := make([]int, len(head))
+	for _, row := range rows {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, c := range row {
+			line.WriteString(p.paint(c.text, c.colour))
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+2))
+			}
+		}
+		fmt.Fprintln(p.out, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// stateColours are the colours of states and outcomes.
+var stateColours = map[string]string{
+	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait",
+	string(gitops.Superseded): "dim", string(gitops.Failed): "bad",
+	string(gitops.Accepted): "good", string(gitops.Ignored): "dim", string(gitops.Refused): "bad",
+}
+
+func stateCell[T ~string](state T) cell { return cell{string(state), stateColours[string(state)]} }
+
+// timestamp is a time for people; UTC, as in the log.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// ago is how long ago something was, roughly.
+func (p *printer) ago(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return spell(p.now.Sub(t)) + " ago"
+}
+
+// spell is a duration for people: its greatest unit.
+func spell(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// short is the first digits of a commit.
+func short(commit string) string { return commit[:min(len(commit), 12)] }

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// remote is what the commands that ask a server have in common.
+type remote struct {
+	url       string
+	tokenFile string
+	format    string // "table", "json" or "yaml"
+}
+
+// howToConnect is part of the help of each of these commands.
+const howToConnect = `
+
+The server is --url, or TALLYMAN_URL, or url in the file tallyman/client.yaml of
+your configuration directory (~/.config on Linux), or http://127.0.0.1:8080.
+The token is in the file --token-file or TALLYMAN_TOKEN_FILE, or is TALLYMAN_TOKEN,
+or is in the file that tokenFile in client.yaml names.`
+
+func (c *remote) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.url, "url", "", "the server's public `address`")
+	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "`file` with an API token of the server")
+	cmd.Flags().StringVarP(&c.format, "output", "o", "table", "`form` of the output: table, json or yaml")
+	complete(cmd, "output", func(*cobra.Command) []string { return []string{"table", "json", "yaml"} })
+	cmd.Long = strings.TrimSpace(cmd.Long) + howToConnect
+}
+
+// clientFile is tallyman/client.yaml.
+type clientFile struct {
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"tokenFile"`
+}
+
+// connect makes a client. What is missing or wrong is bad input.
+func (c *remote) connect() (*client.Client, error) {
+	if c.format != "table" && c.format != "json" && c.format != "yaml" {
+		return nil, badInput{fmt.Errorf("--output must be table, json or yaml, not %q", c.format)}
+	}
+	file, err := readClientFile()
+	if err != nil {
+		return nil, badInput{err}
+	}
+	token, err := c.token(file)
+	if err != nil {
+		return nil, badInput{err}
+	}
+	address := firstOf(c.url, os.Getenv("TALLYMAN_URL"), file.URL, "http://127.0.0.1:8080")
+	found, err := client.New(address, token)
+	if err != nil {
+		return nil, badInput{err}
+	}
+	return found, nil
+}
+
+func (c *remote) token(file clientFile) (string, error) {
+	name := firstOf(c.tokenFile, os.Getenv("TALLYMAN_TOKEN_FILE"))
+	if name == "" {
+		if token := os.Getenv("TALLYMAN_TOKEN"); token != "" {
+			return strings.TrimSpace(token), nil
+		}
+		name = file.TokenFile
+	}
+	if name == "" {
+		return "", errors.New("no token: set --token-file, TALLYMAN_TOKEN_FILE or TALLYMAN_TOKEN")
+	}
+	token, err := os.ReadFile(name)
+	return strings.TrimSpace(string(token)), err
+}
+
+// readClientFile reads tallyman/client.yaml, which need not be there.
+func readClientFile() (f clientFile, err error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return f, nil // no home, no file
+	}
+	name := filepath.Join(dir, "tallyman", "client.yaml")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	} else if err != nil {
+		return f, err
+	}
+	if err := yaml.Load(text, &f, yaml.WithKnownFields()); err != nil {
+		return f, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// complete offers values for a flag.
+func complete(cmd *cobra.Command, flag string, values func(cmd *cobra.Command) []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return values(cmd), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag was never defined
+	}
+}
+
+// names asks the server for the names of environments and apps, for completion.
+// Where that fails there is nothing to offer.
+func (c *remote) names(cmd *cobra.Command) (environments, apps []string) {
+	server, err := c.connect()
+	if err != nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	now, err := server.Environments(ctx)
+	if err != nil {
+		return nil, nil
+	}
+	seen := make(map[string]bool)
+	for _, environment := range now.Environments {
+		environments = append(environments, environment.Name)
+		for _, app := range environment.Apps {
+			if !seen[app.App] {
+				seen[app.App] = true
+				apps = append(apps, app.App)
+			}
+		}
+	}
+	return environments, apps
+}
+
+// completeNames offers environments for --env and apps for --app, as far as the
+// command has these flags.
+func (c *remote) completeNames(cmd *cobra.Command) {
+	if cmd.Flags().Lookup("env") != nil {
+		complete(cmd, "env", func(cmd *cobra.Command) []string { environments, _ := c.names(cmd); return environments })
+	}
+	if cmd.Flags().Lookup("app") != nil {
+		complete(cmd, "app", func(cmd *cobra.Command) []string { _, apps := c.names(cmd); return apps })
+	}
+}
+
+// completeApp offers apps for a first argument.
+func (c *remote) completeApp(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	_, apps := c.names(cmd)
+	return apps, cobra.ShellCompDirectiveNoFileComp
+}
+
+// exactly refuses any other number of arguments as bad input.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return badInput{fmt.Errorf("%s needs %s, and got %d arguments", cmd.CommandPath(), strings.Join(names, " and "), len(args))}
+		}
+		return nil
+	}
+}
+
+// asking is one run of a command that asks a server.
+type asking struct {
+	*cobra.Command
+	server *client.Client
+	print  *printer
+	remote *remote
+}
+
+// run makes a command's function of one that asks the server. What the server
+// answers decides the exit code.
+func (c *remote) run(do func(a asking, args []string) error) func(cmd *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		server, err := c.connect()
+		if err != nil {
+			return err
+		}
+		err = do(asking{Command: cmd, server: server, print: newPrinter(cmd.OutOrStdout(), c.format), remote: c}, args)
+		if errors.As(err, new(*gitops.Error)) {
+			return answered{err}
+		}
+		return err
+	}
+}
+
+// answered is what a server answered in place of what it was asked for, or that
+// it did not answer.
+type answered struct{ error }
+
+func (a answered) Unwrap() error { return a.error }
+
+func (a answered) exit() int {
+	switch gitops.CodeOf(a.error) {
+	case gitops.Unavailable, gitops.RateLimited:
+		return exitUnreachable
+	case gitops.Internal:
+		return exitFailed
+	}
+	return exitRefused
+}

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write testdata/*.golden anew")
+
+// transcript is what a person at a terminal sees, with what differs from run to
+// run replaced by something of the same width.
+type transcript struct {
+	t    *testing.T
+	text strings.Builder
+	ids  map[string]string
+}
+
+var (
+	uuids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	stamps  = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	rfc3339 = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	ages    = regexp.MustCompile(`\b\d{1,2}s ago`)
+	spans   = regexp.MustCompile(`in \d{1,2}s\)`)
+	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+	shorts  = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
+	ports   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	holders = regexp.MustCompile(`(holder"?: "?)[^"\s]+`)
+)
+
+// steady takes out what differs from run to run.
+func (tr *transcript) steady(text string) string {
+	text = uuids.ReplaceAllStringFunc(text, func(id string) string {
+		if tr.ids[id] == "" {
+			tr.ids[id] = fmt.Sprintf("00000000-0000-0000-0000-%012d", len(tr.ids)+1)
+		}
+		return tr.ids[id]
+	})
+	text = rfc3339.ReplaceAllString(text, "2026-01-02T15:04:05Z")
+	text = stamps.ReplaceAllString(text, "2026-01-02 15:04:05")
+	text = ages.ReplaceAllString(text, "1s ago")
+	text = spans.ReplaceAllString(text, "in 1s)")
+	text = commits.ReplaceAllString(text, strings.Repeat("c", 40))
+	text = shorts.ReplaceAllStringFunc(text, func(digits string) string {
+		if strings.HasPrefix(digits, "00000000") {
+			return digits // of an id
+		}
+		return strings.Repeat("c", 12)
+	})
+	text = ports.ReplaceAllString(text, "127.0.0.1:1")
+	return holders.ReplaceAllString(text, "${1}HOLDER")
+}
+
+// run runs a command and notes it with all that it prints and its exit code.
+func (tr *transcript) run(args ...string) (stdout string) {
+	tr.t.Helper()
+	out, errs, exit := run(tr.t, args...)
+	fmt.Fprintf(&tr.text, "$ tallyman %s\n%s%s[exit %d]\n\n", strings.Join(args, " "), errs, out, exit)
+	return out
+}
+
+func (tr *transcript) note(format string, args ...any) {
+	fmt.Fprintf(&tr.text, "# "+format+"\n\n", args...)
+}
+
+// compare holds the transcript to what stands in a file.
+func (tr *transcript) compare(name string) {
+	tr.t.Helper()
+	got := tr.steady(tr.text.String())
+	file := filepath.Join("testdata", name)
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			tr.t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		tr.t.Errorf("%s has -, this run +:\n%s", file, diff)
+	}
+}
+
+// deliver sends a webhook and expects an answer.
+func (s *site) deliver(req *http.Request, err error, status int) {
+	s.t.Helper()
+	s.must(err)
+	resp, err := http.DefaultClient.Do(req)
+	s.must(err)
+	defer resp.Body.Close()
+	if resp.StatusCode != status {
+		s.t.Fatalf("answered %s", resp.Status)
+	}
+}
+
+// commandLine points the commands that ask a server to one.
+func (s *site) commandLine(base string) {
+	s.t.Setenv("TALLYMAN_URL", base)
+	s.t.Setenv("TALLYMAN_TOKEN_FILE", filepath.Join(s.dir, "api-token"))
+	s.t.Setenv("TALLYMAN_TOKEN", "")
+	s.t.Setenv("XDG_CONFIG_HOME", s.dir)
+	s.t.Setenv("HOME", s.dir)
+}
+
+// What a developer sees from the first look to the last: testdata/story.golden.
+func TestTheWholeStory(t *testing.T) {
+	s := newSite(t, 2)
+	ctx := deadline(t)
+	c, base, _ := s.start(ctx)
+	s.commandLine(base)
+	tr := &transcript{t: t, ids: map[string]string{}}
+
+	tr.run("status")
+	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait")
+	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1")
+	tr.run("update", "app-00", "main-1a2b3c5", "--env", "dev", "--key", "release-1")
+	tr.run("update", "app-00", "v-1a2b3c4", "--env", "dev", "--key", "release-2")
+	tr.run("explain", "release-2")
+
+	tr.note("GitHub delivers a dispatch of a tag that prod does not take and one of another event_type, and EventBridge a push that two environments do not take.")
+	wrong := dispatch{App: "app-00", Environment: "prod", Tag: "rc-1a2b3c4", eventType: "update-image", actor: "ann"}
+	req, err := wrong.request(base, s.secret, "guid-1")
+	s.deliver(req, err, 422)
+	other := wrong
+	other.eventType = "deploy"
+	req, err = other.request(base, s.secret, "guid-2")
+	s.deliver(req, err, 200)
+	pushed := imageEvent{header: "X-Tallyman-Key", repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", tag: "rc-1a2b3c4", digest: demoDigest, action: "PUSH", at: time.Now()}
+	req, err = pushed.request(base, s.secret, "event-1")
+	s.deliver(req, err, 202)
+	s.must(c.awaitUpdates(ctx, 2))
+	for _, id := range []string{"guid-1", "guid-2", "eventbridge/event-1"} {
+		tr.run("explain", id)
+	}
+
+	tr.note("Somebody takes the key out of app-01's file, and later puts it back.")
+	file := "charts/app-01/values-dev.yaml"
+	content, err := s.repository.Git("show", "main:"+file)
+	s.must(err)
+	_, err = s.repository.Commit(gitserver.Change{Message: "Away", Files: map[string]string{file: "image: {}\n"}})
+	s.must(err)
+	tr.run("update", "app-01", "main-1a2b3c4", "--env", "dev", "--key", "release-3", "--wait")
+	var failed struct {
+		Updates []struct{ ID string }
+	}
+	s.must(json.Unmarshal([]byte(tr.run("updates", "--state", "failed", "-o", "json")), &failed))
+	_, err = s.repository.Commit(gitserver.Change{Message: "Back", Files: map[string]string{file: content + "\n"}})
+	s.must(err)
+	tr.run("retry", failed.Updates[0].ID, "--wait")
+	tr.run("explain", failed.Updates[0].ID)
+	tr.run("retry", failed.Updates[0].ID)
+
+	tr.note("How it all looks now.")
+	tr.run("deliveries")
+	tr.run("deliveries", "--outcome", "rejected", "-n", "1", "-o", "yaml")
+	tr.run("updates", "--env", "dev")
+	tr.run("__complete", "update", "")
+	tr.run("__complete", "update", "app-00", "x", "--env", "")
+
+	tr.note("What goes wrong.")
+	tr.run("explain", "nobody")
+	tr.run("update", "app-00", "main-1a2b3c4")
+	tr.run("update", "app-00")
+	tr.run("status", "-o", "xml")
+	tr.run("deliveries", "-n", "0")
+	tr.run("deliveries", "--outcome", "lost")
+	tr.run("status", "--url", "http://tallyman.example")
+	tr.run("status", "--url", "http://127.0.0.1:1")
+	t.Setenv("TALLYMAN_TOKEN_FILE", "")
+	tr.run("status")
+	t.Setenv("TALLYMAN_TOKEN", "a-token-that-nobody-made")
+	tr.run("status")
+	tr.compare("story.golden")
+	s.must(c.stop())
+}
+
+// While origin is away an order waits, and status and explain say for what.
+func TestTheStoryOfAWait(t *testing.T) {
+	s := newSite(t, 1)
+	c, base, _ := s.start(deadline(t))
+	s.commandLine(base)
+	tr := &transcript{t: t, ids: map[string]string{}}
+	tr.run("status")
+	s.must(s.git.Close())
+	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1")
+	var out string
+	for !strings.Contains(out, "could not be written yet: the manifest repository's server cannot be talked to") {
+		var exit int
+		if out, _, exit = run(t, "explain", "release-1"); exit != 0 {
+			t.Fatalf("exit %d", exit)
+		}
+	}
+	expect(t, "explain", out, "It waits, and is tried again until it succeeds.")
+	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait", "--timeout", "500ms")
+	out, _, _ = run(t, "status")
+	expect(t, "status", out, "waits since", "cannot be talked to")
+	tr.compare("wait.golden")
+	s.must(c.stop())
+}
+
+// The connection's address and token may stand in a file, and what is wrong with
+// it is said.
+func TestClientFile(t *testing.T) {
+	s := newSite(t, 1)
+	_, base, _ := s.start(deadline(t))
+	s.commandLine("")
+	t.Setenv("TALLYMAN_TOKEN_FILE", "")
+	s.must(os.Mkdir(filepath.Join(s.dir, "tallyman"), 0o700))
+	file := filepath.Join(s.dir, "tallyman", "client.yaml")
+	s.must(os.WriteFile(file, fmt.Appendf(nil, "url: %s\ntokenFile: %s/api-token\n", base, s.dir), 0o600))
+	if out, errs, exit := run(t, "status"); exit != 0 || !strings.Contains(out, "main-0000000") {
+		t.Errorf("exit %d: %s%s", exit, errs, out)
+	}
+	s.must(os.WriteFile(file, []byte("adress: x\n"), 0o600))
+	_, errs, exit := run(t, "status")
+	if exit != exitBadInput {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "the error", errs, "client.yaml", "adress")
+}
+
+// watch tells of each thing as it happens, and goes on over a restart.
+func TestWatch(t *testing.T) {
+	s := newSite(t, 1)
+	c, base, _ := s.start(deadline(t))
+	text, err := os.ReadFile(s.config())
+	s.must(err)
+	s.must(os.WriteFile(s.config(), []byte(strings.Replace(string(text), "listen: 127.0.0.1:0", "listen: "+strings.TrimPrefix(base, "http://"), 1)), 0o600))
+	s.commandLine(base)
+	watch := exec.CommandContext(t.Context(), binary, "watch", "--env", "dev", "-o", "json")
+	out, err := watch.StdoutPipe()
+	s.must(err)
+	s.must(watch.Start())
+	t.Cleanup(func() { _ = watch.Process.Kill(); _ = watch.Wait() })
+	lines := bufio.NewScanner(out)
+	type line struct {
+		Delivery, Update *struct{ ID, Outcome, State string }
+	}
+	next := func() (l line) {
+		t.Helper()
+		if !lines.Scan() {
+			t.Fatal("watch has ended")
+		}
+		s.must(json.Unmarshal(lines.Bytes(), &l))
+		return l
+	}
+	// It may not stand yet: orders are made until it tells of one.
+	stop := make(chan struct{})
+	ordered := make(chan int)
+	go func() {
+		n := 0
+		for {
+			n++
+			run(t, "update", "app-00", fmt.Sprintf("main-%07d", n), "--env", "dev", "--key", fmt.Sprintf("order-%d", n), "--wait")
+			select {
+			case <-stop:
+				ordered <- n
+				return
+			default:
+			}
+		}
+	}()
+	first := next()
+	close(stop)
+	last := fmt.Sprintf("order-%d", <-ordered)
+	if first.Delivery == nil && first.Update == nil {
+		t.Fatalf("%+v", first)
+	}
+	for seen := first; seen.Delivery == nil || seen.Delivery.ID != last; seen = next() {
+	}
+	if l := next(); l.Update == nil || l.Update.State != "committed" {
+		t.Errorf("%+v", l)
+	}
+	s.must(c.stop())
+	c, _, _ = s.start(deadline(t))
+	run(t, "update", "app-00", "main-9999999", "--env", "dev", "--key", "after", "--wait")
+	if l := next(); l.Delivery == nil || l.Delivery.ID != "after" {
+		t.Errorf("after the restart: %+v", l)
+	}
+	s.must(c.stop())
+}
