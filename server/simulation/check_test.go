@@ -16,12 +16,13 @@ import (
 // the branch and of the store while it happens, and keeps books of its own:
 //
 //   - Every push of ours goes forward from where the branch was. It is never forced.
-//   - Each commit of ours has one parent, carries one accepted update, and changes
-//     that update's scalar and not one byte besides.
+//   - Each commit of ours has one parent, carries one accepted update (several where
+//     the environment squashes), and changes their scalars and not one byte besides.
 //   - No update is on the branch twice, and none that was settled as failed,
 //     unchanged or superseded is on it at all.
-//   - The commits of an environment stand on the branch in acceptance order, and
-//     what was answered before another was sent has the smaller sequence.
+//   - The commits of an environment stand on the branch in acceptance order, but for
+//     what a person has had tried again, and those of an app without exception. What
+//     was answered before another was sent has the smaller sequence.
 //   - An update is settled once. Committed names a commit that was on the branch,
 //     Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
@@ -37,6 +38,7 @@ type checker struct {
 	tokens     map[string]int64  // of the last claim, by environment
 	on         map[string]hash   // the updates on the branch as it is now, with their commits
 	last       map[string]int64  // the highest sequence on the branch as it is now, by environment
+	lastOf     map[release]int64 // the same by app
 	ever       map[string][]hash // each update's commits that were ever on the branch
 	by         map[string]string // who pushed the last of them
 	wasForced  bool              // a person threw commits away
@@ -48,7 +50,8 @@ type checker struct {
 // tracked is an accepted update.
 type tracked struct {
 	gitops.Update
-	at time.Time // when it was accepted, by the true time
+	at      time.Time // when it was accepted, by the true time
+	retried bool      // a person had it tried again
 }
 
 // saying is what the branch said of an app from a time on; no tag is no file.
@@ -59,7 +62,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), last: make(map[string]int64),
+		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), last: make(map[string]int64), lastOf: make(map[release]int64),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool),
 	}
 }
@@ -87,7 +90,7 @@ func (c *checker) accepted(d gitops.Delivery) {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
 		}
 		c.highest = u.Sequence
-		c.updates[u.ID] = &tracked{u, time.Now()}
+		c.updates[u.ID] = &tracked{Update: u, at: time.Now()}
 	}
 }
 
@@ -195,61 +198,6 @@ func (c *checker) pushed(replica string, from, to hash) {
 	met.meet("a push landed")
 }
 
-// commit checks one commit of ours, which is now the branch's newest.
-func (c *checker) commit(replica string, name hash) {
-	all := c.w.origin.all
-	o := all[name]
-	if len(o.updates) != 1 || c.updates[o.updates[0]] == nil {
-		c.wrong("commit %s carries %q, which is not one accepted update", name, o.updates)
-		return
-	}
-	u := c.updates[o.updates[0]]
-	if before, twice := c.on[u.ID]; twice {
-		c.wrong("update %s is on the branch twice, as %s and %s", u.ID, before, name)
-	}
-	if len(c.ever[u.ID]) > 0 && !c.wasForced {
-		c.wrong("update %s was committed again as %s", u.ID, name)
-	}
-	if s := u.State; s.Settled() && s != gitops.Committed {
-		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
-	}
-	if u.Sequence <= c.last[u.Environment] {
-		c.wrong("update %s with sequence %d comes onto the branch after %d", u.ID, u.Sequence, c.last[u.Environment])
-	}
-	if want := fmt.Sprintf("chore: bump %s to %s (%s)", u.App, u.Tag, u.Environment); o.subject != want {
-		c.wrong("commit %s says %q, not %q", name, o.subject, want)
-	}
-	c.oneScalar(u, o)
-	c.on[u.ID], c.last[u.Environment] = name, u.Sequence
-	c.ever[u.ID], c.by[u.ID] = append(c.ever[u.ID], name), replica
-	c.say(release{u.Environment, u.App}, u.Tag)
-}
-
-// oneScalar checks that the commit changes what its update says and nothing else.
-func (c *checker) oneScalar(u *tracked, o *object) {
-	all := c.w.origin.all
-	before, after := all.files(all[o.parents[0]].tree), all.files(o.tree)
-	path := fileOf(u.Environment, u.App)
-	for other, blob := range after {
-		if before[other] != blob && other != path {
-			c.wrong("the commit of update %s changes %s", u.ID, other)
-		}
-		delete(before, other)
-	}
-	for other := range before {
-		c.wrong("the commit of update %s takes %s away", u.ID, other)
-	}
-	old, fresh := all[all.files(all[o.parents[0]].tree)[path]], all[after[path]]
-	if old == nil || fresh == nil {
-		c.wrong("update %s is committed, and its file is not there", u.ID)
-		return
-	}
-	want, changed, err := lineEditor{}.Apply(old.data, vars(u.Tag))
-	if err != nil || !changed || !bytes.Equal(want, fresh.data) {
-		c.wrong("the commit of update %s makes\n%s\nof\n%s\nfor %s", u.ID, fresh.data, old.data, u.Tag)
-	}
-}
-
 func vars(tag string) values.Vars { return values.Vars{Tag: tag} }
 
 // say takes down what the branch says from now on.
@@ -264,11 +212,13 @@ func (c *checker) moved(tip hash) {
 	all := c.w.origin.all
 	clear(c.on)
 	clear(c.last)
+	clear(c.lastOf)
 	for _, commit := range all.history(tip, nil) {
 		for _, id := range all[commit].updates {
 			c.on[id] = commit
 			if u := c.updates[id]; u != nil {
-				c.last[u.Environment] = max(c.last[u.Environment], u.Sequence)
+				r := release{u.Environment, u.App}
+				c.last[u.Environment], c.lastOf[r] = max(c.last[u.Environment], u.Sequence), max(c.lastOf[r], u.Sequence)
 			}
 		}
 	}
@@ -316,5 +266,10 @@ func (c *checker) answered(d *dispatch) {
 func (c *checker) retried(u gitops.Update) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.updates[u.ID].Update = u
+	known := c.updates[u.ID]
+	if known.State != gitops.Failed {
+		c.wrong("update %s was %s, and is tried again", u.ID, known.State)
+	}
+	known.Update, known.retried = u, true
+	met.meet("a person had a failed update tried again")
 }

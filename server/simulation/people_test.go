@@ -2,9 +2,13 @@ package simulation
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // What people do to the branch. Each is one push of theirs, on the branch as it
@@ -74,6 +78,17 @@ func (w *world) byHand(r *rand.Rand) {
 	w.tell("a person moves the branch to %s: %s", to.String()[:7], o.all[to].subject)
 	o.move(to)
 	w.check.moved(to)
+}
+
+// retry has a failed update tried again.
+func (w *world) retry(r *rand.Rand) {
+	failed, _, err := w.memory.Updates(context.Background(), queue.UpdateFilter{State: gitops.Failed}, queue.Page{Limit: 20})
+	if err != nil || len(failed) == 0 {
+		return
+	}
+	u := failed[r.IntN(len(failed))]
+	_, err = w.memory.Retry(context.Background(), u.ID, "ann") // not when a newer one was written
+	w.tell("a person has %s tried again: %v", u.ID, err)
 }
 
 // back is the commit some first parents before the tip.

@@ -44,6 +44,7 @@ func (w *world) newReplica(name string) *replica {
 		URL:       "http://git.example/manifests.git",
 		Author:    manifest.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,
+		Squash:    func(environment string) bool { return environment == w.squash },
 		Transport: networkLink{r},
 		Now:       r.now,
 		Jitter:    r.jitter,

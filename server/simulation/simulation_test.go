@@ -34,7 +34,7 @@ func TestSchedules(t *testing.T) {
 			})
 		})
 	}
-	if n >= 300 {
+	if n >= 1000 {
 		met.check(t)
 	}
 }
@@ -109,6 +109,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	})
 	add(w.profile.events, "event", w.trouble)
 	add(w.people, "person", w.byHand)
+	add(w.retries, "retry", w.retry)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	return events
 }

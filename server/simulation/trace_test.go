@@ -52,6 +52,7 @@ var mustMeet = []string{
 	"an update committed", "an update unchanged", "an update failed", "an update superseded",
 	"a push landed", "a push lost the race", "a hook refused a push", "a thin pack was refused", "the branch was not there",
 	"a call under an old token was refused", "a settlement under an old token was refused",
+	"one commit had several updates", "a person had a failed update tried again",
 	"one replica settled what another had pushed", "a delivery was known already",
 }
 

@@ -1,0 +1,94 @@
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// commit checks one commit of ours, which is now the branch's newest.
+func (c *checker) commit(replica string, name hash) {
+	o := c.w.origin.all[name]
+	var carried []*tracked
+	for _, id := range o.updates {
+		u := c.updates[id]
+		if u == nil {
+			c.wrong("commit %s carries %q, which nobody accepted", name, id)
+			return
+		}
+		carried = append(carried, u)
+	}
+	if len(carried) == 0 || len(carried) > 1 && carried[0].Environment != c.w.squash {
+		c.wrong("commit %s carries the updates %q", name, o.updates)
+		return
+	}
+	want := fmt.Sprintf("chore: bump %s to %s (%s)", carried[0].App, carried[0].Tag, carried[0].Environment)
+	if len(carried) > 1 {
+		want = fmt.Sprintf("chore: %d updates (%s)", len(carried), c.w.squash)
+		met.meet("one commit had several updates")
+	}
+	if o.subject != want {
+		c.wrong("commit %s says %q, not %q", name, o.subject, want)
+	}
+	c.onlyScalars(carried, o)
+	for _, u := range carried {
+		c.landed(u, name)
+		c.by[u.ID] = replica
+	}
+}
+
+// landed checks that an update may be on the branch, and takes down that it is.
+func (c *checker) landed(u *tracked, commit hash) {
+	if before, twice := c.on[u.ID]; twice {
+		c.wrong("update %s is on the branch twice, as %s and %s", u.ID, before, commit)
+	}
+	if len(c.ever[u.ID]) > 0 && !c.wasForced {
+		c.wrong("update %s was committed again as %s", u.ID, commit)
+	}
+	if s := u.State; s.Settled() && s != gitops.Committed {
+		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
+	}
+	r := release{u.Environment, u.App}
+	if u.Sequence <= c.last[u.Environment] && !u.retried || u.Sequence <= c.lastOf[r] {
+		c.wrong("update %s with sequence %d comes onto the branch after %d, and after %d of its app", u.ID, u.Sequence, c.last[u.Environment], c.lastOf[r])
+	}
+	c.on[u.ID] = commit
+	c.last[u.Environment], c.lastOf[r] = max(c.last[u.Environment], u.Sequence), u.Sequence
+	c.ever[u.ID] = append(c.ever[u.ID], commit)
+	c.say(r, u.Tag)
+}
+
+// onlyScalars checks that a commit changes what its updates say, one after the
+// other, and nothing else.
+func (c *checker) onlyScalars(carried []*tracked, o *object) {
+	all := c.w.origin.all
+	before, after := all.files(all[o.parents[0]].tree), all.files(o.tree)
+	want := make(map[string][]byte)
+	for _, u := range carried {
+		path := fileOf(u.Environment, u.App)
+		old, edited := want[path]
+		if !edited {
+			if blob, ok := before[path]; ok {
+				old = all[blob].data
+			}
+		}
+		made, changed, err := lineEditor{}.Apply(old, vars(u.Tag))
+		if err != nil || !changed {
+			c.wrong("the commit of update %s has no change for it, or its file is not there", u.ID)
+			return
+		}
+		want[path] = made
+	}
+	for path, made := range want {
+		if blob, ok := after[path]; !ok || !bytes.Equal(all[blob].data, made) {
+			c.wrong("the commit of update %s makes of %s something else than\n%s", carried[0].ID, path, made)
+		}
+		delete(before, path)
+		delete(after, path)
+	}
+	if !maps.Equal(before, after) {
+		c.wrong("the commit of update %s changes other files: %v became %v", carried[0].ID, before, after)
+	}
+}
