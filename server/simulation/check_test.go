@@ -21,8 +21,8 @@ import (
 //   - No update is on the branch twice, and none that was settled as failed,
 //     unchanged or superseded is on it at all.
 //   - The commits of an environment stand on the branch in acceptance order, but for
-//     what a person has had tried again, and those of an app without exception. What
-//     was answered before another was sent has the smaller sequence.
+//     what was left out or failed and was tried again; those of an app without
+//     exception. What was answered before another was sent has the smaller sequence.
 //   - An update is settled once. Committed names a commit that was on the branch,
 //     Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
