@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"sigs.k8s.io/yaml"
@@ -238,7 +239,7 @@ func (e exposed) check(t *testing.T, where, expression string) {
 				return nil
 			}
 			for _, m := range n.LabelMatchers {
-				if m.Name != labels.MetricName && !slices.Contains(added, m.Name) && family != nil {
+				if m.Name != model.MetricNameLabel && !slices.Contains(added, m.Name) && family != nil {
 					checkMatcher(t, where+": "+n.Name, m, family)
 				}
 			}

@@ -1,0 +1,252 @@
+package test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+// workflow is what is asked of a workflow; actionlint has checked the rest.
+type workflow struct {
+	Permissions *map[string]string
+	Jobs        map[string]struct {
+		Uses        string
+		Permissions map[string]string
+		Steps       []step
+	}
+}
+
+type step struct {
+	ID, Name, Uses, Run string
+	Env                 map[string]string
+}
+
+func readWorkflow(t *testing.T, file string) workflow {
+	t.Helper()
+	var w workflow
+	if err := yaml.Unmarshal([]byte(read(t, file)), &w); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestActionlint lays the workflows where they belong, since one calls another.
+func TestActionlint(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	run(t, exec.Command("git", "init", "--quiet", root))
+	dir := filepath.Join(root, ".github/workflows")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range glob(t, "workflows/*.yml") {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(read(t, file)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lint := tool(t, "actionlint", "-shellcheck=", "-pyflakes=")
+	lint.Dir = root
+	run(t, lint)
+}
+
+var pinned = regexp.MustCompile(`^(\./\.github/workflows/[\w-]+\.yml|[\w-]+/[\w-]+@[0-9a-f]{40})$`)
+
+// TestWorkflowsTrustNobody proves that no expression stands in a script, where
+// the name of a branch would be run; and that there are no keys, no rights that
+// are not asked for, and no actions that can be replaced.
+func TestWorkflowsTrustNobody(t *testing.T) {
+	for _, file := range glob(t, "workflows/*.yml") {
+		w := readWorkflow(t, file)
+		if w.Permissions == nil || len(*w.Permissions) > 0 {
+			t.Errorf("%s: permissions are not {} at the top", file)
+		}
+		var document any
+		if err := yaml.Unmarshal([]byte(read(t, file)), &document); err != nil {
+			t.Fatal(err)
+		}
+		scripts := 0
+		each(document, func(key string, value any) {
+			text, _ := value.(string)
+			switch key {
+			case "run", "script":
+				scripts++
+				if strings.Contains(text, "${{") {
+					t.Errorf("%s: a script has an expression:\n%s", file, text)
+				}
+				if strings.Contains(text, "eval ") {
+					t.Errorf("%s: a script has eval", file)
+				}
+			case "uses":
+				if !pinned.MatchString(text) {
+					t.Errorf("%s: %s is not pinned to a commit", file, text)
+				}
+			case "aws-access-key-id", "aws-secret-access-key", "role-skip-session-tagging":
+				t.Errorf("%s: %s", file, key)
+			case "contents", "id-token", "packages", "actions":
+				if text == "write" && key != "id-token" {
+					t.Errorf("%s: may write %s", file, key)
+				}
+			}
+		})
+		if scripts == 0 {
+			t.Errorf("%s: no script was found: is this test blind?", file)
+		}
+		for _, secret := range regexp.MustCompile(`secrets\.(\w+)`).FindAllStringSubmatch(read(t, file), -1) {
+			if secret[1] != "DISPATCH_APP_KEY" {
+				t.Errorf("%s: there is a secret %s", file, secret[1])
+			}
+		}
+	}
+}
+
+// each calls do with every key and value of a document.
+func each(node any, do func(key string, value any)) {
+	switch n := node.(type) {
+	case map[string]any:
+		for key, value := range n {
+			do(key, value)
+			each(value, do)
+		}
+	case []any:
+		for _, value := range n {
+			each(value, do)
+		}
+	}
+}
+
+// script is the script of a step, to be run as a runner does.
+func script(t *testing.T, file, job, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	for _, s := range readWorkflow(t, file).Jobs[job].Steps {
+		if s.Name == name {
+			command := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", s.Run)
+			command.Dir = t.TempDir()
+			command.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+			return command
+		}
+	}
+	t.Fatalf("%s has no step %q in %s", file, name, job)
+	return nil
+}
+
+func TestTagRule(t *testing.T) {
+	const sha = "1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d"
+	for _, test := range []struct{ ref, output string }{
+		{"refs/heads/main", "tag=main-1a2b3c4d5e6f\nenvironment=dev\n"},
+		{"refs/tags/v1.4.2", "tag=1.4.2\nenvironment=staging\n"},
+		{"refs/tags/v1.4.2-rc.1", "tag=1.4.2-rc.1\nenvironment=staging\n"},
+		{"refs/tags/v1.4", ""},
+		{"refs/tags/vlatest", ""},
+		{"refs/tags/v1.2.3\nenvironment=prod", ""},
+		{"refs/tags/v1.2.3-$(touch${IFS}pwned)", ""},
+		{"refs/tags/v1.2.3-`touch pwned`", ""},
+		{"refs/tags/v1.2.3\";touch pwned;\"", ""},
+		{"refs/heads/main-2", ""},
+	} {
+		t.Run(test.ref, func(t *testing.T) {
+			output := filepath.Join(t.TempDir(), "output")
+			command := script(t, "workflows/build.yml", "build", "Tag rule", "REF="+test.ref, "SHA="+sha, "GITHUB_OUTPUT="+output)
+			err := command.Run()
+			got, _ := os.ReadFile(output)
+			if string(got) != test.output || (err == nil) != (test.output != "") {
+				t.Errorf("it ends with %v and gives %q", err, got)
+			}
+			if left, _ := os.ReadDir(command.Dir); len(left) > 0 {
+				t.Errorf("the tag was run: it left %v", left)
+			}
+		})
+	}
+}
+
+// hostile is text that a shell or jq would run if it were pasted.
+const hostile = `1.2.3"; touch pwned; $(touch pwned) '`
+
+// TestOrder runs the order's script against GitHub's token service and
+// tallyman's API, both strict.
+func TestOrder(t *testing.T) {
+	const token = "header.payload.signature"
+	for _, test := range []struct{ name, tag, digest, order string }{
+		{"tag", "main-1a2b3c4", "", `{"app":"myshop-api","environment":"dev","tag":"main-1a2b3c4"}`},
+		{"digest", "1.4.2", "sha256:0", `{"app":"myshop-api","environment":"dev","tag":"1.4.2","digest":"sha256:0"}`},
+		{"hostile", hostile, hostile, `{"app":"myshop-api","environment":"dev","tag":` + quote(t, hostile) + `,"digest":` + quote(t, hostile) + `}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			var base string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				switch r.Method + " " + r.URL.Path {
+				case "GET /token":
+					if r.Header.Get("Authorization") != "Bearer request-token" || r.URL.Query().Get("audience") != base || r.URL.Query().Get("api-version") != "2.0" {
+						t.Errorf("the token is asked for by %v with %v", r.URL, r.Header)
+					}
+					io.WriteString(w, `{"count":1,"value":"`+token+`"}`)
+				case "POST /api/v1/updates":
+					if r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Idempotency-Key") != "github-42-1-dev" {
+						t.Errorf("the order comes with %v", r.Header)
+					}
+					got = append(got, string(body))
+					if len(got) == 1 { // as while it restarts
+						w.Header().Set("Retry-After", "1")
+						w.WriteHeader(http.StatusServiceUnavailable)
+						return
+					}
+					w.WriteHeader(http.StatusAccepted)
+				default:
+					t.Errorf("%s %s", r.Method, r.URL)
+				}
+			}))
+			defer server.Close()
+			base = server.URL
+			command := script(t, "workflows/order.yml", "order", "Order", "TALLYMAN_URL="+base, "APP=myshop-api", "ENVIRONMENT=dev",
+				"TAG="+test.tag, "DIGEST="+test.digest, "GITHUB_RUN_ID=42", "GITHUB_RUN_ATTEMPT=1",
+				"ACTIONS_ID_TOKEN_REQUEST_TOKEN=request-token", "ACTIONS_ID_TOKEN_REQUEST_URL="+base+"/token?api-version=2.0")
+			run(t, command)
+			if diff := cmp.Diff([]string{test.order, test.order}, got); diff != "" {
+				t.Errorf("orders (-want +got):\n%s", diff)
+			}
+			if left, _ := os.ReadDir(command.Dir); len(left) > 0 {
+				t.Errorf("the text was run: it left %v", left)
+			}
+		})
+	}
+}
+
+func quote(t *testing.T, text string) string {
+	t.Helper()
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(quoted)
+}
+
+// TestDispatch runs the dispatch's script with a gh that writes its arguments
+// down.
+func TestDispatch(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "gh"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "APP=myshop-api", "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
+	command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	want := []string{"api", "repos/myshop/myshop-manifests/dispatches", "-f", "event_type=update-image", "-f", "client_payload[app]=myshop-api",
+		"-f", "client_payload[env]=dev", "-f", "client_payload[tag]=" + hostile, "-f", "client_payload[digest]=sha256:0"}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(run(t, command), "\n"), "\n")); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if left, _ := os.ReadDir(command.Dir); len(left) > 0 {
+		t.Errorf("the tag was run: it left %v", left)
+	}
+}
