@@ -84,10 +84,6 @@ var secretFile = regexp.MustCompile(`/secrets/[\w./-]+`)
 // names them.
 func checkConfig(t *testing.T, config string) {
 	t.Helper()
-	if strings.Contains(config, "postgres://") {
-		t.Log("a PostgreSQL store is not asked for here")
-		return
-	}
 	dir := t.TempDir()
 	for _, path := range secretFile.FindAllString(config, -1) {
 		file := filepath.Join(dir, path)
@@ -99,11 +95,16 @@ func checkConfig(t *testing.T, config string) {
 		}
 	}
 	config = strings.NewReplacer("/secrets/", dir+"/secrets/", "/var/lib/tallyman", dir).Replace(config)
+	config = regexp.MustCompile(`@[^/]*\.rds\.amazonaws\.com:\d+`).ReplaceAllString(config, "@127.0.0.1:1")
 	file := filepath.Join(dir, "tallyman.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, tallyman("check", "--offline", "--config", file))
+	// There is no database here, so what is asked for is that the file is good.
+	out, err := tallyman("check", "--offline", "--config", file).CombinedOutput()
+	if !strings.HasPrefix(string(out), "configuration: ok") || err != nil && !strings.Contains(config, "postgres://") {
+		t.Errorf("tallyman check: %v\n%s\n%s", err, out, config)
+	}
 }
 
 // checkMounts sees that each file that the configuration names is in a mounted

@@ -3,6 +3,7 @@
 {{- $own := dict "listen" ":8080" "adminListen" ":9090" "shutdown" (dict "deadline" (printf "%ds" (int .Values.shutdown.deadlineSeconds))) -}}
 {{- if .Values.store.postgres.enabled -}}
 {{- $_ := set $own "store" (required "store.postgres.url is required" .Values.store.postgres.url) -}}
+{{- $_ := set $own "storePasswordFile" "/secrets/store/password" -}}
 {{- else -}}
 {{- $_ := set $own "store" "sqlite:///var/lib/tallyman/tallyman.db" -}}
 {{- end -}}
