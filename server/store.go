@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
@@ -24,6 +25,16 @@ func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
 	}
 	address := postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile}
 	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: s.metrics})
+}
+
+// Backup writes the configured store to a new file, whether a server runs on it
+// or not; see [sqlite.Backup].
+func Backup(ctx context.Context, c config.Config, file string) error {
+	path, isFile := c.StoreFile()
+	if !isFile {
+		return gitops.FieldErrorf("store", "is a database of PostgreSQL: back it up with pg_dump, or as your provider does")
+	}
+	return sqlite.Backup(ctx, path, file)
 }
 
 // CheckStore reports whether Start could open the store. It changes nothing, and

@@ -23,7 +23,13 @@ type connection struct {
 
 // connect opens the file that exists at path and runs setup on it.
 func connect(path string, setup ...string) (*connection, error) {
-	address := url.URL{Scheme: "file", Path: path, RawQuery: "mode=rw&_dqs=0&_error_rc=1"}
+	return connectTo(path, "rw", setup...)
+}
+
+// connectTo is connect with a mode of SQLite's: rw or ro
+// (sqlite.org/uri.html#urimode).
+func connectTo(path, mode string, setup ...string) (*connection, error) {
+	address := url.URL{Scheme: "file", Path: path, RawQuery: "mode=" + mode + "&_dqs=0&_error_rc=1"}
 	connector, err := sqlite.NewConnector(address.String())
 	if err != nil {
 		return nil, err
