@@ -71,6 +71,7 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 		},
 		Author:   manifest.Signature(c.Manifests.Author),
 		Identify: identify,
+		Signing:  manifest.Signing(c.Manifests.Signing),
 		Subject:  c.Manifests.Subject,
 		Squash: func(environment string) bool {
 			return c.Environments[environment].Commits == "one-per-batch"

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,5 +120,35 @@ func TestRepositoryRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The rest of what manifests can say reaches the writer: a partial snapshot, and
+// commits that are signed.
+func TestASignedCommitFromAPartialSnapshot(t *testing.T) {
+	s := newSite(t)
+	_, key, err := ed25519.GenerateKey(nil)
+	s.must(err)
+	block, err := x509.MarshalPKCS8PrivateKey(key)
+	s.must(err)
+	s.must(os.WriteFile(filepath.Join(s.dir, "sign"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: block}), 0o600))
+	s.edit("manifests:\n", "manifests:\n  snapshot: partial\n  signing: {sshKeyFile: "+s.dir+"/sign}\n")
+	r := s.start()
+	pushed := make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushed) }})
+	r.do(r.github(oldSecret, "d1", order("api", "dev", "main-0000001"))).delivery(t, 202)
+	select {
+	case <-pushed:
+	case <-t.Context().Done():
+		t.Fatal("nothing is pushed")
+	}
+	r.stop()
+	commit, err := s.repository.Git("cat-file", "commit", "main")
+	s.must(err)
+	if !strings.Contains(commit, "\ngpgsig -----BEGIN SSH SIGNATURE-----\n ") || !strings.Contains(commit, "chore: bump api to main-0000001 (dev)") {
+		t.Errorf("the commit is\n%s", commit)
+	}
+	if n := s.git.Counts().Requests[gitserver.Fetch]; n != 2 {
+		t.Errorf("%d fetches, want one of the trees and one of the file", n)
 	}
 }

@@ -48,6 +48,7 @@ var onlyIn = map[string][]string{
 	"github.com/jackc/":                  {"gitops/queue/postgres", "gitops/queue/postgres/postgrestest"},
 	"modernc.org/":                       {"gitops/queue/sqlite"},
 	"github.com/go-git/":                 {"gitops/manifest"},
+	"github.com/ProtonMail/":             {"gitops/manifest"},
 	"golang.org/x/crypto/":               {"gitops/manifest", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
 	"go.yaml.in/":                        {"gitops/values", "server/config", "cmd/tallyman"},

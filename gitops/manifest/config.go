@@ -44,6 +44,9 @@ type Config struct {
 	// those of Write. Nil when Author is complete.
 	Identify func(ctx context.Context) (Signature, error)
 
+	// Signing signs every commit. Default: none is signed.
+	Signing Signing
+
 	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
 	Subject string

@@ -101,7 +101,10 @@ func (w *Writer) commit(p *plan, items []*item) error {
 		return err
 	}
 	now := w.config.Now()
-	o := commitOf(written, w.config, now, tree, p.tip)
+	o, err := signed(commitOf(written, w.config, now, tree, p.tip), w.signer, now)
+	if err != nil {
+		return err
+	}
 	head := commit{tree: tree, parents: []hash{p.tip}, made: now}
 	for _, u := range written {
 		head.updates = append(head.updates, u.ID)

@@ -6,9 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -140,13 +138,7 @@ func readKey(path string) (ssh.Signer, error) {
 	unusable := func(why string, err error) error {
 		return gitops.Errorf(gitops.Unauthorized, "the SSH key for the manifest repository %s", why).Because(&credentialsError{err})
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, unusable("cannot be read", err)
-	}
-	defer file.Close()
-	const longest = 64 << 10
-	content, err := io.ReadAll(io.LimitReader(file, longest))
+	content, err := readKeyFile(path)
 	if err != nil {
 		return nil, unusable("cannot be read", err)
 	}

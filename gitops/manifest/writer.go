@@ -58,6 +58,7 @@ import (
 type Writer struct {
 	config Config
 	remote remote
+	signer signer // nil when commits are not signed
 
 	// Of the goroutine in run, the only one that talks to the remote:
 	snapshot *snapshot // nil until the first sync
@@ -106,8 +107,13 @@ func New(c Config) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	signer, err := c.Signing.signer(c.Now())
+	if err != nil {
+		return nil, err
+	}
 	w := &Writer{
 		config:  c,
+		signer:  signer,
 		remote:  remote,
 		past:    past,
 		reading: make(chan struct{}, 1),

@@ -80,6 +80,8 @@ type Manifests struct {
 	CAFile string `yaml:"caFile"`
 	// Author is the bot: author and committer of every commit.
 	Author Author `yaml:"author"`
+	// Signing is the key that commits are signed with; none means that they are not.
+	Signing Signing `yaml:"signing"`
 	// Subject is the first line of a commit's message. {app}, {tag}, {env},
 	// {digest} and {repository} stand for the update's. Default
 	// "chore: bump {app} to {tag} ({env})".
@@ -122,6 +124,15 @@ type GitHubApp struct {
 	// for every other host of the repository. Plain http:// is refused, except to a
 	// loopback address.
 	APIURL string `yaml:"apiURL"`
+}
+
+// Signing names the file of one private key, without a passphrase. It is read when
+// the program starts.
+type Signing struct {
+	// SSHKeyFile holds a key for SSH signatures, in the format of OpenSSH.
+	SSHKeyFile string `yaml:"sshKeyFile"`
+	// OpenPGPKeyFile holds a key for OpenPGP signatures, as gpg exports it.
+	OpenPGPKeyFile string `yaml:"openPGPKeyFile"`
 }
 
 // Author is a git identity.

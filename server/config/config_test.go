@@ -98,6 +98,7 @@ manifests:
   author: {name: A Bot, email: bot@example.com}
   subject: "{env}: {app} {tag} {digest} {repository}"
   batchSubject: "{env}: {count}"
+  signing: {sshKeyFile: /run/sign, openPGPKeyFile: /run/pgp}
 sources:
   github: {secretFiles: [a, b], eventTypes: [one, two]}
   eventbridge: {header: Authorization, secretFiles: [c], accounts: ["000000000001"]}
@@ -117,6 +118,7 @@ apps:
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
 			Author:      config.Author{Name: "A Bot", Email: "bot@example.com"},
 			Subject:     "{env}: {app} {tag} {digest} {repository}", BatchSubject: "{env}: {count}",
+			Signing: config.Signing{SSHKeyFile: "/run/sign", OpenPGPKeyFile: "/run/pgp"},
 		},
 		Sources: config.Sources{
 			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},

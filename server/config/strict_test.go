@@ -106,7 +106,7 @@ func TestWrongShapes(t *testing.T) {
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
 		{"shutdown: {timeout: x}", []string{"shutdown.timeout: is not a field; there are deadline (line 1)"}},
-		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, snapshot, credentials, caFile, author, subject, batchSubject (line 1)"}},
+		{"manifests: {repo: x}", []string{"manifests.repo: is not a field; there are url, branch, snapshot, credentials, caFile, author, signing, subject, batchSubject (line 1)"}},
 		{"manifests: {credentials: {token: s3cret}}", []string{"manifests.credentials.token: is not a field; there are githubApp, tokenFile, username, sshKeyFile, knownHostsFile (line 1)"}},
 		{"manifests: {credentials: {githubApp: {appID: '12', installationID: 1.5, key: s3cret}}}", []string{
 			"manifests.credentials.githubApp.appID: must be a whole number, without quotes (line 1)",
