@@ -90,7 +90,8 @@ func (b *bench) accept(ctx context.Context, binary, size string, repository *git
 			profiled <- nil
 			return
 		}
-		profiled <- b.profile(ctx, t, fmt.Sprintf("profile?seconds=%d", max(1, int(b.options.acceptTime.Seconds()))), "accepting")
+		err := b.profile(ctx, t, fmt.Sprintf("profile?seconds=%d", max(1, int(b.options.acceptTime.Seconds()))), "accepting")
+		profiled <- errors.Join(err, b.profile(ctx, t, "allocs", "accepting-allocs"))
 	}()
 	before, err := t.metrics(ctx)
 	if err != nil {

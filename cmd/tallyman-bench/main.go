@@ -87,7 +87,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.StringVar(&o.binary, "binary", "", "tallyman `binary` to measure (default: built from ./cmd/tallyman)")
 	flags.StringVar(&o.against, "against", "", "another tallyman `binary`, to measure accepting with in turn with the first, and to compare")
 	flags.StringVar(&o.json, "json", "bench.json", "`file` for all figures; empty writes none")
-	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU while accepting, in a pass of its own, and the heap at the soak's first and last line")
+	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU and allocations while accepting, in a pass of its own, and the heap at the soak's first and last line")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
