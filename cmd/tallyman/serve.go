@@ -33,6 +33,7 @@ the next start. A second signal ends it at once.`,
 			if err != nil {
 				return badInput{err}
 			}
+			tuneCollector()
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return serve(ctx, stop, c, newLogger(c.Log))
