@@ -10,8 +10,8 @@
 package webhook
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -93,10 +93,16 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Arrival, erro
 	return a, nil
 }
 
+// usualBody is more than most bodies have. So much is set aside for one at most
+// before it comes: nobody shall hold memory by a header that announces more.
+const usualBody = 16 << 10
+
 // ReadBody reads a request's body up to a number of bytes. The error's code is
 // TooLarge or Invalid.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	announced := min(max(0, r.ContentLength), usualBody)
+	body := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead)) // with room to find the end in
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -104,5 +110,5 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	case err != nil:
 		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").Because(err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
