@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,7 +39,7 @@ func BenchmarkConfiguration(b *testing.B) {
 	b.Run("build", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := build(c); err != nil {
+			if _, err := build(c, slog.New(slog.DiscardHandler)); err != nil {
 				b.Fatal(err)
 			}
 		}

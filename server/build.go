@@ -1,9 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -18,8 +18,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/webhook"
-	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
-	"github.com/tallyman-dev/tallyman/server/webhook/github"
 )
 
 // target names where the updates of one app in one environment go.
@@ -38,14 +36,14 @@ type parts struct {
 
 // build makes the parts. Its error joins all that was found, each naming its
 // field.
-func build(c config.Config) (parts, error) {
+func build(c config.Config, logger *slog.Logger) (parts, error) {
 	var problems []error
 	keep := func(err error) { problems = append(problems, err) }
 
 	keep(checkAddress(c))
 	p, err := buildPolicy(c)
 	keep(err)
-	receivers, err := buildReceivers(c.Sources)
+	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
@@ -63,48 +61,6 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 		p.Apps[name] = policy.App{Repository: app.Repository, Environments: app.Environments}
 	}
 	return policy.New(p)
-}
-
-func buildReceivers(c config.Sources) (map[string]webhook.Receiver, error) {
-	receivers := make(map[string]webhook.Receiver)
-	var problems []error
-	add := func(route, field string, files []string, make func(secrets [][]byte) (webhook.Receiver, error)) {
-		secrets, err := readSecrets(field, files)
-		if err == nil {
-			receivers[route], err = make(secrets)
-		}
-		problems = append(problems, err)
-	}
-	if s := c.GitHub; s != nil {
-		add("/webhooks/github", "sources.github.secretFiles", s.SecretFiles, func(secrets [][]byte) (webhook.Receiver, error) {
-			return github.New(secrets, s.EventTypes)
-		})
-	}
-	if s := c.EventBridge; s != nil {
-		add("/webhooks/ecr", "sources.eventbridge.secretFiles", s.SecretFiles, func(secrets [][]byte) (webhook.Receiver, error) {
-			return ecr.New(s.Header, secrets, s.Accounts)
-		})
-	}
-	return receivers, errors.Join(problems...)
-}
-
-// readSecrets reads one secret from each file. A line break at the end, which
-// editors and echo leave, is not part of it.
-func readSecrets(field string, files []string) ([][]byte, error) {
-	secrets := make([][]byte, 0, len(files))
-	for i, file := range files {
-		field := fmt.Sprintf("%s[%d]", field, i)
-		secret, err := os.ReadFile(file)
-		if err != nil {
-			return nil, gitops.FieldErrorf(field, "%s cannot be read", file).Because(err)
-		}
-		secret = bytes.TrimRight(secret, "\r\n")
-		if len(secret) == 0 {
-			return nil, gitops.FieldErrorf(field, "%s is empty", file)
-		}
-		secrets = append(secrets, secret)
-	}
-	return secrets, nil
 }
 
 // buildTargets compiles the edit of every app in every environment.

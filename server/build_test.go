@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +65,7 @@ func TestNewNamesTheField(t *testing.T) {
 		}, []string{"sources.github.secretFiles[1]: DIR/new is empty"}},
 		{"a secret that no header carries", func(s *site) {
 			s.must(os.WriteFile(filepath.Join(s.dir, "bridge"), []byte("tab\tand line\nbreak"), 0o600))
-		}, []string{"sources.eventbridge.secretFiles: holds a secret that no header can carry"}},
+		}, []string{"sources.eventbridge.secretFiles[0]: DIR/bridge holds a secret that no header can carry"}},
 		{"a key that computes", func(s *site) { s.yaml += "set: [{key: '.image.tag = \"x\"'}]\n" },
 			[]string{"set[0].key: must only select"}},
 		{"nothing to set", func(s *site) { s.yaml += "set: []\n" },
@@ -134,34 +133,13 @@ func TestNewNamesTheField(t *testing.T) {
 	}
 }
 
-// A line break that an editor left is no part of a secret; a space is.
-func TestReadSecrets(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	got, err := readSecrets("f", []string{write("a", "one"), write("b", " two \r\n\n"), write("c", "thr\nee\n")})
-	if diff := cmp.Diff([][]byte{[]byte("one"), []byte(" two "), []byte("thr\nee")}, got); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
-	_, err = readSecrets("f", []string{write("d", "four"), dir})
-	var e *gitops.Error
-	if !errors.As(err, &e) || e.Field != "f[1]" || e.Code != gitops.Invalid || strings.Contains(err.Error(), "four") {
-		t.Errorf("a directory: %v", err)
-	}
-}
-
 // An app's own file and keys come before its environment's, and those before the
 // top level's.
 func TestTargets(t *testing.T) {
 	s := newSite(t)
 	s.edit("  dev: {", "  dev: {file: 'dev/{app}.yaml', ")
 	s.edit("  worker: {", "  worker: {file: 'workers/{env}/{app}/values.yaml', ")
-	parts, err := build(s.config())
+	parts, err := build(s.config(), s.logger())
 	s.must(err)
 	got := map[target]string{}
 	for at, to := range parts.targets {
@@ -181,7 +159,7 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	s := newSite(t)
 	s.edit("  prod: {", "  prod: {set: [{key: '.apps[{app}].tag'}], ")
 	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
-	parts, err := build(s.config())
+	parts, err := build(s.config(), s.logger())
 	s.must(err)
 	editor := func(environment, app string) manifest.Editor { return parts.targets[target{environment, app}].Editor }
 	if editor("dev", "api") != editor("dev", "worker") {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
 )
 
 // publicHandler serves what senders reach.
@@ -29,6 +30,9 @@ func (s *Server) publicHandler() http.Handler {
 			status, delivery, err := h.Handle(w, r)
 			return status, delivery, err
 		}))
+		if bridge, ok := receiver.(*ecr.Receiver); ok && bridge.Auth == ecr.OAuth {
+			r.Post(route+"/token", s.answer(giveToken(bridge, intake)))
+		}
 	}
 	s.routeAPI(r, intake)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {

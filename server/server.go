@@ -67,7 +67,7 @@ type cleanup struct {
 // reads the secrets' files and compiles the rules; its error joins everything
 // that is wrong, each an Invalid error that names its field.
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
-	p, err := build(c)
+	p, err := build(c, logger)
 	m := newMetrics(v, p.sources(), slices.Collect(maps.Keys(c.Environments)))
 	w, app, repositoryErr := newRepository(c, p, m, logger)
 	if err := errors.Join(err, repositoryErr); err != nil {

@@ -42,7 +42,9 @@ func (c *Config) setDefaults() {
 		s.EventTypes = []string{"update-image"}
 	}
 	if s := c.Sources.EventBridge; s != nil {
+		byDefault(&s.Auth, "apiKey")
 		byDefault(&s.Header, "X-Tallyman-Key")
+		byDefault(&s.Username, "tallyman")
 	}
 	for i := range c.API.Tokens {
 		if c.API.Tokens[i].Can == nil {
@@ -92,10 +94,17 @@ func (c *Config) check() error {
 	if c.Sources.GitHub == nil && c.Sources.EventBridge == nil {
 		report("sources", "must have github or eventbridge: without a source nothing ever arrives")
 	}
+	// Whoever takes the last name out of a list does not mean all of them.
 	if s := c.Sources.EventBridge; s != nil && s.Accounts != nil && len(s.Accounts) == 0 {
 		report("sources.eventbridge.accounts", "must name at least one account; without the field the events of every account count")
 	}
 	c.checkAPI(report)
+	if s := c.Sources.EventBridge; s != nil && s.Regions != nil && len(s.Regions) == 0 {
+		report("sources.eventbridge.regions", "must name at least one region; without the field the events of every region count")
+	}
+	if s := c.Sources.GitHub; s != nil && s.Allow != nil && len(s.Allow) == 0 {
+		report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
+	}
 	checkFile(report, "file", c.File)
 	if len(c.Environments) == 0 {
 		report("environments", "must name at least one environment")

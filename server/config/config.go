@@ -155,21 +155,54 @@ type Sources struct {
 // GitHub is a GitHub App's webhook.
 type GitHub struct {
 	// SecretFiles each hold a webhook secret; a signature by any of them is good,
-	// so that one can be replaced without losing a delivery. Required.
+	// so that one can be replaced without losing a delivery. They are read again
+	// when they change. Required.
 	SecretFiles []string `yaml:"secretFiles"`
 	// EventTypes are the event_types of a repository_dispatch that order an
 	// update. Default [update-image].
 	EventTypes []string `yaml:"eventTypes"`
+	// Allow says which dispatches may order what: one that none of these lets is
+	// refused. Default: every dispatch may order everything.
+	Allow []Dispatch `yaml:"allow"`
+}
+
+// Dispatch is what the dispatches of one repository may order. Everything that it
+// names must hold.
+type Dispatch struct {
+	// Repository is owner/name, for people: what counts is the number. Required.
+	Repository string `yaml:"repository"`
+	// RepositoryID is the repository's number, which GitHub never gives out again.
+	// Required.
+	RepositoryID int64 `yaml:"repositoryID"`
+	// InstallationID is the number of the App's installation on it. Default: any.
+	InstallationID int64 `yaml:"installationID"`
+	// Senders are the logins of who may dispatch. Default: whoever may write the
+	// repository.
+	Senders []string `yaml:"senders"`
+	// Apps are what may be ordered; "*" is all. Required.
+	Apps []string `yaml:"apps"`
+	// Environments are where it may be ordered. Required.
+	Environments []string `yaml:"environments"`
 }
 
 // EventBridge is an EventBridge API destination.
 type EventBridge struct {
-	// Header is the header that carries the secret. Default "X-Tallyman-Key".
+	// Auth is how its connection authenticates: apiKey, basic or oauth. Default
+	// apiKey. With oauth its tokens are given at /webhooks/ecr/token.
+	Auth string `yaml:"auth"`
+	// Header is the header that carries the secret of apiKey. Default
+	// "X-Tallyman-Key".
 	Header string `yaml:"header"`
-	// SecretFiles each hold a value that the header may have. Required.
+	// Username is the user of basic, and the client's id of oauth. Default
+	// "tallyman".
+	Username string `yaml:"username"`
+	// SecretFiles each hold a value that the header may have, a password, or a
+	// client's secret. They are read again when they change. Required.
 	SecretFiles []string `yaml:"secretFiles"`
 	// Accounts are the AWS accounts whose events count. Default: all.
 	Accounts []string `yaml:"accounts"`
+	// Regions are the AWS regions whose events count. Default: all.
+	Regions []string `yaml:"regions"`
 }
 
 // API is who may use /api/v1.

@@ -76,7 +76,7 @@ func TestDefaults(t *testing.T) {
 	// An empty field is as good as none.
 	empty := strings.Replace(minimal, "  github:\n", "  eventbridge: {header:, secretFiles: [x], accounts:}\n  github:\n    eventTypes:\n", 1) +
 		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nfile: ''\nset:\n"
-	want.Sources.EventBridge = &config.EventBridge{Header: "X-Tallyman-Key", SecretFiles: []string{"x"}}
+	want.Sources.EventBridge = &config.EventBridge{Auth: "apiKey", Header: "X-Tallyman-Key", Username: "tallyman", SecretFiles: []string{"x"}}
 	if diff := cmp.Diff(want, parse(t, empty)); diff != "" {
 		t.Error(diff)
 	}
@@ -100,8 +100,11 @@ manifests:
   batchSubject: "{env}: {count}"
   signing: {sshKeyFile: /run/sign, openPGPKeyFile: /run/pgp}
 sources:
-  github: {secretFiles: [a, b], eventTypes: [one, two]}
-  eventbridge: {header: Authorization, secretFiles: [c], accounts: ["000000000001"]}
+  github:
+    secretFiles: [a, b]
+    eventTypes: [one, two]
+    allow: [{repository: o/r, repositoryID: 17, installationID: 5, senders: [ann], apps: ["*"], environments: [dev]}]
+  eventbridge: {auth: basic, header: Authorization, username: bridge, secretFiles: [c], accounts: ["000000000001"], regions: [eu-west-1]}
 file: apps/{env}/{app}.yaml
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true}]
 environments:
@@ -121,8 +124,9 @@ apps:
 			Signing: config.Signing{SSHKeyFile: "/run/sign", OpenPGPKeyFile: "/run/pgp"},
 		},
 		Sources: config.Sources{
-			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},
-			EventBridge: &config.EventBridge{Header: "Authorization", SecretFiles: []string{"c"}, Accounts: []string{"000000000001"}},
+			GitHub: &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"},
+				Allow: []config.Dispatch{{Repository: "o/r", RepositoryID: 17, InstallationID: 5, Senders: []string{"ann"}, Apps: []string{"*"}, Environments: []string{"dev"}}}},
+			EventBridge: &config.EventBridge{Auth: "basic", Header: "Authorization", Username: "bridge", SecretFiles: []string{"c"}, Accounts: []string{"000000000001"}, Regions: []string{"eu-west-1"}},
 		},
 		File: "apps/{env}/{app}.yaml",
 		Set:  config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: true}},

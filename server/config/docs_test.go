@@ -88,7 +88,7 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n").Replace(minimal)+"api: {tokens: [{name: given, file: given}]}\n")
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n", "  github:\n", "  github:\n    allow: [{}]\n").Replace(minimal)+"api: {tokens: [{name: given, file: given}]}\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
@@ -115,6 +115,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
 			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key",
+			"sources.github.allow[].repository", "sources.github.allow[].repositoryID", "sources.github.allow[].apps", "sources.github.allow[].environments",
 			"api.tokens[].name", "api.tokens[].file"}, field); required != must {
 			t.Errorf("%s is said to be required: %t", field, required)
 		}
@@ -140,12 +141,16 @@ func TestReferenceExamplesAreTaken(t *testing.T) {
 	}
 	rest := regexp.MustCompile(`(?m)^(environments|apps):\n((  .*)?\n)*`).ReplaceAllString(minimal, "")
 	for _, m := range examples[1:] {
-		text := rest + m[1]
+		text := rest
+		if strings.HasPrefix(m[1], "sources:\n") {
+			text = regexp.MustCompile(`(?m)^sources:\n(  .*\n)*`).ReplaceAllString(text, "")
+		}
+		text += m[1]
 		if strings.Contains(m[1], "store:") {
 			text = strings.Replace(text, "store: sqlite:///var/lib/tallyman/tallyman.db\n", "", 1)
 		}
 		for _, must := range []string{"environments", "apps"} {
-			if !strings.Contains(m[1], must+":") {
+			if !strings.Contains("\n"+m[1], "\n"+must+":") {
 				text += must + ": {dev: {}}\n"
 			}
 		}

@@ -27,13 +27,15 @@ var (
 	secret       = []byte("a secret that is long enough for everybody")
 	plans        = must(policy.New(policyConfig()))
 	receivers    = map[string]webhook.Receiver{
-		"github":      must(github.New([][]byte{secret}, []string{"update-image"})),
-		"eventbridge": must(ecr.New("X-Tallyman-Key", [][]byte{secret}, nil)),
+		"github":      must(github.New(secrets, []string{"update-image"}, nil)),
+		"eventbridge": must(ecr.New(ecr.Config{Auth: ecr.APIKey, Header: "X-Tallyman-Key", Secrets: secrets})),
 	}
 	realEdit   = must(values.Compile([]values.Target{{Key: ".image.tag"}}))
 	beginning  = make(objects) // of every repository
 	firstFiles = firstCommit()
 )
+
+func secrets() [][]byte { return [][]byte{secret} }
 
 // ghost is an app that is configured and has no file.
 const ghost = "ghost"

@@ -1,15 +1,10 @@
 package ecr_test
 
 import (
-	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -28,76 +23,54 @@ func secrets(texts ...string) [][]byte {
 	return raw
 }
 
-func receiver(t testing.TB, accounts ...string) *ecr.Receiver {
+// config is an API destination's with a key.
+func config(secrets [][]byte) ecr.Config {
+	return ecr.Config{Auth: ecr.APIKey, Header: header, Username: "tallyman", Secrets: func() [][]byte { return secrets }, Now: time.Now}
+}
+
+func receiver(t testing.TB, c ecr.Config) *ecr.Receiver {
 	t.Helper()
-	r, err := ecr.New(header, secrets("s3cret"), accounts)
+	r, err := ecr.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func fixture(t testing.TB, name string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// edited is a fixture with fields of the envelope, or below "detail.", set to
-// something else; nil takes one away.
-func edited(t testing.TB, name string, fields map[string]any) []byte {
-	t.Helper()
-	var event map[string]any
-	if err := json.Unmarshal(fixture(t, name), &event); err != nil {
-		t.Fatal(err)
-	}
-	for field, value := range fields {
-		within := event
-		if below, ok := strings.CutPrefix(field, "detail."); ok {
-			within, field = event["detail"].(map[string]any), below
-		}
-		if within[field] = value; value == nil {
-			delete(within, field)
-		}
-	}
-	text, err := json.Marshal(event)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 func TestNewRefuses(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		header   string
-		secrets  [][]byte
-		accounts []string
-		field    string
+		name  string
+		edit  func(*ecr.Config)
+		field string
 	}{
-		{"no header", "", secrets("s"), nil, "sources.eventbridge.header"},
-		{"a header of two words", "X Key", secrets("s"), nil, "sources.eventbridge.header"},
-		{"a header with its colon", "X-Key:", secrets("s"), nil, "sources.eventbridge.header"},
-		{"no secret", header, nil, nil, "sources.eventbridge.secretFiles"},
-		{"an empty secret", header, secrets(""), nil, "sources.eventbridge.secretFiles"},
-		{"an empty secret among others", header, secrets("s", ""), nil, "sources.eventbridge.secretFiles"},
-		{"a secret of two lines", header, secrets("s\nt"), nil, "sources.eventbridge.secretFiles"},
-		{"a secret that ends in a space", header, secrets("s "), nil, "sources.eventbridge.secretFiles"},
-		{"a secret of raw bytes", header, secrets("\x01\xfe"), nil, "sources.eventbridge.secretFiles"},
-		{"a short account", header, secrets("s"), []string{"123456789012", "12345678901"}, "sources.eventbridge.accounts[1]"},
-		{"an account's name", header, secrets("s"), []string{"production"}, "sources.eventbridge.accounts[0]"},
+		{"an unknown type", func(c *ecr.Config) { c.Auth = "API_KEY" }, "sources.eventbridge.auth"},
+		{"no header", func(c *ecr.Config) { c.Header = "" }, "sources.eventbridge.header"},
+		{"a header of two words", func(c *ecr.Config) { c.Header = "X Key" }, "sources.eventbridge.header"},
+		{"a header with its colon", func(c *ecr.Config) { c.Header = "X-Key:" }, "sources.eventbridge.header"},
+		{"a user with a colon", func(c *ecr.Config) { c.Auth, c.Username = ecr.Basic, "a:b" }, "sources.eventbridge.username"},
+		{"no user", func(c *ecr.Config) { c.Auth, c.Username = ecr.OAuth, "" }, "sources.eventbridge.username"},
+		{"no secret", func(c *ecr.Config) { c.Secrets = func() [][]byte { return nil } }, "sources.eventbridge.secretFiles"},
+		{"an empty secret", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("") } }, "sources.eventbridge.secretFiles"},
+		{"an empty secret among others", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("s", "") } }, "sources.eventbridge.secretFiles"},
+		{"a secret of two lines", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("s\nt") } }, "sources.eventbridge.secretFiles"},
+		{"a secret that ends in a space", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("s ") } }, "sources.eventbridge.secretFiles"},
+		{"a secret of raw bytes", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("\x01\xfe") } }, "sources.eventbridge.secretFiles"},
+		{"a short account", func(c *ecr.Config) { c.Accounts = []string{"123456789012", "12345678901"} }, "sources.eventbridge.accounts[1]"},
+		{"an account's name", func(c *ecr.Config) { c.Accounts = []string{"production"} }, "sources.eventbridge.accounts[0]"},
+		{"a region's name", func(c *ecr.Config) { c.Regions = []string{"Ireland"} }, "sources.eventbridge.regions[0]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := ecr.New(c.header, c.secrets, c.accounts)
+			made := config(secrets("s"))
+			c.edit(&made)
+			r, err := ecr.New(made)
 			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.field+": ") {
 				t.Errorf("New gives %v, %v", r, err)
 			}
 		})
 	}
-	if _, err := ecr.New("authorization", secrets("Basic dXNlcjpwYXNz"), []string{"123456789012"}); err != nil {
+	c := config(secrets("Basic dXNlcjpwYXNz"))
+	c.Header, c.Accounts = "authorization", []string{"123456789012"}
+	if _, err := ecr.New(c); err != nil {
 		t.Errorf("an API destination's basic authentication is refused: %v", err)
 	}
 }
@@ -125,11 +98,9 @@ func TestAuthenticate(t *testing.T) {
 		{"a good one behind a bad one", []string{old}, http.Header{"X-Tallyman-Key": {"bad", old}}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := ecr.New("x-tallyman-key", secrets(c.secrets...), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = r.Authenticate(c.header, []byte("a body that nobody looks at"))
+			made := config(secrets(c.secrets...))
+			made.Header = "x-tallyman-key"
+			err := receiver(t, made).Authenticate(c.header, []byte("a body that nobody looks at"))
 			switch {
 			case c.good && err != nil:
 				t.Errorf("refused: %v", err)
@@ -142,147 +113,147 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-func TestDecodeAPush(t *testing.T) {
-	const digest = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234"
-	want := gitops.Event{
-		Delivery: gitops.DeliveryKey{Source: "eventbridge", ID: "13cde686-328b-6117-af20-0e5566167482"},
-		Actor:    "aws:123456789012",
-		Time:     time.Date(2019, 11, 16, 1, 54, 34, 0, time.UTC),
-		Push:     &gitops.Push{Account: "123456789012", Region: "us-west-2", Repository: "my-repository-name", Tag: "latest", Digest: digest},
-	}
-	for name, c := range map[string]struct {
-		body []byte
-		edit func(*gitops.Event)
-	}{
-		"as documented":        {fixture(t, "push"), func(*gitops.Event) {}},
-		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.manifest-media-type": "x", "resources": "none"}), func(*gitops.Event) {}},
-		"a time with a zone":   {edited(t, "push", map[string]any{"time": "2019-11-16T10:54:34+09:00"}), func(*gitops.Event) {}},
-		"a time with decimals": {edited(t, "push", map[string]any{"time": "2019-11-16T01:54:34.74Z"}), func(e *gitops.Event) { e.Time = e.Time.Add(740 * time.Millisecond) }},
-		"without a tag":        {edited(t, "push", map[string]any{"detail.image-tag": nil}), func(e *gitops.Event) { e.Push.Tag = "" }},
-		"with an empty tag":    {edited(t, "push", map[string]any{"detail.image-tag": ""}), func(e *gitops.Event) { e.Push.Tag = "" }},
-		"without an account":   {edited(t, "push", map[string]any{"account": nil}), func(e *gitops.Event) { e.Actor, e.Push.Account = "", "" }},
-		"of an odd account":    {edited(t, "push", map[string]any{"account": "a\nb"}), func(e *gitops.Event) { e.Actor, e.Push.Account = "", "a\nb" }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			event, err := receiver(t).Decode(http.Header{}, c.body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wanted, push := want, *want.Push
-			wanted.Push = &push
-			c.edit(&wanted)
-			if diff := cmp.Diff(wanted, event); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-	untagged, err := receiver(t, "123456789012").Decode(http.Header{}, fixture(t, "push-untagged"))
-	if err != nil || untagged.Push == nil || untagged.Push.Tag != "" || untagged.Push.Digest == "" {
-		t.Errorf("the untagged push is %+v, %v", untagged, err)
-	}
+// basic is the header Authorization for a user and a password.
+func basic(user, password string) http.Header {
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth(user, password)
+	return r.Header
 }
 
-// Every event that is no successful push asks for nothing, and says why. None of
-// it is an error: EventBridge would count it as one, and a person would look.
-func TestDecodeNothing(t *testing.T) {
-	for name, c := range map[string]struct {
-		body   []byte
-		reason string
+func TestAuthenticateBasic(t *testing.T) {
+	c := config(secrets("old-s3cret", "new-s3cret:with colon"))
+	c.Auth = ecr.Basic
+	r := receiver(t, c)
+	for name, h := range map[string]struct {
+		header http.Header
+		good   bool
 	}{
-		"a deletion":                {fixture(t, "delete"), `action-type "DELETE" with result "SUCCESS" is not a successful PUSH`},
-		"to the archive":            {fixture(t, "archive"), `action-type "UPDATE_STORAGE_CLASS" with`},
-		"from the archive":          {fixture(t, "restore"), `action-type "UPDATE_STORAGE_CLASS" with`},
-		"a push that failed":        {edited(t, "push", map[string]any{"detail.result": "FAILED"}), `action-type "PUSH" with result "FAILED" is not a successful PUSH`},
-		"a push without a result":   {edited(t, "push", map[string]any{"detail.result": nil}), `with result "" is not`},
-		"a push in small letters":   {edited(t, "push", map[string]any{"detail.action-type": "push"}), `action-type "push" with`},
-		"a failed push at no time":  {edited(t, "push", map[string]any{"detail.result": "FAILED", "time": "never"}), `is not a successful PUSH`},
-		"a scan":                    {fixture(t, "scan"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
-		"a replication":             {fixture(t, "replication"), `a "ECR Replication Action" event of`},
-		"a failed replication":      {fixture(t, "replication-failed"), `a "ECR Replication Action" event of`},
-		"a pull on an unreal day":   {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
-		"a referrer":                {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
-		"another kind of scanning":  {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
-		"an inspection":             {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
-		"a finding of any shape":    {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
-		"somebody else's action":    {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},
-		"an endless type":           {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action of aws.ecr`},
-		"an account not configured": {edited(t, "push", map[string]any{"account": "999999999999"}), `account "999999999999" is not one of sources.eventbridge.accounts`},
-		"no account":                {edited(t, "push", map[string]any{"account": nil}), `account "" is not one of`},
+		"the old password": {basic("tallyman", "old-s3cret"), true},
+		"the new one":      {basic("tallyman", "new-s3cret:with colon"), true},
+		"no header":        {http.Header{}, false},
+		"the key's header": {http.Header{"X-Tallyman-Key": {"old-s3cret"}}, false},
+		"another user":     {basic("admin", "old-s3cret"), false},
+		"no user":          {basic("", "old-s3cret"), false},
+		"no password":      {basic("tallyman", ""), false},
+		"half a password":  {basic("tallyman", "old"), false},
+		"not encoded":      {http.Header{"Authorization": {"Basic tallyman:old-s3cret"}}, false},
+		"a bearer":         {http.Header{"Authorization": {"Bearer old-s3cret"}}, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			event, err := receiver(t, "210987654321", "123456789012").Decode(http.Header{}, c.body)
-			if err != nil || event.Push != nil || event.Delivery.ID == "" {
-				t.Fatalf("decoded to %+v, %v", event, err)
-			}
-			if !strings.Contains(event.Nothing, c.reason) || len(event.Nothing) > 500 {
-				t.Errorf("the reason is %q, want %q", event.Nothing, c.reason)
-			}
-		})
-	}
-}
-
-func TestDecodeRefuses(t *testing.T) {
-	const id = "13cde686-328b-6117-af20-0e5566167482"
-	for name, c := range map[string]struct {
-		body []byte
-		says string
-		id   string
-	}{
-		"no body":              {nil, "the body is not an EventBridge event in JSON", ""},
-		"no JSON":              {[]byte("version=0&id=1"), "the body is not an EventBridge event in JSON", ""},
-		"half an event":        {fixture(t, "push")[:100], "the body is not an EventBridge event in JSON", ""},
-		"two events":           {append(fixture(t, "push"), fixture(t, "push")...), "the body is not an EventBridge event in JSON", ""},
-		"a list of events":     {[]byte("[" + string(fixture(t, "push")) + "]"), "the body is not an EventBridge event in JSON", ""},
-		"an event as text":     {[]byte(`"event"`), "the body is not an EventBridge event in JSON", ""},
-		"null":                 {[]byte("null"), "id: is missing", ""},
-		"no id":                {edited(t, "push", map[string]any{"id": nil}), "id: is missing", ""},
-		"an id of two lines":   {edited(t, "push", map[string]any{"id": "a\nTallyman-Update: x"}), "id: must be 1 to 128", ""},
-		"a number for an id":   {edited(t, "push", map[string]any{"id": 7}), "the body is not an EventBridge event in JSON", ""},
-		"no detail":            {edited(t, "push", map[string]any{"detail": nil}), "detail: is not that of an ECR Image Action", id},
-		"detail as text":       {edited(t, "push", map[string]any{"detail": "PUSH"}), "detail: is not that of an ECR Image Action", id},
-		"a number for a tag":   {edited(t, "push", map[string]any{"detail.image-tag": 12}), "detail: is not that of an ECR Image Action", id},
-		"no time":              {edited(t, "push", map[string]any{"time": nil}), "time: must be a time such as", id},
-		"a day that never was": {edited(t, "push", map[string]any{"time": "2023-02-29T02:36:48Z"}), "time: must be a time such as", id},
-		"seconds since 1970":   {edited(t, "push", map[string]any{"time": "1573869274"}), "time: must be a time such as", id},
-	} {
-		t.Run(name, func(t *testing.T) {
-			event, err := receiver(t).Decode(http.Header{}, c.body)
-			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.says) || event.Push != nil {
-				t.Fatalf("decoded to %+v, %v", event, err)
-			}
-			if event.Delivery.ID != c.id {
-				t.Errorf("the delivery's id is %q, want %q", event.Delivery.ID, c.id)
-			}
-		})
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.json")
-	if err != nil || len(files) == 0 {
-		f.Fatal(files, err)
-	}
-	for _, file := range files {
-		f.Add(fixture(f, strings.TrimSuffix(filepath.Base(file), ".json")))
-	}
-	r := receiver(f)
-	f.Fuzz(func(t *testing.T, body []byte) {
-		before := string(body)
-		e, err := r.Decode(http.Header{}, body)
-		if string(body) != before {
-			t.Error("the body was changed")
+		err := r.Authenticate(h.header, nil)
+		if h.good != (err == nil) || err != nil && (gitops.CodeOf(err) != gitops.Unauthorized || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := r.IssueToken(basic("tallyman", "old-s3cret"), nil); gitops.CodeOf(err) != gitops.NotFound {
+		t.Errorf("a token is given: %v", err)
+	}
+}
+
+func TestOAuth(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	good := secrets("old-s3cret", "new-s3cret", "a:b")
+	c := config(nil)
+	c.Auth, c.Secrets, c.Now = ecr.OAuth, func() [][]byte { return good }, func() time.Time { return now }
+	r := receiver(t, c)
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"}}
+	with := func(h http.Header, name, value string) http.Header {
+		h = h.Clone()
+		h.Set(name, value)
+		return h
+	}
+	for name, ask := range map[string]struct {
+		header http.Header
+		body   string
+		code   gitops.Code // "" when it is given
+	}{
+		"in the header":           {with(basic("tallyman", "old-s3cret"), "Content-Type", "application/x-www-form-urlencoded"), "grant_type=client_credentials", ""},
+		"in the header alone":     {basic("tallyman", "new-s3cret"), "", ""},
+		"in the form":             {form, "grant_type=client_credentials&client_id=tallyman&client_secret=new-s3cret", ""},
+		"no credential":           {form, "grant_type=client_credentials", gitops.Unauthorized},
+		"a wrong secret":          {form, "client_id=tallyman&client_secret=guess", gitops.Unauthorized},
+		"a wrong client":          {form, "client_id=admin&client_secret=new-s3cret", gitops.Unauthorized},
+		"a wrong one in front":    {with(basic("tallyman", "guess"), "Content-Type", "application/x-www-form-urlencoded"), "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
+		"the boundary elsewhere":  {form, "client_id=tallyman%3Aa&client_secret=b", gitops.Unauthorized},
+		"a form that is none":     {form, "%zz", gitops.Invalid},
+		"a form of another type":  {http.Header{"Content-Type": {"application/json"}}, "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
+		"another grant":           {form, "grant_type=password&client_id=tallyman&client_secret=new-s3cret", gitops.Invalid},
+		"another grant, a secret": {form, "grant_type=password&client_id=tallyman&client_secret=guess", gitops.Unauthorized},
+	} {
+		token, err := r.IssueToken(ask.header, []byte(ask.body))
+		if ask.code != "" {
+			if gitops.CodeOf(err) != ask.code || token.AccessToken != "" || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s: %+v, %v", name, token, err)
+			}
+			continue
+		}
+		if err != nil || token.TokenType != "Bearer" || token.ExpiresIn != 3600 || strings.Contains(token.AccessToken, "s3cret") {
+			t.Errorf("%s: %+v, %v", name, token, err)
+		}
+	}
+	token, err := r.IssueToken(basic("tallyman", "old-s3cret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := func(value string) http.Header { return http.Header{"Authorization": {value}} }
+	check := func(name, value string, want bool) {
+		t.Helper()
+		err := r.Authenticate(bearer(value), nil)
+		if want != (err == nil) || err != nil && gitops.CodeOf(err) != gitops.Unauthorized {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	until, mac, _ := strings.Cut(token.AccessToken, ".")
+	check("the token", "Bearer "+token.AccessToken, true)
+	check("in other letters", "bearer "+token.AccessToken, true)
+	check("none", "", false)
+	check("half of it", "Bearer "+token.AccessToken[:20], false)
+	check("another end", "Bearer 9"+until+"."+mac, false)
+	check("no end", "Bearer ."+mac, false)
+	check("the secret itself", "Bearer old-s3cret", false)
+	if err := r.Authenticate(basic("tallyman", "old-s3cret"), nil); gitops.CodeOf(err) != gitops.Unauthorized {
+		t.Errorf("the client's secret in place of a token: %v", err)
+	}
+	now = now.Add(time.Hour - time.Second)
+	check("at its end", "Bearer "+token.AccessToken, true)
+	now = now.Add(time.Second)
+	check("after it", "Bearer "+token.AccessToken, false)
+	now = now.Add(-time.Minute)
+	good = secrets("new-s3cret")
+	check("after its secret was taken back", "Bearer "+token.AccessToken, false)
+}
+
+func TestDecode(t *testing.T) {
+	e, err := receiver(t, config(secrets("s"))).Decode(nil, []byte(`{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`))
+	if err != nil || e.Delivery != (gitops.DeliveryKey{Source: "eventbridge", ID: "1"}) || e.Nothing == "" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if e, err = receiver(t, config(secrets("s"))).Decode(nil, []byte("{}")); err == nil || e.Delivery != (gitops.DeliveryKey{}) {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+func FuzzAuthenticate(f *testing.F) {
+	c := config(secrets("a-s3cret-that-nobody-guesses"))
+	var all []*ecr.Receiver
+	for _, auth := range []ecr.Auth{ecr.APIKey, ecr.Basic, ecr.OAuth} {
+		c.Auth = auth
+		r, err := ecr.New(c)
 		if err != nil {
-			if gitops.CodeOf(err) != gitops.Invalid {
-				t.Errorf("the error is %v", err)
+			f.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	f.Add("Basic dGFsbHltYW46eA==", "x", "grant_type=client_credentials&client_id=tallyman&client_secret=x")
+	f.Add("Bearer 1893456000.AAAA", "", "%")
+	f.Fuzz(func(t *testing.T, authorization, key, body string) {
+		h := http.Header{"Authorization": {authorization}, header: {key}, "Content-Type": {"application/x-www-form-urlencoded"}}
+		for _, r := range all {
+			if err := r.Authenticate(h, []byte(body)); gitops.CodeOf(err) != gitops.Unauthorized {
+				t.Errorf("told %v", err)
 			}
-			return
-		}
-		if (e.Push != nil) == (e.Nothing != "") || e.Order != nil || e.Fault != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
-			t.Errorf("%+v is not exactly one thing that EventBridge sends", e)
-		}
-		if e.Delivery.Source != ecr.Source || gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil || len(e.Nothing) > 2000 {
-			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Actor, e.Nothing)
+			if token, err := r.IssueToken(h, []byte(body)); err == nil {
+				t.Errorf("given %+v", token)
+			}
 		}
 	})
 }

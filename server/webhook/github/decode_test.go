@@ -212,6 +212,11 @@ func FuzzDecode(f *testing.F) {
 	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
 	add(`[`, "", "-", ";")
 	r := receiver(f, "s")
+	restricted, err := github.New(func() [][]byte { return [][]byte{[]byte("s")} }, []string{"update-image"},
+		[]github.Rule{{Repository: "o/r", RepositoryID: 1<<62 + 12345, Apps: []string{"*"}, Environments: []string{"dev"}}})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, body []byte, kind, id, contentType string) {
 		before := string(body)
 		event, err := r.Decode(http.Header{"X-Github-Event": {kind}, "X-Github-Delivery": {id}, "Content-Type": {contentType}}, body)
@@ -223,6 +228,10 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("the error is %v", err)
 			}
 			return
+		}
+		checkEvent(t, event)
+		if event, err = restricted.Decode(http.Header{"X-Github-Event": {kind}, "X-Github-Delivery": {id}, "Content-Type": {contentType}}, body); err != nil || event.Order != nil {
+			t.Errorf("a repository that no rule is for orders %+v, %v", event.Order, err)
 		}
 		checkEvent(t, event)
 	})

@@ -26,21 +26,26 @@ const Source = "github"
 
 // Receiver is the [webhook.Receiver] for GitHub.
 type Receiver struct {
-	secrets    [][]byte
+	secrets    webhook.Secrets
 	eventTypes []string
+	allow      []Rule
 }
 
 // New makes a receiver that takes deliveries signed with any of the secrets (two
 // while one is being replaced) and acts on a repository_dispatch whose
-// event_type is among eventTypes.
-func New(secrets [][]byte, eventTypes []string) (*Receiver, error) {
-	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets); err != nil {
+// event_type is among eventTypes. What a dispatch may order is what one of the
+// rules allows; without any rule it is everything.
+func New(secrets webhook.Secrets, eventTypes []string, allow []Rule) (*Receiver, error) {
+	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets()); err != nil {
+		return nil, err
+	}
+	if err := checkRules(allow); err != nil {
 		return nil, err
 	}
 	if len(eventTypes) == 0 || slices.Contains(eventTypes, "") {
 		return nil, gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type, and none may be empty")
 	}
-	return &Receiver{secrets: secrets, eventTypes: eventTypes}, nil
+	return &Receiver{secrets: secrets, eventTypes: eventTypes, allow: allow}, nil
 }
 
 // Source is [Source].
@@ -58,7 +63,7 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 		return gitops.Errorf(gitops.Unauthorized, `the header X-Hub-Signature-256 must be "sha256=" and 64 hexadecimal digits`)
 	}
 	match := false
-	for _, secret := range r.secrets { // every one of them: the time must not tell which matched
+	for _, secret := range r.secrets() { // every one of them: the time must not tell which matched
 		mac := hmac.New(sha256.New, secret)
 		mac.Write(body)
 		match = hmac.Equal(signature, mac.Sum(nil)) || match
@@ -102,6 +107,12 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		return event, nil
 	}
 	event.Order, event.Fault = orderOf(d.clientPayload)
+	if event.Order != nil && len(r.allow) > 0 {
+		d.readOrigin(payload)
+		if event.Fault = r.mayOrder(d, *event.Order); event.Fault != nil {
+			event.Order = nil
+		}
+	}
 	return event, nil
 }
 
@@ -113,6 +124,9 @@ type dispatch struct {
 	eventType     string
 	clientPayload []byte
 	sender        string // the login
+
+	repository                   string // owner/name
+	repositoryID, installationID int64
 }
 
 func readDispatch(payload []byte) (d dispatch, err error) {

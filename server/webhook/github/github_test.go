@@ -31,7 +31,7 @@ func receiver(t testing.TB, secrets ...string) *github.Receiver {
 	for i, s := range secrets {
 		raw[i] = []byte(s)
 	}
-	r, err := github.New(raw, []string{"update-image"})
+	r, err := github.New(func() [][]byte { return raw }, []string{"update-image"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty event type", secret, []string{"x", ""}, "sources.github.eventTypes: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := github.New(c.secrets, c.eventTypes)
+			r, err := github.New(func() [][]byte { return c.secrets }, c.eventTypes, nil)
 			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.field) {
 				t.Errorf("New gives %v, %v", r, err)
 			}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// buildReceivers makes the receivers of the configured sources, by route, and
+// reads their secrets.
+func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.Receiver, error) {
+	receivers := make(map[string]webhook.Receiver)
+	var problems []error
+	add := func(route string, r webhook.Receiver, err error) {
+		if problems = append(problems, err); err == nil {
+			receivers[route] = r
+		}
+	}
+	if s := c.GitHub; s != nil {
+		r, err := newGitHub(s, logger)
+		add("/webhooks/github", r, err)
+	}
+	if s := c.EventBridge; s != nil {
+		r, err := newEventBridge(s, logger)
+		add("/webhooks/ecr", r, err)
+	}
+	return receivers, errors.Join(problems...)
+}
+
+func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, error) {
+	anything := func([]byte) error { return nil }
+	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, anything, logger)
+	if err != nil {
+		return nil, err
+	}
+	rules := make([]github.Rule, len(c.Allow))
+	for i, rule := range c.Allow {
+		rules[i] = github.Rule(rule)
+	}
+	return github.New(secrets.Current, c.EventTypes, rules)
+}
+
+func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, error) {
+	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, ecr.CheckSecret, logger)
+	if err != nil {
+		return nil, err
+	}
+	return ecr.New(ecr.Config{
+		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current,
+		Accounts: c.Accounts, Regions: c.Regions, Now: now,
+	})
+}
+
+// maxTokenForm is the largest request for a token, in bytes.
+const maxTokenForm = 4 << 10
+
+// giveToken answers an EventBridge connection that asks for a token. Who is
+// refused one leaves what a refused delivery leaves: a count and a line.
+func giveToken(from *ecr.Receiver, intake *webhook.Intake) func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+		body, err := webhook.ReadBody(w, r, maxTokenForm)
+		var token ecr.Token
+		if err == nil {
+			token, err = from.IssueToken(r.Header, body)
+		}
+		if err != nil {
+			intake.Refuse(r.Context(), gitops.DeliveryKey{Source: from.Source()}, webhook.RemoteOf(r.RemoteAddr), err)
+			return 0, nil, err
+		}
+		w.Header().Set("Cache-Control", "no-store") // RFC 6749, section 5.1
+		return http.StatusOK, token, nil
+	}
+}
