@@ -111,6 +111,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		close(s.drain) // before the listener waits for them
 		return nil
 	})
+	s.startSweeps()
 	s.listening.Store(true)
 	s.sayReady()
 	return nil

@@ -1,0 +1,142 @@
+// Package missed takes in what GitHub could not deliver.
+//
+// GitHub does not send a webhook again by itself, but remembers for three days
+// what it sent to a GitHub App, and with which payload. A sweep lists that, the
+// newest first, back to where the last complete sweep began, and takes in every
+// event whose GUID never arrived, the oldest first: as if it had come by itself,
+// but that it happened when GitHub first tried to deliver it, so an old release
+// does not overwrite a newer one. Where GitHub has no payload any more, it is
+// asked to send it again.
+//
+// # What a crash leaves
+//
+// The mark is moved when a sweep is over, and no further than what it has taken
+// in. A sweep that dies is made again from its beginning, and what it had taken
+// in is known by then. One replica sweeps at a time, by a lease as for a lane.
+//
+// Facts: docs.github.com "Handling failed webhook deliveries", "Redelivering
+// webhooks"; the OpenAPI description of /app/hook/deliveries.
+package missed
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// App lists and tells what GitHub sent; see githubapp.App.
+type App interface {
+	Deliveries(ctx context.Context, cursor string) (page []githubapp.Delivery, next string, err error)
+	DeliveryRequest(ctx context.Context, id int64) (githubapp.DeliveryRequest, error)
+	Redeliver(ctx context.Context, id int64) error
+}
+
+// Receiver decodes a webhook; see webhook.Receiver. What the App's API tells
+// needs no signature.
+type Receiver interface {
+	Source() string
+	Decode(header http.Header, body []byte) (gitops.Event, error)
+}
+
+// Store is what a sweep asks the queue's store.
+type Store interface {
+	Known(ctx context.Context, source string, ids []string) (known []string, err error)
+	Mark(ctx context.Context, name string) (value string, err error)
+	SetMark(ctx context.Context, name, value string) error
+	Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error)
+	Claim(ctx context.Context, environment, holder string, ttl time.Duration) (queue.Lease, error)
+	Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (queue.Lease, error)
+	Release(ctx context.Context, l queue.Lease, clean bool) error
+}
+
+// Intake takes events in; see webhook.Intake.
+type Intake interface {
+	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
+}
+
+// Outcome is what became of a missed delivery.
+type Outcome string
+
+const (
+	Taken       Outcome = "taken"       // in from the payload that GitHub remembers
+	Redelivered Outcome = "redelivered" // GitHub was asked to send it again
+	Unreadable  Outcome = "unreadable"  // it is no webhook of GitHub's; it would not have been taken when it came
+)
+
+// Outcomes lists every [Outcome].
+func Outcomes() []Outcome { return []Outcome{Taken, Redelivered, Unreadable} }
+
+// Recorder is told what metrics need. Safe for concurrent use.
+type Recorder interface {
+	// Missed counts a delivery that never arrived.
+	Missed(outcome Outcome)
+	// Swept says that a sweep was complete.
+	Swept(at time.Time)
+}
+
+// Config is what a [Sweeper] is made of.
+type Config struct {
+	App      App
+	Receiver Receiver
+	Store    Store
+	Intake   Intake
+	Recorder Recorder
+	Logger   *slog.Logger
+	Holder   string           // names this process in the lease
+	Now      func() time.Time // in UTC
+}
+
+const (
+	every     = 3 * time.Minute
+	retention = 3 * 24 * time.Hour // on github.com
+	// An attempt is listed when it is over, and clocks differ: what is a little
+	// older than the mark is looked at again, which costs a question to the store.
+	overlap = 10 * time.Minute
+
+	lane      = "github/missed" // of the lease; with a slash it is no environment's name
+	leaseTime = 2 * time.Minute
+	atOnce    = 500 // ids in one question to the store
+)
+
+// Sweeper sweeps. Its methods are not safe for concurrent use.
+type Sweeper struct {
+	Config
+	// over are the events, by GUID, that this process will not look at again: GitHub
+	// was asked to send them, or they cannot be read. Only those that the last
+	// sweep's list had are kept.
+	over map[string]bool
+}
+
+// New makes a sweeper.
+func New(c Config) *Sweeper { return &Sweeper{Config: c, over: make(map[string]bool)} }
+
+// Run sweeps at once and then every few minutes until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	failing := ""
+	for {
+		err := s.Sweep(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failing = ""
+		case err.Error() != failing: // the same again every few minutes tells nobody more
+			failing = err.Error()
+			s.Logger.Warn("missed deliveries could not be looked for: they are looked for again",
+				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package missed_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
+	"github.com/tallyman-dev/tallyman/server/missed"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// site is a sweeper with a real store and intake, and a strict GitHub. It is its
+// own recorder, and its clock is moved, not waited for.
+type site struct {
+	t       *testing.T
+	github  *githubtest.Server
+	store   *sqlite.Store
+	intake  *webhook.Intake
+	sweeper *missed.Sweeper
+
+	mu       sync.Mutex
+	now      time.Time
+	outcomes []string
+	updates  int
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, github: githubtest.New(t), now: time.Now().UTC().Truncate(time.Second)}
+	s.github.Install(5678, "shop/manifests")
+	s.github.SetNow(s.clock)
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
+	app, err := githubapp.New(githubapp.Config{
+		AppID: githubtest.AppID, PrivateKeyFile: s.github.KeyFile(), APIURL: s.github.URL,
+		RepositoryURL: "https://github.example/shop/manifests.git", Now: s.clock, Logger: logger,
+	})
+	s.must(err)
+	t.Cleanup(func() { s.must(app.Close()) })
+	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tallyman.db"), sqlite.Options{Now: s.clock})
+	s.must(err)
+	t.Cleanup(func() { s.must(s.store.Close()) })
+	planner, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "main-.*"}}},
+		Apps:         map[string]policy.App{"api": {}},
+	})
+	s.must(err)
+	receiver, err := github.New([][]byte{[]byte("a secret that nothing here is signed with")}, []string{"update-image"})
+	s.must(err)
+	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock, NewID: func() string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.updates++
+		return fmt.Sprintf("u%d", s.updates)
+	}}
+	s.sweeper = missed.New(missed.Config{
+		App: app, Receiver: receiver, Store: s.store, Intake: s.intake, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
+	})
+	return s
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *site) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *site) note(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outcomes = append(s.outcomes, what)
+}
+
+func (s *site) Delivery(source, outcome string)       { s.note(source + " " + outcome) }
+func (s *site) Settled(string, gitops.State, float64) {}
+func (s *site) Missed(outcome missed.Outcome)         { s.note(string(outcome)) }
+func (s *site) Swept(time.Time)                       { s.note("swept") }
+
+// sweep makes one sweep and says what came of it.
+func (s *site) sweep() (outcomes []string, err error) {
+	s.t.Helper()
+	s.outcomes = nil
+	err = s.sweeper.Sweep(s.t.Context())
+	return s.outcomes, err
+}
+
+func (s *site) expect(want ...string) {
+	s.t.Helper()
+	got, err := s.sweep()
+	if err != nil {
+		s.t.Error(err)
+	}
+	if diff := cmp.Diff(append(want, "swept"), got); diff != "" {
+		s.t.Error(diff)
+	}
+}
+
+// arrives has a dispatch come by itself.
+func (s *site) arrives(guid, tag string) {
+	s.t.Helper()
+	_, _, err := s.intake.Take(s.t.Context(), webhook.Arrival{Event: gitops.Event{
+		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
+	}})
+	s.must(err)
+}
+
+// sent is an attempt of GitHub's to deliver a dispatch; ok says whether it arrived.
+func (s *site) sent(id int64, guid, tag string, ok bool) {
+	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock(), Payload: payload(tag)}
+	if !ok {
+		d.Status, d.StatusCode = "failed to connect to host", 502
+	}
+	s.github.AddDelivery(d)
+}
+
+func payload(tag string) string {
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q}, "sender": {"login": "ann"}}`, tag)
+}
+
+func (s *site) stored(guid string) gitops.Delivery {
+	s.t.Helper()
+	d, err := s.store.Delivery(s.t.Context(), gitops.DeliveryKey{Source: "github", ID: guid})
+	s.must(err)
+	return d
+}
+
+// What never arrived is taken in, the oldest first, with the time at which GitHub
+// first tried; what arrived, or was taken in before, is not.
+func TestSweep(t *testing.T) {
+	s := newSite(t)
+	s.sent(1, "before", "main-0", false) // before tallyman was there: not for it
+	s.pass(time.Hour)
+	s.expect()
+	s.pass(time.Hour)
+	first := s.clock()
+	s.sent(2, "g1", "main-1", false)
+	s.pass(time.Minute)
+	s.sent(3, "g2", "main-2", true)
+	s.arrives("g2", "main-2")
+	s.pass(time.Minute)
+	s.sent(4, "g3", "main-3", false)
+	s.sent(5, "g1", "main-1", false) // tried again by hand, in vain
+	s.sent(6, "g4", "prod-4", false)
+	s.sent(7, "g5", "main-5", true) // GitHub believes that it arrived: it was answered, and then lost
+	s.pass(time.Minute)
+	s.expect("github accepted", "taken", "github accepted", "taken", "github rejected", "taken", "github accepted", "taken")
+	d := s.stored("g1")
+	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" {
+		t.Errorf("%+v", d)
+	}
+	// main-1 happened before main-2, which came by itself.
+	for guid, want := range map[string]gitops.State{"g1": gitops.Superseded, "g3": gitops.Pending, "g5": gitops.Pending} {
+		if got := s.stored(guid).Updates[0].State; got != want {
+			t.Errorf("%s is %s, want %s", guid, got, want)
+		}
+	}
+	if d := s.stored("g4"); d.Outcome != gitops.Refused {
+		t.Errorf("%+v", d)
+	}
+	s.expect()
+	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries/2"); calls != 0 {
+		t.Errorf("the older attempt was asked for %d times", calls)
+	}
+}
+
+// A store that has deliveries but no mark was filled by a tallyman that did not
+// sweep: it looks from the last one on.
+func TestFirstSweepOfAnOldStore(t *testing.T) {
+	s := newSite(t)
+	s.sent(1, "long ago", "main-0", false)
+	s.pass(time.Hour)
+	s.arrives("g1", "main-1")
+	s.pass(time.Hour)
+	s.sent(2, "g2", "main-2", false)
+	s.expect("github accepted", "taken")
+}
+
+// GitHub remembers three days, and no more is asked for.
+func TestSweepAfterALongTime(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	for id := range int64(250) {
+		s.sent(id+1, fmt.Sprint("g", id), fmt.Sprint("main-", id), false)
+	}
+	s.pass(4 * 24 * time.Hour)
+	s.sent(1000, "new", "main-new", false)
+	s.expect("github accepted", "taken")
+	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries"); calls != 2 { // the first sweep's, and this one's
+		t.Errorf("asked for %d pages", calls)
+	}
+}
+
+// Where GitHub has no payload any more it is asked to send it again, once.
+func TestRedelivery(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	s.sent(1, "g1", "main-1", false)
+	s.github.Inject(githubtest.Fault{Method: http.MethodGet, Path: "/app/hook/deliveries/1", Times: 2, Status: 404, Body: `{"message": "Not Found"}`})
+	s.expect("redelivered")
+	s.expect()
+	if diff := cmp.Diff([]int64{1}, s.github.Redelivered()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What cannot be read would not have been taken when it came, either. It is
+// counted once, and holds up nothing.
+func TestUnreadable(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "g1", DeliveredAt: s.clock(), Payload: `"text"`})
+	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock(), Payload: payload("main-3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
+	s.expect("unreadable", "unreadable", "github accepted", "taken")
+	s.expect()
+}
+
+// A sweep that GitHub or the store lets down goes on the next time where it was,
+// and what came meanwhile is not held up.
+func TestSweepGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault githubtest.Fault
+		first []string
+		code  gitops.Code
+		again []string
+	}{
+		"the list": {githubtest.Fault{Path: "/app/hook/deliveries", Times: 1, Status: 500}, nil, gitops.Unavailable,
+			[]string{"github accepted", "taken", "github accepted", "taken", "swept"}},
+		"one": {githubtest.Fault{Path: "/app/hook/deliveries/1", Times: 1, Status: 502}, []string{"github accepted", "taken"}, gitops.Unavailable,
+			[]string{"github accepted", "taken", "swept"}},
+		"asked too often": {githubtest.Fault{Path: "/app/hook/deliveries/1", Times: 1, Status: 429}, nil, gitops.RateLimited,
+			[]string{"github accepted", "taken", "github accepted", "taken", "swept"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.expect()
+			s.pass(time.Hour)
+			s.sent(1, "g1", "main-1", false)
+			s.sent(2, "g2", "main-2", false)
+			s.pass(time.Hour)
+			c.fault.Method = http.MethodGet
+			s.github.Inject(c.fault)
+			got, err := s.sweep()
+			if gitops.CodeOf(err) != c.code || err == nil {
+				t.Errorf("ended with %v", err)
+			}
+			if diff := cmp.Diff(c.first, got); diff != "" {
+				t.Error(diff)
+			}
+			s.pass(time.Hour)
+			if got, err = s.sweep(); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(c.again, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// One replica sweeps at a time, and one that stops gives the lease back.
+func TestOneReplicaSweeps(t *testing.T) {
+	s := newSite(t)
+	lease, err := s.store.Claim(t.Context(), "github/missed", "another", time.Minute)
+	s.must(err)
+	if got, err := s.sweep(); err != nil || got != nil {
+		t.Errorf("swept beside another: %v, %v", got, err)
+	}
+	s.must(s.store.Release(t.Context(), lease, true))
+	s.expect()
+	_, err = s.store.Claim(t.Context(), "github/missed", "another", time.Minute)
+	s.must(err)
+	if backlogs, err := s.store.Backlogs(t.Context()); err != nil || slices.ContainsFunc(backlogs, func(b queue.Backlog) bool { return b.Environment == "github/missed" }) {
+		t.Errorf("the lease is taken for an environment: %v, %v", backlogs, err)
+	}
+}
+
+// Run ends with its context.
+func TestRunEnds(t *testing.T) {
+	s := newSite(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.sweeper.Run(ctx)
+	}()
+	stop()
+	<-ended
+}

@@ -1,0 +1,268 @@
+package missed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// Sweep makes one sweep, unless another replica is at one. An error means that it
+// was not complete; the next goes on from there.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	lease, err := s.Store.Claim(ctx, lane, s.Holder, leaseTime)
+	if err != nil && gitops.CodeOf(err) == gitops.Conflict {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	h := &hold{Store: s.Store, lease: lease, extended: s.Now(), now: s.Now}
+	defer h.release(ctx)
+	began := s.Now()
+	since, err := s.since(ctx, began)
+	if err != nil {
+		return err
+	}
+	events, err := s.list(ctx, h, since)
+	if err != nil {
+		return err
+	}
+	missing, err := s.missing(ctx, events)
+	if err != nil {
+		return err
+	}
+	mark := began
+	err = s.takeAll(ctx, h, missing)
+	var left *leftError
+	if errors.As(err, &left) {
+		mark = left.at
+	}
+	if markErr := s.Store.SetMark(ctx, lane, mark.Format(time.RFC3339)); markErr != nil {
+		return errors.Join(err, markErr)
+	}
+	if err == nil {
+		s.Recorder.Swept(s.Now())
+	}
+	return err
+}
+
+// since is how far back a sweep looks: to where the last complete one began. On
+// the first it is when a delivery of GitHub's was last received. Where none ever
+// was, nothing can have been missed: what the App was sent before tallyman was
+// there was not for it.
+func (s *Sweeper) since(ctx context.Context, now time.Time) (time.Time, error) {
+	mark, err := s.Store.Mark(ctx, lane)
+	if err != nil {
+		return now, err
+	}
+	since, err := time.Parse(time.RFC3339, mark)
+	if err != nil {
+		newest, _, err := s.Store.Deliveries(ctx, queue.DeliveryFilter{Source: s.Receiver.Source()}, queue.Page{Limit: 1})
+		if err != nil || len(newest) == 0 {
+			return now, err
+		}
+		since = newest[0].ReceivedAt
+	}
+	if oldest := now.Add(-retention); since.Before(oldest) {
+		since = oldest
+	}
+	return since.Add(-overlap), nil
+}
+
+// event is one event and GitHub's attempts to deliver it.
+type event struct {
+	guid  string
+	first time.Time // when GitHub first tried
+	id    int64     // of the newest attempt
+}
+
+// list collects the events with an attempt since a time, the oldest first.
+func (s *Sweeper) list(ctx context.Context, h *hold, since time.Time) ([]event, error) {
+	byGUID := make(map[string]*event)
+	for cursor := ""; ; {
+		page, next, err := s.App.Deliveries(ctx, cursor)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page {
+			if d.GUID == "" || d.DeliveredAt.Before(since) {
+				continue
+			}
+			if byGUID[d.GUID] == nil {
+				byGUID[d.GUID] = &event{guid: d.GUID, first: d.DeliveredAt, id: d.ID}
+			}
+			e := byGUID[d.GUID]
+			e.id = max(e.id, d.ID)
+			if d.DeliveredAt.Before(e.first) {
+				e.first = d.DeliveredAt
+			}
+		}
+		if next == "" || len(page) == 0 || page[len(page)-1].DeliveredAt.Before(since) {
+			break
+		}
+		cursor = next
+		if err := h.extend(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var events []event
+	over := make(map[string]bool)
+	for guid, e := range byGUID {
+		if s.over[guid] {
+			over[guid] = true
+			continue
+		}
+		events = append(events, *e)
+	}
+	s.over = over
+	slices.SortFunc(events, func(a, b event) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.id, b.id)) })
+	return events, nil
+}
+
+// missing are the events that never arrived.
+func (s *Sweeper) missing(ctx context.Context, events []event) (missing []event, err error) {
+	for part := range slices.Chunk(events, atOnce) {
+		ids := make([]string, len(part))
+		for i, e := range part {
+			ids[i] = e.guid
+		}
+		known, err := s.Store.Known(ctx, s.Receiver.Source(), ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range part {
+			if !slices.Contains(known, e.guid) {
+				missing = append(missing, e)
+			}
+		}
+	}
+	return missing, nil
+}
+
+// leftError is why a sweep was not complete, and the first event that it left.
+type leftError struct {
+	error
+	at time.Time
+}
+
+func (e *leftError) Unwrap() error { return e.error }
+
+// patience is how many events in one sweep GitHub or the store may fail to answer
+// for before it is given up.
+const patience = 3
+
+func (s *Sweeper) takeAll(ctx context.Context, h *hold, missing []event) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	s.Logger.Warn("deliveries never arrived: they are fetched", slog.Int("deliveries", len(missing)), slog.Time("oldest", missing[0].first))
+	var left *leftError
+	failures := 0
+	for _, e := range missing {
+		err := s.takeOne(ctx, e)
+		if err == nil {
+			err = h.extend(ctx)
+		}
+		if err == nil {
+			continue
+		}
+		if left == nil {
+			left = &leftError{err, e.first}
+		}
+		if failures++; failures == patience || ctx.Err() != nil || gitops.CodeOf(err) != gitops.Unavailable {
+			break
+		}
+	}
+	if left == nil {
+		return nil
+	}
+	return left
+}
+
+// takeOne takes one event in, counts it and says what became of it; the intake
+// says that of what was taken.
+func (s *Sweeper) takeOne(ctx context.Context, e event) error {
+	outcome, err := s.take(ctx, e)
+	if err != nil {
+		return err
+	}
+	s.Recorder.Missed(outcome)
+	if outcome != Taken {
+		s.over[e.guid] = true
+		key := gitops.DeliveryKey{Source: s.Receiver.Source(), ID: e.guid}
+		s.Logger.Warn("missed delivery", slog.String("delivery", key.String()), slog.String("outcome", string(outcome)))
+	}
+	return nil
+}
+
+// take takes one event in. An error says that it may be possible later.
+func (s *Sweeper) take(ctx context.Context, e event) (Outcome, error) {
+	request, err := s.App.DeliveryRequest(ctx, e.id)
+	if err != nil && gitops.CodeOf(err) == gitops.NotFound {
+		if err = s.App.Redeliver(ctx, e.id); err == nil {
+			return Redelivered, nil
+		}
+	}
+	switch gitops.CodeOf(err) {
+	case gitops.NotFound, gitops.Rejected, gitops.Invalid:
+		return Unreadable, nil // GitHub will not answer otherwise later
+	}
+	if err != nil {
+		return "", err
+	}
+	event, err := s.decode(e, request)
+	if err != nil {
+		return Unreadable, nil
+	}
+	event.Time = e.first
+	_, _, err = s.Intake.Take(ctx, webhook.Arrival{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries"})
+	if err != nil && gitops.CodeOf(err) != gitops.Rejected { // a refusal is kept, and is the event's end
+		return "", err
+	}
+	return Taken, nil
+}
+
+// decode reads what GitHub sent. The payload is always told as JSON, whatever the
+// webhook's content type.
+func (s *Sweeper) decode(e event, request githubapp.DeliveryRequest) (gitops.Event, error) {
+	header := request.Header.Clone()
+	header.Set("Content-Type", "application/json")
+	event, err := s.Receiver.Decode(header, request.Body)
+	if err == nil && event.Delivery.ID != e.guid {
+		err = gitops.Errorf(gitops.Invalid, "GitHub tells of delivery %s and sent %s", e.guid, event.Delivery.ID)
+	}
+	return event, err
+}
+
+// hold is the lease of one sweep.
+type hold struct {
+	Store
+	lease    queue.Lease
+	extended time.Time
+	now      func() time.Time
+}
+
+// extend keeps the lease, when half of it is over. Its error says that another
+// replica has it.
+func (h *hold) extend(ctx context.Context) (err error) {
+	if h.now().Sub(h.extended) < leaseTime/2 {
+		return nil
+	}
+	h.lease, err = h.Extend(ctx, h.lease, leaseTime)
+	h.extended = h.now()
+	return err
+}
+
+// release gives the lease back, whatever has ended by then.
+func (h *hold) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = h.Release(ctx, h.lease, true) // else it runs out
+}

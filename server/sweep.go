@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tallyman-dev/tallyman/server/missed"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// startSweeps has what GitHub could not deliver fetched, where there is an App to
+// ask as.
+func (s *Server) startSweeps() {
+	receiver, ok := s.parts.receivers["/webhooks/github"].(*github.Receiver)
+	if !ok || s.app == nil {
+		return
+	}
+	sweeper := missed.New(missed.Config{
+		App: s.app, Receiver: receiver, Store: s.store, Intake: s.newIntake(),
+		Recorder: newMissedMetrics(s.metrics.registry), Logger: s.logger, Holder: newHolder(), Now: now,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	swept := make(chan struct{})
+	s.onStop("missed deliveries", func(context.Context) error {
+		cancel()
+		<-swept
+		return nil
+	})
+	s.background.Go(func() {
+		defer close(swept)
+		sweeper.Run(ctx)
+	})
+}
+
+// missedMetrics is a missed.Recorder.
+type missedMetrics struct {
+	deliveries *prometheus.CounterVec
+	last       prometheus.Gauge
+}
+
+func newMissedMetrics(registry *prometheus.Registry) *missedMetrics {
+	m := &missedMetrics{
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tallyman_missed_deliveries_total", Help: "Deliveries that GitHub could not deliver and that were looked after, by how.",
+		}, []string{"outcome"}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tallyman_missed_last_sweep_timestamp_seconds", Help: "When all of GitHub's deliveries were last accounted for, as Unix time; 0 before the first.",
+		}),
+	}
+	for _, outcome := range missed.Outcomes() {
+		m.deliveries.WithLabelValues(string(outcome))
+	}
+	registry.MustRegister(m.deliveries, m.last)
+	return m
+}
+
+// Missed implements missed.Recorder.
+func (m *missedMetrics) Missed(outcome missed.Outcome) {
+	m.deliveries.WithLabelValues(string(outcome)).Inc()
+}
+
+// Swept implements missed.Recorder.
+func (m *missedMetrics) Swept(at time.Time) { m.last.Set(float64(at.UnixMilli()) / 1000) }
