@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -75,6 +77,21 @@ func TestStartFails(t *testing.T) {
 			s.must(err)
 			return func() { s.must(other.Close()) }
 		}, gitops.Conflict, "the store is in use by another process"},
+		{"the store is no database", func(s *site) func() {
+			path := filepath.Join(s.dir, "tallyman.db")
+			s.must(os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600))
+			return func() { s.must(os.Remove(path)) }
+		}, gitops.Unavailable, "the store's file "},
+		{"the store is damaged", func(s *site) func() {
+			s.start().stop() // which makes it
+			path := filepath.Join(s.dir, "tallyman.db")
+			whole, err := os.ReadFile(path)
+			s.must(err)
+			damaged := bytes.Clone(whole)
+			copy(damaged[len(damaged)/2:], bytes.Repeat([]byte{0xa5}, 3000))
+			s.must(os.WriteFile(path, damaged, 0o600))
+			return func() { s.must(os.WriteFile(path, whole, 0o600)) }
+		}, gitops.Unavailable, "the store's file "},
 		{"the store has no directory", func(s *site) func() {
 			s.edit("/tallyman.db", "/missing/tallyman.db")
 			return func() { s.edit("/missing/tallyman.db", "/tallyman.db") }

@@ -104,7 +104,7 @@ func (q *fakeQueue) steal(ttl time.Duration) {
 
 func (q *fakeQueue) Claim(ctx context.Context, environment, holder string, ttl time.Duration) (l queue.Lease, err error) {
 	return l, q.call(ctx, "Claim", func() error {
-		if q.holder != "" && time.Now().Before(q.expires) {
+		if q.holder != "" && q.holder != holder && time.Now().Before(q.expires) {
 			return &gitops.Error{Code: gitops.Conflict, Message: "held", RetryAfter: time.Until(q.expires)}
 		}
 		q.token++
