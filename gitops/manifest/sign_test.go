@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,13 +231,13 @@ func TestAKeyThatExpiresMeanwhile(t *testing.T) {
 	if err := entity.SerializePrivate(&private, nil); err != nil {
 		t.Fatal(err)
 	}
-	at := time.Now().Add(time.Minute)
+	var later atomic.Int64
 	w := o.writer(func(c *Config) {
 		c.Signing.OpenPGPKeyFile = writeKey(t, private.Bytes())
-		c.Now = func() time.Time { return at }
+		c.Now = func() time.Time { return time.Now().Add(time.Minute + time.Duration(later.Load())) }
 	})
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
-	at = at.Add(2 * time.Hour)
+	later.Store(int64(2 * time.Hour))
 	u := o.update("dev", "shop", "main-0000002")
 	if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "cannot be signed") || len(settled) != 0 {
 		t.Errorf("got %v and %v, want nothing and unavailable", settled, err)
