@@ -315,25 +315,28 @@ func TestStories(t *testing.T) {
 func TestQueriesThatAreRefused(t *testing.T) {
 	r := newSite(t).start()
 	for path, want := range map[string]string{
-		"/api/v1/deliveries?outcome=refused":                    "outcome: must be one of accepted ignored rejected",
-		"/api/v1/deliveries?environment=dev":                    "environment: is not a parameter; there are source, outcome, cursor, limit",
-		"/api/v1/deliveries?limit=0":                            "limit: must be a number from 1 to 200",
-		"/api/v1/deliveries?limit=201":                          "limit: must be a number from 1 to 200",
-		"/api/v1/deliveries?limit=all":                          "limit: must be a number from 1 to 200",
-		"/api/v1/deliveries?source=a&source=b":                  "source: stands in the query twice",
-		"/api/v1/deliveries?cursor=whatever":                    "cursor: ",
-		"/api/v1/deliveries?source=" + strings.Repeat("x", 501): "source: is too long",
-		"/api/v1/updates?state=done":                            "state: must be one of pending committed unchanged superseded failed",
-		"/api/v1/updates?cursor=whatever":                       "cursor: ",
-		"/api/v1/environments?app=api":                          "app: is not a parameter",
-		"/api/v1/events?after=whatever":                         "cursor: ",
-		"/api/v1/events?delivery=d1":                            "delivery: must be SOURCE/ID",
+		"/api/v1/deliveries?outcome=refused":                     "outcome: must be one of accepted ignored rejected",
+		"/api/v1/deliveries?environment=dev":                     "environment: is not a parameter; there are source, outcome, cursor, limit",
+		"/api/v1/deliveries?limit=0":                             "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?limit=201":                           "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?limit=all":                           "limit: must be a number from 1 to 200",
+		"/api/v1/deliveries?source=a&source=b":                   "source: stands in the query twice",
+		"/api/v1/deliveries?cursor=whatever":                     "cursor: ",
+		"/api/v1/deliveries?source=" + strings.Repeat("x", 501):  "source: is too long",
+		"/api/v1/updates?state=done":                             "state: must be one of pending committed unchanged superseded failed",
+		"/api/v1/updates?cursor=whatever":                        "cursor: ",
+		"/api/v1/environments?app=api":                           "app: is not a parameter",
+		"/api/v1/history?app=api":                                "environment: is missing",
+		"/api/v1/history?environment=dev":                        "app: is missing",
+		"/api/v1/history?environment=dev&app=api&commits=100001": "commits: must be a number from 1 to 100000",
+		"/api/v1/events?after=whatever":                          "cursor: ",
+		"/api/v1/events?delivery=d1":                             "delivery: must be SOURCE/ID",
 	} {
 		if p := r.call(apiToken, "GET", path, "").problem(t, 400); p.Code != gitops.Invalid || !strings.HasPrefix(p.Detail, want) {
 			t.Errorf("%s: %s, want %s", path, p.Detail, want)
 		}
 	}
-	for _, path := range []string{"/api/v1/deliveries/github/nobody", "/api/v1/deliveries/nobody", "/api/v1/updates/nobody", "/api/v1/deliveries/a%2Fb"} {
+	for _, path := range []string{"/api/v1/deliveries/github/nobody", "/api/v1/deliveries/nobody", "/api/v1/updates/nobody", "/api/v1/deliveries/a%2Fb", "/api/v1/history?environment=prod&app=worker"} {
 		r.call(apiToken, "GET", path, "").problem(t, 404)
 	}
 	r.call(apiToken, "POST", "/api/v1/updates/nobody/retry", "").problem(t, 404)
@@ -386,6 +389,35 @@ func TestEnvironmentsWithoutOrigin(t *testing.T) {
 	lane := now.Environments[0].Lane
 	if lane.Pending != 1 || lane.Oldest.IsZero() || lane.Waits == nil || lane.Waits.Reason == "" || lane.Waits.Code != gitops.Unavailable || lane.Waits.RetryAt.IsZero() {
 		t.Errorf("the lane: %+v", lane)
+	}
+}
+
+// The past is read from the commits, people's and tallyman's.
+func TestHistory(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	d := r.order("k", goodOrder).delivery(t, 202)
+	u := r.settled(d.Updates[0].ID)
+	file := gitserver.ValuesFile("api", "dev")
+	byHand, err := s.repository.Commit(gitserver.Change{Message: "Back to what was good", Files: map[string]string{file: gitserver.Values("api", "dev", "main-0000000")}})
+	s.must(err)
+	h := read[api.History](r, "/api/v1/history?environment=dev&app=api")
+	if h.File != file || h.Tip != byHand || !h.Complete || len(h.Versions) != 3 {
+		t.Fatalf("%+v", h)
+	}
+	hand, bot, first := h.Versions[0], h.Versions[1], h.Versions[2]
+	if hand.Tag != "main-0000000" || hand.Commit != byHand || hand.Subject != "Back to what was good" || len(hand.Orders) != 0 || hand.Author == "" {
+		t.Errorf("by hand: %+v", hand)
+	}
+	want := []api.Ordered{{Update: u.ID, Delivery: u.Delivery, Actor: "token:ops"}}
+	if diff := cmp.Diff(want, bot.Orders); diff != "" || bot.Tag != u.Tag || bot.Commit != u.Commit || bot.At.IsZero() {
+		t.Errorf("by the bot: %+v\n%s", bot, diff)
+	}
+	if first.Tag != "main-0000000" || first.Commit == "" {
+		t.Errorf("the first: %+v", first)
+	}
+	if h := read[api.History](r, "/api/v1/history?environment=dev&app=api&limit=1"); len(h.Versions) != 1 || h.Complete {
+		t.Errorf("one: %+v", h)
 	}
 }
 

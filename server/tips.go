@@ -23,7 +23,7 @@ const (
 // tips tells what origin's branch says of every app. Whoever asks while it is
 // being read gets the same answer.
 type tips struct {
-	read    func(ctx context.Context, paths ...string) ([]manifest.File, error)
+	origin  *manifest.Writer
 	targets []target // sorted
 	files   []string // of the targets
 	tags    []tagReader
@@ -41,7 +41,7 @@ type tip struct {
 }
 
 func (s *Server) newTips() *tips {
-	t := &tips{read: s.writer.ReadFiles, known: make(map[target]tip)}
+	t := &tips{origin: s.writer, known: make(map[target]tip)}
 	t.targets = slices.SortedFunc(maps.Keys(s.parts.targets), func(a, b target) int {
 		return cmp.Or(cmp.Compare(a.environment, b.environment), cmp.Compare(a.app, b.app))
 	})
@@ -62,7 +62,7 @@ func (t *tips) Tips(ctx context.Context) api.Tips {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tipsWithin) // others wait for it, too
 	defer cancel()
-	files, err := t.read(ctx, t.files...)
+	files, err := t.origin.ReadFiles(ctx, t.files...)
 	t.asked = time.Now()
 	if err != nil {
 		t.last.Problem = problemOf(err)

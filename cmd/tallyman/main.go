@@ -47,7 +47,7 @@ Exit status, of every command:
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newCheck(), newBackup(), newSend(), newEdit(), newDemo(), newVersion(),
-		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newWatch())
+		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newHistory(), newWatch())
 	return root
 }
 

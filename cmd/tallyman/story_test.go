@@ -168,6 +168,9 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("deliveries")
 	tr.run("deliveries", "--outcome", "rejected", "-n", "1", "-o", "yaml")
 	tr.run("updates", "--env", "dev")
+	tr.run("history", "app-01", "--env", "dev")
+	tr.run("history", "app-01", "--env", "dev", "-n", "1", "-o", "yaml")
+	tr.run("history", "app-09", "--env", "dev")
 	tr.run("__complete", "update", "")
 	tr.run("__complete", "update", "app-00", "x", "--env", "")
 

@@ -42,6 +42,10 @@ type Origin interface {
 	// it is now or was a moment ago. When origin does not answer, Problem says so
 	// and the rest is as it was when it last did.
 	Tips(ctx context.Context) Tips
+
+	// History asks origin which tags an app had in an environment. The error's code
+	// is NotFound for what is not configured; else it is origin's.
+	History(ctx context.Context, q HistoryQuery) (History, error)
 }
 
 // Tips is what origin's branch says, and how that is known.
@@ -105,6 +109,7 @@ func (a *API) Routes() []Route {
 		{http.MethodGet, "/api/v1/updates/{id}", a.allow(Read, a.update)},
 		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(Retry, a.retry)},
 		{http.MethodGet, "/api/v1/environments", a.allow(Read, a.environments)},
+		{http.MethodGet, "/api/v1/history", a.allow(Read, a.history)},
 		{http.MethodGet, "/api/v1/events", a.allow(Read, a.events)},
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -65,15 +64,7 @@ func oneOf[T ~string](q *query, name string, allowed []T) T {
 }
 
 func (q *query) page() queue.Page {
-	p := queue.Page{Cursor: q.text("cursor"), Limit: usualPage}
-	if text := q.text("limit"); text != "" {
-		limit, err := strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > maxPage {
-			q.fail(gitops.FieldErrorf("limit", "must be a number from 1 to %d", maxPage))
-		}
-		p.Limit = limit
-	}
-	return p
+	return queue.Page{Cursor: q.text("cursor"), Limit: q.number("limit", usualPage, maxPage)}
 }
 
 // done returns what is wrong with the query. A parameter that nobody asked for is

@@ -59,7 +59,7 @@ func newSite(t *testing.T) *site {
 		Apps:         map[string]policy.App{"api": {}},
 	})
 	s.must(err)
-	receiver, err := github.New([][]byte{[]byte("a secret that nothing here is signed with")}, []string{"update-image"})
+	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"}, nil)
 	s.must(err)
 	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock, NewID: func() string {
 		s.mu.Lock()

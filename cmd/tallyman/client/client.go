@@ -24,8 +24,8 @@ type Client struct {
 	http  *http.Client
 }
 
-// answerWithin bounds every request but streams.
-const answerWithin = 30 * time.Second
+// answerWithin bounds every request but streams. A look far back takes longest.
+const answerWithin = time.Minute
 
 // New makes a client of the server at an address such as https://tallyman.example.
 // The token is sent over plain http to this machine alone.
@@ -82,6 +82,12 @@ func (c *Client) Update(ctx context.Context, id string) (u gitops.Update, err er
 // Environments is how everything stands now.
 func (c *Client) Environments(ctx context.Context) (e api.Environments, err error) {
 	return e, c.get(ctx, "/api/v1/environments", nil, &e)
+}
+
+// History is which tags an app had. The filters are those of the API: environment
+// and app, limit, commits.
+func (c *Client) History(ctx context.Context, filter url.Values) (h api.History, err error) {
+	return h, c.get(ctx, "/api/v1/history", filter, &h)
 }
 
 // Retry has a failed update tried again.

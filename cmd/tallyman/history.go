@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+func newHistory() *cobra.Command {
+	var from remote
+	var environment string
+	var count, commits int
+	cmd := &cobra.Command{
+		Use:   "history APP --env ENV",
+		Short: "Show which tag was up when, by which commit, on whose word",
+		Long: `Reads from the manifest repository's own commits which tags an app had in an
+environment, the newest first: those that tallyman wrote and those of people.`,
+		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
+		Args:    exactly("APP"),
+		RunE: from.run(func(a asking, args []string) error {
+			if environment == "" {
+				return badInput{errors.New("--env is required")}
+			}
+			filter := filterOf("environment", environment, "app", args[0])
+			for name, n := range map[string]int{"limit": count, "commits": commits} {
+				if n != 0 {
+					filter.Set(name, strconv.Itoa(n))
+				}
+			}
+			h, err := a.server.History(a.Context(), filter)
+			if err != nil {
+				return err
+			}
+			return a.print.print(h, func() { a.print.history(h) })
+		}),
+		ValidArgsFunction: from.completeApp,
+	}
+	from.flags(cmd)
+	cmd.Flags().StringVar(&environment, "env", "", "`name` of the environment (required)")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many tags")
+	cmd.Flags().IntVar(&commits, "commits", 0, "look at so many commits at most (default: 2000)")
+	from.completeNames(cmd)
+	return cmd
+}
+
+func (p *printer) history(h api.History) {
+	var rows [][]cell
+	for _, v := range h.Versions {
+		tag := cell{v.Tag, ""}
+		switch {
+		case v.Missing:
+			tag = cell{"(no file)", "dim"}
+		case v.Problem != "":
+			tag = cell{"? " + v.Problem, "bad"}
+		case v.Tag == "":
+			tag = cell{"(empty)", "dim"}
+		}
+		if v.Commit == "" {
+			rows = append(rows, []cell{{"before", "dim"}, tag, {"-", ""}, {"-", ""}, {"-", ""}})
+			continue
+		}
+		rows = append(rows, []cell{{timestamp(v.At), ""}, tag, {short(v.Commit), ""}, {onWhoseWord(v), ""}, {v.Subject, ""}})
+	}
+	p.table([]string{"UP SINCE (UTC)", "TAG", "COMMIT", "ON WHOSE WORD", "SUBJECT"}, rows)
+	if !h.Complete {
+		p.line("", "There may be more: %s were looked at, back to %s. See -n and --commits.", plural(h.Commits, "commit"), timestamp(h.Since))
+	}
+}
+
+// onWhoseWord is who asked for a version: whoever its trailers name, else its
+// author.
+func onWhoseWord(v api.Version) string {
+	var actors []string
+	for _, o := range v.Orders {
+		if o.Actor != "" && !slices.Contains(actors, o.Actor) {
+			actors = append(actors, o.Actor)
+		}
+	}
+	if len(actors) == 0 {
+		return v.Author
+	}
+	return strings.Join(actors, ", ")
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// HistoryQuery says of what the past is wanted, and how much.
+type HistoryQuery struct {
+	Environment, App string
+	Limit            int // versions, at most
+	Commits          int // how many commits are looked at, at most; 0 means the usual number
+}
+
+// History is which tags an app had in an environment, by the manifest
+// repository's own commits.
+type History struct {
+	Environment string    `json:"environment"`
+	App         string    `json:"app"`
+	File        string    `json:"file"`
+	Tip         string    `json:"tip"`            // the commit that the branch is at
+	Versions    []Version `json:"versions"`       // newest first; the first is up now
+	Commits     int       `json:"commits"`        // how many were looked at
+	Since       time.Time `json:"since,omitzero"` // when the oldest of them was made
+	Complete    bool      `json:"complete"`       // there is no older version
+}
+
+// Version is a tag and the commit that made the file say so. Of the last one of a
+// search that was not complete the commit is not known.
+type Version struct {
+	Tag     string    `json:"tag,omitempty"`
+	Missing bool      `json:"missing,omitempty"` // there was no such file
+	Problem string    `json:"problem,omitempty"` // why the tag cannot be told
+	Commit  string    `json:"commit,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+	Author  string    `json:"author,omitempty"` // name <address>
+	Subject string    `json:"subject,omitempty"`
+	Orders  []Ordered `json:"orders,omitempty"` // the updates in the commit; none in a person's
+}
+
+// Ordered is what a commit's trailers say of one update.
+type Ordered struct {
+	Update   string             `json:"update"`
+	Delivery gitops.DeliveryKey `json:"delivery"`
+	Actor    string             `json:"actor,omitempty"`
+}
+
+// Bounds of a history.
+const (
+	usualVersions = 20
+	maxCommits    = 100_000
+)
+
+func (a *API) history(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	q := queryOf(r)
+	query := HistoryQuery{
+		Environment: q.text("environment"),
+		App:         q.text("app"),
+		Limit:       q.number("limit", usualVersions, maxPage),
+		Commits:     q.number("commits", 0, maxCommits),
+	}
+	if query.Environment == "" {
+		q.fail(gitops.FieldErrorf("environment", "is missing"))
+	}
+	if query.App == "" {
+		q.fail(gitops.FieldErrorf("app", "is missing"))
+	}
+	if err := q.done(); err != nil {
+		return 0, nil, err
+	}
+	h, err := a.Origin.History(r.Context(), query)
+	return http.StatusOK, h, err
+}
+
+// number is a parameter from 1 to most.
+func (q *query) number(name string, usual, most int) int {
+	text := q.text(name)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		q.fail(gitops.FieldErrorf(name, "must be a number from 1 to %d", most))
+	}
+	return n
+}
