@@ -102,6 +102,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	s.startLanes()
+	s.startPruning()
 	s.greetOrigin()
 	s.public, err = s.listen("listen", s.config.Listen, s.publicHandler())
 	if err != nil {

@@ -25,6 +25,10 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Level, "info")
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
+	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
+		c.Retention.Keep = new(time.Duration)
+		*c.Retention.Keep = 90 * 24 * time.Hour
+	}
 	byDefault(&c.Manifests.Branch, "main")
 	byDefault(&c.Manifests.Snapshot, "full")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
@@ -85,6 +89,11 @@ func (c *Config) check() error {
 		report("adminListen", "must not be the same as listen")
 	}
 	c.checkStore(report)
+	// Senders send again, and people redeliver, within days: what was forgotten
+	// would be taken for new.
+	if *c.Retention.Keep < 7*24*time.Hour {
+		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
+	}
 	oneOf(report, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(report, "log.format", c.Log.Format, "json", "text")
 	if c.Shutdown.Deadline < time.Second {

@@ -20,6 +20,8 @@ type Config struct {
 	// StorePasswordFile holds the password for a store of PostgreSQL. It is read
 	// again for each connection.
 	StorePasswordFile string `yaml:"storePasswordFile"`
+	// Retention says how long the store remembers.
+	Retention Retention `yaml:"retention"`
 	// Log says how to log.
 	Log Log `yaml:"log"`
 	// Shutdown says how to stop.
@@ -42,6 +44,13 @@ type Config struct {
 	Environments map[string]Environment `yaml:"environments"`
 	// Apps are the apps, by name. At least one is required.
 	Apps map[string]App `yaml:"apps"`
+}
+
+// Retention says how long the store remembers.
+type Retention struct {
+	// Keep is how long a delivery is kept after it arrived and its updates ended,
+	// as in "2160h", at least 168h. Default 2160h, which is 90 days.
+	Keep *time.Duration `yaml:"keep"`
 }
 
 // Log says how to log; logs go to standard error.

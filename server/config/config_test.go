@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
-		Shutdown: config.Shutdown{Deadline: 25 * time.Second},
+		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour),
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main", Snapshot: "full",
 			Credentials: config.Credentials{Username: "x-access-token"},
@@ -75,12 +75,14 @@ func TestDefaults(t *testing.T) {
 	}
 	// An empty field is as good as none.
 	empty := strings.Replace(minimal, "  github:\n", "  eventbridge: {header:, secretFiles: [x], accounts:}\n  github:\n    eventTypes:\n", 1) +
-		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nfile: ''\nset:\n"
+		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nretention: {keep:}\nfile: ''\nset:\n"
 	want.Sources.EventBridge = &config.EventBridge{Auth: "apiKey", Header: "X-Tallyman-Key", Username: "tallyman", SecretFiles: []string{"x"}}
 	if diff := cmp.Diff(want, parse(t, empty)); diff != "" {
 		t.Error(diff)
 	}
 }
+
+func kept(d time.Duration) config.Retention { return config.Retention{Keep: &d} }
 
 // Everything set, to something else than the default.
 func TestEveryField(t *testing.T) {
@@ -90,6 +92,7 @@ adminListen: "[::1]:19090"
 store: sqlite:///srv/t.db
 log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
+retention: {keep: 336h}
 manifests:
   url: http://localhost:3000/m.git
   branch: release
@@ -115,7 +118,7 @@ apps:
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
-		Shutdown: config.Shutdown{Deadline: 90 * time.Second},
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour),
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release", Snapshot: "partial",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},

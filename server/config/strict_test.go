@@ -33,6 +33,8 @@ func TestWrongValues(t *testing.T) {
 		{"", "log: {level: trace}", "log.level: must be one of debug, info, warn, error"},
 		{"", "log: {level: INFO}", "log.level: must be one of"},
 		{"", "log: {format: logfmt}", "log.format: must be one of json, text"},
+		{"", "retention: {keep: 167h}", "retention.keep: must be at least 168h"},
+		{"", "retention: {keep: 0}", "retention.keep: must be at least 168h"},
 		{"", "shutdown: {deadline: 999ms}", "shutdown.deadline: must be at least 1s"},
 		{"", "shutdown: {deadline: -25s}", "shutdown.deadline: must be at least 1s"},
 		{"  url: https://git.example/myshop/manifests.git", "  branch: main", "manifests.url: is missing"},
@@ -104,7 +106,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, log, shutdown, manifests, sources, api, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, retention, log, shutdown, manifests, sources, api, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
