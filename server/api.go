@@ -32,19 +32,25 @@ func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 }
 
 // servesAPI reports whether anybody may use the API. Without, it is not there.
-func (s *Server) servesAPI() bool { return len(s.parts.tokens) > 0 }
+func (s *Server) servesAPI() bool { return s.parts.servesAPI() }
+
+func (p parts) servesAPI() bool { return len(p.tokens) > 0 || p.jobs != nil }
 
 // routeAPI adds /api/v1 to what is served.
 func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
+	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger}}
+	if s.parts.jobs != nil {
+		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
+	}
 	s.tips = s.newTips()
 	a := api.New(api.Config{
 		Store:          s.store,
 		Intake:         intake,
 		Origin:         s.tips,
-		Authenticators: []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger}},
+		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),
 		Logger:         s.logger,
@@ -63,7 +69,7 @@ func (p parts) sources() []string {
 		sources = append(sources, receiver.Source())
 	}
 	slices.Sort(sources)
-	if len(p.tokens) > 0 {
+	if p.servesAPI() {
 		sources = append(sources, api.Source)
 	}
 	return sources

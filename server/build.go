@@ -17,6 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -32,6 +33,7 @@ type parts struct {
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]manifest.Target
 	tokens    []api.Token
+	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
 }
 
 // build makes the parts. Its error joins all that was found, each naming its
@@ -49,7 +51,9 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
-	return parts{policy: p, receivers: receivers, targets: targets, tokens: tokens}, errors.Join(problems...)
+	jobs, err := buildJobs(c.API.OIDC, logger)
+	keep(err)
+	return parts{policy: p, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

@@ -90,8 +90,15 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 	return w, within("manifests", err)
 }
 
-// within puts the field of an error below another.
+// within puts the field of an error below another, and so for each of several.
 func within(field string, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var each []error
+		for _, e := range joined.Unwrap() {
+			each = append(each, within(field, e))
+		}
+		return errors.Join(each...)
+	}
 	var e *gitops.Error
 	if !errors.As(err, &e) || e.Code != gitops.Invalid {
 		return err

@@ -80,6 +80,9 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	if app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return app.Close() })
 	}
+	if p.jobs != nil {
+		s.onStop("OIDC", func(context.Context) error { return p.jobs.Close() })
+	}
 	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
 	return s, nil
 }

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/config", "server/githubapp", "server/missed", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
+		"server/api", "server/config", "server/githubapp", "server/missed", "server/oidc", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client": {"server/api", "gitops"},

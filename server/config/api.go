@@ -38,11 +38,26 @@ func (c *Config) checkAPI(report func(field, format string, args ...any)) {
 			if limit.names != nil && len(limit.names) == 0 {
 				report(limit.field, "must name at least one; without the field it is all of them")
 			}
-			for j, name := range limit.names {
-				if !slices.Contains(limit.among, name) {
-					report(fmt.Sprintf("%s[%d]", limit.field, j), "%q is not configured", name)
-				}
-			}
+			checkNames(report, limit.field, limit.names, limit.among)
+		}
+	}
+	if c.API.OIDC != nil {
+		for i, rule := range c.API.OIDC.Rules {
+			c.checkWhat(report, fmt.Sprintf("api.oidc.rules[%d]", i), rule.Apps, rule.Environments)
+		}
+	}
+}
+
+// checkWhat checks what a rule lets be ordered.
+func (c *Config) checkWhat(report func(field, format string, args ...any), field string, apps, environments []string) {
+	checkNames(report, field+".apps", apps, append(keys(c.Apps), "*"))
+	checkNames(report, field+".environments", environments, keys(c.Environments))
+}
+
+func checkNames(report func(field, format string, args ...any), field string, names, among []string) {
+	for i, name := range names {
+		if !slices.Contains(among, name) {
+			report(fmt.Sprintf("%s[%d]", field, i), "%q is not configured", name)
 		}
 	}
 }

@@ -50,6 +50,17 @@ func (c *Config) setDefaults() {
 		byDefault(&s.Header, "X-Tallyman-Key")
 		byDefault(&s.Username, "tallyman")
 	}
+	if s := c.API.OIDC; s != nil {
+		byDefault(&s.MaxAge, 10*time.Minute)
+		if s.Issuers == nil {
+			s.Issuers = []string{"https://token.actions.githubusercontent.com"}
+		}
+		for i := range s.Rules {
+			if s.Rules[i].Events == nil {
+				s.Rules[i].Events = []string{"push", "workflow_dispatch", "release"}
+			}
+		}
+	}
 	for i := range c.API.Tokens {
 		if c.API.Tokens[i].Can == nil {
 			c.API.Tokens[i].Can = []string{"read"}
@@ -113,6 +124,11 @@ func (c *Config) check() error {
 	}
 	if s := c.Sources.GitHub; s != nil && s.Allow != nil && len(s.Allow) == 0 {
 		report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
+	}
+	if s := c.Sources.GitHub; s != nil {
+		for i, rule := range s.Allow {
+			c.checkWhat(report, fmt.Sprintf("sources.github.allow[%d]", i), rule.Apps, rule.Environments)
+		}
 	}
 	checkFile(report, "file", c.File)
 	if len(c.Environments) == 0 {

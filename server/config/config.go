@@ -218,6 +218,60 @@ type EventBridge struct {
 type API struct {
 	// Tokens are bearer tokens, each for one who asks.
 	Tokens []Token `yaml:"tokens"`
+	// OIDC lets jobs of GitHub Actions order updates with the token that GitHub
+	// signs for them, without a secret that anybody keeps.
+	OIDC *OIDC `yaml:"oidc"`
+}
+
+// OIDC says whose jobs are believed, and what they may order.
+type OIDC struct {
+	// Audience is what a job names when it asks for its token: a URL of yours that no
+	// other service uses. Required.
+	Audience string `yaml:"audience"`
+	// Issuers are those whose tokens are believed, exactly as in their iss claim.
+	// Default [https://token.actions.githubusercontent.com], which is github.com's.
+	Issuers []string `yaml:"issuers"`
+	// MaxAge is how long after it was made a token is taken, whatever its own end.
+	// Default 10m.
+	MaxAge time.Duration `yaml:"maxAge"`
+	// CAFile holds certificates in PEM that are trusted besides the system's, for the
+	// issuers. It is read when the program starts.
+	CAFile string `yaml:"caFile"`
+	// Rules say which jobs may order what: one that none of these lets may order
+	// nothing. Required.
+	Rules []Job `yaml:"rules"`
+}
+
+// Job is what the jobs of one repository may order. Everything that it names must
+// hold.
+type Job struct {
+	// Issuer is whose numbers the two ids are. Required where there is more than one
+	// issuer.
+	Issuer string `yaml:"issuer"`
+	// Repository is owner/name, for people: what counts are the numbers. Required.
+	Repository string `yaml:"repository"`
+	// RepositoryID is the repository's number, which GitHub never gives out again.
+	// Required.
+	RepositoryID int64 `yaml:"repositoryID"`
+	// OwnerID is the number of the repository's owner. Required.
+	OwnerID int64 `yaml:"ownerID"`
+	// Refs are patterns of the branches and tags that the job may run on, such as
+	// refs/heads/main and refs/tags/v*. Required without githubEnvironment.
+	Refs []string `yaml:"refs"`
+	// GitHubEnvironment is the GitHub environment that the job must run in, so that
+	// its required reviewers stand before the order.
+	GitHubEnvironment string `yaml:"githubEnvironment"`
+	// Workflows are those that the job may belong to, by path, as in
+	// .github/workflows/release.yml, or reusable ones that it may stand in, as in
+	// OWNER/NAME/.github/workflows/FILE@REF. Default: all.
+	Workflows []string `yaml:"workflows"`
+	// Events are what may have started the workflow; those of pull requests never
+	// may. Default [push, workflow_dispatch, release].
+	Events []string `yaml:"events"`
+	// Apps are what may be ordered; "*" is all. Required.
+	Apps []string `yaml:"apps"`
+	// Environments are where it may be ordered. Required.
+	Environments []string `yaml:"environments"`
 }
 
 // Token is a bearer token of the API.

@@ -48,6 +48,8 @@ func TestWrongValues(t *testing.T) {
 			"sources.eventbridge.accounts: must name at least one account; without the field the events of every account count"},
 		{"  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "  eventbridge: {secretFiles: [x], regions: []}\n",
 			"sources.eventbridge.regions: must name at least one region; without the field the events of every region count"},
+		{"  github:\n", "  github:\n    allow: [{apps: [myshop-api, web], environments: [dev]}]\n", `sources.github.allow[0].apps[1]: "web" is not configured`},
+		{"", "api: {oidc: {rules: [{apps: ['*'], environments: [dev, qa]}]}}", `api.oidc.rules[0].environments[1]: "qa" is not configured`},
 		{"  github:\n", "  github:\n    allow: []\n", "sources.github.allow: must have at least one rule; without the field every dispatch may order everything"},
 		{"  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "  github:\n", "sources: must have github or eventbridge"},
 		{"sources:\n  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n", "", "sources: must have github or eventbridge"},

@@ -61,10 +61,10 @@ func newRule(field string, r Rule, issuers []string) (rule, error) {
 		report("repository", "must be owner/name")
 	}
 	if !numberGrammar.MatchString(r.RepositoryID) {
-		report("repositoryID", "must be the repository's number, in quotes: gh api repos/OWNER/NAME --jq .id")
+		report("repositoryID", "must be the repository's number: gh api repos/OWNER/NAME --jq .id")
 	}
 	if !numberGrammar.MatchString(r.OwnerID) {
-		report("ownerID", "must be the owner's number, in quotes: gh api repos/OWNER/NAME --jq .owner.id")
+		report("ownerID", "must be the owner's number: gh api repos/OWNER/NAME --jq .owner.id")
 	}
 	if len(r.Refs) == 0 && r.Environment == "" {
 		report("refs", "is missing, and so is githubEnvironment: every branch could order")

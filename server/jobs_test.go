@@ -1,0 +1,85 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
+)
+
+const audience = "https://tallyman.example"
+
+// newJobSite is a site where a job on main orders in dev, and one in the GitHub
+// environment "production" orders in prod.
+func newJobSite(t *testing.T) (*site, *oidctest.Issuer) {
+	t.Helper()
+	s, issuer := newSite(t), oidctest.New(t)
+	job := "{repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, apps: [api], "
+	s.edit("api:\n", "api:\n  oidc: {audience: '"+audience+"', issuers: ['"+issuer.URL+"'], rules: ["+
+		job+"refs: [refs/heads/main], environments: [dev]}, "+job+"githubEnvironment: production, environments: [prod]}]}\n")
+	return s, issuer
+}
+
+// ask sends an order with a bearer token.
+func (r *running) ask(bearer, id, body string) response {
+	r.t.Helper()
+	logs.forbid(bearer[strings.LastIndexByte(bearer, '.')+1:])
+	req := r.request(http.MethodPost, "/api/v1/updates", body)
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	req.Header.Set("Idempotency-Key", id)
+	return r.do(req)
+}
+
+func TestAJobOrders(t *testing.T) {
+	s, issuer := newJobSite(t)
+	r := s.start()
+	dev, prod := `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`, `{"app": "api", "environment": "prod", "tag": "1.4.2"}`
+	token := issuer.Token(audience, nil)
+	d := r.ask(token, "one", dev).delivery(t, 202)
+	if d.Actor != "octocat@octo-org/octo-repo" || d.Credential != "OIDC token of octo-org/octo-repo, run 16055869479, attempt 1" || d.Remote == "" {
+		t.Errorf("%+v", d)
+	}
+	// The same order may be asked for again, another not.
+	r.ask(token, "one", dev).delivery(t, 200)
+	if p := r.ask(token, "two", dev).problem(t, 401); !strings.Contains(p.Detail, "used for another order") {
+		t.Errorf("%+v", p)
+	}
+	// Production takes GitHub's environment, whose reviewers have said yes.
+	if p := r.ask(issuer.Token(audience, nil), "three", prod).problem(t, 403); !strings.Contains(p.Detail, `api.oidc.rules[1]: the job must run in the GitHub environment "production"`) {
+		t.Errorf("%+v", p)
+	}
+	r.ask(issuer.Token(audience, map[string]any{"environment": "production"}), "four", prod).delivery(t, 202)
+	// A job only orders.
+	req := r.request(http.MethodGet, "/api/v1/updates", "")
+	req.Header.Set("Authorization", "Bearer "+issuer.Token(audience, nil))
+	if p := r.do(req).problem(t, 403); p.Code != gitops.Forbidden {
+		t.Errorf("%+v", p)
+	}
+	// Refused orders leave a count and a line, and nothing in the store.
+	for _, id := range []string{"two", "three"} {
+		if _, found := r.stored("api", id); found {
+			t.Errorf("order %s is stored", id)
+		}
+	}
+	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 2 {
+		t.Errorf("%v are counted", got)
+	}
+	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 2 {
+		t.Errorf("logged %q", lines)
+	}
+}
+
+func TestJobsThatCannotBeBuilt(t *testing.T) {
+	s, _ := newJobSite(t)
+	s.edit("ownerID: 123456", "ownerID: 0")
+	s.edit("audience: '"+audience+"'", "caFile: /nowhere")
+	_, err := s.newServer()
+	got := strings.Join(sentences(err), "\n")
+	for _, want := range []string{"api.oidc.caFile: /nowhere cannot be read", "api.oidc.audience: is missing", "api.oidc.rules[0].ownerID: must be", "api.oidc.rules[1].ownerID: must be"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("found %s, want %s", got, want)
+		}
+	}
+}
