@@ -86,7 +86,7 @@ func (s *Store) accept(ctx context.Context, group []*request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.pool.Query(ctx, call, s.moment(), brought, meant, bodies)
+	rows, err := s.pool.Query(ctx, call, s.moment(), string(brought), string(meant), bodies)
 	if err != nil {
 		return err
 	}
