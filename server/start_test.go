@@ -92,6 +92,11 @@ func TestStartFails(t *testing.T) {
 			s.must(os.WriteFile(path, damaged, 0o600))
 			return func() { s.must(os.WriteFile(path, whole, 0o600)) }
 		}, gitops.Unavailable, "the store's file "},
+		{"the store's file is something else", func(s *site) func() {
+			path := filepath.Join(s.dir, "tallyman.db")
+			s.must(os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600))
+			return func() { s.must(os.Remove(path)) }
+		}, gitops.Unavailable, "the store's file "},
 		{"the store has no directory", func(s *site) func() {
 			s.edit("/tallyman.db", "/missing/tallyman.db")
 			return func() { s.edit("/missing/tallyman.db", "/tallyman.db") }

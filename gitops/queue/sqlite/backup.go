@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	lib "modernc.org/sqlite/lib"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
@@ -61,7 +63,12 @@ func backup(ctx context.Context, c *connection, file string) error {
 // for damage. VACUUM INTO reads in one transaction, which in WAL mode no writer
 // waits for (sqlite.org/lang_vacuum.html#vacuuminto).
 func copyInto(ctx context.Context, c *connection, path string) error {
-	if err := c.query(ctx, `VACUUM INTO ?`, []any{path}, func(row) error { return nil }); err != nil {
+	err := c.query(ctx, `VACUUM INTO ?`, []any{path}, func(row) error { return nil })
+	switch resultCode(err) {
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR:
+		return gitops.Errorf(gitops.Unavailable, "the copy cannot be written: is there room for it?").Because(err)
+	}
+	if err != nil {
 		return err
 	}
 	written, err := connectTo(path, "ro")

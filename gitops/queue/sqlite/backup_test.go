@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,6 +131,32 @@ func TestBackupRefuses(t *testing.T) {
 				t.Errorf("it left %q", left)
 			}
 		})
+	}
+}
+
+// backupUnderLimit has a limit on the size of files in the way of a backup.
+func backupUnderLimit(path, file string) error {
+	signal.Ignore(syscall.SIGXFSZ) // a write past the limit then fails with EFBIG
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 40 << 10, Max: 40 << 10}); err != nil {
+		return err
+	}
+	err := sqlite.Backup(context.Background(), path, file)
+	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "is there room") {
+		return fmt.Errorf("under the limit: %w", err)
+	}
+	return nil
+}
+
+func TestBackupWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "queue.db")
+	closed(t, path)
+	file := filepath.Join(dir, "copy.db")
+	if output, err := child(t, "no room", path, file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*copy*")); len(left) > 0 {
+		t.Errorf("it left %q", left)
 	}
 }
 

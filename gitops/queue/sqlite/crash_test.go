@@ -28,6 +28,8 @@ const childVariable = "TALLYMAN_SQLITE_TEST_CHILD"
 var parts = map[string]func(path, salt string) error{
 	"accept":     acceptUntilKilled,
 	"size limit": acceptUnderLimit,
+	"hold":       holdTheLock,
+	"no room":    backupUnderLimit,
 }
 
 func TestMain(m *testing.M) {

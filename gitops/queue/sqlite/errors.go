@@ -45,6 +45,8 @@ func domainError(err error) error {
 	switch resultCode(err) {
 	case lib.SQLITE_FULL:
 		return gitops.Errorf(gitops.Unavailable, "the store's disk is full").Because(err)
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		return gitops.Errorf(gitops.Unavailable, "the store's file is locked by another program").Because(err)
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
 		return gitops.Errorf(gitops.Unavailable, "the store's file is damaged").Because(err)
 	}

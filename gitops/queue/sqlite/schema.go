@@ -118,14 +118,19 @@ func migrate(c *connection, version int, file string, now time.Time) error {
 // openError says why a file could not be opened as a store.
 func openError(path string, err error) error {
 	var e *gitops.Error
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) {
 		return err
-	case resultCode(err) == lib.SQLITE_NOTADB:
+	}
+	switch resultCode(err) {
+	case lib.SQLITE_NOTADB:
 		return gitops.Errorf(gitops.Unavailable, "the store's file %s is not an SQLite database, or is damaged", path).Because(err)
-	case resultCode(err) == lib.SQLITE_CORRUPT:
+	case lib.SQLITE_CORRUPT:
 		return gitops.Errorf(gitops.Unavailable,
 			"the store's file %s is damaged: restore it from a backup, or move it away to begin with an empty one", path).Because(err)
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		return gitops.Errorf(gitops.Conflict, "the store's file %s is locked by another program, which is not tallyman: end that one first", path).Because(err)
+	case lib.SQLITE_FULL:
+		return gitops.Errorf(gitops.Unavailable, "the disk of the store %s is full", path).Because(err)
 	}
 	return gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).Because(err)
 }

@@ -89,7 +89,8 @@ var _ queue.Queue = (*Store)(nil)
 // Open opens the store at path, and makes it when there is none; its directory
 // must exist. The file is readable by its owner alone.
 //
-// The error's code is Conflict when another process has it open, and Unavailable
+// The error's code is Conflict when another process has it open or, after some
+// seconds, still has it locked by SQLite's own means, and Unavailable
 // when the file cannot be used; the sentence says why.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	path, err := filepath.Abs(path)
