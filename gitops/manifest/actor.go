@@ -220,11 +220,12 @@ func (w *Writer) end(items []*item) {
 	}
 }
 
-// settle records how an item ended.
+// settle records how an item ended. Only the actor calls it.
 func (w *Writer) settle(i *item, s gitops.Settlement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i.settled = true
+	delete(w.unsure, i.update.ID)
 	if i.call.over {
 		return // its caller has gone, and reads what was known then
 	}

@@ -163,6 +163,14 @@ func refusedOutright(err error) bool {
 	return errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
+// answered reports whether the server said what became of a push, or was never
+// sent one: otherwise it may take it yet.
+func answered(err error) bool {
+	var no *refusal
+	var behind *behindError
+	return errors.As(err, &no) || errors.As(err, &behind)
+}
+
 // words makes a server's words fit to be shown: one line of printable text, and
 // not too long.
 func words(text string) string {

@@ -33,8 +33,8 @@ type landing struct {
 }
 
 // maxLanded bounds what is remembered of the branch's history, at about 200
-// bytes each.
-const maxLanded = 20_000
+// bytes each. What is older is searched for when there is a doubt.
+const maxLanded = 5_000
 
 func newLanded(now time.Time) landed {
 	return landed{commits: make(map[string]landing), since: now}
@@ -79,23 +79,11 @@ func (l *landed) forget() {
 	}
 }
 
-// doubtful reports whether the update may be on the branch without our knowing.
-func (l *landed) doubtful(u gitops.Update) bool {
-	maybe := u.MaybePushed || !l.replaced.IsZero() && u.AcceptedAt.Before(l.replaced.Add(clockSlack))
+// doubtful reports whether the update, which may have been pushed before, may be
+// on the branch without our knowing.
+func (l *landed) doubtful(u gitops.Update, pushed bool) bool {
+	maybe := pushed || u.MaybePushed || !l.replaced.IsZero() && u.AcceptedAt.Before(l.replaced.Add(clockSlack))
 	return maybe && searchFrom(u).Before(l.since)
-}
-
-// overtakes finds an update of the item's call that comes after it, is of the
-// same app, and is on the branch although the item is not. An earlier process
-// left the item out then, because its environment coalesces, and died before it
-// could say so. To write it now would put the older release over the newer one.
-func (l *landed) overtakes(i *item) (by gitops.Update, found bool) {
-	for _, u := range i.call.updates[i.at+1:] {
-		if _, ok := l.commits[u.ID]; ok && u.Environment == i.update.Environment && u.App == i.update.App {
-			by, found = u, true
-		}
-	}
-	return by, found
 }
 
 // searchFrom is when the earliest commit that could carry the update was made.

@@ -186,7 +186,7 @@ func TestLandedForgetsTheOldestAndItsPromise(t *testing.T) {
 		t.Errorf("the promise begins at %s, want %s", l.since, want)
 	}
 	old := gitops.Update{AcceptedAt: began.Add(clockSlack), MaybePushed: true}
-	if !l.doubtful(old) {
+	if !l.doubtful(old, false) {
 		t.Error("an update from before the promise must be looked for")
 	}
 }
@@ -215,5 +215,97 @@ func testAnUpdateIsNotWrittenOverALaterOneThatLanded(t *testing.T, newOrigin ori
 	}
 	if file := o.git("show", "main:"+testFile("dev", "shop")); !strings.Contains(file, newer.Tag) {
 		t.Errorf("the file says\n%s", file)
+	}
+}
+
+// flood puts a person's commit on top of the branch that carries so many updates,
+// as a merge does that is squashed.
+func (o *origin) flood(updates int) {
+	o.Helper()
+	var b strings.Builder
+	b.WriteString("Everything at once\n")
+	for range updates {
+		o.ids++
+		fmt.Fprintf(&b, "\nTallyman-Update: elsewhere-%d", o.ids)
+	}
+	o.commit(gitserver.Change{Message: b.String(), Files: map[string]string{"README.md": fmt.Sprint(time.Now())}})
+}
+
+// What is forgotten is searched for, and found, in each of the ways in which an
+// update may be on the branch.
+func TestWhatIsForgottenIsStillFound(t *testing.T) {
+	overEach(t, testWhatIsForgottenIsStillFound)
+}
+
+func testWhatIsForgottenIsStillFound(t *testing.T, newOrigin origins) {
+	readme := func(t *testing.T, w *Writer) {
+		if _, err := w.ReadFile(t.Context(), "README.md"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("of a dead process", func(t *testing.T) {
+		o := newOrigin(t)
+		u, newer := o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002")
+		first := o.write(o.writer(), newer)
+		o.flood(maxLanded + 10)
+		settled := o.write(o.writer(), takenOver(u), takenOver(newer))
+		if settled[1] != first[0] || settled[0].State != gitops.Superseded {
+			t.Errorf("got %+v, want %+v and one that it overtook", settled, first[0])
+		}
+	})
+	t.Run("of another process", func(t *testing.T) {
+		o := newOrigin(t)
+		slow := o.writer()
+		o.write(slow, o.update("prod", "shop", "v1.0.0"))
+		u := o.update("dev", "shop", "main-0000001")
+		first := o.write(o.writer(), u)
+		o.flood(maxLanded + 10)
+		if settled := o.write(slow, u); settled[0] != first[0] {
+			t.Errorf("got %+v, want %+v", settled[0], first[0])
+		}
+	})
+	t.Run("of this process", func(t *testing.T) {
+		o := newOrigin(t)
+		w := o.writer()
+		o.write(w, o.update("prod", "shop", "v1.0.0"))
+		u := o.update("dev", "shop", "main-0000001")
+		o.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: true, Cut: true, Before: func() {
+			o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
+		}})
+		if settled, err := w.Write(t.Context(), []gitops.Update{u}); err == nil {
+			t.Fatalf("got %v, want an error", settled)
+		}
+		o.server.Heal()
+		commit := o.git("rev-parse", "main")
+		readme(t, w)  // the writer sees the commit
+		for range 2 { // each of them can be remembered, but not both
+			o.flood(maxLanded - 10)
+			readme(t, w)
+		}
+		if settled := o.write(w, u); settled[0].Commit != commit {
+			t.Errorf("got %+v, want %s", settled[0], commit)
+		}
+		if len(w.unsure) != 0 {
+			t.Errorf("%v are unsure", w.unsure)
+		}
+	})
+}
+
+func TestTooManyUnsureUpdatesAreAllLookedFor(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old := &item{update: o.update("dev", "shop", "main-0000001")}
+	if w.doubtful(old) {
+		t.Fatal("an update that was never pushed is looked for")
+	}
+	for n := range maxUnsure {
+		w.unsure[fmt.Sprint(n)] = true
+	}
+	w.doubt(&plan{fates: []fate{{item: old, settlement: gitops.Settlement{State: gitops.Committed}}}})
+	if !w.doubtful(old) || len(w.unsure) != 0 {
+		t.Errorf("doubtful %t, %d are remembered", w.doubtful(old), len(w.unsure))
 	}
 }

@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -73,39 +72,6 @@ func (w *Writer) attempt(items []*item) error {
 	return w.land(w.pushing, p)
 }
 
-// settleLanded settles the items whose commits are on the branch already. It
-// searches the history for those that may be there without our knowing.
-func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
-	known := &w.snapshot.landed
-	var since time.Time
-	doubt := false
-	for _, i := range items {
-		if from := searchFrom(i.update); known.doubtful(i.update) && (!doubt || from.Before(since)) {
-			since, doubt = from, true
-		}
-	}
-	var tooLong error
-	if doubt {
-		if err := w.search(ctx, since); errors.Is(err, errHistoryTooLong) {
-			tooLong = err
-		} else if err != nil {
-			return err
-		}
-	}
-	for _, i := range items {
-		if l, ok := known.commits[i.update.ID]; ok {
-			w.settle(i, gitops.Settlement{State: gitops.Committed, Commit: l.commit.String()})
-		} else if by, overtaken := known.overtakes(i); overtaken {
-			w.settle(i, gitops.Settlement{State: gitops.Superseded,
-				Reason: fmt.Sprintf("%s, which was accepted later, is on the branch already (update %s)", by.Tag, by.ID)})
-		} else if tooLong != nil && known.doubtful(i.update) {
-			w.settle(i, gitops.Settlement{State: gitops.Failed, Code: gitops.Conflict,
-				Reason: "it cannot be told whether this was written before: the branch has too many commits since; see what the manifest says, then retry"})
-		}
-	}
-	return nil
-}
-
 // confirm asks whether the tip that a plan without commits was made on is still
 // the branch's. Nobody is told "it already says so" or "there is no such file"
 // of a branch that has moved on.
@@ -147,6 +113,9 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	if refusedOutright(err) {
 		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err
+	}
+	if !answered(err) {
+		w.doubt(p)
 	}
 	tip, lookErr := w.tipAfter(ctx, err)
 	switch {

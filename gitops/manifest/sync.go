@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -211,11 +212,12 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	}
 	h[old] = head // the server knows that we have it, and sends only what was before
 	between := make(history)
-	if h.walk(tip, h.ancestors(old), time.Time{}, between.take) {
-		s.landed.add(landings(between)...)
+	complete := h.walk(tip, h.ancestors(old), time.Time{}, between.take)
+	if newer := landings(between); complete && len(newer) <= maxLanded {
+		s.landed.add(newer...)
 	} else {
-		// Far behind, forced back, or merged with what branched off long ago: what
-		// waits now is looked for by its date.
+		// Far behind, forced back, merged with what branched off long ago, or more
+		// than is remembered: what waits now is looked for by its date.
 		s.landed = newLanded(began)
 		s.landed.replaced = began
 	}
@@ -229,9 +231,9 @@ const searchDepth = 256
 
 var errHistoryTooLong = fmt.Errorf("more than %d commits would have to be searched", maxHistory)
 
-// search reads the history back to a time. Afterwards landed knows of every
-// commit since then.
-func (w *Writer) search(ctx context.Context, since time.Time) error {
+// search reads the history back to a time and returns the updates of every commit
+// since then. Afterwards landed knows of them as far back as it remembers.
+func (w *Writer) search(ctx context.Context, since time.Time) (map[string]landing, error) {
 	s := w.snapshot
 	for depth := searchDepth; ; depth *= 4 {
 		depth = min(depth, maxHistory)
@@ -243,21 +245,26 @@ func (w *Writer) search(ctx context.Context, since time.Time) error {
 		}
 		fetched, err := w.remote.fetch(ctx, want, s.object)
 		if err != nil {
-			return fmt.Errorf("searching the branch's history: %w", err)
+			return nil, fmt.Errorf("searching the branch's history: %w", err)
 		}
 		h, err := historyOf(fetched)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		h[s.tip] = s.head
 		found := make(history)
 		if h.walk(s.tip, nil, since, found.take) {
-			s.landed.addOlder(since, landings(found))
+			older := landings(found)
+			s.landed.addOlder(since, older)
 			w.config.Logger.DebugContext(ctx, "the branch's history was searched", "since", since, "commits", len(found))
-			return nil
+			byUpdate := make(map[string]landing, len(older))
+			for _, l := range slices.Backward(older) { // the first of two counts
+				byUpdate[l.update] = l
+			}
+			return byUpdate, nil
 		}
 		if depth == maxHistory {
-			return errHistoryTooLong
+			return nil, errHistoryTooLong
 		}
 	}
 }

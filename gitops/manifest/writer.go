@@ -33,8 +33,8 @@
 //
 //   - Commits that came onto the branch since the last tip are fetched and read
 //     before anything is made on the new one.
-//   - An update that an earlier process may have pushed is looked for in the
-//     history back to when it was accepted.
+//   - An update that an earlier process, or this one, may have pushed is looked for
+//     in the history back to when it was accepted, as far as that is not known.
 //   - A push whose fate is unknown was made on a known tip. Whatever is pushed
 //     next is made on that same tip, in which case the server takes only one of
 //     the two; or on a later one, and then the first rule finds it.
@@ -64,6 +64,7 @@ type Writer struct {
 	snapshot *snapshot // nil until the first sync
 	offers   offers
 	packs    packWriter
+	unsure   map[string]bool // ids of updates whose push nobody knows the fate of
 
 	// Of whoever has the one token, and not of the goroutine in run:
 	past    remote // for reading history, so that nothing waits for that
@@ -119,6 +120,7 @@ func New(c Config) (*Writer, error) {
 		reading: make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		woken:   make(chan struct{}, 1),
+		unsure:  make(map[string]bool),
 	}
 	w.pushing, w.cut = context.WithCancel(context.Background())
 	w.stopping, w.stop = context.WithCancel(w.pushing)
