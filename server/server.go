@@ -172,6 +172,7 @@ func (s *Server) makeLanes() {
 			Writer:      s.writer,
 			Recorder:    s.metrics,
 			Logger:      s.logger,
+			Lease:       s.config.Lease,
 			Coalesce:    s.config.Environments[environment].Coalesce == "newest",
 		}))
 	}

@@ -44,9 +44,9 @@ func (l *Lane) hold(lease queue.Lease) {
 // keep extends the lease until ctx ends, and returns when the lease is lost: to
 // another holder, or because the store has not answered for as long as it lasts.
 func (l *Lane) keep(ctx context.Context, lease queue.Lease) {
-	ticker := time.NewTicker(extendEvery)
+	ticker := time.NewTicker(l.Lease / extensions)
 	defer ticker.Stop()
-	ends := time.Now().Add(leaseTime)
+	ends := time.Now().Add(l.Lease)
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,12 +54,12 @@ func (l *Lane) keep(ctx context.Context, lease queue.Lease) {
 		case <-ticker.C:
 		}
 		asked := time.Now()
-		extend, cancel := context.WithTimeout(ctx, extendEvery)
-		_, err := l.Queue.Extend(extend, lease, leaseTime)
+		extend, cancel := context.WithTimeout(ctx, l.Lease/extensions)
+		_, err := l.Queue.Extend(extend, lease, l.Lease)
 		cancel()
 		switch {
 		case err == nil:
-			ends = asked.Add(leaseTime)
+			ends = asked.Add(l.Lease)
 		case ctx.Err() != nil:
 			return
 		case gitops.CodeOf(err) == gitops.Conflict, time.Now().After(ends):

@@ -61,6 +61,10 @@ type Config struct {
 	Recorder    Recorder
 	Logger      *slog.Logger
 
+	// Lease is how long the lane stays with a process that is dead or paused, and
+	// how long one works on that does not reach the store. Default 30 s.
+	Lease time.Duration
+
 	// Jitter draws the random part of a wait: at least 0 and below n. Default
 	// rand.N of math/rand/v2.
 	Jitter func(n time.Duration) time.Duration
@@ -74,13 +78,12 @@ type Config struct {
 // a lease outlives two failed extensions, and a lane that is not heard of for
 // the time of a write is stuck.
 const (
-	leaseTime   = 30 * time.Second // how long a dead holder blocks its lane on another replica
-	extendEvery = leaseTime / 3
-	pollEvery   = 5 * time.Second // how late an update accepted by another replica may be seen
-	batchSize   = 500             // updates handed to the writer together
-	writeTime   = 5 * time.Minute // a write that takes longer is given up
-	settleTime  = 5 * time.Second // how long one attempt to settle may take
-	stuckAfter  = time.Minute     // past its own deadline, a lane counts as stuck
+	extensions = 3               // while one lease lasts
+	pollEvery  = 5 * time.Second // how late an update accepted by another replica may be seen
+	batchSize  = 500             // updates handed to the writer together
+	writeTime  = 5 * time.Minute // a write that takes longer is given up
+	settleTime = 5 * time.Second // how long one attempt to settle may take
+	stuckAfter = time.Minute     // past its own deadline, a lane counts as stuck
 )
 
 // Lane is the worker of one environment. Start it once, stop it once.
@@ -101,6 +104,9 @@ type Lane struct {
 func New(c Config) *Lane {
 	l := &Lane{Config: c, drain: make(chan struct{}), done: make(chan struct{})}
 	l.Logger = c.Logger.With("environment", c.Environment)
+	if l.Lease == 0 {
+		l.Lease = 30 * time.Second
+	}
 	if l.Jitter == nil {
 		l.Jitter = rand.N[time.Duration]
 	}
@@ -151,7 +157,7 @@ func (l *Lane) expect(d time.Duration) {
 func (l *Lane) run() {
 	var wait backoff
 	for !l.isDraining() {
-		lease, err := l.Queue.Claim(l.work, l.Environment, l.Holder, leaseTime)
+		lease, err := l.Queue.Claim(l.work, l.Environment, l.Holder, l.Lease)
 		switch {
 		case err == nil:
 			l.recovered(&wait)

@@ -25,6 +25,7 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Level, "info")
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
+	byDefault(&c.Lease, 30*time.Second)
 	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
 		c.Retention.Keep = new(time.Duration)
 		*c.Retention.Keep = 90 * 24 * time.Hour
@@ -109,6 +110,9 @@ func (c *Config) check() error {
 	oneOf(report, "log.format", c.Log.Format, "json", "text")
 	if c.Shutdown.Deadline < time.Second {
 		report("shutdown.deadline", "must be at least 1s")
+	}
+	if c.Lease < 3*time.Second || c.Lease > 10*time.Minute {
+		report("lease", "must be 3s to 10m")
 	}
 	c.checkManifests(report)
 	if c.Sources.GitHub == nil && c.Sources.EventBridge == nil {

@@ -20,6 +20,10 @@ type Config struct {
 	// StorePasswordFile holds the password for a store of PostgreSQL. It is read
 	// again for each connection.
 	StorePasswordFile string `yaml:"storePasswordFile"`
+	// Lease is how long an environment's lane stays with a replica that is dead or
+	// paused before another takes it, as in "30s"; and how long a replica works on
+	// that does not reach the store. Default 30s.
+	Lease time.Duration `yaml:"lease"`
 	// Retention says how long the store remembers.
 	Retention Retention `yaml:"retention"`
 	// Log says how to log.

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
-		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour),
+		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main", Snapshot: "full",
 			Credentials: config.Credentials{Username: "x-access-token"},
@@ -90,6 +90,7 @@ func TestEveryField(t *testing.T) {
 listen: 127.0.0.1:18080
 adminListen: "[::1]:19090"
 store: sqlite:///srv/t.db
+lease: 10s
 log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
 retention: {keep: 336h}
@@ -118,7 +119,7 @@ apps:
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
-		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour),
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release", Snapshot: "partial",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
