@@ -222,7 +222,7 @@ func (e exposed) check(t *testing.T, where, expression string) {
 	t.Helper()
 	// Grafana puts in a time and a pattern of its own.
 	expression = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$namespace", ".*", "$job", ".*", "$environment", ".*").Replace(expression)
-	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(expression)
+	parsed, err := parsePromQL(expression)
 	if err != nil {
 		t.Errorf("%s: %v", where, err)
 		return
@@ -255,6 +255,10 @@ func (e exposed) check(t *testing.T, where, expression string) {
 			t.Errorf("%s: groups by %s, which no metric of it has", where, label)
 		}
 	}
+}
+
+func parsePromQL(expression string) (parser.Expr, error) {
+	return parser.NewParser(parser.Options{}).ParseExpr(expression)
 }
 
 // checkMatcher sees that some value is matched. HTTP statuses are whatever was
