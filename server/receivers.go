@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
 	"github.com/tallyman-dev/tallyman/server/webhook/github"
+	"github.com/tallyman-dev/tallyman/server/webhook/sns"
 )
 
 // buildReceivers makes the receivers of the configured sources, by route, and
@@ -29,6 +30,10 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 	if s := c.EventBridge; s != nil {
 		r, err := newEventBridge(s, logger)
 		add("/webhooks/ecr", r, err)
+	}
+	if s := c.SNS; s != nil {
+		r, err := sns.New(sns.Config{Topics: s.Topics, Accounts: s.Accounts, Regions: s.Regions, Client: sns.NewClient(), Logger: logger, Now: now})
+		add("/webhooks/sns", r, err)
 	}
 	return receivers, errors.Join(problems...)
 }

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
+	"server/webhook/sns":                 {"gitops", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
 	"server/config":                      {"gitops", "gitops/values"},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/config", "server/githubapp", "server/missed", "server/oidc", "server/webhook", "server/webhook/github", "server/webhook/ecr"},
+		"server/api", "server/config", "server/githubapp", "server/missed", "server/oidc", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client": {"server/api", "gitops"},

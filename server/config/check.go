@@ -115,25 +115,8 @@ func (c *Config) check() error {
 		report("lease", "must be 3s to 10m")
 	}
 	c.checkManifests(report)
-	if c.Sources.GitHub == nil && c.Sources.EventBridge == nil {
-		report("sources", "must have github or eventbridge: without a source nothing ever arrives")
-	}
-	// Whoever takes the last name out of a list does not mean all of them.
-	if s := c.Sources.EventBridge; s != nil && s.Accounts != nil && len(s.Accounts) == 0 {
-		report("sources.eventbridge.accounts", "must name at least one account; without the field the events of every account count")
-	}
+	c.checkSources(report)
 	c.checkAPI(report)
-	if s := c.Sources.EventBridge; s != nil && s.Regions != nil && len(s.Regions) == 0 {
-		report("sources.eventbridge.regions", "must name at least one region; without the field the events of every region count")
-	}
-	if s := c.Sources.GitHub; s != nil && s.Allow != nil && len(s.Allow) == 0 {
-		report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
-	}
-	if s := c.Sources.GitHub; s != nil {
-		for i, rule := range s.Allow {
-			c.checkWhat(report, fmt.Sprintf("sources.github.allow[%d]", i), rule.Apps, rule.Environments)
-		}
-	}
 	checkFile(report, "file", c.File)
 	if len(c.Environments) == 0 {
 		report("environments", "must name at least one environment")
@@ -156,6 +139,35 @@ func (c *Config) check() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+func (c *Config) checkSources(report func(field, format string, args ...any)) {
+	s := c.Sources
+	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil {
+		report("sources", "must have github, eventbridge or sns: without a source nothing ever arrives")
+	}
+	// Whoever takes the last name out of a list does not mean all of them.
+	some := func(field, one string, names []string) {
+		if names != nil && len(names) == 0 {
+			report(field, "must name at least one %s; without the field the events of every %s count", one, one)
+		}
+	}
+	if s.EventBridge != nil {
+		some("sources.eventbridge.accounts", "account", s.EventBridge.Accounts)
+		some("sources.eventbridge.regions", "region", s.EventBridge.Regions)
+	}
+	if s.SNS != nil {
+		some("sources.sns.accounts", "account", s.SNS.Accounts)
+		some("sources.sns.regions", "region", s.SNS.Regions)
+	}
+	if s.GitHub != nil {
+		if s.GitHub.Allow != nil && len(s.GitHub.Allow) == 0 {
+			report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
+		}
+		for i, rule := range s.GitHub.Allow {
+			c.checkWhat(report, fmt.Sprintf("sources.github.allow[%d]", i), rule.Apps, rule.Environments)
+		}
+	}
 }
 
 // sshURL matches the two forms that git has for SSH.

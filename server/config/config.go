@@ -163,6 +163,8 @@ type Sources struct {
 	GitHub *GitHub `yaml:"github"`
 	// EventBridge takes ECR events at /webhooks/ecr.
 	EventBridge *EventBridge `yaml:"eventbridge"`
+	// SNS takes ECR events at /webhooks/sns.
+	SNS *SNS `yaml:"sns"`
 }
 
 // GitHub is a GitHub App's webhook.
@@ -212,6 +214,18 @@ type EventBridge struct {
 	// SecretFiles each hold a value that the header may have, a password, or a
 	// client's secret. They are read again when they change. Required.
 	SecretFiles []string `yaml:"secretFiles"`
+	// Accounts are the AWS accounts whose events count. Default: all.
+	Accounts []string `yaml:"accounts"`
+	// Regions are the AWS regions whose events count. Default: all.
+	Regions []string `yaml:"regions"`
+}
+
+// SNS is Amazon SNS with a subscription over HTTPS. It signs what it sends, so
+// there is no secret.
+type SNS struct {
+	// Topics are the ARNs of the topics that are listened to; a subscription of one
+	// of them is confirmed by itself. Required.
+	Topics []string `yaml:"topics"`
 	// Accounts are the AWS accounts whose events count. Default: all.
 	Accounts []string `yaml:"accounts"`
 	// Regions are the AWS regions whose events count. Default: all.

@@ -88,7 +88,7 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  eventbridge: {}\n", "  github:\n", "  github:\n    allow: [{}]\n").Replace(minimal)+"api: {tokens: [{name: given, file: given}], oidc: {rules: [{}]}}\n")
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "  github:\n", "  github:\n    allow: [{}]\n").Replace(minimal)+"api: {tokens: [{name: given, file: given}], oidc: {rules: [{}]}}\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
@@ -115,7 +115,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
 			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key",
-			"sources.github.allow[].repository", "sources.github.allow[].repositoryID", "sources.github.allow[].apps", "sources.github.allow[].environments",
+			"sources.sns.topics", "sources.github.allow[].repository", "sources.github.allow[].repositoryID", "sources.github.allow[].apps", "sources.github.allow[].environments",
 			"api.oidc.audience", "api.oidc.rules", "api.oidc.rules[].repository", "api.oidc.rules[].repositoryID", "api.oidc.rules[].ownerID",
 			"api.oidc.rules[].apps", "api.oidc.rules[].environments",
 			"api.tokens[].name", "api.tokens[].file"}, field); required != must {

@@ -1,0 +1,433 @@
+package sns_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/sns"
+)
+
+var _ webhook.Receiver = (*sns.Receiver)(nil)
+
+const (
+	topic       = "arn:aws:sns:eu-central-1:123456789000:ecr-events"
+	host        = "sns.eu-central-1.amazonaws.com"
+	certificate = "https://" + host + "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+)
+
+// amazon is SNS as far as a receiver asks it. It fails the test when it is asked
+// for anything that a receiver has no business to ask.
+type amazon struct {
+	t testing.TB
+
+	mu      sync.Mutex
+	files   map[string][]byte // certificates, by URL
+	asked   []string
+	status  int // of what follows, in place of 200
+	problem error
+}
+
+func (a *amazon) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, r.URL.String())
+	if r.URL.Scheme != "https" || r.URL.Host != host || r.Method != http.MethodGet {
+		a.t.Errorf("asked for %s %s", r.Method, r.URL)
+	}
+	if a.problem != nil {
+		return nil, a.problem
+	}
+	answer := &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: http.Header{}, Request: r}
+	body, known := a.files[r.URL.String()]
+	switch {
+	case a.status != 0:
+		answer.StatusCode, answer.Status = a.status, http.StatusText(a.status)
+		answer.Header.Set("Location", "http://169.254.169.254/latest/meta-data")
+	case r.URL.Path == "/":
+		body = []byte("<ConfirmSubscriptionResponse/>")
+	case !known:
+		answer.StatusCode, answer.Status = http.StatusForbidden, "403 Forbidden"
+	}
+	answer.Body = io.NopCloser(strings.NewReader(string(body)))
+	return answer, nil
+}
+
+func (a *amazon) requests() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.asked...)
+}
+
+// now is just after the recorded messages were sent.
+func now() time.Time { return time.Date(2026, 1, 15, 10, 1, 0, 0, time.UTC) }
+
+func setUp(t testing.TB, edit ...func(*sns.Config)) (*sns.Receiver, *amazon) {
+	t.Helper()
+	pemText, err := os.ReadFile("testdata/cert.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &amazon{t: t, files: map[string][]byte{certificate: pemText}}
+	client := sns.NewClient()
+	client.Transport = a
+	c := sns.Config{Topics: []string{topic}, Client: client, Logger: slog.New(slog.DiscardHandler), Now: now}
+	for _, e := range edit {
+		e(&c)
+	}
+	r, err := sns.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, a
+}
+
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// edited is a message with fields set to something else; nil takes one away.
+func edited(t testing.TB, name string, fields map[string]any) []byte {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(fixture(t, name), &m); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(m, fields)
+	maps.DeleteFunc(m, func(_ string, v any) bool { return v == nil })
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestBothVersionsOfTheSignature(t *testing.T) {
+	for _, name := range []string{"notification.v1.json", "notification.v2.json"} {
+		r, a := setUp(t)
+		body := fixture(t, name)
+		for range 3 {
+			if err := r.Authenticate(http.Header{}, body); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if diff := cmp.Diff([]string{certificate}, a.requests()); diff != "" {
+			t.Error(diff)
+		}
+		event, err := r.Decode(http.Header{}, body)
+		want := gitops.Event{
+			Delivery: gitops.DeliveryKey{Source: "sns", ID: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"}, Actor: "aws:123456789000",
+			Time: time.Date(2023, 5, 8, 15, 13, 9, 0, time.UTC),
+			Push: &gitops.Push{Account: "123456789000", Region: "eu-central-1", Repository: "node", Tag: "20-alpine3.16",
+				Digest: "sha256:3c949327e32569aff0c532905dcb9626892e4c9b109be08027bb1e44f7f96518"},
+		}
+		if diff := cmp.Diff(want, event); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+	}
+}
+
+// What is put in its place, and what it is refused for.
+func TestMessagesThatAreNotBelieved(t *testing.T) {
+	const good = "notification.v2.json"
+	other := strings.Replace(certificate, "0123", "3210", 1)
+	for _, c := range []struct {
+		name   string
+		header http.Header
+		body   []byte
+		code   gitops.Code
+		says   string
+		asks   int // of SNS
+	}{
+		{"nothing", nil, nil, gitops.Unauthorized, "not a message of SNS", 0},
+		{"half of it", nil, fixture(t, good)[:200], gitops.Unauthorized, "not a message of SNS", 0},
+		{"another's JSON", nil, []byte(`[1]`), gitops.Unauthorized, "not a message of SNS", 0},
+		{"an event in the raw", http.Header{"X-Amz-Sns-Rawdelivery": {"true"}}, fixture(t, good), gitops.Unauthorized, "raw delivery has no signature", 0},
+		{"no topic", nil, edited(t, good, map[string]any{"TopicArn": nil}), gitops.Forbidden, "sources.sns.topics", 0},
+		{"another's topic", nil, edited(t, good, map[string]any{"TopicArn": "arn:aws:sns:eu-central-1:999999999999:ecr-events"}), gitops.Forbidden, "sources.sns.topics", 0},
+		{"the documentation's example", nil, fixture(t, "sns_notification.docs.json"), gitops.Forbidden, "sources.sns.topics", 0},
+		{"the documentation's confirmation", nil, fixture(t, "sns_subscription_confirmation.docs.json"), gitops.Forbidden, "sources.sns.topics", 0},
+		{"the documentation's ending", nil, fixture(t, "sns_unsubscribe_confirmation.docs.json"), gitops.Forbidden, "sources.sns.topics", 0},
+		{"no certificate", nil, edited(t, good, map[string]any{"SigningCertURL": nil}), gitops.Unauthorized, "certificate is not where", 0},
+		{"a certificate that is not there", nil, edited(t, good, map[string]any{"SigningCertURL": other}), gitops.Unauthorized, "no such certificate", 1},
+		{"another message", nil, edited(t, good, map[string]any{"Message": "{}"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"another id", nil, edited(t, good, map[string]any{"MessageId": "x"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"another time", nil, edited(t, good, map[string]any{"Timestamp": "2026-01-15T10:00:59.000Z"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"a subject", nil, edited(t, good, map[string]any{"Subject": "x"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"another type", nil, edited(t, good, map[string]any{"Type": "SubscriptionConfirmation"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"no type", nil, edited(t, good, map[string]any{"Type": nil}), gitops.Unauthorized, "no type that SNS signs", 1},
+		{"the other version", nil, edited(t, good, map[string]any{"SignatureVersion": "1"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"a version to come", nil, edited(t, good, map[string]any{"SignatureVersion": "3"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"no signature", nil, edited(t, good, map[string]any{"Signature": nil}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"no base64", nil, edited(t, good, map[string]any{"Signature": "*"}), gitops.Unauthorized, "has no signature", 1},
+		{"a confirmation's other token", nil, edited(t, "subscription.v2.json", map[string]any{"Token": "x"}), gitops.Unauthorized, "not SNS's of this message", 1},
+		{"a confirmation's other address", nil, edited(t, "subscription.v2.json", map[string]any{"SubscribeURL": "http://169.254.169.254/"}), gitops.Unauthorized, "not SNS's of this message", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, a := setUp(t)
+			err := r.Authenticate(c.header, c.body)
+			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.SentenceOf(err), c.says) {
+				t.Errorf("told %v, want %s: %q", err, c.code, c.says)
+			}
+			if n := len(a.requests()); n != c.asks {
+				t.Errorf("asked SNS %d times: %q", n, a.requests())
+			}
+		})
+	}
+}
+
+// Only where SNS of the topic's region keeps its certificates, to the letter.
+func TestCertificateAddresses(t *testing.T) {
+	const file = "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+	for _, address := range []string{
+		"http://" + host + file,
+		"https://" + host + ":443" + file,
+		"https://user@" + host + file,
+		"https://" + host + "@evil.example" + file,
+		"https://" + host + ".evil.example" + file,
+		"https://evil.example/" + host + file,
+		"https://evil.example#" + host + file,
+		"https://sns.us-east-1.amazonaws.com" + file, // another region's
+		"https://sns.eu-central-1.amazonaws.com.cn" + file,
+		"https://SNS.eu-central-1.amazonaws.com" + file,
+		"https://sns.eu-central-1.s3.amazonaws.com" + file,
+		"https://" + host + file + "?x=1",
+		"https://" + host + file + "#x",
+		"https://" + host + "/x/.." + file,
+		"https://" + host + "/%53impleNotificationService-0123456789abcdef0123456789abcdef.pem",
+		"https://" + host + "/SimpleNotificationService-0123456789ABCDEF0123456789abcdef.pem",
+		"https://" + host + "/SimpleNotificationService-0123.pem",
+		"https://" + host + "/evil.pem",
+		"https://" + host + "\n" + file,
+		"file:///etc/passwd", "//" + host + file, "",
+	} {
+		r, a := setUp(t)
+		err := r.Authenticate(nil, edited(t, "notification.v2.json", map[string]any{"SigningCertURL": address}))
+		if gitops.CodeOf(err) != gitops.Unauthorized || len(a.requests()) > 0 {
+			t.Errorf("%q: %v, and asked %q", address, err, a.requests())
+		}
+	}
+}
+
+// The clock decides whether a message or its certificate is too old.
+func TestAge(t *testing.T) {
+	sent := time.Date(2026, 1, 15, 10, 0, 0, 123e6, time.UTC)
+	for age, good := range map[time.Duration]bool{
+		0: true, 2 * time.Hour: true, 2*time.Hour + time.Second: false, 48 * time.Hour: false, -15 * time.Minute: true, -16 * time.Minute: false,
+	} {
+		r, _ := setUp(t, func(c *sns.Config) { c.Now = func() time.Time { return sent.Add(age) } })
+		err := r.Authenticate(nil, fixture(t, "notification.v2.json"))
+		if good != (err == nil) || err != nil && gitops.CodeOf(err) != gitops.Unauthorized {
+			t.Errorf("%s after: %v", age, err)
+		}
+	}
+	r, _ := setUp(t, func(c *sns.Config) { c.Now = func() time.Time { return time.Date(2110, 1, 1, 0, 0, 0, 0, time.UTC) } })
+	if err := r.Authenticate(nil, fixture(t, "notification.v2.json")); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(err.Error(), "certificate has expired") {
+		t.Errorf("with an old certificate: %v", err)
+	}
+}
+
+// SNS tries again after 503, and not after 401: what may be good must not be 401.
+func TestSNSIsAway(t *testing.T) {
+	for name, spoil := range map[string]func(*amazon){
+		"no answer":        func(a *amazon) { a.problem = errors.New("no route to host") },
+		"broken":           func(a *amazon) { a.status = http.StatusServiceUnavailable },
+		"leads elsewhere":  func(a *amazon) { a.status = http.StatusFound },
+		"something else's": func(a *amazon) { a.files[certificate] = []byte("<html>") },
+		"half of a file":   func(a *amazon) { a.files[certificate] = a.files[certificate][:300] },
+	} {
+		r, a := setUp(t)
+		whole := a.files[certificate]
+		spoil(a)
+		body := fixture(t, "notification.v1.json")
+		if err := r.Authenticate(nil, body); gitops.CodeOf(err) != gitops.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.problem, a.status, a.files[certificate] = nil, 0, whole
+		if err := r.Authenticate(nil, body); err != nil {
+			t.Errorf("%s, and back: %v", name, err)
+		}
+	}
+}
+
+func TestConfirmation(t *testing.T) {
+	for _, name := range []string{"subscription.v1.json", "subscription.v2.json"} {
+		r, a := setUp(t)
+		body := fixture(t, name)
+		if err := r.Authenticate(nil, body); err != nil {
+			t.Fatal(err)
+		}
+		event, err := r.Decode(nil, body)
+		if err != nil || event.Delivery.ID != "165545c9-2a5c-472c-8df2-7ff2be2b3b1b" || !strings.Contains(event.Nothing, "was confirmed") {
+			t.Errorf("%+v, %v", event, err)
+		}
+		asked := a.requests()
+		if len(asked) != 2 || !strings.HasPrefix(asked[1], "https://"+host+"/?Action=ConfirmSubscription&Token=2336412f37fb687f5d51e6e2") ||
+			!strings.HasSuffix(asked[1], "&TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789000%3Aecr-events") {
+			t.Errorf("asked %q", asked)
+		}
+		for _, status := range []int{302, 400, 500} {
+			a.status = status
+			if event, err = r.Decode(nil, body); gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), "2336412f") {
+				t.Errorf("answered %d: %+v, %v", status, event, err)
+			}
+		}
+		a.problem = errors.New("no route to host")
+		if _, err = r.Decode(nil, body); gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), "2336412f") {
+			t.Errorf("SNS away: %v", err)
+		}
+	}
+}
+
+// With a key of our own, for what was not recorded.
+func TestMessagesOfOurOwnMaking(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"}, NotBefore: now().Add(-time.Hour), NotAfter: now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, a := setUp(t, func(c *sns.Config) { c.Regions = []string{"eu-west-1"} })
+	a.files[certificate] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	sign := func(version string, fields map[string]string, order ...string) []byte {
+		fields["TopicArn"], fields["Timestamp"], fields["SigningCertURL"], fields["SignatureVersion"] = topic, now().Format(time.RFC3339), certificate, version
+		var text strings.Builder
+		for _, name := range order {
+			text.WriteString(name + "\n" + fields[name] + "\n")
+		}
+		hash, sum := crypto.SHA256, sha256.Sum256([]byte(text.String()))
+		digest := sum[:]
+		if version == "1" {
+			old := sha1.Sum([]byte(text.String()))
+			hash, digest = crypto.SHA1, old[:]
+		}
+		signature, err := rsa.SignPKCS1v15(rand.Reader, key, hash, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields["Signature"] = base64.StdEncoding.EncodeToString(signature)
+		body, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	note := []string{"Message", "MessageId", "Timestamp", "TopicArn", "Type"}
+	for name, c := range map[string]struct {
+		body    []byte
+		nothing string
+		field   string // of a body that is Invalid
+	}{
+		"with a subject": {sign("1", map[string]string{"Type": "Notification", "MessageId": "m1", "Subject": "a\nb", "Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`},
+			"Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"), "is not an ECR Image Action", ""},
+		"of another region": {sign("2", map[string]string{"Type": "Notification", "MessageId": "m2", "Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Action", "region": "us-east-1"}`}, note...), "is not one of sources.sns.regions", ""},
+		"an ending":         {sign("2", map[string]string{"Type": "UnsubscribeConfirmation", "MessageId": "m3", "Message": "bye", "SubscribeURL": "https://evil.example", "Token": "t"}, "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"), "was ended by somebody", ""},
+		"just words":        {sign("2", map[string]string{"Type": "Notification", "MessageId": "m4", "Message": "Hello world!"}, note...), "", "Message"},
+		"an event's no id":  {sign("2", map[string]string{"Type": "Notification", "MessageId": "m5", "Message": "{}"}, note...), "", "Message.id"},
+		"a bad id":          {sign("2", map[string]string{"Type": "Notification", "MessageId": "m\n6", "Message": "{}"}, note...), "", "MessageId"},
+		"no token":          {sign("2", map[string]string{"Type": "SubscriptionConfirmation", "MessageId": "m7", "Message": "", "SubscribeURL": "", "Token": ""}, "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"), "", "Token"},
+	} {
+		if err := r.Authenticate(nil, c.body); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		event, err := r.Decode(nil, c.body)
+		var e *gitops.Error
+		if c.field != "" {
+			if !errors.As(err, &e) || e.Code != gitops.Invalid || e.Field != c.field {
+				t.Errorf("%s: %+v, %v", name, event, err)
+			}
+			continue
+		}
+		if err != nil || !strings.Contains(event.Nothing, c.nothing) || event.Delivery.Source != "sns" {
+			t.Errorf("%s: %+v, %v", name, event, err)
+		}
+	}
+	if n := len(a.requests()); n != 1 {
+		t.Errorf("asked SNS %d times: %q", n, a.requests())
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		config sns.Config
+		field  string
+	}{
+		"no topic":           {sns.Config{}, "sources.sns.topics"},
+		"a topic's name":     {sns.Config{Topics: []string{topic, "ecr-events"}}, "sources.sns.topics[1]"},
+		"a topic of FIFO":    {sns.Config{Topics: []string{topic + ".fifo"}}, "sources.sns.topics[0]"},
+		"a region made up":   {sns.Config{Topics: []string{"arn:aws:sns:evil.example/:123456789000:x"}}, "sources.sns.topics[0]"},
+		"a subscription":     {sns.Config{Topics: []string{topic + ":c9135db0"}}, "sources.sns.topics[0]"},
+		"a short account":    {sns.Config{Topics: []string{topic}, Accounts: []string{"1"}}, "sources.sns.accounts[0]"},
+		"a region's display": {sns.Config{Topics: []string{topic}, Regions: []string{"Frankfurt"}}, "sources.sns.regions[0]"},
+	} {
+		_, err := sns.New(c.config)
+		var e *gitops.Error
+		if !errors.As(err, &e) || e.Code != gitops.Invalid || e.Field != c.field {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := sns.New(sns.Config{Topics: []string{"arn:aws-cn:sns:cn-north-1:123456789000:x", "arn:aws-us-gov:sns:us-gov-west-1:123456789000:x"}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzAuthenticate(f *testing.F) {
+	for _, name := range []string{"notification.v1.json", "subscription.v2.json", "sns_notification.docs.json"} {
+		f.Add(fixture(f, name))
+	}
+	r, a := setUp(f)
+	signed := map[string]bool{}
+	for _, name := range []string{"notification.v1.json", "notification.v2.json", "subscription.v1.json", "subscription.v2.json"} {
+		var m struct{ Signature string }
+		if err := json.Unmarshal(fixture(f, name), &m); err != nil {
+			f.Fatal(err)
+		}
+		signed[m.Signature] = true
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a.t = t
+		err := r.Authenticate(http.Header{}, body)
+		if err != nil {
+			if code := gitops.CodeOf(err); code != gitops.Unauthorized && code != gitops.Forbidden {
+				t.Errorf("told %v", err)
+			}
+			return
+		}
+		var m struct{ Signature string }
+		if json.Unmarshal(body, &m) != nil || !signed[m.Signature] {
+			t.Errorf("believed: %s", body)
+		}
+	})
+}
