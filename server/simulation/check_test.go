@@ -3,7 +3,9 @@ package simulation
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,13 +155,27 @@ const longestLag = 41 * time.Second
 // writer may have looked.
 func (c *checker) saidSince(u *tracked, tag string) bool {
 	history := c.said[release{u.Environment, u.App}]
-	from := u.at.Add(-longestLag)
+	from := u.at
+	if c.w.network > 0 {
+		from = from.Add(-longestLag)
+	}
 	for i, s := range history {
 		if s.tag == tag && (i == len(history)-1 || history[i+1].at.After(from)) {
 			return true
 		}
 	}
 	return u.App == ghost && tag == ""
+}
+
+// saidOnce is a tag that the branch says of an app, or has said.
+func (c *checker) saidOnce(r *rand.Rand, of release) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	history := c.said[of]
+	if len(history) == 0 || !strings.HasPrefix(history[len(history)-1].tag, "main-") {
+		return ""
+	}
+	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
 }
 
 // Origin tells of these.

@@ -63,10 +63,10 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		app = ghost
 	}
 	tag := fmt.Sprintf("main-%07x", n)
-	if r.IntN(10) == 0 {
-		tag = fmt.Sprintf("main-%07x", r.IntN(3)) // perhaps what the branch says already
-	}
 	environment := one(r, environments...)
+	if old := w.check.saidOnce(r, release{environment, app}); old != "" && r.IntN(5) == 0 {
+		tag = old // perhaps what the branch says already
+	}
 	version := fmt.Sprintf("1.%d.0", n)
 	id := fmt.Sprintf("delivery-%d", n)
 	switch kind := r.IntN(10); {
