@@ -69,6 +69,9 @@ func TestFailedCommit(t *testing.T) {
 				if d, _, err := s.Accept(t.Context(), late); err != nil || d.Updates[0].State != gitops.Superseded {
 					t.Errorf("a late event afterwards: %+v, %v", d, err)
 				}
+				if waits, err := s.Backlogs(t.Context()); err != nil || len(waits) != 1 || waits[0].Pending != cap(errs)-1 {
+					t.Errorf("what waits afterwards: %+v, %v", waits, err)
+				}
 			})
 		})
 	}

@@ -88,6 +88,7 @@ func (tx *tx) enqueue(d gitops.Delivery, u gitops.Update) (gitops.Update, error)
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.SettledAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true
+		tx.waits[u.Environment]++
 	}
 	return u, err
 }

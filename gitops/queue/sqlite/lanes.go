@@ -187,6 +187,9 @@ func (tx *tx) change(environment, id string, step gitops.Step, text string, args
 	}
 	if changed {
 		tx.writes++
+		if step.State.Settled() {
+			tx.waits[environment]--
+		}
 		return tx.step(sequence, step)
 	}
 	found, err := tx.one(context.Background(), update, []any{id, environment}, func(row) {})

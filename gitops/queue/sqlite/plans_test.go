@@ -29,7 +29,8 @@ func TestPlans(t *testing.T) {
 			checked++
 			err := c.query(t.Context(), `EXPLAIN QUERY PLAN `+text, make([]any, strings.Count(text, "?")), func(r row) error {
 				step := r.text(3)
-				small := step == "SCAN l" || step == "SCAN lanes" || step == "SCAN CONSTANT ROW"
+				small := step == "SCAN l" || step == "SCAN lanes" || step == "SCAN CONSTANT ROW" ||
+					step == "SCAN updates USING COVERING INDEX updates_pending" // what waits is counted once, at the start
 				if strings.HasPrefix(step, "SCAN") && !small || strings.Contains(step, "TEMP B-TREE") {
 					t.Errorf("%s\n\t%s", text, step)
 				}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -108,19 +109,26 @@ func readUpdate(ctx context.Context, c *connection, id string) (u gitops.Update,
 	return u, nil
 }
 
-// Backlogs implements [queue.Records]. It reads the index of what is pending.
+// Backlogs implements [queue.Records]. What waits is not counted here, so it costs
+// the same however much it is.
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
 	const backlogs = `SELECT l.environment,
-		(SELECT count(*) FROM updates u WHERE u.environment = l.environment AND u.state = 'pending'),
 		(SELECT u.accepted_at FROM updates u WHERE u.environment = l.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
-		 CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, l.code, l.reason
+		CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, l.code, l.reason
 		FROM lanes l WHERE l.used = 1`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		pending := s.counts.now()
 		return c.query(ctx, backlogs, nil, func(r row) error {
-			found = append(found, queue.Backlog{
-				Environment: r.text(0), Pending: int(r.number(1)), Oldest: r.time(2), Holder: r.text(3),
-				LastSuccess: r.time(4), FailingSince: r.time(5), RetryAt: r.time(6), Code: gitops.Code(r.text(7)), Reason: r.text(8),
-			})
+			b := queue.Backlog{
+				Environment: r.text(0), Pending: int(pending[r.text(0)]), Oldest: r.time(1), Holder: r.text(2),
+				LastSuccess: r.time(3), FailingSince: r.time(4), RetryAt: r.time(5), Code: gitops.Code(r.text(6)), Reason: r.text(7),
+			}
+			// The two were looked up a moment apart; of a lane that was or became
+			// empty between, both say so.
+			if b.Pending == 0 || b.Oldest.IsZero() {
+				b.Pending, b.Oldest = 0, time.Time{}
+			}
+			found = append(found, b)
 			return nil
 		})
 	})

@@ -75,6 +75,7 @@ type Store struct {
 	writer  *writer
 	wakes   wakes
 	changed signal
+	counts  counts
 	held    *os.File // the lock
 
 	pool    chan *connection // idle readers; holds nil for one that is not open yet

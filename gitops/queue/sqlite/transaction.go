@@ -15,6 +15,8 @@ type knowledge struct {
 	newest map[release]int64 // the releases table
 	used   map[string]bool   // environments that have had an update
 	latest place             // the highest numbers that were given
+
+	pending map[string]int64 // what waits in each lane, when it was read; counts has it since
 }
 
 func readKnowledge(c *connection) (*knowledge, error) {
@@ -33,7 +35,10 @@ func readKnowledge(c *connection) (*knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.latest, err = readPlace(context.Background(), c)
+	if k.latest, err = readPlace(context.Background(), c); err != nil {
+		return nil, err
+	}
+	k.pending, err = readPending(c)
 	return k, err
 }
 
@@ -50,7 +55,8 @@ type tx struct {
 	used   map[string]bool
 	latest place
 	leases map[string]time.Time
-	woken  map[string]bool // environments with new pending updates
+	woken  map[string]bool  // environments with new pending updates
+	waits  map[string]int64 // by how much the number of pending updates of each environment has grown
 }
 
 func (w *writer) begin() (*tx, error) {
@@ -64,7 +70,7 @@ func (w *writer) begin() (*tx, error) {
 	return &tx{
 		connection: w.conn, w: w, now: w.now(), began: began,
 		newest: make(map[release]int64), used: make(map[string]bool), latest: w.known.latest,
-		leases: make(map[string]time.Time), woken: make(map[string]bool),
+		leases: make(map[string]time.Time), woken: make(map[string]bool), waits: make(map[string]int64),
 	}, nil
 }
 
@@ -90,6 +96,7 @@ func (tx *tx) commit(requests int) error {
 		tx.w.known.latest = tx.latest
 		tx.w.changed.send()
 	}
+	tx.w.counts.add(tx.waits)
 	for environment := range tx.woken {
 		tx.w.wakes.wake(environment)
 	}

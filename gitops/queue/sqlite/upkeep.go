@@ -43,6 +43,7 @@ func (tx *tx) retry(id, actor string) (gitops.Update, error) {
 		return gitops.Update{}, err
 	}
 	tx.woken[u.Environment] = true
+	tx.waits[u.Environment]++
 	return readUpdate(context.Background(), tx.connection, id)
 }
 

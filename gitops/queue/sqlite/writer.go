@@ -19,7 +19,7 @@ const groupSize = 512
 // writerSetup makes the one connection that writes. Checkpoints are ours to
 // time: see checkpoint.go.
 var writerSetup = []string{
-	`PRAGMA busy_timeout = 5000`,
+	`PRAGMA busy_timeout = 2000`, // another program's lock: senders give up after 5 s
 	`PRAGMA synchronous = FULL`,
 	`PRAGMA foreign_keys = ON`,
 	`PRAGMA wal_autocheckpoint = 0`,
@@ -50,6 +50,7 @@ type writer struct {
 	recorder Recorder
 	wakes    *wakes
 	changed  *signal
+	counts   *counts
 
 	mu      sync.Mutex
 	arrived sync.Cond // on mu: waiting is not empty, or closed
@@ -72,7 +73,7 @@ type writer struct {
 // then on, also when an error is returned.
 func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 	w := &writer{
-		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes, changed: &s.changed,
+		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes, changed: &s.changed, counts: &s.counts,
 		conn: c, leases: make(map[string]time.Time), stopped: make(chan struct{}),
 	}
 	w.arrived.L = &w.mu
@@ -84,6 +85,7 @@ func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	w.known = known
+	w.counts.reset(known.pending)
 	go w.run()
 	return w, nil
 }
@@ -305,5 +307,6 @@ func (w *writer) reconnect() error {
 		return errors.Join(err, conn.close())
 	}
 	w.conn, w.known = conn, known
+	w.counts.reset(known.pending)
 	return nil
 }
