@@ -45,7 +45,11 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		if err := s.checkTarget(t, files[i]); err != nil {
 			var e *gitops.Error
 			if errors.As(err, &e) {
-				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, paths[i], e.Sentence())
+				said := e.Sentence()
+				if files[i].Err == nil { // else it begins with the path
+					said = paths[i] + ": " + said
+				}
+				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s", t.app, t.environment, said)
 			}
 			problems = append(problems, err)
 			continue

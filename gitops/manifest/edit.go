@@ -121,7 +121,7 @@ func fileError(path string, err error) error {
 	default:
 		return err
 	}
-	return gitops.Errorf(code, "%s in the manifest repository: %s", path, err)
+	return gitops.Errorf(code, "%s: %s in the manifest repository", path, err)
 }
 
 // splitPath splits the path of a file into its names, and refuses what git would

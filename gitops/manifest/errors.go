@@ -80,15 +80,19 @@ type refusal struct {
 	unpack bool   // it did not get as far as the branch: the pack was not taken
 }
 
+// Error has the words of both once: some hosts put the hook's into the status.
 func (e *refusal) Error() string {
-	if e.said == "" {
+	switch {
+	case strings.Contains(e.status, e.said):
 		return e.status
+	case strings.Contains(e.said, e.status):
+		return e.said
 	}
 	return e.status + ": " + e.said
 }
 
 // remoteError turns what went wrong with the remote into the error that the
-// caller of a Writer gets.
+// caller of a Writer gets. The cause is what the sentence does not say already.
 func remoteError(err error) error {
 	var known *gitops.Error
 	if err == nil || errors.As(err, &known) {
@@ -109,17 +113,17 @@ func remoteError(err error) error {
 	case errors.As(err, &status):
 		return statusMeans(status)
 	case errors.As(err, &no):
-		return gitops.Errorf(gitops.Rejected, "the manifest repository's server refused the push: %s", no).Because(err)
+		return gitops.Errorf(gitops.Rejected, "the manifest repository's server refused the push: %s", no)
 	case errors.As(err, &redirect):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server redirects to %s, where the credentials are not sent: configure its new URL", redirect.to).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server redirects to %s, where the credentials are not sent: configure its new URL", redirect.to)
 	case errors.As(err, &moved):
 		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").Because(err)
 	case errors.As(err, &secret):
 		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").Because(err)
 	case errors.As(err, &stranger):
-		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).Because(stranger.why)
 	case errors.As(err, &ended):
-		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).Because(err)
+		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).Because(ended.err)
 	case errors.As(err, &untrusty):
 		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").Because(err)
 	case errors.As(err, &nameless):

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -265,4 +268,41 @@ func TestSecretsStayInside(t *testing.T) {
 			t.Errorf("an error tells too much: %s", text)
 		}
 	}
+}
+
+// A log line has each thing once: what the server said, and where.
+func TestAnErrorDoesNotRepeatItself(t *testing.T) {
+	for want, err := range map[string]error{
+		"server refused the push: pre-receive hook declined: POLICY: frozen":                                                                           &refusal{status: "pre-receive hook declined", said: "POLICY: frozen"},
+		"server refused the push: declined: POLICY: frozen":                                                                                            &refusal{status: "declined: POLICY: frozen", said: "POLICY: frozen"},
+		"server refused the push: POLICY: no, hook declined":                                                                                           &refusal{status: "hook declined", said: "POLICY: no, hook declined"},
+		"server refused the push: hook declined":                                                                                                       &refusal{status: "hook declined"},
+		"server does not let git-upload-pack at it: no access: EOF":                                                                                    &serviceError{uploadPack, "no access", io.EOF},
+		"server redirects to http://x, where the credentials are not sent: configure its new URL":                                                      &redirectError{"http://x"},
+		"server, SHA256:x, is not in the known_hosts file: compare it with what the server's owner publishes, then add it: knownhosts: key is unknown": &hostKeyError{"SHA256:x", &knownhosts.KeyError{}},
+	} {
+		_, got, _ := strings.Cut(remoteError(fmt.Errorf("pushing: %w", err)).Error(), "the manifest repository's ")
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// A push that lost the race is no refusal, though nobody could look at the branch.
+func TestALostRaceThatNobodyCanSeeIsNoRefusal(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.server.Inject(gitserver.Fault{On: gitserver.Push, Before: func() {
+		o.commit(gitserver.Change{Files: map[string]string{"README.md": "theirs\n"}})
+		o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
+	}})
+	u := o.update("dev", "shop", "main-0000001")
+	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), "after a push: failed to update ref") {
+		t.Errorf("got %v, want unavailable and what the push met", err)
+	}
+	o.server.Heal()
+	o.check(o.write(w, u)...)
 }

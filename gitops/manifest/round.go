@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -120,7 +121,8 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	tip, lookErr := w.tipAfter(ctx, err)
 	switch {
 	case lookErr != nil:
-		return PushFailed, errors.Join(lookErr, err)
+		// What the push met means little as long as nobody can see the branch.
+		return PushFailed, fmt.Errorf("%w (after a push: %v)", lookErr, err)
 	case tip == p.tip:
 		return PushLanded, nil
 	case tip != w.snapshot.tip:
