@@ -35,7 +35,9 @@ type traffic struct {
 	ctx        context.Context
 	deliveries []*delivery
 	answers    chan struct{} // one for each delivery that was answered
-	notes      chan struct{} // one for each commit that a person pushed
+	notes      chan struct{} // one for each commit that a person pushed; nil when there is none
+	pace       time.Duration // between two deliveries, when they are not sent as fast as they can be
+	where      func() (base string, err error)
 
 	mu    sync.Mutex
 	up    chan struct{} // closed while the server can be reached
@@ -46,6 +48,7 @@ type traffic struct {
 
 func newTraffic(t *testing.T, n int) *traffic {
 	f := &traffic{site: newSite(t, 7), ctx: deadline(t), answers: make(chan struct{}, n), notes: make(chan struct{}), up: make(chan struct{})}
+	f.where = f.address
 	environments := []string{"dev", "staging", "prod"}
 	for i := range n {
 		f.deliveries = append(f.deliveries, &delivery{
@@ -111,11 +114,14 @@ func (f *traffic) sendAll(connections int) {
 		})
 	}
 	for i, d := range f.deliveries {
-		if i%25 == 24 {
+		if i%25 == 24 && f.notes != nil {
 			select {
 			case <-f.notes:
 			case <-f.ctx.Done():
 			}
+		}
+		if f.pace > 0 {
+			time.Sleep(f.pace) // a load that lasts, so that events can happen under it
 		}
 		work <- d
 	}
@@ -126,7 +132,7 @@ func (f *traffic) sendAll(connections int) {
 func (f *traffic) send(client *http.Client, d *delivery) error {
 	d.sent = time.Now()
 	for {
-		base, err := f.address()
+		base, err := f.where()
 		if err != nil {
 			return err
 		}
@@ -136,11 +142,13 @@ func (f *traffic) send(client *http.Client, d *delivery) error {
 		}
 		resp, err := client.Do(req.WithContext(f.ctx))
 		if err != nil {
+			f.elsewhere()
 			continue // killed: the same delivery goes to the next one
 		}
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode == http.StatusServiceUnavailable {
+			f.elsewhere()
 			continue
 		}
 		d.answered = time.Now()
@@ -153,30 +161,40 @@ func (f *traffic) send(client *http.Client, d *delivery) error {
 	}
 }
 
+// elsewhere is the moment that a sender takes to turn to somebody else.
+func (f *traffic) elsewhere() {
+	if f.pace > 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // drained waits until nothing is pending any more. Every settlement makes a log
 // line, so after the last one the gauges are at zero.
 func (f *traffic) drained() {
 	f.t.Helper()
-	pending := func() (n float64) {
-		resp, err := http.Get(f.admin + "/metrics")
-		f.must(err)
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		f.must(err)
-		for _, line := range strings.Split(string(body), "\n") {
-			var value float64
-			if name, text, ok := strings.Cut(line, " "); ok && strings.HasPrefix(name, "tallyman_pending_updates{") {
-				if _, err := fmt.Sscan(text, &value); err != nil {
-					f.t.Fatal(err)
-				}
-				n += value
-			}
-		}
-		return n
-	}
-	for pending() > 0 {
+	for f.pending(f.admin) > 0 {
 		f.must(f.child.await(f.ctx, func(line map[string]any) bool { return line["msg"] == "update" }))
 	}
+}
+
+// pending is how many updates wait, by a server's metrics.
+func (f *traffic) pending(admin string) (n float64) {
+	f.t.Helper()
+	resp, err := http.Get(admin + "/metrics")
+	f.must(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	f.must(err)
+	for _, line := range strings.Split(string(body), "\n") {
+		var value float64
+		if name, text, ok := strings.Cut(line, " "); ok && strings.HasPrefix(name, "tallyman_pending_updates{") {
+			if _, err := fmt.Sscan(text, &value); err != nil {
+				f.t.Fatal(err)
+			}
+			n += value
+		}
+	}
+	return n
 }
 
 // person clones the repository as people do and pushes commits until done is
@@ -244,6 +262,7 @@ func (f *traffic) check(persons []string) {
 	if len(byUpdate) != len(f.deliveries) {
 		f.t.Errorf("%d deliveries became %d updates", len(f.deliveries), len(byUpdate))
 	}
+	diffs := f.diffs()
 	landed := make(map[string]bool)
 	newest := make(map[string]time.Time) // sending time, by environment
 	var people []string
@@ -257,7 +276,7 @@ func (f *traffic) check(persons []string) {
 			f.t.Fatalf("commit %s is of no update, or of one that had landed: %v", c.Hash, c.Updates)
 		}
 		landed[d.update] = true
-		f.checkCommit(c, d)
+		f.checkCommit(c, d, diffs[c.Hash])
 		if d.answered.Before(newest[d.Environment]) {
 			f.t.Errorf("%s was answered before another was sent that is before it on the branch", d.id)
 		}
@@ -276,19 +295,31 @@ func (f *traffic) check(persons []string) {
 	f.t.Logf("%d updates, %d commits by a person, %d pushes", len(landed), len(people), f.git.Counts().Requests[gitserver.Push])
 }
 
-func (f *traffic) checkCommit(c gitserver.Commit, d *delivery) {
+// diffs are what the commits change, by hash.
+func (f *traffic) diffs() map[string]string {
+	f.t.Helper()
+	out, err := f.repository.Git("log", "--format=%x00%H", "--patch", "--unified=0", "main", "^"+f.first)
+	f.must(err)
+	diffs := make(map[string]string)
+	for _, text := range strings.Split(out, "\x00")[1:] {
+		hash, diff, _ := strings.Cut(text, "\n")
+		diffs[hash] = diff
+	}
+	return diffs
+}
+
+// checkCommit holds a commit to saying what it does, and to changing one line of
+// one file.
+func (f *traffic) checkCommit(c gitserver.Commit, d *delivery, diff string) {
 	f.t.Helper()
 	if want := fmt.Sprintf("chore: bump %s to %s (%s)", d.App, d.Tag, d.Environment); c.Subject != want {
 		f.t.Errorf("commit %s says %q, not %q", c.Hash, c.Subject, want)
 	}
-	stat, err := f.repository.Git("diff-tree", "-r", "--no-commit-id", "--numstat", c.Hash)
-	f.must(err)
-	if want := fmt.Sprintf("1\t1\tcharts/%s/values-%s.yaml", d.App, d.Environment); stat != want {
-		f.t.Errorf("commit %s changes %q, not %q", c.Hash, stat, want)
+	file := fmt.Sprintf("charts/%s/values-%s.yaml", d.App, d.Environment)
+	expect(f.t, "the diff", diff, "--- a/"+file+"\n+++ b/"+file+"\n", "\n-    tag: main-", "\n+    tag: "+d.Tag+"  # by tallyman")
+	if n := strings.Count(diff, "\n"); strings.Count(diff, "diff --git") != 1 || strings.Count(diff, "\n@@ ") != 1 || n > 8 {
+		f.t.Errorf("commit %s changes more than a line:\n%s", c.Hash, diff)
 	}
-	line, err := f.repository.Git("show", "--format=", "--unified=0", c.Hash)
-	f.must(err)
-	expect(f.t, "the diff", line, "\n+    tag: "+d.Tag+"  # by tallyman")
 }
 
 // run sends everything while a person pushes and events happens, and checks what

@@ -38,8 +38,9 @@ func operationOf(r *http.Request) Operation {
 // Fault is what happens to a request instead of, before or after git's work.
 // Its parts happen in the order of the fields.
 type Fault struct {
-	On    Operation // the requests it is for; empty is all of them
-	Times int       // to how many of them it happens; 0 is once, negative until [Server.Heal]
+	On    Operation   // the requests it is for; empty is all of them
+	When  func() bool // which of those; nil is all. It is asked once for each request, and must not call the server
+	Times int         // to how many of them it happens; 0 is once, negative until [Server.Heal]
 
 	Before func()          // runs first: another writer's commit, a test's signal
 	Wait   <-chan struct{} // then the request waits until this is closed, or its client is gone
@@ -75,7 +76,7 @@ func (s *Server) take(operation Operation) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
-		if f.On != "" && f.On != operation {
+		if f.On != "" && f.On != operation || f.When != nil && !f.When() {
 			continue
 		}
 		if f.Times > 0 {
