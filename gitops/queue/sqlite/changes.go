@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -129,29 +128,4 @@ func readPlace(ctx context.Context, c *connection) (p place, err error) {
 }
 
 // Changed implements [queue.Stories].
-func (s *Store) Changed() <-chan struct{} { return s.changed.next() }
-
-// signal tells any number of goroutines that something happened.
-type signal struct {
-	mu     sync.Mutex
-	waited chan struct{} // nil while nobody waits
-}
-
-// next returns the channel that the next send closes.
-func (s *signal) next() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.waited == nil {
-		s.waited = make(chan struct{})
-	}
-	return s.waited
-}
-
-func (s *signal) send() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.waited != nil {
-		close(s.waited)
-		s.waited = nil
-	}
-}
+func (s *Store) Changed() <-chan struct{} { return s.changed.Next() }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -199,32 +198,5 @@ func (tx *tx) change(environment, id string, step gitops.Step, text string, args
 	return err
 }
 
-// wakes are the hints that [Store.Wake] hands out.
-type wakes struct {
-	mu       sync.Mutex
-	channels map[string]chan struct{} // each holds at most one hint
-}
-
 // Wake implements [queue.Lanes].
-func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.channel(environment) }
-
-func (w *wakes) channel(environment string) chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c, ok := w.channels[environment]
-	if !ok {
-		c = make(chan struct{}, 1)
-		if w.channels == nil {
-			w.channels = make(map[string]chan struct{})
-		}
-		w.channels[environment] = c
-	}
-	return c
-}
-
-func (w *wakes) wake(environment string) {
-	select {
-	case w.channel(environment) <- struct{}{}:
-	default:
-	}
-}
+func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.Channel(environment) }

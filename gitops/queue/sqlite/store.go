@@ -73,8 +73,8 @@ type Store struct {
 	now     func() time.Time
 	log     *slog.Logger
 	writer  *writer
-	wakes   wakes
-	changed signal
+	wakes   queue.Wakes
+	changed queue.Signal
 	counts  counts
 	held    *os.File // the lock
 

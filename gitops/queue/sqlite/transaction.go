@@ -94,11 +94,11 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.leases, tx.leases)
 	if tx.latest != tx.w.known.latest {
 		tx.w.known.latest = tx.latest
-		tx.w.changed.send()
+		tx.w.changed.Send()
 	}
 	tx.w.counts.add(tx.waits)
 	for environment := range tx.woken {
-		tx.w.wakes.wake(environment)
+		tx.w.wakes.Wake(environment)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // groupSize bounds how many requests share a transaction, and so how long the
@@ -48,8 +49,8 @@ type writer struct {
 	now      func() time.Time
 	log      *slog.Logger
 	recorder Recorder
-	wakes    *wakes
-	changed  *signal
+	wakes    *queue.Wakes
+	changed  *queue.Signal
 	counts   *counts
 
 	mu      sync.Mutex
