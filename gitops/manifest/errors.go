@@ -167,12 +167,14 @@ func refusedOutright(err error) bool {
 	return errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
-// answered reports whether the server said what became of a push, or was never
-// sent one: otherwise it may take it yet.
+// answered reports whether git said what became of a push, or was never sent it.
+// Otherwise it may have taken it, or do so yet: what turned it away with a status
+// may be a proxy that had passed it on.
 func answered(err error) bool {
 	var no *refusal
 	var behind *behindError
-	return errors.As(err, &no) || errors.As(err, &behind)
+	var status *statusError
+	return errors.As(err, &no) || errors.As(err, &behind) || refusedOutright(err) && !errors.As(err, &status)
 }
 
 // words makes a server's words fit to be shown: one line of printable text, and

@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -307,5 +309,29 @@ func TestTooManyUnsureUpdatesAreAllLookedFor(t *testing.T) {
 	w.doubt(&plan{fates: []fate{{item: old, settlement: gitops.Settlement{State: gitops.Committed}}}})
 	if !w.doubtful(old) || len(w.unsure) != 0 {
 		t.Errorf("doubtful %t, %d are remembered", w.doubtful(old), len(w.unsure))
+	}
+}
+
+// Only git's own word, or nothing sent, tells that a push has not landed.
+func TestWhatLeavesAPushUnsure(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		sure bool
+	}{
+		{&refusal{status: "hook declined"}, true},
+		{&behindError{}, true},
+		{&credentialsError{io.EOF}, true},
+		{&hostKeyError{why: io.EOF}, true},
+		{&serviceError{err: io.EOF}, true},
+		{&statusError{code: 403}, false},
+		{&statusError{code: 502}, false},
+		{&movedError{}, false},
+		{errNoReport, false},
+		{io.ErrUnexpectedEOF, false},
+		{context.DeadlineExceeded, false},
+	} {
+		if got := answered(fmt.Errorf("pushing: %w", tt.err)); got != tt.sure {
+			t.Errorf("%T %v: sure %t, want %t", tt.err, tt.err, got, tt.sure)
+		}
 	}
 }

@@ -111,12 +111,12 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 		return PushLanded, nil
 	}
 	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.updates, "err", err)
+	if !answered(err) {
+		w.doubt(p)
+	}
 	if refusedOutright(err) {
 		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err
-	}
-	if !answered(err) {
-		w.doubt(p)
 	}
 	tip, lookErr := w.tipAfter(ctx, err)
 	switch {
