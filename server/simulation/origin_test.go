@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 )
 
@@ -83,125 +80,6 @@ func (o *origin) advertise(service string, lag time.Duration) []byte {
 	}
 	out.flush()
 	return out.Bytes()
-}
-
-// fetchRequest is what upload-pack is asked for.
-type fetchRequest struct {
-	want, have, shallow hash
-	depth               int
-	commitsOnly, done   bool
-}
-
-func parseFetch(body []byte) (r fetchRequest, err error) {
-	s := pktline.NewScanner(bytes.NewReader(body))
-	for s.Scan() {
-		line := strings.TrimSuffix(string(s.Bytes()), "\n")
-		key, value, _ := strings.Cut(line, " ")
-		value, _, _ = strings.Cut(value, " ")
-		switch key {
-		case "want":
-			r.want = plumbing.NewHash(value)
-		case "have":
-			r.have = plumbing.NewHash(value)
-		case "shallow":
-			r.shallow = plumbing.NewHash(value)
-		case "deepen":
-			_, err = fmt.Sscan(value, &r.depth)
-		case "filter":
-			if r.commitsOnly = value == "tree:0"; !r.commitsOnly {
-				err = fmt.Errorf("an unknown filter %q", value)
-			}
-		case "done":
-			r.done = true
-		case "":
-		default:
-			err = fmt.Errorf("an unknown line %q", line)
-		}
-		if err != nil {
-			return r, err
-		}
-	}
-	if !r.done || r.depth == 0 || r.want.IsZero() || r.have != r.shallow {
-		return r, fmt.Errorf("a request that the writer should not make: %+v", r)
-	}
-	return r, s.Err()
-}
-
-// uploadPack answers a fetch.
-func (o *origin) uploadPack(body []byte) ([]byte, error) {
-	r, err := parseFetch(body)
-	if err != nil {
-		return nil, err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	out := newLines()
-	if o.tip.IsZero() || !o.reaches(o.tip, r.want) {
-		out.line("ERR upload-pack: not our ref %s", r.want)
-		return out.Bytes(), nil
-	}
-	send, edge := o.within(r)
-	for _, commit := range edge {
-		out.line("shallow %s\n", commit)
-	}
-	out.flush()
-	out.line("NAK\n")
-	out.band(1, o.all.packOf(send))
-	out.flush()
-	return out.Bytes(), nil
-}
-
-func (o *origin) reaches(tip, commit hash) bool {
-	for _, c := range o.all.history(tip, nil) {
-		if c == commit {
-			return true
-		}
-	}
-	return false
-}
-
-// within lists the objects that a fetch brings, and the commits where history
-// then ends.
-func (o *origin) within(r fetchRequest) (send, edge []hash) {
-	held := make(map[hash]bool)
-	if have, ok := o.all[r.have]; ok {
-		held[r.have] = true
-		o.all.reach(have.tree, held)
-	}
-	type step struct {
-		commit hash
-		depth  int
-	}
-	seen := make(map[hash]bool)
-	for queue := []step{{r.want, 1}}; len(queue) > 0; queue = queue[1:] {
-		at := queue[0]
-		if seen[at.commit] {
-			continue
-		}
-		seen[at.commit] = true
-		commit := o.all[at.commit]
-		if !held[at.commit] {
-			send = append(send, at.commit)
-			if !r.commitsOnly {
-				before := make(map[hash]bool)
-				o.all.reach(commit.tree, before)
-				for name := range before {
-					if !held[name] {
-						held[name] = true
-						send = append(send, name)
-					}
-				}
-			}
-		}
-		for _, parent := range commit.parents {
-			if at.depth == r.depth {
-				edge = append(edge, at.commit)
-				break
-			}
-			queue = append(queue, step{parent, at.depth + 1})
-		}
-	}
-	return send, edge
 }
 
 // receivePack takes a push by a replica, unless a hook refuses it.

@@ -45,6 +45,7 @@ func (w *world) newReplica(name string) *replica {
 		Author:    manifest.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,
 		Squash:    func(environment string) bool { return environment == w.squash },
+		Partial:   w.partial,
 		Transport: networkLink{r},
 		Now:       r.now,
 		Jitter:    r.jitter,

@@ -125,6 +125,7 @@ type profile struct {
 	people         int // what people do to the branch
 	retries        int
 	coalesce       string // the environment that coalesces, if one does
+	partial        bool   // replicas hold no files that they do not need
 	squash         string // the environment whose batches become one commit, if one does
 }
 
@@ -133,7 +134,7 @@ func draw(r *rand.Rand) profile {
 		network: one(r, 0, 0.03, 0.1, 0.3), store: one(r, 0, 0.02, 0.1, 0.2),
 		length: between(r, 10*time.Second, 2*time.Minute), replicas: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
 		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), retries: r.IntN(4),
-		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"),
+		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"), partial: r.IntN(3) == 0,
 	}
 }
 
