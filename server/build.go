@@ -30,6 +30,7 @@ type target struct {
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
+	limits    *limits
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]manifest.Target
 	tokens    []api.Token
@@ -51,9 +52,11 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
+	limits, err := newLimits(c.Limits)
+	keep(err)
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, limits: limits, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

@@ -22,7 +22,7 @@ import (
 // publicHandler serves what senders reach.
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.observe, s.refuseWhileDraining)
+	r.Use(s.parts.limits.clientAddress, s.observe, secureHeaders, s.limitRefusals, s.refuseWhileDraining, s.parts.limits.bodies.limit)
 	intake := s.newIntake()
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}

@@ -230,6 +230,11 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).Because(err)
 	}
 	srv := s.httpServer(handler)
+	bounded := listener
+	if field == "listen" {
+		bounded = s.parts.limits.connections.on(listener)
+		srv.WriteTimeout = 30 * time.Second // who follows a stream is given more with each event
+	}
 	s.onStop(field, func(ctx context.Context) error {
 		// A request that is only half here was promised nothing: it must not take
 		// the time that the lanes need.
@@ -241,7 +246,7 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 		return nil
 	})
 	s.background.Go(func() {
-		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- gitops.FieldErrorf(field, "no longer listening").Because(err)
 		}
 	})

@@ -34,6 +34,8 @@ type Config struct {
 	Manifests Manifests `yaml:"manifests"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
+	// Limits bound what strangers can take.
+	Limits Limits `yaml:"limits"`
 	// API says who may use /api/v1. Without a token it is not served.
 	API API `yaml:"api"`
 	// File is the path of the file that an update edits, from the repository's
@@ -72,6 +74,23 @@ type Shutdown struct {
 	// is given back and done after the next start. Default 25s, which fits the
 	// 30 s that Kubernetes gives by default.
 	Deadline time.Duration `yaml:"deadline"`
+}
+
+// Limits bound what those who are not known can take from those who are.
+type Limits struct {
+	// TrustedProxies are the ranges of addresses of the proxies in front, whose
+	// X-Forwarded-For says whose request it is. Default: none, and the header counts
+	// for nothing.
+	TrustedProxies []string `yaml:"trustedProxies"`
+	// RefusedPerMinute is how many requests from one address may be refused in a
+	// minute before it is answered 429 without a look at what it sends. Requests that
+	// are taken do not count. Default 300.
+	RefusedPerMinute int64 `yaml:"refusedPerMinute"`
+	// Connections is how many may be open. Default 8192.
+	Connections int64 `yaml:"connections"`
+	// ConnectionsPerAddress is how many of them may come from one address that is no
+	// trusted proxy's. Default 1024.
+	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
 }
 
 // Manifests is the manifest repository on its server.

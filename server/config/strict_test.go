@@ -37,6 +37,8 @@ func TestWrongValues(t *testing.T) {
 		{"", "retention: {keep: 0}", "retention.keep: must be at least 168h"},
 		{"", "lease: 2999ms", "lease: must be 3s to 10m"},
 		{"", "lease: 11m", "lease: must be 3s to 10m"},
+		{"", "limits: {refusedPerMinute: -1}", "limits.refusedPerMinute: must be 1 to 1000000"},
+		{"", "limits: {connections: 2000000}", "limits.connections: must be 1 to 1000000"},
 		{"", "shutdown: {deadline: 999ms}", "shutdown.deadline: must be at least 1s"},
 		{"", "shutdown: {deadline: -25s}", "shutdown.deadline: must be at least 1s"},
 		{"  url: https://git.example/myshop/manifests.git", "  branch: main", "manifests.url: is missing"},
@@ -112,7 +114,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, api, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

@@ -98,13 +98,16 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Arrival, erro
 const usualBody = 16 << 10
 
 // ReadBody reads a request's body up to a number of bytes. The error's code is
-// TooLarge or Invalid.
+// TooLarge or Invalid, or the body's own.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	announced := min(max(0, r.ContentLength), usualBody)
 	body := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead)) // with room to find the end in
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
+	var known *gitops.Error
 	switch {
+	case errors.As(err, &known):
+		return nil, known
 	case errors.As(err, &tooLarge):
 		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
