@@ -18,7 +18,7 @@ const (
 	filesInOneFetch = 256
 )
 
-var errNoSingleFiles = errors.New("the server does not send single files")
+var errNoParts = errors.New("the server does not send files and commits apart")
 
 // deepen fetches the next page of commits with their trees, and finds out which
 // file each has. The server is told where the pages so far end, and sends what was
@@ -34,6 +34,9 @@ func (p *past) deepen(ctx context.Context) error {
 		want.have, want.shallow = p.tip, p.ends
 	}
 	err := p.take(ctx, want)
+	if unknownToServer(err) && !p.entire && want.have.IsZero() {
+		return errors.Join(errNoParts, err) // it may offer filters and not allow this one
+	}
 	if errors.Is(err, errMissingObject) && !want.have.IsZero() {
 		want.have, want.shallow = hash{}, nil
 		err = p.take(ctx, want)
@@ -154,7 +157,7 @@ func (p *past) fetchFiles(ctx context.Context, wants []hash) error {
 	none := func(hash) (object, bool) { return object{}, false }
 	fetched, err := p.remote.fetch(ctx, wanted{wants: wants, whole: true, most: maxPageBytes, offered: p.offered}, none)
 	if unknownToServer(err) && !p.entire {
-		return errors.Join(errNoSingleFiles, err)
+		return errors.Join(errNoParts, err)
 	}
 	if err != nil {
 		return fmt.Errorf("fetching old files: %w", err)

@@ -134,6 +134,36 @@ func TestAServerWithoutFiltersGetsAFullSnapshot(t *testing.T) {
 	})
 }
 
+// A server may offer filters and not allow the one that is wanted.
+func TestAServerThatRefusesTheFilter(t *testing.T) {
+	overEach(t, func(t *testing.T, newOrigin origins) {
+		o := newOrigin(t)
+		o.partial = true
+		o.git("config", "uploadpackfilter.allow", "false")
+		o.isFullAndSaysSoOnce("does not leave files out", 4)
+		if h := o.history(o.writer(), HistoryQuery{}); !h.Complete || len(h.Versions) < 2 {
+			t.Errorf("of the history came %v", brief(h.Versions))
+		}
+	})
+}
+
+// A partial snapshot is searched where the server leaves out files and not trees.
+func TestAServerThatRefusesTheFilterOfASearch(t *testing.T) {
+	overEachPartially(t, func(t *testing.T, newOrigin origins) {
+		o := newOrigin(t)
+		o.git("config", "uploadpackfilter.tree.allow", "false")
+		u := o.update("dev", "shop", "main-0000001")
+		first := o.write(o.writer(), u)
+		o.bury(40, now)
+		w := o.writer()
+		settled := o.write(w, takenOver(u), takenOver(o.update("dev", "shop", "main-0000002")))
+		if settled[0] != first[0] || w.snapshot.files == nil {
+			t.Errorf("got %+v, want %+v", settled[0], first[0])
+		}
+		o.check(settled...)
+	})
+}
+
 // Over SSH stock git sends commits by name and nothing else.
 func TestAServerWithoutSingleFilesGetsAFullSnapshot(t *testing.T) {
 	o := newSSHOrigin(t)

@@ -148,6 +148,15 @@ func (w *Writer) start(ctx context.Context, tip hash) error {
 		want.without = filesLeftOut
 	}
 	fetched, err := w.remote.fetch(ctx, want, none)
+	if partial && unknownToServer(err) {
+		// It offers filters, but not this one (uploadpackfilter in git-config(1)); or
+		// the tip is gone, and then this fails as well.
+		want.without = noneLeftOut
+		if fetched, err = w.remote.fetch(ctx, want, none); err == nil {
+			partial = false
+			w.wantEntire(ctx, "the manifest repository's server does not leave files out")
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("fetching the branch: %w", err)
 	}
@@ -225,6 +234,22 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	return s.sweep()
 }
 
+// fetchCommits fetches the history of the tip to a depth, with as little beside
+// the commits as the server can do with. One that offers filters need not allow
+// this one.
+func (w *Writer) fetchCommits(ctx context.Context, depth int) (map[hash]object, error) {
+	s := w.snapshot
+	want := wanted{wants: []hash{s.tip}, depth: depth, without: allButCommits, offered: w.offers.fetch}
+	if _, can := w.offers.fetch["filter"]; can {
+		fetched, err := w.remote.fetch(ctx, want, s.object)
+		if !unknownToServer(err) {
+			return fetched, err
+		}
+	}
+	want.have, want.shallow, want.without = s.tip, []hash{s.tip}, s.without() // so at least what is here is not sent again
+	return w.remote.fetch(ctx, want, s.object)
+}
+
 // searchDepth is how deep the first look into the history goes. Commits without
 // their trees take about 200 bytes each.
 const searchDepth = 256
@@ -237,13 +262,7 @@ func (w *Writer) search(ctx context.Context, since time.Time) (map[string]landin
 	s := w.snapshot
 	for depth := searchDepth; ; depth *= 4 {
 		depth = min(depth, maxHistory)
-		want := wanted{wants: []hash{s.tip}, depth: depth, offered: w.offers.fetch}
-		if _, can := w.offers.fetch["filter"]; can {
-			want.without = allButCommits
-		} else {
-			want.have, want.shallow = s.tip, []hash{s.tip} // so that at least its files are not sent again
-		}
-		fetched, err := w.remote.fetch(ctx, want, s.object)
+		fetched, err := w.fetchCommits(ctx, depth)
 		if err != nil {
 			return nil, fmt.Errorf("searching the branch's history: %w", err)
 		}

@@ -127,7 +127,7 @@ func (w *Writer) History(ctx context.Context, q HistoryQuery) (History, error) {
 
 // history reads the history of the branch as it is, and begins again when the
 // branch has moved on and the server no longer knows its old tip, or when it turns
-// out to send no single files.
+// out to send files only with their commits.
 func (w *Writer) history(ctx context.Context, q HistoryQuery, names []string) (History, error) {
 	entire := false
 	for tries := 1; ; tries++ {
@@ -140,7 +140,7 @@ func (w *Writer) history(ctx context.Context, q HistoryQuery, names []string) (H
 		}
 		p := newPast(w.past, q, names, a, entire)
 		h, err := p.look(ctx)
-		if errors.Is(err, errNoSingleFiles) && !entire {
+		if errors.Is(err, errNoParts) && !entire {
 			entire = true
 			continue
 		}
