@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"os/exec"
@@ -81,5 +83,12 @@ func exampleSecret(t *testing.T, path string) string {
 		}
 		return string(pem.EncodeToMemory(block))
 	}
-	return "not-a-real-secret"
+	if strings.HasSuffix(path, ".pem") {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	}
+	return "this-is-not-a-real-secret"
 }

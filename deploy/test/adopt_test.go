@@ -1,0 +1,154 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+
+// adoptScript is every command of docs/adopt.md, as written and in order.
+func adoptScript(t *testing.T) string {
+	t.Helper()
+	var script strings.Builder
+	for _, block := range shellBlock.FindAllStringSubmatch(read(t, "../docs/adopt.md"), -1) {
+		script.WriteString(block[1])
+	}
+	return script.String()
+}
+
+// adoptRules are the rules of api.oidc there, with the example's names.
+func adoptRules(t *testing.T) any {
+	t.Helper()
+	text := adoptScript(t)
+	start, end := strings.Index(text, "<<END\n")+len("<<END\n"), strings.Index(text, "\nEND\n")
+	if end < start {
+		t.Fatal("docs/adopt.md has no tallyman-values.yaml")
+	}
+	text = strings.NewReplacer("$ORG", "myshop", "$REPOSITORY_ID", "901234567", "$OWNER_ID", "81234567", "$APP_ID", "1").Replace(text[start:end])
+	var values struct {
+		Config struct {
+			API struct {
+				OIDC struct{ Rules any }
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
+		t.Fatal(err)
+	}
+	return values.Config.API.OIDC.Rules
+}
+
+// TestAdopt walks docs/adopt.md from an empty folder. git, helm template, jq and
+// tallyman are the real ones; what needs an account or a cluster is written down
+// by a stand-in.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	dir, bin := t.TempDir(), t.TempDir()
+	stub, err := filepath.Abs("testdata/adopt/stub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"aws", "docker", "gh", "git", "helm", "kubectl", "make", "terraform"} {
+		if err := os.Symlink(stub, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(t.TempDir(), "tallyman") // what a clone would have of deploy/
+	if err := os.CopyFS(filepath.Join(source, "deploy"), os.DirFS("..")); err != nil {
+		t.Fatal(err)
+	}
+	pem := filepath.Join(t.TempDir(), "app.pem")
+	calls := filepath.Join(t.TempDir(), "calls")
+	for file, text := range map[string]string{pem: exampleSecret(t, pem), filepath.Join(dir, "argocd.pem"): exampleSecret(t, pem)} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	helm := tool(t, "helm").Path
+	// At its end it asks the server, which only the reader has.
+	steps := strings.Replace(adoptScript(t), "\ntallyman status\n", "\ntallyman status --help > /dev/null\n", 1)
+	command := exec.Command("bash", "-euo", "pipefail", "-c", steps)
+	command.Dir = dir
+	command.Env = []string{
+		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "CODE=abc", "ARGOCD_APP_ID=765432", "ARGOCD_INSTALLATION_ID=98765",
+		"ADOPT_CALLS=" + calls, "ADOPT_REPOSITORY=" + source, "ADOPT_TALLYMAN=" + binary, "ADOPT_HELM=" + helm, "ADOPT_GIT=" + git, "ADOPT_PEM=" + pem,
+		"GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.com",
+	}
+	run(t, command)
+
+	checkRendered(t, dir)
+	applied, err := os.ReadFile(filepath.Join(dir, "applied.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(decode(t, string(applied))); got != 4 {
+		t.Errorf("%d objects are applied", got)
+	}
+	made, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []string{
+		`terraform -chdir=terraform/examples/myshop apply`,
+		`helm test tallyman --namespace tallyman --logs`,
+		`"url": "https://argocd.myshop.example/api/webhook"`,
+		`"id": 4711`,
+		`gh variable set AWS_ROLE --repo myshop/myshop-api --body arn:aws:iam::123456789012:role/myshop-api-build`,
+		`gh workflow run release.yml --repo myshop/myshop-api --ref v1.0.0 -f version=1.0.0`,
+	} {
+		if !strings.Contains(string(made), call) {
+			t.Errorf("it does not come to %s in\n%s", call, made)
+		}
+	}
+	for _, file := range []string{"app.json"} {
+		if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
+			t.Errorf("%s is left behind, with secrets in it", file)
+		}
+	}
+}
+
+// checkRendered sees that what the steps install would start, and that the
+// Secrets which it mounts were made.
+func checkRendered(t *testing.T, dir string) {
+	t.Helper()
+	rendered, err := os.ReadFile(filepath.Join(dir, "rendered.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests := decode(t, string(rendered))
+	config := objects(manifests, "ConfigMap")[0].typed.(*corev1.ConfigMap).Data["tallyman.yaml"]
+	checkConfig(t, config)
+	checkRoutes(t, manifests)
+	script := adoptScript(t)
+	pod, _ := objects(manifests, "StatefulSet")[0].pod(t)
+	checkMounts(t, pod, config)
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Secret == nil {
+			continue
+		}
+		made := regexp.MustCompile(`create secret generic ` + volume.Secret.SecretName + `((?: --from-file=\S+)+)`).FindStringSubmatch(script)
+		if made == nil {
+			t.Errorf("no step makes the Secret %s", volume.Secret.SecretName)
+			continue
+		}
+		for _, path := range secretFile.FindAllString(config, -1) {
+			key := filepath.Base(path)
+			if "secret-"+filepath.Base(filepath.Dir(path)) == volume.Name && !slices.Contains(strings.Fields(made[1]), "--from-file="+key) {
+				t.Errorf("the Secret %s has no key %s", volume.Secret.SecretName, key)
+			}
+		}
+	}
+}
