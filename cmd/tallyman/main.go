@@ -46,7 +46,7 @@ Exit status, of every command:
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newCheck(), newBackup(), newSend(), newEdit(), newDemo(), newApp(), newVersion(),
+	root.AddCommand(newServe(), newCheck(), newBackup(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newVersion(),
 		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newHistory(), newWatch())
 	return root
 }

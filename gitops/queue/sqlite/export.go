@@ -1,0 +1,124 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+var _ queue.Exporter = (*Store)(nil)
+
+// errEnough ends a query whose rest nobody wants.
+var errEnough = errors.New("no more is wanted")
+
+// Export implements [queue.Exporter]. It reads in one transaction, which holds up
+// no writer.
+func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
+	return func(yield func(queue.Entry, error) bool) {
+		err := s.read(ctx, func(ctx context.Context, c *connection) error {
+			e := export{ctx: ctx, c: c, give: func(e queue.Entry) error {
+				if !yield(e, nil) {
+					return errEnough
+				}
+				return nil
+			}}
+			return e.everything()
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(queue.Entry{}, err)
+		}
+	}
+}
+
+type export struct {
+	ctx  context.Context
+	c    *connection
+	give func(queue.Entry) error
+	step int64 // the number of the last step that was given
+}
+
+func (e *export) everything() error {
+	for _, part := range []func() error{e.happened, e.releases, e.lanes, e.marks, e.spent} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// happened gives the deliveries, and the steps between them.
+func (e *export) happened() error {
+	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
+	err := e.c.query(e.ctx, deliveries, nil, func(r row) error {
+		number, d := r.number(0), scanDelivery(r)
+		d.Body = r.bytes(11)
+		if err := e.stepsBefore(number); err != nil {
+			return err
+		}
+		var err error
+		if d.Updates, err = updatesOf(e.ctx, e.c, number); err != nil {
+			return err
+		}
+		return e.give(queue.Entry{Delivery: &d})
+	})
+	if err != nil {
+		return err
+	}
+	return e.stepsBefore(1 << 62)
+}
+
+// stepsBefore gives the next steps up to the arrival of a delivery.
+func (e *export) stepsBefore(delivery int64) error {
+	const steps = `SELECT s.number, s.behind, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
+		WHERE s.number > ? ORDER BY s.number`
+	errLater := errors.New("the next step came after the delivery")
+	err := e.c.query(e.ctx, steps, []any{e.step}, func(r row) error {
+		if r.number(1) >= delivery {
+			return errLater
+		}
+		e.step = r.number(0)
+		return e.give(queue.Entry{Step: &queue.StepEntry{Update: r.text(2), Step: scanStep(r[3:])}})
+	})
+	if errors.Is(err, errLater) {
+		return nil
+	}
+	return err
+}
+
+func (e *export) releases() error {
+	return e.c.query(e.ctx, `SELECT environment, app, newest FROM releases ORDER BY environment, app`, nil, func(r row) error {
+		return e.give(queue.Entry{Release: &queue.Release{Environment: r.text(0), App: r.text(1), Newest: r.time(2)}})
+	})
+}
+
+// lanes gives the lanes. A lease that is held is not: whoever reads the entries
+// does so in another process, and this one's leases end with it.
+func (e *export) lanes() error {
+	const lanes = `SELECT environment, token, holder, lease, through, last_success, failing_since, retry_at, code, reason FROM lanes ORDER BY environment`
+	const through = `SELECT id FROM updates WHERE environment = ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1`
+	return e.c.query(e.ctx, lanes, nil, func(r row) error {
+		l := queue.LaneState{
+			Environment: r.text(0), Token: r.number(1), Holder: r.text(2), Clean: r.text(3) == "free",
+			Waits: queue.Backlog{LastSuccess: r.time(5), FailingSince: r.time(6), RetryAt: r.time(7), Code: gitops.Code(r.text(8)), Reason: r.text(9)},
+		}
+		if _, err := e.c.one(e.ctx, through, []any{l.Environment, r.number(4)}, func(r row) { l.Through = r.text(0) }); err != nil {
+			return err
+		}
+		return e.give(queue.Entry{Lane: &l})
+	})
+}
+
+func (e *export) marks() error {
+	return e.c.query(e.ctx, `SELECT name, value FROM marks ORDER BY name`, nil, func(r row) error {
+		return e.give(queue.Entry{Mark: &queue.Mark{Name: r.text(0), Value: r.text(1)}})
+	})
+}
+
+func (e *export) spent() error {
+	return e.c.query(e.ctx, `SELECT credential, source, id, until FROM spent ORDER BY credential`, nil, func(r row) error {
+		return e.give(queue.Entry{Spent: &queue.Spent{Credential: r.text(0), By: gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}, Until: r.time(3)}})
+	})
+}

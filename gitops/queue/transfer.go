@@ -1,0 +1,92 @@
+package queue
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Entry is one thing that a store holds, on its way into another store. Exactly
+// one of its fields is set.
+type Entry struct {
+	Delivery *gitops.Delivery // with its body, and its updates as they stand, without their steps
+	Step     *StepEntry
+	Release  *Release
+	Lane     *LaneState
+	Mark     *Mark
+	Spent    *Spent
+}
+
+// StepEntry is a step of an update.
+type StepEntry struct {
+	Update string // its id
+	gitops.Step
+}
+
+// Release is the newest event time that was accepted for an app.
+type Release struct {
+	Environment, App string
+	Newest           time.Time
+}
+
+// LaneState is what a lane is when nobody holds it.
+type LaneState struct {
+	Environment string
+	Token       int64  // of the latest claim
+	Holder      string // of the latest claim
+	Clean       bool   // its holder vouched for what it pushed
+	Through     string // the id of the last update that an earlier holder may have pushed; "" when there is none
+	Waits       Backlog
+}
+
+// Mark is what [Upkeep.SetMark] kept.
+type Mark struct{ Name, Value string }
+
+// Spent is a credential that [Upkeep.Spend] noted.
+type Spent struct {
+	Credential string
+	By         gitops.DeliveryKey
+	Until      time.Time
+}
+
+// Counts is how much a store holds.
+type Counts struct {
+	Deliveries, Updates, Steps, Releases, Lanes, Marks, Spent int
+}
+
+// Add counts an entry.
+func (c *Counts) Add(e Entry) {
+	switch {
+	case e.Delivery != nil:
+		c.Deliveries++
+		c.Updates += len(e.Delivery.Updates)
+	case e.Step != nil:
+		c.Steps++
+	case e.Release != nil:
+		c.Releases++
+	case e.Lane != nil:
+		c.Lanes++
+	case e.Mark != nil:
+		c.Marks++
+	case e.Spent != nil:
+		c.Spent++
+	}
+}
+
+// Exporter gives everything that a store holds to another.
+type Exporter interface {
+	// Export yields everything, as it is at one moment: deliveries and steps in the
+	// order in which they happened, and then the rest. It ends after an error.
+	Export(ctx context.Context) iter.Seq2[Entry, error]
+}
+
+// Importer takes everything that another store held.
+type Importer interface {
+	// Import brings the entries in and returns how much the store then holds, counted
+	// in the store itself: all of them, or none when it returns an error. Updates
+	// keep their order and changes theirs; cursors of the other store mean nothing
+	// here. The error's code is Conflict when the store holds anything before.
+	Import(ctx context.Context, entries iter.Seq2[Entry, error]) (Counts, error)
+}
