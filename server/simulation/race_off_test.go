@@ -2,4 +2,7 @@
 
 package simulation
 
-const raced = false
+const (
+	raced = false
+	usual = 200
+)

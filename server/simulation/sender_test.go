@@ -54,9 +54,8 @@ func push(id, app, tag string, at time.Time) *dispatch {
 // that was sent before.
 func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	if len(w.sent) > 0 && r.IntN(8) == 0 {
-		again := *w.sent[r.IntN(len(w.sent))]
-		again.updates, again.answered = nil, 0
-		return &again
+		first := w.sent[r.IntN(len(w.sent))]
+		return &dispatch{source: first.source, id: first.id, header: first.header, body: first.body}
 	}
 	app := one(r, apps...)
 	if r.IntN(15) == 0 {
@@ -86,14 +85,14 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 // gives up after some tries as GitHub does after one.
 func (w *world) send(r *rand.Rand, d *dispatch) {
 	d.sent = ticks.Add(1)
-	tries, order := 1+r.IntN(6), r.Perm(len(w.replicas))
+	tries, order := 1+r.IntN(6), r.Perm(len(w.places))
 	pauses := make([]time.Duration, tries)
 	for i := range pauses {
 		pauses[i] = between(r, 10*time.Millisecond, 5*time.Second)
 	}
 	w.senders.Go(func() {
 		for try := range tries {
-			to := w.replicas[order[try%len(order)]]
+			to := w.places[order[try%len(order)]].Load()
 			if w.request(to, d) {
 				return
 			}

@@ -6,13 +6,14 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 var (
-	schedulesFlag = flag.Int("schedules", 200, "how many schedules TestSchedules plays")
+	schedulesFlag = flag.Int("schedules", usual, "how many schedules TestSchedules plays")
 	firstFlag     = flag.Int("first", 0, "the first seed that TestSchedules plays")
 	seedFlag      = flag.Int("seed", -1, "play this seed alone, and tell what happens")
 )
@@ -58,11 +59,12 @@ type event struct {
 // play runs the schedule to its end.
 func (w *world) play() {
 	plan := w.chance.of("plan")
-	for place := range w.profile.replicas {
-		w.replicas = append(w.replicas, w.newReplica(fmt.Sprintf("r%d", place)))
+	w.places = make([]atomic.Pointer[replica], w.count)
+	for place := range w.places {
+		w.places[place].Store(w.newReplica(fmt.Sprintf("r%d", place)))
 	}
-	w.born = len(w.replicas)
-	for _, r := range w.replicas {
+	w.born.Store(int64(len(w.places)))
+	for _, r := range w.replicas() {
 		r.start()
 	}
 	events := w.events(plan)
@@ -76,7 +78,7 @@ func (w *world) play() {
 	w.senders.Wait()
 	w.background.Wait() // the branch is back
 	w.settle()
-	for _, r := range w.replicas {
+	for _, r := range w.replicas() {
 		r.stop(time.Minute)
 	}
 	time.Sleep(5 * time.Minute) // what was still on its way has arrived
@@ -116,8 +118,8 @@ func (w *world) events(plan *rand.Rand) []event {
 
 // trouble befalls one replica, or the store.
 func (w *world) trouble(r *rand.Rand) {
-	place := r.IntN(len(w.replicas))
-	victim := w.replicas[place]
+	place := r.IntN(len(w.places))
+	victim := w.places[place].Load()
 	lasts := one(r, between(r, time.Second, 30*time.Second), between(r, 30*time.Second, 90*time.Second))
 	later := func(what func()) {
 		w.background.Go(func() {
@@ -168,12 +170,11 @@ func (w *world) trouble(r *rand.Rand) {
 func (w *world) replace(place int, old *replica, after time.Duration) {
 	w.background.Go(func() {
 		time.Sleep(after)
-		if w.replicas[place] != old {
-			return // another did
+		fresh := w.newReplica(fmt.Sprintf("r%d", w.born.Add(1)))
+		if !w.places[place].CompareAndSwap(old, fresh) {
+			_ = fresh.writer.Close() // another did; it has no error to give
+			return
 		}
-		w.born++
-		fresh := w.newReplica(fmt.Sprintf("r%d", w.born))
-		w.replicas[place] = fresh
 		fresh.start()
 	})
 }
@@ -182,7 +183,7 @@ func (w *world) replace(place int, old *replica, after time.Duration) {
 func (w *world) heal() {
 	w.tell("everything heals")
 	w.healed.Store(true)
-	for _, r := range w.replicas {
+	for _, r := range w.replicas() {
 		r.lieInWait(nil)
 		r.resume()
 		r.storeCut.Store(false)

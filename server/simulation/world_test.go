@@ -106,8 +106,8 @@ type world struct {
 	storeOffset atomic.Int64 // how far the store's clock is from the true time
 	healed      atomic.Bool  // no call fails any more
 
-	replicas []*replica // by place; a replica that died is still there until another takes its place
-	born     int
+	places []atomic.Pointer[replica] // a replica that died is there until another takes its place
+	born   atomic.Int64
 
 	senders, background sync.WaitGroup
 	sent                []*dispatch
@@ -118,7 +118,7 @@ type world struct {
 type profile struct {
 	network, store float64 // how many of the calls meet a fault
 	length         time.Duration
-	replicas       int
+	count          int // of replicas
 	busy           int // moments at which most of the rest happens at once
 	deliveries     int
 	events         int // crashes, pauses and the like
@@ -132,7 +132,7 @@ type profile struct {
 func draw(r *rand.Rand) profile {
 	return profile{
 		network: one(r, 0, 0.03, 0.1, 0.3), store: one(r, 0, 0.02, 0.1, 0.2),
-		length: between(r, 10*time.Second, 2*time.Minute), replicas: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
+		length: between(r, 10*time.Second, 2*time.Minute), count: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
 		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), retries: r.IntN(4),
 		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"), partial: r.IntN(3) == 0,
 	}
@@ -169,11 +169,19 @@ func (w *world) now(p float64) float64 {
 	return p
 }
 
+// replicas are those that are there now.
+func (w *world) replicas() (all []*replica) {
+	for i := range w.places {
+		all = append(all, w.places[i].Load())
+	}
+	return all
+}
+
 // wake tells the replicas that something was accepted. The one that accepted it
 // always hears of it, the others mostly.
 func (w *world) wake(by *replica, d gitops.Delivery) {
 	for _, u := range d.Updates {
-		for _, r := range w.replicas {
+		for _, r := range w.replicas() {
 			if r == by || !r.isDead() && w.chance.turn("wake/"+r.name, time.Second).fault < 0.7 {
 				r.store.wakeUp(u.Environment)
 			}
