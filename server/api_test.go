@@ -225,7 +225,7 @@ func TestTokensAreReadAgain(t *testing.T) {
 	s := newSite(t)
 	r := s.start()
 	const next = "s3cret-of-the-api-from-tomorrow"
-	logs.forbid(next)
+	said.Forbid(next)
 	file := filepath.Join(s.dir, "api-token")
 	s.must(os.WriteFile(file, []byte(next), 0o600))
 	r.call(apiToken, "GET", "/api/v1/updates", "").problem(t, 401)

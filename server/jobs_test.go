@@ -25,7 +25,7 @@ func newJobSite(t *testing.T) (*site, *oidctest.Issuer) {
 // ask sends an order with a bearer token.
 func (r *running) ask(bearer, id, body string) response {
 	r.t.Helper()
-	logs.forbid(bearer[strings.LastIndexByte(bearer, '.')+1:])
+	said.Forbid(bearer[strings.LastIndexByte(bearer, '.')+1:])
 	req := r.request(http.MethodPost, "/api/v1/updates", body)
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	req.Header.Set("Idempotency-Key", id)

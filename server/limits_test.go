@@ -25,20 +25,6 @@ func from(t *testing.T, address string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func do(t *testing.T, client *http.Client, req *http.Request) response {
-	t.Helper()
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response{resp, string(body)}
-}
-
 // An address that is refused again and again is turned away before it is read,
 // others are not, and nobody who is believed is.
 func TestRefusalsOfOneAddressAreLimited(t *testing.T) {

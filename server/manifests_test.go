@@ -27,7 +27,7 @@ func newAppSite(t *testing.T) (*site, *githubtest.Server) {
 		"credentials: {githubApp: {appID: 1234, privateKeyFile: "+github.KeyFile()+", apiURL: '"+github.URL+"'}}")
 	t.Cleanup(func() {
 		for _, token := range github.Tokens() {
-			logs.forbid(token)
+			said.Forbid(token)
 		}
 	})
 	return s, github

@@ -35,7 +35,7 @@ func TestEventBridgeWithOAuth(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer.body), &token); err != nil || answer.StatusCode != 200 || answer.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("answered %s %v %s", answer.Status, answer.Header, answer.body)
 	}
-	logs.forbid(token.AccessToken)
+	said.Forbid(token.AccessToken)
 	send := func(authorization, id string) response {
 		req := r.request(http.MethodPost, "/webhooks/ecr", push(id, "main-1a2b3c4"))
 		req.Header.Set("Authorization", authorization)
@@ -96,7 +96,7 @@ func TestSecretsAreReplacedUnderLoad(t *testing.T) {
 	replace(oldSecret, "new")
 	r := s.start()
 	const rotated = "r0tated-s3cret"
-	logs.forbid(rotated)
+	said.Forbid(rotated)
 
 	var sent atomic.Int64
 	taken := make(chan struct{}, 1000)

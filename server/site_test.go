@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -20,9 +19,10 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
-// What no log line may hold.
+// What must never be said.
 const (
 	oldSecret    = "s3cret-of-the-webhook-until-today"
 	newSecret    = "s3cret-of-the-webhook-from-today"
@@ -32,38 +32,13 @@ const (
 	readToken    = "s3cret-of-the-api-for-reading"
 )
 
-var logs = &everything{forbidden: []string{oldSecret, newSecret, bridgeSecret, gitToken, apiToken, readToken}}
+// said is all that the servers of all tests log, answer and count.
+var said secrettest.Book
 
-// everything is what all tests' servers have logged.
-type everything struct {
-	mu        sync.Mutex
-	forbidden []string // and signatures, as they are made
-	text      bytes.Buffer
-}
-
-func (e *everything) Write(line []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.text.Write(line)
-}
-
-func (e *everything) forbid(text string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.forbidden = append(e.forbidden, text)
-}
-
-// The one assertion that no secret and no signature was ever logged, at any
-// level, is made over the logs of all tests.
+// No secret and no signature is ever said.
 func TestMain(m *testing.M) {
-	status := m.Run()
-	for _, secret := range logs.forbidden {
-		if at := strings.Index(logs.text.String(), secret); at >= 0 {
-			fmt.Fprintf(os.Stderr, "FAIL: a secret was logged: %q\n", logs.text.String()[max(0, at-300):at+len(secret)])
-			status = 1
-		}
-	}
-	os.Exit(status)
+	said.Forbid(oldSecret, newSecret, bridgeSecret, gitToken, apiToken, readToken)
+	os.Exit(secrettest.Main(m, &said))
 }
 
 // site is what a server works with: a manifest repository on a real git server,
@@ -182,7 +157,7 @@ func (l *logged) Write(line []byte) (int, error) {
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, string(line))
 	_, _ = l.t.Output().Write(line)
-	return logs.Write(line)
+	return said.Write(line)
 }
 
 // with returns the lines that have every one of the texts.
@@ -208,6 +183,11 @@ type running struct {
 
 func (r *running) stop() {
 	r.t.Helper()
+	counted, err := r.metrics.registry.Gather()
+	if err != nil {
+		r.t.Errorf("gathering: %v", err)
+	}
+	fmt.Fprintln(&said, counted)
 	if err := r.Stop(context.WithoutCancel(r.t.Context())); err != nil {
 		r.t.Errorf("stopping: %v", err)
 	}
@@ -227,7 +207,13 @@ func (r *running) do(req *http.Request) response {
 
 func send(t *testing.T, req *http.Request) response {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	return do(t, http.DefaultClient, req)
+}
+
+// do sends a request and notes what is answered.
+func do(t *testing.T, client *http.Client, req *http.Request) response {
+	t.Helper()
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +221,9 @@ func send(t *testing.T, req *http.Request) response {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.HasSuffix(req.URL.Path, "/token") { // whose answer is a secret
+		fmt.Fprintln(&said, resp.Header, string(body))
 	}
 	return response{resp, string(body)}
 }
@@ -265,7 +254,7 @@ func (r *running) github(secret, id, body string) *http.Request {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	signature := hex.EncodeToString(mac.Sum(nil))
-	logs.forbid(signature)
+	said.Forbid(signature)
 	req := r.request(http.MethodPost, "/webhooks/github", body)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-GitHub-Event", "repository_dispatch")

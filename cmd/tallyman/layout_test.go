@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
+	"server/webhook/sns/snstest":         {},
 	"server/webhook/sns":                 {"gitops", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
@@ -35,6 +36,7 @@ var mayImport = map[string][]string{
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
 	"server/githubapp/githubtest":        {},
 	"server/oidc":                        {"gitops"},
+	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",

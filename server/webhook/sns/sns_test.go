@@ -1,26 +1,14 @@
 package sns_test
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,69 +17,26 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/sns"
+	"github.com/tallyman-dev/tallyman/server/webhook/sns/snstest"
 )
 
 var _ webhook.Receiver = (*sns.Receiver)(nil)
 
 const (
-	topic       = "arn:aws:sns:eu-central-1:123456789000:ecr-events"
-	host        = "sns.eu-central-1.amazonaws.com"
-	certificate = "https://" + host + "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+	topic       = snstest.Topic
+	host        = snstest.Host
+	certificate = snstest.Certificate
 )
-
-// amazon is SNS as far as a receiver asks it. It fails the test when it is asked
-// for anything that a receiver has no business to ask.
-type amazon struct {
-	t testing.TB
-
-	mu      sync.Mutex
-	files   map[string][]byte // certificates, by URL
-	asked   []string
-	status  int // of what follows, in place of 200
-	problem error
-}
-
-func (a *amazon) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.asked = append(a.asked, r.URL.String())
-	if r.URL.Scheme != "https" || r.URL.Host != host || r.Method != http.MethodGet {
-		a.t.Errorf("asked for %s %s", r.Method, r.URL)
-	}
-	if a.problem != nil {
-		return nil, a.problem
-	}
-	answer := &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: http.Header{}, Request: r}
-	body, known := a.files[r.URL.String()]
-	switch {
-	case a.status != 0:
-		answer.StatusCode, answer.Status = a.status, http.StatusText(a.status)
-		answer.Header.Set("Location", "http://169.254.169.254/latest/meta-data")
-	case r.URL.Path == "/":
-		body = []byte("<ConfirmSubscriptionResponse/>")
-	case !known:
-		answer.StatusCode, answer.Status = http.StatusForbidden, "403 Forbidden"
-	}
-	answer.Body = io.NopCloser(strings.NewReader(string(body)))
-	return answer, nil
-}
-
-func (a *amazon) requests() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return append([]string(nil), a.asked...)
-}
 
 // now is just after the recorded messages were sent.
 func now() time.Time { return time.Date(2026, 1, 15, 10, 1, 0, 0, time.UTC) }
 
-func setUp(t testing.TB, edit ...func(*sns.Config)) (*sns.Receiver, *amazon) {
+// setUp makes a receiver of an SNS that has the certificate of the recorded
+// messages.
+func setUp(t testing.TB, edit ...func(*sns.Config)) (*sns.Receiver, *snstest.Amazon) {
 	t.Helper()
-	pemText, err := os.ReadFile("testdata/cert.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &amazon{t: t, files: map[string][]byte{certificate: pemText}}
+	a := snstest.New(t)
+	a.Keep(certificate, fixture(t, "cert.pem"))
 	client := sns.NewClient()
 	client.Transport = a
 	c := sns.Config{Topics: []string{topic}, Client: client, Logger: slog.New(slog.DiscardHandler), Now: now}
@@ -139,7 +84,7 @@ func TestBothVersionsOfTheSignature(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if diff := cmp.Diff([]string{certificate}, a.requests()); diff != "" {
+		if diff := cmp.Diff([]string{certificate}, a.Asked()); diff != "" {
 			t.Error(diff)
 		}
 		event, err := r.Decode(http.Header{}, body)
@@ -197,8 +142,8 @@ func TestMessagesThatAreNotBelieved(t *testing.T) {
 			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.SentenceOf(err), c.says) {
 				t.Errorf("told %v, want %s: %q", err, c.code, c.says)
 			}
-			if n := len(a.requests()); n != c.asks {
-				t.Errorf("asked SNS %d times: %q", n, a.requests())
+			if n := len(a.Asked()); n != c.asks {
+				t.Errorf("asked SNS %d times: %q", n, a.Asked())
 			}
 		})
 	}
@@ -231,8 +176,8 @@ func TestCertificateAddresses(t *testing.T) {
 	} {
 		r, a := setUp(t)
 		err := r.Authenticate(nil, edited(t, "notification.v2.json", map[string]any{"SigningCertURL": address}))
-		if gitops.CodeOf(err) != gitops.Unauthorized || len(a.requests()) > 0 {
-			t.Errorf("%q: %v, and asked %q", address, err, a.requests())
+		if gitops.CodeOf(err) != gitops.Unauthorized || len(a.Asked()) > 0 {
+			t.Errorf("%q: %v, and asked %q", address, err, a.Asked())
 		}
 	}
 }
@@ -257,21 +202,22 @@ func TestAge(t *testing.T) {
 
 // SNS tries again after 503, and not after 401: what may be good must not be 401.
 func TestSNSIsAway(t *testing.T) {
-	for name, spoil := range map[string]func(*amazon){
-		"no answer":        func(a *amazon) { a.problem = errors.New("no route to host") },
-		"broken":           func(a *amazon) { a.status = http.StatusServiceUnavailable },
-		"leads elsewhere":  func(a *amazon) { a.status = http.StatusFound },
-		"something else's": func(a *amazon) { a.files[certificate] = []byte("<html>") },
-		"half of a file":   func(a *amazon) { a.files[certificate] = a.files[certificate][:300] },
+	for name, spoil := range map[string]func(*snstest.Amazon){
+		"no answer":        func(a *snstest.Amazon) { a.Answer(0, errors.New("no route to host")) },
+		"broken":           func(a *snstest.Amazon) { a.Answer(http.StatusServiceUnavailable, nil) },
+		"leads elsewhere":  func(a *snstest.Amazon) { a.Answer(http.StatusFound, nil) },
+		"something else's": func(a *snstest.Amazon) { a.Keep(certificate, []byte("<html>")) },
+		"half of a file":   func(a *snstest.Amazon) { a.Keep(certificate, a.File(certificate)[:300]) },
 	} {
 		r, a := setUp(t)
-		whole := a.files[certificate]
+		whole := a.File(certificate)
 		spoil(a)
 		body := fixture(t, "notification.v1.json")
 		if err := r.Authenticate(nil, body); gitops.CodeOf(err) != gitops.Unavailable {
 			t.Errorf("%s: %v", name, err)
 		}
-		a.problem, a.status, a.files[certificate] = nil, 0, whole
+		a.Answer(0, nil)
+		a.Keep(certificate, whole)
 		if err := r.Authenticate(nil, body); err != nil {
 			t.Errorf("%s, and back: %v", name, err)
 		}
@@ -289,74 +235,44 @@ func TestConfirmation(t *testing.T) {
 		if err != nil || event.Delivery.ID != "165545c9-2a5c-472c-8df2-7ff2be2b3b1b" || !strings.Contains(event.Nothing, "was confirmed") {
 			t.Errorf("%+v, %v", event, err)
 		}
-		asked := a.requests()
+		asked := a.Asked()
 		if len(asked) != 2 || !strings.HasPrefix(asked[1], "https://"+host+"/?Action=ConfirmSubscription&Token=2336412f37fb687f5d51e6e2") ||
 			!strings.HasSuffix(asked[1], "&TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789000%3Aecr-events") {
 			t.Errorf("asked %q", asked)
 		}
 		for _, status := range []int{302, 400, 500} {
-			a.status = status
+			a.Answer(status, nil)
 			if event, err = r.Decode(nil, body); gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), "2336412f") {
 				t.Errorf("answered %d: %+v, %v", status, event, err)
 			}
 		}
-		a.problem = errors.New("no route to host")
+		a.Answer(0, errors.New("no route to host"))
 		if _, err = r.Decode(nil, body); gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), "2336412f") {
 			t.Errorf("SNS away: %v", err)
 		}
 	}
 }
 
-// With a key of our own, for what was not recorded.
+// What was not recorded, signed with a key of our own.
 func TestMessagesOfOurOwnMaking(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"}, NotBefore: now().Add(-time.Hour), NotAfter: now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, a := setUp(t, func(c *sns.Config) { c.Regions = []string{"eu-west-1"} })
-	a.files[certificate] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	sign := func(version string, fields map[string]string, order ...string) []byte {
-		fields["TopicArn"], fields["Timestamp"], fields["SigningCertURL"], fields["SignatureVersion"] = topic, now().Format(time.RFC3339), certificate, version
-		var text strings.Builder
-		for _, name := range order {
-			text.WriteString(name + "\n" + fields[name] + "\n")
-		}
-		hash, sum := crypto.SHA256, sha256.Sum256([]byte(text.String()))
-		digest := sum[:]
-		if version == "1" {
-			old := sha1.Sum([]byte(text.String()))
-			hash, digest = crypto.SHA1, old[:]
-		}
-		signature, err := rsa.SignPKCS1v15(rand.Reader, key, hash, digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields["Signature"] = base64.StdEncoding.EncodeToString(signature)
-		body, err := json.Marshal(fields)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return body
-	}
-	note := []string{"Message", "MessageId", "Timestamp", "TopicArn", "Type"}
+	a := snstest.New(t)
+	r, _ := setUp(t, func(c *sns.Config) { c.Regions, c.Client.Transport = []string{"eu-west-1"}, a })
+	note := func(id, text string) []byte { return a.Notify("2", id, text, now()) }
 	for name, c := range map[string]struct {
 		body    []byte
 		nothing string
 		field   string // of a body that is Invalid
 	}{
-		"with a subject": {sign("1", map[string]string{"Type": "Notification", "MessageId": "m1", "Subject": "a\nb", "Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`},
-			"Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"), "is not an ECR Image Action", ""},
-		"of another region": {sign("2", map[string]string{"Type": "Notification", "MessageId": "m2", "Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Action", "region": "us-east-1"}`}, note...), "is not one of sources.sns.regions", ""},
-		"an ending":         {sign("2", map[string]string{"Type": "UnsubscribeConfirmation", "MessageId": "m3", "Message": "bye", "SubscribeURL": "https://evil.example", "Token": "t"}, "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"), "was ended by somebody", ""},
-		"just words":        {sign("2", map[string]string{"Type": "Notification", "MessageId": "m4", "Message": "Hello world!"}, note...), "", "Message"},
-		"an event's no id":  {sign("2", map[string]string{"Type": "Notification", "MessageId": "m5", "Message": "{}"}, note...), "", "Message.id"},
-		"a bad id":          {sign("2", map[string]string{"Type": "Notification", "MessageId": "m\n6", "Message": "{}"}, note...), "", "MessageId"},
-		"no token":          {sign("2", map[string]string{"Type": "SubscriptionConfirmation", "MessageId": "m7", "Message": "", "SubscribeURL": "", "Token": ""}, "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"), "", "Token"},
+		"with a subject": {a.Sign("1", now(), map[string]string{"Type": "Notification", "MessageId": "m1", "Subject": "a\nb",
+			"Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`}), "is not an ECR Image Action", ""},
+		"of another region": {note("m2", `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Action", "region": "us-east-1"}`), "is not one of sources.sns.regions", ""},
+		"an ending": {a.Sign("2", now(), map[string]string{"Type": "UnsubscribeConfirmation", "MessageId": "m3", "Message": "bye",
+			"SubscribeURL": "https://evil.example", "Token": "t"}), "was ended by somebody", ""},
+		"just words":       {note("m4", "Hello world!"), "", "Message"},
+		"an event's no id": {note("m5", "{}"), "", "Message.id"},
+		"a bad id":         {note("m\n6", "{}"), "", "MessageId"},
+		"no token": {a.Sign("2", now(), map[string]string{"Type": "SubscriptionConfirmation", "MessageId": "m7", "Message": "",
+			"SubscribeURL": "", "Token": ""}), "", "Token"},
 	} {
 		if err := r.Authenticate(nil, c.body); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -374,8 +290,8 @@ func TestMessagesOfOurOwnMaking(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, event, err)
 		}
 	}
-	if n := len(a.requests()); n != 1 {
-		t.Errorf("asked SNS %d times: %q", n, a.requests())
+	if n := len(a.Asked()); n != 1 {
+		t.Errorf("asked SNS %d times: %q", n, a.Asked())
 	}
 }
 
@@ -407,7 +323,7 @@ func FuzzAuthenticate(f *testing.F) {
 	for _, name := range []string{"notification.v1.json", "subscription.v2.json", "sns_notification.docs.json"} {
 		f.Add(fixture(f, name))
 	}
-	r, a := setUp(f)
+	r, _ := setUp(f)
 	signed := map[string]bool{}
 	for _, name := range []string{"notification.v1.json", "notification.v2.json", "subscription.v1.json", "subscription.v2.json"} {
 		var m struct{ Signature string }
@@ -417,7 +333,6 @@ func FuzzAuthenticate(f *testing.F) {
 		signed[m.Signature] = true
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a.t = t
 		err := r.Authenticate(http.Header{}, body)
 		if err != nil {
 			if code := gitops.CodeOf(err); code != gitops.Unauthorized && code != gitops.Forbidden {
