@@ -66,6 +66,7 @@ func TestChart(t *testing.T) {
 				if pod, ok := m.pod(t); ok {
 					checkRestricted(t, pod)
 					checkMounts(t, pod, config)
+					run(t, tallyman(append(pod.Spec.Containers[0].Args, "--help")...)) // every flag is one
 					if m.Kind != "Pod" {
 						checkServing(t, pod, config)
 						checkSelected(t, pod, manifests)
