@@ -41,7 +41,6 @@ func TestPartially(t *testing.T) {
 		"forced back":      testABranchThatWasForcedBack,
 		"another history":  testAHistoryThatWasReplaced,
 		"a damaged fetch":  testADamagedFetchChangesNothing,
-		"a dead process":   testAnUpdateOfADeadProcessIsFoundOnTheBranch,
 		"taken back":       testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain,
 		"an unknown fate":  testAPushWhoseFateIsUnknownIsNotMadeTwice,
 		"a whole pack":     testAServerThatRefusesThinPacksGetsWholeOnes,
