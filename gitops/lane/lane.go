@@ -31,10 +31,11 @@ import (
 type Writer interface {
 	// Write commits the updates in their order. It returns a settlement for every
 	// update whose fate is known: committed and on origin, unchanged, superseded by
-	// a later one that is on the branch already, or failed by its own fault. An error means that the fate of the others is open, by
-	// somebody else's fault; they are to be written again, and the writer looks
-	// for what an earlier attempt may have pushed. Its RetryAfter is how long the
-	// other side asked to be left alone.
+	// a later one that is on the branch already, or failed by its own fault. An
+	// error means that the fate of the others is open, by somebody else's fault;
+	// they are to be written again, and the writer looks for what an earlier attempt
+	// may have pushed. Its RetryAfter is how long the other side asked to be left
+	// alone.
 	//
 	// It is called once at a time for each environment, by several environments
 	// at once. When ctx ends, what has not been sent is not sent any more.

@@ -38,7 +38,7 @@ func (w *world) newReplica(name string) *replica {
 	// Within a process only wall clocks go back, and what is measured with Now is
 	// measured on the other one; so here a clock goes back between two processes.
 	r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
-	r.store = &storeLink{replica: r, store: w.memory, wakes: make(map[string]chan struct{})}
+	r.store = &storeLink{replica: r, store: w.memory}
 	var err error
 	r.writer, err = manifest.New(manifest.Config{
 		URL:       "http://git.example/manifests.git",

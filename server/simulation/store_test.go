@@ -22,11 +22,11 @@ type memory struct {
 	lanes      map[string]*memoryLane
 	newest     map[release]time.Time
 	sequence   int64
-	wakes      map[string]chan struct{}
+	wakes      queue.Wakes
 	log        []happened // in the order in which it happened
 	happenings int
 	steps      map[string][]gitops.Step // by update
-	changed    chan struct{}            // closed after the next change
+	changed    queue.Signal
 	marks      map[string]string
 	spent      map[string]spending
 
@@ -64,8 +64,8 @@ type memoryLane struct {
 func newMemory(now func() time.Time) *memory {
 	return &memory{
 		now: now, deliveries: make(map[gitops.DeliveryKey]*kept), updates: make(map[string]*gitops.Update),
-		lanes: make(map[string]*memoryLane), newest: make(map[release]time.Time), wakes: make(map[string]chan struct{}),
-		steps: make(map[string][]gitops.Step), changed: make(chan struct{}), marks: make(map[string]string), spent: make(map[string]spending),
+		lanes: make(map[string]*memoryLane), newest: make(map[release]time.Time),
+		steps: make(map[string][]gitops.Step), marks: make(map[string]string), spent: make(map[string]spending),
 	}
 }
 
@@ -116,7 +116,7 @@ func (m *memory) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 		l.used = true
 		if u.State == gitops.Pending {
 			l.pending = append(l.pending, &u)
-			m.wake(u.Environment)
+			m.wakes.Wake(u.Environment)
 		}
 	}
 	stored := m.delivery(k)

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -14,9 +13,7 @@ import (
 type storeLink struct {
 	*replica
 	store *memory
-
-	mu    sync.Mutex
-	wakes map[string]chan struct{}
+	wakes queue.Wakes
 }
 
 var errStoreAway = gitops.Errorf(gitops.Unavailable, "the store does not answer")
@@ -115,22 +112,4 @@ func (l *storeLink) Defer(ctx context.Context, lease queue.Lease, d queue.Deferr
 }
 
 // Wake is this replica's own channel: what others accept may be heard or not.
-func (l *storeLink) Wake(environment string) <-chan struct{} { return l.waker(environment) }
-
-func (l *storeLink) waker(environment string) chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.wakes[environment]
-	if !ok {
-		c = make(chan struct{}, 1)
-		l.wakes[environment] = c
-	}
-	return c
-}
-
-func (l *storeLink) wakeUp(environment string) {
-	select {
-	case l.waker(environment) <- struct{}{}:
-	default:
-	}
-}
+func (l *storeLink) Wake(environment string) <-chan struct{} { return l.wakes.Channel(environment) }

@@ -9,27 +9,7 @@ import (
 
 // What the store is asked for, and how it wakes its waiters.
 
-func (m *memory) Wake(environment string) <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.waker(environment)
-}
-
-func (m *memory) waker(environment string) chan struct{} {
-	c, ok := m.wakes[environment]
-	if !ok {
-		c = make(chan struct{}, 1)
-		m.wakes[environment] = c
-	}
-	return c
-}
-
-func (m *memory) wake(environment string) {
-	select {
-	case m.waker(environment) <- struct{}{}:
-	default:
-	}
-}
+func (m *memory) Wake(environment string) <-chan struct{} { return m.wakes.Channel(environment) }
 
 func (m *memory) Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	if err := m.begin(ctx); err != nil {

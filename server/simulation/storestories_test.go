@@ -22,8 +22,7 @@ func (m *memory) happened(h happened) {
 	m.happenings++
 	h.number = m.happenings
 	m.log = append(m.log, h)
-	close(m.changed)
-	m.changed = make(chan struct{})
+	m.changed.Send()
 }
 
 // step adds a step to an update's story, or counts an attempt that ended as the
@@ -171,8 +170,4 @@ func (m *memory) Latest(ctx context.Context) (string, error) {
 }
 
 // Changed implements [queue.Stories].
-func (m *memory) Changed() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.changed
-}
+func (m *memory) Changed() <-chan struct{} { return m.changed.Next() }

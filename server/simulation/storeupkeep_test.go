@@ -37,7 +37,7 @@ func (m *memory) Retry(ctx context.Context, id, actor string) (gitops.Update, er
 	l.pending = append(m.pending(l), u)
 	slices.SortFunc(l.pending, func(a, b *gitops.Update) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	l.pending = slices.Compact(l.pending) // it may have waited there since before it failed
-	m.wake(u.Environment)
+	m.wakes.Wake(u.Environment)
 	if m.watch != nil {
 		m.watch.retried(*u)
 	}

@@ -183,7 +183,7 @@ func (w *world) wake(by *replica, d gitops.Delivery) {
 	for _, u := range d.Updates {
 		for _, r := range w.replicas() {
 			if r == by || !r.isDead() && w.chance.turn("wake/"+r.name, time.Second).fault < 0.7 {
-				r.store.wakeUp(u.Environment)
+				r.store.wakes.Wake(u.Environment)
 			}
 		}
 	}
