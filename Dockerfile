@@ -12,11 +12,12 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download && go mod verify
 COPY . .
-RUN make build VERSION="$VERSION" REVISION="$REVISION" && mkdir -p /out/var/lib/tallyman
+RUN make build sbom VERSION="$VERSION" REVISION="$REVISION" && mkdir -p /out/var/lib/tallyman
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/bin/tallyman /usr/bin/tallyman
+COPY --from=build /src/bin/sbom.json /usr/share/tallyman/sbom.json
 # The store's directory belongs to the user, so that a new volume does, too.
 COPY --from=build --chown=65532:65532 /out/var/lib/tallyman /var/lib/tallyman
 USER 65532:65532

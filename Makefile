@@ -39,6 +39,10 @@ build: ## build bin/tallyman, a static binary
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tallyman ./cmd/tallyman
 
+.PHONY: sbom
+sbom: build ## write bin/sbom.json: what the binary is made of
+	@$(GO) run ./.ci/sbom bin/tallyman > bin/sbom.json
+
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

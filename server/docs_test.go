@@ -1,8 +1,11 @@
 package server
 
 import (
+	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,9 +14,11 @@ import (
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
-func reference(t *testing.T) string {
+func reference(t *testing.T) string { return document(t, "configuration.md") }
+
+func document(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/configuration.md")
+	text, err := os.ReadFile(filepath.Join("../docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +81,7 @@ func accepts(p *policy.Policy, tag string) bool {
 
 // The rules and keys of every example compile; their secrets are not here.
 func TestReferenceExamplesCompile(t *testing.T) {
-	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t), -1)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md"), -1)
 	for _, m := range examples {
 		text := m[1]
 		for _, must := range []string{"store: sqlite:///t.db", "manifests: {url: 'https://git.example/m.git'}", "sources: {github: {secretFiles: [x]}}",
@@ -92,8 +97,49 @@ func TestReferenceExamplesCompile(t *testing.T) {
 		if _, err := buildPolicy(c); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
+		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
 		if targets, err := buildTargets(c); err != nil || len(targets) == 0 {
 			t.Errorf("%v:\n%s", err, text)
+		}
+	}
+}
+
+// A link from one document to a part of another leads somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(((?:\.\./)?[A-Za-z0-9_./-]+)?(?:#([a-z0-9-]+))?\)`)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	files, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	anchors := func(path string) (found []string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, m := range heading.FindAllStringSubmatch(string(text), -1) {
+			kept := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+			found = append(found, strings.ReplaceAll(kept, " ", "-"))
+		}
+		return found
+	}
+	for _, file := range append(files, "../README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			to := file
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(file), m[1])
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s has the link %s: %v", file, m[0], err)
+			} else if m[2] != "" && !slices.Contains(anchors(to), m[2]) {
+				t.Errorf("%s has the link %s, and there is no such heading", file, m[0])
+			}
 		}
 	}
 }
