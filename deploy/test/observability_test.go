@@ -284,7 +284,9 @@ const metricsConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
-manifests: {url: "http://127.0.0.1:1/nobody.git"}
+manifests:
+  url: http://127.0.0.1:1/shop/manifests.git
+  credentials: {githubApp: {appID: 1, installationID: 2, privateKeyFile: %[1]s/app.pem, apiURL: "http://127.0.0.1:1"}}
 sources:
   github: {secretFiles: [%[1]s/secret]}
   eventbridge: {secretFiles: [%[1]s/secret]}
@@ -300,7 +302,7 @@ var series = regexp.MustCompile(`^([a-zA-Z_:][\w:]*)(\{.*\})? `)
 func scrape(t *testing.T) exposed {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"secret": "not-a-real-secret", "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)} {
+	for name, text := range map[string]string{"secret": "not-a-real-secret", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
