@@ -35,7 +35,7 @@ func TestStatusOfLanes(t *testing.T) {
 		Origin: api.OriginState{AsOf: at(time.Hour), Problem: "the server is away"},
 		Environments: []api.Environment{
 			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "is not there"}}},
-			{Name: "prod", Lane: api.Lane{Pending: 3, Oldest: at(50 * time.Hour), Waits: &gitops.Step{At: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}}},
+			{Name: "prod", Lane: api.Lane{Pending: 3, Oldest: at(50 * time.Hour), Waits: &api.Wait{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}}},
 			{Name: "qa", Lane: api.Lane{Pending: 1, Oldest: at(5 * time.Second)}},
 		},
 	}

@@ -53,7 +53,7 @@ func (p *printer) laneWord(lane api.Lane) cell {
 	case lane.Waits == nil:
 		return cell{"at work", "good"}
 	}
-	text := fmt.Sprintf("waits since %s: %s", p.ago(lane.Waits.At), lane.Waits.Reason)
+	text := fmt.Sprintf("waits since %s: %s", p.ago(lane.Waits.Since), lane.Waits.Reason)
 	if next := lane.Waits.RetryAt.Sub(p.now); next > 0 {
 		text += fmt.Sprintf(" (tries again in %s)", spell(next))
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // Environments says how everything stands now.
@@ -31,11 +30,19 @@ type Environment struct {
 // Lane is how an environment's lane stands. It is read from the store alone, so
 // every replica tells the same of it, whoever holds it.
 type Lane struct {
-	Pending     int          `json:"pending"`
-	Oldest      time.Time    `json:"oldest,omitzero"`      // when the oldest pending update was accepted
-	Waits       *gitops.Step `json:"waits,omitempty"`      // the attempt that left the newest pending update waiting, and why
-	LastSuccess time.Time    `json:"lastSuccess,omitzero"` // when an update last was on origin, committed or found there
-	Holder      string       `json:"holder,omitempty"`     // the process that works the lane now
+	Pending     int       `json:"pending"`
+	Oldest      time.Time `json:"oldest,omitzero"`      // when the oldest pending update was accepted
+	Waits       *Wait     `json:"waits,omitempty"`      // what keeps the lane from writing; not there when nothing does
+	LastSuccess time.Time `json:"lastSuccess,omitzero"` // when updates last ended
+	Holder      string    `json:"holder,omitempty"`     // the process that works the lane now
+}
+
+// Wait is what a lane waits for: somebody else's fault.
+type Wait struct {
+	Since   time.Time   `json:"since"`
+	Code    gitops.Code `json:"code"`
+	Reason  string      `json:"reason"`
+	RetryAt time.Time   `json:"retryAt,omitzero"` // when it means to try again
 }
 
 // App is what origin's branch says of an app in an environment.
@@ -73,7 +80,7 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	return http.StatusOK, answer, nil
 }
 
-// lanes is the state of every configured environment's lane.
+// lanes is the state of every lane that there is.
 func (a *API) lanes(ctx context.Context) (map[string]Lane, error) {
 	backlogs, err := a.Store.Backlogs(ctx)
 	if err != nil {
@@ -81,61 +88,11 @@ func (a *API) lanes(ctx context.Context) (map[string]Lane, error) {
 	}
 	lanes := make(map[string]Lane)
 	for _, b := range backlogs {
-		lanes[b.Environment] = Lane{Pending: b.Pending, Oldest: b.Oldest}
-	}
-	for _, name := range a.Environments {
-		lane := lanes[name]
-		if lane.LastSuccess, err = a.lastSuccess(ctx, name); err != nil {
-			return nil, err
+		lane := Lane{Pending: b.Pending, Oldest: b.Oldest, LastSuccess: b.LastSuccess, Holder: b.Holder}
+		if !b.FailingSince.IsZero() {
+			lane.Waits = &Wait{Since: b.FailingSince, Code: b.Code, Reason: b.Reason, RetryAt: b.RetryAt}
 		}
-		if lane.Pending > 0 {
-			if lane.Waits, err = a.waits(ctx, name); err != nil {
-				return nil, err
-			}
-		}
-		lanes[name] = lane
+		lanes[b.Environment] = lane
 	}
 	return lanes, nil
-}
-
-func (a *API) lastSuccess(ctx context.Context, environment string) (last time.Time, err error) {
-	for _, state := range []gitops.State{gitops.Committed, gitops.Unchanged} {
-		newest, err := a.newest(ctx, environment, state)
-		if err != nil {
-			return last, err
-		}
-		if newest.SettledAt.After(last) {
-			last = newest.SettledAt
-		}
-	}
-	return last, nil
-}
-
-// waits is the last attempt that left the lane's newest pending update where it
-// is; nil when none was made. What keeps a lane from writing keeps all of its
-// updates waiting.
-func (a *API) waits(ctx context.Context, environment string) (*gitops.Step, error) {
-	newest, err := a.newest(ctx, environment, gitops.Pending)
-	if err != nil || newest.ID == "" {
-		return nil, err
-	}
-	whole, err := a.Store.Update(ctx, newest.ID)
-	if err != nil || len(whole.Steps) == 0 {
-		return nil, err
-	}
-	last := whole.Steps[len(whole.Steps)-1]
-	if last.State != gitops.Pending || last.Attempts == 0 {
-		return nil, nil
-	}
-	return &last, nil
-}
-
-// newest is the newest update of an environment in a state; the zero update when
-// there is none.
-func (a *API) newest(ctx context.Context, environment string, state gitops.State) (gitops.Update, error) {
-	found, _, err := a.Store.Updates(ctx, queue.UpdateFilter{Environment: environment, State: state}, queue.Page{Limit: 1})
-	if err != nil || len(found) == 0 {
-		return gitops.Update{}, err
-	}
-	return found[0], nil
 }
