@@ -22,6 +22,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
@@ -43,7 +44,7 @@ var contract = sync.OnceValues(func() (*openapi3.T, error) {
 	return doc, nil
 })
 
-func contractRouter(t *testing.T) routers.Router {
+func contractRouter(t testing.TB) routers.Router {
 	t.Helper()
 	doc, err := contract()
 	if err != nil {
@@ -111,6 +112,17 @@ func read[T any](r *running, path string) (into T) {
 		r.t.Fatalf("GET %s is answered %s %s", path, answer.Status, answer.body)
 	}
 	return into
+}
+
+// onEachStore runs a test on a site with either store.
+func onEachStore(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, newSite(t)) })
+	t.Run("postgres", func(t *testing.T) {
+		s := newSite(t)
+		s.edit("sqlite://"+s.dir+"/tallyman.db", postgrestest.Start(t, "fsync=off").Schema(t))
+		test(t, s)
+	})
 }
 
 // settled waits until an update has ended, by the store's own signal.
@@ -252,8 +264,9 @@ func TestTokensThatWillNotDo(t *testing.T) {
 }
 
 // What arrived can be found in every way, a page at a time.
-func TestStories(t *testing.T) {
-	s := newSite(t)
+func TestStories(t *testing.T) { onEachStore(t, testStories) }
+
+func testStories(t *testing.T, s *site) {
 	r := s.start()
 	r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
 	r.do(r.github(oldSecret, "d2", order("api", "prod", "main-1a2b3c4"))).problem(t, 422)

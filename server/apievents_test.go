@@ -23,7 +23,7 @@ type event struct {
 
 // follower reads a stream.
 type follower struct {
-	t      *testing.T
+	t      testing.TB
 	body   io.ReadCloser
 	lines  *bufio.Scanner
 	cursor string
@@ -111,8 +111,10 @@ func (f *follower) events(n int) (found []string) {
 	return found
 }
 
-func TestEvents(t *testing.T) {
-	r := newSite(t).start()
+func TestEvents(t *testing.T) { onEachStore(t, testEvents) }
+
+func testEvents(t *testing.T, s *site) {
+	r := s.start()
 	r.order("before", goodOrder).delivery(t, 202)
 	r.changes(func(u gitops.Update) bool { return u.State == gitops.Committed })
 	all, prod, one := r.follow("", ""), r.follow("?environment=prod", ""), r.follow("?delivery=api/k2", "")

@@ -24,8 +24,9 @@ func (r *running) order(key, body string) response {
 }
 
 // An order goes the way of a dispatch, to the commit.
-func TestOrder(t *testing.T) {
-	s := newSite(t)
+func TestOrder(t *testing.T) { onEachStore(t, testOrder) }
+
+func testOrder(t *testing.T, s *site) {
 	r := s.start()
 	d := r.order("release-1", goodOrder).delivery(t, 202)
 	if d.Key().String() != "api/release-1" || d.Actor != "token:ops" || d.Credential != "token ops" || d.Remote != "127.0.0.1" || len(d.Updates) != 1 {
@@ -89,8 +90,9 @@ func TestOrdersThatAreRefused(t *testing.T) {
 }
 
 // A failed update is tried again when its cause is mended, and its story has both.
-func TestRetry(t *testing.T) {
-	s := newSite(t)
+func TestRetry(t *testing.T) { onEachStore(t, testRetry) }
+
+func testRetry(t *testing.T, s *site) {
 	file := gitserver.ValuesFile("api", "dev")
 	content, err := s.repository.Git("show", "main:"+file)
 	s.must(err)

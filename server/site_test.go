@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 // site is what a server works with: a manifest repository on a real git server,
 // secrets' files, a configuration and an empty store.
 type site struct {
-	t          *testing.T
+	t          testing.TB
 	dir        string
 	git        *gitserver.Server
 	repository *gitserver.Repository
@@ -77,7 +77,7 @@ apps:
   worker: {environments: [dev]}
 `
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), log: &logged{t: t}}
 	root := filepath.Join(s.dir, "git")
@@ -147,7 +147,7 @@ func (s *site) start() *running {
 
 // logged is a test's log, line by line.
 type logged struct {
-	t     *testing.T
+	t     testing.TB
 	mu    sync.Mutex
 	lines []string
 }
@@ -178,7 +178,7 @@ next:
 
 type running struct {
 	*Server
-	t *testing.T
+	t testing.TB
 }
 
 func (r *running) stop() {
@@ -205,7 +205,7 @@ func (r *running) do(req *http.Request) response {
 	return send(r.t, req)
 }
 
-func send(t *testing.T, req *http.Request) response {
+func send(t testing.TB, req *http.Request) response {
 	t.Helper()
 	return do(t, http.DefaultClient, req)
 }
@@ -285,7 +285,7 @@ func push(id, tag string) string {
 }
 
 // delivery is an answer as a delivery.
-func (r response) delivery(t *testing.T, status int) gitops.Delivery {
+func (r response) delivery(t testing.TB, status int) gitops.Delivery {
 	t.Helper()
 	var d gitops.Delivery
 	if err := json.Unmarshal([]byte(r.body), &d); err != nil || r.StatusCode != status || r.Header.Get("Content-Type") != "application/json" {
@@ -295,7 +295,7 @@ func (r response) delivery(t *testing.T, status int) gitops.Delivery {
 }
 
 // problem is an answer as a problem, complete and strict.
-func (r response) problem(t *testing.T, status int) problem {
+func (r response) problem(t testing.TB, status int) problem {
 	t.Helper()
 	var p problem
 	decoder := json.NewDecoder(strings.NewReader(r.body))

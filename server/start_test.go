@@ -24,11 +24,12 @@ import (
 )
 
 // goroutines returns the stacks of what runs the program's code, but for tests
-// and the git server beside them.
+// and the servers of git and PostgreSQL beside them.
 func goroutines() (stacks []string) {
 	buffer := make([]byte, 4<<20)
 	for stack := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {
-		if strings.Contains(stack, "tallyman-dev/tallyman/") && !strings.Contains(stack, "testing.") && !strings.Contains(stack, "gitserver") {
+		ours := strings.Contains(stack, "tallyman-dev/tallyman/")
+		if ours && !strings.Contains(stack, "testing.") && !strings.Contains(stack, "gitserver") && !strings.Contains(stack, "postgrestest") {
 			stacks = append(stacks, stack)
 		}
 	}

@@ -26,10 +26,12 @@ const (
 // session is what every connection is set to, whatever the server's or the
 // user's defaults are. Nothing waits on a lock or in a transaction for longer
 // than anybody would wait for the answer, so no replica can hold the others up.
+// Nothing here is worth compiling: it takes longer than any of the questions.
 const session = `SELECT
 	set_config('default_transaction_isolation', 'read committed', false),
 	set_config('statement_timeout', '5s', false),
 	set_config('idle_in_transaction_session_timeout', '5s', false),
+	set_config('jit', 'off', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`
 
 // Address is a store on a server, as it is configured.

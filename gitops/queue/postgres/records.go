@@ -100,8 +100,11 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (found git
 
 // updatesOf returns the updates of deliveries, by number and in their order.
 func updatesOf(ctx context.Context, on asker, numbers []int64) (map[int64][]gitops.Update, error) {
-	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n
-		JOIN updates u ON u.sequence BETWEEN n * 65536 AND n * 65536 + 65535` + joins + `ORDER BY u.sequence`
+	// The limit, which is no limit, keeps the planner from joining the tables as a
+	// whole: it takes a range of unknown bounds for a good part of all updates.
+	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n JOIN deliveries d ON d.number = n
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS u
+		LEFT JOIN lanes l ON l.environment = u.environment ORDER BY u.sequence`
 	found, err := updates(ctx, on, text, numbers)
 	if err != nil {
 		return nil, err
