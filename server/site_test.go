@@ -211,7 +211,7 @@ func send(t testing.TB, req *http.Request) response {
 }
 
 // do sends a request and notes what is answered.
-func do(t *testing.T, client *http.Client, req *http.Request) response {
+func do(t testing.TB, client *http.Client, req *http.Request) response {
 	t.Helper()
 	resp, err := client.Do(req)
 	if err != nil {
