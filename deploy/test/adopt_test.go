@@ -70,13 +70,10 @@ func TestAdopt(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(source, "deploy"), os.DirFS("..")); err != nil {
 		t.Fatal(err)
 	}
-	pem := filepath.Join(t.TempDir(), "app.pem")
-	calls := filepath.Join(t.TempDir(), "calls")
-	for file, text := range map[string]string{pem: exampleSecret(t, pem), filepath.Join(dir, "argocd.pem"): exampleSecret(t, pem)} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	elsewhere := t.TempDir()
+	pem, calls := filepath.Join(elsewhere, "app.pem"), filepath.Join(elsewhere, "calls")
+	write(t, elsewhere, map[string]string{"app.pem": exampleSecret(t, pem)})
+	write(t, dir, map[string]string{"argocd.pem": exampleSecret(t, pem)})
 	helm := tool(t, "helm").Path
 	// At its end it asks the server, which only the reader has.
 	steps := strings.Replace(adoptScript(t), "\ntallyman status\n", "\ntallyman status --help > /dev/null\n", 1)
@@ -113,10 +110,8 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("it does not come to %s in\n%s", call, made)
 		}
 	}
-	for _, file := range []string{"app.json"} {
-		if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
-			t.Errorf("%s is left behind, with secrets in it", file)
-		}
+	if _, err := os.Stat(filepath.Join(dir, "app.json")); err == nil {
+		t.Error("app.json is left behind, with secrets in it")
 	}
 }
 

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -86,23 +85,16 @@ var secretFile = regexp.MustCompile(`/secrets/[\w./-]+`)
 func checkConfig(t *testing.T, config string) {
 	t.Helper()
 	dir := t.TempDir()
+	files := make(map[string]string)
 	for _, path := range secretFile.FindAllString(config, -1) {
-		file := filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(exampleSecret(t, path)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		files[path] = exampleSecret(t, path)
 	}
 	config = strings.NewReplacer("/secrets/", dir+"/secrets/", "/var/lib/tallyman", dir).Replace(config)
 	config = regexp.MustCompile(`@[^/]*\.rds\.amazonaws\.com:\d+`).ReplaceAllString(config, "@127.0.0.1:1")
-	file := filepath.Join(dir, "tallyman.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	files["tallyman.yaml"] = config
+	write(t, dir, files)
 	// There is no database here, so what is asked for is that the file is good.
-	out, err := tallyman("check", "--offline", "--config", file).CombinedOutput()
+	out, err := tallyman("check", "--offline", "--config", filepath.Join(dir, "tallyman.yaml")).CombinedOutput()
 	if !strings.HasPrefix(string(out), "configuration: ok") || err != nil && !strings.Contains(config, "postgres://") {
 		t.Errorf("tallyman check: %v\n%s\n%s", err, out, config)
 	}

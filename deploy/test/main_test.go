@@ -84,6 +84,21 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
+// write makes files for their user alone, by their names in dir.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		err := os.MkdirAll(filepath.Dir(file), 0o700)
+		if err == nil {
+			err = os.WriteFile(file, []byte(text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // glob returns the paths in deploy/ that match, at least one.
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()

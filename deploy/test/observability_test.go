@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -302,11 +301,7 @@ var series = regexp.MustCompile(`^([a-zA-Z_:][\w:]*)(\{.*\})? `)
 func scrape(t *testing.T) exposed {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"secret": "not-a-real-secret", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write(t, dir, map[string]string{"secret": "not-a-real-secret", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
 	public, admin := serve(t, filepath.Join(dir, "tallyman.yaml"))
 	refused, err := http.Post(public+"/webhooks/github", "application/json", strings.NewReader("{}"))
 	if err != nil {

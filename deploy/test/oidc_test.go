@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,11 +59,9 @@ func newGitHub(t *testing.T, claims map[string]any) *github {
 	}))
 	t.Cleanup(g.runner.Close)
 	g.request = g.runner.URL + "/token?api-version=2.0"
-	g.caFile = filepath.Join(t.TempDir(), "ca.pem")
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.issuer.Certificate().Raw})
-	if err := os.WriteFile(g.caFile, certificate, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.issuer.Certificate().Raw}))})
+	g.caFile = filepath.Join(dir, "ca.pem")
 	return g
 }
 
@@ -149,11 +146,7 @@ func TestOrdersAreBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := fmt.Sprintf(oidcConfig, dir, audience, g.issuer.URL, g.caFile, rules)
-			for name, text := range map[string]string{"secret": "not-a-real-secret", "tallyman.yaml": config} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+			write(t, dir, map[string]string{"secret": "not-a-real-secret", "tallyman.yaml": config})
 			public, _ := serve(t, filepath.Join(dir, "tallyman.yaml"))
 			// The audience is tallyman's public address, which here is a name for it.
 			command := script(t, "workflows/order.yml", "order", "Order", "TALLYMAN_URL="+audience, "APP=myshop-api", "ENVIRONMENT="+test.environment,

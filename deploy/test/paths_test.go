@@ -30,11 +30,7 @@ apps: {myshop-api: {}}
 func TestPathsExist(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"secret": "this-is-not-a-real-secret", "tallyman.yaml": strings.ReplaceAll(pathsConfig, "%[1]s", dir)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write(t, dir, map[string]string{"secret": "this-is-not-a-real-secret", "tallyman.yaml": strings.ReplaceAll(pathsConfig, "%[1]s", dir)})
 	public, admin := serve(t, filepath.Join(dir, "tallyman.yaml"))
 	for _, path := range usedPaths(t) {
 		answer, err := http.Post(public+path, "application/json", strings.NewReader("{}"))
