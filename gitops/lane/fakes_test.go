@@ -67,6 +67,13 @@ func (q *fakeQueue) addUnheard(u gitops.Update) {
 	q.pending = append(q.pending, u)
 }
 
+// retried puts an update that had failed back in its place, before the others.
+func (q *fakeQueue) retried(u gitops.Update) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pending = slices.Insert(q.pending, 0, u)
+}
+
 func (q *fakeQueue) fail(method string, faults ...fault) { q.faults[method] = faults }
 
 // call runs one method's work, or fails as the script says.

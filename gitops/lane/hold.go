@@ -16,10 +16,8 @@ type tenure struct {
 	ctx   context.Context // ends when the lease is lost or the work given up
 	wait  backoff
 
-	// clean is whether everything that may have been pushed is settled.
-	clean bool
-	// tried are the updates, by id, that were handed to the writer and may have
-	// been pushed without our knowing.
+	// tried are the updates, by id, that were handed to the writer and are not
+	// settled: any of them may have been pushed without our knowing.
 	tried map[string]bool
 }
 
@@ -32,7 +30,7 @@ func (l *Lane) hold(lease queue.Lease) {
 		defer lost()
 		l.keep(ctx, lease)
 	}()
-	t := &tenure{Lane: l, lease: lease, ctx: ctx, clean: true, tried: make(map[string]bool)}
+	t := &tenure{Lane: l, lease: lease, ctx: ctx, tried: make(map[string]bool)}
 	for !l.isDraining() && ctx.Err() == nil && t.round() {
 	}
 	lost()
@@ -74,7 +72,7 @@ func (l *Lane) keep(ctx context.Context, lease queue.Lease) {
 func (t *tenure) release() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), settleTime)
 	defer cancel()
-	if err := t.Queue.Release(ctx, t.lease, t.clean); err != nil {
+	if err := t.Queue.Release(ctx, t.lease, len(t.tried) == 0); err != nil {
 		t.Logger.Warn("lane not given back", slog.String("error", err.Error()))
 	}
 }
@@ -113,7 +111,6 @@ func (t *tenure) write(pending []gitops.Update) bool {
 	batch := plan(pending, t.Coalesce, t.tried)
 	ctx, cancel := context.WithTimeout(t.ctx, writeTime)
 	defer cancel()
-	t.clean = false
 	for _, u := range batch.updates {
 		t.tried[u.ID] = true
 	}
@@ -122,9 +119,12 @@ func (t *tenure) write(pending []gitops.Update) bool {
 	if !t.settle(pending, settlements) {
 		return false
 	}
+	// Others may have been tried before: a batch is the lane's first, and one that
+	// was retried goes before those.
+	for _, s := range settlements {
+		delete(t.tried, s.Update)
+	}
 	if err == nil {
-		t.clean = true
-		clear(t.tried)
 		t.recovered(&t.wait)
 		t.Recorder.Succeeded(t.Environment, time.Now())
 		return true

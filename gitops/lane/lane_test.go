@@ -181,6 +181,11 @@ func TestALostLaneStopsTheWriteAndSettlesNothing(t *testing.T) {
 		synctest.Wait()
 		r.queue.steal(time.Minute)
 		elapse(11 * time.Second)
+		select {
+		case <-stopped:
+		default:
+			t.Error("the write goes on although another has the lane, and the next extension said so")
+		}
 		<-stopped
 		synctest.Wait()
 		equal(t, "settled under an old token", []string(nil), r.queue.states())
@@ -246,6 +251,29 @@ func TestStopGivesTheBatchUpAtTheDeadline(t *testing.T) {
 		r.Stop(deadline)
 		equal(t, "settled", []string(nil), r.queue.states())
 		equal(t, "said not to try again", []time.Time{{}}, r.queue.retryTimes())
+		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
+	})
+}
+
+// What a failed write may have pushed can stand behind more than one batch, when
+// updates before it are retried: giving the lane back must not vouch for it.
+func TestWhatWasTriedAndIsNotInTheNextBatchIsNotVouchedFor(t *testing.T) {
+	batch := func(t *testing.T) *fakeQueue { return newQueue(t, make([]string, 500)...) }
+	inBubble(t, batch, func(t *testing.T, r rig) {
+		draining := make(chan struct{})
+		r.writer.script = append(r.writer.script, refuse, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+			<-draining
+			return commit(updates), nil
+		})
+		r.Start()
+		synctest.Wait()
+		r.queue.retried(gitops.Update{ID: "u0", Environment: "dev", App: "web"})
+		elapse(2 * time.Second)
+		go r.Stop(context.Background())
+		synctest.Wait()
+		close(draining)
+		synctest.Wait()
+		equal(t, "settled", 500, len(r.queue.states()))
 		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
 	})
 }
