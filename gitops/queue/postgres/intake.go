@@ -196,6 +196,12 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (kept gitops.Deli
 		return gitops.Delivery{}, false, gitops.Errorf(gitops.TooLarge,
 			"the delivery means %d updates; the store takes up to %d", len(d.Updates), updatesEach)
 	}
+	for _, at := range []time.Time{d.ReceivedAt, d.EventTime} {
+		// JSON has no other years, and one delivery must not spoil its group.
+		if year := at.UTC().Year(); year < 1 || year > 9999 {
+			return gitops.Delivery{}, false, gitops.Errorf(gitops.Invalid, "the delivery is of the year %d", year)
+		}
+	}
 	kept, duplicate, err = s.intake.bring(ctx, prepared(d))
 	if err == nil && duplicate {
 		kept, err = s.Delivery(ctx, d.Key())

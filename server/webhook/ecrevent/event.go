@@ -90,7 +90,7 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	}
 	// Without its time a late event could overwrite a newer release.
 	at, err := time.Parse(time.RFC3339, e.Time)
-	if err != nil {
+	if year := at.UTC().Year(); err != nil || year < 1970 || year > 9999 { // a zone can lead out of the years that RFC 3339 has
 		return event, gitops.FieldErrorf("time", "must be a time such as 2026-01-02T15:04:05Z")
 	}
 	event.Time = at.UTC()

@@ -158,6 +158,8 @@ func TestReadRefuses(t *testing.T) {
 		"no time":              {edited(t, "push", map[string]any{"time": nil}), "time: must be a time such as", id},
 		"a day that never was": {edited(t, "push", map[string]any{"time": "2023-02-29T02:36:48Z"}), "time: must be a time such as", id},
 		"seconds since 1970":   {edited(t, "push", map[string]any{"time": "1573869274"}), "time: must be a time such as", id},
+		"a zone beyond 9999":   {edited(t, "push", map[string]any{"time": "9999-12-31T23:59:59-12:00"}), "time: must be a time such as", id},
+		"the zero time":        {edited(t, "push", map[string]any{"time": "0001-01-01T00:00:00Z"}), "time: must be a time such as", id},
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := reader(t).Read(c.body)
