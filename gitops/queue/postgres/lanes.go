@@ -32,9 +32,9 @@ func (s *Store) Claim(ctx context.Context, environment, holder string, ttl time.
 // Extend implements [queue.Lanes].
 func (s *Store) Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (queue.Lease, error) {
 	const extend = `UPDATE lanes SET expires_at = coalesce($1, clock_timestamp()) + $4::interval
-		WHERE environment = $2 AND token = $3 AND lease = 'held' RETURNING expires_at`
+		WHERE environment = $2 AND token = $3 AND holder = $5 AND lease = 'held' RETURNING expires_at`
 	err := s.call(ctx, func(ctx context.Context) error {
-		held, err := one(ctx, s.pool, extend, []any{s.moment(), l.Environment, l.Token, ttl}, &l.ExpiresAt)
+		held, err := one(ctx, s.pool, extend, []any{s.moment(), l.Environment, l.Token, ttl, l.Holder}, &l.ExpiresAt)
 		if err == nil && !held {
 			err = errLeaseLost(l.Environment)
 		}
@@ -49,13 +49,13 @@ func (s *Store) Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (q
 
 // Release implements [queue.Lanes].
 func (s *Store) Release(ctx context.Context, l queue.Lease, clean bool) error {
-	const release = `UPDATE lanes SET lease = $3 WHERE environment = $1 AND token = $2 AND lease = 'held'`
+	const release = `UPDATE lanes SET lease = $4 WHERE environment = $1 AND token = $2 AND holder = $3 AND lease = 'held'`
 	lease := "lost"
 	if clean {
 		lease = "free"
 	}
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, release, l.Environment, l.Token, lease)
+		_, err := s.pool.Exec(ctx, release, l.Environment, l.Token, l.Holder, lease)
 		return err
 	})
 }
@@ -63,7 +63,7 @@ func (s *Store) Release(ctx context.Context, l queue.Lease, clean bool) error {
 // Pending implements [queue.Lanes]. The lease is looked at last: if it is still
 // good then, so is what was read.
 func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []gitops.Update, err error) {
-	const mine = `SELECT true FROM lanes WHERE environment = $1 AND token = $2 AND lease = 'held'`
+	const mine = `SELECT true FROM lanes WHERE environment = $1 AND token = $2 AND holder = $3 AND lease = 'held'`
 	const pending = `SELECT ` + updateColumns + ` FROM updates u` + joins +
 		`WHERE u.environment = $1 AND u.state = 'pending' ORDER BY u.sequence LIMIT $2`
 	err = s.call(ctx, func(ctx context.Context) error {
@@ -71,7 +71,7 @@ func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []
 			return err
 		}
 		var held bool
-		if _, err := one(ctx, s.pool, mine, []any{l.Environment, l.Token}, &held); err != nil || held {
+		if _, err := one(ctx, s.pool, mine, []any{l.Environment, l.Token, l.Holder}, &held); err != nil || held {
 			return err
 		}
 		return errLeaseLost(l.Environment)
@@ -84,7 +84,7 @@ func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []
 
 // Settle implements [queue.Lanes].
 func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.Settlement) error {
-	const settle = `SELECT settle($1, $2, $3, $4, $5, $6, $7, $8)`
+	const settle = `SELECT settle($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	n := len(settlements)
 	ids, states, codes, reasons, commits := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, e := range settlements {
@@ -94,7 +94,7 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 		ids[i], states[i], codes[i], reasons[i], commits[i] = e.Update, string(e.State), string(e.Code), clean(e.Reason), e.Commit
 	}
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, settle, s.moment(), l.Environment, l.Token, ids, states, codes, reasons, commits)
+		_, err := s.pool.Exec(ctx, settle, s.moment(), l.Environment, l.Token, l.Holder, ids, states, codes, reasons, commits)
 		if err == nil {
 			s.changed.Send()
 		}
@@ -104,10 +104,10 @@ func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.
 
 // Defer implements [queue.Lanes].
 func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
-	const postpone = `SELECT postpone($1, $2, $3, $4, $5, $6, $7)`
+	const postpone = `SELECT postpone($1, $2, $3, $4, $5, $6, $7, $8)`
 	ids := append([]string{}, d.Updates...) // not null
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, postpone, s.moment(), l.Environment, l.Token, ids, d.Code, clean(d.Reason), stored(rounded(d.RetryAt)))
+		_, err := s.pool.Exec(ctx, postpone, s.moment(), l.Environment, l.Token, l.Holder, ids, d.Code, clean(d.Reason), stored(rounded(d.RetryAt)))
 		if err == nil {
 			s.changed.Send()
 		}

@@ -171,7 +171,7 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 		(SELECT u.accepted_at FROM updates u WHERE u.environment = r.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
 		CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, coalesce(l.code, ''), coalesce(l.reason, '')
 		FROM (SELECT DISTINCT environment FROM releases) r LEFT JOIN lanes l ON l.environment = r.environment`
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		found, err = rows(ctx, s.pool, backlogs, nil, func(row pgx.CollectableRow) (b queue.Backlog, err error) {
 			var oldest, success, failing, again *time.Time
 			err = row.Scan(&b.Environment, &b.Pending, &oldest, &b.Holder, &success, &failing, &again, &b.Code, &b.Reason)

@@ -69,6 +69,7 @@ type Store struct {
 	now     func() time.Time // nil: the server's clock
 	log     *slog.Logger
 	intake  *intake
+	reading chan struct{} // holds a value for each read that runs
 	wakes   queue.Wakes
 	changed queue.Signal
 
@@ -101,7 +102,7 @@ func Open(ctx context.Context, a Address, o Options) (*Store, error) {
 	if err != nil {
 		return nil, domainError(err)
 	}
-	s := &Store{pool: pool, now: o.Now, log: o.Logger}
+	s := &Store{pool: pool, now: o.Now, log: o.Logger, reading: make(chan struct{}, max(1, config.MaxConns/2))}
 	if err := s.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, domainError(err)
@@ -135,10 +136,25 @@ func (s *Store) call(ctx context.Context, work func(context.Context) error) erro
 	return domainError(err)
 }
 
+// read is call for what only reads. At most half of the connections do: however
+// many ask, and however slow the answers are, there is one for what is accepted,
+// extended and settled.
+func (s *Store) read(ctx context.Context, work func(context.Context) error) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		select {
+		case s.reading <- struct{}{}:
+			defer func() { <-s.reading }()
+			return work(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
 // view runs work with a time limit on a transaction in which all that is read is
 // of one moment.
 func (s *Store) view(ctx context.Context, work func(context.Context, pgx.Tx) error) error {
-	return s.call(ctx, func(ctx context.Context) error {
+	return s.read(ctx, func(ctx context.Context) error {
 		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 			return work(ctx, tx)
 		})

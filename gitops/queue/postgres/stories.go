@@ -105,7 +105,7 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 	if f.App != "" {
 		text, args = listedApp, append(args, clean(f.App))
 	}
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		found, err = updates(ctx, s.pool, text, args...)
 		return err
 	})

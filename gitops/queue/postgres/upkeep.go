@@ -42,7 +42,7 @@ func (s *Store) Retry(ctx context.Context, id, actor string) (gitops.Update, err
 func (s *Store) Known(ctx context.Context, source string, ids []string) (known []string, err error) {
 	const deliveries = `SELECT a.place FROM unnest($2::text[]) WITH ORDINALITY AS a (id, place)
 		WHERE EXISTS (SELECT FROM deliveries d WHERE d.source = $1 AND d.id = a.id) ORDER BY a.place`
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		places, err := rows(ctx, s.pool, deliveries, []any{clean(source), texts(ids)}, pgx.RowTo[int])
 		for _, place := range places {
 			known = append(known, ids[place-1])

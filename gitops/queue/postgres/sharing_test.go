@@ -1,0 +1,130 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// TestReadersLeaveConnectionsFree has more questions than there are connections,
+// and none is answered: what is accepted and what holds a lane goes on.
+func TestReadersLeaveConnectionsFree(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	accept(t, s, order("1", "api"))
+	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder, watcher := connect(t, a), connect(t, a)
+	for _, text := range []string{`BEGIN`, `LOCK TABLE deliveries, steps IN ACCESS EXCLUSIVE MODE`} {
+		if _, err := holder.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked sync.WaitGroup
+	for range 20 {
+		asked.Go(func() { _, _ = s.Changes(ctx, "", 10) })
+		asked.Go(func() { _, _, _ = s.Updates(ctx, queue.UpdateFilter{}, queue.Page{Limit: 1}) })
+	}
+	for waiting := 0; waiting < 4; {
+		const text = `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IN ('deliveries'::regclass, 'steps'::regclass)`
+		if err := watcher.QueryRow(t.Context(), text).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Extend(t.Context(), l, time.Hour); err != nil {
+		t.Errorf("Extend: %v", err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	if n := s.Connections(); n > 4 {
+		t.Errorf("%d connections are in use for 40 questions", n)
+	}
+	cancel()
+	asked.Wait()
+	if _, err := holder.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestATokenGivenTwice is a standby that took over without the last claim: the
+// next holder gets the same token, and the first must not do anything with it.
+func TestATokenGivenTwice(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	d := accept(t, s, order("1", "api"))
+	ctx := t.Context()
+	lost, err := s.Claim(ctx, "dev", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, a, `UPDATE lanes SET token = token - 1, lease = 'lost'`)
+	l, err := s.Claim(ctx, "dev", "two", time.Hour)
+	if err != nil || l.Token != lost.Token {
+		t.Fatalf("%+v after %+v, %v", l, lost, err)
+	}
+	settlement := []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Committed}}
+	_, extended := s.Extend(ctx, lost, time.Hour)
+	_, read := s.Pending(ctx, lost, 1)
+	for what, err := range map[string]error{
+		"Extend": extended, "Pending": read, "Settle": s.Settle(ctx, lost, settlement),
+		"Defer": s.Defer(ctx, lost, queue.Deferral{Code: gitops.Unavailable, Reason: "away"}),
+	} {
+		if gitops.CodeOf(err) != gitops.Conflict {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := s.Release(ctx, lost, true); err != nil {
+		t.Error(err)
+	}
+	if err := s.Settle(ctx, l, settlement); err != nil {
+		t.Errorf("the holder: %v", err)
+	}
+}
+
+// TestPruningTogether is two replicas that have found the same to forget.
+func TestPruningTogether(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	for _, id := range []string{"1", "2", "3"} {
+		accept(t, s, order(id, "api"))
+	}
+	execute(t, a, `UPDATE updates SET state = 'committed', settled_at = accepted_at`)
+	conn := connect(t, a)
+	for _, want := range []int{3, 0} {
+		var gone int
+		err := conn.QueryRow(t.Context(), `SELECT forget(array_agg(n), now() + interval '1 hour') FROM generate_series(1, 3) AS n`).Scan(&gone)
+		if err != nil || gone != want {
+			t.Errorf("forgot %d, want %d: %v", gone, want, err)
+		}
+	}
+}
+
+// TestTimesWithoutAYear are deliveries that JSON cannot tell the server about: they
+// are refused, and hold up nobody who comes with them.
+func TestTimesWithoutAYear(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	for _, at := range []string{"9999-12-31T23:59:59-12:00", "0000-06-01T00:00:00Z", "0000-01-01T00:00:00+12:00"} {
+		d := order(at, "api")
+		var err error
+		if d.EventTime, err = time.Parse(time.RFC3339, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Accept(t.Context(), d); gitops.CodeOf(err) != gitops.Invalid {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	for _, at := range []string{"0001-01-01T00:00:01Z", "9999-12-31T23:59:59Z"} {
+		d := order(at, "api")
+		d.EventTime, _ = time.Parse(time.RFC3339, at)
+		accept(t, s, d)
+	}
+}
