@@ -100,3 +100,26 @@ func SentenceOf(err error) string {
 	}
 	return "an internal error; the log has the cause"
 }
+
+// Within puts the field of an [Invalid] error, or of each of several that are
+// joined, below another: what a part calls "appID" is "githubApp.appID" to whoever
+// wrote the file. Other errors stay as they are.
+func Within(field string, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var each []error
+		for _, e := range joined.Unwrap() {
+			each = append(each, Within(field, e))
+		}
+		return errors.Join(each...)
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Code != Invalid {
+		return err
+	}
+	below := *e
+	below.Field = field
+	if e.Field != "" {
+		below.Field += "." + e.Field
+	}
+	return &below
+}

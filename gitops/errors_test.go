@@ -103,3 +103,18 @@ func TestStates(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestWithin(t *testing.T) {
+	other := errors.New("else")
+	err := gitops.Within("a", errors.Join(gitops.FieldErrorf("b", "x").Because(other), gitops.FieldErrorf("", "y"), gitops.Errorf(gitops.Unavailable, "z"), other))
+	if want := "a.b: x: else\na: y\nz\nelse"; err.Error() != want || !errors.Is(err, other) {
+		t.Errorf("%q, want %q", err, want)
+	}
+	inner := gitops.FieldErrorf("b", "x")
+	if err := gitops.Within("a", inner); inner.Field != "b" || gitops.SentenceOf(err) != "a.b: x" {
+		t.Errorf("%v became %v", inner, err)
+	}
+	if gitops.Within("a", nil) != nil {
+		t.Error("nothing became something")
+	}
+}

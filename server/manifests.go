@@ -43,7 +43,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 		RootCAs:        roots,
 		Logger:         logger,
 	})
-	return app, within("manifests.credentials.githubApp", err)
+	return app, gitops.Within("manifests.credentials.githubApp", err)
 }
 
 func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPool, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
@@ -87,28 +87,7 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 			return t, nil
 		},
 	})
-	return w, within("manifests", err)
-}
-
-// within puts the field of an error below another, and so for each of several.
-func within(field string, err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var each []error
-		for _, e := range joined.Unwrap() {
-			each = append(each, within(field, e))
-		}
-		return errors.Join(each...)
-	}
-	var e *gitops.Error
-	if !errors.As(err, &e) || e.Code != gitops.Invalid {
-		return err
-	}
-	below := *e
-	below.Field = field
-	if e.Field != "" {
-		below.Field += "." + e.Field
-	}
-	return &below
+	return w, gitops.Within("manifests", err)
 }
 
 // readRoots returns the system's certificates and those of the file, or nil for

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -279,7 +278,7 @@ func (c Config) parseHTTP() (*url.URL, error) {
 		return nil, gitops.FieldErrorf("url", "must not carry a user or password: put the token in a file")
 	case at.RawQuery != "" || at.Fragment != "":
 		return nil, gitops.FieldErrorf("url", "must not have a query or a fragment")
-	case at.Scheme == "http" && c.Credentials != nil && !isLoopback(at.Hostname()):
+	case at.Scheme == "http" && c.Credentials != nil && !gitops.IsLoopback(at.Hostname()):
 		return nil, gitops.FieldErrorf("url", "must begin with https://: over http anybody on the way could read the credentials")
 	}
 	if c.SSH != (SSH{}) {
@@ -287,12 +286,4 @@ func (c Config) parseHTTP() (*url.URL, error) {
 	}
 	at.Path = strings.TrimSuffix(at.Path, "/")
 	return at, nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
 }

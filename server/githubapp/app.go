@@ -25,7 +25,6 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -163,7 +162,7 @@ func (a *App) locate() error {
 		return gitops.FieldErrorf("apiURL", "must be an https:// address, such as https://api.github.com")
 	case a.api.User != nil:
 		return gitops.FieldErrorf("apiURL", "must not hold credentials")
-	case a.api.Scheme == "http" && !isLoopback(a.api.Hostname()):
+	case a.api.Scheme == "http" && !gitops.IsLoopback(a.api.Hostname()):
 		return gitops.FieldErrorf("apiURL", "must begin with https://: over http anybody on the way could read the tokens")
 	}
 	return nil
@@ -177,14 +176,6 @@ func defaultAPI(web *url.URL) string {
 		return "https://api." + host
 	}
 	return web.Scheme + "://" + web.Host + "/api/v3"
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
 }
 
 // connect makes the three clients on one pool of connections.

@@ -44,7 +44,7 @@ func (a *App) Identity(ctx context.Context) (Identity, error) {
 
 // mailHost is what noreply addresses end in.
 func (a *App) mailHost() string {
-	if isLoopback(a.web.Hostname()) {
+	if gitops.IsLoopback(a.web.Hostname()) {
 		return "github.com" // no host of GitHub's: a test's
 	}
 	return strings.ToLower(a.web.Hostname())

@@ -3,8 +3,6 @@ package oidc
 import (
 	"crypto/rsa"
 	"encoding/json"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // Settle waits for what goes on in the background.
@@ -12,13 +10,19 @@ func (v *Verifier) Settle() { v.background.Wait() }
 
 // Publish gives an issuer its keys as if it had just been asked.
 func (v *Verifier) Publish(issuer string, jwks []byte) {
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(jwks, &set); err != nil {
+	s := v.issuers[issuer]
+	var err error
+	if s.keys, err = UsableKeys(jwks); err != nil {
 		panic(err)
 	}
-	s := v.issuers[issuer]
-	s.keys, s.fetched, s.tried = make(map[string]*rsa.PublicKey), s.now(), s.now()
-	for _, key := range set.Keys {
-		s.keys[key.KeyID] = key.Key.(*rsa.PublicKey)
+	s.fetched, s.tried = s.now(), s.now()
+}
+
+// UsableKeys reads a key set.
+func UsableKeys(jwks []byte) (map[string]*rsa.PublicKey, error) {
+	var d keyDocument
+	if err := json.Unmarshal(jwks, &d); err != nil {
+		return nil, err
 	}
+	return d.usable()
 }

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -164,14 +163,23 @@ func (s *keySet) ask(ctx context.Context) (map[string]*rsa.PublicKey, error) {
 	if err != nil || about.Issuer != s.issuer || at.Scheme != own.Scheme || at.Host != own.Host {
 		return nil, errors.New("the issuer describes another issuer, or keys on another host")
 	}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
+	var set keyDocument
 	if err := s.get(ctx, about.Keys, &set); err != nil {
 		return nil, err
 	}
+	return set.usable()
+}
+
+// keyDocument is a JSON Web Key Set: RFC 7517, section 5.
+type keyDocument struct {
+	Keys []json.RawMessage `json:"keys"`
+}
+
+// usable are the keys of RSA that sign, by kid; an error when there is none. Keys
+// of other kinds are left out.
+func (d keyDocument) usable() (map[string]*rsa.PublicKey, error) {
 	keys := make(map[string]*rsa.PublicKey)
-	for _, raw := range set.Keys {
+	for _, raw := range d.Keys {
 		var key jose.JSONWebKey
 		if key.UnmarshalJSON(raw) != nil {
 			continue // of a kind that is not used here
@@ -206,12 +214,4 @@ func (s *keySet) get(ctx context.Context, address string, into any) error {
 		return err
 	}
 	return json.Unmarshal(body, into)
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
 )
 
@@ -168,4 +172,51 @@ func TestAnIssuerThatIsNotWhatItSays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What an issuer publishes besides what is used here does no harm.
+func TestKeysOfOtherKinds(t *testing.T) {
+	good, err := os.ReadFile("testdata/test_jwks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal(good, &set); err != nil {
+		t.Fatal(err)
+	}
+	with := func(name string, value any) map[string]any {
+		key := maps.Clone(set.Keys[0])
+		key[name] = value
+		return key
+	}
+	set.Keys = append(set.Keys, map[string]any{"kty": "EC", "crv": "P-256", "kid": "ec", "x": "AAAA", "y": "AAAA"}, map[string]any{"kty": "oct", "kid": "secret", "k": "AAAA"},
+		with("kid", ""), map[string]any{"kty": "RSA", "kid": "short", "n": "AQAB", "e": "AQAB"}, with("use", "enc"), map[string]any{"kid": "nothing"})
+	text, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := oidc.UsableKeys(text)
+	if err != nil || len(keys) != 1 || keys["test-key-1"] == nil {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+func FuzzUsableKeys(f *testing.F) {
+	good, err := os.ReadFile("testdata/test_jwks.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"keys": [{"kty": "RSA"}, 7, null]}`))
+	f.Fuzz(func(t *testing.T, jwks []byte) {
+		keys, err := oidc.UsableKeys(jwks)
+		if (err == nil) == (len(keys) == 0) {
+			t.Errorf("%d keys, %v", len(keys), err)
+		}
+		for id, key := range keys {
+			if id == "" || key.N.BitLen() < 2048 {
+				t.Errorf("key %q of %d bits", id, key.N.BitLen())
+			}
+		}
+	})
 }

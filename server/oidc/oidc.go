@@ -139,7 +139,7 @@ func checkIssuer(field, issuer string) error {
 		return gitops.FieldErrorf(field, "must be an https:// address without a slash at its end, such as https://token.actions.githubusercontent.com")
 	case at.User != nil:
 		return gitops.FieldErrorf(field, "must not hold credentials")
-	case at.Scheme == "http" && !isLoopback(at.Hostname()):
+	case at.Scheme == "http" && !gitops.IsLoopback(at.Hostname()):
 		return gitops.FieldErrorf(field, "must begin with https://: over http anybody on the way could publish keys")
 	}
 	return nil

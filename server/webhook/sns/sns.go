@@ -178,7 +178,7 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 		found, err := r.events.Read([]byte(m.Message))
 		found.Delivery = event.Delivery
 		if err != nil {
-			return event, within("Message", err)
+			return event, gitops.Within("Message", err)
 		}
 		return found, nil
 	case confirmation:
@@ -193,29 +193,19 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	return event, nil
 }
 
-// within puts the field of an error below another.
-func within(field string, err error) error {
-	var e *gitops.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	below := *e
-	below.Field = field
-	if e.Field != "" {
-		below.Field += "." + e.Field
-	}
-	return &below
-}
-
 // confirm tells SNS that the subscription is wanted.
 func (r *Receiver) confirm(m message) error {
-	if m.Token == "" {
+	host, ok := r.hosts[m.TopicARN]
+	switch {
+	case !ok: // Authenticate has let it through, so it was not asked
+		return gitops.Errorf(gitops.Forbidden, "the topic is not one of sources.sns.topics")
+	case m.Token == "":
 		return gitops.FieldErrorf("Token", "is missing")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
 	defer cancel()
 	query := url.Values{"Action": {"ConfirmSubscription"}, "TopicArn": {m.TopicARN}, "Token": {m.Token}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.hosts[m.TopicARN]+"/?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}

@@ -346,3 +346,22 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDecode(f *testing.F) {
+	for _, name := range []string{"notification.v1.json", "subscription.v2.json", "sns_unsubscribe_confirmation.docs.json"} {
+		f.Add(fixture(f, name))
+	}
+	r, _ := setUp(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		event, err := r.Decode(http.Header{}, body)
+		if err != nil {
+			if code := gitops.CodeOf(err); code != gitops.Invalid && code != gitops.Unauthorized && code != gitops.Forbidden {
+				t.Errorf("the error is %v", err)
+			}
+			return
+		}
+		if (event.Push != nil) == (event.Nothing != "") || event.Order != nil || event.Delivery.Source != sns.Source || gitops.CheckDeliveryID("", event.Delivery.ID) != nil {
+			t.Errorf("%+v is not one thing", event)
+		}
+	})
+}
