@@ -24,8 +24,8 @@ func newDemo() *cobra.Command {
 		Short: "Show the whole job on this machine: events in, commits out",
 		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
 on the loopback interface, starts tallyman on it, sends it events as GitHub and
-EventBridge would, and shows what each was answered, the commits that came of them
-and the metrics that moved. It needs git, uses no other network, and ends by itself.`,
+EventBridge would, and shows what each was answered, the commits that came of them,
+the metrics that moved, and what status, explain and history say afterwards. It needs git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -49,6 +49,7 @@ const (
 // scene is one event of the demo.
 type scene struct {
 	title   string
+	id      string // of the delivery
 	request func(base string) (*http.Request, error)
 	status  int
 	updates int // that will end in a commit
@@ -61,25 +62,26 @@ func (d *demo) scenes() []scene {
 	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
 	untagged := release
 	untagged.tag = ""
+	github := func(what dispatch, secret []byte, id string) func(base string) (*http.Request, error) {
+		return func(base string) (*http.Request, error) { return what.request(base, secret, id) }
+	}
+	ecr := func(what imageEvent, id string) func(base string) (*http.Request, error) {
+		return func(base string) (*http.Request, error) { return what.request(base, d.ecrSecret, id) }
+	}
+	const (
+		releaseID  = "13cde686-328b-6117-af20-0e5566167482"
+		forgedID   = "00000000-0000-4000-8000-000000000001"
+		refusedID  = "00000000-0000-4000-8000-000000000002"
+		untaggedID = "00000000-0000-4000-8000-000000000003"
+	)
 	return []scene{
-		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", func(base string) (*http.Request, error) {
-			return toDev.request(base, d.githubSecret, demoGUID)
-		}, http.StatusAccepted, 1},
-		{"EventBridge: 1.4.0 was pushed to ECR", func(base string) (*http.Request, error) {
-			return release.request(base, d.ecrSecret, "13cde686-328b-6117-af20-0e5566167482")
-		}, http.StatusAccepted, 2},
-		{"GitHub sends the first delivery again: no new work", func(base string) (*http.Request, error) {
-			return toDev.request(base, d.githubSecret, demoGUID)
-		}, http.StatusOK, 0},
-		{"Somebody forges a signature", func(base string) (*http.Request, error) {
-			return toDev.request(base, []byte("a guess"), "00000000-0000-4000-8000-000000000001")
-		}, http.StatusUnauthorized, 0},
-		{"GitHub: ann's job dispatches main-1a2b3c4 to prod, which takes releases only", func(base string) (*http.Request, error) {
-			return toProd.request(base, d.githubSecret, "00000000-0000-4000-8000-000000000002")
-		}, http.StatusUnprocessableEntity, 0},
-		{"EventBridge: a layer of a multi-architecture image, without a tag", func(base string) (*http.Request, error) {
-			return untagged.request(base, d.ecrSecret, "00000000-0000-4000-8000-000000000003")
-		}, http.StatusOK, 0},
+		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusAccepted, 1},
+		{"EventBridge: 1.4.0 was pushed to ECR", releaseID, ecr(release, releaseID), http.StatusAccepted, 2},
+		{"GitHub sends the first delivery again: no new work", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusOK, 0},
+		{"Somebody forges a signature", forgedID, github(toDev, []byte("a guess"), forgedID), http.StatusUnauthorized, 0},
+		{"GitHub: ann's job dispatches main-1a2b3c4 to prod, which takes releases only", refusedID,
+			github(toProd, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
+		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0},
 	}
 }
 
@@ -121,6 +123,9 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "\nThe metrics that moved:\n%s\n", indent(moved(before, after)))
+	if err := d.askAbout(ctx, out); err != nil {
+		return err
+	}
 	if err := d.server.stop(); err != nil {
 		return err
 	}
@@ -150,6 +155,29 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(text))
 	if resp.StatusCode != s.status {
 		return fmt.Errorf("the answer was to be HTTP %d", s.status)
+	}
+	return nil
+}
+
+// askAbout asks what a developer would ask: how everything stands, and of each
+// delivery why something happened or nothing did.
+func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
+	fmt.Fprintf(out, "\nWhat became of it, asked with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
+	questions := [][]string{{"status"}, {"deliveries"}}
+	asked := make(map[string]bool)
+	for _, s := range d.scenes() {
+		if !asked[s.id] {
+			asked[s.id] = true
+			questions = append(questions, []string{"explain", s.id})
+		}
+	}
+	questions = append(questions, []string{"history", "myshop-api", "--env", "prod"})
+	for _, args := range questions {
+		answer, err := d.ask(ctx, args...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "\n$ tallyman %s\n%s\n", strings.Join(args, " "), indent(strings.TrimSuffix(answer, "\n")))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,6 +88,8 @@ manifests:
 sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
   eventbridge: {secretFiles: [%[1]s/eventbridge-key], accounts: ["123456789012"]}
+api:
+  tokens: [{name: developer, file: %[1]s/api-token}]
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}
@@ -99,7 +102,7 @@ apps:
 // until it is ready.
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
-		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret,
+		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte("demo-token-of-the-api\n"),
 		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoImage),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
@@ -115,6 +118,22 @@ func (d *demo) serve(ctx context.Context) error {
 	}
 	d.base, d.admin, err = d.server.awaitReady(ctx)
 	return err
+}
+
+// ask runs a command that asks the server, and returns all that it prints. A
+// refusal is an answer, too.
+func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
+	printed, err := cmd.CombinedOutput()
+	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRefused {
+		err = nil
+	}
+	return string(printed), err
 }
 
 // metrics returns the server's counters and gauges by name and labels.

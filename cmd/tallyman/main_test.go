@@ -164,7 +164,14 @@ func TestDemo(t *testing.T) {
 	expect(t, "the demo", out,
 		"HTTP 202 Accepted", "HTTP 200 OK", "HTTP 401 Unauthorized", "HTTP 422 Unprocessable Entity",
 		"+  tag: main-1a2b3c4   # written by tallyman", `+  tag: "1.4.0"`, "+image: {tag: '1.4.0', pullPolicy: Always}  # one line is enough here",
-		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0")
+		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0",
+		// Each delivery is explained, the refused ones too.
+		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
+		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40}",
+		"the server has no delivery and no update 00000000-0000-4000-8000-000000000001",
+		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
+		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
+		"$ tallyman history myshop-api --env prod", "1.4.0  ")
 }
 
 func TestSend(t *testing.T) {
