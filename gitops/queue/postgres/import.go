@@ -24,6 +24,9 @@ const (
 // counter's lock: whoever else would begin to use the store waits, and then
 // finds it in use.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error]) (held queue.Counts, err error) {
+	const waiting = `INSERT INTO backlogs (environment, pending)
+		SELECT r.environment, (SELECT count(*) FROM updates u WHERE u.environment = r.environment AND u.state = 'pending')
+		FROM (SELECT DISTINCT environment FROM releases) AS r`
 	err = s.transfer(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, marks, spent IN EXCLUSIVE MODE`); err != nil {
 			return err
@@ -51,6 +54,9 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 			}
 		}
 		if err := in.flush(); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, waiting); err != nil {
 			return err
 		}
 		if held, err = counted(ctx, tx); err != nil {

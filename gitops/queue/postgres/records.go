@@ -163,14 +163,12 @@ func (s *stepRow) step() gitops.Step {
 	return s.Step
 }
 
-// Backlogs implements [queue.Records]. It reads the index of what is pending. An
-// environment that has had an update has a release of an app.
+// Backlogs implements [queue.Records].
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
-	const backlogs = `SELECT r.environment,
-		(SELECT count(*) FROM updates u WHERE u.environment = r.environment AND u.state = 'pending'),
-		(SELECT u.accepted_at FROM updates u WHERE u.environment = r.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
+	const backlogs = `SELECT b.environment, b.pending,
+		(SELECT u.accepted_at FROM updates u WHERE u.environment = b.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
 		CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, coalesce(l.code, ''), coalesce(l.reason, '')
-		FROM (SELECT DISTINCT environment FROM releases) r LEFT JOIN lanes l ON l.environment = r.environment`
+		FROM backlogs b LEFT JOIN lanes l ON l.environment = b.environment`
 	err = s.read(ctx, func(ctx context.Context) error {
 		found, err = rows(ctx, s.pool, backlogs, nil, func(row pgx.CollectableRow) (b queue.Backlog, err error) {
 			var oldest, success, failing, again *time.Time

@@ -84,7 +84,7 @@ func withUpdates(ctx context.Context, on asker, page []deliveryRow) ([]gitops.De
 func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error) {
 	const columns = `SELECT ` + updateColumns + ` FROM `
 	const all = columns + `updates u` + joins + `WHERE u.sequence < $1 ORDER BY u.sequence DESC LIMIT $2`
-	const environments = ` FROM (SELECT DISTINCT r.environment FROM releases r WHERE $3 = '' OR r.environment = $3) AS e CROSS JOIN unnest($4::text[]) AS wanted
+	const environments = ` FROM (SELECT b.environment FROM backlogs b WHERE $3 = '' OR b.environment = $3) AS e CROSS JOIN unnest($4::text[]) AS wanted
 		CROSS JOIN LATERAL (SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.state = wanted `
 	const page = `AND u.sequence < $1 ORDER BY u.sequence DESC LIMIT $2) AS ranged ORDER BY ranged.sequence DESC LIMIT $2
 		) AS page JOIN updates u ON u.sequence = page.sequence` + joins + `ORDER BY u.sequence DESC`

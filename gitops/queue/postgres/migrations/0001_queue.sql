@@ -67,6 +67,13 @@ CREATE TABLE releases (
 	PRIMARY KEY (environment, app)
 );
 
+-- How many updates wait in each environment that has ever had one, so that nobody
+-- who asks counts them. It is written under the counter's lock alone.
+CREATE TABLE backlogs (
+	environment text PRIMARY KEY,
+	pending     bigint NOT NULL
+) WITH (fillfactor = 10);
+
 CREATE TABLE lanes (
 	environment text PRIMARY KEY,
 	token       bigint NOT NULL DEFAULT 0,     -- of the latest claim
@@ -175,6 +182,10 @@ BEGIN
 		INSERT INTO releases AS r (environment, app, newest)
 		SELECT d.environment, d.app, max(d.happened) FROM decided d GROUP BY d.environment, d.app
 		ON CONFLICT (environment, app) DO UPDATE SET newest = excluded.newest WHERE r.newest < excluded.newest
+	), waiting AS (
+		INSERT INTO backlogs AS b (environment, pending)
+		SELECT e.environment, count(*) FILTER (WHERE e.state = 'pending') FROM enqueued e GROUP BY e.environment
+		ON CONFLICT (environment) DO UPDATE SET pending = b.pending + excluded.pending
 	), told AS (
 		SELECT pg_notify('tallyman', e.environment)
 		FROM (SELECT DISTINCT environment FROM enqueued WHERE state = 'pending' UNION ALL SELECT '') AS e
@@ -251,6 +262,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	base   bigint;
 	moment timestamptz;
+	many   bigint;
 BEGIN
 	PERFORM fence(lane, lease_token, lease_holder);
 	PERFORM within(lane, ids);
@@ -270,6 +282,8 @@ BEGIN
 	)
 	INSERT INTO steps (number, sequence, at, attempts, state, code, reason, object, actor)
 	SELECT base + e.place, e.sequence, moment, 1, e.state, e.code, e.reason, e.object, '' FROM ended e;
+	GET DIAGNOSTICS many = ROW_COUNT;
+	UPDATE backlogs SET pending = pending - many WHERE environment = lane;
 	UPDATE lanes SET last_success = moment, failing_since = NULL, retry_at = NULL, code = '', reason = '' WHERE environment = lane;
 	PERFORM pg_notify('tallyman', '');
 END $$;
@@ -332,6 +346,7 @@ BEGIN
 		UPDATE updates SET state = 'pending', code = '', reason = '', object = '', settled_at = NULL WHERE sequence = found.sequence;
 		INSERT INTO steps (number, sequence, at, attempts, state, code, reason, object, actor)
 			VALUES (base + 1, found.sequence, coalesce(again.at, clock_timestamp()), 0, 'pending', '', '', '', who);
+		UPDATE backlogs b SET pending = b.pending + 1 WHERE b.environment = found.environment;
 		PERFORM pg_notify('tallyman', found.environment);
 	END IF;
 	RETURN QUERY SELECT found.environment, found.app, found.state, newer;
