@@ -128,3 +128,47 @@ func TestTimesWithoutAYear(t *testing.T) {
 		accept(t, s, d)
 	}
 }
+
+// TestPruneWaitsForARetry is an update that is made pending while Prune, which has
+// found that it had ended, is about to forget it.
+func TestPruneWaitsForARetry(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	d := accept(t, s, order("1", "api"))
+	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
+	if err == nil {
+		err = s.Settle(t.Context(), l, []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Failed, Code: gitops.NotFound, Reason: "no file"}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	retrying, watcher := connect(t, a), connect(t, a)
+	for _, text := range []string{`BEGIN`, `SELECT again(NULL, '` + d.Updates[0].ID + `', 'ann')`} {
+		if _, err := retrying.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pruned := make(chan int)
+	go func() {
+		n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10)
+		if err != nil {
+			t.Errorf("Prune: %v", err)
+		}
+		pruned <- n
+	}()
+	for waiting := false; !waiting; {
+		const text = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%forget(%')`
+		if err := watcher.QueryRow(t.Context(), text).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := retrying.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-pruned; n != 0 {
+		t.Errorf("forgot %d deliveries", n)
+	}
+	if u, err := s.Update(t.Context(), d.Updates[0].ID); err != nil || u.State != gitops.Pending {
+		t.Errorf("what was retried: %+v, %v", u, err)
+	}
+}

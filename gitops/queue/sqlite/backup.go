@@ -71,13 +71,18 @@ func copyInto(ctx context.Context, c *connection, path string) error {
 	if err != nil {
 		return err
 	}
-	written, err := connectTo(path, "ro")
+	written, err := connectTo(path, "rw")
 	if err != nil {
 		return err
 	}
 	found, err := written.pragma(`PRAGMA quick_check(1)`)
 	if err == nil && found != "ok" {
 		err = gitops.Errorf(gitops.Unavailable, "the store is damaged: its copy is, too").Because(fmt.Errorf("quick_check: %v", found))
+	}
+	if err == nil {
+		// What waits in the copy is written by the store that goes on: nobody can
+		// vouch for a lane of the copy, whatever its holder did when it was made.
+		err = written.exec(`UPDATE lanes SET lease = 'lost'`)
 	}
 	return errors.Join(err, written.close())
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,6 +105,39 @@ func TestBackupAtRest(t *testing.T) {
 
 // What cannot be backed up is refused, and leaves nothing that looks like a
 // backup.
+// TestBackupOfALaneThatWasGivenBack is a store whose lanes are clean: what waits
+// in the copy is written after it was made, and must be looked for when the copy
+// is used.
+func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "queue.db"))
+	if _, _, err := s.Accept(t.Context(), order("1", "api", nil)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
+	if err == nil {
+		err = s.Release(t.Context(), l, true)
+	}
+	file := filepath.Join(dir, "backup.db")
+	if err := errors.Join(err, sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{file: true, "": false} {
+		q := s
+		if path != "" {
+			q = open(t, path)
+		}
+		l, err := q.Claim(t.Context(), "dev", "two", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending, err := q.Pending(t.Context(), l, 2)
+		if err != nil || len(pending) != 1 || pending[0].MaybePushed != want {
+			t.Errorf("%q has %+v, %v; want it marked: %t", path, pending, err, want)
+		}
+	}
+}
+
 func TestBackupRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -77,3 +77,33 @@ func TestPruneInSmallTransactions(t *testing.T) {
 		t.Errorf("%d deliveries were pruned in %d transactions", all, n)
 	}
 }
+
+// TestPruneLooksAgain is an update that was retried after Prune had found it: it
+// waits, and stays.
+func TestPruneLooksAgain(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
+	d, _, err := s.Accept(t.Context(), numbered(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{0, 1} {
+		var gone int
+		err := s.writer.do(t.Context(), func(tx *tx) (err error) {
+			gone, err = tx.prune([]int64{1}, time.Now().Add(time.Hour))
+			return err
+		})
+		if err != nil || gone != want {
+			t.Fatalf("forgot %d, want %d: %v", gone, want, err)
+		}
+		if want > 0 {
+			break
+		}
+		l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
+		if err == nil {
+			err = s.Settle(t.Context(), l, []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Committed}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
