@@ -2,8 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -18,6 +16,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 func TestRotation(t *testing.T) {
@@ -59,10 +58,7 @@ func TestRotation(t *testing.T) {
 func TestAFloodOfUnknownKeys(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := secrettest.Key(t)
 	payload := []byte(`{"iss":"` + s.issuer.URL + `"}`)
 	flood := func() {
 		t.Helper()

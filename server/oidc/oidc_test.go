@@ -2,8 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -17,6 +15,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 const audience = "https://tallyman.example.com"
@@ -110,10 +109,7 @@ func TestTokensThatAreNotGood(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
 	now := s.clock().Unix()
-	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := secrettest.Key(t)
 	good := s.issuer.Token(audience, nil)
 	parts := strings.Split(good, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])

@@ -13,7 +13,6 @@
 package githubtest
 
 import (
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -28,6 +27,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 // The App that the server knows, and its bot's user.
@@ -89,10 +90,7 @@ func New(t testing.TB) *Server {
 
 // NewKey gives the App another private key. The one before is good no longer.
 func (s *Server) NewKey() {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	key := secrettest.Key(s.t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.key = key

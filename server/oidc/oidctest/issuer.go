@@ -3,8 +3,6 @@
 package oidctest
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 // Issuer signs tokens and publishes its keys. Safe for concurrent use.
@@ -49,10 +49,7 @@ func New(t testing.TB) *Issuer {
 // Rotate publishes another key besides those there are, and signs with it from
 // now on. It returns the key's id.
 func (i *Issuer) Rotate() string {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		i.t.Fatal(err)
-	}
+	key := secrettest.Key(i.t)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.rotations++

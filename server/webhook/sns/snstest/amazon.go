@@ -21,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 // The topic that messages are of, and where its region's SNS has its certificate.
@@ -43,19 +45,10 @@ type Amazon struct {
 	problem error
 }
 
-// oneKey is the same for all: to make one takes a tenth of a second.
-var oneKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err) // never: see rand.Read
-	}
-	return key
-})
-
 // New makes an SNS with a certificate of its own.
 func New(t testing.TB) *Amazon {
 	t.Helper()
-	key := oneKey()
+	key := secrettest.Key(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sns.amazonaws.com"},
 		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
