@@ -375,6 +375,15 @@ func TestEnvironments(t *testing.T) {
 	if diff := cmp.Diff(want, dev.Apps); diff != "" {
 		t.Error(diff)
 	}
+	_, err := s.repository.Commit(gitserver.Change{Message: "By hand", Files: map[string]string{want[0].File: gitserver.Values("api", "dev", "main-7654321")}})
+	s.must(err)
+	r.tips.mu.Lock()
+	r.tips.asked = time.Time{} // as if a moment had passed
+	r.tips.mu.Unlock()
+	want[0].Tag = "main-7654321"
+	if diff := cmp.Diff(want, read[api.Environments](r, "/api/v1/environments").Environments[0].Apps); diff != "" {
+		t.Error(diff)
+	}
 	if dev.Lane.LastSuccess.Before(began) || dev.Lane.Pending != 0 || !prod.Lane.LastSuccess.IsZero() {
 		t.Errorf("dev %+v, prod %+v", dev.Lane, prod.Lane)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 )
 
 // event is one block of a stream that has data.
@@ -173,4 +174,22 @@ func TestEventsAreBounded(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 	open[0].body.Close()
+}
+
+// With several replicas on one store, what happens by one is told by another, and
+// a stream goes on at any of them.
+func TestEventsOfAnotherReplica(t *testing.T) {
+	s := newSite(t)
+	s.edit("sqlite://"+s.dir+"/tallyman.db", postgrestest.Start(t, "fsync=off").Schema(t))
+	one, other := s.start(), s.start()
+	f := other.follow("?app=api", "")
+	begun := f.cursor
+	one.order("k1", goodOrder).delivery(t, 202)
+	want := []string{"api/k1 accepted", "api/k1 dev committed"}
+	if diff := cmp.Diff(want, f.events(2)); diff != "" {
+		t.Errorf("at the other:\n%s", diff)
+	}
+	if diff := cmp.Diff(want, one.follow("", begun).events(2)); diff != "" {
+		t.Errorf("taken up at the one:\n%s", diff)
+	}
 }

@@ -32,6 +32,8 @@ type tips struct {
 	asked time.Time // when origin was last asked, whether it answered or not
 	last  api.Tips
 	known map[target]tip
+
+	commit string // the tip that last is of, or one before it
 }
 
 // tip is what was read of one file, for as long as it has the same content.
@@ -60,21 +62,36 @@ func (t *tips) Tips(ctx context.Context) api.Tips {
 	if !t.asked.IsZero() && time.Since(t.asked) < tipsFor {
 		return t.last
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tipsWithin) // others wait for it, too
-	defer cancel()
-	files, err := t.origin.ReadFiles(ctx, t.files...)
+	err := t.look(ctx)
 	t.asked = time.Now()
 	if err != nil {
 		t.last.Problem = problemOf(err)
 		return t.last
 	}
-	t.last = api.Tips{AsOf: t.asked.UTC(), Apps: make([]api.Tip, len(files))}
+	t.last.AsOf, t.last.Problem = t.asked.UTC(), nil
+	return t.last
+}
+
+// look asks origin, and reads the files if it has moved on.
+func (t *tips) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tipsWithin) // others wait for it, too
+	defer cancel()
+	commit, err := t.origin.Tip(ctx)
+	if err != nil || commit == t.commit {
+		return err
+	}
+	files, err := t.origin.ReadFiles(ctx, t.files...) // of this commit or a later one
+	if err != nil {
+		return err
+	}
+	apps := make([]api.Tip, len(files))
 	for i, file := range files {
 		target := t.targets[i]
 		said := t.tipOf(target, t.tags[i], file)
-		t.last.Apps[i] = api.Tip{Environment: target.environment, App: target.app, File: file.Path, Tag: said.tag, Problem: said.problem}
+		apps[i] = api.Tip{Environment: target.environment, App: target.app, File: file.Path, Tag: said.tag, Problem: said.problem}
 	}
-	return t.last
+	t.commit, t.last.Apps = commit, apps
+	return nil
 }
 
 func problemOf(err error) *gitops.Error {

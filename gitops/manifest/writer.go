@@ -214,6 +214,17 @@ type File struct {
 	Err     error // NotFound or Invalid, as a [*gitops.Error], when the path is no file there
 }
 
+// Tip returns the commit that the branch is at now: as long as it stays the same,
+// so do the files. It asks the server once. Errors as Write.
+func (w *Writer) Tip(ctx context.Context) (commit string, err error) {
+	return ask(ctx, w, func(ctx context.Context) (string, error) {
+		if err := w.refresh(ctx); err != nil {
+			return "", err
+		}
+		return w.snapshot.tip.String(), nil
+	})
+}
+
 // ReadFiles returns files as they are on the branch now, all of the same commit
 // and in the order of the paths. However many they are, the server is asked
 // once where the branch is, and once for what is not here.

@@ -76,4 +76,8 @@ func testFilesAreReadFromTheBranchAsItIsNow(t *testing.T, newOrigin origins) {
 	if n := o.server.Counts().Total(); n != 2 {
 		t.Errorf("%d requests, want a look and a catch-up", n)
 	}
+	tip, err := w.Tip(t.Context())
+	if log := o.log(); err != nil || tip != log[len(log)-1].Hash {
+		t.Errorf("the tip is %s, %v", tip, err)
+	}
 }
