@@ -223,7 +223,10 @@ type Upkeep interface {
 	// Prune forgets at most limit deliveries that arrived before a time and whose
 	// updates, if any, had all ended before it, oldest first, with their updates
 	// and steps; and spent credentials whose time is over. It returns how many
-	// deliveries it forgot. What decides whether an event comes too late is kept.
+	// deliveries it forgot. What decides whether an event comes too late is kept; so
+	// is one with an update that is on the branch, while an older update of the same
+	// app in the same environment that failed, or waits, is there: it is what Retry
+	// refuses the older one for.
 	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 }
 

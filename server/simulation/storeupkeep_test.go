@@ -102,25 +102,43 @@ func (m *memory) Prune(ctx context.Context, before time.Time, limit int) (pruned
 			delete(m.spent, credential)
 		}
 	}
+	var gone []gitops.DeliveryKey
 	for _, h := range m.log {
 		k := m.deliveries[h.delivery]
-		if h.update != "" || pruned == limit || !k.ReceivedAt.Before(before) || slices.ContainsFunc(k.updates, func(id string) bool {
+		if h.update != "" || len(gone) == limit || !k.ReceivedAt.Before(before) || slices.ContainsFunc(k.updates, func(id string) bool {
 			u := m.updates[id]
-			return !u.State.Settled() || !u.SettledAt.Before(before)
+			return !u.State.Settled() || !u.SettledAt.Before(before) || m.guards(u)
 		}) {
 			continue
 		}
-		for _, id := range k.updates {
+		gone = append(gone, h.delivery)
+	}
+	for _, key := range gone {
+		for _, id := range m.deliveries[key].updates {
 			delete(m.updates, id)
 			delete(m.steps, id)
 		}
-		delete(m.deliveries, h.delivery)
-		pruned++
+		delete(m.deliveries, key)
 	}
 	m.log = slices.DeleteFunc(m.log, func(h happened) bool {
 		_, update := m.updates[h.update]
 		_, delivery := m.deliveries[h.delivery]
 		return !update && !delivery
 	})
-	return pruned, nil
+	return len(gone), nil
+}
+
+// guards reports whether u is on the branch and an older update of its app could
+// still be put there.
+func (m *memory) guards(u *gitops.Update) bool {
+	if u.State != gitops.Committed && u.State != gitops.Unchanged {
+		return false
+	}
+	for _, older := range m.updates {
+		if older.Environment == u.Environment && older.App == u.App && older.Sequence < u.Sequence &&
+			(older.State == gitops.Failed || older.State == gitops.Pending) {
+			return true
+		}
+	}
+	return false
 }

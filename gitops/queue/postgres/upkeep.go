@@ -121,11 +121,15 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 
 // prunable returns the numbers of the oldest deliveries that may go, at most
 // limit. A page with none that arrived before the time ends the search: single
-// ones that a clock gave a wrong time do not.
+// ones that a clock gave a wrong time do not. An update that is on the branch is
+// kept while an older one of its app could still be put there: Retry refuses that
+// one because of it.
 func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (found []int64, err error) {
 	const page = `SELECT d.number, d.received_at < $1, EXISTS (
 			SELECT FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
-			AND (u.settled_at IS NULL OR u.settled_at >= $1)
+			AND (u.settled_at IS NULL OR u.settled_at >= $1 OR u.state IN ('committed', 'unchanged') AND EXISTS (
+				SELECT FROM updates older WHERE older.environment = u.environment AND older.app = u.app
+				AND older.state IN ('failed', 'pending') AND older.sequence < u.sequence))
 		) FROM deliveries d WHERE d.number > $2 ORDER BY d.number LIMIT $3`
 	type delivery struct {
 		number    int64

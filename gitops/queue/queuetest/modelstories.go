@@ -126,7 +126,7 @@ func (m *model) prune(before time.Time, limit int) int {
 		}
 		d := m.delivery(h.delivery)
 		kept := !d.ReceivedAt.Before(before) || slices.ContainsFunc(d.Updates, func(u gitops.Update) bool {
-			return !u.State.Settled() || !u.SettledAt.Before(before)
+			return !u.State.Settled() || !u.SettledAt.Before(before) || m.guards(u)
 		})
 		if !kept {
 			gone = append(gone, h.delivery)
@@ -145,6 +145,18 @@ func (m *model) prune(before time.Time, limit int) int {
 		return !update && !delivery
 	})
 	return len(gone)
+}
+
+// guards reports whether u is on the branch and an older update of its app could
+// still be put there.
+func (m *model) guards(u gitops.Update) bool {
+	for _, older := range m.updates {
+		same := older.Environment == u.Environment && older.App == u.App && older.Sequence < u.Sequence
+		if same && (older.State == gitops.Failed || older.State == gitops.Pending) {
+			return u.State == gitops.Committed || u.State == gitops.Unchanged
+		}
+	}
+	return false
 }
 
 // ids are the ids of the deliveries of a source, in any order.

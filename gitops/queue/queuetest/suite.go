@@ -93,6 +93,7 @@ var cases = []struct {
 	{"Upkeep/Spend", spend},
 	{"Upkeep/Prune", prune},
 	{"Upkeep/PruneKeepsWhatDecides", pruneKeepsWhatDecides},
+	{"Upkeep/PruneKeepsWhatRetryAsks", pruneKeepsWhatRetryAsks},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
 
 	{"Close", closed},

@@ -200,6 +200,28 @@ func pruneKeepsWhatDecides(s *script) {
 	}
 }
 
+// pruneKeepsWhatRetryAsks is a failed update that stays because another of its
+// delivery ended late, while a newer one that is on the branch would have to go.
+func pruneKeepsWhatRetryAsks(s *script) {
+	old := s.accept(s.order("dev/api", "prod/api"))
+	newer := s.accept(s.order("dev/api"))
+	dev, prod := s.claim("dev", "one", time.Hour), s.claim("prod", "one", time.Hour)
+	s.settle(dev, failed(old.Updates[0]), committed(newer.Updates[0]))
+	s.advance(time.Minute)
+	before := s.clock.now()
+	s.prune(before, 100)
+	s.retry(old.Updates[0].ID, "ann")
+	s.settle(prod, committed(old.Updates[1]))
+	s.prune(before, 100)
+	s.retry(old.Updates[0].ID, "ann")
+	s.advance(time.Minute)
+	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.now(), 100)
+	if len(s.model.deliveries) > 0 {
+		s.t.Fatal("what nothing is kept for has stayed")
+	}
+}
+
 // prunedNumbersStayGone empties the store: what comes afterwards still comes
 // after what was there.
 func prunedNumbersStayGone(s *script) {

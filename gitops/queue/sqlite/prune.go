@@ -44,7 +44,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 // limit. A page with none that arrived before the time ends the search: single
 // ones that a clock gave a wrong time do not.
 func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (found []int64, err error) {
-	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + unended + `) FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
+	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + unended + `) OR EXISTS (` + guarding + `) FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
 	last := int64(0)
 	for {
 		looked, old := 0, 0
@@ -75,6 +75,15 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 // before a time.
 const unended = `SELECT 1 FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
 	AND (u.settled_at IS NULL OR u.settled_at >= ?)`
+
+// guarding finds an update of the delivery d that is on the branch, while an older
+// one of its app could still be put there: Retry refuses that one because of it.
+const guarding = `SELECT 1 FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
+	AND u.state IN ('committed', 'unchanged') AND (
+		EXISTS (SELECT 1 FROM updates older INDEXED BY updates_ended_app WHERE older.app = u.app AND older.environment = u.environment
+			AND older.state = 'failed' AND older.state <> 'pending' AND older.sequence < u.sequence)
+		OR EXISTS (SELECT 1 FROM updates older INDEXED BY updates_pending WHERE older.environment = u.environment
+			AND older.sequence < u.sequence AND older.app = u.app AND older.state = 'pending'))`
 
 // prune forgets those of the deliveries that still may go.
 func (tx *tx) prune(numbers []int64, before time.Time) (gone int, err error) {
