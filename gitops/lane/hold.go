@@ -197,7 +197,7 @@ func (t *tenure) tell(updates []gitops.Update, settlements []gitops.Settlement) 
 	}
 	for _, s := range settlements {
 		u := byID[s.Update]
-		took := time.Since(u.AcceptedAt).Seconds()
+		took := max(0, time.Since(u.AcceptedAt).Seconds()) // the store's clock may be ahead of this one
 		t.Recorder.Settled(t.Environment, s.State, took)
 		attrs := []any{"update", u.ID, "delivery", u.Delivery.String(), "app", u.App, "tag", u.Tag, "state", string(s.State), "seconds", took}
 		if s.Commit != "" {
