@@ -95,6 +95,7 @@ func testWhatWaitsGoesOutInOnePush(t *testing.T, newOrigin origins) {
 
 // More than fits into one push goes out in several, and both lanes go forward.
 func TestALargeBatchIsSplit(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	var dev, prod []gitops.Update
@@ -130,6 +131,7 @@ func TestALargeBatchIsSplit(t *testing.T) {
 }
 
 func TestAnUpdatesOwnFaultStopsNobodyElse(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	o.commit(gitserver.Change{
 		Files: map[string]string{
@@ -209,6 +211,7 @@ func testARefusalMeetsOnlyTheLaneItIsFor(t *testing.T, newOrigin origins) {
 }
 
 func TestAnUpdateCannotWriteLinesIntoTheMessage(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	forged := o.update("dev", "shop", "main-0000001")
 	forged.Actor = "octocat\nTallyman-Update: up-0002"

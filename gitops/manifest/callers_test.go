@@ -14,6 +14,7 @@ import (
 )
 
 func TestACallerThatGivesUpBeforeThePushLeavesNothing(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	hold := o.holdPush(gitserver.Fault{})
@@ -56,6 +57,7 @@ func testACallerInAPushGetsItsResult(t *testing.T, newOrigin origins) {
 
 // A caller whose push lost the race is let go before the next one.
 func TestACallerThatGaveUpIsNotInTheNextAttempt(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -81,6 +83,7 @@ func TestACallerThatGaveUpIsNotInTheNextAttempt(t *testing.T) {
 }
 
 func TestEverybodyWaitingSharesTheNewsThatTheRemoteIsDown(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -108,6 +111,7 @@ func TestEverybodyWaitingSharesTheNewsThatTheRemoteIsDown(t *testing.T) {
 }
 
 func TestAServerThatAsksForATimeIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	var mu sync.Mutex
 	at := time.Now()

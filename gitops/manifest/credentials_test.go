@@ -35,6 +35,7 @@ func (c *changing) Refused(password string) {
 }
 
 func TestCredentialsAreToldOfARefusal(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	o.server.RequireToken("second")
 	c := &changing{passwords: []string{"first", "second"}}
@@ -51,6 +52,7 @@ func TestCredentialsAreToldOfARefusal(t *testing.T) {
 
 // The author is asked for until somebody says who it is, and once.
 func TestTheAuthorIsAskedFor(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	asked := 0
 	answers := []Signature{{}, {}, {Name: "a < b", Email: "b@example.com"}, {Name: "shop[bot]", Email: "1+shop[bot]@users.noreply.github.com"}}
@@ -86,6 +88,7 @@ func TestTheAuthorIsAskedFor(t *testing.T) {
 // A server with a certificate of a private CA is trusted where that is
 // configured, and not otherwise.
 func TestPrivateCA(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	behind, err := url.Parse(o.server.URL)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // A process that must end does not wait for a push that nobody answers. Whether
 // that push landed or not, the next process writes the update once.
 func TestCutLeavesAPushToTheNextProcess(t *testing.T) {
+	t.Parallel()
 	for name, taken := range map[string]bool{"not taken": false, "taken": true} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t)

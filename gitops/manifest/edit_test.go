@@ -17,6 +17,7 @@ type brokenEditor struct{ breaks func() error }
 func (e brokenEditor) Apply([]byte, values.Vars) ([]byte, bool, error) { return nil, false, e.breaks() }
 
 func TestAnEditorThatBreaksFailsItsUpdateAlone(t *testing.T) {
+	t.Parallel()
 	breaks := map[string]func() error{
 		"panic":         func() error { panic("no such node") },
 		"runtime error": func() error { var none []int; return errors.New(string(rune(none[len(none)]))) },

@@ -114,6 +114,7 @@ func testAPushWhoseFateIsUnknownIsNotMadeTwice(t *testing.T, newOrigin origins) 
 }
 
 func TestAStatusBecomesACode(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		status int
 		header http.Header
@@ -253,6 +254,7 @@ func testAnAnswerIsReadNoFurtherThanItsCap(t *testing.T, newOrigin origins) {
 }
 
 func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
 	const secret = "ghs_s3cr3t"
 	o := newOrigin(t)
 	o.server.RequireToken("another")
@@ -290,6 +292,7 @@ func TestAnErrorDoesNotRepeatItself(t *testing.T) {
 
 // A push that lost the race is no refusal, though nobody could look at the branch.
 func TestALostRaceThatNobodyCanSeeIsNoRefusal(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

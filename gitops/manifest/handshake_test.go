@@ -24,6 +24,7 @@ func tokenFile(t *testing.T, token string) string {
 }
 
 func TestTheTokenIsReadAnewForEveryRequest(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	o.server.RequireToken("first")
 	path := tokenFile(t, "first")
@@ -42,6 +43,7 @@ func TestTheTokenIsReadAnewForEveryRequest(t *testing.T) {
 }
 
 func TestATokenFileThatHoldsNoTokenSendsNothing(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	for _, content := range []string{"", "two words", "a\x00b", strings.Repeat("x", 20_000)} {
 		w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, content)} })
@@ -59,6 +61,7 @@ func TestATokenFileThatHoldsNoTokenSendsNothing(t *testing.T) {
 }
 
 func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	empty, err := o.server.CreateRepository("empty.git")
 	if err != nil {
@@ -118,6 +121,7 @@ func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestARepositoryWithoutABranchGetsNone(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer(func(c *Config) { c.Branch = "release" })
 	u := o.update("dev", "shop", "main-0000001")
@@ -130,6 +134,7 @@ func TestARepositoryWithoutABranchGetsNone(t *testing.T) {
 }
 
 func TestARenamedRepositoryIsFollowed(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	o.server.RequireToken("token")
 	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, "token")} })
@@ -152,6 +157,7 @@ func TestARenamedRepositoryIsFollowed(t *testing.T) {
 }
 
 func TestCredentialsGoToNoOtherHost(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	other, err := gitserver.Start(t.TempDir())
 	if err != nil {

@@ -103,6 +103,7 @@ func testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain(t *testing.T, newOri
 
 // A squash keeps the trailers in the middle of its message.
 func TestAnUpdateInASquashHasLanded(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	u := o.update("dev", "shop", "main-0000001")
 	squash := o.commit(gitserver.Change{
@@ -140,6 +141,7 @@ func testAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T, newOrigin origi
 }
 
 func TestTheSameUpdateFromTwoCallersIsOneCommit(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	u := o.update("dev", "shop", "main-0000001")
@@ -294,6 +296,7 @@ func testWhatIsForgottenIsStillFound(t *testing.T, newOrigin origins) {
 }
 
 func TestTooManyUnsureUpdatesAreAllLookedFor(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

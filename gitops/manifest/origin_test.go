@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,7 +46,8 @@ var (
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	server, err := gitserver.Start(t.TempDir())
+	dir := t.TempDir()
+	server, err := gitserver.Start(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +56,40 @@ func newOrigin(t *testing.T) *origin {
 			t.Error(err)
 		}
 	})
-	o := &origin{T: t, server: server, updates: make(map[string]gitops.Update), checked: make(map[string]string), sound: make(map[string]bool)}
-	if o.repo, err = server.CreateRepository("myshop/manifests.git"); err != nil {
+	made, err := firstRepository()
+	if err != nil {
 		t.Fatal(err)
+	}
+	o := &origin{T: t, server: server, first: made.commit, updates: make(map[string]gitops.Update), checked: make(map[string]string), sound: make(map[string]bool)}
+	o.repo = &gitserver.Repository{Dir: filepath.Join(dir, "myshop", "manifests.git"), URL: server.URL + "/myshop/manifests.git"}
+	if err := os.CopyFS(o.repo.Dir, made.files); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// repositoryFiles is a repository to be copied.
+type repositoryFiles struct {
+	files  fstest.MapFS
+	commit string // its only one
+}
+
+// firstRepository makes what every test begins with, once: git takes longer to make
+// it than most tests take.
+var firstRepository = sync.OnceValues(func() (made repositoryFiles, err error) {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		return made, err
+	}
+	defer os.RemoveAll(dir)
+	server, err := gitserver.Start(dir)
+	if err != nil {
+		return made, err
+	}
+	defer server.Close()
+	repo, err := server.CreateRepository("first.git")
+	if err != nil {
+		return made, err
 	}
 	files := map[string]string{"README.md": "Manifests\n", "run.sh": "#!/bin/sh\n"}
 	for _, app := range testApps {
@@ -60,9 +97,23 @@ func newOrigin(t *testing.T) *origin {
 			files[testFile(environment, app)] = valuesFile(app, environment, "none")
 		}
 	}
-	o.first = o.commit(gitserver.Change{Message: "Everything", Files: files, Modes: map[string]string{"run.sh": "100755"}})
-	return o
-}
+	if made.commit, err = repo.Commit(gitserver.Change{Message: "Everything", Files: files, Modes: map[string]string{"run.sh": "100755"}}); err != nil {
+		return made, err
+	}
+	if _, err := repo.Git("repack", "-adq"); err != nil {
+		return made, err
+	}
+	made.files = make(fstest.MapFS)
+	return made, fs.WalkDir(os.DirFS(repo.Dir), ".", func(path string, e fs.DirEntry, err error) error {
+		f := &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		if err == nil && !e.IsDir() {
+			f.Mode = 0o644
+			f.Data, err = os.ReadFile(filepath.Join(repo.Dir, path))
+		}
+		made.files[path] = f
+		return err
+	})
+})
 
 // origins makes origins that are reached in one way.
 type origins func(*testing.T) *origin
@@ -70,8 +121,9 @@ type origins func(*testing.T) *origin
 // overEach runs a test over HTTP and over SSH: what is promised of the one is
 // promised of the other.
 func overEach(t *testing.T, test func(*testing.T, origins)) {
-	t.Run("http", func(t *testing.T) { test(t, newOrigin) })
-	t.Run("ssh", func(t *testing.T) { test(t, newSSHOrigin) })
+	t.Parallel()
+	t.Run("http", func(t *testing.T) { t.Parallel(); test(t, newOrigin) })
+	t.Run("ssh", func(t *testing.T) { t.Parallel(); test(t, newSSHOrigin) })
 }
 
 func newSSHOrigin(t *testing.T) *origin {
@@ -215,10 +267,11 @@ func (o *origin) check(settled ...gitops.Settlement) {
 	}
 	found := make(map[string]string)
 	last := make(map[string]int64)
+	var unchecked []gitserver.Commit
 	for _, c := range log {
 		if len(c.Updates) > 0 && !o.sound[c.Hash] {
 			o.sound[c.Hash] = true
-			o.checkCommit(c)
+			unchecked = append(unchecked, c)
 		}
 		for _, id := range c.Updates {
 			if first, twice := found[id]; twice {
@@ -232,6 +285,10 @@ func (o *origin) check(settled ...gitops.Settlement) {
 			last[u.Environment] = u.Sequence
 		}
 	}
+	patches := o.patches(unchecked)
+	for _, c := range unchecked {
+		o.checkCommit(c, patches[c.Hash])
+	}
 	for id, commit := range o.checked {
 		if found[id] != commit {
 			o.Fatalf("update %s is in commit %q, its settlement says %q", id, found[id], commit)
@@ -244,8 +301,26 @@ func (o *origin) check(settled ...gitops.Settlement) {
 	}
 }
 
-// checkCommit holds one bot commit against its updates.
-func (o *origin) checkCommit(c gitserver.Commit) {
+// patches returns what each of the commits changes.
+func (o *origin) patches(commits []gitserver.Commit) map[string]string {
+	o.Helper()
+	patches := make(map[string]string)
+	if len(commits) == 0 {
+		return patches
+	}
+	args := []string{"show", "--unified=0", "--no-color", "--format=%x01%H"}
+	for _, c := range commits {
+		args = append(args, c.Hash)
+	}
+	for each := range strings.SplitSeq(strings.TrimPrefix(o.git(args...), "\x01"), "\x01") {
+		hash, patch, _ := strings.Cut(each, "\n")
+		patches[hash] = patch
+	}
+	return patches
+}
+
+// checkCommit holds one bot commit against its updates, and against its patch.
+func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 	o.Helper()
 	updates := make([]gitops.Update, len(c.Updates))
 	lists, trailers := "", ""
@@ -267,10 +342,9 @@ func (o *origin) checkCommit(c gitserver.Commit) {
 	if c.Author != "tallyman[bot] <1+tallyman[bot]@users.noreply.github.com>" || len(c.Parents) != 1 {
 		o.Fatalf("commit %s is by %s on %d parents", c.Hash, c.Author, len(c.Parents))
 	}
-	diff := o.git("diff", "--unified=0", "--no-color", c.Parents[0], c.Hash)
 	got := make(map[string]string)
 	file, removed := "", 0
-	for line := range strings.SplitSeq(diff, "\n") {
+	for line := range strings.SplitSeq(patch, "\n") {
 		switch {
 		case strings.HasPrefix(line, "+++ "):
 			file = line[6:]
@@ -291,7 +365,7 @@ func (o *origin) checkCommit(c gitserver.Commit) {
 		}
 	}
 	if diffs := cmp.Diff(want, got); diffs != "" || removed != len(got) {
-		o.Fatalf("commit %s changes\n%s\nwhich is not one line of each file: %s", c.Hash, diff, diffs)
+		o.Fatalf("commit %s changes\n%s\nwhich is not one line of each file: %s", c.Hash, patch, diffs)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,8 +16,9 @@ import (
 // overEachPartially is overEach for writers with a partial snapshot. Over SSH git
 // gives single files only when it is told to.
 func overEachPartially(t *testing.T, test func(*testing.T, origins)) {
-	t.Run("http", func(t *testing.T) { test(t, partially(newOrigin)) })
-	t.Run("ssh", func(t *testing.T) { test(t, partially(newSSHOrigin)) })
+	t.Parallel()
+	t.Run("http", func(t *testing.T) { t.Parallel(); test(t, partially(newOrigin)) })
+	t.Run("ssh", func(t *testing.T) { t.Parallel(); test(t, partially(newSSHOrigin)) })
 }
 
 func partially(newOrigin origins) origins {
@@ -28,8 +30,11 @@ func partially(newOrigin origins) origins {
 	}
 }
 
-// What holds with a full snapshot holds with a partial one.
+// What holds with a full snapshot holds with a partial one. Over SSH files are
+// fetched in the same way, so what has little to do with that is tried over HTTP.
 func TestPartially(t *testing.T) {
+	t.Parallel()
+	overSSH := []string{"one update", "a batch", "two writers", "a late file", "forced back", "an unknown fate"}
 	for name, test := range map[string]func(*testing.T, origins){
 		"one update":       testOneUpdateIsOneCommitThatChangesOneLine,
 		"what waits":       testWhatWaitsGoesOutInOnePush,
@@ -46,7 +51,14 @@ func TestPartially(t *testing.T) {
 		"a whole pack":     testAServerThatRefusesThinPacksGetsWholeOnes,
 		"another's update": testAnUpdateThatAnotherProcessPushedMeanwhile,
 	} {
-		t.Run(name, func(t *testing.T) { overEachPartially(t, test) })
+		t.Run(name, func(t *testing.T) {
+			if slices.Contains(overSSH, name) {
+				overEachPartially(t, test)
+				return
+			}
+			t.Parallel()
+			test(t, partially(newOrigin))
+		})
 	}
 }
 
@@ -165,6 +177,7 @@ func TestAServerThatRefusesTheFilterOfASearch(t *testing.T) {
 
 // Over SSH stock git sends commits by name and nothing else.
 func TestAServerWithoutSingleFilesGetsAFullSnapshot(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	o.partial = true
 	o.isFullAndSaysSoOnce("does not send single files", 5)

@@ -16,6 +16,7 @@ import (
 // git having been asked and once without: nothing is settled, and nothing is
 // spoiled for the next call.
 func TestAReadThatWentWrongCostsNothing(t *testing.T) {
+	t.Parallel()
 	released := make(chan struct{})
 	t.Cleanup(func() { close(released) })
 	faults := map[string]gitserver.Fault{
@@ -58,6 +59,7 @@ func (r *refusing) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func TestAServerThatRefusesConnectionsIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	network := &refusing{}
 	w := o.writer(func(c *Config) { c.Transport = network })
@@ -75,6 +77,7 @@ func TestAServerThatRefusesConnectionsIsTriedAgain(t *testing.T) {
 // A proxy may refuse a push that it has passed on. What it says is believed for
 // as long as nobody has looked; then the branch counts.
 func TestARefusalOfAPushThatWasTakenIsFoundOut(t *testing.T) {
+	t.Parallel()
 	for status, code := range map[int]gitops.Code{401: gitops.Unauthorized, 403: gitops.Forbidden, 404: gitops.NotFound, 429: gitops.RateLimited} {
 		for _, taken := range []bool{false, true} {
 			o := newOrigin(t)

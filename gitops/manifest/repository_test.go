@@ -12,6 +12,7 @@ import (
 )
 
 func TestAnExecutableFileStaysOne(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	file := testFile("dev", "tool")
 	o.commit(gitserver.Change{
@@ -25,6 +26,7 @@ func TestAnExecutableFileStaysOne(t *testing.T) {
 }
 
 func TestFilesUpToTheLimit(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	head := valuesFile("big", "dev", "0000")
 	full := head + strings.Repeat("#", maxFileBytes-len(head)-1) + "\n"
@@ -49,6 +51,7 @@ func TestFilesUpToTheLimit(t *testing.T) {
 }
 
 func TestADirectoryOfTwentyThousandFiles(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	var b strings.Builder
 	b.WriteString("commit refs/heads/main\ncommitter A Person <person@example.com> 1700000000 +0000\ndata 4\nmany\nfrom refs/heads/main^0\n")
@@ -75,6 +78,7 @@ func TestADirectoryOfTwentyThousandFiles(t *testing.T) {
 }
 
 func TestTenThousandRefs(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	var b strings.Builder
 	b.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
@@ -94,6 +98,7 @@ func TestTenThousandRefs(t *testing.T) {
 }
 
 func TestAppsThatShareAnObject(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	same := valuesFile("same", "dev", "none")
 	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "one"): same, testFile("dev", "two"): same}})
@@ -114,6 +119,7 @@ func TestAppsThatShareAnObject(t *testing.T) {
 
 // A long life on one snapshot: what is replaced is forgotten, what is needed stays.
 func TestTheSnapshotDoesNotGrow(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	if err := o.repo.Import(strings.NewReader(wideDirectory(2000))); err != nil {
 		t.Fatal(err)
@@ -154,6 +160,7 @@ func wideDirectory(n int) string {
 
 // A server that leaves an object out is not believed.
 func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -178,6 +185,7 @@ func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
 
 // Nor does the writer go on with a snapshot that turns out to be incomplete.
 func TestASnapshotThatLacksAnObjectIsFetchedAgain(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

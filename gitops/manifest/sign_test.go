@@ -77,6 +77,7 @@ func (o *origin) signedCommits(signing Signing) []string {
 }
 
 func TestGitVerifiesCommitsSignedWithSSH(t *testing.T) {
+	t.Parallel()
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +133,7 @@ func openPGPKey(t *testing.T) (entity *openpgp.Entity, private, public []byte) {
 }
 
 func TestCommitsSignedWithOpenPGPAreVerified(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	entity, private, public := openPGPKey(t)
 	commits := o.signedCommits(Signing{OpenPGPKeyFile: writeKey(t, private)})
@@ -225,6 +227,7 @@ func TestASigningKeyThatCannotSign(t *testing.T) {
 
 // A key that expires while the program runs costs no update.
 func TestAKeyThatExpiresMeanwhile(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	entity := must(openpgp.NewEntity("bot", "", "bot@example.com", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 3600}))(t)
 	var private bytes.Buffer

@@ -75,6 +75,7 @@ func (r *pushedUpdates) Pushed(outcome PushOutcome, took time.Duration, updates 
 // What was released and taken back in one batch is on the branch as it was, and
 // both are told so by a commit.
 func TestABatchThatEndsWhereItBeganIsACommit(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer(squashing("prod"))
 	settled := o.write(w, o.update("prod", "shop", "v2.0.0"), o.update("prod", "shop", "none"))
@@ -189,6 +190,7 @@ func testASquashWhoseAnswerWasLostIsFound(t *testing.T, newOrigin origins) {
 
 // A part of the squash, given again, is not written again.
 func TestASquashThatIsGivenAgainInAnotherBatch(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer(squashing("dev"))
 	one, two := o.update("dev", "shop", "main-0000001"), o.update("dev", "cart", "main-0000001")
@@ -206,6 +208,7 @@ func TestASquashThatIsGivenAgainInAnotherBatch(t *testing.T) {
 
 // More than fits into one push is more than one commit.
 func TestABatchThatIsTooLargeForAPushIsSplit(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	const files = 5
 	padding := strings.Repeat("# "+strings.Repeat("x", 97)+"\n", (maxPushBytes/files)/100*11/10)
@@ -227,6 +230,7 @@ func TestABatchThatIsTooLargeForAPushIsSplit(t *testing.T) {
 
 // A pack has one version of each file and tree, whatever was in between.
 func TestASquashSendsOnlyWhatRemains(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer(squashing("dev"))
 	var batch []gitops.Update

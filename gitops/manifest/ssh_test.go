@@ -13,6 +13,7 @@ import (
 )
 
 func TestOverSSHAWriteIsOneSession(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {
@@ -28,6 +29,7 @@ func TestOverSSHAWriteIsOneSession(t *testing.T) {
 // The session shows the branch before anything is sent: a push that would lose
 // is not made, and nobody has to look afterwards.
 func TestOverSSHALostRaceSendsNothing(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	recorder := &countingRecorder{}
 	w := o.writer(func(c *Config) { c.Recorder = recorder })
@@ -50,6 +52,7 @@ func TestOverSSHALostRaceSendsNothing(t *testing.T) {
 }
 
 func TestAConnectionThatWasDroppedIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
@@ -68,6 +71,7 @@ func TestAConnectionThatWasDroppedIsMadeAnew(t *testing.T) {
 }
 
 func TestAConnectionIsMadeAnewOnlyOnce(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
@@ -86,6 +90,7 @@ func TestAConnectionIsMadeAnewOnlyOnce(t *testing.T) {
 }
 
 func TestAnSSHKeyThatIsRefused(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	w := o.writer()
 	u := o.update("dev", "shop", "main-0000001")
@@ -98,6 +103,7 @@ func TestAnSSHKeyThatIsRefused(t *testing.T) {
 }
 
 func TestAHostKeyIsHeldAgainstTheFile(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	known, err := os.ReadFile(o.ssh.KnownHostsFile)
 	if err != nil {
@@ -131,6 +137,7 @@ func TestAHostKeyIsHeldAgainstTheFile(t *testing.T) {
 }
 
 func TestAnSSHKeyFileThatHoldsNoKeySendsNothing(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	files := map[string]string{
 		"empty": "", "nonsense": "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n", "none": "-",
@@ -154,6 +161,7 @@ func TestAnSSHKeyFileThatHoldsNoKeySendsNothing(t *testing.T) {
 }
 
 func TestWhatTheServerSaysInsteadOfServing(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	tests := []struct {
 		status int
@@ -187,6 +195,7 @@ func TestWhatTheServerSaysInsteadOfServing(t *testing.T) {
 }
 
 func TestAnSSHServerThatDoesNotAnswerIsLeftInTime(t *testing.T) {
+	t.Parallel()
 	released := make(chan struct{})
 	t.Cleanup(func() { close(released) })
 	for _, on := range []gitserver.Operation{gitserver.PushRefs, gitserver.FetchRefs, gitserver.Fetch} {
@@ -204,6 +213,7 @@ func TestAnSSHServerThatDoesNotAnswerIsLeftInTime(t *testing.T) {
 // Hooks of earlier pushes may still run while the next ones go out, but never
 // more of them than a connection takes sessions.
 func TestHooksThatRunOnAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	o := newSSHOrigin(t)
 	w := o.writer()
 	if err := w.Handshake(t.Context()); err != nil {

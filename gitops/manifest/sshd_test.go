@@ -162,6 +162,7 @@ func (s *sshd) drop() {
 }
 
 func TestAgainstOpenSSH(t *testing.T) {
+	t.Parallel()
 	findSSHD(t)
 	for name, test := range map[string]func(*testing.T, origins){
 		"one update":      testOneUpdateIsOneCommitThatChangesOneLine,
@@ -179,12 +180,14 @@ func TestAgainstOpenSSH(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test(t, func(t *testing.T) *origin { o, _ := newSSHDOrigin(t); return o })
 		})
 	}
 }
 
 func TestOpenSSHIsAskedOverOneConnection(t *testing.T) {
+	t.Parallel()
 	o, server := newSSHDOrigin(t)
 	w := o.writer()
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -220,6 +223,7 @@ func TestOpenSSHIsAskedOverOneConnection(t *testing.T) {
 }
 
 func TestOpenSSHRefuses(t *testing.T) {
+	t.Parallel()
 	o, _ := newSSHDOrigin(t)
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -294,6 +294,7 @@ func TestHistoryBeginsAgainWhenTheBranchIsReplaced(t *testing.T) {
 
 // A server that says how long it wants to be left alone means everybody.
 func TestHistoryKeepsAwayLikeAWrite(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	o.server.Inject(gitserver.Fault{On: gitserver.FetchRefs, Status: 429, Header: map[string][]string{"Retry-After": {"60"}}})
@@ -312,6 +313,7 @@ func TestHistoryKeepsAwayLikeAWrite(t *testing.T) {
 }
 
 func TestADamagedHistoryIsAnError(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func([]byte) []byte{
 		"empty":     func([]byte) []byte { return nil },
 		"truncated": func(b []byte) []byte { return b[:len(b)-30] },

@@ -33,6 +33,7 @@ func testOneUpdateIsOneCommitThatChangesOneLine(t *testing.T, newOrigin origins)
 }
 
 func TestAFileCanBeReadBack(t *testing.T) {
+	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
 	o.write(w, o.update("dev", "shop", "main-1a2b3c4"))
