@@ -34,7 +34,7 @@ func newDeliveries() *cobra.Command {
 		}),
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&source, "source", "", "only those that this `source` brought: github, eventbridge, api")
+	cmd.Flags().StringVar(&source, "source", "", "only those that this `source` brought: github, eventbridge, sns, api")
 	cmd.Flags().StringVar(&outcome, "outcome", "", "only those with this `outcome`: accepted, ignored or rejected")
 	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
 	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "api"} })
