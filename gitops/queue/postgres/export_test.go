@@ -1,4 +1,12 @@
 package postgres
 
+import "context"
+
 // Connections is how many of the pool's connections are in use.
 func (s *Store) Connections() int { return int(s.pool.Stat().AcquiredConns()) }
+
+// Setting is what the server's setting is on a connection of the pool.
+func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
+	return value, err
+}
