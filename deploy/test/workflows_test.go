@@ -213,6 +213,7 @@ func TestOrder(t *testing.T) {
 				"TAG="+test.tag, "DIGEST="+test.digest, "GITHUB_RUN_ID=42", "GITHUB_RUN_ATTEMPT=1",
 				"ACTIONS_ID_TOKEN_REQUEST_TOKEN=request-token", "ACTIONS_ID_TOKEN_REQUEST_URL="+base+"/token?api-version=2.0")
 			run(t, command)
+			server.Close() // nobody writes got any more
 			if diff := cmp.Diff([]string{test.order, test.order}, got); diff != "" {
 				t.Errorf("orders (-want +got):\n%s", diff)
 			}
