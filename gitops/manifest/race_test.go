@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"crypto/sha1"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"sync"
@@ -313,4 +315,37 @@ func testAServerThatRefusesThinPacksGetsWholeOnes(t *testing.T, newOrigin origin
 	if n := o.server.Counts().Requests[gitserver.Push]; n != 1 {
 		t.Errorf("%d pushes, want 1: the writer remembers", n)
 	}
+}
+
+// A catch-up that cannot be read to its end moves nothing: the updates that came in
+// with it would be written again.
+func TestACatchUpThatCannotBeReadMovesNothing(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	slow := o.writer()
+	if err := slow.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	u := o.update("dev", "shop", "main-0000001")
+	first := o.write(o.writer(), u)
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
+	malformed := []byte("tree none\n\n")
+	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Replace: func(answer []byte) []byte {
+		pack, err := packOf(answer)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		count := int(binary.BigEndian.Uint32(pack[8:]))
+		pack = rawPack(count+1, pack[12:len(pack)-sha1.Size], rawEntry(kindCommit, len(malformed), nil, malformed))
+		return fmt.Appendf(nil, "0008NAK\n%04x\x01%s0000", len(pack)+5, pack)
+	}})
+	if settled, err := slow.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
+		t.Fatalf("got %v and %v, want nothing and unavailable", settled, err)
+	}
+	settled := o.write(slow, u)
+	if settled[0] != first[0] {
+		t.Errorf("got %+v, want %+v", settled[0], first[0])
+	}
+	o.check(settled...)
 }

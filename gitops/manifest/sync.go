@@ -205,6 +205,10 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	}
 	began, old, head := w.config.Now(), s.tip, s.head
 	fetched, err := w.remote.fetch(ctx, wanted{wants: []hash{tip}, have: old, shallow: []hash{old}, depth: catchUpDepth, without: s.without(), offered: w.offers.fetch}, s.object)
+	var h history
+	if err == nil {
+		h, err = historyOf(fetched) // before the snapshot moves: what came in between must not go unread
+	}
 	if err == nil {
 		err = s.adopt(tip, fetched)
 	}
@@ -214,10 +218,6 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 	}
 	if err != nil {
 		return fmt.Errorf("catching up with the branch: %w", err)
-	}
-	h, err := historyOf(fetched)
-	if err != nil {
-		return err
 	}
 	h[old] = head // the server knows that we have it, and sends only what was before
 	between := make(history)
