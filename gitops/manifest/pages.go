@@ -10,12 +10,12 @@ import (
 
 // What reading history may take.
 const (
-	firstPage       = 64        // commits in the first fetch
-	longestPage     = 4096      // commits in a further one
-	pageBytes       = 8 << 20   // of objects in a fetch, as it is aimed at
-	maxPageBytes    = 256 << 20 // of objects in a fetch, as it may be
-	maxPastCommits  = 64 << 20  // bytes of commits that are held
-	filesInOneFetch = 256
+	firstPage       = 64                          // commits in the first fetch
+	longestPage     = 4096                        // commits in a further one
+	pageBytes       = 8 << 20                     // of objects in a fetch, as it is aimed at
+	maxPageBytes    = 256 << 20                   // of objects in a fetch, as it may be
+	maxPastCommits  = 64 << 20                    // bytes of commits that are held
+	filesInOneFetch = maxPageBytes / maxFileBytes // each may be as large as that
 )
 
 var errNoParts = errors.New("the server does not send files and commits apart")
@@ -146,7 +146,7 @@ func (p *past) readFiles(ctx context.Context) error {
 				wants = append(wants, file)
 			}
 		}
-		if len(wants) >= filesInOneFetch {
+		if len(wants) >= filesInOneFetch-1 { // a change has two
 			break
 		}
 	}

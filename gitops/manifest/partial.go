@@ -45,10 +45,16 @@ func (c *fileCache) put(name hash, o object) {
 	}
 }
 
-// trim drops what was not used for longest.
-func (c *fileCache) trim() {
+// trim drops what was not used for longest, and nothing of what is needed, which was
+// used last.
+func (c *fileCache) trim(needed map[hash]bool) {
 	for c.bytes > maxCachedFiles {
-		f := c.used.Remove(c.used.Back()).(cachedFile)
+		last := c.used.Back()
+		f := last.Value.(cachedFile)
+		if needed[f.name] {
+			return
+		}
+		c.used.Remove(last)
 		delete(c.byName, f.name)
 		c.bytes -= len(f.data)
 	}
@@ -75,8 +81,8 @@ func (w *Writer) bring(ctx context.Context, paths []string) error {
 	if s.files == nil {
 		return nil
 	}
-	missing := s.missing(paths) // which marks as used what is not
-	s.files.trim()
+	missing, here := s.missing(paths)
+	s.files.trim(here)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -94,8 +100,10 @@ func (w *Writer) bring(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// missing lists the files at the paths that are not here.
-func (s *snapshot) missing(paths []string) (missing []hash) {
+// missing lists the files at the paths that are not here. Those that are, it marks as
+// used.
+func (s *snapshot) missing(paths []string) (missing []hash, here map[hash]bool) {
+	here = make(map[hash]bool)
 	seen := make(map[hash]bool)
 	for _, path := range paths {
 		names, err := splitPath(path)
@@ -103,12 +111,15 @@ func (s *snapshot) missing(paths []string) (missing []hash) {
 			continue
 		}
 		e, _, err := lookUp(s, s.head.tree, names)
-		if errors.Is(err, errMissingObject) && !e.hash.IsZero() && !seen[e.hash] {
+		switch {
+		case err == nil:
+			here[e.hash] = true
+		case errors.Is(err, errMissingObject) && !e.hash.IsZero() && !seen[e.hash]:
 			seen[e.hash] = true
 			missing = append(missing, e.hash)
 		}
 	}
-	return missing
+	return missing, here
 }
 
 // withoutFiles deals with a fetch of files that failed. When the server does not

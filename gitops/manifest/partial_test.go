@@ -288,7 +288,7 @@ func TestTheFileCacheKeepsWhatWasUsedLast(t *testing.T) {
 	if c.bytes != 12*size {
 		t.Errorf("%d bytes before the trim, want all", c.bytes)
 	}
-	c.trim()
+	c.trim(nil)
 	var kept []int
 	for n := range 12 {
 		if _, ok := c.get(name(n)); ok {
@@ -297,5 +297,50 @@ func TestTheFileCacheKeepsWhatWasUsedLast(t *testing.T) {
 	}
 	if want := "[0 5 6 7 8 9 10 11]"; fmt.Sprint(kept) != want || c.bytes != fit*size || c.used.Len() != fit || len(c.byName) != fit {
 		t.Errorf("kept %v in %d bytes, want %s", kept, c.bytes, want)
+	}
+}
+
+// What one round needs may be more than is kept otherwise: nothing of it is fetched
+// twice, and nothing is said to be missing.
+func TestARoundKeepsTheFilesThatItNeeds(t *testing.T) {
+	t.Parallel()
+	o := partially(newOrigin)(t)
+	const files = 4
+	padding := "# " + strings.Repeat("x", maxCachedFiles/files*11/10) + "\n"
+	change := gitserver.Change{Files: make(map[string]string)}
+	var paths []string
+	round := func(tag string) (batch []gitops.Update) {
+		for n := range files {
+			batch = append(batch, o.update("dev", fmt.Sprintf("large-%d", n), tag))
+		}
+		return batch
+	}
+	for n := range files {
+		app := fmt.Sprintf("large-%d", n)
+		paths = append(paths, testFile("dev", app))
+		change.Files[paths[n]] = valuesFile(app, "dev", "none") + padding
+	}
+	o.commit(change)
+	w := o.writer()
+	for range 2 {
+		all, err := w.ReadFiles(t.Context(), paths...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range all {
+			if f.Err != nil || len(f.Content) <= len(padding) {
+				t.Errorf("%s has %d bytes: %v", f.Path, len(f.Content), f.Err)
+			}
+		}
+	}
+	for _, tag := range []string{"main-0000001", "main-0000002"} {
+		o.check(o.write(w, round(tag)...)...)
+	}
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
+		t.Errorf("%d fetches, want the tip and the files", n)
+	}
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	if limit := maxCachedFiles + 1<<20; w.snapshot.files.bytes > limit {
+		t.Errorf("%d bytes of files are kept afterwards, over %d", w.snapshot.files.bytes, limit)
 	}
 }
