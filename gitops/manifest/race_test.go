@@ -349,3 +349,21 @@ func TestACatchUpThatCannotBeReadMovesNothing(t *testing.T) {
 	}
 	o.check(settled...)
 }
+
+// A file comes back that only commits had which were thrown away: the server may no
+// longer have it, and gets it again.
+func TestAFileThatWasThrownAwayIsSentAgain(t *testing.T) {
+	overEachPartially(t, testAFileThatWasThrownAwayIsSentAgain)
+	t.Run("full", func(t *testing.T) { testAFileThatWasThrownAwayIsSentAgain(t, newOrigin) })
+}
+
+func testAFileThatWasThrownAwayIsSentAgain(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	o.commit(gitserver.Change{From: o.first, Files: map[string]string{"README.md": "back\n"}})
+	o.git("reflog", "expire", "--expire=now", "--all")
+	o.git("gc", "--quiet", "--prune=now")
+	clear(o.checked)
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+}

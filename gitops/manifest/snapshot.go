@@ -138,6 +138,19 @@ func (s *snapshot) sweep() error {
 	if s.bytes <= s.swept+s.swept/4+sweepSlack {
 		return nil
 	}
+	return s.forget()
+}
+
+// drop forgets it in any case, and every file of a partial snapshot: which of those
+// the tip reaches is not worth finding out.
+func (s *snapshot) drop() error {
+	if s.files != nil {
+		s.files = newFileCache()
+	}
+	return s.forget()
+}
+
+func (s *snapshot) forget() error {
 	live := &snapshot{objects: make(map[hash]object, len(s.objects)), files: s.files}
 	if err := live.reach(s.head.tree, s.object); err != nil {
 		return err

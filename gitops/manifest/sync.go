@@ -231,6 +231,11 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		s.landed.replaced = began
 	}
 	w.config.Logger.DebugContext(ctx, "the branch had moved", "from", old.String(), "commit", tip.String(), "commits", len(between))
+	if !h.ancestors(tip)[old] {
+		// What only commits had that were thrown away, the server may have thrown away,
+		// too: it must be sent again when it comes back.
+		return s.drop()
+	}
 	return s.sweep()
 }
 
