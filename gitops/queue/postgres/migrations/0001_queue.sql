@@ -358,14 +358,18 @@ END $$;
 CREATE FUNCTION forget(numbers bigint[], before timestamptz) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
-	gone    bigint[];
-	deleted integer;
+	gone         bigint[];
+	updates_gone bigint[];
+	deleted      integer;
 BEGIN
 	PERFORM draw(0);
 	SELECT array_agg(n) INTO gone FROM unnest(numbers) AS n WHERE NOT EXISTS (
 		SELECT FROM updates u WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535 AND (u.settled_at IS NULL OR u.settled_at >= before));
-	DELETE FROM steps s USING unnest(gone) AS n WHERE s.sequence BETWEEN n * 65536 AND n * 65536 + 65535;
-	DELETE FROM updates u USING unnest(gone) AS n WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535;
+	-- A limit that is no limit keeps the planner from looking through the whole table.
+	SELECT array_agg(u.sequence) INTO updates_gone FROM unnest(gone) AS n CROSS JOIN LATERAL (
+		SELECT sequence FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS u;
+	DELETE FROM steps WHERE sequence = ANY (updates_gone);
+	DELETE FROM updates WHERE sequence = ANY (updates_gone);
 	DELETE FROM bodies WHERE delivery = ANY (gone);
 	DELETE FROM deliveries WHERE number = ANY (gone);
 	GET DIAGNOSTICS deleted = ROW_COUNT; -- another replica may have been first
