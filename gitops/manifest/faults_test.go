@@ -139,6 +139,9 @@ func TestAStatusBecomesACode(t *testing.T) {
 		o := newOrigin(t)
 		var settled []gitops.Settlement
 		for n, tt := range tests {
+			if on != gitserver.Push && n%4 != 0 { // what a status means does not depend on what was asked
+				continue
+			}
 			o.server.Inject(gitserver.Fault{On: on, Times: -1, Status: tt.status, Header: tt.header, Body: "go\taway\x1b[31m"})
 			w := o.writer()
 			u := o.update("dev", "shop", fmt.Sprintf("main-%07d", n))

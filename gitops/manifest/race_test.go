@@ -42,7 +42,7 @@ func TestTwoWritersAndAPersonShareTheBranch(t *testing.T) {
 
 func testTwoWritersAndAPersonShareTheBranch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	each := 12
+	each := 8
 	if o.via != nil || o.partial { // the race is the same, and there everything takes longer
 		each = 4
 	}
@@ -274,7 +274,7 @@ func testManyPushesUseOneConnection(t *testing.T, newOrigin origins) {
 		t.Fatal(err)
 	}
 	w := o.writer()
-	const pushes = 25
+	const pushes = 10
 	for n := range pushes {
 		o.write(w, o.update("dev", "shop", fmt.Sprintf("main-%07d", n)))
 		awaitDraining(w)

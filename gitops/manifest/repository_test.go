@@ -130,13 +130,13 @@ func TestTheSnapshotDoesNotGrow(t *testing.T) {
 	}
 	began := w.snapshot.bytes
 	var updates []gitops.Update
-	for n := range 120 {
+	for n := range 60 {
 		updates = append(updates, o.update("dev", testApps[n%len(testApps)], fmt.Sprintf("main-%07d", n)))
 	}
-	for _, u := range updates[:60] {
+	for _, u := range updates[:40] {
 		o.write(w, u)
 	}
-	o.write(w, updates[60:]...)
+	o.write(w, updates[40:]...)
 	if err := o.repo.Fsck(); err != nil {
 		t.Error(err)
 	}
