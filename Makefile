@@ -28,7 +28,7 @@ test: test-deps test-deploy ## run every test, with the race detector
 # A module of its own. Not cached: Go does not see what the tools read.
 .PHONY: test-deploy
 test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and the published schemas
-	$(GO) -C deploy/test test -count=1 -timeout 20m ./...
+	$(GO) -C deploy/test test -count=1 -timeout 40m ./...
 
 .PHONY: simulate
 simulate: ## play SCHEDULES (10000) of the whole service against every fault
