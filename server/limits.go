@@ -34,6 +34,9 @@ func newLimits(c config.Limits) (*limits, error) {
 		if err != nil {
 			return nil, gitops.FieldErrorf("limits.trustedProxies["+strconv.Itoa(i)+"]", "must be a range of addresses such as 10.0.0.0/8")
 		}
+		if prefix.Bits() == 0 {
+			return nil, gitops.FieldErrorf("limits.trustedProxies["+strconv.Itoa(i)+"]", "must not be every address: anybody could say whose request it is")
+		}
 		l.proxies = append(l.proxies, prefix.Masked())
 	}
 	l.refusals = httprate.NewRateLimiter(l.perMinute, time.Minute, httprate.WithResponseHeaders(httprate.ResponseHeaders{}))

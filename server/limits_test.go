@@ -112,6 +112,12 @@ func TestLimitsRefuse(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
+		_, err := newLimits(config.Limits{TrustedProxies: []string{everybody}})
+		if want := "limits.trustedProxies[0]: must not be every address"; gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", everybody, err)
+		}
+	}
 }
 
 func TestAnswersTellNothing(t *testing.T) {

@@ -35,15 +35,16 @@ func (c *Config) checkAPI(report func(field, format string, args ...any)) {
 			{field + ".environments", token.Environments, keys(c.Environments)},
 			{field + ".apps", token.Apps, keys(c.Apps)},
 		} {
-			if limit.names != nil && len(limit.names) == 0 {
-				report(limit.field, "must name at least one; without the field it is all of them")
-			}
+			checkSome(report, limit.field, "one", "it is all of them", limit.names)
 			checkNames(report, limit.field, limit.names, limit.among)
 		}
 	}
 	if c.API.OIDC != nil {
 		for i, rule := range c.API.OIDC.Rules {
-			c.checkWhat(report, fmt.Sprintf("api.oidc.rules[%d]", i), rule.Apps, rule.Environments)
+			field := fmt.Sprintf("api.oidc.rules[%d]", i)
+			c.checkWhat(report, field, rule.Apps, rule.Environments)
+			checkSome(report, field+".refs", "one pattern", "every ref of githubEnvironment may order", rule.Refs)
+			checkSome(report, field+".workflows", "one workflow", "every workflow may order", rule.Workflows)
 		}
 	}
 }
@@ -52,6 +53,14 @@ func (c *Config) checkAPI(report func(field, format string, args ...any)) {
 func (c *Config) checkWhat(report func(field, format string, args ...any), field string, apps, environments []string) {
 	checkNames(report, field+".apps", apps, append(keys(c.Apps), "*"))
 	checkNames(report, field+".environments", environments, keys(c.Environments))
+}
+
+// checkSome refuses a list that is there and empty where a list that is not there
+// means all: whoever takes the last name out of it does not mean all of them.
+func checkSome(report func(field, format string, args ...any), field, one, without string, names []string) {
+	if names != nil && len(names) == 0 {
+		report(field, "must name at least %s; without the field %s", one, without)
+	}
 }
 
 func checkNames(report func(field, format string, args ...any), field string, names, among []string) {

@@ -156,26 +156,28 @@ func (c *Config) checkSources(report func(field, format string, args ...any)) {
 	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil {
 		report("sources", "must have github, eventbridge or sns: without a source nothing ever arrives")
 	}
-	// Whoever takes the last name out of a list does not mean all of them.
-	some := func(field, one string, names []string) {
-		if names != nil && len(names) == 0 {
-			report(field, "must name at least one %s; without the field the events of every %s count", one, one)
-		}
+	accounts := func(field string, names []string) {
+		checkSome(report, field, "one account", "the events of every account count", names)
+	}
+	regions := func(field string, names []string) {
+		checkSome(report, field, "one region", "the events of every region count", names)
 	}
 	if s.EventBridge != nil {
-		some("sources.eventbridge.accounts", "account", s.EventBridge.Accounts)
-		some("sources.eventbridge.regions", "region", s.EventBridge.Regions)
+		accounts("sources.eventbridge.accounts", s.EventBridge.Accounts)
+		regions("sources.eventbridge.regions", s.EventBridge.Regions)
 	}
 	if s.SNS != nil {
-		some("sources.sns.accounts", "account", s.SNS.Accounts)
-		some("sources.sns.regions", "region", s.SNS.Regions)
+		accounts("sources.sns.accounts", s.SNS.Accounts)
+		regions("sources.sns.regions", s.SNS.Regions)
 	}
 	if s.GitHub != nil {
 		if s.GitHub.Allow != nil && len(s.GitHub.Allow) == 0 {
 			report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
 		}
 		for i, rule := range s.GitHub.Allow {
-			c.checkWhat(report, fmt.Sprintf("sources.github.allow[%d]", i), rule.Apps, rule.Environments)
+			field := fmt.Sprintf("sources.github.allow[%d]", i)
+			c.checkWhat(report, field, rule.Apps, rule.Environments)
+			checkSome(report, field+".senders", "one login", "whoever may write the repository may order", rule.Senders)
 		}
 	}
 }
