@@ -121,6 +121,26 @@ func TestTheIssuerIsAway(t *testing.T) {
 	refused(t, err, gitops.Unavailable, "cannot be had now", token)
 }
 
+// Keys that were known a day ago are believed no more: one may have been taken
+// back since.
+func TestKeysAreGoodForADay(t *testing.T) {
+	s := newSite(t)
+	v := s.verifier()
+	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+		t.Fatal(err)
+	}
+	s.issuer.SetAway(true)
+	s.pass(24*time.Hour - time.Second)
+	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+		t.Errorf("within the day: %v", err)
+	}
+	v.Settle()
+	s.pass(time.Second)
+	token := s.issuer.Token(audience, nil)
+	_, err := v.Authenticate(t.Context(), token)
+	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+}
+
 func TestACallerWhoGivesUp(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()

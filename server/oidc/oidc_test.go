@@ -3,8 +3,10 @@ package oidc_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -232,15 +234,85 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// book is a [oidc.Spender].
-type book map[string]gitops.DeliveryKey
+// The claims that GitHub's documentation and its debugger for them print, in a
+// token of now.
+func TestPrintedClaims(t *testing.T) {
+	s := newSite(t)
+	rule := oidc.Rule{
+		Repository: "octo-org/octo-repo", RepositoryID: "74", OwnerID: "65", Environment: "prod",
+		Workflows: []string{"octo-org/octo-automation/.github/workflows/oidc.yml@refs/heads/main"},
+		Events:    []string{"workflow_dispatch"}, Apps: []string{"*"}, Environments: []string{"prod"},
+	}
+	debugger := rule
+	debugger.Repository, debugger.RepositoryID, debugger.OwnerID = "github/actions-oidc-debugger", "487920697", "9919"
+	s.config.Rules = []oidc.Rule{rule, debugger}
+	v := s.verifier()
+	token := func(name string) string {
+		text, err := os.ReadFile("testdata/" + name + ".claims.json")
+		var printed map[string]any
+		if err := errors.Join(err, json.Unmarshal(text, &printed)); err != nil {
+			t.Fatal(err)
+		}
+		for claim, value := range s.issuer.Claims(audience) {
+			if slices.Contains([]string{"iss", "aud", "iat", "nbf", "exp"}, claim) {
+				printed[claim] = value
+			}
+		}
+		return s.issuer.Sign(printed)
+	}
+	caller, err := v.Authenticate(t.Context(), token("docs_sample"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caller.MayOrder("api", "prod"); err != nil || caller.Actor() != "octocat@octo-org/octo-repo" {
+		t.Errorf("%s: %v", caller.Actor(), err)
+	}
+	pull := token("debugger_sample")
+	_, err = v.Authenticate(t.Context(), pull)
+	refused(t, err, gitops.Forbidden, "jobs of a pull request", pull)
+}
 
-func (b book) Spend(_ context.Context, credential string, by gitops.DeliveryKey, _ time.Time) error {
-	if first, spent := b[credential]; spent && first != by {
+// book is a [oidc.Spender].
+type book map[string]spending
+
+type spending struct {
+	by    gitops.DeliveryKey
+	until time.Time
+}
+
+func (b book) Spend(_ context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
+	if first, spent := b[credential]; spent && first.by != by {
 		return gitops.Errorf(gitops.Conflict, "spent")
 	}
-	b[credential] = by
+	b[credential] = spending{by, until}
 	return nil
+}
+
+// A token is remembered until no clock takes it any more, and apart from one of
+// the same id by another issuer.
+func TestWhatIsRememberedOfAToken(t *testing.T) {
+	s, other := newSite(t), newSite(t)
+	s.config.Issuers = append(s.config.Issuers, other.issuer.URL)
+	s.config.Rules[0].Issuer = s.issuer.URL
+	others := s.config.Rules[0]
+	others.Issuer = other.issuer.URL
+	s.config.Rules = append(s.config.Rules, others)
+	v := s.verifier()
+	spent, end := book{}, s.clock().Add(time.Hour)
+	for order, issuer := range map[string]*oidctest.Issuer{"one": s.issuer, "another": other.issuer} {
+		caller, err := v.Authenticate(t.Context(), issuer.Token(audience, map[string]any{"jti": "the-same", "exp": end.Unix()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := caller.Spend(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: order}); err != nil {
+			t.Error(err)
+		}
+	}
+	for credential, of := range spent {
+		if !of.until.After(end) {
+			t.Errorf("%s is forgotten at %s, and good until %s", credential, of.until, end)
+		}
+	}
 }
 
 func TestATokenIsSpentOnce(t *testing.T) {

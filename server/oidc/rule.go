@@ -75,7 +75,7 @@ func newRule(field string, r Rule, issuers []string) (rule, error) {
 		}
 	}
 	for i, workflow := range r.Workflows {
-		if !strings.Contains(workflow, ".github/workflows/") {
+		if at := strings.Index(workflow, ".github/workflows/"); at < 0 || (at > 0) != strings.Contains(workflow, "@") {
 			report(fmt.Sprintf("workflows[%d]", i), "must be .github/workflows/FILE, or OWNER/NAME/.github/workflows/FILE@REF for a reusable one")
 		}
 	}
@@ -128,8 +128,10 @@ func (c claims) isOf(workflow string) bool {
 	if strings.Contains(workflow, "@") {
 		return c.JobWorkflow == workflow
 	}
-	// owner/name/.github/workflows/file@ref
-	at, _, _ := strings.Cut(c.Workflow, "@")
+	// owner/name/.github/workflows/file@refs/..., where a file's name may have an @.
+	// An organisation can require workflows of another repository, whose files of
+	// the same name are not meant.
+	at, _, _ := strings.Cut(c.Workflow, "@refs/")
 	parts := strings.SplitN(at, "/", 3)
-	return len(parts) == 3 && parts[2] == workflow
+	return len(parts) == 3 && strings.EqualFold(parts[0]+"/"+parts[1], c.Repository) && parts[2] == workflow
 }
