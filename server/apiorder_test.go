@@ -51,6 +51,9 @@ func testOrder(t *testing.T, s *site) {
 	if other.Field != "header Idempotency-Key" || !strings.Contains(other.Detail, "was used for another order: api in dev to main-1a2b3c4") {
 		t.Errorf("another order under the same key: %+v", other)
 	}
+	if got := read[gitops.Delivery](r, "/api/v1/deliveries/api/release%2D1"); got.ID != "release-1" { // escaped more than it must be
+		t.Errorf("%+v", got)
+	}
 	first, second := r.order("", goodOrder).delivery(t, 202), r.order("", goodOrder).delivery(t, 202)
 	if first.ID == second.ID || first.ID == "" {
 		t.Errorf("without a key: %s, %s", first.ID, second.ID)
@@ -79,6 +82,11 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // again is no better
 				if p := r.order(c.key, c.body).problem(t, c.status); p.Field != c.field || !strings.HasPrefix(p.Detail, c.detail) {
+					t.Errorf("%+v", p)
+				}
+			}
+			if c.kept { // and another order under its key is not told the first one's fault
+				if p := r.order(c.key, `{"app": "worker", "environment": "dev", "tag": "main-1a2b3c4"}`).problem(t, 409); p.Field != "header Idempotency-Key" {
 					t.Errorf("%+v", p)
 				}
 			}

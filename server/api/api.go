@@ -98,7 +98,7 @@ type Route struct {
 }
 
 // Routes lists all that is served. Patterns have their variables in braces;
-// handlers get them by http.Request.PathValue.
+// handlers get them by http.Request.PathValue, escaped where the path is.
 func (a *API) Routes() []Route {
 	return []Route{
 		{http.MethodGet, "/api/v1/deliveries", a.allow(Read, a.deliveries)},

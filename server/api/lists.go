@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,6 +17,9 @@ const (
 	usualPage = 50
 	maxPage   = 200
 )
+
+// maxText is the longest value of a parameter, in bytes.
+const maxText = 500
 
 // query reads a request's parameters; the first that is wrong is its error.
 type query struct {
@@ -46,8 +50,8 @@ func (q *query) text(name string) string {
 	switch {
 	case len(values) > 1:
 		q.fail(gitops.FieldErrorf(name, "stands in the query twice"))
-	case len(values) == 1 && (len(values[0]) > 500 || strings.ContainsRune(values[0], 0)):
-		q.fail(gitops.FieldErrorf(name, "is too long"))
+	case len(values) == 1 && (len(values[0]) > maxText || strings.ContainsRune(values[0], 0)):
+		q.fail(gitops.FieldErrorf(name, "must be at most %d bytes, none of them 0", maxText))
 	case len(values) == 1:
 		return values[0]
 	}
@@ -72,7 +76,7 @@ func (q *query) page() queue.Page {
 func (q *query) done() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {
-			q.fail(gitops.FieldErrorf(name, "is not a parameter; there are %s", strings.Join(q.known, ", ")))
+			q.fail(gitops.FieldErrorf(name, "is not a parameter; there are %s", cmp.Or(strings.Join(q.known, ", "), "none")))
 		}
 	}
 	return q.err

@@ -4,12 +4,26 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+// variable is a part of the path in plain text. Where a client has escaped more
+// than it must, as in ci%3A42, the router hands the parts on as they came.
+func variable(r *http.Request, name string) string {
+	text := r.PathValue(name)
+	if r.URL.RawPath == "" {
+		return text
+	}
+	if plain, err := url.PathUnescape(text); err == nil {
+		return plain
+	}
+	return text
+}
+
 func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	key := gitops.DeliveryKey{Source: r.PathValue("source"), ID: r.PathValue("id")}
+	key := gitops.DeliveryKey{Source: variable(r, "source"), ID: variable(r, "id")}
 	d, err := a.Store.Delivery(r.Context(), key)
 	if err != nil {
 		return 0, nil, err
@@ -21,7 +35,7 @@ func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error)
 // deliveryByID finds a delivery by the sender's id alone, which is what people
 // have at hand. Two senders may have given the same one.
 func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	id := r.PathValue("id")
+	id := variable(r, "id")
 	var found []gitops.Delivery
 	for _, source := range a.Sources {
 		d, err := a.Store.Delivery(r.Context(), gitops.DeliveryKey{Source: source, ID: id})
@@ -56,13 +70,13 @@ func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 }
 
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	u, err := a.Store.Update(r.Context(), r.PathValue("id"))
+	u, err := a.Store.Update(r.Context(), variable(r, "id"))
 	return http.StatusOK, u, err
 }
 
 // retry has a failed update tried again, on the caller's word.
 func (a *API) retry(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	u, err := a.Store.Update(r.Context(), r.PathValue("id"))
+	u, err := a.Store.Update(r.Context(), variable(r, "id"))
 	if err != nil {
 		return 0, nil, err
 	}

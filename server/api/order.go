@@ -2,8 +2,11 @@ package api
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -26,12 +29,14 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	}
 	d, accepted, err := a.Intake.Take(r.Context(), arrival)
 	switch {
+	case err != nil && gitops.CodeOf(err) == gitops.Rejected:
+		return 0, nil, cmp.Or(a.sameOrder(r.Context(), arrival), err)
 	case err != nil:
 		return 0, nil, err
 	case accepted:
 		return http.StatusAccepted, d, nil
 	}
-	return http.StatusOK, d, sameOrder(*arrival.Event.Order, d)
+	return http.StatusOK, d, a.sameOrder(r.Context(), arrival)
 }
 
 // readOrder believes and reads an order. With an error the arrival has what was
@@ -106,14 +111,20 @@ func decodeOrder(body []byte) (gitops.Order, error) {
 	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
 }
 
-// sameOrder refuses a key that stands for another order: its sender would take
-// the other's answer for its own.
-func sameOrder(o gitops.Order, stored gitops.Delivery) error {
-	for _, u := range stored.Updates {
-		if u.App != o.App || u.Environment != o.Environment || u.Tag != o.Tag || u.Digest != o.Digest {
-			return &gitops.Error{Code: gitops.Conflict, Field: "header Idempotency-Key",
-				Message: "was used for another order: " + u.App + " in " + u.Environment + " to " + u.Tag}
-		}
+// sameOrder refuses a key that stands for another order, also one that was
+// refused: its sender would take the other's answer for its own.
+func (a *API) sameOrder(ctx context.Context, arrival webhook.Arrival) error {
+	stored, err := a.Store.Delivery(ctx, arrival.Event.Delivery)
+	if err != nil {
+		return err
+	}
+	first, err := decodeOrder(stored.Body)
+	if err != nil {
+		return err
+	}
+	if first != *arrival.Event.Order {
+		return &gitops.Error{Code: gitops.Conflict, Field: "header Idempotency-Key",
+			Message: fmt.Sprintf("was used for another order: %.128s in %.128s to %.128s", first.App, first.Environment, first.Tag)}
 	}
 	return nil
 }
