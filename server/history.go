@@ -3,16 +3,11 @@ package server
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
-
-// historyWithin bounds a look at the past: whoever asks for more of it than comes
-// in this time is told so.
-const historyWithin = 50 * time.Second
 
 // History implements api.Origin.
 func (t *tips) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
@@ -20,7 +15,7 @@ func (t *tips) History(ctx context.Context, q api.HistoryQuery) (api.History, er
 	if i < 0 {
 		return api.History{}, gitops.Errorf(gitops.NotFound, "app %q is not configured for environment %q", q.App, q.Environment)
 	}
-	ctx, cancel := context.WithTimeout(ctx, historyWithin)
+	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
 	defer cancel()
 	found, err := t.origin.History(ctx, manifest.HistoryQuery{Path: t.files[i], Read: t.tags[i].read, Limit: q.Limit, Commits: q.Commits})
 	if err != nil {

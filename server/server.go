@@ -233,7 +233,7 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 	bounded := listener
 	if field == "listen" {
 		bounded = s.parts.limits.connections.on(listener)
-		srv.WriteTimeout = 30 * time.Second // who follows a stream is given more with each event
+		srv.WriteTimeout = 30 * time.Second // more for a look at the past, and for a stream with each event
 	}
 	s.onStop(field, func(ctx context.Context) error {
 		// A request that is only half here was promised nothing: it must not take

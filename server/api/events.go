@@ -19,6 +19,7 @@ const (
 	atLeastBetween = 50 * time.Millisecond // two looks at the store: a stream that follows a burst is no load
 	lookAgain      = 2 * time.Second       // how late a change on another replica may be seen
 	heartbeat      = 15 * time.Second      // proxies close what is silent for a minute
+	askAgain       = 15 * time.Second      // how long a token that was taken back may still read
 	writeWithin    = 10 * time.Second      // a reader that takes longer is let go; it comes back with its cursor
 	reconnectAfter = 1000                  // what clients are asked to wait, in milliseconds
 )
@@ -54,20 +55,31 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
-	a.run(r.Context(), s, first, changed)
+	stillMay := func() bool {
+		caller, err := a.caller(r)
+		return err == nil && caller.can(Read) == nil
+	}
+	a.run(r.Context(), s, first, changed, stillMay)
 	return 0, nil, nil
 }
 
-// run writes changes until the reader is gone, the server drains, or the store
-// does not answer. Whoever still wants to know comes back with the last cursor.
-func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, changed <-chan struct{}) {
+// run writes changes until the reader is gone or its token counts no more, the
+// server drains, or the store does not answer. Whoever still wants to know comes
+// back with the last cursor.
+func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, changed <-chan struct{}, stillMay func() bool) {
 	if s.begin() != nil {
 		return
 	}
+	asked := time.Now()
 	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	for {
+		if time.Since(asked) >= askAgain {
+			if asked = time.Now(); !stillMay() {
+				return
+			}
+		}
 		if s.send(changes) != nil {
 			return
 		}
@@ -84,6 +96,8 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 		select {
 		case <-time.After(atLeastBetween):
 		case <-ctx.Done():
+			return
+		case <-a.Drain: // there may be no end of changes
 			return
 		}
 		changed = a.Store.Changed()
@@ -146,10 +160,6 @@ type stream struct {
 
 // begin tells the reader where it stands before anything has happened.
 func (s *stream) begin() error {
-	// The server's bound for reading a request would end the stream's context.
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	return s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", reconnectAfter, s.follow.after))
 }
 

@@ -52,9 +52,13 @@ type Ordered struct {
 const (
 	usualVersions = 20
 	maxCommits    = 100_000
+
+	// HistoryWithin is how long origin may take: whoever asks for more of the past
+	// than comes in this time is told so.
+	HistoryWithin = 50 * time.Second
 )
 
-func (a *API) history(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+func (a *API) history(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	q := queryOf(r)
 	query := HistoryQuery{
 		Environment: q.text("environment"),
@@ -69,6 +73,10 @@ func (a *API) history(_ http.ResponseWriter, r *http.Request) (int, any, error) 
 		q.fail(gitops.FieldErrorf("app", "is missing"))
 	}
 	if err := q.done(); err != nil {
+		return 0, nil, err
+	}
+	// A look far back takes longer than the server gives an answer.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
 		return 0, nil, err
 	}
 	h, err := a.Origin.History(r.Context(), query)
