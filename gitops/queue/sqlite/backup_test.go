@@ -103,8 +103,16 @@ func TestBackupAtRest(t *testing.T) {
 	accept(t, open(t, file), order("new", "api", nil))
 }
 
-// What cannot be backed up is refused, and leaves nothing that looks like a
-// backup.
+// The file may be named from where one stands.
+func TestBackupToARelativeName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	closed(t, "queue.db")
+	if err := sqlite.Backup(t.Context(), "queue.db", "copy.db"); err != nil {
+		t.Fatal(err)
+	}
+	accept(t, open(t, "copy.db"), order("new", "api", nil))
+}
+
 // TestBackupOfALaneThatWasGivenBack is a store whose lanes are clean: what waits
 // in the copy is written after it was made, and must be looked for when the copy
 // is used.
@@ -138,6 +146,8 @@ func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
 	}
 }
 
+// What cannot be backed up is refused, and leaves nothing that looks like a
+// backup.
 func TestBackupRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string

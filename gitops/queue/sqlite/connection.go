@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -29,6 +30,10 @@ func connect(path string, setup ...string) (*connection, error) {
 // connectTo is connect with a mode of SQLite's: rw or ro
 // (sqlite.org/uri.html#urimode).
 func connectTo(path, mode string, setup ...string) (*connection, error) {
+	path, err := filepath.Abs(path) // a URI's path begins with a slash
+	if err != nil {
+		return nil, err
+	}
 	address := url.URL{Scheme: "file", Path: path, RawQuery: "mode=" + mode + "&_dqs=0&_error_rc=1"}
 	connector, err := sqlite.NewConnector(address.String())
 	if err != nil {
