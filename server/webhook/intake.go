@@ -124,7 +124,8 @@ func (in *Intake) tell(ctx context.Context, d gitops.Delivery, outcome string, e
 		attrs = append(attrs, slog.String("delivery", d.Key().String()))
 	}
 	for _, known := range []slog.Attr{
-		slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.String("credential", d.Credential), slog.String("reason", d.Reason),
+		slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.String("credential", d.Credential),
+		slog.String("field", d.Field), slog.String("reason", d.Reason),
 	} {
 		if known.Value.String() != "" {
 			attrs = append(attrs, known)

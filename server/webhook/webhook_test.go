@@ -227,7 +227,7 @@ func TestHandleLogs(t *testing.T) {
 			"level": "INFO", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
 		{"an order that cannot be", secret, "d1 wrong order", map[string]any{
 			"level": "WARN", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
-			"code": "rejected", "error": "client_payload.tag: is missing"}},
+			"code": "rejected", "error": "client_payload.tag: is missing", "field": "client_payload.tag"}},
 		{"a body of no known form", secret, "d1 gibberish", map[string]any{
 			"level": "WARN", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},
 		{"an unknown sender", "guessed-credential", "d1 order", map[string]any{
