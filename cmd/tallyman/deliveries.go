@@ -17,8 +17,10 @@ func newDeliveries() *cobra.Command {
 	var source, outcome string
 	var count int
 	cmd := &cobra.Command{
-		Use:     "deliveries",
-		Short:   "List what arrived, the newest first, and what became of it",
+		Use:   "deliveries",
+		Short: "List what arrived, the newest first, and what became of it",
+		Long: `Lists what arrived, the newest first, and what became of it. What was not believed or
+could not be read is not kept: only the server's log has a line of it.`,
 		Example: "  tallyman deliveries\n  tallyman deliveries --outcome rejected -n 5\n  tallyman deliveries --source eventbridge -o json",
 		Args:    noArgs,
 		RunE: from.run(func(a asking, _ []string) error {
@@ -37,7 +39,7 @@ func newDeliveries() *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "", "only those that this `source` brought: github, eventbridge, sns, api")
 	cmd.Flags().StringVar(&outcome, "outcome", "", "only those with this `outcome`: accepted, ignored or rejected")
 	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
-	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "api"} })
+	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "sns", "api"} })
 	complete(cmd, "outcome", func(*cobra.Command) []string { return []string{"accepted", "ignored", "rejected"} })
 	return cmd
 }
@@ -69,8 +71,10 @@ func newUpdates() *cobra.Command {
 	var environment, app, state string
 	var count int
 	cmd := &cobra.Command{
-		Use:     "updates",
-		Short:   "List what was to be written, the newest first, and where it stands",
+		Use:   "updates",
+		Short: "List what was to be written, the newest first, and where it stands",
+		Long: `Lists what was to be written, the newest first, and where it stands. A delivery has
+none, one, or one for each environment that takes its tag.`,
 		Example: "  tallyman updates --env prod\n  tallyman updates --state failed\n  tallyman updates --app myshop-api -n 100 -o yaml",
 		Args:    noArgs,
 		RunE: from.run(func(a asking, _ []string) error {

@@ -25,7 +25,8 @@ func newDemo() *cobra.Command {
 		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
 on the loopback interface, starts tallyman on it, sends it events as GitHub and
 EventBridge would, and shows what each was answered, the commits that came of them,
-the metrics that moved, and what status, explain and history say afterwards. It needs git, uses no other network, and ends by itself.`,
+the metrics that moved, and what status, explain and history say afterwards. It
+needs git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -29,6 +29,7 @@ alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an update's.`,
 			}
 			return a.print.print(d, func() { a.print.explain(d) })
 		}),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	from.flags(cmd)
 	return cmd

@@ -194,10 +194,17 @@ func TestSend(t *testing.T) {
 	s.must(c.awaitUpdates(ctx, 2))
 
 	out, errs, exit = run(t, "send", "github", "--url", base, "--secret-file", s.config(), "--app", "app-00", "--env", "dev", "--tag", "main-1a2b3c4")
-	if exit != 1 {
+	if exit != exitRefused {
 		t.Errorf("a wrong secret: exit %d: %s", exit, errs)
 	}
 	expect(t, "the answer", out, "HTTP 401 Unauthorized")
+	expect(t, "the error", errs, "the server did not take delivery")
+
+	_, errs, exit = run(t, "send", "github", "--url", "http://127.0.0.1:1", "--secret-file", secret)
+	if exit != exitUnreachable {
+		t.Errorf("no server: exit %d: %s", exit, errs)
+	}
+	expect(t, "the error", errs, "tallyman: 127.0.0.1:1 cannot be reached: ")
 
 	out, _, exit = run(t, "send", "ecr", "--dry-run", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", "--time", "2026-01-02T15:04:05Z")
 	if exit != 0 {

@@ -35,26 +35,27 @@ func TestStatusOfLanes(t *testing.T) {
 		Origin: api.OriginState{AsOf: at(time.Hour), Problem: "the server is away"},
 		Environments: []api.Environment{
 			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "is not there"}}},
-			{Name: "prod", Lane: api.Lane{Pending: 3, Oldest: at(50 * time.Hour), Waits: &api.Wait{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}}},
+			{Name: "prod", Lane: api.Lane{Pending: 3, Oldest: at(50 * time.Hour), Waits: &api.Wait{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
 			{Name: "qa", Lane: api.Lane{Pending: 1, Oldest: at(5 * time.Second)}},
 		},
 	}
-	want := `ENVIRONMENT  PENDING  OLDEST  LAST SUCCESS  LANE
-dev          0        -       1m ago        idle
-prod         3        2d      -             waits since 3h ago: the branch is protected (tries again in 40s)
-qa           1        5s      -             at work
+	want := `ENVIRONMENT  PENDING  OLDEST  LAST ENDED  LANE
+dev          0        -       1m ago      idle
+prod         3        2d      -           waits since 3h ago: the branch is protected (tries again in 40s)
+qa           1        5s      -           at work
 
 As it was 1h ago, for origin cannot be read now: the server is away
 APP  dev     prod   qa
 api  main-1  1.0.0  -
-web  ?       -      -
+web  ?       ?      -
 web in dev: web.yaml: is not there
+web in prod: prod.yaml: no such file
 `
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now) })); diff != "" {
 		t.Error(diff)
 	}
 	never := api.Environments{Origin: api.OriginState{Problem: "the server is away"}}
-	want = "ENVIRONMENT  PENDING  OLDEST  LAST SUCCESS  LANE\n\nWhat is on origin is not known: the server is away\n"
+	want = "ENVIRONMENT  PENDING  OLDEST  LAST ENDED  LANE\n\nWhat is on origin is not known: the server is away\n"
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never) })); diff != "" {
 		t.Error(diff)
 	}

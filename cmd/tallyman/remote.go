@@ -79,7 +79,10 @@ func (c *remote) token(file clientFile) (string, error) {
 		return "", errors.New("no token: set --token-file, TALLYMAN_TOKEN_FILE or TALLYMAN_TOKEN")
 	}
 	token, err := os.ReadFile(name)
-	return strings.TrimSpace(string(token)), err
+	if err != nil {
+		return "", fmt.Errorf("the token's file: %w", err)
+	}
+	return strings.TrimSpace(string(token)), nil
 }
 
 // readClientFile reads tallyman/client.yaml, which need not be there.
@@ -170,7 +173,7 @@ func (c *remote) completeApp(cmd *cobra.Command, args []string, _ string) ([]str
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return badInput{fmt.Errorf("%s needs %s, and got %d arguments", cmd.CommandPath(), strings.Join(names, " and "), len(args))}
+			return badInput{fmt.Errorf("%s needs %s, and got %s", cmd.CommandPath(), strings.Join(names, " and "), plural(len(args), "argument"))}
 		}
 		return nil
 	}

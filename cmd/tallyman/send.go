@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 )
 
@@ -27,7 +28,8 @@ func newSend() *cobra.Command {
 		Use:   "send",
 		Short: "Send a server the event that GitHub or EventBridge would send",
 		Long: `Builds an event, signs it as its sender would, posts it to a running server and
-prints the answer. It ends with 0 when the server took it (2xx), else with 1.
+prints the answer. It ends with 0 when the server took it (2xx), 4 when it refused,
+and 7 when it was not reached or cannot take anything now.
 
   tallyman send github   a GitHub App's webhook "repository_dispatch", as caused by
       gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
@@ -71,7 +73,7 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 	}
 	secret, err := os.ReadFile(d.secretFile)
 	if err != nil {
-		return badInput{err}
+		return badInput{fmt.Errorf("--secret-file: %w", err)}
 	}
 	if d.id == "" {
 		d.id = uuid.NewString()
@@ -90,7 +92,11 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 	}}
 	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
-		return err
+		var bad *url.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return answered{gitops.Errorf(gitops.Unavailable, "%s cannot be reached", req.URL.Host).Because(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -98,10 +104,14 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 		return err
 	}
 	fmt.Fprintf(out, "HTTP %s\n%s", resp.Status, indentJSON(body))
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("the server did not take delivery %s", d.id)
+	if resp.StatusCode/100 == 2 {
+		return nil
 	}
-	return nil
+	code := gitops.Rejected
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		code = gitops.Unavailable
+	}
+	return answered{gitops.Errorf(code, "the server did not take delivery %s", d.id)}
 }
 
 func printRequest(out io.Writer, req *http.Request) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show what is on origin in each environment, and what waits",
 		Long: `Shows for each environment how many updates wait, for what, and when one last
-reached origin; then the tag of each app in each environment, as origin's branch
+ended, well or not; then the tag of each app in each environment, as origin's branch
 says now.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, pending: .lane.pending}'",
 		Args:    noArgs,
@@ -40,7 +41,7 @@ func (p *printer) status(now api.Environments) {
 		}
 		lanes = append(lanes, []cell{{e.Name, ""}, {fmt.Sprint(e.Lane.Pending), ""}, {oldest, ""}, {p.ago(e.Lane.LastSuccess), ""}, p.laneWord(e.Lane)})
 	}
-	p.table([]string{"ENVIRONMENT", "PENDING", "OLDEST", "LAST SUCCESS", "LANE"}, lanes)
+	p.table([]string{"ENVIRONMENT", "PENDING", "OLDEST", "LAST ENDED", "LANE"}, lanes)
 	fmt.Fprintln(p.out)
 	p.tags(now)
 }
@@ -75,7 +76,9 @@ func (p *printer) tags(now api.Environments) {
 			}
 			byApp[app.App][e.Name] = app
 			if app.Problem != "" {
-				problems = append(problems, fmt.Sprintf("%s in %s: %s: %s", app.App, e.Name, app.File, app.Problem))
+				// Some name the file themselves.
+				problem := strings.TrimPrefix(app.Problem, app.File+": ")
+				problems = append(problems, fmt.Sprintf("%s in %s: %s: %s", app.App, e.Name, app.File, problem))
 			}
 		}
 	}

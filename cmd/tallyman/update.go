@@ -148,10 +148,13 @@ func (e ended) Error() string {
 	return fmt.Sprintf("%s in %s to %s: %s", e.update.App, e.update.Environment, e.update.Tag, e.text)
 }
 
-// progress tells each thing once.
+// progress tells each thing once. The end is told with the result.
 func progress(out io.Writer) func(gitops.Update) {
 	var last string
 	return func(u gitops.Update) {
+		if u.State != gitops.Pending {
+			return
+		}
 		text := fmt.Sprintf("%s in %s to %s: %s%s", u.App, u.Environment, u.Tag, u.State, because(u))
 		if text != last {
 			last = text
@@ -173,11 +176,14 @@ must not overwrite a newer one. The token needs the right "retry".`,
 		Args:    exactly("ID"),
 		RunE: from.run(func(a asking, args []string) error {
 			u, err := a.server.Retry(a.Context(), args[0])
-			if err != nil {
+			if gitops.CodeOf(err) == gitops.NotFound {
+				return gitops.Errorf(gitops.NotFound, "there is no update %s. A delivery's id is not an update's: tallyman updates --state failed lists those that can be tried again", args[0])
+			} else if err != nil {
 				return err
 			}
 			return a.show(gitops.Delivery{Source: u.Delivery.Source, ID: u.Delivery.ID, Updates: []gitops.Update{u}}, w)
 		}),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	from.flags(cmd)
 	w.flags(cmd)
