@@ -24,7 +24,12 @@ type statusError struct {
 	words      string // the beginning of the body, for the log
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("HTTP status %d: %s", e.code, e.words) }
+func (e *statusError) Error() string {
+	if e.words == "" {
+		return fmt.Sprintf("HTTP status %d", e.code)
+	}
+	return fmt.Sprintf("HTTP status %d: %s", e.code, e.words)
+}
 
 func newStatusError(r *http.Response, body []byte, now time.Time) *statusError {
 	e := &statusError{code: r.StatusCode, words: words(string(body)), retryAfter: retryAfter(r.Header, now)}

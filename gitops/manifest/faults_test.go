@@ -283,6 +283,8 @@ func TestAnErrorDoesNotRepeatItself(t *testing.T) {
 		"server refused the push: POLICY: no, hook declined":                                                                                           &refusal{status: "hook declined", said: "POLICY: no, hook declined"},
 		"server refused the push: hook declined":                                                                                                       &refusal{status: "hook declined"},
 		"server does not let git-upload-pack at it: no access: EOF":                                                                                    &serviceError{uploadPack, "no access", io.EOF},
+		"server does not accept the credentials: HTTP status 401":                                                                                      &statusError{code: 401},
+		"server does not accept the credentials: HTTP status 401: bad token":                                                                           &statusError{code: 401, words: "bad token"},
 		"server redirects to http://x, where the credentials are not sent: configure its new URL":                                                      &redirectError{"http://x"},
 		"server, SHA256:x, is not in the known_hosts file: compare it with what the server's owner publishes, then add it: knownhosts: key is unknown": &hostKeyError{"SHA256:x", &knownhosts.KeyError{}},
 	} {
