@@ -140,6 +140,30 @@ func testAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T, newOrigin origi
 	}
 }
 
+// As when it is caught up with, where the server leaves an object out and the branch
+// is fetched anew: that has nothing of what came in between.
+func TestAnUpdateThatAnotherProcessPushedIsFoundByAFreshSnapshot(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	slow := o.writer()
+	if err := slow.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	u := o.update("dev", "shop", "main-0000001")
+	first := o.write(o.writer(), u)
+	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
+	for name, object := range slow.snapshot.objects {
+		if string(object.data) == valuesFile("shop", "prod", "none") {
+			delete(slow.snapshot.objects, name)
+		}
+	}
+	settled := o.write(slow, u)
+	if settled[0] != first[0] {
+		t.Errorf("got %+v, want %+v", settled[0], first[0])
+	}
+	o.check(settled...)
+}
+
 func TestTheSameUpdateFromTwoCallersIsOneCommit(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
