@@ -7,6 +7,7 @@ import "sync"
 type Wakes struct {
 	mu       sync.Mutex
 	channels map[string]chan struct{} // each holds at most one hint
+	all      bool                     // WakeAll was called: a new channel begins with its hint
 }
 
 // Channel is the environment's; always the same one.
@@ -16,6 +17,9 @@ func (w *Wakes) Channel(environment string) chan struct{} {
 	c, ok := w.channels[environment]
 	if !ok {
 		c = make(chan struct{}, 1)
+		if w.all {
+			c <- struct{}{}
+		}
 		if w.channels == nil {
 			w.channels = make(map[string]chan struct{})
 		}
@@ -32,10 +36,12 @@ func (w *Wakes) Wake(environment string) {
 	}
 }
 
-// WakeAll hints at every environment that has a channel.
+// WakeAll hints at every environment, also at one whose channel nobody has asked
+// for yet: hints were missed, and nobody knows for whom.
 func (w *Wakes) WakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.all = true
 	for _, c := range w.channels {
 		select {
 		case c <- struct{}{}:
