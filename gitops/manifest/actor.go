@@ -246,6 +246,9 @@ func unsettled(items []*item) []*item {
 func (w *Writer) conclude(items []*item, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if remoteIsDown(err) {
+		w.setBar(err) // from now on, not from when a caller that was told has gone on
+	}
 	for _, i := range items {
 		i.call.pushing = false
 		if !i.settled {
@@ -258,7 +261,6 @@ func (w *Writer) conclude(items []*item, err error) {
 		}
 	}
 	if remoteIsDown(err) {
-		w.setBar(err)
 		for _, c := range w.calls {
 			c.finish(err)
 		}
