@@ -18,7 +18,7 @@ demo: build ## show the whole job on this machine: events in, commits out
 	@bin/tallyman demo
 
 .PHONY: test-deps
-test-deps: ## install what the tests start: PostgreSQL, sshd, GnuPG
+test-deps: ## install what the tests start: PostgreSQL, sshd, GnuPG, curl, jq
 	@.ci/install
 
 .PHONY: test
