@@ -27,9 +27,9 @@ func newRoot() *cobra.Command {
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Short:   "Hears that an image was released, and makes the manifest repository say so",
-		Long: `tallyman takes signed GitHub repository_dispatch webhooks and ECR push events,
-keeps them durably, and commits the new tag to the manifest repository: in order,
-exactly once, one writer at a time for each environment.
+		Long: `tallyman takes signed GitHub repository_dispatch webhooks, ECR push events, and orders
+of jobs and people, keeps them durably, and commits the new tag to the manifest
+repository: in order, exactly once, one writer at a time for each environment.
 
 Try it on this machine:  tallyman demo
 
