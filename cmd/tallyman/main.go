@@ -40,7 +40,7 @@ Exit status, of every command:
   3  there was nothing to do (edit)
   4  the server refused: no such thing, not allowed, or against a rule
   5  the update has ended otherwise than on origin (--wait)
-  6  the update is still pending after --timeout (--wait)
+  6  the update is still pending after --timeout, or at Ctrl-C (--wait)
   7  the server cannot be reached, or cannot answer now`,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -217,8 +217,33 @@ func TestTheStoryOfAWait(t *testing.T) {
 	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait", "--timeout", "500ms")
 	out, _, _ = run(t, "status")
 	expect(t, "status", out, "waits since", "cannot be talked to")
+	s.interrupted("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait")
 	tr.compare("wait.golden")
 	s.must(c.stop())
+}
+
+// interrupted runs a command that waits for an update, and presses Ctrl-C.
+func (s *site) interrupted(args ...string) {
+	s.t.Helper()
+	var out strings.Builder
+	waits := exec.CommandContext(s.t.Context(), binary, args...)
+	waits.Stdout = &out
+	errs, err := waits.StderrPipe()
+	s.must(err)
+	s.must(waits.Start())
+	lines := bufio.NewScanner(errs)
+	lines.Scan() // it waits
+	s.must(waits.Process.Signal(os.Interrupt))
+	var last string
+	for lines.Scan() {
+		last = lines.Text()
+	}
+	_ = waits.Wait()
+	if exit := waits.ProcessState.ExitCode(); exit != exitPending {
+		s.t.Errorf("exit %d", exit)
+	}
+	expect(s.t, "at Ctrl-C", last, "nobody waits for it any more; it is still pending")
+	expect(s.t, "at Ctrl-C", out.String(), "the whole story: tallyman explain api/release-1")
 }
 
 // The connection's address and token may stand in a file, and what is wrong with

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,15 +113,20 @@ func (p *printer) outcome(u gitops.Update) string {
 }
 
 // await waits until an update has ended and tells on standard error how it goes.
-// What ended otherwise than on origin is an error.
+// What ended otherwise than on origin is an error. A signal ends the waiting, not
+// the update: whoever sent it is still told where to look.
 func (a asking) await(u gitops.Update, w patience) (gitops.Update, error) {
-	ctx, cancel := context.WithTimeout(a.Context(), w.timeout)
+	unasked, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(unasked, w.timeout)
 	defer cancel()
 	tell := progress(a.ErrOrStderr())
 	tell(u)
 	u, err := a.server.Await(ctx, u, tell)
 	switch {
-	case err != nil && ctx.Err() != nil && a.Context().Err() == nil:
+	case err != nil && unasked.Err() != nil:
+		return u, ended{u, exitPending, "nobody waits for it any more; it is still pending" + because(u)}
+	case err != nil && ctx.Err() != nil:
 		return u, ended{u, exitPending, fmt.Sprintf("after %s it is still pending%s", w.timeout, because(u))}
 	case err != nil:
 		return u, err
