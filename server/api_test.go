@@ -66,6 +66,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	s := newSite(t)
 	s.edit("can: [read, order, retry]}", "can: [read, order, retry], environments: [dev], apps: [api]}")
 	r := s.start()
+	aRelease := order("api", "prod", "1.0.0")
+	refused := 0
 	for _, route := range api.New(api.Config{}).Routes() {
 		for token, detail := range map[string]string{"": "the header Authorization must be", "wrong": "the token is not one that we know", apiToken + "x": "the token is not"} {
 			answer := r.call(token, route.Method, strings.NewReplacer("{source}", "github", "{id}", "x").Replace(route.Pattern), "")
@@ -73,6 +75,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			if p.Code != gitops.Unauthorized || !strings.HasPrefix(p.Detail, detail) || answer.Header.Get("WWW-Authenticate") != "Bearer" {
 				t.Errorf("%s %s: %s", route.Method, route.Pattern, answer.body)
 			}
+			refused++
 		}
 	}
 	order := func(token, app, environment, tag string) response {
@@ -90,6 +93,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		if p := c.answer.problem(t, 403); p.Detail != c.detail {
 			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
 		}
+		refused++
 	}
 	if list := read[api.DeliveryList](r, "/api/v1/deliveries"); len(list.Deliveries) != 0 {
 		t.Errorf("kept all the same: %+v", list)
@@ -99,6 +103,16 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 	if answer := r.call(readToken, "GET", "/api/v1/deliveries", ""); answer.StatusCode != 200 {
 		t.Errorf("answered %s %s", answer.Status, answer.body)
+	}
+	elsewhere := r.do(r.github(oldSecret, "p", aRelease)).delivery(t, 202).Updates[0].ID
+	if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/retry", "").problem(t, 403); p.Detail != "token ops may not order in prod" {
+		t.Errorf("refused with %q", p.Detail)
+	}
+	refused++
+	// Each leaves a count and a line, whatever it was refused.
+	counted := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]
+	if lines := s.log.with(`"outcome":"unauthorized"`, `"source":"api"`, `"remote":"127.0.0.1"`); len(lines) != refused || counted != float64(refused) {
+		t.Errorf("of %d that were refused %v are counted, and %d lines written", refused, counted, len(lines))
 	}
 }
 

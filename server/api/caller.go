@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // Right is what a caller may do.
@@ -76,19 +77,30 @@ func (a *API) caller(r *http.Request) (c Caller, err error) {
 
 type callerKey struct{}
 
-// allow has a request handled when its caller has the right.
+// allow has a request handled when its caller has the right. Who has not leaves
+// what a refused delivery leaves: a count and a line.
 func (a *API) allow(right Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
-		caller, err := a.caller(r)
-		if err == nil {
-			err = caller.can(right)
-		}
+		caller, err := a.callerWith(right, r)
 		if err != nil {
 			challenge(w, err)
+			a.refuse(r, err)
 			return 0, nil, err
 		}
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	}
+}
+
+func (a *API) callerWith(right Right, r *http.Request) (Caller, error) {
+	caller, err := a.caller(r)
+	if err == nil {
+		err = caller.can(right)
+	}
+	return caller, err
+}
+
+func (a *API) refuse(r *http.Request, err error) {
+	a.Intake.Refuse(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.RemoteOf(r.RemoteAddr), err)
 }
 
 // callerOf is the caller of a request that allow let through.

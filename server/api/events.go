@@ -56,8 +56,8 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillMay := func() bool {
-		caller, err := a.caller(r)
-		return err == nil && caller.can(Read) == nil
+		_, err := a.callerWith(Read, r)
+		return err == nil
 	}
 	a.run(r.Context(), s, first, changed, stillMay)
 	return 0, nil, nil

@@ -82,6 +82,7 @@ func (a *API) retry(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	}
 	caller := callerOf(r)
 	if err := caller.may(Retry, u.App, u.Environment); err != nil {
+		a.refuse(r, err)
 		return 0, nil, err
 	}
 	u, err = a.Store.Retry(r.Context(), u.ID, caller.Actor)
