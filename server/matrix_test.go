@@ -96,6 +96,13 @@ func (m *matrix) token(secret string, at time.Time) string {
 	return token.AccessToken
 }
 
+// askToken asks for a token as an API destination does.
+func (m *matrix) askToken(authorization, form string) *http.Request {
+	req := m.request("POST", "/webhooks/ecr/token", form)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return m.withHeader(req, "Authorization", authorization)
+}
+
 func basicOf(user, password string) string {
 	r := http.Request{Header: http.Header{}}
 	r.SetBasicAuth(user, password)
@@ -161,6 +168,10 @@ func TestNoWayInWithoutACredential(t *testing.T) {
 			return map[string]*http.Request{
 				"missing": m.bridge("", ""), "wrong": m.bridge("Bearer guess", ""), "expired": m.bridge("Bearer "+m.token(bridgeSecret, now().Add(-2*time.Hour)), ""),
 				"truncated": m.bridge("Bearer "+cut(m.token(bridgeSecret, now())), ""), "foreign": m.bridge("Bearer "+m.token(oldSecret, now()), ""),
+				"asked for with nothing":   m.askToken("", ""),
+				"asked for by a stranger":  m.askToken(basicOf("tallyman", "guess"), ""),
+				"asked for in a form":      m.askToken("", "client_id=tallyman&client_secret="+oldSecret),
+				"asked for in none":        m.askToken("", "%zz"),
 				"of a secret that is gone": m.bridge("Bearer "+m.token(gone, now()), ""), "replayed elsewhere": m.bridge("Bearer "+bridgeSecret, ""),
 			}
 		}, func(m *matrix) *http.Request {

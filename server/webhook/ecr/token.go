@@ -35,16 +35,16 @@ func (r *Receiver) IssueToken(header http.Header, body []byte) (Token, error) {
 	if r.Auth != OAuth {
 		return Token{}, gitops.Errorf(gitops.NotFound, "no tokens are given here")
 	}
-	form, err := formOf(header, body)
-	if err != nil {
-		return Token{}, err
-	}
+	form, notForm := formOf(header, body)
 	if header.Get("Authorization") != "" {
 		if err := r.checkBasic(header, refusal); err != nil {
 			return Token{}, err
 		}
 	} else if !r.matches(form.Get("client_id"), form.Get("client_secret")) {
 		return Token{}, gitops.Errorf(gitops.Unauthorized, "%s", refusal)
+	}
+	if notForm != nil { // which is told to those alone who are known
+		return Token{}, notForm
 	}
 	if grant := form.Get("grant_type"); grant != "" && grant != "client_credentials" {
 		return Token{}, gitops.FieldErrorf("grant_type", "must be client_credentials")
