@@ -299,6 +299,7 @@ func TestRecordedEvents(t *testing.T) {
 		{"package.published.docker.json", "package", 200, "asks for nothing"},
 		{"pull_request.closed.json", "pull_request", 200, "asks for nothing"},
 		{"push.json", "push", 200, "asks for nothing"},
+		{"push.minimal.json", "push", 200, "asks for nothing"},
 		{"deployment_status.created.json", "deployment_status", 200, "asks for nothing"},
 	} {
 		d := m.do(hook(c.name, c.event)).delivery(t, c.status)

@@ -116,6 +116,8 @@ func TestReadNothing(t *testing.T) {
 		"a pull on an unreal day":   {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
 		"a referrer":                {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
 		"another kind of scanning":  {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
+		"a scan's findings":         {fixture(t, "scan-findings"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
+		"an inspection's finding":   {fixture(t, "inspector-finding"), `a "Inspector2 Finding" event of "aws.inspector2" is not`},
 		"an inspection":             {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
 		"a finding of any shape":    {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
 		"somebody else's action":    {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},

@@ -1,11 +1,15 @@
 package github_test
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,6 +46,38 @@ func sign(secret, body string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// The signatures of the recorded bodies, computed with another program: each is
+// of its own body with that secret, and of no other.
+func TestRecordedSignatures(t *testing.T) {
+	read := func(name string) []byte {
+		text, err := os.ReadFile(filepath.Join("..", "..", "testdata", "events", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	var recorded struct {
+		Secret     string            `json:"secret"`
+		Signatures map[string]string `json:"signatures"`
+	}
+	if err := json.Unmarshal(read("signatures.json"), &recorded); err != nil || len(recorded.Signatures) < 9 {
+		t.Fatal(recorded, err)
+	}
+	good, other := receiver(t, "another", recorded.Secret), receiver(t, "another")
+	for name, signature := range recorded.Signatures {
+		header := http.Header{"X-Hub-Signature-256": {signature}}
+		if err := good.Authenticate(header, read(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := other.Authenticate(header, read(name)); gitops.CodeOf(err) != gitops.Unauthorized {
+			t.Errorf("%s with another secret: %v", name, err)
+		}
+		if err := good.Authenticate(header, bytes.TrimSuffix(append([]byte(" "), read(name)...), []byte("\n"))); gitops.CodeOf(err) != gitops.Unauthorized {
+			t.Errorf("%s with other white space: %v", name, err)
+		}
+	}
 }
 
 func TestNewRefuses(t *testing.T) {
