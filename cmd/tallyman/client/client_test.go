@@ -94,6 +94,20 @@ func TestFollowIsRefused(t *testing.T) {
 	}
 }
 
+// An update that ended before the stream stood is found, also when the first look
+// at it is in vain.
+func TestAwaitLooksAgain(t *testing.T) {
+	const stream = "retry: 1\nid: 1\n\n"
+	c, asked := serve(t, stream, "503!{\"code\": \"unavailable\", \"detail\": \"the store\"}", stream, `{"id": "u1", "state": "committed"}`)
+	u, err := c.Await(t.Context(), gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) {})
+	if err != nil || u.State != gitops.Committed {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if want := []string{"/api/v1/events?delivery=api%2Fk ", "/api/v1/updates/u1 ", "/api/v1/events?delivery=api%2Fk ", "/api/v1/updates/u1 "}; !cmp.Equal(want, *asked) {
+		t.Errorf("asked %q", *asked)
+	}
+}
+
 func TestProblemsAreErrors(t *testing.T) {
 	c, _ := serve(t, "409!{\"code\": \"conflict\", \"field\": \"tag\", \"detail\": \"tag: is gone\"}", "502!<html>", "404!{}")
 	_, err := c.Update(t.Context(), "a/b")

@@ -29,6 +29,10 @@ const (
 	longestWait = 10 * time.Second
 )
 
+// silence is how long a stream may say nothing: the server says something at least
+// every 17 s, so what is between it and us is broken, or keeps it back.
+const silence = time.Minute
+
 // position is where a stream is.
 type position struct {
 	after string        // the cursor of the last block
@@ -36,8 +40,8 @@ type position struct {
 }
 
 // Follow hands on what happens from now on, or after the cursor, until ctx ends or
-// handle returns an error, which it returns;
-// stream that breaks is taken up where it was. Each time that it stands, first
+// handle or standing returns an error, which it returns. A stream that breaks or
+// falls silent is taken up where it was. Each time that it stands, the first
 // included, it calls standing: nothing that happens after that is missed.
 func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error) error {
 	at := position{after: after, retry: usualWait}
@@ -47,6 +51,7 @@ func (c *Client) Follow(ctx context.Context, filter url.Values, after string, st
 		err := c.stream(ctx, filter, &at, func() error { stood = true; return standing() }, handle)
 		var own handled
 		switch {
+		case errors.Is(err, errAgain):
 		case errors.As(err, &own):
 			return own.error
 		case ctx.Err() != nil:
@@ -78,6 +83,10 @@ func (h handled) Unwrap() error { return h.error }
 
 // stream follows one connection to its end.
 func (c *Client) stream(ctx context.Context, filter url.Values, at *position, standing func() error, handle func(Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(silence, cancel)
+	defer silent.Stop()
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if at.after != "" {
 		header.Set("Last-Event-ID", at.after)
@@ -91,6 +100,7 @@ func (c *Client) stream(ctx context.Context, filter url.Values, at *position, st
 		return handled{err}
 	}
 	err = readEvents(resp.Body, func(e rawEvent) error {
+		silent.Reset(silence)
 		at.after = cmp.Or(e.id, at.after)
 		if ms, err := strconv.Atoi(e.retry); err == nil && ms > 0 {
 			at.retry = min(time.Duration(ms)*time.Millisecond, longestWait)
@@ -168,8 +178,11 @@ func (e rawEvent) decode() (Event, error) {
 	return event, nil
 }
 
-// errDone ends a Follow.
-var errDone = errors.New("done")
+// errDone ends a Follow, and errAgain has it open its stream again.
+var (
+	errDone  = errors.New("done")
+	errAgain = errors.New("again")
+)
 
 // Await follows an update until it has ended, and returns it. Each state of it
 // that is new is shown to progress, with its steps.
@@ -177,7 +190,7 @@ func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitop
 	look := func() error {
 		now, err := c.Update(ctx, u.ID)
 		if err != nil && later(err) {
-			return nil // the stream, or the next one, tells
+			return errAgain // it may have ended already, and then the stream says nothing
 		}
 		if err != nil {
 			return err
