@@ -62,13 +62,14 @@ func (t *tips) Tips(ctx context.Context) api.Tips {
 	if !t.asked.IsZero() && time.Since(t.asked) < tipsFor {
 		return t.last
 	}
+	began := time.Now()
 	err := t.look(ctx)
 	t.asked = time.Now()
 	if err != nil {
 		t.last.Problem = problemOf(err)
 		return t.last
 	}
-	t.last.AsOf, t.last.Problem = t.asked.UTC(), nil
+	t.last.AsOf, t.last.Problem = began.UTC(), nil // what came meanwhile may not be in it
 	return t.last
 }
 

@@ -157,7 +157,7 @@ func verdict(u gitops.Update) string {
 }
 
 func (p *printer) line(indent, format string, args ...any) {
-	fmt.Fprintf(p.out, indent+format+"\n", args...)
+	fmt.Fprint(p.out, printable(fmt.Sprintf(indent+format+"\n", args...)))
 }
 
 func plural(n int, word string) string {

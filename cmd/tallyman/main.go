@@ -62,7 +62,7 @@ func printError(err error) {
 		}
 		return
 	}
-	fmt.Fprintln(os.Stderr, "tallyman:", err)
+	fmt.Fprintln(os.Stderr, "tallyman:", printable(err.Error()))
 }
 
 // noArgs refuses arguments as bad input.

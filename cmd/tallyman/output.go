@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -119,8 +121,29 @@ func (p *printer) table(head []string, rows [][]cell) {
 				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+2))
 			}
 		}
-		fmt.Fprintln(p.out, strings.TrimRight(line.String(), " "))
+		fmt.Fprintln(p.out, printable(strings.TrimRight(line.String(), " ")))
 	}
+}
+
+// painted is what paint puts around a text.
+var painted = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33)m")
+
+// printable takes out of a text for a terminal what would command it: commits are
+// written by others, and so are a git server's words.
+func printable(text string) string {
+	visible := func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return utf8.RuneError
+		}
+		return r
+	}
+	var clean strings.Builder
+	at := 0
+	for _, ours := range painted.FindAllStringIndex(text, -1) {
+		clean.WriteString(strings.Map(visible, text[at:ours[0]]) + text[ours[0]:ours[1]])
+		at = ours[1]
+	}
+	return clean.String() + strings.Map(visible, text[at:])
 }
 
 // stateColours are the colours of states and outcomes.

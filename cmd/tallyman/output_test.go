@@ -85,3 +85,15 @@ func TestExplainEveryState(t *testing.T) {
 		}
 	}
 }
+
+// What others wrote does not command the terminal; our own colours do.
+func TestNothingCommandsTheTerminal(t *testing.T) {
+	got := printed(true, func(p *printer) {
+		p.table([]string{"SUBJECT"}, [][]cell{{{"a\x1b]0;title\x07b\x1b[8mc\u009b2Jd\re", "bad"}}})
+		p.line("", "%s: %s", p.paint("failed", "bad"), "\x1b[2Jü")
+	})
+	want := "\x1b[1mSUBJECT\x1b[0m\n\x1b[31ma\uFFFD]0;title\uFFFDb\uFFFD[8mc\uFFFD2Jd\uFFFDe\x1b[0m\n\x1b[31mfailed\x1b[0m: \uFFFD[2Jü\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -93,14 +93,14 @@ func (p *printer) tags(now api.Environments) {
 	}
 	switch {
 	case now.Origin.AsOf.IsZero():
-		fmt.Fprintf(p.out, "%s\n", p.paint("What is on origin is not known: "+now.Origin.Problem, "bad"))
+		p.line("", "%s", p.paint("What is on origin is not known: "+now.Origin.Problem, "bad"))
 		return
 	case now.Origin.Problem != "":
-		fmt.Fprintf(p.out, "%s\n", p.paint(fmt.Sprintf("As it was %s, for origin cannot be read now: %s", p.ago(now.Origin.AsOf), now.Origin.Problem), "bad"))
+		p.line("", "%s", p.paint(fmt.Sprintf("As it was %s, for origin cannot be read now: %s", p.ago(now.Origin.AsOf), now.Origin.Problem), "bad"))
 	}
 	p.table(head, rows)
 	for _, problem := range problems {
-		fmt.Fprintln(p.out, p.paint(problem, "bad"))
+		p.line("", "%s", p.paint(problem, "bad"))
 	}
 }
 

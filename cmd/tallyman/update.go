@@ -166,7 +166,7 @@ func progress(out io.Writer) func(gitops.Update) {
 		text := fmt.Sprintf("%s in %s to %s: %s%s", u.App, u.Environment, u.Tag, u.State, because(u))
 		if text != last {
 			last = text
-			fmt.Fprintln(out, text)
+			fmt.Fprintln(out, printable(text))
 		}
 	}
 }
