@@ -6,7 +6,7 @@
 // event whose GUID never arrived, the oldest first: as if it had come by itself,
 // but that it happened when GitHub first tried to deliver it, so an old release
 // does not overwrite a newer one. Where GitHub has no payload any more, it is
-// asked to send it again.
+// asked to send it again, and the event then happened when it arrives.
 //
 // # What a crash leaves
 //
@@ -107,14 +107,14 @@ const (
 // Sweeper sweeps. Its methods are not safe for concurrent use.
 type Sweeper struct {
 	Config
-	// over are the events, by GUID, that this process will not look at again: GitHub
-	// was asked to send them, or they cannot be read. Only those that the last
-	// sweep's list had are kept.
-	over map[string]bool
+	// over are the events, by GUID, that this process will not look at again before
+	// GitHub has tried once more: it was asked to send them, or they cannot be read.
+	// Only those that the last sweep's list had are kept.
+	over map[string]event
 }
 
 // New makes a sweeper.
-func New(c Config) *Sweeper { return &Sweeper{Config: c, over: make(map[string]bool)} }
+func New(c Config) *Sweeper { return &Sweeper{Config: c, over: make(map[string]event)} }
 
 // Run sweeps at once and then every few minutes until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) {

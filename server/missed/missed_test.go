@@ -229,6 +229,16 @@ func TestRedelivery(t *testing.T) {
 	if diff := cmp.Diff([]int64{1}, s.github.Redelivered()); diff != "" {
 		t.Error(diff)
 	}
+	// GitHub does so, in vain, and remembers of that attempt what it sent.
+	first := s.clock()
+	s.pass(time.Hour)
+	s.expect()
+	s.pass(time.Minute)
+	s.sent(2, "g1", "main-1", false)
+	s.expect("github accepted", "taken")
+	if d := s.stored("g1"); !d.EventTime.Equal(first) {
+		t.Errorf("it happened at %s, and not at %s", d.EventTime, first)
+	}
 }
 
 // What cannot be read would not have been taken when it came, either. It is

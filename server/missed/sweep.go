@@ -113,11 +113,13 @@ func (s *Sweeper) list(ctx context.Context, h *hold, since time.Time) ([]event, 
 		}
 	}
 	var events []event
-	over := make(map[string]bool)
+	over := make(map[string]event)
 	for guid, e := range byGUID {
-		if s.over[guid] {
-			over[guid] = true
+		if before, seen := s.over[guid]; seen && e.id <= before.id {
+			over[guid] = before
 			continue
+		} else if seen && before.first.Before(e.first) {
+			e.first = before.first
 		}
 		events = append(events, *e)
 	}
@@ -195,7 +197,7 @@ func (s *Sweeper) takeOne(ctx context.Context, e event) error {
 	}
 	s.Recorder.Missed(outcome)
 	if outcome != Taken {
-		s.over[e.guid] = true
+		s.over[e.guid] = e
 		key := gitops.DeliveryKey{Source: s.Receiver.Source(), ID: e.guid}
 		s.Logger.Warn("missed delivery", slog.String("delivery", key.String()), slog.String("outcome", string(outcome)))
 	}
