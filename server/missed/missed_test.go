@@ -199,8 +199,14 @@ func TestFirstSweepOfAnOldStore(t *testing.T) {
 	s.arrives("g1", "main-1")
 	s.pass(time.Hour)
 	s.sent(2, "g2", "main-2", false)
+	s.pass(time.Hour)
+	s.expect("github accepted", "taken")
+	// What is told late, or by another clock, is found all the same.
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock().Add(-overlap / 2), Payload: payload("main-3")})
 	s.expect("github accepted", "taken")
 }
+
+const overlap = 10 * time.Minute
 
 // GitHub remembers three days, and no more is asked for.
 func TestSweepAfterALongTime(t *testing.T) {
@@ -311,6 +317,56 @@ func TestOneReplicaSweeps(t *testing.T) {
 	s.must(err)
 	if backlogs, err := s.store.Backlogs(t.Context()); err != nil || slices.ContainsFunc(backlogs, func(b queue.Backlog) bool { return b.Environment == "github/missed" }) {
 		t.Errorf("the lease is taken for an environment: %v, %v", backlogs, err)
+	}
+}
+
+// slowApp is a GitHub that takes its time for a page.
+type slowApp struct {
+	missed.App
+	page func()
+}
+
+func (a slowApp) Deliveries(ctx context.Context, cursor string) ([]githubapp.Delivery, string, error) {
+	a.page()
+	return a.App.Deliveries(ctx, cursor)
+}
+
+// However long a sweep takes, nobody else sweeps meanwhile.
+func TestALongSweepKeepsItsLease(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	for id := range int64(350) {
+		s.sent(id+1, "g1", "main-1", false)
+	}
+	pages := 0
+	s.sweeper.App = slowApp{s.sweeper.App, func() {
+		pages++
+		s.pass(80 * time.Second)
+		if _, err := s.store.Claim(t.Context(), "github/missed", "another", time.Minute); gitops.CodeOf(err) != gitops.Conflict {
+			t.Errorf("at page %d another has the lease: %v", pages, err)
+		}
+	}}
+	s.expect("github accepted", "taken")
+	if pages != 4 {
+		t.Errorf("%d pages", pages)
+	}
+}
+
+// A GitHub that answers for nothing is not asked for everything.
+func TestSweepGivesUp(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	for id := range int64(5) {
+		s.sent(id+1, fmt.Sprint("g", id), "main-1", false)
+		s.github.Inject(githubtest.Fault{Method: http.MethodGet, Path: fmt.Sprint("/app/hook/deliveries/", id+1), Times: 1, Status: 502})
+	}
+	if got, err := s.sweep(); gitops.CodeOf(err) != gitops.Unavailable || got != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries/4"); calls != 0 {
+		t.Errorf("asked for the fourth %d times", calls)
 	}
 }
 
