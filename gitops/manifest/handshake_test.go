@@ -181,6 +181,15 @@ func TestCredentialsGoToNoOtherHost(t *testing.T) {
 	if n := other.Counts().Total(); n != 0 {
 		t.Errorf("the other host got %d requests", n)
 	}
+	// From http to https, but at another name.
+	over := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer over.Close()
+	to := strings.Replace(over.URL, "127.0.0.1", "localhost", 1) + "/x.git/info/refs"
+	o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Status: 302, Header: http.Header{"Location": {to}}})
+	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, "token")} })
+	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), "redirect") {
+		t.Errorf("redirected to %s: %v, want to be told of a redirect", to, err)
+	}
 	o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Times: -1, Status: 302, Header: http.Header{"Location": {"/a.git/info/refs"}}})
 	if err := o.writer().Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("redirected without end: %v, want unavailable", err)

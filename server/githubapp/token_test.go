@@ -212,3 +212,34 @@ func TestPrivateCA(t *testing.T) {
 	s.config.RootCAs.AddCert(front.Certificate())
 	s.token(s.app())
 }
+
+// A redirect to another host is not followed, whichever credential would go there.
+func TestCredentialsGoToNoOtherHost(t *testing.T) {
+	asked := make(chan *http.Request, 10)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }))
+	defer elsewhere.Close()
+	s := newSite(t)
+	led := false
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if led = led || r.URL.Path == tryPath; led {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		s.github.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	s.config.APIURL = front.URL
+	a := s.app()
+	_, _, asInstallation := a.Basic(t.Context()) // its fresh token is tried
+	_, asApp := a.Identity(t.Context())
+	for as, err := range map[string]error{"installation": asInstallation, "App": asApp} {
+		if gitops.CodeOf(err) != gitops.Unavailable {
+			t.Errorf("as the %s: %v", as, err)
+		}
+	}
+	select {
+	case r := <-asked:
+		t.Errorf("the other host is asked for %s", r.URL.Path)
+	default:
+	}
+}
