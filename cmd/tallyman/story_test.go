@@ -187,6 +187,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("deliveries", "--outcome", "lost")
 	tr.run("status", "--url", "http://tallyman.example")
 	tr.run("status", "--url", "http://127.0.0.1:1")
+	tr.run("explain", "release-1", "--url", base+"/nowhere")
 	t.Setenv("TALLYMAN_TOKEN_FILE", "/nowhere")
 	tr.run("status")
 	t.Setenv("TALLYMAN_TOKEN_FILE", "")

@@ -166,6 +166,11 @@ func (c *Client) problem(resp *http.Response) error {
 	if json.Unmarshal(text, &problem) != nil || problem.Code == "" {
 		return gitops.Errorf(gitops.Unavailable, "%s answers HTTP %s: is it a tallyman, and is its API configured?", c.base.Host, resp.Status)
 	}
+	// A tallyman without an API says of its paths what it says of any that is not
+	// there. That is no word about what was asked for, and asking again does not help.
+	if problem.Detail == "nothing is served at this path" {
+		return gitops.Errorf(gitops.Invalid, "%s has no API at this address: does its configuration have api.tokens?", c.base.Host)
+	}
 	// The detail has the field already.
 	return &gitops.Error{Code: problem.Code, Field: problem.Field, Message: strings.TrimPrefix(problem.Detail, problem.Field+": ")}
 }
