@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -36,7 +37,9 @@ the next start. A second signal ends it at once.`,
 			tuneCollector()
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return serve(ctx, stop, c, newLogger(c.Log))
+			logger := newLogger(c.Log)
+			hearLibraries(logger)
+			return serve(ctx, stop, c, logger)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
@@ -63,6 +66,13 @@ func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Shutdown.Deadline)
 	defer cancel()
 	return errors.Join(failure, s.Stop(drain))
+}
+
+// hearLibraries gives what libraries print by themselves the form of the log: of a
+// server that answers out of turn net/http tells nobody else.
+func hearLibraries(logger *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelDebug).Writer())
 }
 
 func newLogger(c config.Log) *slog.Logger {
