@@ -102,6 +102,9 @@ func isRefusal(r *http.Request, status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge:
 		return true
+	case http.StatusBadRequest: // of a body that did not come whole: mostly nobody is known by then
+		body, ok := r.Body.(*countedBody)
+		return ok && body.broken
 	case http.StatusNotFound: // not of a thing that the API was asked for
 		return chi.RouteContext(r.Context()).RoutePattern() == ""
 	}
@@ -182,12 +185,15 @@ type countedBody struct {
 	key   string
 	read  int64
 	taken int64
+
+	broken bool // it ended before its end
 }
 
 // Read errs with Unavailable when there is no room.
 func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.read += int64(n)
+	c.broken = c.broken || err != nil && err != io.EOF
 	if over := c.read - freeBody - c.taken; over > 0 {
 		if !c.of.take(c.key, over) {
 			return 0, gitops.Errorf(gitops.Unavailable, "too many large bodies are coming in at once: send it again")

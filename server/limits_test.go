@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -62,6 +64,26 @@ func TestRefusalsOfOneAddressAreLimited(t *testing.T) {
 		req := r.request("GET", "/api/v1/updates/0", "")
 		req.Header.Set("Authorization", "Bearer "+apiToken)
 		do(t, sender, req).problem(t, 404)
+	}
+}
+
+// Bodies that do not come whole are refusals, too: nobody is known by then.
+func TestBrokenBodiesAreLimited(t *testing.T) {
+	s := newSite(t)
+	s.yaml += "limits: {refusedPerMinute: 5}\n"
+	r := s.start()
+	var answered []int
+	for range 8 {
+		conn, err := net.Dial("tcp", r.Addr())
+		s.must(err)
+		_, err = io.WriteString(conn, "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+		s.must(errors.Join(err, conn.(*net.TCPConn).CloseWrite()))
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		s.must(errors.Join(err, conn.Close()))
+		answered = append(answered, answer.StatusCode)
+	}
+	if want := []int{400, 400, 400, 400, 400, 429, 429, 429}; !slices.Equal(answered, want) {
+		t.Errorf("answered %v, want %v", answered, want)
 	}
 }
 
