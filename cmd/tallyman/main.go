@@ -48,6 +48,13 @@ Exit status, of every command:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newCheck(), newBackup(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newVersion(),
 		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newHistory(), newWatch())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = noArgs
+		completion.RunE = func(*cobra.Command, []string) error {
+			return badInput{errors.New("completion for which shell: bash, zsh, fish or powershell?")}
+		}
+	}
 	return root
 }
 

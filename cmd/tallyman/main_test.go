@@ -214,7 +214,7 @@ func TestSend(t *testing.T) {
 
 	for _, wrong := range [][]string{
 		{"send", "github"},
-		{"send"}, {"sned"}, {"serve", "extra"},
+		{"send"}, {"sned"}, {"serve", "extra"}, {"completion"}, {"completion", "bsh"},
 		{"send", "github", "--secret-file", secret, "--url", "127.0.0.1:8080"},
 		{"send", "github", "--secret-file", "/nowhere"},
 		{"send", "ecr", "--secret-file", secret, "--repository", "myshop-api"},
