@@ -158,7 +158,10 @@ func (i *Issuer) Token(audience string, changes map[string]any) string {
 }
 
 // Sign makes a token of any claims, with the newest key.
-func (i *Issuer) Sign(claims map[string]any) string {
+func (i *Issuer) Sign(claims map[string]any) string { return i.SignBy(jose.RS256, claims) }
+
+// SignBy is Sign by another algorithm of RSA, which no issuer of GitHub's uses.
+func (i *Issuer) SignBy(algorithm jose.SignatureAlgorithm, claims map[string]any) string {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		i.t.Fatal(err)
@@ -166,7 +169,7 @@ func (i *Issuer) Sign(claims map[string]any) string {
 	i.mu.Lock()
 	key := i.keys[len(i.keys)-1]
 	i.mu.Unlock()
-	return Sign(i.t, jose.RS256, key, payload)
+	return Sign(i.t, algorithm, key, payload)
 }
 
 // Sign signs any payload with any key, by any algorithm.
