@@ -270,6 +270,13 @@ func TestEnvironments(t *testing.T) {
 	if diff := cmp.Diff(want, read[api.Environments](r, "/api/v1/environments").Environments[0].Apps); diff != "" {
 		t.Error(diff)
 	}
+	// What could not be read and can be again is a problem no more.
+	r.tips.mu.Lock()
+	r.tips.asked, r.tips.last.Problem = time.Time{}, gitops.Errorf(gitops.Unavailable, "away")
+	r.tips.mu.Unlock()
+	if now := read[api.Environments](r, "/api/v1/environments"); now.Origin.Problem != "" {
+		t.Errorf("%+v", now.Origin)
+	}
 	if dev.Lane.LastSuccess.Before(began) || dev.Lane.Pending != 0 || !prod.Lane.LastSuccess.IsZero() {
 		t.Errorf("dev %+v, prod %+v", dev.Lane, prod.Lane)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -120,6 +121,20 @@ func TestAStreamThatCatchesUpDrains(t *testing.T) {
 		status, _, took, err := w.ask(t, drain, "/api/v1/events?environment=prod")
 		if status != 200 || err != nil || took > 2*time.Second {
 			t.Errorf("answered %d, and ended after %s: %v", status, took, err)
+		}
+	})
+}
+
+// Who wants nothing of what happens is told now and then how far that is.
+func TestAQuietStreamTellsItsCursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{more: 1}
+		w.believed.Store(true)
+		drain := make(chan struct{})
+		time.AfterFunc(40*time.Second, func() { close(drain) })
+		_, body, _, err := w.ask(t, drain, "/api/v1/events?environment=prod")
+		if want := "retry: 1000\nid: 0\n\n" + strings.Repeat(": still here\nid: 1\n\n", 2); body != want || err != nil {
+			t.Errorf("%q, %v", body, err)
 		}
 	})
 }

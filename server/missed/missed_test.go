@@ -208,7 +208,7 @@ func TestFirstSweepOfAnOldStore(t *testing.T) {
 
 const overlap = 10 * time.Minute
 
-// GitHub remembers three days, and no more is asked for.
+// No more than three days are looked back, also where a GitHub remembers more.
 func TestSweepAfterALongTime(t *testing.T) {
 	s := newSite(t)
 	s.expect()
@@ -216,6 +216,7 @@ func TestSweepAfterALongTime(t *testing.T) {
 		s.sent(id+1, fmt.Sprint("g", id), fmt.Sprint("main-", id), false)
 	}
 	s.pass(4 * 24 * time.Hour)
+	s.github.SetNow(func() time.Time { return s.clock().Add(-2 * 24 * time.Hour) })
 	s.sent(1000, "new", "main-new", false)
 	s.expect("github accepted", "taken")
 	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries"); calls != 2 { // the first sweep's, and this one's
