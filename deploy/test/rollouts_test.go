@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/expr-lang/expr"
+	"sigs.k8s.io/yaml"
 )
 
 // TestRollouts lays each variant into the example's chart, as its README says,
@@ -57,7 +58,7 @@ func TestRollouts(t *testing.T) {
 	}
 }
 
-// checkAnalysis compiles what an analysis asks and how it judges.
+// checkAnalysis sees what an analysis finds and how it judges.
 func checkAnalysis(t *testing.T, m manifest) {
 	t.Helper()
 	var a struct {
@@ -77,13 +78,43 @@ func checkAnalysis(t *testing.T, m manifest) {
 		if strings.Contains(query, "{{") {
 			t.Errorf("%s asks %s", name(m.raw), query)
 		}
-		if _, err := parsePromQL(query); err != nil {
-			t.Errorf("%s: %v", name(m.raw), err)
-		}
+		checkSuccessRate(t, query)
 		for result, want := range map[float64]bool{1: true, 0.99: true, 0.98: false} {
 			if got, err := expr.Eval(metric.SuccessCondition, map[string]any{"result": []float64{result}}); err != nil || got != want {
 				t.Errorf("%s judges %g as %v (%v)", name(m.raw), result, got, err)
 			}
 		}
 	}
+}
+
+// checkSuccessRate has a Prometheus say what the query finds.
+func checkSuccessRate(t *testing.T, query string) {
+	t.Helper()
+	const series = `http_requests_total{namespace="tallyman",pod="tallyman-5c6d7f-x1",code="%s"}`
+	type sample = map[string]any
+	var tests []any
+	for _, test := range []struct {
+		requests map[string]string
+		rate     float64
+	}{
+		{nil, 1},
+		{map[string]string{"200": "0+60x10"}, 1},
+		{map[string]string{"200": "0+45x10", "503": "0+15x10"}, 0.75},
+		{map[string]string{"503": "0+60x10"}, 0}, // it never answered anything else
+		{map[string]string{"200": "60+0x10"}, 1}, // nobody asks any more
+	} {
+		input := []sample{}
+		for code, values := range test.requests {
+			input = append(input, sample{"series": fmt.Sprintf(series, code), "values": values})
+		}
+		tests = append(tests, sample{"input_series": input, "promql_expr_test": []sample{
+			{"expr": query, "eval_time": "10m", "exp_samples": []sample{{"value": test.rate, "labels": "{}"}}}}})
+	}
+	text, err := yaml.Marshal(map[string]any{"evaluation_interval": "1m", "tests": tests})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"analysis.test.yaml": string(text)})
+	run(t, tool(t, "promtool", "test", "rules", filepath.Join(dir, "analysis.test.yaml")))
 }
