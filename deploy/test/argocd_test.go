@@ -21,24 +21,28 @@ import (
 // Argo CD's definitions.
 func TestArgoCDDefinitions(t *testing.T) {
 	kinds := make(map[string]int)
-	projects := make(map[string][]string) // their sources
+	type project struct {
+		SourceRepos              []string
+		ClusterResourceWhitelist []struct{ Group, Kind, Name string }
+	}
+	projects := make(map[string]project)
 	for _, file := range []string{"argocd/project.yaml", "argocd/root.yaml", "argocd/applicationset.yaml"} {
 		for _, m := range decode(t, read(t, file)) {
 			kinds[m.Kind]++
 			if m.Kind == "AppProject" {
 				var p struct {
 					Metadata struct{ Name string }
-					Spec     struct{ SourceRepos []string }
+					Spec     project
 				}
 				convert(t, m.raw, &p)
-				projects[p.Metadata.Name] = p.Spec.SourceRepos
+				projects[p.Metadata.Name] = p.Spec
 			}
 		}
 	}
 	if diff := cmp.Diff(map[string]int{"AppProject": 3, "Application": 1, "ApplicationSet": 1}, kinds); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
-	if len(projects["default"]) > 0 {
+	if len(projects["default"].SourceRepos) > 0 {
 		t.Error("the project default may read something")
 	}
 	root := checkApplication(t, decode(t, read(t, "argocd/root.yaml"))[0])
@@ -47,8 +51,17 @@ func TestArgoCDDefinitions(t *testing.T) {
 	}
 	applications := append(exampleApplications(t), root)
 	for _, a := range applications {
-		if !slices.Contains(projects[a.Spec.Project], a.Spec.Source.RepoURL) {
+		p := projects[a.Spec.Project]
+		if !slices.Contains(p.SourceRepos, a.Spec.Source.RepoURL) {
 			t.Errorf("the project %s of %s may not read %s", a.Spec.Project, a.Metadata.Name, a.Spec.Source.RepoURL)
+		}
+		// Argo CD asks the project about the Namespace that it makes itself, too.
+		made := func(r struct{ Group, Kind, Name string }) bool {
+			matches, err := filepath.Match(r.Name, a.Spec.Destination.Namespace)
+			return r.Group == "" && r.Kind == "Namespace" && err == nil && matches
+		}
+		if slices.Contains(a.Spec.SyncPolicy.SyncOptions, "CreateNamespace=true") != slices.ContainsFunc(p.ClusterResourceWhitelist, made) {
+			t.Errorf("%s makes %s, or its project %s lets it, but not both", a.Metadata.Name, a.Spec.Destination.Namespace, a.Spec.Project)
 		}
 	}
 }

@@ -94,6 +94,8 @@ type applicationSpec struct {
 	SyncPolicy  struct {
 		Automated *struct{ Prune, SelfHeal bool }
 		Retry     struct{ Limit int }
+
+		SyncOptions []string
 	}
 }
 
