@@ -240,7 +240,7 @@ func TestDispatch(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "gh"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "APP=myshop-api", "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
+	command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP=myshop-api", "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
 	command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 	want := []string{"api", "repos/myshop/myshop-manifests/dispatches", "-f", "event_type=update-image", "-f", "client_payload[app]=myshop-api",
 		"-f", "client_payload[env]=dev", "-f", "client_payload[tag]=" + hostile, "-f", "client_payload[digest]=sha256:0"}
