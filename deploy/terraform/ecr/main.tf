@@ -17,12 +17,24 @@ resource "aws_ecr_repository" "app" {
 resource "aws_ecr_lifecycle_policy" "app" {
   repository = aws_ecr_repository.app.name
 
-  # Versions stay for good: an old one is what one goes back to. The manifests of an image for several platforms have no tag,
+  # Versions stay for good: an old one is what one goes back to. The first rule expires none; an image that it matches is no
+  # later rule's, so one that has a version's tag and one of main's stays. The manifests of an image for several platforms have no tag,
   # and stay for as long as the index that names them.
   policy = jsonencode({
     rules = [
       {
         rulePriority = 1
+        description  = "Versions stay"
+        selection = {
+          tagStatus      = "tagged"
+          tagPatternList = ["*.*.*"]
+          countType      = "imageCountMoreThan"
+          countNumber    = 100000
+        }
+        action = { type = "expire" }
+      },
+      {
+        rulePriority = 2
         description  = "Images of main, but the newest"
         selection = {
           tagStatus     = "tagged"
@@ -33,7 +45,7 @@ resource "aws_ecr_lifecycle_policy" "app" {
         action = { type = "expire" }
       },
       {
-        rulePriority = 2
+        rulePriority = 3
         description  = "What nothing names"
         selection = {
           tagStatus   = "untagged"

@@ -72,6 +72,16 @@ run "a_wildcard_is_refused" {
   expect_failures = [var.branches]
 }
 
+run "every_tag_is_refused" {
+  command = plan
+
+  variables {
+    tags = ["**"]
+  }
+
+  expect_failures = [var.tags]
+}
+
 run "nobody_is_refused" {
   command = plan
 

@@ -46,8 +46,8 @@ variable "tags" {
   type        = list(string)
   default     = ["v*"]
   validation {
-    condition     = alltrue([for tag in var.tags : tag != "*"])
-    error_message = "Every tag is too many."
+    condition     = alltrue([for tag in var.tags : can(regex("^[^*?]", tag))])
+    error_message = "A pattern must begin with a letter of the tag's: every tag is too many."
   }
 }
 
