@@ -24,6 +24,7 @@ sources:
 // appSteps is for an App that a person fills in.
 var appSteps = template.Must(template.Must(lastSteps.Clone()).New("filled in").Parse(`1. Make a webhook secret:
 
+     umask 077
      printf %s "$(openssl rand -hex 32)" > webhook-secret
 
 2. Open this address; everything but the secret is filled in. Paste it from the file
