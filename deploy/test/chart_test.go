@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
@@ -73,6 +74,12 @@ func TestChart(t *testing.T) {
 				}
 			}
 			checkRoutes(t, manifests)
+			for _, m := range objects(manifests, "StatefulSet") {
+				// The other policy waits for a broken pod instead of replacing it.
+				if set := m.typed.(*appsv1.StatefulSet); set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
+					t.Errorf("pods are managed %s", set.Spec.PodManagementPolicy)
+				}
+			}
 		})
 	}
 }
