@@ -73,14 +73,14 @@ func TestAdopt(t *testing.T) {
 	elsewhere := t.TempDir()
 	pem, calls := filepath.Join(elsewhere, "app.pem"), filepath.Join(elsewhere, "calls")
 	write(t, elsewhere, map[string]string{"app.pem": exampleSecret(t, pem)})
-	write(t, dir, map[string]string{"argocd.pem": exampleSecret(t, pem)})
+	write(t, dir, map[string]string{"argocd.pem": exampleSecret(t, pem), "argocd-client-secret": "from-github"})
 	helm := tool(t, "helm").Path
 	// At its end it asks the server, which only the reader has.
 	steps := strings.Replace(adoptScript(t), "\ntallyman status\n", "\ntallyman status --help > /dev/null\n", 1)
 	command := exec.Command("bash", "-euo", "pipefail", "-c", steps)
 	command.Dir = dir
 	command.Env = []string{
-		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "CODE=abc", "ARGOCD_APP_ID=765432", "ARGOCD_INSTALLATION_ID=98765",
+		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "CODE=abc", "ARGOCD_APP_ID=765432", "ARGOCD_INSTALLATION_ID=98765", "ARGOCD_CLIENT_ID=Ov23",
 		"ADOPT_CALLS=" + calls, "ADOPT_REPOSITORY=" + source, "ADOPT_TALLYMAN=" + binary, "ADOPT_HELM=" + helm, "ADOPT_GIT=" + git, "ADOPT_PEM=" + pem,
 		"GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.com",
 	}
@@ -112,6 +112,41 @@ func TestAdopt(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "app.json")); err == nil {
 		t.Error("app.json is left behind, with secrets in it")
+	}
+}
+
+// TestAdoptNames writes another organization's name for the example's, and sees
+// that the project of Argo CD, which is called the same, keeps its own.
+func TestAdoptNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, part := range []string{"argocd", "manifests-example", "terraform"} {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS("../"+part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	function := regexp.MustCompile(`(?ms)^names\(\) \{\n.*?^\}\n`).FindString(adoptScript(t))
+	command := exec.Command("bash", "-euc", function+"names argocd manifests-example terraform")
+	command.Dir = dir
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "ORG=acme", "DOMAIN=acme.test", "ACCOUNT=210987654321", "REGION=eu-west-1"}
+	run(t, command)
+	for file, lines := range map[string][]string{
+		"argocd/values.yaml": {"p, role:release, applications, sync, myshop/*-prod, allow", "g, acme:release, role:release", "orgs: [{name: acme}]",
+			"domain: argocd.acme.test"},
+		"argocd/project.yaml":                                {"name: myshop\n", "https://github.com/acme/myshop-manifests.git"},
+		"manifests-example/.github/CODEOWNERS":               {"@acme/release"},
+		"manifests-example/applications/myshop-api-dev.yaml": {"project: myshop\n", "https://github.com/acme/myshop-manifests.git"},
+		"terraform/examples/myshop/main.tf":                  {`"acme/myshop-api"`, `"eu-west-1"`},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains(string(text), line) {
+				t.Errorf("%s does not say %s:\n%s", file, line, text)
+			}
+		}
 	}
 }
 
