@@ -30,6 +30,10 @@ func newApp() *cobra.Command {
 	return cmd
 }
 
+// longestAppName is GitHub's limit. Source: GitHub's documentation, "Registering a
+// GitHub App".
+const longestAppName = 34
+
 // appSetup is what the App is made for.
 type appSetup struct {
 	org    string // "" for a person's own
@@ -74,17 +78,20 @@ func (s *appSetup) run(out io.Writer) error {
 	if s.name == "" {
 		s.name = strings.TrimPrefix(s.org+"-tallyman", "-")
 	}
+	if len(s.name) > longestAppName {
+		return badInput{fmt.Errorf("--name must have at most %d characters, and %s has %d", longestAppName, s.name, len(s.name))}
+	}
 	app, err := deploy.NewGitHubApp(s.name, s.url)
 	if err != nil {
 		return err
 	}
 	if s.page == "" {
-		return appSteps.Execute(out, map[string]any{"Address": s.filledIn(app), "App": app, "Own": s.own()})
+		return appSteps.Execute(out, map[string]any{"Address": s.filledIn(app), "App": app, "Own": s.own(), "Slug": s.slug()})
 	}
 	if err := s.writePage(app); err != nil {
 		return err
 	}
-	return pageSteps.Execute(out, map[string]any{"Page": s.page, "App": app, "API": s.api(), "Own": s.own()})
+	return pageSteps.Execute(out, map[string]any{"Page": s.page, "App": app, "API": s.api(), "Own": s.own(), "Slug": s.slug()})
 }
 
 // newAppAddress is where GitHub makes Apps.
@@ -106,6 +113,11 @@ func (s *appSetup) filledIn(app deploy.GitHubApp) string {
 		query.Set(permission, app.Permissions[permission])
 	}
 	return s.newAppAddress() + "?" + query.Encode()
+}
+
+// slug is the App's name in addresses.
+func (s *appSetup) slug() string {
+	return strings.ToLower(strings.ReplaceAll(s.name, " ", "-"))
 }
 
 // own says whose the App is, as part of an address.

@@ -49,6 +49,11 @@ func TestAppSetup(t *testing.T) {
 		t.Errorf("what is filled in (-want +got):\n%s", diff)
 	}
 	checkSnippet(t, out)
+
+	out, err = runRoot(t, "app", "setup", "--name", "My Tallyman", "--url", "https://tallyman.myshop.example")
+	if where := "https://github.com/settings/apps/my-tallyman/installations"; err != nil || !strings.Contains(out, where) {
+		t.Errorf("it does not lead to %s: %v\n%s", where, err, out)
+	}
 }
 
 // checkSnippet sees that the lines for tallyman.yaml are fields that exist.
@@ -131,6 +136,7 @@ func TestAppSetupRefuses(t *testing.T) {
 		{"app", "setup", "--url", "https://user:secret@tallyman.myshop.example"},
 		{"app", "setup", "--url", "https://tallyman.myshop.example", "--org", "my shop"},
 		{"app", "setup", "--url", "https://tallyman.myshop.example", "--github", "github.com"},
+		{"app", "setup", "--url", "https://tallyman.myshop.example", "--org", "an-organization-of-26-signs"},
 	} {
 		if out, err := runRoot(t, args...); exitCode(err) != exitBadInput {
 			t.Errorf("%v: %v\n%s", args, err, out)

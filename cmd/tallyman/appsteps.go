@@ -5,7 +5,7 @@ import "text/template"
 // lastSteps are the same for both.
 var lastSteps = template.Must(template.New("rest").Parse(`4. Install the App on the manifest repository, and on no other:
 
-     {{.Own}}/{{.App.Name}}/installations
+     {{.Own}}/{{.Slug}}/installations
 
 5. Name the files in tallyman.yaml:
 
