@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -87,6 +88,14 @@ func exampleSecret(t *testing.T, path string) string {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if strings.HasSuffix(path, "-bundle.pem") {
+			self := &x509.Certificate{SerialNumber: big.NewInt(1)}
+			certificate, err := x509.CreateCertificate(rand.Reader, self, self, key.Public(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
 		}
 		return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	}
