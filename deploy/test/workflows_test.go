@@ -19,6 +19,7 @@ import (
 // workflow is what is asked of a workflow; actionlint has checked the rest.
 type workflow struct {
 	Permissions *map[string]string
+	Defaults    struct{ Run struct{ Shell string } }
 	Jobs        map[string]struct {
 		Uses        string
 		Permissions map[string]string
@@ -79,7 +80,9 @@ func TestWorkflowsTrustNobody(t *testing.T) {
 			text, _ := value.(string)
 			switch key {
 			case "run", "script":
-				scripts++
+				if text != "" { // defaults have a run, too
+					scripts++
+				}
 				if strings.Contains(text, "${{") {
 					t.Errorf("%s: a script has an expression:\n%s", file, text)
 				}
@@ -127,7 +130,11 @@ func each(node any, do func(key string, value any)) {
 // script is the script of a step, to be run as a runner does.
 func script(t *testing.T, file, job, name string, env ...string) *exec.Cmd {
 	t.Helper()
-	for _, s := range readWorkflow(t, file).Jobs[job].Steps {
+	w := readWorkflow(t, file)
+	if w.Defaults.Run.Shell != "bash" {
+		t.Errorf("%s: its scripts run without pipefail", file)
+	}
+	for _, s := range w.Jobs[job].Steps {
 		if s.Name == name {
 			command := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", s.Run)
 			command.Dir = t.TempDir()
