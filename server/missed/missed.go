@@ -111,6 +111,9 @@ type Sweeper struct {
 	// GitHub has tried once more: it was asked to send them, or they cannot be read.
 	// Only those that the last sweep's list had are kept.
 	over map[string]event
+	// failed says of the events that the last sweep left, by GUID, in how many
+	// sweeps in a row GitHub or the store did not answer for them.
+	failed map[string]int
 }
 
 // New makes a sweeper.

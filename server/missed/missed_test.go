@@ -371,6 +371,28 @@ func TestSweepGivesUp(t *testing.T) {
 	}
 }
 
+// A few events that GitHub never answers for do not keep the others out.
+func TestSweepGoesRoundWhatFails(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	for id := range int64(5) {
+		s.sent(id+1, fmt.Sprint("g", id), "main-1", false)
+		if id < 3 {
+			s.github.Inject(githubtest.Fault{Method: http.MethodGet, Path: fmt.Sprint("/app/hook/deliveries/", id+1), Times: 2, Status: 502})
+		}
+	}
+	if got, err := s.sweep(); gitops.CodeOf(err) != gitops.Unavailable || got != nil {
+		t.Errorf("at first: %v, %v", got, err)
+	}
+	got, err := s.sweep()
+	if diff := cmp.Diff([]string{"github accepted", "taken", "github accepted", "taken"}, got); diff != "" || gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("then: %v\n%s", err, diff)
+	}
+	// The mark is where the first of those that were left is, so none is forgotten.
+	s.expect("github accepted", "taken", "github accepted", "taken", "github accepted", "taken")
+}
+
 // Run ends with its context.
 func TestRunEnds(t *testing.T) {
 	s := newSite(t)

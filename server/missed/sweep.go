@@ -162,12 +162,16 @@ const patience = 3
 
 func (s *Sweeper) takeAll(ctx context.Context, h *hold, missing []event) error {
 	if len(missing) == 0 {
+		s.failed = nil
 		return nil
 	}
 	s.Logger.Warn("deliveries never arrived: they are fetched", slog.Int("deliveries", len(missing)), slog.Time("oldest", missing[0].first))
+	// What failed the last time comes last: a few that GitHub never answers for
+	// must not keep all others out.
+	slices.SortStableFunc(missing, func(a, b event) int { return cmp.Compare(s.failed[a.guid], s.failed[b.guid]) })
+	failed := make(map[string]int)
 	var left *leftError
-	failures := 0
-	for _, e := range missing {
+	for i, e := range missing {
 		err := s.takeOne(ctx, e)
 		if err == nil {
 			err = h.extend(ctx)
@@ -175,17 +179,31 @@ func (s *Sweeper) takeAll(ctx context.Context, h *hold, missing []event) error {
 		if err == nil {
 			continue
 		}
+		failed[e.guid] = s.failed[e.guid] + 1
 		if left == nil {
 			left = &leftError{err, e.first}
 		}
-		if failures++; failures == patience || ctx.Err() != nil || gitops.CodeOf(err) != gitops.Unavailable {
+		left.at = earlier(left.at, e.first)
+		if len(failed) == patience || ctx.Err() != nil || gitops.CodeOf(err) != gitops.Unavailable {
+			for _, e := range missing[i+1:] {
+				left.at = earlier(left.at, e.first)
+				failed[e.guid] = s.failed[e.guid]
+			}
 			break
 		}
 	}
+	s.failed = failed
 	if left == nil {
 		return nil
 	}
 	return left
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // takeOne takes one event in, counts it and says what became of it; the intake
