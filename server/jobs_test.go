@@ -57,16 +57,17 @@ func TestAJobOrders(t *testing.T) {
 	if p := r.do(req).problem(t, 403); p.Code != gitops.Forbidden {
 		t.Errorf("%+v", p)
 	}
-	// Refused orders leave a count and a line, and nothing in the store.
+	// What was refused, the question included, leaves a count and a line, and nothing
+	// in the store.
 	for _, id := range []string{"two", "three"} {
 		if _, found := r.stored("api", id); found {
 			t.Errorf("order %s is stored", id)
 		}
 	}
-	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 2 {
+	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 3 {
 		t.Errorf("%v are counted", got)
 	}
-	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 2 {
+	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 3 {
 		t.Errorf("logged %q", lines)
 	}
 }

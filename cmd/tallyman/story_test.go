@@ -293,21 +293,22 @@ func TestWatch(t *testing.T) {
 		s.must(json.Unmarshal(lines.Bytes(), &l))
 		return l
 	}
-	// It may not stand yet: orders are made until it tells of one.
+	// It may not stand yet: orders are made until it tells of one, and then one
+	// more, of which it tells all.
 	stop := make(chan struct{})
 	ordered := make(chan int)
 	go func() {
 		n := 0
-		for {
-			n++
-			run(t, "update", "app-00", fmt.Sprintf("main-%07d", n), "--env", "dev", "--key", fmt.Sprintf("order-%d", n), "--wait")
+		for stopped := false; !stopped; {
 			select {
 			case <-stop:
-				ordered <- n
-				return
+				stopped = true
 			default:
 			}
+			n++
+			run(t, "update", "app-00", fmt.Sprintf("main-%07d", n), "--env", "dev", "--key", fmt.Sprintf("order-%d", n), "--wait")
 		}
+		ordered <- n
 	}()
 	first := next()
 	close(stop)
