@@ -1,0 +1,148 @@
+package missed_test
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
+	"github.com/tallyman-dev/tallyman/server/missed"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+	"github.com/tallyman-dev/tallyman/server/webhook/github"
+)
+
+// site is a sweeper with a real store and intake, and a strict GitHub. It is its
+// own recorder, and its clock is moved, not waited for.
+type site struct {
+	t       *testing.T
+	github  *githubtest.Server
+	store   *sqlite.Store
+	intake  *webhook.Intake
+	sweeper *missed.Sweeper
+
+	mu       sync.Mutex
+	now      time.Time
+	outcomes []string
+	updates  int
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, github: githubtest.New(t), now: time.Now().UTC().Truncate(time.Second)}
+	s.github.Install(5678, "shop/manifests")
+	s.github.SetNow(s.clock)
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
+	app, err := githubapp.New(githubapp.Config{
+		AppID: githubtest.AppID, PrivateKeyFile: s.github.KeyFile(), APIURL: s.github.URL,
+		RepositoryURL: "https://github.example/shop/manifests.git", Now: s.clock, Logger: logger,
+	})
+	s.must(err)
+	t.Cleanup(func() { s.must(app.Close()) })
+	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tallyman.db"), sqlite.Options{Now: s.clock})
+	s.must(err)
+	t.Cleanup(func() { s.must(s.store.Close()) })
+	planner, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "main-.*"}}},
+		Apps:         map[string]policy.App{"api": {}},
+	})
+	s.must(err)
+	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"}, nil)
+	s.must(err)
+	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock, NewID: func() string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.updates++
+		return fmt.Sprintf("u%d", s.updates)
+	}}
+	s.sweeper = missed.New(missed.Config{
+		App: app, Receiver: receiver, Store: s.store, Intake: s.intake, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
+	})
+	return s
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *site) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func (s *site) note(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outcomes = append(s.outcomes, what)
+}
+
+func (s *site) Delivery(source, outcome string)       { s.note(source + " " + outcome) }
+func (s *site) Settled(string, gitops.State, float64) {}
+func (s *site) Missed(outcome missed.Outcome)         { s.note(string(outcome)) }
+func (s *site) Swept(time.Time)                       { s.note("swept") }
+
+// sweep makes one sweep and says what came of it.
+func (s *site) sweep() (outcomes []string, err error) {
+	s.t.Helper()
+	s.outcomes = nil
+	err = s.sweeper.Sweep(s.t.Context())
+	return s.outcomes, err
+}
+
+func (s *site) expect(want ...string) {
+	s.t.Helper()
+	got, err := s.sweep()
+	if err != nil {
+		s.t.Error(err)
+	}
+	if diff := cmp.Diff(append(want, "swept"), got); diff != "" {
+		s.t.Error(diff)
+	}
+}
+
+// arrives has a dispatch come by itself.
+func (s *site) arrives(guid, tag string) {
+	s.t.Helper()
+	_, _, err := s.intake.Take(s.t.Context(), webhook.Arrival{Event: gitops.Event{
+		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
+	}})
+	s.must(err)
+}
+
+// sent is an attempt of GitHub's to deliver a dispatch; ok says whether it arrived.
+func (s *site) sent(id int64, guid, tag string, ok bool) {
+	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock(), Payload: payload(tag)}
+	if !ok {
+		d.Status, d.StatusCode = "failed to connect to host", 502
+	}
+	s.github.AddDelivery(d)
+}
+
+func payload(tag string) string {
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q}, "sender": {"login": "ann"}}`, tag)
+}
+
+func (s *site) stored(guid string) gitops.Delivery {
+	s.t.Helper()
+	d, err := s.store.Delivery(s.t.Context(), gitops.DeliveryKey{Source: "github", ID: guid})
+	s.must(err)
+	return d
+}
