@@ -37,16 +37,17 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 }
 
 // Event is an authenticated delivery in terms that no longer depend on its
-// sender. Exactly one of Order, Push, Nothing and Fault is set.
+// sender. Exactly one of Order, Push, IgnoreReason and
+// Violation is set.
 type Event struct {
 	Delivery DeliveryKey
 	Actor    string    // on whose word: a GitHub login, an AWS account; may be empty
 	Time     time.Time // when it happened by the sender's word; zero when the sender does not say
 
-	Order   *Order // a dispatch that names app, environment and tag
-	Push    *Push  // an image that appeared in a registry
-	Nothing string // why the event asks for nothing, as a sentence
-	Fault   *Error // what it gets wrong, where its form alone shows that; the code is Rejected
+	Order        *Order     // a dispatch that names app, environment and tag
+	Push         *ImagePush // an image that appeared in a registry
+	IgnoreReason string     // why the event asks for nothing, as a sentence
+	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected
 }
 
 // Order asks for one image tag in one environment of one app, by name. It comes
@@ -61,9 +62,9 @@ type Order struct {
 	Within string
 }
 
-// Push says that an image appeared in a registry. What it means is ours to find
+// ImagePush says that an image appeared in a registry. What it means is ours to find
 // out; a push that means nothing is no error.
-type Push struct {
+type ImagePush struct {
 	Account, Region, Repository string // AWS account number, region, and the repository's name in that registry
 	Tag, Digest                 string
 }
@@ -72,9 +73,9 @@ type Push struct {
 type Outcome string
 
 const (
-	Accepted Outcome = "accepted" // it became updates
-	Ignored  Outcome = "ignored"  // a valid event that asks for nothing
-	Refused  Outcome = "rejected" // it asked for something that cannot be
+	OutcomeAccepted Outcome = "accepted" // it became updates
+	OutcomeIgnored  Outcome = "ignored"  // a valid event that asks for nothing
+	OutcomeRejected Outcome = "rejected" // it asked for something that cannot be
 )
 
 // Delivery is one inbound event as received, and what came of it. Its JSON form

@@ -64,12 +64,12 @@ func TestJSONForm(t *testing.T) {
 	committed.State, committed.Commit, committed.Attempts, committed.SettledAt = gitops.Committed, strings.Repeat("c0ffee", 7)[:40], 1, at.Add(time.Second)
 
 	golden(t, "delivery-accepted.json", gitops.Delivery{
-		Source: "github", ID: "72d3162e", ReceivedAt: at, EventTime: at, Actor: "ann", Outcome: gitops.Accepted,
+		Source: "github", ID: "72d3162e", ReceivedAt: at, EventTime: at, Actor: "ann", Outcome: gitops.OutcomeAccepted,
 		Reason: "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0", Body: []byte("not shown"),
 		Updates: []gitops.Update{update, settled, committed},
 	})
 	golden(t, "delivery-rejected.json", gitops.Delivery{
-		Source: "github", ID: "72d3162e", ReceivedAt: at, Outcome: gitops.Refused,
+		Source: "github", ID: "72d3162e", ReceivedAt: at, Outcome: gitops.OutcomeRejected,
 		Field: "client_payload.tag", Reason: "is missing", Updates: []gitops.Update{},
 	})
 }

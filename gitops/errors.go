@@ -51,14 +51,16 @@ func FieldErrorf(field, format string, args ...any) *Error {
 	return &Error{Code: Invalid, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// Because adds the cause and returns e.
-func (e *Error) Because(cause error) *Error {
-	e.Err = cause
-	return e
+// WithCause returns a copy of e with the cause: an error that is shared stays as
+// it is.
+func (e *Error) WithCause(cause error) *Error {
+	with := *e
+	with.Err = cause
+	return &with
 }
 
-// Sentence is the part that may be shown to whoever asked.
-func (e *Error) Sentence() string {
+// Public is the part that may be shown to whoever asked.
+func (e *Error) Public() string {
 	if e.Field == "" {
 		return e.Message
 	}
@@ -68,9 +70,9 @@ func (e *Error) Sentence() string {
 // Error is the sentence and the cause: for logs.
 func (e *Error) Error() string {
 	if e.Err == nil {
-		return e.Sentence()
+		return e.Public()
 	}
-	return e.Sentence() + ": " + e.Err.Error()
+	return e.Public() + ": " + e.Err.Error()
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -88,27 +90,27 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// SentenceOf returns what may be shown of err: the sentence of the first
+// PublicOf returns what may be shown of err: the sentence of the first
 // [Error] in its chain, or a fixed one that gives nothing away.
-func SentenceOf(err error) string {
+func PublicOf(err error) string {
 	var e *Error
 	switch {
 	case errors.As(err, &e):
-		return e.Sentence()
+		return e.Public()
 	case CodeOf(err) == Unavailable:
 		return "the work was stopped before it was done"
 	}
 	return "an internal error; the log has the cause"
 }
 
-// Within puts the field of an [Invalid] error, or of each of several that are
+// PrefixField puts the field of an [Invalid] error, or of each of several that are
 // joined, below another: what a part calls "appID" is "githubApp.appID" to whoever
 // wrote the file. Other errors stay as they are.
-func Within(field string, err error) error {
+func PrefixField(field string, err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var each []error
 		for _, e := range joined.Unwrap() {
-			each = append(each, Within(field, e))
+			each = append(each, PrefixField(field, e))
 		}
 		return errors.Join(each...)
 	}

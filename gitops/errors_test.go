@@ -35,11 +35,11 @@ func TestCodeOf(t *testing.T) {
 	}{
 		{"ours", refused, gitops.Rejected},
 		{"ours, wrapped", fmt.Errorf("planning: %w", refused), gitops.Rejected},
-		{"the outermost of two counts", gitops.Errorf(gitops.Unavailable, "later").Because(refused), gitops.Unavailable},
+		{"the outermost of two counts", gitops.Errorf(gitops.Unavailable, "later").WithCause(refused), gitops.Unavailable},
 		{"the first of several", errors.Join(io.EOF, refused), gitops.Rejected},
 		{"a deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), gitops.Unavailable},
 		{"a cancellation", context.Canceled, gitops.Unavailable},
-		{"ours, because of a deadline", gitops.Errorf(gitops.Conflict, "held").Because(context.DeadlineExceeded), gitops.Conflict},
+		{"ours, because of a deadline", gitops.Errorf(gitops.Conflict, "held").WithCause(context.DeadlineExceeded), gitops.Conflict},
 		{"anybody else's", io.ErrUnexpectedEOF, gitops.Internal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,15 +58,15 @@ func TestSentencesHideCauses(t *testing.T) {
 		name, want string
 		err        error
 	}{
-		{"a message", "the store is away", gitops.Errorf(gitops.Unavailable, "the store is away").Because(cause)},
-		{"a field", "environments.dev.tags: must have match", gitops.FieldErrorf("environments.dev.tags", "must have match").Because(cause)},
-		{"wrapped", "the store is away", fmt.Errorf("accepting: %w", gitops.Errorf(gitops.Unavailable, "the store is away").Because(cause))},
-		{"two of ours", "come again", gitops.Errorf(gitops.Unavailable, "come again").Because(gitops.Errorf(gitops.Internal, "%v", cause))},
+		{"a message", "the store is away", gitops.Errorf(gitops.Unavailable, "the store is away").WithCause(cause)},
+		{"a field", "environments.dev.tags: must have match", gitops.FieldErrorf("environments.dev.tags", "must have match").WithCause(cause)},
+		{"wrapped", "the store is away", fmt.Errorf("accepting: %w", gitops.Errorf(gitops.Unavailable, "the store is away").WithCause(cause))},
+		{"two of ours", "come again", gitops.Errorf(gitops.Unavailable, "come again").WithCause(gitops.Errorf(gitops.Internal, "%v", cause))},
 		{"a stopped context", "the work was stopped before it was done", fmt.Errorf("%w: %w", context.Canceled, cause)},
 		{"somebody else's", "an internal error; the log has the cause", cause},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := gitops.SentenceOf(c.err); got != c.want {
+			if got := gitops.PublicOf(c.err); got != c.want {
 				t.Errorf("the client reads %q, want %q", got, c.want)
 			}
 			if !strings.Contains(c.err.Error(), "s3cret") {
@@ -85,7 +85,7 @@ func TestErrorFields(t *testing.T) {
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Error(diff)
 	}
-	if e.Error() != e.Sentence() || e.Unwrap() != nil {
+	if e.Error() != e.Public() || e.Unwrap() != nil {
 		t.Errorf("an error without cause is its sentence, not %q", e)
 	}
 	if limited := (&gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: time.Minute}); limited.Error() != "slow down" {
@@ -106,15 +106,15 @@ func TestStates(t *testing.T) {
 
 func TestWithin(t *testing.T) {
 	other := errors.New("else")
-	err := gitops.Within("a", errors.Join(gitops.FieldErrorf("b", "x").Because(other), gitops.FieldErrorf("", "y"), gitops.Errorf(gitops.Unavailable, "z"), other))
+	err := gitops.PrefixField("a", errors.Join(gitops.FieldErrorf("b", "x").WithCause(other), gitops.FieldErrorf("", "y"), gitops.Errorf(gitops.Unavailable, "z"), other))
 	if want := "a.b: x: else\na: y\nz\nelse"; err.Error() != want || !errors.Is(err, other) {
 		t.Errorf("%q, want %q", err, want)
 	}
 	inner := gitops.FieldErrorf("b", "x")
-	if err := gitops.Within("a", inner); inner.Field != "b" || gitops.SentenceOf(err) != "a.b: x" {
+	if err := gitops.PrefixField("a", inner); inner.Field != "b" || gitops.PublicOf(err) != "a.b: x" {
 		t.Errorf("%v became %v", inner, err)
 	}
-	if gitops.Within("a", nil) != nil {
+	if gitops.PrefixField("a", nil) != nil {
 		t.Error("nothing became something")
 	}
 }

@@ -46,7 +46,7 @@ func TestGrammars(t *testing.T) {
 					t.Errorf("%.40q is taken", text)
 					continue
 				}
-				if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), "f: ") {
+				if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), "f: ") {
 					t.Errorf("%.40q: the error is %v, and does not name the field as invalid", text, err)
 				}
 			}

@@ -24,7 +24,7 @@ func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 			t.Can = append(t.Can, api.Right(right))
 		}
 		if _, err := api.ReadToken(token.File); err != nil {
-			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.SentenceOf(err)).Because(err))
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.PublicOf(err)).WithCause(err))
 		}
 		tokens = append(tokens, t)
 	}

@@ -94,13 +94,13 @@ func (s *site) fill() {
 func stored(n int64) gitops.Delivery {
 	d := gitops.Delivery{
 		Source: []string{"github", "eventbridge"}[n%2], ID: fmt.Sprintf("d%d", n), ReceivedAt: time.Now().UTC(), Actor: "ann",
-		Outcome: gitops.Accepted, Body: []byte(order("api", "dev", "main-1a2b3c4")),
+		Outcome: gitops.OutcomeAccepted, Body: []byte(order("api", "dev", "main-1a2b3c4")),
 	}
 	switch n % 100 {
 	case 10:
-		d.Outcome, d.Reason = gitops.Ignored, "the image was pushed without a tag"
+		d.Outcome, d.Reason = gitops.OutcomeIgnored, "the image was pushed without a tag"
 	case 20:
-		d.Outcome, d.Field, d.Reason = gitops.Refused, "client_payload.tag", "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0"
+		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, "client_payload.tag", "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0"
 	default:
 		d.Updates = []gitops.Update{{
 			ID: fmt.Sprintf("u%d", n), Environment: []string{"dev", "prod"}[n/2%2], App: []string{"api", "worker"}[n/4%2], Tag: fmt.Sprintf("main-%07x", n),

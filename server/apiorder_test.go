@@ -90,7 +90,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 					t.Errorf("%+v", p)
 				}
 			}
-			if d, kept := r.stored("api", c.key); kept != c.kept || kept && (d.Outcome != gitops.Refused || d.Field != c.field) {
+			if d, kept := r.stored("api", c.key); kept != c.kept || kept && (d.Outcome != gitops.OutcomeRejected || d.Field != c.field) {
 				t.Errorf("kept: %t, %+v", kept, d)
 			}
 		})

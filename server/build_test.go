@@ -21,7 +21,7 @@ func sentences(err error) (all []string) {
 		return all
 	}
 	if err != nil {
-		all = append(all, gitops.SentenceOf(err))
+		all = append(all, gitops.PublicOf(err))
 	}
 	return all
 }

@@ -45,7 +45,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		if err := s.checkTarget(t, files[i]); err != nil {
 			var e *gitops.Error
 			if errors.As(err, &e) {
-				said := e.Sentence()
+				said := e.Public()
 				if files[i].Err == nil { // else it begins with the path
 					said = paths[i] + ": " + said
 				}

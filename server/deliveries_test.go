@@ -123,21 +123,21 @@ func TestDeliveriesAreKept(t *testing.T) {
 		want want
 	}{
 		{"an order", func(id string) *http.Request { return r.github(oldSecret, id, order("api", "dev", "main-1a2b3c4")) },
-			want{gitops.Accepted, "", "", []string{"dev/api main-1a2b3c4"}}},
+			want{gitops.OutcomeAccepted, "", "", []string{"dev/api main-1a2b3c4"}}},
 		{"with the secret of tomorrow", func(id string) *http.Request { return r.github(newSecret, id, order("worker", "dev", "main-1a2b3c4")) },
-			want{gitops.Accepted, "", "", []string{"dev/worker main-1a2b3c4"}}},
+			want{gitops.OutcomeAccepted, "", "", []string{"dev/worker main-1a2b3c4"}}},
 		{"a push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "1.2.3")) },
-			want{gitops.Accepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}", []string{"prod/api 1.2.3"}}},
+			want{gitops.OutcomeAccepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}", []string{"prod/api 1.2.3"}}},
 		{"an untagged push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "")) },
-			want{gitops.Ignored, "", "the image was pushed without a tag", nil}},
+			want{gitops.OutcomeIgnored, "", "the image was pushed without a tag", nil}},
 		{"latest", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "latest")) },
-			want{gitops.Ignored, "", `detail.image-tag: "latest" never reaches a manifest: name the tag of one build`, nil}},
+			want{gitops.OutcomeIgnored, "", `detail.image-tag: "latest" never reaches a manifest: name the tag of one build`, nil}},
 		{"an unknown app", func(id string) *http.Request { return r.github(oldSecret, id, order("shop", "dev", "main-1a2b3c4")) },
-			want{gitops.Refused, "client_payload.app", `no app "shop" is configured`, nil}},
+			want{gitops.OutcomeRejected, "client_payload.app", `no app "shop" is configured`, nil}},
 		{"a tag that prod does not take", func(id string) *http.Request { return r.github(oldSecret, id, order("api", "prod", "0.9.0")) },
-			want{gitops.Refused, "client_payload.tag", "prod: tag 0.9.0 does not satisfy semver >=1.0.0", nil}},
+			want{gitops.OutcomeRejected, "client_payload.tag", "prod: tag 0.9.0 does not satisfy semver >=1.0.0", nil}},
 		{"no payload", func(id string) *http.Request { return r.github(oldSecret, id, `{"action": "update-image"}`) },
-			want{gitops.Refused, "client_payload", "must be an object with app, env, tag and perhaps digest", nil}},
+			want{gitops.OutcomeRejected, "client_payload", "must be an object with app, env, tag and perhaps digest", nil}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := fmt.Sprintf("d%d", i)
@@ -164,16 +164,16 @@ func TestDeliveriesAreKept(t *testing.T) {
 				t.Error(diff)
 			}
 			switch c.want.outcome {
-			case gitops.Accepted:
+			case gitops.OutcomeAccepted:
 				sameDelivery(t, kept, answer.delivery(t, 202))
-			case gitops.Ignored:
+			case gitops.OutcomeIgnored:
 				sameDelivery(t, kept, answer.delivery(t, 200))
-			case gitops.Refused:
+			case gitops.OutcomeRejected:
 				if p := answer.problem(t, 422); p.Code != gitops.Rejected || p.Field != c.want.field || p.Detail != c.want.field+": "+c.want.reason {
 					t.Errorf("answered %s", answer.body)
 				}
 			}
-			if c.want.outcome != gitops.Refused {
+			if c.want.outcome != gitops.OutcomeRejected {
 				sameDelivery(t, kept, r.do(c.req(id)).delivery(t, 200)) // and the same again
 			} else if p := r.do(c.req(id)).problem(t, 422); p.Detail != c.want.field+": "+c.want.reason {
 				t.Errorf("sent again it is %s", p.Detail) // who sends it again must not take it for done

@@ -76,7 +76,7 @@ func planner(t *testing.T, rule string) (takes func(tag string) bool) {
 
 func accepts(p *policy.Policy, tag string) bool {
 	d, _ := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
-	return d.Outcome == gitops.Accepted
+	return d.Outcome == gitops.OutcomeAccepted
 }
 
 // The rules and keys of every example compile; their secrets are not here.

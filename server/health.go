@@ -34,7 +34,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	} else if !s.listening.Load() {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 	} else if err := s.store.Ping(ctx); err != nil {
-		http.Error(w, "store: "+gitops.SentenceOf(err), http.StatusServiceUnavailable)
+		http.Error(w, "store: "+gitops.PublicOf(err), http.StatusServiceUnavailable)
 	} else {
 		fmt.Fprintln(w, "ok")
 	}

@@ -34,7 +34,7 @@ func (t *tips) History(ctx context.Context, q api.HistoryQuery) (api.History, er
 func versionOf(v manifest.Version) api.Version {
 	version := api.Version{Tag: v.Value, Missing: v.Missing, Commit: v.Commit, At: v.At, Subject: v.Subject}
 	if v.Err != nil {
-		version.Problem = gitops.SentenceOf(v.Err)
+		version.Problem = gitops.PublicOf(v.Err)
 	}
 	if v.Commit != "" {
 		version.Author = v.Author.Name + " <" + v.Author.Email + ">"

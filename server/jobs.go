@@ -29,7 +29,7 @@ func buildJobs(c *config.OIDC, logger *slog.Logger) (*oidc.Verifier, error) {
 	verifier, err := oidc.New(oidc.Config{
 		Audience: c.Audience, Issuers: c.Issuers, Rules: rules, MaxAge: c.MaxAge, RootCAs: roots, Logger: logger, Now: now,
 	})
-	return verifier, errors.Join(rootsErr, gitops.Within("api.oidc", err))
+	return verifier, errors.Join(rootsErr, gitops.PrefixField("api.oidc", err))
 }
 
 // jobs is the [api.Authenticator] of jobs of GitHub Actions: they order, once

@@ -43,7 +43,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 		RootCAs:        roots,
 		Logger:         logger,
 	})
-	return app, gitops.Within("manifests.credentials.githubApp", err)
+	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
 func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPool, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
@@ -87,7 +87,7 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 			return t, nil
 		},
 	})
-	return w, gitops.Within("manifests", err)
+	return w, gitops.PrefixField("manifests", err)
 }
 
 // readRoots returns the system's certificates and those of the file, or nil for
@@ -98,7 +98,7 @@ func readRoots(field, file string) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, gitops.FieldErrorf(field, "%s cannot be read", file).Because(err)
+		return nil, gitops.FieldErrorf(field, "%s cannot be read", file).WithCause(err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {

@@ -303,7 +303,7 @@ func TestRecordedEvents(t *testing.T) {
 		{"deployment_status.created.json", "deployment_status", 200, "asks for nothing"},
 	} {
 		d := m.do(hook(c.name, c.event)).delivery(t, c.status)
-		if d.Outcome != gitops.Ignored || !strings.Contains(d.Reason, c.reason) {
+		if d.Outcome != gitops.OutcomeIgnored || !strings.Contains(d.Reason, c.reason) {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 	}
@@ -314,7 +314,7 @@ func TestRecordedEvents(t *testing.T) {
 	for _, file := range files {
 		answer := m.do(m.ecr(bridgeSecret, read(file)))
 		d := answer.delivery(t, 200) // none is of an app that is configured
-		if d.Outcome != gitops.Ignored || d.Reason == "" {
+		if d.Outcome != gitops.OutcomeIgnored || d.Reason == "" {
 			t.Errorf("%s: answered %s %s", file, answer.Status, answer.body)
 		}
 	}

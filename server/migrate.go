@@ -36,7 +36,7 @@ func MigrateStore(ctx context.Context, from, to, toPasswordFile string) (held qu
 		return held, err
 	}
 	if _, err := os.Stat(path); err != nil { // opening it would make one
-		return held, gitops.Errorf(gitops.NotFound, "there is no store at %s", path).Because(err)
+		return held, gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
 	}
 	source, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *Server) writeProblem(w http.ResponseWriter, err error) {
 // went wrong.
 func (s *Server) writeProblemStatus(w http.ResponseWriter, status int, err error) {
 	code := gitops.CodeOf(err)
-	p := problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: gitops.SentenceOf(err), Code: code}
+	p := problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: gitops.PublicOf(err), Code: code}
 	var e *gitops.Error
 	wait := float64(retryAfter)
 	if errors.As(err, &e) {

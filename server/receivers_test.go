@@ -75,7 +75,7 @@ func TestADispatchThatNoRuleLets(t *testing.T) {
 	if p.Field != "repository" || !strings.Contains(p.Detail, `no rule of sources.github.allow is for the repository "shop/api" (id 18)`) {
 		t.Errorf("answered %+v", p)
 	}
-	if d, found := r.stored("github", "d2"); !found || d.Outcome != gitops.Refused || len(d.Updates) > 0 || d.Reason == "" {
+	if d, found := r.stored("github", "d2"); !found || d.Outcome != gitops.OutcomeRejected || len(d.Updates) > 0 || d.Reason == "" {
 		t.Errorf("kept %+v", d)
 	}
 }

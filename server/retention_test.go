@@ -62,7 +62,7 @@ func inRetention(t *testing.T, script func(t *testing.T, s *prunedStore, p prune
 func (s *prunedStore) arrive(t *testing.T, name string, n int) {
 	t.Helper()
 	for i := range n {
-		d := gitops.Delivery{Source: "github", ID: fmt.Sprintf("%s-%d", name, i), Outcome: gitops.Ignored, Reason: "a ping"}
+		d := gitops.Delivery{Source: "github", ID: fmt.Sprintf("%s-%d", name, i), Outcome: gitops.OutcomeIgnored, Reason: "a ping"}
 		if _, _, err := s.Accept(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func sleep(d time.Duration) {
 func TestOldDeliveriesArePruned(t *testing.T) {
 	inRetention(t, func(t *testing.T, s *prunedStore, p pruner) {
 		s.arrive(t, "old", 5)
-		waits := gitops.Delivery{Source: "github", ID: "waits", Outcome: gitops.Accepted, Updates: []gitops.Update{{ID: "u1", Environment: "dev", App: "api", Tag: "1"}}}
+		waits := gitops.Delivery{Source: "github", ID: "waits", Outcome: gitops.OutcomeAccepted, Updates: []gitops.Update{{ID: "u1", Environment: "dev", App: "api", Tag: "1"}}}
 		if _, _, err := s.Accept(t.Context(), waits); err != nil {
 			t.Fatal(err)
 		}

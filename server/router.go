@@ -74,7 +74,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		defer func() {
 			if v := recover(); v != nil {
 				s.logger.Error("panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
-				s.writeProblem(ww, gitops.Errorf(gitops.Internal, "an internal error; the log has the cause").Because(fmt.Errorf("panic: %v", v)))
+				s.writeProblem(ww, gitops.Errorf(gitops.Internal, "an internal error; the log has the cause").WithCause(fmt.Errorf("panic: %v", v)))
 			}
 			s.metrics.httpSeconds.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(ww.Status())).Observe(time.Since(began).Seconds())
 		}()

@@ -109,7 +109,7 @@ func TestProblems(t *testing.T) {
 		})
 	}
 	w := httptest.NewRecorder()
-	s.writeProblem(w, gitops.Errorf(gitops.Unavailable, "the store is away").Because(cause))
+	s.writeProblem(w, gitops.Errorf(gitops.Unavailable, "the store is away").WithCause(cause))
 	if strings.Contains(w.Body.String(), "s3cret") {
 		t.Errorf("the cause is answered: %s", w.Body)
 	}

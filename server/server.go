@@ -227,7 +227,7 @@ func (s *Server) greetOrigin() {
 func (s *Server) listen(field, address string, handler http.Handler) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).Because(err)
+		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).WithCause(err)
 	}
 	srv := s.httpServer(handler)
 	bounded := listener
@@ -247,7 +247,7 @@ func (s *Server) listen(field, address string, handler http.Handler) (net.Listen
 	})
 	s.background.Go(func() {
 		if err := srv.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- gitops.FieldErrorf(field, "no longer listening").Because(err)
+			s.failed <- gitops.FieldErrorf(field, "no longer listening").WithCause(err)
 		}
 	})
 	return listener, nil

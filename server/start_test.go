@@ -109,7 +109,7 @@ func TestStartFails(t *testing.T) {
 			server, err := s.newServer()
 			s.must(err)
 			err = server.Start(t.Context())
-			if gitops.CodeOf(err) != c.code || !strings.HasPrefix(gitops.SentenceOf(err), c.says) {
+			if gitops.CodeOf(err) != c.code || !strings.HasPrefix(gitops.PublicOf(err), c.says) {
 				t.Errorf("Start says %v, want %s", err, c.says)
 			}
 			s.must(server.Stop(t.Context())) // harmless

@@ -100,13 +100,13 @@ func problemOf(err error) *gitops.Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return gitops.Errorf(gitops.CodeOf(err), "%s", gitops.SentenceOf(err))
+	return gitops.Errorf(gitops.CodeOf(err), "%s", gitops.PublicOf(err))
 }
 
 // tipOf reads a file's tag, unless it was read before.
 func (t *tips) tipOf(target target, tags tagReader, file manifest.File) tip {
 	if file.Err != nil {
-		return tip{problem: gitops.SentenceOf(file.Err)}
+		return tip{problem: gitops.PublicOf(file.Err)}
 	}
 	sum := sha256.Sum256(file.Content)
 	if known, ok := t.known[target]; ok && known.content == sum {
@@ -115,7 +115,7 @@ func (t *tips) tipOf(target target, tags tagReader, file manifest.File) tip {
 	now := tip{content: sum}
 	tag, err := tags.read(file.Content)
 	if now.tag = tag; err != nil {
-		now.problem = gitops.SentenceOf(err)
+		now.problem = gitops.PublicOf(err)
 	}
 	t.known[target] = now
 	return now

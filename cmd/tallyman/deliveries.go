@@ -55,7 +55,7 @@ func (p *printer) deliveries(found []gitops.Delivery) {
 // became says in a line what came of a delivery.
 func became(d gitops.Delivery) string {
 	switch {
-	case d.Outcome == gitops.Refused && d.Field != "":
+	case d.Outcome == gitops.OutcomeRejected && d.Field != "":
 		return d.Field + ": " + d.Reason
 	case len(d.Updates) == 0:
 		return d.Reason

@@ -71,7 +71,7 @@ func (e *localEdit) run(out io.Writer) error {
 	after, changed, err := edit.Apply(before, vars)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %s", e.file, gitops.SentenceOf(err))
+		return fmt.Errorf("%s: %s", e.file, gitops.PublicOf(err))
 	case !changed:
 		return errUnchanged
 	case e.diff:

@@ -59,14 +59,14 @@ func (p *printer) explain(d gitops.Delivery) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
 	p.line("  ", "It arrived %s UTC%s.", timestamp(d.ReceivedAt), provenance(d))
 	switch d.Outcome {
-	case gitops.Refused:
+	case gitops.OutcomeRejected:
 		p.line("  ", "It was refused, and nothing was changed:")
 		p.reasons(became(d))
 		p.line("  ", "Mend that and send a new one: the same delivery is refused again.")
-	case gitops.Ignored:
+	case gitops.OutcomeIgnored:
 		p.line("  ", "It asks for nothing, and nothing was changed:")
 		p.reasons(d.Reason)
-	case gitops.Accepted:
+	case gitops.OutcomeAccepted:
 		p.line("  ", "It became %s.", plural(len(d.Updates), "update"))
 		if d.Reason != "" {
 			p.line("  ", "Left out:")

@@ -150,7 +150,7 @@ func printable(text string) string {
 var stateColours = map[string]string{
 	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait",
 	string(gitops.Superseded): "dim", string(gitops.Failed): "bad",
-	string(gitops.Accepted): "good", string(gitops.Ignored): "dim", string(gitops.Refused): "bad",
+	string(gitops.OutcomeAccepted): "good", string(gitops.OutcomeIgnored): "dim", string(gitops.OutcomeRejected): "bad",
 }
 
 func stateCell[T ~string](state T) cell { return cell{string(state), stateColours[string(state)]} }

@@ -96,7 +96,7 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 		if errors.As(err, &bad) {
 			err = bad.Err
 		}
-		return answered{gitops.Errorf(gitops.Unavailable, "%s cannot be reached", req.URL.Host).Because(err)}
+		return answered{gitops.Errorf(gitops.Unavailable, "%s cannot be reached", req.URL.Host).WithCause(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))

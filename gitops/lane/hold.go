@@ -173,7 +173,7 @@ func (t *tenure) deferRest(updates []gitops.Update, settlements []gitops.Settlem
 	for _, s := range settlements {
 		settled[s.Update] = true
 	}
-	d := queue.Deferral{Code: gitops.CodeOf(cause), Reason: gitops.SentenceOf(cause), RetryAt: retryAt}
+	d := queue.Deferral{Code: gitops.CodeOf(cause), Reason: gitops.PublicOf(cause), RetryAt: retryAt}
 	for _, u := range updates {
 		if !settled[u.ID] {
 			d.Updates = append(d.Updates, u.ID)

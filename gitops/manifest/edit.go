@@ -102,7 +102,7 @@ func ownFault(err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return gitops.Errorf(gitops.Internal, "%s", errInternal.Message).Because(err)
+	return gitops.Errorf(gitops.Internal, "%s", errInternal.Message).WithCause(err)
 }
 
 func tooLarge(path string) error {

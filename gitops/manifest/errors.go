@@ -122,28 +122,28 @@ func remoteError(err error) error {
 	case errors.As(err, &redirect):
 		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server redirects to %s, where the credentials are not sent: configure its new URL", redirect.to)
 	case errors.As(err, &moved):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").WithCause(err)
 	case errors.As(err, &secret):
-		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").Because(err)
+		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").WithCause(err)
 	case errors.As(err, &stranger):
-		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).Because(stranger.why)
+		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).WithCause(stranger.why)
 	case errors.As(err, &ended):
-		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).Because(ended.err)
+		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).WithCause(ended.err)
 	case errors.As(err, &untrusty):
-		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").WithCause(err)
 	case errors.As(err, &nameless):
-		return gitops.Errorf(gitops.Unavailable, "the name of the manifest repository's server cannot be resolved").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the name of the manifest repository's server cannot be resolved").WithCause(err)
 	case errors.Is(err, errTooMuch):
-		return gitops.Errorf(gitops.TooLarge, "the manifest repository's server sent more than is taken from it").Because(err)
+		return gitops.Errorf(gitops.TooLarge, "the manifest repository's server sent more than is taken from it").WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server did not answer in time").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server did not answer in time").WithCause(err)
 	}
-	return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot be talked to").Because(err)
+	return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot be talked to").WithCause(err)
 }
 
 func statusMeans(e *statusError) error {
 	answer := func(code gitops.Code, sentence string) error {
-		err := gitops.Errorf(code, "%s", sentence).Because(e)
+		err := gitops.Errorf(code, "%s", sentence).WithCause(e)
 		err.RetryAfter = e.retryAfter
 		return err
 	}

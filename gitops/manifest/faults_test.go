@@ -176,7 +176,7 @@ func testARefusalKeepsTheServersWords(t *testing.T, newOrigin origins) {
 	if gitops.CodeOf(err) != gitops.Rejected || len(settled) != 0 {
 		t.Fatalf("got %v and %v, want nothing and rejected", settled, err)
 	}
-	if s := gitops.SentenceOf(err); !strings.Contains(s, "POLICY: prod is frozen") || strings.ContainsAny(s, "\x1b\t\n") {
+	if s := gitops.PublicOf(err); !strings.Contains(s, "POLICY: prod is frozen") || strings.ContainsAny(s, "\x1b\t\n") {
 		t.Errorf("the sentence is %q", s)
 	}
 	if err := o.repo.Hook("pre-receive", ""); err != nil {
@@ -194,7 +194,7 @@ func testAProtectedBranchIsARefusal(t *testing.T, newOrigin origins) {
 		t.Fatal(err)
 	}
 	_, err := w.Write(t.Context(), []gitops.Update{o.update("dev", "shop", "main-0000001")})
-	if gitops.CodeOf(err) != gitops.Rejected || !strings.Contains(gitops.SentenceOf(err), "protected branch refs/heads/main") {
+	if gitops.CodeOf(err) != gitops.Rejected || !strings.Contains(gitops.PublicOf(err), "protected branch refs/heads/main") {
 		t.Errorf("got %v, want a refusal with the hook's words", err)
 	}
 	o.check()

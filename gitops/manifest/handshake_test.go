@@ -114,7 +114,7 @@ func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
 			}
 			continue
 		}
-		if gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.SentenceOf(err), tt.says) {
+		if gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.PublicOf(err), tt.says) {
 			t.Errorf("%s %s: %v, want %s and %q", tt.url, tt.branch, err, tt.code, tt.says)
 		}
 	}

@@ -52,7 +52,7 @@ type reading struct {
 
 func (r reading) same(other reading) bool {
 	return r.value == other.value && r.missing == other.missing && (r.err == nil) == (other.err == nil) &&
-		(r.err == nil || gitops.SentenceOf(r.err) == gitops.SentenceOf(other.err))
+		(r.err == nil || gitops.PublicOf(r.err) == gitops.PublicOf(other.err))
 }
 
 func newPast(from remote, q HistoryQuery, names []string, a advertisement, entire bool) *past {

@@ -146,7 +146,7 @@ func (w *Writer) settlementOf(u gitops.Update, changed bool, err error) (gitops.
 		if refused.Code == gitops.Internal {
 			w.config.Logger.Error("an update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "err", err)
 		}
-		return gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Sentence()}, nil
+		return gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Public()}, nil
 	case err != nil:
 		return gitops.Settlement{}, err
 	case !changed:

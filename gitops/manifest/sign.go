@@ -44,7 +44,7 @@ func (s Signing) signer(now time.Time) (signer, error) {
 	}
 	content, err := readKeyFile(path)
 	if err != nil {
-		return nil, gitops.FieldErrorf(field, "cannot be read").Because(err)
+		return nil, gitops.FieldErrorf(field, "cannot be read").WithCause(err)
 	}
 	key, err := parse(content)
 	if err == nil {
@@ -52,9 +52,9 @@ func (s Signing) signer(now time.Time) (signer, error) {
 	}
 	switch {
 	case errors.Is(err, errLocked):
-		return nil, gitops.FieldErrorf(field, "has a passphrase: give one without").Because(err)
+		return nil, gitops.FieldErrorf(field, "has a passphrase: give one without").WithCause(err)
 	case err != nil:
-		return nil, gitops.FieldErrorf(field, "holds no private key that can sign").Because(err)
+		return nil, gitops.FieldErrorf(field, "holds no private key that can sign").WithCause(err)
 	}
 	return key, nil
 }
@@ -154,7 +154,7 @@ func signed(commit object, by signer, at time.Time) (object, error) {
 	}
 	signature, err := by.sign(commit.data, at)
 	if err != nil {
-		return object{}, gitops.Errorf(gitops.Unavailable, "the commit cannot be signed: has the key expired?").Because(err)
+		return object{}, gitops.Errorf(gitops.Unavailable, "the commit cannot be signed: has the key expired?").WithCause(err)
 	}
 	header, message, _ := bytes.Cut(commit.data, []byte("\n\n"))
 	lines := bytes.ReplaceAll(bytes.TrimRight(signature, "\n"), []byte("\n"), []byte("\n "))

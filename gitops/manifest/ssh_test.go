@@ -95,7 +95,7 @@ func TestAnSSHKeyThatIsRefused(t *testing.T) {
 	w := o.writer()
 	u := o.update("dev", "shop", "main-0000001")
 	o.ssh.RefuseKeys(true)
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(gitops.SentenceOf(err), "does not accept the SSH key") {
+	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(gitops.PublicOf(err), "does not accept the SSH key") {
 		t.Errorf("got %v, want unauthorized", err)
 	}
 	o.ssh.RefuseKeys(false)
@@ -127,7 +127,7 @@ func TestAHostKeyIsHeldAgainstTheFile(t *testing.T) {
 		}
 		o.ssh.Drop()
 		_, err := w.Write(t.Context(), []gitops.Update{u})
-		if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), tt.says) {
+		if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), tt.says) {
 			t.Errorf("with %q: %v, want unavailable and %q", tt.content, err, tt.says)
 		}
 	}
@@ -151,7 +151,7 @@ func TestAnSSHKeyFileThatHoldsNoKeySendsNothing(t *testing.T) {
 		}
 		w := o.writer(func(c *Config) { c.SSH.KeyFile = path })
 		err := w.Handshake(t.Context())
-		if gitops.CodeOf(err) != gitops.Unauthorized || strings.Contains(gitops.SentenceOf(err), path) {
+		if gitops.CodeOf(err) != gitops.Unauthorized || strings.Contains(gitops.PublicOf(err), path) {
 			t.Errorf("%s: %v, want unauthorized", name, err)
 		}
 	}
@@ -181,7 +181,7 @@ func TestWhatTheServerSaysInsteadOfServing(t *testing.T) {
 	for _, tt := range tests {
 		o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Times: -1, Status: tt.status, Body: tt.said})
 		err := o.writer().Handshake(t.Context())
-		if gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.SentenceOf(err), tt.says) || strings.Contains(err.Error(), "\x1b") {
+		if gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.PublicOf(err), tt.says) || strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%.40q: %v, want %s and %q", tt.said, err, tt.code, tt.says)
 		}
 		o.server.Heal()
@@ -204,7 +204,7 @@ func TestAnSSHServerThatDoesNotAnswerIsLeftInTime(t *testing.T) {
 			c.Timeouts.Refs, c.Timeouts.Fetch = 300*time.Millisecond, 300*time.Millisecond
 		})
 		o.server.Inject(gitserver.Fault{On: on, Times: -1, Wait: released})
-		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "in time") {
+		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "in time") {
 			t.Errorf("%s: %v, want unavailable", on, err)
 		}
 	}

@@ -250,7 +250,7 @@ func TestOpenSSHRefuses(t *testing.T) {
 		}, gitops.Unavailable, "somebody may pose as the server"},
 	} {
 		w := o.writer(tt.change)
-		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.SentenceOf(err), tt.says) {
+		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != tt.code || !strings.Contains(gitops.PublicOf(err), tt.says) {
 			t.Errorf("%s: %v, want %s and %q", name, err, tt.code, tt.says)
 		}
 	}

@@ -67,7 +67,7 @@ func brief(versions []Version) (lines []string) {
 			line = "missing"
 		}
 		if v.Err != nil {
-			line = gitops.SentenceOf(v.Err)
+			line = gitops.PublicOf(v.Err)
 		}
 		line += " by " + v.Author.Name
 		for _, o := range v.Orders {

@@ -185,7 +185,7 @@ func (w *Writer) Write(ctx context.Context, updates []gitops.Update) ([]gitops.S
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		w.withdraw(c, gitops.Errorf(gitops.Unavailable, "the write was given up before it was done").Because(context.Cause(ctx)))
+		w.withdraw(c, gitops.Errorf(gitops.Unavailable, "the write was given up before it was done").WithCause(context.Cause(ctx)))
 		<-c.done
 	case <-w.stopped:
 		w.withdraw(c, errClosed)

@@ -113,24 +113,24 @@ func (a app) runsIn(environment string) bool {
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
 	switch {
-	case e.Fault != nil:
-		d.Outcome, d.Field, d.Reason = gitops.Refused, e.Fault.Field, e.Fault.Message
-		return d, e.Fault
+	case e.Violation != nil:
+		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
+		return d, e.Violation
 	case e.Order != nil:
 		update, err := p.order(*e.Order)
 		if err != nil {
-			d.Outcome, d.Field, d.Reason = gitops.Refused, err.Field, err.Message
+			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
 			return d, err
 		}
-		d.Outcome, d.Updates = gitops.Accepted, []gitops.Update{update}
+		d.Outcome, d.Updates = gitops.OutcomeAccepted, []gitops.Update{update}
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
-		d.Outcome = gitops.Accepted
+		d.Outcome = gitops.OutcomeAccepted
 		if len(d.Updates) == 0 {
-			d.Outcome = gitops.Ignored
+			d.Outcome = gitops.OutcomeIgnored
 		}
 	default:
-		d.Outcome, d.Reason = gitops.Ignored, e.Nothing
+		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
 	}
 	return d, nil
 }
@@ -151,7 +151,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 		{"digest", gitops.CheckDigest("", o.Digest)},
 	} {
 		if check.err != nil {
-			return reject(check.field, "%s", gitops.SentenceOf(check.err))
+			return reject(check.field, "%s", gitops.PublicOf(check.err))
 		}
 	}
 	a, ok := p.apps[o.App]
@@ -184,7 +184,7 @@ func fieldOf(o gitops.Order, field string) string {
 
 // push finds every (environment, app) that an image in a registry is for. The
 // reason has a sentence for every environment that was left out.
-func (p *Policy) push(e gitops.Push) ([]gitops.Update, string) {
+func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	if e.Tag == "" {
 		return nil, "the image was pushed without a tag"
 	}
@@ -194,10 +194,10 @@ func (p *Policy) push(e gitops.Push) ([]gitops.Update, string) {
 		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
 	}
 	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
-		return nil, gitops.SentenceOf(err)
+		return nil, gitops.PublicOf(err)
 	}
 	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
-		return nil, gitops.SentenceOf(err)
+		return nil, gitops.PublicOf(err)
 	}
 	var updates []gitops.Update
 	var reasons []string

@@ -77,16 +77,16 @@ func TestOrder(t *testing.T) {
 				if c.order.App != "legacy" {
 					want.Repository = registry + "myshop/api"
 				}
-				if diff := cmp.Diff(gitops.Delivery{Source: "github", ID: "g1", Actor: "ann", Outcome: gitops.Accepted, Updates: []gitops.Update{want}}, d); diff != "" {
+				if diff := cmp.Diff(gitops.Delivery{Source: "github", ID: "g1", Actor: "ann", Outcome: gitops.OutcomeAccepted, Updates: []gitops.Update{want}}, d); diff != "" {
 					t.Error(diff)
 				}
 				return
 			}
 			var refusal *gitops.Error
-			if !errors.As(err, &refusal) || refusal.Code != gitops.Rejected || !strings.Contains(refusal.Sentence(), c.want) {
+			if !errors.As(err, &refusal) || refusal.Code != gitops.Rejected || !strings.Contains(refusal.Public(), c.want) {
 				t.Fatalf("refused with %v, want rejected: %s", err, c.want)
 			}
-			if d.Outcome != gitops.Refused || d.Field != refusal.Field || d.Reason != refusal.Message || len(d.Updates) != 0 {
+			if d.Outcome != gitops.OutcomeRejected || d.Field != refusal.Field || d.Reason != refusal.Message || len(d.Updates) != 0 {
 				t.Errorf("the delivery does not say why it was refused: %+v", d)
 			}
 		})
@@ -95,27 +95,27 @@ func TestOrder(t *testing.T) {
 
 func TestPush(t *testing.T) {
 	p := myshop(t)
-	push := func(edit func(*gitops.Push)) gitops.Push {
-		e := gitops.Push{Account: "123456789012", Region: "ap-northeast-2", Repository: "myshop/api", Tag: "main-1a2b3c4", Digest: digest}
+	push := func(edit func(*gitops.ImagePush)) gitops.ImagePush {
+		e := gitops.ImagePush{Account: "123456789012", Region: "ap-northeast-2", Repository: "myshop/api", Tag: "main-1a2b3c4", Digest: digest}
 		edit(&e)
 		return e
 	}
 	for _, c := range []struct {
 		name    string
-		push    gitops.Push
+		push    gitops.ImagePush
 		targets []string
 		reason  string
 	}{
-		{"every app of the repository", push(func(e *gitops.Push) {}), []string{"dev/api", "dev/worker"},
+		{"every app of the repository", push(func(e *gitops.ImagePush) {}), []string{"dev/api", "dev/worker"},
 			"prod: tag main-1a2b3c4 is not a semantic version (three numbers), and the rule is semver >=1.0.0; staging: tag main-1a2b3c4 does not match v?[0-9.]+"},
-		{"every environment whose rule takes it", push(func(e *gitops.Push) { e.Tag = "1.0.0" }), []string{"prod/api", "staging/api"}, `prod: app "worker" is not configured for it`},
-		{"no tag", push(func(e *gitops.Push) { e.Tag = "" }), nil, "the image was pushed without a tag"},
-		{"latest", push(func(e *gitops.Push) { e.Tag = "latest" }), nil, `"latest" never reaches a manifest`},
-		{"no such tag exists", push(func(e *gitops.Push) { e.Tag = "a b" }), nil, "detail.image-tag: must be an image tag"},
-		{"a digest that is none", push(func(e *gitops.Push) { e.Digest = "sha256:12" }), nil, "detail.image-digest: must be"},
-		{"another account", push(func(e *gitops.Push) { e.Account = "999999999999" }), nil, "no app is configured with the repository 999999999999.dkr.ecr.ap-northeast-2.amazonaws.com/myshop/api"},
-		{"another region", push(func(e *gitops.Push) { e.Region = "us-east-1" }), nil, "no app is configured with the repository"},
-		{"another name", push(func(e *gitops.Push) { e.Repository = strings.Repeat("x", 9999) }), nil, "no app is configured with the repository"},
+		{"every environment whose rule takes it", push(func(e *gitops.ImagePush) { e.Tag = "1.0.0" }), []string{"prod/api", "staging/api"}, `prod: app "worker" is not configured for it`},
+		{"no tag", push(func(e *gitops.ImagePush) { e.Tag = "" }), nil, "the image was pushed without a tag"},
+		{"latest", push(func(e *gitops.ImagePush) { e.Tag = "latest" }), nil, `"latest" never reaches a manifest`},
+		{"no such tag exists", push(func(e *gitops.ImagePush) { e.Tag = "a b" }), nil, "detail.image-tag: must be an image tag"},
+		{"a digest that is none", push(func(e *gitops.ImagePush) { e.Digest = "sha256:12" }), nil, "detail.image-digest: must be"},
+		{"another account", push(func(e *gitops.ImagePush) { e.Account = "999999999999" }), nil, "no app is configured with the repository 999999999999.dkr.ecr.ap-northeast-2.amazonaws.com/myshop/api"},
+		{"another region", push(func(e *gitops.ImagePush) { e.Region = "us-east-1" }), nil, "no app is configured with the repository"},
+		{"another name", push(func(e *gitops.ImagePush) { e.Repository = strings.Repeat("x", 9999) }), nil, "no app is configured with the repository"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, err := p.Plan(gitops.Event{Push: &c.push})
@@ -135,7 +135,7 @@ func TestPush(t *testing.T) {
 			if !strings.Contains(d.Reason, c.reason) || len(d.Reason) > 1000 {
 				t.Errorf("reason %q, want %q", d.Reason, c.reason)
 			}
-			if want := map[bool]gitops.Outcome{true: gitops.Accepted, false: gitops.Ignored}[len(c.targets) > 0]; d.Outcome != want {
+			if want := map[bool]gitops.Outcome{true: gitops.OutcomeAccepted, false: gitops.OutcomeIgnored}[len(c.targets) > 0]; d.Outcome != want {
 				t.Errorf("outcome %s, want %s", d.Outcome, want)
 			}
 		})
@@ -156,7 +156,7 @@ func TestPushKnowsEveryHostOfARegistry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, _ := p.Plan(gitops.Event{Push: &gitops.Push{Account: "123456789012", Region: "eu-west-1", Repository: "api", Tag: "x"}})
+		d, _ := p.Plan(gitops.Event{Push: &gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "api", Tag: "x"}})
 		if len(d.Updates) != 1 {
 			t.Errorf("%s: not recognised as ECR: %s", host, d.Reason)
 		}
@@ -165,13 +165,13 @@ func TestPushKnowsEveryHostOfARegistry(t *testing.T) {
 
 func TestPlanOfNothingAndOfAFault(t *testing.T) {
 	p := myshop(t)
-	d, err := p.Plan(gitops.Event{Nothing: "a ping"})
-	if err != nil || d.Outcome != gitops.Ignored || d.Reason != "a ping" {
+	d, err := p.Plan(gitops.Event{IgnoreReason: "a ping"})
+	if err != nil || d.Outcome != gitops.OutcomeIgnored || d.Reason != "a ping" {
 		t.Errorf("got %+v, %v", d, err)
 	}
 	fault := &gitops.Error{Code: gitops.Rejected, Field: "client_payload", Message: "is missing"}
-	d, err = p.Plan(gitops.Event{Fault: fault})
-	if !errors.Is(err, fault) || d.Outcome != gitops.Refused || d.Field != "client_payload" || d.Reason != "is missing" {
+	d, err = p.Plan(gitops.Event{Violation: fault})
+	if !errors.Is(err, fault) || d.Outcome != gitops.OutcomeRejected || d.Field != "client_payload" || d.Reason != "is missing" {
 		t.Errorf("got %+v, %v", d, err)
 	}
 }

@@ -113,7 +113,7 @@ func checkRefused(t *testing.T, c testCase, out []byte, changed bool, err error)
 	if !errors.As(err, &refusal) {
 		t.Fatalf("no refusal but %v\n%s", err, out)
 	}
-	t.Log(gitops.SentenceOf(err))
+	t.Log(gitops.PublicOf(err))
 	if refusal != c.Refusal || out != nil || changed {
 		t.Fatalf("refused for %s, want %s", refusal, c.Refusal)
 	}

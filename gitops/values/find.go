@@ -178,7 +178,7 @@ func (s *source) evaluate(tree *yqlib.ExpressionNode) ([]place, error) {
 	for i, doc := range s.docs {
 		root := &yqlib.CandidateNode{}
 		if err := root.UnmarshalYAML(doc, map[string]*yqlib.CandidateNode{}); err != nil {
-			return nil, refuseBecause(NotYAML, err, "the file cannot be read by yq")
+			return nil, refuseWithCause(NotYAML, err, "the file cannot be read by yq")
 		}
 		root.SetDocument(uint(i))
 		roots.PushBack(root)
@@ -187,7 +187,7 @@ func (s *source) evaluate(tree *yqlib.ExpressionNode) ([]place, error) {
 	result, err := yqlib.NewDataTreeNavigator().GetMatchingNodes(
 		yqlib.Context{MatchingNodes: roots, DontAutoCreate: true}, tree)
 	if err != nil {
-		return nil, refuseBecause(NothingSelected, err, "does not fit this file: a step meets something other than it asks for")
+		return nil, refuseWithCause(NothingSelected, err, "does not fit this file: a step meets something other than it asks for")
 	}
 	var found []place
 	for e := result.MatchingNodes.Front(); e != nil; e = e.Next() {
@@ -197,7 +197,7 @@ func (s *source) evaluate(tree *yqlib.ExpressionNode) ([]place, error) {
 		}
 		steps, doc, err := wayTo(c)
 		if err != nil || doc >= len(s.docs) {
-			return nil, refuseBecause(Unverified, err, "its place in the file cannot be told")
+			return nil, refuseWithCause(Unverified, err, "its place in the file cannot be told")
 		}
 		p, ok, err := s.walk(doc, steps)
 		if err != nil {

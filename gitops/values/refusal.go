@@ -74,10 +74,10 @@ func (r Refusal) Code() gitops.Code {
 }
 
 func refuse(r Refusal, format string, args ...any) *gitops.Error {
-	return gitops.Errorf(r.Code(), format, args...).Because(r)
+	return gitops.Errorf(r.Code(), format, args...).WithCause(r)
 }
 
-// refuseBecause also keeps what a library said, for the log.
-func refuseBecause(r Refusal, cause error, format string, args ...any) *gitops.Error {
-	return gitops.Errorf(r.Code(), format, args...).Because(fmt.Errorf("%w: %w", r, cause))
+// refuseWithCause also keeps what a library said, for the log.
+func refuseWithCause(r Refusal, cause error, format string, args ...any) *gitops.Error {
+	return gitops.Errorf(r.Code(), format, args...).WithCause(fmt.Errorf("%w: %w", r, cause))
 }

@@ -97,13 +97,13 @@ var (
 // notYAML takes only the line from a parser's message: the rest may quote the file.
 func notYAML(text []byte, cause error) error {
 	if templateText.Match(text) {
-		return refuseBecause(Placeholder, cause, "the file is a template ({{ }}) for another tool to fill in, not YAML")
+		return refuseWithCause(Placeholder, cause, "the file is a template ({{ }}) for another tool to fill in, not YAML")
 	}
 	where := ""
 	if line := lineNumber.FindString(cause.Error()); line != "" {
 		where = "; see " + line
 	}
-	return refuseBecause(NotYAML, cause, "the file is not YAML to every reader%s", where)
+	return refuseWithCause(NotYAML, cause, "the file is not YAML to every reader%s", where)
 }
 
 func readNodes(text []byte) (docs []*yaml.Node, err error) {

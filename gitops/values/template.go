@@ -114,7 +114,7 @@ func (v Vars) get(variable string) (string, error) {
 	case text == "":
 		return "", refuse(MissingValue, "the value needs the image's %s, and the update names none", variable)
 	case err != nil:
-		return "", refuse(NotRepresentable, "the %s cannot be written: %s", variable, gitops.SentenceOf(err))
+		return "", refuse(NotRepresentable, "the %s cannot be written: %s", variable, gitops.PublicOf(err))
 	}
 	return text, nil
 }

@@ -185,7 +185,7 @@ func helmAt(v any, way []any) (any, bool) {
 func (p *plan) verify(edited []byte) error {
 	after, err := readSource(edited)
 	if err != nil {
-		return refuseBecause(Unverified, err, "the edited file could not be read again, so it was dropped")
+		return refuseWithCause(Unverified, err, "the edited file could not be read again, so it was dropped")
 	}
 	s := p.source
 	if len(after.docs) != len(s.docs) {

@@ -64,7 +64,7 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	tips := a.Origin.Tips(r.Context())
 	answer := Environments{Origin: OriginState{AsOf: tips.AsOf}, Environments: []Environment{}}
 	if tips.Problem != nil {
-		answer.Origin.Problem = tips.Problem.Sentence()
+		answer.Origin.Problem = tips.Problem.Public()
 	}
 	apps := make(map[string][]App)
 	for _, tip := range tips.Apps {

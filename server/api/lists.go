@@ -32,7 +32,7 @@ func queryOf(r *http.Request) *query {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	q := &query{values: values}
 	if err != nil {
-		q.err = gitops.Errorf(gitops.Invalid, "the query is not well formed").Because(err)
+		q.err = gitops.Errorf(gitops.Invalid, "the query is not well formed").WithCause(err)
 	}
 	return q
 }
@@ -92,7 +92,7 @@ func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	q := queryOf(r)
 	filter := queue.DeliveryFilter{
 		Source:  q.text("source"),
-		Outcome: oneOf(q, "outcome", []gitops.Outcome{gitops.Accepted, gitops.Ignored, gitops.Refused}),
+		Outcome: oneOf(q, "outcome", []gitops.Outcome{gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected}),
 	}
 	page := q.page()
 	if err := q.done(); err != nil {

@@ -100,13 +100,13 @@ func decodeOrder(body []byte) (gitops.Order, error) {
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return gitops.Order{}, gitops.FieldErrorf(wrong.Field, "must be a string").Because(err)
+		return gitops.Order{}, gitops.FieldErrorf(wrong.Field, "must be a string").WithCause(err)
 	case err != nil:
 		reason := strings.TrimPrefix(err.Error(), "json: ")
 		if !strings.HasPrefix(reason, "unknown field") {
 			reason = "it is not well formed"
 		}
-		return gitops.Order{}, gitops.Errorf(gitops.Invalid, "the body must be a JSON object with app, environment, tag and perhaps digest: %.100s", reason).Because(err)
+		return gitops.Order{}, gitops.Errorf(gitops.Invalid, "the body must be a JSON object with app, environment, tag and perhaps digest: %.100s", reason).WithCause(err)
 	}
 	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
 }

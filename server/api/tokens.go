@@ -51,7 +51,7 @@ func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error)
 func ReadToken(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be read", file).Because(err)
+		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be read", file).WithCause(err)
 	}
 	text = bytes.TrimSpace(text)
 	switch {

@@ -13,7 +13,7 @@ func (c *Config) checkAPI(report func(field, format string, args ...any)) {
 	for i, token := range c.API.Tokens {
 		field := fmt.Sprintf("api.tokens[%d]", i)
 		if err := gitops.CheckName("", token.Name); err != nil {
-			report(field+".name", "%s", gitops.SentenceOf(err))
+			report(field+".name", "%s", gitops.PublicOf(err))
 		} else if names[token.Name] {
 			report(field+".name", "is that of another token")
 		}

@@ -46,7 +46,7 @@ func found(err error) (sentences []string) {
 		return sentences
 	}
 	if err != nil {
-		sentences = append(sentences, gitops.SentenceOf(err))
+		sentences = append(sentences, gitops.PublicOf(err))
 	}
 	return sentences
 }
@@ -211,7 +211,7 @@ func TestLoad(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join(dir, "missing.yaml"), dir} {
 		_, err := config.Load(path)
-		if gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.SentenceOf(err), path+" cannot be read") {
+		if gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.PublicOf(err), path+" cannot be read") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 func Load(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, gitops.Errorf(gitops.NotFound, "the configuration file %s cannot be read", path).Because(err)
+		return Config{}, gitops.Errorf(gitops.NotFound, "the configuration file %s cannot be read", path).WithCause(err)
 	}
 	return Parse(text)
 }

@@ -247,7 +247,7 @@ func FuzzParse(f *testing.F) {
 		c, err := config.Parse(text)
 		if err != nil {
 			for _, sentence := range found(err) {
-				if sentence == "" || sentence == gitops.SentenceOf(fmt.Errorf("")) {
+				if sentence == "" || sentence == gitops.PublicOf(fmt.Errorf("")) {
 					t.Errorf("a problem without words: %v", err)
 				}
 			}

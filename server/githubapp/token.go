@@ -80,7 +80,7 @@ func (a *App) token(ctx context.Context) (string, error) {
 	case <-f.done:
 		return f.value, f.err
 	case <-ctx.Done():
-		return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").Because(ctx.Err())
+		return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").WithCause(ctx.Err())
 	}
 }
 
@@ -148,7 +148,7 @@ func (a *App) try(ctx context.Context, value string) error {
 		}
 		a.config.Logger.Info("a fresh installation token does not work yet", slog.Duration("wait", retries[i]))
 		if err := a.config.Wait(ctx, retries[i]); err != nil {
-			return gitops.Errorf(gitops.Unavailable, "GitHub's token did not work in time").Because(err)
+			return gitops.Errorf(gitops.Unavailable, "GitHub's token did not work in time").WithCause(err)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func apiError(doing string, err error) error {
 	if doing != "" {
 		sentence += " (" + doing + ")"
 	}
-	e := gitops.Errorf(code, "%s", sentence).Because(err)
+	e := gitops.Errorf(code, "%s", sentence).WithCause(err)
 	e.RetryAfter = max(0, min(wait, time.Hour))
 	return e
 }

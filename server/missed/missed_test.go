@@ -47,7 +47,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%s is %s, want %s", guid, got, want)
 		}
 	}
-	if d := s.stored("g4"); d.Outcome != gitops.Refused {
+	if d := s.stored("g4"); d.Outcome != gitops.OutcomeRejected {
 		t.Errorf("%+v", d)
 	}
 	s.expect()

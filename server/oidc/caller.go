@@ -102,7 +102,7 @@ type Spender interface {
 func (c Caller) Spend(ctx context.Context, in Spender, order gitops.DeliveryKey) error {
 	err := in.Spend(ctx, c.issuer+"#"+c.claims.ID, order, c.until.Add(clockSkew))
 	if gitops.CodeOf(err) == gitops.Conflict {
-		return gitops.Errorf(gitops.Unauthorized, "the token was used for another order: ask for a new one for each").Because(err)
+		return gitops.Errorf(gitops.Unauthorized, "the token was used for another order: ask for a new one for each").WithCause(err)
 	}
 	return err
 }

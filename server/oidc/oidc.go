@@ -166,7 +166,7 @@ func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Caller, err
 	}
 	var c claims
 	if err := token.Claims(&c); err != nil {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token's claims are not those of GitHub Actions").Because(err)
+		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token's claims are not those of GitHub Actions").WithCause(err)
 	}
 	if err := v.checkUse(token, c); err != nil {
 		return Caller{}, err
@@ -200,7 +200,7 @@ func refusal(err error, noKey *gitops.Error) error {
 	case errors.As(err, &expired):
 		return gitops.Errorf(gitops.Unauthorized, "the token has expired: ask for one right before the order")
 	}
-	return gitops.Errorf(gitops.Unauthorized, "the token is not good: it must be signed RS256 by its issuer, be for our audience, and not be for later").Because(withoutToken(err))
+	return gitops.Errorf(gitops.Unauthorized, "the token is not good: it must be signed RS256 by its issuer, be for our audience, and not be for later").WithCause(withoutToken(err))
 }
 
 // withoutToken keeps what a library says short: a malformed token must not reach

@@ -72,7 +72,7 @@ func (s *site) verifier() *oidc.Verifier {
 func refused(t *testing.T, err error, code gitops.Code, says, token string) {
 	t.Helper()
 	var e *gitops.Error
-	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Sentence(), says) {
+	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Public(), says) {
 		t.Errorf("told %v, want %s: %q", err, code, says)
 		return
 	}

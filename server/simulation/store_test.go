@@ -72,7 +72,7 @@ func newMemory(now func() time.Time) *memory {
 // begin locks the store unless it cannot answer.
 func (m *memory) begin(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return gitops.Errorf(gitops.Unavailable, "the store did not answer in time").Because(ctx.Err())
+		return gitops.Errorf(gitops.Unavailable, "the store did not answer in time").WithCause(ctx.Err())
 	}
 	m.mu.Lock()
 	if m.closed {

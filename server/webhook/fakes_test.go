@@ -77,9 +77,9 @@ func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	case "order", "wrong order":
 		e.Order = &gitops.Order{Tag: kind}
 	case "nothing":
-		e.Nothing = "a test asks for nothing"
+		e.IgnoreReason = "a test asks for nothing"
 	default:
-		return e, gitops.Errorf(gitops.Invalid, "not ours").Because(fmt.Errorf("unknown kind %q", kind))
+		return e, gitops.Errorf(gitops.Invalid, "not ours").WithCause(fmt.Errorf("unknown kind %q", kind))
 	}
 	return e, nil
 }
@@ -90,12 +90,12 @@ func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
 	switch {
 	case e.Order == nil:
-		d.Outcome, d.Reason = gitops.Ignored, e.Nothing
+		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
 	case e.Order.Tag == "order":
-		d.Outcome = gitops.Accepted
+		d.Outcome = gitops.OutcomeAccepted
 		d.Updates = []gitops.Update{{Environment: "dev", App: "api", Tag: "t"}, {Environment: "prod", App: "api", Tag: "t"}}
 	default:
-		d.Outcome, d.Field, d.Reason = gitops.Refused, "client_payload.tag", "is missing"
+		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, "client_payload.tag", "is missing"
 		return d, &gitops.Error{Code: gitops.Rejected, Field: d.Field, Message: d.Reason}
 	}
 	return d, nil
@@ -116,7 +116,7 @@ func (f *fakes) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 		select {
 		case <-now.wait:
 		case <-ctx.Done():
-			now.err = gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").Because(ctx.Err())
+			now.err = gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").WithCause(ctx.Err())
 		}
 		f.mu.Lock()
 	}
@@ -147,7 +147,7 @@ func (f *fakes) checkDelivery(ctx context.Context, d gitops.Delivery) {
 	if d.Source != source || d.ID == "" || d.ReceivedAt.IsZero() || d.ReceivedAt.Location() != time.UTC || !strings.HasPrefix(string(d.Body), d.ID) {
 		f.t.Errorf("the store is given an incomplete delivery: %+v", d)
 	}
-	if (d.Outcome == gitops.Accepted) != (len(d.Updates) > 0) || (d.Outcome != gitops.Accepted) != (d.Reason != "") {
+	if (d.Outcome == gitops.OutcomeAccepted) != (len(d.Updates) > 0) || (d.Outcome != gitops.OutcomeAccepted) != (d.Reason != "") {
 		f.t.Errorf("the outcome %q goes with neither the reason %q nor the updates %v", d.Outcome, d.Reason, d.Updates)
 	}
 	for _, u := range d.Updates {

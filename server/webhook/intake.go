@@ -94,7 +94,7 @@ func (in *Intake) store(ctx context.Context, a Arrival) (gitops.Delivery, bool, 
 	switch {
 	case err != nil:
 		return planned, false, err
-	case duplicate && stored.Outcome == gitops.Refused:
+	case duplicate && stored.Outcome == gitops.OutcomeRejected:
 		return stored, true, &gitops.Error{Code: gitops.Rejected, Field: stored.Field, Message: stored.Reason}
 	case duplicate:
 		return stored, true, nil

@@ -76,14 +76,14 @@ func ReadSecretFiles(field string, files []string, check func(secret []byte) err
 func (s *SecretFiles) read(path string) ([]byte, *gitops.Error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, gitops.FieldErrorf("", "%s cannot be read", path).Because(err)
+		return nil, gitops.FieldErrorf("", "%s cannot be read", path).WithCause(err)
 	}
 	secret := bytes.TrimRight(text, "\r\n")
 	if len(secret) == 0 {
 		return nil, gitops.FieldErrorf("", "%s is empty", path)
 	}
 	if err := s.check(secret); err != nil {
-		return nil, gitops.FieldErrorf("", "%s %s", path, gitops.SentenceOf(err))
+		return nil, gitops.FieldErrorf("", "%s %s", path, gitops.PublicOf(err))
 	}
 	return secret, nil
 }

@@ -111,7 +111,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	case errors.As(err, &tooLarge):
 		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
-		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").Because(err)
+		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").WithCause(err)
 	}
 	return body.Bytes(), nil
 }

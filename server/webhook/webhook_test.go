@@ -38,13 +38,13 @@ func TestHandle(t *testing.T) {
 		outcome    string
 		stored     gitops.Outcome // "" when nothing is
 	}{
-		{"an order", secret, strings.NewReader("d1 order"), whole, 202, "", "accepted", gitops.Accepted},
-		{"an event that asks for nothing", secret, strings.NewReader("d1 nothing"), whole, 200, "", "ignored", gitops.Ignored},
-		{"an order that cannot be", secret, strings.NewReader("d1 wrong order"), whole, 0, gitops.Rejected, "rejected", gitops.Refused},
+		{"an order", secret, strings.NewReader("d1 order"), whole, 202, "", "accepted", gitops.OutcomeAccepted},
+		{"an event that asks for nothing", secret, strings.NewReader("d1 nothing"), whole, 200, "", "ignored", gitops.OutcomeIgnored},
+		{"an order that cannot be", secret, strings.NewReader("d1 wrong order"), whole, 0, gitops.Rejected, "rejected", gitops.OutcomeRejected},
 		{"a wrong credential", "guess", strings.NewReader("d1 order"), whole[:2], 0, gitops.Unauthorized, "unauthorized", ""},
 		{"no credential and no body", "", strings.NewReader(""), whole[:2], 0, gitops.Unauthorized, "unauthorized", ""},
 		{"a body of no known form", secret, strings.NewReader("d1 gibberish"), whole[:3], 0, gitops.Invalid, "error", ""},
-		{"the largest body", secret, strings.NewReader("d1 order" + strings.Repeat(" ", webhook.MaxBody-8)), whole, 202, "", "accepted", gitops.Accepted},
+		{"the largest body", secret, strings.NewReader("d1 order" + strings.Repeat(" ", webhook.MaxBody-8)), whole, 202, "", "accepted", gitops.OutcomeAccepted},
 		{"a byte more", secret, strings.NewReader("d1 order" + strings.Repeat(" ", webhook.MaxBody-7)), whole[:1], 0, gitops.TooLarge, "error", ""},
 		{"too large and not even signed", "", strings.NewReader(strings.Repeat("x", 5*webhook.MaxBody)), whole[:1], 0, gitops.TooLarge, "error", ""},
 		{"a body that breaks off", secret, io.MultiReader(strings.NewReader("d1 order"), iotest.ErrReader(io.ErrUnexpectedEOF)), whole[:1], 0, gitops.Invalid, "error", ""},
@@ -98,7 +98,7 @@ func TestHandleDuplicates(t *testing.T) {
 			first := f.stored[gitops.DeliveryKey{Source: source, ID: "d1"}]
 			for _, again := range []string{kind, "order"} { // the second has another body under the same id
 				a := f.send(t.Context(), secret, strings.NewReader("d1 "+again))
-				refused := gitops.CodeOf(a.err) == gitops.Rejected && gitops.SentenceOf(a.err) == first.Field+": "+first.Reason
+				refused := gitops.CodeOf(a.err) == gitops.Rejected && gitops.PublicOf(a.err) == first.Field+": "+first.Reason
 				if (a.err == nil) == (kind == "wrong order") || a.err != nil && !refused || a.status != 200 || !cmp.Equal(a.outcomes, []string{"duplicate"}) {
 					t.Errorf("answered %d, %v, counted %v", a.status, a.err, a.outcomes)
 				}
@@ -160,7 +160,7 @@ func TestHandleManyAtOnce(t *testing.T) {
 // Whatever a delivery is, it is not answered before it is stored: the sender is
 // told to come again, and then gets the answer it would have got.
 func TestHandleStoreFails(t *testing.T) {
-	away := gitops.Errorf(gitops.Unavailable, "the store's disk is full").Because(errors.New("SQLITE_FULL"))
+	away := gitops.Errorf(gitops.Unavailable, "the store's disk is full").WithCause(errors.New("SQLITE_FULL"))
 	for _, kind := range []string{"order", "wrong order", "nothing"} {
 		for _, applied := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, applied %t", kind, applied), func(t *testing.T) {

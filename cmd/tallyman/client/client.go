@@ -120,7 +120,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into); err != nil {
-		return gitops.Errorf(gitops.Unavailable, "the answer of %s cannot be read", c.base.Host).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the answer of %s cannot be read", c.base.Host).WithCause(err)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		if errors.As(err, &bad) {
 			err = bad.Err
 		}
-		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be reached", c.base.Host).Because(err)
+		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be reached", c.base.Host).WithCause(err)
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil

@@ -117,7 +117,7 @@ func (c *Client) stream(ctx context.Context, filter url.Values, at *position, st
 	if err == nil || errors.As(err, new(handled)) {
 		return err
 	}
-	return gitops.Errorf(gitops.Unavailable, "the stream of %s broke off", c.base.Host).Because(err)
+	return gitops.Errorf(gitops.Unavailable, "the stream of %s broke off", c.base.Host).WithCause(err)
 }
 
 // rawEvent is a block of the stream.
@@ -173,7 +173,7 @@ func (e rawEvent) decode() (Event, error) {
 		return event, nil
 	}
 	if err := json.Unmarshal([]byte(e.data), into); err != nil {
-		return Event{}, gitops.Errorf(gitops.Unavailable, "an event of the stream cannot be read").Because(err)
+		return Event{}, gitops.Errorf(gitops.Unavailable, "an event of the stream cannot be read").WithCause(err)
 	}
 	return event, nil
 }

@@ -113,7 +113,7 @@ func (a Address) setPassword(c *pgx.ConnConfig) error {
 	}
 	password, err := os.ReadFile(a.PasswordFile)
 	if err != nil {
-		return gitops.Errorf(gitops.Unavailable, "storePasswordFile: %s cannot be read", a.PasswordFile).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "storePasswordFile: %s cannot be read", a.PasswordFile).WithCause(err)
 	}
 	password = bytes.TrimRight(password, "\r\n")
 	if len(password) == 0 {
@@ -143,7 +143,7 @@ func (a Address) Validate() error {
 		return err
 	}
 	if err := a.setPassword(c.ConnConfig); err != nil {
-		return gitops.FieldErrorf("storePasswordFile", "%s cannot be read, or is empty", a.PasswordFile).Because(err)
+		return gitops.FieldErrorf("storePasswordFile", "%s cannot be read, or is empty", a.PasswordFile).WithCause(err)
 	}
 	return nil
 }

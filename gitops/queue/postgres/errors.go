@@ -51,7 +51,7 @@ func broken(err error) bool {
 // stays as it is.
 func domainError(err error) error {
 	var e *gitops.Error
-	unavailable := func(sentence string) error { return gitops.Errorf(gitops.Unavailable, "%s", sentence).Because(err) }
+	unavailable := func(sentence string) error { return gitops.Errorf(gitops.Unavailable, "%s", sentence).WithCause(err) }
 	state := sqlState(err)
 	switch {
 	case err == nil, errors.As(err, &e):
@@ -73,7 +73,7 @@ func domainError(err error) error {
 	case broken(err):
 		return unavailable("the store's server cannot be reached, or is not able to work")
 	}
-	return gitops.Errorf(gitops.Internal, "the store could not do it; the log has the cause").Because(err)
+	return gitops.Errorf(gitops.Internal, "the store could not do it; the log has the cause").WithCause(err)
 }
 
 func errClosed() error {

@@ -35,7 +35,7 @@ func open(t *testing.T, a postgres.Address) *postgres.Store {
 // order is a delivery that asks for one update of app in dev.
 func order(id, app string) gitops.Delivery {
 	return gitops.Delivery{
-		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.Accepted, Body: []byte("{}"),
+		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
 		Updates: []gitops.Update{{ID: "update-" + id, Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
 	}
 }
@@ -94,7 +94,7 @@ func TestAddress(t *testing.T) {
 		{"postgres://tallyman@127.0.0.1/x", file("\n"), "storePasswordFile: "},
 	} {
 		err := postgres.Address{URL: c.url, PasswordFile: c.passwordFile}.Validate()
-		if c.says == "" && err != nil || c.says != "" && (gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.says)) {
+		if c.says == "" && err != nil || c.says != "" && (gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.says)) {
 			t.Errorf("%s: %v; want %q", c.url, err, c.says)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3c") {
@@ -130,14 +130,14 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := schema(t)
 			c.spoil(&a)
-			if err := postgres.Check(t.Context(), a); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), c.says) {
+			if err := postgres.Check(t.Context(), a); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), c.says) {
 				t.Errorf("Check: %v; want %q", err, c.says)
 			}
 			s, err := postgres.Open(t.Context(), a, postgres.Options{})
 			if err == nil {
 				s.Close()
 			}
-			if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), c.says) {
+			if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), c.says) {
 				t.Errorf("Open: %v; want %q", err, c.says)
 			}
 		})
@@ -204,7 +204,7 @@ func TestPasswordIsReadForEachConnection(t *testing.T) {
 	}
 	write("wrong")
 	_, err := postgres.Open(t.Context(), a, postgres.Options{})
-	if gitops.SentenceOf(err) != "the store's server refuses the login" || strings.Contains(err.Error(), "wrong") {
+	if gitops.PublicOf(err) != "the store's server refuses the login" || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	write("first")

@@ -40,7 +40,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 	if f != (queue.DeliveryFilter{}) {
 		outcomes := []gitops.Outcome{f.Outcome}
 		if f.Outcome == "" {
-			outcomes = []gitops.Outcome{gitops.Accepted, gitops.Ignored, gitops.Refused}
+			outcomes = []gitops.Outcome{gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected}
 		}
 		text, args = listed, append(args, clean(f.Source), texts(outcomes))
 	}

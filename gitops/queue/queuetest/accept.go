@@ -28,10 +28,10 @@ func everythingIsKept(s *script) {
 
 func withoutUpdates(s *script) {
 	ignored := s.order()
-	ignored.Outcome, ignored.Reason = gitops.Ignored, "a ping asks for nothing"
+	ignored.Outcome, ignored.Reason = gitops.OutcomeIgnored, "a ping asks for nothing"
 	s.accept(ignored)
 	refused := s.order()
-	refused.Outcome, refused.Field, refused.Reason = gitops.Refused, "client_payload.tag", "client_payload.tag: is missing"
+	refused.Outcome, refused.Field, refused.Reason = gitops.OutcomeRejected, "client_payload.tag", "client_payload.tag: is missing"
 	s.accept(refused)
 	s.accept(refused)
 	s.crash()
@@ -58,7 +58,7 @@ func duplicate(s *script) {
 	again := s.order("dev/other", "staging/other", "prod/other")
 	again.Source, again.ID = first.Source, first.ID
 	again.ReceivedAt = again.ReceivedAt.Add(time.Minute)
-	again.Outcome, again.Reason, again.Body = gitops.Ignored, "another", []byte("another")
+	again.Outcome, again.Reason, again.Body = gitops.OutcomeIgnored, "another", []byte("another")
 	s.accept(again)
 	s.crash()
 	s.accept(again)

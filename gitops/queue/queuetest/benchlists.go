@@ -46,7 +46,7 @@ func fill(b *testing.B, s queue.Queue) {
 					d.Source, d.Updates[0].App = "rare", "rare"
 				}
 				if n%100 == 0 {
-					d.Outcome, d.Updates = gitops.Ignored, nil
+					d.Outcome, d.Updates = gitops.OutcomeIgnored, nil
 				}
 				if _, _, err := s.Accept(b.Context(), d); err != nil {
 					b.Error(err)
@@ -89,8 +89,8 @@ func settleAll(b *testing.B, s queue.Queue, environment string) {
 func benchmarkLists(b *testing.B, s queue.Queue) {
 	page := queue.Page{Limit: 100}
 	for _, f := range []queue.DeliveryFilter{
-		{}, {Source: "github"}, {Source: "rare"}, {Source: "none"}, {Outcome: gitops.Accepted}, {Outcome: gitops.Ignored},
-		{Outcome: gitops.Refused}, {Source: "rare", Outcome: gitops.Refused},
+		{}, {Source: "github"}, {Source: "rare"}, {Source: "none"}, {Outcome: gitops.OutcomeAccepted}, {Outcome: gitops.OutcomeIgnored},
+		{Outcome: gitops.OutcomeRejected}, {Source: "rare", Outcome: gitops.OutcomeRejected},
 	} {
 		b.Run(fmt.Sprintf("Deliveries/%s,%s", f.Source, f.Outcome), func(b *testing.B) {
 			for b.Loop() {
@@ -133,7 +133,7 @@ func benchmarkLists(b *testing.B, s queue.Queue) {
 // listed is the nth delivery, for one of 200 apps in 4 environments.
 func listed(n int) gitops.Delivery {
 	return gitops.Delivery{
-		Source: "github", ID: rand.Text(), ReceivedAt: time.Now(), Actor: "octocat", Outcome: gitops.Accepted, Body: []byte("{}"),
+		Source: "github", ID: rand.Text(), ReceivedAt: time.Now(), Actor: "octocat", Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
 		Updates: []gitops.Update{{
 			ID: rand.Text(), Environment: fmt.Sprintf("env-%d", n%4), App: fmt.Sprintf("app-%d", n%200),
 			Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app", Tag: "main-1a2b3c4",

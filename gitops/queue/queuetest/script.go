@@ -58,7 +58,7 @@ func (s *script) order(targets ...string) gitops.Delivery {
 	d := gitops.Delivery{
 		Source: "github", ID: fmt.Sprintf("delivery-%d", s.ids), ReceivedAt: s.clock.now(), Actor: "octocat",
 		Remote: "192.0.2.7", Credential: "webhook secret",
-		Outcome: gitops.Accepted, Body: fmt.Appendf(nil, `{"n":%d}`, s.ids),
+		Outcome: gitops.OutcomeAccepted, Body: fmt.Appendf(nil, `{"n":%d}`, s.ids),
 	}
 	for _, target := range targets {
 		s.ids++

@@ -108,7 +108,7 @@ func (s *script) variety() {
 	for i := range 4 {
 		updates = append(updates, s.accept(s.order("dev/api", "prod/api", "dev/web")).Updates...)
 		updates = append(updates, s.accept(s.event(s.clock.now().Add(time.Duration(-i)*time.Hour), "dev/api", "staging/db")).Updates...)
-		for _, outcome := range []gitops.Outcome{gitops.Ignored, gitops.Refused} {
+		for _, outcome := range []gitops.Outcome{gitops.OutcomeIgnored, gitops.OutcomeRejected} {
 			d := s.order()
 			d.Outcome, d.Reason = outcome, "a reason"
 			s.accept(d)
@@ -132,7 +132,7 @@ func lists(s *script) {
 	s.variety()
 	for _, limit := range []int{1, 3, everything} {
 		for _, source := range []string{"", "github", "eventbridge", "nobody"} {
-			for _, outcome := range []gitops.Outcome{"", gitops.Accepted, gitops.Ignored, gitops.Refused, "nothing"} {
+			for _, outcome := range []gitops.Outcome{"", gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected, "nothing"} {
 				s.listed(queue.DeliveryFilter{Source: source, Outcome: outcome}, limit)
 			}
 		}
@@ -281,7 +281,7 @@ func foreignCursors(s *script) {
 		_, changes := s.q.Changes(ctx, cursor, 1)
 		for call, err := range map[string]error{"Deliveries": deliveries, "Updates": updates, "Changes": changes} {
 			s.code(call, err, gitops.Invalid)
-			if want := "cursor: "; gitops.SentenceOf(err)[:len(want)] != want {
+			if want := "cursor: "; gitops.PublicOf(err)[:len(want)] != want {
 				s.t.Fatalf("%s with the cursor %q: %v", call, cursor, err)
 			}
 		}

@@ -234,7 +234,7 @@ func prunedNumbersStayGone(s *script) {
 		s.release(l, true)
 		s.reopen()
 		late := s.order()
-		late.Outcome, late.Reason = gitops.Ignored, "a ping"
+		late.Outcome, late.Reason = gitops.OutcomeIgnored, "a ping"
 		s.accept(late)
 	}
 }

@@ -25,7 +25,7 @@ import (
 // be written.
 func Backup(ctx context.Context, path, file string) error {
 	if _, err := os.Stat(path); err != nil {
-		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).Because(err)
+		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
 	}
 	c, err := connectTo(path, "ro", `PRAGMA busy_timeout = 5000`, `PRAGMA temp_store = MEMORY`)
 	if err != nil {
@@ -50,7 +50,7 @@ func backup(ctx context.Context, c *connection, file string) error {
 	}
 	part, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*") // readable by its owner alone
 	if err != nil {
-		return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).WithCause(err)
 	}
 	err = copyInto(ctx, c, part.Name())
 	if err == nil {
@@ -66,7 +66,7 @@ func copyInto(ctx context.Context, c *connection, path string) error {
 	err := c.query(ctx, `VACUUM INTO ?`, []any{path}, func(row) error { return nil })
 	switch resultCode(err) {
 	case lib.SQLITE_FULL, lib.SQLITE_IOERR:
-		return gitops.Errorf(gitops.Unavailable, "the copy cannot be written: is there room for it?").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the copy cannot be written: is there room for it?").WithCause(err)
 	}
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func copyInto(ctx context.Context, c *connection, path string) error {
 	}
 	found, err := written.pragma(`PRAGMA quick_check(1)`)
 	if err == nil && found != "ok" {
-		err = gitops.Errorf(gitops.Unavailable, "the store is damaged: its copy is, too").Because(fmt.Errorf("quick_check: %v", found))
+		err = gitops.Errorf(gitops.Unavailable, "the store is damaged: its copy is, too").WithCause(fmt.Errorf("quick_check: %v", found))
 	}
 	if err == nil {
 		// What waits in the copy is written by the store that goes on: nobody can
@@ -97,7 +97,7 @@ func publish(part *os.File, file string) error {
 		err = syncDir(filepath.Dir(file))
 	}
 	if err != nil {
-		return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).WithCause(err)
 	}
 	return nil
 }

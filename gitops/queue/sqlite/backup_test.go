@@ -97,7 +97,7 @@ func TestBackupAtRest(t *testing.T) {
 		t.Errorf("the copy is %v, %v", info, err)
 	}
 	err = sqlite.Backup(t.Context(), path, file)
-	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.SentenceOf(err), "is there already") {
+	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "is there already") {
 		t.Errorf("over a file: %v", err)
 	}
 	accept(t, open(t, file), order("new", "api", nil))
@@ -168,7 +168,7 @@ func TestBackupRefuses(t *testing.T) {
 			path := filepath.Join(dir, "queue.db")
 			c.make(t, path)
 			err := sqlite.Backup(t.Context(), path, filepath.Join(dir, c.file))
-			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.SentenceOf(err), c.says) {
+			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.PublicOf(err), c.says) {
 				t.Errorf("%v (%s); want %s and %q", err, gitops.CodeOf(err), c.code, c.says)
 			}
 			if left, _ := filepath.Glob(filepath.Join(dir, "*copy*")); len(left) > 0 {
@@ -185,7 +185,7 @@ func backupUnderLimit(path, file string) error {
 		return err
 	}
 	err := sqlite.Backup(context.Background(), path, file)
-	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "is there room") {
+	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "is there room") {
 		return fmt.Errorf("under the limit: %w", err)
 	}
 	return nil

@@ -76,7 +76,7 @@ func (c *commits) Committed(requests int, _ time.Duration) {
 // its update's is ours, and rises with time.
 func benchmarkDelivery(n int, body []byte) gitops.Delivery {
 	return gitops.Delivery{
-		Source: "github", ID: uuid.NewString(), ReceivedAt: time.Now(), Actor: "octocat", Outcome: gitops.Accepted, Body: body,
+		Source: "github", ID: uuid.NewString(), ReceivedAt: time.Now(), Actor: "octocat", Outcome: gitops.OutcomeAccepted, Body: body,
 		Updates: []gitops.Update{{
 			ID: uuid.Must(uuid.NewV7()).String(), Environment: fmt.Sprintf("env-%d", n%4), App: fmt.Sprintf("app-%d", n%200),
 			Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app", Tag: "main-1a2b3c4",

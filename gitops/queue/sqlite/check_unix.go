@@ -28,7 +28,7 @@ func Check(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil || !info.Mode().IsRegular():
-		return gitops.Errorf(gitops.Unavailable, "the store %s is not a file", path).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store %s is not a file", path).WithCause(err)
 	case unix.Access(path, unix.R_OK|unix.W_OK) != nil:
 		return gitops.Errorf(gitops.Unavailable, "the store %s cannot be read and written by this user", path)
 	}
@@ -37,7 +37,7 @@ func Check(path string) error {
 
 func checkDir(dir string) error {
 	if d, err := os.Stat(dir); err != nil || !d.IsDir() {
-		return gitops.Errorf(gitops.Unavailable, "the store's directory %s does not exist", dir).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's directory %s does not exist", dir).WithCause(err)
 	}
 	return nil
 }

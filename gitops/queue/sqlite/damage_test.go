@@ -72,7 +72,7 @@ func TestOpenWhileAnotherProgramHoldsTheLock(t *testing.T) {
 	closed(t, path)
 	release := hold(t, path)
 	_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.SentenceOf(err), "is locked by another program") {
+	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "is locked by another program") {
 		t.Errorf("Open: %v", err)
 	}
 	release()
@@ -89,7 +89,7 @@ func TestAnotherProgramLocksARunningStore(t *testing.T) {
 	release := hold(t, path)
 	during := order("during", "api", nil)
 	_, _, err := s.Accept(t.Context(), during)
-	if gitops.CodeOf(err) != gitops.Unavailable || gitops.SentenceOf(err) != "the store's file is locked by another program" {
+	if gitops.CodeOf(err) != gitops.Unavailable || gitops.PublicOf(err) != "the store's file is locked by another program" {
 		t.Errorf("Accept: %v", err)
 	}
 	if _, err := s.Delivery(t.Context(), order("before", "api", nil).Key()); err != nil {
@@ -124,12 +124,12 @@ func TestDamageUnderARunningStore(t *testing.T) {
 	}
 	for range 3 {
 		_, err := s.Delivery(t.Context(), order("new", "api", nil).Key())
-		if gitops.CodeOf(err) != gitops.Unavailable || gitops.SentenceOf(err) != "the store's file is damaged" {
+		if gitops.CodeOf(err) != gitops.Unavailable || gitops.PublicOf(err) != "the store's file is damaged" {
 			t.Errorf("Delivery: %v", err)
 		}
 	}
 	_ = s.Close()
-	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "is damaged") {
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "is damaged") {
 		t.Errorf("Open: %v", err)
 	}
 	if err := file.Close(); err != nil {

@@ -40,20 +40,20 @@ func domainError(err error) error {
 	case err == nil, errors.As(err, &e):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").WithCause(err)
 	}
 	switch resultCode(err) {
 	case lib.SQLITE_FULL:
-		return gitops.Errorf(gitops.Unavailable, "the store's disk is full").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's disk is full").WithCause(err)
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
-		return gitops.Errorf(gitops.Unavailable, "the store's file is locked by another program").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's file is locked by another program").WithCause(err)
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
-		return gitops.Errorf(gitops.Unavailable, "the store's file is damaged").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's file is damaged").WithCause(err)
 	}
 	if broken(err) {
-		return gitops.Errorf(gitops.Unavailable, "the store's file cannot be read or written").Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's file cannot be read or written").WithCause(err)
 	}
-	return gitops.Errorf(gitops.Internal, "the store could not do it; the log has the cause").Because(err)
+	return gitops.Errorf(gitops.Internal, "the store could not do it; the log has the cause").WithCause(err)
 }
 
 func errClosed() error {

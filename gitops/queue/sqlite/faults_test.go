@@ -97,7 +97,7 @@ func TestFullDisk(t *testing.T) {
 		big := numbered(2)
 		big.Body = make([]byte, 1<<20)
 		err = accept(big)
-		if gitops.CodeOf(err) != gitops.Unavailable || gitops.SentenceOf(err) != "the store's disk is full" {
+		if gitops.CodeOf(err) != gitops.Unavailable || gitops.PublicOf(err) != "the store's disk is full" {
 			t.Errorf("Accept on a full disk: %v", err)
 		}
 		// The writer's next connection has no limit, as if there were room again.

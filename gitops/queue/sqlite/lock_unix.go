@@ -19,7 +19,7 @@ import (
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be opened", path).Because(err)
+		return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be opened", path).WithCause(err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
@@ -32,9 +32,9 @@ func lock(path string) (*os.File, error) {
 	_ = f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, gitops.Errorf(gitops.Conflict,
-			"the store is in use by another process%s: one process may have it open at a time", owner).Because(err)
+			"the store is in use by another process%s: one process may have it open at a time", owner).WithCause(err)
 	}
-	return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be locked", path).Because(err)
+	return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be locked", path).WithCause(err)
 }
 
 // ownerOf says which process wrote f, if one did.

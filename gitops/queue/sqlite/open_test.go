@@ -33,7 +33,7 @@ func open(t *testing.T, path string) *sqlite.Store {
 // order is a delivery that asks for one update of app in dev.
 func order(id, app string, body []byte) gitops.Delivery {
 	return gitops.Delivery{
-		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.Accepted, Body: body,
+		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted, Body: body,
 		Updates: []gitops.Update{{ID: "update-" + id, Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
 	}
 }
@@ -101,7 +101,7 @@ func TestOpenRefuses(t *testing.T) {
 			before, _ := os.ReadFile(path)
 			for range 2 {
 				_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-				if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.SentenceOf(err), c.says) {
+				if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.PublicOf(err), c.says) {
 					t.Errorf("Open: %v (%s); want %s, and %q in the sentence", err, gitops.CodeOf(err), c.code, c.says)
 				}
 			}
@@ -146,7 +146,7 @@ func damage(t *testing.T, path string, offset int) {
 func TestOpenWithoutDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "queue.db")
 	_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.SentenceOf(err), "missing does not exist") {
+	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "missing does not exist") {
 		t.Errorf("Open: %v", err)
 	}
 }
@@ -180,7 +180,7 @@ func TestOneProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	first := open(t, path)
 	_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.SentenceOf(err), "in use by another process") {
+	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "in use by another process") {
 		t.Errorf("the second Open: %v", err)
 	}
 	accept(t, first, order("1", "api", nil))

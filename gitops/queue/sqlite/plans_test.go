@@ -60,7 +60,7 @@ func (s *Store) askEverything(ctx context.Context) error {
 	page := queue.Page{Limit: 10}
 	var errs []error
 	keep := func(err error) { errs = append(errs, err) }
-	for _, f := range []queue.DeliveryFilter{{}, {Outcome: gitops.Accepted}} {
+	for _, f := range []queue.DeliveryFilter{{}, {Outcome: gitops.OutcomeAccepted}} {
 		_, _, err := s.Deliveries(ctx, f, page)
 		keep(err)
 	}

@@ -84,7 +84,7 @@ func check(c *connection, size int64) error {
 	}
 	if found != "ok" {
 		return gitops.Errorf(gitops.Unavailable, "the store's file is damaged: restore it from a backup, or move it away to begin with an empty one").
-			Because(fmt.Errorf("quick_check: %v", found))
+			WithCause(fmt.Errorf("quick_check: %v", found))
 	}
 	return nil
 }
@@ -123,14 +123,14 @@ func openError(path string, err error) error {
 	}
 	switch resultCode(err) {
 	case lib.SQLITE_NOTADB:
-		return gitops.Errorf(gitops.Unavailable, "the store's file %s is not an SQLite database, or is damaged", path).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the store's file %s is not an SQLite database, or is damaged", path).WithCause(err)
 	case lib.SQLITE_CORRUPT:
 		return gitops.Errorf(gitops.Unavailable,
-			"the store's file %s is damaged: restore it from a backup, or move it away to begin with an empty one", path).Because(err)
+			"the store's file %s is damaged: restore it from a backup, or move it away to begin with an empty one", path).WithCause(err)
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
-		return gitops.Errorf(gitops.Conflict, "the store's file %s is locked by another program, which is not tallyman: end that one first", path).Because(err)
+		return gitops.Errorf(gitops.Conflict, "the store's file %s is locked by another program, which is not tallyman: end that one first", path).WithCause(err)
 	case lib.SQLITE_FULL:
-		return gitops.Errorf(gitops.Unavailable, "the disk of the store %s is full", path).Because(err)
+		return gitops.Errorf(gitops.Unavailable, "the disk of the store %s is full", path).WithCause(err)
 	}
-	return gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).Because(err)
+	return gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).WithCause(err)
 }

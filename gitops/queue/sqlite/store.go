@@ -96,7 +96,7 @@ var _ queue.Queue = (*Store)(nil)
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).Because(err)
+		return nil, gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).WithCause(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, domainError(err)
@@ -226,7 +226,7 @@ func (s *Store) Close() error {
 		errs = append(errs, s.writer.stop(), s.held.Close())
 		if err := errors.Join(errs...); err != nil {
 			// What was answered is in the WAL and the next open finds it.
-			s.ended = gitops.Errorf(gitops.Unavailable, "the store did not close cleanly").Because(err)
+			s.ended = gitops.Errorf(gitops.Unavailable, "the store did not close cleanly").WithCause(err)
 		}
 	})
 	return s.ended

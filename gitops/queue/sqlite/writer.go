@@ -270,7 +270,7 @@ func (w *writer) fail(group []*request, err error) {
 	w.disconnect()
 	unavailable := domainError(err)
 	if gitops.CodeOf(unavailable) != gitops.Unavailable {
-		unavailable = gitops.Errorf(gitops.Unavailable, "the store could not write").Because(err)
+		unavailable = gitops.Errorf(gitops.Unavailable, "the store could not write").WithCause(err)
 	}
 	answer(group, unavailable)
 }

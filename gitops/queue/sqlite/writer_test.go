@@ -32,7 +32,7 @@ func openFile(t *testing.T, path string, recorder Recorder) *Store {
 
 func numbered(i int) gitops.Delivery {
 	return gitops.Delivery{
-		Source: "github", ID: fmt.Sprintf("delivery-%d", i), ReceivedAt: time.Now(), Outcome: gitops.Accepted,
+		Source: "github", ID: fmt.Sprintf("delivery-%d", i), ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted,
 		Updates: []gitops.Update{{ID: fmt.Sprintf("update-%d", i), Environment: "dev", App: "api", Tag: "main-1a2b3c4"}},
 	}
 }

@@ -72,7 +72,7 @@ func New(c Config) (*Receiver, error) {
 	}
 	for _, secret := range c.Secrets() {
 		if err := CheckSecret(secret); err != nil {
-			return nil, gitops.FieldErrorf("sources.eventbridge.secretFiles", "%s", gitops.SentenceOf(err))
+			return nil, gitops.FieldErrorf("sources.eventbridge.secretFiles", "%s", gitops.PublicOf(err))
 		}
 	}
 	events, err := ecrevent.New("sources.eventbridge", c.Accounts, c.Regions)

@@ -63,7 +63,7 @@ func TestNewRefuses(t *testing.T) {
 			made := config(secrets("s"))
 			c.edit(&made)
 			r, err := ecr.New(made)
-			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.field+": ") {
+			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.field+": ") {
 				t.Errorf("New gives %v, %v", r, err)
 			}
 		})
@@ -225,7 +225,7 @@ func TestOAuth(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	e, err := receiver(t, config(secrets("s"))).Decode(nil, []byte(`{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`))
-	if err != nil || e.Delivery != (gitops.DeliveryKey{Source: "eventbridge", ID: "1"}) || e.Nothing == "" {
+	if err != nil || e.Delivery != (gitops.DeliveryKey{Source: "eventbridge", ID: "1"}) || e.IgnoreReason == "" {
 		t.Errorf("%+v, %v", e, err)
 	}
 	if e, err = receiver(t, config(secrets("s"))).Decode(nil, []byte("{}")); err == nil || e.Delivery != (gitops.DeliveryKey{}) {

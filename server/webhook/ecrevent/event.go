@@ -68,13 +68,13 @@ type imageAction struct {
 func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
-		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").Because(err)
+		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").WithCause(err)
 	}
 	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
 		return gitops.Event{}, err
 	}
 	event := gitops.Event{Delivery: gitops.DeliveryKey{ID: e.ID}}
-	if event.Nothing = r.notOurs(e); event.Nothing != "" {
+	if event.IgnoreReason = r.notOurs(e); event.IgnoreReason != "" {
 		return event, nil
 	}
 	if accountGrammar.MatchString(e.Account) {
@@ -82,10 +82,10 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	}
 	var action imageAction
 	if err := json.Unmarshal(e.Detail, &action); err != nil {
-		return event, gitops.FieldErrorf("detail", "is not that of an ECR Image Action").Because(err)
+		return event, gitops.FieldErrorf("detail", "is not that of an ECR Image Action").WithCause(err)
 	}
 	if action.ActionType != "PUSH" || action.Result != "SUCCESS" {
-		event.Nothing = fmt.Sprintf("action-type %.40q with result %.40q is not a successful PUSH", action.ActionType, action.Result)
+		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful PUSH", action.ActionType, action.Result)
 		return event, nil
 	}
 	// Without its time a late event could overwrite a newer release.
@@ -94,7 +94,7 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 		return event, gitops.FieldErrorf("time", "must be a time such as 2026-01-02T15:04:05Z")
 	}
 	event.Time = at.UTC()
-	event.Push = &gitops.Push{
+	event.Push = &gitops.ImagePush{
 		Account: e.Account, Region: e.Region, Repository: action.RepositoryName,
 		Tag: action.ImageTag, Digest: action.ImageDigest,
 	}

@@ -62,7 +62,7 @@ func TestReadAPush(t *testing.T) {
 		Delivery: gitops.DeliveryKey{ID: "13cde686-328b-6117-af20-0e5566167482"},
 		Actor:    "aws:123456789012",
 		Time:     time.Date(2019, 11, 16, 1, 54, 34, 0, time.UTC),
-		Push:     &gitops.Push{Account: "123456789012", Region: "us-west-2", Repository: "my-repository-name", Tag: "latest", Digest: digest},
+		Push:     &gitops.ImagePush{Account: "123456789012", Region: "us-west-2", Repository: "my-repository-name", Tag: "latest", Digest: digest},
 	}
 	for name, c := range map[string]struct {
 		body []byte
@@ -130,8 +130,8 @@ func TestReadNothing(t *testing.T) {
 			if err != nil || event.Push != nil || event.Delivery.ID == "" {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
-			if !strings.Contains(event.Nothing, c.reason) || len(event.Nothing) > 500 {
-				t.Errorf("the reason is %q, want %q", event.Nothing, c.reason)
+			if !strings.Contains(event.IgnoreReason, c.reason) || len(event.IgnoreReason) > 500 {
+				t.Errorf("the reason is %q, want %q", event.IgnoreReason, c.reason)
 			}
 		})
 	}
@@ -165,7 +165,7 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := reader(t).Read(c.body)
-			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.says) || event.Push != nil {
+			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.says) || event.Push != nil {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
 			if event.Delivery.ID != c.id {
@@ -196,11 +196,11 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if (e.Push != nil) == (e.Nothing != "") || e.Order != nil || e.Fault != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
+		if (e.Push != nil) == (e.IgnoreReason != "") || e.Order != nil || e.Violation != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
 			t.Errorf("%+v is not exactly one thing that EventBridge sends", e)
 		}
-		if gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil || len(e.Nothing) > 2000 {
-			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Actor, e.Nothing)
+		if gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil || len(e.IgnoreReason) > 2000 {
+			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Actor, e.IgnoreReason)
 		}
 	})
 }
@@ -212,7 +212,7 @@ func TestRegions(t *testing.T) {
 	}
 	for region, counts := range map[string]bool{"eu-west-1": true, "us-gov-west-1": true, "us-west-2": false, "": false} {
 		e, err := r.Read(edited(t, "push", map[string]any{"region": region}))
-		if err != nil || (e.Push != nil) != counts || !counts && !strings.Contains(e.Nothing, "is not one of sources.x.regions") {
+		if err != nil || (e.Push != nil) != counts || !counts && !strings.Contains(e.IgnoreReason, "is not one of sources.x.regions") {
 			t.Errorf("%q: %+v, %v", region, e, err)
 		}
 	}

@@ -69,14 +69,14 @@ func TestRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.why == "" {
-				if e.Order == nil || e.Fault != nil {
+				if e.Order == nil || e.Violation != nil {
 					t.Errorf("refused: %+v", e)
 				}
 				return
 			}
 			// It is kept as rejected, and says which rule.
-			if e.Order != nil || e.Fault == nil || e.Fault.Code != gitops.Rejected || e.Fault.Field != "repository" || !strings.Contains(e.Fault.Message, c.why) {
-				t.Errorf("order %+v, fault %v; want %q", e.Order, e.Fault, c.why)
+			if e.Order != nil || e.Violation == nil || e.Violation.Code != gitops.Rejected || e.Violation.Field != "repository" || !strings.Contains(e.Violation.Message, c.why) {
+				t.Errorf("order %+v, fault %v; want %q", e.Order, e.Violation, c.why)
 			}
 		})
 	}
@@ -86,12 +86,12 @@ func TestRules(t *testing.T) {
 func TestRulesAfterTheForm(t *testing.T) {
 	r := allowing(t, github.Rule{Repository: "o/r", RepositoryID: 1, Apps: []string{"*"}, Environments: []string{"dev"}})
 	e, err := r.Decode(headers(), []byte(`{"action": "update-image", "client_payload": {"app": 7}}`))
-	if err != nil || e.Fault == nil || e.Fault.Field != "client_payload.app" {
+	if err != nil || e.Violation == nil || e.Violation.Field != "client_payload.app" {
 		t.Errorf("%+v, %v", e, err)
 	}
 	// And nobody is refused who orders nothing.
 	e, err = r.Decode(headers("X-GitHub-Event", "ping"), []byte(`{}`))
-	if err != nil || e.Nothing == "" {
+	if err != nil || e.IgnoreReason == "" {
 		t.Errorf("%+v, %v", e, err)
 	}
 }

@@ -91,10 +91,10 @@ func TestDecodeNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := receiver(t, "s").Decode(c.header, []byte(c.body))
-			if err != nil || event.Order != nil || event.Fault != nil {
+			if err != nil || event.Order != nil || event.Violation != nil {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
-			if !strings.Contains(event.Nothing, c.wants) || len(event.Nothing) > 300 || event.Actor != c.actor || event.Delivery.ID != guid {
+			if !strings.Contains(event.IgnoreReason, c.wants) || len(event.IgnoreReason) > 300 || event.Actor != c.actor || event.Delivery.ID != guid {
 				t.Errorf("decoded to %+v", event)
 			}
 		})
@@ -126,7 +126,7 @@ func TestDecodeOrders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := `{"action": "update-image", "client_payload": ` + c.payload + `, "sender": {"login": "ann"}}`
 			event, err := receiver(t, "s").Decode(headers(), []byte(body))
-			if err != nil || event.Actor != "ann" || event.Nothing != "" {
+			if err != nil || event.Actor != "ann" || event.IgnoreReason != "" {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
 			if c.field == "" {
@@ -136,13 +136,13 @@ func TestDecodeOrders(t *testing.T) {
 				}
 				return
 			}
-			if event.Order != nil || event.Fault == nil || event.Fault.Code != gitops.Rejected || event.Fault.Field != c.field || !strings.Contains(event.Fault.Message, c.says) {
-				t.Errorf("decoded to %+v with fault %v", event, event.Fault)
+			if event.Order != nil || event.Violation == nil || event.Violation.Code != gitops.Rejected || event.Violation.Field != c.field || !strings.Contains(event.Violation.Message, c.says) {
+				t.Errorf("decoded to %+v with fault %v", event, event.Violation)
 			}
 		})
 	}
 	event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image"}`))
-	if err != nil || event.Fault == nil || event.Fault.Field != "client_payload" {
+	if err != nil || event.Violation == nil || event.Violation.Field != "client_payload" {
 		t.Errorf("without client_payload: %+v, %v", event, err)
 	}
 }
@@ -193,7 +193,7 @@ func TestDecodeRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := receiver(t, "s").Decode(c.header, []byte(c.body))
-			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.says) {
+			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.says) {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
 			if event.Delivery.ID != c.id {
@@ -240,7 +240,7 @@ func FuzzDecode(f *testing.F) {
 // checkEvent holds an event that was accepted to what its type promises.
 func checkEvent(t *testing.T, e gitops.Event) {
 	set := 0
-	for _, is := range []bool{e.Order != nil, e.Push != nil, e.Nothing != "", e.Fault != nil} {
+	for _, is := range []bool{e.Order != nil, e.Push != nil, e.IgnoreReason != "", e.Violation != nil} {
 		if is {
 			set++
 		}
@@ -251,8 +251,8 @@ func checkEvent(t *testing.T, e gitops.Event) {
 	if e.Delivery.Source != github.Source || gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil {
 		t.Errorf("key %q or actor %q break their grammars", e.Delivery, e.Actor)
 	}
-	if len(e.Nothing) > 1200 || e.Fault != nil && e.Fault.Code != gitops.Rejected {
-		t.Errorf("nothing %q, fault %v", e.Nothing, e.Fault)
+	if len(e.IgnoreReason) > 1200 || e.Violation != nil && e.Violation.Code != gitops.Rejected {
+		t.Errorf("nothing %q, fault %v", e.IgnoreReason, e.Violation)
 	}
 }
 

@@ -92,7 +92,7 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		return event, gitops.Errorf(gitops.Invalid, "the body is not a JSON object")
 	}
 	if kind != "repository_dispatch" {
-		event.Nothing = fmt.Sprintf("a %.40q event asks for nothing", kind)
+		event.IgnoreReason = fmt.Sprintf("a %.40q event asks for nothing", kind)
 		return event, nil
 	}
 	d, err := readDispatch(payload)
@@ -103,13 +103,13 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		event.Actor = d.sender
 	}
 	if !slices.Contains(r.eventTypes, d.eventType) {
-		event.Nothing = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.eventType, strings.Join(r.eventTypes, ", "))
+		event.IgnoreReason = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.eventType, strings.Join(r.eventTypes, ", "))
 		return event, nil
 	}
-	event.Order, event.Fault = orderOf(d.clientPayload)
+	event.Order, event.Violation = orderOf(d.clientPayload)
 	if event.Order != nil && len(r.allow) > 0 {
 		d.readOrigin(payload)
-		if event.Fault = r.mayOrder(d, *event.Order); event.Fault != nil {
+		if event.Violation = r.mayOrder(d, *event.Order); event.Violation != nil {
 			event.Order = nil
 		}
 	}
@@ -175,7 +175,7 @@ func payloadOf(header http.Header, body []byte) ([]byte, error) {
 	case err == nil && contentType == "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
-			return nil, gitops.Errorf(gitops.Invalid, "the body is not a form").Because(err)
+			return nil, gitops.Errorf(gitops.Invalid, "the body is not a form").WithCause(err)
 		}
 		return []byte(form.Get("payload")), nil
 	}

@@ -97,7 +97,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := github.New(func() [][]byte { return c.secrets }, c.eventTypes, nil)
-			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.SentenceOf(err), c.field) {
+			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.field) {
 				t.Errorf("New gives %v, %v", r, err)
 			}
 		})

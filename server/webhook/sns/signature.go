@@ -132,7 +132,7 @@ func (c *certificates) get(ctx context.Context, address string) (*x509.Certifica
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return nil, unavailable.Because(ctx.Err())
+		return nil, unavailable.WithCause(ctx.Err())
 	}
 	if kept := c.known(address); kept != nil { // another fetched it meanwhile
 		return kept, nil
@@ -143,7 +143,7 @@ func (c *certificates) get(ctx context.Context, address string) (*x509.Certifica
 	case errors.As(err, &known):
 		return nil, known
 	case err != nil:
-		return nil, unavailable.Because(err)
+		return nil, unavailable.WithCause(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

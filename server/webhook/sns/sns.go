@@ -178,17 +178,17 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 		found, err := r.events.Read([]byte(m.Message))
 		found.Delivery = event.Delivery
 		if err != nil {
-			return event, gitops.Within("Message", err)
+			return event, gitops.PrefixField("Message", err)
 		}
 		return found, nil
 	case confirmation:
 		if err := r.confirm(m); err != nil {
 			return event, err
 		}
-		event.Nothing = "the subscription of " + m.TopicARN + " was confirmed"
+		event.IgnoreReason = "the subscription of " + m.TopicARN + " was confirmed"
 	default:
 		r.Logger.Warn("a subscription was ended: its events come no more", slog.String("topic", m.TopicARN))
-		event.Nothing = "the subscription of " + m.TopicARN + " was ended by somebody"
+		event.IgnoreReason = "the subscription of " + m.TopicARN + " was ended by somebody"
 	}
 	return event, nil
 }
@@ -211,11 +211,11 @@ func (r *Receiver) confirm(m message) error {
 	}
 	response, err := r.Client.Do(request)
 	if err != nil {
-		return gitops.Errorf(gitops.Unavailable, "SNS cannot be reached to confirm the subscription").Because(withoutURL(err))
+		return gitops.Errorf(gitops.Unavailable, "SNS cannot be reached to confirm the subscription").WithCause(withoutURL(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return gitops.Errorf(gitops.Unavailable, "SNS does not take the confirmation of the subscription").Because(errors.New(response.Status))
+		return gitops.Errorf(gitops.Unavailable, "SNS does not take the confirmation of the subscription").WithCause(errors.New(response.Status))
 	}
 	r.Logger.Info("a subscription was confirmed", slog.String("topic", m.TopicARN))
 	return nil

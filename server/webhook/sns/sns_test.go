@@ -91,7 +91,7 @@ func TestBothVersionsOfTheSignature(t *testing.T) {
 		want := gitops.Event{
 			Delivery: gitops.DeliveryKey{Source: "sns", ID: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"}, Actor: "aws:123456789000",
 			Time: time.Date(2023, 5, 8, 15, 13, 9, 0, time.UTC),
-			Push: &gitops.Push{Account: "123456789000", Region: "eu-central-1", Repository: "node", Tag: "20-alpine3.16",
+			Push: &gitops.ImagePush{Account: "123456789000", Region: "eu-central-1", Repository: "node", Tag: "20-alpine3.16",
 				Digest: "sha256:3c949327e32569aff0c532905dcb9626892e4c9b109be08027bb1e44f7f96518"},
 		}
 		if diff := cmp.Diff(want, event); diff != "" || err != nil {
@@ -139,7 +139,7 @@ func TestMessagesThatAreNotBelieved(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r, a := setUp(t)
 			err := r.Authenticate(c.header, c.body)
-			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.SentenceOf(err), c.says) {
+			if gitops.CodeOf(err) != c.code || !strings.Contains(gitops.PublicOf(err), c.says) {
 				t.Errorf("told %v, want %s: %q", err, c.code, c.says)
 			}
 			if n := len(a.Asked()); n != c.asks {
@@ -232,7 +232,7 @@ func TestConfirmation(t *testing.T) {
 			t.Fatal(err)
 		}
 		event, err := r.Decode(nil, body)
-		if err != nil || event.Delivery.ID != "165545c9-2a5c-472c-8df2-7ff2be2b3b1b" || !strings.Contains(event.Nothing, "was confirmed") {
+		if err != nil || event.Delivery.ID != "165545c9-2a5c-472c-8df2-7ff2be2b3b1b" || !strings.Contains(event.IgnoreReason, "was confirmed") {
 			t.Errorf("%+v, %v", event, err)
 		}
 		asked := a.Asked()
@@ -286,7 +286,7 @@ func TestMessagesOfOurOwnMaking(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || !strings.Contains(event.Nothing, c.nothing) || event.Delivery.Source != "sns" {
+		if err != nil || !strings.Contains(event.IgnoreReason, c.nothing) || event.Delivery.Source != "sns" {
 			t.Errorf("%s: %+v, %v", name, event, err)
 		}
 	}
@@ -360,7 +360,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if (event.Push != nil) == (event.Nothing != "") || event.Order != nil || event.Delivery.Source != sns.Source || gitops.CheckDeliveryID("", event.Delivery.ID) != nil {
+		if (event.Push != nil) == (event.IgnoreReason != "") || event.Order != nil || event.Delivery.Source != sns.Source || gitops.CheckDeliveryID("", event.Delivery.ID) != nil {
 			t.Errorf("%+v is not one thing", event)
 		}
 	})
