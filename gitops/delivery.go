@@ -87,6 +87,7 @@ type Delivery struct {
 	EventTime  time.Time `json:"-"`          // [Event.Time]; zero when the sender does not say
 	Actor      string    `json:"actor,omitempty"`
 	Remote     string    `json:"remote,omitempty"`     // the address it came from; empty when it was fetched
+	Recovered  bool      `json:"recovered,omitempty"`  // the sweep fetched it from its sender, which had failed to send it
 	Credential string    `json:"credential,omitempty"` // on whose word it was believed, never the secret: "webhook secret", "token ci"
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong

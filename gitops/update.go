@@ -1,29 +1,43 @@
 package gitops
 
-import "time"
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+)
 
-// State is where an update stands. It begins as [Pending] and ends in one of
-// the others; what has ended changes again only when a person asks for it.
+// State is where an update stands. It begins as [Pending]; the transition table
+// says where it can go from there.
 type State string
 
 const (
-	Pending    State = "pending"    // durable, and waiting for its lane
-	Committed  State = "committed"  // its commit is on origin's branch
-	Unchanged  State = "unchanged"  // origin already said so; no commit
+	Pending    State = "pending"    // durable, and waiting to be written
+	Proposed   State = "proposed"   // in a pull request that is open
+	Committed  State = "committed"  // its commit is on the branch
+	Unchanged  State = "unchanged"  // the branch had its tag already; no commit
 	Superseded State = "superseded" // a newer release of the same app took its place
-	Failed     State = "failed"     // its own fault; the reason says what to mend
+	Failed     State = "failed"     // its own fault; the reason says what to fix
+	Closed     State = "closed"     // a person closed its pull request
+	Cancelled  State = "cancelled"  // a person cancelled it, or its environment or app left the configuration
 )
 
 // States lists every [State].
-func States() []State { return []State{Pending, Committed, Unchanged, Superseded, Failed} }
+func States() []State {
+	return []State{Pending, Proposed, Committed, Unchanged, Superseded, Failed, Closed, Cancelled}
+}
 
-// Settled reports whether an update in this state waits for nothing more.
-func (s State) Settled() bool { return s != Pending }
+// Final reports whether tallyman does nothing more for an update in this state by
+// itself. Every state but Pending and Proposed is final.
+func (s State) Final() bool { return s != Pending && s != Proposed }
+
+// Written reports whether the branch has what an update in this state asked for,
+// or had it before a newer one.
+func (s State) Written() bool { return s == Committed || s == Unchanged }
 
 // Update is one thing a delivery asks for: this image, in this app, in this
 // environment. Its JSON form is the API's.
 type Update struct {
-	ID          string      `json:"id"`
+	ID          string      `json:"id"` // [UpdateID]
 	Delivery    DeliveryKey `json:"delivery"`
 	Actor       string      `json:"-"` // the delivery's
 	Environment string      `json:"environment"`
@@ -32,14 +46,25 @@ type Update struct {
 	Tag         string      `json:"tag"`
 	Digest      string      `json:"digest,omitempty"`
 	State       State       `json:"state"`
-	Code        Code        `json:"code,omitempty"`   // of the failure, when State is Failed
-	Reason      string      `json:"reason,omitempty"` // why it ended so, or what it waits for
-	Commit      string      `json:"commit,omitempty"` // hexadecimal object name, when State is Committed
-	Attempts    int         `json:"attempts"`         // how often a writer has taken it up
-	AcceptedAt  time.Time   `json:"acceptedAt"`       // UTC
-	SettledAt   time.Time   `json:"settledAt,omitzero"`
+	BlockedBy   []Block     `json:"blockedBy,omitempty"` // what keeps it from being written, while it is pending
+	Code        Code        `json:"code,omitempty"`      // of the failure, when State is Failed
+	Reason      string      `json:"reason,omitempty"`    // why it ended so
+	Commit      string      `json:"commit,omitempty"`    // hexadecimal object name, when State is Committed
+	Attempts    int         `json:"attempts"`            // how often something was reported of it
+	AcceptedAt  time.Time   `json:"acceptedAt"`          // UTC
+	FinishedAt  time.Time   `json:"finishedAt,omitzero"`
 	Steps       []Step      `json:"steps,omitempty"` // oldest first; only where one update is asked for
 
+	// EventTime is when the delivery's event happened by its sender's clock; zero
+	// when the sender does not say, or says a time after the receipt.
+	EventTime time.Time `json:"-"`
+	// Recovered is the delivery's.
+	Recovered bool `json:"-"`
+	// RetriedAt is when a person last asked for it to be tried again.
+	RetriedAt time.Time `json:"-"`
+	// CancelRequest is set while a person's cancellation waits for the lane, which
+	// alone knows whether the update is being pushed.
+	CancelRequest *CancelRequest `json:"-"`
 	// Sequence is the acceptance order within the environment: if one update was
 	// answered before another was sent, its number is the smaller.
 	Sequence int64 `json:"-"`
@@ -49,26 +74,57 @@ type Update struct {
 	MaybePushed bool `json:"-"`
 }
 
-// Step is one thing that happened to an update after it was accepted: an attempt
-// that left it pending, its end, or a person's word that it be tried again.
-// Attempts in a row that ended alike are one step. Its JSON form is the API's.
-type Step struct {
-	At       time.Time `json:"at"`               // UTC; of the first attempt
-	Until    time.Time `json:"until,omitzero"`   // of the last attempt, when there were several
-	Attempts int       `json:"attempts"`         // how many; 0 for a person's retry
-	State    State     `json:"state"`            // what it left the update in
-	Code     Code      `json:"code,omitempty"`   // of what went wrong
-	Reason   string    `json:"reason,omitempty"` // what went wrong, or why it ended so
-	Commit   string    `json:"commit,omitempty"` // when State is Committed
-	RetryAt  time.Time `json:"retryAt,omitzero"` // when the lane meant to try again
-	Actor    string    `json:"actor,omitempty"`  // on whose word, for a retry
+// CancelRequest says who wants an update cancelled, and why.
+type CancelRequest struct {
+	Actor, Reason string
 }
 
-// Settlement says how one update ended.
-type Settlement struct {
+// UpdateID is an update's id: a function of its delivery, environment and app, as
+// a UUID of version 8 (RFC 9562, section 5.8) over SHA-256. So a delivery that is
+// taken in again, also by a store that was restored from a backup, makes the same
+// updates, and their trailers are found on the branch. It must never change.
+func UpdateID(key DeliveryKey, environment, app string) string {
+	id := sha256.Sum256([]byte(key.Source + "\x00" + key.ID + "\x00" + environment + "\x00" + app))
+	id[6] = id[6]&0x0f | 0x80 // version 8
+	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])
+}
+
+// Step is one thing that happened to an update after it was accepted: what was
+// reported of it, or a person's decision. Reports in a row that say the same are
+// one step. Its JSON form is the API's.
+type Step struct {
+	At       time.Time `json:"at"`               // UTC; of the first report
+	Until    time.Time `json:"until,omitzero"`   // of the last report, when there were several
+	Attempts int       `json:"attempts"`         // how many; 0 for a person's decision
+	State    State     `json:"state"`            // what it left the update in
+	Code     Code      `json:"code,omitempty"`   // of what went wrong
+	Reason   string    `json:"reason,omitempty"` // what went wrong, what blocks it, or why it ended so
+	Commit   string    `json:"commit,omitempty"` // when State is Committed
+	RetryAt  time.Time `json:"retryAt,omitzero"` // when what blocks it lifts by itself
+	Actor    string    `json:"actor,omitempty"`  // who decided
+}
+
+// Refusal says that the git server refuses one update although it takes others:
+// it stays pending and waits alone.
+type Refusal struct {
 	Update string // its id
-	State  State  // any but Pending
-	Code   Code   // of the failure, when State is Failed
-	Reason string // a sentence a person can act on; may be empty when State is Committed
-	Commit string // hexadecimal object name, when State is Committed
+	Code   Code   // [Rejected] or [TooLarge]
+	Reason string // a sentence with the server's words
+}
+
+// WriteTask is what a lane asks of the writer for one update.
+type WriteTask struct {
+	Update Update
+	// SearchOnly: do not write it, only find out whether it is on the branch
+	// already. It is blocked, or to be cancelled, or older than what is written.
+	SearchOnly bool
+}
+
+// WriteResult is what a writer knows after a write. An update of the call that is
+// in neither list is not on the branch when the write returned no error, and may
+// be when it returned one.
+type WriteResult struct {
+	Transitions []Transition // actions commit, confirm, supersede, fail and cancel
+	Refused     []Refusal
 }

@@ -11,24 +11,18 @@ import (
 // Entry is one thing that a store holds, on its way into another store. Exactly
 // one of its fields is set.
 type Entry struct {
-	Delivery *gitops.Delivery // with its body, and its updates as they stand, without their steps
-	Step     *StepEntry
-	Release  *Release
-	Lane     *LaneState
-	Mark     *Mark
-	Spent    *Spent
+	Delivery   *gitops.Delivery // with its body, and its updates as they stand, without their steps
+	Step       *StepEntry
+	Head       *gitops.Head
+	Lane       *LaneState
+	Checkpoint *Checkpoint
+	UsedToken  *UsedToken
 }
 
 // StepEntry is a step of an update.
 type StepEntry struct {
 	Update string // its id
 	gitops.Step
-}
-
-// Release is the newest event time that was accepted for an app.
-type Release struct {
-	Environment, App string
-	Newest           time.Time
 }
 
 // LaneState is what a lane is when nobody holds it.
@@ -38,14 +32,14 @@ type LaneState struct {
 	Holder      string // of the latest claim
 	Clean       bool   // its holder vouched for what it pushed
 	Through     string // the id of the last update that an earlier holder may have pushed; "" when there is none
-	Waits       Backlog
+	Backlog     Backlog
 }
 
-// Mark is what [Upkeep.SetMark] kept.
-type Mark struct{ Name, Value string }
+// Checkpoint is what [Checkpoints.SetCheckpoint] kept.
+type Checkpoint struct{ Name, Value string }
 
-// Spent is a credential that [Upkeep.Spend] noted.
-type Spent struct {
+// UsedToken is a credential that [ReplayGuard.UseOnce] noted.
+type UsedToken struct {
 	Credential string
 	By         gitops.DeliveryKey
 	Until      time.Time
@@ -53,7 +47,7 @@ type Spent struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Releases, Lanes, Marks, Spent int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens int
 }
 
 // Add counts an entry.
@@ -64,14 +58,14 @@ func (c *Counts) Add(e Entry) {
 		c.Updates += len(e.Delivery.Updates)
 	case e.Step != nil:
 		c.Steps++
-	case e.Release != nil:
-		c.Releases++
+	case e.Head != nil:
+		c.Heads++
 	case e.Lane != nil:
 		c.Lanes++
-	case e.Mark != nil:
-		c.Marks++
-	case e.Spent != nil:
-		c.Spent++
+	case e.Checkpoint != nil:
+		c.Checkpoints++
+	case e.UsedToken != nil:
+		c.UsedTokens++
 	}
 }
 

@@ -16,7 +16,7 @@ func hinted(c <-chan struct{}) bool {
 }
 
 func TestWakes(t *testing.T) {
-	var w queue.Wakes
+	var w queue.Notifier
 	dev := w.Channel("dev")
 	if hinted(dev) {
 		t.Error("there is a hint before anything happened")
@@ -34,7 +34,7 @@ func TestWakes(t *testing.T) {
 
 // Hints that were missed may have been anybody's: who asks later gets one, too.
 func TestWakeAllReachesWhoAsksLater(t *testing.T) {
-	var w queue.Wakes
+	var w queue.Notifier
 	dev := w.Channel("dev")
 	w.WakeAll()
 	if !hinted(dev) || hinted(dev) {

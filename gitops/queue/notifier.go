@@ -2,16 +2,16 @@ package queue
 
 import "sync"
 
-// Wakes are the hints that a store hands out for [Lanes.Wake]. The zero value is
+// Notifier is the hints that a store hands out for [Lanes.Wake]. The zero value is
 // ready. Safe for concurrent use.
-type Wakes struct {
+type Notifier struct {
 	mu       sync.Mutex
 	channels map[string]chan struct{} // each holds at most one hint
 	all      bool                     // WakeAll was called: a new channel begins with its hint
 }
 
 // Channel is the environment's; always the same one.
-func (w *Wakes) Channel(environment string) chan struct{} {
+func (w *Notifier) Channel(environment string) chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c, ok := w.channels[environment]
@@ -29,7 +29,7 @@ func (w *Wakes) Channel(environment string) chan struct{} {
 }
 
 // Wake hints at the environment. It never blocks.
-func (w *Wakes) Wake(environment string) {
+func (w *Notifier) Wake(environment string) {
 	select {
 	case w.Channel(environment) <- struct{}{}:
 	default:
@@ -38,7 +38,7 @@ func (w *Wakes) Wake(environment string) {
 
 // WakeAll hints at every environment, also at one whose channel nobody has asked
 // for yet: hints were missed, and nobody knows for whom.
-func (w *Wakes) WakeAll() {
+func (w *Notifier) WakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all = true
@@ -50,15 +50,15 @@ func (w *Wakes) WakeAll() {
 	}
 }
 
-// Signal tells any number of goroutines that something happened, for
-// [Stories.Changed]. The zero value is ready. Safe for concurrent use.
-type Signal struct {
+// Broadcast tells any number of goroutines that something happened, for
+// [ChangeFeed.Changed]. The zero value is ready. Safe for concurrent use.
+type Broadcast struct {
 	mu     sync.Mutex
 	waited chan struct{} // nil while nobody waits
 }
 
 // Next returns the channel that the next Send closes.
-func (s *Signal) Next() <-chan struct{} {
+func (s *Broadcast) Next() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waited == nil {
@@ -68,7 +68,7 @@ func (s *Signal) Next() <-chan struct{} {
 }
 
 // Send tells everybody who has asked for Next.
-func (s *Signal) Send() {
+func (s *Broadcast) Send() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waited != nil {

@@ -1,0 +1,42 @@
+package gitops
+
+import "time"
+
+// BlockKind is one of a closed set: what keeps a pending update from being
+// written. It is a metric's label.
+type BlockKind string
+
+const (
+	// BlockRefused: the git server refused a push of this update alone. It is
+	// tried again by itself, at Until.
+	BlockRefused BlockKind = "refused"
+	// BlockStale: it waited for so long that what it asks for may be wrong by now.
+	// It waits for a person's retry or cancel.
+	BlockStale BlockKind = "stale"
+)
+
+// BlockKinds lists every [BlockKind].
+func BlockKinds() []BlockKind { return []BlockKind{BlockRefused, BlockStale} }
+
+// Block is one thing that keeps a pending update from being written, without
+// holding up any other update. Its JSON form is the API's.
+type Block struct {
+	Kind   BlockKind `json:"kind"`
+	Reason string    `json:"reason"`         // a sentence: what blocks it and what lifts that
+	Since  time.Time `json:"since"`          // UTC
+	Until  time.Time `json:"until,omitzero"` // UTC; when it lifts by itself; zero when it does not
+}
+
+// BlockedUntil returns when a list of blocks lifts as a whole: the zero time for
+// an empty list, and false for one that does not lift by itself.
+func BlockedUntil(blocks []Block) (until time.Time, byItself bool) {
+	for _, b := range blocks {
+		if b.Until.IsZero() {
+			return time.Time{}, false
+		}
+		if b.Until.After(until) {
+			until = b.Until
+		}
+	}
+	return until, true
+}

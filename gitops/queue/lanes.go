@@ -1,0 +1,127 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Lease is an exclusive right until ExpiresAt: to work the lane of the environment
+// that it is named after, or to do a job of the process that one replica does at a
+// time. It is a value: Extend returns a new one.
+type Lease struct {
+	Name      string // an environment, or a job's name, which has a slash and so is none
+	Holder    string // names the process, for logs and for people
+	Token     int64  // rises with every claim of the name
+	ExpiresAt time.Time
+}
+
+// Leases hands out leases. Safe for concurrent use. Each call is one transaction
+// however many names it has, and one that changes nothing writes nothing.
+type Leases interface {
+	// Claim takes for ttl those of the names that nobody else holds, each with a new
+	// token, and returns them in the order of the names; one that its own holder
+	// claims again is taken. A lease is held until it is released, runs out, or the
+	// store knows its holder's process to be dead.
+	Claim(ctx context.Context, holder string, names []string, ttl time.Duration) (claimed []Lease, err error)
+
+	// Extend makes the leases last ttl from now and returns those that it could
+	// extend: one that was claimed since is left out. A lease that merely ran out can
+	// be extended as long as nobody claimed it.
+	Extend(ctx context.Context, leases []Lease, ttl time.Duration) (kept []Lease, err error)
+
+	// Release gives a lease back at once. With clean the caller vouches that it has
+	// reported every update that it may have pushed; without, the next claim marks
+	// what is open in the lane MaybePushed, as it does after a lease that ran out or
+	// whose holder died. A lease that is no longer the caller's is no error.
+	Release(ctx context.Context, l Lease, clean bool) error
+}
+
+// Lanes hands out work and takes what became of it. Safe for concurrent use.
+type Lanes interface {
+	// Ready returns those of the environments whose lanes have something to take
+	// now, in the order given. It is one read, for whoever looks after hints that may
+	// have been missed, and after blocks whose time has come.
+	Ready(ctx context.Context, environments []string) ([]string, error)
+
+	// Take returns what the lane's holder should work on now, in acceptance order
+	// and without steps:
+	//
+	//   - ready updates: the first so many as the limit says, or with newestOnly the
+	//     newest ready one of each app, the first so many by acceptance;
+	//   - every update whose cancellation is requested;
+	//   - of the apps of all these, each open update that is in unresolved or
+	//     MaybePushed: it may be on the branch, where it decides what may be written.
+	//
+	// What is returned beside the ready ones does not count against the limit. Blocks
+	// that have lifted are not in BlockedBy. Its cost depends on what it returns, not
+	// on how many are blocked. The error's code is Conflict when the lease is no
+	// longer the caller's.
+	Take(ctx context.Context, l Lease, o TakeOptions) ([]gitops.Update, error)
+
+	// Report records what became of the lane's updates, all in one durable
+	// transaction, and counts an attempt and a step for each update. The error's code
+	// is Conflict, and nothing is recorded, when the lease is no longer the caller's;
+	// NotFound, and nothing is recorded, when an update is not of this lane.
+	//
+	// A transition that the table does not allow in the update's state is left out:
+	// what was reported before stands. Transitions that write (commit, confirm) raise
+	// the app's head, and supersede every older open update of the app that is not
+	// in the same report. A blocked update that is reported again with the same
+	// kinds and reasons keeps Since and adds no step.
+	Report(ctx context.Context, l Lease, r Report) error
+
+	// Wake returns a channel that receives after something in the environment became
+	// ready or its cancellation was requested. It is a hint for one waiter per
+	// environment: it may come without cause, and one of another replica may come
+	// late or not at all, so whoever waits on it also looks from time to time. A
+	// block whose time has come gives no hint.
+	Wake(environment string) <-chan struct{}
+}
+
+// TakeOptions say what to take.
+type TakeOptions struct {
+	Limit      int      // most updates to be written; at least 1
+	NewestOnly bool     // of each app's ready updates only the newest
+	Unresolved []string // ids that the holder has sent to the git server without knowing what became of them
+}
+
+// Report is what became of a lane's updates.
+type Report struct {
+	Transitions []gitops.Transition
+	Blocks      []Blocked
+	Outage      *Outage // nil: nothing keeps the lane from writing, and an outage that was is over
+}
+
+// Blocked says what blocks a pending update from now on, in the place of what was
+// reported before. The store sets Since. An update that is not pending is left out.
+type Blocked struct {
+	Update    string         // its id
+	BlockedBy []gitops.Block // empty: nothing
+}
+
+// Outage is what keeps a whole lane from writing: somebody else's fault.
+type Outage struct {
+	Code    gitops.Code
+	Reason  string    // a sentence
+	RetryAt time.Time // when the lane means to try again; zero when its holder gave the work up
+}
+
+// Empty reports whether there is nothing to record but that nothing is wrong.
+func (r Report) Empty() bool {
+	return len(r.Transitions) == 0 && len(r.Blocks) == 0 && r.Outage == nil
+}
+
+// Backlog is what waits in one lane, and what for.
+type Backlog struct {
+	Environment string
+	Pending     int                      // open updates that nothing blocks
+	Held        map[gitops.BlockKind]int // open updates that are blocked, by the first block's kind
+	Oldest      time.Time                // when the oldest of Pending was accepted; zero when there is none
+	Holder      string                   // of the lease; "" when it was given back or its holder is known to be dead
+
+	LastProgress time.Time // when a transition was last reported; zero when none ever was
+	Outage       *Outage   // nil while nothing keeps the lane from writing
+	OutageSince  time.Time // when the first report of this outage came
+}

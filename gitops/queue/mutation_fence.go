@@ -1,5 +1,0 @@
-//go:build mutation_fence
-
-package queue
-
-const checksFence = false

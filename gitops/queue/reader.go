@@ -1,0 +1,85 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Reader answers questions. Safe for concurrent use. A cursor that no store made
+// is Invalid, and names the field "cursor".
+type Reader interface {
+	// Delivery returns one delivery with its updates in the order they were
+	// planned, and its body.
+	Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error)
+
+	// Update returns one update with its steps.
+	Update(ctx context.Context, id string) (gitops.Update, error)
+
+	// Head returns what is known of an app in an environment; of one that nothing is
+	// known of, a Head with the names alone.
+	Head(ctx context.Context, environment, app string) (gitops.Head, error)
+
+	// Backlogs returns the backlog of every environment that has ever had an
+	// update, in no particular order. It counts nothing, so it costs the same
+	// however much waits. An update whose block has lifted counts as held until it is
+	// taken.
+	Backlogs(ctx context.Context) ([]Backlog, error)
+
+	// Deliveries returns a page of deliveries with their updates, without bodies,
+	// and the cursor of the next page, "" when there is none. What is accepted
+	// between two calls neither moves nor repeats an entry.
+	Deliveries(ctx context.Context, f DeliveryFilter, p Page) (found []gitops.Delivery, next string, err error)
+
+	// Updates is the same for updates, without their steps.
+	Updates(ctx context.Context, f UpdateFilter, p Page) (found []gitops.Update, next string, err error)
+}
+
+// Page asks for one page of a list. Lists are newest first: in the reverse of the
+// order in which deliveries were accepted, and of that in which their updates
+// were planned.
+type Page struct {
+	Cursor string // where the last page ended, as it was given; "" begins with the newest
+	Limit  int    // at most so many; at least 1
+}
+
+// DeliveryFilter says which deliveries are meant; an empty field means any.
+type DeliveryFilter struct {
+	Source  string
+	Outcome gitops.Outcome
+}
+
+// UpdateFilter says which updates are meant; an empty field means any.
+type UpdateFilter struct {
+	Environment, App string
+	State            gitops.State
+}
+
+// ChangeFeed tells whoever follows along what happened. Safe for concurrent use.
+type ChangeFeed interface {
+	// Changes returns at most limit of the changes that came after the cursor, in
+	// an order that every replica sees alike, with no change that could still
+	// appear before one that was returned. A report that says the same as the one
+	// before is no change. An empty cursor means from the first that is kept. A
+	// cursor above all that the store ever gave out is Invalid, as one of a store
+	// that lost its newest changes is: whoever follows must begin anew with Latest.
+	Changes(ctx context.Context, after string, limit int) ([]Change, error)
+
+	// Latest is the cursor of the newest change, or one that all changes come after
+	// when there is none.
+	Latest(ctx context.Context) (cursor string, err error)
+
+	// Changed returns a channel that is closed after the next change. It is a hint
+	// as that of [Lanes.Wake]: who waits on it also looks from time to time.
+	Changed() <-chan struct{}
+}
+
+// Change is one thing that happened: a delivery arrived, or an update that was
+// accepted before went on. Exactly one of the two is set.
+type Change struct {
+	Cursor   string // what Changes is asked with to get all that came after it
+	At       time.Time
+	Delivery *gitops.Delivery // with its updates as they stand now, without its body
+	Update   *gitops.Update   // as the change left it, without its steps, blocks and MaybePushed
+}
