@@ -33,7 +33,8 @@ server is unavailable.
 
   tallyman send github   a GitHub App's webhook "repository_dispatch", as caused by
       gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
-        -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' -f 'client_payload[env]=ENV'
+        -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' \
+        -f 'client_payload[env]=ENV'
       signed in the header X-Hub-Signature-256
 
   tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
@@ -152,7 +153,7 @@ func newSendGitHub() *cobra.Command {
 	cmd.Flags().StringVar(&d.App, "app", "", "`name` of the app")
 	cmd.Flags().StringVar(&d.Environment, "env", "", "`name` of the environment")
 	cmd.Flags().StringVar(&d.Tag, "tag", "", "image `tag`")
-	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, sha256:... (optional)")
+	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "event_type of the dispatch")
 	cmd.Flags().StringVar(&d.actor, "actor", "tallyman-send", "login of the sender")
 	return cmd

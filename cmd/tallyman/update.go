@@ -59,7 +59,7 @@ in acceptance order. The token needs the right "order".`,
 	from.flags(cmd)
 	w.flags(cmd)
 	cmd.Flags().StringVar(&o.Environment, "env", "", "`name` of the environment (required)")
-	cmd.Flags().StringVar(&o.Digest, "digest", "", "image `digest`, sha256:...")
+	cmd.Flags().StringVar(&o.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&key, "key", "", "`id` of the order: the same one again is the same order (default: a new one)")
 	from.completeNames(cmd)
 	return cmd
