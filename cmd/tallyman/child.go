@@ -53,15 +53,15 @@ func (c *child) read(r io.ReadCloser) {
 	for scanner.Scan() {
 		var line map[string]any
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			c.tell(func() { c.other = append(c.other, scanner.Text()) })
+			c.record(func() { c.other = append(c.other, scanner.Text()) })
 			continue
 		}
-		c.tell(func() { c.lines = append(c.lines, line) })
+		c.record(func() { c.lines = append(c.lines, line) })
 	}
-	c.tell(func() { c.ended = true })
+	c.record(func() { c.ended = true })
 }
 
-func (c *child) tell(change func()) {
+func (c *child) record(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
@@ -116,7 +116,7 @@ func (c *child) awaitReady(ctx context.Context) (public, admin string, err error
 // awaitUpdates waits until n more updates are on origin.
 func (c *child) awaitUpdates(ctx context.Context, n int) error {
 	return c.await(ctx, func(line map[string]any) bool {
-		if line["msg"] == "update" && line["state"] == "committed" {
+		if line["msg"] == "update committed" {
 			n--
 		}
 		return n == 0

@@ -21,12 +21,12 @@ func newDemo() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole job on this machine: events in, commits out",
-		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
-on the loopback interface, starts tallyman on it, sends it events as GitHub and
-EventBridge would, and shows what each was answered, the commits that came of them,
-the metrics that moved, and what status, explain and history say afterwards. It
-needs git, uses no other network, and ends by itself.`,
+		Short: "Run a demonstration on this machine: events in, commits out",
+		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
+directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
+send it events as GitHub and EventBridge do, and show each answer, the commits, the
+metrics that moved, and what status, explain and history say afterwards. It needs git,
+uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -36,7 +36,7 @@ needs git, uses no other network, and ends by itself.`,
 			return runDemo(ctx, cmd.OutOrStdout(), verbose)
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the answers in full")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print complete answers")
 	return cmd
 }
 
@@ -155,15 +155,15 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 	}
 	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(text))
 	if resp.StatusCode != s.status {
-		return fmt.Errorf("the answer was to be HTTP %d", s.status)
+		return fmt.Errorf("expected HTTP %d", s.status)
 	}
 	return nil
 }
 
-// askAbout asks what a developer would ask: how everything stands, and of each
-// delivery why something happened or nothing did.
+// askAbout asks what a developer asks: the state of everything, and of each delivery
+// why something happened or nothing did.
 func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
-	fmt.Fprintf(out, "\nWhat became of it, asked with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
+	fmt.Fprintf(out, "\nThe results, with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
 	questions := [][]string{{"status"}, {"deliveries"}}
 	asked := make(map[string]bool)
 	for _, s := range d.scenes() {

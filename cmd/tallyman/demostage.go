@@ -130,7 +130,7 @@ func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
 	printed, err := cmd.CombinedOutput()
-	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRefused {
+	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRejected {
 		err = nil
 	}
 	return string(printed), err

@@ -194,7 +194,7 @@ func TestSend(t *testing.T) {
 	s.must(c.awaitUpdates(ctx, 2))
 
 	out, errs, exit = run(t, "send", "github", "--url", base, "--secret-file", s.config(), "--app", "app-00", "--env", "dev", "--tag", "main-1a2b3c4")
-	if exit != exitRefused {
+	if exit != exitRejected {
 		t.Errorf("a wrong secret: exit %d: %s", exit, errs)
 	}
 	expect(t, "the answer", out, "HTTP 401 Unauthorized")
