@@ -10,22 +10,31 @@ import (
 // maxTag is the length of the longest tag; see [gitops.CheckTag].
 const maxTag = 128
 
-// ReadTag returns the tag that the file holds: what the first target whose value
-// names {tag} would have been set with. It is "" when that scalar is empty. The
-// error is as that of [Edit.Apply]; it is Invalid when the scalar holds something
-// else than what the value's template makes, and NotFound when no target's value
-// names {tag}.
-func (e *Edit) ReadTag(file []byte) (string, error) {
+// File is a file that was parsed once, for reading many tags from it. It is
+// immutable and safe for concurrent use.
+type File struct{ source *source }
+
+// Parse parses a file's text. It keeps the text. Errors as [Edit.Apply].
+func Parse(text []byte) (*File, error) {
+	s, err := readSource(text)
+	if err != nil {
+		return nil, err
+	}
+	return &File{s}, nil
+}
+
+// Tag returns the tag that the file holds for the edit: what the first target
+// whose value names {tag} would have been set with. It is "" when that scalar is
+// empty. The error is as that of [Edit.Apply]; it is Invalid when the scalar holds
+// something else than what the value's template makes, and NotFound when no
+// target's value names {tag}.
+func (f *File) Tag(e *Edit) (string, error) {
 	i := slices.IndexFunc(e.targets, func(t target) bool { return t.value.uses("tag") })
 	if i < 0 {
 		return "", gitops.Errorf(gitops.NotFound, "no configured value contains {tag}")
 	}
 	t := e.targets[i]
-	s, err := readSource(file)
-	if err != nil {
-		return "", err
-	}
-	text, err := s.read(t)
+	text, err := f.source.read(t)
 	if err != nil || text == "" {
 		return "", at(t.key, err)
 	}
@@ -34,6 +43,15 @@ func (e *Edit) ReadTag(file []byte) (string, error) {
 		return "", at(t.key, gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
 	}
 	return tag, nil
+}
+
+// ReadTag is [Parse] and [File.Tag] at once.
+func (e *Edit) ReadTag(text []byte) (string, error) {
+	f, err := Parse(text)
+	if err != nil {
+		return "", err
+	}
+	return f.Tag(e)
 }
 
 // read returns the text that the target holds; an empty value is "".
