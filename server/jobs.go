@@ -46,7 +46,7 @@ func (j jobs) Authenticate(ctx context.Context, bearer string) (api.Caller, erro
 		return api.Caller{}, err
 	}
 	return api.Caller{
-		Actor: job.Actor(), Credential: job.Credential(), Can: []api.Right{api.Order}, MayOrder: job.MayOrder,
-		Once: func(ctx context.Context, order gitops.DeliveryKey) error { return job.Spend(ctx, j.spent, order) },
+		Actor: job.Actor(), Credential: job.Credential(), Can: []api.Right{api.Order}, Scope: job.MayOrder,
+		UseOnce: func(ctx context.Context, order gitops.DeliveryKey) error { return job.Spend(ctx, j.spent, order) },
 	}, nil
 }

@@ -1,15 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -18,7 +13,7 @@ import (
 // maxOrder is the largest order taken, in bytes; one is less than 600.
 const maxOrder = 4 << 10
 
-// order orders an update as a dispatch does, through the same intake. It answers
+// order requests an update as a dispatch does, through the same intake. It answers
 // as a receiver does: 202, or 200 when the Idempotency-Key is known.
 func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	arrival, err := a.readOrder(w, r)
@@ -39,8 +34,8 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	return http.StatusOK, d, a.sameOrder(r.Context(), arrival)
 }
 
-// readOrder believes and reads an order. With an error the arrival has what was
-// known by then.
+// readOrder authenticates, authorizes and reads an order. With an error the
+// arrival has what was known by then.
 func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Arrival, error) {
 	arrival := webhook.Arrival{Remote: webhook.RemoteOf(r.RemoteAddr)}
 	key := &arrival.Event.Delivery
@@ -69,11 +64,11 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Arrival
 		return arrival, err
 	}
 	arrival.Event.Order = &order
-	if err := caller.may(Order, order.App, order.Environment); err != nil {
+	if err := caller.authorize(Order, order.App, order.Environment); err != nil {
 		return arrival, err
 	}
-	if caller.Once != nil {
-		return arrival, caller.Once(r.Context(), *key)
+	if caller.UseOnce != nil {
+		return arrival, caller.UseOnce(r.Context(), *key)
 	}
 	return arrival, nil
 }
@@ -86,33 +81,16 @@ type OrderRequest struct {
 	Digest      string `json:"digest,omitempty"`
 }
 
-// decodeOrder is strict: a field that nobody reads is one that was mistyped.
 func decodeOrder(body []byte) (gitops.Order, error) {
 	var fields OrderRequest
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&fields)
-	if err == nil {
-		if _, end := decoder.Token(); !errors.Is(end, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field != "":
-		return gitops.Order{}, gitops.FieldErrorf(wrong.Field, "must be a string").WithCause(err)
-	case err != nil:
-		reason := strings.TrimPrefix(err.Error(), "json: ")
-		if !strings.HasPrefix(reason, "unknown field") {
-			reason = "it is not well formed"
-		}
-		return gitops.Order{}, gitops.Errorf(gitops.Invalid, "the body must be a JSON object with app, environment, tag and perhaps digest: %.100s", reason).WithCause(err)
+	if err := decodeStrictly(body, &fields, "app, environment, tag and perhaps digest"); err != nil {
+		return gitops.Order{}, err
 	}
 	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
 }
 
-// sameOrder refuses a key that stands for another order, also one that was
-// refused: its sender would take the other's answer for its own.
+// sameOrder returns an error for a key that stands for another order, also for one
+// that was rejected: its sender would take the other's answer for its own.
 func (a *API) sameOrder(ctx context.Context, arrival webhook.Arrival) error {
 	stored, err := a.Store.Delivery(ctx, arrival.Event.Delivery)
 	if err != nil {
