@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -12,32 +12,32 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// packSource gives objects that a thin pack's deltas may refer to.
-type packSource func(hash) (object, bool)
+// Source gives objects that a thin pack's deltas may refer to.
+type Source func(Hash) (Object, bool)
 
 // packReader decodes one pack (gitformat-pack(5)). Every size is checked against
 // what is left of the budget before memory is taken for it, so a hostile server
 // cannot make a small pack fill the memory.
 type packReader struct {
 	pack     []byte
-	outside  packSource
+	outside  Source
 	budget   int64 // inflated bytes that may still be made
 	inflater io.ReadCloser
 	more     [1]byte
-	objects  map[hash]object
-	at       map[int64]hash // where in the pack an object began
+	objects  map[Hash]Object
+	at       map[int64]Hash // where in the pack an object began
 	waiting  []pendingDelta // whose bases have not come yet
 }
 
 type pendingDelta struct {
 	offset int64
-	base   hash
+	base   Hash
 	delta  []byte
 }
 
 // readPack returns the objects of a pack by name. Deltas against objects outside
 // the pack are resolved from the source.
-func readPack(pack []byte, outside packSource, budget int64) (map[hash]object, error) {
+func readPack(pack []byte, outside Source, budget int64) (map[Hash]Object, error) {
 	const header, trailer = 12, sha1.Size
 	if len(pack) < header+trailer || string(pack[:4]) != "PACK" {
 		return nil, errors.New("the server's answer is no pack")
@@ -55,7 +55,7 @@ func readPack(pack []byte, outside packSource, budget int64) (map[hash]object, e
 	}
 	r := &packReader{
 		pack: body, outside: outside, budget: budget,
-		objects: make(map[hash]object, min(count, 1<<15)), at: make(map[int64]hash, min(count, 1<<15)),
+		objects: make(map[Hash]Object, min(count, 1<<15)), at: make(map[int64]Hash, min(count, 1<<15)),
 	}
 	offset := int64(header)
 	for range count {
@@ -79,10 +79,10 @@ func (r *packReader) object(offset int64) (next int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var base hash
+	var base Hash
 	inPack := false
 	switch k {
-	case kindCommit, kindTree, kindBlob, kindTag:
+	case KindCommit, KindTree, KindBlob, KindTag:
 	case kindRefDelta:
 		if _, err := io.ReadFull(in, base[:]); err != nil {
 			return 0, err
@@ -106,7 +106,7 @@ func (r *packReader) object(offset int64) (next int64, err error) {
 	}
 	next = int64(len(r.pack)) - int64(in.Len())
 	if k != kindOfsDelta && k != kindRefDelta {
-		r.keep(offset, object{k, data})
+		r.keep(offset, Object{k, data})
 		return next, nil
 	}
 	if resolved, err := r.resolve(offset, base, data); err != nil {
@@ -117,14 +117,14 @@ func (r *packReader) object(offset int64) (next int64, err error) {
 	return next, nil
 }
 
-func (r *packReader) keep(offset int64, o object) {
-	h := o.name()
+func (r *packReader) keep(offset int64, o Object) {
+	h := o.Name()
 	r.objects[h] = o
 	r.at[offset] = h
 }
 
 // resolve applies a delta if its base is there.
-func (r *packReader) resolve(offset int64, base hash, delta []byte) (bool, error) {
+func (r *packReader) resolve(offset int64, base Hash, delta []byte) (bool, error) {
 	from, ok := r.objects[base]
 	if !ok {
 		from, ok = r.outside(base)
@@ -132,11 +132,11 @@ func (r *packReader) resolve(offset int64, base hash, delta []byte) (bool, error
 	if !ok {
 		return false, nil
 	}
-	data, err := applyDelta(from.data, delta, &r.budget)
+	data, err := applyDelta(from.Data, delta, &r.budget)
 	if err != nil {
 		return false, err
 	}
-	r.keep(offset, object{from.kind, data})
+	r.keep(offset, Object{from.Kind, data})
 	return true, nil
 }
 
@@ -154,7 +154,7 @@ func (r *packReader) resolveWaiting() error {
 			}
 		}
 		if len(left) == len(r.waiting) {
-			return fmt.Errorf("%w: %d deltas of the server's pack have no base", errMissingObject, len(left))
+			return fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, len(left))
 		}
 		r.waiting = left
 	}
@@ -195,12 +195,12 @@ func spend(budget *int64, bytes int64) error {
 }
 
 // objectHeader reads an object's type and inflated size.
-func objectHeader(in io.ByteReader) (kind, int64, error) {
+func objectHeader(in io.ByteReader) (Kind, int64, error) {
 	b, err := in.ReadByte()
 	if err != nil {
 		return 0, 0, err
 	}
-	k, size := kind(b>>4&7), int64(b&15)
+	k, size := Kind(b>>4&7), int64(b&15)
 	for shift := 4; b&0x80 != 0; shift += 7 {
 		if shift > 53 {
 			return 0, 0, errTooMuch
@@ -232,4 +232,4 @@ func baseDistance(in io.ByteReader) (int64, error) {
 	return distance, nil
 }
 
-var errMissingObject = plumbing.ErrObjectNotFound
+var ErrMissingObject = plumbing.ErrObjectNotFound

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"context"
@@ -43,14 +43,14 @@ func newSSHRemote(at sshAddress, c Config) *sshRemote {
 	return &sshRemote{at: at, files: c.SSH, timeouts: c.Timeouts, sessions: make(chan struct{}, maxSessions)}
 }
 
-func (r *sshRemote) close() {
+func (r *sshRemote) Close() {
 	waitBriefly(&r.draining)
 	if r.conn != nil {
 		_ = r.conn.Close() // nothing is under way on it
 	}
 }
 
-func (r *sshRemote) refs(ctx context.Context, service, branch string) (advertisement, error) {
+func (r *sshRemote) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
 	s, seen, err := r.begin(ctx, service, branch)
 	if err != nil {
@@ -61,14 +61,14 @@ func (r *sshRemote) refs(ctx context.Context, service, branch string) (advertise
 	return seen, nil
 }
 
-func (r *sshRemote) fetch(ctx context.Context, w wanted, held packSource) (map[hash]object, error) {
+func (r *sshRemote) Fetch(ctx context.Context, w FetchRequest, held Source) (map[Hash]Object, error) {
 	body, err := w.request()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
 	defer cancel()
-	s, _, err := r.begin(ctx, uploadPack, "")
+	s, _, err := r.begin(ctx, UploadPack, "")
 	if err != nil {
 		return nil, err
 	}
@@ -94,18 +94,18 @@ func ifSilent(answer []byte, err error) error {
 	return err
 }
 
-func (r *sshRemote) push(ctx context.Context, u refUpdate) error {
+func (r *sshRemote) Push(ctx context.Context, u PushRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Push)
-	s, seen, err := r.begin(ctx, receivePack, u.branch)
+	s, seen, err := r.begin(ctx, ReceivePack, u.Branch)
 	if err != nil {
 		cancel()
 		return err
 	}
-	if seen.tip != u.old {
+	if seen.Tip != u.Old {
 		r.leave(s, cancel)
-		return &behindError{seen}
+		return &BehindError{seen}
 	}
-	u.offered = seen.capabilities
+	u.Capabilities = seen.Capabilities
 	body, err := u.request()
 	if err != nil {
 		r.leave(s, cancel)
@@ -134,11 +134,11 @@ func (r *sshRemote) leave(s *sshSession, cancel context.CancelFunc) {
 // begin starts the service in a session of its own and reads the refs that it
 // begins with. A connection that turns out to be dead is made anew: nothing has
 // been asked of the server before the session is there.
-func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSession, advertisement, error) {
+func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSession, Advertisement, error) {
 	select {
 	case r.sessions <- struct{}{}:
 	case <-ctx.Done():
-		return nil, advertisement{}, context.Cause(ctx)
+		return nil, Advertisement{}, context.Cause(ctx)
 	}
 	release := sync.OnceFunc(func() { <-r.sessions })
 	for {
@@ -147,7 +147,7 @@ func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSess
 			var err error
 			if r.conn, err = dialSSH(ctx, r.at, r.files, r.timeouts.Connect); err != nil {
 				release()
-				return nil, advertisement{}, err
+				return nil, Advertisement{}, err
 			}
 		}
 		s := &sshSession{ctx: ctx, release: release}
@@ -166,7 +166,7 @@ func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSess
 }
 
 // start opens the session, and reads the refs.
-func (r *sshRemote) start(s *sshSession, service, branch string) (seen advertisement, err error) {
+func (r *sshRemote) start(s *sshSession, service, branch string) (seen Advertisement, err error) {
 	opening, cancel := context.WithTimeout(s.ctx, r.timeouts.Connect)
 	defer cancel()
 	if err := r.conn.within(opening, func() error { return s.open(opening, r.conn, r.at.command(service)) }); err != nil {

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -53,46 +53,59 @@ func TestADeltaMakesItsTarget(t *testing.T) {
 	}
 }
 
+// memory is a store of objects.
+type memory map[Hash]Object
+
+func (m memory) Object(name Hash) (Object, bool) {
+	o, ok := m[name]
+	return o, ok
+}
+
+// file is some text with a line that differs from file to file.
+func file(n int, tag string) string {
+	return fmt.Sprintf("# App %d\nreplicas: 2\nimage:\n  repository: registry.example/app-%d\n  tag: %s # set by the pipeline\nresources: {}\n", n, n, tag)
+}
+
 // testDraft is n updates of a snapshot with a wide directory.
-func testDraft(tb testing.TB, directories, n int) *draft {
+func testDraft(tb testing.TB, directories, n int) *Draft {
 	tb.Helper()
-	s := &snapshot{objects: make(map[hash]object)}
-	seed := newDraft(s)
-	var root hash
+	s := make(memory)
+	seed := NewDraft(s)
+	var root Hash
 	var charts []byte
 	for i := range directories {
-		content := seed.put(object{kindBlob, []byte(valuesFile(fmt.Sprint(i), "dev", "none"))}, hash{})
-		below, err := setEntry(nil, "values.yaml", modeFile, content)
+		content := seed.Put(Object{KindBlob, []byte(file(i, "none"))}, Hash{})
+		below, err := SetEntry(nil, "values.yaml", ModeFile, content)
 		if err != nil {
 			tb.Fatal(err)
 		}
 		charts = append(charts, fmt.Sprintf("40000 app-%05d\x00", i)...)
-		name := seed.put(object{kindTree, below}, hash{})
+		name := seed.Put(Object{KindTree, below}, Hash{})
 		charts = append(charts, name[:]...)
 	}
-	top, err := setEntry(nil, "charts", modeDirectory, seed.put(object{kindTree, charts}, hash{}))
+	top, err := SetEntry(nil, "charts", ModeDirectory, seed.Put(Object{KindTree, charts}, Hash{}))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	root = seed.put(object{kindTree, top}, hash{})
+	root = seed.Put(Object{KindTree, top}, Hash{})
 	for name, o := range seed.objects {
-		s.add(name, o.object)
+		s[name] = o.Object
 	}
-	d := newDraft(s)
+	d := NewDraft(s)
 	for i := range n {
 		root = spliceOne(tb, d, root, i%directories, i)
 	}
 	return d
 }
 
-func spliceOne(tb testing.TB, d *draft, root hash, app, n int) hash {
+func spliceOne(tb testing.TB, d *Draft, root Hash, app, n int) Hash {
 	names := []string{"charts", fmt.Sprintf("app-%05d", app), "values.yaml"}
-	at, _, err := lookUp(d, root, names)
+	at, _, err := LookUp(d, root, names)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	content := d.put(object{kindBlob, []byte(valuesFile(fmt.Sprint(app), "dev", fmt.Sprintf("main-%07d", n)))}, at.hash)
-	if root, err = d.replace(root, []placed{{names, at.mode, content}}); err != nil {
+	content := d.Put(Object{KindBlob, []byte(file(app, fmt.Sprintf("main-%07d", n)))}, at.Hash)
+	if root, err = d.Replace(root, []Placed{{names, at.Mode, content}}); err != nil {
 		tb.Fatal(err)
 	}
 	return root
@@ -102,21 +115,21 @@ func TestAPackIsReadBackAsItWasWritten(t *testing.T) {
 	d := testDraft(t, 40, 200)
 	repository := t.TempDir()
 	for _, thin := range []bool{true, false} {
-		var w packWriter
-		pack, err := w.write(d, thin)
+		var w PackWriter
+		pack, err := w.Write(d, thin)
 		if err != nil {
 			t.Fatal(err)
 		}
-		outside := d.base.object
+		outside := d.base.Object
 		if !thin {
-			outside = func(hash) (object, bool) { return object{}, false }
+			outside = func(Hash) (Object, bool) { return Object{}, false }
 		}
 		got, err := readPack(pack, outside, maxInflatedBytes)
 		if err != nil {
 			t.Fatalf("thin %v: %v", thin, err)
 		}
 		for name, o := range d.objects {
-			if back := got[name]; back.kind != o.kind || !bytes.Equal(back.data, o.data) {
+			if back := got[name]; back.Kind != o.Kind || !bytes.Equal(back.Data, o.Data) {
 				t.Fatalf("thin %v: object %s came back otherwise", thin, name)
 			}
 		}
@@ -136,7 +149,7 @@ func TestAPackIsReadBackAsItWasWritten(t *testing.T) {
 
 func TestNoChainOfDeltasIsLongerThanGits(t *testing.T) {
 	d := testDraft(t, 3, 200)
-	for _, o := range d.order {
+	for _, o := range d.Order {
 		if o.chain > maxChain {
 			t.Fatalf("a chain of %d", o.chain)
 		}
@@ -152,8 +165,8 @@ func rawPack(count int, entries ...[]byte) []byte {
 	return append(pack, sum[:]...)
 }
 
-func rawEntry(k kind, size int, before, data []byte) []byte {
-	var w packWriter
+func rawEntry(k Kind, size int, before, data []byte) []byte {
+	var w PackWriter
 	w.header(k, size)
 	w.out.Write(before)
 	z := zlib.NewWriter(&w.out)
@@ -164,16 +177,16 @@ func rawEntry(k kind, size int, before, data []byte) []byte {
 
 func TestAHostilePackIsRefused(t *testing.T) {
 	zeros := make([]byte, 10<<20)
-	blob := rawEntry(kindBlob, 3, nil, []byte("abc"))
+	blob := rawEntry(KindBlob, 3, nil, []byte("abc"))
 	huge := makeDelta(nil, nil, nil)[:0]
 	huge = binary.AppendUvarint(huge, 3)
 	huge = binary.AppendUvarint(huge, 1<<40)
 	far := []byte{0x80 | 0x01 | 0x10, 0xff, 0xff}
 	tests := map[string][]byte{
-		"a bomb":                         rawPack(1, rawEntry(kindBlob, len(zeros), nil, zeros)),
-		"a size that lies low":           rawPack(1, rawEntry(kindBlob, 3, nil, zeros)),
-		"a size that lies high":          rawPack(1, rawEntry(kindBlob, 1000, nil, []byte("abc"))),
-		"a size beyond all memory":       rawPack(1, rawEntry(kindBlob, math.MaxInt64, nil, []byte("abc"))),
+		"a bomb":                         rawPack(1, rawEntry(KindBlob, len(zeros), nil, zeros)),
+		"a size that lies low":           rawPack(1, rawEntry(KindBlob, 3, nil, zeros)),
+		"a size that lies high":          rawPack(1, rawEntry(KindBlob, 1000, nil, []byte("abc"))),
+		"a size beyond all memory":       rawPack(1, rawEntry(KindBlob, math.MaxInt64, nil, []byte("abc"))),
 		"a delta that makes a terabyte":  rawPack(2, blob, rawEntry(kindOfsDelta, len(huge), []byte{byte(len(blob))}, huge)),
 		"a delta of nothing there":       rawPack(1, rawEntry(kindRefDelta, 4, make([]byte, 20), []byte{3, 1, 1, 'x'})),
 		"a delta before the pack":        rawPack(1, rawEntry(kindOfsDelta, 4, []byte{0x7f}, []byte{3, 1, 1, 'x'})),
@@ -188,7 +201,7 @@ func TestAHostilePackIsRefused(t *testing.T) {
 		"no pack":                        []byte(strings.Repeat("x", 100)),
 		"nothing":                        nil,
 	}
-	none := func(hash) (object, bool) { return object{}, false }
+	none := func(Hash) (Object, bool) { return Object{}, false }
 	for name, pack := range tests {
 		if _, err := readPack(pack, none, 1<<20); err == nil {
 			t.Errorf("%s was taken", name)
@@ -201,25 +214,25 @@ func TestAHostilePackIsRefused(t *testing.T) {
 
 // A delta may come before the object it is against.
 func TestDeltasAreResolvedInAnyOrder(t *testing.T) {
-	base := object{kindBlob, []byte("abc")}
-	name := base.name()
-	delta := makeDelta(nil, base.data, []byte("abcd"))
-	pack := rawPack(2, rawEntry(kindRefDelta, len(delta), name[:], delta), rawEntry(kindBlob, 3, nil, base.data))
-	got, err := readPack(pack, func(hash) (object, bool) { return object{}, false }, 1<<20)
+	base := Object{KindBlob, []byte("abc")}
+	name := base.Name()
+	delta := makeDelta(nil, base.Data, []byte("abcd"))
+	pack := rawPack(2, rawEntry(kindRefDelta, len(delta), name[:], delta), rawEntry(KindBlob, 3, nil, base.Data))
+	got, err := readPack(pack, func(Hash) (Object, bool) { return Object{}, false }, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := object{kindBlob, []byte("abcd")}
-	if o := got[want.name()]; string(o.data) != "abcd" || o.kind != kindBlob {
+	want := Object{KindBlob, []byte("abcd")}
+	if o := got[want.Name()]; string(o.Data) != "abcd" || o.Kind != KindBlob {
 		t.Errorf("got %v", got)
 	}
 }
 
 func FuzzReadPack(f *testing.F) {
 	d := testDraft(f, 3, 4)
-	var w packWriter
+	var w PackWriter
 	for _, thin := range []bool{true, false} {
-		pack, err := w.write(d, thin)
+		pack, err := w.Write(d, thin)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -227,13 +240,13 @@ func FuzzReadPack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := sha1.Sum(body)
-		objects, err := readPack(append(body, sum[:]...), d.base.object, 1<<20)
+		objects, err := readPack(append(body, sum[:]...), d.base.Object, 1<<20)
 		if err != nil {
 			return
 		}
 		for name, o := range objects {
-			if o.name() != name {
-				t.Fatalf("%s is called %s", o.name(), name)
+			if o.Name() != name {
+				t.Fatalf("%s is called %s", o.Name(), name)
 			}
 		}
 	})
@@ -256,21 +269,24 @@ func FuzzDelta(f *testing.F) {
 // One update in a directory of 2,000 apps: the edit of the trees.
 func BenchmarkSplice(b *testing.B) {
 	d := testDraft(b, 2000, 1)
-	var root hash
-	for _, o := range d.order {
-		if o.kind == kindTree {
-			root = o.name
+	var root Hash
+	for _, o := range d.Order {
+		if o.Kind == KindTree {
+			root = o.Name
 		}
 	}
-	base := &snapshot{objects: make(map[hash]object)}
-	if err := base.reach(root, d.object); err != nil {
-		b.Fatal(err)
+	base := make(memory)
+	for name, o := range d.objects {
+		base[name] = o.Object
+	}
+	for name, o := range d.base.(memory) {
+		base[name] = o
 	}
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		n++
-		spliceOne(b, newDraft(base), root, n%2000, n)
+		spliceOne(b, NewDraft(base), root, n%2000, n)
 	}
 }
 
@@ -279,10 +295,10 @@ func BenchmarkPackWriter(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			d := testDraft(b, 2000, n)
-			var w packWriter
+			var w PackWriter
 			b.ReportAllocs()
 			for b.Loop() {
-				pack, err := w.write(d, true)
+				pack, err := w.Write(d, true)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -295,15 +311,15 @@ func BenchmarkPackWriter(b *testing.B) {
 // A pack of 2,000 updates in a directory of 2,000 apps.
 func BenchmarkPackReader(b *testing.B) {
 	d := testDraft(b, 2000, 2000)
-	var w packWriter
-	pack, err := w.write(d, true)
+	var w PackWriter
+	pack, err := w.Write(d, true)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	b.SetBytes(int64(len(pack)))
 	for b.Loop() {
-		if _, err := readPack(pack, d.base.object, maxInflatedBytes); err != nil {
+		if _, err := readPack(pack, d.base.Object, maxInflatedBytes); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -26,13 +26,13 @@ type Signing struct {
 	OpenPGPKeyFile string // a private key as gpg --export-secret-keys writes it, armoured or not
 }
 
-// signer makes the signature of a commit that git keeps in its header.
-type signer interface {
-	sign(commit []byte, at time.Time) ([]byte, error)
+// Signer makes the signature of a commit that git keeps in its header.
+type Signer interface {
+	Sign(commit []byte, at time.Time) ([]byte, error)
 }
 
-// signer reads the key. It is nil when commits are not signed.
-func (s Signing) signer(now time.Time) (signer, error) {
+// Signer reads the key. It is nil when commits are not signed.
+func (s Signing) Signer(now time.Time) (Signer, error) {
 	field, path, parse := "signing.sshKeyFile", s.SSHKeyFile, parseSSHSigner
 	switch {
 	case s == Signing{}:
@@ -48,7 +48,7 @@ func (s Signing) signer(now time.Time) (signer, error) {
 	}
 	key, err := parse(content)
 	if err == nil {
-		_, err = key.sign([]byte("a trial"), now)
+		_, err = key.Sign([]byte("a trial"), now)
 	}
 	switch {
 	case errors.Is(err, errLocked):
@@ -75,7 +75,7 @@ func readKeyFile(path string) ([]byte, error) {
 // sshSigner signs as ssh-keygen -Y sign does.
 type sshSigner struct{ key ssh.Signer }
 
-func parseSSHSigner(content []byte) (signer, error) {
+func parseSSHSigner(content []byte) (Signer, error) {
 	key, err := ssh.ParsePrivateKey(content)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
@@ -84,9 +84,9 @@ func parseSSHSigner(content []byte) (signer, error) {
 	return sshSigner{key}, err
 }
 
-// sign makes an armoured signature (PROTOCOL.sshsig in OpenSSH's sources) in the
+// Sign makes an armoured signature (PROTOCOL.sshsig in OpenSSH's sources) in the
 // namespace that git has for commits and tags.
-func (s sshSigner) sign(commit []byte, _ time.Time) ([]byte, error) {
+func (s sshSigner) Sign(commit []byte, _ time.Time) ([]byte, error) {
 	const magic, namespace, algorithm = "SSHSIG", "git", "sha512"
 	digest := sha512.Sum512(commit)
 	signed := append([]byte(magic), ssh.Marshal(struct {
@@ -118,7 +118,7 @@ func (s sshSigner) signature(data []byte) (*ssh.Signature, error) {
 // openPGPSigner signs as gpg --detach-sign does.
 type openPGPSigner struct{ key *openpgp.Entity }
 
-func parseOpenPGPSigner(content []byte) (signer, error) {
+func parseOpenPGPSigner(content []byte) (Signer, error) {
 	read := openpgp.ReadKeyRing
 	if bytes.Contains(content, []byte("-----BEGIN PGP")) {
 		read = openpgp.ReadArmoredKeyRing
@@ -140,24 +140,24 @@ func parseOpenPGPSigner(content []byte) (signer, error) {
 	return openPGPSigner{keys[0]}, nil
 }
 
-func (s openPGPSigner) sign(commit []byte, at time.Time) ([]byte, error) {
+func (s openPGPSigner) Sign(commit []byte, at time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	err := openpgp.ArmoredDetachSign(&out, s.key, bytes.NewReader(commit), &packet.Config{Time: func() time.Time { return at }})
 	return out.Bytes(), err
 }
 
-// signed returns the commit with its signature, which git keeps at the end of the
+// SignCommit returns the commit with its signature, which git keeps at the end of the
 // header, each further line of it behind a space.
-func signed(commit object, by signer, at time.Time) (object, error) {
+func SignCommit(commit Object, by Signer, at time.Time) (Object, error) {
 	if by == nil {
 		return commit, nil
 	}
-	signature, err := by.sign(commit.data, at)
+	signature, err := by.Sign(commit.Data, at)
 	if err != nil {
-		return object{}, gitops.Errorf(gitops.Unavailable, "the commit cannot be signed: has the key expired?").WithCause(err)
+		return Object{}, gitops.Errorf(gitops.Unavailable, "the commit cannot be signed: has the key expired?").WithCause(err)
 	}
-	header, message, _ := bytes.Cut(commit.data, []byte("\n\n"))
+	header, message, _ := bytes.Cut(commit.Data, []byte("\n\n"))
 	lines := bytes.ReplaceAll(bytes.TrimRight(signature, "\n"), []byte("\n"), []byte("\n "))
 	data := bytes.Join([][]byte{header, append([]byte("gpgsig "), lines...)}, []byte("\n"))
-	return object{kindCommit, append(append(data, "\n\n"...), message...)}, nil
+	return Object{KindCommit, append(append(data, "\n\n"...), message...)}, nil
 }

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -136,7 +136,7 @@ func (c *sshConn) watch() {
 // readKey reads the private key.
 func readKey(path string) (ssh.Signer, error) {
 	unusable := func(why string, err error) error {
-		return gitops.Errorf(gitops.Unauthorized, "the SSH key for the manifest repository %s", why).WithCause(&credentialsError{err})
+		return gitops.Errorf(gitops.Unauthorized, "the SSH key for the git server %s", why).WithCause(&credentialsError{err})
 	}
 	content, err := readKeyFile(path)
 	if err != nil {
@@ -187,7 +187,7 @@ func (e *hostKeyError) advice() string {
 func readKnownHosts(path, hostPort string) (*knownHost, error) {
 	file, err := knownhosts.New(path)
 	if err != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "the known_hosts file for the manifest repository's server cannot be read").WithCause(&credentialsError{err})
+		return nil, gitops.Errorf(gitops.Unavailable, "the known_hosts file for the git server cannot be read").WithCause(&credentialsError{err})
 	}
 	return &knownHost{hostPort: hostPort, file: file}, nil
 }
@@ -235,7 +235,7 @@ func (h *knownHost) why(err error) error {
 		return h.refused
 	// The library has no type for this one.
 	case h.accepted && strings.Contains(err.Error(), "unable to authenticate"):
-		return gitops.Errorf(gitops.Unauthorized, "the manifest repository's server does not accept the SSH key").WithCause(&credentialsError{err})
+		return gitops.Errorf(gitops.Unauthorized, "the git server does not accept the SSH key").WithCause(&credentialsError{err})
 	}
 	return fmt.Errorf("making an SSH connection: %w", err)
 }

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -15,29 +15,29 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// advertisement is what a service says of the repository before anything is
+// Advertisement is what a service says of the repository before anything is
 // asked of it, as far as it matters here.
-type advertisement struct {
-	tip          hash // of the branch; zero when the branch is not there
-	empty        bool // there is no ref at all
-	capabilities map[string]string
+type Advertisement struct {
+	Tip          Hash // of the branch; zero when the branch is not there
+	Empty        bool // there is no ref at all
+	Capabilities map[string]string
 }
 
-func (a advertisement) can(capability string) bool {
-	_, ok := a.capabilities[capability]
+func (a Advertisement) Can(capability string) bool {
+	_, ok := a.Capabilities[capability]
 	return ok
 }
 
 // parseInfoRefs reads the answer to info/refs, with which smart HTTP begins
 // (gitprotocol-http(5), "Smart Server Response").
-func parseInfoRefs(answer []byte, service, branch string) (advertisement, error) {
+func parseInfoRefs(answer []byte, service, branch string) (Advertisement, error) {
 	in := bytes.NewReader(answer)
 	s := pktline.NewScanner(in)
 	if !s.Scan() || string(bytes.TrimSpace(s.Bytes())) != "# service="+service {
-		return advertisement{}, gitops.Errorf(gitops.Unavailable, "what answers at the manifest repository's URL does not speak git's smart HTTP protocol")
+		return Advertisement{}, gitops.Errorf(gitops.Unavailable, "what answers at the repository's URL does not speak git's smart HTTP protocol")
 	}
 	if !s.Scan() || len(s.Bytes()) != 0 {
-		return advertisement{}, errors.New("the server's list of refs is malformed")
+		return Advertisement{}, errors.New("the server's list of refs is malformed")
 	}
 	return readAdvertisement(in, branch)
 }
@@ -45,8 +45,8 @@ func parseInfoRefs(answer []byte, service, branch string) (advertisement, error)
 // readAdvertisement reads what a service begins with, up to the flush that ends
 // it (gitprotocol-pack(5), "Reference Discovery"). Only the branch is kept of
 // what may be tens of thousands of refs.
-func readAdvertisement(in io.Reader, branch string) (advertisement, error) {
-	a := advertisement{empty: true, capabilities: make(map[string]string)}
+func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
+	a := Advertisement{Empty: true, Capabilities: make(map[string]string)}
 	s := pktline.NewScanner(in)
 	first := true
 	for s.Scan() {
@@ -63,16 +63,16 @@ func readAdvertisement(in io.Reader, branch string) (advertisement, error) {
 		if ref == "capabilities^{}" || name == "shallow" {
 			continue
 		}
-		h, ok := parseHash(name)
+		h, ok := ParseHash(name)
 		if !ok {
-			if a.capabilities["object-format"] == "sha256" {
-				return a, errSHA256
+			if a.Capabilities["object-format"] == "sha256" {
+				return a, ErrSHA256
 			}
 			return a, errors.New("the server's list of refs is malformed")
 		}
-		a.empty = false
+		a.Empty = false
 		if ref == "refs/heads/"+branch {
-			a.tip = h
+			a.Tip = h
 		}
 	}
 	if err := s.Err(); err != nil {
@@ -81,62 +81,62 @@ func readAdvertisement(in io.Reader, branch string) (advertisement, error) {
 	return a, errors.New("the server's list of refs ends early")
 }
 
-var errSHA256 = gitops.Errorf(gitops.Invalid, "the manifest repository has git's SHA-256 object format, which cannot be written yet")
+var ErrSHA256 = gitops.Errorf(gitops.Invalid, "the repository has git's SHA-256 object format, which cannot be written yet")
 
-func (a *advertisement) setCapabilities(text string) {
+func (a *Advertisement) setCapabilities(text string) {
 	for _, c := range strings.Fields(text) {
 		name, value, _ := strings.Cut(c, "=")
-		a.capabilities[name] = value
+		a.Capabilities[name] = value
 	}
 }
 
-// wanted says what a fetch brings.
-type wanted struct {
-	wants   []hash            // a commit, or files
-	have    hash              // a commit that we hold; zero for none
-	shallow []hash            // where what we hold of its history ends: we have not what was before these
-	depth   int               // in commits, counted from the one that is wanted; 0 with files
-	without filter            // what of the commits does not come; the server must offer filters
-	whole   bool              // deltas may refer to nothing outside the answer
-	most    int64             // inflated bytes that are taken; 0 is as many as ever
-	offered map[string]string // the capabilities that the server has
+// FetchRequest says what a fetch brings.
+type FetchRequest struct {
+	Wants        []Hash            // a commit, or files
+	Have         Hash              // a commit that we hold; zero for none
+	Shallow      []Hash            // where what we hold of its history ends: we have not what was before these
+	Depth        int               // in commits, counted from the one that is wanted; 0 with files
+	Filter       Filter            // what of the commits does not come; the server must offer filters
+	NoThin       bool              // deltas may refer to nothing outside the answer
+	MaxBytes     int64             // inflated bytes that are taken; 0 is as many as ever
+	Capabilities map[string]string // the capabilities that the server has
 }
 
-// filter is what a fetch leaves out (git-rev-list(1), "--filter").
-type filter int
+// Filter is what a fetch leaves out (git-rev-list(1), "--filter").
+type Filter int
 
 const (
-	noneLeftOut   filter = iota
-	filesLeftOut         // trees come
-	allButCommits        // neither trees nor files come
+	FilterNone  Filter = iota
+	FilterBlobs        // trees come
+	FilterTrees        // neither trees nor files come
 )
 
 // request is what upload-pack is sent, all of it at once: it never has to be
 // asked what of ours it knows.
-func (w wanted) request() ([]byte, error) {
+func (w FetchRequest) request() ([]byte, error) {
 	request := packp.NewUploadRequest()
 	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
-		if _, ok := w.offered[string(c)]; !ok || w.whole && c == capability.ThinPack {
+		if _, ok := w.Capabilities[string(c)]; !ok || w.NoThin && c == capability.ThinPack {
 			continue
 		}
 		if err := request.Capabilities.Set(c); err != nil {
 			return nil, err
 		}
 	}
-	request.Wants = w.wants
-	request.Depth = packp.DepthCommits(w.depth)
+	request.Wants = w.Wants
+	request.Depth = packp.DepthCommits(w.Depth)
 	haves := packp.UploadHaves{}
-	if !w.have.IsZero() {
+	if !w.Have.IsZero() {
 		// Without the shallow lines the server would believe that we have all that
 		// came before, and leave out files that a revert brings back.
-		haves.Haves, request.Shallows = []hash{w.have}, w.shallow
+		haves.Haves, request.Shallows = []Hash{w.Have}, w.Shallow
 	}
-	if w.without != noneLeftOut {
+	if w.Filter != FilterNone {
 		if err := request.Capabilities.Set(capability.Filter); err != nil {
 			return nil, err
 		}
 		request.Filter = packp.FilterBlobNone()
-		if w.without == allButCommits {
+		if w.Filter == FilterTrees {
 			request.Filter = packp.FilterTreeDepth(0)
 		}
 	}
@@ -149,12 +149,12 @@ func (w wanted) request() ([]byte, error) {
 
 // read takes the objects out of upload-pack's answer. The deltas that the server
 // made against what we have are resolved from held.
-func (w wanted) read(answer []byte, held packSource) (map[hash]object, error) {
+func (w FetchRequest) read(answer []byte, held Source) (map[Hash]Object, error) {
 	pack, err := packOf(answer)
 	if err != nil {
 		return nil, err
 	}
-	return readPack(pack, held, cmp.Or(w.most, maxInflatedBytes))
+	return readPack(pack, held, cmp.Or(w.MaxBytes, maxInflatedBytes))
 }
 
 // packOf takes the pack out of upload-pack's answer: lines that say where
@@ -179,7 +179,7 @@ func packOf(answer []byte) ([]byte, error) {
 		case line[0] == 2:
 			bands = true
 		case line[0] == 3:
-			return nil, errors.New("the server broke off: " + words(string(line[1:])))
+			return nil, errors.New("the server broke off: " + Sanitize(string(line[1:])))
 		case bands:
 			return nil, errors.New("the server's answer to a fetch is malformed")
 		}

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"encoding/binary"

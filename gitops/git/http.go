@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -55,9 +55,9 @@ func newHTTPRemote(at *url.URL, c Config) *httpRemote {
 	}
 }
 
-// close frees the connections. It waits for answers that are still being read,
+// Close frees the connections. It waits for answers that are still being read,
 // which end with their request's time at the latest.
-func (r *httpRemote) close() {
+func (r *httpRemote) Close() {
 	waitBriefly(&r.draining)
 	r.client.CloseIdleConnections()
 }
@@ -65,17 +65,17 @@ func (r *httpRemote) close() {
 // maxRedirects is how many redirects in a row are followed.
 const maxRedirects = 5
 
-// refs follows a redirect within the same host, and remembers it: that is how
+// Refs follows a redirect within the same host, and remembers it: that is how
 // hosts answer for a repository that was renamed.
-func (r *httpRemote) refs(ctx context.Context, service, branch string) (advertisement, error) {
+func (r *httpRemote) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
 	defer cancel()
 	for range maxRedirects {
 		answer, err := r.send(ctx, http.MethodGet, "/info/refs?service="+service, "", nil, maxRefsBytes)
-		var moved *movedError
+		var moved *MovedError
 		if errors.As(err, &moved) {
 			if err := r.follow(moved); err != nil {
-				return advertisement{}, err
+				return Advertisement{}, err
 			}
 			continue
 		}
@@ -84,36 +84,36 @@ func (r *httpRemote) refs(ctx context.Context, service, branch string) (advertis
 			if errors.As(err, &status) && status.code == http.StatusNotFound {
 				r.at = r.configured // what a redirect led to is gone: begin where we were told to
 			}
-			return advertisement{}, err
+			return Advertisement{}, err
 		}
 		return parseInfoRefs(answer, service, branch)
 	}
-	return advertisement{}, errors.New("the server redirects without end")
+	return Advertisement{}, errors.New("the server redirects without end")
 }
 
-func (r *httpRemote) fetch(ctx context.Context, w wanted, held packSource) (map[hash]object, error) {
+func (r *httpRemote) Fetch(ctx context.Context, w FetchRequest, held Source) (map[Hash]Object, error) {
 	body, err := w.request()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
 	defer cancel()
-	answer, err := r.send(ctx, http.MethodPost, "/"+uploadPack, uploadPack, body, maxPackBytes)
+	answer, err := r.send(ctx, http.MethodPost, "/"+UploadPack, UploadPack, body, maxPackBytes)
 	if err != nil {
 		return nil, err
 	}
 	return w.read(answer, held)
 }
 
-// push is one POST, without asking for the refs first: the server compares the
+// Push is one POST, without asking for the refs first: the server compares the
 // old tip with what it has.
-func (r *httpRemote) push(ctx context.Context, u refUpdate) error {
+func (r *httpRemote) Push(ctx context.Context, u PushRequest) error {
 	body, err := u.request()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Push)
-	response, err := r.open(ctx, http.MethodPost, "/"+receivePack, receivePack, body)
+	response, err := r.open(ctx, http.MethodPost, "/"+ReceivePack, ReceivePack, body)
 	if err != nil {
 		cancel()
 		return err
@@ -123,7 +123,7 @@ func (r *httpRemote) push(ctx context.Context, u refUpdate) error {
 }
 
 // follow moves to where the server says the repository is.
-func (r *httpRemote) follow(moved *movedError) error {
+func (r *httpRemote) follow(moved *MovedError) error {
 	to, err := moved.from.Parse(moved.location)
 	if err != nil {
 		return errors.New("the server redirects to what is no URL")
@@ -175,12 +175,12 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		return response, nil
 	}
 	defer response.Body.Close()
-	if told, ok := r.credentials.(Refuser); ok && response.StatusCode == http.StatusUnauthorized {
-		told.Refused(password)
+	if told, ok := r.credentials.(Invalidator); ok && response.StatusCode == http.StatusUnauthorized {
+		told.Invalidate(password)
 	}
 	said, _ := readCapped(response.Body, maxReportBytes) // what could be read of it is enough
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
-		return nil, &movedError{request.URL, response.Header.Get("Location")}
+		return nil, &MovedError{request.URL, response.Header.Get("Location")}
 	}
 	return nil, newStatusError(response, said, r.now())
 }

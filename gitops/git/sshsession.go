@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"cmp"
@@ -84,7 +84,7 @@ func (s *sshSession) whyEnded(service string, err error) error {
 	_, _ = io.Copy(io.Discard, io.LimitReader(s.out, maxReportBytes))
 	var exit *ssh.ExitError
 	if ended := s.session.Wait(); errors.As(ended, &exit) || s.said.String() != "" {
-		return &serviceError{service: service, said: cmp.Or(words(s.said.String()), "it does not say why"), err: err}
+		return &serviceError{service: service, said: cmp.Or(Sanitize(s.said.String()), "it does not say why"), err: err}
 	}
 	return err
 }

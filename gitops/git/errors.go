@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -32,7 +34,7 @@ func (e *statusError) Error() string {
 }
 
 func newStatusError(r *http.Response, body []byte, now time.Time) *statusError {
-	e := &statusError{code: r.StatusCode, words: words(string(body)), retryAfter: retryAfter(r.Header, now)}
+	e := &statusError{code: r.StatusCode, words: Sanitize(string(body)), retryAfter: retryAfter(r.Header, now)}
 	// GitHub answers 403 as well as 429 to who asks too often, and says so in
 	// these headers ("Rate limits for the REST API" in its documentation).
 	e.limited = r.StatusCode == http.StatusTooManyRequests ||
@@ -59,13 +61,13 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return min(max(wait, 0), longestRetryAfter)
 }
 
-// movedError is a redirect.
-type movedError struct {
+// MovedError is a redirect.
+type MovedError struct {
 	from     *url.URL
 	location string
 }
 
-func (e *movedError) Error() string { return "the server redirects the request" }
+func (e *MovedError) Error() string { return "the server redirects the request" }
 
 // redirectError is a redirect that is not followed.
 type redirectError struct{ to string }
@@ -78,15 +80,15 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return "getting the credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// refusal is the server's no to a push that it understood.
-type refusal struct {
+// Refusal is the server's no to a push that it understood.
+type Refusal struct {
 	status string // of the report
 	said   string // by its hooks
-	unpack bool   // it did not get as far as the branch: the pack was not taken
+	Unpack bool   // it did not get as far as the branch: the pack was not taken
 }
 
 // Error has the words of both once: some hosts put the hook's into the status.
-func (e *refusal) Error() string {
+func (e *Refusal) Error() string {
 	switch {
 	case strings.Contains(e.status, e.said):
 		return e.status
@@ -96,9 +98,9 @@ func (e *refusal) Error() string {
 	return e.status + ": " + e.said
 }
 
-// remoteError turns what went wrong with the remote into the error that the
-// caller of a Writer gets. The cause is what the sentence does not say already.
-func remoteError(err error) error {
+// PublicError turns what went wrong with a remote into a [*gitops.Error], whose
+// sentence people can act on. The cause is what the sentence does not say already.
+func PublicError(err error) error {
 	var known *gitops.Error
 	if err == nil || errors.As(err, &known) {
 		return err
@@ -106,9 +108,9 @@ func remoteError(err error) error {
 	var (
 		status   *statusError
 		redirect *redirectError
-		moved    *movedError
+		moved    *MovedError
 		secret   *credentialsError
-		no       *refusal
+		no       *Refusal
 		untrusty *tls.CertificateVerificationError
 		nameless *net.DNSError
 		stranger *hostKeyError
@@ -118,27 +120,27 @@ func remoteError(err error) error {
 	case errors.As(err, &status):
 		return statusMeans(status)
 	case errors.As(err, &no):
-		return gitops.Errorf(gitops.Rejected, "the manifest repository's server refused the push: %s", no)
+		return gitops.Errorf(gitops.Rejected, "the git server rejected the push: %s", no)
 	case errors.As(err, &redirect):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server redirects to %s, where the credentials are not sent: configure its new URL", redirect.to)
+		return gitops.Errorf(gitops.Unavailable, "the git server redirects to %s, where the credentials are not sent: configure its new URL", redirect.to)
 	case errors.As(err, &moved):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository has moved").WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the repository has moved").WithCause(err)
 	case errors.As(err, &secret):
-		return gitops.Errorf(gitops.Unauthorized, "the credentials for the manifest repository cannot be read").WithCause(err)
+		return gitops.Errorf(gitops.Unauthorized, "the credentials for the git server cannot be read").WithCause(err)
 	case errors.As(err, &stranger):
-		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the manifest repository's server, %s, %s", stranger.fingerprint, stranger.advice()).WithCause(stranger.why)
+		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the git server, %s, %s", stranger.fingerprint, stranger.advice()).WithCause(stranger.why)
 	case errors.As(err, &ended):
-		return gitops.Errorf(ended.code(), "the manifest repository's server does not let %s at it: %s", ended.service, ended.said).WithCause(ended.err)
+		return gitops.Errorf(ended.code(), "the git server denied %s: %s", ended.service, ended.said).WithCause(ended.err)
 	case errors.As(err, &untrusty):
-		return gitops.Errorf(gitops.Unavailable, "the certificate of the manifest repository's server is not trusted here").WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the git server's certificate is not trusted here").WithCause(err)
 	case errors.As(err, &nameless):
-		return gitops.Errorf(gitops.Unavailable, "the name of the manifest repository's server cannot be resolved").WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the git server's name cannot be resolved").WithCause(err)
 	case errors.Is(err, errTooMuch):
-		return gitops.Errorf(gitops.TooLarge, "the manifest repository's server sent more than is taken from it").WithCause(err)
+		return gitops.Errorf(gitops.TooLarge, "the git server's response is too large").WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server did not answer in time").WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the git server did not answer in time").WithCause(err)
 	}
-	return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot be talked to").WithCause(err)
+	return gitops.Errorf(gitops.Unavailable, "the connection to the git server failed").WithCause(err)
 }
 
 func statusMeans(e *statusError) error {
@@ -149,22 +151,22 @@ func statusMeans(e *statusError) error {
 	}
 	switch {
 	case e.limited:
-		return answer(gitops.RateLimited, "the manifest repository's server asks to be asked less often")
+		return answer(gitops.RateLimited, "the git server's rate limit is reached")
 	case e.code == http.StatusUnauthorized:
-		return answer(gitops.Unauthorized, "the manifest repository's server does not accept the credentials")
+		return answer(gitops.Unauthorized, "the git server does not accept the credentials")
 	case e.code == http.StatusForbidden:
-		return answer(gitops.Forbidden, "the credentials may not write to the manifest repository")
+		return answer(gitops.Forbidden, "the credentials may not write to the repository")
 	case e.code == http.StatusNotFound:
-		return answer(gitops.NotFound, "the manifest repository does not exist, or the credentials may not see it")
+		return answer(gitops.NotFound, "the repository does not exist, or the credentials may not see it")
 	case e.code == http.StatusRequestEntityTooLarge:
-		return answer(gitops.TooLarge, "the manifest repository's server finds the push too large")
+		return answer(gitops.TooLarge, "the push is too large for the git server")
 	}
-	return answer(gitops.Unavailable, fmt.Sprintf("the manifest repository's server answers with status %d", e.code))
+	return answer(gitops.Unavailable, fmt.Sprintf("the git server answers with status %d", e.code))
 }
 
-// refusedOutright reports whether the server turned the request away before git
+// RejectedBeforeGit reports whether the server turned the request away before git
 // saw it, so that nothing needs to be looked at afterwards.
-func refusedOutright(err error) bool {
+func RejectedBeforeGit(err error) bool {
 	var status *statusError
 	var secret *credentialsError
 	var stranger *hostKeyError
@@ -172,19 +174,19 @@ func refusedOutright(err error) bool {
 	return errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
-// answered reports whether git said what became of a push, or was never sent it.
+// ResultKnown reports whether git said what became of a push, or was never sent it.
 // Otherwise it may have taken it, or do so yet: what turned it away with a status
 // may be a proxy that had passed it on.
-func answered(err error) bool {
-	var no *refusal
-	var behind *behindError
+func ResultKnown(err error) bool {
+	var no *Refusal
+	var behind *BehindError
 	var status *statusError
-	return errors.As(err, &no) || errors.As(err, &behind) || refusedOutright(err) && !errors.As(err, &status)
+	return errors.As(err, &no) || errors.As(err, &behind) || RejectedBeforeGit(err) && !errors.As(err, &status)
 }
 
-// words makes a server's words fit to be shown: one line of printable text, and
+// Sanitize makes a server's words fit to be shown: one line of printable text, and
 // not too long.
-func words(text string) string {
+func Sanitize(text string) string {
 	var b strings.Builder
 	for _, field := range strings.FieldsFunc(strings.ToValidUTF8(text, "?"), notShown) {
 		if b.Len()+len(field) >= maxWordsBytes {
@@ -200,3 +202,11 @@ func words(text string) string {
 }
 
 func notShown(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }
+
+// UnknownToServer reports whether the server says that it does not have, or does
+// not give, what a fetch asked for. Over SSH it gives nothing but the tips of
+// branches as they are at that moment.
+func UnknownToServer(err error) bool {
+	var said *pktline.ErrorLine
+	return errors.As(err, &said)
+}

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Credentials authenticate requests to the manifest repository's server.
+// Credentials authenticate requests to the git server.
 type Credentials interface {
 	// Basic returns the user and password for one request (RFC 7617). It is called
 	// for every request, by more than one goroutine at once. When it errs the
@@ -19,9 +19,9 @@ type Credentials interface {
 
 // Refuser is what credentials may be besides, to be told that the server does not
 // accept a password that they gave out.
-type Refuser interface {
+type Invalidator interface {
 	// Refused must not block.
-	Refused(password string)
+	Invalidate(password string)
 }
 
 // tokenUser is the user that goes with a token. The large hosts ignore it for

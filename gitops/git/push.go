@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -16,23 +16,23 @@ import (
 // of it. An empty answer with status 200 is one, and no success.
 var errNoReport = errors.New("the server answered the push without a report")
 
-// refUpdate asks the server to move the branch from one commit to another, and
+// PushRequest asks the server to move the branch from one commit to another, and
 // brings the pack that it needs for it.
-type refUpdate struct {
-	branch   string
-	old, new hash
-	pack     []byte
-	offered  map[string]string // the capabilities that the server has
+type PushRequest struct {
+	Branch       string
+	Old, New     Hash
+	Pack         []byte
+	Capabilities map[string]string // the capabilities that the server has
 }
 
-func (u refUpdate) ref() plumbing.ReferenceName { return plumbing.NewBranchReferenceName(u.branch) }
+func (u PushRequest) ref() plumbing.ReferenceName { return plumbing.NewBranchReferenceName(u.Branch) }
 
 // request is what receive-pack is sent.
-func (u refUpdate) request() ([]byte, error) {
+func (u PushRequest) request() ([]byte, error) {
 	request := packp.NewReferenceUpdateRequest()
-	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.old, New: u.new}}
+	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.Old, New: u.New}}
 	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k} {
-		if _, ok := u.offered[string(c)]; !ok {
+		if _, ok := u.Capabilities[string(c)]; !ok {
 			continue
 		}
 		if err := request.Capabilities.Set(c); err != nil {
@@ -43,20 +43,20 @@ func (u refUpdate) request() ([]byte, error) {
 		return nil, err
 	}
 	var body bytes.Buffer
-	body.Grow(len(u.pack) + 512)
+	body.Grow(len(u.Pack) + 512)
 	if err := request.Encode(&body); err != nil {
 		return nil, err
 	}
-	body.Write(u.pack)
+	body.Write(u.Pack)
 	return body.Bytes(), nil
 }
 
 // readReport reads up to the end of the report and judges it: success is a pack
 // that was unpacked and a command for our ref that went well, and nothing less.
-func (u refUpdate) readReport(answer io.Reader) error {
+func (u PushRequest) readReport(answer io.Reader) error {
 	answer = io.LimitReader(answer, maxReportBytes)
 	var said bytes.Buffer
-	if _, bands := u.offered[string(capability.Sideband64k)]; bands {
+	if _, bands := u.Capabilities[string(capability.Sideband64k)]; bands {
 		demuxer := sideband.NewDemuxer(sideband.Sideband64k, answer)
 		demuxer.Progress = &said // without it the words of a hook that refuses are lost
 		answer = demuxer
@@ -69,9 +69,9 @@ func (u refUpdate) readReport(answer io.Reader) error {
 		switch {
 		case c.ReferenceName != u.ref():
 		case status.UnpackStatus != "ok":
-			return &refusal{status: words("unpacking failed: " + status.UnpackStatus), said: words(said.String()), unpack: true}
+			return &Refusal{status: Sanitize("unpacking failed: " + status.UnpackStatus), said: Sanitize(said.String()), Unpack: true}
 		case c.Status != "ok":
-			return &refusal{status: words(c.Status), said: words(said.String())}
+			return &Refusal{status: Sanitize(c.Status), said: Sanitize(said.String())}
 		default:
 			return nil
 		}

@@ -1,4 +1,4 @@
-package manifest
+package git
 
 import (
 	"bytes"
@@ -8,60 +8,60 @@ import (
 
 // The modes git knows in trees. Everything else is refused.
 const (
-	modeDirectory  = "40000"
-	modeFile       = "100644"
-	modeExecutable = "100755"
+	ModeDirectory  = "40000"
+	ModeFile       = "100644"
+	ModeExecutable = "100755"
 	modeGroupWrite = "100664" // written by very old gits; kept as it is
-	modeSymlink    = "120000"
-	modeSubmodule  = "160000"
+	ModeSymlink    = "120000"
+	ModeSubmodule  = "160000"
 )
 
 var errMalformedTree = errors.New("a tree object is malformed")
 
-// entry is one line of a tree. Its slices point into the tree's data. Some old
+// Entry is one line of a tree. Its slices point into the tree's data. Some old
 // tools wrote modes with a zero before them; here they have none.
-type entry struct {
-	mode string
-	name []byte
-	hash hash
+type Entry struct {
+	Mode string
+	Name []byte
+	Hash Hash
 	at   int // where the entry begins in the tree's data
 	size int // how many bytes it takes there
 }
 
 // nextEntry decodes the entry that begins at the offset. A tree is a sequence of
 // "<mode> SP <name> NUL <20 bytes of hash>".
-func nextEntry(tree []byte, at int) (entry, error) {
+func nextEntry(tree []byte, at int) (Entry, error) {
 	rest := tree[at:]
 	space := bytes.IndexByte(rest, ' ')
 	if space < 0 {
-		return entry{}, errMalformedTree
+		return Entry{}, errMalformedTree
 	}
 	zero := bytes.IndexByte(rest[space:], 0)
 	if zero < 2 {
-		return entry{}, errMalformedTree
+		return Entry{}, errMalformedTree
 	}
 	zero += space
-	e := entry{mode: modeOf(rest[:space]), name: rest[space+1 : zero], at: at, size: zero + 1 + len(hash{})}
+	e := Entry{Mode: modeOf(rest[:space]), Name: rest[space+1 : zero], at: at, size: zero + 1 + len(Hash{})}
 	if len(rest) < e.size {
-		return entry{}, errMalformedTree
+		return Entry{}, errMalformedTree
 	}
-	copy(e.hash[:], rest[zero+1:])
+	copy(e.Hash[:], rest[zero+1:])
 	return e, nil
 }
 
 // modeOf returns a mode without taking memory for those that git writes.
 func modeOf(mode []byte) string {
 	switch string(mode) {
-	case modeDirectory:
-		return modeDirectory
-	case modeFile:
-		return modeFile
+	case ModeDirectory:
+		return ModeDirectory
+	case ModeFile:
+		return ModeFile
 	}
 	return string(bytes.TrimLeft(mode, "0"))
 }
 
-// eachEntry calls yield for every entry in the tree's order until it errs.
-func eachEntry(tree []byte, yield func(entry) error) error {
+// EachEntry calls yield for every entry in the tree's order until it errs.
+func EachEntry(tree []byte, yield func(Entry) error) error {
 	for at := 0; at < len(tree); {
 		e, err := nextEntry(tree, at)
 		if err != nil {
@@ -75,29 +75,29 @@ func eachEntry(tree []byte, yield func(entry) error) error {
 	return nil
 }
 
-// findEntry looks an entry up by name. It reads from the tree's beginning: the
+// FindEntry looks an entry up by name. It reads from the tree's beginning: the
 // order git keeps depends on the kind of entry, which is not known here.
-func findEntry(tree []byte, name string) (e entry, found bool, err error) {
+func FindEntry(tree []byte, name string) (e Entry, found bool, err error) {
 	for at := 0; at < len(tree); at += e.size {
 		if e, err = nextEntry(tree, at); err != nil {
-			return entry{}, false, err
+			return Entry{}, false, err
 		}
-		if string(e.name) == name {
+		if string(e.Name) == name {
 			return e, true, nil
 		}
 	}
-	return entry{}, false, nil
+	return Entry{}, false, nil
 }
 
-// setEntry returns a tree in which the name has this mode and hash. The tree it
+// SetEntry returns a tree in which the name has this mode and hash. The tree it
 // is given stays as it was. An entry that was not there before goes where git
 // sorts it.
-func setEntry(tree []byte, name, mode string, to hash) ([]byte, error) {
-	old, found, err := findEntry(tree, name)
+func SetEntry(tree []byte, name, mode string, to Hash) ([]byte, error) {
+	old, found, err := FindEntry(tree, name)
 	if err != nil {
 		return nil, err
 	}
-	if found && (old.mode == modeDirectory) != (mode == modeDirectory) {
+	if found && (old.Mode == ModeDirectory) != (mode == ModeDirectory) {
 		return nil, errors.New("a file and a directory cannot take each other's place")
 	}
 	if !found {
@@ -123,7 +123,7 @@ func placeFor(tree []byte, name, mode string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if bytes.Compare(sortKey(e.name, e.mode), sorted) > 0 {
+		if bytes.Compare(sortKey(e.Name, e.Mode), sorted) > 0 {
 			return at, nil
 		}
 		at += e.size
@@ -134,7 +134,7 @@ func placeFor(tree []byte, name, mode string) (int, error) {
 // sortKey is what git orders a tree by: bytes, and a directory as if its name
 // ended in a slash (base_name_compare in git's read-cache.c).
 func sortKey(name []byte, mode string) []byte {
-	if mode != modeDirectory {
+	if mode != ModeDirectory {
 		return name
 	}
 	return append(slices.Clip(name), '/')
