@@ -2,9 +2,6 @@ package git
 
 import (
 	"bytes"
-	"compress/zlib"
-	"crypto/sha1"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -122,9 +119,9 @@ func TestAPackIsReadBackAsItWasWritten(t *testing.T) {
 		}
 		outside := d.base.Object
 		if !thin {
-			outside = func(Hash) (Object, bool) { return Object{}, false }
+			outside = Nothing
 		}
-		got, err := readPack(pack, outside, maxInflatedBytes)
+		got, err := readPack(t.Context(), bytes.NewReader(pack), outside, nil, maxInflatedBytes)
 		if err != nil {
 			t.Fatalf("thin %v: %v", thin, err)
 		}
@@ -154,102 +151,6 @@ func TestNoChainOfDeltasIsLongerThanGits(t *testing.T) {
 			t.Fatalf("a chain of %d", o.chain)
 		}
 	}
-}
-
-// rawPack makes a pack of entries that are given as they stand there.
-func rawPack(count int, entries ...[]byte) []byte {
-	pack := []byte("PACK\x00\x00\x00\x02")
-	pack = binary.BigEndian.AppendUint32(pack, uint32(count))
-	pack = append(pack, bytes.Join(entries, nil)...)
-	sum := sha1.Sum(pack)
-	return append(pack, sum[:]...)
-}
-
-func rawEntry(k Kind, size int, before, data []byte) []byte {
-	var w PackWriter
-	w.header(k, size)
-	w.out.Write(before)
-	z := zlib.NewWriter(&w.out)
-	_, _ = z.Write(data) // to memory
-	_ = z.Close()
-	return bytes.Clone(w.out.Bytes())
-}
-
-func TestAHostilePackIsRefused(t *testing.T) {
-	zeros := make([]byte, 10<<20)
-	blob := rawEntry(KindBlob, 3, nil, []byte("abc"))
-	huge := makeDelta(nil, nil, nil)[:0]
-	huge = binary.AppendUvarint(huge, 3)
-	huge = binary.AppendUvarint(huge, 1<<40)
-	far := []byte{0x80 | 0x01 | 0x10, 0xff, 0xff}
-	tests := map[string][]byte{
-		"a bomb":                         rawPack(1, rawEntry(KindBlob, len(zeros), nil, zeros)),
-		"a size that lies low":           rawPack(1, rawEntry(KindBlob, 3, nil, zeros)),
-		"a size that lies high":          rawPack(1, rawEntry(KindBlob, 1000, nil, []byte("abc"))),
-		"a size beyond all memory":       rawPack(1, rawEntry(KindBlob, math.MaxInt64, nil, []byte("abc"))),
-		"a delta that makes a terabyte":  rawPack(2, blob, rawEntry(kindOfsDelta, len(huge), []byte{byte(len(blob))}, huge)),
-		"a delta of nothing there":       rawPack(1, rawEntry(kindRefDelta, 4, make([]byte, 20), []byte{3, 1, 1, 'x'})),
-		"a delta before the pack":        rawPack(1, rawEntry(kindOfsDelta, 4, []byte{0x7f}, []byte{3, 1, 1, 'x'})),
-		"a delta that copies beyond":     rawPack(2, blob, rawEntry(kindOfsDelta, 2+len(far), []byte{byte(len(blob))}, append([]byte{3, 3}, far...))),
-		"a delta that ends in a command": rawPack(2, blob, rawEntry(kindOfsDelta, 3, []byte{byte(len(blob))}, []byte{3, 3, 0xff})),
-		"a delta with the reserved op":   rawPack(2, blob, rawEntry(kindOfsDelta, 3, []byte{byte(len(blob))}, []byte{3, 0, 0})),
-		"an object of no type":           rawPack(1, rawEntry(5, 3, nil, []byte("abc"))),
-		"fewer objects than it says":     rawPack(9, blob),
-		"four billion objects":           rawPack(math.MaxUint32, blob),
-		"more than it says":              rawPack(1, blob, blob),
-		"another version":                append([]byte("PACK\x00\x00\x00\x09\x00\x00\x00\x00"), make([]byte, 20)...),
-		"no pack":                        []byte(strings.Repeat("x", 100)),
-		"nothing":                        nil,
-	}
-	none := func(Hash) (Object, bool) { return Object{}, false }
-	for name, pack := range tests {
-		if _, err := readPack(pack, none, 1<<20); err == nil {
-			t.Errorf("%s was taken", name)
-		}
-	}
-	if _, err := readPack(rawPack(1, blob), none, 1<<20); err != nil {
-		t.Errorf("a good pack was refused: %v", err)
-	}
-}
-
-// A delta may come before the object it is against.
-func TestDeltasAreResolvedInAnyOrder(t *testing.T) {
-	base := Object{KindBlob, []byte("abc")}
-	name := base.Name()
-	delta := makeDelta(nil, base.Data, []byte("abcd"))
-	pack := rawPack(2, rawEntry(kindRefDelta, len(delta), name[:], delta), rawEntry(KindBlob, 3, nil, base.Data))
-	got, err := readPack(pack, func(Hash) (Object, bool) { return Object{}, false }, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Object{KindBlob, []byte("abcd")}
-	if o := got[want.Name()]; string(o.Data) != "abcd" || o.Kind != KindBlob {
-		t.Errorf("got %v", got)
-	}
-}
-
-func FuzzReadPack(f *testing.F) {
-	d := testDraft(f, 3, 4)
-	var w PackWriter
-	for _, thin := range []bool{true, false} {
-		pack, err := w.Write(d, thin)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(bytes.Clone(pack[:len(pack)-sha1.Size]))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		sum := sha1.Sum(body)
-		objects, err := readPack(append(body, sum[:]...), d.base.Object, 1<<20)
-		if err != nil {
-			return
-		}
-		for name, o := range objects {
-			if o.Name() != name {
-				t.Fatalf("%s is called %s", o.Name(), name)
-			}
-		}
-	})
 }
 
 func FuzzDelta(f *testing.F) {
@@ -305,22 +206,5 @@ func BenchmarkPackWriter(b *testing.B) {
 				b.ReportMetric(float64(len(pack)), "bytes/pack")
 			}
 		})
-	}
-}
-
-// A pack of 2,000 updates in a directory of 2,000 apps.
-func BenchmarkPackReader(b *testing.B) {
-	d := testDraft(b, 2000, 2000)
-	var w PackWriter
-	pack, err := w.Write(d, true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(pack)))
-	for b.Loop() {
-		if _, err := readPack(pack, d.base.Object, maxInflatedBytes); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
