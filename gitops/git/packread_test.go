@@ -86,7 +86,7 @@ func TestDeltasAreResolvedInAnyOrder(t *testing.T) {
 }
 
 func FuzzReadPack(f *testing.F) {
-	d := testDraft(f, 3, 4)
+	d, before, _ := testDraft(f, 3, 4)
 	var w PackWriter
 	for _, thin := range []bool{true, false} {
 		pack, err := w.Write(d, thin)
@@ -97,7 +97,7 @@ func FuzzReadPack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := sha1.Sum(body)
-		objects, err := readPack(t.Context(), bytes.NewReader(append(body, sum[:]...)), d.base.Object, nil, 1<<20)
+		objects, err := readPack(t.Context(), bytes.NewReader(append(body, sum[:]...)), before.Object, nil, 1<<20)
 		if err != nil {
 			return
 		}
@@ -111,7 +111,7 @@ func FuzzReadPack(f *testing.F) {
 
 // A pack of 2,000 updates in a directory of 2,000 apps.
 func BenchmarkPackReader(b *testing.B) {
-	d := testDraft(b, 2000, 2000)
+	d, before := benchDraft(b, 2000)
 	var w PackWriter
 	pack, err := w.Write(d, true)
 	if err != nil {
@@ -120,7 +120,7 @@ func BenchmarkPackReader(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(pack)))
 	for b.Loop() {
-		if _, err := readPack(b.Context(), bytes.NewReader(pack), d.base.Object, nil, maxInflatedBytes); err != nil {
+		if _, err := readPack(b.Context(), bytes.NewReader(pack), before.Object, nil, maxInflatedBytes); err != nil {
 			b.Fatal(err)
 		}
 	}
