@@ -16,7 +16,8 @@ import (
 // fakeQueue is the model of the queue behind calls that fail as a test says.
 type fakeQueue struct {
 	*queuetest.Model
-	deaf bool // no hint arrives
+	deaf bool                     // no hint arrives
+	hang map[string]chan struct{} // calls of these methods wait, deaf to their context
 
 	mu     sync.Mutex
 	calls  map[string]int
@@ -51,6 +52,9 @@ func (q *fakeQueue) call(ctx context.Context, method string, work func() error) 
 		now, q.faults[method] = faults[0], faults[1:]
 	}
 	q.mu.Unlock()
+	if hang, ok := q.hang[method]; ok {
+		<-hang
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -109,6 +113,23 @@ type fakeWriter struct {
 	busy   map[string]bool
 	calls  [][]string // of each call what it was asked, as task says
 	script []writes
+	step   time.Time // when it last made one; zero when it has nothing to do
+}
+
+// LastStep implements lane.Writer.
+func (w *fakeWriter) LastStep() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.step.IsZero() {
+		return time.Now()
+	}
+	return w.step
+}
+
+func (w *fakeWriter) makesStep() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step = time.Now()
 }
 
 // task is a task as tests write it: "api 1.0.0", or "? api 1.0.0" when it is only

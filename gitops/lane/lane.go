@@ -43,6 +43,10 @@ type Writer interface {
 	// It is called once at a time for each environment, by several environments
 	// at once. When ctx ends, what was not sent is not sent any more.
 	Write(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error)
+
+	// LastStep returns when the writer last made a step in whatever it does for
+	// anyone; now while it has nothing to do.
+	LastStep() time.Time
 }
 
 // Queue is what a [Replica] asks of the store; see package queue.

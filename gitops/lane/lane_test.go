@@ -225,7 +225,9 @@ func TestStuckSeesAWriterThatNeverReturns(t *testing.T) {
 		hang := make(chan struct{})
 		s.accept("api 1")
 		s.writer.then(func(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
+			s.writer.makesStep()
 			<-hang // deaf to its context
+			s.writer.makesStep()
 			return gitops.WriteResult{}, errors.New("hung")
 		})
 		s.Start()
@@ -233,7 +235,7 @@ func TestStuckSeesAWriterThatNeverReturns(t *testing.T) {
 		if _, stuck := s.Stuck(); stuck {
 			t.Error("stuck while a write may still be going on")
 		}
-		elapse(2 * time.Minute)
+		elapse(4 * time.Minute)
 		if environment, stuck := s.Stuck(); environment != "dev" || !stuck {
 			t.Error("not stuck")
 		}
@@ -259,6 +261,7 @@ func TestSlowRefusalsOfManyEnvironmentsAreNotStuck(t *testing.T) {
 			s.writer.then(func(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
 				turn <- struct{}{}
 				time.Sleep(50 * time.Second) // of the fake clock
+				s.writer.makesStep()
 				<-turn
 				return gitops.WriteResult{}, errGitDown
 			})
@@ -272,6 +275,21 @@ func TestSlowRefusalsOfManyEnvironmentsAreNotStuck(t *testing.T) {
 			}
 		}
 		r.Stop(t.Context())
+	})
+}
+
+// A store that never answers is no fault of the writer's.
+func TestStuckSeesAStoreThatNeverAnswers(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		hang := make(chan struct{})
+		s.queue.hang = map[string]chan struct{}{"Take": hang}
+		s.Start()
+		elapse(4 * time.Minute)
+		if environment, stuck := s.Stuck(); environment != "dev" || !stuck {
+			t.Error("not stuck")
+		}
+		close(hang)
+		s.Stop(t.Context())
 	})
 }
 

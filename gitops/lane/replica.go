@@ -18,9 +18,8 @@ type Replica struct {
 	lanesDone  sync.WaitGroup // the loop that claims, and every lease term
 	done       chan struct{}  // closed: all goroutines have returned
 
-	mu       sync.Mutex
-	lanes    map[string]*lane // by environment: those that are configured, and those that are closing
-	lastStep time.Time        // when any lane last made a step
+	mu    sync.Mutex
+	lanes map[string]*lane // by environment: those that are configured, and those that are closing
 }
 
 // lane is the queue of one environment. What changes of it belongs to
@@ -35,7 +34,8 @@ type lane struct {
 
 	term     *leaseTerm // nil while the lease is not ours
 	idle     bool       // its term waits for work
-	deadline time.Time  // by when its next step is due; zero when none is
+	writing  bool       // it waits for the writer
+	deadline time.Time  // by when its next step is due; zero while it is idle
 }
 
 // NewReplica makes a replica that does nothing until [Replica.Start].
@@ -94,26 +94,21 @@ func (r *Replica) isDraining() bool {
 	}
 }
 
-const (
-	// A lane whose step is overdue may wait for its turn behind slow pushes of other
-	// lanes. So it counts as stuck when none of them makes a step, either.
-	stuckAfter = time.Minute
-	// A lane that is overdue for so long is stuck whatever the others do.
-	stuckAlone = 30 * time.Minute
-)
+// stuckAfter is how long a step may be overdue. It is longer than any step of the
+// writer may take.
+const stuckAfter = 3 * time.Minute
 
 // Stuck names a lane that makes no progress for longer than anything it does may
-// take: the process should be restarted.
+// take: the process should be restarted. A lane that waits for its turn behind the
+// slow pushes of others is overdue, too, but then the writer makes steps.
 func (r *Replica) Stuck() (environment string, stuck bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	halted := now.Sub(r.lastStep) > stuckAfter
+	writerHangs := now.Sub(r.Writer.LastStep()) > stuckAfter
 	for _, l := range r.lanes {
-		if l.deadline.IsZero() {
-			continue
-		}
-		if late := now.Sub(l.deadline); halted && late > stuckAfter || late > stuckAlone {
+		overdue := !l.deadline.IsZero() && now.Sub(l.deadline) > stuckAfter
+		if overdue && (writerHangs || !l.writing) {
 			return l.environment, true
 		}
 	}
@@ -124,14 +119,19 @@ func (r *Replica) Stuck() (environment string, stuck bool) {
 func (l *lane) extendDeadline(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lastStep = time.Now()
-	l.deadline = l.lastStep.Add(d)
+	l.deadline = time.Now().Add(d)
+}
+
+// setWriting says whether the lane waits for the writer.
+func (l *lane) setWriting(writing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing, l.deadline = writing, time.Now().Add(writeTime)
 }
 
 // setIdle says whether the lane waits for work, which may take for ever.
 func (l *lane) setIdle(idle bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.idle = idle
-	l.lastStep, l.deadline = time.Now(), time.Time{}
+	l.idle, l.deadline = idle, time.Time{}
 }

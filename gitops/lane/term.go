@@ -185,7 +185,8 @@ func (t *leaseTerm) write(b batch) bool {
 }
 
 func (t *leaseTerm) callWriter(tasks []gitops.WriteTask) (gitops.WriteResult, error) {
-	t.extendDeadline(writeTime)
+	t.setWriting(true)
+	defer t.setWriting(false)
 	ctx, cancel := context.WithTimeout(t.ctx, writeTime)
 	defer cancel()
 	return t.Writer.Write(ctx, tasks)

@@ -1,4 +1,4 @@
-package server
+package limits
 
 import (
 	"net"
@@ -7,23 +7,22 @@ import (
 )
 
 // connections bounds how many are open, in all and from one address. One too many
-// is closed as it comes: it is the newest that is turned away, and the timeouts
-// make room.
+// is closed as it comes: the newest is turned away, and the timeouts make room.
 type connections struct {
 	most, each int
-	proxies    []netip.Prefix // which are as many as there are clients behind them
+	proxies    []netip.Prefix // of which each stands for many clients
 
 	mu    sync.Mutex
 	open  int
-	opens map[netip.Addr]int // by address; nothing is not kept
+	opens map[netip.Addr]int // by address, without zeros
 }
 
 func newConnections(most, each int, proxies []netip.Prefix) *connections {
 	return &connections{most: most, each: each, proxies: proxies, opens: make(map[netip.Addr]int)}
 }
 
-// on wraps a listener.
-func (c *connections) on(listener net.Listener) net.Listener {
+// bound wraps a listener.
+func (c *connections) bound(listener net.Listener) net.Listener {
 	return &boundedListener{listener, c}
 }
 
@@ -41,14 +40,15 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		address := l.of.counted(conn.RemoteAddr())
 		if !l.of.take(address) {
-			_ = conn.Close() // nobody is owed a reason before the first byte
+			_ = conn.Close() // before the first byte there is no way to give a reason
 			continue
 		}
 		return &boundedConn{Conn: conn, done: sync.OnceFunc(func() { l.of.give(address) })}, nil
 	}
 }
 
-// counted is the address that a connection counts for; none for a trusted proxy's.
+// counted is the address that a connection counts for; the zero one for a trusted
+// proxy's.
 func (c *connections) counted(of net.Addr) netip.Addr {
 	tcp, ok := of.(*net.TCPAddr)
 	if !ok {
