@@ -129,7 +129,7 @@ func readMessage(body []byte) (m message, err error) {
 
 // Authenticate checks topic, certificate, signature and age. The code is
 // Unauthorized, Forbidden for a topic that is not configured, or Unavailable when
-// the certificate cannot be had now.
+// the certificate cannot be fetched.
 func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 	if header.Get("X-Amz-Sns-Rawdelivery") == "true" {
 		return gitops.Errorf(gitops.Unauthorized, "raw delivery has no signature: turn it off in the subscription")

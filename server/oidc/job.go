@@ -28,79 +28,77 @@ type claims struct {
 	RunAttempt   string `json:"run_attempt"`
 }
 
-// Caller is a job that is believed.
-type Caller struct {
+// Job is an authenticated job.
+type Job struct {
 	issuer string
 	claims claims
 	until  time.Time // when its token is worth nothing any more
 	rules  []rule    // those for its repository
 }
 
-// callerOf finds the rules for a job's repository.
-func (v *Verifier) callerOf(token *oidc.IDToken, c claims) (Caller, error) {
-	caller := Caller{issuer: token.Issuer, claims: c, until: token.Expiry}
+// jobOf finds the rules for a job's repository.
+func (v *Verifier) jobOf(token *oidc.IDToken, c claims) (Job, error) {
+	job := Job{issuer: token.Issuer, claims: c, until: token.Expiry}
 	// A pull request's code is its author's, who may be anybody.
 	if strings.HasPrefix(c.Event, "pull_request") {
-		return Caller{}, gitops.Errorf(gitops.Forbidden, "jobs of a pull request (event %s) may order nothing", clip(c.Event))
+		return Job{}, gitops.Errorf(gitops.Forbidden, "jobs of a pull request (event %s) may order nothing", clip(c.Event))
 	}
 	why := ""
 	for _, r := range v.rules {
 		switch sameName := r.issuer == token.Issuer && strings.EqualFold(r.Repository, c.Repository); {
 		case r.isFor(token.Issuer, c):
-			caller.rules = append(caller.rules, r)
+			job.rules = append(job.rules, r)
 		case sameName && why == "":
 			why = fmt.Sprintf(": %s is for a repository of that name with other ids", r.field)
 		}
 	}
-	if len(caller.rules) == 0 {
-		return Caller{}, gitops.Errorf(gitops.Forbidden, "no rule is for the repository %s (repository_id %s, repository_owner_id %s)%s",
+	if len(job.rules) == 0 {
+		return Job{}, gitops.Errorf(gitops.Forbidden, "no rule is for the repository %s (repository_id %s, repository_owner_id %s)%s",
 			clip(c.Repository), clip(c.RepositoryID), clip(c.OwnerID), why)
 	}
-	return caller, nil
+	return job, nil
 }
 
 // MayOrder says why the job may not order this app in this environment: an error
 // whose code is Forbidden and whose sentence names the rule and what of it does
 // not hold.
-func (c Caller) MayOrder(app, environment string) error {
+func (j Job) MayOrder(app, environment string) error {
 	var reasons []string
-	for _, r := range c.rules {
-		why := r.refuses(c.claims, app, environment)
+	for _, r := range j.rules {
+		why := r.refuses(j.claims, app, environment)
 		if why == "" {
 			return nil
 		}
 		reasons = append(reasons, r.field+": "+why)
 	}
-	return gitops.Errorf(gitops.Forbidden, "%s may not order %s in %s: %s", clip(c.claims.Repository), clip(app), clip(environment), clip(strings.Join(reasons, "; ")))
+	return gitops.Errorf(gitops.Forbidden, "%s may not order %s in %s: %s", clip(j.claims.Repository), clip(app), clip(environment), clip(strings.Join(reasons, "; ")))
 }
 
-// Actor is on whose word an order comes, as it stands in trailers: who started
-// the job, and where.
-func (c Caller) Actor() string {
-	for _, actor := range []string{c.claims.Actor + "@" + c.claims.Repository, c.claims.Repository} {
-		if c.claims.Actor != "" && gitops.CheckActor("", actor) == nil {
+// Actor is who requests an order, as it stands in trailers: who started the job,
+// and where.
+func (j Job) Actor() string {
+	for _, actor := range []string{j.claims.Actor + "@" + j.claims.Repository, j.claims.Repository} {
+		if j.claims.Actor != "" && gitops.CheckActor("", actor) == nil {
 			return actor
 		}
 	}
-	return "repository:" + c.claims.RepositoryID
+	return "repository:" + j.claims.RepositoryID
 }
 
 // Credential names the token for people.
-func (c Caller) Credential() string {
-	return fmt.Sprintf("OIDC token of %s, run %s, attempt %s", clip(c.claims.Repository), clip(c.claims.RunID), clip(c.claims.RunAttempt))
+func (j Job) Credential() string {
+	return fmt.Sprintf("OIDC token of %s, run %s, attempt %s", clip(j.claims.Repository), clip(j.claims.RunID), clip(j.claims.RunAttempt))
 }
 
-// Spender remembers which credentials were used; see queue.Upkeep.
-type Spender interface {
-	// Spend notes that a credential was used for a delivery. For the same delivery
-	// it may be spent again; for another the error's code is Conflict.
-	Spend(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error
+// ReplayGuard remembers credentials that count once; see queue.ReplayGuard.
+type ReplayGuard interface {
+	UseOnce(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error
 }
 
-// Spend uses the token for one order. The same order may be sent again with it;
+// UseOnce uses the token for one order. The same order may be sent again with it;
 // for another it is Unauthorized.
-func (c Caller) Spend(ctx context.Context, in Spender, order gitops.DeliveryKey) error {
-	err := in.Spend(ctx, c.issuer+"#"+c.claims.ID, order, c.until.Add(clockSkew))
+func (j Job) UseOnce(ctx context.Context, guard ReplayGuard, order gitops.DeliveryKey) error {
+	err := guard.UseOnce(ctx, j.issuer+"#"+j.claims.ID, order, j.until.Add(clockSkew))
 	if gitops.CodeOf(err) == gitops.Conflict {
 		return gitops.Errorf(gitops.Unauthorized, "the token was used for another order: ask for a new one for each").WithCause(err)
 	}
