@@ -145,7 +145,7 @@ func checkIssuer(field, issuer string) error {
 	return nil
 }
 
-// Authenticate checks a token. The error's code is Unauthorized for
+// Authenticate checks a token. The error's code is Unauthorized for a
 // token that is not good, Forbidden for a good one that may order nothing at all,
 // and Unavailable when the issuer's keys cannot be fetched. Its sentence names
 // what is wrong and never the token.
