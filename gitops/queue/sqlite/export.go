@@ -99,10 +99,7 @@ func (e *export) lanes() error {
 	const lanes = `SELECT n.name, ifnull(t.token, 0), ifnull(t.holder, ''), ifnull(t.state, 'released'), ifnull(l.maybe_pushed_through, 0), ` + laneColumns + `
 		FROM (SELECT environment AS name FROM lanes UNION SELECT name FROM leases) n
 		LEFT JOIN lanes l ON l.environment = n.name LEFT JOIN leases t ON t.name = n.name ORDER BY n.name`
-	const through = `SELECT u.id FROM updates u WHERE u.sequence = max(
-		ifnull((SELECT max(sequence) FROM updates WHERE environment = ?1 AND state = 'pending' AND ready_at IS NULL AND sequence <= ?2), 0),
-		ifnull((SELECT max(sequence) FROM updates INDEXED BY updates_blocked WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND sequence <= ?2), 0),
-		ifnull((SELECT max(sequence) FROM updates WHERE environment = ?1 AND state <> 'pending' AND sequence <= ?2), 0))`
+	const through = `SELECT id FROM updates WHERE environment = ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1`
 	return e.c.query(e.ctx, lanes, nil, func(r row) error {
 		l := queue.LaneState{
 			Environment: r.text(0), Token: r.number(1), Holder: r.text(2), Clean: r.text(3) == leaseReleased, Backlog: scanLane(r[5:]),

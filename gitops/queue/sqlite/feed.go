@@ -29,7 +29,7 @@ func parsePosition(cursor string) (p feedPosition, err error) {
 // change is a [queue.Change] and what puts it in its order.
 type change struct {
 	queue.Change
-	number int64 // of the delivery or the step
+	number        int64 // of the delivery or the step
 	afterDelivery int64 // a step's: the newest delivery's number when it happened
 }
 

@@ -11,14 +11,28 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
+// What lanes ask: each statement reads only what it returns, however much is
+// blocked.
+const (
+	something = `SELECT EXISTS (SELECT 1 FROM updates INDEXED BY updates_ready WHERE environment = ?1 AND state = 'pending' AND ready_at IS NULL)
+		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_lifting WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?2)
+		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_cancel WHERE environment = ?1 AND cancel_reason IS NOT NULL)`
+	readyFirst = `SELECT sequence, '' FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence LIMIT ?`
+	readyApps = `SELECT sequence, app FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
+	lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?`
+	cancelled   = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL`
+	maybePushed = `SELECT sequence FROM updates INDEXED BY updates_open
+		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence <= ?`
+)
+
 // Wake implements [queue.Lanes].
 func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.Channel(environment) }
 
 // Ready implements [queue.Lanes].
 func (s *Store) Ready(ctx context.Context, environments []string) (ready []string, err error) {
-	const something = `SELECT EXISTS (SELECT 1 FROM updates WHERE environment = ?1 AND state = 'pending' AND ready_at IS NULL)
-		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_lifting WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?2)
-		OR EXISTS (SELECT 1 FROM updates WHERE environment = ?1 AND cancel_reason IS NOT NULL)`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		now := s.now().UnixMicro()
 		for _, environment := range environments {
@@ -75,11 +89,11 @@ func (t *taking) take(l queue.Lease, o queue.TakeOptions) error {
 	if err != nil {
 		return err
 	}
-	cancelled, err := t.cancelled()
+	requested, err := t.cancelRequested()
 	if err != nil {
 		return err
 	}
-	for _, sequence := range append(ready, cancelled...) {
+	for _, sequence := range append(ready, requested...) {
 		if err := t.add(sequence); err != nil {
 			return err
 		}
@@ -96,14 +110,7 @@ type candidate struct {
 // ready returns the sequences of the ready updates that are to be worked on, in
 // order.
 func (t *taking) ready(o queue.TakeOptions) ([]int64, error) {
-	const ready = `SELECT sequence, '' FROM updates INDEXED BY updates_ready
-		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence LIMIT ?`
-	const readyApps = `SELECT sequence, app FROM updates INDEXED BY updates_ready
-		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
-	const lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
-		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?`
-
-	text, args := ready, []any{t.environment, o.Limit}
+	text, args := readyFirst, []any{t.environment, o.Limit}
 	if o.NewestOnly {
 		text, args = readyApps, args[:1]
 	}
@@ -149,9 +156,8 @@ func newestOfEach(ordered []candidate) (newest []candidate) {
 	return newest
 }
 
-// cancelled returns the sequences of the updates whose cancellation is requested.
-func (t *taking) cancelled() ([]int64, error) {
-	const cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL`
+// cancelRequested returns the sequences of the updates whose cancellation is requested.
+func (t *taking) cancelRequested() ([]int64, error) {
 	return numbersOf(t.ctx, t.c, cancelled, t.environment)
 }
 
@@ -159,8 +165,6 @@ func (t *taking) cancelled() ([]int64, error) {
 // an earlier holder may have pushed, and what this one has.
 func (t *taking) addUnresolved(unresolved []string) error {
 	const through = `SELECT maybe_pushed_through FROM lanes WHERE environment = ?`
-	const maybePushed = `SELECT sequence FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence <= ?`
 	apps := make(map[string]bool)
 	for _, u := range t.found {
 		apps[u.App] = true

@@ -53,8 +53,9 @@ CREATE TABLE updates (
 	ready_at      INTEGER                   -- NULL: now; when its blocks lift; the highest number: not by themselves
 ) STRICT;
 
--- What a lane takes, in acceptance order. What is blocked costs it nothing.
-CREATE INDEX updates_ready ON updates (environment) WHERE state = 'pending' AND ready_at IS NULL;
+-- What a lane takes, in acceptance order, without a look into the rows. What is
+-- blocked costs it nothing.
+CREATE INDEX updates_ready ON updates (environment, sequence, app, ready_at) WHERE state = 'pending' AND ready_at IS NULL;
 CREATE INDEX updates_lifting ON updates (environment, ready_at, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT NULL;
 
