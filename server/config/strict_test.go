@@ -70,7 +70,7 @@ func TestWrongValues(t *testing.T) {
 		{"", "api: {tokens: [{name: a, file: x}, {name: a, file: y}]}", "api.tokens[1].name: is that of another token"},
 		{"", "api: {tokens: [{name: a}]}", "api.tokens[0].file: is missing"},
 		{"", "api: {tokens: [{name: a, file: x, can: []}]}", "api.tokens[0].can: must name at least one right"},
-		{"", "api: {tokens: [{name: a, file: x, can: [read, write]}]}", "api.tokens[0].can[1]: must be one of read, order, retry"},
+		{"", "api: {tokens: [{name: a, file: x, can: [read, write]}]}", "api.tokens[0].can[1]: must be one of read, order, retry, cancel"},
 		{"", "api: {tokens: [{name: a, file: x, environments: [qa]}]}", `api.tokens[0].environments[0]: "qa" is not configured`},
 		{"", "api: {tokens: [{name: a, file: x, apps: []}]}", "api.tokens[0].apps: must name at least one"},
 		{"", "file: /charts/{app}.yaml", "file: must be a path from the repository's root"},
