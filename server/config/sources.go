@@ -145,7 +145,7 @@ type Token struct {
 	// File holds the token, of at least 20 characters. It is read again for each
 	// request. Required.
 	File string `yaml:"file"`
-	// Can are its rights: read, order and retry. Default [read].
+	// Can are its rights: read, order, retry and cancel. Default [read].
 	Can []string `yaml:"can"`
 	// Environments are where it may order and retry. Default: every environment.
 	Environments []string `yaml:"environments"`
