@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -42,14 +43,52 @@ func TestEveryRouteIsInTheContract(t *testing.T) {
 	for _, state := range gitops.States() {
 		states = append(states, string(state))
 	}
-	for name, want := range map[string][]any{"Code": codes, "State": states} {
+	var kinds []any
+	for _, kind := range gitops.BlockKinds() {
+		kinds = append(kinds, string(kind))
+		if _, ok := doc.Components.Schemas["Lane"].Value.Properties["held"].Value.Properties[string(kind)]; !ok {
+			t.Errorf("Lane.held has no %s", kind)
+		}
+	}
+	for name, want := range map[string][]any{"Code": codes, "State": states, "BlockKind": kinds} {
 		if diff := cmp.Diff(want, doc.Components.Schemas[name].Value.Enum); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
 }
 
-// Without a token nobody may ask, and there is nothing to ask.
+// A generator of clients makes a type of each component, so no two may have the same
+// name. Requests are strict, and answers may get more fields.
+func TestTheContractIsFitForGenerators(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("../docs/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range doc.Components.Schemas {
+		names = append(names, strings.ToLower(name))
+	}
+	for name := range doc.Components.Parameters {
+		names = append(names, strings.ToLower(name))
+	}
+	for name := range doc.Components.Responses {
+		names = append(names, strings.ToLower(name))
+	}
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			t.Errorf("two components are named %s", names[i])
+		}
+	}
+	for name, schema := range doc.Components.Schemas {
+		strict := schema.Value.AdditionalProperties.Has != nil
+		if request := name == "Order" || name == "Decision"; strict != request {
+			t.Errorf("%s is strict: %t", name, strict)
+		}
+	}
+}
+
+// Without a token in the configuration the API is not served.
 func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
 	s := newSite(t)
 	begin, end := strings.Index(s.yaml, "api:\n"), strings.Index(s.yaml, "environments:\n")
@@ -64,12 +103,12 @@ func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
 
 func TestWhoMayDoWhat(t *testing.T) {
 	s := newSite(t)
-	s.edit("can: [read, order, retry]}", "can: [read, order, retry], environments: [dev], apps: [api]}")
+	s.edit("can: [read, order, retry, cancel]}", "can: [read, order, retry, cancel], environments: [dev], apps: [api]}")
 	r := s.start()
 	aRelease := order("api", "prod", "1.0.0")
 	refused := 0
 	for _, route := range api.New(api.Config{}).Routes() {
-		for token, detail := range map[string]string{"": "the header Authorization must be", "wrong": "the token is not one that we know", apiToken + "x": "the token is not"} {
+		for token, detail := range map[string]string{"": "the header Authorization must be", "wrong": "invalid token: no configured token matches", apiToken + "x": "invalid token"} {
 			answer := r.call(token, route.Method, strings.NewReplacer("{source}", "github", "{id}", "x").Replace(route.Pattern), "")
 			p := answer.problem(t, 401)
 			if p.Code != gitops.Unauthorized || !strings.HasPrefix(p.Detail, detail) || answer.Header.Get("WWW-Authenticate") != "Bearer" {
@@ -87,8 +126,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}{
 		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board does not have the right "order"`},
 		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board does not have the right "retry"`},
-		{order(apiToken, "api", "prod", "1.0.0"), "token ops may not order in prod"},
-		{order(apiToken, "worker", "dev", "main-1a2b3c4"), "token ops may not order worker"},
+		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board does not have the right "cancel"`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board does not have the right "cancel"`},
+		{order(apiToken, "api", "prod", "1.0.0"), "token ops has no rights in environment prod"},
+		{order(apiToken, "worker", "dev", "main-1a2b3c4"), "token ops has no rights on app worker"},
 	} {
 		if p := c.answer.problem(t, 403); p.Detail != c.detail {
 			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
@@ -105,10 +146,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Errorf("answered %s %s", answer.Status, answer.body)
 	}
 	elsewhere := r.do(r.github(oldSecret, "p", aRelease)).delivery(t, 202).Updates[0].ID
-	if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/retry", "").problem(t, 403); p.Detail != "token ops may not order in prod" {
-		t.Errorf("refused with %q", p.Detail)
+	for _, decision := range []string{"retry", "cancel", "dismiss"} {
+		if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/"+decision, "").problem(t, 403); p.Detail != "token ops has no rights in environment prod" {
+			t.Errorf("%s: refused with %q", decision, p.Detail)
+		}
+		refused++
 	}
-	refused++
 	// Each leaves a count and a line, whatever it was refused.
 	counted := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]
 	if lines := s.log.with(`"outcome":"unauthorized"`, `"source":"api"`, `"remote":"127.0.0.1"`); len(lines) != refused || counted != float64(refused) {
@@ -149,9 +192,9 @@ func TestTokensThatWillNotDo(t *testing.T) {
 }
 
 // What arrived can be found in every way, a page at a time.
-func TestStories(t *testing.T) { onEachStore(t, testStories) }
+func TestLists(t *testing.T) { onEachStore(t, testLists) }
 
-func testStories(t *testing.T, s *site) {
+func testLists(t *testing.T, s *site) {
 	r := s.start()
 	r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
 	r.do(r.github(oldSecret, "d2", order("api", "prod", "main-1a2b3c4"))).problem(t, 422)
@@ -203,10 +246,10 @@ func testStories(t *testing.T, s *site) {
 		}
 	}
 	if got := read[gitops.Update](r, "/api/v1/updates/"+u.ID); len(got.Steps) != 1 || got.Steps[0].State != gitops.Committed || got.Steps[0].Commit != u.Commit || got.Attempts != 1 {
-		t.Errorf("the update's story: %+v", got)
+		t.Errorf("the update's steps: %+v", got)
 	}
 	if got := read[gitops.Delivery](r, "/api/v1/deliveries/d3"); len(got.Updates[0].Steps) != 1 {
-		t.Errorf("the delivery's story: %+v", got)
+		t.Errorf("the delivery's steps: %+v", got)
 	}
 }
 
@@ -222,7 +265,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		"/api/v1/deliveries?cursor=whatever":                     "cursor: ",
 		"/api/v1/deliveries?source=" + strings.Repeat("x", 501):  "source: must be at most 500 bytes",
 		"/api/v1/deliveries?source=%00":                          "source: must be at most 500 bytes, none of them 0",
-		"/api/v1/updates?state=done":                             "state: must be one of pending committed unchanged superseded failed",
+		"/api/v1/updates?state=done":                             "state: must be one of pending proposed committed unchanged superseded failed closed cancelled",
 		"/api/v1/updates?cursor=whatever":                        "cursor: ",
 		"/api/v1/environments?app=api":                           "app: is not a parameter; there are none",
 		"/api/v1/history?app=api":                                "environment: is missing",
@@ -238,7 +281,9 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	for _, path := range []string{"/api/v1/deliveries/github/nobody", "/api/v1/deliveries/nobody", "/api/v1/updates/nobody", "/api/v1/deliveries/a%2Fb", "/api/v1/history?environment=prod&app=worker"} {
 		r.call(apiToken, "GET", path, "").problem(t, 404)
 	}
-	r.call(apiToken, "POST", "/api/v1/updates/nobody/retry", "").problem(t, 404)
+	for _, decision := range []string{"retry", "cancel", "dismiss"} {
+		r.call(apiToken, "POST", "/api/v1/updates/nobody/"+decision, "").problem(t, 404)
+	}
 	answer := r.do(r.request("POST", "/api/v1/deliveries", ""))
 	if p := answer.problem(t, 405); p.Detail != "this path takes GET" || answer.Header.Get("Allow") != "GET" {
 		t.Errorf("answered %s, allowed %s", answer.body, answer.Header.Get("Allow"))
@@ -321,11 +366,11 @@ func TestHistory(t *testing.T) {
 		t.Fatalf("%+v", h)
 	}
 	hand, bot, first := h.Versions[0], h.Versions[1], h.Versions[2]
-	if hand.Tag != "main-0000000" || hand.Commit != byHand || hand.Subject != "Back to what was good" || len(hand.Orders) != 0 || hand.Author == "" {
+	if hand.Tag != "main-0000000" || hand.Commit != byHand || hand.Subject != "Back to what was good" || len(hand.Updates) != 0 || hand.Author == "" {
 		t.Errorf("by hand: %+v", hand)
 	}
-	want := []api.Ordered{{Update: u.ID, Delivery: u.Delivery, Actor: "token:ops"}}
-	if diff := cmp.Diff(want, bot.Orders); diff != "" || bot.Tag != u.Tag || bot.Commit != u.Commit || bot.At.IsZero() {
+	want := []api.UpdateTrailer{{Update: u.ID, Delivery: u.Delivery, Actor: "token:ops"}}
+	if diff := cmp.Diff(want, bot.Updates); diff != "" || bot.Tag != u.Tag || bot.Commit != u.Commit || bot.At.IsZero() {
 		t.Errorf("by the bot: %+v\n%s", bot, diff)
 	}
 	if first.Tag != "main-0000000" || first.Commit == "" {
