@@ -65,7 +65,7 @@ func (l *limits) clientAddress(next http.Handler) http.Handler {
 // keyOf is what a client is counted by: its address, of IPv6 the network that one
 // customer has.
 func keyOf(r *http.Request) string {
-	return httprate.CanonicalizeIP(webhook.RemoteOf(r.RemoteAddr))
+	return httprate.CanonicalizeIP(webhook.ClientIP(r.RemoteAddr))
 }
 
 // refusedAgain is how long an address that was refused too often is asked to wait.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // task is something else than a write that the actor does for a caller. It is
@@ -20,8 +21,8 @@ type call struct {
 	pushing bool  // some of its updates are in the push that is on its way
 	leaving error // why the caller wants to go, when it does
 
-	fates []gitops.Settlement // one for each update; without a state where it is not known
-	known int                 // how many of them are
+	fates []Settlement // one for each update; without a state where it is not known
+	known int          // how many of them are
 	err   error
 	done  chan struct{} // closed when the above is final
 	over  bool          // done is closed
@@ -36,8 +37,8 @@ func (c *call) finish(err error) {
 }
 
 // settlements are those that are known, in the order of the updates.
-func (c *call) settlements() []gitops.Settlement {
-	return slices.DeleteFunc(c.fates, func(s gitops.Settlement) bool { return s.State == "" })
+func (c *call) settlements() []Settlement {
+	return slices.DeleteFunc(c.fates, func(s Settlement) bool { return s.State == "" })
 }
 
 // enqueue adds work under the lock and wakes the actor.
@@ -78,7 +79,7 @@ func ask[T any](ctx context.Context, w *Writer, work func(context.Context) (T, e
 		defer cancel()
 		defer context.AfterFunc(w.stopping, cancel)()
 		value, err := work(ctx)
-		done <- result{value, remoteError(err)}
+		done <- result{value, git.PublicError(err)}
 	}
 	w.enqueue(func() { w.tasks = append(w.tasks, t) })
 	var none T
@@ -86,7 +87,7 @@ func ask[T any](ctx context.Context, w *Writer, work func(context.Context) (T, e
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
-		return none, remoteError(context.Cause(ctx))
+		return none, git.PublicError(context.Cause(ctx))
 	case <-w.stopped:
 		return none, errClosed
 	}
@@ -97,7 +98,7 @@ func ask[T any](ctx context.Context, w *Writer, work func(context.Context) (T, e
 // the remote is down.
 func (w *Writer) run() {
 	defer close(w.stopped)
-	defer w.remote.close()
+	defer w.remote.Close()
 	for {
 		select {
 		case <-w.stopping.Done():
@@ -221,7 +222,7 @@ func (w *Writer) end(items []*item) {
 }
 
 // settle records how an item ended. Only the actor calls it.
-func (w *Writer) settle(i *item, s gitops.Settlement) {
+func (w *Writer) settle(i *item, s Settlement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i.settled = true

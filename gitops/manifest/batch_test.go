@@ -30,7 +30,7 @@ func awaitCalls(w *Writer, n int) {
 
 // result is what a Write in the background returned.
 type result struct {
-	settled []gitops.Settlement
+	settled []Settlement
 	err     error
 }
 

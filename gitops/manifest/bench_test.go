@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -38,7 +39,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err := repo.Generate(s.Shape); err != nil {
 				b.Fatal(err)
 			}
-			w, err := New(Config{URL: repo.URL, Author: Signature{"bot", "bot@example.com"}, Target: testTarget, Partial: s.partial})
+			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Partial: s.partial})
 			if err != nil {
 				b.Fatal(err)
 			}

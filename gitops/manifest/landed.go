@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // landed says which updates the branch's recent history carries.
@@ -28,13 +29,17 @@ type landed struct {
 // landing is where an update landed.
 type landing struct {
 	update string
-	commit hash
+	commit git.Hash
 	made   time.Time
 }
 
 // maxLanded bounds what is remembered of the branch's history, at about 200
 // bytes each. What is older is searched for when there is a doubt.
 const maxLanded = 5_000
+
+// clockSlack is how far the clocks of replicas, the store and other writers may
+// be apart before the search for an update's commit goes wrong.
+const clockSlack = time.Hour
 
 func newLanded(now time.Time) landed {
 	return landed{commits: make(map[string]landing), since: now}
@@ -90,11 +95,11 @@ func (l *landed) doubtful(u gitops.Update, pushed bool) bool {
 func searchFrom(u gitops.Update) time.Time { return u.AcceptedAt.Add(-clockSlack) }
 
 // landings lists the updates that commits carry.
-func landings(commits history) []landing {
+func landings(commits git.Commits) []landing {
 	var found []landing
 	for name, c := range commits {
-		for _, id := range c.updates {
-			found = append(found, landing{id, name, c.made})
+		for _, id := range c.Trailers(trailerUpdate) {
+			found = append(found, landing{id, name, c.Made})
 		}
 	}
 	// Two commits may carry one update when people copy commits about: the same

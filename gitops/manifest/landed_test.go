@@ -1,9 +1,7 @@
 package manifest
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -153,7 +151,7 @@ func TestAnUpdateThatAnotherProcessPushedIsFoundByAFreshSnapshot(t *testing.T) {
 	first := o.write(o.writer(), u)
 	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
 	for name, object := range slow.snapshot.objects {
-		if string(object.data) == valuesFile("shop", "prod", "none") {
+		if string(object.Data) == valuesFile("shop", "prod", "none") {
 			delete(slow.snapshot.objects, name)
 		}
 	}
@@ -333,32 +331,8 @@ func TestTooManyUnsureUpdatesAreAllLookedFor(t *testing.T) {
 	for n := range maxUnsure {
 		w.unsure[fmt.Sprint(n)] = true
 	}
-	w.doubt(&plan{fates: []fate{{item: old, settlement: gitops.Settlement{State: gitops.Committed}}}})
+	w.doubt(&plan{fates: []fate{{item: old, settlement: Settlement{State: gitops.Committed}}}})
 	if !w.doubtful(old) || len(w.unsure) != 0 {
 		t.Errorf("doubtful %t, %d are remembered", w.doubtful(old), len(w.unsure))
-	}
-}
-
-// Only git's own word, or nothing sent, tells that a push has not landed.
-func TestWhatLeavesAPushUnsure(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		sure bool
-	}{
-		{&refusal{status: "hook declined"}, true},
-		{&behindError{}, true},
-		{&credentialsError{io.EOF}, true},
-		{&hostKeyError{why: io.EOF}, true},
-		{&serviceError{err: io.EOF}, true},
-		{&statusError{code: 403}, false},
-		{&statusError{code: 502}, false},
-		{&movedError{}, false},
-		{errNoReport, false},
-		{io.ErrUnexpectedEOF, false},
-		{context.DeadlineExceeded, false},
-	} {
-		if got := answered(fmt.Errorf("pushing: %w", tt.err)); got != tt.sure {
-			t.Errorf("%T %v: sure %t, want %t", tt.err, tt.err, got, tt.sure)
-		}
 	}
 }

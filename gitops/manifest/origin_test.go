@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -169,14 +170,14 @@ func (o *origin) writer(changes ...func(*Config)) *Writer {
 	o.Helper()
 	c := Config{
 		URL:    o.repo.URL,
-		Author: Signature{"tallyman[bot]", "1+tallyman[bot]@users.noreply.github.com"},
+		Author: git.Signature{Name: "tallyman[bot]", Email: "1+tallyman[bot]@users.noreply.github.com"},
 		Target: testTarget,
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	c.Partial = o.partial
 	if o.ssh != nil {
 		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
-		c.SSH = SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
+		c.SSH = git.SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
 	}
 	if o.via != nil {
 		o.via(&c)
@@ -211,7 +212,7 @@ func (o *origin) update(environment, app, tag string) gitops.Update {
 }
 
 // write writes the updates and wants all of them settled.
-func (o *origin) write(w *Writer, updates ...gitops.Update) []gitops.Settlement {
+func (o *origin) write(w *Writer, updates ...gitops.Update) []Settlement {
 	o.Helper()
 	settled, err := w.Write(context.Background(), updates)
 	if err != nil {
@@ -251,7 +252,7 @@ func (o *origin) git(args ...string) string {
 // carries an update that was not settled so far as committed, each bot commit
 // changes the one line it should, and each environment's commits stand in the
 // order of their updates.
-func (o *origin) check(settled ...gitops.Settlement) {
+func (o *origin) check(settled ...Settlement) {
 	o.Helper()
 	if err := o.repo.Fsck(); err != nil {
 		o.Fatal(err)

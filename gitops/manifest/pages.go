@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // What reading history may take.
@@ -26,19 +27,19 @@ var errNoParts = errors.New("the server does not send files and commits apart")
 // all is fetched again from the tip.
 func (p *past) deepen(ctx context.Context) error {
 	p.depth = min(p.depth+p.page, p.query.Commits)
-	want := wanted{wants: []hash{p.tip}, depth: p.depth, whole: true, most: maxPageBytes, offered: p.offered}
+	want := git.FetchRequest{Wants: []git.Hash{p.tip}, Depth: p.depth, NoThin: true, MaxBytes: maxPageBytes, Capabilities: p.offered}
 	if !p.entire {
-		want.without = filesLeftOut
+		want.Filter = git.FilterBlobs
 	}
 	if len(p.commits) > 0 {
-		want.have, want.shallow = p.tip, p.ends
+		want.Have, want.Shallow = p.tip, p.ends
 	}
 	err := p.take(ctx, want)
-	if unknownToServer(err) && !p.entire && want.have.IsZero() {
+	if git.UnknownToServer(err) && !p.entire && want.Have.IsZero() {
 		return errors.Join(errNoParts, err) // it may offer filters and not allow this one
 	}
-	if errors.Is(err, errMissingObject) && !want.have.IsZero() {
-		want.have, want.shallow = hash{}, nil
+	if errors.Is(err, git.ErrMissingObject) && !want.Have.IsZero() {
+		want.Have, want.Shallow = git.Hash{}, nil
 		err = p.take(ctx, want)
 	}
 	if err != nil {
@@ -48,22 +49,22 @@ func (p *past) deepen(ctx context.Context) error {
 }
 
 // take fetches a page and takes in what it says.
-func (p *past) take(ctx context.Context, want wanted) error {
-	none := func(hash) (object, bool) { return object{}, false }
-	fetched, err := p.remote.fetch(ctx, want, none)
+func (p *past) take(ctx context.Context, want git.FetchRequest) error {
+	none := func(git.Hash) (git.Object, bool) { return git.Object{}, false }
+	fetched, err := p.remote.Fetch(ctx, want, none)
 	if err != nil {
 		return err
 	}
-	page, err := historyOf(fetched)
+	page, err := git.CommitsOf(fetched)
 	if err != nil {
 		return err
 	}
 	bytes := 0
 	for _, o := range fetched {
-		bytes += len(o.data)
+		bytes += len(o.Data)
 	}
 	for name, c := range page {
-		file, err := p.fileOf(c.tree, fetched)
+		file, err := p.fileOf(c.Tree, fetched)
 		if err != nil {
 			return err
 		}
@@ -76,16 +77,16 @@ func (p *past) take(ctx context.Context, want wanted) error {
 	for name, c := range page {
 		if _, known := p.commits[name]; !known {
 			p.commits[name], p.raw[name] = c, fetched[name]
-			p.bytes += len(fetched[name].data)
+			p.bytes += len(fetched[name].Data)
 		}
 	}
 	if _, ok := p.commits[p.tip]; !ok {
-		return fmt.Errorf("%w: the commit that was asked for did not come", errMissingObject)
+		return fmt.Errorf("%w: the commit that was asked for did not come", git.ErrMissingObject)
 	}
 	p.page = nextPage(len(p.commits)-before, bytes)
 	p.ends = p.ends[:0]
 	for name, c := range p.commits {
-		for _, parent := range c.parents {
+		for _, parent := range c.Parents {
 			if _, ok := p.commits[parent]; !ok {
 				p.ends = append(p.ends, name)
 				break
@@ -102,7 +103,7 @@ func nextPage(commits, bytes int) int {
 }
 
 // fileOf finds the file at the path below a root tree; zero when there is none.
-func (p *past) fileOf(root hash, fetched map[hash]object) (hash, error) {
+func (p *past) fileOf(root git.Hash, fetched map[git.Hash]git.Object) (git.Hash, error) {
 	at := root
 	var way []treeAt
 	for below, name := range p.names {
@@ -113,22 +114,22 @@ func (p *past) fileOf(root hash, fetched map[hash]object) (hash, error) {
 		way = append(way, here)
 		tree, ok := fetched[at]
 		if !ok {
-			return hash{}, fmt.Errorf("%w: tree %s of the branch's history", errMissingObject, at)
+			return git.Hash{}, fmt.Errorf("%w: tree %s of the branch's history", git.ErrMissingObject, at)
 		}
-		e, found, err := findEntry(tree.data, name)
+		e, found, err := git.FindEntry(tree.Data, name)
 		if err != nil {
-			return hash{}, err
+			return git.Hash{}, err
 		}
 		last := below == len(p.names)-1
-		if !found || last == (e.mode == modeDirectory) || e.mode == modeSymlink || e.mode == modeSubmodule {
-			return p.remember(way, hash{}), nil
+		if !found || last == (e.Mode == git.ModeDirectory) || e.Mode == git.ModeSymlink || e.Mode == git.ModeSubmodule {
+			return p.remember(way, git.Hash{}), nil
 		}
-		at = e.hash
+		at = e.Hash
 	}
 	return p.remember(way, at), nil
 }
 
-func (p *past) remember(way []treeAt, file hash) hash {
+func (p *past) remember(way []treeAt, file git.Hash) git.Hash {
 	for _, here := range way {
 		p.trees[here] = file
 	}
@@ -137,10 +138,10 @@ func (p *past) remember(way []treeAt, file hash) hash {
 
 // readFiles reads the files of the next changes.
 func (p *past) readFiles(ctx context.Context) error {
-	var wants []hash
-	seen := make(map[hash]bool)
+	var wants []git.Hash
+	seen := make(map[git.Hash]bool)
 	for _, c := range p.found[p.told:] {
-		for _, file := range []hash{c.file, c.before} {
+		for _, file := range []git.Hash{c.file, c.before} {
 			if _, ok := p.said[file]; !ok && !seen[file] {
 				seen[file] = true
 				wants = append(wants, file)
@@ -153,10 +154,10 @@ func (p *past) readFiles(ctx context.Context) error {
 	return p.fetchFiles(ctx, wants)
 }
 
-func (p *past) fetchFiles(ctx context.Context, wants []hash) error {
-	none := func(hash) (object, bool) { return object{}, false }
-	fetched, err := p.remote.fetch(ctx, wanted{wants: wants, whole: true, most: maxPageBytes, offered: p.offered}, none)
-	if unknownToServer(err) && !p.entire {
+func (p *past) fetchFiles(ctx context.Context, wants []git.Hash) error {
+	none := func(git.Hash) (git.Object, bool) { return git.Object{}, false }
+	fetched, err := p.remote.Fetch(ctx, git.FetchRequest{Wants: wants, NoThin: true, MaxBytes: maxPageBytes, Capabilities: p.offered}, none)
+	if git.UnknownToServer(err) && !p.entire {
 		return errors.Join(errNoParts, err)
 	}
 	if err != nil {
@@ -165,22 +166,22 @@ func (p *past) fetchFiles(ctx context.Context, wants []hash) error {
 	for _, name := range wants {
 		o, ok := fetched[name]
 		if !ok {
-			return fmt.Errorf("%w: the file %s that was asked for did not come", errMissingObject, name)
+			return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
 		}
 		p.read(name, o)
 	}
 	return nil
 }
 
-func (p *past) read(name hash, o object) {
+func (p *past) read(name git.Hash, o git.Object) {
 	if _, ok := p.said[name]; ok {
 		return
 	}
 	var r reading
-	if len(o.data) > maxFileBytes {
+	if len(o.Data) > maxFileBytes {
 		r.err = gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)
 	} else {
-		r.value, r.err = p.query.Read(o.data)
+		r.value, r.err = p.query.Read(o.Data)
 	}
 	p.said[name] = r
 }

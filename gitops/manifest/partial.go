@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // maxCachedFiles is how many bytes of files a partial snapshot keeps, beyond those
@@ -15,39 +17,39 @@ const maxCachedFiles = 16 << 20
 // last. They need not be of the tip: a file that was put back to what it was
 // before is often here.
 type fileCache struct {
-	byName map[hash]*list.Element
+	byName map[git.Hash]*list.Element
 	used   *list.List // of cachedFile, the latest in front
 	bytes  int
 }
 
 type cachedFile struct {
-	name hash
-	object
+	name git.Hash
+	git.Object
 }
 
 func newFileCache() *fileCache {
-	return &fileCache{byName: make(map[hash]*list.Element), used: list.New()}
+	return &fileCache{byName: make(map[git.Hash]*list.Element), used: list.New()}
 }
 
-func (c *fileCache) get(name hash) (object, bool) {
+func (c *fileCache) get(name git.Hash) (git.Object, bool) {
 	e, ok := c.byName[name]
 	if !ok {
-		return object{}, false
+		return git.Object{}, false
 	}
 	c.used.MoveToFront(e)
-	return e.Value.(cachedFile).object, true
+	return e.Value.(cachedFile).Object, true
 }
 
-func (c *fileCache) put(name hash, o object) {
+func (c *fileCache) put(name git.Hash, o git.Object) {
 	if _, ok := c.get(name); !ok {
 		c.byName[name] = c.used.PushFront(cachedFile{name, o})
-		c.bytes += len(o.data)
+		c.bytes += len(o.Data)
 	}
 }
 
 // trim drops what was not used for longest, and nothing of what is needed, which was
 // used last.
-func (c *fileCache) trim(needed map[hash]bool) {
+func (c *fileCache) trim(needed map[git.Hash]bool) {
 	for c.bytes > maxCachedFiles {
 		last := c.used.Back()
 		f := last.Value.(cachedFile)
@@ -56,7 +58,7 @@ func (c *fileCache) trim(needed map[hash]bool) {
 		}
 		c.used.Remove(last)
 		delete(c.byName, f.name)
-		c.bytes -= len(f.data)
+		c.bytes -= len(f.Data)
 	}
 }
 
@@ -86,14 +88,14 @@ func (w *Writer) bring(ctx context.Context, paths []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	fetched, err := w.remote.fetch(ctx, wanted{wants: missing, offered: w.offers.fetch}, s.object)
+	fetched, err := w.remote.Fetch(ctx, git.FetchRequest{Wants: missing, Capabilities: w.offers.fetch}, s.Object)
 	if err != nil {
 		return w.withoutFiles(ctx, fmt.Errorf("fetching files: %w", err))
 	}
 	for _, name := range missing {
 		o, ok := fetched[name]
-		if !ok || o.kind != kindBlob {
-			return fmt.Errorf("%w: the file %s that was asked for did not come", errMissingObject, name)
+		if !ok || o.Kind != git.KindBlob {
+			return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
 		}
 		s.files.put(name, o)
 	}
@@ -102,21 +104,21 @@ func (w *Writer) bring(ctx context.Context, paths []string) error {
 
 // missing lists the files at the paths that are not here. Those that are, it marks as
 // used.
-func (s *snapshot) missing(paths []string) (missing []hash, here map[hash]bool) {
-	here = make(map[hash]bool)
-	seen := make(map[hash]bool)
+func (s *snapshot) missing(paths []string) (missing []git.Hash, here map[git.Hash]bool) {
+	here = make(map[git.Hash]bool)
+	seen := make(map[git.Hash]bool)
 	for _, path := range paths {
-		names, err := splitPath(path)
+		names, err := git.SplitPath(path)
 		if err != nil {
 			continue
 		}
-		e, _, err := lookUp(s, s.head.tree, names)
+		e, _, err := git.LookUp(s, s.head.Tree, names)
 		switch {
 		case err == nil:
-			here[e.hash] = true
-		case errors.Is(err, errMissingObject) && !e.hash.IsZero() && !seen[e.hash]:
-			seen[e.hash] = true
-			missing = append(missing, e.hash)
+			here[e.Hash] = true
+		case errors.Is(err, git.ErrMissingObject) && !e.Hash.IsZero() && !seen[e.Hash]:
+			seen[e.Hash] = true
+			missing = append(missing, e.Hash)
 		}
 	}
 	return missing, here
@@ -127,14 +129,14 @@ func (s *snapshot) missing(paths []string) (missing []hash, here map[hash]bool) 
 // commits, as git does over SSH unless uploadpack.allowAnySHA1InWant is set; then
 // the whole tip is fetched, and from now on always.
 func (w *Writer) withoutFiles(ctx context.Context, err error) error {
-	if !unknownToServer(err) {
+	if !git.UnknownToServer(err) {
 		return err
 	}
 	tip, lookErr := w.look(ctx)
 	if lookErr != nil || tip != w.snapshot.tip {
 		return err
 	}
-	w.wantEntire(ctx, "the manifest repository's server does not send single files")
+	w.wantEntire(ctx, "the git server does not send single files")
 	return w.start(ctx, tip)
 }
 

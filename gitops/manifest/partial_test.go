@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -276,11 +277,11 @@ func emptyPack() string {
 
 func TestTheFileCacheKeepsWhatWasUsedLast(t *testing.T) {
 	c := newFileCache()
-	name := func(n int) hash { return hash{byte(n)} }
+	name := func(n int) git.Hash { return git.Hash{byte(n)} }
 	const size, fit = maxCachedFiles / 8, 8
 	for n := range 12 {
-		c.put(name(n), object{kindBlob, make([]byte, size)})
-		c.put(name(n), object{kindBlob, make([]byte, size)}) // is there already
+		c.put(name(n), git.Object{Kind: git.KindBlob, Data: make([]byte, size)})
+		c.put(name(n), git.Object{Kind: git.KindBlob, Data: make([]byte, size)}) // is there already
 		if _, ok := c.get(name(0)); !ok {
 			t.Fatal("what is used in each round was dropped")
 		}

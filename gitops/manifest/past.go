@@ -4,44 +4,45 @@ import (
 	"context"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // past is the history of one file while it is read: commits, and which file each
 // of them has at the path. Trees and files are held only for as long as one page
 // of commits takes.
 type past struct {
-	remote  remote
+	remote  git.Remote
 	query   HistoryQuery
 	names   []string // of the path
-	tip     hash
+	tip     git.Hash
 	offered map[string]string
 	entire  bool // files come with their commits
 
-	commits history
-	raw     map[hash]object // the commits themselves
-	bytes   int             // of them
-	depth   int             // in commits from the tip, of what was fetched
-	page    int             // commits that the next fetch brings
-	ends    []hash          // commits whose parents were not fetched
+	commits git.Commits
+	raw     map[git.Hash]git.Object // the commits themselves
+	bytes   int                     // of them
+	depth   int                     // in commits from the tip, of what was fetched
+	page    int                     // commits that the next fetch brings
+	ends    []git.Hash              // commits whose parents were not fetched
 
-	files map[hash]hash    // by commit; zero where the path is no file
-	trees map[treeAt]hash  // what files was found by
-	said  map[hash]reading // by file
-	at    hash             // how far the way back has been gone
-	old   int              // commits in a row before the query's time
-	found []change         // on that way, newest first
-	told  int              // how many of found are in history
-	made  History          // what is known so far
+	files map[git.Hash]git.Hash // by commit; zero where the path is no file
+	trees map[treeAt]git.Hash   // what files was found by
+	said  map[git.Hash]reading  // by file
+	at    git.Hash              // how far the way back has been gone
+	old   int                   // commits in a row before the query's time
+	found []change              // on that way, newest first
+	told  int                   // how many of found are in history
+	made  History               // what is known so far
 }
 
 // treeAt is a directory on the way to the path, so many names below the root.
 type treeAt struct {
 	below int
-	tree  hash
+	tree  git.Hash
 }
 
 // change is a commit in which the file is another than before.
-type change struct{ commit, file, before hash }
+type change struct{ commit, file, before git.Hash }
 
 // reading is what a file says.
 type reading struct {
@@ -55,12 +56,12 @@ func (r reading) same(other reading) bool {
 		(r.err == nil || gitops.PublicOf(r.err) == gitops.PublicOf(other.err))
 }
 
-func newPast(from remote, q HistoryQuery, names []string, a advertisement, entire bool) *past {
+func newPast(from git.Remote, q HistoryQuery, names []string, a git.Advertisement, entire bool) *past {
 	return &past{
-		remote: from, query: q, names: names, tip: a.tip, offered: a.capabilities, entire: entire || !a.can("filter"),
-		commits: make(history), raw: make(map[hash]object), page: firstPage,
-		files: make(map[hash]hash), trees: make(map[treeAt]hash), said: map[hash]reading{{}: {missing: true}},
-		at: a.tip, made: History{Tip: a.tip.String()},
+		remote: from, query: q, names: names, tip: a.Tip, offered: a.Capabilities, entire: entire || !a.Can("filter"),
+		commits: make(git.Commits), raw: make(map[git.Hash]git.Object), page: firstPage,
+		files: make(map[git.Hash]git.Hash), trees: make(map[treeAt]git.Hash), said: map[git.Hash]reading{{}: {missing: true}},
+		at: a.Tip, made: History{Tip: a.Tip.String()},
 	}
 }
 
@@ -95,22 +96,22 @@ func (p *past) look(ctx context.Context) (History, error) {
 func (p *past) follow() (ended bool) {
 	for {
 		c, file := p.commits[p.at], p.files[p.at]
-		for _, parent := range c.parents {
+		for _, parent := range c.Parents {
 			if _, ok := p.commits[parent]; !ok {
 				return false
 			}
 		}
 		p.made.Commits++
-		p.made.Until = c.made.UTC()
-		if len(c.parents) == 0 {
+		p.made.Until = c.Made.UTC()
+		if len(c.Parents) == 0 {
 			p.made.Complete = true
 			if !file.IsZero() {
 				p.found = append(p.found, change{commit: p.at, file: file})
 			}
 			return true
 		}
-		next := c.parents[0]
-		for _, parent := range c.parents {
+		next := c.Parents[0]
+		for _, parent := range c.Parents {
 			if p.files[parent] == file {
 				next = parent
 				break
@@ -119,10 +120,10 @@ func (p *past) follow() (ended bool) {
 		if p.files[next] != file {
 			p.found = append(p.found, change{p.at, file, p.files[next]})
 		}
-		if p.old++; !c.made.Before(p.query.Since) {
+		if p.old++; !c.Made.Before(p.query.Since) {
 			p.old = 0
 		}
-		if p.at = next; p.old > oldRun {
+		if p.at = next; p.old > git.OldRun {
 			return true
 		}
 	}
@@ -138,7 +139,7 @@ func (p *past) tell() {
 			return
 		}
 		if !after.same(before) {
-			p.made.Versions = append(p.made.Versions, after.version(versionOf(c.commit, p.raw[c.commit].data)))
+			p.made.Versions = append(p.made.Versions, after.version(versionOf(c.commit, p.raw[c.commit].Data)))
 		}
 	}
 }
@@ -155,7 +156,7 @@ func (p *past) finish(ctx context.Context) (History, error) {
 	}
 	file := p.files[p.at]
 	if _, ok := p.said[file]; !ok {
-		if err := p.fetchFiles(ctx, []hash{file}); err != nil {
+		if err := p.fetchFiles(ctx, []git.Hash{file}); err != nil {
 			return History{}, err
 		}
 	}

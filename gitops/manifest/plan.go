@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // plan is what a push would do to the tip it was made on.
 type plan struct {
-	draft   *draft
-	tip     hash
-	head    commit
+	draft   *git.Draft
+	tip     git.Hash
+	head    git.Commit
 	fates   []fate         // of the items in it
 	byID    map[string]int // where an update's fate is in fates
 	commits int
@@ -22,7 +23,7 @@ type plan struct {
 // fate is how an item ends once the tip that the plan was made on is confirmed.
 type fate struct {
 	item       *item
-	settlement gitops.Settlement
+	settlement Settlement
 	landing    landing // when it is Committed
 }
 
@@ -30,7 +31,7 @@ type fate struct {
 // one push. Of what is left, no item comes before one of its lane that is in the
 // plan. An error means that the snapshot is not complete.
 func (w *Writer) plan(items []*item) (*plan, error) {
-	p := &plan{draft: newDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head, byID: make(map[string]int)}
+	p := &plan{draft: git.NewDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head, byID: make(map[string]int)}
 	squashed := make(map[string]bool)
 	for n, i := range items {
 		together := items[n : n+1]
@@ -44,7 +45,7 @@ func (w *Writer) plan(items []*item) (*plan, error) {
 		if err := w.commit(p, together); err != nil {
 			return nil, err
 		}
-		if p.full = p.full || p.draft.size > maxPushBytes; p.full {
+		if p.full = p.full || p.draft.Size > maxPushBytes; p.full {
 			break
 		}
 	}
@@ -68,7 +69,7 @@ func ofEnvironment(items []*item, environment string) (its []*item) {
 // for any of them finds this commit. When they end where they began the commit
 // changes no file, and is made all the same.
 func (w *Writer) commit(p *plan, items []*item) error {
-	e := &edits{draft: p.draft, root: p.head.tree, files: make(map[string]*edited)}
+	e := &edits{draft: p.draft, root: p.head.Tree, files: make(map[string]*edited)}
 	first := len(p.fates)
 	var written []gitops.Update
 	for _, i := range items {
@@ -101,15 +102,15 @@ func (w *Writer) commit(p *plan, items []*item) error {
 		return err
 	}
 	now := w.config.Now()
-	o, err := signed(commitOf(written, w.config, now, tree, p.tip), w.signer, now)
+	o, err := git.SignCommit(commitOf(written, w.config, now, tree, p.tip), w.signer, now)
 	if err != nil {
 		return err
 	}
-	head := commit{tree: tree, parents: []hash{p.tip}, made: now}
-	for _, u := range written {
-		head.updates = append(head.updates, u.ID)
+	head, err := git.ParseCommit(o.Data)
+	if err != nil {
+		return err
 	}
-	p.tip, p.head = p.draft.put(o, hash{}), head
+	p.tip, p.head = p.draft.Put(o, git.Hash{}), head
 	p.commits++
 	p.updates += len(written)
 	for n := first; n < len(p.fates); n++ {
@@ -139,18 +140,18 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 
 // settlementOf says how an update ends whose edit went so. An error means that
 // the snapshot is not complete.
-func (w *Writer) settlementOf(u gitops.Update, changed bool, err error) (gitops.Settlement, error) {
+func (w *Writer) settlementOf(u gitops.Update, changed bool, err error) (Settlement, error) {
 	var refused *gitops.Error
 	switch {
 	case errors.As(err, &refused):
 		if refused.Code == gitops.Internal {
 			w.config.Logger.Error("an update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "err", err)
 		}
-		return gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Public()}, nil
+		return Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Public()}, nil
 	case err != nil:
-		return gitops.Settlement{}, err
+		return Settlement{}, err
 	case !changed:
-		return gitops.Settlement{State: gitops.Unchanged, Reason: "the manifest already says so"}, nil
+		return Settlement{State: gitops.Unchanged, Reason: "the manifest already says so"}, nil
 	}
-	return gitops.Settlement{State: gitops.Committed}, nil
+	return Settlement{State: gitops.Committed}, nil
 }

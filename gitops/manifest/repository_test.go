@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -104,7 +105,7 @@ func TestAppsThatShareAnObject(t *testing.T) {
 	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "one"): same, testFile("dev", "two"): same}})
 	w := o.writer()
 	// One directory's tree is changed, then the other to the same, then both back.
-	var settled []gitops.Settlement
+	var settled []Settlement
 	for _, tag := range []string{"main-0000001", "main-0000002", "main-0000001"} {
 		settled = append(settled, o.write(w, o.update("dev", "one", tag), o.update("dev", "two", tag))...)
 	}
@@ -168,7 +169,7 @@ func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
 	}
 	// The writer forgets an object that the server knows it to have.
 	for name, object := range w.snapshot.objects {
-		if string(object.data) == valuesFile("shop", "dev", "none") {
+		if string(object.Data) == valuesFile("shop", "dev", "none") {
 			delete(w.snapshot.objects, name)
 		}
 	}
@@ -192,7 +193,7 @@ func TestASnapshotThatLacksAnObjectIsFetchedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, object := range w.snapshot.objects {
-		if object.kind == kindBlob {
+		if object.Kind == git.KindBlob {
 			delete(w.snapshot.objects, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // maxAttempts is how often in a row the branch may move under a push before the
@@ -29,7 +30,7 @@ func (w *Writer) round(items []*item) error {
 		case len(items) == 0:
 			return nil
 		case err != nil:
-			return remoteError(err)
+			return git.PublicError(err)
 		case len(items) < before:
 			attempt = -1 // it goes forward: these were too many for one push, or some had landed
 		case attempt+1 == maxAttempts:
@@ -60,7 +61,7 @@ func (w *Writer) attempt(items []*item) error {
 		return nil
 	}
 	p, err := w.plan(items)
-	if errors.Is(err, errMissingObject) {
+	if errors.Is(err, git.ErrMissingObject) {
 		return w.moveOn(w.stopping, w.start(w.stopping, w.snapshot.tip))
 	}
 	if err != nil {
@@ -111,10 +112,10 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 		return PushLanded, nil
 	}
 	w.config.Logger.InfoContext(ctx, "a push did not succeed", "updates", p.updates, "err", err)
-	if !answered(err) {
+	if !git.ResultKnown(err) {
 		w.doubt(p)
 	}
-	if refusedOutright(err) {
+	if git.RejectedBeforeGit(err) {
 		w.offers.push = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, err
 	}
@@ -128,8 +129,8 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 	case tip != w.snapshot.tip:
 		return PushConflict, w.catchUpSoon(ctx, tip)
 	}
-	var no *refusal
-	var moved *movedError
+	var no *git.Refusal
+	var moved *git.MovedError
 	switch {
 	case errors.As(err, &no):
 		return PushRejected, err
@@ -140,18 +141,18 @@ func (w *Writer) push(ctx context.Context, p *plan) (PushOutcome, error) {
 }
 
 // tipAfter says where the branch is after a push that did not succeed.
-func (w *Writer) tipAfter(ctx context.Context, err error) (hash, error) {
-	var behind *behindError
+func (w *Writer) tipAfter(ctx context.Context, err error) (git.Hash, error) {
+	var behind *git.BehindError
 	if errors.As(err, &behind) {
-		return w.note(behind.seen)
+		return w.note(behind.Seen)
 	}
 	return w.look(ctx)
 }
 
 // catchUpSoon catches up, or leaves it to the next attempt when the server does
 // not have that tip any more: the branch has moved again meanwhile.
-func (w *Writer) catchUpSoon(ctx context.Context, tip hash) error {
-	if err := w.catchUp(ctx, tip); !unknownToServer(err) {
+func (w *Writer) catchUpSoon(ctx context.Context, tip git.Hash) error {
+	if err := w.catchUp(ctx, tip); !git.UnknownToServer(err) {
 		return err
 	}
 	return nil
@@ -160,7 +161,7 @@ func (w *Writer) catchUpSoon(ctx context.Context, tip hash) error {
 // moveOn deals with a fetch at the snapshot's tip that the server says no to. If
 // the branch has moved, a newer tip is what to ask for.
 func (w *Writer) moveOn(ctx context.Context, err error) error {
-	if !unknownToServer(err) {
+	if !git.UnknownToServer(err) {
 		return err
 	}
 	tip, lookErr := w.look(ctx)
@@ -174,13 +175,13 @@ func (w *Writer) moveOn(ctx context.Context, err error) error {
 // whole.
 func (w *Writer) send(ctx context.Context, p *plan) error {
 	for {
-		pack, err := w.packs.write(p.draft, !w.offers.whole)
+		pack, err := w.packs.Write(p.draft, !w.offers.whole)
 		if err != nil {
 			return err
 		}
-		err = w.remote.push(ctx, refUpdate{w.config.Branch, w.snapshot.tip, p.tip, pack, w.offers.push})
-		var no *refusal
-		if w.offers.whole || !errors.As(err, &no) || !no.unpack {
+		err = w.remote.Push(ctx, git.PushRequest{Branch: w.config.Branch, Old: w.snapshot.tip, New: p.tip, Pack: pack, Capabilities: w.offers.push})
+		var no *git.Refusal
+		if w.offers.whole || !errors.As(err, &no) || !no.Unpack {
 			return err
 		}
 		w.config.Logger.WarnContext(ctx, "the server could not unpack a thin pack; whole ones are sent from now on", "err", err)
@@ -198,13 +199,13 @@ func (w *Writer) settleAll(p *plan) {
 // advance moves the snapshot to the tip of a plan that landed. Of the plan's
 // objects it keeps those of the last commit.
 func (s *snapshot) advance(p *plan) error {
-	if err := s.reach(p.head.tree, p.draft.made); err != nil {
+	if err := s.reach(p.head.Tree, p.draft.Made); err != nil {
 		return err
 	}
 	if s.files != nil {
-		for _, o := range p.draft.order {
-			if o.kind == kindBlob {
-				s.files.put(o.name, o.object)
+		for _, o := range p.draft.Order {
+			if o.Kind == git.KindBlob {
+				s.files.put(o.Name, o.Object)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // settleLanded settles the items whose commits are on the branch already. It
@@ -31,7 +32,7 @@ func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
 			return err
 		}
 	}
-	commitOf := func(update string) (hash, bool) {
+	commitOf := func(update string) (git.Hash, bool) {
 		l, ok := known.commits[update]
 		if !ok {
 			l, ok = found[update]
@@ -40,12 +41,12 @@ func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
 	}
 	for _, i := range items {
 		if commit, ok := commitOf(i.update.ID); ok {
-			w.settle(i, gitops.Settlement{State: gitops.Committed, Commit: commit.String()})
+			w.settle(i, Settlement{State: gitops.Committed, Commit: commit.String()})
 		} else if by, overtaken := i.overtaken(commitOf); overtaken {
-			w.settle(i, gitops.Settlement{State: gitops.Superseded,
+			w.settle(i, Settlement{State: gitops.Superseded,
 				Reason: fmt.Sprintf("%s, which was accepted later, is on the branch already (update %s)", by.Tag, by.ID)})
 		} else if tooLong != nil && w.doubtful(i) {
-			w.settle(i, gitops.Settlement{State: gitops.Failed, Code: gitops.Conflict,
+			w.settle(i, Settlement{State: gitops.Failed, Code: gitops.Conflict,
 				Reason: "it cannot be told whether this was written before: the branch has too many commits since; see what the manifest says, then retry"})
 		}
 	}
@@ -56,7 +57,7 @@ func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
 // app, and is on the branch although the item is not. An earlier process left the
 // item out then, because its environment coalesces, and died before it could say
 // so. To write it now would put the older release over the newer one.
-func (i *item) overtaken(commitOf func(update string) (hash, bool)) (by gitops.Update, found bool) {
+func (i *item) overtaken(commitOf func(update string) (git.Hash, bool)) (by gitops.Update, found bool) {
 	for _, u := range i.call.updates[i.at+1:] {
 		if _, ok := commitOf(u.ID); ok && u.Environment == i.update.Environment && u.App == i.update.App {
 			by, found = u, true

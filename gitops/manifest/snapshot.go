@@ -1,9 +1,10 @@
 package manifest
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // snapshot is the branch's tip as it was last seen or made: every tree and file
@@ -14,21 +15,21 @@ import (
 // only after the remote has confirmed that the tip is still this one: by taking
 // a push that names it as the old value, or by being asked.
 type snapshot struct {
-	tip  hash
-	head commit // the tip's commit
+	tip  git.Hash
+	head git.Commit // the tip's commit
 
-	objects map[hash]object // complete for tip; what was replaced since the last sweep is there too
-	bytes   int             // of all objects
-	swept   int             // bytes after the last sweep
-	files   *fileCache      // of a partial snapshot; nil where objects has the files
+	objects map[git.Hash]git.Object // complete for tip; what was replaced since the last sweep is there too
+	bytes   int                     // of all objects
+	swept   int                     // bytes after the last sweep
+	files   *fileCache              // of a partial snapshot; nil where objects has the files
 
 	landed landed
 }
 
 // newSnapshot makes a snapshot of a tip from the objects of one fetch, and
 // refuses when one is missing.
-func newSnapshot(tip hash, fetched map[hash]object, partial bool, now time.Time) (*snapshot, error) {
-	s := &snapshot{objects: make(map[hash]object), landed: newLanded(now)}
+func newSnapshot(tip git.Hash, fetched map[git.Hash]git.Object, partial bool, now time.Time) (*snapshot, error) {
+	s := &snapshot{objects: make(map[git.Hash]git.Object), landed: newLanded(now)}
 	if partial {
 		s.files = newFileCache()
 	}
@@ -39,7 +40,7 @@ func newSnapshot(tip hash, fetched map[hash]object, partial bool, now time.Time)
 	return s, nil
 }
 
-func (s *snapshot) object(name hash) (object, bool) {
+func (s *snapshot) Object(name git.Hash) (git.Object, bool) {
 	o, ok := s.objects[name]
 	if !ok && s.files != nil {
 		return s.files.get(name)
@@ -48,62 +49,62 @@ func (s *snapshot) object(name hash) (object, bool) {
 }
 
 // without is what need not come with another tip.
-func (s *snapshot) without() filter {
+func (s *snapshot) without() git.Filter {
 	if s.files != nil {
-		return filesLeftOut
+		return git.FilterBlobs
 	}
-	return noneLeftOut
+	return git.FilterNone
 }
 
 // adopt moves the snapshot to another tip. The objects that it lacks come from
 // fetched; when one is in neither, nothing has changed and the error is
-// errMissingObject. Servers leave objects out that they believe a client to
+// git.ErrMissingObject. Servers leave objects out that they believe a client to
 // have: a shallow client must not take their word (a bitmap, and a file put back
 // to an old content, is enough).
-func (s *snapshot) adopt(tip hash, fetched map[hash]object) error {
+func (s *snapshot) adopt(tip git.Hash, fetched map[git.Hash]git.Object) error {
 	o, ok := fetched[tip]
-	if !ok || o.kind != kindCommit {
-		return fmt.Errorf("%w: the commit that was asked for did not come", errMissingObject)
+	if !ok || o.Kind != git.KindCommit {
+		return fmt.Errorf("%w: the commit that was asked for did not come", git.ErrMissingObject)
 	}
-	head, err := parseCommit(o.data)
+	head, err := git.ParseCommit(o.Data)
 	if err != nil {
 		return err
 	}
-	if err := s.reach(head.tree, func(name hash) (object, bool) { o, ok := fetched[name]; return o, ok }); err != nil {
+	if err := s.reach(head.Tree, func(name git.Hash) (git.Object, bool) { o, ok := fetched[name]; return o, ok }); err != nil {
 		return err
 	}
 	if editsOnce && !s.tip.IsZero() {
-		head.tree = s.head.tree
+		head.Tree = s.head.Tree
 	}
 	s.tip, s.head = tip, head
 	return nil
 }
 
 // reach takes in what the tree reaches and the snapshot lacks.
-func (s *snapshot) reach(root hash, from packSource) error {
-	reached := make(map[hash]object)
-	var reach func(name hash, k kind) error
-	reach = func(name hash, k kind) error {
+func (s *snapshot) reach(root git.Hash, from git.Source) error {
+	reached := make(map[git.Hash]git.Object)
+	var reach func(name git.Hash, k git.Kind) error
+	reach = func(name git.Hash, k git.Kind) error {
 		if _, ok := s.objects[name]; ok {
 			return nil // and with it all that it reaches
 		}
-		if k == kindBlob && s.files != nil {
+		if k == git.KindBlob && s.files != nil {
 			return nil // it comes when it is asked for
 		}
 		if _, ok := reached[name]; ok {
 			return nil
 		}
 		o, ok := from(name)
-		if !ok || o.kind != k {
-			return fmt.Errorf("%w: the tip needs %s %s", errMissingObject, k, name)
+		if !ok || o.Kind != k {
+			return fmt.Errorf("%w: the tip needs %s %s", git.ErrMissingObject, k, name)
 		}
 		reached[name] = o
-		if k == kindBlob {
+		if k == git.KindBlob {
 			return nil
 		}
-		return eachEntry(o.data, func(e entry) error { return reachEntry(e, reach) })
+		return git.EachEntry(o.Data, func(e git.Entry) error { return reachEntry(e, reach) })
 	}
-	if err := reach(root, kindTree); err != nil {
+	if err := reach(root, git.KindTree); err != nil {
 		return err
 	}
 	for name, o := range reached {
@@ -112,20 +113,20 @@ func (s *snapshot) reach(root hash, from packSource) error {
 	return nil
 }
 
-func reachEntry(e entry, reach func(hash, kind) error) error {
-	switch e.mode {
-	case modeDirectory:
-		return reach(e.hash, kindTree)
-	case modeSubmodule:
+func reachEntry(e git.Entry, reach func(git.Hash, git.Kind) error) error {
+	switch e.Mode {
+	case git.ModeDirectory:
+		return reach(e.Hash, git.KindTree)
+	case git.ModeSubmodule:
 		return nil // a commit of another repository
 	}
-	return reach(e.hash, kindBlob)
+	return reach(e.Hash, git.KindBlob)
 }
 
-func (s *snapshot) add(name hash, o object) {
+func (s *snapshot) add(name git.Hash, o git.Object) {
 	if _, ok := s.objects[name]; !ok {
 		s.objects[name] = o
-		s.bytes += len(o.data)
+		s.bytes += len(o.Data)
 	}
 }
 
@@ -151,60 +152,10 @@ func (s *snapshot) drop() error {
 }
 
 func (s *snapshot) forget() error {
-	live := &snapshot{objects: make(map[hash]object, len(s.objects)), files: s.files}
-	if err := live.reach(s.head.tree, s.object); err != nil {
+	live := &snapshot{objects: make(map[git.Hash]git.Object, len(s.objects)), files: s.files}
+	if err := live.reach(s.head.Tree, s.Object); err != nil {
 		return err
 	}
 	s.objects, s.bytes, s.swept = live.objects, live.bytes, live.bytes
 	return nil
-}
-
-// store is where trees and files are read from: a snapshot, or a draft on it.
-type store interface {
-	object(hash) (object, bool)
-}
-
-var (
-	errNoEntry      = errors.New("no such file")
-	errSymlink      = errors.New("a symbolic link")
-	errSubmodule    = errors.New("a submodule")
-	errDirectory    = errors.New("a directory")
-	errNotDirectory = errors.New("a file stands where a directory should be")
-)
-
-// lookUp finds the file at the path, given by its names from the root down.
-func lookUp(from store, root hash, names []string) (entry, object, error) {
-	at := root
-	for i, name := range names {
-		tree, ok := from.object(at)
-		if !ok {
-			return entry{}, object{}, errMissingObject
-		}
-		e, found, err := findEntry(tree.data, name)
-		if err != nil {
-			return entry{}, object{}, err
-		}
-		if !found {
-			return entry{}, object{}, errNoEntry
-		}
-		last := i == len(names)-1
-		switch {
-		case e.mode == modeSymlink:
-			return e, object{}, errSymlink
-		case e.mode == modeSubmodule:
-			return e, object{}, errSubmodule
-		case last && e.mode == modeDirectory:
-			return e, object{}, errDirectory
-		case !last && e.mode != modeDirectory:
-			return e, object{}, errNotDirectory
-		case last:
-			file, ok := from.object(e.hash)
-			if !ok {
-				return e, object{}, errMissingObject
-			}
-			return e, file, nil
-		}
-		at = e.hash
-	}
-	return entry{}, object{}, errDirectory
 }

@@ -108,7 +108,7 @@ func testEnvironmentsThatSquashAndOthersShareAPush(t *testing.T, newOrigin origi
 	}
 	awaitCalls(w, len(waiting))
 	close(hold.release)
-	var all []gitops.Settlement
+	var all []Settlement
 	for _, done := range waiting {
 		r := <-done
 		if r.err != nil {

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // catchUpDepth is how many commits a catch-up brings, counted from the new tip.
@@ -26,48 +25,48 @@ func (w *Writer) greet(ctx context.Context) error {
 }
 
 // look asks where the branch is.
-func (w *Writer) look(ctx context.Context) (hash, error) {
-	a, err := w.remote.refs(ctx, receivePack, w.config.Branch)
+func (w *Writer) look(ctx context.Context) (git.Hash, error) {
+	a, err := w.remote.Refs(ctx, git.ReceivePack, w.config.Branch)
 	if err != nil {
-		return hash{}, err
+		return git.Hash{}, err
 	}
 	return w.note(a)
 }
 
 // note takes in what receive-pack says of the repository, and returns where the
 // branch is.
-func (w *Writer) note(a advertisement) (hash, error) {
+func (w *Writer) note(a git.Advertisement) (git.Hash, error) {
 	if err := w.usable(a); err != nil {
-		return hash{}, err
+		return git.Hash{}, err
 	}
-	if !a.can("report-status") {
-		return hash{}, gitops.Errorf(gitops.Unavailable, "the manifest repository's server does not report what becomes of a push")
+	if !a.Can("report-status") {
+		return git.Hash{}, gitops.Errorf(gitops.Unavailable, "the git server does not report what becomes of a push")
 	}
-	w.offers.push = a.capabilities
-	w.offers.whole = w.offers.whole || a.can("no-thin")
-	return a.tip, nil
+	w.offers.push = a.Capabilities
+	w.offers.whole = w.offers.whole || a.Can("no-thin")
+	return a.Tip, nil
 }
 
 // usable reports why a repository cannot be written, if that shows in its refs.
-func (w *Writer) usable(a advertisement) error {
+func (w *Writer) usable(a git.Advertisement) error {
 	switch {
-	case a.capabilities["object-format"] == "sha256":
-		return errSHA256
-	case a.empty:
+	case a.Capabilities["object-format"] == "sha256":
+		return git.ErrSHA256
+	case a.Empty:
 		return gitops.Errorf(gitops.NotFound, "the manifest repository is empty: push its first commit to the branch %s", w.config.Branch)
-	case a.tip.IsZero():
+	case a.Tip.IsZero():
 		return gitops.Errorf(gitops.NotFound, "the manifest repository has no branch %s", w.config.Branch)
 	}
 	return nil
 }
 
 // fetchable reports why a repository cannot be fetched from, likewise.
-func (w *Writer) fetchable(a advertisement) error {
+func (w *Writer) fetchable(a git.Advertisement) error {
 	if err := w.usable(a); err != nil {
 		return err
 	}
-	if !a.can("shallow") || !a.can("side-band-64k") {
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server cannot send a single commit")
+	if !a.Can("shallow") || !a.Can("side-band-64k") {
+		return gitops.Errorf(gitops.Unavailable, "the git server cannot send a single commit")
 	}
 	return nil
 }
@@ -84,7 +83,7 @@ func (w *Writer) ready(ctx context.Context) error {
 	}
 	for tries := 1; w.snapshot == nil; tries++ {
 		err := w.first(ctx)
-		if err != nil && (!unknownToServer(err) || tries == maxTries) {
+		if err != nil && (!git.UnknownToServer(err) || tries == maxTries) {
 			return err
 		}
 	}
@@ -93,7 +92,7 @@ func (w *Writer) ready(ctx context.Context) error {
 
 // identify finds out who the author is, where that is not configured.
 func (w *Writer) identify(ctx context.Context) error {
-	if w.config.Author.validate() == nil {
+	if w.config.Author.Validate() == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.config.Timeouts.Refs)
@@ -102,9 +101,9 @@ func (w *Writer) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found = w.config.Author.or(found)
-	if found.validate() != nil {
-		return gitops.Errorf(gitops.Unavailable, "the manifest repository's server names an author that no commit can have")
+	found = w.config.Author.Or(found)
+	if found.Validate() != nil {
+		return gitops.Errorf(gitops.Unavailable, "the git server names an author that no commit can have")
 	}
 	w.config.Author = found
 	return nil
@@ -114,47 +113,39 @@ func (w *Writer) identify(ctx context.Context) error {
 // before the server was asked for it.
 const maxTries = 3
 
-// unknownToServer reports whether the server says that it does not have, or does
-// not give, what a fetch asked for. Over SSH it gives nothing but the tips of
-// branches as they are at that moment.
-func unknownToServer(err error) bool {
-	var said *pktline.ErrorLine
-	return errors.As(err, &said)
-}
-
 // first makes the first snapshot.
 func (w *Writer) first(ctx context.Context) error {
-	a, err := w.remote.refs(ctx, uploadPack, w.config.Branch)
+	a, err := w.remote.Refs(ctx, git.UploadPack, w.config.Branch)
 	if err == nil {
 		err = w.fetchable(a)
 	}
 	if err != nil {
 		return err
 	}
-	w.offers.fetch = a.capabilities
-	if w.config.Partial && !w.offers.entire && !a.can("filter") {
-		w.wantEntire(ctx, "the manifest repository's server does not send a part of a commit")
+	w.offers.fetch = a.Capabilities
+	if w.config.Partial && !w.offers.entire && !a.Can("filter") {
+		w.wantEntire(ctx, "the git server does not send a part of a commit")
 	}
-	return w.start(ctx, a.tip)
+	return w.start(ctx, a.Tip)
 }
 
 // start makes a snapshot of the tip out of nothing.
-func (w *Writer) start(ctx context.Context, tip hash) error {
+func (w *Writer) start(ctx context.Context, tip git.Hash) error {
 	began := w.config.Now()
-	none := func(hash) (object, bool) { return object{}, false }
-	want := wanted{wants: []hash{tip}, depth: 1, offered: w.offers.fetch}
+	none := func(git.Hash) (git.Object, bool) { return git.Object{}, false }
+	want := git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1, Capabilities: w.offers.fetch}
 	partial := w.config.Partial && !w.offers.entire
 	if partial {
-		want.without = filesLeftOut
+		want.Filter = git.FilterBlobs
 	}
-	fetched, err := w.remote.fetch(ctx, want, none)
-	if partial && unknownToServer(err) {
+	fetched, err := w.remote.Fetch(ctx, want, none)
+	if partial && git.UnknownToServer(err) {
 		// It offers filters, but not this one (uploadpackfilter in git-config(1)); or
 		// the tip is gone, and then this fails as well.
-		want.without = noneLeftOut
-		if fetched, err = w.remote.fetch(ctx, want, none); err == nil {
+		want.Filter = git.FilterNone
+		if fetched, err = w.remote.Fetch(ctx, want, none); err == nil {
 			partial = false
-			w.wantEntire(ctx, "the manifest repository's server does not leave files out")
+			w.wantEntire(ctx, "the git server does not leave files out")
 		}
 	}
 	if err != nil {
@@ -190,7 +181,7 @@ func (w *Writer) refresh(ctx context.Context, paths ...string) error {
 		if err = w.catchUp(ctx, tip); err == nil {
 			err = w.bring(ctx, paths)
 		}
-		if err == nil || !unknownToServer(err) || tries == maxTries {
+		if err == nil || !git.UnknownToServer(err) || tries == maxTries {
 			return err
 		}
 	}
@@ -198,21 +189,21 @@ func (w *Writer) refresh(ctx context.Context, paths ...string) error {
 
 // catchUp moves the snapshot to another tip of the branch, and takes note of the
 // updates that came in with it. On an error the snapshot is as it was.
-func (w *Writer) catchUp(ctx context.Context, tip hash) error {
+func (w *Writer) catchUp(ctx context.Context, tip git.Hash) error {
 	s := w.snapshot
 	if tip == s.tip {
 		return nil
 	}
 	began, old, head := w.config.Now(), s.tip, s.head
-	fetched, err := w.remote.fetch(ctx, wanted{wants: []hash{tip}, have: old, shallow: []hash{old}, depth: catchUpDepth, without: s.without(), offered: w.offers.fetch}, s.object)
-	var h history
+	fetched, err := w.remote.Fetch(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Have: old, Shallow: []git.Hash{old}, Depth: catchUpDepth, Filter: s.without(), Capabilities: w.offers.fetch}, s.Object)
+	var h git.Commits
 	if err == nil {
-		h, err = historyOf(fetched) // before the snapshot moves: what came in between must not go unread
+		h, err = git.CommitsOf(fetched) // before the snapshot moves: what came in between must not go unread
 	}
 	if err == nil {
 		err = s.adopt(tip, fetched)
 	}
-	if errors.Is(err, errMissingObject) {
+	if errors.Is(err, git.ErrMissingObject) {
 		w.config.Logger.WarnContext(ctx, "the server left objects out; the branch is fetched again", "commit", tip.String(), "err", err)
 		return w.start(ctx, tip)
 	}
@@ -220,8 +211,8 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		return fmt.Errorf("catching up with the branch: %w", err)
 	}
 	h[old] = head // the server knows that we have it, and sends only what was before
-	between := make(history)
-	complete := h.walk(tip, h.ancestors(old), time.Time{}, between.take)
+	between := make(git.Commits)
+	complete := h.Walk(tip, h.Ancestors(old), time.Time{}, between.Add)
 	if newer := landings(between); complete && len(newer) <= maxLanded {
 		s.landed.add(newer...)
 	} else {
@@ -231,7 +222,7 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 		s.landed.replaced = began
 	}
 	w.config.Logger.DebugContext(ctx, "the branch had moved", "from", old.String(), "commit", tip.String(), "commits", len(between))
-	if !h.ancestors(tip)[old] {
+	if !h.Ancestors(tip)[old] {
 		// What only commits had that were thrown away, the server may have thrown away,
 		// too: it must be sent again when it comes back.
 		return s.drop()
@@ -242,17 +233,17 @@ func (w *Writer) catchUp(ctx context.Context, tip hash) error {
 // fetchCommits fetches the history of the tip to a depth, with as little beside
 // the commits as the server can do with. One that offers filters need not allow
 // this one.
-func (w *Writer) fetchCommits(ctx context.Context, depth int) (map[hash]object, error) {
+func (w *Writer) fetchCommits(ctx context.Context, depth int) (map[git.Hash]git.Object, error) {
 	s := w.snapshot
-	want := wanted{wants: []hash{s.tip}, depth: depth, without: allButCommits, offered: w.offers.fetch}
+	want := git.FetchRequest{Wants: []git.Hash{s.tip}, Depth: depth, Filter: git.FilterTrees, Capabilities: w.offers.fetch}
 	if _, can := w.offers.fetch["filter"]; can {
-		fetched, err := w.remote.fetch(ctx, want, s.object)
-		if !unknownToServer(err) {
+		fetched, err := w.remote.Fetch(ctx, want, s.Object)
+		if !git.UnknownToServer(err) {
 			return fetched, err
 		}
 	}
-	want.have, want.shallow, want.without = s.tip, []hash{s.tip}, s.without() // so at least what is here is not sent again
-	return w.remote.fetch(ctx, want, s.object)
+	want.Have, want.Shallow, want.Filter = s.tip, []git.Hash{s.tip}, s.without() // so at least what is here is not sent again
+	return w.remote.Fetch(ctx, want, s.Object)
 }
 
 // searchDepth is how deep the first look into the history goes. Commits without
@@ -271,13 +262,13 @@ func (w *Writer) search(ctx context.Context, since time.Time) (map[string]landin
 		if err != nil {
 			return nil, fmt.Errorf("searching the branch's history: %w", err)
 		}
-		h, err := historyOf(fetched)
+		h, err := git.CommitsOf(fetched)
 		if err != nil {
 			return nil, err
 		}
 		h[s.tip] = s.head
-		found := make(history)
-		if h.walk(s.tip, nil, since, found.take) {
+		found := make(git.Commits)
+		if h.Walk(s.tip, nil, since, found.Add) {
 			older := landings(found)
 			s.landed.addOlder(since, older)
 			w.config.Logger.DebugContext(ctx, "the branch's history was searched", "since", since, "commits", len(found))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // HistoryQuery says of what the past is wanted, and how much of it.
@@ -57,7 +58,7 @@ type Version struct {
 	// in the last version of a search that ended before it was found.
 	Commit  string
 	At      time.Time // when the commit was made, by its committer's clock, UTC
-	Author  Signature
+	Author  git.Signature
 	Subject string
 	Orders  []Order // the updates in the commit; none in a person's
 }
@@ -88,7 +89,7 @@ const (
 // without filters sends the files of each commit that are new in it, too. Errors
 // as Write, and Invalid for what is no path.
 func (w *Writer) History(ctx context.Context, q HistoryQuery) (History, error) {
-	names, err := splitPath(q.Path)
+	names, err := git.SplitPath(q.Path)
 	if err != nil {
 		return History{}, err
 	}
@@ -103,7 +104,7 @@ func (w *Writer) History(ctx context.Context, q HistoryQuery) (History, error) {
 	case w.reading <- struct{}{}:
 		defer func() { <-w.reading }()
 	case <-ctx.Done():
-		return History{}, remoteError(context.Cause(ctx))
+		return History{}, git.PublicError(context.Cause(ctx))
 	case <-w.stopping.Done():
 		return History{}, errClosed
 	}
@@ -117,7 +118,7 @@ func (w *Writer) History(ctx context.Context, q HistoryQuery) (History, error) {
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
 	h, err := w.history(ctx, q, names)
-	if err = remoteError(err); err != nil {
+	if err = git.PublicError(err); err != nil {
 		w.mu.Lock()
 		w.setBar(err)
 		w.mu.Unlock()
@@ -131,7 +132,7 @@ func (w *Writer) History(ctx context.Context, q HistoryQuery) (History, error) {
 func (w *Writer) history(ctx context.Context, q HistoryQuery, names []string) (History, error) {
 	entire := false
 	for tries := 1; ; tries++ {
-		a, err := w.past.refs(ctx, uploadPack, w.config.Branch)
+		a, err := w.past.Refs(ctx, git.UploadPack, w.config.Branch)
 		if err == nil {
 			err = w.fetchable(a)
 		}
@@ -144,32 +145,24 @@ func (w *Writer) history(ctx context.Context, q HistoryQuery, names []string) (H
 			entire = true
 			continue
 		}
-		if !unknownToServer(err) || tries == maxTries {
+		if !git.UnknownToServer(err) || tries == maxTries {
 			return h, err
 		}
 	}
 }
 
 // versionOf reads what a commit says of itself.
-func versionOf(name hash, data []byte) Version {
+func versionOf(name git.Hash, data []byte) Version {
 	v := Version{Commit: name.String()}
-	header, message, _ := bytes.Cut(data, []byte("\n\n"))
-	for line := range bytes.SplitSeq(header, []byte{'\n'}) {
-		key, value, _ := bytes.Cut(line, []byte{' '})
-		switch string(key) {
-		case "author":
-			by, rest, _ := bytes.Cut(value, []byte(" <"))
-			email, _, _ := bytes.Cut(rest, []byte{'>'})
-			v.Author = Signature{words(string(by)), words(string(email))}
-		case "committer":
-			v.At = timeOf(value).UTC()
-		}
-	}
+	c, _ := git.ParseCommit(data) // it was parsed before
+	v.Author = git.Signature{Name: git.Sanitize(c.Author.Name), Email: git.Sanitize(c.Author.Email)}
+	v.At = c.Made.UTC()
+	message := c.Message
 	subject, _, _ := bytes.Cut(bytes.TrimLeft(message, "\n"), []byte{'\n'})
-	v.Subject = words(string(subject))
+	v.Subject = git.Sanitize(string(subject))
 	for line := range bytes.SplitSeq(message, []byte{'\n'}) {
 		key, value, _ := bytes.Cut(line, []byte(": "))
-		text := words(string(value))
+		text := git.Sanitize(string(value))
 		switch {
 		case string(key) == trailerUpdate:
 			v.Orders = append(v.Orders, Order{Update: text})

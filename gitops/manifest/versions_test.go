@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -205,7 +206,7 @@ func testALongHistoryIsReadInPages(t *testing.T, newOrigin origins) {
 	}
 	since := h.Versions[5].At
 	recent := o.history(w, HistoryQuery{Limit: 1000, Since: since})
-	if n := len(recent.Versions); n < 6 || n == len(h.Versions) || recent.Complete || recent.Until.Before(since.Add(-(oldRun+1)*time.Minute)) {
+	if n := len(recent.Versions); n < 6 || n == len(h.Versions) || recent.Complete || recent.Until.Before(since.Add(-(git.OldRun+1)*time.Minute)) {
 		t.Errorf("since %s: %d versions back to %s", since, n, recent.Until)
 	}
 }
@@ -340,11 +341,11 @@ func TestWhatACommitSaysOfItself(t *testing.T) {
 		"x\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Update: v\nTallyman-Actor: c": {Subject: "x", Orders: []Order{
 			{Update: "u", Delivery: gitops.DeliveryKey{Source: "a", ID: "b"}}, {Update: "v", Actor: "c"}}},
 	} {
-		want.Commit, want.Author, want.At = hash{}.String(), Signature{"A <b", "c@d"}, time.Unix(1_700_000_000, 0).UTC()
+		want.Commit, want.Author, want.At = git.Hash{}.String(), git.Signature{Name: "A <b", Email: "c@d"}, time.Unix(1_700_000_000, 0).UTC()
 		data := "tree x\nauthor A \\<b <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\ngpgsig -----BEGIN\n author Not Me <x@y> 1 +0\n\n" + message
 		data = strings.Replace(data, `\<`, "<", 1)
-		want.Author = Signature{"A", "b <c@d"}
-		if diff := cmp.Diff(want, versionOf(hash{}, []byte(data))); diff != "" {
+		want.Author = git.Signature{Name: "A", Email: "b <c@d"}
+		if diff := cmp.Diff(want, versionOf(git.Hash{}, []byte(data))); diff != "" {
 			t.Errorf("%q: %s", message, diff)
 		}
 	}
@@ -366,7 +367,7 @@ func FuzzVersionOf(f *testing.F) {
 	f.Add([]byte("tree x\nauthor A <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\n\nx\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Actor: c\n"))
 	f.Add([]byte("author <\n\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v := versionOf(hash{}, data)
+		v := versionOf(git.Hash{}, data)
 		texts := []string{v.Author.Name, v.Author.Email, v.Subject}
 		for _, o := range v.Orders {
 			texts = append(texts, o.Update, o.Delivery.Source, o.Delivery.ID, o.Actor)

@@ -52,22 +52,23 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // Writer writes one branch of one repository. Safe for concurrent use.
 type Writer struct {
 	config Config
-	remote remote
-	signer signer // nil when commits are not signed
+	remote git.Remote
+	signer git.Signer // nil when commits are not signed
 
 	// Of the goroutine in run, the only one that talks to the remote:
 	snapshot *snapshot // nil until the first sync
 	offers   offers
-	packs    packWriter
+	packs    git.PackWriter
 	unsure   map[string]bool // ids of updates whose push nobody knows the fate of
 
 	// Of whoever has the one token, and not of the goroutine in run:
-	past    remote // for reading history, so that nothing waits for that
+	past    git.Remote // for reading history, so that nothing waits for that
 	reading chan struct{}
 
 	stopping context.Context // ends when Close or Cut is called
@@ -108,7 +109,7 @@ func New(c Config) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := c.Signing.signer(c.Now())
+	signer, err := c.Signing.Signer(c.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (w *Writer) Close() error {
 	<-w.stopped
 	w.cut()
 	w.reading <- struct{}{}
-	w.past.close()
+	w.past.Close()
 	<-w.reading
 	return nil
 }
@@ -176,11 +177,11 @@ func (w *Writer) Cut() { w.cut() }
 // becomes of them. Once they are in one its result is awaited, for as long as
 // [Timeouts] allow, so that a caller does not leave behind what it knows nothing
 // about. One caller's ctx does not disturb another's push.
-func (w *Writer) Write(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
+func (w *Writer) Write(ctx context.Context, updates []gitops.Update) ([]Settlement, error) {
 	if len(updates) == 0 {
 		return nil, nil
 	}
-	c := &call{updates: updates, fates: make([]gitops.Settlement, len(updates)), done: make(chan struct{})}
+	c := &call{updates: updates, fates: make([]Settlement, len(updates)), done: make(chan struct{})}
 	w.enqueue(func() { w.calls = append(w.calls, c) })
 	select {
 	case <-c.done:
@@ -253,12 +254,12 @@ func (w *Writer) ReadFile(ctx context.Context, path string) ([]byte, error) {
 }
 
 func (s *snapshot) read(path string) File {
-	names, err := splitPath(path)
+	names, err := git.SplitPath(path)
 	if err != nil {
 		return File{Path: path, Err: err}
 	}
-	_, file, err := lookUp(s, s.head.tree, names)
-	return File{Path: path, Content: bytes.Clone(file.data), Err: fileError(path, err)}
+	_, file, err := git.LookUp(s, s.head.Tree, names)
+	return File{Path: path, Content: bytes.Clone(file.Data), Err: fileError(path, err)}
 }
 
 var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")

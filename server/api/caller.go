@@ -103,7 +103,7 @@ func (a *API) callerWith(right Right, r *http.Request) (Caller, error) {
 }
 
 func (a *API) refuse(r *http.Request, err error) {
-	a.Intake.Refuse(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.RemoteOf(r.RemoteAddr), err)
+	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.ClientIP(r.RemoteAddr), err)
 }
 
 // callerOf is the caller of a request that allow let through.

@@ -19,10 +19,10 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	arrival, err := a.readOrder(w, r)
 	if err != nil {
 		challenge(w, err)
-		a.Intake.Refuse(r.Context(), arrival.Event.Delivery, arrival.Remote, err)
+		a.Intake.RecordRejection(r.Context(), arrival.Event.Delivery, arrival.Remote, err)
 		return 0, nil, err
 	}
-	d, accepted, err := a.Intake.Take(r.Context(), arrival)
+	d, accepted, err := a.Intake.Accept(r.Context(), arrival)
 	switch {
 	case err != nil && gitops.CodeOf(err) == gitops.Rejected:
 		return 0, nil, cmp.Or(a.sameOrder(r.Context(), arrival), err)
@@ -36,8 +36,8 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 
 // readOrder authenticates, authorizes and reads an order. With an error the
 // arrival has what was known by then.
-func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Arrival, error) {
-	arrival := webhook.Arrival{Remote: webhook.RemoteOf(r.RemoteAddr)}
+func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound, error) {
+	arrival := webhook.Inbound{Remote: webhook.ClientIP(r.RemoteAddr)}
 	key := &arrival.Event.Delivery
 	key.Source = Source
 	caller, err := a.caller(r)
@@ -91,7 +91,7 @@ func decodeOrder(body []byte) (gitops.Order, error) {
 
 // sameOrder returns an error for a key that stands for another order, also for one
 // that was rejected: its sender would take the other's answer for its own.
-func (a *API) sameOrder(ctx context.Context, arrival webhook.Arrival) error {
+func (a *API) sameOrder(ctx context.Context, arrival webhook.Inbound) error {
 	stored, err := a.Store.Delivery(ctx, arrival.Event.Delivery)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ type Store interface {
 
 // Intake takes events in; see webhook.Intake.
 type Intake interface {
-	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
+	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
 }
 
 // Outcome is what became of a missed delivery.

@@ -121,7 +121,7 @@ func (s *site) expect(want ...string) {
 // arrives has a dispatch come by itself.
 func (s *site) arrives(guid, tag string) {
 	s.t.Helper()
-	_, _, err := s.intake.Take(s.t.Context(), webhook.Arrival{Event: gitops.Event{
+	_, _, err := s.intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{
 		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
 	}})
 	s.must(err)

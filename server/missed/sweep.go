@@ -242,7 +242,7 @@ func (s *Sweeper) take(ctx context.Context, e event) (Outcome, error) {
 		return Unreadable, nil
 	}
 	event.Time = e.first
-	_, _, err = s.Intake.Take(ctx, webhook.Arrival{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries"})
+	_, _, err = s.Intake.Accept(ctx, webhook.Inbound{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries"})
 	if err != nil && gitops.CodeOf(err) != gitops.Rejected { // a refusal is kept, and is the event's end
 		return "", err
 	}
