@@ -38,7 +38,7 @@ type office struct {
 func (o *office) Authenticate(context.Context, string) (Caller, error) { return o.caller, nil }
 func (o *office) Changed() <-chan struct{}                             { return o.feed.Next() }
 
-func (o *office) Refuse(_ context.Context, _ gitops.DeliveryKey, _ string, err error) {
+func (o *office) RecordRejection(_ context.Context, _ gitops.DeliveryKey, _ string, err error) {
 	o.refused = append(o.refused, err)
 }
 
