@@ -39,7 +39,7 @@ func logged(t *testing.T, lines []map[string]any) (map[string]deliveryFacts, map
 	deliveries, updates := make(map[string]deliveryFacts), make(map[string]updateFacts)
 	for _, line := range lines {
 		text := func(key string) string { value, _ := line[key].(string); return value }
-		state, _ := strings.CutPrefix(text("msg"), "update ")
+		state, isEnd := stateIn(line)
 		switch key := text("delivery"); {
 		case text("outcome") != "" && key != "" && text("outcome") != "duplicate":
 			if _, twice := deliveries[key]; twice {
@@ -51,12 +51,12 @@ func logged(t *testing.T, lines []map[string]any) (map[string]deliveryFacts, map
 				d.Updates = append(d.Updates, id.(string))
 			}
 			deliveries[key] = d
-		case slices.Contains(gitops.States(), gitops.State(state)):
+		case isEnd:
 			id := text("update")
 			if _, twice := updates[id]; twice {
 				t.Errorf("update %s has two lines", id)
 			}
-			updates[id] = updateFacts{key, text("environment"), text("app"), text("tag"), state, text("commit"), text("reason"), text("code")}
+			updates[id] = updateFacts{key, text("environment"), text("app"), text("tag"), string(state), text("commit"), text("reason"), text("code")}
 		}
 	}
 	return deliveries, updates

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -143,6 +145,14 @@ func expect(t *testing.T, what, got string, wants ...string) {
 	}
 }
 
+// stateIn is the state in which a line of the log says that an update ended.
+func stateIn(line map[string]any) (state gitops.State, ok bool) {
+	message, _ := line["msg"].(string)
+	text, isUpdate := strings.CutPrefix(message, "update ")
+	state = gitops.State(text)
+	return state, isUpdate && state.Final() && slices.Contains(gitops.States(), state)
+}
+
 func deadline(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
@@ -168,7 +178,7 @@ func TestDemo(t *testing.T) {
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
 		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40}",
-		"the server has no delivery and no update 00000000-0000-4000-8000-000000000001",
+		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, or malformed",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
 		"$ tallyman history myshop-api --env prod", "1.4.0  ")
@@ -198,7 +208,7 @@ func TestSend(t *testing.T) {
 		t.Errorf("a wrong secret: exit %d: %s", exit, errs)
 	}
 	expect(t, "the answer", out, "HTTP 401 Unauthorized")
-	expect(t, "the error", errs, "the server did not take delivery")
+	expect(t, "the error", errs, " not accepted")
 
 	_, errs, exit = run(t, "send", "github", "--url", "http://127.0.0.1:1", "--secret-file", secret)
 	if exit != exitUnreachable {

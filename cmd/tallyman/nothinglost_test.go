@@ -168,12 +168,12 @@ func (f *traffic) elsewhere() {
 	}
 }
 
-// drained waits until nothing is pending any more. Every settlement makes a log
-// line, so after the last one the gauges are at zero.
+// drained waits until nothing is pending any more. Every end of an update makes a
+// log line, so after the last one the gauges are at zero.
 func (f *traffic) drained() {
 	f.t.Helper()
 	for f.pending(f.admin) > 0 {
-		f.must(f.child.await(f.ctx, func(line map[string]any) bool { return line["msg"] == "update" }))
+		f.must(f.child.await(f.ctx, func(line map[string]any) bool { _, ended := stateIn(line); return ended }))
 	}
 }
 

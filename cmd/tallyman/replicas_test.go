@@ -125,7 +125,7 @@ func (f *fleet) run(events func(done <-chan struct{})) {
 	f.sendAll(32)
 	close(done)
 	others.Wait()
-	f.settle(f.members[0])
+	f.drain(f.members[0])
 	for _, m := range f.members {
 		if err := f.away(m).stop(); err != nil {
 			f.t.Errorf("after SIGTERM: %v", err)
@@ -134,8 +134,8 @@ func (f *fleet) run(events func(done <-chan struct{})) {
 	f.check(nil)
 }
 
-// settle waits until nothing is pending, as the member sees it.
-func (f *fleet) settle(m *member) {
+// drain waits until nothing is pending, as the member sees it.
+func (f *fleet) drain(m *member) {
 	f.t.Helper()
 	for f.pending(m.admin) > 0 {
 		select {
@@ -294,14 +294,14 @@ func TestReplicaThatIsPaused(t *testing.T) {
 			paused := f.away(first)
 			f.must(paused.cmd.Process.Signal(syscall.SIGSTOP))
 			f.sendSome(30, 60)
-			f.settle(second)
+			f.drain(second)
 			close(goOn)
 			f.must(paused.cmd.Process.Signal(syscall.SIGCONT))
 			f.must(paused.await(f.ctx, func(line map[string]any) bool {
-				return line["msg"] == "lane lost" || line["msg"] == "updates written but not settled: the lane's next holder will find them"
+				return line["msg"] == "lease lost" || line["msg"] == "results not recorded, the next holder of the lane searches for them"
 			}))
 			f.sendSome(60, 90)
-			f.settle(second)
+			f.drain(second)
 			for _, m := range f.members {
 				if err := f.away(m).stop(); err != nil {
 					t.Errorf("after SIGTERM: %v", err)
