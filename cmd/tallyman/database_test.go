@@ -50,7 +50,7 @@ func TestDatabaseThatIsAway(t *testing.T) {
 	if status := get(t, m.admin+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz afterwards: %d", status)
 	}
-	f.drain(m)
+	f.awaitDrained(m)
 	f.must(f.away(m).stop())
 	f.check(nil)
 }

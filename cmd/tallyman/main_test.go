@@ -62,7 +62,7 @@ sources:
   eventbridge: {secretFiles: [%[1]s/secret]}
 api:
   tokens:
-    - {name: ci, file: %[1]s/api-token, can: [read, order, retry]}
+    - {name: ci, file: %[1]s/api-token, can: [read, order, retry, cancel]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}

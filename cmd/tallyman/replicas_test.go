@@ -125,7 +125,7 @@ func (f *fleet) run(events func(done <-chan struct{})) {
 	f.sendAll(32)
 	close(done)
 	others.Wait()
-	f.drain(f.members[0])
+	f.awaitDrained(f.members[0])
 	for _, m := range f.members {
 		if err := f.away(m).stop(); err != nil {
 			f.t.Errorf("after SIGTERM: %v", err)
@@ -134,8 +134,8 @@ func (f *fleet) run(events func(done <-chan struct{})) {
 	f.check(nil)
 }
 
-// drain waits until nothing is pending, as the member sees it.
-func (f *fleet) drain(m *member) {
+// awaitDrained waits until nothing is pending, as the member sees it.
+func (f *fleet) awaitDrained(m *member) {
 	f.t.Helper()
 	for f.pending(m.admin) > 0 {
 		select {
@@ -294,14 +294,14 @@ func TestReplicaThatIsPaused(t *testing.T) {
 			paused := f.away(first)
 			f.must(paused.cmd.Process.Signal(syscall.SIGSTOP))
 			f.sendSome(30, 60)
-			f.drain(second)
+			f.awaitDrained(second)
 			close(goOn)
 			f.must(paused.cmd.Process.Signal(syscall.SIGCONT))
 			f.must(paused.await(f.ctx, func(line map[string]any) bool {
 				return line["msg"] == "lease lost" || line["msg"] == "results not recorded, the next holder of the lane searches for them"
 			}))
 			f.sendSome(60, 90)
-			f.drain(second)
+			f.awaitDrained(second)
 			for _, m := range f.members {
 				if err := f.away(m).stop(); err != nil {
 					t.Errorf("after SIGTERM: %v", err)

@@ -16,10 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/*.golden anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite testdata/*.golden")
 
 // transcript is what a person at a terminal sees, with what differs from run to
 // run replaced by something of the same width.
@@ -116,7 +117,7 @@ func (s *site) commandLine(base string) {
 	s.t.Setenv("HOME", s.dir)
 }
 
-// What a developer sees from the first look to the last: testdata/story.golden.
+// What a developer sees from the first status to the last: testdata/story.golden.
 func TestTheWholeStory(t *testing.T) {
 	s := newSite(t, 2)
 	ctx := deadline(t)
@@ -158,6 +159,11 @@ func TestTheWholeStory(t *testing.T) {
 		Updates []struct{ ID string }
 	}
 	s.must(json.Unmarshal([]byte(tr.run("updates", "--state", "failed", "-o", "json")), &failed))
+	tr.run("update", "app-01", "main-1a2b3c5", "--env", "dev", "--key", "release-4", "--wait")
+	unwanted := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-4"}, "dev", "app-01")
+	tr.run("dismiss", unwanted, "--reason", "1a2b3c4 is the release")
+	tr.run("explain", "release-4")
+	tr.run("cancel", unwanted)
 	_, err = s.repository.Commit(gitserver.Change{Message: "Back", Files: map[string]string{file: content + "\n"}})
 	s.must(err)
 	tr.run("retry", failed.Updates[0].ID, "--wait")
@@ -168,6 +174,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("deliveries")
 	tr.run("deliveries", "--outcome", "rejected", "-n", "1", "-o", "yaml")
 	tr.run("updates", "--env", "dev")
+	tr.run("updates", "--env", "dve")
 	tr.run("history", "app-01", "--env", "dev")
 	tr.run("history", "app-01", "--env", "dev", "-n", "1", "-o", "yaml")
 	tr.run("history", "app-09", "--env", "dev")
@@ -180,6 +187,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.note("What goes wrong.")
 	tr.run("explain", "nobody")
 	tr.run("retry", "api/release-3")
+	tr.run("cancel", "api/release-3")
 	tr.run("update", "app-00", "main-1a2b3c4")
 	tr.run("update", "app-00")
 	tr.run("status", "-o", "xml")
@@ -198,7 +206,7 @@ func TestTheWholeStory(t *testing.T) {
 	s.must(c.stop())
 }
 
-// While origin is away an order waits, and status and explain say for what.
+// While the git server is away an order waits, and status and explain say for what.
 func TestTheStoryOfAWait(t *testing.T) {
 	s := newSite(t, 1)
 	c, base, _ := s.start(deadline(t))
@@ -208,16 +216,16 @@ func TestTheStoryOfAWait(t *testing.T) {
 	s.must(s.git.Close())
 	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1")
 	var out string
-	for !strings.Contains(out, "could not be written yet: the manifest repository's server cannot be talked to") {
+	for !strings.Contains(out, "Pending: retries automatically. Lane blocked since ") {
 		var exit int
 		if out, _, exit = run(t, "explain", "release-1"); exit != 0 {
 			t.Fatalf("exit %d", exit)
 		}
 	}
-	expect(t, "explain", out, "It waits, and is tried again until it succeeds.")
+	expect(t, "explain", out, "git server: connection failed")
 	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait", "--timeout", "500ms")
 	out, _, _ = run(t, "status")
-	expect(t, "status", out, "waits since", "cannot be talked to")
+	expect(t, "status", out, "blocked for", "connection failed")
 	s.interrupted("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait")
 	tr.compare("wait.golden")
 	s.must(c.stop())
@@ -243,8 +251,8 @@ func (s *site) interrupted(args ...string) {
 	if exit := waits.ProcessState.ExitCode(); exit != exitPending {
 		s.t.Errorf("exit %d", exit)
 	}
-	expect(s.t, "at Ctrl-C", last, "nobody waits for it any more; it is still pending")
-	expect(s.t, "at Ctrl-C", out.String(), "the whole story: tallyman explain api/release-1")
+	expect(s.t, "at Ctrl-C", last, "interrupted; still pending")
+	expect(s.t, "at Ctrl-C", out.String(), "details: tallyman explain api/release-1")
 }
 
 // The connection's address and token may stand in a file, and what is wrong with
@@ -268,7 +276,7 @@ func TestClientFile(t *testing.T) {
 	expect(t, "the error", errs, "client.yaml", "adress")
 }
 
-// watch tells of each thing as it happens, and goes on over a restart.
+// watch prints each event, and goes on over a restart.
 func TestWatch(t *testing.T) {
 	s := newSite(t, 1)
 	c, base, _ := s.start(deadline(t))
