@@ -181,6 +181,7 @@ func TestDemo(t *testing.T) {
 		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, or malformed",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
+		"$ tallyman dismiss ", "myshop-web in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",
 		"$ tallyman history myshop-api --env prod", "1.4.0  ")
 }
 
