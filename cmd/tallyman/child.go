@@ -22,7 +22,7 @@ type child struct {
 	lines []map[string]any // of its log
 	other []string         // what it printed that is no log line
 	ended bool             // it will print no more
-	news  chan struct{}    // closed, and made anew, when one of the above changes
+	news  chan struct{}    // closed and replaced when one of the above changes
 
 	seen int // lines that await has looked at; of the goroutine that awaits
 }

@@ -59,7 +59,7 @@ func ran(t *testing.T, args ...string) (stdout, failure string, exit int) {
 	return out.String(), failure, exitCode(err)
 }
 
-// Each decision sends its reason, and its exit status says what became of the update.
+// Each decision sends its reason, and its exit status is the result.
 func TestDecisions(t *testing.T) {
 	u := gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "d1"}, Environment: "dev", App: "api", Tag: "v1"}
 	in := func(state gitops.State, request *gitops.CancelRequest) gitops.Update {

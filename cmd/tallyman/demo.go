@@ -216,7 +216,7 @@ func (d *demo) showCommits(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe commits on origin:\n%s\n", log)
+	fmt.Fprintf(out, "\nThe commits on the branch:\n%s\n", log)
 	_, err = d.repository.Git("fsck", "--full", "--strict")
 	return err
 }

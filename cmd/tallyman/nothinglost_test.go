@@ -323,7 +323,7 @@ func (f *traffic) checkCommit(c gitserver.Commit, d *delivery, diff string) {
 }
 
 // run sends everything while a person pushes and events happens, and checks what
-// came of it.
+// the result.
 func (f *traffic) run(events func()) {
 	f.begin()
 	done := make(chan struct{})
@@ -344,7 +344,7 @@ func TestNothingIsLostAndNothingDoubled(t *testing.T) {
 }
 
 // The server is killed five times: in the middle of traffic, before a push
-// reaches origin, and after origin took one but before the answer came back.
+// reaches the git server, and after git took one but before the answer came back.
 func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 	f := newTraffic(t, 500)
 	f.run(func() {
@@ -367,7 +367,7 @@ func (f *traffic) killAt(i int) {
 		die()
 	case 1: // before git sees the push, which it never does
 		f.git.Inject(gitserver.Fault{On: gitserver.Push, Before: die, Wait: killed, Cut: true})
-	case 2: // after git took it; nobody is there to hear the answer
+	case 2: // after git took it; its client is gone when it answers
 		f.git.Inject(gitserver.Fault{On: gitserver.Push, Replace: func(answer []byte) []byte { die(); <-killed; return answer }})
 	}
 	select {

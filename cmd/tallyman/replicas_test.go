@@ -113,7 +113,7 @@ func (f *fleet) anywhere() (string, error) {
 }
 
 // run sends everything while events happens, waits until nothing is pending, stops
-// the replicas in order and checks what came of it.
+// the replicas in order and checks the branch.
 func (f *fleet) run(events func(done <-chan struct{})) {
 	f.t.Helper()
 	for _, m := range f.members {
@@ -242,7 +242,7 @@ func TestNothingIsLostByAProcessThatIsKilled(t *testing.T) {
 }
 
 // Replicas are stopped in order and started again, one after another, under load:
-// nothing is lost, nothing is doubled, and nobody is answered with a 5xx but the
+// nothing is lost, nothing is doubled, and no sender is answered with a 5xx but the
 // 503 of one that is about to go.
 func TestRollingRestart(t *testing.T) {
 	server := postgrestest.Start(t)

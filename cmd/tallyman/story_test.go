@@ -77,7 +77,7 @@ func (tr *transcript) note(format string, args ...any) {
 	fmt.Fprintf(&tr.text, "# "+format+"\n\n", args...)
 }
 
-// compare holds the transcript to what stands in a file.
+// compare holds the transcript to a file.
 func (tr *transcript) compare(name string) {
 	tr.t.Helper()
 	got := tr.steady(tr.text.String())
@@ -185,7 +185,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("__complete", "deliveries", "--source", "")
 
 	tr.note("What goes wrong.")
-	tr.run("explain", "nobody")
+	tr.run("explain", "unknown")
 	tr.run("retry", "api/release-3")
 	tr.run("cancel", "api/release-3")
 	tr.run("update", "app-00", "main-1a2b3c4")
@@ -200,7 +200,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("status")
 	t.Setenv("TALLYMAN_TOKEN_FILE", "")
 	tr.run("status")
-	t.Setenv("TALLYMAN_TOKEN", "a-token-that-nobody-made")
+	t.Setenv("TALLYMAN_TOKEN", "a-token-of-no-configuration")
 	tr.run("status")
 	tr.compare("story.golden")
 	s.must(c.stop())
@@ -301,8 +301,8 @@ func TestWatch(t *testing.T) {
 		s.must(json.Unmarshal(lines.Bytes(), &l))
 		return l
 	}
-	// It may not stand yet: orders are made until it tells of one, and then one
-	// more, of which it tells all.
+	// The stream may not be open yet: orders are made until it prints one, and then
+	// one more, of which it prints everything.
 	stop := make(chan struct{})
 	ordered := make(chan int)
 	go func() {

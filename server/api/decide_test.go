@@ -76,8 +76,8 @@ func (o *office) Decide(_ context.Context, d queue.Decision) (gitops.Update, err
 	return o.update, nil
 }
 
-// carryOut is the lane: it ends the update, and tells by the feed if it is of this
-// replica.
+// carryOut is the lane: it ends the update, and the feed says so if the lane is of
+// this replica.
 func (o *office) carryOut(to gitops.State, here bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
