@@ -261,7 +261,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		"/api/v1/deliveries?limit=0":                             "limit: must be a number from 1 to 200",
 		"/api/v1/deliveries?limit=201":                           "limit: must be a number from 1 to 200",
 		"/api/v1/deliveries?limit=all":                           "limit: must be a number from 1 to 200",
-		"/api/v1/deliveries?source=a&source=b":                   "source: stands in the query twice",
+		"/api/v1/deliveries?source=a&source=b":                   "source: is in the query twice",
 		"/api/v1/deliveries?cursor=whatever":                     "cursor: ",
 		"/api/v1/deliveries?source=" + strings.Repeat("x", 501):  "source: must be at most 500 bytes",
 		"/api/v1/deliveries?source=%00":                          "source: must be at most 500 bytes, none of them 0",

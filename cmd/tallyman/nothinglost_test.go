@@ -322,8 +322,8 @@ func (f *traffic) checkCommit(c gitserver.Commit, d *delivery, diff string) {
 	}
 }
 
-// run sends everything while a person pushes and events happens, and checks what
-// the result.
+// run sends everything while a person pushes and events happens, and checks the
+// branch.
 func (f *traffic) run(events func()) {
 	f.begin()
 	done := make(chan struct{})
