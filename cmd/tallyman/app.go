@@ -128,7 +128,7 @@ func (s *appSetup) own() string {
 	return s.github + "/organizations/" + s.org + "/settings/apps"
 }
 
-// api is what gh needs to be told to talk to a server of one's own.
+// api is the argument with which gh talks to a GitHub Enterprise Server.
 func (s *appSetup) api() string {
 	if host := strings.TrimPrefix(s.github, "https://"); host != "github.com" {
 		return "--hostname " + host + " "

@@ -111,10 +111,10 @@ func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *a
 	p.line("", "%s: %s", title(u), p.state(u.State))
 	p.line("  ", "Update %s", u.ID)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
-	before := gitops.Pending
+	before := gitops.Step{State: gitops.Pending}
 	for _, step := range u.Steps {
 		p.line("  ", "%s  %s", timestamp(step.At), stepText(u, before, step))
-		before = step.State
+		before = step
 	}
 	if u.State == gitops.Pending {
 		p.pending(u, outageOf(u))
@@ -123,11 +123,11 @@ func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *a
 	p.line("  ", "%s", verdict(u))
 }
 
-// stepText says in a line what happened to an update that was in the state before.
-func stepText(u gitops.Update, before gitops.State, s gitops.Step) string {
+// stepText says in a line what happened to an update after the step before.
+func stepText(u gitops.Update, before, s gitops.Step) string {
 	var text string
 	switch {
-	case s.Attempts == 0:
+	case s.Attempts == 0 && s.Actor != "":
 		text = decisionText(u, before, s)
 	case s.State == gitops.Pending && s.Reason == "":
 		text = "not blocked any longer"
@@ -143,24 +143,35 @@ func stepText(u gitops.Update, before gitops.State, s gitops.Step) string {
 			text += " by " + s.Actor
 		}
 	}
-	if s.Reason != "" {
-		text += ": " + s.Reason
-	}
+	text = withReason(text, s.Reason)
 	if s.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts until %s)", s.Attempts, timestamp(s.Until))
 	}
 	return text
 }
 
+// withReason adds a reason to a text, unless the reason begins with it.
+func withReason(text, reason string) string {
+	switch {
+	case reason == "":
+		return text
+	case strings.HasPrefix(reason, text):
+		return reason
+	}
+	return text + ": " + reason
+}
+
 // decisionText says what a person decided. A step has the state that a decision left
-// the update in, and a cancellation leaves a pending one pending, as a retry does; of
-// the two it is a cancellation if the update has one that waits or was carried out.
-func decisionText(u gitops.Update, before gitops.State, s gitops.Step) string {
+// the update in, and both a retry and a cancellation leave a pending update pending.
+// Only a blocked one can be retried; of a blocked one it is a cancellation if that
+// waits to be carried out, or was.
+func decisionText(u gitops.Update, before, s gitops.Step) string {
+	wasBlocked := before.State == gitops.Pending && before.Attempts > 0 && before.Reason != ""
 	cancelled := u.CancelRequest != nil || u.State == gitops.Cancelled
 	switch {
 	case s.State == gitops.Cancelled:
 		return "dismissed by " + s.Actor
-	case before == gitops.Failed || !cancelled:
+	case before.State == gitops.Failed, wasBlocked && !cancelled:
 		return "retry requested by " + s.Actor
 	}
 	return "cancellation requested by " + s.Actor
@@ -176,7 +187,7 @@ func verdict(u gitops.Update) string {
 	case gitops.Unchanged:
 		return "Unchanged: the file already had this tag"
 	case gitops.Superseded:
-		return "Superseded: " + firstOf(u.Reason, "a newer release of the app took its place")
+		return capital(withReason("superseded", firstOf(u.Reason, "a newer release of the app took its place")))
 	case gitops.Closed:
 		return "Closed: " + firstOf(u.Reason, "a person closed its pull request")
 	case gitops.Cancelled:
@@ -195,6 +206,8 @@ func endedBy(u gitops.Update) (text string) {
 	}
 	return text
 }
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func (p *printer) line(indent, format string, args ...any) {
 	fmt.Fprint(p.out, printable(fmt.Sprintf(indent+format+"\n", args...)))

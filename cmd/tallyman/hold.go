@@ -9,17 +9,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// blocks returns what blocks an update now: a block whose time has come is lifted,
-// although the store still has it until the lane takes the update.
-func (p *printer) blocks(u gitops.Update) (blocks []gitops.Block) {
-	for _, b := range u.BlockedBy {
-		if b.Until.IsZero() || b.Until.After(p.now) {
-			blocks = append(blocks, b)
-		}
-	}
-	return blocks
-}
-
 // blockText says what blocks, since when, and what lifts it.
 func (p *printer) blockText(b gitops.Block) string {
 	text := fmt.Sprintf("%s since %s: %s", b.Kind, p.when(b.Since), b.Reason)
@@ -39,7 +28,7 @@ func (p *printer) holdText(u gitops.Update) string {
 	if u.CancelRequest != nil {
 		texts = append(texts, cancellation(*u.CancelRequest))
 	}
-	for _, b := range p.blocks(u) {
+	for _, b := range u.BlockedBy {
 		texts = append(texts, p.blockText(b))
 	}
 	return strings.Join(texts, "; ")
@@ -56,8 +45,7 @@ func cancellation(c gitops.CancelRequest) string {
 // pending says what an update that is pending waits for. The outage is its lane's;
 // nil when there is none.
 func (p *printer) pending(u gitops.Update, outage *api.Outage) {
-	blocks := p.blocks(u)
-	for _, b := range blocks {
+	for _, b := range u.BlockedBy {
 		p.line("  ", "Blocked by: %s", p.blockText(b))
 	}
 	switch {
@@ -65,7 +53,7 @@ func (p *printer) pending(u gitops.Update, outage *api.Outage) {
 		p.line("  ", "Pending: %s", cancellation(*u.CancelRequest))
 	case outage != nil:
 		p.line("  ", "Pending: retries automatically. %s", p.outageText(*outage))
-	case len(blocks) == 0:
+	case len(u.BlockedBy) == 0:
 		p.line("  ", "Pending: queued, not blocked")
 	}
 }

@@ -68,7 +68,6 @@ web in prod: prod.yaml: no such file
 func TestExplainEveryState(t *testing.T) {
 	refused := gitops.Block{Kind: gitops.BlockRefused, Reason: "the git server refuses charts/api: CODEOWNERS", Since: noon.Add(-time.Hour), Until: noon.Add(8 * time.Minute)}
 	stale := gitops.Block{Kind: gitops.BlockStale, Reason: "pending for more than 7 days", Since: noon.Add(-48 * time.Hour)}
-	lifted := gitops.Block{Kind: gitops.BlockRefused, Reason: "refused", Since: noon.Add(-time.Hour), Until: noon}
 	outage := &api.Outage{Code: gitops.Unavailable, Reason: "git server: connection failed", Since: noon.Add(-3 * time.Minute), RetryAt: noon.Add(5 * time.Second)}
 	decision := gitops.Step{At: noon, State: gitops.Pending, Actor: "token:ops", Reason: "a wrong build"}
 	for _, c := range []struct {
@@ -87,11 +86,12 @@ func TestExplainEveryState(t *testing.T) {
 		{"stale and outage", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{stale}}, outage,
 			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; waits for tallyman retry or cancel\n" +
 				"  Pending: retries automatically. Lane blocked since 11:57:00: git server: connection failed; retries at 12:00:05\n"},
-		{"lifted", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{lifted}}, nil, "  Pending: queued, not blocked\n"},
 		{"lifted by a report", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Pending}}}, nil,
 			"  2026-01-02 12:00:00  not blocked any longer\n  Pending: queued, not blocked\n"},
-		{"lifted by a person", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{decision}}, nil,
-			"  2026-01-02 12:00:00  retry requested by token:ops: a wrong build\n  Pending: queued, not blocked\n"},
+		{"lifted by a person", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Pending, Reason: stale.Reason}, decision}}, nil,
+			"  2026-01-02 12:00:00  blocked: pending for more than 7 days\n  2026-01-02 12:00:00  retry requested by token:ops: a wrong build\n  Pending: queued, not blocked\n"},
+		{"cancelled too late", gitops.Update{State: gitops.Committed, Steps: []gitops.Step{decision, {At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
+			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
 		{"cancellation", gitops.Update{State: gitops.Pending, CancelRequest: &gitops.CancelRequest{Actor: "token:ops", Reason: "a wrong build"}, Steps: []gitops.Step{decision}}, nil,
 			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  Pending: cancellation requested by token:ops: a wrong build\n"},
 		{"cancelled by a person", gitops.Update{State: gitops.Cancelled, Reason: "a wrong build", Steps: []gitops.Step{decision, {At: noon, Attempts: 1, State: gitops.Cancelled, Actor: "token:ops", Reason: "a wrong build"}}}, nil,
@@ -105,7 +105,9 @@ func TestExplainEveryState(t *testing.T) {
 				"  2026-01-02 12:00:00  dismissed by token:ops\n  Cancelled by token:ops\n"},
 		{"unchanged", gitops.Update{State: gitops.Unchanged, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Unchanged}}}, nil,
 			"  2026-01-02 12:00:00  nothing to commit\n  Unchanged: the file already had this tag\n"},
-		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "by 2.0.0 (update u2)"}, nil, "  Superseded: by 2.0.0 (update u2)\n"},
+		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,
+			"  2026-01-02 12:00:00  superseded by 2.0.0 (update u2)\n  Superseded by 2.0.0 (update u2)\n"},
+		{"late", gitops.Update{State: gitops.Superseded, Reason: "a newer release, of 12:00, was accepted before"}, nil, "  Superseded: a newer release, of 12:00, was accepted before\n"},
 		{"superseded, no reason", gitops.Update{State: gitops.Superseded}, nil, "  Superseded: a newer release of the app took its place\n"},
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},

@@ -23,7 +23,7 @@ const (
 // Rights lists every [Right].
 func Rights() []Right { return []Right{Read, Order, Retry, Cancel} }
 
-// Caller is whoever asks, once its credential is authenticated.
+// Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
 	Actor      string // as it stands in trailers: "token:ci"
 	Credential string // for people, never the secret: "token ci"

@@ -38,7 +38,7 @@ type office struct {
 func (o *office) Authenticate(context.Context, string) (Caller, error) { return o.caller, nil }
 func (o *office) Changed() <-chan struct{}                             { return o.feed.Next() }
 
-func (o *office) Refuse(_ context.Context, _ gitops.DeliveryKey, _ string, err error) {
+func (o *office) RecordRejection(_ context.Context, _ gitops.DeliveryKey, _ string, err error) {
 	o.refused = append(o.refused, err)
 }
 
@@ -76,8 +76,8 @@ func (o *office) Decide(_ context.Context, d queue.Decision) (gitops.Update, err
 	return o.update, nil
 }
 
-// carryOut is the lane: it ends the update, and tells by the feed if it is of this
-// replica.
+// carryOut is the lane: it ends the update, and the feed says so if the lane is of
+// this replica.
 func (o *office) carryOut(to gitops.State, here bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

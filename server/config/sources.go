@@ -147,7 +147,8 @@ type Token struct {
 	File string `yaml:"file"`
 	// Can are its rights: read, order, retry and cancel. Default [read].
 	Can []string `yaml:"can"`
-	// Environments are where it may order, retry and cancel. Default: every environment.
+	// Environments are where it may order, retry and cancel. Default: every
+	// environment.
 	Environments []string `yaml:"environments"`
 	// Apps are what it may order, retry and cancel. Default: every app.
 	Apps []string `yaml:"apps"`
