@@ -18,11 +18,50 @@ type Advertisement struct {
 	Tip          Hash // of the branch; zero when the branch is not there
 	Empty        bool // there is no ref at all
 	Capabilities map[string]string
+	Default      string // the branch that HEAD names; empty where the service does not say
 }
 
 func (a Advertisement) Can(capability string) bool {
 	_, ok := a.Capabilities[capability]
 	return ok
+}
+
+// CanPush reports why the branch cannot be pushed to, if that shows in what
+// receive-pack advertises.
+func (a Advertisement) CanPush(branch string) error {
+	if err := a.usable(branch); err != nil {
+		return err
+	}
+	if !a.Can("report-status") {
+		return gitops.Errorf(gitops.Unavailable, "the git server does not report what becomes of a push")
+	}
+	return nil
+}
+
+// CanFetch reports why the branch cannot be fetched, if that shows in what
+// upload-pack advertises.
+func (a Advertisement) CanFetch(branch string) error {
+	if err := a.usable(branch); err != nil {
+		return err
+	}
+	if !a.Can("shallow") || !a.Can("side-band-64k") {
+		return gitops.Errorf(gitops.Unavailable, "the git server cannot send a single commit")
+	}
+	return nil
+}
+
+func (a Advertisement) usable(branch string) error {
+	switch {
+	case a.Capabilities["object-format"] == "sha256":
+		return ErrSHA256
+	case a.Empty:
+		return gitops.Errorf(gitops.NotFound, "the repository is empty: push its first commit to the branch %s", branch)
+	case a.Tip.IsZero() && a.Default != "" && a.Default != branch:
+		return gitops.Errorf(gitops.NotFound, "the repository has no branch %s; its default branch is %s", branch, a.Default)
+	case a.Tip.IsZero():
+		return gitops.Errorf(gitops.NotFound, "the repository has no branch %s", branch)
+	}
+	return nil
 }
 
 // parseInfoRefs reads the answer to info/refs, with which smart HTTP begins
@@ -84,5 +123,8 @@ func (a *Advertisement) setCapabilities(text string) {
 	for _, c := range strings.Fields(text) {
 		name, value, _ := strings.Cut(c, "=")
 		a.Capabilities[name] = value
+		if branch, ok := strings.CutPrefix(value, "HEAD:refs/heads/"); ok && name == "symref" {
+			a.Default = Sanitize(branch)
+		}
 	}
 }
