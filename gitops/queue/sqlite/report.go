@@ -11,8 +11,8 @@ import (
 )
 
 // Report implements [queue.Lanes].
-func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
-	return s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
 		if err := checkLease(context.Background(), tx.connection, l); err != nil {
 			return err
 		}
@@ -20,8 +20,14 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 		if err := p.read(r); err != nil {
 			return err
 		}
-		return p.record(r)
+		err := p.record(r)
+		superseded = p.superseded
+		return err
 	}})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
 }
 
 // reporting is one Report under way.
@@ -30,6 +36,7 @@ type reporting struct {
 	environment string
 	updates     map[string]gitops.Update // what the report names, as it has left them so far
 	written     map[string]bool          // apps of which it says that something is on the branch
+	superseded  []gitops.Update
 }
 
 // read reads all that the report names, so that it fails before it has changed
@@ -125,6 +132,7 @@ func (p *reporting) supersede(reported map[string]bool) error {
 		if err := p.save(u, after, gitops.Step{State: after.State, Reason: after.Reason}); err != nil {
 			return err
 		}
+		p.superseded = append(p.superseded, after)
 	}
 	return nil
 }
