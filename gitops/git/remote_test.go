@@ -48,7 +48,7 @@ func TestManyPushesUseOneConnection(t *testing.T) {
 	})
 }
 
-func TestAConnectionThatWasDroppedIsMadeAnew(t *testing.T) {
+func TestADroppedConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	o := newSSHOrigin(t)
 	r := o.remote()
