@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"golang.org/x/crypto/ssh"
@@ -23,7 +22,7 @@ type sshSession struct {
 	session *ssh.Session
 	in      io.WriteCloser
 	out     io.Reader
-	said    firstWords
+	said    serverWords
 }
 
 // open makes the session and starts the command in it.
@@ -51,7 +50,7 @@ func (s *sshSession) send(body []byte) error {
 }
 
 // drain reads what is left of an answer: what a server's post-receive hook has to
-// say is nobody's to wait for, but a hook whose words nobody takes would stop. It
+// say is not waited for, but a hook whose words are not read would stop. It
 // ends the session and its context.
 func (s *sshSession) drain(cancel context.CancelFunc) {
 	defer cancel()
@@ -77,14 +76,14 @@ func (s *sshSession) end() {
 // A service that says why, or that has an exit status, was ended by the server;
 // anything else by the connection.
 func (s *sshSession) whyEnded(service string, err error) error {
-	if serversWord(err) {
+	if serverSaid(err) {
 		return err
 	}
 	_ = s.in.Close() // what talks nonsense may be a shell that waits for a command
 	_, _ = io.Copy(io.Discard, io.LimitReader(s.out, maxReportBytes))
 	var exit *ssh.ExitError
 	if ended := s.session.Wait(); errors.As(ended, &exit) || s.said.String() != "" {
-		return &serviceError{service: service, said: cmp.Or(Sanitize(s.said.String()), "it does not say why"), err: err}
+		return &serviceError{service: service, said: cmp.Or(s.said.String(), "it does not say why"), err: err}
 	}
 	return err
 }
@@ -122,30 +121,11 @@ func (e *serviceError) code() gitops.Code {
 	return gitops.Unavailable
 }
 
-// serversWord reports whether the error is what the server says, so that asking
+// serverSaid reports whether the error is what the server says, so that asking
 // over another connection would bring the same.
-func serversWord(err error) bool {
+func serverSaid(err error) bool {
 	var said *pktline.ErrorLine
 	var ended *serviceError
 	var ours *gitops.Error
 	return errors.As(err, &said) || errors.As(err, &ended) || errors.As(err, &ours)
-}
-
-// firstWords keeps the beginning of what is written to it.
-type firstWords struct {
-	mu   sync.Mutex
-	kept strings.Builder
-}
-
-func (f *firstWords) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.kept.Write(p[:min(len(p), maxWordsBytes-f.kept.Len())])
-	return len(p), nil
-}
-
-func (f *firstWords) String() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.kept.String()
 }
