@@ -22,7 +22,7 @@ const (
 //   - A call ends within its [Timeouts] and with its context, and takes no more
 //     from the server than the limits of this package.
 //   - The connection is kept from one call to the next. When it is found dead
-//     before the server can have acted on the call, it is made anew, once.
+//     before the server can have acted on the call, another is made, once.
 //   - No credentials go to another host than the configured one.
 //   - An error says what happened as far as it is known; [PublicError] turns it
 //     into what people are told. What [RejectedBeforeGit] says of it is true: git
