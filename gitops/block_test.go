@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
@@ -29,5 +31,12 @@ func TestBlockedUntil(t *testing.T) {
 		if until, byItself := gitops.BlockedUntil(blocks); !until.Equal(c.want) || byItself != c.byItself {
 			t.Errorf("%s: until %v, by itself is %t; want %v, %t", c.name, until, byItself, c.want, c.byItself)
 		}
+	}
+}
+
+// The kinds are the API's, and a metric's labels.
+func TestBlockKinds(t *testing.T) {
+	if diff := cmp.Diff([]gitops.BlockKind{"refused", "stale"}, gitops.BlockKinds()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -106,3 +106,16 @@ func TestPrefixField(t *testing.T) {
 		t.Error("nothing became something")
 	}
 }
+
+// An error that is shared, as those of a package are, does not take the cause of
+// one call into another.
+func TestWithCauseCopies(t *testing.T) {
+	shared := gitops.Errorf(gitops.Unavailable, "the store is closed")
+	cause := errors.New("disk full")
+	if err := shared.WithCause(cause); !errors.Is(err, cause) || err.Code != gitops.Unavailable || err.Message != shared.Message {
+		t.Errorf("with its cause it is %#v", err)
+	}
+	if shared.Err != nil {
+		t.Errorf("the shared error got the cause %v", shared.Err)
+	}
+}
