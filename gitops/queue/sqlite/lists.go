@@ -123,10 +123,12 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const others = `SELECT sequence FROM updates INDEXED BY updates_listed
 		WHERE environment = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const openOfApp = `SELECT sequence FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state = ? AND state IN ('pending', 'proposed') AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const finalOfApp = `SELECT sequence FROM updates INDEXED BY updates_final
-		WHERE environment = ? AND app = ? AND state = ? AND state NOT IN ('pending', 'proposed') AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const readyOfApp = `SELECT sequence FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const blockedOfApp = `SELECT sequence FROM updates INDEXED BY updates_blocked_app
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const othersOfApp = `SELECT sequence FROM updates INDEXED BY updates_app
+		WHERE environment = ? AND app = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 
 	if f == (queue.UpdateFilter{}) {
 		return numbersOf(ctx, c, all, before, limit)
@@ -141,14 +143,14 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 	}
 	for _, environment := range environments {
 		for _, state := range states {
-			texts, args := []string{finalOfApp}, []any{environment, f.App, string(state)}
+			texts, args := []string{othersOfApp}, []any{environment, f.App, string(state)}
 			switch {
 			case f.App == "" && state == gitops.Pending:
 				texts, args = []string{ready, blocked}, args[:1]
 			case f.App == "":
 				texts, args = []string{others}, []any{environment, string(state)}
-			case !state.Final():
-				texts = []string{openOfApp}
+			case state == gitops.Pending:
+				texts, args = []string{readyOfApp, blockedOfApp}, args[:2]
 			}
 			for _, text := range texts {
 				sequences, err := numbersOf(ctx, c, text, append(slices.Clone(args), before, limit)...)
