@@ -83,7 +83,6 @@ func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter,
 
 // Updates implements [queue.Reader]. Its cursor is the last update's sequence.
 func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence = ?`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -95,14 +94,11 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 		}
 		sequences, next = cut(sequences, p.Limit)
 		for _, sequence := range sequences {
-			err := c.query(ctx, update, []any{sequence}, func(r row) error {
-				u, err := scanUpdate(r, s.now())
-				found = append(found, u)
-				return err
-			})
+			u, err := readSequence(ctx, c, sequence, s.now())
 			if err != nil {
 				return err
 			}
+			found = append(found, u)
 		}
 		return nil
 	})
