@@ -165,6 +165,20 @@ func (m *Model) KillHolder(holder string) {
 	}
 }
 
+// Holders are the processes that hold a lease and are not known to be dead, sorted.
+func (m *Model) Holders() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var holders []string
+	for _, l := range m.leases {
+		if l.held && !l.dead && !slices.Contains(holders, l.holder) {
+			holders = append(holders, l.holder)
+		}
+	}
+	slices.Sort(holders)
+	return holders
+}
+
 // begin locks the model unless the call must fail.
 func (m *Model) begin(ctx context.Context) error {
 	if ctx.Err() != nil {

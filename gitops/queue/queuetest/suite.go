@@ -1,0 +1,123 @@
+// Package queuetest holds every store to the contract in package queue.
+//
+// Three kinds of cases do that. Golden scripts, in testdata, are calls with the
+// answers that a person wrote down for them; they share no rule with the code.
+// The other cases are scripts in Go that run beside a [Model] of the store; after
+// each event everything that the store can be asked is asked and compared with
+// the model's answers. Some of these are random.
+package queuetest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Instance is one store, which the suite opens several times in a row.
+type Instance interface {
+	// Open opens the store with now as its clock. The first time it is empty;
+	// later it has what was left by the queue before, which has been closed or
+	// has crashed. The processes before are known to be dead: what they held can be
+	// claimed at once.
+	Open(now func() time.Time) (queue.Queue, error)
+
+	// Crash does to q what kill -9 does to its process: what was answered is
+	// there at the next Open, and no lease was given back. It frees what q uses.
+	Crash(q queue.Queue) error
+}
+
+// Run runs the suite; create makes an instance that lasts as long as its test.
+func Run(t *testing.T, create func(t *testing.T) Instance) {
+	runGolden(t, create)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := begin(t, create(t))
+			s.create = create
+			defer s.end()
+			c.run(s)
+		})
+	}
+}
+
+// cases are the scripts in Go, by what they are about.
+var cases = []struct {
+	name string
+	run  func(*script)
+}{
+	{"Accept/EverythingIsKept", everythingIsKept},
+	{"Accept/WithoutUpdates", withoutUpdates},
+	{"Accept/NothingOfTheArgumentIsKept", nothingOfTheArgumentIsKept},
+	{"Accept/Duplicate", duplicate},
+	{"Accept/DuplicatesAtOnce", duplicatesAtOnce},
+	{"Accept/SameSecond", sameSecond},
+	{"Accept/LateAfterReopen", lateAfterReopen},
+	{"Accept/OneAppTwice", oneAppTwice},
+	{"Accept/Bounds", bounds},
+	{"Accept/OrderUnderConcurrency", orderUnderConcurrency},
+	{"Accept/ExistingIDs", existingIDs},
+
+	{"Leases/OneHolderAtATime", oneHolderAtATime},
+	{"Leases/ClaimsAtOnce", claimsAtOnce},
+	{"Leases/OwnLeaseAgain", ownLeaseAgain},
+	{"Leases/StaleLease", staleLease},
+	{"Leases/Extend", extend},
+	{"Leases/Release", release},
+	{"Leases/AfterCrash", afterCrash},
+	{"Leases/CloseWithoutRelease", closeWithoutRelease},
+	{"Leases/Jobs", jobs},
+
+	{"Lanes/Report", report},
+	{"Lanes/ReportAllOrNothing", reportAllOrNothing},
+	{"Lanes/Blocks", blocks},
+	{"Lanes/Outages", outages},
+	{"Lanes/TakeLimit", takeLimit},
+	{"Lanes/Wake", wake},
+	{"Lanes/ManyBlocked", manyBlocked},
+
+	{"Decisions/Refusals", refusals},
+	{"Decisions/Cancel", cancelled},
+
+	{"Reader/NotFound", notFound},
+	{"Reader/Backlogs", backlogs},
+	{"Reader/Lists", lists},
+	{"Reader/PagesStandStill", pagesStandStill},
+	{"Reader/ForeignCursors", foreignCursors},
+
+	{"ChangeFeed/Changes", changes},
+	{"ChangeFeed/Changed", changed},
+	{"ChangeFeed/FollowedWhileItHappens", followedWhileItHappens},
+	{"ChangeFeed/CursorAboveTheNewest", cursorAboveTheNewest},
+
+	{"Upkeep/Checkpoints", checkpoints},
+	{"Upkeep/UseOnce", useOnce},
+	{"Upkeep/Prune", prune},
+	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
+	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
+
+	{"Close", closed},
+	{"EndedContext", endedContext},
+	{"Random", random},
+}
+
+// clock is the time of a script: it stands still until it is set.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// began is when every script begins. Stores keep microseconds.
+var began = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
