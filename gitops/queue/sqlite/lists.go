@@ -16,6 +16,10 @@ import (
 // of all ranges that the filter means. Then those rows are read. So a page costs
 // the same whether much, little or nothing matches.
 
+// pageUpdates ends a page of deliveries, however few they are: their updates are
+// what takes memory.
+const pageUpdates = 2 * queue.MaxUpdates
+
 // Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
 func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error) {
@@ -30,7 +34,12 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 			return err
 		}
 		numbers, next = cut(numbers, p.Limit)
-		for _, number := range numbers {
+		updates := 0
+		for i, number := range numbers {
+			if updates >= pageUpdates {
+				_, next = cut(numbers, i)
+				break
+			}
 			var d gitops.Delivery
 			_, err := c.one(ctx, delivery, []any{number}, func(r row) { d = scanDelivery(r) })
 			if err == nil {
@@ -40,6 +49,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 				return err
 			}
 			found = append(found, d)
+			updates += len(d.Updates)
 		}
 		return nil
 	})
