@@ -76,7 +76,7 @@ func TestBackupWhileAccepting(t *testing.T) {
 	senders.Wait()
 }
 
-// A backup of a store that nobody has open leaves it as it is, and a second one
+// A backup of a store that is not in use leaves it as it is, and a second one
 // finds the first in its way.
 func TestBackupAtRest(t *testing.T) {
 	dir := t.TempDir()

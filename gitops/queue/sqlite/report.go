@@ -103,29 +103,27 @@ func (p *reporting) transition(t gitops.Transition) error {
 // supersede ends what is open of the apps that were written, and older than their
 // heads, but for what has a transition of its own.
 func (p *reporting) supersede(reported map[string]bool) error {
-	const older = `SELECT id FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence <= ?`
-	var found []gitops.Update
+	var newest int64
 	for app := range p.written {
-		err := p.query(context.Background(), older, []any{p.environment, app, p.head(p.environment, app).Written}, func(r row) error {
-			if id := r.text(0); !reported[id] {
-				found = append(found, gitops.Update{ID: id})
-			}
-			return nil
-		})
+		newest = max(newest, p.head(p.environment, app).Written)
+	}
+	if newest == 0 {
+		return nil
+	}
+	found, err := openOf(context.Background(), p.connection, p.environment, p.written, 0, newest)
+	if err != nil {
+		return err
+	}
+	slices.Sort(found)
+	for _, sequence := range found {
+		u, err := readSequence(context.Background(), p.connection, sequence, asStored)
 		if err != nil {
 			return err
 		}
-	}
-	for i, u := range found {
-		var err error
-		if found[i], err = readRow(context.Background(), p.connection, u.ID, asStored); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(found, bySequence)
-	for _, u := range found {
 		head := p.head(u.Environment, u.App)
+		if reported[u.ID] || sequence > head.Written {
+			continue
+		}
 		after := p.moved(u, gitops.Superseded)
 		after.Reason = fmt.Sprintf("superseded by %s (update %s)", head.WrittenTag, head.WrittenID)
 		p.updates[u.ID] = after
