@@ -176,6 +176,7 @@ type proxy struct {
 	mu      sync.Mutex
 	word    string // the next client message with it is the last of its connection
 	applied bool   // the server gets it
+	servers []net.Conn
 }
 
 // startProxy puts a proxy into the address.
@@ -212,6 +213,16 @@ func (p *proxy) cutNext(word string, applied bool) {
 	p.word, p.applied = word, applied
 }
 
+// kill cuts all connections, and lets no new one through.
+func (p *proxy) kill() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.servers {
+		_ = c.Close()
+	}
+}
+
 // take reports whether this message is the one to cut at.
 func (p *proxy) take(message []byte) (cut, applied bool) {
 	p.mu.Lock()
@@ -231,6 +242,9 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	p.mu.Lock()
+	p.servers = append(p.servers, server)
+	p.mu.Unlock()
 	var deaf atomic.Bool // the server's answers are not passed on
 	go func() {
 		buffer := make([]byte, 64<<10)

@@ -83,12 +83,10 @@ DECLARE
 BEGIN
 	WITH older AS (
 		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
-		FROM (SELECT DISTINCT a FROM unnest(apps) AS a) AS given JOIN heads h ON h.environment = lane AND h.app = given.a
-		CROSS JOIN (SELECT s.name FROM states s WHERE NOT s.final) AS open
-		CROSS JOIN LATERAL (
-			SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = h.app AND u.state = open.name AND u.sequence < h.written
-			AND u.id <> ALL (reported)
-		) AS u
+		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
+		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
+		CROSS JOIN LATERAL (SELECT o.* FROM open_of(lane, given.app) AS o WHERE o.sequence < h.written OFFSET 0) AS u
+		WHERE u.id NOT IN (SELECT unnest(reported))
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
@@ -114,7 +112,8 @@ BEGIN
 		SELECT DISTINCT ON (a.value->>'update') a.place, a.value->>'update' AS update, a.value->'blocks' AS blocks
 		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place) ORDER BY a.value->>'update', a.place DESC
 	), judged AS (
-		SELECT a.place, u.sequence, n.* FROM asked a JOIN updates u ON u.id = a.update CROSS JOIN LATERAL (
+		SELECT a.place, u.sequence, n.* FROM asked a
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = a.update LIMIT 1) AS u CROSS JOIN LATERAL (
 			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(CASE WHEN same_blocks(u.blocked_by, a.blocks)
 					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at))) ORDER BY b.place), '[]') AS blocks,
 				max(coalesce((b.value->>'until')::timestamptz, 'infinity')) AS ready_at,
