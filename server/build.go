@@ -14,9 +14,11 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -30,11 +32,20 @@ type target struct {
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
-	limits    *limits
+	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]manifest.Target
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
+}
+
+// files are the files that updates can change.
+func (p parts) files() []string {
+	files := make(map[string]bool)
+	for _, t := range p.targets {
+		files[t.File] = true
+	}
+	return slices.Collect(maps.Keys(files))
 }
 
 // build makes the parts. Its error joins all that was found, each naming its
@@ -44,6 +55,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep := func(err error) { problems = append(problems, err) }
 
 	keep(checkAddress(c))
+	keep(checkFanOut(c))
 	p, err := buildPolicy(c)
 	keep(err)
 	receivers, err := buildReceivers(c.Sources, logger)
@@ -52,11 +64,11 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
-	limits, err := newLimits(c.Limits)
-	keep(err)
+	bounds, err := limits.New(limits.Config(c.Limits))
+	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: limits, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {
@@ -108,7 +120,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	return targets, errors.Join(joined...)
 }
 
-// claimKeys notes what the updates of one target write, and refuses what another
+// claimKeys notes what the updates of one target write, and rejects what another
 // writes already: a tag of dev would end up in prod's place.
 func claimKeys(writes map[string]target, here target, t config.Target, sets []values.Target) *gitops.Error {
 	for _, set := range sets {
@@ -120,6 +132,29 @@ func claimKeys(writes map[string]target, here target, t config.Target, sets []va
 		writes[place] = here
 	}
 	return nil
+}
+
+// checkFanOut refuses what one image would mean beyond the updates that a delivery
+// may have: its push could never be accepted.
+func checkFanOut(c config.Config) error {
+	updates := make(map[string]int) // by repository
+	for _, app := range c.Apps {
+		environments := len(app.Environments)
+		if environments == 0 {
+			environments = len(c.Environments)
+		}
+		if app.Repository != "" {
+			updates[app.Repository] += environments
+		}
+	}
+	var problems []error
+	for _, repository := range slices.Sorted(maps.Keys(updates)) {
+		if n := updates[repository]; n > queue.MaxUpdates {
+			problems = append(problems, gitops.FieldErrorf("apps", "one image of %s would mean %d updates, and a delivery may have %d: give its apps fewer environments",
+				repository, n, queue.MaxUpdates))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func bind(t config.Target, app, repository string) []values.Target {
@@ -170,8 +205,5 @@ func newHolder() string {
 	}
 	return host + "/" + uuid.NewString()[:8]
 }
-
-// newID makes an update's id: a UUIDv7 (RFC 9562), so that ids sort by time.
-func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func now() time.Time { return time.Now().UTC() }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
@@ -47,31 +48,31 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 }
 
 func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPool, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
-	var credentials manifest.Credentials
-	var identify func(ctx context.Context) (manifest.Signature, error)
+	var credentials git.Credentials
+	var identify func(ctx context.Context) (git.Signature, error)
 	if file := c.Manifests.Credentials.TokenFile; file != "" {
-		credentials = manifest.TokenFile{Path: file, User: c.Manifests.Credentials.Username}
+		credentials = git.TokenFile{Path: file, User: c.Manifests.Credentials.Username}
 	}
 	if c.Manifests.Credentials.GitHubApp != nil {
 		credentials = app
-		identify = func(ctx context.Context) (manifest.Signature, error) {
+		identify = func(ctx context.Context) (git.Signature, error) {
 			bot, err := app.Identity(ctx)
-			return manifest.Signature(bot), err
+			return git.Signature(bot), err
 		}
 	}
+	files := p.files()
 	w, err := manifest.New(manifest.Config{
 		URL:         c.Manifests.URL,
 		Branch:      c.Manifests.Branch,
-		Partial:     c.Manifests.Snapshot == "partial",
 		Credentials: credentials,
 		RootCAs:     roots,
-		SSH: manifest.SSH{
+		SSH: git.SSH{
 			KeyFile:        c.Manifests.Credentials.SSHKeyFile,
 			KnownHostsFile: c.Manifests.Credentials.KnownHostsFile,
 		},
-		Author:   manifest.Signature(c.Manifests.Author),
+		Author:   git.Signature(c.Manifests.Author),
 		Identify: identify,
-		Signing:  manifest.Signing(c.Manifests.Signing),
+		Signing:  git.Signing(c.Manifests.Signing),
 		Subject:  c.Manifests.Subject,
 		Squash: func(environment string) bool {
 			return c.Environments[environment].Commits == "one-per-batch"
@@ -79,6 +80,7 @@ func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPoo
 		BatchSubject: c.Manifests.BatchSubject,
 		Recorder:     recorder,
 		Logger:       logger,
+		Files:        func() []string { return files },
 		Target: func(environment, app string) (manifest.Target, error) {
 			t, ok := p.targets[target{environment, app}]
 			if !ok { // accepted under another configuration

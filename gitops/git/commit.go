@@ -49,6 +49,12 @@ func ParseCommit(data []byte) (Commit, error) {
 	return c, nil
 }
 
+// Subject is the first line of the message.
+func (c Commit) Subject() string {
+	subject, _, _ := bytes.Cut(bytes.TrimLeft(c.Message, "\n"), []byte{'\n'})
+	return string(subject)
+}
+
 // Trailers returns the values of the lines "key: value" of the message. They are
 // taken from any line, because a squash of several commits keeps their messages in
 // its middle, and what it carries has landed all the same.

@@ -1,116 +1,84 @@
 package git
 
-import "fmt"
+import "bytes"
 
 // maxChain is how many deltas may stand on one another. Receivers accept more,
 // but each reader of the object pays for the chain, and git itself stops at 50
 // (pack.depth in git-config(1)).
 const maxChain = 50
 
-// Draft collects the objects of a push in the order they are made, each with
-// the object it differs little from.
+// Draft collects the objects of a push in the order they are made, each as what
+// differs from the one that it was made from. Of an object that changes often, such
+// as a large directory's tree, it holds the whole once and not for each commit.
 type Draft struct {
-	base    Store
-	objects map[Hash]*Drafted
-	Order   []*Drafted
-	Size    int // bytes of them all
+	objects []drafted
+	made    map[Hash]int    // where in objects
+	outside map[Hash][]byte // what deltas are made from that only the server has
+	scratch []byte
+	size    int
 }
 
-// Drafted is one new object.
-type Drafted struct {
-	Object
-	Name   Hash
-	like   Hash // the object it was made from; zero when there is none
-	origin Hash // the object that the server has, from which this chain of deltas began
-	chain  int  // how many deltas lie between this and origin
+// drafted is one new object.
+type drafted struct {
+	kind   Kind
+	name   Hash
+	base   Hash   // what the delta is made from; zero when there is none
+	delta  []byte // nil when there is none
+	whole  []byte // the object's data; nil where the base is in the draft, too
+	origin Hash   // the object outside from which this chain of deltas began
+	chain  int    // how many deltas lie between this and the origin
 }
 
-func NewDraft(base Store) *Draft {
-	return &Draft{base: base, objects: make(map[Hash]*Drafted)}
+// Base is an object that another is made from: the server has it, or it was put
+// into the same draft. The zero Base is none.
+type Base struct {
+	Name Hash
+	Data []byte
 }
 
-// Object finds an object among the new ones and those of its base.
-func (d *Draft) Object(name Hash) (Object, bool) {
-	if o, ok := d.objects[name]; ok {
-		return o.Object, true
-	}
-	return d.base.Object(name)
+// NewDraft makes an empty draft.
+func NewDraft() *Draft {
+	return &Draft{made: make(map[Hash]int), outside: make(map[Hash][]byte)}
 }
 
-// Made finds an object among the new ones only.
-func (d *Draft) Made(name Hash) (Object, bool) {
-	if o, ok := d.objects[name]; ok {
-		return o.Object, true
-	}
-	return Object{}, false
-}
+// Size is how many bytes the draft holds.
+func (d *Draft) Size() int { return d.size }
 
-// Put adds an object unless the server has it, and returns its name.
-func (d *Draft) Put(o Object, like Hash) Hash {
+// Put adds an object, unless it is there or is known to be on the server, and
+// returns its name.
+func (d *Draft) Put(o Object, from Base) Hash {
 	name := o.Name()
-	if _, ok := d.Object(name); ok {
+	_, made := d.made[name]
+	_, outside := d.outside[name]
+	if made || outside || name == from.Name {
 		return name
 	}
-	n := &Drafted{Object: o, Name: name, like: like, origin: like}
-	if !like.IsZero() {
-		n.chain = 1
+	n := drafted{kind: o.Kind, name: name}
+	if !from.Name.IsZero() {
+		d.deltify(&n, o.Data, from)
 	}
-	if made, ok := d.objects[like]; ok {
-		n.origin, n.chain = made.origin, made.chain+1
-		if n.chain > maxChain {
-			n.like, n.chain = n.origin, min(1, n.chain)
-		}
+	if _, inside := d.made[n.base]; !inside {
+		n.whole = o.Data
 	}
-	d.objects[name] = n
-	d.Order = append(d.Order, n)
-	d.Size += len(o.Data)
+	d.made[name] = len(d.objects)
+	d.objects = append(d.objects, n)
+	d.size += len(n.delta) + len(n.whole)
 	return name
 }
 
-// Placed is a file that goes into a tree, under its names from there on.
-type Placed struct {
-	Names []string
-	Mode  string
-	Hash  Hash
-}
-
-// Replace puts files, sorted by their names, into the tree and returns the new
-// one. Each tree on the way is made once, however many files go into it; those
-// that are missing are made.
-func (d *Draft) Replace(tree Hash, files []Placed) (Hash, error) {
-	var data []byte
-	if !tree.IsZero() {
-		o, ok := d.Object(tree)
-		if !ok {
-			return Hash{}, fmt.Errorf("%w: tree %s", ErrMissingObject, tree)
-		}
-		data = o.Data
+// deltify makes the delta from the base; of a long chain, from its origin.
+func (d *Draft) deltify(n *drafted, data []byte, from Base) {
+	n.origin, n.chain = from.Name, 1
+	if at, inside := d.made[from.Name]; !inside {
+		d.outside[from.Name] = from.Data
+	} else if base := d.objects[at]; base.chain < maxChain {
+		n.origin, n.chain = base.origin, base.chain+1
+	} else {
+		n.origin, from = base.origin, Base{base.origin, d.outside[base.origin]}
 	}
-	for len(files) > 0 {
-		name, mode, to := files[0].Names[0], files[0].Mode, files[0].Hash
-		n := 1
-		if len(files[0].Names) > 1 {
-			var within []Placed
-			for n = 0; n < len(files) && files[n].Names[0] == name && len(files[n].Names) > 1; n++ {
-				within = append(within, Placed{files[n].Names[1:], files[n].Mode, files[n].Hash})
-			}
-			below, found, err := FindEntry(data, name)
-			if err != nil {
-				return Hash{}, err
-			}
-			if found && below.Mode != ModeDirectory {
-				return Hash{}, ErrNotDirectory
-			}
-			if to, err = d.Replace(below.Hash, within); err != nil {
-				return Hash{}, err
-			}
-			mode = ModeDirectory
-		}
-		var err error
-		if data, err = SetEntry(data, name, mode, to); err != nil {
-			return Hash{}, err
-		}
-		files = files[n:]
+	if d.scratch = makeDelta(d.scratch[:0], from.Data, data); len(d.scratch) < len(data) {
+		n.base, n.delta = from.Name, bytes.Clone(d.scratch)
+	} else {
+		n.origin, n.chain = Hash{}, 0
 	}
-	return d.Put(Object{KindTree, data}, tree), nil
 }

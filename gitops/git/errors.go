@@ -171,7 +171,8 @@ func RejectedBeforeGit(err error) bool {
 	var secret *credentialsError
 	var stranger *hostKeyError
 	var ended *serviceError
-	return errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
+	var open *openError
+	return errors.As(err, &open) || errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
 // ResultKnown reports whether git said what became of a push, or was never sent it.
@@ -181,7 +182,8 @@ func ResultKnown(err error) bool {
 	var no *Refusal
 	var behind *BehindError
 	var status *statusError
-	return errors.As(err, &no) || errors.As(err, &behind) || RejectedBeforeGit(err) && !errors.As(err, &status)
+	var open *openError
+	return errors.As(err, &no) || errors.As(err, &behind) || errors.As(err, &open) || RejectedBeforeGit(err) && !errors.As(err, &status)
 }
 
 // Sanitize makes a server's words fit to be shown: one line of printable text, and

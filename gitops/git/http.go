@@ -71,7 +71,7 @@ func (r *httpRemote) Refs(ctx context.Context, service, branch string) (Advertis
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
 	defer cancel()
 	for range maxRedirects {
-		answer, err := r.send(ctx, http.MethodGet, "/info/refs?service="+service, "", nil, maxRefsBytes)
+		answer, err := r.get(ctx, "/info/refs?service="+service)
 		var moved *MovedError
 		if errors.As(err, &moved) {
 			if err := r.follow(moved); err != nil {
@@ -98,11 +98,12 @@ func (r *httpRemote) Fetch(ctx context.Context, w FetchRequest, held Source) (ma
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Fetch)
 	defer cancel()
-	answer, err := r.send(ctx, http.MethodPost, "/"+UploadPack, UploadPack, body, maxPackBytes)
+	response, err := r.open(ctx, http.MethodPost, "/"+UploadPack, UploadPack, body)
 	if err != nil {
 		return nil, err
 	}
-	return w.read(answer, held)
+	defer response.Body.Close()
+	return w.read(ctx, response.Body, held)
 }
 
 // Push is one POST, without asking for the refs first: the server compares the
@@ -137,13 +138,13 @@ func (r *httpRemote) follow(moved *MovedError) error {
 	return nil
 }
 
-func (r *httpRemote) send(ctx context.Context, method, path, service string, body []byte, limit int64) ([]byte, error) {
-	response, err := r.open(ctx, method, path, service, body)
+func (r *httpRemote) get(ctx context.Context, path string) ([]byte, error) {
+	response, err := r.open(ctx, http.MethodGet, path, "", nil)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	return readCapped(response.Body, limit)
+	return readCapped(response.Body, maxRefsBytes)
 }
 
 // open sends a request and returns the answer with its body still to be read and

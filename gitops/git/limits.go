@@ -9,6 +9,7 @@ const (
 	maxRefsBytes     = 64 << 20  // about 900,000 refs
 	maxPackBytes     = 512 << 20 // of one fetch, compressed
 	maxInflatedBytes = 1 << 30   // of one fetch
+	maxDroppedBytes  = 8 << 30   // of one fetch, inflated and not kept
 	maxReportBytes   = 1 << 20   // of an answer to a push, a hook's words included
 	maxWordsBytes    = 2000      // of the server's words that are shown to people
 )

@@ -38,6 +38,12 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
+// OnlyCommits is what a [FetchRequest] keeps when it is about history alone.
+func OnlyCommits(k Kind) bool { return k == KindCommit }
+
+// WithoutBlobs is what a [FetchRequest] keeps when it is not about what files say.
+func WithoutBlobs(k Kind) bool { return k != KindBlob }
+
 // Object is a git object without its header. Its data is never changed once the
 // object has a name, so it may be shared.
 type Object struct {

@@ -13,7 +13,6 @@ import (
 type PackWriter struct {
 	out      bytes.Buffer
 	deflater *zlib.Writer
-	delta    []byte
 }
 
 // Write returns the draft as a pack. A thin pack has deltas against objects that
@@ -25,10 +24,10 @@ func (w *PackWriter) Write(d *Draft, thin bool) ([]byte, error) {
 	var number [4]byte
 	binary.BigEndian.PutUint32(number[:], 2)
 	w.out.Write(number[:])
-	binary.BigEndian.PutUint32(number[:], uint32(len(d.Order)))
+	binary.BigEndian.PutUint32(number[:], uint32(len(d.objects)))
 	w.out.Write(number[:])
-	for _, o := range d.Order {
-		if err := w.entry(d, o, thin); err != nil {
+	for _, o := range d.objects {
+		if err := w.entry(o, thin); err != nil {
 			return nil, err
 		}
 	}
@@ -37,33 +36,14 @@ func (w *PackWriter) Write(d *Draft, thin bool) ([]byte, error) {
 	return w.out.Bytes(), nil
 }
 
-func (w *PackWriter) entry(d *Draft, o *Drafted, thin bool) error {
-	base, ok := d.deltaBase(o, thin)
-	if ok {
-		w.delta = makeDelta(w.delta[:0], base.Data, o.Data)
+func (w *PackWriter) entry(o drafted, thin bool) error {
+	if o.whole != nil && (o.delta == nil || !thin) || o.base.IsZero() {
+		w.header(o.kind, len(o.whole))
+		return w.deflate(o.whole)
 	}
-	if !ok || len(w.delta) >= len(o.Data) {
-		w.header(o.Kind, len(o.Data))
-		return w.deflate(o.Data)
-	}
-	w.header(kindRefDelta, len(w.delta))
-	w.out.Write(o.like[:])
-	return w.deflate(w.delta)
-}
-
-// deltaBase finds the object that o is written as a delta of, if there is one
-// that the receiver of the pack will have.
-func (d *Draft) deltaBase(o *Drafted, thin bool) (Object, bool) {
-	if o.like.IsZero() {
-		return Object{}, false
-	}
-	if made, ok := d.objects[o.like]; ok {
-		return made.Object, true
-	}
-	if !thin {
-		return Object{}, false
-	}
-	return d.base.Object(o.like)
+	w.header(kindRefDelta, len(o.delta))
+	w.out.Write(o.base[:])
+	return w.deflate(o.delta)
 }
 
 // header writes an object's type and inflated size.

@@ -1,9 +1,8 @@
 package git
 
 import (
-	"bytes"
 	"compress/zlib"
-	"crypto/sha1"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,175 +14,255 @@ import (
 // Source gives objects that a thin pack's deltas may refer to.
 type Source func(Hash) (Object, bool)
 
-// packReader decodes one pack (gitformat-pack(5)). Every size is checked against
-// what is left of the budget before memory is taken for it, so a hostile server
-// cannot make a small pack fill the memory.
+// Nothing is a [Source] without objects.
+func Nothing(Hash) (Object, bool) { return Object{}, false }
+
+// ErrMissingObject says that an object is needed which the server did not send.
+var ErrMissingObject = plumbing.ErrObjectNotFound
+
+// packReader decodes one pack (gitformat-pack(5)) while it comes in. Every size is
+// checked against what is left of the budget before memory is taken for it, so a
+// hostile server cannot make a small pack fill the memory.
+//
+// Each delta is applied once, as soon as its base is there: the work is what the
+// objects take, in whatever order they come.
 type packReader struct {
-	pack     []byte
+	in       *packStream
 	outside  Source
-	budget   int64 // inflated bytes that may still be made
+	keeps    func(Kind) bool // nil keeps every kind
+	budget   int64           // inflated bytes that may still be kept
+	dropped  int64           // inflated bytes that may still be dropped
 	inflater io.ReadCloser
 	more     [1]byte
-	objects  map[Hash]Object
-	at       map[int64]Hash // where in the pack an object began
-	waiting  []pendingDelta // whose bases have not come yet
+
+	objects   map[Hash]Object
+	at        map[int64]Hash           // where in the pack a kept object began
+	waitingAt map[int64]*waitingDelta  // likewise
+	waiting   map[Hash][]*waitingDelta // by the base that has not come yet
 }
 
-type pendingDelta struct {
+// waitingDelta is a delta whose base has not come yet.
+type waitingDelta struct {
 	offset int64
-	base   Hash
 	delta  []byte
+	onIt   []*waitingDelta // deltas that have it as their base, by its offset
 }
 
-// readPack returns the objects of a pack by name. Deltas against objects outside
-// the pack are resolved from the source.
-func readPack(pack []byte, outside Source, budget int64) (map[Hash]Object, error) {
-	const header, trailer = 12, sha1.Size
-	if len(pack) < header+trailer || string(pack[:4]) != "PACK" {
+// readPack returns the objects of a pack by name, of the kinds that are kept.
+// Deltas against objects outside the pack are resolved from the source. The deltas
+// of one object are all of its kind, so what is dropped is no base of what is kept.
+func readPack(ctx context.Context, pack io.Reader, outside Source, keeps func(Kind) bool, budget int64) (map[Hash]Object, error) {
+	r := &packReader{
+		in: newPackStream(pack), outside: outside, keeps: keeps, budget: budget, dropped: maxDroppedBytes,
+		objects: make(map[Hash]Object), at: make(map[int64]Hash),
+		waitingAt: make(map[int64]*waitingDelta), waiting: make(map[Hash][]*waitingDelta),
+	}
+	var header [12]byte
+	if _, err := io.ReadFull(r.in, header[:]); err != nil {
+		return nil, fmt.Errorf("reading the server's pack: %w", err)
+	}
+	if string(header[:4]) != "PACK" {
 		return nil, errors.New("the server's answer is no pack")
 	}
-	if version := binary.BigEndian.Uint32(pack[4:]); version != 2 {
+	if version := binary.BigEndian.Uint32(header[4:]); version != 2 {
 		return nil, fmt.Errorf("the server's pack has version %d", version)
 	}
-	body := pack[:len(pack)-trailer]
-	if sum := sha1.Sum(body); !bytes.Equal(sum[:], pack[len(body):]) {
-		return nil, errors.New("the server's pack is damaged: its checksum differs")
-	}
-	count := int(binary.BigEndian.Uint32(pack[8:]))
-	if count > len(pack) {
-		return nil, errors.New("the server's pack claims more objects than it has bytes")
-	}
-	r := &packReader{
-		pack: body, outside: outside, budget: budget,
-		objects: make(map[Hash]Object, min(count, 1<<15)), at: make(map[int64]Hash, min(count, 1<<15)),
-	}
-	offset := int64(header)
-	for range count {
-		next, err := r.object(offset)
-		if err != nil {
+	for range binary.BigEndian.Uint32(header[8:]) {
+		offset := r.in.offset()
+		if err := r.object(ctx, offset); err != nil {
 			return nil, fmt.Errorf("at byte %d of the server's pack: %w", offset, err)
 		}
-		offset = next
 	}
-	if offset != int64(len(body)) {
-		return nil, errors.New("the server's pack goes on after its last object")
+	if err := r.in.end(); err != nil {
+		return nil, err
 	}
-	return r.objects, r.resolveWaiting()
+	if n := len(r.waitingAt); n > 0 && keeps == nil {
+		return nil, fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, n)
+	}
+	return r.objects, nil
 }
 
-// object decodes the object that begins at the offset and returns where the next
-// one does.
-func (r *packReader) object(offset int64) (next int64, err error) {
-	in := bytes.NewReader(r.pack[offset:])
-	k, size, err := objectHeader(in)
-	if err != nil {
-		return 0, err
+// object decodes the object that begins at the offset.
+func (r *packReader) object(ctx context.Context, offset int64) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
 	}
-	var base Hash
-	inPack := false
-	switch k {
+	kind, size, err := objectHeader(r.in)
+	if err != nil {
+		return noEOF(err)
+	}
+	switch kind {
 	case KindCommit, KindTree, KindBlob, KindTag:
-	case kindRefDelta:
-		if _, err := io.ReadFull(in, base[:]); err != nil {
-			return 0, err
+		if r.keeps != nil && !r.keeps(kind) {
+			return r.skip(size)
 		}
-	case kindOfsDelta:
-		distance, err := baseDistance(in)
+		data, err := r.inflate(size)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if base, inPack = r.at[offset-distance]; !inPack {
-			// Servers write such a base before its deltas, and refer by name to one
-			// that is not in the pack.
-			return 0, errors.New("a delta's base does not come before it")
+		return r.keep(ctx, offset, Object{kind, data}, nil)
+	case kindRefDelta:
+		return r.refDelta(ctx, offset, size)
+	case kindOfsDelta:
+		return r.ofsDelta(ctx, offset, size)
+	}
+	return fmt.Errorf("an object of %s", kind)
+}
+
+// refDelta decodes a delta that has its base by name. One whose base never comes,
+// in a pack of which not all is kept, is a delta of something that was dropped.
+func (r *packReader) refDelta(ctx context.Context, offset, size int64) error {
+	var base Hash
+	if _, err := io.ReadFull(r.in, base[:]); err != nil {
+		return noEOF(err)
+	}
+	from, here := r.objects[base]
+	if !here {
+		from, here = r.outside(base)
+	}
+	if here && r.keeps != nil && !r.keeps(from.Kind) {
+		return r.skip(size)
+	}
+	delta, err := r.inflate(size)
+	if err != nil {
+		return err
+	}
+	d := &waitingDelta{offset: offset, delta: delta}
+	if here {
+		return r.resolve(ctx, from, d)
+	}
+	r.waitingAt[offset] = d
+	r.waiting[base] = append(r.waiting[base], d)
+	return nil
+}
+
+// ofsDelta decodes a delta that has its base by how far before it that began.
+func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
+	distance, err := baseDistance(r.in)
+	if err != nil {
+		return noEOF(err)
+	}
+	base, kept := r.at[offset-distance]
+	on := r.waitingAt[offset-distance]
+	if !kept && on == nil {
+		if r.keeps == nil {
+			return errors.New("a delta's base does not come before it")
 		}
-	default:
-		return 0, fmt.Errorf("an object of %s", k)
+		return r.skip(size)
 	}
-	data, err := r.inflate(in, size)
+	delta, err := r.inflate(size)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	next = int64(len(r.pack)) - int64(in.Len())
-	if k != kindOfsDelta && k != kindRefDelta {
-		r.keep(offset, Object{k, data})
-		return next, nil
+	d := &waitingDelta{offset: offset, delta: delta}
+	if kept {
+		return r.resolve(ctx, r.objects[base], d)
 	}
-	if resolved, err := r.resolve(offset, base, data); err != nil {
-		return 0, err
-	} else if !resolved {
-		r.waiting = append(r.waiting, pendingDelta{offset, base, data})
-	}
-	return next, nil
+	r.waitingAt[offset] = d
+	on.onIt = append(on.onIt, d)
+	return nil
 }
 
-func (r *packReader) keep(offset int64, o Object) {
-	h := o.Name()
-	r.objects[h] = o
-	r.at[offset] = h
-}
-
-// resolve applies a delta if its base is there.
-func (r *packReader) resolve(offset int64, base Hash, delta []byte) (bool, error) {
-	from, ok := r.objects[base]
-	if !ok {
-		from, ok = r.outside(base)
-	}
-	if !ok {
-		return false, nil
-	}
-	data, err := applyDelta(from.Data, delta, &r.budget)
+// resolve applies a delta to its base.
+func (r *packReader) resolve(ctx context.Context, base Object, d *waitingDelta) error {
+	data, err := applyDelta(base.Data, d.delta, &r.budget)
 	if err != nil {
-		return false, err
+		return err
 	}
-	r.keep(offset, Object{from.Kind, data})
-	return true, nil
+	return r.keep(ctx, d.offset, Object{base.Kind, data}, d.onIt)
 }
 
-// resolveWaiting resolves the deltas that came before their bases.
-func (r *packReader) resolveWaiting() error {
-	for len(r.waiting) > 0 {
-		left := r.waiting[:0:0]
-		for _, d := range r.waiting {
-			resolved, err := r.resolve(d.offset, d.base, d.delta)
+// keep takes an object in, and with it every delta that waited for it, for what
+// that makes, and so on.
+func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*waitingDelta) error {
+	type made struct {
+		offset int64
+		object Object
+		onIt   []*waitingDelta
+	}
+	for ready := []made{{offset, o, onIt}}; len(ready) > 0; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		m := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		name := m.object.Name()
+		r.objects[name] = m.object
+		r.at[m.offset] = name
+		delete(r.waitingAt, m.offset)
+		waited := append(m.onIt, r.waiting[name]...)
+		delete(r.waiting, name)
+		for _, d := range waited {
+			data, err := applyDelta(m.object.Data, d.delta, &r.budget)
 			if err != nil {
 				return err
 			}
-			if !resolved {
-				left = append(left, d)
-			}
+			ready = append(ready, made{d.offset, Object{m.object.Kind, data}, d.onIt})
 		}
-		if len(left) == len(r.waiting) {
-			return fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, len(left))
-		}
-		r.waiting = left
 	}
 	return nil
 }
 
-// inflate reads one zlib stream of exactly size bytes.
-func (r *packReader) inflate(in *bytes.Reader, size int64) ([]byte, error) {
+// inflate reads one zlib stream of exactly size bytes. Memory is taken as they
+// come, not as the header promises.
+func (r *packReader) inflate(size int64) ([]byte, error) {
+	const atOnce = 1 << 20
 	if err := spend(&r.budget, size); err != nil {
 		return nil, err
 	}
-	if r.inflater == nil {
-		z, err := zlib.NewReader(in)
-		if err != nil {
-			return nil, err
+	if err := r.beginStream(); err != nil {
+		return nil, err
+	}
+	data := make([]byte, min(size, atOnce))
+	for read := 0; ; {
+		if _, err := io.ReadFull(r.inflater, data[read:]); err != nil {
+			return nil, noEOF(err)
 		}
-		r.inflater = z
-	} else if err := r.inflater.(zlib.Resetter).Reset(in, nil); err != nil {
-		return nil, err
+		if read = len(data); int64(read) == size {
+			return data, r.endStream()
+		}
+		data = append(data, make([]byte, min(size-int64(read), int64(read)))...)
 	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(r.inflater, data); err != nil {
-		return nil, err
+}
+
+// skip reads past one zlib stream of exactly size bytes.
+func (r *packReader) skip(size int64) error {
+	if err := spend(&r.dropped, size); err != nil {
+		return err
 	}
-	// The end of the stream has its checksum, and nothing may follow the size promised.
+	if err := r.beginStream(); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, r.inflater, size); err != nil {
+		return noEOF(err)
+	}
+	return r.endStream()
+}
+
+func (r *packReader) beginStream() (err error) {
+	if r.inflater == nil {
+		r.inflater, err = zlib.NewReader(r.in)
+	} else {
+		err = r.inflater.(zlib.Resetter).Reset(r.in, nil)
+	}
+	return noEOF(err)
+}
+
+// endStream reads the end of the stream, which has its checksum. Nothing may follow
+// the size promised.
+func (r *packReader) endStream() error {
 	if n, err := r.inflater.Read(r.more[:]); n != 0 || !errors.Is(err, io.EOF) {
-		return nil, errors.New("an object is larger than its header says, or damaged")
+		return errors.New("an object is larger than its header says, or damaged")
 	}
-	return data, nil
+	return nil
+}
+
+// noEOF makes an early end of the pack an error that is not taken for its end.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 func spend(budget *int64, bytes int64) error {
@@ -231,5 +310,3 @@ func baseDistance(in io.ByteReader) (int64, error) {
 	}
 	return distance, nil
 }
-
-var ErrMissingObject = plumbing.ErrObjectNotFound

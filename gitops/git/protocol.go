@@ -2,15 +2,12 @@ package git
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -21,11 +18,50 @@ type Advertisement struct {
 	Tip          Hash // of the branch; zero when the branch is not there
 	Empty        bool // there is no ref at all
 	Capabilities map[string]string
+	Default      string // the branch that HEAD names; empty where the service does not say
 }
 
 func (a Advertisement) Can(capability string) bool {
 	_, ok := a.Capabilities[capability]
 	return ok
+}
+
+// CanPush reports why the branch cannot be pushed to, if that shows in what
+// receive-pack advertises.
+func (a Advertisement) CanPush(branch string) error {
+	if err := a.usable(branch); err != nil {
+		return err
+	}
+	if !a.Can("report-status") {
+		return gitops.Errorf(gitops.Unavailable, "the git server does not report what becomes of a push")
+	}
+	return nil
+}
+
+// CanFetch reports why the branch cannot be fetched, if that shows in what
+// upload-pack advertises.
+func (a Advertisement) CanFetch(branch string) error {
+	if err := a.usable(branch); err != nil {
+		return err
+	}
+	if !a.Can("shallow") || !a.Can("side-band-64k") {
+		return gitops.Errorf(gitops.Unavailable, "the git server cannot send a single commit")
+	}
+	return nil
+}
+
+func (a Advertisement) usable(branch string) error {
+	switch {
+	case a.Capabilities["object-format"] == "sha256":
+		return ErrSHA256
+	case a.Empty:
+		return gitops.Errorf(gitops.NotFound, "the repository is empty: push its first commit to the branch %s", branch)
+	case a.Tip.IsZero() && a.Default != "" && a.Default != branch:
+		return gitops.Errorf(gitops.NotFound, "the repository has no branch %s; its default branch is %s", branch, a.Default)
+	case a.Tip.IsZero():
+		return gitops.Errorf(gitops.NotFound, "the repository has no branch %s", branch)
+	}
+	return nil
 }
 
 // parseInfoRefs reads the answer to info/refs, with which smart HTTP begins
@@ -87,105 +123,8 @@ func (a *Advertisement) setCapabilities(text string) {
 	for _, c := range strings.Fields(text) {
 		name, value, _ := strings.Cut(c, "=")
 		a.Capabilities[name] = value
-	}
-}
-
-// FetchRequest says what a fetch brings.
-type FetchRequest struct {
-	Wants        []Hash            // a commit, or files
-	Have         Hash              // a commit that we hold; zero for none
-	Shallow      []Hash            // where what we hold of its history ends: we have not what was before these
-	Depth        int               // in commits, counted from the one that is wanted; 0 with files
-	Filter       Filter            // what of the commits does not come; the server must offer filters
-	NoThin       bool              // deltas may refer to nothing outside the answer
-	MaxBytes     int64             // inflated bytes that are taken; 0 is as many as ever
-	Capabilities map[string]string // the capabilities that the server has
-}
-
-// Filter is what a fetch leaves out (git-rev-list(1), "--filter").
-type Filter int
-
-const (
-	FilterNone  Filter = iota
-	FilterBlobs        // trees come
-	FilterTrees        // neither trees nor files come
-)
-
-// request is what upload-pack is sent, all of it at once: it never has to be
-// asked what of ours it knows.
-func (w FetchRequest) request() ([]byte, error) {
-	request := packp.NewUploadRequest()
-	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
-		if _, ok := w.Capabilities[string(c)]; !ok || w.NoThin && c == capability.ThinPack {
-			continue
-		}
-		if err := request.Capabilities.Set(c); err != nil {
-			return nil, err
+		if branch, ok := strings.CutPrefix(value, "HEAD:refs/heads/"); ok && name == "symref" {
+			a.Default = Sanitize(branch)
 		}
 	}
-	request.Wants = w.Wants
-	request.Depth = packp.DepthCommits(w.Depth)
-	haves := packp.UploadHaves{}
-	if !w.Have.IsZero() {
-		// Without the shallow lines the server would believe that we have all that
-		// came before, and leave out files that a revert brings back.
-		haves.Haves, request.Shallows = []Hash{w.Have}, w.Shallow
-	}
-	if w.Filter != FilterNone {
-		if err := request.Capabilities.Set(capability.Filter); err != nil {
-			return nil, err
-		}
-		request.Filter = packp.FilterBlobNone()
-		if w.Filter == FilterTrees {
-			request.Filter = packp.FilterTreeDepth(0)
-		}
-	}
-	var body bytes.Buffer
-	if err := errors.Join(request.Encode(&body), haves.Encode(&body, false), pktline.NewEncoder(&body).EncodeString("done\n")); err != nil {
-		return nil, err
-	}
-	return body.Bytes(), nil
-}
-
-// read takes the objects out of upload-pack's answer. The deltas that the server
-// made against what we have are resolved from held.
-func (w FetchRequest) read(answer []byte, held Source) (map[Hash]Object, error) {
-	pack, err := packOf(answer)
-	if err != nil {
-		return nil, err
-	}
-	return readPack(pack, held, cmp.Or(w.MaxBytes, maxInflatedBytes))
-}
-
-// packOf takes the pack out of upload-pack's answer: lines that say where
-// history now ends and what we have in common, then the pack on the first band.
-func packOf(answer []byte) ([]byte, error) {
-	s := pktline.NewScanner(bytes.NewReader(answer))
-	bands := false
-	var pack []byte
-	for s.Scan() {
-		line := s.Bytes()
-		switch {
-		case len(line) == 0:
-			if bands {
-				return pack, nil
-			}
-		case line[0] == 1:
-			bands = true
-			if pack == nil {
-				pack = make([]byte, 0, len(answer))
-			}
-			pack = append(pack, line[1:]...)
-		case line[0] == 2:
-			bands = true
-		case line[0] == 3:
-			return nil, errors.New("the server broke off: " + Sanitize(string(line[1:])))
-		case bands:
-			return nil, errors.New("the server's answer to a fetch is malformed")
-		}
-	}
-	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("reading the server's answer to a fetch: %w", err)
-	}
-	return nil, errors.New("the server's answer to a fetch ends early")
 }

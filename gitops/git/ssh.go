@@ -73,25 +73,18 @@ func (r *sshRemote) Fetch(ctx context.Context, w FetchRequest, held Source) (map
 		return nil, err
 	}
 	defer s.end()
-	var answer []byte
+	var objects map[Hash]Object
 	err = r.conn.within(ctx, func() error {
 		sendErr := s.send(body)
-		answer, err = readCapped(s.out, maxPackBytes)
-		return errors.Join(err, ifSilent(answer, sendErr))
+		if objects, err = w.read(ctx, s.out, held); err == nil {
+			return nil // an answer says better than the sending whether the server heard enough
+		}
+		return errors.Join(err, sendErr)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return w.read(answer, held)
-}
-
-// ifSilent returns the error of sending, unless there is an answer: that says
-// better why the server did not want to hear more.
-func ifSilent(answer []byte, err error) error {
-	if len(answer) > 0 {
-		return nil
-	}
-	return err
+	return objects, nil
 }
 
 func (r *sshRemote) Push(ctx context.Context, u PushRequest) error {

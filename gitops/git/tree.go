@@ -3,7 +3,6 @@ package git
 import (
 	"bytes"
 	"errors"
-	"slices"
 )
 
 // The modes git knows in trees. Everything else is refused.
@@ -87,55 +86,4 @@ func FindEntry(tree []byte, name string) (e Entry, found bool, err error) {
 		}
 	}
 	return Entry{}, false, nil
-}
-
-// SetEntry returns a tree in which the name has this mode and hash. The tree it
-// is given stays as it was. An entry that was not there before goes where git
-// sorts it.
-func SetEntry(tree []byte, name, mode string, to Hash) ([]byte, error) {
-	old, found, err := FindEntry(tree, name)
-	if err != nil {
-		return nil, err
-	}
-	if found && (old.Mode == ModeDirectory) != (mode == ModeDirectory) {
-		return nil, errors.New("a file and a directory cannot take each other's place")
-	}
-	if !found {
-		if old.at, err = placeFor(tree, name, mode); err != nil {
-			return nil, err
-		}
-	}
-	out := make([]byte, 0, len(tree)-old.size+len(mode)+len(name)+2+len(to))
-	out = append(out, tree[:old.at]...)
-	out = append(out, mode...)
-	out = append(out, ' ')
-	out = append(out, name...)
-	out = append(out, 0)
-	out = append(out, to[:]...)
-	return append(out, tree[old.at+old.size:]...), nil
-}
-
-// placeFor returns where in the tree a new entry belongs.
-func placeFor(tree []byte, name, mode string) (int, error) {
-	sorted := sortKey([]byte(name), mode)
-	for at := 0; at < len(tree); {
-		e, err := nextEntry(tree, at)
-		if err != nil {
-			return 0, err
-		}
-		if bytes.Compare(sortKey(e.Name, e.Mode), sorted) > 0 {
-			return at, nil
-		}
-		at += e.size
-	}
-	return len(tree), nil
-}
-
-// sortKey is what git orders a tree by: bytes, and a directory as if its name
-// ended in a slash (base_name_compare in git's read-cache.c).
-func sortKey(name []byte, mode string) []byte {
-	if mode != ModeDirectory {
-		return name
-	}
-	return append(slices.Clip(name), '/')
 }

@@ -31,8 +31,8 @@ type Store interface {
 
 // Intake takes orders in; see webhook.Intake.
 type Intake interface {
-	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
-	Refuse(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
+	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
+	RecordRejection(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
 }
 
 // ManifestReader reads the manifest repository. Safe for concurrent use.

@@ -23,7 +23,7 @@ const (
 // Rights lists every [Right].
 func Rights() []Right { return []Right{Read, Order, Retry, Cancel} }
 
-// Caller is whoever asks, once its credential is authenticated.
+// Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
 	Actor      string // as it stands in trailers: "token:ci"
 	Credential string // for people, never the secret: "token ci"
@@ -103,7 +103,7 @@ func (a *API) callerWith(right Right, r *http.Request) (Caller, error) {
 }
 
 func (a *API) refuse(r *http.Request, err error) {
-	a.Intake.Refuse(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.RemoteOf(r.RemoteAddr), err)
+	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.ClientIP(r.RemoteAddr), err)
 }
 
 // callerOf is the caller of a request that allow let through.

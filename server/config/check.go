@@ -35,7 +35,6 @@ func (c *Config) setDefaults() {
 		*c.Retention.Keep = 90 * 24 * time.Hour
 	}
 	byDefault(&c.Manifests.Branch, "main")
-	byDefault(&c.Manifests.Snapshot, "full")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
 		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
@@ -187,7 +186,6 @@ func (c *Config) checkSources(report func(field, format string, args ...any)) {
 var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
 
 func (c *Config) checkManifests(report func(field, format string, args ...any)) {
-	oneOf(report, "manifests.snapshot", c.Manifests.Snapshot, "full", "partial")
 	if c.Manifests.URL == "" {
 		report("manifests.url", "is missing")
 	} else if sshURL.MatchString(c.Manifests.URL) {

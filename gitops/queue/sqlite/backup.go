@@ -80,9 +80,9 @@ func copyInto(ctx context.Context, c *connection, path string) error {
 		err = gitops.Errorf(gitops.Unavailable, "the store is damaged: its copy is, too").WithCause(fmt.Errorf("quick_check: %v", found))
 	}
 	if err == nil {
-		// What waits in the copy is written by the store that goes on: nobody can
-		// vouch for a lane of the copy, whatever its holder did when it was made.
-		err = written.exec(`UPDATE lanes SET lease = 'lost'`)
+		// What waits in the copy is written by the store that goes on, whatever the
+		// lanes' holders had done when it was made; so is what failed and is retried.
+		err = written.exec(`UPDATE lanes SET maybe_pushed_through = (SELECT max(sequence) FROM updates) WHERE EXISTS (SELECT 1 FROM updates)`)
 	}
 	return errors.Join(err, written.close())
 }
