@@ -20,7 +20,7 @@ func TestAnErrorDoesNotRepeatItself(t *testing.T) {
 		"server rejected the push: hook declined":                                                                                                      &Refusal{status: "hook declined"},
 		"server denied git-upload-pack: no access: EOF":                                                                                                &serviceError{UploadPack, "no access", io.EOF},
 		"server does not accept the credentials: HTTP status 401":                                                                                      &statusError{code: 401},
-		"server does not accept the credentials: HTTP status 401: bad token":                                                                           &statusError{code: 401, words: "bad token"},
+		"server does not accept the credentials: bad token: HTTP status 401":                                                                           &statusError{code: 401, line: "bad token"},
 		"server redirects to http://x, where the credentials are not sent: configure its new URL":                                                      &redirectError{"http://x"},
 		"server, SHA256:x, is not in the known_hosts file: compare it with what the server's owner publishes, then add it: knownhosts: key is unknown": &hostKeyError{"SHA256:x", &knownhosts.KeyError{}},
 	} {

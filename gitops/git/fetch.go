@@ -40,7 +40,7 @@ const (
 // asked what of ours it knows.
 func (w FetchRequest) request() ([]byte, error) {
 	request := packp.NewUploadRequest()
-	for _, c := range []capability.Capability{capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
+	for _, c := range []capability.Capability{w.acknowledgements(), capability.Shallow, capability.OFSDelta, capability.ThinPack, capability.Sideband64k, capability.NoProgress} {
 		if _, ok := w.Capabilities[string(c)]; !ok || w.NoThin && c == capability.ThinPack {
 			continue
 		}
@@ -70,6 +70,15 @@ func (w FetchRequest) request() ([]byte, error) {
 		return nil, err
 	}
 	return body.Bytes(), nil
+}
+
+// acknowledgements is how the server is to say what we have in common. Azure DevOps
+// and AWS CodeCommit refuse who does not ask for one of the newer ways.
+func (w FetchRequest) acknowledgements() capability.Capability {
+	if _, ok := w.Capabilities[string(capability.MultiACKDetailed)]; ok {
+		return capability.MultiACKDetailed
+	}
+	return capability.MultiACK
 }
 
 // read takes the objects out of upload-pack's answer while it comes in. The deltas

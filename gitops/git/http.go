@@ -160,13 +160,16 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		request.Header.Set("Accept", "application/x-"+service+"-result")
 	}
 	var password string
+	var secrets []string
 	if r.credentials != nil {
 		var user string
-		user, password, err = r.credentials.Basic(ctx)
-		if err != nil {
+		if user, password, err = r.credentials.Basic(ctx); err != nil {
 			return nil, &credentialsError{err}
 		}
 		request.SetBasicAuth(user, password)
+		if password != "" {
+			secrets = []string{strings.TrimPrefix(request.Header.Get("Authorization"), "Basic "), password}
+		}
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
@@ -183,7 +186,7 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return nil, &MovedError{request.URL, response.Header.Get("Location")}
 	}
-	return nil, newStatusError(response, said, r.now())
+	return nil, newStatusError(response, said, secrets, r.now())
 }
 
 // drain reads what is left of an answer and closes it, in the background: what a

@@ -12,6 +12,7 @@ const (
 	maxDroppedBytes  = 8 << 30   // of one fetch, inflated and not kept
 	maxReportBytes   = 1 << 20   // of an answer to a push, a hook's words included
 	maxWordsBytes    = 2000      // of the server's words that are shown to people
+	maxLineBytes     = 300       // of a line of an answer that is shown to people
 )
 
 var errTooMuch = errors.New("the remote sent more than is taken from it")

@@ -31,7 +31,7 @@ func (u PushRequest) ref() plumbing.ReferenceName { return plumbing.NewBranchRef
 func (u PushRequest) request() ([]byte, error) {
 	request := packp.NewReferenceUpdateRequest()
 	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.Old, New: u.New}}
-	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k} {
+	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k, capability.Quiet} {
 		if _, ok := u.Capabilities[string(c)]; !ok {
 			continue
 		}
@@ -55,7 +55,7 @@ func (u PushRequest) request() ([]byte, error) {
 // that was unpacked and a command for our ref that went well, and nothing less.
 func (u PushRequest) readReport(answer io.Reader) error {
 	answer = io.LimitReader(answer, maxReportBytes)
-	var said bytes.Buffer
+	var said serverWords
 	if _, bands := u.Capabilities[string(capability.Sideband64k)]; bands {
 		demuxer := sideband.NewDemuxer(sideband.Sideband64k, answer)
 		demuxer.Progress = &said // without it the words of a hook that refuses are lost
@@ -69,9 +69,9 @@ func (u PushRequest) readReport(answer io.Reader) error {
 		switch {
 		case c.ReferenceName != u.ref():
 		case status.UnpackStatus != "ok":
-			return &Refusal{status: Sanitize("unpacking failed: " + status.UnpackStatus), said: Sanitize(said.String()), Unpack: true}
+			return &Refusal{status: Sanitize("unpacking failed: " + status.UnpackStatus), said: said.String(), Unpack: true}
 		case c.Status != "ok":
-			return &Refusal{status: Sanitize(c.Status), said: Sanitize(said.String())}
+			return &Refusal{status: Sanitize(c.Status), said: said.String()}
 		default:
 			return nil
 		}

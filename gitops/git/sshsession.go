@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"golang.org/x/crypto/ssh"
@@ -23,7 +22,7 @@ type sshSession struct {
 	session *ssh.Session
 	in      io.WriteCloser
 	out     io.Reader
-	said    firstWords
+	said    serverWords
 }
 
 // open makes the session and starts the command in it.
@@ -84,7 +83,7 @@ func (s *sshSession) whyEnded(service string, err error) error {
 	_, _ = io.Copy(io.Discard, io.LimitReader(s.out, maxReportBytes))
 	var exit *ssh.ExitError
 	if ended := s.session.Wait(); errors.As(ended, &exit) || s.said.String() != "" {
-		return &serviceError{service: service, said: cmp.Or(Sanitize(s.said.String()), "it does not say why"), err: err}
+		return &serviceError{service: service, said: cmp.Or(s.said.String(), "it does not say why"), err: err}
 	}
 	return err
 }
@@ -129,23 +128,4 @@ func serversWord(err error) bool {
 	var ended *serviceError
 	var ours *gitops.Error
 	return errors.As(err, &said) || errors.As(err, &ended) || errors.As(err, &ours)
-}
-
-// firstWords keeps the beginning of what is written to it.
-type firstWords struct {
-	mu   sync.Mutex
-	kept strings.Builder
-}
-
-func (f *firstWords) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.kept.Write(p[:min(len(p), maxWordsBytes-f.kept.Len())])
-	return len(p), nil
-}
-
-func (f *firstWords) String() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.kept.String()
 }
