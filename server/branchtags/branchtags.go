@@ -153,7 +153,7 @@ func (c *Cache[V]) look(ctx context.Context) ([]api.AppTag, error) {
 // byFile. The file is read and parsed once. It returns the place of the next file.
 func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
 	path := c.apps[c.byFile[at]].File
-	file, err := parse(view, path)
+	file, err := open(view, path)
 	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
 		i := c.byFile[next]
 		tag, err := "", err
@@ -168,10 +168,10 @@ func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
 	return next
 }
 
-func parse[V View[V]](view V, path string) (*values.File, error) {
+func open[V View[V]](view V, path string) (*values.File, error) {
 	text, err := view.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return values.Parse(text)
+	return values.Open(text)
 }
