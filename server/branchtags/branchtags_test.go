@@ -72,7 +72,7 @@ type view struct {
 
 func (v *view) Commit() string { return v.commit }
 
-func (v *view) Changed(since *view) (paths []string, err error) {
+func (v *view) Changed(since *view) (paths []string) {
 	all := maps.Clone(v.files)
 	maps.Copy(all, since.files)
 	for path := range all {
@@ -80,7 +80,7 @@ func (v *view) Changed(since *view) (paths []string, err error) {
 			paths = append(paths, path)
 		}
 	}
-	return paths, nil
+	return paths
 }
 
 func (v *view) ReadFile(path string) ([]byte, error) {
@@ -282,5 +282,5 @@ type one struct {
 }
 
 func (v *one) Commit() string                       { return fmt.Sprint(v.commit) }
-func (v *one) Changed(*one) ([]string, error)       { return v.changed, nil }
+func (v *one) Changed(*one) []string                { return v.changed }
 func (v *one) ReadFile(path string) ([]byte, error) { return []byte(v.files[path]), nil }
