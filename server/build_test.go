@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,23 @@ func sentences(err error) (all []string) {
 		all = append(all, gitops.PublicOf(err))
 	}
 	return all
+}
+
+// An image that would mean more updates than a delivery may have is found before
+// its first push.
+func TestAnImageOfTooManyUpdates(t *testing.T) {
+	s := newSite(t)
+	for i := range 2500 {
+		s.edit("\napps:\n", fmt.Sprintf("\napps:\n  a%d: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api}\n", i))
+	}
+	if _, err := s.newServer(); !cmp.Equal(sentences(err), []string{"apps: one image of 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api would mean 5002 updates, and a delivery may have 5000: give its apps fewer environments"}) {
+		t.Errorf("%v", err)
+	}
+	s.edit("  api: {repository", "  api: {environments: [dev], repository")
+	s.edit("  a0: {repository", "  a0: {environments: [dev], repository")
+	server, err := s.newServer()
+	s.must(err)
+	s.must(server.Stop(t.Context()))
 }
 
 // What a configuration gets wrong is found before anything is opened, and the
