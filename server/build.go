@@ -2,11 +2,11 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,11 +88,12 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	writes := make(map[string]target)  // by file and key
 	edits := make(edits)
+	everywhere := slices.Sorted(maps.Keys(c.Environments))
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		environments := app.Environments
 		if len(environments) == 0 {
-			environments = slices.Sorted(maps.Keys(c.Environments))
+			environments = everywhere
 		}
 		for _, environment := range environments {
 			t := c.Target(environment, name)
@@ -170,7 +171,7 @@ type edits map[string]*values.Edit
 
 // compile compiles what the field says to set.
 func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
-	what := fmt.Sprintf("%#v", sets)
+	what := identify(sets)
 	if edit, ok := all[what]; ok {
 		return edit, nil
 	}
@@ -182,6 +183,17 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 	}
 	all[what] = edit
 	return edit, nil
+}
+
+// identify is a text that no other targets have.
+func identify(sets []values.Target) string {
+	var text []byte
+	for _, set := range sets {
+		text = strconv.AppendQuote(text, set.Key)
+		text = strconv.AppendQuote(text, set.Value)
+		text = strconv.AppendBool(text, set.Create)
+	}
+	return string(text)
 }
 
 // newHolder names this process in leases: the host, for people, and something no

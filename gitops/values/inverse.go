@@ -10,19 +10,6 @@ import (
 // maxTag is the length of the longest tag; see [gitops.CheckTag].
 const maxTag = 128
 
-// File is a file that was parsed once, for reading many tags from it. It is
-// immutable and safe for concurrent use.
-type File struct{ source *source }
-
-// Parse parses a file's text. It keeps the text. Errors as [Edit.Apply].
-func Parse(text []byte) (*File, error) {
-	s, err := readSource(text)
-	if err != nil {
-		return nil, err
-	}
-	return &File{s}, nil
-}
-
 // Tag returns the tag that the file holds for the edit: what the first target
 // whose value names {tag} would have been set with. It is "" when that scalar is
 // empty. The error is as that of [Edit.Apply]; it is Invalid when the scalar holds
@@ -45,9 +32,9 @@ func (f *File) Tag(e *Edit) (string, error) {
 	return tag, nil
 }
 
-// ReadTag is [Parse] and [File.Tag] at once.
+// ReadTag is [Open] and [File.Tag] at once.
 func (e *Edit) ReadTag(text []byte) (string, error) {
-	f, err := Parse(text)
+	f, err := Open(text)
 	if err != nil {
 		return "", err
 	}

@@ -29,7 +29,7 @@ type View[V any] interface {
 	Commit() string
 	// Changed returns the paths of the files that are not in both views with the
 	// same content, in any order. It costs as much as the directories that changed.
-	Changed(since V) (paths []string, err error)
+	Changed(since V) (paths []string)
 	// ReadFile returns a file's content, which the caller must not change. The error
 	// is a [*gitops.Error] about the path.
 	ReadFile(path string) ([]byte, error)
@@ -134,12 +134,8 @@ func (c *Cache[V]) look(ctx context.Context) ([]api.AppTag, error) {
 			at = c.readFile(apps, at, view)
 		}
 	case view.Commit() != c.seen.Commit():
-		changed, err := view.Changed(c.seen)
-		if err != nil {
-			return nil, err
-		}
 		apps = slices.Clone(apps)
-		for _, path := range changed {
+		for _, path := range view.Changed(c.seen) {
 			if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
 				c.readFile(apps, at, view)
 			}
@@ -153,7 +149,7 @@ func (c *Cache[V]) look(ctx context.Context) ([]api.AppTag, error) {
 // byFile. The file is read and parsed once. It returns the place of the next file.
 func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
 	path := c.apps[c.byFile[at]].File
-	file, err := parse(view, path)
+	file, err := open(view, path)
 	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
 		i := c.byFile[next]
 		tag, err := "", err
@@ -168,10 +164,10 @@ func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
 	return next
 }
 
-func parse[V View[V]](view V, path string) (*values.File, error) {
+func open[V View[V]](view V, path string) (*values.File, error) {
 	text, err := view.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return values.Parse(text)
+	return values.Open(text)
 }
