@@ -39,7 +39,7 @@ func TestDeadHoldersLeasesAreFreeAtOnce(t *testing.T) {
 	if err != nil || len(taken) != 1 || !taken[0].MaybePushed {
 		t.Errorf("what the dead holder may have pushed: %+v, %v", taken, err)
 	}
-	if err := other.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := other.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("a report of the dead holder that comes late: %v", err)
 	}
 }
@@ -78,7 +78,7 @@ func TestPausedHolder(t *testing.T) {
 	if kept, err := paused.Extend(t.Context(), []queue.Lease{lost}, time.Hour); err != nil || len(kept) > 0 {
 		t.Errorf("the paused holder extends: %+v, %v", kept, err)
 	}
-	if err := other.Report(t.Context(), l, committed(id)); err != nil {
+	if _, err := other.Report(t.Context(), l, committed(id)); err != nil {
 		t.Error(err)
 	}
 }
