@@ -72,7 +72,7 @@ func TestPausedHolder(t *testing.T) {
 	}
 	clock.advance(time.Microsecond)
 	l := claim(t, other, "two", "dev", time.Hour)
-	if err := paused.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := paused.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the paused holder reports: %v", err)
 	}
 	if kept, err := paused.Extend(t.Context(), []queue.Lease{lost}, time.Hour); err != nil || len(kept) > 0 {
@@ -275,7 +275,7 @@ func TestClaimMarksWhatIsBeingAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := <-done
-	if err := s.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := s.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the last holder reports: %v", err)
 	}
 	taken, err := s.Take(t.Context(), l, queue.TakeOptions{Limit: 10})
