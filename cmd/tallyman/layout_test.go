@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
+	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
+	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/webhook/sns/snstest":         {"server/secrettest"},
 	"server/webhook/sns":                 {"gitops", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops"},
@@ -40,11 +42,11 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/config", "server/githubapp", "server/missed", "server/oidc", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+		"server/api", "server/apphistory", "server/branchtags", "server/config", "server/githubapp", "server/missed", "server/oidc", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client": {"server/api", "gitops"},
-	"cmd/tallyman-bench":  {"gitops/manifest/gitserver"},
+	"cmd/tallyman-bench":  {"gitops", "gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "gitops/queue/sqlite"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.
