@@ -16,12 +16,12 @@ const (
 	TrailerRelease  = "Tallyman-Release"
 )
 
-// UpdateTrailer is what a commit's trailers say of one update. Anybody who may write
-// the branch can make a commit that says so.
+// UpdateTrailer is what a commit's trailers say of one update. It is a claim: whoever may
+// write the branch can make a commit that says so.
 type UpdateTrailer struct {
 	Update   string // its id
 	Delivery DeliveryKey
-	Actor    string // empty when nobody was named
+	Actor    string // empty when the delivery had none
 
 	// Environment and App are what the update was for, and one of Event and Accepted
 	// when: by its sender's clock, or when it was accepted where the sender did not

@@ -55,18 +55,6 @@ func (c Commit) Subject() string {
 	return string(subject)
 }
 
-// Trailers returns the values of the lines "key: value" of the message. They are
-// taken from any line, because a squash of several commits keeps their messages in
-// its middle, and what it carries has landed all the same.
-func (c Commit) Trailers(key string) (values []string) {
-	for line := range bytes.SplitSeq(c.Message, []byte{'\n'}) {
-		if value, ok := bytes.CutPrefix(line, []byte(key+": ")); ok {
-			values = append(values, string(bytes.TrimSpace(value)))
-		}
-	}
-	return values
-}
-
 // timeOf reads the seconds of "name <email> seconds zone". What cannot be read
 // counts as very old, which by itself ends no search.
 func timeOf(signature []byte) time.Time {

@@ -158,7 +158,7 @@ func (d *Directory) Replace(changes []Change, in *Draft) (*Directory, error) {
 
 // NewDirectory makes the directory of a tree from the objects of a fetch. What they
 // lack is taken from what is known; when it is not there either, the error is
-// [ErrMissingObject]. Servers leave out what they believe a client to have: a
+// [ErrMissingObject]. Servers leave out what they assume a client to have: a
 // shallow client must not rely on it (a bitmap, and a file put back to an old
 // content, is enough). A file that was at the same path before keeps its content.
 func NewDirectory(name Hash, fetched map[Hash]Object, known *Index) (*Directory, error) {
@@ -184,7 +184,7 @@ func (b *builder) directory(name Hash, was *Directory) (*Directory, error) {
 		return nil, fmt.Errorf("%w: the tip needs the tree %s", ErrMissingObject, name)
 	}
 	d := &Directory{Name: name, data: o.Data}
-	err := EachEntry(o.Data, func(e Entry) error {
+	err := eachEntry(o.Data, func(e Entry) error {
 		n, err := b.node(e, was)
 		d.below = append(d.below, n)
 		return err
@@ -232,7 +232,7 @@ func (d *Directory) findPlaces(was *Directory) error {
 	}
 	d.places = make(map[string]place, len(d.below))
 	nth := int32(0)
-	return EachEntry(d.data, func(e Entry) error {
+	return eachEntry(d.data, func(e Entry) error {
 		d.places[string(e.Name)] = place{nth, int32(e.at)}
 		nth++
 		return nil
@@ -253,55 +253,4 @@ func sameNames(a, b []byte) bool {
 		at += e.size
 	}
 	return true
-}
-
-// Index finds what is in a directory by its hash. It is made when it is first
-// asked, and belongs to one goroutine.
-type Index struct {
-	of          *Directory // nil for one in which nothing is
-	directories map[Hash]*Directory
-	files       map[Hash]*File
-}
-
-// NewIndex makes the index of a directory, which may be nil.
-func NewIndex(of *Directory) *Index { return &Index{of: of} }
-
-func (x *Index) directory(name Hash) *Directory {
-	if x.directories == nil {
-		x.directories = make(map[Hash]*Directory)
-		x.add(x.of)
-	}
-	return x.directories[name]
-}
-
-func (x *Index) add(d *Directory) {
-	if d == nil || x.directories[d.Name] != nil {
-		return
-	}
-	x.directories[d.Name] = d
-	for _, n := range d.below {
-		x.add(n.directory)
-	}
-}
-
-// Object is a [Source] of the trees, and of the files whose content is here.
-func (x *Index) Object(name Hash) (Object, bool) {
-	if d := x.directory(name); d != nil {
-		return Object{KindTree, d.data}, true
-	}
-	if x.files == nil {
-		x.files = make(map[Hash]*File)
-		for _, d := range x.directories {
-			for _, n := range d.below {
-				if n.file != nil {
-					x.files[n.file.Name] = n.file
-				}
-			}
-		}
-	}
-	if f := x.files[name]; f != nil {
-		content, here := f.Content()
-		return Object{KindBlob, content}, here
-	}
-	return Object{}, false
 }

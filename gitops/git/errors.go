@@ -46,7 +46,7 @@ func PublicError(err error) error {
 		no       *Refusal
 		untrusty *tls.CertificateVerificationError
 		nameless *net.DNSError
-		stranger *hostKeyError
+		hostKey  *hostKeyError
 		ended    *serviceError
 	)
 	switch {
@@ -60,8 +60,8 @@ func PublicError(err error) error {
 		return gitops.Errorf(gitops.Unavailable, "the repository has moved").WithCause(err)
 	case errors.As(err, &secret):
 		return gitops.Errorf(gitops.Unauthorized, "the credentials for the git server cannot be read").WithCause(err)
-	case errors.As(err, &stranger):
-		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the git server, %s, %s", stranger.fingerprint, stranger.advice()).WithCause(stranger.why)
+	case errors.As(err, &hostKey):
+		return gitops.Errorf(gitops.Unavailable, "the SSH host key of the git server, %s, %s", hostKey.fingerprint, hostKey.advice()).WithCause(hostKey.why)
 	case errors.As(err, &ended):
 		return gitops.Errorf(ended.code(), "the git server denied %s: %s", ended.service, ended.said).WithCause(ended.err)
 	case errors.As(err, &untrusty):
@@ -81,13 +81,13 @@ func PublicError(err error) error {
 func RejectedBeforeGit(err error) bool {
 	var status *statusError
 	var secret *credentialsError
-	var stranger *hostKeyError
+	var hostKey *hostKeyError
 	var ended *serviceError
 	var open *openError
-	return errors.As(err, &open) || errors.As(err, &secret) || errors.As(err, &stranger) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
+	return errors.As(err, &open) || errors.As(err, &secret) || errors.As(err, &hostKey) || errors.As(err, &ended) || errors.As(err, &status) && status.code >= 400 && status.code < 500
 }
 
-// ResultKnown reports whether git said what became of a push, or was never sent it.
+// ResultKnown reports whether git told the result of a push, or was never sent it.
 // Otherwise it may have taken it, or do so yet: what turned it away with a status
 // may be a proxy that had passed it on.
 func ResultKnown(err error) bool {

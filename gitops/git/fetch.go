@@ -52,7 +52,7 @@ func (w FetchRequest) request() ([]byte, error) {
 	request.Depth = packp.DepthCommits(w.Depth)
 	haves := packp.UploadHaves{}
 	if !w.Have.IsZero() {
-		// Without the shallow lines the server would believe that we have all that
+		// Without the shallow lines the server would assume that we have all that
 		// came before, and leave out files that a revert brings back.
 		haves.Haves, request.Shallows = []Hash{w.Have}, w.Shallow
 	}

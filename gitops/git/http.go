@@ -190,7 +190,7 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 }
 
 // drain reads what is left of an answer and closes it, in the background: what a
-// server's post-receive hook has to say is nobody's to wait for, but an answer
+// server's post-receive hook has to say is not waited for, but an answer
 // that was not read to its end would cost the connection.
 func (r *httpRemote) drain(body io.ReadCloser, cancel context.CancelFunc) {
 	r.draining.Go(func() {

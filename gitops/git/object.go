@@ -66,8 +66,8 @@ func (o Object) Name() Hash {
 	return h
 }
 
-// ParseHash reads a hash in hexadecimal. Unlike plumbing.NewHash it refuses what
-// is none.
+// ParseHash reads a hash in hexadecimal. Unlike plumbing.NewHash it refuses
+// anything else.
 func ParseHash(text string) (Hash, bool) {
 	var h Hash
 	if len(text) != hex.EncodedLen(len(h)) {

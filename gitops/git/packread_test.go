@@ -150,7 +150,7 @@ func reversed(n int) (pack []byte, last Hash) {
 // However deltas are ordered, each is looked at once: a pack of 890 KiB must not
 // take half a minute.
 func TestAReversedChainOfDeltasTakesLinearWork(t *testing.T) {
-	const n = 15_000
+	const n = 21_000
 	pack, last := reversed(n)
 	asked := 0
 	outside := func(Hash) (Object, bool) { asked++; return Object{}, false }
@@ -160,6 +160,9 @@ func TestAReversedChainOfDeltasTakesLinearWork(t *testing.T) {
 	}
 	if _, ok := objects[last]; !ok || len(objects) != n+1 {
 		t.Errorf("%d objects of a pack of %d bytes", len(objects), len(pack))
+	}
+	if len(pack) < 890<<10 {
+		t.Errorf("the pack has %d bytes, want 890 KiB at least", len(pack))
 	}
 	if asked > n {
 		t.Errorf("%d deltas took %d looks for a base", n, asked)

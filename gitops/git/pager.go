@@ -29,10 +29,6 @@ type Pages struct {
 	Base       Hash
 	BaseCommit Commit
 
-	// Held gives objects that the server may make deltas against. With nil it makes
-	// none.
-	Held Source
-
 	// Filter is what the server leaves out of pages. One that does not offer it, or
 	// does not allow it, sends whole commits.
 	Filter Filter
@@ -69,14 +65,6 @@ func NewPager(r Remote, p Pages) *Pager {
 // More reports whether a further page may bring older commits.
 func (p *Pager) More() bool { return p.depth < p.pages.Most && (p.depth == 0 || len(p.ends()) > 0) }
 
-// CommitsOnly has further pages bring commits and nothing else.
-func (p *Pager) CommitsOnly() {
-	p.pages.Keep, p.pages.Held = OnlyCommits, nil
-	if p.pages.Filter != FilterNone {
-		p.pages.Filter = FilterTrees
-	}
-}
-
 // Next reads a page and returns the objects that were kept of it.
 func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 	r := p.request(min(p.depth+p.size, p.pages.Most))
@@ -86,12 +74,12 @@ func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 			r.Have = p.pages.Base
 		}
 	}
-	fetched, err := p.fetch(ctx, r)
+	fetched, err := p.remote.Fetch(ctx, r, Nothing)
 	if UnknownToServer(err) && r.Filter != FilterNone {
 		// It offers filters, and need not allow this one (uploadpackfilter in
 		// git-config(1)); or it does not know the tip, and then this fails as well.
 		r.Filter = FilterNone
-		if fetched, err = p.fetch(ctx, r); err == nil {
+		if fetched, err = p.remote.Fetch(ctx, r, Nothing); err == nil {
 			p.pages.Filter = FilterNone
 		}
 	}
@@ -106,7 +94,7 @@ func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 // client to have.
 func (p *Pager) Again(ctx context.Context) (map[Hash]Object, error) {
 	r := p.request(p.depth)
-	fetched, err := p.fetch(ctx, r)
+	fetched, err := p.remote.Fetch(ctx, r, Nothing)
 	if err != nil {
 		return nil, err
 	}
@@ -116,16 +104,9 @@ func (p *Pager) Again(ctx context.Context) (map[Hash]Object, error) {
 func (p *Pager) request(depth int) FetchRequest {
 	q := p.pages
 	return FetchRequest{
-		Wants: []Hash{q.Tip}, Depth: depth, Filter: q.Filter, Keep: q.Keep, NoThin: q.Held == nil,
+		Wants: []Hash{q.Tip}, Depth: depth, Filter: q.Filter, Keep: q.Keep, NoThin: true,
 		MaxBytes: q.MaxBytes, Capabilities: q.Capabilities,
 	}
-}
-
-func (p *Pager) fetch(ctx context.Context, r FetchRequest) (map[Hash]Object, error) {
-	if p.pages.Held == nil {
-		return p.remote.Fetch(ctx, r, Nothing)
-	}
-	return p.remote.Fetch(ctx, r, p.pages.Held)
 }
 
 // take takes the commits of a page in.

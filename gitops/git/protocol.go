@@ -33,7 +33,7 @@ func (a Advertisement) CanPush(branch string) error {
 		return err
 	}
 	if !a.Can("report-status") {
-		return gitops.Errorf(gitops.Unavailable, "the git server does not report what becomes of a push")
+		return gitops.Errorf(gitops.Unavailable, "the git server does not report the result of a push")
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (a Advertisement) CanFetch(branch string) error {
 func (a Advertisement) usable(branch string) error {
 	switch {
 	case a.Capabilities["object-format"] == "sha256":
-		return ErrSHA256
+		return errSHA256
 	case a.Empty:
 		return gitops.Errorf(gitops.NotFound, "the repository is empty: push its first commit to the branch %s", branch)
 	case a.Tip.IsZero() && a.Default != "" && a.Default != branch:
@@ -102,7 +102,7 @@ func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
 		h, ok := ParseHash(name)
 		if !ok {
 			if a.Capabilities["object-format"] == "sha256" {
-				return a, ErrSHA256
+				return a, errSHA256
 			}
 			return a, errors.New("the server's list of refs is malformed")
 		}
@@ -117,7 +117,7 @@ func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
 	return a, errors.New("the server's list of refs ends early")
 }
 
-var ErrSHA256 = gitops.Errorf(gitops.Invalid, "the repository has git's SHA-256 object format, which cannot be written yet")
+var errSHA256 = gitops.Errorf(gitops.Invalid, "the repository has git's SHA-256 object format, which cannot be written yet")
 
 func (a *Advertisement) setCapabilities(text string) {
 	for _, c := range strings.Fields(text) {

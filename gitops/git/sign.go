@@ -61,7 +61,7 @@ func (s Signing) Signer(now time.Time) (Signer, error) {
 
 var errLocked = errors.New("the key has a passphrase")
 
-// readKeyFile reads a key that nobody else made larger than keys are.
+// readKeyFile reads no more of a file than a key can have.
 func readKeyFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {

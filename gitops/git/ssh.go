@@ -125,7 +125,7 @@ func (r *sshRemote) leave(s *sshSession, cancel context.CancelFunc) {
 }
 
 // begin starts the service in a session of its own and reads the refs that it
-// begins with. A connection that turns out to be dead is made anew: nothing has
+// begins with. A connection that turns out to be dead is replaced: nothing has
 // been asked of the server before the session is there.
 func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSession, Advertisement, error) {
 	select {
@@ -149,7 +149,7 @@ func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSess
 			return s, seen, nil
 		}
 		s.close()
-		if !kept || ctx.Err() != nil || serversWord(err) {
+		if !kept || ctx.Err() != nil || serverSaid(err) {
 			release()
 			return nil, seen, err
 		}

@@ -202,14 +202,14 @@ func (h *knownHost) check(host string, from net.Addr, key ssh.PublicKey) error {
 }
 
 // algorithms puts those first of which a key is known. A server has keys of
-// several kinds, and would else show one that nobody has compared.
+// several kinds, and would else show one that was not compared.
 func (h *knownHost) algorithms() []string {
-	nobodys, err := ssh.NewPublicKey(ed25519.PublicKey(bytes.Repeat([]byte{1}, ed25519.PublicKeySize)))
+	probe, err := ssh.NewPublicKey(ed25519.PublicKey(bytes.Repeat([]byte{1}, ed25519.PublicKeySize)))
 	if err != nil {
 		return nil
 	}
 	var known *knownhosts.KeyError
-	if !errors.As(h.file(h.hostPort, &net.TCPAddr{}, nobodys), &known) {
+	if !errors.As(h.file(h.hostPort, &net.TCPAddr{}, probe), &known) {
 		return nil
 	}
 	var first []string

@@ -50,7 +50,7 @@ func (s *sshSession) send(body []byte) error {
 }
 
 // drain reads what is left of an answer: what a server's post-receive hook has to
-// say is nobody's to wait for, but a hook whose words nobody takes would stop. It
+// say is not waited for, but a hook whose words are not read would stop. It
 // ends the session and its context.
 func (s *sshSession) drain(cancel context.CancelFunc) {
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *sshSession) end() {
 // A service that says why, or that has an exit status, was ended by the server;
 // anything else by the connection.
 func (s *sshSession) whyEnded(service string, err error) error {
-	if serversWord(err) {
+	if serverSaid(err) {
 		return err
 	}
 	_ = s.in.Close() // what talks nonsense may be a shell that waits for a command
@@ -121,9 +121,9 @@ func (e *serviceError) code() gitops.Code {
 	return gitops.Unavailable
 }
 
-// serversWord reports whether the error is what the server says, so that asking
+// serverSaid reports whether the error is what the server says, so that asking
 // over another connection would bring the same.
-func serversWord(err error) bool {
+func serverSaid(err error) bool {
 	var said *pktline.ErrorLine
 	var ended *serviceError
 	var ours *gitops.Error

@@ -59,8 +59,8 @@ func modeOf(mode []byte) string {
 	return string(bytes.TrimLeft(mode, "0"))
 }
 
-// EachEntry calls yield for every entry in the tree's order until it errs.
-func EachEntry(tree []byte, yield func(Entry) error) error {
+// eachEntry calls yield for every entry in the tree's order until it errs.
+func eachEntry(tree []byte, yield func(Entry) error) error {
 	for at := 0; at < len(tree); {
 		e, err := nextEntry(tree, at)
 		if err != nil {

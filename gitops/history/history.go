@@ -18,7 +18,7 @@ type Query struct {
 	Path string
 
 	// Read takes what matters out of the file as it was once: its tag. Versions are
-	// told apart by it, so that a commit that changes something else is none. An
+	// told apart by it, so a commit that changes something else makes none. An
 	// error becomes the version's.
 	Read func(file []byte) (string, error)
 

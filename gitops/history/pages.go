@@ -57,7 +57,7 @@ func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
 	return nil
 }
 
-// fileOf finds the file at the path below a root tree; zero when there is none.
+// fileOf finds the file at the path below a root tree; zero when there is no file.
 func (f *fileHistory) fileOf(root git.Hash, fetched map[git.Hash]git.Object) (git.Hash, error) {
 	at := root
 	var way []treeAt

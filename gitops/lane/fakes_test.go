@@ -90,8 +90,9 @@ func (q *fakeQueue) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions
 	return taken, err
 }
 
-func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
-	return q.call(ctx, "Report", func() error { return q.Model.Report(ctx, l, r) })
+func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	err = q.call(ctx, "Report", func() (err error) { superseded, err = q.Model.Report(ctx, l, r); return err })
+	return superseded, err
 }
 
 func (q *fakeQueue) Wake(environment string) <-chan struct{} {

@@ -201,6 +201,10 @@ func TestCoalesce(t *testing.T) {
 		elapse(2 * time.Second)
 		equal(t, "writes", [][]string{{"web 1", "api 2"}, {"web 1", "? api 2", "api 3"}}, s.writer.asked())
 		equal(t, "happened", []string{"web 1 committed", "api 3 committed", "api 1 superseded", "api 2 superseded"}, s.happened())
+		equal(t, "counted", "map[committed:2 superseded:2]", s.recorder.counts())
+		if !s.logged.has("update superseded") {
+			t.Error("nothing is logged of what was superseded")
+		}
 		r.Stop(t.Context())
 	})
 }

@@ -48,7 +48,7 @@ func TestAnEnvironmentThatIsNotConfiguredIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		stale := []gitops.Block{{Kind: gitops.BlockStale, Reason: "retry or cancel it"}}
-		err = s.queue.Model.Report(t.Context(), theirs[0], queue.Report{Blocks: []queue.Blocked{{Update: id("qa", "web 1"), BlockedBy: stale}}})
+		_, err = s.queue.Model.Report(t.Context(), theirs[0], queue.Report{Blocks: []queue.Blocked{{Update: id("qa", "web 1"), BlockedBy: stale}}})
 		if err != nil {
 			t.Fatal(err)
 		}

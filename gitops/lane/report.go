@@ -16,11 +16,12 @@ import (
 func (t *leaseTerm) report(b batch, r queue.Report) bool {
 	var failures backoff
 	for {
-		err := t.reportOnce(r)
+		superseded, err := t.reportOnce(r)
 		switch {
 		case err == nil:
 			t.resetBackoff(&failures)
 			t.recordResults(b, r)
+			t.recordSuperseded(superseded)
 			return true
 		case gitops.CodeOf(err) == gitops.Conflict:
 			t.logUnrecorded(r, err)
@@ -39,15 +40,15 @@ func (t *leaseTerm) report(b batch, r queue.Report) bool {
 
 // reportOnce makes one attempt, also when the work was given up: what is on the
 // branch is worth recording all the same.
-func (t *leaseTerm) reportOnce(r queue.Report) error {
+func (t *leaseTerm) reportOnce(r queue.Report) (superseded []gitops.Update, err error) {
 	t.extendDeadline(storeTime)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), storeTime)
 	defer cancel()
-	if err := t.Queue.Report(ctx, t.lease, r); err != nil {
-		return err
+	superseded, err = t.Queue.Report(ctx, t.lease, r)
+	if err == nil {
+		t.outage, t.reported = r.Outage, true
 	}
-	t.outage, t.reported = r.Outage, true
-	return nil
+	return superseded, err
 }
 
 func (t *leaseTerm) logUnrecorded(r queue.Report, err error) {
@@ -72,6 +73,13 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		block := blocked.BlockedBy[0]
 		t.logger.Warn("update blocked", append(about(b.byID[blocked.Update]),
 			slog.String("kind", string(block.Kind)), slog.String("reason", block.Reason), slog.Time("until", block.Until))...)
+	}
+}
+
+// recordSuperseded counts and logs what a report ended beside what it named.
+func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
+	for _, u := range superseded {
+		t.recordTransition(u, gitops.Transition{Reason: u.Reason}, u.State)
 	}
 }
 

@@ -118,7 +118,7 @@ func (t *leaseTerm) take(limit int) ([]gitops.Update, error) {
 // wait waits for work, and reports whether to go on: a closing lane does not wait.
 func (t *leaseTerm) wait(b batch) bool {
 	if t.outage != nil || !t.reported { // whose end nothing waits for any more
-		if err := t.reportOnce(queue.Report{}); err != nil {
+		if _, err := t.reportOnce(queue.Report{}); err != nil {
 			return t.queueFailed("reporting the end of an outage", err)
 		}
 	}

@@ -145,7 +145,7 @@ func TestTheWriterIsToldWhatMayBeOnTheBranch(t *testing.T) {
 		s.accept("api 1", "web 1")
 		theirs := s.steal(time.Hour)
 		block := []gitops.Block{{Kind: gitops.BlockRefused, Reason: "needs a review", Until: time.Now().Add(time.Hour)}}
-		err := s.queue.Model.Report(t.Context(), theirs, queue.Report{Blocks: []queue.Blocked{{Update: id("dev", "api 1"), BlockedBy: block}}})
+		_, err := s.queue.Model.Report(t.Context(), theirs, queue.Report{Blocks: []queue.Blocked{{Update: id("dev", "api 1"), BlockedBy: block}}})
 		if err != nil {
 			t.Fatal(err)
 		}

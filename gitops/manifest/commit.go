@@ -11,20 +11,12 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// The trailers of every commit. A commit on the branch that carries an update's
-// id is the proof that the update landed.
-const (
-	trailerUpdate   = "Tallyman-Update"
-	trailerDelivery = "Tallyman-Delivery"
-	trailerActor    = "Tallyman-Actor"
-)
-
 // commitOf makes the commit of one or several updates.
-func commitOf(updates []gitops.Update, c Config, at time.Time, tree, parent git.Hash) git.Object {
+func commitOf(updates []gitops.Update, c Config, author git.Signature, at time.Time, tree, parent git.Hash) git.Object {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "tree %s\nparent %s\n", tree, parent)
 	for _, role := range []string{"author", "committer"} {
-		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, c.Author.Name, c.Author.Email, at.Unix())
+		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, author.Name, author.Email, at.Unix())
 	}
 	b.WriteByte('\n')
 	if len(updates) == 1 {
@@ -37,10 +29,7 @@ func commitOf(updates []gitops.Update, c Config, at time.Time, tree, parent git.
 	}
 	b.WriteByte('\n')
 	for _, u := range updates {
-		fmt.Fprintf(&b, "%s: %s\n%s: %s\n", trailerUpdate, u.ID, trailerDelivery, u.Delivery)
-		if u.Actor != "" {
-			fmt.Fprintf(&b, "%s: %s\n", trailerActor, u.Actor)
-		}
+		b.WriteString(u.Trailers())
 	}
 	return git.Object{Kind: git.KindCommit, Data: b.Bytes()}
 }

@@ -59,12 +59,11 @@ type Config struct {
 	// "chore: {count} updates ({env})".
 	BatchSubject string
 
-	// Partial keeps of the branch's tip only its trees here, and fetches a file
-	// when it is first edited or read. It is for very large repositories: it saves
-	// the memory and the first download of every file, for one more request before a
-	// push that has files in it which are not here. A server that cannot send parts
-	// gets the whole tip fetched, with a warning in the log.
-	Partial bool
+	// Files lists the files that updates can change, in any order: their contents are
+	// held here, and no others. It is called by several goroutines and must not block;
+	// its result is not changed, and may be another one later. Default: none, and a
+	// file is fetched when an update of it comes.
+	Files func() []string
 
 	// Target says which file an update of the app in the environment changes, and
 	// how. An error of it fails the update with the error's code and sentence. It
@@ -89,6 +88,13 @@ type Config struct {
 
 	// RootCAs are trusted for the server's certificate. Default: the system's.
 	RootCAs *x509.CertPool
+
+	// Breaker is shared with whoever else reaches the same server. Default: the
+	// writer's own.
+	Breaker *git.Breaker
+
+	// Limits bound what is remembered and done at once.
+	Limits Limits
 
 	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
@@ -161,7 +167,14 @@ func (c Config) withDefaults() Config {
 	if c.Jitter == nil {
 		c.Jitter = rand.N[time.Duration]
 	}
+	if c.Files == nil {
+		c.Files = func() []string { return nil }
+	}
+	if c.Breaker == nil {
+		c.Breaker = git.NewBreaker(c.Now)
+	}
 	c.Timeouts = c.Timeouts.WithDefaults()
+	c.Limits = c.Limits.withDefaults()
 	return c
 }
 
@@ -205,11 +218,4 @@ func checkTemplate(field, template string, names []string) error {
 		return gitops.FieldErrorf(field, "may name only %s in braces", strings.Join(names, ", "))
 	}
 	return nil
-}
-
-// remote makes the way to the repository. It does not use the network.
-func (c Config) remote() (git.Remote, error) {
-	return git.NewRemote(git.Config{
-		URL: c.URL, Credentials: c.Credentials, SSH: c.SSH, Timeouts: c.Timeouts, Now: c.Now, RootCAs: c.RootCAs, Transport: c.Transport,
-	})
 }

@@ -42,7 +42,7 @@ func TestCredentialsAreToldOfARefusal(t *testing.T) {
 	c := &changing{passwords: []string{"first", "second"}}
 	w := o.writer(func(config *Config) { config.Credentials = c })
 	u := o.update("dev", "shop", "main-0000001")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Fatalf("with the first password: %v", err)
 	}
 	o.check(o.write(w, u)...)
@@ -71,12 +71,12 @@ func TestTheAuthorIsAskedFor(t *testing.T) {
 		}
 	})
 	u := o.update("dev", "shop", "main-0000001")
-	for _, says := range []string{"nobody knows", "nobody knows", "names an author"} {
-		if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), says) {
+	for _, says := range []string{"nobody knows", "nobody knows", "invalid author name or email"} {
+		if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), says) {
 			t.Errorf("told %v, want %q", err, says)
 		}
 	}
-	if _, err := w.Write(t.Context(), []gitops.Update{u, o.update("prod", "shop", "2.0.0")}); err != nil {
+	if _, err := writeAll(t.Context(), w, u, o.update("prod", "shop", "2.0.0")); err != nil {
 		t.Fatal(err)
 	}
 	by, err := o.repo.Git("log", "-2", "--format=%an <%ae> %cn <%ce>", "main")

@@ -34,7 +34,7 @@ func TestTheTokenIsReadAnewForEveryRequest(t *testing.T) {
 
 	o.server.RequireToken("second")
 	u := o.update("dev", "shop", "main-0000002")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Fatalf("with the old token: %v, want unauthorized", err)
 	}
 	if err := os.WriteFile(path, []byte("  second\n\n"), 0o600); err != nil {
@@ -126,7 +126,7 @@ func TestARepositoryWithoutABranchGetsNone(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer(func(c *Config) { c.Branch = "release" })
 	u := o.update("dev", "shop", "main-0000001")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.NotFound {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("got %v, want not_found", err)
 	}
 	if refs := o.git("for-each-ref", "--format=%(refname)"); refs != "refs/heads/main" {

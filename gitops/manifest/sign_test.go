@@ -246,7 +246,7 @@ func TestAKeyThatExpiresMeanwhile(t *testing.T) {
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
 	later.Store(int64(2 * time.Hour))
 	u := o.update("dev", "shop", "main-0000002")
-	if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "cannot be signed") || len(settled) != 0 {
+	if settled, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "cannot be signed") || len(settled) != 0 {
 		t.Errorf("got %v and %v, want nothing and unavailable", settled, err)
 	}
 	o.check(o.write(o.writer(), u)...)

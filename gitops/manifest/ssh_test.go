@@ -45,7 +45,7 @@ func TestOverSSHALostRaceSendsNothing(t *testing.T) {
 	o.git("update-ref", "refs/heads/other", "main")
 	o.git("symbolic-ref", "HEAD", "refs/heads/other")
 	o.git("update-ref", "-d", "refs/heads/main")
-	if _, err := w.Write(t.Context(), []gitops.Update{o.update("dev", "shop", "main-0000002")}); gitops.CodeOf(err) != gitops.NotFound {
+	if _, err := writeAll(t.Context(), w, o.update("dev", "shop", "main-0000002")); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("the branch is gone: %v, want not_found", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestAConnectionIsMadeAnewOnlyOnce(t *testing.T) {
 	o.server.ResetCounts()
 	o.server.Inject(gitserver.Fault{Cut: true, Times: -1})
 	u := o.update("dev", "shop", "main-0000002")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	// The push over the kept connection and a new one, then one look over another.
@@ -75,7 +75,7 @@ func TestAnSSHKeyThatIsRefused(t *testing.T) {
 	w := o.writer()
 	u := o.update("dev", "shop", "main-0000001")
 	o.ssh.RefuseKeys(true)
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(gitops.PublicOf(err), "does not accept the SSH key") {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(gitops.PublicOf(err), "does not accept the SSH key") {
 		t.Errorf("got %v, want unauthorized", err)
 	}
 	o.ssh.RefuseKeys(false)
@@ -106,7 +106,7 @@ func TestAHostKeyIsHeldAgainstTheFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.ssh.Drop()
-		_, err := w.Write(t.Context(), []gitops.Update{u})
+		_, err := writeAll(t.Context(), w, u)
 		if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), tt.says) {
 			t.Errorf("with %q: %v, want unavailable and %q", tt.content, err, tt.says)
 		}

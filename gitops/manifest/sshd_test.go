@@ -175,9 +175,8 @@ func TestAgainstOpenSSH(t *testing.T) {
 		"taken over":      testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain,
 		"a refusal":       testARefusalKeepsTheServersWords,
 		"a protection":    testAProtectedBranchIsARefusal,
-		"the past":        testHistoryTellsWhoBroughtWhichVersion,
-		"partially": func(t *testing.T, newOrigin origins) {
-			testABatchBecomesOneCommit(t, partially(newOrigin))
+		"in parts": func(t *testing.T, newOrigin origins) {
+			testABatchBecomesOneCommit(t, inParts(newOrigin))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func commitAll(t *testing.T, s *postgres.Store, want int) int {
 			seen[u.ID] = true
 			report.Transitions = append(report.Transitions, committed(u.ID).Transitions...)
 		}
-		again(t, func() error { return s.Report(t.Context(), claimed[0], report) })
+		again(t, func() error { _, err := s.Report(t.Context(), claimed[0], report); return err })
 	}
 	return len(seen)
 }
@@ -153,10 +153,10 @@ func TestUnknownCommit(t *testing.T) {
 			l := claim(t, s, "one", "dev", time.Hour)
 			p.cutNext("report(", applied)
 			id := idOf("2", "api")
-			if err := s.Report(t.Context(), l, committed(id)); gitops.CodeOf(err) != gitops.Unavailable {
+			if _, err := s.Report(t.Context(), l, committed(id)); gitops.CodeOf(err) != gitops.Unavailable {
 				t.Errorf("Report over a connection that is cut: %v", err)
 			}
-			if err := s.Report(t.Context(), l, committed(id)); err != nil {
+			if _, err := s.Report(t.Context(), l, committed(id)); err != nil {
 				t.Errorf("reported again: %v", err)
 			}
 			u, err := s.Update(t.Context(), id)
@@ -176,6 +176,7 @@ type proxy struct {
 	mu      sync.Mutex
 	word    string // the next client message with it is the last of its connection
 	applied bool   // the server gets it
+	servers []net.Conn
 }
 
 // startProxy puts a proxy into the address.
@@ -212,6 +213,16 @@ func (p *proxy) cutNext(word string, applied bool) {
 	p.word, p.applied = word, applied
 }
 
+// kill cuts all connections, and lets no new one through.
+func (p *proxy) kill() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.servers {
+		_ = c.Close()
+	}
+}
+
 // take reports whether this message is the one to cut at.
 func (p *proxy) take(message []byte) (cut, applied bool) {
 	p.mu.Lock()
@@ -231,6 +242,9 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	p.mu.Lock()
+	p.servers = append(p.servers, server)
+	p.mu.Unlock()
 	var deaf atomic.Bool // the server's answers are not passed on
 	go func() {
 		buffer := make([]byte, 64<<10)

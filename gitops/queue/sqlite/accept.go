@@ -108,7 +108,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, e
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	err := tx.exec(update, u.Sequence, u.ID, u.Environment, u.App, u.Repository, u.Tag, u.Digest,
+	err := tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, u.Digest,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

@@ -16,7 +16,7 @@ import (
 // Backup writes the store at path, as it is at one moment, to a new file, which
 // is then a store that opens. The store may be in use, by this process or
 // another: it is only read, its writer is not held up, and what is accepted
-// meanwhile is not in the copy. Beside a store that nobody has open it may leave
+// meanwhile is not in the copy. Beside a store that is not in use it may leave
 // SQLite's empty -wal and -shm, which the next start uses.
 //
 // The file appears whole and on the disk, or not at all. The error's code is

@@ -76,7 +76,7 @@ func TestBackupWhileAccepting(t *testing.T) {
 	senders.Wait()
 }
 
-// A backup of a store that nobody has open leaves it as it is, and a second one
+// A backup of a store that is not in use leaves it as it is, and a second one
 // finds the first in its way.
 func TestBackupAtRest(t *testing.T) {
 	dir := t.TempDir()
@@ -124,7 +124,8 @@ func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
 	l := claim(t, s, "one")
 	fail := queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}}
 	file := filepath.Join(dir, "backup.db")
-	err := errors.Join(s.Report(t.Context(), l, fail), s.Release(t.Context(), l, true), sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file))
+	_, err := s.Report(t.Context(), l, fail)
+	err = errors.Join(err, s.Release(t.Context(), l, true), sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,15 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
+
+func TestConformance(t *testing.T) {
+	queuetest.Run(t, func(t *testing.T) queuetest.Instance {
+		return &instance{t: t, logger: testLogger(t), path: filepath.Join(t.TempDir(), "queue.db")}
+	})
+}
 
 // instance is a store whose crashes leave what kill -9 leaves: the files as the
 // kernel has them. The next process finds them at another path, because this

@@ -24,24 +24,21 @@ type counts struct {
 
 // countOpen counts what the file has, once at the start.
 func countOpen(c *connection) (map[waiting]int64, error) {
-	const open = `SELECT environment, count(*) FROM updates INDEXED BY updates_open WHERE state IN ('pending', 'proposed') GROUP BY environment`
-	const blocked = `SELECT environment, blocked_by ->> '$[0].kind' FROM updates INDEXED BY updates_blocked
+	const ready = `SELECT environment, '', count(*) FROM updates INDEXED BY updates_ready
+		WHERE state = 'pending' AND ready_at IS NULL GROUP BY environment`
+	const blocked = `SELECT environment, blocked_by ->> '$[0].kind', 1 FROM updates INDEXED BY updates_blocked
 		WHERE state = 'pending' AND ready_at IS NOT NULL`
+	const proposed = `SELECT l.environment, '', (SELECT count(*) FROM updates u INDEXED BY updates_listed
+		WHERE u.environment = l.environment AND u.state = 'proposed' AND u.state <> 'pending') FROM lanes l`
 	found := make(map[waiting]int64)
-	err := c.query(context.Background(), open, nil, func(r row) error {
-		found[waiting{environment: r.text(0)}] = r.number(1)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = c.query(context.Background(), blocked, nil, func(r row) error {
-		found[waiting{environment: r.text(0)}]--
-		found[waiting{r.text(0), gitops.BlockKind(r.text(1))}]++
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, text := range []string{ready, blocked, proposed} {
+		err := c.query(context.Background(), text, nil, func(r row) error {
+			found[waiting{r.text(0), gitops.BlockKind(r.text(1))}] += r.number(2)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return found, nil
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -63,22 +64,23 @@ func (tx *tx) decide(d queue.Decision) error {
 // checkRetry fails when a retry has nothing to do, or would put an old release
 // over a newer one.
 func (tx *tx) checkRetry(u gitops.Update) error {
-	const later = `SELECT id FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence > ? LIMIT 1`
 	if u.State == gitops.Pending {
 		if len(blocking(u.BlockedBy, tx.now)) == 0 {
 			return gitops.Errorf(gitops.Conflict, "update %s is pending and nothing blocks it", u.ID)
 		}
 		return nil
 	}
-	newer := ""
+	newer := u
 	if head := tx.head(u.Environment, u.App); head.Written > u.Sequence {
-		newer = head.WrittenID
+		newer = gitops.Update{ID: head.WrittenID}
 	}
-	_, err := tx.one(context.Background(), later, []any{u.Environment, u.App, u.Sequence}, func(r row) { newer = r.text(0) })
-	if err == nil && newer != "" {
+	later, err := openOf(context.Background(), tx.connection, u.Environment, map[string]bool{u.App: true}, u.Sequence+1, math.MaxInt64)
+	if err == nil && len(later) > 0 {
+		newer, err = readSequence(context.Background(), tx.connection, later[0], asStored)
+	}
+	if err == nil && newer.ID != u.ID {
 		err = gitops.Errorf(gitops.Conflict, "update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one",
-			newer, u.App, u.Environment)
+			newer.ID, u.App, u.Environment)
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func (e *export) stepsBefore(delivery int64) error {
 			return errLater
 		}
 		e.step = r.number(0)
-		return e.give(queue.Entry{Step: &queue.StepEntry{Update: r.text(2), Step: scanStep(r[3:])}})
+		return e.give(queue.Entry{Step: &queue.StepEntry{Update: r.id(2), Step: scanStep(r[3:])}})
 	})
 	if errors.Is(err, errLater) {
 		return nil
@@ -104,7 +104,7 @@ func (e *export) lanes() error {
 		l := queue.LaneState{
 			Environment: r.text(0), Token: r.number(1), Holder: r.text(2), Clean: r.text(3) == leaseReleased, Backlog: scanLane(r[5:]),
 		}
-		if _, err := e.c.one(e.ctx, through, []any{l.Environment, r.number(4)}, func(r row) { l.Through = r.text(0) }); err != nil {
+		if _, err := e.c.one(e.ctx, through, []any{l.Environment, r.number(4)}, func(r row) { l.Through = r.id(0) }); err != nil {
 			return err
 		}
 		return e.give(queue.Entry{Lane: &l})

@@ -58,8 +58,8 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 		if err != nil {
 			return err
 		}
-		at := from
-		for len(found) < limit && len(deliveries)+len(steps) > 0 {
+		at, updates := from, 0
+		for len(found) < limit && updates < pageUpdates && len(deliveries)+len(steps) > 0 {
 			var next queue.Change
 			if len(steps) > 0 && (len(deliveries) == 0 || steps[0].afterDelivery < deliveries[0].number) {
 				next, at.step, steps = steps[0].Change, steps[0].number, steps[1:]
@@ -68,6 +68,7 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 				if next.Delivery.Updates, err = updatesOf(ctx, c, at.delivery, s.now()); err != nil {
 					return err
 				}
+				updates += len(next.Delivery.Updates)
 			}
 			next.Cursor = at.cursor()
 			found = append(found, next)

@@ -23,9 +23,7 @@ const (
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
 	lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?`
-	cancelled   = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL`
-	maybePushed = `SELECT sequence FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence <= ?`
+	cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL`
 )
 
 // Wake implements [queue.Lanes].
@@ -183,28 +181,22 @@ func (t *taking) addUnresolved(unresolved []string) error {
 	if _, err := t.c.one(t.ctx, through, []any{t.environment}, func(r row) { highest = r.number(0) }); err != nil || highest == 0 {
 		return err
 	}
-	for app := range apps {
-		sequences, err := numbersOf(t.ctx, t.c, maybePushed, t.environment, app, highest)
-		if err != nil {
+	sequences, err := openOf(t.ctx, t.c, t.environment, apps, 0, highest)
+	if err != nil {
+		return err
+	}
+	for _, sequence := range sequences {
+		if err := t.add(sequence); err != nil {
 			return err
-		}
-		for _, sequence := range sequences {
-			if err := t.add(sequence); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
 // add reads one update, unless that is done.
-func (t *taking) add(sequence int64) error {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence = ?`
-	if _, ok := t.found[sequence]; ok {
-		return nil
+func (t *taking) add(sequence int64) (err error) {
+	if _, ok := t.found[sequence]; !ok {
+		t.found[sequence], err = readSequence(t.ctx, t.c, sequence, t.now)
 	}
-	return t.c.query(t.ctx, update, []any{sequence}, func(r row) (err error) {
-		t.found[sequence], err = scanUpdate(r, t.now)
-		return err
-	})
+	return err
 }

@@ -16,6 +16,10 @@ import (
 // of all ranges that the filter means. Then those rows are read. So a page costs
 // the same whether much, little or nothing matches.
 
+// pageUpdates ends a page of deliveries, however few they are: their updates are
+// what takes memory.
+const pageUpdates = 2 * queue.MaxUpdates
+
 // Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
 func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error) {
@@ -30,7 +34,12 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 			return err
 		}
 		numbers, next = cut(numbers, p.Limit)
-		for _, number := range numbers {
+		updates := 0
+		for i, number := range numbers {
+			if updates >= pageUpdates {
+				_, next = cut(numbers, i)
+				break
+			}
 			var d gitops.Delivery
 			_, err := c.one(ctx, delivery, []any{number}, func(r row) { d = scanDelivery(r) })
 			if err == nil {
@@ -40,6 +49,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 				return err
 			}
 			found = append(found, d)
+			updates += len(d.Updates)
 		}
 		return nil
 	})
@@ -83,7 +93,6 @@ func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter,
 
 // Updates implements [queue.Reader]. Its cursor is the last update's sequence.
 func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence = ?`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -95,14 +104,11 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 		}
 		sequences, next = cut(sequences, p.Limit)
 		for _, sequence := range sequences {
-			err := c.query(ctx, update, []any{sequence}, func(r row) error {
-				u, err := scanUpdate(r, s.now())
-				found = append(found, u)
-				return err
-			})
+			u, err := readSequence(ctx, c, sequence, s.now())
 			if err != nil {
 				return err
 			}
+			found = append(found, u)
 		}
 		return nil
 	})
@@ -123,10 +129,12 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const others = `SELECT sequence FROM updates INDEXED BY updates_listed
 		WHERE environment = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const openOfApp = `SELECT sequence FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state = ? AND state IN ('pending', 'proposed') AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const finalOfApp = `SELECT sequence FROM updates INDEXED BY updates_final
-		WHERE environment = ? AND app = ? AND state = ? AND state NOT IN ('pending', 'proposed') AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const readyOfApp = `SELECT sequence FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const blockedOfApp = `SELECT sequence FROM updates INDEXED BY updates_blocked_app
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const othersOfApp = `SELECT sequence FROM updates INDEXED BY updates_app
+		WHERE environment = ? AND app = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 
 	if f == (queue.UpdateFilter{}) {
 		return numbersOf(ctx, c, all, before, limit)
@@ -141,14 +149,14 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 	}
 	for _, environment := range environments {
 		for _, state := range states {
-			texts, args := []string{finalOfApp}, []any{environment, f.App, string(state)}
+			texts, args := []string{othersOfApp}, []any{environment, f.App, string(state)}
 			switch {
 			case f.App == "" && state == gitops.Pending:
 				texts, args = []string{ready, blocked}, args[:1]
 			case f.App == "":
 				texts, args = []string{others}, []any{environment, string(state)}
-			case !state.Final():
-				texts = []string{openOfApp}
+			case state == gitops.Pending:
+				texts, args = []string{readyOfApp, blockedOfApp}, args[:2]
 			}
 			for _, text := range texts {
 				sequences, err := numbersOf(ctx, c, text, append(slices.Clone(args), before, limit)...)

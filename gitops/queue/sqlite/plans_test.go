@@ -64,11 +64,13 @@ func TestPlansOfLanes(t *testing.T) {
 		"SEARCH updates USING COVERING INDEX updates_ready (environment=?)",
 		"SEARCH updates USING COVERING INDEX updates_lifting (environment=? AND ready_at>? AND ready_at<?)",
 		"SEARCH updates USING INDEX updates_cancel (environment=?)",
-		"SEARCH updates USING COVERING INDEX updates_open (environment=? AND app=? AND state=? AND rowid<?)",
+		"SEARCH updates USING COVERING INDEX updates_ready (environment=? AND sequence>? AND sequence<?)",
+		"SEARCH updates USING INDEX updates_blocked_app (environment=? AND app=? AND rowid>? AND rowid<?)",
+		"SEARCH updates USING COVERING INDEX updates_app (environment=? AND app=? AND state=? AND rowid>? AND rowid<?)",
 	}
 	seen := make(map[string]bool)
 	err := s.read(t.Context(), func(ctx context.Context, c *connection) error {
-		for _, text := range []string{readyFirst, readyApps, lifted, cancelled, maybePushed, something} {
+		for _, text := range []string{readyFirst, readyApps, lifted, cancelled, something, openReady, openBlocked, openProposed} {
 			err := c.query(ctx, `EXPLAIN QUERY PLAN `+text, make([]any, max(strings.Count(text, "?"), 2)), func(r row) error {
 				step := r.text(3)
 				if strings.HasPrefix(step, "SCALAR") || strings.HasPrefix(step, "SCAN CONSTANT") {
@@ -94,7 +96,7 @@ func TestPlansOfLanes(t *testing.T) {
 // smallScans are the steps of plans that look through all of something small.
 var smallScans = []string{
 	"SCAN l", "SCAN lanes", "SCAN CONSTANT ROW",
-	"SCAN updates USING COVERING INDEX updates_open", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
+	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 }
 
 // askEverything reads every kind of list, and follows the changes.
@@ -160,7 +162,8 @@ func useEverything(t *testing.T, s *Store) {
 		l := s.claim(t, "one")
 		refused := queue.Blocked{Update: updateOf(1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
 		for range 2 {
-			keep(s.Report(ctx, l, queue.Report{Blocks: []queue.Blocked{refused}, Outage: &queue.Outage{Reason: "away"}}))
+			_, err := s.Report(ctx, l, queue.Report{Blocks: []queue.Blocked{refused}, Outage: &queue.Outage{Reason: "away"}})
+			keep(err)
 		}
 		for range readers {
 			keep(s.lookIntoLanes(ctx, l))
@@ -172,10 +175,11 @@ func useEverything(t *testing.T, s *Store) {
 				keep(err)
 			}
 		}
-		keep(s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}}))
+		_, err := s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}})
+		keep(err)
 		keep(s.UseOnce(ctx, "token", numbered(1).Key(), time.Now()))
 		keep(s.SetCheckpoint(ctx, "sweep", "1"))
-		_, err := s.Decide(ctx, queue.Decision{Update: updateOf(0), Action: gitops.ActionRetry})
+		_, err = s.Decide(ctx, queue.Decision{Update: updateOf(0), Action: gitops.ActionRetry})
 		if gitops.CodeOf(err) != gitops.Conflict {
 			t.Fatalf("Retry of an older one: %v", err)
 		}

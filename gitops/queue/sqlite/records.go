@@ -31,7 +31,7 @@ var asStored time.Time
 // lifted.
 func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 	u := gitops.Update{
-		ID:       r.text(0),
+		ID:       r.id(0),
 		Delivery: gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}, Actor: r.text(3),
 		Environment: r.text(4), App: r.text(5), Repository: r.text(6), Tag: r.text(7), Digest: r.text(8),
 		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
@@ -158,7 +158,7 @@ func readUpdate(ctx context.Context, c *connection, id string, at time.Time) (gi
 func readRow(ctx context.Context, c *connection, id string, at time.Time) (u gitops.Update, err error) {
 	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
 	found := false
-	err = c.query(ctx, update, []any{id}, func(r row) error {
+	err = c.query(ctx, update, []any{packID(id)}, func(r row) error {
 		found = true
 		u, err = scanUpdate(r, at)
 		return err

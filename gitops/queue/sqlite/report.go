@@ -11,8 +11,8 @@ import (
 )
 
 // Report implements [queue.Lanes].
-func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
-	return s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
 		if err := checkLease(context.Background(), tx.connection, l); err != nil {
 			return err
 		}
@@ -20,8 +20,14 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 		if err := p.read(r); err != nil {
 			return err
 		}
-		return p.record(r)
+		err := p.record(r)
+		superseded = p.superseded
+		return err
 	}})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
 }
 
 // reporting is one Report under way.
@@ -30,6 +36,7 @@ type reporting struct {
 	environment string
 	updates     map[string]gitops.Update // what the report names, as it has left them so far
 	written     map[string]bool          // apps of which it says that something is on the branch
+	superseded  []gitops.Update
 }
 
 // read reads all that the report names, so that it fails before it has changed
@@ -96,35 +103,34 @@ func (p *reporting) transition(t gitops.Transition) error {
 // supersede ends what is open of the apps that were written, and older than their
 // heads, but for what has a transition of its own.
 func (p *reporting) supersede(reported map[string]bool) error {
-	const older = `SELECT id FROM updates INDEXED BY updates_open
-		WHERE environment = ? AND app = ? AND state IN ('pending', 'proposed') AND sequence <= ?`
-	var found []gitops.Update
+	var newest int64
 	for app := range p.written {
-		err := p.query(context.Background(), older, []any{p.environment, app, p.head(p.environment, app).Written}, func(r row) error {
-			if id := r.text(0); !reported[id] {
-				found = append(found, gitops.Update{ID: id})
-			}
-			return nil
-		})
+		newest = max(newest, p.head(p.environment, app).Written)
+	}
+	if newest == 0 {
+		return nil
+	}
+	found, err := openOf(context.Background(), p.connection, p.environment, p.written, 0, newest)
+	if err != nil {
+		return err
+	}
+	slices.Sort(found)
+	for _, sequence := range found {
+		u, err := readSequence(context.Background(), p.connection, sequence, asStored)
 		if err != nil {
 			return err
 		}
-	}
-	for i, u := range found {
-		var err error
-		if found[i], err = readRow(context.Background(), p.connection, u.ID, asStored); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(found, bySequence)
-	for _, u := range found {
 		head := p.head(u.Environment, u.App)
+		if reported[u.ID] || sequence > head.Written {
+			continue
+		}
 		after := p.moved(u, gitops.Superseded)
 		after.Reason = fmt.Sprintf("superseded by %s (update %s)", head.WrittenTag, head.WrittenID)
 		p.updates[u.ID] = after
 		if err := p.save(u, after, gitops.Step{State: after.State, Reason: after.Reason}); err != nil {
 			return err
 		}
+		p.superseded = append(p.superseded, after)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ CREATE TABLE bodies (
 -- neither they nor the way back to the delivery need an index.
 CREATE TABLE updates (
 	sequence      INTEGER PRIMARY KEY,
-	id            TEXT NOT NULL UNIQUE,
+	id            BLOB NOT NULL UNIQUE, -- 16 bytes; as text it is a UUID
 	environment   TEXT NOT NULL,
 	app           TEXT NOT NULL,
 	repository    TEXT NOT NULL,
@@ -59,14 +59,13 @@ CREATE INDEX updates_ready ON updates (environment, sequence, app, ready_at) WHE
 CREATE INDEX updates_lifting ON updates (environment, ready_at, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT NULL;
 
--- What is open of an app: what a newer release supersedes.
-CREATE INDEX updates_open ON updates (environment, app, state) WHERE state IN ('pending', 'proposed');
-
--- The lists' pages, beside updates_ready and updates_open. Accepting pays nothing
--- for them.
+-- What is blocked, of all apps and of each. Accepting pays nothing for it.
 CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND ready_at IS NOT NULL;
+CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+
+-- What is no longer pending, for the lists' pages. Accepting pays nothing for it.
 CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
-CREATE INDEX updates_final ON updates (app, environment, state) WHERE state NOT IN ('pending', 'proposed');
+CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
 
 -- What is known of each app: gitops.Head. It outlives the updates it was learnt
 -- from.

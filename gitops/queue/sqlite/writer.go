@@ -78,7 +78,7 @@ func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	w.group = group.Start(group.Config[*request]{
-		Commit: w.commit, Divisible: func(err error) bool { return errors.Is(err, errSpoiled) },
+		Commit: w.commit, Answered: w.answered, Divisible: func(err error) bool { return errors.Is(err, errSpoiled) },
 		Items: groupItems, Updates: groupUpdates, Bytes: groupBytes, Size: requestSize, AnswerAll: true,
 	})
 	return w, nil
@@ -119,9 +119,6 @@ func (w *writer) finish() error {
 // commit runs a group in one transaction. After an error nothing is known to have
 // changed.
 func (w *writer) commit(requests []*request) error {
-	if w.conn != nil {
-		w.wal.between(w.conn)
-	}
 	err := w.attempt(requests)
 	switch {
 	case errors.Is(err, errSpoiled):
@@ -134,6 +131,13 @@ func (w *writer) commit(requests []*request) error {
 		w.log.Info("the store can write again")
 	}
 	return nil
+}
+
+// answered is called after each group.
+func (w *writer) answered() {
+	if w.conn != nil {
+		w.wal.between(w.conn)
+	}
 }
 
 // errSpoiled says that a group was rolled back for the sake of one request.

@@ -177,7 +177,7 @@ func TestBadRequestFailsAlone(t *testing.T) {
 }
 
 // TestEndedContext holds the writer to the truth: what it did not begin is not
-// done, and what it began is answered with what became of it.
+// done, and what it began is answered with its result.
 func TestEndedContext(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store, _ string, g *groups) {
 		ctx, cancel := context.WithCancel(t.Context())

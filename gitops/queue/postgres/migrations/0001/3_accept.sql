@@ -47,10 +47,11 @@ CREATE FUNCTION rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS
 -- no row. Times are the database's unless "at" gives one.
 --
 -- A receipt that a replica's clock puts ahead of the database's counts as now: else it
--- would make late what really comes later.
+-- would make late what really comes later. The call's own rows are joined by hash, since
+-- nested loops over them would be quadratic.
 CREATE FUNCTION accept(at timestamptz, delivery_args jsonb, update_args jsonb, contents bytea[])
 RETURNS TABLE (delivery integer, accepted_at timestamptz, sequence bigint, state text, reason text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_hashjoin = on AS $$
 #variable_conflict use_column
 DECLARE
 	base   bigint;
@@ -78,7 +79,7 @@ BEGIN
 	), in_order AS (
 		SELECT a.*, coalesce(after_events(k.known, a.event, a.receipt, a.recovered) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
-		FROM asked a LEFT JOIN heads h ON h.environment = a.environment AND h.app = a.app
+		FROM asked a LEFT JOIN LATERAL (SELECT * FROM heads WHERE environment = a.environment AND app = a.app LIMIT 1) AS h ON true
 		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt)::newest_times AS known) AS k
 		WINDOW earlier AS (PARTITION BY a.environment, a.app ORDER BY a.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), judged AS (

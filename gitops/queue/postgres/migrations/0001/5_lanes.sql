@@ -8,12 +8,23 @@ CREATE VIEW update_records AS
 		clock_timestamp() AS read_at
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
 
+-- The limits and offsets below that change nothing keep the planner from turning a
+-- search for each row into a join of whole tables. What it knows of the tables is often
+-- that of a minute ago, when they were small or empty.
+
 -- ready are the sequences of the first updates of the lane that are ready.
 CREATE FUNCTION ready(lane text, now_at timestamptz, most integer) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
 	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NULL ORDER BY u.sequence LIMIT most)
 	UNION ALL
 	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NOT NULL AND u.ready_at <= now_at)
 	ORDER BY 1 LIMIT most
+$$;
+
+-- open_of are the open updates of an app.
+CREATE FUNCTION open_of(lane text, name text) RETURNS TABLE (sequence bigint, id text) LANGUAGE sql STABLE AS $$
+	SELECT u.sequence, u.id FROM states s CROSS JOIN LATERAL (
+		SELECT o.sequence, o.id FROM updates o WHERE o.environment = lane AND o.app = open_of.name AND o.state = s.name OFFSET 0
+	) AS u WHERE NOT s.final
 $$;
 
 -- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
@@ -26,23 +37,22 @@ DECLARE
 BEGIN
 	RETURN QUERY
 	WITH in_hand AS (
-		SELECT r.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only THEN most END) AS r JOIN updates u ON u.sequence = r.sequence
+		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only THEN most END) AS r
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = r.sequence LIMIT 1) AS u
 	), to_write AS (
 		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
 	), meant AS (
 		SELECT w.sequence, w.app FROM to_write w
 		UNION SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL
 	), beside AS (
-		SELECT other.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps CROSS JOIN (SELECT s.name FROM states s WHERE NOT s.final) AS open
-		CROSS JOIN LATERAL (
-			SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = apps.app AND u.state = open.name
-			AND u.sequence <= (SELECT l.maybe_pushed_through FROM lanes l WHERE l.name = lane)
-		) AS other
-		UNION SELECT u.sequence FROM unnest(unresolved) AS i JOIN updates u ON u.id = i
+		SELECT u.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps CROSS JOIN LATERAL (
+			SELECT u.sequence FROM open_of(lane, apps.app) AS u WHERE u.sequence <= (SELECT l.maybe_pushed_through FROM lanes l WHERE l.name = lane) OFFSET 0
+		) AS u
+		UNION SELECT u.sequence FROM unnest(unresolved) AS i CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = i LIMIT 1) AS u
 			WHERE u.environment = lane AND u.finished_at IS NULL AND u.app IN (SELECT m.app FROM meant m)
 	)
 	SELECT r.* FROM (SELECT m.sequence FROM meant m UNION SELECT b.sequence FROM beside b) AS taken
-	JOIN update_records r ON r.sequence = taken.sequence ORDER BY r.sequence;
+	CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = taken.sequence LIMIT 1) AS r ORDER BY r.sequence;
 	IF NOT EXISTS (SELECT FROM lanes l WHERE l.name = lane AND l.token = lease_token AND l.holder = lease_holder AND l.lease = 'held') THEN
 		RAISE EXCEPTION 'the lease is lost' USING ERRCODE = 'TM001';
 	END IF;

@@ -1,13 +1,15 @@
 -- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
--- and blocks are lists of objects, and an outage is null when there is none.
+-- and blocks are lists of objects, and an outage is null when there is none. It answers
+-- with what it superseded.
 CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
-	now_at   timestamptz;
-	reported text[];
-	round    integer := 1;
-	written  text[] := '{}'; -- apps
-	more     text[];
+	now_at     timestamptz;
+	reported   text[];
+	round      integer := 1;
+	written    text[] := '{}'; -- apps
+	more       text[];
+	superseded bigint[];
 BEGIN
 	PERFORM take_turn();
 	PERFORM fence(lane, lease_token, lease_holder);
@@ -21,7 +23,7 @@ BEGIN
 		written := written || more;
 		round := round + 1;
 	END LOOP;
-	PERFORM supersede(lane, written, reported, now_at);
+	superseded := supersede(lane, written, reported, now_at);
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
@@ -29,6 +31,8 @@ BEGIN
 		outage_code = coalesce(outage->>'code', ''), outage_reason = coalesce(outage->>'reason', ''),
 		outage_retry_at = (outage->>'retry_at')::timestamptz
 	WHERE name = lane;
+	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
+		CROSS JOIN LATERAL (SELECT * FROM update_records u WHERE u.sequence = s.sequence) AS r ORDER BY s.place;
 END $$;
 
 -- apply_transitions applies the transition of each update that is its nth in the list,
@@ -71,19 +75,18 @@ BEGIN
 END $$;
 
 -- supersede ends every open update of the apps that is older than what is written of
--- its app and has no transition in the same report.
-CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- its app and has no transition in the same report. It returns their sequences.
+CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-	made steps[];
+	made  steps[];
+	ended bigint[];
 BEGIN
 	WITH older AS (
 		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
-		FROM (SELECT DISTINCT a FROM unnest(apps) AS a) AS given JOIN heads h ON h.environment = lane AND h.app = given.a
-		CROSS JOIN (SELECT s.name FROM states s WHERE NOT s.final) AS open
-		CROSS JOIN LATERAL (
-			SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = h.app AND u.state = open.name AND u.sequence < h.written
-			AND u.id <> ALL (reported)
-		) AS u
+		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
+		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
+		CROSS JOIN LATERAL (SELECT o.* FROM open_of(lane, given.app) AS o WHERE o.sequence < h.written OFFSET 0) AS u
+		WHERE u.id NOT IN (SELECT unnest(reported))
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
@@ -91,10 +94,12 @@ BEGIN
 		WHERE u.sequence = o.sequence AND t.from_state = u.state AND t.action = 'supersede'
 		RETURNING u.*
 	)
-	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence) INTO made FROM changed c;
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence), array_agg(c.sequence ORDER BY c.sequence)
+	INTO made, ended FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
 	END IF;
+	RETURN ended;
 END $$;
 
 -- block puts blocks in the place of what blocked updates before; of an update that is
@@ -107,7 +112,8 @@ BEGIN
 		SELECT DISTINCT ON (a.value->>'update') a.place, a.value->>'update' AS update, a.value->'blocks' AS blocks
 		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place) ORDER BY a.value->>'update', a.place DESC
 	), judged AS (
-		SELECT a.place, u.sequence, n.* FROM asked a JOIN updates u ON u.id = a.update CROSS JOIN LATERAL (
+		SELECT a.place, u.sequence, n.* FROM asked a
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = a.update LIMIT 1) AS u CROSS JOIN LATERAL (
 			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(CASE WHEN same_blocks(u.blocked_by, a.blocks)
 					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at))) ORDER BY b.place), '[]') AS blocks,
 				max(coalesce((b.value->>'until')::timestamptz, 'infinity')) AS ready_at,

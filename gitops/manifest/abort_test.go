@@ -9,7 +9,7 @@ import (
 
 // A process that must end does not wait for a push that nobody answers. Whether
 // that push landed or not, the next process writes the update once.
-func TestCutLeavesAPushToTheNextProcess(t *testing.T) {
+func TestAbortLeavesAPushToTheNextProcess(t *testing.T) {
 	t.Parallel()
 	for name, taken := range map[string]bool{"not taken": false, "taken": true} {
 		t.Run(name, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestCutLeavesAPushToTheNextProcess(t *testing.T) {
 			u := o.update("dev", "shop", "main-0000001")
 			done := writeSoon(t.Context(), w, u)
 			<-arrived
-			w.Cut()
+			w.Abort()
 			if r := <-done; gitops.CodeOf(r.err) != gitops.Unavailable || len(r.settled) != 0 {
 				t.Fatalf("got %v and %v", r.settled, r.err)
 			}
