@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -29,16 +30,6 @@ type planned struct {
 	item       *item
 	transition gitops.Transition // without an action for one that was only looked for
 	landing    landing           // with a commit
-}
-
-// committed lists the updates that are in the plan's commits.
-func (p *plan) committed() (ids []string) {
-	for _, r := range p.results {
-		if r.transition.Action == gitops.ActionCommit {
-			ids = append(ids, r.item.update.ID)
-		}
-	}
-	return ids
 }
 
 // plan makes the commits of the items on the snapshot's tip, as many as fit into one
@@ -80,7 +71,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 				continue
 			}
 			squashed[environment] = true
-			together = ofEnvironment(items[n:], environment)
+			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.search || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
 			return nil, err
@@ -90,16 +81,6 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 		}
 	}
 	return p, nil
-}
-
-// ofEnvironment returns the items of an environment that are to be written.
-func ofEnvironment(items []*item, environment string) (its []*item) {
-	for _, i := range items {
-		if i.update.Environment == environment && !i.search {
-			its = append(its, i)
-		}
-	}
-	return its
 }
 
 // commit makes one commit of the items, on top of the plan. Those that change
@@ -114,7 +95,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 	var written []gitops.Update
 	for _, i := range items {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return errClosed
 		}
 		late := len(written) > 0 && time.Now().After(p.ends)
 		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
