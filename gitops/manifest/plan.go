@@ -84,7 +84,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 }
 
 // commit makes one commit of the items, on top of the plan. Those that change
-// nothing, or cannot be, are not in it; when that is all of them there is none.
+// nothing, or cannot be made, are not in it; when that is all of them no commit is made.
 //
 // Where several items set the same value, the commit has what the last of them
 // says and the trailers of them all: each was written, in its turn, and a search
@@ -101,7 +101,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
-		if at, again := p.byID[i.update.ID]; again { // two callers that both believe to hold the lane
+		if at, again := p.byID[i.update.ID]; again { // two callers that both take the lane for theirs
 			r := p.results[at]
 			r.item = i
 			p.results = append(p.results, r)

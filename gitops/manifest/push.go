@@ -117,7 +117,7 @@ func (a *actor) trackUnknown(p *plan) {
 }
 
 // judge finds out how a push ended. A plan without commits is judged in the same
-// way: nobody is told "it has this tag already" or "there is no such file" of a
+// way: no caller is told "it has this tag already" or "there is no such file" of a
 // branch that has moved on. When the branch moved, the snapshot has caught up
 // afterwards and a new plan is due.
 func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, error) {
@@ -134,7 +134,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 	tip, err := a.tipAfter(ctx, sent)
 	switch {
 	case err != nil && sent != nil:
-		// What the push met means little as long as nobody can see the branch.
+		// What the push met means little as long as the branch cannot be seen.
 		return PushFailed, fmt.Errorf("%w (after a push: %v)", err, sent)
 	case err != nil:
 		return PushFailed, err

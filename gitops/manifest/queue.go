@@ -9,7 +9,7 @@ import (
 )
 
 // call is one Write or Handshake on its way. The queue's lock guards it, except for
-// the tasks, which nobody changes.
+// the tasks, which do not change.
 type call struct {
 	tasks     []gitops.WriteTask
 	handshake bool
@@ -28,8 +28,8 @@ type call struct {
 // known without being in either list of the result.
 type answer struct {
 	known      bool
-	transition gitops.Transition // Action is empty when there is none
-	refusal    gitops.Refusal    // Update is empty when there is none
+	transition gitops.Transition // without an action: none
+	refusal    gitops.Refusal    // without an update: none
 }
 
 func newCall(tasks []gitops.WriteTask) *call {

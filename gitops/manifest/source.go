@@ -13,7 +13,7 @@ import (
 )
 
 // snapshot is the branch's tip as it was last seen or made: every tree, and of the
-// files those that somebody needed. It never changes, but for the content of files,
+// files those that were needed. It never changes, but for the content of files,
 // which comes when it is needed.
 //
 // A snapshot may be behind the server at any time. What is decided on it counts
@@ -68,7 +68,7 @@ func (s *source) fetchTip(ctx context.Context) (git.Hash, error) {
 }
 
 // wantWhole gives up asking for parts of a commit: from now on files come with it,
-// and those that nobody needs are dropped here.
+// and those that are not needed are dropped here.
 func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	if s.whole {
 		return
