@@ -120,30 +120,6 @@ func setByOthers(goals []goal, i int) func(name string) bool {
 	}
 }
 
-// Read returns what each target holds now, in the order of the targets, as
-// text; an empty value is "". Errors as [Edit.Apply].
-func (e *Edit) Read(file []byte) ([]string, error) {
-	s, err := readSource(file)
-	if err != nil {
-		return nil, err
-	}
-	texts := make([]string, len(e.targets))
-	for i, t := range e.targets {
-		t.create = false
-		g, err := s.locate(t)
-		if err == nil {
-			err = checkScalar(g.place)
-		}
-		if err != nil {
-			return nil, at(t.key, err)
-		}
-		if n := g.place.node(); n.ShortTag() != "!!null" {
-			texts[i] = n.Value
-		}
-	}
-	return texts, nil
-}
-
 // at names the key in an error that is about what it selects.
 func at(k key, err error) error {
 	var e *gitops.Error
