@@ -10,7 +10,8 @@
 // [actor.push] tells the whole way:
 //
 //  1. Read the tip, once: later the snapshot follows from push to push.
-//  2. Settle what landed: an update that may be on the branch already is looked for.
+//  2. Resolve what may have landed: an update that may be on the branch already is
+//     looked for.
 //  3. Plan the edits on the snapshot: one commit for each update, or for each
 //     environment where that squashes. Nothing leaves the process.
 //  4. Push them as one pack with the old tip beside the new one. The server takes it
