@@ -77,14 +77,6 @@ func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", "why", why, "error", cause)
 }
 
-// filter is what of a commit need not come.
-func (s *source) filter() git.Filter {
-	if s.whole {
-		return git.FilterNone
-	}
-	return git.FilterBlobs
-}
-
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 	index := git.NewIndex(nil)
@@ -105,7 +97,9 @@ func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 // fetchCommit fetches a commit with its trees, and with its files where they do not
 // come alone.
 func (s *source) fetchCommit(ctx context.Context, want git.FetchRequest, held *git.Index) (map[git.Hash]git.Object, error) {
-	want.Capabilities, want.Filter = s.caps, s.filter()
+	if want.Capabilities = s.caps; !s.whole {
+		want.Filter = git.FilterBlobs
+	}
 	fetched, err := s.remote.Fetch(ctx, want, held.Object)
 	if s.whole || !git.UnknownToServer(err) {
 		return fetched, err
