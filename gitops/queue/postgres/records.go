@@ -14,6 +14,10 @@ const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.act
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at`
 
+// recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
+// the planner from joining tables as a whole.
+const recordsOfPage = ` CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = page.sequence LIMIT 1) AS u`
+
 // updateRow is a row of updateColumns.
 type updateRow struct {
 	gitops.Update
@@ -88,11 +92,8 @@ func scanDelivery(row pgx.CollectableRow) (d deliveryRow, err error) { return d,
 
 // withUpdates are the deliveries with their updates.
 func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow) ([]gitops.Delivery, error) {
-	// The limit, which is no limit, keeps the planner from joining the tables as a
-	// whole: it takes a range of unknown bounds for a good part of all updates.
-	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n
-		CROSS JOIN LATERAL (SELECT sequence FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS own
-		JOIN update_records u ON u.sequence = own.sequence ORDER BY u.sequence`
+	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n CROSS JOIN LATERAL (
+		SELECT sequence FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS page` + recordsOfPage + ` ORDER BY u.sequence`
 	numbers, places := make([]int64, len(page)), make(map[int64]int, len(page))
 	found := make([]gitops.Delivery, len(page))
 	for i := range page {
@@ -111,8 +112,8 @@ func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow)
 	return found, nil
 }
 
-// stepColumns are what a stepRow reads; s is a step.
-const stepColumns = `s.at, s.until, s.attempts, s.state, s.code, s.reason, s.commit_id, s.retry_at, s.actor`
+// stepColumns are what a stepRow reads; page has steps.
+const stepColumns = `page.at, page.until, page.attempts, page.state, page.code, page.reason, page.commit_id, page.retry_at, page.actor`
 
 // stepRow is a row of stepColumns.
 type stepRow struct {

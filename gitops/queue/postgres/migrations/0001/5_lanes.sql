@@ -14,9 +14,9 @@ CREATE VIEW update_records AS
 
 -- ready are the sequences of the first updates of the lane that are ready.
 CREATE FUNCTION ready(lane text, now_at timestamptz, most integer) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
-	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NULL ORDER BY u.sequence LIMIT most)
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence LIMIT most)
 	UNION ALL
-	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NOT NULL AND u.ready_at <= now_at)
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at)
 	ORDER BY 1 LIMIT most
 $$;
 
@@ -96,11 +96,11 @@ END $$;
 -- oldest_ready is when the first open update was accepted that nothing blocks.
 CREATE FUNCTION oldest_ready(lane text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
 	SELECT first.accepted_at FROM (
-		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NULL ORDER BY u.sequence LIMIT 1)
+		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence LIMIT 1)
 		UNION ALL
-		SELECT u.* FROM states s CROSS JOIN LATERAL (
-			SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence LIMIT 1
-		) AS u WHERE NOT s.final AND s.name <> 'pending'
+		SELECT u.sequence, u.accepted_at FROM states s CROSS JOIN LATERAL ( -- as in newest_open
+			SELECT * FROM updates WHERE (environment, state) >= (lane, s.name) ORDER BY environment, state, sequence LIMIT 1
+		) AS u WHERE NOT s.final AND s.name <> 'pending' AND u.environment = lane AND u.state = s.name
 	) AS first ORDER BY first.sequence LIMIT 1
 $$;
 
