@@ -42,8 +42,16 @@ func withoutUpdates(s *script) {
 	s.accept(ignored)
 }
 
+// nothingOfTheArgumentIsKept changes what it gave and what it was answered. What an
+// update says of itself beside what it asks for counts for nothing.
 func nothingOfTheArgumentIsKept(s *script) {
 	d := s.order("dev/api", "dev/web")
+	d.Updates[1] = gitops.Update{
+		ID: "mine", Delivery: gitops.DeliveryKey{Source: "a", ID: "b"}, Actor: "ann", Environment: "dev", App: "web", Tag: "v1",
+		State: gitops.Failed, Code: gitops.NotFound, Reason: "no", Commit: commit, Attempts: 7, AcceptedAt: began.Add(time.Hour), FinishedAt: began,
+		BlockedBy: []gitops.Block{stale}, EventTime: began, Recovered: true, RetriedAt: began, CancelRequest: &gitops.CancelRequest{Actor: "ann"},
+		Sequence: 7, MaybePushed: true, Steps: []gitops.Step{{At: began}},
+	}
 	mine := d
 	mine.Body, mine.Updates = slices.Clone(d.Body), slices.Clone(d.Updates)
 	got := s.accept(mine)

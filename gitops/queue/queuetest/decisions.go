@@ -24,9 +24,11 @@ func refusals(s *script) {
 	}
 	s.transit(s.one("one", "dev"), transitions...)
 	for i, u := range d.Updates {
+		s.quiet = i%len(decisions) > 0 // one check for each state
 		s.decide(u.ID, decisions[i%len(decisions)], "a reason")
 		s.decide(u.ID, decisions[i%len(decisions)], "another")
 	}
+	s.quiet = false
 	id := s.accept(s.order("prod/api")).Updates[0].ID
 	for _, a := range append(gitops.Actions(), "", "nothing") {
 		s.decide(gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "nobody"}, "dev", "api"), a, "")

@@ -54,6 +54,7 @@ func pages[E any](s *script, limit int, read func(queue.Page) ([]E, string, erro
 
 // variety fills the store with what the filters tell apart.
 func (s *script) variety() {
+	s.quiet = true
 	var updates []gitops.Update
 	for i := range 4 {
 		updates = append(updates, s.accept(s.order("dev/api", "prod/api", "dev/web")).Updates...)
@@ -76,6 +77,8 @@ func (s *script) variety() {
 			s.transit(l, transition(u.ID, actions[i%len(actions)]))
 		}
 	}
+	s.quiet = false
+	s.check()
 }
 
 func lists(s *script) {

@@ -67,6 +67,8 @@ var cases = []struct {
 	{"Leases/AfterCrash", afterCrash},
 	{"Leases/CloseWithoutRelease", closeWithoutRelease},
 	{"Leases/Jobs", jobs},
+	{"Leases/ClaimWhileReporting", claimWhileReporting},
+	{"Leases/ClaimWhileTaking", claimWhileTaking},
 
 	{"Lanes/Report", report},
 	{"Lanes/ReportAllOrNothing", reportAllOrNothing},
