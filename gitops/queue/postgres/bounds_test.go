@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,42 @@ func TestSchemasDoNotWakeEachOther(t *testing.T) {
 	default:
 	}
 	<-changed // of the notification above
+}
+
+// TestPagesAreBoundedByUpdates has a page of each kind end before its limit, and
+// nothing left out.
+func TestPagesAreBoundedByUpdates(t *testing.T) {
+	s := open(t, schema(t))
+	var ids []string
+	for _, d := range []gitops.Delivery{large("1"), large("2"), large("3"), order("4", "api")} {
+		ids = append(ids, accept(t, s, d).ID)
+	}
+	page, cursor, err := s.Deliveries(t.Context(), queue.DeliveryFilter{}, queue.Page{Limit: 10})
+	if err != nil || len(page) != 3 || cursor == "" {
+		t.Errorf("the first page has %d deliveries and the cursor %q, %v", len(page), cursor, err)
+	}
+	page, cursor, err = s.Deliveries(t.Context(), queue.DeliveryFilter{}, queue.Page{Limit: 10, Cursor: cursor})
+	if err != nil || len(page) != 1 || cursor != "" || page[0].ID != "1" || len(page[0].Updates) != queue.MaxUpdates {
+		t.Errorf("the last page has %d deliveries and the cursor %q, %v", len(page), cursor, err)
+	}
+	changes, err := s.Changes(t.Context(), "", 10)
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%d changes, %v", len(changes), err)
+	}
+	changes, err = s.Changes(t.Context(), changes[1].Cursor, 10)
+	if err != nil || len(changes) != 2 || changes[1].Delivery.ID != "4" {
+		t.Errorf("then %d changes, %v", len(changes), err)
+	}
+	var exported []string
+	for e, err := range s.Export(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Delivery != nil {
+			exported = append(exported, e.Delivery.ID)
+		}
+	}
+	if !slices.Equal(exported, ids) {
+		t.Errorf("exported were %q", exported)
+	}
 }

@@ -92,6 +92,10 @@ func (e *export) happened() error {
 		if err != nil {
 			return err
 		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			*to = arrived[len(arrived)-1].number
+		}
 		went, err := rows(e.ctx, e.tx, steps, []any{from, *to}, func(row pgx.CollectableRow) (s step, err error) {
 			var step stepRow
 			err = row.Scan(append([]any{&s.number, &s.Update}, step.into()...)...)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,6 +42,11 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 		changes, err := rows(ctx, tx, steps, []any{number, limit}, scanStepChange)
 		if err != nil {
 			return err
+		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			last := arrived[len(arrived)-1].number
+			changes = slices.DeleteFunc(changes, func(c stepChange) bool { return c.number > last })
 		}
 		found, err = s.inOneOrder(ctx, tx, arrived, changes, limit)
 		return err

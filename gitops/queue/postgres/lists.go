@@ -51,11 +51,11 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 		if err != nil {
 			return err
 		}
-		if len(page) > p.Limit {
-			page = page[:p.Limit]
-			next = strconv.FormatInt(page[p.Limit-1].number, 10)
+		bounded := boundedPage(page[:min(p.Limit, len(page))])
+		if len(bounded) < len(page) {
+			next = strconv.FormatInt(bounded[len(bounded)-1].number, 10)
 		}
-		found, err = s.withUpdates(ctx, tx, page)
+		found, err = s.withUpdates(ctx, tx, bounded)
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // updateColumns are what an updateRow reads; u is of update_records.
@@ -70,17 +71,20 @@ func rows[T any](ctx context.Context, on querier, text string, args []any, each 
 }
 
 // deliveryColumns are what a deliveryRow reads; d is a delivery.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason`
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
+	(SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
 
 // deliveryRow is a row of deliveryColumns.
 type deliveryRow struct {
 	number int64
 	gitops.Delivery
 	eventTime *time.Time
+	updates   int
 }
 
 func (d *deliveryRow) into() []any {
-	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason}
+	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason,
+		&d.updates}
 }
 
 func (d *deliveryRow) delivery() gitops.Delivery {
@@ -89,6 +93,21 @@ func (d *deliveryRow) delivery() gitops.Delivery {
 }
 
 func scanDelivery(row pgx.CollectableRow) (d deliveryRow, err error) { return d, row.Scan(d.into()...) }
+
+// pageUpdates ends a page of deliveries, however few they are: their updates are what
+// takes memory and time.
+const pageUpdates = 2 * queue.MaxUpdates
+
+// boundedPage are the first of the deliveries, as many as one page may have.
+func boundedPage(page []deliveryRow) []deliveryRow {
+	updates := 0
+	for i := range page {
+		if updates += page[i].updates; updates >= pageUpdates {
+			return page[:i+1]
+		}
+	}
+	return page
+}
 
 // withUpdates are the deliveries with their updates.
 func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow) ([]gitops.Delivery, error) {
