@@ -29,6 +29,11 @@ type Config[T any] struct {
 	// committed by itself, and so on down to single items.
 	Divisible func(err error) bool
 
+	// Answered, when it is not nil, is called after each group's callers were
+	// answered, by the goroutine that commits: for upkeep that they need not wait
+	// for, and that gives them time to come back.
+	Answered func()
+
 	Items   int // most items of a group
 	Updates int // most updates of a group; an item with more is a group of its own
 	Bytes   int // most bytes of a group; an item with more is a group of its own
@@ -147,6 +152,9 @@ func (c *Committer[T]) run() {
 		group = c.next(group[:0])
 		c.commit(group)
 		clear(group) // what was committed can be freed while nothing comes
+		if c.config.Answered != nil {
+			c.config.Answered()
+		}
 	}
 	answer(c.waiting, errStopped())
 }

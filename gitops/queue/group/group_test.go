@@ -120,6 +120,23 @@ func TestWhatWaitsSharesACommit(t *testing.T) {
 	}
 }
 
+// Upkeep between two groups holds up the next group, and not who was answered.
+func TestAnsweredBeforeTheUpkeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{took: time.Second}
+		cfg := config(s)
+		cfg.Answered = func() { time.Sleep(time.Minute) }
+		c := Start(cfg)
+		began := time.Now()
+		for _, want := range []time.Duration{time.Second, time.Minute + 2*time.Second} {
+			if err := c.Do(t.Context(), item{}); err != nil || time.Since(began) != want {
+				t.Errorf("answered after %v (%v); want %v", time.Since(began), err, want)
+			}
+		}
+		c.Stop()
+	})
+}
+
 // An item that spoils its group fails alone, after a number of transactions that
 // rises with the logarithm of the group's size.
 func TestOneBadItemFailsAlone(t *testing.T) {

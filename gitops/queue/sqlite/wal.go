@@ -22,8 +22,8 @@ type walLimits struct {
 	most int64 // with more, the writer waits for the goroutine and moves what is left, so that the WAL does not fill the disk
 }
 
-// checkpointer is the goroutine and the writer's side of it.
-type checkpointer struct {
+// walMover is the goroutine and the writer's side of it.
+type walMover struct {
 	log    *slog.Logger
 	limits walLimits     // the writer's
 	conn   *connection   // the goroutine's
@@ -33,42 +33,42 @@ type checkpointer struct {
 	err    error         // of closing conn
 }
 
-func startCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
+func startWALMover(path string, log *slog.Logger) (*walMover, error) {
 	conn, err := connect(path, `PRAGMA busy_timeout = 5000`, `PRAGMA synchronous = FULL`)
 	if err != nil {
 		return nil, err
 	}
-	c := &checkpointer{log: log, limits: defaultLimits, conn: conn, call: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+	c := &walMover{log: log, limits: defaultLimits, conn: conn, call: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
 	c.gone.Go(c.run)
 	return c, nil
 }
 
-func (c *checkpointer) run() {
+func (c *walMover) run() {
 	for range c.call {
-		// A checkpoint that fails is tried again when the next one is due; until
-		// then the WAL has everything.
+		// After a failure the next one that is due tries again; until then the WAL
+		// has everything.
 		if _, _, err := checkpoint(c.conn, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
-			c.log.Warn("the store could not move its WAL into its file", "err", err)
+			c.log.Warn("WAL checkpoint failed", "error", err)
 		}
 		<-c.busy
 	}
 	c.err = c.conn.close()
 }
 
-// after is called by the writer between two transactions.
-func (c *checkpointer) after(writer *connection) {
+// between is called by the writer between two transactions.
+func (c *walMover) between(writer *connection) {
 	length, moved, err := checkpoint(writer, `PRAGMA wal_checkpoint(NOOP)`)
 	if err == nil && length > c.limits.long {
 		err = c.shorten(writer, length, length-moved)
 	}
 	if err != nil {
-		c.log.Warn("the store could not move its WAL into its file", "err", err)
+		c.log.Warn("WAL checkpoint failed", "error", err)
 	}
 }
 
 // shorten sees to it that a WAL of length pages, of which rest are not in the
 // file yet, can begin again.
-func (c *checkpointer) shorten(writer *connection, length, rest int64) error {
+func (c *walMover) shorten(writer *connection, length, rest int64) error {
 	must := length > c.limits.most
 	if !must && len(c.busy) > 0 {
 		return nil
@@ -84,7 +84,7 @@ func (c *checkpointer) shorten(writer *connection, length, rest int64) error {
 }
 
 // stop waits for a checkpoint that runs, and ends the goroutine.
-func (c *checkpointer) stop() error {
+func (c *walMover) stop() error {
 	close(c.call)
 	c.gone.Wait()
 	return c.err

@@ -16,7 +16,11 @@ import (
 // of all ranges that the filter means. Then those rows are read. So a page costs
 // the same whether much, little or nothing matches.
 
-// Deliveries implements [queue.Stories]. Its cursor is the last delivery's
+// pageUpdates ends a page of deliveries, however few they are: their updates are
+// what takes memory.
+const pageUpdates = 2 * queue.MaxUpdates
+
+// Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
 func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error) {
 	const delivery = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number = ?`
@@ -30,16 +34,22 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 			return err
 		}
 		numbers, next = cut(numbers, p.Limit)
-		for _, number := range numbers {
+		updates := 0
+		for i, number := range numbers {
+			if updates >= pageUpdates {
+				_, next = cut(numbers, i)
+				break
+			}
 			var d gitops.Delivery
 			_, err := c.one(ctx, delivery, []any{number}, func(r row) { d = scanDelivery(r) })
 			if err == nil {
-				d.Updates, err = updatesOf(ctx, c, number)
+				d.Updates, err = updatesOf(ctx, c, number, s.now())
 			}
 			if err != nil {
 				return err
 			}
 			found = append(found, d)
+			updates += len(d.Updates)
 		}
 		return nil
 	})
@@ -61,12 +71,12 @@ func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter,
 	if f == (queue.DeliveryFilter{}) {
 		return numbersOf(ctx, c, all, before, limit)
 	}
-	sources, err := meant(f.Source, func() ([]string, error) { return distinct(ctx, c, nextSource) })
+	sources, err := valuesOrAll(f.Source, func() ([]string, error) { return distinct(ctx, c, nextSource) })
 	if err != nil {
 		return nil, err
 	}
 	for _, source := range sources {
-		outcomes, err := meant(string(f.Outcome), func() ([]string, error) { return distinct(ctx, c, nextOutcome, source) })
+		outcomes, err := valuesOrAll(string(f.Outcome), func() ([]string, error) { return distinct(ctx, c, nextOutcome, source) })
 		if err != nil {
 			return nil, err
 		}
@@ -81,9 +91,8 @@ func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter,
 	return newest(found, limit), nil
 }
 
-// Updates implements [queue.Stories]. Its cursor is the last update's sequence.
+// Updates implements [queue.Reader]. Its cursor is the last update's sequence.
 func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence = ?`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -95,9 +104,11 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 		}
 		sequences, next = cut(sequences, p.Limit)
 		for _, sequence := range sequences {
-			if _, err := c.one(ctx, update, []any{sequence}, func(r row) { found = append(found, scanUpdate(r)) }); err != nil {
+			u, err := readSequence(ctx, c, sequence, s.now())
+			if err != nil {
 				return err
 			}
+			found = append(found, u)
 		}
 		return nil
 	})
@@ -112,19 +123,23 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 // condition stands (sqlite.org/partialindex.html).
 func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, before int64, limit int) (found []int64, err error) {
 	const all = `SELECT sequence FROM updates WHERE sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const pending = `SELECT sequence FROM updates INDEXED BY updates_pending
-		WHERE environment = ? AND state = 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const pendingApp = `SELECT sequence FROM updates INDEXED BY updates_pending
-		WHERE environment = ? AND app = ? AND state = 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const ended = `SELECT sequence FROM updates INDEXED BY updates_ended
+	const ready = `SELECT sequence FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const blocked = `SELECT sequence FROM updates INDEXED BY updates_blocked
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const others = `SELECT sequence FROM updates INDEXED BY updates_listed
 		WHERE environment = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
-	const endedApp = `SELECT sequence FROM updates INDEXED BY updates_ended_app
+	const readyOfApp = `SELECT sequence FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const blockedOfApp = `SELECT sequence FROM updates INDEXED BY updates_blocked_app
+		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+	const othersOfApp = `SELECT sequence FROM updates INDEXED BY updates_app
 		WHERE environment = ? AND app = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 
 	if f == (queue.UpdateFilter{}) {
 		return numbersOf(ctx, c, all, before, limit)
 	}
-	environments, err := meant(f.Environment, func() ([]string, error) { return usedEnvironments(ctx, c) })
+	environments, err := valuesOrAll(f.Environment, func() ([]string, error) { return usedEnvironments(ctx, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -134,22 +149,22 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 	}
 	for _, environment := range environments {
 		for _, state := range states {
-			text, args := ended, []any{environment}
+			texts, args := []string{othersOfApp}, []any{environment, f.App, string(state)}
 			switch {
 			case f.App == "" && state == gitops.Pending:
-				text = pending
-			case state == gitops.Pending:
-				text, args = pendingApp, append(args, f.App)
+				texts, args = []string{ready, blocked}, args[:1]
 			case f.App == "":
-				args = append(args, string(state))
-			default:
-				text, args = endedApp, append(args, f.App, string(state))
+				texts, args = []string{others}, []any{environment, string(state)}
+			case state == gitops.Pending:
+				texts, args = []string{readyOfApp, blockedOfApp}, args[:2]
 			}
-			sequences, err := numbersOf(ctx, c, text, append(args, before, limit)...)
-			if err != nil {
-				return nil, err
+			for _, text := range texts {
+				sequences, err := numbersOf(ctx, c, text, append(slices.Clone(args), before, limit)...)
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, sequences...)
 			}
-			found = append(found, sequences...)
 		}
 	}
 	return newest(found, limit), nil
@@ -164,8 +179,8 @@ func usedEnvironments(ctx context.Context, c *connection) (found []string, err e
 	return found, err
 }
 
-// meant is the one value that a filter names, or all.
-func meant(value string, all func() ([]string, error)) ([]string, error) {
+// valuesOrAll is the one value that a filter names, or all.
+func valuesOrAll(value string, all func() ([]string, error)) ([]string, error) {
 	if value != "" {
 		return []string{value}, nil
 	}
@@ -216,14 +231,14 @@ func listCursor(cursor string) (before int64, err error) {
 	if cursor == "" {
 		return math.MaxInt64, nil
 	}
-	return position(cursor)
+	return parseNumber(cursor)
 }
 
-// position reads a number as a cursor has it: in the one form that we write.
-func position(text string) (int64, error) {
+// parseNumber reads a number as a cursor has it: in the one form that we write.
+func parseNumber(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
-		return 0, gitops.FieldErrorf("cursor", "is none that was given out")
+		return 0, gitops.FieldErrorf("cursor", "is invalid")
 	}
 	return n, nil
 }
