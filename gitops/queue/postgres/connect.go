@@ -45,7 +45,9 @@ const settings = `SELECT
 // Address is a store on a server, as it is configured.
 type Address struct {
 	// URL is postgres:// and what libpq's form of it may say, but for the
-	// password. What it leaves out is taken from libpq's environment variables.
+	// password. What it leaves out is taken from libpq's environment variables. It
+	// leads to the server itself, or to a pooler that keeps a session for each
+	// connection: a session holds a lock and listens.
 	URL string
 	// PasswordFile holds the password; it is read for each connection, so that a
 	// new one needs no restart. Without it the password is libpq's to find: in

@@ -33,7 +33,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 				SELECT d.number FROM deliveries d WHERE (d.source, d.outcome) >= (s.source, o) AND (d.source, d.outcome, d.number) < (s.source, o, $1)
 				ORDER BY d.source DESC, d.outcome DESC, d.number DESC LIMIT $2
 			) AS ranged ORDER BY ranged.number DESC LIMIT $2
-		) AS page JOIN deliveries d ON d.number = page.number ORDER BY d.number DESC`
+		) AS page CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = page.number LIMIT 1) AS d ORDER BY d.number DESC`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
