@@ -28,7 +28,7 @@ type actor struct {
 	packs    git.PackWriter
 	snapshot *snapshot // nil until the first one
 	landings landings
-	unknown  unknownPushes
+	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
 	rejected map[string]rejection // the last of each environment; see isolate.go
 }
 
@@ -45,7 +45,7 @@ func (a *actor) run() {
 			return
 		}
 		if len(handshakes) > 0 {
-			a.queue.greeted(handshakes, git.PublicError(a.handshake(a.stopping)))
+			a.queue.finishCalls(handshakes, git.PublicError(a.handshake(a.stopping)))
 		}
 		if len(items) > 0 {
 			a.turn(items)

@@ -133,7 +133,9 @@ func testAnOlderUpdateIsNeverWrittenOverALaterOne(t *testing.T, newOrigin origin
 
 // C4: a writer's first snapshot knows no history. What was accepted before may have
 // been written by another, although nobody says so.
-func TestTheFirstSnapshotKnowsNoHistory(t *testing.T) { overEach(t, testTheFirstSnapshotKnowsNoHistory) }
+func TestTheFirstSnapshotKnowsNoHistory(t *testing.T) {
+	overEach(t, testTheFirstSnapshotKnowsNoHistory)
+}
 
 func testTheFirstSnapshotKnowsNoHistory(t *testing.T, newOrigin origins) {
 	for _, handshake := range []bool{false, true} {

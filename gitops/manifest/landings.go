@@ -138,27 +138,3 @@ func landingsOf(commits git.Commits) []landing {
 	})
 	return found
 }
-
-// unknownPushes are the updates that were pushed with an unknown result. The branch
-// will tell, but what it tells may have been forgotten again when they are given
-// again. Most of them are given again, and known then.
-type unknownPushes struct {
-	limit int
-	ids   map[string]bool
-}
-
-// track remembers updates. It reports false when there are too many: then all are
-// forgotten, and whatever waits now must be looked for.
-func (k *unknownPushes) track(ids []string) bool {
-	if k.ids == nil {
-		k.ids = make(map[string]bool)
-	}
-	for _, id := range ids {
-		k.ids[id] = true
-	}
-	if len(k.ids) <= k.limit {
-		return true
-	}
-	clear(k.ids)
-	return false
-}

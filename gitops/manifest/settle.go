@@ -29,7 +29,7 @@ func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err er
 		t := gitops.Transition{Update: i.update.ID}
 		if l, landed := h.landing(i.update.ID); landed {
 			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
-		} else if by, newer := h.newerOnBranch(i); newer {
+		} else if by, newer := h.newerOnBranch(i); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
 		} else if tooLong != nil && a.needsSearch(i.update) {
 			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
@@ -47,7 +47,7 @@ func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err er
 }
 
 func (a *actor) needsSearch(u gitops.Update) bool {
-	return a.landings.needsSearch(u, a.unknown.ids[u.ID])
+	return a.landings.needsSearch(u, a.unknown[u.ID])
 }
 
 // searchNeeded reports whether the history must be searched before the items are

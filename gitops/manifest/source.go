@@ -1,16 +1,19 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // snapshot is the branch's tip as it was last seen or made: every tree, and of the
-// files those that somebody needed. It never changes, but for the content of files,
+// files those that were needed. It never changes, but for the content of files,
 // which comes when it is needed.
 //
 // A snapshot may be behind the server at any time. What is decided on it counts
@@ -29,8 +32,6 @@ type source struct {
 	caps   map[string]string // upload-pack's; nil until it was asked
 	whole  bool              // the server sends files only together with their commit
 }
-
-func newSource(c Config, remote git.Remote) source { return source{config: c, remote: remote} }
 
 // maxTries is how often something is asked again because the branch moved on
 // before the server was asked for it.
@@ -67,17 +68,13 @@ func (s *source) fetchTip(ctx context.Context) (git.Hash, error) {
 }
 
 // wantWhole gives up asking for parts of a commit: from now on files come with it,
-// and those that nobody needs are dropped here.
+// and those that are not needed are dropped here.
 func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	if s.whole {
 		return
 	}
 	s.whole = true
-	attrs := []any{"why", why}
-	if cause != nil {
-		attrs = append(attrs, "error", cause)
-	}
-	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
+	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", "why", why, "error", cause)
 }
 
 // filter is what of a commit need not come.
@@ -91,7 +88,9 @@ func (s *source) filter() git.Filter {
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 	index := git.NewIndex(nil)
-	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1}, index)
+	// Files that come with it unasked are dropped while they come in: they may be
+	// many, and larger than those that are needed.
+	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1, Keep: git.WithoutBlobs}, index)
 	if err != nil {
 		return nil, fmt.Errorf("fetching the branch: %w", err)
 	}
@@ -181,19 +180,15 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	if len(missing) == 0 {
 		return nil
 	}
-	want := git.FetchRequest{Capabilities: s.caps}
-	for name := range missing {
-		want.Wants = append(want.Wants, name)
-	}
-	nothing := git.NewIndex(nil)
-	fetched, err := s.remote.Fetch(ctx, want, nothing.Object)
+	want := git.FetchRequest{Wants: slices.Collect(maps.Keys(missing)), Capabilities: s.caps}
+	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
 	if git.UnknownToServer(err) {
 		// A server that gives nothing but commits, as git does over SSH unless
 		// uploadpack.allowAnySHA1InWant is set; or the branch has moved, and then it
 		// does not give this one either.
 		want = git.FetchRequest{Capabilities: s.caps, Wants: []git.Hash{of.tip}, Depth: 1}
 		var wholeErr error
-		if fetched, wholeErr = s.remote.Fetch(ctx, want, nothing.Object); wholeErr == nil {
+		if fetched, wholeErr = s.remote.Fetch(ctx, want, git.Nothing); wholeErr == nil {
 			s.wantWhole(ctx, "the git server does not send single files", err)
 		}
 		err = wholeErr
@@ -202,8 +197,8 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 		return fmt.Errorf("fetching files: %w", err)
 	}
 	of.keep(fetched, paths)
-	for name := range of.missing(paths) {
-		return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
+	if left := of.missing(paths); len(left) > 0 {
+		return fmt.Errorf("%w: %d files that were asked for did not come", git.ErrMissingObject, len(left))
 	}
 	return nil
 }
@@ -240,11 +235,10 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 			continue
 		}
 		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
-			content := o.Data
-			if len(content) > maxFileBytes {
-				content = append([]byte(nil), content[:maxFileBytes+1]...)
+			f.SetContent(o.Data)
+			if len(o.Data) > maxFileBytes {
+				f.SetContent(bytes.Clone(o.Data[:maxFileBytes+1]))
 			}
-			f.SetContent(content)
 		}
 	}
 }

@@ -56,12 +56,12 @@ type reader struct {
 
 	// Of whoever has the token:
 	source source
-	latest *snapshot // the last one that was made here; nil before
-	whole  *View     // the last one that has every file of [Config.Files]
+	last   *View    // that was made; nil before
+	files  []string // that it has
 }
 
 func (r *reader) init(c Config, remote git.Remote, stopping context.Context) {
-	r.source, r.stopping, r.turn = newSource(c, remote), stopping, make(chan struct{}, 1)
+	r.source, r.stopping, r.turn = source{config: c, remote: remote}, stopping, make(chan struct{}, 1)
 }
 
 func (r *reader) close() {
@@ -109,20 +109,23 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot],
 		return nil, err
 	}
 	now := writer.Load()
-	if r.latest != nil && now.tip != tip {
-		now = r.latest
+	if r.last != nil && now.tip != tip {
+		now = r.last.of
 	}
 	if now.tip != tip {
 		if now, _, err = r.source.catchUp(ctx, now, tip); err != nil {
 			return nil, err
 		}
 	}
-	r.latest = now
-	if r.whole == nil || r.whole.of != now {
-		if err := r.source.fetchFiles(ctx, now, r.source.config.Files()); err != nil {
+	if files := r.source.config.Files(); r.last == nil || r.last.of != now || !sameSlice(files, r.files) {
+		if err := r.source.fetchFiles(ctx, now, files); err != nil {
 			return nil, err
 		}
-		r.whole = &View{now}
+		r.last, r.files = &View{now}, files
 	}
-	return r.whole, r.source.fetchFiles(ctx, now, paths)
+	return r.last, r.source.fetchFiles(ctx, now, paths)
 }
+
+// sameSlice reports whether two slices are one, which is not changed: to compare
+// what is in them would take longer than most views do.
+func sameSlice(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

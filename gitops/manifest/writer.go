@@ -101,8 +101,8 @@ func New(c Config) (*Writer, error) {
 	w.queue.init(c.Limits.PushUpdates)
 	w.reader.init(c, readers, stopping)
 	a := &actor{
-		source: newSource(c, w.clock.count(remote)), queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
-		stopping: stopping, pushing: pushing, unknown: unknownPushes{limit: c.Limits.UnknownPushes},
+		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
+		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection),
 	}
 	go func() {
