@@ -78,6 +78,9 @@ func newPast(c config.Manifests, at git.Config, breaker *git.Breaker) (*history.
 	return history.New(breaker.Guard(remote), c.Branch), nil
 }
 
+// Without it an App would go on with a token that was revoked.
+var _ git.Invalidator = (*githubapp.App)(nil)
+
 func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*githubapp.App, error) {
 	app, err := githubapp.New(githubapp.Config{
 		AppID:          c.Credentials.GitHubApp.AppID,
