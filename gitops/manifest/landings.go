@@ -126,7 +126,7 @@ func landingsOf(commits git.Commits) []landing {
 	// Two commits may carry one update when people copy commits about: the same
 	// one is found every time.
 	slices.SortStableFunc(found, func(a, b landing) int {
-		return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.commit.String(), b.commit.String()))
+		return cmp.Or(a.made.Compare(b.made), compareHashes(a.commit, b.commit))
 	})
 	return found
 }

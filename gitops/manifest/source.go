@@ -167,9 +167,6 @@ func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*sn
 	return next, commits, nil
 }
 
-// fewFiles is how many files are asked for one by one.
-const fewFiles = 16
-
 // fetchFiles brings the contents of files that are not here, in one request. A path
 // at which there is no file is left to whoever looks it up.
 func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) error {
@@ -177,7 +174,7 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	if len(missing) == 0 {
 		return nil
 	}
-	want := git.FetchRequest{Wants: slices.Collect(maps.Keys(missing)), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
+	want := git.FetchRequest{Wants: slices.SortedFunc(maps.Keys(missing), compareHashes), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
 	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
 	if git.UnknownToServer(err) {
 		// A server that gives nothing but commits, as git does over SSH unless
@@ -194,7 +191,8 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 		return fmt.Errorf("fetching files: %w", err)
 	}
 	of.keep(fetched, paths)
-	if left := of.missing(paths); len(left) <= fewFiles {
+	const few = 16
+	if left := of.missing(paths); len(left) <= few {
 		for name := range left { // one that is too large comes alone, if it came as a delta before
 			want.Wants, want.Depth = []git.Hash{name}, 0
 			if fetched, err = s.remote.Fetch(ctx, want, git.Nothing); err != nil {
@@ -208,6 +206,8 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	}
 	return nil
 }
+
+func compareHashes(a, b git.Hash) int { return bytes.Compare(a[:], b[:]) }
 
 // file finds the file at a path.
 func (s *snapshot) file(path string) (*git.File, error) {
