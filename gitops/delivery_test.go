@@ -56,18 +56,31 @@ func TestJSONForm(t *testing.T) {
 		ID: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "myshop-api",
 		Tag: "main-1a2b3c4", State: gitops.Pending, AcceptedAt: at, Sequence: 7, MaybePushed: true,
 	}
-	settled := update
-	settled.Repository, settled.Digest = "registry.example/myshop/api", "sha256:"+strings.Repeat("0", 64)
-	settled.State, settled.Code, settled.Reason = gitops.Failed, gitops.NotFound, "charts/myshop-api/values-dev.yaml is not there"
-	settled.Attempts, settled.SettledAt = 2, at.Add(time.Second)
+	blocked := update
+	blocked.Attempts, blocked.RetriedAt, blocked.CancelRequest = 3, at, &gitops.CancelRequest{Actor: "ann"}
+	blocked.BlockedBy = []gitops.Block{
+		{Kind: gitops.BlockRefused, Reason: "the git server refuses it: charts/myshop-api is protected", Since: at, Until: at.Add(time.Minute)},
+		{Kind: gitops.BlockStale, Reason: "accepted more than 7 days ago: retry or cancel it", Since: at},
+	}
+	failed := update
+	failed.Repository, failed.Digest = "registry.example/myshop/api", "sha256:"+strings.Repeat("0", 64)
+	failed.State, failed.Code, failed.Reason = gitops.Failed, gitops.NotFound, "charts/myshop-api/values-dev.yaml is not there"
+	failed.Attempts, failed.FinishedAt = 2, at.Add(time.Second)
+	commit := strings.Repeat("c0ffee", 7)[:40]
 	committed := update
-	committed.State, committed.Commit, committed.Attempts, committed.SettledAt = gitops.Committed, strings.Repeat("c0ffee", 7)[:40], 1, at.Add(time.Second)
+	committed.State, committed.Commit, committed.Attempts, committed.FinishedAt = gitops.Committed, commit, 1, at.Add(time.Second)
 
 	golden(t, "delivery-accepted.json", gitops.Delivery{
 		Source: "github", ID: "72d3162e", ReceivedAt: at, EventTime: at, Actor: "ann", Outcome: gitops.OutcomeAccepted,
 		Reason: "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0", Body: []byte("not shown"),
-		Updates: []gitops.Update{update, settled, committed},
+		Updates: []gitops.Update{update, blocked, failed, committed},
 	})
+	committed.Steps = []gitops.Step{
+		{At: at, Until: at.Add(time.Second), Attempts: 2, State: gitops.Pending, Code: gitops.Rejected, Reason: "protected", RetryAt: at.Add(time.Minute)},
+		{At: at.Add(time.Second), State: gitops.Pending, Reason: "still wanted", Actor: "ann"},
+		{At: at.Add(2 * time.Second), Attempts: 1, State: gitops.Committed, Commit: commit},
+	}
+	golden(t, "update-steps.json", committed)
 	golden(t, "delivery-rejected.json", gitops.Delivery{
 		Source: "github", ID: "72d3162e", ReceivedAt: at, Outcome: gitops.OutcomeRejected,
 		Field: "client_payload.tag", Reason: "is missing", Updates: []gitops.Update{},

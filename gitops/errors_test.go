@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +51,7 @@ func TestCodeOf(t *testing.T) {
 
 // What a client is shown holds no cause, however the error was put together; the
 // log's text holds all of it.
-func TestSentencesHideCauses(t *testing.T) {
+func TestPublicHidesCauses(t *testing.T) {
 	cause := errors.New("dial tcp 10.0.0.7:5432: password s3cret refused")
 	for _, c := range []struct {
 		name, want string
@@ -93,18 +92,7 @@ func TestErrorFields(t *testing.T) {
 	}
 }
 
-func TestStates(t *testing.T) {
-	want := []gitops.State{"pending", "committed", "unchanged", "superseded", "failed"}
-	if diff := cmp.Diff(want, gitops.States()); diff != "" {
-		t.Error(diff)
-	}
-	unsettled := slices.DeleteFunc(gitops.States(), gitops.State.Settled)
-	if diff := cmp.Diff([]gitops.State{gitops.Pending}, unsettled); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestWithin(t *testing.T) {
+func TestPrefixField(t *testing.T) {
 	other := errors.New("else")
 	err := gitops.PrefixField("a", errors.Join(gitops.FieldErrorf("b", "x").WithCause(other), gitops.FieldErrorf("", "y"), gitops.Errorf(gitops.Unavailable, "z"), other))
 	if want := "a.b: x: else\na: y\nz\nelse"; err.Error() != want || !errors.Is(err, other) {
@@ -116,5 +104,18 @@ func TestWithin(t *testing.T) {
 	}
 	if gitops.PrefixField("a", nil) != nil {
 		t.Error("nothing became something")
+	}
+}
+
+// An error that is shared, as those of a package are, does not take the cause of
+// one call into another.
+func TestWithCauseCopies(t *testing.T) {
+	shared := gitops.Errorf(gitops.Unavailable, "the store is closed")
+	cause := errors.New("disk full")
+	if err := shared.WithCause(cause); !errors.Is(err, cause) || err.Code != gitops.Unavailable || err.Message != shared.Message {
+		t.Errorf("with its cause it is %#v", err)
+	}
+	if shared.Err != nil {
+		t.Errorf("the shared error got the cause %v", shared.Err)
 	}
 }

@@ -29,9 +29,9 @@ type EventMoment struct {
 	Recovered bool      // fetched by tallyman, not sent: it may be older than orders that were sent meanwhile
 }
 
-// dated reports whether the sender's time counts: an event cannot have happened
+// Dated reports whether the sender's time counts: an event cannot have happened
 // after its receipt, so a time after that says nothing.
-func (m EventMoment) dated() bool { return !m.Event.IsZero() && m.Event.Before(m.Receipt) }
+func (m EventMoment) Dated() bool { return !m.Event.IsZero() && m.Event.Before(m.Receipt) }
 
 // Late reports whether an event happened before a newer one of the same app that
 // was accepted, and when that was. Times of events are compared with times of
@@ -39,7 +39,7 @@ func (m EventMoment) dated() bool { return !m.Event.IsZero() && m.Event.Before(m
 // ordered by sequence and make no event late, unless that was recovered. A newest
 // time after now was made by a clock that was wrong, and counts as unknown.
 func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
-	if !m.dated() {
+	if !m.Dated() {
 		return time.Time{}, false
 	}
 	if !h.NewestEvent.After(m.Receipt) {
@@ -56,7 +56,7 @@ func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
 
 // Accept returns the head after an event was accepted.
 func (h Head) Accept(m EventMoment) Head {
-	if m.dated() {
+	if m.Dated() {
 		h.NewestEvent = newer(h.NewestEvent, m.Event, m.Receipt)
 	} else {
 		h.NewestReceipt = newer(h.NewestReceipt, m.Receipt, m.Receipt)

@@ -9,7 +9,8 @@ import (
 
 // Lease is an exclusive right until ExpiresAt: to work the lane of the environment
 // that it is named after, or to do a job of the process that one replica does at a
-// time. It is a value: Extend returns a new one.
+// time. It is a value: Extend returns a new one. It is the caller's as long as its
+// holder and token are those of the name's last claim, and nobody gave it back.
 type Lease struct {
 	Name      string // an environment, or a job's name, which has a slash and so is none
 	Holder    string // names the process, for logs and for people
@@ -67,10 +68,17 @@ type Lanes interface {
 	//
 	// A transition that the table does not allow in the update's state is left out:
 	// what was reported before stands. Transitions that write (commit, confirm) raise
-	// the app's head, and supersede every older open update of the app that is not
-	// in the same report. A blocked update that is reported again with the same
-	// kinds and reasons keeps Since and adds no step.
-	Report(ctx context.Context, l Lease, r Report) error
+	// the app's head, and supersede every open update of the app that is older than
+	// the head and has no transition in the same report; that is a step without an
+	// attempt. Transitions happen first, in their order, then what they supersede, in
+	// acceptance order, and then the blocks. What was superseded is returned, as it is
+	// now and without steps; a report that is repeated supersedes nothing.
+	//
+	// What is final has no cancel request any more. A pending update that is reported
+	// as blocked again, with the same kinds and reasons, keeps Since. The step of a
+	// blocked update has the blocks' reasons, joined by "; ", and the time of
+	// [gitops.BlockedUntil].
+	Report(ctx context.Context, l Lease, r Report) (superseded []gitops.Update, err error)
 
 	// Wake returns a channel that receives after something in the environment became
 	// ready or its cancellation was requested. It is a hint for one waiter per

@@ -56,14 +56,16 @@ type Inbox interface {
 	// returns without error they survive kill -9 and power loss.
 	//
 	// The updates come with environment, app, repository, tag and digest; Accept
-	// sets their id, which is [gitops.UpdateID], their sequence and the rest, and
+	// sets their id, which is [gitops.UpdateID], their sequence and the rest (an event
+	// time only when it is [gitops.EventMoment.Dated]), and
 	// returns the delivery as stored. Sequences follow acceptance: if one Accept
 	// returned before another began, on this replica or any other, its updates have
 	// the smaller ones. A delivery with more than [MaxUpdates] is TooLarge, and one
 	// that names an environment and app twice is Invalid.
 	//
-	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded. The
-	// receipt is the delivery's, or the store's now where that is earlier.
+	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded, with
+	// a reason, and leaves the head as it is. The receipt is the delivery's, or the
+	// store's now where that is earlier.
 	//
 	// A delivery whose key is known is stored nowhere: the first one is returned,
 	// with its updates as they stand now, and duplicate is true.
@@ -78,18 +80,22 @@ type Inbox interface {
 type Decisions interface {
 	// Decide applies a person's retry, dismiss or cancel to an update and returns it
 	// with its steps; the decision is a step of its own, with actor and reason. The
-	// error's code is NotFound when there is no such update, and Conflict when the
-	// transition table does not allow the action in the update's state.
+	// error's code is NotFound when there is no such update, Conflict when the
+	// transition table does not allow the action in the update's state, and Invalid
+	// for any other action.
 	//
 	// Retry makes a failed update pending again; it keeps its place in acceptance
 	// order and its attempts. It is a Conflict when a later update of the same app in
 	// the same environment is open or written: an old release must not overwrite a
-	// newer one. Of a pending update it lifts all blocks, and is a Conflict when
-	// there are none.
+	// newer one. Of a pending update it lifts all blocks, whatever came later, and is
+	// a Conflict when nothing blocks it. Both set [gitops.Update.RetriedAt].
+	//
+	// Dismiss makes a failed update cancelled, with the decision's reason.
 	//
 	// Cancel sets [gitops.Update.CancelRequest] and leaves the state as it is: the
 	// lane's holder alone knows whether the update is being pushed, and reports
-	// what became of it. Asking for it again is no error and keeps the first request.
+	// what became of it. Asking for it again is no error, keeps the first request and
+	// adds no step.
 	Decide(ctx context.Context, d Decision) (gitops.Update, error)
 }
 

@@ -7,8 +7,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Reader answers questions. Safe for concurrent use. A cursor that no store made
-// is Invalid, and names the field "cursor".
+// Reader answers questions. Safe for concurrent use. Blocks that have lifted are
+// in no answer. A cursor that no store made is Invalid, and names the field
+// "cursor".
 type Reader interface {
 	// Delivery returns one delivery with its updates in the order they were
 	// planned, and its body.
@@ -23,8 +24,8 @@ type Reader interface {
 
 	// Backlogs returns the backlog of every environment that has ever had an
 	// update, in no particular order. It counts nothing, so it costs the same
-	// however much waits. An update whose block has lifted counts as held until it is
-	// taken.
+	// however much waits. An update whose block has lifted counts as held until
+	// something is reported of it.
 	Backlogs(ctx context.Context) ([]Backlog, error)
 
 	// Deliveries returns a page of deliveries with their updates, without bodies,
@@ -81,5 +82,8 @@ type Change struct {
 	Cursor   string // what Changes is asked with to get all that came after it
 	At       time.Time
 	Delivery *gitops.Delivery // with its updates as they stand now, without its body
-	Update   *gitops.Update   // as the change left it, without its steps, blocks and MaybePushed
+	// Update is as the change left it: state, code, reason, commit and attempts are
+	// those of the step that the change is. It is without its steps, blocks and
+	// MaybePushed.
+	Update *gitops.Update
 }

@@ -4,46 +4,88 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/group"
 )
 
 // updatesEach is how many sequences a delivery has for its updates; the updates
-// table says why.
+// table says why. It is more than [queue.MaxUpdates].
 const updatesEach = 1 << 16
 
-// brought is a delivery as the function accept takes it.
-type brought struct {
-	Place      int            `json:"place"`
-	Source     string         `json:"source"`
-	ID         string         `json:"id"`
-	ReceivedAt *time.Time     `json:"received_at"`
-	EventTime  *time.Time     `json:"event_time"`
-	Actor      string         `json:"actor"`
-	Remote     string         `json:"remote"`
-	Credential string         `json:"credential"`
-	Outcome    gitops.Outcome `json:"outcome"`
-	Field      string         `json:"field"`
-	Reason     string         `json:"reason"`
+// A group is bounded so that the first of it does not wait long for the last, and
+// so that others do not wait long for their turn.
+const (
+	groupDeliveries = 512
+	groupUpdates    = queue.MaxUpdates
+	groupBytes      = 4 << 20 // of bodies
+)
+
+// acceptance is a delivery on its way in. When its group is committed it is as
+// stored, unless it existed.
+type acceptance struct {
+	delivery gitops.Delivery
+	existed  bool
 }
 
-// meant is an update as the function accept takes it.
-type meant struct {
-	Delivery    int    `json:"delivery"` // the place of its own
-	Place       int    `json:"place"`
-	ID          string `json:"id"`
-	Environment string `json:"environment"`
-	App         string `json:"app"`
-	Repository  string `json:"repository"`
-	Tag         string `json:"tag"`
-	Digest      string `json:"digest"`
+func (s *Store) groups() group.Config[*acceptance] {
+	return group.Config[*acceptance]{
+		Commit: s.commit,
+		Divisible: func(err error) bool {
+			return !broken(err) || sqlState(err) == canceled || errors.Is(err, context.DeadlineExceeded)
+		},
+		Items: groupDeliveries, Updates: groupUpdates, Bytes: groupBytes,
+		Size: func(a *acceptance) (updates, bytes int) { return len(a.delivery.Updates), len(a.delivery.Body) },
+	}
 }
 
-// prepared is d as the tables will hold it, sharing nothing with d but the body,
-// which nobody writes to.
+// Accept implements [queue.Inbox]. Times are kept in whole microseconds, and a
+// delivery without a time of receipt was received now. Nothing of d is kept.
+func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error) {
+	if len(d.Updates) > queue.MaxUpdates {
+		return gitops.Delivery{}, false, gitops.Errorf(gitops.TooLarge,
+			"the delivery means %d updates; the store takes up to %d", len(d.Updates), queue.MaxUpdates)
+	}
+	for _, at := range []time.Time{d.ReceivedAt, d.EventTime} {
+		// JSON has no other years, and one delivery must not spoil its group.
+		if year := at.UTC().Year(); year < 1 || year > 9999 {
+			return gitops.Delivery{}, false, gitops.Errorf(gitops.Invalid, "the delivery is of the year %d", year)
+		}
+	}
+	a := &acceptance{delivery: prepared(d)}
+	if err := checkDistinct(a.delivery.Updates); err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	if err := s.accepts.Do(ctx, a); err != nil {
+		return gitops.Delivery{}, false, domainError(err)
+	}
+	if a.existed {
+		stored, err = s.Delivery(ctx, d.Key())
+		return stored, err == nil, err
+	}
+	return a.delivery, false, nil
+}
+
+// checkDistinct fails when two updates are of one app in one environment, as the
+// tables name them: they would have one id.
+func checkDistinct(updates []gitops.Update) error {
+	named := make(map[string]bool, len(updates))
+	for _, u := range updates {
+		if named[u.ID] {
+			return gitops.Errorf(gitops.Invalid, "the delivery names %s in %s twice", u.App, u.Environment)
+		}
+		named[u.ID] = true
+	}
+	return nil
+}
+
+// prepared is d as the tables will hold it, sharing nothing with d.
 func prepared(d gitops.Delivery) gitops.Delivery {
 	d.Source, d.ID, d.Actor, d.Remote, d.Credential = clean(d.Source), clean(d.ID), clean(d.Actor), clean(d.Remote), clean(d.Credential)
 	d.Outcome, d.Field, d.Reason = clean(d.Outcome), clean(d.Field), clean(d.Reason)
@@ -51,9 +93,10 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 	planned := d.Updates
 	d.Updates = make([]gitops.Update, len(planned))
 	for i, u := range planned {
+		environment, app := clean(u.Environment), clean(u.App)
 		d.Updates[i] = gitops.Update{
-			ID: clean(u.ID), Delivery: d.Key(), Actor: d.Actor, Environment: clean(u.Environment), App: clean(u.App),
-			Repository: clean(u.Repository), Tag: clean(u.Tag), Digest: clean(u.Digest),
+			ID: gitops.UpdateID(d.Key(), environment, app), Delivery: d.Key(), Actor: d.Actor, Recovered: d.Recovered,
+			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), Digest: clean(u.Digest),
 		}
 	}
 	// The caller may use its slice again while this is still on its way.
@@ -64,93 +107,145 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 	return d
 }
 
+// commit brings a group to the server. It is called by the committer's goroutine.
+func (s *Store) commit(group []*acceptance) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), acceptTime)
+	defer cancel()
+	err := s.accept(ctx, group)
+	switch {
+	case err == nil:
+		s.recorder.Committed(len(group), time.Since(began))
+		if s.failing {
+			s.failing = false
+			s.log.Info("store accepts deliveries again")
+		}
+	case broken(err):
+		if !s.failing {
+			s.failing = true
+			s.log.Error("store accepts no deliveries", slog.String("error", err.Error()))
+		}
+	case len(group) == 1:
+		s.log.Error("store rejected a delivery", slog.String("delivery", group[0].delivery.Key().String()), slog.String("error", err.Error()))
+	}
+	return err
+}
+
+// deliveryArg is a delivery as the function accept takes it.
+type deliveryArg struct {
+	Place      int            `json:"place"`
+	Source     string         `json:"source"`
+	ID         string         `json:"id"`
+	ReceivedAt *time.Time     `json:"received_at"`
+	EventTime  *time.Time     `json:"event_time"`
+	Actor      string         `json:"actor"`
+	Remote     string         `json:"remote"`
+	Recovered  bool           `json:"recovered"`
+	Credential string         `json:"credential"`
+	Outcome    gitops.Outcome `json:"outcome"`
+	Field      string         `json:"field"`
+	Reason     string         `json:"reason"`
+}
+
+// updateArg is an update as the function accept takes it.
+type updateArg struct {
+	Delivery    int    `json:"delivery"` // the place of its own
+	Place       int    `json:"place"`
+	ID          string `json:"id"`
+	Environment string `json:"environment"`
+	App         string `json:"app"`
+	Repository  string `json:"repository"`
+	Tag         string `json:"tag"`
+	Digest      string `json:"digest"`
+}
+
 // accept brings a group to the server in one call, and fills in what it answers.
-func (s *Store) accept(ctx context.Context, group []*request) error {
+func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4)`
-	deliveries, updates := make([]brought, len(group)), []meant{}
+	deliveries, updates := make([]deliveryArg, len(group)), []updateArg{}
 	bodies := make([][]byte, len(group))
-	for i, r := range group {
-		d := r.delivery
-		deliveries[i] = brought{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Credential, d.Outcome, d.Field, d.Reason}
+	for i, a := range group {
+		d := a.delivery
+		deliveries[i] = deliveryArg{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Recovered,
+			d.Credential, d.Outcome, d.Field, d.Reason}
 		bodies[i] = d.Body
 		for n, u := range d.Updates {
-			updates = append(updates, meant{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, u.Digest})
+			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, u.Digest})
 		}
-		r.known = true
+		a.existed = true
 	}
-	brought, err := json.Marshal(deliveries)
+	deliveryArgs, err := json.Marshal(deliveries)
 	if err != nil {
 		return err
 	}
-	meant, err := json.Marshal(updates)
+	updateArgs, err := json.Marshal(updates)
 	if err != nil {
 		return err
 	}
-	rows, err := s.pool.Query(ctx, call, s.moment(), string(brought), string(meant), bodies)
+	answer, err := s.pool.Query(ctx, call, s.nowArg(), string(deliveryArgs), string(updateArgs), bodies)
 	if err != nil {
 		return err
 	}
-	var place int
-	var acceptedAt time.Time
-	var sequence *int64
-	var state gitops.State
-	var reason string
-	woken := make(map[string]bool)
-	_, err = pgx.ForEachRow(rows, []any{&place, &acceptedAt, &sequence, &state, &reason}, func() error {
-		if place < 1 || place > len(group) {
+	var ready []string // environments
+	var row acceptRow
+	_, err = pgx.ForEachRow(answer, row.into(), func() error {
+		if row.place < 1 || row.place > len(group) {
 			return errAnswer
 		}
-		r := group[place-1]
-		r.known = false
-		if r.delivery.ReceivedAt.IsZero() {
-			r.delivery.ReceivedAt = acceptedAt.UTC()
+		u, err := row.fill(group[row.place-1])
+		if u != nil && u.State == gitops.Pending {
+			ready = append(ready, u.Environment)
 		}
-		if sequence == nil {
-			return nil
-		}
-		n := int(*sequence % updatesEach)
-		if n >= len(r.delivery.Updates) {
-			return errAnswer
-		}
-		u := &r.delivery.Updates[n]
-		u.AcceptedAt, u.Sequence, u.State, u.Reason = acceptedAt.UTC(), *sequence, state, reason
-		if state == gitops.Pending {
-			woken[u.Environment] = true
-		} else {
-			u.SettledAt = u.AcceptedAt
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for environment := range woken {
-		s.wakes.Wake(environment)
-	}
-	s.changed.Send()
+	s.hints.send(ready...)
 	return nil
 }
 
-// stored is t as the functions take it; nil is the zero time.
-func stored(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
+// acceptRow is a row that the function accept answers with.
+type acceptRow struct {
+	place      int
+	acceptedAt time.Time
+	sequence   *int64 // nil: the delivery is new and has no updates
+	state      gitops.State
+	reason     string
 }
 
-// rounded is t as it comes back from the tables.
-func rounded(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return time.UnixMicro(t.UnixMicro()).UTC()
+func (r *acceptRow) into() []any {
+	return []any{&r.place, &r.acceptedAt, &r.sequence, &r.state, &r.reason}
 }
 
-// read is a time as it comes from the tables.
-func read(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
+var errAnswer = errors.New("the store's server answered for a delivery that it was not asked about")
+
+// fill completes a delivery that was stored, and the update of the row, if any, which
+// it returns.
+func (r *acceptRow) fill(a *acceptance) (*gitops.Update, error) {
+	d := &a.delivery
+	a.existed = false
+	if d.ReceivedAt.IsZero() {
+		d.ReceivedAt = r.acceptedAt.UTC()
 	}
-	return t.UTC()
+	if r.sequence == nil {
+		return nil, nil
+	}
+	n := int(*r.sequence % updatesEach)
+	if n >= len(d.Updates) {
+		return nil, errAnswer
+	}
+	u := &d.Updates[n]
+	u.AcceptedAt, u.Sequence, u.State, u.Reason = r.acceptedAt.UTC(), *r.sequence, r.state, r.reason
+	if u.State.Final() {
+		u.FinishedAt = u.AcceptedAt
+	}
+	receipt := d.ReceivedAt
+	if u.AcceptedAt.Before(receipt) {
+		receipt = u.AcceptedAt
+	}
+	if (gitops.EventMoment{Event: d.EventTime, Receipt: receipt}).Dated() {
+		u.EventTime = d.EventTime
+	}
+	return u, nil
 }

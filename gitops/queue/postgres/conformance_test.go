@@ -64,7 +64,7 @@ func (i *instance) Open(now func() time.Time) (queue.Queue, error) {
 }
 
 func (i *instance) Crash(q queue.Queue) error {
-	shared.Exec(i.t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tallyman'`)
+	shared.Exec(i.t, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'tallyman'`)
 	return q.Close()
 }
 

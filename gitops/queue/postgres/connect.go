@@ -23,26 +23,31 @@ const (
 	connections = 8               // at most, unless the address says pool_max_conns: calls are short
 )
 
-// session is what every connection is set to, whatever the server's or the
+// settings are what every connection is set to, whatever the server's or the
 // user's defaults are. Nothing waits on a lock or in a transaction for longer
 // than anybody would wait for the answer, so no replica can hold the others up.
 // Every statement here is made to go from index to index: the planner, which may
 // not have looked at the tables since they were small, is kept from reading them
-// whole, and from compiling what takes a millisecond.
-const session = `SELECT
+// whole, from sorting what an index has in order, and from compiling what takes a
+// millisecond.
+const settings = `SELECT
 	set_config('enable_seqscan', 'off', false),
+	set_config('enable_bitmapscan', 'off', false),
 	set_config('enable_hashjoin', 'off', false),
 	set_config('enable_mergejoin', 'off', false),
 	set_config('default_transaction_isolation', 'read committed', false),
 	set_config('statement_timeout', '5s', false),
 	set_config('idle_in_transaction_session_timeout', '5s', false),
 	set_config('jit', 'off', false),
+	set_config('TimeZone', 'UTC', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)`
 
 // Address is a store on a server, as it is configured.
 type Address struct {
 	// URL is postgres:// and what libpq's form of it may say, but for the
-	// password. What it leaves out is taken from libpq's environment variables.
+	// password. What it leaves out is taken from libpq's environment variables. It
+	// leads to the server itself, or to a pooler that keeps a session for each
+	// connection: a session holds a lock and listens.
 	URL string
 	// PasswordFile holds the password; it is read for each connection, so that a
 	// new one needs no restart. Without it the password is libpq's to find: in
@@ -80,7 +85,7 @@ func (a Address) config() (*pgxpool.Config, error) {
 	c.ConnConfig.RuntimeParams["application_name"] = "tallyman"
 	c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return a.setPassword(c) }
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, session)
+		_, err := conn.Exec(ctx, settings)
 		return err
 	}
 	c.PingTimeout = connectTime

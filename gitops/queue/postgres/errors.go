@@ -17,6 +17,7 @@ const (
 	diskFull    = "53100"
 	readOnly    = "25006"
 	lockTimeout = "55P03"
+	canceled    = "57014" // by the time limit, or by a person
 )
 
 // sqlState is the code that the server gave the error, or ""
@@ -57,7 +58,7 @@ func domainError(err error) error {
 	case err == nil, errors.As(err, &e):
 		return err
 	case state == "" && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
-		return unavailable("the store did not come to it in time")
+		return unavailable("the store timed out")
 	case state == diskFull:
 		return unavailable("the store's disk is full")
 	case state == readOnly:
@@ -68,8 +69,8 @@ func domainError(err error) error {
 		return unavailable("the store's database does not exist")
 	case state == "42501", state == "3F000":
 		return unavailable("the store's user lacks a right in its database, or its schema is not there")
-	case state == "57014", state == lockTimeout:
-		return unavailable("the store did not come to it in time")
+	case state == canceled, state == lockTimeout:
+		return unavailable("the store timed out")
 	case broken(err):
 		return unavailable("the store's server cannot be reached, or is not able to work")
 	}
@@ -80,20 +81,20 @@ func errClosed() error {
 	return gitops.Errorf(gitops.Unavailable, "the store is closed")
 }
 
-// laneError is domainError for a call on the environment's lane.
-func laneError(environment string, err error) error {
+// leaseError is domainError for a call with the lease of the name.
+func leaseError(name string, err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		switch e.Code {
 		case leaseLost:
-			return errLeaseLost(environment)
+			return gitops.Errorf(gitops.Conflict, "the lease of %s was lost", name)
 		case notInLane:
-			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", e.Message, environment)
+			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", e.Message, name)
 		}
 	}
 	return domainError(err)
 }
 
-func errLeaseLost(environment string) error {
-	return gitops.Errorf(gitops.Conflict, "the lease on the lane of %s is no longer this holder's", environment)
+func errNoUpdate(id string) error {
+	return gitops.Errorf(gitops.NotFound, "there is no update %s", id)
 }

@@ -24,7 +24,7 @@ var errEnough = errors.New("no more is wanted")
 func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 	return func(yield func(queue.Entry, error) bool) {
 		err := s.transfer(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			e := export{ctx: ctx, tx: tx, give: func(e queue.Entry) error {
+			e := export{ctx: ctx, tx: tx, store: &Store{now: func() time.Time { return time.Time{} }}, give: func(e queue.Entry) error {
 				if !yield(e, nil) {
 					return errEnough
 				}
@@ -51,13 +51,14 @@ func (s *Store) transfer(ctx context.Context, o pgx.TxOptions, work func(pgx.Tx)
 }
 
 type export struct {
-	ctx  context.Context
-	tx   pgx.Tx
-	give func(queue.Entry) error
+	ctx   context.Context
+	tx    pgx.Tx
+	store *Store // as one whose clock stands at the beginning: no block has lifted
+	give  func(queue.Entry) error
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.releases, e.lanes, e.marks, e.spent} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -69,8 +70,8 @@ func (e *export) everything() error {
 func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number
 		WHERE d.number > $1 AND d.number <= $2 ORDER BY d.number`
-	const steps = `SELECT s.number, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
-		WHERE s.number > $1 AND s.number <= $2 ORDER BY s.number`
+	const steps = `SELECT page.number, (SELECT u.id FROM updates u WHERE u.sequence = page.sequence), ` + stepColumns + ` FROM steps page
+		WHERE page.number > $1 AND page.number <= $2 ORDER BY page.number`
 	// A page ends where so many numbers were used.
 	const end = `SELECT max(number) FROM (SELECT number FROM (
 			(SELECT number FROM deliveries WHERE number > $1 ORDER BY number LIMIT $2)
@@ -91,6 +92,10 @@ func (e *export) happened() error {
 		if err != nil {
 			return err
 		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			*to = arrived[len(arrived)-1].number
+		}
 		went, err := rows(e.ctx, e.tx, steps, []any{from, *to}, func(row pgx.CollectableRow) (s step, err error) {
 			var step stepRow
 			err = row.Scan(append([]any{&s.number, &s.Update}, step.into()...)...)
@@ -100,7 +105,7 @@ func (e *export) happened() error {
 		if err != nil {
 			return err
 		}
-		found, err := withUpdates(e.ctx, e.tx, arrived)
+		found, err := e.store.withUpdates(e.ctx, e.tx, arrived)
 		if err != nil {
 			return err
 		}
@@ -133,42 +138,45 @@ func (e *export) each(text string, make func(pgx.CollectableRow) (queue.Entry, e
 	return nil
 }
 
-func (e *export) releases() error {
-	return e.each(`SELECT environment, app, newest FROM releases ORDER BY environment COLLATE "C", app COLLATE "C"`, func(row pgx.CollectableRow) (queue.Entry, error) {
-		var r queue.Release
-		err := row.Scan(&r.Environment, &r.App, &r.Newest)
-		r.Newest = r.Newest.UTC()
-		return queue.Entry{Release: &r}, err
+func (e *export) heads() error {
+	const heads = `SELECT ` + headColumns + ` FROM heads h ORDER BY h.environment COLLATE "C", h.app COLLATE "C"`
+	return e.each(heads, func(row pgx.CollectableRow) (queue.Entry, error) {
+		h, err := scanHead(row)
+		return queue.Entry{Head: &h}, err
 	})
 }
 
 func (e *export) lanes() error {
-	const lanes = `SELECT environment, token, holder, lease = 'free', coalesce((SELECT u.id FROM updates u
-			WHERE u.environment = l.environment AND u.sequence <= l.through ORDER BY u.sequence DESC LIMIT 1), ''),
-		last_success, failing_since, retry_at, code, reason FROM lanes l ORDER BY environment COLLATE "C"`
+	const lanes = `SELECT l.name, l.token, l.holder, l.lease = 'free', coalesce((SELECT u.id FROM updates u
+			WHERE u.environment = l.name AND u.sequence <= l.maybe_pushed_through ORDER BY u.sequence DESC LIMIT 1), ''),
+		l.last_progress, l.outage_since, l.outage_code, l.outage_reason, l.outage_retry_at FROM lanes l ORDER BY l.name COLLATE "C"`
 	return e.each(lanes, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var l queue.LaneState
-		var success, failing, again *time.Time
-		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &success, &failing, &again, &l.Waits.Code, &l.Waits.Reason)
-		l.Waits.LastSuccess, l.Waits.FailingSince, l.Waits.RetryAt = read(success), read(failing), read(again)
+		var o queue.Outage
+		var progress, since, retryAt *time.Time
+		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &since, &o.Code, &o.Reason, &retryAt)
+		l.Backlog.LastProgress, l.Backlog.OutageSince, o.RetryAt = read(progress), read(since), read(retryAt)
+		if since != nil {
+			l.Backlog.Outage = &o
+		}
 		return queue.Entry{Lane: &l}, err
 	})
 }
 
-func (e *export) marks() error {
-	return e.each(`SELECT name, value FROM marks ORDER BY name COLLATE "C"`, func(row pgx.CollectableRow) (queue.Entry, error) {
-		var m queue.Mark
-		err := row.Scan(&m.Name, &m.Value)
-		return queue.Entry{Mark: &m}, err
+func (e *export) checkpoints() error {
+	return e.each(`SELECT name, value FROM checkpoints ORDER BY name COLLATE "C"`, func(row pgx.CollectableRow) (queue.Entry, error) {
+		var c queue.Checkpoint
+		err := row.Scan(&c.Name, &c.Value)
+		return queue.Entry{Checkpoint: &c}, err
 	})
 }
 
-func (e *export) spent() error {
-	return e.each(`SELECT credential, source, id, until FROM spent ORDER BY credential COLLATE "C"`, func(row pgx.CollectableRow) (queue.Entry, error) {
-		var s queue.Spent
-		err := row.Scan(&s.Credential, &s.By.Source, &s.By.ID, &s.Until)
-		s.Until = s.Until.UTC()
-		return queue.Entry{Spent: &s}, err
+func (e *export) usedTokens() error {
+	return e.each(`SELECT credential, source, id, until FROM used_tokens ORDER BY credential COLLATE "C"`, func(row pgx.CollectableRow) (queue.Entry, error) {
+		var t queue.UsedToken
+		err := row.Scan(&t.Credential, &t.By.Source, &t.By.ID, &t.Until)
+		t.Until = t.Until.UTC()
+		return queue.Entry{UsedToken: &t}, err
 	})
 }
 
@@ -178,8 +186,8 @@ var nothing queue.Counts
 // counted is how much the tables hold.
 func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
-		(SELECT count(*) FROM releases), (SELECT count(*) FROM lanes), (SELECT count(*) FROM marks), (SELECT count(*) FROM spent)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Releases, &c.Lanes, &c.Marks, &c.Spent)
+		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens)`
+	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens)
 	return c, err
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 // TestServerRestarts stops the server three times, in order and as a crash would,
-// while two replicas take deliveries and one settles them. Every call that fails
-// is made again; in the end each delivery is there once and settled once.
+// while two replicas take deliveries and one commits them. Every call that fails
+// is made again; in the end each delivery is there once and committed once.
 func TestServerRestarts(t *testing.T) {
 	if shared == nil {
 		t.Skip("PostgreSQL is not installed")
@@ -37,7 +37,7 @@ func TestServerRestarts(t *testing.T) {
 	for sender := range senders {
 		all.Go(func() {
 			for n := range each {
-				d := order(fmt.Sprintf("%d-%d", sender, n), "api")
+				d := order(fmt.Sprintf("%d-%d", sender, n), fmt.Sprintf("app-%d-%d", sender, n))
 				failures := 0
 				again(t, func() error {
 					_, duplicate, err := replicas[(sender+n+failures)%2].Accept(t.Context(), d)
@@ -51,8 +51,8 @@ func TestServerRestarts(t *testing.T) {
 			}
 		})
 	}
-	done, settled := make(chan struct{}), make(chan int)
-	go func() { settled <- settleAll(t, replicas[0], senders*each) }()
+	committed := make(chan int)
+	go func() { committed <- commitAll(t, replicas[0], senders*each) }()
 	for i, how := range []func() error{
 		func() error { return server.Stop(postgrestest.Fast) },
 		func() error { return server.Stop(postgrestest.Immediate) },
@@ -66,36 +66,35 @@ func TestServerRestarts(t *testing.T) {
 		}
 	}
 	all.Wait()
-	close(done)
-	if n := <-settled; n != senders*each || doubled.Load() > 0 {
+	if n := <-committed; n != senders*each || doubled.Load() > 0 {
 		t.Errorf("%d deliveries became %d updates; %d were known when they were first sent", senders*each, n, doubled.Load())
 	}
 }
 
-// settleAll works the lane of dev until so many updates were settled, and returns
-// how many different ones they were.
-func settleAll(t *testing.T, s *postgres.Store, want int) int {
+// commitAll works the lane of dev until so many updates were committed, and returns
+// how many different ones they were. A lease whose session broke is claimed again.
+func commitAll(t *testing.T, s *postgres.Store, want int) int {
 	seen := make(map[string]bool)
-	var l queue.Lease
-	again(t, func() (err error) {
-		l, err = s.Claim(t.Context(), "dev", "one", time.Hour)
-		return err
-	})
 	for len(seen) < want && t.Context().Err() == nil {
-		var pending []gitops.Update
+		var claimed []queue.Lease
 		again(t, func() (err error) {
-			pending, err = s.Pending(t.Context(), l, 50)
+			claimed, err = s.Claim(t.Context(), "one", []string{"dev"}, time.Hour)
 			return err
 		})
-		var settlements []gitops.Settlement
-		for _, u := range pending {
+		var taken []gitops.Update
+		again(t, func() (err error) {
+			taken, err = s.Take(t.Context(), claimed[0], queue.TakeOptions{Limit: 50})
+			return err
+		})
+		var report queue.Report
+		for _, u := range taken {
 			if seen[u.ID] {
-				t.Errorf("update %s was settled and is pending", u.ID)
+				t.Errorf("update %s was committed and is pending", u.ID)
 			}
 			seen[u.ID] = true
-			settlements = append(settlements, gitops.Settlement{Update: u.ID, State: gitops.Committed, Commit: "abc"})
+			report.Transitions = append(report.Transitions, committed(u.ID).Transitions...)
 		}
-		again(t, func() error { return s.Settle(t.Context(), l, settlements) })
+		again(t, func() error { _, err := s.Report(t.Context(), claimed[0], report); return err })
 	}
 	return len(seen)
 }
@@ -105,14 +104,11 @@ func settleAll(t *testing.T, s *postgres.Store, want int) int {
 func TestServerThatDoesNotAnswer(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
-	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release := holdCounter(t, a)
+	l := claim(t, s, "one", "dev", time.Hour)
+	release := holdTurn(t, a)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, _, err = s.Accept(ctx, order("1", "api"))
+	_, _, err := s.Accept(ctx, order("1", "api"))
 	if gitops.CodeOf(err) != gitops.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Accept: %v", err)
 	}
@@ -124,8 +120,11 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	if err := s.Ping(ctx); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("Ping: %v", err)
 	}
-	if _, err := s.Extend(t.Context(), l, time.Hour); err != nil {
-		t.Errorf("Extend: %v", err)
+	if kept, err := s.Extend(t.Context(), []queue.Lease{l}, time.Hour); err != nil || len(kept) != 1 {
+		t.Errorf("Extend: %+v, %v", kept, err)
+	}
+	if claimed, err := s.Claim(t.Context(), "two", []string{"dev"}, time.Hour); err != nil || len(claimed) > 0 {
+		t.Errorf("a Claim of what is held: %+v, %v", claimed, err)
 	}
 	release()
 	again(t, func() error { _, _, err := s.Accept(t.Context(), order("2", "api")); return err })
@@ -151,21 +150,18 @@ func TestUnknownCommit(t *testing.T) {
 			if err != nil || duplicate != applied || len(d.Updates) != 1 {
 				t.Errorf("sent again: %+v, duplicate %t, %v", d, duplicate, err)
 			}
-			l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-			if err != nil {
-				t.Fatal(err)
+			l := claim(t, s, "one", "dev", time.Hour)
+			p.cutNext("report(", applied)
+			id := idOf("2", "api")
+			if _, err := s.Report(t.Context(), l, committed(id)); gitops.CodeOf(err) != gitops.Unavailable {
+				t.Errorf("Report over a connection that is cut: %v", err)
 			}
-			p.cutNext("settle(", applied)
-			settlement := []gitops.Settlement{{Update: "update-2", State: gitops.Committed, Commit: "abc"}}
-			if err := s.Settle(t.Context(), l, settlement); gitops.CodeOf(err) != gitops.Unavailable {
-				t.Errorf("Settle over a connection that is cut: %v", err)
+			if _, err := s.Report(t.Context(), l, committed(id)); err != nil {
+				t.Errorf("reported again: %v", err)
 			}
-			if err := s.Settle(t.Context(), l, settlement); err != nil {
-				t.Errorf("settled again: %v", err)
-			}
-			u, err := s.Update(t.Context(), "update-2")
+			u, err := s.Update(t.Context(), id)
 			if err != nil || u.Attempts != 1 || len(u.Steps) != 1 || u.State != gitops.Committed {
-				t.Errorf("settled: %+v, %v", u, err)
+				t.Errorf("reported: %+v, %v", u, err)
 			}
 		})
 	}
@@ -180,6 +176,7 @@ type proxy struct {
 	mu      sync.Mutex
 	word    string // the next client message with it is the last of its connection
 	applied bool   // the server gets it
+	servers []net.Conn
 }
 
 // startProxy puts a proxy into the address.
@@ -216,6 +213,16 @@ func (p *proxy) cutNext(word string, applied bool) {
 	p.word, p.applied = word, applied
 }
 
+// kill cuts all connections, and lets no new one through.
+func (p *proxy) kill() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.servers {
+		_ = c.Close()
+	}
+}
+
 // take reports whether this message is the one to cut at.
 func (p *proxy) take(message []byte) (cut, applied bool) {
 	p.mu.Lock()
@@ -235,6 +242,9 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	p.mu.Lock()
+	p.servers = append(p.servers, server)
+	p.mu.Unlock()
 	var deaf atomic.Bool // the server's answers are not passed on
 	go func() {
 		buffer := make([]byte, 64<<10)

@@ -1,11 +1,15 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -20,19 +24,16 @@ const (
 	importBytes    = 16 << 20
 )
 
-// Import implements [queue.Importer]. It is one transaction, which holds the
-// counter's lock: whoever else would begin to use the store waits, and then
+// Import implements [queue.Importer]. It is one transaction, which has the
+// turn: whoever else would begin to use the store waits, and then
 // finds it in use.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error]) (held queue.Counts, err error) {
-	const waiting = `INSERT INTO backlogs (environment, pending)
-		SELECT r.environment, (SELECT count(*) FROM updates u WHERE u.environment = r.environment AND u.state = 'pending')
-		FROM (SELECT DISTINCT environment FROM releases) AS r`
 	err = s.transfer(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, marks, spent IN EXCLUSIVE MODE`); err != nil {
+		var number int64
+		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		var number int64
-		if err := tx.QueryRow(ctx, `SELECT draw(0)`).Scan(&number); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -56,23 +57,20 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := in.flush(); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, waiting); err != nil {
-			return err
-		}
 		if held, err = counted(ctx, tx); err != nil {
 			return err
 		}
 		if held != given {
 			return fmt.Errorf("given were %+v, and the tables hold %+v", given, held)
 		}
-		_, err = tx.Exec(ctx, `UPDATE counter SET number = $1`, in.number)
+		_, err = tx.Exec(ctx, `SELECT setval('counter', $1)`, in.number)
 		return err
 	})
 	if err != nil {
 		return queue.Counts{}, domainError(err)
 	}
 	// What the planner knows of tables that were empty a moment ago is wrong.
-	_, _ = s.pool.Exec(ctx, `ANALYZE deliveries, bodies, updates, steps, releases`)
+	_, _ = s.pool.Exec(ctx, `ANALYZE deliveries, bodies, updates, steps, heads`)
 	return held, nil
 }
 
@@ -82,21 +80,25 @@ type importing struct {
 	tx        pgx.Tx
 	number    int64            // of the last delivery or step
 	sequences map[string]int64 // by the update's id
+	order     []sequencePair   // rising
 
 	rows  map[string][][]any // by table
 	bytes int
 }
 
+// sequencePair is an update's sequence in the other store and in this one.
+type sequencePair struct{ theirs, ours int64 }
+
 var importColumns = map[string][]string{
-	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "credential", "outcome", "field", "reason"},
+	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason"},
 	"bodies":     {"delivery", "body"},
-	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "digest", "state", "code", "reason", "object", "attempts",
-		"accepted_at", "settled_at"},
-	"steps":    {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "object", "retry_at", "actor"},
-	"releases": {"environment", "app", "newest"},
-	"lanes":    {"environment", "token", "holder", "lease", "through", "last_success", "failing_since", "retry_at", "code", "reason"},
-	"marks":    {"name", "value"},
-	"spent":    {"credential", "source", "id", "until"},
+	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "digest", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
+		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
+	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
+	"heads":       {"environment", "app", "newest_event", "newest_receipt", "written", "written_id", "written_tag"},
+	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
+	"checkpoints": {"name", "value"},
+	"used_tokens": {"credential", "source", "id", "until"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -127,15 +129,15 @@ func (in *importing) add(e queue.Entry) error {
 		return in.delivery(*e.Delivery)
 	case e.Step != nil:
 		return in.step(*e.Step)
-	case e.Release != nil:
-		return in.row("releases", clean(e.Release.Environment), clean(e.Release.App), e.Release.Newest)
+	case e.Head != nil:
+		return in.head(*e.Head)
 	case e.Lane != nil:
 		return in.lane(*e.Lane)
-	case e.Mark != nil:
-		return in.row("marks", clean(e.Mark.Name), clean(e.Mark.Value))
-	case e.Spent != nil:
-		by := cleanKey(e.Spent.By)
-		return in.row("spent", clean(e.Spent.Credential), by.Source, by.ID, e.Spent.Until)
+	case e.Checkpoint != nil:
+		return in.row("checkpoints", clean(e.Checkpoint.Name), clean(e.Checkpoint.Value))
+	case e.UsedToken != nil:
+		by := cleanKey(e.UsedToken.By)
+		return in.row("used_tokens", clean(e.UsedToken.Credential), by.Source, by.ID, e.UsedToken.Until)
 	}
 	return nil
 }
@@ -149,9 +151,8 @@ func (in *importing) delivery(d gitops.Delivery) error {
 	for i, u := range d.Updates {
 		sequence := in.number*updatesEach + int64(i)
 		in.sequences[u.ID] = sequence
-		err := in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), clean(u.Digest),
-			string(u.State), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt, stored(u.SettledAt))
-		if err != nil {
+		in.order = append(in.order, sequencePair{u.Sequence, sequence})
+		if err := in.update(sequence, u); err != nil {
 			return err
 		}
 	}
@@ -159,7 +160,53 @@ func (in *importing) delivery(d gitops.Delivery) error {
 		return err
 	}
 	return in.row("deliveries", in.number, clean(d.Source), clean(d.ID), d.ReceivedAt, stored(d.EventTime), clean(d.Actor), clean(d.Remote),
-		clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason))
+		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason))
+}
+
+func (in *importing) update(sequence int64, u gitops.Update) error {
+	blocks, err := json.Marshal(storedBlocks(u.BlockedBy))
+	if err != nil {
+		return err
+	}
+	var cancelActor, cancelReason *string
+	if c := u.CancelRequest; c != nil {
+		actor, reason := clean(c.Actor), clean(c.Reason)
+		cancelActor, cancelReason = &actor, &reason
+	}
+	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), clean(u.Digest),
+		string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
+		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason)
+}
+
+// readyAt is when stored blocks lift: null where there are none.
+func readyAt(blocks []gitops.Block) any {
+	until, byItself := gitops.BlockedUntil(blocks)
+	switch {
+	case len(blocks) == 0:
+		return nil
+	case !byItself:
+		return pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+	}
+	return rounded(until)
+}
+
+// head brings in what is known of an app.
+func (in *importing) head(h gitops.Head) error {
+	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt),
+		in.written(h), clean(h.WrittenID), clean(h.WrittenTag))
+}
+
+// written is the head's sequence among those given here. Where its update was pruned
+// it is one between those of the updates before and after.
+func (in *importing) written(h gitops.Head) int64 {
+	if sequence, ok := in.sequences[h.WrittenID]; ok || h.Written == 0 {
+		return sequence
+	}
+	after, _ := slices.BinarySearchFunc(in.order, h.Written, func(p sequencePair, written int64) int { return cmp.Compare(p.theirs, written) })
+	if after == 0 {
+		return 1
+	}
+	return in.order[after-1].ours + 1 // beyond its delivery: deliveries are pruned whole
 }
 
 func (in *importing) step(s queue.StepEntry) error {
@@ -178,6 +225,10 @@ func (in *importing) lane(l queue.LaneState) error {
 	if l.Clean {
 		lease = "free"
 	}
-	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, in.sequences[l.Through],
-		stored(l.Waits.LastSuccess), stored(l.Waits.FailingSince), stored(l.Waits.RetryAt), string(l.Waits.Code), clean(l.Waits.Reason))
+	var o queue.Outage
+	if l.Backlog.Outage != nil {
+		o = *l.Backlog.Outage
+	}
+	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, in.sequences[l.Through], stored(l.Backlog.LastProgress),
+		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt))
 }

@@ -2,79 +2,26 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// Claim implements [queue.Lanes].
-func (s *Store) Claim(ctx context.Context, environment, holder string, ttl time.Duration) (l queue.Lease, err error) {
-	const claim = `SELECT token, expires_at, held_by, rest FROM claim($1, $2, $3, $4)`
-	var token *int64
-	var expires *time.Time
-	var other *string
-	var rest *time.Duration
-	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, claim, s.moment(), environment, holder, ttl).Scan(&token, &expires, &other, &rest)
-	})
-	switch {
-	case err != nil:
-		return queue.Lease{}, err
-	case token == nil:
-		e := gitops.Errorf(gitops.Conflict, "the lane of %s is held by %s", environment, *other)
-		e.RetryAfter = *rest
-		return queue.Lease{}, e
-	}
-	return queue.Lease{Environment: environment, Holder: holder, Token: *token, ExpiresAt: expires.UTC()}, nil
-}
-
-// Extend implements [queue.Lanes].
-func (s *Store) Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (queue.Lease, error) {
-	const extend = `UPDATE lanes SET expires_at = coalesce($1, clock_timestamp()) + $4::interval
-		WHERE environment = $2 AND token = $3 AND holder = $5 AND lease = 'held' RETURNING expires_at`
-	err := s.call(ctx, func(ctx context.Context) error {
-		held, err := one(ctx, s.pool, extend, []any{s.moment(), l.Environment, l.Token, ttl, l.Holder}, &l.ExpiresAt)
-		if err == nil && !held {
-			err = errLeaseLost(l.Environment)
+// Ready implements [queue.Lanes].
+func (s *Store) Ready(ctx context.Context, environments []string) (found []string, err error) {
+	const lanes = `SELECT e.place FROM unnest($2::text[]) WITH ORDINALITY AS e (name, place)
+		WHERE EXISTS (SELECT FROM ready(e.name, coalesce($1, clock_timestamp()), 1))
+		OR EXISTS (SELECT FROM updates u WHERE u.environment = e.name AND u.cancel_actor IS NOT NULL) ORDER BY e.place`
+	err = s.read(ctx, func(ctx context.Context) error {
+		places, err := rows(ctx, s.pool, lanes, []any{s.nowArg(), texts(environments)}, pgx.RowTo[int])
+		for _, place := range places {
+			found = append(found, environments[place-1])
 		}
 		return err
-	})
-	if err != nil {
-		return queue.Lease{}, err
-	}
-	l.ExpiresAt = l.ExpiresAt.UTC()
-	return l, nil
-}
-
-// Release implements [queue.Lanes].
-func (s *Store) Release(ctx context.Context, l queue.Lease, clean bool) error {
-	const release = `UPDATE lanes SET lease = $4 WHERE environment = $1 AND token = $2 AND holder = $3 AND lease = 'held'`
-	lease := "lost"
-	if clean {
-		lease = "free"
-	}
-	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, release, l.Environment, l.Token, l.Holder, lease)
-		return err
-	})
-}
-
-// Pending implements [queue.Lanes]. The lease is looked at last: if it is still
-// good then, so is what was read.
-func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []gitops.Update, err error) {
-	const mine = `SELECT true FROM lanes WHERE environment = $1 AND token = $2 AND holder = $3 AND lease = 'held'`
-	const pending = `SELECT ` + updateColumns + ` FROM updates u` + joins +
-		`WHERE u.environment = $1 AND u.state = 'pending' ORDER BY u.sequence LIMIT $2`
-	err = s.call(ctx, func(ctx context.Context) error {
-		if found, err = updates(ctx, s.pool, pending, l.Environment, max(limit, 0)); err != nil {
-			return err
-		}
-		var held bool
-		if _, err := one(ctx, s.pool, mine, []any{l.Environment, l.Token, l.Holder}, &held); err != nil || held {
-			return err
-		}
-		return errLeaseLost(l.Environment)
 	})
 	if err != nil {
 		return nil, err
@@ -82,38 +29,92 @@ func (s *Store) Pending(ctx context.Context, l queue.Lease, limit int) (found []
 	return found, nil
 }
 
-// Settle implements [queue.Lanes].
-func (s *Store) Settle(ctx context.Context, l queue.Lease, settlements []gitops.Settlement) error {
-	const settle = `SELECT settle($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-	n := len(settlements)
-	ids, states, codes, reasons, commits := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	for i, e := range settlements {
-		if !e.State.Settled() || e.State == "" {
-			return gitops.Errorf(gitops.Invalid, "update %s cannot be settled as %q", e.Update, e.State)
-		}
-		ids[i], states[i], codes[i], reasons[i], commits[i] = e.Update, string(e.State), string(e.Code), clean(e.Reason), e.Commit
-	}
-	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, settle, s.moment(), l.Environment, l.Token, l.Holder, ids, states, codes, reasons, commits)
-		if err == nil {
-			s.changed.Send()
-		}
-		return laneError(l.Environment, err)
+// Take implements [queue.Lanes].
+func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
+	const take = `SELECT ` + updateColumns + ` FROM take($1, $2, $3, $4, $5, $6, $7) AS u`
+	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, texts(o.Unresolved)}
+	err = s.call(ctx, func(ctx context.Context) error {
+		taken, err = s.updates(ctx, s.pool, take, args...)
+		return leaseError(l.Name, err)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return taken, nil
 }
 
-// Defer implements [queue.Lanes].
-func (s *Store) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
-	const postpone = `SELECT postpone($1, $2, $3, $4, $5, $6, $7, $8)`
-	ids := append([]string{}, d.Updates...) // not null
-	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, postpone, s.moment(), l.Environment, l.Token, l.Holder, ids, d.Code, clean(d.Reason), stored(rounded(d.RetryAt)))
-		if err == nil {
-			s.changed.Send()
+// transitionArg is a transition as the function report takes it.
+type transitionArg struct {
+	Update string        `json:"update"`
+	Action gitops.Action `json:"action"`
+	Code   gitops.Code   `json:"code"`
+	Reason string        `json:"reason"`
+	Commit string        `json:"commit"`
+	Actor  string        `json:"actor"`
+}
+
+// blockedArg is a blocked update as the function report takes it.
+type blockedArg struct {
+	Update string         `json:"update"`
+	Blocks []gitops.Block `json:"blocks"`
+}
+
+// outageArg is an outage as the function report takes it.
+type outageArg struct {
+	Code    gitops.Code `json:"code"`
+	Reason  string      `json:"reason"`
+	RetryAt *time.Time  `json:"retry_at"`
+}
+
+// Report implements [queue.Lanes].
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	transitions, blocks := make([]transitionArg, len(r.Transitions)), make([]blockedArg, len(r.Blocks))
+	for i, t := range r.Transitions {
+		transitions[i] = transitionArg{clean(t.Update), clean(t.Action), clean(t.Code), clean(t.Reason), clean(t.Commit), clean(t.Actor)}
+	}
+	unblocked := false
+	for i, b := range r.Blocks {
+		blocks[i] = blockedArg{clean(b.Update), storedBlocks(b.BlockedBy)}
+		unblocked = unblocked || len(b.BlockedBy) == 0
+	}
+	var outage *outageArg
+	if o := r.Outage; o != nil {
+		outage = &outageArg{clean(o.Code), clean(o.Reason), stored(rounded(o.RetryAt))}
+	}
+	var args [3]string
+	for i, value := range []any{transitions, blocks, outage} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, domainError(err)
 		}
-		return laneError(l.Environment, err)
+		args[i] = string(text)
+	}
+	return s.report(ctx, l, args, unblocked)
+}
+
+// report calls the function report; its arguments are in the form of JSON, and null for
+// no outage.
+func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblocked bool) (superseded []gitops.Update, err error) {
+	const report = `SELECT ` + updateColumns + ` FROM report($1, $2, $3, $4, $5, $6, nullif($7::jsonb, 'null')) AS u`
+	err = s.call(ctx, func(ctx context.Context) error {
+		superseded, err = s.updates(ctx, s.pool, report, s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), args[0], args[1], args[2])
+		if err != nil {
+			return leaseError(l.Name, err)
+		}
+		if unblocked {
+			s.hints.send(l.Name)
+		} else {
+			s.hints.send()
+		}
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
 }
 
 // Wake implements [queue.Lanes].
-func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.Channel(environment) }
+func (s *Store) Wake(environment string) <-chan struct{} {
+	return s.hints.notifier.Channel(environment)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
 )
 
@@ -36,8 +37,27 @@ func open(t *testing.T, a postgres.Address) *postgres.Store {
 func order(id, app string) gitops.Delivery {
 	return gitops.Delivery{
 		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
-		Updates: []gitops.Update{{ID: "update-" + id, Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
+		Updates: []gitops.Update{{Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
 	}
+}
+
+// idOf is the id of the only update of order.
+func idOf(id, app string) string {
+	return gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: id}, "dev", app)
+}
+
+// claim claims one name, which must be free.
+func claim(t *testing.T, s *postgres.Store, holder, name string, ttl time.Duration) queue.Lease {
+	t.Helper()
+	claimed, err := s.Claim(t.Context(), holder, []string{name}, ttl)
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("%s claims %s: %+v, %v", holder, name, claimed, err)
+	}
+	return claimed[0]
+}
+
+func committed(id string) queue.Report {
+	return queue.Report{Transitions: []gitops.Transition{{Update: id, Action: gitops.ActionCommit, Commit: "abc"}}}
 }
 
 func accept(t *testing.T, s *postgres.Store, d gitops.Delivery) gitops.Delivery {
@@ -120,8 +140,20 @@ func TestOpenRefuses(t *testing.T) {
 			if err := open(t, *a).Close(); err != nil {
 				t.Fatal(err)
 			}
-			execute(t, *a, `INSERT INTO tallyman_migrations (version) VALUES (1000)`)
+			execute(t, *a, `INSERT INTO tallyman_migrations (version, program) VALUES (1000, 'v9')`)
 		}, "written by a newer tallyman (schema 1000; this one knows up to "},
+		{"another transition table", func(a *postgres.Address) {
+			if err := open(t, *a).Close(); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, *a, `UPDATE transitions SET to_state = 'failed' WHERE action = 'dismiss'`)
+		}, "whose table of an update's states is not that of this one"},
+		{"another state", func(a *postgres.Address) {
+			if err := open(t, *a).Close(); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, *a, `INSERT INTO states VALUES ('melted', true, false)`)
+		}, "start that version, or begin with an empty database or schema"},
 		{"may not create", func(a *postgres.Address) {
 			execute(t, *a, `DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN END $$`)
 			a.URL = strings.Replace(a.URL, "tallyman@", "reader@", 1)

@@ -57,23 +57,23 @@ func (s *spread) Changed() <-chan struct{}                { return s.replicas[0]
 func (s *spread) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
 	return s.next().Accept(ctx, d)
 }
-func (s *spread) Claim(ctx context.Context, environment, holder string, ttl time.Duration) (queue.Lease, error) {
-	return s.next().Claim(ctx, environment, holder, ttl)
+func (s *spread) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
+	return s.next().Claim(ctx, holder, names, ttl)
 }
-func (s *spread) Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (queue.Lease, error) {
-	return s.next().Extend(ctx, l, ttl)
+func (s *spread) Extend(ctx context.Context, leases []queue.Lease, ttl time.Duration) ([]queue.Lease, error) {
+	return s.next().Extend(ctx, leases, ttl)
 }
 func (s *spread) Release(ctx context.Context, l queue.Lease, clean bool) error {
 	return s.next().Release(ctx, l, clean)
 }
-func (s *spread) Pending(ctx context.Context, l queue.Lease, limit int) ([]gitops.Update, error) {
-	return s.next().Pending(ctx, l, limit)
+func (s *spread) Ready(ctx context.Context, environments []string) ([]string, error) {
+	return s.next().Ready(ctx, environments)
 }
-func (s *spread) Settle(ctx context.Context, l queue.Lease, settlements []gitops.Settlement) error {
-	return s.next().Settle(ctx, l, settlements)
+func (s *spread) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) ([]gitops.Update, error) {
+	return s.next().Take(ctx, l, o)
 }
-func (s *spread) Defer(ctx context.Context, l queue.Lease, d queue.Deferral) error {
-	return s.next().Defer(ctx, l, d)
+func (s *spread) Report(ctx context.Context, l queue.Lease, r queue.Report) ([]gitops.Update, error) {
+	return s.next().Report(ctx, l, r)
 }
 func (s *spread) Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	return s.next().Delivery(ctx, key)
@@ -94,20 +94,23 @@ func (s *spread) Changes(ctx context.Context, after string, limit int) ([]queue.
 	return s.next().Changes(ctx, after, limit)
 }
 func (s *spread) Latest(ctx context.Context) (string, error) { return s.next().Latest(ctx) }
-func (s *spread) Retry(ctx context.Context, id, actor string) (gitops.Update, error) {
-	return s.next().Retry(ctx, id, actor)
+func (s *spread) Head(ctx context.Context, environment, app string) (gitops.Head, error) {
+	return s.next().Head(ctx, environment, app)
 }
-func (s *spread) Known(ctx context.Context, source string, ids []string) ([]string, error) {
-	return s.next().Known(ctx, source, ids)
+func (s *spread) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
+	return s.next().Decide(ctx, d)
 }
-func (s *spread) Mark(ctx context.Context, name string) (string, error) {
-	return s.next().Mark(ctx, name)
+func (s *spread) ExistingIDs(ctx context.Context, source string, ids []string) ([]string, error) {
+	return s.next().ExistingIDs(ctx, source, ids)
 }
-func (s *spread) SetMark(ctx context.Context, name, value string) error {
-	return s.next().SetMark(ctx, name, value)
+func (s *spread) Checkpoint(ctx context.Context, name string) (string, error) {
+	return s.next().Checkpoint(ctx, name)
 }
-func (s *spread) Spend(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
-	return s.next().Spend(ctx, credential, by, until)
+func (s *spread) SetCheckpoint(ctx context.Context, name, value string) error {
+	return s.next().SetCheckpoint(ctx, name, value)
+}
+func (s *spread) UseOnce(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
+	return s.next().UseOnce(ctx, credential, by, until)
 }
 func (s *spread) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.next().Prune(ctx, before, limit)
@@ -120,27 +123,23 @@ func TestLeasesRunByTheServersClock(t *testing.T) {
 	a := schema(t)
 	first, second := open(t, a), open(t, a)
 	ctx := t.Context()
-	if _, err := first.Claim(ctx, "dev", "one", time.Hour); err != nil {
-		t.Fatal(err)
+	claim(t, first, "one", "dev", time.Hour)
+	if claimed, err := second.Claim(ctx, "two", []string{"dev"}, time.Hour); err != nil || len(claimed) > 0 {
+		t.Errorf("the second Claim: %+v, %v", claimed, err)
 	}
-	_, err := second.Claim(ctx, "dev", "two", time.Hour)
-	var taken *gitops.Error
-	if !errors.As(err, &taken) || taken.Code != gitops.Conflict || taken.RetryAfter <= 0 || taken.RetryAfter > time.Hour {
-		t.Errorf("the second Claim: %v", err)
+	short := claim(t, first, "one", "prod", time.Millisecond)
+	var claimed []queue.Lease
+	for len(claimed) == 0 {
+		var err error
+		if claimed, err = second.Claim(ctx, "two", []string{"dev", "prod"}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
 	}
-	short, err := first.Claim(ctx, "prod", "one", time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
+	if len(claimed) > 1 || claimed[0].Name != "prod" || claimed[0].Token <= short.Token {
+		t.Errorf("after a lease ran out: %+v", claimed)
 	}
-	var l queue.Lease
-	for l, err = second.Claim(ctx, "prod", "two", time.Hour); gitops.CodeOf(err) == gitops.Conflict; {
-		l, err = second.Claim(ctx, "prod", "two", time.Hour)
-	}
-	if err != nil || l.Token <= short.Token {
-		t.Errorf("after a lease ran out: %+v, %v", l, err)
-	}
-	if err := first.Settle(ctx, short, nil); gitops.CodeOf(err) != gitops.Conflict {
-		t.Errorf("the first holder settles: %v", err)
+	if _, err := first.Report(ctx, short, queue.Report{}); gitops.CodeOf(err) != gitops.Conflict {
+		t.Errorf("the first holder reports: %v", err)
 	}
 }
 
@@ -172,9 +171,9 @@ func TestTextThatPostgresCannotHold(t *testing.T) {
 	if _, err := s.Delivery(t.Context(), d.Key()); err != nil {
 		t.Error(err)
 	}
-	known, err := s.Known(t.Context(), "github", []string{"other", d.ID})
-	if err != nil || len(known) != 1 || known[0] != d.ID {
-		t.Errorf("Known: %q, %v", known, err)
+	existing, err := s.ExistingIDs(t.Context(), "github", []string{"other", d.ID})
+	if err != nil || len(existing) != 1 || existing[0] != d.ID {
+		t.Errorf("ExistingIDs: %q, %v", existing, err)
 	}
 }
 
@@ -183,13 +182,11 @@ func TestTextThatPostgresCannotHold(t *testing.T) {
 func TestBadRequestFailsAlone(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
-	release := holdCounter(t, a)
+	execute(t, a, `ALTER TABLE deliveries ADD CHECK (id <> 'bad')`)
+	release := holdTurn(t, a)
 	errs := make(chan error, 6)
 	for i := range cap(errs) {
 		d := order([]string{"a", "b", "bad", "c", "d", "e"}[i], "api")
-		if d.ID == "bad" {
-			d.Updates = append(d.Updates, d.Updates[0]) // one id twice
-		}
 		go func() {
 			_, _, err := s.Accept(context.WithoutCancel(t.Context()), d)
 			if code := gitops.CodeOf(err); d.ID == "bad" && err != nil && code == gitops.Internal {
@@ -209,11 +206,11 @@ func TestBadRequestFailsAlone(t *testing.T) {
 	}
 }
 
-// holdCounter keeps every delivery of every replica waiting until release.
-func holdCounter(t *testing.T, a postgres.Address) (release func()) {
+// holdTurn keeps every delivery of every replica waiting until release.
+func holdTurn(t *testing.T, a postgres.Address) (release func()) {
 	t.Helper()
 	conn := connect(t, a)
-	for _, text := range []string{`BEGIN`, `UPDATE counter SET number = number`} {
+	for _, text := range []string{`BEGIN`, `SELECT take_turn()`} {
 		if _, err := conn.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}

@@ -14,11 +14,12 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// migrations holds one file for each version of the schema, named so that they
-// sort by version. A released file never changes. Replicas of the version before
-// go on while a new one starts, so a function that changes gets another name.
+// migrations holds one folder for each version of the schema, named so that they
+// sort by version, with the scripts that make it of the version before. A released
+// one never changes. Replicas of the version before go on while a new one starts, so a
+// function that changes gets another name.
 //
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 const (
@@ -29,8 +30,8 @@ const (
 )
 
 // prepare brings the database's tables up to this program's version, all in one
-// transaction. A database that is newer, or has another program's tables of our
-// names, is left as it is.
+// transaction. A database that is newer, has another transition table, or has another
+// program's tables of our names, is left as it is.
 func (s *Store) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, prepareTime)
 	defer cancel()
@@ -44,11 +45,17 @@ func (s *Store) prepare(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrating)); err != nil {
 			return err
 		}
-		version, files, err := versionOf(ctx, tx)
+		version, folders, err := versionOf(ctx, tx)
 		if err != nil {
 			return err
 		}
-		return migrate(ctx, tx, files, version)
+		if version == len(folders) {
+			return checkTransitions(ctx, tx)
+		}
+		if err := migrate(ctx, tx, folders, version); err != nil {
+			return err
+		}
+		return writeTransitions(ctx, tx)
 	})
 }
 
@@ -70,9 +77,12 @@ func Check(ctx context.Context, a Address) error {
 		if err := s.checkServer(ctx, tx); err != nil {
 			return err
 		}
-		version, files, err := versionOf(ctx, tx)
-		if err != nil || version == len(files) {
+		version, folders, err := versionOf(ctx, tx)
+		if err != nil {
 			return err
+		}
+		if version == len(folders) {
+			return checkTransitions(ctx, tx)
 		}
 		var can *bool // null where search_path names no schema that is there
 		if err := tx.QueryRow(ctx, may).Scan(&can); err != nil {
@@ -104,10 +114,10 @@ func (s *Store) checkServer(ctx context.Context, tx pgx.Tx) error {
 
 // versionOf returns the schema's version, 0 when there is none, and this program's
 // migrations. A schema that is newer than they are is an error.
-func versionOf(ctx context.Context, tx pgx.Tx) (version int, files []string, err error) {
+func versionOf(ctx context.Context, tx pgx.Tx) (version int, folders []string, err error) {
 	const tables = `SELECT to_regclass('tallyman_migrations') IS NOT NULL,
 		coalesce(to_regclass('deliveries'), to_regclass('updates'), to_regclass('lanes'), to_regclass('counter'))::text`
-	if files, err = fs.Glob(migrations, "migrations/*.sql"); err != nil {
+	if folders, err = fs.Glob(migrations, "migrations/*"); err != nil {
 		return 0, nil, err
 	}
 	var ours bool
@@ -117,36 +127,44 @@ func versionOf(ctx context.Context, tx pgx.Tx) (version int, files []string, err
 	}
 	switch {
 	case !ours && other == nil:
-		return 0, files, nil
+		return 0, folders, nil
 	case !ours:
 		return 0, nil, gitops.Errorf(gitops.Unavailable,
 			"the store's database has a table %s of another program: give tallyman a database of its own, or a schema with search_path", *other)
 	}
 	err = tx.QueryRow(ctx, `SELECT max(version) FROM tallyman_migrations`).Scan(&version)
-	if err == nil && version > len(files) {
+	if err == nil && version > len(folders) {
 		err = gitops.Errorf(gitops.Unavailable,
 			"the store was written by a newer tallyman (schema %d; this one knows up to %d): start that version or a later one",
-			version, len(files))
+			version, len(folders))
 	}
-	return version, files, err
+	return version, folders, err
 }
 
 // migrate runs the migrations that come after the version.
-func migrate(ctx context.Context, tx pgx.Tx, files []string, version int) error {
-	const table = `CREATE TABLE IF NOT EXISTS tallyman_migrations (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`
-	const record = `INSERT INTO tallyman_migrations (version) VALUES ($1)`
-	for i := version; i < len(files); i++ {
-		script, err := migrations.ReadFile(files[i])
+func migrate(ctx context.Context, tx pgx.Tx, folders []string, version int) error {
+	const table = `CREATE TABLE IF NOT EXISTS tallyman_migrations (
+		version integer PRIMARY KEY, program text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`
+	const record = `INSERT INTO tallyman_migrations (version, program) VALUES ($1, $2)`
+	if _, err := tx.Exec(ctx, table); err != nil {
+		return err
+	}
+	for i := version; i < len(folders); i++ {
+		scripts, err := fs.Glob(migrations, folders[i]+"/*.sql")
 		if err != nil {
 			return err
 		}
-		for _, text := range []string{table, string(script)} {
-			if _, err := tx.Exec(ctx, text, pgx.QueryExecModeSimpleProtocol); err != nil {
-				return fmt.Errorf("migration %s: %w", files[i], err)
+		for _, name := range scripts {
+			script, err := migrations.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, string(script), pgx.QueryExecModeSimpleProtocol); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		if _, err := tx.Exec(ctx, record, i+1); err != nil {
-			return fmt.Errorf("migration %s: %w", files[i], err)
+		if _, err := tx.Exec(ctx, record, i+1, program()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -36,25 +36,27 @@ func TestAServerThatTakesNoChangesIsRefused(t *testing.T) {
 	}
 }
 
-// TestHintAfterReconnecting cuts the connection that listens. What was told
-// meanwhile was not heard, so everybody looks when it is there again.
+// TestHintAfterReconnecting cuts the session. What was told meanwhile was not heard, so
+// everybody looks when it is there again.
 func TestHintAfterReconnecting(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
-	wake, conn := s.Wake("dev"), connect(t, a)
-	for cut := 0; cut == 0; {
-		const text = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = 'LISTEN tallyman' AND state = 'idle'`
-		if err := conn.QueryRow(t.Context(), text).Scan(&cut); err != nil {
-			t.Fatal(err)
-		}
-	}
-	select {
-	case <-wake: // the first connection's
-	default:
-	}
+	wake := s.Wake("dev")
+	execute(t, a, `SELECT pg_terminate_backend(`+sessionOf(t, a, s)+`)`)
 	select {
 	case <-wake:
 	case <-time.After(20 * time.Second):
 		t.Error("no hint")
 	}
+}
+
+// sessionOf is the process id of the server's side of the store's session, as text.
+func sessionOf(t *testing.T, a postgres.Address, s *postgres.Store) string {
+	t.Helper()
+	const text = `SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = $1`
+	var pid string
+	if err := connect(t, a).QueryRow(t.Context(), text, s.SessionKey()).Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }

@@ -16,10 +16,7 @@ func TestReadersLeaveConnectionsFree(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
 	accept(t, s, order("1", "api"))
-	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := claim(t, s, "one", "dev", time.Hour)
 	holder, watcher := connect(t, a), connect(t, a)
 	for _, text := range []string{`BEGIN`, `LOCK TABLE deliveries, steps IN ACCESS EXCLUSIVE MODE`} {
 		if _, err := holder.Exec(t.Context(), text); err != nil {
@@ -38,8 +35,8 @@ func TestReadersLeaveConnectionsFree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Extend(t.Context(), l, time.Hour); err != nil {
-		t.Errorf("Extend: %v", err)
+	if kept, err := s.Extend(t.Context(), []queue.Lease{l}, time.Hour); err != nil || len(kept) != 1 {
+		t.Errorf("Extend: %+v, %v", kept, err)
 	}
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("Ping: %v", err)
@@ -61,30 +58,25 @@ func TestATokenGivenTwice(t *testing.T) {
 	s := open(t, a)
 	d := accept(t, s, order("1", "api"))
 	ctx := t.Context()
-	lost, err := s.Claim(ctx, "dev", "one", time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lost := claim(t, s, "one", "dev", time.Hour)
 	execute(t, a, `UPDATE lanes SET token = token - 1, lease = 'lost'`)
-	l, err := s.Claim(ctx, "dev", "two", time.Hour)
-	if err != nil || l.Token != lost.Token {
-		t.Fatalf("%+v after %+v, %v", l, lost, err)
+	l := claim(t, s, "two", "dev", time.Hour)
+	if l.Token != lost.Token {
+		t.Fatalf("%+v after %+v", l, lost)
 	}
-	settlement := []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Committed}}
-	_, extended := s.Extend(ctx, lost, time.Hour)
-	_, read := s.Pending(ctx, lost, 1)
-	for what, err := range map[string]error{
-		"Extend": extended, "Pending": read, "Settle": s.Settle(ctx, lost, settlement),
-		"Defer": s.Defer(ctx, lost, queue.Deferral{Code: gitops.Unavailable, Reason: "away"}),
-	} {
-		if gitops.CodeOf(err) != gitops.Conflict {
-			t.Errorf("%s: %v", what, err)
-		}
+	if kept, err := s.Extend(ctx, []queue.Lease{lost}, time.Hour); err != nil || len(kept) > 0 {
+		t.Errorf("Extend: %+v, %v", kept, err)
+	}
+	if _, err := s.Take(ctx, lost, queue.TakeOptions{Limit: 1}); gitops.CodeOf(err) != gitops.Conflict {
+		t.Errorf("Take: %v", err)
+	}
+	if _, err := s.Report(ctx, lost, committed(d.Updates[0].ID)); gitops.CodeOf(err) != gitops.Conflict {
+		t.Errorf("Report: %v", err)
 	}
 	if err := s.Release(ctx, lost, true); err != nil {
 		t.Error(err)
 	}
-	if err := s.Settle(ctx, l, settlement); err != nil {
+	if _, err := s.Report(ctx, l, committed(d.Updates[0].ID)); err != nil {
 		t.Errorf("the holder: %v", err)
 	}
 }
@@ -96,11 +88,11 @@ func TestPruningTogether(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		accept(t, s, order(id, "api"))
 	}
-	execute(t, a, `UPDATE updates SET state = 'committed', settled_at = accepted_at`)
+	execute(t, a, `UPDATE updates SET state = 'committed', finished_at = accepted_at`)
 	conn := connect(t, a)
 	for _, want := range []int{3, 0} {
 		var gone int
-		err := conn.QueryRow(t.Context(), `SELECT forget(array_agg(n), now() + interval '1 hour') FROM generate_series(1, 3) AS n`).Scan(&gone)
+		err := conn.QueryRow(t.Context(), `SELECT prune(array_agg(n), now() + interval '1 hour') FROM generate_series(1, 3) AS n`).Scan(&gone)
 		if err != nil || gone != want {
 			t.Errorf("forgot %d, want %d: %v", gone, want, err)
 		}
@@ -129,46 +121,68 @@ func TestTimesWithoutAYear(t *testing.T) {
 	}
 }
 
-// TestPruneWaitsForARetry is an update that is made pending while Prune, which has
-// found that it had ended, is about to forget it.
-func TestPruneWaitsForARetry(t *testing.T) {
+// TestPruneDuringARetry is an update that is made pending while Prune, which has found
+// that it was final, is about to forget it. Prune waits for nobody and leaves it.
+func TestPruneDuringARetry(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
-	d := accept(t, s, order("1", "api"))
-	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-	if err == nil {
-		err = s.Settle(t.Context(), l, []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Failed, Code: gitops.NotFound, Reason: "no file"}})
-	}
-	if err != nil {
+	id := accept(t, s, order("1", "api")).Updates[0].ID
+	fail := gitops.Transition{Update: id, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}
+	if _, err := s.Report(t.Context(), claim(t, s, "one", "dev", time.Hour), queue.Report{Transitions: []gitops.Transition{fail}}); err != nil {
 		t.Fatal(err)
 	}
-	retrying, watcher := connect(t, a), connect(t, a)
-	for _, text := range []string{`BEGIN`, `SELECT again(NULL, '` + d.Updates[0].ID + `', 'ann')`} {
+	retrying := connect(t, a)
+	for _, text := range []string{`BEGIN`, `SELECT decide(NULL, '` + id + `', 'retry', 'ann', '')`} {
 		if _, err := retrying.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	pruned := make(chan int)
-	go func() {
-		n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10)
-		if err != nil {
-			t.Errorf("Prune: %v", err)
-		}
-		pruned <- n
-	}()
-	for waiting := false; !waiting; {
-		const text = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%forget(%')`
-		if err := watcher.QueryRow(t.Context(), text).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
+	if n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10); err != nil || n != 0 {
+		t.Errorf("forgot %d deliveries, %v", n, err)
 	}
 	if _, err := retrying.Exec(t.Context(), `COMMIT`); err != nil {
 		t.Fatal(err)
 	}
-	if n := <-pruned; n != 0 {
-		t.Errorf("forgot %d deliveries", n)
+	if n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10); err != nil || n != 0 {
+		t.Errorf("forgot %d deliveries, %v", n, err)
 	}
-	if u, err := s.Update(t.Context(), d.Updates[0].ID); err != nil || u.State != gitops.Pending {
+	if u, err := s.Update(t.Context(), id); err != nil || u.State != gitops.Pending {
 		t.Errorf("what was retried: %+v, %v", u, err)
+	}
+}
+
+// TestARetryDuringPrune is an update that Prune forgets while a person retries it: it is
+// gone, and so are its steps.
+func TestARetryDuringPrune(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	id := accept(t, s, order("1", "api")).Updates[0].ID
+	execute(t, a, `UPDATE updates SET state = 'failed', finished_at = accepted_at`)
+	pruning, watcher := connect(t, a), connect(t, a)
+	for _, text := range []string{`BEGIN`, `SELECT prune('{1}', now() + interval '1 hour')`} {
+		if _, err := pruning.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decided := make(chan error, 1)
+	go func() {
+		_, err := s.Decide(t.Context(), queue.Decision{Update: id, Action: gitops.ActionRetry, Actor: "ann"})
+		decided <- err
+	}()
+	for waiting := false; !waiting; {
+		const text = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM decide(%')`
+		if err := watcher.QueryRow(t.Context(), text).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pruning.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-decided; gitops.CodeOf(err) != gitops.NotFound {
+		t.Errorf("Decide: %v", err)
+	}
+	var steps int
+	if err := watcher.QueryRow(t.Context(), `SELECT count(*) FROM steps`).Scan(&steps); err != nil || steps != 0 {
+		t.Errorf("%d steps are left, %v", steps, err)
 	}
 }

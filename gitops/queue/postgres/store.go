@@ -4,31 +4,47 @@
 // # One order
 //
 // Every change is one call of a function that the migrations made: one message
-// to the server and one transaction. Those that bring or change updates first
-// lock the one row of the table counter and hold it until they are committed. So
-// numbers follow the order of the commits on all replicas, and no lock ever waits
-// for a client: a replica that is paused or cut off in the middle of a call leaves
-// one that the server finishes or drops by itself.
+// to the server and one transaction. Those that bring or change updates take turns
+// (take_turn), before they read anything, and until they are committed. So numbers
+// follow the order of the commits on all replicas, and no lock ever waits for a client:
+// a replica that is paused or cut off in the middle of a call leaves one that the server
+// finishes or drops by itself.
 //
 // Each replica brings all deliveries that wait in one call, so that many share
-// one round trip, one lock and one fsync.
+// one round trip, one turn and one fsync.
 //
 // # Whose clock
 //
 // The server's: leases run out, and updates are accepted, by its clock. Replicas
 // whose clocks differ cannot take a lane from each other early.
 //
+// # Who is alive
+//
+// Each store keeps one session of the server (session.go) that holds an advisory lock
+// under a random key, and the key stands in the leases that the store holds. When the
+// process dies, its kernel closes the connection, the server drops the lock, and the
+// next claim by anybody takes the leases over. A lease whose holder is paused, and
+// whose kernel so keeps the connection, is taken over when it has run out. One whose
+// holder is cut off from the server is taken over when the server has noticed that
+// (about ten seconds), or when it has run out, whichever is first.
+//
+// A holder that lost its lease in one of these ways may not know yet. It can still push
+// to the manifest repository, where the branch takes the push only if it has not moved;
+// nothing that it reports is recorded, since the lease's token has risen; and its
+// successor finds what it pushed, since the claim marked it MaybePushed.
+//
 // # What is never known
 //
 // A connection that breaks while a call is under way leaves open whether it was
 // committed. The caller gets Unavailable and asks again: the delivery is then a
-// duplicate, the settlement stands already, the lane is claimed once more by its
-// own holder.
+// duplicate, the report stands already, the lane is claimed once more by its own
+// holder.
 //
 // # Hints
 //
-// NOTIFY tells the other replicas what was accepted. It is a hint: the connection
-// that listens may be down, and whoever waits looks from time to time.
+// NOTIFY tells the other replicas what was accepted. It is a hint: it is sent after the
+// commit, a process may die before that, and the connection that listens may be down.
+// Whoever waits looks from time to time.
 package postgres
 
 import (
@@ -44,6 +60,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/group"
 )
 
 // Options are what a store is given. The zero value is usable.
@@ -55,8 +72,8 @@ type Options struct {
 	Recorder Recorder     // nothing is recorded when nil
 }
 
-// Recorder is told how the store does. It is called by the store's intake and
-// must not block.
+// Recorder is told how the store does. It is called by one goroutine and must not
+// block.
 type Recorder interface {
 	// Committed is called for every transaction that brought deliveries: how many
 	// requests shared it, and how long it took from its begin to its end.
@@ -65,18 +82,18 @@ type Recorder interface {
 
 // Store is a [queue.Queue] in a database.
 type Store struct {
-	pool    *pgxpool.Pool
-	now     func() time.Time // nil: the server's clock
-	log     *slog.Logger
-	intake  *intake
-	reading chan struct{} // holds a value for each read that runs
-	wakes   queue.Wakes
-	changed queue.Signal
+	pool     *pgxpool.Pool
+	now      func() time.Time // nil: the server's clock
+	log      *slog.Logger
+	recorder Recorder
+	accepts  *group.Committer[*acceptance]
+	failing  bool          // the last group was not committed, and the log says so; of the committer's goroutine
+	reading  chan struct{} // holds a value for each read that runs
+	session  *session
+	hints    *hints
 
-	stopListening context.CancelFunc
-	listening     sync.WaitGroup
-	closing       sync.Once
-	closed        atomic.Bool
+	closing sync.Once
+	closed  atomic.Bool
 }
 
 var _ queue.Queue = (*Store)(nil)
@@ -102,21 +119,35 @@ func Open(ctx context.Context, a Address, o Options) (*Store, error) {
 	if err != nil {
 		return nil, domainError(err)
 	}
-	s := &Store{pool: pool, now: o.Now, log: o.Logger, reading: make(chan struct{}, max(1, config.MaxConns/2))}
-	if err := s.prepare(ctx); err != nil {
+	s := &Store{pool: pool, now: o.Now, log: o.Logger, recorder: o.Recorder, reading: make(chan struct{}, max(1, config.MaxConns/2))}
+	if err := s.start(ctx, config); err != nil {
 		pool.Close()
 		return nil, domainError(err)
 	}
-	s.intake = startIntake(s, o.Recorder)
-	listen, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stopListening = stop
-	s.listening.Go(func() { s.listen(listen, config.ConnConfig, config.BeforeConnect) })
 	return s, nil
 }
 
-// moment is the time that a call gives the server: null, which stands for the
+// start prepares the tables, and starts what runs beside the calls.
+func (s *Store) start(ctx context.Context, config *pgxpool.Config) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	channel, err := channelOf(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	s.hints = startHints(s, channel)
+	if s.session, err = openSession(ctx, s, config, channel); err != nil {
+		s.hints.stop()
+		return err
+	}
+	s.accepts = group.Start(s.groups())
+	return nil
+}
+
+// nowArg is the time that a call gives the server: null, which stands for the
 // server's own clock, unless a test has another.
-func (s *Store) moment() *time.Time {
+func (s *Store) nowArg() *time.Time {
 	if s.now == nil {
 		return nil
 	}
@@ -138,7 +169,7 @@ func (s *Store) call(ctx context.Context, work func(context.Context) error) erro
 
 // read is call for what only reads. At most half of the connections do: however
 // many ask, and however slow the answers are, there is one for what is accepted,
-// extended and settled.
+// extended and reported.
 func (s *Store) read(ctx context.Context, work func(context.Context) error) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		select {
@@ -161,14 +192,14 @@ func (s *Store) view(ctx context.Context, work func(context.Context, pgx.Tx) err
 	})
 }
 
-// asker is a connection, a transaction, or the pool.
-type asker interface {
+// querier is a connection, a transaction, or the pool.
+type querier interface {
 	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, text string, args ...any) pgx.Row
 }
 
 // one runs a query that answers with one row, and reports whether it did.
-func one(ctx context.Context, on asker, text string, args []any, into ...any) (found bool, err error) {
+func one(ctx context.Context, on querier, text string, args []any, into ...any) (found bool, err error) {
 	err = on.QueryRow(ctx, text, args...).Scan(into...)
 	if err == pgx.ErrNoRows {
 		return false, nil
@@ -177,22 +208,23 @@ func one(ctx context.Context, on asker, text string, args []any, into ...any) (f
 }
 
 // Ping implements [queue.Queue]. It does what a delivery does, but for the
-// delivery: it takes the lock that orders them and writes to the disk.
+// delivery: it takes its turn and writes to the disk.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `UPDATE counter SET number = number`)
+		_, err := s.pool.Exec(ctx, `SELECT next_numbers(0)`)
 		return err
 	})
 }
 
 // Close implements [queue.Queue]. It waits for the calls that are under way;
-// deliveries that still wait get Unavailable.
+// deliveries that still wait get Unavailable. Leases that were not released can be
+// claimed at once by others, as those of a process that died.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
-		s.intake.stop()
-		s.stopListening()
-		s.listening.Wait()
+		s.accepts.Stop()
+		s.hints.stop()
+		s.session.close()
 		s.pool.Close()
 	})
 	return nil

@@ -3,34 +3,13 @@ package postgres_test
 import (
 	"errors"
 	"iter"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
-	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
-
-// file is a store of SQLite. Its crashes are closes: the tests here are not about
-// them.
-type file struct {
-	t    *testing.T
-	path string
-}
-
-func (f *file) Open(now func() time.Time) (queue.Queue, error) {
-	return sqlite.Open(f.t.Context(), f.path, sqlite.Options{Now: now})
-}
-
-func (f *file) Crash(q queue.Queue) error { return q.Close() }
-
-func TestTransferFromSQLite(t *testing.T) {
-	for range 2 {
-		queuetest.Transfer(t, &file{t, filepath.Join(t.TempDir(), "queue.db")}, &instance{t, schema(t)})
-	}
-}
 
 func TestTransferFromPostgres(t *testing.T) {
 	queuetest.Transfer(t, &instance{t, schema(t)}, &instance{t, schema(t)})
@@ -42,22 +21,22 @@ func TestTransferFromPostgres(t *testing.T) {
 func TestImportIsAllOrNothing(t *testing.T) {
 	s := open(t, schema(t))
 	d := order("1", "api")
-	d.Updates[0].State, d.Updates[0].AcceptedAt = gitops.Pending, time.Now()
+	d.Updates[0].ID, d.Updates[0].State, d.Updates[0].AcceptedAt = "update-1", gitops.Pending, time.Now()
 	entries := func(last queue.Entry, err error) iter.Seq2[queue.Entry, error] {
 		return func(yield func(queue.Entry, error) bool) {
-			_ = yield(queue.Entry{Delivery: &d}, nil) && yield(queue.Entry{Mark: &queue.Mark{Name: "a", Value: "b"}}, nil) && yield(last, err)
+			_ = yield(queue.Entry{Delivery: &d}, nil) && yield(queue.Entry{Checkpoint: &queue.Checkpoint{Name: "a", Value: "b"}}, nil) && yield(last, err)
 		}
 	}
 	gone := errors.New("the source is gone")
 	if _, err := s.Import(t.Context(), entries(queue.Entry{}, gone)); !errors.Is(err, gone) {
 		t.Errorf("an import whose source fails: %v", err)
 	}
-	stray := queue.Entry{Step: &queue.StepEntry{Update: "nobody", Step: gitops.Step{At: time.Now()}}}
+	stray := queue.Entry{Step: &queue.StepEntry{Update: "missing", Step: gitops.Step{At: time.Now()}}}
 	if _, err := s.Import(t.Context(), entries(stray, nil)); err == nil {
 		t.Error("a step of no update was taken")
 	}
-	held, err := s.Import(t.Context(), entries(queue.Entry{Mark: &queue.Mark{Name: "c"}}, nil))
-	if want := (queue.Counts{Deliveries: 1, Updates: 1, Marks: 2}); err != nil || held != want {
+	held, err := s.Import(t.Context(), entries(queue.Entry{Checkpoint: &queue.Checkpoint{Name: "c"}}, nil))
+	if want := (queue.Counts{Deliveries: 1, Updates: 1, Checkpoints: 2}); err != nil || held != want {
 		t.Errorf("the next import: %+v, %v", held, err)
 	}
 	if d := accept(t, s, order("2", "api")); d.Updates[0].Sequence <= updateOf(t, s, "update-1").Sequence {
@@ -65,7 +44,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	}
 }
 
-func updateOf(t *testing.T, s queue.Records, id string) gitops.Update {
+func updateOf(t *testing.T, s queue.Reader, id string) gitops.Update {
 	t.Helper()
 	u, err := s.Update(t.Context(), id)
 	if err != nil {

@@ -23,7 +23,7 @@ func BenchmarkLists(b *testing.B, s queue.Queue) {
 	fill(b, s)
 	b.Run("waiting", func(b *testing.B) { benchmarkLists(b, s) })
 	for n := range 4 {
-		settleAll(b, s, fmt.Sprintf("env-%d", n))
+		finishAll(b, s, fmt.Sprintf("env-%d", n))
 	}
 	b.Run("ended", func(b *testing.B) { benchmarkLists(b, s) })
 	b.Run("Prune", func(b *testing.B) {
@@ -41,7 +41,7 @@ func fill(b *testing.B, s queue.Queue) {
 	for range 256 {
 		all.Go(func() {
 			for n := int(next.Add(1)); n <= listedDeliveries; n = int(next.Add(1)) {
-				d := listed(n)
+				d := benchmarkDelivery(n)
 				if n == 10 {
 					d.Source, d.Updates[0].App = "rare", "rare"
 				}
@@ -58,29 +58,29 @@ func fill(b *testing.B, s queue.Queue) {
 	all.Wait()
 }
 
-// settleAll ends all of the environment's updates; one of a thousand fails.
-func settleAll(b *testing.B, s queue.Queue, environment string) {
-	l, err := s.Claim(b.Context(), environment, "one", time.Hour)
-	if err != nil {
-		b.Fatal(err)
+// finishAll ends all of the environment's updates; one of a thousand fails.
+func finishAll(b *testing.B, s queue.Queue, environment string) {
+	leases, err := s.Claim(b.Context(), "one", []string{environment}, time.Hour)
+	if err != nil || len(leases) != 1 {
+		b.Fatal(leases, err)
 	}
 	for {
-		pending, err := s.Pending(b.Context(), l, 500)
+		taken, err := s.Take(b.Context(), leases[0], queue.TakeOptions{Limit: 500})
 		if err != nil {
 			b.Fatal(err)
 		}
-		if len(pending) == 0 {
+		if len(taken) == 0 {
 			return
 		}
-		var settlements []gitops.Settlement
-		for i, u := range pending {
-			e := gitops.Settlement{Update: u.ID, State: gitops.Committed, Commit: "0123456789abcdef0123456789abcdef01234567"}
+		var r queue.Report
+		for i, u := range taken {
+			t := committed(u)
 			if i == 0 && u.Sequence%2 == 0 {
-				e = gitops.Settlement{Update: u.ID, State: gitops.Failed, Code: gitops.NotFound, Reason: "no such file"}
+				t = failed(u)
 			}
-			settlements = append(settlements, e)
+			r.Transitions = append(r.Transitions, t)
 		}
-		if err := s.Settle(b.Context(), l, settlements); err != nil {
+		if _, err := s.Report(b.Context(), leases[0], r); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -130,12 +130,12 @@ func benchmarkLists(b *testing.B, s queue.Queue) {
 	})
 }
 
-// listed is the nth delivery, for one of 200 apps in 4 environments.
-func listed(n int) gitops.Delivery {
+// benchmarkDelivery is the nth delivery, for one of 200 apps in 4 environments.
+func benchmarkDelivery(n int) gitops.Delivery {
 	return gitops.Delivery{
 		Source: "github", ID: rand.Text(), ReceivedAt: time.Now(), Actor: "octocat", Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
 		Updates: []gitops.Update{{
-			ID: rand.Text(), Environment: fmt.Sprintf("env-%d", n%4), App: fmt.Sprintf("app-%d", n%200),
+			Environment: fmt.Sprintf("env-%d", n%4), App: fmt.Sprintf("app-%d", n%200),
 			Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app", Tag: "main-1a2b3c4",
 		}},
 	}

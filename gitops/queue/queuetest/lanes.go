@@ -2,196 +2,176 @@ package queuetest
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// committed settles the update as committed.
-func committed(u gitops.Update) gitops.Settlement {
-	return gitops.Settlement{Update: u.ID, State: gitops.Committed, Commit: "0123456789abcdef0123456789abcdef01234567"}
-}
-
-func settle(s *script) {
-	d := s.accept(s.order("dev/api", "dev/web", "dev/db", "dev/cache", "prod/api"))
-	l := s.claim("dev", "one", time.Minute)
+// report is one of each transition that a writer reports, and then nothing.
+func report(s *script) {
+	d := s.accept(s.order("dev/api", "dev/web", "dev/db", "dev/cache", "dev/proxy", "prod/api"))
+	l := s.one("one", "dev")
 	s.advance(time.Second)
-	s.settle(l,
-		committed(d.Updates[0]),
-		gitops.Settlement{Update: d.Updates[1].ID, State: gitops.Unchanged, Reason: "the branch already says so"},
-		gitops.Settlement{Update: d.Updates[2].ID, State: gitops.Failed, Code: gitops.NotFound, Reason: "charts/db/values-dev.yaml is not there"},
-		gitops.Settlement{Update: d.Updates[3].ID, State: gitops.Superseded, Reason: "a newer one waits"})
-	s.settle(l)
+	s.transit(l,
+		committed(d.Updates[0]), confirmed(d.Updates[1]), failed(d.Updates[2]),
+		gitops.Transition{Update: d.Updates[3].ID, Action: gitops.ActionSupersede, Reason: reported + "superseded by v2"},
+		gitops.Transition{Update: d.Updates[4].ID, Action: gitops.ActionCancel, Reason: reported + "not this one", Actor: "ann"})
+	s.report(l, queue.Report{})
+	s.advance(time.Second)
+	s.transit(l, failed(d.Updates[0]), committed(d.Updates[3]), committed(d.Updates[4]))
 	s.crash()
 }
 
-func firstSettlementStands(s *script) {
-	d := s.accept(s.order("dev/api", "dev/web"))
-	l := s.claim("dev", "one", time.Minute)
-	s.settle(l, committed(d.Updates[0]))
-	s.advance(time.Second)
-	other := gitops.Settlement{Update: d.Updates[0].ID, State: gitops.Failed, Code: gitops.Rejected, Reason: "no"}
-	s.settle(l, other, committed(d.Updates[1]), other)
-	s.postpone(l, "waiting", d.Updates[0].ID)
+// transition has what belongs to the action.
+func transition(id string, a gitops.Action) gitops.Transition {
+	t := gitops.Transition{Update: id, Action: a, Reason: reported + string(a)}
+	switch a {
+	case gitops.ActionCommit:
+		t.Commit, t.Reason = commit, ""
+	case gitops.ActionFail:
+		t.Code = gitops.NotFound
+	case gitops.ActionCancel, gitops.ActionClose:
+		t.Actor = "ann"
+	}
+	return t
 }
 
-func settleAllOrNothing(s *script) {
+func reportAllOrNothing(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web", "prod/api"))
-	l := s.claim("dev", "one", time.Minute)
-	s.settle(l, committed(d.Updates[0]), committed(d.Updates[2]))
-	s.settle(l, committed(d.Updates[0]), committed(gitops.Update{ID: "nobody"}), committed(d.Updates[1]))
-	s.postpone(l, "waiting", d.Updates[0].ID, "nobody")
-	s.postpone(l, "waiting", d.Updates[2].ID)
-	s.settle(l, committed(d.Updates[0]), committed(d.Updates[1]))
+	l := s.one("one", "dev")
+	nobody := gitops.Update{ID: gitops.UpdateID(d.Key(), "dev", "nobody")}
+	outage := &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer"}
+	s.report(l, queue.Report{Outage: outage})
+	s.transit(l, committed(d.Updates[0]), committed(d.Updates[2]))
+	s.transit(l, committed(d.Updates[0]), committed(nobody), committed(d.Updates[1]))
+	s.block(l, nobody.ID, stale)
+	s.block(l, "nobody", stale)
+	s.report(l, queue.Report{Transitions: []gitops.Transition{committed(d.Updates[0])}, Blocks: []queue.Blocked{{Update: d.Updates[2].ID}}})
+	s.report(l, queue.Report{Transitions: []gitops.Transition{committed(d.Updates[0])}, Blocks: []queue.Blocked{{Update: d.Updates[1].ID, BlockedBy: []gitops.Block{stale}}}})
+	s.transit(l, committed(d.Updates[0]), committed(d.Updates[1]))
 }
 
-func deferred(s *script) {
-	d := s.accept(s.order("dev/api", "dev/web", "dev/db"))
-	l := s.claim("dev", "one", time.Minute)
-	s.postpone(l, "the server does not answer", d.Updates[0].ID, d.Updates[1].ID)
-	s.advance(time.Second)
-	s.postpone(l, "the server still does not answer", d.Updates[0].ID)
-	s.advance(time.Second)
-	s.postpone(l, "nothing")
-	s.settle(l)
-	s.release(l, true)
-	l = s.claim("dev", "two", time.Minute)
-	s.settle(l, committed(d.Updates[0]))
-	s.advance(time.Second)
-	s.postpone(l, "the server does not answer again", d.Updates[1].ID)
-	s.crash()
-}
-
-func pendingLimit(s *script) {
-	for range 3 {
-		s.accept(s.order("dev/api", "prod/api"))
-	}
-	l := s.claim("dev", "one", time.Minute)
-	for limit := range 5 {
-		got, err := s.q.Pending(s.t.Context(), l, limit)
-		s.code("Pending", err, "")
-		all := s.model.pending("dev")
-		s.same("Pending", got, all[:min(limit, len(all))])
-	}
-}
-
-func oneHolderAtATime(s *script) {
-	s.accept(s.order("dev/api", "prod/api"))
-	s.claim("dev", "one", 10*time.Second)
-	s.claim("dev", "two", 10*time.Second)
-	s.claim("prod", "two", 10*time.Second)
-	s.advance(9 * time.Second)
-	s.claim("dev", "two", 10*time.Second)
-	s.claim("prod", "one", 10*time.Second)
-	s.advance(time.Second)
-	if l := s.claim("dev", "two", 10*time.Second); l.Token == 0 {
-		s.t.Fatal("a lease that ran out keeps the lane")
-	}
-	s.claim("dev", "one", 10*time.Second)
-	s.claim("empty", "one", 10*time.Second)
-	s.claim("empty", "two", 10*time.Second)
-}
-
-func claimsAtOnce(s *script) {
-	s.accept(s.order("dev/api"))
-	var mu sync.Mutex
-	var won []queue.Lease
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			l, err := s.q.Claim(s.t.Context(), "dev", fmt.Sprintf("holder-%d", i), time.Minute)
-			if err == nil {
-				mu.Lock()
-				won = append(won, l)
-				mu.Unlock()
-			} else if gitops.CodeOf(err) != gitops.Conflict {
-				s.t.Errorf("Claim: %v", err)
-			}
-		})
-	}
-	all.Wait()
-	if len(won) != 1 {
-		s.t.Fatalf("%d holders have the lane at once", len(won))
-	}
-	s.model.claim(won[0])
-	s.leases = append(s.leases, won[0])
-	s.check()
-}
-
-// ownLaneAgain is a holder that lost track, as a process does that was started
-// again under the same name: it need not wait for itself.
-func ownLaneAgain(s *script) {
+// blocks come, repeat, lift by themselves, and are lifted.
+func blocks(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web"))
-	first := s.claim("dev", "one", time.Minute)
-	second := s.claim("dev", "one", time.Minute)
-	s.settle(first, committed(d.Updates[0]))
-	s.settle(second, committed(d.Updates[0]))
-}
-
-// staleLease is a holder that was paused past its lease: nothing that it does
-// afterwards counts.
-func staleLease(s *script) {
-	d := s.accept(s.order("dev/api", "dev/web", "dev/db"))
-	stale := s.claim("dev", "one", time.Second)
-	s.advance(2 * time.Second)
-	s.settle(stale, committed(d.Updates[0]))
-	fresh := s.claim("dev", "two", time.Minute)
-	s.settle(stale, committed(d.Updates[1]))
-	s.postpone(stale, "waiting", d.Updates[1].ID)
-	s.extend(stale, time.Hour)
-	s.release(stale, true)
-	s.settle(fresh, committed(d.Updates[1]))
-	s.release(fresh, true)
-	s.settle(fresh, committed(d.Updates[2]))
-	s.postpone(fresh, "waiting", d.Updates[2].ID)
-	s.extend(fresh, time.Minute)
-	s.settle(queue.Lease{Environment: "prod", Holder: "one", Token: 1}, committed(d.Updates[2]))
-}
-
-func extend(s *script) {
-	d := s.accept(s.order("dev/api"))
-	l := s.claim("dev", "one", 10*time.Second)
-	s.advance(9 * time.Second)
-	l = s.extend(l, 10*time.Second)
-	s.advance(9 * time.Second)
-	s.claim("dev", "two", time.Second)
-	s.advance(time.Minute)
-	l = s.extend(l, 10*time.Second)
-	s.claim("dev", "two", time.Second)
-	s.extend(l, time.Second)
-	s.advance(time.Second)
-	s.claim("dev", "two", time.Minute)
-	s.extend(l, time.Minute)
-	s.settle(l, committed(d.Updates[0]))
-}
-
-func release(s *script) {
-	s.accept(s.order("dev/api"))
-	first := s.claim("dev", "one", time.Hour)
-	s.release(first, true)
-	second := s.claim("dev", "two", time.Hour)
-	if second.Token == 0 {
-		s.t.Fatal("a released lane cannot be claimed")
+	api, web := d.Updates[0].ID, d.Updates[1].ID
+	l := s.one("one", "dev")
+	for range 3 {
+		s.block(l, api, s.refused(time.Minute))
+		s.advance(30 * time.Second)
+		s.block(l, api, s.refused(time.Minute))
+		s.advance(time.Minute)
 	}
-	s.release(first, false)
-	s.claim("dev", "one", time.Hour)
-	s.release(second, true)
-	s.release(second, false)
-	s.claim("dev", "one", time.Hour)
-	s.release(queue.Lease{Environment: "nowhere", Holder: "one", Token: 7}, true)
+	s.block(l, web, stale)
+	s.block(l, web, stale, s.refused(time.Minute))
+	s.crash()
+	s.advance(time.Minute)
+	s.decide(web, gitops.ActionRetry, "still wanted")
+	l = s.one("two", "dev")
+	s.block(l, api)
+	s.block(l, web, s.refused(time.Minute))
+	s.transit(l, committed(d.Updates[0]), failed(d.Updates[1]))
+	s.decide(web, gitops.ActionRetry, "")
+	got, err := s.q.Update(s.t.Context(), api)
+	s.code("Update", err, "")
+	if len(got.Steps) != 3 || got.Steps[0].Attempts != 6 || got.Attempts != 8 {
+		s.t.Fatalf("eight reports, the first six alike: %+v", got)
+	}
 }
 
-// wake expects a hint for each lane that got work, whether its channel was there
-// before or not.
+func outages(s *script) {
+	d := s.accept(s.order("dev/api", "dev/web", "prod/api"))
+	l := s.one("one", "dev")
+	outage := queue.Report{Outage: &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer", RetryAt: s.clock.now().Add(time.Minute)}}
+	s.report(l, outage)
+	s.advance(time.Second)
+	outage.Outage = &queue.Outage{Code: gitops.RateLimited, Reason: reported + "too many"}
+	s.report(l, outage)
+	s.crash()
+	l = s.one("two", "dev")
+	outage.Transitions = []gitops.Transition{confirmed(d.Updates[0])}
+	s.report(l, outage)
+	s.report(l, queue.Report{})
+	s.advance(time.Second)
+	s.report(l, queue.Report{Outage: outage.Outage})
+	s.transit(l, committed(d.Updates[1]))
+	idle := s.one("two", "idle")
+	s.report(idle, queue.Report{Outage: outage.Outage})
+	s.accept(s.order("idle/api"))
+	s.report(idle, queue.Report{})
+}
+
+func takeLimit(s *script) {
+	for range 3 {
+		s.accept(s.order("dev/api", "dev/web", "prod/api"))
+	}
+	l := s.one("one", "dev")
+	for limit := 1; limit < 8; limit++ {
+		s.checkTake(l, queue.TakeOptions{Limit: limit})
+		s.checkTake(l, queue.TakeOptions{Limit: limit, NewestOnly: true})
+	}
+}
+
+// wake expects a hint for each lane that got something to take, whether its channel
+// was there before or not.
 func wake(s *script) {
 	dev := s.q.Wake("dev")
-	s.accept(s.order("dev/api", "prod/api"))
+	d := s.accept(s.order("dev/api", "prod/api"))
 	<-dev
 	<-s.q.Wake("prod")
 	for range 3 {
 		s.accept(s.order("dev/api"))
 	}
-	<-s.q.Wake("dev")
+	<-dev
+	l, id := s.one("one", "dev"), d.Updates[0].ID
+	s.decide(id, gitops.ActionCancel, "")
+	<-dev
+	s.block(l, id, stale)
+	s.decide(id, gitops.ActionRetry, "")
+	<-dev
+	s.block(l, id, stale)
+	s.block(l, id)
+	<-dev
+	web := s.accept(s.order("dev/web")).Updates[0]
+	<-dev
+	s.transit(l, failed(web))
+	s.decide(web.ID, gitops.ActionRetry, "")
+	<-dev
+}
+
+// manyBlocked fills a lane with what waits: what is ready is found all the same.
+func manyBlocked(s *script) {
+	const many = 700 // more than a lane writes in one go
+	var targets []string
+	for i := range many {
+		targets = append(targets, fmt.Sprintf("dev/app-%d", i))
+	}
+	d := s.order(targets...)
+	stored, _, err := s.q.Accept(s.t.Context(), d)
+	s.code("Accept", err, "")
+	leases, err := s.q.Claim(s.t.Context(), "one", []string{"dev"}, time.Hour)
+	s.code("Claim", err, "")
+	var r queue.Report
+	for i, u := range stored.Updates {
+		b := stale
+		if i%2 == 0 {
+			b = s.refused(time.Minute)
+		}
+		r.Blocks = append(r.Blocks, queue.Blocked{Update: u.ID, BlockedBy: []gitops.Block{b}})
+	}
+	_, err = s.q.Report(s.t.Context(), leases[0], r)
+	s.code("Report", err, "")
+	ready, _, err := s.q.Accept(s.t.Context(), s.order("dev/web"))
+	s.code("Accept", err, "")
+	for _, o := range []queue.TakeOptions{{Limit: 500}, {Limit: 500, NewestOnly: true}} {
+		got, err := s.q.Take(s.t.Context(), leases[0], o)
+		s.same("Take behind many that are blocked", got, err, ready.Updates, nil)
+	}
+	s.clock.advance(time.Minute)
+	got, err := s.q.Take(s.t.Context(), leases[0], queue.TakeOptions{Limit: many})
+	s.code("Take", err, "")
+	if len(got) != many/2+1 || got[len(got)-1].ID != ready.Updates[0].ID {
+		s.t.Fatalf("after half of the blocks have lifted, %d updates are taken", len(got))
+	}
 }

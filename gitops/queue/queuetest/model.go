@@ -1,25 +1,99 @@
 package queuetest
 
 import (
-	"cmp"
+	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// model is what a store must be after the events of a script.
-type model struct {
-	deliveries map[gitops.DeliveryKey]*delivery
-	updates    map[string]*gitops.Update
-	lanes      map[string]*lane
-	newest     map[app]time.Time
-	steps      map[string][]gitops.Step // by update
-	log        []happened
-	happenings int // so many were ever logged
-	spent      map[string]gitops.DeliveryKey
+// Model is the queue in memory: a few maps that follow the words of the contract,
+// for the suite to compare stores with, and for tests that need several replicas
+// on one store. It passes the suite itself. Each call is atomic, takes no time
+// and starts no goroutine; the answers depend on the calls and the clock alone.
+type Model struct {
+	now      func() time.Time
+	hooks    Hooks
+	notifier queue.Notifier
+	changed  queue.Broadcast
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	state
+}
+
+var _ queue.Queue = (*Model)(nil)
+
+// Hooks are called while a call happens, with the model locked, so they must not
+// call it. Each may be nil.
+type Hooks struct {
+	Accepted func(stored gitops.Delivery, duplicate bool)
+	Claimed  func(l queue.Lease)
+	// Fenced is called for each use of a lease, with whether it still was its
+	// holder's. The call is "Extend", "Release", "Take" or "Report".
+	Fenced func(call string, l queue.Lease, passed bool)
+	// Changed is called for each change of an update after its acceptance, with the
+	// update before and after it, steps included. The lease is that of the Report, or
+	// the zero one when a person decided.
+	Changed func(l queue.Lease, before, after gitops.Update)
+}
+
+// NewModel makes an empty model with now as its clock.
+func NewModel(now func() time.Time, hooks Hooks) *Model {
+	return &Model{now: now, hooks: hooks, state: newState()}
+}
+
+// state is all that the model would keep on a disk.
+type state struct {
+	deliveries  map[gitops.DeliveryKey]delivery
+	updates     map[string]*gitops.Update // with all blocks and steps
+	heads       map[target]gitops.Head
+	lanes       map[string]*lane
+	leases      map[string]*lease
+	sequence    int64 // of the newest update
+	log         []happened
+	happenings  int // so many were ever logged
+	checkpoints map[string]string
+	used        map[string]usedToken
+}
+
+func newState() state {
+	return state{
+		deliveries: make(map[gitops.DeliveryKey]delivery), updates: make(map[string]*gitops.Update), heads: make(map[target]gitops.Head),
+		lanes: make(map[string]*lane), leases: make(map[string]*lease), checkpoints: make(map[string]string), used: make(map[string]usedToken),
+	}
+}
+
+// delivery is one without its updates, and their ids.
+type delivery struct {
+	gitops.Delivery
+	updates []string
+}
+
+// target is an app in an environment.
+type target struct{ environment, app string }
+
+// lane is what is known of an environment beside its updates.
+type lane struct {
+	used         bool     // has had an update
+	open         []string // the ids of its open updates, in acceptance order
+	through      int64    // what is open up to this sequence may have been pushed by an earlier holder
+	lastProgress time.Time
+	outage       *queue.Outage
+	outageSince  time.Time
+}
+
+type lease struct {
+	token   int64
+	holder  string
+	held    bool // claimed, and not released since
+	dead    bool // the holder's process is known to be dead
+	clean   bool // the last lease was given back clean, or there was none
+	expires time.Time
 }
 
 // happened is one change: a delivery's arrival, or a step of an update.
@@ -27,211 +101,136 @@ type happened struct {
 	number   int
 	delivery gitops.DeliveryKey
 	update   string
-	step     int // its place among the update's
+	step     int // its index among the update's
 }
 
-// delivery is one with its updates kept in model.updates.
-type delivery struct {
-	gitops.Delivery
-	updates []string
+type usedToken struct {
+	by    gitops.DeliveryKey
+	until time.Time
 }
 
-type app struct{ environment, name string }
-
-type lane struct {
-	used    bool // has had an update
-	highest int64
-	token   int64
-	held    bool // claimed, and not released since
-	orphan  bool // held when the store was opened: what its holder's lease is worth is the store's to say
-	clean   bool // the last lease was given back clean, or there was none
-	holder  string
-	expires time.Time
-	through int64
-	waits   queue.Backlog // what it waits for, and its last success
+// clone copies everything that a call may change.
+func (s *state) clone() state {
+	c := *s
+	c.deliveries, c.heads, c.log = maps.Clone(s.deliveries), maps.Clone(s.heads), slices.Clone(s.log)
+	c.checkpoints, c.used = maps.Clone(s.checkpoints), maps.Clone(s.used)
+	c.updates, c.lanes, c.leases = make(map[string]*gitops.Update), make(map[string]*lane), make(map[string]*lease)
+	for id, u := range s.updates {
+		u := *u
+		u.Steps = slices.Clone(u.Steps)
+		c.updates[id] = &u
+	}
+	for name, l := range s.lanes {
+		l := *l
+		l.open = slices.Clone(l.open)
+		c.lanes[name] = &l
+	}
+	for name, l := range s.leases {
+		l := *l
+		c.leases[name] = &l
+	}
+	return c
 }
 
-func newModel() *model {
-	return &model{
-		deliveries: make(map[gitops.DeliveryKey]*delivery),
-		updates:    make(map[string]*gitops.Update),
-		lanes:      make(map[string]*lane),
-		newest:     make(map[app]time.Time),
-		steps:      make(map[string][]gitops.Step),
-		spent:      make(map[string]gitops.DeliveryKey),
+// Snapshot is all that a model held at one moment.
+type Snapshot struct{ state state }
+
+// Snapshot returns what the model holds, closed or not.
+func (m *Model) Snapshot() Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Snapshot{m.clone()}
+}
+
+// Restore puts the model back to a snapshot of it or of another, as a restored
+// backup or a lossy failover does. Leases are as they were then. Everybody who
+// waits is woken.
+func (m *Model) Restore(s Snapshot) {
+	m.mu.Lock()
+	m.state = s.state.clone()
+	m.mu.Unlock()
+	m.notifier.WakeAll()
+	m.changed.Send()
+}
+
+// KillHolder makes it known that the holder's process is dead: what it holds can be
+// claimed at once. What it held stays fenced by its tokens until then.
+func (m *Model) KillHolder(holder string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.leases {
+		if l.holder == holder {
+			l.dead = true
+		}
 	}
 }
 
-func (m *model) lane(environment string) *lane {
+// Holders are the processes that hold a lease and are not known to be dead, sorted.
+func (m *Model) Holders() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var holders []string
+	for _, l := range m.leases {
+		if l.held && !l.dead && !slices.Contains(holders, l.holder) {
+			holders = append(holders, l.holder)
+		}
+	}
+	slices.Sort(holders)
+	return holders
+}
+
+// begin locks the model unless the call must fail.
+func (m *Model) begin(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return gitops.Errorf(gitops.Unavailable, "the store did not answer in time").WithCause(ctx.Err())
+	}
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return gitops.Errorf(gitops.Unavailable, "the store is closed")
+	}
+	return nil
+}
+
+// Ping implements [queue.Queue].
+func (m *Model) Ping(ctx context.Context) error {
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	m.mu.Unlock()
+	return nil
+}
+
+// Close implements [queue.Queue].
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
+}
+
+func (m *Model) lane(environment string) *lane {
 	l, ok := m.lanes[environment]
 	if !ok {
-		l = &lane{clean: true}
+		l = &lane{}
 		m.lanes[environment] = l
 	}
 	return l
 }
 
-// accept predicts an Accept of a new key. What is the store's to choose, the
-// sequences and the words for a late update, is taken from got.
-func (m *model) accept(d, got gitops.Delivery, now time.Time) {
-	kept := &delivery{Delivery: d}
-	kept.Body = slices.Clone(d.Body)
-	m.deliveries[d.Key()] = kept
-	m.happened(happened{delivery: d.Key()})
-	for i, u := range d.Updates {
-		u.Delivery, u.Actor, u.AcceptedAt, u.State = d.Key(), d.Actor, now, gitops.Pending
-		if m.late(d, u) {
-			u.State, u.SettledAt = gitops.Superseded, now
-		}
-		if i < len(got.Updates) {
-			u.Sequence = got.Updates[i].Sequence
-			if u.State == gitops.Superseded {
-				u.Reason = got.Updates[i].Reason
-			}
-		}
-		l := m.lane(u.Environment)
-		l.used, l.highest = true, max(l.highest, u.Sequence)
-		m.updates[u.ID] = &u
-		kept.updates = append(kept.updates, u.ID)
+func (m *Model) lease(name string) *lease {
+	l, ok := m.leases[name]
+	if !ok {
+		l = &lease{clean: true}
+		m.leases[name] = l
 	}
+	return l
 }
 
-// late is the contract's rule for events that come too late.
-func (m *model) late(d gitops.Delivery, u gitops.Update) bool {
-	a := app{u.Environment, u.App}
-	if !d.EventTime.IsZero() && d.EventTime.Before(d.ReceivedAt) {
-		if d.EventTime.Unix() < m.newest[a].Unix() {
-			return true
-		}
-		if d.EventTime.After(m.newest[a]) {
-			m.newest[a] = d.EventTime
-		}
-		return false
-	}
-	if d.ReceivedAt.After(m.newest[a]) {
-		m.newest[a] = d.ReceivedAt
-	}
-	return false
-}
-
-// delivery is the delivery as it stands now.
-func (m *model) delivery(key gitops.DeliveryKey) gitops.Delivery {
-	kept := m.deliveries[key]
-	d := kept.Delivery
-	d.Updates = nil
-	for _, id := range kept.updates {
-		d.Updates = append(d.Updates, m.update(id))
-	}
-	return d
-}
-
-func (m *model) update(id string) gitops.Update {
-	u := *m.updates[id]
-	u.MaybePushed = u.State == gitops.Pending && u.Sequence <= m.lane(u.Environment).through
-	return u
-}
-
-// pending are the lane's pending updates in order.
-func (m *model) pending(environment string) []gitops.Update {
-	var found []gitops.Update
-	for id, u := range m.updates {
-		if u.Environment == environment && u.State == gitops.Pending {
-			found = append(found, m.update(id))
-		}
-	}
-	slices.SortFunc(found, func(a, b gitops.Update) int { return cmp.Compare(a.Sequence, b.Sequence) })
-	return found
-}
-
-func (m *model) backlogs() []queue.Backlog {
-	var all []queue.Backlog
-	for _, environment := range slices.Sorted(maps.Keys(m.lanes)) {
-		if !m.lanes[environment].used {
-			continue
-		}
-		b := m.lanes[environment].waits
-		b.Environment = environment
-		if m.lanes[environment].held {
-			b.Holder = m.lanes[environment].holder
-		}
-		if pending := m.pending(environment); len(pending) > 0 {
-			b.Pending, b.Oldest = len(pending), pending[0].AcceptedAt
-		}
-		all = append(all, b)
-	}
-	return all
-}
-
-// taken reports whether another holder's lease keeps holder from the lane.
-func (m *model) taken(environment, holder string, now time.Time) bool {
-	l := m.lane(environment)
-	return l.held && l.holder != holder && now.Before(l.expires)
-}
-
-// claim records a claim that succeeded.
-func (m *model) claim(lease queue.Lease) {
-	l := m.lane(lease.Environment)
-	if !l.clean {
-		for _, u := range m.pending(lease.Environment) {
-			l.through = max(l.through, u.Sequence)
-		}
-	}
-	l.held, l.orphan, l.clean = true, false, false
-	l.token, l.holder, l.expires = lease.Token, lease.Holder, lease.ExpiresAt
-}
-
-// mine reports whether the lease is still its holder's.
-func (m *model) mine(lease queue.Lease) bool {
-	l := m.lane(lease.Environment)
-	return l.held && l.token == lease.Token
-}
-
-func (m *model) release(lease queue.Lease, clean bool) {
-	if m.mine(lease) {
-		l := m.lane(lease.Environment)
-		l.held, l.clean = false, clean
-	}
-}
-
-// inLane reports whether all ids are updates of the environment.
-func (m *model) inLane(environment string, ids []string) bool {
-	return !slices.ContainsFunc(ids, func(id string) bool {
-		u, ok := m.updates[id]
-		return !ok || u.Environment != environment
-	})
-}
-
-func (m *model) settle(environment string, settlements []gitops.Settlement, now time.Time) {
-	for _, s := range settlements {
-		m.lane(environment).waits = queue.Backlog{LastSuccess: now}
-		u := m.updates[s.Update]
-		if u.State.Settled() {
-			continue
-		}
-		u.State, u.Code, u.Reason, u.Commit, u.SettledAt = s.State, s.Code, s.Reason, s.Commit, now
-		u.Attempts++
-		m.step(u.ID, gitops.Step{At: now, Attempts: 1, State: s.State, Code: s.Code, Reason: s.Reason, Commit: s.Commit})
-	}
-}
-
-func (m *model) deferred(environment string, d queue.Deferral, now time.Time) {
-	waits := &m.lane(environment).waits
-	if waits.FailingSince.IsZero() {
-		waits.FailingSince = now
-	}
-	waits.Code, waits.Reason, waits.RetryAt = d.Code, d.Reason, d.RetryAt
-	for _, id := range d.Updates {
-		if u := m.updates[id]; !u.State.Settled() {
-			u.Reason = d.Reason
-			u.Attempts++
-			m.step(id, gitops.Step{At: now, Attempts: 1, State: gitops.Pending, Code: d.Code, Reason: d.Reason, RetryAt: d.RetryAt})
-		}
-	}
-}
-
-// reopened records that the process which held the leases is gone.
-func (m *model) reopened() {
-	for _, l := range m.lanes {
-		l.orphan = l.held
-	}
+// happened adds to the change feed.
+func (m *Model) happened(h happened) {
+	m.happenings++
+	h.number = m.happenings
+	m.log = append(m.log, h)
+	m.changed.Send()
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// random plays events in random order against the model. The seed is logged, and
-// is all it takes to play them again.
+// random plays events in random order. The seed is logged, and is all it takes to
+// play them again.
 func random(s *script) {
 	seed := rand.Uint64()
 	s.t.Logf("seed %d", seed)
@@ -24,89 +24,145 @@ type player struct {
 	*script
 	*rand.Rand
 	sent []gitops.Delivery
+	ids  []string // of all updates that were ever accepted
 }
 
 func (r *player) step() {
 	switch n := r.IntN(100); {
-	case n < 25:
-		d := r.order(r.targets()...)
-		if r.IntN(2) == 0 {
-			d = r.event(r.clock.now().Add(time.Duration(r.IntN(40)-30)*time.Second), r.targets()...)
-		}
-		r.sent = append(r.sent, d)
-		r.accept(d)
-	case n < 30 && len(r.sent) > 0:
+	case n < 23:
+		r.send()
+	case n < 27 && len(r.sent) > 0:
 		r.accept(r.sent[r.IntN(len(r.sent))])
-	case n < 45:
-		r.claim(r.environment(), fmt.Sprintf("holder-%d", r.IntN(3)), time.Duration(1+r.IntN(20))*time.Second)
-	case n < 55:
-		r.advance(time.Duration(r.IntN(12)) * time.Second)
-	case n < 57:
+	case n < 39:
+		r.claim(fmt.Sprintf("holder-%d", r.IntN(3)), r.seconds(20), r.names()...)
+	case n < 48:
+		r.advance(r.seconds(12))
+	case n < 49:
+		r.advance(-r.seconds(60))
+	case n < 51:
 		r.reopen()
-	case n < 59:
+	case n < 53:
 		r.crash()
-	case n < 63 && len(r.sent) > 0:
-		if updates := r.sent[r.IntN(len(r.sent))].Updates; len(updates) > 0 {
-			r.retry(updates[r.IntN(len(updates))].ID, "ann")
-		}
-	case n < 65:
-		r.prune(r.clock.now().Add(-time.Duration(r.IntN(30))*time.Second), 1+r.IntN(5))
-	case n < 67:
+	case n < 62 && len(r.ids) > 0:
+		id := r.ids[r.IntN(len(r.ids))]
+		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))
+	case n < 64:
+		r.prune(r.clock.now().Add(-r.seconds(30)), 1+r.IntN(5))
+	case n < 66:
 		r.listed(queue.DeliveryFilter{Source: r.one("", "github", "eventbridge")}, 1+r.IntN(3))
 		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending", "failed"))}, 1+r.IntN(3))
 	case len(r.leases) > 0:
-		r.use(r.leases[len(r.leases)-1-r.IntN(min(4, len(r.leases)))], n)
+		r.work(r.leases[len(r.leases)-1-r.IntN(min(4, len(r.leases)))])
 	}
 }
 
-// use does something with a lease that may be long lost.
-func (r *player) use(l queue.Lease, n int) {
-	updates := r.some(l.Environment)
-	switch {
-	case n < 75:
-		var settlements []gitops.Settlement
-		for _, u := range updates {
-			settlements = append(settlements, gitops.Settlement{
-				Update: u, State: gitops.States()[1+r.IntN(4)], Code: gitops.Rejected, Reason: fmt.Sprintf("reason %d", n), Commit: "abc",
-			})
+// send brings in a new delivery: with or without a time, fetched or sent, and by a
+// receiver whose clock may differ.
+func (r *player) send() {
+	targets := r.targets()
+	d := r.order(targets...)
+	if r.IntN(2) == 0 {
+		d = r.event(r.clock.now().Add(time.Duration(r.IntN(40)-30)*time.Second), targets...)
+	}
+	d.Recovered = r.IntN(4) == 0
+	if r.IntN(10) == 0 {
+		d.ReceivedAt = d.ReceivedAt.Add(time.Duration(r.IntN(20)-10) * time.Second)
+	}
+	r.sent = append(r.sent, d)
+	for _, u := range r.accept(d).Updates {
+		r.ids = append(r.ids, u.ID)
+	}
+}
+
+// work does something with a lease that may be long lost.
+func (r *player) work(l lent) {
+	switch n := r.IntN(10); {
+	case n < 6:
+		r.report(l, r.news(l.store.Name))
+	case n < 8:
+		o := queue.TakeOptions{Limit: 1 + r.IntN(4), NewestOnly: r.IntN(2) == 0}
+		for range min(r.IntN(4), len(r.ids)) {
+			o.Unresolved = append(o.Unresolved, r.ids[r.IntN(len(r.ids))])
 		}
-		r.settle(l, settlements...)
-	case n < 85:
-		r.postpone(l, fmt.Sprintf("waiting %d", n), updates...)
-	case n < 92:
-		r.extend(l, time.Duration(1+r.IntN(20))*time.Second)
+		r.checkTake(l, o)
+	case n < 9:
+		r.extend(r.seconds(20), l)
 	default:
 		r.release(l, r.IntN(2) == 0)
 	}
 }
 
-func (r *player) one(of ...string) string { return of[r.IntN(len(of))] }
-
-func (r *player) environment() string { return r.one("dev", "staging", "prod") }
-
-func (r *player) targets() (targets []string) {
-	for range r.IntN(4) {
-		targets = append(targets, fmt.Sprintf("%s/app-%d", r.environment(), r.IntN(3)))
+// news is a report of a few of the lane's updates, open or not, and now and then of
+// others or of none. No update is in it twice.
+func (r *player) news(environment string) (report queue.Report) {
+	actions := []gitops.Action{gitops.ActionPropose, gitops.ActionCommit, gitops.ActionCommit, gitops.ActionConfirm, gitops.ActionSupersede, gitops.ActionFail, gitops.ActionFail, gitops.ActionClose, gitops.ActionCancel}
+	for _, id := range r.some(environment) {
+		if r.IntN(3) > 0 {
+			report.Transitions = append(report.Transitions, transition(id, oneOf(r, actions...)))
+			continue
+		}
+		b := queue.Blocked{Update: id}
+		for _, kind := range gitops.BlockKinds()[r.IntN(3):] {
+			block := gitops.Block{Kind: kind, Reason: reported + string(kind) + r.one("", " again")}
+			if r.IntN(2) == 0 {
+				block.Until = r.clock.now().Add(r.seconds(20))
+			}
+			b.BlockedBy = append(b.BlockedBy, block)
+		}
+		report.Blocks = append(report.Blocks, b)
 	}
-	return targets
+	if r.IntN(4) == 0 {
+		report.Outage = &queue.Outage{Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
+	}
+	return report
 }
 
-// some returns ids of a few of the lane's updates, pending or not, and now and
-// then of another's or of none.
+// some are ids for a report.
 func (r *player) some(environment string) (ids []string) {
-	pending := r.model.pending(environment)
-	for i := range min(len(pending), 1+r.IntN(3)) {
-		ids = append(ids, pending[i].ID)
+	open := r.model.open(environment)
+	first := 0
+	if len(open) > 0 {
+		first = r.IntN(len(open))
+	}
+	for _, u := range open[first:min(len(open), first+1+r.IntN(3))] {
+		ids = append(ids, u.ID)
 	}
 	switch r.IntN(10) {
 	case 0:
 		ids = append(ids, "nobody")
 	case 1, 2:
 		if len(r.sent) > 0 {
-			for _, u := range r.sent[r.IntN(len(r.sent))].Updates {
-				ids = append(ids, u.ID)
+			ids = nil
+			d := r.sent[r.IntN(len(r.sent))]
+			for _, u := range d.Updates {
+				if u.Environment == environment || r.IntN(10) == 0 {
+					ids = append(ids, gitops.UpdateID(d.Key(), u.Environment, u.App))
+				}
 			}
 		}
 	}
 	return ids
+}
+
+func (r *player) seconds(most int) time.Duration { return time.Duration(1+r.IntN(most)) * time.Second }
+
+func (r *player) one(of ...string) string { return of[r.IntN(len(of))] }
+
+func oneOf[E any](r *player, of ...E) E { return of[r.IntN(len(of))] }
+
+func (r *player) environment() string { return r.one("dev", "staging", "prod") }
+
+// names are one or several of those that can be claimed.
+func (r *player) names() []string {
+	all := []string{"dev", "staging", "prod", "job/missed"}
+	r.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+	return all[:1+r.IntN(3)]
+}
+
+// targets are up to three different ones.
+func (r *player) targets() (targets []string) {
+	for _, i := range r.Perm(9)[:r.IntN(4)] {
+		targets = append(targets, fmt.Sprintf("%s/app-%d", []string{"dev", "staging", "prod"}[i/3], i%3))
+	}
+	return targets
 }

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -18,20 +19,30 @@ import (
 // script is a test under way. Each of its methods is one event: it does the same
 // to the store and to the model and ends with check.
 type script struct {
-	t        *testing.T
-	instance Instance
-	q        queue.Queue
-	clock    clock
-	model    *model
-	leases   []queue.Lease // every one that was handed out since the store was opened
-	ids      int
-	followed string // where the follower of the changes is
-	seen     int    // the number of the last change that it saw
+	t         *testing.T
+	instance  Instance
+	create    func(t *testing.T) Instance
+	q         queue.Queue
+	clock     clock
+	model     *Model
+	leases    []lent           // every one that was handed out since the store was opened
+	sequences map[string]int64 // what the store gave, by update
+	quiet     bool             // no checks: a script fills the store with what others have checked
+	ids       int
+	followed  followers
 }
 
+// lent is a lease as the store and as the model gave it.
+type lent struct{ store, model queue.Lease }
+
+// followers are where those are who follow the changes of the store and of the
+// model.
+type followers struct{ store, model string }
+
 func begin(t *testing.T, instance Instance) *script {
-	s := &script{t: t, instance: instance, model: newModel()}
-	s.clock.at = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+	s := &script{t: t, instance: instance, sequences: make(map[string]int64)}
+	s.clock.at = began
+	s.model = NewModel(s.clock.now, Hooks{})
 	s.open()
 	return s
 }
@@ -61,11 +72,9 @@ func (s *script) order(targets ...string) gitops.Delivery {
 		Outcome: gitops.OutcomeAccepted, Body: fmt.Appendf(nil, `{"n":%d}`, s.ids),
 	}
 	for _, target := range targets {
-		s.ids++
 		environment, name, _ := strings.Cut(target, "/")
 		d.Updates = append(d.Updates, gitops.Update{
-			ID: fmt.Sprintf("update-%d", s.ids), Environment: environment, App: name,
-			Repository: "registry.example/" + name, Tag: fmt.Sprintf("main-%07d", s.ids),
+			Environment: environment, App: name, Repository: "registry.example/" + name, Tag: fmt.Sprintf("main-%07d", s.ids),
 		})
 	}
 	return d
@@ -78,138 +87,7 @@ func (s *script) event(at time.Time, targets ...string) gitops.Delivery {
 	return d
 }
 
-// accept brings the delivery in and returns it as stored.
-func (s *script) accept(d gitops.Delivery) gitops.Delivery {
-	s.t.Helper()
-	got, duplicate, err := s.q.Accept(s.t.Context(), d)
-	s.code("Accept", err, "")
-	_, known := s.model.deliveries[d.Key()]
-	if duplicate != known {
-		s.t.Fatalf("Accept(%s): duplicate is %t", d.Key(), duplicate)
-	}
-	if !known {
-		s.ordered(got)
-		s.model.accept(d, got, s.clock.now())
-	}
-	s.same("Accept", got, s.model.delivery(d.Key()))
-	s.check()
-	return got
-}
-
-// ordered fails unless the new updates come after all that their lanes have, in
-// the order in which they were planned.
-func (s *script) ordered(d gitops.Delivery) {
-	s.t.Helper()
-	highest := make(map[string]int64)
-	for _, u := range d.Updates {
-		h, ok := highest[u.Environment]
-		if !ok {
-			h = s.model.lane(u.Environment).highest
-		}
-		if u.Sequence <= h {
-			s.t.Fatalf("update %s of %s has sequence %d; its lane already had %d", u.ID, u.Environment, u.Sequence, h)
-		}
-		highest[u.Environment] = u.Sequence
-	}
-}
-
-// claim claims the lane, and expects what the model says: a lease, or Conflict.
-func (s *script) claim(environment, holder string, ttl time.Duration) queue.Lease {
-	s.t.Helper()
-	now, l := s.clock.now(), s.model.lane(environment)
-	got, err := s.q.Claim(s.t.Context(), environment, holder, ttl)
-	taken := s.model.taken(environment, holder, now)
-	if taken && l.orphan && err == nil {
-		taken = false // the store knows that the holder is gone
-	}
-	if taken {
-		s.code("Claim", err, gitops.Conflict)
-		var e *gitops.Error
-		if errors.As(err, &e); e.RetryAfter != l.expires.Sub(now) {
-			s.t.Fatalf("Claim: the error's RetryAfter is %v, the rest of the lease %v", e.RetryAfter, l.expires.Sub(now))
-		}
-		s.check()
-		return queue.Lease{}
-	}
-	s.code("Claim", err, "")
-	if got.Token <= l.token {
-		s.t.Fatalf("Claim: token %d after %d", got.Token, l.token)
-	}
-	s.same("Claim", got, queue.Lease{Environment: environment, Holder: holder, Token: got.Token, ExpiresAt: now.Add(ttl)})
-	s.model.claim(got)
-	s.leases = append(s.leases, got)
-	s.check()
-	return got
-}
-
-// need is the code that a call with this lease must fail with.
-func (s *script) need(l queue.Lease) gitops.Code {
-	if s.model.mine(l) {
-		return ""
-	}
-	return gitops.Conflict
-}
-
-func (s *script) extend(l queue.Lease, ttl time.Duration) queue.Lease {
-	s.t.Helper()
-	want := s.need(l)
-	got, err := s.q.Extend(s.t.Context(), l, ttl)
-	s.code("Extend", err, want)
-	if err != nil {
-		s.check()
-		return l
-	}
-	l.ExpiresAt = s.clock.now().Add(ttl)
-	s.same("Extend", got, l)
-	s.model.lane(l.Environment).expires = l.ExpiresAt
-	s.check()
-	return got
-}
-
-func (s *script) release(l queue.Lease, clean bool) {
-	s.t.Helper()
-	s.code("Release", s.q.Release(s.t.Context(), l, clean), "")
-	s.model.release(l, clean)
-	s.check()
-}
-
-func (s *script) settle(l queue.Lease, settlements ...gitops.Settlement) {
-	s.t.Helper()
-	var ids []string
-	for _, e := range settlements {
-		ids = append(ids, e.Update)
-	}
-	want := s.changes(l, ids)
-	s.code("Settle", s.q.Settle(s.t.Context(), l, settlements), want)
-	if want == "" {
-		s.model.settle(l.Environment, settlements, s.clock.now())
-	}
-	s.check()
-}
-
-// postpone defers the updates for a minute.
-func (s *script) postpone(l queue.Lease, reason string, ids ...string) {
-	s.t.Helper()
-	want := s.changes(l, ids)
-	d := queue.Deferral{Updates: ids, Code: gitops.Unavailable, Reason: reason, RetryAt: s.clock.now().Add(time.Minute)}
-	s.code("Defer", s.q.Defer(s.t.Context(), l, d), want)
-	if want == "" {
-		s.model.deferred(l.Environment, d, s.clock.now())
-	}
-	s.check()
-}
-
-// changes is the code that a change of these updates must fail with.
-func (s *script) changes(l queue.Lease, ids []string) gitops.Code {
-	if want := s.need(l); want != "" {
-		return want
-	}
-	if !s.model.inLane(l.Environment, ids) {
-		return gitops.NotFound
-	}
-	return ""
-}
-
+// advance sets the clock, and checks what time alone changes.
 func (s *script) advance(d time.Duration) {
 	s.t.Helper()
 	s.clock.advance(d)
@@ -236,7 +114,9 @@ func (s *script) crash() {
 
 func (s *script) again() {
 	s.t.Helper()
-	s.model.reopened()
+	for _, holder := range s.model.Holders() {
+		s.model.KillHolder(holder)
+	}
 	s.leases = nil
 	s.open()
 	s.check()
@@ -245,42 +125,78 @@ func (s *script) again() {
 // check asks the store everything and compares it with the model.
 func (s *script) check() {
 	s.t.Helper()
+	if s.quiet {
+		return
+	}
 	ctx := s.t.Context()
-	for key := range s.model.deliveries {
+	for _, key := range slices.SortedFunc(maps.Keys(s.model.deliveries), func(a, b gitops.DeliveryKey) int { return strings.Compare(a.String(), b.String()) }) {
 		got, err := s.q.Delivery(ctx, key)
-		s.code("Delivery", err, "")
-		s.same("Delivery", got, s.model.delivery(key))
+		want, _ := s.model.Delivery(ctx, key)
+		s.same("Delivery", got, err, want, nil)
 		if got.ReceivedAt.Location() != time.UTC {
 			s.t.Fatalf("Delivery(%s): the time of receipt is not in UTC", key)
 		}
 	}
-	for id := range s.model.updates {
+	for _, id := range slices.Sorted(maps.Keys(s.model.updates)) {
 		got, err := s.q.Update(ctx, id)
-		s.code("Update", err, "")
-		s.same("Update", got, s.model.story(id))
+		want, _ := s.model.Update(ctx, id)
+		s.same("Update", got, err, want, nil)
+		s.numbered(got)
 		if got.State == gitops.Superseded && got.Reason == "" {
 			s.t.Fatalf("Update(%s): superseded, without a reason", id)
 		}
 	}
+	for _, t := range slices.SortedFunc(maps.Keys(s.model.heads), func(a, b target) int { return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app) }) {
+		s.checkHead(t.environment, t.app)
+	}
 	for _, l := range s.leases {
-		got, err := s.q.Pending(ctx, l, 1000)
-		if s.code("Pending", err, s.need(l)); err == nil {
-			s.same("Pending", got, s.model.pending(l.Environment))
-		}
+		s.checkTake(l, queue.TakeOptions{Limit: everything})
 	}
-	got, err := s.q.Backlogs(ctx)
-	s.code("Backlogs", err, "")
-	slices.SortFunc(got, func(a, b queue.Backlog) int { return strings.Compare(a.Environment, b.Environment) })
-	want := s.model.backlogs()
-	for i, b := range got {
-		if i < len(want) && s.model.lane(b.Environment).orphan && b.Holder == "" {
-			want[i].Holder = "" // the store knows that the holder is gone
-		}
-	}
-	s.same("Backlogs", got, want)
+	environments := slices.Sorted(maps.Keys(s.model.lanes))
+	got, err := s.q.Ready(ctx, environments)
+	want, _ := s.model.Ready(ctx, environments)
+	s.same("Ready", got, err, want, nil)
+	s.checkBacklogs()
 	s.checkLists()
 	s.checkChanges()
 	s.code("Ping", s.q.Ping(ctx), "")
+}
+
+// numbered fails when the store has given the update another sequence before.
+func (s *script) numbered(u gitops.Update) {
+	s.t.Helper()
+	if given, ok := s.sequences[u.ID]; ok && given != u.Sequence {
+		s.t.Fatalf("update %s has sequence %d; it had %d", u.ID, u.Sequence, given)
+	}
+	s.sequences[u.ID] = u.Sequence
+}
+
+func (s *script) checkHead(environment, app string) {
+	s.t.Helper()
+	got, err := s.q.Head(s.t.Context(), environment, app)
+	want, _ := s.model.Head(s.t.Context(), environment, app)
+	s.same("Head", got, err, want, nil)
+	// The update may be forgotten, and taken in again since.
+	if given, known := s.sequences[got.WrittenID]; (got.Written > 0) != (got.WrittenID != "") || known && got.Written > given {
+		s.t.Fatalf("the head of %s in %s was written with sequence %d by %q, which has %d", app, environment, got.Written, got.WrittenID, given)
+	}
+}
+
+// checkTake compares what a lease's holder is told to work on.
+func (s *script) checkTake(l lent, o queue.TakeOptions) []gitops.Update {
+	s.t.Helper()
+	got, err := s.q.Take(s.t.Context(), l.store, o)
+	want, wantErr := s.model.Take(s.t.Context(), l.model, o)
+	s.same(fmt.Sprintf("Take %+v of %s", o, l.store.Name), got, err, want, wantErr)
+	return want
+}
+
+func (s *script) checkBacklogs() {
+	s.t.Helper()
+	got, err := s.q.Backlogs(s.t.Context())
+	want, _ := s.model.Backlogs(s.t.Context())
+	slices.SortFunc(got, func(a, b queue.Backlog) int { return strings.Compare(a.Environment, b.Environment) })
+	s.same("Backlogs", got, err, want, nil)
 }
 
 // code fails unless err has the code; "" is no error.
@@ -298,9 +214,47 @@ func (s *script) code(call string, err error, want gitops.Code) {
 	}
 }
 
-func (s *script) same(call string, got, want any) {
+// same fails unless the store's answer to a call is the model's.
+func (s *script) same(call string, got any, gotErr error, want any, wantErr error) {
 	s.t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	var code gitops.Code
+	if wantErr != nil {
+		code = gitops.CodeOf(wantErr)
+	}
+	s.code(call, gotErr, code)
+	if wantErr != nil {
+		return
+	}
+	if diff := cmp.Diff(want, got, freedom); diff != "" {
 		s.t.Fatalf("%s: -want +got:\n%s", call, diff)
 	}
+}
+
+// reported begins each reason that a script reports.
+const reported = "reported: "
+
+// freedom is what the contract leaves to a store: the numbers that it gives, and
+// the words in which it says why it superseded an update itself.
+var freedom = cmp.Options{
+	cmpopts.EquateEmpty(),
+	cmpopts.IgnoreFields(gitops.Update{}, "Sequence"),
+	cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+	cmpopts.IgnoreFields(queue.Lease{}, "Token"),
+	cmpopts.IgnoreFields(queue.Change{}, "Cursor"),
+	cmpopts.AcyclicTransformer("update", func(u gitops.Update) gitops.Update {
+		u.Reason = withoutOwnWords(u.State, u.Reason)
+		return u
+	}),
+	cmpopts.AcyclicTransformer("step", func(step gitops.Step) gitops.Step {
+		step.Reason = withoutOwnWords(step.State, step.Reason)
+		return step
+	}),
+}
+
+// withoutOwnWords is a reason, or "*" for the words of the store.
+func withoutOwnWords(state gitops.State, reason string) string {
+	if state == gitops.Superseded && reason != "" && !strings.HasPrefix(reason, reported) {
+		return "*"
+	}
+	return reason
 }

@@ -16,7 +16,7 @@ import (
 // Backup writes the store at path, as it is at one moment, to a new file, which
 // is then a store that opens. The store may be in use, by this process or
 // another: it is only read, its writer is not held up, and what is accepted
-// meanwhile is not in the copy. Beside a store that nobody has open it may leave
+// meanwhile is not in the copy. Beside a store that is not in use it may leave
 // SQLite's empty -wal and -shm, which the next start uses.
 //
 // The file appears whole and on the disk, or not at all. The error's code is
@@ -80,9 +80,9 @@ func copyInto(ctx context.Context, c *connection, path string) error {
 		err = gitops.Errorf(gitops.Unavailable, "the store is damaged: its copy is, too").WithCause(fmt.Errorf("quick_check: %v", found))
 	}
 	if err == nil {
-		// What waits in the copy is written by the store that goes on: nobody can
-		// vouch for a lane of the copy, whatever its holder did when it was made.
-		err = written.exec(`UPDATE lanes SET lease = 'lost'`)
+		// What waits in the copy is written by the store that goes on, whatever the
+		// lanes' holders had done when it was made; so is what failed and is retried.
+		err = written.exec(`UPDATE lanes SET maybe_pushed_through = (SELECT max(sequence) FROM updates) WHERE EXISTS (SELECT 1 FROM updates)`)
 	}
 	return errors.Join(err, written.close())
 }

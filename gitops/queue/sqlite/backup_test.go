@@ -13,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +55,7 @@ func TestBackupWhileAccepting(t *testing.T) {
 		}
 		copied := open(t, file)
 		for _, want := range before {
+			want.Updates[0].MaybePushed = true // by the store that goes on
 			got, err := copied.Delivery(t.Context(), want.Key())
 			if err != nil || !cmp.Equal(want, got) {
 				t.Fatalf("in the copy (%v): %s", err, cmp.Diff(want, got))
@@ -76,7 +76,7 @@ func TestBackupWhileAccepting(t *testing.T) {
 	senders.Wait()
 }
 
-// A backup of a store that nobody has open leaves it as it is, and a second one
+// A backup of a store that is not in use leaves it as it is, and a second one
 // finds the first in its way.
 func TestBackupAtRest(t *testing.T) {
 	dir := t.TempDir()
@@ -114,20 +114,19 @@ func TestBackupToARelativeName(t *testing.T) {
 }
 
 // TestBackupOfALaneThatWasGivenBack is a store whose lanes are clean: what waits
-// in the copy is written after it was made, and must be looked for when the copy
-// is used.
+// in the copy is written after it was made, as is what is retried, and must be
+// looked for when the copy is used.
 func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "queue.db"))
-	if _, _, err := s.Accept(t.Context(), order("1", "api", nil)); err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-	if err == nil {
-		err = s.Release(t.Context(), l, true)
-	}
+	accept(t, s, order("1", "api", nil))
+	failed := accept(t, s, order("2", "web", nil)).Updates[0].ID
+	l := claim(t, s, "one")
+	fail := queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}}
 	file := filepath.Join(dir, "backup.db")
-	if err := errors.Join(err, sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file)); err != nil {
+	_, err := s.Report(t.Context(), l, fail)
+	err = errors.Join(err, s.Release(t.Context(), l, true), sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]bool{file: true, "": false} {
@@ -135,13 +134,12 @@ func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
 		if path != "" {
 			q = open(t, path)
 		}
-		l, err := q.Claim(t.Context(), "dev", "two", time.Hour)
-		if err != nil {
+		if _, err := q.Decide(t.Context(), queue.Decision{Update: failed, Action: gitops.ActionRetry}); err != nil {
 			t.Fatal(err)
 		}
-		pending, err := q.Pending(t.Context(), l, 2)
-		if err != nil || len(pending) != 1 || pending[0].MaybePushed != want {
-			t.Errorf("%q has %+v, %v; want it marked: %t", path, pending, err, want)
+		taken, err := q.Take(t.Context(), claim(t, q, "two"), queue.TakeOptions{Limit: 3})
+		if err != nil || len(taken) != 2 || taken[0].MaybePushed != want || taken[1].MaybePushed != want {
+			t.Errorf("%q has %+v, %v; want both marked: %t", path, taken, err, want)
 		}
 	}
 }

@@ -1,131 +1,68 @@
 package sqlite
 
 import (
-	"context"
-	"fmt"
-	"strings"
+	"math"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// place is where somebody who follows the changes is: behind the delivery and
-// the step of these numbers. Its text is a cursor.
-type place struct{ delivery, step int64 }
-
-func (p place) cursor() string { return fmt.Sprintf("%d.%d", p.delivery, p.step) }
-
-func parsePlace(cursor string) (p place, err error) {
-	if cursor == "" {
-		return place{}, nil
+// moved is the update in another state, just now: without what blocked it, and
+// without what it says of how it got into the state before.
+func (tx *tx) moved(u gitops.Update, to gitops.State) gitops.Update {
+	u.State, u.Code, u.Reason, u.Commit = to, "", "", ""
+	u.BlockedBy, u.FinishedAt = nil, time.Time{}
+	if to.Final() {
+		u.FinishedAt, u.CancelRequest = tx.now, nil
 	}
-	delivery, step, _ := strings.Cut(cursor, ".")
-	if p.delivery, err = position(delivery); err == nil {
-		p.step, err = position(step)
-	}
-	return p, err
+	return u
 }
 
-// change is a [queue.Change] and what puts it in its order.
-type change struct {
-	queue.Change
-	number int64 // of the delivery or the step
-	behind int64 // a step's: the newest delivery's number when it happened
-}
-
-// Changes implements [queue.Stories]. Deliveries and steps are two streams; a
-// step comes behind the delivery that was the newest when it happened, and
-// before the next. Numbers are given in the order of the transactions, so
-// nothing can appear before what is there.
-func (s *Store) Changes(ctx context.Context, after string, limit int) (found []queue.Change, err error) {
-	from, err := parsePlace(after)
+// save writes what has changed of an update, and the step that the change is.
+func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
+	const save = `UPDATE updates SET state = ?, code = ?, reason = ?, object = ?, attempts = ?, finished_at = ?, retried_at = ?,
+		cancel_actor = ?, cancel_reason = ?, blocked_by = ?, ready_at = ? WHERE sequence = ?`
+	blocks, err := formatBlocks(after.BlockedBy)
 	if err != nil {
-		return nil, err
-	}
-	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		deliveries, err := deliveriesAfter(ctx, c, from.delivery, limit)
-		if err != nil {
-			return err
-		}
-		steps, err := stepsAfter(ctx, c, from.step, limit)
-		if err != nil {
-			return err
-		}
-		at := from
-		for len(found) < limit && len(deliveries)+len(steps) > 0 {
-			var next queue.Change
-			if len(steps) > 0 && (len(deliveries) == 0 || steps[0].behind < deliveries[0].number) {
-				next, at.step, steps = steps[0].Change, steps[0].number, steps[1:]
-			} else {
-				next, at.delivery, deliveries = deliveries[0].Change, deliveries[0].number, deliveries[1:]
-				if next.Delivery.Updates, err = updatesOf(ctx, c, at.delivery); err != nil {
-					return err
-				}
-			}
-			next.Cursor = at.cursor()
-			found = append(found, next)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
-// deliveriesAfter are the changes that deliveries are, still without updates.
-func deliveriesAfter(ctx context.Context, c *connection, number int64, limit int) (found []change, err error) {
-	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
-	err = c.query(ctx, deliveries, []any{number, limit}, func(r row) error {
-		d := scanDelivery(r)
-		found = append(found, change{Change: queue.Change{At: d.ReceivedAt, Delivery: &d}, number: r.number(0)})
-		return nil
-	})
-	return found, err
-}
-
-// stepsAfter are the changes that steps are. The update is as the step left it:
-// what later ones did is taken back.
-func stepsAfter(ctx context.Context, c *connection, number int64, limit int) (found []change, err error) {
-	const steps = `SELECT s.number, s.behind, ` + stepColumns + `,
-		(SELECT ifnull(sum(later.attempts), 0) FROM steps later WHERE later.sequence = s.sequence AND later.number > s.number), ` + updateColumns + `
-		FROM steps s CROSS JOIN updates u ON u.sequence = s.sequence` + joins + `WHERE s.number > ? ORDER BY s.number LIMIT ?`
-	err = c.query(ctx, steps, []any{number, limit}, func(r row) error {
-		step := scanStep(r[2:])
-		u := scanUpdate(r[2+stepWidth+1:])
-		u.State, u.Code, u.Reason, u.Commit = step.State, step.Code, step.Reason, step.Commit
-		u.Attempts -= int(r.number(2 + stepWidth))
-		u.SettledAt, u.MaybePushed = step.At, false
-		if !u.State.Settled() {
-			u.SettledAt = gitops.Step{}.At
-		}
-		found = append(found, change{Change: queue.Change{At: step.At, Update: &u}, number: r.number(0), behind: r.number(1)})
-		return nil
-	})
-	return found, err
-}
-
-// Latest implements [queue.Stories].
-func (s *Store) Latest(ctx context.Context) (cursor string, err error) {
-	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		p, err := readPlace(ctx, c)
-		cursor = p.cursor()
 		return err
-	})
-	if err != nil {
-		return "", err
 	}
-	return cursor, nil
+	var actor, reason any
+	if c := after.CancelRequest; c != nil {
+		actor, reason = c.Actor, c.Reason
+	}
+	err = tx.exec(save, string(after.State), string(after.Code), after.Reason, after.Commit, after.Attempts, stored(after.FinishedAt),
+		stored(after.RetriedAt), actor, reason, blocks, readyAt(after.BlockedBy), after.Sequence)
+	if err != nil {
+		return err
+	}
+	tx.count(before, -1)
+	tx.count(after, 1)
+	if step.Attempts > 0 && !step.State.Final() {
+		return tx.repeatStep(after.Sequence, step)
+	}
+	return tx.addStep(after.Sequence, step)
 }
 
-// readPlace returns the highest numbers that were ever given.
-func readPlace(ctx context.Context, c *connection) (p place, err error) {
-	const highest = `SELECT
-		max(ifnull((SELECT max(number) FROM deliveries), 0), ifnull((SELECT highest FROM numbers WHERE name = 'deliveries'), 0)),
-		max(ifnull((SELECT max(number) FROM steps), 0), ifnull((SELECT highest FROM numbers WHERE name = 'steps'), 0))`
-	_, err = c.one(ctx, highest, nil, func(r row) { p = place{r.number(0), r.number(1)} })
-	return p, err
+// readyAt is the column of an update that is blocked so.
+func readyAt(blocks []gitops.Block) any {
+	if len(blocks) == 0 {
+		return nil
+	}
+	until, byItself := gitops.BlockedUntil(blocks)
+	if !byItself {
+		return int64(math.MaxInt64)
+	}
+	return until.UnixMicro()
 }
 
-// Changed implements [queue.Stories].
-func (s *Store) Changed() <-chan struct{} { return s.changed.Next() }
+// count counts an open update by what it waits for. What has lifted counts until
+// something is reported of it.
+func (tx *tx) count(u gitops.Update, n int64) {
+	switch {
+	case u.State.Final():
+	case len(u.BlockedBy) > 0:
+		tx.waits[waiting{u.Environment, u.BlockedBy[0].Kind}] += n
+	default:
+		tx.waits[waiting{environment: u.Environment}] += n
+	}
+}

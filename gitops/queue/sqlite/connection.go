@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/uuid"
 	"modernc.org/sqlite"
 )
 
@@ -162,6 +163,26 @@ func (r row) bytes(i int) []byte {
 		return b
 	}
 	return []byte{}
+}
+
+// id is an update's.
+func (r row) id(i int) string {
+	id, err := uuid.FromBytes(r.bytes(i))
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// packID is an update's id as the tables hold it: an id has random bits, so the
+// fewer bytes it has the fewer pages a group of updates writes. NULL for a text
+// that is not one in the form that is ours.
+func packID(text string) any {
+	id, err := uuid.Parse(text)
+	if err != nil || id.String() != text {
+		return nil
+	}
+	return id[:]
 }
 
 func (r row) time(i int) time.Time {

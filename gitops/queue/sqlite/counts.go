@@ -4,43 +4,63 @@ import (
 	"context"
 	"maps"
 	"sync"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// counts is how many updates wait in each lane, so that nobody who asks counts
-// them. The writer keeps it: it is what the last transaction left.
+// waiting is what open updates are counted by: the first kind of what blocks
+// them, or "" when nothing does.
+type waiting struct {
+	environment string
+	kind        gitops.BlockKind
+}
+
+// counts is how many updates are open in each lane, so that no question counts them.
+// The writer keeps it: it is what the last transaction left.
 type counts struct {
 	mu      sync.Mutex
-	pending map[string]int64 // by environment
+	updates map[waiting]int64
 }
 
-func readPending(c *connection) (map[string]int64, error) {
-	const pending = `SELECT environment, count(*) FROM updates WHERE state = 'pending' GROUP BY environment`
-	found := make(map[string]int64)
-	err := c.query(context.Background(), pending, nil, func(r row) error {
-		found[r.text(0)] = r.number(1)
-		return nil
-	})
-	return found, err
+// countOpen counts what the file has, once at the start.
+func countOpen(c *connection) (map[waiting]int64, error) {
+	const ready = `SELECT environment, '', count(*) FROM updates INDEXED BY updates_ready
+		WHERE state = 'pending' AND ready_at IS NULL GROUP BY environment`
+	const blocked = `SELECT environment, blocked_by ->> '$[0].kind', 1 FROM updates INDEXED BY updates_blocked
+		WHERE state = 'pending' AND ready_at IS NOT NULL`
+	const proposed = `SELECT l.environment, '', (SELECT count(*) FROM updates u INDEXED BY updates_listed
+		WHERE u.environment = l.environment AND u.state = 'proposed' AND u.state <> 'pending') FROM lanes l`
+	found := make(map[waiting]int64)
+	for _, text := range []string{ready, blocked, proposed} {
+		err := c.query(context.Background(), text, nil, func(r row) error {
+			found[waiting{r.text(0), gitops.BlockKind(r.text(1))}] += r.number(2)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
-// reset forgets what was counted for what the file has.
-func (c *counts) reset(pending map[string]int64) {
+// reset replaces what was counted by what the file has.
+func (c *counts) reset(updates map[waiting]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pending = pending
+	c.updates = updates
 }
 
 // add counts what a transaction changed.
-func (c *counts) add(changes map[string]int64) {
+func (c *counts) add(changes map[waiting]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for environment, n := range changes {
-		c.pending[environment] += n
+	for w, n := range changes {
+		c.updates[w] += n
 	}
 }
 
-func (c *counts) now() map[string]int64 {
+func (c *counts) now() map[waiting]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.pending)
+	return maps.Clone(c.updates)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
 
@@ -60,7 +61,7 @@ func acceptUntilKilled(path, salt string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Claim(context.Background(), "dev", "child "+salt, time.Hour); err != nil {
+	if _, err := s.Claim(context.Background(), "child "+salt, []string{"dev"}, time.Hour); err != nil {
 		return err
 	}
 	const senders = 8
@@ -132,17 +133,14 @@ func TestKill(t *testing.T) {
 	}
 
 	s := open(t, path)
-	l, err := s.Claim(t.Context(), "dev", "parent", time.Minute)
-	if err != nil {
-		t.Fatalf("Claim after a kill: %v", err)
-	}
+	l := claim(t, s, "parent")
 	for _, a := range answered {
 		d, err := s.Delivery(t.Context(), gitops.DeliveryKey{Source: "github", ID: a.id})
 		if err != nil || len(d.Updates) != 1 || d.Updates[0].Sequence != a.sequence || !d.Updates[0].MaybePushed {
 			t.Errorf("answered %s with sequence %d; stored is %+v (%v)", a.id, a.sequence, d.Updates, err)
 		}
 	}
-	pending, err := s.Pending(t.Context(), l, 1<<20)
+	pending, err := s.Take(t.Context(), l, queue.TakeOptions{Limit: 1 << 20})
 	if err != nil || len(pending) < len(answered) {
 		t.Errorf("%d were answered and %d are pending (%v)", len(answered), len(pending), err)
 	}

@@ -40,7 +40,7 @@ func domainError(err error) error {
 	case err == nil, errors.As(err, &e):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return gitops.Errorf(gitops.Unavailable, "the store did not come to it in time").WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the store timed out").WithCause(err)
 	}
 	switch resultCode(err) {
 	case lib.SQLITE_FULL:
@@ -60,6 +60,6 @@ func errClosed() error {
 	return gitops.Errorf(gitops.Unavailable, "the store is closed")
 }
 
-func errLeaseLost(environment string) error {
-	return gitops.Errorf(gitops.Conflict, "the lease on the lane of %s is no longer this holder's", environment)
+func errLeaseLost(name string) error {
+	return gitops.Errorf(gitops.Conflict, "the lease of %s is no longer this holder's", name)
 }

@@ -11,8 +11,8 @@ import (
 
 var _ queue.Exporter = (*Store)(nil)
 
-// errEnough ends a query whose rest nobody wants.
-var errEnough = errors.New("no more is wanted")
+// errEnough ends a query whose rest is not asked for.
+var errEnough = errors.New("the reader has stopped")
 
 // Export implements [queue.Exporter]. It reads in one transaction, which holds up
 // no writer.
@@ -41,7 +41,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.releases, e.lanes, e.marks, e.spent} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -54,12 +54,12 @@ func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
 	err := e.c.query(e.ctx, deliveries, nil, func(r row) error {
 		number, d := r.number(0), scanDelivery(r)
-		d.Body = r.bytes(11)
+		d.Body = r.bytes(deliveryWidth)
 		if err := e.stepsBefore(number); err != nil {
 			return err
 		}
 		var err error
-		if d.Updates, err = updatesOf(e.ctx, e.c, number); err != nil {
+		if d.Updates, err = updatesOf(e.ctx, e.c, number, asStored); err != nil {
 			return err
 		}
 		return e.give(queue.Entry{Delivery: &d})
@@ -72,7 +72,7 @@ func (e *export) happened() error {
 
 // stepsBefore gives the next steps up to the arrival of a delivery.
 func (e *export) stepsBefore(delivery int64) error {
-	const steps = `SELECT s.number, s.behind, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
+	const steps = `SELECT s.number, s.after_delivery, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
 		WHERE s.number > ? ORDER BY s.number`
 	errLater := errors.New("the next step came after the delivery")
 	err := e.c.query(e.ctx, steps, []any{e.step}, func(r row) error {
@@ -80,7 +80,7 @@ func (e *export) stepsBefore(delivery int64) error {
 			return errLater
 		}
 		e.step = r.number(0)
-		return e.give(queue.Entry{Step: &queue.StepEntry{Update: r.text(2), Step: scanStep(r[3:])}})
+		return e.give(queue.Entry{Step: &queue.StepEntry{Update: r.id(2), Step: scanStep(r[3:])}})
 	})
 	if errors.Is(err, errLater) {
 		return nil
@@ -88,37 +88,38 @@ func (e *export) stepsBefore(delivery int64) error {
 	return err
 }
 
-func (e *export) releases() error {
-	return e.c.query(e.ctx, `SELECT environment, app, newest FROM releases ORDER BY environment, app`, nil, func(r row) error {
-		return e.give(queue.Entry{Release: &queue.Release{Environment: r.text(0), App: r.text(1), Newest: r.time(2)}})
-	})
+func (e *export) heads() error {
+	return readHeads(e.ctx, e.c, func(h gitops.Head) error { return e.give(queue.Entry{Head: &h}) })
 }
 
-// lanes gives the lanes. A lease that is held is not: whoever reads the entries
-// does so in another process, and this one's leases end with it.
+// lanes gives the lanes and the leases of jobs. A lease that is held is not clean:
+// whoever reads the entries does so in another process, and this one's leases end
+// with it.
 func (e *export) lanes() error {
-	const lanes = `SELECT environment, token, holder, lease, through, last_success, failing_since, retry_at, code, reason FROM lanes ORDER BY environment`
+	const lanes = `SELECT n.name, ifnull(t.token, 0), ifnull(t.holder, ''), ifnull(t.state, 'released'), ifnull(l.maybe_pushed_through, 0), ` + laneColumns + `
+		FROM (SELECT environment AS name FROM lanes UNION SELECT name FROM leases) n
+		LEFT JOIN lanes l ON l.environment = n.name LEFT JOIN leases t ON t.name = n.name ORDER BY n.name`
 	const through = `SELECT id FROM updates WHERE environment = ? AND sequence <= ? ORDER BY sequence DESC LIMIT 1`
 	return e.c.query(e.ctx, lanes, nil, func(r row) error {
 		l := queue.LaneState{
-			Environment: r.text(0), Token: r.number(1), Holder: r.text(2), Clean: r.text(3) == "free",
-			Waits: queue.Backlog{LastSuccess: r.time(5), FailingSince: r.time(6), RetryAt: r.time(7), Code: gitops.Code(r.text(8)), Reason: r.text(9)},
+			Environment: r.text(0), Token: r.number(1), Holder: r.text(2), Clean: r.text(3) == leaseReleased, Backlog: scanLane(r[5:]),
 		}
-		if _, err := e.c.one(e.ctx, through, []any{l.Environment, r.number(4)}, func(r row) { l.Through = r.text(0) }); err != nil {
+		if _, err := e.c.one(e.ctx, through, []any{l.Environment, r.number(4)}, func(r row) { l.Through = r.id(0) }); err != nil {
 			return err
 		}
 		return e.give(queue.Entry{Lane: &l})
 	})
 }
 
-func (e *export) marks() error {
-	return e.c.query(e.ctx, `SELECT name, value FROM marks ORDER BY name`, nil, func(r row) error {
-		return e.give(queue.Entry{Mark: &queue.Mark{Name: r.text(0), Value: r.text(1)}})
+func (e *export) checkpoints() error {
+	return e.c.query(e.ctx, `SELECT name, value FROM checkpoints ORDER BY name`, nil, func(r row) error {
+		return e.give(queue.Entry{Checkpoint: &queue.Checkpoint{Name: r.text(0), Value: r.text(1)}})
 	})
 }
 
-func (e *export) spent() error {
-	return e.c.query(e.ctx, `SELECT credential, source, id, until FROM spent ORDER BY credential`, nil, func(r row) error {
-		return e.give(queue.Entry{Spent: &queue.Spent{Credential: r.text(0), By: gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}, Until: r.time(3)}})
+func (e *export) usedTokens() error {
+	return e.c.query(e.ctx, `SELECT credential, source, id, until FROM used_tokens ORDER BY credential`, nil, func(r row) error {
+		by := gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}
+		return e.give(queue.Entry{UsedToken: &queue.UsedToken{Credential: r.text(0), By: by, Until: r.time(3)}})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
 
@@ -34,7 +35,7 @@ func open(t *testing.T, path string) *sqlite.Store {
 func order(id, app string, body []byte) gitops.Delivery {
 	return gitops.Delivery{
 		Source: "github", ID: id, ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted, Body: body,
-		Updates: []gitops.Update{{ID: "update-" + id, Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
+		Updates: []gitops.Update{{Environment: "dev", App: app, Tag: "main-1a2b3c4"}},
 	}
 }
 
@@ -45,6 +46,16 @@ func accept(t *testing.T, s *sqlite.Store, d gitops.Delivery) gitops.Delivery {
 		t.Fatalf("Accept(%s): duplicate %t, error %v", d.ID, duplicate, err)
 	}
 	return got
+}
+
+// claim takes the lane of dev for an hour.
+func claim(t *testing.T, s *sqlite.Store, holder string) queue.Lease {
+	t.Helper()
+	claimed, err := s.Claim(t.Context(), holder, []string{"dev"}, time.Hour)
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("Claim: %+v, %v", claimed, err)
+	}
+	return claimed[0]
 }
 
 // execute runs a statement on a database that no store has open.
@@ -92,7 +103,11 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer", func(t *testing.T, path string) {
 			closed(t, path)
 			execute(t, path, `INSERT INTO migrations (version, applied_at) VALUES (1000, 0)`)
-		}, gitops.Unavailable, "written by a newer tallyman (schema 1000; this one knows up to "},
+		}, gitops.Unavailable, "written by a newer tallyman (schema 1000; this one knows 3)"},
+		{"older", func(t *testing.T, path string) {
+			execute(t, path, `CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT;
+				INSERT INTO migrations VALUES (1, 0), (2, 0)`)
+		}, gitops.Unavailable, "written by an older tallyman (schema 2; this one needs 3)"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -204,23 +219,22 @@ func TestRestartNeedNotWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := q.Claim(t.Context(), "dev", "one", time.Hour)
-	if err != nil {
-		t.Fatal(err)
+	dead, err := q.Claim(t.Context(), "one", []string{"dev", "job/missed"}, time.Hour)
+	if err != nil || len(dead) != 2 {
+		t.Fatalf("Claim: %+v, %v", dead, err)
 	}
 	if err := i.Crash(q); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, i.path)
-	if _, err := s.Extend(t.Context(), dead, time.Hour); gitops.CodeOf(err) != gitops.Conflict {
-		t.Errorf("Extend of a dead process's lease: %v", err)
+	if kept, err := s.Extend(t.Context(), dead, time.Hour); err != nil || len(kept) > 0 {
+		t.Errorf("Extend of a dead process's leases: %+v, %v", kept, err)
 	}
-	l, err := s.Claim(t.Context(), "dev", "two", time.Hour)
-	if err != nil {
-		t.Fatalf("Claim after a restart: %v", err)
+	if got, err := s.Claim(t.Context(), "two", []string{"job/missed"}, time.Hour); err != nil || len(got) != 1 || got[0].Token <= dead[1].Token {
+		t.Errorf("Claim of a job's lease after a restart: %+v, %v", got, err)
 	}
-	pending, err := s.Pending(t.Context(), l, 10)
-	if err != nil || len(pending) != 1 || pending[0].ID != d.Updates[0].ID || !pending[0].MaybePushed {
-		t.Errorf("pending after a restart: %+v (%v)", pending, err)
+	taken, err := s.Take(t.Context(), claim(t, s, "two"), queue.TakeOptions{Limit: 10})
+	if err != nil || len(taken) != 1 || taken[0].ID != d.Updates[0].ID || !taken[0].MaybePushed {
+		t.Errorf("taken after a restart: %+v (%v)", taken, err)
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,22 +20,19 @@ func TestPrunedRoomIsUsedAgain(t *testing.T) {
 	var sizes []int64
 	for round := range rounds {
 		s := openFile(t, path, nil)
-		l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := s.claim(t, "one")
 		for i := range each {
 			d := numbered(round*each + i)
 			d.Body = make([]byte, 10<<10)
 			if _, _, err := s.Accept(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			waits := queue.Deferral{Updates: []string{d.Updates[0].ID}, Code: gitops.Unavailable, Reason: "waiting"}
-			end := []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Committed, Commit: fmt.Sprint(i)}}
-			if err := s.Defer(t.Context(), l, waits); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Settle(t.Context(), l, end); err != nil {
+			id := updateOf(round*each + i)
+			blocked := queue.Report{Blocks: []queue.Blocked{{Update: id, BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}}}
+			end := queue.Report{Transitions: []gitops.Transition{{Update: id, Action: gitops.ActionCommit, Commit: fmt.Sprint(i)}}}
+			_, err := s.Report(t.Context(), l, blocked)
+			_, endErr := s.Report(t.Context(), l, end)
+			if err := errors.Join(err, endErr); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,26 +53,41 @@ func TestPrunedRoomIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestPruneInSmallTransactions holds a prune to letting others in between.
+// TestPruneInSmallTransactions holds a prune to letting others in between: what
+// one transaction forgets is bounded by updates, not by deliveries.
 func TestPruneInSmallTransactions(t *testing.T) {
-	g := &groups{}
-	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), g)
-	const all = 3*pruneTogether + 1
-	for i := range all {
-		d := numbered(i)
-		d.Updates = nil
-		if _, _, err := s.Accept(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10*all); n != all || err != nil {
-		t.Fatalf("Prune: %d, %v", n, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(g.sizes) - all; n < 4 {
-		t.Errorf("%d deliveries were pruned in %d transactions", all, n)
+	for _, updates := range []int{0, 30, pruneRows + 1} {
+		t.Run(fmt.Sprintf("%d updates each", updates), func(t *testing.T) {
+			g := &groups{}
+			s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), g)
+			each := max(1, pruneRows/(updates+1)) // deliveries in a transaction
+			all := 3*each + 1
+			for i := range all {
+				d := numbered(i)
+				d.Updates = nil
+				for n := range updates {
+					d.Updates = append(d.Updates, gitops.Update{Environment: "dev", App: fmt.Sprint(n)})
+				}
+				d.EventTime = d.ReceivedAt.Add(-time.Duration(i+1) * time.Minute)
+				if _, _, err := s.Accept(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			accepted := len(g.sizes)
+			kept := 0
+			if updates > 0 {
+				kept = 1 // the first is pending; what came after it is late
+			}
+			if n, err := s.Prune(t.Context(), time.Now().Add(time.Hour), 10*all); n != all-kept || err != nil {
+				t.Fatalf("Prune: %d, %v", n, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(g.sizes) - accepted; n < 3 {
+				t.Errorf("%d deliveries were pruned in %d transactions", all, n)
+			}
+		})
 	}
 }
 
@@ -82,28 +95,29 @@ func TestPruneInSmallTransactions(t *testing.T) {
 // waits, and stays.
 func TestPruneLooksAgain(t *testing.T) {
 	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
-	d, _, err := s.Accept(t.Context(), numbered(1))
-	if err != nil {
+	defer s.Close()
+	if _, _, err := s.Accept(t.Context(), numbered(1)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []int{0, 1} {
-		var gone int
+	prune := func() (gone int) {
+		t.Helper()
 		err := s.writer.do(t.Context(), func(tx *tx) (err error) {
-			gone, err = tx.prune([]int64{1}, time.Now().Add(time.Hour))
+			gone, err = tx.prune([]prunable{{number: 1}}, time.Now().Add(time.Hour))
 			return err
 		})
-		if err != nil || gone != want {
-			t.Fatalf("forgot %d, want %d: %v", gone, want, err)
-		}
-		if want > 0 {
-			break
-		}
-		l, err := s.Claim(t.Context(), "dev", "one", time.Hour)
-		if err == nil {
-			err = s.Settle(t.Context(), l, []gitops.Settlement{{Update: d.Updates[0].ID, State: gitops.Committed}})
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		return gone
+	}
+	if gone := prune(); gone != 0 {
+		t.Errorf("forgot %d deliveries whose update is pending", gone)
+	}
+	r := queue.Report{Transitions: []gitops.Transition{{Update: updateOf(1), Action: gitops.ActionCommit}}}
+	if _, err := s.Report(t.Context(), s.claim(t, "one"), r); err != nil {
+		t.Fatal(err)
+	}
+	if gone := prune(); gone != 1 {
+		t.Errorf("forgot %d deliveries whose update is committed", gone)
 	}
 }

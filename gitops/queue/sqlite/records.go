@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -11,8 +12,9 @@ import (
 // updateColumns are what scanUpdate reads; u is an update, d its delivery and l
 // its lane.
 const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
-	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.settled_at, u.sequence,
-	u.state = 'pending' AND u.sequence <= l.through`
+	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
+	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
+	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -22,50 +24,95 @@ const joins = ` CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS J
 // joined are they behind the table's name.
 const joined = ` u` + joins
 
-func scanUpdate(r row) gitops.Update {
-	return gitops.Update{
-		ID:       r.text(0),
+// asStored is the time for a reader that wants blocks that have lifted, too.
+var asStored time.Time
+
+// scanUpdate reads an update as it stands at a time: without blocks that have
+// lifted.
+func scanUpdate(r row, at time.Time) (gitops.Update, error) {
+	u := gitops.Update{
+		ID:       r.id(0),
 		Delivery: gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}, Actor: r.text(3),
 		Environment: r.text(4), App: r.text(5), Repository: r.text(6), Tag: r.text(7), Digest: r.text(8),
 		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
-		Attempts: int(r.number(13)), AcceptedAt: r.time(14), SettledAt: r.time(15),
-		Sequence: r.number(16), MaybePushed: r.number(17) != 0,
+		Attempts: int(r.number(13)), AcceptedAt: r.time(14), FinishedAt: r.time(15),
+		Sequence: r.number(16), MaybePushed: r.number(17) != 0, Recovered: r.number(20) != 0, RetriedAt: r.time(21),
 	}
+	if m := moment(gitops.Delivery{ReceivedAt: r.time(18), EventTime: r.time(19)}, u.AcceptedAt); m.Dated() {
+		u.EventTime = m.Event
+	}
+	if r[23] != nil {
+		u.CancelRequest = &gitops.CancelRequest{Actor: r.text(22), Reason: r.text(23)}
+	}
+	blocks, err := parseBlocks(r.text(24))
+	u.BlockedBy = blocking(blocks, at)
+	return u, err
 }
 
-// deliveryColumns are what scanDelivery reads; d is a delivery.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.credential, d.outcome, d.field, d.reason`
+// blocking are those of the blocks that have not lifted at a time.
+func blocking(blocks []gitops.Block, at time.Time) (left []gitops.Block) {
+	for _, b := range blocks {
+		if b.Until.IsZero() || b.Until.After(at) {
+			left = append(left, b)
+		}
+	}
+	return left
+}
+
+// parseBlocks reads a list of blocks as the table has it.
+func parseBlocks(text string) (blocks []gitops.Block, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	err = json.Unmarshal([]byte(text), &blocks)
+	return blocks, err
+}
+
+// formatBlocks is the list as the table has it.
+func formatBlocks(blocks []gitops.Block) (string, error) {
+	if len(blocks) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(blocks)
+	return string(text), err
+}
+
+// deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
+// delivery.
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason`
+
+const deliveryWidth = 12
 
 // scanDelivery reads a delivery without its body and updates.
 func scanDelivery(r row) gitops.Delivery {
 	return gitops.Delivery{
-		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5),
-		Remote: r.text(6), Credential: r.text(7), Outcome: gitops.Outcome(r.text(8)), Field: r.text(9), Reason: r.text(10),
+		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5), Remote: r.text(6),
+		Recovered: r.number(7) != 0, Credential: r.text(8), Outcome: gitops.Outcome(r.text(9)), Field: r.text(10), Reason: r.text(11),
 	}
 }
 
-// Delivery implements [queue.Records].
+// Delivery implements [queue.Reader].
 func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.Delivery, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		d, err = readDelivery(ctx, c, key)
+		d, err = readDelivery(ctx, c, key, s.now())
 		return err
 	})
 	return d, err
 }
 
-func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (d gitops.Delivery, err error) {
+func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey, at time.Time) (d gitops.Delivery, err error) {
 	const delivery = `SELECT ` + deliveryColumns + `, b.body
 		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
 	var number int64
 	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
 		number, d = r.number(0), scanDelivery(r)
-		d.Body = r.bytes(11)
+		d.Body = r.bytes(deliveryWidth)
 	})
 	if err == nil && !found {
 		err = gitops.Errorf(gitops.NotFound, "there is no delivery %s", key)
 	}
 	if err == nil {
-		d.Updates, err = updatesOf(ctx, c, number)
+		d.Updates, err = updatesOf(ctx, c, number, at)
 	}
 	if err != nil {
 		return gitops.Delivery{}, err
@@ -75,31 +122,29 @@ func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey) (d
 
 // updatesOf returns the updates of the delivery with this number, as they were
 // planned.
-func updatesOf(ctx context.Context, c *connection, number int64) ([]gitops.Update, error) {
+func updatesOf(ctx context.Context, c *connection, number int64, at time.Time) ([]gitops.Update, error) {
 	const updates = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.sequence BETWEEN ? AND ? ORDER BY u.sequence`
 	found := []gitops.Update{}
-	err := c.query(ctx, updates, []any{number * updatesEach, number*updatesEach + updatesEach - 1}, func(r row) error {
-		found = append(found, scanUpdate(r))
-		return nil
+	err := c.query(ctx, updates, []any{number * sequencesEach, number*sequencesEach + sequencesEach - 1}, func(r row) error {
+		u, err := scanUpdate(r, at)
+		found = append(found, u)
+		return err
 	})
 	return found, err
 }
 
-// Update implements [queue.Records].
+// Update implements [queue.Reader].
 func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		u, err = readUpdate(ctx, c, id)
+		u, err = readUpdate(ctx, c, id, s.now())
 		return err
 	})
 	return u, err
 }
 
-func readUpdate(ctx context.Context, c *connection, id string) (u gitops.Update, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
-	found, err := c.one(ctx, update, []any{id}, func(r row) { u = scanUpdate(r) })
-	if err == nil && !found {
-		err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
-	}
+// readUpdate returns an update with its steps.
+func readUpdate(ctx context.Context, c *connection, id string, at time.Time) (gitops.Update, error) {
+	u, err := readRow(ctx, c, id, at)
 	if err == nil {
 		u.Steps, err = stepsOf(ctx, c, u.Sequence)
 	}
@@ -109,24 +154,45 @@ func readUpdate(ctx context.Context, c *connection, id string) (u gitops.Update,
 	return u, nil
 }
 
-// Backlogs implements [queue.Records]. What waits is not counted here, so it costs
-// the same however much it is.
+// readRow returns an update without its steps.
+func readRow(ctx context.Context, c *connection, id string, at time.Time) (u gitops.Update, err error) {
+	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
+	found := false
+	err = c.query(ctx, update, []any{packID(id)}, func(r row) error {
+		found = true
+		u, err = scanUpdate(r, at)
+		return err
+	})
+	if err == nil && !found {
+		err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
+	}
+	return u, err
+}
+
+// Backlogs implements [queue.Reader].
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
-	const backlogs = `SELECT l.environment,
-		(SELECT u.accepted_at FROM updates u WHERE u.environment = l.environment AND u.state = 'pending' ORDER BY u.sequence LIMIT 1),
-		CASE l.lease WHEN 'held' THEN l.holder ELSE '' END, l.last_success, l.failing_since, l.retry_at, l.code, l.reason
-		FROM lanes l WHERE l.used = 1`
+	const backlogs = `SELECT l.environment, (SELECT u.accepted_at FROM updates u WHERE u.sequence = (SELECT min(oldest) FROM (
+			SELECT min(sequence) AS oldest FROM updates WHERE environment = l.environment AND state = 'pending' AND ready_at IS NULL
+			UNION ALL SELECT min(sequence) FROM updates WHERE environment = l.environment AND state = 'proposed' AND state <> 'pending'))),
+		(SELECT holder FROM leases WHERE name = l.environment AND state = 'held'), ` + laneColumns + ` FROM lanes l WHERE l.used = 1`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		pending := s.counts.now()
+		counted := s.counts.now()
 		return c.query(ctx, backlogs, nil, func(r row) error {
-			b := queue.Backlog{
-				Environment: r.text(0), Pending: int(pending[r.text(0)]), Oldest: r.time(1), Holder: r.text(2),
-				LastSuccess: r.time(3), FailingSince: r.time(4), RetryAt: r.time(5), Code: gitops.Code(r.text(6)), Reason: r.text(7),
-			}
+			b := scanLane(r[3:])
+			b.Environment, b.Oldest, b.Holder = r.text(0), r.time(1), r.text(2)
+			b.Pending = int(counted[waiting{environment: b.Environment}])
 			// The two were looked up a moment apart; of a lane that was or became
 			// empty between, both say so.
 			if b.Pending == 0 || b.Oldest.IsZero() {
 				b.Pending, b.Oldest = 0, time.Time{}
+			}
+			for _, kind := range gitops.BlockKinds() {
+				if n := counted[waiting{b.Environment, kind}]; n > 0 {
+					if b.Held == nil {
+						b.Held = make(map[gitops.BlockKind]int)
+					}
+					b.Held[kind] = int(n)
+				}
 			}
 			found = append(found, b)
 			return nil
@@ -136,4 +202,16 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 		return nil, err
 	}
 	return found, nil
+}
+
+// laneColumns are what scanLane reads; l is a lane.
+const laneColumns = `l.last_progress, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
+
+// scanLane reads what a lane's row says of its backlog.
+func scanLane(r row) queue.Backlog {
+	b := queue.Backlog{LastProgress: r.time(0), OutageSince: r.time(1)}
+	if !b.OutageSince.IsZero() {
+		b.Outage = &queue.Outage{RetryAt: r.time(2), Code: gitops.Code(r.text(3)), Reason: r.text(4)}
+	}
+	return b
 }

@@ -2,10 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	lib "modernc.org/sqlite/lib"
@@ -13,34 +12,28 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// migrations holds one file for each version of the schema, named so that they
-// sort by version. A released file never changes.
-//
-//go:embed migrations/*.sql
-var migrations embed.FS
+//go:embed schema.sql
+var schema string
 
-// checkedSize is the size in bytes up to which a file is looked through at open.
-// A larger one would hold up the start, which has a second; damage in it shows
-// when SQLite reads the page.
+// schemaVersion is the version of [schema]. Versions 1 and 2 were never released,
+// and are not carried over.
+const schemaVersion = 3
+
+// checkedSize is the size in bytes up to which a file is checked for damage at
+// open. A larger one would hold up the start, which has a second; damage in it
+// shows when SQLite reads the page.
 const checkedSize = 16 << 20
 
-// prepareFile brings the file's schema up to this program's, each version in its
-// own transaction: a crash between two leaves a file that the next open
-// continues with. A file that is damaged, not ours, or newer than this program
-// is left as it is.
+// prepareFile gives an empty file its schema, in one transaction: a crash leaves
+// the empty file. A file that is damaged, not ours, or of another version is left
+// as it is.
 func prepareFile(c *connection, size int64, now time.Time) error {
 	version, err := versionOf(c)
 	if err != nil {
 		return err
 	}
-	files, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
+	if err := checkVersion(version); err != nil {
 		return err
-	}
-	if version > len(files) {
-		return gitops.Errorf(gitops.Unavailable,
-			"the store was written by a newer tallyman (schema %d; this one knows up to %d): start that version or a later one",
-			version, len(files))
 	}
 	if err := check(c, size); err != nil {
 		return err
@@ -48,10 +41,8 @@ func prepareFile(c *connection, size int64, now time.Time) error {
 	if mode, err := c.pragma(`PRAGMA journal_mode = WAL`); err != nil || mode != "wal" {
 		return errors.Join(fmt.Errorf("the journal mode is %v", mode), err)
 	}
-	for i := version; i < len(files); i++ {
-		if err := migrate(c, i+1, files[i], now); err != nil {
-			return fmt.Errorf("migration %s: %w", files[i], err)
-		}
+	if version == 0 {
+		return createSchema(c, now)
 	}
 	return nil
 }
@@ -73,6 +64,20 @@ func versionOf(c *connection) (version int, err error) {
 	return version, err
 }
 
+// checkVersion fails for a file that another version of tallyman wrote.
+func checkVersion(version int) error {
+	switch {
+	case version > schemaVersion:
+		return gitops.Errorf(gitops.Unavailable, "the store was written by a newer tallyman (schema %d; this one knows %d): start that version or a later one",
+			version, schemaVersion)
+	case version > 0 && version < schemaVersion:
+		return gitops.Errorf(gitops.Unavailable,
+			"the store was written by an older tallyman (schema %d; this one needs %d), before its first release: move the file away to begin with an empty one",
+			version, schemaVersion)
+	}
+	return nil
+}
+
 // check looks for damage in a file of size bytes.
 func check(c *connection, size int64) error {
 	if size > checkedSize {
@@ -89,22 +94,18 @@ func check(c *connection, size int64) error {
 	return nil
 }
 
-func migrate(c *connection, version int, file string, now time.Time) error {
-	script, err := migrations.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	const table = `CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`
+func createSchema(c *connection, now time.Time) error {
+	const table = `CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`
 	const record = `INSERT INTO migrations (version, applied_at) VALUES (?, ?)`
 	if err := c.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
-	err = c.exec(table)
+	err := c.exec(table)
 	if err == nil {
-		err = c.exec(string(script))
+		err = c.exec(schema)
 	}
 	if err == nil {
-		err = c.exec(record, version, now.UnixMicro())
+		err = c.exec(record, schemaVersion, now.UnixMicro())
 	}
 	if err == nil {
 		err = c.exec(`COMMIT`)

@@ -18,28 +18,30 @@ func scanStep(r row) gitops.Step {
 	}
 }
 
-// step records what happened to the update just now. An attempt that left it
-// waiting as the one before did is counted in that one's step.
-func (tx *tx) step(sequence int64, step gitops.Step) error {
-	const latest = `SELECT s.number, ` + stepColumns + ` FROM steps s WHERE s.sequence = ? ORDER BY s.number DESC LIMIT 1`
-	const repeat = `UPDATE steps SET attempts = attempts + 1, until = ?, retry_at = ? WHERE number = ?`
-	const add = `INSERT INTO steps (number, sequence, behind, at, attempts, state, code, reason, object, retry_at, actor)
+// addStep records what happened to the update just now.
+func (tx *tx) addStep(sequence int64, step gitops.Step) error {
+	const add = `INSERT INTO steps (number, sequence, after_delivery, at, attempts, state, code, reason, object, retry_at, actor)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
-	if !step.State.Settled() && step.Attempts > 0 {
-		var number int64
-		var last gitops.Step
-		_, err := tx.one(context.Background(), latest, []any{sequence}, func(r row) { number, last = r.number(0), scanStep(r[1:]) })
-		if err != nil {
-			return err
-		}
-		if last.Attempts > 0 && last.State == step.State && last.Code == step.Code && last.Reason == step.Reason {
-			return tx.exec(repeat, tx.now.UnixMicro(), stored(step.RetryAt), number)
-		}
-	}
 	tx.latest.step++
 	return tx.exec(add, tx.latest.step, sequence, tx.latest.delivery, tx.now.UnixMicro(), step.Attempts, string(step.State),
 		string(step.Code), step.Reason, step.Commit, stored(step.RetryAt), step.Actor)
+}
+
+// repeatStep counts a report in the update's last step, when that was a report of
+// the same; otherwise it is a step of its own.
+func (tx *tx) repeatStep(sequence int64, step gitops.Step) error {
+	const latest = `SELECT s.number, ` + stepColumns + ` FROM steps s WHERE s.sequence = ? ORDER BY s.number DESC LIMIT 1`
+	const repeat = `UPDATE steps SET attempts = attempts + 1, until = ?, retry_at = ? WHERE number = ?`
+	var number int64
+	var last gitops.Step
+	_, err := tx.one(context.Background(), latest, []any{sequence}, func(r row) { number, last = r.number(0), scanStep(r[1:]) })
+	if err != nil {
+		return err
+	}
+	if last.Attempts == 0 || last.State != step.State || last.Code != step.Code || last.Reason != step.Reason || last.Actor != step.Actor {
+		return tx.addStep(sequence, step)
+	}
+	return tx.exec(repeat, tx.now.UnixMicro(), stored(step.RetryAt), number)
 }
 
 // stepsOf returns an update's steps, oldest first.

@@ -15,15 +15,15 @@
 // cheap: when a lease runs out is known in memory only, and by the process's
 // monotonic clock when [Options.Now] is [time.Now]: setting the wall clock
 // neither ends a lease early nor makes it last. A lease that the file says is
-// held when it is opened belongs to a dead process; it is void at once, and the
-// next claim marks what is pending.
+// held when it is opened belongs to a dead process; it has expired, and the next
+// claim marks what is open.
 //
 // # Damage
 //
 // A full disk or an I/O error answers every request of the transaction with
-// Unavailable. The writer then drops its connection and everything it knew, and
-// the next request begins with a new one, so the store goes on as soon as the
-// disk does.
+// Unavailable. The writer then drops its connection and all that it has in memory
+// of the file, and the next request begins with a new one, so the store goes on as
+// soon as the disk does.
 package sqlite
 
 import (
@@ -73,10 +73,10 @@ type Store struct {
 	now     func() time.Time
 	log     *slog.Logger
 	writer  *writer
-	wakes   queue.Wakes
-	changed queue.Signal
+	wakes   queue.Notifier
+	changed queue.Broadcast
 	counts  counts
-	held    *os.File // the lock
+	lock    *os.File
 
 	pool    chan *connection // idle readers; holds nil for one that is not open yet
 	reading sync.RWMutex     // held for reading while a reader is in use
@@ -113,13 +113,13 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Recorder == nil {
 		o.Recorder = unrecorded{}
 	}
-	held, err := lock(path + ".lock")
+	locked, err := lock(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, log: o.Logger, held: held, pool: make(chan *connection, readers)}
+	s := &Store{path: path, now: o.Now, log: o.Logger, lock: locked, pool: make(chan *connection, readers)}
 	if err := s.open(o.Recorder); err != nil {
-		return nil, errors.Join(openError(path, err), held.Close())
+		return nil, errors.Join(openError(path, err), locked.Close())
 	}
 	return s, nil
 }
@@ -138,7 +138,7 @@ func (s *Store) open(recorder Recorder) error {
 		return errors.Join(err, c.close())
 	}
 	// The lock says that whoever held these is dead.
-	if err := c.exec(`UPDATE lanes SET lease = 'lost' WHERE lease = 'held'`); err != nil {
+	if err := c.exec(`UPDATE leases SET state = 'expired' WHERE state = 'held'`); err != nil {
 		return errors.Join(err, c.close())
 	}
 	for range readers {
@@ -223,7 +223,7 @@ func (s *Store) Close() error {
 			}
 		}
 		// The writer last: the last connection moves the WAL into the file.
-		errs = append(errs, s.writer.stop(), s.held.Close())
+		errs = append(errs, s.writer.stop(), s.lock.Close())
 		if err := errors.Join(errs...); err != nil {
 			// What was answered is in the WAL and the next open finds it.
 			s.ended = gitops.Errorf(gitops.Unavailable, "the store did not close cleanly").WithCause(err)

@@ -4,42 +4,48 @@ import (
 	"context"
 	"maps"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// release is what an event time is the newest of.
-type release struct{ environment, app string }
+// headKey names a head.
+type headKey struct{ environment, app string }
 
-// knowledge is what the writer remembers of the file, so that an Accept need not
-// read. It is right because no one else writes the file.
-type knowledge struct {
-	newest map[release]int64 // the releases table
-	used   map[string]bool   // environments that have had an update
-	latest place             // the highest numbers that were given
-
-	pending map[string]int64 // what waits in each lane, when it was read; counts has it since
+// writerCache is what the writer keeps in memory of the file, so that an Accept
+// need not read. It is right because nothing else writes the file.
+type writerCache struct {
+	heads  map[headKey]gitops.Head // the heads table
+	used   map[string]bool         // environments that have had an update
+	latest feedPosition            // the highest numbers that were given
 }
 
-func readKnowledge(c *connection) (*knowledge, error) {
-	k := &knowledge{newest: make(map[release]int64), used: make(map[string]bool)}
-	err := c.query(context.Background(), `SELECT environment, app, newest FROM releases`, nil, func(r row) error {
-		k.newest[release{r.text(0), r.text(1)}] = r.number(2)
+// readCache reads what the writer keeps in memory from its connection.
+func (w *writer) readCache() error {
+	cache := &writerCache{heads: make(map[headKey]gitops.Head), used: make(map[string]bool)}
+	err := readHeads(context.Background(), w.conn, func(h gitops.Head) error {
+		cache.heads[headKey{h.Environment, h.App}] = h
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = c.query(context.Background(), `SELECT environment FROM lanes WHERE used = 1`, nil, func(r row) error {
-		k.used[r.text(0)] = true
-		return nil
-	})
+	environments, err := usedEnvironments(context.Background(), w.conn)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if k.latest, err = readPlace(context.Background(), c); err != nil {
-		return nil, err
+	for _, environment := range environments {
+		cache.used[environment] = true
 	}
-	k.pending, err = readPending(c)
-	return k, err
+	if cache.latest, err = latestPosition(context.Background(), w.conn); err != nil {
+		return err
+	}
+	counted, err := countOpen(w.conn)
+	if err != nil {
+		return err
+	}
+	w.cache = cache
+	w.counts.reset(counted)
+	return nil
 }
 
 // tx is one transaction of the writer. What it changes of the writer's memory is
@@ -51,12 +57,12 @@ type tx struct {
 	began  time.Time // by the real clock, for the recorder
 	writes int       // statements run so far that may have changed something
 
-	newest map[release]int64
+	heads  map[headKey]gitops.Head // those that changed
 	used   map[string]bool
-	latest place
+	latest feedPosition
 	leases map[string]time.Time
-	woken  map[string]bool  // environments with new pending updates
-	waits  map[string]int64 // by how much the number of pending updates of each environment has grown
+	woken  map[string]bool   // environments with something new to take
+	waits  map[waiting]int64 // by how much the counts have grown
 }
 
 func (w *writer) begin() (*tx, error) {
@@ -69,17 +75,15 @@ func (w *writer) begin() (*tx, error) {
 	}
 	return &tx{
 		connection: w.conn, w: w, now: w.now(), began: began,
-		newest: make(map[release]int64), used: make(map[string]bool), latest: w.known.latest,
-		leases: make(map[string]time.Time), woken: make(map[string]bool), waits: make(map[string]int64),
+		heads: make(map[headKey]gitops.Head), used: make(map[string]bool), latest: w.cache.latest,
+		leases: make(map[string]time.Time), woken: make(map[string]bool), waits: make(map[waiting]int64),
 	}, nil
 }
 
 // commit makes the transaction of so many requests durable, and then known.
 func (tx *tx) commit(requests int) error {
-	const newest = `INSERT INTO releases (environment, app, newest) VALUES (?, ?, ?)
-		ON CONFLICT DO UPDATE SET newest = excluded.newest`
-	for r, at := range tx.newest {
-		if err := tx.exec(newest, r.environment, r.app, at); err != nil {
+	for _, h := range tx.heads {
+		if err := tx.saveHead(h); err != nil {
 			return err
 		}
 	}
@@ -89,14 +93,14 @@ func (tx *tx) commit(requests int) error {
 	if tx.writes > 0 {
 		tx.w.recorder.Committed(requests, time.Since(tx.began))
 	}
-	maps.Copy(tx.w.known.newest, tx.newest)
-	maps.Copy(tx.w.known.used, tx.used)
+	maps.Copy(tx.w.cache.heads, tx.heads)
+	maps.Copy(tx.w.cache.used, tx.used)
 	maps.Copy(tx.w.leases, tx.leases)
-	if tx.latest != tx.w.known.latest {
-		tx.w.known.latest = tx.latest
+	tx.w.counts.add(tx.waits)
+	if tx.latest != tx.w.cache.latest {
+		tx.w.cache.latest = tx.latest
 		tx.w.changed.Send()
 	}
-	tx.w.counts.add(tx.waits)
 	for environment := range tx.woken {
 		tx.w.wakes.Wake(environment)
 	}
@@ -109,36 +113,35 @@ func (tx *tx) exec(text string, args ...any) error {
 	return tx.connection.exec(text, args...)
 }
 
-// insert runs an INSERT and returns the new row's number; added is false when
-// the statement's ON CONFLICT kept it from adding one.
-func (tx *tx) insert(text string, args ...any) (number int64, added bool, err error) {
+// change is exec for a statement that may change nothing. It returns how many
+// rows it changed; an INSERT whose ON CONFLICT kept it from adding one has 0.
+func (tx *tx) change(text string, args ...any) (rows int64, err error) {
 	result, err := tx.run(text, args)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return 0, false, err
+	rows, err = result.RowsAffected()
+	if rows > 0 {
+		tx.writes++
 	}
-	tx.writes++
-	number, err = result.LastInsertId()
-	return number, true, err
+	return rows, err
 }
 
-// newestOf returns the newest event time that was accepted for r, in
-// microseconds.
-func (tx *tx) newestOf(r release) (at int64, known bool) {
-	if at, known = tx.newest[r]; known {
-		return at, true
-	}
-	at, known = tx.w.known.newest[r]
-	return at, known
-}
-
-// leaseEnd returns when the environment's lease runs out; the zero time when no
-// lease was taken since the store was opened.
-func (tx *tx) leaseEnd(environment string) time.Time {
-	if at, ok := tx.leases[environment]; ok {
+// leaseEnd returns when a lease runs out; the zero time when it was not claimed
+// since the store was opened.
+func (tx *tx) leaseEnd(name string) time.Time {
+	if at, ok := tx.leases[name]; ok {
 		return at
 	}
-	return tx.w.leases[environment]
+	return tx.w.leases[name]
+}
+
+// ensureLane sees to it that the environment has a lane.
+func (tx *tx) ensureLane(environment string) error {
+	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO UPDATE SET used = 1`
+	if tx.w.cache.used[environment] || tx.used[environment] {
+		return nil
+	}
+	tx.used[environment] = true
+	return tx.exec(lane, environment)
 }

@@ -4,43 +4,44 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/group"
 )
 
-// groupSize bounds how many requests share a transaction, and so how long the
-// first of them waits for the last and how many pages one commit writes.
-const groupSize = 512
+// A transaction is bounded so that its first request does not wait long for its
+// last, and by how many pages one commit writes.
+const (
+	groupItems   = 512
+	groupUpdates = queue.MaxUpdates
+	groupBytes   = 8 << 20
+)
 
 // writerSetup makes the one connection that writes. Checkpoints are ours to
-// time: see checkpoint.go.
+// time: see wal.go.
 var writerSetup = []string{
 	`PRAGMA busy_timeout = 2000`, // another program's lock: senders give up after 5 s
 	`PRAGMA synchronous = FULL`,
 	`PRAGMA foreign_keys = ON`,
 	`PRAGMA wal_autocheckpoint = 0`,
-	`PRAGMA cache_size = -4096`, // 4 MiB: the inner pages of the unique indexes; the leaves come from the kernel
+	`PRAGMA journal_size_limit = 16777216`, // what the WAL shrinks to when it begins again; see defaultLimits
+	`PRAGMA cache_size = -4096`,            // 4 MiB: the inner pages of the unique indexes; the leaves come from the kernel
 	`PRAGMA temp_store = MEMORY`,
 }
 
-// request is one caller's part of a group.
+// request is one caller's part of a transaction.
 type request struct {
-	work func(*tx) error // may run twice; what it leaves the second time counts
-	// taken goes from false to true once: set by the writer, the request is
-	// answered with what became of it; set by the caller, it is dropped.
-	taken atomic.Bool
-	err   error         // the answer, when done is closed
-	done  chan struct{} // closed by the writer
+	work           func(*tx) error // may run twice; what it leaves the second time counts
+	updates, bytes int             // about what it writes
+	err            error           // its own failure, which concerns no other request
 }
 
+func requestSize(r *request) (updates, bytes int) { return r.updates, r.bytes }
+
 // writer runs every change of the file, in groups: one transaction and one
-// fsync for all requests that wait. There is no timer; while one group syncs the
-// next one forms.
+// fsync for all requests that wait.
 //
 // A crash before COMMIT returned leaves nothing of the group, or all of it; no
 // caller was answered.
@@ -49,45 +50,37 @@ type writer struct {
 	now      func() time.Time
 	log      *slog.Logger
 	recorder Recorder
-	wakes    *queue.Wakes
-	changed  *queue.Signal
+	wakes    *queue.Notifier
+	changed  *queue.Broadcast
 	counts   *counts
+	group    *group.Committer[*request]
 
-	mu      sync.Mutex
-	arrived sync.Cond // on mu: waiting is not empty, or closed
-	waiting []*request
-	closed  bool
-
-	// The writer's goroutine owns these.
-	conn       *connection          // nil after a fault, until the next group
-	known      *knowledge           // of the file as conn sees it
-	leases     map[string]time.Time // when each environment's lease runs out
-	failing    bool                 // the last group failed, and the log says so
-	spare      []*request           // the last group's slice, to be used again
-	checkpoint *checkpointer
-
-	stopped chan struct{}
-	ended   error // of closing conn, when stopped is closed
+	// The group's goroutine owns these, and after its end stop does.
+	conn    *connection          // nil after a fault, until the next group
+	cache   *writerCache         // of the file as conn sees it
+	leases  map[string]time.Time // when each lease runs out
+	failing bool                 // the last group failed, and the log says so
+	wal     *walMover
 }
 
-// startWriter starts the writer's goroutine on c, which is the writer's from
-// then on, also when an error is returned.
+// startWriter starts the writer on c, which is the writer's from then on, also
+// when an error is returned.
 func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 	w := &writer{
 		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes, changed: &s.changed, counts: &s.counts,
-		conn: c, leases: make(map[string]time.Time), stopped: make(chan struct{}),
+		conn: c, leases: make(map[string]time.Time),
 	}
-	w.arrived.L = &w.mu
-	known, err := readKnowledge(c)
+	err := w.readCache()
 	if err == nil {
-		w.checkpoint, err = startCheckpointer(s.path, s.log)
+		w.wal, err = startWALMover(s.path, s.log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	w.known = known
-	w.counts.reset(known.pending)
-	go w.run()
+	w.group = group.Start(group.Config[*request]{
+		Commit: w.commit, Answered: w.answered, Divisible: func(err error) bool { return errors.Is(err, errSpoiled) },
+		Items: groupItems, Updates: groupUpdates, Bytes: groupBytes, Size: requestSize, AnswerAll: true,
+	})
 	return w, nil
 }
 
@@ -95,63 +88,22 @@ func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
 // durable, or with the reason why nothing was changed. When ctx ends before work
 // began it never begins; afterwards ctx is not asked.
 func (w *writer) do(ctx context.Context, work func(*tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return domainError(err)
-	}
-	r := &request{work: work, done: make(chan struct{})}
-	if !w.enqueue(r) {
-		return errClosed()
-	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		if r.taken.CompareAndSwap(false, true) {
-			r.work = nil // lets go of the body while the request waits to be dropped
-			return domainError(ctx.Err())
-		}
-		<-r.done
-	}
-	return r.err
+	return w.run(ctx, &request{work: work, updates: 1})
 }
 
-func (w *writer) enqueue(r *request) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return false
+// run is do for a request that says how much it writes.
+func (w *writer) run(ctx context.Context, r *request) error {
+	if err := w.group.Do(ctx, r); err != nil {
+		return err
 	}
-	w.waiting = append(w.waiting, r)
-	if len(w.waiting) == 1 {
-		w.arrived.Signal()
-	}
-	return true
+	return r.err
 }
 
 // stop lets the group that is under way finish, answers what waits with
 // Unavailable, and closes the connection.
 func (w *writer) stop() error {
-	w.mu.Lock()
-	w.closed = true
-	w.arrived.Signal()
-	w.mu.Unlock()
-	<-w.stopped
-	return w.ended
-}
-
-func (w *writer) run() {
-	defer close(w.stopped)
-	for {
-		group, closed := w.next()
-		if closed {
-			answer(group, errClosed())
-			break
-		}
-		if len(group) > 0 {
-			w.commit(group)
-		}
-		clear(group) // lets go of the bodies
-	}
-	w.ended = errors.Join(w.checkpoint.stop(), w.finish())
+	w.group.Stop()
+	return errors.Join(w.wal.stop(), w.finish())
 }
 
 // finish moves what is in the WAL into the file, so that the file alone is the
@@ -164,68 +116,28 @@ func (w *writer) finish() error {
 	return errors.Join(err, w.conn.close())
 }
 
-// next waits for requests and returns those of them that nobody gave up, or all
-// that wait once the store closes.
-func (w *writer) next() (group []*request, closed bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for len(w.waiting) == 0 && !w.closed {
-		w.arrived.Wait()
-	}
-	w.gather()
-	n := len(w.waiting)
-	if !w.closed {
-		n = min(n, groupSize)
-	}
-	group = w.spare[:0]
-	for _, r := range w.waiting[:n] {
-		if r.taken.CompareAndSwap(false, true) {
-			group = append(group, r)
-		}
-	}
-	rest := copy(w.waiting, w.waiting[n:])
-	clear(w.waiting[rest:])
-	w.waiting = w.waiting[:rest]
-	w.spare = group
-	return group, w.closed
-}
-
-// gather lets the goroutines that can run go first, for as long as more requests
-// come of it and the group is not full. Those that the last group answered are
-// still on their way to the next request when it ends; without this, the writer
-// would take the first few of them and leave the rest to wait for another fsync.
-// Nobody is waited for who has something else to do: an idle store commits at
-// once. The caller has the lock.
-func (w *writer) gather() {
-	for n := 0; n < len(w.waiting) && n < groupSize && !w.closed; {
-		n = len(w.waiting)
-		w.mu.Unlock()
-		runtime.Gosched()
-		w.mu.Lock()
-	}
-}
-
-// commit runs a group in one transaction and answers it.
-func (w *writer) commit(group []*request) {
-	err := w.attempt(group)
+// commit runs a group in one transaction. After an error nothing is known to have
+// changed.
+func (w *writer) commit(requests []*request) error {
+	err := w.attempt(requests)
 	switch {
 	case errors.Is(err, errSpoiled):
-		for i := range group {
-			w.commit(group[i : i+1])
-		}
-		return
+		return err
 	case err != nil:
-		w.fail(group, err)
-		return
+		return w.fail(err)
 	}
 	if w.failing {
 		w.failing = false
 		w.log.Info("the store can write again")
 	}
-	for _, r := range group {
-		close(r.done)
+	return nil
+}
+
+// answered is called after each group.
+func (w *writer) answered() {
+	if w.conn != nil {
+		w.wal.between(w.conn)
 	}
-	w.checkpoint.after(w.conn)
 }
 
 // errSpoiled says that a group was rolled back for the sake of one request.
@@ -237,13 +149,13 @@ var errSpoiled = errors.New("one request of the group failed half-way")
 //
 // A request that fails after it wrote spoils the transaction. A savepoint would
 // undo it alone, but every request would pay for one with copies of the pages it
-// changes. So the group is rolled back and each request runs again by itself.
-func (w *writer) attempt(group []*request) error {
+// changes. So the group is rolled back and divided until that request is alone.
+func (w *writer) attempt(requests []*request) error {
 	tx, err := w.begin()
 	if err != nil {
 		return err
 	}
-	for _, r := range group {
+	for _, r := range requests {
 		before := tx.writes
 		r.err = domainError(r.work(tx))
 		if broken(r.err) {
@@ -252,35 +164,27 @@ func (w *writer) attempt(group []*request) error {
 		if r.err == nil || tx.writes == before {
 			continue
 		}
-		if err := tx.exec(`ROLLBACK`); err != nil || len(group) == 1 {
+		if err := tx.exec(`ROLLBACK`); err != nil || len(requests) == 1 {
 			return err
 		}
 		return errSpoiled
 	}
-	return tx.commit(len(group))
+	return tx.commit(len(requests))
 }
 
-// fail answers a group whose transaction failed. What it was told, or had known,
-// is read again from the file by the next group.
-func (w *writer) fail(group []*request, err error) {
+// fail returns the answer for a group whose transaction failed. What the writer
+// had in memory is read again from the file by the next group.
+func (w *writer) fail(err error) error {
 	if !w.failing {
 		w.failing = true
-		w.log.Error("the store cannot write", "err", err)
+		w.log.Error("the store cannot write", "error", err)
 	}
 	w.disconnect()
 	unavailable := domainError(err)
 	if gitops.CodeOf(unavailable) != gitops.Unavailable {
 		unavailable = gitops.Errorf(gitops.Unavailable, "the store could not write").WithCause(err)
 	}
-	answer(group, unavailable)
-}
-
-// answer gives every request of the group the same error.
-func answer(group []*request, err error) {
-	for _, r := range group {
-		r.err = err
-		close(r.done)
-	}
+	return unavailable
 }
 
 // disconnect drops the connection, and with it whatever its transaction did.
@@ -289,9 +193,9 @@ func (w *writer) disconnect() {
 		return
 	}
 	if err := w.conn.close(); err != nil {
-		w.log.Warn("the store's connection did not close cleanly", "err", err)
+		w.log.Warn("the store's connection did not close cleanly", "error", err)
 	}
-	w.conn, w.known = nil, nil
+	w.conn, w.cache = nil, nil
 }
 
 // reconnect undoes disconnect, when the file lets it.
@@ -303,11 +207,10 @@ func (w *writer) reconnect() error {
 	if err != nil {
 		return err
 	}
-	known, err := readKnowledge(conn)
-	if err != nil {
+	w.conn = conn
+	if err := w.readCache(); err != nil {
+		w.conn = nil
 		return errors.Join(err, conn.close())
 	}
-	w.conn, w.known = conn, known
-	w.counts.reset(known.pending)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // groups records how many requests each transaction had.
@@ -33,8 +33,21 @@ func openFile(t *testing.T, path string, recorder Recorder) *Store {
 func numbered(i int) gitops.Delivery {
 	return gitops.Delivery{
 		Source: "github", ID: fmt.Sprintf("delivery-%d", i), ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted,
-		Updates: []gitops.Update{{ID: fmt.Sprintf("update-%d", i), Environment: "dev", App: "api", Tag: "main-1a2b3c4"}},
+		Updates: []gitops.Update{{Environment: "dev", App: "api", Tag: "main-1a2b3c4"}},
 	}
+}
+
+// updateOf is the id of numbered's update.
+func updateOf(i int) string { return gitops.UpdateID(numbered(i).Key(), "dev", "api") }
+
+// claim takes the lane of dev for an hour.
+func (s *Store) claim(t *testing.T, holder string) queue.Lease {
+	t.Helper()
+	claimed, err := s.Claim(t.Context(), holder, []string{"dev"}, time.Hour)
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("Claim: %+v, %v", claimed, err)
+	}
+	return claimed[0]
 }
 
 // hold keeps the writer busy with a request of its own; it returns when the
@@ -72,7 +85,7 @@ func inBubble(t *testing.T, test func(t *testing.T, s *Store, path string, g *gr
 
 func TestWaitingRequestsShareACommit(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store, _ string, g *groups) {
-		const callers = groupSize + 100
+		const callers = groupItems + 100
 		release := s.hold(t)
 		var all sync.WaitGroup
 		for i := range callers {
@@ -87,25 +100,61 @@ func TestWaitingRequestsShareACommit(t *testing.T) {
 			t.Error(err)
 		}
 		all.Wait()
-		if want := []int{groupSize, 100}; !slices.Equal(g.sizes, want) {
+		if want := []int{groupItems, 100}; !slices.Equal(g.sizes, want) {
 			t.Errorf("%d requests were committed in groups of %v; want %v", callers, g.sizes, want)
 		}
 	})
 }
 
+// A transaction is bounded by the updates and bytes that it writes, too.
+func TestLargeRequestsDoNotShareACommit(t *testing.T) {
+	large := numbered(1)
+	large.Body = make([]byte, groupBytes/2+1)
+	many := numbered(2)
+	for i := range groupUpdates / 2 {
+		many.Updates = append(many.Updates, gitops.Update{Environment: "dev", App: fmt.Sprint(i)})
+	}
+	for _, d := range []gitops.Delivery{large, many} {
+		inBubble(t, func(t *testing.T, s *Store, _ string, g *groups) {
+			release := s.hold(t)
+			var all sync.WaitGroup
+			for i := range 3 {
+				all.Go(func() {
+					d := d
+					d.ID = fmt.Sprint(i)
+					if _, _, err := s.Accept(t.Context(), d); err != nil {
+						t.Errorf("Accept: %v", err)
+					}
+				})
+			}
+			synctest.Wait()
+			if err := release(); err != nil {
+				t.Error(err)
+			}
+			all.Wait()
+			if want := []int{1, 1, 1}; !slices.Equal(g.sizes, want) {
+				t.Errorf("large requests were committed in groups of %v; want %v", g.sizes, want)
+			}
+		})
+	}
+}
+
+// A request that fails after it wrote is undone, and those beside it are not.
 func TestBadRequestFailsAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store, _ string, _ *groups) {
 		release := s.hold(t)
-		bad := numbered(3)
-		bad.Updates = append(bad.Updates, bad.Updates[0]) // one id twice
 		errs := make([]error, 6)
 		var all sync.WaitGroup
 		for i := range errs {
-			d := numbered(i)
-			if i == 3 {
-				d = bad
-			}
-			all.Go(func() { _, _, errs[i] = s.Accept(t.Context(), d) })
+			all.Go(func() {
+				errs[i] = s.writer.do(t.Context(), func(tx *tx) error {
+					_, _, err := tx.accept(numbered(i))
+					if err == nil && i == 3 {
+						err = errors.New("half-way")
+					}
+					return err
+				})
+			})
 			synctest.Wait()
 		}
 		if err := release(); err != nil {
@@ -121,11 +170,14 @@ func TestBadRequestFailsAlone(t *testing.T) {
 				t.Errorf("request %d, beside a bad one: %v, and then %v", i, err, found)
 			}
 		}
+		if waits, err := s.Backlogs(t.Context()); err != nil || len(waits) != 1 || waits[0].Pending != len(errs)-1 {
+			t.Errorf("what waits: %+v, %v", waits, err)
+		}
 	})
 }
 
 // TestEndedContext holds the writer to the truth: what it did not begin is not
-// done, and what it began is answered with what became of it.
+// done, and what it began is answered with its result.
 func TestEndedContext(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store, _ string, g *groups) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -224,30 +276,5 @@ func TestEveryWritingConnectionSyncs(t *testing.T) {
 	t.Cleanup(func() { _ = c.close() })
 	if synchronous, err := c.pragma(`PRAGMA synchronous`); err != nil || synchronous != int64(2) { // FULL
 		t.Errorf("synchronous is %v, %v", synchronous, err)
-	}
-}
-
-// What is on its way when the writer looks belongs to the same group: with one
-// processor, goroutines that can run but have not yet. The scheduler does not let
-// them go first every time, for fairness, but nearly.
-func TestWriterGathersWhatIsOnItsWay(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const tries, senders = 100, 10
-	whole := 0
-	for range tries {
-		w := &writer{}
-		w.arrived.L = &w.mu
-		w.enqueue(&request{})
-		var all sync.WaitGroup
-		for range senders - 1 {
-			all.Go(func() { w.enqueue(&request{}) })
-		}
-		if group, _ := w.next(); len(group) == senders {
-			whole++
-		}
-		all.Wait()
-	}
-	if whole < tries/2 {
-		t.Errorf("only %d of %d groups had all requests", whole, tries)
 	}
 }

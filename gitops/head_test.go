@@ -1,0 +1,97 @@
+package gitops_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// noon is the now of these tests, with a fraction that EventBridge would not give.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 400_000_000, time.UTC)
+
+func before(d time.Duration) time.Time { return noon.Add(-d) }
+
+func TestLate(t *testing.T) {
+	sent := func(event time.Time) gitops.EventMoment { return gitops.EventMoment{Event: event, Receipt: noon} }
+	fetched := func(event time.Time) gitops.EventMoment {
+		return gitops.EventMoment{Event: event, Receipt: noon, Recovered: true}
+	}
+	minuteAgo, ahead := before(time.Minute), noon.Add(time.Hour)
+	for _, c := range []struct {
+		name   string
+		head   gitops.Head
+		moment gitops.EventMoment
+		want   time.Time // the newest, when it is late
+	}{
+		{"the first event", gitops.Head{}, sent(before(time.Hour)), time.Time{}},
+		{"older than the newest", gitops.Head{NewestEvent: minuteAgo}, sent(before(time.Hour)), minuteAgo},
+		{"newer than the newest", gitops.Head{NewestEvent: minuteAgo}, sent(before(time.Second)), time.Time{}},
+		{"the same time", gitops.Head{NewestEvent: minuteAgo}, sent(minuteAgo), time.Time{}},
+		{"the same second, without its fraction", gitops.Head{NewestEvent: minuteAgo}, sent(minuteAgo.Truncate(time.Second)), time.Time{}},
+		{"the second before", gitops.Head{NewestEvent: minuteAgo}, sent(minuteAgo.Truncate(time.Second).Add(-time.Microsecond)), minuteAgo},
+		{"the sender gives no time", gitops.Head{NewestEvent: minuteAgo}, sent(time.Time{}), time.Time{}},
+		{"the sender's time is the receipt", gitops.Head{NewestEvent: before(-time.Hour)}, sent(noon), time.Time{}},
+		{"the sender's time is after the receipt", gitops.Head{NewestEvent: minuteAgo}, sent(ahead), time.Time{}},
+
+		// Receipts are ordered by sequence: they make late only what was fetched.
+		{"older than a receipt", gitops.Head{NewestReceipt: minuteAgo}, sent(before(time.Hour)), time.Time{}},
+		{"older than a receipt, and fetched", gitops.Head{NewestReceipt: minuteAgo}, fetched(before(time.Hour)), minuteAgo},
+		{"newer than a receipt, and fetched", gitops.Head{NewestReceipt: minuteAgo}, fetched(before(time.Second)), time.Time{}},
+		{"older than the newer of both, and fetched", gitops.Head{NewestEvent: before(time.Hour), NewestReceipt: minuteAgo}, fetched(before(2 * time.Minute)), minuteAgo},
+		{"between a receipt and a newer event, and fetched", gitops.Head{NewestEvent: minuteAgo, NewestReceipt: before(time.Hour)}, fetched(before(2 * time.Minute)), minuteAgo},
+		{"without a time, and fetched", gitops.Head{NewestReceipt: minuteAgo}, fetched(time.Time{}), time.Time{}},
+
+		// What a clock that was ahead left behind says nothing.
+		{"the newest event is after now", gitops.Head{NewestEvent: ahead}, sent(before(time.Hour)), time.Time{}},
+		{"the newest receipt is after now", gitops.Head{NewestReceipt: ahead}, fetched(before(time.Hour)), time.Time{}},
+		{"the newest receipt is after now, and the event's is not", gitops.Head{NewestEvent: minuteAgo, NewestReceipt: ahead}, fetched(before(time.Hour)), minuteAgo},
+		{"the newest event is now", gitops.Head{NewestEvent: noon}, sent(minuteAgo), noon},
+	} {
+		newest, late := c.head.Late(c.moment)
+		if late != !c.want.IsZero() || !newest.Equal(c.want) {
+			t.Errorf("%s: %v, late is %t; want %v", c.name, newest, late, c.want)
+		}
+	}
+}
+
+func TestHeadAccepts(t *testing.T) {
+	minuteAgo, hourAgo, ahead := before(time.Minute), before(time.Hour), noon.Add(time.Hour)
+	for _, c := range []struct {
+		name   string
+		head   gitops.Head
+		moment gitops.EventMoment
+		want   gitops.Head
+	}{
+		{"a time", gitops.Head{}, gitops.EventMoment{Event: minuteAgo, Receipt: noon}, gitops.Head{NewestEvent: minuteAgo}},
+		{"no time", gitops.Head{}, gitops.EventMoment{Receipt: noon}, gitops.Head{NewestReceipt: noon}},
+		{"a time after the receipt", gitops.Head{}, gitops.EventMoment{Event: ahead, Receipt: noon}, gitops.Head{NewestReceipt: noon}},
+		{"a newer time", gitops.Head{NewestEvent: hourAgo}, gitops.EventMoment{Event: minuteAgo, Receipt: noon}, gitops.Head{NewestEvent: minuteAgo}},
+		{"a time of the same second", gitops.Head{NewestEvent: minuteAgo}, gitops.EventMoment{Event: minuteAgo.Truncate(time.Second), Receipt: noon}, gitops.Head{NewestEvent: minuteAgo}},
+		{"a time when the newest is after now", gitops.Head{NewestEvent: ahead}, gitops.EventMoment{Event: minuteAgo, Receipt: noon}, gitops.Head{NewestEvent: minuteAgo}},
+		{"no time when the newest receipt is after now", gitops.Head{NewestReceipt: ahead}, gitops.EventMoment{Receipt: noon}, gitops.Head{NewestReceipt: noon}},
+		{"a time beside a receipt", gitops.Head{NewestReceipt: hourAgo}, gitops.EventMoment{Event: minuteAgo, Receipt: noon}, gitops.Head{NewestEvent: minuteAgo, NewestReceipt: hourAgo}},
+		{"what was fetched", gitops.Head{}, gitops.EventMoment{Event: minuteAgo, Receipt: noon, Recovered: true}, gitops.Head{NewestEvent: minuteAgo}},
+	} {
+		if diff := cmp.Diff(c.want, c.head.Accept(c.moment)); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestHeadWrites(t *testing.T) {
+	second := gitops.Update{ID: "u2", Sequence: 2, Tag: "v2"}
+	head := gitops.Head{Environment: "dev", App: "api", NewestEvent: noon}.Write(second)
+	want := gitops.Head{Environment: "dev", App: "api", NewestEvent: noon, Written: 2, WrittenID: "u2", WrittenTag: "v2"}
+	if diff := cmp.Diff(want, head); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(want, head.Write(gitops.Update{ID: "u1", Sequence: 1, Tag: "v1"})); diff != "" {
+		t.Errorf("an older one that turns up on the branch took the newest one's place: -want +got:\n%s", diff)
+	}
+	if got := head.Write(gitops.Update{ID: "u3", Sequence: 3, Tag: "v3"}); got.Written != 3 || got.WrittenID != "u3" || got.WrittenTag != "v3" {
+		t.Errorf("after a newer one was written the head is %+v", got)
+	}
+}

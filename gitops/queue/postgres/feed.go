@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Changes implements [queue.ChangeFeed]. Its cursor is the number of the last
+// delivery or step. Both come from the counter, in the order in which they were
+// committed, so nothing can appear before what is there.
+func (s *Store) Changes(ctx context.Context, after string, limit int) (found []queue.Change, err error) {
+	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > $1 ORDER BY d.number LIMIT $2`
+	const steps = `SELECT page.number, ` + stepColumns + `,
+		(SELECT coalesce(sum(later.attempts), 0) FROM steps later WHERE later.sequence = page.sequence AND later.number > page.number), ` + updateColumns + `
+		FROM (SELECT * FROM steps WHERE number > $1 ORDER BY number LIMIT $2) AS page` + recordsOfPage + ` ORDER BY page.number`
+	number := int64(0)
+	if after != "" {
+		if number, err = position(after); err != nil {
+			return nil, err
+		}
+	}
+	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var highest int64
+		if err := tx.QueryRow(ctx, `SELECT last_value FROM counter`).Scan(&highest); err != nil {
+			return err
+		}
+		if number > highest {
+			// A standby that took over had not heard of it: what comes next has numbers below.
+			return gitops.FieldErrorf("cursor", "is invalid: it is newer than all changes")
+		}
+		arrived, err := rows(ctx, tx, deliveries, []any{number, limit}, scanDelivery)
+		if err != nil {
+			return err
+		}
+		changes, err := rows(ctx, tx, steps, []any{number, limit}, scanStepChange)
+		if err != nil {
+			return err
+		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			last := arrived[len(arrived)-1].number
+			changes = slices.DeleteFunc(changes, func(c stepChange) bool { return c.number > last })
+		}
+		found, err = s.inOneOrder(ctx, tx, arrived, changes, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// stepChange is a step as a change.
+type stepChange struct {
+	number int64
+	queue.Change
+}
+
+// scanStepChange reads a step. The update is as the step left it: what later ones did is
+// taken back.
+func scanStepChange(row pgx.CollectableRow) (c stepChange, err error) {
+	var step stepRow
+	var u updateRow
+	var later int
+	into := append([]any{&c.number}, step.into()...)
+	if err := row.Scan(append(append(into, &later), u.into()...)...); err != nil {
+		return c, err
+	}
+	left, err := u.update(u.readAt)
+	if err != nil {
+		return c, err
+	}
+	st := step.step()
+	left.State, left.Code, left.Reason, left.Commit = st.State, st.Code, st.Reason, st.Commit
+	left.Attempts -= later
+	left.BlockedBy, left.MaybePushed, left.FinishedAt = nil, false, time.Time{}
+	if left.State.Final() {
+		left.FinishedAt = st.At
+	}
+	c.Change = queue.Change{At: st.At, Update: &left}
+	return c, nil
+}
+
+// inOneOrder puts deliveries and steps in their one order.
+func (s *Store) inOneOrder(ctx context.Context, on querier, arrived []deliveryRow, steps []stepChange, limit int) (found []queue.Change, err error) {
+	deliveries, err := s.withUpdates(ctx, on, arrived)
+	if err != nil {
+		return nil, err
+	}
+	for len(found) < limit && len(deliveries)+len(steps) > 0 {
+		var number int64
+		var next queue.Change
+		if len(deliveries) == 0 || len(steps) > 0 && steps[0].number < arrived[0].number {
+			number, next, steps = steps[0].number, steps[0].Change, steps[1:]
+		} else {
+			number, next = arrived[0].number, queue.Change{At: deliveries[0].ReceivedAt, Delivery: &deliveries[0]}
+			arrived, deliveries = arrived[1:], deliveries[1:]
+		}
+		next.Cursor = strconv.FormatInt(number, 10)
+		found = append(found, next)
+	}
+	return found, nil
+}
+
+// Latest implements [queue.ChangeFeed]. It does not ask the counter, which has given
+// out numbers that are not committed yet.
+func (s *Store) Latest(ctx context.Context) (cursor string, err error) {
+	const latest = `SELECT coalesce(greatest((SELECT max(number) FROM deliveries), (SELECT max(number) FROM steps)), 0)`
+	var number int64
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, latest).Scan(&number)
+	})
+	if err != nil {
+		return "", err
+	}
+	return strconv.FormatInt(number, 10), nil
+}
+
+// Changed implements [queue.ChangeFeed].
+func (s *Store) Changed() <-chan struct{} { return s.hints.changed.Next() }

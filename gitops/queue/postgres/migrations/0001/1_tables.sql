@@ -1,0 +1,157 @@
+-- Every change is one call of a function of these files: one message to the server
+-- and one transaction, so that no lock ever waits for a client that is slow, paused
+-- or gone.
+
+-- Deliveries and steps draw their numbers here, so they have one order in which
+-- everything happened. A sequence is written in place. A row would leave a dead
+-- version with every change, and all later changes would walk over those for as long
+-- as a transaction anywhere in the database keeps an old snapshot. What orders the
+-- numbers is not the sequence but take_turn.
+CREATE SEQUENCE counter MINVALUE 0 START 0;
+
+-- The program's table of states and transitions (gitops.States, gitops.Edges). The
+-- program fills both after the migrations and compares them each time it opens the
+-- store.
+CREATE TABLE states (
+	name  text PRIMARY KEY,
+	final boolean NOT NULL,
+	written boolean NOT NULL -- the branch has what the update asked for
+);
+CREATE TABLE transitions (
+	from_state text NOT NULL REFERENCES states,
+	action     text NOT NULL,
+	to_state   text NOT NULL REFERENCES states,
+	PRIMARY KEY (from_state, action)
+);
+
+CREATE TABLE deliveries (
+	number      bigint PRIMARY KEY,
+	source      text NOT NULL,
+	id          text NOT NULL,
+	received_at timestamptz NOT NULL,
+	event_time  timestamptz,
+	actor       text NOT NULL,
+	remote      text NOT NULL,
+	recovered   boolean NOT NULL,
+	credential  text NOT NULL,
+	outcome     text NOT NULL,
+	field       text NOT NULL,
+	reason      text NOT NULL,
+	UNIQUE (source, id)
+);
+CREATE INDEX deliveries_listed ON deliveries (source, outcome, number);
+
+-- Apart from the deliveries, so that reading many of those reads no bodies.
+CREATE TABLE bodies (
+	delivery bigint PRIMARY KEY,
+	body     bytea NOT NULL
+);
+
+-- An update's sequence is its delivery's number times 65536, plus its place in the
+-- delivery: so the updates of a delivery lie together, in their order, and neither
+-- they nor the way back to the delivery need an index.
+CREATE TABLE updates (
+	sequence      bigint PRIMARY KEY,
+	id            text NOT NULL UNIQUE,
+	environment   text NOT NULL,
+	app           text NOT NULL,
+	repository    text NOT NULL,
+	tag           text NOT NULL,
+	digest        text NOT NULL,
+	state         text NOT NULL,
+	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
+	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never; only while it is pending
+	code          text NOT NULL DEFAULT '',
+	reason        text NOT NULL,
+	commit_id     text NOT NULL DEFAULT '',
+	attempts      integer NOT NULL DEFAULT 0,
+	accepted_at   timestamptz NOT NULL,
+	finished_at   timestamptz,                 -- null while the state is not final
+	retried_at    timestamptz,
+	cancel_actor  text,                        -- null: nobody has asked for it
+	cancel_reason text,
+	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
+	-- kind of the first block.
+	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
+	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED
+);
+
+-- The lists' pages.
+CREATE INDEX updates_listed ON updates (environment, state, sequence);
+CREATE INDEX updates_app ON updates (environment, app, state, sequence);
+-- What a lane takes. What is blocked costs it nothing, and lifts without a write when
+-- its time has come. The conditions have columns of their own, so that the planner cannot
+-- take an index of the lists in the place of one of these.
+CREATE INDEX updates_ready ON updates (environment, sequence) WHERE is_ready;
+CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
+CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;
+
+-- What is known of each app (gitops.Head). It outlives the updates it was taken from.
+CREATE TABLE heads (
+	environment    text NOT NULL,
+	app            text NOT NULL,
+	newest_event   timestamptz,
+	newest_receipt timestamptz,
+	written        bigint NOT NULL DEFAULT 0, -- a sequence
+	written_id     text NOT NULL DEFAULT '',
+	written_tag    text NOT NULL DEFAULT '',
+	PRIMARY KEY (environment, app)
+) WITH (fillfactor = 50);
+
+-- How many updates of each environment count as what (updates.counts_as), so that
+-- whoever asks counts nothing. The newest row counts; each change writes a new one
+-- and deletes the one before. An index that begins with the newest finds it at once,
+-- also where an old snapshot keeps the versions before: see counter.
+CREATE TABLE tallies (
+	environment text NOT NULL,
+	counts_as   text NOT NULL,
+	number      bigint NOT NULL, -- the counter's when it was written
+	total       bigint NOT NULL
+);
+CREATE UNIQUE INDEX tallies_newest ON tallies (environment, counts_as, number DESC);
+
+-- A lane and its lease, or the lease on a job.
+CREATE TABLE lanes (
+	name       text PRIMARY KEY,
+	token      bigint NOT NULL DEFAULT 0,    -- of the latest claim
+	holder     text NOT NULL DEFAULT '',     -- of the latest claim
+	lease      text NOT NULL DEFAULT 'free', -- free: never claimed, or released clean; held; lost: released, and what its holder pushed is not known
+	expires_at timestamptz,                  -- of the lease, while it is held
+	session    bigint,                       -- the advisory lock of the holder's process; null: none is known, and only the time ends the lease
+	maybe_pushed_through bigint NOT NULL DEFAULT 0, -- open updates up to this sequence may have been pushed by an earlier holder
+	last_progress   timestamptz,
+	outage_since    timestamptz,             -- null while nothing keeps the lane from writing, and so the rest
+	outage_code     text NOT NULL DEFAULT '',
+	outage_reason   text NOT NULL DEFAULT '',
+	outage_retry_at timestamptz
+) WITH (fillfactor = 50);
+
+-- What happened to updates after they were accepted.
+CREATE TABLE steps (
+	number    bigint PRIMARY KEY,
+	sequence  bigint NOT NULL, -- the update's
+	at        timestamptz NOT NULL,
+	until     timestamptz,
+	attempts  integer NOT NULL,
+	state     text NOT NULL,
+	code      text NOT NULL DEFAULT '',
+	reason    text NOT NULL,
+	commit_id text NOT NULL DEFAULT '',
+	retry_at  timestamptz,
+	actor     text NOT NULL
+);
+CREATE INDEX steps_updates ON steps (sequence, number);
+
+CREATE TABLE checkpoints (
+	name  text PRIMARY KEY,
+	value text NOT NULL
+);
+
+-- Credentials that count once, and the delivery that each was used for.
+CREATE TABLE used_tokens (
+	credential text PRIMARY KEY,
+	source     text NOT NULL,
+	id         text NOT NULL,
+	until      timestamptz NOT NULL
+);
+CREATE INDEX used_tokens_until ON used_tokens (until);

@@ -1,0 +1,116 @@
+-- update_records are updates as the program reads them.
+CREATE VIEW update_records AS
+	SELECT u.sequence, u.id, d.source AS delivery_source, d.id AS delivery_id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest,
+		u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
+		u.cancel_actor, u.cancel_reason, d.recovered,
+		CASE WHEN d.event_time < least(d.received_at, u.accepted_at) THEN d.event_time END AS event_time,
+		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
+		clock_timestamp() AS read_at
+	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
+
+-- The limits and offsets below that change nothing keep the planner from turning a
+-- search for each row into a join of whole tables. What it knows of the tables is often
+-- that of a minute ago, when they were small or empty.
+
+-- ready are the sequences of the first updates of the lane that are ready.
+CREATE FUNCTION ready(lane text, now_at timestamptz, most integer) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence LIMIT most)
+	UNION ALL
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at)
+	ORDER BY 1 LIMIT most
+$$;
+
+-- open_before are the open updates of an app that have smaller sequences.
+CREATE FUNCTION open_before(bound bigint, lane text, name text) RETURNS TABLE (sequence bigint, id text) LANGUAGE sql STABLE AS $$
+	SELECT u.sequence, u.id FROM states s CROSS JOIN LATERAL (
+		SELECT o.sequence, o.id FROM updates o
+		WHERE o.environment = lane AND o.app = open_before.name AND o.state = s.name AND o.sequence < bound OFFSET 0
+	) AS u WHERE NOT s.final
+$$;
+
+-- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
+-- writes nothing and locks nothing. The lease is looked at last: if it is still good
+-- then, so is what was read, since a claim reads under the turn which updates it marks.
+CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[])
+RETURNS SETOF update_records LANGUAGE plpgsql AS $$
+DECLARE
+	now_at timestamptz := coalesce(at, clock_timestamp());
+BEGIN
+	RETURN QUERY
+	WITH in_hand AS (
+		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only THEN most END) AS r
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = r.sequence LIMIT 1) AS u
+	), to_write AS (
+		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
+	), meant AS (
+		SELECT w.sequence, w.app FROM to_write w
+		UNION SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL
+	), beside AS (
+		SELECT u.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps
+		CROSS JOIN LATERAL open_before((SELECT l.maybe_pushed_through + 1 FROM lanes l WHERE l.name = lane), lane, apps.app) AS u
+		UNION SELECT u.sequence FROM unnest(unresolved) AS i CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = i LIMIT 1) AS u
+			WHERE u.environment = lane AND u.finished_at IS NULL AND u.app IN (SELECT m.app FROM meant m)
+	)
+	SELECT r.* FROM (SELECT m.sequence FROM meant m UNION SELECT b.sequence FROM beside b) AS taken
+	CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = taken.sequence LIMIT 1) AS r ORDER BY r.sequence;
+	IF NOT EXISTS (SELECT FROM lanes l WHERE l.name = lane AND l.token = lease_token AND l.holder = lease_holder AND l.lease = 'held') THEN
+		RAISE EXCEPTION 'the lease is lost' USING ERRCODE = 'TM001';
+	END IF;
+END $$;
+
+-- record_steps adds a step to each of some updates, in their order, and gives them
+-- their numbers; the caller has the turn. A report that says the same as the one before
+-- is counted in the step of that one.
+CREATE FUNCTION record_steps(made steps[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	base bigint;
+BEGIN
+	base := next_numbers(cardinality(made));
+	WITH given AS (
+		SELECT m.*, latest.number AS same FROM unnest(made) WITH ORDINALITY
+			AS m (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor, place)
+		LEFT JOIN LATERAL (SELECT s.* FROM steps s WHERE s.sequence = m.sequence ORDER BY s.number DESC LIMIT 1) AS latest
+			ON m.attempts > 0 AND latest.attempts > 0
+			AND (latest.state, latest.code, latest.reason, latest.commit_id, latest.actor) = (m.state, m.code, m.reason, m.commit_id, m.actor)
+	), counted AS (
+		UPDATE steps s SET attempts = s.attempts + g.attempts, until = g.at, retry_at = g.retry_at FROM given g WHERE s.number = g.same
+	)
+	INSERT INTO steps (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor)
+	SELECT base + g.place, g.sequence, g.at, NULL, g.attempts, g.state, g.code, g.reason, g.commit_id, g.retry_at, g.actor
+	FROM given g WHERE g.same IS NULL;
+END $$;
+
+-- in_lane fails with TM002, and the id for its message, unless all ids are updates of
+-- the lane.
+CREATE FUNCTION in_lane(lane text, ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	missing text;
+BEGIN
+	SELECT i INTO missing FROM unnest(ids) AS i
+		WHERE NOT EXISTS (SELECT FROM updates u WHERE u.id = i AND u.environment = lane) LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION '%', missing USING ERRCODE = 'TM002';
+	END IF;
+END $$;
+
+-- oldest_ready is when the first open update was accepted that nothing blocks.
+CREATE FUNCTION oldest_ready(lane text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+	SELECT first.accepted_at FROM (
+		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence LIMIT 1)
+		UNION ALL
+		SELECT u.sequence, u.accepted_at FROM states s CROSS JOIN LATERAL ( -- as in newest_open
+			SELECT * FROM updates WHERE (environment, state) >= (lane, s.name) ORDER BY environment, state, sequence LIMIT 1
+		) AS u WHERE NOT s.final AND s.name <> 'pending' AND u.environment = lane AND u.state = s.name
+	) AS first ORDER BY first.sequence LIMIT 1
+$$;
+
+-- environments are those that have ever had an update, or the one that is named.
+CREATE FUNCTION environments(named text) RETURNS SETOF text LANGUAGE sql STABLE AS $$
+	WITH RECURSIVE all_of_them AS (
+		SELECT CASE named WHEN '' THEN (SELECT min(environment) FROM tallies) ELSE named END AS environment
+		UNION ALL
+		SELECT (SELECT min(t.environment) FROM tallies t WHERE t.environment > a.environment) FROM all_of_them a
+		WHERE a.environment IS NOT NULL AND named = ''
+	)
+	SELECT environment FROM all_of_them WHERE environment IS NOT NULL
+$$;

@@ -1,0 +1,138 @@
+-- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
+-- and blocks are lists of objects, and an outage is null when there is none. It answers
+-- with what it superseded.
+CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
+RETURNS SETOF update_records LANGUAGE plpgsql AS $$
+DECLARE
+	now_at     timestamptz;
+	reported   text[];
+	round      integer := 1;
+	written    text[] := '{}'; -- apps
+	more       text[];
+	superseded bigint[];
+BEGIN
+	PERFORM take_turn();
+	PERFORM fence(lane, lease_token, lease_holder);
+	SELECT coalesce(array_agg(t.update), '{}') INTO reported FROM jsonb_to_recordset(transition_args) AS t (update text);
+	PERFORM in_lane(lane, reported || coalesce((SELECT array_agg(b.update) FROM jsonb_to_recordset(block_args) AS b (update text)), '{}'));
+	now_at := coalesce(at, clock_timestamp());
+	-- Updates change together, but one that has several transitions does so in rounds.
+	LOOP
+		more := apply_transitions(transition_args, round, now_at);
+		EXIT WHEN more IS NULL;
+		written := written || more;
+		round := round + 1;
+	END LOOP;
+	superseded := supersede(lane, written, reported, now_at);
+	PERFORM block(block_args, now_at);
+	UPDATE lanes SET
+		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
+		outage_since = CASE WHEN outage IS NOT NULL THEN coalesce(outage_since, now_at) END,
+		outage_code = coalesce(outage->>'code', ''), outage_reason = coalesce(outage->>'reason', ''),
+		outage_retry_at = (outage->>'retry_at')::timestamptz
+	WHERE name = lane;
+	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
+		CROSS JOIN LATERAL (SELECT * FROM update_records u WHERE u.sequence = s.sequence) AS r ORDER BY s.place;
+END $$;
+
+-- apply_transitions applies the transition of each update that is its nth in the list,
+-- as the table transitions allows, and raises the heads of the apps that were written.
+-- It returns those, or null when no update has so many transitions.
+CREATE FUNCTION apply_transitions(args jsonb, nth integer, now_at timestamptz) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	given  integer;
+	made   steps[];
+	raised text[];
+BEGIN
+	WITH listed AS (
+		SELECT a.value, a.place, row_number() OVER (PARTITION BY a.value->>'update' ORDER BY a.place) AS nth
+		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place)
+	), asked AS (
+		SELECT l.place, t.* FROM listed l CROSS JOIN LATERAL jsonb_to_record(l.value)
+			AS t (update text, action text, code text, reason text, commit text, actor text)
+		WHERE l.nth = apply_transitions.nth
+	), changed AS (
+		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = a.code, reason = a.reason, commit_id = a.commit,
+			attempts = u.attempts + 1, finished_at = CASE WHEN s.final THEN now_at END,
+			cancel_actor = CASE WHEN NOT s.final THEN u.cancel_actor END, cancel_reason = CASE WHEN NOT s.final THEN u.cancel_reason END
+		FROM asked a, transitions t, states s
+		WHERE u.id = a.update AND t.from_state = u.state AND t.action = a.action AND s.name = t.to_state
+		RETURNING a.place, a.actor, u.*, s.written
+	), heads_raised AS (
+		INSERT INTO heads AS h (environment, app, written, written_id, written_tag)
+		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag FROM changed c WHERE c.written ORDER BY c.app, c.sequence DESC
+		ON CONFLICT (environment, app) DO UPDATE SET written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag
+		WHERE h.written < excluded.written
+	)
+	SELECT (SELECT count(*) FROM asked),
+		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor)::steps ORDER BY c.place),
+		coalesce(array_agg(c.app) FILTER (WHERE c.written), '{}')
+	INTO given, made, raised FROM changed c;
+	IF made IS NOT NULL THEN
+		PERFORM record_steps(made);
+	END IF;
+	RETURN CASE WHEN given > 0 THEN raised END;
+END $$;
+
+-- supersede ends every open update of the apps that is older than what is written of
+-- its app and has no transition in the same report. It returns their sequences.
+CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+	made  steps[];
+	ended bigint[];
+BEGIN
+	WITH older AS (
+		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
+		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
+		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
+		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
+		WHERE u.id NOT IN (SELECT unnest(reported))
+	), changed AS (
+		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
+			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
+		FROM older o, transitions t
+		WHERE u.sequence = o.sequence AND t.from_state = u.state AND t.action = 'supersede'
+		RETURNING u.*
+	)
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence), array_agg(c.sequence ORDER BY c.sequence)
+	INTO made, ended FROM changed c;
+	IF made IS NOT NULL THEN
+		PERFORM record_steps(made);
+	END IF;
+	RETURN ended;
+END $$;
+
+-- block puts blocks in the place of what blocked updates before; of an update that is
+-- there twice the last ones.
+CREATE FUNCTION block(args jsonb, now_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	made steps[];
+BEGIN
+	WITH asked AS (
+		SELECT DISTINCT ON (a.value->>'update') a.place, a.value->>'update' AS update, a.value->'blocks' AS blocks
+		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place) ORDER BY a.value->>'update', a.place DESC
+	), judged AS (
+		SELECT a.place, u.sequence, n.* FROM asked a
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = a.update LIMIT 1) AS u CROSS JOIN LATERAL (
+			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(CASE WHEN same_blocks(u.blocked_by, a.blocks)
+					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at))) ORDER BY b.place), '[]') AS blocks,
+				max(coalesce((b.value->>'until')::timestamptz, 'infinity')) AS ready_at,
+				coalesce(string_agg(b.value->>'reason', '; ' ORDER BY b.place), '') AS reason
+			FROM jsonb_array_elements(a.blocks) WITH ORDINALITY AS b (value, place)
+		) AS n WHERE u.state = 'pending'
+	), changed AS (
+		UPDATE updates u SET blocked_by = j.blocks, ready_at = j.ready_at, attempts = u.attempts + 1
+		FROM judged j WHERE u.sequence = j.sequence
+		RETURNING j.place, u.sequence, j.reason, nullif(j.ready_at, 'infinity') AS ready_at, u.state
+	)
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, '', c.reason, '', c.ready_at, '')::steps ORDER BY c.place) INTO made FROM changed c;
+	IF made IS NOT NULL THEN
+		PERFORM record_steps(made);
+	END IF;
+END $$;
+
+-- same_blocks reports whether two lists have the same kinds and reasons.
+CREATE FUNCTION same_blocks(a jsonb, b jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_path_query_array(a, '$[*].kind') = jsonb_path_query_array(b, '$[*].kind')
+		AND jsonb_path_query_array(a, '$[*].reason') = jsonb_path_query_array(b, '$[*].reason')
+$$;

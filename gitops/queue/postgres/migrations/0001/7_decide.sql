@@ -1,0 +1,79 @@
+-- decide applies a person's decision: see queue.Decisions. It answers with the state
+-- that it found and why the decision was refused: 'table', 'ready', or the id of a
+-- later update; and with no row when there is no such update.
+CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text)
+RETURNS TABLE (environment text, app text, state text, refusal text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+	subject updates;
+	next    states;
+	now_at  timestamptz;
+	refused text;
+BEGIN
+	PERFORM take_turn();
+	SELECT u.* INTO subject FROM updates u WHERE u.id = which;
+	IF subject.id IS NULL THEN
+		RETURN;
+	END IF;
+	now_at := coalesce(at, clock_timestamp());
+	SELECT s.* INTO next FROM transitions t JOIN states s ON s.name = t.to_state WHERE t.from_state = subject.state AND t.action = decision;
+	IF next.name IS NULL THEN
+		refused := 'table';
+	ELSIF decision = 'retry' THEN
+		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject)
+			WHEN subject.ready_at IS NULL OR subject.ready_at <= now_at THEN 'ready' END;
+	END IF;
+	IF refused IS NULL AND decision <> 'cancel' THEN
+		UPDATE updates u SET state = next.name, blocked_by = '[]', ready_at = NULL, code = '', commit_id = '',
+			reason = CASE WHEN next.final THEN why ELSE '' END, finished_at = CASE WHEN next.final THEN now_at END,
+			cancel_actor = CASE WHEN NOT next.final THEN cancel_actor END, cancel_reason = CASE WHEN NOT next.final THEN cancel_reason END,
+			retried_at = CASE WHEN decision = 'retry' THEN now_at ELSE retried_at END
+		WHERE u.sequence = subject.sequence;
+		IF NOT FOUND THEN
+			RETURN; -- it was pruned meanwhile
+		END IF;
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who)::steps]);
+	ELSIF refused IS NULL AND subject.cancel_actor IS NULL THEN
+		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = subject.sequence;
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who)::steps]);
+	END IF;
+	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused;
+END $$;
+
+-- newer_update is the id of a later update of the same app that is written or open;
+-- null when there is none.
+CREATE FUNCTION newer_update(of updates) RETURNS text LANGUAGE sql STABLE AS $$
+	(SELECT h.written_id FROM heads h WHERE h.environment = of.environment AND h.app = of.app AND h.written > of.sequence)
+	UNION ALL
+	(SELECT u.id FROM states s CROSS JOIN LATERAL (
+		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence > of.sequence LIMIT 1
+	) AS u WHERE NOT s.final)
+	LIMIT 1
+$$;
+
+-- prune deletes those of the deliveries whose updates have all been final since before
+-- a time, with all that belongs to them, and returns how many. It does not take the turn,
+-- so nobody who accepts waits for it. Instead it locks the updates, so that none becomes
+-- pending meanwhile; what somebody else has locked is left for the next time.
+CREATE FUNCTION prune(numbers bigint[], before timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	gone    bigint[];
+	locked  bigint[];
+	deleted integer;
+BEGIN
+	-- A limit that is no limit keeps the planner from looking through the whole table.
+	SELECT array_agg(l.sequence) INTO locked FROM unnest(numbers) AS n CROSS JOIN LATERAL (
+		SELECT u.sequence FROM updates u WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535 AND u.finished_at < before
+		ORDER BY u.sequence LIMIT 65536 FOR UPDATE SKIP LOCKED) AS l;
+	SELECT array_agg(n) INTO gone FROM unnest(numbers) AS n
+		LEFT JOIN (SELECT l / 65536 AS number, count(*) AS updates FROM unnest(locked) AS l GROUP BY 1) AS held ON held.number = n
+		WHERE coalesce(held.updates, 0) = (SELECT count(*) FROM updates u WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535);
+	SELECT array_agg(l) INTO locked FROM unnest(locked) AS l WHERE l / 65536 = ANY (gone);
+	DELETE FROM steps WHERE sequence = ANY (locked);
+	DELETE FROM updates WHERE sequence = ANY (locked);
+	DELETE FROM bodies WHERE delivery = ANY (gone);
+	DELETE FROM deliveries WHERE number = ANY (gone);
+	GET DIAGNOSTICS deleted = ROW_COUNT; -- another replica may have been first
+	RETURN deleted;
+END $$;

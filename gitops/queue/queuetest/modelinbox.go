@@ -1,0 +1,111 @@
+package queuetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Accept implements [queue.Inbox].
+func (m *Model) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	if err := checkUpdates(d); err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	if err := m.begin(ctx); err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	defer m.mu.Unlock()
+	key := d.Key()
+	_, duplicate := m.deliveries[key]
+	if !duplicate {
+		m.take(d)
+	}
+	stored := m.delivery(key)
+	if m.hooks.Accepted != nil {
+		m.hooks.Accepted(stored, duplicate)
+	}
+	return stored, duplicate, nil
+}
+
+// checkUpdates reports what makes a delivery too large or ambiguous.
+func checkUpdates(d gitops.Delivery) error {
+	if len(d.Updates) > queue.MaxUpdates {
+		return gitops.Errorf(gitops.TooLarge, "the delivery means %d updates; at most %d are accepted", len(d.Updates), queue.MaxUpdates)
+	}
+	named := make(map[target]bool)
+	for _, u := range d.Updates {
+		t := target{u.Environment, u.App}
+		if named[t] {
+			return gitops.Errorf(gitops.Invalid, "the delivery names %s in %s twice", u.App, u.Environment)
+		}
+		named[t] = true
+	}
+	return nil
+}
+
+// take stores a delivery whose key is new.
+func (m *Model) take(d gitops.Delivery) {
+	now, key := m.now().UTC(), d.Key()
+	moment := gitops.EventMoment{Event: d.EventTime, Receipt: d.ReceivedAt, Recovered: d.Recovered}
+	if now.Before(moment.Receipt) {
+		moment.Receipt = now
+	}
+	kept := delivery{Delivery: d}
+	kept.ReceivedAt, kept.Body, kept.Updates = d.ReceivedAt.UTC(), slices.Clone(d.Body), nil
+	for _, u := range d.Updates {
+		m.sequence++
+		u = gitops.Update{
+			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, State: gitops.Pending, AcceptedAt: now,
+			Recovered: d.Recovered, Sequence: m.sequence,
+		}
+		if moment.Dated() {
+			u.EventTime = d.EventTime.UTC()
+		}
+		kept.updates = append(kept.updates, u.ID)
+		m.enter(u, moment)
+	}
+	m.deliveries[key] = kept
+	m.happened(happened{delivery: key})
+}
+
+// enter puts a new update into its lane, unless its event is late.
+func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
+	lane, head := m.lane(u.Environment), m.head(u.Environment, u.App)
+	lane.used = true
+	if newest, late := head.Late(moment); late {
+		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
+		u.Reason = fmt.Sprintf("a newer release, of %s, was accepted before", newest.UTC().Format(time.RFC3339))
+	} else {
+		m.heads[target{u.Environment, u.App}] = head.Accept(moment)
+		lane.open = append(lane.open, u.ID)
+		m.notifier.Wake(u.Environment)
+	}
+	m.updates[u.ID] = &u
+}
+
+// ExistingIDs implements [queue.Inbox].
+func (m *Model) ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := m.deliveries[gitops.DeliveryKey{Source: source, ID: id}]; ok {
+			existing = append(existing, id)
+		}
+	}
+	return existing, nil
+}
+
+// head is what is known of an app.
+func (m *Model) head(environment, app string) gitops.Head {
+	if h, ok := m.heads[target{environment, app}]; ok {
+		return h
+	}
+	return gitops.Head{Environment: environment, App: app}
+}

@@ -1,0 +1,78 @@
+package queuetest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Checkpoint implements [queue.Checkpoints].
+func (m *Model) Checkpoint(ctx context.Context, name string) (string, error) {
+	if err := m.begin(ctx); err != nil {
+		return "", err
+	}
+	defer m.mu.Unlock()
+	return m.checkpoints[name], nil
+}
+
+// SetCheckpoint implements [queue.Checkpoints].
+func (m *Model) SetCheckpoint(ctx context.Context, name, value string) error {
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	m.checkpoints[name] = value
+	return nil
+}
+
+// UseOnce implements [queue.ReplayGuard].
+func (m *Model) UseOnce(ctx context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if first, ok := m.used[credential]; ok && first.by != by {
+		return gitops.Errorf(gitops.Conflict, "the credential was used for another delivery")
+	}
+	m.used[credential] = usedToken{by, until}
+	return nil
+}
+
+// Prune implements [queue.Pruner].
+func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
+	if err := m.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer m.mu.Unlock()
+	for credential, u := range m.used {
+		if !m.now().Before(u.until) {
+			delete(m.used, credential)
+		}
+	}
+	for _, h := range m.log {
+		if pruned < limit && h.update == "" && m.over(m.deliveries[h.delivery], before) {
+			for _, id := range m.deliveries[h.delivery].updates {
+				delete(m.updates, id)
+			}
+			delete(m.deliveries, h.delivery)
+			pruned++
+		}
+	}
+	m.log = slices.DeleteFunc(m.log, func(h happened) bool {
+		_, update := m.updates[h.update]
+		_, delivery := m.deliveries[h.delivery]
+		return !update && !delivery
+	})
+	return pruned, nil
+}
+
+// over reports whether the delivery arrived, and all of its updates were final,
+// before a time.
+func (m *Model) over(d delivery, before time.Time) bool {
+	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
+		u := m.updates[id]
+		return !u.State.Final() || !u.FinishedAt.Before(before)
+	})
+}

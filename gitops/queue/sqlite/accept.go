@@ -1,0 +1,149 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// sequencesEach is how many sequences a delivery has for its updates; the updates
+// table says why.
+const sequencesEach = 1 << 16
+
+// Accept implements [queue.Inbox]. Times are kept in whole microseconds, and a
+// delivery without a time of receipt was received now. It keeps nothing of d.
+func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error) {
+	if err := checkUpdates(d.Updates); err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	err = s.writer.run(ctx, &request{updates: 1 + len(d.Updates), bytes: len(d.Body), work: func(tx *tx) (err error) {
+		stored, duplicate, err = tx.accept(d)
+		return err
+	}})
+	if err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	return stored, duplicate, nil
+}
+
+// checkUpdates fails for updates that no delivery can have.
+func checkUpdates(updates []gitops.Update) error {
+	if len(updates) > queue.MaxUpdates {
+		return gitops.Errorf(gitops.TooLarge, "the delivery has %d updates; the store accepts up to %d", len(updates), queue.MaxUpdates)
+	}
+	seen := make(map[headKey]bool, len(updates))
+	for _, u := range updates {
+		key := headKey{u.Environment, u.App}
+		if seen[key] {
+			return gitops.Errorf(gitops.Invalid, "the delivery names %s in %s twice", u.App, u.Environment)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
+	const delivery = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, recovered, credential, outcome, field, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, id) DO NOTHING`
+	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
+
+	if d.ReceivedAt.IsZero() {
+		d.ReceivedAt = tx.now
+	}
+	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
+	number := tx.latest.delivery + 1
+	added, err := tx.change(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
+		d.Actor, d.Remote, d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason)
+	if err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	if added == 0 {
+		first, err := readDelivery(context.Background(), tx.connection, d.Key(), tx.now)
+		return first, true, err
+	}
+	tx.latest.delivery = number
+	if d.Body == nil {
+		d.Body = []byte{}
+	}
+	if err := tx.exec(body, number, d.Body); err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	planned := d.Updates
+	d.Updates = make([]gitops.Update, len(planned))
+	for i, u := range planned {
+		u.Sequence = number*sequencesEach + int64(i)
+		if d.Updates[i], err = tx.acceptUpdate(d, u); err != nil {
+			return gitops.Delivery{}, false, err
+		}
+	}
+	return d, false, nil
+}
+
+// acceptUpdate stores one update of the delivery d.
+func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
+	const update = `INSERT INTO updates
+		(sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	u = gitops.Update{
+		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
+		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest,
+		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
+	}
+	m := moment(d, u.AcceptedAt)
+	if m.Dated() {
+		u.EventTime = m.Event
+	}
+	head := tx.head(u.Environment, u.App)
+	if newest, late := head.Late(m); late {
+		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
+		u.Reason = fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
+			u.App, u.Environment, newest.Format(time.RFC3339), m.Event.Format(time.RFC3339))
+	} else {
+		tx.setHead(head.Accept(m))
+	}
+	if err := tx.ensureLane(u.Environment); err != nil {
+		return gitops.Update{}, err
+	}
+	err := tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, u.Digest,
+		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
+	if err == nil && u.State == gitops.Pending {
+		tx.woken[u.Environment] = true
+		tx.waits[waiting{environment: u.Environment}]++
+	}
+	return u, err
+}
+
+// moment is when the event of a delivery happened whose updates were accepted at a
+// time, which its receipt is not after.
+func moment(d gitops.Delivery, accepted time.Time) gitops.EventMoment {
+	m := gitops.EventMoment{Event: d.EventTime, Receipt: d.ReceivedAt, Recovered: d.Recovered}
+	if accepted.Before(m.Receipt) {
+		m.Receipt = accepted
+	}
+	return m
+}
+
+// ExistingIDs implements [queue.Inbox].
+func (s *Store) ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error) {
+	const delivery = `SELECT 1 FROM deliveries WHERE source = ? AND id = ?`
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		for _, id := range ids {
+			found, err := c.one(ctx, delivery, []any{source, id}, func(row) {})
+			if err != nil {
+				return err
+			}
+			if found {
+				existing = append(existing, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return existing, nil
+}

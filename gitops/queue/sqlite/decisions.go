@@ -1,0 +1,86 @@
+package sqlite
+
+import (
+	"context"
+	"math"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Decide implements [queue.Decisions].
+func (s *Store) Decide(ctx context.Context, d queue.Decision) (u gitops.Update, err error) {
+	switch d.Action {
+	case gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel:
+	default:
+		return gitops.Update{}, gitops.FieldErrorf("action", "%q is not a decision", d.Action)
+	}
+	err = s.writer.do(ctx, func(tx *tx) error {
+		if err := tx.decide(d); err != nil {
+			return err
+		}
+		u, err = readUpdate(context.Background(), tx.connection, d.Update, tx.now)
+		return err
+	})
+	if err != nil {
+		return gitops.Update{}, err
+	}
+	return u, nil
+}
+
+func (tx *tx) decide(d queue.Decision) error {
+	u, err := readRow(context.Background(), tx.connection, d.Update, asStored)
+	if err != nil {
+		return err
+	}
+	to, allowed := gitops.Next(u.State, d.Action)
+	if !allowed {
+		return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
+	}
+	after := u
+	switch d.Action {
+	case gitops.ActionCancel:
+		if u.CancelRequest != nil {
+			return nil
+		}
+		to = u.State // until the lane's holder reports
+		after.CancelRequest = &gitops.CancelRequest{Actor: d.Actor, Reason: d.Reason}
+	case gitops.ActionRetry:
+		if err := tx.checkRetry(u); err != nil {
+			return err
+		}
+		after = tx.moved(u, to)
+		after.RetriedAt = tx.now
+	case gitops.ActionDismiss:
+		after = tx.moved(u, to)
+		after.Reason = d.Reason
+	}
+	if !to.Final() {
+		tx.woken[u.Environment] = true
+	}
+	return tx.save(u, after, gitops.Step{State: to, Reason: d.Reason, Actor: d.Actor})
+}
+
+// checkRetry fails when a retry has nothing to do, or would put an old release
+// over a newer one.
+func (tx *tx) checkRetry(u gitops.Update) error {
+	if u.State == gitops.Pending {
+		if len(blocking(u.BlockedBy, tx.now)) == 0 {
+			return gitops.Errorf(gitops.Conflict, "update %s is pending and nothing blocks it", u.ID)
+		}
+		return nil
+	}
+	newer := u
+	if head := tx.head(u.Environment, u.App); head.Written > u.Sequence {
+		newer = gitops.Update{ID: head.WrittenID}
+	}
+	later, err := openOf(context.Background(), tx.connection, u.Environment, map[string]bool{u.App: true}, u.Sequence+1, math.MaxInt64)
+	if err == nil && len(later) > 0 {
+		newer, err = readSequence(context.Background(), tx.connection, later[0], asStored)
+	}
+	if err == nil && newer.ID != u.ID {
+		err = gitops.Errorf(gitops.Conflict, "update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one",
+			newer.ID, u.App, u.Environment)
+	}
+	return err
+}

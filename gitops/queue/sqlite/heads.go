@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// headColumns are what scanHead reads.
+const headColumns = `environment, app, newest_event, newest_receipt, written, written_id, written_tag`
+
+func scanHead(r row) gitops.Head {
+	return gitops.Head{
+		Environment: r.text(0), App: r.text(1), NewestEvent: r.time(2), NewestReceipt: r.time(3),
+		Written: r.number(4), WrittenID: r.text(5), WrittenTag: r.text(6),
+	}
+}
+
+// readHeads calls each with every head.
+func readHeads(ctx context.Context, c *connection, each func(gitops.Head) error) error {
+	const heads = `SELECT ` + headColumns + ` FROM heads ORDER BY environment, app`
+	return c.query(ctx, heads, nil, func(r row) error { return each(scanHead(r)) })
+}
+
+// Head implements [queue.Reader].
+func (s *Store) Head(ctx context.Context, environment, app string) (gitops.Head, error) {
+	const head = `SELECT ` + headColumns + ` FROM heads WHERE environment = ? AND app = ?`
+	h := gitops.Head{Environment: environment, App: app}
+	err := s.read(ctx, func(ctx context.Context, c *connection) error {
+		_, err := c.one(ctx, head, []any{environment, app}, func(r row) { h = scanHead(r) })
+		return err
+	})
+	if err != nil {
+		return gitops.Head{}, err
+	}
+	return h, nil
+}
+
+// head returns the head as the transaction has left it.
+func (tx *tx) head(environment, app string) gitops.Head {
+	key := headKey{environment, app}
+	h, ok := tx.heads[key]
+	if !ok {
+		h, ok = tx.w.cache.heads[key]
+	}
+	if !ok {
+		h = gitops.Head{Environment: environment, App: app}
+	}
+	return h
+}
+
+// setHead changes a head. It is written once, at the transaction's end.
+func (tx *tx) setHead(h gitops.Head) {
+	tx.heads[headKey{h.Environment, h.App}] = h
+	tx.writes++
+}
+
+func (tx *tx) saveHead(h gitops.Head) error {
+	const save = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+		newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
+		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag`
+	return tx.exec(save, h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), h.Written, h.WrittenID, h.WrittenTag)
+}

@@ -1,0 +1,183 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Report implements [queue.Lanes].
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
+		if err := checkLease(context.Background(), tx.connection, l); err != nil {
+			return err
+		}
+		p := reporting{tx: tx, environment: l.Name, updates: make(map[string]gitops.Update), written: make(map[string]bool)}
+		if err := p.read(r); err != nil {
+			return err
+		}
+		err := p.record(r)
+		superseded = p.superseded
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
+}
+
+// reporting is one Report under way.
+type reporting struct {
+	*tx
+	environment string
+	updates     map[string]gitops.Update // what the report names, as it has left them so far
+	written     map[string]bool          // apps of which it says that something is on the branch
+	superseded  []gitops.Update
+}
+
+// read reads all that the report names, so that it fails before it has changed
+// anything.
+func (p *reporting) read(r queue.Report) error {
+	var ids []string
+	for _, t := range r.Transitions {
+		ids = append(ids, t.Update)
+	}
+	for _, b := range r.Blocks {
+		ids = append(ids, b.Update)
+	}
+	for _, id := range ids {
+		u, err := readRow(context.Background(), p.connection, id, asStored)
+		if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Environment != p.environment {
+			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, p.environment)
+		}
+		if err != nil {
+			return err
+		}
+		p.updates[id] = u
+	}
+	return nil
+}
+
+func (p *reporting) record(r queue.Report) error {
+	reported := make(map[string]bool)
+	for _, t := range r.Transitions {
+		reported[t.Update] = true
+		if err := p.transition(t); err != nil {
+			return err
+		}
+	}
+	if err := p.supersede(reported); err != nil {
+		return err
+	}
+	for _, b := range r.Blocks {
+		if err := p.block(b); err != nil {
+			return err
+		}
+	}
+	return p.lane(r)
+}
+
+// transition applies what the table allows.
+func (p *reporting) transition(t gitops.Transition) error {
+	u := p.updates[t.Update]
+	to, ok := gitops.Next(u.State, t.Action)
+	if !ok {
+		return nil
+	}
+	after := p.moved(u, to)
+	after.Code, after.Reason, after.Commit = t.Code, t.Reason, t.Commit
+	after.Attempts++
+	if to.Written() {
+		p.written[u.App] = true
+		p.setHead(p.head(u.Environment, u.App).Write(after))
+	}
+	p.updates[u.ID] = after
+	step := gitops.Step{Attempts: 1, State: to, Code: t.Code, Reason: t.Reason, Commit: t.Commit, Actor: t.Actor}
+	return p.save(u, after, step)
+}
+
+// supersede ends what is open of the apps that were written, and older than their
+// heads, but for what has a transition of its own.
+func (p *reporting) supersede(reported map[string]bool) error {
+	var newest int64
+	for app := range p.written {
+		newest = max(newest, p.head(p.environment, app).Written)
+	}
+	if newest == 0 {
+		return nil
+	}
+	found, err := openOf(context.Background(), p.connection, p.environment, p.written, 0, newest)
+	if err != nil {
+		return err
+	}
+	slices.Sort(found)
+	for _, sequence := range found {
+		u, err := readSequence(context.Background(), p.connection, sequence, asStored)
+		if err != nil {
+			return err
+		}
+		head := p.head(u.Environment, u.App)
+		if reported[u.ID] || sequence > head.Written {
+			continue
+		}
+		after := p.moved(u, gitops.Superseded)
+		after.Reason = fmt.Sprintf("superseded by %s (update %s)", head.WrittenTag, head.WrittenID)
+		p.updates[u.ID] = after
+		if err := p.save(u, after, gitops.Step{State: after.State, Reason: after.Reason}); err != nil {
+			return err
+		}
+		p.superseded = append(p.superseded, after)
+	}
+	return nil
+}
+
+// block puts the blocks in the place of what blocked a pending update before.
+func (p *reporting) block(b queue.Blocked) error {
+	u := p.updates[b.Update]
+	if u.State != gitops.Pending {
+		return nil
+	}
+	after := u
+	after.BlockedBy = slices.Clone(b.BlockedBy)
+	after.Attempts++
+	same := slices.EqualFunc(u.BlockedBy, b.BlockedBy, func(x, y gitops.Block) bool { return x.Kind == y.Kind && x.Reason == y.Reason })
+	var reasons []string
+	for i := range after.BlockedBy {
+		block := &after.BlockedBy[i]
+		block.Since, block.Until = rounded(p.now), rounded(block.Until)
+		if same {
+			block.Since = u.BlockedBy[i].Since
+		}
+		reasons = append(reasons, block.Reason)
+	}
+	if len(blocking(after.BlockedBy, p.now)) == 0 {
+		p.woken[p.environment] = true
+	}
+	p.updates[u.ID] = after
+	until, _ := gitops.BlockedUntil(after.BlockedBy)
+	return p.save(u, after, gitops.Step{Attempts: 1, State: u.State, Reason: strings.Join(reasons, "; "), RetryAt: until})
+}
+
+// lane records what the report says of the lane as a whole.
+func (p *reporting) lane(r queue.Report) error {
+	const progress = `UPDATE lanes SET last_progress = ? WHERE environment = ?`
+	const outage = `INSERT INTO lanes (environment, outage_since, outage_retry_at, outage_code, outage_reason) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET outage_since = ifnull(outage_since, excluded.outage_since), outage_retry_at = excluded.outage_retry_at,
+		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
+	const over = `UPDATE lanes SET outage_since = NULL, outage_retry_at = NULL, outage_code = '', outage_reason = ''
+		WHERE environment = ? AND outage_since IS NOT NULL`
+	if len(r.Transitions) > 0 {
+		if err := p.exec(progress, p.now.UnixMicro(), p.environment); err != nil {
+			return err
+		}
+	}
+	if o := r.Outage; o != nil {
+		return p.exec(outage, p.environment, p.now.UnixMicro(), stored(o.RetryAt), string(o.Code), o.Reason)
+	}
+	_, err := p.change(over, p.environment)
+	return err
+}

@@ -1,0 +1,146 @@
+-- Times are microseconds since 1970 in UTC; NULL is the zero time.
+
+-- A new delivery's number is one above the highest that was given, so numbers
+-- follow acceptance.
+CREATE TABLE deliveries (
+	number      INTEGER PRIMARY KEY,
+	source      TEXT NOT NULL,
+	id          TEXT NOT NULL,
+	received_at INTEGER NOT NULL,
+	event_time  INTEGER,
+	actor       TEXT NOT NULL,
+	remote      TEXT NOT NULL,
+	recovered   INTEGER NOT NULL, -- 0 or 1
+	credential  TEXT NOT NULL,
+	outcome     TEXT NOT NULL,
+	field       TEXT NOT NULL,
+	reason      TEXT NOT NULL,
+	UNIQUE (source, id)
+) STRICT;
+
+-- A list's pages, newest first: an index ends with the row's number. The few
+-- sources and outcomes make an insert an append at one of a few places.
+CREATE INDEX deliveries_listed ON deliveries (source, outcome);
+
+-- Apart from the deliveries, so that reading many of those reads no bodies.
+CREATE TABLE bodies (
+	delivery INTEGER PRIMARY KEY REFERENCES deliveries (number) ON DELETE CASCADE,
+	body     BLOB NOT NULL
+) STRICT;
+
+-- An update's sequence is its delivery's number times 65536, plus its place in
+-- the delivery: so the updates of a delivery lie together, in their order, and
+-- neither they nor the way back to the delivery need an index.
+CREATE TABLE updates (
+	sequence      INTEGER PRIMARY KEY,
+	id            BLOB NOT NULL UNIQUE, -- 16 bytes; as text it is a UUID
+	environment   TEXT NOT NULL,
+	app           TEXT NOT NULL,
+	repository    TEXT NOT NULL,
+	tag           TEXT NOT NULL,
+	digest        TEXT NOT NULL,
+	state         TEXT NOT NULL,
+	code          TEXT NOT NULL DEFAULT '',
+	reason        TEXT NOT NULL,
+	object        TEXT NOT NULL DEFAULT '', -- the commit's name; COMMIT is a keyword
+	attempts      INTEGER NOT NULL DEFAULT 0,
+	accepted_at   INTEGER NOT NULL,
+	finished_at   INTEGER,
+	retried_at    INTEGER,
+	cancel_actor  TEXT,                     -- NULL unless its cancellation is requested, as cancel_reason
+	cancel_reason TEXT,
+	blocked_by    TEXT NOT NULL DEFAULT '', -- a JSON list; what has lifted stays until the next report, which keeps its time
+	ready_at      INTEGER                   -- NULL: now; when its blocks lift; the highest number: not by themselves
+) STRICT;
+
+-- What a lane takes, in acceptance order, without a look into the rows. What is
+-- blocked costs it nothing.
+CREATE INDEX updates_ready ON updates (environment, sequence, app, ready_at) WHERE state = 'pending' AND ready_at IS NULL;
+CREATE INDEX updates_lifting ON updates (environment, ready_at, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT NULL;
+
+-- What is blocked, of all apps and of each. Accepting pays nothing for it.
+CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND ready_at IS NOT NULL;
+CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+
+-- What is no longer pending, for the lists' pages. Accepting pays nothing for it.
+CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
+CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
+
+-- What is known of each app: gitops.Head. It outlives the updates it was learnt
+-- from.
+CREATE TABLE heads (
+	environment    TEXT NOT NULL,
+	app            TEXT NOT NULL,
+	newest_event   INTEGER,
+	newest_receipt INTEGER,
+	written        INTEGER NOT NULL, -- a sequence
+	written_id     TEXT NOT NULL,
+	written_tag    TEXT NOT NULL,
+	PRIMARY KEY (environment, app)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lanes (
+	environment          TEXT PRIMARY KEY,
+	used                 INTEGER NOT NULL DEFAULT 0, -- 1 once it has had an update
+	maybe_pushed_through INTEGER NOT NULL DEFAULT 0, -- open updates up to this sequence may have been pushed by an earlier holder
+	last_progress        INTEGER,
+	outage_since         INTEGER,                    -- NULL while nothing keeps it from writing
+	outage_retry_at      INTEGER,
+	outage_code          TEXT NOT NULL DEFAULT '',
+	outage_reason        TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+-- When a lease runs out is known in memory only: it does not outlive the process.
+CREATE TABLE leases (
+	name   TEXT PRIMARY KEY, -- an environment or a job's
+	token  INTEGER NOT NULL, -- of the latest claim
+	holder TEXT NOT NULL,    -- of the latest claim
+	state  TEXT NOT NULL     -- held; released: given back clean; expired: given back or lost with pushes that were not reported
+) STRICT, WITHOUT ROWID;
+
+-- What happened to updates after they were accepted. Numbers follow time, and
+-- after_delivery says which delivery was the newest then: so deliveries and steps
+-- have one order in which everything happened, and accepting writes nothing for it.
+CREATE TABLE steps (
+	number         INTEGER PRIMARY KEY,
+	sequence       INTEGER NOT NULL, -- the update's
+	after_delivery INTEGER NOT NULL, -- a delivery's number
+	at             INTEGER NOT NULL,
+	until          INTEGER,
+	attempts       INTEGER NOT NULL,
+	state          TEXT NOT NULL,
+	code           TEXT NOT NULL,
+	reason         TEXT NOT NULL,
+	object         TEXT NOT NULL,
+	retry_at       INTEGER,
+	actor          TEXT NOT NULL
+) STRICT;
+CREATE INDEX steps_updates ON steps (sequence);
+
+-- The highest number that a table's rows had, so that none is given again after
+-- its row was pruned.
+CREATE TABLE numbers (
+	name    TEXT PRIMARY KEY, -- of the table
+	highest INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checkpoints (
+	name  TEXT PRIMARY KEY,
+	value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Credentials that count once, and the delivery that each was used for.
+CREATE TABLE used_tokens (
+	credential TEXT PRIMARY KEY,
+	source     TEXT NOT NULL,
+	id         TEXT NOT NULL,
+	until      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX used_tokens_until ON used_tokens (until);
+
+-- What Ping writes.
+CREATE TABLE pings (
+	number INTEGER PRIMARY KEY,
+	at     INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,43 @@
+package gitops_test
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Ids stand in the trailers of commits: these are pinned for ever. They were
+// computed by another program, from the definition alone.
+func TestUpdateIDNeverChanges(t *testing.T) {
+	for _, c := range []struct{ source, id, environment, app, want string }{
+		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "2e6963c1-961b-88ee-ab67-a19159c1985f"},
+		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "prod", "myshop-api", "16fec212-b1ef-8c03-a550-da4a8d1ea6b3"},
+		{"eventbridge", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "75dbbc4f-5f4a-8b5a-92e9-47eebd0e343e"},
+		{"promotion", "a:b.c-d_e", "staging", "a", "8d07207b-ed25-86b6-bf30-f912960ec7ac"},
+	} {
+		if got := gitops.UpdateID(gitops.DeliveryKey{Source: c.source, ID: c.id}, c.environment, c.app); got != c.want {
+			t.Errorf("the update of %s/%s in %s for %s is %s; want %s", c.source, c.id, c.environment, c.app, got, c.want)
+		}
+	}
+}
+
+// No part runs into the next one, and each id is a UUID of version 8.
+func TestUpdateIDsDiffer(t *testing.T) {
+	version8 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	names := []string{"", "a", "b", "ab", "aa", "a/b", "a-b"}
+	seen := make(map[string]bool)
+	for _, source := range names {
+		for _, id := range names {
+			for _, environment := range names {
+				for _, app := range names {
+					made := gitops.UpdateID(gitops.DeliveryKey{Source: source, ID: id}, environment, app)
+					if seen[made] || !version8.MatchString(made) {
+						t.Errorf("%q, %q, %q, %q: %s is no UUID of version 8, or there twice", source, id, environment, app, made)
+					}
+					seen[made] = true
+				}
+			}
+		}
+	}
+}
