@@ -36,10 +36,9 @@ type actor struct {
 func (a *actor) run() {
 	defer a.remote.Close()
 	for {
-		a.clock.idle.Store(true)
+		a.clock.rest()
 		handshakes, items := a.queue.next(a.stopping)
 		a.clock.step()
-		a.clock.idle.Store(false)
 		if a.stopping.Err() != nil {
 			a.queue.finishAll(errClosed)
 			return
@@ -148,7 +147,7 @@ func (a *actor) handshake(ctx context.Context) error {
 	if !since.Before(a.landings.since) {
 		return nil
 	}
-	if _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
+	if _, _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
 		a.config.Logger.InfoContext(ctx, "history not searched yet", "error", err)
 	}
 	return ctx.Err()

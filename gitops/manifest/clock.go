@@ -6,20 +6,14 @@ import (
 )
 
 // stepClock knows when the actor last made a step. Safe for concurrent use.
-type stepClock struct {
-	idle atomic.Bool
-	at   atomic.Pointer[time.Time]
-}
+type stepClock struct{ at atomic.Int64 } // in nanoseconds; 0 while it has nothing to do
 
-func (c *stepClock) step() {
-	now := time.Now()
-	c.at.Store(&now)
-}
+func (c *stepClock) step() { c.at.Store(time.Now().UnixNano()) }
+func (c *stepClock) rest() { c.at.Store(0) }
 
 func (c *stepClock) last() time.Time {
-	at := c.at.Load()
-	if at == nil || c.idle.Load() {
-		return time.Now()
+	if at := c.at.Load(); at != 0 {
+		return time.Unix(0, at)
 	}
-	return *at
+	return time.Now()
 }

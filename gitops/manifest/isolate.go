@@ -10,9 +10,9 @@ import (
 )
 
 // The server rejects a push as a whole: because of one file that the bot may not
-// change, of a freeze of one environment, of its size, or because the branch is
-// protected. What is rejected alone must not hold up the rest; and a branch that
-// takes nothing is one outage, not a refusal of each update.
+// change, a freeze of one environment, its size, or a protected branch. What is
+// rejected alone must not hold up the rest; and a branch that takes nothing is one
+// outage, not a refusal of each update.
 
 // rejection is the update of an environment that was refused last. It is forgotten
 // when something lands there.

@@ -67,11 +67,13 @@ func (l *landings) add(newer ...landing) {
 	l.forget()
 }
 
-// addOlder remembers the updates of every commit since a time before all that
-// was promised so far.
+// addOlder remembers the updates of every commit since a time, which is mostly before
+// all that was promised so far.
 func (l *landings) addOlder(since time.Time, older []landing) {
 	l.order = append(l.remember(older), l.order...)
-	l.since = since
+	if since.Before(l.since) {
+		l.since = since
+	}
 	l.forget()
 }
 

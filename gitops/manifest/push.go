@@ -25,7 +25,7 @@ func (a *actor) push(items []*item) error {
 	// What landed. A process that died, or a push whose result is unknown, may have
 	// put some of these onto the branch; they are looked for before anything is
 	// written. A crash leaves the branch as it was found.
-	planned, err := a.settle(a.stopping, items)
+	planned, err := a.resolve(a.stopping, items)
 	if err != nil {
 		return a.retryAtNewTip(a.stopping, err)
 	}

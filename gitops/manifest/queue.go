@@ -80,8 +80,6 @@ type queue struct {
 	calls []*call // in the order they came
 }
 
-func (q *queue) init(limit int) { q.limit, q.woken = limit, make(chan struct{}, 1) }
-
 // add brings a call, and wakes the actor.
 func (q *queue) add(c *call) {
 	q.mu.Lock()

@@ -77,14 +77,6 @@ func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", "why", why, "error", cause)
 }
 
-// filter is what of a commit need not come.
-func (s *source) filter() git.Filter {
-	if s.whole {
-		return git.FilterNone
-	}
-	return git.FilterBlobs
-}
-
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 	index := git.NewIndex(nil)
@@ -105,7 +97,9 @@ func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 // fetchCommit fetches a commit with its trees, and with its files where they do not
 // come alone.
 func (s *source) fetchCommit(ctx context.Context, want git.FetchRequest, held *git.Index) (map[git.Hash]git.Object, error) {
-	want.Capabilities, want.Filter = s.caps, s.filter()
+	if want.Capabilities = s.caps; !s.whole {
+		want.Filter = git.FilterBlobs
+	}
 	fetched, err := s.remote.Fetch(ctx, want, held.Object)
 	if s.whole || !git.UnknownToServer(err) {
 		return fetched, err
@@ -247,25 +241,33 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 // their trees take about 200 bytes each.
 const searchDepth = 256
 
-var errHistoryTooLong = errors.New("too many commits would have to be searched")
-
-// search reads the history of a tip back to a time and returns every commit since.
-func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (git.Commits, error) {
+// search reads the history of a tip back to a time and returns every commit since the
+// time that it reached: a later one where the history is longer than is searched.
+func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (found git.Commits, reached time.Time, err error) {
 	pager := git.NewPager(s.remote, git.Pages{
 		Tip: of.tip, Base: of.tip, BaseCommit: of.head, Capabilities: s.caps,
 		Filter: git.FilterTrees, Keep: git.OnlyCommits, First: searchDepth, Most: s.config.Limits.History,
 	})
-	for {
-		found := make(git.Commits)
-		if pager.Commits.Walk(of.tip, nil, since, found.Add) {
-			s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
-			return found, nil
-		}
-		if !pager.More() {
-			return nil, errHistoryTooLong
-		}
+	answers := func(since time.Time) bool {
+		found = make(git.Commits)
+		return pager.Commits.Walk(of.tip, nil, since, found.Add)
+	}
+	for !answers(since) && pager.More() {
 		if _, err := pager.Next(ctx); err != nil {
-			return nil, fmt.Errorf("searching the branch's history: %w", err)
+			return nil, since, fmt.Errorf("searching the branch's history: %w", err)
 		}
 	}
+	var made []time.Time
+	for _, c := range pager.Commits {
+		made = append(made, c.Made)
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	for n := git.OldRun; !answers(since); n *= 2 {
+		if n >= len(made) {
+			return nil, s.config.Now(), nil
+		}
+		since = made[n]
+	}
+	s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
+	return found, since, nil
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -56,12 +57,9 @@ type reader struct {
 
 	// Of whoever has the token:
 	source source
-	last   *View    // that was made; nil before
-	files  []string // that it has
-}
-
-func (r *reader) init(c Config, remote git.Remote, stopping context.Context) {
-	r.source, r.stopping, r.turn = source{config: c, remote: remote}, stopping, make(chan struct{}, 1)
+	last   *View           // that was made; nil before
+	files  []string        // of [Config.Files], which it has
+	wanted map[string]bool // the same
 }
 
 func (r *reader) close() {
@@ -117,13 +115,27 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot],
 			return nil, err
 		}
 	}
-	if files := r.source.config.Files(); r.last == nil || r.last.of != now || !sameSlice(files, r.files) {
-		if err := r.source.fetchFiles(ctx, now, files); err != nil {
-			return nil, err
+	files := r.source.config.Files()
+	if r.last == nil || !sameSlice(files, r.files) {
+		r.wanted = make(map[string]bool, len(files))
+		for _, path := range files {
+			r.wanted[path] = true
 		}
-		r.last, r.files = &View{now}, files
+		paths = slices.Concat(paths, files)
+	} else if r.last.of != now {
+		for _, path := range now.root.Changed(r.last.of.root) {
+			if r.wanted[path] {
+				paths = append(paths[:len(paths):len(paths)], path)
+			}
+		}
 	}
-	return r.last, r.source.fetchFiles(ctx, now, paths)
+	if err := r.source.fetchFiles(ctx, now, paths); err != nil {
+		return nil, err
+	}
+	if r.files = files; r.last == nil || r.last.of != now {
+		r.last = &View{now}
+	}
+	return r.last, nil
 }
 
 // sameSlice reports whether two slices are one, which is not changed: to compare
