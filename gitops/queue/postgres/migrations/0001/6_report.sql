@@ -23,7 +23,7 @@ BEGIN
 		written := written || more;
 		round := round + 1;
 	END LOOP;
-	superseded := supersede(lane, written, reported, now_at);
+	superseded := supersede(lane, written, now_at);
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
@@ -75,8 +75,8 @@ BEGIN
 END $$;
 
 -- supersede ends every open update of the apps that is older than what is written of
--- its app and has no transition in the same report. It returns their sequences.
-CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- its app. It returns their sequences.
+CREATE FUNCTION supersede(lane text, apps text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
 	made  steps[];
 	ended bigint[];
@@ -86,7 +86,6 @@ BEGIN
 		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
 		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
 		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
-		WHERE u.id NOT IN (SELECT unnest(reported))
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
