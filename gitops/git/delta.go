@@ -57,6 +57,20 @@ func applyDelta(base, delta []byte, budget *int64) ([]byte, error) {
 	return out, nil
 }
 
+// deltaTarget is how large a delta says that what it makes is; 0 when it is
+// malformed.
+func deltaTarget(delta []byte) int64 {
+	_, n := binary.Uvarint(delta)
+	if n <= 0 {
+		return 0
+	}
+	to, n := binary.Uvarint(delta[n:])
+	if n <= 0 || to > 1<<48 {
+		return 0
+	}
+	return int64(to)
+}
+
 // copyArguments reads the offset and size bytes that the instruction's bits
 // say are there.
 func copyArguments(op byte, delta []byte) (offset, size uint32, rest []byte, ok bool) {

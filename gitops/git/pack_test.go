@@ -168,7 +168,7 @@ func TestAPackIsReadBackAsItWasWritten(t *testing.T) {
 		if !thin {
 			outside = Nothing
 		}
-		got, err := readPack(t.Context(), bytes.NewReader(pack), outside, nil, maxInflatedBytes)
+		got, err := readPack(t.Context(), bytes.NewReader(pack), outside, packLimits{bytes: maxInflatedBytes})
 		if err != nil {
 			t.Fatalf("thin %v: %v", thin, err)
 		}
