@@ -1,6 +1,7 @@
 package gitops_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -37,4 +38,20 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 			t.Errorf("%q: %s", message, diff)
 		}
 	}
+}
+
+// Whatever a message says, an update in it has the lines behind its own.
+func FuzzParseTrailers(f *testing.F) {
+	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Actor: c\nTallyman-Release: dev/shop event 2026-01-02T15:04:05Z\n"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		updates := gitops.ParseTrailers(message)
+		if n := bytes.Count(message, []byte(gitops.TrailerUpdate)); len(updates) > n {
+			t.Errorf("%d updates of %d trailers", len(updates), n)
+		}
+		for _, u := range updates {
+			if (u.App != "" || u.Environment != "") && u.Event.IsZero() && u.Accepted.IsZero() {
+				t.Errorf("%+v has no time", u)
+			}
+		}
+	})
 }

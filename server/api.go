@@ -45,11 +45,10 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
-	s.tips = s.newTips()
 	a := api.New(api.Config{
 		Store:          s.store,
 		Intake:         intake,
-		Manifests:      s.tips,
+		Manifests:      s.newManifestReader(),
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),

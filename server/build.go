@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -28,13 +27,19 @@ type target struct {
 	environment, app string
 }
 
+// fileEdit is what updates of a target do: an edit of a file.
+type fileEdit struct {
+	file string // its path in the repository
+	edit *values.Edit
+}
+
 // parts is what a configuration turns into: everything that can be wrong with it
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	targets   map[target]manifest.Target
+	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
 }
@@ -43,7 +48,7 @@ type parts struct {
 func (p parts) files() []string {
 	files := make(map[string]bool)
 	for _, t := range p.targets {
-		files[t.File] = true
+		files[t.file] = true
 	}
 	return slices.Collect(maps.Keys(files))
 }
@@ -83,8 +88,8 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 }
 
 // buildTargets compiles the edit of every app in every environment.
-func buildTargets(c config.Config) (map[target]manifest.Target, error) {
-	targets := make(map[target]manifest.Target)
+func buildTargets(c config.Config) (map[target]fileEdit, error) {
+	targets := make(map[target]fileEdit)
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	writes := make(map[string]target)  // by file and key
 	edits := make(edits)
@@ -106,7 +111,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 				continue
 			}
 			here := target{environment, name}
-			targets[here] = manifest.Target{File: t.File, Editor: edit}
+			targets[here] = fileEdit{t.File, edit}
 			if err := claimKeys(writes, here, t, sets); err != nil && problems[err.Field] == nil {
 				problems[err.Field] = err
 			}

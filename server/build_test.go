@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // sentences are those of every error that was joined.
@@ -161,7 +161,7 @@ func TestTargets(t *testing.T) {
 	s.must(err)
 	got := map[target]string{}
 	for at, to := range parts.targets {
-		got[at] = to.File
+		got[at] = to.file
 	}
 	want := map[target]string{
 		{"dev", "api"}: "dev/api.yaml", {"prod", "api"}: "charts/api/values-prod.yaml", {"dev", "worker"}: "workers/dev/worker/values.yaml",
@@ -179,11 +179,11 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
-	editor := func(environment, app string) manifest.Editor { return parts.targets[target{environment, app}].Editor }
-	if editor("dev", "api") != editor("dev", "worker") {
+	edit := func(environment, app string) *values.Edit { return parts.targets[target{environment, app}].edit }
+	if edit("dev", "api") != edit("dev", "worker") {
 		t.Error("the same edit is there twice")
 	}
-	if editor("prod", "api") == editor("prod", "worker") || editor("prod", "api") == editor("dev", "api") {
+	if edit("prod", "api") == edit("prod", "worker") || edit("prod", "api") == edit("dev", "api") {
 		t.Error("different edits are the same")
 	}
 }

@@ -42,7 +42,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, s.parts.targets[t].File)
+		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, s.parts.targets[t].file)
 	}
 	return errors.Join(problems...)
 }
@@ -64,17 +64,17 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 // checkTarget makes an edit as an update would, and drops it.
 func (s *Server) checkTarget(t target, view *manifest.View) error {
 	to := s.parts.targets[t]
-	file, err := view.ReadFile(to.File)
+	file, err := view.ReadFile(to.file)
 	if err != nil {
 		return gitops.Errorf(gitops.Rejected, "%s in %s: %s", t.app, t.environment, gitops.PublicOf(err)).WithCause(err)
 	}
-	_, _, err = to.Editor.Apply(file, values.Vars{
+	_, _, err = to.edit.Apply(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
 		Repository: s.config.Apps[t.app].Repository,
 	})
 	if err != nil {
-		return gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, to.File, gitops.PublicOf(err)).WithCause(err)
+		return gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, to.file, gitops.PublicOf(err)).WithCause(err)
 	}
 	return nil
 }

@@ -13,18 +13,13 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/config"
-	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // Version is what is running, for logs and metrics.
@@ -40,12 +35,10 @@ type Server struct {
 	version Version
 	parts   parts
 	metrics *metrics
-	writer  *manifest.Writer
-	app     *githubapp.App // nil unless one is configured
+	repository
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
-	tips          *tips
 	lanes         *lane.Replica
 	public, admin net.Listener
 	background    sync.WaitGroup
@@ -69,21 +62,18 @@ type cleanup struct {
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c, logger)
 	m := newMetrics(v, p.sources(), slices.Collect(maps.Keys(c.Environments)))
-	w, app, repositoryErr := newRepository(c, p, m.pushes, logger)
+	r, repositoryErr := newRepository(c, p, m.pushes, logger)
 	if err := errors.Join(err, repositoryErr); err != nil {
-		if w != nil {
-			err = errors.Join(err, w.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, r.close())
 	}
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, app: app, failed: make(chan error, 2), drain: make(chan struct{})}
-	if app != nil {
-		s.onStop("GitHub App", func(context.Context) error { return app.Close() })
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	if r.app != nil {
+		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
 	if p.jobs != nil {
 		s.onStop("OIDC", func(context.Context) error { return p.jobs.Close() })
 	}
-	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
+	s.onStop("manifest repository", func(context.Context) error { return r.close() })
 	return s, nil
 }
 

@@ -77,12 +77,7 @@ func (b *bench) contenders(ctx context.Context, size string, t *tallyman, answer
 	if err != nil {
 		return nil, err
 	}
-	to, err := dial(t.public)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(ctx, func() { to.conn.Close() })
-	own := newEndToEnd(t, t.repository, to, answered)
+	own := newEndToEnd(t, answered)
 	if size == huge {
 		return []contender{push, own}, nil
 	}

@@ -20,13 +20,13 @@ type Draft struct {
 
 // drafted is one new object.
 type drafted struct {
-	kind   Kind
-	name   Hash
-	base   Hash   // what the delta is made from; zero when there is none
-	delta  []byte // nil when there is none
-	whole  []byte // the object's data; nil where the base is in the draft, too
-	origin Hash   // the object outside from which this chain of deltas began
-	chain  int    // how many deltas lie between this and the origin
+	kind  Kind
+	name  Hash
+	base  Hash   // what the delta is made from; zero when there is none
+	delta []byte // nil when there is none
+	whole []byte // the object's data; nil where the base is in the draft, too
+	root  int    // where in objects this chain of deltas begins
+	chain int    // how many deltas it takes to make this one of what the server has
 }
 
 // Base is an object that another is made from: the server has it, or it was put
@@ -53,11 +53,11 @@ func (d *Draft) Put(o Object, from Base) Hash {
 	if made || outside || name == from.Name {
 		return name
 	}
-	n := drafted{kind: o.Kind, name: name}
+	n := drafted{kind: o.Kind, name: name, root: len(d.objects)}
 	if !from.Name.IsZero() {
 		d.deltify(&n, o.Data, from)
 	}
-	if _, inside := d.made[n.base]; !inside {
+	if n.root == len(d.objects) {
 		n.whole = o.Data
 	}
 	d.made[name] = len(d.objects)
@@ -66,19 +66,18 @@ func (d *Draft) Put(o Object, from Base) Hash {
 	return name
 }
 
-// deltify makes the delta from the base; of a long chain, from its origin.
+// deltify makes the delta from the base, or where that has a long chain from the
+// chain's beginning.
 func (d *Draft) deltify(n *drafted, data []byte, from Base) {
-	n.origin, n.chain = from.Name, 1
+	root, chain := n.root, 1
 	if at, inside := d.made[from.Name]; !inside {
 		d.outside[from.Name] = from.Data
-	} else if base := d.objects[at]; base.chain < maxChain {
-		n.origin, n.chain = base.origin, base.chain+1
+	} else if root = d.objects[at].root; d.objects[at].chain < maxChain {
+		chain = d.objects[at].chain + 1
 	} else {
-		n.origin, from = base.origin, Base{base.origin, d.outside[base.origin]}
+		from, chain = Base{d.objects[root].name, d.objects[root].whole}, d.objects[root].chain+1
 	}
 	if d.scratch = makeDelta(d.scratch[:0], from.Data, data); len(d.scratch) < len(data) {
-		n.base, n.delta = from.Name, bytes.Clone(d.scratch)
-	} else {
-		n.origin, n.chain = Hash{}, 0
+		n.base, n.delta, n.root, n.chain = from.Name, bytes.Clone(d.scratch), root, chain
 	}
 }

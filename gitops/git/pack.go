@@ -37,7 +37,7 @@ func (w *PackWriter) Write(d *Draft, thin bool) ([]byte, error) {
 }
 
 func (w *PackWriter) entry(o drafted, thin bool) error {
-	if o.whole != nil && (o.delta == nil || !thin) || o.base.IsZero() {
+	if o.delta == nil || o.whole != nil && !thin {
 		w.header(o.kind, len(o.whole))
 		return w.deflate(o.whole)
 	}

@@ -191,7 +191,7 @@ func TestADraftHoldsWhatDiffers(t *testing.T) {
 	for i := range 200 {
 		root = spliceOne(t, d, root, i, i)
 	}
-	if limit := 8 * len(root.below[0].directory.data); d.Size() > limit {
+	if limit := 4 * len(root.below[0].directory.data); d.Size() > limit {
 		t.Errorf("%d bytes are held, over %d", d.Size(), limit)
 	}
 }

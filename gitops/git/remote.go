@@ -34,7 +34,7 @@ type Remote interface {
 
 	// Fetch brings objects. Where [UnknownToServer] holds for the
 	// error the server does not have what was asked for, or does not give it.
-	Fetch(ctx context.Context, w FetchRequest, held Source) (map[Hash]Object, error)
+	Fetch(ctx context.Context, r FetchRequest, held Source) (map[Hash]Object, error)
 
 	// Push asks the server to take a pack and to move the branch, if it is still
 	// where the update says. Nil means that the server reported success for the
@@ -42,7 +42,7 @@ type Remote interface {
 	// [*BehindError] says that the branch was seen elsewhere and nothing was sent;
 	// after any other error that is not refused outright the push may have
 	// happened, now or a little later.
-	Push(ctx context.Context, u PushRequest) error
+	Push(ctx context.Context, r PushRequest) error
 
 	// Close frees the connections. It waits for answers that are still being read,
 	// which end with their call's time at the latest.

@@ -45,6 +45,10 @@ func (v *View) FileID(path string) (id string, err error) {
 	return f.Name.String(), nil
 }
 
+// Changed returns the paths of the files that are not in both views with the same
+// content, in any order. It costs as much as the directories that changed.
+func (v *View) Changed(since *View) []string { return v.of.root.Changed(since.of.root) }
+
 // reader makes views over a connection of its own, so that no push waits for them.
 type reader struct {
 	stopping context.Context

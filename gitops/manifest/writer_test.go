@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -158,5 +159,29 @@ func testNoPushWaitsForAReader(t *testing.T, newOrigin origins) {
 			t.Errorf("the view: %v", err)
 		}
 		o.commit(gitserver.Change{Files: map[string]string{"README.md": "Changed again"}})
+	}
+}
+
+// A view knows which files another does not have alike.
+func TestViewsTellWhatChanged(t *testing.T) {
+	o := newOrigin(t)
+	w := o.writer()
+	view := func() *View {
+		v, err := w.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	before := view()
+	o.commit(gitserver.Change{Files: map[string]string{"README.md": "Changed"}})
+	after := view()
+	for _, c := range []struct {
+		now, since *View
+		want       []string
+	}{{after, before, []string{"README.md"}}, {before, after, []string{"README.md"}}, {after, after, nil}} {
+		if got := c.now.Changed(c.since); !slices.Equal(got, c.want) {
+			t.Errorf("changed %v, want %v", got, c.want)
+		}
 	}
 }

@@ -51,15 +51,10 @@ type ManifestReader interface {
 type BranchTags struct {
 	AsOf    time.Time     // when the branch was read; zero when it never was
 	Problem *gitops.Error // why it could not be read just now
-	Apps    []AppTag      // by environment, then app
-}
 
-// AppTag is the tag of one app in one environment, as the branch has it.
-type AppTag struct {
-	Environment, App string
-	File             string
-	Tag              string // "" when the file does not say
-	Problem          string // why the tag cannot be read: a sentence
+	// Apps are the configured apps by environment, sorted; none when the branch was
+	// never read. They are shared, and are not changed any more.
+	Apps map[string][]App
 }
 
 // Config is what an [API] is made of.

@@ -72,12 +72,8 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if tags.Problem != nil {
 		answer.Branch.Problem = tags.Problem.Public()
 	}
-	apps := make(map[string][]App)
-	for _, tag := range tags.Apps {
-		apps[tag.Environment] = append(apps[tag.Environment], App{tag.App, tag.File, tag.Tag, tag.Problem})
-	}
 	for _, name := range a.Environments {
-		e := Environment{Name: name, Lane: lanes[name], Apps: apps[name]}
+		e := Environment{Name: name, Lane: lanes[name], Apps: tags.Apps[name]}
 		if e.Apps == nil {
 			e.Apps = []App{}
 		}

@@ -45,16 +45,17 @@ type Target struct {
 // Cache keeps the tags of one view and brings them up to date when somebody asks.
 // Safe for concurrent use.
 type Cache[V View[V]] struct {
-	view   func(ctx context.Context) (V, error)
-	maxAge time.Duration
-	apps   []api.AppTag   // every target without its tag, by environment and app
-	edits  []*values.Edit // of the apps
-	byFile []int          // indexes of the apps, by file
-	last   atomic.Pointer[api.BranchTags]
+	view         func(ctx context.Context) (V, error)
+	maxAge       time.Duration
+	environments []string       // of the apps
+	edits        []*values.Edit // of the apps
+	byFile       []int          // indexes of the apps, by file
+	last         atomic.Pointer[api.BranchTags]
 
-	turn chan struct{} // holds one while nobody brings the tags up to date
-	// Of whoever took it out:
+	turn chan struct{} // holds one while no caller brings the tags up to date
+	// Of the caller that took it out:
 	askAt time.Time // when the git server may be asked again
+	apps  []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read  bool      // something was read
 	seen  V         // what was read last
 }
@@ -69,7 +70,8 @@ func New[V View[V]](targets []Target, view func(ctx context.Context) (V, error),
 	})
 	c := &Cache[V]{view: view, maxAge: maxAge, turn: make(chan struct{}, 1)}
 	for i, t := range targets {
-		c.apps = append(c.apps, api.AppTag{Environment: t.Environment, App: t.App, File: t.File})
+		c.environments = append(c.environments, t.Environment)
+		c.apps = append(c.apps, api.App{App: t.App, File: t.File})
 		c.edits = append(c.edits, t.Edit)
 		c.byFile = append(c.byFile, i)
 	}
@@ -79,9 +81,8 @@ func New[V View[V]](targets []Target, view func(ctx context.Context) (V, error),
 	return c
 }
 
-// BranchTags implements api.ManifestReader. What it returns is shared: nobody may
-// change it. Whoever asks while the tags are brought up to date gets the same
-// answer, or that of before when ctx ends first.
+// BranchTags implements api.ManifestReader. Whoever asks while the tags are brought up
+// to date gets the same answer, or that of before when ctx ends first.
 func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
 	select {
 	case <-c.turn:
@@ -99,12 +100,11 @@ func (c *Cache[V]) refresh(ctx context.Context) {
 	began := time.Now()
 	now := *c.last.Load()
 	wait := c.maxAge
-	apps, err := c.look(context.WithoutCancel(ctx)) // others wait for it, too
-	if err != nil {
+	if err := c.look(context.WithoutCancel(ctx)); err != nil { // others wait for it, too
 		now.Problem = problemOf(err)
 		wait = max(wait, now.Problem.RetryAfter)
 	} else {
-		now = api.BranchTags{AsOf: began.UTC(), Apps: apps} // what came meanwhile may not be in it
+		now = api.BranchTags{AsOf: began.UTC(), Apps: c.byEnvironment()} // what came meanwhile may not be in it
 	}
 	c.last.Store(&now)
 	c.askAt = time.Now().Add(wait)
@@ -118,36 +118,34 @@ func problemOf(err error) *gitops.Error {
 	return gitops.Errorf(gitops.CodeOf(err), "%s", gitops.PublicOf(err)).WithCause(err)
 }
 
-// look returns the tags on the branch as it is now.
-func (c *Cache[V]) look(ctx context.Context) ([]api.AppTag, error) {
+// look brings the apps' tags to what the branch has now.
+func (c *Cache[V]) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, viewWithin)
 	defer cancel()
 	view, err := c.view(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	apps := c.last.Load().Apps
 	switch {
 	case !c.read:
-		apps = slices.Clone(c.apps)
 		for at := 0; at < len(c.byFile); {
-			at = c.readFile(apps, at, view)
+			at = c.readFile(at, view)
 		}
 	case view.Commit() != c.seen.Commit():
-		apps = slices.Clone(apps)
+		c.apps = slices.Clone(c.apps)
 		for _, path := range view.Changed(c.seen) {
 			if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
-				c.readFile(apps, at, view)
+				c.readFile(at, view)
 			}
 		}
 	}
 	c.seen, c.read = view, true
-	return apps, nil
+	return nil
 }
 
 // readFile reads the tags of all apps in the file of the one at this place of
 // byFile. The file is read and parsed once. It returns the place of the next file.
-func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
+func (c *Cache[V]) readFile(at int, view V) (next int) {
 	path := c.apps[c.byFile[at]].File
 	file, err := open(view, path)
 	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
@@ -156,12 +154,25 @@ func (c *Cache[V]) readFile(apps []api.AppTag, at int, view V) (next int) {
 		if err == nil {
 			tag, err = file.Tag(c.edits[i])
 		}
-		apps[i].Tag, apps[i].Problem = tag, ""
+		c.apps[i].Tag, c.apps[i].Problem = tag, ""
 		if err != nil {
-			apps[i].Problem = gitops.PublicOf(err)
+			c.apps[i].Problem = gitops.PublicOf(err)
 		}
 	}
 	return next
+}
+
+// byEnvironment is the apps as they are now, each environment's a part of the same
+// slice.
+func (c *Cache[V]) byEnvironment() map[string][]api.App {
+	apps := make(map[string][]api.App)
+	for begin := 0; begin < len(c.apps); {
+		environment := c.environments[begin]
+		n, _ := slices.BinarySearch(c.environments[begin:], environment+"\x00") // the first that is after it
+		apps[environment] = c.apps[begin : begin+n : begin+n]
+		begin += n
+	}
+	return apps
 }
 
 func open[V View[V]](view V, path string) (*values.File, error) {
