@@ -102,7 +102,8 @@ func checkCosts(t *testing.T, a postgres.Address, s *postgres.Store) {
 			for _, u := range taken {
 				r.Transitions = append(r.Transitions, committed(u.ID).Transitions...)
 			}
-			return errors.Join(err, s.Report(ctx, l, r))
+			_, reportErr := s.Report(ctx, l, r)
+			return errors.Join(err, reportErr)
 		}},
 		{"an idle Claim", func() error {
 			claimed, err := s.Claim(ctx, "two", []string{"dev"}, time.Hour)
