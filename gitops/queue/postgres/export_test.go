@@ -16,3 +16,9 @@ func (s *Store) SessionKey() int64 { return s.session.key.Load() }
 
 // Channel is what the store listens to.
 func (s *Store) Channel() string { return s.hints.channel }
+
+// FlushStatistics has the server count now what the pool's only connection has read.
+func (s *Store) FlushStatistics(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `SELECT pg_stat_force_next_flush()`)
+	return err
+}

@@ -60,7 +60,7 @@ CREATE TABLE updates (
 	digest        text NOT NULL,
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
-	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never
+	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never; only while it is pending
 	code          text NOT NULL DEFAULT '',
 	reason        text NOT NULL,
 	commit_id     text NOT NULL DEFAULT '',
@@ -72,16 +72,18 @@ CREATE TABLE updates (
 	cancel_reason text,
 	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
 	-- kind of the first block.
-	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED
+	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
+	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED
 );
 
 -- The lists' pages.
 CREATE INDEX updates_listed ON updates (environment, state, sequence);
 CREATE INDEX updates_app ON updates (environment, app, state, sequence);
 -- What a lane takes. What is blocked costs it nothing, and lifts without a write when
--- its time has come.
-CREATE INDEX updates_ready ON updates (environment, sequence) WHERE state = 'pending' AND ready_at IS NULL;
-CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE state = 'pending' AND ready_at IS NOT NULL;
+-- its time has come. The conditions have columns of their own, so that the planner cannot
+-- take an index of the lists in the place of one of these.
+CREATE INDEX updates_ready ON updates (environment, sequence) WHERE is_ready;
+CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;
 
 -- What is known of each app (gitops.Head). It outlives the updates it was taken from.

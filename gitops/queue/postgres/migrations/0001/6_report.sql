@@ -85,7 +85,7 @@ BEGIN
 		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
 		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
 		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
-		CROSS JOIN LATERAL (SELECT o.* FROM open_of(lane, given.app) AS o WHERE o.sequence < h.written OFFSET 0) AS u
+		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
