@@ -64,7 +64,7 @@ type Update struct {
 	RetriedAt time.Time `json:"-"`
 	// CancelRequest is set while a person's cancellation waits for the lane, which
 	// alone knows whether the update is being pushed.
-	CancelRequest *CancelRequest `json:"-"`
+	CancelRequest *CancelRequest `json:"cancelRequested,omitempty"`
 	// Sequence is the acceptance order within the environment: if one update was
 	// answered before another was sent, its number is the smaller.
 	Sequence int64 `json:"-"`
@@ -74,9 +74,11 @@ type Update struct {
 	MaybePushed bool `json:"-"`
 }
 
-// CancelRequest says who wants an update cancelled, and why.
+// CancelRequest says who wants an update cancelled, and why. Its JSON form is the
+// API's.
 type CancelRequest struct {
-	Actor, Reason string
+	Actor  string `json:"actor"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // UpdateID is an update's id: a function of its delivery, environment and app, as

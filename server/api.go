@@ -15,8 +15,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
-// buildTokens takes the API's tokens over, and says which of their files would
-// not do.
+// buildTokens makes the API's tokens of the configuration, and says which of their
+// files cannot be used.
 func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 	for i, token := range c.Tokens {
 		t := api.Token{Name: token.Name, File: token.File, Environments: token.Environments, Apps: token.Apps}
@@ -31,7 +31,7 @@ func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 	return tokens, problems
 }
 
-// servesAPI reports whether anybody may use the API. Without, it is not there.
+// servesAPI reports whether any token can use the API. Without one it is not served.
 func (s *Server) servesAPI() bool { return s.parts.servesAPI() }
 
 func (p parts) servesAPI() bool { return len(p.tokens) > 0 || p.jobs != nil }
@@ -45,11 +45,10 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
-	s.tips = s.newTips()
 	a := api.New(api.Config{
 		Store:          s.store,
 		Intake:         intake,
-		Origin:         s.tips,
+		Manifests:      s.newManifestReader(),
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
@@ -32,18 +33,17 @@ func BenchmarkAPI(b *testing.B) {
 			r := s.start()
 			middle := read[api.DeliveryList](r, "/api/v1/deliveries?limit=200").Next
 			for name, path := range map[string]string{
-				"deliveries":          "/api/v1/deliveries?limit=200",
-				"deliveries, next":    "/api/v1/deliveries?limit=200&cursor=" + url.QueryEscape(middle),
-				"deliveries, few":     "/api/v1/deliveries?limit=200&outcome=rejected",
-				"deliveries, none":    "/api/v1/deliveries?source=nobody&outcome=rejected",
-				"delivery":            "/api/v1/deliveries/github/d50000",
-				"delivery by its id":  "/api/v1/deliveries/d50000",
-				"updates":             "/api/v1/updates?limit=200",
-				"updates of an app":   "/api/v1/updates?limit=200&environment=prod&app=api",
-				"updates, few":        "/api/v1/updates?limit=200&state=failed",
-				"updates, none":       "/api/v1/updates?app=nobody&state=pending",
-				"environments":        "/api/v1/environments",
-				"environments, fresh": "/api/v1/environments#fresh",
+				"deliveries":         "/api/v1/deliveries?limit=200",
+				"deliveries, next":   "/api/v1/deliveries?limit=200&cursor=" + url.QueryEscape(middle),
+				"deliveries, few":    "/api/v1/deliveries?limit=200&outcome=rejected",
+				"deliveries, none":   "/api/v1/deliveries?source=nobody&outcome=rejected",
+				"delivery":           "/api/v1/deliveries/github/d50000",
+				"delivery by its id": "/api/v1/deliveries/d50000",
+				"updates":            "/api/v1/updates?limit=200",
+				"updates of an app":  "/api/v1/updates?limit=200&environment=prod&app=api",
+				"updates, few":       "/api/v1/updates?limit=200&state=failed",
+				"updates, none":      "/api/v1/updates?app=nobody&state=pending",
+				"environments":       "/api/v1/environments",
 			} {
 				b.Run(name, func(b *testing.B) { r.measure(b, path) })
 			}
@@ -75,17 +75,18 @@ func (s *site) fill() {
 	}
 	all.Wait()
 	for _, environment := range []string{"dev", "prod"} {
-		lease, err := store.Claim(s.t.Context(), environment, "bench", time.Hour)
+		leases, err := store.Claim(s.t.Context(), "bench", []string{environment}, time.Hour)
 		s.must(err)
 		for {
-			pending, err := store.Pending(s.t.Context(), lease, 500)
+			ready, err := store.Take(s.t.Context(), leases[0], queue.TakeOptions{Limit: 500})
 			s.must(err)
-			if len(pending) <= 100 {
+			if len(ready) <= 100 {
 				break
 			}
-			s.must(store.Settle(s.t.Context(), lease, ends(pending)))
+			_, err = store.Report(s.t.Context(), leases[0], queue.Report{Transitions: ends(ready)})
+			s.must(err)
 		}
-		s.must(store.Release(s.t.Context(), lease, true))
+		s.must(store.Release(s.t.Context(), leases[0], true))
 	}
 }
 
@@ -103,18 +104,18 @@ func stored(n int64) gitops.Delivery {
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, "client_payload.tag", "prod: tag main-1a2b3c4 does not satisfy semver >=1.0.0"
 	default:
 		d.Updates = []gitops.Update{{
-			ID: fmt.Sprintf("u%d", n), Environment: []string{"dev", "prod"}[n/2%2], App: []string{"api", "worker"}[n/4%2], Tag: fmt.Sprintf("main-%07x", n),
+			Environment: []string{"dev", "prod"}[n/2%2], App: []string{"api", "worker"}[n/4%2], Tag: fmt.Sprintf("main-%07x", n),
 		}}
 	}
 	return d
 }
 
-// ends are settlements: of 500 updates, one failed.
-func ends(pending []gitops.Update) (ends []gitops.Settlement) {
-	for i, u := range pending {
-		end := gitops.Settlement{Update: u.ID, State: gitops.Committed, Commit: "0123456789abcdef0123456789abcdef01234567"}
+// ends are transitions: of 500 updates, one failed.
+func ends(ready []gitops.Update) (ends []gitops.Transition) {
+	for i, u := range ready {
+		end := gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: "0123456789abcdef0123456789abcdef01234567"}
 		if i == 250 {
-			end = gitops.Settlement{Update: u.ID, State: gitops.Failed, Code: gitops.NotFound, Reason: "there is no such file"}
+			end = gitops.Transition{Update: u.ID, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "there is no such file"}
 		}
 		ends = append(ends, end)
 	}
@@ -122,14 +123,8 @@ func ends(pending []gitops.Update) (ends []gitops.Settlement) {
 }
 
 func (r *running) measure(b *testing.B, path string) {
-	path, fresh := strings.CutSuffix(path, "#fresh") // origin is asked each time
 	var took []time.Duration
 	for b.Loop() {
-		if fresh {
-			r.tips.mu.Lock()
-			r.tips.asked = time.Time{}
-			r.tips.mu.Unlock()
-		}
 		req := r.request(http.MethodGet, path, "")
 		req.Header.Set("Authorization", "Bearer "+apiToken)
 		began := time.Now()

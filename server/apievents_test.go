@@ -165,7 +165,7 @@ func TestEventsAreBounded(t *testing.T) {
 	for range 100 {
 		open = append(open, r.follow("?environment=prod", ""))
 	}
-	if p := r.call(apiToken, "GET", "/api/v1/events", "").problem(t, 429); p.Code != gitops.RateLimited || !strings.HasPrefix(p.Detail, "100 streams are open") {
+	if p := r.call(apiToken, "GET", "/api/v1/events", "").problem(t, 429); p.Code != gitops.RateLimited || !strings.HasPrefix(p.Detail, "too many streams: 100 are open") {
 		t.Errorf("%+v", p)
 	}
 	// None of them reads, and nobody waits for them.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 	}
 }
 
-// A failed update is tried again when its cause is mended, and its story has both.
+// A failed update is retried when its cause is fixed, and its steps have both.
 func TestRetry(t *testing.T) { onEachStore(t, testRetry) }
 
 func testRetry(t *testing.T, s *site) {
@@ -130,16 +131,90 @@ func testRetry(t *testing.T, s *site) {
 	}
 	want := []step{{gitops.Failed, 1, ""}, {gitops.Pending, 0, "token:ops"}, {gitops.Committed, 1, ""}}
 	if diff := cmp.Diff(want, steps); diff != "" || committed.State != gitops.Committed {
-		t.Errorf("%s, and its story is\n%s", committed.State, diff)
+		t.Errorf("%s, and its steps are\n%s", committed.State, diff)
 	}
 	got := read[gitops.Update](r, "/api/v1/updates/"+failed.ID)
-	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Sequence", "MaybePushed")); diff != "" {
-		t.Errorf("the API tells another story:\n%s", diff)
+	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Sequence", "MaybePushed", "RetriedAt")); diff != "" {
+		t.Errorf("the API answers another update:\n%s", diff)
 	}
 	if p := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "").problem(t, 409); p.Code != gitops.Conflict {
 		t.Errorf("%+v", p)
 	}
-	if len(s.log.with(`"msg":"update"`, failed.ID, "token:ops", `"state":"pending"`)) != 1 {
-		t.Error("the log does not say on whose word it is tried again")
+	if len(s.log.with(`"msg":"update retry requested"`, failed.ID, `"actor":"token:ops"`, `"state":"pending"`)) != 1 {
+		t.Error("the log does not say who requested the retry")
 	}
+}
+
+// A failed update is dismissed once, and then it is cancelled for good.
+func TestDismiss(t *testing.T) { onEachStore(t, testDismiss) }
+
+func testDismiss(t *testing.T, s *site) {
+	_, err := s.repository.Commit(gitserver.Change{Message: "Away", Files: map[string]string{gitserver.ValuesFile("api", "dev"): "image: {}\n"}})
+	s.must(err)
+	r := s.start()
+	failed := r.settled(r.order("k", goodOrder).delivery(t, 202).Updates[0].ID)
+	answer := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/dismiss", `{"reason": "not needed"}`)
+	dismissed := answer.update(t, 200)
+	if dismissed.State != gitops.Cancelled || dismissed.Reason != "not needed" || dismissed.FinishedAt.IsZero() {
+		t.Errorf("%+v", dismissed)
+	}
+	if last := dismissed.Steps[len(dismissed.Steps)-1]; last.State != gitops.Cancelled || last.Actor != "token:ops" || last.Reason != "not needed" || last.Attempts != 0 {
+		t.Errorf("its last step: %+v", last)
+	}
+	for _, decision := range []string{"dismiss", "retry", "cancel"} {
+		r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/"+decision, "").problem(t, 409)
+	}
+	if len(s.log.with(`"msg":"update dismissed"`, failed.ID, `"actor":"token:ops"`, `"reason":"not needed"`)) != 1 {
+		t.Error("the log does not say who dismissed it")
+	}
+}
+
+// An update that is queued behind a push is cancelled, and not written.
+func TestCancel(t *testing.T) { onEachStore(t, testCancel) }
+
+func testCancel(t *testing.T, s *site) {
+	r := s.start()
+	pushing, goOn := make(chan struct{}), make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushing) }, Wait: goOn})
+	first := r.order("first", goodOrder).delivery(t, 202).Updates[0].ID
+	<-pushing
+	queued := r.order("queued", `{"app": "worker", "environment": "dev", "tag": "main-1a2b3c4"}`).delivery(t, 202).Updates[0].ID
+	answered := make(chan response)
+	go func() {
+		answered <- r.call(apiToken, "POST", "/api/v1/updates/"+queued+"/cancel", `{"reason": "a wrong build"}`)
+	}()
+	r.changes(func(u gitops.Update) bool { return u.ID == queued && u.CancelRequest != nil })
+	shown := read[gitops.Update](r, "/api/v1/updates/"+queued)
+	if shown.State != gitops.Pending || shown.CancelRequest == nil || *shown.CancelRequest != (gitops.CancelRequest{Actor: "token:ops", Reason: "a wrong build"}) {
+		t.Errorf("while the lane is pushing: %+v", shown)
+	}
+	close(goOn)
+	cancelled := (<-answered).update(t, 200)
+	if cancelled.State != gitops.Cancelled || cancelled.CancelRequest != nil || cancelled.Reason != "a wrong build" || cancelled.Commit != "" {
+		t.Errorf("%+v", cancelled)
+	}
+	if last := cancelled.Steps[len(cancelled.Steps)-1]; last.State != gitops.Cancelled || last.Actor != "token:ops" {
+		t.Errorf("its last step: %+v", last)
+	}
+	if u := r.settled(first); u.State != gitops.Committed {
+		t.Errorf("what was being pushed: %+v", u)
+	}
+	content, err := s.repository.Git("show", "main:"+gitserver.ValuesFile("worker", "dev"))
+	s.must(err)
+	if strings.Contains(content, "main-1a2b3c4") {
+		t.Errorf("it was written:\n%s", content)
+	}
+	if len(s.log.with(`"msg":"update cancellation requested"`, queued, `"actor":"token:ops"`, `"reason":"a wrong build"`)) != 1 {
+		t.Error("the log does not say who cancelled it")
+	}
+	r.call(apiToken, "POST", "/api/v1/updates/"+first+"/cancel", "").problem(t, 409)
+}
+
+// update is an answer as an update.
+func (r response) update(t testing.TB, status int) (u gitops.Update) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.body), &u); err != nil || r.StatusCode != status {
+		t.Errorf("answered %s %s, want %d: %v", r.Status, r.body, status, err)
+	}
+	return u
 }

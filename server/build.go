@@ -2,21 +2,22 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -26,15 +27,30 @@ type target struct {
 	environment, app string
 }
 
+// fileEdit is what updates of a target do: an edit of a file.
+type fileEdit struct {
+	file string // its path in the repository
+	edit *values.Edit
+}
+
 // parts is what a configuration turns into: everything that can be wrong with it
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
-	limits    *limits
+	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	targets   map[target]manifest.Target
+	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
+}
+
+// files are the files that updates can change.
+func (p parts) files() []string {
+	files := make(map[string]bool)
+	for _, t := range p.targets {
+		files[t.file] = true
+	}
+	return slices.Collect(maps.Keys(files))
 }
 
 // build makes the parts. Its error joins all that was found, each naming its
@@ -44,6 +60,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep := func(err error) { problems = append(problems, err) }
 
 	keep(checkAddress(c))
+	keep(checkFanOut(c))
 	p, err := buildPolicy(c)
 	keep(err)
 	receivers, err := buildReceivers(c.Sources, logger)
@@ -52,11 +69,11 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
-	limits, err := newLimits(c.Limits)
-	keep(err)
+	bounds, err := limits.New(limits.Config(c.Limits))
+	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: limits, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {
@@ -71,16 +88,17 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 }
 
 // buildTargets compiles the edit of every app in every environment.
-func buildTargets(c config.Config) (map[target]manifest.Target, error) {
-	targets := make(map[target]manifest.Target)
+func buildTargets(c config.Config) (map[target]fileEdit, error) {
+	targets := make(map[target]fileEdit)
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	writes := make(map[string]target)  // by file and key
 	edits := make(edits)
+	everywhere := slices.Sorted(maps.Keys(c.Environments))
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
 		environments := app.Environments
 		if len(environments) == 0 {
-			environments = slices.Sorted(maps.Keys(c.Environments))
+			environments = everywhere
 		}
 		for _, environment := range environments {
 			t := c.Target(environment, name)
@@ -93,7 +111,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 				continue
 			}
 			here := target{environment, name}
-			targets[here] = manifest.Target{File: t.File, Editor: edit}
+			targets[here] = fileEdit{t.File, edit}
 			if err := claimKeys(writes, here, t, sets); err != nil && problems[err.Field] == nil {
 				problems[err.Field] = err
 			}
@@ -107,7 +125,7 @@ func buildTargets(c config.Config) (map[target]manifest.Target, error) {
 	return targets, errors.Join(joined...)
 }
 
-// claimKeys notes what the updates of one target write, and refuses what another
+// claimKeys notes what the updates of one target write, and rejects what another
 // writes already: a tag of dev would end up in prod's place.
 func claimKeys(writes map[string]target, here target, t config.Target, sets []values.Target) *gitops.Error {
 	for _, set := range sets {
@@ -119,6 +137,29 @@ func claimKeys(writes map[string]target, here target, t config.Target, sets []va
 		writes[place] = here
 	}
 	return nil
+}
+
+// checkFanOut refuses what one image would mean beyond the updates that a delivery
+// may have: its push could never be accepted.
+func checkFanOut(c config.Config) error {
+	updates := make(map[string]int) // by repository
+	for _, app := range c.Apps {
+		environments := len(app.Environments)
+		if environments == 0 {
+			environments = len(c.Environments)
+		}
+		if app.Repository != "" {
+			updates[app.Repository] += environments
+		}
+	}
+	var problems []error
+	for _, repository := range slices.Sorted(maps.Keys(updates)) {
+		if n := updates[repository]; n > queue.MaxUpdates {
+			problems = append(problems, gitops.FieldErrorf("apps", "one image of %s would mean %d updates, and a delivery may have %d: give its apps fewer environments",
+				repository, n, queue.MaxUpdates))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func bind(t config.Target, app, repository string) []values.Target {
@@ -135,7 +176,7 @@ type edits map[string]*values.Edit
 
 // compile compiles what the field says to set.
 func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
-	what := fmt.Sprintf("%#v", sets)
+	what := identify(sets)
 	if edit, ok := all[what]; ok {
 		return edit, nil
 	}
@@ -149,6 +190,17 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 	return edit, nil
 }
 
+// identify is a text that no other targets have.
+func identify(sets []values.Target) string {
+	var text []byte
+	for _, set := range sets {
+		text = strconv.AppendQuote(text, set.Key)
+		text = strconv.AppendQuote(text, set.Value)
+		text = strconv.AppendBool(text, set.Create)
+	}
+	return string(text)
+}
+
 // newHolder names this process in leases: the host, for people, and something no
 // other process has.
 func newHolder() string {
@@ -158,8 +210,5 @@ func newHolder() string {
 	}
 	return host + "/" + uuid.NewString()[:8]
 }
-
-// newID makes an update's id: a UUIDv7 (RFC 9562), so that ids sort by time.
-func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func now() time.Time { return time.Now().UTC() }

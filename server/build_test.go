@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // sentences are those of every error that was joined.
@@ -24,6 +25,23 @@ func sentences(err error) (all []string) {
 		all = append(all, gitops.PublicOf(err))
 	}
 	return all
+}
+
+// An image that would mean more updates than a delivery may have is found before
+// its first push.
+func TestAnImageOfTooManyUpdates(t *testing.T) {
+	s := newSite(t)
+	for i := range 2500 {
+		s.edit("\napps:\n", fmt.Sprintf("\napps:\n  a%d: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api}\n", i))
+	}
+	if _, err := s.newServer(); !cmp.Equal(sentences(err), []string{"apps: one image of 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api would mean 5002 updates, and a delivery may have 5000: give its apps fewer environments"}) {
+		t.Errorf("%v", err)
+	}
+	s.edit("  api: {repository", "  api: {environments: [dev], repository")
+	s.edit("  a0: {repository", "  a0: {environments: [dev], repository")
+	server, err := s.newServer()
+	s.must(err)
+	s.must(server.Stop(t.Context()))
 }
 
 // What a configuration gets wrong is found before anything is opened, and the
@@ -143,7 +161,7 @@ func TestTargets(t *testing.T) {
 	s.must(err)
 	got := map[target]string{}
 	for at, to := range parts.targets {
-		got[at] = to.File
+		got[at] = to.file
 	}
 	want := map[target]string{
 		{"dev", "api"}: "dev/api.yaml", {"prod", "api"}: "charts/api/values-prod.yaml", {"dev", "worker"}: "workers/dev/worker/values.yaml",
@@ -161,11 +179,11 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
-	editor := func(environment, app string) manifest.Editor { return parts.targets[target{environment, app}].Editor }
-	if editor("dev", "api") != editor("dev", "worker") {
+	edit := func(environment, app string) *values.Edit { return parts.targets[target{environment, app}].edit }
+	if edit("dev", "api") != edit("dev", "worker") {
 		t.Error("the same edit is there twice")
 	}
-	if editor("prod", "api") == editor("prod", "worker") || editor("prod", "api") == editor("dev", "api") {
+	if edit("prod", "api") == edit("prod", "worker") || edit("prod", "api") == edit("dev", "api") {
 		t.Error("different edits are the same")
 	}
 }

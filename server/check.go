@@ -14,10 +14,11 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
-// CheckManifests asks the manifest repository whether it may be written, tries
-// every edit on the files as they are on the branch, and prints a line for each.
-// Nothing is changed. A wrong target is no reason not to start: its updates would
-// fail and say so, the others go on. The server need not have been started.
+// CheckManifests asks the git server whether the manifest repository may be
+// written, tries every edit on the files as they are on the branch, and prints a
+// line for each. Nothing is changed. A wrong target is no reason not to start: its
+// updates would fail and say so, the others go on. The server need not have been
+// started.
 func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	if s.app != nil {
 		if err := s.checkApp(ctx, out); err != nil {
@@ -28,33 +29,20 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
-	order := func(a, b target) int {
-		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
-	}
-	targets := slices.SortedFunc(maps.Keys(s.parts.targets), order)
-	paths := make([]string, len(targets))
-	for i, t := range targets {
-		paths[i] = s.parts.targets[t].File
-	}
-	files, err := s.writer.ReadFiles(ctx, paths...)
+	view, err := s.writer.View(ctx)
 	if err != nil {
 		return err
 	}
+	order := func(a, b target) int {
+		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
+	}
 	var problems []error
-	for i, t := range targets {
-		if err := s.checkTarget(t, files[i]); err != nil {
-			var e *gitops.Error
-			if errors.As(err, &e) {
-				said := e.Public()
-				if files[i].Err == nil { // else it begins with the path
-					said = paths[i] + ": " + said
-				}
-				err = gitops.Errorf(gitops.Rejected, "%s in %s: %s", t.app, t.environment, said)
-			}
+	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
+		if err := s.checkTarget(t, view); err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, paths[i])
+		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, s.parts.targets[t].file)
 	}
 	return errors.Join(problems...)
 }
@@ -74,14 +62,19 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 }
 
 // checkTarget makes an edit as an update would, and drops it.
-func (s *Server) checkTarget(t target, file manifest.File) error {
-	if file.Err != nil {
-		return file.Err
+func (s *Server) checkTarget(t target, view *manifest.View) error {
+	to := s.parts.targets[t]
+	file, err := view.ReadFile(to.file)
+	if err != nil {
+		return gitops.Errorf(gitops.Rejected, "%s in %s: %s", t.app, t.environment, gitops.PublicOf(err)).WithCause(err)
 	}
-	_, _, err := s.parts.targets[t].Editor.Apply(file.Content, values.Vars{
+	_, _, err = to.edit.Apply(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
 		Repository: s.config.Apps[t.app].Repository,
 	})
-	return err
+	if err != nil {
+		return gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, to.file, gitops.PublicOf(err)).WithCause(err)
+	}
+	return nil
 }

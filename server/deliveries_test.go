@@ -102,7 +102,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := (response{resp, string(body)}).problem(t, 400); p.Detail != "the body did not arrive whole" {
+	if p := (response{resp, string(body)}).problem(t, 400); p.Detail != "the body is incomplete" {
 		t.Errorf("answered %s", body)
 	}
 }

@@ -10,16 +10,14 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// livez answers whether the process makes progress: 503 when a lane has been
-// silent for longer than anything it does may take, which a restart cures. A
-// store or an origin that is away is not cured by one, and does not count.
+// livez answers whether the process makes progress: 503 when a lane makes none for
+// longer than anything it does may take, which a restart cures. A store or a git
+// server that is away is not cured by one, and does not count.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
-	for _, l := range s.lanes {
-		if l.Stuck() {
-			s.logger.Error("lane stuck", slog.String("environment", l.Environment))
-			http.Error(w, fmt.Sprintf("lane %s makes no progress", l.Environment), http.StatusServiceUnavailable)
-			return
-		}
+	if environment, stuck := s.lanes.Stuck(); stuck {
+		s.logger.Error("lane stuck", slog.String("environment", environment))
+		http.Error(w, fmt.Sprintf("lane %s makes no progress", environment), http.StatusServiceUnavailable)
+		return
 	}
 	fmt.Fprintln(w, "ok")
 }

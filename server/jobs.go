@@ -12,7 +12,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/oidc"
 )
 
-// buildJobs makes what believes jobs of GitHub Actions; nil where that is not
+// buildJobs makes what authenticates jobs of GitHub Actions; nil where that is not
 // configured. It does not use the network.
 func buildJobs(c *config.OIDC, logger *slog.Logger) (*oidc.Verifier, error) {
 	if c == nil {
@@ -36,7 +36,7 @@ func buildJobs(c *config.OIDC, logger *slog.Logger) (*oidc.Verifier, error) {
 // with each token, and nothing else.
 type jobs struct {
 	verifier *oidc.Verifier
-	spent    oidc.Spender
+	used     oidc.ReplayGuard
 }
 
 // Authenticate implements [api.Authenticator].
@@ -46,7 +46,7 @@ func (j jobs) Authenticate(ctx context.Context, bearer string) (api.Caller, erro
 		return api.Caller{}, err
 	}
 	return api.Caller{
-		Actor: job.Actor(), Credential: job.Credential(), Can: []api.Right{api.Order}, MayOrder: job.MayOrder,
-		Once: func(ctx context.Context, order gitops.DeliveryKey) error { return job.Spend(ctx, j.spent, order) },
+		Actor: job.Actor(), Credential: job.Credential(), Can: []api.Right{api.Order}, Scope: job.MayOrder,
+		UseOnce: func(ctx context.Context, order gitops.DeliveryKey) error { return job.UseOnce(ctx, j.used, order) },
 	}, nil
 }

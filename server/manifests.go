@@ -6,31 +6,76 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
-// newRepository makes what reaches the manifest repository: the writer, and the
-// GitHub App that it writes as, which is nil unless one is configured. It does
-// not use the network.
-func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, *githubapp.App, error) {
+// repository is what reaches the manifest repository.
+type repository struct {
+	writer *manifest.Writer
+	past   *history.Reader
+	app    *githubapp.App // as whom it is written; nil unless one is configured
+}
+
+// newRepository does not use the network.
+func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
-	var app *githubapp.App
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
-		app, appErr = newApp(c.Manifests, roots, logger)
+		r.app, appErr = newApp(c.Manifests, roots, logger)
 	}
-	w, err := newWriter(c, p, app, roots, recorder, logger)
-	if err := errors.Join(rootsErr, appErr, err); err != nil {
-		if w != nil {
-			err = errors.Join(err, w.Close())
-		}
-		return nil, nil, err
+	at := remoteOf(c.Manifests, r.app, roots)
+	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
+	var writerErr, pastErr error
+	r.writer, writerErr = newWriter(c, p, at, r.app, breaker, recorder, logger)
+	if writerErr == nil { // what is wrong with the address is said once
+		r.past, pastErr = newPast(c.Manifests, at, breaker)
 	}
-	return w, app, nil
+	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
+		return repository{}, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// close frees what was made.
+func (r repository) close() error {
+	if r.past != nil {
+		r.past.Close()
+	}
+	if r.writer != nil {
+		return r.writer.Close()
+	}
+	return nil
+}
+
+// remoteOf says where the repository is, and how to get in.
+func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.Config {
+	at := git.Config{
+		URL:     c.URL,
+		RootCAs: roots,
+		SSH:     git.SSH{KeyFile: c.Credentials.SSHKeyFile, KnownHostsFile: c.Credentials.KnownHostsFile},
+	}
+	if file := c.Credentials.TokenFile; file != "" {
+		at.Credentials = git.TokenFile{Path: file, User: c.Credentials.Username}
+	}
+	if app != nil {
+		at.Credentials = app
+	}
+	return at
+}
+
+func newPast(c config.Manifests, at git.Config, breaker *git.Breaker) (*history.Reader, error) {
+	remote, err := git.NewRemote(at)
+	if err != nil {
+		return nil, gitops.PrefixField("manifests", err)
+	}
+	return history.New(breaker.Guard(remote), c.Branch), nil
 }
 
 func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*githubapp.App, error) {
@@ -46,45 +91,39 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
-func newWriter(c config.Config, p parts, app *githubapp.App, roots *x509.CertPool, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
-	var credentials manifest.Credentials
-	var identify func(ctx context.Context) (manifest.Signature, error)
-	if file := c.Manifests.Credentials.TokenFile; file != "" {
-		credentials = manifest.TokenFile{Path: file, User: c.Manifests.Credentials.Username}
-	}
-	if c.Manifests.Credentials.GitHubApp != nil {
-		credentials = app
-		identify = func(ctx context.Context) (manifest.Signature, error) {
+func newWriter(c config.Config, p parts, at git.Config, app *githubapp.App, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+	var identify func(ctx context.Context) (git.Signature, error)
+	if app != nil {
+		identify = func(ctx context.Context) (git.Signature, error) {
 			bot, err := app.Identity(ctx)
-			return manifest.Signature(bot), err
+			return git.Signature(bot), err
 		}
 	}
+	files := p.files()
 	w, err := manifest.New(manifest.Config{
-		URL:         c.Manifests.URL,
+		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
-		Partial:     c.Manifests.Snapshot == "partial",
-		Credentials: credentials,
-		RootCAs:     roots,
-		SSH: manifest.SSH{
-			KeyFile:        c.Manifests.Credentials.SSHKeyFile,
-			KnownHostsFile: c.Manifests.Credentials.KnownHostsFile,
-		},
-		Author:   manifest.Signature(c.Manifests.Author),
-		Identify: identify,
-		Signing:  manifest.Signing(c.Manifests.Signing),
-		Subject:  c.Manifests.Subject,
+		Credentials: at.Credentials,
+		RootCAs:     at.RootCAs,
+		SSH:         at.SSH,
+		Breaker:     breaker,
+		Author:      git.Signature(c.Manifests.Author),
+		Identify:    identify,
+		Signing:     git.Signing(c.Manifests.Signing),
+		Subject:     c.Manifests.Subject,
 		Squash: func(environment string) bool {
 			return c.Environments[environment].Commits == "one-per-batch"
 		},
 		BatchSubject: c.Manifests.BatchSubject,
 		Recorder:     recorder,
 		Logger:       logger,
+		Files:        func() []string { return files },
 		Target: func(environment, app string) (manifest.Target, error) {
-			t, ok := p.targets[target{environment, app}]
+			to, ok := p.targets[target{environment, app}]
 			if !ok { // accepted under another configuration
-				return t, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
+				return manifest.Target{}, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
 			}
-			return t, nil
+			return manifest.Target{File: to.file, Editor: to.edit}, nil
 		},
 	})
 	return w, gitops.PrefixField("manifests", err)

@@ -292,8 +292,8 @@ func TestRecordedEvents(t *testing.T) {
 		reason      string
 	}{
 		{"repository_dispatch.json", "repository_dispatch", 200, `event_type "on-demand-test" is not one of those that order an update`},
-		{"ping.repository.json", "ping", 200, `a "ping" event asks for nothing`},
-		{"ping.with_app_id.json", "ping", 200, `a "ping" event asks for nothing`},
+		{"ping.repository.json", "ping", 200, `a "ping" event is ignored: only repository_dispatch creates updates`},
+		{"ping.with_app_id.json", "ping", 200, `a "ping" event is ignored: only repository_dispatch creates updates`},
 		{"installation.created.json", "installation", 200, `a "installation" event asks for nothing`},
 		{"installation_repositories.added.json", "installation_repositories", 200, "asks for nothing"},
 		{"package.published.docker.json", "package", 200, "asks for nothing"},

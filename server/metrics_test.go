@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -8,10 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -142,6 +146,27 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	}
 }
 
+// heldReader is a store in which updates are held.
+type heldReader struct{ queue.Reader }
+
+func (heldReader) Backlogs(context.Context) ([]queue.Backlog, error) {
+	return []queue.Backlog{{Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3}}}, nil
+}
+
+// What is held is counted apart from what is pending, by kind, and makes the oldest
+// no older.
+func TestHeldUpdates(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(&backlogs{reader: heldReader{}, environments: []string{"dev"}})
+	want := map[string]float64{
+		`tallyman_pending_updates{environment="dev"}`: 2, `tallyman_oldest_pending_seconds{environment="dev"}`: 0,
+		`tallyman_held_updates{environment="dev",kind="stale"}`: 3, `tallyman_held_updates{environment="dev",kind="refused"}`: 0,
+	}
+	if diff := cmp.Diff(want, gather(t, &Server{metrics: &metrics{registry: registry}})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // When the store does not answer, what waits is unknown, and not 0; everything
 // else is still told.
 func TestBacklogOfAStoreThatIsGone(t *testing.T) {
@@ -151,7 +176,7 @@ func TestBacklogOfAStoreThatIsGone(t *testing.T) {
 	}
 	series := gather(t, r.Server)
 	for name := range series {
-		if strings.Contains(name, "pending") {
+		if strings.Contains(name, "pending") || strings.Contains(name, "held") {
 			t.Errorf("%s is there", name)
 		}
 	}
@@ -171,22 +196,26 @@ func TestRecorders(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Stop(t.Context()) })
 	m := s.metrics
-	m.Settled("dev", gitops.Committed, 0.5)
-	m.Settled("dev", gitops.Failed, 7)
-	m.Pushed("conflict", 1e9, 3)
-	m.Pushed("landed", 1e9, 3)
-	m.BackingOff("prod", 1.5e9)
-	m.Committed(3, 1e6)
+	m.lanes.Finished("dev", gitops.Committed, 0.5)
+	m.deliveries.Finished("dev", gitops.Superseded, 0)
+	m.lanes.Finished("dev", gitops.Failed, 7)
+	m.lanes.Progressed("dev", time.UnixMilli(1_500))
+	m.pushes.Pushed("conflict", 1e9, 3)
+	m.pushes.Pushed("landed", 1e9, 3)
+	m.lanes.BackingOff("prod", 1.5e9)
+	m.store.Committed(3, 1e6)
 	series := gather(t, s)
 	for name, want := range map[string]float64{
-		`tallyman_updates_total{environment="dev",outcome="committed"}`: 1,
-		`tallyman_updates_total{environment="dev",outcome="failed"}`:    1,
-		`tallyman_update_seconds{environment="dev"}`:                    1, // only of what is on origin
-		`tallyman_push_seconds{outcome="conflict"}`:                     1,
-		`tallyman_push_seconds{outcome="landed"}`:                       1,
-		`tallyman_push_conflicts_total`:                                 1,
-		`tallyman_lane_backoff{environment="prod"}`:                     1.5,
-		`tallyman_store_commit_seconds`:                                 1,
+		`tallyman_updates_total{environment="dev",outcome="committed"}`:    1,
+		`tallyman_updates_total{environment="dev",outcome="failed"}`:       1,
+		`tallyman_updates_total{environment="dev",outcome="superseded"}`:   1,
+		`tallyman_lane_last_progress_timestamp_seconds{environment="dev"}`: 1.5,
+		`tallyman_update_seconds{environment="dev"}`:                       1, // only of what is on the branch
+		`tallyman_push_seconds{outcome="conflict"}`:                        1,
+		`tallyman_push_seconds{outcome="landed"}`:                          1,
+		`tallyman_push_conflicts_total`:                                    1,
+		`tallyman_lane_backoff{environment="prod"}`:                        1.5,
+		`tallyman_store_commit_seconds`:                                    1,
 	} {
 		if series[name] != want {
 			t.Errorf("%s is %v, want %v", name, series[name], want)

@@ -75,7 +75,7 @@ func giveToken(from *ecr.Receiver, intake *webhook.Intake) func(w http.ResponseW
 			token, err = from.IssueToken(r.Header, body)
 		}
 		if err != nil {
-			intake.Refuse(r.Context(), gitops.DeliveryKey{Source: from.Source()}, webhook.RemoteOf(r.RemoteAddr), err)
+			intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: from.Source()}, webhook.ClientIP(r.RemoteAddr), err)
 			return 0, nil, err
 		}
 		w.Header().Set("Cache-Control", "no-store") // RFC 6749, section 5.1

@@ -22,7 +22,7 @@ import (
 // publicHandler serves what senders reach.
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.parts.limits.clientAddress, s.observe, secureHeaders, s.limitRefusals, s.refuseWhileDraining, s.parts.limits.bodies.limit)
+	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.parts.limits.Bodies)
 	intake := s.newIntake()
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}
@@ -48,7 +48,7 @@ func (s *Server) publicHandler() http.Handler {
 
 // newIntake makes the one way in for events, whatever brings them.
 func (s *Server) newIntake() *webhook.Intake {
-	return &webhook.Intake{Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics, Logger: s.logger, Now: now, NewID: newID}
+	return &webhook.Intake{Planner: s.parts.policy, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now}
 }
 
 // adminHandler serves what operators reach.
@@ -76,7 +76,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				s.logger.Error("panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
 				s.writeProblem(ww, gitops.Errorf(gitops.Internal, "an internal error; the log has the cause").WithCause(fmt.Errorf("panic: %v", v)))
 			}
-			s.metrics.httpSeconds.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(ww.Status())).Observe(time.Since(began).Seconds())
+			s.metrics.requests.WithLabelValues(routeOf(r), methodOf(r), strconv.Itoa(ww.Status())).Observe(time.Since(began).Seconds())
 		}()
 		next.ServeHTTP(ww, r)
 	})
@@ -97,6 +97,19 @@ func methodOf(r *http.Request) string {
 		return r.Method
 	}
 	return "other"
+}
+
+// secureHeaders are for browsers that are led here: they must not show, keep or
+// guess at an answer.
+func secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) refuseWhileDraining(next http.Handler) http.Handler {

@@ -13,18 +13,13 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/config"
-	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // Version is what is running, for logs and metrics.
@@ -40,16 +35,14 @@ type Server struct {
 	version Version
 	parts   parts
 	metrics *metrics
-	writer  *manifest.Writer
-	app     *githubapp.App // nil unless one is configured
+	repository
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
-	tips          *tips
-	lanes         []*lane.Lane
+	lanes         *lane.Replica
 	public, admin net.Listener
 	background    sync.WaitGroup
-	failed        chan error // a listener's end that nobody asked for
+	failed        chan error // a listener's unexpected end
 
 	drain     chan struct{} // closed by Stop: streams end
 	listening atomic.Bool   // set by Start: deliveries can arrive
@@ -69,28 +62,25 @@ type cleanup struct {
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c, logger)
 	m := newMetrics(v, p.sources(), slices.Collect(maps.Keys(c.Environments)))
-	w, app, repositoryErr := newRepository(c, p, m, logger)
+	r, repositoryErr := newRepository(c, p, m.pushes, logger)
 	if err := errors.Join(err, repositoryErr); err != nil {
-		if w != nil {
-			err = errors.Join(err, w.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, r.close())
 	}
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, writer: w, app: app, failed: make(chan error, 2), drain: make(chan struct{})}
-	if app != nil {
-		s.onStop("GitHub App", func(context.Context) error { return app.Close() })
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	if r.app != nil {
+		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
 	if p.jobs != nil {
 		s.onStop("OIDC", func(context.Context) error { return p.jobs.Close() })
 	}
-	s.onStop("manifest writer", func(context.Context) error { return w.Close() })
+	s.onStop("manifest repository", func(context.Context) error { return r.close() })
 	return s, nil
 }
 
-// Start opens the store, starts the lanes and listens. When it returns without
+// Start opens the store, listens and starts the lanes. When it returns without
 // error the server takes deliveries; whether the manifest repository can be
 // reached is found out beside that, for a delivery must be taken either way.
-// After an error nothing is left running.
+// After an error nothing is left running, and nothing was written.
 func (s *Server) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
@@ -100,24 +90,25 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	s.makeLanes() // before the admin listener asks them how they do
-	if s.admin, err = s.listen("adminListen", s.config.AdminListen, s.adminHandler()); err != nil {
+	s.lanes = s.newLanes() // before the admin listener asks whether they are stuck
+	if s.admin, err = s.bind("adminListen", s.config.AdminListen); err != nil {
 		return err
 	}
-	s.startLanes()
+	s.serve("adminListen", s.admin, s.adminHandler())
+	if s.public, err = s.bind("listen", s.config.Listen); err != nil {
+		return err
+	}
+	s.startLanes() // now that nothing can fail any more
 	s.startPruning()
-	s.greetOrigin()
-	s.public, err = s.listen("listen", s.config.Listen, s.publicHandler())
-	if err != nil {
-		return err
-	}
+	s.warmUp()
+	s.serve("listen", s.parts.limits.Listener(s.public), s.publicHandler())
 	s.onStop("streams", func(context.Context) error {
 		close(s.drain) // before the listener waits for them
 		return nil
 	})
 	s.startSweeps()
 	s.listening.Store(true)
-	s.sayReady()
+	s.logReady()
 	return nil
 }
 
@@ -133,146 +124,17 @@ func (s *Server) openStore(ctx context.Context) error {
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.metrics.registry.MustRegister(&backlogs{records: store, environments: environments, logger: s.logger})
-	return s.warnOfOrphans(ctx)
+	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
+	return nil
 }
 
-// sayReady tells whoever reads the log what is running, and where.
-func (s *Server) sayReady() {
+// logReady logs what is running, and where.
+func (s *Server) logReady() {
 	s.logger.Info("ready",
 		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("store", s.config.Store),
 		slog.String("manifests", s.config.Manifests.URL), slog.String("branch", s.config.Manifests.Branch),
 		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
-}
-
-// warnOfOrphans names the updates that wait in an environment that is no longer
-// configured: they are kept, and nobody works on them.
-func (s *Server) warnOfOrphans(ctx context.Context) error {
-	found, err := s.store.Backlogs(ctx)
-	if err != nil {
-		return err
-	}
-	for _, backlog := range found {
-		if _, ok := s.config.Environments[backlog.Environment]; !ok && backlog.Pending > 0 {
-			s.logger.Warn("updates wait in an environment that is not configured",
-				slog.String("environment", backlog.Environment), slog.Int("pending", backlog.Pending), slog.Time("oldest", backlog.Oldest))
-		}
-	}
-	return nil
-}
-
-func (s *Server) makeLanes() {
-	holder := newHolder()
-	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
-		s.lanes = append(s.lanes, lane.New(lane.Config{
-			Environment: environment,
-			Holder:      holder,
-			Queue:       s.store,
-			Writer:      s.writer,
-			Recorder:    s.metrics,
-			Logger:      s.logger,
-			Lease:       s.config.Lease,
-			Coalesce:    s.config.Environments[environment].Coalesce == "newest",
-		}))
-	}
-}
-
-func (s *Server) startLanes() {
-	for _, l := range s.lanes {
-		l.Start()
-	}
-	s.onStop("lanes", func(ctx context.Context) error {
-		ctx, cancel := leaveTime(ctx)
-		defer cancel()
-		// When the lanes are given up, so is the push that they wait for.
-		defer context.AfterFunc(ctx, s.writer.Cut)()
-		var stopped sync.WaitGroup
-		for _, l := range s.lanes {
-			stopped.Go(func() { l.Stop(ctx) })
-		}
-		stopped.Wait()
-		return nil
-	})
-}
-
-// leaveTime ends a little before ctx does, so that what a lane gives up can
-// still be recorded and the store closed in order.
-func leaveTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	left := time.Until(deadline)
-	return context.WithTimeout(ctx, left-min(left/4, 3*time.Second))
-}
-
-// greetOrigin brings the branch's tip here before the first update needs it, and
-// says early what would be wrong with the first push.
-func (s *Server) greetOrigin() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.onStop("handshake", func(context.Context) error {
-		cancel()
-		return nil
-	})
-	s.background.Go(func() {
-		if err := s.writer.Handshake(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("the manifest repository cannot be written yet: updates are taken and wait",
-				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
-		}
-	})
-}
-
-// listen binds the address that field configures and serves it.
-func (s *Server) listen(field, address string, handler http.Handler) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).WithCause(err)
-	}
-	srv := s.httpServer(handler)
-	bounded := listener
-	if field == "listen" {
-		bounded = s.parts.limits.connections.on(listener)
-		srv.WriteTimeout = 30 * time.Second // more for a look at the past, and for a stream with each event
-	}
-	s.onStop(field, func(ctx context.Context) error {
-		// A request that is only half here was promised nothing: it must not take
-		// the time that the lanes need.
-		ctx, cancel := withShare(ctx)
-		defer cancel()
-		if srv.Shutdown(ctx) != nil {
-			return srv.Close()
-		}
-		return nil
-	})
-	s.background.Go(func() {
-		if err := srv.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- gitops.FieldErrorf(field, "no longer listening").WithCause(err)
-		}
-	})
-	return listener, nil
-}
-
-// httpServer bounds what a client can hold without being known: a connection, for
-// as long as a request may take to come whole.
-func (s *Server) httpServer(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
-}
-
-// withShare ends after a quarter of the time that ctx has left.
-func withShare(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, time.Until(deadline)/4)
 }
 
 // Failed receives when a started server can no longer do its work and should be
@@ -286,7 +148,7 @@ func (s *Server) Addr() string { return s.public.Addr().String() }
 func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
 
 // Stop drains: no more deliveries are taken, requests under way are answered,
-// the batches at hand are written and settled or, when ctx ends first, given
+// the batches at hand are written and reported or, when ctx ends first, given
 // back. Everything that was begun has ended when it returns. A delivery that was
 // answered 202 and not written by then is written after the next start.
 func (s *Server) Stop(ctx context.Context) error {

@@ -67,7 +67,7 @@ sources:
   eventbridge: {secretFiles: [DIR/bridge], accounts: ["123456789012"]}
 api:
   tokens:
-    - {name: ops, file: DIR/api-token, can: [read, order, retry]}
+    - {name: ops, file: DIR/api-token, can: [read, order, retry, cancel]}
     - {name: board, file: DIR/read-token}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}

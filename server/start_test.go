@@ -18,8 +18,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
 
@@ -247,50 +251,105 @@ func TestNotReadyBeforeListening(t *testing.T) {
 	}
 }
 
-// Updates of an environment that was taken out of the configuration are kept,
-// and said to be there; they are worked on when it is back.
-func TestOrphansAreWarnedOf(t *testing.T) {
+// A server that cannot listen writes nothing, whatever its store has.
+func TestLanesStartAfterThePublicPortIsBound(t *testing.T) {
 	s := newSite(t)
-	s.must(s.git.Close())
+	s.git.Inject(gitserver.Fault{Status: 500, Times: -1})
 	r := s.start()
-	r.do(r.github(newSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202)
+	r.do(r.github(newSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
 	r.stop()
-	if lines := s.log.with("environment that is not configured"); len(lines) != 0 {
+	s.git.Heal()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	defer taken.Close()
+	s.edit("\nlisten: 127.0.0.1:0", "\nlisten: "+taken.Addr().String())
+	server, err := s.newServer()
+	s.must(err)
+	if err := server.Start(t.Context()); err == nil {
+		t.Error("it has started")
+	}
+	if server.lanes == nil {
+		t.Error("the lanes were not there for the admin listener")
+	}
+	log, err := s.repository.Log("main")
+	s.must(err)
+	if len(log) != 1 {
+		t.Errorf("%d commits", len(log))
+	}
+	nothingRuns(t)
+}
+
+// Updates of an environment that left the configuration are cancelled, visibly.
+func TestUpdatesOfARemovedEnvironmentAreCancelled(t *testing.T) {
+	s := newSite(t)
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Status: 500, Times: -1})
+	r := s.start()
+	d := r.do(r.github(newSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202)
+	r.stop()
+	if lines := s.log.with("environment is not configured"); len(lines) != 0 {
 		t.Errorf("warned of %q", lines)
 	}
+	s.git.Heal()
 	s.edit("  prod: {tags: {semver: \">=1.0.0\"}}\n", "")
 	again := s.start()
-	if lines := s.log.with(`"level":"WARN"`, "environment that is not configured", `"environment":"prod"`, `"pending":1`, `"oldest":"20`); len(lines) != 1 {
+	if u := again.settled(d.Updates[0].ID); u.State != gitops.Cancelled || u.Reason != `environment "prod" is not configured` {
+		t.Errorf("the update is %+v", u)
+	}
+	again.stop()
+	if lines := s.log.with(`"level":"WARN"`, `"msg":"environment is not configured, cancelling its updates"`, `"environment":"prod"`, `"updates":1`); len(lines) != 1 {
 		t.Errorf("warned of %q", lines)
 	}
-	if d, found := again.stored("github", "d1"); !found || d.Updates[0].State != gitops.Pending {
-		t.Errorf("the update is %+v", d)
-	}
-	for name := range gather(t, again.Server) {
-		if strings.Contains(name, "prod") {
-			t.Errorf("%s is there", name)
-		}
+	if lines := s.log.with(`"msg":"update cancelled"`, d.Updates[0].ID, `"environment":"prod"`); len(lines) != 1 {
+		t.Errorf("logged %q", lines)
 	}
 }
 
-// A lane that has not been heard of for longer than anything takes is what a
-// restart cures.
+// hangingWriter is a writer that does nothing until it is let go.
+type hangingWriter struct {
+	since time.Time
+	letGo chan struct{}
+}
+
+func (w hangingWriter) Write(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
+	<-w.letGo
+	return gitops.WriteResult{}, gitops.Errorf(gitops.Unavailable, "it hung")
+}
+
+func (w hangingWriter) LastStep() time.Time { return w.since }
+
+// A lane that makes no progress for longer than anything takes is what a restart
+// cures.
 func TestLivezSeesAStuckLane(t *testing.T) {
 	site := newSite(t)
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{logger: site.logger(), lanes: []*lane.Lane{lane.New(lane.Config{Environment: "dev", Logger: site.logger()})}}
+		store := queuetest.NewModel(time.Now, queuetest.Hooks{})
+		_, _, err := store.Accept(t.Context(), gitops.Delivery{
+			Source: "github", ID: "d1", ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted,
+			Updates: []gitops.Update{{Environment: "dev", App: "api", Tag: "1"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writer := hangingWriter{time.Now(), make(chan struct{})}
+		s := &Server{logger: site.logger(), lanes: lane.NewReplica(lane.Config{
+			Holder: "this", Environments: []lane.Environment{{Name: "dev"}}, Configured: func(string, string) bool { return true },
+			Queue: store, Writer: writer, Recorder: newLaneMetrics(prometheus.NewRegistry(), nil), Logger: site.logger(),
+		})}
 		livez := func() int {
 			w := httptest.NewRecorder()
 			s.livez(w, nil)
 			return w.Code
 		}
+		s.lanes.Start()
 		if status := livez(); status != 200 {
 			t.Errorf("livez is %d at first", status)
 		}
-		<-time.After(10 * time.Minute) // and the worker never runs
+		<-time.After(10 * time.Minute)
 		if status := livez(); status != 503 {
-			t.Errorf("livez is %d after 10 minutes without a sign of life", status)
+			t.Errorf("livez is %d after 10 minutes without progress", status)
 		}
+		close(writer.letGo)
+		s.lanes.Stop(t.Context())
 	})
 	if lines := site.log.with("lane stuck", `"environment":"dev"`); len(lines) != 1 {
 		t.Errorf("logged %q", lines)

@@ -146,11 +146,11 @@ func TestStopWithoutTime(t *testing.T) {
 	}
 }
 
-func TestLeaveTime(t *testing.T) {
+func TestDrainDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for left, want := range map[time.Duration]time.Duration{25 * time.Second: 22 * time.Second, 4 * time.Second: 3 * time.Second, -time.Second: 0} {
 			ctx, cancel := context.WithTimeout(t.Context(), left)
-			leave, cancelLeave := leaveTime(ctx)
+			leave, cancelLeave := drainDeadline(ctx)
 			began := time.Now()
 			<-leave.Done()
 			if took := time.Since(began); took != want {
@@ -159,7 +159,7 @@ func TestLeaveTime(t *testing.T) {
 			cancelLeave()
 			cancel()
 		}
-		leave, cancel := leaveTime(t.Context())
+		leave, cancel := drainDeadline(t.Context())
 		if _, bounded := leave.Deadline(); bounded {
 			t.Error("without a deadline there is one")
 		}

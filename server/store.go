@@ -21,10 +21,10 @@ func checkAddress(c config.Config) error {
 // newStore opens the store that is configured.
 func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
 	if path, isFile := s.config.StoreFile(); isFile {
-		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics})
+		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics.store})
 	}
 	address := postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile}
-	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: s.metrics})
+	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: s.metrics.store})
 }
 
 // Backup writes the configured store to a new file, whether a server runs on it

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,17 +20,7 @@ func (s *Server) startSweeps() {
 		App: s.app, Receiver: receiver, Store: s.store, Intake: s.newIntake(),
 		Recorder: newMissedMetrics(s.metrics.registry), Logger: s.logger, Holder: newHolder(), Now: now,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	swept := make(chan struct{})
-	s.onStop("missed deliveries", func(context.Context) error {
-		cancel()
-		<-swept
-		return nil
-	})
-	s.background.Go(func() {
-		defer close(swept)
-		sweeper.Run(ctx)
-	})
+	s.runUntilStop("missed deliveries", sweeper.Run)
 }
 
 // missedMetrics is a missed.Recorder.
@@ -43,7 +32,7 @@ type missedMetrics struct {
 func newMissedMetrics(registry *prometheus.Registry) *missedMetrics {
 	m := &missedMetrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tallyman_missed_deliveries_total", Help: "Deliveries that GitHub could not deliver and that were looked after, by how.",
+			Name: "tallyman_missed_deliveries_total", Help: "Deliveries that GitHub could not deliver, by outcome.",
 		}, []string{"outcome"}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tallyman_missed_last_sweep_timestamp_seconds", Help: "When all of GitHub's deliveries were last accounted for, as Unix time; 0 before the first.",

@@ -67,7 +67,7 @@ func (b *bench) accept(ctx context.Context, binary, size string, repository *git
 		b.origin.goDown()
 		defer b.origin.comeUp()
 	}
-	t, err := b.start(ctx, binary, size, repository)
+	t, err := b.start(ctx, setup{binary: binary, shape: shapes[size], repository: repository})
 	if err != nil {
 		return found, err
 	}

@@ -38,7 +38,7 @@ func (b *bench) measureContention(ctx context.Context, size string) (err error) 
 	}
 	var writers [2]writer
 	for i := range writers {
-		t, err := b.start(ctx, b.binary, size, repository)
+		t, err := b.start(ctx, setup{shape: shapes[size], repository: repository})
 		if err != nil {
 			return err
 		}

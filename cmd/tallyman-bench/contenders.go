@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,16 +119,24 @@ func newBarePush(ctx context.Context, dir string, origin *gitserver.Repository) 
 }
 
 // newEndToEnd is tallyman from the signed event to the commit on origin. Its
-// sender keeps one connection.
-func newEndToEnd(t *tallyman, origin *gitserver.Repository, to *sender, answered *time.Time) contender {
+// sender's connection is there before; a kept one would be closed while the other
+// contenders have their turn.
+func newEndToEnd(t *tallyman, answered *time.Time) contender {
+	var to *sender
 	return contender{
-		name: endToEnd, repository: origin,
+		name: endToEnd, repository: t.repository,
+		prepare: func(context.Context, update) (err error) {
+			to, err = dial(t.public)
+			return err
+		},
 		update: func(_ context.Context, u update) error {
 			err := to.send(u.event)
 			*answered = time.Now()
 			return err
 		},
-		finish: func(ctx context.Context) error { return t.awaitCommitted(ctx, 1) },
-		cpu:    t.cpu,
+		finish: func(ctx context.Context) error {
+			return errors.Join(to.conn.Close(), t.awaitCommitted(ctx, 1))
+		},
+		cpu: t.cpu,
 	}
 }

@@ -34,6 +34,10 @@ type options struct {
 	accept     []int
 	acceptTime time.Duration
 	body       int
+	readers    int
+	held       int
+	kills      int
+	oneFile    int
 	soak       int
 	soakWindow int
 	contend    time.Duration
@@ -71,7 +75,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("tallyman-bench", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	quick := flags.Bool("quick", false, "measure less: about a minute in all")
-	sizes := flags.String("sizes", "S,M,L", "`sizes` of repositories, of S, M and L; the last one is also that of bursts, accepting, soak and contention")
+	sizes := flags.String("sizes", "S,M,L,XL", "`sizes` of repositories, of S, M, L and XL; the last one before XL is also that of all that is measured once")
 	latency := flags.String("latency", "0,40ms,40ms+80ms", "`latencies` of the git server: to each request, and after a plus to each new connection")
 	flags.IntVar(&o.runs, "runs", 7, "timed runs of each contender, after one that is not timed; 0 leaves single updates out")
 	bursts := flags.String("bursts", "10,100,1000", "`deliveries` in each burst; empty leaves bursts out")
@@ -79,6 +83,10 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.DurationVar(&o.acceptTime, "accept-time", 4*time.Second, "how long to measure accepting, each time")
 	flags.IntVar(&o.rounds, "rounds", 1, "how `often` to measure accepting in each way; the round of median throughput is shown")
 	flags.IntVar(&o.body, "body", 0, "pad each delivery's body to this many `bytes`; what GitHub sends has some 8,000")
+	flags.IntVar(&o.readers, "readers", 1000, "`updates` to make at each size while status is asked; 0 leaves readers out")
+	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
+	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
+	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
 	flags.IntVar(&o.soak, "soak", 0, "after all else, `updates` to make in a row while memory is watched")
 	flags.IntVar(&o.soakWindow, "soak-window", 100, "updates of the soak under way together")
 	flags.DurationVar(&o.contend, "contend", 0, "how long two processes and a person shall write one branch")
@@ -96,6 +104,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
 			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
+			"readers": "100", "held": "5000", "kills": "3", "one-file": "100",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))
@@ -179,12 +188,18 @@ func (b *bench) measure(ctx context.Context) error {
 			return fmt.Errorf("size %s: %w", size, err)
 		}
 	}
-	largest := b.options.sizes[len(b.options.sizes)-1]
+	size := b.options.sizes[len(b.options.sizes)-1]
+	if n := len(b.options.sizes); size == huge && n > 1 {
+		size = b.options.sizes[n-2]
+	}
 	for _, part := range []struct {
 		name string
 		run  func(ctx context.Context, size string) error
-	}{{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"soak", b.measureSoak}} {
-		if err := part.run(ctx, largest); err != nil {
+	}{
+		{"held updates", b.measureHeld}, {"failover", b.measureFailover}, {"one file", b.measureOneFile},
+		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"soak", b.measureSoak},
+	} {
+		if err := part.run(ctx, size); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}

@@ -19,6 +19,7 @@ type origin struct {
 	mu      sync.Mutex
 	arrived []time.Time   // pushes that git works on; they are answered in any order
 	pushes  []push        // that were answered
+	hold    func()        // the next push runs it before git sees it; nil when nothing holds it
 	news    chan struct{} // has a value when pushes has grown; one waiter at a time
 }
 
@@ -39,8 +40,26 @@ func (o *origin) watch() {
 
 func (o *origin) begin() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.arrived = append(o.arrived, time.Now())
+	hold := o.hold
+	o.hold = nil
+	o.mu.Unlock()
+	if hold != nil {
+		hold()
+	}
+}
+
+// holdNext has the next push wait, from when arrived is closed until release is
+// called; release may be called again.
+func (o *origin) holdNext() (arrived <-chan struct{}, release func()) {
+	came, over := make(chan struct{}), make(chan struct{})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hold = func() {
+		close(came)
+		<-over
+	}
+	return came, sync.OnceFunc(func() { close(over) })
 }
 
 // end is given the answer and lets it through as it is.

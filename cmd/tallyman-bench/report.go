@@ -20,8 +20,12 @@ type report struct {
 	Bursts  []burst     `json:"bursts"`
 	Sound   []string    `json:"sound"` // sizes whose repositories git fsck found clean in the end
 	Accepts []accept    `json:"accepting"`
+	Readers []readers   `json:"readers"`
 	Soak    []soakPoint `json:"soak,omitempty"`
 
+	Held       *held       `json:"held,omitempty"`
+	Failover   *failover   `json:"failover,omitempty"`
+	OneFile    *oneFile    `json:"oneFile,omitempty"`
 	Compared   []compared  `json:"compared,omitempty"`
 	Contention *contention `json:"contention,omitempty"`
 }

@@ -49,11 +49,15 @@ func (e *events) next(shape gitserver.Shape, n int) []event {
 	return all
 }
 
-// update makes one, and says what it shall do to which file.
+// update makes one of a random app, and says what it shall do to which file.
 func (e *events) update(shape gitserver.Shape) update {
+	return e.of(gitserver.App(e.rand.IntN(shape.Apps)), shape.Environments[(e.made+1)%len(shape.Environments)])
+}
+
+// of makes one of an app in an environment.
+func (e *events) of(app, environment string) update {
 	e.made++
 	id := fmt.Sprintf("%08x-0000-4000-8000-%012x", e.made, e.made)
-	app, environment := gitserver.App(e.rand.IntN(shape.Apps)), shape.Environments[e.made%len(shape.Environments)]
 	tag := fmt.Sprintf("main-f%011x", e.made) // no file has it
 	return update{
 		event: event{id, e.request(id, app, environment, tag)},

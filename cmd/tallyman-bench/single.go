@@ -33,8 +33,12 @@ func (b *bench) measureSingle(ctx context.Context, size string, t *tallyman) err
 	if err != nil {
 		return err
 	}
+	distances := b.options.distances
+	if size == huge {
+		distances = distances[:min(1, len(distances))]
+	}
 	defer b.git.SetLatency(gitserver.Latency{})
-	for _, distance := range b.options.distances {
+	for _, distance := range distances {
 		b.say("%s at %s: %d updates by each of %d contenders", size, distance.name, b.options.runs, len(contenders))
 		b.git.SetLatency(distance.Latency)
 		samples := make(map[string][]sample)
@@ -69,20 +73,19 @@ func (b *bench) contenders(ctx context.Context, size string, t *tallyman, answer
 			return nil, err
 		}
 	}
-	warm, err := newWarmClone(ctx, dirs[1], origins[1])
-	if err != nil {
-		return nil, err
-	}
 	push, err := newBarePush(ctx, dirs[2], origins[2])
 	if err != nil {
 		return nil, err
 	}
-	to, err := dial(t.public)
+	own := newEndToEnd(t, answered)
+	if size == huge {
+		return []contender{push, own}, nil
+	}
+	warm, err := newWarmClone(ctx, dirs[1], origins[1])
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { to.conn.Close() })
-	return []contender{newShellStep(dirs[0], origins[0]), warm, push, newEndToEnd(t, t.repository, to, answered)}, nil
+	return []contender{newShellStep(dirs[0], origins[0]), warm, push, own}, nil
 }
 
 // one makes one update. Its time ends for all alike: when git on the server has

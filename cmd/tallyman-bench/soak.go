@@ -24,7 +24,7 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 	if err := b.origin.reset(ctx); err != nil {
 		return err
 	}
-	t, err := b.start(ctx, b.binary, size, repository)
+	t, err := b.start(ctx, setup{shape: shapes[size], repository: repository})
 	if err != nil {
 		return err
 	}

@@ -13,13 +13,18 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// shapes are the manifest repositories of a small shop, a company, and a company
-// whose every service is in one repository.
+// shapes are the manifest repositories of a small shop, a company, a company whose
+// every service is in one repository, and five times as many services as that.
 var shapes = map[string]gitserver.Shape{
-	"S": {Apps: 20, Environments: []string{"dev", "staging", "prod"}, Commits: 200},
-	"M": {Apps: 300, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 5_000},
-	"L": {Apps: 2_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 20_000},
+	"S":  {Apps: 20, Environments: []string{"dev", "staging", "prod"}, Commits: 200},
+	"M":  {Apps: 300, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 5_000},
+	"L":  {Apps: 2_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 20_000},
+	huge: {Apps: 10_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 5_000},
 }
+
+// huge is the size at which only tallyman and bare pushes are measured, and only
+// what depends on the size: its clones alone take minutes.
+const huge = "XL"
 
 const token = "the-bench-token"
 
@@ -123,31 +128,29 @@ func (b *bench) repository(size string) (*gitserver.Repository, error) {
 	return own, os.CopyFS(own.Dir, os.DirFS(base.Dir))
 }
 
-// measureSize measures single updates and bursts at one size. One tallyman does
-// both, as it would.
+// measureSize measures single updates, bursts and readers at one size. One tallyman
+// does all of it, as it would.
 func (b *bench) measureSize(ctx context.Context, size string) (err error) {
-	if b.options.runs == 0 && len(b.options.bursts) == 0 {
+	if b.options.runs == 0 && len(b.options.bursts) == 0 && b.options.readers == 0 {
 		return nil
 	}
 	repository, err := b.repository(size)
 	if err != nil {
 		return err
 	}
-	t, err := b.start(ctx, b.binary, size, repository)
+	t, err := b.start(ctx, setup{shape: shapes[size], repository: repository})
 	if err != nil {
 		return err
 	}
 	defer func() {
 		err = errors.Join(err, t.kill())
 	}()
-	if err := b.measureStart(ctx, size, t); err != nil {
-		return err
-	}
-	if err := b.measureSingle(ctx, size, t); err != nil {
-		return err
-	}
-	if err := b.measureBursts(ctx, size, t); err != nil {
-		return err
+	for _, measure := range []func(context.Context, string, *tallyman) error{
+		b.measureStart, b.measureReaders, b.measureSingle, b.measureBursts,
+	} {
+		if err := measure(ctx, size, t); err != nil {
+			return err
+		}
 	}
 	memory := &b.report.Starts[len(b.report.Starts)-1]
 	memory.PeakMiB, memory.RestMiB = t.peakMiB(), t.residentMiB()

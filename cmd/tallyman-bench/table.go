@@ -17,6 +17,7 @@ func (r *report) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	r.printSingle(w)
 	r.printBursts(w)
+	r.printCore(w)
 	r.printAccepts(w)
 	r.printNumbers(w)
 	_ = w.Flush() // nobody is left to tell
@@ -61,6 +62,28 @@ func (r *report) printBursts(w io.Writer) {
 		for _, s := range []soakPoint{r.Soak[0], r.Soak[n/10], r.Soak[n/2], r.Soak[n-1]} {
 			fmt.Fprintf(w, "%d\t%.0f\t%d\t%.1f\t%.1f\t%d\t%d\t\n", s.Updates, s.Seconds, s.Pushes, s.ResidentMiB, s.PeakMiB, s.Goroutines, s.Connections)
 		}
+	}
+}
+
+func (r *report) printCore(w io.Writer) {
+	if len(r.Readers) > 0 {
+		head(w, "status", "first ms", "KiB", "updates", "asked", "p50 ms", "p99", "most", "push alone ms", "most", "push with it ms", "most")
+	}
+	for _, s := range r.Readers {
+		fmt.Fprintf(w, "%s\t%.0f\t%d\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", s.Size, s.FirstMS, s.Bytes/1024, s.Updates, s.Asked,
+			s.P50MS, s.P99MS, s.MaxMS, s.AloneMS, s.AloneMostMS, s.WithMS, s.WithMostMS)
+	}
+	if h := r.Held; h != nil {
+		head(w, "held updates", "number", "all held after ms", "another app's update ms", "where none is held", "by it")
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.2fx\t\n", h.Size, h.Held, h.AskMS, h.WithMS, h.NoneMS, h.WithMS/h.NoneMS)
+	}
+	if f := r.Failover; f != nil {
+		head(w, "killed replicas", "of", "kills", "environments that stood still", "median ms", "most")
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
+	}
+	if o := r.OneFile; o != nil {
+		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "first status ms", "peak MiB")
+		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.StatusMS, o.PeakMiB)
 	}
 }
 

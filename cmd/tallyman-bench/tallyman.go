@@ -16,94 +16,32 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
 // tallyman is the real one in a process of its own. Its log goes through a pipe,
 // as in a container.
 type tallyman struct {
-	shape         gitserver.Shape
-	repository    *gitserver.Repository
+	setup
+	config        string // path
 	cmd           *exec.Cmd
 	public, admin string    // host:port
 	began, ready  time.Time // when it was started, and when it took deliveries
-	waited        int       // committed updates that somebody has waited for
+	waited        int       // updates whose end was waited for
+	reading       sync.WaitGroup
 
 	mu        sync.Mutex
-	committed int           // updates, by its log
-	settled   int           // updates, by its log
-	problems  []string      // lines of its log that are no information, the last few
-	addresses *addresses    // once it is ready
-	ended     bool          // its log has
-	news      chan struct{} // has a value when one of the above has changed; one waiter at a time
+	committed map[string]int       // updates, by environment and by its log
+	last      map[string]time.Time // when the last of them was said, by environment
+	finished  int                  // updates in any final state, by its log
+	problems  []string             // lines of its log above the level of information, the last few
+	addresses *addresses           // once it is ready
+	ended     bool                 // its log has
+	news      chan struct{}        // has a value when one of the above has changed; one waiter at a time
 }
 
 type addresses struct {
 	Listen string `json:"listen"`
 	Admin  string `json:"admin"`
-}
-
-const configuration = `listen: 127.0.0.1:0
-adminListen: 127.0.0.1:0
-store: sqlite://%[1]s/tallyman.db
-manifests:
-  url: %[2]s
-  credentials: {tokenFile: %[1]s/token}
-sources:
-  github: {secretFiles: [%[1]s/webhook-secret]}
-`
-
-// start starts a tallyman of the binary with an empty store on the repository,
-// and waits until it takes deliveries.
-func (b *bench) start(ctx context.Context, binary, size string, repository *gitserver.Repository) (*tallyman, error) {
-	b.started++
-	dir := filepath.Join(b.stores, fmt.Sprint(b.started))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	t := &tallyman{shape: shapes[size], repository: repository, news: make(chan struct{}, 1)}
-	config := fmt.Appendf(nil, configuration, dir, repository.URL)
-	config = append(config, "environments:\n"...)
-	for _, environment := range t.shape.Environments {
-		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}}\n", environment)
-	}
-	config = append(config, "apps:\n"...)
-	for n := range t.shape.Apps {
-		config = fmt.Appendf(config, "  %s: {}\n", gitserver.App(n))
-	}
-	for name, content := range map[string][]byte{"token": []byte(token), "webhook-secret": secret, "tallyman.yaml": config} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	t.cmd = exec.Command(binary, "serve", "--config", filepath.Join(dir, "tallyman.yaml"))
-	if err := t.run(ctx); err != nil {
-		return nil, errors.Join(err, t.kill())
-	}
-	return t, nil
-}
-
-// run starts the process and waits until it is ready.
-func (t *tallyman) run(ctx context.Context) error {
-	log, write, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	t.cmd.Stderr = write
-	t.began = time.Now()
-	err = t.cmd.Start()
-	write.Close()
-	if err != nil {
-		log.Close()
-		return err
-	}
-	go t.read(log)
-	err = t.await(ctx, func() bool { return t.addresses != nil })
-	if err == nil {
-		t.public, t.admin = t.addresses.Listen, t.addresses.Admin
-	}
-	return err
 }
 
 // read reads the log with little effort: it takes from the CPU that is measured.
@@ -117,19 +55,26 @@ func (t *tallyman) read(log io.ReadCloser) {
 	t.tell(func() { t.ended = true })
 }
 
+// note takes what is of interest from a line of the log.
 func (t *tallyman) note(line []byte) {
 	if !bytes.Contains(line, []byte(`"level":"INFO"`)) {
 		t.tell(func() { t.problems = append(t.problems[max(0, len(t.problems)-4):], string(line)) })
 	}
-	switch {
-	case bytes.Contains(line, []byte(`"msg":"update"`)):
+	_, text, _ := bytes.Cut(line, []byte(`"msg":"`))
+	message, _, _ := bytes.Cut(text, []byte(`"`))
+	switch string(message) {
+	case "update committed":
+		at := time.Now()
+		_, rest, _ := bytes.Cut(line, []byte(`"environment":"`))
+		environment, _, _ := bytes.Cut(rest, []byte(`"`))
 		t.tell(func() {
-			t.settled++
-			if bytes.Contains(line, []byte(`"state":"committed"`)) {
-				t.committed++
-			}
+			t.finished++
+			t.committed[string(environment)]++
+			t.last[string(environment)] = at
 		})
-	case bytes.Contains(line, []byte(`"msg":"ready"`)):
+	case "update unchanged", "update superseded", "update failed", "update cancelled":
+		t.tell(func() { t.finished++ })
+	case "ready":
 		at := time.Now()
 		var a addresses
 		if json.Unmarshal(line, &a) == nil {
@@ -140,6 +85,9 @@ func (t *tallyman) note(line []byte) {
 
 func (t *tallyman) tell(change func()) {
 	t.mu.Lock()
+	if t.committed == nil {
+		t.committed, t.last = make(map[string]int), make(map[string]time.Time)
+	}
 	change()
 	t.mu.Unlock()
 	select {
@@ -172,19 +120,25 @@ func (t *tallyman) await(ctx context.Context, so func() bool) error {
 	}
 }
 
-// awaitCommitted waits until n more updates are on origin and settled.
+// awaitCommitted waits until n more updates are on the branch and recorded.
 func (t *tallyman) awaitCommitted(ctx context.Context, n int) error {
 	t.waited += n
-	if err := t.await(ctx, func() bool { return t.settled >= t.waited }); err != nil {
+	if err := t.await(ctx, func() bool { return t.finished >= t.waited }); err != nil {
 		return err
 	}
-	if t.committed != t.settled {
+	t.mu.Lock()
+	committed, finished := 0, t.finished
+	for _, n := range t.committed {
+		committed += n
+	}
+	t.mu.Unlock()
+	if committed != finished {
 		return errors.Join(errors.New("some updates ended without a commit"), t.complaint())
 	}
 	return nil
 }
 
-// complaint is what its log says that is no information, or nil.
+// complaint is what its log says above the level of information, or nil.
 func (t *tallyman) complaint() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,24 +153,27 @@ func (t *tallyman) stop() error {
 	if err := t.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return t.cmd.Wait()
+	err := t.cmd.Wait()
+	t.reading.Wait()
+	return err
 }
 
-// kill ends it at once, if it still runs.
+// kill ends it at once, if it still runs, and returns when its log is read.
 func (t *tallyman) kill() error {
-	if t.cmd.Process == nil || t.cmd.ProcessState != nil {
+	if t.cmd == nil || t.cmd.Process == nil || t.cmd.ProcessState != nil {
 		return nil
 	}
 	if err := t.cmd.Process.Kill(); err != nil {
 		return err
 	}
 	_ = t.cmd.Wait() // it ended by our own kill
+	t.reading.Wait()
 	return nil
 }
 
 // metrics returns its metrics; the series of one name are added up.
 func (t *tallyman) metrics(ctx context.Context) (map[string]float64, error) {
-	body, err := t.get(ctx, "/metrics")
+	body, err := t.get(ctx, t.admin, "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -232,13 +189,22 @@ func (t *tallyman) metrics(ctx context.Context) (map[string]float64, error) {
 	return sums, nil
 }
 
-// get asks the admin listener over a connection that is not kept.
-func (t *tallyman) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.admin+path, nil)
+// readStatus asks the API how every environment stands, as `tallyman status` does,
+// and says how long the whole answer took.
+func (t *tallyman) readStatus(ctx context.Context) (body []byte, took time.Duration, err error) {
+	began := time.Now()
+	body, err = t.get(ctx, t.public, "/api/v1/environments")
+	return body, time.Since(began), err
+}
+
+// get asks one of its listeners over a connection that is not kept.
+func (t *tallyman) get(ctx context.Context, address, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Close = true
+	req.Header.Set("Authorization", "Bearer "+apiToken)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
@@ -257,7 +223,7 @@ func (b *bench) profile(ctx context.Context, t *tallyman, kind, name string) err
 	if b.options.profile == "" {
 		return nil
 	}
-	profile, err := t.get(ctx, "/debug/pprof/"+kind)
+	profile, err := t.get(ctx, t.admin, "/debug/pprof/"+kind)
 	if err != nil {
 		return err
 	}

@@ -15,15 +15,15 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// told is what both the log and explain say of a delivery: everything but the
-// times.
-type told struct {
+// deliveryFacts are what both the log and explain say of a delivery: everything but
+// the times.
+type deliveryFacts struct {
 	Outcome, Actor, Remote, Credential, Reason string
 	Updates                                    []string
 }
 
-// end is what both say of an update's end.
-type end struct{ Delivery, Environment, App, Tag, State, Commit, Reason, Code string }
+// updateFacts are what both say of an update's end.
+type updateFacts struct{ Delivery, Environment, App, Tag, State, Commit, Reason, Code string }
 
 // logged are the lines of its log so far.
 func (c *child) logged() []map[string]any {
@@ -32,37 +32,38 @@ func (c *child) logged() []map[string]any {
 	return slices.Clone(c.lines)
 }
 
-// logged reads a log: what its lines say of each delivery and each update. Each
-// may have one line only, but for what is sent again.
-func logged(t *testing.T, lines []map[string]any) (map[string]told, map[string]end) {
+// logged reads a log: what its lines say of each delivery and of the end of each
+// update. Each may have one line only, but for duplicates.
+func logged(t *testing.T, lines []map[string]any) (map[string]deliveryFacts, map[string]updateFacts) {
 	t.Helper()
-	deliveries, updates := make(map[string]told), make(map[string]end)
+	deliveries, updates := make(map[string]deliveryFacts), make(map[string]updateFacts)
 	for _, line := range lines {
 		text := func(key string) string { value, _ := line[key].(string); return value }
+		state, isEnd := stateIn(line)
 		switch key := text("delivery"); {
-		case line["msg"] == "delivery" && key != "" && text("outcome") != "duplicate":
+		case text("outcome") != "" && key != "" && text("outcome") != "duplicate":
 			if _, twice := deliveries[key]; twice {
 				t.Errorf("delivery %s has two lines", key)
 			}
-			d := told{Outcome: text("outcome"), Actor: text("actor"), Remote: text("remote"), Credential: text("credential"), Reason: text("reason")}
+			d := deliveryFacts{Outcome: text("outcome"), Actor: text("actor"), Remote: text("remote"), Credential: text("credential"), Reason: text("reason")}
 			ids, _ := line["updates"].([]any)
 			for _, id := range ids {
 				d.Updates = append(d.Updates, id.(string))
 			}
 			deliveries[key] = d
-		case line["msg"] == "update":
+		case isEnd:
 			id := text("update")
 			if _, twice := updates[id]; twice {
 				t.Errorf("update %s has two lines", id)
 			}
-			updates[id] = end{key, text("environment"), text("app"), text("tag"), text("state"), text("commit"), text("reason"), text("code")}
+			updates[id] = updateFacts{key, text("environment"), text("app"), text("tag"), string(state), text("commit"), text("reason"), text("code")}
 		}
 	}
 	return deliveries, updates
 }
 
-// The log and explain tell the same story of every delivery and every update,
-// however they ended.
+// The log and explain say the same of every delivery and every update, however they
+// ended.
 func TestExplainAndTheLogAgree(t *testing.T) {
 	s := newSite(t, 2)
 	text, err := os.ReadFile(s.config())
@@ -79,7 +80,7 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 	}
 	staging := dispatch{App: "app-00", Environment: "staging", Tag: "main-1a2b3c4"}
 	send("committed", staging, http.StatusAccepted)
-	send("committed", staging, http.StatusOK) // the log has another line for a duplicate, and the story does not change
+	send("committed", staging, http.StatusOK) // the log has another line for a duplicate, and explain shows the first
 	send("unchanged", staging, http.StatusAccepted)
 	send("failed", dispatch{App: "app-00", Environment: "dev", Tag: "main-1a2b3c4"}, http.StatusAccepted)
 	send("refused", dispatch{App: "app-00", Environment: "prod", Tag: "rc-1a2b3c4"}, http.StatusUnprocessableEntity)
@@ -101,7 +102,7 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 	var list struct{ Deliveries []gitops.Delivery }
 	out, _, _ := run(t, "deliveries", "-n", "100", "-o", "json")
 	s.must(json.Unmarshal([]byte(out), &list))
-	explained, ends, states := make(map[string]told), make(map[string]end), make(map[string]int)
+	explained, ends, states := make(map[string]deliveryFacts), make(map[string]updateFacts), make(map[string]int)
 	for _, d := range list.Deliveries {
 		out, errs, exit := run(t, "explain", d.Key().String(), "-o", "json")
 		if exit != 0 {
@@ -109,13 +110,13 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 		}
 		var whole gitops.Delivery
 		s.must(json.Unmarshal([]byte(out), &whole))
-		story := told{string(whole.Outcome), whole.Actor, whole.Remote, whole.Credential, whole.Reason, nil}
+		facts := deliveryFacts{string(whole.Outcome), whole.Actor, whole.Remote, whole.Credential, whole.Reason, nil}
 		for _, u := range whole.Updates {
-			story.Updates = append(story.Updates, u.ID)
-			ends[u.ID] = end{u.Delivery.String(), u.Environment, u.App, u.Tag, string(u.State), u.Commit, u.Reason, string(u.Code)}
+			facts.Updates = append(facts.Updates, u.ID)
+			ends[u.ID] = updateFacts{u.Delivery.String(), u.Environment, u.App, u.Tag, string(u.State), u.Commit, u.Reason, string(u.Code)}
 			states[string(u.State)]++
 		}
-		explained[d.Key().String()] = story
+		explained[d.Key().String()] = facts
 		// In words, the same is said to people.
 		words, _, _ := run(t, "explain", d.Key().String())
 		expect(t, "explain "+d.Key().String(), words, append(strings.Split(whole.Reason, "; "), string(whole.Outcome), whole.Credential)...)

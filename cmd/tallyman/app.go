@@ -20,10 +20,10 @@ import (
 func newApp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "app",
-		Short: "What concerns the GitHub App: app setup says how to make one",
+		Short: "Set up the GitHub App",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return badInput{errors.New("app what: tallyman app setup?")}
+			return badInput{errors.New("app needs a command: tallyman app setup")}
 		},
 	}
 	cmd.AddCommand(newAppSetup())
@@ -47,21 +47,21 @@ func newAppSetup() *cobra.Command {
 	var s appSetup
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "Say how to make the GitHub App: the URL, and the steps",
-		Long: `Prints the address at which GitHub makes the App with everything filled in, and the
-steps from there to a configuration. With --page it writes a page instead, whose one
-button gives GitHub the App's manifest: GitHub then makes the webhook secret and the
-private key as well. Nothing is sent from here.`,
+		Short: "Print the URL and the steps to make the GitHub App",
+		Long: `Print the address at which GitHub makes the App with everything filled in, and the
+steps from there to a configuration. --page writes a page instead, whose one button
+gives GitHub the App's manifest: GitHub then makes the webhook secret and the private
+key as well. This command sends nothing.`,
 		Example: `  tallyman app setup --org myshop --url https://tallyman.myshop.example
   tallyman app setup --org myshop --url https://tallyman.myshop.example --page app.html`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVar(&s.org, "org", "", "the `organization` that the App belongs to (default: your own account)")
-	cmd.Flags().StringVar(&s.name, "name", "", "the App's `name`, which no other App on GitHub has (default: ORG-tallyman)")
-	cmd.Flags().StringVar(&s.url, "url", "", "where tallyman is, as `https://HOST` (required)")
-	cmd.Flags().StringVar(&s.github, "github", "https://github.com", "the `address` of GitHub, for a server of your own")
-	cmd.Flags().StringVar(&s.page, "page", "", "write the page for the manifest to this `file`")
+	cmd.Flags().StringVar(&s.org, "org", "", "`organization` that owns the App (default: your own account)")
+	cmd.Flags().StringVar(&s.name, "name", "", "`name` of the App, unique on GitHub (default: ORG-tallyman)")
+	cmd.Flags().StringVar(&s.url, "url", "", "public address of tallyman, `https://HOST` (required)")
+	cmd.Flags().StringVar(&s.github, "github", "https://github.com", "`address` of GitHub, for a GitHub Enterprise Server")
+	cmd.Flags().StringVar(&s.page, "page", "", "`file` to write the manifest's page to")
 	return cmd
 }
 
@@ -128,7 +128,7 @@ func (s *appSetup) own() string {
 	return s.github + "/organizations/" + s.org + "/settings/apps"
 }
 
-// api is what gh needs to be told to talk to a server of one's own.
+// api is the argument with which gh talks to a GitHub Enterprise Server.
 func (s *appSetup) api() string {
 	if host := strings.TrimPrefix(s.github, "https://"); host != "github.com" {
 		return "--hostname " + host + " "

@@ -17,21 +17,21 @@ func newBackup() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Copy the SQLite store to a new file, beside a running serve",
-		Long: `Writes the store that the configuration names to FILE, as it is at one moment, and
-looks through the copy for damage. FILE is a store of its own: to restore, stop
-serve, put it in the store's place, without the -wal and -shm files of the old
-store, and start serve again.
+		Short: "Back up the SQLite store to a new file",
+		Long: `Back up the store that the configuration names to FILE, as it is at one moment, and
+check the copy for damage. FILE is a store of its own: to restore, stop serve, put FILE
+in the store's place, without the -wal and -shm files of the old store, and start serve
+again.
 
-It runs beside serve, on the same machine and as the same user: the store is only
-read, in one transaction, which holds nothing up, and needs no lock. What is accepted
-meanwhile is not in the copy. FILE appears when it is whole and on the disk; one that
-is there already is not overwritten.
+It runs beside serve, on the same machine and as the same user: it reads the store in
+one transaction, which needs no lock and delays nothing. What is accepted meanwhile is
+not in the copy. FILE appears when it is complete and on the disk; an existing file is
+not overwritten.
 
-A store in PostgreSQL is backed up with its own tools.
+Back up a store in PostgreSQL with the tools of PostgreSQL.
 
-It ends with 0 when FILE is written, 2 when the configuration or FILE's name is
-wrong, and 1 when the store cannot be copied.`,
+Exit status 0: FILE is written. 2: the configuration or FILE's name is wrong. 1: the
+store cannot be copied.`,
 		Example: "  tallyman backup --config /etc/tallyman/tallyman.yaml /backup/tallyman-$(date +%F).db",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.ExactArgs(1)(cmd, args); err != nil {

@@ -17,14 +17,14 @@ func newCheck() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say whether serve would start, and whether it could do its work",
-		Long: `Reads the configuration, the secrets' files and the rules as serve would, sees
-whether the store's place can be written, then asks the manifest repository whether
-it may be written, and tries every app's edit in every environment on the files as
-they are on the branch now. Nothing is changed.
+		Short: "Validate the configuration, the store and repository access",
+		Long: `Validate the configuration, the secrets' files and the rules as serve does, and whether
+the store can be written. Then check that the git server allows a push to the manifest
+repository, and try every app's edit in every environment on the files as they are on
+the branch now. Nothing is changed.
 
-It ends with 0 when all is well, 2 when the configuration is wrong, and 1 when
-the store, the manifest repository or a file in it is.`,
+Exit status 0: no problem. 2: the configuration is wrong. 1: the store, the manifest
+repository or a file in it is.`,
 		Example: "  tallyman check --config tallyman.yaml\n  tallyman check --offline",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,6 +51,6 @@ the store, the manifest repository or a file in it is.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
-	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the manifest repository")
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not connect to the git server")
 	return cmd
 }

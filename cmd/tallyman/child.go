@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// child is a tallyman in a process of its own. Its log is read as it is written
-// and kept, so that it never blocks on it, and what it says can be waited for.
+// child is a tallyman in a process of its own. Its log is read as it is written and
+// kept, so that the process never blocks on it, and a line can be waited for.
 type child struct {
 	cmd *exec.Cmd
 
@@ -22,7 +22,7 @@ type child struct {
 	lines []map[string]any // of its log
 	other []string         // what it printed that is no log line
 	ended bool             // it will print no more
-	news  chan struct{}    // closed, and made anew, when one of the above changes
+	news  chan struct{}    // closed and replaced when one of the above changes
 
 	seen int // lines that await has looked at; of the goroutine that awaits
 }
@@ -53,15 +53,15 @@ func (c *child) read(r io.ReadCloser) {
 	for scanner.Scan() {
 		var line map[string]any
 		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			c.tell(func() { c.other = append(c.other, scanner.Text()) })
+			c.record(func() { c.other = append(c.other, scanner.Text()) })
 			continue
 		}
-		c.tell(func() { c.lines = append(c.lines, line) })
+		c.record(func() { c.lines = append(c.lines, line) })
 	}
-	c.tell(func() { c.ended = true })
+	c.record(func() { c.ended = true })
 }
 
-func (c *child) tell(change func()) {
+func (c *child) record(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
@@ -113,10 +113,20 @@ func (c *child) awaitReady(ctx context.Context) (public, admin string, err error
 	return "http://" + public, "http://" + admin, err
 }
 
-// awaitUpdates waits until n more updates are on origin.
+// awaitEnds waits until n more updates are committed or failed.
+func (c *child) awaitEnds(ctx context.Context, n int) error {
+	return c.await(ctx, func(line map[string]any) bool {
+		if line["msg"] == "update committed" || line["msg"] == "update failed" {
+			n--
+		}
+		return n == 0
+	})
+}
+
+// awaitUpdates waits until n more updates are committed.
 func (c *child) awaitUpdates(ctx context.Context, n int) error {
 	return c.await(ctx, func(line map[string]any) bool {
-		if line["msg"] == "update" && line["state"] == "committed" {
+		if line["msg"] == "update committed" {
 			n--
 		}
 		return n == 0

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -16,11 +17,11 @@ import (
 // coalesce only the newer one of them becomes a commit, and the other one says why
 // it did not; with one commit for a batch that commit is of both.
 func TestWhatWaitsForAPush(t *testing.T) {
-	t.Run("coalesce newest", func(t *testing.T) { testWhatWaitsForAPush(t, "coalesce: newest", "superseded", 2) })
-	t.Run("one commit for a batch", func(t *testing.T) { testWhatWaitsForAPush(t, "commits: one-per-batch", "committed", 3) })
+	t.Run("coalesce newest", func(t *testing.T) { testWhatWaitsForAPush(t, "coalesce: newest", gitops.Superseded, 2) })
+	t.Run("one commit for a batch", func(t *testing.T) { testWhatWaitsForAPush(t, "commits: one-per-batch", gitops.Committed, 3) })
 }
 
-func testWhatWaitsForAPush(t *testing.T, setting, second string, committed int) {
+func testWhatWaitsForAPush(t *testing.T, setting string, second gitops.State, committed int) {
 	s := newSite(t, 1)
 	config, err := os.ReadFile(s.config())
 	s.must(err)
@@ -44,14 +45,14 @@ func testWhatWaitsForAPush(t *testing.T, setting, second string, committed int) 
 		}
 	}
 	close(goOn)
-	states := make(map[string]string)
+	states := make(map[string]gitops.State)
 	s.must(c.await(ctx, func(line map[string]any) bool {
-		if line["msg"] == "update" {
-			states[line["tag"].(string)] = line["state"].(string)
+		if state, ok := stateIn(line); ok {
+			states[line["tag"].(string)] = state
 		}
 		return len(states) == 3
 	}))
-	want := map[string]string{"main-0000001": "committed", "main-0000002": second, "main-0000003": "committed"}
+	want := map[string]gitops.State{"main-0000001": gitops.Committed, "main-0000002": second, "main-0000003": gitops.Committed}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 )
 
-// A replica whose database goes away says so to senders, to whoever asks whether
-// it is ready and to check, and goes on by itself when the database is back.
+// A replica whose database goes away says so to senders, to the readiness probe and
+// to check, and goes on by itself when the database is back.
 func TestDatabaseThatIsAway(t *testing.T) {
 	server := postgrestest.Start(t)
 	f := newFleet(t, 3, 1, server.Schema(t))
@@ -50,7 +50,7 @@ func TestDatabaseThatIsAway(t *testing.T) {
 	if status := get(t, m.admin+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz afterwards: %d", status)
 	}
-	f.settle(m)
+	f.awaitDrained(m)
 	f.must(f.away(m).stop())
 	f.check(nil)
 }

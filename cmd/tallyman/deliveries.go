@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,12 +19,12 @@ func newDeliveries() *cobra.Command {
 	var count int
 	cmd := &cobra.Command{
 		Use:   "deliveries",
-		Short: "List what arrived, the newest first, and what became of it",
-		Long: `Lists what arrived, the newest first, and what became of it. What was not believed or
-could not be read is not kept: only the server's log has a line of it.`,
+		Short: "List deliveries and their outcome, newest first",
+		Long: `List deliveries and their outcome, newest first. What was not authenticated or was
+malformed is not stored: only the server's log has a line of it.`,
 		Example: "  tallyman deliveries\n  tallyman deliveries --outcome rejected -n 5\n  tallyman deliveries --source eventbridge -o json",
 		Args:    noArgs,
-		RunE: from.run(func(a asking, _ []string) error {
+		RunE: from.run(func(a apiRun, _ []string) error {
 			filter := filterOf("source", source, "outcome", outcome)
 			found, err := collect(a.Context(), filter, count, func(ctx context.Context, f url.Values) ([]gitops.Delivery, string, error) {
 				list, err := a.server.Deliveries(ctx, f)
@@ -36,9 +37,9 @@ could not be read is not kept: only the server's log has a line of it.`,
 		}),
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&source, "source", "", "only those that this `source` brought: github, eventbridge, sns, api")
-	cmd.Flags().StringVar(&outcome, "outcome", "", "only those with this `outcome`: accepted, ignored or rejected")
-	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
+	cmd.Flags().StringVar(&source, "source", "", "only deliveries of this `source`: github, eventbridge, sns, api")
+	cmd.Flags().StringVar(&outcome, "outcome", "", "only deliveries with this `outcome`: accepted, ignored or rejected")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "maximum number of entries")
 	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "sns", "api"} })
 	complete(cmd, "outcome", func(*cobra.Command) []string { return []string{"accepted", "ignored", "rejected"} })
 	return cmd
@@ -47,13 +48,13 @@ could not be read is not kept: only the server's log has a line of it.`,
 func (p *printer) deliveries(found []gitops.Delivery) {
 	var rows [][]cell
 	for _, d := range found {
-		rows = append(rows, []cell{{timestamp(d.ReceivedAt), ""}, {d.Key().String(), ""}, {firstOf(d.Actor, "-"), ""}, stateCell(d.Outcome), {became(d), ""}})
+		rows = append(rows, []cell{{timestamp(d.ReceivedAt), ""}, {d.Key().String(), ""}, {firstOf(d.Actor, "-"), ""}, stateCell(d.Outcome), {resultText(d), ""}})
 	}
-	p.table([]string{"RECEIVED (UTC)", "DELIVERY", "ACTOR", "OUTCOME", "WHAT CAME OF IT"}, rows)
+	p.table([]string{"RECEIVED (UTC)", "DELIVERY", "ACTOR", "OUTCOME", "RESULT"}, rows)
 }
 
-// became says in a line what came of a delivery.
-func became(d gitops.Delivery) string {
+// resultText says in a line what a delivery led to.
+func resultText(d gitops.Delivery) string {
 	switch {
 	case d.Outcome == gitops.OutcomeRejected && d.Field != "":
 		return d.Field + ": " + d.Reason
@@ -61,7 +62,7 @@ func became(d gitops.Delivery) string {
 		return d.Reason
 	case len(d.Updates) == 1:
 		u := d.Updates[0]
-		return fmt.Sprintf("%s in %s to %s: %s", u.App, u.Environment, u.Tag, u.State)
+		return fmt.Sprintf("%s: %s", title(u), u.State)
 	}
 	return fmt.Sprintf("%d updates to %s", len(d.Updates), d.Updates[0].Tag)
 }
@@ -72,17 +73,20 @@ func newUpdates() *cobra.Command {
 	var count int
 	cmd := &cobra.Command{
 		Use:   "updates",
-		Short: "List what was to be written, the newest first, and where it stands",
-		Long: `Lists what was to be written, the newest first, and where it stands. A delivery has
-none, one, or one for each environment that takes its tag.`,
+		Short: "List updates and their state, newest first",
+		Long: `List updates and their state, newest first. A delivery has none, one, or one for each
+environment that takes its tag. A pending update that is blocked says by what.`,
 		Example: "  tallyman updates --env prod\n  tallyman updates --state failed\n  tallyman updates --app myshop-api -n 100 -o yaml",
 		Args:    noArgs,
-		RunE: from.run(func(a asking, _ []string) error {
+		RunE: from.run(func(a apiRun, _ []string) error {
 			filter := filterOf("environment", environment, "app", app, "state", state)
 			found, err := collect(a.Context(), filter, count, func(ctx context.Context, f url.Values) ([]gitops.Update, string, error) {
 				list, err := a.server.Updates(ctx, f)
 				return list.Updates, list.Next, err
 			})
+			if err == nil && len(found) == 0 {
+				err = a.checkNames(environment, app)
+			}
 			if err != nil {
 				return err
 			}
@@ -90,25 +94,26 @@ none, one, or one for each environment that takes its tag.`,
 		}),
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&environment, "env", "", "only those in this `environment`")
-	cmd.Flags().StringVar(&app, "app", "", "only those of this `app`")
-	cmd.Flags().StringVar(&state, "state", "", "only those in this `state`: pending, committed, unchanged, superseded or failed")
-	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many")
+	cmd.Flags().StringVar(&environment, "env", "", "only updates in this `environment`")
+	cmd.Flags().StringVar(&app, "app", "", "only updates of this `app`")
+	cmd.Flags().StringVar(&state, "state", "", "only updates in this `state`: "+strings.Join(stateNames(), ", "))
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "maximum number of entries")
 	from.completeNames(cmd)
-	complete(cmd, "state", func(*cobra.Command) []string {
-		var names []string
-		for _, state := range gitops.States() {
-			names = append(names, string(state))
-		}
-		return names
-	})
+	complete(cmd, "state", func(*cobra.Command) []string { return stateNames() })
 	return cmd
+}
+
+func stateNames() (names []string) {
+	for _, state := range gitops.States() {
+		names = append(names, string(state))
+	}
+	return names
 }
 
 func (p *printer) updates(found []gitops.Update) {
 	var rows [][]cell
 	for _, u := range found {
-		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), u.Reason), ""}})
+		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), u.Reason, p.holdText(u)), ""}})
 	}
 	p.table([]string{"ACCEPTED (UTC)", "UPDATE", "ENVIRONMENT", "APP", "TAG", "STATE", "COMMIT OR REASON"}, rows)
 }

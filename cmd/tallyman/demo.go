@@ -21,12 +21,12 @@ func newDemo() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole job on this machine: events in, commits out",
-		Long: `Makes a manifest repository in a temporary directory, serves it with git over HTTP
-on the loopback interface, starts tallyman on it, sends it events as GitHub and
-EventBridge would, and shows what each was answered, the commits that came of them,
-the metrics that moved, and what status, explain and history say afterwards. It
-needs git, uses no other network, and ends by itself.`,
+		Short: "Run a demonstration on this machine: events in, commits out",
+		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
+directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
+send it events as GitHub and EventBridge do, and show each answer, the commits, the
+metrics that moved, and what status, explain and history say afterwards. It needs git,
+uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -36,7 +36,7 @@ needs git, uses no other network, and ends by itself.`,
 			return runDemo(ctx, cmd.OutOrStdout(), verbose)
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the answers in full")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print complete answers")
 	return cmd
 }
 
@@ -45,6 +45,9 @@ const (
 	demoImage  = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api"
 	demoDigest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 	demoGUID   = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
+
+	demoNewApp     = "myshop-web" // has no file
+	demoFailedGUID = "00000000-0000-4000-8000-000000000004"
 )
 
 // scene is one event of the demo.
@@ -53,13 +56,13 @@ type scene struct {
 	id      string // of the delivery
 	request func(base string) (*http.Request, error)
 	status  int
-	updates int // that will end in a commit
+	updates int // that will end
 }
 
 func (d *demo) scenes() []scene {
 	toDev := dispatch{App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann"}
-	toProd := toDev
-	toProd.Environment = "prod"
+	toProd, web := toDev, toDev
+	toProd.Environment, web.App = "prod", demoNewApp
 	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
 	untagged := release
 	untagged.tag = ""
@@ -83,6 +86,7 @@ func (d *demo) scenes() []scene {
 		{"GitHub: ann's job dispatches main-1a2b3c4 to prod, which takes releases only", refusedID,
 			github(toProd, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
 		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0},
+		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(web, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1},
 	}
 }
 
@@ -105,15 +109,15 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	if err != nil {
 		return err
 	}
-	commits := 0
+	updates := 0
 	for i, s := range d.scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
 		if err := d.play(ctx, out, s, verbose); err != nil {
 			return err
 		}
-		commits += s.updates
+		updates += s.updates
 	}
-	if err := d.server.awaitUpdates(ctx, commits); err != nil {
+	if err := d.server.awaitEnds(ctx, updates); err != nil {
 		return err
 	}
 	if err := d.showCommits(out); err != nil {
@@ -155,16 +159,17 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 	}
 	fmt.Fprintf(out, "   HTTP %s\n%s\n", resp.Status, indent(text))
 	if resp.StatusCode != s.status {
-		return fmt.Errorf("the answer was to be HTTP %d", s.status)
+		return fmt.Errorf("expected HTTP %d", s.status)
 	}
 	return nil
 }
 
-// askAbout asks what a developer would ask: how everything stands, and of each
-// delivery why something happened or nothing did.
+// askAbout asks what a developer asks: the state of everything, and of each delivery
+// why something happened or nothing did. The update that failed is dismissed.
 func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
-	fmt.Fprintf(out, "\nWhat became of it, asked with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
-	questions := [][]string{{"status"}, {"deliveries"}}
+	fmt.Fprintf(out, "\nThe results, with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
+	failed := gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: demoFailedGUID}, "dev", demoNewApp)
+	questions := [][]string{{"status"}, {"deliveries"}, {"dismiss", failed, "--reason", "its chart comes next week"}}
 	asked := make(map[string]bool)
 	for _, s := range d.scenes() {
 		if !asked[s.id] {
@@ -211,7 +216,7 @@ func (d *demo) showCommits(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe commits on origin:\n%s\n", log)
+	fmt.Fprintf(out, "\nThe commits on the branch:\n%s\n", log)
 	_, err = d.repository.Git("fsck", "--full", "--strict")
 	return err
 }

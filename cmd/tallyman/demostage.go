@@ -89,13 +89,14 @@ sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
   eventbridge: {secretFiles: [%[1]s/eventbridge-key], accounts: ["123456789012"]}
 api:
-  tokens: [{name: developer, file: %[1]s/api-token}]
+  tokens: [{name: developer, file: %[1]s/api-token, can: [read, cancel]}]
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}
   prod:    {tags: {semver: ">=1.0.0"}}
 apps:
   myshop-api: {repository: %[3]s}
+  myshop-web: {environments: [dev]}
 `
 
 // serve starts tallyman on the repository, in a process of its own, and waits
@@ -130,7 +131,7 @@ func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
 	printed, err := cmd.CombinedOutput()
-	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRefused {
+	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRejected {
 		err = nil
 	}
 	return string(printed), err

@@ -21,24 +21,24 @@ func newEdit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "edit",
 		Short: "Set image tags in a local YAML file, changing only their bytes",
-		Long: `Sets scalars in a YAML file as the server would: the same code, the same refusals,
-on a file of this machine. All of them are set, or none and the file stays as it is.
+		Long: `Set scalars in a local YAML file as the server does: the same code, the same errors.
+All of them are set, or none and the file stays as it is.
 
 KEY is a yq expression that selects one scalar. What follows the last = is an
 image's tag, its digest, or a reference REPOSITORY[:TAG][@DIGEST].
 
-It ends with 0 when the file was changed, 3 when it says so already, 1 when the
-edit is refused, and 2 when it is asked for wrongly.`,
+Exit status 0: the file is changed. 3: it already has these values. 1: the edit is not
+possible. 2: flags are wrong.`,
 		Example: `  tallyman edit --file values.yaml --set .image.tag=v2 --diff
   tallyman edit --file kustomization.yaml --set '.images[] | select(.name == "api") | .newTag=v2'
   tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[0].image=registry.example.com/api:v2'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVarP(&e.file, "file", "f", "", "the YAML `file` (required)")
-	cmd.Flags().StringArrayVar(&e.sets, "set", nil, "`KEY=VALUE` to set; may be given several times (required)")
+	cmd.Flags().StringVarP(&e.file, "file", "f", "", "YAML `file` (required)")
+	cmd.Flags().StringArrayVar(&e.sets, "set", nil, "`KEY=VALUE` to set, once or several times (required)")
 	cmd.Flags().BoolVar(&e.create, "create", false, "add a key that its map does not have yet")
-	cmd.Flags().BoolVar(&e.diff, "diff", false, "print what would change, and change nothing")
+	cmd.Flags().BoolVar(&e.diff, "diff", false, "print the change without making it")
 	return cmd
 }
 
@@ -50,7 +50,7 @@ type localEdit struct {
 }
 
 // errUnchanged ends the program with a status of its own and no message.
-var errUnchanged = errors.New("the file says so already")
+var errUnchanged = errors.New("the file already has these values")
 
 func (e *localEdit) run(out io.Writer) error {
 	if e.file == "" || len(e.sets) == 0 {

@@ -9,25 +9,27 @@ import (
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 func newExplain() *cobra.Command {
 	var from remote
 	cmd := &cobra.Command{
 		Use:   "explain ID",
-		Short: "Tell the whole story of a delivery or an update",
-		Long: `Tells what arrived, from whom, what it meant and why, and what became of it, with
-every attempt, wait and error. ID is a delivery's, as SOURCE/ID or as the sender's id
-alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an update's.`,
+		Short: "Show every step of a delivery or an update",
+		Long: `Show every step of a delivery or an update: what arrived, from whom, what it means and
+why, every attempt, block and error, and the result. ID is a delivery's, as SOURCE/ID
+or as the sender's id alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an
+update's. What is blocked says by what, since when, and when tallyman retries.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),
-		RunE: from.run(func(a asking, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			d, err := find(a.Context(), a.server, args[0])
 			if err != nil {
 				return err
 			}
-			return a.print.print(d, func() { a.print.explain(d) })
+			return a.print.print(d, func() { a.print.explain(d, a.outageOf) })
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -47,49 +49,53 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	}
 	d, err := server.Delivery(ctx, id)
 	if gitops.CodeOf(err) == gitops.NotFound {
-		return d, gitops.Errorf(gitops.NotFound, "the server has no delivery and no update %s. "+
-			"It never arrived, or its credential was wrong or its body could not be read: then nothing of it is kept but a line in the server's log. "+
-			"GitHub shows what it sent, and what it was answered, in the App's settings under Advanced, Recent deliveries", id)
+		return d, gitops.Errorf(gitops.NotFound, "no delivery or update with ID %s: not received, not authenticated, or malformed. "+
+			"See the server log and GitHub, App settings, Recent deliveries", id)
 	}
 	return d, err
 }
 
-// explain tells a delivery's story to whoever sent it.
-func (p *printer) explain(d gitops.Delivery) {
+// explain shows a delivery to its sender. outageOf returns the outage of an update's
+// lane.
+func (p *printer) explain(d gitops.Delivery, outageOf func(gitops.Update) *api.Outage) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
-	p.line("  ", "It arrived %s UTC%s.", timestamp(d.ReceivedAt), provenance(d))
+	p.line("  ", "%s", provenance(d))
 	switch d.Outcome {
 	case gitops.OutcomeRejected:
-		p.line("  ", "It was refused, and nothing was changed:")
-		p.reasons(became(d))
-		p.line("  ", "Mend that and send a new one: the same delivery is refused again.")
+		p.line("  ", "Rejected. Nothing changed:")
+		p.reasons(resultText(d))
+		p.line("  ", "Fix the cause and send a new delivery; this ID stays rejected")
 	case gitops.OutcomeIgnored:
-		p.line("  ", "It asks for nothing, and nothing was changed:")
+		p.line("  ", "Ignored. Nothing changed:")
 		p.reasons(d.Reason)
 	case gitops.OutcomeAccepted:
-		p.line("  ", "It became %s.", plural(len(d.Updates), "update"))
+		p.line("  ", "Created %s", plural(len(d.Updates), "update"))
 		if d.Reason != "" {
-			p.line("  ", "Left out:")
+			p.line("  ", "Skipped:")
 			p.reasons(d.Reason)
 		}
 	}
 	for _, u := range d.Updates {
 		fmt.Fprintln(p.out)
-		p.explainUpdate(u)
+		p.explainUpdate(u, outageOf)
 	}
 }
 
-// provenance says where a delivery came from and why it was believed.
+// provenance says where a delivery came from, who requested it, and what
+// authenticated it.
 func provenance(d gitops.Delivery) string {
-	var text string
-	if d.Actor != "" {
-		text += ", on the word of " + d.Actor
-	}
+	text := "Received " + timestamp(d.ReceivedAt) + " UTC"
 	if d.Remote != "" {
-		text += ", from " + d.Remote
+		text += " from " + d.Remote
+	}
+	if d.Recovered {
+		text += ", fetched by tallyman after the sender failed to deliver it"
+	}
+	if d.Actor != "" {
+		text += ". Requested by: " + d.Actor
 	}
 	if d.Credential != "" {
-		text += ", believed by its " + d.Credential
+		text += ". Authenticated by: " + d.Credential
 	}
 	return text
 }
@@ -101,64 +107,114 @@ func (p *printer) reasons(text string) {
 	}
 }
 
-func (p *printer) explainUpdate(u gitops.Update) {
-	p.line("", "%s in %s to %s: %s", u.App, u.Environment, u.Tag, p.paint(string(u.State), stateColours[string(u.State)]))
+func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *api.Outage) {
+	p.line("", "%s: %s", title(u), p.state(u.State))
 	p.line("  ", "Update %s", u.ID)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
+	before := gitops.Step{State: gitops.Pending}
 	for _, step := range u.Steps {
-		p.line("  ", "%s  %s", timestamp(step.At), stepWords(u, step))
+		p.line("  ", "%s  %s", timestamp(step.At), stepText(u, before, step))
+		before = step
+	}
+	if u.State == gitops.Pending {
+		p.pending(u, outageOf(u))
+		return
 	}
 	p.line("  ", "%s", verdict(u))
 }
 
-// stepWords says in a line what happened.
-func stepWords(u gitops.Update, s gitops.Step) string {
+// stepText says in a line what happened to an update after the step before.
+func stepText(u gitops.Update, before, s gitops.Step) string {
 	var text string
 	switch {
 	case s.Attempts == 0 && s.Actor != "":
-		return "to be tried again, on the word of " + s.Actor
+		text = decisionText(u, before, s)
+	case s.State == gitops.Pending && s.Reason == "":
+		text = "not blocked any longer"
 	case s.State == gitops.Pending:
-		text = "could not be written yet"
+		text = "blocked"
 	case s.State == gitops.Committed:
 		text = "committed as " + s.Commit
 	case s.State == gitops.Unchanged:
 		text = "nothing to commit"
 	default:
 		text = string(s.State)
+		if s.Actor != "" {
+			text += " by " + s.Actor
+		}
 	}
-	if s.Reason != "" {
-		text += ": " + s.Reason
-	}
+	text = withReason(text, s.Reason)
 	if s.Attempts > 1 {
 		text += fmt.Sprintf(" (%d attempts until %s)", s.Attempts, timestamp(s.Until))
-	}
-	if s.State == gitops.Pending && u.State == gitops.Pending && !s.RetryAt.IsZero() {
-		text += fmt.Sprintf("; next attempt %s", timestamp(s.RetryAt))
 	}
 	return text
 }
 
-// verdict says what an update's state means for whoever ordered it.
+// withReason adds a reason to a text, unless the reason begins with it.
+func withReason(text, reason string) string {
+	switch {
+	case reason == "":
+		return text
+	case strings.HasPrefix(reason, text):
+		return reason
+	}
+	return text + ": " + reason
+}
+
+// decisionText says what a person decided. A step has the state that a decision left
+// the update in, and both a retry and a cancellation leave a pending update pending.
+// Only a blocked one can be retried; of a blocked one it is a cancellation if that
+// waits to be carried out, or was.
+func decisionText(u gitops.Update, before, s gitops.Step) string {
+	wasBlocked := before.State == gitops.Pending && before.Attempts > 0 && before.Reason != ""
+	cancelled := u.CancelRequest != nil || u.State == gitops.Cancelled
+	switch {
+	case s.State == gitops.Cancelled:
+		return "dismissed by " + s.Actor
+	case before.State == gitops.Failed, wasBlocked && !cancelled:
+		return "retry requested by " + s.Actor
+	}
+	return "cancellation requested by " + s.Actor
+}
+
+// verdict says what the state of an update that is not pending means to its sender.
 func verdict(u gitops.Update) string {
 	switch u.State {
-	case gitops.Pending:
-		if u.Reason == "" {
-			return "It waits for its turn, and nothing keeps it from being written."
-		}
-		return "It waits, and is tried again until it succeeds. Nothing is lost."
+	case gitops.Proposed:
+		return "Proposed: its pull request is open"
 	case gitops.Committed:
-		return "It is on origin's branch, where Argo CD finds it."
+		return "Committed. Argo CD syncs it from the branch"
 	case gitops.Unchanged:
-		return "Origin's branch said so already."
+		return "Unchanged: the file already had this tag"
 	case gitops.Superseded:
-		return "It was not written: " + firstOf(u.Reason, "a newer release took its place") + "."
+		return capital(withReason("superseded", firstOf(u.Reason, "a newer release of the app took its place")))
+	case gitops.Closed:
+		return "Closed: " + firstOf(u.Reason, "a person closed its pull request")
+	case gitops.Cancelled:
+		return "Cancelled" + endedBy(u)
 	}
-	return "It was not written. Mend what the reason names, then: tallyman retry " + u.ID
+	return fmt.Sprintf("Failed. Fix the cause, then run: tallyman retry %[1]s (or, to give it up: tallyman dismiss %[1]s)", u.ID)
 }
+
+// endedBy names the person who ended an update, and why it ended.
+func endedBy(u gitops.Update) (text string) {
+	if n := len(u.Steps); n > 0 && u.Steps[n-1].Actor != "" {
+		text = " by " + u.Steps[n-1].Actor
+	}
+	if u.Reason != "" {
+		text += ": " + u.Reason
+	}
+	return text
+}
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func (p *printer) line(indent, format string, args ...any) {
 	fmt.Fprint(p.out, printable(fmt.Sprintf(indent+format+"\n", args...)))
 }
+
+// state is a state in its colour.
+func (p *printer) state(s gitops.State) string { return p.paint(string(s), stateColours[string(s)]) }
 
 func plural(n int, word string) string {
 	if n == 1 {

@@ -17,12 +17,12 @@ func newHistory() *cobra.Command {
 	var count, commits int
 	cmd := &cobra.Command{
 		Use:   "history APP --env ENV",
-		Short: "Show which tag was up when, by which commit, on whose word",
-		Long: `Reads from the manifest repository's own commits which tags an app had in an
-environment, the newest first: those that tallyman wrote and those of people.`,
+		Short: "Show past tags of an app, with commit and requester",
+		Long: `Show the tags that an app had in an environment, newest first, read from the commits
+of the manifest repository: those of tallyman and those of people.`,
 		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
 		Args:    exactly("APP"),
-		RunE: from.run(func(a asking, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			if environment == "" {
 				return badInput{errors.New("--env is required")}
 			}
@@ -42,8 +42,8 @@ environment, the newest first: those that tallyman wrote and those of people.`,
 	}
 	from.flags(cmd)
 	cmd.Flags().StringVar(&environment, "env", "", "`name` of the environment (required)")
-	cmd.Flags().IntVarP(&count, "count", "n", 20, "at most so many tags")
-	cmd.Flags().IntVar(&commits, "commits", 0, "look at so many commits at most (default: 2000)")
+	cmd.Flags().IntVarP(&count, "count", "n", 20, "maximum number of tags")
+	cmd.Flags().IntVar(&commits, "commits", 0, "maximum number of commits to search (default: 2000)")
 	from.completeNames(cmd)
 	return cmd
 }
@@ -64,19 +64,19 @@ func (p *printer) history(h api.History) {
 			rows = append(rows, []cell{{"before", "dim"}, tag, {"-", ""}, {"-", ""}, {"-", ""}})
 			continue
 		}
-		rows = append(rows, []cell{{timestamp(v.At), ""}, tag, {short(v.Commit), ""}, {onWhoseWord(v), ""}, {v.Subject, ""}})
+		rows = append(rows, []cell{{timestamp(v.At), ""}, tag, {short(v.Commit), ""}, {requestedBy(v), ""}, {v.Subject, ""}})
 	}
-	p.table([]string{"UP SINCE (UTC)", "TAG", "COMMIT", "ON WHOSE WORD", "SUBJECT"}, rows)
+	p.table([]string{"SINCE (UTC)", "TAG", "COMMIT", "REQUESTED BY", "SUBJECT"}, rows)
 	if !h.Complete {
-		p.line("", "There may be more: %s were looked at, back to %s. See -n and --commits.", plural(h.Commits, "commit"), timestamp(h.Since))
+		p.line("", "There may be more: %s searched, back to %s. See -n and --commits", plural(h.Commits, "commit"), timestamp(h.Since))
 	}
 }
 
-// onWhoseWord is who asked for a version: whoever its trailers name, else its
+// requestedBy is who requested a version: the actors in its trailers, else its
 // author.
-func onWhoseWord(v api.Version) string {
+func requestedBy(v api.Version) string {
 	var actors []string
-	for _, o := range v.Orders {
+	for _, o := range v.Updates {
 		if o.Actor != "" && !slices.Contains(actors, o.Actor) {
 			actors = append(actors, o.Actor)
 		}

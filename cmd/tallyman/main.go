@@ -1,5 +1,4 @@
-// Command tallyman hears that an image was released and makes the manifest
-// repository say so.
+// Command tallyman commits new image tags to a GitOps manifest repository.
 package main
 
 import (
@@ -26,33 +25,35 @@ func newRoot() *cobra.Command {
 		Version: version,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Short:   "Hears that an image was released, and makes the manifest repository say so",
-		Long: `tallyman takes signed GitHub repository_dispatch webhooks, ECR push events, and orders
-of jobs and people, keeps them durably, and commits the new tag to the manifest
-repository: in order, exactly once, one writer at a time for each environment.
+		Short:   "Commit new image tags to a GitOps manifest repository",
+		Long: `Commit new image tags to a GitOps manifest repository. tallyman takes signed GitHub
+repository_dispatch webhooks, ECR push events, and orders of jobs and people, stores
+them durably, and commits each new tag: in order, exactly once, one writer at a time
+for each environment.
 
 Try it on this machine:  tallyman demo
 
 Exit status, of every command:
   0  done
-  1  it was tried and did not work
+  1  failed
   2  flags, arguments or configuration are wrong; nothing was tried
-  3  there was nothing to do (edit)
-  4  the server refused: no such thing, not allowed, or against a rule
-  5  the update has ended otherwise than on origin (--wait)
-  6  the update is still pending after --timeout, or at Ctrl-C (--wait)
-  7  the server cannot be reached, or cannot answer now`,
+  3  nothing to do (edit)
+  4  rejected by the server: no such thing, not allowed, or against a rule
+  5  the update ended and is not committed (--wait), or not cancelled (cancel)
+  6  the update is still pending: after --timeout or at Ctrl-C (--wait), or its
+     cancellation is not carried out yet (cancel)
+  7  server unavailable`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newCheck(), newBackup(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newVersion(),
-		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newHistory(), newWatch())
+		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newHistory(), newWatch())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = noArgs
 		completion.RunE = func(*cobra.Command, []string) error {
-			return badInput{errors.New("completion for which shell: bash, zsh, fish or powershell?")}
+			return badInput{errors.New("completion needs a shell: bash, zsh, fish or powershell")}
 		}
 	}
 	return root
@@ -85,8 +86,8 @@ const (
 	exitFailed      = 1
 	exitBadInput    = 2
 	exitUnchanged   = 3
-	exitRefused     = 4
-	exitNotWritten  = 5
+	exitRejected    = 4
+	exitEnded       = 5
 	exitPending     = 6
 	exitUnreachable = 7
 )

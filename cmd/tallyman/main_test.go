@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
@@ -37,118 +34,6 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// site is what a tallyman works with: a manifest repository on a real git
-// server, secrets and a configuration.
-type site struct {
-	t          *testing.T
-	dir        string
-	git        *gitserver.Server
-	repository *gitserver.Repository
-	secret     []byte
-	first      string // the commit that everything begins with
-}
-
-const siteConfig = `
-listen: 127.0.0.1:0
-adminListen: 127.0.0.1:0
-store: sqlite://%[1]s/tallyman.db
-manifests:
-  url: %[2]s
-  credentials: {tokenFile: %[1]s/token}
-sources:
-  github: {secretFiles: [%[1]s/secret]}
-  eventbridge: {secretFiles: [%[1]s/secret]}
-api:
-  tokens:
-    - {name: ci, file: %[1]s/api-token, can: [read, order, retry]}
-environments:
-  dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
-  staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}
-  prod:    {tags: {match: '(main|v)-[0-9a-f]{7,40}'}}
-apps:
-`
-
-// newSite makes a site with as many apps in dev, staging and prod.
-func newSite(t *testing.T, apps int) *site {
-	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), secret: []byte("s3cret-of-the-webhook")}
-	root := filepath.Join(s.dir, "git")
-	s.must(os.Mkdir(root, 0o700))
-	var err error
-	s.git, err = gitserver.Start(root)
-	s.must(err)
-	t.Cleanup(func() { s.must(s.git.Close()) })
-	s.git.RequireToken("s3cret-of-git")
-	s.repository, err = s.git.CreateRepository("myshop/manifests.git")
-	s.must(err)
-
-	change := gitserver.Change{Message: "Begin", Files: map[string]string{"README.md": "manifests\n"}}
-	config := fmt.Sprintf(siteConfig, s.dir, s.repository.URL)
-	for i := range apps {
-		app := fmt.Sprintf("app-%02d", i)
-		config += fmt.Sprintf("  %s: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/%s}\n", app, app)
-		for _, environment := range []string{"dev", "staging", "prod"} {
-			change.Files[fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)] =
-				fmt.Sprintf("# %s in %s\n\nimage:\n    tag: main-0000000  # by tallyman\n\nreplicas: 2\n", app, environment)
-		}
-	}
-	s.first, err = s.repository.Commit(change)
-	s.must(err)
-	for name, text := range map[string]string{"tallyman.yaml": config, "token": "s3cret-of-git\n", "secret": string(s.secret) + "\n", "api-token": "s3cret-of-the-api-and-long\n"} {
-		s.must(os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
-	}
-	return s
-}
-
-func (s *site) must(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *site) config() string { return filepath.Join(s.dir, "tallyman.yaml") }
-
-// start starts a tallyman on the site and waits until it is ready.
-func (s *site) start(ctx context.Context) (c *child, base, admin string) {
-	s.t.Helper()
-	c, err := startChild(binary, "serve", "--config", s.config())
-	s.must(err)
-	s.t.Cleanup(func() { _ = c.kill() })
-	base, admin, err = c.awaitReady(ctx)
-	s.must(err)
-	return c, base, admin
-}
-
-// run runs the binary to its end.
-func run(t *testing.T, args ...string) (stdout, stderr string, exit int) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exited *exec.ExitError
-	if err != nil && !errors.As(err, &exited) {
-		t.Fatal(err)
-	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-func expect(t *testing.T, what, got string, wants ...string) {
-	t.Helper()
-	for _, want := range wants {
-		if !strings.Contains(got, want) {
-			t.Errorf("%s does not say %q:\n%s", what, want, got)
-		}
-	}
-}
-
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func TestVersion(t *testing.T) {
 	out, _, exit := run(t, "version")
 	if exit != 0 || !strings.HasPrefix(out, "tallyman dev (revision ") {
@@ -168,9 +53,10 @@ func TestDemo(t *testing.T) {
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
 		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40}",
-		"the server has no delivery and no update 00000000-0000-4000-8000-000000000001",
+		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, or malformed",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
+		"$ tallyman dismiss ", "myshop-web in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",
 		"$ tallyman history myshop-api --env prod", "1.4.0  ")
 }
 
@@ -194,11 +80,11 @@ func TestSend(t *testing.T) {
 	s.must(c.awaitUpdates(ctx, 2))
 
 	out, errs, exit = run(t, "send", "github", "--url", base, "--secret-file", s.config(), "--app", "app-00", "--env", "dev", "--tag", "main-1a2b3c4")
-	if exit != exitRefused {
+	if exit != exitRejected {
 		t.Errorf("a wrong secret: exit %d: %s", exit, errs)
 	}
 	expect(t, "the answer", out, "HTTP 401 Unauthorized")
-	expect(t, "the error", errs, "the server did not take delivery")
+	expect(t, "the error", errs, " not accepted")
 
 	_, errs, exit = run(t, "send", "github", "--url", "http://127.0.0.1:1", "--secret-file", secret)
 	if exit != exitUnreachable {

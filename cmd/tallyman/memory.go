@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// What the garbage collector is told. By its own rule the heap may grow by as
+// The settings of the garbage collector. By its own rule the heap may grow by as
 // much as is live, which is little for a small repository (5 MB: it would run a
 // hundred times a second while deliveries come fast) and much for a large one
 // (it would double what the largest needs). With these two, garbage is about 7 MB

@@ -16,19 +16,18 @@ func newMigrateStore() *cobra.Command {
 	var from, to, passwordFile string
 	cmd := &cobra.Command{
 		Use:   "migrate-store",
-		Short: "Bring everything of a SQLite store into an empty PostgreSQL database",
-		Long: `Copies what the store of SQLite holds into a database of PostgreSQL: deliveries with
-their bodies, updates with their steps, what decides whether an event comes too
-late, lanes, and marks. Updates keep their ids and their order.
+		Short: "Copy a SQLite store into an empty PostgreSQL database",
+		Long: `Copy everything in a SQLite store into a PostgreSQL database: deliveries with their
+bodies, updates with their steps, the newest release of each app, lanes, checkpoints
+and used tokens. Updates keep their ids and their order.
 
-serve must be stopped before: a store that is in use is refused, and so is a
-database that holds anything. It is one transaction, so there is all of it or
-nothing, and a second try begins anew. What was brought is counted again in the
-database before it is committed. The file stays as it is: when serve has been
-started with the database, move it away, so that nobody starts with it again.
+Stop serve first: a store that is in use is an error, and so is a database that is not
+empty. The copy is one transaction, all of it or nothing, and can be repeated after an
+error. Everything is counted again in the database before the commit. The file stays as
+it is: once serve runs with the database, move the file away, so that no server starts
+with it again.
 
-It ends with 0 when all is there, 2 when an address is wrong, and 1 when it
-could not be done.`,
+Exit status 0: everything is copied. 2: an address is wrong. 1: the copy failed.`,
 		Example: `  tallyman migrate-store --from sqlite:///var/lib/tallyman/tallyman.db \
     --to 'postgres://tallyman@db.example.com/tallyman?sslmode=verify-full' --to-password-file /etc/tallyman/store-password`,
 		Args: noArgs,
@@ -42,13 +41,13 @@ could not be done.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries, %d updates, %d steps, %d releases, %d lanes, %d marks, %d spent credentials: all counted in the database\n",
-				held.Deliveries, held.Updates, held.Steps, held.Releases, held.Lanes, held.Marks, held.Spent)
+			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens: all counted in the database\n",
+				held.Deliveries, held.Updates, held.Steps, held.Heads, held.Lanes, held.Checkpoints, held.UsedTokens)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "the store of SQLite, as in the configuration's `store`")
-	cmd.Flags().StringVar(&to, "to", "", "the database of PostgreSQL, as in the configuration's `store`")
-	cmd.Flags().StringVar(&passwordFile, "to-password-file", "", "the `file` with the database's password, as in storePasswordFile")
+	cmd.Flags().StringVar(&from, "from", "", "SQLite `store`, as in the configuration")
+	cmd.Flags().StringVar(&to, "to", "", "PostgreSQL `store`, as in the configuration")
+	cmd.Flags().StringVar(&passwordFile, "to-password-file", "", "`file` with the database's password, as storePasswordFile in the configuration")
 	return cmd
 }

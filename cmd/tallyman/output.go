@@ -17,7 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// printer writes for people, with colours where they look on, or for programs.
+// printer writes for people, in colour on a terminal, or for programs.
 type printer struct {
 	out    io.Writer
 	format string // "table", "json" or "yaml"
@@ -35,7 +35,7 @@ func newPrinter(out io.Writer, format string) *printer {
 	return &printer{out: out, format: format, colour: colour, now: time.Now()}
 }
 
-// print writes what a server answered: as it is for programs, or as table says.
+// print writes a server's answer: as it is for programs, or as table does.
 func (p *printer) print(answer any, table func()) error {
 	switch p.format {
 	case "json":
@@ -128,8 +128,8 @@ func (p *printer) table(head []string, rows [][]cell) {
 // painted is what paint puts around a text.
 var painted = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33)m")
 
-// printable takes out of a text for a terminal what would command it: commits are
-// written by others, and so are a git server's words.
+// printable removes control characters from a text for a terminal: commits are
+// written by others, and so are a git server's messages.
 func printable(text string) string {
 	visible := func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
@@ -148,8 +148,8 @@ func printable(text string) string {
 
 // stateColours are the colours of states and outcomes.
 var stateColours = map[string]string{
-	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait",
-	string(gitops.Superseded): "dim", string(gitops.Failed): "bad",
+	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait", string(gitops.Proposed): "wait",
+	string(gitops.Superseded): "dim", string(gitops.Closed): "dim", string(gitops.Cancelled): "dim", string(gitops.Failed): "bad",
 	string(gitops.OutcomeAccepted): "good", string(gitops.OutcomeIgnored): "dim", string(gitops.OutcomeRejected): "bad",
 }
 
@@ -168,11 +168,11 @@ func (p *printer) ago(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return spell(p.now.Sub(t)) + " ago"
+	return humanDuration(p.now.Sub(t)) + " ago"
 }
 
-// spell is a duration for people: its greatest unit.
-func spell(d time.Duration) string {
+// humanDuration is a duration for people: its greatest unit.
+func humanDuration(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -19,7 +19,7 @@ func printed(colour bool, print func(p *printer)) string {
 	return out.String()
 }
 
-// Colours do not disturb the columns.
+// Colours do not move the columns.
 func TestTableIsAlignedInColour(t *testing.T) {
 	rows := [][]cell{{stateCell(gitops.Failed), {"größer", ""}, {"x", ""}}, {{"", ""}, {"y", ""}, {"", "dim"}}}
 	got := printed(true, func(p *printer) { p.table([]string{"STATE", "NAME", "LAST"}, rows) })
@@ -31,63 +31,134 @@ func TestTableIsAlignedInColour(t *testing.T) {
 
 func TestStatusOfLanes(t *testing.T) {
 	at := func(ago time.Duration) time.Time { return noon.Add(-ago) }
+	held := map[gitops.BlockKind]int{gitops.BlockStale: 1, gitops.BlockRefused: 40}
 	now := api.Environments{
-		Origin: api.OriginState{AsOf: at(time.Hour), Problem: "the server is away"},
+		Branch: api.BranchState{AsOf: at(time.Hour), Problem: "connection failed"},
 		Environments: []api.Environment{
-			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "is not there"}}},
-			{Name: "prod", Lane: api.Lane{Pending: 3, Oldest: at(50 * time.Hour), Waits: &api.Wait{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
-			{Name: "qa", Lane: api.Lane{Pending: 1, Oldest: at(5 * time.Second)}},
+			{Name: "dev", Lane: api.Lane{LastProgress: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
+			{Name: "prod", Lane: api.Lane{Ready: 3, Held: held, Oldest: at(50 * time.Hour), Outage: &api.Outage{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
+			{Name: "qa", Lane: api.Lane{Ready: 1, Oldest: at(5 * time.Second)}},
+			{Name: "old", Removed: true, Lane: api.Lane{Held: map[gitops.BlockKind]int{gitops.BlockStale: 2}}},
 		},
 	}
-	want := `ENVIRONMENT  PENDING  OLDEST  LAST ENDED  LANE
-dev          0        -       1m ago      idle
-prod         3        2d      -           waits since 3h ago: the branch is protected (tries again in 40s)
-qa           1        5s      -           at work
+	want := `ENVIRONMENT  READY  HELD                 OLDEST  LAST PROGRESS  LANE
+dev          0      0                    -       1m ago         idle
+prod         3      40 refused, 1 stale  2d      -              blocked for 3h (retry in 40s): the branch is protected
+qa           1      0                    5s      -              writing
+old          0      2 stale              -       -              cancelling: the environment left the configuration
 
-As it was 1h ago, for origin cannot be read now: the server is away
+cannot read the manifest repository: connection failed. Tags of 1h ago:
 APP  dev     prod   qa
 api  main-1  1.0.0  -
 web  ?       ?      -
-web in dev: web.yaml: is not there
+web in dev: web.yaml: no such file
 web in prod: prod.yaml: no such file
 `
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now) })); diff != "" {
 		t.Error(diff)
 	}
-	never := api.Environments{Origin: api.OriginState{Problem: "the server is away"}}
-	want = "ENVIRONMENT  PENDING  OLDEST  LAST ENDED  LANE\n\nWhat is on origin is not known: the server is away\n"
+	never := api.Environments{Branch: api.BranchState{Problem: "connection failed"}}
+	want = "ENVIRONMENT  READY  HELD  OLDEST  LAST PROGRESS  LANE\n\ncannot read the manifest repository: connection failed\n"
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never) })); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// Each thing that can happen to an update has words that say what it means.
+// Everything that can happen to an update has a text that says what it means.
 func TestExplainEveryState(t *testing.T) {
-	steps := []gitops.Step{
-		{At: noon, Until: noon.Add(time.Minute), Attempts: 4, State: gitops.Pending, Reason: "origin is away", RetryAt: noon.Add(2 * time.Minute)},
-	}
+	refused := gitops.Block{Kind: gitops.BlockRefused, Reason: "the git server refuses charts/api: CODEOWNERS", Since: noon.Add(-time.Hour), Until: noon.Add(8 * time.Minute)}
+	stale := gitops.Block{Kind: gitops.BlockStale, Reason: "pending for more than 7 days", Since: noon.Add(-48 * time.Hour)}
+	outage := &api.Outage{Code: gitops.Unavailable, Reason: "git server: connection failed", Since: noon.Add(-3 * time.Minute), RetryAt: noon.Add(5 * time.Second)}
+	decision := gitops.Step{At: noon, State: gitops.Pending, Actor: "token:ops", Reason: "a wrong build"}
 	for _, c := range []struct {
+		name   string
 		update gitops.Update
+		outage *api.Outage
 		want   string
 	}{
-		{gitops.Update{State: gitops.Pending}, "  It waits for its turn, and nothing keeps it from being written.\n"},
-		{gitops.Update{State: gitops.Pending, Reason: "origin is away", Steps: steps},
-			"  2026-01-02 12:00:00  could not be written yet: origin is away (4 attempts until 2026-01-02 12:01:00); next attempt 2026-01-02 12:02:00\n" +
-				"  It waits, and is tried again until it succeeds. Nothing is lost.\n"},
-		{gitops.Update{State: gitops.Unchanged, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Unchanged}}}, "  2026-01-02 12:00:00  nothing to commit\n  Origin's branch said so already.\n"},
-		{gitops.Update{State: gitops.Superseded, Reason: "2.0.0 came first"}, "  It was not written: 2.0.0 came first.\n"},
-		{gitops.Update{State: gitops.Failed, ID: "u1"}, "  It was not written. Mend what the reason names, then: tallyman retry u1\n"},
+		{"queued", gitops.Update{State: gitops.Pending}, nil, "  Pending: queued, not blocked\n"},
+		{"outage", gitops.Update{State: gitops.Pending}, outage,
+			"  Pending: retries automatically. Lane blocked since 11:57:00: git server: connection failed; retries at 12:00:05\n"},
+		{"refused", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{refused}, Steps: []gitops.Step{
+			{At: refused.Since, Until: noon, Attempts: 4, State: gitops.Pending, Reason: refused.Reason, RetryAt: refused.Until}}}, nil,
+			"  2026-01-02 11:00:00  blocked: the git server refuses charts/api: CODEOWNERS (4 attempts until 2026-01-02 12:00:00)\n" +
+				"  Blocked by: refused since 11:00:00: the git server refuses charts/api: CODEOWNERS; retries at 12:08:00\n"},
+		{"stale and outage", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{stale}}, outage,
+			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; waits for tallyman retry or cancel\n" +
+				"  Pending: retries automatically. Lane blocked since 11:57:00: git server: connection failed; retries at 12:00:05\n"},
+		{"lifted by a report", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Pending}}}, nil,
+			"  2026-01-02 12:00:00  not blocked any longer\n  Pending: queued, not blocked\n"},
+		{"lifted by a person", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Pending, Reason: stale.Reason}, decision}}, nil,
+			"  2026-01-02 12:00:00  blocked: pending for more than 7 days\n  2026-01-02 12:00:00  retry requested by token:ops: a wrong build\n  Pending: queued, not blocked\n"},
+		{"cancelled too late", gitops.Update{State: gitops.Committed, Steps: []gitops.Step{decision, {At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
+			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
+		{"cancellation", gitops.Update{State: gitops.Pending, CancelRequest: &gitops.CancelRequest{Actor: "token:ops", Reason: "a wrong build"}, Steps: []gitops.Step{decision}}, nil,
+			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  Pending: cancellation requested by token:ops: a wrong build\n"},
+		{"cancelled by a person", gitops.Update{State: gitops.Cancelled, Reason: "a wrong build", Steps: []gitops.Step{decision, {At: noon, Attempts: 1, State: gitops.Cancelled, Actor: "token:ops", Reason: "a wrong build"}}}, nil,
+			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  2026-01-02 12:00:00  cancelled by token:ops: a wrong build\n  Cancelled by token:ops: a wrong build\n"},
+		{"cancelled by itself", gitops.Update{State: gitops.Cancelled, Reason: "environment dev left the configuration", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Cancelled, Reason: "environment dev left the configuration"}}}, nil,
+			"  2026-01-02 12:00:00  cancelled: environment dev left the configuration\n  Cancelled: environment dev left the configuration\n"},
+		{"retried and dismissed", gitops.Update{State: gitops.Cancelled, Steps: []gitops.Step{
+			{At: noon, Attempts: 1, State: gitops.Failed, Code: gitops.NotFound, Reason: "no such key"}, {At: noon, State: gitops.Pending, Actor: "ann"},
+			{At: noon, Attempts: 1, State: gitops.Failed, Code: gitops.NotFound, Reason: "no such key"}, {At: noon, State: gitops.Cancelled, Actor: "token:ops"}}}, nil,
+			"  2026-01-02 12:00:00  failed: no such key\n  2026-01-02 12:00:00  retry requested by ann\n  2026-01-02 12:00:00  failed: no such key\n" +
+				"  2026-01-02 12:00:00  dismissed by token:ops\n  Cancelled by token:ops\n"},
+		{"unchanged", gitops.Update{State: gitops.Unchanged, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Unchanged}}}, nil,
+			"  2026-01-02 12:00:00  nothing to commit\n  Unchanged: the file already had this tag\n"},
+		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,
+			"  2026-01-02 12:00:00  superseded by 2.0.0 (update u2)\n  Superseded by 2.0.0 (update u2)\n"},
+		{"late", gitops.Update{State: gitops.Superseded, Reason: "a newer release, of 12:00, was accepted before"}, nil, "  Superseded: a newer release, of 12:00, was accepted before\n"},
+		{"superseded, no reason", gitops.Update{State: gitops.Superseded}, nil, "  Superseded: a newer release of the app took its place\n"},
+		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
+		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
+		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
+			"  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
+		{"failed", gitops.Update{State: gitops.Failed, ID: "u1"}, nil,
+			"  Failed. Fix the cause, then run: tallyman retry u1 (or, to give it up: tallyman dismiss u1)\n"},
 	} {
-		c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
-		want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
-		if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update) })); diff != "" {
-			t.Error(diff)
+		t.Run(c.name, func(t *testing.T) {
+			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
+			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
+			outageOf := func(gitops.Update) *api.Outage { return c.outage }
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, outageOf) })); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A list says of each held update what holds it.
+func TestUpdatesShowWhatIsHeld(t *testing.T) {
+	found := []gitops.Update{
+		{ID: "u1", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v1", State: gitops.Pending, BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "CODEOWNERS", Since: noon, Until: noon.Add(time.Minute)}}},
+		{ID: "u2", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v2", State: gitops.Pending, CancelRequest: &gitops.CancelRequest{Actor: "token:ops"}},
+		{ID: "u3", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v3", State: gitops.Pending},
+	}
+	want := `ACCEPTED (UTC)       UPDATE  ENVIRONMENT  APP  TAG  STATE    COMMIT OR REASON
+2026-01-02 12:00:00  u1      dev          api  v1   pending  refused since 12:00:00: CODEOWNERS; retries at 12:01:00
+2026-01-02 12:00:00  u2      dev          api  v2   pending  cancellation requested by token:ops
+2026-01-02 12:00:00  u3      dev          api  v3   pending
+`
+	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.updates(found) })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A delivery that was fetched says so, and so does one that says little.
+func TestProvenance(t *testing.T) {
+	for want, d := range map[string]gitops.Delivery{
+		"Received 2026-01-02 12:00:00 UTC": {ReceivedAt: noon},
+		"Received 2026-01-02 12:00:00 UTC from 192.0.2.1. Requested by: ann. Authenticated by: webhook secret": {ReceivedAt: noon, Remote: "192.0.2.1", Actor: "ann", Credential: "webhook secret"},
+		"Received 2026-01-02 12:00:00 UTC, fetched by tallyman after the sender failed to deliver it":          {ReceivedAt: noon, Recovered: true},
+	} {
+		if got := provenance(d); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }
 
-// What others wrote does not command the terminal; our own colours do.
-func TestNothingCommandsTheTerminal(t *testing.T) {
+// Text of others does not control the terminal; the colours of the printer do.
+func TestNothingControlsTheTerminal(t *testing.T) {
 	got := printed(true, func(p *printer) {
 		p.table([]string{"SUBJECT"}, [][]cell{{{"a\x1b]0;title\x07b\x1b[8mc\u009b2Jd\re", "bad"}}})
 		p.line("", "%s: %s", p.paint("failed", "bad"), "\x1b[2Jü")

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -33,9 +31,9 @@ The token is in the file --token-file or TALLYMAN_TOKEN_FILE, or is TALLYMAN_TOK
 or is in the file that tokenFile in client.yaml names.`
 
 func (c *remote) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.url, "url", "", "the server's public `address`")
+	cmd.Flags().StringVar(&c.url, "url", "", "public `address` of the server")
 	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "`file` with an API token of the server")
-	cmd.Flags().StringVarP(&c.format, "output", "o", "table", "`form` of the output: table, json or yaml")
+	cmd.Flags().StringVarP(&c.format, "output", "o", "table", "output `format`: table, json or yaml")
 	complete(cmd, "output", func(*cobra.Command) []string { return []string{"table", "json", "yaml"} })
 	cmd.Long = strings.TrimSpace(cmd.Long) + howToConnect
 }
@@ -80,7 +78,7 @@ func (c *remote) token(file clientFile) (string, error) {
 	}
 	token, err := os.ReadFile(name)
 	if err != nil {
-		return "", fmt.Errorf("the token's file: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	return strings.TrimSpace(string(token)), nil
 }
@@ -130,21 +128,9 @@ func (c *remote) names(cmd *cobra.Command) (environments, apps []string) {
 	if err != nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	now, err := server.Environments(ctx)
+	environments, apps, err = namesOf(cmd.Context(), server)
 	if err != nil {
 		return nil, nil
-	}
-	seen := make(map[string]bool)
-	for _, environment := range now.Environments {
-		environments = append(environments, environment.Name)
-		for _, app := range environment.Apps {
-			if !seen[app.App] {
-				seen[app.App] = true
-				apps = append(apps, app.App)
-			}
-		}
 	}
 	return environments, apps
 }
@@ -173,48 +159,47 @@ func (c *remote) completeApp(cmd *cobra.Command, args []string, _ string) ([]str
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return badInput{fmt.Errorf("%s needs %s, and got %s", cmd.CommandPath(), strings.Join(names, " and "), plural(len(args), "argument"))}
+			return badInput{fmt.Errorf("%s needs %s, not %s", cmd.CommandPath(), strings.Join(names, " and "), plural(len(args), "argument"))}
 		}
 		return nil
 	}
 }
 
-// asking is one run of a command that asks a server.
-type asking struct {
+// apiRun is one run of a command that asks a server.
+type apiRun struct {
 	*cobra.Command
 	server *client.Client
 	print  *printer
 	remote *remote
 }
 
-// run makes a command's function of one that asks the server. What the server
-// answers decides the exit code.
-func (c *remote) run(do func(a asking, args []string) error) func(cmd *cobra.Command, args []string) error {
+// run makes a command's function of one that asks the server. The server's answer
+// decides the exit code.
+func (c *remote) run(do func(a apiRun, args []string) error) func(cmd *cobra.Command, args []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		server, err := c.connect()
 		if err != nil {
 			return err
 		}
-		err = do(asking{Command: cmd, server: server, print: newPrinter(cmd.OutOrStdout(), c.format), remote: c}, args)
+		err = do(apiRun{Command: cmd, server: server, print: newPrinter(cmd.OutOrStdout(), c.format), remote: c}, args)
 		if errors.As(err, new(*gitops.Error)) {
-			return answered{err}
+			return serverError{err}
 		}
 		return err
 	}
 }
 
-// answered is what a server answered in place of what it was asked for, or that
-// it did not answer.
-type answered struct{ error }
+// serverError is a server's error, or that it did not answer.
+type serverError struct{ error }
 
-func (a answered) Unwrap() error { return a.error }
+func (e serverError) Unwrap() error { return e.error }
 
-func (a answered) exit() int {
-	switch gitops.CodeOf(a.error) {
+func (e serverError) exit() int {
+	switch gitops.CodeOf(e.error) {
 	case gitops.Unavailable, gitops.RateLimited:
 		return exitUnreachable
 	case gitops.Internal:
 		return exitFailed
 	}
-	return exitRefused
+	return exitRejected
 }

@@ -26,14 +26,15 @@ import (
 func newSend() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send",
-		Short: "Send a server the event that GitHub or EventBridge would send",
-		Long: `Builds an event, signs it as its sender would, posts it to a running server and
-prints the answer. It ends with 0 when the server took it (2xx), 4 when it refused,
-and 7 when it was not reached or cannot take anything now.
+		Short: "Send a signed test event",
+		Long: `Send a running server an event that is signed as its sender does, and print the
+answer. Exit status 0: the server accepted it (2xx). 4: the server rejected it. 7: the
+server is unavailable.
 
   tallyman send github   a GitHub App's webhook "repository_dispatch", as caused by
       gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
-        -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' -f 'client_payload[env]=ENV'
+        -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' \
+        -f 'client_payload[env]=ENV'
       signed in the header X-Hub-Signature-256
 
   tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
@@ -45,7 +46,7 @@ and 7 when it was not reached or cannot take anything now.
 	}
 	cmd.Args = noArgs
 	cmd.RunE = func(*cobra.Command, []string) error {
-		return badInput{errors.New("send what: tallyman send github, or tallyman send ecr?")}
+		return badInput{errors.New("send needs a command: tallyman send github, or tallyman send ecr")}
 	}
 	cmd.AddCommand(newSendGitHub(), newSendECR())
 	return cmd
@@ -60,9 +61,9 @@ type destination struct {
 }
 
 func (d *destination) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.url, "url", "http://127.0.0.1:8080", "the server's public `address`")
-	cmd.Flags().StringVar(&d.secretFile, "secret-file", "", "`file` with the secret that the server knows (required)")
-	cmd.Flags().StringVar(&d.id, "id", "", "the delivery's `id`; the same id twice is a duplicate (default: a new one)")
+	cmd.Flags().StringVar(&d.url, "url", "http://127.0.0.1:8080", "public `address` of the server")
+	cmd.Flags().StringVar(&d.secretFile, "secret-file", "", "`file` with the secret of the server's configuration (required)")
+	cmd.Flags().StringVar(&d.id, "id", "", "`id` of the delivery; the same id twice is a duplicate (default: a new one)")
 	cmd.Flags().BoolVar(&d.dryRun, "dry-run", false, "print the request instead of sending it; it holds the secret or its signature")
 }
 
@@ -96,7 +97,7 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 		if errors.As(err, &bad) {
 			err = bad.Err
 		}
-		return answered{gitops.Errorf(gitops.Unavailable, "%s cannot be reached", req.URL.Host).WithCause(err)}
+		return serverError{gitops.Errorf(gitops.Unavailable, "%s cannot be reached", req.URL.Host).WithCause(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -111,7 +112,7 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
 		code = gitops.Unavailable
 	}
-	return answered{gitops.Errorf(code, "the server did not take delivery %s", d.id)}
+	return serverError{gitops.Errorf(code, "delivery %s not accepted", d.id)}
 }
 
 func printRequest(out io.Writer, req *http.Request) error {
@@ -152,9 +153,9 @@ func newSendGitHub() *cobra.Command {
 	cmd.Flags().StringVar(&d.App, "app", "", "`name` of the app")
 	cmd.Flags().StringVar(&d.Environment, "env", "", "`name` of the environment")
 	cmd.Flags().StringVar(&d.Tag, "tag", "", "image `tag`")
-	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, sha256:... (optional)")
-	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "the dispatch's event_type")
-	cmd.Flags().StringVar(&d.actor, "actor", "tallyman-send", "login of whoever sends it")
+	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, as sha256:HEX")
+	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "event_type of the dispatch")
+	cmd.Flags().StringVar(&d.actor, "actor", "tallyman-send", "login of the sender")
 	return cmd
 }
 
@@ -197,7 +198,7 @@ func newSendECR() *cobra.Command {
 	e := imageEvent{at: time.Now()}
 	cmd := &cobra.Command{
 		Use:   "ecr",
-		Short: "Send EventBridge's event of an image pushed to ECR",
+		Short: "Send EventBridge's event of an ECR push",
 		Example: `  tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
     --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
 		Args: noArgs,
@@ -206,12 +207,12 @@ func newSendECR() *cobra.Command {
 		},
 	}
 	to.flags(cmd)
-	cmd.Flags().StringVar(&e.header, "header", "X-Tallyman-Key", "`name` of the header that carries the secret")
-	cmd.Flags().StringVar(&e.repository, "repository", "", "the image `name` without tag: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME (required)")
-	cmd.Flags().StringVar(&e.tag, "tag", "", "image `tag`; without one it is an untagged push")
+	cmd.Flags().StringVar(&e.header, "header", "X-Tallyman-Key", "`name` of the header with the secret")
+	cmd.Flags().StringVar(&e.repository, "repository", "", "image `name` without tag: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME (required)")
+	cmd.Flags().StringVar(&e.tag, "tag", "", "image `tag`; none for an untagged push")
 	cmd.Flags().StringVar(&e.digest, "digest", "sha256:"+strings.Repeat("0", 64), "image `digest`")
 	cmd.Flags().StringVar(&e.action, "action-type", "PUSH", "PUSH or DELETE")
-	cmd.Flags().TimeVar(&e.at, "time", e.at, []string{time.RFC3339}, "when it happened, as in 2026-01-02T15:04:05Z (default: now)")
+	cmd.Flags().TimeVar(&e.at, "time", e.at, []string{time.RFC3339}, "`time` of the push, as in 2026-01-02T15:04:05Z (default: now)")
 	cmd.Flags().Lookup("time").DefValue = ""
 	return cmd
 }

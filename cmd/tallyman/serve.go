@@ -21,12 +21,12 @@ func newServe() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Take deliveries and write the manifest repository until told to stop",
-		Long: `Takes deliveries and writes the manifest repository.
+		Short: "Run the server",
+		Long: `Run the server: it takes deliveries and writes the manifest repository.
 
-SIGTERM and SIGINT stop it: no more deliveries are taken, what is being written is
-finished, and the exit status is 0. What is still pending then is written after
-the next start. A second signal ends it at once.`,
+SIGTERM and SIGINT stop it: it takes no more deliveries, finishes what it is writing,
+and exits with 0. What is still pending then is written after the next start. A second
+signal ends it at once.`,
 		Example: "  tallyman serve --config /etc/tallyman/tallyman.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,7 +38,7 @@ the next start. A second signal ends it at once.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			logger := newLogger(c.Log)
-			hearLibraries(logger)
+			redirectStdLog(logger)
 			return serve(ctx, stop, c, logger)
 		},
 	}
@@ -68,16 +68,16 @@ func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *
 	return errors.Join(failure, s.Stop(drain))
 }
 
-// hearLibraries gives what libraries print by themselves the form of the log: of a
-// server that answers out of turn net/http tells nobody else.
-func hearLibraries(logger *slog.Logger) {
+// redirectStdLog writes to the log what libraries print to the standard logger:
+// net/http reports a server that answers unasked nowhere else.
+func redirectStdLog(logger *slog.Logger) {
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelDebug).Writer())
 }
 
 func newLogger(c config.Log) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // the configuration's check took it
+	_ = level.UnmarshalText([]byte(c.Level)) // the configuration's check accepted it
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" {
 		return slog.New(slog.NewTextHandler(os.Stderr, options))

@@ -8,11 +8,11 @@ import (
 )
 
 // Every line of the log has its form, also one that a library prints.
-func TestLibrariesAreHeardInTheLog(t *testing.T) {
+func TestLibrariesPrintToTheLog(t *testing.T) {
 	flags, out := log.Flags(), log.Writer()
 	t.Cleanup(func() { log.SetFlags(flags); log.SetOutput(out) })
 	var text bytes.Buffer
-	hearLibraries(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	redirectStdLog(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	log.Print("Unsolicited response")
 	expect(t, "the log", text.String(), `level=DEBUG msg="Unsolicited response"`)
 }

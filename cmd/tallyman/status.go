@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,13 +15,14 @@ func newStatus() *cobra.Command {
 	var from remote
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show what is on origin in each environment, and what waits",
-		Long: `Shows for each environment how many updates wait, for what, and when one last
-ended, well or not; then the tag of each app in each environment, as origin's branch
-says now.`,
-		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, pending: .lane.pending}'",
+		Short: "Show current tags and lane status",
+		Long: `Show for each environment how many updates are ready and how many are held, by what
+blocks them; how long the oldest ready one has waited; when an update last went on;
+and what blocks the whole lane. Then show the tag of each app in each environment, as
+it is on the branch now.`,
+		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
-		RunE: from.run(func(a asking, _ []string) error {
+		RunE: from.run(func(a apiRun, _ []string) error {
 			now, err := a.server.Environments(a.Context())
 			if err != nil {
 				return err
@@ -36,29 +38,44 @@ func (p *printer) status(now api.Environments) {
 	var lanes [][]cell
 	for _, e := range now.Environments {
 		oldest := "-"
-		if e.Lane.Pending > 0 {
-			oldest = spell(p.now.Sub(e.Lane.Oldest))
+		if e.Lane.Ready > 0 {
+			oldest = humanDuration(p.now.Sub(e.Lane.Oldest))
 		}
-		lanes = append(lanes, []cell{{e.Name, ""}, {fmt.Sprint(e.Lane.Pending), ""}, {oldest, ""}, {p.ago(e.Lane.LastSuccess), ""}, p.laneWord(e.Lane)})
+		lanes = append(lanes, []cell{{e.Name, ""}, {fmt.Sprint(e.Lane.Ready), ""}, heldCell(e.Lane), {oldest, ""}, {p.ago(e.Lane.LastProgress), ""}, p.laneStatus(e)})
 	}
-	p.table([]string{"ENVIRONMENT", "PENDING", "OLDEST", "LAST ENDED", "LANE"}, lanes)
+	p.table([]string{"ENVIRONMENT", "READY", "HELD", "OLDEST", "LAST PROGRESS", "LANE"}, lanes)
 	fmt.Fprintln(p.out)
 	p.tags(now)
 }
 
-// laneWord says in a few words what a lane does.
-func (p *printer) laneWord(lane api.Lane) cell {
+// heldCell counts a lane's held updates by what blocks them.
+func heldCell(lane api.Lane) cell {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(lane.Held)) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", lane.Held[kind], kind))
+	}
+	if len(kinds) == 0 {
+		return cell{"0", ""}
+	}
+	return cell{strings.Join(kinds, ", "), "wait"}
+}
+
+// laneStatus says in a few words what an environment's lane does.
+func (p *printer) laneStatus(e api.Environment) cell {
+	lane := e.Lane
 	switch {
-	case lane.Pending == 0:
+	case lane.Outage != nil && (lane.Ready > 0 || e.Removed):
+		text := "blocked for " + humanDuration(p.now.Sub(lane.Outage.Since))
+		if next := lane.Outage.RetryAt.Sub(p.now); next > 0 {
+			text += fmt.Sprintf(" (retry in %s)", humanDuration(next))
+		}
+		return cell{text + ": " + lane.Outage.Reason, "wait"}
+	case e.Removed:
+		return cell{"cancelling: the environment left the configuration", "wait"}
+	case lane.Ready == 0:
 		return cell{"idle", "dim"}
-	case lane.Waits == nil:
-		return cell{"at work", "good"}
 	}
-	text := fmt.Sprintf("waits since %s: %s", p.ago(lane.Waits.Since), lane.Waits.Reason)
-	if next := lane.Waits.RetryAt.Sub(p.now); next > 0 {
-		text += fmt.Sprintf(" (tries again in %s)", spell(next))
-	}
-	return cell{text, "wait"}
+	return cell{"writing", "good"}
 }
 
 // tags is a table of apps by environments.
@@ -68,6 +85,9 @@ func (p *printer) tags(now api.Environments) {
 	var apps []string
 	var problems []string
 	for _, e := range now.Environments {
+		if e.Removed {
+			continue
+		}
 		head = append(head, e.Name)
 		for _, app := range e.Apps {
 			if byApp[app.App] == nil {
@@ -92,11 +112,11 @@ func (p *printer) tags(now api.Environments) {
 		rows = append(rows, row)
 	}
 	switch {
-	case now.Origin.AsOf.IsZero():
-		p.line("", "%s", p.paint("What is on origin is not known: "+now.Origin.Problem, "bad"))
+	case now.Branch.AsOf.IsZero():
+		p.line("", "%s", p.paint("cannot read the manifest repository: "+now.Branch.Problem, "bad"))
 		return
-	case now.Origin.Problem != "":
-		p.line("", "%s", p.paint(fmt.Sprintf("As it was %s, for origin cannot be read now: %s", p.ago(now.Origin.AsOf), now.Origin.Problem), "bad"))
+	case now.Branch.Problem != "":
+		p.line("", "%s", p.paint(fmt.Sprintf("cannot read the manifest repository: %s. Tags of %s:", now.Branch.Problem, p.ago(now.Branch.AsOf)), "bad"))
 	}
 	p.table(head, rows)
 	for _, problem := range problems {

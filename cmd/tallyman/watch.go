@@ -20,13 +20,15 @@ func newWatch() *cobra.Command {
 	var environment, app, delivery string
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Show what happens, as it happens",
-		Long: `Follows the server's stream: each delivery that arrives, and each update that goes
-on. With -o json each is a line of JSON. It goes on when the connection breaks, and
-ends with Ctrl-C.`,
+		Short: "Stream deliveries and updates",
+		Long: `Stream deliveries as they arrive and updates as they change. With -o json each is a
+line of JSON. A connection that breaks is opened again; Ctrl-C ends the stream.`,
 		Example: "  tallyman watch --env prod\n  tallyman watch -o json | jq -r 'select(.update.state == \"failed\") | .update.reason'",
 		Args:    noArgs,
-		RunE: from.run(func(a asking, _ []string) error {
+		RunE: from.run(func(a apiRun, _ []string) error {
+			if err := a.checkNames(environment, app); err != nil {
+				return err
+			}
 			ctx, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			filter := filterOf("environment", environment, "app", app, "delivery", delivery)
@@ -38,14 +40,14 @@ ends with Ctrl-C.`,
 		}),
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&environment, "env", "", "only what is about this `environment`")
-	cmd.Flags().StringVar(&app, "app", "", "only what is about this `app`")
-	cmd.Flags().StringVar(&delivery, "delivery", "", "only what is about this delivery, `SOURCE/ID`")
+	cmd.Flags().StringVar(&environment, "env", "", "only events of this `environment`")
+	cmd.Flags().StringVar(&app, "app", "", "only events of this `app`")
+	cmd.Flags().StringVar(&delivery, "delivery", "", "only events of this delivery, `SOURCE/ID`")
 	from.completeNames(cmd)
 	return cmd
 }
 
-// event prints one thing that happened.
+// event prints one event.
 func (p *printer) event(e client.Event) error {
 	answer := map[string]any{"update": e.Update}
 	if e.Delivery != nil {
@@ -59,14 +61,14 @@ func (p *printer) event(e client.Event) error {
 		return p.yaml(answer)
 	case e.Delivery != nil:
 		d := *e.Delivery
-		p.line("", "%s  delivery %s: %s: %s", clock(d.ReceivedAt), d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]), became(d))
+		p.line("", "%s  delivery %s: %s: %s", clock(d.ReceivedAt), d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]), resultText(d))
 	default:
 		u := *e.Update
-		at := u.SettledAt
+		at := u.FinishedAt
 		if at.IsZero() {
 			at = time.Now()
 		}
-		p.line("", "%s  %s in %s to %s: %s", clock(at), u.App, u.Environment, u.Tag, p.outcome(u))
+		p.line("", "%s  %s: %s", clock(at), title(u), p.outcome(u))
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ const (
 	firstWait   = time.Second
 	longestWait = time.Minute
 	// A server that asks for more is asked again after this long: its clock or
-	// its words may be wrong, and nobody is served by a lane that sleeps for a day.
-	longestObeyed = 15 * time.Minute
+	// its words may be wrong, and a lane that sleeps for a day helps no one.
+	maxRetryAfter = 15 * time.Minute
 )
 
 // next is how long to wait after one more failure: doubled each time, with a
@@ -32,37 +32,44 @@ func (b *backoff) next(asked time.Duration, jitter func(time.Duration) time.Dura
 	wait := min(firstWait<<min(b.failures, 10), longestWait)
 	b.failures++
 	wait = wait/2 + jitter(wait/2+1)
-	return max(wait, min(asked, longestObeyed))
+	return max(wait, min(asked, maxRetryAfter))
 }
 
-// backOff says what is wrong and since when, and waits.
-func (l *Lane) backOff(b *backoff, what string, err error, on interruptions) {
-	l.pause(l.failed(b, what, err), on)
+// reset ends a row of failures, and reports whether there was one.
+func (b *backoff) reset() bool {
+	failed := b.failures > 0
+	*b = backoff{}
+	return failed
 }
 
-// failed says what is wrong and since when, and returns how long to wait.
-func (l *Lane) failed(b *backoff, what string, err error) (wait time.Duration) {
-	wait = b.next(retryAfter(err), l.Jitter)
-	l.Recorder.BackingOff(l.Environment, wait)
-	l.Logger.Warn("lane waits",
-		slog.String("why", what),
+// attrs are what the log says of the latest failure.
+func (b *backoff) attrs(err error, wait time.Duration) []any {
+	return []any{
 		slog.String("code", string(gitops.CodeOf(err))),
 		slog.String("error", err.Error()),
 		slog.Int("attempt", b.failures),
 		slog.Time("since", b.since.UTC()),
-		slog.String("wait", wait.Round(time.Millisecond).String()))
+		slog.String("wait", wait.Round(time.Millisecond).String()),
+	}
+}
+
+// failed says what is wrong and since when, and returns how long to wait.
+func (l *lane) failed(b *backoff, doing string, err error) (wait time.Duration) {
+	wait = b.next(retryAfter(err), l.Jitter)
+	l.Recorder.BackingOff(l.environment, wait)
+	l.logger.Warn("lane backing off", append(b.attrs(err, wait), slog.String("doing", doing))...)
 	return wait
 }
 
-// recovered ends a row of failures, if there was one. Until then the lane counts
-// as backing off, its attempts included.
-func (l *Lane) recovered(b *backoff) {
+// resetBackoff ends a row of failures, if there was one. Until then the lane
+// counts as backing off, its attempts included.
+func (l *lane) resetBackoff(b *backoff) {
 	if b.failures == 0 {
 		return
 	}
-	l.Recorder.BackingOff(l.Environment, 0)
-	l.Logger.Info("lane goes on", slog.Int("failures", b.failures), slog.Time("since", b.since.UTC()))
-	*b = backoff{}
+	l.Recorder.BackingOff(l.environment, 0)
+	l.logger.Info("lane recovered", slog.Int("failures", b.failures), slog.Time("since", b.since.UTC()))
+	b.reset()
 }
 
 func retryAfter(err error) time.Duration {

@@ -1,62 +1,134 @@
 package lane
 
 import (
-	"fmt"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// batch is what is handed to the writer together, and what is not.
+// batch is what was taken together, and what to do with it.
 type batch struct {
-	updates []gitops.Update
-	behind  []replaced // in acceptance order
+	byID      map[string]gitops.Update
+	tasks     []gitops.WriteTask // for the writer
+	ended     []ending           // are not on the branch
+	inDoubt   []ending           // may be on the branch: to be looked for first
+	leftAlone int                // how many are another replica's, as far as is known
 }
 
-// replaced is an update that a newer one of the same app waits behind.
-type replaced struct {
-	update, by gitops.Update
+// ending is an update that is not to be written, and what to report of it: a
+// transition, or a block.
+type ending struct {
+	update     gitops.Update
+	transition *gitops.Transition
+	block      *gitops.Block
 }
 
-// plan makes a batch of what is pending. When the environment coalesces, an
-// update that a newer one of the same app waits behind is left out, unless it may
-// be on the branch already: to call that one superseded could be untrue. Such are
-// those that an earlier holder may have pushed, and those that were tried, which
-// an earlier write of this one may have.
-func plan(pending []gitops.Update, coalesce bool, tried map[string]bool) batch {
-	if !coalesce {
-		return batch{updates: pending}
+func (e ending) addTo(r *queue.Report) {
+	if e.transition != nil {
+		r.Transitions = append(r.Transitions, *e.transition)
+	} else {
+		r.Blocks = append(r.Blocks, queue.Blocked{Update: e.update.ID, BlockedBy: []gitops.Block{*e.block}})
 	}
-	newest := make(map[string]gitops.Update)
-	for _, u := range pending {
-		newest[u.App] = u
+}
+
+func (b batch) reportEnded(r queue.Report) queue.Report {
+	for _, e := range b.ended {
+		e.addTo(&r)
 	}
-	var b batch
-	for _, u := range pending {
-		by := newest[u.App]
-		if u.ID == by.ID || u.MaybePushed || tried[u.ID] {
-			b.updates = append(b.updates, u)
-		} else {
-			b.behind = append(b.behind, replaced{u, by})
+	return r
+}
+
+// plan decides about each update that was taken.
+func (t *leaseTerm) plan(taken []gitops.Update) batch {
+	b := batch{byID: make(map[string]gitops.Update, len(taken))}
+	var open []gitops.Update
+	for _, u := range taken {
+		b.byID[u.ID] = u
+		e, ends := t.endingOf(u)
+		switch {
+		case !ends:
+			open = append(open, u)
+		case e.transition == nil && e.block == nil:
+			b.leftAlone++
+		case u.MaybePushed || t.sent[u.ID]:
+			b.inDoubt = append(b.inDoubt, e)
+		default:
+			b.ended = append(b.ended, e)
 		}
 	}
+	b.tasks = t.tasks(open)
 	return b
 }
 
-// superseded settles what was left out for an update that the branch now says.
-// Where that one failed, or is not settled yet, the older one stays pending.
-func (b batch) superseded(settlements []gitops.Settlement) []gitops.Settlement {
-	said := make(map[string]bool)
-	for _, s := range settlements {
-		said[s.Update] = s.State == gitops.Committed || s.State == gitops.Unchanged
+// staleAfter is how long an update may wait until it is asked whether it is still
+// wanted.
+const staleAfter = 7 * 24 * time.Hour
+
+// endingOf says what to report of an update that is not to be written, and whether
+// it is one. Of one that is left alone there is nothing to report.
+func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
+	e.update = u
+	waitsSince := u.AcceptedAt
+	if u.RetriedAt.After(waitsSince) {
+		waitsSince = u.RetriedAt
 	}
-	var superseded []gitops.Settlement
-	for _, r := range b.behind {
-		if said[r.by.ID] {
-			superseded = append(superseded, gitops.Settlement{
-				Update: r.update.ID, State: gitops.Superseded,
-				Reason: fmt.Sprintf("%s was accepted while this waited (update %s), and %s coalesces to the newest", r.by.Tag, r.by.ID, r.update.Environment),
-			})
+	switch why := t.notConfigured(u); {
+	case u.CancelRequest != nil:
+		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
+	case why != "" && t.now().Sub(u.AcceptedAt) < t.Rollout:
+	case why != "":
+		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Reason: why}
+	case len(u.BlockedBy) == 0 && u.State == gitops.Pending && t.now().Sub(waitsSince) > staleAfter:
+		e.block = &gitops.Block{Kind: gitops.BlockStale, Reason: "pending for more than 7 days: retry or cancel it"}
+	default:
+		return e, false
+	}
+	return e, true
+}
+
+// tasks makes a batch of what is open. The queue gives more than what is to be
+// written: what may be on the branch already, of the same apps.
+func (t *leaseTerm) tasks(open []gitops.Update) []gitops.WriteTask {
+	newest := make(map[string]string) // ready update by app
+	for _, u := range open {
+		if ready(u) {
+			newest[u.App] = u.ID
 		}
 	}
-	return superseded
+	tasks := make([]gitops.WriteTask, len(open))
+	room := t.BatchSize
+	for i, u := range open {
+		write := ready(u) && room > 0 && (!t.coalesce || newest[u.App] == u.ID)
+		if write {
+			room--
+		}
+		tasks[i] = gitops.WriteTask{Update: u, SearchOnly: !write}
+	}
+	return tasks
+}
+
+func ready(u gitops.Update) bool { return u.State == gitops.Pending && len(u.BlockedBy) == 0 }
+
+const (
+	shortestRefusal = 10 * time.Second
+	longestRefusal  = 15 * time.Minute
+)
+
+// blockRefused blocks the updates that the git server refuses alone. Each waits as
+// long again as its app was refused so far, so the wait doubles.
+func (t *leaseTerm) blockRefused(b batch, refused []gitops.Refusal) (blocks []queue.Blocked) {
+	now := t.now()
+	for _, refusal := range refused {
+		app := b.byID[refusal.Update].App
+		since, again := t.refusedSince[app]
+		if !again {
+			since, t.refusedSince[app] = now, now
+		}
+		wait := min(max(now.Sub(since), shortestRefusal), longestRefusal)
+		blocks = append(blocks, queue.Blocked{Update: refusal.Update, BlockedBy: []gitops.Block{{
+			Kind: gitops.BlockRefused, Reason: refusal.Reason, Until: now.Add(wait),
+		}}})
+	}
+	return blocks
 }

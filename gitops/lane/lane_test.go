@@ -3,81 +3,96 @@ package lane_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 )
 
-var (
-	errDown = gitops.Errorf(gitops.Unavailable, "the store does not answer")
-	refusal = gitops.Errorf(gitops.Unavailable, "the manifest repository does not answer")
-)
-
-func three(t *testing.T) *fakeQueue { return newQueue(t, "1.0.0", "1.0.1", "1.0.2") }
-
-func equal[T any](t *testing.T, what string, want, got T) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-func TestWritesInOrderAndSettles(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.Start()
+func TestWritesInOrderAndReports(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "web 1", "api 2")
+		s.Start()
 		synctest.Wait()
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		r.queue.add(gitops.Update{App: "api", Tag: "1.0.3"})
+		equal(t, "happened", []string{"api 1 committed", "web 1 committed", "api 2 committed"}, s.happened())
+		s.accept("api 3")
 		synctest.Wait() // woken, not polled: the clock has not moved
-		equal(t, "writes", [][]string{{"u1", "u2", "u3"}, {"u4"}}, r.writer.calls())
-		r.Stop(t.Context())
-		equal(t, "released clean", []any{"", true}, r.queue.held())
-		equal(t, "counted", map[gitops.State]int{gitops.Committed: 4}, r.recorder.counts())
+		equal(t, "writes", [][]string{{"api 1", "web 1", "api 2"}, {"api 3"}}, s.writer.asked())
+		equal(t, "counted", "map[committed:4]", s.recorder.counts())
+		equal(t, "progress", time.Now(), s.recorder.progress)
+		s.Stop(t.Context())
+		equal(t, "released clean", true, s.releasedClean())
 	})
 }
 
-func TestSeesWhatAnotherReplicaAccepted(t *testing.T) {
-	inBubble(t, func(t *testing.T) *fakeQueue { return newQueue(t) }, func(t *testing.T, r rig) {
+// What a hint did not tell is found within a second or so.
+func TestAMissedHintIsMadeUpFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.queue.deaf = true
+		s.Start()
+		elapse(500 * time.Millisecond)
+		s.accept("api 1")
+		elapse(time.Second)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		s.Stop(t.Context())
+	})
+}
+
+func TestBatchesAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("a 1", "b 1", "c 1", "d 1", "e 1")
+		r := s.with(lane.Config{BatchSize: 2})
 		r.Start()
 		synctest.Wait()
-		r.queue.addUnheard(gitops.Update{App: "api", Tag: "1.0.0"})
-		elapse(5 * time.Second)
-		equal(t, "settled", []string{"u1 committed"}, r.queue.states())
+		equal(t, "writes", [][]string{{"a 1", "b 1"}, {"c 1", "d 1"}, {"e 1"}}, s.writer.asked())
 		r.Stop(t.Context())
 	})
 }
 
-func TestAnUpdatesOwnFaultHoldsNobodyUp(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			s := commit(updates)
-			s[1] = gitops.Settlement{Update: "u2", State: gitops.Failed, Code: gitops.NotFound, Reason: "no such file"}
-			return s, nil
+func TestAnUpdatesOwnFaultHoldsUpNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "web 1", "api 2")
+		s.writer.then(func(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			r, err := commitAll(ctx, tasks)
+			r.Transitions[1] = gitops.Transition{Update: tasks[1].Update.ID, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}
+			return r, err
 		})
-		r.Start()
+		s.Start()
 		synctest.Wait()
-		equal(t, "settled", []string{"u1 committed", "u2 failed", "u3 committed"}, r.queue.states())
-		r.Stop(t.Context())
+		equal(t, "happened", []string{"api 1 committed", "web 1 failed", "api 2 committed"}, s.happened())
+		for _, message := range []string{"update committed", "update failed"} {
+			if !s.logged.has(message) {
+				t.Errorf("nothing is logged as %q", message)
+			}
+		}
+		s.Stop(t.Context())
 	})
 }
 
-func TestSomebodyElsesFaultKeepsTheBatchPending(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
+// An outage leaves everything pending, is a row of the lane and not a step of each
+// update, and ends with the next write.
+func TestAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "web 1")
 		for range 12 {
-			r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, refusal })
+			s.writer.then(fails(errGitDown))
 		}
-		r.Start()
+		s.Start()
 		synctest.Wait()
-		equal(t, "waits for", map[string]string{"u1": refusal.Message, "u2": refusal.Message, "u3": refusal.Message}, r.queue.waiting())
+		outage := s.backlog().Outage
+		if outage == nil || outage.Code != gitops.Unavailable || outage.Reason != errGitDown.Message || !outage.RetryAt.After(time.Now()) {
+			t.Errorf("the outage is %+v", outage)
+		}
 		elapse(15 * time.Minute)
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		equal(t, "calls", 13, len(r.writer.calls()))
-		waits := r.recorder.backOffs()
+		equal(t, "happened", []string{"api 1 committed", "web 1 committed"}, s.happened())
+		equal(t, "steps", 1, len(s.update("dev", "api 1").Steps))
+		if b := s.backlog(); b.Outage != nil {
+			t.Errorf("the outage is not over: %+v", b)
+		}
+		waits := s.recorder.backOffs()
 		equal(t, "waits, and the end of them", 13, len(waits))
 		equal(t, "the end of them", 0, waits[12])
 		for i, wait := range waits[:12] {
@@ -86,300 +101,209 @@ func TestSomebodyElsesFaultKeepsTheBatchPending(t *testing.T) {
 				t.Errorf("wait %d is %s", i, wait)
 			}
 		}
-		r.Stop(t.Context())
+		s.Stop(t.Context())
+	})
+}
+
+// An outage that nothing waits for any more is over, also one of an earlier holder.
+func TestAnIdleLaneHasNoOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1")
+		s.writer.then(fails(errGitDown))
+		s.Start()
+		synctest.Wait()
+		s.Stop(t.Context())
+		if s.backlog().Outage == nil {
+			t.Fatal("there is no outage")
+		}
+		s.decide(gitops.ActionCancel, "api 1")
+		next := s.with(lane.Config{})
+		next.Start()
+		synctest.Wait()
+		equal(t, "happened", []string{"api 1 cancelled"}, s.happened())
+		if b := s.backlog(); b.Outage != nil {
+			t.Errorf("the outage is not over: %+v", b.Outage)
+		}
+		next.Stop(t.Context())
 	})
 }
 
 func TestRetryAfterIsObeyed(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		limited := &gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: 90 * time.Second}
-		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, limited })
-		asked := time.Now().Add(limited.RetryAfter)
-		r.Start()
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1")
+		s.writer.then(fails(&gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: 90 * time.Second}))
+		s.Start()
 		elapse(89 * time.Second)
-		equal(t, "said to try again at", []time.Time{asked}, r.queue.retryTimes())
-		equal(t, "calls before", 1, len(r.writer.calls()))
+		equal(t, "writes before", 1, len(s.writer.asked()))
 		elapse(2 * time.Second)
-		equal(t, "calls after", 2, len(r.writer.calls()))
-		r.Stop(t.Context())
+		equal(t, "writes after", 1, len(s.writer.asked()))
+		s.Stop(t.Context())
 	})
 }
 
-func TestPartOfABatchIsSettledTheRestWaits(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			return commit(updates[:1]), refusal
+func TestPartOfABatchIsReportedTheRestWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "web 1")
+		s.writer.then(func(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			r, _ := commitAll(ctx, tasks[:1])
+			return r, errGitDown
 		})
-		r.Start()
+		s.Start()
 		synctest.Wait()
-		equal(t, "settled", []string{"u1 committed"}, r.queue.states())
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
 		elapse(2 * time.Second)
-		equal(t, "writes", [][]string{{"u1", "u2", "u3"}, {"u2", "u3"}}, r.writer.calls())
-		r.Stop(t.Context())
+		equal(t, "writes", [][]string{{"api 1", "web 1"}, {"web 1"}}, s.writer.asked())
+		s.Stop(t.Context())
 	})
 }
 
 // A writer that takes for ever is given up, and the batch tried again.
 func TestAWriteIsBounded(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		})
-		r.Start()
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1")
+		s.writer.then(untilGivenUp)
+		s.Start()
 		elapse(5*time.Minute + 2*time.Second)
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		r.Stop(t.Context())
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		s.Stop(t.Context())
 	})
 }
 
-// What is on origin must not be written again because the store was away.
-func TestSettleIsTriedAgainNotTheWrite(t *testing.T) {
-	for name, applied := range map[string]bool{"not applied": false, "applied but reported as failed": true} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, three, func(t *testing.T, r rig) {
-				r.queue.fail("Settle", fault{errDown, applied}, fault{errDown, applied}, fault{errDown, false})
-				r.Start()
+// What is on the branch must not be written again because the store was away.
+func TestTheReportIsTriedAgainNotTheWrite(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		t.Run(fmt.Sprintf("applied %t", applied), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				s.accept("api 1")
+				s.queue.fail("Report", fault{errStoreDown, applied}, fault{errStoreDown, applied}, fault{errStoreDown, false})
+				s.Start()
 				elapse(10 * time.Second)
-				equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-				equal(t, "writes", [][]string{{"u1", "u2", "u3"}}, r.writer.calls())
-				equal(t, "counted once", map[gitops.State]int{gitops.Committed: 3}, r.recorder.counts())
-				r.Stop(t.Context())
+				equal(t, "happened", []string{"api 1 committed"}, s.happened())
+				equal(t, "writes", [][]string{{"api 1"}}, s.writer.asked())
+				equal(t, "counted once", "map[committed:1]", s.recorder.counts())
+				s.Stop(t.Context())
 			})
 		})
 	}
 }
 
-func TestTheLeaseIsExtendedDuringALongWrite(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			select {
-			case <-time.After(2 * time.Minute):
-				return commit(updates), nil
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		})
-		r.queue.fail("Extend", fault{errDown, false}, fault{errDown, true})
-		r.Start()
-		elapse(3 * time.Minute)
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		equal(t, "claims", 1, r.queue.count("Claim"))
-		r.Stop(t.Context())
-	})
-}
-
-func TestALostLaneStopsTheWriteAndSettlesNothing(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		stopped := make(chan struct{})
-		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			<-ctx.Done()
-			close(stopped)
-			return commit(updates), nil // pushed all the same, too late
-		})
+// Of each app only the newest is written, and what may be on the branch is looked
+// for, because it may be newer than the record says.
+func TestCoalesce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "web 1", "api 2")
+		r := s.with(lane.Config{Environments: []lane.Environment{{Name: "dev", Coalesce: true}}})
+		s.writer.then(fails(errGitDown))
 		r.Start()
 		synctest.Wait()
-		r.queue.steal(time.Minute)
-		elapse(11 * time.Second)
-		select {
-		case <-stopped:
-		default:
-			t.Error("the write goes on although another has the lane, and the next extension said so")
-		}
-		<-stopped
-		synctest.Wait()
-		equal(t, "settled under an old token", []string(nil), r.queue.states())
-		equal(t, "the other holder", "other", r.queue.held()[0].(string))
-		equal(t, "attempts to settle", 1, r.queue.count("Settle"))
-		elapse(time.Minute) // its lease runs out, and ours comes again
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		r.Stop(t.Context())
-	})
-}
-
-func TestAStoreThatStaysAwayLosesTheLane(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		})
-		r.queue.fail("Extend", fault{errDown, false}, fault{errDown, false}, fault{errDown, false}, fault{errDown, false})
-		r.Start()
-		elapse(time.Minute)
-		if r.queue.count("Claim") < 2 {
-			t.Error("the lane went on under a lease that had run out")
+		equal(t, "nothing is superseded before anything is written", []string(nil), s.happened())
+		s.accept("api 3")
+		elapse(2 * time.Second)
+		equal(t, "writes", [][]string{{"web 1", "api 2"}, {"web 1", "? api 2", "api 3"}}, s.writer.asked())
+		equal(t, "happened", []string{"web 1 committed", "api 3 committed", "api 1 superseded", "api 2 superseded"}, s.happened())
+		equal(t, "counted", "map[committed:2 superseded:2]", s.recorder.counts())
+		if !s.logged.has("update superseded") {
+			t.Error("nothing is logged of what was superseded")
 		}
 		r.Stop(t.Context())
-	})
-}
-
-func TestStopWaitsForTheBatchAtHand(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		goOn := make(chan struct{})
-		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			<-goOn
-			return commit(updates), nil
-		})
-		r.queue.fail("Settle", fault{errDown, false}) // and the store hiccups just then
-		r.Start()
-		synctest.Wait()
-		stopped := make(chan struct{})
-		go func() { r.Stop(context.Background()); close(stopped) }()
-		synctest.Wait()
-		select {
-		case <-stopped:
-			t.Error("stopped in the middle of a write")
-		default:
-		}
-		close(goOn)
-		<-stopped
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		equal(t, "released clean", []any{"", true}, r.queue.held())
-	})
-}
-
-func TestStopGivesTheBatchUpAtTheDeadline(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(ctx context.Context, _ []gitops.Update) ([]gitops.Settlement, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		})
-		r.Start()
-		synctest.Wait()
-		deadline, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		r.Stop(deadline)
-		equal(t, "settled", []string(nil), r.queue.states())
-		equal(t, "said not to try again", []time.Time{{}}, r.queue.retryTimes())
-		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
-	})
-}
-
-// What a failed write may have pushed can stand behind more than one batch, when
-// updates before it are retried: giving the lane back must not vouch for it.
-func TestWhatWasTriedAndIsNotInTheNextBatchIsNotVouchedFor(t *testing.T) {
-	batch := func(t *testing.T) *fakeQueue { return newQueue(t, make([]string, 500)...) }
-	inBubble(t, batch, func(t *testing.T, r rig) {
-		draining := make(chan struct{})
-		r.writer.script = append(r.writer.script, refuse, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			<-draining
-			return commit(updates), nil
-		})
-		r.Start()
-		synctest.Wait()
-		r.queue.retried(gitops.Update{ID: "u0", Environment: "dev", App: "web"})
-		elapse(2 * time.Second)
-		go r.Stop(context.Background())
-		synctest.Wait()
-		close(draining)
-		synctest.Wait()
-		equal(t, "settled", 500, len(r.queue.states()))
-		equal(t, "released, but not clean", []any{"", false}, r.queue.held())
-	})
-}
-
-func TestStopDoesNotWaitForABackOff(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) {
-			return nil, &gitops.Error{Code: gitops.RateLimited, Message: "later", RetryAfter: time.Hour}
-		})
-		r.Start()
-		synctest.Wait()
-		before := time.Now()
-		r.Stop(context.Background())
-		equal(t, "stopped after", time.Duration(0), time.Since(before))
-		equal(t, "writes", 1, len(r.writer.calls()))
-	})
-}
-
-func TestWaitsForAnotherHolder(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.queue.steal(12 * time.Second)
-		r.queue.fail("Claim", fault{errDown, false})
-		r.Start()
-		elapse(11 * time.Second)
-		equal(t, "writes meanwhile", 0, len(r.writer.calls()))
-		elapse(2 * time.Second)
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		r.Stop(t.Context())
-	})
-}
-
-func TestCoalesceKeepsTheNewestOfEachApp(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.queue.pending[0].MaybePushed = true // never called superseded: it may be on the branch
-		r.queue.add(gitops.Update{App: "web", Tag: "2.0.0"})
-		coalescing := r.with(lane.Config{Coalesce: true})
-		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) { return nil, refusal })
-		coalescing.Start()
-		synctest.Wait()
-		equal(t, "superseded before anything is written", []string(nil), r.queue.states())
-		r.queue.add(gitops.Update{App: "api", Tag: "1.0.3"})
-		r.queue.add(gitops.Update{App: "api", Tag: "1.0.4"})
-		elapse(2 * time.Second)
-		// u3 was in the write that failed: it may be on the branch, so it stays.
-		equal(t, "writes", [][]string{{"u1", "u3", "u4"}, {"u1", "u3", "u4", "u6"}}, r.writer.calls())
-		equal(t, "settled", []string{"u2 superseded", "u5 superseded", "u1 committed", "u3 committed", "u4 committed", "u6 committed"}, r.queue.states())
-		equal(t, "why", "1.0.4 was accepted while this waited (update u6), and dev coalesces to the newest", r.queue.settled[0].Reason)
-		coalescing.Stop(t.Context())
 	})
 }
 
 // A newer update that cannot be written does not take the older one with it.
 func TestCoalesceDropsNothingForAnUpdateThatFails(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		coalescing := r.with(lane.Config{Coalesce: true})
-		r.writer.script = append(r.writer.script, func(_ context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			return []gitops.Settlement{{Update: updates[0].ID, State: gitops.Failed, Code: gitops.Invalid, Reason: "no digest"}}, nil
-		})
-		coalescing.Start()
-		synctest.Wait()
-		equal(t, "settled", []string{"u3 failed", "u1 superseded", "u2 committed"}, r.queue.states())
-		coalescing.Stop(t.Context())
-	})
-}
-
-// What landed while the lane was being given up is settled all the same.
-func TestAWriteThatLandsAfterTheDeadlineIsSettled(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
-		r.writer.script = append(r.writer.script, func(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-			<-ctx.Done()
-			return commit(updates), nil
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1", "api 2")
+		r := s.with(lane.Config{Environments: []lane.Environment{{Name: "dev", Coalesce: true}}})
+		s.writer.then(func(_ context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			return gitops.WriteResult{Transitions: []gitops.Transition{{Update: tasks[0].Update.ID, Action: gitops.ActionFail, Code: gitops.Invalid, Reason: "no digest"}}}, nil
 		})
 		r.Start()
 		synctest.Wait()
-		deadline, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		r.Stop(deadline)
-		equal(t, "settled", []string{"u1 committed", "u2 committed", "u3 committed"}, r.queue.states())
-		equal(t, "released clean", []any{"", true}, r.queue.held())
+		equal(t, "happened", []string{"api 2 failed", "api 1 committed"}, s.happened())
+		r.Stop(t.Context())
 	})
 }
 
 func TestStuckSeesAWriterThatNeverReturns(t *testing.T) {
-	inBubble(t, three, func(t *testing.T, r rig) {
+	inBubble(t, func(t *testing.T, s *site) {
 		hang := make(chan struct{})
-		r.writer.script = append(r.writer.script, func(context.Context, []gitops.Update) ([]gitops.Settlement, error) {
+		s.accept("api 1")
+		s.writer.then(func(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
+			s.writer.makesStep()
 			<-hang // deaf to its context
-			return nil, errors.New("hung")
+			s.writer.makesStep()
+			return gitops.WriteResult{}, errors.New("hung")
 		})
-		r.Start()
+		s.Start()
 		elapse(5 * time.Minute)
-		equal(t, "stuck while a write may still be going on", false, r.Stuck())
-		elapse(2 * time.Minute)
-		equal(t, "stuck", true, r.Stuck())
+		if _, stuck := s.Stuck(); stuck {
+			t.Error("stuck while a write may still be going on")
+		}
+		elapse(4 * time.Minute)
+		if environment, stuck := s.Stuck(); environment != "dev" || !stuck {
+			t.Error("not stuck")
+		}
 		close(hang)
 		synctest.Wait()
-		equal(t, "stuck after it went on", false, r.Stuck())
+		if _, stuck := s.Stuck(); stuck {
+			t.Error("stuck after it went on")
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// Many environments whose pushes are refused slowly, one after the other, are no
+// reason for a restart: each refusal is a step.
+func TestSlowRefusalsOfManyEnvironmentsAreNotStuck(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		turn := make(chan struct{}, 1)
+		var environments []lane.Environment
+		for i := range 20 {
+			name := fmt.Sprintf("env-%d", i)
+			environments = append(environments, lane.Environment{Name: name})
+			s.acceptIn(name, "api 1")
+			s.writer.then(func(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
+				turn <- struct{}{}
+				time.Sleep(50 * time.Second) // of the fake clock
+				s.writer.makesStep()
+				<-turn
+				return gitops.WriteResult{}, errGitDown
+			})
+		}
+		r := s.with(lane.Config{Environments: environments})
+		r.Start()
+		for range 16 {
+			elapse(time.Minute)
+			if environment, stuck := r.Stuck(); stuck {
+				t.Errorf("%s is stuck", environment)
+			}
+		}
 		r.Stop(t.Context())
 	})
 }
 
+// A store that never answers is no fault of the writer's.
+func TestStuckSeesAStoreThatNeverAnswers(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		hang := make(chan struct{})
+		s.queue.hang = map[string]chan struct{}{"Take": hang}
+		s.Start()
+		elapse(4 * time.Minute)
+		if environment, stuck := s.Stuck(); environment != "dev" || !stuck {
+			t.Error("not stuck")
+		}
+		close(hang)
+		s.Stop(t.Context())
+	})
+}
+
 func TestAnIdleLaneIsNotStuck(t *testing.T) {
-	inBubble(t, func(t *testing.T) *fakeQueue { return newQueue(t) }, func(t *testing.T, r rig) {
-		r.Start()
+	inBubble(t, func(t *testing.T, s *site) {
+		s.Start()
 		elapse(24 * time.Hour)
-		equal(t, "stuck", false, r.Stuck())
-		r.Stop(t.Context())
+		if _, stuck := s.Stuck(); stuck {
+			t.Error("stuck")
+		}
+		s.Stop(t.Context())
 	})
 }

@@ -2,292 +2,278 @@ package manifest
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// task is something else than a write that the actor does for a caller. It is
-// called once, with the reason when the actor will not do it any more.
-type task func(why error)
+// actor is the goroutine that writes. It alone pushes, one push at a time, however
+// many environments wait and however long the server is down. Its fields belong to
+// it.
+type actor struct {
+	source   // the connection it pushes and fetches over
+	queue    *queue
+	signer   git.Signer // nil when commits are not signed
+	author   git.Signature
+	stopping context.Context // ends when the writer is closed or aborted
+	pushing  context.Context // ends when it is aborted
+	tip      *atomic.Pointer[snapshot]
+	clock    *stepClock
 
-// call is one Write on its way. The Writer's lock guards it, except for updates,
-// which nobody changes.
-type call struct {
-	updates []gitops.Update
-	next    int   // the first update that no round has taken yet
-	pushing bool  // some of its updates are in the push that is on its way
-	leaving error // why the caller wants to go, when it does
-
-	fates []gitops.Settlement // one for each update; without a state where it is not known
-	known int                 // how many of them are
-	err   error
-	done  chan struct{} // closed when the above is final
-	over  bool          // done is closed
+	pushCaps map[string]string // receive-pack's; nil until it was asked
+	noThin   bool              // the server takes no thin packs
+	packs    git.PackWriter
+	snapshot *snapshot // nil until the first one
+	landings landings
+	unknown  unknownPushes
+	rejected map[string]rejection // the last of each environment; see isolate.go
 }
 
-// finish ends the call. The Writer's lock is held.
-func (c *call) finish(err error) {
-	if !c.over {
-		c.err, c.over = err, true
-		close(c.done)
-	}
-}
-
-// settlements are those that are known, in the order of the updates.
-func (c *call) settlements() []gitops.Settlement {
-	return slices.DeleteFunc(c.fates, func(s gitops.Settlement) bool { return s.State == "" })
-}
-
-// enqueue adds work under the lock and wakes the actor.
-func (w *Writer) enqueue(add func()) {
-	w.mu.Lock()
-	add()
-	w.mu.Unlock()
-	select {
-	case w.woken <- struct{}{}:
-	default:
-	}
-}
-
-// withdraw takes a call out unless it is in a push; then it ends with that push.
-func (w *Writer) withdraw(c *call, why error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c.leaving = why
-	if !c.pushing {
-		c.finish(why)
-	}
-}
-
-// ask has the actor do the work and waits for the result, but no longer than ctx
-// lasts. The work runs until its caller has gone or the writer stops.
-func ask[T any](ctx context.Context, w *Writer, work func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	var t task = func(why error) {
-		if why != nil {
-			done <- result{err: why}
-			return
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(w.stopping, cancel)()
-		value, err := work(ctx)
-		done <- result{value, remoteError(err)}
-	}
-	w.enqueue(func() { w.tasks = append(w.tasks, t) })
-	var none T
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		return none, remoteError(context.Cause(ctx))
-	case <-w.stopped:
-		return none, errClosed
-	}
-}
-
-// run is the actor: it alone has the snapshot and talks to the remote, so at
-// most one request is under way, however many environments wait and however long
-// the remote is down.
-func (w *Writer) run() {
-	defer close(w.stopped)
-	defer w.remote.close()
+// run does turn after turn until the writer stops.
+func (a *actor) run() {
+	defer a.remote.Close()
 	for {
-		select {
-		case <-w.stopping.Done():
-			w.failWaiting(errClosed)
+		a.clock.idle.Store(true)
+		handshakes, items := a.queue.next(a.stopping)
+		a.clock.step()
+		a.clock.idle.Store(false)
+		if a.stopping.Err() != nil {
+			a.queue.finishAll(errClosed)
 			return
-		case <-w.woken:
 		}
-		for w.stopping.Err() == nil && w.turn() {
+		if len(handshakes) > 0 {
+			a.queue.greeted(handshakes, git.PublicError(a.handshake(a.stopping)))
+		}
+		if len(items) > 0 {
+			a.turn(items)
 		}
 	}
 }
 
-// turn does the next piece of work and reports whether there was any.
-func (w *Writer) turn() bool {
-	w.mu.Lock()
-	if len(w.tasks) > 0 {
-		t := w.tasks[0]
-		w.tasks = w.tasks[1:]
-		w.mu.Unlock()
-		t(nil)
-		return true
+// turn brings items onto the branch, or finds out why it cannot. It ends within the
+// limits' time, and that of one push.
+func (a *actor) turn(items []*item) {
+	t := &turn{ends: time.Now().Add(a.config.Limits.TurnTime), pushes: a.config.Limits.RejectedPushes}
+	err := a.write(t, items)
+	if isRejection(err) {
+		err = a.isolate(t, unanswered(items), err)
 	}
-	if bar := w.bar(); bar != nil {
-		for _, c := range w.calls {
-			c.finish(bar)
-		}
+	if serverIsDown(err) {
+		// That was the answer to every call that came meanwhile, too: to try once for
+		// each environment would only press a server that is down.
+		a.queue.finish(items, nil)
+		a.queue.finishAll(err)
+		return
 	}
-	items := w.take()
-	w.mu.Unlock()
-	if len(items) == 0 {
+	if err == nil {
+		a.queue.putBack(unanswered(items))
+	}
+	a.queue.finish(items, err)
+}
+
+// turn bounds what is done before others have their turn.
+type turn struct {
+	ends   time.Time
+	pushes int // that may still be spent on finding out what of a rejected push is rejected
+}
+
+func (t *turn) over() bool { return !time.Now().Before(t.ends) }
+
+// serverIsDown reports whether the error would have met any call.
+func serverIsDown(err error) bool {
+	if err == nil {
 		return false
 	}
-	err := w.round(items)
-	lanes := byCall(unsettled(items))
-	if gitops.CodeOf(err) != gitops.Rejected || len(lanes) < 2 {
-		w.conclude(items, err)
+	switch gitops.CodeOf(err) {
+	case gitops.Unavailable, gitops.Unauthorized, gitops.Forbidden, gitops.NotFound, gitops.RateLimited:
 		return true
 	}
-	// The server refuses a push as a whole. What it has against one environment,
-	// such as a freeze, must not stop the others.
-	for _, lane := range lanes {
-		w.conclude(lane, w.round(lane))
-	}
-	return true
+	return false
 }
 
-// byCall groups items by the call that brought them, in the calls' order.
-func byCall(items []*item) (groups [][]*item) {
-	for _, i := range items {
-		at := slices.IndexFunc(groups, func(g []*item) bool { return g[0].call == i.call })
-		if at < 0 {
-			at = len(groups)
-			groups = append(groups, nil)
+// write pushes items until they are all on the branch, or the turn is over. While
+// the branch moves under the pushes, the edits are made again. What was answered
+// stays answered when it errs.
+func (a *actor) write(t *turn, items []*item) error {
+	for attempt := 1; ; attempt++ {
+		before := len(items)
+		err := a.push(items)
+		left := unanswered(items)
+		switch {
+		case len(left) == 0:
+			return nil
+		case err != nil:
+			return git.PublicError(err)
+		case len(left) < before:
+			attempt = 0 // it goes forward: these were too many for one push, or some had landed
+		case attempt == a.config.Limits.Attempts:
+			return gitops.Errorf(gitops.Conflict, "push conflict: branch changed %d times", attempt)
 		}
-		groups[at] = append(groups[at], i)
-	}
-	return groups
-}
-
-// item is one update in a round.
-type item struct {
-	call    *call
-	at      int // in the call's updates
-	update  gitops.Update
-	settled bool
-}
-
-// take picks the updates of the next push: from each call in turn, in the
-// order the calls came, each call's own order kept. The lock is held.
-func (w *Writer) take() []*item {
-	w.calls = slices.DeleteFunc(w.calls, func(c *call) bool { return c.over })
-	var items []*item
-	for more := true; more && len(items) < maxPushUpdates; {
-		more = false
-		for _, c := range w.calls {
-			if c.next < len(c.updates) && len(items) < maxPushUpdates {
-				items = append(items, &item{call: c, at: c.next, update: c.updates[c.next]})
-				c.next++
-				more = true
+		if items = a.queue.endPush(left); len(items) == 0 || t.over() {
+			return nil
+		}
+		if attempt > 0 {
+			if err := a.pause(a.config.Jitter(min(10*time.Millisecond<<attempt, time.Second))); err != nil {
+				return err
 			}
 		}
 	}
-	return items
-}
-
-// wanted returns the items of the calls that have not left meanwhile.
-func (w *Writer) wanted(items []*item) []*item {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return ofWaiting(items)
-}
-
-// ofWaiting is wanted with the lock held.
-func ofWaiting(items []*item) []*item {
-	return slices.DeleteFunc(slices.Clone(items), func(i *item) bool { return i.call.over })
-}
-
-// begin marks the calls of the items as being in a push and returns the items of
-// those that have not left meanwhile.
-func (w *Writer) begin(items []*item) []*item {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	items = ofWaiting(items)
-	for _, i := range items {
-		i.call.pushing = true
-	}
-	return items
-}
-
-// end says that the push is over. Callers whose context ended meanwhile are let
-// go, unless all that they brought is settled: then conclude tells them.
-func (w *Writer) end(items []*item) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, i := range items {
-		i.call.pushing = false
-		if i.call.leaving != nil && i.call.known < len(i.call.updates) {
-			i.call.finish(i.call.leaving)
-		}
-	}
-}
-
-// settle records how an item ended. Only the actor calls it.
-func (w *Writer) settle(i *item, s gitops.Settlement) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	i.settled = true
-	delete(w.unsure, i.update.ID)
-	if i.call.over {
-		return // its caller has gone, and reads what was known then
-	}
-	s.Update = i.update.ID
-	i.call.fates[i.at] = s
-	i.call.known++
-}
-
-// unsettled returns the items whose fate is still open.
-func unsettled(items []*item) []*item {
-	return slices.DeleteFunc(slices.Clone(items), func(i *item) bool { return i.settled })
-}
-
-// conclude ends the calls whose updates are all settled, and on an error those
-// that cannot go on. When the remote is at fault, the calls that came while it
-// was tried share the error: that was the answer to them as well, and to try once
-// for each environment would only press a server that is down.
-func (w *Writer) conclude(items []*item, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if remoteIsDown(err) {
-		w.setBar(err) // from now on, not from when a caller that was told has gone on
-	}
-	for _, i := range items {
-		i.call.pushing = false
-		if !i.settled {
-			i.call.finish(err)
-		}
-	}
-	for _, c := range w.calls {
-		if c.known == len(c.updates) {
-			c.finish(nil)
-		}
-	}
-	if remoteIsDown(err) {
-		for _, c := range w.calls {
-			c.finish(err)
-		}
-	}
-}
-
-// failWaiting ends everything that waits.
-func (w *Writer) failWaiting(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.calls {
-		c.finish(err)
-	}
-	for _, t := range w.tasks {
-		t(err)
-	}
-	w.calls, w.tasks = nil, nil
 }
 
 // pause waits a little, or until the writer stops.
-func (w *Writer) pause(d time.Duration) error {
+func (a *actor) pause(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-w.stopping.Done():
+	case <-a.stopping.Done():
 		return errClosed
 	}
+}
+
+// handshake makes ready for the first update: the right to push, the tip, and as much
+// of the history as an update that is accepted from now on can be in.
+func (a *actor) handshake(ctx context.Context) error {
+	if _, err := a.checkPushAccess(ctx); err != nil {
+		return err
+	}
+	if err := a.ensureSnapshot(ctx); err != nil {
+		return err
+	}
+	since := a.landings.unknownBefore.Add(-2 * clockSlack)
+	if !since.Before(a.landings.since) {
+		return nil
+	}
+	if _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
+		a.config.Logger.InfoContext(ctx, "history not searched yet", "error", err)
+	}
+	return ctx.Err()
+}
+
+// checkPushAccess asks where the branch is, as one who pushes: that proves the right
+// to push, and shows what the server can take.
+func (a *actor) checkPushAccess(ctx context.Context) (git.Hash, error) {
+	refs, err := a.remote.Refs(ctx, git.ReceivePack, a.config.Branch)
+	if err != nil {
+		return git.Hash{}, err
+	}
+	return a.recordRefs(refs)
+}
+
+// recordRefs takes in what receive-pack says of the repository, and returns where the
+// branch is.
+func (a *actor) recordRefs(refs git.Advertisement) (git.Hash, error) {
+	if err := refs.CanPush(a.config.Branch); err != nil {
+		return git.Hash{}, err
+	}
+	a.pushCaps = refs.Capabilities
+	a.noThin = a.noThin || refs.Can("no-thin")
+	return refs.Tip, nil
+}
+
+// ensureSnapshot makes sure that there is a snapshot, however old, and that all is
+// known that a push needs.
+func (a *actor) ensureSnapshot(ctx context.Context) error {
+	if a.pushCaps == nil {
+		if _, err := a.checkPushAccess(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.identify(ctx); err != nil {
+		return err
+	}
+	if a.snapshot != nil {
+		return nil
+	}
+	began := a.config.Now()
+	loaded, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	a.landings = newLandings(a.config.Limits.Landings, began)
+	a.setSnapshot(loaded)
+	return nil
+}
+
+// identify finds out who the author is, where that is not configured.
+func (a *actor) identify(ctx context.Context) error {
+	if a.author != (git.Signature{}) {
+		return nil
+	}
+	author := a.config.Author
+	if author.Validate() != nil {
+		ctx, cancel := context.WithTimeout(ctx, a.config.Timeouts.Refs)
+		defer cancel()
+		found, err := a.config.Identify(ctx)
+		if err != nil {
+			return err
+		}
+		if author = author.Or(found); author.Validate() != nil {
+			return gitops.Errorf(gitops.Unavailable, "the git server's account has an invalid author name or email")
+		}
+	}
+	a.author = author
+	return nil
+}
+
+// setSnapshot moves to another snapshot, and shows it to readers.
+func (a *actor) setSnapshot(s *snapshot) {
+	a.snapshot = s
+	a.tip.Store(s)
+}
+
+// moveTo catches up with another tip of the branch, and learns which updates came in
+// with it. On an error the snapshot is as it was.
+func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
+	old := a.snapshot
+	if tip == old.tip {
+		return nil
+	}
+	began := a.config.Now()
+	next, commits, err := a.catchUp(ctx, old, tip)
+	if err != nil {
+		return err
+	}
+	between := make(git.Commits)
+	complete := false
+	if commits != nil {
+		commits[old.tip] = old.head // the server knows that we have it, and sends only what was before
+		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
+	}
+	if newer := landingsOf(between); complete && len(newer) <= a.config.Limits.Landings {
+		a.landings.add(newer...)
+	} else {
+		// Far behind, forced back, merged with what branched off long ago, or more
+		// than is remembered: what waits now is looked for by its date.
+		a.landings = newLandings(a.config.Limits.Landings, began)
+	}
+	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.tip.String(), "commit", tip.String(), "commits", len(between))
+	a.setSnapshot(next)
+	return nil
+}
+
+// retryAtNewTip deals with a fetch at the snapshot's tip that the server says no to.
+// If the branch has moved, a newer tip is what to ask for.
+func (a *actor) retryAtNewTip(ctx context.Context, err error) error {
+	if !git.UnknownToServer(err) {
+		return err
+	}
+	tip, lookErr := a.checkPushAccess(ctx)
+	if lookErr != nil || tip == a.snapshot.tip {
+		return errors.Join(lookErr, err)
+	}
+	return a.moveSoon(ctx, tip)
+}
+
+// moveSoon catches up, or leaves it to the next attempt when the server does not
+// have that tip any more: the branch has moved again meanwhile.
+func (a *actor) moveSoon(ctx context.Context, tip git.Hash) error {
+	if err := a.moveTo(ctx, tip); !git.UnknownToServer(err) {
+		return err
+	}
+	return nil
 }

@@ -13,14 +13,14 @@ import (
 // awaitCalls waits until n calls wait for their turn or are in a push.
 func awaitCalls(w *Writer, n int) {
 	for {
-		w.mu.Lock()
+		w.queue.mu.Lock()
 		open := 0
-		for _, c := range w.calls {
+		for _, c := range w.queue.calls {
 			if !c.over {
 				open++
 			}
 		}
-		w.mu.Unlock()
+		w.queue.mu.Unlock()
 		if open >= n {
 			return
 		}
@@ -30,14 +30,14 @@ func awaitCalls(w *Writer, n int) {
 
 // result is what a Write in the background returned.
 type result struct {
-	settled []gitops.Settlement
+	settled []gitops.Transition
 	err     error
 }
 
 func writeSoon(ctx context.Context, w *Writer, updates ...gitops.Update) <-chan result {
 	done := make(chan result, 1)
 	go func() {
-		settled, err := w.Write(ctx, updates)
+		settled, err := writeAll(ctx, w, updates...)
 		done <- result{settled, err}
 	}()
 	return done
@@ -99,7 +99,8 @@ func TestALargeBatchIsSplit(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer()
 	var dev, prod []gitops.Update
-	for n := range maxPushUpdates {
+	const most = 500
+	for n := range most {
 		dev = append(dev, o.update("dev", testApps[n%len(testApps)], fmt.Sprintf("main-%07d", n)))
 	}
 	for n := range 10 {
@@ -163,17 +164,17 @@ func TestAnUpdatesOwnFaultStopsNobodyElse(t *testing.T) {
 	}
 	settled := o.write(w, updates...)
 	for i, tt := range tests {
-		want := gitops.Failed
+		want := gitops.ActionFail
 		if tt.code == "" {
-			want = gitops.Committed
+			want = gitops.ActionCommit
 		}
-		if s := settled[i]; s.State != want || s.Code != tt.code || want == gitops.Failed && s.Reason == "" {
+		if s := settled[i]; s.Action != want || s.Code != tt.code || want == gitops.ActionFail && s.Reason == "" {
 			t.Errorf("%s: %+v, want %s %s", tt.app, s, want, tt.code)
 		}
 	}
 	o.check(settled...)
 	settled = o.write(w, updates[1], updates[4]) // failures only
-	if settled[0].State != gitops.Failed || settled[1].State != gitops.Failed {
+	if settled[0].Action != gitops.ActionFail || settled[1].Action != gitops.ActionFail {
 		t.Errorf("got %+v", settled)
 	}
 	o.check()
@@ -196,7 +197,7 @@ func testARefusalMeetsOnlyTheLaneItIsFor(t *testing.T, newOrigin origins) {
 	hold := o.holdPush(gitserver.Fault{})
 	first := writeSoon(t.Context(), w, o.update("dev", "shop", "main-0000001"))
 	<-hold.arrived
-	prod := writeSoon(t.Context(), w, o.update("prod", "shop", "v1.0.0"))
+	prod := writeSoon(t.Context(), w, o.update("prod", "shop", "v1.0.0"), o.update("prod", "cart", "v1.0.0"))
 	staging := writeSoon(t.Context(), w, o.update("staging", "shop", "main-0000001"), o.update("staging", "cart", "main-0000001"))
 	awaitCalls(w, 3)
 	close(hold.release)
@@ -216,7 +217,7 @@ func TestAnUpdateCannotWriteLinesIntoTheMessage(t *testing.T) {
 	forged := o.update("dev", "shop", "main-0000001")
 	forged.Actor = "octocat\nTallyman-Update: up-0002"
 	settled := o.write(o.writer(), forged)
-	if settled[0].State != gitops.Failed || settled[0].Code != gitops.Invalid {
+	if settled[0].Action != gitops.ActionFail || settled[0].Code != gitops.Invalid {
 		t.Errorf("got %+v, want a failure", settled[0])
 	}
 	o.check(settled...)

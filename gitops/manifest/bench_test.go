@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -17,12 +18,11 @@ func BenchmarkWrite(b *testing.B) {
 	shapes := []struct {
 		name string
 		gitserver.Shape
-		partial bool
 	}{
-		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}, false},
-		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}, false},
-		{"large", large, false},
-		{"large, partial", large, true},
+		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}},
+		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}},
+		{"large", large},
+		{"extra large", gitserver.Shape{Apps: 10_000, Commits: 20_000, Environments: append([]string{"test"}, testEnvironments...)}},
 	}
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {
@@ -38,7 +38,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err := repo.Generate(s.Shape); err != nil {
 				b.Fatal(err)
 			}
-			w, err := New(Config{URL: repo.URL, Author: Signature{"bot", "bot@example.com"}, Target: testTarget, Partial: s.partial})
+			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Files: filesOf(s.Shape)})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -60,6 +60,16 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+func filesOf(s gitserver.Shape) func() []string {
+	var paths []string
+	for n := range s.Apps {
+		for _, environment := range s.Environments {
+			paths = append(paths, gitserver.ValuesFile(gitserver.App(n), environment))
+		}
+	}
+	return func() []string { return paths }
+}
+
 func heapKiB() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -79,8 +89,8 @@ func benchmarkBatch(b *testing.B, w *Writer, server *gitserver.Server, s gitserv
 				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("main-%07d", *n), AcceptedAt: time.Now(),
 			})
 		}
-		settled, err := w.Write(b.Context(), out)
-		if err != nil || len(settled) != batch || settled[0].State != gitops.Committed {
+		settled, err := writeAll(b.Context(), w, out...)
+		if err != nil || len(settled) != batch || settled[0].Action != gitops.ActionCommit {
 			b.Fatal(settled, err)
 		}
 		updates += batch

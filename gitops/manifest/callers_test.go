@@ -49,7 +49,7 @@ func testACallerInAPushGetsItsResult(t *testing.T, newOrigin origins) {
 	cancel()
 	close(hold.release)
 	r := <-done
-	if r.err != nil || len(r.settled) != 1 || r.settled[0].State != gitops.Committed {
+	if r.err != nil || len(r.settled) != 1 || r.settled[0].Action != gitops.ActionCommit {
 		t.Fatalf("got %v and %v, want its commit", r.settled, r.err)
 	}
 	o.check(r.settled...)
@@ -71,9 +71,9 @@ func TestACallerThatGaveUpIsNotInTheNextAttempt(t *testing.T) {
 	cancel()
 	// The writer sees the caller's wish before the push ends, or it would go on.
 	for leaving := false; !leaving; runtime.Gosched() {
-		w.mu.Lock()
-		leaving = w.calls[0].leaving != nil
-		w.mu.Unlock()
+		w.queue.mu.Lock()
+		leaving = w.queue.calls[0].leaving != nil
+		w.queue.mu.Unlock()
 	}
 	close(hold.release)
 	if r := <-done; gitops.CodeOf(r.err) != gitops.Unavailable || len(r.settled) != 0 {
@@ -124,7 +124,7 @@ func TestAServerThatAsksForATimeIsLeftAlone(t *testing.T) {
 	o.server.Inject(gitserver.Fault{On: gitserver.Push, Status: 429, Header: map[string][]string{"Retry-After": {"60"}}})
 	o.server.ResetCounts()
 	for _, left := range []time.Duration{60 * time.Second, 40 * time.Second, 20 * time.Second} {
-		_, err := w.Write(t.Context(), []gitops.Update{u})
+		_, err := writeAll(t.Context(), w, u)
 		var e *gitops.Error
 		if !errors.As(err, &e) || e.Code != gitops.RateLimited || e.RetryAfter != left {
 			t.Fatalf("got %v, want rate_limited for %s", err, left)
@@ -161,11 +161,64 @@ func testCloseAwaitsThePush(t *testing.T, newOrigin origins) {
 	if r := <-waits; gitops.CodeOf(r.err) != gitops.Unavailable {
 		t.Errorf("the one that waited: %v, want unavailable", r.err)
 	}
-	if _, err := w.Write(t.Context(), []gitops.Update{o.update("prod", "shop", "v1.0.1")}); gitops.CodeOf(err) != gitops.Unavailable {
+	if _, err := writeAll(t.Context(), w, o.update("prod", "shop", "v1.0.1")); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("after Close: %v, want unavailable", err)
 	}
 	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("a handshake after Close: %v, want unavailable", err)
 	}
 	o.check(r.settled...)
+}
+
+// While the server wants to be left alone, readers leave it alone, too.
+func TestReadersLeaveAServerAloneThatAsksForATime(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.server.Inject(gitserver.Fault{On: gitserver.Push, Status: 429, Header: map[string][]string{"Retry-After": {"60"}}})
+	if _, err := writeAll(t.Context(), w, o.update("dev", "shop", "main-0000001")); gitops.CodeOf(err) != gitops.RateLimited {
+		t.Fatal(err)
+	}
+	o.server.ResetCounts()
+	var e *gitops.Error
+	if _, err := w.View(t.Context()); !errors.As(err, &e) || e.Code != gitops.RateLimited || e.RetryAfter <= 0 {
+		t.Errorf("a view: %v, want rate_limited", err)
+	}
+	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.RateLimited {
+		t.Errorf("a handshake: %v, want rate_limited", err)
+	}
+	if n := o.server.Counts().Total(); n != 0 {
+		t.Errorf("%d requests, want none", n)
+	}
+}
+
+// A writer that waits for the server makes no step; one that has nothing to do is
+// not taken to hang.
+func TestTheLastStepTellsAWriterThatHangs(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	w := o.writer()
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hold := o.holdPush(gitserver.Fault{})
+	done := writeSoon(t.Context(), w, o.update("dev", "shop", "main-0000001"))
+	<-hold.arrived
+	arrived := time.Now()
+	if last := w.LastStep(); last.After(arrived) || w.LastStep() != last {
+		t.Errorf("the last step was at %s, and the push has not been answered since %s", last, arrived)
+	}
+	close(hold.release)
+	if r := <-done; r.err != nil {
+		t.Fatal(r.err)
+	}
+	for !w.clock.idle.Load() {
+		runtime.Gosched()
+	}
+	if last := w.LastStep(); !last.After(arrived) {
+		t.Errorf("of an idle writer the last step was at %s", last)
+	}
 }

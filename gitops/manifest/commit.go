@@ -2,29 +2,21 @@ package manifest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-)
-
-// The trailers of every commit. A commit on the branch that carries an update's
-// id is the proof that the update landed.
-const (
-	trailerUpdate   = "Tallyman-Update"
-	trailerDelivery = "Tallyman-Delivery"
-	trailerActor    = "Tallyman-Actor"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // commitOf makes the commit of one or several updates.
-func commitOf(updates []gitops.Update, c Config, at time.Time, tree, parent hash) object {
+func commitOf(updates []gitops.Update, c Config, author git.Signature, at time.Time, tree, parent git.Hash) git.Object {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "tree %s\nparent %s\n", tree, parent)
 	for _, role := range []string{"author", "committer"} {
-		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, c.Author.Name, c.Author.Email, at.Unix())
+		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, author.Name, author.Email, at.Unix())
 	}
 	b.WriteByte('\n')
 	if len(updates) == 1 {
@@ -37,12 +29,9 @@ func commitOf(updates []gitops.Update, c Config, at time.Time, tree, parent hash
 	}
 	b.WriteByte('\n')
 	for _, u := range updates {
-		fmt.Fprintf(&b, "%s: %s\n%s: %s\n", trailerUpdate, u.ID, trailerDelivery, u.Delivery)
-		if u.Actor != "" {
-			fmt.Fprintf(&b, "%s: %s\n", trailerActor, u.Actor)
-		}
+		b.WriteString(u.Trailers())
 	}
-	return object{kindCommit, b.Bytes()}
+	return git.Object{Kind: git.KindCommit, Data: b.Bytes()}
 }
 
 // checkMessage refuses an update that would write lines of its own into the
@@ -71,63 +60,4 @@ var batchPlaceholders = []string{"{count}", "{env}"}
 
 func batchSubjectOf(template string, updates []gitops.Update) string {
 	return strings.NewReplacer("{count}", strconv.Itoa(len(updates)), "{env}", updates[0].Environment).Replace(template)
-}
-
-// commit is what of a commit matters here.
-type commit struct {
-	tree    hash
-	parents []hash
-	made    time.Time // by its committer's clock
-	updates []string  // of its Tallyman-Update trailers
-}
-
-var errMalformedCommit = errors.New("a commit object is malformed")
-
-// parseCommit reads a commit. The trailers are taken from any line of the
-// message, because a squash of several commits keeps their messages in its
-// middle, and what it carries has landed all the same.
-func parseCommit(data []byte) (commit, error) {
-	var c commit
-	header, message, _ := bytes.Cut(data, []byte("\n\n"))
-	for line := range bytes.SplitSeq(header, []byte{'\n'}) {
-		key, value, _ := bytes.Cut(line, []byte{' '})
-		switch string(key) {
-		case "tree", "parent":
-			h, ok := parseHash(string(value))
-			if !ok {
-				return c, errMalformedCommit
-			}
-			if string(key) == "tree" {
-				c.tree = h
-			} else {
-				c.parents = append(c.parents, h)
-			}
-		case "committer":
-			c.made = timeOf(value)
-		}
-	}
-	if c.tree.IsZero() {
-		return c, errMalformedCommit
-	}
-	for line := range bytes.SplitSeq(message, []byte{'\n'}) {
-		if id, ok := bytes.CutPrefix(line, []byte(trailerUpdate+": ")); ok {
-			c.updates = append(c.updates, string(bytes.TrimSpace(id)))
-		}
-	}
-	return c, nil
-}
-
-// timeOf reads the seconds of "name <email> seconds zone". What cannot be read
-// counts as very old, which by itself ends no search.
-func timeOf(signature []byte) time.Time {
-	_, rest, ok := bytes.Cut(signature, []byte("> "))
-	if !ok {
-		return time.Time{}
-	}
-	seconds, _, _ := bytes.Cut(rest, []byte{' '})
-	n, err := strconv.ParseInt(string(seconds), 10, 64)
-	if err != nil {
-		return time.Time{}
-	}
-	return time.Unix(n, 0)
 }

@@ -1,18 +1,17 @@
 package manifest
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -30,21 +29,21 @@ type Config struct {
 	Branch string
 
 	// Credentials for every request over https; nil for a server that asks for none.
-	Credentials Credentials
+	Credentials git.Credentials
 
 	// SSH is required with a URL for SSH, and has no place with another.
-	SSH SSH
+	SSH git.SSH
 
 	// Author is author and committer of every commit.
-	Author Signature
+	Author git.Signature
 
 	// Identify says who the author is, for what of Author is empty. It is called by
 	// one goroutine before the first write and until it succeeds; its errors are as
 	// those of Write. Nil when Author is complete.
-	Identify func(ctx context.Context) (Signature, error)
+	Identify func(ctx context.Context) (git.Signature, error)
 
 	// Signing signs every commit. Default: none is signed.
-	Signing Signing
+	Signing git.Signing
 
 	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
@@ -60,12 +59,11 @@ type Config struct {
 	// "chore: {count} updates ({env})".
 	BatchSubject string
 
-	// Partial keeps of the branch's tip only its trees here, and fetches a file
-	// when it is first edited or read. It is for very large repositories: it saves
-	// the memory and the first download of every file, for one more request before a
-	// push that has files in it which are not here. A server that cannot send parts
-	// gets the whole tip fetched, with a warning in the log.
-	Partial bool
+	// Files lists the files that updates can change, in any order: their contents are
+	// held here, and no others. It is called by several goroutines and must not block;
+	// its result is not changed, and may be another one later. Default: none, and a
+	// file is fetched when an update of it comes.
+	Files func() []string
 
 	// Target says which file an update of the app in the environment changes, and
 	// how. An error of it fails the update with the error's code and sentence. It
@@ -86,20 +84,22 @@ type Config struct {
 	Jitter func(n time.Duration) time.Duration
 
 	// Timeouts of the single steps.
-	Timeouts Timeouts
+	Timeouts git.Timeouts
 
 	// RootCAs are trusted for the server's certificate. Default: the system's.
 	RootCAs *x509.CertPool
+
+	// Breaker is shared with whoever else reaches the same server. Default: the
+	// writer's own.
+	Breaker *git.Breaker
+
+	// Limits bound what is remembered and done at once.
+	Limits Limits
 
 	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
 	// proxy settings.
 	Transport http.RoundTripper
-}
-
-// Signature is the name and address in a commit.
-type Signature struct {
-	Name, Email string
 }
 
 // Target is where an update goes.
@@ -113,14 +113,6 @@ type Editor interface {
 	// Apply returns the file with the values set, and whether it differs from what
 	// it was given, which it must leave as it is. An error fails the update.
 	Apply(file []byte, v values.Vars) (out []byte, changed bool, err error)
-}
-
-// Timeouts bound the steps of a write. A zero field takes its default.
-type Timeouts struct {
-	Connect time.Duration // making a connection, and once more for TLS; default 10 s
-	Refs    time.Duration // asking where the branch is; default 30 s
-	Fetch   time.Duration // one fetch; default 2 min
-	Push    time.Duration // one push, with the server's hooks; default 1 min
 }
 
 // Recorder is told of every push. Its methods are called by one goroutine and
@@ -175,15 +167,14 @@ func (c Config) withDefaults() Config {
 	if c.Jitter == nil {
 		c.Jitter = rand.N[time.Duration]
 	}
-	defaults := Timeouts{Connect: 10 * time.Second, Refs: 30 * time.Second, Fetch: 2 * time.Minute, Push: time.Minute}
-	for _, t := range []struct{ set, to *time.Duration }{
-		{&c.Timeouts.Connect, &defaults.Connect}, {&c.Timeouts.Refs, &defaults.Refs},
-		{&c.Timeouts.Fetch, &defaults.Fetch}, {&c.Timeouts.Push, &defaults.Push},
-	} {
-		if *t.set == 0 {
-			*t.set = *t.to
-		}
+	if c.Files == nil {
+		c.Files = func() []string { return nil }
 	}
+	if c.Breaker == nil {
+		c.Breaker = git.NewBreaker(c.Now)
+	}
+	c.Timeouts = c.Timeouts.WithDefaults()
+	c.Limits = c.Limits.withDefaults()
 	return c
 }
 
@@ -203,30 +194,15 @@ func (c Config) validate() error {
 	}
 	author := c.Author
 	if c.Identify != nil { // what is empty is found out later
-		author = author.or(Signature{Name: "later", Email: "later"})
+		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	if err := author.validate(); err != nil {
+	if err := author.Validate(); err != nil {
 		return err
 	}
 	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
 		return err
 	}
 	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
-}
-
-// or fills what is empty.
-func (s Signature) or(other Signature) Signature {
-	return Signature{Name: cmp.Or(s.Name, other.Name), Email: cmp.Or(s.Email, other.Email)}
-}
-
-func (s Signature) validate() error {
-	switch {
-	case s.Name == "" || strings.ContainsAny(s.Name, "<>\n\x00"):
-		return gitops.FieldErrorf("author.name", "is missing, or has a character that git does not allow there")
-	case s.Email == "" || strings.ContainsAny(s.Email, "<> \n\x00"):
-		return gitops.FieldErrorf("author.email", "is missing, or has a character that git does not allow there")
-	}
-	return nil
 }
 
 // checkTemplate checks a subject that may name some things in braces.
@@ -242,48 +218,4 @@ func checkTemplate(field, template string, names []string) error {
 		return gitops.FieldErrorf(field, "may name only %s in braces", strings.Join(names, ", "))
 	}
 	return nil
-}
-
-// remote makes the way to the repository. It does not use the network.
-func (c Config) remote() (remote, error) {
-	if !isSSH(c.URL) {
-		at, err := c.parseHTTP()
-		if err != nil {
-			return nil, err
-		}
-		return newHTTPRemote(at, c), nil
-	}
-	at, err := parseSSH(c.URL)
-	switch {
-	case err != nil:
-		return nil, err
-	case c.Credentials != nil:
-		return nil, gitops.FieldErrorf("credentials", "has a token, which is for a URL of https: SSH takes a key")
-	case c.SSH.KeyFile == "":
-		return nil, gitops.FieldErrorf("credentials.sshKeyFile", "is missing: SSH takes a key")
-	case c.SSH.KnownHostsFile == "":
-		return nil, gitops.FieldErrorf("credentials.knownHostsFile", "is missing: without the server's keys anybody could be the server")
-	}
-	return newSSHRemote(at, c), nil
-}
-
-func (c Config) parseHTTP() (*url.URL, error) {
-	at, err := url.Parse(c.URL)
-	switch {
-	case err != nil || at.Host == "":
-		return nil, gitops.FieldErrorf("url", "is no URL of a repository")
-	case at.Scheme != "https" && at.Scheme != "http":
-		return nil, gitops.FieldErrorf("url", "must begin with https:// or ssh://, or be like git@host:path")
-	case at.User != nil:
-		return nil, gitops.FieldErrorf("url", "must not carry a user or password: put the token in a file")
-	case at.RawQuery != "" || at.Fragment != "":
-		return nil, gitops.FieldErrorf("url", "must not have a query or a fragment")
-	case at.Scheme == "http" && c.Credentials != nil && !gitops.IsLoopback(at.Hostname()):
-		return nil, gitops.FieldErrorf("url", "must begin with https://: over http anybody on the way could read the credentials")
-	}
-	if c.SSH != (SSH{}) {
-		return nil, gitops.FieldErrorf("credentials.sshKeyFile", "is for a URL of SSH: over https the token is in a file")
-	}
-	at.Path = strings.TrimSuffix(at.Path, "/")
-	return at, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // changing are credentials that have another password once one was refused.
@@ -29,7 +30,7 @@ func (c *changing) Basic(context.Context) (user, password string, err error) {
 	return "x-access-token", c.passwords[0], nil
 }
 
-func (c *changing) Refused(password string) {
+func (c *changing) Invalidate(password string) {
 	c.refused = append(c.refused, password)
 	c.passwords = c.passwords[1:]
 }
@@ -41,7 +42,7 @@ func TestCredentialsAreToldOfARefusal(t *testing.T) {
 	c := &changing{passwords: []string{"first", "second"}}
 	w := o.writer(func(config *Config) { config.Credentials = c })
 	u := o.update("dev", "shop", "main-0000001")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Fatalf("with the first password: %v", err)
 	}
 	o.check(o.write(w, u)...)
@@ -55,27 +56,27 @@ func TestTheAuthorIsAskedFor(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	asked := 0
-	answers := []Signature{{}, {}, {Name: "a < b", Email: "b@example.com"}, {Name: "shop[bot]", Email: "1+shop[bot]@users.noreply.github.com"}}
+	answers := []git.Signature{{}, {}, {Name: "a < b", Email: "b@example.com"}, {Name: "shop[bot]", Email: "1+shop[bot]@users.noreply.github.com"}}
 	w := o.writer(func(c *Config) {
-		c.Author = Signature{Email: "mail@example.com"}
-		c.Identify = func(ctx context.Context) (Signature, error) {
+		c.Author = git.Signature{Email: "mail@example.com"}
+		c.Identify = func(ctx context.Context) (git.Signature, error) {
 			if _, bounded := ctx.Deadline(); !bounded {
 				t.Error("asked for ever")
 			}
 			asked++
 			if asked <= 2 {
-				return Signature{}, gitops.Errorf(gitops.Unavailable, "nobody knows")
+				return git.Signature{}, gitops.Errorf(gitops.Unavailable, "nobody knows")
 			}
 			return answers[asked-1], nil
 		}
 	})
 	u := o.update("dev", "shop", "main-0000001")
-	for _, says := range []string{"nobody knows", "nobody knows", "names an author"} {
-		if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), says) {
+	for _, says := range []string{"nobody knows", "nobody knows", "invalid author name or email"} {
+		if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), says) {
 			t.Errorf("told %v, want %q", err, says)
 		}
 	}
-	if _, err := w.Write(t.Context(), []gitops.Update{u, o.update("prod", "shop", "2.0.0")}); err != nil {
+	if _, err := writeAll(t.Context(), w, u, o.update("prod", "shop", "2.0.0")); err != nil {
 		t.Fatal(err)
 	}
 	by, err := o.repo.Git("log", "-2", "--format=%an <%ae> %cn <%ce>", "main")
@@ -113,7 +114,7 @@ func TestPrivateCA(t *testing.T) {
 func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	const child = "TALLYMAN_TEST_PROXY_CHILD"
 	if os.Getenv(child) != "" {
-		w, err := New(Config{URL: "http://git.example/shop/manifests.git", Author: Signature{"bot", "bot@example.com"}, Target: testTarget})
+		w, err := New(Config{URL: "http://git.example/shop/manifests.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget})
 		if err != nil {
 			t.Fatal(err)
 		}

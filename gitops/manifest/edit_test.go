@@ -39,8 +39,8 @@ func TestAnEditorThatBreaksFailsItsUpdateAlone(t *testing.T) {
 			})
 			settled := o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "cart", "main-0000001"), o.update("dev", "mail", "main-0000001"))
 			o.check(settled...)
-			for i, want := range []gitops.State{gitops.Committed, gitops.Failed, gitops.Committed} {
-				if settled[i].State != want {
+			for i, want := range []gitops.Action{gitops.ActionCommit, gitops.ActionFail, gitops.ActionCommit} {
+				if settled[i].Action != want {
 					t.Errorf("update %d is %+v, want %s", i, settled[i], want)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -28,12 +29,12 @@ func TestTheTokenIsReadAnewForEveryRequest(t *testing.T) {
 	o := newOrigin(t)
 	o.server.RequireToken("first")
 	path := tokenFile(t, "first")
-	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: path} })
+	w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: path} })
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
 
 	o.server.RequireToken("second")
 	u := o.update("dev", "shop", "main-0000002")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unauthorized {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Fatalf("with the old token: %v, want unauthorized", err)
 	}
 	if err := os.WriteFile(path, []byte("  second\n\n"), 0o600); err != nil {
@@ -46,12 +47,12 @@ func TestATokenFileThatHoldsNoTokenSendsNothing(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	for _, content := range []string{"", "two words", "a\x00b", strings.Repeat("x", 20_000)} {
-		w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, content)} })
+		w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: tokenFile(t, content)} })
 		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unauthorized {
 			t.Errorf("content of %d bytes: %v, want unauthorized", len(content), err)
 		}
 	}
-	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: filepath.Join(t.TempDir(), "none")} })
+	w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: filepath.Join(t.TempDir(), "none")} })
 	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Errorf("no file: %v, want unauthorized", err)
 	}
@@ -103,7 +104,7 @@ func TestAHandshakeSaysWhatIsMissing(t *testing.T) {
 		{sha256.URL, "main", gitops.Invalid, "SHA-256"},
 		{login.URL, "main", gitops.Unavailable, "does not speak git"},
 		{unknown.URL, "main", gitops.Unavailable, "certificate"},
-		{"http://127.0.0.1:1/none.git", "main", gitops.Unavailable, "cannot be talked to"},
+		{"http://127.0.0.1:1/none.git", "main", gitops.Unavailable, "connection to the git server failed"},
 	}
 	for _, tt := range tests {
 		w := o.writer(func(c *Config) { c.URL, c.Branch = tt.url, tt.branch })
@@ -125,7 +126,7 @@ func TestARepositoryWithoutABranchGetsNone(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer(func(c *Config) { c.Branch = "release" })
 	u := o.update("dev", "shop", "main-0000001")
-	if _, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.NotFound {
+	if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("got %v, want not_found", err)
 	}
 	if refs := o.git("for-each-ref", "--format=%(refname)"); refs != "refs/heads/main" {
@@ -137,7 +138,7 @@ func TestARenamedRepositoryIsFollowed(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	o.server.RequireToken("token")
-	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, "token")} })
+	w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: tokenFile(t, "token")} })
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
 
 	renamed := filepath.Join(filepath.Dir(o.repo.Dir), "renamed.git")
@@ -173,7 +174,7 @@ func TestCredentialsGoToNoOtherHost(t *testing.T) {
 		"://",
 	} {
 		o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Status: 302, Header: http.Header{"Location": {to}}})
-		w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, "token")} })
+		w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: tokenFile(t, "token")} })
 		if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), "password") {
 			t.Errorf("redirected to %s: %v, want unavailable", to, err)
 		}
@@ -186,7 +187,7 @@ func TestCredentialsGoToNoOtherHost(t *testing.T) {
 	defer over.Close()
 	to := strings.Replace(over.URL, "127.0.0.1", "localhost", 1) + "/x.git/info/refs"
 	o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Status: 302, Header: http.Header{"Location": {to}}})
-	w := o.writer(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, "token")} })
+	w := o.writer(func(c *Config) { c.Credentials = git.TokenFile{Path: tokenFile(t, "token")} })
 	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), "redirect") {
 		t.Errorf("redirected to %s: %v, want to be told of a redirect", to, err)
 	}
@@ -197,7 +198,7 @@ func TestCredentialsGoToNoOtherHost(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotBeRight(t *testing.T) {
-	good := Config{URL: "https://git.example.com/a/b.git", Author: Signature{"bot", "bot@example.com"}, Target: testTarget}
+	good := Config{URL: "https://git.example.com/a/b.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget}
 	w, err := New(good)
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +206,7 @@ func TestNewRefusesWhatCannotBeRight(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	secret := TokenFile{Path: "/none"}
+	secret := git.TokenFile{Path: "/none"}
 	tests := []struct {
 		field  string
 		change func(*Config)

@@ -1,14 +1,13 @@
 package manifest
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -75,7 +74,7 @@ func testAnUpdateOfADeadProcessIsFoundOnTheBranch(t *testing.T, newOrigin origin
 				if settled[0] != first[0] {
 					t.Errorf("the second process says %+v, want %+v", settled[0], first[0])
 				}
-				if settled[1].State != gitops.Committed {
+				if settled[1].Action != gitops.ActionCommit {
 					t.Errorf("the update that was not pushed is %+v, want committed", settled[1])
 				}
 				o.check(settled...)
@@ -111,7 +110,7 @@ func TestAnUpdateInASquashHasLanded(t *testing.T) {
 		Files:   map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "main-0000001")},
 	})
 	settled := o.write(o.writer(), takenOver(u))
-	if settled[0].State != gitops.Committed || settled[0].Commit != squash {
+	if settled[0].Action != gitops.ActionCommit || settled[0].Commit != squash {
 		t.Errorf("got %+v, want the squash %s", settled[0], squash)
 	}
 }
@@ -141,7 +140,7 @@ func testAnUpdateThatAnotherProcessPushedMeanwhile(t *testing.T, newOrigin origi
 }
 
 // As when it is caught up with, where the server leaves an object out and the branch
-// is fetched anew: that has nothing of what came in between.
+// is fetched from nothing: that has nothing of what came in between.
 func TestAnUpdateThatAnotherProcessPushedIsFoundByAFreshSnapshot(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
@@ -151,12 +150,8 @@ func TestAnUpdateThatAnotherProcessPushedIsFoundByAFreshSnapshot(t *testing.T) {
 	}
 	u := o.update("dev", "shop", "main-0000001")
 	first := o.write(o.writer(), u)
-	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
-	for name, object := range slow.snapshot.objects {
-		if string(object.data) == valuesFile("shop", "prod", "none") {
-			delete(slow.snapshot.objects, name)
-		}
-	}
+	tip := o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "by hand")}})
+	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Replace: func([]byte) []byte { return o.answerOf(tip) }})
 	settled := o.write(slow, u)
 	if settled[0] != first[0] {
 		t.Errorf("got %+v, want %+v", settled[0], first[0])
@@ -170,7 +165,7 @@ func TestTheSameUpdateFromTwoCallersIsOneCommit(t *testing.T) {
 	w := o.writer()
 	u := o.update("dev", "shop", "main-0000001")
 	settled := o.write(w, u, u)
-	if settled[0] != settled[1] || settled[0].State != gitops.Committed {
+	if settled[0] != settled[1] || settled[0].Action != gitops.ActionCommit {
 		t.Errorf("got %+v", settled)
 	}
 	again := o.write(w, u)
@@ -188,33 +183,42 @@ func TestASearchEndsAtTheTimeOfAcceptance(t *testing.T) {
 func testASearchEndsAtTheTimeOfAcceptance(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	o.bury(3000, func(n int) time.Time { return time.Now().Add(-time.Duration(3000-n) * time.Hour) })
-	o.server.ResetCounts()
 	w := o.writer()
-	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000001")), takenOver(o.update("dev", "shop", "main-0000002")))...)
-	counts := o.server.Counts()
-	if counts.Requests[gitserver.Fetch] != 2 || counts.BytesOut > 100_000 {
-		t.Errorf("%v requests and %d bytes, want the tip and one search", counts.Requests, counts.BytesOut)
+	if err := w.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000003")))...)
-	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
+	o.server.ResetCounts()
+	old := takenOver(o.update("dev", "shop", "main-0000000"))
+	old.AcceptedAt = old.AcceptedAt.Add(-20 * time.Hour)
+	o.updates[old.ID] = old
+	o.check(o.write(w, old)...)
+	if counts := o.server.Counts(); counts.Requests[gitserver.Fetch] != 1 || counts.BytesOut > 100_000 {
+		t.Errorf("%v requests and %d bytes, want one search", counts.Requests, counts.BytesOut)
+	}
+	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000001")), takenOver(o.update("dev", "shop", "main-0000002")))...)
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 1 {
 		t.Errorf("%d fetches, want no further search: what was searched is known", n)
 	}
 }
 
-func TestLandedForgetsTheOldestAndItsPromise(t *testing.T) {
+func TestLandingsForgetTheOldestAndTheirPromise(t *testing.T) {
 	began := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	l := newLanded(began)
-	for n := range maxLanded + 10 {
-		l.add(landing{update: fmt.Sprint(n), made: began.Add(time.Duration(n) * time.Second)})
+	l := newLandings(100, began.Add(-24*time.Hour))
+	l.since = began
+	for n := range 110 {
+		l.add(landing{gitops.UpdateTrailer{Update: fmt.Sprint(n)}, git.Hash{}, began.Add(time.Duration(n) * time.Second)})
 	}
-	if len(l.commits) != maxLanded || len(l.order) != maxLanded {
-		t.Errorf("%d and %d are remembered, want %d", len(l.commits), len(l.order), maxLanded)
+	if len(l.byUpdate) != 100 || len(l.order) != 100 {
+		t.Errorf("%d and %d are remembered, want 100", len(l.byUpdate), len(l.order))
 	}
 	if want := began.Add(9*time.Second + clockSlack); !l.since.Equal(want) {
 		t.Errorf("the promise begins at %s, want %s", l.since, want)
 	}
-	old := gitops.Update{AcceptedAt: began.Add(clockSlack), MaybePushed: true}
-	if !l.doubtful(old, false) {
+	old := gitops.Update{AcceptedAt: began.Add(clockSlack)}
+	if l.needsSearch(old, false) {
+		t.Error("an update that was never pushed is looked for")
+	}
+	if !l.needsSearch(old, true) || !l.needsSearch(takenOver(old), false) {
 		t.Error("an update from before the promise must be looked for")
 	}
 }
@@ -233,8 +237,8 @@ func testAnUpdateIsNotWrittenOverALaterOneThatLanded(t *testing.T, newOrigin ori
 		u.MaybePushed = true
 	}
 	settled := o.write(o.writer(), older, other, newer)
-	for i, want := range []gitops.State{gitops.Superseded, gitops.Committed, gitops.Committed} {
-		if settled[i].State != want {
+	for i, want := range []gitops.Action{gitops.ActionSupersede, gitops.ActionCommit, gitops.ActionCommit} {
+		if settled[i].Action != want {
 			t.Errorf("update %d ended as %+v, want %s", i, settled[i], want)
 		}
 	}
@@ -257,108 +261,4 @@ func (o *origin) flood(updates int) {
 		fmt.Fprintf(&b, "\nTallyman-Update: elsewhere-%d", o.ids)
 	}
 	o.commit(gitserver.Change{Message: b.String(), Files: map[string]string{"README.md": fmt.Sprint(time.Now())}})
-}
-
-// What is forgotten is searched for, and found, in each of the ways in which an
-// update may be on the branch.
-func TestWhatIsForgottenIsStillFound(t *testing.T) {
-	overEach(t, testWhatIsForgottenIsStillFound)
-}
-
-func testWhatIsForgottenIsStillFound(t *testing.T, newOrigin origins) {
-	readme := func(t *testing.T, w *Writer) {
-		if _, err := w.ReadFile(t.Context(), "README.md"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Run("of a dead process", func(t *testing.T) {
-		o := newOrigin(t)
-		u, newer := o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002")
-		first := o.write(o.writer(), newer)
-		o.flood(maxLanded + 10)
-		settled := o.write(o.writer(), takenOver(u), takenOver(newer))
-		if settled[1] != first[0] || settled[0].State != gitops.Superseded {
-			t.Errorf("got %+v, want %+v and one that it overtook", settled, first[0])
-		}
-	})
-	t.Run("of another process", func(t *testing.T) {
-		o := newOrigin(t)
-		slow := o.writer()
-		o.write(slow, o.update("prod", "shop", "v1.0.0"))
-		u := o.update("dev", "shop", "main-0000001")
-		first := o.write(o.writer(), u)
-		o.flood(maxLanded + 10)
-		if settled := o.write(slow, u); settled[0] != first[0] {
-			t.Errorf("got %+v, want %+v", settled[0], first[0])
-		}
-	})
-	t.Run("of this process", func(t *testing.T) {
-		o := newOrigin(t)
-		w := o.writer()
-		o.write(w, o.update("prod", "shop", "v1.0.0"))
-		u := o.update("dev", "shop", "main-0000001")
-		o.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: true, Cut: true, Before: func() {
-			o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
-		}})
-		if settled, err := w.Write(t.Context(), []gitops.Update{u}); err == nil {
-			t.Fatalf("got %v, want an error", settled)
-		}
-		o.server.Heal()
-		commit := o.git("rev-parse", "main")
-		readme(t, w)  // the writer sees the commit
-		for range 2 { // each of them can be remembered, but not both
-			o.flood(maxLanded - 10)
-			readme(t, w)
-		}
-		if settled := o.write(w, u); settled[0].Commit != commit {
-			t.Errorf("got %+v, want %s", settled[0], commit)
-		}
-		if len(w.unsure) != 0 {
-			t.Errorf("%v are unsure", w.unsure)
-		}
-	})
-}
-
-func TestTooManyUnsureUpdatesAreAllLookedFor(t *testing.T) {
-	t.Parallel()
-	o := newOrigin(t)
-	w := o.writer()
-	if err := w.Handshake(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	old := &item{update: o.update("dev", "shop", "main-0000001")}
-	if w.doubtful(old) {
-		t.Fatal("an update that was never pushed is looked for")
-	}
-	for n := range maxUnsure {
-		w.unsure[fmt.Sprint(n)] = true
-	}
-	w.doubt(&plan{fates: []fate{{item: old, settlement: gitops.Settlement{State: gitops.Committed}}}})
-	if !w.doubtful(old) || len(w.unsure) != 0 {
-		t.Errorf("doubtful %t, %d are remembered", w.doubtful(old), len(w.unsure))
-	}
-}
-
-// Only git's own word, or nothing sent, tells that a push has not landed.
-func TestWhatLeavesAPushUnsure(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		sure bool
-	}{
-		{&refusal{status: "hook declined"}, true},
-		{&behindError{}, true},
-		{&credentialsError{io.EOF}, true},
-		{&hostKeyError{why: io.EOF}, true},
-		{&serviceError{err: io.EOF}, true},
-		{&statusError{code: 403}, false},
-		{&statusError{code: 502}, false},
-		{&movedError{}, false},
-		{errNoReport, false},
-		{io.ErrUnexpectedEOF, false},
-		{context.DeadlineExceeded, false},
-	} {
-		if got := answered(fmt.Errorf("pushing: %w", tt.err)); got != tt.sure {
-			t.Errorf("%T %v: sure %t, want %t", tt.err, tt.err, got, tt.sure)
-		}
-	}
 }

@@ -1,23 +1,42 @@
 package manifest
 
-import "errors"
-
-// Bounds on what one answer of the remote, and one push of ours, may take. They
-// are far above what a manifest repository needs, and keep a broken or hostile
-// server from filling the memory.
-const (
-	maxRefsBytes     = 64 << 20  // about 900,000 refs
-	maxPackBytes     = 512 << 20 // of one fetch, compressed
-	maxInflatedBytes = 1 << 30   // of one fetch
-	maxReportBytes   = 1 << 20   // of an answer to a push, a hook's words included
-	maxWordsBytes    = 2000      // of the server's words that are shown to people
-
-	maxFileBytes = 5 << 20 // of a values file
-
-	maxPushUpdates = 500      // commits in one push
-	maxPushBytes   = 16 << 20 // of new objects in one push, before compression
-
-	maxHistory = 100_000 // commits that are searched for an update's trailer
+import (
+	"cmp"
+	"time"
 )
 
-var errTooMuch = errors.New("the remote sent more than is taken from it")
+// Limits bound what the writer remembers and does at once. Whatever they are, no
+// update is lost or written twice: what is forgotten is searched for, and what does
+// not fit waits. A zero field takes its default.
+type Limits struct {
+	PushUpdates int           // updates in one push; default 500
+	PushBytes   int           // of new objects in one push; default 16 MiB
+	PlanTime    time.Duration // after which a plan that has a commit is pushed as it is; default 3 s
+	TurnTime    time.Duration // after which no further push is begun before others have had their turn; default 2 min
+	Attempts    int           // pushes in a row that the branch may move under before the callers are told; default 10
+
+	// RejectedPushes is how many pushes are spent in one turn to find out which
+	// updates of a rejected push the server rejects; default 64.
+	RejectedPushes int
+
+	Landings      int // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
+	UnknownPushes int // updates that are remembered because the result of their push is unknown; default 10,000
+	History       int // commits that are searched for an update's trailer; default 100,000
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		PushUpdates:    cmp.Or(l.PushUpdates, 500),
+		PushBytes:      cmp.Or(l.PushBytes, 16<<20),
+		PlanTime:       cmp.Or(l.PlanTime, 3*time.Second),
+		TurnTime:       cmp.Or(l.TurnTime, 2*time.Minute),
+		Attempts:       cmp.Or(l.Attempts, 10),
+		RejectedPushes: cmp.Or(l.RejectedPushes, 64),
+		Landings:       cmp.Or(l.Landings, 5_000),
+		UnknownPushes:  cmp.Or(l.UnknownPushes, 10_000),
+		History:        cmp.Or(l.History, 100_000),
+	}
+}
+
+// maxFileBytes is the size over which a file is neither edited nor held.
+const maxFileBytes = 5 << 20

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -26,12 +27,11 @@ import (
 // what the tests asked for, so that check can hold the one against the other.
 type origin struct {
 	*testing.T
-	server  *gitserver.Server
-	ssh     *gitserver.SSH // nil over HTTP
-	via     func(*Config)  // how writers reach another server of the same repository; nil for none
-	partial bool           // writers keep a partial snapshot
-	repo    *gitserver.Repository
-	first   string // the commit that was there before any test wrote
+	server *gitserver.Server
+	ssh    *gitserver.SSH // nil over HTTP
+	via    func(*Config)  // how writers reach another server of the same repository; nil for none
+	repo   *gitserver.Repository
+	first  string // the commit that was there before any test wrote
 
 	ids     int
 	updates map[string]gitops.Update // by id
@@ -164,19 +164,45 @@ func testTarget(environment, app string) (Target, error) {
 	return Target{File: testFile(environment, app), Editor: lineEditor{}}, nil
 }
 
+// testFiles are the files of the apps that are there from the beginning.
+func testFiles() (paths []string) {
+	for _, app := range testApps {
+		for _, environment := range testEnvironments {
+			paths = append(paths, testFile(environment, app))
+		}
+	}
+	return paths
+}
+
+// writeAll writes updates, and returns what is known of them.
+func writeAll(ctx context.Context, w *Writer, updates ...gitops.Update) ([]gitops.Transition, error) {
+	r, err := w.Write(ctx, tasksOf(updates))
+	if len(r.Refused) > 0 && err == nil {
+		err = fmt.Errorf("refused: %+v", r.Refused)
+	}
+	return r.Transitions, err
+}
+
+func tasksOf(updates []gitops.Update) (tasks []gitops.WriteTask) {
+	for _, u := range updates {
+		tasks = append(tasks, gitops.WriteTask{Update: u})
+	}
+	return tasks
+}
+
 // writer starts a writer of the repository that ends with the test.
 func (o *origin) writer(changes ...func(*Config)) *Writer {
 	o.Helper()
 	c := Config{
 		URL:    o.repo.URL,
-		Author: Signature{"tallyman[bot]", "1+tallyman[bot]@users.noreply.github.com"},
+		Author: git.Signature{Name: "tallyman[bot]", Email: "1+tallyman[bot]@users.noreply.github.com"},
 		Target: testTarget,
+		Files:  testFiles,
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	c.Partial = o.partial
 	if o.ssh != nil {
 		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
-		c.SSH = SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
+		c.SSH = git.SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
 	}
 	if o.via != nil {
 		o.via(&c)
@@ -211,9 +237,9 @@ func (o *origin) update(environment, app, tag string) gitops.Update {
 }
 
 // write writes the updates and wants all of them settled.
-func (o *origin) write(w *Writer, updates ...gitops.Update) []gitops.Settlement {
+func (o *origin) write(w *Writer, updates ...gitops.Update) []gitops.Transition {
 	o.Helper()
-	settled, err := w.Write(context.Background(), updates)
+	settled, err := writeAll(context.Background(), w, updates...)
 	if err != nil {
 		o.Fatalf("writing: %v", err)
 	}
@@ -249,15 +275,15 @@ func (o *origin) git(args ...string) string {
 // check holds the repository against the book: nothing is damaged, every
 // committed update has exactly the commit that its settlement names, no commit
 // carries an update that was not settled so far as committed, each bot commit
-// changes the one line it should, and each environment's commits stand in the
+// changes the one line it should, and each app's commits stand in the
 // order of their updates.
-func (o *origin) check(settled ...gitops.Settlement) {
+func (o *origin) check(settled ...gitops.Transition) {
 	o.Helper()
 	if err := o.repo.Fsck(); err != nil {
 		o.Fatal(err)
 	}
 	for _, s := range settled {
-		if s.State == gitops.Committed {
+		if s.Action == gitops.ActionCommit {
 			o.checked[s.Update] = s.Commit
 		}
 	}
@@ -266,7 +292,7 @@ func (o *origin) check(settled ...gitops.Settlement) {
 		o.Fatal(err)
 	}
 	found := make(map[string]string)
-	last := make(map[string]int64)
+	last := make(map[[2]string]int64)
 	var unchecked []gitserver.Commit
 	for _, c := range log {
 		if len(c.Updates) > 0 && !o.sound[c.Hash] {
@@ -279,10 +305,11 @@ func (o *origin) check(settled ...gitops.Settlement) {
 			}
 			found[id] = c.Hash
 			u := o.updates[id]
-			if last[u.Environment] > u.Sequence {
-				o.Fatalf("%s: update %d was committed after %d", u.Environment, u.Sequence, last[u.Environment])
+			of := [2]string{u.Environment, u.App}
+			if last[of] > u.Sequence {
+				o.Fatalf("%v: update %d was committed after %d", of, u.Sequence, last[of])
 			}
-			last[u.Environment] = u.Sequence
+			last[of] = u.Sequence
 		}
 	}
 	patches := o.patches(unchecked)
@@ -329,7 +356,12 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 		u := o.updates[id]
 		updates[n] = u
 		lists += fmt.Sprintf("- %s to %s\n", u.App, u.Tag)
-		trailers += fmt.Sprintf("\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s", u.ID, u.Delivery, u.Actor)
+		when := "accepted " + u.AcceptedAt.Format(time.RFC3339)
+		if !u.EventTime.IsZero() {
+			when = "event " + u.EventTime.Format(time.RFC3339)
+		}
+		trailers += fmt.Sprintf("\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s\nTallyman-Release: %s/%s %s",
+			u.ID, u.Delivery, u.Actor, u.Environment, u.App, when)
 		want[testFile(u.Environment, u.App)] = fmt.Sprintf("+  tag: %q # by the bot", u.Tag)
 	}
 	message := fmt.Sprintf("chore: bump %s to %s (%s)\n%s", updates[0].App, updates[0].Tag, updates[0].Environment, trailers)
@@ -367,6 +399,15 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 	if diffs := cmp.Diff(want, got); diffs != "" || removed != len(got) {
 		o.Fatalf("commit %s changes\n%s\nwhich is not one line of each file: %s", c.Hash, patch, diffs)
 	}
+}
+
+// partsOf is how many fetches there are where so many are needed with files that come
+// alone: over SSH git sends them with their commit, in one.
+func (o *origin) partsOf(n int) int {
+	if o.ssh != nil {
+		return 1
+	}
+	return n
 }
 
 // log lists the branch's commits, oldest first.

@@ -1,59 +1,101 @@
 package manifest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // plan is what a push would do to the tip it was made on.
 type plan struct {
-	draft   *draft
-	tip     hash
-	head    commit
-	fates   []fate         // of the items in it
-	byID    map[string]int // where an update's fate is in fates
+	draft   *git.Draft
+	next    *snapshot // the tip afterwards
+	edits   *edits
+	results []planned      // of the items in it
+	byID    map[string]int // where an update's result is in results
 	commits int
 	updates int  // that are in the commits
 	full    bool // what is left waits for the next push
+	ends    time.Time
+	outcome PushOutcome
 }
 
-// fate is how an item ends once the tip that the plan was made on is confirmed.
-type fate struct {
+// planned is how an item ends once the tip that the plan was made on is confirmed.
+type planned struct {
 	item       *item
-	settlement gitops.Settlement
-	landing    landing // when it is Committed
+	transition gitops.Transition // without an action for one that was only looked for
+	landing    landing           // with a commit
 }
 
-// plan makes the commits of the items on the snapshot's tip, as many as fit into
-// one push. Of what is left, no item comes before one of its lane that is in the
-// plan. An error means that the snapshot is not complete.
-func (w *Writer) plan(items []*item) (*plan, error) {
-	p := &plan{draft: newDraft(w.snapshot), tip: w.snapshot.tip, head: w.snapshot.head, byID: make(map[string]int)}
+// committed lists the updates that are in the plan's commits.
+func (p *plan) committed() (ids []string) {
+	for _, r := range p.results {
+		if r.transition.Action == gitops.ActionCommit {
+			ids = append(ids, r.item.update.ID)
+		}
+	}
+	return ids
+}
+
+// plan makes the commits of the items on the snapshot's tip, as many as fit into one
+// push and into the time for one. Of what is left, no item comes before one of its
+// lane that is in the plan.
+func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
+	oneByOne := make(map[string]bool)
+	for {
+		p, err := a.planOnce(ctx, items, oneByOne)
+		if err != nil {
+			return nil, err
+		}
+		// A file that many updates change is read again once, after the last of them.
+		// If that finds a fault it is not known whose it is: then each is verified.
+		unverified := p.edits.verify()
+		if len(unverified) == 0 {
+			return p, nil
+		}
+		for _, path := range unverified {
+			oneByOne[path] = true
+		}
+	}
+}
+
+func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
+	p := &plan{
+		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, oneByOne: oneByOne, files: make(map[string]*edited)},
+		byID: make(map[string]int), ends: time.Now().Add(a.config.Limits.PlanTime),
+	}
 	squashed := make(map[string]bool)
 	for n, i := range items {
 		together := items[n : n+1]
-		if environment := i.update.Environment; w.config.Squash(environment) {
+		switch environment := i.update.Environment; {
+		case i.search:
+			p.results = append(p.results, planned{item: i})
+			continue
+		case a.config.Squash(environment):
 			if squashed[environment] {
 				continue
 			}
 			squashed[environment] = true
 			together = ofEnvironment(items[n:], environment)
 		}
-		if err := w.commit(p, together); err != nil {
+		if err := a.commit(ctx, p, together); err != nil {
 			return nil, err
 		}
-		if p.full = p.full || p.draft.size > maxPushBytes; p.full {
+		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && time.Now().After(p.ends); p.full {
 			break
 		}
 	}
 	return p, nil
 }
 
+// ofEnvironment returns the items of an environment that are to be written.
 func ofEnvironment(items []*item, environment string) (its []*item) {
 	for _, i := range items {
-		if i.update.Environment == environment {
+		if i.update.Environment == environment && !i.search {
 			its = append(its, i)
 		}
 	}
@@ -67,58 +109,68 @@ func ofEnvironment(items []*item, environment string) (its []*item) {
 // says and the trailers of them all: each was written, in its turn, and a search
 // for any of them finds this commit. When they end where they began the commit
 // changes no file, and is made all the same.
-func (w *Writer) commit(p *plan, items []*item) error {
-	e := &edits{draft: p.draft, root: p.head.tree, files: make(map[string]*edited)}
-	first := len(p.fates)
+func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
+	first := len(p.results)
 	var written []gitops.Update
 	for _, i := range items {
-		if p.full = e.size > maxPushBytes; p.full {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		late := len(written) > 0 && time.Now().After(p.ends)
+		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
-		at, again := p.byID[i.update.ID] // two callers that both believe to hold the lane
-		if again {
-			f := p.fates[at]
-			f.item = i
-			p.fates = append(p.fates, f)
+		if at, again := p.byID[i.update.ID]; again { // two callers that both believe to hold the lane
+			r := p.results[at]
+			r.item = i
+			p.results = append(p.results, r)
 			continue
 		}
-		changed, err := w.edit(e, i.update)
-		s, err := w.settlementOf(i.update, changed, err)
+		t, err := a.edit(p.edits, i.update)
 		if err != nil {
 			return err
 		}
-		if changed {
+		if t.Action == gitops.ActionCommit {
 			written = append(written, i.update)
 		}
-		p.byID[i.update.ID] = len(p.fates)
-		p.fates = append(p.fates, fate{item: i, settlement: s})
+		p.byID[i.update.ID] = len(p.results)
+		p.results = append(p.results, planned{item: i, transition: t})
+		a.clock.step()
 	}
 	if len(written) == 0 {
 		return nil
 	}
-	tree, err := e.tree()
-	if err != nil {
+	if err := a.seal(p, written); err != nil {
 		return err
 	}
-	now := w.config.Now()
-	o, err := signed(commitOf(written, w.config, now, tree, p.tip), w.signer, now)
-	if err != nil {
-		return err
-	}
-	head := commit{tree: tree, parents: []hash{p.tip}, made: now}
-	for _, u := range written {
-		head.updates = append(head.updates, u.ID)
-	}
-	p.tip, p.head = p.draft.put(o, hash{}), head
-	p.commits++
-	p.updates += len(written)
-	for n := first; n < len(p.fates); n++ {
-		f := &p.fates[n]
-		if f.settlement.State == gitops.Committed && f.settlement.Commit == "" {
-			f.settlement.Commit, f.settlement.Reason = p.tip.String(), replacedIn(written, f.item.update)
-			f.landing = landing{update: f.item.update.ID, commit: p.tip, made: now}
+	for n := first; n < len(p.results); n++ {
+		r := &p.results[n]
+		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
+			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
+			r.landing = landingOf(r.item.update, p.next.tip, p.next.head.Made)
 		}
 	}
+	return nil
+}
+
+// seal makes the commit of what was edited since the one before.
+func (a *actor) seal(p *plan, written []gitops.Update) error {
+	root, err := p.next.root.Replace(p.edits.changes(), p.draft)
+	if err != nil {
+		return err
+	}
+	now := a.config.Now()
+	o, err := git.SignCommit(commitOf(written, a.config, a.author, now, root.Name, p.next.tip), a.signer, now)
+	if err != nil {
+		return err
+	}
+	head, err := git.ParseCommit(o.Data)
+	if err != nil {
+		return err
+	}
+	p.next = &snapshot{tip: p.draft.Put(o, git.Base{}), head: head, root: root}
+	p.commits++
+	p.updates += len(written)
 	return nil
 }
 
@@ -134,23 +186,27 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 	if last.ID == u.ID {
 		return ""
 	}
-	return fmt.Sprintf("it was written together with %s (update %s), which is what the commit says", last.Tag, last.ID)
+	return fmt.Sprintf("replaced in the same commit by %s (update %s)", last.Tag, last.ID)
 }
 
-// settlementOf says how an update ends whose edit went so. An error means that
-// the snapshot is not complete.
-func (w *Writer) settlementOf(u gitops.Update, changed bool, err error) (gitops.Settlement, error) {
-	var refused *gitops.Error
+// edit makes the update's edit on top of those that are there, and says how the
+// update ends. An error is not the update's fault.
+func (a *actor) edit(e *edits, u gitops.Update) (gitops.Transition, error) {
+	t := gitops.Transition{Update: u.ID}
+	changed, err := a.apply(e, u)
+	var own *gitops.Error
 	switch {
-	case errors.As(err, &refused):
-		if refused.Code == gitops.Internal {
-			w.config.Logger.Error("an update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "err", err)
+	case errors.As(err, &own):
+		if own.Code == gitops.Internal {
+			a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)
 		}
-		return gitops.Settlement{State: gitops.Failed, Code: refused.Code, Reason: refused.Public()}, nil
+		t.Action, t.Code, t.Reason = gitops.ActionFail, own.Code, own.Public()
 	case err != nil:
-		return gitops.Settlement{}, err
+		return t, err
 	case !changed:
-		return gitops.Settlement{State: gitops.Unchanged, Reason: "the manifest already says so"}, nil
+		t.Action, t.Reason = gitops.ActionConfirm, "the file already has this tag"
+	default:
+		t.Action = gitops.ActionCommit
 	}
-	return gitops.Settlement{State: gitops.Committed}, nil
+	return t, nil
 }

@@ -1,80 +1,172 @@
 package manifest
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
+	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// errNoReport says that the server answered a push without saying what became
-// of it. An empty answer with status 200 is one, and no success.
-var errNoReport = errors.New("the server answered the push without a report")
+// push makes one attempt to bring items onto the branch. Items may be left
+// unanswered without an error: the branch moved, or they did not fit; they are to be
+// tried again. This is the only place from which anything is written, so what a
+// process that dies leaves behind shows here, step by step.
+func (a *actor) push(items []*item) error {
+	// The tip. A snapshot may be as old as it likes: whatever is decided on it counts
+	// only once the server has confirmed in step 5 that the branch is still there.
+	// A crash leaves nothing.
+	if err := a.ensureSnapshot(a.stopping); err != nil {
+		return err
+	}
 
-// refUpdate asks the server to move the branch from one commit to another, and
-// brings the pack that it needs for it.
-type refUpdate struct {
-	branch   string
-	old, new hash
-	pack     []byte
-	offered  map[string]string // the capabilities that the server has
+	// What landed. A process that died, or a push whose result is unknown, may have
+	// put some of these onto the branch; they are looked for before anything is
+	// written. A crash leaves the branch as it was found.
+	planned, err := a.settle(a.stopping, items)
+	if err != nil {
+		return a.retryAtNewTip(a.stopping, err)
+	}
+
+	// The edits. They are made on the snapshot and nothing leaves the process.
+	if err := a.fetchFiles(a.stopping, a.snapshot, a.pathsOf(planned)); err != nil {
+		return a.retryAtNewTip(a.stopping, err)
+	}
+	if planned = a.queue.beginPush(planned); len(planned) == 0 {
+		return nil
+	}
+	p, err := a.plan(a.stopping, planned)
+	if err != nil {
+		return err
+	}
+
+	// The push, by compare-and-swap. From its first byte until the store has the
+	// report, a crash leaves either all of the plan's commits on the branch or none,
+	// and the process that comes next does not know which: the store gives it these
+	// updates with MaybePushed, and its step 2 finds them. So from here on the result
+	// is awaited even when the writer is asked to stop.
+	var sent error
+	if p.commits > 0 {
+		began := time.Now()
+		sent = a.send(a.pushing, p)
+		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(began), p.updates) }()
+	}
+
+	// The branch judges, whatever the answer said.
+	p.outcome, err = a.judge(a.pushing, p, sent)
+
+	// The report. It is of the tip that the branch was just seen at.
+	switch {
+	case p.outcome == PushLanded:
+		a.report(p)
+	case p.outcome == PushRejected:
+		return &rejectedError{git.PublicError(sent)}
+	}
+	return err
 }
 
-func (u refUpdate) ref() plumbing.ReferenceName { return plumbing.NewBranchReferenceName(u.branch) }
+// rejectedError says that the server rejected a push, with its words.
+type rejectedError struct{ why error }
 
-// request is what receive-pack is sent.
-func (u refUpdate) request() ([]byte, error) {
-	request := packp.NewReferenceUpdateRequest()
-	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.old, New: u.new}}
-	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k} {
-		if _, ok := u.offered[string(c)]; !ok {
-			continue
-		}
-		if err := request.Capabilities.Set(c); err != nil {
-			return nil, err
-		}
-	}
-	if err := request.Capabilities.Set(capability.Agent, agent); err != nil {
-		return nil, err
-	}
-	var body bytes.Buffer
-	body.Grow(len(u.pack) + 512)
-	if err := request.Encode(&body); err != nil {
-		return nil, err
-	}
-	body.Write(u.pack)
-	return body.Bytes(), nil
+func (e *rejectedError) Error() string { return e.why.Error() }
+func (e *rejectedError) Unwrap() error { return e.why }
+
+func isRejection(err error) bool {
+	var rejected *rejectedError
+	return errors.As(err, &rejected)
 }
 
-// readReport reads up to the end of the report and judges it: success is a pack
-// that was unpacked and a command for our ref that went well, and nothing less.
-func (u refUpdate) readReport(answer io.Reader) error {
-	answer = io.LimitReader(answer, maxReportBytes)
-	var said bytes.Buffer
-	if _, bands := u.offered[string(capability.Sideband64k)]; bands {
-		demuxer := sideband.NewDemuxer(sideband.Sideband64k, answer)
-		demuxer.Progress = &said // without it the words of a hook that refuses are lost
-		answer = demuxer
-	}
-	status := packp.NewReportStatus()
-	if err := status.Decode(answer); err != nil {
-		return fmt.Errorf("%w: %w", errNoReport, err)
-	}
-	for _, c := range status.CommandStatuses {
-		switch {
-		case c.ReferenceName != u.ref():
-		case status.UnpackStatus != "ok":
-			return &refusal{status: words("unpacking failed: " + status.UnpackStatus), said: words(said.String()), unpack: true}
-		case c.Status != "ok":
-			return &refusal{status: words(c.Status), said: words(said.String())}
-		default:
-			return nil
+// send pushes the plan's pack: thin, and if the server cannot unpack it so, whole.
+// As long as the server has not said what came of it, the updates count as pushed.
+func (a *actor) send(ctx context.Context, p *plan) error {
+	for {
+		pack, err := a.packs.Write(p.draft, !a.noThin)
+		if err != nil {
+			return err
 		}
+		err = a.remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.tip, New: p.next.tip, Pack: pack, Capabilities: a.pushCaps})
+		if err != nil {
+			a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
+		}
+		if !git.ResultKnown(err) && err != nil && !a.unknown.track(p.committed()) {
+			a.landings.unknownBefore = a.config.Now() // so that whatever waits now is looked for
+		}
+		var no *git.Refusal
+		if a.noThin || !errors.As(err, &no) || !no.Unpack {
+			return err
+		}
+		a.config.Logger.WarnContext(ctx, "the git server could not unpack a thin pack, sending whole ones", "error", err)
+		a.noThin = true
 	}
-	return fmt.Errorf("%w for %s", errNoReport, u.ref())
+}
+
+// judge finds out how a push ended. A plan without commits is judged in the same
+// way: nobody is told "it has this tag already" or "there is no such file" of a
+// branch that has moved on. When the branch moved, the snapshot has caught up
+// afterwards and a new plan is due.
+func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, error) {
+	if p.commits > 0 && sent == nil {
+		return PushLanded, nil
+	}
+	if tooLarge := gitops.CodeOf(git.PublicError(sent)) == gitops.TooLarge; git.RejectedBeforeGit(sent) {
+		if tooLarge {
+			return PushRejected, sent
+		}
+		a.pushCaps = nil // the next attempt begins with the refs: the repository may have moved
+		return PushFailed, sent
+	}
+	tip, err := a.tipAfter(ctx, sent)
+	switch {
+	case err != nil && sent != nil:
+		// What the push met means little as long as nobody can see the branch.
+		return PushFailed, fmt.Errorf("%w (after a push: %v)", err, sent)
+	case err != nil:
+		return PushFailed, err
+	case tip == p.next.tip:
+		return PushLanded, nil
+	case tip != a.snapshot.tip:
+		return PushConflict, a.moveSoon(ctx, tip)
+	}
+	var no *git.Refusal
+	var moved *git.MovedError
+	switch {
+	case errors.As(sent, &no):
+		return PushRejected, sent
+	case errors.As(sent, &moved):
+		return PushFailed, nil // looking has followed the redirect
+	}
+	return PushFailed, sent
+}
+
+// tipAfter says where the branch is after a push that did not succeed.
+func (a *actor) tipAfter(ctx context.Context, sent error) (git.Hash, error) {
+	var behind *git.BehindError
+	if errors.As(sent, &behind) {
+		return a.recordRefs(behind.Seen)
+	}
+	return a.checkPushAccess(ctx)
+}
+
+// report answers every item of a plan that the branch has confirmed, and moves the
+// snapshot to the plan's tip.
+func (a *actor) report(p *plan) {
+	if p.commits > 0 {
+		a.setSnapshot(p.next)
+	}
+	for _, r := range p.results {
+		if r.transition.Action == gitops.ActionCommit {
+			a.landings.add(r.landing)
+			delete(a.rejected, r.item.update.Environment)
+		}
+		a.answer(r.item, answer{transition: r.transition})
+	}
+}
+
+// answer records what is known of an item. What was unknown of its pushes is known
+// with it.
+func (a *actor) answer(i *item, known answer) {
+	delete(a.unknown.ids, i.update.ID)
+	a.queue.answer(i, known)
 }

@@ -37,7 +37,7 @@ func TestAReadThatWentWrongCostsNothing(t *testing.T) {
 				fault.On, fault.Apply, fault.Times = on, asked, -1
 				o.server.Inject(fault)
 				u := o.update("dev", "shop", "main-0000001")
-				if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
+				if settled, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
 					t.Errorf("%s of %s, asked %t: got %v and %v, want nothing and unavailable", name, on, asked, settled, err)
 				}
 				o.server.Heal()
@@ -68,7 +68,7 @@ func TestAServerThatRefusesConnectionsIsTriedAgain(t *testing.T) {
 	}
 	network.left = 2 // the push, and the look at what became of it
 	u := o.update("dev", "shop", "main-0000001")
-	if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
+	if settled, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
 		t.Errorf("got %v and %v, want nothing and unavailable", settled, err)
 	}
 	o.check(o.write(w, u)...)
@@ -87,7 +87,7 @@ func TestARefusalOfAPushThatWasTakenIsFoundOut(t *testing.T) {
 			}
 			o.server.Inject(gitserver.Fault{On: gitserver.Push, Status: status, Apply: taken})
 			u := o.update("dev", "shop", "main-0000001")
-			if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != code || len(settled) != 0 {
+			if settled, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != code || len(settled) != 0 {
 				t.Errorf("%d, taken %t: got %v and %v, want nothing and %s", status, taken, settled, err, code)
 			}
 			o.check(o.write(w, u)...)
@@ -111,7 +111,7 @@ func testABranchThatWasDeleted(t *testing.T, newOrigin origins) {
 		}
 		o.git("update-ref", "-d", "refs/heads/main")
 		u := o.update("dev", "shop", "main-0000002")
-		settled, err := w.Write(t.Context(), []gitops.Update{u})
+		settled, err := writeAll(t.Context(), w, u)
 		var e *gitops.Error
 		if !errors.As(err, &e) || e.Code != gitops.NotFound || !strings.Contains(e.Message, "main") || len(settled) != 0 {
 			t.Errorf("got %v and %v, want nothing and that there is no branch main", settled, err)

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,11 +37,11 @@ func TestFilesUpToTheLimit(t *testing.T) {
 	}})
 	w := o.writer()
 	settled := o.write(w, o.update("dev", "big", "0001"), o.update("dev", "big", "00002"), o.update("dev", "over", "0001"))
-	if settled[0].State != gitops.Committed {
+	if settled[0].Action != gitops.ActionCommit {
 		t.Errorf("a file of the largest size: %+v", settled[0])
 	}
 	for _, s := range settled[1:] {
-		if s.State != gitops.Failed || s.Code != gitops.TooLarge {
+		if s.Action != gitops.ActionFail || s.Code != gitops.TooLarge {
 			t.Errorf("a file over the limit: %+v", s)
 		}
 	}
@@ -104,21 +105,21 @@ func TestAppsThatShareAnObject(t *testing.T) {
 	o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "one"): same, testFile("dev", "two"): same}})
 	w := o.writer()
 	// One directory's tree is changed, then the other to the same, then both back.
-	var settled []gitops.Settlement
+	var settled []gitops.Transition
 	for _, tag := range []string{"main-0000001", "main-0000002", "main-0000001"} {
 		settled = append(settled, o.write(w, o.update("dev", "one", tag), o.update("dev", "two", tag))...)
 	}
 	settled = append(settled, o.write(w,
 		o.update("dev", "one", "main-0000003"), o.update("dev", "one", "main-0000001"),
 		o.update("dev", "one", "main-0000003"), o.update("dev", "one", "main-0000003"))...)
-	if last := settled[len(settled)-1]; last.State != gitops.Unchanged {
+	if last := settled[len(settled)-1]; last.Action != gitops.ActionConfirm {
 		t.Errorf("a value given twice in one batch: %+v, want unchanged", last)
 	}
 	o.check(settled...)
 }
 
-// A long life on one snapshot: what is replaced is forgotten, what is needed stays.
-func TestTheSnapshotDoesNotGrow(t *testing.T) {
+// A long life on one snapshot: what is needed stays.
+func TestTheSnapshotFollowsFromPushToPush(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	if err := o.repo.Import(strings.NewReader(wideDirectory(2000))); err != nil {
@@ -128,7 +129,7 @@ func TestTheSnapshotDoesNotGrow(t *testing.T) {
 	if err := w.Handshake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	began := w.snapshot.bytes
+	o.server.ResetCounts()
 	var updates []gitops.Update
 	for n := range 60 {
 		updates = append(updates, o.update("dev", testApps[n%len(testApps)], fmt.Sprintf("main-%07d", n)))
@@ -140,11 +141,8 @@ func TestTheSnapshotDoesNotGrow(t *testing.T) {
 	if err := o.repo.Fsck(); err != nil {
 		t.Error(err)
 	}
-	if limit := began + began/4 + 2*sweepSlack; w.snapshot.bytes > limit {
-		t.Errorf("the snapshot went from %d to %d bytes, over %d", began, w.snapshot.bytes, limit)
-	}
-	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 1 {
-		t.Errorf("%d fetches, want 1: the snapshot has lost something", n)
+	if c := o.server.Counts(); c.Total() != 41 || c.Requests[gitserver.Push] != 41 {
+		t.Errorf("%v requests, want 41 pushes and nothing else", c.Requests)
 	}
 }
 
@@ -158,7 +156,7 @@ func wideDirectory(n int) string {
 	return b.String()
 }
 
-// A server that leaves an object out is not believed.
+// A server that leaves an object out is not relied upon: the branch is fetched again.
 func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
@@ -166,35 +164,25 @@ func TestAnObjectThatIsMissingFromACatchUpIsFetched(t *testing.T) {
 	if err := w.Handshake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// The writer forgets an object that the server knows it to have.
-	for name, object := range w.snapshot.objects {
-		if string(object.data) == valuesFile("shop", "dev", "none") {
-			delete(w.snapshot.objects, name)
-		}
-	}
-	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "shop"): valuesFile("shop", "prod", "by hand")}})
+	tip := o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "shop"): valuesFile("shop", "prod", "by hand")}})
+	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Replace: func([]byte) []byte { return o.answerOf(tip) }})
 	settled := o.write(w, o.update("dev", "cart", "main-0000001"))
 	settled = append(settled, o.write(w, o.update("dev", "shop", "main-0000001"), o.update("prod", "shop", "v1.0.0"))...)
 	for _, s := range settled {
-		if s.State != gitops.Committed {
+		if s.Action != gitops.ActionCommit {
 			t.Errorf("got %+v, want committed", s)
 		}
 	}
 	o.check(settled...)
 }
 
-// Nor does the writer go on with a snapshot that turns out to be incomplete.
-func TestASnapshotThatLacksAnObjectIsFetchedAgain(t *testing.T) {
-	t.Parallel()
-	o := newOrigin(t)
-	w := o.writer()
-	if err := w.Handshake(t.Context()); err != nil {
-		t.Fatal(err)
+// answerOf answers a fetch with an object and nothing else.
+func (o *origin) answerOf(object string) []byte {
+	command := exec.Command("git", "pack-objects", "--stdout", "-q")
+	command.Dir, command.Stdin = o.repo.Dir, strings.NewReader(object+"\n")
+	pack, err := command.Output()
+	if err != nil {
+		o.Error(err)
 	}
-	for name, object := range w.snapshot.objects {
-		if object.kind == kindBlob {
-			delete(w.snapshot.objects, name)
-		}
-	}
-	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	return fmt.Appendf(nil, "0008NAK\n%04x\x01%s0000", len(pack)+5, pack)
 }

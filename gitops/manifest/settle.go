@@ -9,81 +9,133 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// settleLanded settles the items whose commits are on the branch already. It
-// searches the history for those that may be there without our knowing.
-func (w *Writer) settleLanded(ctx context.Context, items []*item) error {
-	known := &w.snapshot.landed
-	var since time.Time
-	doubt := false
-	for _, i := range items {
-		if from := searchFrom(i.update); w.doubtful(i) && (!doubt || from.Before(since)) {
-			since, doubt = from, true
-		}
-	}
+// settle answers the items about which the branch's history decides: those whose
+// commits are on the branch already, and those that are older than what is. It
+// searches the history for what may be there without being known, and returns the
+// items that are left.
+func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err error) {
 	// What a search finds is used here at once: it may be more than is remembered.
 	var found map[string]landing
 	var tooLong error
-	if doubt {
-		var err error
-		if found, err = w.search(ctx, since); errors.Is(err, errHistoryTooLong) {
+	if since, needed := a.searchNeeded(items); needed {
+		if found, err = a.searchLandings(ctx, since); errors.Is(err, errHistoryTooLong) {
 			tooLong = err
 		} else if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	commitOf := func(update string) (hash, bool) {
-		l, ok := known.commits[update]
-		if !ok {
-			l, ok = found[update]
-		}
-		return l.commit, ok
-	}
+	h := history{known: a.landings.byUpdate, found: found}
 	for _, i := range items {
-		if commit, ok := commitOf(i.update.ID); ok {
-			w.settle(i, gitops.Settlement{State: gitops.Committed, Commit: commit.String()})
-		} else if by, overtaken := i.overtaken(commitOf); overtaken {
-			w.settle(i, gitops.Settlement{State: gitops.Superseded,
-				Reason: fmt.Sprintf("%s, which was accepted later, is on the branch already (update %s)", by.Tag, by.ID)})
-		} else if tooLong != nil && w.doubtful(i) {
-			w.settle(i, gitops.Settlement{State: gitops.Failed, Code: gitops.Conflict,
-				Reason: "it cannot be told whether this was written before: the branch has too many commits since; see what the manifest says, then retry"})
+		t := gitops.Transition{Update: i.update.ID}
+		if l, landed := h.landing(i.update.ID); landed {
+			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
+		} else if by, newer := h.newerOnBranch(i); newer {
+			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
+		} else if tooLong != nil && a.needsSearch(i.update) {
+			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
+			t.Reason = "unknown whether already committed: too many commits to search. Check the file, then retry"
+		} else if by, late := h.late(i.update); late && !i.search {
+			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: it is on the branch and was released at %s, after this event of %s",
+				by.Update, by.released().Format(time.RFC3339), i.update.EventTime.UTC().Format(time.RFC3339))
+		} else {
+			left = append(left, i)
+			continue
 		}
+		a.answer(i, answer{transition: t})
 	}
-	return nil
+	return left, nil
 }
 
-// overtaken finds an update of the item's call that comes after it, is of the same
-// app, and is on the branch although the item is not. An earlier process left the
-// item out then, because its environment coalesces, and died before it could say
-// so. To write it now would put the older release over the newer one.
-func (i *item) overtaken(commitOf func(update string) (hash, bool)) (by gitops.Update, found bool) {
-	for _, u := range i.call.updates[i.at+1:] {
-		if _, ok := commitOf(u.ID); ok && u.Environment == i.update.Environment && u.App == i.update.App {
+func (a *actor) needsSearch(u gitops.Update) bool {
+	return a.landings.needsSearch(u, a.unknown.ids[u.ID])
+}
+
+// searchNeeded reports whether the history must be searched before the items are
+// written, and how far back. It asks for everything that the calls brought, not only
+// for what this turn has taken: a later update of the same app decides, too.
+func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
+	asked := make(map[*call]bool)
+	for _, i := range items {
+		if asked[i.call] {
+			continue
+		}
+		asked[i.call] = true
+		for _, t := range i.call.tasks {
+			if from := searchFrom(t.Update); a.needsSearch(t.Update) && (!needed || from.Before(since)) {
+				since, needed = from, true
+			}
+		}
+	}
+	return since, needed
+}
+
+// searchLandings reads the history back to a time and returns the updates of every
+// commit since then. Afterwards landings knows of them as far back as it remembers.
+func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing, error) {
+	commits, err := a.search(ctx, a.snapshot, since)
+	if err != nil {
+		return nil, err
+	}
+	found := landingsOf(commits)
+	a.landings.addOlder(since, found)
+	byUpdate := make(map[string]landing, len(found))
+	for _, l := range found {
+		if _, twice := byUpdate[l.Update]; !twice { // the first of two counts
+			byUpdate[l.Update] = l
+		}
+	}
+	return byUpdate, nil
+}
+
+// history is what is known of the branch's updates: what is remembered, and what a
+// search has just found.
+type history struct {
+	known, found map[string]landing
+}
+
+func (h history) landing(update string) (landing, bool) {
+	l, ok := h.known[update]
+	if !ok {
+		l, ok = h.found[update]
+	}
+	return l, ok
+}
+
+// newerOnBranch finds an update of the item's call that was accepted after it, is of
+// the same app, and is on the branch although the item is not: to write the item now
+// would put the older release over the newer one. An earlier process had been given
+// that one without this, because its environment coalesces or because this one was
+// blocked, and died before it could say so.
+func (h history) newerOnBranch(i *item) (by gitops.Update, found bool) {
+	for _, t := range i.call.tasks {
+		u := t.Update
+		if u.Sequence <= i.update.Sequence || u.Environment != i.update.Environment || u.App != i.update.App {
+			continue
+		}
+		if _, landed := h.landing(u.ID); landed && u.Sequence > by.Sequence {
 			by, found = u, true
 		}
 	}
 	return by, found
 }
 
-// doubtful reports whether the item may be on the branch without our knowing.
-func (w *Writer) doubtful(i *item) bool {
-	return w.snapshot.landed.doubtful(i.update, w.unsure[i.update.ID])
-}
-
-// maxUnsure bounds the updates that are remembered because nobody knows what
-// became of their push. Most of them are given again, and known then.
-const maxUnsure = 10_000
-
-// doubt remembers the updates of a push whose fate is unknown. The branch will
-// tell, but what it tells may have been forgotten again when they are given again.
-func (w *Writer) doubt(p *plan) {
-	for _, f := range p.fates {
-		if f.settlement.State == gitops.Committed {
-			w.unsure[f.item.update.ID] = true
+// late finds the release on the branch from after the event of an update that came
+// late. The branch knows it whatever the store has forgotten.
+func (h history) late(u gitops.Update) (by landing, late bool) {
+	if !cameLate(u) {
+		return by, false
+	}
+	moment := gitops.EventMoment{Event: u.EventTime, Receipt: u.AcceptedAt, Recovered: u.Recovered}
+	for _, landings := range []map[string]landing{h.known, h.found} {
+		for _, l := range landings {
+			if l.Environment != u.Environment || l.App != u.App || l.Update == u.ID {
+				continue
+			}
+			head := gitops.Head{NewestEvent: l.Event, NewestReceipt: l.Accepted}
+			if _, older := head.Late(moment); older && (!late || l.released().After(by.released())) {
+				by, late = l, true
+			}
 		}
 	}
-	if len(w.unsure) > maxUnsure {
-		clear(w.unsure)
-		w.snapshot.landed.replaced = w.config.Now() // so that whatever waits now is looked for
-	}
+	return by, late
 }

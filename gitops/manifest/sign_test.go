@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -63,7 +64,7 @@ func must[T any](value T, err error) func(*testing.T) T {
 
 // signedCommits makes commits of one update, of a batch, and, after a lost race,
 // of one made again.
-func (o *origin) signedCommits(signing Signing) []string {
+func (o *origin) signedCommits(signing git.Signing) []string {
 	o.Helper()
 	w := o.writer(squashing("dev"), func(c *Config) { c.Signing = signing })
 	all := o.write(w, o.update("prod", "shop", "v1.0.0"))
@@ -95,7 +96,7 @@ func TestGitVerifiesCommitsSignedWithSSH(t *testing.T) {
 				_, err := o.repo.Git("-c", "gpg.format=ssh", "-c", "gpg.ssh.allowedSignersFile="+allowed, "verify-commit", commit)
 				return err
 			}
-			for _, commit := range o.signedCommits(Signing{SSHKeyFile: writeKey(t, private)}) {
+			for _, commit := range o.signedCommits(git.Signing{SSHKeyFile: writeKey(t, private)}) {
 				if err := verify(commit); err != nil {
 					t.Errorf("%v\n%s", err, o.git("cat-file", "commit", commit))
 				}
@@ -136,7 +137,7 @@ func TestCommitsSignedWithOpenPGPAreVerified(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	entity, private, public := openPGPKey(t)
-	commits := o.signedCommits(Signing{OpenPGPKeyFile: writeKey(t, private)})
+	commits := o.signedCommits(git.Signing{OpenPGPKeyFile: writeKey(t, private)})
 	for _, commit := range commits {
 		content := o.git("cat-file", "commit", commit) + "\n"
 		before, rest, _ := strings.Cut(content, "gpgsig ")
@@ -196,24 +197,24 @@ func TestASigningKeyThatCannotSign(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		signing Signing
+		signing git.Signing
 		field   string
 		says    string
 	}{
-		{"two", Signing{writeKey(t, good), writeKey(t, pgp)}, "signing", "has two keys"},
-		{"no file", Signing{SSHKeyFile: filepath.Join(t.TempDir(), "none")}, "signing.sshKeyFile", "cannot be read"},
-		{"no OpenPGP file", Signing{OpenPGPKeyFile: filepath.Join(t.TempDir(), "none")}, "signing.openPGPKeyFile", "cannot be read"},
-		{"an empty one", Signing{SSHKeyFile: writeKey(t, nil)}, "signing.sshKeyFile", "holds no private key"},
-		{"an empty OpenPGP one", Signing{OpenPGPKeyFile: writeKey(t, nil)}, "signing.openPGPKeyFile", "holds no private key"},
-		{"locked", Signing{SSHKeyFile: writeKey(t, locked)}, "signing.sshKeyFile", "has a passphrase"},
-		{"a locked OpenPGP one", Signing{OpenPGPKeyFile: writeKey(t, pgpLocked.Bytes())}, "signing.openPGPKeyFile", "has a passphrase"},
-		{"public", Signing{SSHKeyFile: writeKey(t, []byte(public))}, "signing.sshKeyFile", "holds no private key"},
-		{"a public OpenPGP one", Signing{OpenPGPKeyFile: writeKey(t, pgpPublic)}, "signing.openPGPKeyFile", "holds no private key"},
-		{"the other kind", Signing{SSHKeyFile: writeKey(t, pgp)}, "signing.sshKeyFile", "holds no private key"},
-		{"the other kind of OpenPGP", Signing{OpenPGPKeyFile: writeKey(t, good)}, "signing.openPGPKeyFile", "holds no private key"},
+		{"two", git.Signing{SSHKeyFile: writeKey(t, good), OpenPGPKeyFile: writeKey(t, pgp)}, "signing", "has two keys"},
+		{"no file", git.Signing{SSHKeyFile: filepath.Join(t.TempDir(), "none")}, "signing.sshKeyFile", "cannot be read"},
+		{"no OpenPGP file", git.Signing{OpenPGPKeyFile: filepath.Join(t.TempDir(), "none")}, "signing.openPGPKeyFile", "cannot be read"},
+		{"an empty one", git.Signing{SSHKeyFile: writeKey(t, nil)}, "signing.sshKeyFile", "holds no private key"},
+		{"an empty OpenPGP one", git.Signing{OpenPGPKeyFile: writeKey(t, nil)}, "signing.openPGPKeyFile", "holds no private key"},
+		{"locked", git.Signing{SSHKeyFile: writeKey(t, locked)}, "signing.sshKeyFile", "has a passphrase"},
+		{"a locked OpenPGP one", git.Signing{OpenPGPKeyFile: writeKey(t, pgpLocked.Bytes())}, "signing.openPGPKeyFile", "has a passphrase"},
+		{"public", git.Signing{SSHKeyFile: writeKey(t, []byte(public))}, "signing.sshKeyFile", "holds no private key"},
+		{"a public OpenPGP one", git.Signing{OpenPGPKeyFile: writeKey(t, pgpPublic)}, "signing.openPGPKeyFile", "holds no private key"},
+		{"the other kind", git.Signing{SSHKeyFile: writeKey(t, pgp)}, "signing.sshKeyFile", "holds no private key"},
+		{"the other kind of OpenPGP", git.Signing{OpenPGPKeyFile: writeKey(t, good)}, "signing.openPGPKeyFile", "holds no private key"},
 	}
 	for _, tt := range tests {
-		c := Config{URL: "https://git.example/x.git", Author: Signature{"bot", "bot@example.com"}, Target: testTarget, Signing: tt.signing}
+		c := Config{URL: "https://git.example/x.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Signing: tt.signing}
 		w, err := New(c)
 		if err == nil {
 			_ = w.Close()
@@ -245,7 +246,7 @@ func TestAKeyThatExpiresMeanwhile(t *testing.T) {
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
 	later.Store(int64(2 * time.Hour))
 	u := o.update("dev", "shop", "main-0000002")
-	if settled, err := w.Write(t.Context(), []gitops.Update{u}); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "cannot be signed") || len(settled) != 0 {
+	if settled, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "cannot be signed") || len(settled) != 0 {
 		t.Errorf("got %v and %v, want nothing and unavailable", settled, err)
 	}
 	o.check(o.write(o.writer(), u)...)

@@ -33,9 +33,9 @@ func testABatchBecomesOneCommit(t *testing.T, newOrigin origins) {
 		o.update("dev", "shop", "main-0000002"),
 		o.update("dev", "shop", "main-0000002"), // says what the one before it did
 	)
-	states := []gitops.State{gitops.Committed, gitops.Failed, gitops.Failed, gitops.Unchanged, gitops.Committed, gitops.Committed, gitops.Unchanged}
+	states := []gitops.Action{gitops.ActionCommit, gitops.ActionFail, gitops.ActionFail, gitops.ActionConfirm, gitops.ActionCommit, gitops.ActionCommit, gitops.ActionConfirm}
 	for n, s := range settled {
-		if s.State != states[n] {
+		if s.Action != states[n] {
 			t.Errorf("update %d is %+v, want %s", n, s, states[n])
 		}
 	}
@@ -56,7 +56,7 @@ func testABatchBecomesOneCommit(t *testing.T, newOrigin origins) {
 	alone := o.write(w, o.update("dev", "mail", "main-0000001")) // has the subject of one
 	o.check(alone...)
 	nothing := o.write(w, o.update("dev", "mail", "main-0000001"), o.update("dev", "none", "main-0000001"))
-	if nothing[0].State != gitops.Unchanged || nothing[1].State != gitops.Failed || len(o.log()) != 4 {
+	if nothing[0].Action != gitops.ActionConfirm || nothing[1].Action != gitops.ActionFail || len(o.log()) != 4 {
 		t.Errorf("of a batch that changes nothing came %+v and %d commits", nothing, len(o.log()))
 	}
 	o.check(nothing...)
@@ -79,7 +79,7 @@ func TestABatchThatEndsWhereItBeganIsACommit(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer(squashing("prod"))
 	settled := o.write(w, o.update("prod", "shop", "v2.0.0"), o.update("prod", "shop", "none"))
-	if settled[0].State != gitops.Committed || settled[1].State != gitops.Committed || settled[0].Commit != settled[1].Commit {
+	if settled[0].Action != gitops.ActionCommit || settled[1].Action != gitops.ActionCommit || settled[0].Commit != settled[1].Commit {
 		t.Errorf("got %+v", settled)
 	}
 	o.check(settled...)
@@ -108,7 +108,7 @@ func testEnvironmentsThatSquashAndOthersShareAPush(t *testing.T, newOrigin origi
 	}
 	awaitCalls(w, len(waiting))
 	close(hold.release)
-	var all []gitops.Settlement
+	var all []gitops.Transition
 	for _, done := range waiting {
 		r := <-done
 		if r.err != nil {
@@ -141,7 +141,7 @@ func testASquashThatLosesTheRaceIsMadeAgain(t *testing.T, newOrigin origins) {
 		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "shop"): valuesFile("shop", "dev", "main-0000001")}})
 	}
 	settled := o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "cart", "main-0000001"), o.update("dev", "mail", "main-0000001"))
-	if settled[0].State != gitops.Unchanged || settled[1].State != gitops.Committed || settled[1].Commit != settled[2].Commit {
+	if settled[0].Action != gitops.ActionConfirm || settled[1].Action != gitops.ActionCommit || settled[1].Commit != settled[2].Commit {
 		t.Errorf("got %+v, want what the person wrote unchanged, and one commit", settled)
 	}
 	o.check(settled...)
@@ -164,7 +164,7 @@ func testASquashWhoseAnswerWasLostIsFound(t *testing.T, newOrigin origins) {
 		o.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: applied, Cut: true, Before: func() {
 			o.server.Inject(gitserver.Fault{On: gitserver.PushRefs, Cut: true, Times: -1})
 		}})
-		if settled, err := w.Write(t.Context(), batch); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
+		if settled, err := writeAll(t.Context(), w, batch...); gitops.CodeOf(err) != gitops.Unavailable || len(settled) != 0 {
 			t.Fatalf("got %v and %v, want nothing and unavailable", settled, err)
 		}
 		o.server.Heal()
@@ -173,7 +173,7 @@ func testASquashWhoseAnswerWasLostIsFound(t *testing.T, newOrigin origins) {
 		settled := o.write(w, append(batch, late)...) // the same process
 		o.check(settled...)
 		for n, u := range batch {
-			if settled[n].State != gitops.Committed || settled[n].Commit != settled[0].Commit {
+			if settled[n].Action != gitops.ActionCommit || settled[n].Commit != settled[0].Commit {
 				t.Errorf("taken: %t: %+v", applied, settled[n])
 			}
 			batch[n] = takenOver(u)
@@ -211,7 +211,7 @@ func TestABatchThatIsTooLargeForAPushIsSplit(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	const files = 5
-	padding := strings.Repeat("# "+strings.Repeat("x", 97)+"\n", (maxPushBytes/files)/100*11/10)
+	padding := strings.Repeat("# "+strings.Repeat("x", 97)+"\n", (16<<20/files)/100*11/10)
 	change := gitserver.Change{Files: make(map[string]string)}
 	var batch []gitops.Update
 	for n := range files {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // sshd is OpenSSH's own server in front of git's own shell: it proves that the
@@ -101,7 +102,7 @@ func newSSHDOrigin(t *testing.T) (*origin, *sshd) {
 	clientKey := file("id", private)
 	o.via = func(c *Config) {
 		c.URL = fmt.Sprintf("ssh://%s@%s%s", me.Username, address, o.repo.Dir)
-		c.SSH = SSH{KeyFile: clientKey, KnownHostsFile: hosts}
+		c.SSH = git.SSH{KeyFile: clientKey, KnownHostsFile: hosts}
 	}
 	s.running.Go(s.accept)
 	t.Cleanup(func() {
@@ -174,51 +175,14 @@ func TestAgainstOpenSSH(t *testing.T) {
 		"taken over":      testAnUpdateThatLandedAndWasTakenBackIsNotWrittenAgain,
 		"a refusal":       testARefusalKeepsTheServersWords,
 		"a protection":    testAProtectedBranchIsARefusal,
-		"the past":        testHistoryTellsWhoBroughtWhichVersion,
-		"partially": func(t *testing.T, newOrigin origins) {
-			testABatchBecomesOneCommit(t, partially(newOrigin))
+		"in parts": func(t *testing.T, newOrigin origins) {
+			testABatchBecomesOneCommit(t, inParts(newOrigin))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, func(t *testing.T) *origin { o, _ := newSSHDOrigin(t); return o })
 		})
-	}
-}
-
-func TestOpenSSHIsAskedOverOneConnection(t *testing.T) {
-	t.Parallel()
-	o, server := newSSHDOrigin(t)
-	w := o.writer()
-	gate := filepath.Join(t.TempDir(), "gate")
-	if err := o.repo.Hook("post-receive", `while [ ! -e "`+gate+`" ]; do echo waiting >&2; sleep 0.05; done`); err != nil {
-		t.Fatal(err)
-	}
-	for n := range maxSessions { // as many as run on, and no more than OpenSSH takes
-		o.check(o.write(w, o.update("dev", "shop", fmt.Sprintf("main-%07d", n)))...)
-	}
-	next := writeSoon(t.Context(), w, o.update("dev", "cart", "main-0000001"))
-	if err := os.WriteFile(gate, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := <-next
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	o.check(r.settled...)
-	if n := server.accepted.Load(); n != 1 {
-		t.Errorf("%d connections, want 1", n)
-	}
-	awaitDraining(w)
-	kept := w.remote.(*sshRemote).conn
-	if _, _, err := kept.SendRequest("keepalive@openssh.com", true, nil); err != nil {
-		t.Errorf("it does not answer whether it is there: %v", err)
-	}
-	server.drop()
-	<-kept.gone
-	o.check(o.write(w, o.update("dev", "shop", "main-9999999"))...)
-	if n := server.accepted.Load(); n != 2 {
-		t.Errorf("%d connections, want 2", n)
 	}
 }
 

@@ -1,95 +1,77 @@
-// Package manifest writes the manifest repository on origin: it turns updates
-// into commits on the branch that Argo CD watches.
+// Package manifest writes the manifest repository: it turns updates into commits on
+// the branch that Argo CD watches.
 //
 // # How a write goes
 //
-// A [Writer] holds the trees and files of the branch's tip in memory, and nothing
-// else: no history, no worktree, no git binary. It computes each update's edit on
-// that snapshot, makes one commit per update (or, where an environment squashes, one
-// for all that it has in the push), and sends them as one pack in one request (over
-// SSH, in one session), which tells the server the old tip as well as the new one.
-// The server takes it only if the branch is still at the old tip: that compare-and-swap is
-// what makes replicas, other bots and people safe from one another. The branch is
-// never forced.
+// One goroutine, the actor, writes. It holds the branch's tip in memory as an
+// immutable snapshot: all trees, and of the files those that updates can change; no
+// history, no worktree, no git binary. What callers bring waits in a queue, and what
+// has gathered there while a push was on its way goes out together in the next one.
+// [actor.push] tells the whole way:
 //
-// When the push does not succeed the writer looks at the branch, not at the
-// error. If it moved, the writer fetches what is new, makes every edit again on
-// the new tip, and pushes again. If its commits are there, they landed, whatever
-// the answer said. If nothing changed, the server refused, and its words are kept.
+//  1. Read the tip, once: later the snapshot follows from push to push.
+//  2. Settle what landed: an update that may be on the branch already is looked for.
+//  3. Plan the edits on the snapshot: one commit for each update, or for each
+//     environment where that squashes. Nothing leaves the process.
+//  4. Push them as one pack with the old tip beside the new one. The server takes it
+//     only if the branch is still at the old tip: that compare-and-swap makes
+//     replicas, other bots and people safe from one another. The branch is never
+//     forced.
+//  5. Judge by the branch, not by the answer. If it moved, the snapshot catches up
+//     and the edits are made again. If the commits are there, they landed, whatever
+//     the answer said. If nothing changed, the server rejected them.
+//  6. Report.
 //
-// For very large repositories the snapshot can be partial ([Config.Partial]): it has
-// the trees, and before a plan is made the files that it is about are fetched.
+// A push that the server rejects is taken apart, by environment, app and update, so
+// that one update that it does not take holds up no other (isolate.go).
 //
-// Calls that come while a push is on its way go out together in the next one, so
-// a busy writer needs no timer to batch.
+// Readers get a [View] over a connection of their own; no push waits for them.
 //
-// [Writer.History] reads what came before the tip, over a connection of its own.
+// # Never twice, and never an old release over a new one
 //
-// # Never twice
+// Each commit names its updates in Tallyman-Update trailers, and in Tallyman-Release
+// trailers which app they release and when the release happened. An update is
+// written on a tip only when no commit that the tip reaches carries its trailer:
 //
-// Each commit names its update, or each of its updates, in a Tallyman-Update
-// trailer. A commit for an update is made on a tip only when it is established that no commit that the tip
-// reaches carries that trailer, by these three:
+//   - Commits that came onto the branch since the last tip are read before anything
+//     is made on the new one.
+//   - An update that may have been pushed without the writer's knowing is looked for
+//     in the history: one that an earlier process may have pushed, or this one
+//     without hearing the result; one from before the writer's first snapshot, which
+//     knows no history; one that came late, such as a delivery that is taken in again
+//     after the store was restored. [landings] says how far back the history is known.
+//   - A push with an unknown result was made on a known tip. Whatever is pushed next
+//     is made on that same tip, and then the server takes only one of the two; or on
+//     a later one, and then the first rule finds it.
 //
-//   - Commits that came onto the branch since the last tip are fetched and read
-//     before anything is made on the new one.
-//   - An update that an earlier process, or this one, may have pushed is looked for
-//     in the history back to when it was accepted, as far as that is not known.
-//   - A push whose fate is unknown was made on a known tip. Whatever is pushed
-//     next is made on that same tip, in which case the server takes only one of
-//     the two; or on a later one, and then the first rule finds it.
+// The branch also decides what is old: an update is superseded when a later one of
+// its app that is in the same call is on the branch, and when it came late and the
+// branch has a release of its app from after its event.
 //
 // # What a crash leaves
 //
-// On the branch, all commits of a push or none. Here, nothing: the writer has no
-// state that it could not fetch again.
+// On the branch, all commits of a push or none. In the process, nothing: the writer
+// has no state that it could not fetch again.
 package manifest
 
 import (
-	"bytes"
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // Writer writes one branch of one repository. Safe for concurrent use.
 type Writer struct {
-	config Config
-	remote remote
-	signer signer // nil when commits are not signed
-
-	// Of the goroutine in run, the only one that talks to the remote:
-	snapshot *snapshot // nil until the first sync
-	offers   offers
-	packs    packWriter
-	unsure   map[string]bool // ids of updates whose push nobody knows the fate of
-
-	// Of whoever has the one token, and not of the goroutine in run:
-	past    remote // for reading history, so that nothing waits for that
-	reading chan struct{}
-
-	stopping context.Context // ends when Close or Cut is called
-	stop     context.CancelFunc
-	pushing  context.Context // ends when Cut is called
-	cut      context.CancelFunc
-	stopped  chan struct{} // closed when run has returned
-
-	mu       sync.Mutex
-	tasks    []task
-	calls    []*call
-	woken    chan struct{} // has a token when there may be something in tasks or calls
-	barred   *gitops.Error // set while the server asked us to stay away
-	barUntil time.Time
-}
-
-// offers is what the server said it can do.
-type offers struct {
-	push   map[string]string // receive-pack's capabilities; nil until the handshake
-	fetch  map[string]string // upload-pack's; nil until the first sync
-	whole  bool              // the server takes no thin packs
-	entire bool              // the server sends files only together with their commit
+	queue   queue
+	reader  reader
+	tip     *atomic.Pointer[snapshot] // where the actor is; nil until the first snapshot
+	clock   *stepClock
+	stop    context.CancelFunc // ends what waits, not the push on its way
+	abort   context.CancelFunc // ends that, too
+	stopped chan struct{}      // closed when the actor has ended
 }
 
 // New makes a writer and starts its goroutine, which ends with Close. It checks
@@ -101,164 +83,132 @@ func New(c Config) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	readers, err := c.remote()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	past, err := c.remote()
+	signer, err := c.Signing.Signer(c.Now())
 	if err != nil {
 		return nil, err
 	}
-	signer, err := c.Signing.signer(c.Now())
-	if err != nil {
-		return nil, err
+	w := &Writer{tip: new(atomic.Pointer[snapshot]), clock: new(stepClock), stopped: make(chan struct{})}
+	pushing, abort := context.WithCancel(context.Background())
+	stopping, stop := context.WithCancel(pushing)
+	w.stop, w.abort = stop, abort
+	w.queue.init(c.Limits.PushUpdates)
+	w.reader.init(c, readers, stopping)
+	a := &actor{
+		source: newSource(c, w.clock.count(remote)), queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
+		stopping: stopping, pushing: pushing, unknown: unknownPushes{limit: c.Limits.UnknownPushes},
+		rejected: make(map[string]rejection),
 	}
-	w := &Writer{
-		config:  c,
-		signer:  signer,
-		remote:  remote,
-		past:    past,
-		reading: make(chan struct{}, 1),
-		stopped: make(chan struct{}),
-		woken:   make(chan struct{}, 1),
-		unsure:  make(map[string]bool),
-	}
-	w.pushing, w.cut = context.WithCancel(context.Background())
-	w.stopping, w.stop = context.WithCancel(w.pushing)
-	go w.run()
+	go func() {
+		defer close(w.stopped)
+		a.run()
+	}()
 	return w, nil
 }
 
 // Close finishes the push that is on its way, if any, and stops. Calls that still
 // wait, and those that come later, get [gitops.Unavailable]. It may be called
 // more than once. It takes as long as that push and a look at the branch may,
-// unless [Writer.Cut] ends them.
+// unless [Writer.Abort] ends them.
 func (w *Writer) Close() error {
 	w.stop()
 	<-w.stopped
-	w.cut()
-	w.reading <- struct{}{}
-	w.past.close()
-	<-w.reading
+	w.abort()
+	w.reader.close()
 	return nil
 }
 
-// Cut is for a process that must end now: it stops the writer without waiting for
-// the push that is on its way. The fate of its updates is then unknown; who
-// writes them next must be told so, with MaybePushed.
-func (w *Writer) Cut() { w.cut() }
+// Abort is for a process that must end now: it stops the writer without waiting for
+// the push that is on its way. The result of that push is then unknown; who writes
+// its updates next must be told so, with MaybePushed.
+func (w *Writer) Abort() { w.abort() }
 
 // Write brings updates onto the branch, in the order given, each as its own
-// commit; those of an environment for which [Config.Squash] holds as one. It is
-// meant to be called concurrently, by one caller per environment with that lane's
-// next updates; what several callers bring goes out in one push.
+// commit; those of an environment for which [Config.Squash] holds as one. Tasks that
+// are SearchOnly are only looked for. It is meant to be called concurrently, by one
+// caller per environment with that lane's next updates; what several callers bring
+// goes out in one push.
 //
-// It returns settlements for updates whose fate is known, in the order of the
-// updates, and an error when that is not all of them:
+// The result has what is known, in the order of the tasks:
 //
-//   - Committed, with the commit's hash: the commit is on origin's branch. In a
-//     squash a later update of the same app may have replaced what this one wrote;
-//     then there is a reason that says so, unless it was found by its trailer.
-//   - Unchanged: the branch already said so.
-//   - Superseded: a later one of updates, of the same app and environment, is on
-//     the branch already. An earlier writer had been given that one without this.
-//   - Failed, with a code and a sentence: the update's own fault. Its file or key
-//     is missing, the file is no YAML or too large, a rule refuses it.
+//   - commit, with the commit's hash: the commit is on the branch. In a squash a
+//     later update of the same app may have replaced what this one wrote; then there
+//     is a reason that says so, unless it was found by its trailer.
+//   - confirm: the branch had the tag already.
+//   - supersede: the branch has a later release of the same app; see the package's
+//     documentation.
+//   - fail, with a code and a sentence: the update's own fault. Its file or key is
+//     missing, the file is not YAML or too large, a rule rejects it.
+//   - Refused: the git server refuses it although it takes others. What else was
+//     brought is on the branch, or is in one of the lists, too.
 //
 // An error means that somebody else is at fault, and is a [*gitops.Error]:
 // Unavailable, Unauthorized, Forbidden, NotFound for a repository or branch that
-// is not there, RateLimited with RetryAfter, Rejected with the server's words,
-// Conflict when the branch moved too often in a row. The updates without a
-// settlement may or may not have landed; they must stay pending and be given to
-// Write again, in the same order, before any that come after them. The same
-// writer needs no hint then; another process must be told with MaybePushed.
+// is not there, RateLimited with RetryAfter, Rejected with the server's words when
+// it rejects whatever is pushed, Conflict when the branch moved too often in a row.
+// The updates that are in neither list may or may not have landed; they must stay
+// pending and be given to Write again, in the same order, before any that come after
+// them. The same writer needs no hint then; another process must be told with
+// MaybePushed. Without an error, what is in neither list is not on the branch.
 //
 // When ctx ends before the updates are in a push, they are taken out and nothing
-// becomes of them. Once they are in one its result is awaited, for as long as
-// [Timeouts] allow, so that a caller does not leave behind what it knows nothing
+// happens to them. Once they are in one its result is awaited, for as long as
+// [git.Timeouts] allow, so that a caller does not leave behind what it knows nothing
 // about. One caller's ctx does not disturb another's push.
-func (w *Writer) Write(ctx context.Context, updates []gitops.Update) ([]gitops.Settlement, error) {
-	if len(updates) == 0 {
-		return nil, nil
+func (w *Writer) Write(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+	if len(tasks) == 0 {
+		return gitops.WriteResult{}, nil
 	}
-	c := &call{updates: updates, fates: make([]gitops.Settlement, len(updates)), done: make(chan struct{})}
-	w.enqueue(func() { w.calls = append(w.calls, c) })
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		w.withdraw(c, gitops.Errorf(gitops.Unavailable, "the write was given up before it was done").WithCause(context.Cause(ctx)))
-		<-c.done
-	case <-w.stopped:
-		w.withdraw(c, errClosed)
-		<-c.done
-	}
-	return c.settlements(), c.err
+	return w.await(ctx, newCall(tasks))
 }
 
 // Handshake proves that the repository is there, that it has the branch, and
 // that the credentials may push to it, learns what the server can do, and brings
-// the tip here. Write does the same when it was not done before. Errors as Write.
+// the tip here with the latest of its history, so that the first update waits for
+// nothing. Write does the same when it was not done before. Errors as Write.
 func (w *Writer) Handshake(ctx context.Context) error {
-	_, err := ask(ctx, w, func(ctx context.Context) (struct{}, error) {
-		if err := w.greet(ctx); err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, w.ready(ctx)
-	})
+	c := newCall(nil)
+	c.handshake = true
+	_, err := w.await(ctx, c)
 	return err
 }
 
-// File is a file as it is on the branch, or why it cannot be read.
-type File struct {
-	Path    string
-	Content []byte
-	Err     error // NotFound or Invalid, as a [*gitops.Error], when the path is no file there
+// await brings a call to the actor and waits until it is done.
+func (w *Writer) await(ctx context.Context, c *call) (gitops.WriteResult, error) {
+	w.queue.add(c)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		w.queue.withdraw(c, gitops.Errorf(gitops.Unavailable, "the write was given up before it was done").WithCause(context.Cause(ctx)))
+		<-c.done
+	case <-w.stopped:
+		w.queue.withdraw(c, errClosed)
+		<-c.done
+	}
+	return c.result(), c.err
 }
 
-// Tip returns the commit that the branch is at now: as long as it stays the same,
-// so do the files. It asks the server once. Errors as Write.
-func (w *Writer) Tip(ctx context.Context) (commit string, err error) {
-	return ask(ctx, w, func(ctx context.Context) (string, error) {
-		if err := w.refresh(ctx); err != nil {
-			return "", err
-		}
-		return w.snapshot.tip.String(), nil
+// LastStep returns when the writer last made a step: when it last heard from the
+// git server or edited a file, or now while it has nothing to do. No step takes
+// longer than the longest of [git.Timeouts], so a writer whose last step is much
+// longer ago hangs.
+func (w *Writer) LastStep() time.Time { return w.clock.last() }
+
+var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")
+
+// remote makes the way to the repository, behind the breaker that readers and writer share.
+func (c Config) remote() (git.Remote, error) {
+	r, err := git.NewRemote(git.Config{
+		URL: c.URL, Credentials: c.Credentials, SSH: c.SSH, Timeouts: c.Timeouts, Now: c.Now, RootCAs: c.RootCAs, Transport: c.Transport,
 	})
-}
-
-// ReadFiles returns files as they are on the branch now, all of the same commit
-// and in the order of the paths. However many they are, the server is asked
-// once where the branch is, and once for what is not here.
-// Errors as Write.
-func (w *Writer) ReadFiles(ctx context.Context, paths ...string) ([]File, error) {
-	return ask(ctx, w, func(ctx context.Context) ([]File, error) {
-		if err := w.refresh(ctx, paths...); err != nil {
-			return nil, err
-		}
-		files := make([]File, len(paths))
-		for i, path := range paths {
-			files[i] = w.snapshot.read(path)
-		}
-		return files, nil
-	})
-}
-
-// ReadFile returns one file as it is on the branch now. Errors as Write, and as
-// [File].
-func (w *Writer) ReadFile(ctx context.Context, path string) ([]byte, error) {
-	files, err := w.ReadFiles(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return files[0].Content, files[0].Err
+	return c.Breaker.Guard(r), nil
 }
-
-func (s *snapshot) read(path string) File {
-	names, err := splitPath(path)
-	if err != nil {
-		return File{Path: path, Err: err}
-	}
-	_, file, err := lookUp(s, s.head.tree, names)
-	return File{Path: path, Content: bytes.Clone(file.data), Err: fileError(path, err)}
-}
-
-var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")

@@ -122,21 +122,6 @@ func TestBind(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
-	edit, err := values.Compile([]values.Target{{Key: ".image.tag"}, {Key: ".n"}, {Key: ".f"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := edit.Read([]byte("image: {tag: 'v1'}\nn:\nf: 1.10\n"))
-	if diff := cmp.Diff([]string{"v1", "", "1.10"}, got); err != nil || diff != "" {
-		t.Fatalf("%v %s", err, diff)
-	}
-	_, err = edit.Read([]byte("image: {tog: 'v1'}\n"))
-	if !errors.Is(err, values.NothingSelected) {
-		t.Fatalf("got %v", err)
-	}
-}
-
 func TestTooLarge(t *testing.T) {
 	edit, err := values.Compile([]values.Target{{Key: ".tag"}})
 	if err != nil {

@@ -76,20 +76,13 @@ func (e *Edit) Apply(file []byte, v Vars) (out []byte, changed bool, err error) 
 	if err != nil {
 		return nil, false, err
 	}
-	goals := make([]goal, len(e.targets))
-	for i, t := range e.targets {
-		if goals[i], err = s.locate(t); err == nil {
-			goals[i].value, err = t.value.render(v)
-		}
-		if err != nil {
-			return nil, false, at(t.key, err)
-		}
+	goals, err := s.goals(e, v)
+	if err != nil {
+		return nil, false, err
 	}
 	p := newPlan(s)
-	for i, g := range goals {
-		if err := p.set(g, setByOthers(goals, i)); err != nil {
-			return nil, false, at(g.target.key, err)
-		}
+	if err := p.setAll(goals); err != nil {
+		return nil, false, err
 	}
 	if len(p.splices) == 0 && len(p.order) == 0 {
 		return file, false, nil
@@ -98,6 +91,20 @@ func (e *Edit) Apply(file []byte, v Vars) (out []byte, changed bool, err error) 
 		return nil, false, err
 	}
 	return out, true, nil
+}
+
+// goals finds the place of each target, and its value.
+func (s *source) goals(e *Edit, v Vars) (goals []goal, err error) {
+	goals = make([]goal, len(e.targets))
+	for i, t := range e.targets {
+		if goals[i], err = s.locate(t); err == nil {
+			goals[i].value, err = t.value.render(v)
+		}
+		if err != nil {
+			return nil, at(t.key, err)
+		}
+	}
+	return goals, nil
 }
 
 // setByOthers tells which keys the other goals set in the map that holds goal i.
@@ -111,30 +118,6 @@ func setByOthers(goals []goal, i int) func(name string) bool {
 		}
 		return false
 	}
-}
-
-// Read returns what each target holds now, in the order of the targets, as
-// text; an empty value is "". Errors as [Edit.Apply].
-func (e *Edit) Read(file []byte) ([]string, error) {
-	s, err := readSource(file)
-	if err != nil {
-		return nil, err
-	}
-	texts := make([]string, len(e.targets))
-	for i, t := range e.targets {
-		t.create = false
-		g, err := s.locate(t)
-		if err == nil {
-			err = checkScalar(g.place)
-		}
-		if err != nil {
-			return nil, at(t.key, err)
-		}
-		if n := g.place.node(); n.ShortTag() != "!!null" {
-			texts[i] = n.Value
-		}
-	}
-	return texts, nil
 }
 
 // at names the key in an error that is about what it selects.

@@ -1,7 +1,6 @@
 package values
 
 import (
-	"bytes"
 	"fmt"
 	"sort"
 	"strings"
@@ -14,6 +13,7 @@ import (
 type plan struct {
 	source   *source
 	splices  []splice
+	sets     []set
 	expected []*expectation // by document; nil when nothing in it changes
 
 	changed map[*yaml.Node]string      // scalars, and what they become
@@ -25,6 +25,15 @@ type plan struct {
 type splice struct {
 	start, end int
 	text       string
+}
+
+// set is one value that is set.
+type set struct {
+	splice
+	place     place
+	way       []any   // in the terms of Helm's reader
+	inherited [][]any // ways to where it shows, too
+	value     string
 }
 
 // newEntries are the pairs to create in one map.
@@ -100,6 +109,16 @@ func (s *source) locate(t target) (goal, error) {
 	return goal{target: t, place: parents[0], create: true}, nil
 }
 
+// setAll plans all goals of one edit.
+func (p *plan) setAll(goals []goal) error {
+	for i, g := range goals {
+		if err := p.set(g, setByOthers(goals, i)); err != nil {
+			return at(g.target.key, err)
+		}
+	}
+	return nil
+}
+
 // set plans one goal. setToo tells which keys of the same map other goals set.
 func (p *plan) set(g goal, setToo func(name string) bool) error {
 	s := p.source
@@ -138,6 +157,7 @@ func (p *plan) set(g goal, setToo func(name string) bool) error {
 		text = " " + text
 	}
 	p.splices = append(p.splices, splice{start, end, text})
+	p.sets = append(p.sets, set{splice{start, end, text}, g.place, way, inherited, g.value})
 	p.changed[n] = g.value
 	p.expect(g.place.doc, way, inherited, g.value, false)
 	return nil
@@ -168,23 +188,31 @@ func (p *plan) apply() ([]byte, error) {
 	if err := p.spliceCreated(); err != nil {
 		return nil, err
 	}
-	splices := p.splices
+	out, err := spliceAll(p.source.text, p.splices)
+	if err != nil {
+		return nil, err
+	}
+	return out, p.verify(out)
+}
+
+// spliceAll puts the splices into a text, which stays as it is.
+func spliceAll(text []byte, splices []splice) ([]byte, error) {
 	sort.SliceStable(splices, func(i, j int) bool { return splices[i].start < splices[j].start })
-	var out bytes.Buffer
+	size := len(text)
+	for _, sp := range splices {
+		size += len(sp.text)
+	}
+	out := make([]byte, 0, size)
 	at := 0
 	for _, sp := range splices {
 		if sp.start < at {
 			return nil, refuse(Unverified, "two values of this edit overlap in the file")
 		}
-		out.Write(p.source.text[at:sp.start])
-		out.WriteString(sp.text)
+		out = append(out, text[at:sp.start]...)
+		out = append(out, sp.text...)
 		at = sp.end
 	}
-	out.Write(p.source.text[at:])
-	if err := p.verify(out.Bytes()); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return append(out, text[at:]...), nil
 }
 
 // lineList names where places are, for a sentence.

@@ -27,6 +27,7 @@ type source struct {
 	docs  []*yaml.Node // roots of the documents, by a YAML 1.2 reader; they know their line and column
 	helm  []any        // the same documents by the YAML 1.1 reader that Helm has, aliases and merge keys resolved
 	users map[*yaml.Node][]use
+	spans map[*yaml.Node]splice // of values that edits of a [File] have set already
 }
 
 func readSource(text []byte) (*source, error) {
@@ -176,6 +177,9 @@ func (s *source) newline() string {
 // span is the scalar's text with its quotes and without its anchor, as offsets
 // into the file. An empty value has an empty span right after its colon.
 func (s *source) span(n *yaml.Node) (start, end int, err error) {
+	if sp, set := s.spans[n]; set {
+		return sp.start, sp.end, nil
+	}
 	at, ok := s.offset(n.Line, n.Column)
 	if !ok {
 		return 0, 0, refuse(Unverified, "its place in the file cannot be told")

@@ -1,5 +1,5 @@
-// Package api is /api/v1: the whole story of every event for people and scripts,
-// orders without a webhook, and a live stream of what changes. docs/openapi.yaml
+// Package api is /api/v1: what happened to every event and why, orders without a
+// webhook, decisions about updates, and a live stream of changes. docs/openapi.yaml
 // describes it for its users, and docs/api.md teaches it.
 //
 // A handler parses, calls and returns what to render; the server renders answers
@@ -24,51 +24,45 @@ const Source = "api"
 
 // Store is what the API asks the queue's store.
 type Store interface {
-	queue.Records
-	queue.Stories
-	// Retry is that of queue.Upkeep.
-	Retry(ctx context.Context, id, actor string) (gitops.Update, error)
+	queue.Reader
+	queue.ChangeFeed
+	queue.Decisions
 }
 
 // Intake takes orders in; see webhook.Intake.
 type Intake interface {
-	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
-	Refuse(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
+	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
+	RecordRejection(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
 }
 
-// Origin tells what the manifest repository says. Safe for concurrent use.
-type Origin interface {
-	// Tips returns what every app has in every environment on origin's branch, as
-	// it is now or was a moment ago. When origin does not answer, Problem says so
-	// and the rest is as it was when it last did.
-	Tips(ctx context.Context) Tips
+// ManifestReader reads the manifest repository. Safe for concurrent use.
+type ManifestReader interface {
+	// BranchTags returns the tag of every app in every environment on the branch, as
+	// it is now or was a moment ago. When the git server does not answer, Problem
+	// says so and the rest is as it was when it last did.
+	BranchTags(ctx context.Context) BranchTags
 
-	// History asks origin which tags an app had in an environment. The error's code
-	// is NotFound for what is not configured; else it is origin's.
+	// History returns the tags that an app had in an environment. The error's code
+	// is NotFound for what is not configured; else it is the git server's.
 	History(ctx context.Context, q HistoryQuery) (History, error)
 }
 
-// Tips is what origin's branch says, and how that is known.
-type Tips struct {
-	AsOf    time.Time     // when origin was read; zero when it never was
+// BranchTags are the tags on the branch of the manifest repository.
+type BranchTags struct {
+	AsOf    time.Time     // when the branch was read; zero when it never was
 	Problem *gitops.Error // why it could not be read just now
-	Apps    []Tip         // by environment, then app
-}
 
-// Tip is what origin's branch says of one app in one environment.
-type Tip struct {
-	Environment, App string
-	File             string
-	Tag              string // "" when the file does not say
-	Problem          string // why the tag cannot be told: a sentence
+	// Apps are the configured apps by environment, sorted; none when the branch was
+	// never read. They are shared, and are not changed any more.
+	Apps map[string][]App
 }
 
 // Config is what an [API] is made of.
 type Config struct {
 	Store          Store
 	Intake         Intake
-	Origin         Origin
-	Authenticators []Authenticator // asked in this order; the first to believe decides
+	Manifests      ManifestReader
+	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
 	Logger         *slog.Logger
@@ -107,7 +101,9 @@ func (a *API) Routes() []Route {
 		{http.MethodGet, "/api/v1/updates", a.allow(Read, a.updates)},
 		{http.MethodPost, "/api/v1/updates", a.order},
 		{http.MethodGet, "/api/v1/updates/{id}", a.allow(Read, a.update)},
-		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(Retry, a.retry)},
+		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(Retry, a.decide(gitops.ActionRetry, Retry, "update retry requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(Cancel, a.decide(gitops.ActionCancel, Cancel, "update cancellation requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(Cancel, a.decide(gitops.ActionDismiss, Cancel, "update dismissed"))},
 		{http.MethodGet, "/api/v1/environments", a.allow(Read, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(Read, a.history)},
 		{http.MethodGet, "/api/v1/events", a.allow(Read, a.events)},

@@ -14,34 +14,37 @@ import (
 type Right string
 
 const (
-	Read  Right = "read"  // see deliveries, updates, environments, history and the stream
-	Order Right = "order" // order an update
-	Retry Right = "retry" // have a failed update tried again
+	Read   Right = "read"   // see deliveries, updates, environments, history and the stream
+	Order  Right = "order"  // request an update
+	Retry  Right = "retry"  // retry a failed or blocked update
+	Cancel Right = "cancel" // end an update without writing it: cancel a pending one, dismiss a failed one
 )
 
 // Rights lists every [Right].
-func Rights() []Right { return []Right{Read, Order, Retry} }
+func Rights() []Right { return []Right{Read, Order, Retry, Cancel} }
 
-// Caller is whoever asks, once its credential is believed.
+// Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
-	Actor      string // on whose word, as it stands in trailers: "token:ci"
+	Actor      string // as it stands in trailers: "token:ci"
 	Credential string // for people, never the secret: "token ci"
 	Can        []Right
 
-	// MayOrder says why the caller may not order or retry this app in this
-	// environment: an error whose code is Forbidden. Nil means that it may all.
-	MayOrder func(app, environment string) error
+	// Scope returns why the caller's rights to change something do not reach this
+	// app in this environment: an error whose code is Forbidden. Nil means that they
+	// reach all.
+	Scope func(app, environment string) error
 
-	// Once is set for a credential that counts for one order only.
-	Once func(ctx context.Context, order gitops.DeliveryKey) error
+	// UseOnce is set for a credential that counts for one order only.
+	UseOnce func(ctx context.Context, order gitops.DeliveryKey) error
 }
 
-// may returns why the caller may not do something to an app in an environment.
-func (c Caller) may(right Right, app, environment string) error {
-	if err := c.can(right); err != nil || c.MayOrder == nil {
+// authorize returns why the caller may not do something to an app in an
+// environment.
+func (c Caller) authorize(right Right, app, environment string) error {
+	if err := c.can(right); err != nil || c.Scope == nil {
 		return err
 	}
-	return c.MayOrder(app, environment)
+	return c.Scope(app, environment)
 }
 
 func (c Caller) can(right Right) error {
@@ -51,16 +54,16 @@ func (c Caller) can(right Right) error {
 	return gitops.Errorf(gitops.Forbidden, "%s does not have the right %q", c.Credential, right)
 }
 
-// Authenticator believes a bearer token, or not. Safe for concurrent use.
+// Authenticator knows bearer tokens of one kind. Safe for concurrent use.
 type Authenticator interface {
-	// Authenticate says whose token it is. The error's code is Unauthorized for a
-	// token that is none of its own, Forbidden for a good one that may do nothing
-	// here, and Unavailable when that cannot be told now.
+	// Authenticate returns whose token it is. The error's code is Unauthorized for a
+	// token that it does not know, Forbidden for one that it knows and that may do
+	// nothing here, and Unavailable when it cannot decide now.
 	Authenticate(ctx context.Context, bearer string) (Caller, error)
 }
 
-// caller authenticates a request. When no authenticator believes the token, the
-// words of the last one are told: it knows the most special kind.
+// caller authenticates a request. When no authenticator knows the token, the error
+// is the last one's: it knows the most special kind.
 func (a *API) caller(r *http.Request) (c Caller, err error) {
 	scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	bearer = strings.TrimSpace(bearer)
@@ -77,8 +80,8 @@ func (a *API) caller(r *http.Request) (c Caller, err error) {
 
 type callerKey struct{}
 
-// allow has a request handled when its caller has the right. Who has not leaves
-// what a refused delivery leaves: a count and a line.
+// allow handles a request when its caller has the right. A caller without it
+// leaves what a refused delivery leaves: a count and a line.
 func (a *API) allow(right Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.callerWith(right, r)
@@ -100,7 +103,7 @@ func (a *API) callerWith(right Right, r *http.Request) (Caller, error) {
 }
 
 func (a *API) refuse(r *http.Request, err error) {
-	a.Intake.Refuse(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.RemoteOf(r.RemoteAddr), err)
+	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.ClientIP(r.RemoteAddr), err)
 }
 
 // callerOf is the caller of a request that allow let through.

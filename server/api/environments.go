@@ -3,96 +3,120 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// Environments says how everything stands now.
+// Environments is the state of everything now.
 type Environments struct {
-	Origin       OriginState   `json:"origin"`
+	Branch       BranchState   `json:"branch"`
 	Environments []Environment `json:"environments"`
 }
 
-// OriginState says how fresh the apps' tags are.
-type OriginState struct {
+// BranchState says how fresh the apps' tags are.
+type BranchState struct {
 	AsOf    time.Time `json:"asOf,omitzero"`     // when the tags were read; not there when they never were
 	Problem string    `json:"problem,omitempty"` // why they cannot be read now
 }
 
-// Environment is how one environment stands.
+// Environment is the state of one environment.
 type Environment struct {
-	Name string `json:"name"`
-	Lane Lane   `json:"lane"`
-	Apps []App  `json:"apps"`
+	Name    string `json:"name"`
+	Removed bool   `json:"removed,omitempty"` // it left the configuration, and its last updates are being cancelled
+	Lane    Lane   `json:"lane"`
+	Apps    []App  `json:"apps"`
 }
 
-// Lane is how an environment's lane stands. It is read from the store alone, so
-// every replica tells the same of it, whoever holds it.
+// Lane is the state of an environment's lane. It is read from the store alone, so
+// every replica answers the same, whichever holds it.
 type Lane struct {
-	Pending     int       `json:"pending"`
-	Oldest      time.Time `json:"oldest,omitzero"`      // when the oldest pending update was accepted
-	Waits       *Wait     `json:"waits,omitempty"`      // what keeps the lane from writing; not there when nothing does
-	LastSuccess time.Time `json:"lastSuccess,omitzero"` // when updates last ended
-	Holder      string    `json:"holder,omitempty"`     // the process that works the lane now
+	Ready        int                      `json:"ready"`                 // open updates that nothing blocks
+	Held         map[gitops.BlockKind]int `json:"held,omitempty"`        // open updates that are blocked, by what blocks them
+	Oldest       time.Time                `json:"oldest,omitzero"`       // when the oldest ready update was accepted
+	Outage       *Outage                  `json:"outage,omitempty"`      // not there when nothing keeps the lane from writing
+	LastProgress time.Time                `json:"lastProgress,omitzero"` // when an update last went on
+	Holder       string                   `json:"holder,omitempty"`      // the process that works the lane now
 }
 
-// Wait is what a lane waits for: somebody else's fault.
-type Wait struct {
-	Since   time.Time   `json:"since"`
+// Outage is what keeps a whole lane from writing, such as a git server that is
+// away.
+type Outage struct {
 	Code    gitops.Code `json:"code"`
 	Reason  string      `json:"reason"`
-	RetryAt time.Time   `json:"retryAt,omitzero"` // when it means to try again
+	Since   time.Time   `json:"since"`
+	RetryAt time.Time   `json:"retryAt,omitzero"` // when the lane tries again
 }
 
-// App is what origin's branch says of an app in an environment.
+// App is what the branch has of an app in an environment.
 type App struct {
 	App     string `json:"app"`
 	File    string `json:"file"`
 	Tag     string `json:"tag,omitempty"`
-	Problem string `json:"problem,omitempty"` // why the tag cannot be told
+	Problem string `json:"problem,omitempty"` // why the tag cannot be read
 }
 
 func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	if err := queryOf(r).done(); err != nil {
 		return 0, nil, err
 	}
-	lanes, err := a.lanes(r.Context())
+	lanes, removed, err := a.lanes(r.Context())
 	if err != nil {
 		return 0, nil, err
 	}
-	tips := a.Origin.Tips(r.Context())
-	answer := Environments{Origin: OriginState{AsOf: tips.AsOf}, Environments: []Environment{}}
-	if tips.Problem != nil {
-		answer.Origin.Problem = tips.Problem.Public()
-	}
-	apps := make(map[string][]App)
-	for _, tip := range tips.Apps {
-		apps[tip.Environment] = append(apps[tip.Environment], App{tip.App, tip.File, tip.Tag, tip.Problem})
+	tags := a.Manifests.BranchTags(r.Context())
+	answer := Environments{Branch: BranchState{AsOf: tags.AsOf}, Environments: []Environment{}}
+	if tags.Problem != nil {
+		answer.Branch.Problem = tags.Problem.Public()
 	}
 	for _, name := range a.Environments {
-		e := Environment{Name: name, Lane: lanes[name], Apps: apps[name]}
+		e := Environment{Name: name, Lane: lanes[name], Apps: tags.Apps[name]}
 		if e.Apps == nil {
 			e.Apps = []App{}
 		}
 		answer.Environments = append(answer.Environments, e)
 	}
+	answer.Environments = append(answer.Environments, removed...)
 	return http.StatusOK, answer, nil
 }
 
-// lanes is the state of every lane that there is.
-func (a *API) lanes(ctx context.Context) (map[string]Lane, error) {
+// lanes returns the state of every configured environment's lane, and the
+// environments that left the configuration while updates of theirs were open.
+func (a *API) lanes(ctx context.Context) (map[string]Lane, []Environment, error) {
 	backlogs, err := a.Store.Backlogs(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lanes := make(map[string]Lane)
+	var removed []Environment
 	for _, b := range backlogs {
-		lane := Lane{Pending: b.Pending, Oldest: b.Oldest, LastSuccess: b.LastSuccess, Holder: b.Holder}
-		if !b.FailingSince.IsZero() {
-			lane.Waits = &Wait{Since: b.FailingSince, Code: b.Code, Reason: b.Reason, RetryAt: b.RetryAt}
+		lane := laneOf(b)
+		switch {
+		case slices.Contains(a.Environments, b.Environment):
+			lanes[b.Environment] = lane
+		case lane.Ready > 0 || len(lane.Held) > 0:
+			removed = append(removed, Environment{Name: b.Environment, Removed: true, Lane: lane, Apps: []App{}})
 		}
-		lanes[b.Environment] = lane
 	}
-	return lanes, nil
+	slices.SortFunc(removed, func(a, b Environment) int { return strings.Compare(a.Name, b.Name) })
+	return lanes, removed, nil
+}
+
+func laneOf(b queue.Backlog) Lane {
+	lane := Lane{Ready: b.Pending, Oldest: b.Oldest, LastProgress: b.LastProgress, Holder: b.Holder}
+	for kind, n := range b.Held {
+		if n > 0 {
+			if lane.Held == nil {
+				lane.Held = make(map[gitops.BlockKind]int)
+			}
+			lane.Held[kind] = n
+		}
+	}
+	if b.Outage != nil {
+		lane.Outage = &Outage{Code: b.Outage.Code, Reason: b.Outage.Reason, Since: b.OutageSince, RetryAt: b.Outage.RetryAt}
+	}
+	return lane
 }

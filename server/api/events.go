@@ -19,15 +19,15 @@ const (
 	atLeastBetween = 50 * time.Millisecond // two looks at the store: a stream that follows a burst is no load
 	lookAgain      = 2 * time.Second       // how late a change on another replica may be seen
 	heartbeat      = 15 * time.Second      // proxies close what is silent for a minute
-	askAgain       = 15 * time.Second      // how long a token that was taken back may still read
-	writeWithin    = 10 * time.Second      // a reader that takes longer is let go; it comes back with its cursor
+	askAgain       = 15 * time.Second      // how long a token that was revoked may still read
+	writeWithin    = 10 * time.Second      // a reader that takes longer is disconnected; it comes back with its cursor
 	reconnectAfter = 1000                  // what clients are asked to wait, in milliseconds
 )
 
 // events streams what changes as server-sent events (WHATWG HTML, section 9.2),
 // from now on or from the cursor that Last-Event-ID or the parameter after names.
-// A stream keeps nothing but its cursor: however slow its reader is, nobody else
-// waits for it, and it can go on at any replica.
+// A stream keeps nothing but its cursor: a slow reader delays no other, and can go
+// on at any replica.
 func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	follow, err := followOf(r)
 	if err != nil {
@@ -37,7 +37,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	case a.streams <- struct{}{}:
 		defer func() { <-a.streams }()
 	default:
-		return 0, nil, gitops.Errorf(gitops.RateLimited, "%d streams are open, and there may not be more", maxStreams)
+		return 0, nil, gitops.Errorf(gitops.RateLimited, "too many streams: %d are open", maxStreams)
 	}
 	if follow.after == "" {
 		if follow.after, err = a.Store.Latest(r.Context()); err != nil {
@@ -45,7 +45,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		}
 	}
 	// The first read is made before the answer begins, so that a cursor that is
-	// none gets an error and no stream.
+	// invalid gets an error and no stream.
 	changed := a.Store.Changed()
 	first, err := a.Store.Changes(r.Context(), follow.after, changesAtOnce)
 	if err != nil {
@@ -55,18 +55,17 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
-	stillMay := func() bool {
+	stillAuthorized := func() bool {
 		_, err := a.callerWith(Read, r)
 		return err == nil
 	}
-	a.run(r.Context(), s, first, changed, stillMay)
+	a.run(r.Context(), s, first, changed, stillAuthorized)
 	return 0, nil, nil
 }
 
-// run writes changes until the reader is gone or its token counts no more, the
-// server drains, or the store does not answer. Whoever still wants to know comes
-// back with the last cursor.
-func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, changed <-chan struct{}, stillMay func() bool) {
+// run writes changes until the reader is gone or its token is revoked, the server
+// drains, or the store does not answer. The reader comes back with its last cursor.
+func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, changed <-chan struct{}, stillAuthorized func() bool) {
 	if s.begin() != nil {
 		return
 	}
@@ -76,7 +75,7 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 	defer look.Stop()
 	for {
 		if time.Since(asked) >= askAgain {
-			if asked = time.Now(); !stillMay() {
+			if asked = time.Now(); !stillAuthorized() {
 				return
 			}
 		}
@@ -158,13 +157,14 @@ type stream struct {
 	wrote   time.Time // when it was last written to
 }
 
-// begin tells the reader where it stands before anything has happened.
+// begin sends the cursor that the stream begins with.
 func (s *stream) begin() error {
 	return s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", reconnectAfter, s.follow.after))
 }
 
-// send writes the changes that the reader wants. Now and then it says how far it
-// has looked, so that who comes back need not be told again what it did not want.
+// send writes the changes that the reader wants. When there are none for a while it
+// writes the cursor alone, so that a reader that comes back skips what it did not
+// want.
 func (s *stream) send(changes []queue.Change) error {
 	var text strings.Builder
 	for _, c := range changes {
@@ -183,7 +183,7 @@ func (s *stream) send(changes []queue.Change) error {
 		fmt.Fprintf(&text, "id: %s\nevent: %s\ndata: %s\n\n", c.Cursor, kind, data)
 	}
 	if text.Len() == 0 && time.Since(s.wrote) >= heartbeat {
-		fmt.Fprintf(&text, ": still here\nid: %s\n\n", s.follow.after)
+		fmt.Fprintf(&text, ": heartbeat\nid: %s\n\n", s.follow.after)
 	}
 	if text.Len() == 0 {
 		return nil

@@ -8,21 +8,21 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// HistoryQuery says of what the past is wanted, and how much.
+// HistoryQuery says whose past tags are wanted, and how many.
 type HistoryQuery struct {
 	Environment, App string
 	Limit            int // versions, at most
 	Commits          int // how many commits are looked at, at most; 0 means the usual number
 }
 
-// History is which tags an app had in an environment, by the manifest
-// repository's own commits.
+// History is the tags that an app had in an environment, by the commits of the
+// manifest repository.
 type History struct {
 	Environment string    `json:"environment"`
 	App         string    `json:"app"`
 	File        string    `json:"file"`
 	Tip         string    `json:"tip"`            // the commit that the branch is at
-	Versions    []Version `json:"versions"`       // newest first; the first is up now
+	Versions    []Version `json:"versions"`       // newest first; the first is on the branch now
 	Commits     int       `json:"commits"`        // how many were looked at
 	Since       time.Time `json:"since,omitzero"` // when the oldest of them was made
 	Complete    bool      `json:"complete"`       // there is no older version
@@ -31,18 +31,18 @@ type History struct {
 // Version is a tag and the commit that made the file say so. Of the last one of a
 // search that was not complete the commit is not known.
 type Version struct {
-	Tag     string    `json:"tag,omitempty"`
-	Missing bool      `json:"missing,omitempty"` // there was no such file
-	Problem string    `json:"problem,omitempty"` // why the tag cannot be told
-	Commit  string    `json:"commit,omitempty"`
-	At      time.Time `json:"at,omitzero"`
-	Author  string    `json:"author,omitempty"` // name <address>
-	Subject string    `json:"subject,omitempty"`
-	Orders  []Ordered `json:"orders,omitempty"` // the updates in the commit; none in a person's
+	Tag     string          `json:"tag,omitempty"`
+	Missing bool            `json:"missing,omitempty"` // there was no such file
+	Problem string          `json:"problem,omitempty"` // why the tag cannot be read
+	Commit  string          `json:"commit,omitempty"`
+	At      time.Time       `json:"at,omitzero"`
+	Author  string          `json:"author,omitempty"` // name <address>
+	Subject string          `json:"subject,omitempty"`
+	Updates []UpdateTrailer `json:"updates,omitempty"` // the updates in the commit; none in a person's
 }
 
-// Ordered is what a commit's trailers say of one update.
-type Ordered struct {
+// UpdateTrailer is what a commit's trailers say of one update.
+type UpdateTrailer struct {
 	Update   string             `json:"update"`
 	Delivery gitops.DeliveryKey `json:"delivery"`
 	Actor    string             `json:"actor,omitempty"`
@@ -53,8 +53,8 @@ const (
 	usualVersions = 20
 	maxCommits    = 100_000
 
-	// HistoryWithin is how long origin may take: whoever asks for more of the past
-	// than comes in this time is told so.
+	// HistoryWithin is how long the git server may take. A caller who asks for more
+	// than comes in this time gets an error that says so.
 	HistoryWithin = 50 * time.Second
 )
 
@@ -75,11 +75,11 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) (int, any, error) 
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
-	// A look far back takes longer than the server gives an answer.
+	// A search far back takes longer than the server gives an answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
 		return 0, nil, err
 	}
-	h, err := a.Origin.History(r.Context(), query)
+	h, err := a.Manifests.History(r.Context(), query)
 	return http.StatusOK, h, err
 }
 

@@ -49,7 +49,7 @@ func (q *query) text(name string) string {
 	values := q.values[name]
 	switch {
 	case len(values) > 1:
-		q.fail(gitops.FieldErrorf(name, "stands in the query twice"))
+		q.fail(gitops.FieldErrorf(name, "is in the query twice"))
 	case len(values) == 1 && (len(values[0]) > maxText || strings.ContainsRune(values[0], 0)):
 		q.fail(gitops.FieldErrorf(name, "must be at most %d bytes, none of them 0", maxText))
 	case len(values) == 1:
@@ -71,8 +71,8 @@ func (q *query) page() queue.Page {
 	return queue.Page{Cursor: q.text("cursor"), Limit: q.number("limit", usualPage, maxPage)}
 }
 
-// done returns what is wrong with the query. A parameter that nobody asked for is
-// a filter that was mistyped: without it the answer would be another.
+// done returns what is wrong with the query. An unknown parameter is a filter that was
+// mistyped: without it the answer would be a different one.
 func (q *query) done() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {

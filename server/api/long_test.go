@@ -18,21 +18,21 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// world is all that an API needs, and as simple as it can be: everybody may read,
-// for as long as believed, the store has always as many changes more, and origin
-// takes its time.
+// world is all that an API needs, as simple as it can be: every token may read while
+// authorized, the store always has as many more changes, and the git server takes its
+// time.
 type world struct {
 	Store
 	Intake
-	Origin
-	believed atomic.Bool
-	more     int           // changes behind each cursor
-	takes    time.Duration // for a look at the past
+	ManifestReader
+	authorized atomic.Bool
+	more       int           // changes behind each cursor
+	takes      time.Duration // for a history
 }
 
 func (w *world) Authenticate(context.Context, string) (Caller, error) {
-	if !w.believed.Load() {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token is not one that we know")
+	if !w.authorized.Load() {
+		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token")
 	}
 	return Caller{Can: []Right{Read}}, nil
 }
@@ -71,7 +71,7 @@ func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
 // ask asks an API on a server that bounds requests as ours does, and returns when
 // the answer is over or a fault in it would have it go on for ever.
 func (w *world) ask(t *testing.T, drain chan struct{}, query string) (status int, body string, took time.Duration, err error) {
-	a := New(Config{Store: w, Intake: w, Origin: w, Authenticators: []Authenticator{w}, Drain: drain})
+	a := New(Config{Store: w, Intake: w, Manifests: w, Authenticators: []Authenticator{w}, Drain: drain})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {
 		mux.HandleFunc(route.Method+" "+route.Pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -110,12 +110,11 @@ func (w *world) ask(t *testing.T, drain chan struct{}, query string) (status int
 	return resp.StatusCode, string(text), time.Since(began), err
 }
 
-// A stream that has always more to catch up with ends all the same when the
-// server stops.
+// A stream that always has more to catch up with ends when the server stops.
 func TestAStreamThatCatchesUpDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{more: changesAtOnce}
-		w.believed.Store(true)
+		w.authorized.Store(true)
 		drain := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(drain) })
 		status, _, took, err := w.ask(t, drain, "/api/v1/events?environment=prod")
@@ -125,26 +124,26 @@ func TestAStreamThatCatchesUpDrains(t *testing.T) {
 	})
 }
 
-// Who wants nothing of what happens is told now and then how far that is.
-func TestAQuietStreamTellsItsCursor(t *testing.T) {
+// A stream of which the reader wants no event sends its cursor now and then.
+func TestAQuietStreamSendsItsCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{more: 1}
-		w.believed.Store(true)
+		w.authorized.Store(true)
 		drain := make(chan struct{})
 		time.AfterFunc(40*time.Second, func() { close(drain) })
 		_, body, _, err := w.ask(t, drain, "/api/v1/events?environment=prod")
-		if want := "retry: 1000\nid: 0\n\n" + strings.Repeat(": still here\nid: 1\n\n", 2); body != want || err != nil {
+		if want := "retry: 1000\nid: 0\n\n" + strings.Repeat(": heartbeat\nid: 1\n\n", 2); body != want || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
 	})
 }
 
-// A token that is taken back reads no more, also what it has begun to read.
-func TestATokenTakenBackEndsItsStream(t *testing.T) {
+// A token that is revoked reads no more, also not on a stream that is open.
+func TestARevokedTokenEndsItsStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{more: 1}
-		w.believed.Store(true)
-		time.AfterFunc(40*time.Second, func() { w.believed.Store(false) })
+		w.authorized.Store(true)
+		time.AfterFunc(40*time.Second, func() { w.authorized.Store(false) })
 		status, body, took, err := w.ask(t, nil, "/api/v1/events")
 		if status != 200 || err != nil || body == "" || took < 40*time.Second || took > time.Minute {
 			t.Errorf("answered %d, and ended after %s: %v", status, took, err)
@@ -152,13 +151,13 @@ func TestATokenTakenBackEndsItsStream(t *testing.T) {
 	})
 }
 
-// A look far back is answered, although it takes longer than other requests may,
-// also when it is only told that it took too long.
-func TestALongLookAtThePastIsAnswered(t *testing.T) {
+// A search far back is answered, although it takes longer than other requests may,
+// also when the answer is that it took too long.
+func TestALongHistoryIsAnswered(t *testing.T) {
 	for _, takes := range []time.Duration{time.Second, HistoryWithin, HistoryWithin + writeWithin/2} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{takes: takes}
-			w.believed.Store(true)
+			w.authorized.Store(true)
 			status, _, took, err := w.ask(t, nil, "/api/v1/history?environment=dev&app=api")
 			if status != 200 || err != nil || took != takes {
 				t.Errorf("answered %d after %s: %v", status, took, err)

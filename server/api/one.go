@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -72,25 +71,4 @@ func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	u, err := a.Store.Update(r.Context(), variable(r, "id"))
 	return http.StatusOK, u, err
-}
-
-// retry has a failed update tried again, on the caller's word.
-func (a *API) retry(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	u, err := a.Store.Update(r.Context(), variable(r, "id"))
-	if err != nil {
-		return 0, nil, err
-	}
-	caller := callerOf(r)
-	if err := caller.may(Retry, u.App, u.Environment); err != nil {
-		a.refuse(r, err)
-		return 0, nil, err
-	}
-	u, err = a.Store.Retry(r.Context(), u.ID, caller.Actor)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.Logger.InfoContext(r.Context(), "update", slog.String("environment", u.Environment), slog.String("update", u.ID),
-		slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag),
-		slog.String("state", string(u.State)), slog.String("actor", caller.Actor), slog.String("reason", "to be tried again on "+caller.Actor+"'s word"))
-	return http.StatusAccepted, u, nil
 }

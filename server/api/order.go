@@ -1,15 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -18,64 +13,64 @@ import (
 // maxOrder is the largest order taken, in bytes; one is less than 600.
 const maxOrder = 4 << 10
 
-// order orders an update as a dispatch does, through the same intake. It answers
+// order requests an update as a dispatch does, through the same intake. It answers
 // as a receiver does: 202, or 200 when the Idempotency-Key is known.
 func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
-	arrival, err := a.readOrder(w, r)
+	in, err := a.readOrder(w, r)
 	if err != nil {
 		challenge(w, err)
-		a.Intake.Refuse(r.Context(), arrival.Event.Delivery, arrival.Remote, err)
+		a.Intake.RecordRejection(r.Context(), in.Event.Delivery, in.Remote, err)
 		return 0, nil, err
 	}
-	d, accepted, err := a.Intake.Take(r.Context(), arrival)
+	d, accepted, err := a.Intake.Accept(r.Context(), in)
 	switch {
 	case err != nil && gitops.CodeOf(err) == gitops.Rejected:
-		return 0, nil, cmp.Or(a.sameOrder(r.Context(), arrival), err)
+		return 0, nil, cmp.Or(a.sameOrder(r.Context(), in), err)
 	case err != nil:
 		return 0, nil, err
 	case accepted:
 		return http.StatusAccepted, d, nil
 	}
-	return http.StatusOK, d, a.sameOrder(r.Context(), arrival)
+	return http.StatusOK, d, a.sameOrder(r.Context(), in)
 }
 
-// readOrder believes and reads an order. With an error the arrival has what was
-// known by then.
-func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Arrival, error) {
-	arrival := webhook.Arrival{Remote: webhook.RemoteOf(r.RemoteAddr)}
-	key := &arrival.Event.Delivery
+// readOrder authenticates, authorizes and reads an order. With an error the
+// in has what was known by then.
+func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound, error) {
+	in := webhook.Inbound{Remote: webhook.ClientIP(r.RemoteAddr)}
+	key := &in.Event.Delivery
 	key.Source = Source
 	caller, err := a.caller(r)
 	if err != nil {
-		return arrival, err
+		return in, err
 	}
-	arrival.Credential, arrival.Event.Actor = caller.Credential, caller.Actor
+	in.Credential, in.Event.Actor = caller.Credential, caller.Actor
 	if err := caller.can(Order); err != nil {
-		return arrival, err
+		return in, err
 	}
 	id := r.Header.Get("Idempotency-Key")
 	if id == "" {
 		id = a.NewID()
 	}
 	if err := gitops.CheckDeliveryID("header Idempotency-Key", id); err != nil {
-		return arrival, err
+		return in, err
 	}
 	key.ID = id
-	if arrival.Body, err = webhook.ReadBody(w, r, maxOrder); err != nil {
-		return arrival, err
+	if in.Body, err = webhook.ReadBody(w, r, maxOrder); err != nil {
+		return in, err
 	}
-	order, err := decodeOrder(arrival.Body)
+	order, err := decodeOrder(in.Body)
 	if err != nil {
-		return arrival, err
+		return in, err
 	}
-	arrival.Event.Order = &order
-	if err := caller.may(Order, order.App, order.Environment); err != nil {
-		return arrival, err
+	in.Event.Order = &order
+	if err := caller.authorize(Order, order.App, order.Environment); err != nil {
+		return in, err
 	}
-	if caller.Once != nil {
-		return arrival, caller.Once(r.Context(), *key)
+	if caller.UseOnce != nil {
+		return in, caller.UseOnce(r.Context(), *key)
 	}
-	return arrival, nil
+	return in, nil
 }
 
 // OrderRequest is the body of an order.
@@ -86,35 +81,18 @@ type OrderRequest struct {
 	Digest      string `json:"digest,omitempty"`
 }
 
-// decodeOrder is strict: a field that nobody reads is one that was mistyped.
 func decodeOrder(body []byte) (gitops.Order, error) {
 	var fields OrderRequest
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&fields)
-	if err == nil {
-		if _, end := decoder.Token(); !errors.Is(end, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field != "":
-		return gitops.Order{}, gitops.FieldErrorf(wrong.Field, "must be a string").WithCause(err)
-	case err != nil:
-		reason := strings.TrimPrefix(err.Error(), "json: ")
-		if !strings.HasPrefix(reason, "unknown field") {
-			reason = "it is not well formed"
-		}
-		return gitops.Order{}, gitops.Errorf(gitops.Invalid, "the body must be a JSON object with app, environment, tag and perhaps digest: %.100s", reason).WithCause(err)
+	if err := decodeStrictly(body, &fields, "app, environment, tag and perhaps digest"); err != nil {
+		return gitops.Order{}, err
 	}
 	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
 }
 
-// sameOrder refuses a key that stands for another order, also one that was
-// refused: its sender would take the other's answer for its own.
-func (a *API) sameOrder(ctx context.Context, arrival webhook.Arrival) error {
-	stored, err := a.Store.Delivery(ctx, arrival.Event.Delivery)
+// sameOrder returns an error for a key that stands for another order, also for one
+// that was rejected: its sender would take the other's answer for its own.
+func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
+	stored, err := a.Store.Delivery(ctx, in.Event.Delivery)
 	if err != nil {
 		return err
 	}
@@ -122,7 +100,7 @@ func (a *API) sameOrder(ctx context.Context, arrival webhook.Arrival) error {
 	if err != nil {
 		return err
 	}
-	if first != *arrival.Event.Order {
+	if first != *in.Event.Order {
 		return &gitops.Error{Code: gitops.Conflict, Field: "header Idempotency-Key",
 			Message: fmt.Sprintf("was used for another order: %.128s in %.128s to %.128s", first.App, first.Environment, first.Tag)}
 	}

@@ -16,8 +16,8 @@ type Token struct {
 	Name         string // for people, and part of what it orders: the actor is "token:NAME"
 	File         string // read for each request, so that a new token counts at once
 	Can          []Right
-	Environments []string // that it may order or retry in; empty means all
-	Apps         []string // that it may order or retry; empty means all
+	Environments []string // that its rights to change something reach; empty means all
+	Apps         []string // the same
 }
 
 // Tokens is the [Authenticator] of tokens in files.
@@ -41,10 +41,10 @@ func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error)
 		}
 	}
 	if found < 0 {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token is not one that we know")
+		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token: no configured token matches")
 	}
 	token := t.Tokens[found]
-	return Caller{Actor: "token:" + token.Name, Credential: "token " + token.Name, Can: token.Can, MayOrder: token.mayOrder}, nil
+	return Caller{Actor: "token:" + token.Name, Credential: "token " + token.Name, Can: token.Can, Scope: token.scope}, nil
 }
 
 // ReadToken reads a token's file. White space around the token does not count.
@@ -66,12 +66,13 @@ func ReadToken(file string) ([]byte, error) {
 // minToken keeps out what can be guessed over the network.
 const minToken = 20
 
-func (t Token) mayOrder(app, environment string) error {
+// scope is [Caller.Scope].
+func (t Token) scope(app, environment string) error {
 	if len(t.Environments) > 0 && !slices.Contains(t.Environments, environment) {
-		return gitops.Errorf(gitops.Forbidden, "token %s may not order in %s", t.Name, environment)
+		return gitops.Errorf(gitops.Forbidden, "token %s has no rights in environment %s", t.Name, environment)
 	}
 	if len(t.Apps) > 0 && !slices.Contains(t.Apps, app) {
-		return gitops.Errorf(gitops.Forbidden, "token %s may not order %s", t.Name, app)
+		return gitops.Errorf(gitops.Forbidden, "token %s has no rights on app %s", t.Name, app)
 	}
 	return nil
 }

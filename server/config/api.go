@@ -25,7 +25,7 @@ func (c *Config) checkAPI(report func(field, format string, args ...any)) {
 			report(field+".can", "must name at least one right")
 		}
 		for j, right := range token.Can {
-			oneOf(report, fmt.Sprintf("%s.can[%d]", field, j), right, "read", "order", "retry")
+			oneOf(report, fmt.Sprintf("%s.can[%d]", field, j), right, "read", "order", "retry", "cancel")
 		}
 		for _, limit := range []struct {
 			field string

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,7 +35,6 @@ func (c *Config) setDefaults() {
 		*c.Retention.Keep = 90 * 24 * time.Hour
 	}
 	byDefault(&c.Manifests.Branch, "main")
-	byDefault(&c.Manifests.Snapshot, "full")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
 		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
@@ -186,7 +186,6 @@ func (c *Config) checkSources(report func(field, format string, args ...any)) {
 var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
 
 func (c *Config) checkManifests(report func(field, format string, args ...any)) {
-	oneOf(report, "manifests.snapshot", c.Manifests.Snapshot, "full", "partial")
 	if c.Manifests.URL == "" {
 		report("manifests.url", "is missing")
 	} else if sshURL.MatchString(c.Manifests.URL) {
@@ -230,9 +229,29 @@ func checkFile(report func(field, format string, args ...any), field, template s
 	}
 }
 
-// Expand fills a file template.
+// Expand fills a file template. It is called for each app in each environment, so
+// it makes no strings.Replacer, which costs much more than it saves here.
 func Expand(template, app, environment string) string {
-	return strings.NewReplacer("{app}", app, "{env}", environment).Replace(template)
+	var path strings.Builder
+	path.Grow(len(template) + len(app) + len(environment))
+	for {
+		before, rest, found := strings.Cut(template, "{")
+		path.WriteString(before)
+		if !found {
+			return path.String()
+		}
+		switch {
+		case strings.HasPrefix(rest, "app}"):
+			path.WriteString(app)
+			template = rest[len("app}"):]
+		case strings.HasPrefix(rest, "env}"):
+			path.WriteString(environment)
+			template = rest[len("env}"):]
+		default:
+			path.WriteByte('{')
+			template = rest
+		}
+	}
 }
 
 // checkStore looks at the form of the store's address; what may be in one of
@@ -267,20 +286,12 @@ type Target struct {
 func (c *Config) Target(environment, app string) Target {
 	t := Target{File: c.File, Set: c.Set, Field: "set"}
 	env, a := c.Environments[environment], c.Apps[app]
-	for _, level := range []struct {
-		file, field string
-		set         Sets
-	}{
-		{env.File, fmt.Sprintf("environments.%s.set", environment), env.Set},
-		{a.File, fmt.Sprintf("apps.%s.set", app), a.Set},
-	} {
-		if level.file != "" {
-			t.File = level.file
-		}
-		if level.set != nil {
-			t.Set, t.Field = level.set, level.field
-		}
+	t.File = Expand(cmp.Or(a.File, env.File, t.File), app, environment)
+	if env.Set != nil {
+		t.Set, t.Field = env.Set, "environments."+environment+".set"
 	}
-	t.File = Expand(t.File, app, environment)
+	if a.Set != nil {
+		t.Set, t.Field = a.Set, "apps."+app+".set"
+	}
 	return t
 }

@@ -20,9 +20,9 @@ type Config struct {
 	// StorePasswordFile holds the password for a store of PostgreSQL. It is read
 	// again for each connection.
 	StorePasswordFile string `yaml:"storePasswordFile"`
-	// Lease is how long an environment's lane stays with a replica that is dead or
-	// paused before another takes it, as in "30s"; and how long a replica works on
-	// that does not reach the store. Default 30s.
+	// Lease is how long an environment's lane stays with a replica that is paused, or
+	// dead without the store's knowledge, before another takes it, as in "30s"; and
+	// how long a replica works on that does not reach the store. Default 30s.
 	Lease time.Duration `yaml:"lease"`
 	// Retention says how long the store remembers.
 	Retention Retention `yaml:"retention"`
@@ -34,7 +34,7 @@ type Config struct {
 	Manifests Manifests `yaml:"manifests"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
-	// Limits bound what strangers can take.
+	// Limits bound what unauthenticated senders can take.
 	Limits Limits `yaml:"limits"`
 	// API says who may use /api/v1. Without a token it is not served.
 	API API `yaml:"api"`
@@ -76,7 +76,7 @@ type Shutdown struct {
 	Deadline time.Duration `yaml:"deadline"`
 }
 
-// Limits bound what those who are not known can take from those who are.
+// Limits bound what unauthenticated senders can take from authenticated ones.
 type Limits struct {
 	// TrustedProxies are the ranges of addresses of the proxies in front, whose
 	// X-Forwarded-For says whose request it is. Default: none, and the header counts
@@ -101,10 +101,6 @@ type Manifests struct {
 	URL string `yaml:"url"`
 	// Branch is the branch that is written. Default "main".
 	Branch string `yaml:"branch"`
-	// Snapshot is "full", and every file of the branch's tip is kept in memory, or
-	// "partial", and a file is fetched when it is first needed: for very large
-	// repositories. Default full.
-	Snapshot string `yaml:"snapshot"`
 	// Credentials are what git is asked with; none means anonymous.
 	Credentials Credentials `yaml:"credentials"`
 	// CAFile holds certificates in PEM that are trusted besides the system's, for the
@@ -127,7 +123,7 @@ type Manifests struct {
 // Credentials are how to authenticate to the manifest repository's server: a
 // token in a file, a GitHub App, or a key for SSH.
 type Credentials struct {
-	// GitHubApp makes the App's own short-lived tokens: nobody keeps one.
+	// GitHubApp makes the App's own short-lived tokens, which are not stored.
 	GitHubApp *GitHubApp `yaml:"githubApp"`
 	// TokenFile holds a token with the right to write the repository. It is read
 	// again when it changes.
@@ -181,8 +177,8 @@ type Environment struct {
 	// Tags says which tags the environment takes. Required.
 	Tags Tags `yaml:"tags"`
 	// Coalesce is "none", and every accepted update becomes its own commit, or
-	// "newest", and an update that waits while a newer one of the same app arrives
-	// is superseded. Default none.
+	// "newest", and of an app's pending updates only the newest is written, which
+	// supersedes the others. Default none.
 	Coalesce string `yaml:"coalesce"`
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.

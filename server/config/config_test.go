@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		Limits:   config.Limits{RefusedPerMinute: 300, Connections: 8192, ConnectionsPerAddress: 1024},
 		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
 		Manifests: config.Manifests{
-			URL: "https://git.example/myshop/manifests.git", Branch: "main", Snapshot: "full",
+			URL: "https://git.example/myshop/manifests.git", Branch: "main",
 			Credentials: config.Credentials{Username: "x-access-token"},
 			Author:      config.Author{Name: "tallyman[bot]", Email: "tallyman[bot]@users.noreply.github.com"},
 			Subject:     "chore: bump {app} to {tag} ({env})", BatchSubject: "chore: {count} updates ({env})",
@@ -99,7 +99,6 @@ retention: {keep: 336h}
 manifests:
   url: http://localhost:3000/m.git
   branch: release
-  snapshot: partial
   credentials: {tokenFile: /run/token, username: oauth2}
   author: {name: A Bot, email: bot@example.com}
   subject: "{env}: {app} {tag} {digest} {repository}"
@@ -124,7 +123,7 @@ apps:
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
 		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Connections: 8, ConnectionsPerAddress: 9},
 		Manifests: config.Manifests{
-			URL: "http://localhost:3000/m.git", Branch: "release", Snapshot: "partial",
+			URL: "http://localhost:3000/m.git", Branch: "release",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},
 			Author:      config.Author{Name: "A Bot", Email: "bot@example.com"},
 			Subject:     "{env}: {app} {tag} {digest} {repository}", BatchSubject: "{env}: {count}",

@@ -82,16 +82,16 @@ type API struct {
 	// Tokens are bearer tokens, each for one who asks.
 	Tokens []Token `yaml:"tokens"`
 	// OIDC lets jobs of GitHub Actions order updates with the token that GitHub
-	// signs for them, without a secret that anybody keeps.
+	// signs for them, without a stored secret.
 	OIDC *OIDC `yaml:"oidc"`
 }
 
-// OIDC says whose jobs are believed, and what they may order.
+// OIDC says whose jobs are authenticated, and what they may order.
 type OIDC struct {
 	// Audience is what a job names when it asks for its token: a URL of yours that no
 	// other service uses. Required.
 	Audience string `yaml:"audience"`
-	// Issuers are those whose tokens are believed, exactly as in their iss claim.
+	// Issuers are those whose tokens are accepted, exactly as in their iss claim.
 	// Default [https://token.actions.githubusercontent.com], which is github.com's.
 	Issuers []string `yaml:"issuers"`
 	// MaxAge is how long after it was made a token is taken, whatever its own end.
@@ -145,10 +145,11 @@ type Token struct {
 	// File holds the token, of at least 20 characters. It is read again for each
 	// request. Required.
 	File string `yaml:"file"`
-	// Can are its rights: read, order and retry. Default [read].
+	// Can are its rights: read, order, retry and cancel. Default [read].
 	Can []string `yaml:"can"`
-	// Environments are where it may order and retry. Default: every environment.
+	// Environments are where it may order, retry and cancel. Default: every
+	// environment.
 	Environments []string `yaml:"environments"`
-	// Apps are what it may order and retry. Default: every app.
+	// Apps are what it may order, retry and cancel. Default: every app.
 	Apps []string `yaml:"apps"`
 }

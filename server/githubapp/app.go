@@ -80,8 +80,8 @@ type App struct {
 
 	mu             sync.Mutex
 	current        token
-	flight         *flight // the minting under way, if any
-	installationID int64   // 0 while it is not known
+	renewal        *renewal // the minting under way, if any
+	installationID int64    // 0 while it is not known
 	identity       Identity
 }
 

@@ -30,14 +30,14 @@ type token struct {
 	ends  time.Time // when it is handed out no more
 }
 
-// flight is one minting that many may wait for.
-type flight struct {
+// renewal is one minting that many may wait for.
+type renewal struct {
 	done  chan struct{} // closed when the next two are set
 	value string
 	err   error
 }
 
-// Basic gives git its user and password: it implements manifest.Credentials. Its
+// Basic gives git its user and password: it implements git.Credentials. Its
 // errors are [*gitops.Error].
 func (a *App) Basic(ctx context.Context) (user, password string, err error) {
 	value, err := a.token(ctx)
@@ -66,11 +66,11 @@ func (a *App) token(ctx context.Context) (string, error) {
 		a.mu.Unlock()
 		return "", gitops.Errorf(gitops.Unavailable, "the program is stopping")
 	}
-	f := a.flight
+	f := a.renewal
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		a.flight = f
-		a.background.Go(func() { a.fly(f) })
+		f = &renewal{done: make(chan struct{})}
+		a.renewal = f
+		a.background.Go(func() { a.renew(f) })
 	}
 	a.mu.Unlock()
 	if now.Before(have.ends) {
@@ -84,14 +84,14 @@ func (a *App) token(ctx context.Context) (string, error) {
 	}
 }
 
-// fly mints for all who wait for the flight.
-func (a *App) fly(f *flight) {
+// renew mints for all who wait for the renewal.
+func (a *App) renew(f *renewal) {
 	ctx, cancel := context.WithTimeout(a.life, mintWithin)
 	defer cancel()
 	minted, err := a.mint(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.flight = nil
+	a.renewal = nil
 	f.value, f.err = minted.value, err
 	close(f.done)
 	switch {
@@ -187,16 +187,16 @@ func apiError(doing string, err error) error {
 		abuse   *github.AbuseRateLimitError
 		refused *github.ErrorResponse
 	)
-	code, sentence, wait := gitops.Unavailable, "GitHub's API cannot be talked to", time.Duration(0)
+	code, sentence, wait := gitops.Unavailable, "the connection to GitHub's API failed", time.Duration(0)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &key):
 		code, sentence = gitops.Unauthorized, "the GitHub App's private key cannot be used"
 	case errors.As(err, &limited):
-		code, sentence, wait = gitops.RateLimited, "GitHub's API asks to be asked less often", time.Until(limited.Rate.Reset.Time)
+		code, sentence, wait = gitops.RateLimited, "GitHub's API is rate limited", time.Until(limited.Rate.Reset.Time)
 	case errors.As(err, &abuse):
-		code, sentence, wait = gitops.RateLimited, "GitHub's API asks to be asked less often", abuse.GetRetryAfter()
+		code, sentence, wait = gitops.RateLimited, "GitHub's API is rate limited", abuse.GetRetryAfter()
 	case errors.As(err, &refused):
 		code, sentence = refusalMeans(refused.Response.StatusCode)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -219,7 +219,7 @@ func refusalMeans(status int) (gitops.Code, string) {
 	case http.StatusNotFound, http.StatusUnprocessableEntity:
 		return gitops.NotFound, "GitHub does not know what it was asked for: is the App installed on the manifest repository?"
 	case http.StatusTooManyRequests:
-		return gitops.RateLimited, "GitHub's API asks to be asked less often"
+		return gitops.RateLimited, "GitHub's API is rate limited"
 	}
-	return gitops.Unavailable, "GitHub's API answers with a status that is none of success"
+	return gitops.Unavailable, "GitHub's API answered with an unexpected status"
 }

@@ -3,16 +3,17 @@
 // GitHub does not send a webhook again by itself, but remembers for three days
 // what it sent to a GitHub App, and with which payload. A sweep lists that, the
 // newest first, back to where the last complete sweep began, and takes in every
-// event whose GUID never arrived, the oldest first: as if it had come by itself,
-// but that it happened when GitHub first tried to deliver it, so an old release
-// does not overwrite a newer one. Where GitHub has no payload any more, it is
-// asked to send it again, and the event then happened when it arrives.
+// event whose GUID never arrived: as recovered, and with the time at which GitHub
+// first tried to deliver it. The newest is taken in first, so an older release of
+// the same app is late when its turn comes, and is not written over it. Where
+// GitHub has no payload any more, it is asked to send it again, and the event then
+// happened when it arrives.
 //
 // # What a crash leaves
 //
-// The mark is moved when a sweep is over, and no further than what it has taken
-// in. A sweep that dies is made again from its beginning, and what it had taken
-// in is known by then. One replica sweeps at a time, by a lease as for a lane.
+// The checkpoint is moved when a sweep is over, and no further than what it has
+// taken in. A sweep that dies is made again from its beginning, and what it had
+// taken in is known by then. One replica sweeps at a time, by a lease.
 //
 // Facts: docs.github.com "Handling failed webhook deliveries", "Redelivering
 // webhooks"; the OpenAPI description of /app/hook/deliveries.
@@ -46,31 +47,28 @@ type Receiver interface {
 
 // Store is what a sweep asks the queue's store.
 type Store interface {
-	Known(ctx context.Context, source string, ids []string) (known []string, err error)
-	Mark(ctx context.Context, name string) (value string, err error)
-	SetMark(ctx context.Context, name, value string) error
+	queue.Leases
+	queue.Checkpoints
+	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error)
-	Claim(ctx context.Context, environment, holder string, ttl time.Duration) (queue.Lease, error)
-	Extend(ctx context.Context, l queue.Lease, ttl time.Duration) (queue.Lease, error)
-	Release(ctx context.Context, l queue.Lease, clean bool) error
 }
 
 // Intake takes events in; see webhook.Intake.
 type Intake interface {
-	Take(ctx context.Context, a webhook.Arrival) (d gitops.Delivery, accepted bool, err error)
+	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
 }
 
-// Outcome is what became of a missed delivery.
+// Outcome is the result for a missed delivery.
 type Outcome string
 
 const (
-	Taken       Outcome = "taken"       // in from the payload that GitHub remembers
+	Recovered   Outcome = "recovered"   // taken in from the payload that GitHub remembers
 	Redelivered Outcome = "redelivered" // GitHub was asked to send it again
-	Unreadable  Outcome = "unreadable"  // it is no webhook of GitHub's; it would not have been taken when it came
+	Unreadable  Outcome = "unreadable"  // not a webhook of GitHub's; it would not have been accepted when it came
 )
 
 // Outcomes lists every [Outcome].
-func Outcomes() []Outcome { return []Outcome{Taken, Redelivered, Unreadable} }
+func Outcomes() []Outcome { return []Outcome{Recovered, Redelivered, Unreadable} }
 
 // Recorder is told what metrics need. Safe for concurrent use.
 type Recorder interface {
@@ -96,10 +94,10 @@ const (
 	every     = 3 * time.Minute
 	retention = 3 * 24 * time.Hour // on github.com
 	// An attempt is listed when it is over, and clocks differ: what is a little
-	// older than the mark is looked at again, which costs a question to the store.
+	// older than the checkpoint is looked at again, which costs a question to the store.
 	overlap = 10 * time.Minute
 
-	lane      = "github/missed" // of the lease; with a slash it is no environment's name
+	job       = "job/missed" // names the lease and the checkpoint
 	leaseTime = 2 * time.Minute
 	atOnce    = 500 // ids in one question to the store
 )
@@ -107,17 +105,17 @@ const (
 // Sweeper sweeps. Its methods are not safe for concurrent use.
 type Sweeper struct {
 	Config
-	// over are the events, by GUID, that this process will not look at again before
+	// skip are the events, by GUID, that this process does not look at again before
 	// GitHub has tried once more: it was asked to send them, or they cannot be read.
 	// Only those that the last sweep's list had are kept.
-	over map[string]event
+	skip map[string]event
 	// failed says of the events that the last sweep left, by GUID, in how many
 	// sweeps in a row GitHub or the store did not answer for them.
 	failed map[string]int
 }
 
 // New makes a sweeper.
-func New(c Config) *Sweeper { return &Sweeper{Config: c, over: make(map[string]event)} }
+func New(c Config) *Sweeper { return &Sweeper{Config: c, skip: make(map[string]event)} }
 
 // Run sweeps at once and then every few minutes until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) {
@@ -131,9 +129,9 @@ func (s *Sweeper) Run(ctx context.Context) {
 			return
 		case err == nil:
 			failing = ""
-		case err.Error() != failing: // the same again every few minutes tells nobody more
+		case err.Error() != failing: // the same again every few minutes says nothing new
 			failing = err.Error()
-			s.Logger.Warn("missed deliveries could not be looked for: they are looked for again",
+			s.Logger.Warn("check for missed deliveries failed, retrying",
 				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
 		}
 		select {

@@ -17,7 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/missed"
 )
 
-// What never arrived is taken in, the oldest first, with the time at which GitHub
+// What never arrived is taken in, the newest first, with the time at which GitHub
 // first tried; what arrived, or was taken in before, is not.
 func TestSweep(t *testing.T) {
 	s := newSite(t)
@@ -36,9 +36,9 @@ func TestSweep(t *testing.T) {
 	s.sent(6, "g4", "prod-4", false)
 	s.sent(7, "g5", "main-5", true) // GitHub believes that it arrived: it was answered, and then lost
 	s.pass(time.Minute)
-	s.expect("github accepted", "taken", "github accepted", "taken", "github rejected", "taken", "github accepted", "taken")
+	s.expect("github accepted", "recovered", "github rejected", "recovered", "github accepted", "recovered", "github accepted", "recovered")
 	d := s.stored("g1")
-	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" {
+	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" || !d.Recovered {
 		t.Errorf("%+v", d)
 	}
 	// main-1 happened before main-2, which came by itself.
@@ -56,7 +56,28 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A store that has deliveries but no mark was filled by a tallyman that did not
+// Several lost releases of one app, as after a restored backup: the newest is what
+// is written in the end, also among those of one second.
+func TestTheNewestIsTakenInFirst(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	s.sent(1, "g1", "main-1", false)
+	s.pass(time.Minute)
+	s.sent(2, "g2", "main-2", false)
+	s.sent(3, "g3", "main-3", false)
+	s.pass(time.Minute)
+	s.expect("github accepted", "recovered", "github accepted", "recovered", "github accepted", "recovered")
+	if got := s.stored("g1").Updates[0].State; got != gitops.Superseded {
+		t.Errorf("the oldest is %s", got)
+	}
+	second, third := s.stored("g2").Updates[0], s.stored("g3").Updates[0]
+	if second.State != gitops.Pending || third.State != gitops.Pending || second.Sequence > third.Sequence {
+		t.Errorf("%+v\n%+v", second, third)
+	}
+}
+
+// A store that has deliveries but no checkpoint was filled by a tallyman that did not
 // sweep: it looks from the last one on.
 func TestFirstSweepOfAnOldStore(t *testing.T) {
 	s := newSite(t)
@@ -66,10 +87,10 @@ func TestFirstSweepOfAnOldStore(t *testing.T) {
 	s.pass(time.Hour)
 	s.sent(2, "g2", "main-2", false)
 	s.pass(time.Hour)
-	s.expect("github accepted", "taken")
+	s.expect("github accepted", "recovered")
 	// What is told late, or by another clock, is found all the same.
 	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock().Add(-overlap / 2), Payload: payload("main-3")})
-	s.expect("github accepted", "taken")
+	s.expect("github accepted", "recovered")
 }
 
 const overlap = 10 * time.Minute
@@ -84,7 +105,7 @@ func TestSweepAfterALongTime(t *testing.T) {
 	s.pass(4 * 24 * time.Hour)
 	s.github.SetNow(func() time.Time { return s.clock().Add(-2 * 24 * time.Hour) })
 	s.sent(1000, "new", "main-new", false)
-	s.expect("github accepted", "taken")
+	s.expect("github accepted", "recovered")
 	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries"); calls != 2 { // the first sweep's, and this one's
 		t.Errorf("asked for %d pages", calls)
 	}
@@ -108,7 +129,7 @@ func TestRedelivery(t *testing.T) {
 	s.expect()
 	s.pass(time.Minute)
 	s.sent(2, "g1", "main-1", false)
-	s.expect("github accepted", "taken")
+	s.expect("github accepted", "recovered")
 	if d := s.stored("g1"); !d.EventTime.Equal(first) {
 		t.Errorf("it happened at %s, and not at %s", d.EventTime, first)
 	}
@@ -123,7 +144,7 @@ func TestUnreadable(t *testing.T) {
 	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "g1", DeliveredAt: s.clock(), Payload: `"text"`})
 	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
 	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock(), Payload: payload("main-3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
-	s.expect("unreadable", "unreadable", "github accepted", "taken")
+	s.expect("unreadable", "unreadable", "github accepted", "recovered")
 	s.expect()
 }
 
@@ -137,11 +158,11 @@ func TestSweepGoesOn(t *testing.T) {
 		again []string
 	}{
 		"the list": {githubtest.Fault{Path: "/app/hook/deliveries", Times: 1, Status: 500}, nil, gitops.Unavailable,
-			[]string{"github accepted", "taken", "github accepted", "taken", "swept"}},
-		"one": {githubtest.Fault{Path: "/app/hook/deliveries/1", Times: 1, Status: 502}, []string{"github accepted", "taken"}, gitops.Unavailable,
-			[]string{"github accepted", "taken", "swept"}},
+			[]string{"github accepted", "recovered", "github accepted", "recovered", "swept"}},
+		"one": {githubtest.Fault{Path: "/app/hook/deliveries/1", Times: 1, Status: 502}, []string{"github accepted", "recovered"}, gitops.Unavailable,
+			[]string{"github accepted", "recovered", "swept"}},
 		"asked too often": {githubtest.Fault{Path: "/app/hook/deliveries/1", Times: 1, Status: 429}, nil, gitops.RateLimited,
-			[]string{"github accepted", "taken", "github accepted", "taken", "swept"}},
+			[]string{"github accepted", "recovered", "github accepted", "recovered", "swept"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -173,18 +194,26 @@ func TestSweepGoesOn(t *testing.T) {
 // One replica sweeps at a time, and one that stops gives the lease back.
 func TestOneReplicaSweeps(t *testing.T) {
 	s := newSite(t)
-	lease, err := s.store.Claim(t.Context(), "github/missed", "another", time.Minute)
-	s.must(err)
+	lease := s.claimed("another")
 	if got, err := s.sweep(); err != nil || got != nil {
 		t.Errorf("swept beside another: %v, %v", got, err)
 	}
-	s.must(s.store.Release(t.Context(), lease, true))
+	s.must(s.store.Release(t.Context(), lease[0], true))
 	s.expect()
-	_, err = s.store.Claim(t.Context(), "github/missed", "another", time.Minute)
-	s.must(err)
-	if backlogs, err := s.store.Backlogs(t.Context()); err != nil || slices.ContainsFunc(backlogs, func(b queue.Backlog) bool { return b.Environment == "github/missed" }) {
+	if lease := s.claimed("another"); len(lease) != 1 {
+		t.Error("the lease was not given back")
+	}
+	if backlogs, err := s.store.Backlogs(t.Context()); err != nil || slices.ContainsFunc(backlogs, func(b queue.Backlog) bool { return b.Environment == "job/missed" }) {
 		t.Errorf("the lease is taken for an environment: %v, %v", backlogs, err)
 	}
+}
+
+// claimed is what another holder gets of the sweep's lease.
+func (s *site) claimed(holder string) []queue.Lease {
+	s.t.Helper()
+	leases, err := s.store.Claim(s.t.Context(), holder, []string{"job/missed"}, time.Minute)
+	s.must(err)
+	return leases
 }
 
 // slowApp is a GitHub that takes its time for a page.
@@ -210,13 +239,31 @@ func TestALongSweepKeepsItsLease(t *testing.T) {
 	s.sweeper.App = slowApp{s.sweeper.App, func() {
 		pages++
 		s.pass(80 * time.Second)
-		if _, err := s.store.Claim(t.Context(), "github/missed", "another", time.Minute); gitops.CodeOf(err) != gitops.Conflict {
-			t.Errorf("at page %d another has the lease: %v", pages, err)
+		if lease := s.claimed("another"); len(lease) != 0 {
+			t.Errorf("at page %d another has the lease", pages)
 		}
 	}}
-	s.expect("github accepted", "taken")
+	s.expect("github accepted", "recovered")
 	if pages != 4 {
 		t.Errorf("%d pages", pages)
+	}
+}
+
+// A replica that lost the lease leaves the rest to the one that has it.
+func TestASweepEndsWithItsLease(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	for id := range int64(250) {
+		s.sent(id+1, "g1", "main-1", false)
+	}
+	s.sweeper.App = slowApp{s.sweeper.App, func() {
+		s.pass(80 * time.Second)
+		s.store.KillHolder("this")
+		s.claimed("another")
+	}}
+	if got, err := s.sweep(); gitops.CodeOf(err) != gitops.Conflict || got != nil {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
@@ -252,11 +299,11 @@ func TestSweepGoesRoundWhatFails(t *testing.T) {
 		t.Errorf("at first: %v, %v", got, err)
 	}
 	got, err := s.sweep()
-	if diff := cmp.Diff([]string{"github accepted", "taken", "github accepted", "taken"}, got); diff != "" || gitops.CodeOf(err) != gitops.Unavailable {
+	if diff := cmp.Diff([]string{"github accepted", "recovered", "github accepted", "recovered"}, got); diff != "" || gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("then: %v\n%s", err, diff)
 	}
-	// The mark is where the first of those that were left is, so none is forgotten.
-	s.expect("github accepted", "taken", "github accepted", "taken", "github accepted", "taken")
+	// The checkpoint is where the first of those that were left is, so none is forgotten.
+	s.expect("github accepted", "recovered", "github accepted", "recovered", "github accepted", "recovered")
 }
 
 // Run ends with its context.

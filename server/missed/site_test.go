@@ -3,7 +3,6 @@ package missed_test
 import (
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
-	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
 	"github.com/tallyman-dev/tallyman/server/missed"
@@ -25,14 +24,13 @@ import (
 type site struct {
 	t       *testing.T
 	github  *githubtest.Server
-	store   *sqlite.Store
+	store   *queuetest.Model
 	intake  *webhook.Intake
 	sweeper *missed.Sweeper
 
 	mu       sync.Mutex
 	now      time.Time
 	outcomes []string
-	updates  int
 }
 
 func newSite(t *testing.T) *site {
@@ -47,9 +45,7 @@ func newSite(t *testing.T) *site {
 	})
 	s.must(err)
 	t.Cleanup(func() { s.must(app.Close()) })
-	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "tallyman.db"), sqlite.Options{Now: s.clock})
-	s.must(err)
-	t.Cleanup(func() { s.must(s.store.Close()) })
+	s.store = queuetest.NewModel(s.clock, queuetest.Hooks{})
 	planner, err := policy.New(policy.Config{
 		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "main-.*"}}},
 		Apps:         map[string]policy.App{"api": {}},
@@ -57,12 +53,7 @@ func newSite(t *testing.T) *site {
 	s.must(err)
 	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"}, nil)
 	s.must(err)
-	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock, NewID: func() string {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.updates++
-		return fmt.Sprintf("u%d", s.updates)
-	}}
+	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
 	s.sweeper = missed.New(missed.Config{
 		App: app, Receiver: receiver, Store: s.store, Intake: s.intake, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
 	})
@@ -94,10 +85,10 @@ func (s *site) note(what string) {
 	s.outcomes = append(s.outcomes, what)
 }
 
-func (s *site) Delivery(source, outcome string)       { s.note(source + " " + outcome) }
-func (s *site) Settled(string, gitops.State, float64) {}
-func (s *site) Missed(outcome missed.Outcome)         { s.note(string(outcome)) }
-func (s *site) Swept(time.Time)                       { s.note("swept") }
+func (s *site) Delivery(source, outcome string)        { s.note(source + " " + outcome) }
+func (s *site) Finished(string, gitops.State, float64) {}
+func (s *site) Missed(outcome missed.Outcome)          { s.note(string(outcome)) }
+func (s *site) Swept(time.Time)                        { s.note("swept") }
 
 // sweep makes one sweep and says what came of it.
 func (s *site) sweep() (outcomes []string, err error) {
@@ -121,7 +112,7 @@ func (s *site) expect(want ...string) {
 // arrives has a dispatch come by itself.
 func (s *site) arrives(guid, tag string) {
 	s.t.Helper()
-	_, _, err := s.intake.Take(s.t.Context(), webhook.Arrival{Event: gitops.Event{
+	_, _, err := s.intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{
 		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
 	}})
 	s.must(err)

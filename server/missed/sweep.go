@@ -17,13 +17,11 @@ import (
 // Sweep makes one sweep, unless another replica is at one. An error means that it
 // was not complete; the next goes on from there.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	lease, err := s.Store.Claim(ctx, lane, s.Holder, leaseTime)
-	if err != nil && gitops.CodeOf(err) == gitops.Conflict {
-		return nil
-	} else if err != nil {
+	claimed, err := s.Store.Claim(ctx, s.Holder, []string{job}, leaseTime)
+	if err != nil || len(claimed) == 0 {
 		return err
 	}
-	h := &hold{Store: s.Store, lease: lease, extended: s.Now(), now: s.Now}
+	h := &sweepLease{Store: s.Store, lease: claimed[0], extended: s.Now(), now: s.Now}
 	defer h.release(ctx)
 	began := s.Now()
 	since, err := s.since(ctx, began)
@@ -38,31 +36,29 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mark := began
-	err = s.takeAll(ctx, h, missing)
-	var left *leftError
-	if errors.As(err, &left) {
-		mark = left.at
+	reached := began
+	err = s.recoverAll(ctx, h, missing)
+	var partial *PartialSweepError
+	if errors.As(err, &partial) {
+		reached = partial.From
 	}
-	if markErr := s.Store.SetMark(ctx, lane, mark.Format(time.RFC3339)); markErr != nil {
-		return errors.Join(err, markErr)
+	if err := errors.Join(err, s.Store.SetCheckpoint(ctx, job, reached.Format(time.RFC3339))); err != nil {
+		return err
 	}
-	if err == nil {
-		s.Recorder.Swept(s.Now())
-	}
-	return err
+	s.Recorder.Swept(s.Now())
+	return nil
 }
 
 // since is how far back a sweep looks: to where the last complete one began. On
-// the first it is when a delivery of GitHub's was last received. Where none ever
-// was, nothing can have been missed: what the App was sent before tallyman was
+// the first it is when a delivery of GitHub's was last received. Where there never
+// was one, nothing can have been missed: what the App was sent before tallyman was
 // there was not for it.
 func (s *Sweeper) since(ctx context.Context, now time.Time) (time.Time, error) {
-	mark, err := s.Store.Mark(ctx, lane)
+	checkpoint, err := s.Store.Checkpoint(ctx, job)
 	if err != nil {
 		return now, err
 	}
-	since, err := time.Parse(time.RFC3339, mark)
+	since, err := time.Parse(time.RFC3339, checkpoint)
 	if err != nil {
 		newest, _, err := s.Store.Deliveries(ctx, queue.DeliveryFilter{Source: s.Receiver.Source()}, queue.Page{Limit: 1})
 		if err != nil || len(newest) == 0 {
@@ -83,8 +79,9 @@ type event struct {
 	id    int64     // of the newest attempt
 }
 
-// list collects the events with an attempt since a time, the oldest first.
-func (s *Sweeper) list(ctx context.Context, h *hold, since time.Time) ([]event, error) {
+// list collects the events with an attempt since a time, in the order in which
+// they are to be taken in.
+func (s *Sweeper) list(ctx context.Context, h *sweepLease, since time.Time) ([]event, error) {
 	byGUID := make(map[string]*event)
 	for cursor := ""; ; {
 		page, next, err := s.App.Deliveries(ctx, cursor)
@@ -113,19 +110,26 @@ func (s *Sweeper) list(ctx context.Context, h *hold, since time.Time) ([]event, 
 		}
 	}
 	var events []event
-	over := make(map[string]event)
+	skip := make(map[string]event)
 	for guid, e := range byGUID {
-		if before, seen := s.over[guid]; seen && e.id <= before.id {
-			over[guid] = before
+		if before, seen := s.skip[guid]; seen && e.id <= before.id {
+			skip[guid] = before
 			continue
 		} else if seen && before.first.Before(e.first) {
 			e.first = before.first
 		}
 		events = append(events, *e)
 	}
-	s.over = over
-	slices.SortFunc(events, func(a, b event) int { return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.id, b.id)) })
+	s.skip = skip
+	slices.SortFunc(events, order)
 	return events, nil
+}
+
+// order puts the newest event first. Events of the same second cannot be late
+// against each other ([gitops.Head.Late]): there the order of acceptance counts, so
+// they come in that in which they happened.
+func order(a, b event) int {
+	return cmp.Or(cmp.Compare(b.first.Unix(), a.first.Unix()), cmp.Compare(a.id, b.id))
 }
 
 // missing are the events that never arrived.
@@ -135,12 +139,12 @@ func (s *Sweeper) missing(ctx context.Context, events []event) (missing []event,
 		for i, e := range part {
 			ids[i] = e.guid
 		}
-		known, err := s.Store.Known(ctx, s.Receiver.Source(), ids)
+		existing, err := s.Store.ExistingIDs(ctx, s.Receiver.Source(), ids)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range part {
-			if !slices.Contains(known, e.guid) {
+			if !slices.Contains(existing, e.guid) {
 				missing = append(missing, e)
 			}
 		}
@@ -148,31 +152,40 @@ func (s *Sweeper) missing(ctx context.Context, events []event) (missing []event,
 	return missing, nil
 }
 
-// leftError is why a sweep was not complete, and the first event that it left.
-type leftError struct {
-	error
-	at time.Time
+// PartialSweepError is why a sweep was not complete.
+type PartialSweepError struct {
+	Err  error     // of the first event that was left
+	From time.Time // when the oldest event that was left happened
 }
 
-func (e *leftError) Unwrap() error { return e.error }
+func (e *PartialSweepError) Error() string { return e.Err.Error() }
+
+func (e *PartialSweepError) Unwrap() error { return e.Err }
+
+// leave notes an event that was left.
+func (e *PartialSweepError) leave(left event) {
+	if left.first.Before(e.From) {
+		e.From = left.first
+	}
+}
 
 // patience is how many events in one sweep GitHub or the store may fail to answer
 // for before it is given up.
 const patience = 3
 
-func (s *Sweeper) takeAll(ctx context.Context, h *hold, missing []event) error {
+func (s *Sweeper) recoverAll(ctx context.Context, h *sweepLease, missing []event) error {
 	if len(missing) == 0 {
 		s.failed = nil
 		return nil
 	}
-	s.Logger.Warn("deliveries never arrived: they are fetched", slog.Int("deliveries", len(missing)), slog.Time("oldest", missing[0].first))
+	s.Logger.Warn("missed deliveries found, fetching from GitHub", slog.Int("deliveries", len(missing)), slog.Time("oldest", missing[len(missing)-1].first))
 	// What failed the last time comes last: a few that GitHub never answers for
 	// must not keep all others out.
 	slices.SortStableFunc(missing, func(a, b event) int { return cmp.Compare(s.failed[a.guid], s.failed[b.guid]) })
 	failed := make(map[string]int)
-	var left *leftError
+	var partial *PartialSweepError
 	for i, e := range missing {
-		err := s.takeOne(ctx, e)
+		err := s.recoverOne(ctx, e)
 		if err == nil {
 			err = h.extend(ctx)
 		}
@@ -180,50 +193,43 @@ func (s *Sweeper) takeAll(ctx context.Context, h *hold, missing []event) error {
 			continue
 		}
 		failed[e.guid] = s.failed[e.guid] + 1
-		if left == nil {
-			left = &leftError{err, e.first}
+		if partial == nil {
+			partial = &PartialSweepError{err, e.first}
 		}
-		left.at = earlier(left.at, e.first)
+		partial.leave(e)
 		if len(failed) == patience || ctx.Err() != nil || gitops.CodeOf(err) != gitops.Unavailable {
 			for _, e := range missing[i+1:] {
-				left.at = earlier(left.at, e.first)
+				partial.leave(e)
 				failed[e.guid] = s.failed[e.guid]
 			}
 			break
 		}
 	}
 	s.failed = failed
-	if left == nil {
+	if partial == nil {
 		return nil
 	}
-	return left
+	return partial
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// takeOne takes one event in, counts it and says what became of it; the intake
-// says that of what was taken.
-func (s *Sweeper) takeOne(ctx context.Context, e event) error {
-	outcome, err := s.take(ctx, e)
+// recoverOne takes one event in, counts it and logs the result; the intake logs
+// that of what it accepted.
+func (s *Sweeper) recoverOne(ctx context.Context, e event) error {
+	outcome, err := s.fetch(ctx, e)
 	if err != nil {
 		return err
 	}
 	s.Recorder.Missed(outcome)
-	if outcome != Taken {
-		s.over[e.guid] = e
+	if outcome != Recovered {
+		s.skip[e.guid] = e
 		key := gitops.DeliveryKey{Source: s.Receiver.Source(), ID: e.guid}
-		s.Logger.Warn("missed delivery", slog.String("delivery", key.String()), slog.String("outcome", string(outcome)))
+		s.Logger.Warn("missed delivery not recovered", slog.String("delivery", key.String()), slog.String("outcome", string(outcome)))
 	}
 	return nil
 }
 
-// take takes one event in. An error says that it may be possible later.
-func (s *Sweeper) take(ctx context.Context, e event) (Outcome, error) {
+// fetch takes one event in. An error says that it may be possible later.
+func (s *Sweeper) fetch(ctx context.Context, e event) (Outcome, error) {
 	request, err := s.App.DeliveryRequest(ctx, e.id)
 	if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 		if err = s.App.Redeliver(ctx, e.id); err == nil {
@@ -242,11 +248,11 @@ func (s *Sweeper) take(ctx context.Context, e event) (Outcome, error) {
 		return Unreadable, nil
 	}
 	event.Time = e.first
-	_, _, err = s.Intake.Take(ctx, webhook.Arrival{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries"})
-	if err != nil && gitops.CodeOf(err) != gitops.Rejected { // a refusal is kept, and is the event's end
+	_, _, err = s.Intake.Accept(ctx, webhook.Inbound{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries", Recovered: true})
+	if err != nil && gitops.CodeOf(err) != gitops.Rejected { // a rejection is stored, and is the event's end
 		return "", err
 	}
-	return Taken, nil
+	return Recovered, nil
 }
 
 // decode reads what GitHub sent. The payload is always told as JSON, whatever the
@@ -261,8 +267,8 @@ func (s *Sweeper) decode(e event, request githubapp.DeliveryRequest) (gitops.Eve
 	return event, err
 }
 
-// hold is the lease of one sweep.
-type hold struct {
+// sweepLease is the lease of one sweep.
+type sweepLease struct {
 	Store
 	lease    queue.Lease
 	extended time.Time
@@ -271,17 +277,20 @@ type hold struct {
 
 // extend keeps the lease, when half of it is over. Its error says that another
 // replica has it.
-func (h *hold) extend(ctx context.Context) (err error) {
+func (h *sweepLease) extend(ctx context.Context) error {
 	if h.now().Sub(h.extended) < leaseTime/2 {
 		return nil
 	}
-	h.lease, err = h.Extend(ctx, h.lease, leaseTime)
+	kept, err := h.Extend(ctx, []queue.Lease{h.lease}, leaseTime)
+	if err == nil && len(kept) == 0 {
+		err = gitops.Errorf(gitops.Conflict, "another replica took the check for missed deliveries over")
+	}
 	h.extended = h.now()
 	return err
 }
 
 // release gives the lease back, whatever has ended by then.
-func (h *hold) release(ctx context.Context) {
+func (h *sweepLease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_ = h.Release(ctx, h.lease, true) // else it runs out

@@ -109,7 +109,7 @@ func (s *keySet) key(ctx context.Context, id string) (*rsa.PublicKey, *gitops.Er
 				return nil, err
 			}
 		case s.problem != nil || !usable:
-			return nil, gitops.Errorf(gitops.Unavailable, "the keys of the token's issuer cannot be had now").WithCause(s.problem)
+			return nil, gitops.Errorf(gitops.Unavailable, "the keys of the token's issuer cannot be fetched").WithCause(s.problem)
 		default:
 			return nil, gitops.Errorf(gitops.Unauthorized, "the token is signed with a key that its issuer does not publish")
 		}

@@ -94,10 +94,10 @@ func TestTheIssuerIsAway(t *testing.T) {
 	s.issuer.SetAway(true)
 	token := s.issuer.Token(audience, nil)
 	_, err := v.Authenticate(t.Context(), token)
-	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+	refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 	s.issuer.SetAway(false)
 	_, err = v.Authenticate(t.Context(), token)
-	refused(t, err, gitops.Unavailable, "cannot be had now", token) // not asked again so soon
+	refused(t, err, gitops.Unavailable, "cannot be fetched", token) // not asked again so soon
 	s.pass(11 * time.Second)
 	if _, err := v.Authenticate(t.Context(), token); err != nil {
 		t.Fatal(err)
@@ -115,10 +115,10 @@ func TestTheIssuerIsAway(t *testing.T) {
 	s.pass(11 * time.Second)
 	token = s.issuer.Token(audience, nil)
 	_, err = v.Authenticate(t.Context(), token)
-	refused(t, err, gitops.Unavailable, "cannot be had now", token) // it may well be good
+	refused(t, err, gitops.Unavailable, "cannot be fetched", token) // it may well be good
 	s.pass(2 * time.Hour)
 	_, err = v.Authenticate(t.Context(), token)
-	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+	refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 }
 
 // Keys that were known a day ago are believed no more: one may have been taken
@@ -138,7 +138,7 @@ func TestKeysAreGoodForADay(t *testing.T) {
 	s.pass(time.Second)
 	token := s.issuer.Token(audience, nil)
 	_, err := v.Authenticate(t.Context(), token)
-	refused(t, err, gitops.Unavailable, "cannot be had now", token)
+	refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 }
 
 func TestACallerWhoGivesUp(t *testing.T) {
@@ -182,7 +182,7 @@ func TestAnIssuerThatIsNotWhatItSays(t *testing.T) {
 			s.config.Issuers = []string{server.URL}
 			token := s.issuer.Token(audience, map[string]any{"iss": server.URL})
 			_, err := s.verifier().Authenticate(t.Context(), token)
-			refused(t, err, gitops.Unavailable, "cannot be had now", token)
+			refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 			if n := elsewhere.Fetches(); n != 0 {
 				t.Errorf("asked elsewhere %d times", n)
 			}

@@ -145,33 +145,33 @@ func checkIssuer(field, issuer string) error {
 	return nil
 }
 
-// Authenticate believes a token, or not. The error's code is Unauthorized for a
+// Authenticate checks a token. The error's code is Unauthorized for a
 // token that is not good, Forbidden for a good one that may order nothing at all,
-// and Unavailable when the issuer's keys cannot be had now. Its sentence names
+// and Unavailable when the issuer's keys cannot be fetched. Its sentence names
 // what is wrong and never the token.
-func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Caller, error) {
+func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Job, error) {
 	issuer, err := issuerOf(bearer)
 	if err != nil {
-		return Caller{}, err
+		return Job{}, err
 	}
 	keys, ok := v.issuers[issuer]
 	if !ok {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token's issuer is not one that is configured")
+		return Job{}, gitops.Errorf(gitops.Unauthorized, "the token's issuer is not one that is configured")
 	}
 	asked := &lookup{keys: keys}
 	verifier := oidc.NewVerifier(issuer, asked, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: []string{oidc.RS256}, Now: v.now})
 	token, err := verifier.Verify(ctx, bearer)
 	if err != nil {
-		return Caller{}, refusal(err, asked.problem)
+		return Job{}, refusal(err, asked.problem)
 	}
 	var c claims
 	if err := token.Claims(&c); err != nil {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "the token's claims are not those of GitHub Actions").WithCause(err)
+		return Job{}, gitops.Errorf(gitops.Unauthorized, "the token's claims are not those of GitHub Actions").WithCause(err)
 	}
 	if err := v.checkUse(token, c); err != nil {
-		return Caller{}, err
+		return Job{}, err
 	}
-	return v.callerOf(token, c)
+	return v.jobOf(token, c)
 }
 
 // issuerOf reads whose token it claims to be, which decides only whose keys it is
@@ -200,7 +200,7 @@ func refusal(err error, noKey *gitops.Error) error {
 	case errors.As(err, &expired):
 		return gitops.Errorf(gitops.Unauthorized, "the token has expired: ask for one right before the order")
 	}
-	return gitops.Errorf(gitops.Unauthorized, "the token is not good: it must be signed RS256 by its issuer, be for our audience, and not be for later").WithCause(withoutToken(err))
+	return gitops.Errorf(gitops.Unauthorized, "invalid token: it must be signed RS256 by its issuer, be for our audience, and not be for later").WithCause(withoutToken(err))
 }
 
 // withoutToken keeps what a library says short: a malformed token must not reach

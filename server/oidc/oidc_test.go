@@ -128,32 +128,32 @@ func TestTokensThatAreNotGood(t *testing.T) {
 		{"no token", "", gitops.Unauthorized, "no JWT"},
 		{"no JWT", "ghp_0123456789012345678901234567890123456789", gitops.Unauthorized, "no JWT"},
 		{"half of it", good[:len(good)/2], gitops.Unauthorized, "no JWT"},
-		{"without its end", good[:len(good)-10], gitops.Unauthorized, "is not good"},
+		{"without its end", good[:len(good)-10], gitops.Unauthorized, "invalid token"},
 		{"too long", good + strings.Repeat("A", 16<<10), gitops.Unauthorized, "no JWT"},
-		{"changed", parts[0] + "." + otherPayload + "." + parts[2], gitops.Unauthorized, "is not good"},
-		{"unsigned", none + "." + parts[1] + ".", gitops.Unauthorized, "is not good"},
-		{"a stranger's key", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "key-1"}, payload), gitops.Unauthorized, "is not good"},
+		{"changed", parts[0] + "." + otherPayload + "." + parts[2], gitops.Unauthorized, "invalid token"},
+		{"unsigned", none + "." + parts[1] + ".", gitops.Unauthorized, "invalid token"},
+		{"a stranger's key", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "key-1"}, payload), gitops.Unauthorized, "invalid token"},
 		{"a key that is not published", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "key-9"}, payload), gitops.Unauthorized, "does not publish"},
 		{"no key named", oidctest.Sign(t, jose.RS256, stranger, payload), gitops.Unauthorized, "does not publish"},
-		{"another algorithm", s.issuer.SignBy(jose.RS512, s.issuer.Claims(audience)), gitops.Unauthorized, "is not good"},
-		{"another padding", s.issuer.SignBy(jose.PS256, s.issuer.Claims(audience)), gitops.Unauthorized, "is not good"},
-		{"a shared secret", oidctest.Sign(t, jose.HS256, []byte(strings.Repeat("k", 32)), payload), gitops.Unauthorized, "is not good"},
+		{"another algorithm", s.issuer.SignBy(jose.RS512, s.issuer.Claims(audience)), gitops.Unauthorized, "invalid token"},
+		{"another padding", s.issuer.SignBy(jose.PS256, s.issuer.Claims(audience)), gitops.Unauthorized, "invalid token"},
+		{"a shared secret", oidctest.Sign(t, jose.HS256, []byte(strings.Repeat("k", 32)), payload), gitops.Unauthorized, "invalid token"},
 		{"another issuer", s.issuer.Token(audience, map[string]any{"iss": "https://token.actions.githubusercontent.com"}), gitops.Unauthorized, "issuer is not one"},
 		{"an issuer below ours", s.issuer.Token(audience, map[string]any{"iss": s.issuer.URL + "/other"}), gitops.Unauthorized, "issuer is not one"},
 		{"no issuer", s.issuer.Token(audience, map[string]any{"iss": nil}), gitops.Unauthorized, "issuer is not one"},
-		{"GitHub's audience", s.issuer.Token("https://github.com/octo-org", nil), gitops.Unauthorized, "is not good"},
+		{"GitHub's audience", s.issuer.Token("https://github.com/octo-org", nil), gitops.Unauthorized, "invalid token"},
 		{"our audience and another", s.issuer.Token(audience, map[string]any{"aud": []string{audience, "https://other.example"}}), gitops.Unauthorized, "other services"},
-		{"no audience", s.issuer.Token(audience, map[string]any{"aud": nil}), gitops.Unauthorized, "is not good"},
+		{"no audience", s.issuer.Token(audience, map[string]any{"aud": nil}), gitops.Unauthorized, "invalid token"},
 		{"expired", s.issuer.Token(audience, map[string]any{"exp": now - 1}), gitops.Unauthorized, "has expired"},
 		{"without end", s.issuer.Token(audience, map[string]any{"exp": nil}), gitops.Unauthorized, "has expired"},
-		{"for later", s.issuer.Token(audience, map[string]any{"nbf": now + 600}), gitops.Unauthorized, "is not good"},
+		{"for later", s.issuer.Token(audience, map[string]any{"nbf": now + 600}), gitops.Unauthorized, "invalid token"},
 		{"old but not expired", s.issuer.Token(audience, map[string]any{"iat": now - 601}), gitops.Unauthorized, "older than 10m0s"},
 		{"made tomorrow", s.issuer.Token(audience, map[string]any{"iat": now + 61}), gitops.Unauthorized, "in the future"},
 		{"made at no time", s.issuer.Token(audience, map[string]any{"iat": nil}), gitops.Unauthorized, "when it was made"},
 		{"without an id", s.issuer.Token(audience, map[string]any{"jti": nil}), gitops.Unauthorized, "no id"},
 		{"an odd id", s.issuer.Token(audience, map[string]any{"jti": "a\nb"}), gitops.Unauthorized, "no id"},
 		{"a number for an id", s.issuer.Token(audience, map[string]any{"repository_id": 456789}), gitops.Unauthorized, "claims are not those"},
-		{"claims that are none", s.issuer.Sign(map[string]any{"iss": s.issuer.URL, "aud": 7}), gitops.Unauthorized, "is not good"},
+		{"claims that are none", s.issuer.Sign(map[string]any{"iss": s.issuer.URL, "aud": 7}), gitops.Unauthorized, "invalid token"},
 
 		{"a pull request", s.issuer.Token(audience, map[string]any{"event_name": "pull_request"}), gitops.Forbidden, "pull request"},
 		{"a pull request's target", s.issuer.Token(audience, map[string]any{"event_name": "pull_request_target"}), gitops.Forbidden, "pull request"},
@@ -273,7 +273,7 @@ func TestPrintedClaims(t *testing.T) {
 	refused(t, err, gitops.Forbidden, "jobs of a pull request", pull)
 }
 
-// book is a [oidc.Spender].
+// book is a [oidc.ReplayGuard].
 type book map[string]spending
 
 type spending struct {
@@ -281,7 +281,7 @@ type spending struct {
 	until time.Time
 }
 
-func (b book) Spend(_ context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
+func (b book) UseOnce(_ context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
 	if first, spent := b[credential]; spent && first.by != by {
 		return gitops.Errorf(gitops.Conflict, "spent")
 	}
@@ -305,7 +305,7 @@ func TestWhatIsRememberedOfAToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := caller.Spend(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: order}); err != nil {
+		if err := caller.UseOnce(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: order}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -331,7 +331,7 @@ func TestATokenIsSpentOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = caller.Spend(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: c.order})
+		err = caller.UseOnce(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: c.order})
 		if c.good != (err == nil) {
 			t.Errorf("for %s: %v", c.order, err)
 		}

@@ -28,14 +28,14 @@ const (
 type fakes struct {
 	t *testing.T
 
-	mu       sync.Mutex
-	steps    []string
-	outcomes []string
-	stored   map[gitops.DeliveryKey]gitops.Delivery
-	faults   []fault // the next calls of Accept go so
-	late     string  // in this environment every update comes after a newer one
-	ids      int
-	logged   bytes.Buffer
+	mu        sync.Mutex
+	steps     []string
+	outcomes  []string
+	stored    map[gitops.DeliveryKey]gitops.Delivery
+	faults    []fault // the next calls of Accept go so
+	recovered bool    // every delivery was fetched
+	late      string  // in this environment every update comes after a newer one
+	logged    bytes.Buffer
 }
 
 // fault is what happens to a call of Accept in place of its success.
@@ -126,6 +126,7 @@ func (f *fakes) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 	first, known := f.stored[d.Key()]
 	if !known {
 		for i := range d.Updates {
+			d.Updates[i].ID = d.ID + "/" + d.Updates[i].Environment
 			d.Updates[i].State, d.Updates[i].AcceptedAt = gitops.Pending, d.ReceivedAt
 			if f.late == d.Updates[i].Environment {
 				d.Updates[i].State = gitops.Superseded
@@ -147,13 +148,11 @@ func (f *fakes) checkDelivery(ctx context.Context, d gitops.Delivery) {
 	if d.Source != source || d.ID == "" || d.ReceivedAt.IsZero() || d.ReceivedAt.Location() != time.UTC || !strings.HasPrefix(string(d.Body), d.ID) {
 		f.t.Errorf("the store is given an incomplete delivery: %+v", d)
 	}
+	if d.Recovered != f.recovered {
+		f.t.Errorf("recovered is %t", d.Recovered)
+	}
 	if (d.Outcome == gitops.OutcomeAccepted) != (len(d.Updates) > 0) || (d.Outcome != gitops.OutcomeAccepted) != (d.Reason != "") {
 		f.t.Errorf("the outcome %q goes with neither the reason %q nor the updates %v", d.Outcome, d.Reason, d.Updates)
-	}
-	for _, u := range d.Updates {
-		if u.ID == "" {
-			f.t.Errorf("an update has no id: %+v", u)
-		}
 	}
 }
 
@@ -167,21 +166,14 @@ func (f *fakes) Delivery(from, outcome string) {
 	f.outcomes = append(f.outcomes, outcome)
 }
 
-// Settled is a recorder's.
-func (f *fakes) Settled(environment string, state gitops.State, seconds float64) {
+// Finished is a recorder's.
+func (f *fakes) Finished(environment string, state gitops.State, seconds float64) {
 	if seconds != 0 {
-		f.t.Errorf("settled after %v s", seconds)
+		f.t.Errorf("finished after %v s", seconds)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcomes = append(f.outcomes, environment+" "+string(state))
-}
-
-func (f *fakes) newID() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ids++
-	return fmt.Sprintf("u%d", f.ids)
 }
 
 // Write takes the log, one line at a time, as slog's handlers write it.
@@ -196,7 +188,6 @@ func (f *fakes) handler() *webhook.Handler {
 		Planner: f, Inbox: f, Recorder: f,
 		Logger: slog.New(slog.NewJSONHandler(f, nil)),
 		Now:    func() time.Time { return time.Now().In(time.FixedZone("elsewhere", 3600)) },
-		NewID:  f.newID,
 	}}
 }
 

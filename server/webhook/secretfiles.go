@@ -23,7 +23,7 @@ type Secrets func() [][]byte
 // is not part of its secret.
 //
 // A file that cannot be read for now, or is empty, as it is for a moment while it
-// is written, leaves its secret of before in force.
+// is written, leaves its previous secret in force.
 type SecretFiles struct {
 	check  func(secret []byte) error
 	logger *slog.Logger
@@ -51,7 +51,7 @@ type secretState struct {
 const settleTime = 2 * time.Second
 
 // ReadSecretFiles reads the files, whose list field configures. A secret that
-// check refuses is none. Its error is Invalid and names the field.
+// check refuses is not used. Its error is Invalid and names the field.
 func ReadSecretFiles(field string, files []string, check func(secret []byte) error, logger *slog.Logger) (*SecretFiles, error) {
 	if len(files) == 0 {
 		return nil, CheckSecrets(field, nil)
@@ -92,7 +92,7 @@ func (s *SecretFiles) read(path string) ([]byte, *gitops.Error) {
 func (s *SecretFiles) Current() [][]byte {
 	for i, seen := range *s.now.Load() {
 		if changed(s.files[i].path, seen) {
-			return s.again()
+			return s.reload()
 		}
 	}
 	return *s.good.Load()
@@ -109,8 +109,8 @@ func changed(path string, seen secretState) bool {
 	return seen.read.Sub(info.ModTime()) < settleTime
 }
 
-// again reads the files anew.
-func (s *SecretFiles) again() [][]byte {
+// reload reads the files again.
+func (s *SecretFiles) reload() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	states := make([]secretState, len(s.files))
@@ -125,10 +125,10 @@ func (s *SecretFiles) again() [][]byte {
 			problem = err.Message
 		case !bytes.Equal(secret, f.secret):
 			f.secret = secret
-			s.logger.Info("a secret was replaced", slog.String("file", f.path))
+			s.logger.Info("secret replaced", slog.String("file", f.path))
 		}
 		if problem != f.problem && problem != "" {
-			s.logger.Warn("a secret's file cannot be used: the secret of before is in force", slog.String("file", f.path), slog.String("error", err.Error()))
+			s.logger.Warn("secret file unreadable, using the previous secret", slog.String("file", f.path), slog.String("error", err.Error()))
 		}
 		f.problem = problem
 	}

@@ -135,7 +135,7 @@ func TestSecretFilesAreReadAgain(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { s.Current() }); n > 8 {
 		t.Errorf("looking costs %v allocations", n)
 	}
-	if text := d.log.String(); strings.Count(text, "a secret was replaced") != 3 || strings.Contains(text, "s3cret") {
+	if text := d.log.String(); strings.Count(text, "secret replaced") != 3 || strings.Contains(text, "s3cret") {
 		t.Errorf("logged %s", text)
 	}
 }
@@ -164,7 +164,7 @@ func TestSecretFilesKeepWhatWasGood(t *testing.T) {
 			}
 		}
 	}
-	if text := d.log.String(); strings.Count(text, "the secret of before is in force") != 3 || strings.Contains(text, "s3cret") {
+	if text := d.log.String(); strings.Count(text, "using the previous secret") != 3 || strings.Contains(text, "s3cret") {
 		t.Errorf("logged %s", text)
 	}
 	d.write("a", "s3cret-2")

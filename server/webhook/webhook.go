@@ -37,7 +37,7 @@ type Receiver interface {
 
 	// Authenticate checks the sender's credential, in constant time, over the raw
 	// body. The error's code is Unauthorized, and its sentence does not tell a
-	// wrong credential from a missing one more than its sender needs to mend it.
+	// wrong credential from a missing one more than its sender needs to fix it.
 	Authenticate(header http.Header, body []byte) error
 
 	// Decode reads an authenticated body. An error's code is Invalid and means
@@ -58,43 +58,43 @@ type Handler struct {
 // error of anything else is for the server's error writer; nothing is written to
 // w.
 func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d gitops.Delivery, err error) {
-	arrival, err := h.receive(w, r)
+	in, err := h.receive(w, r)
 	if err != nil {
-		key := arrival.Event.Delivery
-		h.Intake.Refuse(r.Context(), key, arrival.Remote, err)
+		key := in.Event.Delivery
+		h.Intake.RecordRejection(r.Context(), key, in.Remote, err)
 		return http.StatusOK, gitops.Delivery{Source: key.Source, ID: key.ID}, err
 	}
-	d, accepted, err := h.Intake.Take(r.Context(), arrival)
+	d, accepted, err := h.Intake.Accept(r.Context(), in)
 	if accepted {
 		return http.StatusAccepted, d, err
 	}
 	return http.StatusOK, d, err
 }
 
-// receive reads, authenticates and decodes. With an error the arrival has
-// whatever was known of it by then.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Arrival, error) {
-	a := Arrival{Remote: RemoteOf(r.RemoteAddr), Credential: h.Receiver.Credential()}
-	a.Event.Delivery.Source = h.Receiver.Source()
+// receive reads, authenticates and decodes. With an error the inbound event
+// has whatever was known of it by then.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (Inbound, error) {
+	in := Inbound{Remote: ClientIP(r.RemoteAddr), Credential: h.Receiver.Credential()}
+	in.Event.Delivery.Source = h.Receiver.Source()
 	body, err := ReadBody(w, r, MaxBody)
 	if err != nil {
-		return a, err
+		return in, err
 	}
 	if err := h.Receiver.Authenticate(r.Header, body); err != nil {
-		return a, err
+		return in, err
 	}
-	a.Body = body
+	in.Body = body
 	event, err := h.Receiver.Decode(r.Header, body)
 	if err != nil {
-		a.Event.Delivery.ID = event.Delivery.ID
-		return a, err
+		in.Event.Delivery.ID = event.Delivery.ID
+		return in, err
 	}
-	a.Event = event
-	return a, nil
+	in.Event = event
+	return in, nil
 }
 
 // usualBody is more than most bodies have. So much is set aside for one at most
-// before it comes: nobody shall hold memory by a header that announces more.
+// before it comes: a header that announces more must not hold memory.
 const usualBody = 16 << 10
 
 // ReadBody reads a request's body up to a number of bytes. The error's code is
@@ -111,7 +111,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	case errors.As(err, &tooLarge):
 		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
-		return nil, gitops.Errorf(gitops.Invalid, "the body did not arrive whole").WithCause(err)
+		return nil, gitops.Errorf(gitops.Invalid, "the body is incomplete").WithCause(err)
 	}
 	return body.Bytes(), nil
 }

@@ -123,7 +123,7 @@ func TestHandleLateUpdates(t *testing.T) {
 		if a.err != nil || !cmp.Equal(a.outcomes, want) {
 			t.Errorf("answered %v, counted %v, want %v", a.err, a.outcomes, want)
 		}
-		said := slices.ContainsFunc(a.log, func(line map[string]any) bool { return line["msg"] == "update" && line["state"] == "superseded" })
+		said := slices.ContainsFunc(a.log, func(line map[string]any) bool { return line["msg"] == "update superseded" })
 		if said != (i == 0) {
 			t.Errorf("the log of time %d is %s", i, a.logText)
 		}
@@ -222,22 +222,22 @@ func TestHandleLogs(t *testing.T) {
 		want                   map[string]any
 	}{
 		{"an order", secret, "d1 order", map[string]any{
-			"level": "INFO", "outcome": "accepted", "delivery": "github/d1", "actor": "ann", "updates": []any{"u1", "u2"}, "remote": "192.0.2.1", "credential": "test secret"}},
+			"level": "INFO", "msg": "delivery accepted", "outcome": "accepted", "delivery": "github/d1", "actor": "ann", "updates": []any{"d1/dev", "d1/prod"}, "remote": "192.0.2.1", "credential": "test secret"}},
 		{"nothing", secret, "d1 nothing", map[string]any{
-			"level": "INFO", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
+			"level": "INFO", "msg": "delivery ignored", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
 		{"an order that cannot be", secret, "d1 wrong order", map[string]any{
-			"level": "WARN", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
+			"level": "WARN", "msg": "delivery rejected", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
 			"code": "rejected", "error": "client_payload.tag: is missing", "field": "client_payload.tag"}},
 		{"a body of no known form", secret, "d1 gibberish", map[string]any{
-			"level": "WARN", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},
+			"level": "WARN", "msg": "delivery failed", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},
 		{"an unknown sender", "guessed-credential", "d1 order", map[string]any{
-			"level": "WARN", "outcome": "unauthorized", "remote": "192.0.2.1", "code": "unauthorized", "error": "who are you?"}},
+			"level": "WARN", "msg": "delivery unauthorized", "outcome": "unauthorized", "remote": "192.0.2.1", "code": "unauthorized", "error": "who are you?"}},
 		{"too large", secret, strings.Repeat("d1 order", webhook.MaxBody/8+1), map[string]any{
-			"level": "WARN", "outcome": "error", "remote": "192.0.2.1", "code": "too_large", "error": "the body is larger than 1048576 bytes"}},
+			"level": "WARN", "msg": "delivery failed", "outcome": "error", "remote": "192.0.2.1", "code": "too_large", "error": "the body is larger than 1048576 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newFakes(t).send(t.Context(), c.credential, strings.NewReader(c.body))
-			c.want["msg"], c.want["source"] = "delivery", source
+			c.want["source"] = source
 			timeless := cmpopts.IgnoreMapEntries(func(key string, _ any) bool { return key == "time" })
 			if diff := cmp.Diff([]map[string]any{c.want}, a.log, timeless); diff != "" {
 				t.Error(diff)
@@ -246,6 +246,20 @@ func TestHandleLogs(t *testing.T) {
 				t.Errorf("a credential is in the log: %s", a.logText)
 			}
 		})
+	}
+}
+
+// What the sweep fetched is stored as that.
+func TestAcceptRecovered(t *testing.T) {
+	f := newFakes(t)
+	f.recovered = true
+	event, err := f.Decode(nil, []byte("d1 order"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, accepted, err := f.handler().Intake.Accept(t.Context(), webhook.Inbound{Event: event, Body: []byte("d1 order"), Recovered: true})
+	if err != nil || !accepted {
+		t.Errorf("accepted %t, %v", accepted, err)
 	}
 }
 

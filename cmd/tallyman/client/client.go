@@ -24,7 +24,7 @@ type Client struct {
 	http  *http.Client
 }
 
-// answerWithin bounds every request but streams. A look far back takes longest.
+// answerWithin bounds every request but streams. A search far back takes longest.
 const answerWithin = time.Minute
 
 // New makes a client of the server at an address such as https://tallyman.example.
@@ -52,20 +52,20 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Deliveries lists deliveries, the newest first. The filters are those of the
-// API: source, outcome.
+// Deliveries lists deliveries, newest first. The filters are those of the API:
+// source, outcome.
 func (c *Client) Deliveries(ctx context.Context, filter url.Values) (list api.DeliveryList, err error) {
 	return list, c.get(ctx, "/api/v1/deliveries", filter, &list)
 }
 
-// Updates lists updates, the newest first. The filters are those of the API:
+// Updates lists updates, newest first. The filters are those of the API:
 // environment, app, state.
 func (c *Client) Updates(ctx context.Context, filter url.Values) (list api.UpdateList, err error) {
 	return list, c.get(ctx, "/api/v1/updates", filter, &list)
 }
 
-// Delivery is the whole story of a delivery, by SOURCE/ID or by the sender's id
-// alone.
+// Delivery returns a delivery with every step of its updates, by SOURCE/ID or by the
+// sender's id alone.
 func (c *Client) Delivery(ctx context.Context, id string) (d gitops.Delivery, err error) {
 	parts := strings.SplitN(id, "/", 2)
 	for i := range parts {
@@ -74,29 +74,50 @@ func (c *Client) Delivery(ctx context.Context, id string) (d gitops.Delivery, er
 	return d, c.get(ctx, "/api/v1/deliveries/"+strings.Join(parts, "/"), nil, &d)
 }
 
-// Update is the whole story of an update.
+// Update returns an update with every step.
 func (c *Client) Update(ctx context.Context, id string) (u gitops.Update, err error) {
 	return u, c.get(ctx, "/api/v1/updates/"+url.PathEscape(id), nil, &u)
 }
 
-// Environments is how everything stands now.
+// Environments returns the state of every environment now.
 func (c *Client) Environments(ctx context.Context) (e api.Environments, err error) {
 	return e, c.get(ctx, "/api/v1/environments", nil, &e)
 }
 
-// History is which tags an app had. The filters are those of the API: environment
+// History returns the tags that an app had. The filters are those of the API: environment
 // and app, limit, commits.
 func (c *Client) History(ctx context.Context, filter url.Values) (h api.History, err error) {
 	return h, c.get(ctx, "/api/v1/history", filter, &h)
 }
 
-// Retry has a failed update tried again.
-func (c *Client) Retry(ctx context.Context, id string) (u gitops.Update, err error) {
-	return u, c.do(ctx, http.MethodPost, "/api/v1/updates/"+url.PathEscape(id)+"/retry", nil, nil, nil, &u)
+// Retry makes a failed update pending again, and lifts what blocks a pending one. The
+// reason may be empty.
+func (c *Client) Retry(ctx context.Context, id, reason string) (gitops.Update, error) {
+	return c.decide(ctx, id, "retry", reason)
 }
 
-// Order orders an update. The same key again is the same order, so it may be
-// asked again when no answer came.
+// Cancel requests that a pending update is not written, and returns it as it is a
+// moment later: with an end, or pending with CancelRequest.
+func (c *Client) Cancel(ctx context.Context, id, reason string) (gitops.Update, error) {
+	return c.decide(ctx, id, "cancel", reason)
+}
+
+// Dismiss makes a failed update cancelled.
+func (c *Client) Dismiss(ctx context.Context, id, reason string) (gitops.Update, error) {
+	return c.decide(ctx, id, "dismiss", reason)
+}
+
+func (c *Client) decide(ctx context.Context, id, action, reason string) (u gitops.Update, err error) {
+	body, err := json.Marshal(api.DecisionRequest{Reason: reason})
+	if err != nil {
+		return u, err
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	return u, c.do(ctx, http.MethodPost, "/api/v1/updates/"+url.PathEscape(id)+"/"+action, nil, header, body, &u)
+}
+
+// Order requests an update. The same key again is the same order, so a request that
+// was not answered can be repeated.
 func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (d gitops.Delivery, err error) {
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -155,7 +176,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	return nil, c.problem(resp)
 }
 
-// problem is the error that an answer tells.
+// problem is the error in an answer.
 func (c *Client) problem(resp *http.Response) error {
 	var problem struct {
 		Detail string      `json:"detail"`
@@ -166,8 +187,8 @@ func (c *Client) problem(resp *http.Response) error {
 	if json.Unmarshal(text, &problem) != nil || problem.Code == "" {
 		return gitops.Errorf(gitops.Unavailable, "%s answers HTTP %s: is it a tallyman, and is its API configured?", c.base.Host, resp.Status)
 	}
-	// A tallyman without an API says of its paths what it says of any that is not
-	// there. That is no word about what was asked for, and asking again does not help.
+	// A tallyman without an API answers this at every path. It says nothing about what
+	// was asked for, and a repetition does not help.
 	if problem.Detail == "nothing is served at this path" {
 		return gitops.Errorf(gitops.Invalid, "%s has no API at this address: does its configuration have api.tokens?", c.base.Host)
 	}

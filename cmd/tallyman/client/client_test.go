@@ -17,7 +17,7 @@ import (
 
 const token = "s3cret-of-the-api"
 
-// serve is a server whose stream says, at each connection, the next of the texts.
+// serve is a server that answers each connection with the next of the texts.
 func serve(t *testing.T, texts ...string) (c *client.Client, asked *[]string) {
 	t.Helper()
 	asked = new([]string)
@@ -50,8 +50,8 @@ func serve(t *testing.T, texts ...string) (c *client.Client, asked *[]string) {
 	return c, asked
 }
 
-// A stream that breaks is taken up where it was; what it says by the way counts,
-// and what is no event of ours does not.
+// A stream that breaks is opened again at its cursor, also one of a block without an
+// event; an event of an unknown kind is skipped.
 func TestFollow(t *testing.T) {
 	c, asked := serve(t,
 		"retry: 1\nid: 1\n\n: hello\r\nid: 2\r\nevent: update\r\ndata: {\"id\":\r\ndata: \"u1\"}\r\n\r\nid: 3\n\nevent: weather\ndata: rain\n\n",
@@ -85,7 +85,26 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// What will not be otherwise later is no reason to come back.
+// A server that was restored from a backup does not know the stream's cursor: the
+// stream goes on from now, also for a caller that began with a cursor. A cursor that
+// was wrong from the beginning is the caller's error.
+func TestFollowAfterARestore(t *testing.T) {
+	const lost = "400!{\"code\": \"invalid\", \"field\": \"cursor\", \"detail\": \"cursor: is invalid\"}"
+	c, asked := serve(t, "retry: 1\nid: 70\n\n", lost, "id: 4\nevent: update\ndata: {\"id\": \"u1\", \"delivery\": \"api/k\"}\n\n")
+	enough := errors.New("enough")
+	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return enough }); err != enough {
+		t.Errorf("ended with %v", err)
+	}
+	if want := []string{"/api/v1/events 69", "/api/v1/events 70", "/api/v1/events "}; !cmp.Equal(want, *asked) {
+		t.Errorf("asked %q", *asked)
+	}
+	c, _ = serve(t, lost)
+	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return nil }); gitops.CodeOf(err) != gitops.Invalid {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// What a repetition does not change ends the stream.
 func TestFollowIsRefused(t *testing.T) {
 	c, _ := serve(t, "403!{\"code\": \"forbidden\", \"detail\": \"no\"}")
 	err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(client.Event) error { return nil })
@@ -94,8 +113,8 @@ func TestFollowIsRefused(t *testing.T) {
 	}
 }
 
-// An update that ended before the stream stood is found, also when the first look
-// at it is in vain.
+// An update that ended before the stream was open is found, also when the first
+// request for it fails.
 func TestAwaitLooksAgain(t *testing.T) {
 	const stream = "retry: 1\nid: 1\n\n"
 	c, asked := serve(t, stream, "503!{\"code\": \"unavailable\", \"detail\": \"the store\"}", stream, `{"id": "u1", "state": "committed"}`)

@@ -29,8 +29,8 @@ const (
 	longestWait = 10 * time.Second
 )
 
-// silence is how long a stream may say nothing: the server says something at least
-// every 17 s, so what is between it and us is broken, or keeps it back.
+// silence is how long a stream may send nothing: the server sends something at least
+// every 17 s, so the connection is broken, or a proxy holds it back.
 const silence = time.Minute
 
 // position is where a stream is.
@@ -39,10 +39,11 @@ type position struct {
 	retry time.Duration // what the server asked clients to wait
 }
 
-// Follow hands on what happens from now on, or after the cursor, until ctx ends or
-// handle or standing returns an error, which it returns. A stream that breaks or
-// falls silent is taken up where it was. Each time that it stands, the first
-// included, it calls standing: nothing that happens after that is missed.
+// Follow hands every event from now on, or after the cursor, to handle, until ctx
+// ends or handle or standing returns an error, which it returns. A stream that breaks
+// or falls silent is opened again at its cursor. Each time that it is open, the first
+// included, it calls standing: no event after that is missed. One that the server's
+// store lost, because it was restored from a backup, is not handed on.
 func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error) error {
 	at := position{after: after, retry: usualWait}
 	var wait time.Duration
@@ -52,6 +53,8 @@ func (c *Client) Follow(ctx context.Context, filter url.Values, after string, st
 		var own handled
 		switch {
 		case errors.Is(err, errAgain):
+		case lostCursor(err) && at.after != "" && at.after != after:
+			at.after = "" // the store lost its newest changes: it was restored, and goes on from there
 		case errors.As(err, &own):
 			return own.error
 		case ctx.Err() != nil:
@@ -70,7 +73,13 @@ func (c *Client) Follow(ctx context.Context, filter url.Values, after string, st
 	}
 }
 
-// later reports whether the server may answer otherwise in a moment.
+// lostCursor reports whether the server does not know the cursor of a stream.
+func lostCursor(err error) bool {
+	var e *gitops.Error
+	return errors.As(err, &e) && e.Code == gitops.Invalid && e.Field == "cursor"
+}
+
+// later reports whether the server may answer differently in a moment.
 func later(err error) bool {
 	code := gitops.CodeOf(err)
 	return code == gitops.Unavailable || code == gitops.RateLimited || code == gitops.Internal
@@ -158,7 +167,7 @@ func readEvents(r io.Reader, handle func(rawEvent) error) error {
 	return lines.Err()
 }
 
-// decode reads what a block says; nothing where it is of a kind that is not known.
+// decode reads a block's data; nothing of a kind that is unknown.
 func (e rawEvent) decode() (Event, error) {
 	event := Event{Cursor: e.id}
 	var into any
@@ -184,20 +193,20 @@ var (
 	errAgain = errors.New("again")
 )
 
-// Await follows an update until it has ended, and returns it. Each state of it
-// that is new is shown to progress, with its steps.
+// Await follows an update until it has ended, and returns it. It hands each new state
+// of it to progress, with its steps.
 func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitops.Update)) (gitops.Update, error) {
 	look := func() error {
 		now, err := c.Update(ctx, u.ID)
 		if err != nil && later(err) {
-			return errAgain // it may have ended already, and then the stream says nothing
+			return errAgain // it may have ended already, and then the stream sends nothing
 		}
 		if err != nil {
 			return err
 		}
 		u = now
 		progress(u)
-		if u.State.Settled() {
+		if u.State.Final() {
 			return errDone
 		}
 		return nil

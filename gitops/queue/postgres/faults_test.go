@@ -94,7 +94,7 @@ func commitAll(t *testing.T, s *postgres.Store, want int) int {
 			seen[u.ID] = true
 			report.Transitions = append(report.Transitions, committed(u.ID).Transitions...)
 		}
-		again(t, func() error { return s.Report(t.Context(), claimed[0], report) })
+		again(t, func() error { _, err := s.Report(t.Context(), claimed[0], report); return err })
 	}
 	return len(seen)
 }
@@ -153,10 +153,10 @@ func TestUnknownCommit(t *testing.T) {
 			l := claim(t, s, "one", "dev", time.Hour)
 			p.cutNext("report(", applied)
 			id := idOf("2", "api")
-			if err := s.Report(t.Context(), l, committed(id)); gitops.CodeOf(err) != gitops.Unavailable {
+			if _, err := s.Report(t.Context(), l, committed(id)); gitops.CodeOf(err) != gitops.Unavailable {
 				t.Errorf("Report over a connection that is cut: %v", err)
 			}
-			if err := s.Report(t.Context(), l, committed(id)); err != nil {
+			if _, err := s.Report(t.Context(), l, committed(id)); err != nil {
 				t.Errorf("reported again: %v", err)
 			}
 			u, err := s.Update(t.Context(), id)

@@ -67,7 +67,7 @@ type outageArg struct {
 }
 
 // Report implements [queue.Lanes].
-func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
 	transitions, blocks := make([]transitionArg, len(r.Transitions)), make([]blockedArg, len(r.Blocks))
 	for i, t := range r.Transitions {
 		transitions[i] = transitionArg{clean(t.Update), clean(t.Action), clean(t.Code), clean(t.Reason), clean(t.Commit), clean(t.Actor)}
@@ -85,7 +85,7 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 	for i, value := range []any{transitions, blocks, outage} {
 		text, err := json.Marshal(value)
 		if err != nil {
-			return domainError(err)
+			return nil, domainError(err)
 		}
 		args[i] = string(text)
 	}
@@ -94,10 +94,10 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 
 // report calls the function report; its arguments are in the form of JSON, and null for
 // no outage.
-func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblocked bool) error {
-	const report = `SELECT report($1, $2, $3, $4, $5, $6, nullif($7::jsonb, 'null'))`
-	return s.call(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, report, s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), args[0], args[1], args[2])
+func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblocked bool) (superseded []gitops.Update, err error) {
+	const report = `SELECT ` + updateColumns + ` FROM report($1, $2, $3, $4, $5, $6, nullif($7::jsonb, 'null')) AS u`
+	err = s.call(ctx, func(ctx context.Context) error {
+		superseded, err = s.updates(ctx, s.pool, report, s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), args[0], args[1], args[2])
 		if err != nil {
 			return leaseError(l.Name, err)
 		}
@@ -108,6 +108,10 @@ func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblo
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
 }
 
 // Wake implements [queue.Lanes].

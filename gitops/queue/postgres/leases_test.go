@@ -39,7 +39,7 @@ func TestDeadHoldersLeasesAreFreeAtOnce(t *testing.T) {
 	if err != nil || len(taken) != 1 || !taken[0].MaybePushed {
 		t.Errorf("what the dead holder may have pushed: %+v, %v", taken, err)
 	}
-	if err := other.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := other.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("a report of the dead holder that comes late: %v", err)
 	}
 }
@@ -72,13 +72,13 @@ func TestPausedHolder(t *testing.T) {
 	}
 	clock.advance(time.Microsecond)
 	l := claim(t, other, "two", "dev", time.Hour)
-	if err := paused.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := paused.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the paused holder reports: %v", err)
 	}
 	if kept, err := paused.Extend(t.Context(), []queue.Lease{lost}, time.Hour); err != nil || len(kept) > 0 {
 		t.Errorf("the paused holder extends: %+v, %v", kept, err)
 	}
-	if err := other.Report(t.Context(), l, committed(id)); err != nil {
+	if _, err := other.Report(t.Context(), l, committed(id)); err != nil {
 		t.Error(err)
 	}
 }
@@ -275,7 +275,7 @@ func TestClaimMarksWhatIsBeingAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := <-done
-	if err := s.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := s.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the last holder reports: %v", err)
 	}
 	taken, err := s.Take(t.Context(), l, queue.TakeOptions{Limit: 10})

@@ -72,7 +72,7 @@ func (s *spread) Ready(ctx context.Context, environments []string) ([]string, er
 func (s *spread) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) ([]gitops.Update, error) {
 	return s.next().Take(ctx, l, o)
 }
-func (s *spread) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
+func (s *spread) Report(ctx context.Context, l queue.Lease, r queue.Report) ([]gitops.Update, error) {
 	return s.next().Report(ctx, l, r)
 }
 func (s *spread) Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error) {
@@ -138,7 +138,7 @@ func TestLeasesRunByTheServersClock(t *testing.T) {
 	if len(claimed) > 1 || claimed[0].Name != "prod" || claimed[0].Token <= short.Token {
 		t.Errorf("after a lease ran out: %+v", claimed)
 	}
-	if err := first.Report(ctx, short, queue.Report{}); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := first.Report(ctx, short, queue.Report{}); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the first holder reports: %v", err)
 	}
 }

@@ -70,13 +70,13 @@ func TestATokenGivenTwice(t *testing.T) {
 	if _, err := s.Take(ctx, lost, queue.TakeOptions{Limit: 1}); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("Take: %v", err)
 	}
-	if err := s.Report(ctx, lost, committed(d.Updates[0].ID)); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := s.Report(ctx, lost, committed(d.Updates[0].ID)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("Report: %v", err)
 	}
 	if err := s.Release(ctx, lost, true); err != nil {
 		t.Error(err)
 	}
-	if err := s.Report(ctx, l, committed(d.Updates[0].ID)); err != nil {
+	if _, err := s.Report(ctx, l, committed(d.Updates[0].ID)); err != nil {
 		t.Errorf("the holder: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestPruneDuringARetry(t *testing.T) {
 	s := open(t, a)
 	id := accept(t, s, order("1", "api")).Updates[0].ID
 	fail := gitops.Transition{Update: id, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}
-	if err := s.Report(t.Context(), claim(t, s, "one", "dev", time.Hour), queue.Report{Transitions: []gitops.Transition{fail}}); err != nil {
+	if _, err := s.Report(t.Context(), claim(t, s, "one", "dev", time.Hour), queue.Report{Transitions: []gitops.Transition{fail}}); err != nil {
 		t.Fatal(err)
 	}
 	retrying := connect(t, a)

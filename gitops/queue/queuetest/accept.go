@@ -171,7 +171,8 @@ func bounds(s *script) {
 	for _, u := range got.Updates {
 		r.Transitions = append(r.Transitions, committed(u))
 	}
-	s.code("Report", s.q.Report(s.t.Context(), leases[0], r), "")
+	_, err = s.q.Report(s.t.Context(), leases[0], r)
+	s.code("Report", err, "")
 	pruned, err := s.q.Prune(s.t.Context(), s.clock.now().Add(time.Hour), 1)
 	s.code("Prune", err, "")
 	s.same("Prune", pruned, nil, 1, nil)

@@ -80,7 +80,7 @@ func finishAll(b *testing.B, s queue.Queue, environment string) {
 			}
 			r.Transitions = append(r.Transitions, t)
 		}
-		if err := s.Report(b.Context(), leases[0], r); err != nil {
+		if _, err := s.Report(b.Context(), leases[0], r); err != nil {
 			b.Fatal(err)
 		}
 	}

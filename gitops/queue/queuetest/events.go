@@ -105,8 +105,9 @@ func (s *script) release(l lent, clean bool) {
 
 func (s *script) report(l lent, r queue.Report) {
 	s.t.Helper()
-	got, want := s.q.Report(s.t.Context(), l.store, r), s.model.Report(s.t.Context(), l.model, r)
-	s.same("Report", nil, got, nil, want)
+	got, err := s.q.Report(s.t.Context(), l.store, r)
+	want, wantErr := s.model.Report(s.t.Context(), l.model, r)
+	s.same("Report", got, err, want, wantErr)
 	s.check()
 }
 

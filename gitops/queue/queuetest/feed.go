@@ -98,7 +98,7 @@ func followedWhileItHappens(s *script) {
 			for _, d := range deliveries {
 				got, _, err := s.q.Accept(ctx, d)
 				if err == nil {
-					err = s.q.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{failed(got.Updates[0])}})
+					_, err = s.q.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{failed(got.Updates[0])}})
 				}
 				if err != nil {
 					s.t.Errorf("Accept and Report: %v", err)

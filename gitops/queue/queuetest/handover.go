@@ -21,7 +21,7 @@ func claimWhileReporting(s *script) {
 	for i := range reporters {
 		all.Go(func() {
 			for k := i; k < len(updates); k += reporters {
-				err := s.q.Report(s.t.Context(), old, queue.Report{Transitions: []gitops.Transition{failed(updates[k])}})
+				_, err := s.q.Report(s.t.Context(), old, queue.Report{Transitions: []gitops.Transition{failed(updates[k])}})
 				if err != nil {
 					if gitops.CodeOf(err) != gitops.Conflict {
 						s.t.Errorf("Report: %v", err)

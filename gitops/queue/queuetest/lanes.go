@@ -160,7 +160,8 @@ func manyBlocked(s *script) {
 		}
 		r.Blocks = append(r.Blocks, queue.Blocked{Update: u.ID, BlockedBy: []gitops.Block{b}})
 	}
-	s.code("Report", s.q.Report(s.t.Context(), leases[0], r), "")
+	_, err = s.q.Report(s.t.Context(), leases[0], r)
+	s.code("Report", err, "")
 	ready, _, err := s.q.Accept(s.t.Context(), s.order("dev/web"))
 	s.code("Accept", err, "")
 	for _, o := range []queue.TakeOptions{{Limit: 500}, {Limit: 500, NewestOnly: true}} {

@@ -13,18 +13,18 @@ import (
 )
 
 // Report implements [queue.Lanes].
-func (m *Model) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
+func (m *Model) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
 	if err := m.begin(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer m.mu.Unlock()
 	if err := m.fence("Report", l); err != nil {
-		return err
+		return nil, err
 	}
 	if err := m.inLane(l.Name, r); err != nil {
-		return err
+		return nil, err
 	}
-	m.transitions(l, r.Transitions)
+	superseded = m.transitions(l, r.Transitions)
 	for _, b := range r.Blocks {
 		m.block(l, m.updates[b.Update], b.BlockedBy)
 	}
@@ -39,7 +39,7 @@ func (m *Model) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 		outage := *r.Outage
 		lane.outage = &outage
 	}
-	return nil
+	return superseded, nil
 }
 
 // inLane fails unless all that the report names is in the lane.
@@ -61,11 +61,10 @@ func (m *Model) inLane(environment string, r queue.Report) error {
 
 // transitions applies what the table allows, and then supersedes what is older
 // than what was written.
-func (m *Model) transitions(l queue.Lease, all []gitops.Transition) {
-	reported, written := make(map[string]bool), make(map[string]bool)
+func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded []gitops.Update) {
+	written := make(map[string]bool)
 	for _, t := range all {
 		m.lane(l.Name).lastProgress = m.now().UTC()
-		reported[t.Update] = true
 		u := m.updates[t.Update]
 		to, ok := gitops.Next(u.State, t.Action)
 		if !ok {
@@ -83,7 +82,7 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) {
 	}
 	for _, u := range m.open(l.Name) {
 		head := m.head(l.Name, u.App)
-		if !written[u.App] || reported[u.ID] || u.Sequence > head.Written {
+		if !written[u.App] || u.Sequence > head.Written {
 			continue
 		}
 		m.change(l, u, func() {
@@ -91,7 +90,9 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) {
 			m.move(u, gitops.Superseded, "", reason, "")
 			m.step(u, gitops.Step{State: u.State, Reason: reason})
 		})
+		superseded = append(superseded, m.update(u.ID))
 	}
+	return superseded
 }
 
 // block puts the blocks in the place of what blocked a pending update before.

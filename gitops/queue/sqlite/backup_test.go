@@ -124,7 +124,8 @@ func TestBackupOfALaneThatWasGivenBack(t *testing.T) {
 	l := claim(t, s, "one")
 	fail := queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}}
 	file := filepath.Join(dir, "backup.db")
-	err := errors.Join(s.Report(t.Context(), l, fail), s.Release(t.Context(), l, true), sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file))
+	_, err := s.Report(t.Context(), l, fail)
+	err = errors.Join(err, s.Release(t.Context(), l, true), sqlite.Backup(t.Context(), filepath.Join(dir, "queue.db"), file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestOpenUpdatesAreCountedAgain(t *testing.T) {
 		}
 		return b
 	}
-	err = s.Report(t.Context(), s.claim(t, "one"), queue.Report{
+	_, err = s.Report(t.Context(), s.claim(t, "one"), queue.Report{
 		Transitions: []gitops.Transition{{Update: d.Updates[3].ID, Action: gitops.ActionPropose}, {Update: d.Updates[4].ID, Action: gitops.ActionCommit}},
 		Blocks:      []queue.Blocked{block(1, gitops.BlockRefused), block(2, gitops.BlockStale, gitops.BlockRefused)},
 	})

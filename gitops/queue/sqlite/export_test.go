@@ -37,11 +37,11 @@ func TestExport(t *testing.T) {
 	_, err = s.Claim(t.Context(), "one", []string{"job/missed"}, time.Hour)
 	refused := []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected", Until: at.Add(time.Second)}}
 	away := &queue.Outage{Code: gitops.Unavailable, Reason: "the git server is away"}
-	errs = append(errs, err,
-		s.Report(t.Context(), l, queue.Report{
-			Transitions: []gitops.Transition{{Update: written.ID, Action: gitops.ActionCommit, Commit: "c0ffee"}},
-			Blocks:      []queue.Blocked{{Update: blocked.ID, BlockedBy: refused}}, Outage: away,
-		}),
+	_, reportErr := s.Report(t.Context(), l, queue.Report{
+		Transitions: []gitops.Transition{{Update: written.ID, Action: gitops.ActionCommit, Commit: "c0ffee"}},
+		Blocks:      []queue.Blocked{{Update: blocked.ID, BlockedBy: refused}}, Outage: away,
+	})
+	errs = append(errs, err, reportErr,
 		s.SetCheckpoint(t.Context(), "sweep", "7"), s.UseOnce(t.Context(), "token", written.Delivery, at))
 	_, err = s.Decide(t.Context(), queue.Decision{Update: blocked.ID, Action: gitops.ActionCancel, Actor: "ann", Reason: "wrong"})
 	errs = append(errs, err)

@@ -164,7 +164,8 @@ func useEverything(t *testing.T, s *Store) {
 		l := s.claim(t, "one")
 		refused := queue.Blocked{Update: updateOf(1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
 		for range 2 {
-			keep(s.Report(ctx, l, queue.Report{Blocks: []queue.Blocked{refused}, Outage: &queue.Outage{Reason: "away"}}))
+			_, err := s.Report(ctx, l, queue.Report{Blocks: []queue.Blocked{refused}, Outage: &queue.Outage{Reason: "away"}})
+			keep(err)
 		}
 		for range readers {
 			keep(s.lookIntoLanes(ctx, l))
@@ -176,10 +177,11 @@ func useEverything(t *testing.T, s *Store) {
 				keep(err)
 			}
 		}
-		keep(s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}}))
+		_, err := s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}})
+		keep(err)
 		keep(s.UseOnce(ctx, "token", numbered(1).Key(), time.Now()))
 		keep(s.SetCheckpoint(ctx, "sweep", "1"))
-		_, err := s.Decide(ctx, queue.Decision{Update: updateOf(0), Action: gitops.ActionRetry})
+		_, err = s.Decide(ctx, queue.Decision{Update: updateOf(0), Action: gitops.ActionRetry})
 		if gitops.CodeOf(err) != gitops.Conflict {
 			t.Fatalf("Retry of an older one: %v", err)
 		}

@@ -30,7 +30,9 @@ func TestPrunedRoomIsUsedAgain(t *testing.T) {
 			id := updateOf(round*each + i)
 			blocked := queue.Report{Blocks: []queue.Blocked{{Update: id, BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}}}
 			end := queue.Report{Transitions: []gitops.Transition{{Update: id, Action: gitops.ActionCommit, Commit: fmt.Sprint(i)}}}
-			if err := errors.Join(s.Report(t.Context(), l, blocked), s.Report(t.Context(), l, end)); err != nil {
+			_, err := s.Report(t.Context(), l, blocked)
+			_, endErr := s.Report(t.Context(), l, end)
+			if err := errors.Join(err, endErr); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -112,7 +114,7 @@ func TestPruneLooksAgain(t *testing.T) {
 		t.Errorf("forgot %d deliveries whose update is pending", gone)
 	}
 	r := queue.Report{Transitions: []gitops.Transition{{Update: updateOf(1), Action: gitops.ActionCommit}}}
-	if err := s.Report(t.Context(), s.claim(t, "one"), r); err != nil {
+	if _, err := s.Report(t.Context(), s.claim(t, "one"), r); err != nil {
 		t.Fatal(err)
 	}
 	if gone := prune(); gone != 1 {

@@ -11,8 +11,8 @@ import (
 )
 
 // Report implements [queue.Lanes].
-func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error {
-	return s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
+func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
+	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
 		if err := checkLease(context.Background(), tx.connection, l); err != nil {
 			return err
 		}
@@ -20,8 +20,14 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) error
 		if err := p.read(r); err != nil {
 			return err
 		}
-		return p.record(r)
+		err := p.record(r)
+		superseded = p.superseded
+		return err
 	}})
+	if err != nil {
+		return nil, err
+	}
+	return superseded, nil
 }
 
 // reporting is one Report under way.
@@ -30,6 +36,7 @@ type reporting struct {
 	environment string
 	updates     map[string]gitops.Update // what the report names, as it has left them so far
 	written     map[string]bool          // apps of which it says that something is on the branch
+	superseded  []gitops.Update
 }
 
 // read reads all that the report names, so that it fails before it has changed
@@ -56,14 +63,12 @@ func (p *reporting) read(r queue.Report) error {
 }
 
 func (p *reporting) record(r queue.Report) error {
-	reported := make(map[string]bool)
 	for _, t := range r.Transitions {
-		reported[t.Update] = true
 		if err := p.transition(t); err != nil {
 			return err
 		}
 	}
-	if err := p.supersede(reported); err != nil {
+	if err := p.supersede(); err != nil {
 		return err
 	}
 	for _, b := range r.Blocks {
@@ -93,9 +98,9 @@ func (p *reporting) transition(t gitops.Transition) error {
 	return p.save(u, after, step)
 }
 
-// supersede ends what is open of the apps that were written, and older than their
-// heads, but for what has a transition of its own.
-func (p *reporting) supersede(reported map[string]bool) error {
+// supersede ends what is still open of the apps that were written, and older than
+// their heads.
+func (p *reporting) supersede() error {
 	var newest int64
 	for app := range p.written {
 		newest = max(newest, p.head(p.environment, app).Written)
@@ -114,7 +119,7 @@ func (p *reporting) supersede(reported map[string]bool) error {
 			return err
 		}
 		head := p.head(u.Environment, u.App)
-		if reported[u.ID] || sequence > head.Written {
+		if sequence > head.Written {
 			continue
 		}
 		after := p.moved(u, gitops.Superseded)
@@ -123,6 +128,7 @@ func (p *reporting) supersede(reported map[string]bool) error {
 		if err := p.save(u, after, gitops.Step{State: after.State, Reason: after.Reason}); err != nil {
 			return err
 		}
+		p.superseded = append(p.superseded, after)
 	}
 	return nil
 }

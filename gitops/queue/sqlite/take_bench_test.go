@@ -58,7 +58,7 @@ func acceptBlocked(b *testing.B, s *sqlite.Store, l queue.Lease, first, n int) {
 	for _, u := range d.Updates {
 		r.Blocks = append(r.Blocks, queue.Blocked{Update: u.ID, BlockedBy: []gitops.Block{{Kind: gitops.BlockStale, Reason: "it waited for more than 7 days"}}})
 	}
-	if err := s.Report(b.Context(), l, r); err != nil {
+	if _, err := s.Report(b.Context(), l, r); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -105,7 +105,7 @@ func (r *Receiver) Authenticate(header http.Header, _ []byte) error {
 		return r.checkToken(header)
 	}
 	if !webhook.MatchesAny([]byte(header.Get(r.Header)), r.Secrets()) {
-		return gitops.Errorf(gitops.Unauthorized, "the header %s does not hold a secret we know", r.Header)
+		return gitops.Errorf(gitops.Unauthorized, "the header %s does not hold a configured secret", r.Header)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (r *Receiver) matches(user, password string) bool {
 	return !strings.Contains(user, ":") && webhook.MatchesAny([]byte(user+":"+password), known)
 }
 
-// Decode reads an event. Every event but a successful push asks for nothing.
+// Decode reads an event. Every event but a successful push is ignored.
 func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	event, err := r.events.Read(body)
 	if event.Delivery.ID != "" {

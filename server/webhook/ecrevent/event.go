@@ -62,7 +62,7 @@ type imageAction struct {
 	ImageDigest    string `json:"image-digest"`
 }
 
-// Read reads an event. Every event but a successful push asks for nothing. The
+// Read reads an event. Every event but a successful push is ignored. The
 // delivery's id is EventBridge's; its source is left to the caller. An error's
 // code is Invalid, and the event then has its id if that could be read.
 func (r *Reader) Read(body []byte) (gitops.Event, error) {
@@ -101,7 +101,7 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	return event, nil
 }
 
-// notOurs says why an event is none that is looked at; "" when it is one.
+// notOurs says why an event is ignored; "" when it is not.
 func (r *Reader) notOurs(e envelope) string {
 	switch {
 	case e.Source != "aws.ecr" || e.DetailType != "ECR Image Action":

@@ -81,9 +81,9 @@ func TestDecodeNothing(t *testing.T) {
 		body         string
 		actor, wants string
 	}{
-		"a ping":               {headers("X-GitHub-Event", "ping"), string(fixture(t, "ping.json")), "", `a "ping" event asks for nothing`},
-		"another event":        {headers("X-GitHub-Event", "push"), `{"ref": 1}`, "", `a "push" event asks for nothing`},
-		"an event made up":     {headers("X-GitHub-Event", strings.Repeat("x", 999)), `{}`, "", strings.Repeat("x", 40) + `" event asks for nothing`},
+		"a ping":               {headers("X-GitHub-Event", "ping"), string(fixture(t, "ping.json")), "", `a "ping" event is ignored`},
+		"another event":        {headers("X-GitHub-Event", "push"), `{"ref": 1}`, "", `a "push" event is ignored`},
+		"an event made up":     {headers("X-GitHub-Event", strings.Repeat("x", 999)), `{}`, "", strings.Repeat("x", 40) + `" event is ignored`},
 		"another event_type":   {headers(), `{"action": "deploy", "sender": {"login": "ann"}, "client_payload": 7}`, "ann", `event_type "deploy" is not one of those that order an update (update-image)`},
 		"an event_type's case": {headers(), `{"action": "Update-Image"}`, "", `event_type "Update-Image" is not one of`},
 		"no event_type":        {headers(), `{}`, "", `event_type "" is not one of`},

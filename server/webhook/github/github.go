@@ -69,12 +69,12 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 		match = hmac.Equal(signature, mac.Sum(nil)) || match
 	}
 	if !match {
-		return gitops.Errorf(gitops.Unauthorized, "the signature is not of this body with a secret we know")
+		return gitops.Errorf(gitops.Unauthorized, "signature mismatch: no configured secret matches")
 	}
 	return nil
 }
 
-// Decode reads a delivery. Every event but repository_dispatch asks for nothing.
+// Decode reads a delivery. Every event but repository_dispatch is ignored.
 func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error) {
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: header.Get("X-GitHub-Delivery")}}
 	if err := gitops.CheckDeliveryID("header X-GitHub-Delivery", event.Delivery.ID); err != nil {
@@ -92,7 +92,7 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		return event, gitops.Errorf(gitops.Invalid, "the body is not a JSON object")
 	}
 	if kind != "repository_dispatch" {
-		event.IgnoreReason = fmt.Sprintf("a %.40q event asks for nothing", kind)
+		event.IgnoreReason = fmt.Sprintf("a %.40q event is ignored: only repository_dispatch creates updates", kind)
 		return event, nil
 	}
 	d, err := readDispatch(payload)

@@ -2,14 +2,14 @@
 // them on a topic, and the topic sends them here.
 //
 // SNS signs what it sends with a key whose certificate it names in the message.
-// So a message says itself by what it is to be believed, and everything in it is
+// So a message says itself by what it is to be authenticated, and everything in it is
 // suspect until that is settled, in this order:
 //
 //   - The topic is one of those that are configured.
 //   - The certificate's address is exactly where SNS of that topic's region keeps
 //     its certificates. Nothing else is ever fetched, and no redirect followed.
 //   - The signature is of this message with that certificate's key.
-//   - The message is young: what was recorded long ago is not believed again.
+//   - The message is young: what was recorded long ago is not accepted again.
 //
 // Of an unauthenticated body only the envelope's fields are read, to find these.
 // A subscription is confirmed by a request that is put together here, from the
@@ -64,7 +64,7 @@ type Receiver struct {
 	certificates *certificates
 }
 
-// oldest is how long after it was sent a message is believed: SNS tries for an
+// oldest is how long after it was sent a message is accepted: SNS tries for an
 // hour at most.
 const (
 	oldest    = 2 * time.Hour
@@ -129,7 +129,7 @@ func readMessage(body []byte) (m message, err error) {
 
 // Authenticate checks topic, certificate, signature and age. The code is
 // Unauthorized, Forbidden for a topic that is not configured, or Unavailable when
-// the certificate cannot be had now.
+// the certificate cannot be fetched.
 func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 	if header.Get("X-Amz-Sns-Rawdelivery") == "true" {
 		return gitops.Errorf(gitops.Unauthorized, "raw delivery has no signature: turn it off in the subscription")
@@ -187,7 +187,7 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 		}
 		event.IgnoreReason = "the subscription of " + m.TopicARN + " was confirmed"
 	default:
-		r.Logger.Warn("a subscription was ended: its events come no more", slog.String("topic", m.TopicARN))
+		r.Logger.Warn("subscription ended, no more events arrive from it", slog.String("topic", m.TopicARN))
 		event.IgnoreReason = "the subscription of " + m.TopicARN + " was ended by somebody"
 	}
 	return event, nil
@@ -217,7 +217,7 @@ func (r *Receiver) confirm(m message) error {
 	if response.StatusCode != http.StatusOK {
 		return gitops.Errorf(gitops.Unavailable, "SNS does not take the confirmation of the subscription").WithCause(errors.New(response.Status))
 	}
-	r.Logger.Info("a subscription was confirmed", slog.String("topic", m.TopicARN))
+	r.Logger.Info("subscription confirmed", slog.String("topic", m.TopicARN))
 	return nil
 }
 

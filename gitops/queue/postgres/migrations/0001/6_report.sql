@@ -1,13 +1,15 @@
 -- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
--- and blocks are lists of objects, and an outage is null when there is none.
+-- and blocks are lists of objects, and an outage is null when there is none. It answers
+-- with what it superseded.
 CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
-	now_at   timestamptz;
-	reported text[];
-	round    integer := 1;
-	written  text[] := '{}'; -- apps
-	more     text[];
+	now_at     timestamptz;
+	reported   text[];
+	round      integer := 1;
+	written    text[] := '{}'; -- apps
+	more       text[];
+	superseded bigint[];
 BEGIN
 	PERFORM take_turn();
 	PERFORM fence(lane, lease_token, lease_holder);
@@ -21,7 +23,7 @@ BEGIN
 		written := written || more;
 		round := round + 1;
 	END LOOP;
-	PERFORM supersede(lane, written, reported, now_at);
+	superseded := supersede(lane, written, now_at);
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
@@ -29,6 +31,8 @@ BEGIN
 		outage_code = coalesce(outage->>'code', ''), outage_reason = coalesce(outage->>'reason', ''),
 		outage_retry_at = (outage->>'retry_at')::timestamptz
 	WHERE name = lane;
+	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
+		CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = s.sequence LIMIT 1) AS r ORDER BY s.place;
 END $$;
 
 -- apply_transitions applies the transition of each update that is its nth in the list,
@@ -71,17 +75,17 @@ BEGIN
 END $$;
 
 -- supersede ends every open update of the apps that is older than what is written of
--- its app and has no transition in the same report.
-CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- its app. It returns their sequences.
+CREATE FUNCTION supersede(lane text, apps text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-	made steps[];
+	made  steps[];
+	ended bigint[];
 BEGIN
 	WITH older AS (
 		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
 		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
 		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
 		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
-		WHERE u.id NOT IN (SELECT unnest(reported))
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL
@@ -89,10 +93,12 @@ BEGIN
 		WHERE u.sequence = o.sequence AND t.from_state = u.state AND t.action = 'supersede'
 		RETURNING u.*
 	)
-	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence) INTO made FROM changed c;
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence), array_agg(c.sequence ORDER BY c.sequence)
+	INTO made, ended FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
 	END IF;
+	RETURN ended;
 END $$;
 
 -- block puts blocks in the place of what blocked updates before; of an update that is

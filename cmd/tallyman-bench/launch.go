@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// setup is what a tallyman is started with. It serves the API, as it does wherever
+// people use it.
+type setup struct {
+	binary     string // the one that is measured, when empty
+	shape      gitserver.Shape
+	repository *gitserver.Repository
+	store      string // address; empty: a new SQLite file
+	layout     string // lines of the configuration that say where tags stand; empty: the defaults
+}
+
+const configuration = `listen: 127.0.0.1:0
+adminListen: 127.0.0.1:0
+store: %[3]s
+manifests:
+  url: %[2]s
+  credentials: {tokenFile: %[1]s/token}
+sources:
+  github: {secretFiles: [%[1]s/webhook-secret]}
+api:
+  tokens: [{name: bench, file: %[1]s/api-token, can: [read]}]
+`
+
+// apiToken is what the bench reads the API with.
+const apiToken = "the-bench-reads-the-api-with-this"
+
+// start starts a tallyman and waits until it takes deliveries.
+func (b *bench) start(ctx context.Context, s setup) (*tallyman, error) {
+	b.started++
+	dir := filepath.Join(b.stores, fmt.Sprint(b.started))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if s.store == "" {
+		s.store = "sqlite://" + filepath.Join(dir, "tallyman.db")
+	}
+	if s.binary == "" {
+		s.binary = b.binary
+	}
+	t := &tallyman{setup: s, config: filepath.Join(dir, "tallyman.yaml"), news: make(chan struct{}, 1)}
+	for name, content := range map[string][]byte{
+		"token": []byte(token), "webhook-secret": secret, "api-token": []byte(apiToken), "tallyman.yaml": s.configure(dir),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.run(ctx); err != nil {
+		return nil, errors.Join(err, t.kill())
+	}
+	return t, nil
+}
+
+// configure is the configuration of a tallyman whose files are in the directory.
+func (s setup) configure(dir string) []byte {
+	config := fmt.Appendf(nil, configuration, dir, s.repository.URL, s.store)
+	config = append(config, s.layout...)
+	config = append(config, "environments:\n"...)
+	for _, environment := range s.shape.Environments {
+		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}}\n", environment)
+	}
+	config = append(config, "apps:\n"...)
+	for n := range s.shape.Apps {
+		config = fmt.Appendf(config, "  %s: {}\n", gitserver.App(n))
+	}
+	return config
+}
+
+// run starts the process, or one more after it ended, and waits until it is ready.
+func (t *tallyman) run(ctx context.Context) error {
+	log, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	t.tell(func() { t.addresses, t.ended = nil, false })
+	t.cmd = exec.Command(t.binary, "serve", "--config", t.config)
+	t.cmd.Stderr = write
+	t.began = time.Now()
+	err = t.cmd.Start()
+	write.Close()
+	if err != nil {
+		log.Close()
+		return err
+	}
+	t.reading.Go(func() { t.read(log) })
+	err = t.await(ctx, func() bool { return t.addresses != nil })
+	if err == nil {
+		t.public, t.admin = t.addresses.Listen, t.addresses.Admin
+	}
+	return err
+}

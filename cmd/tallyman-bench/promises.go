@@ -1,0 +1,44 @@
+package main
+
+// What the core promises: updates that wait cost the others nothing, readers cost
+// the writer nothing, and a replica that dies is replaced at once.
+
+func (r *report) judgeCore() {
+	for _, size := range []string{"L", huge} {
+		r.judgeReaders(size)
+	}
+	large, ok := r.medianOf(huge, "0", endToEnd)
+	small, too := r.medianOf("L", "0", endToEnd)
+	r.atMost("one update end to end, XL by L", "x", 3, large/small, ok && too)
+
+	var h held
+	if r.Held != nil {
+		h = *r.Held
+	}
+	r.atMost("an update beside 50,000 held ones, by one beside none", "x", 1.2, h.WithMS/h.NoneMS, h.Held >= 50_000)
+
+	var f failover
+	if r.Failover != nil {
+		f = *r.Failover
+	}
+	r.atMost("a killed replica's environments stand still, median", " ms", 1000, f.MedianMS, r.Failover != nil)
+	r.atMost("a killed replica's environments stand still, at most", " ms", 3000, f.MaxMS, r.Failover != nil)
+
+	var o oneFile
+	if r.OneFile != nil {
+		o = *r.OneFile
+	}
+	r.atMost("500 updates in one file of 3 MB, planned", " ms", 3000, o.PlanMS, o.Updates >= 500)
+}
+
+func (r *report) judgeReaders(size string) {
+	var found readers
+	measured := false
+	for _, s := range r.Readers {
+		if s.Size == size {
+			found, measured = s, true
+		}
+	}
+	r.atMost(size+": status while updates go on, p99", " ms", 100, found.P99MS, measured)
+	r.atMost(size+": a push later than the latest alone, for a status at the same moment", " ms", 10, found.WithMostMS-found.AloneMostMS, measured)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// blockText says what blocks, since when, and what lifts it.
+func (p *printer) blockText(b gitops.Block) string {
+	text := fmt.Sprintf("%s since %s: %s", b.Kind, p.when(b.Since), b.Reason)
+	if b.Until.IsZero() {
+		return text + "; waits for tallyman retry or cancel"
+	}
+	return text + "; retries at " + p.when(b.Until)
+}
+
+// holdText says in a line what holds an open update, and nothing when nothing that
+// belongs to it alone does.
+func (p *printer) holdText(u gitops.Update) string {
+	if u.State.Final() {
+		return ""
+	}
+	var texts []string
+	if u.CancelRequest != nil {
+		texts = append(texts, cancellation(*u.CancelRequest))
+	}
+	for _, b := range u.BlockedBy {
+		texts = append(texts, p.blockText(b))
+	}
+	return strings.Join(texts, "; ")
+}
+
+func cancellation(c gitops.CancelRequest) string {
+	text := "cancellation requested by " + c.Actor
+	if c.Reason != "" {
+		text += ": " + c.Reason
+	}
+	return text
+}
+
+// pending says what an update that is pending waits for. The outage is its lane's;
+// nil when there is none.
+func (p *printer) pending(u gitops.Update, outage *api.Outage) {
+	for _, b := range u.BlockedBy {
+		p.line("  ", "Blocked by: %s", p.blockText(b))
+	}
+	switch {
+	case u.CancelRequest != nil:
+		p.line("  ", "Pending: %s", cancellation(*u.CancelRequest))
+	case outage != nil:
+		p.line("  ", "Pending: retries automatically. %s", p.outageText(*outage))
+	case len(u.BlockedBy) == 0:
+		p.line("  ", "Pending: queued, not blocked")
+	}
+}
+
+// outageText says what keeps a whole lane from writing, since when, and when it
+// tries again.
+func (p *printer) outageText(o api.Outage) string {
+	text := fmt.Sprintf("Lane blocked since %s: %s", p.when(o.Since), o.Reason)
+	if o.RetryAt.After(p.now) {
+		text += "; retries at " + p.when(o.RetryAt)
+	}
+	return text
+}
+
+// when is a time for people, in UTC: without the date if that is today's.
+func (p *printer) when(t time.Time) string {
+	if t.UTC().Format(time.DateOnly) == p.now.UTC().Format(time.DateOnly) {
+		return t.UTC().Format(time.TimeOnly)
+	}
+	return timestamp(t)
+}

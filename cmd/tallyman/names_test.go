@@ -1,0 +1,30 @@
+package main
+
+import "testing"
+
+func TestMistypedNames(t *testing.T) {
+	known := []string{"dev", "staging", "prod", "prod-eu"}
+	for name, want := range map[string]string{
+		"":        "",
+		"prod":    "",
+		"prdo":    `unknown environment "prdo": did you mean prod?`,
+		"stagign": `unknown environment "stagign": did you mean staging?`,
+		"prod_eu": `unknown environment "prod_eu": did you mean prod-eu?`,
+		"qa-west": `unknown environment "qa-west"`,
+	} {
+		got := ""
+		if err := checkName("environment", name, known); err != nil {
+			got = err.Error()
+			if exitCode(err) != exitBadInput {
+				t.Errorf("%q: exit %d", name, exitCode(err))
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+	// A server that cannot read the manifest repository knows no apps, and refuses none.
+	if err := checkName("app", "api", nil); err != nil {
+		t.Error(err)
+	}
+}

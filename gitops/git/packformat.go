@@ -1,0 +1,60 @@
+package git
+
+import (
+	"errors"
+	"io"
+)
+
+// noEOF makes an early end of the pack an error that is not taken for its end.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func spend(budget *int64, bytes int64) error {
+	if bytes < 0 || bytes > *budget {
+		return errTooMuch
+	}
+	*budget -= bytes
+	return nil
+}
+
+// objectHeader reads an object's type and inflated size.
+func objectHeader(in io.ByteReader) (Kind, int64, error) {
+	b, err := in.ReadByte()
+	if err != nil {
+		return 0, 0, err
+	}
+	k, size := Kind(b>>4&7), int64(b&15)
+	for shift := 4; b&0x80 != 0; shift += 7 {
+		if shift > 53 {
+			return 0, 0, errTooMuch
+		}
+		if b, err = in.ReadByte(); err != nil {
+			return 0, 0, err
+		}
+		size |= int64(b&0x7f) << shift
+	}
+	return k, size, nil
+}
+
+// baseDistance reads how far before the delta its base begins.
+func baseDistance(in io.ByteReader) (int64, error) {
+	b, err := in.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	distance := int64(b & 0x7f)
+	for b&0x80 != 0 {
+		if distance > 1<<48 {
+			return 0, errTooMuch
+		}
+		if b, err = in.ReadByte(); err != nil {
+			return 0, err
+		}
+		distance = (distance+1)<<7 | int64(b&0x7f)
+	}
+	return distance, nil
+}

@@ -1,0 +1,258 @@
+package git
+
+import (
+	"compress/zlib"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Source gives objects that a thin pack's deltas may refer to.
+type Source func(Hash) (Object, bool)
+
+// Nothing is a [Source] without objects.
+func Nothing(Hash) (Object, bool) { return Object{}, false }
+
+// ErrMissingObject says that an object is needed which the server did not send.
+var ErrMissingObject = plumbing.ErrObjectNotFound
+
+// packReader decodes one pack (gitformat-pack(5)) while it comes in. Every size is
+// checked against what is left of the budget before memory is taken for it, so a
+// hostile server cannot make a small pack fill the memory.
+//
+// Each delta is applied once, as soon as its base is there: the work is what the
+// objects take, in whatever order they come.
+type packReader struct {
+	in       *packStream
+	outside  Source
+	keeps    func(Kind) bool // nil keeps every kind
+	budget   int64           // inflated bytes that may still be kept
+	dropped  int64           // inflated bytes that may still be dropped
+	inflater io.ReadCloser
+	more     [1]byte
+
+	objects   map[Hash]Object
+	at        map[int64]Hash           // where in the pack a kept object began
+	waitingAt map[int64]*waitingDelta  // likewise
+	waiting   map[Hash][]*waitingDelta // by the base that has not come yet
+}
+
+// waitingDelta is a delta whose base has not come yet.
+type waitingDelta struct {
+	offset int64
+	delta  []byte
+	onIt   []*waitingDelta // deltas that have it as their base, by its offset
+}
+
+// readPack returns the objects of a pack by name, of the kinds that are kept.
+// Deltas against objects outside the pack are resolved from the source. The deltas
+// of one object are all of its kind, so what is dropped is no base of what is kept.
+func readPack(ctx context.Context, pack io.Reader, outside Source, keeps func(Kind) bool, budget int64) (map[Hash]Object, error) {
+	r := &packReader{
+		in: newPackStream(pack), outside: outside, keeps: keeps, budget: budget, dropped: maxDroppedBytes,
+		objects: make(map[Hash]Object), at: make(map[int64]Hash),
+		waitingAt: make(map[int64]*waitingDelta), waiting: make(map[Hash][]*waitingDelta),
+	}
+	var header [12]byte
+	if _, err := io.ReadFull(r.in, header[:]); err != nil {
+		return nil, fmt.Errorf("reading the server's pack: %w", err)
+	}
+	if string(header[:4]) != "PACK" {
+		return nil, errors.New("the server's answer is no pack")
+	}
+	if version := binary.BigEndian.Uint32(header[4:]); version != 2 {
+		return nil, fmt.Errorf("the server's pack has version %d", version)
+	}
+	for range binary.BigEndian.Uint32(header[8:]) {
+		offset := r.in.offset()
+		if err := r.object(ctx, offset); err != nil {
+			return nil, fmt.Errorf("at byte %d of the server's pack: %w", offset, err)
+		}
+	}
+	if err := r.in.end(); err != nil {
+		return nil, err
+	}
+	if n := len(r.waitingAt); n > 0 && keeps == nil {
+		return nil, fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, n)
+	}
+	return r.objects, nil
+}
+
+// object decodes the object that begins at the offset.
+func (r *packReader) object(ctx context.Context, offset int64) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	kind, size, err := objectHeader(r.in)
+	if err != nil {
+		return noEOF(err)
+	}
+	switch kind {
+	case KindCommit, KindTree, KindBlob, KindTag:
+		if r.keeps != nil && !r.keeps(kind) {
+			return r.skip(size)
+		}
+		data, err := r.inflate(size)
+		if err != nil {
+			return err
+		}
+		return r.keep(ctx, offset, Object{kind, data}, nil)
+	case kindRefDelta:
+		return r.refDelta(ctx, offset, size)
+	case kindOfsDelta:
+		return r.ofsDelta(ctx, offset, size)
+	}
+	return fmt.Errorf("an object of %s", kind)
+}
+
+// refDelta decodes a delta that has its base by name. One whose base never comes,
+// in a pack of which not all is kept, is a delta of something that was dropped.
+func (r *packReader) refDelta(ctx context.Context, offset, size int64) error {
+	var base Hash
+	if _, err := io.ReadFull(r.in, base[:]); err != nil {
+		return noEOF(err)
+	}
+	from, here := r.objects[base]
+	if !here {
+		from, here = r.outside(base)
+	}
+	if here && r.keeps != nil && !r.keeps(from.Kind) {
+		return r.skip(size)
+	}
+	delta, err := r.inflate(size)
+	if err != nil {
+		return err
+	}
+	d := &waitingDelta{offset: offset, delta: delta}
+	if here {
+		return r.resolve(ctx, from, d)
+	}
+	r.waitingAt[offset] = d
+	r.waiting[base] = append(r.waiting[base], d)
+	return nil
+}
+
+// ofsDelta decodes a delta that has its base by how far before it that began.
+func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
+	distance, err := baseDistance(r.in)
+	if err != nil {
+		return noEOF(err)
+	}
+	base, kept := r.at[offset-distance]
+	on := r.waitingAt[offset-distance]
+	if !kept && on == nil {
+		if r.keeps == nil {
+			return errors.New("a delta's base does not come before it")
+		}
+		return r.skip(size)
+	}
+	delta, err := r.inflate(size)
+	if err != nil {
+		return err
+	}
+	d := &waitingDelta{offset: offset, delta: delta}
+	if kept {
+		return r.resolve(ctx, r.objects[base], d)
+	}
+	r.waitingAt[offset] = d
+	on.onIt = append(on.onIt, d)
+	return nil
+}
+
+// resolve applies a delta to its base.
+func (r *packReader) resolve(ctx context.Context, base Object, d *waitingDelta) error {
+	data, err := applyDelta(base.Data, d.delta, &r.budget)
+	if err != nil {
+		return err
+	}
+	return r.keep(ctx, d.offset, Object{base.Kind, data}, d.onIt)
+}
+
+// keep takes an object in, and with it every delta that waited for it, for what
+// that makes, and so on.
+func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*waitingDelta) error {
+	type made struct {
+		offset int64
+		object Object
+		onIt   []*waitingDelta
+	}
+	for ready := []made{{offset, o, onIt}}; len(ready) > 0; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		m := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		name := m.object.Name()
+		r.objects[name] = m.object
+		r.at[m.offset] = name
+		delete(r.waitingAt, m.offset)
+		waited := append(m.onIt, r.waiting[name]...)
+		delete(r.waiting, name)
+		for _, d := range waited {
+			data, err := applyDelta(m.object.Data, d.delta, &r.budget)
+			if err != nil {
+				return err
+			}
+			ready = append(ready, made{d.offset, Object{m.object.Kind, data}, d.onIt})
+		}
+	}
+	return nil
+}
+
+// inflate reads one zlib stream of exactly size bytes. Memory is taken as they
+// come, not as the header promises.
+func (r *packReader) inflate(size int64) ([]byte, error) {
+	const atOnce = 1 << 20
+	if err := spend(&r.budget, size); err != nil {
+		return nil, err
+	}
+	if err := r.beginStream(); err != nil {
+		return nil, err
+	}
+	data := make([]byte, min(size, atOnce))
+	for read := 0; ; {
+		if _, err := io.ReadFull(r.inflater, data[read:]); err != nil {
+			return nil, noEOF(err)
+		}
+		if read = len(data); int64(read) == size {
+			return data, r.endStream()
+		}
+		data = append(data, make([]byte, min(size-int64(read), int64(read)))...)
+	}
+}
+
+// skip reads past one zlib stream of exactly size bytes.
+func (r *packReader) skip(size int64) error {
+	if err := spend(&r.dropped, size); err != nil {
+		return err
+	}
+	if err := r.beginStream(); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, r.inflater, size); err != nil {
+		return noEOF(err)
+	}
+	return r.endStream()
+}
+
+func (r *packReader) beginStream() (err error) {
+	if r.inflater == nil {
+		r.inflater, err = zlib.NewReader(r.in)
+	} else {
+		err = r.inflater.(zlib.Resetter).Reset(r.in, nil)
+	}
+	return noEOF(err)
+}
+
+// endStream reads the end of the stream, which has its checksum. Nothing may follow
+// the size promised.
+func (r *packReader) endStream() error {
+	if n, err := r.inflater.Read(r.more[:]); n != 0 || !errors.Is(err, io.EOF) {
+		return errors.New("an object is larger than its header says, or damaged")
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package git
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A large directory does not make a page of many commits large.
+func TestAPageIsMeasuredByTheOneBefore(t *testing.T) {
+	for _, tt := range []struct{ commits, bytes, all, want int }{
+		{64, 64 << 10, 64, 4096}, {64, 64 * 85 << 10, 64, 96}, {4096, 1 << 30, 4096, 64}, {0, 0, 0, 64}, {4096, 1 << 20, 9000, 9000},
+	} {
+		if got := nextPage(tt.commits, tt.bytes, tt.all); got != tt.want {
+			t.Errorf("after %d commits of %d bytes come %d, want %d", tt.commits, tt.bytes, got, tt.want)
+		}
+	}
+}
+
+// servers are ways in which servers send parts of a commit.
+var servers = map[string][]string{
+	"filters":           nil,
+	"no filters":        {"uploadpack.allowFilter", "false"},
+	"not this filter":   {"uploadpackfilter.tree.allow", "false"},
+	"not either filter": {"uploadpackfilter.allow", "false"},
+}
+
+func overEachServer(t *testing.T, test func(*testing.T, *origin)) {
+	overEach(t, func(t *testing.T, newOrigin origins) {
+		for name, setting := range servers {
+			t.Run(name, func(t *testing.T) {
+				o := newOrigin(t)
+				if setting != nil {
+					o.git(append([]string{"config"}, setting...)...)
+				}
+				test(t, o)
+			})
+		}
+	})
+}
+
+func (o *origin) revisions(args ...string) map[Hash]bool {
+	o.Helper()
+	all := make(map[Hash]bool)
+	for name := range strings.FieldsSeq(o.git(append([]string{"rev-list"}, args...)...)) {
+		h, _ := ParseHash(name)
+		all[h] = true
+	}
+	return all
+}
+
+// A search reads commits and nothing else, page by page, whatever the server sends.
+func TestAPagerReadsTheWholeHistory(t *testing.T) {
+	overEachServer(t, func(t *testing.T, o *origin) {
+		o.bury(700, time.Unix(1_700_000_000, 0))
+		o.git("repack", "-adq", "--write-bitmap-index")
+		r := o.remote()
+		a := o.advertised(r, UploadPack)
+		for _, withBase := range []bool{true, false} {
+			pages := Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: FilterTrees, Keep: OnlyCommits, First: 100, Most: 100_000}
+			if withBase {
+				pages.Base, pages.BaseCommit = a.Tip, o.parsed(a.Tip)
+			}
+			p := NewPager(r, pages)
+			n := 0
+			for ; p.More(); n++ {
+				fetched, err := p.Next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, o := range fetched {
+					if o.Kind != KindCommit {
+						t.Fatalf("%s %s was kept", o.Kind, name)
+					}
+				}
+			}
+			if want := o.revisions("main"); len(p.Commits) != len(want) {
+				t.Errorf("%d commits, want %d", len(p.Commits), len(want))
+			}
+			if n != 2 {
+				t.Errorf("%d pages, want 2", n)
+			}
+		}
+	})
+}
+
+func (o *origin) parsed(name Hash) Commit {
+	o.Helper()
+	c, err := ParseCommit([]byte(o.git("cat-file", "commit", name.String()) + "\n"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	return c
+}
+
+// A pager ends where it was told to, and says so.
+func TestAPagerEndsAtItsBound(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	o.bury(100, time.Unix(1_700_000_000, 0))
+	r := o.remote()
+	a := o.advertised(r, UploadPack)
+	p := NewPager(r, Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: FilterTrees, Keep: OnlyCommits, First: 10, Most: 30})
+	for p.More() {
+		if _, err := p.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	complete := p.Commits.Walk(a.Tip, nil, time.Time{}, func(Hash, Commit) {})
+	if len(p.Commits) < 30 || len(p.Commits) > 40 || complete {
+		t.Errorf("%d commits, complete %t", len(p.Commits), complete)
+	}
+}
+
+// What came onto a branch since a commit that is here is found, however much it is.
+func TestAPagerReadsWhatCameSince(t *testing.T) {
+	overEachServer(t, func(t *testing.T, o *origin) {
+		o.bury(20, time.Unix(1_700_000_000, 0))
+		old := o.hash("main")
+		o.bury(60, time.Unix(1_700_100_000, 0))
+		r := o.remote()
+		a := o.advertised(r, UploadPack)
+		p := NewPager(r, Pages{
+			Tip: a.Tip, Capabilities: a.Capabilities, Base: old, BaseCommit: o.parsed(old), Filter: FilterTrees, Keep: OnlyCommits, First: 16, Most: 1000,
+		})
+		since := make(Commits)
+		for !p.Commits.Walk(a.Tip, p.Commits.Ancestors(old), time.Time{}, since.Add) {
+			if !p.More() {
+				t.Fatal("the way to the old tip was not found")
+			}
+			if _, err := p.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			clear(since)
+		}
+		if want := o.revisions("main", "^"+old.String()); len(since) != len(want) {
+			t.Errorf("%d commits came since, want %d", len(since), len(want))
+		}
+	})
+}
+
+// What a server left out because it took it to be here comes when all is read again.
+func TestAPagerReadsAgain(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	o.bury(100, time.Unix(1_700_000_000, 0))
+	r := o.remote()
+	a := o.advertised(r, UploadPack)
+	p := NewPager(r, Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: FilterBlobs, First: 10, Most: 1000})
+	for range 2 {
+		if _, err := p.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := p.Again(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range p.Commits {
+		if _, ok := again[name]; !ok {
+			t.Errorf("the commit %s did not come again", name)
+		}
+		if _, ok := again[c.Tree]; !ok {
+			t.Errorf("the tree %s did not come again", c.Tree)
+		}
+	}
+}

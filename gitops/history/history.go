@@ -1,0 +1,193 @@
+// Package history reads what a branch says of a file's past: which versions it had,
+// by which commits, and on whose request. It asks the git server, over a connection
+// of its own, so that nothing that writes the branch waits for it.
+package history
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// Query says of what the past is wanted, and how much of it.
+type Query struct {
+	// Path of the file in the repository, with slashes.
+	Path string
+
+	// Read takes what matters out of the file as it was once: its tag. Versions are
+	// told apart by it, so a commit that changes something else makes none. An
+	// error becomes the version's.
+	Read func(file []byte) (string, error)
+
+	// Limit is the most versions that are wanted. Default 20.
+	Limit int
+
+	// Commits is how many commits deep from the tip is looked, at most. Default
+	// 2,000, and never more than 100,000. Where a directory on the way has 2,000
+	// entries, a thousand take one to three seconds.
+	Commits int
+
+	// Since ends the search at commits that were made before it. Commits may have
+	// wrong dates, so some more are looked at. Default: no end.
+	Since time.Time
+}
+
+// History is what the branch says of a file's past.
+type History struct {
+	Tip      string    // the commit that the branch was at
+	Versions []Version // newest first; the first is what the tip says
+
+	// Commits is how many were followed back from the tip, and Until when the last
+	// of them was made.
+	Commits int
+	Until   time.Time
+
+	// Complete says that there is no older version. Otherwise the search ended at
+	// one of the query's bounds.
+	Complete bool
+}
+
+// Version is what a file said from one commit on, until the next newer version.
+type Version struct {
+	Value   string // what Query.Read took out of the file
+	Missing bool   // there was no such file
+	Err     error  // why Read could not take it out; nil when it could
+
+	// Commit is the commit that made it so. It is empty, and so is all that follows,
+	// in the last version of a search that ended before it was found.
+	Commit  string
+	At      time.Time // when the commit was made, by its committer's clock, UTC
+	Author  git.Signature
+	Subject string
+	Updates []gitops.UpdateTrailer // the updates that the commit names; none in a person's
+}
+
+// What a query that names no bounds gets, and the most that one gets.
+const (
+	defaultVersions = 20
+	defaultCommits  = 2_000
+	maxCommits      = 100_000
+)
+
+// Reader reads the history of one branch. Safe for concurrent use: one history is
+// read at a time, and others wait for their turn.
+type Reader struct {
+	remote git.Remote
+	branch string
+	turn   chan struct{} // has a token while nothing reads
+
+	stopping context.Context // ends when Close is called
+	stop     context.CancelFunc
+}
+
+// New makes a reader of the branch over the remote, which is the reader's alone from
+// now on and is closed with it. It does not use the network.
+func New(remote git.Remote, branch string) *Reader {
+	r := &Reader{remote: remote, branch: branch, turn: make(chan struct{}, 1)}
+	r.turn <- struct{}{}
+	r.stopping, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// Close ends what is being read and frees the connections. It may be called more
+// than once.
+func (r *Reader) Close() {
+	first := r.stopping.Err() == nil
+	r.stop()
+	<-r.turn
+	if first {
+		r.remote.Close()
+	}
+	r.turn <- struct{}{}
+}
+
+var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")
+
+// File finds out which versions of a file the branch has had.
+//
+// It goes from the tip along first parents. At a merge in which the file is as in
+// one of the parents it follows that one, as git log does with a path, so that the
+// commits of pull requests are found on whichever side of a merge they are.
+//
+// What comes is as little as the server can do with: of each commit its trees,
+// without files, and then the file's own versions in one request. A server
+// without filters sends the files of each commit that are new in it, too.
+//
+// Errors are [*gitops.Error]: as those of [git.PublicError], and Invalid for what
+// is no path.
+func (r *Reader) File(ctx context.Context, q Query) (History, error) {
+	names, err := git.SplitPath(q.Path)
+	if err != nil {
+		return History{}, err
+	}
+	if q.Limit <= 0 {
+		q.Limit = defaultVersions
+	}
+	if q.Commits <= 0 {
+		q.Commits = defaultCommits
+	}
+	q.Commits = min(q.Commits, maxCommits)
+	select {
+	case <-r.turn:
+		defer func() { r.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return History{}, git.PublicError(context.Cause(ctx))
+	case <-r.stopping.Done():
+		return History{}, errClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.stopping, cancel)()
+	if r.stopping.Err() != nil {
+		return History{}, errClosed // the turn came with the end
+	}
+	h, err := r.file(ctx, q, names)
+	return h, git.PublicError(err)
+}
+
+// maxTries is how often a history is begun again because the branch moved on before
+// the server was asked for it.
+const maxTries = 3
+
+// file reads the history of the branch as it is, and begins again when the branch
+// has moved on and the server no longer knows its old tip, or when it turns out to
+// send files only with their commits.
+func (r *Reader) file(ctx context.Context, q Query, names []string) (History, error) {
+	whole := false
+	for tries := 1; ; tries++ {
+		a, err := r.remote.Refs(ctx, git.UploadPack, r.branch)
+		if err == nil {
+			err = a.CanFetch(r.branch)
+		}
+		if err != nil {
+			return History{}, err
+		}
+		h, err := newFileHistory(r.remote, q, names, a, whole).read(ctx)
+		if errors.Is(err, errNoSingleFiles) && !whole {
+			whole = true
+			continue
+		}
+		if !git.UnknownToServer(err) || tries == maxTries {
+			return h, err
+		}
+	}
+}
+
+// versionOf reads what a commit says of itself, as text that can be shown.
+func versionOf(name git.Hash, c git.Commit) Version {
+	v := Version{
+		Commit: name.String(), At: c.Made.UTC(), Subject: git.Sanitize(c.Subject()),
+		Author:  git.Signature{Name: git.Sanitize(c.Author.Name), Email: git.Sanitize(c.Author.Email)},
+		Updates: gitops.ParseTrailers(c.Message),
+	}
+	for i := range v.Updates {
+		u := &v.Updates[i]
+		for _, text := range []*string{&u.Update, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App} {
+			*text = git.Sanitize(*text)
+		}
+	}
+	return v
+}

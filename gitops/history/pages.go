@@ -1,0 +1,141 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// What reading history may take.
+const (
+	maxFileBytes    = 5 << 20                     // of a file that is read
+	maxPageBytes    = 256 << 20                   // of the objects of a page
+	maxCommitBytes  = 64 << 20                    // of all commits
+	filesInOneFetch = maxPageBytes / maxFileBytes // each may be as large as that
+)
+
+var errNoSingleFiles = errors.New("the git server does not send files apart from their commits")
+
+// nextPage reads the next page of commits with their trees, and finds out which file
+// each has. When the server leaves out a tree, because it takes it to be here, all is
+// read again.
+func (f *fileHistory) nextPage(ctx context.Context) error {
+	fetched, err := f.pager.Next(ctx)
+	if err == nil {
+		err = f.findFiles(fetched)
+	}
+	if errors.Is(err, git.ErrMissingObject) {
+		if fetched, err = f.pager.Again(ctx); err == nil {
+			err = f.findFiles(fetched)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading the branch's history: %w", err)
+	}
+	return nil
+}
+
+// findFiles finds the file of each commit of a page, and reads those that came with
+// it.
+func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
+	for name, o := range fetched {
+		if o.Kind != git.KindCommit {
+			continue
+		}
+		file, err := f.fileOf(f.pager.Commits[name].Tree, fetched)
+		if err != nil {
+			return err
+		}
+		f.files[name] = file
+		if o, ok := fetched[file]; ok {
+			f.readFile(file, o)
+		}
+	}
+	return nil
+}
+
+// fileOf finds the file at the path below a root tree; zero when there is no file.
+func (f *fileHistory) fileOf(root git.Hash, fetched map[git.Hash]git.Object) (git.Hash, error) {
+	at := root
+	var way []treeAt
+	for below, name := range f.names {
+		here := treeAt{below, at}
+		if file, known := f.trees[here]; known {
+			return f.remember(way, file), nil
+		}
+		way = append(way, here)
+		tree, ok := fetched[at]
+		if !ok {
+			return git.Hash{}, fmt.Errorf("%w: tree %s of the branch's history", git.ErrMissingObject, at)
+		}
+		e, found, err := git.FindEntry(tree.Data, name)
+		if err != nil {
+			return git.Hash{}, err
+		}
+		last := below == len(f.names)-1
+		if !found || last == (e.Mode == git.ModeDirectory) || e.Mode == git.ModeSymlink || e.Mode == git.ModeSubmodule {
+			return f.remember(way, git.Hash{}), nil
+		}
+		at = e.Hash
+	}
+	return f.remember(way, at), nil
+}
+
+func (f *fileHistory) remember(way []treeAt, file git.Hash) git.Hash {
+	for _, here := range way {
+		f.trees[here] = file
+	}
+	return file
+}
+
+// readFiles reads the files of the next changes.
+func (f *fileHistory) readFiles(ctx context.Context) error {
+	var wants []git.Hash
+	seen := make(map[git.Hash]bool)
+	for _, c := range f.changes[f.emitted:] {
+		for _, file := range []git.Hash{c.file, c.before} {
+			if _, ok := f.values[file]; !ok && !seen[file] {
+				seen[file] = true
+				wants = append(wants, file)
+			}
+		}
+		if len(wants) >= filesInOneFetch-1 { // a change has two
+			break
+		}
+	}
+	return f.fetchFiles(ctx, wants)
+}
+
+func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
+	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{Wants: wants, NoThin: true, MaxBytes: maxPageBytes, Capabilities: f.capabilities}, git.Nothing)
+	if git.UnknownToServer(err) && !f.whole {
+		return errors.Join(errNoSingleFiles, err)
+	}
+	if err != nil {
+		return fmt.Errorf("fetching old files: %w", err)
+	}
+	for _, name := range wants {
+		o, ok := fetched[name]
+		if !ok {
+			return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
+		}
+		f.readFile(name, o)
+	}
+	return nil
+}
+
+func (f *fileHistory) readFile(name git.Hash, o git.Object) {
+	if _, ok := f.values[name]; ok {
+		return
+	}
+	var v fileValue
+	if len(o.Data) > maxFileBytes {
+		v.err = gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)
+	} else {
+		v.text, v.err = f.query.Read(o.Data)
+	}
+	f.values[name] = v
+}

@@ -1,0 +1,50 @@
+package history
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// People write what they like into messages, and nothing of it may be mistaken.
+func TestWhatACommitSaysOfItself(t *testing.T) {
+	for message, want := range map[string]Version{
+		"":                              {},
+		"One line":                      {Subject: "One line"},
+		"\n\nLate\tand \x1b[31mred":     {Subject: "Late and [31mred"},
+		"x\n\nTallyman-Actor: nobody's": {Subject: "x"},
+		"x\n\nTallyman-Update: u\x1b\nTallyman-Delivery: none": {Subject: "x", Updates: []gitops.UpdateTrailer{{Update: "u"}}},
+	} {
+		want.Commit, want.Author, want.At = git.Hash{}.String(), git.Signature{Name: "A", Email: "b <c@d"}, time.Unix(1_700_000_000, 0).UTC()
+		data := "tree 1111111111111111111111111111111111111111\nauthor A <b <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\ngpgsig -----BEGIN\n author Not Me <x@y> 1 +0\n\n" + message
+		c, err := git.ParseCommit([]byte(data))
+		if diff := cmp.Diff(want, versionOf(git.Hash{}, c)); diff != "" || err != nil {
+			t.Errorf("%q: %v %s", message, err, diff)
+		}
+	}
+}
+
+// Whatever stands in a commit, what is shown of it is printable text.
+func FuzzVersionOf(f *testing.F) {
+	f.Add([]byte("tree x\nauthor A <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\n\nx\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Actor: c\n"))
+	f.Add([]byte("author <\n\n\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, _ := git.ParseCommit(data) // what could be read of it is shown all the same
+		v := versionOf(git.Hash{}, c)
+		texts := []string{v.Author.Name, v.Author.Email, v.Subject}
+		for _, u := range v.Updates {
+			texts = append(texts, u.Update, u.Delivery.Source, u.Delivery.ID, u.Actor, u.Environment, u.App)
+		}
+		for _, text := range texts {
+			if strings.ContainsFunc(text, func(c rune) bool { return c != ' ' && !unicode.IsPrint(c) }) {
+				t.Errorf("%q is shown", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package lane_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+func onlyAPI(environment, app string) bool { return environment == "dev" && app == "api" }
+
+func TestUpdatesOfAnAppThatIsNotConfiguredAreCancelled(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("web 1", "api 1")
+		r := s.with(lane.Config{Configured: onlyAPI})
+		r.Start()
+		synctest.Wait()
+		equal(t, "happened", []string{"web 1 cancelled", "api 1 committed"}, s.happened())
+		equal(t, "why", `app "web" is not configured for environment "dev"`, s.update("dev", "web 1").Reason)
+		r.Stop(t.Context())
+	})
+}
+
+// While replicas are replaced, another may know an app that this one does not.
+func TestDuringARolloutOthersMayKnowMore(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("web 1", "api 1")
+		r := s.with(lane.Config{Configured: onlyAPI, Rollout: 10 * time.Minute})
+		r.Start()
+		elapse(9 * time.Minute)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		elapse(2 * time.Minute)
+		equal(t, "happened after", []string{"web 1 cancelled"}, s.happened())
+		r.Stop(t.Context())
+	})
+}
+
+// An environment that is not configured has its updates cancelled, also those that
+// wait for a person, and those that may be on the branch only after a look.
+func TestAnEnvironmentThatIsNotConfiguredIsClosed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.acceptIn("qa", "api 1", "api 2", "web 1")
+		theirs, err := s.queue.Model.Claim(t.Context(), "other", []string{"qa"}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale := []gitops.Block{{Kind: gitops.BlockStale, Reason: "retry or cancel it"}}
+		_, err = s.queue.Model.Report(t.Context(), theirs[0], queue.Report{Blocks: []queue.Blocked{{Update: id("qa", "web 1"), BlockedBy: stale}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.queue.KillHolder("other")
+		s.happened()
+		s.writer.then(find)
+		s.Start()
+		elapse(2 * time.Minute)
+		equal(t, "writes", [][]string{{"? api 1", "? api 2", "? web 1"}}, s.writer.asked())
+		equal(t, "happened", []string{"api 1 committed", "api 2 committed", "web 1 committed"}, s.happened())
+		s.acceptIn("qa", "api 3")
+		elapse(2 * time.Minute)
+		equal(t, "happened then", []string{"api 3 cancelled"}, s.happened())
+		equal(t, "why", `environment "qa" is not configured`, s.update("qa", "api 3").Reason)
+		equal(t, "the holder", "", s.backlog().Holder)
+		if !s.logged.has("environment is not configured, cancelling its updates") || !s.logged.has("update cancelled") {
+			t.Error("nothing is logged of it")
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// So are those of an app that left a configured environment, although no lane
+// takes what waits for a person.
+func TestABlockedUpdateThatIsNotConfiguredIsCancelled(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("web 1", "api 1")
+		elapse(8 * 24 * time.Hour)
+		s.Start()
+		synctest.Wait()
+		s.Stop(t.Context())
+		equal(t, "happened", []string{"web 1 stale", "api 1 stale"}, s.happened())
+		r := s.with(lane.Config{Configured: onlyAPI})
+		r.Start()
+		elapse(2 * time.Second)
+		equal(t, "happened then", []string{"web 1 cancelled"}, s.happened())
+		r.Stop(t.Context())
+	})
+}

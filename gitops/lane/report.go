@@ -1,0 +1,119 @@
+package lane
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// report records results, and tries for as long as the lease is ours, a drain
+// notwithstanding: what was pushed and is not recorded must be searched for. It
+// reports whether the lease is still ours. What is only told about an outage is not
+// worth a second try.
+func (t *leaseTerm) report(b batch, r queue.Report) bool {
+	var failures backoff
+	for {
+		superseded, err := t.reportOnce(r)
+		switch {
+		case err == nil:
+			t.resetBackoff(&failures)
+			t.recordResults(b, r)
+			t.recordSuperseded(superseded)
+			return true
+		case gitops.CodeOf(err) == gitops.Conflict:
+			t.logUnrecorded(r, err)
+			t.lose(slog.String("error", err.Error()))
+			return false
+		case len(r.Transitions)+len(r.Blocks) == 0:
+			t.logger.Warn("outage not recorded", slog.String("error", err.Error()))
+			return true
+		case t.ctx.Err() != nil:
+			t.logUnrecorded(r, err)
+			return false
+		}
+		t.pause(t.failed(&failures, "reporting results", err), wakeEvents{lost: t.ctx.Done()})
+	}
+}
+
+// reportOnce makes one attempt, also when the work was given up: what is on the
+// branch is worth recording all the same.
+func (t *leaseTerm) reportOnce(r queue.Report) (superseded []gitops.Update, err error) {
+	t.extendDeadline(storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), storeTime)
+	defer cancel()
+	superseded, err = t.Queue.Report(ctx, t.lease, r)
+	if err == nil {
+		t.outage, t.reported = r.Outage, true
+	}
+	return superseded, err
+}
+
+func (t *leaseTerm) logUnrecorded(r queue.Report, err error) {
+	if n := len(r.Transitions); n > 0 {
+		t.logger.Warn("results not recorded, the next holder of the lane searches for them", slog.Int("updates", n), slog.String("error", err.Error()))
+	}
+}
+
+// recordResults counts and logs what was reported, one line for each update.
+func (t *leaseTerm) recordResults(b batch, r queue.Report) {
+	for _, s := range r.Transitions {
+		u := b.byID[s.Update]
+		delete(t.refusedSince, u.App)
+		if state, allowed := gitops.Next(u.State, s.Action); allowed {
+			t.recordTransition(u, s, state)
+		}
+	}
+	if len(r.Transitions) > 0 {
+		t.Recorder.Progressed(t.environment, time.Now())
+	}
+	for _, blocked := range r.Blocks {
+		block := blocked.BlockedBy[0]
+		t.logger.Warn("update blocked", append(about(b.byID[blocked.Update]),
+			slog.String("kind", string(block.Kind)), slog.String("reason", block.Reason), slog.Time("until", block.Until))...)
+	}
+}
+
+// recordSuperseded counts and logs what a report ended beside what it named.
+func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
+	for _, u := range superseded {
+		t.recordTransition(u, gitops.Transition{Reason: u.Reason}, u.State)
+	}
+}
+
+func (t *leaseTerm) recordTransition(u gitops.Update, s gitops.Transition, state gitops.State) {
+	took := max(0, time.Since(u.AcceptedAt).Seconds()) // the store's clock may be ahead of this one
+	if state.Final() {
+		t.Recorder.Finished(t.environment, state, took)
+	}
+	attrs := append(about(u), slog.Float64("seconds", took))
+	for _, known := range []slog.Attr{
+		slog.String("commit", s.Commit), slog.String("reason", s.Reason), slog.String("actor", s.Actor), slog.String("code", string(s.Code)),
+	} {
+		if known.Value.String() != "" {
+			attrs = append(attrs, known)
+		}
+	}
+	if state == gitops.Failed {
+		t.logger.Error("update failed", attrs...)
+		return
+	}
+	t.logger.Info(messages[state], attrs...)
+}
+
+// messages are what the log says of an update in a state.
+var messages = map[gitops.State]string{
+	gitops.Proposed:   "update proposed",
+	gitops.Committed:  "update committed",
+	gitops.Unchanged:  "update unchanged",
+	gitops.Superseded: "update superseded",
+	gitops.Closed:     "update closed",
+	gitops.Cancelled:  "update cancelled",
+}
+
+// about are the fields of every line about an update.
+func about(u gitops.Update) []any {
+	return []any{slog.String("update", u.ID), slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag)}
+}

@@ -1,0 +1,211 @@
+package lane_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
+)
+
+var (
+	errStoreDown = gitops.Errorf(gitops.Unavailable, "the store does not answer")
+	errGitDown   = gitops.Errorf(gitops.Unavailable, "the git server does not answer")
+)
+
+// site is a replica of the environment dev with its fakes, on a clock that moves
+// only when all sleep. The test stops it.
+type site struct {
+	*lane.Replica
+	t        *testing.T
+	queue    *fakeQueue
+	writer   *fakeWriter
+	recorder *fakeRecorder
+	skew     time.Duration // of the store's clock
+	logged   *logged
+
+	mu      sync.Mutex
+	names   map[string]string // of updates, by id: "api 1.0.0"
+	changes []string          // what happened to updates
+}
+
+// inBubble runs a script of events on the fake clock.
+func inBubble(t *testing.T, script func(t *testing.T, s *site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{
+			t: t, writer: &fakeWriter{t: t, busy: map[string]bool{}}, recorder: &fakeRecorder{finished: map[gitops.State]int{}},
+			names: map[string]string{}, logged: &logged{t: t},
+		}
+		model := queuetest.NewModel(func() time.Time { return time.Now().Add(s.skew) }, queuetest.Hooks{Changed: s.changed})
+		s.queue = &fakeQueue{Model: model, calls: map[string]int{}, faults: map[string][]fault{}}
+		s.Replica = s.with(lane.Config{})
+		script(t, s)
+	})
+}
+
+// with makes a replica, with what the configuration says otherwise.
+func (s *site) with(c lane.Config) *lane.Replica {
+	if c.Environments == nil {
+		c.Environments = []lane.Environment{{Name: "dev"}}
+	}
+	if c.Configured == nil {
+		c.Configured = func(string, string) bool { return true }
+	}
+	c.Holder, c.Queue, c.Writer, c.Recorder = "us", s.queue, s.writer, s.recorder
+	c.Logger = slog.New(slog.NewTextHandler(s.logged, nil))
+	return lane.NewReplica(c)
+}
+
+// logged is what was logged.
+type logged struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(line)
+	return l.t.Output().Write(line)
+}
+
+func (l *logged) has(message string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), fmt.Sprintf("msg=%q", message))
+}
+
+func (s *site) changed(_ queue.Lease, before, after gitops.Update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := after.App + " " + after.Tag
+	switch {
+	case before.State != after.State:
+		s.changes = append(s.changes, name+" "+string(after.State))
+	case len(after.BlockedBy) > 0 && !reflect.DeepEqual(before.BlockedBy, after.BlockedBy):
+		s.changes = append(s.changes, name+" "+string(after.BlockedBy[0].Kind))
+	}
+}
+
+// happened returns what happened to updates since it was last called.
+func (s *site) happened() (changes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes, s.changes = s.changes, nil
+	return changes
+}
+
+// accept accepts updates of dev: "api 1.0.0".
+func (s *site) accept(names ...string) { s.t.Helper(); s.acceptIn("dev", names...) }
+
+func (s *site) acceptIn(environment string, names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		app, tag, _ := strings.Cut(name, " ")
+		d := gitops.Delivery{
+			Source: "test", ID: environment + " " + name, ReceivedAt: time.Now().Add(s.skew), Outcome: gitops.OutcomeAccepted,
+			Updates: []gitops.Update{{Environment: environment, App: app, Tag: tag}},
+		}
+		if _, _, err := s.queue.Accept(s.t.Context(), d); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func id(environment, name string) string {
+	app, _, _ := strings.Cut(name, " ")
+	return gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: environment + " " + name}, environment, app)
+}
+
+// decide decides about an update of dev as a person does.
+func (s *site) decide(a gitops.Action, name string) {
+	s.t.Helper()
+	_, err := s.queue.Decide(s.t.Context(), queue.Decision{Update: id("dev", name), Action: a, Actor: "ann", Reason: "not wanted"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) update(environment, name string) gitops.Update {
+	s.t.Helper()
+	u, err := s.queue.Update(s.t.Context(), id(environment, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return u
+}
+
+// backlog is dev's.
+func (s *site) backlog() queue.Backlog {
+	s.t.Helper()
+	all, err := s.queue.Backlogs(s.t.Context())
+	if err != nil || len(all) == 0 {
+		s.t.Fatal(all, err)
+	}
+	return all[0]
+}
+
+// steal claims dev's lease for another replica, as when ours ran out.
+func (s *site) steal(ttl time.Duration) queue.Lease {
+	s.t.Helper()
+	s.queue.KillHolder("us")
+	claimed, err := s.queue.Model.Claim(s.t.Context(), "other", []string{"dev"}, ttl)
+	if err != nil || len(claimed) != 1 {
+		s.t.Fatal(claimed, err)
+	}
+	return claimed[0]
+}
+
+// releasedClean reports whether the last holder of dev vouched for what it pushed:
+// what was open then is not in doubt for the next one.
+func (s *site) releasedClean() bool {
+	s.t.Helper()
+	if holder := s.backlog().Holder; holder != "" {
+		s.t.Errorf("the lane is held by %s", holder)
+	}
+	s.accept("probe 1")
+	leases, err := s.queue.Model.Claim(s.t.Context(), "probe", []string{"dev"}, time.Hour)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	taken, err := s.queue.Model.Take(s.t.Context(), leases[0], queue.TakeOptions{Limit: 1000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return !taken[0].MaybePushed
+}
+
+func equal[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// elapse moves the bubble's clock, which costs no time, and lets everything that
+// is then due happen.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// stopWithin stops a replica that may take so long.
+func stopWithin(s interface{ Stop(context.Context) }, d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	s.Stop(ctx)
+}

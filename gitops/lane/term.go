@@ -1,0 +1,278 @@
+package lane
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// leaseTerm is the time from a claim of a lane to its release.
+type leaseTerm struct {
+	*lane
+	lease   queue.Lease     // as claimed: extending it changes only its end
+	ctx     context.Context // ends when the lease is lost or the work given up
+	end     context.CancelFunc
+	claimed time.Time // by this process's clock, when the lease was asked for
+	expires time.Time // by the same clock; belongs to the goroutine that renews
+
+	// The rest belongs to the lane's worker.
+	failures backoff
+	// sent are the updates, by id, that were handed to the writer to be written and
+	// whose result is not reported: any of them may be on the branch.
+	sent map[string]bool
+	// refusedSince is, by app, when the git server first refused it, for as long as
+	// it refuses nothing but that.
+	refusedSince map[string]time.Time
+	outage       *queue.Outage // what was last reported of the lane
+	reported     bool          // something was: before, outage is an earlier holder's
+}
+
+func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
+	t := &leaseTerm{
+		lane: l, lease: lease, claimed: asked, expires: asked.Add(l.Lease),
+		sent: make(map[string]bool), refusedSince: make(map[string]time.Time),
+	}
+	t.ctx, t.end = context.WithCancel(l.work)
+	return t
+}
+
+// now is the store's clock, which judges blocks: as far as the claim told it.
+func (t *leaseTerm) now() time.Time {
+	return t.lease.ExpiresAt.Add(time.Since(t.claimed) - t.Lease).UTC()
+}
+
+// runWithLease works the lane until it is drained or the lease is lost.
+func (l *lane) runWithLease(t *leaseTerm) {
+	defer l.endTerm()
+	for !l.isDraining() && t.ctx.Err() == nil && t.round() {
+	}
+	t.end()
+	l.resetBackoff(&t.failures) // whatever it was, it no longer holds up this process's work
+	t.release()
+}
+
+// lose ends the term because the lease is another's, or may be.
+func (t *leaseTerm) lose(why ...any) {
+	if t.ctx.Err() == nil {
+		t.logger.Warn("lease lost", why...)
+	}
+	t.end()
+}
+
+// release gives the lease back. Without it, the next holder waits until the lease
+// runs out.
+func (t *leaseTerm) release() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), storeTime)
+	defer cancel()
+	if err := t.Queue.Release(ctx, t.lease, len(t.sent) == 0); err != nil {
+		t.logger.Warn("lease release failed", slog.String("error", err.Error()))
+	}
+}
+
+// round takes one batch and works it, or waits for one. It reports whether to go
+// on.
+func (t *leaseTerm) round() bool {
+	t.extendDeadline(storeTime)
+	taken, err := t.take(t.BatchSize)
+	if err != nil {
+		return t.queueFailed("reading the queue", err)
+	}
+	b := t.plan(taken)
+	switch {
+	case len(b.ended) > 0: // before anything that takes long
+		return t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
+	case len(b.inDoubt) > 0: // before what they may have overtaken is written
+		return t.resolve(b)
+	case len(b.tasks) > 0:
+		return t.write(b)
+	}
+	return t.wait(b)
+}
+
+// queueFailed waits until the queue may be asked again, and reports whether to.
+func (t *leaseTerm) queueFailed(doing string, err error) bool {
+	switch {
+	case t.ctx.Err() != nil:
+		return false
+	case gitops.CodeOf(err) == gitops.Conflict:
+		t.lose(slog.String("error", err.Error()))
+		return false
+	}
+	t.pause(t.failed(&t.failures, doing, err), t.stopEvents())
+	return true
+}
+
+func (t *leaseTerm) take(limit int) ([]gitops.Update, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
+	defer cancel()
+	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
+		Limit: limit, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+	})
+}
+
+// wait waits for work, and reports whether to go on: a closing lane does not wait.
+func (t *leaseTerm) wait(b batch) bool {
+	if t.outage != nil || !t.reported { // whose end nothing waits for any more
+		if _, err := t.reportOnce(queue.Report{}); err != nil {
+			return t.queueFailed("reporting the end of an outage", err)
+		}
+	}
+	if t.closing {
+		return false
+	}
+	t.resetBackoff(&t.failures)
+	if b.leftAlone > 0 { // the queue goes on telling of these
+		t.pause(pollEvery, t.stopEvents())
+		return true
+	}
+	t.setIdle(true)
+	defer t.setIdle(false)
+	select {
+	case <-t.Queue.Wake(t.environment):
+	case <-t.due:
+	case <-t.drain:
+	case <-t.ctx.Done():
+	}
+	return true
+}
+
+// resolve finds out whether updates that are to end are on the branch, and ends
+// those that are not.
+func (t *leaseTerm) resolve(b batch) bool {
+	tasks := make([]gitops.WriteTask, len(b.inDoubt))
+	for i, e := range b.inDoubt {
+		tasks[i] = gitops.WriteTask{Update: e.update, SearchOnly: true}
+	}
+	result, err := t.callWriter(tasks)
+	if err != nil {
+		return t.backOff(b, tasks, result, err)
+	}
+	written := make(map[string]bool)
+	for _, s := range result.Transitions {
+		written[s.Update] = true
+	}
+	r := queue.Report{Transitions: result.Transitions, Outage: t.outage}
+	for _, e := range b.inDoubt {
+		if !written[e.update.ID] {
+			e.addTo(&r)
+		}
+	}
+	return t.reportResult(b, tasks, r)
+}
+
+// write puts one batch on the branch and reports the result.
+func (t *leaseTerm) write(b batch) bool {
+	for _, task := range b.tasks {
+		if !task.SearchOnly {
+			t.sent[task.Update.ID] = true
+		}
+	}
+	result, err := t.callWriter(b.tasks)
+	if err != nil {
+		return t.backOff(b, b.tasks, result, err)
+	}
+	r := queue.Report{Transitions: result.Transitions, Blocks: t.blockRefused(b, result.Refused)}
+	if !t.reportResult(b, b.tasks, r) {
+		return false
+	}
+	t.resetBackoff(&t.failures)
+	return true
+}
+
+func (t *leaseTerm) callWriter(tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+	t.setWriting(true)
+	defer t.setWriting(false)
+	ctx, cancel := context.WithTimeout(t.ctx, writeTime)
+	defer cancel()
+	return t.Writer.Write(ctx, tasks)
+}
+
+// reportResult reports what is known of all tasks of a call of the writer.
+func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Report) bool {
+	if !t.report(b, r) {
+		return false
+	}
+	for _, task := range tasks {
+		delete(t.sent, task.Update.ID)
+	}
+	return true
+}
+
+// backOff reports what is known in spite of an outage, and the outage, and waits.
+// What is not known stays in sent, and the writer looks for it the next time.
+func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.WriteResult, cause error) bool {
+	outage := &queue.Outage{Code: gitops.CodeOf(cause), Reason: gitops.PublicOf(cause)}
+	var retry time.Time // by this process's clock
+	if t.ctx.Err() == nil {
+		wait := t.failed(&t.failures, "writing the manifest repository", cause)
+		retry, outage.RetryAt = time.Now().Add(wait), t.now().Add(wait)
+	}
+	r := queue.Report{Transitions: result.Transitions, Blocks: t.blockRefused(b, result.Refused), Outage: outage}
+	if !t.report(b, r) {
+		return false
+	}
+	for _, s := range r.Transitions {
+		delete(t.sent, s.Update)
+	}
+	for _, blocked := range r.Blocks {
+		delete(t.sent, blocked.Update)
+	}
+	for t.ctx.Err() == nil && t.pauseUntil(retry) {
+		t.cancelUnsent()
+	}
+	return true
+}
+
+// pauseUntil waits for a time, and reports whether it was woken before.
+func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
+	on := t.stopEvents()
+	on.wake = t.Queue.Wake(t.environment)
+	return t.pause(time.Until(retry), on)
+}
+
+// cancelUnsent carries out the cancellations that need no look at the branch, while
+// an outage keeps the lane from looking. What fails is done after the outage.
+func (t *leaseTerm) cancelUnsent() {
+	taken, err := t.take(1)
+	if err != nil {
+		return
+	}
+	b := t.plan(taken)
+	if len(b.ended) > 0 {
+		t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
+	}
+	t.pause(pollEvery, t.stopEvents()) // a hint comes with each delivery, too
+}
+
+// wakeEvents end a pause early. A nil channel never does.
+type wakeEvents struct {
+	wake  <-chan struct{} // there is work
+	drain <-chan struct{} // no more work is to be taken up
+	lost  <-chan struct{} // the lease is lost, or the work given up
+}
+
+// stopEvents end a pause that no work ends.
+func (t *leaseTerm) stopEvents() wakeEvents {
+	return wakeEvents{drain: t.drain, lost: t.ctx.Done()}
+}
+
+// pause waits for d or for an event, whichever comes first, and reports whether it
+// was woken by work.
+func (t *leaseTerm) pause(d time.Duration, on wakeEvents) (woken bool) {
+	t.extendDeadline(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-on.wake:
+		return true
+	case <-on.drain:
+	case <-on.lost:
+	}
+	return false
+}

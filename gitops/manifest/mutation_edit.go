@@ -1,5 +1,0 @@
-//go:build mutation_edit
-
-package manifest
-
-const editsOnce = true

@@ -1,5 +1,0 @@
-//go:build mutation_settle
-
-package manifest
-
-const settlesFirst = true

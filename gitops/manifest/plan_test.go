@@ -1,0 +1,122 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// oneFile is the values of so many apps in one file, each of about so many bytes.
+func oneFile(apps, bytes int) string {
+	var b strings.Builder
+	for n := range apps {
+		fmt.Fprintf(&b, "app-%04d:\n  image:\n    tag: \"none\"\n  env:\n", n)
+		for e := range bytes / 60 {
+			fmt.Fprintf(&b, "    - {name: VARIABLE_%03d, value: \"some value of %03d\"}\n", e, e)
+		}
+	}
+	return b.String()
+}
+
+// appInOneFile is a target in such a file.
+func appInOneFile(tb testing.TB) func(environment, app string) (Target, error) {
+	return func(environment, app string) (Target, error) {
+		edit, err := values.Compile([]values.Target{{Key: "." + app + ".image.tag"}})
+		if err != nil {
+			tb.Error(err)
+		}
+		return Target{File: "values-" + environment + ".yaml", Editor: edit}, nil
+	}
+}
+
+// Many updates of one file are one push, each its own commit that changes one line.
+func TestManyUpdatesOfOneFile(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	const apps = 120
+	o.commit(gitserver.Change{Files: map[string]string{"values-dev.yaml": oneFile(apps, 600)}})
+	w := o.writer(func(c *Config) { c.Target = appInOneFile(t) })
+	var updates []gitops.Update
+	for n := range apps {
+		updates = append(updates, o.update("dev", fmt.Sprintf("app-%04d", n), "main-0000001"))
+	}
+	updates = append(updates, o.update("dev", "app-0003", "main-0000002"), o.update("dev", "app-none", "main-0000001"), o.update("dev", "app-0003", "main-0000002"))
+	for i, s := range o.write(w, updates...) {
+		want := gitops.ActionCommit
+		switch i {
+		case apps + 1:
+			want = gitops.ActionFail
+		case apps + 2:
+			want = gitops.ActionConfirm
+		}
+		if s.Action != want {
+			t.Errorf("update %d is %+v, want %s", i, s, want)
+		}
+	}
+	if n := o.pushes(); n != 1 {
+		t.Errorf("%d pushes, want 1", n)
+	}
+	if err := o.repo.Fsck(); err != nil {
+		t.Error(err)
+	}
+	if stat := o.git("log", "--format=", "--shortstat", "-n", fmt.Sprint(apps+1), "main"); strings.Count(stat, "1 file changed, 1 insertion(+), 1 deletion(-)") != apps+1 {
+		t.Errorf("the commits change\n%s", stat)
+	}
+	if file := o.git("show", "main:values-dev.yaml"); strings.Count(file, `tag: "main-0000001"`) != apps-1 || strings.Count(file, `tag: "main-0000002"`) != 1 {
+		t.Error("the file does not say what the updates said")
+	}
+}
+
+// An editor that breaks in the middle of a file that others change as well is found
+// out, and fails its own update.
+func TestAnEditThatCannotBeVerifiedFailsAlone(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	// The last app's value is in an anchor that a template elsewhere uses.
+	file := oneFile(3, 60) + "app-0003:\n  image: {tag: &shared none}\nother: *shared\n"
+	o.commit(gitserver.Change{Files: map[string]string{"values-dev.yaml": file}})
+	w := o.writer(func(c *Config) { c.Target = appInOneFile(t) })
+	var updates []gitops.Update
+	for n := range 4 {
+		updates = append(updates, o.update("dev", fmt.Sprintf("app-%04d", n), "main-0000001"))
+	}
+	for i, s := range o.write(w, updates...) {
+		if want := map[bool]gitops.Action{true: gitops.ActionFail, false: gitops.ActionCommit}[i == 3]; s.Action != want {
+			t.Errorf("update %d is %+v, want %s", i, s, want)
+		}
+	}
+}
+
+// The plan of 500 updates of one file of 3 MB with 1,000 apps, each its own commit.
+func BenchmarkPlanOfALargeFile(b *testing.B) {
+	file := oneFile(1000, 3000)
+	root := &git.File{Name: git.Object{Kind: git.KindBlob, Data: []byte(file)}.Name()}
+	tree := append([]byte("100644 values-dev.yaml\x00"), root.Name[:]...)
+	object := git.Object{Kind: git.KindTree, Data: tree}
+	directory, err := git.NewDirectory(object.Name(), map[git.Hash]git.Object{object.Name(): object}, git.NewIndex(nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	of := &snapshot{root: directory}
+	of.keep(map[git.Hash]git.Object{root.Name: {Kind: git.KindBlob, Data: []byte(file)}}, []string{"values-dev.yaml"})
+	c := Config{Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: appInOneFile(b), Limits: Limits{PlanTime: time.Hour}}
+	var items []*item
+	for n := range 500 {
+		items = append(items, &item{update: gitops.Update{ID: fmt.Sprint("up-", n), Environment: "dev", App: fmt.Sprintf("app-%04d", n), Tag: "main-0000001", AcceptedAt: time.Now()}})
+	}
+	b.ReportMetric(float64(len(file)>>10), "KiB/file")
+	for b.Loop() {
+		a := &actor{source: source{config: c.withDefaults()}, snapshot: of, clock: new(stepClock), author: c.Author}
+		p, err := a.plan(b.Context(), items)
+		if err != nil || p.commits != 500 {
+			b.Fatalf("%d commits, %v", p.commits, err)
+		}
+		b.ReportMetric(float64(p.draft.Size()>>10), "KiB/draft")
+	}
+}

@@ -1,0 +1,277 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// snapshot is the branch's tip as it was last seen or made: every tree, and of the
+// files those that somebody needed. It never changes, but for the content of files,
+// which comes when it is needed.
+//
+// A snapshot may be behind the server at any time. What is decided on it counts
+// only after the server has confirmed that the tip is still this one: by taking a
+// push that names it as the old value, or by being asked.
+type snapshot struct {
+	tip  git.Hash
+	head git.Commit // the tip's commit
+	root *git.Directory
+}
+
+// source reads the branch over one connection. It belongs to one goroutine.
+type source struct {
+	config Config
+	remote git.Remote
+	caps   map[string]string // upload-pack's; nil until it was asked
+	whole  bool              // the server sends files only together with their commit
+}
+
+func newSource(c Config, remote git.Remote) source { return source{config: c, remote: remote} }
+
+// maxTries is how often something is asked again because the branch moved on
+// before the server was asked for it.
+const maxTries = 3
+
+// load makes a snapshot of the branch out of nothing.
+func (s *source) load(ctx context.Context) (*snapshot, error) {
+	for tries := 1; ; tries++ {
+		tip, err := s.fetchTip(ctx)
+		if err != nil {
+			return nil, err
+		}
+		loaded, err := s.loadTip(ctx, tip)
+		if err == nil || !git.UnknownToServer(err) || tries == maxTries {
+			return loaded, err
+		}
+	}
+}
+
+// fetchTip asks where the branch is, as one who fetches.
+func (s *source) fetchTip(ctx context.Context) (git.Hash, error) {
+	a, err := s.remote.Refs(ctx, git.UploadPack, s.config.Branch)
+	if err == nil {
+		err = a.CanFetch(s.config.Branch)
+	}
+	if err != nil {
+		return git.Hash{}, err
+	}
+	s.caps = a.Capabilities
+	if !a.Can("filter") {
+		s.wantWhole(ctx, "the git server does not send a part of a commit", nil)
+	}
+	return a.Tip, nil
+}
+
+// wantWhole gives up asking for parts of a commit: from now on files come with it,
+// and those that nobody needs are dropped here.
+func (s *source) wantWhole(ctx context.Context, why string, cause error) {
+	if s.whole {
+		return
+	}
+	s.whole = true
+	attrs := []any{"why", why}
+	if cause != nil {
+		attrs = append(attrs, "error", cause)
+	}
+	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
+}
+
+// filter is what of a commit need not come.
+func (s *source) filter() git.Filter {
+	if s.whole {
+		return git.FilterNone
+	}
+	return git.FilterBlobs
+}
+
+// loadTip makes a snapshot of a tip out of nothing.
+func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
+	index := git.NewIndex(nil)
+	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1}, index)
+	if err != nil {
+		return nil, fmt.Errorf("fetching the branch: %w", err)
+	}
+	loaded, err := s.snapshotOf(tip, fetched, index)
+	if err != nil {
+		return nil, err
+	}
+	s.config.Logger.DebugContext(ctx, "branch fetched", "commit", tip.String())
+	return loaded, s.fetchFiles(ctx, loaded, s.config.Files())
+}
+
+// fetchCommit fetches a commit with its trees, and with its files where they do not
+// come alone.
+func (s *source) fetchCommit(ctx context.Context, want git.FetchRequest, held *git.Index) (map[git.Hash]git.Object, error) {
+	want.Capabilities, want.Filter = s.caps, s.filter()
+	fetched, err := s.remote.Fetch(ctx, want, held.Object)
+	if s.whole || !git.UnknownToServer(err) {
+		return fetched, err
+	}
+	// The server offers filters, but not this one (uploadpackfilter in git-config(1));
+	// or the tip is gone, and then this fails as well.
+	want.Filter = git.FilterNone
+	fetched, wholeErr := s.remote.Fetch(ctx, want, held.Object)
+	if wholeErr == nil {
+		s.wantWhole(ctx, "the git server does not leave files out", err)
+	}
+	return fetched, wholeErr
+}
+
+// snapshotOf makes a snapshot of a tip from what was fetched and what is known. When
+// an object is in neither the error is [git.ErrMissingObject].
+func (s *source) snapshotOf(tip git.Hash, fetched map[git.Hash]git.Object, known *git.Index) (*snapshot, error) {
+	o, ok := fetched[tip]
+	if !ok || o.Kind != git.KindCommit {
+		return nil, fmt.Errorf("%w: the commit that was asked for did not come", git.ErrMissingObject)
+	}
+	head, err := git.ParseCommit(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	root, err := git.NewDirectory(head.Tree, fetched, known)
+	if err != nil {
+		return nil, err
+	}
+	next := &snapshot{tip: tip, head: head, root: root}
+	if s.whole {
+		next.keep(fetched, s.config.Files())
+	}
+	return next, nil
+}
+
+// catchUpDepth is how many commits a catch-up brings, counted from the new tip.
+// It is enough for what usually happens between two pushes, so that one request
+// both moves the snapshot and shows whose commits came in between. Behind the
+// old tip it brings a few that are known; they cost some hundred bytes each.
+const catchUpDepth = 16
+
+// catchUp makes a snapshot of another tip from one that is held, and returns the
+// commits that came with it; none when the server left objects out, and the branch
+// was fetched from nothing.
+func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*snapshot, git.Commits, error) {
+	index := git.NewIndex(from.root)
+	var next *snapshot
+	var commits git.Commits
+	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Have: from.tip, Shallow: []git.Hash{from.tip}, Depth: catchUpDepth}, index)
+	if err == nil {
+		commits, err = git.CommitsOf(fetched) // what came in between must not go unread
+	}
+	if err == nil {
+		next, err = s.snapshotOf(tip, fetched, index)
+	}
+	if errors.Is(err, git.ErrMissingObject) {
+		s.config.Logger.WarnContext(ctx, "the git server left objects out, fetching the branch again", "commit", tip.String(), "error", err)
+		next, err = s.loadTip(ctx, tip)
+		return next, nil, err
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("catching up with the branch: %w", err)
+	}
+	return next, commits, nil
+}
+
+// fetchFiles brings the contents of files that are not here, in one request. A path
+// at which there is no file is left to whoever looks it up.
+func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) error {
+	missing := of.missing(paths)
+	if len(missing) == 0 {
+		return nil
+	}
+	want := git.FetchRequest{Capabilities: s.caps}
+	for name := range missing {
+		want.Wants = append(want.Wants, name)
+	}
+	nothing := git.NewIndex(nil)
+	fetched, err := s.remote.Fetch(ctx, want, nothing.Object)
+	if git.UnknownToServer(err) {
+		// A server that gives nothing but commits, as git does over SSH unless
+		// uploadpack.allowAnySHA1InWant is set; or the branch has moved, and then it
+		// does not give this one either.
+		want = git.FetchRequest{Capabilities: s.caps, Wants: []git.Hash{of.tip}, Depth: 1}
+		var wholeErr error
+		if fetched, wholeErr = s.remote.Fetch(ctx, want, nothing.Object); wholeErr == nil {
+			s.wantWhole(ctx, "the git server does not send single files", err)
+		}
+		err = wholeErr
+	}
+	if err != nil {
+		return fmt.Errorf("fetching files: %w", err)
+	}
+	of.keep(fetched, paths)
+	for name := range of.missing(paths) {
+		return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
+	}
+	return nil
+}
+
+// file finds the file at a path.
+func (s *snapshot) file(path string) (*git.File, error) {
+	names, err := git.SplitPath(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.root.Find(names)
+	return f, fileError(path, err)
+}
+
+// missing are the files at the paths whose content is not here.
+func (s *snapshot) missing(paths []string) map[git.Hash]bool {
+	missing := make(map[git.Hash]bool)
+	for _, path := range paths {
+		if f, err := s.file(path); err == nil {
+			if _, here := f.Content(); !here {
+				missing[f.Name] = true
+			}
+		}
+	}
+	return missing
+}
+
+// keep takes the contents of the files at the paths out of what was fetched. Of one
+// that is too large it keeps as much as shows that.
+func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
+	for _, path := range paths {
+		f, err := s.file(path)
+		if err != nil {
+			continue
+		}
+		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
+			content := o.Data
+			if len(content) > maxFileBytes {
+				content = append([]byte(nil), content[:maxFileBytes+1]...)
+			}
+			f.SetContent(content)
+		}
+	}
+}
+
+// searchDepth is how deep the first look into the history goes. Commits without
+// their trees take about 200 bytes each.
+const searchDepth = 256
+
+var errHistoryTooLong = errors.New("too many commits would have to be searched")
+
+// search reads the history of a tip back to a time and returns every commit since.
+func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (git.Commits, error) {
+	pager := git.NewPager(s.remote, git.Pages{
+		Tip: of.tip, Base: of.tip, BaseCommit: of.head, Capabilities: s.caps,
+		Filter: git.FilterTrees, Keep: git.OnlyCommits, First: searchDepth, Most: s.config.Limits.History,
+	})
+	for {
+		found := make(git.Commits)
+		if pager.Commits.Walk(of.tip, nil, since, found.Add) {
+			s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
+			return found, nil
+		}
+		if !pager.More() {
+			return nil, errHistoryTooLong
+		}
+		if _, err := pager.Next(ctx); err != nil {
+			return nil, fmt.Errorf("searching the branch's history: %w", err)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package manifest
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// View is the branch as it was at one commit. It does not change, uses no network,
+// and may be kept. Safe for concurrent use.
+type View struct{ of *snapshot }
+
+// Commit is the commit that the branch was at: as long as it stays the same, so do
+// the files.
+func (v *View) Commit() string { return v.of.tip.String() }
+
+// ReadFile returns a file's content, which must not be changed. The error is a
+// [*gitops.Error]: NotFound or Invalid when there is no file at the path, TooLarge
+// for one that is not edited either, and Unavailable for one that neither updates can
+// change nor the view was made with.
+func (v *View) ReadFile(path string) ([]byte, error) {
+	f, err := v.of.file(path)
+	if err != nil {
+		return nil, err
+	}
+	content, here := f.Content()
+	switch {
+	case !here:
+		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
+	case len(content) > maxFileBytes:
+		return nil, tooLarge(path)
+	}
+	return content, nil
+}
+
+// FileID returns the name of a file's content: where it is the same, so is the
+// content. Errors as ReadFile, when there is no file at the path.
+func (v *View) FileID(path string) (id string, err error) {
+	f, err := v.of.file(path)
+	if err != nil {
+		return "", err
+	}
+	return f.Name.String(), nil
+}
+
+// Changed returns the paths of the files that are not in both views with the same
+// content, in any order. It costs as much as the directories that changed.
+func (v *View) Changed(since *View) []string { return v.of.root.Changed(since.of.root) }
+
+// reader makes views over a connection of its own, so that no push waits for them.
+type reader struct {
+	stopping context.Context
+	turn     chan struct{} // has a token while a view is made
+
+	// Of whoever has the token:
+	source source
+	latest *snapshot // the last one that was made here; nil before
+	whole  *View     // the last one that has every file of [Config.Files]
+}
+
+func (r *reader) init(c Config, remote git.Remote, stopping context.Context) {
+	r.source, r.stopping, r.turn = newSource(c, remote), stopping, make(chan struct{}, 1)
+}
+
+func (r *reader) close() {
+	r.turn <- struct{}{}
+	r.source.remote.Close()
+	<-r.turn
+}
+
+// View returns the branch as it is now, with every file of [Config.Files] and those
+// at the paths. It asks the server once where the branch is, over a connection of its
+// own, and fetches what is not here; nothing that is written waits for it. Errors as
+// Write.
+func (w *Writer) View(ctx context.Context, paths ...string) (*View, error) {
+	if w.tip.Load() == nil {
+		if err := w.Handshake(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.reader.view(ctx, w.tip, paths)
+}
+
+func (r *reader) view(ctx context.Context, writer *atomic.Pointer[snapshot], paths []string) (*View, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, git.PublicError(context.Cause(ctx))
+	case <-r.stopping.Done():
+		return nil, errClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.stopping, cancel)()
+	for tries := 1; ; tries++ {
+		v, err := r.viewOnce(ctx, writer, paths)
+		if err == nil || !git.UnknownToServer(err) || tries == maxTries {
+			return v, git.PublicError(err)
+		}
+	}
+}
+
+func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot], paths []string) (*View, error) {
+	tip, err := r.source.fetchTip(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := writer.Load()
+	if r.latest != nil && now.tip != tip {
+		now = r.latest
+	}
+	if now.tip != tip {
+		if now, _, err = r.source.catchUp(ctx, now, tip); err != nil {
+			return nil, err
+		}
+	}
+	r.latest = now
+	if r.whole == nil || r.whole.of != now {
+		if err := r.source.fetchFiles(ctx, now, r.source.config.Files()); err != nil {
+			return nil, err
+		}
+		r.whole = &View{now}
+	}
+	return r.whole, r.source.fetchFiles(ctx, now, paths)
+}

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+const (
+	maxDecision  = 4 << 10         // bytes of a decision's body
+	maxReason    = 500             // bytes of its reason
+	cancelWithin = 5 * time.Second // how long a cancellation is waited for: a lane that is not pushing needs none of it
+)
+
+// decide returns the handler of one decision about an update. What it logs is the
+// audit line of the decision. The answer is 202 while the lane still has something
+// to do for the update, and 200 once it has not.
+func (a *API) decide(action gitops.Action, right Right, logged string) Handler {
+	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+		reason, err := readReason(w, r)
+		if err != nil {
+			return 0, nil, err
+		}
+		u, err := a.Store.Update(r.Context(), variable(r, "id"))
+		if err != nil {
+			return 0, nil, err
+		}
+		caller := callerOf(r)
+		if err := caller.authorize(right, u.App, u.Environment); err != nil {
+			a.refuse(r, err)
+			return 0, nil, err
+		}
+		u, err = a.Store.Decide(r.Context(), queue.Decision{Update: u.ID, Action: action, Actor: caller.Actor, Reason: reason})
+		if err != nil {
+			return 0, nil, err
+		}
+		a.Logger.InfoContext(r.Context(), logged, slog.String("environment", u.Environment), slog.String("update", u.ID),
+			slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag),
+			slog.String("state", string(u.State)), slog.String("actor", caller.Actor), slog.String("reason", reason))
+		u = a.awaitCancellation(r.Context(), u)
+		if u.State.Final() {
+			return http.StatusOK, u, nil
+		}
+		return http.StatusAccepted, u, nil
+	}
+}
+
+// awaitCancellation waits a moment until the lane has carried out an update's
+// cancellation, and returns the update as it stands then. The request is durable:
+// whatever ends the waiting, the lane goes on with it.
+func (a *API) awaitCancellation(ctx context.Context, u gitops.Update) gitops.Update {
+	ctx, cancel := context.WithTimeout(ctx, cancelWithin)
+	defer cancel()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for u.CancelRequest != nil && !u.State.Final() {
+		changed := a.Store.Changed()
+		now, err := a.Store.Update(ctx, u.ID)
+		if err != nil {
+			return u
+		}
+		if u = now; u.CancelRequest == nil || u.State.Final() {
+			return u
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-ctx.Done():
+			return u
+		case <-a.Drain:
+			return u
+		}
+	}
+	return u
+}
+
+// DecisionRequest is the body of a decision. It may be left out.
+type DecisionRequest struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// readReason reads a decision's body. A reason is one line, for logs and people.
+func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
+	body, err := webhook.ReadBody(w, r, maxDecision)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return "", err
+	}
+	var request DecisionRequest
+	if err := decodeStrictly(body, &request, "perhaps reason"); err != nil {
+		return "", err
+	}
+	if len(request.Reason) > maxReason || strings.ContainsFunc(request.Reason, unicode.IsControl) {
+		return "", gitops.FieldErrorf("reason", "must be one line of at most %d bytes", maxReason)
+	}
+	return strings.TrimSpace(request.Reason), nil
+}
+
+// decodeStrictly reads a body that is one JSON object with the named fields, all of
+// them strings. A field that is not read was mistyped, so it is an error.
+func decodeStrictly(body []byte, into any, fields string) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		if _, end := decoder.Token(); !errors.Is(end, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return gitops.FieldErrorf(wrong.Field, "must be a string").WithCause(err)
+	case err != nil:
+		reason := strings.TrimPrefix(err.Error(), "json: ")
+		if !strings.HasPrefix(reason, "unknown field") {
+			reason = "it is not well formed"
+		}
+		return gitops.Errorf(gitops.Invalid, "the body must be a JSON object with %s: %.100s", fields, reason).WithCause(err)
+	}
+	return nil
+}

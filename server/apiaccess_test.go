@@ -1,0 +1,114 @@
+package server
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// Without a token in the configuration the API is not served.
+func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
+	s := newSite(t)
+	begin, end := strings.Index(s.yaml, "api:\n"), strings.Index(s.yaml, "environments:\n")
+	s.yaml = s.yaml[:begin] + s.yaml[end:]
+	r := s.start()
+	for _, route := range api.New(api.Config{}).Routes() {
+		req := r.request(route.Method, route.Pattern, "")
+		req.Header.Set("Authorization", "Bearer "+apiToken)
+		r.do(req).problem(t, 404)
+	}
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	s := newSite(t)
+	s.edit("can: [read, order, retry, cancel]}", "can: [read, order, retry, cancel], environments: [dev], apps: [api]}")
+	r := s.start()
+	aRelease := order("api", "prod", "1.0.0")
+	refused := 0
+	for _, route := range api.New(api.Config{}).Routes() {
+		for token, detail := range map[string]string{"": "the header Authorization must be", "wrong": "invalid token: no configured token matches", apiToken + "x": "invalid token"} {
+			answer := r.call(token, route.Method, strings.NewReplacer("{source}", "github", "{id}", "x").Replace(route.Pattern), "")
+			p := answer.problem(t, 401)
+			if p.Code != gitops.Unauthorized || !strings.HasPrefix(p.Detail, detail) || answer.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s %s: %s", route.Method, route.Pattern, answer.body)
+			}
+			refused++
+		}
+	}
+	order := func(token, app, environment, tag string) response {
+		return r.call(token, "POST", "/api/v1/updates", `{"app": "`+app+`", "environment": "`+environment+`", "tag": "`+tag+`"}`)
+	}
+	for _, c := range []struct {
+		answer response
+		detail string
+	}{
+		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board does not have the right "order"`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board does not have the right "retry"`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board does not have the right "cancel"`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board does not have the right "cancel"`},
+		{order(apiToken, "api", "prod", "1.0.0"), "token ops has no rights in environment prod"},
+		{order(apiToken, "worker", "dev", "main-1a2b3c4"), "token ops has no rights on app worker"},
+	} {
+		if p := c.answer.problem(t, 403); p.Detail != c.detail {
+			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
+		}
+		refused++
+	}
+	if list := read[api.DeliveryList](r, "/api/v1/deliveries"); len(list.Deliveries) != 0 {
+		t.Errorf("kept all the same: %+v", list)
+	}
+	if answer := order(apiToken, "api", "dev", "main-1a2b3c4"); answer.StatusCode != 202 {
+		t.Errorf("answered %s %s", answer.Status, answer.body)
+	}
+	if answer := r.call(readToken, "GET", "/api/v1/deliveries", ""); answer.StatusCode != 200 {
+		t.Errorf("answered %s %s", answer.Status, answer.body)
+	}
+	elsewhere := r.do(r.github(oldSecret, "p", aRelease)).delivery(t, 202).Updates[0].ID
+	for _, decision := range []string{"retry", "cancel", "dismiss"} {
+		if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/"+decision, "").problem(t, 403); p.Detail != "token ops has no rights in environment prod" {
+			t.Errorf("%s: refused with %q", decision, p.Detail)
+		}
+		refused++
+	}
+	// Each leaves a count and a line, whatever it was refused.
+	counted := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]
+	if lines := s.log.with(`"outcome":"unauthorized"`, `"source":"api"`, `"remote":"127.0.0.1"`); len(lines) != refused || counted != float64(refused) {
+		t.Errorf("of %d that were refused %v are counted, and %d lines written", refused, counted, len(lines))
+	}
+}
+
+// A new token in the same file counts at once, and the old one no more. A file
+// that is gone is nobody's token.
+func TestTokensAreReadAgain(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	const next = "s3cret-of-the-api-from-tomorrow"
+	said.Forbid(next)
+	file := filepath.Join(s.dir, "api-token")
+	s.must(os.WriteFile(file, []byte(next), 0o600))
+	r.call(apiToken, "GET", "/api/v1/updates", "").problem(t, 401)
+	if answer := r.call(next, "GET", "/api/v1/updates", ""); answer.StatusCode != 200 {
+		t.Errorf("answered %s", answer.body)
+	}
+	s.must(os.Remove(file))
+	r.call(next, "GET", "/api/v1/updates", "").problem(t, 401)
+	if len(s.log.with("API token cannot be read", "token ops", "no such file")) == 0 {
+		t.Error("nobody is told")
+	}
+}
+
+func TestTokensThatWillNotDo(t *testing.T) {
+	s := newSite(t)
+	s.must(os.WriteFile(filepath.Join(s.dir, "api-token"), []byte("short\n"), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "read-token"), []byte("two tokens that are long enough\n"), 0o600))
+	_, err := s.newServer()
+	for _, want := range []string{"api.tokens[0].file: " + s.dir + "/api-token holds fewer than 20 characters", "api.tokens[1].file: " + s.dir + "/read-token must hold one token"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+// Package apphistory tells which tags an app had in an environment, by the commits
+// of the manifest repository.
+package apphistory
+
+import (
+	"context"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/history"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// Reader reads histories. Safe for concurrent use if its fields are.
+type Reader struct {
+	// Target returns the file in which an app's tag in an environment stands, and how
+	// to read it; false for what is not configured.
+	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
+	// File reads the past of a file: that of [history.Reader].
+	File func(ctx context.Context, q history.Query) (history.History, error)
+}
+
+// History implements api.ManifestReader.
+func (r Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
+	file, edit, ok := r.Target(q.Environment, q.App)
+	if !ok {
+		return api.History{}, gitops.Errorf(gitops.NotFound, "app %q is not configured for environment %q", q.App, q.Environment)
+	}
+	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
+	defer cancel()
+	found, err := r.File(ctx, history.Query{Path: file, Read: edit.ReadTag, Limit: q.Limit, Commits: q.Commits})
+	if err != nil {
+		return api.History{}, err
+	}
+	h := api.History{
+		Environment: q.Environment, App: q.App, File: file, Tip: found.Tip, Versions: make([]api.Version, len(found.Versions)),
+		Commits: found.Commits, Since: found.Until, Complete: found.Complete,
+	}
+	for i, v := range found.Versions {
+		h.Versions[i] = versionOf(v)
+	}
+	return h, nil
+}
+
+func versionOf(v history.Version) api.Version {
+	version := api.Version{Tag: v.Value, Missing: v.Missing, Commit: v.Commit, At: v.At, Subject: v.Subject}
+	if v.Err != nil {
+		version.Problem = gitops.PublicOf(v.Err)
+	}
+	if v.Commit != "" {
+		version.Author = v.Author.Name + " <" + v.Author.Email + ">"
+	}
+	for _, u := range v.Updates {
+		version.Updates = append(version.Updates, api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor})
+	}
+	return version
+}

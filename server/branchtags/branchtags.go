@@ -1,0 +1,184 @@
+// Package branchtags knows the tag of every app on the branch of the manifest
+// repository.
+//
+// Whoever asks waits for no push: the tags are read from an immutable view of the
+// branch, beside the writer. The git server is asked as rarely as the age of an
+// answer allows, however many ask here, and of a branch that moved only the files
+// that changed are read again.
+package branchtags
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// viewWithin is how long the git server may take.
+const viewWithin = 5 * time.Second
+
+// View is the branch at one commit. It is immutable and safe for concurrent use.
+type View[V any] interface {
+	// Commit is the commit's name.
+	Commit() string
+	// Changed returns the paths of the files that are not in both views with the
+	// same content, in any order. It costs as much as the directories that changed.
+	Changed(since V) (paths []string)
+	// ReadFile returns a file's content, which the caller must not change. The error
+	// is a [*gitops.Error] about the path.
+	ReadFile(path string) ([]byte, error)
+}
+
+// Target is where the tag of one app in one environment stands.
+type Target struct {
+	Environment, App string
+	File             string // its path in the repository
+	Edit             *values.Edit
+}
+
+// Cache keeps the tags of one view and brings them up to date when somebody asks.
+// Safe for concurrent use.
+type Cache[V View[V]] struct {
+	view         func(ctx context.Context) (V, error)
+	maxAge       time.Duration
+	environments []string       // of the apps
+	edits        []*values.Edit // of the apps
+	byFile       []int          // indexes of the apps, by file
+	last         atomic.Pointer[api.BranchTags]
+
+	turn chan struct{} // holds one while no caller brings the tags up to date
+	// Of the caller that took it out:
+	askAt time.Time // when the git server may be asked again
+	apps  []api.App // by environment and app, with their tags once one was read; copied to be changed
+	read  bool      // something was read
+	seen  V         // what was read last
+}
+
+// New makes a cache that has read nothing yet. The function asks the git server
+// where the branch is and returns it as it is there; its errors are
+// [*gitops.Error]. It is called once in maxAge at most, and not before the time
+// that its last error named.
+func New[V View[V]](targets []Target, view func(ctx context.Context) (V, error), maxAge time.Duration) *Cache[V] {
+	targets = slices.SortedFunc(slices.Values(targets), func(a, b Target) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
+	})
+	c := &Cache[V]{view: view, maxAge: maxAge, turn: make(chan struct{}, 1)}
+	for i, t := range targets {
+		c.environments = append(c.environments, t.Environment)
+		c.apps = append(c.apps, api.App{App: t.App, File: t.File})
+		c.edits = append(c.edits, t.Edit)
+		c.byFile = append(c.byFile, i)
+	}
+	slices.SortStableFunc(c.byFile, func(a, b int) int { return cmp.Compare(c.apps[a].File, c.apps[b].File) })
+	c.last.Store(&api.BranchTags{})
+	c.turn <- struct{}{}
+	return c
+}
+
+// BranchTags implements api.ManifestReader. Whoever asks while the tags are brought up
+// to date gets the same answer, or that of before when ctx ends first.
+func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
+	select {
+	case <-c.turn:
+		if !time.Now().Before(c.askAt) {
+			c.refresh(ctx)
+		}
+		c.turn <- struct{}{}
+	case <-ctx.Done():
+	}
+	return *c.last.Load()
+}
+
+// refresh asks the git server and keeps what it answers.
+func (c *Cache[V]) refresh(ctx context.Context) {
+	began := time.Now()
+	now := *c.last.Load()
+	wait := c.maxAge
+	if err := c.look(context.WithoutCancel(ctx)); err != nil { // others wait for it, too
+		now.Problem = problemOf(err)
+		wait = max(wait, now.Problem.RetryAfter)
+	} else {
+		now = api.BranchTags{AsOf: began.UTC(), Apps: c.byEnvironment()} // what came meanwhile may not be in it
+	}
+	c.last.Store(&now)
+	c.askAt = time.Now().Add(wait)
+}
+
+func problemOf(err error) *gitops.Error {
+	var e *gitops.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return gitops.Errorf(gitops.CodeOf(err), "%s", gitops.PublicOf(err)).WithCause(err)
+}
+
+// look brings the apps' tags to what the branch has now.
+func (c *Cache[V]) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, viewWithin)
+	defer cancel()
+	view, err := c.view(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !c.read:
+		for at := 0; at < len(c.byFile); {
+			at = c.readFile(at, view)
+		}
+	case view.Commit() != c.seen.Commit():
+		c.apps = slices.Clone(c.apps)
+		for _, path := range view.Changed(c.seen) {
+			if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
+				c.readFile(at, view)
+			}
+		}
+	}
+	c.seen, c.read = view, true
+	return nil
+}
+
+// readFile reads the tags of all apps in the file of the one at this place of
+// byFile. The file is read and parsed once. It returns the place of the next file.
+func (c *Cache[V]) readFile(at int, view V) (next int) {
+	path := c.apps[c.byFile[at]].File
+	file, err := open(view, path)
+	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
+		i := c.byFile[next]
+		tag, err := "", err
+		if err == nil {
+			tag, err = file.Tag(c.edits[i])
+		}
+		c.apps[i].Tag, c.apps[i].Problem = tag, ""
+		if err != nil {
+			c.apps[i].Problem = gitops.PublicOf(err)
+		}
+	}
+	return next
+}
+
+// byEnvironment is the apps as they are now, each environment's a part of the same
+// slice.
+func (c *Cache[V]) byEnvironment() map[string][]api.App {
+	apps := make(map[string][]api.App)
+	for begin := 0; begin < len(c.apps); {
+		environment := c.environments[begin]
+		n, _ := slices.BinarySearch(c.environments[begin:], environment+"\x00") // the first that is after it
+		apps[environment] = c.apps[begin : begin+n : begin+n]
+		begin += n
+	}
+	return apps
+}
+
+func open[V View[V]](view V, path string) (*values.File, error) {
+	text, err := view.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return values.Open(text)
+}

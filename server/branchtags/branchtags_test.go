@@ -1,0 +1,288 @@
+package branchtags
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// branch is a branch and its server, and counts what is asked of them.
+type branch struct {
+	files map[string]string
+	moves int
+	err   error         // of the server
+	hold  chan struct{} // closed when the server may answer; nil when it may at once
+
+	mu    sync.Mutex
+	asked int
+	reads []string
+}
+
+// push moves the branch: the files have this content from now on.
+func (b *branch) push(files map[string]string) {
+	b.files = maps.Clone(b.files)
+	maps.Copy(b.files, files)
+	b.moves++
+}
+
+func (b *branch) view(ctx context.Context) (*view, error) {
+	b.mu.Lock()
+	b.asked++
+	b.mu.Unlock()
+	if b.hold != nil {
+		select {
+		case <-b.hold:
+		case <-ctx.Done():
+			return nil, gitops.Errorf(gitops.Unavailable, "the git server did not answer in time").WithCause(context.Cause(ctx))
+		}
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return &view{b, fmt.Sprint(b.moves), b.files}, nil
+}
+
+// sinceLast returns what was asked since the last call.
+func (b *branch) sinceLast() (asked int, reads []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	asked, reads = b.asked, b.reads
+	b.asked, b.reads = 0, nil
+	slices.Sort(reads)
+	return asked, reads
+}
+
+type view struct {
+	branch *branch
+	commit string
+	files  map[string]string
+}
+
+func (v *view) Commit() string { return v.commit }
+
+func (v *view) Changed(since *view) (paths []string) {
+	all := maps.Clone(v.files)
+	maps.Copy(all, since.files)
+	for path := range all {
+		if v.files[path] != since.files[path] {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+func (v *view) ReadFile(path string) ([]byte, error) {
+	v.branch.mu.Lock()
+	defer v.branch.mu.Unlock()
+	v.branch.reads = append(v.branch.reads, path)
+	text, ok := v.files[path]
+	if !ok {
+		return nil, gitops.Errorf(gitops.NotFound, "the branch has no file %s", path)
+	}
+	return []byte(text), nil
+}
+
+func edit(t *testing.T, key, value string) *values.Edit {
+	t.Helper()
+	e, err := values.Compile([]values.Target{{Key: key, Value: value}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// site is three apps, two of them in one file, on a branch with two files.
+func site(t *testing.T) (*branch, *Cache[*view]) {
+	b := &branch{files: map[string]string{
+		"shared.yaml":      "api: {tag: v1}\nworker: {tag: v1}\n",
+		"prod/api.yaml":    "image: host/api:v1\n",
+		"nobodys-own.yaml": "x: 1\n",
+	}}
+	return b, New([]Target{
+		{"prod", "api", "prod/api.yaml", edit(t, ".image", "{repository}:{tag}")},
+		{"dev", "worker", "shared.yaml", edit(t, ".worker.tag", "")},
+		{"dev", "api", "shared.yaml", edit(t, ".api.tag", "")},
+	}, b.view, 3*time.Second)
+}
+
+// tags are the tags and problems, by environment and app.
+func tags(all api.BranchTags) string {
+	var texts []string
+	for _, environment := range slices.Sorted(maps.Keys(all.Apps)) {
+		for _, a := range all.Apps[environment] {
+			texts = append(texts, strings.TrimSpace(environment+"/"+a.App+" "+a.Tag+a.Problem))
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := site(t)
+		ask := func(wantTags string, wantAsked int, wantReads ...string) api.BranchTags {
+			t.Helper()
+			found := c.BranchTags(t.Context())
+			if got := tags(found); got != wantTags || found.Problem != nil {
+				t.Errorf("%s (%v), want %s", got, found.Problem, wantTags)
+			}
+			asked, reads := b.sinceLast()
+			if diff := cmp.Diff(wantReads, reads); asked != wantAsked || diff != "" {
+				t.Errorf("the git server was asked %d times, want %d; files read: %s", asked, wantAsked, diff)
+			}
+			return found
+		}
+		began := time.Now()
+		first := ask("dev/api v1, dev/worker v1, prod/api v1", 1, "prod/api.yaml", "shared.yaml") // each once
+		if !first.AsOf.Equal(began) {
+			t.Errorf("as of %s, read at %s", first.AsOf, began)
+		}
+
+		b.push(map[string]string{"prod/api.yaml": "image: host/api:v2\n", "nobodys-own.yaml": "x: 2\n"})
+		time.Sleep(3*time.Second - 1)
+		ask("dev/api v1, dev/worker v1, prod/api v1", 0)
+		time.Sleep(time.Nanosecond)
+		ask("dev/api v1, dev/worker v1, prod/api v2", 1, "prod/api.yaml")
+
+		time.Sleep(3 * time.Second)
+		same := ask("dev/api v1, dev/worker v1, prod/api v2", 1)
+		if !same.AsOf.Equal(time.Now()) {
+			t.Errorf("nothing changed: as of %s", same.AsOf)
+		}
+
+		b.push(map[string]string{"shared.yaml": "api: {tag: v1}\nworker: {tog: v2}\n"})
+		delete(b.files, "prod/api.yaml")
+		time.Sleep(3 * time.Second)
+		broken := c.BranchTags(t.Context())
+		if diff := cmp.Diff(api.App{App: "api", File: "shared.yaml", Tag: "v1"}, broken.Apps["dev"][0]); diff != "" {
+			t.Error(diff)
+		}
+		for want, a := range map[string]api.App{".worker.tag: ": broken.Apps["dev"][1], "the branch has no file prod/api.yaml": broken.Apps["prod"][0]} {
+			if a.Tag != "" || !strings.HasPrefix(a.Problem, want) {
+				t.Errorf("%+v, want the problem %q", a, want)
+			}
+		}
+		b.sinceLast()
+		b.push(map[string]string{"shared.yaml": "api: {tag: v3}\nworker: {tag: v3}\n", "prod/api.yaml": "image: host/api:v3\n"})
+		time.Sleep(3 * time.Second)
+		ask("dev/api v3, dev/worker v3, prod/api v3", 1, "prod/api.yaml", "shared.yaml")
+		if got := tags(first); got != "dev/api v1, dev/worker v1, prod/api v1" {
+			t.Errorf("an answer of before became %s", got)
+		}
+	})
+}
+
+// What was last read stays when the git server does not answer, and a server that
+// asks to be left alone is left alone for as long as it says.
+func TestAServerThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := site(t)
+		limited := *gitops.Errorf(gitops.RateLimited, "rate limited")
+		limited.RetryAfter = time.Minute
+		b.err = &limited
+		if found := c.BranchTags(t.Context()); found.Problem == nil || found.Problem.Code != gitops.RateLimited || len(found.Apps) != 0 || !found.AsOf.IsZero() {
+			t.Errorf("%+v", found)
+		}
+		b.err = nil
+		time.Sleep(time.Minute - 1)
+		if found := c.BranchTags(t.Context()); found.Problem == nil {
+			t.Error("the server was asked before its time")
+		}
+		time.Sleep(time.Nanosecond)
+		first := c.BranchTags(t.Context())
+		if first.Problem != nil || len(first.Apps) != 2 {
+			t.Errorf("%+v", first)
+		}
+
+		b.hold = make(chan struct{})
+		time.Sleep(3 * time.Second)
+		began := time.Now()
+		away := c.BranchTags(t.Context())
+		if took := time.Since(began); took != viewWithin || away.Problem == nil || away.Problem.Code != gitops.Unavailable {
+			t.Errorf("after %s: %v", took, away.Problem)
+		}
+		if diff := cmp.Diff(first.Apps, away.Apps); diff != "" || !away.AsOf.Equal(first.AsOf) {
+			t.Errorf("as of %s: %s", away.AsOf, diff)
+		}
+	})
+}
+
+// However many ask at once, the git server is asked once; who cannot wait gets the
+// answer of before.
+func TestManyAskAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := site(t)
+		b.hold = make(chan struct{})
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if found := c.BranchTags(t.Context()); len(found.Apps) != 2 {
+					t.Errorf("%+v", found)
+				}
+			})
+		}
+		synctest.Wait()
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if found := c.BranchTags(gone); len(found.Apps) != 0 {
+			t.Errorf("an answer before there was one: %+v", found)
+		}
+		close(b.hold)
+		all.Wait()
+		if asked, _ := b.sinceLast(); asked != 1 {
+			t.Errorf("the git server was asked %d times", asked)
+		}
+	})
+}
+
+// BenchmarkOneCommit is a look after one commit in a repository of 10,000 apps in 4
+// environments, without what the view costs.
+func BenchmarkOneCommit(b *testing.B) {
+	edit, err := values.Compile([]values.Target{{Key: ".image.tag"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var targets []Target
+	files := make(map[string]string)
+	for app := range 10_000 {
+		for _, environment := range []string{"dev", "qa", "staging", "prod"} {
+			path := fmt.Sprintf("charts/app-%04d/values-%s.yaml", app, environment)
+			targets = append(targets, Target{environment, fmt.Sprintf("app-%04d", app), path, edit})
+			files[path] = "image: {tag: v1}\n"
+		}
+	}
+	head := &one{files: files, changed: []string{"charts/app-5000/values-qa.yaml"}}
+	c := New(targets, func(context.Context) (*one, error) {
+		next := *head
+		next.commit++
+		head = &next
+		return head, nil
+	}, 0)
+	c.BranchTags(b.Context())
+	b.ReportAllocs()
+	for b.Loop() {
+		c.BranchTags(b.Context())
+	}
+}
+
+// one is a view in which the same file has always changed.
+type one struct {
+	commit  int
+	files   map[string]string
+	changed []string
+}
+
+func (v *one) Commit() string                       { return fmt.Sprint(v.commit) }
+func (v *one) Changed(*one) []string                { return v.changed }
+func (v *one) ReadFile(path string) ([]byte, error) { return []byte(v.files[path]), nil }

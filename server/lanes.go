@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/server/retention"
+)
+
+// rollout is how long replicas with different configurations may stand beside one
+// another.
+const rollout = 10 * time.Minute
+
+func (s *Server) newLanes() *lane.Replica {
+	c := lane.Config{
+		Holder: newHolder(), Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.config.Lease,
+		Configured: func(environment, app string) bool {
+			_, ok := s.parts.targets[target{environment, app}]
+			return ok
+		},
+	}
+	if _, isFile := s.config.StoreFile(); !isFile { // which one process has for itself
+		c.Rollout = rollout
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.config.Environments)) {
+		c.Environments = append(c.Environments, lane.Environment{Name: name, Coalesce: s.config.Environments[name].Coalesce == "newest"})
+	}
+	return lane.NewReplica(c)
+}
+
+func (s *Server) startLanes() {
+	s.lanes.Start()
+	s.onStop("lanes", func(ctx context.Context) error {
+		ctx, cancel := drainDeadline(ctx)
+		defer cancel()
+		// When the lanes are given up, so is the push that they wait for.
+		defer context.AfterFunc(ctx, s.writer.Abort)()
+		s.lanes.Stop(ctx)
+		return nil
+	})
+}
+
+// drainDeadline ends a little before ctx does, so that what a lane gives up can
+// still be recorded and the store closed in order.
+func drainDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, left-min(left/4, 3*time.Second))
+}
+
+// warmUp brings the branch's tip here before the first update needs it, and says
+// early what would be wrong with the first push.
+func (s *Server) warmUp() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.onStop("warm-up", func(context.Context) error {
+		cancel() // and leaves the lanes the time that it may still take
+		return nil
+	})
+	s.background.Go(func() {
+		if err := s.writer.Handshake(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("cannot write the manifest repository, updates are queued",
+				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
+		}
+	})
+}
+
+// startPruning has what is older than the configuration keeps forgotten.
+func (s *Server) startPruning() {
+	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: *s.config.Retention.Keep, Logger: s.logger}.Run)
+}
+
+// runUntilStop runs something in the background. Stop ends it and waits for it,
+// before it stops what was started earlier.
+func (s *Server) runUntilStop(name string, run func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	s.background.Go(func() {
+		defer close(ended)
+		run(ctx)
+	})
+	s.onStop(name, func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+}

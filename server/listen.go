@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// bind binds the address that field configures.
+func (s *Server) bind(field, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, gitops.FieldErrorf(field, "cannot listen on %s", address).WithCause(err)
+	}
+	s.onStop(field, func(context.Context) error {
+		_ = listener.Close() // it is closed already once it was served
+		return nil
+	})
+	return listener, nil
+}
+
+// serve serves what arrives at the address that field configures.
+func (s *Server) serve(field string, listener net.Listener, handler http.Handler) {
+	srv := s.httpServer(handler)
+	if field == "listen" {
+		srv.WriteTimeout = 30 * time.Second // more for a look at the past, and for a stream with each event
+	}
+	s.onStop(field, func(ctx context.Context) error {
+		// A request that is only half here was promised nothing: it must not take
+		// the time that the lanes need.
+		ctx, cancel := requestDeadline(ctx)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+	s.background.Go(func() {
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- gitops.FieldErrorf(field, "no longer listening").WithCause(err)
+		}
+	})
+}
+
+// httpServer bounds what a client can hold before it is authenticated: a
+// connection, for as long as a request may take to arrive completely.
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// requestDeadline ends after a quarter of the time that ctx has left.
+func requestDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/4)
+}

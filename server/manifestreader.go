@@ -1,0 +1,33 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/apphistory"
+	"github.com/tallyman-dev/tallyman/server/branchtags"
+)
+
+// branchTagsFor is how old the tags of the branch may be that the API shows.
+const branchTagsFor = 3 * time.Second
+
+// manifestReader is the API's window on the manifest repository.
+type manifestReader struct {
+	*branchtags.Cache[*manifest.View]
+	apphistory.Reader
+}
+
+func (s *Server) newManifestReader() manifestReader {
+	targets := make([]branchtags.Target, 0, len(s.parts.targets))
+	for at, to := range s.parts.targets {
+		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to.file, Edit: to.edit})
+	}
+	view := func(ctx context.Context) (*manifest.View, error) { return s.writer.View(ctx) }
+	target := func(environment, app string) (string, *values.Edit, bool) {
+		to, ok := s.parts.targets[target{environment, app}]
+		return to.file, to.edit, ok
+	}
+	return manifestReader{branchtags.New(targets, view, branchTagsFor), apphistory.Reader{Target: target, File: s.past.File}}
+}
