@@ -114,6 +114,9 @@ func checkCosts(t *testing.T, a postgres.Address, s *postgres.Store) {
 			t.Errorf("%s: the server looked at %d rows", c.what, n)
 		}
 	}
+	if err := s.Release(ctx, l, true); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // expect is err, or says that a call returned another number than it should.
