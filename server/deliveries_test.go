@@ -227,7 +227,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 	}
 	again := s.start()
 	told := again.do(again.github(newSecret, "72d3162e", order("api", "dev", "main-1a2b3c4"))).delivery(t, 200)
-	if u := told.Updates[0]; u.State != gitops.Committed || u.Commit != last.Hash || u.Attempts != 1 || u.SettledAt.IsZero() {
+	if u := told.Updates[0]; u.State != gitops.Committed || u.Commit != last.Hash || u.Attempts != 1 || u.FinishedAt.IsZero() {
 		t.Errorf("the duplicate is told %+v", u)
 	}
 }

@@ -142,10 +142,10 @@ func TestTheStoryOfAWait(t *testing.T) {
 			t.Fatalf("exit %d", exit)
 		}
 	}
-	expect(t, "explain", out, "git server: connection failed")
+	expect(t, "explain", out, "the connection to the git server failed")
 	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait", "--timeout", "500ms")
 	out, _, _ = run(t, "status")
-	expect(t, "status", out, "blocked for", "connection failed")
+	expect(t, "status", out, "blocked for", "the connection to the git server failed")
 	s.interrupted("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait")
 	tr.compare("wait.golden")
 	s.must(c.stop())

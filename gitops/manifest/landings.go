@@ -67,11 +67,13 @@ func (l *landings) add(newer ...landing) {
 	l.forget()
 }
 
-// addOlder remembers the updates of every commit since a time before all that
-// was promised so far.
+// addOlder remembers the updates of every commit since a time, which is mostly before
+// all that was promised so far.
 func (l *landings) addOlder(since time.Time, older []landing) {
 	l.order = append(l.remember(older), l.order...)
-	l.since = since
+	if since.Before(l.since) {
+		l.since = since
+	}
 	l.forget()
 }
 
@@ -137,28 +139,4 @@ func landingsOf(commits git.Commits) []landing {
 		return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.commit.String(), b.commit.String()))
 	})
 	return found
-}
-
-// unknownPushes are the updates that were pushed with an unknown result. The branch
-// will tell, but what it tells may have been forgotten again when they are given
-// again. Most of them are given again, and known then.
-type unknownPushes struct {
-	limit int
-	ids   map[string]bool
-}
-
-// track remembers updates. It reports false when there are too many: then all are
-// forgotten, and whatever waits now must be looked for.
-func (k *unknownPushes) track(ids []string) bool {
-	if k.ids == nil {
-		k.ids = make(map[string]bool)
-	}
-	for _, id := range ids {
-		k.ids[id] = true
-	}
-	if len(k.ids) <= k.limit {
-		return true
-	}
-	clear(k.ids)
-	return false
 }

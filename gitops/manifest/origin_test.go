@@ -193,11 +193,12 @@ func tasksOf(updates []gitops.Update) (tasks []gitops.WriteTask) {
 // writer starts a writer of the repository that ends with the test.
 func (o *origin) writer(changes ...func(*Config)) *Writer {
 	o.Helper()
+	paths := testFiles()
 	c := Config{
 		URL:    o.repo.URL,
 		Author: git.Signature{Name: "tallyman[bot]", Email: "1+tallyman[bot]@users.noreply.github.com"},
 		Target: testTarget,
-		Files:  testFiles,
+		Files:  func() []string { return paths },
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if o.ssh != nil {

@@ -168,7 +168,7 @@ func testTheEditIsMadeAgainOnTheNewTip(t *testing.T, newOrigin origins) {
 	}
 }
 
-// Nobody is told "unchanged" or "no such file" of a branch that has moved on.
+// No caller is told "unchanged" or "no such file" of a branch that has moved on.
 func TestASettlementWithoutACommitIsOfTheBranchAsItIs(t *testing.T) {
 	overEach(t, testASettlementWithoutACommitIsOfTheBranchAsItIs)
 }

@@ -105,7 +105,18 @@ func testFilesComeWhenTheyAreNeeded(t *testing.T, newOrigin origins) {
 	if _, err := v.ReadFile("run.sh"); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("a file that was not asked for: %v", err)
 	}
-	fetches(3, "a catch-up, a file that updates can change, and another one")
+	fetches(2, "a catch-up, and the files that are not here")
+	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "cart"): valuesFile("cart", "prod", "again"), "README.md": "Changed\n"}})
+	if v, err = w.View(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := v.ReadFile(testFile("prod", "cart")); err != nil || string(content) != valuesFile("cart", "prod", "again") {
+		t.Errorf("a file that changed says %q, %v", content, err)
+	}
+	if _, err := v.ReadFile("README.md"); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("a file that changed and that no update can change: %v", err)
+	}
+	fetches(2, "a catch-up, and the file that changed")
 	if out := o.server.Counts().BytesOut; out > int64(len(large)) {
 		t.Errorf("%d bytes were downloaded", out)
 	}

@@ -175,10 +175,10 @@ func (c *Cache[V]) byEnvironment() map[string][]api.App {
 	return apps
 }
 
-func open[V View[V]](view V, path string) (*values.File, error) {
+func open[V View[V]](view V, path string) (*values.Document, error) {
 	text, err := view.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return values.Open(text)
+	return values.Read(text)
 }

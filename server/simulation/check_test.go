@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -39,8 +40,7 @@ type checker struct {
 	highest    int64             // sequence
 	tokens     map[string]int64  // of the last claim, by environment
 	on         map[string]hash   // the updates on the branch as it is now, with their commits
-	last       map[string]int64  // the highest sequence on the branch as it is now, by environment
-	lastOf     map[release]int64 // the same by app
+	lastOf     map[release]int64 // the highest sequence on the branch as it is now, by app
 	ever       map[string][]hash // each update's commits that were ever on the branch
 	by         map[string]string // who pushed the last of them
 	wasForced  bool              // a person threw commits away
@@ -56,6 +56,9 @@ type tracked struct {
 	retried bool      // a person had it tried again
 }
 
+// release is an app in an environment.
+type release struct{ environment, app string }
+
 // saying is what the branch said of an app from a time on; no tag is no file.
 type saying struct {
 	at  time.Time
@@ -64,7 +67,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), last: make(map[string]int64), lastOf: make(map[release]int64),
+		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]int64),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool),
 	}
 }
@@ -84,7 +87,15 @@ func (c *checker) wrong(format string, args ...any) {
 
 // The store tells of these.
 
-func (c *checker) accepted(d gitops.Delivery) {
+func (c *checker) hooks() queuetest.Hooks {
+	return queuetest.Hooks{Accepted: c.accepted, Claimed: c.claimed, Fenced: c.fenced, Changed: c.changed}
+}
+
+func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
+	if duplicate {
+		met.meet("a delivery was known already")
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range d.Updates {
@@ -99,34 +110,57 @@ func (c *checker) accepted(d gitops.Delivery) {
 func (c *checker) claimed(l queue.Lease) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.w.tell("%s claims %s with token %d", l.Holder, l.Environment, l.Token)
-	if l.Token <= c.tokens[l.Environment] {
-		c.wrong("%s was claimed with token %d after %d", l.Environment, l.Token, c.tokens[l.Environment])
+	c.w.tell("%s claims %s with token %d", l.Holder, l.Name, l.Token)
+	if l.Token <= c.tokens[l.Name] {
+		c.wrong("%s was claimed with token %d after %d", l.Name, l.Token, c.tokens[l.Name])
 	}
-	c.tokens[l.Environment] = l.Token
+	c.tokens[l.Name] = l.Token
 }
 
-func (c *checker) changed(what string, l queue.Lease) {
+// fenced is told of each use of a lease.
+func (c *checker) fenced(call string, l queue.Lease, passed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l.Token != c.tokens[l.Environment] {
-		c.wrong("%s by %s under token %d of %s, which stands at %d", what, l.Holder, l.Token, l.Environment, c.tokens[l.Environment])
+	if passed && l.Token != c.tokens[l.Name] {
+		c.wrong("%s by %s under token %d of %s, which stands at %d", call, l.Holder, l.Token, l.Name, c.tokens[l.Name])
+	}
+	if !passed {
+		met.meet("a call under an old token was refused")
+		met.meet("a " + call + " under an old token was refused")
 	}
 }
 
-func (c *checker) settled(l queue.Lease, u gitops.Update) {
+// changed is told of each change of an update after its acceptance.
+func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.w.tell("%s (%s in %s to %s) ends as %s %s", u.ID, u.App, u.Environment, u.Tag, u.State, u.Reason)
-	known := c.updates[u.ID]
-	if known == nil || known.State.Settled() {
-		c.wrong("update %s is settled as %s, and was never accepted or has ended before", u.ID, u.State)
+	known := c.updates[after.ID]
+	if known == nil || known.State != before.State {
+		c.wrong("update %s was %s, and the books have it otherwise", after.ID, before.State)
 		return
 	}
-	known.Update = u
+	known.Update = after
+	switch {
+	case l.Name == "" && before.State == gitops.Failed:
+		met.meet("a person decided to " + map[bool]string{true: "dismiss", false: "retry"}[after.State == gitops.Cancelled])
+		known.retried = known.retried || after.State == gitops.Pending
+	case after.State != before.State:
+		c.ended(l, before.State, known)
+	case len(after.BlockedBy) > 0:
+		c.w.tell("%s (%s in %s) is blocked: %s", after.ID, after.App, after.Environment, after.BlockedBy[0].Reason)
+		met.meet("an update was blocked: " + string(after.BlockedBy[0].Kind))
+	}
+}
+
+// ended checks an update's new state. The lock is held.
+func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
+	c.w.tell("%s (%s in %s to %s) is %s %s", u.ID, u.App, u.Environment, u.Tag, u.State, u.Reason)
 	met.meet("an update " + string(u.State))
+	if from.Final() && u.State != gitops.Committed {
+		c.wrong("update %s was %s, and became %s", u.ID, from, u.State)
+	}
 	if u.State == gitops.Committed && c.by[u.ID] != l.Holder {
-		met.meet("one replica settled what another had pushed")
+		met.meet("one replica reported what another had pushed")
 	}
 	switch u.State {
 	case gitops.Committed:
@@ -135,11 +169,15 @@ func (c *checker) settled(l queue.Lease, u gitops.Update) {
 		}
 		return
 	case gitops.Unchanged:
-		if !c.saidSince(known, u.Tag) {
+		if !c.saidSince(u, u.Tag) {
 			c.wrong("update %s is unchanged, and the branch did not say %s while it waited", u.ID, u.Tag)
 		}
 	case gitops.Failed:
-		if u.Code != gitops.NotFound || !c.saidSince(known, "") {
+		if u.Code == gitops.Conflict && c.w.limits.History > 0 {
+			met.meet("a search was too long")
+			return // it may be on the branch, and that is what the reason says
+		}
+		if u.Code != gitops.NotFound || !c.saidSince(u, "") {
 			c.wrong("update %s failed, and its file was there while it waited: %s", u.ID, u.Reason)
 		}
 	}
@@ -227,14 +265,13 @@ func (c *checker) moved(tip hash) {
 	defer c.mu.Unlock()
 	all := c.w.origin.all
 	clear(c.on)
-	clear(c.last)
 	clear(c.lastOf)
 	for _, commit := range all.history(tip, nil) {
 		for _, id := range all[commit].updates {
 			c.on[id] = commit
 			if u := c.updates[id]; u != nil {
 				r := release{u.Environment, u.App}
-				c.last[u.Environment], c.lastOf[r] = max(c.last[u.Environment], u.Sequence), max(c.lastOf[r], u.Sequence)
+				c.lastOf[r] = max(c.lastOf[r], u.Sequence)
 			}
 		}
 	}
@@ -276,16 +313,4 @@ func (c *checker) answered(d *dispatch) {
 			c.wrong("%s was answered with update %s, which was never accepted", d.id, u.ID)
 		}
 	}
-}
-
-// retried is told when a person has a failed update tried again.
-func (c *checker) retried(u gitops.Update) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known := c.updates[u.ID]
-	if known.State != gitops.Failed {
-		c.wrong("update %s was %s, and is tried again", u.ID, known.State)
-	}
-	known.Update, known.retried = u, true
-	met.meet("a person had a failed update tried again")
 }

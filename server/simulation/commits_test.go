@@ -47,19 +47,14 @@ func (c *checker) landed(u *tracked, commit hash) {
 	if len(c.ever[u.ID]) > 0 && !c.wasForced {
 		c.wrong("update %s was committed again as %s", u.ID, commit)
 	}
-	if s := u.State; s.Settled() && s != gitops.Committed {
+	if s := u.State; s.Final() && s != gitops.Committed {
 		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
 	}
 	r := release{u.Environment, u.App}
-	// One that could not be written, or was not needed, when those after it went out
-	// is judged again when nobody could say so. It then comes after them, but never
-	// after one of its own app.
-	excused := u.retried || c.saidSince(u, "") || c.saidSince(u, u.Tag)
-	if u.Sequence <= c.last[u.Environment] && !excused || u.Sequence <= c.lastOf[r] {
-		c.wrong("update %s with sequence %d comes onto the branch after %d, and after %d of its app", u.ID, u.Sequence, c.last[u.Environment], c.lastOf[r])
+	if u.Sequence <= c.lastOf[r] {
+		c.wrong("update %s with sequence %d comes onto the branch after %d of its app", u.ID, u.Sequence, c.lastOf[r])
 	}
-	c.on[u.ID] = commit
-	c.last[u.Environment], c.lastOf[r] = max(c.last[u.Environment], u.Sequence), u.Sequence
+	c.on[u.ID], c.lastOf[r] = commit, u.Sequence
 	c.ever[u.ID] = append(c.ever[u.ID], commit)
 	c.say(r, u.Tag)
 }

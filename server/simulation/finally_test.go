@@ -11,7 +11,7 @@ func (c *checker) pending() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range c.updates {
-		if !u.State.Settled() {
+		if !u.State.Final() {
 			n++
 		}
 	}
@@ -25,8 +25,12 @@ func (c *checker) finally() {
 	newest := make(map[release]*tracked)
 	for _, u := range c.updates {
 		commits := c.ever[u.ID]
+		if u.State == gitops.Failed && u.Code == gitops.Conflict { // it may be on the branch, and its reason says so
+			c.hands[release{u.Environment, u.App}] = true
+			continue
+		}
 		switch {
-		case !u.State.Settled():
+		case !u.State.Final():
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
 			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
@@ -34,12 +38,12 @@ func (c *checker) finally() {
 			c.wrong("update %s is %s and has the commits %v", u.ID, u.State, commits)
 		}
 		r := release{u.Environment, u.App}
-		if at := newest[r]; (at == nil || u.Sequence > at.Sequence) && (u.State == gitops.Committed || u.State == gitops.Unchanged) {
+		if at := newest[r]; (at == nil || u.Sequence > at.Sequence) && u.State.Written() {
 			newest[r] = u
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; u.State == gitops.Superseded && u.SettledAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
+		if at := newest[release{u.Environment, u.App}]; u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}

@@ -80,15 +80,23 @@ func (w *world) byHand(r *rand.Rand) {
 	w.check.moved(to)
 }
 
-// retry has a failed update tried again.
-func (w *world) retry(r *rand.Rand) {
-	failed, _, err := w.memory.Updates(context.Background(), queue.UpdateFilter{State: gitops.Failed}, queue.Page{Limit: 20})
-	if err != nil || len(failed) == 0 {
+// decide has a person retry or dismiss a failed update, or cancel or retry an open
+// one.
+func (w *world) decide(r *rand.Rand) {
+	state, action := gitops.Failed, one(r, gitops.ActionRetry, gitops.ActionRetry, gitops.ActionDismiss)
+	if r.IntN(2) == 0 {
+		state, action = gitops.Pending, one(r, gitops.ActionCancel, gitops.ActionCancel, gitops.ActionRetry)
+	}
+	found, _, err := w.store.Updates(context.Background(), queue.UpdateFilter{State: state}, queue.Page{Limit: 20})
+	if err != nil || len(found) == 0 {
 		return
 	}
-	u := failed[r.IntN(len(failed))]
-	_, err = w.memory.Retry(context.Background(), u.ID, "ann") // not when a newer one was written
-	w.tell("a person has %s tried again: %v", u.ID, err)
+	u := found[r.IntN(len(found))]
+	_, err = w.store.Decide(context.Background(), queue.Decision{Update: u.ID, Action: action, Actor: "ann"})
+	w.tell("a person decides to %s %s: %v", action, u.ID, err)
+	if err == nil {
+		w.wake(nil, gitops.Delivery{Updates: []gitops.Update{u}})
+	}
 }
 
 // back is the commit some first parents before the tip.

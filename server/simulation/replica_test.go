@@ -2,13 +2,13 @@ package simulation
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -21,9 +21,8 @@ type replica struct {
 	offset   atomic.Int64 // how far its wall clock is from the true time, in nanoseconds
 	handlers map[string]*webhook.Handler
 	store    *storeLink
-	lanes    []*lane.Lane
+	lanes    *lane.Replica
 	writer   *manifest.Writer
-	ids      atomic.Int64
 
 	storeCut, networkCut atomic.Bool
 
@@ -38,14 +37,15 @@ func (w *world) newReplica(name string) *replica {
 	// Within a process only wall clocks go back, and what is measured with Now is
 	// measured on the other one; so here a clock goes back between two processes.
 	r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
-	r.store = &storeLink{replica: r, store: w.memory}
+	r.store = &storeLink{replica: r, store: w.store}
 	var err error
 	r.writer, err = manifest.New(manifest.Config{
 		URL:       "http://git.example/manifests.git",
-		Author:    manifest.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
+		Author:    git.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,
 		Squash:    func(environment string) bool { return environment == w.squash },
-		Partial:   w.partial,
+		Files:     targetFiles,
+		Limits:    w.limits,
 		Transport: networkLink{r},
 		Now:       r.now,
 		Jitter:    r.jitter,
@@ -55,17 +55,18 @@ func (w *world) newReplica(name string) *replica {
 	}
 	intake := &webhook.Intake{
 		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
-		NewID: func() string { return fmt.Sprintf("%s-%d", name, r.ids.Add(1)) },
 	}
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: intake}
 	}
-	for _, environment := range environments {
-		r.lanes = append(r.lanes, lane.New(lane.Config{
-			Environment: environment, Holder: name, Queue: r.store, Writer: r.writer, Recorder: nobody{}, Logger: silent,
-			Jitter: r.jitter, Coalesce: w.coalesce == environment,
-		}))
+	c := lane.Config{
+		Holder: name, Configured: func(string, string) bool { return true },
+		Queue: r.store, Writer: r.writer, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
+	for _, environment := range environments {
+		c.Environments = append(c.Environments, lane.Environment{Name: environment, Coalesce: w.coalesce == environment})
+	}
+	r.lanes = lane.NewReplica(c)
 	return r
 }
 
@@ -74,16 +75,14 @@ var silent = slog.New(slog.DiscardHandler)
 // nobody counts nothing.
 type nobody struct{}
 
-func (nobody) Delivery(string, string)               {}
-func (nobody) Settled(string, gitops.State, float64) {}
-func (nobody) Succeeded(string, time.Time)           {}
-func (nobody) BackingOff(string, time.Duration)      {}
+func (nobody) Delivery(string, string)                {}
+func (nobody) Finished(string, gitops.State, float64) {}
+func (nobody) Progressed(string, time.Time)           {}
+func (nobody) BackingOff(string, time.Duration)       {}
 
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
-	for _, l := range r.lanes {
-		l.Start()
-	}
+	r.lanes.Start()
 }
 
 // now is what the process takes for the time.
@@ -98,12 +97,8 @@ func (r *replica) stop(within time.Duration) {
 	r.tell("%s stops", r.name)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	defer context.AfterFunc(ctx, r.writer.Cut)()
-	var stopped sync.WaitGroup
-	for _, l := range r.lanes {
-		stopped.Go(func() { l.Stop(ctx) })
-	}
-	stopped.Wait()
+	defer context.AfterFunc(ctx, r.writer.Abort)()
+	r.lanes.Stop(ctx)
 	_ = r.writer.Close() // it has no error to give
 	r.end()
 }

@@ -111,7 +111,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	})
 	add(w.profile.events, "event", w.trouble)
 	add(w.people, "person", w.byHand)
-	add(w.retries, "retry", w.retry)
+	add(w.decisions, "decision", w.decide)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	return events
 }

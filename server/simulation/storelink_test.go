@@ -6,14 +6,15 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // storeLink is one replica's way to the store. Calls take time, fail before or
 // after they took effect, and arrive although nobody waits for them any more.
 type storeLink struct {
 	*replica
-	store *memory
-	wakes queue.Wakes
+	store    *queuetest.Model
+	notifier queue.Notifier
 }
 
 var errStoreAway = gitops.Errorf(gitops.Unavailable, "the store does not answer")
@@ -81,35 +82,58 @@ func (l *storeLink) Accept(ctx context.Context, d gitops.Delivery) (gitops.Deliv
 	return a.stored, a.duplicate, err
 }
 
-func (l *storeLink) Claim(ctx context.Context, environment, holder string, ttl time.Duration) (queue.Lease, error) {
-	return over(ctx, l, "Claim "+environment, func() (queue.Lease, error) {
-		return l.store.Claim(context.Background(), environment, holder, ttl)
+func (l *storeLink) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
+	return over(ctx, l, "Claim", func() ([]queue.Lease, error) {
+		return l.store.Claim(context.Background(), holder, names, ttl)
 	})
 }
 
-func (l *storeLink) Extend(ctx context.Context, lease queue.Lease, ttl time.Duration) (queue.Lease, error) {
-	return over(ctx, l, "Extend "+lease.Environment, func() (queue.Lease, error) {
-		return l.store.Extend(context.Background(), lease, ttl)
+func (l *storeLink) Extend(ctx context.Context, leases []queue.Lease, ttl time.Duration) ([]queue.Lease, error) {
+	return over(ctx, l, "Extend", func() ([]queue.Lease, error) {
+		return l.store.Extend(context.Background(), leases, ttl)
 	})
 }
 
 func (l *storeLink) Release(ctx context.Context, lease queue.Lease, clean bool) error {
-	return l.alone(ctx, "Release "+lease.Environment, func() error { return l.store.Release(context.Background(), lease, clean) })
+	return l.alone(ctx, "Release "+lease.Name, func() error { return l.store.Release(context.Background(), lease, clean) })
 }
 
-func (l *storeLink) Pending(ctx context.Context, lease queue.Lease, limit int) ([]gitops.Update, error) {
-	return over(ctx, l, "Pending "+lease.Environment, func() ([]gitops.Update, error) {
-		return l.store.Pending(context.Background(), lease, limit)
+func (l *storeLink) Ready(ctx context.Context, environments []string) ([]string, error) {
+	return over(ctx, l, "Ready", func() ([]string, error) { return l.store.Ready(context.Background(), environments) })
+}
+
+func (l *storeLink) Take(ctx context.Context, lease queue.Lease, o queue.TakeOptions) ([]gitops.Update, error) {
+	return over(ctx, l, "Take "+lease.Name, func() ([]gitops.Update, error) {
+		return l.store.Take(context.Background(), lease, o)
 	})
 }
 
-func (l *storeLink) Settle(ctx context.Context, lease queue.Lease, settlements []gitops.Settlement) error {
-	return l.alone(ctx, "Settle "+lease.Environment, func() error { return l.store.Settle(context.Background(), lease, settlements) })
+func (l *storeLink) Report(ctx context.Context, lease queue.Lease, r queue.Report) ([]gitops.Update, error) {
+	return over(ctx, l, "Report "+lease.Name, func() ([]gitops.Update, error) {
+		return l.store.Report(context.Background(), lease, r)
+	})
 }
 
-func (l *storeLink) Defer(ctx context.Context, lease queue.Lease, d queue.Deferral) error {
-	return l.alone(ctx, "Defer "+lease.Environment, func() error { return l.store.Defer(context.Background(), lease, d) })
+func (l *storeLink) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
+	return over(ctx, l, "Decide "+string(d.Action), func() (gitops.Update, error) { return l.store.Decide(context.Background(), d) })
+}
+
+func (l *storeLink) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
+	return over(ctx, l, "Backlogs", func() ([]queue.Backlog, error) { return l.store.Backlogs(context.Background()) })
+}
+
+type page struct {
+	updates []gitops.Update
+	next    string
+}
+
+func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error) {
+	found, err := over(ctx, l, "Updates", func() (page, error) {
+		updates, next, err := l.store.Updates(context.Background(), f, p)
+		return page{updates, next}, err
+	})
+	return found.updates, found.next, err
 }
 
 // Wake is this replica's own channel: what others accept may be heard or not.
-func (l *storeLink) Wake(environment string) <-chan struct{} { return l.wakes.Channel(environment) }
+func (l *storeLink) Wake(environment string) <-chan struct{} { return l.notifier.Channel(environment) }

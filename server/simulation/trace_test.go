@@ -51,9 +51,9 @@ type tally struct {
 var mustMeet = []string{
 	"an update committed", "an update unchanged", "an update failed", "an update superseded",
 	"a push landed", "a push lost the race", "a hook refused a push", "a thin pack was refused", "the branch was not there",
-	"a call under an old token was refused", "a settlement under an old token was refused",
-	"one commit had several updates", "a person had a failed update tried again",
-	"one replica settled what another had pushed", "a delivery was known already",
+	"a call under an old token was refused", "a Report under an old token was refused",
+	"one commit had several updates", "a person decided to retry", "a person decided to dismiss", "an update cancelled", "an update was blocked: refused", "a search was too long",
+	"one replica reported what another had pushed", "a delivery was known already",
 }
 
 func (c *tally) meet(what string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
@@ -66,6 +67,16 @@ func fileOf(environment, app string) string {
 	return fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)
 }
 
+// targetFiles lists the files that updates can change.
+func targetFiles() (files []string) {
+	for _, environment := range environments {
+		for _, app := range append([]string{ghost}, apps...) {
+			files = append(files, fileOf(environment, app))
+		}
+	}
+	return files
+}
+
 func valuesOf(environment, app, tag string) []byte {
 	return fmt.Appendf(nil, "# %s in %s\nimage:\n  repository: registry.example/%s\n  tag: %q # by the bot\nreplicas: 2\n", app, environment, app, tag)
 }
@@ -99,7 +110,7 @@ type world struct {
 	profile
 	editor manifest.Editor
 
-	memory *memory
+	store  *queuetest.Model
 	origin *origin
 	check  *checker
 
@@ -116,25 +127,36 @@ type world struct {
 
 // profile is how bad a schedule is.
 type profile struct {
-	network, store float64 // how many of the calls meet a fault
-	length         time.Duration
-	count          int // of replicas
-	busy           int // moments at which most of the rest happens at once
-	deliveries     int
-	events         int // crashes, pauses and the like
-	people         int // what people do to the branch
-	retries        int
-	coalesce       string // the environment that coalesces, if one does
-	partial        bool   // replicas hold no files that they do not need
-	squash         string // the environment whose batches become one commit, if one does
+	network, storeFaulty float64 // how many of the calls meet a fault
+	length               time.Duration
+	count                int // of replicas
+	busy                 int // moments at which most of the rest happens at once
+	deliveries           int
+	events               int    // crashes, pauses and the like
+	people               int    // what people do to the branch
+	decisions            int    // what people decide about updates
+	coalesce             string // the environment that coalesces, if one does
+	batch                int    // updates that a lane takes at a time
+	limits               manifest.Limits
+	squash               string // the environment whose batches become one commit, if one does
 }
 
 func draw(r *rand.Rand) profile {
 	return profile{
-		network: one(r, 0, 0.03, 0.1, 0.3), store: one(r, 0, 0.02, 0.1, 0.2),
+		network: one(r, 0, 0.03, 0.1, 0.3), storeFaulty: one(r, 0, 0.02, 0.1, 0.2),
 		length: between(r, 10*time.Second, 2*time.Minute), count: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
-		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), retries: r.IntN(4),
-		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"), partial: r.IntN(3) == 0,
+		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), decisions: r.IntN(6),
+		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"),
+		batch: one(r, 1, 2, 3, 10, 500), limits: drawLimits(r),
+	}
+}
+
+// drawLimits shrinks what the writer remembers and sends at once, so that what
+// happens at a bound happens in a schedule of some minutes.
+func drawLimits(r *rand.Rand) manifest.Limits {
+	return manifest.Limits{
+		PushUpdates: one(r, 1, 2, 5, 0), Attempts: one(r, 2, 0), RejectedPushes: one(r, 2, 8, 0),
+		Landings: one(r, 1, 2, 10, 0), UnknownPushes: one(r, 1, 2, 0), History: one(r, 4, 0, 0, 0, 0, 0, 0),
 	}
 }
 
@@ -147,9 +169,9 @@ func newWorld(t testing.TB, seed uint64) *world {
 		w.editor = realEdit
 	}
 	w.origin = &origin{all: maps.Clone(beginning), thin: plan.IntN(5) > 0, says: plan.IntN(2) == 0, filter: plan.IntN(5) > 0}
-	w.memory = newMemory(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) })
 	w.check = newChecker(w)
-	w.origin.check, w.memory.watch = w.check, w.check
+	w.origin.check = w.check
+	w.store = queuetest.NewModel(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) }, w.check.hooks())
 	w.origin.move(firstFiles)
 	w.check.moved(firstFiles)
 	return w
@@ -160,7 +182,7 @@ func (w *world) target(environment, app string) (manifest.Target, error) {
 }
 
 func (w *world) networkFaults() float64 { return w.now(w.network) }
-func (w *world) storeFaults() float64   { return w.now(w.store) }
+func (w *world) storeFaults() float64   { return w.now(w.storeFaulty) }
 
 func (w *world) now(p float64) float64 {
 	if w.healed.Load() {
@@ -183,7 +205,7 @@ func (w *world) wake(by *replica, d gitops.Delivery) {
 	for _, u := range d.Updates {
 		for _, r := range w.replicas() {
 			if r == by || !r.isDead() && w.chance.turn("wake/"+r.name, time.Second).fault < 0.7 {
-				r.store.wakes.Wake(u.Environment)
+				r.store.notifier.Wake(u.Environment)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ func (tx *tx) moved(u gitops.Update, to gitops.State) gitops.Update {
 	u.State, u.Code, u.Reason, u.Commit = to, "", "", ""
 	u.BlockedBy, u.FinishedAt = nil, time.Time{}
 	if to.Final() {
-		u.FinishedAt, u.CancelRequest = tx.now, nil
+		u.FinishedAt, u.CancelRequest, u.MaybePushed = tx.now, nil, false
 	}
 	return u
 }

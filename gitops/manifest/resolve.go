@@ -2,25 +2,23 @@ package manifest
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// settle answers the items about which the branch's history decides: those whose
+// resolve answers the items about which the branch's history decides: those whose
 // commits are on the branch already, and those that are older than what is. It
 // searches the history for what may be there without being known, and returns the
 // items that are left.
-func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err error) {
+func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err error) {
 	// What a search finds is used here at once: it may be more than is remembered.
 	var found map[string]landing
-	var tooLong error
+	var reached time.Time
 	if since, needed := a.searchNeeded(items); needed {
-		if found, err = a.searchLandings(ctx, since); errors.Is(err, errHistoryTooLong) {
-			tooLong = err
-		} else if err != nil {
+		if found, reached, err = a.searchLandings(ctx, since); err != nil {
 			return nil, err
 		}
 	}
@@ -29,9 +27,9 @@ func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err er
 		t := gitops.Transition{Update: i.update.ID}
 		if l, landed := h.landing(i.update.ID); landed {
 			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
-		} else if by, newer := h.newerOnBranch(i); newer {
+		} else if by, newer := h.newerOnBranch(i); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
-		} else if tooLong != nil && a.needsSearch(i.update) {
+		} else if reached.After(searchFrom(i.update)) && a.needsSearch(i.update) {
 			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
 			t.Reason = "unknown whether already committed: too many commits to search. Check the file, then retry"
 		} else if by, late := h.late(i.update); late && !i.search {
@@ -47,7 +45,7 @@ func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err er
 }
 
 func (a *actor) needsSearch(u gitops.Update) bool {
-	return a.landings.needsSearch(u, a.unknown.ids[u.ID])
+	return a.landings.needsSearch(u, a.unknown[u.ID])
 }
 
 // searchNeeded reports whether the history must be searched before the items are
@@ -60,8 +58,8 @@ func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
 			continue
 		}
 		asked[i.call] = true
-		for _, t := range i.call.tasks {
-			if from := searchFrom(t.Update); a.needsSearch(t.Update) && (!needed || from.Before(since)) {
+		for at, t := range i.call.tasks {
+			if from := searchFrom(t.Update); !i.call.answers[at].known && a.needsSearch(t.Update) && (!needed || from.Before(since)) {
 				since, needed = from, true
 			}
 		}
@@ -70,21 +68,20 @@ func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
 }
 
 // searchLandings reads the history back to a time and returns the updates of every
-// commit since then. Afterwards landings knows of them as far back as it remembers.
-func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing, error) {
-	commits, err := a.search(ctx, a.snapshot, since)
+// commit since the time that it reached. Afterwards landings knows of them as far back
+// as it remembers.
+func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing, time.Time, error) {
+	commits, reached, err := a.search(ctx, a.snapshot, since)
 	if err != nil {
-		return nil, err
+		return nil, reached, err
 	}
 	found := landingsOf(commits)
-	a.landings.addOlder(since, found)
+	a.landings.addOlder(reached, found)
 	byUpdate := make(map[string]landing, len(found))
-	for _, l := range found {
-		if _, twice := byUpdate[l.Update]; !twice { // the first of two counts
-			byUpdate[l.Update] = l
-		}
+	for _, l := range slices.Backward(found) { // the first of two counts
+		byUpdate[l.Update] = l
 	}
-	return byUpdate, nil
+	return byUpdate, reached, nil
 }
 
 // history is what is known of the branch's updates: what is remembered, and what a
