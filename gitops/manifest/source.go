@@ -167,6 +167,9 @@ func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*sn
 	return next, commits, nil
 }
 
+// fewFiles is how many files are asked for one by one.
+const fewFiles = 16
+
 // fetchFiles brings the contents of files that are not here, in one request. A path
 // at which there is no file is left to whoever looks it up.
 func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) error {
@@ -174,7 +177,7 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	if len(missing) == 0 {
 		return nil
 	}
-	want := git.FetchRequest{Wants: slices.Collect(maps.Keys(missing)), Capabilities: s.caps}
+	want := git.FetchRequest{Wants: slices.Collect(maps.Keys(missing)), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
 	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
 	if git.UnknownToServer(err) {
 		// A server that gives nothing but commits, as git does over SSH unless
@@ -191,6 +194,15 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 		return fmt.Errorf("fetching files: %w", err)
 	}
 	of.keep(fetched, paths)
+	if left := of.missing(paths); len(left) <= fewFiles {
+		for name := range left { // one that is too large comes alone, if it came as a delta before
+			want.Wants, want.Depth = []git.Hash{name}, 0
+			if fetched, err = s.remote.Fetch(ctx, want, git.Nothing); err != nil {
+				return fmt.Errorf("fetching a file: %w", err)
+			}
+			of.keep(fetched, paths)
+		}
+	}
 	if left := of.missing(paths); len(left) > 0 {
 		return fmt.Errorf("%w: %d files that were asked for did not come", git.ErrMissingObject, len(left))
 	}
@@ -229,9 +241,8 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 			continue
 		}
 		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
-			f.SetContent(o.Data)
-			if len(o.Data) > maxFileBytes {
-				f.SetContent(bytes.Clone(o.Data[:maxFileBytes+1]))
+			if f.SetContent(o.Data); len(o.Data) > maxFileBytes {
+				f.SetBeginning(bytes.Clone(o.Data[:maxFileBytes+1]))
 			}
 		}
 	}
