@@ -18,7 +18,7 @@ import (
 func (s *Store) Changes(ctx context.Context, after string, limit int) (found []queue.Change, err error) {
 	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > $1 ORDER BY d.number LIMIT $2`
 	const steps = `SELECT page.number, ` + stepColumns + `,
-		(SELECT coalesce(sum(later.attempts), 0) FROM steps later WHERE later.sequence = page.sequence AND later.number > page.number), ` + updateColumns + `
+		(SELECT coalesce(sum(later.attempts), 0) FROM steps later WHERE later.sequence = page.sequence AND later.number + 0 > page.number), ` + updateColumns + `
 		FROM (SELECT * FROM steps WHERE number > $1 ORDER BY number LIMIT $2) AS page` + recordsOfPage + ` ORDER BY page.number`
 	number := int64(0)
 	if after != "" {

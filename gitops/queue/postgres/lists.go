@@ -13,9 +13,7 @@ import (
 
 // A list is read from the ranges of an index that lie in the list's order: one for
 // each combination of what the index begins with. So a page costs the same whether
-// much, little or nothing matches. The ranges are bounded and ordered by all of the
-// index's columns, which no other index serves: the planner would else go through the
-// whole table in the list's order, where it thinks that most of it matches.
+// much, little or nothing matches.
 
 // Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
@@ -30,8 +28,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 		)
 		SELECT ` + deliveryColumns + ` FROM (
 			SELECT ranged.number FROM sources s CROSS JOIN unnest($4::text[]) AS o CROSS JOIN LATERAL (
-				SELECT d.number FROM deliveries d WHERE (d.source, d.outcome) >= (s.source, o) AND (d.source, d.outcome, d.number) < (s.source, o, $1)
-				ORDER BY d.source DESC, d.outcome DESC, d.number DESC LIMIT $2
+				SELECT d.number FROM deliveries d WHERE d.source = s.source AND d.outcome = o AND d.number + 0 < $1 ORDER BY d.number + 0 DESC LIMIT $2
 			) AS ranged ORDER BY ranged.number DESC LIMIT $2
 		) AS page CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = page.number LIMIT 1) AS d ORDER BY d.number DESC`
 	before, err := listCursor(p.Cursor)
@@ -69,12 +66,9 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 	const all = `(SELECT sequence FROM updates WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2) AS page`
 	const environments = `(SELECT ranged.sequence FROM environments($3) AS e (environment) CROSS JOIN unnest($4::text[]) AS o CROSS JOIN LATERAL (`
 	const newest = `) AS ranged ORDER BY ranged.sequence DESC LIMIT $2) AS page`
-	const listed = environments + `SELECT u.sequence FROM updates u
-		WHERE (u.environment, u.state) >= (e.environment, o) AND (u.environment, u.state, u.sequence) < (e.environment, o, $1)
-		ORDER BY u.environment DESC, u.state DESC, u.sequence DESC LIMIT $2` + newest
-	const listedApp = environments + `SELECT u.sequence FROM updates u
-		WHERE (u.environment, u.app, u.state) >= (e.environment, $5, o) AND (u.environment, u.app, u.state, u.sequence) < (e.environment, $5, o, $1)
-		ORDER BY u.environment DESC, u.app DESC, u.state DESC, u.sequence DESC LIMIT $2` + newest
+	const inOrder = `AND u.sequence + 0 < $1 ORDER BY u.sequence + 0 DESC LIMIT $2`
+	const listed = environments + `SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.state = o ` + inOrder + newest
+	const listedApp = environments + `SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.app = $5 AND u.state = o ` + inOrder + newest
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err

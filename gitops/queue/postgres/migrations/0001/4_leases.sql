@@ -42,13 +42,10 @@ BEGIN
 END $$;
 
 -- newest_open is the newest open update of the environment; null when there is none.
--- It is asked for in the whole order of the index: else the planner, where most updates
--- are in one state, goes through all of them from the newest on.
 CREATE FUNCTION newest_open(lane text) RETURNS bigint LANGUAGE sql STABLE AS $$
 	SELECT max(last.sequence) FROM states s CROSS JOIN LATERAL (
-		SELECT u.environment, u.state, u.sequence FROM updates u WHERE (u.environment, u.state) <= (lane, s.name)
-		ORDER BY u.environment DESC, u.state DESC, u.sequence DESC LIMIT 1
-	) AS last WHERE NOT s.final AND last.environment = lane AND last.state = s.name
+		SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence + 0 DESC LIMIT 1
+	) AS last WHERE NOT s.final
 $$;
 
 -- extend answers with the place in the call of each lease that is still its holder's.

@@ -32,7 +32,7 @@ BEGIN
 		outage_retry_at = (outage->>'retry_at')::timestamptz
 	WHERE name = lane;
 	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
-		CROSS JOIN LATERAL (SELECT * FROM update_records u WHERE u.sequence = s.sequence) AS r ORDER BY s.place;
+		CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = s.sequence LIMIT 1) AS r ORDER BY s.place;
 END $$;
 
 -- apply_transitions applies the transition of each update that is its nth in the list,

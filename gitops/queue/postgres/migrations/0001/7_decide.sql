@@ -47,7 +47,7 @@ CREATE FUNCTION newer_update(of updates) RETURNS text LANGUAGE sql STABLE AS $$
 	(SELECT h.written_id FROM heads h WHERE h.environment = of.environment AND h.app = of.app AND h.written > of.sequence)
 	UNION ALL
 	(SELECT u.id FROM states s CROSS JOIN LATERAL (
-		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence > of.sequence LIMIT 1
+		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence + 0 > of.sequence LIMIT 1
 	) AS u WHERE NOT s.final)
 	LIMIT 1
 $$;
