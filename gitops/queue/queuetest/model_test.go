@@ -57,8 +57,8 @@ func TestHooks(t *testing.T) {
 		},
 	})
 	ctx := t.Context()
-	d := must(m.Accept(ctx, order("v1")))
-	must(m.Accept(ctx, order("v1")))
+	d := accept(t, m, order("v1"))
+	accept(t, m, order("v1"))
 	first := claim(t, m, "one")
 	report := queue.Report{Transitions: []gitops.Transition{{Update: d.Updates[0].ID, Action: gitops.ActionFail, Code: gitops.NotFound}}}
 	if _, err := m.Report(ctx, first, report); err != nil {
@@ -86,12 +86,13 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// must is the delivery that an Accept of these tests, which cannot fail, answers.
-func must(d gitops.Delivery, _ bool, err error) gitops.Delivery {
+func accept(t *testing.T, m *queuetest.Model, d gitops.Delivery) gitops.Delivery {
+	t.Helper()
+	stored, _, err := m.Accept(t.Context(), d)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	return d
+	return stored
 }
 
 func claim(t *testing.T, m *queuetest.Model, holder string) queue.Lease {
@@ -108,11 +109,11 @@ func claim(t *testing.T, m *queuetest.Model, holder string) queue.Lease {
 func TestRestore(t *testing.T) {
 	ctx := t.Context()
 	m := queuetest.NewModel(time.Now, queuetest.Hooks{})
-	id := must(m.Accept(ctx, order("v1"))).Updates[0].ID
+	id := accept(t, m, order("v1")).Updates[0].ID
 	l := claim(t, m, "one")
 	snapshot := m.Snapshot()
 	for range 2 {
-		later := must(m.Accept(ctx, order("v2"))).Updates[0].ID
+		later := accept(t, m, order("v2")).Updates[0].ID
 		if _, err := m.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: later, Action: gitops.ActionCommit}}}); err != nil {
 			t.Fatal(err)
 		}
