@@ -21,8 +21,7 @@ type rejection struct {
 	why error
 }
 
-// samples is how many updates are pushed alone, before a rejected push is taken
-// apart, to find out whether the server takes any of them.
+// samples is how many updates are pushed alone before a rejected push is taken apart.
 const samples = 3
 
 // isolate finds out which of the items of a rejected push are rejected, and brings
@@ -99,8 +98,10 @@ func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err
 		}
 	}
 	if !all {
-		for sample, err := range rejections {
-			_ = a.refuse([]*item{sample}, err) // it has no error to give
+		for _, g := range groups {
+			if err, rejected := rejections[g[0]]; rejected {
+				_ = a.refuse(g[:1], err) // it has no error to give
+			}
 		}
 	}
 	return all, nil

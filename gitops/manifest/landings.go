@@ -17,17 +17,7 @@ type landing struct {
 }
 
 // released is when the update's release happened, as far as the commit says.
-func (l landing) released() time.Time {
-	if !l.Event.IsZero() {
-		return l.Event
-	}
-	return l.Accepted
-}
-
-// landingOf is where an update landed.
-func landingOf(u gitops.Update, commit git.Hash, made time.Time) landing {
-	return landing{gitops.ParseTrailers([]byte(u.Trailers()))[0], commit, made}
-}
+func (l landing) released() time.Time { return cmp.Or(l.Event, l.Accepted) }
 
 // landings says which updates the branch's recent history carries.
 //
@@ -136,7 +126,7 @@ func landingsOf(commits git.Commits) []landing {
 	// Two commits may carry one update when people copy commits about: the same
 	// one is found every time.
 	slices.SortStableFunc(found, func(a, b landing) int {
-		return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.commit.String(), b.commit.String()))
+		return cmp.Or(a.made.Compare(b.made), compareHashes(a.commit, b.commit))
 	})
 	return found
 }

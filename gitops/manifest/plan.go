@@ -128,7 +128,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		r := &p.results[n]
 		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
 			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
-			r.landing = landingOf(r.item.update, p.next.tip, p.next.head.Made)
+			r.landing = landing{gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], p.next.tip, p.next.head.Made}
 		}
 	}
 	return nil

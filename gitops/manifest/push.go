@@ -131,7 +131,13 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		a.pushCaps = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, sent
 	}
-	tip, err := a.tipAfter(ctx, sent)
+	var behind *git.BehindError
+	tip, err := git.Hash{}, error(nil)
+	if errors.As(sent, &behind) {
+		tip, err = a.recordRefs(behind.Seen)
+	} else {
+		tip, err = a.checkPushAccess(ctx)
+	}
 	switch {
 	case err != nil && sent != nil:
 		// What the push met means little as long as the branch cannot be seen.
@@ -152,15 +158,6 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		return PushFailed, nil // looking has followed the redirect
 	}
 	return PushFailed, sent
-}
-
-// tipAfter says where the branch is after a push that did not succeed.
-func (a *actor) tipAfter(ctx context.Context, sent error) (git.Hash, error) {
-	var behind *git.BehindError
-	if errors.As(sent, &behind) {
-		return a.recordRefs(behind.Seen)
-	}
-	return a.checkPushAccess(ctx)
 }
 
 // report answers every item of a plan that the branch has confirmed, and moves the

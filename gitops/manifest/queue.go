@@ -57,7 +57,7 @@ func (c *call) result() (r gitops.WriteResult) {
 	return r
 }
 
-// item is one task in a turn. Its answered belongs to the actor.
+// item is one task in a turn. It belongs to the actor.
 type item struct {
 	call     *call
 	at       int // in the call's tasks

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -129,7 +130,7 @@ func (h history) late(u gitops.Update) (by landing, late bool) {
 				continue
 			}
 			head := gitops.Head{NewestEvent: l.Event, NewestReceipt: l.Accepted}
-			if _, older := head.Late(moment); older && (!late || l.released().After(by.released())) {
+			if _, older := head.Late(moment); older && (!late || cmp.Or(l.released().Compare(by.released()), cmp.Compare(l.Update, by.Update)) > 0) {
 				by, late = l, true
 			}
 		}

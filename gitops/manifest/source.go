@@ -174,7 +174,7 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	if len(missing) == 0 {
 		return nil
 	}
-	want := git.FetchRequest{Wants: slices.Collect(maps.Keys(missing)), Capabilities: s.caps}
+	want := git.FetchRequest{Wants: slices.SortedFunc(maps.Keys(missing), compareHashes), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
 	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
 	if git.UnknownToServer(err) {
 		// A server that gives nothing but commits, as git does over SSH unless
@@ -191,11 +191,23 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 		return fmt.Errorf("fetching files: %w", err)
 	}
 	of.keep(fetched, paths)
+	const few = 16
+	if left := of.missing(paths); len(left) <= few {
+		for name := range left { // one that is too large comes alone, if it came as a delta before
+			want.Wants, want.Depth = []git.Hash{name}, 0
+			if fetched, err = s.remote.Fetch(ctx, want, git.Nothing); err != nil {
+				return fmt.Errorf("fetching a file: %w", err)
+			}
+			of.keep(fetched, paths)
+		}
+	}
 	if left := of.missing(paths); len(left) > 0 {
 		return fmt.Errorf("%w: %d files that were asked for did not come", git.ErrMissingObject, len(left))
 	}
 	return nil
 }
+
+func compareHashes(a, b git.Hash) int { return bytes.Compare(a[:], b[:]) }
 
 // file finds the file at a path.
 func (s *snapshot) file(path string) (*git.File, error) {
@@ -229,9 +241,8 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 			continue
 		}
 		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
-			f.SetContent(o.Data)
-			if len(o.Data) > maxFileBytes {
-				f.SetContent(bytes.Clone(o.Data[:maxFileBytes+1]))
+			if f.SetContent(o.Data); len(o.Data) > maxFileBytes {
+				f.SetBeginning(bytes.Clone(o.Data[:maxFileBytes+1]))
 			}
 		}
 	}
