@@ -86,7 +86,7 @@ func benchmarkBatch(b *testing.B, w *Writer, server *gitserver.Server, s gitserv
 			*n++
 			out = append(out, gitops.Update{
 				ID: fmt.Sprint("up-", *n), Delivery: gitops.DeliveryKey{Source: "github", ID: fmt.Sprint(*n)},
-				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("main-%07d", *n), AcceptedAt: time.Now(),
+				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("bench-%07d", *n), AcceptedAt: time.Now(),
 			})
 		}
 		settled, err := writeAll(b.Context(), w, out...)
