@@ -43,7 +43,7 @@ type checker struct {
 	lastOf      map[release]*tracked // what was accepted last of what is on the branch as it is now
 	acceptances int64                // how many updates were ever accepted
 	blurred     map[release]bool     // an event of the app was dated by a clock that was ahead
-	wasRestored bool                 // the store went back in time
+	restores    int                  // how often the store went back in time
 	ever        map[string][]hash    // each update's commits that were ever on the branch
 	by          map[string]string    // who pushed the last of them
 	wasForced   bool                 // a person threw commits away
@@ -61,6 +61,7 @@ type tracked struct {
 	lost     bool      // by a restore
 	wasLost  bool      // and accepted again since
 	ended    time.Time // by the true time
+	landings int       // how often the store had been restored when it landed
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
 
@@ -131,7 +132,7 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 	} else {
 		met.meet("a lost delivery was taken in again")
 	}
-	if known.order == 0 || !u.Recovered { // who sends it again means it now
+	if _, there := c.on[u.ID]; known.order == 0 || !u.Recovered && !there { // who sends it again means it now
 		c.acceptances++
 		known.order = c.acceptances
 	}
@@ -214,9 +215,16 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			c.wrong("update %s failed, and its file was there while it waited: %s", u.ID, u.Reason)
 		}
 	}
-	if len(c.ever[u.ID]) > 0 && !c.wasForced {
+	if len(c.ever[u.ID]) > 0 && !c.wasForced && !c.forgotten(u) {
 		c.wrong("update %s ended as %s and is on the branch", u.ID, u.State)
 	}
+}
+
+// forgotten reports whether an update landed before a restore, and ended since as
+// something that says less than that: the store has no record of the commit, and
+// nobody looked for it because nothing of the update was to be written any more.
+func (c *checker) forgotten(u *tracked) bool {
+	return u.landings < c.restores && (u.State == gitops.Superseded || u.State == gitops.Cancelled)
 }
 
 // longestLag is how old the answer of a server that lags behind may be.

@@ -60,6 +60,7 @@ func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
 		c.wrong("update %s comes onto the branch after %s of its app, which was accepted later", u.ID, last.ID)
 	}
 	c.on[u.ID], c.lastOf[r] = commit, u
+	u.landings = c.restores
 	c.ever[u.ID] = append(c.ever[u.ID], commit)
 	c.say(r, u.Tag)
 }

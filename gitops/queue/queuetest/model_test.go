@@ -29,3 +29,8 @@ func (i *instance) Open(now func() time.Time) (queue.Queue, error) {
 }
 
 func (*instance) Crash(q queue.Queue) error { return q.Close() }
+
+func TestRace(t *testing.T) {
+	m := queuetest.NewModel(time.Now, queuetest.Hooks{})
+	queuetest.Race(t, []queue.Queue{m, m})
+}
