@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -16,6 +17,13 @@ func (c *checker) pending() (n int) {
 		}
 	}
 	return n
+}
+
+// rest says that all was given its time to end.
+func (c *checker) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rested = time.Now()
 }
 
 // finally checks what must be true when everything has healed and come to rest.
@@ -36,6 +44,7 @@ func (c *checker) finally() {
 			continue
 		}
 		switch {
+		case !u.State.Final() && u.at.After(c.rested): // by a sweep, while the replicas stopped
 		case !u.State.Final():
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
@@ -72,7 +81,7 @@ func (c *checker) finally() {
 // recovered one was written.
 func (c *checker) newerWritten(u *tracked) bool {
 	for _, other := range c.updates {
-		if u.Recovered && other.Environment == u.Environment && other.App == u.App && other.State.Written() && other.released().Unix() > u.released().Unix() {
+		if u.Recovered && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && other.released().Unix() > u.released().Unix() {
 			return true
 		}
 	}

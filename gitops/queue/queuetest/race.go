@@ -42,7 +42,7 @@ func Race(t *testing.T, views []queue.Queue) {
 }
 
 const (
-	raceDeliveries = 30 // of each sender
+	raceDeliveries = 12 // of each sender
 	raceLanes      = 2
 	raceApps       = 3
 )

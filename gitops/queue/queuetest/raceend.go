@@ -96,8 +96,7 @@ func (r *race) drain() {
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			backlogs := r.openIn(raceLane(n))
-			if len(ready) == 0 && backlogs == 0 {
+			if len(ready) == 0 && r.openIn(raceLane(n)) == 0 {
 				break
 			}
 			r.round(q, leases[0], chance)
