@@ -120,7 +120,7 @@ func (l *lane) endTerm() {
 // lease is lost: to another holder, or because the store did not answer for as
 // long as it lasts.
 func (r *Replica) renewLeases(ctx context.Context) {
-	ticker := time.NewTicker(r.Lease / extensions)
+	ticker := time.NewTicker(r.extendEvery())
 	defer ticker.Stop()
 	for {
 		select {
@@ -132,6 +132,8 @@ func (r *Replica) renewLeases(ctx context.Context) {
 	}
 }
 
+func (r *Replica) extendEvery() time.Duration { return r.Lease * 2 / (2*extensions + 1) }
+
 func (r *Replica) renew(ctx context.Context) {
 	terms := r.liveTerms()
 	if len(terms) == 0 {
@@ -141,7 +143,7 @@ func (r *Replica) renew(ctx context.Context) {
 	for i, t := range terms {
 		leases[i] = t.lease
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.Lease/extensions)
+	ctx, cancel := context.WithTimeout(ctx, r.extendEvery())
 	defer cancel()
 	asked := time.Now()
 	kept, err := r.Queue.Extend(ctx, leases, r.Lease)

@@ -235,9 +235,13 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 
 // pauseUntil waits for a time, and reports whether it was woken before.
 func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
+	left := time.Until(retry)
+	if left <= 0 || t.isDraining() {
+		return false // whatever has woken it meanwhile
+	}
 	on := t.stopEvents()
 	on.wake = t.Queue.Wake(t.environment)
-	return t.pause(time.Until(retry), on)
+	return t.pause(left, on)
 }
 
 // cancelUnsent carries out the cancellations that need no look at the branch, while

@@ -77,11 +77,11 @@ func (c *checker) finally() {
 	c.inOrder()
 }
 
-// newerWritten reports whether a release of the same app that happened later than a
-// recovered one was written.
+// newerWritten reports whether a release of the same app that happened later by its
+// event was written.
 func (c *checker) newerWritten(u *tracked) bool {
 	for _, other := range c.updates {
-		if u.Recovered && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && other.released().Unix() > u.released().Unix() {
+		if !u.EventTime.IsZero() && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && other.released().Unix() > u.released().Unix() {
 			return true
 		}
 	}
