@@ -151,21 +151,39 @@ func (r *Replica) renew(ctx context.Context) {
 		extended := slices.ContainsFunc(kept, func(l queue.Lease) bool { return l.Name == t.lease.Name && l.Token == t.lease.Token })
 		switch {
 		case extended:
-			t.expiry.Reset(time.Until(asked.Add(r.Lease)))
+			r.extended(t, asked.Add(r.Lease))
 		case err == nil:
 			t.lose(slog.String("reason", "claimed by another replica"))
 		}
 	}
 }
 
-// liveTerms are the terms whose lease is to be kept.
-func (r *Replica) liveTerms() []*leaseTerm {
+func (r *Replica) extended(t *leaseTerm, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var terms []*leaseTerm
-	for _, l := range r.lanes {
-		if l.term != nil && l.term.ctx.Err() == nil {
-			terms = append(terms, l.term)
+	t.expires = until
+	t.expiry.Reset(time.Until(until))
+}
+
+// loseExpired ends the terms whose leases ran out: those of one claim do so together.
+func (r *Replica) loseExpired() {
+	for _, t := range r.termsWhere(func(t *leaseTerm) bool { return !time.Now().Before(t.expires) }) {
+		t.lose(slog.String("reason", "not extended in time"))
+	}
+}
+
+// liveTerms are the terms whose lease is to be kept.
+func (r *Replica) liveTerms() []*leaseTerm {
+	return r.termsWhere(func(t *leaseTerm) bool { return t.ctx.Err() == nil })
+}
+
+// termsWhere returns some terms, sorted by environment.
+func (r *Replica) termsWhere(wanted func(*leaseTerm) bool) (terms []*leaseTerm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.lanes)) {
+		if t := r.lanes[name].term; t != nil && wanted(t) {
+			terms = append(terms, t)
 		}
 	}
 	return terms
