@@ -58,7 +58,9 @@ func (l *lane) runWithLease(t *leaseTerm) {
 	}
 	t.end()
 	t.expiry.Stop()
-	l.resetBackoff(&t.failures) // whatever it was, it no longer holds up this process's work
+	if t.failures.reset() { // it may last, but no longer holds up this process's work
+		l.Recorder.BackingOff(l.environment, 0)
+	}
 	t.release()
 }
 
@@ -128,10 +130,10 @@ func (t *leaseTerm) wait(b batch) bool {
 			return t.queueFailed("reporting the end of an outage", err)
 		}
 	}
+	t.resetBackoff(&t.failures)
 	if t.closing {
 		return false
 	}
-	t.resetBackoff(&t.failures)
 	if b.leftAlone > 0 { // the queue goes on telling of these
 		t.pause(pollEvery, t.stopEvents())
 		return true
