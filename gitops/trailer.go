@@ -3,6 +3,7 @@ package gitops
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,11 +24,12 @@ type UpdateTrailer struct {
 	Delivery DeliveryKey
 	Actor    string // empty when the delivery had none
 
-	// Environment and App are what the update was for, and one of Event and Accepted
-	// when: by its sender's clock, or when it was accepted where the sender did not
-	// say. All are zero in commits made before there was such a trailer.
+	// Environment and App are what the update was for, Event when that happened by its
+	// sender's clock, if it said so, and Accepted and Sequence when it was accepted. All
+	// are zero in commits made before there was such a trailer.
 	Environment, App string
 	Event, Accepted  time.Time
+	Sequence         int64
 }
 
 // Trailers returns the lines that a commit says of an update, each with its end.
@@ -37,11 +39,11 @@ func (u Update) Trailers() string {
 	if u.Actor != "" {
 		fmt.Fprintf(&b, "%s: %s\n", TrailerActor, u.Actor)
 	}
-	word, at := "event", u.EventTime
-	if at.IsZero() {
-		word, at = "accepted", u.AcceptedAt
+	fmt.Fprintf(&b, "%s: %s/%s accepted %s %d", TrailerRelease, u.Environment, u.App, u.AcceptedAt.UTC().Format(time.RFC3339Nano), u.Sequence)
+	if !u.EventTime.IsZero() {
+		fmt.Fprintf(&b, " event %s", u.EventTime.UTC().Format(time.RFC3339))
 	}
-	fmt.Fprintf(&b, "%s: %s/%s %s %s\n", TrailerRelease, u.Environment, u.App, word, at.UTC().Format(time.RFC3339))
+	b.WriteByte('\n')
 	return b.String()
 }
 
@@ -74,21 +76,22 @@ func ParseTrailers(message []byte) (updates []UpdateTrailer) {
 
 func (u *UpdateTrailer) parseRelease(value string) {
 	fields := strings.Fields(value)
-	if len(fields) != 3 {
+	dated := len(fields) == 6 && fields[4] == "event"
+	if !dated && len(fields) != 4 || fields[1] != "accepted" {
 		return
 	}
 	environment, app, ok := strings.Cut(fields[0], "/")
-	at, err := time.Parse(time.RFC3339, fields[2])
-	if !ok || err != nil {
+	accepted, err := time.Parse(time.RFC3339, fields[2])
+	sequence, badSequence := strconv.ParseInt(fields[3], 10, 64)
+	if !ok || err != nil || badSequence != nil {
 		return
 	}
-	switch fields[1] {
-	case "event":
-		u.Event = at.UTC()
-	case "accepted":
-		u.Accepted = at.UTC()
-	default:
-		return
+	if dated {
+		event, err := time.Parse(time.RFC3339, fields[5])
+		if err != nil {
+			return
+		}
+		u.Event = event.UTC()
 	}
-	u.Environment, u.App = environment, app
+	u.Environment, u.App, u.Accepted, u.Sequence = environment, app, accepted.UTC(), sequence
 }

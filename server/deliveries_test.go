@@ -221,7 +221,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",
 		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: ann" +
-			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339),
+			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " 65536", // the store's first sequence
 		Updates: []string{d.Updates[0].ID},
 	}
 	if diff := cmp.Diff(want, last); diff != "" || len(log) != 2 {

@@ -149,11 +149,9 @@ func (r *Replica) renew(ctx context.Context) {
 		extended := slices.ContainsFunc(kept, func(l queue.Lease) bool { return l.Name == t.lease.Name && l.Token == t.lease.Token })
 		switch {
 		case extended:
-			t.expires = asked.Add(r.Lease)
+			t.expiry.Reset(time.Until(asked.Add(r.Lease)))
 		case err == nil:
 			t.lose(slog.String("reason", "claimed by another replica"))
-		case time.Now().After(t.expires):
-			t.lose(slog.String("reason", "not extended in time"), slog.String("error", err.Error()))
 		}
 	}
 }

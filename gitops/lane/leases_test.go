@@ -99,6 +99,46 @@ func TestAStoreThatStaysAwayEndsTheTerm(t *testing.T) {
 	})
 }
 
+// Nothing is sent under a lease that ran out: the process may have been stopped for
+// long, and the lane may be another's.
+func TestTheWriteEndsWithTheLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		began, ended := time.Now(), time.Time{}
+		s.accept("api 1")
+		s.writer.then(func(ctx context.Context, _ []gitops.WriteTask) (gitops.WriteResult, error) {
+			<-ctx.Done()
+			ended = time.Now()
+			return gitops.WriteResult{}, errGitDown
+		})
+		s.queue.fail("Extend", fault{errStoreDown, false}, fault{errStoreDown, false}, fault{errStoreDown, false})
+		s.Start()
+		elapse(time.Minute)
+		equal(t, "time until the write was given up", 30*time.Second, ended.Sub(began))
+		equal(t, "happened under the next lease", []string{"api 1 committed"}, s.happened())
+		s.Stop(t.Context())
+	})
+}
+
+// A store that fails over to a standby that was behind does not know what it has
+// handed out.
+func TestAReportOfWhatTheStoreHasForgottenEndsTheTerm(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.Start()
+		synctest.Wait() // the lane is ours
+		standby := s.queue.Snapshot()
+		s.writer.then(func(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			s.queue.Restore(standby)
+			return commitAll(ctx, tasks)
+		})
+		s.accept("api 1")
+		elapse(2 * time.Second)
+		s.accept("api 2")
+		elapse(2 * time.Second)
+		equal(t, "happened", []string{"api 2 committed"}, s.happened())
+		s.Stop(t.Context())
+	})
+}
+
 // A free lease is noticed within a second or so, whether it was given back, ran
 // out, or its holder is known to be dead.
 func TestAFreeLeaseIsClaimedSoon(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // report records results, and tries for as long as the lease is ours, a drain
 // notwithstanding: what was pushed and is not recorded must be searched for. It
 // reports whether the lease is still ours. What is only told about an outage is not
-// worth a second try.
+// worth a second try. A store that does not know the updates was restored: the next
+// term begins with what it has now.
 func (t *leaseTerm) report(b batch, r queue.Report) bool {
 	var failures backoff
 	for {
@@ -23,7 +24,7 @@ func (t *leaseTerm) report(b batch, r queue.Report) bool {
 			t.recordResults(b, r)
 			t.recordSuperseded(superseded)
 			return true
-		case gitops.CodeOf(err) == gitops.Conflict:
+		case gitops.CodeOf(err) == gitops.Conflict, gitops.CodeOf(err) == gitops.NotFound:
 			t.logUnrecorded(r, err)
 			t.lose(slog.String("error", err.Error()))
 			return false

@@ -18,7 +18,10 @@ type leaseTerm struct {
 	ctx     context.Context // ends when the lease is lost or the work given up
 	end     context.CancelFunc
 	claimed time.Time // by this process's clock, when the lease was asked for
-	expires time.Time // by the same clock; belongs to the goroutine that renews
+	// expiry ends the term when the lease runs out by the same clock. It goes on while
+	// the process is stopped, so that nothing more is sent when it goes on: the lane
+	// may be another's by then.
+	expiry *time.Timer
 
 	// The rest belongs to the lane's worker.
 	failures backoff
@@ -34,10 +37,11 @@ type leaseTerm struct {
 
 func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
-		lane: l, lease: lease, claimed: asked, expires: asked.Add(l.Lease),
+		lane: l, lease: lease, claimed: asked,
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time),
 	}
 	t.ctx, t.end = context.WithCancel(l.work)
+	t.expiry = time.AfterFunc(time.Until(asked.Add(l.Lease)), func() { t.lose(slog.String("reason", "not extended in time")) })
 	return t
 }
 
@@ -52,6 +56,7 @@ func (l *lane) runWithLease(t *leaseTerm) {
 	for !l.isDraining() && t.ctx.Err() == nil && t.round() {
 	}
 	t.end()
+	t.expiry.Stop()
 	l.resetBackoff(&t.failures) // whatever it was, it no longer holds up this process's work
 	t.release()
 }

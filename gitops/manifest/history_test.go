@@ -273,3 +273,25 @@ func TestAHistoryThatIsTooLongToSearch(t *testing.T) {
 	}
 	o.check(settled[1])
 }
+
+// The store failed over to a standby that was behind: it has the older update still
+// open and the newer one, which is on the branch, not at all. What is accepted from
+// then on has the lost one's sequence.
+func TestAnUpdateThatAFailoverBroughtBackIsNotWrittenOverALaterOne(t *testing.T) {
+	overEach(t, testAnUpdateThatAFailoverBroughtBackIsNotWrittenOverALaterOne)
+}
+
+func testAnUpdateThatAFailoverBroughtBackIsNotWrittenOverALaterOne(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	older, lost, fresh := o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002"), o.update("dev", "shop", "main-0000003")
+	lost.AcceptedAt = older.AcceptedAt.Add(time.Millisecond)
+	fresh.AcceptedAt, fresh.Sequence = lost.AcceptedAt.Add(time.Millisecond), lost.Sequence
+	w := o.writer()
+	o.write(w, lost)
+	if settled := o.write(w, older); settled[0].Action != gitops.ActionSupersede || !strings.Contains(settled[0].Reason, lost.ID) {
+		t.Errorf("the older one: %+v", settled[0])
+	}
+	if settled := o.write(w, fresh); settled[0].Action != gitops.ActionCommit {
+		t.Errorf("the one that came after the failover: %+v", settled[0])
+	}
+}

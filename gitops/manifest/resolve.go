@@ -23,13 +23,15 @@ func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err e
 			return nil, err
 		}
 	}
-	h := history{known: a.landings.byUpdate, found: found}
+	h := newHistory(items, a.landings.byUpdate, found)
 	for _, i := range items {
 		t := gitops.Transition{Update: i.update.ID}
 		if l, landed := h.landing(i.update.ID); landed {
 			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
 		} else if by, newer := h.newerOnBranch(i); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
+		} else if by, later := h.acceptedLater(i.update); later && !i.search {
+			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: it was accepted later and is on the branch", by.Update)
 		} else if reached.After(searchFrom(i.update)) && a.needsSearch(i.update) {
 			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
 			t.Reason = "unknown whether already committed: too many commits to search. Check the file, then retry"
@@ -89,6 +91,25 @@ func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string
 // search has just found.
 type history struct {
 	known, found map[string]landing
+	byApp        map[app][]landing // of the apps in hand
+}
+
+type app struct{ environment, name string }
+
+func newHistory(items []*item, known, found map[string]landing) history {
+	h := history{known: known, found: found, byApp: make(map[app][]landing)}
+	for _, i := range items {
+		h.byApp[app{i.update.Environment, i.update.App}] = nil
+	}
+	for _, landings := range []map[string]landing{known, found} {
+		for _, l := range landings {
+			of := app{l.Environment, l.App}
+			if all, inHand := h.byApp[of]; inHand {
+				h.byApp[of] = append(all, l)
+			}
+		}
+	}
+	return h
 }
 
 func (h history) landing(update string) (landing, bool) {
@@ -124,16 +145,29 @@ func (h history) late(u gitops.Update) (by landing, late bool) {
 		return by, false
 	}
 	moment := gitops.EventMoment{Event: u.EventTime, Receipt: u.AcceptedAt, Recovered: u.Recovered}
-	for _, landings := range []map[string]landing{h.known, h.found} {
-		for _, l := range landings {
-			if l.Environment != u.Environment || l.App != u.App || l.Update == u.ID {
-				continue
-			}
-			head := gitops.Head{NewestEvent: l.Event, NewestReceipt: l.Accepted}
-			if _, older := head.Late(moment); older && (!late || cmp.Or(l.released().Compare(by.released()), cmp.Compare(l.Update, by.Update)) > 0) {
-				by, late = l, true
-			}
+	for _, l := range h.byApp[app{u.Environment, u.App}] {
+		head := gitops.Head{NewestEvent: l.Event}
+		if l.Event.IsZero() {
+			head.NewestReceipt = l.Accepted
+		}
+		if _, older := head.Late(moment); older && l.Update != u.ID && (!late || cmp.Or(l.released().Compare(by.released()), cmp.Compare(l.Update, by.Update)) > 0) {
+			by, late = l, true
 		}
 	}
 	return by, late
+}
+
+// acceptedLater finds the update on the branch that was accepted last, where that was
+// after an update which is to be written. The store would have superseded the older
+// one, had it not been restored since: to a backup that has the older one open and
+// the later one not at all. Both the sequence and the time must say so. Sequences
+// alone are given again after a restore; times alone may be of a clock that was
+// ahead.
+func (h history) acceptedLater(u gitops.Update) (by landing, found bool) {
+	for _, l := range h.byApp[app{u.Environment, u.App}] {
+		if l.Sequence > u.Sequence && l.Accepted.After(u.AcceptedAt) && (!found || cmp.Or(cmp.Compare(l.Sequence, by.Sequence), cmp.Compare(l.Update, by.Update)) > 0) {
+			by, found = l, true
+		}
+	}
+	return by, found
 }

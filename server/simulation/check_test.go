@@ -34,26 +34,34 @@ import (
 type checker struct {
 	w *world
 
-	mu         sync.Mutex
-	violations []string
-	updates    map[string]*tracked
-	highest    int64             // sequence
-	tokens     map[string]int64  // of the last claim, by environment
-	on         map[string]hash   // the updates on the branch as it is now, with their commits
-	lastOf     map[release]int64 // the highest sequence on the branch as it is now, by app
-	ever       map[string][]hash // each update's commits that were ever on the branch
-	by         map[string]string // who pushed the last of them
-	wasForced  bool              // a person threw commits away
-	said       map[release][]saying
-	hands      map[release]bool // a person changed what the branch says of it
-	answers    []*dispatch
+	mu          sync.Mutex
+	violations  []string
+	updates     map[string]*tracked
+	highest     int64                // sequence
+	tokens      map[string]int64     // of the last claim, by environment
+	on          map[string]hash      // the updates on the branch as it is now, with their commits
+	lastOf      map[release]*tracked // what was accepted last of what is on the branch as it is now
+	acceptances int64                // how many updates were ever accepted
+	blurred     map[release]bool     // an event of the app was dated by a clock that was ahead
+	wasRestored bool                 // the store went back in time
+	ever        map[string][]hash    // each update's commits that were ever on the branch
+	by          map[string]string    // who pushed the last of them
+	wasForced   bool                 // a person threw commits away
+	said        map[release][]saying
+	hands       map[release]bool // a person changed what the branch says of it
+	answers     []*dispatch
 }
 
 // tracked is an accepted update.
 type tracked struct {
 	gitops.Update
-	at      time.Time // when it was accepted, by the true time
-	retried bool      // a person had it tried again
+	at       time.Time // when it was accepted, by the true time
+	retried  bool      // a person had it tried again
+	order    int64     // of its acceptance, which a restore does not take back
+	lost     bool      // by a restore
+	wasLost  bool      // and accepted again since
+	ended    time.Time // by the true time
+	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
 
 // release is an app in an environment.
@@ -67,7 +75,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]int64),
+		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool),
 	}
 }
@@ -83,6 +91,11 @@ func (c *checker) wrong(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	c.violations = append(c.violations, text)
 	c.w.tell("VIOLATION: %s", text)
+}
+
+// found reports whether a violation says this.
+func (c *checker) found(text string) bool {
+	return slices.ContainsFunc(c.violations, func(v string) bool { return strings.Contains(v, text) })
 }
 
 // The store tells of these.
@@ -103,8 +116,27 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
 		}
 		c.highest = u.Sequence
-		c.updates[u.ID] = &tracked{Update: u, at: time.Now()}
+		c.enter(d, u)
 	}
+}
+
+// enter takes down a new update, or one that was lost. The lock is held.
+func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
+	known := c.updates[u.ID]
+	if known == nil {
+		known = &tracked{}
+		c.updates[u.ID] = known
+	} else if !known.lost {
+		c.wrong("update %s was accepted twice", u.ID)
+	} else {
+		met.meet("a lost delivery was taken in again")
+	}
+	if known.order == 0 || !u.Recovered { // who sends it again means it now
+		c.acceptances++
+		known.order = c.acceptances
+	}
+	known.Update, known.at, known.lost = u, time.Now(), false
+	c.order(d, u)
 }
 
 func (c *checker) claimed(l queue.Lease) {
@@ -154,6 +186,7 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 
 // ended checks an update's new state. The lock is held.
 func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
+	u.ended = time.Now()
 	c.w.tell("%s (%s in %s to %s) is %s %s", u.ID, u.App, u.Environment, u.Tag, u.State, u.Reason)
 	met.meet("an update " + string(u.State))
 	if from.Final() && u.State != gitops.Committed {
@@ -232,8 +265,9 @@ func (c *checker) forced() {
 	c.wasForced = true
 }
 
-// pushed checks a push by a replica. What it brought is in the repository.
-func (c *checker) pushed(replica string, from, to hash) {
+// pushed checks a push that a replica sent at a time. What it brought is in the
+// repository.
+func (c *checker) pushed(replica string, sent time.Time, from, to hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.w.tell("%s moves the branch from %s to %s", replica, from.String()[:7], to.String()[:7])
@@ -247,7 +281,7 @@ func (c *checker) pushed(replica string, from, to hash) {
 		}
 	}
 	for _, commit := range slices.Backward(commits) {
-		c.commit(replica, commit)
+		c.commit(replica, sent, commit)
 	}
 	met.meet("a push landed")
 }
@@ -271,7 +305,9 @@ func (c *checker) moved(tip hash) {
 			c.on[id] = commit
 			if u := c.updates[id]; u != nil {
 				r := release{u.Environment, u.App}
-				c.lastOf[r] = max(c.lastOf[r], u.Sequence)
+				if last := c.lastOf[r]; last == nil || last.order < u.order {
+					c.lastOf[r] = u
+				}
 			}
 		}
 	}

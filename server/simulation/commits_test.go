@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // commit checks one commit of ours, which is now the branch's newest.
-func (c *checker) commit(replica string, name hash) {
+func (c *checker) commit(replica string, sent time.Time, name hash) {
 	o := c.w.origin.all[name]
 	var carried []*tracked
 	for _, id := range o.updates {
@@ -34,27 +35,31 @@ func (c *checker) commit(replica string, name hash) {
 	}
 	c.onlyScalars(carried, o)
 	for _, u := range carried {
-		c.landed(u, name)
+		c.landed(u, sent, name)
 		c.by[u.ID] = replica
 	}
 }
 
-// landed checks that an update may be on the branch, and takes down that it is.
-func (c *checker) landed(u *tracked, commit hash) {
+// landed checks that an update may be on the branch, and takes down that it is. A
+// push cannot be called back: what was sent before a cancellation may arrive after it.
+func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
 	if before, twice := c.on[u.ID]; twice {
 		c.wrong("update %s is on the branch twice, as %s and %s", u.ID, before, commit)
 	}
 	if len(c.ever[u.ID]) > 0 && !c.wasForced {
 		c.wrong("update %s was committed again as %s", u.ID, commit)
 	}
-	if s := u.State; s.Final() && s != gitops.Committed {
+	if s := u.State; s == gitops.Cancelled && !sent.After(u.ended) {
+		met.meet("a push that was on its way brought what was cancelled")
+		u.onItsWay = true
+	} else if s.Final() && s != gitops.Committed {
 		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
 	}
 	r := release{u.Environment, u.App}
-	if u.Sequence <= c.lastOf[r] {
-		c.wrong("update %s with sequence %d comes onto the branch after %d of its app", u.ID, u.Sequence, c.lastOf[r])
+	if last := c.lastOf[r]; last != nil && u.order <= last.order && !(u.Recovered && u.released().Unix() >= last.released().Unix()) {
+		c.wrong("update %s comes onto the branch after %s of its app, which was accepted later", u.ID, last.ID)
 	}
-	c.on[u.ID], c.lastOf[r] = commit, u.Sequence
+	c.on[u.ID], c.lastOf[r] = commit, u
 	c.ever[u.ID] = append(c.ever[u.ID], commit)
 	c.say(r, u.Tag)
 }

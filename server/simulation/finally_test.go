@@ -11,7 +11,7 @@ func (c *checker) pending() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range c.updates {
-		if !u.State.Final() {
+		if !u.lost && !u.State.Final() || u.lost && c.remembered(u) {
 			n++
 		}
 	}
@@ -24,6 +24,12 @@ func (c *checker) finally() {
 	defer c.mu.Unlock()
 	newest := make(map[release]*tracked)
 	for _, u := range c.updates {
+		if u.lost {
+			if c.remembered(u) {
+				c.wrong("update %s was lost by a restore and never taken in again", u.ID)
+			}
+			continue
+		}
 		commits := c.ever[u.ID]
 		if u.State == gitops.Failed && u.Code == gitops.Conflict { // it may be on the branch, and its reason says so
 			c.hands[release{u.Environment, u.App}] = true
@@ -34,6 +40,7 @@ func (c *checker) finally() {
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
 			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
+		case u.onItsWay || u.wasLost && u.cameLate(): // wherever it was before
 		case u.State != gitops.Committed && !c.wasForced && len(commits) > 0:
 			c.wrong("update %s is %s and has the commits %v", u.ID, u.State, commits)
 		}
@@ -43,13 +50,13 @@ func (c *checker) finally() {
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
+		if at := newest[release{u.Environment, u.App}]; !c.wasRestored && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}
 	now := c.tags(c.w.origin.tip)
 	for r, u := range newest {
-		if !c.hands[r] && !c.wasForced && now[r] != u.Tag {
+		if !c.hands[r] && !c.wasForced && !c.wasRestored && now[r] != u.Tag {
 			c.wrong("the branch says %s of %s in %s, where %s was written last", now[r], r.app, r.environment, u.Tag)
 		}
 	}
@@ -61,6 +68,9 @@ func (c *checker) finally() {
 	c.inOrder()
 }
 
+// remembered reports whether GitHub still tells of an update's delivery.
+func (c *checker) remembered(u *tracked) bool { return u.Delivery.Source == orders.Source() }
+
 // inOrder checks that what was answered before another was sent has the smaller
 // sequences.
 func (c *checker) inOrder() {
@@ -71,7 +81,7 @@ func (c *checker) inOrder() {
 	lanes := make(map[string][]span)
 	for _, d := range c.answers {
 		for _, u := range d.updates {
-			if known := c.updates[u.ID]; known != nil && known.Delivery.ID == d.id {
+			if known := c.updates[u.ID]; known != nil && known.Delivery.ID == d.id && !known.Recovered && !known.lost && !known.wasLost {
 				lanes[u.Environment] = append(lanes[u.Environment], span{known.Sequence, d.sent, d.answered, u.ID})
 			}
 		}

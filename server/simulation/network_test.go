@@ -91,7 +91,8 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	if l.gate(); l.isDead() || l.networkCut.Load() {
 		return nil, errRefused
 	}
-	work := func() answer { return l.answer(r, service, body, bad) }
+	sent := time.Now()
+	work := func() answer { return l.answer(r, sent, service, body, bad) }
 	if bad.lost {
 		l.wait(r.Context(), time.Hour)
 		l.gate()
@@ -129,7 +130,7 @@ func gone(r *http.Request) error {
 }
 
 // answer is what the server does with a request that has arrived.
-func (l networkLink) answer(r *http.Request, service string, body []byte, bad mishap) answer {
+func (l networkLink) answer(r *http.Request, sent time.Time, service string, body []byte, bad mishap) answer {
 	if bad.instead != nil {
 		return *bad.instead
 	}
@@ -142,7 +143,10 @@ func (l networkLink) answer(r *http.Request, service string, body []byte, bad mi
 	case strings.HasSuffix(r.URL.Path, "/git-upload-pack"):
 		out, err = o.uploadPack(body)
 	default:
-		out, err = o.receivePack(l.name, body, bad.hook)
+		out, err = o.receivePack(l.name, sent, body, bad.hook)
+	}
+	if errors.Is(err, errTooLarge) {
+		return says(413, nil, "too large")
 	}
 	if err != nil {
 		l.world.check.violated("%s made a request that git does not understand: %v", l.name, err)

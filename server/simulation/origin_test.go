@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -21,6 +22,9 @@ type origin struct {
 	thin   bool // it takes thin packs
 	says   bool // and says so when it does not
 	filter bool // it offers filters
+
+	frozen freeze
+	limit  limit
 
 	check *checker
 }
@@ -82,8 +86,8 @@ func (o *origin) advertise(service string, lag time.Duration) []byte {
 	return out.Bytes()
 }
 
-// receivePack takes a push by a replica, unless a hook refuses it.
-func (o *origin) receivePack(replica string, body []byte, hook string) ([]byte, error) {
+// receivePack takes a push that a replica sent at a time, unless a hook refuses it.
+func (o *origin) receivePack(replica string, sent time.Time, body []byte, hook string) ([]byte, error) {
 	request := packp.NewReferenceUpdateRequest()
 	if err := request.Decode(bytes.NewReader(body)); err != nil {
 		return nil, err
@@ -103,6 +107,12 @@ func (o *origin) receivePack(replica string, body []byte, hook string) ([]byte, 
 	if err == nil {
 		err = o.all.connected(command.New, fresh)
 	}
+	if err == nil && o.tooLarge(fresh) {
+		return nil, errTooLarge
+	}
+	if err == nil && hook == "" {
+		hook = o.refuses(command.Old, command.New, fresh)
+	}
 	switch {
 	case err != nil:
 		o.check.refusedPack(o.thin, err)
@@ -119,7 +129,7 @@ func (o *origin) receivePack(replica string, body []byte, hook string) ([]byte, 
 				o.all[name] = object
 			}
 		}
-		o.check.pushed(replica, command.Old, command.New)
+		o.check.pushed(replica, sent, command.Old, command.New)
 		o.move(command.New)
 	}
 	report := newLines()
@@ -138,6 +148,9 @@ func (o *origin) receivePack(replica string, body []byte, hook string) ([]byte, 
 	out.flush()
 	return out.Bytes(), nil
 }
+
+// errTooLarge is a push that what stands before the server does not let through.
+var errTooLarge = errors.New("the push is too large")
 
 // lines writes git's packet lines (gitprotocol-common(5)).
 type lines struct{ bytes.Buffer }

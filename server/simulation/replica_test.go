@@ -11,6 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -23,6 +24,7 @@ type replica struct {
 	store    *storeLink
 	lanes    *lane.Replica
 	writer   *manifest.Writer
+	intake   *webhook.Intake
 
 	storeCut, networkCut atomic.Bool
 
@@ -36,7 +38,9 @@ func (w *world) newReplica(name string) *replica {
 	r := &replica{world: w, name: name, dead: make(chan struct{}), handlers: make(map[string]*webhook.Handler)}
 	// Within a process only wall clocks go back, and what is measured with Now is
 	// measured on the other one; so here a clock goes back between two processes.
-	r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
+	if !w.sweeps {
+		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
+	}
 	r.store = &storeLink{replica: r, store: w.store}
 	var err error
 	r.writer, err = manifest.New(manifest.Config{
@@ -53,11 +57,11 @@ func (w *world) newReplica(name string) *replica {
 	if err != nil {
 		panic(err) // the configuration is ours
 	}
-	intake := &webhook.Intake{
+	r.intake = &webhook.Intake{
 		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
 	for source, receiver := range receivers {
-		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: intake}
+		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
 	}
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
@@ -79,10 +83,20 @@ func (nobody) Delivery(string, string)                {}
 func (nobody) Finished(string, gitops.State, float64) {}
 func (nobody) Progressed(string, time.Time)           {}
 func (nobody) BackingOff(string, time.Duration)       {}
+func (nobody) Missed(missed.Outcome)                  {}
+func (nobody) Swept(time.Time)                        {}
 
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
 	r.lanes.Start()
+	if r.sweeps {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			<-r.dead
+			cancel()
+		}()
+		go r.sweep(ctx)
+	}
 }
 
 // now is what the process takes for the time.
@@ -108,7 +122,23 @@ func (r *replica) stop(within time.Duration) {
 func (r *replica) crash() {
 	r.tell("%s dies", r.name)
 	r.end()
+	r.sessionEnds()
 	r.world.background.Go(func() { r.stop(0) }) // its goroutines are no longer anybody's
+}
+
+// sessionEnds has the store know of the death after a while: at once when the
+// system closed the connection, and not before the lease's end when the machine went
+// down with it.
+func (r *replica) sessionEnds() {
+	after := one(r.chance.of(r.name+"/session"), 0, time.Second, 3*time.Second, time.Hour)
+	if after > time.Minute {
+		return
+	}
+	r.world.background.Go(func() {
+		time.Sleep(r.chance.alone(after))
+		met.meet("the store knew of a death")
+		r.world.store.KillHolder(r.name)
+	})
 }
 
 func (r *replica) end() {

@@ -77,7 +77,11 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	case kind == 6:
 		return order(id, "nowhere", app, tag)
 	default:
-		return push(id, app, one(r, tag, tag, version), time.Now().Add(-one(r, 0, 0, 5*time.Second, time.Minute)))
+		ago := one(r, 0, 0, 5*time.Second, time.Minute)
+		if !w.sweeps && r.IntN(8) == 0 {
+			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
+		}
+		return push(id, app, one(r, tag, tag, version), time.Now().Add(-ago))
 	}
 }
 
@@ -85,6 +89,9 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 // gives up after some tries as GitHub does after one.
 func (w *world) send(r *rand.Rand, d *dispatch) {
 	d.sent = ticks.Add(1)
+	if d.source == orders.Source() {
+		w.hub.remember(d)
+	}
 	tries, order := 1+r.IntN(6), r.Perm(len(w.places))
 	pauses := make([]time.Duration, tries)
 	for i := range pauses {

@@ -135,5 +135,26 @@ func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.P
 	return found.updates, found.next, err
 }
 
+func (l *storeLink) ExistingIDs(ctx context.Context, source string, ids []string) ([]string, error) {
+	return over(ctx, l, "ExistingIDs", func() ([]string, error) { return l.store.ExistingIDs(context.Background(), source, ids) })
+}
+
+func (l *storeLink) Checkpoint(ctx context.Context, name string) (string, error) {
+	return over(ctx, l, "Checkpoint", func() (string, error) { return l.store.Checkpoint(context.Background(), name) })
+}
+
+func (l *storeLink) SetCheckpoint(ctx context.Context, name, value string) error {
+	return l.alone(ctx, "SetCheckpoint", func() error { return l.store.SetCheckpoint(context.Background(), name, value) })
+}
+
+// Deliveries is asked by the sweep, for one page.
+func (l *storeLink) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) ([]gitops.Delivery, string, error) {
+	found, err := over(ctx, l, "Deliveries", func() ([]gitops.Delivery, error) {
+		deliveries, _, err := l.store.Deliveries(context.Background(), f, p)
+		return deliveries, err
+	})
+	return found, "", err
+}
+
 // Wake is this replica's own channel: what others accept may be heard or not.
 func (l *storeLink) Wake(environment string) <-chan struct{} { return l.notifier.Channel(environment) }

@@ -27,8 +27,9 @@ var (
 	apps         = []string{"api", "web", "mail"}
 	secret       = []byte("a secret that is long enough for everybody")
 	plans        = must(policy.New(policyConfig()))
+	orders       = must(github.New(secrets, []string{"update-image"}, nil))
 	receivers    = map[string]webhook.Receiver{
-		"github":      must(github.New(secrets, []string{"update-image"}, nil)),
+		"github":      orders,
 		"eventbridge": must(ecr.New(ecr.Config{Auth: ecr.APIKey, Header: "X-Tallyman-Key", Secrets: secrets})),
 	}
 	realEdit   = must(values.Compile([]values.Target{{Key: ".image.tag"}}))
@@ -112,6 +113,7 @@ type world struct {
 
 	store  *queuetest.Model
 	origin *origin
+	hub    *hub
 	check  *checker
 
 	storeOffset atomic.Int64 // how far the store's clock is from the true time
@@ -119,6 +121,7 @@ type world struct {
 
 	places []atomic.Pointer[replica] // a replica that died is there until another takes its place
 	born   atomic.Int64
+	closed atomic.Int64 // restores for which every replica stays stopped
 
 	senders, background sync.WaitGroup
 	sent                []*dispatch
@@ -132,23 +135,32 @@ type profile struct {
 	count                int // of replicas
 	busy                 int // moments at which most of the rest happens at once
 	deliveries           int
-	events               int    // crashes, pauses and the like
-	people               int    // what people do to the branch
-	decisions            int    // what people decide about updates
-	coalesce             string // the environment that coalesces, if one does
-	batch                int    // updates that a lane takes at a time
+	events               int           // crashes, pauses and the like
+	people               int           // what people do to the branch
+	refusals             int           // times at which the git server refuses some pushes for a while
+	restores             int           // times at which the store goes back to what it was
+	sweeps               bool          // missed deliveries are looked for, and clocks are right
+	idle                 time.Duration // for which the writers have been there before all begins
+	decisions            int           // what people decide about updates
+	coalesce             string        // the environment that coalesces, if one does
+	batch                int           // updates that a lane takes at a time
 	limits               manifest.Limits
 	squash               string // the environment whose batches become one commit, if one does
 }
 
 func draw(r *rand.Rand) profile {
-	return profile{
+	p := profile{
 		network: one(r, 0, 0.03, 0.1, 0.3), storeFaulty: one(r, 0, 0.02, 0.1, 0.2),
 		length: between(r, 10*time.Second, 2*time.Minute), count: one(r, 1, 2, 3, 3), busy: 1 + r.IntN(6),
 		deliveries: 3 + r.IntN(50), events: r.IntN(12), people: r.IntN(12), decisions: r.IntN(6),
 		coalesce: one(r, "", "", "", "staging"), squash: one(r, "", "", "", "dev", "staging"),
 		batch: one(r, 1, 2, 3, 10, 500), limits: drawLimits(r),
+		refusals: one(r, 0, 0, 1, 3), restores: one(r, 0, 0, 0, 0, 1, 2), idle: one(r, 0, 0, 3*time.Hour),
 	}
+	if p.sweeps = p.restores > 0 || r.IntN(8) == 0; p.restores > 0 {
+		p.limits.Landings = 0 // a failover loses less than a writer remembers
+	}
+	return p
 }
 
 // drawLimits shrinks what the writer remembers and sends at once, so that what
@@ -169,6 +181,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 		w.editor = realEdit
 	}
 	w.origin = &origin{all: maps.Clone(beginning), thin: plan.IntN(5) > 0, says: plan.IntN(2) == 0, filter: plan.IntN(5) > 0}
+	w.hub = new(hub)
 	w.check = newChecker(w)
 	w.origin.check = w.check
 	w.store = queuetest.NewModel(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) }, w.check.hooks())

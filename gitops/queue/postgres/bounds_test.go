@@ -105,19 +105,19 @@ func TestPruneIsBoundedByUpdates(t *testing.T) {
 // TestSchemasDoNotWakeEachOther has two stores in one database.
 func TestSchemasDoNotWakeEachOther(t *testing.T) {
 	a, b := schema(t), schema(t)
-	first, replica, stranger := open(t, a), open(t, a), open(t, b)
-	wake, changed := replica.Wake("dev"), stranger.Changed()
+	first, replica, other := open(t, a), open(t, a), open(t, b)
+	wake, changed := replica.Wake("dev"), other.Changed()
 	accept(t, first, order("1", "api"))
 	<-wake
 	// What is notified later is heard later.
-	execute(t, b, `SELECT pg_notify('`+stranger.Channel()+`', 'end')`)
+	execute(t, b, `SELECT pg_notify('`+other.Channel()+`', 'end')`)
 	select {
-	case <-stranger.Wake("end"):
+	case <-other.Wake("end"):
 	case <-time.After(20 * time.Second):
 		t.Fatal("no hint")
 	}
 	select {
-	case <-stranger.Wake("dev"):
+	case <-other.Wake("dev"):
 		t.Error("a store is woken by the other schema's")
 	default:
 	}

@@ -17,7 +17,7 @@ var _ queue.Exporter = (*Store)(nil)
 // exportTogether is how many numbers one read of an export covers.
 const exportTogether = 500
 
-// errEnough ends an export whose rest nobody wants.
+// errEnough ends an export whose rest is not wanted.
 var errEnough = errors.New("no more is wanted")
 
 // Export implements [queue.Exporter].

@@ -11,7 +11,7 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	return value, err
 }
 
-// SessionKey is the key that the store's leases are bound to; 0 while there is none.
+// SessionKey is the key that the store's leases are bound to; 0 without a session.
 func (s *Store) SessionKey() int64 { return s.session.key.Load() }
 
 // Channel is what the store listens to.

@@ -219,7 +219,7 @@ func (in *importing) step(s queue.StepEntry) error {
 		clean(s.Commit), stored(s.RetryAt), clean(s.Actor))
 }
 
-// lane is one that nobody holds.
+// lane brings in a lane; its lease is released.
 func (in *importing) lane(l queue.LaneState) error {
 	lease := "lost"
 	if l.Clean {

@@ -45,7 +45,7 @@ type session struct {
 	before  func(context.Context, *pgx.ConnConfig) error
 	channel string
 
-	key    atomic.Int64 // of the advisory lock; 0 while there is none
+	key    atomic.Int64 // of the advisory lock; 0 without a session
 	last   int64        // the key before that; of the goroutine
 	stop   context.CancelFunc
 	ending sync.WaitGroup

@@ -100,7 +100,7 @@ func TestPruningTogether(t *testing.T) {
 }
 
 // TestTimesWithoutAYear are deliveries that JSON cannot tell the server about: they
-// are refused, and hold up nobody who comes with them.
+// are refused, and do not hold up those that come with them.
 func TestTimesWithoutAYear(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
@@ -122,7 +122,7 @@ func TestTimesWithoutAYear(t *testing.T) {
 }
 
 // TestPruneDuringARetry is an update that is made pending while Prune, which has found
-// that it was final, is about to forget it. Prune waits for nobody and leaves it.
+// that it was final, is about to forget it. Prune does not wait, and leaves it.
 func TestPruneDuringARetry(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)

@@ -167,7 +167,7 @@ func (m *Model) step(u *gitops.Update, step gitops.Step) {
 // Decide implements [queue.Decisions].
 func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
 	if d.Action != gitops.ActionRetry && d.Action != gitops.ActionDismiss && d.Action != gitops.ActionCancel {
-		return gitops.Update{}, gitops.FieldErrorf("action", "%q is no decision", d.Action)
+		return gitops.Update{}, gitops.FieldErrorf("action", "%q is not a decision", d.Action)
 	}
 	if err := m.begin(ctx); err != nil {
 		return gitops.Update{}, err

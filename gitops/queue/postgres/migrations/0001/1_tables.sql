@@ -71,7 +71,7 @@ CREATE TABLE updates (
 	accepted_at   timestamptz NOT NULL,
 	finished_at   timestamptz,                 -- null while the state is not final
 	retried_at    timestamptz,
-	cancel_actor  text,                        -- null: nobody has asked for it
+	cancel_actor  text,                        -- null: not requested
 	cancel_reason text,
 	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
 	-- kind of the first block.

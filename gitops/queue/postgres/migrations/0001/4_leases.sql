@@ -41,7 +41,7 @@ BEGIN
 	RETURNING l.name, l.token, l.expires_at;
 END $$;
 
--- newest_open is the newest open update of the environment; null when there is none.
+-- newest_open is the newest open update of the environment; null without one.
 CREATE FUNCTION newest_open(lane text) RETURNS bigint LANGUAGE sql STABLE AS $$
 	SELECT max(last.sequence) FROM states s CROSS JOIN LATERAL (
 		SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence + 0 DESC LIMIT 1

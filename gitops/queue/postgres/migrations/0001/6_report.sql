@@ -1,5 +1,5 @@
 -- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
--- and blocks are lists of objects, and an outage is null when there is none. It answers
+-- and blocks are lists of objects, and an outage is null or an object. It answers
 -- with what it superseded.
 CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$

@@ -42,7 +42,7 @@ BEGIN
 END $$;
 
 -- newer_update is the id of a later update of the same app that is written or open;
--- null when there is none.
+-- null without one.
 CREATE FUNCTION newer_update(of updates) RETURNS text LANGUAGE sql STABLE AS $$
 	(SELECT h.written_id FROM heads h WHERE h.environment = of.environment AND h.app = of.app AND h.written > of.sequence)
 	UNION ALL
@@ -54,7 +54,7 @@ $$;
 
 -- prune deletes those of the deliveries whose updates have all been final since before
 -- a time, with all that belongs to them, and returns how many. It does not take the turn,
--- so nobody who accepts waits for it. Instead it locks the updates, so that none becomes
+-- so accepts do not wait for it. Instead it locks the updates, so that none becomes
 -- pending meanwhile; what somebody else has locked is left for the next time.
 CREATE FUNCTION prune(numbers bigint[], before timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,0 +1,56 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// order checks where a delivery that was accepted puts its updates: an update that
+// is late was superseded, and no other. The lock is held.
+func (c *checker) order(d gitops.Delivery, u gitops.Update) {
+	r := release{u.Environment, u.App}
+	receipt := d.ReceivedAt
+	if u.AcceptedAt.Before(receipt) {
+		receipt = u.AcceptedAt
+	}
+	event := u.EventTime
+	if u.State == gitops.Superseded {
+		met.meet("an update came late")
+	}
+	newer := ""
+	for _, other := range c.updates {
+		if other.ID == u.ID || other.lost || other.cameLate() || other.Environment != u.Environment || other.App != u.App {
+			continue
+		}
+		happened := other.EventTime
+		if happened.After(receipt) {
+			c.blurred[r] = true // a wrong clock said so, and that says nothing from here on
+		}
+		if happened.IsZero() && u.Recovered {
+			happened = other.AcceptedAt
+		}
+		if happened.Unix() > event.Unix() {
+			newer = other.ID
+		}
+	}
+	switch {
+	case u.State == gitops.Superseded && newer == "":
+		c.wrong("update %s was superseded as late, and nothing of its app is newer", u.ID)
+	case u.State == gitops.Pending && !event.IsZero() && newer != "" && !c.blurred[r] && !u.Recovered:
+		c.wrong("update %s happened before %s of its app, and was accepted as new", u.ID, newer)
+	}
+}
+
+// cameLate reports whether an update was superseded when it was accepted.
+func (u *tracked) cameLate() bool {
+	return u.State == gitops.Superseded && u.FinishedAt.Equal(u.AcceptedAt)
+}
+
+// released is when what an update asks for happened, by the true time.
+func (u *tracked) released() time.Time {
+	if !u.EventTime.IsZero() {
+		return u.EventTime
+	}
+	return u.at
+}

@@ -1,0 +1,159 @@
+package simulation
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// planted is a bug that a text in the service's place makes of it.
+type planted struct {
+	name string
+	file string // below the repository's root
+	old  string // is there exactly once
+	new  string
+	says string // what a violation says that it leads to
+}
+
+var plantedBugs = []planted{
+	{
+		"the store lets a lease be used that is no longer its holder's",
+		"gitops/queue/queuetest/modellanes.go",
+		"passed := held.held && held.token == l.Token && held.holder == l.Holder",
+		"passed := held.held",
+		"under token",
+	},
+	{
+		"results are reported before the push has landed",
+		"gitops/manifest/push.go",
+		"if p.commits > 0 && sent == nil {",
+		"if p.commits > 0 {",
+		"which was never on the branch",
+	},
+	{
+		"after a lost race the old edit is put on the new tip",
+		"gitops/manifest/actor.go",
+		"	a.setSnapshot(next)\n",
+		"	a.setSnapshot(&snapshot{tip: next.tip, head: next.head, root: old.root})\n",
+		"the commit of update",
+	},
+	{
+		"a writer trusts the history that its first snapshot does not know",
+		"gitops/manifest/landings.go",
+		" || u.AcceptedAt.Before(l.unknownBefore.Add(clockSlack))",
+		"",
+		"was committed again",
+	},
+	{
+		"what a dead replica may have pushed is not looked for",
+		"gitops/manifest/landings.go",
+		"unknown || u.MaybePushed ||",
+		"unknown ||",
+		"was committed again",
+	},
+	{
+		"the search ends where no clock differs",
+		"gitops/manifest/landings.go",
+		"return from.Add(-clockSlack)",
+		"return from",
+		"was committed again",
+	},
+	{
+		"an update is written although a later one of its app is on the branch",
+		"gitops/manifest/settle.go",
+		"h.newerOnBranch(i); newer {",
+		"h.newerOnBranch(i); newer && i.search {",
+		"comes onto the branch after",
+	},
+	{
+		"a report leaves the older updates open",
+		"gitops/queue/queuetest/modelreport.go",
+		"if !written[u.App] || reported[u.ID] || u.Sequence > head.Written {",
+		"if written[u.App] || u.Sequence > head.Written || !reported[u.ID] {",
+		"comes onto the branch after",
+	},
+	{
+		"a report supersedes newer updates, too",
+		"gitops/queue/queuetest/modelreport.go",
+		"if !written[u.App] || reported[u.ID] || u.Sequence > head.Written {",
+		"if !written[u.App] || reported[u.ID] {",
+		"and nothing that came after it was written",
+	},
+	{
+		"what may have been pushed is not taken with its app",
+		"gitops/queue/queuetest/modellanes.go",
+		"if inHand[u.ID] || apps[u.App] && doubtful {",
+		"if inHand[u.ID] || apps[u.App] && doubtful && o.Limit == 0 {",
+		"comes onto the branch after",
+	},
+	{
+		"an update is cancelled without a look at the branch",
+		"gitops/lane/batch.go",
+		"case u.MaybePushed || t.sent[u.ID]:",
+		"case (u.MaybePushed || t.sent[u.ID]) && u.CancelRequest == nil:",
+		"ended as cancelled and is on the branch",
+	},
+	{
+		"a block never lifts",
+		"gitops/queue/queuetest/modellanes.go",
+		"if b.Until.IsZero() || b.Until.After(m.now()) {",
+		"if b.Until.IsZero() || b.Until.After(b.Since) {",
+		"was accepted and has not ended",
+	},
+}
+
+// TestPlantedBugsAreFound plants bugs in the service, one at a time, and wants the
+// simulation to find each by what that bug does.
+func TestPlantedBugsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the simulation for each bug")
+	}
+	atOnce := make(chan struct{}, 2) // compilers need memory
+	for _, bug := range plantedBugs {
+		t.Run(bug.name, func(t *testing.T) {
+			overlay := bug.plant(t)
+			t.Parallel()
+			atOnce <- struct{}{}
+			defer func() { <-atOnce }()
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, ".",
+				"-run", "TestSchedules", "-schedules", "2000", "-until", bug.says).CombinedOutput()
+			found := regexp.MustCompile(`seed=(\d+) -v`).FindAllSubmatch(out, -1)
+			if err == nil || len(found) == 0 || !strings.Contains(string(out), bug.says) {
+				t.Fatalf("not found (%v), or not by %q:\n%.3000s", err, bug.says, out)
+			}
+			t.Logf("found by seed %s", found[len(found)-1][1])
+		})
+	}
+}
+
+// plant writes the changed file and returns the overlay for it.
+func (p planted) plant(t *testing.T) (overlay string) {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), p.old); n != 1 {
+		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
+	}
+	changed := filepath.Join(t.TempDir(), filepath.Base(p.file))
+	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay = changed + ".json"
+	for name, content := range map[string][]byte{changed: []byte(strings.Replace(string(source), p.old, p.new, 1)), overlay: replaced} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
+}

@@ -1,0 +1,124 @@
+package simulation
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
+)
+
+// What takes the store back in time.
+
+// backup is the store at a moment, and the checker's books of that moment.
+type backup struct {
+	store queuetest.Snapshot
+	books books
+}
+
+func (w *world) backup() backup {
+	w.tell("the store is backed up")
+	return backup{w.store.Snapshot(), w.check.copyBooks()}
+}
+
+func (w *world) bringBack(b backup) {
+	w.store.Restore(b.store)
+	w.check.restored(b.books)
+}
+
+// restore takes a backup now and goes back to it later: as an operator does, with
+// every replica stopped, or as a failover does to a standby that was behind.
+func (w *world) restore(r *rand.Rand) {
+	b := w.backup()
+	if r.IntN(2) == 0 {
+		behind, cut := between(r, 100*time.Millisecond, 6*time.Second), r.IntN(2) == 0
+		w.background.Go(func() {
+			time.Sleep(behind)
+			w.tell("the store fails over to a standby that is %s behind", behind)
+			met.meet("the store failed over and lost something")
+			w.bringBack(b)
+			if cut { // else every session outlived it
+				w.killHolders()
+			}
+		})
+		return
+	}
+	within := one(r, 0, 25*time.Second)
+	after := between(r, time.Second, 40*time.Second)
+	w.background.Go(func() {
+		time.Sleep(after)
+		w.restoreStopped(b, within)
+	})
+}
+
+// restoreStopped restores a backup as the documentation says.
+func (w *world) restoreStopped(b backup, within time.Duration) {
+	w.closed.Add(1)
+	for _, r := range w.replicas() {
+		if within == 0 {
+			r.crash()
+		} else {
+			w.background.Go(func() { r.stop(within) })
+		}
+	}
+	time.Sleep(time.Minute) // nothing of theirs is on its way any more
+	w.tell("the backup is restored")
+	met.meet("a backup was restored")
+	w.bringBack(b)
+	w.killHolders()
+	if w.closed.Add(-1) > 0 {
+		return // another restore begins them
+	}
+	for place := range w.places {
+		r := w.newReplica(w.nextName())
+		w.places[place].Store(r)
+		r.start()
+	}
+}
+
+// killHolders has the store know that no session of before is there any more.
+func (w *world) killHolders() {
+	for _, holder := range w.store.Holders() {
+		w.store.KillHolder(holder)
+	}
+}
+
+// books are what of the checker's a restore takes back.
+type books struct {
+	updates map[string]gitops.Update
+	tokens  map[string]int64
+	highest int64
+}
+
+func (c *checker) copyBooks() books {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), c.highest}
+	for id, u := range c.updates {
+		if !u.lost {
+			b.updates[id] = u.Update
+		}
+	}
+	return b
+}
+
+// restored puts the books back. What is on the branch stays there, and what was
+// accepted keeps its place in the order of acceptance.
+func (c *checker) restored(b books) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens, c.highest = maps.Clone(b.tokens), b.highest
+	c.wasRestored = true
+	for _, id := range slices.Sorted(maps.Keys(c.updates)) {
+		known := c.updates[id]
+		before, there := b.updates[id]
+		if there {
+			known.Update, known.lost = before, false
+			continue
+		}
+		c.w.tell("%s (%s in %s to %s, %s) is lost", id, known.App, known.Environment, known.Tag, known.State)
+		known.lost, known.wasLost = true, true
+	}
+}
