@@ -26,7 +26,7 @@ func (w *world) backup() backup {
 // bringBack restores a backup, unless it is from before another restore: what was
 // accepted after that one is then in two histories that do not know of each other.
 func (w *world) bringBack(b backup) {
-	if b.books.restores == w.check.restores {
+	if w.check.isCurrent(b.books) {
 		w.store.Restore(b.store)
 		w.check.restored(b.books)
 	}
@@ -108,6 +108,13 @@ func (c *checker) copyBooks() books {
 		}
 	}
 	return b
+}
+
+// isCurrent reports whether nothing was restored since the books were copied.
+func (c *checker) isCurrent(b books) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return b.restores == c.restores
 }
 
 // restored puts the books back. What is on the branch stays there, and what was
