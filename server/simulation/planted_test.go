@@ -134,7 +134,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			atOnce <- struct{}{}
 			defer func() { <-atOnce }()
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, ".",
-				"-run", "TestSchedules", "-schedules", "500", "-until", bug.says).CombinedOutput()
+				"-run", "TestSchedules", "-schedules", "1000", "-until", bug.says).CombinedOutput()
 			found := regexp.MustCompile(`seed=(\d+) -v`).FindAllSubmatch(out, -1)
 			if err == nil || len(found) == 0 || !strings.Contains(string(out), bug.says) {
 				t.Fatalf("not found (%v), or not by %q:\n%.3000s", err, bug.says, out)
