@@ -83,7 +83,7 @@ func (t *leaseTerm) release() {
 // on.
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
-	taken, err := t.take(t.BatchSize)
+	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
 	}
@@ -112,11 +112,11 @@ func (t *leaseTerm) queueFailed(doing string, err error) bool {
 	return true
 }
 
-func (t *leaseTerm) take(limit int) ([]gitops.Update, error) {
+func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: limit, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
 	})
 }
 
@@ -243,7 +243,7 @@ func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
 // cancelUnsent carries out the cancellations that need no look at the branch, while
 // an outage keeps the lane from looking. What fails is done after the outage.
 func (t *leaseTerm) cancelUnsent() {
-	taken, err := t.take(1)
+	taken, err := t.take()
 	if err != nil {
 		return
 	}
