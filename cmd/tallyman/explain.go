@@ -114,8 +114,9 @@ func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *a
 	p.line("  ", "Update %s", u.ID)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
 	before := gitops.Step{State: gitops.Pending}
-	for _, step := range u.Steps {
-		p.line("  ", "%s  %s", timestamp(step.At), stepText(u, before, step))
+	cancellation := cancellationOf(u)
+	for i, step := range u.Steps {
+		p.line("  ", "%s  %s", timestamp(step.At), stepText(before, step, i >= cancellation))
 		before = step
 	}
 	if u.State == gitops.Pending {
@@ -125,12 +126,13 @@ func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *a
 	p.line("  ", "%s", verdict(u))
 }
 
-// stepText says in a line what happened to an update after the step before.
-func stepText(u gitops.Update, before, s gitops.Step) string {
+// stepText says in a line what happened to an update after the step before. A
+// request of a person in it may be one to cancel.
+func stepText(before, s gitops.Step, cancelling bool) string {
 	var text string
 	switch {
 	case s.Attempts == 0 && s.Actor != "":
-		text = decisionText(u, before, s)
+		text = decisionText(before, s, cancelling)
 	case s.State == gitops.Pending && s.Reason == "":
 		text = "not blocked any longer"
 	case s.State == gitops.Pending:
@@ -165,18 +167,33 @@ func withReason(text, reason string) string {
 
 // decisionText says what a person decided. A step has the state that a decision left
 // the update in, and both a retry and a cancellation leave a pending update pending.
-// Only a blocked one can be retried; of a blocked one it is a cancellation if that
-// waits to be carried out, or was.
-func decisionText(u gitops.Update, before, s gitops.Step) string {
+// Only a blocked one can be retried; of a blocked one it is a cancellation if it is
+// the last request of an update whose cancellation waits or was carried out.
+func decisionText(before, s gitops.Step, cancelling bool) string {
 	wasBlocked := before.State == gitops.Pending && before.Attempts > 0 && before.Reason != ""
-	cancelled := u.CancelRequest != nil || u.State == gitops.Cancelled
 	switch {
 	case s.State == gitops.Cancelled:
 		return "dismissed by " + s.Actor
-	case before.State == gitops.Failed, wasBlocked && !cancelled:
+	case before.State == gitops.Failed, wasBlocked && !cancelling:
 		return "retry requested by " + s.Actor
 	}
 	return "cancellation requested by " + s.Actor
+}
+
+// cancellationOf is the index of the step that requested the update's cancellation,
+// the last that a person requested, or the number of steps when there is none.
+func cancellationOf(u gitops.Update) int {
+	n := len(u.Steps)
+	byPerson := n > 0 && u.Steps[n-1].State == gitops.Cancelled && u.Steps[n-1].Actor != ""
+	if u.CancelRequest == nil && !byPerson {
+		return n
+	}
+	for i := n - 1; i >= 0; i-- {
+		if s := u.Steps[i]; s.State == gitops.Pending && s.Attempts == 0 && s.Actor != "" {
+			return i
+		}
+	}
+	return n
 }
 
 // verdict says what the state of an update that is not pending means to its sender.

@@ -38,6 +38,7 @@ func TestStatusOfLanes(t *testing.T) {
 			{Name: "dev", Lane: api.Lane{LastProgress: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
 			{Name: "prod", Lane: api.Lane{Ready: 3, Held: held, Oldest: at(50 * time.Hour), Outage: &api.Outage{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
 			{Name: "qa", Lane: api.Lane{Ready: 1, Oldest: at(5 * time.Second)}},
+			{Name: "gone", Removed: true, Lane: api.Lane{Ready: 1, Oldest: at(time.Minute), Outage: &api.Outage{Since: at(time.Minute), Reason: "connection failed"}}},
 			{Name: "old", Removed: true, Lane: api.Lane{Held: map[gitops.BlockKind]int{gitops.BlockStale: 2}}},
 		},
 	}
@@ -45,6 +46,7 @@ func TestStatusOfLanes(t *testing.T) {
 dev          0      0                    -       1m ago         idle
 prod         3      40 refused, 1 stale  2d      -              blocked for 3h (retry in 40s): the branch is protected
 qa           1      0                    5s      -              writing
+gone         1      0                    1m      -              cancelling: the environment left the configuration; blocked for 1m: connection failed
 old          0      2 stale              -       -              cancelling: the environment left the configuration
 
 cannot read the manifest repository: connection failed. Tags of 1h ago:
@@ -96,6 +98,13 @@ func TestExplainEveryState(t *testing.T) {
 			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  Pending: cancellation requested by token:ops: a wrong build\n"},
 		{"cancelled by a person", gitops.Update{State: gitops.Cancelled, Reason: "a wrong build", Steps: []gitops.Step{decision, {At: noon, Attempts: 1, State: gitops.Cancelled, Actor: "token:ops", Reason: "a wrong build"}}}, nil,
 			"  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n  2026-01-02 12:00:00  cancelled by token:ops: a wrong build\n  Cancelled by token:ops: a wrong build\n"},
+		{"retried and cancelled", gitops.Update{State: gitops.Cancelled, Steps: []gitops.Step{
+			{At: noon, Attempts: 1, State: gitops.Pending, Reason: refused.Reason}, {At: noon, State: gitops.Pending, Actor: "ann"},
+			{At: noon, Attempts: 1, State: gitops.Pending, Reason: refused.Reason}, decision,
+			{At: noon, Attempts: 1, State: gitops.Cancelled, Actor: "token:ops"}}}, nil,
+			"  2026-01-02 12:00:00  blocked: the git server refuses charts/api: CODEOWNERS\n  2026-01-02 12:00:00  retry requested by ann\n" +
+				"  2026-01-02 12:00:00  blocked: the git server refuses charts/api: CODEOWNERS\n  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n" +
+				"  2026-01-02 12:00:00  cancelled by token:ops\n  Cancelled by token:ops\n"},
 		{"cancelled by itself", gitops.Update{State: gitops.Cancelled, Reason: "environment dev left the configuration", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Cancelled, Reason: "environment dev left the configuration"}}}, nil,
 			"  2026-01-02 12:00:00  cancelled: environment dev left the configuration\n  Cancelled: environment dev left the configuration\n"},
 		{"retried and dismissed", gitops.Update{State: gitops.Cancelled, Steps: []gitops.Step{

@@ -62,16 +62,22 @@ func heldCell(lane api.Lane) cell {
 
 // laneStatus says in a few words what an environment's lane does.
 func (p *printer) laneStatus(e api.Environment) cell {
-	lane := e.Lane
+	lane, text := e.Lane, ""
+	if e.Removed {
+		text = "cancelling: the environment left the configuration"
+	}
 	switch {
 	case lane.Outage != nil && (lane.Ready > 0 || e.Removed):
-		text := "blocked for " + humanDuration(p.now.Sub(lane.Outage.Since))
+		if e.Removed {
+			text += "; "
+		}
+		text += "blocked for " + humanDuration(p.now.Sub(lane.Outage.Since))
 		if next := lane.Outage.RetryAt.Sub(p.now); next > 0 {
 			text += fmt.Sprintf(" (retry in %s)", humanDuration(next))
 		}
 		return cell{text + ": " + lane.Outage.Reason, "wait"}
 	case e.Removed:
-		return cell{"cancelling: the environment left the configuration", "wait"}
+		return cell{text, "wait"}
 	case lane.Ready == 0:
 		return cell{"idle", "dim"}
 	}

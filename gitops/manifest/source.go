@@ -74,7 +74,11 @@ func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 		return
 	}
 	s.whole = true
-	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", "why", why, "error", cause)
+	attrs := []any{"why", why}
+	if cause != nil {
+		attrs = append(attrs, "error", cause)
+	}
+	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
 }
 
 // loadTip makes a snapshot of a tip out of nothing.

@@ -170,6 +170,9 @@ func (o *origin) comesWholeAndSaysSoOnce(says string, fetches int) {
 	if n := strings.Count(log.String(), "every file of the branch is fetched"); n != 1 || !strings.Contains(log.String(), says) {
 		o.Errorf("the log says it %d times, want once: %s", n, &log)
 	}
+	if strings.Contains(log.String(), "error=<nil>") {
+		o.Errorf("the log names an error that did not happen: %s", &log)
+	}
 }
 
 // Commits are searched where the server leaves out files and not trees.
