@@ -17,10 +17,12 @@ import (
 type fakeQueue struct {
 	*queuetest.Model
 	deaf bool                     // no hint arrives
+	most int                      // a report of more updates takes longer than a call may; 0 is no limit
 	hang map[string]chan struct{} // calls of these methods wait, deaf to their context
 
 	mu     sync.Mutex
 	calls  map[string]int
+	sizes  []int              // of reports that were recorded, in updates
 	faults map[string][]fault // the next calls of a method fail so
 }
 
@@ -91,7 +93,17 @@ func (q *fakeQueue) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions
 }
 
 func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
-	err = q.call(ctx, "Report", func() (err error) { superseded, err = q.Model.Report(ctx, l, r); return err })
+	err = q.call(ctx, "Report", func() (err error) {
+		updates := len(r.Transitions) + len(r.Blocks)
+		if q.most > 0 && updates > q.most {
+			return gitops.Errorf(gitops.Unavailable, "the store timed out")
+		}
+		q.mu.Lock()
+		q.sizes = append(q.sizes, updates)
+		q.mu.Unlock()
+		superseded, err = q.Model.Report(ctx, l, r)
+		return err
+	})
 	return superseded, err
 }
 

@@ -110,7 +110,7 @@ type Config struct {
 
 // What decides how long a replica takes to notice.
 const (
-	extensions = 3               // while one lease lasts, so that it outlives two that fail
+	extensions = 3               // while one lease lasts, the last well before its end, so that it outlives two that fail
 	pollEvery  = time.Second     // how late a free lease, a missed hint or a lifted block is noticed
 	tidyEvery  = time.Minute     // how late an environment that is not configured is noticed
 	writeTime  = 5 * time.Minute // a write that takes longer is given up

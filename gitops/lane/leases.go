@@ -120,7 +120,7 @@ func (l *lane) endTerm() {
 // lease is lost: to another holder, or because the store did not answer for as
 // long as it lasts.
 func (r *Replica) renewLeases(ctx context.Context) {
-	ticker := time.NewTicker(r.Lease / extensions)
+	ticker := time.NewTicker(r.extendEvery())
 	defer ticker.Stop()
 	for {
 		select {
@@ -132,6 +132,8 @@ func (r *Replica) renewLeases(ctx context.Context) {
 	}
 }
 
+func (r *Replica) extendEvery() time.Duration { return r.Lease * 2 / (2*extensions + 1) }
+
 func (r *Replica) renew(ctx context.Context) {
 	terms := r.liveTerms()
 	if len(terms) == 0 {
@@ -141,7 +143,7 @@ func (r *Replica) renew(ctx context.Context) {
 	for i, t := range terms {
 		leases[i] = t.lease
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.Lease/extensions)
+	ctx, cancel := context.WithTimeout(ctx, r.extendEvery())
 	defer cancel()
 	asked := time.Now()
 	kept, err := r.Queue.Extend(ctx, leases, r.Lease)
@@ -149,21 +151,39 @@ func (r *Replica) renew(ctx context.Context) {
 		extended := slices.ContainsFunc(kept, func(l queue.Lease) bool { return l.Name == t.lease.Name && l.Token == t.lease.Token })
 		switch {
 		case extended:
-			t.expiry.Reset(time.Until(asked.Add(r.Lease)))
+			r.extended(t, asked.Add(r.Lease))
 		case err == nil:
 			t.lose(slog.String("reason", "claimed by another replica"))
 		}
 	}
 }
 
-// liveTerms are the terms whose lease is to be kept.
-func (r *Replica) liveTerms() []*leaseTerm {
+func (r *Replica) extended(t *leaseTerm, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var terms []*leaseTerm
-	for _, l := range r.lanes {
-		if l.term != nil && l.term.ctx.Err() == nil {
-			terms = append(terms, l.term)
+	t.expires = until
+	t.expiry.Reset(time.Until(until))
+}
+
+// loseExpired ends the terms whose leases ran out: those of one claim do so together.
+func (r *Replica) loseExpired() {
+	for _, t := range r.termsWhere(func(t *leaseTerm) bool { return !time.Now().Before(t.expires) }) {
+		t.lose(slog.String("reason", "not extended in time"))
+	}
+}
+
+// liveTerms are the terms whose lease is to be kept.
+func (r *Replica) liveTerms() []*leaseTerm {
+	return r.termsWhere(func(t *leaseTerm) bool { return t.ctx.Err() == nil })
+}
+
+// termsWhere returns some terms, sorted by environment.
+func (r *Replica) termsWhere(wanted func(*leaseTerm) bool) (terms []*leaseTerm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.lanes)) {
+		if t := r.lanes[name].term; t != nil && wanted(t) {
+			terms = append(terms, t)
 		}
 	}
 	return terms

@@ -14,29 +14,50 @@ import (
 // reports whether the lease is still ours. What is only told about an outage is not
 // worth a second try. A store that does not know the updates was restored: the next
 // term begins with what it has now.
+//
+// One transaction has a batch's updates at most, and fewer after each failure: a
+// report may supersede very many, and the store need not manage that in its time.
 func (t *leaseTerm) report(b batch, r queue.Report) bool {
 	var failures backoff
+	size := t.BatchSize
 	for {
-		superseded, err := t.reportOnce(r)
+		part, rest := divide(r, size)
+		superseded, err := t.reportOnce(part)
 		switch {
 		case err == nil:
 			t.resetBackoff(&failures)
-			t.recordResults(b, r)
+			t.recordResults(b, part)
 			t.recordSuperseded(superseded)
-			return true
+			if updatesIn(rest) == 0 {
+				return true
+			}
+			r = rest
+			continue
 		case gitops.CodeOf(err) == gitops.Conflict, gitops.CodeOf(err) == gitops.NotFound:
 			t.logUnrecorded(r, err)
 			t.lose(slog.String("error", err.Error()))
 			return false
-		case len(r.Transitions)+len(r.Blocks) == 0:
+		case updatesIn(r) == 0:
 			t.logger.Warn("outage not recorded", slog.String("error", err.Error()))
 			return true
 		case t.ctx.Err() != nil:
 			t.logUnrecorded(r, err)
 			return false
 		}
+		size = max(1, updatesIn(part)/2)
 		t.pause(t.failed(&failures, "reporting results", err), wakeEvents{lost: t.ctx.Done()})
 	}
+}
+
+func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) }
+
+// divide cuts off a report of so many updates at most, in their order.
+func divide(r queue.Report, size int) (part, rest queue.Report) {
+	transitions := min(len(r.Transitions), size)
+	blocks := min(len(r.Blocks), size-transitions)
+	part = queue.Report{Transitions: r.Transitions[:transitions], Blocks: r.Blocks[:blocks], Outage: r.Outage}
+	rest = queue.Report{Transitions: r.Transitions[transitions:], Blocks: r.Blocks[blocks:], Outage: r.Outage}
+	return part, rest
 }
 
 // reportOnce makes one attempt, also when the work was given up: what is on the

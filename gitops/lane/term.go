@@ -18,9 +18,10 @@ type leaseTerm struct {
 	ctx     context.Context // ends when the lease is lost or the work given up
 	end     context.CancelFunc
 	claimed time.Time // by this process's clock, when the lease was asked for
-	// expiry ends the term when the lease runs out by the same clock. It goes on while
-	// the process is stopped, so that nothing more is sent when it goes on: the lane
-	// may be another's by then.
+	expires time.Time // by the same clock; the replica's lock guards it
+	// expiry ends the term at that time. Its clock goes on while the process is
+	// stopped, so that nothing more is sent when the process goes on: the lane may be
+	// another's by then.
 	expiry *time.Timer
 
 	// The rest belongs to the lane's worker.
@@ -37,11 +38,11 @@ type leaseTerm struct {
 
 func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
-		lane: l, lease: lease, claimed: asked,
+		lane: l, lease: lease, claimed: asked, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time),
 	}
 	t.ctx, t.end = context.WithCancel(l.work)
-	t.expiry = time.AfterFunc(time.Until(asked.Add(l.Lease)), func() { t.lose(slog.String("reason", "not extended in time")) })
+	t.expiry = time.AfterFunc(time.Until(t.expires), l.loseExpired)
 	return t
 }
 
@@ -237,9 +238,13 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 
 // pauseUntil waits for a time, and reports whether it was woken before.
 func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
+	left := time.Until(retry)
+	if left <= 0 || t.isDraining() {
+		return false // whatever has woken it meanwhile
+	}
 	on := t.stopEvents()
 	on.wake = t.Queue.Wake(t.environment)
-	return t.pause(time.Until(retry), on)
+	return t.pause(left, on)
 }
 
 // cancelUnsent carries out the cancellations that need no look at the branch, while

@@ -95,9 +95,9 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 		u := o.updates[id]
 		updates[n] = u
 		lists += fmt.Sprintf("- %s to %s\n", u.App, u.Tag)
-		when := "accepted " + u.AcceptedAt.Format(time.RFC3339)
+		when := fmt.Sprintf("accepted %s %d", u.AcceptedAt.Format(time.RFC3339Nano), u.Sequence)
 		if !u.EventTime.IsZero() {
-			when = "event " + u.EventTime.Format(time.RFC3339)
+			when += " event " + u.EventTime.UTC().Format(time.RFC3339)
 		}
 		trailers += fmt.Sprintf("\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s\nTallyman-Release: %s/%s %s",
 			u.ID, u.Delivery, u.Actor, u.Environment, u.App, when)

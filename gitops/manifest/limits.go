@@ -11,7 +11,7 @@ import (
 type Limits struct {
 	PushUpdates int           // updates in one push; default 500
 	PushBytes   int           // of new objects in one push; default 16 MiB
-	PlanTime    time.Duration // after which a plan that has a commit is pushed as it is; default 3 s
+	PlanTime    time.Duration // from a plan's first edit, after which it is pushed as it is when it has a commit; default 3 s
 	TurnTime    time.Duration // after which no further push is begun before others have had their turn; default 2 min
 	Attempts    int           // pushes in a row that the branch may move under before the callers are told; default 10
 

@@ -19,9 +19,9 @@ type plan struct {
 	results []planned      // of the items in it
 	byID    map[string]int // where an update's result is in results
 	commits int
-	updates int  // that are in the commits
-	full    bool // what is left waits for the next push
-	ends    time.Time
+	updates int       // that are in the commits
+	full    bool      // what is left waits for the next push
+	ends    time.Time // zero until the first edit is made
 	outcome PushOutcome
 }
 
@@ -57,7 +57,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
 		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, oneByOne: oneByOne, files: make(map[string]*edited)},
-		byID: make(map[string]int), ends: time.Now().Add(a.config.Limits.PlanTime),
+		byID: make(map[string]int),
 	}
 	squashed := make(map[string]bool)
 	for n, i := range items {
@@ -76,7 +76,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 		if err := a.commit(ctx, p, together); err != nil {
 			return nil, err
 		}
-		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && time.Now().After(p.ends); p.full {
+		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && p.late(); p.full {
 			break
 		}
 	}
@@ -97,7 +97,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		if ctx.Err() != nil {
 			return errClosed
 		}
-		late := len(written) > 0 && time.Now().After(p.ends)
+		late := len(written) > 0 && p.late()
 		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
@@ -113,6 +113,9 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		}
 		if t.Action == gitops.ActionCommit {
 			written = append(written, i.update)
+		}
+		if p.ends.IsZero() {
+			p.ends = time.Now().Add(a.config.Limits.PlanTime)
 		}
 		p.byID[i.update.ID] = len(p.results)
 		p.results = append(p.results, planned{item: i, transition: t})
@@ -154,6 +157,11 @@ func (a *actor) seal(p *plan, written []gitops.Update) error {
 	p.updates += len(written)
 	return nil
 }
+
+// late reports whether the time for the plan is over. It runs from the first edit on:
+// on a busy machine, reading a large file may take all of it, and then each push would
+// have one update and read the file again.
+func (p *plan) late() bool { return !p.ends.IsZero() && time.Now().After(p.ends) }
 
 // replacedIn says which update of the same commit took an update's place, or
 // nothing when it is the last of its app.

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -59,8 +60,14 @@ func (e *Edit) ReadTag(text []byte) (string, error) {
 	return d.Tag(e)
 }
 
-// read returns the text that the target holds; an empty value is "".
-func (s *source) read(t target) (string, error) {
+// read returns the text that the target holds; an empty value is "". A file that an
+// evaluation cannot stand is unreadable by itself, and not the end of a look at many.
+func (s *source) read(t target) (text string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = refuseWithCause(Unverified, fmt.Errorf("the reader gave up: %v", v), "cannot be read in this file")
+		}
+	}()
 	t.create = false
 	g, err := s.locate(t)
 	if err == nil {

@@ -27,12 +27,17 @@ func (c *chance) of(name string) *rand.Rand {
 	defer c.mu.Unlock()
 	r, ok := c.streams[name]
 	if !ok {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(name)) // a hash takes everything
-		r = rand.New(rand.NewPCG(c.seed, h.Sum64()))
+		r = c.fresh(name)
 		c.streams[name] = r
 	}
 	return r
+}
+
+// fresh returns the sequence of a name from its beginning.
+func (c *chance) fresh(name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // a hash takes everything
+	return rand.New(rand.NewPCG(c.seed, h.Sum64()))
 }
 
 // turn is what the seed says of one call across a boundary.

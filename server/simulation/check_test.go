@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // checker holds a schedule to what was promised. It is told of every change of
@@ -21,16 +19,33 @@ import (
 //   - Every push of ours goes forward from where the branch was. It is never forced.
 //   - Each commit of ours has one parent, carries one accepted update (several where
 //     the environment squashes), and changes their scalars and not one byte besides.
-//   - No update is on the branch twice, and none that was settled as failed,
-//     unchanged or superseded is on it at all.
-//   - The commits of an environment stand on the branch in acceptance order, but for
-//     what was left out or failed and was tried again; those of an app without
-//     exception. What was answered before another was sent has the smaller sequence.
-//   - An update is settled once. Committed names a commit that was on the branch,
-//     Unchanged and Failed say what was true of the branch while the update waited.
+//   - No update is on the branch twice, and none that ended as failed, unchanged,
+//     superseded or cancelled is on it at all. A push that was sent before the
+//     cancellation cannot be called back: that alone may bring what was cancelled.
+//   - Of one app nothing comes onto the branch after what was accepted later. What was
+//     answered before another was sent has the smaller sequence.
+//   - An update is superseded at its acceptance when a newer event of its app was
+//     accepted, and only then.
+//   - An update ends once. Committed names a commit that was on the branch, Unchanged
+//     and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
-//   - In the end every accepted update is settled, and the tags on the branch are
-//     those of the last updates.
+//   - In the end every accepted update has ended, what was blocked too, and the tags on
+//     the branch are those of the last updates.
+//
+// A restore takes the store back, and not the branch. Where clocks are right it is
+// promised besides, in spite of it:
+//
+//   - No update is committed twice, and none comes onto the branch after one of its
+//     app that was accepted later, whether the store still knows that one or not. A
+//     recovered delivery counts by the time of its event, in whole seconds. Who sends
+//     a lost delivery again means it now.
+//   - Every delivery of GitHub's is accepted again, by the sweep.
+//
+// Not promised is: that a lost delivery of ECR's that was never written is written;
+// that an update which landed before the restore is called committed afterwards (it
+// may be superseded or cancelled instead, unseen); and that what a replica had in hand
+// when the store failed over under it is not written, when the sweep has taken that
+// in again meanwhile.
 type checker struct {
 	w *world
 
@@ -43,7 +58,8 @@ type checker struct {
 	lastOf      map[release]*tracked // what was accepted last of what is on the branch as it is now
 	acceptances int64                // how many updates were ever accepted
 	blurred     map[release]bool     // an event of the app was dated by a clock that was ahead
-	wasRestored bool                 // the store went back in time
+	restores    int                  // how often the store went back in time
+	rested      time.Time            // when the wait for all to end was over
 	ever        map[string][]hash    // each update's commits that were ever on the branch
 	by          map[string]string    // who pushed the last of them
 	wasForced   bool                 // a person threw commits away
@@ -61,6 +77,7 @@ type tracked struct {
 	lost     bool      // by a restore
 	wasLost  bool      // and accepted again since
 	ended    time.Time // by the true time
+	landings int       // how often the store had been restored when it landed
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
 
@@ -131,7 +148,7 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 	} else {
 		met.meet("a lost delivery was taken in again")
 	}
-	if known.order == 0 || !u.Recovered { // who sends it again means it now
+	if _, there := c.on[u.ID]; known.order == 0 || !u.Recovered && !there { // who sends it again means it now
 		c.acceptances++
 		known.order = c.acceptances
 	}
@@ -157,8 +174,7 @@ func (c *checker) fenced(call string, l queue.Lease, passed bool) {
 		c.wrong("%s by %s under token %d of %s, which stands at %d", call, l.Holder, l.Token, l.Name, c.tokens[l.Name])
 	}
 	if !passed {
-		met.meet("a call under an old token was refused")
-		met.meet("a " + call + " under an old token was refused")
+		met.meet(call + " was refused under an old token")
 	}
 }
 
@@ -214,9 +230,16 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			c.wrong("update %s failed, and its file was there while it waited: %s", u.ID, u.Reason)
 		}
 	}
-	if len(c.ever[u.ID]) > 0 && !c.wasForced {
+	if len(c.ever[u.ID]) > 0 && !c.wasForced && !c.forgotten(u) {
 		c.wrong("update %s ended as %s and is on the branch", u.ID, u.State)
 	}
+}
+
+// forgotten reports whether an update landed before a restore, and ended since as
+// something that says less than that: the store has no record of the commit, and
+// nobody looked for it because nothing of the update was to be written any more.
+func (c *checker) forgotten(u *tracked) bool {
+	return u.landings < c.restores && (u.State == gitops.Superseded || u.State == gitops.Cancelled)
 }
 
 // longestLag is how old the answer of a server that lags behind may be.
@@ -247,97 +270,6 @@ func (c *checker) saidOnce(r *rand.Rand, of release) string {
 		return ""
 	}
 	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
-}
-
-// Origin tells of these.
-
-func (c *checker) refusedPack(thin bool, err error) {
-	if thin || err != errThin {
-		c.violated("a pack that git does not take: %v", err)
-	}
-	met.meet("a thin pack was refused")
-}
-
-// forced says that a person throws commits away.
-func (c *checker) forced() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wasForced = true
-}
-
-// pushed checks a push that a replica sent at a time. What it brought is in the
-// repository.
-func (c *checker) pushed(replica string, sent time.Time, from, to hash) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.w.tell("%s moves the branch from %s to %s", replica, from.String()[:7], to.String()[:7])
-	all := c.w.origin.all
-	var commits []hash
-	for at := to; at != from; at = all[at].parents[0] {
-		commits = append(commits, at)
-		if len(all[at].parents) != 1 {
-			c.wrong("%s pushed %s, which does not stand on %s", replica, to, from)
-			return
-		}
-	}
-	for _, commit := range slices.Backward(commits) {
-		c.commit(replica, sent, commit)
-	}
-	met.meet("a push landed")
-}
-
-func vars(tag string) values.Vars { return values.Vars{Tag: tag} }
-
-// say takes down what the branch says from now on.
-func (c *checker) say(r release, tag string) {
-	c.said[r] = append(c.said[r], saying{time.Now(), tag})
-}
-
-// moved takes down where a person has put the branch.
-func (c *checker) moved(tip hash) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := c.w.origin.all
-	clear(c.on)
-	clear(c.lastOf)
-	for _, commit := range all.history(tip, nil) {
-		for _, id := range all[commit].updates {
-			c.on[id] = commit
-			if u := c.updates[id]; u != nil {
-				r := release{u.Environment, u.App}
-				if last := c.lastOf[r]; last == nil || last.order < u.order {
-					c.lastOf[r] = u
-				}
-			}
-		}
-	}
-	for r, tag := range c.tags(tip) {
-		if history := c.said[r]; len(history) == 0 {
-			c.say(r, tag)
-		} else if history[len(history)-1].tag != tag {
-			c.say(r, tag)
-			c.hands[r] = true
-		}
-	}
-}
-
-// tags is what a commit says of each app.
-func (c *checker) tags(tip hash) map[release]string {
-	all := c.w.origin.all
-	files := all.files(all[tip].tree)
-	tags := make(map[release]string)
-	for _, environment := range environments {
-		for _, app := range apps {
-			tag := ""
-			if blob, ok := files[fileOf(environment, app)]; ok {
-				_, rest, _ := bytes.Cut(all[blob].data, []byte(`tag: "`))
-				quoted, _, _ := bytes.Cut(rest, []byte(`"`))
-				tag = string(quoted)
-			}
-			tags[release{environment, app}] = tag
-		}
-	}
-	return tags
 }
 
 func (c *checker) answered(d *dispatch) {

@@ -52,6 +52,8 @@ func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
 	if s := u.State; s == gitops.Cancelled && !sent.After(u.ended) {
 		met.meet("a push that was on its way brought what was cancelled")
 		u.onItsWay = true
+	} else if u.wasLost && u.cameLate() {
+		u.onItsWay = true // by a replica that took it before the restore
 	} else if s.Final() && s != gitops.Committed {
 		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
 	}
@@ -60,6 +62,7 @@ func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
 		c.wrong("update %s comes onto the branch after %s of its app, which was accepted later", u.ID, last.ID)
 	}
 	c.on[u.ID], c.lastOf[r] = commit, u
+	u.landings = c.restores
 	c.ever[u.ID] = append(c.ever[u.ID], commit)
 	c.say(r, u.Tag)
 }

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -16,6 +17,13 @@ func (c *checker) pending() (n int) {
 		}
 	}
 	return n
+}
+
+// rest says that all was given its time to end.
+func (c *checker) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rested = time.Now()
 }
 
 // finally checks what must be true when everything has healed and come to rest.
@@ -36,11 +44,12 @@ func (c *checker) finally() {
 			continue
 		}
 		switch {
+		case !u.State.Final() && u.at.After(c.rested): // by a sweep, while the replicas stopped
 		case !u.State.Final():
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
 			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
-		case u.onItsWay || u.wasLost && u.cameLate(): // wherever it was before
+		case u.onItsWay || c.forgotten(u):
 		case u.State != gitops.Committed && !c.wasForced && len(commits) > 0:
 			c.wrong("update %s is %s and has the commits %v", u.ID, u.State, commits)
 		}
@@ -50,13 +59,13 @@ func (c *checker) finally() {
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; !c.wasRestored && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence) {
+		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}
 	now := c.tags(c.w.origin.tip)
 	for r, u := range newest {
-		if !c.hands[r] && !c.wasForced && !c.wasRestored && now[r] != u.Tag {
+		if !c.hands[r] && !c.wasForced && c.restores == 0 && now[r] != u.Tag {
 			c.wrong("the branch says %s of %s in %s, where %s was written last", now[r], r.app, r.environment, u.Tag)
 		}
 	}
@@ -66,6 +75,17 @@ func (c *checker) finally() {
 		}
 	}
 	c.inOrder()
+}
+
+// newerWritten reports whether a release of the same app that happened later by its
+// event was written.
+func (c *checker) newerWritten(u *tracked) bool {
+	for _, other := range c.updates {
+		if !u.EventTime.IsZero() && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && other.released().Unix() > u.released().Unix() {
+			return true
+		}
+	}
+	return false
 }
 
 // remembered reports whether GitHub still tells of an update's delivery.

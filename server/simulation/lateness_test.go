@@ -26,6 +26,7 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		happened := other.EventTime
 		if happened.After(receipt) {
 			c.blurred[r] = true // a wrong clock said so, and that says nothing from here on
+			continue
 		}
 		if happened.IsZero() && u.Recovered {
 			happened = other.AcceptedAt

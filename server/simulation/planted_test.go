@@ -98,6 +98,41 @@ var plantedBugs = []planted{
 		"ended as cancelled and is on the branch",
 	},
 	{
+		"what the store has lost by a restore is written over",
+		"gitops/manifest/settle.go",
+		"h.acceptedLater(i.update); later {",
+		"h.acceptedLater(i.update); later && i.search {",
+		"comes onto the branch after",
+	},
+	{
+		"an event is late when it is newer",
+		"gitops/head.go",
+		"m.Event.Unix() >= newest.Unix()",
+		"m.Event.Unix() < newest.Unix()",
+		"was superseded as late",
+	},
+	{
+		"no event is late",
+		"gitops/head.go",
+		"m.Event.Unix() >= newest.Unix()",
+		"m.Event.Unix() <= newest.Unix()+3600",
+		"and was accepted as new",
+	},
+	{
+		"an event that a wrong clock dated ahead makes all others late",
+		"gitops/head.go",
+		"if !h.NewestEvent.After(m.Receipt) {",
+		"if !h.NewestEvent.Before(time.Time{}) {",
+		"was superseded as late",
+	},
+	{
+		"a lane repeats a report that the store does not know for ever",
+		"gitops/lane/report.go",
+		"case gitops.CodeOf(err) == gitops.Conflict, gitops.CodeOf(err) == gitops.NotFound:",
+		"case gitops.CodeOf(err) == gitops.Conflict:",
+		"was accepted and has not ended",
+	},
+	{
 		"a block never lifts",
 		"gitops/queue/queuetest/modellanes.go",
 		"if b.Until.IsZero() || b.Until.After(m.now()) {",
@@ -120,7 +155,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			atOnce <- struct{}{}
 			defer func() { <-atOnce }()
 			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, ".",
-				"-run", "TestSchedules", "-schedules", "2000", "-until", bug.says).CombinedOutput()
+				"-run", "TestSchedules", "-schedules", "500", "-until", bug.says).CombinedOutput()
 			found := regexp.MustCompile(`seed=(\d+) -v`).FindAllSubmatch(out, -1)
 			if err == nil || len(found) == 0 || !strings.Contains(string(out), bug.says) {
 				t.Fatalf("not found (%v), or not by %q:\n%.3000s", err, bug.says, out)

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -102,8 +103,10 @@ func (r *replica) start() {
 // now is what the process takes for the time.
 func (r *replica) now() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) }
 
+// jitter depends on the time alone: lanes that wake at one moment ask in an order
+// that the seed has not drawn.
 func (r *replica) jitter(n time.Duration) time.Duration {
-	return time.Duration(r.chance.turn(r.name+"/jitter", time.Second).detail % uint64(n))
+	return time.Duration(r.chance.fresh(fmt.Sprint(r.name, "/jitter/", time.Now().UnixNano())).Int64N(int64(n)))
 }
 
 // stop drains as SIGTERM does, within the time.

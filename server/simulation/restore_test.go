@@ -110,7 +110,7 @@ func (c *checker) restored(b books) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens, c.highest = maps.Clone(b.tokens), b.highest
-	c.wasRestored = true
+	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {
 		known := c.updates[id]
 		before, there := b.updates[id]

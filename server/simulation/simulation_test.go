@@ -223,6 +223,7 @@ func (w *world) heal() {
 // settle waits until every accepted update has ended, for as long as the lanes'
 // longest waits may take.
 func (w *world) settle() {
+	defer w.check.rest()
 	for range 600 {
 		if w.check.pending() == 0 {
 			return

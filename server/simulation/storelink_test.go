@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -83,7 +84,11 @@ func (l *storeLink) Accept(ctx context.Context, d gitops.Delivery) (gitops.Deliv
 }
 
 func (l *storeLink) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
-	return over(ctx, l, "Claim", func() ([]queue.Lease, error) {
+	call := "Claim"
+	if strings.Contains(names[0], "/") {
+		call = "Claim of a job" // which is another goroutine's, with a sequence of its own
+	}
+	return over(ctx, l, call, func() ([]queue.Lease, error) {
 		return l.store.Claim(context.Background(), holder, names, ttl)
 	})
 }

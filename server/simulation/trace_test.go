@@ -49,12 +49,16 @@ type tally struct {
 
 // mustMeet is what some hundred schedules must have met, each of it.
 var mustMeet = []string{
-	"an update committed", "an update unchanged", "an update failed", "an update superseded",
-	"a push landed", "a push lost the race", "a hook refused a push", "a thin pack was refused", "the branch was not there",
-	"a call under an old token was refused", "a Report under an old token was refused",
-	"one commit had several updates", "a person decided to retry", "a person decided to dismiss", "an update cancelled", "an update was blocked: refused", "a search was too long",
-	"one replica reported what another had pushed", "a delivery was known already",
+	"an update committed", "an update unchanged", "an update failed", "an update superseded", "an update cancelled", "an update came late",
+	"an update was blocked: refused", "a push landed", "a push lost the race", "a hook refused a push", "a hook refused one app",
+	"a push was too large", "a thin pack was refused", "the branch was not there", "a search was too long", "one commit had several updates",
+	"Extend was refused under an old token", "Release was refused under an old token", "Take was refused under an old token", "Report was refused under an old token",
+	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already",
+	"a backup was restored", "the store failed over and lost something", "a lost delivery was taken in again", "the store knew of a death",
 }
+
+// mayMeet is what is counted and too rare for that.
+var mayMeet = []string{"a push that was on its way brought what was cancelled"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()
@@ -76,7 +80,7 @@ func (c *tally) check(t *testing.T) {
 	}
 	for _, what := range slices.Sorted(maps.Keys(c.counts)) {
 		t.Logf("%8d times %s", c.counts[what], what)
-		if !slices.Contains(mustMeet, what) {
+		if !slices.Contains(mustMeet, what) && !slices.Contains(mayMeet, what) {
 			t.Errorf("%q is counted and not asked for", what)
 		}
 	}

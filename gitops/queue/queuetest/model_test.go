@@ -160,3 +160,8 @@ func TestKillHolder(t *testing.T) {
 		t.Errorf("after the next claim: %v", err)
 	}
 }
+
+func TestRace(t *testing.T) {
+	m := queuetest.NewModel(time.Now, queuetest.Hooks{})
+	queuetest.Race(t, []queue.Queue{m, m})
+}

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"testing"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -11,8 +12,22 @@ import (
 
 // random plays events in random order. The seed is logged, and is all it takes to
 // play them again.
-func random(s *script) {
-	seed := rand.Uint64()
+func random(s *script) { playRandom(s, rand.Uint64()) }
+
+// Random plays random events of so many seeds, each on an instance of its own: what a
+// store answers must be the model's answers, step by step.
+func Random(t *testing.T, create func(t *testing.T) Instance, first, seeds int) {
+	for seed := first; seed < first+seeds; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			s := begin(t, create(t))
+			s.create = create
+			defer s.end()
+			playRandom(s, uint64(seed))
+		})
+	}
+}
+
+func playRandom(s *script, seed uint64) {
 	s.t.Logf("seed %d", seed)
 	r := player{script: s, Rand: rand.New(rand.NewPCG(seed, 0))}
 	for range 80 {
