@@ -57,7 +57,7 @@ func TestJSONForm(t *testing.T) {
 		Tag: "main-1a2b3c4", State: gitops.Pending, AcceptedAt: at, Sequence: 7, MaybePushed: true,
 	}
 	blocked := update
-	blocked.Attempts, blocked.RetriedAt, blocked.CancelRequest = 3, at, &gitops.CancelRequest{Actor: "ann"}
+	blocked.Attempts, blocked.RetriedAt, blocked.CancelRequest = 3, at, &gitops.CancelRequest{Actor: "ann", Reason: "not this one"}
 	blocked.BlockedBy = []gitops.Block{
 		{Kind: gitops.BlockRefused, Reason: "the git server refuses it: charts/myshop-api is protected", Since: at, Until: at.Add(time.Minute)},
 		{Kind: gitops.BlockStale, Reason: "accepted more than 7 days ago: retry or cancel it", Since: at},

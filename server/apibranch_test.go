@@ -50,11 +50,11 @@ func TestEnvironmentsInAnOutage(t *testing.T) {
 	for now.Environments[0].Lane.Outage == nil { // until the lane has reported it
 		now = read[api.Environments](r, "/api/v1/environments")
 	}
-	if !strings.Contains(now.Branch.Problem, "connection failed") || !now.Branch.AsOf.IsZero() {
+	if !strings.Contains(now.Branch.Problem, "the connection to the git server failed") || !now.Branch.AsOf.IsZero() {
 		t.Errorf("the branch: %+v", now.Branch)
 	}
 	lane := now.Environments[0].Lane
-	if lane.Ready != 1 || lane.Oldest.IsZero() || lane.Outage.Code != gitops.Unavailable || !strings.Contains(lane.Outage.Reason, "connection failed") || lane.Outage.Since.IsZero() || lane.Outage.RetryAt.IsZero() {
+	if lane.Ready != 1 || lane.Oldest.IsZero() || lane.Outage.Code != gitops.Unavailable || !strings.Contains(lane.Outage.Reason, "the connection to the git server failed") || lane.Outage.Since.IsZero() || lane.Outage.RetryAt.IsZero() {
 		t.Errorf("the lane: %+v, %+v", lane, lane.Outage)
 	}
 }

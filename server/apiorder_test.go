@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 const goodOrder = `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`
@@ -208,6 +209,42 @@ func testCancel(t *testing.T, s *site) {
 		t.Error("the log does not say who cancelled it")
 	}
 	r.call(apiToken, "POST", "/api/v1/updates/"+first+"/cancel", "").problem(t, 409)
+}
+
+// An update that the git server refuses alone is held: it, its lane and its retry are
+// as the contract has them, and other updates go on.
+func TestHeld(t *testing.T) { onEachStore(t, testHeld) }
+
+func testHeld(t *testing.T, s *site) {
+	file := gitserver.ValuesFile("api", "dev")
+	s.must(s.repository.Hook("pre-receive", `read old new ref; if git diff --name-only $old $new | grep -q `+file+`; then echo "not without the owners" >&2; exit 1; fi`))
+	r := s.start()
+	id := r.order("held", goodOrder).delivery(t, 202).Updates[0].ID
+	r.changes(func(u gitops.Update) bool { return u.ID == id && u.State == gitops.Pending })
+	held := read[gitops.Update](r, "/api/v1/updates/"+id)
+	if len(held.BlockedBy) != 1 {
+		t.Fatalf("it is not blocked: %+v", held)
+	}
+	if b := held.BlockedBy[0]; b.Kind != gitops.BlockRefused || !strings.Contains(b.Reason, "not without the owners") || b.Since.IsZero() || !b.Until.After(b.Since) {
+		t.Errorf("blocked by %+v", b)
+	}
+	if list := read[api.UpdateList](r, "/api/v1/updates?state=pending"); len(list.Updates) != 1 || len(list.Updates[0].BlockedBy) != 1 {
+		t.Errorf("listed: %+v", list.Updates)
+	}
+	if lane := read[api.Environments](r, "/api/v1/environments").Environments[0].Lane; lane.Ready != 0 || lane.Held[gitops.BlockRefused] != 1 || lane.Outage != nil {
+		t.Errorf("its lane: %+v", lane)
+	}
+	other := r.order("other", `{"app": "worker", "environment": "dev", "tag": "main-1a2b3c4"}`).delivery(t, 202).Updates[0].ID
+	if u := r.settled(other); u.State != gitops.Committed {
+		t.Errorf("another app's: %+v", u)
+	}
+	s.must(s.repository.Hook("pre-receive", ""))
+	if u := r.call(apiToken, "POST", "/api/v1/updates/"+id+"/retry", `{"reason": "the owners agreed"}`).update(t, 202); len(u.BlockedBy) != 0 {
+		t.Errorf("after the retry: %+v", u)
+	}
+	if u := r.settled(id); u.State != gitops.Committed {
+		t.Errorf("%+v", u)
+	}
 }
 
 // update is an answer as an update.

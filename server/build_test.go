@@ -99,7 +99,7 @@ func TestNewNamesTheField(t *testing.T) {
 		{"a batch's subject", func(s *site) { s.edit("manifests:\n", "manifests:\n  batchSubject: 'bump {app}'\n") },
 			[]string{"manifests.batchSubject: may name only {count}, {env} in braces"}},
 		{"a branch that none can be", func(s *site) { s.edit("manifests:\n", "manifests:\n  branch: refs/../main\n") },
-			[]string{"manifests.branch: is no name that a branch can have"}},
+			[]string{"manifests.branch: is not a name that a branch can have"}},
 		{"an author without a name", func(s *site) { s.edit("manifests:\n", "manifests:\n  author: {name: 'A <b>'}\n") },
 			[]string{"manifests.author.name: is missing, or has a character"}},
 		{"an author without an address", func(s *site) { s.edit("manifests:\n", "manifests:\n  author: {email: 'a b'}\n") },

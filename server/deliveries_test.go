@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,14 +41,14 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		field  string
 	}{
 		{"github, unsigned", r.request("POST", "/webhooks/github", good), 401, gitops.Unauthorized, "the header X-Hub-Signature-256 must be", ""},
-		{"github, forged", r.github("guess", "d1", good), 401, gitops.Unauthorized, "the signature is not of this body", ""},
-		{"github, with EventBridge's secret", r.github(bridgeSecret, "d1", good), 401, gitops.Unauthorized, "the signature is not of this body", ""},
-		{"github, forged and no JSON", r.github("guess", "d1", "{"), 401, gitops.Unauthorized, "the signature is not of this body", ""},
+		{"github, forged", r.github("guess", "d1", good), 401, gitops.Unauthorized, "signature mismatch", ""},
+		{"github, with EventBridge's secret", r.github(bridgeSecret, "d1", good), 401, gitops.Unauthorized, "signature mismatch", ""},
+		{"github, forged and no JSON", r.github("guess", "d1", "{"), 401, gitops.Unauthorized, "signature mismatch", ""},
 		{"github, forged and of no known event", func() *http.Request {
 			req := r.github("guess", "d1", "{}")
 			req.Header.Set("X-GitHub-Event", "push")
 			return req
-		}(), 401, gitops.Unauthorized, "the signature is not of this body", ""},
+		}(), 401, gitops.Unauthorized, "signature mismatch", ""},
 		{"github, oversized", r.github(oldSecret, "d1", good+strings.Repeat(" ", webhook.MaxBody)), 413, gitops.TooLarge, "the body is larger than 1048576 bytes", ""},
 		{"github, oversized and forged", r.github("guess", "d1", strings.Repeat(" ", webhook.MaxBody+1)), 413, gitops.TooLarge, "the body is larger than", ""},
 		{"github, empty", r.github(oldSecret, "d1", ""), 400, gitops.Invalid, "the body is not a JSON object", ""},
@@ -219,7 +220,8 @@ func TestOrderBecomesACommit(t *testing.T) {
 	want := gitserver.Commit{
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",
-		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: ann",
+		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: ann" +
+			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " 65536", // the store's first sequence
 		Updates: []string{d.Updates[0].ID},
 	}
 	if diff := cmp.Diff(want, last); diff != "" || len(log) != 2 {
@@ -227,7 +229,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 	}
 	again := s.start()
 	told := again.do(again.github(newSecret, "72d3162e", order("api", "dev", "main-1a2b3c4"))).delivery(t, 200)
-	if u := told.Updates[0]; u.State != gitops.Committed || u.Commit != last.Hash || u.Attempts != 1 || u.SettledAt.IsZero() {
+	if u := told.Updates[0]; u.State != gitops.Committed || u.Commit != last.Hash || u.Attempts != 1 || u.FinishedAt.IsZero() {
 		t.Errorf("the duplicate is told %+v", u)
 	}
 }

@@ -64,7 +64,7 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	if file := c.Credentials.TokenFile; file != "" {
 		at.Credentials = git.TokenFile{Path: file, User: c.Credentials.Username}
 	}
-	if app != nil {
+	if c.Credentials.GitHubApp != nil { // also one that is wrong: what else is wrong is found as well
 		at.Credentials = app
 	}
 	return at
@@ -77,6 +77,9 @@ func newPast(c config.Manifests, at git.Config, breaker *git.Breaker) (*history.
 	}
 	return history.New(breaker.Guard(remote), c.Branch), nil
 }
+
+// Without it an App would go on with a token that was revoked.
+var _ git.Invalidator = (*githubapp.App)(nil)
 
 func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*githubapp.App, error) {
 	app, err := githubapp.New(githubapp.Config{
@@ -93,7 +96,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 
 func newWriter(c config.Config, p parts, at git.Config, app *githubapp.App, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
 	var identify func(ctx context.Context) (git.Signature, error)
-	if app != nil {
+	if c.Manifests.Credentials.GitHubApp != nil {
 		identify = func(ctx context.Context) (git.Signature, error) {
 			bot, err := app.Identity(ctx)
 			return git.Signature(bot), err

@@ -123,16 +123,15 @@ func TestRepositoryRefuses(t *testing.T) {
 	}
 }
 
-// The rest of what manifests can say reaches the writer: a partial snapshot, and
-// commits that are signed.
-func TestASignedCommitFromAPartialSnapshot(t *testing.T) {
+// The rest of what manifests can say reaches the writer: commits that are signed.
+func TestASignedCommit(t *testing.T) {
 	s := newSite(t)
 	_, key, err := ed25519.GenerateKey(nil)
 	s.must(err)
 	block, err := x509.MarshalPKCS8PrivateKey(key)
 	s.must(err)
 	s.must(os.WriteFile(filepath.Join(s.dir, "sign"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: block}), 0o600))
-	s.edit("manifests:\n", "manifests:\n  snapshot: partial\n  signing: {sshKeyFile: "+s.dir+"/sign}\n")
+	s.edit("manifests:\n", "manifests:\n  signing: {sshKeyFile: "+s.dir+"/sign}\n")
 	r := s.start()
 	pushed := make(chan struct{})
 	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushed) }})
@@ -147,8 +146,5 @@ func TestASignedCommitFromAPartialSnapshot(t *testing.T) {
 	s.must(err)
 	if !strings.Contains(commit, "\ngpgsig -----BEGIN SSH SIGNATURE-----\n ") || !strings.Contains(commit, "chore: bump api to main-0000001 (dev)") {
 		t.Errorf("the commit is\n%s", commit)
-	}
-	if n := s.git.Counts().Requests[gitserver.Fetch]; n != 2 {
-		t.Errorf("%d fetches, want one of the trees and one of the file", n)
 	}
 }

@@ -294,13 +294,13 @@ func TestRecordedEvents(t *testing.T) {
 		{"repository_dispatch.json", "repository_dispatch", 200, `event_type "on-demand-test" is not one of those that order an update`},
 		{"ping.repository.json", "ping", 200, `a "ping" event is ignored: only repository_dispatch creates updates`},
 		{"ping.with_app_id.json", "ping", 200, `a "ping" event is ignored: only repository_dispatch creates updates`},
-		{"installation.created.json", "installation", 200, `a "installation" event asks for nothing`},
-		{"installation_repositories.added.json", "installation_repositories", 200, "asks for nothing"},
-		{"package.published.docker.json", "package", 200, "asks for nothing"},
-		{"pull_request.closed.json", "pull_request", 200, "asks for nothing"},
-		{"push.json", "push", 200, "asks for nothing"},
-		{"push.minimal.json", "push", 200, "asks for nothing"},
-		{"deployment_status.created.json", "deployment_status", 200, "asks for nothing"},
+		{"installation.created.json", "installation", 200, `a "installation" event is ignored`},
+		{"installation_repositories.added.json", "installation_repositories", 200, "event is ignored"},
+		{"package.published.docker.json", "package", 200, "event is ignored"},
+		{"pull_request.closed.json", "pull_request", 200, "event is ignored"},
+		{"push.json", "push", 200, "event is ignored"},
+		{"push.minimal.json", "push", 200, "event is ignored"},
+		{"deployment_status.created.json", "deployment_status", 200, "event is ignored"},
 	} {
 		d := m.do(hook(c.name, c.event)).delivery(t, c.status)
 		if d.Outcome != gitops.OutcomeIgnored || !strings.Contains(d.Reason, c.reason) {

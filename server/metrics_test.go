@@ -110,7 +110,8 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	label := regexp.MustCompile(`(\w+)="([^"]*)"`)
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
-		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "landed", "conflict"),
+		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
+		"kind":    {"refused", "stale"},
 		"route":   {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
 	}

@@ -23,16 +23,16 @@ func TestNothingIsLostWhileTheServerIsDown(t *testing.T) {
 
 	const dispatches = 50
 	at := time.Now()
+	github.AddDelivery(githubtest.Delivery{
+		ID: 2, GUID: "older", DeliveredAt: at.Add(-5 * time.Minute), Status: "failed to connect to host", StatusCode: 502,
+		Payload: order("api", "dev", "main-0000000"),
+	})
 	for i := range int64(dispatches) {
 		github.AddDelivery(githubtest.Delivery{
 			ID: 3 + i, GUID: fmt.Sprintf("missed-%02d", i), DeliveredAt: at, Status: "failed to connect to host", StatusCode: 502,
 			Payload: order("api", "dev", fmt.Sprintf("main-00000%02d", 10+i)),
 		})
 	}
-	github.AddDelivery(githubtest.Delivery{
-		ID: 2, GUID: "older", DeliveredAt: at.Add(-5 * time.Minute), Status: "failed to connect to host", StatusCode: 502,
-		Payload: order("api", "dev", "main-0000000"),
-	})
 
 	r = s.start()
 	committed := 0

@@ -17,6 +17,7 @@ type oneFile struct {
 	Updates  int     `json:"updates"`
 	PlanMS   float64 `json:"planMS"` // from the end of each push to the beginning of the next, in all
 	Pushes   int     `json:"pushes"`
+	CPUMS    float64 `json:"cpuMS"`    // tallyman's, for the batch
 	StatusMS float64 `json:"statusMS"` // the first status: the tags of all apps
 	PeakMiB  float64 `json:"peakMiB"`
 }
@@ -57,6 +58,7 @@ func (b *bench) measureOneFile(ctx context.Context, _ string) (err error) {
 		return err
 	}
 	found := oneFile{Apps: oneFileApps, MiB: float64(len(text)) / (1 << 20), Updates: b.options.oneFile, StatusMS: milliseconds(status)}
+	cpu := t.cpu()
 	sent, pushes, err := b.batchBehindPush(ctx, t, b.options.oneFile)
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func (b *bench) measureOneFile(ctx context.Context, _ string) (err error) {
 	for i, p := range pushes[1:] {
 		found.PlanMS += milliseconds(p.began.Sub(pushes[i].ended))
 	}
-	found.Pushes, found.PeakMiB = len(pushes)-1, t.peakMiB()
+	found.Pushes, found.CPUMS, found.PeakMiB = len(pushes)-1, milliseconds(t.cpu()-cpu), t.peakMiB()
 	b.report.OneFile = &found
 	return errors.Join(t.stop(), onceEach(repository, before, sent), repository.Fsck())
 }

@@ -19,7 +19,7 @@ var shapes = map[string]gitserver.Shape{
 	"S":  {Apps: 20, Environments: []string{"dev", "staging", "prod"}, Commits: 200},
 	"M":  {Apps: 300, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 5_000},
 	"L":  {Apps: 2_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 20_000},
-	huge: {Apps: 10_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 5_000},
+	huge: {Apps: 10_000, Environments: []string{"dev", "qa", "staging", "prod"}, Commits: 1_000},
 }
 
 // huge is the size at which only tallyman and bare pushes are measured, and only

@@ -82,8 +82,8 @@ func (r *report) printCore(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
 	}
 	if o := r.OneFile; o != nil {
-		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "first status ms", "peak MiB")
-		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.StatusMS, o.PeakMiB)
+		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "CPU ms", "first status ms", "peak MiB")
+		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.CPUMS, o.StatusMS, o.PeakMiB)
 	}
 }
 

@@ -98,7 +98,8 @@ func (t *tallyman) tell(change func()) {
 
 // await waits until it is so, which is asked under the lock.
 func (t *tallyman) await(ctx context.Context, so func() bool) error {
-	timeout := time.NewTimer(2 * time.Minute)
+	const quiet = 2 * time.Minute
+	timeout := time.NewTimer(quiet)
 	defer timeout.Stop()
 	for {
 		t.mu.Lock()
@@ -112,8 +113,9 @@ func (t *tallyman) await(ctx context.Context, so func() bool) error {
 		}
 		select {
 		case <-t.news:
+			timeout.Reset(quiet)
 		case <-timeout.C:
-			return errors.Join(errors.New("waited two minutes for tallyman"), t.complaint())
+			return errors.Join(fmt.Errorf("tallyman logged nothing of interest for %s", quiet), t.complaint())
 		case <-ctx.Done():
 			return ctx.Err()
 		}

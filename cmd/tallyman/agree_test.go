@@ -85,12 +85,15 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 	send("failed", dispatch{App: "app-00", Environment: "dev", Tag: "main-1a2b3c4"}, http.StatusAccepted)
 	send("refused", dispatch{App: "app-00", Environment: "prod", Tag: "rc-1a2b3c4"}, http.StatusUnprocessableEntity)
 	send("another", dispatch{eventType: "deploy"}, http.StatusOK)
-	late := imageEvent{header: "X-Tallyman-Key", repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", tag: "rc-1a2b3c4", digest: demoDigest, action: "PUSH", at: time.Now().Add(-time.Hour)}
-	req, err := late.request(base, s.secret, "superseded")
+	pushed := imageEvent{header: "X-Tallyman-Key", repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", tag: "rc-1a2b3c5", digest: demoDigest, action: "PUSH", at: time.Now().Add(-time.Minute)}
+	req, err := pushed.request(base, s.secret, "pushed")
+	s.deliver(req, err, http.StatusAccepted)
+	pushed.tag, pushed.at = "rc-1a2b3c4", pushed.at.Add(-time.Hour)
+	req, err = pushed.request(base, s.secret, "superseded")
 	s.deliver(req, err, http.StatusAccepted)
 	run(t, "update", "app-01", "main-1a2b3c4", "--env", "prod", "--key", "ordered", "--wait")
-	for _, id := range []string{"committed", "unchanged", "failed"} {
-		for words := ""; !strings.Contains(words, "staging to main-1a2b3c4: "+id) && !strings.Contains(words, "dev to main-1a2b3c4: "+id); {
+	for id, state := range map[string]string{"committed": "committed", "unchanged": "unchanged", "failed": "failed", "pushed": "committed"} {
+		for words := ""; !strings.Contains(words, "1a2b3c4: "+state) && !strings.Contains(words, "1a2b3c5: "+state); {
 			words, _, _ = run(t, "explain", id)
 		}
 	}
@@ -130,7 +133,7 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 	if diff := cmp.Diff(updates, ends); diff != "" {
 		t.Errorf("of updates the log says -, explain +:\n%s", diff)
 	}
-	if len(explained) != 7 || states["committed"] != 2 || states["unchanged"] != 1 || states["failed"] != 1 || states["superseded"] != 1 {
+	if len(explained) != 8 || states["committed"] != 3 || states["unchanged"] != 1 || states["failed"] != 1 || states["superseded"] != 1 {
 		t.Errorf("%d deliveries, %v", len(explained), states)
 	}
 	s.must(c.stop())

@@ -29,7 +29,9 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 			if err != nil {
 				return err
 			}
-			return a.print.print(d, func() { a.print.explain(d, a.outageOf) })
+			return a.print.print(d, func() {
+				a.print.explain(d, func(u gitops.Update) *api.Outage { return a.outageOf(a.Context(), u) })
+			})
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

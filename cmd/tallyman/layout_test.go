@@ -72,7 +72,7 @@ var onlyIn = map[string][]string{
 	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
 	"github.com/bradleyfalzon/":          {"server/githubapp"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
-	"github.com/google/uuid":             {"server", "cmd/tallyman"},
+	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
 	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench"},
 }

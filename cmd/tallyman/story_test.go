@@ -142,12 +142,33 @@ func TestTheStoryOfAWait(t *testing.T) {
 			t.Fatalf("exit %d", exit)
 		}
 	}
-	expect(t, "explain", out, "git server: connection failed")
+	expect(t, "explain", out, "the connection to the git server failed")
 	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait", "--timeout", "500ms")
 	out, _, _ = run(t, "status")
-	expect(t, "status", out, "blocked for", "connection failed")
+	expect(t, "status", out, "blocked for", "the connection to the git server failed")
 	s.interrupted("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1", "--wait")
 	tr.compare("wait.golden")
+	s.must(c.stop())
+}
+
+// While the git server refuses one app's file, its update is held and others go on:
+// status, updates and explain say by what, and a person cancels it.
+func TestTheStoryOfARefusal(t *testing.T) {
+	s := newSite(t, 2)
+	c, base, _ := s.start(deadline(t))
+	s.commandLine(base)
+	s.must(s.repository.Hook("pre-receive", `read old new ref; if git diff --name-only $old $new | grep -q app-00; then echo "CODEOWNERS: @owners must approve charts/app-00" >&2; exit 1; fi`))
+	tr := &transcript{t: t, ids: map[string]string{}}
+	tr.run("update", "app-00", "main-1a2b3c4", "--env", "dev", "--key", "release-1")
+	s.must(c.await(deadline(t), func(line map[string]any) bool { return line["msg"] == "update blocked" }))
+	tr.run("update", "app-01", "main-1a2b3c4", "--env", "dev", "--key", "release-2", "--wait")
+	tr.run("status")
+	tr.run("updates", "--state", "pending")
+	tr.run("explain", "release-1")
+	id := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-1"}, "dev", "app-00")
+	tr.run("cancel", id, "--reason", "the owners said no")
+	tr.run("explain", "release-1")
+	tr.compare("refusal.golden")
 	s.must(c.stop())
 }
 

@@ -26,6 +26,8 @@ var (
 	uuids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	stamps  = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
 	rfc3339 = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	clocks  = regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`)
+	retries = regexp.MustCompile(` \(\d+ attempts until [^)]*\)`) // as many as there was time for
 	ages    = regexp.MustCompile(`\b\d{1,2}s ago`)
 	spans   = regexp.MustCompile(`in \d{1,2}s\)`)
 	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
@@ -43,7 +45,9 @@ func (tr *transcript) steady(text string) string {
 		return tr.ids[id]
 	})
 	text = rfc3339.ReplaceAllString(text, "2026-01-02T15:04:05Z")
+	text = retries.ReplaceAllString(text, "")
 	text = stamps.ReplaceAllString(text, "2026-01-02 15:04:05")
+	text = clocks.ReplaceAllString(text, "15:04:05")
 	text = ages.ReplaceAllString(text, "1s ago")
 	text = spans.ReplaceAllString(text, "in 1s)")
 	text = commits.ReplaceAllString(text, strings.Repeat("c", 40))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,9 +22,10 @@ func (a apiRun) await(u gitops.Update, w waitFlags) (gitops.Update, error) {
 	defer stop()
 	ctx, cancel := context.WithTimeout(unasked, w.timeout)
 	defer cancel()
-	show := a.progress(a.ErrOrStderr())
-	show(u)
-	u, err := a.server.Await(ctx, u, show)
+	shown := &progress{out: a.ErrOrStderr(), print: a.print, outage: a.outageOf(ctx, u)}
+	shown.setUpdate(u)
+	defer a.followOutage(ctx, shown)()
+	u, err := a.server.Await(ctx, u, shown.setUpdate)
 	switch {
 	case err != nil && unasked.Err() != nil:
 		return u, notCommitted{u, exitPending, "interrupted; still pending" + a.cause(u)}
@@ -41,8 +43,8 @@ func (a apiRun) await(u gitops.Update, w waitFlags) (gitops.Update, error) {
 // state.
 func (a apiRun) cause(u gitops.Update) string {
 	reason := firstOf(u.Reason, a.print.holdText(u))
-	if reason == "" && u.State == gitops.Pending {
-		if outage := a.outageOf(u); outage != nil {
+	if reason == "" {
+		if outage := a.outageOf(a.Context(), u); outage != nil { // also after an interrupt, which ends another context
 			reason = outage.Reason
 		}
 	}
@@ -53,12 +55,12 @@ func (a apiRun) cause(u gitops.Update) string {
 }
 
 // outageOf asks for the outage of a pending update's lane: nil when there is none,
-// and when the server does not say. It asks also after the command was interrupted.
-func (a apiRun) outageOf(u gitops.Update) *api.Outage {
+// and when the server does not say.
+func (a apiRun) outageOf(ctx context.Context, u gitops.Update) *api.Outage {
 	if u.State != gitops.Pending {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	now, err := a.server.Environments(ctx)
 	if err != nil {
@@ -83,21 +85,74 @@ func (e notCommitted) exit() int { return e.code }
 
 func (e notCommitted) Error() string { return title(e.update) + ": " + e.text }
 
-// progress prints each thing once while the update is open. The end is printed with
-// the result.
-func (a apiRun) progress(out io.Writer) func(gitops.Update) {
-	var last string
-	return func(u gitops.Update) {
-		if u.State.Final() {
-			return
-		}
-		text := fmt.Sprintf("%s: %s", title(u), u.State)
-		if hold := a.print.holdText(u); hold != "" {
-			text += ": " + hold
-		}
-		if text != last {
-			last = text
-			fmt.Fprintln(out, printable(text))
-		}
+// progress prints what an open update waits for, each thing once. The end is printed
+// with the result. Safe for concurrent use.
+type progress struct {
+	out   io.Writer
+	print *printer
+
+	mu     sync.Mutex
+	update gitops.Update
+	outage *api.Outage // of its lane
+	last   string      // printed
+}
+
+func (p *progress) setUpdate(u gitops.Update) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.update = u
+	p.show()
+}
+
+func (p *progress) setOutage(outage *api.Outage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.outage = outage
+	p.show()
+}
+
+func (p *progress) current() gitops.Update {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.update
+}
+
+// show prints what is new. The caller has the lock.
+func (p *progress) show() {
+	if p.update.State.Final() {
+		return
 	}
+	text := fmt.Sprintf("%s: %s", title(p.update), p.update.State)
+	if hold := p.print.holdText(p.update); hold != "" {
+		text += ": " + hold
+	} else if p.outage != nil {
+		text += ": " + p.outage.Reason
+	}
+	if text != p.last {
+		p.last = text
+		fmt.Fprintln(p.out, printable(text))
+	}
+}
+
+// outageEvery is how often a waiting command asks for the outage of its lane, which
+// the stream of an update does not have.
+const outageEvery = 5 * time.Second
+
+// followOutage keeps the progress' outage up to date until ctx ends or stop is called.
+func (a apiRun) followOutage(ctx context.Context, shown *progress) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() {
+		ask := time.NewTicker(outageEvery)
+		defer ask.Stop()
+		for {
+			select {
+			case <-ask.C:
+			case <-ctx.Done():
+				return
+			}
+			shown.setOutage(a.outageOf(ctx, shown.current()))
+		}
+	})
+	return func() { cancel(); following.Wait() }
 }

@@ -17,10 +17,10 @@ type Credentials interface {
 	Basic(ctx context.Context) (user, password string, err error)
 }
 
-// Refuser is what credentials may be besides, to be told that the server does not
+// Invalidator is what credentials may be besides, to be told that the server does not
 // accept a password that they gave out.
 type Invalidator interface {
-	// Refused must not block.
+	// Invalidate must not block.
 	Invalidate(password string)
 }
 

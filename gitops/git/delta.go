@@ -1,6 +1,7 @@
 package git
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -56,6 +57,20 @@ func applyDelta(base, delta []byte, budget *int64) ([]byte, error) {
 	return out, nil
 }
 
+// deltaTarget is how large a delta says that what it makes is; 0 when it is
+// malformed.
+func deltaTarget(delta []byte) int64 {
+	_, n := binary.Uvarint(delta)
+	if n <= 0 {
+		return 0
+	}
+	to, n := binary.Uvarint(delta[n:])
+	if n <= 0 || to > 1<<48 {
+		return 0
+	}
+	return int64(to)
+}
+
 // copyArguments reads the offset and size bytes that the instruction's bits
 // say are there.
 func copyArguments(op byte, delta []byte) (offset, size uint32, rest []byte, ok bool) {
@@ -81,25 +96,67 @@ func copyArguments(op byte, delta []byte) (offset, size uint32, rest []byte, ok 
 
 // makeDelta appends to out a delta that turns base into target.
 //
-// It is made for what this package changes: one scalar in a file, one hash in a
-// tree. Contents of one length are compared byte by byte, so several changed
-// entries of a tree cost their hashes only; others by what they have in common
-// at both ends.
+// It is made for what this package changes: scalars in a file, hashes in a tree.
+// Contents of one length are compared byte by byte, so several changed entries of a
+// tree cost their hashes only. Others are compared up to where they differ, and
+// again from where they go on alike nearby; where they do not, the rest is by what
+// they have in common at the end.
 func makeDelta(out, base, target []byte) []byte {
 	out = binary.AppendUvarint(out, uint64(len(base)))
 	out = binary.AppendUvarint(out, uint64(len(target)))
 	if len(base) == len(target) {
 		return appendRuns(out, base, target)
 	}
-	shorter := min(len(base), len(target))
-	prefix := commonPrefix(base, target)
-	suffix := 0
-	for suffix < shorter-prefix && base[len(base)-1-suffix] == target[len(target)-1-suffix] {
-		suffix++
+	from, at, inserted := 0, 0, 0 // in base, in target; all of target up to inserted is written
+	for at < len(target) {
+		if same := commonPrefix(base[from:], target[at:]); same >= worthCopying {
+			out = appendInsert(out, target[inserted:at])
+			out = appendCopy(out, from, same)
+			from, at, inserted = from+same, at+same, at+same
+		}
+		left, added, found := goOn(base[from:], target[at:])
+		if !found {
+			break
+		}
+		from, at = from+left, at+added
 	}
-	out = appendCopy(out, 0, prefix)
-	out = appendInsert(out, target[prefix:len(target)-suffix])
+	suffix := commonSuffix(base[from:], target[inserted:])
+	out = appendInsert(out, target[inserted:len(target)-suffix])
 	return appendCopy(out, len(base)-suffix, suffix)
+}
+
+// What makes two contents go on alike: so many equal bytes, so near to where they
+// began to differ.
+const (
+	alike  = 32
+	nearby = 512
+)
+
+// goOn finds where two contents that differ from their first byte on go on alike: how
+// many bytes of the base are left out, and how many of the target are added.
+func goOn(base, target []byte) (left, added int, found bool) {
+	window := base[:min(len(base), nearby+alike)]
+	for added := range min(len(target)-alike, nearby) {
+		if left := bytes.Index(window, target[added:added+alike]); left >= 0 {
+			return left, added, true
+		}
+	}
+	return 0, 0, false
+}
+
+func commonSuffix(a, b []byte) int {
+	n := min(len(a), len(b))
+	a, b = a[len(a)-n:], b[len(b)-n:]
+	i := n
+	for ; i >= 8; i -= 8 {
+		if binary.LittleEndian.Uint64(a[i-8:]) != binary.LittleEndian.Uint64(b[i-8:]) {
+			break
+		}
+	}
+	for i > 0 && a[i-1] == b[i-1] {
+		i--
+	}
+	return n - i
 }
 
 func commonPrefix(a, b []byte) int {

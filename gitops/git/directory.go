@@ -32,21 +32,29 @@ type node struct {
 // Safe for concurrent use.
 type File struct {
 	Name    Hash
-	content atomic.Pointer[[]byte]
+	content atomic.Pointer[content]
+}
+
+type content struct {
+	data []byte
+	cut  bool // it is the beginning of what the file says
 }
 
 // Content returns the file's content, which must not be changed, and whether it is
 // here.
-func (f *File) Content() (content []byte, here bool) {
-	p := f.content.Load()
-	if p == nil {
+func (f *File) Content() (data []byte, here bool) {
+	c := f.content.Load()
+	if c == nil {
 		return nil, false
 	}
-	return *p, true
+	return c.data, true
 }
 
 // SetContent keeps the content, which must not be changed any more.
-func (f *File) SetContent(content []byte) { f.content.Store(&content) }
+func (f *File) SetContent(data []byte) { f.content.Store(&content{data: data}) }
+
+// SetBeginning keeps the beginning of a file that is too large to be kept.
+func (f *File) SetBeginning(data []byte) { f.content.Store(&content{data, true}) }
 
 // Why there is no file at a path.
 var (

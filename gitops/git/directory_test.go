@@ -120,3 +120,23 @@ func TestATreeThatIsInManyPlacesIsMadeOnce(t *testing.T) {
 		t.Errorf("%d directories, want 11", len(x.directories))
 	}
 }
+
+// Of the beginning of a file nothing can be made: a server's delta against it would
+// not fit.
+func TestAnIndexGivesNoPartOfAFile(t *testing.T) {
+	d, _ := testDirectory(t, 2)
+	f, err := d.Find(path(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, found := NewIndex(d).Object(f.Name); !found {
+		t.Error("a file that is here is not given")
+	}
+	f.SetBeginning([]byte("# App"))
+	if data, here := f.Content(); !here || string(data) != "# App" {
+		t.Errorf("the beginning is %q, here %t", data, here)
+	}
+	if _, found := NewIndex(d).Object(f.Name); found {
+		t.Error("the beginning of a file is given for the whole")
+	}
+}

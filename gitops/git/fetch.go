@@ -24,6 +24,7 @@ type FetchRequest struct {
 	NoThin       bool              // deltas may refer to nothing outside the answer
 	Keep         func(Kind) bool   // which of the objects that come are kept; nil keeps all
 	MaxBytes     int64             // inflated bytes that are kept at most; 0 is as many as ever
+	MaxFileBytes int64             // of a file that is kept whole; see [Remote]. 0 is any size
 	Capabilities map[string]string // the capabilities that the server has
 }
 
@@ -89,7 +90,7 @@ func (w FetchRequest) read(ctx context.Context, answer io.Reader, held Source) (
 	if err != nil {
 		return nil, err
 	}
-	objects, err := readPack(ctx, pack, held, w.Keep, cmp.Or(w.MaxBytes, maxInflatedBytes))
+	objects, err := readPack(ctx, pack, held, packLimits{keeps: w.Keep, bytes: cmp.Or(w.MaxBytes, maxInflatedBytes), file: w.MaxFileBytes})
 	if err != nil {
 		return nil, err
 	}

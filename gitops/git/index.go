@@ -45,8 +45,9 @@ func (x *Index) Object(name Hash) (Object, bool) {
 		}
 	}
 	if f := x.files[name]; f != nil {
-		content, here := f.Content()
-		return Object{KindBlob, content}, here
+		if c := f.content.Load(); c != nil && !c.cut { // of a part nothing can be made
+			return Object{KindBlob, c.data}, true
+		}
 	}
 	return Object{}, false
 }

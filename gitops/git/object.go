@@ -3,6 +3,7 @@ package git
 import (
 	"crypto/sha1"
 	"encoding/hex"
+	"hash"
 	"strconv"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -53,17 +54,23 @@ type Object struct {
 
 // Name computes what git calls the object.
 func (o Object) Name() Hash {
-	header := make([]byte, 0, 32)
-	header = append(header, o.Kind.String()...)
-	header = append(header, ' ')
-	header = strconv.AppendInt(header, int64(len(o.Data)), 10)
-	header = append(header, 0)
-	digest := sha1.New()
-	digest.Write(header)
+	digest := newDigest(o.Kind, int64(len(o.Data)))
 	digest.Write(o.Data)
 	var h Hash
 	digest.Sum(h[:0])
 	return h
+}
+
+// newDigest begins the computation of the name of an object of a size.
+func newDigest(k Kind, size int64) hash.Hash {
+	header := make([]byte, 0, 32)
+	header = append(header, k.String()...)
+	header = append(header, ' ')
+	header = strconv.AppendInt(header, size, 10)
+	header = append(header, 0)
+	digest := sha1.New()
+	digest.Write(header)
+	return digest
 }
 
 // ParseHash reads a hash in hexadecimal. Unlike plumbing.NewHash it refuses

@@ -11,6 +11,27 @@ import (
 	"testing"
 )
 
+// Fifty values that became longer, far apart, cost fifty values and not what is
+// between them.
+func TestADeltaOfManyChangesIsSmall(t *testing.T) {
+	var base, target strings.Builder
+	for n := range 5000 {
+		tag := "none"
+		if fmt.Fprintf(&base, "app-%04d: {tag: %s, image: registry.example/app-%04d}\n", n, tag, n); n%100 == 0 {
+			tag = "main-1a2b3c4"
+		}
+		fmt.Fprintf(&target, "app-%04d: {tag: %s, image: registry.example/app-%04d}\n", n, tag, n)
+	}
+	delta := makeDelta(nil, []byte(base.String()), []byte(target.String()))
+	budget := int64(math.MaxInt64)
+	if got, err := applyDelta([]byte(base.String()), delta, &budget); err != nil || string(got) != target.String() {
+		t.Fatalf("it does not make its target: %v", err)
+	}
+	if len(delta) > 50*64 {
+		t.Errorf("%d bytes for 50 values", len(delta))
+	}
+}
+
 func TestADeltaMakesItsTarget(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	text := func(n int) []byte {
@@ -147,7 +168,7 @@ func TestAPackIsReadBackAsItWasWritten(t *testing.T) {
 		if !thin {
 			outside = Nothing
 		}
-		got, err := readPack(t.Context(), bytes.NewReader(pack), outside, nil, maxInflatedBytes)
+		got, err := readPack(t.Context(), bytes.NewReader(pack), outside, packLimits{bytes: maxInflatedBytes})
 		if err != nil {
 			t.Fatalf("thin %v: %v", thin, err)
 		}

@@ -29,16 +29,33 @@ var ErrMissingObject = plumbing.ErrObjectNotFound
 type packReader struct {
 	in       *packStream
 	outside  Source
-	keeps    func(Kind) bool // nil keeps every kind
-	budget   int64           // inflated bytes that may still be kept
-	dropped  int64           // inflated bytes that may still be dropped
+	limits   packLimits
+	budget   int64 // inflated bytes that may still be kept
+	dropped  int64 // inflated bytes that may still be dropped
 	inflater io.ReadCloser
 	more     [1]byte
 
 	objects   map[Hash]Object
+	cut       map[Hash]bool            // files in objects that are not whole
 	at        map[int64]Hash           // where in the pack a kept object began
 	waitingAt map[int64]*waitingDelta  // likewise
 	waiting   map[Hash][]*waitingDelta // by the base that has not come yet
+}
+
+// packLimits say what is kept of a pack.
+type packLimits struct {
+	keeps func(Kind) bool // nil keeps every kind
+	bytes int64           // inflated
+	file  int64           // bytes of a file; of a larger one there is one more; 0 is any size
+}
+
+// all reports whether everything is kept, so that every delta must have a base.
+func (l packLimits) all() bool { return l.keeps == nil && l.file == 0 }
+
+func (l packLimits) drops(k Kind) bool { return l.keeps != nil && !l.keeps(k) }
+
+func (l packLimits) cuts(k Kind, size int64) bool {
+	return k == KindBlob && l.file > 0 && size > l.file
 }
 
 // waitingDelta is a delta whose base has not come yet.
@@ -48,13 +65,13 @@ type waitingDelta struct {
 	onIt   []*waitingDelta // deltas that have it as their base, by its offset
 }
 
-// readPack returns the objects of a pack by name, of the kinds that are kept.
-// Deltas against objects outside the pack are resolved from the source. The deltas
-// of one object are all of its kind, so what is dropped is no base of what is kept.
-func readPack(ctx context.Context, pack io.Reader, outside Source, keeps func(Kind) bool, budget int64) (map[Hash]Object, error) {
+// readPack returns the objects of a pack by name, as far as they are kept. Deltas
+// against objects outside the pack are resolved from the source. The deltas of one
+// object are all of its kind, so a kind that is dropped is no base of what is kept.
+func readPack(ctx context.Context, pack io.Reader, outside Source, limits packLimits) (map[Hash]Object, error) {
 	r := &packReader{
-		in: newPackStream(pack), outside: outside, keeps: keeps, budget: budget, dropped: maxDroppedBytes,
-		objects: make(map[Hash]Object), at: make(map[int64]Hash),
+		in: newPackStream(pack), outside: outside, limits: limits, budget: limits.bytes, dropped: maxDroppedBytes,
+		objects: make(map[Hash]Object), cut: make(map[Hash]bool), at: make(map[int64]Hash),
 		waitingAt: make(map[int64]*waitingDelta), waiting: make(map[Hash][]*waitingDelta),
 	}
 	var header [12]byte
@@ -76,7 +93,7 @@ func readPack(ctx context.Context, pack io.Reader, outside Source, keeps func(Ki
 	if err := r.in.end(); err != nil {
 		return nil, err
 	}
-	if n := len(r.waitingAt); n > 0 && keeps == nil {
+	if n := len(r.waitingAt); n > 0 && limits.all() {
 		return nil, fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, n)
 	}
 	return r.objects, nil
@@ -93,8 +110,11 @@ func (r *packReader) object(ctx context.Context, offset int64) error {
 	}
 	switch kind {
 	case KindCommit, KindTree, KindBlob, KindTag:
-		if r.keeps != nil && !r.keeps(kind) {
+		if r.limits.drops(kind) {
 			return r.skip(size)
+		}
+		if r.limits.cuts(kind, size) {
+			return r.cutFile(size)
 		}
 		data, err := r.inflate(size)
 		if err != nil {
@@ -120,7 +140,7 @@ func (r *packReader) refDelta(ctx context.Context, offset, size int64) error {
 	if !here {
 		from, here = r.outside(base)
 	}
-	if here && r.keeps != nil && !r.keeps(from.Kind) {
+	if here && (r.limits.drops(from.Kind) || r.cut[base]) {
 		return r.skip(size)
 	}
 	delta, err := r.inflate(size)
@@ -145,7 +165,7 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 	base, kept := r.at[offset-distance]
 	on := r.waitingAt[offset-distance]
 	if !kept && on == nil {
-		if r.keeps == nil {
+		if r.limits.all() {
 			return errors.New("a delta's base does not come before it")
 		}
 		return r.skip(size)
@@ -163,8 +183,12 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 	return nil
 }
 
-// resolve applies a delta to its base.
+// resolve applies a delta to its base. A file that it would make too large is left
+// out.
 func (r *packReader) resolve(ctx context.Context, base Object, d *waitingDelta) error {
+	if r.limits.cuts(base.Kind, deltaTarget(d.delta)) {
+		return nil
+	}
 	data, err := applyDelta(base.Data, d.delta, &r.budget)
 	if err != nil {
 		return err
@@ -189,10 +213,13 @@ func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*w
 		name := m.object.Name()
 		r.objects[name] = m.object
 		r.at[m.offset] = name
-		delete(r.waitingAt, m.offset)
 		waited := append(m.onIt, r.waiting[name]...)
 		delete(r.waiting, name)
 		for _, d := range waited {
+			delete(r.waitingAt, d.offset)
+			if r.limits.cuts(m.object.Kind, deltaTarget(d.delta)) {
+				continue
+			}
 			data, err := applyDelta(m.object.Data, d.delta, &r.budget)
 			if err != nil {
 				return err
@@ -201,6 +228,30 @@ func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*w
 		}
 	}
 	return nil
+}
+
+// cutFile takes in the beginning of a file that is too large, under the name of the
+// whole.
+func (r *packReader) cutFile(size int64) error {
+	kept := r.limits.file + 1
+	if err := errors.Join(spend(&r.budget, kept), spend(&r.dropped, size-kept)); err != nil {
+		return err
+	}
+	if err := r.beginStream(); err != nil {
+		return err
+	}
+	digest := newDigest(KindBlob, size)
+	data := make([]byte, kept)
+	if _, err := io.ReadFull(io.TeeReader(r.inflater, digest), data); err != nil {
+		return noEOF(err)
+	}
+	if _, err := io.CopyN(digest, r.inflater, size-kept); err != nil {
+		return noEOF(err)
+	}
+	var name Hash
+	digest.Sum(name[:0])
+	r.objects[name], r.cut[name] = Object{KindBlob, data}, true
+	return r.endStream()
 }
 
 // inflate reads one zlib stream of exactly size bytes. Memory is taken as they

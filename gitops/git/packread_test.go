@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -60,11 +61,11 @@ func TestAHostilePackIsRefused(t *testing.T) {
 		"nothing":                        nil,
 	}
 	for name, pack := range tests {
-		if _, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, nil, 1<<20); err == nil {
+		if _, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, packLimits{bytes: 1 << 20}); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	if _, err := readPack(t.Context(), bytes.NewReader(rawPack(1, blob)), Nothing, nil, 1<<20); err != nil {
+	if _, err := readPack(t.Context(), bytes.NewReader(rawPack(1, blob)), Nothing, packLimits{bytes: 1 << 20}); err != nil {
 		t.Errorf("a good pack was refused: %v", err)
 	}
 }
@@ -75,7 +76,7 @@ func TestDeltasAreResolvedInAnyOrder(t *testing.T) {
 	name := base.Name()
 	delta := makeDelta(nil, base.Data, []byte("abcd"))
 	pack := rawPack(2, rawEntry(kindRefDelta, len(delta), name[:], delta), rawEntry(KindBlob, 3, nil, base.Data))
-	got, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, nil, 1<<20)
+	got, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, packLimits{bytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,12 @@ func FuzzReadPack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := sha1.Sum(body)
-		objects, err := readPack(t.Context(), bytes.NewReader(append(body, sum[:]...)), before.Object, nil, 1<<20)
+		pack := append(body, sum[:]...)
+		some, err := readPack(t.Context(), bytes.NewReader(pack), before.Object, packLimits{keeps: WithoutBlobs, bytes: 1 << 20, file: 10})
+		if err == nil && slices.ContainsFunc(slices.Collect(maps.Values(some)), func(o Object) bool { return o.Kind == KindBlob }) {
+			t.Error("a file was kept")
+		}
+		objects, err := readPack(t.Context(), bytes.NewReader(pack), before.Object, packLimits{bytes: 1 << 20})
 		if err != nil {
 			return
 		}
@@ -120,7 +126,7 @@ func BenchmarkPackReader(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(pack)))
 	for b.Loop() {
-		if _, err := readPack(b.Context(), bytes.NewReader(pack), before.Object, nil, maxInflatedBytes); err != nil {
+		if _, err := readPack(b.Context(), bytes.NewReader(pack), before.Object, packLimits{bytes: maxInflatedBytes}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -154,7 +160,7 @@ func TestAReversedChainOfDeltasTakesLinearWork(t *testing.T) {
 	pack, last := reversed(n)
 	asked := 0
 	outside := func(Hash) (Object, bool) { asked++; return Object{}, false }
-	objects, err := readPack(t.Context(), bytes.NewReader(pack), outside, nil, 16<<20)
+	objects, err := readPack(t.Context(), bytes.NewReader(pack), outside, packLimits{bytes: 16 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +189,7 @@ func TestReadingAPackEndsWithItsContext(t *testing.T) {
 		if at == 0 {
 			cancel()
 		}
-		if _, err := readPack(ctx, bytes.NewReader(pack), outside, nil, 16<<20); !errors.Is(err, context.Canceled) || asked > at {
+		if _, err := readPack(ctx, bytes.NewReader(pack), outside, packLimits{bytes: 16 << 20}); !errors.Is(err, context.Canceled) || asked > at {
 			t.Errorf("after %d: %v, want canceled", asked, err)
 		}
 		cancel()
@@ -214,7 +220,7 @@ func TestKindsThatAreNotKeptTakeNoMemory(t *testing.T) {
 		byName(first, makeDelta(nil, first.Data, second.Data)),
 	)
 	outside := func(name Hash) (Object, bool) { return held, name == held.Name() }
-	objects, err := readPack(t.Context(), bytes.NewReader(pack), outside, OnlyCommits, 1<<10)
+	objects, err := readPack(t.Context(), bytes.NewReader(pack), outside, packLimits{keeps: OnlyCommits, bytes: 1 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,4 +242,50 @@ func distance(n int) []byte {
 		out = append([]byte{0x80 | byte(n&0x7f)}, out...)
 	}
 	return out
+}
+
+// Of a file that is too large no more memory is taken than shows that, whatever
+// stands on it.
+func TestFilesThatAreTooLargeAreCut(t *testing.T) {
+	const limit = 4 << 10
+	large := Object{KindBlob, make([]byte, 8<<20)}
+	small := Object{KindBlob, bytes.Repeat([]byte("a"), limit)}
+	tree := Object{KindTree, bytes.Repeat([]byte("100644 a\x00aaaaaaaaaaaaaaaaaaaa"), 1000)}
+	other := append(bytes.Clone(small.Data[1:]), 'b')
+	grown := makeDelta(nil, small.Data, append(bytes.Clone(small.Data), 'b'))
+	changed := makeDelta(nil, small.Data, other)
+	onLarge := makeDelta(nil, large.Data, large.Data[1:])
+	byName := func(base Object, delta []byte) []byte {
+		name := base.Name()
+		return rawEntry(kindRefDelta, len(delta), name[:], delta)
+	}
+	largeEntry, onLargeEntry := rawEntry(KindBlob, len(large.Data), nil, large.Data), byName(large, onLarge)
+	waits := byName(small, grown)
+	pack := rawPack(9,
+		byName(large, onLarge), waits,
+		rawEntry(kindOfsDelta, len(onLarge), distance(len(waits)), onLarge), // on what waits
+		largeEntry, onLargeEntry,
+		rawEntry(kindOfsDelta, len(onLarge), distance(len(onLargeEntry)+len(largeEntry)), onLarge),
+		rawEntry(KindTree, len(tree.Data), nil, tree.Data), // a tree may be large
+		rawEntry(KindBlob, len(small.Data), nil, small.Data),
+		byName(small, changed),
+	)
+	objects, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, packLimits{bytes: 64 << 10, file: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[Hash]int{
+		large.Name(): limit + 1, small.Name(): limit, tree.Name(): len(tree.Data), (Object{KindBlob, other}).Name(): limit,
+	} {
+		if o, ok := objects[name]; !ok || len(o.Data) != size {
+			t.Errorf("%s has %d bytes, want %d", name, len(o.Data), size)
+		}
+		delete(objects, name)
+	}
+	if len(objects) != 0 {
+		t.Errorf("%d more objects were kept", len(objects))
+	}
+	if _, err := readPack(t.Context(), bytes.NewReader(pack), Nothing, packLimits{bytes: 64 << 10}); !errors.Is(err, errTooMuch) {
+		t.Errorf("without a limit for files: %v, want %v", err, errTooMuch)
+	}
 }

@@ -35,9 +35,10 @@ type Pages struct {
 	// Keep says which of the objects that come are kept beside commits; nil keeps all.
 	Keep func(Kind) bool
 
-	First    int   // commits of the first page, counted from the tip; 64 by default
-	Most     int   // commits of all pages, counted from the tip
-	MaxBytes int64 // of the kept objects of one page; 0 for what a fetch takes at most
+	First        int   // commits of the first page, counted from the tip; 64 by default
+	Most         int   // commits of all pages, counted from the tip
+	MaxBytes     int64 // as of [FetchRequest], for each page
+	MaxFileBytes int64 // likewise
 }
 
 // What a further page brings.
@@ -105,7 +106,7 @@ func (p *Pager) request(depth int) FetchRequest {
 	q := p.pages
 	return FetchRequest{
 		Wants: []Hash{q.Tip}, Depth: depth, Filter: q.Filter, Keep: q.Keep, NoThin: true,
-		MaxBytes: q.MaxBytes, Capabilities: q.Capabilities,
+		MaxBytes: q.MaxBytes, MaxFileBytes: q.MaxFileBytes, Capabilities: q.Capabilities,
 	}
 }
 

@@ -32,8 +32,12 @@ type Remote interface {
 	// answered for receive-pack proves the right to push.
 	Refs(ctx context.Context, service, branch string) (Advertisement, error)
 
-	// Fetch brings objects. Where [UnknownToServer] holds for the
-	// error the server does not have what was asked for, or does not give it.
+	// Fetch brings objects. Where [UnknownToServer] holds for the error the server
+	// does not have what was asked for, or does not give it.
+	//
+	// Of a file that is larger than MaxFileBytes there is one byte more than that, so
+	// that it shows; where the server sent it as a delta, which it does not when the
+	// file is the only thing wanted and NoThin is set, there is nothing.
 	Fetch(ctx context.Context, r FetchRequest, held Source) (map[Hash]Object, error)
 
 	// Push asks the server to take a pack and to move the branch, if it is still

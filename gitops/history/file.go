@@ -65,7 +65,7 @@ func newFileHistory(remote git.Remote, q Query, names []string, a git.Advertisem
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
 	}
-	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: maxPageBytes}
+	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: maxPageBytes, MaxFileBytes: maxFileBytes}
 	if whole {
 		pages.Filter, pages.Keep = git.FilterNone, nil
 	}

@@ -149,6 +149,30 @@ func testALongHistoryIsReadInPages(t *testing.T, newOrigin origins) {
 	}
 }
 
+// Versions that are too large are said to be, and take no memory.
+func TestAFileThatWasTooLarge(t *testing.T) {
+	t.Parallel()
+	for _, files := range []string{"true", "false"} { // that come alone, and with their commits
+		o := origins(newSSHOrigin).sends("true", files)(t)
+		random := rand.New(rand.NewPCG(5, 6))
+		large := make([]byte, maxFileBytes+100)
+		for i := range large {
+			large[i] = byte('a' + random.IntN(16))
+		}
+		o.commit(gitserver.Change{Files: map[string]string{shop: string(large)}})
+		o.commit(gitserver.Change{Files: map[string]string{shop: string(large) + "b"}})
+		o.write(shop, "main-0000001", 1)
+		o.git("repack", "-adq")
+		h := o.file(o.reader(), Query{})
+		want := []string{
+			"main-0000001 by A Person, up-0001 github/guid-0001 octocat", "the file was larger than 5 MiB by A Person", "none by A Person",
+		}
+		if diff := cmp.Diff(want, brief(h.Versions)); diff != "" || !h.Complete {
+			t.Errorf("files %s, complete %t: %s", files, h.Complete, diff)
+		}
+	}
+}
+
 // One history is read at a time, and who gives up waiting is let go.
 func TestHistoriesTakeTurns(t *testing.T) {
 	overEach(t, func(t *testing.T, newOrigin origins) {

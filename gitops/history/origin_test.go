@@ -72,15 +72,20 @@ func overEachServer(t *testing.T, test func(*testing.T, origins)) {
 	overEach(t, func(t *testing.T, newOrigin origins) {
 		for _, settings := range [][2]string{{"true", "true"}, {"true", "false"}, {"false", "true"}, {"false", "false"}} {
 			t.Run(fmt.Sprintf("filter %s, files %s", settings[0], settings[1]), func(t *testing.T) {
-				test(t, func(t *testing.T) *origin {
-					o := newOrigin(t)
-					o.git("config", "uploadpack.allowFilter", settings[0])
-					o.git("config", "uploadpack.allowAnySHA1InWant", settings[1])
-					return o
-				})
+				test(t, newOrigin.sends(settings[0], settings[1]))
 			})
 		}
 	})
+}
+
+// sends makes origins that allow filters, and single files, or do not.
+func (newOrigin origins) sends(filters, files string) origins {
+	return func(t *testing.T) *origin {
+		o := newOrigin(t)
+		o.git("config", "uploadpack.allowFilter", filters)
+		o.git("config", "uploadpack.allowAnySHA1InWant", files)
+		return o
+	}
 }
 
 func (o *origin) reader(through ...func(git.Remote) git.Remote) *Reader {

@@ -17,6 +17,8 @@ const (
 	filesInOneFetch = maxPageBytes / maxFileBytes // each may be as large as that
 )
 
+var tooLarge = fileValue{err: gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)}
+
 var errNoSingleFiles = errors.New("the git server does not send files apart from their commits")
 
 // nextPage reads the next page of commits with their trees, and finds out which file
@@ -109,9 +111,19 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 	return f.fetchFiles(ctx, wants)
 }
 
+// fetchFiles reads files that did not come with their commits. Where files come in no
+// other way, they were left out for their size.
 func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
-	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{Wants: wants, NoThin: true, MaxBytes: maxPageBytes, Capabilities: f.capabilities}, git.Nothing)
-	if git.UnknownToServer(err) && !f.whole {
+	if f.whole {
+		for _, name := range wants {
+			f.values[name] = tooLarge
+		}
+		return nil
+	}
+	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{
+		Wants: wants, NoThin: true, MaxBytes: maxPageBytes, MaxFileBytes: maxFileBytes, Capabilities: f.capabilities,
+	}, git.Nothing)
+	if git.UnknownToServer(err) {
 		return errors.Join(errNoSingleFiles, err)
 	}
 	if err != nil {
@@ -119,10 +131,17 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 	}
 	for _, name := range wants {
 		o, ok := fetched[name]
-		if !ok {
-			return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
+		switch {
+		case ok:
+			f.readFile(name, o)
+		case len(wants) > 1: // a delta of another, and too large: alone it is none
+			err = f.fetchFiles(ctx, []git.Hash{name})
+		default:
+			err = fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
 		}
-		f.readFile(name, o)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,11 +150,10 @@ func (f *fileHistory) readFile(name git.Hash, o git.Object) {
 	if _, ok := f.values[name]; ok {
 		return
 	}
-	var v fileValue
 	if len(o.Data) > maxFileBytes {
-		v.err = gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)
-	} else {
-		v.text, v.err = f.query.Read(o.Data)
+		f.values[name] = tooLarge
+		return
 	}
-	f.values[name] = v
+	text, err := f.query.Read(o.Data)
+	f.values[name] = fileValue{text: text, err: err}
 }

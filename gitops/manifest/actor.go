@@ -28,7 +28,7 @@ type actor struct {
 	packs    git.PackWriter
 	snapshot *snapshot // nil until the first one
 	landings landings
-	unknown  unknownPushes
+	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
 	rejected map[string]rejection // the last of each environment; see isolate.go
 }
 
@@ -36,16 +36,15 @@ type actor struct {
 func (a *actor) run() {
 	defer a.remote.Close()
 	for {
-		a.clock.idle.Store(true)
+		a.clock.rest()
 		handshakes, items := a.queue.next(a.stopping)
 		a.clock.step()
-		a.clock.idle.Store(false)
 		if a.stopping.Err() != nil {
 			a.queue.finishAll(errClosed)
 			return
 		}
 		if len(handshakes) > 0 {
-			a.queue.greeted(handshakes, git.PublicError(a.handshake(a.stopping)))
+			a.queue.finishCalls(handshakes, git.PublicError(a.handshake(a.stopping)))
 		}
 		if len(items) > 0 {
 			a.turn(items)
@@ -148,7 +147,7 @@ func (a *actor) handshake(ctx context.Context) error {
 	if !since.Before(a.landings.since) {
 		return nil
 	}
-	if _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
+	if _, _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
 		a.config.Logger.InfoContext(ctx, "history not searched yet", "error", err)
 	}
 	return ctx.Err()

@@ -22,7 +22,7 @@ func BenchmarkWrite(b *testing.B) {
 		{"small", gitserver.Shape{Apps: 20, Commits: 200, Environments: testEnvironments}},
 		{"medium", gitserver.Shape{Apps: 300, Commits: 5_000, Environments: testEnvironments}},
 		{"large", large},
-		{"extra large", gitserver.Shape{Apps: 10_000, Commits: 20_000, Environments: append([]string{"test"}, testEnvironments...)}},
+		{"extra large", gitserver.Shape{Apps: 10_000, Commits: 1_000, Environments: append([]string{"test"}, testEnvironments...)}},
 	}
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {
@@ -86,7 +86,7 @@ func benchmarkBatch(b *testing.B, w *Writer, server *gitserver.Server, s gitserv
 			*n++
 			out = append(out, gitops.Update{
 				ID: fmt.Sprint("up-", *n), Delivery: gitops.DeliveryKey{Source: "github", ID: fmt.Sprint(*n)},
-				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("main-%07d", *n), AcceptedAt: time.Now(),
+				Environment: "dev", App: gitserver.App(*n % s.Apps), Tag: fmt.Sprintf("bench-%07d", *n), AcceptedAt: time.Now(),
 			})
 		}
 		settled, err := writeAll(b.Context(), w, out...)

@@ -215,7 +215,7 @@ func TestTheLastStepTellsAWriterThatHangs(t *testing.T) {
 	if r := <-done; r.err != nil {
 		t.Fatal(r.err)
 	}
-	for !w.clock.idle.Load() {
+	for w.clock.at.Load() != 0 {
 		runtime.Gosched()
 	}
 	if last := w.LastStep(); !last.After(arrived) {

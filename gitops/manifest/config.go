@@ -70,7 +70,7 @@ type Config struct {
 	// is called by one goroutine, often, and must not block.
 	Target func(environment, app string) (Target, error)
 
-	// Logger gets what nobody is told otherwise. Default: nothing is logged.
+	// Logger gets what no caller is told. Default: nothing is logged.
 	Logger *slog.Logger
 
 	// Recorder counts pushes. Default: nothing is counted.
@@ -129,7 +129,7 @@ const (
 	PushLanded   PushOutcome = "landed"   // its commits are on the branch
 	PushConflict PushOutcome = "conflict" // the branch had moved; the edits are made again
 	PushRejected PushOutcome = "rejected" // the server said no
-	PushFailed   PushOutcome = "failed"   // it did not come through, or nobody knows
+	PushFailed   PushOutcome = "failed"   // it did not come through, or its result is unknown
 )
 
 // PushOutcomes lists every [PushOutcome], so that metrics can start each at zero.
@@ -188,7 +188,7 @@ func (c Config) validate() error {
 	switch {
 	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
 		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
-		return gitops.FieldErrorf("branch", "is no name that a branch can have")
+		return gitops.FieldErrorf("branch", "is not a name that a branch can have")
 	case c.Target == nil:
 		return gitops.FieldErrorf("target", "is missing")
 	}

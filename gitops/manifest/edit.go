@@ -169,7 +169,7 @@ func tooLarge(path string) error {
 }
 
 // fileError says what is wrong with a path in the repository. Another error stays as
-// it is: it is no fault of the path.
+// it is: it is not the path's fault.
 func fileError(path string, err error) error {
 	var code gitops.Code
 	switch {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -9,9 +10,9 @@ import (
 )
 
 // The server rejects a push as a whole: because of one file that the bot may not
-// change, of a freeze of one environment, of its size, or because the branch is
-// protected. What is rejected alone must not hold up the rest; and a branch that
-// takes nothing is one outage, not a refusal of each update.
+// change, a freeze of one environment, its size, or a protected branch. What is
+// rejected alone must not hold up the rest; and a branch that takes nothing is one
+// outage, not a refusal of each update.
 
 // rejection is the update of an environment that was refused last. It is forgotten
 // when something lands there.
@@ -20,8 +21,7 @@ type rejection struct {
 	why error
 }
 
-// samples is how many updates are pushed alone, before a rejected push is taken
-// apart, to find out whether the server takes any of them.
+// samples is how many updates are pushed alone before a rejected push is taken apart.
 const samples = 3
 
 // isolate finds out which of the items of a rejected push are rejected, and brings
@@ -46,7 +46,9 @@ func (a *actor) isolate(t *turn, items []*item, why error) error {
 // isolateEnvironments takes apart what is of several environments.
 func (a *actor) isolateEnvironments(t *turn, environments [][]*item, why error) error {
 	if len(environments) > 1 {
-		if all, err := a.allRejected(t, environments, why); err != nil || all {
+		if all, err := a.allRejected(t, environments, why); all {
+			return why
+		} else if err != nil {
 			return err
 		}
 	}
@@ -63,13 +65,13 @@ func (a *actor) isolateApps(t *turn, apps [][]*item, why error) error {
 	if len(apps) > 1 {
 		all, err = a.allRejected(t, apps, why)
 	} else if last, known := a.rejected[first.Environment]; known && last.app != first.App && sameReason(last.why, why) {
-		all, err = true, why // with one app there is nothing to compare with but the one before
+		all = true // with one app there is nothing to compare with but the one before
 	}
-	if all {
-		a.queue.finish(slices.Concat(apps...), err)
+	switch {
+	case all:
+		a.queue.finish(slices.Concat(apps...), why)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return a.halve(t, apps, why, func(items []*item, why error) error {
@@ -77,39 +79,32 @@ func (a *actor) isolateApps(t *turn, apps [][]*item, why error) error {
 	})
 }
 
-// allRejected pushes an update of some of the groups alone. It reports true, with the
-// error for whoever brought them, when the server rejects each of them for the same
-// reason as all. That may be wrong while most updates are rejected and a few are not;
+// allRejected pushes an update of some of the groups alone. It reports true when the
+// server rejects each of them for the same reason as all. That may be wrong while most updates are rejected and a few are not;
 // because the groups are drawn, those are found the next time or the time after.
 func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err error) {
 	groups = slices.Clone(groups)
-	refused := make(map[*item]error)
+	rejections := make(map[*item]error)
 	all = true
-	for n := range min(samples, len(groups)) {
+	for n := 0; all && n < min(samples, len(groups)); n++ {
 		drawn := n + int(a.config.Jitter(time.Duration(len(groups)-n)))
 		groups[n], groups[drawn] = groups[drawn], groups[n]
-		sample := groups[n][0]
 		err := a.spend(t, groups[n][:1], why)
-		switch {
-		case isRejection(err):
-			refused[sample] = err
-			all = all && sameReason(err, why)
-		case err != nil:
+		if err != nil && !isRejection(err) {
 			return false, err
-		default:
-			all = false
 		}
-		if !all {
-			break
+		if all = err != nil && sameReason(err, why); err != nil {
+			rejections[groups[n][0]] = err
 		}
 	}
-	if all {
-		return true, why
+	if !all {
+		for _, g := range groups {
+			if err, rejected := rejections[g[0]]; rejected {
+				_ = a.refuse(g[:1], err) // it has no error to give
+			}
+		}
 	}
-	for sample, err := range refused {
-		_ = a.refuse([]*item{sample}, err) // it has no error to give
-	}
-	return false, nil
+	return all, nil
 }
 
 // halve pushes each half of the groups, and what is rejected of it again in halves.
@@ -126,7 +121,7 @@ func (a *actor) halve(t *turn, groups [][]*item, why error, leaf func([]*item, e
 	}
 	for _, half := range [][][]*item{groups[:len(groups)/2], groups[len(groups)/2:]} {
 		err := a.spend(t, unanswered(slices.Concat(half...)), why)
-		if isRejection(err) && t.pushes > 0 && !t.over() {
+		if isRejection(err) {
 			err = a.halve(t, half, err, leaf)
 		}
 		if err != nil {
@@ -137,9 +132,10 @@ func (a *actor) halve(t *turn, groups [][]*item, why error, leaf func([]*item, e
 }
 
 // spend pushes a part of a rejected push, as long as the turn has pushes for that.
+// Without one its error says what was rejected, and that of nothing in particular.
 func (a *actor) spend(t *turn, items []*item, why error) error {
 	if t.pushes == 0 || t.over() {
-		return why
+		return errors.Unwrap(why)
 	}
 	t.pushes--
 	return a.write(t, items)

@@ -249,16 +249,3 @@ func testAnUpdateIsNotWrittenOverALaterOneThatLanded(t *testing.T, newOrigin ori
 		t.Errorf("the file says\n%s", file)
 	}
 }
-
-// flood puts a person's commit on top of the branch that carries so many updates,
-// as a merge does that is squashed.
-func (o *origin) flood(updates int) {
-	o.Helper()
-	var b strings.Builder
-	b.WriteString("Everything at once\n")
-	for range updates {
-		o.ids++
-		fmt.Fprintf(&b, "\nTallyman-Update: elsewhere-%d", o.ids)
-	}
-	o.commit(gitserver.Change{Message: b.String(), Files: map[string]string{"README.md": fmt.Sprint(time.Now())}})
-}

@@ -17,17 +17,7 @@ type landing struct {
 }
 
 // released is when the update's release happened, as far as the commit says.
-func (l landing) released() time.Time {
-	if !l.Event.IsZero() {
-		return l.Event
-	}
-	return l.Accepted
-}
-
-// landingOf is where an update landed.
-func landingOf(u gitops.Update, commit git.Hash, made time.Time) landing {
-	return landing{gitops.ParseTrailers([]byte(u.Trailers()))[0], commit, made}
-}
+func (l landing) released() time.Time { return cmp.Or(l.Event, l.Accepted) }
 
 // landings says which updates the branch's recent history carries.
 //
@@ -67,11 +57,13 @@ func (l *landings) add(newer ...landing) {
 	l.forget()
 }
 
-// addOlder remembers the updates of every commit since a time before all that
-// was promised so far.
+// addOlder remembers the updates of every commit since a time, which is mostly before
+// all that was promised so far.
 func (l *landings) addOlder(since time.Time, older []landing) {
 	l.order = append(l.remember(older), l.order...)
-	l.since = since
+	if since.Before(l.since) {
+		l.since = since
+	}
 	l.forget()
 }
 
@@ -134,31 +126,7 @@ func landingsOf(commits git.Commits) []landing {
 	// Two commits may carry one update when people copy commits about: the same
 	// one is found every time.
 	slices.SortStableFunc(found, func(a, b landing) int {
-		return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.commit.String(), b.commit.String()))
+		return cmp.Or(a.made.Compare(b.made), compareHashes(a.commit, b.commit))
 	})
 	return found
-}
-
-// unknownPushes are the updates that were pushed with an unknown result. The branch
-// will tell, but what it tells may have been forgotten again when they are given
-// again. Most of them are given again, and known then.
-type unknownPushes struct {
-	limit int
-	ids   map[string]bool
-}
-
-// track remembers updates. It reports false when there are too many: then all are
-// forgotten, and whatever waits now must be looked for.
-func (k *unknownPushes) track(ids []string) bool {
-	if k.ids == nil {
-		k.ids = make(map[string]bool)
-	}
-	for _, id := range ids {
-		k.ids[id] = true
-	}
-	if len(k.ids) <= k.limit {
-		return true
-	}
-	clear(k.ids)
-	return false
 }

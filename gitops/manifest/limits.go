@@ -15,9 +15,7 @@ type Limits struct {
 	TurnTime    time.Duration // after which no further push is begun before others have had their turn; default 2 min
 	Attempts    int           // pushes in a row that the branch may move under before the callers are told; default 10
 
-	// RejectedPushes is how many pushes are spent in one turn to find out which
-	// updates of a rejected push the server rejects; default 64.
-	RejectedPushes int
+	RejectedPushes int // pushes in one turn to find out which updates of a rejected one are rejected; default 64
 
 	Landings      int // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
 	UnknownPushes int // updates that are remembered because the result of their push is unknown; default 10,000

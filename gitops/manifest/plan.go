@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -29,16 +30,6 @@ type planned struct {
 	item       *item
 	transition gitops.Transition // without an action for one that was only looked for
 	landing    landing           // with a commit
-}
-
-// committed lists the updates that are in the plan's commits.
-func (p *plan) committed() (ids []string) {
-	for _, r := range p.results {
-		if r.transition.Action == gitops.ActionCommit {
-			ids = append(ids, r.item.update.ID)
-		}
-	}
-	return ids
 }
 
 // plan makes the commits of the items on the snapshot's tip, as many as fit into one
@@ -80,7 +71,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 				continue
 			}
 			squashed[environment] = true
-			together = ofEnvironment(items[n:], environment)
+			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.search || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
 			return nil, err
@@ -92,18 +83,8 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 	return p, nil
 }
 
-// ofEnvironment returns the items of an environment that are to be written.
-func ofEnvironment(items []*item, environment string) (its []*item) {
-	for _, i := range items {
-		if i.update.Environment == environment && !i.search {
-			its = append(its, i)
-		}
-	}
-	return its
-}
-
 // commit makes one commit of the items, on top of the plan. Those that change
-// nothing, or cannot be, are not in it; when that is all of them there is none.
+// nothing, or cannot be made, are not in it; when that is all of them no commit is made.
 //
 // Where several items set the same value, the commit has what the last of them
 // says and the trailers of them all: each was written, in its turn, and a search
@@ -114,13 +95,13 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 	var written []gitops.Update
 	for _, i := range items {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return errClosed
 		}
 		late := len(written) > 0 && time.Now().After(p.ends)
 		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
-		if at, again := p.byID[i.update.ID]; again { // two callers that both believe to hold the lane
+		if at, again := p.byID[i.update.ID]; again { // two callers that both take the lane for theirs
 			r := p.results[at]
 			r.item = i
 			p.results = append(p.results, r)
@@ -147,7 +128,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		r := &p.results[n]
 		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
 			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
-			r.landing = landingOf(r.item.update, p.next.tip, p.next.head.Made)
+			r.landing = landing{gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], p.next.tip, p.next.head.Made}
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 // process that dies leaves behind shows here, step by step.
 func (a *actor) push(items []*item) error {
 	// The tip. A snapshot may be as old as it likes: whatever is decided on it counts
-	// only once the server has confirmed in step 5 that the branch is still there.
+	// only once the server has confirmed, below, that the branch is still there.
 	// A crash leaves nothing.
 	if err := a.ensureSnapshot(a.stopping); err != nil {
 		return err
@@ -25,7 +25,7 @@ func (a *actor) push(items []*item) error {
 	// What landed. A process that died, or a push whose result is unknown, may have
 	// put some of these onto the branch; they are looked for before anything is
 	// written. A crash leaves the branch as it was found.
-	planned, err := a.settle(a.stopping, items)
+	planned, err := a.resolve(a.stopping, items)
 	if err != nil {
 		return a.retryAtNewTip(a.stopping, err)
 	}
@@ -45,7 +45,7 @@ func (a *actor) push(items []*item) error {
 	// The push, by compare-and-swap. From its first byte until the store has the
 	// report, a crash leaves either all of the plan's commits on the branch or none,
 	// and the process that comes next does not know which: the store gives it these
-	// updates with MaybePushed, and its step 2 finds them. So from here on the result
+	// updates with MaybePushed, and it finds them as above. So from here on the result
 	// is awaited even when the writer is asked to stop.
 	var sent error
 	if p.commits > 0 {
@@ -90,8 +90,8 @@ func (a *actor) send(ctx context.Context, p *plan) error {
 		if err != nil {
 			a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
 		}
-		if !git.ResultKnown(err) && err != nil && !a.unknown.track(p.committed()) {
-			a.landings.unknownBefore = a.config.Now() // so that whatever waits now is looked for
+		if err != nil && !git.ResultKnown(err) {
+			a.trackUnknown(p)
 		}
 		var no *git.Refusal
 		if a.noThin || !errors.As(err, &no) || !no.Unpack {
@@ -102,25 +102,45 @@ func (a *actor) send(ctx context.Context, p *plan) error {
 	}
 }
 
+// trackUnknown remembers that the result of a push is unknown. The branch will tell,
+// but what it tells may be forgotten again when its updates are given again.
+func (a *actor) trackUnknown(p *plan) {
+	for _, r := range p.results {
+		if r.transition.Action == gitops.ActionCommit {
+			a.unknown[r.item.update.ID] = true
+		}
+	}
+	if len(a.unknown) > a.config.Limits.UnknownPushes {
+		clear(a.unknown)
+		a.landings.unknownBefore = a.config.Now() // so that whatever waits now is looked for
+	}
+}
+
 // judge finds out how a push ended. A plan without commits is judged in the same
-// way: nobody is told "it has this tag already" or "there is no such file" of a
+// way: no caller is told "it has this tag already" or "there is no such file" of a
 // branch that has moved on. When the branch moved, the snapshot has caught up
 // afterwards and a new plan is due.
 func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, error) {
 	if p.commits > 0 && sent == nil {
 		return PushLanded, nil
 	}
-	if tooLarge := gitops.CodeOf(git.PublicError(sent)) == gitops.TooLarge; git.RejectedBeforeGit(sent) {
-		if tooLarge {
+	if git.RejectedBeforeGit(sent) {
+		if gitops.CodeOf(git.PublicError(sent)) == gitops.TooLarge {
 			return PushRejected, sent
 		}
 		a.pushCaps = nil // the next attempt begins with the refs: the repository may have moved
 		return PushFailed, sent
 	}
-	tip, err := a.tipAfter(ctx, sent)
+	var behind *git.BehindError
+	tip, err := git.Hash{}, error(nil)
+	if errors.As(sent, &behind) {
+		tip, err = a.recordRefs(behind.Seen)
+	} else {
+		tip, err = a.checkPushAccess(ctx)
+	}
 	switch {
 	case err != nil && sent != nil:
-		// What the push met means little as long as nobody can see the branch.
+		// What the push met means little as long as the branch cannot be seen.
 		return PushFailed, fmt.Errorf("%w (after a push: %v)", err, sent)
 	case err != nil:
 		return PushFailed, err
@@ -138,15 +158,6 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		return PushFailed, nil // looking has followed the redirect
 	}
 	return PushFailed, sent
-}
-
-// tipAfter says where the branch is after a push that did not succeed.
-func (a *actor) tipAfter(ctx context.Context, sent error) (git.Hash, error) {
-	var behind *git.BehindError
-	if errors.As(sent, &behind) {
-		return a.recordRefs(behind.Seen)
-	}
-	return a.checkPushAccess(ctx)
 }
 
 // report answers every item of a plan that the branch has confirmed, and moves the
@@ -167,6 +178,6 @@ func (a *actor) report(p *plan) {
 // answer records what is known of an item. What was unknown of its pushes is known
 // with it.
 func (a *actor) answer(i *item, known answer) {
-	delete(a.unknown.ids, i.update.ID)
+	delete(a.unknown, i.update.ID)
 	a.queue.answer(i, known)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // call is one Write or Handshake on its way. The queue's lock guards it, except for
-// the tasks, which nobody changes.
+// the tasks, which do not change.
 type call struct {
 	tasks     []gitops.WriteTask
 	handshake bool
@@ -28,8 +28,8 @@ type call struct {
 // known without being in either list of the result.
 type answer struct {
 	known      bool
-	transition gitops.Transition // Action is empty when there is none
-	refusal    gitops.Refusal    // Update is empty when there is none
+	transition gitops.Transition // without an action: none
+	refusal    gitops.Refusal    // without an update: none
 }
 
 func newCall(tasks []gitops.WriteTask) *call {
@@ -57,7 +57,7 @@ func (c *call) result() (r gitops.WriteResult) {
 	return r
 }
 
-// item is one task in a turn. Its answered belongs to the actor.
+// item is one task in a turn. It belongs to the actor.
 type item struct {
 	call     *call
 	at       int // in the call's tasks
@@ -79,8 +79,6 @@ type queue struct {
 	mu    sync.Mutex
 	calls []*call // in the order they came
 }
-
-func (q *queue) init(limit int) { q.limit, q.woken = limit, make(chan struct{}, 1) }
 
 // add brings a call, and wakes the actor.
 func (q *queue) add(c *call) {
@@ -206,33 +204,28 @@ func (q *queue) finish(items []*item, err error) {
 			i.call.finish(err)
 		}
 	}
-	q.finishKnown()
+	for _, c := range q.calls {
+		if c.open == 0 && !c.handshake {
+			c.finish(nil)
+		}
+	}
 }
 
-// greeted ends handshakes.
-func (q *queue) greeted(handshakes []*call, err error) {
+// finishCalls ends calls.
+func (q *queue) finishCalls(calls []*call, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, c := range handshakes {
+	for _, c := range calls {
 		c.finish(err)
 	}
 }
 
 // finishAll ends every call, also those that came meanwhile.
 func (q *queue) finishAll(err error) {
+	q.finish(nil, nil)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.finishKnown()
 	for _, c := range q.calls {
 		c.finish(err)
-	}
-}
-
-// finishKnown ends the calls of which all is known. The lock is held.
-func (q *queue) finishKnown() {
-	for _, c := range q.calls {
-		if c.open == 0 && !c.handshake {
-			c.finish(nil)
-		}
 	}
 }

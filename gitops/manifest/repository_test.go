@@ -51,6 +51,41 @@ func TestFilesUpToTheLimit(t *testing.T) {
 	}
 }
 
+// Files that are too large fail their own updates, also where the server sends one as
+// what differs from the other, and where it sends them with their commit.
+func TestFilesThatAreTooLargeFailAlone(t *testing.T) {
+	overEach(t, testFilesThatAreTooLargeFailAlone)
+}
+
+func testFilesThatAreTooLargeFailAlone(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	var b strings.Builder
+	for n := 0; b.Len() <= maxFileBytes; n++ {
+		fmt.Fprintf(&b, "# line %d %x\n", n, n*n*7919)
+	}
+	o.commit(gitserver.Change{Files: map[string]string{
+		testFile("dev", "large"): valuesFile("large", "dev", "none") + b.String(), testFile("dev", "larger"): valuesFile("larger", "dev", "none") + b.String() + "x",
+	}})
+	o.git("repack", "-adq", "--depth=50", "--window=50")
+	paths := append(testFiles(), testFile("dev", "large"), testFile("dev", "larger"))
+	w := o.writer(func(c *Config) { c.Files = func() []string { return paths } })
+	for _, tag := range []string{"main-0000001", "main-0000002"} {
+		for i, s := range o.write(w, o.update("dev", "large", tag), o.update("dev", "shop", tag), o.update("dev", "larger", tag)) {
+			if want := map[bool]gitops.Action{true: gitops.ActionCommit, false: gitops.ActionFail}[i == 1]; s.Action != want || want == gitops.ActionFail && s.Code != gitops.TooLarge {
+				t.Errorf("update %d is %+v, want %s", i, s, want)
+			}
+		}
+		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "large"): valuesFile("large", "dev", "by hand") + b.String()}})
+	}
+	v, err := w.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.ReadFile(testFile("dev", "larger")); gitops.CodeOf(err) != gitops.TooLarge {
+		t.Errorf("read: %v, want too_large", err)
+	}
+}
+
 func TestADirectoryOfTwentyThousandFiles(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)

@@ -1,16 +1,19 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // snapshot is the branch's tip as it was last seen or made: every tree, and of the
-// files those that somebody needed. It never changes, but for the content of files,
+// files those that were needed. It never changes, but for the content of files,
 // which comes when it is needed.
 //
 // A snapshot may be behind the server at any time. What is decided on it counts
@@ -29,8 +32,6 @@ type source struct {
 	caps   map[string]string // upload-pack's; nil until it was asked
 	whole  bool              // the server sends files only together with their commit
 }
-
-func newSource(c Config, remote git.Remote) source { return source{config: c, remote: remote} }
 
 // maxTries is how often something is asked again because the branch moved on
 // before the server was asked for it.
@@ -67,31 +68,21 @@ func (s *source) fetchTip(ctx context.Context) (git.Hash, error) {
 }
 
 // wantWhole gives up asking for parts of a commit: from now on files come with it,
-// and those that nobody needs are dropped here.
+// and those that are not needed are dropped here.
 func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	if s.whole {
 		return
 	}
 	s.whole = true
-	attrs := []any{"why", why}
-	if cause != nil {
-		attrs = append(attrs, "error", cause)
-	}
-	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
-}
-
-// filter is what of a commit need not come.
-func (s *source) filter() git.Filter {
-	if s.whole {
-		return git.FilterNone
-	}
-	return git.FilterBlobs
+	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", "why", why, "error", cause)
 }
 
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 	index := git.NewIndex(nil)
-	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1}, index)
+	// Files that come with it unasked are dropped while they come in: they may be
+	// many, and larger than those that are needed.
+	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1, Keep: git.WithoutBlobs}, index)
 	if err != nil {
 		return nil, fmt.Errorf("fetching the branch: %w", err)
 	}
@@ -106,7 +97,9 @@ func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
 // fetchCommit fetches a commit with its trees, and with its files where they do not
 // come alone.
 func (s *source) fetchCommit(ctx context.Context, want git.FetchRequest, held *git.Index) (map[git.Hash]git.Object, error) {
-	want.Capabilities, want.Filter = s.caps, s.filter()
+	if want.Capabilities = s.caps; !s.whole {
+		want.Filter = git.FilterBlobs
+	}
 	fetched, err := s.remote.Fetch(ctx, want, held.Object)
 	if s.whole || !git.UnknownToServer(err) {
 		return fetched, err
@@ -181,19 +174,15 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 	if len(missing) == 0 {
 		return nil
 	}
-	want := git.FetchRequest{Capabilities: s.caps}
-	for name := range missing {
-		want.Wants = append(want.Wants, name)
-	}
-	nothing := git.NewIndex(nil)
-	fetched, err := s.remote.Fetch(ctx, want, nothing.Object)
+	want := git.FetchRequest{Wants: slices.SortedFunc(maps.Keys(missing), compareHashes), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
+	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
 	if git.UnknownToServer(err) {
 		// A server that gives nothing but commits, as git does over SSH unless
 		// uploadpack.allowAnySHA1InWant is set; or the branch has moved, and then it
 		// does not give this one either.
 		want = git.FetchRequest{Capabilities: s.caps, Wants: []git.Hash{of.tip}, Depth: 1}
 		var wholeErr error
-		if fetched, wholeErr = s.remote.Fetch(ctx, want, nothing.Object); wholeErr == nil {
+		if fetched, wholeErr = s.remote.Fetch(ctx, want, git.Nothing); wholeErr == nil {
 			s.wantWhole(ctx, "the git server does not send single files", err)
 		}
 		err = wholeErr
@@ -202,11 +191,23 @@ func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) e
 		return fmt.Errorf("fetching files: %w", err)
 	}
 	of.keep(fetched, paths)
-	for name := range of.missing(paths) {
-		return fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
+	const few = 16
+	if left := of.missing(paths); len(left) <= few {
+		for name := range left { // one that is too large comes alone, if it came as a delta before
+			want.Wants, want.Depth = []git.Hash{name}, 0
+			if fetched, err = s.remote.Fetch(ctx, want, git.Nothing); err != nil {
+				return fmt.Errorf("fetching a file: %w", err)
+			}
+			of.keep(fetched, paths)
+		}
+	}
+	if left := of.missing(paths); len(left) > 0 {
+		return fmt.Errorf("%w: %d files that were asked for did not come", git.ErrMissingObject, len(left))
 	}
 	return nil
 }
+
+func compareHashes(a, b git.Hash) int { return bytes.Compare(a[:], b[:]) }
 
 // file finds the file at a path.
 func (s *snapshot) file(path string) (*git.File, error) {
@@ -240,11 +241,9 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 			continue
 		}
 		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
-			content := o.Data
-			if len(content) > maxFileBytes {
-				content = append([]byte(nil), content[:maxFileBytes+1]...)
+			if f.SetContent(o.Data); len(o.Data) > maxFileBytes {
+				f.SetBeginning(bytes.Clone(o.Data[:maxFileBytes+1]))
 			}
-			f.SetContent(content)
 		}
 	}
 }
@@ -253,25 +252,33 @@ func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
 // their trees take about 200 bytes each.
 const searchDepth = 256
 
-var errHistoryTooLong = errors.New("too many commits would have to be searched")
-
-// search reads the history of a tip back to a time and returns every commit since.
-func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (git.Commits, error) {
+// search reads the history of a tip back to a time and returns every commit since the
+// time that it reached: a later one where the history is longer than is searched.
+func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (found git.Commits, reached time.Time, err error) {
 	pager := git.NewPager(s.remote, git.Pages{
 		Tip: of.tip, Base: of.tip, BaseCommit: of.head, Capabilities: s.caps,
 		Filter: git.FilterTrees, Keep: git.OnlyCommits, First: searchDepth, Most: s.config.Limits.History,
 	})
-	for {
-		found := make(git.Commits)
-		if pager.Commits.Walk(of.tip, nil, since, found.Add) {
-			s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
-			return found, nil
-		}
-		if !pager.More() {
-			return nil, errHistoryTooLong
-		}
+	answers := func(since time.Time) bool {
+		found = make(git.Commits)
+		return pager.Commits.Walk(of.tip, nil, since, found.Add)
+	}
+	for !answers(since) && pager.More() {
 		if _, err := pager.Next(ctx); err != nil {
-			return nil, fmt.Errorf("searching the branch's history: %w", err)
+			return nil, since, fmt.Errorf("searching the branch's history: %w", err)
 		}
 	}
+	var made []time.Time
+	for _, c := range pager.Commits {
+		made = append(made, c.Made)
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	for n := git.OldRun; !answers(since); n *= 2 {
+		if n >= len(made) {
+			return nil, s.config.Now(), nil
+		}
+		since = made[n]
+	}
+	s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
+	return found, since, nil
 }

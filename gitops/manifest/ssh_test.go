@@ -200,6 +200,12 @@ func TestHooksThatRunOnAreNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate := filepath.Join(t.TempDir(), "gate")
+	open := func() {
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(open) // the server waits for its hooks before it closes
 	if err := o.repo.Hook("post-receive", `while [ ! -e "`+gate+`" ]; do echo waiting >&2; sleep 0.05; done`); err != nil {
 		t.Fatal(err)
 	}
@@ -207,9 +213,7 @@ func TestHooksThatRunOnAreNotWaitedFor(t *testing.T) {
 		o.check(o.write(w, o.update("dev", "shop", "main-000000"+string(rune('0'+n))))...)
 	}
 	next := writeSoon(t.Context(), w, o.update("dev", "cart", "main-0000001"))
-	if err := os.WriteFile(gate, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	open()
 	r := <-next
 	if r.err != nil {
 		t.Fatal(r.err)

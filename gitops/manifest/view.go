@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -56,12 +57,9 @@ type reader struct {
 
 	// Of whoever has the token:
 	source source
-	latest *snapshot // the last one that was made here; nil before
-	whole  *View     // the last one that has every file of [Config.Files]
-}
-
-func (r *reader) init(c Config, remote git.Remote, stopping context.Context) {
-	r.source, r.stopping, r.turn = newSource(c, remote), stopping, make(chan struct{}, 1)
+	last   *View           // that was made; nil before
+	files  []string        // of [Config.Files], which it has
+	wanted map[string]bool // the same
 }
 
 func (r *reader) close() {
@@ -109,20 +107,37 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot],
 		return nil, err
 	}
 	now := writer.Load()
-	if r.latest != nil && now.tip != tip {
-		now = r.latest
+	if r.last != nil && now.tip != tip {
+		now = r.last.of
 	}
 	if now.tip != tip {
 		if now, _, err = r.source.catchUp(ctx, now, tip); err != nil {
 			return nil, err
 		}
 	}
-	r.latest = now
-	if r.whole == nil || r.whole.of != now {
-		if err := r.source.fetchFiles(ctx, now, r.source.config.Files()); err != nil {
-			return nil, err
+	files := r.source.config.Files()
+	if r.last == nil || !sameSlice(files, r.files) {
+		r.wanted = make(map[string]bool, len(files))
+		for _, path := range files {
+			r.wanted[path] = true
 		}
-		r.whole = &View{now}
+		paths = slices.Concat(paths, files)
+	} else if r.last.of != now {
+		for _, path := range now.root.Changed(r.last.of.root) {
+			if r.wanted[path] {
+				paths = append(paths[:len(paths):len(paths)], path)
+			}
+		}
 	}
-	return r.whole, r.source.fetchFiles(ctx, now, paths)
+	if err := r.source.fetchFiles(ctx, now, paths); err != nil {
+		return nil, err
+	}
+	if r.files = files; r.last == nil || r.last.of != now {
+		r.last = &View{now}
+	}
+	return r.last, nil
 }
+
+// sameSlice reports whether two slices are one, which is not changed: to compare
+// what is in them would take longer than most views do.
+func sameSlice(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

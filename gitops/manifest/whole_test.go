@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func inWhole(newOrigin origins) origins {
 // their commit, holds the other way round.
 func TestTheOtherWayRound(t *testing.T) {
 	t.Parallel()
+	overSSH := []string{"one update", "a batch", "a late file", "forced back", "an unknown fate", "a view", "a lost file"}
 	for name, test := range map[string]func(*testing.T, origins){
 		"one update":       testOneUpdateIsOneCommitThatChangesOneLine,
 		"what waits":       testWhatWaitsGoesOutInOnePush,
@@ -54,7 +56,9 @@ func TestTheOtherWayRound(t *testing.T) {
 		"a lost file":      testAFileThatWasThrownAwayIsSentAgain,
 	} {
 		t.Run(name+", http", func(t *testing.T) { t.Parallel(); test(t, inWhole(newOrigin)) })
-		t.Run(name+", ssh", func(t *testing.T) { t.Parallel(); test(t, inParts(newSSHOrigin)) })
+		if slices.Contains(overSSH, name) { // there the rest is the same
+			t.Run(name+", ssh", func(t *testing.T) { t.Parallel(); test(t, inParts(newSSHOrigin)) })
+		}
 	}
 }
 
@@ -105,7 +109,18 @@ func testFilesComeWhenTheyAreNeeded(t *testing.T, newOrigin origins) {
 	if _, err := v.ReadFile("run.sh"); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("a file that was not asked for: %v", err)
 	}
-	fetches(3, "a catch-up, a file that updates can change, and another one")
+	fetches(2, "a catch-up, and the files that are not here")
+	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "cart"): valuesFile("cart", "prod", "again"), "README.md": "Changed\n"}})
+	if v, err = w.View(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := v.ReadFile(testFile("prod", "cart")); err != nil || string(content) != valuesFile("cart", "prod", "again") {
+		t.Errorf("a file that changed says %q, %v", content, err)
+	}
+	if _, err := v.ReadFile("README.md"); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("a file that changed and that no update can change: %v", err)
+	}
+	fetches(2, "a catch-up, and the file that changed")
 	if out := o.server.Counts().BytesOut; out > int64(len(large)) {
 		t.Errorf("%d bytes were downloaded", out)
 	}

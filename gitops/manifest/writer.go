@@ -10,7 +10,8 @@
 // [actor.push] tells the whole way:
 //
 //  1. Read the tip, once: later the snapshot follows from push to push.
-//  2. Settle what landed: an update that may be on the branch already is looked for.
+//  2. Resolve what may have landed: an update that may be on the branch already is
+//     looked for.
 //  3. Plan the edits on the snapshot: one commit for each update, or for each
 //     environment where that squashes. Nothing leaves the process.
 //  4. Push them as one pack with the old tip beside the new one. The server takes it
@@ -94,15 +95,16 @@ func New(c Config) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{tip: new(atomic.Pointer[snapshot]), clock: new(stepClock), stopped: make(chan struct{})}
 	pushing, abort := context.WithCancel(context.Background())
 	stopping, stop := context.WithCancel(pushing)
-	w.stop, w.abort = stop, abort
-	w.queue.init(c.Limits.PushUpdates)
-	w.reader.init(c, readers, stopping)
+	w := &Writer{
+		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
+		reader: reader{source: source{config: c, remote: readers}, stopping: stopping, turn: make(chan struct{}, 1)},
+		tip:    new(atomic.Pointer[snapshot]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
+	}
 	a := &actor{
-		source: newSource(c, w.clock.count(remote)), queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
-		stopping: stopping, pushing: pushing, unknown: unknownPushes{limit: c.Limits.UnknownPushes},
+		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
+		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection),
 	}
 	go func() {
@@ -141,12 +143,10 @@ func (w *Writer) Abort() { w.abort() }
 //     later update of the same app may have replaced what this one wrote; then there
 //     is a reason that says so, unless it was found by its trailer.
 //   - confirm: the branch had the tag already.
-//   - supersede: the branch has a later release of the same app; see the package's
-//     documentation.
+//   - supersede: the branch has a later release of the same app.
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
-//   - Refused: the git server refuses it although it takes others. What else was
-//     brought is on the branch, or is in one of the lists, too.
+//   - Refused: the git server refuses it although it takes others.
 //
 // An error means that somebody else is at fault, and is a [*gitops.Error]:
 // Unavailable, Unauthorized, Forbidden, NotFound for a repository or branch that
@@ -159,8 +159,7 @@ func (w *Writer) Abort() { w.abort() }
 //
 // When ctx ends before the updates are in a push, they are taken out and nothing
 // happens to them. Once they are in one its result is awaited, for as long as
-// [git.Timeouts] allow, so that a caller does not leave behind what it knows nothing
-// about. One caller's ctx does not disturb another's push.
+// [git.Timeouts] allow. One caller's ctx does not disturb another's push.
 func (w *Writer) Write(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
 	if len(tasks) == 0 {
 		return gitops.WriteResult{}, nil

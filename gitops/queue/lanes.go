@@ -68,11 +68,11 @@ type Lanes interface {
 	//
 	// A transition that the table does not allow in the update's state is left out:
 	// what was reported before stands. Transitions that write (commit, confirm) raise
-	// the app's head, and supersede every open update of the app that is older than
-	// the head and has no transition in the same report; that is a step without an
-	// attempt. Transitions happen first, in their order, then what they supersede, in
-	// acceptance order, and then the blocks. What was superseded is returned, as it is
-	// now and without steps; a report that is repeated supersedes nothing.
+	// the app's head, and supersede every update of the app that is older than the
+	// head and still open after them; that is a step without an attempt. Transitions
+	// happen first, in their order, then what they supersede, in acceptance order, and
+	// then the blocks. What was superseded is returned, as it is now and without
+	// steps; a report that is repeated supersedes nothing.
 	//
 	// What is final has no cancel request any more. A pending update that is reported
 	// as blocked again, with the same kinds and reasons, keeps Since. The step of a

@@ -42,7 +42,7 @@ type Reader interface {
 // were planned.
 type Page struct {
 	Cursor string // where the last page ended, as it was given; "" begins with the newest
-	Limit  int    // at most so many; at least 1
+	Limit  int    // at most so many, fewer where deliveries have very many updates; at least 1
 }
 
 // DeliveryFilter says which deliveries are meant; an empty field means any.
@@ -64,7 +64,8 @@ type ChangeFeed interface {
 	// appear before one that was returned. A report that says the same as the one
 	// before is no change. An empty cursor means from the first that is kept. A
 	// cursor above all that the store ever gave out is Invalid, as one of a store
-	// that lost its newest changes is: whoever follows must begin anew with Latest.
+	// that lost its newest changes is: whoever follows starts again from Latest. As
+	// long as there are more changes, it returns at least one.
 	Changes(ctx context.Context, after string, limit int) ([]Change, error)
 
 	// Latest is the cursor of the newest change, or one that all changes come after

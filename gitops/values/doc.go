@@ -5,7 +5,8 @@
 //
 // A [Target] names one scalar by a yq expression and says what is written there.
 // [Compile] turns targets into an [Edit]; [Edit.Apply] sets them in a file's
-// text, all or none. There is no I/O here, and an Edit can be shared.
+// text, all or none. There is no I/O here, and an Edit can be shared. A [File] is
+// parsed once for several edits, and verified once after the last of them.
 //
 // A YAML library that decodes a file and encodes it again loses blank lines,
 // indentation, quotes and comments in nine files of ten, and a diff of hundreds

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,18 +11,36 @@ import (
 // maxTag is the length of the longest tag; see [gitops.CheckTag].
 const maxTag = 128
 
-// Tag returns the tag that the file holds for the edit: what the first target
+// Document is a file that is only read, by the YAML 1.2 reader alone: nothing is
+// written that another reader would have to agree with. It is immutable and safe for
+// concurrent use.
+type Document struct{ source *source }
+
+// Read parses a file to read tags from it. It keeps no reference to the text. Errors
+// as [Edit.Apply].
+func Read(text []byte) (*Document, error) {
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
+	docs, err := readNodes(text)
+	if err != nil {
+		return nil, notYAML(text, err)
+	}
+	return &Document{&source{docs: docs}}, nil
+}
+
+// Tag returns the tag that the document holds for the edit: what the first target
 // whose value names {tag} would have been set with. It is "" when that scalar is
 // empty. The error is as that of [Edit.Apply]; it is Invalid when the scalar holds
-// something else than what the value's template makes, and NotFound when no
-// target's value names {tag}.
-func (f *File) Tag(e *Edit) (string, error) {
+// something else than what the value's template makes, and NotFound when no target's
+// value names {tag}.
+func (d *Document) Tag(e *Edit) (string, error) {
 	i := slices.IndexFunc(e.targets, func(t target) bool { return t.value.uses("tag") })
 	if i < 0 {
 		return "", gitops.Errorf(gitops.NotFound, "no configured value contains {tag}")
 	}
 	t := e.targets[i]
-	text, err := f.source.read(t)
+	text, err := d.source.read(t)
 	if err != nil || text == "" {
 		return "", at(t.key, err)
 	}
@@ -32,17 +51,23 @@ func (f *File) Tag(e *Edit) (string, error) {
 	return tag, nil
 }
 
-// ReadTag is [Open] and [File.Tag] at once.
+// ReadTag is [Read] and [Document.Tag] at once.
 func (e *Edit) ReadTag(text []byte) (string, error) {
-	f, err := Open(text)
+	d, err := Read(text)
 	if err != nil {
 		return "", err
 	}
-	return f.Tag(e)
+	return d.Tag(e)
 }
 
-// read returns the text that the target holds; an empty value is "".
-func (s *source) read(t target) (string, error) {
+// read returns the text that the target holds; an empty value is "". A file that an
+// evaluation cannot stand is unreadable by itself, and not the end of a look at many.
+func (s *source) read(t target) (text string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = refuseWithCause(Unverified, fmt.Errorf("the reader gave up: %v", v), "cannot be read in this file")
+		}
+	}()
 	t.create = false
 	g, err := s.locate(t)
 	if err == nil {

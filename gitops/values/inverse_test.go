@@ -8,6 +8,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	yaml "go.yaml.in/yaml/v4"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
@@ -58,6 +60,18 @@ func TestReadTagReadsTheTagAlone(t *testing.T) {
 	var e *gitops.Error
 	if !errors.Is(err, NothingSelected) || !errors.As(err, &e) || e.Field != ".image.tag" {
 		t.Errorf("a file without the key: %v", err)
+	}
+}
+
+// A document that no evaluation stands is an error of its own.
+func TestReadTagSurvivesAPanic(t *testing.T) {
+	edit, err := Compile([]Target{{Key: ".x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := &Document{&source{docs: []*yaml.Node{nil}}}
+	if tag, err := broken.Tag(edit); tag != "" || !errors.Is(err, Unverified) {
+		t.Errorf("read %q, %v", tag, err)
 	}
 }
 

@@ -31,10 +31,7 @@ type source struct {
 }
 
 func readSource(text []byte) (*source, error) {
-	if len(text) > MaxFile {
-		return nil, refuse(FileTooLarge, "the file has %d bytes; at most %d are edited", len(text), MaxFile)
-	}
-	if err := checkEncoding(text); err != nil {
+	if err := checkText(text); err != nil {
 		return nil, err
 	}
 	s := &source{text: text}
@@ -63,6 +60,14 @@ func readSource(text []byte) (*source, error) {
 		}
 	}
 	return s, nil
+}
+
+// checkText refuses what is not even parsed.
+func checkText(text []byte) error {
+	if len(text) > MaxFile {
+		return refuse(FileTooLarge, "the file has %d bytes; at most %d are edited", len(text), MaxFile)
+	}
+	return checkEncoding(text)
 }
 
 // checkEncoding refuses what would make "line 7, column 3" mean different bytes

@@ -86,18 +86,20 @@ func New[V View[V]](targets []Target, view func(ctx context.Context) (V, error),
 func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
 	select {
 	case <-c.turn:
-		if !time.Now().Before(c.askAt) {
-			c.refresh(ctx)
-		}
-		c.turn <- struct{}{}
+		c.refresh(ctx)
 	case <-ctx.Done():
 	}
 	return *c.last.Load()
 }
 
-// refresh asks the git server and keeps what it answers.
+// refresh asks the git server if it may be asked, keeps what it answers, and gives
+// the turn back.
 func (c *Cache[V]) refresh(ctx context.Context) {
+	defer func() { c.turn <- struct{}{} }()
 	began := time.Now()
+	if began.Before(c.askAt) {
+		return
+	}
 	now := *c.last.Load()
 	wait := c.maxAge
 	if err := c.look(context.WithoutCancel(ctx)); err != nil { // others wait for it, too
@@ -175,10 +177,10 @@ func (c *Cache[V]) byEnvironment() map[string][]api.App {
 	return apps
 }
 
-func open[V View[V]](view V, path string) (*values.File, error) {
+func open[V View[V]](view V, path string) (*values.Document, error) {
 	text, err := view.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return values.Open(text)
+	return values.Read(text)
 }

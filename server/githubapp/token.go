@@ -44,9 +44,9 @@ func (a *App) Basic(ctx context.Context) (user, password string, err error) {
 	return "x-access-token", value, err
 }
 
-// Refused says that a server did not accept the password: the installation was
+// Invalidate says that a server did not accept the password: the installation was
 // suspended meanwhile, or the tokens were revoked. The next call mints another.
-func (a *App) Refused(password string) {
+func (a *App) Invalidate(password string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current.value == password {

@@ -128,12 +128,12 @@ func TestARefusedTokenIsDropped(t *testing.T) {
 	s := newSite(t)
 	a := s.app()
 	first := s.token(a)
-	a.Refused("another")
+	a.Invalidate("another")
 	if s.token(a) != first {
 		t.Error("dropped for another's refusal")
 	}
 	s.github.Revoke()
-	a.Refused(first)
+	a.Invalidate(first)
 	if s.token(a) == first {
 		t.Error("offered again")
 	}

@@ -96,7 +96,7 @@ func (t asInstallation) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+value)
 	response, err := t.next.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		t.app.Refused(value)
+		t.app.Invalidate(value)
 	}
 	return response, err
 }

@@ -28,9 +28,11 @@ const (
 // than anybody would wait for the answer, so no replica can hold the others up.
 // Every statement here is made to go from index to index: the planner, which may
 // not have looked at the tables since they were small, is kept from reading them
-// whole, and from compiling what takes a millisecond.
+// whole, from sorting what an index has in order, and from compiling what takes a
+// millisecond.
 const settings = `SELECT
 	set_config('enable_seqscan', 'off', false),
+	set_config('enable_bitmapscan', 'off', false),
 	set_config('enable_hashjoin', 'off', false),
 	set_config('enable_mergejoin', 'off', false),
 	set_config('default_transaction_isolation', 'read committed', false),
@@ -43,7 +45,9 @@ const settings = `SELECT
 // Address is a store on a server, as it is configured.
 type Address struct {
 	// URL is postgres:// and what libpq's form of it may say, but for the
-	// password. What it leaves out is taken from libpq's environment variables.
+	// password. What it leaves out is taken from libpq's environment variables. It
+	// leads to the server itself, or to a pooler that keeps a session for each
+	// connection: a session holds a lock and listens.
 	URL string
 	// PasswordFile holds the password; it is read for each connection, so that a
 	// new one needs no restart. Without it the password is libpq's to find: in

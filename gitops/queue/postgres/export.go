@@ -17,7 +17,7 @@ var _ queue.Exporter = (*Store)(nil)
 // exportTogether is how many numbers one read of an export covers.
 const exportTogether = 500
 
-// errEnough ends an export whose rest nobody wants.
+// errEnough ends an export whose rest is not wanted.
 var errEnough = errors.New("no more is wanted")
 
 // Export implements [queue.Exporter].
@@ -70,8 +70,8 @@ func (e *export) everything() error {
 func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number
 		WHERE d.number > $1 AND d.number <= $2 ORDER BY d.number`
-	const steps = `SELECT s.number, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
-		WHERE s.number > $1 AND s.number <= $2 ORDER BY s.number`
+	const steps = `SELECT page.number, (SELECT u.id FROM updates u WHERE u.sequence = page.sequence), ` + stepColumns + ` FROM steps page
+		WHERE page.number > $1 AND page.number <= $2 ORDER BY page.number`
 	// A page ends where so many numbers were used.
 	const end = `SELECT max(number) FROM (SELECT number FROM (
 			(SELECT number FROM deliveries WHERE number > $1 ORDER BY number LIMIT $2)
@@ -91,6 +91,10 @@ func (e *export) happened() error {
 		})
 		if err != nil {
 			return err
+		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			*to = arrived[len(arrived)-1].number
 		}
 		went, err := rows(e.ctx, e.tx, steps, []any{from, *to}, func(row pgx.CollectableRow) (s step, err error) {
 			var step stepRow

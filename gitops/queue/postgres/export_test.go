@@ -11,8 +11,14 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	return value, err
 }
 
-// SessionKey is the key that the store's leases are bound to; 0 while there is none.
+// SessionKey is the key that the store's leases are bound to; 0 without a session.
 func (s *Store) SessionKey() int64 { return s.session.key.Load() }
 
 // Channel is what the store listens to.
 func (s *Store) Channel() string { return s.hints.channel }
+
+// FlushStatistics has the server count now what the pool's only connection has read.
+func (s *Store) FlushStatistics(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `SELECT pg_stat_force_next_flush()`)
+	return err
+}

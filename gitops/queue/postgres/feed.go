@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,9 +17,9 @@ import (
 // committed, so nothing can appear before what is there.
 func (s *Store) Changes(ctx context.Context, after string, limit int) (found []queue.Change, err error) {
 	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > $1 ORDER BY d.number LIMIT $2`
-	const steps = `SELECT s.number, ` + stepColumns + `,
-		(SELECT coalesce(sum(later.attempts), 0) FROM steps later WHERE later.sequence = s.sequence AND later.number > s.number), ` + updateColumns + `
-		FROM steps s JOIN update_records u ON u.sequence = s.sequence WHERE s.number > $1 ORDER BY s.number LIMIT $2`
+	const steps = `SELECT page.number, ` + stepColumns + `,
+		(SELECT coalesce(sum(later.attempts), 0) FROM steps later WHERE later.sequence = page.sequence AND later.number + 0 > page.number), ` + updateColumns + `
+		FROM (SELECT * FROM steps WHERE number > $1 ORDER BY number LIMIT $2) AS page` + recordsOfPage + ` ORDER BY page.number`
 	number := int64(0)
 	if after != "" {
 		if number, err = position(after); err != nil {
@@ -41,6 +42,11 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 		changes, err := rows(ctx, tx, steps, []any{number, limit}, scanStepChange)
 		if err != nil {
 			return err
+		}
+		if bounded := boundedPage(arrived); len(bounded) < len(arrived) {
+			arrived = bounded
+			last := arrived[len(arrived)-1].number
+			changes = slices.DeleteFunc(changes, func(c stepChange) bool { return c.number > last })
 		}
 		found, err = s.inOneOrder(ctx, tx, arrived, changes, limit)
 		return err

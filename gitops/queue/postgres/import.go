@@ -29,11 +29,11 @@ const (
 // finds it in use.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error]) (held queue.Counts, err error) {
 	err = s.transfer(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens IN EXCLUSIVE MODE`); err != nil {
-			return err
-		}
 		var number int64
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -219,7 +219,7 @@ func (in *importing) step(s queue.StepEntry) error {
 		clean(s.Commit), stored(s.RetryAt), clean(s.Actor))
 }
 
-// lane is one that nobody holds.
+// lane brings in a lane; its lease is released.
 func (in *importing) lane(l queue.LaneState) error {
 	lease := "lost"
 	if l.Clean {

@@ -28,9 +28,9 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 		)
 		SELECT ` + deliveryColumns + ` FROM (
 			SELECT ranged.number FROM sources s CROSS JOIN unnest($4::text[]) AS o CROSS JOIN LATERAL (
-				SELECT d.number FROM deliveries d WHERE d.source = s.source AND d.outcome = o AND d.number < $1 ORDER BY d.number DESC LIMIT $2
+				SELECT d.number FROM deliveries d WHERE d.source = s.source AND d.outcome = o AND d.number + 0 < $1 ORDER BY d.number + 0 DESC LIMIT $2
 			) AS ranged ORDER BY ranged.number DESC LIMIT $2
-		) AS page JOIN deliveries d ON d.number = page.number ORDER BY d.number DESC`
+		) AS page CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = page.number LIMIT 1) AS d ORDER BY d.number DESC`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -48,11 +48,11 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 		if err != nil {
 			return err
 		}
-		if len(page) > p.Limit {
-			page = page[:p.Limit]
-			next = strconv.FormatInt(page[p.Limit-1].number, 10)
+		bounded := boundedPage(page[:min(p.Limit, len(page))])
+		if len(bounded) < len(page) {
+			next = strconv.FormatInt(bounded[len(bounded)-1].number, 10)
 		}
-		found, err = s.withUpdates(ctx, tx, page)
+		found, err = s.withUpdates(ctx, tx, bounded)
 		return err
 	})
 	if err != nil {
@@ -63,14 +63,12 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 
 // Updates implements [queue.Reader]. Its cursor is the last update's sequence.
 func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error) {
-	const columns = `SELECT ` + updateColumns + ` FROM `
-	const all = columns + `update_records u WHERE u.sequence < $1 ORDER BY u.sequence DESC LIMIT $2`
-	const environments = ` FROM environments($3) AS e (environment) CROSS JOIN unnest($4::text[]) AS wanted
-		CROSS JOIN LATERAL (SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.state = wanted `
-	const page = `AND u.sequence < $1 ORDER BY u.sequence DESC LIMIT $2) AS ranged ORDER BY ranged.sequence DESC LIMIT $2
-		) AS page JOIN update_records u ON u.sequence = page.sequence ORDER BY u.sequence DESC`
-	const listed = columns + `(SELECT ranged.sequence` + environments + page
-	const listedApp = columns + `(SELECT ranged.sequence` + environments + `AND u.app = $5 ` + page
+	const all = `(SELECT sequence FROM updates WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2) AS page`
+	const environments = `(SELECT ranged.sequence FROM environments($3) AS e (environment) CROSS JOIN unnest($4::text[]) AS o CROSS JOIN LATERAL (`
+	const newest = `) AS ranged ORDER BY ranged.sequence DESC LIMIT $2) AS page`
+	const inOrder = `AND u.sequence + 0 < $1 ORDER BY u.sequence + 0 DESC LIMIT $2`
+	const listed = environments + `SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.state = o ` + inOrder + newest
+	const listedApp = environments + `SELECT u.sequence FROM updates u WHERE u.environment = e.environment AND u.app = $5 AND u.state = o ` + inOrder + newest
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
@@ -87,7 +85,7 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 		text, args = listedApp, append(args, clean(f.App))
 	}
 	err = s.read(ctx, func(ctx context.Context) error {
-		found, err = s.updates(ctx, s.pool, text, args...)
+		found, err = s.updates(ctx, s.pool, `SELECT `+updateColumns+` FROM `+text+recordsOfPage+` ORDER BY u.sequence DESC`, args...)
 		return err
 	})
 	if err != nil {

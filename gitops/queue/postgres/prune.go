@@ -12,7 +12,7 @@ import (
 // One read looks at so many deliveries, and one transaction forgets deliveries with so
 // many updates, or one delivery that has more.
 const (
-	pruneLook       = 1000
+	pruneLook       = 200
 	pruneDeliveries = 100
 	pruneUpdates    = 1000
 )

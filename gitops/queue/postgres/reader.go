@@ -38,7 +38,7 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (found git
 // Update implements [queue.Reader].
 func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err error) {
 	const update = `SELECT ` + updateColumns + ` FROM update_records u WHERE u.id = $1`
-	const steps = `SELECT ` + stepColumns + ` FROM steps s WHERE s.sequence = $1 ORDER BY s.number`
+	const steps = `SELECT ` + stepColumns + ` FROM steps page WHERE page.sequence = $1 ORDER BY page.number + 0`
 	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		found, err := s.updates(ctx, tx, update, clean(id))
 		if err != nil {

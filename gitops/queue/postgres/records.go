@@ -7,12 +7,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // updateColumns are what an updateRow reads; u is of update_records.
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at`
+
+// recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
+// the planner from joining tables as a whole.
+const recordsOfPage = ` CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = page.sequence LIMIT 1) AS u`
 
 // updateRow is a row of updateColumns.
 type updateRow struct {
@@ -66,17 +71,20 @@ func rows[T any](ctx context.Context, on querier, text string, args []any, each 
 }
 
 // deliveryColumns are what a deliveryRow reads; d is a delivery.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason`
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
+	(SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
 
 // deliveryRow is a row of deliveryColumns.
 type deliveryRow struct {
 	number int64
 	gitops.Delivery
 	eventTime *time.Time
+	updates   int
 }
 
 func (d *deliveryRow) into() []any {
-	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason}
+	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason,
+		&d.updates}
 }
 
 func (d *deliveryRow) delivery() gitops.Delivery {
@@ -86,13 +94,25 @@ func (d *deliveryRow) delivery() gitops.Delivery {
 
 func scanDelivery(row pgx.CollectableRow) (d deliveryRow, err error) { return d, row.Scan(d.into()...) }
 
+// pageUpdates ends a page of deliveries, however few they are: their updates are what
+// takes memory and time.
+const pageUpdates = 2 * queue.MaxUpdates
+
+// boundedPage are the first of the deliveries, as many as one page may have.
+func boundedPage(page []deliveryRow) []deliveryRow {
+	updates := 0
+	for i := range page {
+		if updates += page[i].updates; updates >= pageUpdates {
+			return page[:i+1]
+		}
+	}
+	return page
+}
+
 // withUpdates are the deliveries with their updates.
 func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow) ([]gitops.Delivery, error) {
-	// The limit, which is no limit, keeps the planner from joining the tables as a
-	// whole: it takes a range of unknown bounds for a good part of all updates.
-	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n
-		CROSS JOIN LATERAL (SELECT sequence FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS own
-		JOIN update_records u ON u.sequence = own.sequence ORDER BY u.sequence`
+	const text = `SELECT ` + updateColumns + ` FROM unnest($1::bigint[]) AS n CROSS JOIN LATERAL (
+		SELECT sequence FROM updates WHERE sequence BETWEEN n * 65536 AND n * 65536 + 65535 ORDER BY sequence LIMIT 65536) AS page` + recordsOfPage + ` ORDER BY u.sequence`
 	numbers, places := make([]int64, len(page)), make(map[int64]int, len(page))
 	found := make([]gitops.Delivery, len(page))
 	for i := range page {
@@ -111,8 +131,8 @@ func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow)
 	return found, nil
 }
 
-// stepColumns are what a stepRow reads; s is a step.
-const stepColumns = `s.at, s.until, s.attempts, s.state, s.code, s.reason, s.commit_id, s.retry_at, s.actor`
+// stepColumns are what a stepRow reads; page has steps.
+const stepColumns = `page.at, page.until, page.attempts, page.state, page.code, page.reason, page.commit_id, page.retry_at, page.actor`
 
 // stepRow is a row of stepColumns.
 type stepRow struct {

@@ -112,7 +112,7 @@ func (s *Store) checkServer(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// versionOf returns the schema's version, 0 when there is none, and this program's
+// versionOf returns the schema's version, 0 for an empty schema, and this program's
 // migrations. A schema that is newer than they are is an error.
 func versionOf(ctx context.Context, tx pgx.Tx) (version int, folders []string, err error) {
 	const tables = `SELECT to_regclass('tallyman_migrations') IS NOT NULL,

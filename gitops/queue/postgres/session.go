@@ -28,7 +28,7 @@ const sessionSettings = `SELECT
 	set_config('tcp_keepalives_interval', '2', false),
 	set_config('tcp_keepalives_count', '3', false),
 	set_config('tcp_user_timeout', '10s', false),
-	set_config('idle_session_timeout', '0', false)`
+	(SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout')` // which PostgreSQL 14 brought
 
 // session is the store's own session of the server. It holds an advisory lock for as
 // long as the process lives, by which others know whether the store's leases are held,
@@ -45,7 +45,7 @@ type session struct {
 	before  func(context.Context, *pgx.ConnConfig) error
 	channel string
 
-	key    atomic.Int64 // of the advisory lock; 0 while there is none
+	key    atomic.Int64 // of the advisory lock; 0 without a session
 	last   int64        // the key before that; of the goroutine
 	stop   context.CancelFunc
 	ending sync.WaitGroup

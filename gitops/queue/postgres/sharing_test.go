@@ -100,7 +100,7 @@ func TestPruningTogether(t *testing.T) {
 }
 
 // TestTimesWithoutAYear are deliveries that JSON cannot tell the server about: they
-// are refused, and hold up nobody who comes with them.
+// are refused, and do not hold up those that come with them.
 func TestTimesWithoutAYear(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
@@ -122,7 +122,7 @@ func TestTimesWithoutAYear(t *testing.T) {
 }
 
 // TestPruneDuringARetry is an update that is made pending while Prune, which has found
-// that it was final, is about to forget it. Prune waits for nobody and leaves it.
+// that it was final, is about to forget it. Prune does not wait, and leaves it.
 func TestPruneDuringARetry(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
@@ -148,5 +148,41 @@ func TestPruneDuringARetry(t *testing.T) {
 	}
 	if u, err := s.Update(t.Context(), id); err != nil || u.State != gitops.Pending {
 		t.Errorf("what was retried: %+v, %v", u, err)
+	}
+}
+
+// TestARetryDuringPrune is an update that Prune forgets while a person retries it: it is
+// gone, and so are its steps.
+func TestARetryDuringPrune(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	id := accept(t, s, order("1", "api")).Updates[0].ID
+	execute(t, a, `UPDATE updates SET state = 'failed', finished_at = accepted_at`)
+	pruning, watcher := connect(t, a), connect(t, a)
+	for _, text := range []string{`BEGIN`, `SELECT prune('{1}', now() + interval '1 hour')`} {
+		if _, err := pruning.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decided := make(chan error, 1)
+	go func() {
+		_, err := s.Decide(t.Context(), queue.Decision{Update: id, Action: gitops.ActionRetry, Actor: "ann"})
+		decided <- err
+	}()
+	for waiting := false; !waiting; {
+		const text = `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM decide(%')`
+		if err := watcher.QueryRow(t.Context(), text).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pruning.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-decided; gitops.CodeOf(err) != gitops.NotFound {
+		t.Errorf("Decide: %v", err)
+	}
+	var steps int
+	if err := watcher.QueryRow(t.Context(), `SELECT count(*) FROM steps`).Scan(&steps); err != nil || steps != 0 {
+		t.Errorf("%d steps are left, %v", steps, err)
 	}
 }

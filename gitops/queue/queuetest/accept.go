@@ -230,8 +230,8 @@ func orderUnderConcurrency(s *script) {
 
 func existingIDs(s *script) {
 	s.variety()
-	for _, source := range []string{"github", "eventbridge", "nobody"} {
-		asked := []string{"nobody"}
+	for _, source := range []string{"github", "eventbridge", "missing"} {
+		asked := []string{"missing"}
 		for key := range s.model.deliveries {
 			asked = append(asked, key.ID)
 		}

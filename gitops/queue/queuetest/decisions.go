@@ -5,7 +5,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// refusals asks for each decision in each state, twice, and for what is none.
+// refusals asks for each decision in each state, twice, and for what is not a decision.
 func refusals(s *script) {
 	decisions := []gitops.Action{gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel}
 	var targets []string
@@ -31,13 +31,13 @@ func refusals(s *script) {
 	s.quiet = false
 	id := s.accept(s.order("prod/api")).Updates[0].ID
 	for _, a := range append(gitops.Actions(), "", "nothing") {
-		s.decide(gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "nobody"}, "dev", "api"), a, "")
+		s.decide(gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "missing"}, "dev", "api"), a, "")
 		if a != gitops.ActionRetry && a != gitops.ActionDismiss && a != gitops.ActionCancel {
 			_, err := s.q.Decide(s.t.Context(), queue.Decision{Update: id, Action: a, Actor: "ann"})
 			s.code("Decide "+string(a), err, gitops.Invalid)
 		}
 	}
-	s.decide("nobody", gitops.ActionRetry, "")
+	s.decide("missing", gitops.ActionRetry, "")
 	s.check()
 }
 

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,30 +161,24 @@ func (s *script) follow(ctx context.Context, done <-chan struct{}) (seen []queue
 	}
 }
 
-// cursorAboveTheNewest is one of a store that had more: whoever has it from there
-// is told, and does not wait for changes that it would take for old.
+// cursorAboveTheNewest is one of a store that had more, be it deliveries or steps:
+// whoever has it from there is told, and does not wait for changes that it would
+// take for old.
 func cursorAboveTheNewest(s *script) {
-	more := begin(s.t, s.create(s.t))
-	defer more.end()
-	for range 5 {
-		more.accept(more.order("dev/api"))
-	}
-	l := more.one("one", "dev")
-	for _, u := range more.listedUpdates(queue.UpdateFilter{}, everything) {
-		more.transit(l, failed(u))
-	}
-	above, err := more.q.Latest(s.t.Context())
-	s.code("Latest", err, "")
-
-	s.accept(s.order("dev/api"))
-	_, err = s.q.Changes(s.t.Context(), above, 1)
-	s.code("Changes after a cursor above the newest", err, gitops.Invalid)
-	if want := "cursor: "; gitops.PublicOf(err)[:len(want)] != want {
-		s.t.Fatalf("Changes after a cursor above the newest: %v", err)
+	d := s.accept(s.order("dev/api"))
+	l := s.one("one", "dev")
+	s.transit(l, failed(d.Updates[0]))
+	s.decide(d.Updates[0].ID, gitops.ActionRetry, "")
+	for _, above := range []string{s.cursorOfAnother(5, 0), s.cursorOfAnother(1, 4)} {
+		_, err := s.q.Changes(s.t.Context(), above, 1)
+		s.code("Changes after a cursor above the newest", err, gitops.Invalid)
+		if want := "cursor: "; gitops.PublicOf(err)[:len(want)] != want {
+			s.t.Fatalf("Changes after a cursor above the newest: %v", err)
+		}
 	}
 	s.advance(time.Hour)
 	s.prune(s.clock.now(), 1) // what is open stays
-	s.transit(s.one("one", "dev"), failed(s.listedUpdates(queue.UpdateFilter{}, 1)[0]))
+	s.transit(l, failed(d.Updates[0]))
 	latest, err := s.q.Latest(s.t.Context())
 	s.code("Latest", err, "")
 	s.advance(time.Hour)
@@ -193,4 +188,24 @@ func cursorAboveTheNewest(s *script) {
 	s.reopen()
 	_, err = s.q.Changes(s.t.Context(), latest, 1)
 	s.code("Changes after the newest, which was pruned", err, "")
+}
+
+// cursorOfAnother is the newest cursor of another store, which has had so many
+// deliveries and steps.
+func (s *script) cursorOfAnother(deliveries, steps int) string {
+	s.t.Helper()
+	more := begin(s.t, s.create(s.t))
+	defer more.end()
+	for range deliveries {
+		more.accept(more.order("dev/api"))
+	}
+	l, id := more.one("one", "dev"), more.listedUpdates(queue.UpdateFilter{}, everything)[0].ID
+	for i := range steps {
+		block := stale
+		block.Reason += strings.Repeat(" again", i)
+		more.block(l, id, block)
+	}
+	cursor, err := more.q.Latest(s.t.Context())
+	s.code("Latest", err, "")
+	return cursor
 }

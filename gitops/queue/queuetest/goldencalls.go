@@ -198,8 +198,8 @@ func (g *golden) report(a arguments, input []string) ([]string, error) {
 			r.Transitions = append(r.Transitions, t)
 		}
 	}
-	_, err := g.q.Report(g.t.Context(), g.lease(a.at(0), a.at(1)), r)
-	return []string{"ok"}, err
+	superseded, err := g.q.Report(g.t.Context(), g.lease(a.at(0), a.at(1)), r)
+	return append([]string{"ok"}, g.lines(superseded)...), err
 }
 
 // addBlock reads "block UPDATE", which blocks it by nothing, or "block UPDATE KIND

@@ -40,13 +40,13 @@ func transition(id string, a gitops.Action) gitops.Transition {
 func reportAllOrNothing(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web", "prod/api"))
 	l := s.one("one", "dev")
-	nobody := gitops.Update{ID: gitops.UpdateID(d.Key(), "dev", "nobody")}
+	missing := gitops.Update{ID: gitops.UpdateID(d.Key(), "dev", "missing")}
 	outage := &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer"}
 	s.report(l, queue.Report{Outage: outage})
 	s.transit(l, committed(d.Updates[0]), committed(d.Updates[2]))
-	s.transit(l, committed(d.Updates[0]), committed(nobody), committed(d.Updates[1]))
-	s.block(l, nobody.ID, stale)
-	s.block(l, "nobody", stale)
+	s.transit(l, committed(d.Updates[0]), committed(missing), committed(d.Updates[1]))
+	s.block(l, missing.ID, stale)
+	s.block(l, "missing", stale)
 	s.report(l, queue.Report{Transitions: []gitops.Transition{committed(d.Updates[0])}, Blocks: []queue.Blocked{{Update: d.Updates[2].ID}}})
 	s.report(l, queue.Report{Transitions: []gitops.Transition{committed(d.Updates[0])}, Blocks: []queue.Blocked{{Update: d.Updates[1].ID, BlockedBy: []gitops.Block{stale}}}})
 	s.transit(l, committed(d.Updates[0]), committed(d.Updates[1]))

@@ -18,7 +18,7 @@ func oneHolderAtATime(s *script) {
 	s.claim("one", 10*time.Second, "prod")
 	s.advance(time.Second)
 	if claimed := s.claim("two", 10*time.Second, "empty", "prod", "dev"); len(claimed) != 3 {
-		s.t.Fatalf("two could claim %d of a lease that ran out, its own, and one that nobody ever had", len(claimed))
+		s.t.Fatalf("two could claim %d of a lease that ran out, its own, and one that was never held", len(claimed))
 	}
 	s.claim("one", 10*time.Second, "dev", "prod", "empty", "other")
 	s.claim("one", time.Second)

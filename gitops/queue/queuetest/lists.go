@@ -88,13 +88,13 @@ func lists(s *script) {
 	}
 	s.variety()
 	for _, limit := range []int{1, 3, everything} {
-		for _, source := range []string{"", "github", "eventbridge", "nobody"} {
+		for _, source := range []string{"", "github", "eventbridge", "missing"} {
 			for _, outcome := range []gitops.Outcome{"", gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected, "nothing"} {
 				s.listed(queue.DeliveryFilter{Source: source, Outcome: outcome}, limit)
 			}
 		}
 		for _, environment := range []string{"", "dev", "staging", "prod", "nowhere"} {
-			for _, app := range []string{"", "api", "web", "db", "nobody"} {
+			for _, app := range []string{"", "api", "web", "db", "missing"} {
 				for _, state := range append(gitops.States(), "", "nothing") {
 					s.listedUpdates(queue.UpdateFilter{Environment: environment, App: app, State: state}, limit)
 				}

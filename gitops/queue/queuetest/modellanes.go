@@ -22,7 +22,7 @@ func (m *Model) Claim(ctx context.Context, holder string, names []string, ttl ti
 			continue
 		}
 		if lane := m.lanes[name]; lane != nil && !held.clean && len(lane.open) > 0 {
-			// Nobody vouched for what the last holder pushed.
+			// The last holder did not vouch for what it pushed.
 			lane.through = max(lane.through, m.updates[lane.open[len(lane.open)-1]].Sequence)
 		}
 		*held = lease{token: held.token + 1, holder: holder, held: true, expires: now.Add(ttl)}

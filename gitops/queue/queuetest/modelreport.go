@@ -62,10 +62,9 @@ func (m *Model) inLane(environment string, r queue.Report) error {
 // transitions applies what the table allows, and then supersedes what is older
 // than what was written.
 func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded []gitops.Update) {
-	reported, written := make(map[string]bool), make(map[string]bool)
+	written := make(map[string]bool)
 	for _, t := range all {
 		m.lane(l.Name).lastProgress = m.now().UTC()
-		reported[t.Update] = true
 		u := m.updates[t.Update]
 		to, ok := gitops.Next(u.State, t.Action)
 		if !ok {
@@ -83,7 +82,7 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 	}
 	for _, u := range m.open(l.Name) {
 		head := m.head(l.Name, u.App)
-		if !written[u.App] || reported[u.ID] || u.Sequence > head.Written {
+		if !written[u.App] || u.Sequence > head.Written {
 			continue
 		}
 		m.change(l, u, func() {
@@ -168,7 +167,7 @@ func (m *Model) step(u *gitops.Update, step gitops.Step) {
 // Decide implements [queue.Decisions].
 func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
 	if d.Action != gitops.ActionRetry && d.Action != gitops.ActionDismiss && d.Action != gitops.ActionCancel {
-		return gitops.Update{}, gitops.FieldErrorf("action", "%q is no decision", d.Action)
+		return gitops.Update{}, gitops.FieldErrorf("action", "%q is not a decision", d.Action)
 	}
 	if err := m.begin(ctx); err != nil {
 		return gitops.Update{}, err

@@ -144,7 +144,7 @@ func (r *player) some(environment string) (ids []string) {
 	}
 	switch r.IntN(10) {
 	case 0:
-		ids = append(ids, "nobody")
+		ids = append(ids, "missing")
 	case 1, 2:
 		if len(r.sent) > 0 {
 			ids = nil

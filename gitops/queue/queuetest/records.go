@@ -10,15 +10,15 @@ import (
 
 func notFound(s *script) {
 	s.accept(s.order("dev/api"))
-	_, err := s.q.Delivery(s.t.Context(), gitops.DeliveryKey{Source: "github", ID: "nobody"})
+	_, err := s.q.Delivery(s.t.Context(), gitops.DeliveryKey{Source: "github", ID: "missing"})
 	s.code("Delivery", err, gitops.NotFound)
 	_, err = s.q.Delivery(s.t.Context(), gitops.DeliveryKey{Source: "eventbridge", ID: "delivery-1"})
 	s.code("Delivery", err, gitops.NotFound)
-	for _, id := range []string{"nobody", "", gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "nobody"}, "dev", "api")} {
+	for _, id := range []string{"missing", "", gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "missing"}, "dev", "api")} {
 		_, err = s.q.Update(s.t.Context(), id)
 		s.code("Update", err, gitops.NotFound)
 	}
-	s.checkHead("dev", "nobody")
+	s.checkHead("dev", "missing")
 	s.checkHead("nowhere", "api")
 }
 
@@ -47,7 +47,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	errs := make(map[string]error)
 	_, _, errs["Accept"] = s.q.Accept(ctx, d)
 	_, errs["ExistingIDs"] = s.q.ExistingIDs(ctx, "github", []string{"1"})
-	_, errs["Decide"] = s.q.Decide(ctx, queue.Decision{Update: "nobody", Action: gitops.ActionRetry, Actor: "ann"})
+	_, errs["Decide"] = s.q.Decide(ctx, queue.Decision{Update: "missing", Action: gitops.ActionRetry, Actor: "ann"})
 	_, errs["Claim"] = s.q.Claim(ctx, "one", []string{"dev"}, time.Minute)
 	_, errs["Extend"] = s.q.Extend(ctx, []queue.Lease{l}, time.Minute)
 	errs["Release"] = s.q.Release(ctx, l, true)
@@ -55,7 +55,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Take"] = s.q.Take(ctx, l, queue.TakeOptions{Limit: 1})
 	_, errs["Report"] = s.q.Report(ctx, l, queue.Report{})
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
-	_, errs["Update"] = s.q.Update(ctx, "nobody")
+	_, errs["Update"] = s.q.Update(ctx, "missing")
 	_, errs["Head"] = s.q.Head(ctx, "dev", "api")
 	_, errs["Backlogs"] = s.q.Backlogs(ctx)
 	_, _, errs["Deliveries"] = s.q.Deliveries(ctx, queue.DeliveryFilter{}, queue.Page{Limit: 1})

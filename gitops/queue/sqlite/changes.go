@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"math"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -10,9 +11,9 @@ import (
 // without what it says of how it got into the state before.
 func (tx *tx) moved(u gitops.Update, to gitops.State) gitops.Update {
 	u.State, u.Code, u.Reason, u.Commit = to, "", "", ""
-	u.BlockedBy, u.FinishedAt = nil, gitops.Update{}.FinishedAt
+	u.BlockedBy, u.FinishedAt = nil, time.Time{}
 	if to.Final() {
-		u.FinishedAt, u.CancelRequest = tx.now, nil
+		u.FinishedAt, u.CancelRequest, u.MaybePushed = tx.now, nil, false
 	}
 	return u
 }

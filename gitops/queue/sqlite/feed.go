@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -105,7 +106,7 @@ func stepsAfter(ctx context.Context, c *connection, number int64, limit int) (fo
 		u.Attempts -= int(r.number(2 + stepWidth))
 		u.FinishedAt, u.BlockedBy, u.MaybePushed = step.At, nil, false
 		if !u.State.Final() {
-			u.FinishedAt = gitops.Step{}.At
+			u.FinishedAt = time.Time{}
 		}
 		found = append(found, change{Change: queue.Change{At: step.At, Update: &u}, number: r.number(0), afterDelivery: r.number(1)})
 		return err

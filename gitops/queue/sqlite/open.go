@@ -17,6 +17,10 @@ const (
 		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence BETWEEN ? AND ?`
 	openProposed = `SELECT sequence FROM updates INDEXED BY updates_app
 		WHERE environment = ? AND app = ? AND state = 'proposed' AND state <> 'pending' AND sequence BETWEEN ? AND ?`
+	openNotReady = `SELECT EXISTS (SELECT 1 FROM updates INDEXED BY updates_blocked
+			WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND sequence BETWEEN ?2 AND ?3)
+		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_listed
+			WHERE environment = ?1 AND state = 'proposed' AND state <> 'pending' AND sequence BETWEEN ?2 AND ?3)`
 )
 
 // openOf returns the sequences, from one to another, of the open updates of apps in
@@ -30,6 +34,12 @@ func openOf(ctx context.Context, c *connection, environment string, apps map[str
 	})
 	if err != nil {
 		return nil, err
+	}
+	// Mostly there is nothing else, and no app need be asked for.
+	others := false
+	_, err = c.one(ctx, openNotReady, []any{environment, from, to}, func(r row) { others = r.number(0) != 0 })
+	if err != nil || !others {
+		return found, err
 	}
 	for app := range apps {
 		for _, text := range []string{openBlocked, openProposed} {

@@ -65,13 +65,15 @@ func TestPlansOfLanes(t *testing.T) {
 		"SEARCH updates USING COVERING INDEX updates_lifting (environment=? AND ready_at>? AND ready_at<?)",
 		"SEARCH updates USING INDEX updates_cancel (environment=?)",
 		"SEARCH updates USING COVERING INDEX updates_ready (environment=? AND sequence>? AND sequence<?)",
+		"SEARCH updates USING INDEX updates_blocked (environment=? AND rowid>? AND rowid<?)",
+		"SEARCH updates USING COVERING INDEX updates_listed (environment=? AND state=? AND rowid>? AND rowid<?)",
 		"SEARCH updates USING INDEX updates_blocked_app (environment=? AND app=? AND rowid>? AND rowid<?)",
 		"SEARCH updates USING COVERING INDEX updates_app (environment=? AND app=? AND state=? AND rowid>? AND rowid<?)",
 	}
 	seen := make(map[string]bool)
 	err := s.read(t.Context(), func(ctx context.Context, c *connection) error {
-		for _, text := range []string{readyFirst, readyApps, lifted, cancelled, something, openReady, openBlocked, openProposed} {
-			err := c.query(ctx, `EXPLAIN QUERY PLAN `+text, make([]any, max(strings.Count(text, "?"), 2)), func(r row) error {
+		for _, text := range []string{readyFirst, readyApps, lifted, cancelled, something, openReady, openBlocked, openProposed, openNotReady} {
+			err := c.query(ctx, `EXPLAIN QUERY PLAN `+text, make([]any, max(strings.Count(text, "?"), 3)), func(r row) error {
 				step := r.text(3)
 				if strings.HasPrefix(step, "SCALAR") || strings.HasPrefix(step, "SCAN CONSTANT") {
 					return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// updateColumns are what scanUpdate reads; u is an update,
-// d its delivery and l its lane.
+// updateColumns are what scanUpdate reads; u is an update, d its delivery and l
+// its lane.
 const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,

@@ -63,14 +63,12 @@ func (p *reporting) read(r queue.Report) error {
 }
 
 func (p *reporting) record(r queue.Report) error {
-	reported := make(map[string]bool)
 	for _, t := range r.Transitions {
-		reported[t.Update] = true
 		if err := p.transition(t); err != nil {
 			return err
 		}
 	}
-	if err := p.supersede(reported); err != nil {
+	if err := p.supersede(); err != nil {
 		return err
 	}
 	for _, b := range r.Blocks {
@@ -100,9 +98,9 @@ func (p *reporting) transition(t gitops.Transition) error {
 	return p.save(u, after, step)
 }
 
-// supersede ends what is open of the apps that were written, and older than their
-// heads, but for what has a transition of its own.
-func (p *reporting) supersede(reported map[string]bool) error {
+// supersede ends what is still open of the apps that were written, and older than
+// their heads.
+func (p *reporting) supersede() error {
 	var newest int64
 	for app := range p.written {
 		newest = max(newest, p.head(p.environment, app).Written)
@@ -121,7 +119,7 @@ func (p *reporting) supersede(reported map[string]bool) error {
 			return err
 		}
 		head := p.head(u.Environment, u.App)
-		if reported[u.ID] || sequence > head.Written {
+		if sequence > head.Written {
 			continue
 		}
 		after := p.moved(u, gitops.Superseded)

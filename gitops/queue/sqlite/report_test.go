@@ -33,7 +33,7 @@ func TestSupersededIsWhatIsOlderThanItsOwnHead(t *testing.T) {
 	commit := func(u gitops.Update) gitops.Transition {
 		return gitops.Transition{Update: u.ID, Action: gitops.ActionCommit}
 	}
-	if err := s.Report(t.Context(), s.claim(t, "one"), queue.Report{Transitions: []gitops.Transition{commit(u[4]), commit(u[1])}}); err != nil {
+	if _, err := s.Report(t.Context(), s.claim(t, "one"), queue.Report{Transitions: []gitops.Transition{commit(u[4]), commit(u[1])}}); err != nil {
 		t.Fatal(err)
 	}
 	want := []gitops.State{gitops.Superseded, gitops.Committed, gitops.Pending, gitops.Superseded, gitops.Committed, gitops.Pending}
@@ -57,7 +57,7 @@ func TestCursorOfWhatARestoreLost(t *testing.T) {
 		err = Backup(t.Context(), path, file)
 	}
 	if err == nil {
-		err = s.Report(t.Context(), s.claim(t, "one"), queue.Report{Transitions: []gitops.Transition{{Update: u[0].ID, Action: gitops.ActionFail}}})
+		_, err = s.Report(t.Context(), s.claim(t, "one"), queue.Report{Transitions: []gitops.Transition{{Update: u[0].ID, Action: gitops.ActionFail}}})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,10 @@ CREATE TABLE deliveries (
 	reason      text NOT NULL,
 	UNIQUE (source, id)
 );
-CREATE INDEX deliveries_listed ON deliveries (source, outcome, number);
+-- Indexes that are read from one end for a few rows have their last column "+ 0": the
+-- primary key is not in that order. Else the planner would go through the whole table
+-- along the primary key wherever it thinks that most of it matches.
+CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -60,7 +63,7 @@ CREATE TABLE updates (
 	digest        text NOT NULL,
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
-	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never
+	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never; only while it is pending
 	code          text NOT NULL DEFAULT '',
 	reason        text NOT NULL,
 	commit_id     text NOT NULL DEFAULT '',
@@ -68,20 +71,22 @@ CREATE TABLE updates (
 	accepted_at   timestamptz NOT NULL,
 	finished_at   timestamptz,                 -- null while the state is not final
 	retried_at    timestamptz,
-	cancel_actor  text,                        -- null: nobody has asked for it
+	cancel_actor  text,                        -- null: not requested
 	cancel_reason text,
 	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
 	-- kind of the first block.
-	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED
+	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
+	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED
 );
 
 -- The lists' pages.
-CREATE INDEX updates_listed ON updates (environment, state, sequence);
-CREATE INDEX updates_app ON updates (environment, app, state, sequence);
+CREATE INDEX updates_listed ON updates (environment, state, (sequence + 0));
+CREATE INDEX updates_app ON updates (environment, app, state, (sequence + 0));
 -- What a lane takes. What is blocked costs it nothing, and lifts without a write when
--- its time has come.
-CREATE INDEX updates_ready ON updates (environment, sequence) WHERE state = 'pending' AND ready_at IS NULL;
-CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE state = 'pending' AND ready_at IS NOT NULL;
+-- its time has come. The conditions have columns of their own, so that the planner cannot
+-- take an index of the lists in the place of one of these.
+CREATE INDEX updates_ready ON updates (environment, (sequence + 0)) WHERE is_ready;
+CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;
 
 -- What is known of each app (gitops.Head). It outlives the updates it was taken from.
@@ -138,7 +143,7 @@ CREATE TABLE steps (
 	retry_at  timestamptz,
 	actor     text NOT NULL
 );
-CREATE INDEX steps_updates ON steps (sequence, number);
+CREATE INDEX steps_updates ON steps (sequence, (number + 0));
 
 CREATE TABLE checkpoints (
 	name  text PRIMARY KEY,

@@ -41,11 +41,11 @@ BEGIN
 	RETURNING l.name, l.token, l.expires_at;
 END $$;
 
--- newest_open is the newest open update of the environment; null when there is none.
+-- newest_open is the newest open update of the environment; null without one.
 CREATE FUNCTION newest_open(lane text) RETURNS bigint LANGUAGE sql STABLE AS $$
-	SELECT max(newest.sequence) FROM states s
-	CROSS JOIN LATERAL (SELECT max(u.sequence) AS sequence FROM updates u WHERE u.environment = lane AND u.state = s.name) AS newest
-	WHERE NOT s.final
+	SELECT max(last.sequence) FROM states s CROSS JOIN LATERAL (
+		SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence + 0 DESC LIMIT 1
+	) AS last WHERE NOT s.final
 $$;
 
 -- extend answers with the place in the call of each lease that is still its holder's.

@@ -14,16 +14,17 @@ CREATE VIEW update_records AS
 
 -- ready are the sequences of the first updates of the lane that are ready.
 CREATE FUNCTION ready(lane text, now_at timestamptz, most integer) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
-	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NULL ORDER BY u.sequence LIMIT most)
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT most)
 	UNION ALL
-	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NOT NULL AND u.ready_at <= now_at)
+	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at)
 	ORDER BY 1 LIMIT most
 $$;
 
--- open_of are the open updates of an app.
-CREATE FUNCTION open_of(lane text, name text) RETURNS TABLE (sequence bigint, id text) LANGUAGE sql STABLE AS $$
+-- open_before are the open updates of an app that have smaller sequences.
+CREATE FUNCTION open_before(bound bigint, lane text, name text) RETURNS TABLE (sequence bigint, id text) LANGUAGE sql STABLE AS $$
 	SELECT u.sequence, u.id FROM states s CROSS JOIN LATERAL (
-		SELECT o.sequence, o.id FROM updates o WHERE o.environment = lane AND o.app = open_of.name AND o.state = s.name OFFSET 0
+		SELECT o.sequence, o.id FROM updates o
+		WHERE o.environment = lane AND o.app = open_before.name AND o.state = s.name AND o.sequence + 0 < bound OFFSET 0
 	) AS u WHERE NOT s.final
 $$;
 
@@ -45,9 +46,8 @@ BEGIN
 		SELECT w.sequence, w.app FROM to_write w
 		UNION SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL
 	), beside AS (
-		SELECT u.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps CROSS JOIN LATERAL (
-			SELECT u.sequence FROM open_of(lane, apps.app) AS u WHERE u.sequence <= (SELECT l.maybe_pushed_through FROM lanes l WHERE l.name = lane) OFFSET 0
-		) AS u
+		SELECT u.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps
+		CROSS JOIN LATERAL open_before((SELECT l.maybe_pushed_through + 1 FROM lanes l WHERE l.name = lane), lane, apps.app) AS u
 		UNION SELECT u.sequence FROM unnest(unresolved) AS i CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = i LIMIT 1) AS u
 			WHERE u.environment = lane AND u.finished_at IS NULL AND u.app IN (SELECT m.app FROM meant m)
 	)
@@ -69,7 +69,7 @@ BEGIN
 	WITH given AS (
 		SELECT m.*, latest.number AS same FROM unnest(made) WITH ORDINALITY
 			AS m (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor, place)
-		LEFT JOIN LATERAL (SELECT s.* FROM steps s WHERE s.sequence = m.sequence ORDER BY s.number DESC LIMIT 1) AS latest
+		LEFT JOIN LATERAL (SELECT s.* FROM steps s WHERE s.sequence = m.sequence ORDER BY s.number + 0 DESC LIMIT 1) AS latest
 			ON m.attempts > 0 AND latest.attempts > 0
 			AND (latest.state, latest.code, latest.reason, latest.commit_id, latest.actor) = (m.state, m.code, m.reason, m.commit_id, m.actor)
 	), counted AS (
@@ -96,10 +96,10 @@ END $$;
 -- oldest_ready is when the first open update was accepted that nothing blocks.
 CREATE FUNCTION oldest_ready(lane text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
 	SELECT first.accepted_at FROM (
-		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = 'pending' AND u.ready_at IS NULL ORDER BY u.sequence LIMIT 1)
+		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT 1)
 		UNION ALL
 		SELECT u.* FROM states s CROSS JOIN LATERAL (
-			SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence LIMIT 1
+			SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence + 0 LIMIT 1
 		) AS u WHERE NOT s.final AND s.name <> 'pending'
 	) AS first ORDER BY first.sequence LIMIT 1
 $$;

@@ -1,5 +1,5 @@
 -- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
--- and blocks are lists of objects, and an outage is null when there is none. It answers
+-- and blocks are lists of objects, and an outage is null or an object. It answers
 -- with what it superseded.
 CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$
@@ -23,7 +23,7 @@ BEGIN
 		written := written || more;
 		round := round + 1;
 	END LOOP;
-	superseded := supersede(lane, written, reported, now_at);
+	superseded := supersede(lane, written, now_at);
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
@@ -32,7 +32,7 @@ BEGIN
 		outage_retry_at = (outage->>'retry_at')::timestamptz
 	WHERE name = lane;
 	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
-		CROSS JOIN LATERAL (SELECT * FROM update_records u WHERE u.sequence = s.sequence) AS r ORDER BY s.place;
+		CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = s.sequence LIMIT 1) AS r ORDER BY s.place;
 END $$;
 
 -- apply_transitions applies the transition of each update that is its nth in the list,
@@ -75,8 +75,8 @@ BEGIN
 END $$;
 
 -- supersede ends every open update of the apps that is older than what is written of
--- its app and has no transition in the same report. It returns their sequences.
-CREATE FUNCTION supersede(lane text, apps text[], reported text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- its app. It returns their sequences.
+CREATE FUNCTION supersede(lane text, apps text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
 	made  steps[];
 	ended bigint[];
@@ -85,8 +85,7 @@ BEGIN
 		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
 		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
 		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
-		CROSS JOIN LATERAL (SELECT o.* FROM open_of(lane, given.app) AS o WHERE o.sequence < h.written OFFSET 0) AS u
-		WHERE u.id NOT IN (SELECT unnest(reported))
+		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL

@@ -6,52 +6,55 @@ RETURNS TABLE (environment text, app text, state text, refusal text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-	found  updates;
-	next   states;
-	now_at timestamptz;
+	subject updates;
+	next    states;
+	now_at  timestamptz;
 	refused text;
 BEGIN
 	PERFORM take_turn();
-	SELECT u.* INTO found FROM updates u WHERE u.id = which;
-	IF found.id IS NULL THEN
+	SELECT u.* INTO subject FROM updates u WHERE u.id = which;
+	IF subject.id IS NULL THEN
 		RETURN;
 	END IF;
 	now_at := coalesce(at, clock_timestamp());
-	SELECT s.* INTO next FROM transitions t JOIN states s ON s.name = t.to_state WHERE t.from_state = found.state AND t.action = decision;
+	SELECT s.* INTO next FROM transitions t JOIN states s ON s.name = t.to_state WHERE t.from_state = subject.state AND t.action = decision;
 	IF next.name IS NULL THEN
 		refused := 'table';
 	ELSIF decision = 'retry' THEN
-		refused := CASE WHEN found.finished_at IS NOT NULL THEN newer_update(found)
-			WHEN found.ready_at IS NULL OR found.ready_at <= now_at THEN 'ready' END;
+		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject)
+			WHEN subject.ready_at IS NULL OR subject.ready_at <= now_at THEN 'ready' END;
 	END IF;
 	IF refused IS NULL AND decision <> 'cancel' THEN
 		UPDATE updates u SET state = next.name, blocked_by = '[]', ready_at = NULL, code = '', commit_id = '',
 			reason = CASE WHEN next.final THEN why ELSE '' END, finished_at = CASE WHEN next.final THEN now_at END,
 			cancel_actor = CASE WHEN NOT next.final THEN cancel_actor END, cancel_reason = CASE WHEN NOT next.final THEN cancel_reason END,
 			retried_at = CASE WHEN decision = 'retry' THEN now_at ELSE retried_at END
-		WHERE u.sequence = found.sequence;
-		PERFORM record_steps(ARRAY[(NULL, found.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who)::steps]);
-	ELSIF refused IS NULL AND found.cancel_actor IS NULL THEN
-		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = found.sequence;
-		PERFORM record_steps(ARRAY[(NULL, found.sequence, now_at, NULL, 0, found.state, '', why, '', NULL, who)::steps]);
+		WHERE u.sequence = subject.sequence;
+		IF NOT FOUND THEN
+			RETURN; -- it was pruned meanwhile
+		END IF;
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who)::steps]);
+	ELSIF refused IS NULL AND subject.cancel_actor IS NULL THEN
+		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = subject.sequence;
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who)::steps]);
 	END IF;
-	RETURN QUERY SELECT found.environment, found.app, found.state, refused;
+	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused;
 END $$;
 
 -- newer_update is the id of a later update of the same app that is written or open;
--- null when there is none.
+-- null without one.
 CREATE FUNCTION newer_update(of updates) RETURNS text LANGUAGE sql STABLE AS $$
 	(SELECT h.written_id FROM heads h WHERE h.environment = of.environment AND h.app = of.app AND h.written > of.sequence)
 	UNION ALL
 	(SELECT u.id FROM states s CROSS JOIN LATERAL (
-		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence > of.sequence LIMIT 1
+		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence + 0 > of.sequence LIMIT 1
 	) AS u WHERE NOT s.final)
 	LIMIT 1
 $$;
 
 -- prune deletes those of the deliveries whose updates have all been final since before
 -- a time, with all that belongs to them, and returns how many. It does not take the turn,
--- so nobody who accepts waits for it. Instead it locks the updates, so that none becomes
+-- so accepts do not wait for it. Instead it locks the updates, so that none becomes
 -- pending meanwhile; what somebody else has locked is left for the next time.
 CREATE FUNCTION prune(numbers bigint[], before timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,39 +1,38 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// settle answers the items about which the branch's history decides: those whose
+// resolve answers the items about which the branch's history decides: those whose
 // commits are on the branch already, and those that are older than what is. It
 // searches the history for what may be there without being known, and returns the
 // items that are left.
-func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err error) {
+func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err error) {
 	// What a search finds is used here at once: it may be more than is remembered.
 	var found map[string]landing
-	var tooLong error
+	var reached time.Time
 	if since, needed := a.searchNeeded(items); needed {
-		if found, err = a.searchLandings(ctx, since); errors.Is(err, errHistoryTooLong) {
-			tooLong = err
-		} else if err != nil {
+		if found, reached, err = a.searchLandings(ctx, since); err != nil {
 			return nil, err
 		}
 	}
-	h := newHistory(a.landings.byUpdate, found)
+	h := newHistory(items, a.landings.byUpdate, found)
 	for _, i := range items {
 		t := gitops.Transition{Update: i.update.ID}
 		if l, landed := h.landing(i.update.ID); landed {
 			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
-		} else if by, newer := h.newerOnBranch(i); newer {
+		} else if by, newer := h.newerOnBranch(i); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
-		} else if by, later := h.acceptedLater(i.update); later {
+		} else if by, later := h.acceptedLater(i.update); later && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: it was accepted later and is on the branch", by.Update)
-		} else if tooLong != nil && a.needsSearch(i.update) {
+		} else if reached.After(searchFrom(i.update)) && a.needsSearch(i.update) {
 			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
 			t.Reason = "unknown whether already committed: too many commits to search. Check the file, then retry"
 		} else if by, late := h.late(i.update); late && !i.search {
@@ -49,7 +48,7 @@ func (a *actor) settle(ctx context.Context, items []*item) (left []*item, err er
 }
 
 func (a *actor) needsSearch(u gitops.Update) bool {
-	return a.landings.needsSearch(u, a.unknown.ids[u.ID])
+	return a.landings.needsSearch(u, a.unknown[u.ID])
 }
 
 // searchNeeded reports whether the history must be searched before the items are
@@ -62,8 +61,8 @@ func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
 			continue
 		}
 		asked[i.call] = true
-		for _, t := range i.call.tasks {
-			if from := searchFrom(t.Update); a.needsSearch(t.Update) && (!needed || from.Before(since)) {
+		for at, t := range i.call.tasks {
+			if from := searchFrom(t.Update); !i.call.answers[at].known && a.needsSearch(t.Update) && (!needed || from.Before(since)) {
 				since, needed = from, true
 			}
 		}
@@ -72,37 +71,42 @@ func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
 }
 
 // searchLandings reads the history back to a time and returns the updates of every
-// commit since then. Afterwards landings knows of them as far back as it remembers.
-func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing, error) {
-	commits, err := a.search(ctx, a.snapshot, since)
+// commit since the time that it reached. Afterwards landings knows of them as far back
+// as it remembers.
+func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing, time.Time, error) {
+	commits, reached, err := a.search(ctx, a.snapshot, since)
 	if err != nil {
-		return nil, err
+		return nil, reached, err
 	}
 	found := landingsOf(commits)
-	a.landings.addOlder(since, found)
+	a.landings.addOlder(reached, found)
 	byUpdate := make(map[string]landing, len(found))
-	for _, l := range found {
-		if _, twice := byUpdate[l.Update]; !twice { // the first of two counts
-			byUpdate[l.Update] = l
-		}
+	for _, l := range slices.Backward(found) { // the first of two counts
+		byUpdate[l.Update] = l
 	}
-	return byUpdate, nil
+	return byUpdate, reached, nil
 }
 
 // history is what is known of the branch's updates: what is remembered, and what a
 // search has just found.
 type history struct {
 	known, found map[string]landing
-	byApp        map[app][]landing
+	byApp        map[app][]landing // of the apps in hand
 }
 
 type app struct{ environment, name string }
 
-func newHistory(known, found map[string]landing) history {
+func newHistory(items []*item, known, found map[string]landing) history {
 	h := history{known: known, found: found, byApp: make(map[app][]landing)}
+	for _, i := range items {
+		h.byApp[app{i.update.Environment, i.update.App}] = nil
+	}
 	for _, landings := range []map[string]landing{known, found} {
 		for _, l := range landings {
-			h.byApp[app{l.Environment, l.App}] = append(h.byApp[app{l.Environment, l.App}], l)
+			of := app{l.Environment, l.App}
+			if all, inHand := h.byApp[of]; inHand {
+				h.byApp[of] = append(all, l)
+			}
 		}
 	}
 	return h
@@ -146,7 +150,7 @@ func (h history) late(u gitops.Update) (by landing, late bool) {
 		if l.Event.IsZero() {
 			head.NewestReceipt = l.Accepted
 		}
-		if _, older := head.Late(moment); older && (!late || l.released().After(by.released())) {
+		if _, older := head.Late(moment); older && l.Update != u.ID && (!late || cmp.Or(l.released().Compare(by.released()), cmp.Compare(l.Update, by.Update)) > 0) {
 			by, late = l, true
 		}
 	}
@@ -161,7 +165,7 @@ func (h history) late(u gitops.Update) (by landing, late bool) {
 // ahead.
 func (h history) acceptedLater(u gitops.Update) (by landing, found bool) {
 	for _, l := range h.byApp[app{u.Environment, u.App}] {
-		if l.Sequence > u.Sequence && l.Accepted.After(u.AcceptedAt) && l.Sequence > by.Sequence {
+		if l.Sequence > u.Sequence && l.Accepted.After(u.AcceptedAt) && (!found || cmp.Or(cmp.Compare(l.Sequence, by.Sequence), cmp.Compare(l.Update, by.Update)) > 0) {
 			by, found = l, true
 		}
 	}
