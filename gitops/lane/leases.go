@@ -148,9 +148,10 @@ func (r *Replica) renew(ctx context.Context) {
 	asked := time.Now()
 	kept, err := r.Queue.Extend(ctx, leases, r.Lease)
 	for _, t := range terms {
-		extended := slices.ContainsFunc(kept, func(l queue.Lease) bool { return l.Name == t.lease.Name && l.Token == t.lease.Token })
+		at := slices.IndexFunc(kept, func(l queue.Lease) bool { return l.Name == t.lease.Name && l.Token == t.lease.Token })
 		switch {
-		case extended:
+		case at >= 0:
+			t.compareClocks(kept[at], asked)
 			r.extended(t, asked.Add(r.Lease))
 		case err == nil:
 			t.lose(slog.String("reason", "claimed by another replica"))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -18,8 +19,8 @@ type leaseTerm struct {
 	lease   queue.Lease     // as claimed: extending it changes only its end
 	ctx     context.Context // ends when the lease is lost or the work given up
 	end     context.CancelFunc
-	claimed time.Time // by this process's clock, when the lease was asked for
-	expires time.Time // by the same clock; the replica's lock guards it
+	ahead   atomic.Int64 // how far the store's clock is ahead of this process's, as a time.Duration
+	expires time.Time    // when the lease ends by this process's clock; the replica's lock guards it
 	// expiry ends the term at that time. Its clock goes on while the process is
 	// stopped, so that nothing more is sent when the process goes on: the lane may be
 	// another's by then.
@@ -39,18 +40,23 @@ type leaseTerm struct {
 
 func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
-		lane: l, lease: lease, claimed: asked, expires: asked.Add(l.Lease),
+		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time),
 	}
+	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)
 	t.expiry = time.AfterFunc(time.Until(t.expires), l.loseExpired)
 	return t
 }
 
-// now is the store's clock, which judges blocks: as far as the claim told it.
-func (t *leaseTerm) now() time.Time {
-	return t.lease.ExpiresAt.Add(time.Since(t.claimed) - t.Lease).UTC()
+// compareClocks learns what the store's clock says from the end of a lease that was
+// asked for at a time: also of each extension, since a clock may be set meanwhile.
+func (t *leaseTerm) compareClocks(l queue.Lease, asked time.Time) {
+	t.ahead.Store(int64(l.ExpiresAt.Add(-t.Lease).Sub(asked)))
 }
+
+// now is the store's clock, which judges blocks: as far as the last extension told it.
+func (t *leaseTerm) now() time.Time { return time.Now().Add(time.Duration(t.ahead.Load())).UTC() }
 
 // runWithLease works the lane until it is drained or the lease is lost.
 func (l *lane) runWithLease(t *leaseTerm) {

@@ -42,6 +42,28 @@ func TestWhatIsRefusedWaitsAlone(t *testing.T) {
 	}
 }
 
+// A store's clock that is set while the lane is held, as that of a machine that was
+// suspended is, neither has refused updates tried without a pause nor keeps them longer.
+func TestWhatIsRefusedWaitsAlthoughTheClockIsSet(t *testing.T) {
+	for _, set := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(set.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				s.Start()
+				elapse(time.Second)
+				s.skew = set
+				elapse(11 * time.Second) // the lease is extended
+				for range 10 {
+					s.writer.then(refuses("web"))
+				}
+				s.accept("web 1")
+				elapse(30 * time.Second)
+				equal(t, "writes at 0, 10 and 20 s", 3, len(s.writer.asked()))
+				s.Stop(t.Context())
+			})
+		})
+	}
+}
+
 // A refusal that came in spite of an outage is known, too.
 func TestARefusalBesideAnOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
