@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,6 +31,34 @@ type UpdateTrailer struct {
 	Environment, App string
 	Event, Accepted  time.Time
 	Sequence         int64
+}
+
+// Released is when the update's release happened, as far as the commit says.
+func (t UpdateTrailer) Released() time.Time { return cmp.Or(t.Event, t.Accepted) }
+
+// NewerThan reports whether what a commit on the branch carries is a newer release
+// of the same app than an update that is to be written. The store would have
+// superseded the older one, unless it was restored since or failed over, and has
+// forgotten the newer. So the branch is asked, in two ways:
+//
+//   - It was accepted later. Both the sequence and the time must say so: sequences
+//     alone are given again after a restore, times alone may be of a clock that was
+//     ahead.
+//   - The update came late ([Update.CameLate]), and [Head.Late] holds against what
+//     the commit says.
+func (t UpdateTrailer) NewerThan(u Update) bool {
+	if t.Environment != u.Environment || t.App != u.App || t.Update == u.ID {
+		return false
+	}
+	if t.Sequence > u.Sequence && t.Accepted.After(u.AcceptedAt) {
+		return true
+	}
+	head := Head{NewestEvent: t.Event}
+	if t.Event.IsZero() {
+		head.NewestReceipt = t.Accepted
+	}
+	_, late := head.Late(EventMoment{Event: u.EventTime, Receipt: u.AcceptedAt, Recovered: u.Recovered})
+	return late && u.CameLate()
 }
 
 // Trailers returns the lines that a commit says of an update, each with its end.

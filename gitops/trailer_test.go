@@ -58,3 +58,41 @@ func FuzzParseTrailers(f *testing.F) {
 		}
 	})
 }
+
+// What a commit says of a release is compared with an update that the store has
+// still open, or has taken in again.
+func TestATrailerTellsWhetherItsReleaseIsNewer(t *testing.T) {
+	at := time.Date(2026, 1, 2, 15, 0, 0, 0, time.UTC)
+	later := at.Add(time.Hour)
+	u := gitops.Update{ID: "u", Environment: "dev", App: "shop", AcceptedAt: at, Sequence: 5}
+	lateEvent := gitops.Update{ID: "u", Environment: "dev", App: "shop", AcceptedAt: later, EventTime: at, Sequence: 9}
+	recovered := lateEvent
+	recovered.Recovered = true
+	of := func(sequence int64, accepted, event time.Time) gitops.UpdateTrailer {
+		return gitops.UpdateTrailer{Update: "other", Environment: "dev", App: "shop", Sequence: sequence, Accepted: accepted, Event: event}
+	}
+	other := of(6, later, time.Time{})
+	other.App = "cart"
+	itself := of(6, later, time.Time{})
+	itself.Update = "u"
+	for _, c := range []struct {
+		name    string
+		trailer gitops.UpdateTrailer
+		update  gitops.Update
+		newer   bool
+	}{
+		{"accepted later, which only the branch knows", of(6, later, time.Time{}), u, true},
+		{"a later sequence before a restore gave it again", of(6, at.Add(-time.Hour), time.Time{}), u, false},
+		{"a later time of a clock that was ahead", of(4, later, time.Time{}), u, false},
+		{"another app", other, u, false},
+		{"itself", itself, u, false},
+		{"an event from after the late one's", of(3, at.Add(time.Minute), at.Add(30*time.Second)), lateEvent, true},
+		{"an event from before the late one's", of(3, at, at.Add(-time.Minute)), lateEvent, false},
+		{"an order without a time of its own, against a sent event", of(3, at.Add(time.Minute), time.Time{}), lateEvent, false},
+		{"an order without a time of its own, against a recovered event", of(3, at.Add(time.Minute), time.Time{}), recovered, true},
+	} {
+		if got := c.trailer.NewerThan(c.update); got != c.newer {
+			t.Errorf("%s: newer is %t", c.name, got)
+		}
+	}
+}

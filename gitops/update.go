@@ -74,6 +74,16 @@ type Update struct {
 	MaybePushed bool `json:"-"`
 }
 
+// lateAfter is how much later than its event an update may be accepted before it is
+// taken to have come late.
+const lateAfter = time.Minute
+
+// CameLate reports whether the update was accepted well after its event: it may have
+// been accepted before, by a store that has forgotten it.
+func (u Update) CameLate() bool {
+	return u.Recovered || !u.EventTime.IsZero() && u.AcceptedAt.Sub(u.EventTime) > lateAfter
+}
+
 // CancelRequest says who wants an update cancelled, and why. Its JSON form is the
 // API's.
 type CancelRequest struct {

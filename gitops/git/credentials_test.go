@@ -100,3 +100,19 @@ func TestSecretsStayInside(t *testing.T) {
 		}
 	}
 }
+
+// A server may put what it was sent into the words with which it refuses a push.
+func TestSecretsStayInsideARefusal(t *testing.T) {
+	t.Parallel()
+	const secret = "ghs_s3cr3t"
+	o := newOrigin(t)
+	if err := o.repo.Hook("update", `echo "fatal: unable to access 'https://bot:`+secret+`@example.com/x.git'" >&2; exit 1`); err != nil {
+		t.Fatal(err)
+	}
+	r := o.remote(func(c *Config) { c.Credentials = TokenFile{Path: tokenFile(t, secret)} })
+	_, err := o.push(r, o.advertised(r, ReceivePack))
+	var no *Refusal
+	if !errors.As(err, &no) || !strings.Contains(no.Error(), "https://bot:***@example.com/x.git") {
+		t.Errorf("the reason is %v", err)
+	}
+}

@@ -26,6 +26,7 @@ type httpRemote struct {
 	client      *http.Client
 	timeouts    Timeouts
 	now         func() time.Time
+	sent        []string // the secrets of the latest request
 	draining    sync.WaitGroup
 }
 
@@ -120,7 +121,12 @@ func (r *httpRemote) Push(ctx context.Context, u PushRequest) error {
 		return err
 	}
 	defer r.drain(response.Body, cancel)
-	return u.readReport(response.Body)
+	err = u.readReport(response.Body)
+	var no *Refusal
+	if errors.As(err, &no) {
+		return no.without(r.sent)
+	}
+	return err
 }
 
 // follow moves to where the server says the repository is.
@@ -160,7 +166,7 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		request.Header.Set("Accept", "application/x-"+service+"-result")
 	}
 	var password string
-	var secrets []string
+	r.sent = nil
 	if r.credentials != nil {
 		var user string
 		if user, password, err = r.credentials.Basic(ctx); err != nil {
@@ -168,7 +174,7 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 		}
 		request.SetBasicAuth(user, password)
 		if password != "" {
-			secrets = []string{strings.TrimPrefix(request.Header.Get("Authorization"), "Basic "), password}
+			r.sent = []string{strings.TrimPrefix(request.Header.Get("Authorization"), "Basic "), password}
 		}
 	}
 	response, err := r.client.Do(request)
@@ -186,7 +192,7 @@ func (r *httpRemote) open(ctx context.Context, method, path, service string, bod
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return nil, &MovedError{request.URL, response.Header.Get("Location")}
 	}
-	return nil, newStatusError(response, said, secrets, r.now())
+	return nil, newStatusError(response, said, r.sent, r.now())
 }
 
 // drain reads what is left of an answer and closes it, in the background: what a

@@ -24,6 +24,12 @@ func (e *Refusal) Error() string {
 	return e.status + ": " + e.said
 }
 
+// without is the refusal without the secrets that were sent: the words of hooks are
+// shown to people.
+func (e *Refusal) without(secrets []string) *Refusal {
+	return &Refusal{Unpack: e.Unpack, status: hide(e.status, secrets), said: hide(e.said, secrets)}
+}
+
 // RefusalKind is why a server refuses a push, as far as its words tell. The set is
 // closed.
 type RefusalKind string

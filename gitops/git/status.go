@@ -36,11 +36,7 @@ func (e *statusError) byUs() bool { return e.code >= 400 && e.code < 500 }
 // newStatusError reads what a status comes with. The secrets are those that were
 // sent: an answer that has them in it must not make them known.
 func newStatusError(r *http.Response, body []byte, secrets []string, now time.Time) *statusError {
-	text := string(body)
-	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	e := &statusError{code: r.StatusCode, line: firstLine(text), retryAfter: retryAfter(r.Header, now)}
+	e := &statusError{code: r.StatusCode, line: firstLine(hide(string(body), secrets)), retryAfter: retryAfter(r.Header, now)}
 	// GitHub answers 403 as well as 429 to who asks too often, and says so in these
 	// headers ("Rate limits for the REST API" in its documentation) or in words.
 	e.limited = r.StatusCode == http.StatusTooManyRequests ||

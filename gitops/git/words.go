@@ -28,6 +28,14 @@ func Sanitize(text string) string {
 
 func notShown(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }
 
+// hide takes secrets out of what somebody else wrote.
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
+}
+
 // shorten cuts sanitized text to the length of a sentence.
 func shorten(text string) string {
 	if len(text) <= maxLineBytes {

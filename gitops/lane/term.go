@@ -86,7 +86,7 @@ func (t *leaseTerm) release() {
 // on.
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
-	taken, err := t.take(t.BatchSize)
+	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
 	}
@@ -115,11 +115,11 @@ func (t *leaseTerm) queueFailed(doing string, err error) bool {
 	return true
 }
 
-func (t *leaseTerm) take(limit int) ([]gitops.Update, error) {
+func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: limit, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
 	})
 }
 
@@ -215,10 +215,11 @@ func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Repo
 // What is not known stays in sent, and the writer looks for it the next time.
 func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.WriteResult, cause error) bool {
 	outage := &queue.Outage{Code: gitops.CodeOf(cause), Reason: gitops.PublicOf(cause)}
-	var retry time.Time // by this process's clock
+	var failed, retry time.Time // by this process's clock
 	if t.ctx.Err() == nil {
 		wait := t.failed(&t.failures, "writing the manifest repository", cause)
-		retry, outage.RetryAt = time.Now().Add(wait), t.now().Add(wait)
+		failed, outage.RetryAt = time.Now(), t.now().Add(wait)
+		retry = failed.Add(wait)
 	}
 	r := queue.Report{Transitions: result.Transitions, Blocks: t.blockRefused(b, result.Refused), Outage: outage}
 	if !t.report(b, r) {
@@ -231,6 +232,9 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 		delete(t.sent, blocked.Update)
 	}
 	for t.ctx.Err() == nil && t.pauseUntil(retry) {
+		if soon := failed.Add(shortestRefusal); outage.Code == gitops.Rejected && soon.Before(retry) {
+			retry = soon // what came may be taken where all that was tried is refused
+		}
 		t.cancelUnsent()
 	}
 	return true
@@ -250,7 +254,7 @@ func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
 // cancelUnsent carries out the cancellations that need no look at the branch, while
 // an outage keeps the lane from looking. What fails is done after the outage.
 func (t *leaseTerm) cancelUnsent() {
-	taken, err := t.take(1)
+	taken, err := t.take()
 	if err != nil {
 		return
 	}

@@ -165,3 +165,27 @@ func TestTheWriterIsToldWhatMayBeOnTheBranch(t *testing.T) {
 		s.Stop(t.Context())
 	})
 }
+
+// Two updates that the server refuses with the same words look like a branch that takes
+// nothing. What comes meanwhile is tried soon, however long the lane has been refused.
+func TestWhatComesWhileAllIsRefusedIsTriedSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		rejected := gitops.Errorf(gitops.Rejected, "files of this path have owners")
+		s.accept("api 1")
+		for range 20 {
+			s.writer.then(fails(rejected))
+		}
+		s.Start()
+		for len(s.recorder.waits) < 10 { // by now they are a minute
+			elapse(time.Second)
+		}
+		synctest.Wait()
+		s.writer.asked()
+		s.writer.script = []writes{refuses("api")}
+		s.accept("web 1")
+		elapse(12 * time.Second)
+		equal(t, "writes", [][]string{{"api 1", "web 1"}}, s.writer.asked())
+		equal(t, "happened", []string{"web 1 committed", "api 1 refused"}, s.happened())
+		s.Stop(t.Context())
+	})
+}

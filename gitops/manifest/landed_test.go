@@ -215,10 +215,10 @@ func TestLandingsForgetTheOldestAndTheirPromise(t *testing.T) {
 		t.Errorf("the promise begins at %s, want %s", l.since, want)
 	}
 	old := gitops.Update{AcceptedAt: began.Add(clockSlack)}
-	if l.needsSearch(old, false) {
+	if l.needsSearch(old, nil) {
 		t.Error("an update that was never pushed is looked for")
 	}
-	if !l.needsSearch(old, true) || !l.needsSearch(takenOver(old), false) {
+	if !l.needsSearch(old, map[string]bool{old.ID: true}) || !l.needsSearch(takenOver(old), nil) {
 		t.Error("an update from before the promise must be looked for")
 	}
 }

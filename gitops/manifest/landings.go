@@ -16,9 +16,6 @@ type landing struct {
 	made   time.Time // of the commit, by its committer's clock
 }
 
-// released is when the update's release happened, as far as the commit says.
-func (l landing) released() time.Time { return cmp.Or(l.Event, l.Accepted) }
-
 // landings says which updates the branch's recent history carries.
 //
 // Its promise: every commit that the tip reaches and that was made at or after
@@ -41,10 +38,6 @@ type landings struct {
 // clockSlack is how far the clocks of replicas, the store and other writers may
 // be apart before the search for an update's commit goes wrong.
 const clockSlack = time.Hour
-
-// lateAfter is how much later than its event an update may be accepted before it is
-// taken to have come late.
-const lateAfter = time.Minute
 
 // newLandings knows nothing of the history of a snapshot that was made now.
 func newLandings(limit int, now time.Time) landings {
@@ -93,16 +86,10 @@ func (l *landings) forget() {
 }
 
 // needsSearch reports whether the update may be on the branch without being known
-// here. unknown says that this writer has pushed it with an unknown result.
-func (l *landings) needsSearch(u gitops.Update, unknown bool) bool {
-	maybe := unknown || u.MaybePushed || cameLate(u) || u.AcceptedAt.Before(l.unknownBefore.Add(clockSlack))
+// here. unknown are those that this writer has pushed with an unknown result.
+func (l *landings) needsSearch(u gitops.Update, unknown map[string]bool) bool {
+	maybe := unknown[u.ID] || u.MaybePushed || u.CameLate() || u.AcceptedAt.Before(l.unknownBefore.Add(clockSlack))
 	return maybe && searchFrom(u).Before(l.since)
-}
-
-// cameLate reports whether the update was accepted well after its event: it may have
-// been accepted before, by a store that has forgotten it.
-func cameLate(u gitops.Update) bool {
-	return u.Recovered || !u.EventTime.IsZero() && u.AcceptedAt.Sub(u.EventTime) > lateAfter
 }
 
 // searchFrom is when the earliest commit was made that could carry the update, or a

@@ -9,17 +9,15 @@ import (
 // update is lost or written twice: what is forgotten is searched for, and what does
 // not fit waits. A zero field takes its default.
 type Limits struct {
-	PushUpdates int           // updates in one push; default 500
-	PushBytes   int           // of new objects in one push; default 16 MiB
-	PlanTime    time.Duration // from a plan's first edit, after which it is pushed as it is when it has a commit; default 3 s
-	TurnTime    time.Duration // after which no further push is begun before others have had their turn; default 2 min
-	Attempts    int           // pushes in a row that the branch may move under before the callers are told; default 10
-
-	RejectedPushes int // pushes in one turn to find out which updates of a rejected one are rejected; default 64
-
-	Landings      int // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
-	UnknownPushes int // updates that are remembered because the result of their push is unknown; default 10,000
-	History       int // commits that are searched for an update's trailer; default 100,000
+	PushUpdates    int           // updates in one push; default 500
+	PushBytes      int           // of new objects in one push; default 16 MiB
+	PlanTime       time.Duration // from a plan's first edit, after which it is pushed as it is when it has a commit; default 3 s
+	TurnTime       time.Duration // after which no further push is begun before others have had their turn; default 2 min
+	Attempts       int           // pushes in a row that the branch may move under before the callers are told; default 10
+	RejectedPushes int           // pushes in one turn to find out which updates of a rejected one are rejected; default 64
+	Landings       int           // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
+	UnknownPushes  int           // updates that are remembered because the result of their push is unknown; default 10,000
+	History        int           // commits that are searched for an update's trailer; default 100,000
 }
 
 func (l Limits) withDefaults() Limits {

@@ -30,14 +30,11 @@ func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err e
 			t.Action, t.Commit = gitops.ActionCommit, l.commit.String()
 		} else if by, newer := h.newerOnBranch(i); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)
-		} else if by, later := h.acceptedLater(i.update); later && !i.search {
-			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: it was accepted later and is on the branch", by.Update)
-		} else if reached.After(searchFrom(i.update)) && a.needsSearch(i.update) {
+		} else if by, newer := h.newerRelease(i.update); newer && !i.search {
+			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: a newer release, from %s, is on the branch", by.Update, by.Released().Format(time.RFC3339))
+		} else if reached.After(searchFrom(i.update)) && a.landings.needsSearch(i.update, a.unknown) {
 			t.Action, t.Code = gitops.ActionFail, gitops.Conflict
 			t.Reason = "unknown whether already committed: too many commits to search. Check the file, then retry"
-		} else if by, late := h.late(i.update); late && !i.search {
-			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by update %s: it is on the branch and was released at %s, after this event of %s",
-				by.Update, by.released().Format(time.RFC3339), i.update.EventTime.UTC().Format(time.RFC3339))
 		} else {
 			left = append(left, i)
 			continue
@@ -45,10 +42,6 @@ func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err e
 		a.answer(i, answer{transition: t})
 	}
 	return left, nil
-}
-
-func (a *actor) needsSearch(u gitops.Update) bool {
-	return a.landings.needsSearch(u, a.unknown[u.ID])
 }
 
 // searchNeeded reports whether the history must be searched before the items are
@@ -62,7 +55,7 @@ func (a *actor) searchNeeded(items []*item) (since time.Time, needed bool) {
 		}
 		asked[i.call] = true
 		for at, t := range i.call.tasks {
-			if from := searchFrom(t.Update); !i.call.answers[at].known && a.needsSearch(t.Update) && (!needed || from.Before(since)) {
+			if from := searchFrom(t.Update); !i.call.answers[at].known && a.landings.needsSearch(t.Update, a.unknown) && (!needed || from.Before(since)) {
 				since, needed = from, true
 			}
 		}
@@ -138,34 +131,11 @@ func (h history) newerOnBranch(i *item) (by gitops.Update, found bool) {
 	return by, found
 }
 
-// late finds the release on the branch from after the event of an update that came
-// late. The branch knows it whatever the store has forgotten.
-func (h history) late(u gitops.Update) (by landing, late bool) {
-	if !cameLate(u) {
-		return by, false
-	}
-	moment := gitops.EventMoment{Event: u.EventTime, Receipt: u.AcceptedAt, Recovered: u.Recovered}
+// newerRelease finds the newest release on the branch that is newer than the update,
+// whatever the store has forgotten.
+func (h history) newerRelease(u gitops.Update) (by landing, found bool) {
 	for _, l := range h.byApp[app{u.Environment, u.App}] {
-		head := gitops.Head{NewestEvent: l.Event}
-		if l.Event.IsZero() {
-			head.NewestReceipt = l.Accepted
-		}
-		if _, older := head.Late(moment); older && l.Update != u.ID && (!late || cmp.Or(l.released().Compare(by.released()), cmp.Compare(l.Update, by.Update)) > 0) {
-			by, late = l, true
-		}
-	}
-	return by, late
-}
-
-// acceptedLater finds the update on the branch that was accepted last, where that was
-// after an update which is to be written. The store would have superseded the older
-// one, had it not been restored since: to a backup that has the older one open and
-// the later one not at all. Both the sequence and the time must say so. Sequences
-// alone are given again after a restore; times alone may be of a clock that was
-// ahead.
-func (h history) acceptedLater(u gitops.Update) (by landing, found bool) {
-	for _, l := range h.byApp[app{u.Environment, u.App}] {
-		if l.Sequence > u.Sequence && l.Accepted.After(u.AcceptedAt) && (!found || cmp.Or(cmp.Compare(l.Sequence, by.Sequence), cmp.Compare(l.Update, by.Update)) > 0) {
+		if l.NewerThan(u) && (!found || cmp.Or(l.Released().Compare(by.Released()), cmp.Compare(l.Update, by.Update)) > 0) {
 			by, found = l, true
 		}
 	}

@@ -51,7 +51,7 @@ type Lanes interface {
 	//
 	//   - ready updates: the first so many as the limit says, or with newestOnly the
 	//     newest ready one of each app, the first so many by acceptance;
-	//   - every update whose cancellation is requested;
+	//   - the first so many of the updates whose cancellation is requested;
 	//   - of the apps of all these, each open update that is in unresolved or
 	//     MaybePushed: it may be on the branch, where it decides what may be written.
 	//

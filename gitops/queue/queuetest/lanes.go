@@ -102,14 +102,28 @@ func outages(s *script) {
 	s.report(idle, queue.Report{})
 }
 
+// takeLimit bounds what is ready and what is to be cancelled, each by itself.
 func takeLimit(s *script) {
 	for range 3 {
 		s.accept(s.order("dev/api", "dev/web", "prod/api"))
 	}
 	l := s.one("one", "dev")
-	for limit := 1; limit < 8; limit++ {
-		s.checkTake(l, queue.TakeOptions{Limit: limit})
-		s.checkTake(l, queue.TakeOptions{Limit: limit, NewestOnly: true})
+	takes := func() {
+		for limit := 1; limit < 8; limit++ {
+			s.checkTake(l, queue.TakeOptions{Limit: limit})
+			s.checkTake(l, queue.TakeOptions{Limit: limit, NewestOnly: true})
+		}
+	}
+	takes()
+	waiting := s.accept(s.order("dev/db", "dev/cache", "dev/mail")).Updates
+	for _, u := range waiting {
+		s.block(l, u.ID, stale)
+		s.decide(u.ID, gitops.ActionCancel, "not this one")
+	}
+	takes()
+	taken := s.checkTake(l, queue.TakeOptions{Limit: 2})
+	if len(taken) != 4 || taken[3].ID != waiting[1].ID {
+		s.t.Fatalf("with a limit of two, %d updates are taken: %+v", len(taken), taken)
 	}
 }
 

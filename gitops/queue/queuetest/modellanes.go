@@ -130,8 +130,10 @@ func (m *Model) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 	open := m.open(l.Name)
 	inHand := m.toWrite(open, o)
 	apps := make(map[string]bool)
+	cancelled := 0
 	for _, u := range open {
-		if u.CancelRequest != nil {
+		if u.CancelRequest != nil && cancelled < o.Limit {
+			cancelled++
 			inHand[u.ID] = true
 		}
 		if inHand[u.ID] {

@@ -23,7 +23,7 @@ const (
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
 	lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?`
-	cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL`
+	cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL ORDER BY sequence LIMIT ?`
 )
 
 // Wake implements [queue.Lanes].
@@ -87,7 +87,7 @@ func (t *taking) take(l queue.Lease, o queue.TakeOptions) error {
 	if err != nil {
 		return err
 	}
-	requested, err := t.cancelRequested()
+	requested, err := t.cancelRequested(o.Limit)
 	if err != nil {
 		return err
 	}
@@ -154,9 +154,10 @@ func newestOfEach(ordered []candidate) (newest []candidate) {
 	return newest
 }
 
-// cancelRequested returns the sequences of the updates whose cancellation is requested.
-func (t *taking) cancelRequested() ([]int64, error) {
-	return numbersOf(t.ctx, t.c, cancelled, t.environment)
+// cancelRequested returns the sequences of the first updates whose cancellation is
+// requested.
+func (t *taking) cancelRequested(limit int) ([]int64, error) {
+	return numbersOf(t.ctx, t.c, cancelled, t.environment, limit)
 }
 
 // addUnresolved adds what may be on the branch of the apps that are in hand: what

@@ -44,7 +44,7 @@ BEGIN
 		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
 	), meant AS (
 		SELECT w.sequence, w.app FROM to_write w
-		UNION SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL
+		UNION (SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL ORDER BY u.sequence LIMIT most)
 	), beside AS (
 		SELECT u.sequence FROM (SELECT DISTINCT m.app FROM meant m) AS apps
 		CROSS JOIN LATERAL open_before((SELECT l.maybe_pushed_through + 1 FROM lanes l WHERE l.name = lane), lane, apps.app) AS u
