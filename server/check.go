@@ -66,7 +66,7 @@ func (s *Server) checkTarget(t target, view *manifest.View) error {
 	to := s.parts.targets[t]
 	file, err := view.ReadFile(to.file)
 	if err != nil {
-		return gitops.Errorf(gitops.Rejected, "%s in %s: %s", t.app, t.environment, gitops.PublicOf(err)).WithCause(err)
+		return t.problem("", err)
 	}
 	_, _, err = to.edit.Apply(file, values.Vars{
 		Tag:        "tallyman-check",
@@ -74,7 +74,17 @@ func (s *Server) checkTarget(t target, view *manifest.View) error {
 		Repository: s.config.Apps[t.app].Repository,
 	})
 	if err != nil {
-		return gitops.Errorf(gitops.Rejected, "%s in %s: %s: %s", t.app, t.environment, to.file, gitops.PublicOf(err)).WithCause(err)
+		return t.problem(to.file+": ", err)
 	}
 	return nil
+}
+
+// problem says of an error which target it is of. A sentence that is in it is not its
+// cause as well, or whoever runs a check would read it twice.
+func (t target) problem(at string, err error) error {
+	cause := err
+	if known := new(gitops.Error); errors.As(err, &known) {
+		cause = known.Err
+	}
+	return gitops.Errorf(gitops.Rejected, "%s in %s: %s%s", t.app, t.environment, at, gitops.PublicOf(err)).WithCause(cause)
 }

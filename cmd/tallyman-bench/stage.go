@@ -83,10 +83,22 @@ func (b *bench) close() error {
 	}
 	for _, dir := range []string{b.repositories, b.stores} {
 		if dir != "" {
-			problems = append(problems, os.RemoveAll(dir))
+			problems = append(problems, removeAll(dir))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// removeAll removes a directory. A git process whose client was killed may still write
+// there for a moment.
+func removeAll(dir string) error {
+	for tries := 0; ; tries++ {
+		err := os.RemoveAll(dir)
+		if err == nil || tries == 50 {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 func (b *bench) say(format string, args ...any) {

@@ -30,7 +30,7 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 				return err
 			}
 			return a.print.print(d, func() {
-				a.print.explain(d, func(u gitops.Update) *api.Outage { return a.outageOf(a.Context(), u) })
+				a.print.explain(d, func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) })
 			})
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -51,15 +51,15 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	}
 	d, err := server.Delivery(ctx, id)
 	if gitops.CodeOf(err) == gitops.NotFound {
-		return d, gitops.Errorf(gitops.NotFound, "no delivery or update with ID %s: not received, not authenticated, or malformed. "+
+		return d, gitops.Errorf(gitops.NotFound, "no delivery or update with ID %s: not received, not authenticated, malformed, or older than retention.keep. "+
 			"See the server log and GitHub, App settings, Recent deliveries", id)
 	}
 	return d, err
 }
 
-// explain shows a delivery to its sender. outageOf returns the outage of an update's
-// lane.
-func (p *printer) explain(d gitops.Delivery, outageOf func(gitops.Update) *api.Outage) {
+// explain shows a delivery to its sender. environmentOf returns the state of an
+// update's environment.
+func (p *printer) explain(d gitops.Delivery, environmentOf func(gitops.Update) api.Environment) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
 	p.line("  ", "%s", provenance(d))
 	switch d.Outcome {
@@ -79,7 +79,7 @@ func (p *printer) explain(d gitops.Delivery, outageOf func(gitops.Update) *api.O
 	}
 	for _, u := range d.Updates {
 		fmt.Fprintln(p.out)
-		p.explainUpdate(u, outageOf)
+		p.explainUpdate(u, environmentOf)
 	}
 }
 
@@ -109,7 +109,7 @@ func (p *printer) reasons(text string) {
 	}
 }
 
-func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *api.Outage) {
+func (p *printer) explainUpdate(u gitops.Update, environmentOf func(gitops.Update) api.Environment) {
 	p.line("", "%s: %s", title(u), p.state(u.State))
 	p.line("  ", "Update %s", u.ID)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
@@ -120,7 +120,7 @@ func (p *printer) explainUpdate(u gitops.Update, outageOf func(gitops.Update) *a
 		before = step
 	}
 	if u.State == gitops.Pending {
-		p.pending(u, outageOf(u))
+		p.pending(u, environmentOf(u))
 		return
 	}
 	p.line("  ", "%s", verdict(u))

@@ -42,17 +42,18 @@ func cancellation(c gitops.CancelRequest) string {
 	return text
 }
 
-// pending says what an update that is pending waits for. The outage is its lane's;
-// nil when there is none.
-func (p *printer) pending(u gitops.Update, outage *api.Outage) {
+// pending says what an update that is pending waits for, in its environment.
+func (p *printer) pending(u gitops.Update, e api.Environment) {
 	for _, b := range u.BlockedBy {
 		p.line("  ", "Blocked by: %s", p.blockText(b))
 	}
 	switch {
 	case u.CancelRequest != nil:
 		p.line("  ", "Pending: %s", cancellation(*u.CancelRequest))
-	case outage != nil:
-		p.line("  ", "Pending: retries automatically. %s", p.outageText(*outage))
+	case e.Removed:
+		p.line("  ", "Pending: the environment left the configuration; tallyman cancels its updates")
+	case e.Lane.Outage != nil:
+		p.line("  ", "Pending: retries automatically. %s", p.outageText(*e.Lane.Outage))
 	case len(u.BlockedBy) == 0:
 		p.line("  ", "Pending: queued, not blocked")
 	}

@@ -81,6 +81,8 @@ func TestExplainEveryState(t *testing.T) {
 		{"queued", gitops.Update{State: gitops.Pending}, nil, "  Pending: queued, not blocked\n"},
 		{"outage", gitops.Update{State: gitops.Pending}, outage,
 			"  Pending: retries automatically. Lane blocked since 11:57:00: git server: connection failed; retries at 12:00:05\n"},
+		{"removed", gitops.Update{State: gitops.Pending}, outage,
+			"  Pending: the environment left the configuration; tallyman cancels its updates\n"},
 		{"refused", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{refused}, Steps: []gitops.Step{
 			{At: refused.Since, Until: noon, Attempts: 4, State: gitops.Pending, Reason: refused.Reason, RetryAt: refused.Until}}}, nil,
 			"  2026-01-02 11:00:00  blocked: the git server refuses charts/api: CODEOWNERS (4 attempts until 2026-01-02 12:00:00)\n" +
@@ -128,8 +130,9 @@ func TestExplainEveryState(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
 			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
-			outageOf := func(gitops.Update) *api.Outage { return c.outage }
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, outageOf) })); diff != "" {
+			environment := api.Environment{Removed: c.name == "removed", Lane: api.Lane{Outage: c.outage}}
+			environmentOf := func(gitops.Update) api.Environment { return environment }
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, environmentOf) })); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -57,21 +57,27 @@ func (a apiRun) cause(u gitops.Update) string {
 // outageOf asks for the outage of a pending update's lane: nil when there is none,
 // and when the server does not say.
 func (a apiRun) outageOf(ctx context.Context, u gitops.Update) *api.Outage {
+	return a.environmentOf(ctx, u).Lane.Outage
+}
+
+// environmentOf asks for a pending update's environment: nothing is known of it when
+// the server does not say.
+func (a apiRun) environmentOf(ctx context.Context, u gitops.Update) (e api.Environment) {
 	if u.State != gitops.Pending {
-		return nil
+		return e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	now, err := a.server.Environments(ctx)
 	if err != nil {
-		return nil
+		return e
 	}
 	for _, e := range now.Environments {
 		if e.Name == u.Environment {
-			return e.Lane.Outage
+			return e
 		}
 	}
-	return nil
+	return e
 }
 
 // notCommitted is an update that ended without a commit, or has not ended.

@@ -5,6 +5,22 @@ import (
 	"io"
 )
 
+// packLimits say what is kept of a pack.
+type packLimits struct {
+	keeps func(Kind) bool // nil keeps every kind
+	bytes int64           // inflated
+	file  int64           // bytes of a file; of a larger one there is one more; 0 is any size
+}
+
+// all reports whether everything is kept, so that every delta must have a base.
+func (l packLimits) all() bool { return l.keeps == nil && l.file == 0 }
+
+func (l packLimits) drops(k Kind) bool { return l.keeps != nil && !l.keeps(k) }
+
+func (l packLimits) cuts(k Kind, size int64) bool {
+	return k == KindBlob && l.file > 0 && size > l.file
+}
+
 // noEOF makes an early end of the pack an error that is not taken for its end.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {

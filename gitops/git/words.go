@@ -108,11 +108,28 @@ func (w *serverWords) String() string {
 		w.open, w.cr = w.open[:0], false
 	}
 	w.endLine()
-	text := strings.Join(w.kept, "\n")
+	text := joinLines(w.kept)
 	if len(text) >= maxWordsBytes {
 		text = "... " + text[len(text)-maxWordsBytes+8:]
 	}
 	return Sanitize(text)
+}
+
+// joinLines makes one line of several. A semicolon parts git's own "error: hook
+// declined to update refs/heads/main" from a hook's last words before it.
+func joinLines(lines []string) string {
+	var b strings.Builder
+	for i, line := range lines {
+		if i > 0 {
+			last, _ := utf8.DecodeLastRuneInString(lines[i-1])
+			if strings.HasPrefix(line, "error: ") && (unicode.IsLetter(last) || unicode.IsDigit(last)) {
+				b.WriteByte(';')
+			}
+			b.WriteByte(' ')
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 // SameReason reports whether a server gives the same reason twice. Ids, hashes,

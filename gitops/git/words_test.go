@@ -28,6 +28,9 @@ func TestTheEndOfTheServersWordsIsKept(t *testing.T) {
 		"counters of a remote": {"remote: Counting objects: 3, done.\nremote: no\nremote: Resolving deltas: 100% (4/4), completed with 4 local objects.\n", "remote: no"},
 		"counters of Gerrit":   {"Processing changes: refs: 1\rProcessing changes: refs: 1, done    \nno\n", "no"},
 		"no counter":           {"Checking policy: 2 files are frozen, done by Ann Lee\n", "Checking policy: 2 files are frozen, done by Ann Lee"},
+		"git after a hook":     {"POLICY: frozen\nerror: hook declined to update refs/heads/main\n", "POLICY: frozen; error: hook declined to update refs/heads/main"},
+		"git after a sentence": {"It is frozen.\nerror: hook declined\n", "It is frozen. error: hook declined"},
+		"a sentence in lines":  {"POLICY: ask\nthe owners\n", "POLICY: ask the owners"},
 		"colours":              {"\x1b[31mno\x1b[0m\n", "[31mno [0m"},
 	} {
 		for _, atOnce := range []int{1, 7, 1 << 20} {

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -156,12 +157,18 @@ func (t *leaseTerm) wait(b batch) bool {
 }
 
 // resolve finds out whether updates that are to end are on the branch, and ends
-// those that are not.
+// those that are not. The others that were taken are looked for, too: a report that
+// one of these has landed supersedes what is older of its app, and what has landed
+// itself is committed instead.
 func (t *leaseTerm) resolve(b batch) bool {
 	tasks := make([]gitops.WriteTask, len(b.inDoubt))
 	for i, e := range b.inDoubt {
 		tasks[i] = gitops.WriteTask{Update: e.update, SearchOnly: true}
 	}
+	for _, task := range b.tasks {
+		tasks = append(tasks, gitops.WriteTask{Update: task.Update, SearchOnly: true})
+	}
+	slices.SortFunc(tasks, func(a, b gitops.WriteTask) int { return cmp.Compare(a.Update.Sequence, b.Update.Sequence) })
 	result, err := t.callWriter(tasks)
 	if err != nil {
 		return t.backOff(b, tasks, result, err)

@@ -21,7 +21,8 @@ import (
 //     the environment squashes), and changes their scalars and not one byte besides.
 //   - No update is on the branch twice, and none that ended as failed, unchanged,
 //     superseded or cancelled is on it at all. A push that was sent before the
-//     cancellation cannot be called back: that alone may bring what was cancelled.
+//     cancellation cannot be called back, nor one by a replica that does not know yet
+//     that it has lost the lane: these alone may bring what was cancelled.
 //   - Of one app nothing comes onto the branch after what was accepted later. What was
 //     answered before another was sent has the smaller sequence.
 //   - An update is superseded at its acceptance when a newer event of its app was
@@ -32,8 +33,8 @@ import (
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates.
 //
-// A restore takes the store back, and not the branch. Where clocks are right it is
-// promised besides, in spite of it:
+// A restore takes the store back, and not the branch. Where clocks are right, and
+// the backup is not from before another restore, it is promised besides:
 //
 //   - No update is committed twice, and none comes onto the branch after one of its
 //     app that was accepted later, whether the store still knows that one or not. A
@@ -78,6 +79,8 @@ type tracked struct {
 	wasLost  bool      // and accepted again since
 	ended    time.Time // by the true time
 	landings int       // how often the store had been restored when it landed
+	endedBy  string    // the holder that reported so
+	unknown  bool      // it failed because nobody could tell whether it is on the branch
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
 
@@ -202,7 +205,7 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 
 // ended checks an update's new state. The lock is held.
 func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
-	u.ended = time.Now()
+	u.ended, u.endedBy = time.Now(), l.Holder
 	c.w.tell("%s (%s in %s to %s) is %s %s", u.ID, u.App, u.Environment, u.Tag, u.State, u.Reason)
 	met.meet("an update " + string(u.State))
 	if from.Final() && u.State != gitops.Committed {
@@ -224,6 +227,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	case gitops.Failed:
 		if u.Code == gitops.Conflict && c.w.limits.History > 0 {
 			met.meet("a search was too long")
+			u.unknown = true
 			return // it may be on the branch, and that is what the reason says
 		}
 		if u.Code != gitops.NotFound || !c.saidSince(u, "") {

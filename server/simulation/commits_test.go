@@ -35,21 +35,23 @@ func (c *checker) commit(replica string, sent time.Time, name hash) {
 	}
 	c.onlyScalars(carried, o)
 	for _, u := range carried {
-		c.landed(u, sent, name)
+		c.landed(u, replica, sent, name)
 		c.by[u.ID] = replica
 	}
 }
 
 // landed checks that an update may be on the branch, and takes down that it is. A
 // push cannot be called back: what was sent before a cancellation may arrive after it.
-func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
+func (c *checker) landed(u *tracked, replica string, sent time.Time, commit hash) {
 	if before, twice := c.on[u.ID]; twice {
 		c.wrong("update %s is on the branch twice, as %s and %s", u.ID, before, commit)
 	}
 	if len(c.ever[u.ID]) > 0 && !c.wasForced {
 		c.wrong("update %s was committed again as %s", u.ID, commit)
 	}
-	if s := u.State; s == gitops.Cancelled && !sent.After(u.ended) {
+	if s := u.State; u.unknown {
+		u.onItsWay = true
+	} else if s == gitops.Cancelled && (!sent.After(u.ended) || replica != u.endedBy) {
 		met.meet("a push that was on its way brought what was cancelled")
 		u.onItsWay = true
 	} else if u.wasLost && u.cameLate() {
@@ -63,6 +65,9 @@ func (c *checker) landed(u *tracked, sent time.Time, commit hash) {
 	}
 	c.on[u.ID], c.lastOf[r] = commit, u
 	u.landings = c.restores
+	if u.lost {
+		u.landings--
+	}
 	c.ever[u.ID] = append(c.ever[u.ID], commit)
 	c.say(r, u.Tag)
 }

@@ -39,7 +39,7 @@ func (c *checker) finally() {
 			continue
 		}
 		commits := c.ever[u.ID]
-		if u.State == gitops.Failed && u.Code == gitops.Conflict { // it may be on the branch, and its reason says so
+		if u.unknown && (u.State == gitops.Failed || u.State == gitops.Cancelled) { // it may be on the branch, and its reason says so
 			c.hands[release{u.Environment, u.App}] = true
 			continue
 		}

@@ -23,9 +23,13 @@ func (w *world) backup() backup {
 	return backup{w.store.Snapshot(), w.check.copyBooks()}
 }
 
+// bringBack restores a backup, unless it is from before another restore: what was
+// accepted after that one is then in two histories that do not know of each other.
 func (w *world) bringBack(b backup) {
-	w.store.Restore(b.store)
-	w.check.restored(b.books)
+	if w.check.isCurrent(b.books) {
+		w.store.Restore(b.store)
+		w.check.restored(b.books)
+	}
 }
 
 // restore takes a backup now and goes back to it later: as an operator does, with
@@ -90,18 +94,27 @@ type books struct {
 	updates map[string]gitops.Update
 	tokens  map[string]int64
 	highest int64
+
+	restores int // that there had been
 }
 
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), c.highest}
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), c.highest, c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
 			b.updates[id] = u.Update
 		}
 	}
 	return b
+}
+
+// isCurrent reports whether nothing was restored since the books were copied.
+func (c *checker) isCurrent(b books) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return b.restores == c.restores
 }
 
 // restored puts the books back. What is on the branch stays there, and what was
