@@ -72,6 +72,12 @@ func newer(known, at, now time.Time) time.Time {
 	return known
 }
 
+// Raises reports whether an update that goes from one state to another is news for
+// its app's head: it is on the branch now, and counts there. One that was superseded
+// and turns up on the branch does not: what superseded it is newer, and an event that
+// was late when it was accepted has a higher sequence than what it is older than.
+func Raises(from, to State) bool { return to.Written() && from != Superseded }
+
 // Write returns the head after an update was found or put on the branch.
 func (h Head) Write(u Update) Head {
 	if u.Sequence > h.Written {

@@ -95,3 +95,15 @@ func TestHeadWrites(t *testing.T) {
 		t.Errorf("after a newer one was written the head is %+v", got)
 	}
 }
+
+// Only what was not superseded before is news for a head.
+func TestRaises(t *testing.T) {
+	for _, from := range gitops.States() {
+		for _, to := range gitops.States() {
+			want := (to == gitops.Committed || to == gitops.Unchanged) && from != gitops.Superseded
+			if got := gitops.Raises(from, to); got != want {
+				t.Errorf("from %s to %s: %t", from, to, got)
+			}
+		}
+	}
+}

@@ -52,7 +52,7 @@ func (t *leaseTerm) plan(taken []gitops.Update) batch {
 			open = append(open, u)
 		case e.transition == nil && e.block == nil:
 			b.leftAlone++
-		case u.MaybePushed || t.sent[u.ID]:
+		case u.MaybePushed || u.CameLate() || t.sent[u.ID]: // late: a store that has forgotten it may have had it written
 			b.inDoubt = append(b.inDoubt, e)
 		default:
 			b.ended = append(b.ended, e)

@@ -68,7 +68,7 @@ type Lanes interface {
 	//
 	// A transition that the table does not allow in the update's state is left out:
 	// what was reported before stands. Transitions that write (commit, confirm) raise
-	// the app's head, and supersede every update of the app that is older than the
+	// the app's head ([gitops.Raises]), and then supersede every update of the app that is older than the
 	// head and still open after them; that is a step without an attempt. Transitions
 	// happen first, in their order, then what they supersede, in acceptance order, and
 	// then the blocks. What was superseded is returned, as it is now and without

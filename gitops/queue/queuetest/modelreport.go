@@ -70,12 +70,13 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 		if !ok {
 			continue
 		}
+		from := u.State
 		m.change(l, u, func() {
 			m.move(u, to, t.Code, t.Reason, t.Commit)
 			u.Attempts++
 			m.step(u, gitops.Step{Attempts: 1, State: to, Code: t.Code, Reason: t.Reason, Commit: t.Commit, Actor: t.Actor})
 		})
-		if to.Written() {
+		if gitops.Raises(from, to) {
 			written[u.App] = true
 			m.heads[target{u.Environment, u.App}] = m.head(u.Environment, u.App).Write(*u)
 		}

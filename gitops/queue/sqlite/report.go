@@ -89,7 +89,7 @@ func (p *reporting) transition(t gitops.Transition) error {
 	after := p.moved(u, to)
 	after.Code, after.Reason, after.Commit = t.Code, t.Reason, t.Commit
 	after.Attempts++
-	if to.Written() {
+	if gitops.Raises(u.State, to) {
 		p.written[u.App] = true
 		p.setHead(p.head(u.Environment, u.App).Write(after))
 	}

@@ -57,16 +57,16 @@ BEGIN
 			cancel_actor = CASE WHEN NOT s.final THEN u.cancel_actor END, cancel_reason = CASE WHEN NOT s.final THEN u.cancel_reason END
 		FROM asked a, transitions t, states s
 		WHERE u.id = a.update AND t.from_state = u.state AND t.action = a.action AND s.name = t.to_state
-		RETURNING a.place, a.actor, u.*, s.written
+		RETURNING a.place, a.actor, u.*, s.written AND t.from_state <> 'superseded' AS raises -- as gitops.Raises
 	), heads_raised AS (
 		INSERT INTO heads AS h (environment, app, written, written_id, written_tag)
-		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag FROM changed c WHERE c.written ORDER BY c.app, c.sequence DESC
+		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag FROM changed c WHERE c.raises ORDER BY c.app, c.sequence DESC
 		ON CONFLICT (environment, app) DO UPDATE SET written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag
 		WHERE h.written < excluded.written
 	)
 	SELECT (SELECT count(*) FROM asked),
 		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor)::steps ORDER BY c.place),
-		coalesce(array_agg(c.app) FILTER (WHERE c.written), '{}')
+		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}')
 	INTO given, made, raised FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
