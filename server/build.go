@@ -77,7 +77,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}}
+	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}, MaxUpdates: queue.MaxUpdates}
 	for name, env := range c.Environments {
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
 	}

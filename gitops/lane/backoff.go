@@ -79,3 +79,31 @@ func retryAfter(err error) time.Duration {
 	}
 	return 0
 }
+
+// wakeEvents end a pause early. A nil channel never does.
+type wakeEvents struct {
+	wake  <-chan struct{} // there is work
+	drain <-chan struct{} // no more work is to be taken up
+	lost  <-chan struct{} // the lease is lost, or the work given up
+}
+
+// stopEvents end a pause that no work ends.
+func (t *leaseTerm) stopEvents() wakeEvents {
+	return wakeEvents{drain: t.drain, lost: t.ctx.Done()}
+}
+
+// pause waits for d or for an event, whichever comes first, and reports whether it
+// was woken by work.
+func (t *leaseTerm) pause(d time.Duration, on wakeEvents) (woken bool) {
+	t.extendDeadline(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-on.wake:
+		return true
+	case <-on.drain:
+	case <-on.lost:
+	}
+	return false
+}

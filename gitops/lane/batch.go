@@ -14,6 +14,7 @@ type batch struct {
 	ended     []ending           // are not on the branch
 	inDoubt   []ending           // may be on the branch: to be looked for first
 	leftAlone int                // how many are another replica's, as far as is known
+	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }
 
 // ending is an update that is not to be written, and what to report of it: a
@@ -57,6 +58,7 @@ func (t *leaseTerm) plan(taken []gitops.Update) batch {
 			b.ended = append(b.ended, e)
 		}
 	}
+	b.crowded, t.leftAlone = b.leftAlone > t.leftAlone, b.leftAlone
 	b.tasks = t.tasks(open)
 	return b
 }

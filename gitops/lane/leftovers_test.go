@@ -39,6 +39,28 @@ func TestDuringARolloutOthersMayKnowMore(t *testing.T) {
 	})
 }
 
+// However many updates are left to others, they hold up no other.
+func TestWhatIsLeftAloneHoldsUpNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("web 1", "db 1", "mail 1", "web 2", "db 2", "api 1", "api 2", "api 3")
+		r := s.with(lane.Config{Configured: onlyAPI, Rollout: 10 * time.Minute, BatchSize: 2})
+		r.Start()
+		synctest.Wait()
+		equal(t, "happened", []string{"api 1 committed", "api 2 committed", "api 3 committed"}, s.happened())
+		for _, call := range s.writer.asked() {
+			if len(call) > 2 {
+				t.Errorf("%d updates are written at once, want two at most", len(call))
+			}
+		}
+		taken := s.queue.count("Take")
+		elapse(time.Minute)
+		if n := s.queue.count("Take") - taken; n > 61 {
+			t.Errorf("the queue is asked %d times in a minute", n)
+		}
+		r.Stop(t.Context())
+	})
+}
+
 // An environment that is not configured has its updates cancelled, also those that
 // wait for a person, and those that may be on the branch only after a look.
 func TestAnEnvironmentThatIsNotConfiguredIsClosed(t *testing.T) {

@@ -34,6 +34,7 @@ type leaseTerm struct {
 	// refusedSince is, by app, when the git server first refused it, for as long as
 	// it refuses nothing but that.
 	refusedSince map[string]time.Time
+	leftAlone    int           // how many of what was taken last were left to another replica
 	outage       *queue.Outage // what was last reported of the lane
 	reported     bool          // something was: before, outage is an earlier holder's
 }
@@ -126,7 +127,7 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
 	})
 }
 
@@ -140,6 +141,9 @@ func (t *leaseTerm) wait(b batch) bool {
 	t.resetBackoff(&t.failures)
 	if t.closing {
 		return false
+	}
+	if b.crowded {
+		return true
 	}
 	if b.leftAlone > 0 { // the queue goes on telling of these
 		t.pause(pollEvery, t.stopEvents())
@@ -276,32 +280,4 @@ func (t *leaseTerm) cancelUnsent() {
 		t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
 	}
 	t.pause(pollEvery, t.stopEvents()) // a hint comes with each delivery, too
-}
-
-// wakeEvents end a pause early. A nil channel never does.
-type wakeEvents struct {
-	wake  <-chan struct{} // there is work
-	drain <-chan struct{} // no more work is to be taken up
-	lost  <-chan struct{} // the lease is lost, or the work given up
-}
-
-// stopEvents end a pause that no work ends.
-func (t *leaseTerm) stopEvents() wakeEvents {
-	return wakeEvents{drain: t.drain, lost: t.ctx.Done()}
-}
-
-// pause waits for d or for an event, whichever comes first, and reports whether it
-// was woken by work.
-func (t *leaseTerm) pause(d time.Duration, on wakeEvents) (woken bool) {
-	t.extendDeadline(d)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-on.wake:
-		return true
-	case <-on.drain:
-	case <-on.lost:
-	}
-	return false
 }

@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
+	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
 }
 
 // Environment is one environment's part of a [Config].
@@ -72,6 +73,7 @@ func New(c Config) (*Policy, error) {
 		field := "apps." + name
 		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
 	}
+	problems = append(problems, p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 // Lease is an exclusive right until ExpiresAt: to work the lane of the environment
 // that it is named after, or to do a job of the process that one replica does at a
 // time. It is a value: Extend returns a new one. It is the caller's as long as its
-// holder and token are those of the name's last claim, and nobody gave it back.
+// holder and token are those of the name's last claim, and it was not released.
 type Lease struct {
-	Name      string // an environment, or a job's name, which has a slash and so is none
+	Name      string // an environment, or a job's name, which has a slash and so is not an environment's
 	Holder    string // names the process, for logs and for people
 	Token     int64  // rises with every claim of the name
 	ExpiresAt time.Time
@@ -39,7 +39,7 @@ type Leases interface {
 	Release(ctx context.Context, l Lease, clean bool) error
 }
 
-// Lanes hands out work and takes what became of it. Safe for concurrent use.
+// Lanes hands out work and records its results. Safe for concurrent use.
 type Lanes interface {
 	// Ready returns those of the environments whose lanes have something to take
 	// now, in the order given. It is one read, for whoever looks after hints that may
@@ -61,7 +61,7 @@ type Lanes interface {
 	// longer the caller's.
 	Take(ctx context.Context, l Lease, o TakeOptions) ([]gitops.Update, error)
 
-	// Report records what became of the lane's updates, all in one durable
+	// Report records the results of the lane's updates, all in one durable
 	// transaction, and counts an attempt and a step for each update. The error's code
 	// is Conflict, and nothing is recorded, when the lease is no longer the caller's;
 	// NotFound, and nothing is recorded, when an update is not of this lane.
@@ -92,10 +92,10 @@ type Lanes interface {
 type TakeOptions struct {
 	Limit      int      // most updates to be written; at least 1
 	NewestOnly bool     // of each app's ready updates only the newest
-	Unresolved []string // ids that the holder has sent to the git server without knowing what became of them
+	Unresolved []string // ids that the holder has sent to the git server without knowing the result
 }
 
-// Report is what became of a lane's updates.
+// Report is the results of a lane's updates.
 type Report struct {
 	Transitions []gitops.Transition
 	Blocks      []Blocked

@@ -94,7 +94,7 @@ type Decisions interface {
 	//
 	// Cancel sets [gitops.Update.CancelRequest] and leaves the state as it is: the
 	// lane's holder alone knows whether the update is being pushed, and reports
-	// what became of it. Asking for it again is no error, keeps the first request and
+	// the result. Asking for it again is not an error, keeps the first request and
 	// adds no step.
 	Decide(ctx context.Context, d Decision) (gitops.Update, error)
 }
