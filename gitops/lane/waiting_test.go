@@ -198,10 +198,9 @@ func TestWhatComesWhileAllIsRefusedIsTriedSoon(t *testing.T) {
 			s.writer.then(fails(rejected))
 		}
 		s.Start()
-		for len(s.recorder.waits) < 10 { // by now they are a minute
+		for synctest.Wait(); len(s.recorder.waits) < 10; synctest.Wait() { // by then they are a minute
 			elapse(time.Second)
 		}
-		synctest.Wait()
 		s.writer.asked()
 		s.writer.script = []writes{refuses("api")}
 		s.accept("web 1")
