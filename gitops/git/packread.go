@@ -1,7 +1,6 @@
 package git
 
 import (
-	"compress/zlib"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -272,22 +271,4 @@ func (r *packReader) skip(size int64) error {
 		return noEOF(err)
 	}
 	return r.endStream()
-}
-
-func (r *packReader) beginStream() (err error) {
-	if r.inflater == nil {
-		r.inflater, err = zlib.NewReader(r.in)
-	} else {
-		err = r.inflater.(zlib.Resetter).Reset(r.in, nil)
-	}
-	return noEOF(err)
-}
-
-// endStream reads the end of the stream, which has its checksum. Nothing may follow
-// the size promised.
-func (r *packReader) endStream() error {
-	if n, err := r.inflater.Read(r.more[:]); n != 0 || !errors.Is(err, io.EOF) {
-		return errors.New("an object is larger than its header says, or damaged")
-	}
-	return nil
 }

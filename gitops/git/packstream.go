@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha1"
 	"errors"
 	"fmt"
@@ -86,6 +87,24 @@ func (s *packStream) end() error {
 		return errors.New("the server's pack goes on after its last object")
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("reading the end of the server's pack: %w", err)
+	}
+	return nil
+}
+
+func (r *packReader) beginStream() (err error) {
+	if r.inflater == nil {
+		r.inflater, err = zlib.NewReader(r.in)
+	} else {
+		err = r.inflater.(zlib.Resetter).Reset(r.in, nil)
+	}
+	return noEOF(err)
+}
+
+// endStream reads the end of the stream, which has its checksum. Nothing may follow
+// the size promised.
+func (r *packReader) endStream() error {
+	if n, err := r.inflater.Read(r.more[:]); n != 0 || !errors.Is(err, io.EOF) {
+		return errors.New("an object is larger than its header says, or damaged")
 	}
 	return nil
 }
