@@ -144,10 +144,16 @@ func goOn(base, target []byte) (left, added int, found bool) {
 	return 0, 0, false
 }
 
+// atOnce is how many bytes of long equal runs are compared at once, which is some
+// times as fast as word by word.
+const atOnce = 1024
+
 func commonSuffix(a, b []byte) int {
 	n := min(len(a), len(b))
 	a, b = a[len(a)-n:], b[len(b)-n:]
 	i := n
+	for ; i >= atOnce && bytes.Equal(a[i-atOnce:i], b[i-atOnce:i]); i -= atOnce {
+	}
 	for ; i >= 8; i -= 8 {
 		if binary.LittleEndian.Uint64(a[i-8:]) != binary.LittleEndian.Uint64(b[i-8:]) {
 			break
@@ -162,6 +168,8 @@ func commonSuffix(a, b []byte) int {
 func commonPrefix(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
+	for ; i+atOnce <= n && bytes.Equal(a[i:i+atOnce], b[i:i+atOnce]); i += atOnce {
+	}
 	for ; i+8 <= n; i += 8 {
 		if binary.LittleEndian.Uint64(a[i:]) != binary.LittleEndian.Uint64(b[i:]) {
 			break

@@ -9,11 +9,12 @@ const maxChain = 50
 
 // Draft collects the objects of a push in the order they are made, each as what
 // differs from the one that it was made from. Of an object that changes often, such
-// as a large directory's tree, it holds the whole once and not for each commit.
+// as a large directory's tree, it holds the whole once and not for each commit. What
+// it holds is its own: the data of an object may be written over once it is put.
 type Draft struct {
 	objects []drafted
-	made    map[Hash]int    // where in objects
-	outside map[Hash][]byte // what deltas are made from that only the server has
+	made    map[Hash]int  // where in objects
+	outside map[Hash]bool // what deltas are made from that only the server has
 	scratch []byte
 	size    int
 }
@@ -38,7 +39,7 @@ type Base struct {
 
 // NewDraft makes an empty draft.
 func NewDraft() *Draft {
-	return &Draft{made: make(map[Hash]int), outside: make(map[Hash][]byte)}
+	return &Draft{made: make(map[Hash]int), outside: make(map[Hash]bool)}
 }
 
 // Size is how many bytes the draft holds.
@@ -49,8 +50,7 @@ func (d *Draft) Size() int { return d.size }
 func (d *Draft) Put(o Object, from Base) Hash {
 	name := o.Name()
 	_, made := d.made[name]
-	_, outside := d.outside[name]
-	if made || outside || name == from.Name {
+	if made || d.outside[name] || name == from.Name {
 		return name
 	}
 	n := drafted{kind: o.Kind, name: name, root: len(d.objects)}
@@ -58,7 +58,7 @@ func (d *Draft) Put(o Object, from Base) Hash {
 		d.deltify(&n, o.Data, from)
 	}
 	if n.root == len(d.objects) {
-		n.whole = o.Data
+		n.whole = bytes.Clone(o.Data)
 	}
 	d.made[name] = len(d.objects)
 	d.objects = append(d.objects, n)
@@ -71,7 +71,7 @@ func (d *Draft) Put(o Object, from Base) Hash {
 func (d *Draft) deltify(n *drafted, data []byte, from Base) {
 	root, chain := n.root, 1
 	if at, inside := d.made[from.Name]; !inside {
-		d.outside[from.Name] = from.Data
+		d.outside[from.Name] = true
 	} else if root = d.objects[at].root; d.objects[at].chain < maxChain {
 		chain = d.objects[at].chain + 1
 	} else {

@@ -65,7 +65,9 @@ func (e *edits) size() (n int) {
 func (e *edits) changes() (changes []git.Change) {
 	for _, f := range e.files {
 		if f.fresh {
-			f.fresh = false
+			if f.fresh = false; f.parsed != nil {
+				f.parsed.Keep() // the next commit's delta is made from it
+			}
 			changes = append(changes, git.Change{Names: f.names, Content: f.content})
 		}
 	}
@@ -115,9 +117,8 @@ func (a *actor) apply(e *edits, u gitops.Update) (changed bool, err error) {
 	return true, nil
 }
 
-// runEditor runs the editor. A panic of it is the update's failure, not the process's
-// end: the next start would only meet the same update again, and no environment
-// would go on.
+// runEditor runs the editor. A panic of it fails the update and does not end the
+// process: the next start would only meet the same update again.
 func (a *actor) runEditor(file *edited, alone bool, editor Editor, u gitops.Update) (out []byte, changed bool, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

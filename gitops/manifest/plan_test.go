@@ -73,6 +73,39 @@ func TestManyUpdatesOfOneFile(t *testing.T) {
 	}
 }
 
+// A file that an environment with a commit for each update shares with one whose
+// batch is one commit is in each commit as the updates up to there left it.
+func TestEnvironmentsThatShareAFile(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	o.commit(gitserver.Change{Files: map[string]string{"values-all.yaml": oneFile(8, 600)}})
+	target := appInOneFile(t)
+	w := o.writer(squashing("prod"), func(c *Config) {
+		c.Target = func(_, app string) (Target, error) { return target("all", app) }
+	})
+	var updates []gitops.Update
+	app := func(n int) string { return fmt.Sprintf("app-%04d", n) }
+	for n := range 4 {
+		updates = append(updates, o.update("dev", app(n), "main-0000001"), o.update("prod", app(4+n), "main-0000001"), o.update("prod", app(4+n), "main-0000002"))
+	}
+	updates = append(updates, o.update("dev", app(3), "none"), o.update("dev", app(3), "main-0000003"))
+	for n, s := range o.write(w, updates...) {
+		if s.Action != gitops.ActionCommit {
+			t.Errorf("update %d is %+v", n, s)
+		}
+	}
+	if n := o.pushes(); n != 1 {
+		t.Errorf("%d pushes, want 1", n)
+	}
+	if err := o.repo.Fsck(); err != nil {
+		t.Error(err)
+	}
+	stat := o.git("log", "--format=", "--shortstat", "-n", "7", "main")
+	if one, four := strings.Count(stat, " 1 insertion(+), 1 deletion(-)"), strings.Count(stat, " 4 insertions(+), 4 deletions(-)"); one != 6 || four != 1 {
+		t.Errorf("the commits change\n%s", stat)
+	}
+}
+
 // An editor that breaks in the middle of a file that others change as well is found
 // out, and fails its own update.
 func TestAnEditThatCannotBeVerifiedFailsAlone(t *testing.T) {

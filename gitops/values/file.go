@@ -15,6 +15,8 @@ type File struct {
 	source *source // its nodes say what the edits have set, its text does not
 	plan   *plan   // of all edits
 	text   []byte  // with all edits
+	kept   []byte  // a text that must stay as it is; see Keep
+	spare  []byte  // a text that the next one is written over
 }
 
 // Open parses a file. Errors as [Edit.Apply]; it keeps a reference to the text, which
@@ -31,6 +33,9 @@ func Open(text []byte) (*File, error) {
 // Apply makes an edit on top of those before, as [Edit.Apply] does, except that the
 // result is not verified: [File.Verify] does that for all of them. After an error the
 // file is as it was.
+//
+// The text belongs to the file: an edit writes over those of before the last one, so
+// that many edits of a large file need the memory of few. [File.Keep] prevents that.
 func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
 	goals, err := f.source.goals(e, v)
 	if err != nil {
@@ -51,9 +56,32 @@ func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
 		return nil, false, err
 	}
 	f.take(p)
+	if bytes.Equal(out, f.text) {
+		return f.text, false, nil
+	}
+	f.spare = nil
+	f.release(f.text)
 	f.text = out
 	return out, true, nil
 }
+
+// Keep says that the text, as the last edit returned it, must stay as it is until
+// after the next Keep.
+func (f *File) Keep() {
+	before := f.kept
+	f.kept = f.text
+	f.release(before)
+}
+
+// release lets the next edit write over a text, unless that is still needed.
+func (f *File) release(text []byte) {
+	if len(text) > 0 && !sameText(text, f.source.text) && !sameText(text, f.kept) {
+		f.spare = text
+	}
+}
+
+// sameText reports whether two texts are in the same memory.
+func sameText(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
 // applyAlone makes an edit that creates keys: what comes after it stands elsewhere
 // then, so the file is parsed again.
@@ -81,7 +109,7 @@ func (f *File) spliced(p *plan) ([]byte, error) {
 			all = append(all, sp)
 		}
 	}
-	return spliceAll(f.source.text, append(all, p.splices...))
+	return spliceAll(f.spare, f.source.text, append(all, p.splices...))
 }
 
 // take makes the plan's values those of the source, so that the next edit finds them,

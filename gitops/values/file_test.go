@@ -121,3 +121,50 @@ func TestManyEditsOfALargeFile(t *testing.T) {
 	}
 	t.Logf("with the verification %s", time.Since(began))
 }
+
+// A text is written over only when two later ones are there, and not while it is kept.
+func TestTextsOfAnOpenFileAreUsedAgain(t *testing.T) {
+	e, err := Compile([]Target{{Key: ".tag"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	original := []byte("tag: v0\n")
+	open, err := Open(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := [][]byte{original}
+	want := func(at int, tag string) {
+		t.Helper()
+		if got := string(texts[at]); got != "tag: "+tag+"\n" {
+			t.Errorf("text %d says %q, want the tag %s", at, got, tag)
+		}
+	}
+	set := func(tag string) {
+		t.Helper()
+		text, changed, err := open.Apply(e, Vars{Tag: tag})
+		if err != nil || !changed {
+			t.Fatalf("changed %t, %v", changed, err)
+		}
+		texts = append(texts, text)
+		want(len(texts)-1, tag)
+	}
+	set("v1")
+	open.Keep()
+	set("v2")
+	set("v3")
+	set("v4") // over v2, which nobody keeps
+	want(0, "v0")
+	want(1, "v1")
+	want(2, "v4")
+	want(3, "v3")
+	open.Keep() // v4, and v1 no more
+	set("v5")
+	set("v6")
+	set("v7")
+	want(0, "v0")
+	want(2, "v4")
+	if err := open.Verify(); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package values
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -188,21 +189,22 @@ func (p *plan) apply() ([]byte, error) {
 	if err := p.spliceCreated(); err != nil {
 		return nil, err
 	}
-	out, err := spliceAll(p.source.text, p.splices)
+	out, err := spliceAll(nil, p.source.text, p.splices)
 	if err != nil {
 		return nil, err
 	}
 	return out, p.verify(out)
 }
 
-// spliceAll puts the splices into a text, which stays as it is.
-func spliceAll(text []byte, splices []splice) ([]byte, error) {
+// spliceAll puts the splices into a text, which stays as it is. It writes the result
+// over out where that is large enough.
+func spliceAll(out, text []byte, splices []splice) ([]byte, error) {
 	sort.SliceStable(splices, func(i, j int) bool { return splices[i].start < splices[j].start })
 	size := len(text)
 	for _, sp := range splices {
 		size += len(sp.text)
 	}
-	out := make([]byte, 0, size)
+	out = slices.Grow(out[:0], size)
 	at := 0
 	for _, sp := range splices {
 		if sp.start < at {
