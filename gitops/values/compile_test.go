@@ -138,7 +138,7 @@ func TestTooLarge(t *testing.T) {
 func TestRefusalsAreCovered(t *testing.T) {
 	covered := map[values.Refusal]bool{
 		values.FileTooLarge: true, // [TestTooLarge]
-		values.Unverified:   true, // [TestUnverified]
+		values.Unverified:   true, // TestWhatDoesNotVerifyIsSaid
 	}
 	for _, c := range loadCases(t) {
 		covered[c.Refusal] = true
@@ -146,24 +146,6 @@ func TestRefusalsAreCovered(t *testing.T) {
 	for _, r := range values.Refusals() {
 		if !covered[r] {
 			t.Errorf("no case for %s", r)
-		}
-	}
-}
-
-// What no reader can be given in another spelling is left alone.
-func TestUnverified(t *testing.T) {
-	for _, file := range []string{
-		"image: {tag, pull: x}\n",     // a key without its colon
-		"image:\n  ? tag\n  ? pull\n", // the same in block style
-		"image: {\"tag\"}\n",          // in JSON style
-	} {
-		edit, err := values.Compile([]values.Target{{Key: ".image.tag"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, changed, err := edit.Apply([]byte(file), values.Vars{Tag: "v2"})
-		if !errors.Is(err, values.Unverified) || changed || out != nil {
-			t.Errorf("%q: %q %v", file, out, err)
 		}
 	}
 }
@@ -177,7 +159,7 @@ func TestEditIsSafeForConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := []byte("images:\n- name: shop\n  newTag: v1\nbase: &b\n  tag: v1\nsvc:\n  <<: *b\nname: x\n")
+	file := []byte("images:\n- name: shop\n  newTag: v1\nbase: &b\n  tag: v1\nsvc:\n  <<: *b\n  tag: own\nname: x\n")
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

@@ -23,11 +23,11 @@ func (f *File) Tag(e *Edit) (string, error) {
 	t := e.targets[i]
 	text, err := f.source.read(t)
 	if err != nil || text == "" {
-		return "", at(t.key, err)
+		return "", t.at(err)
 	}
 	tag, ok := t.value.tagIn(text)
 	if !ok {
-		return "", at(t.key, gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
+		return "", t.at(gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
 	}
 	return tag, nil
 }
@@ -45,8 +45,11 @@ func (e *Edit) ReadTag(text []byte) (string, error) {
 func (s *source) read(t target) (string, error) {
 	t.create = false
 	g, err := s.locate(t)
+	if err == nil && g.place.alias != nil && !t.follow {
+		err = g.source.checkAlias(g.place)
+	}
 	if err == nil {
-		err = checkScalar(g.place)
+		err = g.source.checkScalar(g.place)
 	}
 	if err != nil || g.place.node().ShortTag() == "!!null" {
 		return "", err

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/mikefarah/yq/v4/pkg/yqlib"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // yq's settings are globals that it reads while it evaluates, so they are set
@@ -44,6 +46,8 @@ type query struct {
 	tree  *yqlib.ExpressionNode // nil selects the root
 	steps []string
 	plain bool
+	names map[string]bool // of keys that it goes to or looks at
+	wild  bool            // it goes to keys by a pattern
 }
 
 func parseKey(text string) (key, error) {
@@ -60,7 +64,7 @@ func parseKey(text string) (key, error) {
 	}
 	tree, err := yqlib.ExpressionParser.ParseExpression(text)
 	if err != nil {
-		return key{}, fmt.Errorf("is no yq expression: %s", firstLine(err))
+		return key{}, fmt.Errorf("is not a yq expression: %s", firstLine(err))
 	}
 	if tree == nil {
 		return key{}, errors.New("is an empty yq expression")
@@ -191,8 +195,55 @@ func checkIndex(n *yqlib.ExpressionNode, wild *int) error {
 
 func newQuery(tree *yqlib.ExpressionNode) query {
 	q := query{tree: tree}
-	q.steps, q.plain = plainSteps(tree)
+	if q.steps, q.plain = plainSteps(tree); !q.plain {
+		q.names = map[string]bool{}
+		q.collectNames(tree)
+	}
 	return q
+}
+
+func (q *query) collectNames(n *yqlib.ExpressionNode) {
+	if n == nil {
+		return
+	}
+	q.names[n.Operation.StringValue] = true
+	q.wild = q.wild || n.Operation.OperationType.Type == "TRAVERSE_PATH" && isGlob(n.Operation.StringValue)
+	q.collectNames(n.LHS)
+	q.collectNames(n.RHS)
+}
+
+// spelling writes an expression in one way, however it was written: .image.tag,
+// .image["tag"] and .image | .tag are the same.
+func spelling(n *yqlib.ExpressionNode) string {
+	if n == nil {
+		return ""
+	}
+	switch op := n.Operation; op.OperationType.Type {
+	case "SELF":
+		return ""
+	case "TRAVERSE_PATH":
+		return "." + strconv.Quote(op.StringValue)
+	case "PIPE", "SHORT_PIPE":
+		return spelling(n.LHS) + spelling(n.RHS)
+	case "TRAVERSE_ARRAY":
+		if isLiteral(n.RHS.RHS) {
+			return spelling(n.LHS) + "." + strconv.Quote(n.RHS.RHS.Operation.StringValue)
+		}
+		return spelling(n.LHS) + "[]"
+	default:
+		return op.OperationType.Type + "(" + spelling(n.LHS) + "," + strconv.Quote(op.StringValue) + "," + spelling(n.RHS) + ")"
+	}
+}
+
+// SameKey returns a text that is the same for two keys that are different
+// spellings of one, as .image.tag and .image["tag"] are. Two keys with different
+// texts can still select the same value of a file.
+func SameKey(text string) (string, error) {
+	k, err := parseKey(text)
+	if err != nil {
+		return "", gitops.FieldErrorf("key", "%s", err)
+	}
+	return spelling(k.all.tree), nil
 }
 
 // plainSteps flattens a tree that only goes from key to key.
@@ -237,6 +288,9 @@ func plainPrefix(n *yqlib.ExpressionNode) []string {
 
 // splitLast takes the last named step off a tree.
 func splitLast(n *yqlib.ExpressionNode) (parent *yqlib.ExpressionNode, last string, ok bool) {
+	if n == nil {
+		return nil, "", false
+	}
 	switch op := n.Operation; op.OperationType.Type {
 	case "TRAVERSE_PATH":
 		return nil, op.StringValue, true

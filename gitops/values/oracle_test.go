@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // The oracle judges an edit without anything of this package: it decodes both
@@ -100,18 +103,26 @@ func becameMap(path string, v any, now map[string]any) bool {
 	return false
 }
 
+func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+
 func TestOracle(t *testing.T) {
 	judged := 0
 	for _, c := range loadCases(t) {
 		if c.Refusal != "" {
 			continue
 		}
+		if slices.ContainsFunc(c.Set, func(s values.Target) bool { return s.Inside != "" || s.KeepNumber }) {
+			continue // another text around the value, or no text: the cases' expected files judge those
+		}
 		var wanted []string
 		for _, s := range c.Set {
 			if s.Value == "" {
 				s.Value = "{tag}"
 			}
-			wanted = append(wanted, strings.NewReplacer("{tag}", c.Tag, "{digest}", c.Digest, "{repository}", c.Repository).Replace(s.Value))
+			wanted = append(wanted, strings.NewReplacer("{tag}", c.Tag, "{digest}", c.Digest, "{digestHex}", hexOf(c.Digest), "{repository}", c.Repository).Replace(s.Value))
+			if s.Value == "{digest}" {
+				wanted = append(wanted, hexOf(c.Digest))
+			}
 		}
 		t.Run(c.name, func(t *testing.T) {
 			paths, err := judge(c.original, c.expected, wanted...)
@@ -122,7 +133,7 @@ func TestOracle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(paths) > len(c.Set) && !strings.Contains(c.name, "base-of-merge") {
+			if len(paths) > len(c.Set) && !strings.Contains(c.name, "follow") {
 				t.Fatalf("%d paths differ: %v", len(paths), paths)
 			}
 		})
