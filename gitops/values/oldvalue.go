@@ -25,6 +25,19 @@ func (s *source) checkScalar(p place) error {
 	return nil
 }
 
+// checkColon refuses a key that stands alone: { tag } has an empty value, and no
+// colon to write one behind.
+func (s *source) checkColon(n *yaml.Node, start, end int) error {
+	if start != end || n.Anchor != "" {
+		return nil
+	}
+	before := strings.TrimRight(string(s.text[:start]), " \t\r\n")
+	if before == "" || strings.HasSuffix(before, ":") || strings.HasSuffix(before, "-") {
+		return nil
+	}
+	return refuse(NotRepresentable, "has neither a colon nor a value in line %d; write the key with its colon by hand once", n.Line)
+}
+
 // checkAlias refuses a place that an alias leads to.
 func (s *source) checkAlias(p place) error {
 	anchor := s.wayToAnchor(p.doc, p.node())

@@ -3,9 +3,6 @@ package values
 import (
 	"maps"
 	"slices"
-	"sort"
-	"strconv"
-	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
 )
@@ -25,62 +22,11 @@ type plan struct {
 	inside  map[*block]*plan           // of the YAML in block scalars
 }
 
-// splice replaces the bytes from start to end.
-type splice struct {
-	start, end int
-	text       string
-}
-
 // set is one value that is set.
 type set struct {
 	splice
 	place place
 	want  want
-}
-
-// goal is a target with the place it means in this file.
-type goal struct {
-	target target
-	value  string
-	source *source  // the file, or the YAML inside of it
-	block  *block   // where that is; nil for the file
-	place  place    // of the scalar, or of the map to create it in
-	create []string // the keys to create there, one below the other; nil when it is there
-}
-
-// name is the key that the goal sets, and parent the place of the map it is in.
-func (g goal) name() string {
-	if g.create != nil {
-		return g.create[len(g.create)-1]
-	}
-	return g.place.name()
-}
-
-func (g goal) parent() (place, bool) {
-	p := g.place
-	n := len(p.keys)
-	switch {
-	case len(g.create) > 1:
-		return place{}, false
-	case g.create != nil:
-		return p, true
-	case n == 0:
-		return place{}, false
-	}
-	return place{doc: p.doc, chain: p.chain[:n], keys: p.keys[:n-1], index: p.index[:n-1]}, true
-}
-
-// setByOthers tells which keys the other goals set in the map that holds goal i.
-func setByOthers(goals []goal, i int) func(name string) bool {
-	return func(name string) bool {
-		parent, ok := goals[i].parent()
-		for j, g := range goals {
-			if other, otherOK := g.parent(); j != i && ok && otherOK && other.node() == parent.node() && g.name() == name {
-				return true
-			}
-		}
-		return false
-	}
 }
 
 func newPlan(s *source) *plan {
@@ -102,66 +48,6 @@ func (s *source) plan(e *Edit, v Vars) (*plan, error) {
 	}
 	p := newPlan(s)
 	return p, p.setAll(goals)
-}
-
-// goals finds the place of each target, and its value.
-func (s *source) goals(e *Edit, v Vars) (goals []goal, err error) {
-	if err := s.seal(); err != nil {
-		return nil, err
-	}
-	goals = make([]goal, len(e.targets))
-	for i, t := range e.targets {
-		g, err := s.locate(t)
-		if err == nil {
-			g.value, err = t.value.render(v)
-		}
-		if err != nil {
-			return nil, t.at(err)
-		}
-		if n := g.place.node(); g.create == nil && t.value.isDigest() && hexDigest.MatchString(n.Value) {
-			_, g.value, _ = strings.Cut(g.value, ":")
-		}
-		goals[i] = g
-	}
-	return goals, nil
-}
-
-// locate finds the one place a target means.
-func (s *source) locate(t target) (goal, error) {
-	g := goal{target: t, source: s}
-	if t.inside != nil {
-		b, err := s.insideOf(*t.inside)
-		if err != nil {
-			return goal{}, err
-		}
-		g.block, g.source = b, b.source
-		if err := g.source.seal(); err != nil {
-			return goal{}, err
-		}
-	}
-	found, err := g.source.find(t.key.all)
-	switch {
-	case err != nil:
-		return goal{}, err
-	case len(found) == 1:
-		g.place = found[0]
-		return g, nil
-	case len(found) > 1:
-		return goal{}, refuse(SeveralSelected, "selects %d values, in lines %s; it must select one", len(found), lineList(found))
-	case !t.create:
-		return goal{}, g.source.missing(t.key)
-	}
-	g.place, g.create, err = g.source.locateParent(t)
-	return g, err
-}
-
-// at names the target in an error that is about what it selects.
-func (t target) at(err error) error {
-	k := t.key
-	if t.inside != nil {
-		k.text = t.inside.text + " | inside | " + k.text
-	}
-	return at(k, err)
 }
 
 // setAll plans all goals of one edit. Those that an alias leads to come last: they
@@ -239,19 +125,6 @@ func (p *plan) set(g goal, setToo func(name string) bool) error {
 	p.changed[n] = true
 	p.expected.written[positionOf(g.place.doc, n)] = w
 	return nil
-}
-
-// checkColon refuses a key that stands alone: { tag } has an empty value, and no
-// colon to write one behind.
-func (s *source) checkColon(n *yaml.Node, start, end int) error {
-	if start != end || n.Anchor != "" {
-		return nil
-	}
-	before := strings.TrimRight(string(s.text[:start]), " \t\r\n")
-	if before == "" || strings.HasSuffix(before, ":") || strings.HasSuffix(before, "-") {
-		return nil
-	}
-	return refuse(NotRepresentable, "has neither a colon nor a value in line %d; write the key with its colon by hand once", n.Line)
 }
 
 // isAlready reports whether both readers already see the value there. 1.10 without
@@ -344,33 +217,4 @@ func (p *plan) atOnly(err error) error {
 		err = at(e.key, err)
 	}
 	return err
-}
-
-// spliceAll puts the splices into a text, which stays as it is.
-func spliceAll(text []byte, splices []splice) ([]byte, error) {
-	sort.SliceStable(splices, func(i, j int) bool { return splices[i].start < splices[j].start })
-	size := len(text)
-	for _, sp := range splices {
-		size += len(sp.text)
-	}
-	out := make([]byte, 0, size)
-	at := 0
-	for _, sp := range splices {
-		if sp.start < at {
-			return nil, refuse(Unverified, "two values of this edit overlap in the file")
-		}
-		out = append(out, text[at:sp.start]...)
-		out = append(out, sp.text...)
-		at = sp.end
-	}
-	return append(out, text[at:]...), nil
-}
-
-// lineList names where places are, for a sentence.
-func lineList(places []place) string {
-	var lines []string
-	for _, p := range places {
-		lines = append(lines, strconv.Itoa(p.raw.Line))
-	}
-	return listed(lines)
 }
