@@ -79,8 +79,9 @@ func (known entries) withMerged(own []entry, merged []*yaml.Node) []entry {
 // get is the value that a map has for a key in the terms of Helm's reader.
 func (known entries) get(m *yaml.Node, key any) *yaml.Node {
 	var found *yaml.Node
+	text, isText := key.(string)
 	for _, e := range known.of(m) {
-		if helmKey(e.key) == key {
+		if (!isText || e.key.Value == text) && helmKey(e.key) == key {
 			found = e.value
 		}
 	}
