@@ -171,8 +171,10 @@ func (e *Edit) Apply(file []byte, v Vars) (out []byte, changed bool, err error) 
 // at names the key in an error that is about what it selects.
 func at(k key, err error) error {
 	var e *gitops.Error
-	if errors.As(err, &e) && e.Field == "" {
-		e.Field = k.text
+	if !errors.As(err, &e) || e.Field != "" {
+		return err
 	}
-	return err
+	named := *e
+	named.Field = k.text
+	return &named
 }

@@ -17,13 +17,17 @@ func (s *source) insertion(m *newEntries) (splice, error) {
 	case n.Kind == yaml.ScalarNode:
 		return s.insertIntoNull(m)
 	case n.Style&yaml.FlowStyle != 0:
-		style := yaml.Style(0)
-		if likeJSON(n) {
-			style = yaml.DoubleQuotedStyle
-		}
-		return s.insertIntoFlow(n, s.flow(m.trees, style))
+		return s.insertIntoFlow(n, s.flow(m.trees, flowStyle(n)))
 	}
 	return s.insertIntoBlock(m)
+}
+
+// flowStyle is how scalars are written in a map: as JSON has them where it does.
+func flowStyle(m *yaml.Node) yaml.Style {
+	if likeJSON(m) {
+		return yaml.DoubleQuotedStyle
+	}
+	return 0
 }
 
 // insertIntoNull makes a map of an empty value: on the line below a block key,
@@ -36,7 +40,7 @@ func (s *source) insertIntoNull(m *newEntries) (splice, error) {
 	}
 	key := at.keys[len(at.keys)-1]
 	if start != end || key == nil || at.parent().Style&yaml.FlowStyle != 0 {
-		braces := "{" + s.flow(m.trees, 0) + "}"
+		braces := "{" + s.flow(m.trees, flowStyle(at.parent())) + "}"
 		if start == end && !s.blankBefore(start) {
 			braces = " " + braces
 		}

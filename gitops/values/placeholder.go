@@ -55,13 +55,13 @@ func (s *source) templateComment(p place) string {
 	}
 	line := lineOf(s.text, end)
 	rest := s.text[end:s.lineEnd(line)]
-	if found := templateIn(rest); found != "" || p.node().Value != "" || p.name() == "" {
+	if found := commentTemplate(rest); found != "" || p.node().Value != "" || p.name() == "" {
 		return found
 	}
 	key := p.keys[len(p.keys)-1]
 	if begin, ok := s.offset(key.Line, key.Column); ok && begin < end { // in braces, an empty value is behind the comment
 		_, comment, _ := bytes.Cut(s.text[begin:end], []byte("#"))
-		if found := templateIn(append([]byte("#"), comment...)); found != "" {
+		if found := commentTemplate(append([]byte("#"), comment...)); found != "" {
 			return found
 		}
 	}
@@ -83,7 +83,7 @@ func (s *source) templateBelow(line, indent int) string {
 		case !isComment(text) || len(rest)-len(text) < indent:
 			return ""
 		}
-		if found := templateIn(text); found != "" {
+		if found := commentTemplate(text); found != "" {
 			return found
 		}
 	}
@@ -92,8 +92,8 @@ func (s *source) templateBelow(line, indent int) string {
 
 func isComment(text []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(text, " \t"), []byte("#")) }
 
-// templateIn is a comment that is a template.
-func templateIn(rest []byte) string {
+// commentTemplate is a comment that is a template.
+func commentTemplate(rest []byte) string {
 	text := strings.TrimSpace(string(rest))
 	if strings.HasPrefix(text, "#@") || strings.HasPrefix(text, "#{") {
 		return text

@@ -44,8 +44,12 @@ func parseSource(text []byte) (*source, error) {
 	// they take half of it.
 	var nodesErr, helmErr error
 	var reading sync.WaitGroup
-	reading.Go(func() { s.docs, nodesErr = readNodes(text) })
-	s.helm, helmErr = readHelm(s.helmText())
+	readable := text
+	if s.json {
+		readable = jsonAsYAML(text)
+	}
+	reading.Go(func() { s.docs, nodesErr = readNodes(readable) })
+	s.helm, helmErr = readHelm(readable)
 	reading.Wait()
 	if cmp.Or(nodesErr, helmErr) != nil {
 		return nil, notYAML(text, nodesErr, helmErr)
@@ -65,25 +69,6 @@ func parseSource(text []byte) (*source, error) {
 		}
 	}
 	return s, nil
-}
-
-// helmText is the text for Helm's reader. In JSON, "\/" is a slash; YAML 1.1 does
-// not know it.
-func (s *source) helmText() []byte {
-	if !s.json || !bytes.Contains(s.text, []byte(`\/`)) {
-		return s.text
-	}
-	text := make([]byte, 0, len(s.text))
-	for i := 0; i < len(s.text); i++ {
-		if s.text[i] == '\\' {
-			if s.text[i+1] != '/' {
-				text = append(text, '\\')
-			}
-			i++
-		}
-		text = append(text, s.text[i])
-	}
-	return text
 }
 
 func readNodes(text []byte) (docs []*yaml.Node, err error) {
