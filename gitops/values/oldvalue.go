@@ -104,7 +104,7 @@ func wordIsTag(word string, pinned bool, key, name string) bool {
 		return true
 	case name != "" && sameRepository(word, name):
 		return false
-	case !pinned:
+	case !pinned && name == "":
 		return true
 	case strings.HasSuffix(key, "image"), strings.HasSuffix(key, "repository"), strings.HasSuffix(key, "name"):
 		return versionWord.MatchString(word)

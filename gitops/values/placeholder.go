@@ -10,9 +10,9 @@ import (
 
 // placeholderText is text for another tool to fill in: the environment and Flux
 // ($X, ${X}), Helm and Jinja ({{ x }}, {% x %}), Azure DevOps and Octopus (#{X}#,
-// __X__), ERB (<%= x %>), Concourse and spruce ((x)), Maven (@x@), Windows (%x%),
+// __X__), ytt ((@= x @)), ERB (<%= x %>), Concourse and spruce ((x)), Maven (@x@), Windows (%x%),
 // Terraform (%{x}), and <x> in instructions to people.
-var placeholderText = regexp.MustCompile(`\$|\{\{|\}\}|\{%|#\{|%\{|<%|^__.*__$|\(\(.*\)\)|\[\[.*\]\]|@[\w.-]+@$|%[A-Za-z_]\w*%|<[A-Za-z][^<>]*>`)
+var placeholderText = regexp.MustCompile(`\$|\{\{|\}\}|\{%|#\{|%\{|<%|^__.*__$|\(\(.*\)\)|\(@.*@\)|\[\[.*\]\]|@[\w.-]+@$|%[A-Za-z_]\w*%|<[A-Za-z][^<>]*>`)
 
 // checkPlaceholder refuses to write over a value that another tool fills in,
 // wherever that is written: in the value, in a comment in its place (ytt, Azure),

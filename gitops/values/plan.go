@@ -75,26 +75,36 @@ func (p *plan) setAll(goals []goal) error {
 
 // set plans one goal. setToo tells which keys of the same map other goals set.
 func (p *plan) set(g goal, setToo func(name string) bool) error {
-	s, w := p.source, want{text: g.value}
 	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
-		if err := s.checkDigest(parent, g.name(), setToo); err != nil {
+		if err := p.source.checkDigest(parent, g.name(), setToo); err != nil {
 			return err
 		}
 	}
-	if g.place.alias != nil && !g.target.follow {
-		if said, ok := p.said[g.place.node()]; ok && said == w && g.create == nil {
-			p.expect(g, w)
-			return nil
-		}
-		return s.checkAlias(g.place)
-	}
-	if g.create != nil {
+	switch {
+	case g.place.alias != nil && !g.target.follow:
+		return p.setAlias(g)
+	case g.create != nil:
 		return p.create(g)
 	}
+	return p.setScalar(g)
+}
+
+// setAlias accepts a goal that an alias leads to when another goal sets the anchor
+// to the same value: then there is nothing more to write.
+func (p *plan) setAlias(g goal) error {
+	w := want{text: g.value}
+	if said, ok := p.said[g.place.node()]; !ok || said != w || g.create != nil {
+		return p.source.checkAlias(g.place)
+	}
+	p.expect(g, w)
+	return nil
+}
+
+func (p *plan) setScalar(g goal) error {
+	s, n := p.source, g.place.node()
 	if err := s.checkScalar(g.place); err != nil {
 		return err
 	}
-	n := g.place.node()
 	if _, twice := p.said[n]; twice {
 		return refuse(SeveralSelected, "selects the same value as another key of this edit")
 	}
@@ -108,21 +118,18 @@ func (p *plan) set(g goal, setToo func(name string) bool) error {
 	if err := g.target.checkOldValue(n, g.name(), g.value); err != nil {
 		return err
 	}
-	w.number = g.target.keepNumber && isNumber(n, g.name(), g.value)
+	w := want{text: g.value, number: g.target.keepNumber && isNumber(n, g.name(), g.value)}
 	p.said[n] = w
-	if err := p.expectFollowing(g, w); err != nil {
+	if err := p.expectFollowing(g, w); err != nil || s.isAlready(n, g.place, w) {
 		return err
-	}
-	if s.isAlready(n, g.place, w) {
-		return nil
 	}
 	text := s.spell(w, g.place.style())
 	if start == end && !s.blankBefore(start) {
 		text = " " + text
 	}
+	p.changed[n] = true
 	p.splices = append(p.splices, splice{start, end, text})
 	p.sets = append(p.sets, set{splice{start, end, text}, g.place, w})
-	p.changed[n] = true
 	p.expected.written[positionOf(g.place.doc, n)] = w
 	return nil
 }

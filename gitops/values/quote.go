@@ -39,7 +39,7 @@ func (s *source) spell(w want, old yaml.Style) string {
 // style is how the scalar is written, or must be: what is in braces with its key
 // in quotes is written like JSON, and something else may read it so.
 func (p place) style() yaml.Style {
-	if last := len(p.keys) - 1; last >= 0 && p.keys[last] != nil && likeJSON(p.parent()) {
+	if last := len(p.keys) - 1; last >= 0 && p.keys[last] != nil && p.parent().Style&yaml.FlowStyle != 0 && p.keys[last].Style&yaml.DoubleQuotedStyle != 0 {
 		return p.node().Style | yaml.DoubleQuotedStyle
 	}
 	return p.node().Style

@@ -138,7 +138,7 @@ func (v *verification) err() error {
 	case len(v.denied) == 0:
 		return nil
 	case len(v.follows) > 0:
-		return refuse(SharedAnchor, "would change %s, too, which is not among the keys that may follow; list it there, or give it a value of its own", listed(v.denied))
+		return refuse(SharedAnchor, "would change %s, too, which is not among the keys that may follow; list it under follows, or give it a value of its own", listed(v.denied))
 	}
 	return refuse(SharedAnchor, "would change %s, too, by an anchor or a merge key (<<); give that a value of its own, or let it follow: anchor: follow", listed(v.denied))
 }
