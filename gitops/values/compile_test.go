@@ -119,6 +119,7 @@ func TestBind(t *testing.T) {
 		{".apps.{app}.tag", `.apps."a-b".tag`},
 		{`.apps["x-{app}"].tag`, `.apps["x-a-b"].tag`},
 		{`.i[] | select(.name == "r/{app}" or .name == {repository}).t`, `.i[] | select(.name == "r/a-b" or .name == "e.x/y").t`},
+		{`.c[] | select(.image | test("^{repository}[:@]")) | .image`, `.c[] | select(.image | test("^e.x/y[:@]")) | .image`},
 		{".image.tag", ".image.tag"},
 	} {
 		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true, Anchor: "follow", Follows: []string{c[0]}, Replaces: []string{"m.x/{repository}"}}}

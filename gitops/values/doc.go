@@ -9,7 +9,7 @@
 //
 // A YAML library that decodes a file and encodes it again loses blank lines,
 // indentation, quotes and comments in nine files of ten, and a diff of hundreds
-// of lines for a new tag is one that nobody reads. So nothing is encoded here.
+// of lines for a new tag is not read by anyone. So nothing is encoded here.
 // Apply finds out where in the text the old value begins and ends, puts the new
 // one between, and leaves every other byte as it is: comments, blank lines,
 // indentation, line endings, anchors, document markers, the missing newline at

@@ -105,7 +105,7 @@ func (s *source) locate(t target) (goal, error) {
 func (t target) at(err error) error {
 	k := t.key
 	if t.inside != nil {
-		k.text = t.inside.text + " | inside | " + k.text
+		k.text += " (inside " + t.inside.text + ")"
 	}
 	return at(k, err)
 }

@@ -14,7 +14,7 @@ type block struct {
 	outer  *source
 	place  place
 	node   *yaml.Node
-	source *source // its text
+	source *source // its text, below as many empty lines as the file has above it: the lines have their numbers
 	first  int     // the line of the file that the text begins in
 	indent int     // how far the text is set in
 	key    key     // that selects it
@@ -48,7 +48,7 @@ func (s *source) insideOf(k key) (*block, error) {
 	if err := b.findText(); err != nil {
 		return nil, err
 	}
-	if b.source, err = parseSource([]byte(n.Value)); err != nil {
+	if b.source, err = parseSource([]byte(strings.Repeat("\n", b.first-1) + n.Value)); err != nil {
 		return nil, atInside(k, err)
 	}
 	s.blocks[n] = b
@@ -91,8 +91,7 @@ func (b *block) outward(sp splice) splice {
 
 func (b *block) offset(at int) int {
 	line, _ := slices.BinarySearch(b.source.lines, at+1) // lines that begin at or before it
-	start := b.source.lines[line-1]
-	return min(b.outer.lines[b.first+line-2]+b.indent+at-start, b.outer.lineEnd(b.first+line-1))
+	return min(b.outer.lines[line-1]+b.indent+at-b.source.lines[line-1], b.outer.lineEnd(line))
 }
 
 // setBlocks writes what is planned inside of block scalars into the file.
@@ -111,7 +110,7 @@ func (p *plan) setBlocks() error {
 		if _, err := verifyText(inner.expected, inner.source, out); err != nil {
 			return atInside(b.key, err)
 		}
-		w := want{text: string(out)}
+		w := want{text: string(out[b.first-1:])}
 		for _, sp := range inner.splices {
 			p.splices = append(p.splices, b.outward(sp))
 		}
