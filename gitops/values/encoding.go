@@ -80,6 +80,9 @@ var (
 // notYAML takes only the line from a reader's message: the rest may quote the file.
 func notYAML(text []byte, nodesErr, helmErr error) error {
 	cause := cmp.Or(nodesErr, helmErr)
+	if strings.Contains(cause.Error(), "excessive aliasing") {
+		return refuseWithCause(NotYAML, cause, "the file's aliases (*name) stand for too many values; write fewer of them")
+	}
 	line := 0 // unknown
 	if found := lineNumber.FindStringSubmatch(cause.Error()); found != nil {
 		line, _ = strconv.Atoi(found[1])
