@@ -46,6 +46,7 @@ func (w want) helmValue() any {
 type change struct {
 	way   []any // keys and list positions in the terms of Helm's reader
 	after leaf
+	below bool // a map or a list was there
 }
 
 // changes collects them while two documents are compared.
@@ -58,14 +59,14 @@ func (c *changes) push(step any) { c.here = append(c.here, step) }
 func (c *changes) pop()          { c.here = c.here[:len(c.here)-1] }
 func (c *changes) full() bool    { return len(c.all) > maxChanges }
 
-func (c *changes) record(after leaf) {
+func (c *changes) record(after leaf, below bool) {
 	way := slices.Clone(c.here)
 	for i, step := range way {
 		if key, ok := step.(*yaml.Node); ok {
 			way[i] = helmKey(key)
 		}
 	}
-	c.all = append(c.all, change{way, after})
+	c.all = append(c.all, change{way, after, below})
 }
 
 // wayID is a text that no other way has.

@@ -110,7 +110,15 @@ func (d helmDiffer) compare(before, after any) {
 			return
 		}
 	}
-	d.record(helmLeaf{after})
+	d.record(helmLeaf{after}, isCollection(before))
+}
+
+func isCollection(v any) bool {
+	switch v.(type) {
+	case map[any]any, []any:
+		return true
+	}
+	return false
 }
 
 func (d helmDiffer) compareMaps(before, after map[any]any) {
@@ -126,7 +134,7 @@ func (d helmDiffer) compareMaps(before, after map[any]any) {
 	for k := range before {
 		if _, ok := after[k]; !ok {
 			d.push(k)
-			d.record(nil)
+			d.record(nil, false)
 			d.pop()
 		}
 	}
@@ -138,5 +146,5 @@ func (d helmDiffer) added(v any) {
 		d.compareMaps(nil, m)
 		return
 	}
-	d.record(helmLeaf{v})
+	d.record(helmLeaf{v}, false)
 }

@@ -26,11 +26,11 @@ func (s *source) checkPlaceholder(p place) error {
 		if !ok || n.Style&yaml.FlowStyle == 0 {
 			return nil
 		}
-		text = string(s.text[at:min(at+2, len(s.text))])
-		if text != "{{" && text != "[[" && text != "{$" && text != "{%" {
+		text = string(s.text[at:min(at+3, len(s.text))])
+		if !strings.HasPrefix(text, "{{") && !strings.HasPrefix(text, "{$") && text != "[[ " {
 			return nil
 		}
-		return placeholder(text)
+		return placeholder(strings.TrimSpace(text))
 	case n.ShortTag() == "!!str" && placeholderText.MatchString(text):
 		return placeholder(text)
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:

@@ -154,7 +154,7 @@ func (d *nodesDiffer) compareMeant(b, a *yaml.Node) {
 	case b.Kind == yaml.ScalarNode && b.ShortTag() == "!!null" && a.Kind == yaml.MappingNode && len(a.Content) > 0:
 		d.compareMaps(nil, d.after.of(a)) // an empty value that became a map
 	default:
-		d.record(nodeLeaf{a})
+		d.record(nodeLeaf{a}, b.Kind != yaml.ScalarNode)
 	}
 }
 
@@ -187,7 +187,7 @@ func (d *nodesDiffer) compareMaps(b, a []entry) {
 	for _, e := range b {
 		if _, ok := after[e.id()]; !ok {
 			d.push(e.key)
-			d.record(nil)
+			d.record(nil, false)
 			d.pop()
 		}
 	}
@@ -196,7 +196,7 @@ func (d *nodesDiffer) compareMaps(b, a []entry) {
 // added records what a new value has in it.
 func (d *nodesDiffer) added(n *yaml.Node) {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
-		d.record(nodeLeaf{n})
+		d.record(nodeLeaf{n}, false)
 		return
 	}
 	d.compareMaps(nil, d.after.of(n))

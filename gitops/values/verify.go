@@ -113,7 +113,7 @@ func (v *verification) check(doc int, c *changes) {
 // allowed reports whether a target that follows its anchor may change this path.
 func (v *verification) allowed(id string, c change) bool {
 	for _, f := range v.follows {
-		if c.after != nil && c.after.is(f.want) && (f.all || f.ways[id]) {
+		if c.after != nil && !c.below && c.after.is(f.want) && (f.all || f.ways[id]) {
 			return true
 		}
 	}
