@@ -10,9 +10,26 @@ import (
 )
 
 // evaluate asks yq which nodes the expression selects, and then goes there
-// again by exact keys: yq says where, never what. It is shown what aliases stand
-// for, because its conditions would look at their names.
+// again by exact keys: yq says where, never what.
 func (s *source) evaluate(q query) ([]place, error) {
+	candidates, err := s.candidates(q)
+	if err != nil {
+		return nil, err
+	}
+	var found []place
+	for _, c := range candidates {
+		p, err := s.placeOf(c)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, p)
+	}
+	return found, nil
+}
+
+// candidates are what yq selects. It is shown what aliases stand for, because its
+// conditions would look at their names.
+func (s *source) candidates(q query) ([]*yqlib.CandidateNode, error) {
 	roots := list.New()
 	budget := MaxNodes
 	for i, doc := range s.docs {
@@ -37,19 +54,13 @@ func (s *source) evaluate(q query) ([]place, error) {
 	if err != nil {
 		return nil, refuseWithCause(NothingSelected, err, "does not fit this file: a step meets something other than it asks for")
 	}
-	var found []place
+	var candidates []*yqlib.CandidateNode
 	for e := result.MatchingNodes.Front(); e != nil; e = e.Next() {
-		c := e.Value.(*yqlib.CandidateNode)
-		if c.Line == 0 {
-			continue // made up to reach an index past a list's end
+		if c := e.Value.(*yqlib.CandidateNode); c.Line != 0 { // else made up to reach an index past a list's end
+			candidates = append(candidates, c)
 		}
-		p, err := s.placeOf(c)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, p)
 	}
-	return found, nil
+	return candidates, nil
 }
 
 // placeOf goes to a candidate by exact keys.

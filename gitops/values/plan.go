@@ -150,33 +150,6 @@ func (p *plan) expect(g goal, w want) {
 	p.expected.set(expected{g.place.doc, way, w, g.target.key})
 }
 
-// expectFollowing also says which other paths may change with the goal's.
-func (p *plan) expectFollowing(g goal, w want) error {
-	p.expect(g, w)
-	if !g.target.follow {
-		return nil
-	}
-	f := follow{want: w, all: len(g.target.follows) == 0 && !g.target.shared, ways: map[string]bool{}}
-	for _, q := range g.target.follows {
-		found, err := p.source.find(q)
-		if err != nil {
-			return err
-		}
-		for _, place := range found {
-			f.ways[wayID(place.doc, helmPath(place))] = true
-		}
-	}
-	p.expected.follows = append(p.expected.follows, f)
-	return nil
-}
-
-// follow is what may change with an anchor's value.
-type follow struct {
-	want want
-	all  bool            // any path
-	ways map[string]bool // by wayID
-}
-
 // result writes the splices into the file's text and verifies what comes of it.
 func (p *plan) result() (Result, error) {
 	if err := p.spliceCreated(); err != nil {

@@ -21,8 +21,7 @@ func (e entry) id() [2]string { return [2]string{e.key.ShortTag(), e.key.Value} 
 
 // entries are the pairs of maps with what merge keys bring in, by the
 // specification (https://yaml.org/type/merge.html): a map's own keys count first,
-// then what is merged, first things first. Of a key that is there twice the last
-// counts, as for Helm's reader.
+// then what is merged, first things first.
 type entries map[*yaml.Node][]entry
 
 func (known entries) of(m *yaml.Node) []entry {
@@ -86,6 +85,18 @@ func (known entries) get(m *yaml.Node, key any) *yaml.Node {
 		}
 	}
 	return found
+}
+
+// named is the pair of a map whose key is written so, the key in the terms of
+// Helm's reader; a key that is not there would be text.
+func (known entries) named(m *yaml.Node, name string) (key any, value *yaml.Node) {
+	key = name
+	for _, e := range known.of(m) {
+		if e.key.Value == name {
+			key, value = helmKey(e.key), e.value
+		}
+	}
+	return key, value
 }
 
 // at follows a way through a document; nil when it leads nowhere.
