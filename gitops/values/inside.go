@@ -107,7 +107,7 @@ func (p *plan) setBlocks() error {
 		if err != nil {
 			return err
 		}
-		if _, err := verifyText(inner.expected, inner.source, out); err != nil {
+		if inner.paths, err = verifyText(inner.expected, inner.source, out); err != nil {
 			return atInside(b.key, err)
 		}
 		w := want{text: string(out[b.first-1:])}
@@ -120,13 +120,12 @@ func (p *plan) setBlocks() error {
 	return nil
 }
 
-// paths names the paths that change in a block's text.
-func (p *plan) paths(b *block) (paths []string) {
-	for _, e := range p.expected.sets {
-		paths = append(paths, fmt.Sprintf("%s in the text of %s", p.source.showPlace(e.doc, e.way), b.outer.showPlace(b.place.doc, helmPath(b.place))))
+// inText names the paths that an edit changes in the block's text.
+func (b *block) inText(paths []string) (named []string) {
+	for _, path := range paths {
+		named = append(named, fmt.Sprintf("%s in the text of %s", path, b.outer.showPlace(b.place.doc, helmPath(b.place))))
 	}
-	slices.Sort(paths)
-	return paths
+	return named
 }
 
 // blockScalar says what to do about a value that is a block.

@@ -20,6 +20,7 @@ type plan struct {
 	created map[*yaml.Node]*newEntries // maps, and what they get
 	order   []*newEntries              // the same in the order of the targets
 	inside  map[*block]*plan           // of the YAML in block scalars
+	paths   []string                   // that change in such YAML, once it is verified
 }
 
 // set is one value that is set.
@@ -167,7 +168,7 @@ func (p *plan) result() (Result, error) {
 		return Result{}, p.atOnly(err)
 	}
 	for _, b := range slices.SortedFunc(maps.Keys(p.inside), func(a, b *block) int { return a.node.Line - b.node.Line }) {
-		r.Paths = append(r.Paths, p.inside[b].paths(b)...)
+		r.Paths = append(r.Paths, b.inText(p.inside[b].paths)...)
 	}
 	return r, nil
 }

@@ -56,7 +56,7 @@ func (x *expectation) verify(before, after *source) (paths []string, err error) 
 	if len(after.docs) != len(before.docs) || before.json && !json.Valid(after.text) {
 		return nil, refuse(Unverified, "the edited file would not be read as before, so it was dropped")
 	}
-	v := verification{expectation: x, before: before, more: map[string]string{}}
+	v := verification{expectation: x, before: before, changed: map[string]bool{}, more: map[string]string{}}
 	for doc := range before.docs {
 		v.check(doc, diffHelm(before.helm[doc], after.helm[doc]))
 		v.check(doc, diffNodes(before.docs[doc], after.docs[doc]))
@@ -70,13 +70,15 @@ func (x *expectation) verify(before, after *source) (paths []string, err error) 
 		}
 	}
 	known := entries{}
-	for _, e := range x.sets {
+	for id, e := range x.sets {
 		seen, ok := helmAt(after.helm[e.doc], e.way)
 		n := known.at(after.docs[e.doc], e.way)
 		if !ok || n == nil || !(helmLeaf{seen}).is(e.want) || !(nodeLeaf{n}).is(e.want) {
 			return nil, at(e.key, refuse(Unverified, "would not be read back as %s by every reader, so the edit was dropped", show(e.want.text)))
 		}
-		paths = append(paths, before.showPlace(e.doc, e.way))
+		if v.changed[id] { // the others had the value already
+			paths = append(paths, before.showPlace(e.doc, e.way))
+		}
 	}
 	slices.Sort(paths)
 	return append(paths, v.followed()...), nil
@@ -85,11 +87,12 @@ func (x *expectation) verify(before, after *source) (paths []string, err error) 
 // verification is what the comparison of one file finds.
 type verification struct {
 	*expectation
-	before *source
-	more   map[string]string // paths that change and are no target, by wayID
-	denied []string          // of these, what no target may change; or all, when a value is wrong
-	wrong  bool
-	full   bool
+	before  *source
+	changed map[string]bool   // targets that change, by wayID
+	more    map[string]string // other paths that do
+	denied  []string          // of these, what no target may change
+	wrong   bool              // a target has another value than it should
+	full    bool              // there are too many changes to name
 }
 
 func (v *verification) check(doc int, c *changes) {
@@ -97,10 +100,8 @@ func (v *verification) check(doc int, c *changes) {
 	for _, change := range c.all {
 		id := wayID(doc, change.way)
 		if e, ok := v.sets[id]; ok {
+			v.changed[id] = true
 			v.wrong = v.wrong || change.after == nil || !change.after.is(e.want)
-			continue
-		}
-		if _, ok := v.more[id]; ok {
 			continue
 		}
 		v.more[id] = v.before.showPlace(doc, change.way)
@@ -130,6 +131,7 @@ func (v *verification) followed() (paths []string) {
 
 func (v *verification) err() error {
 	slices.Sort(v.denied)
+	v.denied = slices.Compact(v.denied) // both readers see most of them
 	switch {
 	case v.full:
 		return refuse(SharedAnchor, "would change more than %d other values of the file, too, through anchors; give this value a place of its own", maxChanges)
