@@ -2,9 +2,15 @@ package values
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"unicode/utf16"
 )
+
+// isJSON reports whether a text is JSON; a byte order mark before it does not count.
+func isJSON(text []byte) bool {
+	return json.Valid(bytes.TrimPrefix(text, []byte(byteOrderMark)))
+}
 
 // jsonAsYAML rewrites what JSON has and YAML does not: an escaped slash (YAML 1.1)
 // and characters that are written as two escapes, \ud83d\ude00. Behind each string

@@ -3,7 +3,6 @@ package values
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +37,7 @@ func parseSource(text []byte) (*source, error) {
 	if err := checkEncoding(text); err != nil {
 		return nil, err
 	}
-	s := &source{text: text, json: json.Valid(text), aliases: bytes.IndexByte(text, '*') >= 0, blocks: map[*yaml.Node]*block{}}
+	s := &source{text: text, json: isJSON(text), aliases: bytes.IndexByte(text, '*') >= 0, blocks: map[*yaml.Node]*block{}}
 	s.seal = sync.OnceValue(s.checkAuthentic)
 	// The readers share nothing and are nearly all of an edit's time: side by side
 	// they take half of it.
