@@ -13,7 +13,7 @@ import (
 // as the longest public charts have, by a plain key and by one that yq evaluates.
 func BenchmarkApply(b *testing.B) {
 	const selecting = `.images[] | select(.name == "shop") | .newTag`
-	for _, lines := range []int{60, 5000} {
+	for _, lines := range []int{60, 5000, 53_000} { // the last is 1 MiB
 		for name, key := range map[string]string{"plain": ".image.tag", "select": selecting} {
 			b.Run(fmt.Sprintf("%s/%d", name, lines), func(b *testing.B) {
 				edit, err := values.Compile([]values.Target{{Key: key}})

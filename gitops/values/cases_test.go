@@ -24,6 +24,8 @@ type testCase struct {
 	Repository string
 	Styles     bool           // run again with the text v1.0.0 in single and in double quotes
 	Refusal    values.Refusal // or empty
+	Names      []string       // what the refusal's sentence must have in it
+	Paths      []string       // what the result must list, when given
 
 	name               string
 	original, expected []byte
@@ -86,7 +88,8 @@ func check(t *testing.T, c testCase) {
 		t.Fatal(err)
 	}
 	before := bytes.Clone(c.original)
-	out, changed, err := edit.Apply(c.original, c.vars())
+	result, err := edit.Set(c.original, c.vars())
+	out, changed := result.Text, result.Changed
 	if !bytes.Equal(before, c.original) {
 		t.Fatal("Apply changed its argument")
 	}
@@ -103,6 +106,9 @@ func check(t *testing.T, c testCase) {
 	if want := !bytes.Equal(c.original, c.expected); changed != want {
 		t.Fatalf("changed is %v, want %v", changed, want)
 	}
+	if diff := cmp.Diff(c.Paths, result.Paths); c.Paths != nil && diff != "" {
+		t.Fatalf("paths: -want +got:\n%s", diff)
+	}
 	if again, changed, err := edit.Apply(out, c.vars()); err != nil || changed || !bytes.Equal(again, out) {
 		t.Fatalf("a second time: %v, %v\n%s", changed, err, again)
 	}
@@ -116,6 +122,11 @@ func checkRefused(t *testing.T, c testCase, out []byte, changed bool, err error)
 	t.Log(gitops.PublicOf(err))
 	if refusal != c.Refusal || out != nil || changed {
 		t.Fatalf("refused for %s, want %s", refusal, c.Refusal)
+	}
+	for _, name := range c.Names {
+		if !strings.Contains(gitops.PublicOf(err), name) {
+			t.Errorf("the sentence does not have %q", name)
+		}
 	}
 	if gitops.CodeOf(err) != refusal.Code() {
 		t.Fatalf("the code is %s, want %s", gitops.CodeOf(err), refusal.Code())

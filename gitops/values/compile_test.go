@@ -58,6 +58,14 @@ func TestCompileNamesTheFieldAtFault(t *testing.T) {
 		{"create what a pattern says", []values.Target{{Key: ".a.t*", Create: true}}, "[0].create"},
 		{"create an odd name", []values.Target{{Key: `.a["b c"]`, Create: true}}, "[0].create"},
 		{"the same key twice", []values.Target{{Key: ".a"}, {Key: ".b"}, {Key: " .a"}}, "[2].key"},
+		{"the same key in brackets", []values.Target{{Key: ".a.b"}, {Key: `.a["b"]`}}, "[1].key"},
+		{"the same key through a pipe", []values.Target{{Key: ".a.b"}, {Key: `."a" | .b`}}, "[1].key"},
+		{"the same selection", []values.Target{{Key: `.a[]|select(.n=="x")|.t`}, {Key: `.a.[] | select(.["n"] == "x") | .t`}}, "[1].key"},
+		{"an unknown anchor word", []values.Target{{Key: ".a", Anchor: "Follow"}}, "[0].anchor"},
+		{"follows without anchor", []values.Target{{Key: ".a", Follows: []string{".b"}}}, "[0].follows"},
+		{"a wrong key that follows", []values.Target{{Key: ".a", Anchor: "follow", Follows: []string{".b", "del(.a)"}}}, "[0].follows[1]"},
+		{"a wrong key inside", []values.Target{{Key: ".a", Inside: "a b"}}, "[0].inside"},
+		{"replaces a reference with a tag", []values.Target{{Key: ".a", Replaces: []string{"r/a:v1"}}}, "[0].replaces[0]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := values.Compile(c.targets)
@@ -77,6 +85,9 @@ func TestPresets(t *testing.T) {
 		{"helm-digest", "image:\n  tag: v1\n  digest: \"\"\n", "image:\n  tag: v2\n  digest: \"" + digest + "\"\n"},
 		{"kustomize", "images:\n- name: shop-api\n  newTag: v1\n- name: shop\n  newTag: v0\n", "images:\n- name: shop-api\n  newTag: v2\n- name: shop\n  newTag: v0\n"},
 		{"kustomize", "images:\n- name: registry.example/shop\n  newTag: v1\n", "images:\n- name: registry.example/shop\n  newTag: v2\n"},
+		{"kustomize", "images:\n- name: x\n  newName: registry.example/shop\n  newTag: v1\n- name: y\n  newTag: v1\n", "images:\n- name: x\n  newName: registry.example/shop\n  newTag: v2\n- name: y\n  newTag: v1\n"},
+		{"kustomize-digest", "images:\n- name: shop-api\n  newTag: v1\n", "images:\n- name: shop-api\n  digest: " + digest + "\n  newTag: v2\n"},
+		{"kustomize-digest", "images:\n- name: shop-api\n  newTag: v1\n  digest: sha256:" + strings.Repeat("b", 64) + "\n", "images:\n- name: shop-api\n  newTag: v2\n  digest: " + digest + "\n"},
 		{"image", "image: registry.example/shop:v1\n", "image: registry.example/shop:v2\n"},
 	} {
 		targets, ok := values.Preset(c.preset)
@@ -108,10 +119,11 @@ func TestBind(t *testing.T) {
 		{".apps.{app}.tag", `.apps."a-b".tag`},
 		{`.apps["x-{app}"].tag`, `.apps["x-a-b"].tag`},
 		{`.i[] | select(.name == "r/{app}" or .name == {repository}).t`, `.i[] | select(.name == "r/a-b" or .name == "e.x/y").t`},
+		{`.c[] | select(.image | test("^{repository}[:@]")) | .image`, `.c[] | select(.image | test("^e.x/y[:@]")) | .image`},
 		{".image.tag", ".image.tag"},
 	} {
-		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true}}
-		want := []values.Target{{Key: c[1], Value: "{tag}", Create: true}}
+		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true, Anchor: "follow", Follows: []string{c[0]}, Replaces: []string{"m.x/{repository}"}}}
+		want := []values.Target{{Key: c[1], Value: "{tag}", Create: true, Anchor: "follow", Follows: []string{c[1]}, Replaces: []string{"m.x/e.x/y"}}}
 		got := values.Bind(in, "a-b", "e.x/y")
 		if diff := cmp.Diff(want, got); diff != "" || in[0].Key != c[0] {
 			t.Errorf("%s: %s", c[0], diff)
@@ -119,6 +131,31 @@ func TestBind(t *testing.T) {
 		if _, err := values.Compile(got); err != nil {
 			t.Errorf("%s: %v", c[0], err)
 		}
+	}
+}
+
+// Two configurations that set one place are found by the key's meaning.
+func TestSameKey(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{".image.tag", `.image["tag"]`, true},
+		{".image.tag", ` .["image"] | .tag `, true},
+		{".a[0].tag", `.a[0] | ."tag"`, true},
+		{".image.tag", ".image.Tag", false},
+		{".a[].t", ".a[0].t", false},
+		{`.a[] | select(.n == "x") | .t`, `.a[] | select(.n == "y") | .t`, false},
+		{`.a[] | select(.n == "x") | .t`, `.a[] | select(.n != "x") | .t`, false},
+	} {
+		a, errA := values.SameKey(c.a)
+		b, errB := values.SameKey(c.b)
+		if errA != nil || errB != nil || (a == b) != c.same {
+			t.Errorf("%s and %s: %q, %q, %v, %v", c.a, c.b, a, b, errA, errB)
+		}
+	}
+	if _, err := values.SameKey("del(.a)"); gitops.CodeOf(err) != gitops.Invalid {
+		t.Errorf("a key that does not select: %v", err)
 	}
 }
 
@@ -138,7 +175,7 @@ func TestTooLarge(t *testing.T) {
 func TestRefusalsAreCovered(t *testing.T) {
 	covered := map[values.Refusal]bool{
 		values.FileTooLarge: true, // [TestTooLarge]
-		values.Unverified:   true, // [TestUnverified]
+		values.Unverified:   true, // TestWhatDoesNotVerifyIsSaid
 	}
 	for _, c := range loadCases(t) {
 		covered[c.Refusal] = true
@@ -146,24 +183,6 @@ func TestRefusalsAreCovered(t *testing.T) {
 	for _, r := range values.Refusals() {
 		if !covered[r] {
 			t.Errorf("no case for %s", r)
-		}
-	}
-}
-
-// What no reader can be given in another spelling is left alone.
-func TestUnverified(t *testing.T) {
-	for _, file := range []string{
-		"image: {tag, pull: x}\n",     // a key without its colon
-		"image:\n  ? tag\n  ? pull\n", // the same in block style
-		"image: {\"tag\"}\n",          // in JSON style
-	} {
-		edit, err := values.Compile([]values.Target{{Key: ".image.tag"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, changed, err := edit.Apply([]byte(file), values.Vars{Tag: "v2"})
-		if !errors.Is(err, values.Unverified) || changed || out != nil {
-			t.Errorf("%q: %q %v", file, out, err)
 		}
 	}
 }
@@ -177,7 +196,7 @@ func TestEditIsSafeForConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := []byte("images:\n- name: shop\n  newTag: v1\nbase: &b\n  tag: v1\nsvc:\n  <<: *b\nname: x\n")
+	file := []byte("images:\n- name: shop\n  newTag: v1\nbase: &b\n  tag: v1\nsvc:\n  <<: *b\n  tag: own\nname: x\n")
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

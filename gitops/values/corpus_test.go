@@ -30,8 +30,8 @@ type found struct {
 }
 
 // TestCorpus sets every image tag that it finds, one at a time, and has the
-// oracle judge each edit. A refusal is fine, as long as it has a reason; an edit
-// of more than its line, or of another value too, is not.
+// oracle judge each edit by both readers. A refusal is fine, as long as it has a
+// reason; an edit of more than its line, or of another value too, is not.
 func TestCorpus(t *testing.T) {
 	table := map[string]int{}
 	err := filepath.WalkDir(*corpus, func(path string, d fs.DirEntry, err error) error {
@@ -67,17 +67,22 @@ func TestCorpus(t *testing.T) {
 	for _, row := range slices.Sorted(maps.Keys(table)) {
 		t.Logf("%-40s %6d", row, table[row])
 	}
+	if plain := table["edits"] - table["refused placeholder"]; plain > 0 {
+		t.Logf("%.2f %% of the tags that are not templates were edited in one line", 100*float64(table["one line"]+table["one line, unjudged"])/float64(plain))
+	}
 	if table["edits"] == 0 {
 		t.Errorf("no image tag in %s", *corpus)
 	}
 }
 
 func isYAML(path string) bool {
-	return strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml")
+	return strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml") || strings.HasSuffix(path, ".json")
 }
 
 // corpusTags are what pipelines make, and what YAML misreads.
 var corpusTags = []string{"v9.8.7", "main-1a2b3c4", "1.10", "8f3c2d1", "1234567", "12345e7", "2024-01-01", "yes", "1.2.3-rc.1", "0123"}
+
+const corpusDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // try makes one edit and says what became of it.
 func try(file []byte, f found, tag string) (outcome string) {
@@ -90,7 +95,7 @@ func try(file []byte, f found, tag string) (outcome string) {
 	if err != nil {
 		return "key cannot be said in yq"
 	}
-	out, changed, err := edit.Apply(file, values.Vars{Tag: tag, Repository: f.repository})
+	out, changed, err := edit.Apply(file, values.Vars{Tag: tag, Digest: corpusDigest, Repository: f.repository})
 	var refusal values.Refusal
 	switch {
 	case errors.As(err, &refusal):
@@ -103,17 +108,22 @@ func try(file []byte, f found, tag string) (outcome string) {
 	if n := linesChanged(file, out); n != 1 {
 		return fmt.Sprintf("wrong: %d lines", n)
 	}
-	want := strings.NewReplacer("{tag}", tag, "{repository}", f.repository).Replace(f.target.Value)
-	paths, err := judge(file, out, want)
-	switch {
-	case errors.Is(err, errUnjudged):
+	want := strings.NewReplacer("{tag}", tag, "{digest}", corpusDigest, "{repository}", f.repository).Replace(f.target.Value)
+	judged := 0
+	for _, leavesOf := range []func([]byte) (map[string]any, error){helmLeaves, coreLeaves} {
+		paths, err := judgeBy(leavesOf, file, out, want)
+		switch {
+		case errors.Is(err, errUnjudged):
+			continue
+		case err != nil:
+			return "wrong: " + err.Error()
+		case len(paths) > 1, len(paths) == 0 && !bytes.Equal(withoutQuotes(file), withoutQuotes(out)):
+			return fmt.Sprintf("wrong: differs at %v", paths)
+		}
+		judged++
+	}
+	if judged == 0 {
 		return "one line, unjudged"
-	case err != nil:
-		return "wrong: " + err.Error()
-	case len(paths) == 0, len(paths) > 1 && !bytes.Contains(file, []byte("<<:")):
-		return fmt.Sprintf("wrong: differs at %v", paths)
-	case len(paths) > 1:
-		return "one line, inherited by merges"
 	}
 	return "one line"
 }
@@ -156,7 +166,7 @@ func findTags(all []found, n *yaml.Node, path, name string) []found {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
 			at := step(path, k.Value)
-			if f, ok := tagAt(n, k.Value, v, at, name); ok {
+			if f, ok := tagAt(n, k.Value, v, at, name); ok && v.Kind != yaml.MappingNode && v.Kind != yaml.SequenceNode {
 				f.old = v.Value
 				all = append(all, f)
 				continue
@@ -177,6 +187,9 @@ func step(path, key string) string {
 func tagAt(m *yaml.Node, key string, v *yaml.Node, path, parent string) (found, bool) {
 	lower := strings.ToLower(key)
 	tag := found{target: values.Target{Key: path, Value: "{tag}"}}
+	if strings.Contains(v.Value, "@sha256:") { // who pins goes on pinning
+		tag.target.Value = "{tag}@{digest}"
+	}
 	switch {
 	case lower == "newtag":
 		if name := valueOf(m, "name"); name != "" && parent == "images" {
@@ -192,12 +205,15 @@ func tagAt(m *yaml.Node, key string, v *yaml.Node, path, parent string) (found, 
 	case strings.HasSuffix(lower, "imagetag"), strings.HasSuffix(lower, "image_tag"):
 		return tag, true
 	case lower == "image" && v.Kind == yaml.ScalarNode:
-		image, _, _ := strings.Cut(v.Value, "@")
+		image, _, pinned := strings.Cut(v.Value, "@")
 		colon := strings.LastIndex(image, ":")
 		if colon <= 0 || strings.Contains(image[colon:], "/") {
 			return found{}, false
 		}
 		tag.target.Value = "{repository}:{tag}"
+		if pinned {
+			tag.target.Value += "@{digest}"
+		}
 		tag.repository = image[:colon]
 		return tag, true
 	}

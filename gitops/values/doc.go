@@ -10,27 +10,33 @@
 //
 // A YAML library that decodes a file and encodes it again loses blank lines,
 // indentation, quotes and comments in nine files of ten, and a diff of hundreds
-// of lines for a new tag is one that nobody reads. So nothing is encoded here.
+// of lines for a new tag is not read by anyone. So nothing is encoded here.
 // Apply finds out where in the text the old value begins and ends, puts the new
 // one between, and leaves every other byte as it is: comments, blank lines,
 // indentation, line endings, anchors, document markers, the missing newline at
 // the end.
 //
-//  1. The file is parsed by two readers: one for YAML 1.2, whose nodes know
-//     their line and column, and the one that Helm has, for YAML 1.1. What either
-//     rejects is refused.
-//  2. The key selects a node. A key that is only steps (.image.tag) is followed
-//     here; for any other yq evaluates it, and the way to its result is followed
-//     again by exact keys. It must lead to exactly one scalar of one line.
-//  3. The scalar must be one that may be written over; see below.
-//  4. The new value is spelled so that both readers take it for a string: the
+//  1. The file's size, its lines and what could be a value are counted before a
+//     reader sees it: [MaxFile], [MaxNodes].
+//  2. The file is parsed by two readers: one for YAML 1.2, whose nodes know their
+//     line and column, and the one that Helm has, for YAML 1.1. What either rejects
+//     is refused.
+//  3. The key selects a node. A key that is only steps (.image.tag) is followed
+//     here; for any other yq evaluates it, on the document with its aliases
+//     replaced by what they stand for, and the way to its result is followed again
+//     by exact keys. It must lead to exactly one scalar of one line.
+//  4. The scalar must be one that may be written over; see below.
+//  5. The new value is spelled so that both readers take it for a string: the
 //     quotes that are there stay, and double quotes are added where the plain
 //     text would be a number, a boolean or a date to any reader. A tag 1.10
 //     without quotes is the number 1.1 to Helm, so setting 1.10 there is a change.
-//  5. All spans are taken from the original text and spliced at once.
-//  6. The result is parsed by both readers again. It must be the original with
-//     the targets changed, and nothing else: node by node as it is written, and
-//     value by value as Helm sees it. Otherwise it is dropped and refused.
+//     In JSON, and in braces written like JSON, text always has quotes.
+//  6. All spans are taken from the original text and spliced at once.
+//  7. The result is parsed by both readers again, and compared with the original
+//     twice: path by path as each reader understands it, with aliases and merge
+//     keys applied, and node by node as it is written. Exactly the targets' paths
+//     may differ. Another path that would change is named, and the edit is refused.
+//     A file that is JSON must still be JSON.
 //
 // There is no fallback. The few files where this cannot be done are those where
 // a tool that goes on anyway edits the wrong place.
@@ -52,24 +58,49 @@
 //
 // # What is refused
 //
-// Each [Refusal] has a sentence that says what to do. The file as a whole: over
-// [MaxFile], not UTF-8 or with characters that readers break lines at
-// differently, not YAML. The selection: nothing (with the nearest keys that are
-// there), several, no scalar, a duplicate key, an alias, a key that is only there
-// because of <<, an anchor that is used elsewhere. The spelling: blocks, values
-// over several lines, explicit tags. The content: placeholders such as $TAG and
-// {{ }}, text that is no image tag, a reference or a digest that the new value
-// would drop, a digest beside the tag that would win over it. The new value: a
-// template that wants what the update does not have.
+// Each [Refusal] has a sentence that says what was found, the rule, and the way
+// out.
 //
-// One use of an anchor is fine: a map that others merge (<<: *base) is a base
-// that they follow, so a value in it can be set by its own key. Then the maps
-// that inherit the value show the new one, and nothing else may change.
+// The file as a whole: over [MaxFile] or [MaxNodes]; not UTF-8, or with characters
+// that readers break lines at differently or reject; not YAML; one in which
+// something authenticates the rest (a SOPS MAC, a signature, the digest of
+// Chart.lock).
+//
+// The selection: nothing (with the nearest keys that are there), several, no
+// scalar, a key that is there twice, an alias, a key that is only there because of
+// <<, a value that other paths show, too, by an anchor or a merge. Keys, conditions
+// and duplicates are judged by what an alias stands for.
+//
+// The spelling: blocks, values over several lines, explicit tags, a key without its
+// colon.
+//
+// The content: text for another tool to fill in, in any of the ways that tools know
+// it ($TAG, {{ }}, {% %}, #{ }#, #@ and others); text that is not an image tag; a
+// reference to another image than the new value's, unless [Target.Replaces] lists
+// it; a name, a tag or a digest that the new value would drop; a digest beside the
+// tag that would win over it, whatever its key is called.
+//
+// The new value: a template that wants what the update does not have, or a digest
+// that is not one.
+//
+// # Anchors
+//
+// One value under several paths (&tag, *tag, <<: *base) is refused with the names
+// of these paths, because who orders one of them has not ordered the others. A
+// merge that overrides the key does not show the value and does not count. Several
+// targets are judged as one edit: an anchor and its aliases may all be targets.
+// [Target.Anchor] lets the other paths follow, those that [Target.Follows] lists;
+// [Result.Paths] names all that changed.
+//
+// # YAML inside YAML
+//
+// [Target.Inside] selects a literal block scalar, and the key then selects in its
+// text. That is edited as a file is, through the block's indentation.
 //
 // # Creating a key
 //
 // A key that is not there is mostly a mistyped one, so it is refused unless
 // [Target.Create] is set. Then one line is added to the map it belongs in, below
-// the image's repository or name; that map itself, lists, documents and files are
-// never made.
+// the image's repository or name. [Target.CreateParents] adds the maps that lead to
+// it, too. Lists, documents and files are never made.
 package values

@@ -2,7 +2,6 @@ package values
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -12,57 +11,66 @@ import (
 // and, after the last of them, verified once: an edit then costs what it changes and
 // not what the file is large. It belongs to one goroutine.
 type File struct {
-	source *source // its nodes say what the edits have set, its text does not
-	plan   *plan   // of all edits
-	text   []byte  // with all edits
-	kept   []byte  // a text that must stay as it is; see Keep
-	spare  []byte  // a text that the next one is written over
+	source   *source      // its nodes say what the edits have set, its text does not
+	expected *expectation // of all edits
+	text     []byte       // with all edits
+	kept     []byte       // a text that must stay as it is; see Keep
+	spare    []byte       // a text that the next one is written over
 }
 
-// Open parses a file. Errors as [Edit.Apply]; it keeps a reference to the text, which
+// Open parses a file. Errors as [Edit.Set]; it keeps a reference to the text, which
 // must not be changed any more.
 func Open(text []byte) (*File, error) {
-	s, err := readSource(text)
+	s, err := parseSource(text)
 	if err != nil {
 		return nil, err
 	}
 	s.spans = make(map[*yaml.Node]splice)
-	return &File{source: s, plan: newPlan(s), text: text}, nil
+	return &File{source: s, expected: newExpectation(), text: text}, nil
 }
 
-// Apply makes an edit on top of those before, as [Edit.Apply] does, except that the
+// Apply is [File.Set] for those that need no paths.
+func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
+	r, err := f.Set(e, v)
+	return r.Text, r.Changed, err
+}
+
+// Set makes an edit on top of those before, as [Edit.Set] does, except that the
 // result is not verified: [File.Verify] does that for all of them. After an error the
 // file is as it was.
 //
 // The text belongs to the file: an edit writes over those of before the last one, so
 // that many edits of a large file need the memory of few. [File.Keep] prevents that.
-func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
-	goals, err := f.source.goals(e, v)
+func (f *File) Set(e *Edit, v Vars) (Result, error) {
+	p, err := f.source.plan(e, v)
 	if err != nil {
-		return nil, false, err
+		return Result{}, err
 	}
-	if slices.ContainsFunc(goals, func(g goal) bool { return g.create }) {
-		return f.applyAlone(e, v)
-	}
-	p := newPlan(f.source)
-	if err := p.setAll(goals); err != nil {
-		return nil, false, err
+	if p.movesOrShares() {
+		return f.setAlone(e, v)
 	}
 	if len(p.splices) == 0 {
-		return f.text, false, nil
+		return Result{Text: f.text}, nil
 	}
-	out, err = f.spliced(p)
+	out, err := f.spliced(p)
 	if err != nil {
-		return nil, false, err
+		return Result{}, err
+	}
+	if len(out) > MaxFile {
+		return Result{}, p.atOnly(fileGrows(out))
+	}
+	r := Result{Text: out, Changed: true}
+	for _, s := range p.sets {
+		r.Paths = append(r.Paths, f.source.showPlace(s.place.doc, helmPath(s.place)))
 	}
 	f.take(p)
 	if bytes.Equal(out, f.text) {
-		return f.text, false, nil
+		return Result{Text: f.text}, nil
 	}
 	f.spare = nil
 	f.release(f.text)
 	f.text = out
-	return out, true, nil
+	return r, nil
 }
 
 // Keep says that the text, as the last edit returned it, must stay as it is until
@@ -83,29 +91,48 @@ func (f *File) release(text []byte) {
 // sameText reports whether two texts are in the same memory.
 func sameText(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
-// applyAlone makes an edit that creates keys: what comes after it stands elsewhere
-// then, so the file is parsed again.
-func (f *File) applyAlone(e *Edit, v Vars) (out []byte, changed bool, err error) {
+// movesOrShares reports whether a plan must be verified by itself: it moves what
+// comes after it, or it changes a value that other places may show.
+func (p *plan) movesOrShares() bool {
+	if len(p.created) > 0 || len(p.inside) > 0 || len(p.expected.follows) > 0 {
+		return true
+	}
+	for _, s := range p.sets {
+		if s.place.alias != nil {
+			return true
+		}
+		for _, n := range s.place.chain {
+			if n.Anchor != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setAlone verifies the edits so far, makes one more in the text they gave, and
+// reads the file again.
+func (f *File) setAlone(e *Edit, v Vars) (Result, error) {
 	if err := f.Verify(); err != nil {
-		return nil, false, err
+		return Result{}, err
 	}
-	out, changed, err = e.Apply(f.text, v)
-	if err != nil || !changed {
-		return f.text, false, err
+	r, err := e.Set(f.text, v)
+	if err != nil || !r.Changed {
+		return Result{Text: f.text}, err
 	}
-	again, err := Open(out)
+	again, err := Open(r.Text)
 	if err != nil {
-		return nil, false, err
+		return Result{}, err
 	}
 	*f = *again
-	return out, true, nil
+	return r, nil
 }
 
 // spliced is the text with the edits so far and those of the plan.
 func (f *File) spliced(p *plan) ([]byte, error) {
 	all := make([]splice, 0, len(f.source.spans)+len(p.splices))
 	for n, sp := range f.source.spans {
-		if _, again := p.changed[n]; !again {
+		if !p.changed[n] {
 			all = append(all, sp)
 		}
 	}
@@ -118,25 +145,20 @@ func (f *File) take(p *plan) {
 	for _, s := range p.sets {
 		n := s.place.node()
 		f.source.spans[n] = s.splice
-		n.Value, n.Tag = s.value, "!!str"
+		n.Value = s.want.text
+		if !s.want.number {
+			n.Tag = "!!str"
+		}
 		if strings.HasSuffix(s.text, `"`) {
 			n.Style |= yaml.DoubleQuotedStyle // quotes that are there stay
 		}
-		setHelm(f.source.helm[s.place.doc], s.way, s.value)
-		f.plan.changed[n] = s.value
-		if e := f.plan.expected[s.place.doc]; e != nil {
-			for _, w := range s.inherited {
-				if old := e.lookup(w); old != nil && old.inherited {
-					old.want = s.value
-				}
-			}
-		}
-		f.plan.expect(s.place.doc, s.way, s.inherited, s.value, false)
+		setHelm(f.source.helm[s.place.doc], helmPath(s.place), s.want.helmValue())
 	}
+	f.expected.add(p.expected)
 }
 
 // setHelm sets the value at the end of a way that is there.
-func setHelm(v any, way []any, value string) {
+func setHelm(v any, way []any, value any) {
 	last := len(way) - 1
 	if last < 0 {
 		return
@@ -152,11 +174,16 @@ func setHelm(v any, way []any, value string) {
 	}
 }
 
-// Verify reads the file with all edits again, as [Edit.Apply] does with the result of
-// one. An error does not say which of the edits is at fault.
+// Verify reads the file with all edits again, and compares it with the first reading,
+// in which the edits have set their values: nothing else may differ. An error does
+// not say which of the edits is at fault, but it names the paths.
+//
+// That finds all that comparing with the text before the edits would: an edit that
+// other paths show, which the first reading would hide, is made alone.
 func (f *File) Verify() error {
 	if bytes.Equal(f.text, f.source.text) {
 		return nil
 	}
-	return f.plan.verify(f.text)
+	_, err := verifyText(f.expected, f.source, f.text)
+	return err
 }

@@ -8,17 +8,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// The files of this test, and keys in them: some that several edits set, one that is
-// refused, one that is created.
+// The files of this test, and keys in them: some that several edits set, some that
+// are refused, created (+), follow their anchor (&), or are inside of .v (>).
 var shared = []struct{ file, keys string }{
 	{"a: {image: {tag: v0}}\nb:\n  image:\n    tag: 1.10 # float\nc: {tag: ''}\nd:\n  tag:\n", ".a.image.tag .b.image.tag .c.tag .d.tag .none"},
 	{"images:\n  - name: shop\n    newTag: v0\n  - name: cart\n    newTag: \"v0\"\n", `.images[]|select(.name=="shop")|.newTag .images[]|select(.name=="cart")|.newTag .images[0].newTag`},
 	{"base: &base\n  tag: v0\none:\n  <<: *base\n  x: 1\ntwo:\n  <<: *base\n  tag: own\n", ".base.tag .one.x .two.tag .one.tag"},
 	{"---\ntag: v0\n---\nkind: b\ntag: 'v0'\n", `select(document_index==0)|.tag select(.kind=="b")|.tag .tag`},
 	{"image:\n  repository: r\nother: {tag: v0}\n", "+.image.tag .other.tag"},
+	{"v: &v v0\na: {tag: *v}\nb: {tag: v0}\n", ".v .b.tag .a.tag &.v &.a.tag"},
+	{"base: &base {image: {tag: v0}}\nprod: {<<: *base}\nb: v0\n", ".base.image.tag &.base.image.tag .b .prod.image.tag"},
+	{"{\"a\": {\"tag\": 1.10}, \"b\": null}\n", ".a.tag .b +.c.tag +.a.d"},
+	{"v: |\n  tag: v0\n  x: {tag: v0}\nw: v0\n", ">.tag >.x.tag .w >+.y .v"},
 	{"image: r.example/a:v0\nlist: [v0, v1]\n", ".list[0] .list[1] .list[-1] .image"},
 }
 
@@ -30,8 +36,18 @@ func TestEditsOfAnOpenFileGiveWhatTheyGiveAlone(t *testing.T) {
 		s := shared[random.IntN(len(shared))]
 		var edits []*Edit
 		for key := range strings.FieldsSeq(s.keys) {
-			name, create := strings.CutPrefix(strings.ReplaceAll(key, "|", " | "), "+")
-			e, err := Compile([]Target{{Key: name, Create: create}})
+			target := Target{}
+			key, inside := strings.CutPrefix(strings.ReplaceAll(key, "|", " | "), ">")
+			if inside {
+				target.Inside = ".v"
+			}
+			key, target.Create = strings.CutPrefix(key, "+")
+			key, follow := strings.CutPrefix(key, "&")
+			if follow {
+				target.Anchor = "follow"
+			}
+			target.Key = key
+			e, err := Compile([]Target{target})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,13 +60,13 @@ func TestEditsOfAnOpenFileGiveWhatTheyGiveAlone(t *testing.T) {
 		}
 		for range 8 {
 			e, v := edits[random.IntN(len(edits))], Vars{Tag: tags[random.IntN(len(tags))]}
-			want, changed, wantErr := e.Apply(alone, v)
-			got, alsoChanged, gotErr := open.Apply(e, v)
-			if gitops.PublicOf(wantErr) != gitops.PublicOf(gotErr) || wantErr == nil && (changed != alsoChanged || !bytes.Equal(want, got)) {
-				t.Fatalf("seed %d, %s to %s in\n%s\nalone: %t %v\n%s\nin the open file: %t %v\n%s", seed, e.targets[0].key.text, v.Tag, alone, changed, wantErr, want, alsoChanged, gotErr, got)
+			want, wantErr := e.Set(alone, v)
+			got, gotErr := open.Set(e, v)
+			if diff := cmp.Diff(want, got); gitops.PublicOf(wantErr) != gitops.PublicOf(gotErr) || wantErr == nil && diff != "" {
+				t.Fatalf("seed %d, %s to %s in\n%s\nalone: %v, in the open file: %v\n-alone +open\n%s", seed, e.targets[0].key.text, v.Tag, alone, wantErr, gotErr, diff)
 			}
 			if wantErr == nil {
-				alone = want
+				alone = want.Text
 			}
 		}
 		if err := open.Verify(); err != nil {
@@ -75,8 +91,8 @@ func TestWhatDoesNotVerifyIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.text = []byte("tag: v1\nother: v1\n")
-	if err := f.Verify(); err == nil {
-		t.Error("another value changed, and it verifies")
+	if err := f.Verify(); err == nil || !strings.Contains(err.Error(), ".other") {
+		t.Errorf("another value changed, and it says %v", err)
 	}
 }
 

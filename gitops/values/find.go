@@ -1,11 +1,9 @@
 package values
 
 import (
-	"container/list"
-	"errors"
+	"slices"
 	"strconv"
 
-	"github.com/mikefarah/yq/v4/pkg/yqlib"
 	yaml "go.yaml.in/yaml/v4"
 )
 
@@ -15,9 +13,8 @@ type place struct {
 	chain []*yaml.Node // from the document's root to the node
 	keys  []*yaml.Node // keys[i] leads from chain[i] to chain[i+1]; nil when that is a list
 	index []int        // and then this is the position in it
-	// evaluated says that yq led here. It follows aliases and merge keys on the
-	// way without saying so.
-	evaluated bool
+	alias *yaml.Node   // the first alias on the way, which was followed; nil without one
+	raw   *yaml.Node   // the node as it is written: an alias where node is what that stands for
 }
 
 func (p place) node() *yaml.Node { return p.chain[len(p.chain)-1] }
@@ -34,13 +31,26 @@ func (p place) name() string {
 	if len(p.keys) == 0 || p.keys[len(p.keys)-1] == nil {
 		return ""
 	}
-	return p.keys[len(p.keys)-1].Value
+	return meant(p.keys[len(p.keys)-1]).Value
 }
 
 func (p place) step(key *yaml.Node, index int, to *yaml.Node) place {
-	p.chain = append(p.chain[:len(p.chain):len(p.chain)], to)
+	p = p.end(to)
 	p.keys = append(p.keys[:len(p.keys):len(p.keys)], key)
 	p.index = append(p.index[:len(p.index):len(p.index)], index)
+	return p
+}
+
+// end adds a node to the chain: what it stands for when it is an alias.
+func (p place) end(n *yaml.Node) place {
+	p.raw = n
+	if n.Kind == yaml.AliasNode {
+		if p.alias == nil {
+			p.alias = n
+		}
+		n = meant(n)
+	}
+	p.chain = append(p.chain[:len(p.chain):len(p.chain)], n)
 	return p
 }
 
@@ -48,7 +58,7 @@ func (p place) step(key *yaml.Node, index int, to *yaml.Node) place {
 // not be touched is an error.
 func (s *source) find(q query) ([]place, error) {
 	if !q.plain {
-		return s.evaluate(q.tree)
+		return s.evaluate(q)
 	}
 	var found []place
 	var refused error
@@ -69,11 +79,9 @@ func (s *source) find(q query) ([]place, error) {
 
 // walk follows exact keys from a document's root. Not there is no error.
 func (s *source) walk(doc int, steps []string) (p place, ok bool, err error) {
-	p = place{doc: doc, chain: []*yaml.Node{s.docs[doc]}}
+	p = place{doc: doc}.end(s.docs[doc])
 	for _, step := range steps {
 		switch n := p.node(); n.Kind {
-		case yaml.AliasNode:
-			return p, false, refuse(Alias, "lies beyond the alias *%s; give the key of the anchor &%s itself", n.Value, n.Value)
 		case yaml.SequenceNode:
 			i, ok := listIndex(step, len(n.Content))
 			if !ok {
@@ -109,120 +117,42 @@ func listIndex(step string, length int) (int, bool) {
 
 // lookup returns the position of a key in a map's content, or -1.
 func lookup(m *yaml.Node, name string) (int, error) {
-	at := -1
+	at, merge := -1, -1
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		k := m.Content[i]
-		if k.Kind != yaml.ScalarNode || k.Value != name || isMerge(k) {
+		if isMerge(k) {
+			if merge >= 0 {
+				return -1, twice("<<", m.Content[merge], k)
+			}
+			merge = i
+			continue
+		}
+		if k = meant(k); k.Kind != yaml.ScalarNode || k.Value != name {
 			continue
 		}
 		if at >= 0 {
-			return -1, refuse(DuplicateKey, "is ambiguous: %s is there twice, in lines %d and %d, and readers differ on which one counts; remove one", show(name), m.Content[at].Line, k.Line)
+			return -1, twice(name, m.Content[at], m.Content[i])
 		}
 		at = i
 	}
-	if at < 0 && mergedHas(m, name, 0) {
-		return -1, refuse(MergeKey, "is only there because of a merge key (<<); write %s into this map itself first", show(name))
+	if merge < 0 {
+		return at, nil
 	}
-	if at >= 0 && overridden(m, name, at) {
-		return -1, refuse(MergeKey, "is overridden in Helm by the merge key (<<) below %s; move that above it", show(name))
+	merged := entries{}.withMerged(nil, []*yaml.Node{m.Content[merge+1]})
+	has := slices.ContainsFunc(merged, func(e entry) bool { return e.key.Value == name })
+	if at < 0 && has {
+		return -1, refuse(MergeKey, "is only there because of a merge key (<<) in line %d; write %s into this map itself first, or set it where it comes from", m.Content[merge].Line, show(name))
+	}
+	// By the specification the map's own key wins; Helm's reader lets the later one win.
+	if at >= 0 && has && merge > at {
+		return -1, refuse(MergeKey, "is overridden in Helm by the merge key (<<) in line %d, below %s; move that above it", m.Content[merge].Line, show(name))
 	}
 	return at, nil
 }
 
-// overridden reports whether a merge key comes after the key at a position and
-// has it too. By the specification the map's own key wins; Helm's reader lets
-// the later one win.
-func overridden(m *yaml.Node, name string, at int) bool {
-	for i := at + 2; i+1 < len(m.Content); i += 2 {
-		if isMerge(m.Content[i]) && mergedHas(m.Content[i+1], name, 1) {
-			return true
-		}
+func twice(name string, first, second *yaml.Node) error {
+	if name == "<<" {
+		return refuse(DuplicateKey, "is ambiguous: the merge key << is there twice, in lines %d and %d, and readers differ on what counts; write one: <<: [*a, *b]", first.Line, second.Line)
 	}
-	return false
-}
-
-func isMerge(key *yaml.Node) bool { return key.ShortTag() == "!!merge" }
-
-// mergedHas reports whether a map has a key through <<.
-func mergedHas(m *yaml.Node, name string, depth int) bool {
-	if m.Kind == yaml.AliasNode {
-		m = m.Alias
-	}
-	if depth > 16 || m == nil {
-		return true
-	}
-	if m.Kind == yaml.SequenceNode {
-		for _, n := range m.Content {
-			if mergedHas(n, name, depth+1) {
-				return true
-			}
-		}
-	}
-	if m.Kind != yaml.MappingNode {
-		return false
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if k := m.Content[i]; isMerge(k) && mergedHas(m.Content[i+1], name, depth+1) {
-			return true
-		} else if depth > 0 && k.Value == name {
-			return true
-		}
-	}
-	return false
-}
-
-// evaluate asks yq which nodes the expression selects, and then goes there
-// again by exact keys: yq says where, never what.
-func (s *source) evaluate(tree *yqlib.ExpressionNode) ([]place, error) {
-	roots := list.New()
-	for i, doc := range s.docs {
-		root := &yqlib.CandidateNode{}
-		if err := root.UnmarshalYAML(doc, map[string]*yqlib.CandidateNode{}); err != nil {
-			return nil, refuseWithCause(NotYAML, err, "the file cannot be read by yq")
-		}
-		root.SetDocument(uint(i))
-		roots.PushBack(root)
-	}
-	// Without DontAutoCreate, yq would make what is not there and select it.
-	result, err := yqlib.NewDataTreeNavigator().GetMatchingNodes(
-		yqlib.Context{MatchingNodes: roots, DontAutoCreate: true}, tree)
-	if err != nil {
-		return nil, refuseWithCause(NothingSelected, err, "does not fit this file: a step meets something other than it asks for")
-	}
-	var found []place
-	for e := result.MatchingNodes.Front(); e != nil; e = e.Next() {
-		c := e.Value.(*yqlib.CandidateNode)
-		if c.Line == 0 {
-			continue // made up to reach an index past a list's end
-		}
-		steps, doc, err := wayTo(c)
-		if err != nil || doc >= len(s.docs) {
-			return nil, refuseWithCause(Unverified, err, "its place in the file cannot be told")
-		}
-		p, ok, err := s.walk(doc, steps)
-		if err != nil {
-			return nil, err
-		}
-		if !ok || p.node().Line != c.Line || p.node().Column != c.Column {
-			return nil, refuse(Unverified, "its place in the file cannot be told")
-		}
-		p.evaluated = true
-		found = append(found, p)
-	}
-	return found, nil
-}
-
-// wayTo is the exact keys from the root to the candidate. (GetPath would read
-// the key 0x10 as 16.)
-func wayTo(c *yqlib.CandidateNode) (steps []string, doc int, err error) {
-	for ; c.Parent != nil; c = c.Parent {
-		if c.Key == nil {
-			return nil, 0, errors.New("a node without a key")
-		}
-		steps = append(steps, c.Key.Value)
-	}
-	for i, j := 0, len(steps)-1; i < j; i, j = i+1, j-1 {
-		steps[i], steps[j] = steps[j], steps[i]
-	}
-	return steps, int(c.GetDocument()), nil
+	return refuse(DuplicateKey, "is ambiguous: %s is there twice, in lines %d and %d, and readers differ on which one counts; remove one", show(name), first.Line, second.Line)
 }

@@ -2,7 +2,9 @@ package values_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"testing"
 
@@ -10,33 +12,41 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
-// fuzzKeys are keys with the paths they may change, as the oracle writes them.
+// fuzzKeys are targets with the paths they may change, as the oracle writes them.
 var fuzzKeys = []struct {
-	key    string
-	create bool
-	paths  *regexp.Regexp
+	values.Target
+	paths *regexp.Regexp
 }{
-	{key: ".image.tag", paths: regexp.MustCompile(`^\d+/image/tag$`)},
-	{key: ".image.tag", create: true, paths: regexp.MustCompile(`^\d+/image/tag$`)},
-	{key: ".tag", paths: regexp.MustCompile(`^\d+/tag$`)},
-	{key: ".tag", create: true, paths: regexp.MustCompile(`^\d+/tag$`)},
-	{key: ".", paths: regexp.MustCompile(`^\d+$`)},
-	{key: ".base.tag", paths: regexp.MustCompile(`^\d+/base/tag$`)},
-	{key: ".svc.tag", paths: regexp.MustCompile(`^\d+/svc/tag$`)},
-	{key: ".tags[1]", paths: regexp.MustCompile(`^\d+/tags/1$`)},
-	{key: ".images[0].newTag", create: true, paths: regexp.MustCompile(`^\d+/images/0/newTag$`)},
-	{key: `.images[] | select(.name == "shop") | .newTag`, paths: regexp.MustCompile(`^\d+/images/[^/]*/newTag$`)},
-	{key: `.images[] | select(.name == "shop") | .newTag`, create: true, paths: regexp.MustCompile(`^\d+/images/[^/]*/newTag$`)},
-	{key: `.*.tag`, paths: regexp.MustCompile(`^\d+/[^/]*/tag$`)},
+	{Target: values.Target{Key: ".image.tag"}, paths: regexp.MustCompile(`^\d+/image/tag$`)},
+	{Target: values.Target{Key: ".image.tag", Create: true}, paths: regexp.MustCompile(`^\d+/image/tag$`)},
+	{Target: values.Target{Key: ".image.tag", CreateParents: true}, paths: regexp.MustCompile(`^\d+/image/tag$`)},
+	{Target: values.Target{Key: ".tag"}, paths: regexp.MustCompile(`^\d+/tag$`)},
+	{Target: values.Target{Key: ".tag", Create: true}, paths: regexp.MustCompile(`^\d+/tag$`)},
+	{Target: values.Target{Key: "."}, paths: regexp.MustCompile(`^\d+$`)},
+	{Target: values.Target{Key: ".base.tag"}, paths: regexp.MustCompile(`^\d+/base/tag$`)},
+	{Target: values.Target{Key: ".a.tag"}, paths: regexp.MustCompile(`^\d+/a/tag$`)},
+	{Target: values.Target{Key: ".dev.image.tag"}, paths: regexp.MustCompile(`^\d+/dev/image/tag$`)},
+	{Target: values.Target{Key: ".svc.tag"}, paths: regexp.MustCompile(`^\d+/svc/tag$`)},
+	{Target: values.Target{Key: ".tags[1]"}, paths: regexp.MustCompile(`^\d+/tags/1$`)},
+	{Target: values.Target{Key: ".images[0].newTag", Create: true}, paths: regexp.MustCompile(`^\d+/images/0/newTag$`)},
+	{Target: values.Target{Key: `.images[] | select(.name == "shop") | .newTag`}, paths: regexp.MustCompile(`^\d+/images/[^/]*/newTag$`)},
+	{Target: values.Target{Key: `.images[] | select(.name == "shop") | .newTag`, Create: true}, paths: regexp.MustCompile(`^\d+/images/[^/]*/newTag$`)},
+	{Target: values.Target{Key: `.l[] | select(.kind == "A") | .tag`}, paths: regexp.MustCompile(`^\d+/l/[^/]*/tag$`)},
+	{Target: values.Target{Key: `.*.tag`}, paths: regexp.MustCompile(`^\d+/[^/]*/tag$`)},
+	{Target: values.Target{Key: ".versions.shop", Anchor: "follow"}, paths: regexp.MustCompile(``)},
+	{Target: values.Target{Key: ".base.tag", Anchor: "follow"}, paths: regexp.MustCompile(``)},
+	{Target: values.Target{Key: ".tag", Inside: ".v"}, paths: regexp.MustCompile(`^\d+/v$`)},
+	{Target: values.Target{Key: ".tag", Inside: ".v", Create: true}, paths: regexp.MustCompile(`^\d+/v$`)},
 }
 
-// FuzzSet holds every edit to the promise: the decoded file differs at exactly
-// the key, its new value is the wanted string, and every other byte is the same.
+// FuzzSet holds every edit to the promise: of the decoded file, with aliases and
+// merge keys applied, exactly the key differs, its new value is the wanted string,
+// and every other byte is the same.
 func FuzzSet(f *testing.F) {
 	tags := []string{"v2.0.0", "1.10", "1234567", "yes", "8f3c2d1", "2024-01-01", "0x1F"}
 	for i, c := range loadCases(f) {
 		for j, k := range fuzzKeys {
-			if c.Set[0].Key == k.key {
+			if c.Set[0].Key == k.Key {
 				f.Add(c.original, uint8(j), tags[i%len(tags)])
 			}
 		}
@@ -44,52 +54,58 @@ func FuzzSet(f *testing.F) {
 	edits := make([]*values.Edit, len(fuzzKeys))
 	for i, k := range fuzzKeys {
 		var err error
-		if edits[i], err = values.Compile([]values.Target{{Key: k.key, Create: k.create}}); err != nil {
+		if edits[i], err = values.Compile([]values.Target{k.Target}); err != nil {
 			f.Fatal(err)
 		}
 	}
 	f.Fuzz(func(t *testing.T, file []byte, which uint8, tag string) {
 		k := int(which) % len(fuzzKeys)
-		out, changed, err := edits[k].Apply(file, values.Vars{Tag: tag})
+		result, err := edits[k].Set(file, values.Vars{Tag: tag})
 		if err != nil {
 			var refusal values.Refusal
-			if !errors.As(err, &refusal) || gitops.CodeOf(err) != refusal.Code() || out != nil || changed {
-				t.Fatalf("an error that is no refusal: %v", err)
+			if !errors.As(err, &refusal) || gitops.CodeOf(err) != refusal.Code() || result.Text != nil || result.Changed {
+				t.Fatalf("an error that is not a refusal: %v", err)
 			}
 			return
 		}
-		if !changed {
-			if !bytes.Equal(out, file) {
+		if !result.Changed {
+			if !bytes.Equal(result.Text, file) {
 				t.Fatal("unchanged, but not the same bytes")
 			}
 			return
 		}
-		checkBytes(t, file, out, fuzzKeys[k].create)
-		paths, err := judge(file, out, tag)
-		if errors.Is(err, errUnjudged) {
-			return
-		}
-		if err != nil {
-			t.Fatalf("%v\n%q\n%q", err, file, out)
-		}
-		if len(paths) == 1 && fuzzKeys[k].paths.MatchString(paths[0]) {
-			return
-		}
-		if len(paths) == 0 && bytes.Equal(withoutQuotes(file), withoutQuotes(out)) {
-			return // 2024-01-01 is a string to Helm, and a date to others
-		}
-		// Maps that merge the one that was edited show the new value too.
-		merged := false
-		for _, p := range paths {
-			merged = merged || bytes.Contains(file, []byte("<<")) && fuzzKeys[k].paths.MatchString(p)
-		}
-		if len(paths) < 2 || !merged {
-			t.Fatalf("differs at %v\n%q\n%q", paths, file, out)
-		}
-		if again, changed, err := edits[k].Apply(out, values.Vars{Tag: tag}); err != nil || changed || !bytes.Equal(again, out) {
-			t.Fatalf("a second time: %v, %v", changed, err)
+		checkResult(t, fuzzKeys[k].Target, fuzzKeys[k].paths, file, result, tag)
+		if again, err := edits[k].Set(result.Text, values.Vars{Tag: tag}); err != nil || again.Changed {
+			t.Fatalf("a second time: %v, %v\n%q", again.Changed, err, result.Text)
 		}
 	})
+}
+
+func checkResult(t *testing.T, k values.Target, allowed *regexp.Regexp, file []byte, result values.Result, tag string) {
+	t.Helper()
+	checkBytes(t, file, result.Text, k.Create || k.CreateParents)
+	if json.Valid(file) && !json.Valid(result.Text) {
+		t.Fatalf("JSON became something else\n%q\n%q", file, result.Text)
+	}
+	for name, leavesOf := range map[string]func([]byte) (map[string]any, error){"YAML 1.1": helmLeaves, "YAML 1.2": coreLeaves} {
+		wanted := []string{tag}
+		if k.Inside != "" {
+			if now, err := leavesOf(result.Text); err == nil {
+				wanted = []string{fmt.Sprint(now["0/v"]), fmt.Sprint(now["1/v"])}
+			}
+		}
+		paths, err := judgeBy(leavesOf, file, result.Text, wanted...)
+		switch {
+		case errors.Is(err, errUnjudged):
+		case err != nil:
+			t.Fatalf("%s: %v\n%q\n%q", name, err, file, result.Text)
+		case len(paths) == 0 && bytes.Equal(withoutQuotes(file), withoutQuotes(result.Text)):
+			// 2024-01-01 is a string to Helm, and a date to others
+		case len(paths) == 1 && allowed.MatchString(paths[0]), len(paths) > 0 && k.Anchor != "":
+		default:
+			t.Fatalf("%s: differs at %v\n%q\n%q", name, paths, file, result.Text)
+		}
+	}
 }
 
 func withoutQuotes(text []byte) []byte {
@@ -107,7 +123,7 @@ func checkBytes(t *testing.T, before, after []byte, create bool) {
 		end++
 	}
 	removed, added := before[start:len(before)-end], after[start:len(after)-end]
-	if bytes.ContainsAny(removed, "\r\n") || !create && bytes.ContainsAny(added, "\r\n") || bytes.Count(added, []byte("\n")) > 1 {
+	if bytes.ContainsAny(removed, "\r\n") || !create && bytes.ContainsAny(added, "\r\n") || bytes.Count(added, []byte("\n")) > 2 {
 		t.Fatalf("%q became %q", removed, added)
 	}
 }

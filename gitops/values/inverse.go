@@ -16,17 +16,18 @@ const maxTag = 128
 // concurrent use.
 type Document struct{ source *source }
 
-// Read parses a file to read tags from it. It keeps no reference to the text. Errors
-// as [Edit.Apply].
+// Read parses a file to read tags from it. It keeps a reference to
+// the text, which must not be changed any more. Errors as [Edit.Set].
 func Read(text []byte) (*Document, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	docs, err := readNodes(text)
-	if err != nil {
-		return nil, notYAML(text, err)
+	s := newSource(text)
+	var err error
+	if s.docs, err = readNodes(s.readable()); err != nil {
+		return nil, notYAML(text, err, nil)
 	}
-	return &Document{&source{docs: docs}}, nil
+	return &Document{s}, nil
 }
 
 // Tag returns the tag that the document holds for the edit: what the first target
@@ -42,11 +43,11 @@ func (d *Document) Tag(e *Edit) (string, error) {
 	t := e.targets[i]
 	text, err := d.source.read(t)
 	if err != nil || text == "" {
-		return "", at(t.key, err)
+		return "", t.at(err)
 	}
 	tag, ok := t.value.tagIn(text)
 	if !ok {
-		return "", at(t.key, gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
+		return "", t.at(gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
 	}
 	return tag, nil
 }
@@ -70,8 +71,11 @@ func (s *source) read(t target) (text string, err error) {
 	}()
 	t.create = false
 	g, err := s.locate(t)
+	if err == nil && g.place.alias != nil && !t.follow {
+		err = g.source.checkAlias(g.place)
+	}
 	if err == nil {
-		err = checkScalar(g.place)
+		err = g.source.checkScalar(g.place)
 	}
 	if err != nil || g.place.node().ShortTag() == "!!null" {
 		return "", err

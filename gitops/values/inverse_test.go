@@ -75,6 +75,31 @@ func TestReadTagSurvivesAPanic(t *testing.T) {
 	}
 }
 
+// The tag is read where the edit would write it: through an alias, or in the text
+// of a block. A file that must not be edited can be read.
+func TestReadTagWhereItIsWritten(t *testing.T) {
+	for _, c := range []struct {
+		target    Target
+		file, tag string
+		refusal   error
+	}{
+		{Target{Key: ".a.tag", Anchor: "follow"}, "v: &v v1\na: {tag: *v}\n", "v1", nil},
+		{Target{Key: ".a.tag"}, "v: &v v1\na: {tag: *v}\n", "", Alias},
+		{Target{Key: ".tag", Inside: ".v"}, "v: |\n  tag: v1\n", "v1", nil},
+		{Target{Key: ".tag", Inside: ".w"}, "v: |\n  tag: v1\n", "", NothingSelected},
+		{Target{Key: ".tag"}, "tag: v1\nsops: {mac: x}\n", "v1", nil},
+	} {
+		edit, err := Compile([]Target{c.target})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag, err := edit.ReadTag([]byte(c.file))
+		if tag != c.tag || !errors.Is(err, c.refusal) {
+			t.Errorf("%+v: %q, %v", c.target, tag, err)
+		}
+	}
+}
+
 // byExpression is the same as tagIn, slowly: the first {tag} is the group.
 func byExpression(template, text string) (tag string, ok bool) {
 	pattern := regexp.QuoteMeta(template)

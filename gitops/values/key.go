@@ -44,6 +44,8 @@ type query struct {
 	tree  *yqlib.ExpressionNode // nil selects the root
 	steps []string
 	plain bool
+	names map[string]bool // of keys that it goes to or looks at
+	wild  bool            // it goes to keys by a pattern
 }
 
 func parseKey(text string) (key, error) {
@@ -60,7 +62,7 @@ func parseKey(text string) (key, error) {
 	}
 	tree, err := yqlib.ExpressionParser.ParseExpression(text)
 	if err != nil {
-		return key{}, fmt.Errorf("is no yq expression: %s", firstLine(err))
+		return key{}, fmt.Errorf("is not a yq expression: %s", firstLine(err))
 	}
 	if tree == nil {
 		return key{}, errors.New("is an empty yq expression")
@@ -191,67 +193,21 @@ func checkIndex(n *yqlib.ExpressionNode, wild *int) error {
 
 func newQuery(tree *yqlib.ExpressionNode) query {
 	q := query{tree: tree}
-	q.steps, q.plain = plainSteps(tree)
+	if q.steps, q.plain = plainSteps(tree); !q.plain {
+		q.names = map[string]bool{}
+		q.collectNames(tree)
+	}
 	return q
 }
 
-// plainSteps flattens a tree that only goes from key to key.
-func plainSteps(n *yqlib.ExpressionNode) ([]string, bool) {
+func (q *query) collectNames(n *yqlib.ExpressionNode) {
 	if n == nil {
-		return nil, true
+		return
 	}
-	switch op := n.Operation; op.OperationType.Type {
-	case "SELF":
-		return nil, true
-	case "TRAVERSE_PATH":
-		return []string{op.StringValue}, !isGlob(op.StringValue)
-	case "PIPE", "SHORT_PIPE":
-		left, leftPlain := plainSteps(n.LHS)
-		right, rightPlain := plainSteps(n.RHS)
-		return append(left, right...), leftPlain && rightPlain
-	case "TRAVERSE_ARRAY":
-		steps, plain := plainSteps(n.LHS)
-		step := n.RHS.RHS.Operation.StringValue
-		return append(steps, step), plain && isLiteral(n.RHS.RHS) && !isGlob(step)
-	}
-	return nil, false
-}
-
-// plainPrefix is the steps of a tree up to the first that needs looking.
-func plainPrefix(n *yqlib.ExpressionNode) []string {
-	if steps, plain := plainSteps(n); plain {
-		return steps
-	}
-	switch n.Operation.OperationType.Type {
-	case "PIPE", "SHORT_PIPE":
-		left, plain := plainSteps(n.LHS)
-		if !plain {
-			return plainPrefix(n.LHS)
-		}
-		return append(left, plainPrefix(n.RHS)...)
-	case "TRAVERSE_ARRAY":
-		return plainPrefix(n.LHS)
-	}
-	return nil
-}
-
-// splitLast takes the last named step off a tree.
-func splitLast(n *yqlib.ExpressionNode) (parent *yqlib.ExpressionNode, last string, ok bool) {
-	switch op := n.Operation; op.OperationType.Type {
-	case "TRAVERSE_PATH":
-		return nil, op.StringValue, true
-	case "TRAVERSE_ARRAY":
-		if n.RHS.RHS.Operation.OperationType.Type == "STRING_INT" {
-			return n.LHS, n.RHS.RHS.Operation.StringValue, true
-		}
-	case "PIPE", "SHORT_PIPE":
-		right, last, ok := splitLast(n.RHS)
-		if right == nil {
-			return n.LHS, last, ok
-		}
-		return &yqlib.ExpressionNode{Operation: n.Operation, LHS: n.LHS, RHS: right}, last, ok
-	}
-	return nil, "", false
+	q.names[n.Operation.StringValue] = true
+	q.wild = q.wild || n.Operation.OperationType.Type == "TRAVERSE_PATH" && isGlob(n.Operation.StringValue)
+	q.collectNames(n.LHS)
+	q.collectNames(n.RHS)
 }
 
 // firstLine is a message without what follows its first line.

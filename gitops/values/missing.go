@@ -54,22 +54,23 @@ func has(n *yaml.Node, wanted string) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i < len(n.Content); i += 2 {
-			names = append(names, n.Content[i].Value)
+			names = append(names, meant(n.Content[i]).Value)
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			if i, err := lookupName(item); err == nil && i >= 0 {
-				names = append(names, item.Content[i+1].Value)
+				names = append(names, meant(meant(item).Content[i+1]).Value)
 			}
 		}
 		if len(names) == 0 {
 			return fmt.Sprintf("it is a list of %d", len(n.Content))
 		}
-	case yaml.AliasNode:
-		return fmt.Sprintf("it is the alias *%s", n.Value)
 	default:
 		if n.ShortTag() == "!!null" {
 			return "it is empty"
+		}
+		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			return "it is a block of text (| or >); give its key as inside, and as key what is in the text"
 		}
 		return "it is a single value"
 	}
@@ -92,7 +93,7 @@ func has(n *yaml.Node, wanted string) string {
 
 // lookupName finds what a list's items are told apart by.
 func lookupName(item *yaml.Node) (int, error) {
-	if item.Kind != yaml.MappingNode {
+	if item = meant(item); item.Kind != yaml.MappingNode {
 		return -1, nil
 	}
 	return lookup(item, "name")

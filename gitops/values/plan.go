@@ -1,10 +1,8 @@
 package values
 
 import (
-	"fmt"
+	"maps"
 	"slices"
-	"sort"
-	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
 )
@@ -15,218 +13,189 @@ type plan struct {
 	source   *source
 	splices  []splice
 	sets     []set
-	expected []*expectation // by document; nil when nothing in it changes
+	expected *expectation
 
-	changed map[*yaml.Node]string      // scalars, and what they become
+	said    map[*yaml.Node]want        // scalars, and what the goals say of them
+	changed map[*yaml.Node]bool        // those of them that change
 	created map[*yaml.Node]*newEntries // maps, and what they get
 	order   []*newEntries              // the same in the order of the targets
-}
-
-// splice replaces the bytes from start to end.
-type splice struct {
-	start, end int
-	text       string
+	inside  map[*block]*plan           // of the YAML in block scalars
+	paths   []string                   // that change in such YAML, once it is verified
 }
 
 // set is one value that is set.
 type set struct {
 	splice
-	place     place
-	way       []any   // in the terms of Helm's reader
-	inherited [][]any // ways to where it shows, too
-	value     string
-}
-
-// newEntries are the pairs to create in one map.
-type newEntries struct {
 	place place
-	key   key // of the first target, to name in an error
-	pairs []pair
-}
-
-type pair struct{ key, value string }
-
-// goal is a target with the place it means in this file.
-type goal struct {
-	target target
-	value  string
-	place  place // of the scalar, or of the map to create it in
-	create bool
-}
-
-// name is the key that the goal sets, and parent the place of the map it is in.
-func (g goal) name() string {
-	if g.create {
-		return g.target.key.last
-	}
-	return g.place.name()
-}
-
-func (g goal) parent() (place, bool) {
-	p := g.place
-	if g.create {
-		return p, true
-	}
-	n := len(p.keys)
-	if n == 0 {
-		return place{}, false
-	}
-	return place{doc: p.doc, chain: p.chain[:n], keys: p.keys[:n-1], index: p.index[:n-1], evaluated: p.evaluated}, true
+	want  want
 }
 
 func newPlan(s *source) *plan {
 	return &plan{
 		source:   s,
-		expected: make([]*expectation, len(s.docs)),
-		changed:  map[*yaml.Node]string{},
+		expected: newExpectation(),
+		said:     map[*yaml.Node]want{},
+		changed:  map[*yaml.Node]bool{},
 		created:  map[*yaml.Node]*newEntries{},
+		inside:   map[*block]*plan{},
 	}
 }
 
-// locate finds the one place a target means.
-func (s *source) locate(t target) (goal, error) {
-	found, err := s.find(t.key.all)
+// plan plans all targets of an edit.
+func (s *source) plan(e *Edit, v Vars) (*plan, error) {
+	goals, err := s.goals(e, v)
 	if err != nil {
-		return goal{}, err
+		return nil, err
 	}
-	switch {
-	case len(found) == 1:
-		return goal{target: t, place: found[0]}, nil
-	case len(found) > 1:
-		return goal{}, refuse(SeveralSelected, "selects %d values, in lines %s; it must select one", len(found), lineList(found))
-	case !t.create:
-		return goal{}, s.missing(t.key)
-	}
-	parents, err := s.find(t.key.parent)
-	if err != nil {
-		return goal{}, err
-	}
-	switch {
-	case len(parents) == 0:
-		return goal{}, s.missing(t.key)
-	case len(parents) > 1:
-		return goal{}, refuse(SeveralSelected, "could be created in %d places, in lines %s; the key must select one", len(parents), lineList(parents))
-	}
-	return goal{target: t, place: parents[0], create: true}, nil
+	p := newPlan(s)
+	return p, p.setAll(goals)
 }
 
-// setAll plans all goals of one edit.
+// setAll plans all goals of one edit. Those that an alias leads to come last: they
+// are met when another goal sets the anchor to the same value.
 func (p *plan) setAll(goals []goal) error {
-	for i, g := range goals {
-		if err := p.set(g, setByOthers(goals, i)); err != nil {
-			return at(g.target.key, err)
+	for _, aliases := range []bool{false, true} {
+		for i, g := range goals {
+			if (g.place.alias != nil) != aliases {
+				continue
+			}
+			in := p
+			if g.block != nil {
+				if in = p.inside[g.block]; in == nil {
+					in = newPlan(g.source)
+					p.inside[g.block] = in
+				}
+			}
+			if err := in.set(g, setByOthers(goals, i)); err != nil {
+				return g.target.at(err)
+			}
 		}
 	}
-	return nil
+	return p.setBlocks()
 }
 
 // set plans one goal. setToo tells which keys of the same map other goals set.
 func (p *plan) set(g goal, setToo func(name string) bool) error {
-	s := p.source
 	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
-		if err := s.checkDigest(parent, g.name(), setToo); err != nil {
+		if err := p.source.checkDigest(parent, g.name(), setToo); err != nil {
 			return err
 		}
 	}
-	if g.create {
+	switch {
+	case g.place.alias != nil && !g.target.follow:
+		return p.setAlias(g)
+	case g.create != nil:
 		return p.create(g)
 	}
-	if err := checkScalar(g.place); err != nil {
+	return p.setScalar(g)
+}
+
+// setAlias accepts a goal that an alias leads to when another goal sets the anchor
+// to the same value: then there is nothing more to write.
+func (p *plan) setAlias(g goal) error {
+	w := want{text: g.value}
+	if said, ok := p.said[g.place.node()]; !ok || said != w || g.create != nil {
+		return p.source.checkAlias(g.place)
+	}
+	p.expect(g, w)
+	return nil
+}
+
+func (p *plan) setScalar(g goal) error {
+	s, n := p.source, g.place.node()
+	if err := s.checkScalar(g.place); err != nil {
 		return err
 	}
-	n := g.place.node()
-	if _, twice := p.changed[n]; twice {
+	if _, twice := p.said[n]; twice {
 		return refuse(SeveralSelected, "selects the same value as another key of this edit")
 	}
 	start, end, err := s.span(n)
 	if err != nil {
 		return err
 	}
-	inherited, err := s.inherited(g.place)
-	if err != nil {
+	if err := s.checkColon(n, start, end); err != nil {
 		return err
 	}
-	if err := checkHeld(n, g.value); err != nil {
+	if err := g.target.checkOldValue(n, g.name(), g.value); err != nil {
 		return err
 	}
-	way := helmPath(g.place)
-	if s.isString(n, g.place.doc, way, g.value) {
-		return nil
+	w := want{text: g.value, number: g.target.keepNumber && isNumber(n, g.name(), g.value)}
+	p.said[n] = w
+	if err := p.expectFollowing(g, w); err != nil || s.isAlready(n, g.place, w) {
+		return err
 	}
-	text := spell(g.value, n.Style)
+	text := s.spell(w, g.place.style())
 	if start == end && !s.blankBefore(start) {
 		text = " " + text
 	}
+	p.changed[n] = true
 	p.splices = append(p.splices, splice{start, end, text})
-	p.sets = append(p.sets, set{splice{start, end, text}, g.place, way, inherited, g.value})
-	p.changed[n] = g.value
-	p.expect(g.place.doc, way, inherited, g.value, false)
+	p.sets = append(p.sets, set{splice{start, end, text}, g.place, w})
+	p.expected.written[positionOf(g.place.doc, n)] = w
 	return nil
 }
 
-// isString reports whether both readers already see value there as a string.
-// 1.10 without quotes is none, though it has the same letters.
-func (s *source) isString(n *yaml.Node, doc int, way []any, value string) bool {
-	seen, ok := helmAt(s.helm[doc], way)
-	return ok && seen == any(value) && n.Value == value && n.ShortTag() == "!!str"
+// isAlready reports whether both readers already see the value there. 1.10 without
+// quotes is a number, though it has the same letters as the text "1.10".
+func (s *source) isAlready(n *yaml.Node, p place, w want) bool {
+	seen, ok := helmAt(s.helm[p.doc], helmPath(p))
+	return ok && helmLeaf{seen}.is(w) && nodeLeaf{n}.is(w)
 }
 
-func (p *plan) expect(doc int, way []any, inherited [][]any, value string, created bool) {
-	if p.expected[doc] == nil {
-		p.expected[doc] = &expectation{}
+// expect says that the goal's path must have the value afterwards.
+func (p *plan) expect(g goal, w want) {
+	way := helmPath(g.place)
+	for _, name := range g.create {
+		way = append(way, name)
 	}
-	e := p.expected[doc]
-	for _, w := range inherited {
-		if e.lookup(w) == nil {
-			e.add(w, value, created, true)
-		}
-	}
-	e.add(way, value, created, false)
+	p.expected.set(expected{g.place.doc, way, w, g.target.key})
 }
 
-// apply writes the splices into the file's text and verifies the result.
-func (p *plan) apply() ([]byte, error) {
+// result writes the splices into the file's text and verifies what comes of it.
+func (p *plan) result() (Result, error) {
 	if err := p.spliceCreated(); err != nil {
-		return nil, err
+		return Result{}, err
+	}
+	if len(p.splices) == 0 {
+		return Result{Text: p.source.text}, nil
 	}
 	out, err := spliceAll(nil, p.source.text, p.splices)
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	return out, p.verify(out)
+	r := Result{Text: out, Changed: true}
+	if r.Paths, err = verifyText(p.expected, p.source, out); err != nil {
+		return Result{}, p.atOnly(err)
+	}
+	for _, b := range slices.SortedFunc(maps.Keys(p.inside), func(a, b *block) int { return a.node.Line - b.node.Line }) {
+		r.Paths = append(r.Paths, b.inText(p.inside[b].paths)...)
+	}
+	return r, nil
 }
 
-// spliceAll puts the splices into a text, which stays as it is. It writes the result
-// over out where that is large enough.
-func spliceAll(out, text []byte, splices []splice) ([]byte, error) {
-	sort.SliceStable(splices, func(i, j int) bool { return splices[i].start < splices[j].start })
-	size := len(text)
-	for _, sp := range splices {
-		size += len(sp.text)
+// verifyText reads an edited text again with both readers.
+func verifyText(x *expectation, before *source, out []byte) (paths []string, err error) {
+	if len(out) > MaxFile {
+		return nil, fileGrows(out)
 	}
-	out = slices.Grow(out[:0], size)
-	at := 0
-	for _, sp := range splices {
-		if sp.start < at {
-			return nil, refuse(Unverified, "two values of this edit overlap in the file")
-		}
-		out = append(out, text[at:sp.start]...)
-		out = append(out, sp.text...)
-		at = sp.end
+	after, err := parseSource(out)
+	if err != nil {
+		return nil, refuseWithCause(Unverified, err, "the edited file could not be read again, so it was dropped")
 	}
-	return append(out, text[at:]...), nil
+	return x.verify(before, after)
 }
 
-// lineList names where places are, for a sentence.
-func lineList(places []place) string {
-	const most = 5
-	var lines []string
-	for _, p := range places[:min(most, len(places))] {
-		lines = append(lines, fmt.Sprint(p.node().Line))
+func fileGrows(out []byte) error {
+	return refuse(FileTooLarge, "the file would have %d bytes with this edit, and at most %d are edited; split it", len(out), MaxFile)
+}
+
+// atOnly names the key of an edit that has one, in an error about its result.
+func (p *plan) atOnly(err error) error {
+	if len(p.expected.sets) != 1 {
+		return err
 	}
-	text := strings.Join(lines, ", ")
-	if len(places) > most {
-		text += " and more"
+	for _, e := range p.expected.sets {
+		err = at(e.key, err)
 	}
-	return text
+	return err
 }

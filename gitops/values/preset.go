@@ -1,12 +1,17 @@
 package values
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Preset returns the targets of a common layout:
 //
 //	helm         .image.tag
 //	helm-digest  .image.tag and .image.digest, which charts prefer when it is set
-//	kustomize    newTag of the entry in a kustomization's images whose name is the app's or the image's
+//	kustomize    newTag of the entry in a kustomization's images whose name is the app's or the
+//	             image's, or whose newName is the image's
+//	kustomize-digest  newTag and digest of that entry, which get them when it has none
 //	image        .image, a full reference: {repository}:{tag}
 //
 // The keys may name {app} and {repository}; [Bind] fills them.
@@ -20,28 +25,45 @@ func Preset(name string) ([]Target, bool) {
 			{Key: ".image.digest", Value: "{digest}"},
 		}, true
 	case "kustomize":
-		return []Target{{
-			Key:   `.images[] | select(.name == {app} or .name == {repository}) | .newTag`,
-			Value: "{tag}",
-		}}, true
+		return []Target{{Key: kustomizeImage + " | .newTag", Value: "{tag}"}}, true
+	case "kustomize-digest":
+		return []Target{
+			{Key: kustomizeImage + " | .newTag", Value: "{tag}", Create: true},
+			{Key: kustomizeImage + " | .digest", Value: "{digest}", Create: true},
+		}, true
 	case "image":
 		return []Target{{Key: ".image", Value: "{repository}:{tag}"}}, true
 	}
 	return nil, false
 }
 
-// Presets lists the names that [Preset] knows.
-func Presets() []string { return []string{"helm", "helm-digest", "kustomize", "image"} }
+// kustomizeImage selects the entry of the app's image. An image that is renamed has
+// the app's repository as newName.
+const kustomizeImage = `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository})`
 
-// Bind fills {app} and {repository} in the targets' keys, as yq string literals
-// or, within a literal, as they are: .apps[{app}].tag and .apps["x-{app}"].tag.
+// Presets lists the names that [Preset] knows.
+func Presets() []string {
+	return []string{"helm", "helm-digest", "kustomize", "kustomize-digest", "image"}
+}
+
+// Bind fills {app} and {repository} in the targets' keys and in what they may
+// replace. In a key ([Target.Key], Inside, Follows) they become yq string literals
+// or, within a literal, stand as they are: .apps[{app}].tag and .apps["x-{app}"].tag.
 // Both come from the configuration. It is the only text that is ever put into an
 // expression: what a payload names goes into values alone, and those are no
 // code. [Compile] rejects what is left of a key whose braces Bind did not fill.
 func Bind(targets []Target, app, repository string) []Target {
 	bound := make([]Target, len(targets))
 	for i, t := range targets {
-		t.Key = bind(t.Key, app, repository)
+		t.Key, t.Inside = bind(t.Key, app, repository), bind(t.Inside, app, repository)
+		t.Follows, t.Replaces = slices.Clone(t.Follows), slices.Clone(t.Replaces)
+		for i := range t.Follows {
+			t.Follows[i] = bind(t.Follows[i], app, repository)
+		}
+		names := strings.NewReplacer("{app}", app, "{repository}", repository)
+		for i := range t.Replaces {
+			t.Replaces[i] = names.Replace(t.Replaces[i])
+		}
 		bound[i] = t
 	}
 	return bound

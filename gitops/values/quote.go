@@ -25,6 +25,43 @@ var (
 	numeralGrammar = regexp.MustCompile(`^[0-9][0-9._:+-]*$`)
 )
 
+// spell writes a value in the file's language: JSON has quotes around all text.
+func (s *source) spell(w want, old yaml.Style) string {
+	switch {
+	case w.number:
+		return w.text
+	case s.json:
+		old = yaml.DoubleQuotedStyle
+	}
+	return spell(w.text, old)
+}
+
+// style is how the scalar is written, or must be: what is in braces with its key
+// in quotes is written like JSON, and something else may read it so.
+func (p place) style() yaml.Style {
+	if last := len(p.keys) - 1; last >= 0 && p.keys[last] != nil && p.parent().Style&yaml.FlowStyle != 0 && p.keys[last].Style&yaml.DoubleQuotedStyle != 0 {
+		return p.node().Style | yaml.DoubleQuotedStyle
+	}
+	return p.node().Style
+}
+
+// likeJSON reports whether a map is written as JSON would be.
+func likeJSON(m *yaml.Node) bool {
+	return m.Kind == yaml.MappingNode && m.Style&yaml.FlowStyle != 0 && len(m.Content) > 0 && m.Content[0].Style&yaml.DoubleQuotedStyle != 0
+}
+
+// isNumber reports whether a number may be written in a value's place.
+func isNumber(n *yaml.Node, key, text string) bool {
+	if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" {
+		return false
+	}
+	key = strings.ToLower(key)
+	return numberGrammar.MatchString(text) && !strings.Contains(key, "tag") && !strings.Contains(key, "version") && !strings.Contains(key, "digest")
+}
+
+// numberGrammar is what every reader takes for the same decimal number.
+var numberGrammar = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$`)
+
 // spell writes text as a YAML scalar that every reader takes for that string.
 // Quotes that are there stay; without any, it is written plain when that is
 // safe and in double quotes when not.

@@ -14,9 +14,12 @@ type Refusal string
 
 const (
 	// About the file as a whole.
-	FileTooLarge Refusal = "file_too_large" // over [MaxFile]
+	FileTooLarge Refusal = "file_too_large" // over [MaxFile] or [MaxNodes]
 	BadEncoding  Refusal = "bad_encoding"   // not UTF-8, or with characters that YAML readers break lines at differently
 	NotYAML      Refusal = "not_yaml"       // a YAML 1.1 or a YAML 1.2 reader rejects it
+	// Authenticated is a file in which something authenticates the rest: a SOPS MAC,
+	// a signature, a digest over what is in it.
+	Authenticated Refusal = "authenticated"
 
 	// About what the key selects.
 	NothingSelected Refusal = "nothing_selected"
@@ -25,7 +28,7 @@ const (
 	DuplicateKey    Refusal = "duplicate_key"    // readers differ on which one counts
 	Alias           Refusal = "alias"            // is *name, or lies beyond one
 	MergeKey        Refusal = "merge_key"        // only there because of <<
-	SharedAnchor    Refusal = "shared_anchor"    // has an anchor that other places use
+	SharedAnchor    Refusal = "shared_anchor"    // other places would change with it, by an anchor or a merge key
 
 	// About how the scalar is written.
 	BlockScalar Refusal = "block_scalar" // | or >
@@ -50,7 +53,7 @@ const (
 // Refusals lists every [Refusal].
 func Refusals() []Refusal {
 	return []Refusal{
-		FileTooLarge, BadEncoding, NotYAML,
+		FileTooLarge, BadEncoding, NotYAML, Authenticated,
 		NothingSelected, SeveralSelected, NotScalar, DuplicateKey, Alias, MergeKey, SharedAnchor,
 		BlockScalar, MultiLine, ExplicitTag,
 		Placeholder, NotATag, Reference, DigestWins,

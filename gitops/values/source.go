@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -15,39 +14,49 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// MaxFile is the size in bytes over which a file is refused.
-const MaxFile = 5 << 20
-
-const byteOrderMark = "\ufeff"
-
 // source is one file as two readers see it, and where its lines begin.
 type source struct {
-	text  []byte
-	lines []int        // offset of each line's first byte, after a byte order mark
-	docs  []*yaml.Node // roots of the documents, by a YAML 1.2 reader; they know their line and column
-	helm  []any        // the same documents by the YAML 1.1 reader that Helm has, aliases and merge keys resolved
-	users map[*yaml.Node][]use
-	spans map[*yaml.Node]splice // of values that edits of a [File] have set already
+	text    []byte
+	json    bool         // the file is JSON, and stays it
+	lines   []int        // offset of each line's first byte, after a byte order mark
+	docs    []*yaml.Node // roots of the documents, by a YAML 1.2 reader; they know their line and column
+	helm    []any        // the same documents by the YAML 1.1 reader that Helm has, aliases and merge keys applied
+	aliases bool         // some node may be an alias
+
+	blocks map[*yaml.Node]*block // YAML in block scalars, once a target is inside
+	spans  map[*yaml.Node]splice // of values that edits of a [File] have set already
+	seal   func() error          // the result of checkAuthentic, found once
 }
 
-func readSource(text []byte) (*source, error) {
+// parseSource reads a file, which may be one that must not be edited: see
+// [source.checkAuthentic].
+func parseSource(text []byte) (*source, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	s := &source{text: text}
+	s := newSource(text)
+	s.blocks = map[*yaml.Node]*block{}
+	s.seal = sync.OnceValue(s.checkAuthentic)
 	// The readers share nothing and are nearly all of an edit's time: side by side
 	// they take half of it.
 	var nodesErr, helmErr error
 	var reading sync.WaitGroup
-	reading.Go(func() { s.docs, nodesErr = readNodes(text) })
-	s.helm, helmErr = readHelm(text)
+	readable := s.readable()
+	reading.Go(func() { s.docs, nodesErr = readNodes(readable) })
+	s.helm, helmErr = readHelm(readable)
 	reading.Wait()
-	if err := cmp.Or(nodesErr, helmErr); err != nil {
-		return nil, notYAML(text, err)
+	if cmp.Or(nodesErr, helmErr) != nil {
+		return nil, notYAML(text, nodesErr, helmErr)
 	}
 	if len(s.docs) != len(s.helm) {
 		return nil, refuse(NotYAML, "the file has %d documents to a YAML 1.2 reader and %d to Helm's", len(s.docs), len(s.helm))
 	}
+	return s, nil
+}
+
+// newSource is the source of a text that is not parsed yet.
+func newSource(text []byte) *source {
+	s := &source{text: text, json: isJSON(text), aliases: bytes.IndexByte(text, '*') >= 0}
 	first := 0
 	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
 		first = len(byteOrderMark)
@@ -59,57 +68,23 @@ func readSource(text []byte) (*source, error) {
 			s.lines = append(s.lines, i+1)
 		}
 	}
-	return s, nil
+	return s
+}
+
+// readable is the text as YAML readers take it.
+func (s *source) readable() []byte {
+	if s.json {
+		return jsonAsYAML(s.text)
+	}
+	return s.text
 }
 
 // checkText refuses what is not even parsed.
 func checkText(text []byte) error {
-	if len(text) > MaxFile {
-		return refuse(FileTooLarge, "the file has %d bytes; at most %d are edited", len(text), MaxFile)
+	if err := checkBounds(text); err != nil {
+		return err
 	}
 	return checkEncoding(text)
-}
-
-// checkEncoding refuses what would make "line 7, column 3" mean different bytes
-// to different readers.
-func checkEncoding(text []byte) error {
-	switch {
-	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
-		return refuse(BadEncoding, "the file is UTF-16; store it as UTF-8")
-	case bytes.IndexByte(text, 0) >= 0:
-		return refuse(BadEncoding, "the file has a NUL byte; store it as UTF-8 text")
-	case !utf8.Valid(text):
-		return refuse(BadEncoding, "the file is not UTF-8")
-	case bytes.LastIndex(text, []byte(byteOrderMark)) > 0:
-		return refuse(BadEncoding, "the file has a byte order mark within the text; remove it")
-	}
-	if bytes.Count(text, []byte("\r")) != bytes.Count(text, []byte("\r\n")) {
-		return refuse(BadEncoding, "the file has a carriage return without a line feed; use one kind of line ending")
-	}
-	for _, separator := range []string{"\u0085", "\u2028", "\u2029"} {
-		if bytes.Contains(text, []byte(separator)) {
-			return refuse(BadEncoding, "the file has a Unicode line separator (U+0085, U+2028 or U+2029), which YAML readers treat differently; remove it")
-		}
-	}
-	return nil
-}
-
-var (
-	// templateText is a template's opening braces outside of quotes and comments.
-	templateText = regexp.MustCompile(`(?m)^[^#"'\n]*\{\{`)
-	lineNumber   = regexp.MustCompile(`line [0-9]+`)
-)
-
-// notYAML takes only the line from a parser's message: the rest may quote the file.
-func notYAML(text []byte, cause error) error {
-	if templateText.Match(text) {
-		return refuseWithCause(Placeholder, cause, "the file is a template ({{ }}) for another tool to fill in, not YAML")
-	}
-	where := ""
-	if line := lineNumber.FindString(cause.Error()); line != "" {
-		where = "; see " + line
-	}
-	return refuseWithCause(NotYAML, cause, "the file is not YAML to every reader%s", where)
 }
 
 func readNodes(text []byte) (docs []*yaml.Node, err error) {
@@ -142,8 +117,17 @@ func readHelm(text []byte) (docs []any, err error) {
 	}
 }
 
+// panicIsError turns a reader's panic into its error. One file that a reader
+// cannot stand must fail its own update, not end the process, which would begin
+// again with the same update.
+func panicIsError(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("the reader panicked: %v", v)
+	}
+}
+
 // offset is where a node begins. Nodes count columns in characters from 1, and
-// a byte order mark is none.
+// a byte order mark does not count.
 func (s *source) offset(line, column int) (int, bool) {
 	if line < 1 || line > len(s.lines) || column < 1 {
 		return 0, false
@@ -187,11 +171,11 @@ func (s *source) span(n *yaml.Node) (start, end int, err error) {
 	}
 	at, ok := s.offset(n.Line, n.Column)
 	if !ok {
-		return 0, 0, refuse(Unverified, "its place in the file cannot be told")
+		return 0, 0, refuse(Unverified, "is at a place in the file that cannot be found again")
 	}
 	if n.Anchor != "" {
 		if !bytes.HasPrefix(s.text[at:], []byte("&"+n.Anchor)) {
-			return 0, 0, refuse(Unverified, "its place in the file cannot be told")
+			return 0, 0, refuse(Unverified, "is at a place in the file that cannot be found again")
 		}
 		at += 1 + len(n.Anchor)
 		if n.Value == "" && n.Style == 0 {
@@ -203,7 +187,7 @@ func (s *source) span(n *yaml.Node) (start, end int, err error) {
 	}
 	switch {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		return 0, 0, refuse(BlockScalar, "is written as a block (| or >); write it on one line first")
+		return 0, 0, blockScalar(n)
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		end = s.closingQuote(at, '"')
 	case n.Style&yaml.SingleQuotedStyle != 0:
@@ -240,13 +224,4 @@ func (s *source) closingQuote(start int, quote byte) int {
 		}
 	}
 	return 0
-}
-
-// panicIsError turns a reader's panic into its error. One file that a reader
-// cannot stand must fail its own update, not end the process, which would begin
-// again with the same update.
-func panicIsError(err *error) {
-	if v := recover(); v != nil {
-		*err = fmt.Errorf("the reader gave up: %v", v)
-	}
 }

@@ -3,6 +3,7 @@ package values
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,12 +23,16 @@ type Vars struct {
 // distribution spec has them, and nothing that YAML or yq could read otherwise.
 var repositoryGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
 
+// variables are the names that a template may have in braces. {digestHex} is the
+// digest's 64 digits without "sha256:", for charts that write that themselves.
+var variables = []string{"tag", "digest", "digestHex", "repository"}
+
 // template is a value with variables, in the order they are written out.
 type template []piece
 
 type piece struct {
 	literal  string
-	variable string // "tag", "digest", "repository"; empty for a literal
+	variable string // "tag", "digest", "digestHex", "repository"; empty for a literal
 }
 
 func parseTemplate(text string) (template, error) {
@@ -53,8 +58,8 @@ func parseTemplate(text string) (template, error) {
 			break
 		}
 		name, rest, closed := strings.Cut(rest, "}")
-		if !closed || (name != "tag" && name != "digest" && name != "repository") {
-			return nil, fmt.Errorf("knows {tag}, {digest} and {repository}, and no other braces")
+		if !closed || !slices.Contains(variables, name) {
+			return nil, fmt.Errorf("knows {tag}, {digest}, {digestHex} and {repository}, and no other braces")
 		}
 		t = append(t, piece{variable: name})
 		named = true
@@ -76,6 +81,14 @@ func (t template) uses(variable string) bool {
 	return false
 }
 
+// isDigest reports whether the template is {digest} alone.
+func (t template) isDigest() bool { return len(t) == 1 && t[0].variable == "digest" }
+
+// frame is the text before the first variable and after the last.
+func (t template) frame() (before, after string) {
+	return t[0].literal, t[len(t)-1].literal
+}
+
 // render fills the template. What comes from a payload is held to its grammar
 // once more: this text goes into a file that is deployed.
 func (t template) render(v Vars) (string, error) {
@@ -91,8 +104,17 @@ func (t template) render(v Vars) (string, error) {
 		}
 		b.WriteString(text)
 	}
-	return b.String(), nil
+	text := b.String()
+	if digestBegins.MatchString(text) && !digestEnds.MatchString(text) {
+		return "", refuse(NotRepresentable, "would be set to %s, which is not a digest: that is sha256: and 64 hexadecimal digits in lower case", show(text))
+	}
+	return text, nil
 }
+
+var (
+	digestBegins = regexp.MustCompile(`^(?:[^@]*@)?sha(?:256|512):`)
+	digestEnds   = regexp.MustCompile(`^(?:[^@]*@)?(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+)
 
 func (v Vars) get(variable string) (string, error) {
 	var text string
@@ -101,9 +123,12 @@ func (v Vars) get(variable string) (string, error) {
 	case "tag":
 		text = v.Tag
 		err = gitops.CheckTag("tag", text)
-	case "digest":
+	case "digest", "digestHex":
 		text = v.Digest
-		err = gitops.CheckDigest("digest", text)
+		if err = gitops.CheckDigest("digest", text); variable == "digestHex" {
+			text = strings.TrimPrefix(text, "sha256:")
+			variable = "digest"
+		}
 	case "repository":
 		text = v.Repository
 		if !repositoryGrammar.MatchString(text) || len(text) > 255 {

@@ -1,249 +1,210 @@
 package values
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
-	yaml2 "go.yaml.in/yaml/v2"
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// expectation is the tree of what may differ between two decodings of a
-// document by Helm's reader. A nil expectation is that nothing does.
+// expectation is all that an edit, or several of one file, may change: what the
+// documents mean, and how they are written.
 type expectation struct {
-	below map[any]*expectation // by key or list position; nil at a value that may differ
-	want  string
-	// created says that the value was not there before; inherited that the
-	// place may show the new value or stay as it is, because something nearer
-	// overrides what it merges.
-	created, inherited bool
+	sets    map[string]expected       // by [wayID]
+	written map[position]want         // scalars that are written over
+	entries map[position][]*entryTree // maps that get entries
+	follows []follow
 }
 
-func (e *expectation) add(way []any, want string, created, inherited bool) {
-	for _, step := range way {
-		if e.below == nil {
-			e.below = map[any]*expectation{}
-		}
-		next := e.below[step]
-		if next == nil {
-			next = &expectation{}
-			e.below[step] = next
-		}
-		e = next
-	}
-	e.want, e.created, e.inherited = want, created, inherited
+// expected is a value that must be there afterwards.
+type expected struct {
+	doc  int
+	way  []any
+	want want
+	key  key // of the target, to name in an error
 }
 
-// differsOnly reports whether after is before with exactly what e expects.
-func differsOnly(before, after any, e *expectation) bool {
-	switch {
-	case e == nil:
-	case e.optional() && differsOnly(before, after, nil):
-		return true
-	case e.below == nil:
-		return after == any(e.want)
-	}
-	switch b := before.(type) {
-	case map[any]any:
-		a, ok := after.(map[any]any)
-		return ok && mapDiffersOnly(b, a, e)
-	case []any:
-		a, ok := after.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for i := range b {
-			if !differsOnly(b[i], a[i], e.at(i)) {
-				return false
-			}
-		}
-		return true
-	case nil:
-		if a, ok := after.(map[any]any); ok && e != nil {
-			return mapDiffersOnly(nil, a, e) // an empty value that became a map
-		}
-	case float64:
-		if a, ok := after.(float64); ok && b != b && a != a {
-			return e == nil
-		}
-	}
-	return e == nil && before == after
+// position is where a node begins in the text before the edit.
+type position struct {
+	doc, line, column int
+	kind              yaml.Kind // a map begins where its first key does
 }
 
-// lookup follows a way; nil when nothing is expected there.
-func (e *expectation) lookup(way []any) *expectation {
-	for _, step := range way {
-		e = e.at(step)
-	}
-	return e
+func positionOf(doc int, n *yaml.Node) position { return position{doc, n.Line, n.Column, n.Kind} }
+
+func newExpectation() *expectation {
+	return &expectation{sets: map[string]expected{}, written: map[position]want{}, entries: map[position][]*entryTree{}}
 }
 
-// optional says that nothing at or below e needs to differ.
-func (e *expectation) optional() bool {
-	for _, below := range e.below {
-		if !below.optional() {
-			return false
-		}
+func (x *expectation) set(e expected) { x.sets[wayID(e.doc, e.way)] = e }
+
+// add makes what another edit of the file changes expected, too.
+func (x *expectation) add(other *expectation) {
+	for id, e := range other.sets {
+		x.sets[id] = e
 	}
-	return e.inherited || e.below != nil
+	for at, w := range other.written {
+		x.written[at] = w
+	}
 }
 
-func (e *expectation) at(step any) *expectation {
-	if e == nil {
-		return nil
+// verify compares two readings of a file. It returns the paths at which they mean
+// something else, the targets' first.
+func (x *expectation) verify(before, after *source) (paths []string, err error) {
+	if len(after.docs) != len(before.docs) || before.json && !after.json {
+		return nil, refuse(Unverified, "the edited file would not be read as before, so it was dropped")
 	}
-	return e.below[step]
+	v := verification{expectation: x, before: before, changed: map[string]bool{}, more: map[string]string{}}
+	for doc := range before.docs {
+		v.check(doc, diffHelm(before.helm[doc], after.helm[doc]))
+		v.check(doc, diffNodes(before.docs[doc], after.docs[doc]))
+	}
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	for doc := range before.docs {
+		if !x.sameWritten(doc, before.docs[doc], after.docs[doc]) {
+			return nil, refuse(Unverified, "the edited file would differ in more than this value, so it was dropped")
+		}
+	}
+	known := entries{}
+	for id, e := range x.sets {
+		seen, ok := helmAt(after.helm[e.doc], e.way)
+		n := known.at(after.docs[e.doc], e.way)
+		if !ok || n == nil || !(helmLeaf{seen}).is(e.want) || !(nodeLeaf{n}).is(e.want) {
+			return nil, at(e.key, refuse(Unverified, "would not be read back as %s by every reader, so the edit was dropped", show(e.want.text)))
+		}
+		if v.changed[id] { // the others had the value already
+			paths = append(paths, before.showPlace(e.doc, e.way))
+		}
+	}
+	slices.Sort(paths)
+	return append(paths, v.followed()...), nil
 }
 
-func mapDiffersOnly(before, after map[any]any, e *expectation) bool {
-	for k, a := range after {
-		b, ok := before[k]
-		x := e.at(k)
-		if !ok && (x == nil || x.below != nil || !x.created) {
-			return false
-		}
-		if ok && x != nil && x.created && !x.inherited {
-			return false
-		}
-		if !differsOnly(b, a, x) {
-			return false
-		}
-	}
-	for k := range before {
-		if _, ok := after[k]; !ok {
-			return false
-		}
-	}
-	if e != nil {
-		for k, x := range e.below {
-			if _, ok := after[k]; !ok && !x.optional() {
-				return false
-			}
-		}
-	}
-	return true
+// verification is what the comparison of one file finds.
+type verification struct {
+	*expectation
+	before  *source
+	changed map[string]bool   // targets that change, by wayID
+	more    map[string]string // other paths that do
+	denied  []string          // of these, what no target may change
+	wrong   bool              // a target has another value than it should
+	full    bool              // there are too many changes to name
 }
 
-// helmPath is the way to p in the terms of Helm's reader.
-func helmPath(p place) []any {
-	way := make([]any, 0, len(p.keys)+1)
-	for i := range p.keys {
-		if p.keys[i] == nil {
-			way = append(way, p.index[i])
+func (v *verification) check(doc int, c *changes) {
+	v.full = v.full || c.full()
+	for _, change := range c.all {
+		id := wayID(doc, change.way)
+		if e, ok := v.sets[id]; ok {
+			v.changed[id] = true
+			v.wrong = v.wrong || change.after == nil || !change.after.is(e.want)
 			continue
 		}
-		way = append(way, helmKey(p.keys[i]))
-	}
-	return way
-}
-
-// helmKey is what Helm's reader makes of a key: to YAML 1.1, the key on is true.
-func helmKey(k *yaml.Node) any {
-	if k.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		return k.Value
-	}
-	if simpleName.MatchString(k.Value) && !wordGrammar.MatchString(k.Value) {
-		if _, err := strconv.ParseFloat(k.Value, 64); err != nil && (k.Value[0] < '0' || k.Value[0] > '9') {
-			return k.Value
+		v.more[id] = v.before.showPlace(doc, change.way)
+		if !v.allowed(id, change) {
+			v.denied = append(v.denied, v.more[id])
 		}
 	}
-	var v any
-	if err := yaml2.Unmarshal([]byte(k.Value), &v); err != nil {
-		return k.Value
-	}
-	switch v.(type) {
-	case map[any]any, []any:
-		return k.Value
-	}
-	return v
 }
 
-// helmAt follows a way through a decoded document.
-func helmAt(v any, way []any) (any, bool) {
-	for _, step := range way {
-		switch at := v.(type) {
-		case map[any]any:
-			next, ok := at[step]
-			if !ok {
-				return nil, false
-			}
-			v = next
-		case []any:
-			i, ok := step.(int)
-			if !ok || i < 0 || i >= len(at) {
-				return nil, false
-			}
-			v = at[i]
-		default:
-			return nil, false
+// allowed reports whether a target that follows its anchor may change this path.
+func (v *verification) allowed(id string, c change) bool {
+	for _, f := range v.follows {
+		if c.after != nil && !c.below && c.after.is(f.want) && (f.all || f.ways[id]) {
+			return true
 		}
 	}
-	return v, true
+	return false
 }
 
-// verify reads the edited text again with both readers and compares it with
-// the original.
-func (p *plan) verify(edited []byte) error {
-	after, err := readSource(edited)
-	if err != nil {
-		return refuseWithCause(Unverified, err, "the edited file could not be read again, so it was dropped")
+func (v *verification) followed() (paths []string) {
+	for _, path := range v.more {
+		paths = append(paths, path)
 	}
-	s := p.source
-	if len(after.docs) != len(s.docs) {
-		return refuse(Unverified, "the edited file has other documents than before, so it was dropped")
-	}
-	for i := range s.docs {
-		if !p.sameNodes(s.docs[i], after.docs[i]) || !differsOnly(s.helm[i], after.helm[i], p.expected[i]) {
-			return refuse(Unverified, "the edited file would differ in more than this value, so it was dropped")
-		}
-	}
-	return nil
+	slices.Sort(paths)
+	return paths
 }
 
-// sameNodes compares two documents node by node as they are written, where
-// Helm's view compares what they mean.
-func (p *plan) sameNodes(b, a *yaml.Node) bool {
-	if want, ok := p.changed[b]; ok {
-		return a.Kind == yaml.ScalarNode && a.ShortTag() == "!!str" && a.Value == want && a.Anchor == b.Anchor && len(b.Content) == 0
+func (v *verification) err() error {
+	slices.Sort(v.denied)
+	v.denied = slices.Compact(v.denied) // both readers see most of them
+	switch {
+	case v.full:
+		return refuse(SharedAnchor, "would change more than %d other values of the file, too, through anchors; give this value a place of its own", maxChanges)
+	case len(v.denied) == 0 && v.wrong:
+		return refuse(Unverified, "would not be read back alike by every reader, so the edit was dropped")
+	case len(v.denied) == 0:
+		return nil
+	case len(v.follows) > 0:
+		return refuse(SharedAnchor, "would change %s, too, which is not among the keys that may follow; list it under follows, or give it a value of its own", listed(v.denied))
 	}
-	if created := p.created[b]; created != nil {
-		return p.sameWithCreated(b, a, created.pairs)
+	return refuse(SharedAnchor, "would change %s, too, by an anchor or a merge key (<<); give that a value of its own, or let it follow: anchor: follow", listed(v.denied))
+}
+
+// listed joins names for a sentence.
+func listed(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
 	}
-	if b.Kind != a.Kind || b.Tag != a.Tag || b.Value != a.Value || b.Style != a.Style ||
-		(b.Line != a.Line && len(p.created) == 0) {
+	return strings.Join(names[:most], ", ") + " and more"
+}
+
+// showPlace names a path; in a file of several documents it says in which.
+func (s *source) showPlace(doc int, way []any) string {
+	if len(s.docs) > 1 {
+		return showWay(way) + " (document " + strconv.Itoa(doc) + ")"
+	}
+	return showWay(way)
+}
+
+// sameWritten compares two documents node by node as they are written, where the
+// diffs compare what they mean.
+func (x *expectation) sameWritten(doc int, b, a *yaml.Node) bool {
+	at := positionOf(doc, b)
+	if w, ok := x.written[at]; ok {
+		return nodeLeaf{a}.is(w) && a.Anchor == b.Anchor
+	}
+	if created := x.entries[at]; created != nil {
+		return a.Kind == yaml.MappingNode && a.Anchor == b.Anchor && x.sameWithEntries(doc, b, a, created)
+	}
+	if b.Kind != a.Kind || b.Tag != a.Tag || b.Style != a.Style || b.Anchor != a.Anchor || b.Value != a.Value ||
+		len(b.Content) != len(a.Content) || b.Line != a.Line && len(x.entries) == 0 {
 		return false
 	}
-	return b.Anchor == a.Anchor && p.sameContent(b.Content, a.Content)
-}
-
-func (p *plan) sameContent(before, after []*yaml.Node) bool {
-	if len(before) != len(after) {
-		return false
-	}
-	for i := range before {
-		if !p.sameNodes(before[i], after[i]) {
+	for i := range b.Content {
+		if !x.sameWritten(doc, b.Content[i], a.Content[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// sameWithCreated takes the created pairs out of a map and compares the rest.
-func (p *plan) sameWithCreated(b, a *yaml.Node, created []pair) bool {
-	if a.Kind != yaml.MappingNode || a.Anchor != b.Anchor {
-		return false
-	}
-	rest := append([]*yaml.Node(nil), a.Content...)
+// sameWithEntries takes the new entries out of a map and compares the rest.
+func (x *expectation) sameWithEntries(doc int, b, a *yaml.Node, created []*entryTree) bool {
+	rest := slices.Clone(a.Content)
 	for _, c := range created {
 		at := -1
 		for i := 0; i+1 < len(rest); i += 2 {
-			if k, v := rest[i], rest[i+1]; k.Value == c.key && v.Value == c.value && k.ShortTag() == "!!str" && v.ShortTag() == "!!str" {
+			if c.is(rest[i], rest[i+1]) {
 				at = i
 			}
 		}
 		if at < 0 {
 			return false
 		}
-		rest = append(rest[:at], rest[at+2:]...)
+		rest = slices.Delete(rest, at, at+2)
 	}
-	return p.sameContent(b.Content, rest)
+	if len(b.Content) != len(rest) {
+		return false
+	}
+	for i := range rest {
+		if !x.sameWritten(doc, b.Content[i], rest[i]) {
+			return false
+		}
+	}
+	return true
 }
