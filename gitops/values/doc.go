@@ -48,7 +48,7 @@
 // and contains against literals, key, kind, tag and document_index:
 //
 //	.images[] | select(.name == "shop") | .newTag
-//	select(.kind == "Deployment") | .spec.template.spec.containers[0].image
+//	select(.kind == "Deployment") | .spec.template.spec.containers[] | select(.name == "shop") | .image
 //	select(document_index == 1) | .image.tag
 //
 // Everything else of yq is rejected when it is compiled: a key selects, it does

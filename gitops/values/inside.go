@@ -116,6 +116,7 @@ func (p *plan) setBlocks() error {
 		for _, sp := range inner.splices {
 			p.splices = append(p.splices, b.outward(sp))
 		}
+		p.expected.moves = p.expected.moves || len(inner.created) > 0
 		p.expected.written[positionOf(b.place.doc, b.node)] = w
 		p.expected.set(expected{b.place.doc, helmPath(b.place), w, b.key})
 	}
