@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,58 +86,6 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 	return policy.New(p)
 }
 
-// buildTargets compiles the edit of every app in every environment.
-func buildTargets(c config.Config) (map[target]fileEdit, error) {
-	targets := make(map[target]fileEdit)
-	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
-	writes := make(map[string]target)  // by file and key
-	edits := make(edits)
-	everywhere := slices.Sorted(maps.Keys(c.Environments))
-	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		app := c.Apps[name]
-		environments := app.Environments
-		if len(environments) == 0 {
-			environments = everywhere
-		}
-		for _, environment := range environments {
-			t := c.Target(environment, name)
-			sets := bind(t, name, app.Repository)
-			edit, err := edits.compile(t.Field, sets)
-			if err != nil {
-				if problems[err.Field] == nil {
-					problems[err.Field] = err
-				}
-				continue
-			}
-			here := target{environment, name}
-			targets[here] = fileEdit{t.File, edit}
-			if err := claimKeys(writes, here, t, sets); err != nil && problems[err.Field] == nil {
-				problems[err.Field] = err
-			}
-		}
-	}
-	sorted := slices.Sorted(maps.Keys(problems))
-	joined := make([]error, len(sorted))
-	for i, field := range sorted {
-		joined[i] = problems[field]
-	}
-	return targets, errors.Join(joined...)
-}
-
-// claimKeys notes what the updates of one target write, and rejects what another
-// writes already: a tag of dev would end up in prod's place.
-func claimKeys(writes map[string]target, here target, t config.Target, sets []values.Target) *gitops.Error {
-	for _, set := range sets {
-		place := t.File + "\x00" + set.Key
-		if other, taken := writes[place]; taken {
-			return gitops.FieldErrorf(t.Field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
-				other.app, other.environment, here.app, here.environment, set.Key, t.File)
-		}
-		writes[place] = here
-	}
-	return nil
-}
-
 // checkFanOut refuses what one image would mean beyond the updates that a delivery
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
@@ -160,45 +107,6 @@ func checkFanOut(c config.Config) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-func bind(t config.Target, app, repository string) []values.Target {
-	sets := make([]values.Target, len(t.Set))
-	for i, s := range t.Set {
-		sets[i] = values.Target{Key: s.Key, Value: s.Value, Create: s.Create}
-	}
-	return values.Bind(sets, app, repository)
-}
-
-// edits are compiled edits by what they set. Most apps set the same key: it is
-// compiled once, and every target has the same edit, not 8,000 of them.
-type edits map[string]*values.Edit
-
-// compile compiles what the field says to set.
-func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
-	what := identify(sets)
-	if edit, ok := all[what]; ok {
-		return edit, nil
-	}
-	edit, err := values.Compile(sets)
-	var e *gitops.Error
-	if errors.As(err, &e) {
-		e.Field = field + e.Field
-		return nil, e
-	}
-	all[what] = edit
-	return edit, nil
-}
-
-// identify is a text that no other targets have.
-func identify(sets []values.Target) string {
-	var text []byte
-	for _, set := range sets {
-		text = strconv.AppendQuote(text, set.Key)
-		text = strconv.AppendQuote(text, set.Value)
-		text = strconv.AppendBool(text, set.Create)
-	}
-	return string(text)
 }
 
 // newHolder names this process in leases: the host, for people, and something no

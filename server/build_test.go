@@ -89,7 +89,7 @@ func TestNewNamesTheField(t *testing.T) {
 		{"nothing to set", func(s *site) { s.yaml += "set: []\n" },
 			[]string{"set: there must be a key to set"}},
 		{"an environment's value", func(s *site) { s.edit(`  dev: {`, `  dev: {set: [{key: .image.tag, value: "{branch}"}], `) },
-			[]string{"environments.dev.set[0].value: knows {tag}, {digest} and {repository}"}},
+			[]string{"environments.dev.set[0].value: knows {tag}, {digest}, {digestHex} and {repository}"}},
 		{"an app's second key", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: .a}, {key: .a}], `) },
 			[]string{"apps.worker.set[1].key: is the same as that of [0]"}},
 		{"creating what has no name", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: ".a[0]", create: true}], `) },
@@ -112,6 +112,18 @@ func TestNewNamesTheField(t *testing.T) {
 			[]string{"manifests.url: must not have a query"}},
 		{"one file for two environments", func(s *site) { s.yaml += "file: charts/{app}/values.yaml\n" },
 			[]string{"set: updates of api in dev and of api in prod would both set .image.tag in charts/api/values.yaml"}},
+		{"one key in two spellings", func(s *site) {
+			s.edit(`  prod: {`, `  prod: {set: [{key: '.image["tag"]'}], `)
+			s.yaml += "file: charts/{app}/values.yaml\n"
+		}, []string{"environments.prod.set: updates of api in dev and of api in prod would both set .image[\"tag\"] in charts/api/values.yaml"}},
+		{"an anchor that others may use", func(s *site) {
+			s.edit(`  dev: {`, `  dev: {set: [{key: .dev, anchor: follow}], `)
+			s.yaml += "file: charts/{app}/values.yaml\n"
+		}, []string{"environments.dev.set[0].follows: is required with anchor: follow in charts/api/values.yaml"}},
+		{"an anchor that nobody knows", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: .a, anchor: keep}], `) },
+			[]string{"apps.worker.set[0].anchor: must be follow or left out"}},
+		{"inside of what computes", func(s *site) { s.edit(`worker: {`, `worker: {set: [{key: .a, inside: ".a = 1"}], `) },
+			[]string{"apps.worker.set[0].inside: must only select"}},
 		{"several at once", func(s *site) {
 			s.edit("manifests:\n", "manifests:\n  branch: a..b\n")
 			s.edit("main-[0-9a-f]{7,40}", "main-(")
@@ -185,5 +197,31 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	}
 	if edit("prod", "api") == edit("prod", "worker") || edit("prod", "api") == edit("dev", "api") {
 		t.Error("different edits are the same")
+	}
+}
+
+// Everything that can be said of a set reaches the edit. One key in the file and the
+// same one inside of a block are two.
+func TestTargetsHaveAllThatIsSaid(t *testing.T) {
+	s := newSite(t)
+	s.edit("  dev: {", "  dev: {file: shared.yaml, ")
+	s.edit("  prod: {", "  prod: {file: shared.yaml, ")
+	s.yaml += `set:
+  - {key: ".{app}.tag", create: parents, inside: ".{env}"}
+`
+	s.yaml = strings.ReplaceAll(s.yaml, "{env}", "values")
+	s.edit("  prod: {", `  prod: {set: [{key: ".{app}.tag", anchor: follow, follows: [.anchor, .other.tag]}, {key: .image, value: "{repository}:{tag}", replaces: ["mirror.example/{app}"]}], `)
+	parts, err := build(s.config(), s.logger())
+	s.must(err)
+	const file = "values: |\n  x: 1\nanchor: &a v1\napi:\n  tag: *a\nother:\n  tag: *a\nimage: mirror.example/api:v1\n"
+	vars := values.Vars{Tag: "v2", Repository: "registry.example/api"}
+	for environment, want := range map[string]string{
+		"dev":  strings.Replace(file, "x: 1\n", "x: 1\n  api:\n    tag: v2\n", 1),
+		"prod": strings.NewReplacer("&a v1", "&a v2", "mirror.example/api:v1", "registry.example/api:v2").Replace(file),
+	} {
+		out, _, err := parts.targets[target{environment, "api"}].edit.Apply([]byte(file), vars)
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %v\n%s", environment, err, out)
+		}
 	}
 }

@@ -25,13 +25,14 @@ func newEdit() *cobra.Command {
 All of them are set, or none and the file stays as it is.
 
 KEY is a yq expression that selects one scalar. What follows the last = is an
-image's tag, its digest, or a reference REPOSITORY[:TAG][@DIGEST].
+image's tag, its digest, or a reference REPOSITORY[:TAG][@DIGEST]. A number stays a
+number where the key is not a tag's: .replicas=5.
 
 Exit status 0: the file is changed. 3: it already has these values. 1: the edit is not
 possible. 2: flags are wrong.`,
 		Example: `  tallyman edit --file values.yaml --set .image.tag=v2 --diff
   tallyman edit --file kustomization.yaml --set '.images[] | select(.name == "api") | .newTag=v2'
-  tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[0].image=registry.example.com/api:v2'`,
+  tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[] | select(.name == "api") | .image=registry.example.com/api:v2'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.OutOrStdout()) },
 	}
@@ -64,7 +65,7 @@ func (e *localEdit) run(out io.Writer) error {
 	if err != nil {
 		return badInput{err}
 	}
-	before, err := os.ReadFile(file)
+	before, err := readRegular(file)
 	if err != nil {
 		return badInput{err}
 	}
@@ -80,6 +81,24 @@ func (e *localEdit) run(out io.Writer) error {
 	return replaceFile(file, after)
 }
 
+// readRegular reads a file as far as an edit can use it. A FIFO or a device may have
+// no end.
+func readRegular(name string) (text []byte, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return io.ReadAll(io.LimitReader(f, values.MaxFile+1))
+}
+
 // compile makes one edit of all sets.
 func (e *localEdit) compile() (*values.Edit, values.Vars, error) {
 	var vars values.Vars
@@ -93,7 +112,7 @@ func (e *localEdit) compile() (*values.Edit, values.Vars, error) {
 		if err != nil {
 			return nil, vars, fmt.Errorf("--set %s: %w", set, err)
 		}
-		targets = append(targets, values.Target{Key: strings.TrimSpace(set[:i]), Value: template, Create: e.create})
+		targets = append(targets, values.Target{Key: strings.TrimSpace(set[:i]), Value: template, Create: e.create, KeepNumber: true})
 	}
 	edit, err := values.Compile(targets)
 	var wrong *gitops.Error
@@ -122,8 +141,14 @@ func templateOf(value string, vars *values.Vars) (string, error) {
 		}
 		return nil
 	}
+	if value == "" {
+		return "", errors.New("there is no value behind the =")
+	}
 	if digestOnly.MatchString(value) {
 		return "{digest}", agree(&vars.Digest, value)
+	}
+	if strings.HasPrefix(value, "sha256:") {
+		return "", errors.New("a digest is sha256: and 64 digits of 0-9 a-f")
 	}
 	if !strings.ContainsAny(value, "/:@") {
 		return "{tag}", agree(&vars.Tag, value)

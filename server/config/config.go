@@ -43,7 +43,8 @@ type Config struct {
 	// "charts/{app}/values-{env}.yaml".
 	File string `yaml:"file"`
 	// Set lists the scalars that an update sets in its file, all of them or none;
-	// or it is the name of a common list: helm, helm-digest, kustomize or image.
+	// or it is the name of a common list: helm, helm-digest, kustomize,
+	// kustomize-digest or image.
 	// Default helm, which is one scalar: key .image.tag, value "{tag}".
 	Set Sets `yaml:"set"`
 	// Environments are the environments, by name. At least one is required.
@@ -211,20 +212,4 @@ type App struct {
 	File string `yaml:"file"`
 	// Set overrides the environment's set for this app.
 	Set Sets `yaml:"set"`
-}
-
-// Sets is what an update sets. In the file it is a list, or the name of one.
-type Sets []Set
-
-// Set is one scalar to set.
-type Set struct {
-	// Key is a yq expression that selects exactly one scalar in the file. {app} and
-	// {repository} in it stand for the app's, as yq strings. Required.
-	Key string `yaml:"key"`
-	// Value is what it is set to; {tag}, {digest} and {repository} stand for the
-	// update's. Default "{tag}".
-	Value string `yaml:"value"`
-	// Create adds the key to its map when it is missing. Default false: a mistyped
-	// key is an error, not a new line that nothing reads.
-	Create bool `yaml:"create"`
 }

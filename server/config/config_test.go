@@ -111,7 +111,8 @@ sources:
     allow: [{repository: o/r, repositoryID: 17, installationID: 5, senders: [ann], apps: ["*"], environments: [dev]}]
   eventbridge: {auth: basic, header: Authorization, username: bridge, secretFiles: [c], accounts: ["000000000001"], regions: [eu-west-1]}
 file: apps/{env}/{app}.yaml
-set: [{key: .tag}, {key: .digest, value: "{digest}", create: true}]
+set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
+  {key: .x.y, create: parents}]
 environments:
   dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, file: dev.yaml, set: kustomize}
 apps:
@@ -135,10 +136,11 @@ apps:
 			EventBridge: &config.EventBridge{Auth: "basic", Header: "Authorization", Username: "bridge", SecretFiles: []string{"c"}, Accounts: []string{"000000000001"}, Regions: []string{"eu-west-1"}},
 		},
 		File: "apps/{env}/{app}.yaml",
-		Set:  config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: true}},
+		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},
+			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
 			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", File: "dev.yaml",
-			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository}) | .newTag`, Value: "{tag}"}},
+			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
 		}},
 		Apps: map[string]config.App{"api": {
 			Repository: "registry.example/api", Environments: []string{"dev"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}},
@@ -154,17 +156,13 @@ func TestPresets(t *testing.T) {
 	for _, name := range values.Presets() {
 		c := parse(t, minimal+"set: "+name+"\n")
 		want, _ := values.Preset(name)
-		var got []values.Target
-		for _, s := range c.Set {
-			got = append(got, values.Target{Key: s.Key, Value: s.Value, Create: s.Create})
-		}
-		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		if diff := cmp.Diff(want, c.Set.Targets()); diff != "" || len(want) == 0 {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
 	for _, text := range []string{minimal + "set: Helm\n", strings.Replace(minimal, "myshop-api: {}", "myshop-api: {set: yq}", 1)} {
 		_, err := config.Parse([]byte(text))
-		if got := found(err); len(got) != 1 || !strings.Contains(got[0], "set: must be a list, or one of helm, helm-digest, kustomize, image (line ") {
+		if got := found(err); len(got) != 1 || !strings.Contains(got[0], "set: must be a list, or one of helm, helm-digest, kustomize, kustomize-digest, image (line ") {
 			t.Errorf("found %q", got)
 		}
 	}

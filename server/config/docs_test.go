@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -81,6 +82,10 @@ func written(v reflect.Value) string {
 		return "[" + strings.Join(value, ", ") + "]"
 	case config.Sets:
 		return ""
+	case config.Create:
+		if value == config.CreateNothing {
+			return "false"
+		}
 	}
 	return v.String()
 }
@@ -98,12 +103,16 @@ func TestReferenceHasEveryField(t *testing.T) {
 	}
 
 	got := map[string]string{}
+	notFields := values.Presets() // which have a table, too, as have the reasons
+	for _, reason := range values.Refusals() {
+		notFields = append(notFields, string(reason))
+	}
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z.<>\\[\\]]+)` \\| ([^|]+) \\| [^|]+ \\|$")
 	rows := row.FindAllStringSubmatch(reference(t), -1)
 	for _, m := range rows {
 		field, byDefault := m[1], m[2]
-		if _, field := want[field]; !field && slices.Contains([]string{"helm", "helm-digest", "kustomize", "image"}, m[1]) {
-			continue // the table of named lists
+		if _, field := want[field]; !field && slices.Contains(notFields, m[1]) {
+			continue
 		}
 		if _, twice := got[field]; twice {
 			t.Errorf("%s has two rows", field)
@@ -157,5 +166,16 @@ func TestReferenceExamplesAreTaken(t *testing.T) {
 			}
 		}
 		parse(t, text)
+	}
+}
+
+// Every reason why a file is left as it is has a row, with its way out.
+func TestReferenceHasEveryRefusal(t *testing.T) {
+	text := reference(t)
+	for _, reason := range values.Refusals() {
+		row := regexp.MustCompile("(?m)^\\| `" + string(reason) + "` \\| [^|]+ \\| [^|]+ \\|$")
+		if len(row.FindAllString(text, -1)) != 1 {
+			t.Errorf("%s has no row of its own", reason)
+		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // Load reads and checks the file at path. Every problem is reported at once,
@@ -83,6 +82,9 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return // "key:" with nothing behind it is as good as left out
 	}
+	if d.decodeNamed(field, node, into) {
+		return
+	}
 	switch into.Kind() {
 	case reflect.Pointer:
 		into.Set(reflect.New(into.Type().Elem()))
@@ -92,12 +94,6 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 	case reflect.Map:
 		d.decodeMap(field, node, into)
 	case reflect.Slice:
-		if sets, ok := into.Addr().Interface().(*Sets); ok && node.Kind == yaml.ScalarNode {
-			if *sets, ok = presetSets(node.Value); !ok {
-				d.report(field, node, "must be a list, or one of %s", strings.Join(values.Presets(), ", "))
-			}
-			return
-		}
 		if node.Kind != yaml.SequenceNode {
 			d.report(field, node, "must be a list")
 			return
@@ -165,16 +161,6 @@ func (d *decoder) eachPair(field string, node *yaml.Node, do func(path string, k
 		seen[key.Value] = true
 		do(path, key, node.Content[i+1])
 	}
-}
-
-// presetSets is the list that a name stands for.
-func presetSets(name string) (Sets, bool) {
-	targets, ok := values.Preset(name)
-	sets := make(Sets, len(targets))
-	for i, t := range targets {
-		sets[i] = Set{Key: t.Key, Value: t.Value, Create: t.Create}
-	}
-	return sets, ok
 }
 
 func fieldNames(t reflect.Type) []string {

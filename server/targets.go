@@ -1,0 +1,148 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// buildTargets compiles the edit of every app in every environment.
+func buildTargets(c config.Config) (map[target]fileEdit, error) {
+	targets := make(map[target]fileEdit)
+	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
+	claims := claims{writes: make(map[string]target), keys: make(map[string]string)}
+	edits := make(edits)
+	all := wanted(c)
+	inFile := make(map[string]int)
+	for _, w := range all {
+		inFile[w.File]++
+	}
+	for _, w := range all {
+		sets := values.Bind(w.Set.Targets(), w.app, c.Apps[w.app].Repository)
+		for i := range sets {
+			sets[i].Shared = inFile[w.File] > 1
+		}
+		err := checkFollows(w, sets)
+		var edit *values.Edit
+		if err == nil {
+			edit, err = edits.compile(w.Field, sets)
+		}
+		if err == nil {
+			targets[w.target] = fileEdit{w.File, edit}
+			err = claims.claim(w, sets)
+		}
+		if err != nil && problems[err.Field] == nil {
+			problems[err.Field] = err
+		}
+	}
+	sorted := slices.Sorted(maps.Keys(problems))
+	joined := make([]error, len(sorted))
+	for i, field := range sorted {
+		joined[i] = problems[field]
+	}
+	return targets, errors.Join(joined...)
+}
+
+// wantedTarget is a target with what the configuration says of it.
+type wantedTarget struct {
+	target
+	config.Target
+}
+
+// wanted lists every app in every environment that it runs in.
+func wanted(c config.Config) []wantedTarget {
+	var all []wantedTarget
+	everywhere := slices.Sorted(maps.Keys(c.Environments))
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		environments := c.Apps[name].Environments
+		if len(environments) == 0 {
+			environments = everywhere
+		}
+		for _, environment := range environments {
+			all = append(all, wantedTarget{target{environment, name}, c.Target(environment, name)})
+		}
+	}
+	return all
+}
+
+// checkFollows wants the keys that may change with an anchor named where a file has
+// more than one target: who may order one of them may not order the others by it.
+func checkFollows(w wantedTarget, sets []values.Target) *gitops.Error {
+	for i, set := range sets {
+		if set.Anchor != "" && set.Shared && len(set.Follows) == 0 {
+			return gitops.FieldErrorf(fmt.Sprintf("%s[%d].follows", w.Field, i),
+				"is required with anchor: %s in %s, where other apps or environments are set, too: list the keys that may change with it", set.Anchor, w.File)
+		}
+	}
+	return nil
+}
+
+// claims are what the updates of targets write.
+type claims struct {
+	writes map[string]target // by file and key
+	keys   map[string]string // spellings of keys that were met, and what is the same for all of one key
+}
+
+// claim notes what the updates of one target write, and rejects what another writes
+// already: a tag of dev would end up in prod's place.
+func (c claims) claim(w wantedTarget, sets []values.Target) *gitops.Error {
+	for i, set := range sets {
+		place := w.File
+		for _, key := range []string{set.Inside, set.Key} {
+			same, err := c.sameKey(key)
+			if err != nil { // the edit would not have been compiled
+				return gitops.FieldErrorf(fmt.Sprintf("%s[%d].key", w.Field, i), "%s", gitops.PublicOf(err))
+			}
+			place += "\x00" + same
+		}
+		if other, taken := c.writes[place]; taken {
+			return gitops.FieldErrorf(w.Field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
+				other.app, other.environment, w.app, w.environment, set.Key, w.File)
+		}
+		c.writes[place] = w.target
+	}
+	return nil
+}
+
+// sameKey is [values.SameKey], once for each spelling.
+func (c claims) sameKey(key string) (string, error) {
+	same, met := c.keys[key]
+	if met || key == "" {
+		return same, nil
+	}
+	same, err := values.SameKey(key)
+	if err == nil {
+		c.keys[key] = same
+	}
+	return same, err
+}
+
+// edits are compiled edits by what they set. Most apps set the same key: it is
+// compiled once, and every target has the same edit, not 8,000 of them.
+type edits map[string]*values.Edit
+
+// compile compiles what the field says to set.
+func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
+	what := identify(sets)
+	if edit, ok := all[what]; ok {
+		return edit, nil
+	}
+	edit, err := values.Compile(sets)
+	var e *gitops.Error
+	if errors.As(err, &e) {
+		e.Field = field + e.Field
+		return nil, e
+	}
+	all[what] = edit
+	return edit, nil
+}
+
+// identify is a text that no other targets have.
+func identify(sets []values.Target) string {
+	return fmt.Sprintf("%#v", sets)
+}
