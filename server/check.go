@@ -38,11 +38,12 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	}
 	var problems []error
 	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
-		if err := s.checkTarget(t, view); err != nil {
+		more, err := s.checkTarget(t, view)
+		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited\n", t.app, t.environment, s.parts.targets[t].file)
+		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.parts.targets[t].file, more)
 	}
 	return errors.Join(problems...)
 }
@@ -61,22 +62,28 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// checkTarget makes an edit as an update would, and drops it.
-func (s *Server) checkTarget(t target, view *manifest.View) error {
+// checkTarget makes an edit as an update would, and drops it. Where others
+// may follow an anchor it says all that would change.
+func (s *Server) checkTarget(t target, view *manifest.View) (more string, err error) {
 	to := s.parts.targets[t]
 	file, err := view.ReadFile(to.file)
 	if err != nil {
-		return t.problem("", err)
+		return "", t.problem("", err)
 	}
-	_, _, err = to.edit.Apply(file, values.Vars{
+	r, err := to.edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
 		Repository: s.config.Apps[t.app].Repository,
 	})
 	if err != nil {
-		return t.problem(to.file+": ", err)
+		return "", t.problem(to.file+": ", err)
 	}
-	return nil
+	for _, set := range s.config.Target(t.environment, t.app).Set {
+		if set.Anchor != "" {
+			return ", which changes " + strings.Join(r.Paths, ", "), nil
+		}
+	}
+	return "", nil
 }
 
 // problem says of an error which target it is of. A sentence that is in it is not its

@@ -42,6 +42,21 @@ func TestCheckManifests(t *testing.T) {
 	}
 }
 
+// Where an anchor may be edited all that would change with it is named.
+func TestCheckManifestsNamesWhatFollows(t *testing.T) {
+	s := newSite(t)
+	s.edit("  prod: {", "  prod: {set: [{key: .image.tag, anchor: follow}], ")
+	_, err := s.repository.Commit(gitserver.Change{
+		Files: map[string]string{"charts/api/values-prod.yaml": "image:\n  tag: &v 1.0.0\nworker:\n  tag: *v\n"},
+	})
+	s.must(err)
+	out, err := s.check()
+	s.must(err)
+	if want := "api in prod: charts/api/values-prod.yaml can be edited, which changes .image.tag, .worker.tag"; out[len(out)-1] != want {
+		t.Errorf("said %q", out)
+	}
+}
+
 // Each target that is wrong says how, and the others are tried all the same.
 func TestCheckManifestsFindsWhatIsWrong(t *testing.T) {
 	s := newSite(t)
