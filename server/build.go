@@ -89,9 +89,13 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 
 // buildTargets compiles the edit of every app in every environment.
 func buildTargets(c config.Config) (map[target]fileEdit, error) {
-	targets := make(map[target]fileEdit)
-	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
-	writes := make(map[string]target)  // by file and key
+	updates := 0
+	for _, app := range c.Apps {
+		updates += environmentsOf(c, app)
+	}
+	targets := make(map[target]fileEdit, updates)
+	problems := make(map[string]error)         // by field: one wrong key is one problem, not one for each app
+	writes := make(map[string]target, updates) // by file and key
 	edits := make(edits)
 	everywhere := slices.Sorted(maps.Keys(c.Environments))
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
@@ -144,12 +148,8 @@ func claimKeys(writes map[string]target, here target, t config.Target, sets []va
 func checkFanOut(c config.Config) error {
 	updates := make(map[string]int) // by repository
 	for _, app := range c.Apps {
-		environments := len(app.Environments)
-		if environments == 0 {
-			environments = len(c.Environments)
-		}
 		if app.Repository != "" {
-			updates[app.Repository] += environments
+			updates[app.Repository] += environmentsOf(c, app)
 		}
 	}
 	var problems []error
@@ -160,6 +160,14 @@ func checkFanOut(c config.Config) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// environmentsOf is how many environments have the app.
+func environmentsOf(c config.Config, app config.App) int {
+	if len(app.Environments) == 0 {
+		return len(c.Environments)
+	}
+	return len(app.Environments)
 }
 
 func bind(t config.Target, app, repository string) []values.Target {
