@@ -5,6 +5,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 SCHEDULES ?= 10000
+SEEDS    ?= 10
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ test-deps: ## install what the tests start: PostgreSQL, sshd, GnuPG, curl, jq
 
 .PHONY: test
 test: test-deps test-deploy ## run every test, with the race detector
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 20m ./...
 
 # A module of its own. Not cached: Go does not see what the tools read.
 .PHONY: test-deploy
@@ -31,8 +32,8 @@ test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and t
 	$(GO) -C deploy/test test -count=1 -timeout 40m ./...
 
 .PHONY: simulate
-simulate: ## play SCHEDULES (10000) of the whole service against every fault
-	@.ci/simulate $(SCHEDULES)
+simulate: ## play SCHEDULES (10000) of the whole service against every fault, and SEEDS (10) on PostgreSQL
+	@.ci/simulate $(SCHEDULES) $(SEEDS)
 
 .PHONY: build
 build: ## build bin/tallyman, a static binary

@@ -91,12 +91,8 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 func checkFanOut(c config.Config) error {
 	updates := make(map[string]int) // by repository
 	for _, app := range c.Apps {
-		environments := len(app.Environments)
-		if environments == 0 {
-			environments = len(c.Environments)
-		}
 		if app.Repository != "" {
-			updates[app.Repository] += environments
+			updates[app.Repository] += environmentsOf(c, app)
 		}
 	}
 	var problems []error
@@ -107,6 +103,14 @@ func checkFanOut(c config.Config) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// environmentsOf is how many environments have the app.
+func environmentsOf(c config.Config, app config.App) int {
+	if len(app.Environments) == 0 {
+		return len(c.Environments)
+	}
+	return len(app.Environments)
 }
 
 // newHolder names this process in leases: the host, for people, and something no

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -223,5 +224,27 @@ func TestTargetsHaveAllThatIsSaid(t *testing.T) {
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", environment, err, out)
 		}
+	}
+}
+
+// Targets that differ in anything the configuration can say are not taken for each other.
+func TestIdentifyKnowsEveryField(t *testing.T) {
+	seen := map[string]string{identify([]values.Target{{}}): "nothing"}
+	for i := range reflect.TypeFor[values.Target]().NumField() {
+		var set values.Target
+		name, field := reflect.TypeFor[values.Target]().Field(i).Name, reflect.ValueOf(&set).Elem().Field(i)
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString("x")
+		case reflect.Bool:
+			field.SetBool(true)
+		default:
+			field.Set(reflect.ValueOf([]string{"x"}))
+		}
+		text := identify([]values.Target{set})
+		if other, taken := seen[text]; taken && name != "KeepNumber" { // which is for edits by hand
+			t.Errorf("%s is taken for %s", name, other)
+		}
+		seen[text] = name
 	}
 }

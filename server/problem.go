@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 // statuses is the only place where an error's code becomes an HTTP status. An
@@ -91,6 +92,10 @@ func (s *Server) answer(h func(w http.ResponseWriter, r *http.Request) (status i
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
+	if itself, ok := body.(api.JSONWriter); ok {
+		_ = itself.WriteJSON(w)
+		return
+	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false) // a tag rule is full of < and >
 	_ = encoder.Encode(body)

@@ -98,10 +98,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.public, err = s.bind("listen", s.config.Listen); err != nil {
 		return err
 	}
-	s.startLanes() // now that nothing can fail any more
+	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
+	s.startLanes()               // now that nothing can fail any more
 	s.startPruning()
 	s.warmUp()
-	s.serve("listen", s.parts.limits.Listener(s.public), s.publicHandler())
+	s.serve("listen", s.parts.limits.Listener(s.public), handler)
 	s.onStop("streams", func(context.Context) error {
 		close(s.drain) // before the listener waits for them
 		return nil

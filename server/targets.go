@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -13,12 +14,12 @@ import (
 
 // buildTargets compiles the edit of every app in every environment.
 func buildTargets(c config.Config) (map[target]fileEdit, error) {
-	targets := make(map[target]fileEdit)
-	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
-	claims := claims{writes: make(map[string]target), keys: make(map[string]string)}
-	edits := make(edits)
 	all := wanted(c)
-	inFile := make(map[string]int)
+	targets := make(map[target]fileEdit, len(all))
+	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
+	claims := claims{writes: make(map[string]target, len(all)), keys: make(map[string]string)}
+	edits := make(edits)
+	inFile := make(map[string]int, len(all))
 	for _, w := range all {
 		inFile[w.File]++
 	}
@@ -56,7 +57,11 @@ type wantedTarget struct {
 
 // wanted lists every app in every environment that it runs in.
 func wanted(c config.Config) []wantedTarget {
-	var all []wantedTarget
+	updates := 0
+	for _, app := range c.Apps {
+		updates += environmentsOf(c, app)
+	}
+	all := make([]wantedTarget, 0, updates)
 	everywhere := slices.Sorted(maps.Keys(c.Environments))
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		environments := c.Apps[name].Environments
@@ -144,5 +149,20 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 
 // identify is a text that no other targets have.
 func identify(sets []values.Target) string {
-	return fmt.Sprintf("%#v", sets)
+	var text []byte
+	for _, set := range sets {
+		for _, part := range []string{set.Key, set.Value, set.Inside, set.Anchor} {
+			text = strconv.AppendQuote(text, part)
+		}
+		for _, list := range [][]string{set.Follows, set.Replaces} {
+			for _, part := range list {
+				text = strconv.AppendQuote(text, part)
+			}
+			text = append(text, ';')
+		}
+		for _, is := range []bool{set.Create, set.CreateParents, set.Shared} {
+			text = strconv.AppendBool(text, is)
+		}
+	}
+	return string(text)
 }

@@ -239,6 +239,13 @@ func (w *fakeWriter) begin(tasks []gitops.WriteTask) (environment string, next w
 	return environment, next
 }
 
+// only forgets what it was to do next, for this.
+func (w *fakeWriter) only(next writes) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.script = []writes{next}
+}
+
 // asked returns what the writer was asked since it was last called.
 func (w *fakeWriter) asked() (calls [][]string) {
 	w.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,13 +34,16 @@ type site struct {
 	queue    *fakeQueue
 	writer   *fakeWriter
 	recorder *fakeRecorder
-	skew     time.Duration // of the store's clock
+	skew     atomic.Int64 // of the store's clock, in nanoseconds
 	logged   *logged
 
 	mu      sync.Mutex
 	names   map[string]string // of updates, by id: "api 1.0.0"
 	changes []string          // what happened to updates
 }
+
+// storeNow is the store's clock.
+func (s *site) storeNow() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
 
 // inBubble runs a script of events on the fake clock.
 func inBubble(t *testing.T, script func(t *testing.T, s *site)) {
@@ -49,7 +53,7 @@ func inBubble(t *testing.T, script func(t *testing.T, s *site)) {
 			t: t, writer: &fakeWriter{t: t, busy: map[string]bool{}}, recorder: &fakeRecorder{finished: map[gitops.State]int{}},
 			names: map[string]string{}, logged: &logged{t: t},
 		}
-		model := queuetest.NewModel(func() time.Time { return time.Now().Add(s.skew) }, queuetest.Hooks{Changed: s.changed})
+		model := queuetest.NewModel(func() time.Time { return s.storeNow() }, queuetest.Hooks{Changed: s.changed})
 		s.queue = &fakeQueue{Model: model, calls: map[string]int{}, faults: map[string][]fault{}}
 		s.Replica = s.with(lane.Config{})
 		script(t, s)
@@ -117,7 +121,7 @@ func (s *site) acceptIn(environment string, names ...string) {
 	for _, name := range names {
 		app, tag, _ := strings.Cut(name, " ")
 		d := gitops.Delivery{
-			Source: "test", ID: environment + " " + name, ReceivedAt: time.Now().Add(s.skew), Outcome: gitops.OutcomeAccepted,
+			Source: "test", ID: environment + " " + name, ReceivedAt: s.storeNow(), Outcome: gitops.OutcomeAccepted,
 			Updates: []gitops.Update{{Environment: environment, App: app, Tag: tag}},
 		}
 		if _, _, err := s.queue.Accept(s.t.Context(), d); err != nil {

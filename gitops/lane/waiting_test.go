@@ -17,7 +17,7 @@ func TestWhatIsRefusedWaitsAlone(t *testing.T) {
 	for _, skew := range []time.Duration{0, 20 * time.Minute, -20 * time.Minute} {
 		t.Run(skew.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site) {
-				s.skew = skew
+				s.skew.Store(int64(skew))
 				s.accept("api 1", "web 1", "api 2")
 				for range 100 {
 					s.writer.then(refuses("web"))
@@ -50,7 +50,7 @@ func TestWhatIsRefusedWaitsAlthoughTheClockIsSet(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site) {
 				s.Start()
 				elapse(time.Second)
-				s.skew = set
+				s.skew.Store(int64(set))
 				elapse(11 * time.Second) // the lease is extended
 				for range 10 {
 					s.writer.then(refuses("web"))
@@ -198,11 +198,11 @@ func TestWhatComesWhileAllIsRefusedIsTriedSoon(t *testing.T) {
 			s.writer.then(fails(rejected))
 		}
 		s.Start()
-		for synctest.Wait(); len(s.recorder.waits) < 10; synctest.Wait() { // by then they are a minute
+		for len(s.recorder.backOffs()) < 10 { // by then they are a minute
 			elapse(time.Second)
 		}
 		s.writer.asked()
-		s.writer.script = []writes{refuses("api")}
+		s.writer.only(refuses("api"))
 		s.accept("web 1")
 		elapse(12 * time.Second)
 		equal(t, "writes", [][]string{{"api 1", "web 1"}}, s.writer.asked())

@@ -272,6 +272,11 @@ func TestAHistoryThatIsTooLongToSearch(t *testing.T) {
 		t.Errorf("got %+v, want its commit", s)
 	}
 	o.check(settled[1])
+	// A person has looked at the file and retries: what came before is known then.
+	u.RetriedAt = time.Now()
+	if s := o.write(o.writer(func(c *Config) { c.Limits.History = 300 }), u)[0]; s.Action != gitops.ActionCommit {
+		t.Errorf("retried: %+v, want its commit", s)
+	}
 }
 
 // The store failed over to a standby that was behind: it has the older update still

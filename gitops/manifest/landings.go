@@ -99,6 +99,9 @@ func searchFrom(u gitops.Update) time.Time {
 	if !u.EventTime.IsZero() && u.EventTime.Before(from) {
 		from = u.EventTime
 	}
+	if u.RetriedAt.After(from) { // what failed was not there then, or the person has looked
+		from = u.RetriedAt
+	}
 	return from.Add(-clockSlack)
 }
 

@@ -84,19 +84,17 @@ func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string
 // search has just found.
 type history struct {
 	known, found map[string]landing
-	byApp        map[app][]landing // of the apps in hand
+	byApp        map[[2]string][]landing // of the apps in hand
 }
 
-type app struct{ environment, name string }
-
 func newHistory(items []*item, known, found map[string]landing) history {
-	h := history{known: known, found: found, byApp: make(map[app][]landing)}
+	h := history{known: known, found: found, byApp: make(map[[2]string][]landing)}
 	for _, i := range items {
-		h.byApp[app{i.update.Environment, i.update.App}] = nil
+		h.byApp[[2]string{i.update.Environment, i.update.App}] = nil
 	}
 	for _, landings := range []map[string]landing{known, found} {
 		for _, l := range landings {
-			of := app{l.Environment, l.App}
+			of := [2]string{l.Environment, l.App}
 			if all, inHand := h.byApp[of]; inHand {
 				h.byApp[of] = append(all, l)
 			}
@@ -131,10 +129,9 @@ func (h history) newerOnBranch(i *item) (by gitops.Update, found bool) {
 	return by, found
 }
 
-// newerRelease finds the newest release on the branch that is newer than the update,
-// whatever the store has forgotten.
+// newerRelease finds the newest release on the branch that is newer than the update.
 func (h history) newerRelease(u gitops.Update) (by landing, found bool) {
-	for _, l := range h.byApp[app{u.Environment, u.App}] {
+	for _, l := range h.byApp[[2]string{u.Environment, u.App}] {
 		if l.NewerThan(u) && (!found || cmp.Or(l.Released().Compare(by.Released()), cmp.Compare(l.Update, by.Update)) > 0) {
 			by, found = l, true
 		}

@@ -81,8 +81,8 @@ func New(c Config) *API {
 	return &API{Config: c, streams: make(chan struct{}, maxStreams)}
 }
 
-// Handler answers one request: with a status and a body in JSON, or an error for
-// the server's error writer. A status of 0 says that it has answered by itself.
+// Handler answers one request: with a status and a body in JSON, which may be a
+// [JSONWriter], or an error for the server's error writer. A status of 0 says that it has answered by itself.
 type Handler func(w http.ResponseWriter, r *http.Request) (status int, body any, err error)
 
 // Route is one thing that is served.
