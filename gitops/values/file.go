@@ -65,24 +65,6 @@ func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
 	return out, true, nil
 }
 
-// Keep says that the text, as the last edit returned it, must stay as it is until
-// after the next Keep.
-func (f *File) Keep() {
-	before := f.kept
-	f.kept = f.text
-	f.release(before)
-}
-
-// release lets the next edit write over a text, unless that is still needed.
-func (f *File) release(text []byte) {
-	if len(text) > 0 && !sameText(text, f.source.text) && !sameText(text, f.kept) {
-		f.spare = text
-	}
-}
-
-// sameText reports whether two texts are in the same memory.
-func sameText(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
-
 // applyAlone makes an edit that creates keys: what comes after it stands elsewhere
 // then, so the file is parsed again.
 func (f *File) applyAlone(e *Edit, v Vars) (out []byte, changed bool, err error) {
