@@ -73,24 +73,6 @@ func (f *File) Set(e *Edit, v Vars) (Result, error) {
 	return r, nil
 }
 
-// Keep says that the text, as the last edit returned it, must stay as it is until
-// after the next Keep.
-func (f *File) Keep() {
-	before := f.kept
-	f.kept = f.text
-	f.release(before)
-}
-
-// release lets the next edit write over a text, unless that is still needed.
-func (f *File) release(text []byte) {
-	if len(text) > 0 && !sameText(text, f.source.text) && !sameText(text, f.kept) {
-		f.spare = text
-	}
-}
-
-// sameText reports whether two texts are in the same memory.
-func sameText(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
-
 // movesOrShares reports whether a plan must be verified by itself: it moves what
 // comes after it, or it changes a value that other places may show.
 func (p *plan) movesOrShares() bool {
