@@ -256,29 +256,6 @@ func testWhatIsForgottenIsStillFound(t *testing.T, newOrigin origins) {
 	})
 }
 
-// An update of which it cannot be known whether it landed fails, and is not written.
-func TestAHistoryThatIsTooLongToSearch(t *testing.T) {
-	t.Parallel()
-	o := newOrigin(t)
-	u, fresh := o.update("dev", "shop", "main-0000001"), o.update("dev", "cart", "main-0000001")
-	u.AcceptedAt = u.AcceptedAt.Add(-100 * time.Hour)
-	o.bury(500, func(n int) time.Time { return time.Now().Add(time.Duration(n-500) * time.Minute) })
-	settled := o.write(o.writer(func(c *Config) { c.Limits.History = 300 }), u, fresh)
-	if s := settled[0]; s.Action != gitops.ActionFail || s.Code != gitops.Conflict || !strings.Contains(s.Reason, "too many commits to search") {
-		t.Errorf("got %+v", s)
-	}
-	// A shorter history answers for the other one.
-	if s := settled[1]; s.Action != gitops.ActionCommit {
-		t.Errorf("got %+v, want its commit", s)
-	}
-	o.check(settled[1])
-	// A person has looked at the file and retries: what came before is known then.
-	u.RetriedAt = time.Now()
-	if s := o.write(o.writer(func(c *Config) { c.Limits.History = 300 }), u)[0]; s.Action != gitops.ActionCommit {
-		t.Errorf("retried: %+v, want its commit", s)
-	}
-}
-
 // The store failed over to a standby that was behind: it has the older update still
 // open and the newer one, which is on the branch, not at all. What is accepted from
 // then on has the lost one's sequence.
