@@ -31,7 +31,7 @@ type drafted struct {
 }
 
 // Base is an object that another is made from: the server has it, or it was put
-// into the same draft. The zero Base is none.
+// into the same draft. The zero Base means no base.
 type Base struct {
 	Name Hash
 	Data []byte

@@ -134,7 +134,7 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 		switch {
 		case ok:
 			f.readFile(name, o)
-		case len(wants) > 1: // a delta of another, and too large: alone it is none
+		case len(wants) > 1: // a delta of another, and too large; fetched alone it comes whole
 			err = f.fetchFiles(ctx, []git.Hash{name})
 		default:
 			err = fmt.Errorf("%w: the file %s that was asked for did not come", git.ErrMissingObject, name)
