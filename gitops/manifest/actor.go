@@ -240,7 +240,6 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	between := make(git.Commits)
 	complete := false
 	if commits != nil {
-		commits[old.tip] = old.head // the server knows that we have it, and sends only what was before
 		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
 	}
 	if newer := landingsOf(between); complete && len(newer) <= a.config.Limits.Landings {
