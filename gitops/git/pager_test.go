@@ -116,30 +116,30 @@ func TestAPagerEndsAtItsBound(t *testing.T) {
 }
 
 // What came onto a branch since a commit that is here is found, however much it is.
-func TestAPagerReadsWhatCameSince(t *testing.T) {
-	overEachServer(t, func(t *testing.T, o *origin) {
-		o.bury(20, time.Unix(1_700_000_000, 0))
-		old := o.hash("main")
-		o.bury(60, time.Unix(1_700_100_000, 0))
-		r := o.remote()
-		a := o.advertised(r, UploadPack)
-		p := NewPager(r, Pages{
-			Tip: a.Tip, Capabilities: a.Capabilities, Base: old, BaseCommit: o.parsed(old), Filter: FilterTrees, Keep: OnlyCommits, First: 16, Most: 1000,
-		})
-		since := make(Commits)
-		for !p.Commits.Walk(a.Tip, p.Commits.Ancestors(old), time.Time{}, since.Add) {
-			if !p.More() {
-				t.Fatal("the way to the old tip was not found")
-			}
-			if _, err := p.Next(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			clear(since)
-		}
-		if want := o.revisions("main", "^"+old.String()); len(since) != len(want) {
-			t.Errorf("%d commits came since, want %d", len(since), len(want))
-		}
+func TestAPagerReadsWhatCameSince(t *testing.T) { overEachServer(t, testAPagerReadsWhatCameSince) }
+
+func testAPagerReadsWhatCameSince(t *testing.T, o *origin) {
+	o.bury(20, time.Unix(1_700_000_000, 0))
+	old := o.hash("main")
+	o.bury(60, time.Unix(1_700_100_000, 0))
+	r := o.remote()
+	a := o.advertised(r, UploadPack)
+	p := NewPager(r, Pages{
+		Tip: a.Tip, Capabilities: a.Capabilities, Base: old, BaseCommit: o.parsed(old), Filter: FilterTrees, Keep: OnlyCommits, First: 16, Most: 1000,
 	})
+	since := make(Commits)
+	for !p.Commits.Walk(a.Tip, p.Commits.Ancestors(old), time.Time{}, since.Add) {
+		if !p.More() {
+			t.Fatal("the way to the old tip was not found")
+		}
+		if _, err := p.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clear(since)
+	}
+	if want := o.revisions("main", "^"+old.String()); len(since) != len(want) {
+		t.Errorf("%d commits came since, want %d", len(since), len(want))
+	}
 }
 
 // What a server left out because it took it to be here comes when all is read again.
