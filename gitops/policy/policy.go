@@ -9,6 +9,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,8 +33,9 @@ type Environment struct {
 
 // App is one app's part of a [Config].
 type App struct {
-	Repository   string   // the image without tag; empty when only orders name the app
-	Environments []string // where the app runs; empty means everywhere
+	Repository   string            // the image without tag; empty when only orders name the app
+	Repositories map[string]string // by environment, where that has another one
+	Environments []string          // where the app runs; empty means everywhere
 }
 
 // Policy plans deliveries. Immutable, safe for concurrent use.
@@ -49,8 +51,9 @@ type environment struct {
 }
 
 type app struct {
-	repository   string
-	environments map[string]bool // nil means all
+	image        image
+	images       map[string]image // by environment, where that has another one
+	environments map[string]bool  // nil means all
 }
 
 // New checks the configuration. Its error joins everything that is wrong, each an
@@ -81,14 +84,8 @@ func New(c Config) (*Policy, error) {
 }
 
 func (p *Policy) addApp(field, name string, c App) error {
+	var a app
 	var problems []error
-	a := app{repository: c.Repository}
-	if c.Repository != "" {
-		problems = append(problems, checkRepository(field+".repository", c.Repository))
-		if ecr, ok := ParseECR(c.Repository); ok {
-			p.byRepository[ecr] = append(p.byRepository[ecr], name)
-		}
-	}
 	for i, env := range c.Environments {
 		if _, ok := p.environments[env]; !ok {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i),
@@ -100,6 +97,7 @@ func (p *Policy) addApp(field, name string, c App) error {
 		}
 		a.environments[env] = true
 	}
+	problems = append(problems, p.addImages(field, name, c, &a))
 	p.apps[name] = a
 	return errors.Join(problems...)
 }
@@ -170,7 +168,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	if why := env.rule.refuses(o.Tag); why != "" {
 		return reject("tag", "%s: %s", o.Environment, why)
 	}
-	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.repository, Tag: o.Tag, Digest: o.Digest}, nil
+	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
 }
 
 // fieldOf is what the sender of an order calls one of its fields.
@@ -214,7 +212,12 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 				reasons = append(reasons, fmt.Sprintf("%s: app %q is not configured for it", env, name))
 				continue
 			}
-			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: a.repository, Tag: e.Tag, Digest: e.Digest})
+			image := a.imageIn(env)
+			if image.ecr != repository {
+				reasons = append(reasons, fmt.Sprintf("%s: the repository of app %q is %s there", env, name, cmp.Or(image.repository, "not configured")))
+				continue
+			}
+			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: image.repository, Tag: e.Tag, Digest: e.Digest})
 		}
 	}
 	return updates, strings.Join(reasons, "; ")
