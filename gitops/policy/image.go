@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -72,4 +74,31 @@ func (p *Policy) register(app, repository string) image {
 		p.byRepository[ecr] = append(apps, app)
 	}
 	return image{repository: repository, ecr: ecr}
+}
+
+// AppsOf lists the apps that have the repository in some environment.
+func (p *Policy) AppsOf(repository ECR) []string { return p.byRepository[repository] }
+
+// WhyNot says why a push is no update of the app in the environment; "" when it is one.
+func (p *Policy) WhyNot(e gitops.ImagePush, environment, app string) string {
+	if why := unusable(e); why != "" {
+		return why
+	}
+	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
+	if why := p.notThere(repository, environment, app); why != "" {
+		return why
+	}
+	return p.environments[environment].rule.refuses(e.Tag)
+}
+
+// notThere says why the environment does not have the app from the repository.
+func (p *Policy) notThere(repository ECR, environment, app string) string {
+	a := p.apps[app]
+	if !a.runsIn(environment) {
+		return fmt.Sprintf("app %q is not configured for it", app)
+	}
+	if image := a.imageIn(environment); image.ecr != repository {
+		return fmt.Sprintf("the repository of app %q is %s there", app, cmp.Or(image.repository, "not configured"))
+	}
+	return ""
 }

@@ -9,7 +9,6 @@
 package policy
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -193,11 +192,8 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	if len(apps) == 0 {
 		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
 	}
-	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
-		return nil, gitops.PublicOf(err)
-	}
-	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
-		return nil, gitops.PublicOf(err)
+	if why := unusable(e); why != "" {
+		return nil, why
 	}
 	var updates []gitops.Update
 	var reasons []string
@@ -207,20 +203,25 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 			continue
 		}
 		for _, name := range apps {
-			a := p.apps[name]
-			if !a.runsIn(env) {
-				reasons = append(reasons, fmt.Sprintf("%s: app %q is not configured for it", env, name))
+			if why := p.notThere(repository, env, name); why != "" {
+				reasons = append(reasons, env+": "+why)
 				continue
 			}
-			image := a.imageIn(env)
-			if image.ecr != repository {
-				reasons = append(reasons, fmt.Sprintf("%s: the repository of app %q is %s there", env, name, cmp.Or(image.repository, "not configured")))
-				continue
-			}
-			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: image.repository, Tag: e.Tag, Digest: e.Digest})
+			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest})
 		}
 	}
 	return updates, strings.Join(reasons, "; ")
+}
+
+// unusable says why the image is nothing to release anywhere.
+func unusable(e gitops.ImagePush) string {
+	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
+		return gitops.PublicOf(err)
+	}
+	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
+		return gitops.PublicOf(err)
+	}
+	return ""
 }
 
 // clip bounds text of a payload inside a reason.
