@@ -64,7 +64,7 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 	if err := s.checkQuestion(q); err != nil {
 		return DryRun{}, err
 	}
-	d, err := s.plan(q)
+	d, updates, err := s.plan(q)
 	if err != nil || offline || !d.Taken() {
 		return d, err
 	}
@@ -73,9 +73,9 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 		return d, err
 	}
 	d.Commit = view.Commit()
-	for i := range d.Targets {
-		if d.Targets[i].Taken {
-			s.tryEdit(&d.Targets[i], q, view)
+	for i, e := range d.Targets {
+		if e.Taken {
+			s.tryUpdate(&d.Targets[i], updates[target{e.Environment, e.App}], view)
 		}
 	}
 	return d, nil
@@ -93,13 +93,14 @@ func (s *Server) checkQuestion(q Image) error {
 	return nil
 }
 
-// tryEdit makes the edit of an effect on its file as it is on the branch, and drops it.
-func (s *Server) tryEdit(e *Effect, q Image, view *manifest.View) {
-	to := s.parts.targets[target{e.Environment, e.App}]
+// tryUpdate makes the edit of an update on its file as it is on the branch, and drops
+// it.
+func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
+	to := s.parts.targets[target{u.Environment, u.App}]
 	file, err := view.ReadFile(to.file)
 	if err == nil {
 		var r values.Result
-		r, err = to.edit.Set(file, values.Vars{Tag: q.Tag, Digest: q.digest(), Repository: s.config.Target(e.Environment, e.App).Repository})
+		r, err = to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
 		switch {
 		case err != nil:
 		case r.Changed:

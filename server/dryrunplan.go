@@ -12,13 +12,15 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
-// plan plans an image as an order or as a push, and names the files that would change.
-func (s *Server) plan(q Image) (d DryRun, err error) {
+// plan plans an image as an order or as a push, names the files that would change, and
+// returns the updates that it would become.
+func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err error) {
 	d = DryRun{Tag: q.Tag, Repository: q.Repository}
+	updates = make(map[target]gitops.Update)
 	if q.Repository == "" {
-		d.Targets, err = s.planOrders(q)
+		d.Targets, err = s.planOrders(q, updates)
 	} else {
-		d.Targets, d.Reason, err = s.planPush(q)
+		d.Targets, d.Reason, err = s.planPush(q, updates)
 	}
 	for i, e := range d.Targets {
 		if e.Taken {
@@ -26,7 +28,7 @@ func (s *Server) plan(q Image) (d DryRun, err error) {
 			d.Targets[i].Keys = s.keysOf(e.Environment, e.App)
 		}
 	}
-	return d, err
+	return d, updates, err
 }
 
 // keysOf are the keys of a target as the configuration has them, with the app's name
@@ -64,11 +66,14 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 }
 
 // planOrders plans an order for each target.
-func (s *Server) planOrders(q Image) (effects []Effect, err error) {
+func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects []Effect, err error) {
 	for _, at := range s.asked(q, slices.Sorted(maps.Keys(s.config.Apps))) {
 		plan, err := s.parts.policy.Plan(gitops.Event{Order: &gitops.Order{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}})
 		if err != nil && gitops.CodeOf(err) != gitops.Rejected {
 			return nil, err
+		}
+		for _, u := range plan.Updates {
+			updates[at] = u
 		}
 		reason := strings.TrimPrefix(plan.Reason, at.environment+": ")
 		effects = append(effects, Effect{Environment: at.environment, App: at.app, Taken: len(plan.Updates) > 0, Reason: reason})
@@ -77,7 +82,7 @@ func (s *Server) planOrders(q Image) (effects []Effect, err error) {
 }
 
 // planPush plans the push of an image, and says why it means nothing at all.
-func (s *Server) planPush(q Image) (effects []Effect, reason string, err error) {
+func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []Effect, reason string, err error) {
 	image, ok := policy.ParseECR(q.Repository)
 	if !ok {
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
@@ -91,13 +96,12 @@ func (s *Server) planPush(q Image) (effects []Effect, reason string, err error) 
 	if err != nil {
 		return nil, "", err
 	}
-	taken := make(map[target]bool, len(plan.Updates))
 	for _, u := range plan.Updates {
-		taken[target{u.Environment, u.App}] = true
+		updates[target{u.Environment, u.App}] = u
 	}
 	for _, at := range s.asked(q, s.parts.policy.AppsOf(image)) {
-		e := Effect{Environment: at.environment, App: at.app, Taken: taken[at]}
-		if !e.Taken {
+		e := Effect{Environment: at.environment, App: at.app}
+		if _, e.Taken = updates[at]; !e.Taken {
 			e.Reason = cmp.Or(s.parts.policy.WhyNot(push, at.environment, at.app), plan.Reason)
 		}
 		effects = append(effects, e)
