@@ -142,7 +142,7 @@ func TestWrongShapes(t *testing.T) {
 		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, file, set (line 3)"}},
 		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
 		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 1)"}},
-		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, environments, file, set (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, file, set (line 1)"}},
 		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 3)"}},
 
 		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: stands here twice (line 3)"}},
