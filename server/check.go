@@ -73,7 +73,7 @@ func (s *Server) checkTarget(t target, view *manifest.View) (more string, err er
 	r, err := to.edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: s.config.Apps[t.app].Repository,
+		Repository: s.config.Target(t.environment, t.app).Repository,
 	})
 	if err != nil {
 		return "", t.problem(to.file+": ", err)

@@ -18,7 +18,8 @@ const module = "github.com/tallyman-dev/tallyman/"
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
 	"gitops":                             {},
-	"gitops/policy":                      {"gitops"},
+	"gitops/aws":                         {},
+	"gitops/policy":                      {"gitops", "gitops/aws"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
 	"gitops/git":                         {"gitops"},
@@ -39,8 +40,8 @@ var mayImport = map[string][]string{
 	"server/limits":                      {"gitops", "server/webhook"},
 	"server/retention":                   {"gitops/queue"},
 	"server/webhook/sns/snstest":         {"server/secrettest"},
-	"server/webhook/sns":                 {"gitops", "server/webhook/ecrevent"},
-	"server/webhook/ecrevent":            {"gitops"},
+	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
+	"server/webhook/ecrevent":            {"gitops", "gitops/aws"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
