@@ -37,6 +37,7 @@ repository or a file in it is.`,
 				return badInput{err}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			s.PrintWarnings(cmd.OutOrStdout())
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
 			defer s.Stop(ctx)
