@@ -83,8 +83,7 @@ func (t *turn) over() bool { return !time.Now().Before(t.ends) }
 
 // serverIsDown reports whether the error would have met any call.
 func serverIsDown(err error) bool {
-	switch gitops.CodeOf(err) { // of no error it is none of these
-
+	switch gitops.CodeOf(err) { // without an error it is Internal
 	case gitops.Unavailable, gitops.Unauthorized, gitops.Forbidden, gitops.NotFound, gitops.RateLimited:
 		return true
 	}
