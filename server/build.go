@@ -78,7 +78,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 func buildPolicy(c config.Config) (*policy.Policy, error) {
 	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}, MaxUpdates: queue.MaxUpdates}
 	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
 	for name, app := range c.Apps {
 		p.Apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}

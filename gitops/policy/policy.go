@@ -5,7 +5,9 @@
 // it is an error for whoever sent it, naming the field and the rule. A push (an
 // image that appeared in a registry) names none of them: it means every app with
 // that repository, in every environment whose tag rule takes the tag, and where
-// that is nothing it is ignored with the reason, rule by rule.
+// that is nothing it is ignored with the reason, rule by rule. Where versions are
+// compared, a push only goes up ([gitops.Update.OnlyUp]), and an order goes where it
+// says.
 package policy
 
 import (
@@ -28,6 +30,9 @@ type Config struct {
 // Environment is one environment's part of a [Config].
 type Environment struct {
 	Tags TagRule
+	// Downgrades says that a push may lower an app's version. Otherwise it does not
+	// where Tags has Semver; an order always may.
+	Downgrades bool
 }
 
 // App is one app's part of a [Config].
@@ -46,7 +51,8 @@ type Policy struct {
 }
 
 type environment struct {
-	rule rule
+	rule   rule
+	onlyUp bool // for what is pushed
 }
 
 type app struct {
@@ -69,7 +75,10 @@ func New(c Config) (*Policy, error) {
 		field := "environments." + name
 		rule, err := compileRule(field+".tags", c.Environments[name].Tags)
 		problems = append(problems, gitops.CheckName(field, name), err)
-		p.environments[name] = environment{rule: rule}
+		if c.Environments[name].Downgrades && c.Environments[name].Tags.Semver == "" {
+			problems = append(problems, gitops.FieldErrorf(field+".downgrades", "has no meaning without tags.semver: only versions are compared. Remove it, or set tags.semver"))
+		}
+		p.environments[name] = environment{rule: rule, onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		field := "apps." + name
@@ -198,7 +207,8 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	var updates []gitops.Update
 	var reasons []string
 	for _, env := range p.names {
-		if why := p.environments[env].rule.refuses(e.Tag); why != "" {
+		environment := p.environments[env]
+		if why := environment.rule.refuses(e.Tag); why != "" {
 			reasons = append(reasons, env+": "+why)
 			continue
 		}
@@ -207,7 +217,9 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 				reasons = append(reasons, env+": "+why)
 				continue
 			}
-			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest})
+			updates = append(updates, gitops.Update{
+				Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: environment.onlyUp,
+			})
 		}
 	}
 	return updates, strings.Join(reasons, "; ")

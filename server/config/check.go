@@ -71,6 +71,7 @@ func (c *Config) setDefaults() {
 	}
 	for name, env := range c.Environments {
 		byDefault(&env.Coalesce, "none")
+		byDefault(&env.Downgrades, "supersede")
 		byDefault(&env.Commits, "one-per-update")
 		c.Environments[name] = env
 	}
@@ -133,6 +134,7 @@ func (c *Config) check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
 		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
+		oneOf(report, field+".downgrades", env.Downgrades, "supersede", "allow")
 		oneOf(report, field+".commits", env.Commits, "one-per-update", "one-per-batch")
 		checkFile(report, field+".file", env.File)
 	}

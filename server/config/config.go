@@ -184,6 +184,10 @@ type Environment struct {
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.
 	Commits string `yaml:"commits"`
+	// Downgrades is "supersede", and where tags has semver a version that is pushed does
+	// not reach an app that has, or waits for, a higher one, or "allow", and what was
+	// pushed last is written. An order is written in either case. Default supersede.
+	Downgrades string `yaml:"downgrades"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
