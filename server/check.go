@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -46,6 +47,21 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.parts.targets[t].file, more)
 	}
 	return errors.Join(problems...)
+}
+
+// PrintWarnings prints a line for each thing in the configuration that can be right
+// and is hardly meant as it stands.
+func (s *Server) PrintWarnings(out io.Writer) {
+	for _, w := range s.parts.warnings {
+		fmt.Fprintf(out, "warning: %s\n", w.Public())
+	}
+}
+
+// logWarnings logs the same.
+func (s *Server) logWarnings() {
+	for _, w := range s.parts.warnings {
+		s.logger.Warn("configuration warning", slog.String("field", w.Field), slog.String("warning", w.Message))
+	}
 }
 
 // checkApp says as whom the repository is written.

@@ -54,6 +54,7 @@ manifest repository or a file in it is; with --tag: nothing takes the image.`,
 				return image.run(ctx, cmd.OutOrStdout(), s, c.Manifests.Branch, offline)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			s.PrintWarnings(cmd.OutOrStdout())
 			if err := s.CheckStore(ctx); err != nil {
 				return err
 			}

@@ -19,7 +19,8 @@ const module = "github.com/tallyman-dev/tallyman/"
 var mayImport = map[string][]string{
 	"gitops":                             {},
 	"gitops/aws":                         {},
-	"gitops/policy":                      {"gitops", "gitops/aws"},
+	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
+	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
 	"gitops/git":                         {"gitops"},
@@ -69,7 +70,7 @@ var onlyIn = map[string][]string{
 	"golang.org/x/crypto/":               {"gitops/git", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
 	"go.yaml.in/":                        {"gitops/values", "server/config", "cmd/tallyman"},
-	"github.com/Masterminds/semver/":     {"gitops/policy"},
+	"github.com/Masterminds/semver/":     {"gitops/policy", "gitops/policy/tagset"},
 	"github.com/go-chi/":                 {"server", "server/limits"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},

@@ -48,6 +48,7 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	warnings     []*gitops.Error
 }
 
 type environment struct {
@@ -73,7 +74,8 @@ func New(c Config) (*Policy, error) {
 	var problems []error
 	for _, name := range p.names {
 		field := "environments." + name
-		rule, err := compileRule(field+".tags", c.Environments[name].Tags)
+		rule, warnings, err := compileRule(field+".tags", c.Environments[name].Tags)
+		p.warnings = append(p.warnings, warnings...)
 		problems = append(problems, gitops.CheckName(field, name), err)
 		if c.Environments[name].Downgrades && c.Environments[name].Tags.Semver == "" {
 			problems = append(problems, gitops.FieldErrorf(field+".downgrades", "has no meaning without tags.semver: only versions are compared. Remove it, or set tags.semver"))
@@ -90,6 +92,10 @@ func New(c Config) (*Policy, error) {
 	}
 	return p, nil
 }
+
+// Warnings are of rules that some tag satisfies, and that are hardly meant as they
+// stand. Each is Invalid and names the field.
+func (p *Policy) Warnings() []*gitops.Error { return p.warnings }
 
 func (p *Policy) addApp(field, name string, c App) error {
 	var a app

@@ -58,6 +58,7 @@ type imageAction struct {
 	RepositoryName string `json:"repository-name"`
 	ImageTag       string `json:"image-tag"`
 	ImageDigest    string `json:"image-digest"`
+	mediaTypes
 }
 
 // Read reads an event. Every event but a successful push or replication is ignored. The
@@ -66,7 +67,12 @@ type imageAction struct {
 func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
-		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").WithCause(err)
+		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON%s", otherwise(body)).WithCause(err)
+	}
+	if e.DetailType == "" || e.ID == "" {
+		if what := otherwise(body); what != "" {
+			return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event%s", what)
+		}
 	}
 	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
 		return gitops.Event{}, err
@@ -84,6 +90,9 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	}
 	if wanted := arrivals[e.DetailType]; action.ActionType != wanted || action.Result != "SUCCESS" {
 		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful %s", action.ActionType, action.Result, wanted)
+		return event, nil
+	}
+	if event.IgnoreReason = action.notAnImage(); event.IgnoreReason != "" {
 		return event, nil
 	}
 	// Without its time a late event could overwrite a newer release.

@@ -69,7 +69,7 @@ func TestReadAPush(t *testing.T) {
 		edit func(*gitops.Event)
 	}{
 		"as documented":        {fixture(t, "push"), func(*gitops.Event) {}},
-		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.manifest-media-type": "x", "resources": "none"}), func(*gitops.Event) {}},
+		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.scan": "x", "resources": "none"}), func(*gitops.Event) {}},
 		"a time with a zone":   {edited(t, "push", map[string]any{"time": "2019-11-16T10:54:34+09:00"}), func(*gitops.Event) {}},
 		"a time with decimals": {edited(t, "push", map[string]any{"time": "2019-11-16T01:54:34.74Z"}), func(e *gitops.Event) { e.Time = e.Time.Add(740 * time.Millisecond) }},
 		"without a tag":        {edited(t, "push", map[string]any{"detail.image-tag": nil}), func(e *gitops.Event) { e.Push.Tag = "" }},
