@@ -109,11 +109,11 @@ func TestDryRunOfAPushThatNobodyReports(t *testing.T) {
 		edit func(s *site)
 		want string
 	}{
-		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `account "123456789012" is not one of sources.eventbridge.accounts`},
+		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `no source takes events of this repository: its account 123456789012 is not one of sources.eventbridge.accounts`},
 		"of another region": {func(s *site) {
 			s.edit(`accounts: ["123456789012"]}`, `regions: [eu-west-2]}`+"\n"+`  sns: {topics: ["arn:aws:sns:eu-west-1:123456789012:x"], regions: [us-east-1]}`)
 		},
-			`region "eu-west-1" is not one of sources.eventbridge.regions; region "eu-west-1" is not one of sources.sns.regions`},
+			`no source takes events of this repository: its region eu-west-1 is not one of sources.eventbridge.regions, and its region eu-west-1 is not one of sources.sns.regions`},
 		"without a source": {func(s *site) {
 			s.edit("  eventbridge: {secretFiles: ["+s.dir+"/bridge], accounts: [\"123456789012\"]}\n", "")
 		}, "no source of push events is configured: sources.eventbridge or sources.sns"},
