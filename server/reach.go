@@ -21,10 +21,15 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 	}
 	orders := takesOrders(c)
 	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		repository, field := c.Apps[name].Repository, "apps."+name+".repository"
-		_, isECR := policy.ParseECR(repository)
-		switch why := outOfReach(c.Sources, repository); {
+	seen := make(map[string]bool) // fields
+	for _, w := range wanted(c) {
+		field := repositoryField(c, w.target)
+		if seen[field] {
+			continue
+		}
+		seen[field] = true
+		_, isECR := policy.ParseECR(w.Repository)
+		switch why := outOfReach(c.Sources, w.Repository); {
 		case why == "":
 		case !orders:
 			problems = append(problems, gitops.FieldErrorf(field, "%s, and events of Amazon ECR are all that updates it", why))
@@ -33,6 +38,14 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 		}
 	}
 	return warnings, errors.Join(problems...)
+}
+
+// repositoryField is the field that has the app's image in the environment.
+func repositoryField(c config.Config, t target) string {
+	if _, own := c.Apps[t.app].Repositories[t.environment]; own {
+		return "apps." + t.app + ".repositories." + t.environment
+	}
+	return "apps." + t.app + ".repository"
 }
 
 // takesOrders reports whether anybody can name an app, rather than an event its image.
@@ -78,7 +91,7 @@ func outOfReach(s config.Sources, repository string) string {
 func checkNamed(c config.Config) error {
 	missing := make(map[string]error) // by app: one is enough
 	for _, w := range wanted(c) {
-		if c.Apps[w.app].Repository != "" || missing[w.app] != nil {
+		if w.Repository != "" || missing[w.app] != nil {
 			continue
 		}
 		for i, set := range w.Set {

@@ -44,7 +44,7 @@ func TestCheckReach(t *testing.T) {
 		"an account of eleven digits": {sources: bridge(nil, nil), repository: "12345678901.dkr.ecr.eu-west-1.amazonaws.com/api", error: "is not a repository of Amazon ECR"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			warnings, err := checkReach(config.Config{Sources: c.sources, API: c.api, Apps: map[string]config.App{"api": {Repository: c.repository}}})
+			warnings, err := checkReach(config.Config{Sources: c.sources, API: c.api, Apps: map[string]config.App{"api": {Repository: c.repository}}, Environments: map[string]config.Environment{"dev": {}, "prod": {}}})
 			if (c.error == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.error) {
 				t.Errorf("got %v, want %q", err, c.error)
 			}
