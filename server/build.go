@@ -86,10 +86,10 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 func buildPolicy(c config.Config) (*policy.Policy, error) {
 	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}, MaxUpdates: queue.MaxUpdates}
 	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
 	for name, app := range c.Apps {
-		p.Apps[name] = policy.App{Repository: app.Repository, Environments: app.Environments}
+		p.Apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
 	}
 	return policy.New(p)
 }
@@ -98,9 +98,9 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
 	updates := make(map[string]int) // by repository
-	for _, app := range c.Apps {
-		if app.Repository != "" {
-			updates[app.Repository] += environmentsOf(c, app)
+	for _, w := range wanted(c) {
+		if w.Repository != "" {
+			updates[w.Repository]++
 		}
 	}
 	var problems []error

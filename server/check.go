@@ -30,7 +30,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
-	view, err := s.writer.View(ctx)
+	view, err := s.writer.View(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Server) checkTarget(t target, view *manifest.View) (more string, err er
 	r, err := to.edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: s.config.Apps[t.app].Repository,
+		Repository: s.config.Target(t.environment, t.app).Repository,
 	})
 	if err != nil {
 		return "", t.problem(to.file+": ", err)

@@ -142,27 +142,6 @@ func TestPush(t *testing.T) {
 	}
 }
 
-func TestPushKnowsEveryHostOfARegistry(t *testing.T) {
-	for _, host := range []string{
-		"123456789012.dkr.ecr.eu-west-1.amazonaws.com",
-		"123456789012.dkr.ecr-fips.eu-west-1.amazonaws.com",
-		"123456789012.dkr-ecr.eu-west-1.on.aws",
-		"123456789012.dkr.ecr.eu-west-1.amazonaws.com.cn",
-	} {
-		p, err := policy.New(policy.Config{
-			Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: ".*"}}},
-			Apps:         map[string]policy.App{"api": {Repository: host + "/api"}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, _ := p.Plan(gitops.Event{Push: &gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "api", Tag: "x"}})
-		if len(d.Updates) != 1 {
-			t.Errorf("%s: not recognised as ECR: %s", host, d.Reason)
-		}
-	}
-}
-
 func TestPlanOfNothingAndOfAFault(t *testing.T) {
 	p := myshop(t)
 	d, err := p.Plan(gitops.Event{IgnoreReason: "a ping"})
