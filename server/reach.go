@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,13 +20,13 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 	}
 	orders := takesOrders(c)
 	var problems []error
-	seen := make(map[string]bool) // fields
+	judged := make(map[string]bool) // by field: environments share a repository
 	for _, w := range wanted(c) {
-		field := repositoryField(c, w.target)
-		if seen[field] {
+		field := w.repositoryField(c)
+		if judged[field] {
 			continue
 		}
-		seen[field] = true
+		judged[field] = true
 		_, isECR := policy.ParseECR(w.Repository)
 		switch why := outOfReach(c.Sources, w.Repository); {
 		case why == "":
@@ -40,12 +39,12 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 	return warnings, errors.Join(problems...)
 }
 
-// repositoryField is the field that has the app's image in the environment.
-func repositoryField(c config.Config, t target) string {
-	if _, own := c.Apps[t.app].Repositories[t.environment]; own {
-		return "apps." + t.app + ".repositories." + t.environment
+// repositoryField is the field that the target's repository stands in, or would.
+func (w wantedTarget) repositoryField(c config.Config) string {
+	if _, own := c.Apps[w.app].Repositories[w.environment]; own {
+		return "apps." + w.app + ".repositories." + w.environment
 	}
-	return "apps." + t.app + ".repository"
+	return "apps." + w.app + ".repository"
 }
 
 // takesOrders reports whether anybody can name an app, rather than an event its image.
@@ -89,22 +88,17 @@ func outOfReach(s config.Sources, repository string) string {
 
 // checkNamed wants a repository for every app whose updates write its name.
 func checkNamed(c config.Config) error {
-	missing := make(map[string]error) // by app: one is enough
+	var problems []error
+	missing := make(map[string]bool) // by field: one environment is enough
 	for _, w := range wanted(c) {
-		if w.Repository != "" || missing[w.app] != nil {
+		field := w.repositoryField(c)
+		at := slices.IndexFunc(w.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") })
+		if w.Repository != "" || at < 0 || missing[field] {
 			continue
 		}
-		for i, set := range w.Set {
-			if strings.Contains(set.Value, "{repository}") {
-				missing[w.app] = gitops.FieldErrorf("apps."+w.app+".repository",
-					"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, i, w.environment)
-				break
-			}
-		}
-	}
-	var problems []error
-	for _, app := range slices.Sorted(maps.Keys(missing)) {
-		problems = append(problems, missing[app])
+		missing[field] = true
+		problems = append(problems, gitops.FieldErrorf(field,
+			"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, at, w.environment))
 	}
 	return errors.Join(problems...)
 }
