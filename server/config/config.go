@@ -210,6 +210,9 @@ type App struct {
 	// Repository is the app's image without tag. ECR pushes to it are updates of
 	// the app; without it, only dispatches that name the app are.
 	Repository string `yaml:"repository"`
+	// Repositories are the app's images by environment, for those that have a registry
+	// of their own. Default: Repository.
+	Repositories map[string]string `yaml:"repositories"`
 	// Environments are where the app runs. Default: every environment.
 	Environments []string `yaml:"environments"`
 	// File overrides the environment's file for this app.

@@ -142,7 +142,7 @@ func TestWrongShapes(t *testing.T) {
 		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, file, set (line 3)"}},
 		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
 		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 1)"}},
-		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, environments, file, set (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, file, set (line 1)"}},
 		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 3)"}},
 
 		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: stands here twice (line 3)"}},
@@ -151,7 +151,10 @@ func TestWrongShapes(t *testing.T) {
 
 		{"listen: 8080", []string{"listen: must be text: write it in quotes (line 1)"}},
 		{"store: true", []string{"store: must be text: write it in quotes (line 1)"}},
-		{"file: [a]", []string{"file: must be text: write it in quotes (line 1)"}},
+		{"file: [a]", []string{"file: must be text, not a list: if it is one text that begins with [, write it in quotes (line 1)"}},
+		{"file: {app}", []string{`file: must be text, not a map: if it is one text such as "{tag}", write it in quotes (line 1)`}},
+		{"environments: {dev: {tags: {match: [a-z]}}}", []string{"environments.dev.tags.match: must be text, not a list: if it is one text that begins with [, write it in quotes (line 1)"}},
+		{"set: [{key: .a, value: {tag}}]", []string{`set[0].value: must be text, not a map: if it is one text such as "{tag}", write it in quotes (line 1)`}},
 		{"manifests: {branch: 1.20}", []string{"manifests.branch: must be text: write it in quotes (line 1)"}},
 		{"manifests: {subject: !x y}", []string{"manifests.subject: must be text: write it in quotes (line 1)"}},
 		{"sources: {eventbridge: {accounts: [123456789012]}}", []string{"sources.eventbridge.accounts[0]: must be text: write it in quotes (line 1)"}},
