@@ -19,7 +19,7 @@ func TestASeedPlaysTheSameScheduleAgain(t *testing.T) {
 		var told [2][]string
 		for i := range told {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, seed)
+				w := newWorld(t, seed, newModelStore)
 				w.told.kept = true
 				w.play()
 				told[i] = w.told.lines

@@ -42,7 +42,7 @@ func (w *world) newReplica(name string) *replica {
 	if !w.sweeps {
 		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
 	}
-	r.store = &storeLink{replica: r, store: w.store}
+	r.store = &storeLink{replica: r, store: w.store.connect(name)}
 	var err error
 	r.writer, err = manifest.New(manifest.Config{
 		URL:       "http://git.example/manifests.git",
@@ -140,7 +140,7 @@ func (r *replica) sessionEnds() {
 	r.world.background.Go(func() {
 		time.Sleep(r.chance.alone(after))
 		met.meet("the store knew of a death")
-		r.world.store.KillHolder(r.name)
+		r.world.store.killHolder(r.name)
 	})
 }
 
