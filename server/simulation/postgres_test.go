@@ -19,7 +19,7 @@ var postgresFlag = flag.Int("postgres", usual/10, "how many schedules TestSchedu
 // TestSchedulesOnPostgres plays the schedules of the same seeds with the real store
 // on a PostgreSQL server.
 func TestSchedulesOnPostgres(t *testing.T) {
-	playSchedules(t, *postgresFlag, startDatabase(t).newStore)
+	playSchedules(t, *postgresFlag, startDatabase(t, startServer(t)).newStore)
 }
 
 // database is a store on a PostgreSQL server, for one schedule after the other.
@@ -42,10 +42,16 @@ type database struct {
 	idle   []*postgres.Store // a process of an earlier schedule had them
 }
 
-// startDatabase starts a server, outside of bubbles. It is gone when the test ends.
-func startDatabase(t *testing.T) *database {
+// startServer starts a server that saves time: no power is lost here, and a schedule has
+// hundreds of transactions of few statements.
+func startServer(t *testing.T) *postgrestest.Server {
 	t.Helper()
-	server := postgrestest.Start(t, "fsync=off", "plan_cache_mode=force_generic_plan") // no power is lost here, and each schedule has hundreds of transactions
+	return postgrestest.Start(t, "fsync=off", "plan_cache_mode=force_generic_plan")
+}
+
+// startDatabase makes a store, outside of bubbles. It is closed when the test ends.
+func startDatabase(t *testing.T, server *postgrestest.Server) *database {
+	t.Helper()
 	d := &database{address: postgres.Address{URL: server.Schema(t)}, calls: make(chan func()), done: make(chan struct{})}
 	ctx := context.WithoutCancel(t.Context())
 	if err := d.open(ctx); err != nil {
@@ -101,4 +107,3 @@ func (d *database) run(at time.Time, work func(context.Context) error) (err erro
 	<-d.done
 	return err
 }
-

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-
 	"context"
 	"fmt"
 	"slices"
@@ -20,13 +19,6 @@ type postgresStore struct {
 	mu        sync.Mutex // held for the time of a call, and until the checker knows what it did
 	processes []*process
 	known     map[string]gitops.Update // as the tables had them when they were read last
-}
-
-// process is one process's way to the store.
-type process struct {
-	*postgresStore
-	name string
-	open *postgres.Store // nil: it has no session, and the next call opens one
 }
 
 func (d *database) newStore(w *world) store {
@@ -54,43 +46,6 @@ func (s *postgresStore) bringBack(c copies, then string) {
 func (s *postgresStore) do(work func(context.Context) error) {
 	if err := s.run(s.w.storeTime(), work); err != nil {
 		s.w.check.violated("PostgreSQL: %v", err)
-	}
-}
-
-func (s *postgresStore) connect(name string) queueCalls {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := &process{postgresStore: s, name: name}
-	s.processes = append(s.processes, p)
-	return p
-}
-
-func (s *postgresStore) killHolder(name string) {
-	s.end(func(p *process) bool { return p.name == name })
-}
-
-func (s *postgresStore) killHolders() { s.end(func(*process) bool { return true }) }
-
-// close leaves the sessions to the next schedule.
-func (s *postgresStore) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.processes {
-		if p.open != nil {
-			s.idle = append(s.idle, p.open)
-		}
-	}
-}
-
-// end ends the sessions of some processes. The server lets go of what they lock.
-func (s *postgresStore) end(which func(*process) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.processes {
-		if which(p) && p.open != nil {
-			s.do(func(context.Context) error { return p.open.Close() })
-			p.open = nil
-		}
 	}
 }
 
@@ -193,13 +148,11 @@ func (s *postgresStore) laneRow(ctx context.Context, name string) (row string, e
 func ask[T any](p *process, name string, call func(context.Context, *postgres.Store) (T, error), then func(T, error)) (answer T, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.do(func(ctx context.Context) (failed error) {
-		if p.open == nil {
-			if p.open, failed = p.database.connect(ctx); failed != nil {
-				return failed
-			}
+	p.do(func(ctx context.Context) error {
+		if err = p.ready(ctx); err == nil {
+			answer, err = call(ctx, p.open)
 		}
-		if answer, err = call(ctx, p.open); unexpected(err) {
+		if unexpected(err) {
 			return fmt.Errorf("%s by %s: %w", name, p.name, err)
 		}
 		return nil
