@@ -40,9 +40,10 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 // sender. Exactly one of Order, Push, IgnoreReason and
 // Violation is set.
 type Event struct {
-	Delivery DeliveryKey
-	Actor    string    // on whose word: a GitHub login, an AWS account; may be empty
-	Time     time.Time // when it happened by the sender's word; zero when the sender does not say
+	Delivery  DeliveryKey
+	Principal Principal // who asks; what it may order is for the access rules to say
+	Actor     string    // [Principal.Actor]; may be empty
+	Time      time.Time // when it happened by the sender's clock; zero when the sender does not say
 
 	Order        *Order     // a dispatch that names app, environment and tag
 	Push         *ImagePush // an image that appeared in a registry
@@ -86,9 +87,10 @@ type Delivery struct {
 	ReceivedAt time.Time `json:"receivedAt"` // UTC
 	EventTime  time.Time `json:"-"`          // [Event.Time]; zero when the sender does not say
 	Actor      string    `json:"actor,omitempty"`
+	Principal  string    `json:"principal,omitempty"`  // [Principal.ID] of who sent it: it may read what it sent
 	Remote     string    `json:"remote,omitempty"`     // the address it came from; empty when it was fetched
 	Recovered  bool      `json:"recovered,omitempty"`  // the sweep fetched it from its sender, which had failed to send it
-	Credential string    `json:"credential,omitempty"` // on whose word it was believed, never the secret: "webhook secret", "token ci"
+	Credential string    `json:"credential,omitempty"` // what authenticated its sender, never the secret: "webhook secret", "token ci"
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
 	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out

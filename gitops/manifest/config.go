@@ -1,12 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -143,20 +143,12 @@ func (noRecorder) Pushed(PushOutcome, time.Duration, int) {}
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	if c.Branch == "" {
-		c.Branch = "main"
-	}
-	if c.Subject == "" {
-		c.Subject = "chore: bump {app} to {tag} ({env})"
-	}
+	c.Branch = cmp.Or(c.Branch, "main")
+	c.Subject = cmp.Or(c.Subject, "chore: bump {app} to {tag} ({env})")
+	c.BatchSubject = cmp.Or(c.BatchSubject, "chore: {count} updates ({env})")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Squash == nil {
 		c.Squash = func(string) bool { return false }
-	}
-	if c.BatchSubject == "" {
-		c.BatchSubject = "chore: {count} updates ({env})"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
@@ -170,39 +162,26 @@ func (c Config) withDefaults() Config {
 	if c.Files == nil {
 		c.Files = func() []string { return nil }
 	}
-	if c.Breaker == nil {
-		c.Breaker = git.NewBreaker(c.Now)
-	}
+	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
 }
 
-// refName is what git allows in the name of a branch, and a little less
-// (git-check-ref-format(1)).
-var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}$`)
-
 // validate reports the first thing that cannot be right, as an
 // [gitops.Invalid] error that names the field.
 func (c Config) validate() error {
-	switch {
-	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
-		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
-		return gitops.FieldErrorf("branch", "is not a name that a branch can have")
-	case c.Target == nil:
+	if err := git.ValidateBranch(c.Branch); err != nil {
+		return err
+	}
+	if c.Target == nil {
 		return gitops.FieldErrorf("target", "is missing")
 	}
 	author := c.Author
 	if c.Identify != nil { // what is empty is found out later
 		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	if err := author.Validate(); err != nil {
-		return err
-	}
-	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
-		return err
-	}
-	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
+	return cmp.Or(author.Validate(), checkTemplate("subject", c.Subject, placeholders), checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders))
 }
 
 // checkTemplate checks a subject that may name some things in braces.

@@ -1,0 +1,130 @@
+package gitops
+
+import "strconv"
+
+// Right is something that a principal may do to an app in an environment.
+type Right string
+
+const (
+	RightRead   Right = "read"   // see its deliveries, updates, tags and history
+	RightOrder  Right = "order"  // request an update
+	RightRetry  Right = "retry"  // retry a failed or blocked update
+	RightCancel Right = "cancel" // end an update without writing it: cancel a pending one, dismiss a failed one
+)
+
+// Rights lists every [Right].
+func Rights() []Right { return []Right{RightRead, RightOrder, RightRetry, RightCancel} }
+
+// PrincipalKind is one of a closed set.
+type PrincipalKind string
+
+const (
+	KindPush     PrincipalKind = "push"     // a registry's event says that an image appeared
+	KindDispatch PrincipalKind = "dispatch" // a repository_dispatch of a GitHub repository
+	KindJob      PrincipalKind = "job"      // a job of GitHub Actions, by its OIDC token
+	KindToken    PrincipalKind = "token"    // the holder of a bearer token
+)
+
+// PrincipalKinds lists every [PrincipalKind].
+func PrincipalKinds() []PrincipalKind {
+	return []PrincipalKind{KindPush, KindDispatch, KindJob, KindToken}
+}
+
+// Principal is who is authenticated as asking. Exactly one field is set; the zero
+// value is nobody, whom no rule allows anything.
+type Principal struct {
+	Push     *PushSource
+	Dispatch *DispatchSender
+	Job      *Job
+	Token    string // the token's name
+}
+
+// PushSource is where a registry's event came from.
+type PushSource struct {
+	Source          string // of the delivery: "eventbridge", "sns"
+	Account, Region string // in which the image appeared
+	Topic           string // ARN; of SNS only
+}
+
+// DispatchSender is where a repository_dispatch came from. GitHub never gives a
+// number out again; names are for people.
+type DispatchSender struct {
+	Repository     string // owner/name
+	RepositoryID   int64
+	InstallationID int64 // of the App on it; 0 when the payload does not say
+	Sender         string
+	SenderID       int64
+}
+
+// Job is what GitHub's token says of a job. Numbers are as GitHub writes them.
+type Job struct {
+	Issuer                            string
+	Repository, RepositoryID, OwnerID string
+	Ref                               string
+	RefProtected                      bool
+	Environment                       string // the GitHub environment; empty when the job runs in none
+	RunnerEnvironment                 string // "github-hosted" or "self-hosted"
+	Event                             string
+	Workflow                          string // workflow_ref: of the workflow that was started
+	JobWorkflow, JobWorkflowSHA       string // of the file that the job is in, which may be a reusable one
+	Actor, ActorID                    string
+	RunID, RunAttempt                 string
+}
+
+// Kind is the principal's kind, "" for nobody.
+func (p Principal) Kind() PrincipalKind {
+	switch {
+	case p.Push != nil:
+		return KindPush
+	case p.Dispatch != nil:
+		return KindDispatch
+	case p.Job != nil:
+		return KindJob
+	case p.Token != "":
+		return KindToken
+	}
+	return ""
+}
+
+// ID names the principal for good: what it ordered is its own by this name. It is
+// made of numbers that are not given out again, of names only where our
+// configuration gives them. "" for nobody.
+func (p Principal) ID() string {
+	switch p.Kind() {
+	case KindPush:
+		return "push:" + p.Push.Source + "/" + p.Push.Account
+	case KindDispatch:
+		return "dispatch:" + strconv.FormatInt(p.Dispatch.RepositoryID, 10)
+	case KindJob:
+		return "job:" + p.Job.RepositoryID + "@" + p.Job.Issuer
+	case KindToken:
+		return "token:" + p.Token
+	}
+	return ""
+}
+
+// Actor is who asks, as it stands in trailers and records: "github:ann",
+// "aws:123456789012", "token:ops". The prefix keeps the kinds apart: a login cannot
+// pass for a token. What cannot stand in a trailer is left out for the number that
+// stands for it.
+func (p Principal) Actor() string {
+	switch p.Kind() {
+	case KindPush:
+		return "aws:" + p.Push.Account
+	case KindDispatch:
+		return named("github:"+p.Dispatch.Sender, p.Dispatch.Sender, "github:"+strconv.FormatInt(p.Dispatch.SenderID, 10))
+	case KindJob:
+		return named("github:"+p.Job.Actor+"@"+p.Job.Repository, p.Job.Actor, "repository:"+p.Job.RepositoryID)
+	case KindToken:
+		return "token:" + p.Token
+	}
+	return ""
+}
+
+// named is the actor's name if it has one that can stand in a trailer.
+func named(actor, name, otherwise string) string {
+	if name != "" && CheckActor("", actor) == nil {
+		return actor
+	}
+	return otherwise
+}
