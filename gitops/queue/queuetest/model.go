@@ -59,6 +59,7 @@ type state struct {
 	happenings  int // so many were ever logged
 	checkpoints map[string]string
 	used        map[string]usedToken
+	proofKeys   []gitops.ProofKey
 }
 
 func newState() state {

@@ -94,6 +94,7 @@ var cases = []struct {
 
 	{"Upkeep/Checkpoints", checkpoints},
 	{"Upkeep/UseOnce", useOnce},
+	{"Upkeep/ProofKeys", proofKeys},
 	{"Upkeep/Prune", prune},
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
