@@ -29,7 +29,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
-	view, err := s.writer.View(ctx)
+	view, err := s.writer.View(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -168,18 +168,3 @@ func ownFault(err error) error {
 func tooLarge(path string) error {
 	return gitops.Errorf(gitops.TooLarge, "%s is larger than %d MiB", path, maxFileBytes>>20)
 }
-
-// fileError says what is wrong with a path in the repository. Another error stays as
-// it is: it is not the path's fault.
-func fileError(path string, err error) error {
-	var code gitops.Code
-	switch {
-	case errors.Is(err, git.ErrNoEntry):
-		code = gitops.NotFound
-	case errors.Is(err, git.ErrSymlink), errors.Is(err, git.ErrSubmodule), errors.Is(err, git.ErrDirectory), errors.Is(err, git.ErrNotDirectory):
-		code = gitops.Invalid
-	default:
-		return err
-	}
-	return gitops.Errorf(code, "%s: %s in the manifest repository", path, err)
-}

@@ -22,6 +22,7 @@ type plan struct {
 	updates int       // that are in the commits
 	full    bool      // what is left waits for the next push
 	ends    time.Time // zero until the first edit is made
+	sentAt  time.Time // zero until the push begins
 	outcome PushOutcome
 }
 

@@ -68,7 +68,7 @@ import (
 type Writer struct {
 	queue   queue
 	reader  reader
-	tip     *atomic.Pointer[snapshot] // where the actor is; nil until the first snapshot
+	tip     *atomic.Pointer[View] // where the actor is; nil until the first snapshot
 	clock   *stepClock
 	stop    context.CancelFunc // ends what waits, not the push on its way
 	abort   context.CancelFunc // ends that, too
@@ -100,7 +100,7 @@ func New(c Config) (*Writer, error) {
 	w := &Writer{
 		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
 		reader: reader{source: source{config: c, remote: readers}, stopping: stopping, turn: make(chan struct{}, 1)},
-		tip:    new(atomic.Pointer[snapshot]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
+		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
 		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
