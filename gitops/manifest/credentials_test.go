@@ -114,7 +114,7 @@ func TestPrivateCA(t *testing.T) {
 func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	const child = "TALLYMAN_TEST_PROXY_CHILD"
 	if os.Getenv(child) != "" {
-		w, err := New(Config{URL: "http://git.example/shop/manifests.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget})
+		w, err := New(Config{URL: "http://git.example/shop/manifests.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Prover: testProver})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -214,7 +214,7 @@ func TestASigningKeyThatCannotSign(t *testing.T) {
 		{"the other kind of OpenPGP", git.Signing{OpenPGPKeyFile: writeKey(t, good)}, "signing.openPGPKeyFile", "holds no private key"},
 	}
 	for _, tt := range tests {
-		c := Config{URL: "https://git.example/x.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Signing: tt.signing}
+		c := Config{URL: "https://git.example/x.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Prover: testProver, Signing: tt.signing}
 		w, err := New(c)
 		if err == nil {
 			_ = w.Close()
