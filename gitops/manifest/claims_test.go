@@ -185,10 +185,11 @@ func TestAClaimHidesNoProof(t *testing.T) {
 func TestAClaimThatCannotBeReadIsNone(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
+	earlier := takenOver(o.update("dev", "cart", "main-0000005"))
 	u := takenOver(o.update("dev", "shop", "main-0000001"))
 	by := o.forge(u, u.Trailers(), u.Tag, nil)
 	w := o.writer()
-	o.write(w, takenOver(o.update("dev", "cart", "main-0000005"))) // so that the history has been searched
+	o.write(w, earlier) // so that the history has been searched
 	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Times: maxTries, Cut: true})
 	for range maxTries - 1 {
 		if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable {
