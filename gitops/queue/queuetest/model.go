@@ -133,6 +133,13 @@ func (s *state) clone() state {
 	return c
 }
 
+// ForgetProofKeys loses the keys, as a store that was begun again has.
+func (m *Model) ForgetProofKeys() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proofKeys = nil
+}
+
 // Snapshot is all that a model held at one moment.
 type Snapshot struct{ state state }
 
