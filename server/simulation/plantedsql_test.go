@@ -23,7 +23,7 @@ var plantedInSQL = []struct {
 		"WHERE name = lane AND token = lease_token AND holder = lease_holder AND lease = 'held' FOR UPDATE;",
 		"WHERE name = lane AND lease = 'held' FOR UPDATE;",
 		"under token",
-	}, 11},
+	}, 12},
 	{planted{
 		"a report in the database leaves the older updates open",
 		migration + "6_report.sql",
@@ -37,7 +37,7 @@ var plantedInSQL = []struct {
 		"AND o.sequence + 0 < bound OFFSET 0",
 		"OFFSET 0",
 		"and nothing that came after it was written",
-	}, 1},
+	}, 9},
 	{planted{
 		"a block in the database never lifts",
 		migration + "5_lanes.sql",

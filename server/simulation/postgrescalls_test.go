@@ -114,6 +114,10 @@ func (p *process) ExistingIDs(_ context.Context, source string, ids []string) ([
 	return ask(p, "ExistingIDs", func(ctx context.Context, s *postgres.Store) ([]string, error) { return s.ExistingIDs(ctx, source, ids) }, nil)
 }
 
+func (p *process) ProofKeys(context.Context) ([]gitops.ProofKey, error) {
+	return ask(p, "ProofKeys", func(ctx context.Context, s *postgres.Store) ([]gitops.ProofKey, error) { return s.ProofKeys(ctx) }, nil)
+}
+
 func (p *process) Checkpoint(_ context.Context, name string) (string, error) {
 	return ask(p, "Checkpoint", func(ctx context.Context, s *postgres.Store) (string, error) { return s.Checkpoint(ctx, name) }, nil)
 }

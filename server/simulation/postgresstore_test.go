@@ -2,9 +2,11 @@ package simulation
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -24,6 +26,7 @@ type postgresStore struct {
 func (d *database) newStore(w *world) store {
 	s := &postgresStore{database: d, w: w}
 	s.bringBack(d.empty, "")
+	s.forgetProofKeys()
 	return s
 }
 
@@ -77,6 +80,22 @@ func (s *postgresStore) Updates(ctx context.Context, f queue.UpdateFilter, p que
 
 func (s *postgresStore) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
 	return s.people().Decide(ctx, d)
+}
+
+// forgetProofKeys keeps another key. It is of the time, so that a seed makes the same
+// commits again; the store's own are random.
+func (s *postgresStore) forgetProofKeys() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.w.storeTime()
+	k := gitops.ProofKeyOf(sha256.Sum256([]byte(at.Format(time.RFC3339Nano))), at)
+	s.do(func(ctx context.Context) error {
+		_, err := s.conn.Exec(ctx, `DELETE FROM proof_keys`)
+		if err == nil {
+			_, err = s.conn.Exec(ctx, `INSERT INTO proof_keys (id, secret, made_at) VALUES ($1, $2, $3)`, k.ID, k.Secret[:], k.MadeAt)
+		}
+		return err
+	})
 }
 
 // change is what a call did to an update.

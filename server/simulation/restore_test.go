@@ -48,16 +48,16 @@ func (w *world) restore(r *rand.Rand) {
 		})
 		return
 	}
-	within := one(r, 0, 25*time.Second)
+	within, keyless := one(r, 0, 25*time.Second), r.IntN(4) == 0
 	after := between(r, time.Second, 40*time.Second)
 	w.background.Go(func() {
 		time.Sleep(after)
-		w.restoreStopped(b, within)
+		w.restoreStopped(b, within, keyless)
 	})
 }
 
-// restoreStopped restores a backup as the documentation says.
-func (w *world) restoreStopped(b backup, within time.Duration) {
+// restoreStopped restores a backup as the documentation says, or one without the key.
+func (w *world) restoreStopped(b backup, within time.Duration, keyless bool) {
 	w.closed.Add(1)
 	for _, r := range w.replicas() {
 		if within == 0 {
@@ -70,6 +70,11 @@ func (w *world) restoreStopped(b backup, within time.Duration) {
 	w.tell("the backup is restored")
 	met.meet("a backup was restored")
 	w.bringBack(b, true)
+	if keyless {
+		w.store.forgetProofKeys()
+		w.check.keyLost()
+		met.meet("the store lost its key")
+	}
 	w.store.killHolders()
 	if w.closed.Add(-1) > 0 {
 		return // another restore begins them

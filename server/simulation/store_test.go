@@ -24,6 +24,8 @@ type store interface {
 	// backup copies what the store holds. It is restored by an operator, who does what
 	// docs/operations.md says, or by a failover.
 	backup() (restore func(byOperator bool))
+	// forgetProofKeys has the store make another key, as one that was begun again does.
+	forgetProofKeys()
 
 	// For people, who reach the store whatever happens to the replicas.
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
@@ -37,6 +39,7 @@ type store interface {
 type queueCalls interface {
 	queue.Leases
 	queue.Checkpoints
+	queue.ProofKeys
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	Ready(ctx context.Context, environments []string) ([]string, error)
@@ -74,5 +77,7 @@ func (m modelStore) backup() (restore func(byOperator bool)) {
 	snapshot := m.Snapshot()
 	return func(bool) { m.Restore(snapshot) }
 }
+
+func (m modelStore) forgetProofKeys() { m.ForgetProofKeys() }
 
 func (m modelStore) close() { _ = m.Close() } // it has no error to give
