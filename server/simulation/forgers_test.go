@@ -24,7 +24,7 @@ func (w *world) forge(r *rand.Rand) {
 	if o.tip.IsZero() || !any {
 		return
 	}
-	kind, to := r.IntN(7), o.tip
+	kind, to := r.IntN(7), hash{}
 	note := func() []byte { return fmt.Appendf(nil, "number %d\n", len(o.stood)) }
 	commit := func(tree hash, message string, parents ...hash) hash {
 		return o.all.commit(tree, strings.TrimSuffix(message, "\n"), time.Now(), parents...)
