@@ -87,6 +87,7 @@ func (c *checker) onlyScalars(carried []*tracked, o *object) {
 				old = all[blob].data
 			}
 		}
+		c.goesUp(u, old)
 		made, changed, err := lineEditor{}.Apply(old, vars(u.Tag))
 		if err != nil || !changed {
 			c.wrong("the commit of update %s has no change for it, or its file is not there", u.ID)

@@ -133,6 +133,20 @@ var plantedBugs = []planted{
 		"was accepted and has not ended",
 	},
 	{
+		"a push may lower the version",
+		"gitops/policy/policy.go",
+		"onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}",
+		"onlyUp: false}",
+		"of a push, lowers the version",
+	},
+	{
+		"a push is not compared with what a person wrote",
+		"gitops/manifest/version.go",
+		"if err != nil || !gitops.LowerVersion(u.Tag, tag) {",
+		"if err != nil || gitops.LowerVersion(u.Tag, tag) {",
+		"of a push, lowers the version",
+	},
+	{
 		"a block never lifts",
 		"gitops/queue/queuetest/modellanes.go",
 		"if b.Until.IsZero() || b.Until.After(m.now()) {",
