@@ -94,10 +94,14 @@ func (s *Server) checkQuestion(q Image) error {
 }
 
 // tryUpdate makes the edit of an update on its file as it is on the branch, and drops
-// it.
+// it. What would lower the version is not edited.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
 	to := s.parts.targets[target{u.Environment, u.App}]
 	file, err := view.ReadFile(to.file)
+	if tag, _ := to.edit.ReadTag(file); u.OnlyUp && gitops.LowerVersion(u.Tag, tag) { // what cannot be read is the edit's to say
+		e.Taken, e.Reason = false, "it would be superseded: "+gitops.LowerThan(u, tag, "is in "+to.file)
+		return
+	}
 	if err == nil {
 		var r values.Result
 		r, err = to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})

@@ -140,6 +140,22 @@ func TestDryRunOfAnEditThatFails(t *testing.T) {
 	}
 }
 
+// A push of a lower version than the branch has is not taken; an order is.
+func TestDryRunOfALowerVersion(t *testing.T) {
+	s := newSite(t)
+	_, err := s.repository.Commit(gitserver.Change{Files: map[string]string{"charts/api/values-prod.yaml": "image: {tag: v2.0.0}\n"}})
+	s.must(err)
+	const want = "it would be superseded: 1.9.5 is lower than v2.0.0, which is in charts/api/values-prod.yaml: "
+	if d, err := s.dryRun(Image{Tag: "1.9.5", Repository: shopImage, Environment: "prod"}, false); err != nil || d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, want) {
+		t.Errorf("a push: %+v, %v", d, err)
+	}
+	for name, q := range map[string]Image{"an order": {Tag: "1.9.5", Environment: "prod"}, "a higher one": {Tag: "2.0.1", Repository: shopImage, Environment: "prod"}} {
+		if d, err := s.dryRun(q, false); err != nil || !d.Taken() || d.Targets[0].Diff == "" {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+	}
+}
+
 func TestDryRunRejectsNamesThatAreNotThere(t *testing.T) {
 	s := newSite(t)
 	for want, q := range map[string]Image{
