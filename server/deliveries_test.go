@@ -128,7 +128,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		{"with the secret of tomorrow", func(id string) *http.Request { return r.github(newSecret, id, order("worker", "dev", "main-1a2b3c4")) },
 			want{gitops.OutcomeAccepted, "", "", []string{"dev/worker main-1a2b3c4"}}},
 		{"a push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "1.2.3")) },
-			want{gitops.OutcomeAccepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}", []string{"prod/api 1.2.3"}}},
+			want{gitops.OutcomeAccepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)", []string{"prod/api 1.2.3"}}},
 		{"an untagged push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "")) },
 			want{gitops.OutcomeIgnored, "", "the image was pushed without a tag", nil}},
 		{"latest", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "latest")) },

@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -88,7 +87,7 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
 			"only pushes to ECR are events. Leave it out to plan an order")
 	}
-	if why := s.unheard(image); why != "" {
+	if why := s.unheard(q.Repository); why != "" {
 		return nil, why, nil
 	}
 	push := gitops.ImagePush{Account: image.Account, Region: image.Region, Repository: image.Name, Tag: q.Tag, Digest: q.digest()}
@@ -112,29 +111,13 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 	return effects, reason, nil
 }
 
-// unheard says why no source takes events of the registry.
-func (s *Server) unheard(image policy.ECR) string {
-	var reasons []string
-	hears := func(field string, accounts, regions []string) bool {
-		switch {
-		case len(accounts) > 0 && !slices.Contains(accounts, image.Account):
-			reasons = append(reasons, fmt.Sprintf("account %q is not one of %s.accounts", image.Account, field))
-		case len(regions) > 0 && !slices.Contains(regions, image.Region):
-			reasons = append(reasons, fmt.Sprintf("region %q is not one of %s.regions", image.Region, field))
-		default:
-			return true
-		}
-		return false
-	}
-	sources := s.config.Sources
-	if b := sources.EventBridge; b != nil && hears("sources.eventbridge", b.Accounts, b.Regions) {
-		return ""
-	}
-	if n := sources.SNS; n != nil && hears("sources.sns", n.Accounts, n.Regions) {
-		return ""
-	}
-	if len(reasons) == 0 {
+// unheard says why no source takes events of the repository.
+func (s *Server) unheard(repository string) string {
+	if sources := s.config.Sources; sources.EventBridge == nil && sources.SNS == nil {
 		return "no source of push events is configured: sources.eventbridge or sources.sns"
 	}
-	return strings.Join(reasons, "; ")
+	if why := outOfReach(s.config.Sources, repository); why != "" {
+		return "no source takes events of this repository: " + why
+	}
+	return ""
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,10 +20,15 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 	}
 	orders := takesOrders(c)
 	var problems []error
-	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		repository, field := c.Apps[name].Repository, "apps."+name+".repository"
-		_, isECR := policy.ParseECR(repository)
-		switch why := outOfReach(c.Sources, repository); {
+	judged := make(map[string]bool) // by field: environments share a repository
+	for _, w := range wanted(c) {
+		field := w.repositoryField(c)
+		if judged[field] {
+			continue
+		}
+		judged[field] = true
+		_, isECR := policy.ParseECR(w.Repository)
+		switch why := outOfReach(c.Sources, w.Repository); {
 		case why == "":
 		case !orders:
 			problems = append(problems, gitops.FieldErrorf(field, "%s, and events of Amazon ECR are all that updates it", why))
@@ -33,6 +37,14 @@ func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
 		}
 	}
 	return warnings, errors.Join(problems...)
+}
+
+// repositoryField is the field that the target's repository stands in, or would.
+func (w wantedTarget) repositoryField(c config.Config) string {
+	if _, own := c.Apps[w.app].Repositories[w.environment]; own {
+		return "apps." + w.app + ".repositories." + w.environment
+	}
+	return "apps." + w.app + ".repository"
 }
 
 // takesOrders reports whether anybody can name an app, rather than an event its image.
@@ -76,22 +88,17 @@ func outOfReach(s config.Sources, repository string) string {
 
 // checkNamed wants a repository for every app whose updates write its name.
 func checkNamed(c config.Config) error {
-	missing := make(map[string]error) // by app: one is enough
+	var problems []error
+	missing := make(map[string]bool) // by field: one environment is enough
 	for _, w := range wanted(c) {
-		if c.Apps[w.app].Repository != "" || missing[w.app] != nil {
+		field := w.repositoryField(c)
+		at := slices.IndexFunc(w.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") })
+		if w.Repository != "" || at < 0 || missing[field] {
 			continue
 		}
-		for i, set := range w.Set {
-			if strings.Contains(set.Value, "{repository}") {
-				missing[w.app] = gitops.FieldErrorf("apps."+w.app+".repository",
-					"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, i, w.environment)
-				break
-			}
-		}
-	}
-	var problems []error
-	for _, app := range slices.Sorted(maps.Keys(missing)) {
-		problems = append(problems, missing[app])
+		missing[field] = true
+		problems = append(problems, gitops.FieldErrorf(field,
+			"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, at, w.environment))
 	}
 	return errors.Join(problems...)
 }

@@ -44,7 +44,7 @@ func TestCheckReach(t *testing.T) {
 		"an account of eleven digits": {sources: bridge(nil, nil), repository: "12345678901.dkr.ecr.eu-west-1.amazonaws.com/api", error: "is not a repository of Amazon ECR"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			warnings, err := checkReach(config.Config{Sources: c.sources, API: c.api, Apps: map[string]config.App{"api": {Repository: c.repository}}})
+			warnings, err := checkReach(config.Config{Sources: c.sources, API: c.api, Environments: map[string]config.Environment{"dev": {}, "prod": {}}, Apps: map[string]config.App{"api": {Repository: c.repository}}})
 			if (c.error == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.error) {
 				t.Errorf("got %v, want %q", err, c.error)
 			}
@@ -52,6 +52,19 @@ func TestCheckReach(t *testing.T) {
 				t.Errorf("warned of %v, want %q", warnings, c.warned)
 			}
 		})
+	}
+}
+
+// A registry of one environment is judged by itself.
+func TestCheckReachOfAnEnvironment(t *testing.T) {
+	const other = "999999999999.dkr.ecr.eu-west-1.amazonaws.com/shop/api"
+	_, err := checkReach(config.Config{
+		Sources:      config.Sources{EventBridge: &config.EventBridge{Accounts: []string{"123456789012"}}},
+		Environments: map[string]config.Environment{"dev": {}, "prod": {}},
+		Apps:         map[string]config.App{"api": {Repository: shop, Repositories: map[string]string{"prod": other}}},
+	})
+	if err == nil || !strings.HasPrefix(err.Error(), "apps.api.repositories.prod: its account 999999999999 is not one of") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
 	}
 }
 

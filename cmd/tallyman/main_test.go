@@ -52,7 +52,7 @@ func TestDemo(t *testing.T) {
 		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0",
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
-		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40}",
+		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)",
 		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, malformed, or older than retention.keep",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",

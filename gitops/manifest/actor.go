@@ -83,10 +83,7 @@ func (t *turn) over() bool { return !time.Now().Before(t.ends) }
 
 // serverIsDown reports whether the error would have met any call.
 func serverIsDown(err error) bool {
-	if err == nil {
-		return false
-	}
-	switch gitops.CodeOf(err) {
+	switch gitops.CodeOf(err) { // without an error it is Internal
 	case gitops.Unavailable, gitops.Unauthorized, gitops.Forbidden, gitops.NotFound, gitops.RateLimited:
 		return true
 	}

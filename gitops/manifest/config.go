@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -142,20 +143,12 @@ func (noRecorder) Pushed(PushOutcome, time.Duration, int) {}
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	if c.Branch == "" {
-		c.Branch = "main"
-	}
-	if c.Subject == "" {
-		c.Subject = "chore: bump {app} to {tag} ({env})"
-	}
+	c.Branch = cmp.Or(c.Branch, "main")
+	c.Subject = cmp.Or(c.Subject, "chore: bump {app} to {tag} ({env})")
+	c.BatchSubject = cmp.Or(c.BatchSubject, "chore: {count} updates ({env})")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Squash == nil {
 		c.Squash = func(string) bool { return false }
-	}
-	if c.BatchSubject == "" {
-		c.BatchSubject = "chore: {count} updates ({env})"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
@@ -169,9 +162,7 @@ func (c Config) withDefaults() Config {
 	if c.Files == nil {
 		c.Files = func() []string { return nil }
 	}
-	if c.Breaker == nil {
-		c.Breaker = git.NewBreaker(c.Now)
-	}
+	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
@@ -190,13 +181,7 @@ func (c Config) validate() error {
 	if c.Identify != nil { // what is empty is found out later
 		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	if err := author.Validate(); err != nil {
-		return err
-	}
-	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
-		return err
-	}
-	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
+	return cmp.Or(author.Validate(), checkTemplate("subject", c.Subject, placeholders), checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders))
 }
 
 // checkTemplate checks a subject that may name some things in braces.

@@ -132,6 +132,9 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 		return err
 	}
 	host, ok := r.hosts[m.TopicARN]
+	if m.TopicARN == "" {
+		return gitops.Errorf(gitops.Unauthorized, "the body has no TopicArn, so it is not a message of SNS: events of EventBridge go to /webhooks/ecr")
+	}
 	if !ok {
 		return gitops.Errorf(gitops.Forbidden, "the topic is not one of sources.sns.topics")
 	}
