@@ -213,10 +213,16 @@ func TestOrderBecomesACommit(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal("nothing is pushed")
 	}
+	key := s.key(r)
 	r.stop() // it settles what is on its way
 	log, err := s.repository.Log("main")
 	s.must(err)
 	last := log[len(log)-1]
+	var proof string
+	last.Message, proof, _ = strings.Cut(last.Message, "\nTallyman-Proof: ")
+	if !strings.HasPrefix(proof, key+" ") {
+		t.Errorf("the commit is proved by %q, not by the key %s", proof, key)
+	}
 	want := gitserver.Commit{
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",

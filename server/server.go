@@ -125,6 +125,11 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
+	keys, err := store.ProofKeys(ctx)
+	if err != nil {
+		return err
+	}
+	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
 	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
 	return nil

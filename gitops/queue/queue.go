@@ -125,6 +125,7 @@ type Queue interface {
 	Checkpoints
 	ReplayGuard
 	Pruner
+	ProofKeys
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens IN EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, proof_keys IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -99,6 +99,7 @@ var importColumns = map[string][]string{
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
+	"proof_keys":  {"id", "secret", "made_at"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -138,6 +139,8 @@ func (in *importing) add(e queue.Entry) error {
 	case e.UsedToken != nil:
 		by := cleanKey(e.UsedToken.By)
 		return in.row("used_tokens", clean(e.UsedToken.Credential), by.Source, by.ID, e.UsedToken.Until)
+	case e.ProofKey != nil:
+		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
 	}
 	return nil
 }

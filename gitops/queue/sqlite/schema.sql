@@ -145,6 +145,13 @@ CREATE TABLE used_tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX used_tokens_until ON used_tokens (until);
 
+-- With what commits are proved to be this installation's.
+CREATE TABLE proof_keys (
+	id      TEXT PRIMARY KEY,
+	secret  BLOB NOT NULL, -- 32 bytes
+	made_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What Ping writes.
 CREATE TABLE pings (
 	number INTEGER PRIMARY KEY,
