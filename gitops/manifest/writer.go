@@ -146,8 +146,7 @@ func (w *Writer) Abort() { w.abort() }
 //     later update of the same app may have replaced what this one wrote; then there
 //     is a reason that says so, unless it was found by its trailer.
 //   - confirm: the branch had the tag already.
-//   - supersede: the branch has a later release of the same app, or the update only
-//     goes up and its file has a higher version.
+//   - supersede: the branch has a later release of the app, or one it must not go below.
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
 //   - Refused: the git server refuses it although it takes others.

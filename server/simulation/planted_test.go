@@ -142,8 +142,8 @@ var plantedBugs = []planted{
 	{
 		"a push is not compared with what a person wrote",
 		"gitops/manifest/version.go",
-		"if err != nil || !gitops.LowerVersion(u.Tag, tag) {",
-		"if err != nil || gitops.LowerVersion(u.Tag, tag) {",
+		"if !gitops.LowerVersion(u.Tag, tag) {",
+		"if gitops.LowerVersion(u.Tag, tag) {",
 		"of a push, lowers the version",
 	},
 	{
