@@ -31,8 +31,10 @@
 // # Never twice, and never an old release over a new one
 //
 // Each commit names its updates in Tallyman-Update trailers, and in Tallyman-Release
-// trailers which app they release and when the release happened. An update is
-// written on a tip only when no commit that the tip reaches carries its trailer:
+// trailers which app they release and when the release happened. Its last line proves
+// that a tallyman made it (gitops/proof); a commit that only says so counts when it does
+// exactly what an update asks that may have been pushed (claims.go). An update is
+// written on a tip only when no commit that the tip reaches has landed it:
 //
 //   - Commits that came onto the branch since the last tip are read before anything
 //     is made on the new one.

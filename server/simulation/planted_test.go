@@ -65,7 +65,7 @@ var plantedBugs = []planted{
 	{
 		"a commit without a proof lands what it names",
 		"gitops/landing/history.go",
-		"return l, ok && (l.Claim == nil || h.exact[update])",
+		"return l, ok && l.Claim == nil",
 		"return l, ok",
 		"which was never on the branch",
 	},
