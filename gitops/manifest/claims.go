@@ -95,7 +95,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 		if err := a.fetchFiles(ctx, before, []string{target.File}); err != nil {
 			return false, err
 		}
-		if changed, err := a.apply(edits, u); !changed || err != nil {
+		if ends, _, err := a.apply(edits, u); ends != gitops.ActionCommit || err != nil {
 			return false, nil
 		}
 	}
