@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -36,11 +37,12 @@ type fileEdit struct {
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
+	access    *access.List
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]fileEdit
 	tokens    []api.Token
-	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
+	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
 }
 
 // files are the files that updates can change.
@@ -62,6 +64,8 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(checkFanOut(c))
 	p, err := buildPolicy(c)
 	keep(err)
+	list, err := buildAccess(c)
+	keep(err)
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
@@ -72,7 +76,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, access: list, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

@@ -85,6 +85,7 @@ func TestReferenceExamplesCompile(t *testing.T) {
 	for _, m := range examples {
 		text := m[1]
 		for _, must := range []string{"store: sqlite:///t.db", "manifests: {url: 'https://git.example/m.git'}", "sources: {github: {secretFiles: [x]}}",
+			"access: [{who: {dispatch: {repository: o/r, repositoryID: 17}}, may: [order], apps: ['*'], environments: ['*']}]",
 			"environments: {dev: {tags: {match: x}}}", "apps: {api: {repository: registry.example/api}}"} {
 			if name, _, _ := strings.Cut(must, ":"); !strings.Contains("\n"+text, "\n"+name+":") {
 				text += must + "\n"
@@ -95,6 +96,9 @@ func TestReferenceExamplesCompile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := buildPolicy(c); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		if _, err := buildAccess(c); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {
