@@ -27,6 +27,7 @@ import (
 //     answered before another was sent has the smaller sequence.
 //   - An update is superseded at its acceptance when a newer event of its app was
 //     accepted, and only then.
+//   - Every accepted update is one that its sender may order, and says by which rule.
 //   - An update ends once. Committed names a commit that was on the branch, Unchanged
 //     and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
@@ -136,6 +137,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
 		}
 		c.highest = u.Sequence
+		c.authorized(d, u)
 		c.enter(d, u)
 	}
 }
