@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
 )
@@ -156,7 +158,17 @@ func TestScope(t *testing.T) {
 			t.Errorf("%s, %s: empty %t, all %t", access.Describe(want.principal), want.right, s.Empty(), s.All())
 		}
 	}
-	if (access.Scope{}).Allows("api", "dev") {
+	want := []access.Area{{"dev", ""}, {"staging", ""}}
+	if diff := cmp.Diff(want, l.Scope(push(), gitops.RightOrder).Areas()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]access.Area{{"prod", "api"}}, l.Scope(job(), gitops.RightOrder).Areas()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]access.Area{{}}, l.Scope(gitops.Principal{Token: "ops"}, gitops.RightRead).Areas()); diff != "" {
+		t.Error(diff)
+	}
+	if (access.Scope{}).Allows("api", "dev") || (access.Scope{}).Areas() != nil {
 		t.Error("the zero scope allows something")
 	}
 }

@@ -2,19 +2,20 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// refusal says why no rule allows a request. The nearest rule is the one of which
-// the fewest conditions do not hold: of several the first.
+// refusal says why no rule allows a request, by the nearest rule: one that is for
+// what is asked comes before one that is for something else.
 func (l *List) refusal(asked request) error {
 	var nearest *rule
-	var unmet []string
+	farthest := 0
 	for _, r := range l.byWho[keyOf(asked.principal)] {
-		if reasons := r.unmet(asked); nearest == nil || len(reasons) < len(unmet) {
-			nearest, unmet = r, reasons
+		if far := r.farFrom(asked); nearest == nil || far < farthest {
+			nearest, farthest = r, far
 		}
 	}
 	why := ""
@@ -22,10 +23,28 @@ func (l *List) refusal(asked request) error {
 		why = "no rule of access is for " + l.missing(asked.principal) + ": add one to the configuration"
 	} else {
 		why = fmt.Sprintf("the nearest rule is %s, and of it does not hold: %s; change it or add a rule to access in the configuration",
-			nearest.name, strings.Join(unmet, "; "))
+			nearest.name, strings.Join(nearest.unmet(asked), "; "))
 	}
 	return gitops.Errorf(gitops.Forbidden, "%s may not %s %s in %s: %s",
 		Describe(asked.principal), asked.right, clip(asked.app), clip(asked.environment), why)
+}
+
+// farFrom is how much of a rule does not hold. Any condition on what is asked for
+// outweighs all of those on who asks.
+func (r *rule) farFrom(asked request) int {
+	const outweighs = 100
+	far := 0
+	for _, c := range r.who {
+		if !c.holds(asked) {
+			far++
+		}
+	}
+	for _, c := range append(slices.Clone(r.where), r.right) {
+		if !c.holds(asked) {
+			far += outweighs
+		}
+	}
+	return far
 }
 
 // missing names whom no rule is for. A repository that gave up its name, and

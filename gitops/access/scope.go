@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -42,4 +43,28 @@ func (s Scope) Empty() bool { return len(s.rules) == 0 }
 // that are not configured any more.
 func (s Scope) All() bool {
 	return slices.ContainsFunc(s.rules, func(r *rule) bool { return r.environments == nil && r.apps == nil })
+}
+
+// Area is an app in an environment. An empty name means all.
+type Area struct{ Environment, App string }
+
+// Areas are what the scope is made of, for a reader that cannot ask Allows of each
+// item. They may overlap.
+func (s Scope) Areas() (areas []Area) {
+	for _, r := range s.rules {
+		for _, environment := range namesOf(r.environments) {
+			for _, app := range namesOf(r.apps) {
+				areas = append(areas, Area{environment, app})
+			}
+		}
+	}
+	return areas
+}
+
+// namesOf is a set's names, sorted; of all of them the empty name.
+func namesOf(set map[string]bool) []string {
+	if set == nil {
+		return []string{""}
+	}
+	return slices.Sorted(maps.Keys(set))
 }
