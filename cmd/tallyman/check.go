@@ -18,10 +18,11 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration, the store and repository access",
-		Long: `Validate the configuration, the secrets' files and the rules as serve does, and whether
-the store can be written. Then check that the git server allows a push to the manifest
-repository, and try every app's edit in every environment on the files as they are on
-the branch now. Nothing is changed.
+		Long: `Validate the configuration, the secrets' files and the rules as serve does, print who
+may write in each environment, and check whether the store can be written. Then check
+that the git server allows a push to the manifest repository, try every app's edit in
+every environment on the files as they are on the branch now, and with a GitHub App
+look up the GitHub environments that the rules of access demand. Nothing is changed.
 
 Exit status 0: no problem. 2: the configuration is wrong. 1: the store, the manifest
 repository or a file in it is.`,
@@ -37,6 +38,7 @@ repository or a file in it is.`,
 				return badInput{err}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			s.CheckAccess(cmd.OutOrStdout())
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
 			defer s.Stop(ctx)

@@ -14,6 +14,7 @@ const module = "github.com/tallyman-dev/tallyman/"
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
 	"gitops":                             {},
+	"gitops/access":                      {"gitops"},
 	"gitops/policy":                      {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
@@ -29,7 +30,7 @@ var mayImport = map[string][]string{
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
-	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
+	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/limits":                      {"gitops", "server/webhook"},
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},

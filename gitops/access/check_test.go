@@ -86,7 +86,6 @@ func TestRulesThatCannotBe(t *testing.T) {
 		"access[1].who.dispatch.senders[1]":                                         onDispatch(func(d *access.Dispatch) { d.Senders = []string{"ann", ""} }),
 		"access[1].who.dispatch.senderIDs: is empty":                                onDispatch(func(d *access.Dispatch) { d.SenderIDs = []int64{} }),
 		"access[1].who.dispatch.senderIDs[0]: must be a user's number":              onDispatch(func(d *access.Dispatch) { d.SenderIDs = []int64{0} }),
-		"access[2].who.job.issuer: is not one of api.oidc.issuers":                  onJob(func(j *access.Job) { j.Issuer = "https://ghes.example" }),
 		"access[2].who.job.repository: must be owner/name":                          onJob(func(j *access.Job) { j.Repository = "a/b/c" }),
 		"access[2].who.job.repositoryID: must be the repository's number":           onJob(func(j *access.Job) { j.RepositoryID = "shop" }),
 		"access[2].who.job.ownerID: must be the owner's number":                     onJob(func(j *access.Job) { j.OwnerID = "0" }),
@@ -135,6 +134,9 @@ func TestSendersAndRulesMeet(t *testing.T) {
 		"access[2].who.job: api.oidc is not configured, so no job":               func(c *access.Config) { c.Issuers = nil },
 		"sources.sns: no rule of access names pushes from sns":                   func(c *access.Config) { c.Sources = append(c.Sources, "sns") },
 		"access[0].who.push.source: must be eventbridge or sns|sources.eventbri": func(c *access.Config) { c.Rules[ofPush].Who.Push.Source = "github" },
+		"access[2].who.job.issuer: is not one of api.oidc.issuers|api.oidc.issuers[0]: no rule": func(c *access.Config) {
+			c.Rules[ofJob].Who.Job.Issuer = "https://ghes.example"
+		},
 		"access[2].who.job.issuer: is missing: there are several issuers|api.oidc.issuers[0]: no rule|api.oidc.issuers[1]: no rule": func(c *access.Config) {
 			c.Issuers = append(c.Issuers, "https://ghes.example")
 		},

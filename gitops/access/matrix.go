@@ -85,7 +85,11 @@ func (r *rule) describe() string {
 		if senders == "" {
 			senders = "whoever may write it"
 		}
-		return fmt.Sprintf("dispatches of %s (id %d) by %s", w.Dispatch.Repository, w.Dispatch.RepositoryID, senders)
+		installation := ""
+		if w.Dispatch.InstallationID != 0 {
+			installation = fmt.Sprintf(" through installation %d", w.Dispatch.InstallationID)
+		}
+		return fmt.Sprintf("dispatches of %s (id %d) by %s%s", w.Dispatch.Repository, w.Dispatch.RepositoryID, senders, installation)
 	case w.Job != nil:
 		return r.describeJob(*w.Job, with)
 	}
@@ -103,7 +107,7 @@ func (r *rule) describeJob(w Job, with func(format, text string) string) string 
 	}
 	return fmt.Sprintf("jobs of %s (id %s) %s", w.Repository, w.RepositoryID, ref+list(w.Refs)) +
 		with(" in the GitHub environment %s", w.GitHubEnvironment) + with(" of workflow %s", list(w.Workflows)) +
-		with(" in file %s", list(files)) + with(" on a %s runner", w.RunnerEnvironment) + with(" started by %s", list(w.ActorIDs))
+		with(" in file %s", list(files)) + with(" started by %s", list(w.Events)) + with(" on a %s runner", w.RunnerEnvironment) + with(" of actor %s", list(w.ActorIDs))
 }
 
 // Gate is a GitHub environment that a rule demands of jobs: its protection rules
