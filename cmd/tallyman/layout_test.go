@@ -70,8 +70,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
 	"github.com/coreos/go-oidc/":         {"server/oidc"},
-	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
-	"github.com/bradleyfalzon/":          {"server/githubapp"},
+	"github.com/go-jose/":                {"server/githubapp", "server/oidc", "server/oidc/oidctest"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
