@@ -208,6 +208,11 @@ func TestRefusals(t *testing.T) {
 			t.Error(diff)
 		}
 	}
+	err := l.AuthorizeAnywhere(edited(func(j *gitops.Job) { j.RefProtected = false }), gitops.RightOrder)
+	if want := "job of shop/api on refs/tags/v1.4.2 may not order anything: the nearest rule is access[2], and of it does not hold: " +
+		`ref "refs/tags/v1.4.2" is not protected: give it a branch protection or a ruleset; change it or add a rule to access in the configuration`; gitops.PublicOf(err) != want {
+		t.Errorf("told %v, want %s", err, want)
+	}
 	hostile := edited(func(j *gitops.Job) {
 		j.Ref, j.Repository, j.Environment, j.Event = "a\nb"+long, long, long+"\x00", "\xff"
 	})

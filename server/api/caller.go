@@ -25,14 +25,6 @@ func (a *API) authorize(c Caller, right gitops.Right, app, environment string) e
 	return err
 }
 
-// can returns why the caller has a right to nothing at all.
-func (a *API) can(c Caller, right gitops.Right) error {
-	if !a.Access.Scope(c.Principal, right).Empty() {
-		return nil
-	}
-	return gitops.Errorf(gitops.Forbidden, "%s does not have the right %q: no rule of access gives it", c.Credential, right)
-}
-
 // Authenticator knows bearer tokens of one kind. Safe for concurrent use.
 type Authenticator interface {
 	// Authenticate returns whose token it is. The error's code is Unauthorized for a
@@ -75,7 +67,7 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 func (a *API) callerWith(right gitops.Right, r *http.Request) (Caller, error) {
 	caller, err := a.caller(r)
 	if err == nil {
-		err = a.can(caller, right)
+		err = a.Access.AuthorizeAnywhere(caller.Principal, right)
 	}
 	return caller, err
 }

@@ -45,7 +45,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 		return in, err
 	}
 	in.Credential, in.Event.Principal = caller.Credential, caller.Principal
-	if err := a.can(caller, gitops.RightOrder); err != nil {
+	if err := a.Access.AuthorizeAnywhere(caller.Principal, gitops.RightOrder); err != nil {
 		return in, err
 	}
 	id := r.Header.Get("Idempotency-Key")
