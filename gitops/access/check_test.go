@@ -167,6 +167,19 @@ func TestSendersAndRulesMeet(t *testing.T) {
 	}
 }
 
+// Regions of every partition can be named.
+func TestRegions(t *testing.T) {
+	c := shop()
+	c.Rules[ofPush].Who.Push.Regions = []string{"eu-west-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "cn-north-1"}
+	newList(t, c)
+	for _, region := range []string{"Frankfurt", "eu-west", "us-moon-east-1", "eusc-east-1"} {
+		c.Rules[ofPush].Who.Push.Regions = []string{region}
+		if got := problems(t, c); len(got) != 1 || !strings.HasPrefix(got[0], "access[0].who.push.regions[0]: ") {
+			t.Errorf("%s: found %q", region, got)
+		}
+	}
+}
+
 // A token that has no scope reaches everything, one with "*" as well.
 func TestAllOfThem(t *testing.T) {
 	for _, scope := range [][]string{nil, {"*"}} {
