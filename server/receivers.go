@@ -32,7 +32,7 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 		add("/webhooks/ecr", r, err)
 	}
 	if s := c.SNS; s != nil {
-		r, err := sns.New(sns.Config{Topics: s.Topics, Accounts: s.Accounts, Regions: s.Regions, Client: sns.NewClient(), Logger: logger, Now: now})
+		r, err := sns.New(sns.Config{Topics: s.Topics, Client: sns.NewClient(), Logger: logger, Now: now})
 		add("/webhooks/sns", r, err)
 	}
 	return receivers, errors.Join(problems...)
@@ -44,11 +44,7 @@ func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, error) 
 	if err != nil {
 		return nil, err
 	}
-	rules := make([]github.Rule, len(c.Allow))
-	for i, rule := range c.Allow {
-		rules[i] = github.Rule(rule)
-	}
-	return github.New(secrets.Current, c.EventTypes, rules)
+	return github.New(secrets.Current, c.EventTypes)
 }
 
 func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, error) {
@@ -57,8 +53,7 @@ func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receive
 		return nil, err
 	}
 	return ecr.New(ecr.Config{
-		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current,
-		Accounts: c.Accounts, Regions: c.Regions, Now: now,
+		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current, Now: now,
 	})
 }
 

@@ -109,6 +109,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.startSweeps()
 	s.listening.Store(true)
+	s.logAccess()
 	s.logReady()
 	s.logWarnings()
 	return nil

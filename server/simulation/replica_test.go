@@ -64,7 +64,7 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: plans, Authorizer: list, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
