@@ -94,8 +94,12 @@ type Delivery struct {
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
 	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out
-	Body       []byte    `json:"-"`                // the raw body, as authenticated
-	Updates    []Update  `json:"updates"`
+	Body       []byte    `json:"-"`                // the raw body, as authenticated; of a rejected delivery the first KiB
+	// BodyDigest is a SHA-256 of the body. Of an accepted delivery that has one, the
+	// same body counts once, whatever id it comes with.
+	BodyDigest []byte   `json:"-"`
+	Config     string   `json:"-"` // hash of the configuration in force
+	Updates    []Update `json:"updates"`
 }
 
 // Key is the delivery's key.

@@ -46,8 +46,9 @@ func checkUpdates(updates []gitops.Update) error {
 }
 
 func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
-	const delivery = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, recovered, credential, outcome, field, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, id) DO NOTHING`
+	const delivery = `INSERT INTO deliveries
+		(number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason, config, body_digest)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash IN (?, ?)) ON CONFLICT DO NOTHING`
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if d.ReceivedAt.IsZero() {
@@ -55,13 +56,14 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
-	added, err := tx.change(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
-		d.Actor, d.Remote, d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason)
+	hash, digest := queue.KeyHash(d.Key()), countedDigest(d)
+	added, err := tx.change(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Principal, d.Remote,
+		d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason, d.Config, blob(d.BodyDigest), hash[:], digest)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
 	if added == 0 {
-		first, err := readDelivery(context.Background(), tx.connection, d.Key(), tx.now)
+		first, err := tx.first(d)
 		return first, true, err
 	}
 	tx.latest.delivery = number
@@ -85,12 +87,12 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 // acceptUpdate stores one update of the delivery d.
 func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, environment, app, repository, tag, digest, rule, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
-		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest,
+		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule,
 		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
 	}
 	m := moment(d, u.AcceptedAt)
@@ -108,7 +110,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, e
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	err := tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, u.Digest,
+	err := tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, u.Digest, u.Rule,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

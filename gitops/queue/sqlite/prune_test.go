@@ -102,7 +102,7 @@ func TestPruneLooksAgain(t *testing.T) {
 	prune := func() (gone int) {
 		t.Helper()
 		err := s.writer.do(t.Context(), func(tx *tx) (err error) {
-			gone, err = tx.prune([]prunable{{number: 1}}, time.Now().Add(time.Hour))
+			gone, err = tx.prune([]prunable{{number: 1, before: time.Now().Add(time.Hour)}})
 			return err
 		})
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
-	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by`
+	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.rule`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -44,6 +44,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 	if r[23] != nil {
 		u.CancelRequest = &gitops.CancelRequest{Actor: r.text(22), Reason: r.text(23)}
 	}
+	u.Rule = r.text(25)
 	blocks, err := parseBlocks(r.text(24))
 	u.BlockedBy = blocking(blocks, at)
 	return u, err
@@ -79,15 +80,17 @@ func formatBlocks(blocks []gitops.Block) (string, error) {
 
 // deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
 // delivery.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason`
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
+	d.principal, d.config, d.body_digest`
 
-const deliveryWidth = 12
+const deliveryWidth = 15
 
 // scanDelivery reads a delivery without its body and updates.
 func scanDelivery(r row) gitops.Delivery {
 	return gitops.Delivery{
 		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5), Remote: r.text(6),
 		Recovered: r.number(7) != 0, Credential: r.text(8), Outcome: gitops.Outcome(r.text(9)), Field: r.text(10), Reason: r.text(11),
+		Principal: r.text(12), Config: r.text(13), BodyDigest: r.blob(14),
 	}
 }
 
