@@ -21,7 +21,7 @@ const MemoryFor = 400 * 24 * time.Hour
 // superseded on arrival; a decision that changes nothing has none.
 type Audit interface {
 	// AppendAudit adds entries, all or none. The store sets their sequence, and their
-	// time where it is zero.
+	// time where it is zero. An entry with an app has an environment.
 	AppendAudit(ctx context.Context, entries []gitops.AuditEntry) error
 
 	// AuditEntries returns a page of entries, newest first, and the cursor of the next
@@ -36,7 +36,7 @@ type AuditFilter struct {
 	Principal, Actor string
 	Act              gitops.Act
 	Since, Until     time.Time // at or after the one, before the other
-	Within           *Scope    // entries without environment and app are in no area
+	Within           *Scope    // entries without an environment are in no area
 }
 
 // Matches reports whether an entry is meant, apart from Within.

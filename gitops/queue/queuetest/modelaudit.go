@@ -100,7 +100,7 @@ func (m *Model) pruneMemory() {
 // app in the environment.
 func inScope(s *queue.Scope, principal, environment, app string) bool {
 	return s == nil || s.Principal != "" && s.Principal == principal || slices.ContainsFunc(s.Areas, func(a queue.Area) bool {
-		return (a.Environment == "" || a.Environment == environment) && (a.App == "" || a.App == app) && environment+app != ""
+		return (a.Environment == "" || a.Environment == environment) && (a.App == "" || a.App == app) && environment != ""
 	})
 }
 

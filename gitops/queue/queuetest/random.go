@@ -59,7 +59,7 @@ func (r *player) step() {
 	case n < 53:
 		r.crash()
 	case n < 54:
-		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: r.one("", "dev"), App: r.one("", "app-0"), Reason: "no rule"})
+		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: "dev", App: r.one("", "app-0"), Reason: "no rule"}, gitops.AuditEntry{Act: gitops.ActSecret})
 	case n < 62 && len(r.ids) > 0:
 		id := r.ids[r.IntN(len(r.ids))]
 		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))

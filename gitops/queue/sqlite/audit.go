@@ -7,6 +7,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/listing"
 )
 
 const (
@@ -98,8 +99,8 @@ func (s *Store) AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.P
 }
 
 // auditPage reads the entries that were listed, and keeps those that are meant.
-func auditPage(ctx context.Context, c *connection, f queue.AuditFilter, l listed, limit, look int) (found []gitops.AuditEntry, next string, err error) {
-	sequences, next := l.cut(look)
+func auditPage(ctx context.Context, c *connection, f queue.AuditFilter, l listing.Part, limit, look int) (found []gitops.AuditEntry, next string, err error) {
+	sequences, next := l.Cut(look)
 	for _, sequence := range sequences {
 		e, err := readAudit(ctx, c, sequence)
 		switch {
@@ -110,7 +111,7 @@ func auditPage(ctx context.Context, c *connection, f queue.AuditFilter, l listed
 		case !f.Matches(e):
 			continue
 		case len(found) == limit:
-			return found, cursorOf(found[limit-1].Sequence), nil
+			return found, listing.Cursor(found[limit-1].Sequence), nil
 		}
 		found = append(found, e)
 	}
@@ -132,22 +133,22 @@ func readAudit(ctx context.Context, c *connection, sequence int64) (e gitops.Aud
 
 // auditSequences returns the newest entries that f may mean and that are older than
 // before.
-func auditSequences(ctx context.Context, c *connection, f queue.AuditFilter, before int64, limit int) (found listed, err error) {
+func auditSequences(ctx context.Context, c *connection, f queue.AuditFilter, before int64, limit int) (found listing.Part, err error) {
 	if f.Act == "" || f.Act == gitops.ActOrder {
 		found, err = updateSequences(ctx, c, queue.UpdateFilter{Environment: f.Environment, App: f.App, Within: f.Within}, before, limit)
 		if err != nil {
-			return listed{}, err
+			return listing.Part{}, err
 		}
 	}
 	others, err := otherSequences(ctx, c, f, before, limit)
 	if err != nil {
-		return listed{}, err
+		return listing.Part{}, err
 	}
-	return found.and(others), nil
+	return found.And(others), nil
 }
 
 // otherSequences is auditSequences for what is not of updates that are kept.
-func otherSequences(ctx context.Context, c *connection, f queue.AuditFilter, before int64, limit int) (found listed, err error) {
+func otherSequences(ctx context.Context, c *connection, f queue.AuditFilter, before int64, limit int) (found listing.Part, err error) {
 	const all = `SELECT sequence FROM audit WHERE sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const inEnvironment = `SELECT sequence FROM audit INDEXED BY audit_environments WHERE environment = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const ofApp = `SELECT sequence FROM audit INDEXED BY audit_apps WHERE environment = ? AND app = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?`
@@ -155,13 +156,13 @@ func otherSequences(ctx context.Context, c *connection, f queue.AuditFilter, bef
 	const nextEnvironment = `SELECT min(environment) FROM audit INDEXED BY audit_environments WHERE environment > ?`
 
 	if f.Within == nil && f.Environment == "" && f.App == "" {
-		found.numbers, err = numbersOf(ctx, c, all, before, limit)
+		found.Numbers, err = numbersOf(ctx, c, all, before, limit)
 		return found, err
 	}
 	for _, area := range f.Within.Within(f.Environment, f.App) {
 		environments, err := valuesOrAll(area.Environment, func() ([]string, error) { return distinct(ctx, c, nextEnvironment) })
 		if err != nil {
-			return listed{}, err
+			return listing.Part{}, err
 		}
 		for _, environment := range environments {
 			text, args := inEnvironment, []any{environment, before, limit}
@@ -170,17 +171,17 @@ func otherSequences(ctx context.Context, c *connection, f queue.AuditFilter, bef
 			}
 			sequences, err := numbersOf(ctx, c, text, args...)
 			if err != nil {
-				return listed{}, err
+				return listing.Part{}, err
 			}
-			found.numbers = append(found.numbers, sequences...)
+			found.Numbers = append(found.Numbers, sequences...)
 		}
 	}
 	if sender := f.Within.Sender(); sender != "" {
 		sequences, err := numbersOf(ctx, c, sent, sender, before, limit)
 		if err != nil {
-			return listed{}, err
+			return listing.Part{}, err
 		}
-		found = found.and(listed{sequences, floorOf(sequences, limit)})
+		found = found.And(listing.Range(sequences, limit))
 	}
 	return found, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/listing"
 )
 
 // A list is read in two steps. Each combination of what an index begins with is
@@ -34,11 +35,11 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 			return err
 		}
 		var numbers []int64
-		numbers, next = listed.cut(p.Limit)
+		numbers, next = listed.Cut(p.Limit)
 		updates := 0
 		for i, number := range numbers {
 			if updates >= pageUpdates {
-				next = cursorOf(numbers[i-1])
+				next = listing.Cursor(numbers[i-1])
 				break
 			}
 			var d gitops.Delivery
@@ -65,12 +66,12 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 
 // deliveryNumbers returns the numbers of the newest deliveries that f means and
 // that are older than before.
-func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter, before int64, limit int) (listed, error) {
+func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter, before int64, limit int) (listing.Part, error) {
 	if f.Within != nil {
 		return numbersWithin(ctx, c, f.Within, before, limit)
 	}
 	found, err := deliveriesListed(ctx, c, f, before, limit)
-	return listed{numbers: found}, err
+	return listing.Part{Numbers: found}, err
 }
 
 // deliveriesListed is deliveryNumbers without a scope.
@@ -116,7 +117,7 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 			return err
 		}
 		var sequences []int64
-		sequences, next = listed.cut(p.Limit)
+		sequences, next = listed.Cut(p.Limit)
 		for _, sequence := range sequences {
 			u, err := readSequence(ctx, c, sequence, s.now())
 			if err != nil {
@@ -134,25 +135,25 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 
 // updateSequences returns the sequences of the newest updates that f means and
 // that are older than before.
-func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, before int64, limit int) (found listed, err error) {
+func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, before int64, limit int) (found listing.Part, err error) {
 	const all = `SELECT sequence FROM updates WHERE sequence < ? ORDER BY sequence DESC LIMIT ?`
 	if f == (queue.UpdateFilter{}) {
-		found.numbers, err = numbersOf(ctx, c, all, before, limit)
+		found.Numbers, err = numbersOf(ctx, c, all, before, limit)
 		return found, err
 	}
 	for _, area := range f.Within.Within(f.Environment, f.App) {
 		sequences, err := sequencesIn(ctx, c, area, f.State, before, limit)
 		if err != nil {
-			return listed{}, err
+			return listing.Part{}, err
 		}
-		found.numbers = append(found.numbers, sequences...)
+		found.Numbers = append(found.Numbers, sequences...)
 	}
 	if sender := f.Within.Sender(); sender != "" {
 		sent, err := sequencesSent(ctx, c, sender, f, before, limit)
 		if err != nil {
-			return listed{}, err
+			return listing.Part{}, err
 		}
-		found = found.and(sent)
+		found = found.And(sent)
 	}
 	return found, nil
 }
@@ -250,9 +251,6 @@ func newest(numbers []int64, limit int) []int64 {
 	slices.SortFunc(numbers, func(a, b int64) int { return cmp.Compare(b, a) })
 	return numbers[:min(limit, len(numbers))]
 }
-
-// cursorOf is the cursor of a page that ends with a number.
-func cursorOf(number int64) string { return strconv.FormatInt(number, 10) }
 
 // listCursor is the number that a list's page begins behind.
 func listCursor(cursor string) (before int64, err error) {

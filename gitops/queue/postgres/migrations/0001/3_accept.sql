@@ -61,11 +61,16 @@ BEGIN
 	now_at := coalesce(at, clock_timestamp());
 	RETURN QUERY
 	WITH added AS (
-		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, recovered, credential, outcome, field, reason)
+		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
+			config, body_digest)
 		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at), d.event_time,
-			d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason
+			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.config, d.body_digest
 		FROM jsonb_to_recordset(delivery_args) AS d (place integer, source text, id text, received_at timestamptz, event_time timestamptz,
-			actor text, remote text, recovered boolean, credential text, outcome text, field text, reason text)
+			actor text, principal text, remote text, recovered boolean, credential text, outcome text, field text, reason text,
+			config text, body_digest bytea, key_hash bytea)
+		-- Each is a search in an index: a limit keeps the planner from joining the whole table.
+		WHERE (SELECT true FROM memories WHERE hash = d.key_hash LIMIT 1) IS NULL
+			AND (d.outcome <> 'accepted' OR d.body_digest IS NULL OR (SELECT true FROM memories WHERE hash = d.body_digest LIMIT 1) IS NULL)
 		ORDER BY d.place
 		ON CONFLICT DO NOTHING
 		RETURNING number, least(received_at, now_at) AS receipt, event_time, recovered
@@ -75,7 +80,7 @@ BEGIN
 		SELECT u.*, a.number * 65536 + u.place AS sequence, a.receipt, a.recovered,
 			CASE WHEN a.event_time < a.receipt THEN a.event_time END AS event -- an event cannot have happened after its receipt
 		FROM added a JOIN jsonb_to_recordset(update_args) AS u (delivery integer, place integer, id text, environment text, app text,
-			repository text, tag text, digest text) ON u.delivery = a.number - base
+			repository text, tag text, digest text, rule text) ON u.delivery = a.number - base
 	), in_order AS (
 		SELECT a.*, coalesce(after_events(k.known, a.event, a.receipt, a.recovered) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
@@ -85,8 +90,8 @@ BEGIN
 	), judged AS (
 		SELECT i.*, late(i.known, i.event, i.receipt, i.recovered) AS late_for, after_event(i.known, i.event, i.receipt, i.recovered) AS after FROM in_order i
 	), enqueued AS (
-		INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, finished_at)
-		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.digest,
+		INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, rule, state, reason, accepted_at, finished_at)
+		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.digest, j.rule,
 			CASE WHEN j.late_for IS NULL THEN 'pending' ELSE 'superseded' END,
 			CASE WHEN j.late_for IS NULL THEN '' ELSE format('a release of %s in %s from %s was accepted before this one from %s',
 				j.app, j.environment, rfc3339(j.late_for), rfc3339(j.event)) END,
