@@ -46,9 +46,6 @@ func checkUpdates(updates []gitops.Update) error {
 }
 
 func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
-	const delivery = `INSERT INTO deliveries
-		(number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason, config, body_digest)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash IN (?, ?)) ON CONFLICT DO NOTHING`
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if d.ReceivedAt.IsZero() {
@@ -56,13 +53,11 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
-	hash, digest := queue.KeyHash(d.Key()), countedDigest(d)
-	added, err := tx.change(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Principal, d.Remote,
-		d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason, d.Config, blob(d.BodyDigest), hash[:], digest)
+	added, err := tx.insertDelivery(number, d)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
-	if added == 0 {
+	if !added {
 		first, err := tx.first(d)
 		return first, true, err
 	}
@@ -82,6 +77,25 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 		}
 	}
 	return d, false, nil
+}
+
+// insertDelivery adds a row, unless the delivery is known. What is remembered of
+// deliveries is searched only for what the delivery has: most have no digest.
+func (tx *tx) insertDelivery(number int64, d gitops.Delivery) (added bool, err error) {
+	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
+		config, body_digest) `
+	const byKey = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
+		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	const byBody = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	hash := queue.KeyHash(d.Key())
+	text, args := byKey, []any{number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Principal, d.Remote,
+		d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason, d.Config}
+	if d.BodyDigest != nil {
+		text, args = byBody, append(args, d.BodyDigest, countedDigest(d))
+	}
+	rows, err := tx.change(text, append(args, hash[:])...)
+	return rows > 0, err
 }
 
 // acceptUpdate stores one update of the delivery d.
