@@ -41,6 +41,7 @@ type parts struct {
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
+	warnings  []*gitops.Error
 }
 
 // files are the files that updates can change.
@@ -60,8 +61,15 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 
 	keep(checkAddress(c))
 	keep(checkFanOut(c))
+	keep(checkNamed(c))
+	outside, err := checkReach(c)
+	keep(err)
 	p, err := buildPolicy(c)
 	keep(err)
+	warnings := outside
+	if p != nil {
+		warnings = append(p.Warnings(), outside...)
+	}
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
@@ -72,16 +80,16 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {
 	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}, MaxUpdates: queue.MaxUpdates}
 	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
 	for name, app := range c.Apps {
-		p.Apps[name] = policy.App{Repository: app.Repository, Environments: app.Environments}
+		p.Apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
 	}
 	return policy.New(p)
 }
@@ -90,9 +98,9 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
 	updates := make(map[string]int) // by repository
-	for _, app := range c.Apps {
-		if app.Repository != "" {
-			updates[app.Repository] += environmentsOf(c, app)
+	for _, w := range wanted(c) {
+		if w.Repository != "" {
+			updates[w.Repository]++
 		}
 	}
 	var problems []error

@@ -110,6 +110,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logReady()
+	s.logWarnings()
 	return nil
 }
 

@@ -96,7 +96,9 @@ func TestSend(t *testing.T) {
 	if exit != 0 {
 		t.Errorf("exit %d", exit)
 	}
-	expect(t, "the request", out, "POST http://127.0.0.1:8080/webhooks/ecr", "X-Tallyman-Key: s3cret-of-the-webhook", `"time":"2026-01-02T15:04:05Z"`, `"account":"123456789012"`)
+	expect(t, "the request", out, "POST http://127.0.0.1:8080/webhooks/ecr", "X-Tallyman-Key: s3cret-of-the-webhook", `"time":"2026-01-02T15:04:05Z"`, `"account":"123456789012"`, `"detail-type":"ECR Image Action"`)
+	out, _, _ = run(t, "send", "ecr", "--dry-run", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu/app-00", "--action-type", "REPLICATE")
+	expect(t, "a replication", out, `"detail-type":"ECR Replication Action"`, `"region":"eusc-de-east-1"`)
 
 	for _, wrong := range [][]string{
 		{"send", "github"},

@@ -12,6 +12,9 @@ type Pager struct {
 	Commits Commits
 	// Bytes is how much memory they take.
 	Bytes int
+	// Unfiltered is what the server said when it did not apply the filter: since then
+	// pages have whole commits. It is nil as long as it was not asked in vain.
+	Unfiltered error
 
 	remote Remote
 	pages  Pages
@@ -28,6 +31,9 @@ type Pages struct {
 	// again. It may be the tip. BaseCommit is what it says. The zero Hash is no commit.
 	Base       Hash
 	BaseCommit Commit
+	// Held finds the objects of Base. With it the first page comes as deltas of them;
+	// without it no page needs an object that is not in it.
+	Held Source
 
 	// Filter is what the server leaves out of pages. One that does not offer it, or
 	// does not allow it, sends whole commits.
@@ -68,20 +74,23 @@ func (p *Pager) More() bool { return p.depth < p.pages.Most && (p.depth == 0 || 
 
 // Next reads a page and returns the objects that were kept of it.
 func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
-	r := p.request(min(p.depth+p.size, p.pages.Most))
+	r, held := p.request(min(p.depth+p.size, p.pages.Most)), Nothing
 	if len(p.Commits) > 0 {
 		r.Have, r.Shallow = p.pages.Tip, p.ends()
-		if p.depth == 0 {
-			r.Have = p.pages.Base
+	}
+	if p.depth == 0 {
+		r.Have = p.pages.Base
+		if p.pages.Held != nil {
+			r.NoThin, held = false, p.pages.Held
 		}
 	}
-	fetched, err := p.remote.Fetch(ctx, r, Nothing)
-	if UnknownToServer(err) && r.Filter != FilterNone {
+	fetched, err := p.remote.Fetch(ctx, r, held)
+	if said := err; UnknownToServer(err) && r.Filter != FilterNone {
 		// It offers filters, and need not allow this one (uploadpackfilter in
 		// git-config(1)); or it does not know the tip, and then this fails as well.
 		r.Filter = FilterNone
-		if fetched, err = p.remote.Fetch(ctx, r, Nothing); err == nil {
-			p.pages.Filter = FilterNone
+		if fetched, err = p.remote.Fetch(ctx, r, held); err == nil {
+			p.pages.Filter, p.Unfiltered = FilterNone, said
 		}
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ type actor struct {
 	author   git.Signature
 	stopping context.Context // ends when the writer is closed or aborted
 	pushing  context.Context // ends when it is aborted
-	tip      *atomic.Pointer[snapshot]
+	tip      *atomic.Pointer[View]
 	clock    *stepClock
 
 	pushCaps map[string]string // receive-pack's; nil until it was asked
@@ -194,7 +194,7 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 		return err
 	}
 	a.landings = newLandings(a.config.Limits.Landings, began)
-	a.setSnapshot(loaded)
+	a.setSnapshot(loaded, time.Time{})
 	return nil
 }
 
@@ -219,10 +219,11 @@ func (a *actor) identify(ctx context.Context) error {
 	return nil
 }
 
-// setSnapshot moves to another snapshot, and shows it to readers.
-func (a *actor) setSnapshot(s *snapshot) {
+// setSnapshot moves to another snapshot and shows it to readers, which need not ask
+// where the branch is for as long as it was there late enough for them: at asOf.
+func (a *actor) setSnapshot(s *snapshot, asOf time.Time) {
 	a.snapshot = s
-	a.tip.Store(s)
+	a.tip.Store(&View{s, asOf})
 }
 
 // moveTo catches up with another tip of the branch, and learns which updates came in
@@ -240,7 +241,6 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	between := make(git.Commits)
 	complete := false
 	if commits != nil {
-		commits[old.tip] = old.head // the server knows that we have it, and sends only what was before
 		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
 	}
 	if newer := landingsOf(between); complete && len(newer) <= a.config.Limits.Landings {
@@ -251,7 +251,7 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 		a.landings = newLandings(a.config.Limits.Landings, began)
 	}
 	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.tip.String(), "commit", tip.String(), "commits", len(between))
-	a.setSnapshot(next)
+	a.setSnapshot(next, time.Time{})
 	return nil
 }
 

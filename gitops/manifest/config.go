@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -178,18 +177,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// refName is what git allows in the name of a branch, and a little less
-// (git-check-ref-format(1)).
-var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}$`)
-
 // validate reports the first thing that cannot be right, as an
 // [gitops.Invalid] error that names the field.
 func (c Config) validate() error {
-	switch {
-	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
-		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
-		return gitops.FieldErrorf("branch", "is not a name that a branch can have")
-	case c.Target == nil:
+	if err := git.ValidateBranch(c.Branch); err != nil {
+		return err
+	}
+	if c.Target == nil {
 		return gitops.FieldErrorf("target", "is missing")
 	}
 	author := c.Author

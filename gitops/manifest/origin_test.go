@@ -27,7 +27,6 @@ type origin struct {
 	*testing.T
 	server *gitserver.Server
 	ssh    *gitserver.SSH // nil over HTTP
-	via    func(*Config)  // how writers reach another server of the same repository; nil for none
 	repo   *gitserver.Repository
 	first  string // the commit that was there before any test wrote
 
@@ -202,9 +201,6 @@ func (o *origin) writer(changes ...func(*Config)) *Writer {
 	if o.ssh != nil {
 		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
 		c.SSH = git.SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
-	}
-	if o.via != nil {
-		o.via(&c)
 	}
 	for _, change := range changes {
 		change(&c)

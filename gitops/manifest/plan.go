@@ -22,6 +22,7 @@ type plan struct {
 	updates int       // that are in the commits
 	full    bool      // what is left waits for the next push
 	ends    time.Time // zero until the first edit is made
+	sentAt  time.Time // zero until the push begins
 	outcome PushOutcome
 }
 
@@ -184,7 +185,10 @@ func (a *actor) edit(e *edits, u gitops.Update) (gitops.Transition, error) {
 	t := gitops.Transition{Update: u.ID}
 	changed, err := a.apply(e, u)
 	var own *gitops.Error
+	var lower lowerVersion
 	switch {
+	case errors.As(err, &lower):
+		t.Action, t.Reason = gitops.ActionSupersede, lower.reason
 	case errors.As(err, &own):
 		if own.Code == gitops.Internal {
 			a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)

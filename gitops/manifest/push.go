@@ -49,9 +49,9 @@ func (a *actor) push(items []*item) error {
 	// is awaited even when the writer is asked to stop.
 	var sent error
 	if p.commits > 0 {
-		began := time.Now()
+		p.sentAt = time.Now()
 		sent = a.send(a.pushing, p)
-		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(began), p.updates) }()
+		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(p.sentAt), p.updates) }()
 	}
 
 	// The branch judges, whatever the answer said.
@@ -164,7 +164,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 // snapshot to the plan's tip.
 func (a *actor) report(p *plan) {
 	if p.commits > 0 {
-		a.setSnapshot(p.next)
+		a.setSnapshot(p.next, p.sentAt)
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {

@@ -222,7 +222,10 @@ func TestReasonsThatAreRejected(t *testing.T) {
 	for body, want := range map[string]string{
 		"reason":                          "the body must be a JSON object with perhaps reason: it is not well formed",
 		`{"why": "x"}`:                    `the body must be a JSON object with perhaps reason: unknown field "why"`,
-		`{"reason": 1}`:                   "reason: must be a string",
+		`{"reason": 1}`:                   "reason: must be a string in quotes, not a number",
+		`{"reason": ["x"]}`:               "reason: must be a string in quotes, not a list",
+		`{"reason": {"x": 1}}`:            "reason: must be a string in quotes, not an object",
+		`{"reason": true}`:                "reason: must be a string in quotes, not true or false",
 		`{"reason": "x"} {}`:              "the body must be a JSON object with perhaps reason: it is not well formed",
 		`{"reason": "two\nlines"}`:        "reason: must be one line of at most 500 bytes",
 		`{"reason": "a\u0000zero"}`:       "reason: must be one line of at most 500 bytes",

@@ -37,8 +37,8 @@ var plantedBugs = []planted{
 	{
 		"after a lost race the old edit is put on the new tip",
 		"gitops/manifest/actor.go",
-		"	a.setSnapshot(next)\n",
-		"	a.setSnapshot(&snapshot{tip: next.tip, head: next.head, root: old.root})\n",
+		"	a.setSnapshot(next, time.Time{})\n",
+		"	a.setSnapshot(&snapshot{tip: next.tip, head: next.head, root: old.root}, time.Time{})\n",
 		"the commit of update",
 	},
 	{

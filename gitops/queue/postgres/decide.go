@@ -12,11 +12,12 @@ import (
 const (
 	refusedByTable = "table"
 	refusedAsReady = "ready"
+	refusedAsLower = "lower"
 )
 
 // Decide implements [queue.Decisions].
 func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
-	const decide = `SELECT environment, app, state, coalesce(refusal, '') FROM decide($1, $2, $3, $4, $5, $6)`
+	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5, $6)`
 	switch d.Action {
 	case gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel:
 	default:
@@ -26,11 +27,11 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 	if err != nil {
 		return gitops.Update{}, err
 	}
-	var environment, app, refusal string
+	var environment, app, refusal, reason string
 	var state gitops.State
 	err = s.call(ctx, func(ctx context.Context) error {
 		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason), string(entry)}
-		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal)
+		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal, &reason)
 		switch {
 		case err != nil:
 			return err
@@ -40,6 +41,8 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 			return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", d.Update, state, d.Action)
 		case refusal == refusedAsReady:
 			return gitops.Errorf(gitops.Conflict, "update %s is %s, and nothing blocks it: there is nothing to retry", d.Update, state)
+		case refusal == refusedAsLower:
+			return gitops.Errorf(gitops.Conflict, "%s", reason)
 		case refusal != "":
 			return gitops.Errorf(gitops.Conflict,
 				"update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one", refusal, app, environment)

@@ -57,6 +57,8 @@ var cases = []struct {
 	{"Accept/Bounds", bounds},
 	{"Accept/OrderUnderConcurrency", orderUnderConcurrency},
 	{"Accept/ExistingIDs", existingIDs},
+	{"Accept/OnlyUp", onlyUp},
+	{"Accept/OnlyUpAtOnce", onlyUpAtOnce},
 
 	{"Leases/OneHolderAtATime", oneHolderAtATime},
 	{"Leases/ClaimsAtOnce", claimsAtOnce},

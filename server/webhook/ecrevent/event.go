@@ -1,5 +1,5 @@
-// Package ecrevent reads Amazon ECR's "ECR Image Action" events in EventBridge's
-// envelope, whichever way they came.
+// Package ecrevent reads Amazon ECR's events of images that arrived in a registry, by
+// a push or by replication, in EventBridge's envelope, whichever way they came.
 //
 // Facts: Amazon ECR User Guide, "Amazon ECR events and EventBridge". Events come
 // late, twice and out of order; one of a push without a tag has the empty string
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/aws"
 )
 
 // Reader reads events. Immutable, safe for concurrent use.
@@ -22,10 +23,7 @@ type Reader struct {
 	accounts, regions []string
 }
 
-var (
-	accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
-	regionGrammar  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
-)
+var accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
 
 // New makes a reader for the events of these accounts and regions; none is all of
 // them. Field is what configures both, for what is wrong with them.
@@ -36,7 +34,7 @@ func New(field string, accounts, regions []string) (*Reader, error) {
 		}
 	}
 	for i, region := range regions {
-		if !regionGrammar.MatchString(region) {
+		if _, ok := aws.PartitionOf(region); !ok {
 			return nil, gitops.FieldErrorf(fmt.Sprintf("%s.regions[%d]", field, i), "must be an AWS region such as eu-west-1")
 		}
 	}
@@ -60,15 +58,21 @@ type imageAction struct {
 	RepositoryName string `json:"repository-name"`
 	ImageTag       string `json:"image-tag"`
 	ImageDigest    string `json:"image-digest"`
+	mediaTypes
 }
 
-// Read reads an event. Every event but a successful push is ignored. The
+// Read reads an event. Every event but a successful push or replication is ignored. The
 // delivery's id is EventBridge's; its source is left to the caller. An error's
 // code is Invalid, and the event then has its id if that could be read.
 func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
-		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").WithCause(err)
+		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON%s", otherwise(body)).WithCause(err)
+	}
+	if e.DetailType == "" || e.ID == "" {
+		if what := otherwise(body); what != "" {
+			return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event%s", what)
+		}
 	}
 	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
 		return gitops.Event{}, err
@@ -82,10 +86,13 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	}
 	var action imageAction
 	if err := json.Unmarshal(e.Detail, &action); err != nil {
-		return event, gitops.FieldErrorf("detail", "is not that of an ECR Image Action").WithCause(err)
+		return event, gitops.FieldErrorf("detail", "is not that of an %s", e.DetailType).WithCause(err)
 	}
-	if action.ActionType != "PUSH" || action.Result != "SUCCESS" {
-		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful PUSH", action.ActionType, action.Result)
+	if wanted := arrivals[e.DetailType]; action.ActionType != wanted || action.Result != "SUCCESS" {
+		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful %s", action.ActionType, action.Result, wanted)
+		return event, nil
+	}
+	if event.IgnoreReason = action.notAnImage(); event.IgnoreReason != "" {
 		return event, nil
 	}
 	// Without its time a late event could overwrite a newer release.
@@ -104,8 +111,8 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 // notOurs says why an event is ignored; "" when it is not.
 func (r *Reader) notOurs(e envelope) string {
 	switch {
-	case e.Source != "aws.ecr" || e.DetailType != "ECR Image Action":
-		return fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action of aws.ecr", e.DetailType, e.Source)
+	case e.Source != "aws.ecr" || arrivals[e.DetailType] == "":
+		return fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action or ECR Replication Action of aws.ecr", e.DetailType, e.Source)
 	case len(r.accounts) > 0 && !slices.Contains(r.accounts, e.Account):
 		return fmt.Sprintf("account %.20q is not one of %s.accounts", e.Account, r.field)
 	case len(r.regions) > 0 && !slices.Contains(r.regions, e.Region):

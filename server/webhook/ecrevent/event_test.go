@@ -69,7 +69,7 @@ func TestReadAPush(t *testing.T) {
 		edit func(*gitops.Event)
 	}{
 		"as documented":        {fixture(t, "push"), func(*gitops.Event) {}},
-		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.manifest-media-type": "x", "resources": "none"}), func(*gitops.Event) {}},
+		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.scan": "x", "resources": "none"}), func(*gitops.Event) {}},
 		"a time with a zone":   {edited(t, "push", map[string]any{"time": "2019-11-16T10:54:34+09:00"}), func(*gitops.Event) {}},
 		"a time with decimals": {edited(t, "push", map[string]any{"time": "2019-11-16T01:54:34.74Z"}), func(e *gitops.Event) { e.Time = e.Time.Add(740 * time.Millisecond) }},
 		"without a tag":        {edited(t, "push", map[string]any{"detail.image-tag": nil}), func(e *gitops.Event) { e.Push.Tag = "" }},
@@ -111,8 +111,6 @@ func TestReadNothing(t *testing.T) {
 		"a push in small letters":   {edited(t, "push", map[string]any{"detail.action-type": "push"}), `action-type "push" with`},
 		"a failed push at no time":  {edited(t, "push", map[string]any{"detail.result": "FAILED", "time": "never"}), `is not a successful PUSH`},
 		"a scan":                    {fixture(t, "scan"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
-		"a replication":             {fixture(t, "replication"), `a "ECR Replication Action" event of`},
-		"a failed replication":      {fixture(t, "replication-failed"), `a "ECR Replication Action" event of`},
 		"a pull on an unreal day":   {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
 		"a referrer":                {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
 		"another kind of scanning":  {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
@@ -121,7 +119,7 @@ func TestReadNothing(t *testing.T) {
 		"an inspection":             {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
 		"a finding of any shape":    {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
 		"somebody else's action":    {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},
-		"an endless type":           {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action of aws.ecr`},
+		"an endless type":           {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action or ECR Replication Action of aws.ecr`},
 		"an account not configured": {edited(t, "push", map[string]any{"account": "999999999999"}), `account "999999999999" is not one of sources.x.accounts`},
 		"no account":                {edited(t, "push", map[string]any{"account": nil}), `account "" is not one of`},
 	} {
@@ -203,17 +201,4 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Actor, e.IgnoreReason)
 		}
 	})
-}
-
-func TestRegions(t *testing.T) {
-	r, err := ecrevent.New("sources.x", nil, []string{"eu-west-1", "us-gov-west-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for region, counts := range map[string]bool{"eu-west-1": true, "us-gov-west-1": true, "us-west-2": false, "": false} {
-		e, err := r.Read(edited(t, "push", map[string]any{"region": region}))
-		if err != nil || (e.Push != nil) != counts || !counts && !strings.Contains(e.IgnoreReason, "is not one of sources.x.regions") {
-			t.Errorf("%q: %+v, %v", region, e, err)
-		}
-	}
 }

@@ -1,9 +1,10 @@
 -- decide applies a person's decision: see queue.Decisions. It answers with the state
--- that it found and why the decision was refused: 'table', 'ready', or the id of a
--- later update; and with no row when there is no such update.
--- The entry is what the audit's has beside what is known here: see add_audit.
+-- that it found and why the decision was refused: 'table', 'ready', 'lower', or the id
+-- of a later update; with the reason where that is 'lower'; and with no row when there is
+-- no such update. The entry is what the audit's has beside what is known here: see
+-- add_audit.
 CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text, entry jsonb)
-RETURNS TABLE (environment text, app text, state text, refusal text)
+RETURNS TABLE (environment text, app text, state text, refusal text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -12,6 +13,7 @@ DECLARE
 	now_at  timestamptz;
 	refused text;
 	became  text; -- null: nothing changed
+	lower   text;
 BEGIN
 	PERFORM take_turn();
 	SELECT u.* INTO subject FROM updates u WHERE u.id = which;
@@ -25,6 +27,10 @@ BEGIN
 	ELSIF decision = 'retry' THEN
 		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject)
 			WHEN subject.ready_at IS NULL OR subject.ready_at <= now_at THEN 'ready' END;
+	END IF;
+	IF refused IS NULL AND decision = 'retry' AND subject.finished_at IS NOT NULL AND subject.only_up THEN
+		lower := lower_than(highest_version(subject.environment, subject.app), subject.tag, subject.version, subject.app, subject.environment);
+		refused := CASE WHEN lower IS NOT NULL THEN 'lower' END;
 	END IF;
 	IF refused IS NULL AND decision <> 'cancel' THEN
 		UPDATE updates u SET state = next.name, blocked_by = '[]', ready_at = NULL, code = '', commit_id = '',
@@ -47,7 +53,7 @@ BEGIN
 			'delivery', (SELECT d.source || '/' || d.id FROM deliveries d WHERE d.number = subject.sequence / 65536),
 			'before', subject.state, 'after', became)));
 	END IF;
-	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused;
+	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused, lower;
 END $$;
 
 -- newer_update is the id of a later update of the same app that is written or open;
