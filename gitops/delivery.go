@@ -49,6 +49,10 @@ type Event struct {
 	Push         *ImagePush // an image that appeared in a registry
 	IgnoreReason string     // why the event asks for nothing, as a sentence
 	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected
+
+	// BodyDigest is set for an order whose body counts once, whatever id it comes with:
+	// see [Delivery.BodyDigest].
+	BodyDigest []byte
 }
 
 // Order asks for one image tag in one environment of one app, by name. It comes

@@ -45,20 +45,27 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 type deliveryMetrics struct {
 	*laneMetrics // counts updates that were final when they were accepted
 	total        *prometheus.CounterVec
+	notKept      *prometheus.CounterVec
 }
 
 func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *laneMetrics) deliveryMetrics {
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
-	}, []string{"source", "outcome"})}
+	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tallyman_rejected_not_kept_total", Help: "Rejected events of which nothing is kept, since their sender had too many.",
+	}, []string{"source"})}
 	for _, source := range sources {
+		m.notKept.WithLabelValues(source)
 		for _, outcome := range webhook.Outcomes() {
 			m.total.WithLabelValues(source, outcome)
 		}
 	}
-	registry.MustRegister(m.total)
+	registry.MustRegister(m.total, m.notKept)
 	return m
 }
+
+// RejectedNotKept implements webhook.Recorder.
+func (m deliveryMetrics) RejectedNotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
 
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {

@@ -136,7 +136,7 @@ func TestDecodeOrders(t *testing.T) {
 			}
 			if c.field == "" {
 				c.order.Within = "client_payload"
-				if diff := cmp.Diff(gitops.Event{Delivery: event.Delivery, Actor: "ann", Order: &c.order}, event); diff != "" {
+				if diff := cmp.Diff(gitops.Event{Delivery: event.Delivery, Actor: "ann", Order: &c.order, BodyDigest: event.BodyDigest}, event); diff != "" {
 					t.Error(diff)
 				}
 				return
