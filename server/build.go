@@ -38,6 +38,7 @@ type parts struct {
 	policy    *policy.Policy
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
+	secrets   []*webhook.SecretFiles
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
@@ -70,7 +71,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	if p != nil {
 		warnings = append(p.Warnings(), outside...)
 	}
-	receivers, err := buildReceivers(c.Sources, logger)
+	receivers, secrets, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
@@ -80,7 +81,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

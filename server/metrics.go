@@ -19,6 +19,7 @@ type metrics struct {
 	lanes      *laneMetrics
 	pushes     pushMetrics
 	store      storeMetrics
+	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
 }
 
@@ -32,12 +33,15 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
+	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
+	})
 	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "tallyman_http_request_seconds", Help: "Requests to the public listener.", Buckets: latency,
 	}, []string{"route", "method", "code"})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tallyman_build_info", Help: "The version that is running; always 1."}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(v.Version, v.Revision, v.Go).Set(1)
-	m.registry.MustRegister(m.requests, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.auditLost, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
