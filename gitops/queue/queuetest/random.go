@@ -88,6 +88,9 @@ func (r *player) send() {
 	if r.IntN(2) == 0 {
 		d = r.event(r.clock.now().Add(time.Duration(r.IntN(40)-30)*time.Second), targets...)
 	}
+	if len(targets) == 0 {
+		d.Outcome, d.Reason = gitops.OutcomeIgnored, "a reason"
+	}
 	d.Recovered = r.IntN(4) == 0
 	switch r.IntN(8) {
 	case 0:

@@ -53,7 +53,11 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
-	added, err := tx.insertDelivery(number, d)
+	sender, err := tx.sender(senderKey{d.Principal, d.Actor, d.Credential, d.Config})
+	if err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	added, err := tx.insertDelivery(number, sender, d)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
@@ -72,7 +76,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	d.Updates = make([]gitops.Update, len(planned))
 	for i, u := range planned {
 		u.Sequence = number*sequencesEach + int64(i)
-		if d.Updates[i], err = tx.acceptUpdate(d, u); err != nil {
+		if d.Updates[i], err = tx.acceptUpdate(d, sender, u); err != nil {
 			return gitops.Delivery{}, false, err
 		}
 	}
@@ -81,16 +85,15 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 
 // insertDelivery adds a row, unless the delivery is known. What is remembered of
 // deliveries is searched only for what the delivery has: most have no digest.
-func (tx *tx) insertDelivery(number int64, d gitops.Delivery) (added bool, err error) {
-	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
-		config, body_digest) `
-	const byKey = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
+func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
+	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, remote, recovered, outcome, field, reason, body_digest) `
+	const byKey = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
 		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	const byBody = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+	const byBody = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	hash := queue.KeyHash(d.Key())
-	text, args := byKey, []any{number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Principal, d.Remote,
-		d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason, d.Config}
+	text, args := byKey, []any{number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason}
 	if d.BodyDigest != nil {
 		text, args = byBody, append(args, d.BodyDigest, countedDigest(d))
 	}
@@ -99,10 +102,10 @@ func (tx *tx) insertDelivery(number int64, d gitops.Delivery) (added bool, err e
 }
 
 // acceptUpdate stores one update of the delivery d.
-func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
+func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
@@ -125,7 +128,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, e
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	err = tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule,
+	err = tx.exec(update, u.Sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

@@ -53,7 +53,7 @@ func (e *export) everything() error {
 
 // happened gives the deliveries, and the steps between them.
 func (e *export) happened() error {
-	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
+	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
 	err := e.c.query(e.ctx, deliveries, nil, func(r row) error {
 		number, d := r.number(0), scanDelivery(r)
 		d.Body = r.bytes(deliveryWidth)

@@ -84,7 +84,7 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 
 // deliveriesAfter are the changes that deliveries are, still without updates.
 func deliveriesAfter(ctx context.Context, c *connection, number int64, limit int) (found []change, err error) {
-	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
+	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries` + ofSender + `WHERE d.number > ? ORDER BY d.number LIMIT ?`
 	err = c.query(ctx, deliveries, []any{number, limit}, func(r row) error {
 		d := scanDelivery(r)
 		found = append(found, change{Change: queue.Change{At: d.ReceivedAt, Delivery: &d}, number: r.number(0)})

@@ -24,7 +24,7 @@ const pageUpdates = 2 * queue.MaxUpdates
 // Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
 func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error) {
-	const delivery = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number = ?`
+	const delivery = `SELECT ` + deliveryColumns + ` FROM deliveries` + ofSender + `WHERE d.number = ?`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err

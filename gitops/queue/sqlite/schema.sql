@@ -1,5 +1,16 @@
 -- Times are microseconds since 1970 in UTC; NULL is the zero time.
 
+-- Who sends what, by which credential, under which configuration: few different ones
+-- send all deliveries, so a delivery and its updates have a number for them.
+CREATE TABLE senders (
+	number     INTEGER PRIMARY KEY,
+	principal  TEXT NOT NULL,
+	actor      TEXT NOT NULL,
+	credential TEXT NOT NULL,
+	config     TEXT NOT NULL,
+	UNIQUE (principal, actor, credential, config)
+) STRICT;
+
 -- A new delivery's number is one above the highest that was given, so numbers
 -- follow acceptance.
 CREATE TABLE deliveries (
@@ -8,15 +19,12 @@ CREATE TABLE deliveries (
 	id          TEXT NOT NULL,
 	received_at INTEGER NOT NULL,
 	event_time  INTEGER,
-	actor       TEXT NOT NULL,
-	principal   TEXT NOT NULL,
+	sender      INTEGER NOT NULL,
 	remote      TEXT NOT NULL,
 	recovered   INTEGER NOT NULL, -- 0 or 1
-	credential  TEXT NOT NULL,
 	outcome     TEXT NOT NULL,
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
-	config      TEXT NOT NULL,
 	body_digest BLOB,             -- 32 bytes
 	UNIQUE (source, id)
 ) STRICT;
@@ -27,7 +35,7 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_dig
 -- A list's pages, newest first: an index ends with the row's number. The few
 -- sources and outcomes make an insert an append at one of a few places.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome);
-CREATE INDEX deliveries_sent ON deliveries (principal);
+CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
 CREATE INDEX deliveries_rejected ON deliveries (outcome) WHERE outcome = 'rejected';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
@@ -42,6 +50,7 @@ CREATE TABLE bodies (
 CREATE TABLE updates (
 	sequence      INTEGER PRIMARY KEY,
 	id            BLOB NOT NULL UNIQUE, -- 16 bytes; as text it is a UUID
+	sender        INTEGER NOT NULL,     -- the delivery's
 	environment   TEXT NOT NULL,
 	app           TEXT NOT NULL,
 	repository    TEXT NOT NULL,
@@ -81,6 +90,7 @@ CREATE INDEX updates_version ON updates (environment, app, version) WHERE finish
 -- What is no longer pending, for the lists' pages. Accepting pays nothing for it.
 CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
 CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
+CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
 
 -- What is known of each app: gitops.Head. It outlives the updates it was learnt
 -- from.
@@ -193,18 +203,20 @@ CREATE INDEX audit_principals ON audit (principal);
 CREATE INDEX audit_times ON audit (at);
 
 -- The entries of updates whose deliveries are kept, with the columns of audit.
-CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, d.principal, d.actor, d.credential, d.remote, 'order' AS asked, u.rule,
+CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.principal, s.actor, s.credential, d.remote, 'order' AS asked, u.rule,
 	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, '' AS reason, '' AS was,
-	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, d.config
-	FROM updates u CROSS JOIN deliveries d ON d.number = u.sequence / 65536;
+	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, s.config
+	FROM updates u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN senders s ON s.number = u.sender;
 
 -- The record only grows. Prune says in its transaction up to when it may forget.
 CREATE TABLE audit_pruning (before INTEGER NOT NULL) STRICT;
 CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM audit_pruning WHERE OLD.at < before)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER senders_kept BEFORE DELETE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
-CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, environment, app, repository, tag, digest, rule, accepted_at ON updates
+CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;

@@ -17,11 +17,13 @@ type writerCache struct {
 	heads  map[headKey]gitops.Head // the heads table
 	used   map[string]bool         // environments that have had an update
 	latest feedPosition            // the highest numbers that were given
+
+	senders map[senderKey]int64 // some of the senders table
 }
 
 // readCache reads what the writer keeps in memory from its connection.
 func (w *writer) readCache() error {
-	cache := &writerCache{heads: make(map[headKey]gitops.Head), used: make(map[string]bool)}
+	cache := &writerCache{heads: make(map[headKey]gitops.Head), used: make(map[string]bool), senders: make(map[senderKey]int64)}
 	err := readHeads(context.Background(), w.conn, func(h gitops.Head) error {
 		cache.heads[headKey{h.Environment, h.App}] = h
 		return nil
@@ -61,8 +63,10 @@ type tx struct {
 	used   map[string]bool
 	latest feedPosition
 	leases map[string]time.Time
-	woken  map[string]bool   // environments with something new to take
-	waits  map[waiting]int64 // by how much the counts have grown
+
+	senders map[senderKey]int64 // those that were searched or added
+	woken   map[string]bool     // environments with something new to take
+	waits   map[waiting]int64   // by how much the counts have grown
 }
 
 func (w *writer) begin() (*tx, error) {
@@ -77,6 +81,7 @@ func (w *writer) begin() (*tx, error) {
 		connection: w.conn, w: w, now: w.now(), began: began,
 		heads: make(map[headKey]gitops.Head), used: make(map[string]bool), latest: w.cache.latest,
 		leases: make(map[string]time.Time), woken: make(map[string]bool), waits: make(map[waiting]int64),
+		senders: make(map[senderKey]int64),
 	}, nil
 }
 
@@ -96,6 +101,7 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.cache.heads, tx.heads)
 	maps.Copy(tx.w.cache.used, tx.used)
 	maps.Copy(tx.w.leases, tx.leases)
+	tx.w.cache.keepSenders(tx.senders)
 	tx.w.counts.add(tx.waits)
 	if tx.latest != tx.w.cache.latest {
 		tx.w.cache.latest = tx.latest
