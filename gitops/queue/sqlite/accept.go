@@ -84,20 +84,25 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 }
 
 // insertDelivery adds a row, unless the delivery is known. What is remembered of
-// deliveries is searched only for what the delivery has: most have no digest.
+// deliveries is searched only where there is something, and only for what the delivery
+// has: most have no digest.
 func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
 	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, remote, recovered, outcome, field, reason, body_digest) `
-	const byKey = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
-		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	const byBody = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-		WHERE NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	hash := queue.KeyHash(d.Key())
-	text, args := byKey, []any{number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason}
-	if d.BodyDigest != nil {
-		text, args = byBody, append(args, d.BodyDigest, countedDigest(d))
+	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	args := append(make([]any, 0, 14), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	text := nothing
+	if tx.w.cache.remembers || tx.remembers {
+		hash := queue.KeyHash(d.Key())
+		text, args = byKey, append(args, hash[:])
+		if digest := countedDigest(d); digest != nil {
+			text, args = byBody, append(args, digest)
+		}
 	}
-	rows, err := tx.change(text, append(args, hash[:])...)
+	rows, err := tx.change(text, args...)
 	return rows > 0, err
 }
 

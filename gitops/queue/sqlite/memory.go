@@ -58,6 +58,7 @@ func (tx *tx) remember(number int64) error {
 	if err != nil || !found || d.Outcome == gitops.OutcomeRejected || d.ReceivedAt.Before(tx.now.Add(-queue.MemoryFor)) {
 		return err
 	}
+	tx.remembers = true
 	hash := queue.KeyHash(d.Key())
 	if err := tx.exec(keep, hash[:], "", d.ReceivedAt.UnixMicro()); err != nil {
 		return err

@@ -18,7 +18,8 @@ type writerCache struct {
 	used   map[string]bool         // environments that have had an update
 	latest feedPosition            // the highest numbers that were given
 
-	senders map[senderKey]int64 // some of the senders table
+	senders   map[senderKey]int64 // some of the senders table
+	remembers bool                // whether the memories table may have a row
 }
 
 // readCache reads what the writer keeps in memory from its connection.
@@ -39,6 +40,9 @@ func (w *writer) readCache() error {
 		cache.used[environment] = true
 	}
 	if cache.latest, err = latestPosition(context.Background(), w.conn); err != nil {
+		return err
+	}
+	if cache.remembers, err = w.conn.one(context.Background(), `SELECT 1 FROM memories LIMIT 1`, nil, func(row) {}); err != nil {
 		return err
 	}
 	counted, err := countOpen(w.conn)
@@ -64,9 +68,10 @@ type tx struct {
 	latest feedPosition
 	leases map[string]time.Time
 
-	senders map[senderKey]int64 // those that were searched or added
-	woken   map[string]bool     // environments with something new to take
-	waits   map[waiting]int64   // by how much the counts have grown
+	senders   map[senderKey]int64 // those that were searched or added
+	remembers bool                // a delivery was pruned
+	woken     map[string]bool     // environments with something new to take
+	waits     map[waiting]int64   // by how much the counts have grown
 }
 
 func (w *writer) begin() (*tx, error) {
@@ -102,6 +107,7 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.cache.used, tx.used)
 	maps.Copy(tx.w.leases, tx.leases)
 	tx.w.cache.keepSenders(tx.senders)
+	tx.w.cache.remembers = tx.w.cache.remembers || tx.remembers
 	tx.w.counts.add(tx.waits)
 	if tx.latest != tx.w.cache.latest {
 		tx.w.cache.latest = tx.latest
