@@ -59,6 +59,6 @@ func LowerVersion(tag, than string) bool {
 // LowerThan is why an update that only goes up is not written: the tag that is higher
 // and where it is, as in "is pending" or "is on the branch".
 func LowerThan(u Update, tag, where string) string {
-	return fmt.Sprintf("%s is lower than %s, which %s: an image that is pushed does not lower the version of %s in %s. To go down, order %s by name",
-		u.Tag, tag, where, u.App, u.Environment, u.Tag)
+	return fmt.Sprintf("%[1]s is lower than %[2]s, which %[3]s: an image that is pushed does not lower the version of %[4]s in %[5]s. "+
+		"To go down, order it by name: tallyman update %[4]s %[1]s --env %[5]s", u.Tag, tag, where, u.App, u.Environment)
 }

@@ -50,7 +50,7 @@ func TestATagThatIsNotAVersionHasNoKey(t *testing.T) {
 
 func TestLowerThanNamesBothVersionsAndTheWayOut(t *testing.T) {
 	got := gitops.LowerThan(gitops.Update{App: "api", Environment: "prod", Tag: "1.9.5"}, "2.0.0", "is on the branch (update u1)")
-	const want = "1.9.5 is lower than 2.0.0, which is on the branch (update u1): an image that is pushed does not lower the version of api in prod. To go down, order 1.9.5 by name"
+	const want = "1.9.5 is lower than 2.0.0, which is on the branch (update u1): an image that is pushed does not lower the version of api in prod. To go down, order it by name: tallyman update api 1.9.5 --env prod"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -120,12 +120,12 @@ func testLists(t *testing.T, s *site) {
 		}
 	}
 	refused := read[gitops.Delivery](r, "/api/v1/deliveries/github/d2")
-	if refused.Outcome != gitops.OutcomeRejected || refused.Field != "client_payload.tag" || !strings.Contains(refused.Reason, "the rule is semver >=1.0.0") || refused.Actor != "ann" ||
+	if refused.Outcome != gitops.OutcomeRejected || refused.Field != "client_payload.tag" || !strings.Contains(refused.Reason, "the rule is semver >=1.0.0") || refused.Actor != "github:ann" ||
 		refused.Remote != "127.0.0.1" || refused.Credential != "webhook secret" {
 		t.Errorf("refused: %+v", refused)
 	}
 	partly := read[gitops.Delivery](r, "/api/v1/deliveries/d3")
-	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}" || len(partly.Updates) != 1 {
+	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)" || len(partly.Updates) != 1 {
 		t.Errorf("partly: %+v", partly)
 	}
 	if p := r.call(apiToken, "GET", "/api/v1/deliveries/d1", "").problem(t, 409); p.Detail != "eventbridge and github have both sent a delivery with this id: say SOURCE/ID" {

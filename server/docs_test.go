@@ -25,10 +25,13 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
+// codeText is what stands as code in a text.
+var codeText = regexp.MustCompile("`([^`]+)`")
+
 // The table of tag rules says of each tag what the program says.
 func TestReferenceTagRules(t *testing.T) {
 	_, section, _ := strings.Cut(reference(t), "\n## Tag rules\n")
-	code := regexp.MustCompile("`([^`]+)`")
+	section, _, _ = strings.Cut(section, "\n### ")
 	rules := 0
 	for line := range strings.Lines(section) {
 		cells := strings.Split(line, "|")
@@ -37,12 +40,12 @@ func TestReferenceTagRules(t *testing.T) {
 		}
 		rules++
 		var rule []string
-		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+		for _, m := range codeText.FindAllStringSubmatch(cells[1], -1) {
 			rule = append(rule, m[1])
 		}
 		takes := planner(t, strings.Join(rule, ", "))
 		for i, want := range map[int]bool{2: true, 3: false} {
-			for _, m := range code.FindAllStringSubmatch(cells[i], -1) {
+			for _, m := range codeText.FindAllStringSubmatch(cells[i], -1) {
 				if takes(m[1]) != want {
 					t.Errorf("%s: tag %s is taken: %t", rule, m[1], !want)
 				}
@@ -79,6 +82,25 @@ func accepts(p *policy.Policy, tag string) bool {
 	return d.Outcome == gitops.OutcomeAccepted
 }
 
+// reaching names every sender that a configuration has and that its rules do not.
+func reaching(c config.Config) config.Config {
+	everything := config.Access{May: []string{"order"}, Apps: []string{"*"}, Environments: []string{"*"}}
+	name := func(who config.Who) {
+		everything.Who = who
+		c.Access = append(c.Access, everything)
+	}
+	if c.Sources.GitHub != nil {
+		name(config.Who{Dispatch: &config.Dispatch{Repository: "o/r", RepositoryID: 1}})
+	}
+	if c.Sources.EventBridge != nil {
+		name(config.Who{Push: &config.Push{Source: "eventbridge"}})
+	}
+	if c.Sources.SNS != nil {
+		name(config.Who{Push: &config.Push{Source: "sns"}})
+	}
+	return c
+}
+
 // The rules and keys of every example compile; their secrets are not here.
 func TestReferenceExamplesCompile(t *testing.T) {
 	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md"), -1)
@@ -95,6 +117,9 @@ func TestReferenceExamplesCompile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := buildPolicy(c); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		if _, err := buildAccess(reaching(c)); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {

@@ -97,25 +97,32 @@ func (s *Server) checkQuestion(q Image) error {
 // it.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
 	to := s.parts.targets[target{u.Environment, u.App}]
-	file, err := view.ReadFile(to.file)
-	if err == nil {
-		var r values.Result
-		r, err = to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
-		switch {
-		case err != nil:
-		case r.Changed:
-			e.Keys = r.Paths
-			e.Diff, err = diff(file, r.Text)
-		default:
-			e.Reason = "the file already has this tag"
-		}
-	}
-	if err != nil {
+	fail := func(err error) {
 		e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(err)
+	}
+	file, err := view.ReadFile(to.file)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if tag, err := to.edit.ReadTag(file); err == nil && u.OnlyUp && gitops.LowerVersion(u.Tag, tag) {
+		e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+to.file)
+		return
+	}
+	r, err := to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+	switch {
+	case err != nil:
+		fail(err)
+	case r.Changed:
+		e.Keys, e.Diff = r.Paths, diff(file, r.Text)
+	default:
+		e.Reason = "the file already has this tag"
 	}
 }
 
 // diff is the lines that differ, without context.
-func diff(before, after []byte) (string, error) {
-	return difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after))})
+func diff(before, after []byte) string {
+	text := new(strings.Builder) // which takes everything
+	_ = difflib.WriteUnifiedDiff(text, difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after))})
+	return text.String()
 }

@@ -59,6 +59,7 @@ func TestDryRun(t *testing.T) {
 		"that is no tag":        {Image{Tag: "a b", Environment: "prod"}, false, "", []string{"prod api: not taken: must be an image tag...|"}},
 		"a push": {Image{Tag: "1.2.3", Repository: shopImage}, false, tip, []string{
 			"dev api: not taken: tag 1.2.3 does not match ...|", "prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
+		"of a lower version":        {Image{Tag: "0.9.0", Repository: shopImage, Environment: "prod"}, false, "", []string{"prod api: not taken: tag 0.9.0 does not satisfy...|"}},
 		"by another of its hosts":   {Image{Tag: "1.2.3", Environment: "prod", Repository: "123456789012.dkr-ecr.eu-west-1.on.aws/shop/api"}, false, tip, []string{"prod api: charts/...|"}},
 		"of an app with no image":   {Image{Tag: "1.2.3", Repository: shopImage, App: "worker"}, false, "", []string{"dev worker: not taken: the repository of app \"worker\" is not configured there|", "prod worker: not taken: app \"worker\" is not configured for it|"}},
 		"of latest":                 {Image{Tag: "latest", Repository: shopImage, Environment: "dev"}, false, "", []string{"dev api: not taken: detail.image-tag: \"latest\" never reaches a manifest...|"}},
@@ -88,17 +89,31 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// A push does not lower the version that the file has, and an order may.
+func TestDryRunOfALowerVersion(t *testing.T) {
+	s := newSite(t)
+	_, err := s.repository.Commit(gitserver.Change{Files: map[string]string{"charts/api/values-prod.yaml": "image:\n  tag: 2.0.0\n"}})
+	s.must(err)
+	d, err := s.dryRun(Image{Tag: "1.9.5", Repository: shopImage, Environment: "prod"}, false)
+	if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, "1.9.5 is lower than 2.0.0, which is in charts/api/values-prod.yaml: ") {
+		t.Errorf("a push: %+v", d)
+	}
+	if d, err := s.dryRun(Image{Tag: "1.9.5", App: "api", Environment: "prod"}, false); err != nil || !d.Taken() {
+		t.Errorf("an order: %+v, %v", d, err)
+	}
+}
+
 // What no source would report is no push, whatever the rules say.
 func TestDryRunOfAPushThatNobodyReports(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit func(s *site)
 		want string
 	}{
-		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `account "123456789012" is not one of sources.eventbridge.accounts`},
+		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `no source takes events of this repository: its account 123456789012 is not one of sources.eventbridge.accounts`},
 		"of another region": {func(s *site) {
 			s.edit(`accounts: ["123456789012"]}`, `regions: [eu-west-2]}`+"\n"+`  sns: {topics: ["arn:aws:sns:eu-west-1:123456789012:x"], regions: [us-east-1]}`)
 		},
-			`region "eu-west-1" is not one of sources.eventbridge.regions; region "eu-west-1" is not one of sources.sns.regions`},
+			`no source takes events of this repository: its region eu-west-1 is not one of sources.eventbridge.regions, and its region eu-west-1 is not one of sources.sns.regions`},
 		"without a source": {func(s *site) {
 			s.edit("  eventbridge: {secretFiles: ["+s.dir+"/bridge], accounts: [\"123456789012\"]}\n", "")
 		}, "no source of push events is configured: sources.eventbridge or sources.sns"},

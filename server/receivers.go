@@ -35,7 +35,7 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 		add("/webhooks/ecr", r, err)
 	}
 	if s := c.SNS; s != nil {
-		r, err := sns.New(sns.Config{Topics: s.Topics, Accounts: s.Accounts, Regions: s.Regions, Client: sns.NewClient(), Logger: logger, Now: now})
+		r, err := sns.New(sns.Config{Topics: s.Topics, Client: sns.NewClient(), Logger: logger, Now: now})
 		add("/webhooks/sns", r, err)
 	}
 	return receivers, secrets, errors.Join(problems...)
@@ -47,11 +47,7 @@ func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, *webhoo
 	if err != nil {
 		return nil, nil, err
 	}
-	rules := make([]github.Rule, len(c.Allow))
-	for i, rule := range c.Allow {
-		rules[i] = github.Rule(rule)
-	}
-	r, err := github.New(secrets.Current, c.EventTypes, rules)
+	r, err := github.New(secrets.Current, c.EventTypes)
 	return r, secrets, err
 }
 
@@ -61,8 +57,7 @@ func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receive
 		return nil, nil, err
 	}
 	r, err := ecr.New(ecr.Config{
-		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current,
-		Accounts: c.Accounts, Regions: c.Regions, Now: now,
+		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current, Now: now,
 	})
 	return r, secrets, err
 }

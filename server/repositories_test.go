@@ -6,6 +6,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // A version that is pushed to the registry of dev is not of prod. What ECR replicates into
@@ -41,4 +42,43 @@ func TestARegistryForEachEnvironment(t *testing.T) {
 	if text, err := s.repository.Git("show", "main:charts/api/values-prod.yaml"); err != nil || text != "image: "+prodImage+":1.2.3" {
 		t.Errorf("the file says %q, %v", text, err)
 	}
+}
+
+// Each repository of an app must be in reach where it is used, and is named where it
+// stands.
+func TestReachOfEachRepository(t *testing.T) {
+	const near, far = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/api", "210987654321.dkr.ecr.eu-west-1.amazonaws.com/api"
+	for name, c := range map[string]struct {
+		app  config.App
+		want []string
+	}{
+		"both in reach":         {config.App{Repository: near, Repositories: map[string]string{"prod": near + "-prod"}}, nil},
+		"prod's out of reach":   {config.App{Repository: near, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repositories.prod: push from eventbridge (account 210987654321, region eu-west-1) may not order api in prod"}},
+		"dev has none":          {config.App{Repositories: map[string]string{"prod": near}}, []string{"apps.api.repository: is missing, and events"}},
+		"the app is not in dev": {config.App{Repositories: map[string]string{"prod": near}, Environments: []string{"prod"}}, nil},
+		"all out of reach":      {config.App{Repository: far, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repositories.prod: push from eventbridge (account 210987654321", "apps.api.repository: push from eventbridge"}},
+	} {
+		_, err := reachOf(t, c.app, config.Sources{EventBridge: &config.EventBridge{}}, config.Access{
+			Who: config.Who{Push: &config.Push{Source: "eventbridge", Accounts: []string{"123456789012"}}}, May: []string{"order"}, Apps: []string{"*"}, Environments: []string{"*"},
+		})
+		got := sentences(err)
+		if len(got) != len(c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.HasPrefix(got[i], want) {
+				t.Errorf("%s: %q, want %q", name, got[i], want)
+			}
+		}
+	}
+}
+
+// A set that writes {repository} needs one in each environment.
+func TestRepositoriesNameTheImage(t *testing.T) {
+	s := newSite(t)
+	s.edit("worker: {environments: [dev]}", "worker: {environments: [dev], set: image, repositories: {dev: registry.example.com/worker}}")
+	server, err := s.newServer()
+	s.must(err)
+	s.must(server.Stop(t.Context()))
 }

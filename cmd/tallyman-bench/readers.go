@@ -45,8 +45,7 @@ const (
 	statusEvery  = 100 * time.Millisecond // as several dashboards together ask
 	statusWindow = 20                     // updates under way together while status is asked
 	// statusAge is how old a status may be: one that is asked later looks at the branch.
-	statusAge   = 3 * time.Second
-	readerPairs = 10
+	statusAge = 3 * time.Second
 )
 
 // measureReaders asks one tallyman for its status while it writes.
@@ -127,7 +126,7 @@ func (b *bench) pushesBesideReaders(ctx context.Context, size string, found *rea
 		err = errors.Join(err, t.kill())
 	}()
 	var alone, with []float64
-	for n := range 2*readerPairs + 1 {
+	for n := range 2*b.options.pairs + 1 {
 		// Which of a pair is the first changes from pair to pair.
 		beside := n%4 == 1 || n%4 == 2
 		took, err := b.pushDelay(ctx, t, beside)
@@ -141,7 +140,7 @@ func (b *bench) pushesBesideReaders(ctx context.Context, size string, found *rea
 			alone = append(alone, took)
 		}
 	}
-	found.Pairs, found.Alone, found.With = readerPairs, arrivalsOf(alone), arrivalsOf(with)
+	found.Pairs, found.Alone, found.With = b.options.pairs, arrivalsOf(alone), arrivalsOf(with)
 	return nil
 }
 

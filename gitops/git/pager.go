@@ -3,6 +3,8 @@ package git
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // Pager reads the history of a commit in pages, the newest first. The server is told
@@ -78,8 +80,8 @@ func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 	if len(p.Commits) > 0 {
 		r.Have, r.Shallow = p.pages.Tip, p.ends()
 	}
-	if p.depth == 0 {
-		r.Have = p.pages.Base
+	if p.depth == 0 && !p.pages.Base.IsZero() {
+		r.Have, r.Shallow = p.pages.Base, []Hash{p.pages.Base} // also one that has no parents
 		if p.pages.Held != nil {
 			r.NoThin, held = false, p.pages.Held
 		}
@@ -97,6 +99,33 @@ func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 		return nil, err
 	}
 	return fetched, p.take(fetched, r.Depth)
+}
+
+// Since reads pages until it has every commit of the history since a time, and returns
+// those. Where the pages end before that it returns every commit since the later time
+// that it reached, or nil when there is no such time.
+func (p *Pager) Since(ctx context.Context, since time.Time) (found Commits, reached time.Time, err error) {
+	complete := func() bool {
+		found = make(Commits)
+		return p.Commits.Walk(p.pages.Tip, nil, since, found.Add)
+	}
+	for !complete() && p.More() {
+		if _, err := p.Next(ctx); err != nil {
+			return nil, since, err
+		}
+	}
+	var made []time.Time
+	for _, c := range p.Commits {
+		made = append(made, c.Made)
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	for n := OldRun; !complete(); n *= 2 {
+		if n >= len(made) {
+			return nil, since, nil
+		}
+		since = made[n]
+	}
+	return found, since, nil
 }
 
 // Again reads all pages so far as one, of which the server is not told that anything

@@ -142,6 +142,39 @@ func testAPagerReadsWhatCameSince(t *testing.T, o *origin) {
 	}
 }
 
+// A search ends at its time, or at the bound of its pages with the time that it reached.
+func TestAPagerReadsSinceATime(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	from := time.Unix(1_700_000_000, 0)
+	o.bury(400, from)
+	r := o.remote()
+	a := o.advertised(r, UploadPack)
+	search := func(most int, since time.Time) (*Pager, Commits, time.Time) {
+		p := NewPager(r, Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: FilterTrees, Keep: OnlyCommits, First: 128, Most: most})
+		found, reached, err := p.Since(t.Context(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range p.Commits {
+			if _, ok := found[name]; !ok && found != nil && !c.Made.Before(reached) {
+				t.Errorf("since %s the commit %s of %s was not found", reached, name, c.Made)
+			}
+		}
+		return p, found, reached
+	}
+	since := from.Add(390 * time.Minute)
+	if p, _, reached := search(10_000, since); !reached.Equal(since) || len(p.Commits) > 200 {
+		t.Errorf("reached %s in %d commits", reached, len(p.Commits))
+	}
+	if _, found, reached := search(200, from); len(found) == 0 || !reached.After(from) || reached.After(from.Add(390*time.Minute)) {
+		t.Errorf("%d commits back to %s, where 200 are read", len(found), reached)
+	}
+	if _, found, _ := search(20, from); found != nil {
+		t.Errorf("%d commits, of 20 that say nothing about a time", len(found))
+	}
+}
+
 // What a server left out because it took it to be here comes when all is read again.
 func TestAPagerReadsAgain(t *testing.T) {
 	t.Parallel()

@@ -231,26 +231,12 @@ func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (fou
 		Tip: of.tip, Base: of.tip, BaseCommit: of.head, Capabilities: s.caps,
 		Filter: git.FilterTrees, Keep: git.OnlyCommits, First: searchDepth, Most: s.config.Limits.History,
 	})
-	answers := func(since time.Time) bool {
-		found = make(git.Commits)
-		return pager.Commits.Walk(of.tip, nil, since, found.Add)
+	if found, reached, err = pager.Since(ctx, since); err != nil {
+		return nil, since, fmt.Errorf("searching the branch's history: %w", err)
 	}
-	for !answers(since) && pager.More() {
-		if _, err := pager.Next(ctx); err != nil {
-			return nil, since, fmt.Errorf("searching the branch's history: %w", err)
-		}
+	if found == nil {
+		return nil, s.config.Now(), nil
 	}
-	var made []time.Time
-	for _, c := range pager.Commits {
-		made = append(made, c.Made)
-	}
-	slices.SortFunc(made, time.Time.Compare)
-	for n := git.OldRun; !answers(since); n *= 2 {
-		if n >= len(made) {
-			return nil, s.config.Now(), nil
-		}
-		since = made[n]
-	}
-	s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
-	return found, since, nil
+	s.config.Logger.DebugContext(ctx, "history searched", "since", reached, "commits", len(found))
+	return found, reached, nil
 }

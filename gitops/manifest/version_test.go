@@ -50,7 +50,7 @@ func ends(settled []gitops.Transition) (ends []string) {
 }
 
 const lowerThanByHand = "supersede: 2.0.5 is lower than v2.1.0, which is in charts/shop/values-prod.yaml: " +
-	"an image that is pushed does not lower the version of shop in prod. To go down, order 2.0.5 by name"
+	"an image that is pushed does not lower the version of shop in prod. To go down, order it by name: tallyman update shop 2.0.5 --env prod"
 
 // A person's edit counts, which the store does not know of. What a plan has written
 // before counts, too: an order goes down, and what was pushed after it goes up from

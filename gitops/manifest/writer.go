@@ -106,7 +106,7 @@ func New(c Config) (*Writer, error) {
 	a := &actor{
 		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
-		rejected: make(map[string]rejection),
+		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
 	}
 	go func() {
 		defer close(w.stopped)

@@ -40,7 +40,7 @@ func TestEachEnvironmentHasItsRepository(t *testing.T) {
 	}{
 		{"123456789012", "api", []gitops.Update{{App: "api", Environment: "dev", Repository: devImage, Tag: "1.2.3"}},
 			`prod: the repository of app "api" is ` + prodImage + ` there; qa: app "api" is not configured for it`},
-		{"210987654321", "prod/api", []gitops.Update{{App: "api", Environment: "prod", Repository: prodImage, Tag: "1.2.3"}, {App: "web", Environment: "prod", Repository: prodImage, Tag: "1.2.3"}},
+		{"210987654321", "prod/api", []gitops.Update{{App: "api", Environment: "prod", Repository: prodImage, Tag: "1.2.3", OnlyUp: true}, {App: "web", Environment: "prod", Repository: prodImage, Tag: "1.2.3", OnlyUp: true}},
 			`dev: the repository of app "api" is ` + devImage + ` there; dev: the repository of app "web" is not configured there; ` +
 				`qa: app "api" is not configured for it; qa: the repository of app "web" is registry.example.com/web there`},
 	} {

@@ -133,6 +133,7 @@ type Queue interface {
 	ReplayGuard
 	Pruner
 	Audit
+	ProofKeys
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

@@ -19,6 +19,7 @@ type Entry struct {
 	UsedToken  *UsedToken
 	Audit      *gitops.AuditEntry // that is not of an update of a delivery that is kept: those follow from it
 	Memory     *Memory
+	ProofKey   *gitops.ProofKey
 }
 
 // StepEntry is a step of an update.
@@ -56,7 +57,7 @@ type Memory struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys int
 }
 
 // Add counts an entry.
@@ -79,6 +80,8 @@ func (c *Counts) Add(e Entry) {
 		c.Audit++
 	case e.Memory != nil:
 		c.Memories++
+	case e.ProofKey != nil:
+		c.ProofKeys++
 	}
 }
 

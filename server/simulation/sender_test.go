@@ -28,9 +28,10 @@ type dispatch struct {
 
 var ticks atomic.Int64
 
-// order is a signed repository_dispatch.
-func order(id, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"sender":{"login":"ann"}}`, app, environment, tag)
+// order is a signed repository_dispatch of a repository.
+func order(id string, repository int, environment, app, tag string) *dispatch {
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		app, environment, tag, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -66,22 +67,26 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	if old := w.check.saidOnce(r, release{environment, app}); old != "" && r.IntN(5) == 0 {
 		tag = old // perhaps what the branch says already
 	}
-	version := fmt.Sprintf("1.%d.0", n)
+	version := inventVersion(r, n)
 	id := fmt.Sprintf("delivery-%d", n)
 	switch kind := r.IntN(10); {
 	case kind < 6:
 		if environment == "prod" {
 			tag = version
 		}
-		return order(id, environment, app, tag)
+		if r.IntN(12) == 0 {
+			met.meet("a dispatch came from a repository that may order nothing")
+			return order(id, othersRepository, environment, app, tag)
+		}
+		return order(id, ourRepository, environment, app, tag)
 	case kind == 6:
-		return order(id, "nowhere", app, tag)
+		return order(id, ourRepository, "nowhere", app, tag)
 	default:
 		ago := one(r, 0, 0, 5*time.Second, time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}
-		return push(id, app, one(r, tag, tag, version), time.Now().Add(-ago))
+		return push(id, app, one(r, tag, version), time.Now().Add(-ago))
 	}
 }
 

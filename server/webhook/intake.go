@@ -15,6 +15,12 @@ type Planner interface {
 	Plan(gitops.Event) (gitops.Delivery, error)
 }
 
+// Authorizer says what a principal may do; see access.List.
+type Authorizer interface {
+	// Authorize returns the rule that allows it. The error's code is Forbidden.
+	Authorize(p gitops.Principal, right gitops.Right, app, environment string) (rule string, err error)
+}
+
 // Inbox makes deliveries durable; see queue.Inbox.
 type Inbox interface {
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
@@ -49,14 +55,15 @@ var messages = map[string]string{
 }
 
 // Intake is the one way in for authenticated events, whatever brought them:
-// plan -> make durable -> count and log. Safe for concurrent use.
+// authorize and plan -> make durable -> count and log. Safe for concurrent use.
 type Intake struct {
-	Planner  Planner
-	Inbox    Inbox
-	Recorder Recorder
-	Logger   *slog.Logger
-	Now      func() time.Time
-	Config   string // hash of the configuration in force
+	Planner    Planner
+	Authorizer Authorizer
+	Inbox      Inbox
+	Recorder   Recorder
+	Logger     *slog.Logger
+	Now        func() time.Time
+	Config     string // hash of the configuration in force
 
 	refusals refusals
 }
@@ -72,8 +79,9 @@ type Inbound struct {
 
 // Accept takes one event in. It is accepted when it became updates just now, and
 // not when it asks for nothing or is known. A rejection's code is Rejected, also
-// when it is known: who sends it again must not take it for done. Unavailable
-// means that it was not taken.
+// when it is known: who sends it again must not take it for done. Forbidden means
+// that the principal may not order it, and Unavailable that the store did not
+// answer; in both cases nothing is kept.
 func (in *Intake) Accept(ctx context.Context, from Inbound) (d gitops.Delivery, accepted bool, err error) {
 	d, duplicate, err := in.store(ctx, from)
 	outcome := outcomeOf(d, duplicate, err)
@@ -100,7 +108,10 @@ func (in *Intake) RecordRejection(ctx context.Context, key gitops.DeliveryKey, r
 // store plans an event and makes it durable. With an error the delivery has
 // whatever was known of it by then.
 func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, bool, error) {
-	planned, rejection := in.Planner.Plan(from.Event)
+	planned, rejection := in.plan(from.Event)
+	if gitops.CodeOf(rejection) == gitops.Forbidden {
+		return planned, false, rejection
+	}
 	planned.Body, planned.Remote, planned.Credential, planned.Recovered = from.Body, from.Remote, from.Credential, from.Recovered
 	planned.ReceivedAt, planned.Config = in.Now().UTC(), in.Config
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)

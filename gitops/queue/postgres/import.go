@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, memories IN EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, memories, proof_keys IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -102,7 +102,8 @@ var importColumns = map[string][]string{
 	"used_tokens": {"credential", "source", "id", "until"},
 	"audit": {"sequence", "at", "act", "principal", "actor", "credential", "remote", "asked", "rule", "environment", "app", "update_id", "delivery", "reason", "was",
 		"became", "config"},
-	"memories": {"hash", "delivery", "received_at"},
+	"memories":   {"hash", "delivery", "received_at"},
+	"proof_keys": {"id", "secret", "made_at"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -146,6 +147,8 @@ func (in *importing) add(e queue.Entry) error {
 		return in.audit(*e.Audit)
 	case e.Memory != nil:
 		return in.row("memories", e.Memory.Hash, clean(e.Memory.Delivery), e.Memory.ReceivedAt)
+	case e.ProofKey != nil:
+		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
 	}
 	return nil
 }

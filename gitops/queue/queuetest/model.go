@@ -62,6 +62,7 @@ type state struct {
 	memories    map[string]memory // by hash
 	audit       []gitops.AuditEntry
 	audited     int64 // the sequence of the newest entry
+	proofKeys   []gitops.ProofKey
 }
 
 func newState() state {
@@ -135,6 +136,13 @@ func (s *state) clone() state {
 		c.leases[name] = &l
 	}
 	return c
+}
+
+// ForgetProofKeys loses the keys, as a store that was begun again has.
+func (m *Model) ForgetProofKeys() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proofKeys = nil
 }
 
 // Snapshot is all that a model held at one moment.

@@ -60,7 +60,7 @@ func (m *Model) take(d gitops.Delivery) {
 		m.sequence++
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
-			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule, State: gitops.Pending, AcceptedAt: now,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
 			Recovered: d.Recovered, Sequence: m.sequence,
 		}
 		if moment.Dated() {

@@ -96,6 +96,7 @@ var cases = []struct {
 
 	{"Upkeep/Checkpoints", checkpoints},
 	{"Upkeep/UseOnce", useOnce},
+	{"Upkeep/ProofKeys", proofKeys},
 	{"Upkeep/Prune", prune},
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},

@@ -43,7 +43,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -143,4 +143,8 @@ func (e *export) memories() error {
 	return e.c.query(e.ctx, `SELECT hash, delivery, received_at FROM memories ORDER BY hash`, nil, func(r row) error {
 		return e.give(queue.Entry{Memory: &queue.Memory{Hash: slices.Clone(r.bytes(0)), Delivery: r.text(1), ReceivedAt: r.time(2)}})
 	})
+}
+
+func (e *export) proofKeys() error {
+	return readProofKeys(e.ctx, e.c, func(k gitops.ProofKey) error { return e.give(queue.Entry{ProofKey: &k}) })
 }

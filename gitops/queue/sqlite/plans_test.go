@@ -99,7 +99,7 @@ func TestPlansOfLanes(t *testing.T) {
 // smallScans are the steps of plans that look through all of something small.
 var smallScans = []string{
 	"SCAN l", "SCAN lanes", "SCAN CONSTANT ROW",
-	"SCAN memories USING COVERING INDEX memories_received", // for one row
+	"SCAN memories USING COVERING INDEX memories_received",                                        // for one row
 	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 }
 
@@ -183,6 +183,10 @@ func useEverything(t *testing.T, s *Store) {
 		for n := range 3 {
 			keep(s.acceptTwice(ctx, first+n))
 		}
+		pushed := numbered(3)
+		pushed.Updates[0].App, pushed.Updates[0].Tag, pushed.Updates[0].OnlyUp = "web", "1.2.3", true
+		_, _, err := s.Accept(ctx, pushed)
+		keep(err)
 		l := s.claim(t, "one")
 		refused := queue.Blocked{Update: updateOf(first + 1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
 		for range 2 {
@@ -199,7 +203,7 @@ func useEverything(t *testing.T, s *Store) {
 				keep(err)
 			}
 		}
-		_, err := s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(first), Action: gitops.ActionFail}, {Update: updateOf(first + 2), Action: gitops.ActionCommit}}})
+		_, err = s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(first), Action: gitops.ActionFail}, {Update: updateOf(first + 2), Action: gitops.ActionCommit}}})
 		keep(err)
 		keep(s.UseOnce(ctx, "token", numbered(1).Key(), time.Now()))
 		keep(s.SetCheckpoint(ctx, "sweep", "1"))

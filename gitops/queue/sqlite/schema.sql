@@ -221,6 +221,13 @@ CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environme
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 
+-- With what commits are proved to be this installation's.
+CREATE TABLE proof_keys (
+	id      TEXT PRIMARY KEY,
+	secret  BLOB NOT NULL, -- 32 bytes
+	made_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What Ping writes.
 CREATE TABLE pings (
 	number INTEGER PRIMARY KEY,

@@ -55,9 +55,6 @@ func TestNewRefuses(t *testing.T) {
 		{"a secret of two lines", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("s\nt") } }, "sources.eventbridge.secretFiles"},
 		{"a secret that ends in a space", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("s ") } }, "sources.eventbridge.secretFiles"},
 		{"a secret of raw bytes", func(c *ecr.Config) { c.Secrets = func() [][]byte { return secrets("\x01\xfe") } }, "sources.eventbridge.secretFiles"},
-		{"a short account", func(c *ecr.Config) { c.Accounts = []string{"123456789012", "12345678901"} }, "sources.eventbridge.accounts[1]"},
-		{"an account's name", func(c *ecr.Config) { c.Accounts = []string{"production"} }, "sources.eventbridge.accounts[0]"},
-		{"a region's name", func(c *ecr.Config) { c.Regions = []string{"Ireland"} }, "sources.eventbridge.regions[0]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			made := config(secrets("s"))
@@ -69,7 +66,7 @@ func TestNewRefuses(t *testing.T) {
 		})
 	}
 	c := config(secrets("Basic dXNlcjpwYXNz"))
-	c.Header, c.Accounts = "authorization", []string{"123456789012"}
+	c.Header = "authorization"
 	if _, err := ecr.New(c); err != nil {
 		t.Errorf("an API destination's basic authentication is refused: %v", err)
 	}
@@ -118,6 +115,18 @@ func basic(user, password string) http.Header {
 	r := http.Request{Header: http.Header{}}
 	r.SetBasicAuth(user, password)
 	return r.Header
+}
+
+// Whoever subscribes the wrong path is told the right one.
+func TestAuthenticateAMessageOfSNS(t *testing.T) {
+	header := http.Header{"X-Amz-Sns-Message-Type": {"Notification"}}
+	for _, auth := range []ecr.Auth{ecr.APIKey, ecr.Basic} {
+		made := config(secrets("s3cret"))
+		made.Auth = auth
+		if err := receiver(t, made).Authenticate(header, nil); err == nil || !strings.HasSuffix(gitops.PublicOf(err), ": messages of Amazon SNS go to /webhooks/sns") {
+			t.Errorf("%s: %v", auth, err)
+		}
+	}
 }
 
 func TestAuthenticateBasic(t *testing.T) {

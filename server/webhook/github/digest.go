@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"strconv"
 )
 
 // digestOf is what an order's body counts once by. GitHub's signature covers the body
@@ -17,7 +18,7 @@ func digestOf(d dispatch, payload []byte) []byte {
 		return nil // a payload that was read is valid
 	}
 	hash := sha256.New()
-	hash.Write([]byte("repository_dispatch\x00" + d.repository + "\x00"))
+	hash.Write([]byte("repository_dispatch\x00" + strconv.FormatInt(d.sender.RepositoryID, 10) + "\x00"))
 	hash.Write(compact.Bytes())
 	return hash.Sum(nil)
 }

@@ -171,3 +171,10 @@ CREATE TABLE used_tokens (
 	until      timestamptz NOT NULL
 );
 CREATE INDEX used_tokens_until ON used_tokens (until);
+
+-- With what commits are proved to be this installation's.
+CREATE TABLE proof_keys (
+	id      text PRIMARY KEY,
+	secret  bytea NOT NULL, -- 32 bytes
+	made_at timestamptz NOT NULL
+);

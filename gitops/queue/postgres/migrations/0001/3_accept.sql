@@ -41,8 +41,8 @@ $$;
 -- lower_than is gitops.LowerThan where a tag is a lower version than the floor, and null
 -- where it is not.
 CREATE FUNCTION lower_than(floor version_floor, tag text, version text, app text, environment text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT format('%s is lower than %s: an image that is pushed does not lower the version of %s in %s. To go down, order %s by name',
-		tag, floor.held_by, app, environment, tag) WHERE version <> '' AND version < floor.version COLLATE "C"
+	SELECT format('%1$s is lower than %2$s: an image that is pushed does not lower the version of %3$s in %4$s. '
+		'To go down, order it by name: tallyman update %3$s %1$s --env %4$s', tag, floor.held_by, app, environment) WHERE version <> '' AND version < floor.version COLLATE "C"
 $$;
 
 -- why_superseded is why an update is superseded when it is accepted, and null when it
