@@ -27,6 +27,7 @@ import (
 //   - An update is superseded at its acceptance when a newer event of its app was
 //     accepted, or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
+//   - Every accepted update is one that its sender may order, and says by which rule.
 //   - An update ends once. Committed names a commit that was on the branch, which a
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
@@ -137,6 +138,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
 		}
 		c.highest = u.Sequence
+		c.authorized(d, u)
 		c.enter(d, u)
 	}
 }

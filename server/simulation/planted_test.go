@@ -28,6 +28,20 @@ var plantedBugs = []planted{
 		"under token",
 	},
 	{
+		"a push of an image reaches every environment that takes its tag",
+		"server/webhook/authorize.go",
+		"		in.authorizeUpdates(e.Principal, &d)\n",
+		"",
+		"may not order",
+	},
+	{
+		"a dispatch that is forbidden is taken in all the same",
+		"server/webhook/authorize.go",
+		"	if err != nil {\n		return in.refuseOrder(e, err)\n	}\n",
+		"	_ = err\n",
+		"may not order",
+	},
+	{
 		"results are reported before the push has landed",
 		"gitops/manifest/push.go",
 		"if p.commits > 0 && sent == nil {",

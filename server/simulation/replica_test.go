@@ -64,7 +64,7 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: plans, Authorizer: list, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
@@ -87,6 +87,7 @@ type nobody struct{}
 
 func (nobody) Delivery(string, string)                {}
 func (nobody) Finished(string, gitops.State, float64) {}
+func (nobody) RejectedNotKept(string)                 {}
 func (nobody) Progressed(string, time.Time)           {}
 func (nobody) BackingOff(string, time.Duration)       {}
 func (nobody) Missed(missed.Outcome)                  {}

@@ -26,7 +26,7 @@ var (
 	apps         = []string{"api", "web", "mail"}
 	secret       = []byte("a secret that is long enough for everybody")
 	plans        = must(policy.New(policyConfig()))
-	orders       = must(github.New(secrets, []string{"update-image"}, nil))
+	orders       = must(github.New(secrets, []string{"update-image"}))
 	receivers    = map[string]webhook.Receiver{
 		"github":      orders,
 		"eventbridge": must(ecr.New(ecr.Config{Auth: ecr.APIKey, Header: "X-Tallyman-Key", Secrets: secrets})),
