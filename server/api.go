@@ -19,14 +19,11 @@ import (
 // files cannot be used.
 func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 	for i, token := range c.Tokens {
-		t := api.Token{Name: token.Name, File: token.File, Environments: token.Environments, Apps: token.Apps}
-		for _, right := range token.Can {
-			t.Can = append(t.Can, api.Right(right))
-		}
 		if _, err := api.ReadToken(token.File); err != nil {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.PublicOf(err)).WithCause(err))
 		}
-		tokens = append(tokens, t)
+		expires, _ := token.Expiry() // config has checked it
+		tokens = append(tokens, api.Token{Name: token.Name, File: token.File, Expires: expires})
 	}
 	return tokens, problems
 }
@@ -41,7 +38,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger}}
+	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -49,6 +46,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Store:          s.store,
 		Intake:         intake,
 		Manifests:      s.newManifestReader(),
+		Access:         s.parts.access,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),

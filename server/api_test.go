@@ -120,7 +120,7 @@ func testLists(t *testing.T, s *site) {
 		}
 	}
 	refused := read[gitops.Delivery](r, "/api/v1/deliveries/github/d2")
-	if refused.Outcome != gitops.OutcomeRejected || refused.Field != "client_payload.tag" || !strings.Contains(refused.Reason, "the rule is semver >=1.0.0") || refused.Actor != "ann" ||
+	if refused.Outcome != gitops.OutcomeRejected || refused.Field != "client_payload.tag" || !strings.Contains(refused.Reason, "the rule is semver >=1.0.0") || refused.Actor != "github:ann" ||
 		refused.Remote != "127.0.0.1" || refused.Credential != "webhook secret" {
 		t.Errorf("refused: %+v", refused)
 	}

@@ -13,8 +13,9 @@ import (
 // Without a token in the configuration the API is not served.
 func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
 	s := newSite(t)
-	begin, end := strings.Index(s.yaml, "api:\n"), strings.Index(s.yaml, "environments:\n")
+	begin, end := strings.Index(s.yaml, "api:\n"), strings.Index(s.yaml, "access:\n")
 	s.yaml = s.yaml[:begin] + s.yaml[end:]
+	s.edit("  - {who: {token: ops}, may: [read, order, retry, cancel]}\n  - {who: {token: board}, may: [read]}\n", "")
 	r := s.start()
 	for _, route := range api.New(api.Config{}).Routes() {
 		req := r.request(route.Method, route.Pattern, "")
@@ -25,7 +26,7 @@ func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
 
 func TestWhoMayDoWhat(t *testing.T) {
 	s := newSite(t)
-	s.edit("can: [read, order, retry, cancel]}", "can: [read, order, retry, cancel], environments: [dev], apps: [api]}")
+	s.edit("may: [read, order, retry, cancel]}", "may: [read, order, retry, cancel], environments: [dev], apps: [api]}")
 	r := s.start()
 	aRelease := order("api", "prod", "1.0.0")
 	refused := 0
@@ -46,12 +47,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		answer response
 		detail string
 	}{
-		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board does not have the right "order"`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board does not have the right "retry"`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board does not have the right "cancel"`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board does not have the right "cancel"`},
-		{order(apiToken, "api", "prod", "1.0.0"), "token ops has no rights in environment prod"},
-		{order(apiToken, "worker", "dev", "main-1a2b3c4"), "token ops has no rights on app worker"},
+		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board may not order anything: the nearest rule is access[3], and of it does not hold: right "order" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board may not retry anything: the nearest rule is access[3], and of it does not hold: right "retry" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
+		{order(apiToken, "api", "prod", "1.0.0"), `token ops may not order api in prod: the nearest rule is access[2], and of it does not hold: environment "prod" is not among dev; change it or add a rule to access in the configuration`},
+		{order(apiToken, "worker", "dev", "main-1a2b3c4"), `token ops may not order worker in dev: the nearest rule is access[2], and of it does not hold: app "worker" is not among api; change it or add a rule to access in the configuration`},
 	} {
 		if p := c.answer.problem(t, 403); p.Detail != c.detail {
 			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
@@ -68,8 +69,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Errorf("answered %s %s", answer.Status, answer.body)
 	}
 	elsewhere := r.do(r.github(oldSecret, "p", aRelease)).delivery(t, 202).Updates[0].ID
-	for _, decision := range []string{"retry", "cancel", "dismiss"} {
-		if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/"+decision, "").problem(t, 403); p.Detail != "token ops has no rights in environment prod" {
+	for decision, right := range map[string]string{"retry": "retry", "cancel": "cancel", "dismiss": "cancel"} {
+		if p := r.call(apiToken, "POST", "/api/v1/updates/"+elsewhere+"/"+decision, "").problem(t, 403); !strings.HasPrefix(p.Detail, "token ops may not "+right+" api in prod: ") {
 			t.Errorf("%s: refused with %q", decision, p.Detail)
 		}
 		refused++

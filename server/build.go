@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -36,11 +37,13 @@ type fileEdit struct {
 // is found here, before a store is opened or a port is bound.
 type parts struct {
 	policy    *policy.Policy
+	access    *access.List
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
+	secrets   []*webhook.SecretFiles
 	targets   map[target]fileEdit
 	tokens    []api.Token
-	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions may order
+	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
 
@@ -62,15 +65,20 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(checkAddress(c))
 	keep(checkFanOut(c))
 	keep(checkNamed(c))
-	outside, err := checkReach(c)
+	list, err := buildAccess(c)
 	keep(err)
 	p, err := buildPolicy(c)
 	keep(err)
-	warnings := outside
+	var warnings []*gitops.Error
 	if p != nil {
-		warnings = append(p.Warnings(), outside...)
+		warnings = p.Warnings()
 	}
-	receivers, err := buildReceivers(c.Sources, logger)
+	if list != nil {
+		outside, err := checkReach(c, list)
+		keep(err)
+		warnings = slices.Concat(warnings, outside, list.Warnings())
+	}
+	receivers, secrets, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
@@ -80,7 +88,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

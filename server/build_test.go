@@ -71,12 +71,12 @@ func TestNewNamesTheField(t *testing.T) {
 			[]string{"sources.github.eventTypes: must name at least one event type"}},
 		{"no secret for GitHub", func(s *site) { s.edit("[DIR/old, DIR/new]", "[]") },
 			[]string{"sources.github.secretFiles: must name at least one file"}},
-		{"no secret for EventBridge", func(s *site) { s.edit("secretFiles: [DIR/bridge], ", "") },
+		{"no secret for EventBridge", func(s *site) { s.edit("secretFiles: [DIR/bridge]", "") },
 			[]string{"sources.eventbridge.secretFiles: must name at least one file"}},
 		{"a header that is none", func(s *site) { s.edit("eventbridge: {", `eventbridge: {header: "My Key", `) },
 			[]string{"sources.eventbridge.header: must be the name of an HTTP header"}},
 		{"an account that is none", func(s *site) { s.edit(`"123456789012"]`, `"1234"]`) },
-			[]string{"sources.eventbridge.accounts[0]: must be the 12 digits"}},
+			[]string{`access[1].who.push.accounts[0]: "1234" must be the 12 digits`}},
 		{"a file that is not there", func(s *site) { s.edit("DIR/new", "DIR/missing") },
 			[]string{"sources.github.secretFiles[1]: DIR/missing cannot be read"}},
 		{"a file that is empty", func(s *site) {
@@ -129,7 +129,7 @@ func TestNewNamesTheField(t *testing.T) {
 			s.edit("manifests:\n", "manifests:\n  branch: a..b\n")
 			s.edit("main-[0-9a-f]{7,40}", "main-(")
 			s.edit("DIR/new", "DIR/missing")
-			s.edit("secretFiles: [DIR/bridge], ", "")
+			s.edit("secretFiles: [DIR/bridge]", "")
 			s.edit(`worker: {`, `worker: {set: [{key: ""}], `)
 			s.yaml += "set: [{key: .image.tag, value: fixed}]\n"
 		}, []string{

@@ -17,7 +17,8 @@ import (
 
 // CheckManifests asks the git server whether the manifest repository may be
 // written, tries every edit on the files as they are on the branch, and prints a
-// line for each. Nothing is changed. A wrong target is no reason not to start: its
+// line for each. It asks GitHub about the environments that access demands of jobs,
+// too. Nothing is changed. A wrong target is no reason not to start: its
 // updates would fail and say so, the others go on. The server need not have been
 // started.
 func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
@@ -26,18 +27,19 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
+	gates := s.checkGates(ctx, out)
 	if err := s.writer.Handshake(ctx); err != nil {
-		return err
+		return errors.Join(gates, err)
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
 	view, err := s.writer.View(ctx, 0)
 	if err != nil {
-		return err
+		return errors.Join(gates, err)
 	}
 	order := func(a, b target) int {
 		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
 	}
-	var problems []error
+	problems := []error{gates}
 	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
 		more, err := s.checkTarget(t, view)
 		if err != nil {

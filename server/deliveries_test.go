@@ -205,7 +205,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushed) }})
 	r := s.start()
 	d := r.do(r.github(newSecret, "72d3162e", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
-	if len(d.Updates) != 1 || d.Updates[0].State != gitops.Pending || d.Actor != "ann" {
+	if len(d.Updates) != 1 || d.Updates[0].State != gitops.Pending || d.Actor != "github:ann" {
 		t.Fatalf("answered %+v", d)
 	}
 	select {
@@ -213,14 +213,20 @@ func TestOrderBecomesACommit(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal("nothing is pushed")
 	}
+	key := s.key(r)
 	r.stop() // it settles what is on its way
 	log, err := s.repository.Log("main")
 	s.must(err)
 	last := log[len(log)-1]
+	var proof string
+	last.Message, proof, _ = strings.Cut(last.Message, "\nTallyman-Proof: ")
+	if !strings.HasPrefix(proof, key+" ") {
+		t.Errorf("the commit is proved by %q, not by the key %s", proof, key)
+	}
 	want := gitserver.Commit{
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",
-		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: ann" +
+		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: github:ann" +
 			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " 65536", // the store's first sequence
 		Updates: []string{d.Updates[0].ID},
 	}

@@ -82,6 +82,25 @@ func accepts(p *policy.Policy, tag string) bool {
 	return d.Outcome == gitops.OutcomeAccepted
 }
 
+// reaching names every sender that a configuration has and that its rules do not.
+func reaching(c config.Config) config.Config {
+	everything := config.Access{May: []string{"order"}, Apps: []string{"*"}, Environments: []string{"*"}}
+	name := func(who config.Who) {
+		everything.Who = who
+		c.Access = append(c.Access, everything)
+	}
+	if c.Sources.GitHub != nil {
+		name(config.Who{Dispatch: &config.Dispatch{Repository: "o/r", RepositoryID: 1}})
+	}
+	if c.Sources.EventBridge != nil {
+		name(config.Who{Push: &config.Push{Source: "eventbridge"}})
+	}
+	if c.Sources.SNS != nil {
+		name(config.Who{Push: &config.Push{Source: "sns"}})
+	}
+	return c
+}
+
 // The rules and keys of every example compile; their secrets are not here.
 func TestReferenceExamplesCompile(t *testing.T) {
 	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md"), -1)
@@ -98,6 +117,9 @@ func TestReferenceExamplesCompile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := buildPolicy(c); err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		if _, err := buildAccess(reaching(c)); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {

@@ -74,8 +74,11 @@ func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects 
 		for _, u := range plan.Updates {
 			updates[at] = u
 		}
-		reason := strings.TrimPrefix(plan.Reason, at.environment+": ")
-		effects = append(effects, Effect{Environment: at.environment, App: at.app, Taken: len(plan.Updates) > 0, Reason: reason})
+		e := Effect{Environment: at.environment, App: at.app, Taken: len(plan.Updates) > 0, Reason: strings.TrimPrefix(plan.Reason, at.environment+": ")}
+		if e.Taken && !s.parts.access.OrderedByName(at.app, at.environment) {
+			e.Taken, e.Reason = false, "no rule of access allows anybody to order it there by name"
+		}
+		effects = append(effects, e)
 	}
 	return effects, nil
 }
@@ -87,8 +90,8 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
 			"only pushes to ECR are events. Leave it out to plan an order")
 	}
-	if why := s.unheard(q.Repository); why != "" {
-		return nil, why, nil
+	if sources := s.config.Sources; sources.EventBridge == nil && sources.SNS == nil {
+		return nil, "no source of push events is configured: sources.eventbridge or sources.sns", nil
 	}
 	push := gitops.ImagePush{Account: image.Account, Region: image.Region, Repository: image.Name, Tag: q.Tag, Digest: q.digest()}
 	plan, err := s.parts.policy.Plan(gitops.Event{Push: &push})
@@ -102,6 +105,8 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		e := Effect{Environment: at.environment, App: at.app}
 		if _, e.Taken = updates[at]; !e.Taken {
 			e.Reason = cmp.Or(s.parts.policy.WhyNot(push, at.environment, at.app), plan.Reason)
+		} else if why := whyNotPushed(s.config.Sources, s.parts.access, image, at); why != "" {
+			e.Taken, e.Reason = false, why
 		}
 		effects = append(effects, e)
 	}
@@ -109,15 +114,4 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		reason = plan.Reason
 	}
 	return effects, reason, nil
-}
-
-// unheard says why no source takes events of the repository.
-func (s *Server) unheard(repository string) string {
-	if sources := s.config.Sources; sources.EventBridge == nil && sources.SNS == nil {
-		return "no source of push events is configured: sources.eventbridge or sources.sns"
-	}
-	if why := outOfReach(s.config.Sources, repository); why != "" {
-		return "no source takes events of this repository: " + why
-	}
-	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
@@ -19,21 +18,14 @@ func buildJobs(c *config.OIDC, logger *slog.Logger) (*oidc.Verifier, error) {
 		return nil, nil
 	}
 	roots, rootsErr := readRoots("api.oidc.caFile", c.CAFile)
-	rules := make([]oidc.Rule, len(c.Rules))
-	for i, r := range c.Rules {
-		rules[i] = oidc.Rule{
-			Issuer: r.Issuer, Repository: r.Repository, RepositoryID: strconv.FormatInt(r.RepositoryID, 10), OwnerID: strconv.FormatInt(r.OwnerID, 10),
-			Refs: r.Refs, Environment: r.GitHubEnvironment, Workflows: r.Workflows, Events: r.Events, Apps: r.Apps, Environments: r.Environments,
-		}
-	}
 	verifier, err := oidc.New(oidc.Config{
-		Audience: c.Audience, Issuers: c.Issuers, Rules: rules, MaxAge: c.MaxAge, RootCAs: roots, Logger: logger, Now: now,
+		Audience: c.Audience, Issuers: c.Issuers, MaxAge: c.MaxAge, RootCAs: roots, Logger: logger, Now: now,
 	})
 	return verifier, errors.Join(rootsErr, gitops.PrefixField("api.oidc", err))
 }
 
-// jobs is the [api.Authenticator] of jobs of GitHub Actions: they order, once
-// with each token, and nothing else.
+// jobs is the [api.Authenticator] of jobs of GitHub Actions. Each token counts for
+// one order.
 type jobs struct {
 	verifier *oidc.Verifier
 	used     oidc.ReplayGuard
@@ -46,7 +38,7 @@ func (j jobs) Authenticate(ctx context.Context, bearer string) (api.Caller, erro
 		return api.Caller{}, err
 	}
 	return api.Caller{
-		Actor: job.Actor(), Credential: job.Credential(), Can: []api.Right{api.Order}, Scope: job.MayOrder,
+		Principal: job.Principal(), Credential: job.Credential(),
 		UseOnce: func(ctx context.Context, order gitops.DeliveryKey) error { return job.UseOnce(ctx, j.used, order) },
 	}, nil
 }

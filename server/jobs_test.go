@@ -16,9 +16,10 @@ const audience = "https://tallyman.example"
 func newJobSite(t *testing.T) (*site, *oidctest.Issuer) {
 	t.Helper()
 	s, issuer := newSite(t), oidctest.New(t)
-	job := "{repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, apps: [api], "
-	s.edit("api:\n", "api:\n  oidc: {audience: '"+audience+"', issuers: ['"+issuer.URL+"'], rules: ["+
-		job+"refs: [refs/heads/main], environments: [dev]}, "+job+"githubEnvironment: production, environments: [prod]}]}\n")
+	s.edit("api:\n", "api:\n  oidc: {audience: '"+audience+"', issuers: ['"+issuer.URL+"']}\n")
+	const rule = "access:\n  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main]"
+	s.edit("access:\n", rule+"}}, may: [order], apps: [api], environments: [dev]}\n"+
+		strings.TrimPrefix(rule, "access:\n")+", githubEnvironment: production}}, may: [order], apps: [api], environments: [prod]}\n")
 	return s, issuer
 }
 
@@ -38,7 +39,7 @@ func TestAJobOrders(t *testing.T) {
 	dev, prod := `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`, `{"app": "api", "environment": "prod", "tag": "1.4.2"}`
 	token := issuer.Token(audience, nil)
 	d := r.ask(token, "one", dev).delivery(t, 202)
-	if d.Actor != "octocat@octo-org/octo-repo" || d.Credential != "OIDC token of octo-org/octo-repo, run 16055869479, attempt 1" || d.Remote == "" {
+	if d.Actor != "github:octocat@octo-org/octo-repo" || d.Principal != "job:456789@"+issuer.URL || d.Credential != "OIDC token of octo-org/octo-repo, run 16055869479, attempt 1" || d.Remote == "" {
 		t.Errorf("%+v", d)
 	}
 	// The same order may be asked for again, another not.
@@ -47,7 +48,7 @@ func TestAJobOrders(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Production takes GitHub's environment, whose reviewers have said yes.
-	if p := r.ask(issuer.Token(audience, nil), "three", prod).problem(t, 403); !strings.Contains(p.Detail, `api.oidc.rules[1]: the job must run in the GitHub environment "production"`) {
+	if p := r.ask(issuer.Token(audience, nil), "three", prod).problem(t, 403); !strings.Contains(p.Detail, `the nearest rule is access[1], and of it does not hold: the job must run in the GitHub environment "production"`) {
 		t.Errorf("%+v", p)
 	}
 	r.ask(issuer.Token(audience, map[string]any{"environment": "production"}), "four", prod).delivery(t, 202)
@@ -78,7 +79,7 @@ func TestJobsThatCannotBeBuilt(t *testing.T) {
 	s.edit("audience: '"+audience+"'", "caFile: /nowhere")
 	_, err := s.newServer()
 	got := strings.Join(sentences(err), "\n")
-	for _, want := range []string{"api.oidc.caFile: /nowhere cannot be read", "api.oidc.audience: is missing", "api.oidc.rules[0].ownerID: must be", "api.oidc.rules[1].ownerID: must be"} {
+	for _, want := range []string{"api.oidc.caFile: /nowhere cannot be read", "api.oidc.audience: is missing", "access[0].who.job.ownerID: must be", "access[1].who.job.ownerID: must be"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("found %s, want %s", got, want)
 		}

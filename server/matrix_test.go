@@ -36,6 +36,7 @@ func newMatrix(t *testing.T, auth ecr.Auth) *matrix {
 	t.Helper()
 	s, issuer := newJobSite(t)
 	s.edit("eventbridge: {", "sns: {topics: ['"+snstest.Topic+"']}\n  eventbridge: {auth: "+string(auth)+", ")
+	s.edit("access:\n", "access:\n  - {who: {push: {source: sns}}, may: [order], apps: ['*'], environments: [dev]}\n")
 	server, err := s.newServer()
 	s.must(err)
 	amazon := snstest.New(t)

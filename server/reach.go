@@ -1,12 +1,15 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -14,21 +17,21 @@ import (
 // checkReach finds apps that no update can ever reach: their events would be ignored
 // for ever, and nothing would be red. What is only out of reach of events, where
 // orders also come, is a warning.
-func checkReach(c config.Config) (warnings []*gitops.Error, err error) {
+func checkReach(c config.Config, list *access.List) (warnings []*gitops.Error, err error) {
 	if c.Sources.EventBridge == nil && c.Sources.SNS == nil {
 		return nil, nil
 	}
-	orders := takesOrders(c)
 	var problems []error
-	judged := make(map[string]bool) // by field: environments share a repository
+	byField := make(map[string][]wantedTarget) // environments share a repository
 	for _, w := range wanted(c) {
 		field := w.repositoryField(c)
-		if judged[field] {
-			continue
-		}
-		judged[field] = true
-		_, isECR := policy.ParseECR(w.Repository)
-		switch why := outOfReach(c.Sources, w.Repository); {
+		byField[field] = append(byField[field], w)
+	}
+	for _, field := range slices.Sorted(maps.Keys(byField)) {
+		targets := byField[field]
+		_, isECR := policy.ParseECR(targets[0].Repository)
+		orders := slices.ContainsFunc(targets, func(w wantedTarget) bool { return list.OrderedByName(w.app, w.environment) })
+		switch why := outOfReach(c.Sources, list, targets); {
 		case why == "":
 		case !orders:
 			problems = append(problems, gitops.FieldErrorf(field, "%s, and events of Amazon ECR are all that updates it", why))
@@ -47,43 +50,56 @@ func (w wantedTarget) repositoryField(c config.Config) string {
 	return "apps." + w.app + ".repository"
 }
 
-// takesOrders reports whether anybody can name an app, rather than an event its image.
-func takesOrders(c config.Config) bool {
-	return c.Sources.GitHub != nil || c.API.OIDC != nil ||
-		slices.ContainsFunc(c.API.Tokens, func(t config.Token) bool { return slices.Contains(t.Can, "order") })
-}
-
-// outOfReach says why no event of a push to the repository counts; "" when one does.
-func outOfReach(s config.Sources, repository string) string {
+// outOfReach says why no event of a push to the repository of these targets reaches
+// any of them; "" when one does.
+func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) string {
+	repository := targets[0].Repository
 	if repository == "" {
 		return "is missing"
 	}
-	ecr, ok := policy.ParseECR(repository)
+	image, ok := policy.ParseECR(repository)
 	if !ok {
 		return fmt.Sprintf("%s is not a repository of Amazon ECR", repository)
 	}
-	var reasons []string
-	outside := func(field string, accounts, regions []string) {
-		switch {
-		case len(accounts) > 0 && !slices.Contains(accounts, ecr.Account):
-			reasons = append(reasons, fmt.Sprintf("its account %s is not one of %s.accounts", ecr.Account, field))
-		case len(regions) > 0 && !slices.Contains(regions, ecr.Region):
-			reasons = append(reasons, fmt.Sprintf("its region %s is not one of %s.regions", ecr.Region, field))
+	first := ""
+	for _, w := range targets {
+		why := whyNotPushed(s, list, image, w.target)
+		if why == "" {
+			return ""
 		}
+		first = cmp.Or(first, why)
 	}
-	sources := 0
+	return first
+}
+
+// whyNotPushed says why no push of an image may order a target, by any of the sources;
+// "" when one may.
+func whyNotPushed(s config.Sources, list *access.List, image policy.ECR, at target) string {
+	why := ""
+	for _, by := range pushersOf(s, image) {
+		_, err := list.Authorize(by, gitops.RightOrder, at.app, at.environment)
+		if err == nil {
+			return ""
+		}
+		why = gitops.PublicOf(err)
+	}
+	return why
+}
+
+// pushersOf are those by whom the push of an image can come.
+func pushersOf(s config.Sources, image policy.ECR) (pushers []gitops.Principal) {
+	by := func(source, topic string) {
+		pushers = append(pushers, gitops.Principal{Push: &gitops.PushSource{Source: source, Account: image.Account, Region: image.Region, Topic: topic}})
+	}
 	if s.EventBridge != nil {
-		sources++
-		outside("sources.eventbridge", s.EventBridge.Accounts, s.EventBridge.Regions)
+		by("eventbridge", "")
 	}
 	if s.SNS != nil {
-		sources++
-		outside("sources.sns", s.SNS.Accounts, s.SNS.Regions)
+		for _, topic := range s.SNS.Topics {
+			by("sns", topic)
+		}
 	}
-	if len(reasons) < sources {
-		return ""
-	}
-	return strings.Join(reasons, ", and ")
+	return pushers
 }
 
 // checkNamed wants a repository for every app whose updates write its name.

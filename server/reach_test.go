@@ -4,67 +4,72 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 const shop = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api"
 
-func TestCheckReach(t *testing.T) {
-	bridge := func(accounts, regions []string) config.Sources {
-		return config.Sources{EventBridge: &config.EventBridge{Accounts: accounts, Regions: regions}}
+// reachOf is what is found of an app api with a repository in dev and prod, by rules
+// that need not name every source.
+func reachOf(t *testing.T, app config.App, sources config.Sources, rules ...config.Access) (warnings []*gitops.Error, err error) {
+	t.Helper()
+	c := config.Config{Sources: sources, Access: rules, Environments: map[string]config.Environment{"dev": {}, "prod": {}, "qa": {}}, Apps: map[string]config.App{"api": app}}
+	for _, rule := range rules {
+		if rule.Who.Token != "" {
+			c.API.Tokens = append(c.API.Tokens, config.Token{Name: rule.Who.Token})
+		}
 	}
-	both := bridge([]string{"999999999999"}, nil)
-	both.SNS = &config.SNS{Regions: []string{"us-east-1"}}
-	one := bridge([]string{"999999999999"}, nil)
-	one.SNS = &config.SNS{}
-	dispatches := bridge([]string{"999999999999"}, nil)
-	dispatches.GitHub = &config.GitHub{}
+	list, err := buildAccess(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkReach(c, list)
+}
+
+func TestCheckReach(t *testing.T) {
+	rule := func(who config.Who, right string, environments ...string) config.Access {
+		return config.Access{Who: who, May: []string{right}, Apps: []string{"api"}, Environments: environments}
+	}
+	pushes := func(accounts, regions []string, environments ...string) config.Access {
+		return rule(config.Who{Push: &config.Push{Source: "eventbridge", Accounts: accounts, Regions: regions}}, "order", environments...)
+	}
+	ours, theirs := []string{"123456789012"}, []string{"999999999999"}
+	dispatches := rule(config.Who{Dispatch: &config.Dispatch{Repository: "shop/api", RepositoryID: 17}}, "order", "dev")
+	token := func(right string) config.Access { return rule(config.Who{Token: "ops"}, right, "dev") }
+	bridge := config.Sources{EventBridge: &config.EventBridge{}}
+	both := config.Sources{EventBridge: &config.EventBridge{}, GitHub: &config.GitHub{}}
 	for name, c := range map[string]struct {
 		sources       config.Sources
-		api           config.API
+		rules         []config.Access
 		repository    string
 		error, warned string
 	}{
-		"events of every account":     {sources: bridge(nil, nil), repository: shop},
-		"of its account and region":   {sources: bridge([]string{"123456789012"}, []string{"eu-west-1"}), repository: shop},
-		"of another account":          {sources: bridge([]string{"999999999999"}, nil), repository: shop, error: "apps.api.repository: its account 123456789012 is not one of sources.eventbridge.accounts, and events of Amazon ECR are all that updates it"},
-		"of another region":           {sources: bridge(nil, []string{"us-east-1"}), repository: shop, error: "its region eu-west-1 is not one of sources.eventbridge.regions"},
-		"outside both sources":        {sources: both, repository: shop, error: "sources.eventbridge.accounts, and its region eu-west-1 is not one of sources.sns.regions"},
-		"outside one of two":          {sources: one, repository: shop},
-		"another registry":            {sources: bridge(nil, nil), repository: "ghcr.io/shop/api", error: "apps.api.repository: ghcr.io/shop/api is not a repository of Amazon ECR"},
-		"no repository":               {sources: bridge(nil, nil), error: "apps.api.repository: is missing, and events of Amazon ECR are all that updates it"},
-		"dispatches":                  {sources: config.Sources{GitHub: &config.GitHub{}}},
-		"dispatches and events":       {sources: dispatches, repository: shop, warned: "apps.api.repository: its account 123456789012 is not one of sources.eventbridge.accounts: pushes to it change nothing, only orders do"},
-		"dispatches of a Docker hub":  {sources: dispatches, repository: "docker.io/shop/api"},
-		"dispatches without a name":   {sources: dispatches},
-		"a token that orders":         {sources: bridge(nil, nil), api: config.API{Tokens: []config.Token{{Can: []string{"read", "order"}}}}},
-		"a token that only reads":     {sources: bridge(nil, nil), api: config.API{Tokens: []config.Token{{Can: []string{"read"}}}}, error: "is missing"},
-		"jobs that order by a token":  {sources: bridge(nil, nil), api: config.API{OIDC: &config.OIDC{}}},
-		"a repository of ECR Public":  {sources: bridge(nil, nil), repository: "public.ecr.aws/shop/api", error: "is not a repository of Amazon ECR"},
-		"an account of eleven digits": {sources: bridge(nil, nil), repository: "12345678901.dkr.ecr.eu-west-1.amazonaws.com/api", error: "is not a repository of Amazon ECR"},
+		"events of every account":     {bridge, []config.Access{pushes(nil, nil, "dev")}, shop, "", ""},
+		"of its account and region":   {bridge, []config.Access{pushes(ours, []string{"eu-west-1"}, "dev")}, shop, "", ""},
+		"of another account":          {bridge, []config.Access{pushes(theirs, nil, "dev", "prod")}, shop, `of it does not hold: account "123456789012" is not among 999999999999; change it or add a rule to access in the configuration, and events of Amazon ECR are all that updates it`, ""},
+		"of another region":           {bridge, []config.Access{pushes(nil, []string{"us-east-1"}, "dev", "prod")}, shop, `region "eu-west-1" is not among us-east-1`, ""},
+		"by another rule":             {bridge, []config.Access{pushes(theirs, nil, "dev"), pushes(ours, nil, "prod")}, shop, "", ""},
+		"another registry":            {bridge, []config.Access{pushes(nil, nil, "dev")}, "ghcr.io/shop/api", "apps.api.repository: ghcr.io/shop/api is not a repository of Amazon ECR", ""},
+		"no repository":               {bridge, []config.Access{pushes(nil, nil, "dev")}, "", "apps.api.repository: is missing, and events of Amazon ECR are all that updates it", ""},
+		"dispatches":                  {config.Sources{GitHub: &config.GitHub{}}, []config.Access{dispatches}, "", "", ""},
+		"dispatches and events":       {both, []config.Access{dispatches, pushes(theirs, nil, "dev", "prod")}, shop, "", `account "123456789012" is not among 999999999999; change it or add a rule to access in the configuration: pushes to it change nothing, only orders do`},
+		"dispatches of a Docker hub":  {both, []config.Access{dispatches, pushes(ours, nil, "dev")}, "docker.io/shop/api", "", ""},
+		"dispatches without a name":   {both, []config.Access{dispatches, pushes(ours, nil, "dev")}, "", "", ""},
+		"a token that orders":         {bridge, []config.Access{pushes(ours, nil, "dev"), token("order")}, "", "", ""},
+		"a token that only reads":     {bridge, []config.Access{pushes(ours, nil, "dev"), token("read")}, "", "is missing", ""},
+		"a repository of ECR Public":  {bridge, []config.Access{pushes(ours, nil, "dev")}, "public.ecr.aws/shop/api", "is not a repository of Amazon ECR", ""},
+		"an account of eleven digits": {bridge, []config.Access{pushes(ours, nil, "dev")}, "12345678901.dkr.ecr.eu-west-1.amazonaws.com/api", "is not a repository of Amazon ECR", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			warnings, err := checkReach(config.Config{Sources: c.sources, API: c.api, Environments: map[string]config.Environment{"dev": {}, "prod": {}}, Apps: map[string]config.App{"api": {Repository: c.repository}}})
+			warnings, err := reachOf(t, config.App{Repository: c.repository}, c.sources, c.rules...)
 			if (c.error == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.error) {
 				t.Errorf("got %v, want %q", err, c.error)
 			}
-			if (c.warned != "") != (len(warnings) == 1) || c.warned != "" && warnings[0].Public() != c.warned {
+			if (c.warned != "") != (len(warnings) == 1) || c.warned != "" && !strings.HasSuffix(warnings[0].Public(), c.warned) {
 				t.Errorf("warned of %v, want %q", warnings, c.warned)
 			}
 		})
-	}
-}
-
-// A registry of one environment is judged by itself.
-func TestCheckReachOfAnEnvironment(t *testing.T) {
-	const other = "999999999999.dkr.ecr.eu-west-1.amazonaws.com/shop/api"
-	_, err := checkReach(config.Config{
-		Sources:      config.Sources{EventBridge: &config.EventBridge{Accounts: []string{"123456789012"}}},
-		Environments: map[string]config.Environment{"dev": {}, "prod": {}},
-		Apps:         map[string]config.App{"api": {Repository: shop, Repositories: map[string]string{"prod": other}}},
-	})
-	if err == nil || !strings.HasPrefix(err.Error(), "apps.api.repositories.prod: its account 999999999999 is not one of") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -88,10 +93,14 @@ func TestWarnings(t *testing.T) {
 	defer func() { s.must(server.Stop(t.Context())) }()
 	var text strings.Builder
 	server.PrintWarnings(&text)
-	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], "warning: environments.dev.tags.match: in a regular expression the star repeats the hyphen") ||
-		!strings.HasPrefix(lines[1], "warning: apps.api.repository: its account 123456789012 is not one of") {
-		t.Errorf("check prints %q", lines)
+	for _, want := range []string{
+		"warning: environments.dev.tags.match: in a regular expression the star repeats the hyphen",
+		"\nwarning: apps.api.repository: push from eventbridge (account 123456789012, region eu-west-1) may not order api in dev",
+		"\nwarning: access[2]: token ops may read, order, retry, cancel in every environment",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("check prints %s without %q", text.String(), want)
+		}
 	}
 	s.must(server.Start(t.Context()))
 	for _, field := range []string{"environments.dev.tags.match", "apps.api.repository"} {

@@ -62,17 +62,17 @@ func TestEventBridgeWithBasic(t *testing.T) {
 	r.do(r.ecr(bridgeSecret, push("d2", "main-1a2b3c4"))).problem(t, 401)
 }
 
-// An order that no rule lets is kept, with the reason, and nothing is written.
-func TestADispatchThatNoRuleLets(t *testing.T) {
+// A dispatch that no rule allows is kept, with the reason, and nothing is written.
+func TestADispatchThatNoRuleAllows(t *testing.T) {
 	s := newSite(t)
-	s.edit("github: {", `github: {allow: [{repository: shop/api, repositoryID: 17, senders: [ann], apps: [api], environments: [dev]}], `)
+	s.edit(`repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]}`, `repositoryID: 17, senders: [ann]}}, may: [order], apps: [api], environments: [dev]}`)
 	r := s.start()
 	from := func(id, repository string) string {
-		return strings.Replace(order("api", "dev", "main-1a2b3c4"), "{", `{"repository": {"id": `+id+`, "full_name": "`+repository+`"}, `, 1)
+		return strings.Replace(order("api", "dev", "main-1a2b3c4"), `"repository": {"id": 17, "full_name": "shop/api"}`, `"repository": {"id": `+id+`, "full_name": "`+repository+`"}`, 1)
 	}
 	r.do(r.github(oldSecret, "d1", from("17", "shop/api"))).delivery(t, 202)
 	p := r.do(r.github(oldSecret, "d2", from("18", "shop/api"))).problem(t, 422)
-	if p.Field != "repository" || !strings.Contains(p.Detail, `no rule of sources.github.allow is for the repository "shop/api" (id 18)`) {
+	if p.Field != "repository" || !strings.Contains(p.Detail, "no rule of access is for dispatches of the repository shop/api (id 18)") {
 		t.Errorf("answered %+v", p)
 	}
 	if d, found := r.stored("github", "d2"); !found || d.Outcome != gitops.OutcomeRejected || len(d.Updates) > 0 || d.Reason == "" {

@@ -53,15 +53,13 @@ func TestReachOfEachRepository(t *testing.T) {
 		want []string
 	}{
 		"both in reach":         {config.App{Repository: near, Repositories: map[string]string{"prod": near + "-prod"}}, nil},
-		"prod's out of reach":   {config.App{Repository: near, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repositories.prod: its account 210987654321 is not one of"}},
+		"prod's out of reach":   {config.App{Repository: near, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repositories.prod: push from eventbridge (account 210987654321, region eu-west-1) may not order api in prod"}},
 		"dev has none":          {config.App{Repositories: map[string]string{"prod": near}}, []string{"apps.api.repository: is missing, and events"}},
 		"the app is not in dev": {config.App{Repositories: map[string]string{"prod": near}, Environments: []string{"prod"}}, nil},
-		"all out of reach":      {config.App{Repository: far, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repository: its account", "apps.api.repositories.prod: its account"}},
+		"all out of reach":      {config.App{Repository: far, Repositories: map[string]string{"prod": far}}, []string{"apps.api.repositories.prod: push from eventbridge (account 210987654321", "apps.api.repository: push from eventbridge"}},
 	} {
-		_, err := checkReach(config.Config{
-			Sources:      config.Sources{EventBridge: &config.EventBridge{Accounts: []string{"123456789012"}}},
-			Environments: map[string]config.Environment{"dev": {}, "prod": {}, "qa": {}},
-			Apps:         map[string]config.App{"api": c.app},
+		_, err := reachOf(t, c.app, config.Sources{EventBridge: &config.EventBridge{}}, config.Access{
+			Who: config.Who{Push: &config.Push{Source: "eventbridge", Accounts: []string{"123456789012"}}}, May: []string{"order"}, Apps: []string{"*"}, Environments: []string{"*"},
 		})
 		got := sentences(err)
 		if len(got) != len(c.want) {

@@ -60,6 +60,7 @@ func TestPathsAndMethodsThatAreNotServed(t *testing.T) {
 func TestOnlyConfiguredSourcesAreServed(t *testing.T) {
 	s := newSite(t)
 	s.edit("  github: {secretFiles: ["+s.dir+"/old, "+s.dir+"/new]}\n", "")
+	s.edit(`  - {who: {dispatch: {repository: shop/api, repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]}`+"\n", "")
 	r := s.start()
 	r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).problem(t, 404)
 	r.do(r.ecr(bridgeSecret, push("d1", "main-1a2b3c4"))).delivery(t, 202)

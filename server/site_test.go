@@ -64,11 +64,16 @@ manifests:
   credentials: {tokenFile: DIR/token}
 sources:
   github: {secretFiles: [DIR/old, DIR/new]}
-  eventbridge: {secretFiles: [DIR/bridge], accounts: ["123456789012"]}
+  eventbridge: {secretFiles: [DIR/bridge]}
 api:
   tokens:
-    - {name: ops, file: DIR/api-token, can: [read, order, retry, cancel]}
+    - {name: ops, file: DIR/api-token}
     - {name: board, file: DIR/read-token}
+access:
+  - {who: {dispatch: {repository: shop/api, repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]}
+  - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: ["*"]}
+  - {who: {token: ops}, may: [read, order, retry, cancel]}
+  - {who: {token: board}, may: [read]}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}}
@@ -140,6 +145,11 @@ func (s *site) start() *running {
 	server, err := s.newServer()
 	s.must(err)
 	s.must(server.Start(s.t.Context()))
+	keys, err := server.store.ProofKeys(s.t.Context())
+	s.must(err)
+	for _, k := range keys {
+		said.Forbid(string(k.Secret[:]), hex.EncodeToString(k.Secret[:]))
+	}
 	r := &running{Server: server, t: s.t}
 	s.t.Cleanup(r.stop)
 	return r
@@ -265,7 +275,7 @@ func (r *running) github(secret, id, body string) *http.Request {
 
 // order is a dispatch of an image.
 func order(app, environment, tag string) string {
-	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q}, "sender": {"login": "ann"}}`, app, environment, tag)
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q}, "repository": {"id": 17, "full_name": "shop/api"}, "sender": {"login": "ann", "id": 3}}`, app, environment, tag)
 }
 
 // ecr is a delivery as EventBridge sends it.

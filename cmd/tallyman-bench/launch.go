@@ -31,7 +31,10 @@ manifests:
 sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
 api:
-  tokens: [{name: bench, file: %[1]s/api-token, can: [read]}]
+  tokens: [{name: bench, file: %[1]s/api-token}]
+access:
+  - {who: {dispatch: {repository: example/manifests, repositoryID: 1}}, may: [order], apps: ["*"], environments: ["*"]}
+  - {who: {token: bench}, may: [read]}
 `
 
 // apiToken is what the bench reads the API with.

@@ -74,7 +74,7 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 
 	send := func(id string, d dispatch, status int) {
 		t.Helper()
-		d.eventType, d.actor = firstOf(d.eventType, "update-image"), "ann"
+		d.eventType, d.actor, d.repositoryID = firstOf(d.eventType, "update-image"), "ann", 1
 		req, err := d.request(base, s.secret, id)
 		s.deliver(req, err, status)
 	}

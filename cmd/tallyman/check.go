@@ -19,10 +19,11 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration, the store and repository access",
-		Long: `Validate the configuration, the secrets' files and the rules as serve does, and whether
-the store can be written. Then check that the git server allows a push to the manifest
-repository, and try every app's edit in every environment on the files as they are on
-the branch now. Nothing is changed.
+		Long: `Validate the configuration, the secrets' files and the rules as serve does, print who
+may write in each environment, and check whether the store can be written. Then check
+that the git server allows a push to the manifest repository, try every app's edit in
+every environment on the files as they are on the branch now, and with a GitHub App
+look up the GitHub environments that the rules of access demand. Nothing is changed.
 
 With --tag, show instead what an image with this tag would mean: whether each app in
 each environment takes it, or why not, and the change of its file. With --repository
@@ -54,6 +55,7 @@ manifest repository or a file in it is; with --tag: nothing takes the image.`,
 				return image.run(ctx, cmd.OutOrStdout(), s, c.Manifests.Branch, offline)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			s.PrintAccess(cmd.OutOrStdout())
 			s.PrintWarnings(cmd.OutOrStdout())
 			if err := s.CheckStore(ctx); err != nil {
 				return err

@@ -46,6 +46,7 @@ const (
 	demoDigest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 	demoGUID   = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
+	demoToken      = "demo-token-of-the-api"
 	demoNewApp     = "myshop-web" // has no file
 	demoFailedGUID = "00000000-0000-4000-8000-000000000004"
 )
@@ -60,9 +61,10 @@ type scene struct {
 }
 
 func (d *demo) scenes() []scene {
-	toDev := dispatch{App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann"}
-	toProd, web := toDev, toDev
-	toProd.Environment, web.App = "prod", demoNewApp
+	toDev := dispatch{App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann", repository: "myshop/myshop-api", repositoryID: 17273051}
+	toStaging, toProd, web := toDev, toDev, toDev
+	toStaging.Environment, web.App = "staging", demoNewApp
+	toProd.Environment, toProd.Tag = "prod", "1.4.0"
 	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
 	untagged := release
 	untagged.tag = ""
@@ -73,20 +75,36 @@ func (d *demo) scenes() []scene {
 		return func(base string) (*http.Request, error) { return what.request(base, d.ecrSecret, id) }
 	}
 	const (
-		releaseID  = "13cde686-328b-6117-af20-0e5566167482"
-		forgedID   = "00000000-0000-4000-8000-000000000001"
-		refusedID  = "00000000-0000-4000-8000-000000000002"
-		untaggedID = "00000000-0000-4000-8000-000000000003"
+		releaseID   = "13cde686-328b-6117-af20-0e5566167482"
+		forgedID    = "00000000-0000-4000-8000-000000000001"
+		refusedID   = "00000000-0000-4000-8000-000000000002"
+		untaggedID  = "00000000-0000-4000-8000-000000000003"
+		forbiddenID = "00000000-0000-4000-8000-000000000005"
+		orderID     = "release-1.4.0"
 	)
 	return []scene{
 		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusAccepted, 1},
-		{"EventBridge: 1.4.0 was pushed to ECR", releaseID, ecr(release, releaseID), http.StatusAccepted, 2},
+		{"EventBridge: 1.4.0 was pushed to ECR", releaseID, ecr(release, releaseID), http.StatusAccepted, 1},
 		{"GitHub sends the first delivery again: no new work", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusOK, 0},
 		{"Somebody forges a signature", forgedID, github(toDev, []byte("a guess"), forgedID), http.StatusUnauthorized, 0},
-		{"GitHub: ann's job dispatches main-1a2b3c4 to prod, which takes releases only", refusedID,
-			github(toProd, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
+		{"GitHub: ann's job dispatches main-1a2b3c4 to staging, which takes releases only", refusedID,
+			github(toStaging, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
+		{"GitHub: ann's job dispatches 1.4.0 to prod, where no rule of access lets a dispatch order", forbiddenID,
+			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0},
+		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1},
 		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0},
 		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(web, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1},
+	}
+}
+
+// apiOrder is an order of the API, by the demo's token.
+func apiOrder(app, environment, tag, id string) func(base string) (*http.Request, error) {
+	return func(base string) (*http.Request, error) {
+		body, err := json.Marshal(map[string]string{"app": app, "environment": environment, "tag": tag})
+		if err != nil {
+			return nil, err
+		}
+		return newPost(base+"/api/v1/updates", body, map[string]string{"Authorization": "Bearer " + demoToken, "Idempotency-Key": id})
 	}
 }
 

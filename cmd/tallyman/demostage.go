@@ -87,9 +87,13 @@ manifests:
   credentials: {tokenFile: %[1]s/token}
 sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
-  eventbridge: {secretFiles: [%[1]s/eventbridge-key], accounts: ["123456789012"]}
+  eventbridge: {secretFiles: [%[1]s/eventbridge-key]}
 api:
-  tokens: [{name: developer, file: %[1]s/api-token, can: [read, cancel]}]
+  tokens: [{name: developer, file: %[1]s/api-token}]
+access:
+  - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web], environments: [dev, staging]}
+  - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
+  - {who: {token: developer}, may: [read, order, cancel], environments: [dev, staging, prod]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}
@@ -103,7 +107,7 @@ apps:
 // until it is ready.
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
-		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte("demo-token-of-the-api\n"),
+		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
 		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoImage),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {

@@ -18,14 +18,17 @@ const module = "github.com/tallyman-dev/tallyman/"
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
 	"gitops":                             {},
+	"gitops/access":                      {"gitops", "gitops/aws"},
 	"gitops/aws":                         {},
 	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
 	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
 	"gitops/git":                         {"gitops"},
+	"gitops/proof":                       {"gitops", "gitops/git"},
+	"gitops/landing":                     {"gitops", "gitops/git"},
 	"gitops/history":                     {"gitops", "gitops/git"},
-	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/values"},
+	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
 	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group"},
@@ -35,7 +38,7 @@ var mayImport = map[string][]string{
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
-	"server/api":                         {"gitops", "gitops/queue", "server/webhook"},
+	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/limits":                      {"gitops", "server/webhook"},
@@ -52,7 +55,7 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
@@ -75,8 +78,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
 	"github.com/coreos/go-oidc/":         {"server/oidc"},
-	"github.com/go-jose/":                {"server/oidc", "server/oidc/oidctest"},
-	"github.com/bradleyfalzon/":          {"server/githubapp"},
+	"github.com/go-jose/":                {"server/githubapp", "server/oidc", "server/oidc/oidctest"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service

@@ -54,7 +54,9 @@ func TestDemo(t *testing.T) {
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
 		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)",
 		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, malformed, or older than retention.keep",
-		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version",
+		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: staging: tag main-1a2b3c4 is not a semantic version",
+		"Delivery github/00000000-0000-4000-8000-000000000005: rejected", "- repository: dispatch of myshop/myshop-api (id 17273051) by ann (id 1) may not order myshop-api in prod: the nearest rule is access[0]",
+		"- prod: push from eventbridge (account 123456789012, region ap-northeast-2) may not order myshop-api in prod", "Delivery api/release-1.4.0: accepted",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
 		"$ tallyman dismiss ", "myshop-web in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",
 		"$ tallyman history myshop-api --env prod", "1.4.0  ")
@@ -70,7 +72,7 @@ func TestSend(t *testing.T) {
 	if exit != 0 {
 		t.Errorf("exit %d: %s", exit, errs)
 	}
-	expect(t, "the answer", out, "HTTP 202 Accepted", `"id": "g-1"`, `"actor": "tallyman-send"`, `"state": "pending"`)
+	expect(t, "the answer", out, "HTTP 202 Accepted", `"id": "g-1"`, `"actor": "github:tallyman-send"`, `"state": "pending"`)
 
 	out, _, exit = run(t, "send", "ecr", "--url", base+"/", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", "--tag", "v-1a2b3c4")
 	if exit != 0 {

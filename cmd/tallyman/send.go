@@ -40,7 +40,7 @@ server is unavailable.
   tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
       docker push ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG
       with the API destination's secret in a header`,
-		Example: `  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4
+		Example: `  tallyman send github --secret-file webhook-secret --repository-id 17273051 --app myshop-api --env dev --tag main-1a2b3c4
   tallyman send ecr --secret-file eventbridge-key --tag 1.4.0 \
     --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api`,
 	}
@@ -143,7 +143,7 @@ func newSendGitHub() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "github",
 		Short:   "Send a GitHub App's repository_dispatch webhook",
-		Example: "  tallyman send github --secret-file webhook-secret --app myshop-api --env dev --tag main-1a2b3c4",
+		Example: "  tallyman send github --secret-file webhook-secret --repository-id 17273051 --app myshop-api --env dev --tag main-1a2b3c4",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return to.deliver(cmd.Context(), cmd.OutOrStdout(), d.request)
@@ -156,6 +156,8 @@ func newSendGitHub() *cobra.Command {
 	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "event_type of the dispatch")
 	cmd.Flags().StringVar(&d.actor, "actor", "tallyman-send", "login of the sender")
+	cmd.Flags().StringVar(&d.repository, "repository", "example/manifests", "`name` of the repository that it is sent in, as OWNER/NAME")
+	cmd.Flags().Int64Var(&d.repositoryID, "repository-id", 1, "`number` of that repository, which the rules of access go by")
 	return cmd
 }
 
@@ -167,6 +169,8 @@ type dispatch struct {
 	Digest      string `json:"digest,omitempty"`
 
 	eventType, actor string
+	repository       string // owner/name
+	repositoryID     int64
 }
 
 // request is the webhook as GitHub sends it.
@@ -175,7 +179,7 @@ func (d dispatch) request(base string, secret []byte, id string) (*http.Request,
 		"action":         d.eventType,
 		"branch":         "main",
 		"client_payload": d,
-		"repository":     map[string]any{"id": 1, "name": "manifests", "full_name": "example/manifests"},
+		"repository":     map[string]any{"id": d.repositoryID, "full_name": d.repository},
 		"sender":         map[string]any{"login": d.actor, "id": 1, "type": "User"},
 		"installation":   map[string]any{"id": 1},
 	})

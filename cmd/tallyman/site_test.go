@@ -40,7 +40,11 @@ sources:
   eventbridge: {secretFiles: [%[1]s/secret]}
 api:
   tokens:
-    - {name: ci, file: %[1]s/api-token, can: [read, order, retry, cancel]}
+    - {name: ci, file: %[1]s/api-token}
+access:
+  - {who: {dispatch: {repository: shop/apps, repositoryID: 1}}, may: [order], apps: ["*"], environments: ["*"]}
+  - {who: {push: {source: eventbridge}}, may: [order], apps: ["*"], environments: ["*"]}
+  - {who: {token: ci}, may: [read, order, retry, cancel]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}

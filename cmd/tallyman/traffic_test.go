@@ -53,7 +53,7 @@ func newTraffic(t *testing.T, n int) *traffic {
 			id: fmt.Sprintf("delivery-%03d", i),
 			dispatch: dispatch{
 				App: fmt.Sprintf("app-%02d", rand.IntN(7)), Environment: environments[i%3],
-				Tag: fmt.Sprintf("main-%07x", i+1), eventType: "update-image", actor: "ann",
+				Tag: fmt.Sprintf("main-%07x", i+1), eventType: "update-image", actor: "ann", repositoryID: 1,
 			},
 		})
 	}

@@ -80,8 +80,8 @@ func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
 	if len(p.Commits) > 0 {
 		r.Have, r.Shallow = p.pages.Tip, p.ends()
 	}
-	if p.depth == 0 {
-		r.Have = p.pages.Base
+	if p.depth == 0 && !p.pages.Base.IsZero() {
+		r.Have, r.Shallow = p.pages.Base, []Hash{p.pages.Base} // also one that has no parents
 		if p.pages.Held != nil {
 			r.NoThin, held = false, p.pages.Held
 		}

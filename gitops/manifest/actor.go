@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
 
 // actor is the goroutine that writes. It alone pushes, one push at a time, however
@@ -27,7 +28,8 @@ type actor struct {
 	noThin   bool              // the server takes no thin packs
 	packs    git.PackWriter
 	snapshot *snapshot // nil until the first one
-	landings landings
+	landings *landing.Known
+	verdicts map[git.Hash]verdict // of commits that claim updates
 	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
 	rejected map[string]rejection // the last of each environment; see isolate.go
 }
@@ -140,8 +142,8 @@ func (a *actor) handshake(ctx context.Context) error {
 	if err := a.ensureSnapshot(ctx); err != nil {
 		return err
 	}
-	since := a.landings.unknownBefore.Add(-2 * clockSlack)
-	if !since.Before(a.landings.since) {
+	since := a.landings.UnknownBefore.Add(-2 * landing.ClockSlack)
+	if a.landings.Reaches(since) {
 		return nil
 	}
 	if _, _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
@@ -190,7 +192,7 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.landings = newLandings(a.config.Limits.Landings, began)
+	a.landings = landing.NewKnown(a.config.Limits.Landings, began)
 	a.setSnapshot(loaded, time.Time{})
 	return nil
 }
@@ -240,12 +242,12 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	if commits != nil {
 		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
 	}
-	if newer := landingsOf(between); complete && len(newer) <= a.config.Limits.Landings {
-		a.landings.add(newer...)
+	if newer := landing.Of(between, a.config.Prover); complete && len(newer) <= a.config.Limits.Landings {
+		a.landings.Add(newer...)
 	} else {
 		// Far behind, forced back, merged with what branched off long ago, or more
 		// than is remembered: what waits now is looked for by its date.
-		a.landings = newLandings(a.config.Limits.Landings, began)
+		a.landings = landing.NewKnown(a.config.Limits.Landings, began)
 	}
 	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.tip.String(), "commit", tip.String(), "commits", len(between))
 	a.setSnapshot(next, time.Time{})

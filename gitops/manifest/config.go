@@ -45,6 +45,10 @@ type Config struct {
 	// Signing signs every commit. Default: none is signed.
 	Signing git.Signing
 
+	// Prover proves every commit, and tells the writer's own commits from those that only
+	// say so.
+	Prover Prover
+
 	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
 	Subject string
@@ -115,6 +119,16 @@ type Editor interface {
 	Apply(file []byte, v values.Vars) (out []byte, changed bool, err error)
 }
 
+// Prover proves commits. [*proof.Prover] is one. Safe for concurrent use.
+type Prover interface {
+	// Sign returns the last line of the commit's message, with its end.
+	Sign(c git.Commit) (line string, err error)
+
+	// Verify reports whether a commit has such a line, which a tallyman with the same
+	// store made for it.
+	Verify(c git.Commit) (key string, ok bool)
+}
+
 // Recorder is told of every push. Its methods are called by one goroutine and
 // must not block.
 type Recorder interface {
@@ -176,6 +190,9 @@ func (c Config) validate() error {
 	}
 	if c.Target == nil {
 		return gitops.FieldErrorf("target", "is missing")
+	}
+	if c.Prover == nil {
+		return gitops.FieldErrorf("prover", "is missing")
 	}
 	author := c.Author
 	if c.Identify != nil { // what is empty is found out later

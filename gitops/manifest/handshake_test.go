@@ -58,7 +58,7 @@ func TestARenamedRepositoryIsFollowed(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotBeRight(t *testing.T) {
-	good := Config{URL: "https://git.example.com/a/b.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget}
+	good := Config{URL: "https://git.example.com/a/b.git", Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Prover: testProver}
 	w, err := New(good)
 	if err != nil {
 		t.Fatal(err)

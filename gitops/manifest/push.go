@@ -112,7 +112,7 @@ func (a *actor) trackUnknown(p *plan) {
 	}
 	if len(a.unknown) > a.config.Limits.UnknownPushes {
 		clear(a.unknown)
-		a.landings.unknownBefore = a.config.Now() // so that whatever waits now is looked for
+		a.landings.UnknownBefore = a.config.Now() // so that whatever waits now is looked for
 	}
 }
 
@@ -168,7 +168,7 @@ func (a *actor) report(p *plan) {
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {
-			a.landings.add(r.landing)
+			a.landings.Add(r.landing)
 			delete(a.rejected, r.item.update.Environment)
 		}
 		a.answer(r.item, answer{transition: r.transition})

@@ -125,7 +125,7 @@ func (a app) runsIn(environment string) bool {
 // that cannot be is a delivery that was refused, and the error that says so: its
 // code is Rejected and it names the field and the rule.
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
-	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
+	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
 	case e.Violation != nil:
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message

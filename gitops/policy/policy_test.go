@@ -36,6 +36,8 @@ func myshop(t *testing.T) *policy.Policy {
 	return p
 }
 
+var ann = gitops.Principal{Dispatch: &gitops.DispatchSender{RepositoryID: 17, Sender: "ann", SenderID: 3}}
+
 func TestOrder(t *testing.T) {
 	p := myshop(t)
 	for _, c := range []struct {
@@ -68,7 +70,7 @@ func TestOrder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.order.Within = "client_payload"
-			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Actor: "ann", Order: &c.order})
+			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Principal: ann, Order: &c.order})
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -77,7 +79,7 @@ func TestOrder(t *testing.T) {
 				if c.order.App != "legacy" {
 					want.Repository = registry + "myshop/api"
 				}
-				if diff := cmp.Diff(gitops.Delivery{Source: "github", ID: "g1", Actor: "ann", Outcome: gitops.OutcomeAccepted, Updates: []gitops.Update{want}}, d); diff != "" {
+				if diff := cmp.Diff(gitops.Delivery{Source: "github", ID: "g1", Actor: "github:ann", Principal: "dispatch:17", Outcome: gitops.OutcomeAccepted, Updates: []gitops.Update{want}}, d); diff != "" {
 					t.Error(diff)
 				}
 				return

@@ -17,6 +17,9 @@ type Entry struct {
 	Lane       *LaneState
 	Checkpoint *Checkpoint
 	UsedToken  *UsedToken
+	Audit      *gitops.AuditEntry // that is not of an update of a delivery that is kept: those follow from it
+	Memory     *Memory
+	ProofKey   *gitops.ProofKey
 }
 
 // StepEntry is a step of an update.
@@ -45,9 +48,16 @@ type UsedToken struct {
 	Until      time.Time
 }
 
+// Memory is what is left of a delivery that Prune forgot.
+type Memory struct {
+	Hash       []byte    // [KeyHash], or the BodyDigest
+	Delivery   string    // source/id, of a BodyDigest
+	ReceivedAt time.Time // of the delivery
+}
+
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys int
 }
 
 // Add counts an entry.
@@ -66,13 +76,19 @@ func (c *Counts) Add(e Entry) {
 		c.Checkpoints++
 	case e.UsedToken != nil:
 		c.UsedTokens++
+	case e.Audit != nil:
+		c.Audit++
+	case e.Memory != nil:
+		c.Memories++
+	case e.ProofKey != nil:
+		c.ProofKeys++
 	}
 }
 
 // Exporter gives everything that a store holds to another.
 type Exporter interface {
-	// Export yields everything, as it is at one moment: deliveries and steps in the
-	// order in which they happened, and then the rest. It ends after an error.
+	// Export yields everything, as it is at one moment: deliveries, steps and entries
+	// of the audit in the order in which they happened, and then the rest. It ends after an error.
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 }
 

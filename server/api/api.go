@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -62,6 +63,7 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
+	Access         *access.List    // who may do what
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
@@ -95,17 +97,17 @@ type Route struct {
 // handlers get them by http.Request.PathValue, escaped where the path is.
 func (a *API) Routes() []Route {
 	return []Route{
-		{http.MethodGet, "/api/v1/deliveries", a.allow(Read, a.deliveries)},
-		{http.MethodGet, "/api/v1/deliveries/{id}", a.allow(Read, a.deliveryByID)},
-		{http.MethodGet, "/api/v1/deliveries/{source}/{id}", a.allow(Read, a.delivery)},
-		{http.MethodGet, "/api/v1/updates", a.allow(Read, a.updates)},
+		{http.MethodGet, "/api/v1/deliveries", a.allow(gitops.RightRead, a.deliveries)},
+		{http.MethodGet, "/api/v1/deliveries/{id}", a.allow(gitops.RightRead, a.deliveryByID)},
+		{http.MethodGet, "/api/v1/deliveries/{source}/{id}", a.allow(gitops.RightRead, a.delivery)},
+		{http.MethodGet, "/api/v1/updates", a.allow(gitops.RightRead, a.updates)},
 		{http.MethodPost, "/api/v1/updates", a.order},
-		{http.MethodGet, "/api/v1/updates/{id}", a.allow(Read, a.update)},
-		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(Retry, a.decide(gitops.ActionRetry, Retry, "update retry requested"))},
-		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(Cancel, a.decide(gitops.ActionCancel, Cancel, "update cancellation requested"))},
-		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(Cancel, a.decide(gitops.ActionDismiss, Cancel, "update dismissed"))},
-		{http.MethodGet, "/api/v1/environments", a.allow(Read, a.environments)},
-		{http.MethodGet, "/api/v1/history", a.allow(Read, a.history)},
-		{http.MethodGet, "/api/v1/events", a.allow(Read, a.events)},
+		{http.MethodGet, "/api/v1/updates/{id}", a.allow(gitops.RightRead, a.update)},
+		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, gitops.RightRetry, "update retry requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, gitops.RightCancel, "update cancellation requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, gitops.RightCancel, "update dismissed"))},
+		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
+		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
+		{http.MethodGet, "/api/v1/events", a.allow(gitops.RightRead, a.events)},
 	}
 }

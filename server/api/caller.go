@@ -3,36 +3,16 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
-// Right is what a caller may do.
-type Right string
-
-const (
-	Read   Right = "read"   // see deliveries, updates, environments, history and the stream
-	Order  Right = "order"  // request an update
-	Retry  Right = "retry"  // retry a failed or blocked update
-	Cancel Right = "cancel" // end an update without writing it: cancel a pending one, dismiss a failed one
-)
-
-// Rights lists every [Right].
-func Rights() []Right { return []Right{Read, Order, Retry, Cancel} }
-
 // Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
-	Actor      string // as it stands in trailers: "token:ci"
+	Principal  gitops.Principal
 	Credential string // for people, never the secret: "token ci"
-	Can        []Right
-
-	// Scope returns why the caller's rights to change something do not reach this
-	// app in this environment: an error whose code is Forbidden. Nil means that they
-	// reach all.
-	Scope func(app, environment string) error
 
 	// UseOnce is set for a credential that counts for one order only.
 	UseOnce func(ctx context.Context, order gitops.DeliveryKey) error
@@ -40,25 +20,15 @@ type Caller struct {
 
 // authorize returns why the caller may not do something to an app in an
 // environment.
-func (c Caller) authorize(right Right, app, environment string) error {
-	if err := c.can(right); err != nil || c.Scope == nil {
-		return err
-	}
-	return c.Scope(app, environment)
-}
-
-func (c Caller) can(right Right) error {
-	if slices.Contains(c.Can, right) {
-		return nil
-	}
-	return gitops.Errorf(gitops.Forbidden, "%s does not have the right %q", c.Credential, right)
+func (a *API) authorize(c Caller, right gitops.Right, app, environment string) error {
+	_, err := a.Access.Authorize(c.Principal, right, app, environment)
+	return err
 }
 
 // Authenticator knows bearer tokens of one kind. Safe for concurrent use.
 type Authenticator interface {
 	// Authenticate returns whose token it is. The error's code is Unauthorized for a
-	// token that it does not know, Forbidden for one that it knows and that may do
-	// nothing here, and Unavailable when it cannot decide now.
+	// token that it does not know, and Unavailable when it cannot decide now.
 	Authenticate(ctx context.Context, bearer string) (Caller, error)
 }
 
@@ -82,7 +52,7 @@ type callerKey struct{}
 
 // allow handles a request when its caller has the right. A caller without it
 // leaves what a refused delivery leaves: a count and a line.
-func (a *API) allow(right Right, handle Handler) Handler {
+func (a *API) allow(right gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.callerWith(right, r)
 		if err != nil {
@@ -94,10 +64,10 @@ func (a *API) allow(right Right, handle Handler) Handler {
 	}
 }
 
-func (a *API) callerWith(right Right, r *http.Request) (Caller, error) {
+func (a *API) callerWith(right gitops.Right, r *http.Request) (Caller, error) {
 	caller, err := a.caller(r)
 	if err == nil {
-		err = caller.can(right)
+		err = a.Access.AuthorizeAnywhere(caller.Principal, right)
 	}
 	return caller, err
 }

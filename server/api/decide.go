@@ -26,7 +26,7 @@ const (
 // decide returns the handler of one decision about an update. What it logs is the
 // audit line of the decision. The answer is 202 while the lane still has something
 // to do for the update, and 200 once it has not.
-func (a *API) decide(action gitops.Action, right Right, logged string) Handler {
+func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		reason, err := readReason(w, r)
 		if err != nil {
@@ -37,17 +37,18 @@ func (a *API) decide(action gitops.Action, right Right, logged string) Handler {
 			return 0, nil, err
 		}
 		caller := callerOf(r)
-		if err := caller.authorize(right, u.App, u.Environment); err != nil {
+		actor := caller.Principal.Actor()
+		if err := a.authorize(caller, right, u.App, u.Environment); err != nil {
 			a.refuse(r, err)
 			return 0, nil, err
 		}
-		u, err = a.Store.Decide(r.Context(), queue.Decision{Update: u.ID, Action: action, Actor: caller.Actor, Reason: reason})
+		u, err = a.Store.Decide(r.Context(), queue.Decision{Update: u.ID, Action: action, Actor: actor, Reason: reason})
 		if err != nil {
 			return 0, nil, err
 		}
 		a.Logger.InfoContext(r.Context(), logged, slog.String("environment", u.Environment), slog.String("update", u.ID),
 			slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag),
-			slog.String("state", string(u.State)), slog.String("actor", caller.Actor), slog.String("reason", reason))
+			slog.String("state", string(u.State)), slog.String("actor", actor), slog.String("reason", reason))
 		u = a.awaitCancellation(r.Context(), u)
 		if u.State.Final() {
 			return http.StatusOK, u, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -25,6 +27,7 @@ type office struct {
 	Intake
 	ManifestReader
 	caller   Caller
+	rule     access.Rule // what the caller may
 	backlogs []queue.Backlog
 	feed     queue.Broadcast
 
@@ -93,7 +96,7 @@ func (o *office) post(t *testing.T, path, body string, log *bytes.Buffer, drain 
 	if log == nil {
 		log = new(bytes.Buffer)
 	}
-	a := New(Config{Store: o, Intake: o, Manifests: o, Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
+	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {
 		mux.HandleFunc(route.Method+" "+route.Pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -113,8 +116,21 @@ func (o *office) post(t *testing.T, path, body string, log *bytes.Buffer, drain 
 func pendingOffice() *office {
 	return &office{
 		update: gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "d1"}, Environment: "dev", App: "api", Tag: "v1", State: gitops.Pending},
-		caller: Caller{Actor: "token:ops", Credential: "token ops", Can: Rights()},
+		caller: Caller{Principal: gitops.Principal{Token: "ops"}, Credential: "token ops"},
+		rule:   access.Rule{Who: access.Who{Token: "ops"}, May: gitops.Rights()},
 	}
+}
+
+// list is the access list of one rule.
+func (o *office) list(t *testing.T) *access.List {
+	t.Helper()
+	l, err := access.New(access.Config{
+		Rules: []access.Rule{o.rule}, Tokens: []string{"ops"}, Environments: []string{"dev", "prod"}, Apps: map[string][]string{"api": nil, "web": nil},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // A cancellation is answered as soon as the lane has carried it out, and not later
@@ -157,14 +173,14 @@ func TestDecisions(t *testing.T) {
 	for _, c := range []struct {
 		path   string
 		state  gitops.State
-		right  Right
+		right  gitops.Right
 		want   queue.Decision
 		status int
 		line   string
 	}{
-		{"retry", gitops.Failed, Retry, queue.Decision{Update: "u1", Action: gitops.ActionRetry, Actor: "token:ops", Reason: "fixed"}, 202, "update retry requested"},
-		{"dismiss", gitops.Failed, Cancel, queue.Decision{Update: "u1", Action: gitops.ActionDismiss, Actor: "token:ops", Reason: "fixed"}, 200, "update dismissed"},
-		{"cancel", gitops.Pending, Cancel, queue.Decision{Update: "u1", Action: gitops.ActionCancel, Actor: "token:ops", Reason: "fixed"}, 202, "update cancellation requested"},
+		{"retry", gitops.Failed, gitops.RightRetry, queue.Decision{Update: "u1", Action: gitops.ActionRetry, Actor: "token:ops", Reason: "fixed"}, 202, "update retry requested"},
+		{"dismiss", gitops.Failed, gitops.RightCancel, queue.Decision{Update: "u1", Action: gitops.ActionDismiss, Actor: "token:ops", Reason: "fixed"}, 200, "update dismissed"},
+		{"cancel", gitops.Pending, gitops.RightCancel, queue.Decision{Update: "u1", Action: gitops.ActionCancel, Actor: "token:ops", Reason: "fixed"}, 202, "update cancellation requested"},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			o, log, drain := pendingOffice(), new(bytes.Buffer), make(chan struct{})
@@ -195,20 +211,15 @@ func TestDecisions(t *testing.T) {
 			if _, _, _, err := o.post(t, "/api/v1/updates/u2/"+c.path, "", nil, drain); gitops.CodeOf(err) != gitops.NotFound {
 				t.Errorf("of no update: %v", err)
 			}
-			o.caller.Scope = func(app, environment string) error {
-				return gitops.Errorf(gitops.Forbidden, "not %s in %s", app, environment)
-			}
-			if _, _, _, err := o.post(t, path, "", nil, drain); gitops.CodeOf(err) != gitops.Forbidden || err.Error() != "not api in dev" {
+			o.rule.Apps = []string{"web"}
+			_, _, _, err = o.post(t, path, "", nil, drain)
+			if want := "token ops may not " + string(c.right) + ` api in dev: the nearest rule is access[0], and of it does not hold: app "api" is not among web`; gitops.CodeOf(err) != gitops.Forbidden || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("out of scope: %v", err)
 			}
-			o.caller.Can = nil
-			for _, right := range Rights() {
-				if right != c.right {
-					o.caller.Can = append(o.caller.Can, right)
-				}
-			}
+			o.rule.Apps = nil
+			o.rule.May = slices.DeleteFunc(gitops.Rights(), func(right gitops.Right) bool { return right == c.right })
 			_, _, _, err = o.post(t, path, "", nil, drain)
-			if want := `token ops does not have the right "` + string(c.right) + `"`; err == nil || err.Error() != want {
+			if want := "token ops may not " + string(c.right) + ` anything: the nearest rule is access[0], and of it does not hold: right "` + string(c.right) + `" is not among `; err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("without the right: %v", err)
 			}
 			if len(o.refused) != 2 || len(o.decided) != 1 {

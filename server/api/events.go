@@ -56,7 +56,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		_, err := a.callerWith(Read, r)
+		_, err := a.callerWith(gitops.RightRead, r)
 		return err == nil
 	}
 	a.run(r.Context(), s, first, changed, stillAuthorized)

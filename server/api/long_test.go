@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -34,7 +35,7 @@ func (w *world) Authenticate(context.Context, string) (Caller, error) {
 	if !w.authorized.Load() {
 		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token")
 	}
-	return Caller{Can: []Right{Read}}, nil
+	return Caller{Principal: gitops.Principal{Token: "reader"}}, nil
 }
 
 func (w *world) Latest(context.Context) (string, error) { return "0", nil }
@@ -71,7 +72,13 @@ func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
 // ask asks an API on a server that bounds requests as ours does, and returns when
 // the answer is over or a fault in it would have it go on for ever.
 func (w *world) ask(t *testing.T, drain chan struct{}, query string) (status int, body string, took time.Duration, err error) {
-	a := New(Config{Store: w, Intake: w, Manifests: w, Authenticators: []Authenticator{w}, Drain: drain})
+	list, err := access.New(access.Config{
+		Rules: []access.Rule{{Who: access.Who{Token: "reader"}, May: []gitops.Right{gitops.RightRead}}}, Tokens: []string{"reader"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(Config{Store: w, Intake: w, Manifests: w, Access: list, Authenticators: []Authenticator{w}, Drain: drain})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {
 		mux.HandleFunc(route.Method+" "+route.Pattern, func(w http.ResponseWriter, r *http.Request) {

@@ -44,8 +44,8 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 	if err != nil {
 		return in, err
 	}
-	in.Credential, in.Event.Actor = caller.Credential, caller.Actor
-	if err := caller.can(Order); err != nil {
+	in.Credential, in.Event.Principal = caller.Credential, caller.Principal
+	if err := a.Access.AuthorizeAnywhere(caller.Principal, gitops.RightOrder); err != nil {
 		return in, err
 	}
 	id := r.Header.Get("Idempotency-Key")
@@ -64,7 +64,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 		return in, err
 	}
 	in.Event.Order = &order
-	if err := caller.authorize(Order, order.App, order.Environment); err != nil {
+	if err := a.authorize(caller, gitops.RightOrder, order.App, order.Environment); err != nil {
 		return in, err
 	}
 	if caller.UseOnce != nil {

@@ -5,25 +5,24 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
-// Token is a bearer token that a file holds, and what it is good for.
+// Token is a bearer token that a file holds.
 type Token struct {
-	Name         string // for people, and part of what it orders: the actor is "token:NAME"
-	File         string // read for each request, so that a new token counts at once
-	Can          []Right
-	Environments []string // that its rights to change something reach; empty means all
-	Apps         []string // the same
+	Name    string    // for people, and the principal: "token:NAME"
+	File    string    // read for each request, so that a new token counts at once
+	Expires time.Time // when it stops being valid; zero is never
 }
 
 // Tokens is the [Authenticator] of tokens in files.
 type Tokens struct {
 	Tokens []Token
 	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Authenticate finds the token, in a time that depends on neither its bytes nor
@@ -44,7 +43,10 @@ func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error)
 		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token: no configured token matches")
 	}
 	token := t.Tokens[found]
-	return Caller{Actor: "token:" + token.Name, Credential: "token " + token.Name, Can: token.Can, Scope: token.scope}, nil
+	if !token.Expires.IsZero() && !t.Now().Before(token.Expires) {
+		return Caller{}, gitops.Errorf(gitops.Unauthorized, "token %s has expired: it was valid until %s", token.Name, token.Expires.Format(time.RFC3339))
+	}
+	return Caller{Principal: gitops.Principal{Token: token.Name}, Credential: "token " + token.Name}, nil
 }
 
 // ReadToken reads a token's file. White space around the token does not count.
@@ -65,14 +67,3 @@ func ReadToken(file string) ([]byte, error) {
 
 // minToken keeps out what can be guessed over the network.
 const minToken = 20
-
-// scope is [Caller.Scope].
-func (t Token) scope(app, environment string) error {
-	if len(t.Environments) > 0 && !slices.Contains(t.Environments, environment) {
-		return gitops.Errorf(gitops.Forbidden, "token %s has no rights in environment %s", t.Name, environment)
-	}
-	if len(t.Apps) > 0 && !slices.Contains(t.Apps, app) {
-		return gitops.Errorf(gitops.Forbidden, "token %s has no rights on app %s", t.Name, app)
-	}
-	return nil
-}

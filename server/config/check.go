@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -58,15 +57,10 @@ func (c *Config) setDefaults() {
 		if s.Issuers == nil {
 			s.Issuers = []string{"https://token.actions.githubusercontent.com"}
 		}
-		for i := range s.Rules {
-			if s.Rules[i].Events == nil {
-				s.Rules[i].Events = []string{"push", "workflow_dispatch", "release"}
-			}
-		}
 	}
-	for i := range c.API.Tokens {
-		if c.API.Tokens[i].Can == nil {
-			c.API.Tokens[i].Can = []string{"read"}
+	for i := range c.Access {
+		if job := c.Access[i].Who.Job; job != nil && job.Events == nil {
+			job.Events = []string{"push", "workflow_dispatch", "release"}
 		}
 	}
 	for name, env := range c.Environments {
@@ -156,30 +150,6 @@ func (c *Config) checkSources(report func(field, format string, args ...any)) {
 	s := c.Sources
 	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil {
 		report("sources", "must have github, eventbridge or sns: without a source nothing ever arrives")
-	}
-	accounts := func(field string, names []string) {
-		checkSome(report, field, "one account", "the events of every account count", names)
-	}
-	regions := func(field string, names []string) {
-		checkSome(report, field, "one region", "the events of every region count", names)
-	}
-	if s.EventBridge != nil {
-		accounts("sources.eventbridge.accounts", s.EventBridge.Accounts)
-		regions("sources.eventbridge.regions", s.EventBridge.Regions)
-	}
-	if s.SNS != nil {
-		accounts("sources.sns.accounts", s.SNS.Accounts)
-		regions("sources.sns.regions", s.SNS.Regions)
-	}
-	if s.GitHub != nil {
-		if s.GitHub.Allow != nil && len(s.GitHub.Allow) == 0 {
-			report("sources.github.allow", "must have at least one rule; without the field every dispatch may order everything")
-		}
-		for i, rule := range s.GitHub.Allow {
-			field := fmt.Sprintf("sources.github.allow[%d]", i)
-			c.checkWhat(report, field, rule.Apps, rule.Environments)
-			checkSome(report, field+".senders", "one login", "whoever may write the repository may order", rule.Senders)
-		}
 	}
 }
 

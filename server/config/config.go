@@ -36,8 +36,12 @@ type Config struct {
 	Sources Sources `yaml:"sources"`
 	// Limits bound what unauthenticated senders can take.
 	Limits Limits `yaml:"limits"`
-	// API says who may use /api/v1. Without a token it is not served.
+	// API says how callers of /api/v1 are authenticated. Without tokens and oidc it is
+	// not served.
 	API API `yaml:"api"`
+	// Access says who may do what; what no rule allows is forbidden. A source, a token
+	// or an issuer that no rule names is an error. Required.
+	Access []Access `yaml:"access"`
 	// File is the path of the file that an update edits, from the repository's
 	// root. {app} and {env} stand for the update's names. Default
 	// "charts/{app}/values-{env}.yaml".

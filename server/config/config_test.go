@@ -75,8 +75,8 @@ func TestDefaults(t *testing.T) {
 		t.Error(diff)
 	}
 	// An empty field is as good as none.
-	empty := strings.Replace(minimal, "  github:\n", "  eventbridge: {header:, secretFiles: [x], accounts:}\n  github:\n    eventTypes:\n", 1) +
-		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nretention: {keep:}\nfile: ''\nset:\n"
+	empty := strings.Replace(minimal, "  github:\n", "  eventbridge: {header:, secretFiles: [x]}\n  github:\n    eventTypes:\n", 1) +
+		"listen:\nadminListen: ''\nlog:\nshutdown: {deadline:}\nretention: {keep:}\nfile: ''\nset:\naccess:\n"
 	want.Sources.EventBridge = &config.EventBridge{Auth: "apiKey", Header: "X-Tallyman-Key", Username: "tallyman", SecretFiles: []string{"x"}}
 	if diff := cmp.Diff(want, parse(t, empty)); diff != "" {
 		t.Error(diff)
@@ -108,8 +108,21 @@ sources:
   github:
     secretFiles: [a, b]
     eventTypes: [one, two]
-    allow: [{repository: o/r, repositoryID: 17, installationID: 5, senders: [ann], apps: ["*"], environments: [dev]}]
-  eventbridge: {auth: basic, header: Authorization, username: bridge, secretFiles: [c], accounts: ["000000000001"], regions: [eu-west-1]}
+  eventbridge: {auth: basic, header: Authorization, username: bridge, secretFiles: [c]}
+  sns: {topics: [t]}
+api:
+  tokens: [{name: ops, file: d, expires: "2027-01-31"}]
+  oidc: {audience: a, issuers: [i], maxAge: 1m, caFile: e}
+access:
+  - {who: {push: {source: sns, accounts: ["000000000001"], regions: [eu-west-1], topics: [t]}}, may: [order], apps: ["*"], environments: [dev]}
+  - {who: {dispatch: {repository: o/r, repositoryID: 17, installationID: 5, senders: [ann], senderIDs: [3]}}, may: [order], apps: [api], environments: ["*"]}
+  - who:
+      job: {issuer: i, repository: o/r, repositoryID: 17, ownerID: 4, refs: [refs/heads/main], refProtected: true, githubEnvironment: g, workflows: [w],
+        jobWorkflows: [{ref: f, sha: s}], events: [push], runnerEnvironment: self-hosted, actorIDs: [3]}
+    may: [order, read]
+    apps: [api]
+    environments: [dev]
+  - {who: {token: ops}, may: [cancel]}
 file: apps/{env}/{app}.yaml
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
   {key: .x.y, create: parents}]
@@ -131,9 +144,24 @@ apps:
 			Signing: config.Signing{SSHKeyFile: "/run/sign", OpenPGPKeyFile: "/run/pgp"},
 		},
 		Sources: config.Sources{
-			GitHub: &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"},
-				Allow: []config.Dispatch{{Repository: "o/r", RepositoryID: 17, InstallationID: 5, Senders: []string{"ann"}, Apps: []string{"*"}, Environments: []string{"dev"}}}},
-			EventBridge: &config.EventBridge{Auth: "basic", Header: "Authorization", Username: "bridge", SecretFiles: []string{"c"}, Accounts: []string{"000000000001"}, Regions: []string{"eu-west-1"}},
+			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},
+			EventBridge: &config.EventBridge{Auth: "basic", Header: "Authorization", Username: "bridge", SecretFiles: []string{"c"}},
+			SNS:         &config.SNS{Topics: []string{"t"}},
+		},
+		API: config.API{
+			Tokens: []config.Token{{Name: "ops", File: "d", Expires: "2027-01-31"}},
+			OIDC:   &config.OIDC{Audience: "a", Issuers: []string{"i"}, MaxAge: time.Minute, CAFile: "e"},
+		},
+		Access: []config.Access{
+			{Who: config.Who{Push: &config.Push{Source: "sns", Accounts: []string{"000000000001"}, Regions: []string{"eu-west-1"}, Topics: []string{"t"}}},
+				May: []string{"order"}, Apps: []string{"*"}, Environments: []string{"dev"}},
+			{Who: config.Who{Dispatch: &config.Dispatch{Repository: "o/r", RepositoryID: 17, InstallationID: 5, Senders: []string{"ann"}, SenderIDs: []int64{3}}},
+				May: []string{"order"}, Apps: []string{"api"}, Environments: []string{"*"}},
+			{Who: config.Who{Job: &config.Job{Issuer: "i", Repository: "o/r", RepositoryID: 17, OwnerID: 4, Refs: []string{"refs/heads/main"}, RefProtected: true,
+				GitHubEnvironment: "g", Workflows: []string{"w"}, JobWorkflows: []config.JobWorkflow{{Ref: "f", SHA: "s"}}, Events: []string{"push"},
+				RunnerEnvironment: "self-hosted", ActorIDs: []int64{3}}},
+				May: []string{"order", "read"}, Apps: []string{"api"}, Environments: []string{"dev"}},
+			{Who: config.Who{Token: "ops"}, May: []string{"cancel"}},
 		},
 		File: "apps/{env}/{app}.yaml",
 		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},

@@ -80,7 +80,7 @@ func written(v reflect.Value) string {
 			return ""
 		}
 		return "[" + strings.Join(value, ", ") + "]"
-	case config.Sets:
+	case config.Sets, []int64:
 		return ""
 	case config.Create:
 		if value == config.CreateNothing {
@@ -93,7 +93,8 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "  github:\n", "  github:\n    allow: [{}]\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+"api: {tokens: [{name: given, file: given}], oidc: {rules: [{}]}}\n")
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+
+		"api: {tokens: [{name: given, file: given}], oidc: {}}\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
@@ -124,9 +125,9 @@ func TestReferenceHasEveryField(t *testing.T) {
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
 			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key",
-			"sources.sns.topics", "sources.github.allow[].repository", "sources.github.allow[].repositoryID", "sources.github.allow[].apps", "sources.github.allow[].environments",
-			"api.oidc.audience", "api.oidc.rules", "api.oidc.rules[].repository", "api.oidc.rules[].repositoryID", "api.oidc.rules[].ownerID",
-			"api.oidc.rules[].apps", "api.oidc.rules[].environments",
+			"sources.sns.topics", "api.oidc.audience",
+			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
+			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",
 			"api.tokens[].name", "api.tokens[].file"}, field); required != must {
 			t.Errorf("%s is said to be required: %t", field, required)
 		}
@@ -153,7 +154,7 @@ func TestReferenceExamplesAreTaken(t *testing.T) {
 	rest := regexp.MustCompile(`(?m)^(environments|apps):\n((  .*)?\n)*`).ReplaceAllString(minimal, "")
 	for _, m := range examples[1:] {
 		text := rest
-		if strings.HasPrefix(m[1], "sources:\n") {
+		if strings.Contains("\n"+m[1], "\nsources:\n") {
 			text = regexp.MustCompile(`(?m)^sources:\n(  .*\n)*`).ReplaceAllString(text, "")
 		}
 		text += m[1]

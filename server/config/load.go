@@ -125,7 +125,11 @@ func (d *decoder) decodeStruct(field string, node *yaml.Node, into reflect.Value
 	d.eachPair(field, node, func(path string, key, value *yaml.Node) {
 		i := slices.Index(names, key.Value)
 		if i < 0 {
-			d.report(path, key, "is not a field; there are %s", strings.Join(names, ", "))
+			if where := movedTo(path); where != "" {
+				d.report(path, key, "has moved: %s", where)
+			} else {
+				d.report(path, key, "is not a field; there are %s", strings.Join(names, ", "))
+			}
 			return
 		}
 		d.decode(path, value, into.Field(i))

@@ -123,16 +123,16 @@ func (a *App) mint(ctx context.Context) (token, error) {
 	if value == "" || len(value) > 8<<10 || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }) || expires.IsZero() {
 		return token{}, gitops.Errorf(gitops.Unavailable, "GitHub's answer holds no installation token")
 	}
-	if err := a.try(ctx, value); err != nil {
+	if err := a.try(ctx, value, a.owner, a.name); err != nil {
 		return token{}, err
 	}
 	return token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}, nil
 }
 
-// try asks for the repository with a fresh token until it works.
-func (a *App) try(ctx context.Context, value string) error {
+// try asks for a repository with a fresh token until it works.
+func (a *App) try(ctx context.Context, value, owner, name string) error {
 	for i := 0; ; i++ {
-		request, err := a.public.NewRequest(http.MethodGet, "repos/"+a.owner+"/"+a.name, nil)
+		request, err := a.public.NewRequest(http.MethodGet, "repos/"+owner+"/"+name, nil)
 		if err != nil {
 			return apiError("trying the token", err)
 		}
@@ -189,6 +189,8 @@ func apiError(doing string, err error) error {
 	)
 	code, sentence, wait := gitops.Unavailable, "the connection to GitHub's API failed", time.Duration(0)
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &key):

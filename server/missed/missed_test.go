@@ -34,7 +34,7 @@ func TestSweep(t *testing.T) {
 	s.pass(time.Minute)
 	s.expect("github accepted", "recovered", "github rejected", "recovered", "github accepted", "recovered", "github accepted", "recovered")
 	d := s.stored("g1")
-	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" || !d.Recovered {
+	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "github:ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" || !d.Recovered {
 		t.Errorf("%+v", d)
 	}
 	// main-1 happened before main-2, which came by itself.

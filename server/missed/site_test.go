@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
@@ -51,9 +52,15 @@ func newSite(t *testing.T) *site {
 		Apps:         map[string]policy.App{"api": {}},
 	})
 	s.must(err)
-	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"}, nil)
+	list, err := access.New(access.Config{
+		Sources: []string{"github"}, Environments: []string{"dev"}, Apps: map[string][]string{"api": nil},
+		Rules: []access.Rule{{Who: access.Who{Dispatch: &access.Dispatch{Repository: "shop/api", RepositoryID: 17}},
+			May: []gitops.Right{gitops.RightOrder}, Apps: []string{"api"}, Environments: []string{"dev"}}},
+	})
 	s.must(err)
-	s.intake = &webhook.Intake{Planner: planner, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
+	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"})
+	s.must(err)
+	s.intake = &webhook.Intake{Planner: planner, Authorizer: list, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
 	s.sweeper = missed.New(missed.Config{
 		App: app, Receiver: receiver, Store: s.store, Intake: s.intake, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
 	})
@@ -87,6 +94,7 @@ func (s *site) note(what string) {
 
 func (s *site) Delivery(source, outcome string)        { s.note(source + " " + outcome) }
 func (s *site) Finished(string, gitops.State, float64) {}
+func (s *site) RejectedNotKept(string)                 {}
 func (s *site) Missed(outcome missed.Outcome)          { s.note(string(outcome)) }
 func (s *site) Swept(time.Time)                        { s.note("swept") }
 
@@ -114,6 +122,7 @@ func (s *site) arrives(guid, tag string) {
 	s.t.Helper()
 	_, _, err := s.intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{
 		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
+		Principal: gitops.Principal{Dispatch: &gitops.DispatchSender{RepositoryID: 17, Sender: "ann"}},
 	}})
 	s.must(err)
 }
@@ -128,7 +137,7 @@ func (s *site) sent(id int64, guid, tag string, ok bool) {
 }
 
 func payload(tag string) string {
-	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q}, "sender": {"login": "ann"}}`, tag)
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q}, "repository": {"id": 17}, "sender": {"login": "ann"}}`, tag)
 }
 
 func (s *site) stored(guid string) gitops.Delivery {

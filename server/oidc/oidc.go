@@ -1,17 +1,14 @@
-// Package oidc believes jobs of GitHub Actions, without a secret that anybody
+// Package oidc authenticates jobs of GitHub Actions, without a secret that anybody
 // keeps: a job asks GitHub for a token that says what it is, and sends it along.
 //
-// GitHub signs such a token for every job of every repository there is, so that
-// it is genuine says nothing yet. Three things make an order of it:
+// GitHub signs such a token for every job of every repository there is, so that it
+// is genuine says only who asks. What the job may do is for the access rules to say,
+// by the numbers that GitHub never gives out again. Two things are settled here:
 //
-//   - It is genuine and for us: signed RS256 with a key that its issuer publishes
-//     now, for our audience, not expired, made a few minutes ago at most.
-//   - A rule of the configuration is for its repository, by the numbers that
-//     GitHub never gives out again: a name can be taken over by whoever registers
-//     it after it was given up. The rule says which branches, GitHub environments,
-//     workflows and events may order which apps in which environments.
-//   - It is used once: whoever reads it on its way cannot order something else
-//     with it.
+//   - The token is genuine and for us: signed RS256 with a key that its issuer
+//     publishes now, for our audience, not expired, made a few minutes ago at most.
+//   - It is used for one order: whoever reads it on its way cannot order something
+//     else with it.
 //
 // Facts: GitHub's documentation, "OpenID Connect reference" (issuers, claims; the
 // sub claim has more than one form and can be changed by administrators, so it is
@@ -38,7 +35,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Config says whose tokens are believed, and what each may order.
+// Config says whose tokens are accepted.
 type Config struct {
 	// Audience that tokens must be for: a URL of ours that nobody else uses.
 	// Required.
@@ -46,9 +43,6 @@ type Config struct {
 
 	// Issuers of tokens, exactly as in their iss claim. Required.
 	Issuers []string
-
-	// Rules say what may be ordered. Required.
-	Rules []Rule
 
 	// MaxAge of a token since it was made, however long it says it lasts. Required.
 	MaxAge time.Duration
@@ -60,13 +54,12 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 }
 
-// Verifier believes tokens. Safe for concurrent use.
+// Verifier authenticates tokens. Safe for concurrent use.
 type Verifier struct {
 	audience string
 	maxAge   time.Duration
 	now      func() time.Time
 	issuers  map[string]*keySet
-	rules    []rule
 
 	end        context.CancelFunc
 	background *sync.WaitGroup
@@ -110,14 +103,6 @@ func New(c Config) (*Verifier, error) {
 		}
 		v.issuers[issuer] = newKeySet(life, v.background, issuer, c)
 	}
-	if len(c.Rules) == 0 {
-		problems = append(problems, gitops.FieldErrorf("rules", "must have at least one rule: without one nobody may order anything"))
-	}
-	for i, r := range c.Rules {
-		made, err := newRule(fmt.Sprintf("rules[%d]", i), r, c.Issuers)
-		problems = append(problems, err)
-		v.rules = append(v.rules, made)
-	}
 	if err := errors.Join(problems...); err != nil {
 		end()
 		return nil, err
@@ -145,10 +130,9 @@ func checkIssuer(field, issuer string) error {
 	return nil
 }
 
-// Authenticate checks a token. The error's code is Unauthorized for a
-// token that is not good, Forbidden for a good one that may order nothing at all,
-// and Unavailable when the issuer's keys cannot be fetched. Its sentence names
-// what is wrong and never the token.
+// Authenticate checks a token. The error's code is Unauthorized for a token that is
+// not valid, and Unavailable when the issuer's keys cannot be fetched. Its sentence
+// names what is wrong and never the token.
 func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Job, error) {
 	issuer, err := issuerOf(bearer)
 	if err != nil {
@@ -171,7 +155,7 @@ func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Job, error)
 	if err := v.checkUse(token, c); err != nil {
 		return Job{}, err
 	}
-	return v.jobOf(token, c)
+	return Job{Job: c.job(token.Issuer), id: c.ID, until: token.Expiry}, nil
 }
 
 // issuerOf reads whose token it claims to be, which decides only whose keys it is

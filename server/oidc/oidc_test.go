@@ -1,7 +1,6 @@
 package oidc_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/oidc"
@@ -38,10 +38,6 @@ func newSite(t *testing.T) *site {
 	s.issuer.SetNow(s.clock)
 	s.config = oidc.Config{
 		Audience: audience, Issuers: []string{s.issuer.URL}, MaxAge: 10 * time.Minute, Now: s.clock,
-		Rules: []oidc.Rule{{
-			Repository: "octo-org/octo-repo", RepositoryID: "456789", OwnerID: "123456", Refs: []string{"refs/heads/main"},
-			Events: []string{"push"}, Apps: []string{"api"}, Environments: []string{"dev"},
-		}},
 	}
 	return s
 }
@@ -83,27 +79,38 @@ func refused(t *testing.T, err error, code gitops.Code, says, token string) {
 	}
 }
 
-func TestATokenIsBelieved(t *testing.T) {
+// Everything that an access rule can demand of a job is read.
+func TestATokenIsAuthenticated(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
 	for range 3 {
-		c, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil))
+		job, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{
+			"ref_protected": "true", "environment": "prod", "job_workflow_sha": "c0ffee", "job_workflow_ref": "octo-org/ci/.github/workflows/deploy.yml@refs/tags/v3",
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Actor() != "octocat@octo-org/octo-repo" || c.Credential() != "OIDC token of octo-org/octo-repo, run 16055869479, attempt 1" {
-			t.Errorf("actor %q, credential %q", c.Actor(), c.Credential())
+		want := gitops.Principal{Job: &gitops.Job{
+			Issuer: s.issuer.URL, Repository: "octo-org/octo-repo", RepositoryID: "456789", OwnerID: "123456", Ref: "refs/heads/main", RefProtected: true,
+			Environment: "prod", RunnerEnvironment: "github-hosted", Event: "push", Workflow: "octo-org/octo-repo/.github/workflows/build.yml@refs/heads/main",
+			JobWorkflow: "octo-org/ci/.github/workflows/deploy.yml@refs/tags/v3", JobWorkflowSHA: "c0ffee", Actor: "octocat", ActorID: "12",
+			RunID: "16055869479", RunAttempt: "1",
+		}}
+		if diff := cmp.Diff(want, job.Principal()); diff != "" {
+			t.Error(diff)
 		}
-		if err := gitops.CheckActor("actor", c.Actor()); err != nil {
-			t.Error(err)
+		if got := job.Credential(); got != "OIDC token of octo-org/octo-repo, run 16055869479, attempt 1" {
+			t.Errorf("credential %q", got)
 		}
-		if err := c.MayOrder("api", "dev"); err != nil {
-			t.Error(err)
-		}
-		refused(t, c.MayOrder("api", "prod"), gitops.Forbidden, `api.oidc.rules[0]: environment "prod" is not among dev`, "")
 	}
 	if n := s.issuer.Fetches(); n != 1 {
 		t.Errorf("the keys were fetched %d times", n)
+	}
+	for _, protected := range []any{"false", "TRUE", nil} {
+		job, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{"ref_protected": protected}))
+		if err != nil || job.RefProtected {
+			t.Errorf("ref_protected %v: %t, %v", protected, job.RefProtected, err)
+		}
 	}
 }
 
@@ -154,13 +161,6 @@ func TestTokensThatAreNotGood(t *testing.T) {
 		{"an odd id", s.issuer.Token(audience, map[string]any{"jti": "a\nb"}), gitops.Unauthorized, "no id"},
 		{"a number for an id", s.issuer.Token(audience, map[string]any{"repository_id": 456789}), gitops.Unauthorized, "claims are not those"},
 		{"claims that are none", s.issuer.Sign(map[string]any{"iss": s.issuer.URL, "aud": 7}), gitops.Unauthorized, "invalid token"},
-
-		{"a pull request", s.issuer.Token(audience, map[string]any{"event_name": "pull_request"}), gitops.Forbidden, "pull request"},
-		{"a pull request's target", s.issuer.Token(audience, map[string]any{"event_name": "pull_request_target"}), gitops.Forbidden, "pull request"},
-		{"another repository", s.issuer.Token(audience, map[string]any{"repository": "o/r", "repository_id": "1"}), gitops.Forbidden, "no rule is for the repository o/r (repository_id 1, repository_owner_id 123456)"},
-		{"one of the same name", s.issuer.Token(audience, map[string]any{"repository_id": "456780"}), gitops.Forbidden, "api.oidc.rules[0] is for a repository of that name with other ids"},
-		{"one of the same name by a new owner", s.issuer.Token(audience, map[string]any{"repository_owner_id": "7"}), gitops.Forbidden, "with other ids"},
-		{"no repository", s.issuer.Token(audience, map[string]any{"repository_id": nil, "repository_owner_id": nil}), gitops.Forbidden, "no rule is for"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := v.Authenticate(t.Context(), c.token)
@@ -200,37 +200,28 @@ func TestFixtures(t *testing.T) {
 	v, err := oidc.New(oidc.Config{
 		Audience: forUs, Issuers: []string{issuer}, MaxAge: 10 * time.Minute,
 		Now: func() time.Time { return time.Unix(1768471260, 0) },
-		Rules: []oidc.Rule{{
-			Repository: "octo-org/octo-repo", RepositoryID: "456789", OwnerID: "123456", Environment: "prod",
-			Events: []string{"push"}, Apps: []string{"*"}, Environments: []string{"prod"},
-		}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	v.Publish(issuer, []byte(read("test_jwks.json")))
 	for name, c := range map[string]struct {
-		code  gitops.Code // of Authenticate
-		order gitops.Code // of MayOrder
+		environment, event string // of the job; "" when the token is not authenticated
 	}{
-		"environment":   {},
-		"legacy_sub":    {order: gitops.Forbidden}, // it runs in no environment
-		"immutable_sub": {order: gitops.Forbidden},
-		"pull_request":  {code: gitops.Forbidden},
-		"wrong_aud":     {code: gitops.Unauthorized},
+		"environment":   {"prod", "push"},
+		"legacy_sub":    {"", "push"},
+		"immutable_sub": {"", "push"},
+		"pull_request":  {"", "pull_request"},
+		"wrong_aud":     {},
 	} {
 		token := read(name + ".jwt")
-		caller, err := v.Authenticate(t.Context(), token)
-		if c.code != "" {
-			refused(t, err, c.code, "", token)
+		job, err := v.Authenticate(t.Context(), token)
+		if c.event == "" {
+			refused(t, err, gitops.Unauthorized, "", token)
 			continue
 		}
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if err := caller.MayOrder("api", "prod"); (err != nil) != (c.order != "") || err != nil && gitops.CodeOf(err) != c.order {
-			t.Errorf("%s may order: %v", name, err)
+		if err != nil || job.Environment != c.environment || job.Event != c.event || job.RepositoryID != "456789" || job.OwnerID != "123456" {
+			t.Errorf("%s: %+v, %v", name, job.Job, err)
 		}
 	}
 }
@@ -239,14 +230,6 @@ func TestFixtures(t *testing.T) {
 // token of now.
 func TestPrintedClaims(t *testing.T) {
 	s := newSite(t)
-	rule := oidc.Rule{
-		Repository: "octo-org/octo-repo", RepositoryID: "74", OwnerID: "65", Environment: "prod",
-		Workflows: []string{"octo-org/octo-automation/.github/workflows/oidc.yml@refs/heads/main"},
-		Events:    []string{"workflow_dispatch"}, Apps: []string{"*"}, Environments: []string{"prod"},
-	}
-	debugger := rule
-	debugger.Repository, debugger.RepositoryID, debugger.OwnerID = "github/actions-oidc-debugger", "487920697", "9919"
-	s.config.Rules = []oidc.Rule{rule, debugger}
 	v := s.verifier()
 	token := func(name string) string {
 		text, err := os.ReadFile("testdata/" + name + ".claims.json")
@@ -261,105 +244,21 @@ func TestPrintedClaims(t *testing.T) {
 		}
 		return s.issuer.Sign(printed)
 	}
-	caller, err := v.Authenticate(t.Context(), token("docs_sample"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := caller.MayOrder("api", "prod"); err != nil || caller.Actor() != "octocat@octo-org/octo-repo" {
-		t.Errorf("%s: %v", caller.Actor(), err)
-	}
-	pull := token("debugger_sample")
-	_, err = v.Authenticate(t.Context(), pull)
-	refused(t, err, gitops.Forbidden, "jobs of a pull request", pull)
-}
-
-// book is a [oidc.ReplayGuard].
-type book map[string]spending
-
-type spending struct {
-	by    gitops.DeliveryKey
-	until time.Time
-}
-
-func (b book) UseOnce(_ context.Context, credential string, by gitops.DeliveryKey, until time.Time) error {
-	if first, spent := b[credential]; spent && first.by != by {
-		return gitops.Errorf(gitops.Conflict, "spent")
-	}
-	b[credential] = spending{by, until}
-	return nil
-}
-
-// A token is remembered until no clock takes it any more, and apart from one of
-// the same id by another issuer.
-func TestWhatIsRememberedOfAToken(t *testing.T) {
-	s, other := newSite(t), newSite(t)
-	s.config.Issuers = append(s.config.Issuers, other.issuer.URL)
-	s.config.Rules[0].Issuer = s.issuer.URL
-	others := s.config.Rules[0]
-	others.Issuer = other.issuer.URL
-	s.config.Rules = append(s.config.Rules, others)
-	v := s.verifier()
-	spent, end := book{}, s.clock().Add(time.Hour)
-	for order, issuer := range map[string]*oidctest.Issuer{"one": s.issuer, "another": other.issuer} {
-		caller, err := v.Authenticate(t.Context(), issuer.Token(audience, map[string]any{"jti": "the-same", "exp": end.Unix()}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := caller.UseOnce(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: order}); err != nil {
-			t.Error(err)
-		}
-	}
-	for credential, of := range spent {
-		if !of.until.After(end) {
-			t.Errorf("%s is forgotten at %s, and good until %s", credential, of.until, end)
-		}
-	}
-}
-
-func TestATokenIsSpentOnce(t *testing.T) {
-	s := newSite(t)
-	v := s.verifier()
-	token := s.issuer.Token(audience, nil)
-	spent := book{}
-	for _, c := range []struct {
-		token, order string
-		good         bool
-	}{
-		{token, "one", true}, {token, "one", true}, {token, "two", false}, {s.issuer.Token(audience, nil), "two", true},
+	for name, want := range map[string]gitops.Job{
+		"docs_sample": {Repository: "octo-org/octo-repo", RepositoryID: "74", OwnerID: "65", Environment: "prod", Event: "workflow_dispatch",
+			JobWorkflow: "octo-org/octo-automation/.github/workflows/oidc.yml@refs/heads/main"},
+		"debugger_sample": {Repository: "github/actions-oidc-debugger", RepositoryID: "487920697", OwnerID: "9919", Event: "pull_request"},
 	} {
-		caller, err := v.Authenticate(t.Context(), c.token)
+		job, err := v.Authenticate(t.Context(), token(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = caller.UseOnce(t.Context(), spent, gitops.DeliveryKey{Source: "api", ID: c.order})
-		if c.good != (err == nil) {
-			t.Errorf("for %s: %v", c.order, err)
+		got := gitops.Job{Repository: job.Repository, RepositoryID: job.RepositoryID, OwnerID: job.OwnerID, Environment: job.Environment, Event: job.Event}
+		if want.JobWorkflow != "" {
+			got.JobWorkflow = job.JobWorkflow
 		}
-		if !c.good {
-			refused(t, err, gitops.Unauthorized, "used for another order", c.token)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
-}
-
-func FuzzAuthenticate(f *testing.F) {
-	issuer := oidctest.New(f)
-	v, err := oidc.New(oidc.Config{
-		Audience: audience, Issuers: []string{issuer.URL}, MaxAge: time.Minute,
-		Rules: []oidc.Rule{{Repository: "o/r", RepositoryID: "1", OwnerID: "1", Refs: []string{"refs/heads/main"}, Events: []string{"push"}, Apps: []string{"*"}, Environments: []string{"dev"}}},
-	})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(issuer.Token(audience, nil))
-	f.Add("a.b.c")
-	f.Add("eyJhbGciOiJub25lIn0.e30.")
-	f.Fuzz(func(t *testing.T, token string) {
-		_, err := v.Authenticate(t.Context(), token)
-		if code := gitops.CodeOf(err); err == nil || code != gitops.Unauthorized && code != gitops.Forbidden {
-			t.Errorf("told %v", err)
-		}
-		if len(token) > 100 && strings.Contains(err.Error(), token) {
-			t.Errorf("the token is in %v", err)
-		}
-	})
 }

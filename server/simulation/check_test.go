@@ -10,7 +10,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // checker holds a schedule to what was promised. It is told of every change of
@@ -28,8 +27,10 @@ import (
 //   - An update is superseded at its acceptance when a newer event of its app was
 //     accepted, or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
-//   - An update ends once. Committed names a commit that was on the branch, Unchanged
-//     and Failed say what was true of the branch while the update waited.
+//   - Every accepted update is one that its sender may order, and says by which rule.
+//   - An update ends once. Committed names a commit that was on the branch, which a
+//     replica pushed or which does exactly what the update asks, whatever others say
+//     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates.
@@ -64,6 +65,9 @@ type checker struct {
 	rested      time.Time            // when the wait for all to end was over
 	ever        map[string][]hash    // each update's commits that were ever on the branch
 	by          map[string]string    // who pushed the last of them
+	ours        map[hash]bool        // commits that a replica pushed
+	exact       map[hash]bool        // of the others that carry updates: it does exactly what they ask
+	keyless     bool                 // the store has lost the key of before
 	wasForced   bool                 // a person threw commits away
 	said        map[release][]saying
 	hands       map[release]bool // a person changed what the branch says of it
@@ -98,7 +102,7 @@ type saying struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool),
-		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool),
+		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
 
@@ -122,10 +126,6 @@ func (c *checker) found(text string) bool {
 
 // The store tells of these.
 
-func (c *checker) hooks() queuetest.Hooks {
-	return queuetest.Hooks{Accepted: c.accepted, Claimed: c.claimed, Fenced: c.fenced, Changed: c.changed}
-}
-
 func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	if duplicate {
 		met.meet("a delivery was known already")
@@ -138,6 +138,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
 		}
 		c.highest = u.Sequence
+		c.authorized(d, u)
 		c.enter(d, u)
 	}
 }
@@ -227,7 +228,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			met.meet("the branch had a higher version")
 		}
 	case gitops.Committed:
-		if !slices.ContainsFunc(c.ever[u.ID], func(h hash) bool { return h.String() == u.Commit }) {
+		if !c.brought(u, u.Commit) {
 			c.wrong("update %s is committed as %s, which was never on the branch", u.ID, u.Commit)
 		}
 		return

@@ -12,6 +12,7 @@ import (
 // commit checks one commit of ours, which is now the branch's newest.
 func (c *checker) commit(replica string, sent time.Time, name hash) {
 	o := c.w.origin.all[name]
+	c.ours[name] = true
 	var carried []*tracked
 	for _, id := range o.updates {
 		u := c.updates[id]
@@ -43,7 +44,7 @@ func (c *checker) commit(replica string, sent time.Time, name hash) {
 // landed checks that an update may be on the branch, and takes down that it is. A
 // push cannot be called back: what was sent before a cancellation may arrive after it.
 func (c *checker) landed(u *tracked, replica string, sent time.Time, commit hash) {
-	if before, twice := c.on[u.ID]; twice {
+	if before, twice := c.on[u.ID]; twice && !c.keyless {
 		c.wrong("update %s is on the branch twice, as %s and %s", u.ID, before, commit)
 	}
 	if len(c.ever[u.ID]) > 0 && !c.wasForced {
@@ -60,7 +61,7 @@ func (c *checker) landed(u *tracked, replica string, sent time.Time, commit hash
 		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
 	}
 	r := release{u.Environment, u.App}
-	if last := c.lastOf[r]; last != nil && u.order <= last.order && !(u.Recovered && u.released().Unix() >= last.released().Unix()) {
+	if last := c.lastOf[r]; last != nil && u.order <= last.order && !c.keyless && !(u.Recovered && u.released().Unix() >= last.released().Unix()) {
 		c.wrong("update %s comes onto the branch after %s of its app, which was accepted later", u.ID, last.ID)
 	}
 	c.on[u.ID], c.lastOf[r] = commit, u

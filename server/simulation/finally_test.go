@@ -47,6 +47,7 @@ func (c *checker) finally() {
 		case !u.State.Final() && u.at.After(c.rested): // by a sweep, while the replicas stopped
 		case !u.State.Final():
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
+		case u.State == gitops.Committed && !c.wasForced && len(commits) == 0 && c.brought(u, u.Commit): // by a person
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
 			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
 		case u.onItsWay || c.forgotten(u):

@@ -28,6 +28,20 @@ var plantedBugs = []planted{
 		"under token",
 	},
 	{
+		"a push of an image reaches every environment that takes its tag",
+		"server/webhook/authorize.go",
+		"		in.authorizeUpdates(e.Principal, &d)\n",
+		"",
+		"may not order",
+	},
+	{
+		"a dispatch that is forbidden is taken in all the same",
+		"server/webhook/authorize.go",
+		"	if err != nil {\n		return in.refuseOrder(e, err)\n	}\n",
+		"	_ = err\n",
+		"may not order",
+	},
+	{
 		"results are reported before the push has landed",
 		"gitops/manifest/push.go",
 		"if p.commits > 0 && sent == nil {",
@@ -43,17 +57,38 @@ var plantedBugs = []planted{
 	},
 	{
 		"a writer trusts the history that its first snapshot does not know",
-		"gitops/manifest/landings.go",
-		" || u.AcceptedAt.Before(l.unknownBefore.Add(clockSlack))",
+		"gitops/landing/known.go",
+		" || u.AcceptedAt.Before(l.UnknownBefore.Add(ClockSlack))",
 		"",
 		"was committed again",
 	},
 	{
 		"the search ends where no clock differs",
-		"gitops/manifest/landings.go",
-		"return from.Add(-clockSlack)",
+		"gitops/landing/known.go",
+		"return from.Add(-ClockSlack)",
 		"return from",
 		"was committed again",
+	},
+	{
+		"whoever copies the line has the proof",
+		"gitops/proof/proof.go",
+		"hmac.Equal(given, mac(k.Secret, c, c.Message[:at]))",
+		"len(given) > 0",
+		"which was never on the branch",
+	},
+	{
+		"a commit without a proof lands what it names",
+		"gitops/landing/history.go",
+		"return l, ok && l.Claim == nil",
+		"return l, ok",
+		"which was never on the branch",
+	},
+	{
+		"a release counts without a proof",
+		"gitops/landing/history.go",
+		"if all, asked := h.byApp[of]; asked && l.Claim == nil {",
+		"if all, asked := h.byApp[of]; asked {",
+		"and nothing that came after it was written",
 	},
 	{
 		"a report leaves the older updates open",
@@ -121,8 +156,8 @@ var plantedBugs = []planted{
 	{
 		"a push is not compared with what a person wrote",
 		"gitops/manifest/version.go",
-		"if err != nil || !gitops.LowerVersion(u.Tag, tag) {",
-		"if err != nil || gitops.LowerVersion(u.Tag, tag) {",
+		"if !gitops.LowerVersion(u.Tag, tag) {",
+		"if gitops.LowerVersion(u.Tag, tag) {",
 		"of a push, lowers the version",
 	},
 	{
@@ -165,23 +200,31 @@ func (p planted) plant(t *testing.T) (overlay string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), p.old); n != 1 {
-		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
-	}
+	before, after := p.around(t)
 	changed := filepath.Join(t.TempDir(), filepath.Base(p.file))
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	overlay = changed + ".json"
-	for name, content := range map[string][]byte{changed: []byte(strings.Replace(string(source), p.old, p.new, 1)), overlay: replaced} {
+	for name, content := range map[string][]byte{changed: []byte(before + p.new + after), overlay: replaced} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return overlay
+}
+
+// around is the file's text before and after the place of the bug.
+func (p planted) around(t *testing.T) (before, after string) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("../..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), p.old); n != 1 {
+		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
+	}
+	before, after, _ = strings.Cut(string(source), p.old)
+	return before, after
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -42,9 +43,13 @@ func (w *world) newReplica(name string) *replica {
 	if !w.sweeps {
 		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
 	}
-	r.store = &storeLink{replica: r, store: w.store}
-	var err error
+	r.store = &storeLink{replica: r, store: w.store.connect(name)}
+	keys, err := r.store.store.ProofKeys(context.Background())
+	if err != nil {
+		panic(err) // no fault is between here and the store
+	}
 	r.writer, err = manifest.New(manifest.Config{
+		Prover:    proof.New(keys...),
 		URL:       "http://git.example/manifests.git",
 		Author:    git.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,
@@ -59,7 +64,7 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: plans, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: plans, Authorizer: list, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
@@ -82,6 +87,7 @@ type nobody struct{}
 
 func (nobody) Delivery(string, string)                {}
 func (nobody) Finished(string, gitops.State, float64) {}
+func (nobody) RejectedNotKept(string)                 {}
 func (nobody) Progressed(string, time.Time)           {}
 func (nobody) BackingOff(string, time.Duration)       {}
 func (nobody) Missed(missed.Outcome)                  {}
@@ -140,7 +146,7 @@ func (r *replica) sessionEnds() {
 	r.world.background.Go(func() {
 		time.Sleep(r.chance.alone(after))
 		met.meet("the store knew of a death")
-		r.world.store.KillHolder(r.name)
+		r.world.store.killHolder(r.name)
 	})
 }
 

@@ -28,9 +28,10 @@ type dispatch struct {
 
 var ticks atomic.Int64
 
-// order is a signed repository_dispatch.
-func order(id, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"sender":{"login":"ann"}}`, app, environment, tag)
+// order is a signed repository_dispatch of a repository.
+func order(id string, repository int, environment, app, tag string) *dispatch {
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		app, environment, tag, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -73,9 +74,13 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		if environment == "prod" {
 			tag = version
 		}
-		return order(id, environment, app, tag)
+		if r.IntN(12) == 0 {
+			met.meet("a dispatch came from a repository that may order nothing")
+			return order(id, othersRepository, environment, app, tag)
+		}
+		return order(id, ourRepository, environment, app, tag)
 	case kind == 6:
-		return order(id, "nowhere", app, tag)
+		return order(id, ourRepository, "nowhere", app, tag)
 	default:
 		ago := one(r, 0, 0, 5*time.Second, time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {

@@ -56,10 +56,11 @@ var mustMeet = []string{
 	"Extend was refused under an old token", "Release was refused under an old token", "Take was refused under an old token", "Report was refused under an old token",
 	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already",
 	"a backup was restored", "the store failed over and lost something", "a lost delivery was taken in again", "the store knew of a death",
+	"a person forged a trailer", "a person rebased a commit of ours", "the store lost its key",
 }
 
 // mayMeet is what is counted and too rare for that.
-var mayMeet = []string{"a push that was on its way brought what was cancelled"}
+var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()

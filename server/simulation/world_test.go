@@ -14,7 +14,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
@@ -27,7 +26,7 @@ var (
 	apps         = []string{"api", "web", "mail"}
 	secret       = []byte("a secret that is long enough for everybody")
 	plans        = must(policy.New(policyConfig()))
-	orders       = must(github.New(secrets, []string{"update-image"}, nil))
+	orders       = must(github.New(secrets, []string{"update-image"}))
 	receivers    = map[string]webhook.Receiver{
 		"github":      orders,
 		"eventbridge": must(ecr.New(ecr.Config{Auth: ecr.APIKey, Header: "X-Tallyman-Key", Secrets: secrets})),
@@ -111,7 +110,7 @@ type world struct {
 	profile
 	editor manifest.Editor
 
-	store  *queuetest.Model
+	store  store
 	origin *origin
 	hub    *hub
 	check  *checker
@@ -141,6 +140,7 @@ type profile struct {
 	restores             int           // times at which the store goes back to what it was
 	sweeps               bool          // missed deliveries are looked for, and clocks are right
 	idle                 time.Duration // for which the writers have been there before all begins
+	forgeries            int           // times at which people say that a commit is ours
 	decisions            int           // what people decide about updates
 	coalesce             string        // the environment that coalesces, if one does
 	batch                int           // updates that a lane takes at a time
@@ -157,6 +157,7 @@ func draw(r *rand.Rand) profile {
 		batch: one(r, 1, 2, 3, 10, 500), limits: drawLimits(r),
 		refusals: one(r, 0, 0, 1, 3), restores: one(r, 0, 0, 0, 0, 1, 2), idle: one(r, 0, 0, 3*time.Hour),
 	}
+	p.forgeries = one(r, 0, 0, 2, 6)
 	if p.sweeps = p.restores > 0 || r.IntN(8) == 0; p.restores > 0 {
 		p.limits.Landings = 0 // a failover loses less than a writer remembers
 	}
@@ -173,7 +174,7 @@ func drawLimits(r *rand.Rand) manifest.Limits {
 }
 
 // newWorld makes the parts; it must be called in the bubble.
-func newWorld(t testing.TB, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w := &world{t: t, chance: newChance(seed), editor: lineEditor{}, told: trace{aloud: *seedFlag >= 0}}
 	plan := w.chance.of("plan")
 	w.profile = draw(plan)
@@ -184,7 +185,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w.hub = new(hub)
 	w.check = newChecker(w)
 	w.origin.check = w.check
-	w.store = queuetest.NewModel(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) }, w.check.hooks())
+	w.store = newStore(w)
 	w.origin.move(firstFiles)
 	w.check.moved(firstFiles)
 	return w

@@ -35,6 +35,8 @@ type fakes struct {
 	faults    []fault // the next calls of Accept go so
 	recovered bool    // every delivery was fetched
 	late      string  // in this environment every update comes after a newer one
+	forbidden string  // in this environment nobody may order
+	allowed   int     // questions of Authorize that were answered with a rule
 	logged    bytes.Buffer
 }
 
@@ -55,6 +57,9 @@ func (f *fakes) step(name string) {
 	f.steps = append(f.steps, name)
 }
 
+// ann sends everything.
+var ann = gitops.Principal{Dispatch: &gitops.DispatchSender{RepositoryID: 17, Sender: "ann", SenderID: 3}}
+
 // Source and the next two are a receiver's. A body is the delivery's id and what
 // the event shall be; the credential is the header Secret.
 func (f *fakes) Source() string { return source }
@@ -72,10 +77,14 @@ func (f *fakes) Authenticate(header http.Header, _ []byte) error {
 func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	f.step("decode")
 	id, kind, _ := strings.Cut(strings.TrimRight(string(body), " "), " ")
-	e := gitops.Event{Delivery: gitops.DeliveryKey{Source: source, ID: id}, Actor: "ann"}
+	e := gitops.Event{Delivery: gitops.DeliveryKey{Source: source, ID: id}, Principal: ann}
 	switch kind {
 	case "order", "wrong order":
-		e.Order = &gitops.Order{Tag: kind}
+		e.Order = &gitops.Order{App: "api", Environment: "dev", Tag: kind}
+	case "push":
+		e.Principal, e.Push = gitops.Principal{Push: &gitops.PushSource{Source: "eventbridge"}}, &gitops.ImagePush{Tag: kind}
+	case "job's order":
+		e.Principal, e.Order = gitops.Principal{Job: &gitops.Job{RepositoryID: "17"}}, &gitops.Order{App: "api", Environment: "dev", Tag: "order"}
 	case "nothing":
 		e.IgnoreReason = "a test asks for nothing"
 	default:
@@ -84,11 +93,31 @@ func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	return e, nil
 }
 
+// Authorize is an authorizer's.
+func (f *fakes) Authorize(p gitops.Principal, right gitops.Right, app, environment string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if right != gitops.RightOrder || p.Kind() == "" {
+		f.t.Errorf("%q is asked for %+v", right, p)
+	}
+	if f.forbidden == "*" || environment == f.forbidden {
+		return "", gitops.Errorf(gitops.Forbidden, "nobody may order %s in %s", app, environment)
+	}
+	f.allowed++
+	return "access[7]", nil
+}
+
 // Plan is a planner's: an order is one update in each of two environments.
 func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 	f.step("plan")
-	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Actor, EventTime: e.Time}
+	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
+	case e.Violation != nil:
+		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
+		return d, e.Violation
+	case e.Push != nil:
+		d.Outcome, d.Reason = gitops.OutcomeAccepted, "staging: not this tag"
+		d.Updates = []gitops.Update{{Environment: "dev", App: "api"}, {Environment: "prod", App: "api"}, {Environment: "prod", App: "web"}}
 	case e.Order == nil:
 		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
 	case e.Order.Tag == "order":
@@ -99,6 +128,18 @@ func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 		return d, &gitops.Error{Code: gitops.Rejected, Field: d.Field, Message: d.Reason}
 	}
 	return d, nil
+}
+
+// ExistingIDs is an inbox's.
+func (f *fakes) ExistingIDs(_ context.Context, source string, ids []string) (existing []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if _, known := f.stored[gitops.DeliveryKey{Source: source, ID: id}]; known {
+			existing = append(existing, id)
+		}
+	}
+	return existing, nil
 }
 
 // Accept is an inbox's.
@@ -151,7 +192,7 @@ func (f *fakes) checkDelivery(ctx context.Context, d gitops.Delivery) {
 	if d.Recovered != f.recovered {
 		f.t.Errorf("recovered is %t", d.Recovered)
 	}
-	if (d.Outcome == gitops.OutcomeAccepted) != (len(d.Updates) > 0) || (d.Outcome != gitops.OutcomeAccepted) != (d.Reason != "") {
+	if (d.Outcome == gitops.OutcomeAccepted) != (len(d.Updates) > 0) || d.Outcome != gitops.OutcomeAccepted && d.Reason == "" {
 		f.t.Errorf("the outcome %q goes with neither the reason %q nor the updates %v", d.Outcome, d.Reason, d.Updates)
 	}
 }
@@ -176,6 +217,13 @@ func (f *fakes) Finished(environment string, state gitops.State, seconds float64
 	f.outcomes = append(f.outcomes, environment+" "+string(state))
 }
 
+// RejectedNotKept is a recorder's.
+func (f *fakes) RejectedNotKept(string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outcomes = append(f.outcomes, "not kept")
+}
+
 // Write takes the log, one line at a time, as slog's handlers write it.
 func (f *fakes) Write(line []byte) (int, error) {
 	f.mu.Lock()
@@ -185,7 +233,7 @@ func (f *fakes) Write(line []byte) (int, error) {
 
 func (f *fakes) handler() *webhook.Handler {
 	return &webhook.Handler{Receiver: f, Intake: &webhook.Intake{
-		Planner: f, Inbox: f, Recorder: f,
+		Planner: f, Authorizer: f, Inbox: f, Recorder: f,
 		Logger: slog.New(slog.NewJSONHandler(f, nil)),
 		Now:    func() time.Time { return time.Now().In(time.FixedZone("elsewhere", 3600)) },
 	}}

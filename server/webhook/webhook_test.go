@@ -222,11 +222,11 @@ func TestHandleLogs(t *testing.T) {
 		want                   map[string]any
 	}{
 		{"an order", secret, "d1 order", map[string]any{
-			"level": "INFO", "msg": "delivery accepted", "outcome": "accepted", "delivery": "github/d1", "actor": "ann", "updates": []any{"d1/dev", "d1/prod"}, "remote": "192.0.2.1", "credential": "test secret"}},
+			"level": "INFO", "msg": "delivery accepted", "outcome": "accepted", "delivery": "github/d1", "actor": "github:ann", "updates": []any{"d1/dev", "d1/prod"}, "remote": "192.0.2.1", "credential": "test secret"}},
 		{"nothing", secret, "d1 nothing", map[string]any{
-			"level": "INFO", "msg": "delivery ignored", "outcome": "ignored", "delivery": "github/d1", "actor": "ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
+			"level": "INFO", "msg": "delivery ignored", "outcome": "ignored", "delivery": "github/d1", "actor": "github:ann", "reason": "a test asks for nothing", "remote": "192.0.2.1", "credential": "test secret"}},
 		{"an order that cannot be", secret, "d1 wrong order", map[string]any{
-			"level": "WARN", "msg": "delivery rejected", "outcome": "rejected", "delivery": "github/d1", "actor": "ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
+			"level": "WARN", "msg": "delivery rejected", "outcome": "rejected", "delivery": "github/d1", "actor": "github:ann", "reason": "is missing", "remote": "192.0.2.1", "credential": "test secret",
 			"code": "rejected", "error": "client_payload.tag: is missing", "field": "client_payload.tag"}},
 		{"a body of no known form", secret, "d1 gibberish", map[string]any{
 			"level": "WARN", "msg": "delivery failed", "outcome": "error", "delivery": "github/d1", "remote": "192.0.2.1", "code": "invalid", "error": `not ours: unknown kind "gibberish"`}},

@@ -106,6 +106,9 @@ func (s *spread) ExistingIDs(ctx context.Context, source string, ids []string) (
 func (s *spread) Checkpoint(ctx context.Context, name string) (string, error) {
 	return s.next().Checkpoint(ctx, name)
 }
+func (s *spread) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
+	return s.next().ProofKeys(ctx)
+}
 func (s *spread) SetCheckpoint(ctx context.Context, name, value string) error {
 	return s.next().SetCheckpoint(ctx, name, value)
 }
@@ -114,6 +117,12 @@ func (s *spread) UseOnce(ctx context.Context, credential string, by gitops.Deliv
 }
 func (s *spread) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.next().Prune(ctx, before, limit)
+}
+func (s *spread) AppendAudit(ctx context.Context, entries []gitops.AuditEntry) error {
+	return s.next().AppendAudit(ctx, entries)
+}
+func (s *spread) AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) ([]gitops.AuditEntry, string, error) {
+	return s.next().AuditEntries(ctx, f, p)
 }
 func (s *spread) Ping(ctx context.Context) error { return s.next().Ping(ctx) }
 

@@ -19,12 +19,11 @@ func (m *Model) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 		return gitops.Delivery{}, false, err
 	}
 	defer m.mu.Unlock()
-	key := d.Key()
-	_, duplicate := m.deliveries[key]
+	stored, duplicate := m.known(d)
 	if !duplicate {
 		m.take(d)
+		stored = m.delivery(d.Key())
 	}
-	stored := m.delivery(key)
 	if m.hooks.Accepted != nil {
 		m.hooks.Accepted(stored, duplicate)
 	}
@@ -56,11 +55,12 @@ func (m *Model) take(d gitops.Delivery) {
 	}
 	kept := delivery{Delivery: d}
 	kept.ReceivedAt, kept.Body, kept.Updates = d.ReceivedAt.UTC(), slices.Clone(d.Body), nil
+	kept.BodyDigest = slices.Clone(d.BodyDigest)
 	for _, u := range d.Updates {
 		m.sequence++
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
-			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
 			Recovered: d.Recovered, Sequence: m.sequence,
 		}
 		if moment.Dated() {
@@ -68,6 +68,7 @@ func (m *Model) take(d gitops.Delivery) {
 		}
 		kept.updates = append(kept.updates, u.ID)
 		m.enter(u, moment)
+		m.record(queue.OrderEntry(d, u))
 	}
 	m.deliveries[key] = kept
 	m.happened(happened{delivery: key})

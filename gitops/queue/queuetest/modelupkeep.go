@@ -2,10 +2,12 @@ package queuetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // Checkpoint implements [queue.Checkpoints].
@@ -40,6 +42,20 @@ func (m *Model) UseOnce(ctx context.Context, credential string, by gitops.Delive
 	return nil
 }
 
+// ProofKeys implements [queue.ProofKeys]. The first key is a function of the clock, so
+// that what is played again from a seed makes the same commits.
+func (m *Model) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	if len(m.proofKeys) == 0 {
+		now := m.now()
+		m.proofKeys = []gitops.ProofKey{gitops.ProofKeyOf(sha256.Sum256([]byte(now.String())), now)}
+	}
+	return slices.Clone(m.proofKeys), nil
+}
+
 // Prune implements [queue.Pruner].
 func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	if err := m.begin(ctx); err != nil {
@@ -53,6 +69,7 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	}
 	for _, h := range m.log {
 		if pruned < limit && h.update == "" && m.over(m.deliveries[h.delivery], before) {
+			m.remember(m.deliveries[h.delivery].Delivery)
 			for _, id := range m.deliveries[h.delivery].updates {
 				delete(m.updates, id)
 			}
@@ -65,12 +82,16 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 		_, delivery := m.deliveries[h.delivery]
 		return !update && !delivery
 	})
+	m.pruneMemory()
 	return pruned, nil
 }
 
 // over reports whether the delivery arrived, and all of its updates were final,
-// before a time.
+// before a time; or whether it was rejected long ago.
 func (m *Model) over(d delivery, before time.Time) bool {
+	if rejected := m.now().Add(-queue.RejectedFor); d.Outcome == gitops.OutcomeRejected && rejected.After(before) {
+		before = rejected
+	}
 	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
 		u := m.updates[id]
 		return !u.State.Final() || !u.FinishedAt.Before(before)

@@ -96,9 +96,23 @@ var cases = []struct {
 
 	{"Upkeep/Checkpoints", checkpoints},
 	{"Upkeep/UseOnce", useOnce},
+	{"Upkeep/ProofKeys", proofKeys},
 	{"Upkeep/Prune", prune},
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
+
+	{"Audit/EveryOrderAndDecision", everyOrderAndDecision},
+	{"Audit/Appended", appended},
+	{"Audit/Filters", auditFilters},
+	{"Audit/OutlivesDeliveries", auditOutlivesDeliveries},
+	{"Audit/ClockSetBack", auditClockSetBack},
+
+	{"Memory/KeysOutliveDeliveries", keysOutliveDeliveries},
+	{"Memory/OneBodyCountsOnce", oneBodyCountsOnce},
+	{"Memory/SameBodyAtOnce", sameBodyAtOnce},
+	{"Memory/RejectedAreForgotten", rejectedAreForgotten},
+
+	{"Scope/Lists", scopedLists},
 
 	{"Close", closed},
 	{"EndedContext", endedContext},

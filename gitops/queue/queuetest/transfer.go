@@ -26,6 +26,9 @@ func Transfer(t *testing.T, from, to Instance) {
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "1"})
 	s.code("SetCheckpoint", s.q.SetCheckpoint(ctx, "github", "x'; --"), "")
 
+	keys, err := s.q.ProofKeys(ctx)
+	s.code("ProofKeys", err, "")
+
 	source := s.q
 	target, err := to.Open(s.clock.now)
 	if err != nil {
@@ -35,7 +38,8 @@ func Transfer(t *testing.T, from, to Instance) {
 	held, err := importer.Import(ctx, exporter.Export(ctx))
 	s.code("Import", err, "")
 	want, got := s.entries(source), s.entries(target)
-	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written")}
+	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+		cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence")}
 	if diff := cmp.Diff(want, got, numbers); diff != "" {
 		t.Fatalf("the stores' contents differ: -first +second:\n%s", diff)
 	}
@@ -53,10 +57,13 @@ func Transfer(t *testing.T, from, to Instance) {
 	}
 	s.instance, s.q, s.leases, s.followed = to, target, nil, followers{}
 	s.renumber(want)
+	s.audited = nil
 	s.check()
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "2"})
 	checkpoint, err := s.q.Checkpoint(ctx, "github")
 	s.same("Checkpoint", checkpoint, err, "x'; --", nil)
+	moved, err := s.q.ProofKeys(ctx)
+	s.same("ProofKeys", moved, err, keys, nil)
 	for range 40 {
 		r.step()
 	}

@@ -57,6 +57,10 @@ func TestExport(t *testing.T) {
 	written.State, written.Commit, written.Attempts, written.FinishedAt = gitops.Committed, "c0ffee", 1, accepted
 	blocked.Attempts, blocked.BlockedBy, blocked.CancelRequest = 1, refused, &gitops.CancelRequest{Actor: "ann", Reason: "wrong"}
 	blocked.BlockedBy[0].Since = accepted
+	keys, err := s.ProofKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	delivery := func(i int, u gitops.Update) queue.Entry {
 		d := numbered(i)
 		d.ReceivedAt, d.Body, d.Updates = accepted, []byte("{}"), []gitops.Update{u}
@@ -76,12 +80,17 @@ func TestExport(t *testing.T) {
 		step(written.ID, gitops.Step{Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}),
 		step(blocked.ID, gitops.Step{Attempts: 1, State: gitops.Pending, Reason: "protected", RetryAt: refused[0].Until}),
 		step(blocked.ID, gitops.Step{State: gitops.Pending, Reason: "wrong", Actor: "ann"}),
+		{Audit: &gitops.AuditEntry{
+			Sequence: 3 * sequencesEach, At: accepted, Act: gitops.ActCancel, Actor: "ann", Right: gitops.RightCancel, Environment: "dev", App: "web",
+			Update: blocked.ID, Delivery: blocked.Delivery.String(), Reason: "wrong", Before: "pending", After: "cancellation requested",
+		}},
 		delivery(3, later),
 		head("api", written), head("web", gitops.Update{}),
 		{Lane: &queue.LaneState{Environment: "dev", Token: 1, Holder: "one", Backlog: queue.Backlog{LastProgress: accepted, Outage: away, OutageSince: accepted}}},
 		{Lane: &queue.LaneState{Environment: "job/missed", Token: 1, Holder: "one"}},
 		{Checkpoint: &queue.Checkpoint{Name: "sweep", Value: "7"}},
 		{UsedToken: &queue.UsedToken{Credential: "token", By: written.Delivery, Until: accepted}},
+		{ProofKey: &keys[0]},
 	}
 	var got []queue.Entry
 	for e, err := range s.Export(t.Context()) {

@@ -22,7 +22,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, http.StatusNotAcceptable, "Must accept 'application/json'")
 		return
 	}
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
 	ofApp := parts[0] == "app" || len(parts) == 4 && parts[0] == "repos" && parts[3] == "installation"
 	var holder *token
 	if ofApp {
@@ -54,12 +54,14 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	case "GET repos/_/_":
 		name := parts[1] + "/" + parts[2]
 		if id, ok := holder.installation.repository[name]; ok {
-			answer(w, http.StatusOK, map[string]any{"id": id, "full_name": name, "permissions": map[string]bool{"push": holder.installation.permissions["contents"] == "write"}})
+			answer(w, http.StatusOK, map[string]any{"id": id, "full_name": name, "private": true, "permissions": map[string]bool{"push": holder.installation.permissions["contents"] == "write"}})
 			return
 		}
 		s.refuse(w, r, http.StatusNotFound, "Not Found")
+	case "GET repos/_/_/environments/_":
+		s.answerEnvironment(w, r, holder.installation, parts[1]+"/"+parts[2], parts[4])
 	case "GET users/_":
-		if parts[1] == Slug+"[bot]" {
+		if parts[1] == Slug+"%5Bbot%5D" {
 			answer(w, http.StatusOK, map[string]any{"id": BotID, "login": Slug + "[bot]", "type": "Bot"})
 			return
 		}
@@ -77,7 +79,7 @@ func shape(parts []string) string {
 		if i > 0 {
 			above = parts[i-1]
 		}
-		if above == "installations" || above == "deliveries" || above == "users" || parts[0] == "repos" && (i == 1 || i == 2) {
+		if above == "installations" || above == "deliveries" || above == "users" || above == "environments" || parts[0] == "repos" && (i == 1 || i == 2) {
 			named[i] = "_"
 		}
 	}

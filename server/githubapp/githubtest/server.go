@@ -56,6 +56,7 @@ type Server struct {
 	newFormat     bool
 	fresh         []int // statuses that the next new tokens are answered with at first
 	deliveries    []Delivery
+	environments  map[string]map[string]Environment // by repository and name
 	redelivered   []int64
 	faults        []*Fault
 	expected      map[int]bool
@@ -79,7 +80,7 @@ func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
 		t: t, now: time.Now,
-		installations: make(map[int64]*installation), tokens: make(map[string]*token), expected: make(map[int]bool),
+		installations: make(map[int64]*installation), tokens: make(map[string]*token), expected: make(map[int]bool), environments: make(map[string]map[string]Environment),
 	}
 	s.NewKey()
 	s.http = httptest.NewServer(s)

@@ -36,15 +36,12 @@ type Config struct {
 	Header   string          // of APIKey
 	Username string          // of Basic; the client's id of OAuth
 	Secrets  webhook.Secrets // any of them is good: two while one is being replaced
-	Accounts []string        // whose events count; none is all
-	Regions  []string        // likewise
 	Now      func() time.Time
 }
 
 // Receiver is the [webhook.Receiver] for EventBridge.
 type Receiver struct {
 	Config
-	events *ecrevent.Reader
 }
 
 var (
@@ -75,11 +72,7 @@ func New(c Config) (*Receiver, error) {
 			return nil, gitops.FieldErrorf("sources.eventbridge.secretFiles", "%s", gitops.PublicOf(err))
 		}
 	}
-	events, err := ecrevent.New("sources.eventbridge", c.Accounts, c.Regions)
-	if err != nil {
-		return nil, err
-	}
-	return &Receiver{Config: c, events: events}, nil
+	return &Receiver{Config: c}, nil
 }
 
 // CheckSecret refuses a secret that could never arrive.
@@ -137,10 +130,6 @@ func (r *Receiver) matches(user, password string) bool {
 }
 
 // Decode reads an event. Every event but a successful push is ignored.
-func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
-	event, err := r.events.Read(body)
-	if event.Delivery.ID != "" {
-		event.Delivery.Source = Source
-	}
-	return event, err
+func (*Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
+	return ecrevent.Read(gitops.PushSource{Source: Source}, body)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook/ecrevent"
 )
 
 func TestOnlyImagesCount(t *testing.T) {
@@ -45,7 +46,7 @@ func TestOnlyImagesCount(t *testing.T) {
 		{"nonsense", nil, `manifest-media-type "nonsense" is not that of an image`},
 		{strings.Repeat("x", 9999), nil, "manifest-media-type"},
 	} {
-		event, err := reader(t).Read(edited(t, "push", map[string]any{"detail.manifest-media-type": c.manifest, "detail.artifact-media-type": c.artifact}))
+		event, err := ecrevent.Read(by, edited(t, "push", map[string]any{"detail.manifest-media-type": c.manifest, "detail.artifact-media-type": c.artifact}))
 		if err != nil || (event.Push != nil) != (c.reason == "") || !strings.Contains(event.IgnoreReason, c.reason) || len(event.IgnoreReason) > 300 {
 			t.Errorf("%.60v with %v: got %+v, %v, want %q", c.manifest, c.artifact, event, err, c.reason)
 		}
@@ -57,7 +58,7 @@ func TestOnlyImagesCount(t *testing.T) {
 // index be told from one of a cache.
 func TestRecordedPushesOfArtifacts(t *testing.T) {
 	for name, counts := range map[string]bool{"push-index": true, "push-signature": true, "push-helm-chart": false, "push-buildx-cache": false} {
-		event, err := reader(t).Read(fixture(t, name))
+		event, err := ecrevent.Read(by, fixture(t, name))
 		if err != nil || (event.Push != nil) != counts {
 			t.Errorf("%s: got %+v, %v", name, event, err)
 		}
@@ -79,7 +80,7 @@ func TestForeignBodies(t *testing.T) {
 		"something else":       {`{"a": 1}`, "id: is missing"},
 		"an event with a Type": {`{"id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": {}, "Type": "x", "TopicArn": "y"}`, ""},
 	} {
-		event, err := reader(t).Read([]byte(c.body))
+		event, err := ecrevent.Read(by, []byte(c.body))
 		if c.says == "" {
 			if err != nil || event.Delivery.ID != "1" {
 				t.Errorf("%s: %+v, %v", name, event, err)

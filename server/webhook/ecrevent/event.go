@@ -10,36 +10,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/aws"
 )
 
-// Reader reads events. Immutable, safe for concurrent use.
-type Reader struct {
-	field             string
-	accounts, regions []string
-}
-
+// accountGrammar is an AWS account. What is not one has no name in a trailer.
 var accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
-
-// New makes a reader for the events of these accounts and regions; none is all of
-// them. Field is what configures both, for what is wrong with them.
-func New(field string, accounts, regions []string) (*Reader, error) {
-	for i, account := range accounts {
-		if !accountGrammar.MatchString(account) {
-			return nil, gitops.FieldErrorf(fmt.Sprintf("%s.accounts[%d]", field, i), "must be the 12 digits of an AWS account")
-		}
-	}
-	for i, region := range regions {
-		if _, ok := aws.PartitionOf(region); !ok {
-			return nil, gitops.FieldErrorf(fmt.Sprintf("%s.regions[%d]", field, i), "must be an AWS region such as eu-west-1")
-		}
-	}
-	return &Reader{field: field, accounts: accounts, regions: regions}, nil
-}
 
 // envelope is EventBridge's; what it has besides is of no interest here.
 type envelope struct {
@@ -61,10 +38,11 @@ type imageAction struct {
 	mediaTypes
 }
 
-// Read reads an event. Every event but a successful push or replication is ignored. The
-// delivery's id is EventBridge's; its source is left to the caller. An error's
-// code is Invalid, and the event then has its id if that could be read.
-func (r *Reader) Read(body []byte) (gitops.Event, error) {
+// Read reads an event that came by a source, and a topic where there is one. Every
+// event but a successful push or replication is ignored. The delivery's id is
+// EventBridge's. An error's code is Invalid, and the event then has its id if that
+// could be read.
+func Read(by gitops.PushSource, body []byte) (gitops.Event, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
 		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON%s", otherwise(body)).WithCause(err)
@@ -77,12 +55,14 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
 		return gitops.Event{}, err
 	}
-	event := gitops.Event{Delivery: gitops.DeliveryKey{ID: e.ID}}
-	if event.IgnoreReason = r.notOurs(e); event.IgnoreReason != "" {
+	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: by.Source, ID: e.ID}}
+	if e.Source != "aws.ecr" || arrivals[e.DetailType] == "" {
+		event.IgnoreReason = fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action or ECR Replication Action of aws.ecr", e.DetailType, e.Source)
 		return event, nil
 	}
-	if accountGrammar.MatchString(e.Account) {
-		event.Actor = "aws:" + e.Account
+	if accountGrammar.MatchString(e.Account) { // else it is nobody's, and may order nothing
+		by.Account, by.Region = e.Account, e.Region
+		event.Principal = gitops.Principal{Push: &by}
 	}
 	var action imageAction
 	if err := json.Unmarshal(e.Detail, &action); err != nil {
@@ -106,17 +86,4 @@ func (r *Reader) Read(body []byte) (gitops.Event, error) {
 		Tag: action.ImageTag, Digest: action.ImageDigest,
 	}
 	return event, nil
-}
-
-// notOurs says why an event is ignored; "" when it is not.
-func (r *Reader) notOurs(e envelope) string {
-	switch {
-	case e.Source != "aws.ecr" || arrivals[e.DetailType] == "":
-		return fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action or ECR Replication Action of aws.ecr", e.DetailType, e.Source)
-	case len(r.accounts) > 0 && !slices.Contains(r.accounts, e.Account):
-		return fmt.Sprintf("account %.20q is not one of %s.accounts", e.Account, r.field)
-	case len(r.regions) > 0 && !slices.Contains(r.regions, e.Region):
-		return fmt.Sprintf("region %.40q is not one of %s.regions", e.Region, r.field)
-	}
-	return ""
 }

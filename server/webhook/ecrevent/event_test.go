@@ -14,14 +14,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook/ecrevent"
 )
 
-func reader(t testing.TB, accounts ...string) *ecrevent.Reader {
-	t.Helper()
-	r, err := ecrevent.New("sources.x", accounts, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
+// by is a source that events come by.
+var by = gitops.PushSource{Source: "sns", Topic: "arn:aws:sns:us-west-2:123456789012:ecr-events"}
 
 func fixture(t testing.TB, name string) []byte {
 	t.Helper()
@@ -59,10 +53,10 @@ func edited(t testing.TB, name string, fields map[string]any) []byte {
 func TestReadAPush(t *testing.T) {
 	const digest = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234"
 	want := gitops.Event{
-		Delivery: gitops.DeliveryKey{ID: "13cde686-328b-6117-af20-0e5566167482"},
-		Actor:    "aws:123456789012",
-		Time:     time.Date(2019, 11, 16, 1, 54, 34, 0, time.UTC),
-		Push:     &gitops.ImagePush{Account: "123456789012", Region: "us-west-2", Repository: "my-repository-name", Tag: "latest", Digest: digest},
+		Delivery:  gitops.DeliveryKey{Source: "sns", ID: "13cde686-328b-6117-af20-0e5566167482"},
+		Principal: gitops.Principal{Push: &gitops.PushSource{Source: "sns", Account: "123456789012", Region: "us-west-2", Topic: by.Topic}},
+		Time:      time.Date(2019, 11, 16, 1, 54, 34, 0, time.UTC),
+		Push:      &gitops.ImagePush{Account: "123456789012", Region: "us-west-2", Repository: "my-repository-name", Tag: "latest", Digest: digest},
 	}
 	for name, c := range map[string]struct {
 		body []byte
@@ -74,11 +68,11 @@ func TestReadAPush(t *testing.T) {
 		"a time with decimals": {edited(t, "push", map[string]any{"time": "2019-11-16T01:54:34.74Z"}), func(e *gitops.Event) { e.Time = e.Time.Add(740 * time.Millisecond) }},
 		"without a tag":        {edited(t, "push", map[string]any{"detail.image-tag": nil}), func(e *gitops.Event) { e.Push.Tag = "" }},
 		"with an empty tag":    {edited(t, "push", map[string]any{"detail.image-tag": ""}), func(e *gitops.Event) { e.Push.Tag = "" }},
-		"without an account":   {edited(t, "push", map[string]any{"account": nil}), func(e *gitops.Event) { e.Actor, e.Push.Account = "", "" }},
-		"of an odd account":    {edited(t, "push", map[string]any{"account": "a\nb"}), func(e *gitops.Event) { e.Actor, e.Push.Account = "", "a\nb" }},
+		"without an account":   {edited(t, "push", map[string]any{"account": nil}), func(e *gitops.Event) { e.Principal, e.Push.Account = gitops.Principal{}, "" }},
+		"of an odd account":    {edited(t, "push", map[string]any{"account": "a\nb"}), func(e *gitops.Event) { e.Principal, e.Push.Account = gitops.Principal{}, "a\nb" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			event, err := reader(t).Read(c.body)
+			event, err := ecrevent.Read(by, c.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +84,7 @@ func TestReadAPush(t *testing.T) {
 			}
 		})
 	}
-	untagged, err := reader(t, "123456789012").Read(fixture(t, "push-untagged"))
+	untagged, err := ecrevent.Read(by, fixture(t, "push-untagged"))
 	if err != nil || untagged.Push == nil || untagged.Push.Tag != "" || untagged.Push.Digest == "" {
 		t.Errorf("the untagged push is %+v, %v", untagged, err)
 	}
@@ -103,28 +97,26 @@ func TestReadNothing(t *testing.T) {
 		body   []byte
 		reason string
 	}{
-		"a deletion":                {fixture(t, "delete"), `action-type "DELETE" with result "SUCCESS" is not a successful PUSH`},
-		"to the archive":            {fixture(t, "archive"), `action-type "UPDATE_STORAGE_CLASS" with`},
-		"from the archive":          {fixture(t, "restore"), `action-type "UPDATE_STORAGE_CLASS" with`},
-		"a push that failed":        {edited(t, "push", map[string]any{"detail.result": "FAILED"}), `action-type "PUSH" with result "FAILED" is not a successful PUSH`},
-		"a push without a result":   {edited(t, "push", map[string]any{"detail.result": nil}), `with result "" is not`},
-		"a push in small letters":   {edited(t, "push", map[string]any{"detail.action-type": "push"}), `action-type "push" with`},
-		"a failed push at no time":  {edited(t, "push", map[string]any{"detail.result": "FAILED", "time": "never"}), `is not a successful PUSH`},
-		"a scan":                    {fixture(t, "scan"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
-		"a pull on an unreal day":   {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
-		"a referrer":                {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
-		"another kind of scanning":  {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
-		"a scan's findings":         {fixture(t, "scan-findings"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
-		"an inspection's finding":   {fixture(t, "inspector-finding"), `a "Inspector2 Finding" event of "aws.inspector2" is not`},
-		"an inspection":             {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
-		"a finding of any shape":    {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
-		"somebody else's action":    {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},
-		"an endless type":           {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action or ECR Replication Action of aws.ecr`},
-		"an account not configured": {edited(t, "push", map[string]any{"account": "999999999999"}), `account "999999999999" is not one of sources.x.accounts`},
-		"no account":                {edited(t, "push", map[string]any{"account": nil}), `account "" is not one of`},
+		"a deletion":               {fixture(t, "delete"), `action-type "DELETE" with result "SUCCESS" is not a successful PUSH`},
+		"to the archive":           {fixture(t, "archive"), `action-type "UPDATE_STORAGE_CLASS" with`},
+		"from the archive":         {fixture(t, "restore"), `action-type "UPDATE_STORAGE_CLASS" with`},
+		"a push that failed":       {edited(t, "push", map[string]any{"detail.result": "FAILED"}), `action-type "PUSH" with result "FAILED" is not a successful PUSH`},
+		"a push without a result":  {edited(t, "push", map[string]any{"detail.result": nil}), `with result "" is not`},
+		"a push in small letters":  {edited(t, "push", map[string]any{"detail.action-type": "push"}), `action-type "push" with`},
+		"a failed push at no time": {edited(t, "push", map[string]any{"detail.result": "FAILED", "time": "never"}), `is not a successful PUSH`},
+		"a scan":                   {fixture(t, "scan"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
+		"a pull on an unreal day":  {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
+		"a referrer":               {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
+		"another kind of scanning": {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
+		"a scan's findings":        {fixture(t, "scan-findings"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
+		"an inspection's finding":  {fixture(t, "inspector-finding"), `a "Inspector2 Finding" event of "aws.inspector2" is not`},
+		"an inspection":            {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
+		"a finding of any shape":   {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
+		"somebody else's action":   {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},
+		"an endless type":          {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action or ECR Replication Action of aws.ecr`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			event, err := reader(t, "210987654321", "123456789012").Read(c.body)
+			event, err := ecrevent.Read(by, c.body)
 			if err != nil || event.Push != nil || event.Delivery.ID == "" {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
@@ -162,7 +154,7 @@ func TestReadRefuses(t *testing.T) {
 		"the zero time":        {edited(t, "push", map[string]any{"time": "0001-01-01T00:00:00Z"}), "time: must be a time such as", id},
 	} {
 		t.Run(name, func(t *testing.T) {
-			event, err := reader(t).Read(c.body)
+			event, err := ecrevent.Read(by, c.body)
 			if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.says) || event.Push != nil {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
@@ -181,10 +173,9 @@ func FuzzRead(f *testing.F) {
 	for _, file := range files {
 		f.Add(fixture(f, strings.TrimSuffix(filepath.Base(file), ".json")))
 	}
-	r := reader(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := string(body)
-		e, err := r.Read(body)
+		e, err := ecrevent.Read(by, body)
 		if string(body) != before {
 			t.Error("the body was changed")
 		}
@@ -197,8 +188,8 @@ func FuzzRead(f *testing.F) {
 		if (e.Push != nil) == (e.IgnoreReason != "") || e.Order != nil || e.Violation != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
 			t.Errorf("%+v is not exactly one thing that EventBridge sends", e)
 		}
-		if gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Actor) != nil || len(e.IgnoreReason) > 2000 {
-			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Actor, e.IgnoreReason)
+		if gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Principal.Actor()) != nil || len(e.IgnoreReason) > 2000 {
+			t.Errorf("key %q, actor %q or reason %q is not what it may be", e.Delivery, e.Principal.Actor(), e.IgnoreReason)
 		}
 	})
 }

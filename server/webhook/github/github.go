@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -29,24 +30,19 @@ const Source = "github"
 type Receiver struct {
 	secrets    webhook.Secrets
 	eventTypes []string
-	allow      []Rule
 }
 
 // New makes a receiver that takes deliveries signed with any of the secrets (two
 // while one is being replaced) and acts on a repository_dispatch whose
-// event_type is among eventTypes. What a dispatch may order is what one of the
-// rules allows; without any rule it is everything.
-func New(secrets webhook.Secrets, eventTypes []string, allow []Rule) (*Receiver, error) {
+// event_type is among eventTypes.
+func New(secrets webhook.Secrets, eventTypes []string) (*Receiver, error) {
 	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets()); err != nil {
-		return nil, err
-	}
-	if err := checkRules(allow); err != nil {
 		return nil, err
 	}
 	if err := checkEventTypes(eventTypes); err != nil {
 		return nil, err
 	}
-	return &Receiver{secrets: secrets, eventTypes: eventTypes, allow: allow}, nil
+	return &Receiver{secrets: secrets, eventTypes: eventTypes}, nil
 }
 
 // maxEventType is the length in characters of the longest event_type that GitHub takes.
@@ -122,19 +118,13 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 	if err != nil {
 		return event, err
 	}
-	if gitops.CheckActor("sender.login", d.sender) == nil {
-		event.Actor = d.sender
-	}
+	event.Principal = gitops.Principal{Dispatch: &d.sender}
 	if !slices.Contains(r.eventTypes, d.eventType) {
 		event.IgnoreReason = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.eventType, strings.Join(r.eventTypes, ", "))
 		return event, nil
 	}
-	event.Order, event.Violation = orderOf(d.clientPayload)
-	if event.Order != nil && len(r.allow) > 0 {
-		d.readOrigin(payload)
-		if event.Violation = r.mayOrder(d, *event.Order); event.Violation != nil {
-			event.Order = nil
-		}
+	if event.Order, event.Violation = orderOf(d.clientPayload); event.Order != nil {
+		event.BodyDigest = digestOf(d, payload)
 	}
 	return event, nil
 }
@@ -146,12 +136,11 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 type dispatch struct {
 	eventType     string
 	clientPayload []byte
-	sender        string // the login
-
-	repository                   string // owner/name
-	repositoryID, installationID int64
+	sender        gitops.DispatchSender
 }
 
+// readDispatch reads an event. Where it comes from may be unreadable: then it is of
+// nobody, whom no access rule allows anything.
 func readDispatch(payload []byte) (d dispatch, err error) {
 	for name, value := range members(payload) {
 		ok := true
@@ -161,7 +150,11 @@ func readDispatch(payload []byte) (d dispatch, err error) {
 		case "client_payload":
 			d.clientPayload = value
 		case "sender":
-			d.sender, ok = loginOf(value)
+			d.sender.SenderID, d.sender.Sender, ok = identify(value, "login")
+		case "repository":
+			d.sender.RepositoryID, d.sender.Repository, _ = identify(value, "full_name")
+		case "installation":
+			d.sender.InstallationID, _, _ = identify(value, "")
 		}
 		if !ok {
 			return d, gitops.Errorf(gitops.Invalid, "the body is not a repository_dispatch event: its %s is of another type", name)
@@ -170,19 +163,25 @@ func readDispatch(payload []byte) (d dispatch, err error) {
 	return d, nil
 }
 
-func loginOf(sender []byte) (login string, ok bool) {
-	if sender[0] != '{' {
-		return "", isNull(sender)
+// identify reads the id of one of GitHub's objects, and its name, which the named
+// member holds; what it does not have is 0 or empty. It is not ok when the object or
+// its name is of another type.
+func identify(object []byte, nameIn string) (id int64, name string, ok bool) {
+	if object[0] != '{' {
+		return 0, "", isNull(object)
 	}
-	for name, value := range members(sender) {
-		if string(name) != "login" {
-			continue
-		}
-		if login, ok = textOrNull(value); !ok {
-			return "", false
+	ok = true
+	for member, value := range members(object) {
+		switch string(member) {
+		case "id":
+			id, _ = strconv.ParseInt(string(value), 10, 64)
+		case nameIn:
+			if name, ok = textOrNull(value); !ok {
+				return id, "", false
+			}
 		}
 	}
-	return login, true
+	return id, name, true
 }
 
 // payloadOf returns the JSON of a body in either of GitHub's two content types.

@@ -35,7 +35,7 @@ func receiver(t testing.TB, secrets ...string) *github.Receiver {
 	for i, s := range secrets {
 		raw[i] = []byte(s)
 	}
-	r, err := github.New(func() [][]byte { return raw }, []string{"update-image"}, nil)
+	r, err := github.New(func() [][]byte { return raw }, []string{"update-image"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an event type that is too long", secret, []string{strings.Repeat("x", 101)}, "sources.github.eventTypes[0]: has 101 characters, and GitHub takes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := github.New(func() [][]byte { return c.secrets }, c.eventTypes, nil)
+			r, err := github.New(func() [][]byte { return c.secrets }, c.eventTypes)
 			if r != nil || gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(gitops.PublicOf(err), c.field) {
 				t.Errorf("New gives %v, %v", r, err)
 			}

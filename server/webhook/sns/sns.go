@@ -38,12 +38,10 @@ const Source = "sns"
 
 // Config is what a [Receiver] is made of.
 type Config struct {
-	Topics   []string // ARNs of those that are listened to; at least one
-	Accounts []string // whose events count; none is all
-	Regions  []string // likewise
-	Client   *http.Client
-	Logger   *slog.Logger
-	Now      func() time.Time
+	Topics []string // ARNs of those that are listened to; at least one
+	Client *http.Client
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // NewClient makes a client for [Config]. It uses the environment's proxy and
@@ -58,7 +56,6 @@ func NewClient() *http.Client {
 // Receiver is the webhook.Receiver for SNS. Safe for concurrent use.
 type Receiver struct {
 	Config
-	events       *ecrevent.Reader
 	hosts        map[string]string // of SNS, by topic
 	certificates *certificates
 }
@@ -83,11 +80,6 @@ func New(c Config) (*Receiver, error) {
 			return nil, gitops.FieldErrorf(fmt.Sprintf("sources.sns.topics[%d]", i), "must be the ARN of a standard topic, such as arn:aws:sns:eu-west-1:123456789012:ecr-events")
 		}
 		r.hosts[topic] = host
-	}
-	var err error
-	r.events, err = ecrevent.New("sources.sns", c.Accounts, c.Regions)
-	if err != nil {
-		return nil, err
 	}
 	return r, nil
 }
@@ -171,7 +163,7 @@ func (r *Receiver) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: m.MessageID}}
 	switch m.Type {
 	case notification:
-		found, err := r.events.Read([]byte(m.Message))
+		found, err := ecrevent.Read(gitops.PushSource{Source: Source, Topic: m.TopicARN}, []byte(m.Message))
 		found.Delivery = event.Delivery
 		if err != nil {
 			return event, gitops.PrefixField("Message", err)

@@ -89,8 +89,9 @@ func TestBothVersionsOfTheSignature(t *testing.T) {
 		}
 		event, err := r.Decode(http.Header{}, body)
 		want := gitops.Event{
-			Delivery: gitops.DeliveryKey{Source: "sns", ID: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"}, Actor: "aws:123456789000",
-			Time: time.Date(2023, 5, 8, 15, 13, 9, 0, time.UTC),
+			Delivery:  gitops.DeliveryKey{Source: "sns", ID: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"},
+			Principal: gitops.Principal{Push: &gitops.PushSource{Source: "sns", Account: "123456789000", Region: "eu-central-1", Topic: topic}},
+			Time:      time.Date(2023, 5, 8, 15, 13, 9, 0, time.UTC),
 			Push: &gitops.ImagePush{Account: "123456789000", Region: "eu-central-1", Repository: "node", Tag: "20-alpine3.16",
 				Digest: "sha256:3c949327e32569aff0c532905dcb9626892e4c9b109be08027bb1e44f7f96518"},
 		}
@@ -256,7 +257,7 @@ func TestConfirmation(t *testing.T) {
 // What was not recorded, signed with a key of our own.
 func TestMessagesOfOurOwnMaking(t *testing.T) {
 	a := snstest.New(t)
-	r, _ := setUp(t, func(c *sns.Config) { c.Regions, c.Client.Transport = []string{"eu-west-1"}, a })
+	r, _ := setUp(t, func(c *sns.Config) { c.Client.Transport = a })
 	note := func(id, text string) []byte { return a.Notify("2", id, text, now()) }
 	for name, c := range map[string]struct {
 		body    []byte
@@ -265,7 +266,6 @@ func TestMessagesOfOurOwnMaking(t *testing.T) {
 	}{
 		"with a subject": {a.Sign("1", now(), map[string]string{"Type": "Notification", "MessageId": "m1", "Subject": "a\nb",
 			"Message": `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Scan"}`}), "is not an ECR Image Action", ""},
-		"of another region": {note("m2", `{"id": "1", "source": "aws.ecr", "detail-type": "ECR Image Action", "region": "us-east-1"}`), "is not one of sources.sns.regions", ""},
 		"an ending": {a.Sign("2", now(), map[string]string{"Type": "UnsubscribeConfirmation", "MessageId": "m3", "Message": "bye",
 			"SubscribeURL": "https://evil.example", "Token": "t"}), "was ended by somebody", ""},
 		"just words":       {note("m4", "Hello world!"), "", "Message"},
@@ -300,13 +300,11 @@ func TestNewRefuses(t *testing.T) {
 		config sns.Config
 		field  string
 	}{
-		"no topic":           {sns.Config{}, "sources.sns.topics"},
-		"a topic's name":     {sns.Config{Topics: []string{topic, "ecr-events"}}, "sources.sns.topics[1]"},
-		"a topic of FIFO":    {sns.Config{Topics: []string{topic + ".fifo"}}, "sources.sns.topics[0]"},
-		"a region made up":   {sns.Config{Topics: []string{"arn:aws:sns:evil.example/:123456789000:x"}}, "sources.sns.topics[0]"},
-		"a subscription":     {sns.Config{Topics: []string{topic + ":c9135db0"}}, "sources.sns.topics[0]"},
-		"a short account":    {sns.Config{Topics: []string{topic}, Accounts: []string{"1"}}, "sources.sns.accounts[0]"},
-		"a region's display": {sns.Config{Topics: []string{topic}, Regions: []string{"Frankfurt"}}, "sources.sns.regions[0]"},
+		"no topic":         {sns.Config{}, "sources.sns.topics"},
+		"a topic's name":   {sns.Config{Topics: []string{topic, "ecr-events"}}, "sources.sns.topics[1]"},
+		"a topic of FIFO":  {sns.Config{Topics: []string{topic + ".fifo"}}, "sources.sns.topics[0]"},
+		"a region made up": {sns.Config{Topics: []string{"arn:aws:sns:evil.example/:123456789000:x"}}, "sources.sns.topics[0]"},
+		"a subscription":   {sns.Config{Topics: []string{topic + ":c9135db0"}}, "sources.sns.topics[0]"},
 	} {
 		_, err := sns.New(c.config)
 		var e *gitops.Error

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// buildAccess makes the list of who may do what, and holds it against what is
+// configured.
+func buildAccess(c config.Config) (*access.List, error) {
+	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps))}
+	for name, app := range c.Apps {
+		list.Apps[name] = app.Environments
+	}
+	if c.Sources.GitHub != nil {
+		list.Sources = append(list.Sources, "github")
+	}
+	if c.Sources.EventBridge != nil {
+		list.Sources = append(list.Sources, "eventbridge")
+	}
+	if c.Sources.SNS != nil {
+		list.Sources, list.Topics = append(list.Sources, "sns"), c.Sources.SNS.Topics
+	}
+	for _, token := range c.API.Tokens {
+		list.Tokens = append(list.Tokens, token.Name)
+	}
+	if c.API.OIDC != nil {
+		list.Issuers = c.API.OIDC.Issuers
+	}
+	for _, rule := range c.Access {
+		list.Rules = append(list.Rules, accessRule(rule))
+	}
+	return access.New(list)
+}
+
+// accessRule is a rule of the configuration as the list has it.
+func accessRule(c config.Access) access.Rule {
+	rule := access.Rule{Apps: c.Apps, Environments: c.Environments, Who: access.Who{Token: c.Who.Token}}
+	for _, right := range c.May {
+		rule.May = append(rule.May, gitops.Right(right))
+	}
+	if w := c.Who.Push; w != nil {
+		push := access.Push(*w)
+		rule.Who.Push = &push
+	}
+	if w := c.Who.Dispatch; w != nil {
+		dispatch := access.Dispatch(*w)
+		rule.Who.Dispatch = &dispatch
+	}
+	if w := c.Who.Job; w != nil {
+		rule.Who.Job = &access.Job{
+			Issuer: w.Issuer, Repository: w.Repository, RepositoryID: number(w.RepositoryID), OwnerID: number(w.OwnerID),
+			Refs: w.Refs, RefProtected: w.RefProtected, GitHubEnvironment: w.GitHubEnvironment, Workflows: w.Workflows,
+			Events: w.Events, RunnerEnvironment: w.RunnerEnvironment,
+		}
+		for _, file := range w.JobWorkflows {
+			rule.Who.Job.JobWorkflows = append(rule.Who.Job.JobWorkflows, access.JobWorkflow(file))
+		}
+		for _, id := range w.ActorIDs {
+			rule.Who.Job.ActorIDs = append(rule.Who.Job.ActorIDs, number(id))
+		}
+	}
+	return rule
+}
+
+// number is how GitHub writes an id in its claims.
+func number(id int64) string { return strconv.FormatInt(id, 10) }
+
+// PrintAccess prints who may write in each environment, by which credential and
+// rule.
+func (s *Server) PrintAccess(out io.Writer) {
+	environment := ""
+	for _, grant := range s.parts.access.Matrix() {
+		if grant.Environment != environment {
+			environment = grant.Environment
+			fmt.Fprintf(out, "access in %s:\n", environment)
+		}
+		fmt.Fprintf(out, "  %s\n", grant)
+	}
+}
+
+// logAccess logs the same, a line for each environment.
+func (s *Server) logAccess() {
+	grants := make(map[string][]string)
+	for _, grant := range s.parts.access.Matrix() {
+		grants[grant.Environment] = append(grants[grant.Environment], grant.String())
+	}
+	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
+		s.logger.Info("access", slog.String("environment", environment), slog.Any("grants", grants[environment]))
+	}
+}

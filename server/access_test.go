@@ -1,0 +1,56 @@
+package server
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// What check prints and the log has at the start: who may write where, by which
+// credential and rule, and what is wider than it looks.
+func TestAccessIsShown(t *testing.T) {
+	s, _ := newJobSite(t)
+	r := s.start()
+	var out bytes.Buffer
+	r.PrintAccess(&out)
+	r.PrintWarnings(&out)
+	for _, want := range []string{
+		"access in dev:\n  access[0]: jobs of octo-org/octo-repo (id 456789) on refs/heads/main ",
+		"access in prod:\n  access[1]: jobs of octo-org/octo-repo (id 456789) on refs/heads/main in the GitHub environment production ",
+		"  access[2]: dispatches of shop/api (id 17) by whoever may write it may order all apps, by the webhook secret of sources.github\n",
+		"  access[4]: token ops may order, retry, cancel all apps, by a token of api.tokens\n",
+		"warning: access[3]: pushes from eventbridge of account 123456789012 may order api in prod without the GitHub environment production that access[1] demands",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "board") {
+		t.Errorf("who only reads is among those who write:\n%s", out.String())
+	}
+	if lines := s.log.with(`"msg":"access"`, `"environment":"prod"`, "access[1]: jobs of octo-org/octo-repo", "access[4]: token ops"); len(lines) != 1 {
+		t.Errorf("logged %q", lines)
+	}
+	if lines := s.log.with(`"level":"WARN"`, `"msg":"configuration warning"`, `"field":"access[3]"`, "pushes from eventbridge", "without the GitHub environment production"); len(lines) != 1 {
+		t.Errorf("warned %q", lines)
+	}
+}
+
+// The list is held against what is configured, each mistake by its field.
+func TestAccessThatCannotBe(t *testing.T) {
+	for old, c := range map[string]struct{ now, want string }{
+		"{who: {token: board}, may: [read]}":                          {"{who: {token: guest}, may: [read]}", `access[3].who.token: "guest" is not configured in api.tokens`},
+		"  - {who: {token: board}, may: [read]}\n":                    {"", "api.tokens[1]: no rule of access names token board"},
+		`push: {source: eventbridge, accounts: ["123456789012"]}`:     {"push: {source: sns}", "access[1].who.push.source: sources.sns is not configured"},
+		`{token: ops}, may: [read, order, retry, cancel]`:             {"{token: ops}, may: [read], apps: [shop]", `access[2].apps[0]: no app "shop" is configured`},
+		`repositoryID: 17}}, may: [order], apps: ["*"]`:               {"repositoryID: 17}}, may: [order]", "access[0].apps: is missing"},
+		`repositoryID: 17}}, may: [order], apps: ["*"], environments`: {`repositoryID: 17}}, may: [order], apps: [], environments`, "access[0].apps: must name at least one app"},
+	} {
+		s := newSite(t)
+		s.edit(old, c.now)
+		_, err := s.newServer()
+		if got := strings.Join(sentences(err), "\n"); !strings.Contains(got, c.want) {
+			t.Errorf("%s: found %s, want %s", c.now, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package webhook
+
+import (
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// plan says which updates an event means of those that its principal may order.
+// Every update of the plan has the rule that allows it. An order that no rule allows
+// is not planned at all: whoever may not order an app learns nothing of it.
+func (in *Intake) plan(e gitops.Event) (gitops.Delivery, error) {
+	if e.Order == nil {
+		d, err := in.Planner.Plan(e)
+		in.authorizeUpdates(e.Principal, &d)
+		return d, err
+	}
+	rule, err := in.Authorizer.Authorize(e.Principal, gitops.RightOrder, e.Order.App, e.Order.Environment)
+	if err != nil {
+		return in.refuseOrder(e, err)
+	}
+	d, err := in.Planner.Plan(e)
+	for i := range d.Updates {
+		d.Updates[i].Rule = rule
+	}
+	return d, err
+}
+
+// refuseOrder refuses an order that no rule allows. A dispatch's is kept, as any
+// other order that cannot be carried out: its sender sees GitHub's list of
+// deliveries, and "why did nothing happen?" has its answer there and here.
+func (in *Intake) refuseOrder(e gitops.Event, why error) (gitops.Delivery, error) {
+	if e.Principal.Dispatch == nil {
+		return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, why
+	}
+	e.Order, e.Violation = nil, &gitops.Error{Code: gitops.Rejected, Field: "repository", Message: gitops.PublicOf(why)}
+	return in.Planner.Plan(e)
+}
+
+// authorizeUpdates leaves out what the principal may not order. The reason has a
+// sentence for each environment in which something was left out.
+func (in *Intake) authorizeUpdates(p gitops.Principal, d *gitops.Delivery) {
+	if len(d.Updates) == 0 {
+		return
+	}
+	allowed := make([]gitops.Update, 0, len(d.Updates))
+	var reasons []string
+	left := make(map[string]bool) // environments
+	for _, u := range d.Updates {
+		rule, err := in.Authorizer.Authorize(p, gitops.RightOrder, u.App, u.Environment)
+		if err == nil {
+			u.Rule = rule
+			allowed = append(allowed, u)
+		} else if !left[u.Environment] { // of several apps the first stands for all
+			left[u.Environment] = true
+			reasons = append(reasons, u.Environment+": "+gitops.PublicOf(err))
+		}
+	}
+	d.Updates = allowed
+	if d.Reason != "" {
+		reasons = append([]string{d.Reason}, reasons...)
+	}
+	d.Reason = strings.Join(reasons, "; ")
+	if len(allowed) == 0 {
+		d.Outcome = gitops.OutcomeIgnored
+	}
+}
