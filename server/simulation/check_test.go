@@ -79,6 +79,7 @@ type checker struct {
 type tracked struct {
 	gitops.Update
 	at       time.Time // when it was accepted, by the true time
+	received time.Time // when its delivery was, where clocks are right
 	retried  bool      // a person had it tried again
 	raised   bool      // it was written, and not superseded before: its version counts
 	order    int64     // of its acceptance, which a restore does not take back
@@ -163,6 +164,9 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 		known.order = c.acceptances
 	}
 	known.Update, known.at, known.lost = u, time.Now(), false
+	if known.received = known.at; c.w.sweeps {
+		known.received = d.ReceivedAt
+	}
 	c.order(d, u)
 }
 

@@ -26,7 +26,7 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 			continue
 		}
 		if happened.IsZero() && u.Recovered {
-			happened = other.AcceptedAt
+			happened = other.released()
 		}
 		if happened.Unix() > event.Unix() {
 			newer = other.ID
@@ -54,10 +54,12 @@ func (u *tracked) cameLate() bool {
 	return u.State == gitops.Superseded && u.FinishedAt.Equal(u.AcceptedAt)
 }
 
-// released is when what an update asks for happened, by the true time.
+// released is when what an update asks for happened: where nobody gives a time, when
+// its delivery was received. A replica that stands still between the receipt and the
+// acceptance has an older delivery accepted after a newer one.
 func (u *tracked) released() time.Time {
 	if !u.EventTime.IsZero() {
 		return u.EventTime
 	}
-	return u.at
+	return u.received
 }
