@@ -30,8 +30,8 @@ var ticks atomic.Int64
 
 // order is a signed repository_dispatch of a repository.
 func order(id string, repository int, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
-		app, environment, tag, repository)
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		app, environment, tag, id, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
