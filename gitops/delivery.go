@@ -42,12 +42,17 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 type Event struct {
 	Delivery  DeliveryKey
 	Principal Principal // who asks; what it may order is for the access rules to say
+	Actor     string    // [Principal.Actor]; may be empty
 	Time      time.Time // when it happened by the sender's clock; zero when the sender does not say
 
 	Order        *Order     // a dispatch that names app, environment and tag
 	Push         *ImagePush // an image that appeared in a registry
 	IgnoreReason string     // why the event asks for nothing, as a sentence
 	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected
+
+	// BodyDigest is set for an order whose body counts once, whatever id it comes with:
+	// see [Delivery.BodyDigest].
+	BodyDigest []byte
 }
 
 // Order asks for one image tag in one environment of one app, by name. It comes
@@ -93,8 +98,12 @@ type Delivery struct {
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
 	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out
-	Body       []byte    `json:"-"`                // the raw body, as authenticated
-	Updates    []Update  `json:"updates"`
+	Body       []byte    `json:"-"`                // the raw body, as authenticated; of a rejected delivery the first KiB
+	// BodyDigest is a SHA-256 of the body. Of an accepted delivery that has one, the
+	// same body counts once, whatever id it comes with.
+	BodyDigest []byte   `json:"-"`
+	Config     string   `json:"-"` // hash of the configuration in force
+	Updates    []Update `json:"updates"`
 }
 
 // Key is the delivery's key.

@@ -39,8 +39,7 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 }
 
 func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, error) {
-	anything := func([]byte) error { return nil }
-	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, anything, logger)
+	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, webhook.CheckSecretLength, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +47,21 @@ func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, error) 
 }
 
 func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, error) {
-	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, ecr.CheckSecret, logger)
+	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, checkBridgeSecret, logger)
 	if err != nil {
 		return nil, err
 	}
 	return ecr.New(ecr.Config{
 		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current, Now: now,
 	})
+}
+
+// checkBridgeSecret refuses a secret that can be guessed, or that could never arrive.
+func checkBridgeSecret(secret []byte) error {
+	if err := webhook.CheckSecretLength(secret); err != nil {
+		return err
+	}
+	return ecr.CheckSecret(secret)
 }
 
 // maxTokenForm is the largest request for a token, in bytes.

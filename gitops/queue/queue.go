@@ -105,6 +105,9 @@ type Decision struct {
 	Action gitops.Action // retry, dismiss or cancel
 	Actor  string
 	Reason string // may be empty
+
+	// For the audit: see gitops.AuditEntry.
+	Principal, Credential, Remote, Rule, Config string
 }
 
 // Queue is a store that does all of it.

@@ -42,19 +42,21 @@ type Reader interface {
 // were planned.
 type Page struct {
 	Cursor string // where the last page ended, as it was given; "" begins with the newest
-	Limit  int    // at most so many, fewer where deliveries have very many updates; at least 1
+	Limit  int    // at most so many, fewer where deliveries have very many updates, or a scope is filtered; at least 1
 }
 
 // DeliveryFilter says which deliveries are meant; an empty field means any.
 type DeliveryFilter struct {
 	Source  string
 	Outcome gitops.Outcome
+	Within  *Scope // a delivery is in an area when one of its updates is
 }
 
 // UpdateFilter says which updates are meant; an empty field means any.
 type UpdateFilter struct {
 	Environment, App string
 	State            gitops.State
+	Within           *Scope
 }
 
 // ChangeFeed tells whoever follows along what happened. Safe for concurrent use.
@@ -87,4 +89,14 @@ type Change struct {
 	// those of the step that the change is. It is without its steps, blocks and
 	// MaybePushed.
 	Update *gitops.Update
+}
+
+// Matches reports whether a delivery is meant, apart from Within.
+func (f DeliveryFilter) Matches(d gitops.Delivery) bool {
+	return meant(f.Source, d.Source) && meant(f.Outcome, d.Outcome)
+}
+
+// Matches reports whether an update is meant, apart from Within.
+func (f UpdateFilter) Matches(u gitops.Update) bool {
+	return meant(f.Environment, u.Environment) && meant(f.App, u.App) && meant(f.State, u.State)
 }
