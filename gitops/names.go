@@ -12,8 +12,11 @@ var (
 	nameGrammar   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?$`)
 	tagGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`) // OCI distribution spec v1.1, "Pulling manifests"
 	digestGrammar = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)               // OCI image spec v1.1, "Digests"
-	idGrammar     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
-	actorGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$`)
+	// Cosign and the OCI distribution spec v1.1 ("Referrers Tag Schema") tag what
+	// belongs to an image with the image's digest.
+	referrerGrammar = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64}(\..+)?$`)
+	idGrammar       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	actorGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$`)
 )
 
 // CheckName reports what is wrong with an app's or an environment's name, as an
@@ -39,6 +42,8 @@ func CheckTag(field, tag string) error {
 		return FieldErrorf(field, "must be an image tag: 1 to 128 of A-Z a-z 0-9 . _ - not beginning with . or -")
 	case tag == "latest":
 		return FieldErrorf(field, `"latest" never reaches a manifest: name the tag of one build`)
+	case referrerGrammar.MatchString(tag):
+		return FieldErrorf(field, "%s names a signature, an attestation or an SBOM of an image (sha256-DIGEST.sig, .att, .sbom): name the image's own tag", tag)
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Update struct {
 	Tag         string      `json:"tag"`
 	Digest      string      `json:"digest,omitempty"`
 	Rule        string      `json:"rule,omitempty"` // the access rule that allowed it, as in "access[2]"
+	OnlyUp      bool        `json:"-"`              // it must not lower the version: an image was pushed, and nobody named it for this environment
 	State       State       `json:"state"`
 	BlockedBy   []Block     `json:"blockedBy,omitempty"` // what keeps it from being written, while it is pending
 	Code        Code        `json:"code,omitempty"`      // of the failure, when State is Failed

@@ -74,9 +74,9 @@ func accessRule(c config.Access) access.Rule {
 // number is how GitHub writes an id in its claims.
 func number(id int64) string { return strconv.FormatInt(id, 10) }
 
-// CheckAccess prints who may write in each environment, by which credential and
-// rule, and warns of what is wider than it looks.
-func (s *Server) CheckAccess(out io.Writer) {
+// PrintAccess prints who may write in each environment, by which credential and
+// rule.
+func (s *Server) PrintAccess(out io.Writer) {
 	environment := ""
 	for _, grant := range s.parts.access.Matrix() {
 		if grant.Environment != environment {
@@ -84,9 +84,6 @@ func (s *Server) CheckAccess(out io.Writer) {
 			fmt.Fprintf(out, "access in %s:\n", environment)
 		}
 		fmt.Fprintf(out, "  %s\n", grant)
-	}
-	for _, warning := range s.parts.access.Warnings() {
-		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 }
 
@@ -98,8 +95,5 @@ func (s *Server) logAccess() {
 	}
 	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
 		s.logger.Info("access", slog.String("environment", environment), slog.Any("grants", grants[environment]))
-	}
-	for _, warning := range s.parts.access.Warnings() {
-		s.logger.Warn("access is wide", slog.String("reason", warning))
 	}
 }

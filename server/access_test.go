@@ -12,7 +12,8 @@ func TestAccessIsShown(t *testing.T) {
 	s, _ := newJobSite(t)
 	r := s.start()
 	var out bytes.Buffer
-	r.CheckAccess(&out)
+	r.PrintAccess(&out)
+	r.PrintWarnings(&out)
 	for _, want := range []string{
 		"access in dev:\n  access[0]: jobs of octo-org/octo-repo (id 456789) on refs/heads/main ",
 		"access in prod:\n  access[1]: jobs of octo-org/octo-repo (id 456789) on refs/heads/main in the GitHub environment production ",
@@ -30,7 +31,7 @@ func TestAccessIsShown(t *testing.T) {
 	if lines := s.log.with(`"msg":"access"`, `"environment":"prod"`, "access[1]: jobs of octo-org/octo-repo", "access[4]: token ops"); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
-	if lines := s.log.with(`"level":"WARN"`, `"msg":"access is wide"`, `"reason":"access[3]: pushes from eventbridge`, "without the GitHub environment production"); len(lines) != 1 {
+	if lines := s.log.with(`"level":"WARN"`, `"msg":"configuration warning"`, `"field":"access[3]"`, "pushes from eventbridge", "without the GitHub environment production"); len(lines) != 1 {
 		t.Errorf("warned %q", lines)
 	}
 }

@@ -125,7 +125,7 @@ func testLists(t *testing.T, s *site) {
 		t.Errorf("refused: %+v", refused)
 	}
 	partly := read[gitops.Delivery](r, "/api/v1/deliveries/d3")
-	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}" || len(partly.Updates) != 1 {
+	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)" || len(partly.Updates) != 1 {
 		t.Errorf("partly: %+v", partly)
 	}
 	if p := r.call(apiToken, "GET", "/api/v1/deliveries/d1", "").problem(t, 409); p.Detail != "eventbridge and github have both sent a delivery with this id: say SOURCE/ID" {

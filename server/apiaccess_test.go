@@ -47,10 +47,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 		answer response
 		detail string
 	}{
-		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board does not have the right "order": no rule of access gives it`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board does not have the right "retry": no rule of access gives it`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board does not have the right "cancel": no rule of access gives it`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board does not have the right "cancel": no rule of access gives it`},
+		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board may not order anything: the nearest rule is access[3], and of it does not hold: right "order" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board may not retry anything: the nearest rule is access[3], and of it does not hold: right "retry" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
 		{order(apiToken, "api", "prod", "1.0.0"), `token ops may not order api in prod: the nearest rule is access[2], and of it does not hold: environment "prod" is not among dev; change it or add a rule to access in the configuration`},
 		{order(apiToken, "worker", "dev", "main-1a2b3c4"), `token ops may not order worker in dev: the nearest rule is access[2], and of it does not hold: app "worker" is not among api; change it or add a rule to access in the configuration`},
 	} {

@@ -18,11 +18,11 @@ func TestEnvironments(t *testing.T) {
 	s := newSite(t)
 	r := s.start()
 	began := time.Now().Add(-time.Second)
-	d := r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
-	r.settled(d.Updates[0].ID)
 	file := gitserver.ValuesFile("api", "prod")
 	_, err := s.repository.Commit(gitserver.Change{Message: "By hand", Files: map[string]string{file: gitserver.Values("api", "prod", "1.2.3")}})
 	s.must(err)
+	d := r.do(r.github(oldSecret, "d1", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
+	r.settled(d.Updates[0].ID)
 	now := read[api.Environments](r, "/api/v1/environments")
 	if len(now.Environments) != 2 || now.Branch.Problem != "" || now.Branch.AsOf.Before(began) {
 		t.Fatalf("%+v", now)

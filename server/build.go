@@ -43,6 +43,7 @@ type parts struct {
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
+	warnings  []*gitops.Error
 }
 
 // files are the files that updates can change.
@@ -62,10 +63,20 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 
 	keep(checkAddress(c))
 	keep(checkFanOut(c))
-	p, err := buildPolicy(c)
-	keep(err)
+	keep(checkNamed(c))
 	list, err := buildAccess(c)
 	keep(err)
+	p, err := buildPolicy(c)
+	keep(err)
+	var warnings []*gitops.Error
+	if p != nil {
+		warnings = p.Warnings()
+	}
+	if list != nil {
+		outside, err := checkReach(c, list)
+		keep(err)
+		warnings = slices.Concat(warnings, outside, list.Warnings())
+	}
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
@@ -76,16 +87,16 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs}, errors.Join(problems...)
+	return parts{policy: p, access: list, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {
 	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: map[string]policy.App{}, MaxUpdates: queue.MaxUpdates}
 	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags)}
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
 	for name, app := range c.Apps {
-		p.Apps[name] = policy.App{Repository: app.Repository, Environments: app.Environments}
+		p.Apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
 	}
 	return policy.New(p)
 }
@@ -94,9 +105,9 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
 	updates := make(map[string]int) // by repository
-	for _, app := range c.Apps {
-		if app.Repository != "" {
-			updates[app.Repository] += environmentsOf(c, app)
+	for _, w := range wanted(c) {
+		if w.Repository != "" {
+			updates[w.Repository]++
 		}
 	}
 	var problems []error

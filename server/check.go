@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return errors.Join(gates, err)
 	}
 	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
-	view, err := s.writer.View(ctx)
+	view, err := s.writer.View(ctx, 0)
 	if err != nil {
 		return errors.Join(gates, err)
 	}
@@ -48,6 +49,21 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.parts.targets[t].file, more)
 	}
 	return errors.Join(problems...)
+}
+
+// PrintWarnings prints a line for each thing in the configuration that can be right
+// and is hardly meant as it stands.
+func (s *Server) PrintWarnings(out io.Writer) {
+	for _, w := range s.parts.warnings {
+		fmt.Fprintf(out, "warning: %s\n", w.Public())
+	}
+}
+
+// logWarnings logs the same.
+func (s *Server) logWarnings() {
+	for _, w := range s.parts.warnings {
+		s.logger.Warn("configuration warning", slog.String("field", w.Field), slog.String("warning", w.Message))
+	}
 }
 
 // checkApp says as whom the repository is written.
@@ -75,7 +91,7 @@ func (s *Server) checkTarget(t target, view *manifest.View) (more string, err er
 	r, err := to.edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: s.config.Apps[t.app].Repository,
+		Repository: s.config.Target(t.environment, t.app).Repository,
 	})
 	if err != nil {
 		return "", t.problem(to.file+": ", err)

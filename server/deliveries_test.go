@@ -128,7 +128,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		{"with the secret of tomorrow", func(id string) *http.Request { return r.github(newSecret, id, order("worker", "dev", "main-1a2b3c4")) },
 			want{gitops.OutcomeAccepted, "", "", []string{"dev/worker main-1a2b3c4"}}},
 		{"a push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "1.2.3")) },
-			want{gitops.OutcomeAccepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40}", []string{"prod/api 1.2.3"}}},
+			want{gitops.OutcomeAccepted, "", "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)", []string{"prod/api 1.2.3"}}},
 		{"an untagged push", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "")) },
 			want{gitops.OutcomeIgnored, "", "the image was pushed without a tag", nil}},
 		{"latest", func(id string) *http.Request { return r.ecr(bridgeSecret, push(id, "latest")) },
@@ -213,10 +213,16 @@ func TestOrderBecomesACommit(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal("nothing is pushed")
 	}
+	key := s.key(r)
 	r.stop() // it settles what is on its way
 	log, err := s.repository.Log("main")
 	s.must(err)
 	last := log[len(log)-1]
+	var proof string
+	last.Message, proof, _ = strings.Cut(last.Message, "\nTallyman-Proof: ")
+	if !strings.HasPrefix(proof, key+" ") {
+		t.Errorf("the commit is proved by %q, not by the key %s", proof, key)
+	}
 	want := gitserver.Commit{
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",

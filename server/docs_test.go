@@ -25,10 +25,13 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
+// codeText is what stands as code in a text.
+var codeText = regexp.MustCompile("`([^`]+)`")
+
 // The table of tag rules says of each tag what the program says.
 func TestReferenceTagRules(t *testing.T) {
 	_, section, _ := strings.Cut(reference(t), "\n## Tag rules\n")
-	code := regexp.MustCompile("`([^`]+)`")
+	section, _, _ = strings.Cut(section, "\n### ")
 	rules := 0
 	for line := range strings.Lines(section) {
 		cells := strings.Split(line, "|")
@@ -37,12 +40,12 @@ func TestReferenceTagRules(t *testing.T) {
 		}
 		rules++
 		var rule []string
-		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+		for _, m := range codeText.FindAllStringSubmatch(cells[1], -1) {
 			rule = append(rule, m[1])
 		}
 		takes := planner(t, strings.Join(rule, ", "))
 		for i, want := range map[int]bool{2: true, 3: false} {
-			for _, m := range code.FindAllStringSubmatch(cells[i], -1) {
+			for _, m := range codeText.FindAllStringSubmatch(cells[i], -1) {
 				if takes(m[1]) != want {
 					t.Errorf("%s: tag %s is taken: %t", rule, m[1], !want)
 				}

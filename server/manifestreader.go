@@ -24,7 +24,9 @@ func (s *Server) newManifestReader() manifestReader {
 	for at, to := range s.parts.targets {
 		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to.file, Edit: to.edit})
 	}
-	view := func(ctx context.Context) (*manifest.View, error) { return s.writer.View(ctx) }
+	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
+		return s.writer.View(ctx, maxAge)
+	}
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		to, ok := s.parts.targets[target{environment, app}]
 		return to.file, to.edit, ok

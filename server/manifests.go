@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
@@ -20,11 +21,13 @@ import (
 type repository struct {
 	writer *manifest.Writer
 	past   *history.Reader
+	prover *proof.Prover  // has no keys until the store is open
 	app    *githubapp.App // as whom it is written; nil unless one is configured
 }
 
 // newRepository does not use the network.
 func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
+	r.prover = proof.New()
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -33,9 +36,9 @@ func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger 
 	at := remoteOf(c.Manifests, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
 	var writerErr, pastErr error
-	r.writer, writerErr = newWriter(c, p, at, r.app, breaker, recorder, logger)
+	r.writer, writerErr = newWriter(c, p, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, breaker)
+		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -70,12 +73,12 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Manifests, at git.Config, breaker *git.Breaker) (*history.Reader, error) {
+func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
-	return history.New(breaker.Guard(remote), c.Branch), nil
+	return history.New(breaker.Guard(remote), c.Branch, prover), nil
 }
 
 // Without it an App would go on with a token that was revoked.
@@ -94,16 +97,17 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
-func newWriter(c config.Config, p parts, at git.Config, app *githubapp.App, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
 	var identify func(ctx context.Context) (git.Signature, error)
 	if c.Manifests.Credentials.GitHubApp != nil {
 		identify = func(ctx context.Context) (git.Signature, error) {
-			bot, err := app.Identity(ctx)
+			bot, err := r.app.Identity(ctx)
 			return git.Signature(bot), err
 		}
 	}
 	files := p.files()
 	w, err := manifest.New(manifest.Config{
+		Prover:      r.prover,
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,

@@ -111,6 +111,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.listening.Store(true)
 	s.logAccess()
 	s.logReady()
+	s.logWarnings()
 	return nil
 }
 
@@ -125,6 +126,11 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
+	keys, err := store.ProofKeys(ctx)
+	if err != nil {
+		return err
+	}
+	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
 	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
 	return nil

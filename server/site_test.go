@@ -145,6 +145,11 @@ func (s *site) start() *running {
 	server, err := s.newServer()
 	s.must(err)
 	s.must(server.Start(s.t.Context()))
+	keys, err := server.store.ProofKeys(s.t.Context())
+	s.must(err)
+	for _, k := range keys {
+		said.Forbid(string(k.Secret[:]), hex.EncodeToString(k.Secret[:]))
+	}
 	r := &running{Server: server, t: s.t}
 	s.t.Cleanup(r.stop)
 	return r

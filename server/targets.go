@@ -24,7 +24,7 @@ func buildTargets(c config.Config) (map[target]fileEdit, error) {
 		inFile[w.File]++
 	}
 	for _, w := range all {
-		sets := values.Bind(w.Set.Targets(), w.app, c.Apps[w.app].Repository)
+		sets := values.Bind(w.Set.Targets(), w.app, w.Repository)
 		for i := range sets {
 			sets[i].Shared = inFile[w.File] > 1
 		}

@@ -59,7 +59,7 @@ func TestFlags(t *testing.T) {
 	if far := o.distances[1]; far.Request != 40*time.Millisecond || far.Connect != 80*time.Millisecond {
 		t.Errorf("40ms+80ms is %+v", far)
 	}
-	for _, bad := range [][]string{{"-sizes", "XXL"}, {"-sizes", ""}, {"-latency", "soon"}, {"-accept", "0"}, {"-bursts", "many"}, {"-rounds", "0"}} {
+	for _, bad := range [][]string{{"-sizes", "XXL"}, {"-sizes", ""}, {"-latency", "soon"}, {"-accept", "0"}, {"-bursts", "many"}, {"-rounds", "0"}, {"-pairs", "0"}} {
 		if _, err := parse(bad, io.Discard); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

@@ -35,6 +35,7 @@ type options struct {
 	acceptTime time.Duration
 	body       int
 	readers    int
+	pairs      int
 	held       int
 	kills      int
 	oneFile    int
@@ -84,6 +85,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.rounds, "rounds", 1, "how `often` to measure accepting in each way; the round of median throughput is shown")
 	flags.IntVar(&o.body, "body", 0, "pad each delivery's body to this many `bytes`; what GitHub sends has some 8,000")
 	flags.IntVar(&o.readers, "readers", 1000, "`updates` to make at each size while status is asked; 0 leaves readers out")
+	flags.IntVar(&o.pairs, "pairs", 10, "how `often` to make an update beside a status, and one alone, at each size, with 3 s before each")
 	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
@@ -104,7 +106,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
 			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
-			"readers": "100", "held": "5000", "kills": "3", "one-file": "100",
+			"readers": "100", "pairs": "3", "held": "5000", "kills": "3", "one-file": "100",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))
@@ -113,6 +115,9 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	}
 	if o.rounds < 1 {
 		err = errors.Join(err, errors.New("-rounds: at least one is needed"))
+	}
+	if o.pairs < 1 {
+		err = errors.Join(err, errors.New("-pairs: at least one is needed"))
 	}
 	o.sizes = list(*sizes)
 	for _, size := range o.sizes {

@@ -40,5 +40,5 @@ func (r *report) judgeReaders(size string) {
 		}
 	}
 	r.atMost(size+": status while updates go on, p99", " ms", 100, found.P99MS, measured)
-	r.atMost(size+": a push later than the latest alone, for a status at the same moment", " ms", 10, found.WithMostMS-found.AloneMostMS, measured)
+	r.atMost(size+": a push later for a status at the same moment, p90 by p90", " ms", 10, found.With.P90MS-found.Alone.P90MS, measured)
 }

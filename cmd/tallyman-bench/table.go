@@ -67,11 +67,17 @@ func (r *report) printBursts(w io.Writer) {
 
 func (r *report) printCore(w io.Writer) {
 	if len(r.Readers) > 0 {
-		head(w, "status", "first ms", "KiB", "updates", "asked", "p50 ms", "p99", "most", "push alone ms", "most", "push with it ms", "most")
+		head(w, "status", "first ms", "KiB", "updates", "asked", "p50 ms", "p99", "most")
 	}
 	for _, s := range r.Readers {
-		fmt.Fprintf(w, "%s\t%.0f\t%d\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", s.Size, s.FirstMS, s.Bytes/1024, s.Updates, s.Asked,
-			s.P50MS, s.P99MS, s.MaxMS, s.AloneMS, s.AloneMostMS, s.WithMS, s.WithMostMS)
+		fmt.Fprintf(w, "%s\t%.0f\t%d\t%d\t%d\t%.1f\t%.1f\t%.1f\t\n", s.Size, s.FirstMS, s.Bytes/1024, s.Updates, s.Asked, s.P50MS, s.P99MS, s.MaxMS)
+	}
+	if len(r.Readers) > 0 {
+		head(w, "pushes beside a status", "of each", "alone p50 ms", "p90", "most", "with it p50 ms", "p90", "most", "later at p50 ms", "p90")
+	}
+	for _, s := range r.Readers {
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", s.Size, s.Pairs, s.Alone.P50MS, s.Alone.P90MS, s.Alone.MaxMS,
+			s.With.P50MS, s.With.P90MS, s.With.MaxMS, s.With.P50MS-s.Alone.P50MS, s.With.P90MS-s.Alone.P90MS)
 	}
 	if h := r.Held; h != nil {
 		head(w, "held updates", "number", "all held after ms", "another app's update ms", "where none is held", "by it")

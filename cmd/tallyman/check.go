@@ -15,6 +15,7 @@ import (
 func newCheck() *cobra.Command {
 	var file string
 	var offline bool
+	var image imageCheck
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration, the store and repository access",
@@ -24,11 +25,21 @@ that the git server allows a push to the manifest repository, try every app's ed
 every environment on the files as they are on the branch now, and with a GitHub App
 look up the GitHub environments that the rules of access demand. Nothing is changed.
 
-Exit status 0: no problem. 2: the configuration is wrong. 1: the store, the manifest
-repository or a file in it is.`,
-		Example: "  tallyman check --config tallyman.yaml\n  tallyman check --offline",
-		Args:    noArgs,
+With --tag, show instead what an image with this tag would mean: whether each app in
+each environment takes it, or why not, and the change of its file. With --repository
+the image is pushed to ECR; without, an order names it.
+
+Exit status 0: no problem. 2: flags or the configuration are wrong. 1: the store, the
+manifest repository or a file in it is; with --tag: nothing takes the image.`,
+		Example: `  tallyman check --config tallyman.yaml
+  tallyman check --offline
+  tallyman check --tag 1.4.0 --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api
+  tallyman check --tag 1.4.0 --app myshop-api --env prod`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := image.checkFlags(cmd); err != nil {
+				return badInput{err}
+			}
 			c, err := config.Load(file)
 			if err != nil {
 				return badInput{err}
@@ -37,11 +48,15 @@ repository or a file in it is.`,
 			if err != nil {
 				return badInput{err}
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
-			s.CheckAccess(cmd.OutOrStdout())
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
 			defer s.Stop(ctx)
+			if image.about.Tag != "" {
+				return image.run(ctx, cmd.OutOrStdout(), s, c.Manifests.Branch, offline)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
+			s.PrintAccess(cmd.OutOrStdout())
+			s.PrintWarnings(cmd.OutOrStdout())
 			if err := s.CheckStore(ctx); err != nil {
 				return err
 			}
@@ -54,5 +69,6 @@ repository or a file in it is.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not connect to the git server")
+	image.flags(cmd)
 	return cmd
 }

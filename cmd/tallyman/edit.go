@@ -26,34 +26,38 @@ All of them are set, or none and the file stays as it is.
 
 KEY is a yq expression that selects one scalar. What follows the last = is an
 image's tag, its digest, or a reference REPOSITORY[:TAG][@DIGEST]. A number stays a
-number where the key is not a tag's: .replicas=5.
+number where the key is not a tag's: .replicas=5. The other flags are the fields of a
+set in tallyman.yaml, and hold for each --set.
 
 Exit status 0: the file is changed. 3: it already has these values. 1: the edit is not
 possible. 2: flags are wrong.`,
 		Example: `  tallyman edit --file values.yaml --set .image.tag=v2 --diff
   tallyman edit --file kustomization.yaml --set '.images[] | select(.name == "api") | .newTag=v2'
-  tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[] | select(.name == "api") | .image=registry.example.com/api:v2'`,
+  tallyman edit --file deployment.yaml --set '.spec.template.spec.containers[] | select(.name == "api") | .image=registry.example.com/api:v2'
+  tallyman edit --file application.yaml --inside .spec.source.helm.values --create=parents --set .image.tag=v2
+  tallyman edit --file apps.yaml --anchor follow --follows .worker.tag --set .api.tag=v2 --diff`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd.OutOrStdout(), cmd.ErrOrStderr()) },
 	}
 	cmd.Flags().StringVarP(&e.file, "file", "f", "", "YAML `file` (required)")
 	cmd.Flags().StringArrayVar(&e.sets, "set", nil, "`KEY=VALUE` to set, once or several times (required)")
-	cmd.Flags().BoolVar(&e.create, "create", false, "add a key that its map does not have yet")
+	e.like.flags(cmd)
 	cmd.Flags().BoolVar(&e.diff, "diff", false, "print the change without making it")
 	return cmd
 }
 
 // localEdit is one call of the subcommand.
 type localEdit struct {
-	file         string
-	sets         []string
-	create, diff bool
+	file string
+	sets []string
+	like setFlags
+	diff bool
 }
 
 // errUnchanged ends the program with a status of its own and no message.
 var errUnchanged = errors.New("the file already has these values")
 
-func (e *localEdit) run(out io.Writer) error {
+func (e *localEdit) run(out, notes io.Writer) error {
 	if e.file == "" || len(e.sets) == 0 {
 		return badInput{errors.New("--file and --set are required")}
 	}
@@ -69,16 +73,20 @@ func (e *localEdit) run(out io.Writer) error {
 	if err != nil {
 		return badInput{err}
 	}
-	after, changed, err := edit.Apply(before, vars)
+	r, err := edit.Set(before, vars)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %s", e.file, gitops.PublicOf(err))
-	case !changed:
+	case !r.Changed:
 		return errUnchanged
-	case e.diff:
-		return writeDiff(out, e.file, before, after)
 	}
-	return replaceFile(file, after)
+	if len(r.Paths) > len(e.sets) { // a diff shows the anchor, and not what uses it
+		fmt.Fprintln(notes, printable("changes "+strings.Join(r.Paths, ", ")))
+	}
+	if e.diff {
+		return writeDiff(out, e.file, before, r.Text)
+	}
+	return replaceFile(file, r.Text)
 }
 
 // readRegular reads a file as far as an edit can use it. A FIFO or a device may have
@@ -112,14 +120,10 @@ func (e *localEdit) compile() (*values.Edit, values.Vars, error) {
 		if err != nil {
 			return nil, vars, fmt.Errorf("--set %s: %w", set, err)
 		}
-		targets = append(targets, values.Target{Key: strings.TrimSpace(set[:i]), Value: template, Create: e.create, KeepNumber: true})
+		targets = append(targets, e.like.target(strings.TrimSpace(set[:i]), template))
 	}
 	edit, err := values.Compile(targets)
-	var wrong *gitops.Error
-	if errors.As(err, &wrong) { // its field counts the targets as a configuration does: [0].key
-		return nil, vars, fmt.Errorf("--set%s: %s (a key looks like .image.tag)", wrong.Field, wrong.Message)
-	}
-	return edit, vars, err
+	return edit, vars, flagError(err)
 }
 
 // reference is REPOSITORY[:TAG][@DIGEST]; the repository has a slash or is

@@ -19,7 +19,8 @@ func newHistory() *cobra.Command {
 		Use:   "history APP --env ENV",
 		Short: "Show past tags of an app, with commit and requester",
 		Long: `Show the tags that an app had in an environment, newest first, read from the commits
-of the manifest repository: those of tallyman and those of people.`,
+of the manifest repository: those of tallyman and those of people. A commit that names
+an update and has no proof that tallyman made it is shown with its author and its claim.`,
 		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
 		Args:    exactly("APP"),
 		RunE: from.run(func(a apiRun, args []string) error {
@@ -72,9 +73,12 @@ func (p *printer) history(h api.History) {
 	}
 }
 
-// requestedBy is who requested a version: the actors in its trailers, else its
-// author.
+// requestedBy is who requested a version: the actors of a proved commit, else its
+// author, with a word on what the commit claims.
 func requestedBy(v api.Version) string {
+	if len(v.Claims) > 0 {
+		return v.Author + " (claims update " + v.Claims[0].Update + ")"
+	}
 	var actors []string
 	for _, o := range v.Updates {
 		if o.Actor != "" && !slices.Contains(actors, o.Actor) {

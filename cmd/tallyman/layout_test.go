@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -14,13 +18,17 @@ const module = "github.com/tallyman-dev/tallyman/"
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
 	"gitops":                             {},
-	"gitops/access":                      {"gitops"},
-	"gitops/policy":                      {"gitops"},
+	"gitops/access":                      {"gitops", "gitops/aws"},
+	"gitops/aws":                         {},
+	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
+	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
 	"gitops/git":                         {"gitops"},
+	"gitops/proof":                       {"gitops", "gitops/git"},
+	"gitops/landing":                     {"gitops", "gitops/git"},
 	"gitops/history":                     {"gitops", "gitops/git"},
-	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/values"},
+	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
 	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group"},
@@ -36,8 +44,8 @@ var mayImport = map[string][]string{
 	"server/limits":                      {"gitops", "server/webhook"},
 	"server/retention":                   {"gitops/queue"},
 	"server/webhook/sns/snstest":         {"server/secrettest"},
-	"server/webhook/sns":                 {"gitops", "server/webhook/ecrevent"},
-	"server/webhook/ecrevent":            {"gitops"},
+	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
+	"server/webhook/ecrevent":            {"gitops", "gitops/aws"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
@@ -47,7 +55,7 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
@@ -65,7 +73,7 @@ var onlyIn = map[string][]string{
 	"golang.org/x/crypto/":               {"gitops/git", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
 	"go.yaml.in/":                        {"gitops/values", "server/config", "cmd/tallyman"},
-	"github.com/Masterminds/semver/":     {"gitops/policy"},
+	"github.com/Masterminds/semver/":     {"gitops/policy", "gitops/policy/tagset"},
 	"github.com/go-chi/":                 {"server", "server/limits"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
 	"github.com/google/go-github/":       {"server/githubapp"},
@@ -127,5 +135,30 @@ func TestImportsRunDownward(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("the picture has %s, which is not there", name)
 		}
+	}
+}
+
+// A file is one that a reader can hold in the head, and so is the package that writes
+// the branch: what comes to it finds a place beside it.
+func TestFilesAndTheWriterStaySmall(t *testing.T) {
+	const file, writer = 300, 2500
+	module := os.DirFS("../..")
+	files, written := 0, 0
+	err := fs.WalkDir(module, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		content, err := fs.ReadFile(module, name)
+		lines := bytes.Count(content, []byte("\n"))
+		if files++; lines > file {
+			t.Errorf("%s has %d lines, more than %d", name, lines, file)
+		}
+		if path.Dir(name) == "gitops/manifest" {
+			written += lines
+		}
+		return err
+	})
+	if err != nil || files < 100 || written == 0 || written > writer {
+		t.Errorf("gitops/manifest has %d lines of %d files, want %d at most: %v", written, files, writer, err)
 	}
 }

@@ -52,7 +52,7 @@ func TestDemo(t *testing.T) {
 		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0",
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
-		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40}",
+		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)",
 		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, malformed, or older than retention.keep",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: staging: tag main-1a2b3c4 is not a semantic version",
 		"Delivery github/00000000-0000-4000-8000-000000000005: rejected", "- repository: dispatch of myshop/myshop-api (id 17273051) by ann (id 1) may not order myshop-api in prod: the nearest rule is access[0]",
@@ -98,7 +98,9 @@ func TestSend(t *testing.T) {
 	if exit != 0 {
 		t.Errorf("exit %d", exit)
 	}
-	expect(t, "the request", out, "POST http://127.0.0.1:8080/webhooks/ecr", "X-Tallyman-Key: s3cret-of-the-webhook", `"time":"2026-01-02T15:04:05Z"`, `"account":"123456789012"`)
+	expect(t, "the request", out, "POST http://127.0.0.1:8080/webhooks/ecr", "X-Tallyman-Key: s3cret-of-the-webhook", `"time":"2026-01-02T15:04:05Z"`, `"account":"123456789012"`, `"detail-type":"ECR Image Action"`)
+	out, _, _ = run(t, "send", "ecr", "--dry-run", "--secret-file", secret, "--repository", "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu/app-00", "--action-type", "REPLICATE")
+	expect(t, "a replication", out, `"detail-type":"ECR Replication Action"`, `"region":"eusc-de-east-1"`)
 
 	for _, wrong := range [][]string{
 		{"send", "github"},

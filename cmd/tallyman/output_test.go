@@ -119,6 +119,9 @@ func TestExplainEveryState(t *testing.T) {
 		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,
 			"  2026-01-02 12:00:00  superseded by 2.0.0 (update u2)\n  Superseded by 2.0.0 (update u2)\n"},
 		{"late", gitops.Update{State: gitops.Superseded, Reason: "a newer release, of 12:00, was accepted before"}, nil, "  Superseded: a newer release, of 12:00, was accepted before\n"},
+		{"lower", gitops.Update{State: gitops.Superseded, Reason: gitops.LowerThan(gitops.Update{App: "api", Environment: "dev", Tag: "1.9.5"}, "2.0.0", "is on the branch (update u2)")}, nil,
+			"  Superseded: 1.9.5 is lower than 2.0.0, which is on the branch (update u2): an image that is pushed does not lower the version of api in dev. " +
+				"To go down, order it by name: tallyman update api 1.9.5 --env dev\n"},
 		{"superseded, no reason", gitops.Update{State: gitops.Superseded}, nil, "  Superseded: a newer release of the app took its place\n"},
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},

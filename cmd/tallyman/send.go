@@ -215,13 +215,13 @@ func newSendECR() *cobra.Command {
 	cmd.Flags().StringVar(&e.repository, "repository", "", "image `name` without tag: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME (required)")
 	cmd.Flags().StringVar(&e.tag, "tag", "", "image `tag`; none for an untagged push")
 	cmd.Flags().StringVar(&e.digest, "digest", "sha256:"+strings.Repeat("0", 64), "image `digest`")
-	cmd.Flags().StringVar(&e.action, "action-type", "PUSH", "PUSH or DELETE")
+	cmd.Flags().StringVar(&e.action, "action-type", "PUSH", "PUSH, DELETE or REPLICATE")
 	cmd.Flags().TimeVar(&e.at, "time", e.at, []string{time.RFC3339}, "`time` of the push, as in 2026-01-02T15:04:05Z (default: now)")
 	cmd.Flags().Lookup("time").DefValue = ""
 	return cmd
 }
 
-// imageEvent is what an "ECR Image Action" event says.
+// imageEvent is what an event of an image in ECR says.
 type imageEvent struct {
 	header, repository, tag, digest, action string
 	at                                      time.Time
@@ -233,10 +233,14 @@ func (e imageEvent) request(base string, secret []byte, id string) (*http.Reques
 	if !ok {
 		return nil, fmt.Errorf("--repository must be ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME, not %q", e.repository)
 	}
+	detailType := "ECR Image Action"
+	if e.action == "REPLICATE" {
+		detailType = "ECR Replication Action"
+	}
 	body, err := json.Marshal(map[string]any{
 		"version":     "0",
 		"id":          id,
-		"detail-type": "ECR Image Action",
+		"detail-type": detailType,
 		"source":      "aws.ecr",
 		"account":     name.Account,
 		"time":        e.at.UTC().Format(time.RFC3339),

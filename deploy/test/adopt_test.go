@@ -25,26 +25,22 @@ func adoptScript(t *testing.T) string {
 	return script.String()
 }
 
-// adoptRules are the rules of api.oidc there, with the example's names.
-func adoptRules(t *testing.T) any {
+// adoptAccess is the list of access there, with the example's names.
+func adoptAccess(t *testing.T) any {
 	t.Helper()
 	text := adoptScript(t)
 	start, end := strings.Index(text, "<<END\n")+len("<<END\n"), strings.Index(text, "\nEND\n")
 	if end < start {
 		t.Fatal("docs/adopt.md has no tallyman-values.yaml")
 	}
-	text = strings.NewReplacer("$ORG", "myshop", "$REPOSITORY_ID", "901234567", "$OWNER_ID", "81234567", "$APP_ID", "1").Replace(text[start:end])
+	text = strings.NewReplacer("$ORG", "myshop", "$REPOSITORY_ID", "901234567", "$OWNER_ID", "81234567", "$APP_ID", "1", "$MANIFESTS_ID", "923456781").Replace(text[start:end])
 	var values struct {
-		Config struct {
-			API struct {
-				OIDC struct{ Rules any }
-			}
-		}
+		Config struct{ Access any }
 	}
 	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
 		t.Fatal(err)
 	}
-	return values.Config.API.OIDC.Rules
+	return values.Config.Access
 }
 
 // TestAdopt walks docs/adopt.md from an empty folder. git, helm template, jq and

@@ -105,6 +105,9 @@ func checkConfig(t *testing.T, config string) {
 	if !strings.HasPrefix(string(out), "configuration: ok") || err != nil && !strings.Contains(config, "postgres://") {
 		t.Errorf("tallyman check: %v\n%s\n%s", err, out, config)
 	}
+	if strings.Contains(string(out), "warning: ") {
+		t.Errorf("what is there to be copied is wide:\n%s", out)
+	}
 }
 
 // checkMounts sees that each file that the configuration names is in a mounted

@@ -98,7 +98,7 @@ func job(environment, ref, event string) map[string]any {
 	return map[string]any{
 		"sub":        "repo:myshop@81234567/myshop-api@901234567:environment:" + environment,
 		"repository": "myshop/myshop-api", "repository_id": "901234567", "repository_owner": "myshop", "repository_owner_id": "81234567",
-		"ref": ref, "environment": environment, "event_name": event, "actor": "ann", "run_id": "42", "run_attempt": "1",
+		"ref": ref, "ref_protected": "true", "environment": environment, "event_name": event, "actor": "ann", "run_id": "42", "run_attempt": "1",
 		"workflow_ref":     "myshop/myshop-api/.github/workflows/release.yml@" + ref,
 		"job_workflow_ref": "myshop/myshop-api/.github/workflows/order.yml@" + ref,
 	}
@@ -117,7 +117,8 @@ api:
     audience: %[2]s
     issuers: [%[3]s]
     caFile: %[4]s
-    rules: %[5]s
+  tokens: [{name: platform, file: %[1]s/secret}]
+access: %[5]s
 `
 
 // TestOrdersAreBelieved runs the order's script as a job of each environment
@@ -141,12 +142,12 @@ func TestOrdersAreBelieved(t *testing.T) {
 			t.Parallel()
 			dir, audience := t.TempDir(), "https://tallyman.myshop.example"
 			g := newGitHub(t, test.claims)
-			rules, err := json.Marshal(adoptRules(t))
+			rules, err := json.Marshal(adoptAccess(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			config := fmt.Sprintf(oidcConfig, dir, audience, g.issuer.URL, g.caFile, rules)
-			write(t, dir, map[string]string{"secret": "not-a-real-secret", "tallyman.yaml": config})
+			write(t, dir, map[string]string{"secret": "this-is-not-a-real-secret", "tallyman.yaml": config})
 			public, _ := serve(t, filepath.Join(dir, "tallyman.yaml"))
 			// The audience is tallyman's public address, which here is a name for it.
 			command := script(t, "workflows/order.yml", "order", "Order", "TALLYMAN_URL="+audience, "APP=myshop-api", "ENVIRONMENT="+test.environment,

@@ -20,7 +20,12 @@ sources:
   github: {secretFiles: [%[1]s/secret]}
   eventbridge: {secretFiles: [%[1]s/secret]}
   sns: {topics: ["arn:aws:sns:ap-northeast-2:123456789012:tallyman-sns"]}
-api: {tokens: [{name: ci, file: %[1]s/secret, can: [read, order]}]}
+api: {tokens: [{name: ci, file: %[1]s/secret}]}
+access:
+  - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 901234567}}, may: [order], apps: [myshop-api], environments: [dev]}
+  - {who: {push: {source: eventbridge}}, may: [order], apps: [myshop-api], environments: [dev]}
+  - {who: {push: {source: sns}}, may: [order], apps: [myshop-api], environments: [dev]}
+  - {who: {token: ci}, may: [read, order], environments: [dev]}
 environments: {dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}}
 apps: {myshop-api: {}}
 `

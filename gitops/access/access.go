@@ -147,7 +147,7 @@ const all = "*"
 // names who asked, for what, the nearest rule, what of it does not hold, and the way
 // out.
 func (l *List) Authorize(p gitops.Principal, right gitops.Right, app, environment string) (string, error) {
-	asked := request{p, right, app, environment}
+	asked := request{principal: p, right: right, app: app, environment: environment}
 	for _, r := range l.byWho[keyOf(p)] {
 		if r.allows(asked) {
 			return r.name, nil
@@ -156,11 +156,24 @@ func (l *List) Authorize(p gitops.Principal, right gitops.Right, app, environmen
 	return "", l.refusal(asked)
 }
 
+// AuthorizeAnywhere returns nil when there is anything that a principal has the right
+// to, and else an error as Authorize does.
+func (l *List) AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error {
+	asked := request{principal: p, right: right, anywhere: true}
+	for _, r := range l.byWho[keyOf(p)] {
+		if r.allows(asked) {
+			return nil
+		}
+	}
+	return l.refusal(asked)
+}
+
 // request is a question to the list.
 type request struct {
 	principal        gitops.Principal
 	right            gitops.Right
 	app, environment string
+	anywhere         bool // any app and environment will do
 }
 
 // key finds the rules that can be for a principal, without a look at all others.

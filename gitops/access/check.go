@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/aws"
 )
 
 // names are what rules may name.
@@ -121,10 +122,7 @@ func (n names) checkScope(report report, r Rule) {
 	}
 }
 
-var (
-	accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
-	regionGrammar  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
-)
+var accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)
 
 func (n names) checkPush(report report, w Push) {
 	switch {
@@ -134,12 +132,17 @@ func (n names) checkPush(report report, w Push) {
 		report("who.push.source", "sources.%s is not configured", w.Source)
 	}
 	checkList(report, "who.push.accounts", w.Accounts, "the 12 digits of an AWS account, in quotes", accountGrammar.MatchString)
-	checkList(report, "who.push.regions", w.Regions, "an AWS region such as eu-west-1", regionGrammar.MatchString)
+	checkList(report, "who.push.regions", w.Regions, "an AWS region such as eu-west-1", isRegion)
 	if w.Topics != nil && w.Source != sourceSNS {
 		report("who.push.topics", "are of sns: %s has none", w.Source)
 		return
 	}
 	checkList(report, "who.push.topics", w.Topics, "one of sources.sns.topics", func(topic string) bool { return slices.Contains(n.config.Topics, topic) })
+}
+
+func isRegion(region string) bool {
+	_, ok := aws.PartitionOf(region)
+	return ok
 }
 
 // The sources of deliveries that rules name.

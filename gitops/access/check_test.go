@@ -167,6 +167,19 @@ func TestSendersAndRulesMeet(t *testing.T) {
 	}
 }
 
+// Regions of every partition can be named.
+func TestRegions(t *testing.T) {
+	c := shop()
+	c.Rules[ofPush].Who.Push.Regions = []string{"eu-west-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "cn-north-1"}
+	newList(t, c)
+	for _, region := range []string{"Frankfurt", "eu-west", "us-moon-east-1", "eusc-east-1"} {
+		c.Rules[ofPush].Who.Push.Regions = []string{region}
+		if got := problems(t, c); len(got) != 1 || !strings.HasPrefix(got[0], "access[0].who.push.regions[0]: ") {
+			t.Errorf("%s: found %q", region, got)
+		}
+	}
+}
+
 // A token that has no scope reaches everything, one with "*" as well.
 func TestAllOfThem(t *testing.T) {
 	for _, scope := range [][]string{nil, {"*"}} {
@@ -207,6 +220,11 @@ func TestRefusals(t *testing.T) {
 		if diff := cmp.Diff(want, gitops.PublicOf(err)); diff != "" {
 			t.Error(diff)
 		}
+	}
+	err := l.AuthorizeAnywhere(edited(func(j *gitops.Job) { j.RefProtected = false }), gitops.RightOrder)
+	if want := "job of shop/api on refs/tags/v1.4.2 may not order anything: the nearest rule is access[2], and of it does not hold: " +
+		`ref "refs/tags/v1.4.2" is not protected: give it a branch protection or a ruleset; change it or add a rule to access in the configuration`; gitops.PublicOf(err) != want {
+		t.Errorf("told %v, want %s", err, want)
 	}
 	hostile := edited(func(j *gitops.Job) {
 		j.Ref, j.Repository, j.Environment, j.Event = "a\nb"+long, long, long+"\x00", "\xff"

@@ -129,3 +129,12 @@ func (l *List) Gates() (gates []Gate) {
 	}
 	return gates
 }
+
+// OrderedByName reports whether anybody but a registry may order an app in an
+// environment.
+func (l *List) OrderedByName(app, environment string) bool {
+	asked := request{right: gitops.RightOrder, app: app, environment: environment}
+	return slices.ContainsFunc(l.rules, func(r *rule) bool {
+		return r.Who.Push == nil && r.right.holds(asked) && hold(r.where, asked)
+	})
+}

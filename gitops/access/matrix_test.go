@@ -57,6 +57,20 @@ func TestMatrixShowsEveryCondition(t *testing.T) {
 	}
 }
 
+func TestOrderedByName(t *testing.T) {
+	l := newList(t, shop())
+	for _, c := range []struct {
+		app, environment string
+		want             bool
+	}{
+		{"api", "dev", true}, {"api", "prod", true}, {"api", "staging", false}, {"web", "staging", true}, {"other", "dev", false},
+	} {
+		if got := l.OrderedByName(c.app, c.environment); got != c.want {
+			t.Errorf("%s in %s: %t", c.app, c.environment, got)
+		}
+	}
+}
+
 func TestGates(t *testing.T) {
 	c := shop()
 	c.Rules = append(c.Rules, access.Rule{Who: access.Who{Job: &access.Job{Repository: "shop/web", RepositoryID: "18", OwnerID: "4", Refs: []string{"refs/heads/main"}, Events: []string{"push"}}},
@@ -111,7 +125,11 @@ func TestWarnings(t *testing.T) {
 			config := shop()
 			config.Rules[ofOps].Environments = []string{"dev", "prod"}
 			c.edit(&config)
-			if got := newList(t, config).Warnings(); len(got) != len(c.want) || !slices.EqualFunc(got, c.want, strings.HasPrefix) {
+			var got []string
+			for _, warning := range newList(t, config).Warnings() {
+				got = append(got, warning.Public())
+			}
+			if len(got) != len(c.want) || !slices.EqualFunc(got, c.want, strings.HasPrefix) {
 				t.Errorf("warned of %q, want %q", got, c.want)
 			}
 		})

@@ -112,7 +112,7 @@ func TestWhatHoldsOfEveryList(t *testing.T) {
 			in := slices.ContainsFunc(scope.Areas(), func(a access.Area) bool {
 				return (a.App == "" || a.App == app) && (a.Environment == "" || a.Environment == environment)
 			})
-			if scope.Allows(app, environment) != is || in != is || scope.All() && !is || scope.Empty() && is {
+			if scope.Allows(app, environment) != is || in != is || scope.All() && !is || scope.Empty() && is || scope.Empty() != (list.AuthorizeAnywhere(p, right) != nil) {
 				t.Fatalf("seed %d: the scope of %s differs from what is authorized (%t)", seed, access.Describe(p), is)
 			}
 		}

@@ -25,8 +25,11 @@ func (l *List) refusal(asked request) error {
 		why = fmt.Sprintf("the nearest rule is %s, and of it does not hold: %s; change it or add a rule to access in the configuration",
 			nearest.name, strings.Join(nearest.unmet(asked), "; "))
 	}
-	return gitops.Errorf(gitops.Forbidden, "%s may not %s %s in %s: %s",
-		Describe(asked.principal), asked.right, clip(asked.app), clip(asked.environment), why)
+	what := clip(asked.app) + " in " + clip(asked.environment)
+	if asked.anywhere {
+		what = "anything"
+	}
+	return gitops.Errorf(gitops.Forbidden, "%s may not %s %s: %s", Describe(asked.principal), asked.right, what, why)
 }
 
 // farFrom is how much of a rule does not hold. Any condition on what is asked for

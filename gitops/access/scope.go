@@ -15,19 +15,14 @@ type Scope struct {
 
 // Scope returns what Authorize would allow a principal with the right.
 func (l *List) Scope(p gitops.Principal, right gitops.Right) Scope {
+	asked := request{principal: p, right: right, anywhere: true}
 	var s Scope
 	for _, r := range l.byWho[keyOf(p)] {
-		if r.reaches(p, right) {
+		if r.allows(asked) {
 			s.rules = append(s.rules, r)
 		}
 	}
 	return s
-}
-
-// reaches reports whether the rule allows the principal the right anywhere.
-func (r *rule) reaches(p gitops.Principal, right gitops.Right) bool {
-	asked := request{principal: p, right: right}
-	return r.right.holds(asked) && hold(r.who, asked)
 }
 
 // Allows reports whether an app in an environment is part of it.

@@ -1,18 +1,17 @@
 package access
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Warnings says what is allowed and wider than it looks, each as a sentence that
-// begins with what it is about. None of it is an error: somebody may want it so.
-func (l *List) Warnings() (warnings []string) {
-	warn := func(about, format string, args ...any) {
-		warnings = append(warnings, about+": "+fmt.Sprintf(format, args...))
+// Warnings says what is allowed and wider than it looks, each with the field that it
+// is about. None of it stops the program: somebody may want it so.
+func (l *List) Warnings() (warnings []*gitops.Error) {
+	warn := func(field, format string, args ...any) {
+		warnings = append(warnings, gitops.FieldErrorf(field, format, args...))
 	}
 	for _, r := range l.rules {
 		r.warnScope(warn)
@@ -27,7 +26,7 @@ func (l *List) Warnings() (warnings []string) {
 	return warnings
 }
 
-type warn func(about, format string, args ...any)
+type warn func(field, format string, args ...any)
 
 // orders reports whether the rule allows to order.
 func (r *rule) orders() bool { return slices.Contains(r.May, gitops.RightOrder) }

@@ -3,6 +3,8 @@ package git
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // Pager reads the history of a commit in pages, the newest first. The server is told
@@ -12,6 +14,9 @@ type Pager struct {
 	Commits Commits
 	// Bytes is how much memory they take.
 	Bytes int
+	// Unfiltered is what the server said when it did not apply the filter: since then
+	// pages have whole commits. It is nil as long as it was not asked in vain.
+	Unfiltered error
 
 	remote Remote
 	pages  Pages
@@ -28,6 +33,9 @@ type Pages struct {
 	// again. It may be the tip. BaseCommit is what it says. The zero Hash is no commit.
 	Base       Hash
 	BaseCommit Commit
+	// Held finds the objects of Base. With it the first page comes as deltas of them;
+	// without it no page needs an object that is not in it.
+	Held Source
 
 	// Filter is what the server leaves out of pages. One that does not offer it, or
 	// does not allow it, sends whole commits.
@@ -68,26 +76,56 @@ func (p *Pager) More() bool { return p.depth < p.pages.Most && (p.depth == 0 || 
 
 // Next reads a page and returns the objects that were kept of it.
 func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
-	r := p.request(min(p.depth+p.size, p.pages.Most))
+	r, held := p.request(min(p.depth+p.size, p.pages.Most)), Nothing
 	if len(p.Commits) > 0 {
 		r.Have, r.Shallow = p.pages.Tip, p.ends()
-		if p.depth == 0 {
-			r.Have = p.pages.Base
+	}
+	if p.depth == 0 && !p.pages.Base.IsZero() {
+		r.Have, r.Shallow = p.pages.Base, []Hash{p.pages.Base} // also one that has no parents
+		if p.pages.Held != nil {
+			r.NoThin, held = false, p.pages.Held
 		}
 	}
-	fetched, err := p.remote.Fetch(ctx, r, Nothing)
-	if UnknownToServer(err) && r.Filter != FilterNone {
+	fetched, err := p.remote.Fetch(ctx, r, held)
+	if said := err; UnknownToServer(err) && r.Filter != FilterNone {
 		// It offers filters, and need not allow this one (uploadpackfilter in
 		// git-config(1)); or it does not know the tip, and then this fails as well.
 		r.Filter = FilterNone
-		if fetched, err = p.remote.Fetch(ctx, r, Nothing); err == nil {
-			p.pages.Filter = FilterNone
+		if fetched, err = p.remote.Fetch(ctx, r, held); err == nil {
+			p.pages.Filter, p.Unfiltered = FilterNone, said
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return fetched, p.take(fetched, r.Depth)
+}
+
+// Since reads pages until it has every commit of the history since a time, and returns
+// those. Where the pages end before that it returns every commit since the later time
+// that it reached, or nil when there is no such time.
+func (p *Pager) Since(ctx context.Context, since time.Time) (found Commits, reached time.Time, err error) {
+	complete := func() bool {
+		found = make(Commits)
+		return p.Commits.Walk(p.pages.Tip, nil, since, found.Add)
+	}
+	for !complete() && p.More() {
+		if _, err := p.Next(ctx); err != nil {
+			return nil, since, err
+		}
+	}
+	var made []time.Time
+	for _, c := range p.Commits {
+		made = append(made, c.Made)
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	for n := OldRun; !complete(); n *= 2 {
+		if n >= len(made) {
+			return nil, since, nil
+		}
+		since = made[n]
+	}
+	return found, since, nil
 }
 
 // Again reads all pages so far as one, of which the server is not told that anything

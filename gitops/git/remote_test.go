@@ -99,27 +99,28 @@ func TestAPushFromElsewhereMovesNothing(t *testing.T) {
 // Hooks may say a lot before they say why they refuse, and the server is not asked
 // for counters.
 func TestTheReasonOfAHookIsFound(t *testing.T) {
-	overEach(t, func(t *testing.T, newOrigin origins) {
-		o := newOrigin(t)
-		script := `i=0; while [ $i -lt 200 ]; do printf 'Checking files: %d%% (%d/200)\r' $((i/2)) $i >&2; echo "notice $i" >&2; i=$((i+1)); done; echo "POLICY: frozen" >&2; exit 1`
-		if err := o.repo.Hook("pre-receive", script); err != nil {
-			t.Fatal(err)
-		}
-		r := o.remote()
-		_, err := o.push(r, o.advertised(r, ReceivePack))
-		var no *Refusal
-		if !errors.As(err, &no) || no.Kind() != RefusedHook {
-			t.Fatalf("got %v, want a hook's refusal", err)
-		}
-		first := no.Error()
-		if len(first) > maxWordsBytes+100 || first[len(first)-len("POLICY: frozen"):] != "POLICY: frozen" {
-			t.Errorf("the reason is %q", first)
-		}
-		_, err = o.push(r, o.advertised(r, ReceivePack))
-		if !errors.As(err, &no) || !SameReason(first, no.Error()) {
-			t.Errorf("%q is another reason than %q", err, first)
-		}
-	})
+	overEach(t, func(t *testing.T, newOrigin origins) { testTheReasonOfAHookIsFound(t, newOrigin(t)) })
+}
+
+func testTheReasonOfAHookIsFound(t *testing.T, o *origin) {
+	script := `i=0; while [ $i -lt 200 ]; do printf 'Checking files: %d%% (%d/200)\r' $((i/2)) $i >&2; echo "notice $i" >&2; i=$((i+1)); done; echo "POLICY: frozen" >&2; exit 1`
+	if err := o.repo.Hook("pre-receive", script); err != nil {
+		t.Fatal(err)
+	}
+	r := o.remote()
+	_, err := o.push(r, o.advertised(r, ReceivePack))
+	var no *Refusal
+	if !errors.As(err, &no) || no.Kind() != RefusedHook {
+		t.Fatalf("got %v, want a hook's refusal", err)
+	}
+	first := no.Error()
+	if len(first) > maxWordsBytes+100 || first[len(first)-len("POLICY: frozen"):] != "POLICY: frozen" {
+		t.Errorf("the reason is %q", first)
+	}
+	_, err = o.push(r, o.advertised(r, ReceivePack))
+	if !errors.As(err, &no) || !SameReason(first, no.Error()) {
+		t.Errorf("%q is another reason than %q", err, first)
+	}
 }
 
 func TestTheDefaultBranchIsNamed(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -122,13 +124,45 @@ func openPGPKey(t *testing.T) (entity *openpgp.Entity, private, public string) {
 func TestCommitsSignedWithOpenPGPAreVerified(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
-	entity, private, _ := openPGPKey(t)
-	content := o.git("cat-file", "commit", o.signedCommit(Signing{OpenPGPKeyFile: writeFile(t, private)})) + "\n"
+	entity, private, public := openPGPKey(t)
+	commit := o.signedCommit(Signing{OpenPGPKeyFile: writeFile(t, private)})
+	content := o.git("cat-file", "commit", commit) + "\n"
 	before, rest, _ := strings.Cut(content, "gpgsig ")
 	signature, after, _ := strings.Cut(rest, "\n\n")
 	signature = strings.ReplaceAll(signature, "\n ", "\n")
 	if _, err := openpgp.CheckArmoredDetachedSignature(openpgp.EntityList{entity}, strings.NewReader(before+"\n"+after), strings.NewReader(signature), nil); err != nil {
 		t.Errorf("%v\n%s", err, content)
+	}
+	t.Run("by git", func(t *testing.T) { o.verifyWithGnuPG(t, public, commit) })
+}
+
+// verifyWithGnuPG has git and gpg verify a commit that is signed with the public key's
+// private one.
+func (o *origin) verifyWithGnuPG(t *testing.T, public, commit string) {
+	gpg, err := exec.LookPath("gpg")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("there is no gpg: install gnupg")
+		}
+		t.Skip("SKIPPED: there is no gpg, and the library alone has verified the signature; install gnupg")
+	}
+	home := t.TempDir()
+	run := func(stdin, name string, args ...string) (string, error) {
+		command := exec.Command(name, args...)
+		command.Dir = o.repo.Dir
+		command.Env = append(os.Environ(), "GNUPGHOME="+home, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
+		command.Stdin = strings.NewReader(stdin)
+		out, err := command.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run(public, gpg, "--batch", "--quiet", "--no-autostart", "--import"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := run("", "git", "verify-commit", commit); err != nil || !strings.Contains(out, "Good signature from \"tallyman[bot] <bot@example.com>\"") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := run("", "git", "verify-commit", commit+"^"); err == nil {
+		t.Errorf("git also verifies a commit that is not signed: %s", out)
 	}
 }
 

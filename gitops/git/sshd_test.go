@@ -186,6 +186,22 @@ func TestAgainstOpenSSH(t *testing.T) {
 	}
 }
 
+// What is promised of a remote holds with OpenSSH between.
+func TestOverOpenSSH(t *testing.T) {
+	t.Parallel()
+	findSSHD(t)
+	for name, test := range map[string]func(*testing.T, *origin){
+		"what came since": testAPagerReadsWhatCameSince,
+		"a hook's reason": testTheReasonOfAHookIsFound,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, _ := newSSHDOrigin(t)
+			test(t, o)
+		})
+	}
+}
+
 func TestOpenSSHRefuses(t *testing.T) {
 	t.Parallel()
 	o, _ := newSSHDOrigin(t)

@@ -12,6 +12,7 @@ import (
 // page of commits takes.
 type fileHistory struct {
 	remote       git.Remote
+	proofs       Verifier
 	query        Query
 	names        []string // of the path
 	tip          git.Hash
@@ -58,9 +59,9 @@ func (v fileValue) of(version Version) Version {
 
 // newFileHistory begins at the tip that the server advertises. With whole, files
 // come with their commits.
-func newFileHistory(remote git.Remote, q Query, names []string, a git.Advertisement, whole bool) *fileHistory {
+func newFileHistory(remote git.Remote, proofs Verifier, q Query, names []string, a git.Advertisement, whole bool) *fileHistory {
 	f := &fileHistory{
-		remote: remote, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole,
+		remote: remote, proofs: proofs, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole,
 		files: make(map[git.Hash]git.Hash), trees: make(map[treeAt]git.Hash),
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
@@ -147,7 +148,7 @@ func (f *fileHistory) emit() {
 			return
 		}
 		if !after.same(before) {
-			f.history.Versions = append(f.history.Versions, after.of(versionOf(c.commit, f.pager.Commits[c.commit])))
+			f.history.Versions = append(f.history.Versions, after.of(versionOf(c.commit, f.pager.Commits[c.commit], f.proofs)))
 		}
 	}
 }

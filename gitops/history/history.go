@@ -62,7 +62,16 @@ type Version struct {
 	At      time.Time // when the commit was made, by its committer's clock, UTC
 	Author  git.Signature
 	Subject string
-	Updates []gitops.UpdateTrailer // the updates that the commit names; none in a person's
+
+	// Updates are those that the commit's trailers name; none in most commits of people.
+	// They are facts when the commit is proved, and otherwise what its author claims.
+	Updates []gitops.UpdateTrailer
+	Proof   string // the key that proves the commit; empty without a proof
+}
+
+// Verifier tells proved commits from others, and names the key.
+type Verifier interface {
+	Verify(c git.Commit) (key string, ok bool)
 }
 
 // What a query that names no bounds gets, and the most that one gets.
@@ -77,6 +86,7 @@ const (
 type Reader struct {
 	remote git.Remote
 	branch string
+	proofs Verifier
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
@@ -85,8 +95,8 @@ type Reader struct {
 
 // New makes a reader of the branch over the remote, which is the reader's alone from
 // now on and is closed with it. It does not use the network.
-func New(remote git.Remote, branch string) *Reader {
-	r := &Reader{remote: remote, branch: branch, turn: make(chan struct{}, 1)}
+func New(remote git.Remote, branch string, proofs Verifier) *Reader {
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -165,7 +175,7 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 		if err != nil {
 			return History{}, err
 		}
-		h, err := newFileHistory(r.remote, q, names, a, whole).read(ctx)
+		h, err := newFileHistory(r.remote, r.proofs, q, names, a, whole).read(ctx)
 		if errors.Is(err, errNoSingleFiles) && !whole {
 			whole = true
 			continue
@@ -177,11 +187,14 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 }
 
 // versionOf reads what a commit says of itself, as text that can be shown.
-func versionOf(name git.Hash, c git.Commit) Version {
+func versionOf(name git.Hash, c git.Commit, proofs Verifier) Version {
 	v := Version{
 		Commit: name.String(), At: c.Made.UTC(), Subject: git.Sanitize(c.Subject()),
 		Author:  git.Signature{Name: git.Sanitize(c.Author.Name), Email: git.Sanitize(c.Author.Email)},
 		Updates: gitops.ParseTrailers(c.Message),
+	}
+	if len(v.Updates) > 0 {
+		v.Proof, _ = proofs.Verify(c)
 	}
 	for i := range v.Updates {
 		u := &v.Updates[i]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/proof"
 )
 
 // People write what they like into messages, and nothing of it may be mistaken.
@@ -24,9 +25,30 @@ func TestWhatACommitSaysOfItself(t *testing.T) {
 		want.Commit, want.Author, want.At = git.Hash{}.String(), git.Signature{Name: "A", Email: "b <c@d"}, time.Unix(1_700_000_000, 0).UTC()
 		data := "tree 1111111111111111111111111111111111111111\nauthor A <b <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\ngpgsig -----BEGIN\n author Not Me <x@y> 1 +0\n\n" + message
 		c, err := git.ParseCommit([]byte(data))
-		if diff := cmp.Diff(want, versionOf(git.Hash{}, c)); diff != "" || err != nil {
+		if diff := cmp.Diff(want, versionOf(git.Hash{}, c, prover)); diff != "" || err != nil {
 			t.Errorf("%q: %v %s", message, err, diff)
 		}
+	}
+}
+
+// prover has the key of the tests' store.
+var prover = proof.New(gitops.ProofKeyOf(gitops.ProofSecret{1}, time.Unix(1_700_000_000, 0)))
+
+// A person may copy every line of a commit, and its proof does not come along.
+func TestOnlyAProvedCommitHasAProof(t *testing.T) {
+	c := git.Commit{Tree: git.Hash{1}, Parents: []git.Hash{{2}}, Author: git.Signature{Name: "Bot", Email: "bot@example.com"}, Message: []byte("x\n\nTallyman-Update: u\n")}
+	line, err := prover.Sign(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Message = append(c.Message, line...)
+	v := versionOf(git.Hash{}, c, prover)
+	if len(v.Updates) != 1 || v.Proof == "" || !strings.Contains(line, v.Proof) {
+		t.Errorf("%d updates, proved by %q", len(v.Updates), v.Proof)
+	}
+	c.Parents[0] = git.Hash{3}
+	if v = versionOf(git.Hash{}, c, prover); len(v.Updates) != 1 || v.Proof != "" {
+		t.Errorf("on another parent: %d updates, proved by %q", len(v.Updates), v.Proof)
 	}
 }
 
@@ -36,7 +58,7 @@ func FuzzVersionOf(f *testing.F) {
 	f.Add([]byte("author <\n\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, _ := git.ParseCommit(data) // what could be read of it is shown all the same
-		v := versionOf(git.Hash{}, c)
+		v := versionOf(git.Hash{}, c, prover)
 		texts := []string{v.Author.Name, v.Author.Email, v.Subject}
 		for _, u := range v.Updates {
 			texts = append(texts, u.Update, u.Delivery.Source, u.Delivery.ID, u.Actor, u.Environment, u.App)

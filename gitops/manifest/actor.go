@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
 
 // actor is the goroutine that writes. It alone pushes, one push at a time, however
@@ -20,14 +21,15 @@ type actor struct {
 	author   git.Signature
 	stopping context.Context // ends when the writer is closed or aborted
 	pushing  context.Context // ends when it is aborted
-	tip      *atomic.Pointer[snapshot]
+	tip      *atomic.Pointer[View]
 	clock    *stepClock
 
 	pushCaps map[string]string // receive-pack's; nil until it was asked
 	noThin   bool              // the server takes no thin packs
 	packs    git.PackWriter
 	snapshot *snapshot // nil until the first one
-	landings landings
+	landings *landing.Known
+	verdicts map[git.Hash]verdict // of commits that claim updates
 	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
 	rejected map[string]rejection // the last of each environment; see isolate.go
 }
@@ -83,10 +85,7 @@ func (t *turn) over() bool { return !time.Now().Before(t.ends) }
 
 // serverIsDown reports whether the error would have met any call.
 func serverIsDown(err error) bool {
-	if err == nil {
-		return false
-	}
-	switch gitops.CodeOf(err) {
+	switch gitops.CodeOf(err) { // without an error it is Internal
 	case gitops.Unavailable, gitops.Unauthorized, gitops.Forbidden, gitops.NotFound, gitops.RateLimited:
 		return true
 	}
@@ -143,8 +142,8 @@ func (a *actor) handshake(ctx context.Context) error {
 	if err := a.ensureSnapshot(ctx); err != nil {
 		return err
 	}
-	since := a.landings.unknownBefore.Add(-2 * clockSlack)
-	if !since.Before(a.landings.since) {
+	since := a.landings.UnknownBefore.Add(-2 * landing.ClockSlack)
+	if a.landings.Reaches(since) {
 		return nil
 	}
 	if _, _, err := a.searchLandings(ctx, since); err != nil && ctx.Err() == nil {
@@ -193,8 +192,8 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.landings = newLandings(a.config.Limits.Landings, began)
-	a.setSnapshot(loaded)
+	a.landings = landing.NewKnown(a.config.Limits.Landings, began)
+	a.setSnapshot(loaded, time.Time{})
 	return nil
 }
 
@@ -219,10 +218,11 @@ func (a *actor) identify(ctx context.Context) error {
 	return nil
 }
 
-// setSnapshot moves to another snapshot, and shows it to readers.
-func (a *actor) setSnapshot(s *snapshot) {
+// setSnapshot moves to another snapshot and shows it to readers, which need not ask
+// where the branch is for as long as it was there late enough for them: at asOf.
+func (a *actor) setSnapshot(s *snapshot, asOf time.Time) {
 	a.snapshot = s
-	a.tip.Store(s)
+	a.tip.Store(&View{s, asOf})
 }
 
 // moveTo catches up with another tip of the branch, and learns which updates came in
@@ -240,18 +240,17 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	between := make(git.Commits)
 	complete := false
 	if commits != nil {
-		commits[old.tip] = old.head // the server knows that we have it, and sends only what was before
 		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
 	}
-	if newer := landingsOf(between); complete && len(newer) <= a.config.Limits.Landings {
-		a.landings.add(newer...)
+	if newer := landing.Of(between, a.config.Prover); complete && len(newer) <= a.config.Limits.Landings {
+		a.landings.Add(newer...)
 	} else {
 		// Far behind, forced back, merged with what branched off long ago, or more
 		// than is remembered: what waits now is looked for by its date.
-		a.landings = newLandings(a.config.Limits.Landings, began)
+		a.landings = landing.NewKnown(a.config.Limits.Landings, began)
 	}
 	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.tip.String(), "commit", tip.String(), "commits", len(between))
-	a.setSnapshot(next)
+	a.setSnapshot(next, time.Time{})
 	return nil
 }
 

@@ -38,7 +38,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err := repo.Generate(s.Shape); err != nil {
 				b.Fatal(err)
 			}
-			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Files: filesOf(s.Shape)})
+			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Prover: testProver, Files: filesOf(s.Shape)})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -184,7 +184,7 @@ func TestReadersLeaveAServerAloneThatAsksForATime(t *testing.T) {
 	}
 	o.server.ResetCounts()
 	var e *gitops.Error
-	if _, err := w.View(t.Context()); !errors.As(err, &e) || e.Code != gitops.RateLimited || e.RetryAfter <= 0 {
+	if _, err := w.View(t.Context(), 0); !errors.As(err, &e) || e.Code != gitops.RateLimited || e.RetryAfter <= 0 {
 		t.Errorf("a view: %v, want rate_limited", err)
 	}
 	if err := w.Handshake(t.Context()); gitops.CodeOf(err) != gitops.RateLimited {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -86,6 +87,26 @@ func testAMergeIsCaughtUpWithInOneFetch(t *testing.T, newOrigin origins) {
 	o.check(o.write(w, o.update("dev", "shop", "main-0000003"))...)
 	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 1 {
 		t.Errorf("%d fetches, want one catch-up", n)
+	}
+}
+
+// What is here does not come again: of a large directory comes what differs.
+func TestACatchUpBringsWhatChanged(t *testing.T) {
+	overEach(t, testACatchUpBringsWhatChanged)
+}
+
+func testACatchUpBringsWhatChanged(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	if err := o.repo.Import(strings.NewReader(wideDirectory(2000))); err != nil {
+		t.Fatal(err)
+	}
+	w := o.writer()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	o.commit(gitserver.Change{Files: map[string]string{"charts/app-01000/values.yaml": "y\n"}})
+	o.server.ResetCounts()
+	o.check(o.write(w, o.update("dev", "shop", "main-0000002"))...)
+	if counts := o.server.Counts(); counts.Requests[gitserver.Fetch] != 1 || counts.BytesOut > 6_000 {
+		t.Errorf("%v requests and %d bytes, want one catch-up", counts.Requests, counts.BytesOut)
 	}
 }
 

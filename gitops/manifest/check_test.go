@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -85,6 +86,16 @@ func (o *origin) patches(commits []gitserver.Commit) map[string]string {
 	return patches
 }
 
+// parsed reads a commit.
+func (o *origin) parsed(hash string) git.Commit {
+	o.Helper()
+	c, err := git.ParseCommit([]byte(o.git("cat-file", "commit", hash) + "\n"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	return c
+}
+
 // checkCommit holds one bot commit against its updates, and against its patch.
 func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 	o.Helper()
@@ -107,7 +118,11 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 	if len(updates) > 1 {
 		message = fmt.Sprintf("chore: %d updates (%s)\n\n%s%s", len(updates), updates[0].Environment, lists, trailers)
 	}
-	if c.Message != message {
+	said, proof, _ := strings.Cut(c.Message, "\n"+gitops.TrailerProof)
+	if key, ok := testProver.Verify(o.parsed(c.Hash)); !ok || strings.Contains(proof, "\n") || !strings.Contains(proof, key) {
+		o.Fatalf("commit %s has no proof:\n%s", c.Hash, c.Message)
+	}
+	if said != message {
 		o.Fatalf("commit %s says\n%s\nwant\n%s", c.Hash, c.Message, message)
 	}
 	if c.Author != "tallyman[bot] <1+tallyman[bot]@users.noreply.github.com>" || len(c.Parents) != 1 {

@@ -34,6 +34,24 @@ func commitOf(updates []gitops.Update, c Config, author git.Signature, at time.T
 	return git.Object{Kind: git.KindCommit, Data: b.Bytes()}
 }
 
+// prove ends a commit's message with its proof, and signs it all.
+func (a *actor) prove(o git.Object, at time.Time) (git.Object, git.Commit, error) {
+	c, err := git.ParseCommit(o.Data)
+	if err != nil {
+		return o, c, err
+	}
+	line, err := a.config.Prover.Sign(c)
+	if err != nil {
+		return o, c, err
+	}
+	o.Data = append(o.Data, line...)
+	if o, err = git.SignCommit(o, a.signer, at); err != nil {
+		return o, c, err
+	}
+	c, err = git.ParseCommit(o.Data)
+	return o, c, err
+}
+
 // checkMessage refuses an update that would write lines of its own into the
 // message: one of them could look like the trailer of another update. The names
 // are checked where they come in; this is the last place before they are written.

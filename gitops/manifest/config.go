@@ -1,12 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -44,6 +44,10 @@ type Config struct {
 
 	// Signing signs every commit. Default: none is signed.
 	Signing git.Signing
+
+	// Prover proves every commit, and tells the writer's own commits from those that only
+	// say so.
+	Prover Prover
 
 	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
 	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
@@ -115,6 +119,16 @@ type Editor interface {
 	Apply(file []byte, v values.Vars) (out []byte, changed bool, err error)
 }
 
+// Prover proves commits. [*proof.Prover] is one. Safe for concurrent use.
+type Prover interface {
+	// Sign returns the last line of the commit's message, with its end.
+	Sign(c git.Commit) (line string, err error)
+
+	// Verify reports whether a commit has such a line, which a tallyman with the same
+	// store made for it.
+	Verify(c git.Commit) (key string, ok bool)
+}
+
 // Recorder is told of every push. Its methods are called by one goroutine and
 // must not block.
 type Recorder interface {
@@ -143,20 +157,12 @@ func (noRecorder) Pushed(PushOutcome, time.Duration, int) {}
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
-	if c.Branch == "" {
-		c.Branch = "main"
-	}
-	if c.Subject == "" {
-		c.Subject = "chore: bump {app} to {tag} ({env})"
-	}
+	c.Branch = cmp.Or(c.Branch, "main")
+	c.Subject = cmp.Or(c.Subject, "chore: bump {app} to {tag} ({env})")
+	c.BatchSubject = cmp.Or(c.BatchSubject, "chore: {count} updates ({env})")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Squash == nil {
 		c.Squash = func(string) bool { return false }
-	}
-	if c.BatchSubject == "" {
-		c.BatchSubject = "chore: {count} updates ({env})"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
@@ -170,39 +176,29 @@ func (c Config) withDefaults() Config {
 	if c.Files == nil {
 		c.Files = func() []string { return nil }
 	}
-	if c.Breaker == nil {
-		c.Breaker = git.NewBreaker(c.Now)
-	}
+	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
 }
 
-// refName is what git allows in the name of a branch, and a little less
-// (git-check-ref-format(1)).
-var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}$`)
-
 // validate reports the first thing that cannot be right, as an
 // [gitops.Invalid] error that names the field.
 func (c Config) validate() error {
-	switch {
-	case !refName.MatchString(c.Branch) || strings.Contains(c.Branch, "..") || strings.Contains(c.Branch, "//") ||
-		strings.Contains(c.Branch, "/.") || strings.HasSuffix(c.Branch, "/") || strings.HasSuffix(c.Branch, ".") || strings.HasSuffix(c.Branch, ".lock"):
-		return gitops.FieldErrorf("branch", "is not a name that a branch can have")
-	case c.Target == nil:
+	if err := git.ValidateBranch(c.Branch); err != nil {
+		return err
+	}
+	if c.Target == nil {
 		return gitops.FieldErrorf("target", "is missing")
+	}
+	if c.Prover == nil {
+		return gitops.FieldErrorf("prover", "is missing")
 	}
 	author := c.Author
 	if c.Identify != nil { // what is empty is found out later
 		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	if err := author.Validate(); err != nil {
-		return err
-	}
-	if err := checkTemplate("subject", c.Subject, placeholders); err != nil {
-		return err
-	}
-	return checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders)
+	return cmp.Or(author.Validate(), checkTemplate("subject", c.Subject, placeholders), checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders))
 }
 
 // checkTemplate checks a subject that may name some things in braces.

@@ -87,7 +87,8 @@ func (e *edits) verify() (unverified []string) {
 }
 
 // apply makes an update's edit, and reports whether that changed its file. An error
-// that is a [*gitops.Error] is the update's own fault; the file is then as it was.
+// that is a [*gitops.Error] is the update's own fault, and a [lowerVersion] ends it as
+// superseded; the file is then as it was.
 func (a *actor) apply(e *edits, u gitops.Update) (changed bool, err error) {
 	if err := checkMessage(u); err != nil {
 		return false, err
@@ -103,7 +104,11 @@ func (a *actor) apply(e *edits, u gitops.Update) (changed bool, err error) {
 	if len(file.content) > maxFileBytes {
 		return false, tooLarge(target.File)
 	}
-	out, changed, err := a.runEditor(file, e.oneByOne[target.File], target.Editor, u)
+	alone := e.oneByOne[target.File]
+	if err := file.checkVersion(target, alone, u); err != nil {
+		return false, err
+	}
+	out, changed, err := a.runEditor(file, alone, target.Editor, u)
 	switch {
 	case err != nil:
 		return false, ownFault(err)
@@ -132,12 +137,19 @@ func (a *actor) runEditor(file *edited, alone bool, editor Editor, u gitops.Upda
 	if !ok || alone || file.suspect {
 		return editor.Apply(file.content, vars)
 	}
-	if file.parsed == nil {
-		if file.parsed, err = values.Open(file.content); err != nil {
-			return nil, false, err
-		}
+	parsed, err := file.open()
+	if err != nil {
+		return nil, false, err
 	}
-	return file.parsed.Apply(edit, vars)
+	return parsed.Apply(edit, vars)
+}
+
+// open parses the file unless that was done.
+func (f *edited) open() (_ *values.File, err error) {
+	if f.parsed == nil {
+		f.parsed, err = values.Open(f.content)
+	}
+	return f.parsed, err
 }
 
 // pathsOf lists the files that the items' edits are for.
@@ -167,19 +179,4 @@ func ownFault(err error) error {
 
 func tooLarge(path string) error {
 	return gitops.Errorf(gitops.TooLarge, "%s is larger than %d MiB", path, maxFileBytes>>20)
-}
-
-// fileError says what is wrong with a path in the repository. Another error stays as
-// it is: it is not the path's fault.
-func fileError(path string, err error) error {
-	var code gitops.Code
-	switch {
-	case errors.Is(err, git.ErrNoEntry):
-		code = gitops.NotFound
-	case errors.Is(err, git.ErrSymlink), errors.Is(err, git.ErrSubmodule), errors.Is(err, git.ErrDirectory), errors.Is(err, git.ErrNotDirectory):
-		code = gitops.Invalid
-	default:
-		return err
-	}
-	return gitops.Errorf(code, "%s: %s in the manifest repository", path, err)
 }

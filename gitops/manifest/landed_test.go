@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -198,28 +197,6 @@ func testASearchEndsAtTheTimeOfAcceptance(t *testing.T, newOrigin origins) {
 	o.check(o.write(w, takenOver(o.update("dev", "shop", "main-0000001")), takenOver(o.update("dev", "shop", "main-0000002")))...)
 	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 1 {
 		t.Errorf("%d fetches, want no further search: what was searched is known", n)
-	}
-}
-
-func TestLandingsForgetTheOldestAndTheirPromise(t *testing.T) {
-	began := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	l := newLandings(100, began.Add(-24*time.Hour))
-	l.since = began
-	for n := range 110 {
-		l.add(landing{gitops.UpdateTrailer{Update: fmt.Sprint(n)}, git.Hash{}, began.Add(time.Duration(n) * time.Second)})
-	}
-	if len(l.byUpdate) != 100 || len(l.order) != 100 {
-		t.Errorf("%d and %d are remembered, want 100", len(l.byUpdate), len(l.order))
-	}
-	if want := began.Add(9*time.Second + clockSlack); !l.since.Equal(want) {
-		t.Errorf("the promise begins at %s, want %s", l.since, want)
-	}
-	old := gitops.Update{AcceptedAt: began.Add(clockSlack)}
-	if l.needsSearch(old, nil) {
-		t.Error("an update that was never pushed is looked for")
-	}
-	if !l.needsSearch(old, map[string]bool{old.ID: true}) || !l.needsSearch(takenOver(old), nil) {
-		t.Error("an update from before the promise must be looked for")
 	}
 }
 

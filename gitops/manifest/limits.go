@@ -17,6 +17,7 @@ type Limits struct {
 	RejectedPushes int           // pushes in one turn to find out which updates of a rejected one are rejected; default 64
 	Landings       int           // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
 	UnknownPushes  int           // updates that are remembered because the result of their push is unknown; default 10,000
+	Claims         int           // commits in one push of which it is found out whether they do what an update asks; default 16
 	History        int           // commits that are searched for an update's trailer; default 100,000
 }
 
@@ -30,6 +31,7 @@ func (l Limits) withDefaults() Limits {
 		RejectedPushes: cmp.Or(l.RejectedPushes, 64),
 		Landings:       cmp.Or(l.Landings, 5_000),
 		UnknownPushes:  cmp.Or(l.UnknownPushes, 10_000),
+		Claims:         cmp.Or(l.Claims, 16),
 		History:        cmp.Or(l.History, 100_000),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -27,7 +28,6 @@ type origin struct {
 	*testing.T
 	server *gitserver.Server
 	ssh    *gitserver.SSH // nil over HTTP
-	via    func(*Config)  // how writers reach another server of the same repository; nil for none
 	repo   *gitserver.Repository
 	first  string // the commit that was there before any test wrote
 
@@ -155,6 +155,9 @@ func (lineEditor) Apply(file []byte, v values.Vars) ([]byte, bool, error) {
 	return out, string(old) != v.Tag, nil
 }
 
+// testProver has the key of every test's store.
+var testProver = proof.New(gitops.ProofKeyOf(gitops.ProofSecret{1}, time.Unix(1_700_000_000, 0)))
+
 func testTarget(environment, app string) (Target, error) {
 	if app == "unknown" {
 		return Target{}, gitops.Errorf(gitops.NotFound, "no such app")
@@ -196,15 +199,13 @@ func (o *origin) writer(changes ...func(*Config)) *Writer {
 		URL:    o.repo.URL,
 		Author: git.Signature{Name: "tallyman[bot]", Email: "1+tallyman[bot]@users.noreply.github.com"},
 		Target: testTarget,
+		Prover: testProver,
 		Files:  func() []string { return paths },
 		Logger: slog.New(slog.NewTextHandler(o.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if o.ssh != nil {
 		c.URL = o.ssh.URL + strings.TrimPrefix(o.repo.URL, o.server.URL)
 		c.SSH = git.SSH{KeyFile: o.ssh.KeyFile, KnownHostsFile: o.ssh.KnownHostsFile}
-	}
-	if o.via != nil {
-		o.via(&c)
 	}
 	for _, change := range changes {
 		change(&c)

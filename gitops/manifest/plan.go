@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
 
 // plan is what a push would do to the tip it was made on.
@@ -22,6 +23,7 @@ type plan struct {
 	updates int       // that are in the commits
 	full    bool      // what is left waits for the next push
 	ends    time.Time // zero until the first edit is made
+	sentAt  time.Time // zero until the push begins
 	outcome PushOutcome
 }
 
@@ -29,7 +31,7 @@ type plan struct {
 type planned struct {
 	item       *item
 	transition gitops.Transition // without an action for one that was only looked for
-	landing    landing           // with a commit
+	landing    landing.Landing   // with a commit
 }
 
 // plan makes the commits of the items on the snapshot's tip, as many as fit into one
@@ -131,7 +133,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		r := &p.results[n]
 		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
 			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
-			r.landing = landing{gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], p.next.tip, p.next.head.Made}
+			r.landing = landing.Landing{UpdateTrailer: gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], Commit: p.next.tip, Made: p.next.head.Made}
 		}
 	}
 	return nil
@@ -144,11 +146,7 @@ func (a *actor) seal(p *plan, written []gitops.Update) error {
 		return err
 	}
 	now := a.config.Now()
-	o, err := git.SignCommit(commitOf(written, a.config, a.author, now, root.Name, p.next.tip), a.signer, now)
-	if err != nil {
-		return err
-	}
-	head, err := git.ParseCommit(o.Data)
+	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.tip), now)
 	if err != nil {
 		return err
 	}
@@ -184,7 +182,10 @@ func (a *actor) edit(e *edits, u gitops.Update) (gitops.Transition, error) {
 	t := gitops.Transition{Update: u.ID}
 	changed, err := a.apply(e, u)
 	var own *gitops.Error
+	var lower lowerVersion
 	switch {
+	case errors.As(err, &lower):
+		t.Action, t.Reason = gitops.ActionSupersede, lower.reason
 	case errors.As(err, &own):
 		if own.Code == gitops.Internal {
 			a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)

@@ -49,9 +49,9 @@ func (a *actor) push(items []*item) error {
 	// is awaited even when the writer is asked to stop.
 	var sent error
 	if p.commits > 0 {
-		began := time.Now()
+		p.sentAt = time.Now()
 		sent = a.send(a.pushing, p)
-		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(began), p.updates) }()
+		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(p.sentAt), p.updates) }()
 	}
 
 	// The branch judges, whatever the answer said.
@@ -112,7 +112,7 @@ func (a *actor) trackUnknown(p *plan) {
 	}
 	if len(a.unknown) > a.config.Limits.UnknownPushes {
 		clear(a.unknown)
-		a.landings.unknownBefore = a.config.Now() // so that whatever waits now is looked for
+		a.landings.UnknownBefore = a.config.Now() // so that whatever waits now is looked for
 	}
 }
 
@@ -164,11 +164,11 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 // snapshot to the plan's tip.
 func (a *actor) report(p *plan) {
 	if p.commits > 0 {
-		a.setSnapshot(p.next)
+		a.setSnapshot(p.next, p.sentAt)
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {
-			a.landings.add(r.landing)
+			a.landings.Add(r.landing)
 			delete(a.rejected, r.item.update.Environment)
 		}
 		a.answer(r.item, answer{transition: r.transition})

@@ -40,10 +40,7 @@ func TestTwoWritersAndAPersonShareTheBranch(t *testing.T) {
 
 func testTwoWritersAndAPersonShareTheBranch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	each := 8
-	if o.via != nil { // the race is the same, and there everything takes longer
-		each = 4
-	}
+	const each = 8
 	writers := []*Writer{o.writer(), o.writer()}
 	lanes := make(map[string][]gitops.Update)
 	for n := range each {

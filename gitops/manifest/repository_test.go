@@ -77,7 +77,7 @@ func testFilesThatAreTooLargeFailAlone(t *testing.T, newOrigin origins) {
 		}
 		o.commit(gitserver.Change{Files: map[string]string{testFile("dev", "large"): valuesFile("large", "dev", "by hand") + b.String()}})
 	}
-	v, err := w.View(t.Context())
+	v, err := w.View(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,61 +83,14 @@ func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
-	index := git.NewIndex(nil)
 	// Files that come with it unasked are dropped while they come in: they may be
 	// many, and larger than those that are needed.
-	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Depth: 1, Keep: git.WithoutBlobs}, index)
-	if err != nil {
-		return nil, fmt.Errorf("fetching the branch: %w", err)
-	}
-	loaded, err := s.snapshotOf(tip, fetched, index)
+	loaded, _, err := s.read(ctx, git.Pages{Tip: tip, First: 1, Most: 1, Keep: git.WithoutBlobs}, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.config.Logger.DebugContext(ctx, "branch fetched", "commit", tip.String())
 	return loaded, s.fetchFiles(ctx, loaded, s.config.Files())
-}
-
-// fetchCommit fetches a commit with its trees, and with its files where they do not
-// come alone.
-func (s *source) fetchCommit(ctx context.Context, want git.FetchRequest, held *git.Index) (map[git.Hash]git.Object, error) {
-	if want.Capabilities = s.caps; !s.whole {
-		want.Filter = git.FilterBlobs
-	}
-	fetched, err := s.remote.Fetch(ctx, want, held.Object)
-	if s.whole || !git.UnknownToServer(err) {
-		return fetched, err
-	}
-	// The server offers filters, but not this one (uploadpackfilter in git-config(1));
-	// or the tip is gone, and then this fails as well.
-	want.Filter = git.FilterNone
-	fetched, wholeErr := s.remote.Fetch(ctx, want, held.Object)
-	if wholeErr == nil {
-		s.wantWhole(ctx, "the git server does not leave files out", err)
-	}
-	return fetched, wholeErr
-}
-
-// snapshotOf makes a snapshot of a tip from what was fetched and what is known. When
-// an object is in neither the error is [git.ErrMissingObject].
-func (s *source) snapshotOf(tip git.Hash, fetched map[git.Hash]git.Object, known *git.Index) (*snapshot, error) {
-	o, ok := fetched[tip]
-	if !ok || o.Kind != git.KindCommit {
-		return nil, fmt.Errorf("%w: the commit that was asked for did not come", git.ErrMissingObject)
-	}
-	head, err := git.ParseCommit(o.Data)
-	if err != nil {
-		return nil, err
-	}
-	root, err := git.NewDirectory(head.Tree, fetched, known)
-	if err != nil {
-		return nil, err
-	}
-	next := &snapshot{tip: tip, head: head, root: root}
-	if s.whole {
-		next.keep(fetched, s.config.Files())
-	}
-	return next, nil
 }
 
 // catchUpDepth is how many commits a catch-up brings, counted from the new tip.
@@ -147,28 +100,43 @@ func (s *source) snapshotOf(tip git.Hash, fetched map[git.Hash]git.Object, known
 const catchUpDepth = 16
 
 // catchUp makes a snapshot of another tip from one that is held, and returns the
-// commits that came with it; none when the server left objects out, and the branch
-// was fetched from nothing.
+// commits that came with it, and the old tip's; none when the server left objects out,
+// and the branch was fetched from nothing.
 func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*snapshot, git.Commits, error) {
-	index := git.NewIndex(from.root)
-	var next *snapshot
-	var commits git.Commits
-	fetched, err := s.fetchCommit(ctx, git.FetchRequest{Wants: []git.Hash{tip}, Have: from.tip, Shallow: []git.Hash{from.tip}, Depth: catchUpDepth}, index)
-	if err == nil {
-		commits, err = git.CommitsOf(fetched) // what came in between must not go unread
-	}
-	if err == nil {
-		next, err = s.snapshotOf(tip, fetched, index)
-	}
+	next, commits, err := s.read(ctx, git.Pages{Tip: tip, Base: from.tip, BaseCommit: from.head, First: catchUpDepth, Most: catchUpDepth}, from.root)
 	if errors.Is(err, git.ErrMissingObject) {
 		s.config.Logger.WarnContext(ctx, "the git server left objects out, fetching the branch again", "commit", tip.String(), "error", err)
 		next, err = s.loadTip(ctx, tip)
 		return next, nil, err
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("catching up with the branch: %w", err)
+	return next, commits, err
+}
+
+// read makes a snapshot of a page's tip and returns the page's commits. The trees come
+// with them, and files where the server sends them only so; what is in held does not.
+// When an object is in neither the error is [git.ErrMissingObject].
+func (s *source) read(ctx context.Context, page git.Pages, held *git.Directory) (*snapshot, git.Commits, error) {
+	index := git.NewIndex(held)
+	page.Capabilities, page.Held = s.caps, index.Object
+	if !s.whole {
+		page.Filter = git.FilterBlobs
 	}
-	return next, commits, nil
+	pager := git.NewPager(s.remote, page)
+	fetched, err := pager.Next(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fetching the branch: %w", err)
+	}
+	if pager.Unfiltered != nil {
+		s.wantWhole(ctx, "the git server does not leave files out", pager.Unfiltered)
+	}
+	next := &snapshot{tip: page.Tip, head: pager.Commits[page.Tip]}
+	if next.root, err = git.NewDirectory(next.head.Tree, fetched, index); err != nil {
+		return nil, nil, err
+	}
+	if s.whole {
+		next.keep(fetched, s.config.Files())
+	}
+	return next, pager.Commits, nil
 }
 
 // fetchFiles brings the contents of files that are not here, in one request. A path
@@ -220,7 +188,7 @@ func (s *snapshot) file(path string) (*git.File, error) {
 		return nil, err
 	}
 	f, err := s.root.Find(names)
-	return f, fileError(path, err)
+	return f, git.PathError(path, err)
 }
 
 // missing are the files at the paths whose content is not here.
@@ -263,26 +231,12 @@ func (s *source) search(ctx context.Context, of *snapshot, since time.Time) (fou
 		Tip: of.tip, Base: of.tip, BaseCommit: of.head, Capabilities: s.caps,
 		Filter: git.FilterTrees, Keep: git.OnlyCommits, First: searchDepth, Most: s.config.Limits.History,
 	})
-	answers := func(since time.Time) bool {
-		found = make(git.Commits)
-		return pager.Commits.Walk(of.tip, nil, since, found.Add)
+	if found, reached, err = pager.Since(ctx, since); err != nil {
+		return nil, since, fmt.Errorf("searching the branch's history: %w", err)
 	}
-	for !answers(since) && pager.More() {
-		if _, err := pager.Next(ctx); err != nil {
-			return nil, since, fmt.Errorf("searching the branch's history: %w", err)
-		}
+	if found == nil {
+		return nil, s.config.Now(), nil
 	}
-	var made []time.Time
-	for _, c := range pager.Commits {
-		made = append(made, c.Made)
-	}
-	slices.SortFunc(made, time.Time.Compare)
-	for n := git.OldRun; !answers(since); n *= 2 {
-		if n >= len(made) {
-			return nil, s.config.Now(), nil
-		}
-		since = made[n]
-	}
-	s.config.Logger.DebugContext(ctx, "history searched", "since", since, "commits", len(found))
-	return found, since, nil
+	s.config.Logger.DebugContext(ctx, "history searched", "since", reached, "commits", len(found))
+	return found, reached, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
@@ -11,7 +12,14 @@ import (
 
 // View is the branch as it was at one commit. It does not change, uses no network,
 // and may be kept. Safe for concurrent use.
-type View struct{ of *snapshot }
+type View struct {
+	of   *snapshot
+	asOf time.Time
+}
+
+// AsOf is when the git server was asked: what came onto the branch later may not be in
+// the view.
+func (v *View) AsOf() time.Time { return v.asOf }
 
 // Commit is the commit that the branch was at: as long as it stays the same, so do
 // the files.
@@ -36,16 +44,6 @@ func (v *View) ReadFile(path string) ([]byte, error) {
 	return content, nil
 }
 
-// FileID returns the name of a file's content: where it is the same, so is the
-// content. Errors as ReadFile, when there is no file at the path.
-func (v *View) FileID(path string) (id string, err error) {
-	f, err := v.of.file(path)
-	if err != nil {
-		return "", err
-	}
-	return f.Name.String(), nil
-}
-
 // Changed returns the paths of the files that are not in both views with the same
 // content, in any order. It costs as much as the directories that changed.
 func (v *View) Changed(since *View) []string { return v.of.root.Changed(since.of.root) }
@@ -68,20 +66,20 @@ func (r *reader) close() {
 	<-r.turn
 }
 
-// View returns the branch as it is now, with every file of [Config.Files] and those
-// at the paths. It asks the server once where the branch is, over a connection of its
-// own, and fetches what is not here; nothing that is written waits for it. Errors as
-// Write.
-func (w *Writer) View(ctx context.Context, paths ...string) (*View, error) {
+// View returns the branch as it was no longer than maxAge ago, with every file of
+// [Config.Files] and those at the paths. When nothing was pushed since then it asks the
+// server once where the branch is, over a connection of its own, and fetches what is
+// not here; nothing that is written waits for it. Errors as Write.
+func (w *Writer) View(ctx context.Context, maxAge time.Duration, paths ...string) (*View, error) {
 	if w.tip.Load() == nil {
 		if err := w.Handshake(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return w.reader.view(ctx, w.tip, paths)
+	return w.reader.view(ctx, w.tip, time.Now().Add(-maxAge), paths)
 }
 
-func (r *reader) view(ctx context.Context, writer *atomic.Pointer[snapshot], paths []string) (*View, error) {
+func (r *reader) view(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -94,24 +92,23 @@ func (r *reader) view(ctx context.Context, writer *atomic.Pointer[snapshot], pat
 	defer cancel()
 	defer context.AfterFunc(r.stopping, cancel)()
 	for tries := 1; ; tries++ {
-		v, err := r.viewOnce(ctx, writer, paths)
+		v, err := r.viewOnce(ctx, writer, since, paths)
 		if err == nil || !git.UnknownToServer(err) || tries == maxTries {
 			return v, git.PublicError(err)
 		}
+		since = time.Now() // what the writer saw is gone
 	}
 }
 
-func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot], paths []string) (*View, error) {
-	tip, err := r.source.fetchTip(ctx)
-	if err != nil {
-		return nil, err
+func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
+	seen := writer.Load()
+	if r.last != nil && r.last.asOf.After(seen.asOf) {
+		seen = r.last
 	}
-	now := writer.Load()
-	if r.last != nil && now.tip != tip {
-		now = r.last.of
-	}
-	if now.tip != tip {
-		if now, _, err = r.source.catchUp(ctx, now, tip); err != nil {
+	now, asOf := seen.of, seen.asOf
+	if asOf.Before(since) || r.source.caps == nil { // without those nothing can be fetched
+		var err error
+		if now, asOf, err = r.readTip(ctx, writer); err != nil {
 			return nil, err
 		}
 	}
@@ -132,10 +129,25 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[snapshot],
 	if err := r.source.fetchFiles(ctx, now, paths); err != nil {
 		return nil, err
 	}
-	if r.files = files; r.last == nil || r.last.of != now {
-		r.last = &View{now}
-	}
+	r.files, r.last = files, &View{now, asOf}
 	return r.last, nil
+}
+
+// readTip asks the server where the branch is, and catches up when neither the writer nor
+// the last view is there.
+func (r *reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now *snapshot, asOf time.Time, err error) {
+	asOf = time.Now()
+	tip, err := r.source.fetchTip(ctx)
+	if err != nil {
+		return nil, asOf, err
+	}
+	if now = writer.Load().of; r.last != nil && now.tip != tip {
+		now = r.last.of
+	}
+	if now.tip != tip {
+		now, _, err = r.source.catchUp(ctx, now, tip)
+	}
+	return now, asOf, err
 }
 
 // sameSlice reports whether two slices are one, which is not changed: to compare

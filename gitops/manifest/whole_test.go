@@ -94,7 +94,7 @@ func testFilesComeWhenTheyAreNeeded(t *testing.T, newOrigin origins) {
 	o.check(o.write(w, o.update("dev", "shop", "main-0000004"), o.update("dev", "new", "main-0000004"))...)
 	fetches(2, "two files that a person pushed")
 	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "cart"): valuesFile("cart", "prod", "by hand")}})
-	v, err := w.View(t.Context(), testFile("dev", "new"), "README.md")
+	v, err := w.View(t.Context(), 0, testFile("dev", "new"), "README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func testFilesComeWhenTheyAreNeeded(t *testing.T, newOrigin origins) {
 	}
 	fetches(2, "a catch-up, and the files that are not here")
 	o.commit(gitserver.Change{Files: map[string]string{testFile("prod", "cart"): valuesFile("cart", "prod", "again"), "README.md": "Changed\n"}})
-	if v, err = w.View(t.Context()); err != nil {
+	if v, err = w.View(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if content, err := v.ReadFile(testFile("prod", "cart")); err != nil || string(content) != valuesFile("cart", "prod", "again") {
@@ -213,7 +213,7 @@ func TestAFileThatIsGoneIsAskedForOnTheNewTip(t *testing.T) {
 				} else {
 					// The look still sees the old tip.
 					o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Before: gone})
-					v, err := w.View(t.Context(), testFile("dev", "shop"))
+					v, err := w.View(t.Context(), 0, testFile("dev", "shop"))
 					if err != nil && o.ssh == nil {
 						t.Fatal(err)
 					}

@@ -46,8 +46,9 @@
 //     a later one, and then the first rule finds it.
 //
 // The branch also decides what is old: an update is superseded when a later one of
-// its app that is in the same call is on the branch, and when it came late and the
-// branch has a release of its app from after its event.
+// its app that is in the same call is on the branch, when it came late and the
+// branch has a release of its app from after its event, and when it only goes up and
+// its file has a higher version (version.go).
 //
 // # What a crash leaves
 //
@@ -68,7 +69,7 @@ import (
 type Writer struct {
 	queue   queue
 	reader  reader
-	tip     *atomic.Pointer[snapshot] // where the actor is; nil until the first snapshot
+	tip     *atomic.Pointer[View] // where the actor is; nil until the first snapshot
 	clock   *stepClock
 	stop    context.CancelFunc // ends what waits, not the push on its way
 	abort   context.CancelFunc // ends that, too
@@ -100,12 +101,12 @@ func New(c Config) (*Writer, error) {
 	w := &Writer{
 		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
 		reader: reader{source: source{config: c, remote: readers}, stopping: stopping, turn: make(chan struct{}, 1)},
-		tip:    new(atomic.Pointer[snapshot]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
+		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
 		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
-		rejected: make(map[string]rejection),
+		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
 	}
 	go func() {
 		defer close(w.stopped)
@@ -143,7 +144,8 @@ func (w *Writer) Abort() { w.abort() }
 //     later update of the same app may have replaced what this one wrote; then there
 //     is a reason that says so, unless it was found by its trailer.
 //   - confirm: the branch had the tag already.
-//   - supersede: the branch has a later release of the same app.
+//   - supersede: the branch has a later release of the same app, or the update only
+//     goes up and its file has a higher version.
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
 //   - Refused: the git server refuses it although it takes others.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -38,7 +39,7 @@ func TestAFileCanBeReadBack(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer()
 	o.write(w, o.update("dev", "shop", "main-1a2b3c4"))
-	v, err := w.View(t.Context())
+	v, err := w.View(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func testFilesAreReadFromTheBranchAsItIsNow(t *testing.T, newOrigin origins) {
 	}
 	o.commit(gitserver.Change{Files: map[string]string{"README.md": "Changed"}})
 	o.server.ResetCounts()
-	v, err := w.View(t.Context(), "README.md", "run.sh")
+	v, err := w.View(t.Context(), 0, "README.md", "run.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,18 +82,14 @@ func testFilesAreReadFromTheBranchAsItIsNow(t *testing.T, newOrigin origins) {
 		if string(content) != want.content || err != nil && gitops.CodeOf(err) != want.code || err == nil && want.code != "" {
 			t.Errorf("%s: %q and %v, want %+v", path, content, err, want)
 		}
-		id, idErr := v.FileID(path)
-		if (idErr == nil) != (err == nil) || err == nil && id != o.git("rev-parse", "main:"+path) {
-			t.Errorf("%s has the id %q, %v", path, id, idErr)
-		}
 	}
 	if log := o.log(); v.Commit() != log[len(log)-1].Hash {
 		t.Errorf("the view is of %s", v.Commit())
 	}
 	o.server.ResetCounts()
-	again, err := w.View(t.Context())
-	if err != nil || again != v {
-		t.Errorf("the branch did not move, and there is another view: %v", err)
+	again, err := w.View(t.Context(), 0)
+	if err != nil || again.Commit() != v.Commit() || !again.AsOf().After(v.AsOf()) {
+		t.Errorf("the branch did not move, and another view is %+v after %+v: %v", again, v, err)
 	}
 	if n := o.server.Counts().Total(); n > 1 {
 		t.Errorf("%d requests, want a look", n)
@@ -104,7 +101,7 @@ func TestAViewDoesNotChange(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	w := o.writer()
-	v, err := w.View(t.Context())
+	v, err := w.View(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +112,7 @@ func TestAViewDoesNotChange(t *testing.T) {
 	if want := valuesFile("shop", "dev", "none"); err != nil || string(content) != want || v.Commit() != o.first {
 		t.Errorf("the view of %s says %q, %v", v.Commit(), content, err)
 	}
-	after, err := w.View(t.Context())
+	after, err := w.View(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +120,8 @@ func TestAViewDoesNotChange(t *testing.T) {
 	if want := valuesFile("shop", "dev", "main-0000002"); err != nil || string(content) != want {
 		t.Errorf("a view afterwards says %q, %v", content, err)
 	}
-	for _, path := range testFiles() {
-		was, err := v.FileID(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if is, err := after.FileID(path); err != nil || (is == was) != (path != testFile("dev", "shop")) {
-			t.Errorf("%s was %s and is %s, %v", path, was, is, err)
-		}
+	if got, want := after.Changed(v), []string{testFile("dev", "shop")}; !slices.Equal(got, want) {
+		t.Errorf("changed since the first view: %v, want %v", got, want)
 	}
 }
 
@@ -149,7 +140,7 @@ func testNoPushWaitsForAReader(t *testing.T, newOrigin origins) {
 		o.server.Inject(gitserver.Fault{On: on, Before: func() { close(arrived) }, Wait: release})
 		read := make(chan error, 1)
 		go func() {
-			_, err := w.View(t.Context())
+			_, err := w.View(t.Context(), 0)
 			read <- err
 		}()
 		<-arrived
@@ -162,12 +153,49 @@ func testNoPushWaitsForAReader(t *testing.T, newOrigin origins) {
 	}
 }
 
+// After a push the writer knows where the branch is: who can do with what was there a
+// moment ago has it without asking the server.
+func TestAViewAfterAPushAsksNothing(t *testing.T) { overEach(t, testAViewAfterAPushAsksNothing) }
+
+func testAViewAfterAPushAsksNothing(t *testing.T, newOrigin origins) {
+	o := newOrigin(t)
+	w := o.writer()
+	view := func(maxAge time.Duration) *View {
+		t.Helper()
+		v, err := w.View(t.Context(), maxAge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	before := view(0)
+	o.check(o.write(w, o.update("dev", "shop", "main-0000001"))...)
+	o.server.ResetCounts()
+	after := view(time.Hour)
+	if n := o.server.Counts().Total(); n != 0 || after.Commit() != o.git("rev-parse", "main") || !after.AsOf().After(before.AsOf()) {
+		t.Errorf("%d requests for a view of %s at %s", n, after.Commit(), after.AsOf())
+	}
+	theirs := o.commit(gitserver.Change{Files: map[string]string{"README.md": "Changed"}})
+	for _, c := range []struct {
+		maxAge time.Duration
+		want   string
+	}{{time.Hour, after.Commit()}, {0, theirs}, {time.Hour, theirs}} { // never back to what the push left
+		if v := view(c.maxAge); v.Commit() != c.want {
+			t.Errorf("at most %s old: %s, want %s", c.maxAge, v.Commit(), c.want)
+		}
+	}
+	settled := o.write(w, o.update("dev", "shop", "main-0000002")) // catches up with theirs
+	if v := view(time.Hour); v.Commit() != settled[0].Commit {
+		t.Errorf("after another push: %s, want %s", v.Commit(), settled[0].Commit)
+	}
+}
+
 // A view knows which files another does not have alike.
 func TestViewsTellWhatChanged(t *testing.T) {
 	o := newOrigin(t)
 	w := o.writer()
 	view := func() *View {
-		v, err := w.View(t.Context())
+		v, err := w.View(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func (p *Policy) checkFanOut(most int) error {
 func (p *Policy) updatesOf(repository ECR, environments []string) (n int) {
 	for _, app := range p.byRepository[repository] {
 		for _, env := range environments {
-			if p.apps[app].runsIn(env) {
+			if a := p.apps[app]; a.runsIn(env) && a.imageIn(env).ecr == repository {
 				n++
 			}
 		}

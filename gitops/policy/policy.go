@@ -5,7 +5,9 @@
 // it is an error for whoever sent it, naming the field and the rule. A push (an
 // image that appeared in a registry) names none of them: it means every app with
 // that repository, in every environment whose tag rule takes the tag, and where
-// that is nothing it is ignored with the reason, rule by rule.
+// that is nothing it is ignored with the reason, rule by rule. Where versions are
+// compared, a push only goes up ([gitops.Update.OnlyUp]), and an order goes where it
+// says.
 package policy
 
 import (
@@ -28,12 +30,16 @@ type Config struct {
 // Environment is one environment's part of a [Config].
 type Environment struct {
 	Tags TagRule
+	// Downgrades says that a push may lower an app's version. Otherwise it does not
+	// where Tags has Semver; an order always may.
+	Downgrades bool
 }
 
 // App is one app's part of a [Config].
 type App struct {
-	Repository   string   // the image without tag; empty when only orders name the app
-	Environments []string // where the app runs; empty means everywhere
+	Repository   string            // the image without tag; empty when only orders name the app
+	Repositories map[string]string // by environment, where that has another one
+	Environments []string          // where the app runs; empty means everywhere
 }
 
 // Policy plans deliveries. Immutable, safe for concurrent use.
@@ -42,15 +48,18 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	warnings     []*gitops.Error
 }
 
 type environment struct {
-	rule rule
+	rule   rule
+	onlyUp bool // for what is pushed
 }
 
 type app struct {
-	repository   string
-	environments map[string]bool // nil means all
+	image        image
+	images       map[string]image // by environment, where that has another one
+	environments map[string]bool  // nil means all
 }
 
 // New checks the configuration. Its error joins everything that is wrong, each an
@@ -65,9 +74,13 @@ func New(c Config) (*Policy, error) {
 	var problems []error
 	for _, name := range p.names {
 		field := "environments." + name
-		rule, err := compileRule(field+".tags", c.Environments[name].Tags)
+		rule, warnings, err := compileRule(field+".tags", c.Environments[name].Tags)
+		p.warnings = append(p.warnings, warnings...)
 		problems = append(problems, gitops.CheckName(field, name), err)
-		p.environments[name] = environment{rule: rule}
+		if c.Environments[name].Downgrades && c.Environments[name].Tags.Semver == "" {
+			problems = append(problems, gitops.FieldErrorf(field+".downgrades", "has no meaning without tags.semver: only versions are compared. Remove it, or set tags.semver"))
+		}
+		p.environments[name] = environment{rule: rule, onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		field := "apps." + name
@@ -80,15 +93,13 @@ func New(c Config) (*Policy, error) {
 	return p, nil
 }
 
+// Warnings are of rules that some tag satisfies, and that are hardly meant as they
+// stand. Each is Invalid and names the field.
+func (p *Policy) Warnings() []*gitops.Error { return p.warnings }
+
 func (p *Policy) addApp(field, name string, c App) error {
+	var a app
 	var problems []error
-	a := app{repository: c.Repository}
-	if c.Repository != "" {
-		problems = append(problems, checkRepository(field+".repository", c.Repository))
-		if ecr, ok := ParseECR(c.Repository); ok {
-			p.byRepository[ecr] = append(p.byRepository[ecr], name)
-		}
-	}
 	for i, env := range c.Environments {
 		if _, ok := p.environments[env]; !ok {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i),
@@ -100,6 +111,7 @@ func (p *Policy) addApp(field, name string, c App) error {
 		}
 		a.environments[env] = true
 	}
+	problems = append(problems, p.addImages(field, name, c, &a))
 	p.apps[name] = a
 	return errors.Join(problems...)
 }
@@ -170,7 +182,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	if why := env.rule.refuses(o.Tag); why != "" {
 		return reject("tag", "%s: %s", o.Environment, why)
 	}
-	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.repository, Tag: o.Tag, Digest: o.Digest}, nil
+	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
 }
 
 // fieldOf is what the sender of an order calls one of its fields.
@@ -195,29 +207,39 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	if len(apps) == 0 {
 		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
 	}
-	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
-		return nil, gitops.PublicOf(err)
-	}
-	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
-		return nil, gitops.PublicOf(err)
+	if why := unusable(e); why != "" {
+		return nil, why
 	}
 	var updates []gitops.Update
 	var reasons []string
 	for _, env := range p.names {
-		if why := p.environments[env].rule.refuses(e.Tag); why != "" {
+		environment := p.environments[env]
+		if why := environment.rule.refuses(e.Tag); why != "" {
 			reasons = append(reasons, env+": "+why)
 			continue
 		}
 		for _, name := range apps {
-			a := p.apps[name]
-			if !a.runsIn(env) {
-				reasons = append(reasons, fmt.Sprintf("%s: app %q is not configured for it", env, name))
+			if why := p.notThere(repository, env, name); why != "" {
+				reasons = append(reasons, env+": "+why)
 				continue
 			}
-			updates = append(updates, gitops.Update{Environment: env, App: name, Repository: a.repository, Tag: e.Tag, Digest: e.Digest})
+			updates = append(updates, gitops.Update{
+				Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: environment.onlyUp,
+			})
 		}
 	}
 	return updates, strings.Join(reasons, "; ")
+}
+
+// unusable says why the image is nothing to release anywhere.
+func unusable(e gitops.ImagePush) string {
+	if err := gitops.CheckTag("detail.image-tag", e.Tag); err != nil {
+		return gitops.PublicOf(err)
+	}
+	if err := gitops.CheckDigest("detail.image-digest", e.Digest); err != nil {
+		return gitops.PublicOf(err)
+	}
+	return ""
 }
 
 // clip bounds text of a payload inside a reason.

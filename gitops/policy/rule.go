@@ -1,13 +1,13 @@
 package policy
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
-	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/policy/tagset"
 )
 
 // TagRule says which tags an environment takes. At least one of its fields must
@@ -28,42 +28,80 @@ type rule struct {
 	constraint *semver.Constraints
 }
 
-func compileRule(field string, source TagRule) (rule, error) {
-	r := rule{source: source}
+// compileRule compiles a rule, and refuses one that no tag satisfies: pushes would be
+// ignored for ever, and nothing would be red. The warnings are of rules that are
+// hardly meant as they stand.
+func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error, err error) {
+	r = rule{source: source}
 	if source.Match == "" && source.Semver == "" {
-		return r, gitops.FieldErrorf(field, "must have match or semver: an environment that takes every tag takes the wrong one some day")
+		return r, nil, gitops.FieldErrorf(field, "must have match or semver: an environment that takes every tag takes the wrong one some day")
 	}
+	var pattern *tagset.Pattern
+	var constraint *tagset.Constraint
+	var problems []error
 	if source.Match != "" {
-		// By itself first: "a)|(b" is none, and would be one between our brackets.
-		if _, err := regexp.Compile(source.Match); err != nil {
-			return r, gitops.FieldErrorf(field+".match", "is not a regular expression: %v", err)
-		}
-		r.match = regexp.MustCompile(`^(?:` + source.Match + `)$`)
+		pattern, err = compileMatch(field+".match", source.Match)
+		problems = append(problems, err)
 	}
 	if source.Semver != "" {
-		c, err := semver.NewConstraint(source.Semver)
-		if err != nil {
-			return r, gitops.FieldErrorf(field+".semver", "is not a version constraint: %v", err)
-		}
-		r.constraint = c
+		constraint, err = compileSemver(field+".semver", source.Semver)
+		problems = append(problems, err)
 	}
-	return r, nil
+	if err := errors.Join(problems...); err != nil {
+		return r, nil, err
+	}
+	if pattern != nil {
+		r.match = regexp.MustCompile(`^(?:` + source.Match + `)$`)
+		warnings = warnOfMatch(field+".match", source.Match, pattern)
+	}
+	if constraint != nil {
+		r.constraint, _ = semver.NewConstraint(source.Semver) // compileSemver has parsed it
+	}
+	if pattern != nil && constraint != nil {
+		err = checkBoth(field, pattern, constraint)
+	}
+	return r, warnings, err
 }
 
-// refuses returns why the rule does not take the tag, or "" when it does.
-func (r rule) refuses(tag string) string {
-	if r.match != nil && !r.match.MatchString(tag) {
-		return fmt.Sprintf("tag %s does not match %s", tag, r.source.Match)
-	}
-	if r.constraint == nil {
-		return ""
-	}
-	version, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
+// compileMatch compiles an expression that some tag matches.
+func compileMatch(field, match string) (*tagset.Pattern, error) {
+	pattern, err := tagset.Compile(match)
 	if err != nil {
-		return fmt.Sprintf("tag %s is not a semantic version (three numbers), and the rule is semver %s", tag, r.source.Semver)
+		return nil, gitops.FieldErrorf(field, "is not a regular expression: %v%s", err, wayOutOfSyntax(match, err))
 	}
-	if !r.constraint.Check(version) {
-		return fmt.Sprintf("tag %s does not satisfy semver %s", tag, r.source.Semver)
+	if tag, decided := tagset.Find(pattern, nil); decided && tag == "" {
+		return nil, gitops.FieldErrorf(field, "matches no tag (it is a regular expression for the whole tag): %s", whyNoTag(match, pattern))
 	}
-	return ""
+	if tag, decided := pattern.FindNamed(); decided && tag == "" && beginsOnly(match) {
+		tag, _ := tagset.Find(pattern, nil)
+		return nil, gitops.FieldErrorf(field, "matches only %q, and no more of a tag that begins with it (it is a regular expression for the whole tag): write %s.*", tag, match)
+	}
+	return pattern, nil
 }
+
+// compileSemver parses a constraint that some version satisfies.
+func compileSemver(field, text string) (*tagset.Constraint, error) {
+	constraint, err := tagset.NewConstraint(text)
+	if err != nil {
+		return nil, gitops.FieldErrorf(field, "is not a version constraint: %v%s", err, wayOutOfConstraint(text))
+	}
+	if tag, decided := tagset.Find(nil, constraint); decided && tag == "" {
+		return nil, gitops.FieldErrorf(field, "no version satisfies %s: what stands side by side must hold at once; write || between alternatives", text)
+	}
+	return constraint, nil
+}
+
+// checkBoth refuses an expression and a constraint that no tag satisfies together.
+func checkBoth(field string, pattern *tagset.Pattern, constraint *tagset.Constraint) error {
+	if tag, decided := tagset.Find(pattern, constraint); !decided || tag != "" {
+		return nil
+	}
+	wanted, _ := tagset.Find(nil, constraint)
+	if version, _ := tagset.Find(pattern, everyVersion); version != "" {
+		return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: match takes versions such as %s, and semver such as %s; leave one of the two out, or widen it", version, wanted)
+	}
+	matched, _ := tagset.Find(pattern, nil)
+	return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: what match takes is not a version (%s: %s), and none is taken out of a longer tag; leave one of the two out", matched, notVersion(matched))
+}
+
+var everyVersion, _ = tagset.NewConstraint(">=0.0.0-0")

@@ -55,7 +55,7 @@ type Inbox interface {
 	// Accept stores the delivery and its updates in one transaction. When it
 	// returns without error they survive kill -9 and power loss.
 	//
-	// The updates come with environment, app, repository, tag and digest; Accept
+	// The updates come with environment, app, repository, tag, digest and OnlyUp; Accept
 	// sets their id, which is [gitops.UpdateID], their sequence and the rest (an event
 	// time only when it is [gitops.EventMoment.Dated]), and
 	// returns the delivery as stored. Sequences follow acceptance: if one Accept
@@ -66,6 +66,12 @@ type Inbox interface {
 	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded, with
 	// a reason, and leaves the head as it is. The receipt is the delivery's, or the
 	// store's now where that is earlier.
+	//
+	// An update that is OnlyUp and not late is stored as Superseded, too, and leaves the
+	// head as it is, when its version is lower ([gitops.LowerVersion]) than that of the tag
+	// that the head says was written or of an update of its app that is open. The reason
+	// is [gitops.LowerThan]. What failed, was cancelled or was superseded does not count,
+	// and an update of the same version, perhaps with another digest, is accepted.
 	//
 	// A delivery whose key is known is stored nowhere: the first one is returned,
 	// with its updates as they stand now, and duplicate is true.
@@ -87,7 +93,8 @@ type Decisions interface {
 	// Retry makes a failed update pending again; it keeps its place in acceptance
 	// order and its attempts. It is a Conflict when a later update of the same app in
 	// the same environment is open or written: an old release must not overwrite a
-	// newer one. Of a pending update it lifts all blocks, whatever came later, and is
+	// newer one. It is a Conflict, too, when the update is OnlyUp and its version is lower
+	// than what Accept compares with by now. Of a pending update it lifts all blocks, whatever came later, and is
 	// a Conflict when nothing blocks it. Both set [gitops.Update.RetriedAt].
 	//
 	// Dismiss makes a failed update cancelled, with the decision's reason.
@@ -121,6 +128,7 @@ type Queue interface {
 	Checkpoints
 	ReplayGuard
 	Pruner
+	ProofKeys
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

@@ -17,6 +17,7 @@ type Entry struct {
 	Lane       *LaneState
 	Checkpoint *Checkpoint
 	UsedToken  *UsedToken
+	ProofKey   *gitops.ProofKey
 }
 
 // StepEntry is a step of an update.
@@ -47,7 +48,7 @@ type UsedToken struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, ProofKeys int
 }
 
 // Add counts an entry.
@@ -66,6 +67,8 @@ func (c *Counts) Add(e Entry) {
 		c.Checkpoints++
 	case e.UsedToken != nil:
 		c.UsedTokens++
+	case e.ProofKey != nil:
+		c.ProofKeys++
 	}
 }
 

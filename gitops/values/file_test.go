@@ -28,7 +28,8 @@ var shared = []struct{ file, keys string }{
 	{"image: r.example/a:v0\nlist: [v0, v1]\n", ".list[0] .list[1] .list[-1] .image"},
 }
 
-// Edits of one file give what they give one by one, and say the same.
+// Edits of one file give what they give one by one, and say the same, as do the tags
+// that they find.
 func TestEditsOfAnOpenFileGiveWhatTheyGiveAlone(t *testing.T) {
 	tags := []string{"v0", "v1", "1.10", "main-1a2b3c4", "1.2.3", "7e3"}
 	for seed := range uint64(300) {
@@ -67,6 +68,12 @@ func TestEditsOfAnOpenFileGiveWhatTheyGiveAlone(t *testing.T) {
 			}
 			if wantErr == nil {
 				alone = want.Text
+			}
+			for _, e := range edits { // each finds the tag that the file has by now
+				want, wantErr := e.ReadTag(alone)
+				if got, err := open.Tag(e); got != want || gitops.PublicOf(err) != gitops.PublicOf(wantErr) {
+					t.Fatalf("seed %d, the tag of %s in\n%s\nis %q, %v; in the open file %q, %v", seed, e.targets[0].key.text, alone, want, wantErr, got, err)
+				}
 			}
 		}
 		if err := open.Verify(); err != nil {

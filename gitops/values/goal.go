@@ -3,6 +3,8 @@ package values
 import (
 	"strconv"
 	"strings"
+
+	yaml "go.yaml.in/yaml/v4"
 )
 
 // goal is a target with the place it means in this file.
@@ -37,12 +39,11 @@ func (g goal) parent() (place, bool) {
 	return place{doc: p.doc, chain: p.chain[:n], keys: p.keys[:n-1], index: p.index[:n-1]}, true
 }
 
-// setByOthers tells which keys the other goals set in the map that holds goal i.
-func setByOthers(goals []goal, i int) func(name string) bool {
-	return func(name string) bool {
-		parent, ok := goals[i].parent()
+// setByOthers tells which keys of maps the goals other than i set.
+func setByOthers(goals []goal, i int) setToo {
+	return func(in *yaml.Node, name string) bool {
 		for j, g := range goals {
-			if other, otherOK := g.parent(); j != i && ok && otherOK && other.node() == parent.node() && g.name() == name {
+			if parent, ok := g.parent(); j != i && ok && parent.node() == in && g.name() == name {
 				return true
 			}
 		}

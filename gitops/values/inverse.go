@@ -35,13 +35,18 @@ func Read(text []byte) (*Document, error) {
 // empty. The error is as that of [Edit.Apply]; it is Invalid when the scalar holds
 // something else than what the value's template makes, and NotFound when no target's
 // value names {tag}.
-func (d *Document) Tag(e *Edit) (string, error) {
+func (d *Document) Tag(e *Edit) (string, error) { return d.source.tag(e) }
+
+// Tag is [Document.Tag] of the file with all edits so far.
+func (f *File) Tag(e *Edit) (string, error) { return f.source.tag(e) }
+
+func (s *source) tag(e *Edit) (string, error) {
 	i := slices.IndexFunc(e.targets, func(t target) bool { return t.value.uses("tag") })
 	if i < 0 {
 		return "", gitops.Errorf(gitops.NotFound, "no configured value contains {tag}")
 	}
 	t := e.targets[i]
-	text, err := d.source.read(t)
+	text, err := s.read(t)
 	if err != nil || text == "" {
 		return "", t.at(err)
 	}

@@ -60,9 +60,12 @@ func parseKey(text string) (key, error) {
 		// yq's lexer writes to a global when it meets this.
 		return key{}, errors.New("must only select, and not read the environment")
 	}
+	if err := checkBraces(text); err != nil {
+		return key{}, err
+	}
 	tree, err := yqlib.ExpressionParser.ParseExpression(text)
 	if err != nil {
-		return key{}, fmt.Errorf("is not a yq expression: %s", firstLine(err))
+		return key{}, notExpression(text, err)
 	}
 	if tree == nil {
 		return key{}, errors.New("is an empty yq expression")

@@ -74,8 +74,8 @@ func (p *plan) setAll(goals []goal) error {
 	return p.setBlocks()
 }
 
-// set plans one goal. setToo tells which keys of the same map other goals set.
-func (p *plan) set(g goal, setToo func(name string) bool) error {
+// set plans one goal.
+func (p *plan) set(g goal, setToo setToo) error {
 	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
 		if err := p.source.checkDigest(parent, g.name(), setToo); err != nil {
 			return err

@@ -16,6 +16,8 @@ type Authorizer interface {
 	Authorize(p gitops.Principal, right gitops.Right, app, environment string) (rule string, err error)
 	// Scope returns all that Authorize would allow a principal with the right.
 	Scope(p gitops.Principal, right gitops.Right) access.Scope
+	// AuthorizeAnywhere returns why the scope is nothing, nil where it is something.
+	AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error
 }
 
 // Auditor records what was refused; see audit.Recorder. Safe for concurrent use, and
@@ -89,13 +91,11 @@ func (a *API) callerWith(right gitops.Right, r *http.Request) (Caller, error) {
 // can returns why the caller has a right to nothing at all. Whoever may order may
 // read, too: what it ordered itself.
 func (a *API) can(c Caller, right gitops.Right) error {
-	if !a.Access.Scope(c.Principal, right).Empty() {
+	err := a.Access.AuthorizeAnywhere(c.Principal, right)
+	if err != nil && right == gitops.RightRead && a.Access.AuthorizeAnywhere(c.Principal, gitops.RightOrder) == nil {
 		return nil
 	}
-	if right == gitops.RightRead && !a.Access.Scope(c.Principal, gitops.RightOrder).Empty() {
-		return nil
-	}
-	return gitops.Errorf(gitops.Forbidden, "%s does not have the right %q: no rule of access gives it", c.Credential, right)
+	return err
 }
 
 // asked is what a caller asked for, as far as it is known.

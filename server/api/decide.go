@@ -138,13 +138,29 @@ func decodeStrictly(body []byte, into any, fields string) error {
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return gitops.FieldErrorf(wrong.Field, "must be a string").WithCause(err)
+		return gitops.FieldErrorf(wrong.Field, "must be a string in quotes, not %s", jsonKind(wrong.Value)).WithCause(err)
 	case err != nil:
 		reason := strings.TrimPrefix(err.Error(), "json: ")
 		if !strings.HasPrefix(reason, "unknown field") {
 			reason = "it is not well formed"
+		} else if reason == `unknown field "env"` && strings.Contains(fields, "environment") {
+			reason += ", which is called environment here" // as a dispatch calls it
 		}
 		return gitops.Errorf(gitops.Invalid, "the body must be a JSON object with %s: %.100s", fields, reason).WithCause(err)
 	}
 	return nil
+}
+
+// jsonKind names the kind of a JSON value as package json has it.
+func jsonKind(value string) string {
+	switch kind, _, _ := strings.Cut(value, " "); kind {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
 }

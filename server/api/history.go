@@ -38,7 +38,9 @@ type Version struct {
 	At      time.Time       `json:"at,omitzero"`
 	Author  string          `json:"author,omitempty"` // name <address>
 	Subject string          `json:"subject,omitempty"`
-	Updates []UpdateTrailer `json:"updates,omitempty"` // the updates in the commit; none in a person's
+	Proof   string          `json:"proof,omitempty"`   // the key that proves that tallyman made the commit; none in a person's
+	Updates []UpdateTrailer `json:"updates,omitempty"` // the updates in a proved commit
+	Claims  []UpdateTrailer `json:"claims,omitempty"`  // what a commit without a proof says: its author may have made it up
 }
 
 // UpdateTrailer is what a commit's trailers say of one update.

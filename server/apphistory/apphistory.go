@@ -50,8 +50,13 @@ func versionOf(v history.Version) api.Version {
 	if v.Commit != "" {
 		version.Author = v.Author.Name + " <" + v.Author.Email + ">"
 	}
+	version.Proof = v.Proof
+	said := &version.Claims
+	if v.Proof != "" {
+		said = &version.Updates
+	}
 	for _, u := range v.Updates {
-		version.Updates = append(version.Updates, api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor})
+		*said = append(*said, api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor})
 	}
 	return version
 }

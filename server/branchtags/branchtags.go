@@ -27,6 +27,9 @@ const viewWithin = 5 * time.Second
 type View[V any] interface {
 	// Commit is the commit's name.
 	Commit() string
+	// AsOf is when the git server was asked where the branch is: what came later may
+	// not be in the view.
+	AsOf() time.Time
 	// Changed returns the paths of the files that are not in both views with the
 	// same content, in any order. It costs as much as the directories that changed.
 	Changed(since V) (paths []string)
@@ -45,7 +48,7 @@ type Target struct {
 // Cache keeps the tags of one view and brings them up to date when somebody asks.
 // Safe for concurrent use.
 type Cache[V View[V]] struct {
-	view         func(ctx context.Context) (V, error)
+	view         func(ctx context.Context, maxAge time.Duration) (V, error)
 	maxAge       time.Duration
 	environments []string       // of the apps
 	edits        []*values.Edit // of the apps
@@ -54,17 +57,16 @@ type Cache[V View[V]] struct {
 
 	turn chan struct{} // holds one while no caller brings the tags up to date
 	// Of the caller that took it out:
-	askAt time.Time // when the git server may be asked again
+	askAt time.Time // when the tags are too old, or the git server may be asked again
 	apps  []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read  bool      // something was read
 	seen  V         // what was read last
 }
 
-// New makes a cache that has read nothing yet. The function asks the git server
-// where the branch is and returns it as it is there; its errors are
-// [*gitops.Error]. It is called once in maxAge at most, and not before the time
-// that its last error named.
-func New[V View[V]](targets []Target, view func(ctx context.Context) (V, error), maxAge time.Duration) *Cache[V] {
+// New makes a cache that has read nothing yet. The function returns the branch as it
+// was no longer than maxAge ago; its errors are [*gitops.Error]. It is not called again
+// before what it returned is that old, nor before the time that its last error named.
+func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time.Duration) (V, error), maxAge time.Duration) *Cache[V] {
 	targets = slices.SortedFunc(slices.Values(targets), func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
 	})
@@ -92,8 +94,8 @@ func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
 	return *c.last.Load()
 }
 
-// refresh asks the git server if it may be asked, keeps what it answers, and gives
-// the turn back.
+// refresh brings tags that are too old up to date, if the git server may be asked, and
+// gives the turn back.
 func (c *Cache[V]) refresh(ctx context.Context) {
 	defer func() { c.turn <- struct{}{} }()
 	began := time.Now()
@@ -101,15 +103,18 @@ func (c *Cache[V]) refresh(ctx context.Context) {
 		return
 	}
 	now := *c.last.Load()
-	wait := c.maxAge
 	if err := c.look(context.WithoutCancel(ctx)); err != nil { // others wait for it, too
 		now.Problem = problemOf(err)
-		wait = max(wait, now.Problem.RetryAfter)
+		c.askAt = time.Now().Add(max(c.maxAge, now.Problem.RetryAfter))
 	} else {
-		now = api.BranchTags{AsOf: began.UTC(), Apps: c.byEnvironment()} // what came meanwhile may not be in it
+		asOf := c.seen.AsOf()
+		now = api.BranchTags{AsOf: asOf.UTC(), Apps: c.byEnvironment()}
+		if !asOf.Before(began) {
+			asOf = time.Now() // it was asked just now: not again at once, however long it took
+		}
+		c.askAt = asOf.Add(c.maxAge)
 	}
 	c.last.Store(&now)
-	c.askAt = time.Now().Add(wait)
 }
 
 func problemOf(err error) *gitops.Error {
@@ -124,7 +129,7 @@ func problemOf(err error) *gitops.Error {
 func (c *Cache[V]) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, viewWithin)
 	defer cancel()
-	view, err := c.view(ctx)
+	view, err := c.view(ctx, c.maxAge)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type branch struct {
 	moves int
 	err   error         // of the server
 	hold  chan struct{} // closed when the server may answer; nil when it may at once
+	old   time.Duration // of the views
 
 	mu    sync.Mutex
 	asked int
@@ -37,7 +38,8 @@ func (b *branch) push(files map[string]string) {
 	b.moves++
 }
 
-func (b *branch) view(ctx context.Context) (*view, error) {
+func (b *branch) view(ctx context.Context, maxAge time.Duration) (*view, error) {
+	asOf := time.Now().Add(-min(b.old, maxAge))
 	b.mu.Lock()
 	b.asked++
 	b.mu.Unlock()
@@ -51,7 +53,7 @@ func (b *branch) view(ctx context.Context) (*view, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	return &view{b, fmt.Sprint(b.moves), b.files}, nil
+	return &view{b, asOf, fmt.Sprint(b.moves), b.files}, nil
 }
 
 // sinceLast returns what was asked since the last call.
@@ -66,11 +68,13 @@ func (b *branch) sinceLast() (asked int, reads []string) {
 
 type view struct {
 	branch *branch
+	asOf   time.Time
 	commit string
 	files  map[string]string
 }
 
-func (v *view) Commit() string { return v.commit }
+func (v *view) Commit() string  { return v.commit }
+func (v *view) AsOf() time.Time { return v.asOf }
 
 func (v *view) Changed(since *view) (paths []string) {
 	all := maps.Clone(v.files)
@@ -183,6 +187,29 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 	})
 }
 
+// A view may be as old as tags may be, and says so: then it is looked at again when it
+// is too old, and not 3 seconds after it was made.
+func TestTagsOfAViewThatIsNotNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := site(t)
+		b.old = 2 * time.Second
+		asOf := time.Now().Add(-b.old)
+		for _, wait := range []time.Duration{0, time.Second - 1} {
+			time.Sleep(wait)
+			if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf) {
+				t.Errorf("as of %s, want %s", found.AsOf, asOf)
+			}
+		}
+		time.Sleep(time.Nanosecond)
+		if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf.Add(time.Second)) {
+			t.Errorf("as of %s, a second after %s", found.AsOf, asOf)
+		}
+		if asked, _ := b.sinceLast(); asked != 2 {
+			t.Errorf("%d views were made, want 2", asked)
+		}
+	})
+}
+
 // What was last read stays when the git server does not answer, and a server that
 // asks to be left alone is left alone for as long as it says.
 func TestAServerThatDoesNotAnswer(t *testing.T) {
@@ -245,44 +272,3 @@ func TestManyAskAtOnce(t *testing.T) {
 		}
 	})
 }
-
-// BenchmarkOneCommit is a look after one commit in a repository of 10,000 apps in 4
-// environments, without what the view costs.
-func BenchmarkOneCommit(b *testing.B) {
-	edit, err := values.Compile([]values.Target{{Key: ".image.tag"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var targets []Target
-	files := make(map[string]string)
-	for app := range 10_000 {
-		for _, environment := range []string{"dev", "qa", "staging", "prod"} {
-			path := fmt.Sprintf("charts/app-%04d/values-%s.yaml", app, environment)
-			targets = append(targets, Target{environment, fmt.Sprintf("app-%04d", app), path, edit})
-			files[path] = "image: {tag: v1}\n"
-		}
-	}
-	head := &one{files: files, changed: []string{"charts/app-5000/values-qa.yaml"}}
-	c := New(targets, func(context.Context) (*one, error) {
-		next := *head
-		next.commit++
-		head = &next
-		return head, nil
-	}, 0)
-	c.BranchTags(b.Context())
-	b.ReportAllocs()
-	for b.Loop() {
-		c.BranchTags(b.Context())
-	}
-}
-
-// one is a view in which the same file has always changed.
-type one struct {
-	commit  int
-	files   map[string]string
-	changed []string
-}
-
-func (v *one) Commit() string                       { return fmt.Sprint(v.commit) }
-func (v *one) Changed(*one) []string                { return v.changed }
-func (v *one) ReadFile(path string) ([]byte, error) { return []byte(v.files[path]), nil }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"net"
@@ -66,6 +65,7 @@ func (c *Config) setDefaults() {
 	}
 	for name, env := range c.Environments {
 		byDefault(&env.Coalesce, "none")
+		byDefault(&env.Downgrades, "supersede")
 		byDefault(&env.Commits, "one-per-update")
 		c.Environments[name] = env
 	}
@@ -128,6 +128,7 @@ func (c *Config) check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
 		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
+		oneOf(report, field+".downgrades", env.Downgrades, "supersede", "allow")
 		oneOf(report, field+".commits", env.Commits, "one-per-update", "one-per-batch")
 		checkFile(report, field+".file", env.File)
 	}
@@ -243,25 +244,3 @@ func (c *Config) checkStore(report func(field, format string, args ...any)) {
 // StoreFile is the file that store names; false when it names a database of
 // PostgreSQL.
 func (c *Config) StoreFile() (path string, ok bool) { return strings.CutPrefix(c.Store, "sqlite://") }
-
-// Target is where updates of one app in one environment are written.
-type Target struct {
-	File  string
-	Set   Sets
-	Field string // the field that Set stands in, for what is wrong with it
-}
-
-// Target finds the file and the scalars of an app in an environment: the app's
-// own, else the environment's, else the top level's.
-func (c *Config) Target(environment, app string) Target {
-	t := Target{File: c.File, Set: c.Set, Field: "set"}
-	env, a := c.Environments[environment], c.Apps[app]
-	t.File = Expand(cmp.Or(a.File, env.File, t.File), app, environment)
-	if env.Set != nil {
-		t.Set, t.Field = env.Set, "environments."+environment+".set"
-	}
-	if a.Set != nil {
-		t.Set, t.Field = a.Set, "apps."+app+".set"
-	}
-	return t
-}

@@ -188,6 +188,10 @@ type Environment struct {
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.
 	Commits string `yaml:"commits"`
+	// Downgrades is "supersede", and where tags has semver a version that is pushed does
+	// not reach an app that has, or waits for, a higher one, or "allow", and what was
+	// pushed last is written. An order is written in either case. Default supersede.
+	Downgrades string `yaml:"downgrades"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
@@ -210,6 +214,9 @@ type App struct {
 	// Repository is the app's image without tag. ECR pushes to it are updates of
 	// the app; without it, only dispatches that name the app are.
 	Repository string `yaml:"repository"`
+	// Repositories are the app's images by environment, for those that have a registry
+	// of their own. Default: Repository.
+	Repositories map[string]string `yaml:"repositories"`
 	// Environments are where the app runs. Default: every environment.
 	Environments []string `yaml:"environments"`
 	// File overrides the environment's file for this app.

@@ -67,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		File:    "charts/{app}/values-{env}.yaml",
 		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
 		Environments: map[string]config.Environment{
-			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update"},
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede"},
 		},
 		Apps: map[string]config.App{"myshop-api": {}},
 	}
@@ -127,7 +127,7 @@ file: apps/{env}/{app}.yaml
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
   {key: .x.y, create: parents}]
 environments:
-  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, file: dev.yaml, set: kustomize}
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, file: dev.yaml, set: kustomize}
 apps:
   api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
 `)
@@ -167,7 +167,7 @@ apps:
 		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},
 			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
-			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", File: "dev.yaml",
+			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", File: "dev.yaml",
 			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
 		}},
 		Apps: map[string]config.App{"api": {

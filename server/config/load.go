@@ -104,8 +104,8 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 		}
 	case reflect.String:
 		// A number or a date where text belongs is text that lost its quotes.
-		if node.Kind != yaml.ScalarNode || node.Tag != "!!str" {
-			d.report(field, node, "must be text: write it in quotes")
+		if why := notText(node); why != "" {
+			d.report(field, node, "%s", why)
 			return
 		}
 		into.SetString(node.Value)

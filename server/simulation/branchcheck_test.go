@@ -60,6 +60,10 @@ func (c *checker) moved(tip hash) {
 	clear(c.on)
 	clear(c.lastOf)
 	for _, commit := range all.history(tip, nil) {
+		if !c.ours[commit] {
+			c.claims(commit)
+			continue
+		}
 		for _, id := range all[commit].updates {
 			c.on[id] = commit
 			if u := c.updates[id]; u != nil {

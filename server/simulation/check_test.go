@@ -26,10 +26,12 @@ import (
 //   - Of one app nothing comes onto the branch after what was accepted later. What was
 //     answered before another was sent has the smaller sequence.
 //   - An update is superseded at its acceptance when a newer event of its app was
-//     accepted, and only then.
+//     accepted, or when it is a push's and its version is lower than that which its app
+//     has or waits for; and only then. No push's commit lowers the version of its file.
 //   - Every accepted update is one that its sender may order, and says by which rule.
-//   - An update ends once. Committed names a commit that was on the branch, Unchanged
-//     and Failed say what was true of the branch while the update waited.
+//   - An update ends once. Committed names a commit that was on the branch, which a
+//     replica pushed or which does exactly what the update asks, whatever others say
+//     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates.
@@ -64,6 +66,9 @@ type checker struct {
 	rested      time.Time            // when the wait for all to end was over
 	ever        map[string][]hash    // each update's commits that were ever on the branch
 	by          map[string]string    // who pushed the last of them
+	ours        map[hash]bool        // commits that a replica pushed
+	exact       map[hash]bool        // of the others that carry updates: it does exactly what they ask
+	keyless     bool                 // the store has lost the key of before
 	wasForced   bool                 // a person threw commits away
 	said        map[release][]saying
 	hands       map[release]bool // a person changed what the branch says of it
@@ -75,6 +80,7 @@ type tracked struct {
 	gitops.Update
 	at       time.Time // when it was accepted, by the true time
 	retried  bool      // a person had it tried again
+	raised   bool      // it was written, and not superseded before: its version counts
 	order    int64     // of its acceptance, which a restore does not take back
 	lost     bool      // by a restore
 	wasLost  bool      // and accepted again since
@@ -97,7 +103,7 @@ type saying struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool),
-		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool),
+		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
 
@@ -196,7 +202,9 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 	switch {
 	case l.Name == "" && before.State == gitops.Failed:
 		met.meet("a person decided to " + map[bool]string{true: "dismiss", false: "retry"}[after.State == gitops.Cancelled])
-		known.retried = known.retried || after.State == gitops.Pending
+		if known.retried = known.retried || after.State == gitops.Pending; after.State == gitops.Pending && c.higherThan(after) != "" {
+			c.wrong("update %s, of a push, is a lower version than update %s of its app, and is retried", after.ID, c.higherThan(after))
+		}
 	case after.State != before.State:
 		c.ended(l, before.State, known)
 	case len(after.BlockedBy) > 0:
@@ -216,14 +224,21 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	if u.State == gitops.Committed && c.by[u.ID] != l.Holder {
 		met.meet("one replica reported what another had pushed")
 	}
+	if u.State.Written() {
+		u.raised = from != gitops.Superseded
+	}
 	switch u.State {
+	case gitops.Superseded:
+		if c.byTheBranch(u) && strings.Contains(u.Reason, "is in charts/") {
+			met.meet("the branch had a higher version")
+		}
 	case gitops.Committed:
-		if !slices.ContainsFunc(c.ever[u.ID], func(h hash) bool { return h.String() == u.Commit }) {
+		if !c.brought(u, u.Commit) {
 			c.wrong("update %s is committed as %s, which was never on the branch", u.ID, u.Commit)
 		}
 		return
 	case gitops.Unchanged:
-		if !c.saidSince(u, u.Tag) {
+		if !c.saidSince(u, func(tag string) bool { return tag == u.Tag }) {
 			c.wrong("update %s is unchanged, and the branch did not say %s while it waited", u.ID, u.Tag)
 		}
 	case gitops.Failed:
@@ -232,7 +247,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			u.unknown = true
 			return // it may be on the branch, and that is what the reason says
 		}
-		if u.Code != gitops.NotFound || !c.saidSince(u, "") {
+		if u.Code != gitops.NotFound || !c.saidSince(u, func(tag string) bool { return tag == "" }) {
 			c.wrong("update %s failed, and its file was there while it waited: %s", u.ID, u.Reason)
 		}
 	}
@@ -251,20 +266,20 @@ func (c *checker) forgotten(u *tracked) bool {
 // longestLag is how old the answer of a server that lags behind may be.
 const longestLag = 41 * time.Second
 
-// saidSince reports whether the branch said this tag at a time at which the
-// writer may have looked.
-func (c *checker) saidSince(u *tracked, tag string) bool {
+// saidSince reports whether the branch said such a tag at a time at which the writer
+// may have looked.
+func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
 	history := c.said[release{u.Environment, u.App}]
 	from := u.at
 	if c.w.network > 0 {
 		from = from.Add(-longestLag)
 	}
 	for i, s := range history {
-		if s.tag == tag && (i == len(history)-1 || history[i+1].at.After(from)) {
+		if is(s.tag) && (i == len(history)-1 || history[i+1].at.After(from)) {
 			return true
 		}
 	}
-	return u.App == ghost && tag == ""
+	return u.App == ghost && is("")
 }
 
 // saidOnce is a tag that the branch says of an app, or has said.

@@ -12,6 +12,7 @@ import (
 // commit checks one commit of ours, which is now the branch's newest.
 func (c *checker) commit(replica string, sent time.Time, name hash) {
 	o := c.w.origin.all[name]
+	c.ours[name] = true
 	var carried []*tracked
 	for _, id := range o.updates {
 		u := c.updates[id]
@@ -60,7 +61,7 @@ func (c *checker) landed(u *tracked, replica string, sent time.Time, commit hash
 		c.wrong("update %s ended as %s and comes onto the branch all the same", u.ID, s)
 	}
 	r := release{u.Environment, u.App}
-	if last := c.lastOf[r]; last != nil && u.order <= last.order && !(u.Recovered && u.released().Unix() >= last.released().Unix()) {
+	if last := c.lastOf[r]; last != nil && u.order <= last.order && !c.keyless && !(u.Recovered && u.released().Unix() >= last.released().Unix()) {
 		c.wrong("update %s comes onto the branch after %s of its app, which was accepted later", u.ID, last.ID)
 	}
 	c.on[u.ID], c.lastOf[r] = commit, u
@@ -86,6 +87,7 @@ func (c *checker) onlyScalars(carried []*tracked, o *object) {
 				old = all[blob].data
 			}
 		}
+		c.goesUp(u, old)
 		made, changed, err := lineEditor{}.Apply(old, vars(u.Tag))
 		if err != nil || !changed {
 			c.wrong("the commit of update %s has no change for it, or its file is not there", u.ID)

@@ -47,6 +47,7 @@ func (c *checker) finally() {
 		case !u.State.Final() && u.at.After(c.rested): // by a sweep, while the replicas stopped
 		case !u.State.Final():
 			c.wrong("update %s was accepted and has not ended: %s", u.ID, u.Reason)
+		case u.State == gitops.Committed && !c.wasForced && len(commits) == 0 && c.brought(u, u.Commit): // by a person
 		case u.State == gitops.Committed && !c.wasForced && (len(commits) != 1 || c.on[u.ID] != commits[0]):
 			c.wrong("update %s is committed and has the commits %v", u.ID, commits)
 		case u.onItsWay || c.forgotten(u):
@@ -59,7 +60,7 @@ func (c *checker) finally() {
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
+		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && !c.byTheBranch(u) && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}

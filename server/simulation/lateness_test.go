@@ -7,7 +7,7 @@ import (
 )
 
 // order checks where a delivery that was accepted puts its updates: an update that
-// is late was superseded, and no other. The lock is held.
+// is late or that lowers the version was superseded, and no other. The lock is held.
 func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	r := release{u.Environment, u.App}
 	receipt := d.ReceivedAt
@@ -15,9 +15,6 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		receipt = u.AcceptedAt
 	}
 	event := u.EventTime
-	if u.State == gitops.Superseded {
-		met.meet("an update came late")
-	}
 	newer := ""
 	for _, other := range c.updates {
 		if other.ID == u.ID || other.lost || other.cameLate() || other.Environment != u.Environment || other.App != u.App {
@@ -35,9 +32,18 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 			newer = other.ID
 		}
 	}
+	higher := c.higherThan(u)
 	switch {
-	case u.State == gitops.Superseded && newer == "":
+	case u.State == gitops.Superseded && newer == "" && higher != "":
+		met.meet("a lower version was pushed")
+	case u.State == gitops.Superseded:
+		met.meet("an update came late")
+	}
+	switch {
+	case u.State == gitops.Superseded && newer == "" && higher == "":
 		c.wrong("update %s was superseded as late, and nothing of its app is newer", u.ID)
+	case u.State == gitops.Pending && higher != "":
+		c.wrong("update %s, of a push, is a lower version than update %s of its app, and was accepted", u.ID, higher)
 	case u.State == gitops.Pending && !event.IsZero() && newer != "" && !c.blurred[r] && !u.Recovered:
 		c.wrong("update %s happened before %s of its app, and was accepted as new", u.ID, newer)
 	}

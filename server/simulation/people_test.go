@@ -36,7 +36,11 @@ func (w *world) byHand(r *rand.Rand) {
 		content := bytes.Replace(o.all[blob].data, []byte("replicas: "), []byte("replicas: 1"), 1)
 		to = o.all.commit(o.all.with(tree, path, content), say("feat: more of "+app), time.Now(), o.tip)
 	case kind < 10 && there: // the tag itself
-		content, _, err := lineEditor{}.Apply(o.all[blob].data, vars(fmt.Sprintf("main-%07x", r.IntN(20))))
+		tag := fmt.Sprintf("main-%07x", r.IntN(20))
+		if environment == "prod" {
+			tag = inventVersion(r, r.IntN(50))
+		}
+		content, _, err := lineEditor{}.Apply(o.all[blob].data, vars(tag))
 		if err != nil {
 			return
 		}

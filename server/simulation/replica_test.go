@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -43,8 +44,12 @@ func (w *world) newReplica(name string) *replica {
 		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
 	}
 	r.store = &storeLink{replica: r, store: w.store}
-	var err error
+	keys, err := w.store.ProofKeys(context.Background())
+	if err != nil {
+		panic(err) // the model has no reason to
+	}
 	r.writer, err = manifest.New(manifest.Config{
+		Prover:    proof.New(keys...),
 		URL:       "http://git.example/manifests.git",
 		Author:    git.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,

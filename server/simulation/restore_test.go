@@ -49,16 +49,16 @@ func (w *world) restore(r *rand.Rand) {
 		})
 		return
 	}
-	within := one(r, 0, 25*time.Second)
+	within, keyless := one(r, 0, 25*time.Second), r.IntN(4) == 0
 	after := between(r, time.Second, 40*time.Second)
 	w.background.Go(func() {
 		time.Sleep(after)
-		w.restoreStopped(b, within)
+		w.restoreStopped(b, within, keyless)
 	})
 }
 
-// restoreStopped restores a backup as the documentation says.
-func (w *world) restoreStopped(b backup, within time.Duration) {
+// restoreStopped restores a backup as the documentation says, or one without the key.
+func (w *world) restoreStopped(b backup, within time.Duration, keyless bool) {
 	w.closed.Add(1)
 	for _, r := range w.replicas() {
 		if within == 0 {
@@ -71,6 +71,11 @@ func (w *world) restoreStopped(b backup, within time.Duration) {
 	w.tell("the backup is restored")
 	met.meet("a backup was restored")
 	w.bringBack(b)
+	if keyless {
+		w.store.ForgetProofKeys()
+		w.check.keyLost()
+		met.meet("the store lost its key")
+	}
 	w.killHolders()
 	if w.closed.Add(-1) > 0 {
 		return // another restore begins them

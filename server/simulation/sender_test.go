@@ -67,7 +67,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	if old := w.check.saidOnce(r, release{environment, app}); old != "" && r.IntN(5) == 0 {
 		tag = old // perhaps what the branch says already
 	}
-	version := fmt.Sprintf("1.%d.0", n)
+	version := inventVersion(r, n)
 	id := fmt.Sprintf("delivery-%d", n)
 	switch kind := r.IntN(10); {
 	case kind < 6:
@@ -86,7 +86,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}
-		return push(id, app, one(r, tag, tag, version), time.Now().Add(-ago))
+		return push(id, app, one(r, tag, version), time.Now().Add(-ago))
 	}
 }
 

@@ -130,6 +130,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	})
 	add(w.profile.events, "event", w.trouble)
 	add(w.people, "person", w.byHand)
+	add(w.forgeries, "forgery", w.forge)
 	add(w.refusals, "refusal", w.refusal)
 	add(w.restores, "restore", w.restore)
 	add(w.decisions, "decision", w.decide)

@@ -141,6 +141,7 @@ type profile struct {
 	restores             int           // times at which the store goes back to what it was
 	sweeps               bool          // missed deliveries are looked for, and clocks are right
 	idle                 time.Duration // for which the writers have been there before all begins
+	forgeries            int           // times at which people say that a commit is ours
 	decisions            int           // what people decide about updates
 	coalesce             string        // the environment that coalesces, if one does
 	batch                int           // updates that a lane takes at a time
@@ -157,6 +158,7 @@ func draw(r *rand.Rand) profile {
 		batch: one(r, 1, 2, 3, 10, 500), limits: drawLimits(r),
 		refusals: one(r, 0, 0, 1, 3), restores: one(r, 0, 0, 0, 0, 1, 2), idle: one(r, 0, 0, 3*time.Hour),
 	}
+	p.forgeries = one(r, 0, 0, 2, 6)
 	if p.sweeps = p.restores > 0 || r.IntN(8) == 0; p.restores > 0 {
 		p.limits.Landings = 0 // a failover loses less than a writer remembers
 	}

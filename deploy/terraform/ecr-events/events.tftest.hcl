@@ -18,8 +18,8 @@ run "pushes_go_to_the_receiver" {
   assert {
     condition = jsondecode(aws_cloudwatch_event_rule.push.event_pattern) == {
       source      = ["aws.ecr"]
-      detail-type = ["ECR Image Action"]
-      detail      = { action-type = ["PUSH"], result = ["SUCCESS"], repository-name = ["myshop-api"] }
+      detail-type = ["ECR Image Action", "ECR Replication Action"]
+      detail      = { action-type = ["PUSH", "REPLICATE"], result = ["SUCCESS"], repository-name = ["myshop-api"] }
     }
     error_message = "The rule takes other events."
   }

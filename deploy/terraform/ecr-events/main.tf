@@ -2,14 +2,14 @@
 
 resource "aws_cloudwatch_event_rule" "push" {
   name        = var.name
-  description = "Images that were pushed, for tallyman"
+  description = "Images that were pushed or replicated, for tallyman"
 
   # Manifests without a tag come, too, and tallyman answers them with 200.
   event_pattern = jsonencode({
     source      = ["aws.ecr"]
-    detail-type = ["ECR Image Action"]
+    detail-type = ["ECR Image Action", "ECR Replication Action"]
     detail = {
-      action-type     = ["PUSH"]
+      action-type     = ["PUSH", "REPLICATE"]
       result          = ["SUCCESS"]
       repository-name = var.repositories
     }

@@ -3,13 +3,13 @@
 
 resource "aws_cloudwatch_event_rule" "push" {
   name        = var.name
-  description = "Images that were pushed, for tallyman"
+  description = "Images that were pushed or replicated, for tallyman"
 
   event_pattern = jsonencode({
     source      = ["aws.ecr"]
-    detail-type = ["ECR Image Action"]
+    detail-type = ["ECR Image Action", "ECR Replication Action"]
     detail = {
-      action-type     = ["PUSH"]
+      action-type     = ["PUSH", "REPLICATE"]
       result          = ["SUCCESS"]
       repository-name = var.repositories
     }

@@ -96,7 +96,7 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 		environment, app := clean(u.Environment), clean(u.App)
 		d.Updates[i] = gitops.Update{
 			ID: gitops.UpdateID(d.Key(), environment, app), Delivery: d.Key(), Actor: d.Actor, Recovered: d.Recovered,
-			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), Digest: clean(u.Digest),
+			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), OnlyUp: u.OnlyUp, Digest: clean(u.Digest),
 		}
 	}
 	// The caller may use its slice again while this is still on its way.
@@ -156,6 +156,8 @@ type updateArg struct {
 	App         string `json:"app"`
 	Repository  string `json:"repository"`
 	Tag         string `json:"tag"`
+	Version     string `json:"version"`
+	OnlyUp      bool   `json:"only_up"`
 	Digest      string `json:"digest"`
 }
 
@@ -170,7 +172,7 @@ func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 			d.Credential, d.Outcome, d.Field, d.Reason}
 		bodies[i] = d.Body
 		for n, u := range d.Updates {
-			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, u.Digest})
+			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest})
 		}
 		a.existed = true
 	}

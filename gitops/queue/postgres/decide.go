@@ -11,21 +11,22 @@ import (
 const (
 	refusedByTable = "table"
 	refusedAsReady = "ready"
+	refusedAsLower = "lower"
 )
 
 // Decide implements [queue.Decisions].
 func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
-	const decide = `SELECT environment, app, state, coalesce(refusal, '') FROM decide($1, $2, $3, $4, $5)`
+	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5)`
 	switch d.Action {
 	case gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel:
 	default:
 		return gitops.Update{}, gitops.FieldErrorf("action", "must be retry, dismiss or cancel, not %q", d.Action)
 	}
-	var environment, app, refusal string
+	var environment, app, refusal, reason string
 	var state gitops.State
 	err := s.call(ctx, func(ctx context.Context) error {
 		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason)}
-		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal)
+		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal, &reason)
 		switch {
 		case err != nil:
 			return err
@@ -35,6 +36,8 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 			return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", d.Update, state, d.Action)
 		case refusal == refusedAsReady:
 			return gitops.Errorf(gitops.Conflict, "update %s is %s, and nothing blocks it: there is nothing to retry", d.Update, state)
+		case refusal == refusedAsLower:
+			return gitops.Errorf(gitops.Conflict, "%s", reason)
 		case refusal != "":
 			return gitops.Errorf(gitops.Conflict,
 				"update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one", refusal, app, environment)

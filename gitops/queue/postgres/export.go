@@ -58,7 +58,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.proofKeys} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -186,8 +186,9 @@ var nothing queue.Counts
 // counted is how much the tables hold.
 func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
-		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens)
+		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
+		(SELECT count(*) FROM proof_keys)`
+	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.ProofKeys)
 	return c, err
 }
 

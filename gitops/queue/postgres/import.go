@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens IN EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, proof_keys IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -92,13 +92,14 @@ type sequencePair struct{ theirs, ours int64 }
 var importColumns = map[string][]string{
 	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason"},
 	"bodies":     {"delivery", "body"},
-	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "digest", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
+	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
-	"heads":       {"environment", "app", "newest_event", "newest_receipt", "written", "written_id", "written_tag"},
+	"heads":       {"environment", "app", "newest_event", "newest_receipt", "written", "written_id", "written_tag", "written_version"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
+	"proof_keys":  {"id", "secret", "made_at"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -138,6 +139,8 @@ func (in *importing) add(e queue.Entry) error {
 	case e.UsedToken != nil:
 		by := cleanKey(e.UsedToken.By)
 		return in.row("used_tokens", clean(e.UsedToken.Credential), by.Source, by.ID, e.UsedToken.Until)
+	case e.ProofKey != nil:
+		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
 	}
 	return nil
 }
@@ -173,8 +176,8 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 		actor, reason := clean(c.Actor), clean(c.Reason)
 		cancelActor, cancelReason = &actor, &reason
 	}
-	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), clean(u.Digest),
-		string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
+	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
+		clean(u.Digest), string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
 		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason)
 }
 
@@ -193,7 +196,7 @@ func readyAt(blocks []gitops.Block) any {
 // head brings in what is known of an app.
 func (in *importing) head(h gitops.Head) error {
 	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt),
-		in.written(h), clean(h.WrittenID), clean(h.WrittenTag))
+		in.written(h), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag))
 }
 
 // written is the head's sequence among those given here. Where its update was pruned

@@ -8,7 +8,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// TestLateAgreesWithTheHead compares the functions late and after_event with
+// TestLateAgreesWithTheHead compares the functions late and after_arrival with
 // gitops.Head, over times that are zero, equal, of one second, and in the future.
 func TestLateAgreesWithTheHead(t *testing.T) {
 	a := schema(t)
@@ -28,8 +28,9 @@ func TestLateAgreesWithTheHead(t *testing.T) {
 		}
 		return &at
 	}
-	const text = `SELECT late(known, event, receipt, $5), (after_event(known, event, receipt, $5)).*
-		FROM (SELECT ($1::timestamptz, $2::timestamptz)::newest_times AS known, CASE WHEN $3::timestamptz < $4::timestamptz THEN $3 END AS event, $4 AS receipt) AS given`
+	const text = `SELECT late(known, given.event, given.receipt, $5), (after).event, (after).receipt
+		FROM (SELECT ($1::timestamptz, $2::timestamptz, NULL)::app_state AS known, CASE WHEN $3::timestamptz < $4::timestamptz THEN $3 END AS event, $4 AS receipt) AS given
+		CROSS JOIN LATERAL (SELECT after_arrival(known, ('id', 'dev', 'api', 'v1', '', given.event, given.receipt, $5::boolean, false, NULL)::arrival) AS after) AS judged`
 	for range 3000 {
 		head := gitops.Head{NewestEvent: pick(), NewestReceipt: pick()}
 		moment := gitops.EventMoment{Event: pick(), Receipt: moments[1+random.IntN(len(moments)-1)], Recovered: random.IntN(2) == 0}

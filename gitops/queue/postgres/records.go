@@ -11,7 +11,7 @@ import (
 )
 
 // updateColumns are what an updateRow reads; u is of update_records.
-const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.digest,
+const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at`
 
@@ -30,7 +30,7 @@ type updateRow struct {
 
 // into is where the row's columns go.
 func (u *updateRow) into() []any {
-	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.Digest,
+	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
 		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt}
 }

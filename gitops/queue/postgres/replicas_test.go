@@ -106,6 +106,9 @@ func (s *spread) ExistingIDs(ctx context.Context, source string, ids []string) (
 func (s *spread) Checkpoint(ctx context.Context, name string) (string, error) {
 	return s.next().Checkpoint(ctx, name)
 }
+func (s *spread) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
+	return s.next().ProofKeys(ctx)
+}
 func (s *spread) SetCheckpoint(ctx context.Context, name, value string) error {
 	return s.next().SetCheckpoint(ctx, name, value)
 }

@@ -74,7 +74,7 @@ func (g *golden) accept(a arguments) ([]string, error) {
 	}
 	for _, word := range a.words[1:] {
 		if environment, app, ok := strings.Cut(word, "/"); ok {
-			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID})
+			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID, OnlyUp: a.has("only-up")})
 		}
 	}
 	stored, duplicate, err := g.q.Accept(g.t.Context(), d)

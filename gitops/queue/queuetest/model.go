@@ -59,6 +59,7 @@ type state struct {
 	happenings  int // so many were ever logged
 	checkpoints map[string]string
 	used        map[string]usedToken
+	proofKeys   []gitops.ProofKey
 }
 
 func newState() state {
@@ -130,6 +131,13 @@ func (s *state) clone() state {
 		c.leases[name] = &l
 	}
 	return c
+}
+
+// ForgetProofKeys loses the keys, as a store that was begun again has.
+func (m *Model) ForgetProofKeys() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proofKeys = nil
 }
 
 // Snapshot is all that a model held at one moment.

@@ -60,7 +60,7 @@ func (m *Model) take(d gitops.Delivery) {
 		m.sequence++
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
-			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, State: gitops.Pending, AcceptedAt: now,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
 			Recovered: d.Recovered, Sequence: m.sequence,
 		}
 		if moment.Dated() {
@@ -73,19 +73,42 @@ func (m *Model) take(d gitops.Delivery) {
 	m.happened(happened{delivery: key})
 }
 
-// enter puts a new update into its lane, unless its event is late.
+// enter puts a new update into its lane, unless its event is late or it would lower
+// the version.
 func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
 	lane, head := m.lane(u.Environment), m.head(u.Environment, u.App)
 	lane.used = true
-	if newest, late := head.Late(moment); late {
+	newest, late := head.Late(moment)
+	lower := m.lowerThan(u)
+	switch {
+	case late:
 		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
 		u.Reason = fmt.Sprintf("a newer release, of %s, was accepted before", newest.UTC().Format(time.RFC3339))
-	} else {
+	case lower != "":
+		u.State, u.FinishedAt, u.Reason = gitops.Superseded, u.AcceptedAt, lower
+	default:
 		m.heads[target{u.Environment, u.App}] = head.Accept(moment)
 		lane.open = append(lane.open, u.ID)
 		m.notifier.Wake(u.Environment)
 	}
 	m.updates[u.ID] = &u
+}
+
+// lowerThan is why an update that only goes up would lower the version of its app, or
+// "" when it would not.
+func (m *Model) lowerThan(u gitops.Update) string {
+	if !u.OnlyUp {
+		return ""
+	}
+	if head := m.head(u.Environment, u.App); gitops.LowerVersion(u.Tag, head.WrittenTag) {
+		return gitops.LowerThan(u, head.WrittenTag, fmt.Sprintf("is on the branch (update %s)", head.WrittenID))
+	}
+	for _, open := range m.open(u.Environment) {
+		if open.App == u.App && gitops.LowerVersion(u.Tag, open.Tag) {
+			return gitops.LowerThan(u, open.Tag, fmt.Sprintf("is %s (update %s)", open.State, open.ID))
+		}
+	}
+	return ""
 }
 
 // ExistingIDs implements [queue.Inbox].

@@ -182,6 +182,9 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 	if !allowed || d.Action == gitops.ActionRetry && !m.mayRetry(u) {
 		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
 	}
+	if lower := m.lowerThan(*u); d.Action == gitops.ActionRetry && u.State == gitops.Failed && lower != "" {
+		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "%s", lower)
+	}
 	if d.Action == gitops.ActionCancel && u.CancelRequest != nil {
 		return m.story(u.ID), nil
 	}

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -38,6 +39,20 @@ func (m *Model) UseOnce(ctx context.Context, credential string, by gitops.Delive
 	}
 	m.used[credential] = usedToken{by, until}
 	return nil
+}
+
+// ProofKeys implements [queue.ProofKeys]. The first key is a function of the clock, so
+// that what is played again from a seed makes the same commits.
+func (m *Model) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	if len(m.proofKeys) == 0 {
+		now := m.now()
+		m.proofKeys = []gitops.ProofKey{gitops.ProofKeyOf(sha256.Sum256([]byte(now.String())), now)}
+	}
+	return slices.Clone(m.proofKeys), nil
 }
 
 // Prune implements [queue.Pruner].

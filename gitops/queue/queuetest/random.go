@@ -71,8 +71,8 @@ func (r *player) step() {
 	}
 }
 
-// send brings in a new delivery: with or without a time, fetched or sent, and by a
-// receiver whose clock may differ.
+// send brings in a new delivery: with or without a time, fetched or sent, of a version
+// that may be lower than others, and by a receiver whose clock may differ.
 func (r *player) send() {
 	targets := r.targets()
 	d := r.order(targets...)
@@ -83,9 +83,20 @@ func (r *player) send() {
 	if r.IntN(10) == 0 {
 		d.ReceivedAt = d.ReceivedAt.Add(time.Duration(r.IntN(20)-10) * time.Second)
 	}
+	if r.IntN(2) == 0 {
+		r.version(d.Updates)
+	}
 	r.sent = append(r.sent, d)
 	for _, u := range r.accept(d).Updates {
 		r.ids = append(r.ids, u.ID)
+	}
+}
+
+// version gives the updates one of a few versions, as an order or as a push does.
+func (r *player) version(updates []gitops.Update) {
+	tag, pushed := r.one("", "v")+r.one("1.2.0", "1.10.0", "1.10.0-rc.1", "2.0.0"), r.IntN(3) > 0
+	for i := range updates {
+		updates[i].Tag, updates[i].OnlyUp = tag, pushed
 	}
 }
 

@@ -63,6 +63,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Changes"] = s.q.Changes(ctx, "", 1)
 	_, errs["Latest"] = s.q.Latest(ctx)
 	_, errs["Checkpoint"] = s.q.Checkpoint(ctx, "name")
+	_, errs["ProofKeys"] = s.q.ProofKeys(ctx)
 	errs["SetCheckpoint"] = s.q.SetCheckpoint(ctx, "name", "value")
 	errs["UseOnce"] = s.q.UseOnce(ctx, "credential", d.Key(), s.clock.now())
 	_, errs["Prune"] = s.q.Prune(ctx, s.clock.now(), 1)

@@ -57,6 +57,8 @@ var cases = []struct {
 	{"Accept/Bounds", bounds},
 	{"Accept/OrderUnderConcurrency", orderUnderConcurrency},
 	{"Accept/ExistingIDs", existingIDs},
+	{"Accept/OnlyUp", onlyUp},
+	{"Accept/OnlyUpAtOnce", onlyUpAtOnce},
 
 	{"Leases/OneHolderAtATime", oneHolderAtATime},
 	{"Leases/ClaimsAtOnce", claimsAtOnce},
@@ -94,6 +96,7 @@ var cases = []struct {
 
 	{"Upkeep/Checkpoints", checkpoints},
 	{"Upkeep/UseOnce", useOnce},
+	{"Upkeep/ProofKeys", proofKeys},
 	{"Upkeep/Prune", prune},
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},

@@ -26,6 +26,9 @@ func Transfer(t *testing.T, from, to Instance) {
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "1"})
 	s.code("SetCheckpoint", s.q.SetCheckpoint(ctx, "github", "x'; --"), "")
 
+	keys, err := s.q.ProofKeys(ctx)
+	s.code("ProofKeys", err, "")
+
 	source := s.q
 	target, err := to.Open(s.clock.now)
 	if err != nil {
@@ -57,6 +60,8 @@ func Transfer(t *testing.T, from, to Instance) {
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "2"})
 	checkpoint, err := s.q.Checkpoint(ctx, "github")
 	s.same("Checkpoint", checkpoint, err, "x'; --", nil)
+	moved, err := s.q.ProofKeys(ctx)
+	s.same("ProofKeys", moved, err, keys, nil)
 	for range 40 {
 		r.step()
 	}

@@ -85,36 +85,47 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 // acceptUpdate stores one update of the delivery d.
 func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, environment, app, repository, tag, version, only_up, digest, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
-		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest,
+		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp,
 		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
 	}
 	m := moment(d, u.AcceptedAt)
 	if m.Dated() {
 		u.EventTime = m.Event
 	}
-	head := tx.head(u.Environment, u.App)
-	if newest, late := head.Late(m); late {
-		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
-		u.Reason = fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
-			u.App, u.Environment, newest.Format(time.RFC3339), m.Event.Format(time.RFC3339))
+	reason, err := tx.whySuperseded(u, m)
+	if err != nil {
+		return gitops.Update{}, err
+	}
+	if reason != "" {
+		u.State, u.FinishedAt, u.Reason = gitops.Superseded, u.AcceptedAt, reason
 	} else {
-		tx.setHead(head.Accept(m))
+		tx.setHead(tx.head(u.Environment, u.App).Accept(m))
 	}
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	err := tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, u.Digest,
+	err = tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true
 		tx.waits[waiting{environment: u.Environment}]++
 	}
 	return u, err
+}
+
+// whySuperseded is why an update is superseded at its acceptance, or "" when it is
+// not.
+func (tx *tx) whySuperseded(u gitops.Update, m gitops.EventMoment) (string, error) {
+	if newest, late := tx.head(u.Environment, u.App).Late(m); late {
+		return fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
+			u.App, u.Environment, newest.Format(time.RFC3339), m.Event.Format(time.RFC3339)), nil
+	}
+	return tx.lowerThan(u)
 }
 
 // moment is when the event of a delivery happened whose updates were accepted at a

@@ -82,5 +82,12 @@ func (tx *tx) checkRetry(u gitops.Update) error {
 		err = gitops.Errorf(gitops.Conflict, "update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one",
 			newer.ID, u.App, u.Environment)
 	}
+	if err != nil {
+		return err
+	}
+	lower, err := tx.lowerThan(u)
+	if err == nil && lower != "" {
+		err = gitops.Errorf(gitops.Conflict, "%s", lower)
+	}
 	return err
 }

@@ -41,7 +41,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.proofKeys} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -122,4 +122,8 @@ func (e *export) usedTokens() error {
 		by := gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}
 		return e.give(queue.Entry{UsedToken: &queue.UsedToken{Credential: r.text(0), By: by, Until: r.time(3)}})
 	})
+}
+
+func (e *export) proofKeys() error {
+	return readProofKeys(e.ctx, e.c, func(k gitops.ProofKey) error { return e.give(queue.Entry{ProofKey: &k}) })
 }

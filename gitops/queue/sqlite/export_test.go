@@ -57,6 +57,10 @@ func TestExport(t *testing.T) {
 	written.State, written.Commit, written.Attempts, written.FinishedAt = gitops.Committed, "c0ffee", 1, accepted
 	blocked.Attempts, blocked.BlockedBy, blocked.CancelRequest = 1, refused, &gitops.CancelRequest{Actor: "ann", Reason: "wrong"}
 	blocked.BlockedBy[0].Since = accepted
+	keys, err := s.ProofKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	delivery := func(i int, u gitops.Update) queue.Entry {
 		d := numbered(i)
 		d.ReceivedAt, d.Body, d.Updates = accepted, []byte("{}"), []gitops.Update{u}
@@ -82,6 +86,7 @@ func TestExport(t *testing.T) {
 		{Lane: &queue.LaneState{Environment: "job/missed", Token: 1, Holder: "one"}},
 		{Checkpoint: &queue.Checkpoint{Name: "sweep", Value: "7"}},
 		{UsedToken: &queue.UsedToken{Credential: "token", By: written.Delivery, Until: accepted}},
+		{ProofKey: &keys[0]},
 	}
 	var got []queue.Entry
 	for e, err := range s.Export(t.Context()) {

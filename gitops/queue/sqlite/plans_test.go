@@ -161,6 +161,10 @@ func useEverything(t *testing.T, s *Store) {
 			_, _, err := s.Accept(ctx, numbered(n))
 			keep(err)
 		}
+		pushed := numbered(3)
+		pushed.Updates[0].App, pushed.Updates[0].Tag, pushed.Updates[0].OnlyUp = "web", "1.2.3", true
+		_, _, err := s.Accept(ctx, pushed)
+		keep(err)
 		l := s.claim(t, "one")
 		refused := queue.Blocked{Update: updateOf(1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
 		for range 2 {
@@ -177,7 +181,7 @@ func useEverything(t *testing.T, s *Store) {
 				keep(err)
 			}
 		}
-		_, err := s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}})
+		_, err = s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}})
 		keep(err)
 		keep(s.UseOnce(ctx, "token", numbered(1).Key(), time.Now()))
 		keep(s.SetCheckpoint(ctx, "sweep", "1"))

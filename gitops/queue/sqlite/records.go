@@ -14,7 +14,7 @@ import (
 const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
-	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by`
+	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -37,6 +37,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
 		Attempts: int(r.number(13)), AcceptedAt: r.time(14), FinishedAt: r.time(15),
 		Sequence: r.number(16), MaybePushed: r.number(17) != 0, Recovered: r.number(20) != 0, RetriedAt: r.time(21),
+		OnlyUp: r.number(25) != 0,
 	}
 	if m := moment(gitops.Delivery{ReceivedAt: r.time(18), EventTime: r.time(19)}, u.AcceptedAt); m.Dated() {
 		u.EventTime = m.Event

@@ -38,6 +38,8 @@ CREATE TABLE updates (
 	app           TEXT NOT NULL,
 	repository    TEXT NOT NULL,
 	tag           TEXT NOT NULL,
+	version       TEXT NOT NULL,            -- gitops.VersionKey of the tag
+	only_up       INTEGER NOT NULL,         -- 0 or 1
 	digest        TEXT NOT NULL,
 	state         TEXT NOT NULL,
 	code          TEXT NOT NULL DEFAULT '',
@@ -62,6 +64,10 @@ CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT 
 -- What is blocked, of all apps and of each. Accepting pays nothing for it.
 CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+
+-- The highest version that an app waits for. Accepting pays for it where tags are
+-- versions.
+CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
 
 -- What is no longer pending, for the lists' pages. Accepting pays nothing for it.
 CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
@@ -138,6 +144,13 @@ CREATE TABLE used_tokens (
 	until      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX used_tokens_until ON used_tokens (until);
+
+-- With what commits are proved to be this installation's.
+CREATE TABLE proof_keys (
+	id      TEXT PRIMARY KEY,
+	secret  BLOB NOT NULL, -- 32 bytes
+	made_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- What Ping writes.
 CREATE TABLE pings (

@@ -93,14 +93,22 @@ func (*Receiver) Credential() string { return "api destination key" }
 func (r *Receiver) Authenticate(header http.Header, _ []byte) error {
 	switch r.Auth {
 	case Basic:
-		return r.checkBasic(header, "the header Authorization does not hold a user name and password we know")
+		return r.checkBasic(header, "the header Authorization does not hold a user name and password we know"+fromSNS(header))
 	case OAuth:
 		return r.checkToken(header)
 	}
 	if !webhook.MatchesAny([]byte(header.Get(r.Header)), r.Secrets()) {
-		return gitops.Errorf(gitops.Unauthorized, "the header %s does not hold a configured secret", r.Header)
+		return gitops.Errorf(gitops.Unauthorized, "the header %s does not hold a configured secret%s", r.Header, fromSNS(header))
 	}
 	return nil
+}
+
+// fromSNS says where a message of SNS belongs: it never has the secret.
+func fromSNS(header http.Header) string {
+	if header.Get("X-Amz-Sns-Message-Type") == "" {
+		return ""
+	}
+	return ": messages of Amazon SNS go to /webhooks/sns"
 }
 
 // checkBasic checks user name and password as one text, so that the time does not

@@ -117,6 +117,18 @@ func basic(user, password string) http.Header {
 	return r.Header
 }
 
+// Whoever subscribes the wrong path is told the right one.
+func TestAuthenticateAMessageOfSNS(t *testing.T) {
+	header := http.Header{"X-Amz-Sns-Message-Type": {"Notification"}}
+	for _, auth := range []ecr.Auth{ecr.APIKey, ecr.Basic} {
+		made := config(secrets("s3cret"))
+		made.Auth = auth
+		if err := receiver(t, made).Authenticate(header, nil); err == nil || !strings.HasSuffix(gitops.PublicOf(err), ": messages of Amazon SNS go to /webhooks/sns") {
+			t.Errorf("%s: %v", auth, err)
+		}
+	}
+}
+
 func TestAuthenticateBasic(t *testing.T) {
 	c := config(secrets("old-s3cret", "new-s3cret:with colon"))
 	c.Auth = ecr.Basic

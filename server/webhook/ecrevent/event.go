@@ -1,5 +1,5 @@
-// Package ecrevent reads Amazon ECR's "ECR Image Action" events in EventBridge's
-// envelope, whichever way they came.
+// Package ecrevent reads Amazon ECR's events of images that arrived in a registry, by
+// a push or by replication, in EventBridge's envelope, whichever way they came.
 //
 // Facts: Amazon ECR User Guide, "Amazon ECR events and EventBridge". Events come
 // late, twice and out of order; one of a push without a tag has the empty string
@@ -35,22 +35,29 @@ type imageAction struct {
 	RepositoryName string `json:"repository-name"`
 	ImageTag       string `json:"image-tag"`
 	ImageDigest    string `json:"image-digest"`
+	mediaTypes
 }
 
 // Read reads an event that came by a source, and a topic where there is one. Every
-// event but a successful push is ignored. The delivery's id is EventBridge's. An
-// error's code is Invalid, and the event then has its id if that could be read.
+// event but a successful push or replication is ignored. The delivery's id is
+// EventBridge's. An error's code is Invalid, and the event then has its id if that
+// could be read.
 func Read(by gitops.PushSource, body []byte) (gitops.Event, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
-		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON").WithCause(err)
+		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON%s", otherwise(body)).WithCause(err)
+	}
+	if e.DetailType == "" || e.ID == "" {
+		if what := otherwise(body); what != "" {
+			return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event%s", what)
+		}
 	}
 	if err := gitops.CheckDeliveryID("id", e.ID); err != nil {
 		return gitops.Event{}, err
 	}
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: by.Source, ID: e.ID}}
-	if e.Source != "aws.ecr" || e.DetailType != "ECR Image Action" {
-		event.IgnoreReason = fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action of aws.ecr", e.DetailType, e.Source)
+	if e.Source != "aws.ecr" || arrivals[e.DetailType] == "" {
+		event.IgnoreReason = fmt.Sprintf("a %.60q event of %.60q is not an ECR Image Action or ECR Replication Action of aws.ecr", e.DetailType, e.Source)
 		return event, nil
 	}
 	if accountGrammar.MatchString(e.Account) { // else it is nobody's, and may order nothing
@@ -59,10 +66,13 @@ func Read(by gitops.PushSource, body []byte) (gitops.Event, error) {
 	}
 	var action imageAction
 	if err := json.Unmarshal(e.Detail, &action); err != nil {
-		return event, gitops.FieldErrorf("detail", "is not that of an ECR Image Action").WithCause(err)
+		return event, gitops.FieldErrorf("detail", "is not that of an %s", e.DetailType).WithCause(err)
 	}
-	if action.ActionType != "PUSH" || action.Result != "SUCCESS" {
-		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful PUSH", action.ActionType, action.Result)
+	if wanted := arrivals[e.DetailType]; action.ActionType != wanted || action.Result != "SUCCESS" {
+		event.IgnoreReason = fmt.Sprintf("action-type %.40q with result %.40q is not a successful %s", action.ActionType, action.Result, wanted)
+		return event, nil
+	}
+	if event.IgnoreReason = action.notAnImage(); event.IgnoreReason != "" {
 		return event, nil
 	}
 	// Without its time a late event could overwrite a newer release.

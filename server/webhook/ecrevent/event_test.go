@@ -63,7 +63,7 @@ func TestReadAPush(t *testing.T) {
 		edit func(*gitops.Event)
 	}{
 		"as documented":        {fixture(t, "push"), func(*gitops.Event) {}},
-		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.manifest-media-type": "x", "resources": "none"}), func(*gitops.Event) {}},
+		"with unknown fields":  {edited(t, "push", map[string]any{"trace": []int{1}, "detail.scan": "x", "resources": "none"}), func(*gitops.Event) {}},
 		"a time with a zone":   {edited(t, "push", map[string]any{"time": "2019-11-16T10:54:34+09:00"}), func(*gitops.Event) {}},
 		"a time with decimals": {edited(t, "push", map[string]any{"time": "2019-11-16T01:54:34.74Z"}), func(e *gitops.Event) { e.Time = e.Time.Add(740 * time.Millisecond) }},
 		"without a tag":        {edited(t, "push", map[string]any{"detail.image-tag": nil}), func(e *gitops.Event) { e.Push.Tag = "" }},
@@ -105,8 +105,6 @@ func TestReadNothing(t *testing.T) {
 		"a push in small letters":  {edited(t, "push", map[string]any{"detail.action-type": "push"}), `action-type "push" with`},
 		"a failed push at no time": {edited(t, "push", map[string]any{"detail.result": "FAILED", "time": "never"}), `is not a successful PUSH`},
 		"a scan":                   {fixture(t, "scan"), `a "ECR Image Scan" event of "aws.ecr" is not an ECR Image Action`},
-		"a replication":            {fixture(t, "replication"), `a "ECR Replication Action" event of`},
-		"a failed replication":     {fixture(t, "replication-failed"), `a "ECR Replication Action" event of`},
 		"a pull on an unreal day":  {fixture(t, "pull-through-cache"), `a "ECR Pull Through Cache Action" event of`},
 		"a referrer":               {fixture(t, "referrer"), `a "ECR Referrer Action" event of`},
 		"another kind of scanning": {fixture(t, "scan-resource-change"), `a "ECR Scan Resource Change" event of`},
@@ -115,7 +113,7 @@ func TestReadNothing(t *testing.T) {
 		"an inspection":            {fixture(t, "inspector-scan"), `a "Inspector2 Scan" event of "aws.inspector2" is not`},
 		"a finding of any shape":   {[]byte(`{"id": "1", "source": "aws.inspector2", "detail-type": "Inspector2 Finding", "time": "x", "detail": [7]}`), `a "Inspector2 Finding" event of`},
 		"somebody else's action":   {edited(t, "push", map[string]any{"source": "my.app"}), `of "my.app" is not`},
-		"an endless type":          {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action of aws.ecr`},
+		"an endless type":          {edited(t, "push", map[string]any{"detail-type": strings.Repeat("x", 9999)}), `is not an ECR Image Action or ECR Replication Action of aws.ecr`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := ecrevent.Read(by, c.body)

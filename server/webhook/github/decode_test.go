@@ -114,7 +114,12 @@ func TestDecodeOrders(t *testing.T) {
 	}{
 		"the fields":         {`{"app": "a", "env": "dev", "tag": "t"}`, gitops.Order{App: "a", Environment: "dev", Tag: "t"}, "", ""},
 		"nothing":            {`{}`, gitops.Order{}, "", ""},
-		"unknown fields":     {`{"app": "a", "App": "b", "APP": "c", "image": {"tag": "x"}}`, gitops.Order{App: "a"}, "", ""},
+		"unknown fields":     {`{"app": "a", "App": "b", "APP": "c", "env": "dev", "tag": "t", "image": {"tag": "x"}}`, gitops.Order{App: "a", Environment: "dev", Tag: "t"}, "", ""},
+		"the API's name":     {`{"app": "a", "environment": "dev", "tag": "t"}`, gitops.Order{}, "client_payload.env", "is missing: the field is called env, not environment"},
+		"another tag's name": {`{"app": "a", "env": "dev", "image_tag": "t"}`, gitops.Order{}, "client_payload.tag", "is missing: the field is called tag, not image_tag"},
+		"another app's name": {`{"service": "a", "env": "dev", "tag": "t"}`, gitops.Order{}, "client_payload.app", "is missing: the field is called app, not service"},
+		"all one level down": {`{"payload": {"app": "a"}}`, gitops.Order{}, "client_payload.app", `the fields are called app, env, tag and digest, and client_payload has "payload"`},
+		"many other names":   {`{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1}`, gitops.Order{}, "client_payload.app", `has "a", "b", "c", "d", "e", "f"`},
 		"a field of null":    {`{"app": "a", "digest": null}`, gitops.Order{App: "a"}, "", ""},
 		"any text":           {`{"app": "../..", "tag": "a\nb"}`, gitops.Order{App: "../..", Tag: "a\nb"}, "", ""},
 		"null":               {`null`, gitops.Order{}, "client_payload", "must be an object with app, env, tag"},
@@ -122,8 +127,8 @@ func TestDecodeOrders(t *testing.T) {
 		"a list":             {`[{"app": "a"}]`, gitops.Order{}, "client_payload", "must be an object"},
 		"a number for a tag": {`{"app": "a", "env": "dev", "tag": 123}`, gitops.Order{}, "client_payload.tag", "gh api write -f, not -F"},
 		"a truth for an app": {`{"app": true}`, gitops.Order{}, "client_payload.app", "must be a string"},
-		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string"},
-		"a list of digests":  {`{"digest": ["sha256:0"]}`, gitops.Order{}, "client_payload.digest", "must be a string"},
+		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string in quotes, not an object"},
+		"a list of digests":  {`{"digest": ["sha256:0"]}`, gitops.Order{}, "client_payload.digest", "must be a string in quotes, not a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := `{"action": "update-image", "client_payload": ` + c.payload + `, "sender": {"login": "ann"}}`

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -38,10 +39,32 @@ func New(secrets webhook.Secrets, eventTypes []string) (*Receiver, error) {
 	if err := webhook.CheckSecrets("sources.github.secretFiles", secrets()); err != nil {
 		return nil, err
 	}
-	if len(eventTypes) == 0 || slices.Contains(eventTypes, "") {
-		return nil, gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type, and none may be empty")
+	if err := checkEventTypes(eventTypes); err != nil {
+		return nil, err
 	}
 	return &Receiver{secrets: secrets, eventTypes: eventTypes}, nil
+}
+
+// maxEventType is the length in characters of the longest event_type that GitHub takes.
+const maxEventType = 100
+
+// checkEventTypes refuses types that no dispatch has. They are compared as they are.
+func checkEventTypes(eventTypes []string) error {
+	if len(eventTypes) == 0 || slices.Contains(eventTypes, "") {
+		return gitops.FieldErrorf("sources.github.eventTypes", "must name at least one event type, and none may be empty")
+	}
+	for i, t := range eventTypes {
+		field := fmt.Sprintf("sources.github.eventTypes[%d]", i)
+		switch {
+		case strings.Contains(t, "*"):
+			return gitops.FieldErrorf(field, "%q is compared as it is, and * does not stand for others: list each event_type that orders an update", t)
+		case strings.TrimSpace(t) != t:
+			return gitops.FieldErrorf(field, "%q begins or ends with a space: write %q", t, strings.TrimSpace(t))
+		case utf8.RuneCountInString(t) > maxEventType:
+			return gitops.FieldErrorf(field, "has %d characters, and GitHub takes an event_type of at most %d", utf8.RuneCountInString(t), maxEventType)
+		}
+	}
+	return nil
 }
 
 // Source is [Source].
@@ -182,27 +205,4 @@ func payloadOf(header http.Header, body []byte) ([]byte, error) {
 func isObject(payload []byte) bool {
 	trimmed := bytes.TrimLeft(payload, spaces)
 	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(payload)
-}
-
-// orderOf reads client_payload. Only strings will do: gh api -F turns a tag of
-// digits into a number, and 0123 would arrive as 123.
-func orderOf(payload []byte) (*gitops.Order, *gitops.Error) {
-	const within = "client_payload"
-	if len(payload) == 0 || payload[0] != '{' {
-		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest"}
-	}
-	order := gitops.Order{Within: within}
-	into := map[string]*string{"app": &order.App, "env": &order.Environment, "tag": &order.Tag, "digest": &order.Digest}
-	for name, value := range members(payload) {
-		field, known := into[string(name)]
-		if !known {
-			continue
-		}
-		var ok bool
-		if *field, ok = textOrNull(value); !ok {
-			return nil, &gitops.Error{Code: gitops.Rejected, Field: within + "." + string(name),
-				Message: "must be a string (with gh api write -f, not -F, which turns digits into a number)"}
-		}
-	}
-	return &order, nil
 }

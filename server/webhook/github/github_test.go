@@ -94,6 +94,10 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty secret among others", [][]byte{[]byte("s"), nil}, []string{"x"}, "sources.github.secretFiles: "},
 		{"no event type", secret, nil, "sources.github.eventTypes: "},
 		{"an empty event type", secret, []string{"x", ""}, "sources.github.eventTypes: "},
+		{"every event type", secret, []string{"*"}, `sources.github.eventTypes[0]: "*" is compared as it is, and * does not stand for others`},
+		{"a pattern of event types", secret, []string{"x", "update-*"}, `sources.github.eventTypes[1]: "update-*" is compared as it is`},
+		{"an event type with a space", secret, []string{"x "}, `sources.github.eventTypes[0]: "x " begins or ends with a space`},
+		{"an event type that is too long", secret, []string{strings.Repeat("x", 101)}, "sources.github.eventTypes[0]: has 101 characters, and GitHub takes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := github.New(func() [][]byte { return c.secrets }, c.eventTypes)

@@ -27,7 +27,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -69,9 +68,6 @@ const (
 	fetchTime = 4 * time.Second // SNS waits 15 s for an answer
 )
 
-// topicGrammar is an ARN of a standard topic; one of FIFO sends nothing over HTTPS.
-var topicGrammar = regexp.MustCompile(`^arn:(aws|aws-us-gov|aws-cn):sns:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_-]{1,256}$`)
-
 // New makes a receiver. Its errors are Invalid and name the field.
 func New(c Config) (*Receiver, error) {
 	r := &Receiver{Config: c, hosts: make(map[string]string), certificates: newCertificates(c.Client, c.Now)}
@@ -79,14 +75,11 @@ func New(c Config) (*Receiver, error) {
 		return nil, gitops.FieldErrorf("sources.sns.topics", "must name at least one topic: anybody can have a topic of their own send here")
 	}
 	for i, topic := range c.Topics {
-		match := topicGrammar.FindStringSubmatch(topic)
-		if match == nil {
+		host, ok := hostOf(topic)
+		if !ok {
 			return nil, gitops.FieldErrorf(fmt.Sprintf("sources.sns.topics[%d]", i), "must be the ARN of a standard topic, such as arn:aws:sns:eu-west-1:123456789012:ecr-events")
 		}
-		r.hosts[topic] = "sns." + match[2] + ".amazonaws.com"
-		if match[1] == "aws-cn" {
-			r.hosts[topic] += ".cn"
-		}
+		r.hosts[topic] = host
 	}
 	return r, nil
 }
@@ -131,6 +124,9 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 		return err
 	}
 	host, ok := r.hosts[m.TopicARN]
+	if m.TopicARN == "" {
+		return gitops.Errorf(gitops.Unauthorized, "the body has no TopicArn, so it is not a message of SNS: events of EventBridge go to /webhooks/ecr")
+	}
 	if !ok {
 		return gitops.Errorf(gitops.Forbidden, "the topic is not one of sources.sns.topics")
 	}

@@ -60,6 +60,8 @@ CREATE TABLE updates (
 	app           text NOT NULL,
 	repository    text NOT NULL,
 	tag           text NOT NULL,
+	version       text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of the tag
+	only_up       boolean NOT NULL DEFAULT false,
 	digest        text NOT NULL,
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
@@ -87,6 +89,8 @@ CREATE INDEX updates_app ON updates (environment, app, state, (sequence + 0));
 -- take an index of the lists in the place of one of these.
 CREATE INDEX updates_ready ON updates (environment, (sequence + 0)) WHERE is_ready;
 CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
+-- The highest version that an app waits for.
+CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
 CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;
 
 -- What is known of each app (gitops.Head). It outlives the updates it was taken from.
@@ -98,6 +102,7 @@ CREATE TABLE heads (
 	written        bigint NOT NULL DEFAULT 0, -- a sequence
 	written_id     text NOT NULL DEFAULT '',
 	written_tag    text NOT NULL DEFAULT '',
+	written_version text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of written_tag
 	PRIMARY KEY (environment, app)
 ) WITH (fillfactor = 50);
 
@@ -158,3 +163,10 @@ CREATE TABLE used_tokens (
 	until      timestamptz NOT NULL
 );
 CREATE INDEX used_tokens_until ON used_tokens (until);
+
+-- With what commits are proved to be this installation's.
+CREATE TABLE proof_keys (
+	id      text PRIMARY KEY,
+	secret  bytea NOT NULL, -- 32 bytes
+	made_at timestamptz NOT NULL
+);

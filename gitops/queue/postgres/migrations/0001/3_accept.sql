@@ -1,10 +1,21 @@
--- What a head knows of events: gitops.Head.NewestEvent and NewestReceipt.
-CREATE TYPE newest_times AS (event timestamptz, receipt timestamptz);
+-- A version that an update which only goes up may not be lower than: gitops.VersionKey,
+-- and the tag with where it is, as in '2.0.0, which is pending (update ID)'.
+CREATE TYPE version_floor AS (version text, held_by text);
+
+-- What is known of an app while the updates of a call are judged, one after the other:
+-- gitops.Head.NewestEvent and NewestReceipt, and the highest version that the call has
+-- accepted so far.
+CREATE TYPE app_state AS (event timestamptz, receipt timestamptz, highest version_floor);
+
+-- An update that is judged. "event" is null where the sender's time says nothing, and
+-- "floor" is what the tables hold, for an update that only goes up.
+CREATE TYPE arrival AS (id text, environment text, app text, tag text, version text, event timestamptz, receipt timestamptz, recovered boolean,
+	only_up boolean, floor version_floor);
 
 -- late returns when a newer event of the same app was accepted, and null when this one
 -- is not late. It is gitops.Head.Late: "event" is null where the sender's time says
 -- nothing, and a newest time after the receipt was made by a clock that was wrong.
-CREATE FUNCTION late(known newest_times, event timestamptz, receipt timestamptz, recovered boolean)
+CREATE FUNCTION late(known app_state, event timestamptz, receipt timestamptz, recovered boolean)
 RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	newest timestamptz := greatest(CASE WHEN known.event <= receipt THEN known.event END,
@@ -13,15 +24,54 @@ BEGIN
 	RETURN CASE WHEN date_trunc('second', event) < date_trunc('second', newest) THEN newest END;
 END $$;
 
--- after_event is what is known after an event: gitops.Head.Accept, or the same as
--- before when the event is late.
-CREATE FUNCTION after_event(known newest_times, event timestamptz, receipt timestamptz, recovered boolean)
-RETURNS newest_times LANGUAGE plpgsql STABLE AS $$
+-- higher is the higher of two versions.
+CREATE FUNCTION higher(a version_floor, b version_floor) RETURNS version_floor LANGUAGE sql IMMUTABLE AS
+	$$ SELECT CASE WHEN b.version > coalesce(a.version, '') COLLATE "C" THEN b ELSE a END $$;
+
+-- highest_version is the highest among what was last written of an app and its open
+-- updates.
+CREATE FUNCTION highest_version(lane text, name text) RETURNS version_floor LANGUAGE sql STABLE AS $$
+	SELECT higher(
+		(SELECT (h.written_version, h.written_tag || ', which is on the branch (update ' || h.written_id || ')')::version_floor
+			FROM heads h WHERE h.environment = lane AND h.app = name AND h.written_version <> ''),
+		(SELECT (u.version, u.tag || ', which is ' || u.state || ' (update ' || u.id || ')')::version_floor
+			FROM updates u WHERE u.environment = lane AND u.app = name AND u.finished_at IS NULL AND u.version <> '' ORDER BY u.version DESC LIMIT 1))
+$$;
+
+-- lower_than is gitops.LowerThan where a tag is a lower version than the floor, and null
+-- where it is not.
+CREATE FUNCTION lower_than(floor version_floor, tag text, version text, app text, environment text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT format('%1$s is lower than %2$s: an image that is pushed does not lower the version of %3$s in %4$s. '
+		'To go down, order it by name: tallyman update %3$s %1$s --env %4$s', tag, floor.held_by, app, environment) WHERE version <> '' AND version < floor.version COLLATE "C"
+$$;
+
+-- why_superseded is why an update is superseded when it is accepted, and null when it
+-- is not.
+CREATE FUNCTION why_superseded(known app_state, a arrival) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	newest timestamptz := late(known, a.event, a.receipt, a.recovered);
 BEGIN
-	IF event IS NULL THEN
-		known.receipt := newer(known.receipt, receipt, receipt);
-	ELSIF late(known, event, receipt, recovered) IS NULL THEN
-		known.event := newer(known.event, event, receipt);
+	IF newest IS NOT NULL THEN
+		RETURN format('a release of %s in %s from %s was accepted before this one from %s', a.app, a.environment, rfc3339(newest), rfc3339(a.event));
+	ELSIF a.only_up THEN
+		RETURN lower_than(higher(a.floor, known.highest), a.tag, a.version, a.app, a.environment);
+	END IF;
+	RETURN NULL;
+END $$;
+
+-- after_arrival is what is known after an update was judged: as gitops.Head.Accept has
+-- it, or the same as before when the update was superseded.
+CREATE FUNCTION after_arrival(known app_state, a arrival) RETURNS app_state LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF why_superseded(known, a) IS NOT NULL THEN
+		RETURN known;
+	ELSIF a.event IS NULL THEN
+		known.receipt := newer(known.receipt, a.receipt, a.receipt);
+	ELSE
+		known.event := newer(known.event, a.event, a.receipt);
+	END IF;
+	IF a.version <> '' THEN
+		known.highest := higher(known.highest, (a.version, a.tag || ', which is pending (update ' || a.id || ')')::version_floor);
 	END IF;
 	RETURN known;
 END $$;
@@ -30,13 +80,11 @@ END $$;
 CREATE FUNCTION newer(known timestamptz, at timestamptz, now_at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
 	$$ SELECT CASE WHEN known IS NULL OR known > now_at OR at > known THEN at ELSE known END $$;
 
--- after_events is what is known after several events of an app, in their order; it
+-- after_arrivals is what is known after several updates of an app, in their order; it
 -- begins with what its head knows, which is the same for all.
-CREATE FUNCTION after_next_event(known newest_times, of_head newest_times, event timestamptz, receipt timestamptz, recovered boolean)
-RETURNS newest_times LANGUAGE sql STABLE AS
-	$$ SELECT after_event(coalesce(known, of_head), event, receipt, recovered) $$;
-CREATE AGGREGATE after_events(of_head newest_times, event timestamptz, receipt timestamptz, recovered boolean) (
-	SFUNC = after_next_event, STYPE = newest_times);
+CREATE FUNCTION after_next_arrival(known app_state, of_head app_state, a arrival) RETURNS app_state LANGUAGE sql STABLE AS
+	$$ SELECT after_arrival(coalesce(known, of_head), a) $$;
+CREATE AGGREGATE after_arrivals(of_head app_state, a arrival) (SFUNC = after_next_arrival, STYPE = app_state);
 
 CREATE FUNCTION rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS
 	$$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
@@ -72,25 +120,24 @@ BEGIN
 	), kept AS (
 		INSERT INTO bodies (delivery, body) SELECT number, contents[number - base] FROM added
 	), asked AS (
-		SELECT u.*, a.number * 65536 + u.place AS sequence, a.receipt, a.recovered,
-			CASE WHEN a.event_time < a.receipt THEN a.event_time END AS event -- an event cannot have happened after its receipt
+		SELECT u.*, a.number * 65536 + u.place AS sequence, (u.id, u.environment, u.app, u.tag, u.version,
+			CASE WHEN a.event_time < a.receipt THEN a.event_time END, -- an event cannot have happened after its receipt
+			a.receipt, a.recovered, u.only_up, CASE WHEN u.only_up THEN highest_version(u.environment, u.app) END)::arrival AS arrival
 		FROM added a JOIN jsonb_to_recordset(update_args) AS u (delivery integer, place integer, id text, environment text, app text,
-			repository text, tag text, digest text) ON u.delivery = a.number - base
+			repository text, tag text, version text, only_up boolean, digest text) ON u.delivery = a.number - base
 	), in_order AS (
-		SELECT a.*, coalesce(after_events(k.known, a.event, a.receipt, a.recovered) OVER earlier, k.known) AS known,
+		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
 		FROM asked a LEFT JOIN LATERAL (SELECT * FROM heads WHERE environment = a.environment AND app = a.app LIMIT 1) AS h ON true
-		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt)::newest_times AS known) AS k
+		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, NULL)::app_state AS known) AS k
 		WINDOW earlier AS (PARTITION BY a.environment, a.app ORDER BY a.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), judged AS (
-		SELECT i.*, late(i.known, i.event, i.receipt, i.recovered) AS late_for, after_event(i.known, i.event, i.receipt, i.recovered) AS after FROM in_order i
+		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
 	), enqueued AS (
-		INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at, finished_at)
-		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.digest,
-			CASE WHEN j.late_for IS NULL THEN 'pending' ELSE 'superseded' END,
-			CASE WHEN j.late_for IS NULL THEN '' ELSE format('a release of %s in %s from %s was accepted before this one from %s',
-				j.app, j.environment, rfc3339(j.late_for), rfc3339(j.event)) END,
-			now_at, CASE WHEN j.late_for IS NOT NULL THEN now_at END
+		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, state, reason, accepted_at, finished_at)
+		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest,
+			CASE WHEN j.reason IS NULL THEN 'pending' ELSE 'superseded' END, coalesce(j.reason, ''),
+			now_at, CASE WHEN j.reason IS NOT NULL THEN now_at END
 		FROM judged j
 		RETURNING sequence, state, reason
 	), remembered AS (

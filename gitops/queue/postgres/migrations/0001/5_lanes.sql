@@ -1,6 +1,6 @@
 -- update_records are updates as the program reads them.
 CREATE VIEW update_records AS
-	SELECT u.sequence, u.id, d.source AS delivery_source, d.id AS delivery_id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest,
+	SELECT u.sequence, u.id, d.source AS delivery_source, d.id AS delivery_id, d.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 		u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 		u.cancel_actor, u.cancel_reason, d.recovered,
 		CASE WHEN d.event_time < least(d.received_at, u.accepted_at) THEN d.event_time END AS event_time,

@@ -59,9 +59,10 @@ BEGIN
 		WHERE u.id = a.update AND t.from_state = u.state AND t.action = a.action AND s.name = t.to_state
 		RETURNING a.place, a.actor, u.*, s.written AND t.from_state <> 'superseded' AS raises -- as gitops.Raises
 	), heads_raised AS (
-		INSERT INTO heads AS h (environment, app, written, written_id, written_tag)
-		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag FROM changed c WHERE c.raises ORDER BY c.app, c.sequence DESC
-		ON CONFLICT (environment, app) DO UPDATE SET written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag
+		INSERT INTO heads AS h (environment, app, written, written_id, written_tag, written_version)
+		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag, c.version FROM changed c WHERE c.raises ORDER BY c.app, c.sequence DESC
+		ON CONFLICT (environment, app) DO UPDATE SET written = excluded.written, written_id = excluded.written_id,
+			written_tag = excluded.written_tag, written_version = excluded.written_version
 		WHERE h.written < excluded.written
 	)
 	SELECT (SELECT count(*) FROM asked),

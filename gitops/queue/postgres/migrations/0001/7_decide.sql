@@ -1,8 +1,9 @@
 -- decide applies a person's decision: see queue.Decisions. It answers with the state
--- that it found and why the decision was refused: 'table', 'ready', or the id of a
--- later update; and with no row when there is no such update.
+-- that it found and why the decision was refused: 'table', 'ready', 'lower', or the id
+-- of a later update; with the reason where that is 'lower'; and with no row when there is
+-- no such update.
 CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text)
-RETURNS TABLE (environment text, app text, state text, refusal text)
+RETURNS TABLE (environment text, app text, state text, refusal text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -10,6 +11,7 @@ DECLARE
 	next    states;
 	now_at  timestamptz;
 	refused text;
+	lower   text;
 BEGIN
 	PERFORM take_turn();
 	SELECT u.* INTO subject FROM updates u WHERE u.id = which;
@@ -23,6 +25,10 @@ BEGIN
 	ELSIF decision = 'retry' THEN
 		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject)
 			WHEN subject.ready_at IS NULL OR subject.ready_at <= now_at THEN 'ready' END;
+	END IF;
+	IF refused IS NULL AND decision = 'retry' AND subject.finished_at IS NOT NULL AND subject.only_up THEN
+		lower := lower_than(highest_version(subject.environment, subject.app), subject.tag, subject.version, subject.app, subject.environment);
+		refused := CASE WHEN lower IS NOT NULL THEN 'lower' END;
 	END IF;
 	IF refused IS NULL AND decision <> 'cancel' THEN
 		UPDATE updates u SET state = next.name, blocked_by = '[]', ready_at = NULL, code = '', commit_id = '',
@@ -38,7 +44,7 @@ BEGIN
 		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = subject.sequence;
 		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who)::steps]);
 	END IF;
-	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused;
+	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused, lower;
 END $$;
 
 -- newer_update is the id of a later update of the same app that is written or open;

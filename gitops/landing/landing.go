@@ -1,0 +1,87 @@
+// Package landing says which updates the commits on a branch carry, and which of that is
+// to be believed of an update that is about to be written. It is pure.
+package landing
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// Landing is an update that a commit on the branch carries.
+type Landing struct {
+	gitops.UpdateTrailer
+	Commit git.Hash
+	Made   time.Time // of the commit, by its committer's clock
+	Claim  *Claim    // nil for a commit that a tallyman made, as its proof or its push shows
+}
+
+// Claim is a commit that carries updates and has no proof: a person wrote it, or
+// rebased, picked, squashed or amended one that had. It is true of an update only when
+// it does what the update asks.
+type Claim struct {
+	Tree, Parent git.Hash // the parent is zero where there is none
+	Updates      []string // all that it carries
+}
+
+// Verifier tells proved commits from others.
+type Verifier interface {
+	Verify(c git.Commit) (key string, ok bool)
+}
+
+// Of lists the updates that commits carry, oldest first.
+func Of(commits git.Commits, verifier Verifier) []Landing {
+	var found []Landing
+	for name, c := range commits {
+		updates := gitops.ParseTrailers(c.Message)
+		if len(updates) == 0 {
+			continue
+		}
+		var only *Claim
+		if _, proved := verifier.Verify(c); !proved {
+			only = claimOf(c, updates)
+		}
+		for _, u := range updates {
+			found = append(found, Landing{u, name, c.Made, only})
+		}
+	}
+	// Two commits may carry one update when people copy commits about: the same
+	// one is found every time.
+	slices.SortStableFunc(found, func(a, b Landing) int {
+		return cmp.Or(a.Made.Compare(b.Made), bytes.Compare(a.Commit[:], b.Commit[:]))
+	})
+	return found
+}
+
+func claimOf(c git.Commit, updates []gitops.UpdateTrailer) *Claim {
+	only := &Claim{Tree: c.Tree}
+	if len(c.Parents) > 0 {
+		only.Parent = c.Parents[0]
+	}
+	for _, u := range updates {
+		if !slices.Contains(only.Updates, u.Update) {
+			only.Updates = append(only.Updates, u.Update)
+		}
+	}
+	return only
+}
+
+// ByUpdate picks for each update the first commit that carries it, and one that is proved
+// over one that is not.
+func ByUpdate(found []Landing) map[string]Landing {
+	picked := make(map[string]Landing, len(found))
+	for _, l := range found {
+		if before, ok := picked[l.Update]; !ok || l.outweighs(before) {
+			picked[l.Update] = l
+		}
+	}
+	return picked
+}
+
+// outweighs reports whether the landing decides where another of its update was found
+// before: nobody's claim hides what is proved.
+func (l Landing) outweighs(before Landing) bool { return l.Claim == nil && before.Claim != nil }

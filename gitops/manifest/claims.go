@@ -1,0 +1,108 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/landing"
+)
+
+// maxClaimBytes bounds what is fetched to judge a claim.
+const maxClaimBytes = 64 << 20
+
+// verdict is what is known of a claim.
+type verdict struct {
+	known bool
+	exact bool
+	tries int // to find out
+}
+
+// judgeClaims finds out which claims of the updates in hand are true. It asks the git
+// server only for those of updates that may have been pushed: any other was not, so a
+// commit without a proof that carries it is somebody else's. So is one from before the
+// update was retried.
+func (a *actor) judgeClaims(ctx context.Context, items []*item, h *landing.History) error {
+	open := make(map[string]gitops.Update)
+	for u := range openOf(items) {
+		open[u.ID] = u
+	}
+	asked := 0
+	for u := range openOf(items) {
+		l, carried := h.Carrier(u.ID)
+		if !carried || l.Claim == nil || l.Made.Before(landing.SearchFrom(u)) || !a.landings.MaybePushed(u, a.unknown) {
+			continue
+		}
+		v := a.verdicts[l.Commit]
+		if !v.known && asked == a.config.Limits.Claims {
+			continue // no proof: the file decides, as for any other update
+		}
+		if !v.known {
+			asked++
+			var err error
+			if v, err = a.judgeClaim(ctx, l, v, open); err != nil {
+				return err
+			}
+		}
+		if v.exact {
+			h.Confirm(u.ID)
+		}
+	}
+	return nil
+}
+
+// judgeClaim finds out whether a commit does exactly what its updates ask, and remembers
+// it. What the git server does not have, or cannot send after a few tries, is no proof.
+func (a *actor) judgeClaim(ctx context.Context, l landing.Landing, v verdict, open map[string]gitops.Update) (verdict, error) {
+	if len(a.verdicts) > a.config.Limits.Landings {
+		clear(a.verdicts)
+	}
+	var updates []gitops.Update
+	for _, id := range l.Claim.Updates {
+		if u, here := open[id]; here {
+			updates = append(updates, u)
+		}
+	}
+	var err error
+	if len(updates) == len(l.Claim.Updates) {
+		v.exact, err = a.editsExactly(ctx, l.Claim, updates)
+	}
+	gone := git.UnknownToServer(err) || errors.Is(err, git.ErrMissingObject) || gitops.CodeOf(git.PublicError(err)) == gitops.TooLarge
+	v.tries++
+	if v.known = err == nil || gone || v.tries == maxTries; v.known {
+		err = nil
+	}
+	a.verdicts[l.Commit] = v
+	return v, err
+}
+
+// editsExactly reports whether a commit's tree is what the updates' edits make of its
+// first parent's: the same bytes in their files, and nothing else touched.
+func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gitops.Update) (bool, error) {
+	if c.Parent.IsZero() {
+		return false, nil
+	}
+	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, Keep: git.WithoutBlobs, MaxBytes: maxClaimBytes}, nil)
+	if err != nil {
+		return false, err
+	}
+	edits := &edits{of: before, files: make(map[string]*edited)}
+	for _, u := range updates {
+		target, err := a.config.Target(u.Environment, u.App)
+		if err != nil {
+			return false, nil
+		}
+		if err := a.fetchFiles(ctx, before, []string{target.File}); err != nil {
+			return false, err
+		}
+		if changed, err := a.apply(edits, u); !changed || err != nil {
+			return false, nil
+		}
+	}
+	if len(edits.verify()) > 0 {
+		return false, nil
+	}
+	root, err := before.root.Replace(edits.changes(), git.NewDraft())
+	return err == nil && root.Name == c.Tree, nil
+}

@@ -1,0 +1,98 @@
+package queuetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// pushed is a delivery of an image that was pushed.
+func (s *script) pushed(tag string, targets ...string) gitops.Delivery {
+	d := s.order(targets...)
+	for i := range d.Updates {
+		d.Updates[i].Tag, d.Updates[i].OnlyUp = tag, true
+	}
+	return d
+}
+
+// onlyUp holds a store to the words with which it keeps a lower version out: both
+// versions, where the higher one is, and what to do.
+func onlyUp(s *script) {
+	higher := s.accept(s.pushed("v1.10.0", "prod/api")).Updates[0]
+	keptOut := func(text string, u gitops.Update, where string) {
+		s.t.Helper()
+		s.same("the reason", text, nil, gitops.LowerThan(u, "v1.10.0", fmt.Sprintf("is %s (update %s)", where, higher.ID)), nil)
+	}
+	arrives := func(tag, where string) {
+		s.t.Helper()
+		u := s.accept(s.pushed(tag, "prod/api")).Updates[0]
+		keptOut(u.Reason, u, where)
+	}
+	retries := func(u gitops.Update, where string) {
+		s.t.Helper()
+		_, err := s.q.Decide(s.t.Context(), queue.Decision{Update: u.ID, Action: gitops.ActionRetry, Actor: "ann"})
+		s.code("Decide", err, gitops.Conflict)
+		keptOut(gitops.PublicOf(err), u, where)
+	}
+	arrives("1.9.0", "pending")
+
+	l := s.one("one", "prod")
+	s.transit(l, failed(higher))
+	lower := s.accept(s.pushed("1.9.1", "prod/api")).Updates[0]
+	s.transit(l, failed(lower))
+	s.decide(higher.ID, gitops.ActionRetry, "the file is there")
+	retries(lower, "pending")
+
+	s.transit(l, gitops.Transition{Update: higher.ID, Action: gitops.ActionPropose, Reason: reported + "open"})
+	arrives("1.9.2", "proposed")
+	s.crash()
+	retries(lower, "proposed")
+
+	s.transit(s.one("two", "prod"), committed(higher))
+	s.crash()
+	arrives("1.9.3", "on the branch")
+	retries(lower, "on the branch")
+}
+
+// onlyUpAtOnce sends rising and falling versions at once, as many as fit into one
+// transaction: of those that were accepted each is higher than all before it.
+func onlyUpAtOnce(s *script) {
+	const senders = 60
+	deliveries := make([]gitops.Delivery, senders)
+	for i := range deliveries {
+		deliveries[i] = s.pushed(fmt.Sprintf("1.%d.0", (i*37)%senders), "prod/api")
+	}
+	var all sync.WaitGroup
+	accepted := make([]gitops.Update, senders)
+	for i, d := range deliveries {
+		all.Go(func() {
+			got, _, err := s.q.Accept(s.t.Context(), d)
+			if err != nil {
+				s.t.Errorf("Accept: %v", err)
+				return
+			}
+			accepted[i] = got.Updates[0]
+		})
+	}
+	all.Wait()
+	slices.SortFunc(accepted, func(a, b gitops.Update) int { return int(a.Sequence - b.Sequence) })
+	highest, superseded := "", 0
+	for _, u := range accepted {
+		want := gitops.Pending
+		if gitops.LowerVersion(u.Tag, highest) {
+			want = gitops.Superseded
+			superseded++
+		} else {
+			highest = u.Tag
+		}
+		if u.State != want {
+			s.t.Errorf("%s is %s after %s: %s", u.Tag, u.State, highest, u.Reason)
+		}
+	}
+	if superseded == 0 || highest != "1.59.0" {
+		s.t.Errorf("%d were superseded, and the highest is %s", superseded, highest)
+	}
+}

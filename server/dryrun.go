@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pmezard/go-difflib/difflib"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+)
+
+// Image is what a dry run asks about.
+type Image struct {
+	Tag         string
+	Digest      string // empty means none for an order, and one of zeros for a push
+	Repository  string // an image in ECR without tag: it is pushed; empty means an order
+	App         string // empty means every app
+	Environment string // empty means every environment
+}
+
+// DryRun is what an image would mean: whether each app in each environment takes
+// it, and what would be changed.
+type DryRun struct {
+	Tag        string   `json:"tag"`
+	Repository string   `json:"repository,omitempty"` // that was pushed to; empty for an order
+	Commit     string   `json:"commit,omitempty"`     // of the branch that was looked at; empty for none
+	Reason     string   `json:"reason,omitempty"`     // why nothing is taken, where that is not for one app to say
+	Targets    []Effect `json:"targets"`
+}
+
+// Effect is what an image would mean for one app in one environment.
+type Effect struct {
+	Environment string   `json:"environment"`
+	App         string   `json:"app"`
+	Taken       bool     `json:"taken"`
+	Reason      string   `json:"reason,omitempty"` // why it is not taken, or changes nothing
+	File        string   `json:"file,omitempty"`   // that would change
+	Keys        []string `json:"keys,omitempty"`   // that would change in it
+	Diff        string   `json:"diff,omitempty"`   // of the file on the branch, without context
+}
+
+// digest is that of the image. Every push has one: of zeros where none is named.
+func (q Image) digest() string {
+	if q.Digest != "" || q.Repository == "" {
+		return q.Digest
+	}
+	return "sha256:" + strings.Repeat("0", 64)
+}
+
+// Taken reports whether anything would be written or is there already.
+func (d DryRun) Taken() bool {
+	return slices.ContainsFunc(d.Targets, func(e Effect) bool { return e.Taken })
+}
+
+// DryRun says what an image would mean. It plans as for a delivery and makes the edits
+// on the files as they are on the branch; with offline it leaves the branch out.
+// Nothing is changed, the store is not opened, and the server need not have been
+// started. Its error is Invalid and names the field where the question is wrong.
+func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, error) {
+	if err := s.checkQuestion(q); err != nil {
+		return DryRun{}, err
+	}
+	d, updates, err := s.plan(q)
+	if err != nil || offline || !d.Taken() {
+		return d, err
+	}
+	view, err := s.writer.View(ctx, 0)
+	if err != nil {
+		return d, err
+	}
+	d.Commit = view.Commit()
+	for i, e := range d.Targets {
+		if e.Taken {
+			s.tryUpdate(&d.Targets[i], updates[target{e.Environment, e.App}], view)
+		}
+	}
+	return d, nil
+}
+
+// checkQuestion rejects names that the configuration does not have.
+func (s *Server) checkQuestion(q Image) error {
+	if _, ok := s.config.Apps[q.App]; q.App != "" && !ok {
+		return gitops.FieldErrorf("app", "no app %q is configured", q.App)
+	}
+	if _, ok := s.config.Environments[q.Environment]; q.Environment != "" && !ok {
+		return gitops.FieldErrorf("env", "no environment %q is configured (there are %s)", q.Environment,
+			strings.Join(slices.Sorted(maps.Keys(s.config.Environments)), ", "))
+	}
+	return nil
+}
+
+// tryUpdate makes the edit of an update on its file as it is on the branch, and drops
+// it.
+func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
+	to := s.parts.targets[target{u.Environment, u.App}]
+	fail := func(err error) {
+		e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(err)
+	}
+	file, err := view.ReadFile(to.file)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if tag, err := to.edit.ReadTag(file); err == nil && u.OnlyUp && gitops.LowerVersion(u.Tag, tag) {
+		e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+to.file)
+		return
+	}
+	r, err := to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+	switch {
+	case err != nil:
+		fail(err)
+	case r.Changed:
+		e.Keys, e.Diff = r.Paths, diff(file, r.Text)
+	default:
+		e.Reason = "the file already has this tag"
+	}
+}
+
+// diff is the lines that differ, without context.
+func diff(before, after []byte) string {
+	text := new(strings.Builder) // which takes everything
+	_ = difflib.WriteUnifiedDiff(text, difflib.UnifiedDiff{A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after))})
+	return text.String()
+}

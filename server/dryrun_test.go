@@ -1,0 +1,169 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+const shopImage = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api"
+
+// dryRun asks a server that was never started.
+func (s *site) dryRun(q Image, offline bool) (DryRun, error) {
+	s.t.Helper()
+	server, err := s.newServer()
+	s.must(err)
+	defer func() { s.must(server.Stop(s.t.Context())) }()
+	return server.DryRun(s.t.Context(), q, offline)
+}
+
+// effects are the targets of a dry run, each in a line.
+func (d DryRun) effects() (lines []string) {
+	for _, e := range d.Targets {
+		line := e.Environment + " " + e.App + ": not taken"
+		if e.Taken {
+			line = e.Environment + " " + e.App + ": " + e.File + " " + strings.Join(e.Keys, " ")
+		}
+		if e.Reason != "" {
+			line += ": " + e.Reason
+		}
+		lines = append(lines, line+strings.ReplaceAll("\n"+e.Diff, "\n", "|"))
+	}
+	return lines
+}
+
+func TestDryRun(t *testing.T) {
+	s := newSite(t)
+	tip, err := s.repository.Commit(gitserver.Change{Files: map[string]string{
+		"charts/api/values-dev.yaml":  "image:\n  tag: main-0000000\n",
+		"charts/api/values-prod.yaml": "image:\n  tag: 1.0.0\n",
+	}})
+	s.must(err)
+	for name, c := range map[string]struct {
+		q       Image
+		offline bool
+		commit  string
+		want    []string // of each line a beginning and an end, with ... between
+	}{
+		"an order everywhere": {Image{Tag: "main-1a2b3c4"}, false, tip, []string{
+			"dev api: charts/api/values-dev.yaml .image.tag|@@ -2 +2 @@|-  tag: main-0000000|+  tag: main-1a2b3c4|",
+			"dev worker: charts/worker/values-dev.yaml .image.tag|@@ ...|",
+			"prod api: not taken: tag main-1a2b3c4 is ...|"}},
+		"of one app":            {Image{Tag: "main-1a2b3c4", App: "worker"}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
+		"in one environment":    {Image{Tag: "1.2.3", App: "api", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
+		"that is there already": {Image{Tag: "1.0.0", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag: the file already has this tag|"}},
+		"that is no tag":        {Image{Tag: "a b", Environment: "prod"}, false, "", []string{"prod api: not taken: must be an image tag...|"}},
+		"a push": {Image{Tag: "1.2.3", Repository: shopImage}, false, tip, []string{
+			"dev api: not taken: tag 1.2.3 does not match ...|", "prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
+		"of a lower version":        {Image{Tag: "0.9.0", Repository: shopImage, Environment: "prod"}, false, "", []string{"prod api: not taken: tag 0.9.0 does not satisfy...|"}},
+		"by another of its hosts":   {Image{Tag: "1.2.3", Environment: "prod", Repository: "123456789012.dkr-ecr.eu-west-1.on.aws/shop/api"}, false, tip, []string{"prod api: charts/...|"}},
+		"of an app with no image":   {Image{Tag: "1.2.3", Repository: shopImage, App: "worker"}, false, "", []string{"dev worker: not taken: the repository of app \"worker\" is not configured there|", "prod worker: not taken: app \"worker\" is not configured for it|"}},
+		"of latest":                 {Image{Tag: "latest", Repository: shopImage, Environment: "dev"}, false, "", []string{"dev api: not taken: detail.image-tag: \"latest\" never reaches a manifest...|"}},
+		"of an image without app":   {Image{Tag: "1.2.3", Repository: shopImage + "2"}, false, "", nil},
+		"without the branch":        {Image{Tag: "1.2.3", Environment: "prod"}, true, "", []string{"prod api: charts/api/values-prod.yaml .image.tag|"}},
+		"of a digest that is wrong": {Image{Tag: "1.2.3", Environment: "prod", Digest: "sha256:1"}, true, "", []string{"prod api: not taken: must be \"sha256:\"...|"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := s.dryRun(c.q, c.offline)
+			s.must(err)
+			got := d.effects()
+			for i, want := range c.want {
+				if begin, end, cut := strings.Cut(want, "..."); cut && i < len(got) && strings.HasPrefix(got[i], begin) && strings.HasSuffix(got[i], end) {
+					got[i] = want
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || d.Commit != c.commit {
+				t.Errorf("at %q, want %q: %s", d.Commit, c.commit, diff)
+			}
+			if d.Taken() != strings.Contains(strings.Join(c.want, ""), "charts/") {
+				t.Errorf("taken: %t", d.Taken())
+			}
+		})
+	}
+	if after, err := s.repository.Git("rev-parse", "main"); err != nil || after != tip || s.git.Counts().Requests[gitserver.Push] > 0 {
+		t.Errorf("a dry run has written: %s became %s, %v", tip, after, err)
+	}
+}
+
+// A push does not lower the version that the file has, and an order may.
+func TestDryRunOfALowerVersion(t *testing.T) {
+	s := newSite(t)
+	_, err := s.repository.Commit(gitserver.Change{Files: map[string]string{"charts/api/values-prod.yaml": "image:\n  tag: 2.0.0\n"}})
+	s.must(err)
+	d, err := s.dryRun(Image{Tag: "1.9.5", Repository: shopImage, Environment: "prod"}, false)
+	if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, "1.9.5 is lower than 2.0.0, which is in charts/api/values-prod.yaml: ") {
+		t.Errorf("a push: %+v", d)
+	}
+	if d, err := s.dryRun(Image{Tag: "1.9.5", App: "api", Environment: "prod"}, false); err != nil || !d.Taken() {
+		t.Errorf("an order: %+v, %v", d, err)
+	}
+}
+
+// What no source would report is no push, whatever the rules say.
+func TestDryRunOfAPushThatNobodyReports(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(s *site)
+		want string
+	}{
+		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `no source takes events of this repository: its account 123456789012 is not one of sources.eventbridge.accounts`},
+		"of another region": {func(s *site) {
+			s.edit(`accounts: ["123456789012"]}`, `regions: [eu-west-2]}`+"\n"+`  sns: {topics: ["arn:aws:sns:eu-west-1:123456789012:x"], regions: [us-east-1]}`)
+		},
+			`no source takes events of this repository: its region eu-west-1 is not one of sources.eventbridge.regions, and its region eu-west-1 is not one of sources.sns.regions`},
+		"without a source": {func(s *site) {
+			s.edit("  eventbridge: {secretFiles: ["+s.dir+"/bridge], accounts: [\"123456789012\"]}\n", "")
+		}, "no source of push events is configured: sources.eventbridge or sources.sns"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			c.edit(s)
+			d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage}, true)
+			if s.must(err); d.Reason != c.want || d.Taken() {
+				t.Errorf("got %+v", d)
+			}
+		})
+	}
+}
+
+// An update that would be accepted and then fail is not taken, and says why.
+func TestDryRunOfAnEditThatFails(t *testing.T) {
+	s := newSite(t)
+	s.edit("apps:\n", "set: helm-digest\napps:\n")
+	_, err := s.repository.Commit(gitserver.Change{Delete: []string{"charts/api/values-dev.yaml"},
+		Files: map[string]string{"charts/api/values-prod.yaml": "image: {tag: 1.0.0, digest: \"\"}\n"}})
+	s.must(err)
+	for name, c := range map[string]struct {
+		q    Image
+		want string
+	}{
+		"no such file": {Image{Tag: "main-1a2b3c4", App: "api", Environment: "dev"}, "it would be accepted, and then fail: charts/api/values-dev.yaml: no such file in the manifest repository"},
+		"no digest":    {Image{Tag: "1.2.3", Environment: "prod"}, "it would be accepted, and then fail: "},
+	} {
+		d, err := s.dryRun(c.q, false)
+		if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, c.want) {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+	for name, q := range map[string]Image{"a push": {Tag: "1.2.3", Repository: shopImage, Environment: "prod"}, "an order with a digest": {Tag: "1.2.3", Environment: "prod", Digest: "sha256:" + strings.Repeat("a", 64)}} {
+		if d, err := s.dryRun(q, false); err != nil || !d.Taken() || strings.Count(d.Targets[0].Diff, "\n") != 3 || len(d.Targets[0].Keys) != 2 {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+	}
+}
+
+func TestDryRunRejectsNamesThatAreNotThere(t *testing.T) {
+	s := newSite(t)
+	for want, q := range map[string]Image{
+		`app: no app "shop" is configured`:                                    {Tag: "1.2.3", App: "shop"},
+		`env: no environment "qa" is configured (there are dev, prod)`:        {Tag: "1.2.3", Environment: "qa"},
+		"repository: must be an image in ECR without tag, such as 1234567890": {Tag: "1.2.3", Repository: "registry.example.com/api"},
+	} {
+		if _, err := s.dryRun(q, true); gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

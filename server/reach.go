@@ -1,0 +1,117 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// checkReach finds apps that no update can ever reach: their events would be ignored
+// for ever, and nothing would be red. What is only out of reach of events, where
+// orders also come, is a warning.
+func checkReach(c config.Config, list *access.List) (warnings []*gitops.Error, err error) {
+	if c.Sources.EventBridge == nil && c.Sources.SNS == nil {
+		return nil, nil
+	}
+	var problems []error
+	byField := make(map[string][]wantedTarget) // environments share a repository
+	for _, w := range wanted(c) {
+		field := w.repositoryField(c)
+		byField[field] = append(byField[field], w)
+	}
+	for _, field := range slices.Sorted(maps.Keys(byField)) {
+		targets := byField[field]
+		_, isECR := policy.ParseECR(targets[0].Repository)
+		orders := slices.ContainsFunc(targets, func(w wantedTarget) bool { return list.OrderedByName(w.app, w.environment) })
+		switch why := outOfReach(c.Sources, list, targets); {
+		case why == "":
+		case !orders:
+			problems = append(problems, gitops.FieldErrorf(field, "%s, and events of Amazon ECR are all that updates it", why))
+		case isECR:
+			warnings = append(warnings, gitops.FieldErrorf(field, "%s: pushes to it change nothing, only orders do", why))
+		}
+	}
+	return warnings, errors.Join(problems...)
+}
+
+// repositoryField is the field that the target's repository stands in, or would.
+func (w wantedTarget) repositoryField(c config.Config) string {
+	if _, own := c.Apps[w.app].Repositories[w.environment]; own {
+		return "apps." + w.app + ".repositories." + w.environment
+	}
+	return "apps." + w.app + ".repository"
+}
+
+// outOfReach says why no event of a push to the repository of these targets reaches
+// any of them; "" when one does.
+func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) string {
+	repository := targets[0].Repository
+	if repository == "" {
+		return "is missing"
+	}
+	image, ok := policy.ParseECR(repository)
+	if !ok {
+		return fmt.Sprintf("%s is not a repository of Amazon ECR", repository)
+	}
+	why := ""
+	for _, w := range targets {
+		if why = whyNotPushed(s, list, image, w.target); why == "" {
+			return ""
+		}
+	}
+	return why
+}
+
+// whyNotPushed says why no push of an image may order a target, by any of the sources;
+// "" when one may.
+func whyNotPushed(s config.Sources, list *access.List, image policy.ECR, at target) string {
+	why := ""
+	for _, by := range pushersOf(s, image) {
+		_, err := list.Authorize(by, gitops.RightOrder, at.app, at.environment)
+		if err == nil {
+			return ""
+		}
+		why = gitops.PublicOf(err)
+	}
+	return why
+}
+
+// pushersOf are those by whom the push of an image can come.
+func pushersOf(s config.Sources, image policy.ECR) (pushers []gitops.Principal) {
+	by := func(source, topic string) {
+		pushers = append(pushers, gitops.Principal{Push: &gitops.PushSource{Source: source, Account: image.Account, Region: image.Region, Topic: topic}})
+	}
+	if s.EventBridge != nil {
+		by("eventbridge", "")
+	}
+	if s.SNS != nil {
+		for _, topic := range s.SNS.Topics {
+			by("sns", topic)
+		}
+	}
+	return pushers
+}
+
+// checkNamed wants a repository for every app whose updates write its name.
+func checkNamed(c config.Config) error {
+	var problems []error
+	missing := make(map[string]bool) // by field: one environment is enough
+	for _, w := range wanted(c) {
+		field := w.repositoryField(c)
+		at := slices.IndexFunc(w.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") })
+		if w.Repository != "" || at < 0 || missing[field] {
+			continue
+		}
+		missing[field] = true
+		problems = append(problems, gitops.FieldErrorf(field,
+			"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, at, w.environment))
+	}
+	return errors.Join(problems...)
+}
