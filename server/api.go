@@ -38,7 +38,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -47,6 +47,8 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Intake:         intake,
 		Manifests:      s.newManifestReader(),
 		Access:         s.parts.access,
+		Audit:          s.audit,
+		ConfigHash:     s.audit.Hash,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),
@@ -55,7 +57,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Drain:          s.drain,
 	})
 	for _, route := range a.Routes() {
-		r.Method(route.Method, route.Pattern, s.answer(route.Handle))
+		r.Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
 }
 

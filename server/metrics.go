@@ -19,6 +19,8 @@ type metrics struct {
 	lanes      *laneMetrics
 	pushes     pushMetrics
 	store      storeMetrics
+	tokens     tokenMetrics
+	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
 }
 
@@ -32,12 +34,16 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
+	m.tokens = newTokenMetrics(m.registry)
+	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
+	})
 	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "tallyman_http_request_seconds", Help: "Requests to the public listener.", Buckets: latency,
 	}, []string{"route", "method", "code"})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tallyman_build_info", Help: "The version that is running; always 1."}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(v.Version, v.Revision, v.Go).Set(1)
-	m.registry.MustRegister(m.requests, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.auditLost, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -45,20 +51,27 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 type deliveryMetrics struct {
 	*laneMetrics // counts updates that were final when they were accepted
 	total        *prometheus.CounterVec
+	notKept      *prometheus.CounterVec
 }
 
 func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *laneMetrics) deliveryMetrics {
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
-	}, []string{"source", "outcome"})}
+	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tallyman_rejected_not_kept_total", Help: "Rejected events of which nothing is kept, since their sender had too many.",
+	}, []string{"source"})}
 	for _, source := range sources {
+		m.notKept.WithLabelValues(source)
 		for _, outcome := range webhook.Outcomes() {
 			m.total.WithLabelValues(source, outcome)
 		}
 	}
-	registry.MustRegister(m.total)
+	registry.MustRegister(m.total, m.notKept)
 	return m
 }
+
+// RejectedNotKept implements webhook.Recorder.
+func (m deliveryMetrics) RejectedNotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
 
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {

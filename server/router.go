@@ -48,7 +48,7 @@ func (s *Server) publicHandler() http.Handler {
 
 // newIntake makes the one way in for events, whatever brings them.
 func (s *Server) newIntake() *webhook.Intake {
-	return &webhook.Intake{Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now}
+	return &webhook.Intake{Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now, Config: s.audit.Hash}
 }
 
 // adminHandler serves what operators reach.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -35,6 +36,7 @@ type Server struct {
 	version Version
 	parts   parts
 	metrics *metrics
+	audit   *audit.Recorder
 	repository
 
 	// Set by Start, before anything is served.
@@ -66,7 +68,8 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	if err := errors.Join(err, repositoryErr); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	m.tokens.know(p.tokens)
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -101,6 +104,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
 	s.startLanes()               // now that nothing can fail any more
 	s.startPruning()
+	s.startAudit()
 	s.warmUp()
 	s.serve("listen", s.parts.limits.Listener(s.public), handler)
 	s.onStop("streams", func(context.Context) error {

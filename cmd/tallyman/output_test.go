@@ -213,3 +213,18 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Who requested a version is a fact of a proved commit; another commit's word is shown
+// as a claim, beside its author.
+func TestRequestedByTellsClaimsFromFacts(t *testing.T) {
+	of := []api.UpdateTrailer{{Update: "u1", Actor: "ann"}, {Update: "u2", Actor: "bob"}, {Update: "u3", Actor: "ann"}}
+	for want, v := range map[string]api.Version{
+		"ann, bob":                     {Author: "Bot <b@c>", Proof: "k", Updates: of},
+		"Eve <e@f> (claims update u1)": {Author: "Eve <e@f>", Claims: of},
+		"Eve <e@f>":                    {Author: "Eve <e@f>"},
+	} {
+		if got := requestedBy(v); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

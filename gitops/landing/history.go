@@ -12,12 +12,12 @@ import (
 type History struct {
 	known, found map[string]Landing
 	byApp        map[[2]string][]Landing // of the apps in hand, those that are proved
-	exact        map[string]bool         // updates of which a claim does exactly what they ask
+	exact        map[string]Landing      // claims that do exactly what their updates ask
 }
 
 // History puts together what is known and what a search found, for updates in hand.
 func (l *Known) History(found map[string]Landing, inHand iter.Seq[gitops.Update]) *History {
-	h := &History{known: l.byUpdate, found: found, byApp: make(map[[2]string][]Landing), exact: make(map[string]bool)}
+	h := &History{known: l.byUpdate, found: found, byApp: make(map[[2]string][]Landing), exact: make(map[string]Landing)}
 	for u := range inHand {
 		h.byApp[[2]string{u.Environment, u.App}] = nil
 	}
@@ -32,22 +32,41 @@ func (l *Known) History(found map[string]Landing, inHand iter.Seq[gitops.Update]
 	return h
 }
 
-// Carrier returns a commit that carries an update, whoever wrote it.
-func (h *History) Carrier(update string) (Landing, bool) {
-	l, ok := h.known[update]
-	if found, again := h.found[update]; again && (!ok || found.outweighs(l)) {
-		return found, true
+// Claims lists the commits that claim an update, the first one first; none when it is
+// proved to have landed.
+func (h *History) Claims(update string) []Landing {
+	l, carried := h.carrier(update)
+	if !carried || l.Claim == nil {
+		return nil
 	}
-	return l, ok
+	return append([]Landing{l}, l.Others...)
+}
+
+func (h *History) carrier(update string) (Landing, bool) {
+	l, ok := h.known[update]
+	found, again := h.found[update]
+	if !ok {
+		return found, again
+	}
+	if again {
+		l = l.with(found)
+	}
+	for _, other := range found.Others {
+		l = l.with(other)
+	}
+	return l, true
 }
 
 // Confirm notes that a claim does exactly what its update asks.
-func (h *History) Confirm(update string) { h.exact[update] = true }
+func (h *History) Confirm(claim Landing) { h.exact[claim.Update] = claim }
 
 // Landing returns the commit that brought an update onto the branch.
 func (h *History) Landing(update string) (Landing, bool) {
-	l, ok := h.Carrier(update)
-	return l, ok && (l.Claim == nil || h.exact[update])
+	if l, confirmed := h.exact[update]; confirmed {
+		return l, true
+	}
+	l, ok := h.carrier(update)
+	return l, ok && l.Claim == nil
 }
 
 // Later finds, among updates that were given together, the latest that was accepted

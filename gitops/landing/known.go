@@ -59,13 +59,12 @@ func (l *Known) remember(found []Landing) []string {
 	slices.SortStableFunc(found, func(a, b Landing) int { return a.Made.Compare(b.Made) })
 	var ids []string
 	for _, n := range found {
-		known, ok := l.byUpdate[n.Update]
-		if !ok {
+		if known, ok := l.byUpdate[n.Update]; ok {
+			n = known.with(n)
+		} else {
 			ids = append(ids, n.Update)
 		}
-		if !ok || n.outweighs(known) {
-			l.byUpdate[n.Update] = n
-		}
+		l.byUpdate[n.Update] = n
 	}
 	return ids
 }

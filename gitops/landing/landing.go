@@ -18,7 +18,14 @@ type Landing struct {
 	Commit git.Hash
 	Made   time.Time // of the commit, by its committer's clock
 	Claim  *Claim    // nil for a commit that a tallyman made, as its proof or its push shows
+
+	// Others are further commits that claim the update: the first need not be the one
+	// that is true.
+	Others []Landing
 }
+
+// maxOthers bounds how many claims of one update are looked at.
+const maxOthers = 7
 
 // Claim is a commit that carries updates and has no proof: a person wrote it, or
 // rebased, picked, squashed or amended one that had. It is true of an update only when
@@ -46,7 +53,7 @@ func Of(commits git.Commits, verifier Verifier) []Landing {
 			only = claimOf(c, updates)
 		}
 		for _, u := range updates {
-			found = append(found, Landing{u, name, c.Made, only})
+			found = append(found, Landing{UpdateTrailer: u, Commit: name, Made: c.Made, Claim: only})
 		}
 	}
 	// Two commits may carry one update when people copy commits about: the same
@@ -70,18 +77,29 @@ func claimOf(c git.Commit, updates []gitops.UpdateTrailer) *Claim {
 	return only
 }
 
-// ByUpdate picks for each update the first commit that carries it, and one that is proved
-// over one that is not.
+// ByUpdate puts together what commits say of each update.
 func ByUpdate(found []Landing) map[string]Landing {
-	picked := make(map[string]Landing, len(found))
+	byUpdate := make(map[string]Landing, len(found))
 	for _, l := range found {
-		if before, ok := picked[l.Update]; !ok || l.outweighs(before) {
-			picked[l.Update] = l
+		if before, ok := byUpdate[l.Update]; ok {
+			l = before.with(l)
 		}
+		byUpdate[l.Update] = l
 	}
-	return picked
+	return byUpdate
 }
 
-// outweighs reports whether the landing decides where another of its update was found
-// before: nobody's claim hides what is proved.
-func (l Landing) outweighs(before Landing) bool { return l.Claim == nil && before.Claim != nil }
+// with is what is known of an update once another commit that carries it was found: what
+// is proved counts, whoever else claims the update, and of two proved commits the first.
+func (l Landing) with(other Landing) Landing {
+	switch {
+	case l.Claim == nil || l.Commit == other.Commit:
+		return l
+	case other.Claim == nil:
+		return other
+	case len(l.Others) == maxOthers || slices.ContainsFunc(l.Others, func(o Landing) bool { return o.Commit == other.Commit }):
+		return l
+	}
+	l.Others = append(slices.Clip(l.Others), other)
+	return l
+}

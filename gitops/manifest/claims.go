@@ -9,9 +9,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
 
-// maxClaimBytes bounds what is fetched to judge a claim.
-const maxClaimBytes = 64 << 20
-
 // verdict is what is known of a claim.
 type verdict struct {
 	known bool
@@ -30,23 +27,25 @@ func (a *actor) judgeClaims(ctx context.Context, items []*item, h *landing.Histo
 	}
 	asked := 0
 	for u := range openOf(items) {
-		l, carried := h.Carrier(u.ID)
-		if !carried || l.Claim == nil || l.Made.Before(landing.SearchFrom(u)) || !a.landings.MaybePushed(u, a.unknown) {
+		if !a.landings.MaybePushed(u, a.unknown) {
 			continue
 		}
-		v := a.verdicts[l.Commit]
-		if !v.known && asked == a.config.Limits.Claims {
-			continue // no proof: the file decides, as for any other update
-		}
-		if !v.known {
-			asked++
-			var err error
-			if v, err = a.judgeClaim(ctx, l, v, open); err != nil {
-				return err
+		for _, l := range h.Claims(u.ID) {
+			v := a.verdicts[l.Commit]
+			if l.Made.Before(landing.SearchFrom(u)) || !v.known && asked == a.config.Limits.Claims {
+				continue // no proof: the file decides, as for any other update
 			}
-		}
-		if v.exact {
-			h.Confirm(u.ID)
+			if !v.known {
+				asked++
+				var err error
+				if v, err = a.judgeClaim(ctx, l, v, open); err != nil {
+					return err
+				}
+			}
+			if v.exact {
+				h.Confirm(l)
+				break
+			}
 		}
 	}
 	return nil
@@ -83,7 +82,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if c.Parent.IsZero() {
 		return false, nil
 	}
-	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, Keep: git.WithoutBlobs, MaxBytes: maxClaimBytes}, nil)
+	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, Keep: git.WithoutBlobs, MaxBytes: 64 << 20}, nil)
 	if err != nil {
 		return false, err
 	}
@@ -96,7 +95,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 		if err := a.fetchFiles(ctx, before, []string{target.File}); err != nil {
 			return false, err
 		}
-		if changed, err := a.apply(edits, u); !changed || err != nil {
+		if ends, _, err := a.apply(edits, u); ends != gitops.ActionCommit || err != nil {
 			return false, nil
 		}
 	}

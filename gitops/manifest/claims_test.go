@@ -114,12 +114,12 @@ func TestAnExactEditOfWhatWasNeverPushedIsNoLanding(t *testing.T) {
 	w := o.writer(func(c *Config) { c.Now = func() time.Time { return now } })
 	o.check(o.write(w, o.update("dev", "cart", "main-0000005"))...) // its first snapshot
 	u := o.update("dev", "shop", "main-0000001")
-	forged := o.forge(u, u.Trailers(), u.Tag, nil)
+	o.forge(u, u.Trailers(), u.Tag, nil)
 	if settled := o.write(w, u); settled[0].Action != gitops.ActionConfirm {
 		t.Errorf("the file has the tag, and it ends as %+v", settled[0])
 	}
 	u = o.update("dev", "shop", "main-0000002")
-	forged = o.forge(u, u.Trailers(), u.Tag, nil)
+	forged := o.forge(u, u.Trailers(), u.Tag, nil)
 	o.forge(u, "", "main-0000009", nil)
 	if settled := o.write(w, u); settled[0].Action != gitops.ActionCommit || settled[0].Commit == forged {
 		t.Errorf("the file has another tag, and it ends as %+v, forged was %s", settled[0], forged)

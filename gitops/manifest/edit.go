@@ -86,40 +86,39 @@ func (e *edits) verify() (unverified []string) {
 	return unverified
 }
 
-// apply makes an update's edit, and reports whether that changed its file. An error
-// that is a [*gitops.Error] is the update's own fault, and a [lowerVersion] ends it as
-// superseded; the file is then as it was.
-func (a *actor) apply(e *edits, u gitops.Update) (changed bool, err error) {
+// apply makes an update's edit, and says how the update ends. An error that is a
+// [*gitops.Error] is the update's own fault; the file is then as it was.
+func (a *actor) apply(e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
 	if err := checkMessage(u); err != nil {
-		return false, err
+		return "", "", err
 	}
 	target, err := a.config.Target(u.Environment, u.App)
 	if err != nil {
-		return false, ownFault(err)
+		return "", "", ownFault(err)
 	}
 	file, err := e.file(target.File)
 	if err != nil {
-		return false, err
+		return "", "", err
 	}
 	if len(file.content) > maxFileBytes {
-		return false, tooLarge(target.File)
+		return "", "", tooLarge(target.File)
 	}
 	alone := e.oneByOne[target.File]
-	if err := file.checkVersion(target, alone, u); err != nil {
-		return false, err
+	if lower := file.lowerThan(target, alone, u); lower != "" {
+		return gitops.ActionSupersede, lower, nil
 	}
 	out, changed, err := a.runEditor(file, alone, target.Editor, u)
 	switch {
 	case err != nil:
-		return false, ownFault(err)
+		return "", "", ownFault(err)
 	case !changed || bytes.Equal(out, file.content):
-		return false, nil
+		return gitops.ActionConfirm, "the file already has this tag", nil
 	case len(out) > maxFileBytes:
 		file.suspect = file.parsed != nil // which has the edit
-		return false, tooLarge(target.File)
+		return "", "", tooLarge(target.File)
 	}
 	file.content, file.fresh = out, true
-	return true, nil
+	return gitops.ActionCommit, "", nil
 }
 
 // runEditor runs the editor. A panic of it fails the update and does not end the

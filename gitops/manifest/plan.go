@@ -178,25 +178,16 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 
 // edit makes the update's edit on top of those that are there, and says how the
 // update ends. An error is not the update's fault.
-func (a *actor) edit(e *edits, u gitops.Update) (gitops.Transition, error) {
-	t := gitops.Transition{Update: u.ID}
-	changed, err := a.apply(e, u)
+func (a *actor) edit(e *edits, u gitops.Update) (t gitops.Transition, err error) {
+	t.Update = u.ID
+	t.Action, t.Reason, err = a.apply(e, u)
 	var own *gitops.Error
-	var lower lowerVersion
-	switch {
-	case errors.As(err, &lower):
-		t.Action, t.Reason = gitops.ActionSupersede, lower.reason
-	case errors.As(err, &own):
-		if own.Code == gitops.Internal {
-			a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)
-		}
-		t.Action, t.Code, t.Reason = gitops.ActionFail, own.Code, own.Public()
-	case err != nil:
+	if !errors.As(err, &own) {
 		return t, err
-	case !changed:
-		t.Action, t.Reason = gitops.ActionConfirm, "the file already has this tag"
-	default:
-		t.Action = gitops.ActionCommit
 	}
+	if own.Code == gitops.Internal {
+		a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)
+	}
+	t.Action, t.Code, t.Reason = gitops.ActionFail, own.Code, own.Public()
 	return t, nil
 }

@@ -118,8 +118,8 @@ func TestTheTagOfAFileThatIsEdited(t *testing.T) {
 			"image: {tag: v2.0.0}\n": true, "image: {tag: v1.9.0}\n": false, "image: {tag: none}\n": false, "image: {tag: }\n": false, "image: {}\n": false, "a: b: c\n": false,
 		} {
 			f := &edited{content: []byte(content)}
-			if err := f.checkVersion(to, alone, u); (err != nil) != lower || err != nil && !strings.Contains(err.Error(), "lower than v2.0.0, which is in "+to.File) {
-				t.Errorf("alone %t: %q: %v", alone, content, err)
+			if got := f.lowerThan(to, alone, u); (got != "") != lower || lower && !strings.Contains(got, "lower than v2.0.0, which is in "+to.File) {
+				t.Errorf("alone %t: %q: %s", alone, content, got)
 			}
 		}
 		f := &edited{content: []byte("image: {tag: v2.0.0}\n")}
@@ -129,8 +129,8 @@ func TestTheTagOfAFileThatIsEdited(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.content = out
-		if err := f.checkVersion(to, alone, u); err != nil {
-			t.Errorf("alone %t: after an order went down: %v", alone, err)
+		if got := f.lowerThan(to, alone, u); got != "" {
+			t.Errorf("alone %t: after an order went down: %s", alone, got)
 		}
 	}
 }

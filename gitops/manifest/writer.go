@@ -31,8 +31,10 @@
 // # Never twice, and never an old release over a new one
 //
 // Each commit names its updates in Tallyman-Update trailers, and in Tallyman-Release
-// trailers which app they release and when the release happened. An update is
-// written on a tip only when no commit that the tip reaches carries its trailer:
+// trailers which app they release and when the release happened. Its last line proves
+// that a tallyman made it (gitops/proof); a commit that only says so counts when it does
+// exactly what an update asks that may have been pushed (claims.go). An update is
+// written on a tip only when no commit that the tip reaches has landed it:
 //
 //   - Commits that came onto the branch since the last tip are read before anything
 //     is made on the new one.
@@ -144,8 +146,7 @@ func (w *Writer) Abort() { w.abort() }
 //     later update of the same app may have replaced what this one wrote; then there
 //     is a reason that says so, unless it was found by its trailer.
 //   - confirm: the branch had the tag already.
-//   - supersede: the branch has a later release of the same app, or the update only
-//     goes up and its file has a higher version.
+//   - supersede: the branch has a later release of the app, or one it must not go below.
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
 //   - Refused: the git server refuses it although it takes others.

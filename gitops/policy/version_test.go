@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -91,7 +90,7 @@ func TestVersionsAreOrderedAsTheLibraryOrdersThem(t *testing.T) {
 	}
 	for range 200_000 {
 		if checkOrder(t, version(), version()); t.Failed() {
-			t.Fatal(fmt.Sprintf("seed %d", seed))
+			t.Fatalf("seed %d", seed)
 		}
 	}
 }

@@ -74,7 +74,11 @@ type Inbox interface {
 	// and an update of the same version, perhaps with another digest, is accepted.
 	//
 	// A delivery whose key is known is stored nowhere: the first one is returned,
-	// with its updates as they stand now, and duplicate is true.
+	// with its updates as they stand now, and duplicate is true. So is an accepted one
+	// whose BodyDigest another accepted one has; of that the key is the first one's. A
+	// key and a digest are known for [MemoryFor] after the receipt, also when Prune has
+	// forgotten the delivery: then [Forgotten] is returned. What Prune forgot as
+	// rejected is not known any more.
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 
 	// ExistingIDs returns those of the ids that are deliveries of the source, in the
@@ -128,6 +132,7 @@ type Queue interface {
 	Checkpoints
 	ReplayGuard
 	Pruner
+	Audit
 	ProofKeys
 
 	// Ping reports whether the store can take a delivery now.

@@ -17,6 +17,8 @@ type Entry struct {
 	Lane       *LaneState
 	Checkpoint *Checkpoint
 	UsedToken  *UsedToken
+	Audit      *gitops.AuditEntry // that is not of an update of a delivery that is kept: those follow from it
+	Memory     *Memory
 	ProofKey   *gitops.ProofKey
 }
 
@@ -46,9 +48,16 @@ type UsedToken struct {
 	Until      time.Time
 }
 
+// Memory is what is left of a delivery that Prune forgot.
+type Memory struct {
+	Hash       []byte    // [KeyHash], or the BodyDigest
+	Delivery   string    // source/id, of a BodyDigest
+	ReceivedAt time.Time // of the delivery
+}
+
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, ProofKeys int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys int
 }
 
 // Add counts an entry.
@@ -67,6 +76,10 @@ func (c *Counts) Add(e Entry) {
 		c.Checkpoints++
 	case e.UsedToken != nil:
 		c.UsedTokens++
+	case e.Audit != nil:
+		c.Audit++
+	case e.Memory != nil:
+		c.Memories++
 	case e.ProofKey != nil:
 		c.ProofKeys++
 	}
@@ -74,8 +87,8 @@ func (c *Counts) Add(e Entry) {
 
 // Exporter gives everything that a store holds to another.
 type Exporter interface {
-	// Export yields everything, as it is at one moment: deliveries and steps in the
-	// order in which they happened, and then the rest. It ends after an error.
+	// Export yields everything, as it is at one moment: deliveries, steps and entries
+	// of the audit in the order in which they happened, and then the rest. It ends after an error.
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 }
 

@@ -27,9 +27,10 @@ type ReplayGuard interface {
 // Pruner forgets what nobody asks for any more. Safe for concurrent use.
 type Pruner interface {
 	// Prune forgets deliveries that arrived before a time and whose updates, if any,
-	// were all final before it, oldest first, with their updates and steps; and used
-	// credentials whose time is over. One call forgets at most so many deliveries as
-	// the limit says, in transactions that are bounded by updates. It returns how many
-	// deliveries it forgot. Heads are kept.
+	// were all final before it, oldest first, with their updates and steps; rejected
+	// deliveries after [RejectedFor] already; used credentials whose time is over; and
+	// the audit and the memory of deliveries after [MemoryFor]. One call forgets at most
+	// so many deliveries as the limit says, in transactions that are bounded by updates.
+	// It returns how many deliveries it forgot. Heads are kept.
 	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 }

@@ -24,7 +24,7 @@ func (w *world) forge(r *rand.Rand) {
 	if o.tip.IsZero() || !any {
 		return
 	}
-	kind, to := r.IntN(7), o.tip
+	kind, to := r.IntN(7), hash{}
 	note := func() []byte { return fmt.Appendf(nil, "number %d\n", len(o.stood)) }
 	commit := func(tree hash, message string, parents ...hash) hash {
 		return o.all.commit(tree, strings.TrimSuffix(message, "\n"), time.Now(), parents...)
@@ -106,8 +106,14 @@ func (c *checker) isOurs(commit hash) bool {
 // claims takes down which updates a person's commit has brought, although it has no
 // proof: those of one that does exactly what they ask. The lock is held.
 func (c *checker) claims(commit hash) {
+	o := c.w.origin.all[commit]
 	if _, judged := c.exact[commit]; !judged {
-		c.exact[commit] = c.isExact(c.w.origin.all[commit])
+		c.exact[commit] = c.isExact(o)
+	}
+	for _, id := range o.updates {
+		if c.exact[commit] { // and what came after it may be of a person, too
+			c.hands[release{c.updates[id].Environment, c.updates[id].App}] = true
+		}
 	}
 }
 

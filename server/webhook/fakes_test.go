@@ -130,6 +130,18 @@ func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 	return d, nil
 }
 
+// ExistingIDs is an inbox's.
+func (f *fakes) ExistingIDs(_ context.Context, source string, ids []string) (existing []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		if _, known := f.stored[gitops.DeliveryKey{Source: source, ID: id}]; known {
+			existing = append(existing, id)
+		}
+	}
+	return existing, nil
+}
+
 // Accept is an inbox's.
 func (f *fakes) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
 	f.step("accept")
@@ -203,6 +215,13 @@ func (f *fakes) Finished(environment string, state gitops.State, seconds float64
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcomes = append(f.outcomes, environment+" "+string(state))
+}
+
+// RejectedNotKept is a recorder's.
+func (f *fakes) RejectedNotKept(string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outcomes = append(f.outcomes, "not kept")
 }
 
 // Write takes the log, one line at a time, as slog's handlers write it.

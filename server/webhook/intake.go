@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -23,6 +24,7 @@ type Authorizer interface {
 // Inbox makes deliveries durable; see queue.Inbox.
 type Inbox interface {
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
+	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 }
 
 // Recorder counts the results of deliveries. Safe for concurrent use.
@@ -32,6 +34,9 @@ type Recorder interface {
 	// Finished counts an update that was final when it was accepted, because a newer
 	// release was there already: no lane ever takes it. See lane.Recorder.
 	Finished(environment string, state gitops.State, seconds float64)
+	// RejectedNotKept counts a rejected delivery of which nothing is kept, since its
+	// sender had too many.
+	RejectedNotKept(source string)
 }
 
 // Outcomes is the closed set of what a [Recorder] is told.
@@ -58,6 +63,9 @@ type Intake struct {
 	Recorder   Recorder
 	Logger     *slog.Logger
 	Now        func() time.Time
+	Config     string // hash of the configuration in force
+
+	refusals refusals
 }
 
 // Inbound is an event and how it came.
@@ -105,19 +113,61 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 		return planned, false, rejection
 	}
 	planned.Body, planned.Remote, planned.Credential, planned.Recovered = from.Body, from.Remote, from.Credential, from.Recovered
-	planned.ReceivedAt = in.Now().UTC()
+	planned.ReceivedAt, planned.Config = in.Now().UTC(), in.Config
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	stored, duplicate, err := in.Inbox.Accept(ctx, planned)
+	switch planned.Outcome {
+	case gitops.OutcomeAccepted:
+		planned.BodyDigest = from.Event.BodyDigest
+	case gitops.OutcomeRejected:
+		return in.storeRejected(ctx, shorten(planned), rejection)
+	}
+	stored, duplicate, err := in.accept(ctx, planned)
+	if err == nil && !duplicate {
+		err = rejection
+	}
+	return stored, duplicate, err
+}
+
+// storeRejected keeps what is to be kept of a rejected delivery. When its sender has
+// too many nothing is, unless it is known: the answer is the same.
+func (in *Intake) storeRejected(ctx context.Context, d gitops.Delivery, rejection error) (gitops.Delivery, bool, error) {
+	sender := senderOf(d)
+	if full, tell := in.refusals.full(sender, in.Now()); full {
+		if tell {
+			in.logFull(d)
+		}
+		known, err := in.Inbox.ExistingIDs(ctx, d.Source, []string{d.ID})
+		if err != nil {
+			return d, false, err
+		}
+		if len(known) == 0 {
+			in.Recorder.RejectedNotKept(d.Source)
+			return d, false, rejection
+		}
+	}
+	stored, duplicate, err := in.accept(ctx, d)
+	if err != nil || duplicate {
+		return stored, duplicate, err
+	}
+	in.refusals.keep(sender, in.Now())
+	return stored, false, rejection
+}
+
+// accept makes a delivery durable. One that is known is answered with the first one,
+// which was perhaps rejected.
+func (in *Intake) accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error) {
+	stored, duplicate, err = in.Inbox.Accept(ctx, d)
 	switch {
 	case err != nil:
-		return planned, false, err
+		return d, false, err
 	case duplicate && stored.Outcome == gitops.OutcomeRejected:
 		return stored, true, &gitops.Error{Code: gitops.Rejected, Field: stored.Field, Message: stored.Reason}
-	case duplicate:
-		return stored, true, nil
+	case duplicate && stored.Key() != d.Key():
+		stored.Reason = fmt.Sprintf("the same dispatch was received before as %s and counts once: to order the same again, give client_payload a nonce, any text that is new",
+			stored.Key())
 	}
-	return stored, false, rejection
+	return stored, duplicate, nil
 }
 
 func outcomeOf(d gitops.Delivery, duplicate bool, err error) string {

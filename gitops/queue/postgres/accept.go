@@ -66,7 +66,7 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.De
 		return gitops.Delivery{}, false, domainError(err)
 	}
 	if a.existed {
-		stored, err = s.Delivery(ctx, d.Key())
+		stored, err = s.first(ctx, a.delivery)
 		return stored, err == nil, err
 	}
 	return a.delivery, false, nil
@@ -88,7 +88,7 @@ func checkDistinct(updates []gitops.Update) error {
 // prepared is d as the tables will hold it, sharing nothing with d.
 func prepared(d gitops.Delivery) gitops.Delivery {
 	d.Source, d.ID, d.Actor, d.Remote, d.Credential = clean(d.Source), clean(d.ID), clean(d.Actor), clean(d.Remote), clean(d.Credential)
-	d.Outcome, d.Field, d.Reason = clean(d.Outcome), clean(d.Field), clean(d.Reason)
+	d.Outcome, d.Field, d.Reason, d.Principal, d.Config = clean(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Principal), clean(d.Config)
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	planned := d.Updates
 	d.Updates = make([]gitops.Update, len(planned))
@@ -97,10 +97,11 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 		d.Updates[i] = gitops.Update{
 			ID: gitops.UpdateID(d.Key(), environment, app), Delivery: d.Key(), Actor: d.Actor, Recovered: d.Recovered,
 			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), OnlyUp: u.OnlyUp, Digest: clean(u.Digest),
+			Rule: clean(u.Rule),
 		}
 	}
 	// The caller may use its slice again while this is still on its way.
-	d.Body = bytes.Clone(d.Body)
+	d.Body, d.BodyDigest = bytes.Clone(d.Body), bytes.Clone(d.BodyDigest)
 	if d.Body == nil {
 		d.Body = []byte{}
 	}
@@ -145,6 +146,10 @@ type deliveryArg struct {
 	Outcome    gitops.Outcome `json:"outcome"`
 	Field      string         `json:"field"`
 	Reason     string         `json:"reason"`
+	Principal  string         `json:"principal"`
+	Config     string         `json:"config"`
+	BodyDigest *string        `json:"body_digest"`
+	KeyHash    string         `json:"key_hash"`
 }
 
 // updateArg is an update as the function accept takes it.
@@ -159,6 +164,7 @@ type updateArg struct {
 	Version     string `json:"version"`
 	OnlyUp      bool   `json:"only_up"`
 	Digest      string `json:"digest"`
+	Rule        string `json:"rule"`
 }
 
 // accept brings a group to the server in one call, and fills in what it answers.
@@ -169,10 +175,10 @@ func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 	for i, a := range group {
 		d := a.delivery
 		deliveries[i] = deliveryArg{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Recovered,
-			d.Credential, d.Outcome, d.Field, d.Reason}
+			d.Credential, d.Outcome, d.Field, d.Reason, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key())}
 		bodies[i] = d.Body
 		for n, u := range d.Updates {
-			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest})
+			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule})
 		}
 		a.existed = true
 	}

@@ -67,7 +67,7 @@ func TestAcceptDoesNotWaitForPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	var gone int
-	if err := pruning.QueryRow(t.Context(), `SELECT prune('{1}', now() + interval '1 hour')`).Scan(&gone); err != nil || gone != 1 {
+	if err := pruning.QueryRow(t.Context(), `SELECT prune('{1}', now() + interval '1 hour', now())`).Scan(&gone); err != nil || gone != 1 {
 		t.Fatalf("forgot %d, %v", gone, err)
 	}
 	accept(t, s, order("2", "api"))

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -16,16 +17,20 @@ const (
 
 // Decide implements [queue.Decisions].
 func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
-	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5)`
+	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5, $6)`
 	switch d.Action {
 	case gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel:
 	default:
 		return gitops.Update{}, gitops.FieldErrorf("action", "must be retry, dismiss or cancel, not %q", d.Action)
 	}
+	entry, err := json.Marshal(auditArgOf(queue.DecisionEntry(d, gitops.Update{ID: d.Update}, "", "")))
+	if err != nil {
+		return gitops.Update{}, err
+	}
 	var environment, app, refusal, reason string
 	var state gitops.State
-	err := s.call(ctx, func(ctx context.Context) error {
-		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason)}
+	err = s.call(ctx, func(ctx context.Context) error {
+		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason), string(entry)}
 		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal, &reason)
 		switch {
 		case err != nil:

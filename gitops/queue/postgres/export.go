@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,7 +60,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.proofKeys} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -66,21 +68,20 @@ func (e *export) everything() error {
 	return nil
 }
 
-// happened gives the deliveries and the steps in the order of their numbers.
+// happened gives the deliveries, the steps and the entries of the audit in the order of
+// their numbers.
 func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number
 		WHERE d.number > $1 AND d.number <= $2 ORDER BY d.number`
 	const steps = `SELECT page.number, (SELECT u.id FROM updates u WHERE u.sequence = page.sequence), ` + stepColumns + ` FROM steps page
 		WHERE page.number > $1 AND page.number <= $2 ORDER BY page.number`
+	const entries = `SELECT ` + auditColumns + ` FROM audit a WHERE a.sequence >= ($1 + 1) * 65536 AND a.sequence < ($2 + 1) * 65536 ORDER BY a.sequence`
 	// A page ends where so many numbers were used.
 	const end = `SELECT max(number) FROM (SELECT number FROM (
 			(SELECT number FROM deliveries WHERE number > $1 ORDER BY number LIMIT $2)
 			UNION ALL (SELECT number FROM steps WHERE number > $1 ORDER BY number LIMIT $2)
-		) AS both_tables ORDER BY number LIMIT $2) AS page`
-	type step struct {
-		number int64
-		queue.StepEntry
-	}
+			UNION ALL (SELECT sequence / 65536 FROM audit WHERE sequence >= ($1 + 1) * 65536 ORDER BY sequence LIMIT $2)
+		) AS all_tables ORDER BY number LIMIT $2) AS page`
 	for from := int64(0); ; {
 		var to *int64
 		if err := e.tx.QueryRow(e.ctx, end, from, exportTogether).Scan(&to); err != nil || to == nil {
@@ -96,32 +97,49 @@ func (e *export) happened() error {
 			arrived = bounded
 			*to = arrived[len(arrived)-1].number
 		}
-		went, err := rows(e.ctx, e.tx, steps, []any{from, *to}, func(row pgx.CollectableRow) (s step, err error) {
-			var step stepRow
-			err = row.Scan(append([]any{&s.number, &s.Update}, step.into()...)...)
-			s.Step = step.step()
-			return s, err
-		})
-		if err != nil {
-			return err
-		}
 		found, err := e.store.withUpdates(e.ctx, e.tx, arrived)
 		if err != nil {
 			return err
 		}
-		for len(arrived)+len(went) > 0 {
-			var entry queue.Entry
-			if len(arrived) == 0 || len(went) > 0 && went[0].number < arrived[0].number {
-				entry, went = queue.Entry{Step: &went[0].StepEntry}, went[1:]
-			} else {
-				entry, arrived, found = queue.Entry{Delivery: &found[0]}, arrived[1:], found[1:]
+		var all []numbered
+		for i := range found {
+			all = append(all, numbered{arrived[i].number, queue.Entry{Delivery: &found[i]}})
+		}
+		for text, scan := range map[string]pgx.RowToFunc[numbered]{steps: scanStepEntry, entries: scanAuditEntry} {
+			more, err := rows(e.ctx, e.tx, text, []any{from, *to}, scan)
+			if err != nil {
+				return err
 			}
-			if err := e.give(entry); err != nil {
+			all = append(all, more...)
+		}
+		slices.SortStableFunc(all, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+		for _, n := range all {
+			if err := e.give(n.entry); err != nil {
 				return err
 			}
 		}
 		from = *to
 	}
+}
+
+// numbered is an entry and its place among all that happened.
+type numbered struct {
+	number int64
+	entry  queue.Entry
+}
+
+func scanStepEntry(row pgx.CollectableRow) (n numbered, err error) {
+	var step stepRow
+	var s queue.StepEntry
+	err = row.Scan(append([]any{&n.number, &s.Update}, step.into()...)...)
+	s.Step = step.step()
+	n.entry.Step = &s
+	return n, err
+}
+
+func scanAuditEntry(row pgx.CollectableRow) (numbered, error) {
+	e, err := scanAudit(row)
+	return numbered{e.Sequence / updatesEach, queue.Entry{Audit: &e}}, err
 }
 
 // each gives what make makes of a query's rows.
@@ -180,6 +198,15 @@ func (e *export) usedTokens() error {
 	})
 }
 
+func (e *export) memories() error {
+	return e.each(`SELECT hash, delivery, received_at FROM memories ORDER BY hash`, func(row pgx.CollectableRow) (queue.Entry, error) {
+		var m queue.Memory
+		err := row.Scan(&m.Hash, &m.Delivery, &m.ReceivedAt)
+		m.ReceivedAt = m.ReceivedAt.UTC()
+		return queue.Entry{Memory: &m}, err
+	})
+}
+
 // nothing is how much an empty store holds.
 var nothing queue.Counts
 
@@ -187,8 +214,8 @@ var nothing queue.Counts
 func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
 		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
-		(SELECT count(*) FROM proof_keys)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.ProofKeys)
+		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys)`
+	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories, &c.ProofKeys)
 	return c, err
 }
 

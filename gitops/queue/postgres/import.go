@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, proof_keys IN EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, memories, proof_keys IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -70,7 +70,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		return queue.Counts{}, domainError(err)
 	}
 	// What the planner knows of tables that were empty a moment ago is wrong.
-	_, _ = s.pool.Exec(ctx, `ANALYZE deliveries, bodies, updates, steps, heads`)
+	_, _ = s.pool.Exec(ctx, `ANALYZE deliveries, bodies, updates, steps, heads, audit, memories`)
 	return held, nil
 }
 
@@ -90,16 +90,20 @@ type importing struct {
 type sequencePair struct{ theirs, ours int64 }
 
 var importColumns = map[string][]string{
-	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason"},
-	"bodies":     {"delivery", "body"},
-	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
+	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason",
+		"principal", "config", "body_digest"},
+	"bodies": {"delivery", "body"},
+	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
 	"heads":       {"environment", "app", "newest_event", "newest_receipt", "written", "written_id", "written_tag", "written_version"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
-	"proof_keys":  {"id", "secret", "made_at"},
+	"audit": {"sequence", "at", "act", "principal", "actor", "credential", "remote", "asked", "rule", "environment", "app", "update_id", "delivery", "reason", "was",
+		"became", "config"},
+	"memories":   {"hash", "delivery", "received_at"},
+	"proof_keys": {"id", "secret", "made_at"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -139,6 +143,10 @@ func (in *importing) add(e queue.Entry) error {
 	case e.UsedToken != nil:
 		by := cleanKey(e.UsedToken.By)
 		return in.row("used_tokens", clean(e.UsedToken.Credential), by.Source, by.ID, e.UsedToken.Until)
+	case e.Audit != nil:
+		return in.audit(*e.Audit)
+	case e.Memory != nil:
+		return in.row("memories", e.Memory.Hash, clean(e.Memory.Delivery), e.Memory.ReceivedAt)
 	case e.ProofKey != nil:
 		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
 	}
@@ -163,7 +171,14 @@ func (in *importing) delivery(d gitops.Delivery) error {
 		return err
 	}
 	return in.row("deliveries", in.number, clean(d.Source), clean(d.ID), d.ReceivedAt, stored(d.EventTime), clean(d.Actor), clean(d.Remote),
-		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason))
+		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Principal), clean(d.Config), d.BodyDigest)
+}
+
+// audit brings in an entry, under a number that no delivery has.
+func (in *importing) audit(e gitops.AuditEntry) error {
+	in.number++
+	return in.row("audit", in.number*updatesEach, e.At, string(e.Act), clean(e.Principal), clean(e.Actor), clean(e.Credential), clean(e.Remote), string(e.Right),
+		clean(e.Rule), clean(e.Environment), clean(e.App), clean(e.Update), clean(e.Delivery), clean(e.Reason), clean(e.Before), clean(e.After), clean(e.Config))
 }
 
 func (in *importing) update(sequence int64, u gitops.Update) error {
@@ -177,7 +192,7 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 		cancelActor, cancelReason = &actor, &reason
 	}
 	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
-		clean(u.Digest), string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
+		clean(u.Digest), clean(u.Rule), string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
 		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason)
 }
 

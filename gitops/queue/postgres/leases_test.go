@@ -248,9 +248,10 @@ func TestClaimMarksWhatIsBeingAccepted(t *testing.T) {
 	lost := claim(t, s, "one", "dev", time.Nanosecond)
 	accepting, watcher := connect(t, a), connect(t, a)
 	for _, text := range []string{`BEGIN`, `SELECT take_turn()`,
-		`INSERT INTO deliveries SELECT 1000, source, 'other', received_at, event_time, actor, remote, recovered, credential, outcome, field, reason FROM deliveries`,
-		`INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, state, reason, accepted_at)
-			SELECT 1000 * 65536, 'other', environment, app, repository, tag, digest, state, reason, accepted_at FROM updates`,
+		`INSERT INTO deliveries SELECT 1000, source, 'other', received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason, config
+			FROM deliveries`,
+		`INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, rule, state, reason, accepted_at)
+			SELECT 1000 * 65536, 'other', environment, app, repository, tag, digest, rule, state, reason, accepted_at FROM updates`,
 	} {
 		if _, err := accepting.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)

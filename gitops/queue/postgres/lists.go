@@ -44,6 +44,14 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 		text, args = listed, append(args, clean(f.Source), texts(outcomes))
 	}
 	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if f.Within != nil {
+			page, more, err := s.deliveriesWithin(ctx, tx, f, before, p.Limit)
+			if err == nil {
+				next = more
+				found, err = s.withUpdates(ctx, tx, page)
+			}
+			return err
+		}
 		page, err := rows(ctx, tx, text, args, scanDelivery)
 		if err != nil {
 			return err
@@ -72,6 +80,9 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
+	}
+	if f.Within != nil {
+		return s.updatesWithin(ctx, f, p, before)
 	}
 	text, args := all, []any{before, p.Limit + 1}
 	if f != (queue.UpdateFilter{}) {

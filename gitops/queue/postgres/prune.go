@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +25,7 @@ var _ queue.Pruner = (*Store)(nil)
 type prunable struct {
 	number  int64
 	updates int
+	before  time.Time // it arrived, and its updates were final, before that
 }
 
 // Prune implements [queue.Pruner]. What is accepted meanwhile does not wait for it.
@@ -34,29 +37,61 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	if err != nil {
 		return 0, err
 	}
+	rejected, err := s.rejected(ctx, limit)
+	if err != nil {
+		return 0, err
+	}
+	found = inOrder(append(found, rejected...), limit)
 	for len(found) > 0 {
 		var numbers []int64
+		before := found[0].before
 		numbers, found = nextToPrune(found)
 		var gone int
 		err := s.call(ctx, func(ctx context.Context) error {
-			return s.pool.QueryRow(ctx, `SELECT prune($1, $2)`, numbers, before).Scan(&gone)
+			return s.pool.QueryRow(ctx, `SELECT prune($1, $2, coalesce($3, clock_timestamp()) - $4::interval)`, numbers, before, s.nowArg(), queue.MemoryFor).Scan(&gone)
 		})
 		if err != nil {
 			return pruned, err
 		}
 		pruned += gone
 	}
-	return pruned, s.call(ctx, func(ctx context.Context) error {
+	err = s.call(ctx, func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, expired, s.nowArg(), limit)
 		return err
 	})
+	if err != nil {
+		return pruned, err
+	}
+	return pruned, s.pruneAudit(ctx)
+}
+
+// pruneAudit forgets the audit, and what is remembered of deliveries, after
+// [queue.MemoryFor].
+func (s *Store) pruneAudit(ctx context.Context) error {
+	const prune = `SELECT prune_audit(coalesce($1, clock_timestamp()) - $2::interval, $3)`
+	for gone := pruneUpdates; gone == pruneUpdates; {
+		err := s.call(ctx, func(ctx context.Context) error {
+			return s.pool.QueryRow(ctx, prune, s.nowArg(), queue.MemoryFor, pruneUpdates).Scan(&gone)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inOrder are the oldest of the deliveries, each once, at most limit.
+func inOrder(found []prunable, limit int) []prunable {
+	slices.SortStableFunc(found, func(a, b prunable) int { return cmp.Compare(a.number, b.number) })
+	found = slices.CompactFunc(found, func(a, b prunable) bool { return a.number == b.number })
+	return found[:min(limit, len(found))]
 }
 
 // nextToPrune cuts off what one transaction forgets.
 func nextToPrune(found []prunable) (numbers []int64, rest []prunable) {
 	updates := 0
 	for i, d := range found {
-		if updates += d.updates; i > 0 && (i == pruneDeliveries || updates > pruneUpdates) {
+		if updates += d.updates; i > 0 && (i == pruneDeliveries || updates > pruneUpdates || !d.before.Equal(found[0].before)) {
 			return numbers, found[i:]
 		}
 		numbers = append(numbers, d.number)
@@ -72,6 +107,27 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 			SELECT count(*) AS updates, count(*) FILTER (WHERE u.finished_at IS NULL OR u.finished_at >= $1) AS kept FROM updates u
 			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
 		) AS own WHERE d.number > $2 ORDER BY d.number LIMIT $3`
+	return s.searchPrunable(ctx, page, before, limit)
+}
+
+// rejected is prunable for the rejected deliveries, which go earlier.
+func (s *Store) rejected(ctx context.Context, limit int) (found []prunable, err error) {
+	const edge = `SELECT coalesce($1, clock_timestamp()) - $2::interval`
+	const page = `SELECT d.number, d.received_at < $1, own.updates, own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
+			SELECT count(*) AS updates, count(*) FILTER (WHERE u.finished_at IS NULL OR u.finished_at >= $1) AS kept FROM updates u
+			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
+		) AS own WHERE d.outcome = 'rejected' AND d.number + 0 > $2 ORDER BY d.number + 0 LIMIT $3`
+	var before time.Time
+	err = s.call(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, edge, s.nowArg(), queue.RejectedFor).Scan(&before)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.searchPrunable(ctx, page, before, limit)
+}
+
+func (s *Store) searchPrunable(ctx context.Context, page string, before time.Time, limit int) (found []prunable, err error) {
 	type delivery struct {
 		prunable
 		old, kept bool
@@ -95,6 +151,7 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 			}
 			old++
 			if !d.kept && len(found) < limit {
+				d.before = before
 				found = append(found, d.prunable)
 			}
 		}

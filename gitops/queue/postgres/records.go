@@ -13,7 +13,7 @@ import (
 // updateColumns are what an updateRow reads; u is of update_records.
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
-	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at`
+	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule`
 
 // recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
 // the planner from joining tables as a whole.
@@ -32,7 +32,7 @@ type updateRow struct {
 func (u *updateRow) into() []any {
 	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
-		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt}
+		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule}
 }
 
 // update is what was read, with the blocks that have not lifted at the time.
@@ -72,7 +72,7 @@ func rows[T any](ctx context.Context, on querier, text string, args []any, each 
 
 // deliveryColumns are what a deliveryRow reads; d is a delivery.
 const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
-	(SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
+	d.principal, d.config, d.body_digest, (SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
 
 // deliveryRow is a row of deliveryColumns.
 type deliveryRow struct {
@@ -84,7 +84,7 @@ type deliveryRow struct {
 
 func (d *deliveryRow) into() []any {
 	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason,
-		&d.updates}
+		&d.Principal, &d.Config, &d.BodyDigest, &d.updates}
 }
 
 func (d *deliveryRow) delivery() gitops.Delivery {

@@ -118,6 +118,12 @@ func (s *spread) UseOnce(ctx context.Context, credential string, by gitops.Deliv
 func (s *spread) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.next().Prune(ctx, before, limit)
 }
+func (s *spread) AppendAudit(ctx context.Context, entries []gitops.AuditEntry) error {
+	return s.next().AppendAudit(ctx, entries)
+}
+func (s *spread) AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) ([]gitops.AuditEntry, string, error) {
+	return s.next().AuditEntries(ctx, f, p)
+}
 func (s *spread) Ping(ctx context.Context) error { return s.next().Ping(ctx) }
 
 // TestLeasesRunByTheServersClock has no clock injected: what a replica thinks the

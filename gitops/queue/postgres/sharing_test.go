@@ -92,7 +92,7 @@ func TestPruningTogether(t *testing.T) {
 	conn := connect(t, a)
 	for _, want := range []int{3, 0} {
 		var gone int
-		err := conn.QueryRow(t.Context(), `SELECT prune(array_agg(n), now() + interval '1 hour') FROM generate_series(1, 3) AS n`).Scan(&gone)
+		err := conn.QueryRow(t.Context(), `SELECT prune(array_agg(n), now() + interval '1 hour', now()) FROM generate_series(1, 3) AS n`).Scan(&gone)
 		if err != nil || gone != want {
 			t.Errorf("forgot %d, want %d: %v", gone, want, err)
 		}
@@ -132,7 +132,8 @@ func TestPruneDuringARetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	retrying := connect(t, a)
-	for _, text := range []string{`BEGIN`, `SELECT decide(NULL, '` + id + `', 'retry', 'ann', '')`} {
+	const entry = `{"act": "retry", "principal": "", "actor": "ann", "credential": "", "remote": "", "right": "retry", "rule": "", "update": "", "reason": "", "config": ""}`
+	for _, text := range []string{`BEGIN`, `SELECT decide(NULL, '` + id + `', 'retry', 'ann', '', '` + entry + `')`} {
 		if _, err := retrying.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +160,7 @@ func TestARetryDuringPrune(t *testing.T) {
 	id := accept(t, s, order("1", "api")).Updates[0].ID
 	execute(t, a, `UPDATE updates SET state = 'failed', finished_at = accepted_at`)
 	pruning, watcher := connect(t, a), connect(t, a)
-	for _, text := range []string{`BEGIN`, `SELECT prune('{1}', now() + interval '1 hour')`} {
+	for _, text := range []string{`BEGIN`, `SELECT prune('{1}', now() + interval '1 hour', now())`} {
 		if _, err := pruning.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}

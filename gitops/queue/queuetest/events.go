@@ -125,7 +125,10 @@ func (s *script) block(l lent, id string, blocks ...gitops.Block) {
 
 func (s *script) decide(id string, a gitops.Action, reason string) {
 	s.t.Helper()
-	d := queue.Decision{Update: id, Action: a, Actor: "ann", Reason: reason}
+	d := queue.Decision{
+		Update: id, Action: a, Actor: "ann", Reason: reason,
+		Principal: "token:ann", Credential: "token ann", Remote: "192.0.2.8", Rule: "access[1]", Config: "c0ffee",
+	}
 	got, err := s.q.Decide(s.t.Context(), d)
 	want, wantErr := s.model.Decide(s.t.Context(), d)
 	s.same("Decide "+string(a), got, err, want, wantErr)

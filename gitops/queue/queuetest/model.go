@@ -59,6 +59,9 @@ type state struct {
 	happenings  int // so many were ever logged
 	checkpoints map[string]string
 	used        map[string]usedToken
+	memories    map[string]memory // by hash
+	audit       []gitops.AuditEntry
+	audited     int64 // the sequence of the newest entry
 	proofKeys   []gitops.ProofKey
 }
 
@@ -66,6 +69,7 @@ func newState() state {
 	return state{
 		deliveries: make(map[gitops.DeliveryKey]delivery), updates: make(map[string]*gitops.Update), heads: make(map[target]gitops.Head),
 		lanes: make(map[string]*lane), leases: make(map[string]*lease), checkpoints: make(map[string]string), used: make(map[string]usedToken),
+		memories: make(map[string]memory),
 	}
 }
 
@@ -115,6 +119,7 @@ func (s *state) clone() state {
 	c := *s
 	c.deliveries, c.heads, c.log = maps.Clone(s.deliveries), maps.Clone(s.heads), slices.Clone(s.log)
 	c.checkpoints, c.used = maps.Clone(s.checkpoints), maps.Clone(s.used)
+	c.memories, c.audit = maps.Clone(s.memories), slices.Clone(s.audit)
 	c.updates, c.lanes, c.leases = make(map[string]*gitops.Update), make(map[string]*lane), make(map[string]*lease)
 	for id, u := range s.updates {
 		u := *u

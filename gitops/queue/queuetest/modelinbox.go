@@ -19,12 +19,11 @@ func (m *Model) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 		return gitops.Delivery{}, false, err
 	}
 	defer m.mu.Unlock()
-	key := d.Key()
-	_, duplicate := m.deliveries[key]
+	stored, duplicate := m.known(d)
 	if !duplicate {
 		m.take(d)
+		stored = m.delivery(d.Key())
 	}
-	stored := m.delivery(key)
 	if m.hooks.Accepted != nil {
 		m.hooks.Accepted(stored, duplicate)
 	}
@@ -56,6 +55,7 @@ func (m *Model) take(d gitops.Delivery) {
 	}
 	kept := delivery{Delivery: d}
 	kept.ReceivedAt, kept.Body, kept.Updates = d.ReceivedAt.UTC(), slices.Clone(d.Body), nil
+	kept.BodyDigest = slices.Clone(d.BodyDigest)
 	for _, u := range d.Updates {
 		m.sequence++
 		u = gitops.Update{
@@ -68,6 +68,7 @@ func (m *Model) take(d gitops.Delivery) {
 		}
 		kept.updates = append(kept.updates, u.ID)
 		m.enter(u, moment)
+		m.record(queue.OrderEntry(d, u))
 	}
 	m.deliveries[key] = kept
 	m.happened(happened{delivery: key})

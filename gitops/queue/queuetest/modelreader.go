@@ -156,7 +156,7 @@ func (m *Model) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 			}
 			d := m.delivery(h.delivery)
 			d.Body = nil
-			if (f.Source == "" || f.Source == d.Source) && (f.Outcome == "" || f.Outcome == d.Outcome) {
+			if (f.Source == "" || f.Source == d.Source) && (f.Outcome == "" || f.Outcome == d.Outcome) && deliveryInScope(f.Within, d) {
 				all = append(all, numbered[gitops.Delivery]{h.number, d})
 			}
 		}
@@ -173,7 +173,7 @@ func (m *Model) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 			}
 			for _, id := range slices.Backward(m.deliveries[h.delivery].updates) {
 				u := m.update(id)
-				if (f.Environment == "" || f.Environment == u.Environment) && (f.App == "" || f.App == u.App) && (f.State == "" || f.State == u.State) {
+				if inScope(f.Within, m.deliveries[h.delivery].Principal, u.Environment, u.App) && (f.Environment == "" || f.Environment == u.Environment) && (f.App == "" || f.App == u.App) && (f.State == "" || f.State == u.State) {
 					all = append(all, numbered[gitops.Update]{int(u.Sequence), u})
 				}
 			}

@@ -188,6 +188,7 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 	if d.Action == gitops.ActionCancel && u.CancelRequest != nil {
 		return m.story(u.ID), nil
 	}
+	before := u.State
 	m.change(queue.Lease{}, u, func() {
 		switch d.Action {
 		case gitops.ActionCancel:
@@ -201,6 +202,7 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 		}
 		m.step(u, gitops.Step{State: to, Reason: d.Reason, Actor: d.Actor})
 	})
+	m.record(queue.DecisionEntry(d, *u, before, u.State))
 	if !u.State.Final() {
 		m.notifier.Wake(u.Environment)
 	}

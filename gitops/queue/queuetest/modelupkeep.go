@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // Checkpoint implements [queue.Checkpoints].
@@ -68,6 +69,7 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	}
 	for _, h := range m.log {
 		if pruned < limit && h.update == "" && m.over(m.deliveries[h.delivery], before) {
+			m.remember(m.deliveries[h.delivery].Delivery)
 			for _, id := range m.deliveries[h.delivery].updates {
 				delete(m.updates, id)
 			}
@@ -80,12 +82,16 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 		_, delivery := m.deliveries[h.delivery]
 		return !update && !delivery
 	})
+	m.pruneMemory()
 	return pruned, nil
 }
 
 // over reports whether the delivery arrived, and all of its updates were final,
-// before a time.
+// before a time; or whether it was rejected long ago.
 func (m *Model) over(d delivery, before time.Time) bool {
+	if rejected := m.now().Add(-queue.RejectedFor); d.Outcome == gitops.OutcomeRejected && rejected.After(before) {
+		before = rejected
+	}
 	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
 		u := m.updates[id]
 		return !u.State.Final() || !u.FinishedAt.Before(before)

@@ -58,14 +58,23 @@ func (r *player) step() {
 		r.reopen()
 	case n < 53:
 		r.crash()
+	case n < 54:
+		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: "dev", App: r.one("", "app-0"), Reason: "no rule"}, gitops.AuditEntry{Act: gitops.ActSecret})
 	case n < 62 && len(r.ids) > 0:
 		id := r.ids[r.IntN(len(r.ids))]
 		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))
 	case n < 64:
+		if r.IntN(10) == 0 {
+			r.advance(oneOf(r, queue.RejectedFor, queue.MemoryFor))
+		}
 		r.prune(r.clock.now().Add(-r.seconds(30)), 1+r.IntN(5))
 	case n < 66:
 		r.listed(queue.DeliveryFilter{Source: r.one("", "github", "eventbridge")}, 1+r.IntN(3))
 		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending", "failed"))}, 1+r.IntN(3))
+		within := r.scope()
+		r.listed(queue.DeliveryFilter{Source: r.one("", "github"), Within: within}, 1+r.IntN(3))
+		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending")), Within: within}, 1+r.IntN(3))
+		r.listedAudit(queue.AuditFilter{App: r.one("", "app-0"), Act: gitops.Act(r.one("", "order", "retry")), Principal: r.one("", "", "token:ops"), Within: within}, 1+r.IntN(3))
 	case len(r.leases) > 0:
 		r.work(r.leases[len(r.leases)-1-r.IntN(min(4, len(r.leases)))])
 	}
@@ -79,7 +88,16 @@ func (r *player) send() {
 	if r.IntN(2) == 0 {
 		d = r.event(r.clock.now().Add(time.Duration(r.IntN(40)-30)*time.Second), targets...)
 	}
+	if len(targets) == 0 {
+		d.Outcome, d.Reason = gitops.OutcomeIgnored, "a reason"
+	}
 	d.Recovered = r.IntN(4) == 0
+	switch r.IntN(8) {
+	case 0:
+		d.Outcome, d.Reason, d.Updates = oneOf(r, gitops.OutcomeIgnored, gitops.OutcomeRejected), "a reason", nil
+	case 1:
+		d.BodyDigest = digest(r.one("a", "b", "c"))
+	}
 	if r.IntN(10) == 0 {
 		d.ReceivedAt = d.ReceivedAt.Add(time.Duration(r.IntN(20)-10) * time.Second)
 	}
@@ -175,6 +193,18 @@ func (r *player) seconds(most int) time.Duration { return time.Duration(1+r.IntN
 func (r *player) one(of ...string) string { return of[r.IntN(len(of))] }
 
 func oneOf[E any](r *player, of ...E) E { return of[r.IntN(len(of))] }
+
+// scope is somebody's, with areas that overlap now and then; nil is everything.
+func (r *player) scope() *queue.Scope {
+	if r.IntN(3) == 0 {
+		return nil
+	}
+	s := &queue.Scope{Principal: r.one("", "dispatch:1", "missing")}
+	for range r.IntN(3) {
+		s.Areas = append(s.Areas, queue.Area{Environment: r.one("", r.environment()), App: r.one("", "app-0", "app-1")})
+	}
+	return s
+}
 
 func (r *player) environment() string { return r.one("dev", "staging", "prod") }
 

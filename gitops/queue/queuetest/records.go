@@ -67,6 +67,8 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	errs["SetCheckpoint"] = s.q.SetCheckpoint(ctx, "name", "value")
 	errs["UseOnce"] = s.q.UseOnce(ctx, "credential", d.Key(), s.clock.now())
 	_, errs["Prune"] = s.q.Prune(ctx, s.clock.now(), 1)
+	errs["AppendAudit"] = s.q.AppendAudit(ctx, []gitops.AuditEntry{{Act: gitops.ActSecret}})
+	_, _, errs["AuditEntries"] = s.q.AuditEntries(ctx, queue.AuditFilter{}, queue.Page{Limit: 1})
 	errs["Ping"] = s.q.Ping(ctx)
 	return errs
 }

@@ -27,6 +27,7 @@ type script struct {
 	model     *Model
 	leases    []lent           // every one that was handed out since the store was opened
 	sequences map[string]int64 // what the store gave, by update
+	audited   []int64          // the sequences of the audit, newest first, as it was last asked
 	quiet     bool             // no checks: a script fills the store with what others have checked
 	ids       int
 	followed  followers
@@ -68,13 +69,15 @@ func (s *script) order(targets ...string) gitops.Delivery {
 	s.ids++
 	d := gitops.Delivery{
 		Source: "github", ID: fmt.Sprintf("delivery-%d", s.ids), ReceivedAt: s.clock.now(), Actor: "octocat",
-		Remote: "192.0.2.7", Credential: "webhook secret",
+		Principal: []string{"dispatch:1", "dispatch:2", "token:ops"}[s.ids%3],
+		Remote:    "192.0.2.7", Credential: "webhook secret", Config: "c0ffee",
 		Outcome: gitops.OutcomeAccepted, Body: fmt.Appendf(nil, `{"n":%d}`, s.ids),
 	}
 	for _, target := range targets {
 		environment, name, _ := strings.Cut(target, "/")
 		d.Updates = append(d.Updates, gitops.Update{
 			Environment: environment, App: name, Repository: "registry.example/" + name, Tag: fmt.Sprintf("main-%07d", s.ids),
+			Rule: fmt.Sprintf("access[%d]", s.ids%4),
 		})
 	}
 	return d
@@ -159,6 +162,7 @@ func (s *script) check() {
 	s.checkBacklogs()
 	s.checkLists()
 	s.checkChanges()
+	s.checkAudit()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 
@@ -241,6 +245,7 @@ var freedom = cmp.Options{
 	cmpopts.IgnoreFields(gitops.Head{}, "Written"),
 	cmpopts.IgnoreFields(queue.Lease{}, "Token"),
 	cmpopts.IgnoreFields(queue.Change{}, "Cursor"),
+	cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence"),
 	cmpopts.AcyclicTransformer("update", func(u gitops.Update) gitops.Update {
 		u.Reason = withoutOwnWords(u.State, u.Reason)
 		return u

@@ -101,6 +101,19 @@ var cases = []struct {
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
 
+	{"Audit/EveryOrderAndDecision", everyOrderAndDecision},
+	{"Audit/Appended", appended},
+	{"Audit/Filters", auditFilters},
+	{"Audit/OutlivesDeliveries", auditOutlivesDeliveries},
+	{"Audit/ClockSetBack", auditClockSetBack},
+
+	{"Memory/KeysOutliveDeliveries", keysOutliveDeliveries},
+	{"Memory/OneBodyCountsOnce", oneBodyCountsOnce},
+	{"Memory/SameBodyAtOnce", sameBodyAtOnce},
+	{"Memory/RejectedAreForgotten", rejectedAreForgotten},
+
+	{"Scope/Lists", scopedLists},
+
 	{"Close", closed},
 	{"EndedContext", endedContext},
 	{"Random", random},

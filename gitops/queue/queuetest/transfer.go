@@ -38,7 +38,8 @@ func Transfer(t *testing.T, from, to Instance) {
 	held, err := importer.Import(ctx, exporter.Export(ctx))
 	s.code("Import", err, "")
 	want, got := s.entries(source), s.entries(target)
-	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written")}
+	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+		cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence")}
 	if diff := cmp.Diff(want, got, numbers); diff != "" {
 		t.Fatalf("the stores' contents differ: -first +second:\n%s", diff)
 	}
@@ -56,6 +57,7 @@ func Transfer(t *testing.T, from, to Instance) {
 	}
 	s.instance, s.q, s.leases, s.followed = to, target, nil, followers{}
 	s.renumber(want)
+	s.audited = nil
 	s.check()
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "2"})
 	checkpoint, err := s.q.Checkpoint(ctx, "github")

@@ -77,7 +77,7 @@ func prune(s *script) {
 	}
 	s.crash()
 	ended.Updates = ended.Updates[:1]
-	s.accept(ended) // its key is not known any more
+	s.accept(ended) // its key is known, and its details are not
 }
 
 // pruneKeepsHeads forgets the updates that decided, and not what they decided.

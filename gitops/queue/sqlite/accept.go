@@ -46,8 +46,6 @@ func checkUpdates(updates []gitops.Update) error {
 }
 
 func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
-	const delivery = `INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, recovered, credential, outcome, field, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, id) DO NOTHING`
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if d.ReceivedAt.IsZero() {
@@ -55,13 +53,16 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
-	added, err := tx.change(delivery, number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime),
-		d.Actor, d.Remote, d.Recovered, d.Credential, string(d.Outcome), d.Field, d.Reason)
+	sender, err := tx.sender(senderKey{d.Principal, d.Actor, d.Credential, d.Config})
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
-	if added == 0 {
-		first, err := readDelivery(context.Background(), tx.connection, d.Key(), tx.now)
+	added, err := tx.insertDelivery(number, sender, d)
+	if err != nil {
+		return gitops.Delivery{}, false, err
+	}
+	if !added {
+		first, err := tx.first(d)
 		return first, true, err
 	}
 	tx.latest.delivery = number
@@ -75,22 +76,45 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	d.Updates = make([]gitops.Update, len(planned))
 	for i, u := range planned {
 		u.Sequence = number*sequencesEach + int64(i)
-		if d.Updates[i], err = tx.acceptUpdate(d, u); err != nil {
+		if d.Updates[i], err = tx.acceptUpdate(d, sender, u); err != nil {
 			return gitops.Delivery{}, false, err
 		}
 	}
 	return d, false, nil
 }
 
+// insertDelivery adds a row, unless the delivery is known. What is remembered of
+// deliveries is searched only where there is something, and only for what the delivery
+// has: most have no digest.
+func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
+	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, remote, recovered, outcome, field, reason, body_digest) `
+	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
+	args := append(make([]any, 0, 14), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	text := nothing
+	if tx.w.cache.remembers || tx.remembers {
+		hash := queue.KeyHash(d.Key())
+		text, args = byKey, append(args, hash[:])
+		if digest := countedDigest(d); digest != nil {
+			text, args = byBody, append(args, digest)
+		}
+	}
+	rows, err := tx.change(text, args...)
+	return rows > 0, err
+}
+
 // acceptUpdate stores one update of the delivery d.
-func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, error) {
+func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, environment, app, repository, tag, version, only_up, digest, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
-		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp,
+		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
 		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
 	}
 	m := moment(d, u.AcceptedAt)
@@ -109,7 +133,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, u gitops.Update) (gitops.Update, e
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
-	err = tx.exec(update, u.Sequence, packID(u.ID), u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
+	err = tx.exec(update, u.Sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule,
 		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

@@ -165,6 +165,12 @@ func (r row) bytes(i int) []byte {
 	return []byte{}
 }
 
+// blob is nil for NULL.
+func (r row) blob(i int) []byte {
+	b, _ := r[i].([]byte)
+	return b
+}
+
 // id is an update's.
 func (r row) id(i int) string {
 	id, err := uuid.FromBytes(r.bytes(i))
@@ -183,6 +189,14 @@ func packID(text string) any {
 		return nil
 	}
 	return id[:]
+}
+
+// blob is bytes as the tables hold them: NULL for none.
+func blob(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
 }
 
 func (r row) time(i int) time.Time {

@@ -58,7 +58,10 @@ func (tx *tx) decide(d queue.Decision) error {
 	if !to.Final() {
 		tx.woken[u.Environment] = true
 	}
-	return tx.save(u, after, gitops.Step{State: to, Reason: d.Reason, Actor: d.Actor})
+	if err := tx.save(u, after, gitops.Step{State: to, Reason: d.Reason, Actor: d.Actor}); err != nil {
+		return err
+	}
+	return tx.appendAudit(queue.DecisionEntry(d, u, u.State, to))
 }
 
 // checkRetry fails when a retry has nothing to do, or would put an old release

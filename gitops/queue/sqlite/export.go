@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -34,14 +35,15 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 }
 
 type export struct {
-	ctx  context.Context
-	c    *connection
-	give func(queue.Entry) error
-	step int64 // the number of the last step that was given
+	ctx   context.Context
+	c     *connection
+	give  func(queue.Entry) error
+	step  int64 // the number of the last step that was given
+	audit int64 // the sequence of the last entry of the audit that was given
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.proofKeys} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -51,11 +53,11 @@ func (e *export) everything() error {
 
 // happened gives the deliveries, and the steps between them.
 func (e *export) happened() error {
-	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
+	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
 	err := e.c.query(e.ctx, deliveries, nil, func(r row) error {
 		number, d := r.number(0), scanDelivery(r)
 		d.Body = r.bytes(deliveryWidth)
-		if err := e.stepsBefore(number); err != nil {
+		if err := e.before(number); err != nil {
 			return err
 		}
 		var err error
@@ -67,7 +69,20 @@ func (e *export) happened() error {
 	if err != nil {
 		return err
 	}
-	return e.stepsBefore(1 << 62)
+	return e.before(maxDelivery)
+}
+
+// before gives what comes next, up to the arrival of a delivery.
+func (e *export) before(delivery int64) error {
+	if err := e.stepsBefore(delivery); err != nil {
+		return err
+	}
+	const entries = `SELECT ` + auditColumns + ` FROM audit a WHERE a.sequence > ? AND a.sequence < ? ORDER BY a.sequence`
+	return e.c.query(e.ctx, entries, []any{e.audit, delivery * sequencesEach}, func(r row) error {
+		entry := scanAudit(r)
+		e.audit = entry.Sequence
+		return e.give(queue.Entry{Audit: &entry})
+	})
 }
 
 // stepsBefore gives the next steps up to the arrival of a delivery.
@@ -121,6 +136,12 @@ func (e *export) usedTokens() error {
 	return e.c.query(e.ctx, `SELECT credential, source, id, until FROM used_tokens ORDER BY credential`, nil, func(r row) error {
 		by := gitops.DeliveryKey{Source: r.text(1), ID: r.text(2)}
 		return e.give(queue.Entry{UsedToken: &queue.UsedToken{Credential: r.text(0), By: by, Until: r.time(3)}})
+	})
+}
+
+func (e *export) memories() error {
+	return e.c.query(e.ctx, `SELECT hash, delivery, received_at FROM memories ORDER BY hash`, nil, func(r row) error {
+		return e.give(queue.Entry{Memory: &queue.Memory{Hash: slices.Clone(r.bytes(0)), Delivery: r.text(1), ReceivedAt: r.time(2)}})
 	})
 }
 

@@ -80,6 +80,10 @@ func TestExport(t *testing.T) {
 		step(written.ID, gitops.Step{Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}),
 		step(blocked.ID, gitops.Step{Attempts: 1, State: gitops.Pending, Reason: "protected", RetryAt: refused[0].Until}),
 		step(blocked.ID, gitops.Step{State: gitops.Pending, Reason: "wrong", Actor: "ann"}),
+		{Audit: &gitops.AuditEntry{
+			Sequence: 3 * sequencesEach, At: accepted, Act: gitops.ActCancel, Actor: "ann", Right: gitops.RightCancel, Environment: "dev", App: "web",
+			Update: blocked.ID, Delivery: blocked.Delivery.String(), Reason: "wrong", Before: "pending", After: "cancellation requested",
+		}},
 		delivery(3, later),
 		head("api", written), head("web", gitops.Update{}),
 		{Lane: &queue.LaneState{Environment: "dev", Token: 1, Holder: "one", Backlog: queue.Backlog{LastProgress: accepted, Outage: away, OutageSince: accepted}}},

@@ -84,7 +84,7 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 
 // deliveriesAfter are the changes that deliveries are, still without updates.
 func deliveriesAfter(ctx context.Context, c *connection, number int64, limit int) (found []change, err error) {
-	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
+	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries` + ofSender + `WHERE d.number > ? ORDER BY d.number LIMIT ?`
 	err = c.query(ctx, deliveries, []any{number, limit}, func(r row) error {
 		d := scanDelivery(r)
 		found = append(found, change{Change: queue.Change{At: d.ReceivedAt, Delivery: &d}, number: r.number(0)})
@@ -130,7 +130,7 @@ func (s *Store) Latest(ctx context.Context) (cursor string, err error) {
 // latestPosition returns the highest numbers that were ever given.
 func latestPosition(ctx context.Context, c *connection) (p feedPosition, err error) {
 	const highest = `SELECT
-		max(ifnull((SELECT max(number) FROM deliveries), 0), ifnull((SELECT highest FROM numbers WHERE name = 'deliveries'), 0)),
+		max(ifnull((SELECT max(number) FROM deliveries), 0), ifnull((SELECT max(sequence) / 65536 FROM audit), 0), ifnull((SELECT highest FROM numbers WHERE name = 'deliveries'), 0)),
 		max(ifnull((SELECT max(number) FROM steps), 0), ifnull((SELECT highest FROM numbers WHERE name = 'steps'), 0))`
 	_, err = c.one(ctx, highest, nil, func(r row) { p = feedPosition{r.number(0), r.number(1)} })
 	return p, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/listing"
 )
 
 // A list is read in two steps. Each combination of what an index begins with is
@@ -23,25 +24,29 @@ const pageUpdates = 2 * queue.MaxUpdates
 // Deliveries implements [queue.Reader]. Its cursor is the last delivery's
 // number.
 func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error) {
-	const delivery = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.number = ?`
+	const delivery = `SELECT ` + deliveryColumns + ` FROM deliveries` + ofSender + `WHERE d.number = ?`
 	before, err := listCursor(p.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		numbers, err := deliveryNumbers(ctx, c, f, before, p.Limit+1)
+		listed, err := deliveryNumbers(ctx, c, f, before, p.Limit+1)
 		if err != nil {
 			return err
 		}
-		numbers, next = cut(numbers, p.Limit)
+		var numbers []int64
+		numbers, next = listed.Cut(p.Limit)
 		updates := 0
 		for i, number := range numbers {
 			if updates >= pageUpdates {
-				_, next = cut(numbers, i)
+				next = listing.Cursor(numbers[i-1])
 				break
 			}
 			var d gitops.Delivery
 			_, err := c.one(ctx, delivery, []any{number}, func(r row) { d = scanDelivery(r) })
+			if err == nil && !f.Matches(d) {
+				continue // of a scope
+			}
 			if err == nil {
 				d.Updates, err = updatesOf(ctx, c, number, s.now())
 			}
@@ -61,7 +66,16 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 
 // deliveryNumbers returns the numbers of the newest deliveries that f means and
 // that are older than before.
-func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter, before int64, limit int) (found []int64, err error) {
+func deliveryNumbers(ctx context.Context, c *connection, f queue.DeliveryFilter, before int64, limit int) (listing.Part, error) {
+	if f.Within != nil {
+		return numbersWithin(ctx, c, f.Within, before, limit)
+	}
+	found, err := deliveriesListed(ctx, c, f, before, limit)
+	return listing.Part{Numbers: found}, err
+}
+
+// deliveriesListed is deliveryNumbers without a scope.
+func deliveriesListed(ctx context.Context, c *connection, f queue.DeliveryFilter, before int64, limit int) (found []int64, err error) {
 	const all = `SELECT number FROM deliveries WHERE number < ? ORDER BY number DESC LIMIT ?`
 	const listed = `SELECT number FROM deliveries INDEXED BY deliveries_listed
 		WHERE source = ? AND outcome = ? AND number < ? ORDER BY number DESC LIMIT ?`
@@ -98,11 +112,12 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 		return nil, "", err
 	}
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		sequences, err := updateSequences(ctx, c, f, before, p.Limit+1)
+		listed, err := updateSequences(ctx, c, f, before, p.Limit+1)
 		if err != nil {
 			return err
 		}
-		sequences, next = cut(sequences, p.Limit)
+		var sequences []int64
+		sequences, next = listed.Cut(p.Limit)
 		for _, sequence := range sequences {
 			u, err := readSequence(ctx, c, sequence, s.now())
 			if err != nil {
@@ -119,10 +134,33 @@ func (s *Store) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page)
 }
 
 // updateSequences returns the sequences of the newest updates that f means and
-// that are older than before. A partial index is used only where its own
-// condition stands (sqlite.org/partialindex.html).
-func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, before int64, limit int) (found []int64, err error) {
+// that are older than before.
+func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, before int64, limit int) (found listing.Part, err error) {
 	const all = `SELECT sequence FROM updates WHERE sequence < ? ORDER BY sequence DESC LIMIT ?`
+	if f == (queue.UpdateFilter{}) {
+		found.Numbers, err = numbersOf(ctx, c, all, before, limit)
+		return found, err
+	}
+	for _, area := range f.Within.Within(f.Environment, f.App) {
+		sequences, err := sequencesIn(ctx, c, area, f.State, before, limit)
+		if err != nil {
+			return listing.Part{}, err
+		}
+		found.Numbers = append(found.Numbers, sequences...)
+	}
+	if sender := f.Within.Sender(); sender != "" {
+		sent, err := sequencesSent(ctx, c, sender, f, before, limit)
+		if err != nil {
+			return listing.Part{}, err
+		}
+		found = found.And(sent)
+	}
+	return found, nil
+}
+
+// sequencesIn is updateSequences for an area. A partial index is used only where its
+// own condition stands (sqlite.org/partialindex.html).
+func sequencesIn(ctx context.Context, c *connection, a queue.Area, state gitops.State, before int64, limit int) (found []int64, err error) {
 	const ready = `SELECT sequence FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const blocked = `SELECT sequence FROM updates INDEXED BY updates_blocked
@@ -136,24 +174,21 @@ func updateSequences(ctx context.Context, c *connection, f queue.UpdateFilter, b
 	const othersOfApp = `SELECT sequence FROM updates INDEXED BY updates_app
 		WHERE environment = ? AND app = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 
-	if f == (queue.UpdateFilter{}) {
-		return numbersOf(ctx, c, all, before, limit)
-	}
-	environments, err := valuesOrAll(f.Environment, func() ([]string, error) { return usedEnvironments(ctx, c) })
+	environments, err := valuesOrAll(a.Environment, func() ([]string, error) { return usedEnvironments(ctx, c) })
 	if err != nil {
 		return nil, err
 	}
-	states := []gitops.State{f.State}
-	if f.State == "" {
+	states := []gitops.State{state}
+	if state == "" {
 		states = gitops.States()
 	}
 	for _, environment := range environments {
 		for _, state := range states {
-			texts, args := []string{othersOfApp}, []any{environment, f.App, string(state)}
+			texts, args := []string{othersOfApp}, []any{environment, a.App, string(state)}
 			switch {
-			case f.App == "" && state == gitops.Pending:
+			case a.App == "" && state == gitops.Pending:
 				texts, args = []string{ready, blocked}, args[:1]
-			case f.App == "":
+			case a.App == "":
 				texts, args = []string{others}, []any{environment, string(state)}
 			case state == gitops.Pending:
 				texts, args = []string{readyOfApp, blockedOfApp}, args[:2]
@@ -215,15 +250,6 @@ func numbersOf(ctx context.Context, c *connection, text string, args ...any) (fo
 func newest(numbers []int64, limit int) []int64 {
 	slices.SortFunc(numbers, func(a, b int64) int { return cmp.Compare(b, a) })
 	return numbers[:min(limit, len(numbers))]
-}
-
-// cut makes a page of limit numbers, and the next page's cursor where there are
-// more.
-func cut(numbers []int64, limit int) (page []int64, next string) {
-	if len(numbers) <= limit {
-		return numbers, ""
-	}
-	return numbers[:limit], strconv.FormatInt(numbers[limit-1], 10)
 }
 
 // listCursor is the number that a list's page begins behind.

@@ -23,7 +23,8 @@ func TestPlans(t *testing.T) {
 	checked := 0
 	check := func(_ context.Context, c *connection) error {
 		for _, text := range slices.Sorted(maps.Keys(c.compiled)) {
-			if strings.HasPrefix(text, "--") || !strings.Contains(text, " updates") && !strings.Contains(text, " deliveries") && !strings.Contains(text, " steps") {
+			if strings.HasPrefix(text, "--") || !strings.Contains(text, " updates") && !strings.Contains(text, " deliveries") && !strings.Contains(text, " steps") &&
+				!strings.Contains(text, " audit") && !strings.Contains(text, " orders") && !strings.Contains(text, " memories") {
 				continue
 			}
 			checked++
@@ -98,6 +99,7 @@ func TestPlansOfLanes(t *testing.T) {
 // smallScans are the steps of plans that look through all of something small.
 var smallScans = []string{
 	"SCAN l", "SCAN lanes", "SCAN CONSTANT ROW",
+	"SCAN memories USING COVERING INDEX memories_received",                                        // for one row
 	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 }
 
@@ -106,11 +108,16 @@ func (s *Store) askEverything(ctx context.Context) error {
 	page := queue.Page{Limit: 10}
 	var errs []error
 	keep := func(err error) { errs = append(errs, err) }
-	for _, f := range []queue.DeliveryFilter{{}, {Outcome: gitops.OutcomeAccepted}} {
+	scope := &queue.Scope{Principal: "token:ops", Areas: []queue.Area{{Environment: "dev", App: "api"}, {App: "web"}, {Environment: "prod"}}}
+	for _, f := range []queue.DeliveryFilter{{}, {Outcome: gitops.OutcomeAccepted}, {Within: scope}} {
 		_, _, err := s.Deliveries(ctx, f, page)
 		keep(err)
 	}
-	for _, f := range []queue.UpdateFilter{{}, {Environment: "dev"}, {App: "api"}} {
+	for _, f := range []queue.AuditFilter{{}, {Environment: "dev"}, {App: "api"}, {Principal: "token:ops"}, {Until: time.Now()}, {Within: scope}} {
+		_, _, err := s.AuditEntries(ctx, f, page)
+		keep(err)
+	}
+	for _, f := range []queue.UpdateFilter{{}, {Environment: "dev"}, {App: "api"}, {Within: scope}} {
 		_, _, err := s.Updates(ctx, f, page)
 		keep(err)
 	}
@@ -122,15 +129,17 @@ func (s *Store) askEverything(ctx context.Context) error {
 	keep(err)
 	_, err = s.prunable(ctx, time.Now(), 1)
 	keep(err)
+	_, err = s.rejected(ctx, time.Now(), 1)
+	keep(err)
 	return errors.Join(errs...)
 }
 
 // lookIntoLanes does what a lane's holder and a person read.
-func (s *Store) lookIntoLanes(ctx context.Context, l queue.Lease) error {
+func (s *Store) lookIntoLanes(ctx context.Context, l queue.Lease, n int) error {
 	var errs []error
 	keep := func(err error) { errs = append(errs, err) }
 	for _, newestOnly := range []bool{false, true} {
-		_, err := s.Take(ctx, l, queue.TakeOptions{Limit: 10, NewestOnly: newestOnly, Unresolved: []string{updateOf(1)}})
+		_, err := s.Take(ctx, l, queue.TakeOptions{Limit: 10, NewestOnly: newestOnly, Unresolved: []string{updateOf(n)}})
 		keep(err)
 	}
 	_, err := s.Ready(ctx, []string{"dev", "prod"})
@@ -139,11 +148,24 @@ func (s *Store) lookIntoLanes(ctx context.Context, l queue.Lease) error {
 	keep(err)
 	_, err = s.Head(ctx, "dev", "api")
 	keep(err)
-	_, err = s.Update(ctx, updateOf(1))
+	_, err = s.Update(ctx, updateOf(n))
 	keep(err)
-	_, err = s.Delivery(ctx, numbered(1).Key())
+	_, err = s.Delivery(ctx, numbered(n).Key())
 	keep(err)
 	return errors.Join(errs...)
+}
+
+// acceptTwice sends a delivery, and its body under another id.
+func (s *Store) acceptTwice(ctx context.Context, n int) error {
+	d := numbered(n)
+	d.BodyDigest = []byte(d.ID)
+	_, _, err := s.Accept(ctx, d)
+	d.ID += " again"
+	_, duplicate, again := s.Accept(ctx, d)
+	if again == nil && !duplicate {
+		again = errors.New("the same body counted twice")
+	}
+	return errors.Join(err, again)
 }
 
 // useEverything has the writer and each reader compile every statement.
@@ -157,40 +179,41 @@ func useEverything(t *testing.T, s *Store) {
 		}
 	}
 	for i := range 2 {
+		first := 3 * i
 		for n := range 3 {
-			_, _, err := s.Accept(ctx, numbered(n))
-			keep(err)
+			keep(s.acceptTwice(ctx, first+n))
 		}
 		pushed := numbered(3)
 		pushed.Updates[0].App, pushed.Updates[0].Tag, pushed.Updates[0].OnlyUp = "web", "1.2.3", true
 		_, _, err := s.Accept(ctx, pushed)
 		keep(err)
 		l := s.claim(t, "one")
-		refused := queue.Blocked{Update: updateOf(1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
+		refused := queue.Blocked{Update: updateOf(first + 1), BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "protected"}}}
 		for range 2 {
 			_, err := s.Report(ctx, l, queue.Report{Blocks: []queue.Blocked{refused}, Outage: &queue.Outage{Reason: "away"}})
 			keep(err)
 		}
 		for range readers {
-			keep(s.lookIntoLanes(ctx, l))
+			keep(s.lookIntoLanes(ctx, l, first+1))
 			keep(s.askEverything(ctx))
 		}
 		if i == 0 {
 			for _, a := range []gitops.Action{gitops.ActionCancel, gitops.ActionRetry} {
-				_, err := s.Decide(ctx, queue.Decision{Update: updateOf(1), Action: a})
+				_, err := s.Decide(ctx, queue.Decision{Update: updateOf(first + 1), Action: a})
 				keep(err)
 			}
 		}
-		_, err = s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(0), Action: gitops.ActionFail}, {Update: updateOf(2), Action: gitops.ActionCommit}}})
+		_, err = s.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(first), Action: gitops.ActionFail}, {Update: updateOf(first + 2), Action: gitops.ActionCommit}}})
 		keep(err)
 		keep(s.UseOnce(ctx, "token", numbered(1).Key(), time.Now()))
 		keep(s.SetCheckpoint(ctx, "sweep", "1"))
-		_, err = s.Decide(ctx, queue.Decision{Update: updateOf(0), Action: gitops.ActionRetry})
+		_, err = s.Decide(ctx, queue.Decision{Update: updateOf(first), Action: gitops.ActionRetry})
 		if gitops.CodeOf(err) != gitops.Conflict {
 			t.Fatalf("Retry of an older one: %v", err)
 		}
 		keep(s.Release(ctx, l, i == 1))
 		_, err = s.Prune(ctx, time.Now().Add(time.Hour), 10)
 		keep(err)
+		keep(s.acceptTwice(ctx, first))
 	}
 }

@@ -1,8 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 const (
@@ -13,10 +17,12 @@ const (
 	pruneRows = 200
 )
 
-// prunable is a delivery that may be forgotten.
+// prunable is a delivery that may be forgotten: what it keeps was final, and it
+// arrived, before a time.
 type prunable struct {
 	number int64
 	rows   int // its own and its updates'
+	before time.Time
 }
 
 // Prune implements [queue.Pruner]. What is to go is looked for beside the writer,
@@ -27,11 +33,16 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	if err != nil {
 		return 0, err
 	}
+	rejected, err := s.rejected(ctx, s.now().Add(-queue.RejectedFor), limit)
+	if err != nil {
+		return 0, err
+	}
+	found = inOrder(append(found, rejected...), limit)
 	for len(found) > 0 {
 		n, rows := together(found)
 		var gone int
 		err := s.writer.run(ctx, &request{updates: rows, work: func(tx *tx) (err error) {
-			gone, err = tx.prune(found[:n], before)
+			gone, err = tx.prune(found[:n])
 			return err
 		}})
 		if err != nil {
@@ -40,7 +51,14 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 		pruned += gone
 		found = found[n:]
 	}
-	return pruned, s.pruneTokens(ctx)
+	return pruned, s.pruneRest(ctx)
+}
+
+// inOrder are the oldest of the deliveries, each once, at most limit.
+func inOrder(found []prunable, limit int) []prunable {
+	slices.SortStableFunc(found, func(a, b prunable) int { return cmp.Compare(a.number, b.number) })
+	found = slices.CompactFunc(found, func(a, b prunable) bool { return a.number == b.number })
+	return found[:min(limit, len(found))]
 }
 
 // together returns how many of the deliveries one transaction forgets.
@@ -55,13 +73,25 @@ func together(found []prunable) (n, rows int) {
 	return n, rows
 }
 
-// pruneTokens forgets the credentials whose time is over.
-func (s *Store) pruneTokens(ctx context.Context) error {
+// pruneRest forgets the credentials whose time is over, and what was remembered for
+// long enough.
+func (s *Store) pruneRest(ctx context.Context) error {
 	const worthless = `DELETE FROM used_tokens WHERE credential IN (SELECT credential FROM used_tokens WHERE until <= ? LIMIT ?)`
+	const memories = `DELETE FROM memories WHERE hash IN (SELECT hash FROM memories WHERE received_at < ? LIMIT ?)`
 	for {
 		var gone int64
-		err := s.writer.run(ctx, &request{updates: pruneRows, work: func(tx *tx) (err error) {
-			gone, err = tx.change(worthless, tx.now.UnixMicro(), pruneRows)
+		err := s.writer.run(ctx, &request{updates: pruneRows, work: func(tx *tx) error {
+			tokens, err := tx.change(worthless, tx.now.UnixMicro(), pruneRows)
+			if err != nil {
+				return err
+			}
+			before := tx.now.Add(-queue.MemoryFor)
+			hashes, err := tx.change(memories, before.UnixMicro(), pruneRows)
+			if err != nil {
+				return err
+			}
+			entries, err := tx.pruneAudit(before)
+			gone = max(tokens, hashes, entries)
 			return err
 		}})
 		if err != nil || gone < pruneRows {
@@ -70,12 +100,46 @@ func (s *Store) pruneTokens(ctx context.Context) error {
 	}
 }
 
+// pruneAudit forgets entries of before a time. The time stands in audit_pruning while
+// they go, and with the transaction it is gone.
+func (tx *tx) pruneAudit(before time.Time) (gone int64, err error) {
+	const old = `SELECT 1 FROM audit WHERE at < ? LIMIT 1`
+	const open = `INSERT INTO audit_pruning (before) VALUES (?)`
+	const entries = `DELETE FROM audit WHERE sequence IN (SELECT sequence FROM audit WHERE at < ? ORDER BY at LIMIT ?)`
+	const end = `DELETE FROM audit_pruning`
+	found, err := tx.one(context.Background(), old, []any{before.UnixMicro()}, func(row) {})
+	if err != nil || !found {
+		return 0, err
+	}
+	if err := tx.exec(open, before.UnixMicro()); err != nil {
+		return 0, err
+	}
+	if gone, err = tx.change(entries, before.UnixMicro(), pruneRows); err != nil {
+		return 0, err
+	}
+	if err := tx.exec(end); err != nil {
+		return 0, err
+	}
+	return gone, tx.saveHighest()
+}
+
 // prunable returns the oldest deliveries that may go, at most limit. A page with
 // none that arrived before the time ends the search: single ones that a clock gave
 // a wrong time do not.
 func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
 	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
 		FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
+	return s.searchPrunable(ctx, page, before, limit)
+}
+
+// rejected is prunable for the rejected deliveries, which go earlier.
+func (s *Store) rejected(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
+	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
+		FROM deliveries d INDEXED BY deliveries_rejected WHERE d.outcome = 'rejected' AND d.number > ? ORDER BY d.number LIMIT ?`
+	return s.searchPrunable(ctx, page, before, limit)
+}
+
+func (s *Store) searchPrunable(ctx context.Context, page string, before time.Time, limit int) (found []prunable, err error) {
 	last := int64(0)
 	for {
 		looked, old := 0, 0
@@ -88,7 +152,7 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 				}
 				old++
 				if r.number(2) == 0 && len(found) < limit {
-					found = append(found, prunable{last, 1 + int(r.number(3))})
+					found = append(found, prunable{last, 1 + int(r.number(3)), before})
 				}
 				return nil
 			})
@@ -109,29 +173,43 @@ const itsUpdates = `u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 6
 // before a time.
 const keeping = `SELECT 1 FROM updates u WHERE ` + itsUpdates + ` AND (u.finished_at IS NULL OR u.finished_at >= ?)`
 
-// prune forgets those of the deliveries that still may go.
-func (tx *tx) prune(found []prunable, before time.Time) (gone int, err error) {
-	const delivery = `DELETE FROM deliveries AS d WHERE d.number = ? AND NOT EXISTS (` + keeping + `)`
+// prune forgets those of the deliveries that still may go. Their orders stay in the
+// audit, and their keys are remembered.
+func (tx *tx) prune(found []prunable) (gone int, err error) {
+	const still = `SELECT 1 FROM deliveries d WHERE d.number = ? AND NOT EXISTS (` + keeping + `)`
+	const delivery = `DELETE FROM deliveries WHERE number = ?`
+	const orders = `INSERT INTO audit SELECT * FROM orders WHERE sequence BETWEEN ? AND ?`
 	const steps = `DELETE FROM steps WHERE sequence BETWEEN ? AND ?`
 	const updates = `DELETE FROM updates WHERE sequence BETWEEN ? AND ?`
-	const highest = `INSERT INTO numbers (name, highest) VALUES ('deliveries', ?), ('steps', ?) ON CONFLICT DO UPDATE SET highest = excluded.highest`
 	for _, d := range found {
-		deleted, err := tx.change(delivery, d.number, before.UnixMicro())
+		may, err := tx.one(context.Background(), still, []any{d.number, d.before.UnixMicro()}, func(row) {})
 		if err != nil {
 			return 0, err
 		}
-		if deleted == 0 {
+		if !may {
 			continue
 		}
 		gone++
-		for _, text := range []string{steps, updates} {
+		if err := tx.remember(d.number); err != nil {
+			return 0, err
+		}
+		for _, text := range []string{orders, steps, updates} {
 			if err := tx.exec(text, d.number*sequencesEach, d.number*sequencesEach+sequencesEach-1); err != nil {
 				return 0, err
 			}
+		}
+		if err := tx.exec(delivery, d.number); err != nil {
+			return 0, err
 		}
 	}
 	if gone == 0 {
 		return 0, nil
 	}
-	return gone, tx.exec(highest, tx.latest.delivery, tx.latest.step)
+	return gone, tx.saveHighest()
+}
+
+// saveHighest keeps the highest numbers that were given, whose rows may be gone.
+func (tx *tx) saveHighest() error {
+	const highest = `INSERT INTO numbers (name, highest) VALUES ('deliveries', ?), ('steps', ?) ON CONFLICT DO UPDATE SET highest = excluded.highest`
+	return tx.exec(highest, tx.latest.delivery, tx.latest.step)
 }

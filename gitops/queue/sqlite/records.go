@@ -9,17 +9,18 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// updateColumns are what scanUpdate reads; u is an update, d its delivery and l
-// its lane.
-const updateColumns = `u.id, d.source, d.id, d.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
+// updateColumns are what scanUpdate reads; u is an update, d its delivery, l its lane
+// and sent its sender.
+const updateColumns = `u.id, d.source, d.id, sent.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
-	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up`
+	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
 // (sqlite.org/optoverview.html#crossjoin).
-const joins = ` CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN lanes l ON l.environment = u.environment `
+const joins = ` CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN lanes l ON l.environment = u.environment
+	CROSS JOIN senders sent ON sent.number = u.sender `
 
 // joined are they behind the table's name.
 const joined = ` u` + joins
@@ -45,6 +46,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 	if r[23] != nil {
 		u.CancelRequest = &gitops.CancelRequest{Actor: r.text(22), Reason: r.text(23)}
 	}
+	u.Rule = r.text(26)
 	blocks, err := parseBlocks(r.text(24))
 	u.BlockedBy = blocking(blocks, at)
 	return u, err
@@ -78,17 +80,22 @@ func formatBlocks(blocks []gitops.Block) (string, error) {
 	return string(text), err
 }
 
-// deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
-// delivery.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason`
+// ofSender follows the table of the delivery d.
+const ofSender = ` d CROSS JOIN senders sent ON sent.number = d.sender `
 
-const deliveryWidth = 12
+// deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
+// delivery, and sent its sender.
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, sent.credential, d.outcome, d.field, d.reason,
+	sent.principal, sent.config, d.body_digest`
+
+const deliveryWidth = 15
 
 // scanDelivery reads a delivery without its body and updates.
 func scanDelivery(r row) gitops.Delivery {
 	return gitops.Delivery{
 		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5), Remote: r.text(6),
 		Recovered: r.number(7) != 0, Credential: r.text(8), Outcome: gitops.Outcome(r.text(9)), Field: r.text(10), Reason: r.text(11),
+		Principal: r.text(12), Config: r.text(13), BodyDigest: r.blob(14),
 	}
 }
 
@@ -103,7 +110,7 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 
 func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey, at time.Time) (d gitops.Delivery, err error) {
 	const delivery = `SELECT ` + deliveryColumns + `, b.body
-		FROM deliveries d JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
+		FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
 	var number int64
 	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
 		number, d = r.number(0), scanDelivery(r)

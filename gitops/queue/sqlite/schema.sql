@@ -1,5 +1,16 @@
 -- Times are microseconds since 1970 in UTC; NULL is the zero time.
 
+-- Who sends what, by which credential, under which configuration: few different ones
+-- send all deliveries, so a delivery and its updates have a number for them.
+CREATE TABLE senders (
+	number     INTEGER PRIMARY KEY,
+	principal  TEXT NOT NULL,
+	actor      TEXT NOT NULL,
+	credential TEXT NOT NULL,
+	config     TEXT NOT NULL,
+	UNIQUE (principal, actor, credential, config)
+) STRICT;
+
 -- A new delivery's number is one above the highest that was given, so numbers
 -- follow acceptance.
 CREATE TABLE deliveries (
@@ -8,19 +19,24 @@ CREATE TABLE deliveries (
 	id          TEXT NOT NULL,
 	received_at INTEGER NOT NULL,
 	event_time  INTEGER,
-	actor       TEXT NOT NULL,
+	sender      INTEGER NOT NULL,
 	remote      TEXT NOT NULL,
 	recovered   INTEGER NOT NULL, -- 0 or 1
-	credential  TEXT NOT NULL,
 	outcome     TEXT NOT NULL,
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
+	body_digest BLOB,             -- 32 bytes
 	UNIQUE (source, id)
 ) STRICT;
+
+-- An accepted body that has a digest counts once.
+CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_digest IS NOT NULL AND outcome = 'accepted';
 
 -- A list's pages, newest first: an index ends with the row's number. The few
 -- sources and outcomes make an insert an append at one of a few places.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome);
+CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
+CREATE INDEX deliveries_rejected ON deliveries (outcome) WHERE outcome = 'rejected';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -34,6 +50,7 @@ CREATE TABLE bodies (
 CREATE TABLE updates (
 	sequence      INTEGER PRIMARY KEY,
 	id            BLOB NOT NULL UNIQUE, -- 16 bytes; as text it is a UUID
+	sender        INTEGER NOT NULL,     -- the delivery's
 	environment   TEXT NOT NULL,
 	app           TEXT NOT NULL,
 	repository    TEXT NOT NULL,
@@ -41,6 +58,7 @@ CREATE TABLE updates (
 	version       TEXT NOT NULL,            -- gitops.VersionKey of the tag
 	only_up       INTEGER NOT NULL,         -- 0 or 1
 	digest        TEXT NOT NULL,
+	rule          TEXT NOT NULL,
 	state         TEXT NOT NULL,
 	code          TEXT NOT NULL DEFAULT '',
 	reason        TEXT NOT NULL,
@@ -72,6 +90,7 @@ CREATE INDEX updates_version ON updates (environment, app, version) WHERE finish
 -- What is no longer pending, for the lists' pages. Accepting pays nothing for it.
 CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
 CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
+CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
 
 -- What is known of each app: gitops.Head. It outlives the updates it was learnt
 -- from.
@@ -144,6 +163,63 @@ CREATE TABLE used_tokens (
 	until      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX used_tokens_until ON used_tokens (until);
+
+-- What is left of deliveries that were pruned, so that they do not count again: the
+-- hash of the key, and of what was accepted the digest of its body.
+CREATE TABLE memories (
+	hash        BLOB PRIMARY KEY, -- 32 bytes
+	delivery    TEXT NOT NULL,    -- source/id, of a digest
+	received_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memories_received ON memories (received_at);
+
+-- Who did what. The entries of orders are the updates themselves, with their
+-- deliveries, in the view orders: accepting writes nothing for them. What Prune
+-- forgets of those it moves here, in the same transaction, under the same sequence.
+-- Other entries have the sequence of a delivery that there is not, so all have one
+-- order.
+CREATE TABLE audit (
+	sequence    INTEGER PRIMARY KEY,
+	at          INTEGER NOT NULL,
+	act         TEXT NOT NULL,
+	principal   TEXT NOT NULL,
+	actor       TEXT NOT NULL,
+	credential  TEXT NOT NULL,
+	remote      TEXT NOT NULL,
+	asked       TEXT NOT NULL, -- the right
+	rule        TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	app         TEXT NOT NULL,
+	update_id   ANY NOT NULL,  -- as in updates, or a text that is no id of ours
+	delivery    TEXT NOT NULL, -- source/id
+	reason      TEXT NOT NULL,
+	was         TEXT NOT NULL,
+	became      TEXT NOT NULL,
+	config      TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_environments ON audit (environment);
+CREATE INDEX audit_apps ON audit (environment, app);
+CREATE INDEX audit_principals ON audit (principal);
+CREATE INDEX audit_times ON audit (at);
+
+-- The entries of updates whose deliveries are kept, with the columns of audit.
+CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.principal, s.actor, s.credential, d.remote, 'order' AS asked, u.rule,
+	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, '' AS reason, '' AS was,
+	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, s.config
+	FROM updates u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN senders s ON s.number = u.sender;
+
+-- The record only grows. Prune says in its transaction up to when it may forget.
+CREATE TABLE audit_pruning (before INTEGER NOT NULL) STRICT;
+CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM audit_pruning WHERE OLD.at < before)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER senders_kept BEFORE DELETE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 
 -- With what commits are proved to be this installation's.
 CREATE TABLE proof_keys (

@@ -17,11 +17,14 @@ type writerCache struct {
 	heads  map[headKey]gitops.Head // the heads table
 	used   map[string]bool         // environments that have had an update
 	latest feedPosition            // the highest numbers that were given
+
+	senders   map[senderKey]int64 // some of the senders table
+	remembers bool                // whether the memories table may have a row
 }
 
 // readCache reads what the writer keeps in memory from its connection.
 func (w *writer) readCache() error {
-	cache := &writerCache{heads: make(map[headKey]gitops.Head), used: make(map[string]bool)}
+	cache := &writerCache{heads: make(map[headKey]gitops.Head), used: make(map[string]bool), senders: make(map[senderKey]int64)}
 	err := readHeads(context.Background(), w.conn, func(h gitops.Head) error {
 		cache.heads[headKey{h.Environment, h.App}] = h
 		return nil
@@ -37,6 +40,9 @@ func (w *writer) readCache() error {
 		cache.used[environment] = true
 	}
 	if cache.latest, err = latestPosition(context.Background(), w.conn); err != nil {
+		return err
+	}
+	if cache.remembers, err = w.conn.one(context.Background(), `SELECT 1 FROM memories LIMIT 1`, nil, func(row) {}); err != nil {
 		return err
 	}
 	counted, err := countOpen(w.conn)
@@ -61,8 +67,11 @@ type tx struct {
 	used   map[string]bool
 	latest feedPosition
 	leases map[string]time.Time
-	woken  map[string]bool   // environments with something new to take
-	waits  map[waiting]int64 // by how much the counts have grown
+
+	senders   map[senderKey]int64 // those that were searched or added
+	remembers bool                // a delivery was pruned
+	woken     map[string]bool     // environments with something new to take
+	waits     map[waiting]int64   // by how much the counts have grown
 }
 
 func (w *writer) begin() (*tx, error) {
@@ -77,6 +86,7 @@ func (w *writer) begin() (*tx, error) {
 		connection: w.conn, w: w, now: w.now(), began: began,
 		heads: make(map[headKey]gitops.Head), used: make(map[string]bool), latest: w.cache.latest,
 		leases: make(map[string]time.Time), woken: make(map[string]bool), waits: make(map[waiting]int64),
+		senders: make(map[senderKey]int64),
 	}, nil
 }
 
@@ -96,6 +106,8 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.cache.heads, tx.heads)
 	maps.Copy(tx.w.cache.used, tx.used)
 	maps.Copy(tx.w.leases, tx.leases)
+	tx.w.cache.keepSenders(tx.senders)
+	tx.w.cache.remembers = tx.w.cache.remembers || tx.remembers
 	tx.w.counts.add(tx.waits)
 	if tx.latest != tx.w.cache.latest {
 		tx.w.cache.latest = tx.latest

@@ -14,10 +14,11 @@ const within = "client_payload"
 // digits into a number, and 0123 would arrive as 123.
 func orderOf(payload []byte) (*gitops.Order, *gitops.Error) {
 	if len(payload) == 0 || payload[0] != '{' {
-		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest"}
+		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest and nonce"}
 	}
 	order := gitops.Order{Within: within}
-	into := map[string]*string{"app": &order.App, "env": &order.Environment, "tag": &order.Tag, "digest": &order.Digest}
+	var nonce string // makes the body another one: see digestOf
+	into := map[string]*string{"app": &order.App, "env": &order.Environment, "tag": &order.Tag, "digest": &order.Digest, "nonce": &nonce}
 	var others []string
 	for name, value := range members(payload) {
 		field, known := into[string(name)]

@@ -31,18 +31,25 @@ CREATE TABLE deliveries (
 	received_at timestamptz NOT NULL,
 	event_time  timestamptz,
 	actor       text NOT NULL,
+	principal   text NOT NULL,
 	remote      text NOT NULL,
 	recovered   boolean NOT NULL,
 	credential  text NOT NULL,
 	outcome     text NOT NULL,
 	field       text NOT NULL,
 	reason      text NOT NULL,
+	config      text NOT NULL,
+	body_digest bytea, -- 32 bytes
 	UNIQUE (source, id)
 );
+-- An accepted body that has a digest counts once.
+CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome = 'accepted';
 -- Indexes that are read from one end for a few rows have their last column "+ 0": the
 -- primary key is not in that order. Else the planner would go through the whole table
 -- along the primary key wherever it thinks that most of it matches.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
+CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
+CREATE INDEX deliveries_rejected ON deliveries ((number + 0)) WHERE outcome = 'rejected';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -63,6 +70,7 @@ CREATE TABLE updates (
 	version       text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of the tag
 	only_up       boolean NOT NULL DEFAULT false,
 	digest        text NOT NULL,
+	rule          text NOT NULL,
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
 	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never; only while it is pending

@@ -109,11 +109,16 @@ BEGIN
 	now_at := coalesce(at, clock_timestamp());
 	RETURN QUERY
 	WITH added AS (
-		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, remote, recovered, credential, outcome, field, reason)
+		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
+			config, body_digest)
 		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at), d.event_time,
-			d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason
+			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.config, d.body_digest
 		FROM jsonb_to_recordset(delivery_args) AS d (place integer, source text, id text, received_at timestamptz, event_time timestamptz,
-			actor text, remote text, recovered boolean, credential text, outcome text, field text, reason text)
+			actor text, principal text, remote text, recovered boolean, credential text, outcome text, field text, reason text,
+			config text, body_digest bytea, key_hash bytea)
+		-- Each is a search in an index: a limit keeps the planner from joining the whole table.
+		WHERE (SELECT true FROM memories WHERE hash = d.key_hash LIMIT 1) IS NULL
+			AND (d.outcome <> 'accepted' OR d.body_digest IS NULL OR (SELECT true FROM memories WHERE hash = d.body_digest LIMIT 1) IS NULL)
 		ORDER BY d.place
 		ON CONFLICT DO NOTHING
 		RETURNING number, least(received_at, now_at) AS receipt, event_time, recovered
@@ -124,7 +129,7 @@ BEGIN
 			CASE WHEN a.event_time < a.receipt THEN a.event_time END, -- an event cannot have happened after its receipt
 			a.receipt, a.recovered, u.only_up, CASE WHEN u.only_up THEN highest_version(u.environment, u.app) END)::arrival AS arrival
 		FROM added a JOIN jsonb_to_recordset(update_args) AS u (delivery integer, place integer, id text, environment text, app text,
-			repository text, tag text, version text, only_up boolean, digest text) ON u.delivery = a.number - base
+			repository text, tag text, version text, only_up boolean, digest text, rule text) ON u.delivery = a.number - base
 	), in_order AS (
 		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
@@ -134,8 +139,8 @@ BEGIN
 	), judged AS (
 		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
 	), enqueued AS (
-		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, state, reason, accepted_at, finished_at)
-		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest,
+		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
+		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest, j.rule,
 			CASE WHEN j.reason IS NULL THEN 'pending' ELSE 'superseded' END, coalesce(j.reason, ''),
 			now_at, CASE WHEN j.reason IS NOT NULL THEN now_at END
 		FROM judged j

@@ -1,8 +1,9 @@
 -- decide applies a person's decision: see queue.Decisions. It answers with the state
 -- that it found and why the decision was refused: 'table', 'ready', 'lower', or the id
 -- of a later update; with the reason where that is 'lower'; and with no row when there is
--- no such update.
-CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text)
+-- no such update. The entry is what the audit's has beside what is known here: see
+-- add_audit.
+CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text, entry jsonb)
 RETURNS TABLE (environment text, app text, state text, refusal text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -11,6 +12,7 @@ DECLARE
 	next    states;
 	now_at  timestamptz;
 	refused text;
+	became  text; -- null: nothing changed
 	lower   text;
 BEGIN
 	PERFORM take_turn();
@@ -40,9 +42,16 @@ BEGIN
 			RETURN; -- it was pruned meanwhile
 		END IF;
 		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who)::steps]);
+		became := next.name;
 	ELSIF refused IS NULL AND subject.cancel_actor IS NULL THEN
 		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = subject.sequence;
 		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who)::steps]);
+		became := 'cancellation requested';
+	END IF;
+	IF became IS NOT NULL THEN
+		PERFORM add_audit(now_at, jsonb_build_array(entry || jsonb_build_object('environment', subject.environment, 'app', subject.app,
+			'delivery', (SELECT d.source || '/' || d.id FROM deliveries d WHERE d.number = subject.sequence / 65536),
+			'before', subject.state, 'after', became)));
 	END IF;
 	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused, lower;
 END $$;
@@ -62,7 +71,9 @@ $$;
 -- a time, with all that belongs to them, and returns how many. It does not take the turn,
 -- so accepts do not wait for it. Instead it locks the updates, so that none becomes
 -- pending meanwhile; what somebody else has locked is left for the next time.
-CREATE FUNCTION prune(numbers bigint[], before timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+-- The audit keeps its orders, and memories what must not count again, unless the
+-- delivery was rejected or is older than "remembered".
+CREATE FUNCTION prune(numbers bigint[], before timestamptz, remembered timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
 	gone    bigint[];
 	locked  bigint[];
@@ -76,6 +87,12 @@ BEGIN
 		LEFT JOIN (SELECT l / 65536 AS number, count(*) AS updates FROM unnest(locked) AS l GROUP BY 1) AS held ON held.number = n
 		WHERE coalesce(held.updates, 0) = (SELECT count(*) FROM updates u WHERE u.sequence BETWEEN n * 65536 AND n * 65536 + 65535);
 	SELECT array_agg(l) INTO locked FROM unnest(locked) AS l WHERE l / 65536 = ANY (gone);
+	INSERT INTO audit SELECT o.* FROM unnest(locked) AS l CROSS JOIN LATERAL (SELECT * FROM orders WHERE sequence = l LIMIT 1) AS o;
+	INSERT INTO memories (hash, delivery, received_at) SELECT m.hash, m.delivery, d.received_at
+		FROM unnest(gone) AS n CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = n LIMIT 1) AS d CROSS JOIN LATERAL (VALUES
+			(sha256(convert_to(d.source, 'UTF8') || '\x00'::bytea || convert_to(d.id, 'UTF8')), ''),
+			(CASE WHEN d.outcome = 'accepted' THEN d.body_digest END, d.source || '/' || d.id)) AS m (hash, delivery)
+		WHERE m.hash IS NOT NULL AND d.outcome <> 'rejected' AND d.received_at >= remembered ON CONFLICT DO NOTHING;
 	DELETE FROM steps WHERE sequence = ANY (locked);
 	DELETE FROM updates WHERE sequence = ANY (locked);
 	DELETE FROM bodies WHERE delivery = ANY (gone);

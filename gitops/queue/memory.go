@@ -1,0 +1,28 @@
+package queue
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// RejectedFor is how long a rejected delivery is kept, when Prune is not told to
+// forget it earlier. What is rejected changed nothing, and anybody who is
+// authenticated can send as much of it as he likes.
+const RejectedFor = 7 * 24 * time.Hour
+
+// KeyHash is what is left of a delivery's key after Prune forgot the delivery.
+func KeyHash(key gitops.DeliveryKey) [32]byte {
+	return sha256.Sum256([]byte(key.Source + "\x00" + key.ID))
+}
+
+// Forgotten is the answer to a delivery that Prune forgot: its key and when it was
+// received are all that is left.
+func Forgotten(key gitops.DeliveryKey, receivedAt time.Time) gitops.Delivery {
+	return gitops.Delivery{
+		Source: key.Source, ID: key.ID, ReceivedAt: receivedAt, Outcome: gitops.OutcomeIgnored, Updates: []gitops.Update{},
+		Reason: fmt.Sprintf("this delivery was received before, on %s, and its details are no longer kept", receivedAt.UTC().Format(time.DateOnly)),
+	}
+}

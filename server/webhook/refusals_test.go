@@ -1,0 +1,171 @@
+package webhook_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// sender brings deliveries into an intake whose clock stands still, and whose store is
+// the model of all stores.
+type sender struct {
+	*fakes
+	t      *testing.T
+	now    time.Time
+	store  *queuetest.Model
+	intake *webhook.Intake
+}
+
+func newSender(t *testing.T) *sender {
+	s := &sender{fakes: newFakes(t), t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return s.now }
+	s.store = queuetest.NewModel(clock, queuetest.Hooks{})
+	s.intake = &webhook.Intake{
+		Planner: s.fakes, Inbox: s.store, Recorder: s.fakes, Logger: slog.New(slog.NewJSONHandler(s.fakes, nil)), Now: clock, Config: "c0ffee",
+	}
+	return s
+}
+
+// send brings in a delivery of a kind: "order", or "wrong order", which is rejected.
+func (s *sender) send(id, kind, remote string, digest []byte) (gitops.Delivery, bool, error) {
+	s.t.Helper()
+	body := []byte(id + " " + kind + strings.Repeat(" ", 60<<10))
+	e, err := s.Decode(nil, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	e.BodyDigest = digest
+	return s.intake.Accept(s.t.Context(), webhook.Inbound{Event: e, Body: body, Remote: remote, Credential: "test secret"})
+}
+
+func (s *sender) reject(id, remote string) {
+	s.t.Helper()
+	if _, accepted, err := s.send(id, "wrong order", remote, nil); accepted || gitops.CodeOf(err) != gitops.Rejected {
+		s.t.Fatalf("%s: accepted is %t, %v", id, accepted, err)
+	}
+}
+
+func (s *sender) kept(id string) (gitops.Delivery, bool) {
+	s.t.Helper()
+	d, err := s.store.Delivery(s.t.Context(), gitops.DeliveryKey{Source: source, ID: id})
+	if err != nil && gitops.CodeOf(err) != gitops.NotFound {
+		s.t.Fatal(err)
+	}
+	return d, err == nil
+}
+
+// TestRejectedAreKeptInPart is a large body that is rejected, and one that is not.
+func TestRejectedAreKeptInPart(t *testing.T) {
+	s := newSender(t)
+	s.reject("r1", "192.0.2.1")
+	body := []byte("r1 wrong order" + strings.Repeat(" ", 60<<10))
+	d, _ := s.kept("r1")
+	if digest := sha256.Sum256(body); len(d.Body) != 1<<10 || string(d.Body) != string(body[:1<<10]) || string(d.BodyDigest) != string(digest[:]) {
+		t.Errorf("kept are %d bytes and the digest %x", len(d.Body), d.BodyDigest)
+	}
+	if _, accepted, err := s.send("o1", "order", "192.0.2.1", nil); !accepted || err != nil {
+		t.Fatal(accepted, err)
+	}
+	if d, _ := s.kept("o1"); len(d.Body) < 60<<10 || d.BodyDigest != nil || d.Config != "c0ffee" {
+		t.Errorf("of an accepted delivery %d bytes are kept, the digest %x and the configuration %q", len(d.Body), d.BodyDigest, d.Config)
+	}
+}
+
+// TestRejectedAreKeptUpToABound sends more than are kept: the answers stay the same,
+// others are kept, and so is what is accepted; the log says so once a minute.
+func TestRejectedAreKeptUpToABound(t *testing.T) {
+	s := newSender(t)
+	const bound = 100
+	for i := range bound + 5 {
+		s.reject(fmt.Sprint("r", i), "192.0.2.1")
+		if _, kept := s.kept(fmt.Sprint("r", i)); kept != (i < bound) {
+			t.Fatalf("delivery %d is kept: %t", i, kept)
+		}
+	}
+	lines := func() int { return strings.Count(s.logged.String(), "rejected deliveries are not kept") }
+	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept") != 5 {
+		t.Errorf("%d lines in the log, and counted %v", lines(), s.outcomes)
+	}
+	s.reject("r3", "192.0.2.1") // it is known
+	s.reject("other", "192.0.2.2")
+	if _, kept := s.kept("other"); !kept {
+		t.Error("another sender's is not kept")
+	}
+	if _, accepted, err := s.send("o1", "order", "192.0.2.1", nil); !accepted || err != nil {
+		t.Errorf("an order of the sender: %t, %v", accepted, err)
+	}
+	for range 3 {
+		s.now = s.now.Add(30 * time.Second)
+		s.reject("more", "192.0.2.1")
+	}
+	if lines() != 2 {
+		t.Errorf("after 90 s the log has %d lines", lines())
+	}
+	s.now = s.now.Add(time.Hour)
+	s.reject("later", "192.0.2.1")
+	if _, kept := s.kept("later"); !kept {
+		t.Error("an hour later it is not kept")
+	}
+}
+
+// TestKnownDeliveryStaysKnownOverTheBound is an accepted delivery that its sender sends
+// again when it would be rejected, and has had too much rejected.
+func TestKnownDeliveryStaysKnownOverTheBound(t *testing.T) {
+	s := newSender(t)
+	if _, accepted, err := s.send("o1", "order", "192.0.2.1", nil); !accepted || err != nil {
+		t.Fatal(accepted, err)
+	}
+	for i := range 100 {
+		s.reject(fmt.Sprint("r", i), "192.0.2.1")
+	}
+	d, accepted, err := s.send("o1", "wrong order", "192.0.2.1", nil)
+	if accepted || err != nil || len(d.Updates) != 2 {
+		t.Errorf("a known delivery: %+v, %t, %v", d, accepted, err)
+	}
+}
+
+// TestSameBodyCountsOnce sends the body of an order under another id, before and after
+// the first delivery is forgotten.
+func TestSameBodyCountsOnce(t *testing.T) {
+	s := newSender(t)
+	digest := []byte("digest")
+	if _, accepted, err := s.send("o1", "order", "192.0.2.1", digest); !accepted || err != nil {
+		t.Fatal(accepted, err)
+	}
+	d, accepted, err := s.send("o2", "order", "192.0.2.1", digest)
+	if accepted || err != nil || d.ID != "o1" || !strings.Contains(d.Reason, "received before as "+source+"/o1") || !strings.Contains(d.Reason, "nonce") {
+		t.Errorf("the same body is answered with %+v, %t, %v", d, accepted, err)
+	}
+	if _, accepted, err := s.send("o3", "order", "192.0.2.1", []byte("another")); !accepted || err != nil {
+		t.Error(accepted, err)
+	}
+	if d, accepted, err := s.send("o1", "order", "192.0.2.1", digest); accepted || err != nil || strings.Contains(d.Reason, "nonce") {
+		t.Errorf("the first delivery, sent again, is answered with %+v, %t, %v", d, accepted, err)
+	}
+	if s.outcomes[len(s.outcomes)-1] != "duplicate" {
+		t.Errorf("counted are %v", s.outcomes)
+	}
+}
+
+// TestRejectedGoAfterAWeek holds the life of what was rejected against its bound.
+func TestRejectedGoAfterAWeek(t *testing.T) {
+	s := newSender(t)
+	for hour := range 2 {
+		for i := range 110 {
+			s.reject(fmt.Sprintf("r%d-%d", hour, i), "192.0.2.1")
+		}
+		s.now = s.now.Add(time.Hour)
+	}
+	s.now = s.now.Add(queue.RejectedFor - time.Hour)
+	if n, err := s.store.Prune(t.Context(), s.now.Add(-90*24*time.Hour), 1000); n != 100 || err != nil {
+		t.Errorf("forgotten are %d, %v", n, err)
+	}
+}
