@@ -47,14 +47,14 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Intake:         intake,
 		Manifests:      s.newManifestReader(),
 		Access:         s.parts.access,
-		Audit:          s.audit,
-		ConfigHash:     s.audit.Hash,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          s.drain,
+		Hash:           s.audit.Hash,
+		Refused:        s.audit.Refused,
 	})
 	for _, route := range a.Routes() {
 		r.Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))

@@ -63,14 +63,15 @@ type Config struct {
 	Intake         Intake
 	Manifests      ManifestReader
 	Access         Authorizer      // who may do what
-	Audit          Auditor         // what was refused
-	ConfigHash     string          // of the configuration in force, for the audit
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
+
+	Hash    string                  // of the configuration in force, for the audit
+	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
 }
 
 // API answers /api/v1. Safe for concurrent use.

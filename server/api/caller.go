@@ -20,12 +20,6 @@ type Authorizer interface {
 	AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error
 }
 
-// Auditor records what was refused; see audit.Recorder. Safe for concurrent use, and
-// nobody waits for it.
-type Auditor interface {
-	Refused(gitops.AuditEntry)
-}
-
 // Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
 	Principal  gitops.Principal
@@ -117,14 +111,17 @@ func (a *API) refuse(r *http.Request, c Caller, q asked, err error) {
 }
 
 func (a *API) recordRefusal(c Caller, remote string, q asked, err error) {
+	if a.Refused == nil {
+		return
+	}
 	entry := gitops.AuditEntry{
-		Act: gitops.ActRefuse, Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote,
+		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote,
 		Right: q.right, Environment: q.environment, App: q.app, Update: q.update, Reason: gitops.PublicOf(err),
 	}
 	if q.delivery.ID != "" {
 		entry.Delivery = q.delivery.String()
 	}
-	a.Audit.Refused(entry)
+	a.Refused(entry)
 }
 
 // challenge says how to authenticate, as RFC 6750 section 3 asks.

@@ -40,7 +40,7 @@ func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Ha
 		actor := caller.Principal.Actor()
 		u, err = a.Store.Decide(r.Context(), queue.Decision{
 			Update: u.ID, Action: action, Actor: actor, Reason: reason, Principal: caller.Principal.ID(), Credential: caller.Credential,
-			Remote: webhook.ClientIP(r.RemoteAddr), Rule: rule, Config: a.ConfigHash,
+			Remote: webhook.ClientIP(r.RemoteAddr), Rule: rule, Config: a.Hash,
 		})
 		if err != nil {
 			return 0, nil, err

@@ -40,7 +40,7 @@ type office struct {
 	audited []gitops.AuditEntry
 }
 
-func (o *office) Refused(e gitops.AuditEntry) { o.audited = append(o.audited, e) }
+func (o *office) record(e gitops.AuditEntry) { o.audited = append(o.audited, e) }
 
 func (o *office) Authenticate(context.Context, string) (Caller, error) { return o.caller, nil }
 func (o *office) Changed() <-chan struct{}                             { return o.feed.Next() }
@@ -100,7 +100,8 @@ func (o *office) post(t *testing.T, path, body string, log *bytes.Buffer, drain 
 	if log == nil {
 		log = new(bytes.Buffer)
 	}
-	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Audit: o, ConfigHash: "hash", Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
+	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Hash: "hash", Refused: o.record,
+		Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {
 		mux.HandleFunc(route.Method+" "+route.Pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +235,7 @@ func TestDecisions(t *testing.T) {
 			if len(o.refused) != 3 || len(o.audited) != 3 || len(o.decided) != 1 {
 				t.Errorf("%d refusals are counted, %d recorded, %d decisions made", len(o.refused), len(o.audited), len(o.decided))
 			}
-			want := gitops.AuditEntry{Act: gitops.ActRefuse, Principal: "token:ops", Actor: "token:ops", Credential: "token ops", Remote: "192.0.2.1",
+			want := gitops.AuditEntry{Principal: "token:ops", Actor: "token:ops", Credential: "token ops", Remote: "192.0.2.1",
 				Right: c.right, Environment: "dev", App: "api", Update: "u1", Reason: o.audited[0].Reason}
 			if diff := cmp.Diff(want, o.audited[0]); diff != "" || !strings.Contains(want.Reason, "may not "+string(c.right)) {
 				t.Errorf("%s\n%s", want.Reason, diff)

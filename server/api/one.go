@@ -38,7 +38,7 @@ func hidden(err error, kind, id string) error {
 
 func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	key := gitops.DeliveryKey{Source: variable(r, "source"), ID: variable(r, "id")}
-	d, err := a.readable(r.Context(), a.viewOf(callerOf(r)), key)
+	d, err := a.visible(r.Context(), a.viewOf(callerOf(r)), key)
 	if err != nil {
 		return 0, nil, hidden(err, "delivery", key.String())
 	}
@@ -58,7 +58,7 @@ func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, er
 			ids = append(ids, ownKey(v.principal, id))
 		}
 		for _, id := range ids {
-			d, err := a.readable(r.Context(), v, gitops.DeliveryKey{Source: source, ID: id})
+			d, err := a.visible(r.Context(), v, gitops.DeliveryKey{Source: source, ID: id})
 			switch {
 			case err == nil:
 				found = append(found, d)
@@ -77,9 +77,9 @@ func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, er
 	return 0, nil, gitops.Errorf(gitops.Conflict, "%s and %s both have this id: say which, as SOURCE/ID", found[0].Key(), found[1].Key())
 }
 
-// readable is the part of a delivery that the caller may read. The error's code is
+// visible is the part of a delivery that the caller may read. The error's code is
 // NotFound when there is none.
-func (a *API) readable(ctx context.Context, v view, key gitops.DeliveryKey) (gitops.Delivery, error) {
+func (a *API) visible(ctx context.Context, v view, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	d, err := a.Store.Delivery(ctx, key)
 	if err != nil {
 		return d, err

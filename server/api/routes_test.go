@@ -43,8 +43,6 @@ func (g *guard) AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error 
 	return g.list.AuthorizeAnywhere(p, right)
 }
 
-func (g *guard) Refused(gitops.AuditEntry) {}
-
 func (g *guard) RecordRejection(context.Context, gitops.DeliveryKey, string, error) {}
 
 // touch is a use of what the list guards. It finds nothing, so that a handler ends.
@@ -141,7 +139,7 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 		for _, kind := range gitops.PrincipalKinds() {
 			for i := range New(Config{}).Routes() {
 				g := &guard{list: list, principal: kinds[kind]}
-				a := New(Config{Store: g, Intake: g, Manifests: g, Access: g, Audit: g, Authenticators: []Authenticator{g},
+				a := New(Config{Store: g, Intake: g, Manifests: g, Access: g, Authenticators: []Authenticator{g},
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
 				_, _, err := route.Handle(answer{httptest.NewRecorder()}, aRequest(t, route))
