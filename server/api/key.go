@@ -8,17 +8,17 @@ import (
 )
 
 // maxKey is the longest Idempotency-Key, in bytes: an id has 128 at most.
-const maxKey = 128 - ownPrefix
+const maxKey = 128 - idPrefix
 
-// ownPrefix is the length of what [ownKey] puts in front: 16 hexadecimal digits, and
+// idPrefix is the length of what [DeliveryID] puts in front: 16 hexadecimal digits, and
 // a hyphen. Who wants to meet another's key must find a principal with the same 64
 // bits, and principals are what the configuration names.
-const ownPrefix = 17
+const idPrefix = 17
 
-// ownKey is the id of the delivery that a caller orders with an Idempotency-Key. It
+// DeliveryID is the id of the delivery that a caller orders with an Idempotency-Key. It
 // begins with a hash of the principal, so that two callers never meet: neither can
 // block, repeat or learn of an order of the other by its key.
-func ownKey(p gitops.Principal, key string) string {
+func DeliveryID(p gitops.Principal, key string) string {
 	sum := sha256.Sum256([]byte(p.ID()))
 	return hex.EncodeToString(sum[:8]) + "-" + key
 }

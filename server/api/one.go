@@ -55,7 +55,7 @@ func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, er
 	for _, source := range a.Sources {
 		ids := []string{id}
 		if source == Source {
-			ids = append(ids, ownKey(v.principal, id))
+			ids = append(ids, DeliveryID(v.principal, id))
 		}
 		for _, id := range ids {
 			d, err := a.visible(r.Context(), v, gitops.DeliveryKey{Source: source, ID: id})

@@ -63,7 +63,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 	if err := checkKey(key); err != nil {
 		return in, err
 	}
-	in.Event.Delivery.ID = ownKey(caller.Principal, key)
+	in.Event.Delivery.ID = DeliveryID(caller.Principal, key)
 	if in.Body, err = webhook.ReadBody(w, r, maxOrder); err != nil {
 		return in, err
 	}

@@ -19,7 +19,7 @@ type view struct {
 
 // viewOf asks what a caller may read now.
 func (a *API) viewOf(c Caller) view {
-	return view{a.Access.Scope(c.Principal, gitops.RightRead), c.Principal, ownKey(c.Principal, "")}
+	return view{a.Access.Scope(c.Principal, gitops.RightRead), c.Principal, DeliveryID(c.Principal, "")}
 }
 
 // within is the view as the store's lists take it; nil is all.
@@ -35,7 +35,7 @@ func (v view) within() *queue.Scope {
 }
 
 // own reports whether the caller sent the delivery of an update. Callers order by the
-// API alone, where [ownKey] says whose an order is, so the store need not be asked.
+// API alone, where [DeliveryID] says whose an order is, so the store need not be asked.
 func (v view) own(key gitops.DeliveryKey) bool {
 	return key.Source == Source && strings.HasPrefix(key.ID, v.ownKeys)
 }
