@@ -27,6 +27,7 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
 // Intake takes orders in; see webhook.Intake.
@@ -110,6 +111,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, gitops.RightCancel, "update dismissed"))},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
+		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},
 		{http.MethodGet, "/api/v1/events", a.allow(gitops.RightRead, a.events)},
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -105,18 +106,12 @@ type asked struct {
 func (a *API) refuse(r *http.Request, c Caller, q asked, err error) {
 	remote := webhook.ClientIP(r.RemoteAddr)
 	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source, ID: q.delivery.ID}, remote, err)
-	if gitops.CodeOf(err) == gitops.Forbidden {
-		a.recordRefusal(c, remote, q, err)
-	}
-}
-
-func (a *API) recordRefusal(c Caller, remote string, q asked, err error) {
-	if a.Refused == nil {
+	if a.Refused == nil || gitops.CodeOf(err) != gitops.Forbidden {
 		return
 	}
 	entry := gitops.AuditEntry{
-		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote,
-		Right: q.right, Environment: q.environment, App: q.app, Update: q.update, Reason: gitops.PublicOf(err),
+		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote, Right: q.right,
+		Environment: q.environment, App: q.app, Update: q.update, Reason: fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, gitops.PublicOf(err)),
 	}
 	if q.delivery.ID != "" {
 		entry.Delivery = q.delivery.String()

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
@@ -92,6 +91,10 @@ func (g *guard) Decide(context.Context, queue.Decision) (gitops.Update, error) {
 	return gitops.Update{}, g.touch("Decide")
 }
 
+func (g *guard) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]gitops.AuditEntry, string, error) {
+	return nil, "", g.touch("AuditEntries")
+}
+
 func (g *guard) BranchTags(context.Context) BranchTags {
 	_ = g.touch("BranchTags")
 	return BranchTags{}
@@ -142,7 +145,7 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 				a := New(Config{Store: g, Intake: g, Manifests: g, Access: g, Authenticators: []Authenticator{g},
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
-				_, _, err := route.Handle(answer{httptest.NewRecorder()}, aRequest(t, route))
+				_, _, err := route.Handle(deadlines{httptest.NewRecorder()}, aRequest(t, route))
 				switch touches := kind == gitops.KindToken && name == "every right"; {
 				case g.asked == 0:
 					t.Errorf("%s %s of a %s, %s: the list is not asked", route.Method, route.Pattern, kind, name)
@@ -157,11 +160,6 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 		}
 	}
 }
-
-// answer takes a deadline, as a connection does.
-type answer struct{ *httptest.ResponseRecorder }
-
-func (answer) SetWriteDeadline(time.Time) error { return nil }
 
 // aRequest is a good one for a route.
 func aRequest(t *testing.T, route Route) *http.Request {
