@@ -34,6 +34,7 @@ func (s *Server) publicHandler() http.Handler {
 			r.Post(route+"/token", s.answer(giveToken(bridge, intake)))
 		}
 	}
+	r.Get(appCreatedPath, appCreated)
 	s.routeAPI(r, intake)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
