@@ -226,7 +226,7 @@ CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FR
 -- With what commits are proved to be this installation's.
 CREATE TABLE proof_keys (
 	id      TEXT PRIMARY KEY,
-	secret  BLOB NOT NULL, -- 32 bytes
+	secret  BLOB NOT NULL CHECK (length(secret) = 32),
 	made_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
