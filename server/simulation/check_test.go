@@ -10,7 +10,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // checker holds a schedule to what was promised. It is told of every change of
@@ -126,10 +125,6 @@ func (c *checker) found(text string) bool {
 }
 
 // The store tells of these.
-
-func (c *checker) hooks() queuetest.Hooks {
-	return queuetest.Hooks{Accepted: c.accepted, Claimed: c.claimed, Fenced: c.fenced, Changed: c.changed}
-}
 
 func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	if duplicate {

@@ -200,23 +200,31 @@ func (p planted) plant(t *testing.T) (overlay string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), p.old); n != 1 {
-		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
-	}
+	before, after := p.around(t)
 	changed := filepath.Join(t.TempDir(), filepath.Base(p.file))
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	overlay = changed + ".json"
-	for name, content := range map[string][]byte{changed: []byte(strings.Replace(string(source), p.old, p.new, 1)), overlay: replaced} {
+	for name, content := range map[string][]byte{changed: []byte(before + p.new + after), overlay: replaced} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return overlay
+}
+
+// around is the file's text before and after the place of the bug.
+func (p planted) around(t *testing.T) (before, after string) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("../..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), p.old); n != 1 {
+		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
+	}
+	before, after, _ = strings.Cut(string(source), p.old)
+	return before, after
 }

@@ -60,7 +60,7 @@ var mustMeet = []string{
 }
 
 // mayMeet is what is counted and too rare for that.
-var mayMeet = []string{"a push that was on its way brought what was cancelled"}
+var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()
