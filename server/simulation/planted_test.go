@@ -42,6 +42,13 @@ var plantedBugs = []planted{
 		"may not order",
 	},
 	{
+		"a dispatch counts again under another id",
+		"server/webhook/github/github.go",
+		"event.BodyDigest = digestOf(d, payload)",
+		"_ = digestOf(d, payload)",
+		"which counts once",
+	},
+	{
 		"results are reported before the push has landed",
 		"gitops/manifest/push.go",
 		"if p.commits > 0 && sent == nil {",
