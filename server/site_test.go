@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -291,9 +292,13 @@ func (r *running) ecr(secret, body string) *http.Request {
 
 // push is an image's event; an id and a tag.
 func push(id, tag string) string {
+	return pushAt(time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), id, tag)
+}
+
+func pushAt(at time.Time, id, tag string) string {
 	return fmt.Sprintf(`{"version": "0", "id": %q, "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "123456789012",
-		"time": "2026-01-02T15:04:05Z", "region": "eu-west-1", "resources": [], "detail": {"result": "SUCCESS", "repository-name": "shop/api",
-		"image-digest": "sha256:%064d", "action-type": "PUSH", "image-tag": %q}}`, id, 7, tag)
+		"time": %q, "region": "eu-west-1", "resources": [], "detail": {"result": "SUCCESS", "repository-name": "shop/api",
+		"image-digest": "sha256:%064d", "action-type": "PUSH", "image-tag": %q}}`, id, at.UTC().Format(time.RFC3339), 7, tag)
 }
 
 // delivery is an answer as a delivery.

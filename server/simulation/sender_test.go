@@ -82,7 +82,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	case kind == 6:
 		return order(id, ourRepository, "nowhere", app, tag)
 	default:
-		ago := one(r, 0, 0, 5*time.Second, time.Minute)
+		ago := one(r, 0, 0, 5*time.Second, time.Minute, 5*time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}
