@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -23,24 +22,6 @@ func adoptScript(t *testing.T) string {
 		script.WriteString(block[1])
 	}
 	return script.String()
-}
-
-// adoptAccess is the list of access there, with the example's names.
-func adoptAccess(t *testing.T) any {
-	t.Helper()
-	text := adoptScript(t)
-	start, end := strings.Index(text, "<<END\n")+len("<<END\n"), strings.Index(text, "\nEND\n")
-	if end < start {
-		t.Fatal("docs/adopt.md has no tallyman-values.yaml")
-	}
-	text = strings.NewReplacer("$ORG", "myshop", "$REPOSITORY_ID", "901234567", "$OWNER_ID", "81234567", "$APP_ID", "1", "$MANIFESTS_ID", "923456781").Replace(text[start:end])
-	var values struct {
-		Config struct{ Access any }
-	}
-	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
-		t.Fatal(err)
-	}
-	return values.Config.Access
 }
 
 // TestAdopt walks docs/adopt.md from an empty folder. git, helm template, jq and
