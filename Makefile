@@ -5,6 +5,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 SCHEDULES ?= 10000
+POSTGRES ?= 50
 SEEDS    ?= 10
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
@@ -32,8 +33,8 @@ test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and t
 	$(GO) -C deploy/test test -count=1 -timeout 40m ./...
 
 .PHONY: simulate
-simulate: ## play SCHEDULES (10000) of the whole service against every fault, and SEEDS (10) on PostgreSQL
-	@.ci/simulate $(SCHEDULES) $(SEEDS)
+simulate: ## play SCHEDULES (10000) of the whole service against every fault, POSTGRES (50) of them on PostgreSQL, and SEEDS (10) of its calls
+	@.ci/simulate $(SCHEDULES) $(POSTGRES) $(SEEDS)
 
 .PHONY: build
 build: ## build bin/tallyman, a static binary

@@ -53,6 +53,8 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          s.drain,
+		Hash:           s.audit.Hash,
+		Refused:        s.audit.Refused,
 	})
 	for _, route := range a.Routes() {
 		r.Method(route.Method, route.Pattern, s.answer(route.Handle))

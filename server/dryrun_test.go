@@ -103,29 +103,45 @@ func TestDryRunOfALowerVersion(t *testing.T) {
 	}
 }
 
-// What no source would report is no push, whatever the rules say.
-func TestDryRunOfAPushThatNobodyReports(t *testing.T) {
+// A push by a source that no rule of access lets order is not taken, whatever the
+// environments' rules say.
+func TestDryRunOfAPushThatMayNotOrder(t *testing.T) {
 	for name, c := range map[string]struct {
-		edit func(s *site)
-		want string
+		old, now, want string
 	}{
-		"of another account": {func(s *site) { s.edit(`accounts: ["123456789012"]`, `accounts: ["210987654321"]`) }, `no source takes events of this repository: its account 123456789012 is not one of sources.eventbridge.accounts`},
-		"of another region": {func(s *site) {
-			s.edit(`accounts: ["123456789012"]}`, `regions: [eu-west-2]}`+"\n"+`  sns: {topics: ["arn:aws:sns:eu-west-1:123456789012:x"], regions: [us-east-1]}`)
-		},
-			`no source takes events of this repository: its region eu-west-1 is not one of sources.eventbridge.regions, and its region eu-west-1 is not one of sources.sns.regions`},
-		"without a source": {func(s *site) {
-			s.edit("  eventbridge: {secretFiles: ["+s.dir+"/bridge], accounts: [\"123456789012\"]}\n", "")
-		}, "no source of push events is configured: sources.eventbridge or sources.sns"},
+		"of another account":       {`accounts: ["123456789012"]`, `accounts: ["210987654321"]`, `push from eventbridge (account 123456789012, region eu-west-1) may not order api in prod: the nearest rule is access[1], and of it does not hold: account "123456789012" is not among 210987654321`},
+		"of another region":        {`accounts: ["123456789012"]`, `regions: [eu-west-2]`, `region "eu-west-1" is not among eu-west-2`},
+		"into another environment": {`accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: ["*"]`, `accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev]`, `environment "prod" is not among dev`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
-			c.edit(s)
-			d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage}, true)
-			if s.must(err); d.Reason != c.want || d.Taken() {
+			s.edit(c.old, c.now)
+			d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage, Environment: "prod"}, true)
+			if s.must(err); d.Taken() || len(d.Targets) != 1 || !strings.Contains(d.Targets[0].Reason, c.want) {
 				t.Errorf("got %+v", d)
 			}
 		})
+	}
+}
+
+func TestDryRunOfAPushWithoutASource(t *testing.T) {
+	s := newSite(t)
+	s.edit("  eventbridge: {secretFiles: ["+s.dir+"/bridge]}\n", "")
+	s.edit(`  - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: ["*"]}`+"\n", "")
+	d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage}, true)
+	if s.must(err); d.Reason != "no source of push events is configured: sources.eventbridge or sources.sns" || d.Taken() {
+		t.Errorf("got %+v", d)
+	}
+}
+
+// An order that nobody may place is not taken.
+func TestDryRunOfAnOrderThatNobodyMayPlace(t *testing.T) {
+	s := newSite(t)
+	s.edit(`repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]`, `repositoryID: 17}}, may: [order], apps: ["*"], environments: [dev]`)
+	s.edit("{token: ops}, may: [read, order, retry, cancel]", "{token: ops}, may: [read]")
+	d, err := s.dryRun(Image{Tag: "1.2.3", App: "api", Environment: "prod"}, true)
+	if s.must(err); d.Taken() || d.Targets[0].Reason != "no rule of access allows anybody to order it there by name" {
+		t.Errorf("got %+v", d)
 	}
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -60,13 +61,15 @@ func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) str
 	if !ok {
 		return fmt.Sprintf("%s is not a repository of Amazon ECR", repository)
 	}
-	why := ""
+	first := ""
 	for _, w := range targets {
-		if why = whyNotPushed(s, list, image, w.target); why == "" {
+		why := whyNotPushed(s, list, image, w.target)
+		if why == "" {
 			return ""
 		}
+		first = cmp.Or(first, why)
 	}
-	return why
+	return first
 }
 
 // whyNotPushed says why no push of an image may order a target, by any of the sources;

@@ -23,7 +23,7 @@ import (
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.parts.limits.Bodies)
-	intake := s.newIntake()
+	intake := s.intake
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}
 		r.Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
@@ -48,7 +48,10 @@ func (s *Server) publicHandler() http.Handler {
 
 // newIntake makes the one way in for events, whatever brings them.
 func (s *Server) newIntake() *webhook.Intake {
-	return &webhook.Intake{Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now, Config: s.audit.Hash}
+	return &webhook.Intake{
+		Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
+		Config: s.audit.Hash, Refused: s.audit.Refused,
+	}
 }
 
 // adminHandler serves what operators reach.

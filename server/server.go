@@ -21,6 +21,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // Version is what is running, for logs and metrics.
@@ -41,6 +42,7 @@ type Server struct {
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
+	intake        *webhook.Intake
 	lanes         *lane.Replica
 	public, admin net.Listener
 	background    sync.WaitGroup
@@ -92,6 +94,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
+	s.intake = s.newIntake()
 	s.lanes = s.newLanes() // before the admin listener asks whether they are stuck
 	if s.admin, err = s.bind("adminListen", s.config.AdminListen); err != nil {
 		return err

@@ -33,6 +33,7 @@ var (
 	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 	shorts  = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 	ports   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	proofs  = regexp.MustCompile(`(proof"?: "?)[0-9a-f]{8}\b`)
 	holders = regexp.MustCompile(`(holder"?: "?)[^"\s]+`)
 )
 
@@ -58,6 +59,7 @@ func (tr *transcript) steady(text string) string {
 		return strings.Repeat("c", 12)
 	})
 	text = ports.ReplaceAllString(text, "127.0.0.1:1")
+	text = proofs.ReplaceAllString(text, "${1}c0ffee00")
 	return holders.ReplaceAllString(text, "${1}HOLDER")
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -231,7 +232,7 @@ func TestRefusals(t *testing.T) {
 	})
 	for _, right := range gitops.Rights() {
 		_, err := l.Authorize(hostile, right, long, long)
-		if text := gitops.PublicOf(err); len(text) > 2000 || strings.ContainsAny(text, "\n\x00\xff") {
+		if text := gitops.PublicOf(err); len(text) > 2000 || strings.ContainsAny(text, "\n\x00") || !utf8.ValidString(text) {
 			t.Errorf("%d bytes: %.300q", len(text), text)
 		}
 	}

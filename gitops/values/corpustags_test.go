@@ -55,6 +55,9 @@ func findTags(all []found, n *yaml.Node, path, name string) []found {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
+			if k.Kind == yaml.AliasNode { // *app : the key is what the alias stands for
+				k = k.Alias
+			}
 			at := step(path, k.Value)
 			if f, ok := tagAt(n, k.Value, v, at, name); ok && v.Kind != yaml.MappingNode && v.Kind != yaml.SequenceNode {
 				f.old = v.Value

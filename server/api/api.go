@@ -28,6 +28,7 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
 // Intake takes orders in; see webhook.Intake.
@@ -70,6 +71,9 @@ type Config struct {
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
+
+	Hash    string                  // of the configuration in force, for the audit
+	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
 }
 
 // API answers /api/v1. Safe for concurrent use.
@@ -108,6 +112,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, gitops.RightCancel, "update dismissed"))},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
+		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},
 		{http.MethodGet, "/api/v1/events", a.allow(gitops.RightRead, a.events)},
 	}
 }

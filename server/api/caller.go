@@ -58,6 +58,7 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 		if err != nil {
 			challenge(w, err)
 			a.refuse(r, err)
+			a.refused(r, caller, right, "", "", "", err)
 			return 0, nil, err
 		}
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))

@@ -38,11 +38,16 @@ func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Ha
 		}
 		caller := callerOf(r)
 		actor := caller.Principal.Actor()
-		if err := a.authorize(caller, right, u.App, u.Environment); err != nil {
+		rule, err := a.Access.Authorize(caller.Principal, right, u.App, u.Environment)
+		if err != nil {
 			a.refuse(r, err)
+			a.refused(r, caller, right, u.App, u.Environment, u.ID, err)
 			return 0, nil, err
 		}
-		u, err = a.Store.Decide(r.Context(), queue.Decision{Update: u.ID, Action: action, Actor: actor, Reason: reason})
+		u, err = a.Store.Decide(r.Context(), queue.Decision{
+			Update: u.ID, Action: action, Actor: actor, Reason: reason, Principal: caller.Principal.ID(), Credential: caller.Credential,
+			Remote: webhook.ClientIP(r.RemoteAddr), Rule: rule, Config: a.Hash,
+		})
 		if err != nil {
 			return 0, nil, err
 		}

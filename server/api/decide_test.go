@@ -191,6 +191,7 @@ func TestDecisions(t *testing.T) {
 			if err != nil || status != c.status || u.ID != "u1" {
 				t.Fatalf("answered %d, %+v, %v", status, u, err)
 			}
+			c.want.Principal, c.want.Credential, c.want.Remote, c.want.Rule = "token:ops", "token ops", "192.0.2.1", "access[0]"
 			if diff := cmp.Diff([]queue.Decision{c.want}, o.decided); diff != "" {
 				t.Error(diff)
 			}

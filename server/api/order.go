@@ -65,6 +65,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 	}
 	in.Event.Order = &order
 	if err := a.authorize(caller, gitops.RightOrder, order.App, order.Environment); err != nil {
+		a.refused(r, caller, gitops.RightOrder, order.App, order.Environment, "", err)
 		return in, err
 	}
 	if caller.UseOnce != nil {

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // checker holds a schedule to what was promised. It is told of every change of
@@ -29,6 +27,7 @@ import (
 //     accepted, or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
 //   - Every accepted update is one that its sender may order, and says by which rule.
+//     Whatever its id, a dispatch with the body of an accepted one is accepted no more.
 //   - An update ends once. Committed names a commit that was on the branch, which a
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
@@ -43,7 +42,8 @@ import (
 //     app that was accepted later, whether the store still knows that one or not. A
 //     recovered delivery counts by the time of its event, in whole seconds. Who sends
 //     a lost delivery again means it now.
-//   - Every delivery of GitHub's is accepted again, by the sweep.
+//   - Every delivery of GitHub's is accepted again, by the sweep: of those with the same
+//     body any one.
 //
 // Not promised is: that a lost delivery of ECR's that was never written is written;
 // that an update which landed before the restore is called committed afterwards (it
@@ -127,10 +127,6 @@ func (c *checker) found(text string) bool {
 
 // The store tells of these.
 
-func (c *checker) hooks() queuetest.Hooks {
-	return queuetest.Hooks{Accepted: c.accepted, Claimed: c.claimed, Fenced: c.fenced, Changed: c.changed}
-}
-
 func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	if duplicate {
 		met.meet("a delivery was known already")
@@ -138,6 +134,9 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if twin := c.sameBody(d.Key()); twin != nil && len(d.Updates) > 0 {
+		c.wrong("delivery %s was accepted, and has the body of %s, which counts once", d.Key(), twin.Delivery)
+	}
 	for _, u := range d.Updates {
 		if u.Sequence <= c.highest {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
@@ -280,17 +279,6 @@ func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
 		}
 	}
 	return u.App == ghost && is("")
-}
-
-// saidOnce is a tag that the branch says of an app, or has said.
-func (c *checker) saidOnce(r *rand.Rand, of release) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	history := c.said[of]
-	if len(history) == 0 || !strings.HasPrefix(history[len(history)-1].tag, "main-") {
-		return ""
-	}
-	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
 }
 
 func (c *checker) answered(d *dispatch) {

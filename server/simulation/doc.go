@@ -14,14 +14,23 @@
 // The receivers with their signatures, the policy, the lanes, the manifest writer
 // and the sweep of missed deliveries are the service's own. Around them stand a
 // network that is an http.RoundTripper in front of a small and strict git server over
-// real git objects, and a store in memory that passes the suite which the real stores
-// pass. What transactions do that run at once on PostgreSQL is not in it: see
-// queuetest.Race.
+// real git objects, and a store: one in memory that passes the suite which the real
+// stores pass, or the real one on a PostgreSQL server. What transactions do that run at
+// once on PostgreSQL is not in it: see queuetest.Race.
 //
 // A schedule runs in one bubble of testing/synctest: its clock is fake, so minutes
 // cost milliseconds. Every call across a boundary takes a time of its own that the
 // seed has drawn, which puts the calls into one order: the same seed plays the same
 // schedule again.
+//
+// # On PostgreSQL
+//
+// TestSchedulesOnPostgres plays the schedules of the same seeds, and each process has
+// a store of its own with its pool and its session. The server's time is the fake clock's,
+// which stands still while a call is under way. A process that dies ends its session; a
+// backup is the rows of all tables, and what docs/operations.md says is run after it was
+// restored; in a failover sessions are replaced, or are gone until the next call. The
+// checker is told what each call has answered and what the tables then hold.
 //
 // # What is checked
 //
@@ -29,8 +38,10 @@
 // moment it happens, and holds it against what was promised; see its comment.
 //
 //	go test ./server/simulation -schedules=1000         the first thousand seeds
-//	go test ./server/simulation -run TestSchedules -seed=42 -v   one of them, told step by step
+//	go test ./server/simulation -run TestSchedules$ -seed=42 -v   one of them, told step by step
+//	go test ./server/simulation -run TestSchedulesOnPostgres -postgres=100   the first hundred on PostgreSQL
 //
 // TestPlantedBugsAreFound plants bugs in the service, by overlays of its files, and
-// shows that the simulation finds each.
+// shows that the simulation finds each. TestPlantedSQLBugsAreFound does the same in the
+// database's functions.
 package simulation

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,18 @@ func TestFaultTableIsHeldByTests(t *testing.T) {
 	}
 	if len(rows) < 50 {
 		t.Errorf("the page names %d tests", len(rows))
+	}
+}
+
+// TestARestoreRunsWhatTheDocumentationSays holds the simulation's operators to the
+// page that they go by.
+func TestARestoreRunsWhatTheDocumentationSays(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "\n    "+afterRestore+";\n") {
+		t.Errorf("docs/operations.md does not say %q", afterRestore)
 	}
 }
 

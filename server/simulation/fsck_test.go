@@ -21,7 +21,7 @@ func TestGitAgrees(t *testing.T) {
 	for seed := range 12 {
 		var left *origin
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, uint64(seed))
+			w := newWorld(t, uint64(seed), newModelStore)
 			w.play()
 			left = w.origin
 		})

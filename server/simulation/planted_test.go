@@ -42,6 +42,13 @@ var plantedBugs = []planted{
 		"may not order",
 	},
 	{
+		"a dispatch counts again under another id",
+		"server/webhook/github/github.go",
+		"event.BodyDigest = digestOf(d, payload)",
+		"_ = digestOf(d, payload)",
+		"which counts once",
+	},
+	{
 		"results are reported before the push has landed",
 		"gitops/manifest/push.go",
 		"if p.commits > 0 && sent == nil {",
@@ -200,23 +207,31 @@ func (p planted) plant(t *testing.T) (overlay string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), p.old); n != 1 {
-		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
-	}
+	before, after := p.around(t)
 	changed := filepath.Join(t.TempDir(), filepath.Base(p.file))
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	overlay = changed + ".json"
-	for name, content := range map[string][]byte{changed: []byte(strings.Replace(string(source), p.old, p.new, 1)), overlay: replaced} {
+	for name, content := range map[string][]byte{changed: []byte(before + p.new + after), overlay: replaced} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return overlay
+}
+
+// around is the file's text before and after the place of the bug.
+func (p planted) around(t *testing.T) (before, after string) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("../..", p.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), p.old); n != 1 {
+		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
+	}
+	before, after, _ = strings.Cut(string(source), p.old)
+	return before, after
 }

@@ -10,16 +10,25 @@ import (
 
 // TestASeedPlaysTheSameScheduleAgain holds the simulation to being of use: what
 // a seed has found must be there when somebody looks for it.
-func TestASeedPlaysTheSameScheduleAgain(t *testing.T) {
+func TestASeedPlaysTheSameScheduleAgain(t *testing.T) { playTwice(t, 40, newModelStore) }
+
+// TestASeedPlaysTheSameScheduleOnPostgresAgain is the same on a server.
+func TestASeedPlaysTheSameScheduleOnPostgresAgain(t *testing.T) {
+	playTwice(t, 4, startDatabase(t, startServer(t)).newStore)
+}
+
+func playTwice(t *testing.T, seeds uint64, newStore func(*world) store) {
+	t.Helper()
 	if raced {
 		t.Skip("with the race detector goroutines run in an order that is drawn anew each time")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for seed := range uint64(40) {
+	for seed := range seeds {
 		var told [2][]string
 		for i := range told {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, seed)
+				w := newWorld(t, seed, newStore)
+				defer w.store.close()
 				w.told.kept = true
 				w.play()
 				told[i] = w.told.lines

@@ -43,10 +43,10 @@ func (w *world) newReplica(name string) *replica {
 	if !w.sweeps {
 		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
 	}
-	r.store = &storeLink{replica: r, store: w.store}
-	keys, err := w.store.ProofKeys(context.Background())
+	r.store = &storeLink{replica: r, store: w.store.connect(name)}
+	keys, err := r.store.store.ProofKeys(context.Background())
 	if err != nil {
-		panic(err) // the model has no reason to
+		panic(err) // no fault is between here and the store
 	}
 	r.writer, err = manifest.New(manifest.Config{
 		Prover:    proof.New(keys...),
@@ -146,7 +146,7 @@ func (r *replica) sessionEnds() {
 	r.world.background.Go(func() {
 		time.Sleep(r.chance.alone(after))
 		met.meet("the store knew of a death")
-		r.world.store.KillHolder(r.name)
+		r.world.store.killHolder(r.name)
 	})
 }
 

@@ -7,27 +7,26 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // What takes the store back in time.
 
 // backup is the store at a moment, and the checker's books of that moment.
 type backup struct {
-	store queuetest.Snapshot
-	books books
+	restore func(byOperator bool)
+	books   books
 }
 
 func (w *world) backup() backup {
 	w.tell("the store is backed up")
-	return backup{w.store.Snapshot(), w.check.copyBooks()}
+	return backup{w.store.backup(), w.check.copyBooks()}
 }
 
 // bringBack restores a backup, unless it is from before another restore: what was
 // accepted after that one is then in two histories that do not know of each other.
-func (w *world) bringBack(b backup) {
+func (w *world) bringBack(b backup, byOperator bool) {
 	if w.check.isCurrent(b.books) {
-		w.store.Restore(b.store)
+		b.restore(byOperator)
 		w.check.restored(b.books)
 	}
 }
@@ -42,9 +41,9 @@ func (w *world) restore(r *rand.Rand) {
 			time.Sleep(behind)
 			w.tell("the store fails over to a standby that is %s behind", behind)
 			met.meet("the store failed over and lost something")
-			w.bringBack(b)
+			w.bringBack(b, false)
 			if cut { // else every session outlived it
-				w.killHolders()
+				w.store.killHolders()
 			}
 		})
 		return
@@ -70,13 +69,13 @@ func (w *world) restoreStopped(b backup, within time.Duration, keyless bool) {
 	time.Sleep(time.Minute) // nothing of theirs is on its way any more
 	w.tell("the backup is restored")
 	met.meet("a backup was restored")
-	w.bringBack(b)
+	w.bringBack(b, true)
 	if keyless {
-		w.store.ForgetProofKeys()
+		w.store.forgetProofKeys()
 		w.check.keyLost()
 		met.meet("the store lost its key")
 	}
-	w.killHolders()
+	w.store.killHolders()
 	if w.closed.Add(-1) > 0 {
 		return // another restore begins them
 	}
@@ -84,13 +83,6 @@ func (w *world) restoreStopped(b backup, within time.Duration, keyless bool) {
 		r := w.newReplica(w.nextName())
 		w.places[place].Store(r)
 		r.start()
-	}
-}
-
-// killHolders has the store know that no session of before is there any more.
-func (w *world) killHolders() {
-	for _, holder := range w.store.Holders() {
-		w.store.KillHolder(holder)
 	}
 }
 

@@ -113,6 +113,17 @@ func (w *world) send(r *rand.Rand, d *dispatch) {
 	})
 }
 
+// saidOnce is a tag that the branch says of an app, or has said.
+func (c *checker) saidOnce(r *rand.Rand, of release) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	history := c.said[of]
+	if len(history) == 0 || !strings.HasPrefix(history[len(history)-1].tag, "main-") {
+		return ""
+	}
+	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
+}
+
 // request sends an event once and reports whether it was answered for good.
 func (w *world) request(to *replica, d *dispatch) bool {
 	if to.isDead() {
@@ -136,6 +147,9 @@ func (w *world) request(to *replica, d *dispatch) bool {
 	case err != nil && gitops.CodeOf(err) != gitops.Rejected:
 		w.check.violated("%s was answered with %v", d.id, err)
 		return true
+	}
+	if delivery.ID != d.id {
+		met.meet("a dispatch was known by its body")
 	}
 	d.answered, d.updates = ticks.Add(1), delivery.Updates
 	w.check.answered(d)

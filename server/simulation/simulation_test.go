@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,11 +21,14 @@ var (
 	untilFlag     = flag.String("until", "", "end with the first schedule that has a violation which says this")
 )
 
-// TestSchedules plays one schedule after the other. They are played on one
+// TestSchedules plays one schedule after the other, with the store in memory.
+func TestSchedules(t *testing.T) { playSchedules(t, *schedulesFlag, newModelStore) }
+
+// playSchedules plays so many schedules, one after the other. They are played on one
 // processor, so that goroutines run in the same order every time.
-func TestSchedules(t *testing.T) {
+func playSchedules(t *testing.T, n int, newStore func(*world) store) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	first, n := *firstFlag, *schedulesFlag
+	first := *firstFlag
 	if *seedFlag >= 0 {
 		first, n = *seedFlag, 1
 	}
@@ -32,7 +36,8 @@ func TestSchedules(t *testing.T) {
 	for seed := first; seed < first+n && !found; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, uint64(seed))
+				w := newWorld(t, uint64(seed), newStore)
+				defer w.store.close()
 				w.play()
 				w.report(seed)
 				found = *untilFlag != "" && w.check.found(*untilFlag)
@@ -50,7 +55,8 @@ func (w *world) report(seed int) {
 		w.t.Error(v)
 	}
 	if w.t.Failed() {
-		w.t.Logf("to play it again: go test ./server/simulation -run TestSchedules -seed=%d -v", seed)
+		test, _, _ := strings.Cut(w.t.Name(), "/")
+		w.t.Logf("to play it again: go test ./server/simulation -run '^%s$' -seed=%d -v", test, seed)
 	}
 }
 

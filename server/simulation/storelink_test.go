@@ -7,14 +7,13 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
 // storeLink is one replica's way to the store. Calls take time, fail before or
 // after they took effect, and arrive although nobody waits for them any more.
 type storeLink struct {
 	*replica
-	store    *queuetest.Model
+	store    queueCalls
 	notifier queue.Notifier
 }
 

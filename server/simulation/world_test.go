@@ -14,7 +14,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
-	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
@@ -111,7 +110,7 @@ type world struct {
 	profile
 	editor manifest.Editor
 
-	store  *queuetest.Model
+	store  store
 	origin *origin
 	hub    *hub
 	check  *checker
@@ -175,7 +174,7 @@ func drawLimits(r *rand.Rand) manifest.Limits {
 }
 
 // newWorld makes the parts; it must be called in the bubble.
-func newWorld(t testing.TB, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w := &world{t: t, chance: newChance(seed), editor: lineEditor{}, told: trace{aloud: *seedFlag >= 0}}
 	plan := w.chance.of("plan")
 	w.profile = draw(plan)
@@ -186,7 +185,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w.hub = new(hub)
 	w.check = newChecker(w)
 	w.origin.check = w.check
-	w.store = queuetest.NewModel(func() time.Time { return time.Now().Add(time.Duration(w.storeOffset.Load())) }, w.check.hooks())
+	w.store = newStore(w)
 	w.origin.move(firstFiles)
 	w.check.moved(firstFiles)
 	return w

@@ -63,7 +63,8 @@ type Intake struct {
 	Recorder   Recorder
 	Logger     *slog.Logger
 	Now        func() time.Time
-	Config     string // hash of the configuration in force
+	Config     string                  // hash of the configuration in force
+	Refused    func(gitops.AuditEntry) // told of orders that no rule allows; nil tells nobody
 
 	refusals refusals
 }
@@ -108,7 +109,7 @@ func (in *Intake) RecordRejection(ctx context.Context, key gitops.DeliveryKey, r
 // store plans an event and makes it durable. With an error the delivery has
 // whatever was known of it by then.
 func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, bool, error) {
-	planned, rejection := in.plan(from.Event)
+	planned, rejection := in.plan(from)
 	if gitops.CodeOf(rejection) == gitops.Forbidden {
 		return planned, false, rejection
 	}

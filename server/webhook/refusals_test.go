@@ -29,7 +29,7 @@ func newSender(t *testing.T) *sender {
 	clock := func() time.Time { return s.now }
 	s.store = queuetest.NewModel(clock, queuetest.Hooks{})
 	s.intake = &webhook.Intake{
-		Planner: s.fakes, Inbox: s.store, Recorder: s.fakes, Logger: slog.New(slog.NewJSONHandler(s.fakes, nil)), Now: clock, Config: "c0ffee",
+		Planner: s.fakes, Authorizer: s.fakes, Inbox: s.store, Recorder: s.fakes, Logger: slog.New(slog.NewJSONHandler(s.fakes, nil)), Now: clock, Config: "c0ffee",
 	}
 	return s
 }
@@ -42,7 +42,7 @@ func (s *sender) send(id, kind, remote string, digest []byte) (gitops.Delivery, 
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	e.BodyDigest = digest
+	e.BodyDigest, e.Principal = digest, gitops.Principal{Token: remote}
 	return s.intake.Accept(s.t.Context(), webhook.Inbound{Event: e, Body: body, Remote: remote, Credential: "test secret"})
 }
 

@@ -94,6 +94,12 @@ func (c *Client) Updates(ctx context.Context, filter url.Values) (list api.Updat
 	return list, c.get(ctx, "/api/v1/updates", filter, &list)
 }
 
+// Audit lists the audit's entries, newest first. The filters are those of the API. A
+// page may be empty and have a next one.
+func (c *Client) Audit(ctx context.Context, filter url.Values) (list api.AuditList, err error) {
+	return list, c.get(ctx, "/api/v1/audit", filter, &list)
+}
+
 // Delivery returns a delivery with every step of its updates, by SOURCE/ID or by the
 // sender's id alone.
 func (c *Client) Delivery(ctx context.Context, id string) (d gitops.Delivery, err error) {

@@ -211,6 +211,8 @@ CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.
 -- The record only grows. Prune says in its transaction up to when it may forget.
 CREATE TABLE audit_pruning (before INTEGER NOT NULL) STRICT;
 CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM audit_pruning WHERE OLD.at < before)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
@@ -224,7 +226,7 @@ CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FR
 -- With what commits are proved to be this installation's.
 CREATE TABLE proof_keys (
 	id      TEXT PRIMARY KEY,
-	secret  BLOB NOT NULL, -- 32 bytes
+	secret  BLOB NOT NULL CHECK (length(secret) = 32),
 	made_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

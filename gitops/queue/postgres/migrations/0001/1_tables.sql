@@ -175,6 +175,6 @@ CREATE INDEX used_tokens_until ON used_tokens (until);
 -- With what commits are proved to be this installation's.
 CREATE TABLE proof_keys (
 	id      text PRIMARY KEY,
-	secret  bytea NOT NULL, -- 32 bytes
+	secret  bytea NOT NULL CHECK (length(secret) = 32),
 	made_at timestamptz NOT NULL
 );
