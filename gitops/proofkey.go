@@ -38,6 +38,17 @@ func ProofKeyOf(secret ProofSecret, at time.Time) ProofKey {
 	return ProofKey{ID: hex.EncodeToString(id[:4]), Secret: secret, MadeAt: at}
 }
 
+// StoredProofKey returns a key as a store has it. A secret that is cut short, or is not
+// the one that the id is of, is an error: whoever changed it could prove commits.
+func StoredProofKey(id string, secret []byte, at time.Time) (ProofKey, error) {
+	if len(secret) == len(ProofSecret{}) {
+		if k := ProofKeyOf(ProofSecret(secret), at); k.ID == id {
+			return k, nil
+		}
+	}
+	return ProofKey{}, Errorf(Internal, "the store's proof key %q is damaged: put the store back from a backup, or delete that row of proof_keys, after which the commits that it proved have no proof", id)
+}
+
 const hiddenSecret = "[secret]"
 
 // Format implements [fmt.Formatter] for every verb.

@@ -24,6 +24,30 @@ func TestProofKeysDiffer(t *testing.T) {
 	}
 }
 
+func TestAStoredKeyThatIsDamagedIsRefused(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	key := NewProofKey(at)
+	if got, err := StoredProofKey(key.ID, key.Secret[:], at); got != key || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	other := NewProofKey(at)
+	for what, stored := range map[string]struct {
+		id     string
+		secret []byte
+	}{
+		"nothing": {key.ID, nil}, "cut short": {key.ID, key.Secret[:31]}, "too long": {key.ID, append(key.Secret[:], 0)},
+		"another's": {key.ID, other.Secret[:]}, "zero": {key.ID, make([]byte, 32)}, "another id": {other.ID, key.Secret[:]}, "no id": {"", key.Secret[:]},
+	} {
+		got, err := StoredProofKey(stored.id, stored.secret, at)
+		if CodeOf(err) != Internal || got != (ProofKey{}) {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+		if strings.Contains(fmt.Sprint(err), hex.EncodeToString(key.Secret[:4])) {
+			t.Errorf("%s: the secret shows in %v", what, err)
+		}
+	}
+}
+
 func TestAProofKeysSecretDoesNotShow(t *testing.T) {
 	key := NewProofKey(time.Unix(1_700_000_000, 0))
 	var out bytes.Buffer

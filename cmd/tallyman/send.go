@@ -167,6 +167,7 @@ type dispatch struct {
 	Environment string `json:"env,omitempty"`
 	Tag         string `json:"tag,omitempty"`
 	Digest      string `json:"digest,omitempty"`
+	Nonce       string `json:"nonce"` // the delivery's id: the same event counts again under another
 
 	eventType, actor string
 	repository       string // owner/name
@@ -175,6 +176,7 @@ type dispatch struct {
 
 // request is the webhook as GitHub sends it.
 func (d dispatch) request(base string, secret []byte, id string) (*http.Request, error) {
+	d.Nonce = id
 	body, err := json.Marshal(map[string]any{
 		"action":         d.eventType,
 		"branch":         "main",

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -28,6 +27,7 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
 // Intake takes orders in; see webhook.Intake.
@@ -63,24 +63,27 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
-	Access         *access.List    // who may do what
+	Access         Authorizer      // who may do what
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
+
+	Hash    string                  // of the configuration in force, for the audit
+	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
 }
 
 // API answers /api/v1. Safe for concurrent use.
 type API struct {
 	Config
-	streams chan struct{} // holds one for each open stream
+	streams streams
 }
 
 // New makes an API.
 func New(c Config) *API {
-	return &API{Config: c, streams: make(chan struct{}, maxStreams)}
+	return &API{Config: c}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a
@@ -108,6 +111,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, gitops.RightCancel, "update dismissed"))},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
+		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},
 		{http.MethodGet, "/api/v1/events", a.allow(gitops.RightRead, a.events)},
 	}
 }

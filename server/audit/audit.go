@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ const (
 	queued = 500
 	// together is how many entries one transaction writes.
 	together = 100
+
+	// maxText is the longest text of an entry, in bytes.
+	maxText = 300
 
 	appendWithin = 10 * time.Second
 	retryAfter   = 5 * time.Second
@@ -81,6 +85,12 @@ func New(c Config) *Recorder {
 // again and again a few are written, and how many more there were.
 func (r *Recorder) Refused(e gitops.AuditEntry) {
 	e.Act = gitops.ActRefuse
+	if e.Environment == "" {
+		e.App = "" // without an environment it is nowhere
+	}
+	for _, text := range []*string{&e.Environment, &e.App, &e.Update, &e.Delivery, &e.After, &e.Reason} {
+		*text = clip(*text)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turnHour()
@@ -99,6 +109,14 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 	}
 	of.left++
 	of.last = e
+}
+
+// clip bounds what a sender wrote.
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "..."
 }
 
 // turnHour begins to count anew after an hour, and writes how much was left out in the

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,43 @@ func TestFieldsThatMovedToAccess(t *testing.T) {
 	} {
 		_, err := config.Parse([]byte(text))
 		if got := found(err); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("%s: found %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A field that is there without a value would allow more than one that has some: a
+// template whose own value is missing must not open what it was to confine.
+func TestFieldsOfAccessWithoutAValue(t *testing.T) {
+	for text, field := range map[string]string{
+		"access: [{who: {token: ops}, apps: }]":                                   "access[0].apps",
+		"access: [{who: {token: ops}, environments: ~}]":                          "access[0].environments",
+		"access: [{who: {token: ''}}]":                                            "access[0].who.token",
+		"access:\n- who:\n    push:\n      accounts:\n      # - '123456789012'\n": "access[0].who.push.accounts",
+		"access: [{who: {push: {source: sns, topics: null, regions: null}}}]":     "access[0].who.push.topics",
+		"access: [{who: {dispatch: {senders: }}}]":                                "access[0].who.dispatch.senders",
+		"access: [{who: {dispatch: {senderIDs: }}}]":                              "access[0].who.dispatch.senderIDs",
+		"access: [{who: {dispatch: {senderIDs: [0]}}}]":                           "access[0].who.dispatch.senderIDs[0]",
+		"access: [{who: {dispatch: {installationID: 0}}}]":                        "access[0].who.dispatch.installationID",
+		"access: [{who: {dispatch: {installationID: }}}]":                         "access[0].who.dispatch.installationID",
+		"access: [{who: {job: {githubEnvironment: ''}}}]":                         "access[0].who.job.githubEnvironment",
+		"access: [{who: {job: {githubEnvironment: }}}]":                           "access[0].who.job.githubEnvironment",
+		"access: [{who: {job: {githubEnvironment: ' '}}}]":                        "access[0].who.job.githubEnvironment",
+		"x: &none\naccess: [{who: {job: {githubEnvironment: *none}}}]":            "access[0].who.job.githubEnvironment",
+		"access: [{who: {job: {refProtected: }}}]":                                "access[0].who.job.refProtected",
+		"access: [{who: {job: {workflows: }}}]":                                   "access[0].who.job.workflows",
+		"access: [{who: {job: {jobWorkflows: }}}]":                                "access[0].who.job.jobWorkflows",
+		"access: [{who: {job: {jobWorkflows: [{ref: x, sha: ''}]}}}]":             "access[0].who.job.jobWorkflows[0].sha",
+		"access: [{who: {job: {events: }}}]":                                      "access[0].who.job.events",
+		"access: [{who: {job: {runnerEnvironment: \"\"}}}]":                       "access[0].who.job.runnerEnvironment",
+		"access: [{who: {job: {actorIDs: }}}]":                                    "access[0].who.job.actorIDs",
+		"access: [{who: {job: {issuer: }}}]":                                      "access[0].who.job.issuer",
+		"api: {tokens: [{name: ops, file: x, expires: ''}]}":                      "api.tokens[0].expires",
+		"api: {tokens: [{name: ops, file: x, expires: }]}":                        "api.tokens[0].expires",
+	} {
+		_, err := config.Parse([]byte(text))
+		want := field + ": has no value, which allows more and not less: write one, or leave the field out (line "
+		if got := found(err); !slices.ContainsFunc(got, func(problem string) bool { return strings.HasPrefix(problem, want) }) {
 			t.Errorf("%s: found %q, want %q", text, got, want)
 		}
 	}

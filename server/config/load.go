@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -79,6 +80,10 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
+	if narrows.MatchString(field) && isNothing(node) {
+		d.report(field, node, "has no value, which allows more and not less: write one, or leave the field out")
+		return
+	}
 	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return // "key:" with nothing behind it is as good as left out
 	}
@@ -114,6 +119,15 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 			d.report(field, node, "must be %s", kindName(into.Type()))
 		}
 	}
+}
+
+// narrows are the fields that say who may do what, and for how long. Without one more
+// is allowed, so whoever wrote it and no value, as a template does whose own value is
+// missing, did not mean to leave it out.
+var narrows = regexp.MustCompile(`^(access|api\.tokens)\[`)
+
+func isNothing(node *yaml.Node) bool {
+	return node.Kind == yaml.ScalarNode && (node.Tag == "!!null" || strings.TrimSpace(node.Value) == "" || node.Tag == "!!int" && node.Value == "0")
 }
 
 func (d *decoder) decodeStruct(field string, node *yaml.Node, into reflect.Value) {

@@ -85,7 +85,7 @@ func TestFirstSweepOfAnOldStore(t *testing.T) {
 	s.pass(time.Hour)
 	s.expect("github accepted", "recovered")
 	// What is told late, or by another clock, is found all the same.
-	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock().Add(-overlap / 2), Payload: payload("main-3")})
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock().Add(-overlap / 2), Payload: payload("main-3", "g3")})
 	s.expect("github accepted", "recovered")
 }
 
@@ -138,8 +138,8 @@ func TestUnreadable(t *testing.T) {
 	s.expect()
 	s.pass(time.Minute)
 	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "g1", DeliveredAt: s.clock(), Payload: `"text"`})
-	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
-	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock(), Payload: payload("main-3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
+	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-2", "g2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock(), Payload: payload("main-3", "g3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
 	s.expect("unreadable", "unreadable", "github accepted", "recovered")
 	s.expect()
 }

@@ -94,7 +94,7 @@ func (s *site) note(what string) {
 
 func (s *site) Delivery(source, outcome string)        { s.note(source + " " + outcome) }
 func (s *site) Finished(string, gitops.State, float64) {}
-func (s *site) RejectedNotKept(string)                 {}
+func (s *site) NotKept(string)                         {}
 func (s *site) Missed(outcome missed.Outcome)          { s.note(string(outcome)) }
 func (s *site) Swept(time.Time)                        { s.note("swept") }
 
@@ -129,15 +129,16 @@ func (s *site) arrives(guid, tag string) {
 
 // sent is an attempt of GitHub's to deliver a dispatch; ok says whether it arrived.
 func (s *site) sent(id int64, guid, tag string, ok bool) {
-	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock(), Payload: payload(tag)}
+	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock(), Payload: payload(tag, guid)}
 	if !ok {
 		d.Status, d.StatusCode = "failed to connect to host", 502
 	}
 	s.github.AddDelivery(d)
 }
 
-func payload(tag string) string {
-	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q}, "repository": {"id": 17}, "sender": {"login": "ann"}}`, tag)
+// payload is a dispatch's body, which counts once for each nonce.
+func payload(tag, nonce string) string {
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": "api", "env": "dev", "tag": %q, "nonce": %q}, "repository": {"id": 17}, "sender": {"login": "ann"}}`, tag, nonce)
 }
 
 func (s *site) stored(guid string) gitops.Delivery {

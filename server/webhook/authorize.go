@@ -9,7 +9,8 @@ import (
 // plan says which updates an event means of those that its principal may order.
 // Every update of the plan has the rule that allows it. An order that no rule allows
 // is not planned at all: whoever may not order an app learns nothing of it.
-func (in *Intake) plan(e gitops.Event) (gitops.Delivery, error) {
+func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
+	e := from.Event
 	if e.Order == nil {
 		d, err := in.Planner.Plan(e)
 		in.authorizeUpdates(e.Principal, &d)
@@ -17,6 +18,7 @@ func (in *Intake) plan(e gitops.Event) (gitops.Delivery, error) {
 	}
 	rule, err := in.Authorizer.Authorize(e.Principal, gitops.RightOrder, e.Order.App, e.Order.Environment)
 	if err != nil {
+		in.tellRefused(from, err)
 		return in.refuseOrder(e, err)
 	}
 	d, err := in.Planner.Plan(e)
@@ -35,6 +37,18 @@ func (in *Intake) refuseOrder(e gitops.Event, why error) (gitops.Delivery, error
 	}
 	e.Order, e.Violation = nil, &gitops.Error{Code: gitops.Rejected, Field: "repository", Message: gitops.PublicOf(why)}
 	return in.Planner.Plan(e)
+}
+
+// tellRefused tells of an order that no rule allows.
+func (in *Intake) tellRefused(from Inbound, why error) {
+	if in.Refused == nil || from.Event.Principal.Kind() == "" {
+		return
+	}
+	p, o := from.Event.Principal, from.Event.Order
+	in.Refused(gitops.AuditEntry{
+		Principal: p.ID(), Actor: p.Actor(), Credential: from.Credential, Remote: from.Remote, Right: gitops.RightOrder,
+		Environment: o.Environment, App: o.App, Delivery: from.Event.Delivery.String(), After: o.Tag, Reason: gitops.PublicOf(why),
+	})
 }
 
 // authorizeUpdates leaves out what the principal may not order. The reason has a

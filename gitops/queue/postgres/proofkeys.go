@@ -41,13 +41,13 @@ func (s *Store) ProofKeys(ctx context.Context) (keys []gitops.ProofKey, err erro
 }
 
 func scanProofKey(row pgx.CollectableRow) (k gitops.ProofKey, err error) {
-	secret := k.Secret[:0]
-	if err := row.Scan(&k.ID, &secret, &k.MadeAt); err != nil {
+	var id string
+	var secret []byte
+	var madeAt time.Time
+	if err := row.Scan(&id, &secret, &madeAt); err != nil {
 		return k, err
 	}
-	copy(k.Secret[:], secret)
-	k.MadeAt = k.MadeAt.UTC()
-	return k, nil
+	return gitops.StoredProofKey(id, secret, madeAt.UTC())
 }
 
 func (e *export) proofKeys() error {

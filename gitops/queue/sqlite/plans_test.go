@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -163,7 +164,7 @@ func (s *Store) acceptTwice(ctx context.Context, n int) error {
 	d.ID += " again"
 	_, duplicate, again := s.Accept(ctx, d)
 	if again == nil && !duplicate {
-		again = errors.New("the same body counted twice")
+		again = fmt.Errorf("the body of delivery %d counted twice", n)
 	}
 	return errors.Join(err, again)
 }
@@ -183,7 +184,7 @@ func useEverything(t *testing.T, s *Store) {
 		for n := range 3 {
 			keep(s.acceptTwice(ctx, first+n))
 		}
-		pushed := numbered(3)
+		pushed := numbered(100 + i)
 		pushed.Updates[0].App, pushed.Updates[0].Tag, pushed.Updates[0].OnlyUp = "web", "1.2.3", true
 		_, _, err := s.Accept(ctx, pushed)
 		keep(err)

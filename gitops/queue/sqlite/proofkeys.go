@@ -28,8 +28,10 @@ func (s *Store) ProofKeys(ctx context.Context) (keys []gitops.ProofKey, err erro
 
 func readProofKeys(ctx context.Context, c *connection, give func(gitops.ProofKey) error) error {
 	return c.query(ctx, proofKeys, nil, func(r row) error {
-		k := gitops.ProofKey{ID: r.text(0), MadeAt: r.time(2)}
-		copy(k.Secret[:], r.bytes(1))
+		k, err := gitops.StoredProofKey(r.text(0), r.bytes(1), r.time(2))
+		if err != nil {
+			return err
+		}
 		return give(k)
 	})
 }

@@ -99,6 +99,10 @@ CREATE TABLE heads (
 	app            TEXT NOT NULL,
 	newest_event   INTEGER,
 	newest_receipt INTEGER,
+	order_event    INTEGER,          -- of updates that may go down
+	order_receipt  INTEGER,
+	pushed_version TEXT NOT NULL,    -- gitops.VersionKey of the last update that only goes up
+	pushed_event   INTEGER,
 	written        INTEGER NOT NULL, -- a sequence
 	written_id     TEXT NOT NULL,
 	written_tag    TEXT NOT NULL,
@@ -211,11 +215,16 @@ CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.
 -- The record only grows. Prune says in its transaction up to when it may forget.
 CREATE TABLE audit_pruning (before INTEGER NOT NULL) STRICT;
 CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM audit_pruning WHERE OLD.at < before)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER senders_kept BEFORE DELETE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries
+	WHEN EXISTS (SELECT 1 FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
@@ -224,7 +233,7 @@ CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FR
 -- With what commits are proved to be this installation's.
 CREATE TABLE proof_keys (
 	id      TEXT PRIMARY KEY,
-	secret  BLOB NOT NULL, -- 32 bytes
+	secret  BLOB NOT NULL CHECK (length(secret) = 32),
 	made_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
