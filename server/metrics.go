@@ -19,6 +19,7 @@ type metrics struct {
 	lanes      *laneMetrics
 	pushes     pushMetrics
 	store      storeMetrics
+	tokens     tokenMetrics
 	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
 }
@@ -33,6 +34,7 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
+	m.tokens = newTokenMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

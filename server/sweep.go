@@ -17,7 +17,7 @@ func (s *Server) startSweeps() {
 		return
 	}
 	sweeper := missed.New(missed.Config{
-		App: s.app, Receiver: receiver, Store: s.store, Intake: s.newIntake(),
+		App: s.app, Receiver: receiver, Store: s.store, Intake: s.intake,
 		Recorder: newMissedMetrics(s.metrics.registry), Logger: s.logger, Holder: newHolder(), Now: now,
 	})
 	s.runUntilStop("missed deliveries", sweeper.Run)

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -25,15 +24,18 @@ import (
 //   - Of one app nothing comes onto the branch after what was accepted later. What was
 //     answered before another was sent has the smaller sequence.
 //   - An update is superseded at its acceptance when a newer event of its app was
-//     accepted, or when it is a push's and its version is lower than that which its app
+//     accepted (for a push where tags are versions: a newer order, or a newer push of
+//     the same or a higher version), or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
 //   - Every accepted update is one that its sender may order, and says by which rule.
+//     Whatever its id, a dispatch with the body of an accepted one is accepted no more.
 //   - An update ends once. Committed names a commit that was on the branch, which a
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
-//     the branch are those of the last updates.
+//     the branch are those of the last updates: of pushes where tags are versions,
+//     that of the highest, unless an order came after it.
 //
 // A restore takes the store back, and not the branch. Where clocks are right, and
 // the backup is not from before another restore, it is promised besides:
@@ -42,7 +44,8 @@ import (
 //     app that was accepted later, whether the store still knows that one or not. A
 //     recovered delivery counts by the time of its event, in whole seconds. Who sends
 //     a lost delivery again means it now.
-//   - Every delivery of GitHub's is accepted again, by the sweep.
+//   - Every delivery of GitHub's is accepted again, by the sweep: of those with the same
+//     body any one.
 //
 // Not promised is: that a lost delivery of ECR's that was never written is written;
 // that an update which landed before the restore is called committed afterwards (it
@@ -61,6 +64,7 @@ type checker struct {
 	lastOf      map[release]*tracked // what was accepted last of what is on the branch as it is now
 	acceptances int64                // how many updates were ever accepted
 	blurred     map[release]bool     // an event of the app was dated by a clock that was ahead
+	setBack     map[release]bool     // a clock was set back between receipts of the app's orders
 	restores    int                  // how often the store went back in time
 	rested      time.Time            // when the wait for all to end was over
 	ever        map[string][]hash    // each update's commits that were ever on the branch
@@ -78,6 +82,7 @@ type checker struct {
 type tracked struct {
 	gitops.Update
 	at       time.Time // when it was accepted, by the true time
+	receipt  time.Time // of its delivery, by a replica's clock or the store's
 	retried  bool      // a person had it tried again
 	raised   bool      // it was written, and not superseded before: its version counts
 	order    int64     // of its acceptance, which a restore does not take back
@@ -101,7 +106,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool),
+		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -133,6 +138,9 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if twin := c.sameBody(d.Key()); twin != nil && len(d.Updates) > 0 {
+		c.wrong("delivery %s was accepted, and has the body of %s, which counts once", d.Key(), twin.Delivery)
+	}
 	for _, u := range d.Updates {
 		if u.Sequence <= c.highest {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
@@ -275,17 +283,6 @@ func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
 		}
 	}
 	return u.App == ghost && is("")
-}
-
-// saidOnce is a tag that the branch says of an app, or has said.
-func (c *checker) saidOnce(r *rand.Rand, of release) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	history := c.said[of]
-	if len(history) == 0 || !strings.HasPrefix(history[len(history)-1].tag, "main-") {
-		return ""
-	}
-	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
 }
 
 func (c *checker) answered(d *dispatch) {

@@ -66,6 +66,7 @@ func (c *checker) finally() {
 	}
 	now := c.tags(c.w.origin.tip)
 	for r, u := range newest {
+		c.highestWins(r, u)
 		if !c.hands[r] && !c.wasForced && c.restores == 0 && now[r] != u.Tag {
 			c.wrong("the branch says %s of %s in %s, where %s was written last", now[r], r.app, r.environment, u.Tag)
 		}
@@ -89,8 +90,26 @@ func (c *checker) newerWritten(u *tracked) bool {
 	return false
 }
 
-// remembered reports whether GitHub still tells of an update's delivery.
-func (c *checker) remembered(u *tracked) bool { return u.Delivery.Source == orders.Source() }
+// remembered reports whether a lost update is to be taken in again: GitHub still tells
+// of its delivery, and no other has its body.
+func (c *checker) remembered(u *tracked) bool {
+	return u.Delivery.Source == orders.Source() && c.sameBody(u.Delivery) == nil
+}
+
+// sameBody is an update that the store has, of another dispatch with the same body, or
+// nil. The lock is held.
+func (c *checker) sameBody(delivery gitops.DeliveryKey) *tracked {
+	if delivery.Source != orders.Source() {
+		return nil
+	}
+	body := c.w.hub.body(delivery.ID)
+	for _, u := range c.updates {
+		if !u.lost && u.Delivery.Source == delivery.Source && u.Delivery != delivery && c.w.hub.body(u.Delivery.ID) == body {
+			return u
+		}
+	}
+	return nil
+}
 
 // inOrder checks that what was answered before another was sent has the smaller
 // sequences.

@@ -28,6 +28,13 @@ func (h *hub) remember(d *dispatch) {
 	h.of = append(h.of, d)
 }
 
+// body is what was sent as a delivery.
+func (h *hub) body(id string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.of[slices.IndexFunc(h.of, func(d *dispatch) bool { return d.id == id })].body
+}
+
 // hubLink is one replica's way to GitHub, for the real sweep.
 type hubLink struct{ *replica }
 

@@ -30,8 +30,8 @@ var ticks atomic.Int64
 
 // order is a signed repository_dispatch of a repository.
 func order(id string, repository int, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
-		app, environment, tag, repository)
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		app, environment, tag, id, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -82,7 +82,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	case kind == 6:
 		return order(id, ourRepository, "nowhere", app, tag)
 	default:
-		ago := one(r, 0, 0, 5*time.Second, time.Minute)
+		ago := one(r, 0, 0, 5*time.Second, time.Minute, 5*time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}
@@ -113,6 +113,17 @@ func (w *world) send(r *rand.Rand, d *dispatch) {
 	})
 }
 
+// saidOnce is a tag that the branch says of an app, or has said.
+func (c *checker) saidOnce(r *rand.Rand, of release) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	history := c.said[of]
+	if len(history) == 0 || !strings.HasPrefix(history[len(history)-1].tag, "main-") {
+		return ""
+	}
+	return one(r, history[len(history)-1], history[r.IntN(len(history))]).tag
+}
+
 // request sends an event once and reports whether it was answered for good.
 func (w *world) request(to *replica, d *dispatch) bool {
 	if to.isDead() {
@@ -136,6 +147,9 @@ func (w *world) request(to *replica, d *dispatch) bool {
 	case err != nil && gitops.CodeOf(err) != gitops.Rejected:
 		w.check.violated("%s was answered with %v", d.id, err)
 		return true
+	}
+	if delivery.ID != d.id {
+		met.meet("a dispatch was known by its body")
 	}
 	d.answered, d.updates = ticks.Add(1), delivery.Updates
 	w.check.answered(d)

@@ -50,11 +50,11 @@ type tally struct {
 // mustMeet is what some hundred schedules must have met, each of it.
 var mustMeet = []string{
 	"an update committed", "an update unchanged", "an update failed", "an update superseded", "an update cancelled", "an update came late",
-	"a lower version was pushed", "the branch had a higher version",
+	"a lower version was pushed", "a higher version was pushed before a lower one, and arrived after it", "the branch had a higher version",
 	"an update was blocked: refused", "a push landed", "a push lost the race", "a hook refused a push", "a hook refused one app",
 	"a push was too large", "a thin pack was refused", "the branch was not there", "a search was too long", "one commit had several updates",
 	"Extend was refused under an old token", "Release was refused under an old token", "Take was refused under an old token", "Report was refused under an old token",
-	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already",
+	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already", "a dispatch was known by its body", "a dispatch came from a repository that may order nothing",
 	"a backup was restored", "the store failed over and lost something", "a lost delivery was taken in again", "the store knew of a death",
 	"a person forged a trailer", "a person rebased a commit of ours", "the store lost its key",
 }

@@ -100,6 +100,10 @@ CREATE TABLE heads (
 	app            TEXT NOT NULL,
 	newest_event   INTEGER,
 	newest_receipt INTEGER,
+	order_event    INTEGER,          -- of updates that may go down
+	order_receipt  INTEGER,
+	pushed_version TEXT NOT NULL,    -- gitops.VersionKey of the last update that only goes up
+	pushed_event   INTEGER,
 	written        INTEGER NOT NULL, -- a sequence
 	written_id     TEXT NOT NULL,
 	written_tag    TEXT NOT NULL,
