@@ -58,7 +58,7 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
 	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tallyman_rejected_not_kept_total", Help: "Rejected events of which nothing is kept, since their sender had too many.",
+		Name: "tallyman_deliveries_not_kept_total", Help: "Rejected and ignored events of which nothing is kept, since their sender had too many.",
 	}, []string{"source"})}
 	for _, source := range sources {
 		m.notKept.WithLabelValues(source)
@@ -70,8 +70,8 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 	return m
 }
 
-// RejectedNotKept implements webhook.Recorder.
-func (m deliveryMetrics) RejectedNotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
+// NotKept implements webhook.Recorder.
+func (m deliveryMetrics) NotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
 
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {

@@ -34,6 +34,8 @@ func (s *site) commandLine(base string) {
 	s.t.Setenv("TALLYMAN_URL", base)
 	s.t.Setenv("TALLYMAN_TOKEN_FILE", filepath.Join(s.dir, "api-token"))
 	s.t.Setenv("TALLYMAN_TOKEN", "")
+	s.t.Setenv("TALLYMAN_AUDIENCE", "")
+	s.t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "") // as where this runs in a job itself
 	s.t.Setenv("XDG_CONFIG_HOME", s.dir)
 	s.t.Setenv("HOME", s.dir)
 }
