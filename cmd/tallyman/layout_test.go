@@ -31,8 +31,9 @@ var mayImport = map[string][]string{
 	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
-	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group"},
-	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group"},
+	"gitops/queue/listing":               {},
+	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
+	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
@@ -47,6 +48,7 @@ var mayImport = map[string][]string{
 	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops", "gitops/aws"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
+	"server/audit":                       {"gitops"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
@@ -56,7 +58,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/apphistory", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+		"server/api", "server/apphistory", "server/audit", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"deploy/action":       {}, // a script and its tests
 	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 // deliver sends a webhook and expects an answer.
@@ -82,7 +83,7 @@ func TestTheWholeStory(t *testing.T) {
 	}
 	s.must(json.Unmarshal([]byte(tr.run("updates", "--state", "failed", "-o", "json")), &failed))
 	tr.run("update", "app-01", "main-1a2b3c5", "--env", "dev", "--key", "release-4", "--wait")
-	unwanted := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-4"}, "dev", "app-01")
+	unwanted := gitops.UpdateID(gitops.DeliveryKey{Source: api.Source, ID: api.DeliveryID(gitops.Principal{Token: "ci"}, "release-4")}, "dev", "app-01")
 	tr.run("dismiss", unwanted, "--reason", "1a2b3c4 is the release")
 	tr.run("explain", "release-4")
 	tr.run("cancel", unwanted)

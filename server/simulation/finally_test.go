@@ -66,6 +66,7 @@ func (c *checker) finally() {
 	}
 	now := c.tags(c.w.origin.tip)
 	for r, u := range newest {
+		c.highestWins(r, u)
 		if !c.hands[r] && !c.wasForced && c.restores == 0 && now[r] != u.Tag {
 			c.wrong("the branch says %s of %s in %s, where %s was written last", now[r], r.app, r.environment, u.Tag)
 		}

@@ -15,7 +15,9 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		receipt = u.AcceptedAt
 	}
 	event := u.EventTime
-	newer := ""
+	newer, certain := "", false // certain: the service knows of it
+	lastPush := c.lastPush(u)
+	c.updates[u.ID].receipt = receipt
 	for _, other := range c.updates {
 		if other.ID == u.ID || other.lost || other.cameLate() || other.Environment != u.Environment || other.App != u.App {
 			continue
@@ -25,11 +27,17 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 			c.blurred[r] = true // a wrong clock said so, and that says nothing from here on
 			continue
 		}
-		if happened.IsZero() && u.Recovered {
+		switch {
+		case onlyUp(u):
+			happened = other.behindPush(u, receipt)
+		case happened.IsZero() && u.Recovered:
 			happened = other.AcceptedAt
+		case event.IsZero() && other.receipt.After(receipt):
+			c.setBack[r] = true
 		}
 		if happened.Unix() > event.Unix() {
 			newer = other.ID
+			certain = certain || !onlyUp(u) || other == lastPush || !onlyUp(other.Update) && !c.setBack[r]
 		}
 	}
 	higher := c.higherThan(u)
@@ -38,13 +46,15 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		met.meet("a lower version was pushed")
 	case u.State == gitops.Superseded:
 		met.meet("an update came late")
+	case u.State == gitops.Pending && lastPush != nil && lastPush.EventTime.Unix() > event.Unix() && !event.IsZero():
+		met.meet("a higher version was pushed before a lower one, and arrived after it")
 	}
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher == "":
 		c.wrong("update %s was superseded as late, and nothing of its app is newer", u.ID)
 	case u.State == gitops.Pending && higher != "":
 		c.wrong("update %s, of a push, is a lower version than update %s of its app, and was accepted", u.ID, higher)
-	case u.State == gitops.Pending && !event.IsZero() && newer != "" && !c.blurred[r] && !u.Recovered:
+	case u.State == gitops.Pending && !event.IsZero() && certain && !c.blurred[r] && !u.Recovered:
 		c.wrong("update %s happened before %s of its app, and was accepted as new", u.ID, newer)
 	}
 }

@@ -30,8 +30,8 @@ var ticks atomic.Int64
 
 // order is a signed repository_dispatch of a repository.
 func order(id string, repository int, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
-		app, environment, tag, repository)
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		app, environment, tag, id, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -82,7 +82,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	case kind == 6:
 		return order(id, ourRepository, "nowhere", app, tag)
 	default:
-		ago := one(r, 0, 0, 5*time.Second, time.Minute)
+		ago := one(r, 0, 0, 5*time.Second, time.Minute, 5*time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}

@@ -117,9 +117,10 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
 		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
 	}
-	m := moment(d, u.AcceptedAt)
-	if m.Dated() {
-		u.EventTime = m.Event
+	u.EventTime = d.EventTime
+	m := u.Moment(receipt(d.ReceivedAt, u.AcceptedAt))
+	if !m.Dated() {
+		u.EventTime = time.Time{}
 	}
 	reason, err := tx.whySuperseded(u, m)
 	if err != nil {
@@ -152,14 +153,13 @@ func (tx *tx) whySuperseded(u gitops.Update, m gitops.EventMoment) (string, erro
 	return tx.lowerThan(u)
 }
 
-// moment is when the event of a delivery happened whose updates were accepted at a
-// time, which its receipt is not after.
-func moment(d gitops.Delivery, accepted time.Time) gitops.EventMoment {
-	m := gitops.EventMoment{Event: d.EventTime, Receipt: d.ReceivedAt, Recovered: d.Recovered}
-	if accepted.Before(m.Receipt) {
-		m.Receipt = accepted
+// receipt is when a delivery was received that was accepted at a time, which its receipt
+// is not after.
+func receipt(received, accepted time.Time) time.Time {
+	if accepted.Before(received) {
+		return accepted
 	}
-	return m
+	return received
 }
 
 // ExistingIDs implements [queue.Inbox].

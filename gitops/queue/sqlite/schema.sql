@@ -99,6 +99,10 @@ CREATE TABLE heads (
 	app            TEXT NOT NULL,
 	newest_event   INTEGER,
 	newest_receipt INTEGER,
+	order_event    INTEGER,          -- of updates that may go down
+	order_receipt  INTEGER,
+	pushed_version TEXT NOT NULL,    -- gitops.VersionKey of the last update that only goes up
+	pushed_event   INTEGER,
 	written        INTEGER NOT NULL, -- a sequence
 	written_id     TEXT NOT NULL,
 	written_tag    TEXT NOT NULL,
@@ -218,6 +222,9 @@ CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM 
 CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER senders_kept BEFORE DELETE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries
+	WHEN EXISTS (SELECT 1 FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
