@@ -14,6 +14,14 @@ type Head struct {
 	// was accepted, by the store's clock.
 	NewestReceipt time.Time
 
+	// OrderEvent and OrderReceipt are the same, of the updates that are not
+	// [Update.OnlyUp] alone: these may go down.
+	OrderEvent, OrderReceipt time.Time
+	// PushedVersion is the [VersionKey] of the last accepted update that is OnlyUp, and
+	// PushedEvent the newest time of an event that was accepted for that version.
+	PushedVersion string
+	PushedEvent   time.Time
+
 	// Written is the sequence of the newest update that is known to be on the
 	// branch, committed or unchanged; 0 when none is. WrittenID and WrittenTag are
 	// that update's.
@@ -27,6 +35,8 @@ type EventMoment struct {
 	Event     time.Time // by the sender's clock; zero when it does not say
 	Receipt   time.Time // by the store's clock
 	Recovered bool      // fetched by tallyman, not sent: it may be older than orders that were sent meanwhile
+	OnlyUp    bool      // [Update.OnlyUp]
+	Version   string    // [VersionKey] of its tag
 }
 
 // Dated reports whether the sender's time counts: an event cannot have happened
@@ -34,19 +44,17 @@ type EventMoment struct {
 func (m EventMoment) Dated() bool { return !m.Event.IsZero() && m.Event.Before(m.Receipt) }
 
 // Late reports whether an event happened before a newer one of the same app that
-// was accepted, and when that was. Times of events are compared with times of
-// events, in whole seconds, because EventBridge gives no fraction. Receipts are
-// ordered by sequence and make no event late, unless that was recovered. A newest
-// time after now was made by a clock that was wrong, and counts as unknown.
+// was accepted, and when that was. Times of events are compared in whole seconds,
+// because EventBridge gives no fraction. A newest time after now was made by a clock
+// that was wrong, and counts as unknown.
 func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
 	if !m.Dated() {
 		return time.Time{}, false
 	}
-	if !h.NewestEvent.After(m.Receipt) {
-		newest = h.NewestEvent
-	}
-	if m.Recovered && !h.NewestReceipt.After(m.Receipt) && h.NewestReceipt.After(newest) {
-		newest = h.NewestReceipt
+	for _, at := range h.comparable(m) {
+		if !at.After(m.Receipt) && at.After(newest) {
+			newest = at
+		}
 	}
 	if newest.IsZero() || m.Event.Unix() >= newest.Unix() {
 		return time.Time{}, false
@@ -54,14 +62,56 @@ func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
 	return newest, true
 }
 
+// receiptSlack is how much later than a push the receipt of an order must be before
+// they are taken to have come in this order: two clocks tell of them.
+const receiptSlack = time.Minute
+
+// comparable lists the newest times that make an event late which is before them.
+//
+// Times of events are compared with times of events. Receipts are ordered by sequence
+// and make no event late, unless that was recovered.
+//
+// What only goes up is compared with pushes by its version, so that the highest one
+// wins in whatever order they are delivered: by its time it is compared with pushes of
+// the same or a higher version alone. Of orders it is compared with receipts, too, or
+// the delayed copy of a push would undo an order to go down.
+func (h Head) comparable(m EventMoment) []time.Time {
+	if !m.OnlyUp {
+		if m.Recovered {
+			return []time.Time{h.NewestEvent, h.NewestReceipt}
+		}
+		return []time.Time{h.NewestEvent}
+	}
+	times := []time.Time{h.OrderEvent}
+	if m.Recovered || h.OrderReceipt.Sub(m.Event) > receiptSlack {
+		times = append(times, h.OrderReceipt)
+	}
+	if h.PushedVersion == "" || m.Version <= h.PushedVersion {
+		times = append(times, h.PushedEvent)
+	}
+	return times
+}
+
 // Accept returns the head after an event was accepted.
 func (h Head) Accept(m EventMoment) Head {
-	if m.Dated() {
-		h.NewestEvent = newer(h.NewestEvent, m.Event, m.Receipt)
-	} else {
-		h.NewestReceipt = newer(h.NewestReceipt, m.Receipt, m.Receipt)
+	h.NewestEvent, h.NewestReceipt = m.newest(h.NewestEvent, h.NewestReceipt)
+	if !m.OnlyUp {
+		h.OrderEvent, h.OrderReceipt = m.newest(h.OrderEvent, h.OrderReceipt)
+		return h
 	}
+	if h.PushedVersion != m.Version {
+		h.PushedVersion, h.PushedEvent = m.Version, time.Time{}
+	}
+	h.PushedEvent, _ = m.newest(h.PushedEvent, time.Time{})
 	return h
+}
+
+// newest is what the newest times of events and of receipts are after this one.
+func (m EventMoment) newest(event, receipt time.Time) (newestEvent, newestReceipt time.Time) {
+	if m.Dated() {
+		return newer(event, m.Event, m.Receipt), receipt
+	}
+	return event, newer(receipt, m.Receipt, m.Receipt)
 }
 
 // newer is the later of two times, where one after now counts as unknown.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ type UpdateTrailer struct {
 	Environment, App string
 	Event, Accepted  time.Time
 	Sequence         int64
+	// Pushed is the tag of an update that only goes up ([Update.OnlyUp]); empty for an
+	// order, which may go down.
+	Pushed string
 }
 
 // Released is when the update's release happened, as far as the commit says.
@@ -53,11 +57,8 @@ func (t UpdateTrailer) NewerThan(u Update) bool {
 	if t.Sequence > u.Sequence && t.Accepted.After(u.AcceptedAt) {
 		return true
 	}
-	head := Head{NewestEvent: t.Event}
-	if t.Event.IsZero() {
-		head.NewestReceipt = t.Accepted
-	}
-	_, late := head.Late(EventMoment{Event: u.EventTime, Receipt: u.AcceptedAt, Recovered: u.Recovered})
+	head := Head{}.Accept(EventMoment{Event: t.Event, Receipt: t.Accepted, OnlyUp: t.Pushed != "", Version: VersionKey(t.Pushed)})
+	_, late := head.Late(u.Moment(u.AcceptedAt))
 	return late && u.CameLate()
 }
 
@@ -71,6 +72,9 @@ func (u Update) Trailers() string {
 	fmt.Fprintf(&b, "%s: %s/%s accepted %s %d", TrailerRelease, u.Environment, u.App, u.AcceptedAt.UTC().Format(time.RFC3339Nano), u.Sequence)
 	if !u.EventTime.IsZero() {
 		fmt.Fprintf(&b, " event %s", u.EventTime.UTC().Format(time.RFC3339))
+	}
+	if u.OnlyUp {
+		fmt.Fprintf(&b, " pushed %s", u.Tag)
 	}
 	b.WriteByte('\n')
 	return b.String()
@@ -105,8 +109,7 @@ func ParseTrailers(message []byte) (updates []UpdateTrailer) {
 
 func (u *UpdateTrailer) parseRelease(value string) {
 	fields := strings.Fields(value)
-	dated := len(fields) == 6 && fields[4] == "event"
-	if !dated && len(fields) != 4 || fields[1] != "accepted" {
+	if len(fields) < 4 || len(fields)%2 != 0 || fields[1] != "accepted" {
 		return
 	}
 	environment, app, ok := strings.Cut(fields[0], "/")
@@ -115,12 +118,17 @@ func (u *UpdateTrailer) parseRelease(value string) {
 	if !ok || err != nil || badSequence != nil {
 		return
 	}
-	if dated {
-		event, err := time.Parse(time.RFC3339, fields[5])
-		if err != nil {
-			return
+	var event time.Time
+	var pushed string
+	for more := range slices.Chunk(fields[4:], 2) { // a word that a later version adds is none of these
+		switch more[0] {
+		case "event":
+			if event, err = time.Parse(time.RFC3339, more[1]); err != nil {
+				return
+			}
+		case "pushed":
+			pushed = more[1]
 		}
-		u.Event = event.UTC()
 	}
-	u.Environment, u.App, u.Accepted, u.Sequence = environment, app, accepted.UTC(), sequence
+	u.Environment, u.App, u.Event, u.Accepted, u.Sequence, u.Pushed = environment, app, event.UTC(), accepted.UTC(), sequence, pushed
 }

@@ -15,10 +15,12 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 	key := gitops.DeliveryKey{Source: "github", ID: "72d3162e"}
 	sent := gitops.Update{ID: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "shop", EventTime: at, AcceptedAt: at.Add(1500 * time.Millisecond), Sequence: 7}
 	undated := gitops.Update{ID: "u2", Delivery: key, Environment: "prod", App: "cart", AcceptedAt: at, Sequence: 8}
-	message := "chore: 2 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers()
+	pushed := gitops.Update{ID: "u3", Delivery: key, Environment: "prod", App: "shop", Tag: "v2.0.0", OnlyUp: true, EventTime: at, AcceptedAt: at.Add(time.Second), Sequence: 9}
+	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers()
 	want := []gitops.UpdateTrailer{
 		{Update: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "shop", Event: at, Accepted: at.Add(1500 * time.Millisecond), Sequence: 7},
 		{Update: "u2", Delivery: key, Environment: "prod", App: "cart", Accepted: at, Sequence: 8},
+		{Update: "u3", Delivery: key, Environment: "prod", App: "shop", Event: at, Accepted: at.Add(time.Second), Sequence: 9, Pushed: "v2.0.0"},
 	}
 	if diff := cmp.Diff(want, gitops.ParseTrailers([]byte(message))); diff != "" {
 		t.Error(diff)
@@ -36,6 +38,10 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z seven":                    {{Update: "u"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event long ago":         {{Update: "u"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event yesterday":        {{Update: "u"}},
+		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 pushed":                 {{Update: "u"}},
+		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 signed ann pushed v2.0.0": {{
+			Update: "u", Environment: "dev", App: "shop", Accepted: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Sequence: 7, Pushed: "v2.0.0",
+		}},
 	} {
 		if diff := cmp.Diff(want, gitops.ParseTrailers([]byte(message))); diff != "" {
 			t.Errorf("%q: %s", message, diff)
@@ -71,6 +77,13 @@ func TestATrailerTellsWhetherItsReleaseIsNewer(t *testing.T) {
 	of := func(sequence int64, accepted, event time.Time) gitops.UpdateTrailer {
 		return gitops.UpdateTrailer{Update: "other", Environment: "dev", App: "shop", Sequence: sequence, Accepted: accepted, Event: event}
 	}
+	push := lateEvent
+	push.Tag, push.OnlyUp = "2.0.0", true
+	pushed := func(tag string, event time.Time) gitops.UpdateTrailer {
+		t := of(3, at.Add(2*time.Minute), event)
+		t.Pushed = tag
+		return t
+	}
 	other := of(6, later, time.Time{})
 	other.App = "cart"
 	itself := of(6, later, time.Time{})
@@ -90,6 +103,15 @@ func TestATrailerTellsWhetherItsReleaseIsNewer(t *testing.T) {
 		{"an event from before the late one's", of(3, at, at.Add(-time.Minute)), lateEvent, false},
 		{"an order without a time of its own, against a sent event", of(3, at.Add(time.Minute), time.Time{}), lateEvent, false},
 		{"an order without a time of its own, against a recovered event", of(3, at.Add(time.Minute), time.Time{}), recovered, true},
+		{"a push from after a late push of a higher version", pushed("1.9.5", at.Add(time.Minute)), push, false},
+		{"a push from after a late push of the same version", pushed("v2.0.0", at.Add(time.Minute)), push, true},
+		{"a push from before a late push of the same version", pushed("v2.0.0", at.Add(-time.Minute)), push, false},
+		{"a push from after a late push of a lower version", pushed("2.0.1", at.Add(time.Minute)), push, true},
+		{"a push from after a late order", pushed("1.9.5", at.Add(time.Minute)), lateEvent, true},
+		{"an order from after a late push", of(3, at.Add(2*time.Minute), at.Add(time.Minute)), push, true},
+		{"an order from before a late push", of(3, at.Add(2*time.Minute), at.Add(-time.Minute)), push, false},
+		{"an order without a time of its own, from after a late push", of(3, at.Add(61*time.Second), time.Time{}), push, true},
+		{"an order without a time of its own, from about the time of a late push", of(3, at.Add(time.Minute), time.Time{}), push, false},
 	} {
 		if got := c.trailer.NewerThan(c.update); got != c.newer {
 			t.Errorf("%s: newer is %t", c.name, got)

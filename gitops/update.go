@@ -86,6 +86,12 @@ func (u Update) CameLate() bool {
 	return u.Recovered || !u.EventTime.IsZero() && u.AcceptedAt.Sub(u.EventTime) > lateAfter
 }
 
+// Moment says when the update's event happened, whose receipt is given: the delivery's,
+// or when the update was accepted where that is earlier.
+func (u Update) Moment(receipt time.Time) EventMoment {
+	return EventMoment{Event: u.EventTime, Receipt: receipt, Recovered: u.Recovered, OnlyUp: u.OnlyUp, Version: VersionKey(u.Tag)}
+}
+
 // CancelRequest says who wants an update cancelled, and why. Its JSON form is the
 // API's.
 type CancelRequest struct {

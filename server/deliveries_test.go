@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		{"a tag that prod does not take", func(id string) *http.Request { return r.github(oldSecret, id, order("api", "prod", "0.9.0")) },
 			want{gitops.OutcomeRejected, "client_payload.tag", "prod: tag 0.9.0 does not satisfy semver >=1.0.0", nil}},
 		{"no payload", func(id string) *http.Request { return r.github(oldSecret, id, `{"action": "update-image"}`) },
-			want{gitops.OutcomeRejected, "client_payload", "must be an object with app, env, tag and perhaps digest", nil}},
+			want{gitops.OutcomeRejected, "client_payload", "must be an object with app, env, tag and perhaps digest and nonce", nil}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := fmt.Sprintf("d%d", i)
@@ -214,6 +215,8 @@ func TestOrderBecomesACommit(t *testing.T) {
 		t.Fatal("nothing is pushed")
 	}
 	key := s.key(r)
+	stored, err := r.store.Update(t.Context(), d.Updates[0].ID)
+	s.must(err)
 	r.stop() // it settles what is on its way
 	log, err := s.repository.Log("main")
 	s.must(err)
@@ -227,7 +230,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",
 		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: github:ann" +
-			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " 65536", // the store's first sequence
+			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " " + strconv.FormatInt(stored.Sequence, 10),
 		Updates: []string{d.Updates[0].ID},
 	}
 	if diff := cmp.Diff(want, last); diff != "" || len(log) != 2 {

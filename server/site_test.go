@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -261,6 +262,7 @@ func (r *running) request(method, path, body string) *http.Request {
 // github is a delivery as GitHub sends it.
 func (r *running) github(secret, id, body string) *http.Request {
 	r.t.Helper()
+	body = strings.Replace(body, `"nonce": "-"`, fmt.Sprintf(`"nonce": %q`, id), 1)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	signature := hex.EncodeToString(mac.Sum(nil))
@@ -273,9 +275,10 @@ func (r *running) github(secret, id, body string) *http.Request {
 	return req
 }
 
-// order is a dispatch of an image.
+// order is a dispatch of an image. github makes it another one for each id.
 func order(app, environment, tag string) string {
-	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q}, "repository": {"id": 17, "full_name": "shop/api"}, "sender": {"login": "ann", "id": 3}}`, app, environment, tag)
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q, "nonce": "-"}, "repository": {"id": 17, "full_name": "shop/api"}, "sender": {"login": "ann", "id": 3}}`,
+		app, environment, tag)
 }
 
 // ecr is a delivery as EventBridge sends it.
@@ -289,9 +292,13 @@ func (r *running) ecr(secret, body string) *http.Request {
 
 // push is an image's event; an id and a tag.
 func push(id, tag string) string {
+	return pushAt(time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), id, tag)
+}
+
+func pushAt(at time.Time, id, tag string) string {
 	return fmt.Sprintf(`{"version": "0", "id": %q, "detail-type": "ECR Image Action", "source": "aws.ecr", "account": "123456789012",
-		"time": "2026-01-02T15:04:05Z", "region": "eu-west-1", "resources": [], "detail": {"result": "SUCCESS", "repository-name": "shop/api",
-		"image-digest": "sha256:%064d", "action-type": "PUSH", "image-tag": %q}}`, id, 7, tag)
+		"time": %q, "region": "eu-west-1", "resources": [], "detail": {"result": "SUCCESS", "repository-name": "shop/api",
+		"image-digest": "sha256:%064d", "action-type": "PUSH", "image-tag": %q}}`, id, at.UTC().Format(time.RFC3339), 7, tag)
 }
 
 // delivery is an answer as a delivery.

@@ -3,6 +3,7 @@ package server
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -15,7 +16,7 @@ func TestAPushDoesNotTakeProdBack(t *testing.T) {
 	r := s.start()
 	pushed := func(id, tag string) gitops.Update {
 		t.Helper()
-		return r.settled(r.do(r.ecr(bridgeSecret, push(id, tag))).delivery(t, 202).Updates[0].ID)
+		return r.settled(r.do(r.ecr(bridgeSecret, pushAt(time.Now(), id, tag))).delivery(t, 202).Updates[0].ID)
 	}
 	want := func(u gitops.Update, state gitops.State, reason string) {
 		t.Helper()
@@ -43,6 +44,37 @@ func TestAPushDoesNotTakeProdBack(t *testing.T) {
 	s.must(err)
 	want(pushed("d6", "2.9.0"), gitops.Superseded, "2.9.0 is lower than 3.0.0, which is in "+file+": ")
 	want(pushed("d7", "3.0.0"), gitops.Unchanged, "")
+}
+
+// EventBridge delivers in any order, and the highest version that was pushed is written.
+// A push from before an order stays behind it, whatever its version.
+func TestTheHighestPushIsWrittenInWhateverOrderTheyArrive(t *testing.T) {
+	at := time.Now().Add(-time.Hour)
+	pushes := []string{"1.9.5", "2.0.0", "1.9.4"}
+	for _, arrival := range [][]int{{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {2, 0, 1}} { // of the three, of which the first happened first
+		s := newSite(t)
+		r := s.start()
+		pushed := func(at time.Time, id, tag string) gitops.Update {
+			t.Helper()
+			return r.settled(r.do(r.ecr(bridgeSecret, pushAt(at, id, tag))).delivery(t, 202).Updates[0].ID)
+		}
+		for _, n := range arrival {
+			pushed(at.Add(time.Duration(n)*time.Minute), pushes[n], pushes[n])
+		}
+		wantTag := func(tag string) {
+			t.Helper()
+			if file, err := s.repository.Git("show", "main:"+gitserver.ValuesFile("api", "prod")); err != nil || !strings.Contains(file, tag) {
+				t.Errorf("delivered in the order %v: the file says\n%s, want %s (%v)", arrival, file, tag, err)
+			}
+		}
+		wantTag("2.0.0")
+		ordered := r.do(r.github(newSecret, "down", order("api", "prod", "1.9.0"))).delivery(t, 202).Updates[0].ID
+		r.settled(ordered)
+		if u := pushed(at.Add(5*time.Minute), "delayed", "2.0.0"); u.State != gitops.Superseded || !strings.Contains(u.Reason, "was accepted before") {
+			t.Errorf("the delayed copy is %s: %s", u.State, u.Reason)
+		}
+		wantTag("1.9.0")
+	}
 }
 
 // With downgrades: allow, the last image that was pushed is written.

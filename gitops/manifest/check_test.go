@@ -110,6 +110,9 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 		if !u.EventTime.IsZero() {
 			when += " event " + u.EventTime.UTC().Format(time.RFC3339)
 		}
+		if u.OnlyUp {
+			when += " pushed " + u.Tag
+		}
 		trailers += fmt.Sprintf("\nTallyman-Update: %s\nTallyman-Delivery: %s\nTallyman-Actor: %s\nTallyman-Release: %s/%s %s",
 			u.ID, u.Delivery, u.Actor, u.Environment, u.App, when)
 		want[testFile(u.Environment, u.App)] = fmt.Sprintf("+  tag: %q # by the bot", u.Tag)

@@ -34,6 +34,7 @@ func (o *origin) setByHand(app, tag string) {
 func (o *origin) pushed(app, tag string) gitops.Update {
 	u := o.update("prod", app, tag)
 	u.OnlyUp = true
+	o.updates[u.ID] = u
 	return u
 }
 

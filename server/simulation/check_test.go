@@ -24,7 +24,8 @@ import (
 //   - Of one app nothing comes onto the branch after what was accepted later. What was
 //     answered before another was sent has the smaller sequence.
 //   - An update is superseded at its acceptance when a newer event of its app was
-//     accepted, or when it is a push's and its version is lower than that which its app
+//     accepted (for a push where tags are versions: a newer order, or a newer push of
+//     the same or a higher version), or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
 //   - Every accepted update is one that its sender may order, and says by which rule.
 //     Whatever its id, a dispatch with the body of an accepted one is accepted no more.
@@ -33,7 +34,8 @@ import (
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
-//     the branch are those of the last updates.
+//     the branch are those of the last updates: of pushes where tags are versions,
+//     that of the highest, unless an order came after it.
 //
 // A restore takes the store back, and not the branch. Where clocks are right, and
 // the backup is not from before another restore, it is promised besides:
@@ -62,6 +64,7 @@ type checker struct {
 	lastOf      map[release]*tracked // what was accepted last of what is on the branch as it is now
 	acceptances int64                // how many updates were ever accepted
 	blurred     map[release]bool     // an event of the app was dated by a clock that was ahead
+	setBack     map[release]bool     // a clock was set back between receipts of the app's orders
 	restores    int                  // how often the store went back in time
 	rested      time.Time            // when the wait for all to end was over
 	ever        map[string][]hash    // each update's commits that were ever on the branch
@@ -79,6 +82,7 @@ type checker struct {
 type tracked struct {
 	gitops.Update
 	at       time.Time // when it was accepted, by the true time
+	receipt  time.Time // of its delivery, by a replica's clock or the store's
 	retried  bool      // a person had it tried again
 	raised   bool      // it was written, and not superseded before: its version counts
 	order    int64     // of its acceptance, which a restore does not take back
@@ -102,7 +106,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool),
+		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -15,7 +16,12 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		receipt = u.AcceptedAt
 	}
 	event := u.EventTime
-	newer := ""
+	newer, certain := "", false // certain: the service knows of it
+	// byOrder: an order is newer. unknown: wrong clocks hide from the service when the
+	// newest order was received.
+	byOrder, unknown := false, c.setBack[r]
+	lastPush := c.lastPush(u)
+	c.updates[u.ID].receipt = receipt
 	for _, other := range c.updates {
 		if other.ID == u.ID || other.lost || other.cameLate() || other.Environment != u.Environment || other.App != u.App {
 			continue
@@ -25,26 +31,36 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 			c.blurred[r] = true // a wrong clock said so, and that says nothing from here on
 			continue
 		}
-		if happened.IsZero() && u.Recovered {
-			happened = other.AcceptedAt
+		switch {
+		case onlyUp(u):
+			happened = other.behindPush(u, receipt)
+			unknown = unknown || !onlyUp(other.Update) && other.receipt.After(receipt)
+		case happened.IsZero() && u.Recovered:
+			happened = other.receipt
+		case event.IsZero() && other.receipt.After(receipt):
+			c.setBack[r] = true
 		}
 		if happened.Unix() > event.Unix() {
 			newer = other.ID
+			certain, byOrder = certain || !onlyUp(u) || other == lastPush, byOrder || !onlyUp(other.Update)
 		}
 	}
+	certain = certain || byOrder && !unknown
 	higher := c.higherThan(u)
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher != "":
 		met.meet("a lower version was pushed")
 	case u.State == gitops.Superseded:
 		met.meet("an update came late")
+	case u.State == gitops.Pending && lastPush != nil && lastPush.EventTime.Unix() > event.Unix() && !event.IsZero():
+		met.meet("a higher version was pushed before a lower one, and arrived after it")
 	}
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher == "":
 		c.wrong("update %s was superseded as late, and nothing of its app is newer", u.ID)
 	case u.State == gitops.Pending && higher != "":
 		c.wrong("update %s, of a push, is a lower version than update %s of its app, and was accepted", u.ID, higher)
-	case u.State == gitops.Pending && !event.IsZero() && newer != "" && !c.blurred[r] && !u.Recovered:
+	case u.State == gitops.Pending && !event.IsZero() && certain && !c.blurred[r] && !u.Recovered:
 		c.wrong("update %s happened before %s of its app, and was accepted as new", u.ID, newer)
 	}
 }
@@ -54,10 +70,7 @@ func (u *tracked) cameLate() bool {
 	return u.State == gitops.Superseded && u.FinishedAt.Equal(u.AcceptedAt)
 }
 
-// released is when what an update asks for happened, by the true time.
-func (u *tracked) released() time.Time {
-	if !u.EventTime.IsZero() {
-		return u.EventTime
-	}
-	return u.at
-}
+// released is when what an update asks for happened, where clocks are right: where nobody
+// gives a time, when its delivery was received. A replica that stands still between the
+// receipt and the acceptance has an older delivery accepted after a newer one.
+func (u *tracked) released() time.Time { return cmp.Or(u.EventTime, u.receipt) }

@@ -37,8 +37,8 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"	if err != nil {\n		return in.refuseOrder(e, err)\n	}\n",
-		"	_ = err\n",
+		"		return in.refuseOrder(e, err)\n",
+		"",
 		"may not order",
 	},
 	{
@@ -142,8 +142,8 @@ var plantedBugs = []planted{
 	{
 		"an event that a wrong clock dated ahead makes all others late",
 		"gitops/head.go",
-		"if !h.NewestEvent.After(m.Receipt) {",
-		"if !h.NewestEvent.Before(time.Time{}) {",
+		"if !at.After(m.Receipt) && at.After(newest) {",
+		"if at.After(newest) {",
 		"was superseded as late",
 	},
 	{
@@ -159,6 +159,20 @@ var plantedBugs = []planted{
 		"onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}",
 		"onlyUp: false}",
 		"of a push, lowers the version",
+	},
+	{
+		"a push whose event is late is superseded whatever its version",
+		"gitops/head.go",
+		"if h.PushedVersion == \"\" || m.Version <= h.PushedVersion {",
+		"if true {",
+		"is the highest version that was pushed",
+	},
+	{
+		"the delayed copy of a push undoes an order",
+		"gitops/head.go",
+		"if m.Recovered || h.OrderReceipt.Sub(m.Event) > receiptSlack {",
+		"if m.Recovered {",
+		"and was accepted as new",
 	},
 	{
 		"a push is not compared with what a person wrote",

@@ -50,7 +50,7 @@ type tally struct {
 // mustMeet is what some hundred schedules must have met, each of it.
 var mustMeet = []string{
 	"an update committed", "an update unchanged", "an update failed", "an update superseded", "an update cancelled", "an update came late",
-	"a lower version was pushed", "the branch had a higher version",
+	"a lower version was pushed", "a higher version was pushed before a lower one, and arrived after it", "the branch had a higher version",
 	"an update was blocked: refused", "a push landed", "a push lost the race", "a hook refused a push", "a hook refused one app",
 	"a push was too large", "a thin pack was refused", "the branch was not there", "a search was too long", "one commit had several updates",
 	"Extend was refused under an old token", "Release was refused under an old token", "Take was refused under an old token", "Report was refused under an old token",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -55,6 +56,60 @@ func (c *checker) higherThan(u gitops.Update) (id string) {
 		return written.ID
 	}
 	return ""
+}
+
+// lastPush is the push that was accepted last of an app's that only go up, before one; nil
+// when there is none. The lock is held.
+func (c *checker) lastPush(than gitops.Update) (last *tracked) {
+	for _, u := range c.updates {
+		if onlyUp(than) && onlyUp(u.Update) && u.ID != than.ID && u.App == than.App && !u.lost && !u.cameLate() && (last == nil || u.Sequence > last.Sequence) {
+			last = u
+		}
+	}
+	return last
+}
+
+// behindPush is when an update of the same app happened, if it makes a push late that is
+// older: an order, or a push of a version that is not lower. It is zero for others. The
+// times at which an order was received and a push happened are of two clocks.
+func (u *tracked) behindPush(push gitops.Update, receipt time.Time) time.Time {
+	switch {
+	case onlyUp(u.Update) && lower(u.Tag, push.Tag):
+		return time.Time{}
+	case onlyUp(u.Update) || !u.EventTime.IsZero():
+		return u.EventTime
+	case u.receipt.After(receipt) || u.receipt.Sub(push.EventTime) <= time.Minute:
+		return time.Time{}
+	}
+	return u.receipt
+}
+
+// highestWins checks that what was written last of an app is no lower version than any
+// that was pushed, unless an order came after that or something was out of the service's
+// hands. In which order the pushes arrived makes no difference.
+func (c *checker) highestWins(r release, last *tracked) {
+	if c.hands[r] || c.wasForced || c.restores > 0 {
+		return
+	}
+	var highest *tracked
+	for _, u := range c.updates {
+		switch {
+		case u.Environment != r.environment || u.App != r.app:
+		case u.State == gitops.Failed || u.State == gitops.Cancelled || u.retried:
+			return // while it waited it counted
+		case onlyUp(u.Update) && !c.byTheBranch(u) && (highest == nil || lower(highest.Tag, u.Tag)):
+			highest = u
+		}
+	}
+	if highest == nil || !lower(last.Tag, highest.Tag) {
+		return
+	}
+	for _, u := range c.updates {
+		if u.Environment == r.environment && u.App == r.app && !onlyUp(u.Update) && (u.Sequence > highest.Sequence || u.AcceptedAt.After(highest.EventTime) || u.EventTime.After(highest.EventTime)) {
+			return
+		}
+	}
+	c.wrong("%s is the highest version that was pushed of %s in %s, and %s was written last", highest.Tag, r.app, r.environment, last.Tag)
 }
 
 // goesUp checks that an update does not lower the version of the file that it edits.

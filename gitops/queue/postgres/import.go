@@ -96,7 +96,7 @@ var importColumns = map[string][]string{
 	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
-	"heads":       {"environment", "app", "newest_event", "newest_receipt", "written", "written_id", "written_tag", "written_version"},
+	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
@@ -210,7 +210,7 @@ func readyAt(blocks []gitops.Block) any {
 
 // head brings in what is known of an app.
 func (in *importing) head(h gitops.Head) error {
-	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt),
+	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt), h.PushedVersion, stored(h.PushedEvent),
 		in.written(h), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag))
 }
 

@@ -16,7 +16,7 @@ func TestLateAgreesWithTheHead(t *testing.T) {
 	conn := connect(t, a)
 	base := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	moments := []time.Time{{}}
-	for _, ms := range []int{0, 1, 999, 1000, 1001, 2000, 2500, 3000} {
+	for _, ms := range []int{0, 1, 999, 1000, 1001, 2000, 2500, 3000, 61_000, 61_001, 62_000} {
 		moments = append(moments, base.Add(time.Duration(ms)*time.Millisecond))
 	}
 	seed := rand.Uint64()
@@ -28,27 +28,35 @@ func TestLateAgreesWithTheHead(t *testing.T) {
 		}
 		return &at
 	}
-	const text = `SELECT late(known, given.event, given.receipt, $5), (after).event, (after).receipt
-		FROM (SELECT ($1::timestamptz, $2::timestamptz, NULL)::app_state AS known, CASE WHEN $3::timestamptz < $4::timestamptz THEN $3 END AS event, $4 AS receipt) AS given
-		CROSS JOIN LATERAL (SELECT after_arrival(known, ('id', 'dev', 'api', 'v1', '', given.event, given.receipt, $5::boolean, false, NULL)::arrival) AS after) AS judged`
-	for range 3000 {
-		head := gitops.Head{NewestEvent: pick(), NewestReceipt: pick()}
-		moment := gitops.EventMoment{Event: pick(), Receipt: moments[1+random.IntN(len(moments)-1)], Recovered: random.IntN(2) == 0}
+	version := func() string { return gitops.VersionKey([]string{"main", "1.2.0", "1.10.0"}[random.IntN(3)]) }
+	const text = `SELECT late(known, a), (after).event, (after).receipt, (after).order_event, (after).order_receipt, (after).pushed_event, (after).pushed_version
+		FROM (SELECT ($1::timestamptz, $2::timestamptz, $3::timestamptz, $4::timestamptz, $5, $6::timestamptz, NULL)::app_state AS known,
+			('id', 'dev', 'api', 'v1', $11, CASE WHEN $7::timestamptz < $8::timestamptz THEN $7 END, $8, $9::boolean, $10::boolean, NULL)::arrival AS a) AS given
+		CROSS JOIN LATERAL (SELECT after_arrival(known, a) AS after) AS judged`
+	for range 6000 {
+		head := gitops.Head{NewestEvent: pick(), NewestReceipt: pick(), OrderEvent: pick(), OrderReceipt: pick(), PushedVersion: version(), PushedEvent: pick()}
+		moment := gitops.EventMoment{Event: pick(), Receipt: moments[1+random.IntN(len(moments)-1)], Recovered: random.IntN(2) == 0, OnlyUp: random.IntN(2) == 0, Version: version()}
 		newest, isLate := head.Late(moment)
 		after := head
 		if !isLate {
 			after = head.Accept(moment)
 		}
-		var late, event, receipt *time.Time
-		args := []any{optional(head.NewestEvent), optional(head.NewestReceipt), optional(moment.Event), moment.Receipt, moment.Recovered}
-		if err := conn.QueryRow(t.Context(), text, args...).Scan(&late, &event, &receipt); err != nil {
+		var late, event, receipt, orderEvent, orderReceipt, pushedEvent *time.Time
+		var pushed string
+		args := []any{optional(head.NewestEvent), optional(head.NewestReceipt), optional(head.OrderEvent), optional(head.OrderReceipt), head.PushedVersion, optional(head.PushedEvent),
+			optional(moment.Event), moment.Receipt, moment.Recovered, moment.OnlyUp, moment.Version}
+		if err := conn.QueryRow(t.Context(), text, args...).Scan(&late, &event, &receipt, &orderEvent, &orderReceipt, &pushedEvent, &pushed); err != nil {
 			t.Fatal(err)
+		}
+		if pushed != after.PushedVersion {
+			t.Fatalf("seed %d: the pushed version of %+v after %+v is %q; want %q", seed, head, moment, pushed, after.PushedVersion)
 		}
 		for _, c := range []struct {
 			what string
 			got  *time.Time
 			want time.Time
-		}{{"late", late, newest}, {"event", event, after.NewestEvent}, {"receipt", receipt, after.NewestReceipt}} {
+		}{{"late", late, newest}, {"event", event, after.NewestEvent}, {"receipt", receipt, after.NewestReceipt},
+			{"order event", orderEvent, after.OrderEvent}, {"order receipt", orderReceipt, after.OrderReceipt}, {"pushed event", pushedEvent, after.PushedEvent}} {
 			if (c.got == nil) != c.want.IsZero() || c.got != nil && !c.got.Equal(c.want) {
 				t.Fatalf("seed %d: %s of %+v after %+v is %v; want %v", seed, c.what, head, moment, c.got, c.want)
 			}

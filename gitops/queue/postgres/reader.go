@@ -62,12 +62,13 @@ func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err err
 }
 
 // headColumns are what scanHead reads; h is a head.
-const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.written, h.written_id, h.written_tag`
+const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.written, h.written_id, h.written_tag`
 
 func scanHead(row pgx.CollectableRow) (h gitops.Head, err error) {
-	var event, receipt *time.Time
-	err = row.Scan(&h.Environment, &h.App, &event, &receipt, &h.Written, &h.WrittenID, &h.WrittenTag)
+	var event, receipt, orderEvent, orderReceipt, pushedEvent *time.Time
+	err = row.Scan(&h.Environment, &h.App, &event, &receipt, &orderEvent, &orderReceipt, &h.PushedVersion, &pushedEvent, &h.Written, &h.WrittenID, &h.WrittenTag)
 	h.NewestEvent, h.NewestReceipt = read(event), read(receipt)
+	h.OrderEvent, h.OrderReceipt, h.PushedEvent = read(orderEvent), read(orderReceipt), read(pushedEvent)
 	return h, err
 }
 

@@ -13,8 +13,8 @@ func TestTheHighestVersionIsFoundByAnIndex(t *testing.T) {
 	a := schema(t)
 	s := open(t, oneConnection(a))
 	accept(t, s, order("first", "api"))
-	execute(t, a, `INSERT INTO updates (sequence, id, environment, app, repository, tag, version, digest, state, reason, accepted_at)
-		SELECT sequence + n, id || n, environment, app, repository, '1.' || (10000 + n) || '.0', '01105' || (10000 + n) || '010~', digest, state, reason, accepted_at
+	execute(t, a, `INSERT INTO updates (sequence, id, environment, app, repository, tag, version, digest, rule, state, reason, accepted_at)
+		SELECT sequence + n, id || n, environment, app, repository, '1.' || (10000 + n) || '.0', '01105' || (10000 + n) || '010~', digest, rule, state, reason, accepted_at
 		FROM updates, generate_series(1, 20000) AS n`)
 	n := 0
 	next := func() error {

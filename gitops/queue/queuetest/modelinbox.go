@@ -49,9 +49,9 @@ func checkUpdates(d gitops.Delivery) error {
 // take stores a delivery whose key is new.
 func (m *Model) take(d gitops.Delivery) {
 	now, key := m.now().UTC(), d.Key()
-	moment := gitops.EventMoment{Event: d.EventTime, Receipt: d.ReceivedAt, Recovered: d.Recovered}
-	if now.Before(moment.Receipt) {
-		moment.Receipt = now
+	receipt := d.ReceivedAt
+	if now.Before(receipt) {
+		receipt = now
 	}
 	kept := delivery{Delivery: d}
 	kept.ReceivedAt, kept.Body, kept.Updates = d.ReceivedAt.UTC(), slices.Clone(d.Body), nil
@@ -61,10 +61,11 @@ func (m *Model) take(d gitops.Delivery) {
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
 			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
-			Recovered: d.Recovered, Sequence: m.sequence,
+			EventTime: d.EventTime.UTC(), Recovered: d.Recovered, Sequence: m.sequence,
 		}
-		if moment.Dated() {
-			u.EventTime = d.EventTime.UTC()
+		moment := u.Moment(receipt)
+		if !moment.Dated() {
+			u.EventTime = time.Time{}
 		}
 		kept.updates = append(kept.updates, u.ID)
 		m.enter(u, moment)

@@ -53,7 +53,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	}
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
-	sender, err := tx.sender(senderKey{d.Principal, d.Actor, d.Credential, d.Config})
+	sender, err := tx.sender(senderKey{d.Principal, d.Actor, d.Config})
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
@@ -87,12 +87,12 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
 func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, remote, recovered, outcome, field, reason, body_digest) `
-	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
+	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	args := append(make([]any, 0, 14), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Remote,
+	args := append(make([]any, 0, 15), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
 		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
 	text := nothing
 	if tx.w.cache.remembers || tx.remembers {
@@ -117,9 +117,10 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
 		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
 	}
-	m := moment(d, u.AcceptedAt)
-	if m.Dated() {
-		u.EventTime = m.Event
+	u.EventTime = d.EventTime
+	m := u.Moment(receipt(d.ReceivedAt, u.AcceptedAt))
+	if !m.Dated() {
+		u.EventTime = time.Time{}
 	}
 	reason, err := tx.whySuperseded(u, m)
 	if err != nil {
@@ -152,14 +153,13 @@ func (tx *tx) whySuperseded(u gitops.Update, m gitops.EventMoment) (string, erro
 	return tx.lowerThan(u)
 }
 
-// moment is when the event of a delivery happened whose updates were accepted at a
-// time, which its receipt is not after.
-func moment(d gitops.Delivery, accepted time.Time) gitops.EventMoment {
-	m := gitops.EventMoment{Event: d.EventTime, Receipt: d.ReceivedAt, Recovered: d.Recovered}
-	if accepted.Before(m.Receipt) {
-		m.Receipt = accepted
+// receipt is when a delivery was received that was accepted at a time, which its receipt
+// is not after.
+func receipt(received, accepted time.Time) time.Time {
+	if accepted.Before(received) {
+		return accepted
 	}
-	return m
+	return received
 }
 
 // ExistingIDs implements [queue.Inbox].

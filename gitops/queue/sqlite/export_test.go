@@ -72,7 +72,7 @@ func TestExport(t *testing.T) {
 	}
 	head := func(app string, u gitops.Update) queue.Entry {
 		return queue.Entry{Head: &gitops.Head{
-			Environment: "dev", App: app, NewestReceipt: accepted, Written: u.Sequence, WrittenID: u.ID, WrittenTag: u.Tag,
+			Environment: "dev", App: app, NewestReceipt: accepted, OrderReceipt: accepted, Written: u.Sequence, WrittenID: u.ID, WrittenTag: u.Tag,
 		}}
 	}
 	want := []queue.Entry{

@@ -40,7 +40,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 		Sequence: r.number(16), MaybePushed: r.number(17) != 0, Recovered: r.number(20) != 0, RetriedAt: r.time(21),
 		OnlyUp: r.number(25) != 0,
 	}
-	if m := moment(gitops.Delivery{ReceivedAt: r.time(18), EventTime: r.time(19)}, u.AcceptedAt); m.Dated() {
+	if m := (gitops.EventMoment{Event: r.time(19), Receipt: receipt(r.time(18), u.AcceptedAt)}); m.Dated() {
 		u.EventTime = m.Event
 	}
 	if r[23] != nil {
@@ -85,7 +85,7 @@ const ofSender = ` d CROSS JOIN senders sent ON sent.number = d.sender `
 
 // deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
 // delivery, and sent its sender.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, sent.credential, d.outcome, d.field, d.reason,
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
 	sent.principal, sent.config, d.body_digest`
 
 const deliveryWidth = 15

@@ -107,6 +107,10 @@ CREATE TABLE heads (
 	app            text NOT NULL,
 	newest_event   timestamptz,
 	newest_receipt timestamptz,
+	order_event    timestamptz, -- of updates that may go down
+	order_receipt  timestamptz,
+	pushed_version text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of the last update that only goes up
+	pushed_event   timestamptz,
 	written        bigint NOT NULL DEFAULT 0, -- a sequence
 	written_id     text NOT NULL DEFAULT '',
 	written_tag    text NOT NULL DEFAULT '',

@@ -3,9 +3,10 @@
 CREATE TYPE version_floor AS (version text, held_by text);
 
 -- What is known of an app while the updates of a call are judged, one after the other:
--- gitops.Head.NewestEvent and NewestReceipt, and the highest version that the call has
--- accepted so far.
-CREATE TYPE app_state AS (event timestamptz, receipt timestamptz, highest version_floor);
+-- the newest times of gitops.Head, and the highest version that the call has accepted
+-- so far.
+CREATE TYPE app_state AS (event timestamptz, receipt timestamptz, order_event timestamptz, order_receipt timestamptz,
+	pushed_version text COLLATE "C", pushed_event timestamptz, highest version_floor);
 
 -- An update that is judged. "event" is null where the sender's time says nothing, and
 -- "floor" is what the tables hold, for an update that only goes up.
@@ -13,15 +14,22 @@ CREATE TYPE arrival AS (id text, environment text, app text, tag text, version t
 	only_up boolean, floor version_floor);
 
 -- late returns when a newer event of the same app was accepted, and null when this one
--- is not late. It is gitops.Head.Late: "event" is null where the sender's time says
--- nothing, and a newest time after the receipt was made by a clock that was wrong.
-CREATE FUNCTION late(known app_state, event timestamptz, receipt timestamptz, recovered boolean)
-RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+-- is not late. It is gitops.Head.Late: a newest time after the receipt was made by a
+-- clock that was wrong, and what only goes up is compared with orders, and with pushes
+-- of the same or a higher version.
+CREATE FUNCTION late(known app_state, a arrival) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	newest timestamptz := greatest(CASE WHEN known.event <= receipt THEN known.event END,
-		CASE WHEN recovered AND known.receipt <= receipt THEN known.receipt END);
+	newest timestamptz;
 BEGIN
-	RETURN CASE WHEN date_trunc('second', event) < date_trunc('second', newest) THEN newest END;
+	IF a.only_up THEN
+		newest := greatest(CASE WHEN known.order_event <= a.receipt THEN known.order_event END,
+			CASE WHEN known.order_receipt <= a.receipt AND (a.recovered OR known.order_receipt - a.event > interval '1 minute') THEN known.order_receipt END,
+			CASE WHEN known.pushed_event <= a.receipt AND (known.pushed_version = '' OR a.version <= known.pushed_version COLLATE "C") THEN known.pushed_event END);
+	ELSE
+		newest := greatest(CASE WHEN known.event <= a.receipt THEN known.event END,
+			CASE WHEN a.recovered AND known.receipt <= a.receipt THEN known.receipt END);
+	END IF;
+	RETURN CASE WHEN date_trunc('second', a.event) < date_trunc('second', newest) THEN newest END;
 END $$;
 
 -- higher is the higher of two versions.
@@ -49,7 +57,7 @@ $$;
 -- is not.
 CREATE FUNCTION why_superseded(known app_state, a arrival) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	newest timestamptz := late(known, a.event, a.receipt, a.recovered);
+	newest timestamptz := late(known, a);
 BEGIN
 	IF newest IS NOT NULL THEN
 		RETURN format('a release of %s in %s from %s was accepted before this one from %s', a.app, a.environment, rfc3339(newest), rfc3339(a.event));
@@ -65,11 +73,20 @@ CREATE FUNCTION after_arrival(known app_state, a arrival) RETURNS app_state LANG
 BEGIN
 	IF why_superseded(known, a) IS NOT NULL THEN
 		RETURN known;
-	ELSIF a.event IS NULL THEN
-		known.receipt := newer(known.receipt, a.receipt, a.receipt);
-	ELSE
-		known.event := newer(known.event, a.event, a.receipt);
+	ELSIF a.only_up AND known.pushed_version IS DISTINCT FROM a.version THEN
+		known.pushed_version := a.version;
+		known.pushed_event := NULL;
 	END IF;
+	CASE
+		WHEN a.event IS NULL THEN known.receipt := newer(known.receipt, a.receipt, a.receipt);
+		ELSE known.event := newer(known.event, a.event, a.receipt);
+	END CASE;
+	CASE
+		WHEN a.only_up AND a.event IS NULL THEN NULL;
+		WHEN a.only_up THEN known.pushed_event := newer(known.pushed_event, a.event, a.receipt);
+		WHEN a.event IS NULL THEN known.order_receipt := newer(known.order_receipt, a.receipt, a.receipt);
+		ELSE known.order_event := newer(known.order_event, a.event, a.receipt);
+	END CASE;
 	IF a.version <> '' THEN
 		known.highest := higher(known.highest, (a.version, a.tag || ', which is pending (update ' || a.id || ')')::version_floor);
 	END IF;
@@ -134,7 +151,7 @@ BEGIN
 		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
 		FROM asked a LEFT JOIN LATERAL (SELECT * FROM heads WHERE environment = a.environment AND app = a.app LIMIT 1) AS h ON true
-		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, NULL)::app_state AS known) AS k
+		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, NULL)::app_state AS known) AS k
 		WINDOW earlier AS (PARTITION BY a.environment, a.app ORDER BY a.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), judged AS (
 		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
@@ -146,10 +163,14 @@ BEGIN
 		FROM judged j
 		RETURNING sequence, state, reason
 	), remembered AS (
-		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt)
-		SELECT j.environment, j.app, (j.after).event, (j.after).receipt FROM judged j WHERE j.last
-		ON CONFLICT (environment, app) DO UPDATE SET newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt
-		WHERE (h.newest_event, h.newest_receipt) IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt)
+		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event)
+		SELECT j.environment, j.app, (j.after).event, (j.after).receipt, (j.after).order_event, (j.after).order_receipt,
+			coalesce((j.after).pushed_version, ''), (j.after).pushed_event FROM judged j WHERE j.last
+		ON CONFLICT (environment, app) DO UPDATE SET newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
+			order_event = excluded.order_event, order_receipt = excluded.order_receipt,
+			pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event
+		WHERE (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event)
+			IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt, excluded.order_event, excluded.order_receipt, excluded.pushed_version, excluded.pushed_event)
 	)
 	SELECT (a.number - base)::integer, now_at, e.sequence, e.state, e.reason
 	FROM added a LEFT JOIN enqueued e ON e.sequence / 65536 = a.number
