@@ -4,7 +4,11 @@
 #   docker run --read-only -v tallyman:/var/lib/tallyman -v "$PWD/etc:/etc/tallyman:ro" \
 #     -p 8080:8080 -p 127.0.0.1:9090:9090 tallyman:VERSION
 
-FROM golang:1.26-bookworm AS build
+# What builds: it is not part of the image, and can change what is. Its tag moves with each fix of Go and of Debian, so a digest
+# written here would be old soon; whoever releases names the one that was looked at:
+#   make image GO_IMAGE=golang:1.26-bookworm@sha256:...
+ARG GO_IMAGE=golang:1.26-bookworm
+FROM ${GO_IMAGE} AS build
 ARG VERSION=dev
 ARG REVISION=unknown
 WORKDIR /src

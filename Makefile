@@ -66,5 +66,5 @@ bench: ## measure from end to end (BENCH=-quick takes a minute), then the inner 
 verify: lint test simulate fuzz demo ## all of what CI runs
 
 .PHONY: image
-image: ## build the container image tallyman:VERSION
-	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t tallyman:$(VERSION) .
+image: ## build the container image tallyman:VERSION, with GO_IMAGE by digest where that is given
+	docker build $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t tallyman:$(VERSION) .

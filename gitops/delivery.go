@@ -42,6 +42,7 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 type Event struct {
 	Delivery  DeliveryKey
 	Principal Principal // who asks; what it may order is for the access rules to say
+	Actor     string    // [Principal.Actor]; may be empty
 	Time      time.Time // when it happened by the sender's clock; zero when the sender does not say
 
 	Order        *Order     // a dispatch that names app, environment and tag

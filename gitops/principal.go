@@ -106,19 +106,27 @@ func (p Principal) ID() string {
 // Actor is who asks, as it stands in trailers and records: "github:ann",
 // "aws:123456789012", "token:ops". The prefix keeps the kinds apart: a login cannot
 // pass for a token. What cannot stand in a trailer is left out for the number that
-// stands for it.
+// stands for it, under a prefix of its own: a login may be all digits.
 func (p Principal) Actor() string {
 	switch p.Kind() {
 	case KindPush:
 		return "aws:" + p.Push.Account
 	case KindDispatch:
-		return named("github:"+p.Dispatch.Sender, p.Dispatch.Sender, "github:"+strconv.FormatInt(p.Dispatch.SenderID, 10))
+		return named("github:"+p.Dispatch.Sender, p.Dispatch.Sender, p.Dispatch.number())
 	case KindJob:
 		return named("github:"+p.Job.Actor+"@"+p.Job.Repository, p.Job.Actor, "repository:"+p.Job.RepositoryID)
 	case KindToken:
 		return "token:" + p.Token
 	}
 	return ""
+}
+
+// number stands for a sender without a name that can be shown.
+func (d DispatchSender) number() string {
+	if d.SenderID == 0 {
+		return "repository:" + strconv.FormatInt(d.RepositoryID, 10)
+	}
+	return "user:" + strconv.FormatInt(d.SenderID, 10)
 }
 
 // named is the actor's name if it has one that can stand in a trailer.

@@ -26,7 +26,8 @@ func TestWithoutATokenTheAPIIsNotServed(t *testing.T) {
 
 func TestWhoMayDoWhat(t *testing.T) {
 	s := newSite(t)
-	s.edit("may: [read, order, retry, cancel]}", "may: [read, order, retry, cancel], environments: [dev], apps: [api]}")
+	s.edit("may: [read, order, retry, cancel]}", "may: [order, retry, cancel], environments: [dev], apps: [api]}")
+	s.edit("  - {who: {token: board}, may: [read]}\n", "  - {who: {token: board}, may: [read]}\n  - {who: {token: ops}, may: [read]}\n")
 	r := s.start()
 	aRelease := order("api", "prod", "1.0.0")
 	refused := 0

@@ -16,6 +16,9 @@ import (
 
 const goodOrder = `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`
 
+// opsID is the id of the delivery that the token ops orders with a key.
+func opsID(key string) string { return api.DeliveryID(gitops.Principal{Token: "ops"}, key) }
+
 func (r *running) order(key, body string) response {
 	r.t.Helper()
 	header := http.Header{}
@@ -31,7 +34,7 @@ func TestOrder(t *testing.T) { onEachStore(t, testOrder) }
 func testOrder(t *testing.T, s *site) {
 	r := s.start()
 	d := r.order("release-1", goodOrder).delivery(t, 202)
-	if d.Key().String() != "api/release-1" || d.Actor != "token:ops" || d.Credential != "token ops" || d.Remote != "127.0.0.1" || len(d.Updates) != 1 {
+	if d.ID != opsID("release-1") || d.Actor != "token:ops" || d.Credential != "token ops" || d.Remote != "127.0.0.1" || len(d.Updates) != 1 {
 		t.Errorf("%+v", d)
 	}
 	u := r.settled(d.Updates[0].ID)
@@ -40,7 +43,7 @@ func testOrder(t *testing.T, s *site) {
 	}
 	message, err := s.repository.Git("log", "-1", "--format=%B", u.Commit)
 	s.must(err)
-	for _, want := range []string{"Tallyman-Delivery: api/release-1", "Tallyman-Actor: token:ops"} {
+	for _, want := range []string{"Tallyman-Delivery: api/" + opsID("release-1"), "Tallyman-Actor: token:ops"} {
 		if !strings.Contains(message, want) {
 			t.Errorf("the commit does not say %s:\n%s", want, message)
 		}
@@ -53,8 +56,10 @@ func testOrder(t *testing.T, s *site) {
 	if other.Field != "header Idempotency-Key" || !strings.Contains(other.Detail, "was used for another order: api in dev to main-1a2b3c4") {
 		t.Errorf("another order under the same key: %+v", other)
 	}
-	if got := read[gitops.Delivery](r, "/api/v1/deliveries/api/release%2D1"); got.ID != "release-1" { // escaped more than it must be
-		t.Errorf("%+v", got)
+	for _, path := range []string{"api/" + strings.ReplaceAll(d.ID, "-", "%2D"), d.ID, "release-1"} { // escaped more than it must be, without the source, and by the key
+		if got := read[gitops.Delivery](r, "/api/v1/deliveries/"+path); got.ID != d.ID {
+			t.Errorf("%s: %+v", path, got)
+		}
 	}
 	first, second := r.order("", goodOrder).delivery(t, 202), r.order("", goodOrder).delivery(t, 202)
 	if first.ID == second.ID || first.ID == "" {
@@ -76,7 +81,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest: unknown field "env", which is called environment here`, false},
 		{"a number", "k", `{"app": "api", "environment": "dev", "tag": 123}`, 400, "tag", "tag: must be a string", false},
 		{"large", "k", goodOrder + strings.Repeat(" ", 5000), 413, "", "the body is larger than 4096 bytes", false},
-		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 128", false},
+		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 111", false},
 		{"no environment", "k1", `{"app": "api", "tag": "x"}`, 422, "environment", "environment: is missing", true},
 		{"an unknown app", "k2", `{"app": "shop", "environment": "dev", "tag": "x"}`, 422, "app", `app: no app "shop" is configured`, true},
 		{"a tag that is not taken", "k3", `{"app": "api", "environment": "prod", "tag": "main-1a2b3c4"}`, 422, "tag", "tag: prod: tag main-1a2b3c4 is not a semantic version", true},
@@ -92,7 +97,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 					t.Errorf("%+v", p)
 				}
 			}
-			if d, kept := r.stored("api", c.key); kept != c.kept || kept && (d.Outcome != gitops.OutcomeRejected || d.Field != c.field) {
+			if d, kept := r.stored("api", opsID(c.key)); kept != c.kept || kept && (d.Outcome != gitops.OutcomeRejected || d.Field != c.field) {
 				t.Errorf("kept: %t, %+v", kept, d)
 			}
 		})

@@ -69,9 +69,9 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	p, err := buildPolicy(c)
 	keep(err)
-	var warnings []*gitops.Error
+	warnings := checkSecretModes(c)
 	if p != nil {
-		warnings = p.Warnings()
+		warnings = append(warnings, p.Warnings()...)
 	}
 	if list != nil {
 		outside, err := checkReach(c, list)

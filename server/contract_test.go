@@ -117,9 +117,15 @@ func (r *running) hold(req *http.Request, body string, answer response) {
 }
 
 // read is a GET that must work, decoded.
-func read[T any](r *running, path string) (into T) {
+func read[T any](r *running, path string) T {
 	r.t.Helper()
-	answer := r.call(apiToken, "GET", path, "")
+	return readAs[T](r, apiToken, path)
+}
+
+// readAs is read for the holder of a token.
+func readAs[T any](r *running, token, path string) (into T) {
+	r.t.Helper()
+	answer := r.call(token, "GET", path, "")
 	if answer.StatusCode != 200 || json.Unmarshal([]byte(answer.body), &into) != nil {
 		r.t.Fatalf("GET %s is answered %s %s", path, answer.Status, answer.body)
 	}

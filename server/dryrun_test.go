@@ -173,10 +173,15 @@ func TestDryRunOfAnEditThatFails(t *testing.T) {
 
 func TestDryRunRejectsNamesThatAreNotThere(t *testing.T) {
 	s := newSite(t)
+	const noImage = "repository: must be an image in ECR without tag, such as 1234567890"
+	for _, repository := range []string{"registry.example.com/api", shopImage + ":1.2.3", shopImage + "@sha256:1"} {
+		if _, err := s.dryRun(Image{Tag: "1.2.3", Repository: repository}, true); gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), noImage) {
+			t.Errorf("%s: got %v, want %s", repository, err, noImage)
+		}
+	}
 	for want, q := range map[string]Image{
-		`app: no app "shop" is configured`:                                    {Tag: "1.2.3", App: "shop"},
-		`env: no environment "qa" is configured (there are dev, prod)`:        {Tag: "1.2.3", Environment: "qa"},
-		"repository: must be an image in ECR without tag, such as 1234567890": {Tag: "1.2.3", Repository: "registry.example.com/api"},
+		`app: no app "shop" is configured`:                             {Tag: "1.2.3", App: "shop"},
+		`env: no environment "qa" is configured (there are dev, prod)`: {Tag: "1.2.3", Environment: "qa"},
 	} {
 		if _, err := s.dryRun(q, true); gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

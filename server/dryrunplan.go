@@ -86,7 +86,7 @@ func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects 
 // planPush plans the push of an image, and says why it means nothing at all.
 func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []Effect, reason string, err error) {
 	image, ok := policy.ParseECR(q.Repository)
-	if !ok {
+	if !ok || strings.ContainsAny(image.Name, ":@") {
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
 			"only pushes to ECR are events. Leave it out to plan an order")
 	}

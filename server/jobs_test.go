@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
 )
 
@@ -52,23 +53,39 @@ func TestAJobOrders(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	r.ask(issuer.Token(audience, map[string]any{"environment": "production"}), "four", prod).delivery(t, 202)
-	// A job only orders.
-	req := r.request(http.MethodGet, "/api/v1/updates", "")
-	req.Header.Set("Authorization", "Bearer "+issuer.Token(audience, nil))
-	if p := r.do(req).problem(t, 403); p.Code != gitops.Forbidden {
+	// A job reads and follows what its repository ordered, with the token that ordered it,
+	// and nothing else.
+	ask := func(bearer, method, path string) response {
+		req := r.request(method, path, "")
+		req.Header.Set("Authorization", "Bearer "+bearer)
+		return r.do(req)
+	}
+	others := r.order("others", goodOrder).delivery(t, 202)
+	if u := ask(token, "GET", "/api/v1/updates/"+d.Updates[0].ID).update(t, 200); u.ID != d.Updates[0].ID {
+		t.Errorf("%+v", u)
+	}
+	ask(token, "GET", "/api/v1/updates/"+others.Updates[0].ID).problem(t, 404)
+	ask(token, "GET", "/api/v1/deliveries/"+others.Key().String()).problem(t, 404)
+	ask(token, "POST", "/api/v1/updates/"+d.Updates[0].ID+"/cancel").problem(t, 403)
+	r.settled(others.Updates[0].ID)
+	if followed := r.followAs(token, "?after=0.0", "").events(1); !strings.HasPrefix(followed[0], d.Key().String()+" ") {
+		t.Errorf("it is sent %s", followed)
+	}
+	// A job that may order nothing may read nothing.
+	if p := ask(issuer.Token(audience, map[string]any{"ref": "refs/heads/mine"}), "GET", "/api/v1/updates").problem(t, 403); p.Code != gitops.Forbidden {
 		t.Errorf("%+v", p)
 	}
-	// What was refused, the question included, leaves a count and a line, and nothing
+	// What was refused, the questions included, leaves a count and a line, and nothing
 	// in the store.
 	for _, id := range []string{"two", "three"} {
-		if _, found := r.stored("api", id); found {
+		if _, found := r.stored("api", api.DeliveryID(gitops.Principal{Job: &gitops.Job{RepositoryID: "456789", Issuer: issuer.URL}}, id)); found {
 			t.Errorf("order %s is stored", id)
 		}
 	}
-	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 3 {
+	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 4 {
 		t.Errorf("%v are counted", got)
 	}
-	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 3 {
+	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 4 {
 		t.Errorf("logged %q", lines)
 	}
 }

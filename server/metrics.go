@@ -19,6 +19,7 @@ type metrics struct {
 	lanes      *laneMetrics
 	pushes     pushMetrics
 	store      storeMetrics
+	tokens     tokenMetrics
 	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
 }
@@ -33,6 +34,7 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
+	m.tokens = newTokenMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})
@@ -56,7 +58,7 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
 	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tallyman_rejected_not_kept_total", Help: "Rejected events of which nothing is kept, since their sender had too many.",
+		Name: "tallyman_deliveries_not_kept_total", Help: "Rejected and ignored events of which nothing is kept, since their sender had too many.",
 	}, []string{"source"})}
 	for _, source := range sources {
 		m.notKept.WithLabelValues(source)
@@ -68,8 +70,8 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 	return m
 }
 
-// RejectedNotKept implements webhook.Recorder.
-func (m deliveryMetrics) RejectedNotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
+// NotKept implements webhook.Recorder.
+func (m deliveryMetrics) NotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
 
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {

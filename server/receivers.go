@@ -42,8 +42,7 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 }
 
 func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, *webhook.SecretFiles, error) {
-	anything := func([]byte) error { return nil }
-	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, anything, logger)
+	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, webhook.CheckSecretLength, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,7 +51,7 @@ func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, *webhoo
 }
 
 func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, *webhook.SecretFiles, error) {
-	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, ecr.CheckSecret, logger)
+	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, checkBridgeSecret, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,6 +59,14 @@ func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receive
 		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current, Now: now,
 	})
 	return r, secrets, err
+}
+
+// checkBridgeSecret refuses a secret that can be guessed, or that could never arrive.
+func checkBridgeSecret(secret []byte) error {
+	if err := webhook.CheckSecretLength(secret); err != nil {
+		return err
+	}
+	return ecr.CheckSecret(secret)
 }
 
 // maxTokenForm is the largest request for a token, in bytes.

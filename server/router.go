@@ -22,7 +22,7 @@ import (
 // publicHandler serves what senders reach.
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.parts.limits.Bodies)
+	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.refuseUnknownLength, s.parts.limits.Bodies)
 	intake := s.intake
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}
@@ -34,6 +34,7 @@ func (s *Server) publicHandler() http.Handler {
 			r.Post(route+"/token", s.answer(giveToken(bridge, intake)))
 		}
 	}
+	r.Get(appCreatedPath, appCreated)
 	s.routeAPI(r, intake)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
@@ -111,6 +112,21 @@ func secureHeaders(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseUnknownLength refuses a request with a Transfer-Encoding. With a Content-Length
+// beside it a proxy in front may see two requests where there is one, and package http
+// does not tell whether there was one: it takes the header away. Senders of webhooks and
+// our client say the length of what they send, so nobody needs the other way.
+func (s *Server) refuseUnknownLength(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close") // what follows may be the rest of it
+			s.writeProblem(w, gitops.FieldErrorf("header Transfer-Encoding", "is not supported: send the body with a Content-Length"))
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -262,6 +262,7 @@ func (r *running) request(method, path, body string) *http.Request {
 // github is a delivery as GitHub sends it.
 func (r *running) github(secret, id, body string) *http.Request {
 	r.t.Helper()
+	body = strings.Replace(body, `"nonce": "-"`, fmt.Sprintf(`"nonce": %q`, id), 1)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	signature := hex.EncodeToString(mac.Sum(nil))
@@ -274,9 +275,10 @@ func (r *running) github(secret, id, body string) *http.Request {
 	return req
 }
 
-// order is a dispatch of an image.
+// order is a dispatch of an image. github makes it another one for each id.
 func order(app, environment, tag string) string {
-	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q}, "repository": {"id": 17, "full_name": "shop/api"}, "sender": {"login": "ann", "id": 3}}`, app, environment, tag)
+	return fmt.Sprintf(`{"action": "update-image", "client_payload": {"app": %q, "env": %q, "tag": %q, "nonce": "-"}, "repository": {"id": 17, "full_name": "shop/api"}, "sender": {"login": "ann", "id": 3}}`,
+		app, environment, tag)
 }
 
 // ecr is a delivery as EventBridge sends it.

@@ -40,8 +40,9 @@ var appSteps = template.Must(template.Must(lastSteps.Clone()).New("filled in").P
 // pageSteps is for an App that is made from its manifest.
 var pageSteps = template.Must(template.Must(lastSteps.Clone()).New("page").Parse(`1. Open {{.Page}} in a browser, press its button, and on GitHub "Create GitHub App".
 
-2. GitHub sends the browser to {{.App.RedirectURL}}?code=CODE, where
-   nothing is served: what is wanted is the CODE in the address. Within the hour:
+2. GitHub sends the browser to {{.App.RedirectURL}}?code=CODE. Where
+   tallyman runs already it shows this step, too; else the browser shows an error. What
+   is wanted is the CODE in the address. Within the hour, and to nobody else:
 
      umask 077
      gh api {{.API}}--method POST app-manifests/CODE/conversions > app.json

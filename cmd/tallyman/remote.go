@@ -19,6 +19,7 @@ import (
 type remote struct {
 	url       string
 	tokenFile string
+	audience  string // asks for the token of the job of GitHub Actions
 	format    string // "table", "json" or "yaml"
 }
 
@@ -28,11 +29,14 @@ const howToConnect = `
 The server is --url, or TALLYMAN_URL, or url in the file tallyman/client.yaml of
 your configuration directory (~/.config on Linux), or http://127.0.0.1:8080.
 The token is in the file --token-file or TALLYMAN_TOKEN_FILE, or is TALLYMAN_TOKEN,
-or is in the file that tokenFile in client.yaml names.`
+or is in the file that tokenFile in client.yaml names. In a job of GitHub Actions with
+permissions: {id-token: write} none is needed: the job's own token is asked for, for the
+audience --audience or TALLYMAN_AUDIENCE, or else the server's address.`
 
 func (c *remote) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.url, "url", "", "public `address` of the server")
 	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "`file` with an API token of the server")
+	cmd.Flags().StringVar(&c.audience, "audience", "", "`audience` of the token of this job of GitHub Actions, which is used in place of others")
 	cmd.Flags().StringVarP(&c.format, "output", "o", "table", "output `format`: table, json or yaml")
 	complete(cmd, "output", func(*cobra.Command) []string { return []string{"table", "json", "yaml"} })
 	cmd.Long = strings.TrimSpace(cmd.Long) + howToConnect
@@ -53,19 +57,45 @@ func (c *remote) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, badInput{err}
 	}
+	address := firstOf(c.url, os.Getenv("TALLYMAN_URL"), file.URL, "http://127.0.0.1:8080")
 	token, err := c.token(file)
 	if err != nil {
 		return nil, badInput{err}
 	}
-	address := firstOf(c.url, os.Getenv("TALLYMAN_URL"), file.URL, "http://127.0.0.1:8080")
-	found, err := client.New(address, token)
+	var found *client.Client
+	if token != "" {
+		found, err = client.New(address, token)
+	} else {
+		found, err = c.connectAsJob(address)
+	}
 	if err != nil {
 		return nil, badInput{err}
 	}
 	return found, nil
 }
 
+// connectAsJob makes a client with the identity of the job that it runs in.
+func (c *remote) connectAsJob(address string) (*client.Client, error) {
+	request := os.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")
+	audience := firstOf(c.audience, os.Getenv("TALLYMAN_AUDIENCE"))
+	switch {
+	case request == "" && audience == "":
+		return nil, errors.New("no token: set --token-file, TALLYMAN_TOKEN_FILE or TALLYMAN_TOKEN")
+	case request == "":
+		return nil, errors.New("--audience asks for the token of a job of GitHub Actions, and there is none: the job needs permissions: {id-token: write}")
+	}
+	tokens, err := client.NewJobTokens(request, os.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"), firstOf(audience, strings.TrimSuffix(address, "/")))
+	if err != nil {
+		return nil, err
+	}
+	return client.NewWith(address, tokens)
+}
+
+// token is the token that is configured, "" where the job's own is to be used.
 func (c *remote) token(file clientFile) (string, error) {
+	if firstOf(c.audience, os.Getenv("TALLYMAN_AUDIENCE")) != "" {
+		return "", nil
+	}
 	name := firstOf(c.tokenFile, os.Getenv("TALLYMAN_TOKEN_FILE"))
 	if name == "" {
 		if token := os.Getenv("TALLYMAN_TOKEN"); token != "" {
@@ -74,13 +104,17 @@ func (c *remote) token(file clientFile) (string, error) {
 		name = file.TokenFile
 	}
 	if name == "" {
-		return "", errors.New("no token: set --token-file, TALLYMAN_TOKEN_FILE or TALLYMAN_TOKEN")
+		return "", nil
 	}
-	token, err := os.ReadFile(name)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
-	return strings.TrimSpace(string(token)), nil
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("token file: %s is empty", name)
+	}
+	return token, nil
 }
 
 // readClientFile reads tallyman/client.yaml, which need not be there.

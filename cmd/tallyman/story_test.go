@@ -14,6 +14,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 // deliver sends a webhook and expects an answer.
@@ -33,6 +34,8 @@ func (s *site) commandLine(base string) {
 	s.t.Setenv("TALLYMAN_URL", base)
 	s.t.Setenv("TALLYMAN_TOKEN_FILE", filepath.Join(s.dir, "api-token"))
 	s.t.Setenv("TALLYMAN_TOKEN", "")
+	s.t.Setenv("TALLYMAN_AUDIENCE", "")
+	s.t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "") // as where this runs in a job itself
 	s.t.Setenv("XDG_CONFIG_HOME", s.dir)
 	s.t.Setenv("HOME", s.dir)
 }
@@ -80,7 +83,7 @@ func TestTheWholeStory(t *testing.T) {
 	}
 	s.must(json.Unmarshal([]byte(tr.run("updates", "--state", "failed", "-o", "json")), &failed))
 	tr.run("update", "app-01", "main-1a2b3c5", "--env", "dev", "--key", "release-4", "--wait")
-	unwanted := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-4"}, "dev", "app-01")
+	unwanted := gitops.UpdateID(gitops.DeliveryKey{Source: api.Source, ID: api.DeliveryID(gitops.Principal{Token: "ci"}, "release-4")}, "dev", "app-01")
 	tr.run("dismiss", unwanted, "--reason", "1a2b3c4 is the release")
 	tr.run("explain", "release-4")
 	tr.run("cancel", unwanted)
@@ -165,7 +168,7 @@ func TestTheStoryOfARefusal(t *testing.T) {
 	tr.run("status")
 	tr.run("updates", "--state", "pending")
 	tr.run("explain", "release-1")
-	id := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-1"}, "dev", "app-00")
+	id := gitops.UpdateID(gitops.DeliveryKey{Source: api.Source, ID: api.DeliveryID(gitops.Principal{Token: "ci"}, "release-1")}, "dev", "app-00")
 	tr.run("cancel", id, "--reason", "the owners said no")
 	tr.run("explain", "release-1")
 	tr.compare("refusal.golden")
@@ -193,7 +196,7 @@ func (s *site) interrupted(args ...string) {
 		s.t.Errorf("exit %d", exit)
 	}
 	expect(s.t, "at Ctrl-C", last, "interrupted; still pending")
-	expect(s.t, "at Ctrl-C", out.String(), "details: tallyman explain api/release-1")
+	expect(s.t, "at Ctrl-C", out.String(), "details: tallyman explain api/")
 }
 
 // The connection's address and token may stand in a file, and what is wrong with

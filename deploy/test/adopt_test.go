@@ -1,6 +1,7 @@
 package test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +11,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -23,24 +23,6 @@ func adoptScript(t *testing.T) string {
 		script.WriteString(block[1])
 	}
 	return script.String()
-}
-
-// adoptAccess is the list of access there, with the example's names.
-func adoptAccess(t *testing.T) any {
-	t.Helper()
-	text := adoptScript(t)
-	start, end := strings.Index(text, "<<END\n")+len("<<END\n"), strings.Index(text, "\nEND\n")
-	if end < start {
-		t.Fatal("docs/adopt.md has no tallyman-values.yaml")
-	}
-	text = strings.NewReplacer("$ORG", "myshop", "$REPOSITORY_ID", "901234567", "$OWNER_ID", "81234567", "$APP_ID", "1", "$MANIFESTS_ID", "923456781").Replace(text[start:end])
-	var values struct {
-		Config struct{ Access any }
-	}
-	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
-		t.Fatal(err)
-	}
-	return values.Config.Access
 }
 
 // TestAdopt walks docs/adopt.md from an empty folder. git, helm template, jq and
@@ -69,14 +51,15 @@ func TestAdopt(t *testing.T) {
 	elsewhere := t.TempDir()
 	pem, calls := filepath.Join(elsewhere, "app.pem"), filepath.Join(elsewhere, "calls")
 	write(t, elsewhere, map[string]string{"app.pem": exampleSecret(t, pem)})
-	write(t, dir, map[string]string{"argocd.pem": exampleSecret(t, pem), "argocd-client-secret": "from-github"})
 	helm := tool(t, "helm").Path
-	// At its end it asks the server, which only the reader has.
-	steps := strings.Replace(adoptScript(t), "\ntallyman status\n", "\ntallyman status --help > /dev/null\n", 1)
+	// What the reader downloads is copied, and the server at its end is the reader's.
+	steps := strings.NewReplacer("\ntallyman status\n", "\ntallyman status --help > /dev/null\n",
+		"cp -r \"$DEPLOY/argocd\" argocd\n", "cp -r \"$DEPLOY/argocd\" argocd\ncp \"$ADOPT_PEM\" \"$SECRETS/argocd.pem\"\nprintf %s secret-from-github > \"$SECRETS/argocd-client-secret\"\n").Replace(adoptScript(t))
+	temporary, home := t.TempDir(), t.TempDir()
 	command := exec.Command("bash", "-euo", "pipefail", "-c", steps)
 	command.Dir = dir
 	command.Env = []string{
-		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "CODE=abc", "ARGOCD_APP_ID=765432", "ARGOCD_INSTALLATION_ID=98765", "ARGOCD_CLIENT_ID=Ov23",
+		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + temporary, "CODE=abc", "ARGOCD_APP_ID=765432", "ARGOCD_INSTALLATION_ID=98765", "ARGOCD_CLIENT_ID=Ov23",
 		"ADOPT_CALLS=" + calls, "ADOPT_REPOSITORY=" + source, "ADOPT_TALLYMAN=" + binary, "ADOPT_HELM=" + helm, "ADOPT_GIT=" + git, "ADOPT_PEM=" + pem,
 		"GIT_AUTHOR_NAME=ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=ann", "GIT_COMMITTER_EMAIL=ann@example.com",
 	}
@@ -106,8 +89,36 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("it does not come to %s in\n%s", call, made)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "app.json")); err == nil {
-		t.Error("app.json is left behind, with secrets in it")
+	order, err := os.ReadFile(filepath.Join(dir, "myshop-api/.github/workflows/order.yml"))
+	if err != nil || !regexp.MustCompile(`uses: tallyman-dev/tallyman/deploy/action@[0-9a-f]{40} # v0\.1\.0\n`).Match(order) {
+		t.Errorf("the action is not pinned to a commit: %v\n%s", err, order)
+	}
+	noSecrets(t, dir)
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("%v is left in the directory of temporary files: %v", left, err)
+	}
+	if token, err := os.Stat(filepath.Join(home, ".config/tallyman/token")); err != nil || token.Mode().Perm() != 0o600 {
+		t.Errorf("the token is left as %v, %v", token, err)
+	}
+}
+
+// noSecrets sees that no file of a directory has a secret of those that the steps
+// are given or make.
+func noSecrets(t *testing.T, dir string) {
+	t.Helper()
+	secret := regexp.MustCompile(`PRIVATE KEY|secret-from-github|^[0-9a-f]{64}\s*$`)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || strings.Contains(path, "/tallyman/deploy/test/") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if secret.Match(text) {
+			t.Errorf("%s is left behind, with a secret in it", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -165,14 +176,14 @@ func checkRendered(t *testing.T, dir string) {
 		if volume.Secret == nil {
 			continue
 		}
-		made := regexp.MustCompile(`create secret generic ` + volume.Secret.SecretName + `((?: --from-file=\S+)+)`).FindStringSubmatch(script)
+		made := regexp.MustCompile(`create secret generic ` + volume.Secret.SecretName + `((?: --from-file="\$SECRETS/\S+")+)`).FindStringSubmatch(script)
 		if made == nil {
 			t.Errorf("no step makes the Secret %s", volume.Secret.SecretName)
 			continue
 		}
 		for _, path := range secretFile.FindAllString(config, -1) {
 			key := filepath.Base(path)
-			if "secret-"+filepath.Base(filepath.Dir(path)) == volume.Name && !slices.Contains(strings.Fields(made[1]), "--from-file="+key) {
+			if "secret-"+filepath.Base(filepath.Dir(path)) == volume.Name && !slices.Contains(strings.Fields(made[1]), `--from-file="$SECRETS/`+key+`"`) {
 				t.Errorf("the Secret %s has no key %s", volume.Secret.SecretName, key)
 			}
 		}

@@ -25,7 +25,7 @@ var required = map[string][]string{
 	"aws_cloudwatch_event_rule":            {"event_pattern"},
 	"aws_cloudwatch_event_connection":      {"name", "authorization_type", "auth_parameters"},
 	"aws_cloudwatch_event_api_destination": {"name", "connection_arn", "http_method", "invocation_endpoint"},
-	"aws_cloudwatch_event_target":          {"rule", "arn", "retry_policy", "dead_letter_config"},
+	"aws_cloudwatch_event_target":          {"rule", "arn", "role_arn", "retry_policy", "dead_letter_config"},
 	"aws_cloudwatch_metric_alarm":          {"alarm_name", "comparison_operator", "evaluation_periods", "alarm_actions"},
 	"aws_sqs_queue":                        {"sqs_managed_sse_enabled", "message_retention_seconds"},
 	"aws_sqs_queue_policy":                 {"queue_url", "policy"},
@@ -109,6 +109,45 @@ func TestTerraformIsWhole(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// No policy gives a service a right on what is ours without saying for whom it acts:
+// it would be the right of every account.
+func TestServicesActForThisAccount(t *testing.T) {
+	statements := 0
+	for _, module := range modules(t) {
+		for _, block := range blocks(t, module) {
+			if block.Type != "resource" {
+				continue
+			}
+			problems := hclsyntax.VisitAll(block.Body, func(node hclsyntax.Node) hcl.Diagnostics {
+				object, ok := node.(*hclsyntax.ObjectConsExpr)
+				if !ok {
+					return nil
+				}
+				fields := make(map[string]string)
+				for _, item := range object.Items {
+					if key, problems := item.KeyExpr.Value(nil); !problems.HasErrors() {
+						file := item.ValueExpr.Range()
+						fields[key.AsString()] = string(file.SliceBytes([]byte(read(t, strings.TrimPrefix(file.Filename, "../")))))
+					}
+				}
+				if strings.Contains(fields["Principal"], "Service") {
+					statements++
+					if !strings.Contains(fields["Condition"], "aws:SourceAccount") && !strings.Contains(fields["Condition"], "aws:SourceArn") {
+						t.Errorf("%s: %s has a right for every account", module, strings.Join(block.Labels, "."))
+					}
+				}
+				return nil
+			})
+			if problems.HasErrors() {
+				t.Fatal(problems)
+			}
+		}
+	}
+	if statements < 5 {
+		t.Errorf("%d statements are for services: is this test blind?", statements)
 	}
 }
 

@@ -218,11 +218,16 @@ func (n names) checkJob(report report, w Job) {
 	for i, ref := range w.Refs {
 		if _, err := path.Match(ref, ""); err != nil || !strings.HasPrefix(ref, "refs/heads/") && !strings.HasPrefix(ref, "refs/tags/") {
 			report(fmt.Sprintf("who.job.refs[%d]", i), "%q must be a pattern such as refs/heads/main or refs/tags/v*", clip(ref))
+		} else if strings.Contains(ref, "**") {
+			report(fmt.Sprintf("who.job.refs[%d]", i), "%q has **, which means no more than *: anything but a slash; name each depth, as in refs/heads/*/*", clip(ref))
 		}
 	}
 	checkWorkflows(report, w)
 	if len(w.Events) == 0 {
 		report("who.job.events", "must name at least one event, such as push")
+	}
+	if slices.Contains(w.Events, "workflow_call") {
+		report("who.job.events", "has workflow_call, which no job has: the jobs of a reusable workflow have the event of the workflow that calls it; name the file in jobWorkflows")
 	}
 	// The code of a pull request is its author's, who may be anybody.
 	checkList(report, "who.job.events", w.Events, "an event such as push; jobs of pull requests are never allowed anything",

@@ -92,6 +92,8 @@ func TestRulesThatCannotBe(t *testing.T) {
 		"access[2].who.job.ownerID: must be the owner's number":                     onJob(func(j *access.Job) { j.OwnerID = "0" }),
 		"access[2].who.job.refs: is missing: name the branches and tags":            onJob(func(j *access.Job) { j.Refs = nil }),
 		`access[2].who.job.refs[0]: "main" must be a pattern`:                       onJob(func(j *access.Job) { j.Refs = []string{"main"} }),
+		`access[2].who.job.refs[0]: "refs/heads/**" has **, which means no more`:    onJob(func(j *access.Job) { j.Refs = []string{"refs/heads/**"} }),
+		"access[2].who.job.events: has workflow_call, which no job has":             onJob(func(j *access.Job) { j.Events = []string{"workflow_call"} }),
 		`access[2].who.job.refs[0]: "*" must be a pattern`:                          onJob(func(j *access.Job) { j.Refs = []string{"*"} }),
 		`access[2].who.job.refs[0]: "refs/heads/[" must be a pattern`:               onJob(func(j *access.Job) { j.Refs = []string{"refs/heads/["} }),
 		`access[2].who.job.refs[0]: "refs/pull/1/merge" must be`:                    onJob(func(j *access.Job) { j.Refs = []string{"refs/pull/1/merge"} }),

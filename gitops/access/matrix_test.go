@@ -106,6 +106,21 @@ func TestWarnings(t *testing.T) {
 			c.Rules = append(c.Rules, access.Rule{Who: access.Who{Job: &second}, May: []gitops.Right{gitops.RightOrder}, Apps: []string{"*"}, Environments: []string{"*"}})
 		}, []string{"access[5]: jobs of shop/api (id 17) on protected refs/tags/v* started by push may order in every environment", "access[5]: jobs of shop/api (id 17) on protected refs/tags/v* started by push may order every app",
 			"access[5]: jobs of shop/api (id 17) on protected refs/tags/v* started by push may order api in prod without"}},
+		"a job in another GitHub environment beside": {func(c *access.Config) {
+			second := *c.Rules[ofJob].Who.Job
+			second.GitHubEnvironment = "dev"
+			c.Rules = append(c.Rules, access.Rule{Who: access.Who{Job: &second}, May: []gitops.Right{gitops.RightOrder}, Apps: []string{"api"}, Environments: []string{"prod"}})
+		}, []string{"access[2]: jobs of shop/api (id 17) on protected refs/tags/v* in the GitHub environment prod started by push may order api in prod without the GitHub environment dev",
+			"access[5]: jobs of shop/api (id 17) on protected refs/tags/v* in the GitHub environment dev started by push may order api in prod without the GitHub environment prod that access[2] demands"}},
+		"a gated job of another repository beside": {func(c *access.Config) {
+			second := *c.Rules[ofJob].Who.Job
+			second.RepositoryID, second.GitHubEnvironment = "18", "production"
+			c.Rules = append(c.Rules, access.Rule{Who: access.Who{Job: &second}, May: []gitops.Right{gitops.RightOrder}, Apps: []string{"api"}, Environments: []string{"prod"}})
+		}, nil},
+		"a rule for nothing": {func(c *access.Config) {
+			c.Apps = map[string][]string{"api": {"dev", "prod"}, "web": nil}
+			c.Rules[ofDispatch].Environments = []string{"staging"}
+		}, []string{"access[1]: none of its apps is in one of its environments, so it allows nothing"}},
 		"any branch": {func(c *access.Config) {
 			j := c.Rules[ofJob].Who.Job
 			j.GitHubEnvironment, j.RefProtected, j.Refs = "", false, []string{"refs/heads/*"}

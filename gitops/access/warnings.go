@@ -15,6 +15,7 @@ func (l *List) Warnings() (warnings []*gitops.Error) {
 	}
 	for _, r := range l.rules {
 		r.warnScope(warn)
+		l.warnNowhere(r, warn)
 		r.warnSender(warn)
 		l.warnPastGate(r, warn)
 	}
@@ -49,6 +50,18 @@ func (r *rule) warnScope(warn warn) {
 	}
 }
 
+// warnNowhere tells of a rule of whose apps none is in one of its environments.
+func (l *List) warnNowhere(r *rule, warn warn) {
+	for app, environments := range l.config.Apps {
+		if r.apps == nil || r.apps[app] {
+			if environments == nil || r.environments == nil || slices.ContainsFunc(environments, func(e string) bool { return r.environments[e] }) {
+				return
+			}
+		}
+	}
+	warn(r.name, "none of its apps is in one of its environments, so it allows nothing")
+}
+
 func (r *rule) rights() string {
 	texts := make([]string, 0, len(r.May))
 	for _, right := range r.May {
@@ -58,7 +71,7 @@ func (r *rule) rights() string {
 }
 
 // anybody are events that those can cause who may not write the repository.
-var anybody = []string{"discussion", "discussion_comment", "fork", "issue_comment", "issues", "watch", "workflow_run"}
+var anybody = []string{"discussion", "discussion_comment", "fork", "gollum", "issue_comment", "issues", "watch", "workflow_run"}
 
 func (r *rule) warnSender(warn warn) {
 	if w := r.Who.Dispatch; w != nil && len(w.Senders) > 0 && len(w.SenderIDs) == 0 {
@@ -81,11 +94,11 @@ func (r *rule) warnSender(warn warn) {
 // warnPastGate tells of a rule by which orders reach what another rule keeps behind
 // a GitHub environment.
 func (l *List) warnPastGate(r *rule, warn warn) {
-	if !r.orders() || r.Who.Job != nil && r.Who.Job.GitHubEnvironment != "" {
+	if !r.orders() {
 		return
 	}
 	for _, gate := range l.rules {
-		if gate.Who.Job == nil || gate.Who.Job.GitHubEnvironment == "" || !gate.orders() {
+		if gate.Who.Job == nil || gate.Who.Job.GitHubEnvironment == "" || !gate.orders() || r.behindOther(gate) {
 			continue
 		}
 		environments, apps := both(r.environments, gate.environments, l.config.Environments), both(r.apps, gate.apps, nil)
@@ -94,6 +107,13 @@ func (l *List) warnPastGate(r *rule, warn warn) {
 				r.describe(), list(apps), list(environments), gate.Who.Job.GitHubEnvironment, gate.name)
 		}
 	}
+}
+
+// behindOther reports whether jobs of the rule stand behind a gate of their own: that of
+// another repository, or the same one. Another environment of the same repository may
+// have no reviewers.
+func (r *rule) behindOther(gate *rule) bool {
+	return r.Who.Job != nil && r.Who.Job.GitHubEnvironment != "" && (r.key() != gate.key() || r.Who.Job.GitHubEnvironment == gate.Who.Job.GitHubEnvironment)
 }
 
 // both is what two sets have in common, sorted, where nil is all of them; nil when

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -44,7 +46,7 @@ func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error
 		problems = append(problems, err)
 	}
 	if source.Semver != "" {
-		constraint, err = compileSemver(field+".semver", source.Semver)
+		constraint, warnings, err = compileSemver(field+".semver", source.Semver)
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -52,13 +54,13 @@ func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error
 	}
 	if pattern != nil {
 		r.match = regexp.MustCompile(`^(?:` + source.Match + `)$`)
-		warnings = warnOfMatch(field+".match", source.Match, pattern)
+		warnings = append(warnings, warnOfMatch(field+".match", source.Match, pattern)...)
 	}
 	if constraint != nil {
 		r.constraint, _ = semver.NewConstraint(source.Semver) // compileSemver has parsed it
 	}
 	if pattern != nil && constraint != nil {
-		err = checkBoth(field, pattern, constraint)
+		err = checkBoth(field, source, pattern, constraint)
 	}
 	return r, warnings, err
 }
@@ -69,35 +71,68 @@ func compileMatch(field, match string) (*tagset.Pattern, error) {
 	if err != nil {
 		return nil, gitops.FieldErrorf(field, "is not a regular expression: %v%s", err, wayOutOfSyntax(match, err))
 	}
-	if tag, decided := tagset.Find(pattern, nil); decided && tag == "" {
-		return nil, gitops.FieldErrorf(field, "matches no tag (it is a regular expression for the whole tag): %s", whyNoTag(match, pattern))
-	}
-	if tag, decided := pattern.FindNamed(); decided && tag == "" && beginsOnly(match) {
-		tag, _ := tagset.Find(pattern, nil)
-		return nil, gitops.FieldErrorf(field, "matches only %q, and no more of a tag that begins with it (it is a regular expression for the whole tag): write %s.*", tag, match)
+	if why := takesNothing(match, pattern); why != "" {
+		return nil, gitops.FieldErrorf(field, "%s", why)
 	}
 	return pattern, nil
 }
 
-// compileSemver parses a constraint that some version satisfies.
-func compileSemver(field, text string) (*tagset.Constraint, error) {
+// takesNothing says why an expression takes no tag, or one that is only the beginning
+// of those that are meant; "" when it may take others.
+func takesNothing(match string, pattern *tagset.Pattern) string {
+	if tag, decided := tagset.Find(pattern, nil); decided && tag == "" {
+		return "matches no tag (it is a regular expression for the whole tag): " + whyNoTag(match, pattern)
+	}
+	if tag, decided := pattern.FindNamed(); decided && tag == "" && beginsOnly(match) {
+		return fmt.Sprintf("matches only %s, and no more of a tag that begins with it (it is a regular expression for the whole tag): write %s", example(pattern), beginning(match))
+	}
+	return ""
+}
+
+// compileSemver parses a constraint that some version satisfies. It warns of one that
+// some version satisfies, and hardly as it is meant.
+func compileSemver(field, text string) (*tagset.Constraint, []*gitops.Error, error) {
 	constraint, err := tagset.NewConstraint(text)
 	if err != nil {
-		return nil, gitops.FieldErrorf(field, "is not a version constraint: %v%s", err, wayOutOfConstraint(text))
+		return nil, nil, gitops.FieldErrorf(field, "is not a version constraint: %v%s", err, wayOutOfConstraint(text))
 	}
-	if tag, decided := tagset.Find(nil, constraint); decided && tag == "" {
-		return nil, gitops.FieldErrorf(field, "no version satisfies %s: what stands side by side must hold at once; write || between alternatives", text)
+	if takesNoVersion(constraint) {
+		return nil, nil, gitops.FieldErrorf(field, "no version satisfies %s: what stands side by side must hold at once; write || between alternatives", text)
 	}
-	return constraint, nil
+	if from, to, closed := strings.Cut(strings.TrimSpace(text), "-"); closed && closedRange.MatchString(strings.TrimSpace(text)) {
+		return constraint, []*gitops.Error{gitops.FieldErrorf(field, "takes only the pre-release %s; for the versions from %s to %s write a space on both sides of the hyphen: %q", text, from, to, from+" - "+to)}, nil
+	}
+	all := strings.Split(text, "||")
+	for _, alternative := range all {
+		if one, err := tagset.NewConstraint(alternative); err == nil && len(all) > 1 && takesNoVersion(one) {
+			return constraint, []*gitops.Error{gitops.FieldErrorf(field, "no version satisfies its alternative %s: what stands side by side must hold at once", strings.TrimSpace(alternative))}, nil
+		}
+	}
+	return constraint, nil, nil
+}
+
+// closedRange is a range of versions without its spaces, which is a pre-release.
+var closedRange = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+-v?[0-9]+\.[0-9]+(?:\.[0-9]+)?$`)
+
+func takesNoVersion(c *tagset.Constraint) bool {
+	tag, decided := tagset.Find(nil, c)
+	return decided && tag == ""
 }
 
 // checkBoth refuses an expression and a constraint that no tag satisfies together.
-func checkBoth(field string, pattern *tagset.Pattern, constraint *tagset.Constraint) error {
+func checkBoth(field string, source TagRule, pattern *tagset.Pattern, constraint *tagset.Constraint) error {
 	if tag, decided := tagset.Find(pattern, constraint); !decided || tag != "" {
 		return nil
 	}
 	wanted, _ := tagset.Find(nil, constraint)
-	if version, _ := tagset.Find(pattern, everyVersion); version != "" {
+	version, _ := tagset.Find(pattern, everyVersion)
+	if named, err := tagset.NewConstraint(withPreReleases(source.Semver)); err == nil {
+		if pre, _ := tagset.Find(pattern, named); pre != "" {
+			return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: match takes pre-releases such as %s, and semver %s takes none: a constraint that names one does, such as %s",
+				pre, source.Semver, withPreReleases(source.Semver))
+		}
+	}
+	if version != "" {
 		return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: match takes versions such as %s, and semver such as %s; leave one of the two out, or widen it", version, wanted)
 	}
 	matched, _ := tagset.Find(pattern, nil)

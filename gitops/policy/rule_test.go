@@ -29,7 +29,15 @@ func TestARuleThatNoTagSatisfiesIsRefused(t *testing.T) {
 		{match: `semver:>=1.0.0`, says: `write semver: ">=1.0.0" in place of match`},
 		{match: `pattern=main-.*`, says: "leave pattern= out, and write main-.*"},
 		{match: `^main-`, says: `matches only "main-", and no more of a tag that begins with it (it is a regular expression for the whole tag): write ^main-.*`},
-		{match: `^main-|^dev-`, says: `matches only "dev-"`},
+		{match: `^main-|^dev-`, says: `matches only "dev-", and no more of a tag that begins with it (it is a regular expression for the whole tag): write (?:^main-|^dev-).*`},
+		{match: `-main$|-dev$`, says: `write .*(?:-main$|-dev$) for tags that end so`},
+		{match: `$BRANCH-.*`, says: "nothing fills in a variable"},
+		{match: `%BRANCH%-.*`, says: "nothing fills in a variable"},
+		{match: `<branch>-.*`, says: "nothing fills in a variable"},
+		{match: `main–.*`, says: "it wants '–', which no tag has; tags have plain letters, digits, . _ and -"},
+		{match: `main-#.*`, says: "it wants '#', which no tag has; leave it out"},
+		{match: `>=1.0.0 <2.0.0`, says: `a range of versions is a semver rule; write semver: ">=1.0.0 <2.0.0" in place of match`},
+		{match: `1.0.0 || 2.0.0`, says: `write semver: "1.0.0 || 2.0.0" in place of match`},
 		{match: `^v`, says: `matches only "v"`},
 		{match: `-main$`, says: "no tag begins with '-'; write .*-main$"},
 		{match: `\.dev`, says: `no tag begins with '.'`},
@@ -40,6 +48,7 @@ func TestARuleThatNoTagSatisfiesIsRefused(t *testing.T) {
 		{match: ` main-.*`, says: "it begins with a space; write main-.*"},
 		{match: "main-.*\n", says: "it ends in a space or line break; write main-.*"},
 		{match: `"main-.*"`, says: `it wants '"', which no tag has; leave the inner quotes out: main-.*`},
+		{match: `~1.2`, says: `write semver: "~1.2" in place of match`},
 		{match: `~main-`, says: "it wants '~', which no tag has"},
 		{match: `!main-.*`, says: "it wants '!', which no tag has; nothing is negated here"},
 		{match: `main-.*,dev-.*`, says: "it wants ',', which no tag has; write | between alternatives"},
@@ -65,15 +74,26 @@ func TestARuleThatNoTagSatisfiesIsRefused(t *testing.T) {
 		{semver: ">=1.0.0 && <2.0.0", says: "write a space between what must hold at once"},
 		{semver: "≥1.0.0", says: "write >= and <="},
 		{semver: "“>=1.0.0”", says: "it has typographic quotes"},
+		{semver: ">=1.0.0 | >=3.0.0", says: "write || between alternatives"},
+		{semver: "^1 or ^2", says: "write || between alternatives"},
+		{semver: "^1 ||", says: "leave || out at the ends"},
+		{semver: "==1.2.3", says: "write = once"},
+		{semver: `"^1"`, says: "leave the inner quotes out: ^1"},
 		{semver: "${VERSION}", says: "nothing fills in a variable here"},
 		{semver: "main", says: `write it such as ">=1.0.0"`},
 		{match: `main-.*`, semver: ">=1.0.0", says: "tags: no tag satisfies match and semver at once: what match takes is not a version (main-: three numbers, such as 1.4.2), and none is taken out of a longer tag"},
 		{match: `v1\..*`, semver: "^2", says: "match takes versions such as v1.0.0, and semver such as 2.0.0"},
-		{match: `.*-rc\.[0-9]+`, semver: ">=1.0.0", says: "no tag satisfies match and semver at once"},
+		{match: `.*-rc\.[0-9]+`, semver: ">=1.0.0", says: "no tag satisfies match and semver at once: match takes pre-releases such as 1.0.0-rc.0, and semver >=1.0.0 takes none: a constraint that names one does, such as >=1.0.0-0"},
 		{match: `[0-9]+\.[0-9]+`, semver: "*", says: "three numbers, and it has 2"},
 		{match: `*-main`, says: "; if it is meant as a glob, write .*-main"},
 		{match: `**`, says: "write .*"},
 		{match: `main-**`, says: "write main-.*"},
+		{match: `sha-???????`, says: "if it is meant as a glob, write sha-......."},
+		{match: `v[0-9]{2}*`, says: "what is repeated is not repeated once more"},
+		{match: `(main`, says: `each ( needs its ), and \( and \) stand for the characters`},
+		{match: `main)`, says: `each ( needs its )`},
+		{match: `main-[a-z`, says: `each [ needs its ]`},
+		{match: `main-[z-a]`, says: `ranges that go up`},
 		{match: `?.1.0`, says: `write .\.1\.0`},
 		{match: `^(?!latest$).*`, says: `RE2 has no lookahead or lookbehind: say what the wanted tags have, such as main-[0-9a-f]{7,40}, or take versions with semver; "latest" is never taken`},
 		{match: `main-.*(?<!-debug)`, says: "RE2 has no lookahead or lookbehind"},
@@ -109,6 +129,21 @@ func TestARuleThatIsHardlyMeantIsWarnedOf(t *testing.T) {
 		{`main-`, "main-7", `takes only tags such as "main-" (it is a regular expression for the whole tag); for every tag that begins with it write main-.*`},
 		{`main-+`, "", `takes only tags such as "main-"`},
 		{`^release`, "release-7", `takes only the tag "release" (it is a regular expression for the whole tag); for every tag that begins with it write ^release.*`},
+		{`dev-??`, "dev-12", `so this takes "dev", "dev-"; for two more characters write dev-..`},
+		{`[main|dev]-.*`, "", `[main|dev] is one character, so this takes tags such as "a-"; for alternatives write (main|dev)`},
+		{`main-[:xdigit:]+`, "", `for the class write [[:xdigit:]]`},
+		{`1.2.*`, "", `so this takes "1.20.0", too; for a range of versions write semver: "1.2.*" in place of match, for tags that begin with it 1\.2\..*`},
+		{`v1.*`, "", `so this takes "v10.0.0", too`},
+		{`v1.x`, "", `write semver: "v1.x" in place of match`},
+		{`^1.2`, "", `write semver: "^1.2" in place of match`},
+		{`^v[0-9]`, "v10.2", `takes only tags such as "v0" (it is a regular expression for the whole tag); for every tag that begins with it write ^v[0-9].*`},
+		{`^main-\w`, "main-1a2b", `write ^main-\w.*`},
+		{`^(main|dev)`, "dev-7", `takes only tags such as "dev" (it is a regular expression for the whole tag); for every tag that begins with it write ^(main|dev).*`},
+		{`^main|^dev`, "main-7", `write (?:^main|^dev).*`},
+		{`main$|prod$`, "7-prod", `write .*(?:main$|prod$)`},
+		{`main-.*|^dev-`, "dev-7", `its alternative "^dev-" matches only "dev-"`},
+		{`main-.*|glob:dev-*`, "dev-7", `its alternative "glob:dev-*" matches no tag`},
+		{`stable|latest`, "", `its alternative "latest" matches no tag (it is a regular expression for the whole tag): "latest" is never taken`},
 		{`prod$`, "7-prod", `takes only the tag "prod" (it is a regular expression for the whole tag); for every tag that ends in it write .*prod$`},
 	} {
 		p, err := compile(policy.TagRule{Match: c.match})
@@ -126,12 +161,34 @@ func TestARuleThatIsHardlyMeantIsWarnedOf(t *testing.T) {
 	}
 }
 
+// A constraint of which a part takes nothing, or that is a version where a range was
+// meant.
+func TestAConstraintThatIsHardlyMeantIsWarnedOf(t *testing.T) {
+	for semver, says := range map[string]string{
+		"1.2.3-2.3.4":                         `takes only the pre-release 1.2.3-2.3.4; for the versions from 1.2.3 to 2.3.4 write a space on both sides of the hyphen: "1.2.3 - 2.3.4"`,
+		">=1.0.0 <2.0.0 || >3.0.0 <2.0.0":     "no version satisfies its alternative >3.0.0 <2.0.0: what stands side by side must hold at once",
+		">=1.0.0 <2.0.0 || >=3.0.0":           "",
+		"1.2.3-rc.1":                          "",
+		"1.2.3 - 2.3.4":                       "",
+		">=1.2.3-0 <2.0.0-0 || 3.1.0 - 3.2.0": "",
+	} {
+		p, err := compile(policy.TagRule{Semver: semver})
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", semver, err)
+		case says == "" && len(p.Warnings()) > 0, says != "" && (len(p.Warnings()) != 1 || p.Warnings()[0].Field != "environments.dev.tags.semver" || p.Warnings()[0].Message != says):
+			t.Errorf("%s: warned of with %v, want %s", semver, p.Warnings(), says)
+		}
+	}
+}
+
 // What people write and mean is neither refused nor warned of.
 func TestARuleThatIsMeant(t *testing.T) {
 	for _, match := range []string{
 		`main-[0-9a-f]{7,40}`, `main-.*`, `.*`, `.+`, `^main-.*$`, `v?[0-9.]+`, `\d{8}-\d+`, `v[0-9]*`, `[a-z]+-?[0-9]+`, `v0*[1-9][0-9]*`, `(main|dev)-.*`,
-		`main`, `^stable$`, `stable|edge`, `(?i)release-.*`, `[0-9a-f]{40}`, `v1\.2\.\d+`, `1.2.*`, `releases?`, `\p{L}+`, `(?P<branch>main)-(?<sha>\w+)`, `\Qv1.2\E`, `[[:digit:]]+`,
+		`main`, `^stable$`, `stable|edge`, `(?i)release-.*`, `[0-9a-f]{40}`, `v1\.2\.\d+`, `2024.*`, `1\.2\..*`, `releases?`, `\p{L}+`, `(?P<branch>main)-(?<sha>\w+)`, `\Qv1.2\E`, `[[:digit:]]+`,
 		`.*-prod$`, `pr-\d+`, `[^-]+-\d+`, `sha-[0-9a-f]{7}`, `v?\d+\.\d+\.\d+(-rc\.\d+)?`, `x*[0-9]+`,
+		`^main-.*\z`, `\bmain\b.*`, `(?i)^stable$`, `^main-[0-9a-f]{7}`, `^(main|dev)$`, `[a-z|0-9]+`, `^\d+\.\d+\.\d+`, `main-[[:xdigit:]]{7}`, `1\.0\.0`,
 	} {
 		p, err := compile(policy.TagRule{Match: match})
 		if err != nil {

@@ -23,7 +23,7 @@ const (
 	wildcard               // .
 	set                    // [...], \d and the like
 	repetition             // *, +, ?, {n}, with a ? behind it
-	group                  // ( and ), |, ^, $
+	group                  // ( and ), |, and places: ^, $, \A, \z, \b, \B
 )
 
 var tokenText = regexp.MustCompile(`(?s)^(?:\\[pP]\{\^?\w+\}|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|\{\d+(?:,\d*)?\}\??|\(\?[A-Za-z:<>=!^-]*|[*+?]\??|.)`)
@@ -53,6 +53,9 @@ func kindOf(text string) kind {
 			return repetition
 		}
 	case '\\':
+		if slices.Contains([]string{`\A`, `\z`, `\b`, `\B`}, text) {
+			return group
+		}
 		if len(text) == 2 && !strings.ContainsAny(text[1:], "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
 			return literal
 		}
@@ -74,6 +77,9 @@ func warnOfMatch(field, match string, pattern *tagset.Pattern) []*gitops.Error {
 		return []*gitops.Error{gitops.FieldErrorf(field, format, args...)}
 	}
 	list := tokens(match)
+	if text := uselessAlternative(list, match); text != "" {
+		return warn("%s", text)
+	}
 	switch at, way := globStar(list), ""; {
 	case at >= 0:
 		way = suggest(list)
@@ -81,30 +87,21 @@ func warnOfMatch(field, match string, pattern *tagset.Pattern) []*gitops.Error {
 			nameOf(list[at-1].text), examples(list, pattern), way)
 	case optionalEnd(list):
 		end := len(list) - 1
+		if list[end].text == "??" {
+			return warn("in a regular expression a question mark means that the %s before it may be missing, so this takes %s; for two more characters write %s",
+				nameOf(list[end-1].text), examples(list, pattern), suggest(list))
+		}
 		return warn("in a regular expression the question mark means that the %s before it may be missing, so this takes %s; for one more character write %s",
 			nameOf(list[end-1].text), examples(list, pattern), suggest(list))
 	case strings.Contains(match, "[!"):
 		return warn("in a regular expression [! begins a list that has an exclamation mark; for every other character write [^")
 	}
-	return warnOfFixed(warn, list, match, pattern)
-}
-
-// warnOfFixed warns of an expression that takes one tag only and looks like a part.
-func warnOfFixed(warn func(format string, args ...any) []*gitops.Error, list []token, match string, pattern *tagset.Pattern) []*gitops.Error {
-	if tag, decided := pattern.FindNamed(); decided && tag == "" {
-		only, _ := tagset.Find(pattern, nil)
-		return warn("takes only tags such as %q (it is a regular expression for the whole tag); for every tag that begins with it write %s.*", only, strings.TrimSuffix(match, "$"))
+	for _, say := range []func(list []token, match string, pattern *tagset.Pattern) string{mistakenSet, versionRange, partOfATag} {
+		if text := say(list, match, pattern); text != "" {
+			return warn("%s", text)
+		}
 	}
-	begins, ends := strings.HasPrefix(match, "^"), strings.HasSuffix(match, "$")
-	fixed := !slices.ContainsFunc(list, func(t token) bool { return t.kind != literal && t.text != "^" && t.text != "$" })
-	if !fixed || begins == ends {
-		return nil
-	}
-	only, _ := tagset.Find(pattern, nil)
-	if begins {
-		return warn("takes only the tag %q (it is a regular expression for the whole tag); for every tag that begins with it write %s.*", only, match)
-	}
-	return warn("takes only the tag %q (it is a regular expression for the whole tag); for every tag that ends in it write .*%s", only, match)
+	return nil
 }
 
 // globStar finds a star behind a character that stands for itself, where what follows
@@ -132,7 +129,7 @@ func globStar(list []token) int {
 // optionalEnd reports whether an expression ends in a separator and a question mark.
 func optionalEnd(list []token) bool {
 	end := len(list) - 1
-	return end > 0 && list[end].text == "?" && slices.Contains([]string{"-", "_", `\.`, `\-`}, list[end-1].text)
+	return end > 0 && (list[end].text == "?" || list[end].text == "??") && slices.Contains([]string{"-", "_", `\.`, `\-`}, list[end-1].text)
 }
 
 // suggest turns the stars and question marks that follow a character into what they
@@ -143,8 +140,8 @@ func suggest(list []token) string {
 		switch {
 		case i > 0 && t.text == "*" && list[i-1].kind == literal:
 			b.WriteString(".*")
-		case i > 0 && i == len(list)-1 && t.text == "?" && list[i-1].kind == literal:
-			b.WriteByte('.')
+		case i > 0 && i == len(list)-1 && strings.Trim(t.text, "?") == "" && list[i-1].kind == literal:
+			b.WriteString(strings.Repeat(".", len(t.text)))
 		case t.kind == wildcard && (i+1 == len(list) || list[i+1].kind != repetition):
 			b.WriteString(`\.`)
 		case t.kind == wildcard && list[i+1].text == "*" && i > 0 && list[i-1].text == "*": // v*.*
@@ -166,7 +163,7 @@ func examples(list []token, pattern *tagset.Pattern) string {
 	for _, times := range []int{0, 1, 2} {
 		var b strings.Builder
 		for i, t := range list {
-			repeated := i+1 < len(list) && (list[i+1].text == "*" || list[i+1].text == "?")
+			repeated := i+1 < len(list) && (list[i+1].text == "*" || strings.Trim(list[i+1].text, "?") == "")
 			switch {
 			case t.kind == literal && repeated:
 				b.WriteString(strings.Repeat(strings.TrimPrefix(t.text, `\`), times))

@@ -7,6 +7,8 @@ import (
 	"regexp/syntax"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy/tagset"
 )
@@ -22,13 +24,21 @@ func wayOutOfSyntax(match string, err error) string {
 		return ""
 	case at.Code == syntax.ErrMissingRepeatArgument, at.Code == syntax.ErrInvalidRepeatOp && strings.Contains(at.Expr, "**"):
 		return "; if it is meant as a glob, write " + fromGlob(match)
+	case at.Code == syntax.ErrInvalidRepeatOp && strings.HasPrefix(at.Expr, "?") && strings.ContainsAny(at.Expr[1:], "?*"):
+		return "; if it is meant as a glob, write " + fromGlob(match)
+	case at.Code == syntax.ErrInvalidRepeatOp && strings.HasPrefix(at.Expr, "{"):
+		return "; what is repeated is not repeated once more: write one of the two, or put ( ) around the first"
 	case at.Code == syntax.ErrInvalidRepeatOp:
 		return "; RE2 has no possessive repetition: write " + at.Expr[:1]
+	case at.Code == syntax.ErrMissingParen, at.Code == syntax.ErrUnexpectedParen:
+		return `; each ( needs its ), and \( and \) stand for the characters`
+	case at.Code == syntax.ErrMissingBracket, at.Code == syntax.ErrInvalidCharRange:
+		return `; each [ needs its ] and ranges that go up, such as [0-9a-f]; \[ and \- stand for the characters`
 	case at.Code == syntax.ErrInvalidRepeatSize:
 		return "; a repetition is at most 1000 times, and a tag has at most 128 characters"
 	case strings.HasPrefix(at.Expr, "(?=") || strings.HasPrefix(at.Expr, "(?!") || strings.HasPrefix(at.Expr, "(?<"):
 		return "; RE2 has no lookahead or lookbehind: say what the wanted tags have, such as main-[0-9a-f]{7,40}, or take versions with semver" + exceptLatest(match)
-	case at.Code == syntax.ErrMissingParen || at.Code == syntax.ErrInvalidPerlOp:
+	case at.Code == syntax.ErrInvalidPerlOp:
 		return "; RE2 has groups ( ) and (?: ), and no atomic groups, comments or conditions: take what is special out of the brackets"
 	case at.Code == syntax.ErrInvalidEscape && len(at.Expr) == 2 && at.Expr[1] >= '1' && at.Expr[1] <= '9':
 		return "; RE2 has no references back to a group: write out what it may be"
@@ -73,6 +83,14 @@ const curlyQuotes = "“”„‟‘’‚‛«»‹›"
 // prefixed are the words that other tools want before a pattern.
 var prefixed = regexp.MustCompile(`^(?i:(regexp?|re|pcre|pattern|glob|wildcard|semver|exact|literal|tag|match|any|in)[:=])\s*(.*)$`)
 
+// variable is text that another tool would fill in: ${X}, $(X), $X, {{ x }}, %X%, <x>.
+var variable = regexp.MustCompile(`\$[{(A-Za-z_]|\{\{|%[A-Za-z_]\w*|(?:^|[^?P])<[A-Za-z][\w-]*>`)
+
+func isConstraint(text string) bool {
+	_, err := semver.NewConstraint(text)
+	return err == nil
+}
+
 // whyNoTag says why an expression matches no tag, and what to write. It is asked only
 // of those of which that is proved.
 func whyNoTag(match string, pattern *tagset.Pattern) string {
@@ -84,7 +102,7 @@ func whyNoTag(match string, pattern *tagset.Pattern) string {
 		return "it begins with a space; write " + trimmed
 	case trimmed != match:
 		return "it ends in a space or line break; write " + trimmed
-	case strings.Contains(match, "${"), strings.Contains(match, "$("), strings.Contains(match, "{{"):
+	case variable.MatchString(match):
 		return "nothing fills in a variable such as ${BRANCH} here; write the text itself, or [0-9A-Za-z-]+ for any"
 	case word != nil && strings.EqualFold(word[1], "semver"):
 		return fmt.Sprintf("no tag has a colon; write semver: %q in place of match", word[2])
@@ -92,6 +110,8 @@ func whyNoTag(match string, pattern *tagset.Pattern) string {
 		return fmt.Sprintf("no tag has a colon, and there are no globs; leave %s out, and write %s", match[:len(word[1])+1], fromGlob(word[2]))
 	case word != nil:
 		return fmt.Sprintf("leave %s out, and write %s", match[:len(word[1])+1], word[2])
+	case isConstraint(match):
+		return fmt.Sprintf("a range of versions is a semver rule; write semver: %q in place of match", match)
 	case len(match) > 1 && strings.HasPrefix(match, "/"):
 		return "no tag has a slash; write " + betweenSlashes(match)
 	}
@@ -133,7 +153,7 @@ func whyNoText(match string, pattern *tagset.Pattern) string {
 		}
 	}
 	if text[0] == '.' || text[0] == '-' {
-		return fmt.Sprintf("no tag begins with %q; write .*%s for tags that end so", text[0], strings.TrimPrefix(match, "^"))
+		return fmt.Sprintf("no tag begins with %q; write %s for tags that end so", text[0], ending(match))
 	}
 	return "it wants more than the 128 characters that a tag may have"
 }
@@ -142,7 +162,7 @@ func whyNoText(match string, pattern *tagset.Pattern) string {
 func insteadOf(r rune, match string) string {
 	switch r {
 	case ',', ';', ' ':
-		return "; write | between alternatives"
+		return "; write | between alternatives, or leave it out"
 	case '{', '}':
 		return "; write ( | ) for alternatives"
 	case '!':
@@ -158,7 +178,10 @@ func insteadOf(r rune, match string) string {
 	case '+':
 		return "; registries and CI write - or _ in place of + in a version"
 	}
-	return ""
+	if r > 0x7f || r < ' ' {
+		return "; tags have plain letters, digits, . _ and -"
+	}
+	return "; leave it out, or write . for any character"
 }
 
 // wayOutOfConstraint says what to write in place of a text that is not a constraint.
@@ -171,6 +194,14 @@ func wayOutOfConstraint(text string) string {
 		return "; it has typographic quotes"
 	case strings.ContainsAny(text, "≥≤"):
 		return "; write >= and <="
+	case strings.Contains(text, " | "), strings.Contains(strings.ToLower(text), " or "):
+		return "; write || between alternatives"
+	case strings.HasPrefix(word, "=="):
+		return "; write = once"
+	case strings.HasSuffix(word, "||"), strings.HasPrefix(word, "||"):
+		return "; leave || out at the ends"
+	case strings.Trim(word, "\"'`") != word:
+		return "; leave the inner quotes out: " + strings.Trim(word, "\"'`")
 	case strings.Contains(text, "&&"), strings.Contains(strings.ToLower(text), " and "):
 		return "; write a space between what must hold at once"
 	case strings.HasPrefix(word, "["), strings.HasPrefix(word, "("):

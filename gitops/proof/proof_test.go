@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,32 @@ func TestAChangedCommitIsNotProved(t *testing.T) {
 		change(&c)
 		if _, ok := New(older).Verify(c); ok {
 			t.Errorf("%s: still proved:\n%s", name, c.Message)
+		}
+	}
+}
+
+// TestAHeaderDoesNotLendAProof has the tree and the author of a proved commit as further
+// headers of a commit with another tree, which git takes.
+func TestAHeaderDoesNotLendAProof(t *testing.T) {
+	c := proved(t, older)
+	text := func(tree git.Hash, author git.Signature, further string) []byte {
+		return fmt.Appendf(nil, "tree %s\nparent %s\nauthor %s <%s> 1 +0000\ncommitter x <y> 1 +0000\n%s\n%s", tree, c.Parents[0], author.Name, author.Email, further, c.Message)
+	}
+	eve := git.Signature{Name: "Eve", Email: "eve@example.com"}
+	for name, w := range map[string]struct {
+		data []byte
+		want bool
+	}{
+		"as it was":      {text(c.Tree, c.Author, ""), true},
+		"another tree":   {text(hash(9), c.Author, fmt.Sprintf("tree %s\n", c.Tree)), false},
+		"another author": {text(c.Tree, eve, fmt.Sprintf("author %s <%s> 1 +0000\n", c.Author.Name, c.Author.Email)), false},
+	} {
+		read, err := git.ParseCommit(w.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := New(older).Verify(read); ok != w.want {
+			t.Errorf("%s: proved is %t", name, ok)
 		}
 	}
 }

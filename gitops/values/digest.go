@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	yaml "go.yaml.in/yaml/v4"
 )
 
 var (
@@ -34,8 +32,8 @@ func digestNames(tag string) []string {
 // checkDigest refuses a tag beside a digest that would be deployed in its
 // place, unless the same edit sets that digest. What is a digest is seen by its
 // value, whatever its key is, and as Helm sees it: it may come from a merge key.
-func (s *source) checkDigest(parent place, name string, setToo setToo) error {
-	siblings := texts(s.helmMap(parent))
+func (s *source) checkDigest(doc int, parent []any, name string, setToo setToo) error {
+	siblings := texts(s.helmMap(doc, parent))
 	known := digestNames(name)
 	for _, sibling := range slices.Sorted(maps.Keys(siblings)) {
 		text := siblings[sibling]
@@ -43,30 +41,29 @@ func (s *source) checkDigest(parent place, name string, setToo setToo) error {
 		if slices.Contains(known, sibling) {
 			pins = text != "" && (pins || !strings.HasPrefix(sibling, "sha"))
 		}
-		if pins && sibling != name && !setToo(parent.node(), sibling) {
+		if pins && sibling != name && !setToo(parent, sibling) {
 			return digestWins("beside it", sibling)
 		}
 	}
-	if err := s.checkDigestAbove(parent, setToo); err != nil {
+	if err := s.checkDigestAbove(doc, parent, setToo); err != nil {
 		return err
 	}
-	return s.checkDigestBelow(parent, setToo)
+	return s.checkDigestBelow(doc, parent, setToo)
 }
 
 // checkDigestAbove does the same for the map that the tag's map is a value of. One
 // that has a tag of its own has the digest of that.
-func (s *source) checkDigestAbove(parent place, setToo setToo) error {
-	n := len(parent.keys)
-	if n == 0 || parent.keys[n-1] == nil {
+func (s *source) checkDigestAbove(doc int, parent []any, setToo setToo) error {
+	if len(parent) == 0 {
 		return nil
 	}
-	above := place{doc: parent.doc, chain: parent.chain[:n], keys: parent.keys[:n-1], index: parent.index[:n-1]}
-	all := texts(s.helmMap(above))
+	above := parent[:len(parent)-1]
+	all := texts(s.helmMap(doc, above)) // none in a list
 	if namesImage(all) {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if isPin(name, all[name]) && !setToo(above.node(), name) {
+		if isPin(name, all[name]) && !setToo(above, name) {
 			return digestWins("above it", name)
 		}
 	}
@@ -75,8 +72,8 @@ func (s *source) checkDigestAbove(parent place, setToo setToo) error {
 
 // checkDigestBelow does the same for the maps beside the tag. One that names an image
 // has the digest of that.
-func (s *source) checkDigestBelow(parent place, setToo setToo) error {
-	in := s.helmMap(parent)
+func (s *source) checkDigestBelow(doc int, parent []any, setToo setToo) error {
+	in := s.helmMap(doc, parent)
 	for _, key := range slices.SortedFunc(maps.Keys(in), func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
 		below, ok := in[key].(map[any]any)
 		if !ok {
@@ -86,9 +83,9 @@ func (s *source) checkDigestBelow(parent place, setToo setToo) error {
 		if namesImage(all) {
 			continue
 		}
-		node := valueOf(parent.node(), fmt.Sprint(key))
+		way := append(slices.Clone(parent), key)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
-			if isPin(name, all[name]) && (node == nil || !setToo(node, name)) {
+			if isPin(name, all[name]) && !setToo(way, name) {
 				return digestWins("in "+show(fmt.Sprint(key))+" beside it", name)
 			}
 		}
@@ -96,8 +93,8 @@ func (s *source) checkDigestBelow(parent place, setToo setToo) error {
 	return nil
 }
 
-// setToo tells whether the same edit sets a key of a map.
-type setToo func(in *yaml.Node, name string) bool
+// setToo tells whether the same edit sets a key of the map that a way leads to.
+type setToo func(in []any, name string) bool
 
 func digestWins(where, name string) error {
 	return refuse(DigestWins, "has the digest %s %s, which would be deployed whatever the tag says; empty it, or set it in the same edit with {digest}", show(name), where)
@@ -121,9 +118,9 @@ func namesImage(all map[string]string) bool {
 	return false
 }
 
-// helmMap is the map at a place as Helm sees it; nil when it is not one.
-func (s *source) helmMap(p place) map[any]any {
-	v, _ := helmAt(s.helm[p.doc], helmPath(p))
+// helmMap is the map at the end of a way as Helm sees it; nil when it is not one.
+func (s *source) helmMap(doc int, way []any) map[any]any {
+	v, _ := helmAt(s.helm[doc], way)
 	m, _ := v.(map[any]any)
 	return m
 }
@@ -137,13 +134,4 @@ func texts(m map[any]any) map[string]string {
 		}
 	}
 	return found
-}
-
-// valueOf is what a key of a map stands for; nil when the map does not write it
-// itself.
-func valueOf(n *yaml.Node, key string) *yaml.Node {
-	if i, err := lookup(n, key); err == nil && i >= 0 {
-		return meant(n.Content[i+1])
-	}
-	return nil
 }

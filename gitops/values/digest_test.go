@@ -58,3 +58,37 @@ func TestDigestsNearATag(t *testing.T) {
 		}
 	}
 }
+
+// A tag that follows an anchor is one near the digests of the place that it follows to.
+func TestDigestsNearATagThatFollows(t *testing.T) {
+	old, next := "sha256:"+strings.Repeat("0123456789abcdef", 4), "sha256:"+strings.Repeat("f", 64)
+	tag := values.Target{Key: ".tag", Anchor: "follow"}
+	digest := values.Target{Key: ".pin", Value: "{digest}", Anchor: "follow"}
+	for name, c := range map[string]struct {
+		file string
+		set  []values.Target
+		says string // "" when it is edited
+	}{
+		"beside an alias":          {"tag: &t v1\napp: {tag: *t, digest: " + old + "}", []values.Target{tag}, "would change .app.tag, too, which has the digest digest beside it"},
+		"beside, in a merged map":  {"base: &b {tag: v1}\napp: {digest: " + old + ", <<: *b}", []values.Target{{Key: ".base.tag", Anchor: "follow"}}, "would change .app.tag, too, which has the digest digest beside it"},
+		"above an alias":           {"a: {tag: &t v1}\napp: {pin: " + old + ", image: {tag: *t}}", []values.Target{{Key: ".a.tag", Anchor: "follow"}}, "would change .app.image.tag, too, which has the digest pin above it"},
+		"below beside an alias":    {"tag: &t v1\napp: {tag: *t, by: {digest: " + old + "}}", []values.Target{tag}, "in by beside it"},
+		"the digest follows, too":  {"tag: &t v1\npin: &d " + old + "\napp: {tag: *t, digest: *d}", []values.Target{tag, digest}, ""},
+		"of another place":         {"a: {tag: &t v1}\nb: {digest: " + old + "}\napp: {tag: *t}", []values.Target{{Key: ".a.tag", Anchor: "follow"}}, ""},
+		"an item of a list":        {"tag: &t v1\ntags: [*t]", []values.Target{tag}, ""},
+		"empty, beside an alias":   {"tag: &t v1\napp: {tag: *t, digest: ''}", []values.Target{tag}, ""},
+		"only a digest that moves": {"pin: &d " + old + "\napp: {pin: *d, sha256: " + old + "}", []values.Target{digest}, ""},
+	} {
+		edit, err := values.Compile(c.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, changed, err := edit.Apply([]byte(c.file+"\n"), values.Vars{Tag: "v2", Digest: next})
+		switch {
+		case c.says == "" && (err != nil || !changed):
+			t.Errorf("%s: changed %t, %v", name, changed, err)
+		case c.says != "" && (!errors.Is(err, values.DigestWins) || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: got %v, want %s", name, err, c.says)
+		}
+	}
+}

@@ -1,12 +1,18 @@
 package values
 
 import (
+	"fmt"
+	"slices"
+
 	yaml "go.yaml.in/yaml/v4"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // follow is what may change with an anchor's value.
 type follow struct {
 	want want
+	tag  bool            // the value has the tag
 	all  bool            // any path
 	ways map[string]bool // by wayID
 }
@@ -17,7 +23,7 @@ func (p *plan) expectFollowing(g goal, w want) error {
 	if !g.target.follow {
 		return nil
 	}
-	f := follow{want: w, all: len(g.target.follows) == 0 && !g.target.shared, ways: map[string]bool{}}
+	f := follow{want: w, tag: g.target.value.uses("tag"), all: len(g.target.follows) == 0 && !g.target.shared, ways: map[string]bool{}}
 	for _, q := range g.target.follows {
 		if err := p.source.waysOf(q, f.ways); err != nil {
 			return err
@@ -72,4 +78,28 @@ func (s *source) addWay(doc int, steps []string, ways map[string]bool) {
 		}
 	}
 	ways[wayID(doc, way)] = true
+}
+
+// checkDigests refuses a tag that follows an anchor to a place where a digest would be
+// deployed instead, unless that changes, too.
+func (v *verification) checkDigests(doc int, inHelm *changes) {
+	changes := func(in []any, name string) bool {
+		id := wayID(doc, append(slices.Clone(in), name))
+		return v.changed[id] || v.more[id] != ""
+	}
+	for _, c := range inHelm.all {
+		last := len(c.way) - 1
+		if v.more[wayID(doc, c.way)] == "" || !v.followsTag(c) || last < 0 {
+			continue
+		}
+		if err := v.before.checkDigest(doc, c.way[:last], fmt.Sprint(c.way[last]), changes); err != nil {
+			v.pinned = refuse(DigestWins, "would change %s, too, which %s", v.before.showPlace(doc, c.way), gitops.PublicOf(err))
+			return
+		}
+	}
+}
+
+// followsTag reports whether a tag follows an anchor to this path.
+func (v *verification) followsTag(c change) bool {
+	return slices.ContainsFunc(v.follows, func(f follow) bool { return f.tag && c.after != nil && c.after.is(f.want) })
 }

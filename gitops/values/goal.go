@@ -3,8 +3,6 @@ package values
 import (
 	"strconv"
 	"strings"
-
-	yaml "go.yaml.in/yaml/v4"
 )
 
 // goal is a target with the place it means in this file.
@@ -39,9 +37,11 @@ func (g goal) parent() (place, bool) {
 	return place{doc: p.doc, chain: p.chain[:n], keys: p.keys[:n-1], index: p.index[:n-1]}, true
 }
 
-// setByOthers tells which keys of maps the goals other than i set.
+// setByOthers tells which keys of maps the goals other than i set. Ways that lead to
+// the same map by an alias or a merge key are one.
 func setByOthers(goals []goal, i int) setToo {
-	return func(in *yaml.Node, name string) bool {
+	return func(way []any, name string) bool {
+		in := entries{}.at(goals[i].source.docs[goals[i].place.doc], way)
 		for j, g := range goals {
 			if parent, ok := g.parent(); j != i && ok && parent.node() == in && g.name() == name {
 				return true

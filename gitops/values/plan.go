@@ -77,7 +77,7 @@ func (p *plan) setAll(goals []goal) error {
 // set plans one goal.
 func (p *plan) set(g goal, setToo setToo) error {
 	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
-		if err := p.source.checkDigest(parent, g.name(), setToo); err != nil {
+		if err := p.source.checkDigest(parent.doc, helmPath(parent), g.name(), setToo); err != nil {
 			return err
 		}
 	}

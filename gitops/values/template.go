@@ -93,11 +93,13 @@ func (t template) frame() (before, after string) {
 // once more: this text goes into a file that is deployed.
 func (t template) render(v Vars) (string, error) {
 	var b strings.Builder
+	named := false // else it is the configuration's own text
 	for _, p := range t {
 		if p.variable == "" {
 			b.WriteString(p.literal)
 			continue
 		}
+		named = true
 		text, err := v.get(p.variable)
 		if err != nil {
 			return "", err
@@ -107,6 +109,9 @@ func (t template) render(v Vars) (string, error) {
 	text := b.String()
 	if digestBegins.MatchString(text) && !digestEnds.MatchString(text) {
 		return "", refuse(NotRepresentable, "would be set to %s, which is not a digest: that is sha256: and 64 hexadecimal digits in lower case", show(text))
+	}
+	if named && placeholderText.MatchString(text) { // the next update would not write over it
+		return "", refuse(Placeholder, "would be set to %s, which looks like text for another tool to fill in; send the tag that it stands for", show(text))
 	}
 	return text, nil
 }

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,10 +59,12 @@ func (x *expectation) verify(before, after *source) (paths []string, err error) 
 	}
 	v := verification{expectation: x, before: before, changed: map[string]bool{}, more: map[string]string{}}
 	for doc := range before.docs {
-		v.check(doc, diffHelm(before.helm[doc], after.helm[doc]))
+		inHelm := diffHelm(before.helm[doc], after.helm[doc])
+		v.check(doc, inHelm)
 		v.check(doc, diffNodes(before.docs[doc], after.docs[doc]))
+		v.checkDigests(doc, inHelm)
 	}
-	if err := v.err(); err != nil {
+	if err := cmp.Or(v.err(), v.pinned); err != nil {
 		return nil, err
 	}
 	for doc := range before.docs {
@@ -91,6 +94,7 @@ type verification struct {
 	changed map[string]bool   // targets that change, by wayID
 	more    map[string]string // other paths that do
 	denied  []string          // of these, what no target may change
+	pinned  error             // of these, the first tag that a digest would win over
 	wrong   bool              // a target has another value than it should
 	full    bool              // there are too many changes to name
 }
@@ -113,12 +117,9 @@ func (v *verification) check(doc int, c *changes) {
 
 // allowed reports whether a target that follows its anchor may change this path.
 func (v *verification) allowed(id string, c change) bool {
-	for _, f := range v.follows {
-		if c.after != nil && !c.below && c.after.is(f.want) && (f.all || f.ways[id]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.follows, func(f follow) bool {
+		return c.after != nil && !c.below && c.after.is(f.want) && (f.all || f.ways[id])
+	})
 }
 
 func (v *verification) followed() (paths []string) {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -64,7 +63,7 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
-	Access         *access.List    // who may do what
+	Access         Authorizer      // who may do what
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
@@ -79,12 +78,12 @@ type Config struct {
 // API answers /api/v1. Safe for concurrent use.
 type API struct {
 	Config
-	streams chan struct{} // holds one for each open stream
+	streams streams
 }
 
 // New makes an API.
 func New(c Config) *API {
-	return &API{Config: c, streams: make(chan struct{}, maxStreams)}
+	return &API{Config: c}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a

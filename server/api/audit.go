@@ -2,14 +2,12 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
-	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 const (
@@ -34,7 +32,7 @@ func (a *API) audit(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	filter := queue.AuditFilter{
 		Environment: q.text("environment"), App: q.text("app"), Principal: q.text("principal"), Actor: q.text("actor"),
 		Act: oneOf(q, "act", gitops.Acts()), Since: q.moment("since"), Until: q.moment("until"),
-		Within: a.readable(callerOf(r)),
+		Within: a.viewOf(callerOf(r)).within(),
 	}
 	page, format := q.page(), oneOf(q, "format", []string{"json", "jsonl"})
 	if err := q.done(); err != nil {
@@ -93,19 +91,6 @@ func (a *API) exportAudit(w http.ResponseWriter, r *http.Request, f queue.AuditF
 	}
 }
 
-// readable is the part of a list that the caller may read; nil is everything.
-func (a *API) readable(c Caller) *queue.Scope {
-	scope := a.Access.Scope(c.Principal, gitops.RightRead)
-	if scope.All() {
-		return nil
-	}
-	within := &queue.Scope{Principal: c.Principal.ID()}
-	for _, area := range scope.Areas() {
-		within.Areas = append(within.Areas, queue.Area(area))
-	}
-	return within
-}
-
 // moment reads a time in RFC 3339, or a day, which begins at midnight in UTC.
 func (q *query) moment(name string) time.Time {
 	text := q.text(name)
@@ -119,15 +104,4 @@ func (q *query) moment(name string) time.Time {
 	}
 	q.fail(gitops.FieldErrorf(name, "%.40q is no time: write it as 2026-03-01T12:00:00Z or 2026-03-01", text))
 	return time.Time{}
-}
-
-// refused writes down that the caller asked for what it may not do.
-func (a *API) refused(r *http.Request, c Caller, right gitops.Right, app, environment, update string, err error) {
-	if a.Refused == nil || gitops.CodeOf(err) != gitops.Forbidden || c.Principal.Kind() == "" {
-		return
-	}
-	a.Refused(gitops.AuditEntry{
-		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: webhook.ClientIP(r.RemoteAddr), Right: right,
-		Environment: environment, App: app, Update: update, Reason: fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, gitops.PublicOf(err)),
-	})
 }

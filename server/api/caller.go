@@ -2,12 +2,24 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
+
+// Authorizer decides who may do what; see access.List.
+type Authorizer interface {
+	// Authorize returns the rule that allows it. The error's code is Forbidden.
+	Authorize(p gitops.Principal, right gitops.Right, app, environment string) (rule string, err error)
+	// Scope returns all that Authorize would allow a principal with the right.
+	Scope(p gitops.Principal, right gitops.Right) access.Scope
+	// AuthorizeAnywhere returns why the scope is nothing, nil where it is something.
+	AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error
+}
 
 // Caller is the sender of a request, once its credential is authenticated.
 type Caller struct {
@@ -18,17 +30,11 @@ type Caller struct {
 	UseOnce func(ctx context.Context, order gitops.DeliveryKey) error
 }
 
-// authorize returns why the caller may not do something to an app in an
-// environment.
-func (a *API) authorize(c Caller, right gitops.Right, app, environment string) error {
-	_, err := a.Access.Authorize(c.Principal, right, app, environment)
-	return err
-}
-
 // Authenticator knows bearer tokens of one kind. Safe for concurrent use.
 type Authenticator interface {
 	// Authenticate returns whose token it is. The error's code is Unauthorized for a
-	// token that it does not know, and Unavailable when it cannot decide now.
+	// token that it does not know, and Unavailable when it cannot decide now. With an
+	// error the caller has what is known of whoever asks, for the log.
 	Authenticate(ctx context.Context, bearer string) (Caller, error)
 }
 
@@ -41,24 +47,28 @@ func (a *API) caller(r *http.Request) (c Caller, err error) {
 		return c, gitops.Errorf(gitops.Unauthorized, `the header Authorization must be "Bearer" and a token`)
 	}
 	for _, authenticator := range a.Authenticators {
-		if c, err = authenticator.Authenticate(r.Context(), bearer); err == nil {
-			return c, nil
+		if c, err = authenticator.Authenticate(r.Context(), bearer); err == nil || c.Credential != "" {
+			break
 		}
 	}
+	noteCaller(r.Context(), c)
 	return c, err
 }
 
 type callerKey struct{}
 
-// allow handles a request when its caller has the right. A caller without it
-// leaves what a refused delivery leaves: a count and a line.
+// callerOf is the caller of a request that allow let through.
+func callerOf(r *http.Request) Caller { return r.Context().Value(callerKey{}).(Caller) }
+
+// allow handles a request when its caller has the right to something. A caller
+// without it leaves what a refused delivery leaves: a count and a line, and an entry
+// of the audit.
 func (a *API) allow(right gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.callerWith(right, r)
 		if err != nil {
 			challenge(w, err)
-			a.refuse(r, err)
-			a.refused(r, caller, right, "", "", "", err)
+			a.refuse(r, caller, asked{right: right}, err)
 			return 0, nil, err
 		}
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
@@ -68,17 +78,46 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 func (a *API) callerWith(right gitops.Right, r *http.Request) (Caller, error) {
 	caller, err := a.caller(r)
 	if err == nil {
-		err = a.Access.AuthorizeAnywhere(caller.Principal, right)
+		err = a.can(caller, right)
 	}
 	return caller, err
 }
 
-func (a *API) refuse(r *http.Request, err error) {
-	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source}, webhook.ClientIP(r.RemoteAddr), err)
+// can returns why the caller has a right to nothing at all. Whoever may order may
+// read, too: what it ordered itself.
+func (a *API) can(c Caller, right gitops.Right) error {
+	err := a.Access.AuthorizeAnywhere(c.Principal, right)
+	if err != nil && right == gitops.RightRead && a.Access.AuthorizeAnywhere(c.Principal, gitops.RightOrder) == nil {
+		return nil
+	}
+	return err
 }
 
-// callerOf is the caller of a request that allow let through.
-func callerOf(r *http.Request) Caller { return r.Context().Value(callerKey{}).(Caller) }
+// asked is what a caller asked for, as far as it is known.
+type asked struct {
+	right            gitops.Right
+	app, environment string
+	update           string
+	delivery         gitops.DeliveryKey
+}
+
+// refuse counts, logs and records a request that was refused. Only who is
+// authenticated gets an entry of the audit: anybody could fill it otherwise.
+func (a *API) refuse(r *http.Request, c Caller, q asked, err error) {
+	remote := webhook.ClientIP(r.RemoteAddr)
+	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source, ID: q.delivery.ID}, remote, err)
+	if a.Refused == nil || gitops.CodeOf(err) != gitops.Forbidden {
+		return
+	}
+	entry := gitops.AuditEntry{
+		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote, Right: q.right,
+		Environment: q.environment, App: q.app, Update: q.update, Reason: fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, gitops.PublicOf(err)),
+	}
+	if q.delivery.ID != "" {
+		entry.Delivery = q.delivery.String()
+	}
+	a.Refused(entry)
+}
 
 // challenge says how to authenticate, as RFC 6750 section 3 asks.
 func challenge(w http.ResponseWriter, err error) {

@@ -32,18 +32,12 @@ func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Ha
 		if err != nil {
 			return 0, nil, err
 		}
-		u, err := a.Store.Update(r.Context(), variable(r, "id"))
+		u, rule, err := a.mayDecide(r, right)
 		if err != nil {
 			return 0, nil, err
 		}
 		caller := callerOf(r)
 		actor := caller.Principal.Actor()
-		rule, err := a.Access.Authorize(caller.Principal, right, u.App, u.Environment)
-		if err != nil {
-			a.refuse(r, err)
-			a.refused(r, caller, right, u.App, u.Environment, u.ID, err)
-			return 0, nil, err
-		}
 		u, err = a.Store.Decide(r.Context(), queue.Decision{
 			Update: u.ID, Action: action, Actor: actor, Reason: reason, Principal: caller.Principal.ID(), Credential: caller.Credential,
 			Remote: webhook.ClientIP(r.RemoteAddr), Rule: rule, Config: a.Hash,
@@ -60,6 +54,24 @@ func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Ha
 		}
 		return http.StatusAccepted, u, nil
 	}
+}
+
+// mayDecide returns the update that a decision is about, and the rule that allows its
+// caller the decision. One that the caller may not even read is not found.
+func (a *API) mayDecide(r *http.Request, right gitops.Right) (u gitops.Update, rule string, err error) {
+	id, caller := variable(r, "id"), callerOf(r)
+	if u, err = a.Store.Update(r.Context(), id); err != nil {
+		return u, "", hidden(err, "update", id)
+	}
+	rule, err = a.Access.Authorize(caller.Principal, right, u.App, u.Environment)
+	if err == nil {
+		return u, rule, nil
+	}
+	a.refuse(r, caller, asked{right, u.App, u.Environment, u.ID, gitops.DeliveryKey{}}, err)
+	if !a.viewOf(caller).update(u) {
+		err = notFound("update", id)
+	}
+	return u, "", err
 }
 
 // awaitCancellation waits a moment until the lane has carried out an update's

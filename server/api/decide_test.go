@@ -27,7 +27,8 @@ type office struct {
 	Intake
 	ManifestReader
 	caller   Caller
-	rule     access.Rule // what the caller may
+	rule     access.Rule   // what the caller may
+	more     []access.Rule // the same
 	backlogs []queue.Backlog
 	feed     queue.Broadcast
 
@@ -36,7 +37,10 @@ type office struct {
 	away    bool // the store does not answer
 	decided []queue.Decision
 	refused []error
+	audited []gitops.AuditEntry
 }
+
+func (o *office) record(e gitops.AuditEntry) { o.audited = append(o.audited, e) }
 
 func (o *office) Authenticate(context.Context, string) (Caller, error) { return o.caller, nil }
 func (o *office) Changed() <-chan struct{}                             { return o.feed.Next() }
@@ -96,7 +100,8 @@ func (o *office) post(t *testing.T, path, body string, log *bytes.Buffer, drain 
 	if log == nil {
 		log = new(bytes.Buffer)
 	}
-	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
+	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Hash: "hash", Refused: o.record,
+		Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {
 		mux.HandleFunc(route.Method+" "+route.Pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -125,7 +130,7 @@ func pendingOffice() *office {
 func (o *office) list(t *testing.T) *access.List {
 	t.Helper()
 	l, err := access.New(access.Config{
-		Rules: []access.Rule{o.rule}, Tokens: []string{"ops"}, Environments: []string{"dev", "prod"}, Apps: map[string][]string{"api": nil, "web": nil},
+		Rules: append([]access.Rule{o.rule}, o.more...), Tokens: []string{"ops"}, Environments: []string{"dev", "prod"}, Apps: map[string][]string{"api": nil, "web": nil},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +196,7 @@ func TestDecisions(t *testing.T) {
 			if err != nil || status != c.status || u.ID != "u1" {
 				t.Fatalf("answered %d, %+v, %v", status, u, err)
 			}
-			c.want.Principal, c.want.Credential, c.want.Remote, c.want.Rule = "token:ops", "token ops", "192.0.2.1", "access[0]"
+			c.want.Principal, c.want.Credential, c.want.Remote, c.want.Rule, c.want.Config = "token:ops", "token ops", "192.0.2.1", "access[0]", "hash"
 			if diff := cmp.Diff([]queue.Decision{c.want}, o.decided); diff != "" {
 				t.Error(diff)
 			}
@@ -212,10 +217,14 @@ func TestDecisions(t *testing.T) {
 			if _, _, _, err := o.post(t, "/api/v1/updates/u2/"+c.path, "", nil, drain); gitops.CodeOf(err) != gitops.NotFound {
 				t.Errorf("of no update: %v", err)
 			}
-			o.rule.Apps = []string{"web"}
+			o.rule.Apps, o.more = []string{"web"}, []access.Rule{{Who: o.rule.Who, May: []gitops.Right{gitops.RightRead}}}
 			_, _, _, err = o.post(t, path, "", nil, drain)
 			if want := "token ops may not " + string(c.right) + ` api in dev: the nearest rule is access[0], and of it does not hold: app "api" is not among web`; gitops.CodeOf(err) != gitops.Forbidden || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("out of scope: %v", err)
+			}
+			o.more = nil
+			if _, _, _, err = o.post(t, path, "", nil, drain); gitops.CodeOf(err) != gitops.NotFound {
+				t.Errorf("of an update that may not even be read: %v", err)
 			}
 			o.rule.Apps = nil
 			o.rule.May = slices.DeleteFunc(gitops.Rights(), func(right gitops.Right) bool { return right == c.right })
@@ -223,8 +232,13 @@ func TestDecisions(t *testing.T) {
 			if want := "token ops may not " + string(c.right) + ` anything: the nearest rule is access[0], and of it does not hold: right "` + string(c.right) + `" is not among `; err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("without the right: %v", err)
 			}
-			if len(o.refused) != 2 || len(o.decided) != 1 {
-				t.Errorf("%d refusals are recorded, %d decisions made", len(o.refused), len(o.decided))
+			if len(o.refused) != 3 || len(o.audited) != 3 || len(o.decided) != 1 {
+				t.Errorf("%d refusals are counted, %d recorded, %d decisions made", len(o.refused), len(o.audited), len(o.decided))
+			}
+			want := gitops.AuditEntry{Principal: "token:ops", Actor: "token:ops", Credential: "token ops", Remote: "192.0.2.1",
+				Right: c.right, Environment: "dev", App: "api", Update: "u1", Reason: o.audited[0].Reason}
+			if diff := cmp.Diff(want, o.audited[0]); diff != "" || !strings.Contains(want.Reason, "may not "+string(c.right)) {
+				t.Errorf("%s\n%s", want.Reason, diff)
 			}
 		})
 	}
@@ -265,8 +279,10 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 			Outage: &queue.Outage{Code: gitops.Unavailable, Reason: "connection failed", RetryAt: at(9)}, OutageSince: at(4)},
 		{Environment: "away", Pending: 1, Oldest: at(5)},
 	}
-	a := New(Config{Store: o, Manifests: o, Environments: []string{"dev", "prod"}})
-	_, answer, err := a.environments(nil, httptest.NewRequest(http.MethodGet, "/api/v1/environments", nil))
+	a := New(Config{Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
+	req := httptest.NewRequest(http.MethodGet, "/api/v1/environments", nil)
+	req.Header.Set("Authorization", "Bearer x")
+	_, answer, err := a.allow(gitops.RightRead, a.environments)(nil, req)
 	if err != nil {
 		t.Fatal(err)
 	}

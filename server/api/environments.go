@@ -59,6 +59,9 @@ type App struct {
 	Problem string `json:"problem,omitempty"` // why the tag cannot be read
 }
 
+// environments answers with what the caller has the right to read: an environment is
+// there when one of its apps may be. Its lane is shown as a whole, for what delays one
+// app delays the others.
 func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	if err := queryOf(r).done(); err != nil {
 		return 0, nil, err
@@ -72,14 +75,17 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if tags.Problem != nil {
 		answer.Branch.Problem = tags.Problem.Public()
 	}
+	v := a.viewOf(callerOf(r))
 	for _, name := range a.Environments {
-		e := Environment{Name: name, Lane: lanes[name], Apps: tags.Apps[name]}
-		if e.Apps == nil {
-			e.Apps = []App{}
+		if v.environment(name) {
+			answer.Environments = append(answer.Environments, Environment{Name: name, Lane: lanes[name], Apps: v.apps(name, tags.Apps[name])})
 		}
-		answer.Environments = append(answer.Environments, e)
 	}
-	answer.Environments = append(answer.Environments, removed...)
+	for _, e := range removed {
+		if v.environment(e.Name) {
+			answer.Environments = append(answer.Environments, e)
+		}
+	}
 	return http.StatusOK, answer, nil
 }
 

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	maxStreams     = 100                   // open at once on one replica
 	changesAtOnce  = 200                   // read from the store together
 	atLeastBetween = 50 * time.Millisecond // two looks at the store: a stream that follows a burst is no load
 	lookAgain      = 2 * time.Second       // how late a change on another replica may be seen
@@ -33,12 +32,12 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	select {
-	case a.streams <- struct{}{}:
-		defer func() { <-a.streams }()
-	default:
-		return 0, nil, gitops.Errorf(gitops.RateLimited, "too many streams: %d are open", maxStreams)
+	caller := callerOf(r)
+	done, err := a.streams.take(caller.Principal.ID())
+	if err != nil {
+		return 0, nil, err
 	}
+	defer done()
 	if follow.after == "" {
 		if follow.after, err = a.Store.Latest(r.Context()); err != nil {
 			return 0, nil, err
@@ -51,12 +50,13 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	s := &stream{follow: follow, w: w, control: http.NewResponseController(w)}
+	s := &stream{follow: follow, view: a.viewOf(caller), w: w, control: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		_, err := a.callerWith(gitops.RightRead, r)
+		caller, err := a.callerWith(gitops.RightRead, r)
+		s.view = a.viewOf(caller)
 		return err == nil
 	}
 	a.run(r.Context(), s, first, changed, stillAuthorized)
@@ -152,6 +152,7 @@ func (f follow) wantsUpdate(u gitops.Update) bool {
 // stream writes to one reader. Of the goroutine that serves it.
 type stream struct {
 	follow  follow
+	view    view
 	w       http.ResponseWriter
 	control *http.ResponseController
 	wrote   time.Time // when it was last written to
@@ -162,19 +163,16 @@ func (s *stream) begin() error {
 	return s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", reconnectAfter, s.follow.after))
 }
 
-// send writes the changes that the reader wants. When there are none for a while it
+// send writes the changes that the reader wants and may read. When there are none for a while it
 // writes the cursor alone, so that a reader that comes back skips what it did not
 // want.
 func (s *stream) send(changes []queue.Change) error {
 	var text strings.Builder
 	for _, c := range changes {
 		s.follow.after = c.Cursor
-		if !s.follow.wants(c) {
+		kind, body := s.shown(c)
+		if body == nil {
 			continue
-		}
-		kind, body := "update", any(c.Update)
-		if c.Delivery != nil {
-			kind, body = "delivery", withList(*c.Delivery)
 		}
 		data, err := json.Marshal(body)
 		if err != nil {
@@ -189,6 +187,22 @@ func (s *stream) send(changes []queue.Change) error {
 		return nil
 	}
 	return s.write(text.String())
+}
+
+// shown is what the reader gets of a change; nil is nothing. What it may not read is
+// taken out first, so that a filter finds nothing in it.
+func (s *stream) shown(c queue.Change) (kind string, body any) {
+	if c.Update != nil {
+		if s.view.update(*c.Update) && s.follow.wants(c) {
+			return "update", c.Update
+		}
+		return "", nil
+	}
+	part, ok := s.view.delivery(*c.Delivery)
+	if ok && s.follow.wants(queue.Change{Delivery: &part}) {
+		return "delivery", withList(part)
+	}
+	return "", nil
 }
 
 func (s *stream) write(text string) error {

@@ -77,6 +77,9 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) (int, any, error) 
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
+	if !a.viewOf(callerOf(r)).scope.Allows(query.App, query.Environment) {
+		return 0, nil, notFound("app", query.App+" in "+query.Environment)
+	}
 	// A search far back takes longer than the server gives an answer.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
 		return 0, nil, err

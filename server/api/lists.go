@@ -94,18 +94,20 @@ func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, erro
 		Source:  q.text("source"),
 		Outcome: oneOf(q, "outcome", []gitops.Outcome{gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected}),
 	}
+	v := a.viewOf(callerOf(r))
+	filter.Within = v.within()
 	page := q.page()
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
 	found, next, err := a.Store.Deliveries(r.Context(), filter, page)
-	if found == nil {
-		found = []gitops.Delivery{}
+	answer := DeliveryList{Deliveries: make([]gitops.Delivery, 0, len(found)), Next: next}
+	for _, d := range found {
+		if part, ok := v.delivery(d); ok {
+			answer.Deliveries = append(answer.Deliveries, withList(part))
+		}
 	}
-	for i := range found {
-		found[i] = withList(found[i])
-	}
-	return http.StatusOK, DeliveryList{found, next}, err
+	return http.StatusOK, answer, err
 }
 
 // UpdateList is a page of updates.
@@ -120,6 +122,7 @@ func (a *API) updates(_ http.ResponseWriter, r *http.Request) (int, any, error) 
 		Environment: q.text("environment"),
 		App:         q.text("app"),
 		State:       oneOf(q, "state", gitops.States()),
+		Within:      a.viewOf(callerOf(r)).within(),
 	}
 	page := q.page()
 	if err := q.done(); err != nil {

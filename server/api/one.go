@@ -21,38 +21,74 @@ func variable(r *http.Request, name string) string {
 	return text
 }
 
+// notFound is the answer for what is not there, and for what the caller may not read:
+// nobody learns which it is.
+func notFound(kind, id string) error {
+	return gitops.Errorf(gitops.NotFound, "there is no %s %.200s that your credential may read", kind, id)
+}
+
+// hidden makes the store's "not found" the answer that notFound is, and leaves other
+// errors as they are.
+func hidden(err error, kind, id string) error {
+	if gitops.CodeOf(err) == gitops.NotFound {
+		return notFound(kind, id)
+	}
+	return err
+}
+
 func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	key := gitops.DeliveryKey{Source: variable(r, "source"), ID: variable(r, "id")}
-	d, err := a.Store.Delivery(r.Context(), key)
+	d, err := a.visible(r.Context(), a.viewOf(callerOf(r)), key)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, hidden(err, "delivery", key.String())
 	}
 	d, err = a.withSteps(r.Context(), d)
 	return http.StatusOK, d, err
 }
 
-// deliveryByID finds a delivery by the sender's id alone, which is what people
-// have at hand. Two senders may have given the same one.
+// deliveryByID finds a delivery by the sender's id alone, which is what people have at
+// hand, or by an Idempotency-Key that the caller ordered with. Two senders may have
+// given the same id.
 func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	id := variable(r, "id")
+	id, v := variable(r, "id"), a.viewOf(callerOf(r))
 	var found []gitops.Delivery
 	for _, source := range a.Sources {
-		d, err := a.Store.Delivery(r.Context(), gitops.DeliveryKey{Source: source, ID: id})
-		switch {
-		case err == nil:
-			found = append(found, d)
-		case gitops.CodeOf(err) != gitops.NotFound:
-			return 0, nil, err
+		ids := []string{id}
+		if source == Source {
+			ids = append(ids, DeliveryID(v.principal, id))
+		}
+		for _, id := range ids {
+			d, err := a.visible(r.Context(), v, gitops.DeliveryKey{Source: source, ID: id})
+			switch {
+			case err == nil:
+				found = append(found, d)
+			case gitops.CodeOf(err) != gitops.NotFound:
+				return 0, nil, err
+			}
 		}
 	}
 	switch len(found) {
 	case 0:
-		return 0, nil, gitops.Errorf(gitops.NotFound, "no source has sent a delivery with this id")
+		return 0, nil, notFound("delivery", id)
 	case 1:
 		d, err := a.withSteps(r.Context(), found[0])
 		return http.StatusOK, d, err
 	}
-	return 0, nil, gitops.Errorf(gitops.Conflict, "%s and %s have both sent a delivery with this id: say SOURCE/ID", found[0].Source, found[1].Source)
+	return 0, nil, gitops.Errorf(gitops.Conflict, "%s and %s both have this id: say which, as SOURCE/ID", found[0].Key(), found[1].Key())
+}
+
+// visible is the part of a delivery that the caller may read. The error's code is
+// NotFound when there is none.
+func (a *API) visible(ctx context.Context, v view, key gitops.DeliveryKey) (gitops.Delivery, error) {
+	d, err := a.Store.Delivery(ctx, key)
+	if err != nil {
+		return d, err
+	}
+	d, ok := v.delivery(d)
+	if !ok {
+		return d, notFound("delivery", key.String())
+	}
+	return d, nil
 }
 
 // withSteps adds what happened to each of a delivery's updates.
@@ -69,6 +105,10 @@ func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 }
 
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	u, err := a.Store.Update(r.Context(), variable(r, "id"))
-	return http.StatusOK, u, err
+	id, v := variable(r, "id"), a.viewOf(callerOf(r))
+	u, err := a.Store.Update(r.Context(), id)
+	if err == nil && !v.update(u) {
+		err = notFound("update", id)
+	}
+	return http.StatusOK, u, hidden(err, "update", id)
 }

@@ -19,7 +19,7 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	in, err := a.readOrder(w, r)
 	if err != nil {
 		challenge(w, err)
-		a.Intake.RecordRejection(r.Context(), in.Event.Delivery, in.Remote, err)
+		a.refuseOrder(r, in, err)
 		return 0, nil, err
 	}
 	d, accepted, err := a.Intake.Accept(r.Context(), in)
@@ -34,28 +34,36 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	return http.StatusOK, d, a.sameOrder(r.Context(), in)
 }
 
+// refuseOrder leaves what a refused order leaves, with what was known of it by then.
+func (a *API) refuseOrder(r *http.Request, in webhook.Inbound, err error) {
+	q := asked{right: gitops.RightOrder, delivery: in.Event.Delivery}
+	if order := in.Event.Order; order != nil {
+		q.app, q.environment = order.App, order.Environment
+	}
+	a.refuse(r, Caller{Principal: in.Event.Principal, Credential: in.Credential}, q, err)
+}
+
 // readOrder authenticates, authorizes and reads an order. With an error the
 // in has what was known by then.
 func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound, error) {
 	in := webhook.Inbound{Remote: webhook.ClientIP(r.RemoteAddr)}
-	key := &in.Event.Delivery
-	key.Source = Source
+	in.Event.Delivery.Source = Source
 	caller, err := a.caller(r)
 	if err != nil {
 		return in, err
 	}
 	in.Credential, in.Event.Principal = caller.Credential, caller.Principal
-	if err := a.Access.AuthorizeAnywhere(caller.Principal, gitops.RightOrder); err != nil {
+	if err := a.can(caller, gitops.RightOrder); err != nil {
 		return in, err
 	}
-	id := r.Header.Get("Idempotency-Key")
-	if id == "" {
-		id = a.NewID()
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		key = a.NewID()
 	}
-	if err := gitops.CheckDeliveryID("header Idempotency-Key", id); err != nil {
+	if err := checkKey(key); err != nil {
 		return in, err
 	}
-	key.ID = id
+	in.Event.Delivery.ID = DeliveryID(caller.Principal, key)
 	if in.Body, err = webhook.ReadBody(w, r, maxOrder); err != nil {
 		return in, err
 	}
@@ -64,12 +72,11 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 		return in, err
 	}
 	in.Event.Order = &order
-	if err := a.authorize(caller, gitops.RightOrder, order.App, order.Environment); err != nil {
-		a.refused(r, caller, gitops.RightOrder, order.App, order.Environment, "", err)
+	if _, err := a.Access.Authorize(caller.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
 		return in, err
 	}
 	if caller.UseOnce != nil {
-		return in, caller.UseOnce(r.Context(), *key)
+		return in, caller.UseOnce(r.Context(), in.Event.Delivery)
 	}
 	return in, nil
 }
@@ -90,10 +97,14 @@ func decodeOrder(body []byte) (gitops.Order, error) {
 	return gitops.Order{App: fields.App, Environment: fields.Environment, Tag: fields.Tag, Digest: fields.Digest}, nil
 }
 
-// sameOrder returns an error for a key that stands for another order, also for one
-// that was rejected: its sender would take the other's answer for its own.
+// sameOrder returns an error for a key with which its caller ordered something else
+// before, also when that was rejected: the answer to the first order would be taken for
+// the second one's. What the store remembers by its key alone cannot be compared.
 func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
 	stored, err := a.Store.Delivery(ctx, in.Event.Delivery)
+	if gitops.CodeOf(err) == gitops.NotFound {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

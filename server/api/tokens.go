@@ -21,12 +21,14 @@ type Token struct {
 // Tokens is the [Authenticator] of tokens in files.
 type Tokens struct {
 	Tokens []Token
+	Used   func(Token, time.Time) // called for each request that a token is good for
 	Logger *slog.Logger
 	Now    func() time.Time
 }
 
 // Authenticate finds the token, in a time that depends on neither its bytes nor
-// which of them it is. A file that cannot be read or is empty is no token.
+// which of them it is. A file that cannot be read or is empty is no token. While two
+// files hold the same token, as while one is replaced, the one that lasts longer counts.
 func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error) {
 	found := -1
 	for i, token := range t.Tokens {
@@ -35,18 +37,24 @@ func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error)
 			t.Logger.WarnContext(ctx, "API token cannot be read", slog.String("credential", "token "+token.Name), slog.String("error", err.Error()))
 			continue
 		}
-		if webhook.MatchesAny([]byte(bearer), [][]byte{secret}) {
+		if webhook.MatchesAny([]byte(bearer), [][]byte{secret}) && (found < 0 || t.Tokens[found].endsBefore(token)) {
 			found = i
 		}
 	}
 	if found < 0 {
 		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token: no configured token matches")
 	}
-	token := t.Tokens[found]
-	if !token.Expires.IsZero() && !t.Now().Before(token.Expires) {
-		return Caller{}, gitops.Errorf(gitops.Unauthorized, "token %s has expired: it was valid until %s", token.Name, token.Expires.Format(time.RFC3339))
+	token, now := t.Tokens[found], t.Now()
+	c := Caller{Principal: gitops.Principal{Token: token.Name}, Credential: "token " + token.Name}
+	if !token.Expires.IsZero() && !now.Before(token.Expires) {
+		return c, gitops.Errorf(gitops.Unauthorized, "token %s has expired: it was valid until %s; replace it and set api.tokens[].expires", token.Name, token.Expires.Format(time.RFC3339))
 	}
-	return Caller{Principal: gitops.Principal{Token: token.Name}, Credential: "token " + token.Name}, nil
+	t.Used(token, now)
+	return c, nil
+}
+
+func (t Token) endsBefore(other Token) bool {
+	return !t.Expires.IsZero() && (other.Expires.IsZero() || t.Expires.Before(other.Expires))
 }
 
 // ReadToken reads a token's file. White space around the token does not count.

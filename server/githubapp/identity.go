@@ -57,12 +57,9 @@ type Report struct {
 	Contents     string // the permission for the repository's contents: "write" is needed
 }
 
-// Report asks GitHub for all of it, and mints a token on the way.
+// Report asks GitHub for all of it, and mints a token on the way. Without the permission
+// there is no token to mint: then the identity is the App's name alone.
 func (a *App) Report(ctx context.Context) (Report, error) {
-	identity, err := a.Identity(ctx)
-	if err != nil {
-		return Report{}, err
-	}
 	id, err := a.installationOf(ctx)
 	if err != nil {
 		return Report{}, err
@@ -71,5 +68,10 @@ func (a *App) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, apiError("asking for the App's installation", err)
 	}
-	return Report{Identity: identity, Installation: id, Contents: installation.GetPermissions().GetContents()}, nil
+	report := Report{Identity: Identity{Name: installation.GetAppSlug()}, Installation: id, Contents: installation.GetPermissions().GetContents()}
+	if report.Contents != "write" {
+		return report, nil
+	}
+	report.Identity, err = a.Identity(ctx)
+	return report, err
 }

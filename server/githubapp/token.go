@@ -112,12 +112,12 @@ func (a *App) mint(ctx context.Context) (token, error) {
 	if err != nil {
 		return token{}, err
 	}
-	answer, _, err := a.app.Apps.CreateInstallationToken(ctx, id, &github.InstallationTokenOptions{Repositories: []string{a.name}})
+	answer, _, err := a.app.Apps.CreateInstallationToken(ctx, id, &github.InstallationTokenOptions{Repositories: []string{a.name}, Permissions: needed()})
 	if err != nil {
 		if gitops.CodeOf(apiError("", err)) == gitops.NotFound {
 			a.forgetInstallation()
 		}
-		return token{}, apiError("making an installation token", err)
+		return token{}, mintError(err)
 	}
 	value, expires := answer.GetToken(), answer.GetExpiresAt().Time
 	if value == "" || len(value) > 8<<10 || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }) || expires.IsZero() {
@@ -127,6 +127,23 @@ func (a *App) mint(ctx context.Context) (token, error) {
 		return token{}, err
 	}
 	return token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}, nil
+}
+
+// needed are the permissions of a token: what writing the repository takes. The App may
+// have been given more, for other repositories or by mistake, and no token has it.
+func needed() *github.InstallationPermissions {
+	return &github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")}
+}
+
+// mintError says why no token was made. GitHub refuses with 422 to give a token what
+// the installation does not have.
+func mintError(err error) error {
+	var refused *github.ErrorResponse
+	if errors.As(err, &refused) && refused.Response.StatusCode == http.StatusUnprocessableEntity {
+		return gitops.Errorf(gitops.NotFound, "GitHub gives the App no token that may write the repository: install the App on the manifest repository, "+
+			"give it the permission Contents: write, and accept that in its installation").WithCause(err)
+	}
+	return apiError("making an installation token", err)
 }
 
 // try asks for a repository with a fresh token until it works.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -31,7 +32,7 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		case onlyUp(u):
 			happened = other.behindPush(u, receipt)
 		case happened.IsZero() && u.Recovered:
-			happened = other.AcceptedAt
+			happened = other.receipt
 		case event.IsZero() && other.receipt.After(receipt):
 			c.setBack[r] = true
 		}
@@ -64,10 +65,7 @@ func (u *tracked) cameLate() bool {
 	return u.State == gitops.Superseded && u.FinishedAt.Equal(u.AcceptedAt)
 }
 
-// released is when what an update asks for happened, by the true time.
-func (u *tracked) released() time.Time {
-	if !u.EventTime.IsZero() {
-		return u.EventTime
-	}
-	return u.at
-}
+// released is when what an update asks for happened, where clocks are right: where nobody
+// gives a time, when its delivery was received. A replica that stands still between the
+// receipt and the acceptance has an older delivery accepted after a newer one.
+func (u *tracked) released() time.Time { return cmp.Or(u.EventTime, u.receipt) }

@@ -37,8 +37,8 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"	if err != nil {\n		return in.refuseOrder(e, err)\n	}\n",
-		"	_ = err\n",
+		"		return in.refuseOrder(e, err)\n",
+		"",
 		"may not order",
 	},
 	{
@@ -165,7 +165,7 @@ var plantedBugs = []planted{
 		"gitops/head.go",
 		"if h.PushedVersion == \"\" || m.Version <= h.PushedVersion {",
 		"if true {",
-		"is the highest version that was pushed",
+		"was superseded as late",
 	},
 	{
 		"the delayed copy of a push undoes an order",

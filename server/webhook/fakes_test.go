@@ -217,8 +217,8 @@ func (f *fakes) Finished(environment string, state gitops.State, seconds float64
 	f.outcomes = append(f.outcomes, environment+" "+string(state))
 }
 
-// RejectedNotKept is a recorder's.
-func (f *fakes) RejectedNotKept(string) {
+// NotKept is a recorder's.
+func (f *fakes) NotKept(string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.outcomes = append(f.outcomes, "not kept")

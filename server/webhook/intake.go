@@ -34,9 +34,9 @@ type Recorder interface {
 	// Finished counts an update that was final when it was accepted, because a newer
 	// release was there already: no lane ever takes it. See lane.Recorder.
 	Finished(environment string, state gitops.State, seconds float64)
-	// RejectedNotKept counts a rejected delivery of which nothing is kept, since its
+	// NotKept counts a rejected or ignored delivery of which nothing is kept, since its
 	// sender had too many.
-	RejectedNotKept(source string)
+	NotKept(source string)
 }
 
 // Outcomes is the closed set of what a [Recorder] is told.
@@ -66,7 +66,7 @@ type Intake struct {
 	Config     string                  // hash of the configuration in force
 	Refused    func(gitops.AuditEntry) // told of orders that no rule allows; nil tells nobody
 
-	refusals refusals
+	partly partly
 }
 
 // Inbound is an event and how it came.
@@ -117,12 +117,10 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 	planned.ReceivedAt, planned.Config = in.Now().UTC(), in.Config
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	switch planned.Outcome {
-	case gitops.OutcomeAccepted:
-		planned.BodyDigest = from.Event.BodyDigest
-	case gitops.OutcomeRejected:
-		return in.storeRejected(ctx, shorten(planned), rejection)
+	if planned.Outcome != gitops.OutcomeAccepted {
+		return in.storePart(ctx, shorten(planned), rejection)
 	}
+	planned.BodyDigest = from.Event.BodyDigest
 	stored, duplicate, err := in.accept(ctx, planned)
 	if err == nil && !duplicate {
 		err = rejection
@@ -130,28 +128,31 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 	return stored, duplicate, err
 }
 
-// storeRejected keeps what is to be kept of a rejected delivery. When its sender has
-// too many nothing is, unless it is known: the answer is the same.
-func (in *Intake) storeRejected(ctx context.Context, d gitops.Delivery, rejection error) (gitops.Delivery, bool, error) {
-	sender := senderOf(d)
-	if full, tell := in.refusals.full(sender, in.Now()); full {
+// storePart keeps what is to be kept of a delivery that became no updates. When its
+// sender has too many nothing is, unless it is known: the answer is the same.
+func (in *Intake) storePart(ctx context.Context, d gitops.Delivery, rejection error) (gitops.Delivery, bool, error) {
+	sender, most := senderOf(d), mostKept(d.Outcome)
+	kept, tell := in.partly.keep(sender, most, in.Now())
+	if !kept {
 		if tell {
-			in.logFull(d)
+			in.logNotKept(d, most)
 		}
 		known, err := in.Inbox.ExistingIDs(ctx, d.Source, []string{d.ID})
 		if err != nil {
 			return d, false, err
 		}
 		if len(known) == 0 {
-			in.Recorder.RejectedNotKept(d.Source)
+			in.Recorder.NotKept(d.Source)
 			return d, false, rejection
 		}
 	}
 	stored, duplicate, err := in.accept(ctx, d)
 	if err != nil || duplicate {
+		if kept {
+			in.partly.giveBack(sender)
+		}
 		return stored, duplicate, err
 	}
-	in.refusals.keep(sender, in.Now())
 	return stored, false, rejection
 }
 

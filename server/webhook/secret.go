@@ -21,6 +21,18 @@ func CheckSecrets(field string, secrets [][]byte) error {
 	return nil
 }
 
+// minSecret is the shortest secret, in bytes. Whoever sees one signed body can try
+// secrets on a machine of their own, so a short one is found.
+const minSecret = 16
+
+// CheckSecretLength refuses a secret that can be guessed.
+func CheckSecretLength(secret []byte) error {
+	if len(secret) < minSecret {
+		return gitops.Errorf(gitops.Invalid, "holds a secret of %d characters, and one needs %d: make one with openssl rand -hex 32, and give it to the sender, too", len(secret), minSecret)
+	}
+	return nil
+}
+
 // MatchesAny reports whether got is one of the secrets, in a time that depends
 // on neither the secrets' bytes nor their lengths.
 func MatchesAny(got []byte, secrets [][]byte) bool {

@@ -100,6 +100,10 @@ const usualBody = 16 << 10
 // ReadBody reads a request's body up to a number of bytes. The error's code is
 // TooLarge or Invalid, or the body's own.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	// Before the first byte is read: a sender that expects 100 Continue then sends none.
+	if r.ContentLength > limit {
+		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
+	}
 	announced := min(max(0, r.ContentLength), usualBody)
 	body := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead)) // with room to find the end in
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))

@@ -19,10 +19,25 @@ import (
 
 // Client speaks to one server. Safe for concurrent use.
 type Client struct {
-	base  *url.URL
-	token string
-	http  *http.Client
+	base   *url.URL
+	tokens TokenSource
+	http   *http.Client
 }
+
+// TokenSource has the token of each request. Safe for concurrent use.
+type TokenSource interface {
+	// Token returns the token to send now.
+	Token(ctx context.Context) (string, error)
+	// Refused says that the server does not accept a token, and reports whether Token
+	// returns another from now on.
+	Refused(token string) bool
+}
+
+// fixed is a token that stays.
+type fixed string
+
+func (f fixed) Token(context.Context) (string, error) { return string(f), nil }
+func (fixed) Refused(string) bool                     { return false }
 
 // answerWithin bounds every request but streams. A search far back takes longest.
 const answerWithin = time.Minute
@@ -30,21 +45,36 @@ const answerWithin = time.Minute
 // New makes a client of the server at an address such as https://tallyman.example.
 // The token is sent over plain http to this machine alone.
 func New(address, token string) (*Client, error) {
-	base, err := url.Parse(strings.TrimSuffix(address, "/"))
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, gitops.FieldErrorf("url", "must begin with http:// or https://")
-	}
-	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
-		return nil, gitops.FieldErrorf("url", "must begin with https://: the token would go to %s in the clear", base.Host)
-	}
 	if token == "" {
 		return nil, gitops.FieldErrorf("token", "is missing")
 	}
-	return &Client{base: base, token: token, http: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // the token is for this address alone
-		},
-	}}, nil
+	return NewWith(address, fixed(token))
+}
+
+// NewWith is New with tokens that change.
+func NewWith(address string, tokens TokenSource) (*Client, error) {
+	base, err := parseAddress("url", strings.TrimSuffix(address, "/"))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{base: base, tokens: tokens, http: newHTTP()}, nil
+}
+
+// newHTTP makes a client for requests with a token, which is for their address alone.
+func newHTTP() *http.Client {
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// parseAddress reads an address that a token may be sent to.
+func parseAddress(field, address string) (*url.URL, error) {
+	at, err := url.Parse(address)
+	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
+		return nil, gitops.FieldErrorf(field, "must begin with http:// or https://")
+	}
+	if at.Scheme == "http" && !isLoopback(at.Hostname()) {
+		return nil, gitops.FieldErrorf(field, "must begin with https://: the token would go to %s in the clear", at.Host)
+	}
+	return at, nil
 }
 
 func isLoopback(host string) bool {
@@ -153,8 +183,30 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 }
 
 // send makes a request and returns an answer of 2xx; its body is the caller's to
-// close.
+// close. A token that is not accepted any more is replaced once.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte) (*http.Response, error) {
+	for again := true; ; again = false {
+		token, err := c.tokens.Token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := c.sendWith(ctx, token, method, path, query, header, body)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode/100 == 2 {
+			return resp, nil
+		}
+		err = c.problem(resp)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized || !again || !c.tokens.Refused(token) {
+			return nil, err
+		}
+	}
+}
+
+// sendWith makes a request with a token and returns its answer, whatever it is.
+func (c *Client) sendWith(ctx context.Context, token, method, path string, query url.Values, header http.Header, body []byte) (*http.Response, error) {
 	address := c.base.String() + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
@@ -166,20 +218,22 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		var bad *url.Error
-		if errors.As(err, &bad) {
-			err = bad.Err
-		}
-		return nil, gitops.Errorf(gitops.Unavailable, "%s cannot be reached", c.base.Host).WithCause(err)
+		return nil, unreachable(err, c.base.Host)
 	}
-	if resp.StatusCode/100 == 2 {
-		return resp, nil
+	return resp, nil
+}
+
+// unreachable is the error of a request that got no answer, without its address, which
+// a person knows.
+func unreachable(err error, host string) error {
+	var bad *url.Error
+	if errors.As(err, &bad) {
+		err = bad.Err
 	}
-	defer resp.Body.Close()
-	return nil, c.problem(resp)
+	return gitops.Errorf(gitops.Unavailable, "%s cannot be reached", host).WithCause(err)
 }
 
 // problem is the error in an answer.

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -159,5 +160,30 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := client.New("https://tallyman.example", ""); err == nil {
 		t.Error("without a token")
+	}
+}
+
+// While the stream is refused the update is polled for.
+func TestAwaitPollsWhileTheStreamIsRefused(t *testing.T) {
+	const refused = `429!{"code": "rate_limited", "detail": "token:ops has 20 streams open"}`
+	c, asked := serve(t, refused, `{"id": "u1", "state": "pending"}`, refused, `503!{"code": "unavailable", "detail": "the store"}`, refused, `{"id": "u1", "state": "committed"}`)
+	u, err := c.Await(t.Context(), gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) {})
+	if err != nil || u.State != gitops.Committed {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if len(*asked) != 6 || (*asked)[1] != "/api/v1/updates/u1 " || (*asked)[5] != "/api/v1/updates/u1 " {
+		t.Errorf("asked %q", *asked)
+	}
+}
+
+// When the time is over there is one more look, for what the stream did not say.
+func TestAwaitLooksOnceMore(t *testing.T) {
+	for state, ended := range map[gitops.State]bool{gitops.Committed: true, gitops.Pending: false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c, asked := serve(t, "retry: 1\nid: 1\n\n", `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "`+string(state)+`"}`)
+		u, err := c.Await(ctx, gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) { cancel() })
+		if (err == nil) != ended || u.State != state || len(*asked) != 3 {
+			t.Errorf("%s: %+v, %v, asked %q", state, u, err, *asked)
+		}
 	}
 }

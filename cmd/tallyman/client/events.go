@@ -45,6 +45,11 @@ type position struct {
 // included, it calls standing: no event after that is missed. One that the server's
 // store lost, because it was restored from a backup, is not handed on.
 func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error) error {
+	return c.follow(ctx, filter, after, standing, handle, func() error { return nil })
+}
+
+// follow is Follow. It calls away each time that the stream cannot be opened for now.
+func (c *Client) follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error, away func() error) error {
 	at := position{after: after, retry: usualWait}
 	var wait time.Duration
 	for {
@@ -61,6 +66,10 @@ func (c *Client) Follow(ctx context.Context, filter url.Values, after string, st
 			return ctx.Err()
 		case err != nil && !later(err):
 			return err
+		case err != nil && !stood:
+			if err := away(); err != nil {
+				return err
+			}
 		}
 		if wait = min(2*wait, longestWait); stood || wait == 0 {
 			wait = at.retry
@@ -193,10 +202,15 @@ var (
 	errAgain = errors.New("again")
 )
 
+// lookOnceMore bounds the last look at an update that is not waited for any longer.
+const lookOnceMore = 5 * time.Second
+
 // Await follows an update until it has ended, and returns it. It hands each new state
-// of it to progress, with its steps.
+// of it to progress, with its steps. While the stream cannot be opened, as when too
+// many are open, it polls. When ctx ends it looks once more: what ended by then is
+// returned without an error.
 func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitops.Update)) (gitops.Update, error) {
-	look := func() error {
+	look := func(ctx context.Context) error {
 		now, err := c.Update(ctx, u.ID)
 		if err != nil && later(err) {
 			return errAgain // it may have ended already, and then the stream sends nothing
@@ -211,12 +225,26 @@ func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitop
 		}
 		return nil
 	}
-	err := c.Follow(ctx, url.Values{"delivery": {u.Delivery.String()}}, "", look, func(e Event) error {
+	poll := func() error {
+		if err := look(ctx); !errors.Is(err, errAgain) {
+			return err
+		}
+		return nil
+	}
+	standing := func() error { return look(ctx) }
+	err := c.follow(ctx, url.Values{"delivery": {u.Delivery.String()}}, "", standing, func(e Event) error {
 		if e.Update == nil || e.Update.ID != u.ID {
 			return nil
 		}
-		return look()
-	})
+		return look(ctx)
+	}, poll)
+	if ctx.Err() != nil && !errors.Is(err, errDone) {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookOnceMore)
+		defer cancel()
+		if errors.Is(look(last), errDone) {
+			return u, nil
+		}
+	}
 	if errors.Is(err, errDone) {
 		err = nil
 	}

@@ -21,20 +21,63 @@ resource "aws_sns_topic" "push" {
   signature_version = 2 # SHA-256; the default is SHA-1
 }
 
-# EventBridge cannot be held to a rule or an account here: what it publishes matches no condition of a topic's policy. So a rule
-# of another account that knows the topic could publish to it; sources.sns.accounts does not help against what it makes up. Where
-# that matters, use ecr-events.
+# EventBridge publishes as this role, which only this rule takes on. Without a role it publishes as the service itself, and then a
+# topic cannot tell this account's rules from those of any other.
+resource "aws_iam_role" "publish" {
+  name = "${var.name}-publish"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "events.amazonaws.com" }
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
+        ArnEquals    = { "aws:SourceArn" = aws_cloudwatch_event_rule.push.arn }
+      }
+    }]
+  })
+}
+
+data "aws_caller_identity" "current" {}
+
+resource "aws_iam_role_policy" "publish" {
+  name = "publish"
+  role = aws_iam_role.publish.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "sns:Publish"
+      Resource = aws_sns_topic.push.arn
+    }]
+  })
+}
+
+# Whoever may publish can say that an image was pushed: that role alone, also where another of this account has the right to
+# publish to every topic.
 resource "aws_sns_topic_policy" "push" {
   arn = aws_sns_topic.push.arn
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "sns:Publish"
-      Principal = { Service = "events.amazonaws.com" }
-      Resource  = aws_sns_topic.push.arn
-    }]
+    Statement = [
+      {
+        Effect    = "Allow"
+        Action    = "sns:Publish"
+        Principal = { AWS = aws_iam_role.publish.arn }
+        Resource  = aws_sns_topic.push.arn
+      },
+      {
+        Effect    = "Deny"
+        Action    = "sns:Publish"
+        Principal = "*"
+        Resource  = aws_sns_topic.push.arn
+        Condition = { StringNotEquals = { "aws:PrincipalArn" = aws_iam_role.publish.arn } }
+      },
+    ]
   })
 }
 
@@ -42,6 +85,7 @@ resource "aws_cloudwatch_event_target" "push" {
   rule      = aws_cloudwatch_event_rule.push.name
   target_id = "tallyman"
   arn       = aws_sns_topic.push.arn
+  role_arn  = aws_iam_role.publish.arn
 
   retry_policy {
     maximum_event_age_in_seconds = 86400
@@ -52,7 +96,7 @@ resource "aws_cloudwatch_event_target" "push" {
     arn = aws_sqs_queue.dead.arn
   }
 
-  depends_on = [aws_sns_topic_policy.push, aws_sqs_queue_policy.dead]
+  depends_on = [aws_sns_topic_policy.push, aws_iam_role_policy.publish, aws_sqs_queue_policy.dead]
 }
 
 # tallyman confirms the subscription itself, so it must run before this is applied.

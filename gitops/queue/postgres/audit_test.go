@@ -24,7 +24,7 @@ func TestAuditIsAppendOnly(t *testing.T) {
 	conn := connect(t, a)
 	for _, text := range []string{
 		`UPDATE audit SET actor = 'eve'`, `DELETE FROM audit`, `TRUNCATE audit`, `UPDATE deliveries SET actor = 'eve'`, `UPDATE updates SET tag = 'v2'`,
-		`UPDATE updates SET rule = ''`, `DELETE FROM updates`, `TRUNCATE updates`,
+		`UPDATE updates SET rule = ''`, `DELETE FROM updates`, `TRUNCATE updates`, `DELETE FROM deliveries`, `TRUNCATE deliveries`,
 	} {
 		if _, err := conn.Exec(t.Context(), text); err == nil || !strings.Contains(err.Error(), "append-only") {
 			t.Errorf("%s: %v", text, err)

@@ -2,27 +2,37 @@ package sqlite
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// TestADamagedProofKeyIsRefused has secrets in the file that others could know: one that
-// was cut short counts as one with zeros, and one that was put there is somebody's.
+// TestADamagedProofKeyIsRefused has secrets in the file that others could know. One that
+// is cut short the file does not take.
 func TestADamagedProofKeyIsRefused(t *testing.T) {
 	for _, text := range []string{
-		`UPDATE proof_keys SET secret = x''`, `UPDATE proof_keys SET secret = substr(secret, 1, 8)`, `UPDATE proof_keys SET secret = zeroblob(32)`,
-		`UPDATE proof_keys SET secret = randomblob(32)`, `UPDATE proof_keys SET id = '00000000'`,
+		`UPDATE proof_keys SET secret = zeroblob(32)`, `UPDATE proof_keys SET secret = randomblob(32)`, `UPDATE proof_keys SET id = '00000000'`,
 	} {
-		s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
+		path := filepath.Join(t.TempDir(), "queue.db")
+		s := openFile(t, path, nil)
 		if _, err := s.ProofKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, damage := range []string{`PRAGMA ignore_check_constraints = on`, text} {
-			if err := s.writer.conn.exec(damage); err != nil {
-				t.Fatal(err)
-			}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
+		c, err := connect(path, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.exec(`UPDATE proof_keys SET secret = substr(secret, 1, 8)`); err == nil || !strings.Contains(err.Error(), "CHECK") {
+			t.Errorf("a short secret is taken: %v", err)
+		}
+		if err := c.close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openFile(t, path, nil)
 		if keys, err := s.ProofKeys(t.Context()); gitops.CodeOf(err) != gitops.Internal || keys != nil {
 			t.Errorf("%s: %d keys, %v", text, len(keys), err)
 		}

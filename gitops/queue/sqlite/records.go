@@ -85,7 +85,7 @@ const ofSender = ` d CROSS JOIN senders sent ON sent.number = d.sender `
 
 // deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
 // delivery, and sent its sender.
-const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, sent.credential, d.outcome, d.field, d.reason,
+const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
 	sent.principal, sent.config, d.body_digest`
 
 const deliveryWidth = 15

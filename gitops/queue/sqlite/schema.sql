@@ -1,14 +1,14 @@
 -- Times are microseconds since 1970 in UTC; NULL is the zero time.
 
--- Who sends what, by which credential, under which configuration: few different ones
--- send all deliveries, so a delivery and its updates have a number for them.
+-- Who sends what, under which configuration: few different ones send all deliveries, so
+-- a delivery and its updates have a number for them. By which credential is not among
+-- it: that of a job names its run, and no row here is ever deleted.
 CREATE TABLE senders (
 	number     INTEGER PRIMARY KEY,
 	principal  TEXT NOT NULL,
 	actor      TEXT NOT NULL,
-	credential TEXT NOT NULL,
 	config     TEXT NOT NULL,
-	UNIQUE (principal, actor, credential, config)
+	UNIQUE (principal, actor, config)
 ) STRICT;
 
 -- A new delivery's number is one above the highest that was given, so numbers
@@ -20,6 +20,7 @@ CREATE TABLE deliveries (
 	received_at INTEGER NOT NULL,
 	event_time  INTEGER,
 	sender      INTEGER NOT NULL,
+	credential  TEXT NOT NULL,
 	remote      TEXT NOT NULL,
 	recovered   INTEGER NOT NULL, -- 0 or 1
 	outcome     TEXT NOT NULL,
@@ -207,7 +208,7 @@ CREATE INDEX audit_principals ON audit (principal);
 CREATE INDEX audit_times ON audit (at);
 
 -- The entries of updates whose deliveries are kept, with the columns of audit.
-CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.principal, s.actor, s.credential, d.remote, 'order' AS asked, u.rule,
+CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.principal, s.actor, d.credential, d.remote, 'order' AS asked, u.rule,
 	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, '' AS reason, '' AS was,
 	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, s.config
 	FROM updates u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN senders s ON s.number = u.sender;
@@ -222,6 +223,9 @@ CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN NOT EXISTS (SELECT 1 FROM 
 CREATE TRIGGER senders_unchanged BEFORE UPDATE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER senders_kept BEFORE DELETE ON senders BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries
+	WHEN EXISTS (SELECT 1 FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535)
+	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)

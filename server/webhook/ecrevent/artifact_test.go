@@ -77,7 +77,7 @@ func TestForeignBodies(t *testing.T) {
 		"a dispatch":           {`{"action": "update-image", "client_payload": {}}`, "set the App's webhook to /webhooks/github"},
 		"a ping":               {`{"zen": "x", "hook_id": 1}`, "set the App's webhook to /webhooks/github"},
 		"a batch":              {`{"Records": []}`, "it is a batch of Amazon SQS or S3"},
-		"something else":       {`{"a": 1}`, "id: is missing"},
+		"something else":       {`{"a": 1}`, "it has neither source nor detail-type"},
 		"an event with a Type": {`{"id": "1", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": {}, "Type": "x", "TopicArn": "y"}`, ""},
 	} {
 		event, err := ecrevent.Read(by, []byte(c.body))

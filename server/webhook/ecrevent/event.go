@@ -48,7 +48,11 @@ func Read(by gitops.PushSource, body []byte) (gitops.Event, error) {
 		return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event in JSON%s", otherwise(body)).WithCause(err)
 	}
 	if e.DetailType == "" || e.ID == "" {
-		if what := otherwise(body); what != "" {
+		what := otherwise(body)
+		if what == "" && e.DetailType == "" && e.Source == "" {
+			what = notOurs
+		}
+		if what != "" {
 			return gitops.Event{}, gitops.Errorf(gitops.Invalid, "the body is not an EventBridge event%s", what)
 		}
 	}

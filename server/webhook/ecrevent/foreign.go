@@ -20,6 +20,10 @@ var foreign = []struct {
 	{[]string{"Records"}, ": it is a batch of Amazon SQS or S3; let an EventBridge rule send each event here"},
 }
 
+// notOurs is said of any other body that has nothing of EventBridge's envelope.
+const notOurs = ": it has neither source nor detail-type; let the rule's target send the event as it is, without InputPath or InputTransformer. " +
+	"An image in another registry than ECR is ordered by a repository_dispatch or the API"
+
 // otherwise says what a body that is not an EventBridge event is; "" when it is not
 // known.
 func otherwise(body []byte) string {

@@ -174,7 +174,7 @@ func identify(object []byte, nameIn string) (id int64, name string, ok bool) {
 	for member, value := range members(object) {
 		switch string(member) {
 		case "id":
-			id, _ = strconv.ParseInt(string(value), 10, 64)
+			id = number(value)
 		case nameIn:
 			if name, ok = textOrNull(value); !ok {
 				return id, "", false
@@ -182,6 +182,16 @@ func identify(object []byte, nameIn string) (id int64, name string, ok bool) {
 		}
 	}
 	return id, name, true
+}
+
+// number is a number of GitHub's; 0 for what is none: text, a fraction, one below 1 or
+// beyond what fits.
+func number(value []byte) int64 {
+	id, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || id < 1 {
+		return 0
+	}
+	return id
 }
 
 // payloadOf returns the JSON of a body in either of GitHub's two content types.

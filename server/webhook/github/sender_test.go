@@ -22,7 +22,7 @@ func senderOf(e gitops.Event) string {
 func TestDecodeSenders(t *testing.T) {
 	for login, want := range map[string]string{
 		"ann": "github:ann", "github-actions[bot]": "github:github-actions[bot]", "Ann_acme": "github:Ann_acme",
-		"": "github:3", `a\nTallyman-Update: x`: "github:3", "a b": "github:3", strings.Repeat("a", 129): "github:3",
+		"": "user:3", `a\nTallyman-Update: x`: "user:3", "a b": "user:3", strings.Repeat("a", 129): "user:3",
 	} {
 		event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": {"id": 3, "login": "`+login+`"}}`))
 		if err != nil || event.Order == nil || event.Principal.Actor() != want {
@@ -48,6 +48,11 @@ func TestDecodeWhereItComesFrom(t *testing.T) {
 		"a repository in a list":  {"[" + ours + "]", theirs, ann, func(s *gitops.DispatchSender) { s.Repository, s.RepositoryID = "", 0 }},
 		"an id as text":           {`{"id": "17", "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
 		"an id as a fraction":     {`{"id": 17.0, "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
+		"an id too large":         {`{"id": 99999999999999999999, "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
+		"an id below 1":           {`{"id": -17, "full_name": "o/r"}`, `{"id": -5}`, ann, func(s *gitops.DispatchSender) { s.RepositoryID, s.InstallationID = 0, 0 }},
+		"an id with an exponent":  {`{"id": 17e0, "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
+		"an id in other letters":  {`{"ID": 17, "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
+		"two repositories":        {ours + `, "repository": {"id": 18}`, theirs, ann, func(s *gitops.DispatchSender) { s.Repository, s.RepositoryID = "", 18 }},
 		"an id below":             {`{"owner": {"id": 17}, "full_name": "o/r"}`, theirs, ann, func(s *gitops.DispatchSender) { s.RepositoryID = 0 }},
 		"no installation":         {ours, "null", ann, func(s *gitops.DispatchSender) { s.InstallationID = 0 }},
 		"an installation as text": {ours, `"5"`, ann, func(s *gitops.DispatchSender) { s.InstallationID = 0 }},

@@ -58,10 +58,19 @@ BEGIN
 	END IF;
 	RAISE EXCEPTION 'the audit is append-only';
 END $$;
+CREATE FUNCTION refuse_lost_delivery() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535) THEN
+		RAISE EXCEPTION 'the audit is append-only';
+	END IF;
+	RETURN OLD;
+END $$;
 CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_not_emptied BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_kept BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION refuse_loss();
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_lost_delivery();
+CREATE TRIGGER deliveries_not_emptied BEFORE TRUNCATE ON deliveries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, environment, app, repository, tag, digest, rule, accepted_at ON updates
 	FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER orders_not_emptied BEFORE TRUNCATE ON updates FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -1,10 +1,13 @@
 package webhook_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,7 +93,7 @@ func TestRejectedAreKeptUpToABound(t *testing.T) {
 			t.Fatalf("delivery %d is kept: %t", i, kept)
 		}
 	}
-	lines := func() int { return strings.Count(s.logged.String(), "rejected deliveries are not kept") }
+	lines := func() int { return strings.Count(s.logged.String(), "deliveries are not kept") }
 	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept") != 5 {
 		t.Errorf("%d lines in the log, and counted %v", lines(), s.outcomes)
 	}
@@ -114,6 +117,100 @@ func TestRejectedAreKeptUpToABound(t *testing.T) {
 	if _, kept := s.kept("later"); !kept {
 		t.Error("an hour later it is not kept")
 	}
+}
+
+// TestIgnoredAreKeptUpToABound sends what asks for nothing, which whoever may order
+// nothing can send, too: a part is kept of some, and its answer stays the same.
+func TestIgnoredAreKeptUpToABound(t *testing.T) {
+	s := newSender(t)
+	const bound = 300
+	ignore := func(id string) (kept bool) {
+		t.Helper()
+		if d, accepted, err := s.send(id, "nothing", "192.0.2.1", nil); accepted || err != nil || d.Outcome != gitops.OutcomeIgnored || d.ID != id || d.Reason == "" {
+			t.Fatalf("%s: %+v, accepted is %t, %v", id, d, accepted, err)
+		}
+		d, kept := s.kept(id)
+		if kept && (len(d.Body) != 1<<10 || len(d.BodyDigest) != sha256.Size) {
+			t.Fatalf("of %s %d bytes are kept, and the digest %x", id, len(d.Body), d.BodyDigest)
+		}
+		return kept
+	}
+	for i := range bound + 5 {
+		if kept := ignore(fmt.Sprint("i", i)); kept != (i < bound) {
+			t.Fatalf("delivery %d is kept: %t", i, kept)
+		}
+	}
+	if n := strings.Count(strings.Join(s.outcomes, " "), "not kept"); n != 5 {
+		t.Errorf("%d are counted as not kept", n)
+	}
+	s.reject("r1", "192.0.2.1")
+	if _, kept := s.kept("r1"); !kept {
+		t.Error("what is ignored counts as rejected")
+	}
+	s.now = s.now.Add(time.Hour)
+	if !ignore("later") {
+		t.Error("an hour later it is not kept")
+	}
+}
+
+// TestTheBoundHoldsForManyAtOnce sends more at once than are kept, all of them before
+// the store has answered one.
+func TestTheBoundHoldsForManyAtOnce(t *testing.T) {
+	s := newSender(t)
+	const bound, senders = 100, 150
+	release := make(chan struct{})
+	inbox := &slowInbox{Inbox: s.store, arrived: make(chan struct{}, senders), release: release}
+	s.intake.Inbox = inbox
+	var all sync.WaitGroup
+	for i := range senders {
+		all.Go(func() { s.reject(fmt.Sprint("r", i), "192.0.2.1") })
+	}
+	for range bound {
+		<-inbox.arrived
+	}
+	close(release)
+	all.Wait()
+	if n := inbox.stored.Load(); n != bound {
+		t.Errorf("%d are kept, want %d", n, bound)
+	}
+}
+
+// TestWhatIsNotStoredDoesNotCount has the store away for as many as are kept in an hour.
+func TestWhatIsNotStoredDoesNotCount(t *testing.T) {
+	s := newSender(t)
+	s.intake.Inbox = away{s.store}
+	for i := range 100 {
+		if _, _, err := s.send(fmt.Sprint("r", i), "wrong order", "192.0.2.1", nil); gitops.CodeOf(err) != gitops.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	s.intake.Inbox = s.store
+	s.reject("after", "192.0.2.1")
+	if _, kept := s.kept("after"); !kept {
+		t.Error("after an outage nothing is kept")
+	}
+}
+
+// slowInbox stores nothing before release is closed.
+type slowInbox struct {
+	webhook.Inbox
+	arrived chan struct{}
+	release chan struct{}
+	stored  atomic.Int64
+}
+
+func (i *slowInbox) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	i.arrived <- struct{}{}
+	<-i.release
+	i.stored.Add(1)
+	return i.Inbox.Accept(ctx, d)
+}
+
+// away is a store that does not answer.
+type away struct{ webhook.Inbox }
+
+func (away) Accept(context.Context, gitops.Delivery) (gitops.Delivery, bool, error) {
+	return gitops.Delivery{}, false, gitops.Errorf(gitops.Unavailable, "the store is away")
 }
 
 // TestKnownDeliveryStaysKnownOverTheBound is an accepted delivery that its sender sends

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// request is what the access log says of a request beside its route: who asked. It is
+// of the goroutine that serves the request.
+type request struct{ caller Caller }
+
+type requestKey struct{}
+
+// noteCaller says whose request it is, for the access log.
+func noteCaller(ctx context.Context, c Caller) {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		r.caller = c
+	}
+}
+
+// Logged serves a route and writes one line for each request, a stream's when it ends.
+// The line has the route's pattern and no value of the request but the method, which
+// the route gives: a query or a path may hold what a client put there by mistake, such
+// as a token.
+func (a *API) Logged(route Route, serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		began, who := time.Now(), new(request)
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() {
+			a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "API request",
+				slog.String("method", route.Method), slog.String("route", route.Pattern), slog.Int("status", ww.Status()),
+				slog.Duration("duration", time.Since(began)), slog.String("principal", who.caller.Principal.ID()),
+				slog.String("credential", who.caller.Credential), slog.String("remote", webhook.ClientIP(r.RemoteAddr)))
+		}()
+		serve(ww, r.WithContext(context.WithValue(r.Context(), requestKey{}, who)))
+	}
+}
