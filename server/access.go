@@ -76,9 +76,11 @@ func number(id int64) string { return strconv.FormatInt(id, 10) }
 
 // PrintAccess prints who may write in each environment, by which credential and
 // rule.
-func (s *Server) PrintAccess(out io.Writer) {
+func (s *Server) PrintAccess(out io.Writer) { printAccess(out, s.parts.access) }
+
+func printAccess(out io.Writer, list *access.List) {
 	environment := ""
-	for _, grant := range s.parts.access.Matrix() {
+	for _, grant := range list.Matrix() {
 		if grant.Environment != environment {
 			environment = grant.Environment
 			fmt.Fprintf(out, "access in %s:\n", environment)

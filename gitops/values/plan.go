@@ -76,10 +76,8 @@ func (p *plan) setAll(goals []goal) error {
 
 // set plans one goal.
 func (p *plan) set(g goal, setToo setToo) error {
-	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
-		if err := p.source.checkDigest(parent.doc, helmPath(parent), g.name(), setToo); err != nil {
-			return err
-		}
+	if err := g.checkDigest(p.source, setToo); err != nil {
+		return err
 	}
 	switch {
 	case g.place.alias != nil && !g.target.follow:
@@ -119,7 +117,7 @@ func (p *plan) setScalar(g goal) error {
 	if err := g.target.checkOldValue(n, g.name(), g.value); err != nil {
 		return err
 	}
-	w := want{text: g.value, number: g.target.keepNumber && isNumber(n, g.name(), g.value)}
+	w := want{text: g.value, typed: g.target.keepType && keepsType(n, g.name(), g.value)}
 	p.said[n] = w
 	if err := p.expectFollowing(g, w); err != nil || s.isAlready(n, g.place, w) {
 		return err

@@ -15,30 +15,32 @@ var (
 	defined  = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 )
 
-// TestFaultTableIsHeldByTests holds docs/faults.md to naming tests that exist, so
-// that the page does not outlive what it says.
+// TestFaultTableIsHeldByTests holds docs/faults.md and docs/security.md to naming
+// tests that exist, so that the pages do not outlive what they say.
 func TestFaultTableIsHeldByTests(t *testing.T) {
 	const root = "../../"
-	page, err := os.ReadFile(root + "docs/faults.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found := unplaced.Find(page); found != nil {
-		t.Errorf("a test is named without its package: %s", found)
-	}
 	tests := make(map[string][]string) // by package
-	rows := named.FindAllStringSubmatch(string(page), -1)
-	for _, row := range rows {
-		test, pkg := row[1], row[2]
-		if _, read := tests[pkg]; !read {
-			tests[pkg] = testsOf(t, root+pkg)
+	for name, least := range map[string]int{"faults.md": 50, "security.md": 8} {
+		page, err := os.ReadFile(root + "docs/" + name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !slices.Contains(tests[pkg], test) {
-			t.Errorf("%s has no %s", pkg, test)
+		if found := unplaced.Find(page); found != nil {
+			t.Errorf("%s: a test is named without its package: %s", name, found)
 		}
-	}
-	if len(rows) < 50 {
-		t.Errorf("the page names %d tests", len(rows))
+		rows := named.FindAllStringSubmatch(string(page), -1)
+		for _, row := range rows {
+			test, pkg := row[1], row[2]
+			if _, read := tests[pkg]; !read {
+				tests[pkg] = testsOf(t, root+pkg)
+			}
+			if !slices.Contains(tests[pkg], test) {
+				t.Errorf("%s: %s has no %s", name, pkg, test)
+			}
+		}
+		if len(rows) < least {
+			t.Errorf("%s names %d tests", name, len(rows))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -83,7 +84,7 @@ func (c *checker) finally() {
 // event was written.
 func (c *checker) newerWritten(u *tracked) bool {
 	for _, other := range c.updates {
-		if !u.EventTime.IsZero() && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && other.released().Unix() > u.released().Unix() {
+		if !u.EventTime.IsZero() && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && cmp.Or(other.EventTime, other.at).Unix() > u.EventTime.Unix() {
 			return true
 		}
 	}

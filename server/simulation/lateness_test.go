@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -16,6 +17,9 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	}
 	event := u.EventTime
 	newer, certain := "", false // certain: the service knows of it
+	// byOrder: an order is newer. unknown: wrong clocks hide from the service when the
+	// newest order was received.
+	byOrder, unknown := false, c.setBack[r]
 	lastPush := c.lastPush(u)
 	c.updates[u.ID].receipt = receipt
 	for _, other := range c.updates {
@@ -30,16 +34,18 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		switch {
 		case onlyUp(u):
 			happened = other.behindPush(u, receipt)
+			unknown = unknown || !onlyUp(other.Update) && other.receipt.After(receipt)
 		case happened.IsZero() && u.Recovered:
-			happened = other.AcceptedAt
+			happened = other.receipt
 		case event.IsZero() && other.receipt.After(receipt):
 			c.setBack[r] = true
 		}
 		if happened.Unix() > event.Unix() {
 			newer = other.ID
-			certain = certain || !onlyUp(u) || other == lastPush || !onlyUp(other.Update) && !c.setBack[r]
+			certain, byOrder = certain || !onlyUp(u) || other == lastPush, byOrder || !onlyUp(other.Update)
 		}
 	}
+	certain = certain || byOrder && !unknown
 	higher := c.higherThan(u)
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher != "":
@@ -64,10 +70,7 @@ func (u *tracked) cameLate() bool {
 	return u.State == gitops.Superseded && u.FinishedAt.Equal(u.AcceptedAt)
 }
 
-// released is when what an update asks for happened, by the true time.
-func (u *tracked) released() time.Time {
-	if !u.EventTime.IsZero() {
-		return u.EventTime
-	}
-	return u.at
-}
+// released is when what an update asks for happened, where clocks are right: where nobody
+// gives a time, when its delivery was received. A replica that stands still between the
+// receipt and the acceptance has an older delivery accepted after a newer one.
+func (u *tracked) released() time.Time { return cmp.Or(u.EventTime, u.receipt) }

@@ -37,8 +37,8 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"	if err != nil {\n		return in.refuseOrder(e, err)\n	}\n",
-		"	_ = err\n",
+		"		return in.refuseOrder(e, err)\n",
+		"",
 		"may not order",
 	},
 	{

@@ -48,7 +48,7 @@ var plantedInSQL = []struct {
 	{planted{
 		"no event is late for the database",
 		migration + "3_accept.sql",
-		"RETURN CASE WHEN date_trunc('second', event) < date_trunc('second', newest) THEN newest END;",
+		"RETURN CASE WHEN date_trunc('second', a.event) < date_trunc('second', newest) THEN newest END;",
 		"RETURN NULL;",
 		"and was accepted as new",
 	}, 0},

@@ -28,10 +28,11 @@ type dispatch struct {
 
 var ticks atomic.Int64
 
-// order is a signed repository_dispatch of a repository.
-func order(id string, repository int, environment, app, tag string) *dispatch {
+// order is a signed repository_dispatch of a repository. Without a nonce it has the body
+// of another that asks for the same.
+func order(id, nonce string, repository int, environment, app, tag string) *dispatch {
 	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
-		app, environment, tag, id, repository)
+		app, environment, tag, nonce, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -69,6 +70,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 	}
 	version := inventVersion(r, n)
 	id := fmt.Sprintf("delivery-%d", n)
+	nonce := one(r, "", id)
 	switch kind := r.IntN(10); {
 	case kind < 6:
 		if environment == "prod" {
@@ -76,11 +78,11 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		}
 		if r.IntN(12) == 0 {
 			met.meet("a dispatch came from a repository that may order nothing")
-			return order(id, othersRepository, environment, app, tag)
+			return order(id, nonce, othersRepository, environment, app, tag)
 		}
-		return order(id, ourRepository, environment, app, tag)
+		return order(id, nonce, ourRepository, environment, app, tag)
 	case kind == 6:
-		return order(id, ourRepository, "nowhere", app, tag)
+		return order(id, nonce, ourRepository, "nowhere", app, tag)
 	default:
 		ago := one(r, 0, 0, 5*time.Second, time.Minute, 5*time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {
