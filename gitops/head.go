@@ -1,6 +1,9 @@
 package gitops
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Head is what is known of one app in one environment. It outlives the updates it
 // was learnt from, so it decides also when those are pruned.
@@ -90,6 +93,17 @@ func (h Head) comparable(m EventMoment) []time.Time {
 		times = append(times, h.PushedEvent)
 	}
 	return times
+}
+
+// LateBehind is why an update that is late is not written: when the newer release
+// happened, and how an image that was pushed is written all the same.
+func LateBehind(u Update, newest time.Time) string {
+	reason := fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
+		u.App, u.Environment, newest.UTC().Format(time.RFC3339), u.EventTime.UTC().Format(time.RFC3339))
+	if u.OnlyUp {
+		reason += fmt.Sprintf(". To write %[2]s all the same, order it by name: tallyman update %[1]s %[2]s --env %[3]s", u.App, u.Tag, u.Environment)
+	}
+	return reason
 }
 
 // Accept returns the head after an event was accepted.

@@ -118,7 +118,9 @@ func TestExplainEveryState(t *testing.T) {
 			"  2026-01-02 12:00:00  nothing to commit\n  Unchanged: the file already had this tag\n"},
 		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,
 			"  2026-01-02 12:00:00  superseded by 2.0.0 (update u2)\n  Superseded by 2.0.0 (update u2)\n"},
-		{"late", gitops.Update{State: gitops.Superseded, Reason: "a newer release, of 12:00, was accepted before"}, nil, "  Superseded: a newer release, of 12:00, was accepted before\n"},
+		{"late", gitops.Update{State: gitops.Superseded, Reason: gitops.LateBehind(gitops.Update{App: "api", Environment: "dev", Tag: "2.0.0", OnlyUp: true, EventTime: noon}, noon.Add(time.Hour))}, nil,
+			"  Superseded: a release of api in dev from 2026-01-02T13:00:00Z was accepted before this one from 2026-01-02T12:00:00Z. " +
+				"To write 2.0.0 all the same, order it by name: tallyman update api 2.0.0 --env dev\n"},
 		{"lower", gitops.Update{State: gitops.Superseded, Reason: gitops.LowerThan(gitops.Update{App: "api", Environment: "dev", Tag: "1.9.5"}, "2.0.0", "is on the branch (update u2)")}, nil,
 			"  Superseded: 1.9.5 is lower than 2.0.0, which is on the branch (update u2): an image that is pushed does not lower the version of api in dev. " +
 				"To go down, order it by name: tallyman update api 1.9.5 --env dev\n"},

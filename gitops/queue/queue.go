@@ -64,7 +64,8 @@ type Inbox interface {
 	// that names an environment and app twice is Invalid.
 	//
 	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded, with
-	// a reason, and leaves the head as it is. The receipt is the delivery's, or the
+	// the reason [gitops.LateBehind], and leaves the head as it is. What is OnlyUp is late
+	// behind orders, and behind pushes whose version is not lower. The receipt is the delivery's, or the
 	// store's now where that is earlier.
 	//
 	// An update that is OnlyUp and not late is stored as Superseded, too, and leaves the

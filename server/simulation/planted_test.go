@@ -165,7 +165,7 @@ var plantedBugs = []planted{
 		"gitops/head.go",
 		"if h.PushedVersion == \"\" || m.Version <= h.PushedVersion {",
 		"if true {",
-		"is the highest version that was pushed",
+		"was superseded as late",
 	},
 	{
 		"the delayed copy of a push undoes an order",

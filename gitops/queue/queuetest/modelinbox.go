@@ -85,7 +85,7 @@ func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
 	switch {
 	case late:
 		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
-		u.Reason = fmt.Sprintf("a newer release, of %s, was accepted before", newest.UTC().Format(time.RFC3339))
+		u.Reason = gitops.LateBehind(u, newest)
 	case lower != "":
 		u.State, u.FinishedAt, u.Reason = gitops.Superseded, u.AcceptedAt, lower
 	default:

@@ -59,6 +59,7 @@ var cases = []struct {
 	{"Accept/ExistingIDs", existingIDs},
 	{"Accept/OnlyUp", onlyUp},
 	{"Accept/OnlyUpAtOnce", onlyUpAtOnce},
+	{"Accept/OnlyUpOutOfOrder", onlyUpOutOfOrder},
 
 	{"Leases/OneHolderAtATime", oneHolderAtATime},
 	{"Leases/ClaimsAtOnce", claimsAtOnce},

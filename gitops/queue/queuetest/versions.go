@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -55,6 +56,35 @@ func onlyUp(s *script) {
 	s.crash()
 	arrives("1.9.3", "on the branch")
 	retries(lower, "on the branch")
+}
+
+// onlyUpOutOfOrder delivers the same pushes in every order: the highest version wins. An
+// order ends that, and the store says why a push from before it is not written.
+func onlyUpOutOfOrder(s *script) {
+	at := s.clock.now().Add(-time.Hour)
+	tags := []string{"1.9.5", "2.0.0", "1.10.0"}
+	for i, arrival := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		target := fmt.Sprintf("prod/app-%d", i)
+		pushed := func(n int) gitops.Update {
+			d := s.pushed(tags[n], target)
+			d.Source, d.EventTime = "eventbridge", at.Add(time.Duration(len(tags)-n)*time.Minute)
+			return s.accept(d).Updates[0]
+		}
+		var highest gitops.Update
+		for _, n := range arrival {
+			if u := pushed(n); u.State == gitops.Pending {
+				highest = u // of those that will be written it is the last
+			}
+		}
+		if highest.Tag != "2.0.0" {
+			s.t.Errorf("arrival %v: %s is accepted last", arrival, highest.Tag)
+		}
+		order := s.order(target)
+		s.accept(order)
+		s.crash()
+		u := pushed(1)
+		s.same("the reason", u.Reason, nil, gitops.LateBehind(u, order.ReceivedAt), nil)
+	}
 }
 
 // onlyUpAtOnce sends rising and falling versions at once, as many as fit into one

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -147,8 +146,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 // not.
 func (tx *tx) whySuperseded(u gitops.Update, m gitops.EventMoment) (string, error) {
 	if newest, late := tx.head(u.Environment, u.App).Late(m); late {
-		return fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
-			u.App, u.Environment, newest.Format(time.RFC3339), m.Event.Format(time.RFC3339)), nil
+		return gitops.LateBehind(u, newest), nil
 	}
 	return tx.lowerThan(u)
 }

@@ -53,6 +53,15 @@ CREATE FUNCTION lower_than(floor version_floor, tag text, version text, app text
 		'To go down, order it by name: tallyman update %3$s %1$s --env %4$s', tag, floor.held_by, app, environment) WHERE version <> '' AND version < floor.version COLLATE "C"
 $$;
 
+CREATE FUNCTION rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS
+	$$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
+
+-- late_behind is gitops.LateBehind.
+CREATE FUNCTION late_behind(a arrival, newest timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT format('a release of %s in %s from %s was accepted before this one from %s', a.app, a.environment, rfc3339(newest), rfc3339(a.event))
+		|| CASE WHEN a.only_up THEN format('. To write %2$s all the same, order it by name: tallyman update %1$s %2$s --env %3$s', a.app, a.tag, a.environment) ELSE '' END
+$$;
+
 -- why_superseded is why an update is superseded when it is accepted, and null when it
 -- is not.
 CREATE FUNCTION why_superseded(known app_state, a arrival) RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -60,7 +69,7 @@ DECLARE
 	newest timestamptz := late(known, a);
 BEGIN
 	IF newest IS NOT NULL THEN
-		RETURN format('a release of %s in %s from %s was accepted before this one from %s', a.app, a.environment, rfc3339(newest), rfc3339(a.event));
+		RETURN late_behind(a, newest);
 	ELSIF a.only_up THEN
 		RETURN lower_than(higher(a.floor, known.highest), a.tag, a.version, a.app, a.environment);
 	END IF;
@@ -102,9 +111,6 @@ CREATE FUNCTION newer(known timestamptz, at timestamptz, now_at timestamptz) RET
 CREATE FUNCTION after_next_arrival(known app_state, of_head app_state, a arrival) RETURNS app_state LANGUAGE sql STABLE AS
 	$$ SELECT after_arrival(coalesce(known, of_head), a) $$;
 CREATE AGGREGATE after_arrivals(of_head app_state, a arrival) (SFUNC = after_next_arrival, STYPE = app_state);
-
-CREATE FUNCTION rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS
-	$$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
 
 -- accept takes deliveries in, and their updates, which name their delivery by its
 -- place in the call. It answers with a row for each update that is new, and one
