@@ -81,10 +81,15 @@ func (c *checker) finally() {
 }
 
 // newerWritten reports whether a release of the same app that happened later by its
-// event was written.
+// event was written. An order is compared with a push by when the store's clock says that
+// it was accepted, which is what its commit says.
 func (c *checker) newerWritten(u *tracked) bool {
 	for _, other := range c.updates {
-		if !u.EventTime.IsZero() && other.Environment == u.Environment && other.App == u.App && (other.State.Written() || len(c.ever[other.ID]) > 0) && cmp.Or(other.EventTime, other.at).Unix() > u.EventTime.Unix() {
+		switch {
+		case u.EventTime.IsZero() || other.Environment != u.Environment || other.App != u.App || !other.State.Written() && len(c.ever[other.ID]) == 0:
+		case cmp.Or(other.EventTime, other.at).Unix() > u.EventTime.Unix():
+			return true
+		case onlyUp(u.Update) && other.EventTime.IsZero() && other.AcceptedAt.Sub(u.EventTime) > time.Minute:
 			return true
 		}
 	}
