@@ -9,9 +9,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// TestARecordedDispatchCountsOnce sends a dispatch that somebody recorded under other
+// TestARecordedDispatchIsADuplicate sends a dispatch that somebody recorded under other
 // ids: nothing is ordered, and the answer says how to order it again.
-func TestARecordedDispatchCountsOnce(t *testing.T) {
+func TestARecordedDispatchIsADuplicate(t *testing.T) {
 	r := newSite(t).start()
 	body := strings.Replace(order("api", "dev", "main-1a2b3c4"), `, "nonce": "-"`, "", 1)
 	first := r.do(r.github(newSecret, "d1", body)).delivery(t, 202)

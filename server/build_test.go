@@ -65,6 +65,8 @@ func TestNewNamesTheField(t *testing.T) {
 			[]string{"apps.../worker: must be 1 to 100 of"}},
 		{"a repository with its tag", func(s *site) { s.edit("shop/api}", "shop/api:1}") },
 			[]string{"apps.api.repository: must be an image name without tag"}},
+		{"an environment twice", func(s *site) { s.edit("environments: [dev]}", "environments: [dev, dev]}") },
+			[]string{`apps.worker.environments[1]: "dev" is there twice; remove one`}},
 		{"an environment that is not there", func(s *site) { s.edit("environments: [dev]}", "environments: [dev, qa]}") },
 			[]string{`apps.worker.environments[1]: "qa" is not among the configured environments (dev, prod)`}},
 		{"no event type", func(s *site) { s.edit("github: {", "github: {eventTypes: [], ") },

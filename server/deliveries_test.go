@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,8 @@ func TestOrderBecomesACommit(t *testing.T) {
 		t.Fatal("nothing is pushed")
 	}
 	key := s.key(r)
+	stored, err := r.store.Update(t.Context(), d.Updates[0].ID)
+	s.must(err)
 	r.stop() // it settles what is on its way
 	log, err := s.repository.Log("main")
 	s.must(err)
@@ -227,7 +230,7 @@ func TestOrderBecomesACommit(t *testing.T) {
 		Hash: last.Hash, Parents: []string{log[0].Hash}, Author: "tallyman[bot] <tallyman[bot]@users.noreply.github.com>",
 		Subject: "chore: bump api to main-1a2b3c4 (dev)",
 		Message: "chore: bump api to main-1a2b3c4 (dev)\n\nTallyman-Update: " + d.Updates[0].ID + "\nTallyman-Delivery: github/72d3162e\nTallyman-Actor: github:ann" +
-			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " 65536", // the store's first sequence
+			"\nTallyman-Release: dev/api accepted " + d.Updates[0].AcceptedAt.Format(time.RFC3339Nano) + " " + strconv.FormatInt(stored.Sequence, 10),
 		Updates: []string{d.Updates[0].ID},
 	}
 	if diff := cmp.Diff(want, last); diff != "" || len(log) != 2 {

@@ -23,6 +23,7 @@ import (
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.refuseUnknownLength, s.parts.limits.Bodies)
+	s.intake = s.newIntake()
 	intake := s.intake
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}

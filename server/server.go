@@ -95,7 +95,6 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	s.intake = s.newIntake()
 	s.lanes = s.newLanes() // before the admin listener asks whether they are stuck
 	if s.admin, err = s.bind("adminListen", s.config.AdminListen); err != nil {
 		return err

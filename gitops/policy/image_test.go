@@ -93,3 +93,23 @@ func TestRepositoriesAreStrict(t *testing.T) {
 		}
 	}
 }
+
+// What is not an image's name is shown, with what to write.
+func TestARepositoryThatIsNoName(t *testing.T) {
+	for repository, says := range map[string]string{
+		registry + "api:latest":     `api:latest"; leave :latest out`,
+		registry + "api@sha256:abc": `api@sha256:abc"; leave @sha256:abc out`,
+		"https://" + registry + "a": `; write ` + registry + "a",
+		registry + "Shop":           `; write it in small letters, as registries do`,
+		"api":                       `, not "api"; write the registry's host before it`,
+		registry:                    `, not "` + registry + `"`,
+	} {
+		_, err := policy.New(policy.Config{
+			Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "main-.*"}}},
+			Apps:         map[string]policy.App{"api": {Repository: repository}},
+		})
+		if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), "apps.api.repository: must be an image name without tag or digest, such as ") || !strings.HasSuffix(err.Error(), says) {
+			t.Errorf("%s: got %v, want %s", repository, err, says)
+		}
+	}
+}

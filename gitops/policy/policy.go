@@ -106,6 +106,9 @@ func (p *Policy) addApp(field, name string, c App) error {
 				"%q is not among the configured environments (%s)", env, strings.Join(p.names, ", ")))
 			continue
 		}
+		if a.environments[env] {
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i), "%q is there twice; remove one", env))
+		}
 		if a.environments == nil {
 			a.environments = make(map[string]bool)
 		}

@@ -51,6 +51,21 @@ func (s *source) checkDigest(doc int, parent []any, name string, setToo setToo) 
 	return s.checkDigestBelow(doc, parent, setToo)
 }
 
+// checkDigest does so for a goal's tag, also where its map is yet to be created.
+func (g goal) checkDigest(s *source, setToo setToo) error {
+	if !g.target.value.uses("tag") {
+		return nil
+	}
+	if len(g.create) == 2 {
+		return s.checkDigestAbove(g.place.doc, append(helmPath(g.place), g.create[0]), setToo)
+	}
+	parent, ok := g.parent()
+	if !ok {
+		return nil
+	}
+	return s.checkDigest(parent.doc, helmPath(parent), g.name(), setToo)
+}
+
 // checkDigestAbove does the same for the map that the tag's map is a value of. One
 // that has a tag of its own has the digest of that.
 func (s *source) checkDigestAbove(doc int, parent []any, setToo setToo) error {

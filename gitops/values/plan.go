@@ -76,10 +76,8 @@ func (p *plan) setAll(goals []goal) error {
 
 // set plans one goal.
 func (p *plan) set(g goal, setToo setToo) error {
-	if parent, ok := g.parent(); ok && g.target.value.uses("tag") {
-		if err := p.source.checkDigest(parent.doc, helmPath(parent), g.name(), setToo); err != nil {
-			return err
-		}
+	if err := g.checkDigest(p.source, setToo); err != nil {
+		return err
 	}
 	switch {
 	case g.place.alias != nil && !g.target.follow:

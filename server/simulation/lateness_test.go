@@ -17,6 +17,9 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	}
 	event := u.EventTime
 	newer, certain := "", false // certain: the service knows of it
+	// byOrder: an order is newer. unknown: wrong clocks hide from the service when the
+	// newest order was received.
+	byOrder, unknown := false, c.setBack[r]
 	lastPush := c.lastPush(u)
 	c.updates[u.ID].receipt = receipt
 	for _, other := range c.updates {
@@ -31,6 +34,7 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		switch {
 		case onlyUp(u):
 			happened = other.behindPush(u, receipt)
+			unknown = unknown || !onlyUp(other.Update) && other.receipt.After(receipt)
 		case happened.IsZero() && u.Recovered:
 			happened = other.receipt
 		case event.IsZero() && other.receipt.After(receipt):
@@ -38,9 +42,10 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		}
 		if happened.Unix() > event.Unix() {
 			newer = other.ID
-			certain = certain || !onlyUp(u) || other == lastPush || !onlyUp(other.Update) && !c.setBack[r]
+			certain, byOrder = certain || !onlyUp(u) || other == lastPush, byOrder || !onlyUp(other.Update)
 		}
 	}
+	certain = certain || byOrder && !unknown
 	higher := c.higherThan(u)
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher != "":

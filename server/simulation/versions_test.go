@@ -105,7 +105,7 @@ func (c *checker) highestWins(r release, last *tracked) {
 		return
 	}
 	for _, u := range c.updates {
-		if u.Environment == r.environment && u.App == r.app && !onlyUp(u.Update) && (u.AcceptedAt.After(highest.EventTime) || u.EventTime.After(highest.EventTime)) {
+		if u.Environment == r.environment && u.App == r.app && !onlyUp(u.Update) && (u.Sequence > highest.Sequence || u.AcceptedAt.After(highest.EventTime) || u.EventTime.After(highest.EventTime)) {
 			return
 		}
 	}

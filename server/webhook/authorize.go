@@ -13,12 +13,12 @@ func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 	e := from.Event
 	if e.Order == nil {
 		d, err := in.Planner.Plan(e)
-		in.authorizeUpdates(e.Principal, &d)
+		in.authorizeUpdates(from, &d)
 		return d, err
 	}
 	rule, err := in.Authorizer.Authorize(e.Principal, gitops.RightOrder, e.Order.App, e.Order.Environment)
 	if err != nil {
-		in.tellRefused(from, err)
+		in.tellRefused(from, gitops.Update{App: e.Order.App, Environment: e.Order.Environment, Tag: e.Order.Tag}, err)
 		return in.refuseOrder(e, err)
 	}
 	d, err := in.Planner.Plan(e)
@@ -39,21 +39,21 @@ func (in *Intake) refuseOrder(e gitops.Event, why error) (gitops.Delivery, error
 	return in.Planner.Plan(e)
 }
 
-// tellRefused tells of an order that no rule allows.
-func (in *Intake) tellRefused(from Inbound, why error) {
+// tellRefused tells of an update that no rule allows.
+func (in *Intake) tellRefused(from Inbound, u gitops.Update, why error) {
 	if in.Refused == nil || from.Event.Principal.Kind() == "" {
 		return
 	}
-	p, o := from.Event.Principal, from.Event.Order
+	p := from.Event.Principal
 	in.Refused(gitops.AuditEntry{
 		Principal: p.ID(), Actor: p.Actor(), Credential: from.Credential, Remote: from.Remote, Right: gitops.RightOrder,
-		Environment: o.Environment, App: o.App, Delivery: from.Event.Delivery.String(), After: o.Tag, Reason: gitops.PublicOf(why),
+		Environment: u.Environment, App: u.App, Delivery: from.Event.Delivery.String(), After: u.Tag, Reason: gitops.PublicOf(why),
 	})
 }
 
 // authorizeUpdates leaves out what the principal may not order. The reason has a
-// sentence for each environment in which something was left out.
-func (in *Intake) authorizeUpdates(p gitops.Principal, d *gitops.Delivery) {
+// sentence for each environment in which something was left out, and the audit an entry.
+func (in *Intake) authorizeUpdates(from Inbound, d *gitops.Delivery) {
 	if len(d.Updates) == 0 {
 		return
 	}
@@ -61,12 +61,13 @@ func (in *Intake) authorizeUpdates(p gitops.Principal, d *gitops.Delivery) {
 	var reasons []string
 	left := make(map[string]bool) // environments
 	for _, u := range d.Updates {
-		rule, err := in.Authorizer.Authorize(p, gitops.RightOrder, u.App, u.Environment)
+		rule, err := in.Authorizer.Authorize(from.Event.Principal, gitops.RightOrder, u.App, u.Environment)
 		if err == nil {
 			u.Rule = rule
 			allowed = append(allowed, u)
 		} else if !left[u.Environment] { // of several apps the first stands for all
 			left[u.Environment] = true
+			in.tellRefused(from, u, err)
 			reasons = append(reasons, u.Environment+": "+gitops.PublicOf(err))
 		}
 	}

@@ -71,11 +71,12 @@ func TestPushesAreCutToWhatIsAllowed(t *testing.T) {
 		status    int
 		outcome   gitops.Outcome
 		reason    string
+		refused   []string // entries of the audit
 	}{
-		{"nowhere", []string{"dev/api", "prod/api", "prod/web"}, 202, gitops.OutcomeAccepted, "staging: not this tag"},
-		{"prod", []string{"dev/api"}, 202, gitops.OutcomeAccepted, "staging: not this tag; prod: nobody may order api in prod"},
-		{"dev", []string{"prod/api", "prod/web"}, 202, gitops.OutcomeAccepted, "staging: not this tag; dev: nobody may order api in dev"},
-		{"*", nil, 200, gitops.OutcomeIgnored, "staging: not this tag; dev: nobody may order api in dev; prod: nobody may order api in prod"},
+		{"nowhere", []string{"dev/api", "prod/api", "prod/web"}, 202, gitops.OutcomeAccepted, "staging: not this tag", nil},
+		{"prod", []string{"dev/api"}, 202, gitops.OutcomeAccepted, "staging: not this tag; prod: nobody may order api in prod", []string{"prod/api"}},
+		{"dev", []string{"prod/api", "prod/web"}, 202, gitops.OutcomeAccepted, "staging: not this tag; dev: nobody may order api in dev", []string{"dev/api"}},
+		{"*", nil, 200, gitops.OutcomeIgnored, "staging: not this tag; dev: nobody may order api in dev; prod: nobody may order api in prod", []string{"dev/api", "prod/api"}},
 	} {
 		f := newFakes(t)
 		f.forbidden = c.forbidden
@@ -92,6 +93,16 @@ func TestPushesAreCutToWhatIsAllowed(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.updates, updates); diff != "" || a.status != c.status || a.delivery.Outcome != c.outcome || a.delivery.Reason != c.reason {
 			t.Errorf("without %s: %d, %+v\n%s", c.forbidden, a.status, a.delivery, diff)
+		}
+		var refused []string
+		for _, e := range f.refused {
+			refused = append(refused, e.Environment+"/"+e.App)
+			if e.Principal != "push:eventbridge/" || e.Delivery != source+"/d1" || e.Right != gitops.RightOrder || e.Reason == "" || e.Credential == "" {
+				t.Errorf("the audit has %+v", e)
+			}
+		}
+		if diff := cmp.Diff(c.refused, refused); diff != "" {
+			t.Errorf("without %s: the audit %s", c.forbidden, diff)
 		}
 		if f.allowed != len(updates) {
 			t.Errorf("without %s: %d updates, %d are allowed", c.forbidden, len(updates), f.allowed)

@@ -38,6 +38,7 @@ type fakes struct {
 	forbidden string  // in this environment nobody may order
 	allowed   int     // questions of Authorize that were answered with a rule
 	logged    bytes.Buffer
+	refused   []gitops.AuditEntry
 }
 
 // fault is what happens to a call of Accept in place of its success.
@@ -236,6 +237,11 @@ func (f *fakes) handler() *webhook.Handler {
 		Planner: f, Authorizer: f, Inbox: f, Recorder: f,
 		Logger: slog.New(slog.NewJSONHandler(f, nil)),
 		Now:    func() time.Time { return time.Now().In(time.FixedZone("elsewhere", 3600)) },
+		Refused: func(e gitops.AuditEntry) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.refused = append(f.refused, e)
+		},
 	}}
 }
 

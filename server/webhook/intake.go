@@ -64,7 +64,7 @@ type Intake struct {
 	Logger     *slog.Logger
 	Now        func() time.Time
 	Config     string                  // hash of the configuration in force
-	Refused    func(gitops.AuditEntry) // told of orders that no rule allows; nil tells nobody
+	Refused    func(gitops.AuditEntry) // told of updates that no rule allows; nil tells nobody
 
 	partly partly
 }
