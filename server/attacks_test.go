@@ -86,22 +86,6 @@ func TestAPushStaysWhereItsRuleIs(t *testing.T) {
 	}
 }
 
-// A dispatch that was recorded on its way counts once, whatever id it comes with.
-func TestARecordedDispatchCountsOnce(t *testing.T) {
-	r, _ := gatedSite(t)
-	first := r.do(r.github(oldSecret, "first", order("api", "dev", "main-1a2b3c4"))).delivery(t, 202)
-	r.do(r.github(oldSecret, "second", order("api", "dev", "main-1a2b3c5"))).delivery(t, 202)
-	for n := range 20 {
-		d := r.do(r.github(oldSecret, fmt.Sprint("replayed", n), order("api", "dev", "main-1a2b3c4"))).delivery(t, 200)
-		if d.Key() != first.Key() || !strings.Contains(d.Reason, "counts once") {
-			t.Fatalf("%+v", d)
-		}
-	}
-	if entries := r.audited(2, url.Values{"act": {"order"}}); len(entries) != 2 {
-		t.Errorf("%d orders are in the audit", len(entries))
-	}
-}
-
 // Of what is rejected a part is kept, and of one sender's so many.
 func TestWhatIsRejectedFillsNothing(t *testing.T) {
 	r, _ := gatedSite(t)
@@ -115,7 +99,7 @@ func TestWhatIsRejectedFillsNothing(t *testing.T) {
 	if _, kept := r.stored("github", "large109"); kept {
 		t.Error("without a bound")
 	}
-	if counted := gather(t, r.Server)[`tallyman_rejected_not_kept_total{source="github"}`]; counted != 10 {
+	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{source="github"}`]; counted != 10 {
 		t.Errorf("%v are counted as not kept", counted)
 	}
 	r.order("k", goodOrder).delivery(t, 202) // others are taken

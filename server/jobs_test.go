@@ -92,7 +92,7 @@ func TestAJobOrders(t *testing.T) {
 
 func TestJobsThatCannotBeBuilt(t *testing.T) {
 	s, _ := newJobSite(t)
-	s.edit("ownerID: 123456", "ownerID: 0")
+	s.edit("ownerID: 123456", "ownerID: -1")
 	s.edit("audience: '"+audience+"'", "caFile: /nowhere")
 	_, err := s.newServer()
 	got := strings.Join(sentences(err), "\n")

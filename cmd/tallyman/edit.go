@@ -26,8 +26,9 @@ All of them are set, or none and the file stays as it is.
 
 KEY is a yq expression that selects one scalar. What follows the last = is an
 image's tag, its digest, or a reference REPOSITORY[:TAG][@DIGEST]. A number stays a
-number where the key is not a tag's: .replicas=5. The other flags are the fields of a
-set in tallyman.yaml, and hold for each --set.
+number, and true and false stay what they are, where the key is not a tag's:
+.replicas=5. The other flags are the fields of a set in tallyman.yaml, and hold for
+each --set.
 
 Exit status 0: the file is changed. 3: it already has these values. 1: the edit is not
 possible. 2: flags are wrong.`,

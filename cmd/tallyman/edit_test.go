@@ -10,7 +10,7 @@ import (
 )
 
 func TestEdit(t *testing.T) {
-	const before = "# api\nimage:\n    tag: v1   # here\n    digest: \"\"\n\nsidecar: registry.example.com:5000/side/car:v1\nreplicas: 3\n"
+	const before = "# api\nimage:\n    tag: v1   # here\n    digest: \"\"\n\nsidecar: registry.example.com:5000/side/car:v1\nreplicas: 3\nenabled: true\n"
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	for _, c := range []struct {
 		name string
@@ -25,6 +25,8 @@ func TestEdit(t *testing.T) {
 		{"a reference", []string{"--set", ".sidecar=registry.example.com:5000/side/car:v2"}, 0, strings.Replace(before, "car:v1", "car:v2", 1), ""},
 		{"a new key", []string{"--create", "--set", ".image.build=v2"}, 0, strings.Replace(before, "\"\"\n", "\"\"\n    build: v2\n", 1), ""},
 		{"a number", []string{"--set", ".replicas=5"}, 0, strings.Replace(before, "replicas: 3", "replicas: 5", 1), ""},
+		{"a truth value", []string{"--set", ".enabled=false"}, 0, strings.Replace(before, "enabled: true", "enabled: false", 1), ""},
+		{"a tag for a digest", []string{"--set", ".image.digest=v2"}, exitBadInput, before, "--set[0].value: writes no digest under the key digest; write {digest}, or set the key of the tag"},
 		{"only the diff", []string{"--diff", "--set", ".image.tag=v2"}, 0, before, "-    tag: v1   # here\n+    tag: v2   # here\n"},
 		{"said already", []string{"--set", ".image.tag=v1"}, exitUnchanged, before, ""},
 		{"no such key", []string{"--set", ".image.tga=v2"}, exitFailed, before, "tag"},

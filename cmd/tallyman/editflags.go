@@ -33,7 +33,7 @@ func (s *setFlags) flags(cmd *cobra.Command) {
 func (s *setFlags) target(key, value string) values.Target {
 	return values.Target{
 		Key: key, Value: value, Inside: s.inside, Anchor: s.anchor, Follows: s.follows, Replaces: s.replaces,
-		Create: s.create != "", CreateParents: s.create == "parents", KeepNumber: true,
+		Create: s.create != "", CreateParents: s.create == "parents", KeepType: true,
 	}
 }
 

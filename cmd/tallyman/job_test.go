@@ -57,4 +57,15 @@ func TestUpdateAsAJob(t *testing.T) {
 		t.Errorf("where no rule allows it: exit %d: %s", exit, errs)
 	}
 	expect(t, "the refusal", errs, "may not order")
+
+	// A token that is configured comes first, unless the job's is asked for.
+	s.commandLine(base)
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", runner.URL+"/token?api-version=2.0")
+	t.Setenv("TALLYMAN_AUDIENCE", audience)
+	if _, errs, exit = run(t, "update", "app-00", "main-1a2b3c4", "--env", "staging"); exit != 0 {
+		t.Errorf("by a token that may: exit %d: %s", exit, errs)
+	}
+	if _, errs, exit = run(t, "update", "app-00", "main-1a2b3c4", "--env", "staging", "--audience", audience); exit != exitRejected {
+		t.Errorf("by the job, which may not: exit %d: %s", exit, errs)
+	}
 }

@@ -93,7 +93,7 @@ func (c *remote) connectAsJob(address string) (*client.Client, error) {
 
 // token is the token that is configured, "" where the job's own is to be used.
 func (c *remote) token(file clientFile) (string, error) {
-	if firstOf(c.audience, os.Getenv("TALLYMAN_AUDIENCE")) != "" {
+	if c.audience != "" {
 		return "", nil
 	}
 	name := firstOf(c.tokenFile, os.Getenv("TALLYMAN_TOKEN_FILE"))

@@ -35,7 +35,7 @@ type result struct {
 // input of environment variables, in capitals, is one of the runner's.
 func (s *site) run(inputs map[string]string) result {
 	s.t.Helper()
-	with := map[string]string{"url": s.front.URL, "audience": audience, "app": "api", "environment": "dev", "tag": "main-1a2b3c4", "timeout": "20s"}
+	with := map[string]string{"url": s.front.URL, "audience": audience, "app": "api", "environment": "dev", "tag": "main-1a2b3c4", "timeout": "60s"}
 	maps.Copy(with, inputs)
 	files, dir := s.t.TempDir(), s.t.TempDir()
 	command := exec.CommandContext(s.t.Context(), "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", definition(s.t).Runs.Steps[0].Run)

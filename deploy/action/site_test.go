@@ -116,17 +116,20 @@ func (s *site) start(yaml string) {
 	s.t.Cleanup(func() { s.must(s.server.Stop(context.WithoutCancel(s.t.Context()))) })
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.server.Addr()})
 	s.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		intercept := s.intercept
-		s.mu.Unlock()
-		if intercept == nil || !intercept(w, r) {
+		if !s.intercepted(w, r) {
 			proxy.ServeHTTP(w, r)
 		}
 	}))
 	s.t.Cleanup(s.front.Close)
 }
 
-// inFront has a function see each request before tallyman does.
+func (s *site) intercepted(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.intercept != nil && s.intercept(w, r)
+}
+
+// inFront has a function see each request before tallyman does, one at a time.
 func (s *site) inFront(i intercept) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -63,6 +63,7 @@ new_token() {
 # request sends one request to tallyman. It leaves the answer in status, $work/header and $work/body.
 request() {
   [ $((SECONDS - token_at)) -lt "$token_age" ] || new_token
+  : > "$work/header"
   status=$(curl --silent --max-time "$request_time" --output "$work/body" --dump-header "$work/header" \
     --write-out '%{http_code}' --header @- "${@:2}" "$TALLYMAN_URL$1" <<< "Authorization: Bearer $token") || status=000
 }

@@ -14,8 +14,8 @@ const maxChanges = 1000
 
 // want is what a scalar must become.
 type want struct {
-	text   string
-	number bool // a number and not text
+	text  string
+	typed bool // a number or a truth value, and not text
 }
 
 // leaf is a value in an edited document, as one of the readers sees it.
@@ -25,7 +25,7 @@ type nodeLeaf struct{ node *yaml.Node }
 
 func (l nodeLeaf) is(w want) bool {
 	tag := l.node.ShortTag()
-	return l.node.Kind == yaml.ScalarNode && l.node.Value == w.text && (tag == "!!str" && !w.number || w.number && (tag == "!!int" || tag == "!!float"))
+	return l.node.Kind == yaml.ScalarNode && l.node.Value == w.text && (tag == "!!str" && !w.typed || w.typed && (tag == "!!int" || tag == "!!float" || tag == "!!bool"))
 }
 
 type helmLeaf struct{ value any }
@@ -34,9 +34,9 @@ func (l helmLeaf) is(w want) bool { return l.value == w.helmValue() }
 
 // helmValue is what Helm's reader makes of the value.
 func (w want) helmValue() any {
-	var number any
-	if w.number && yaml2.Unmarshal([]byte(w.text), &number) == nil {
-		return number
+	var value any
+	if w.typed && yaml2.Unmarshal([]byte(w.text), &value) == nil {
+		return value
 	}
 	return w.text
 }

@@ -47,6 +47,8 @@ func TestCompileNamesTheFieldAtFault(t *testing.T) {
 	}{
 		{"no targets", nil, ""},
 		{"unknown variable", []values.Target{{Key: ".a", Value: "{tog}"}}, "[0].value"},
+		{"a tag for a digest", []values.Target{{Key: ".image.digest"}}, "[0].value"},
+		{"a tag for a digest, by another name", []values.Target{{Key: `.images[] | select(.name == "x") | .imageDigest`, Value: "{repository}:{tag}"}}, "[0].value"},
 		{"open brace", []values.Target{{Key: ".a", Value: "{tag}{"}}, "[0].value"},
 		{"close brace", []values.Target{{Key: ".a", Value: "{tag}}"}}, "[0].value"},
 		{"forgotten braces", []values.Target{{Key: ".a", Value: "tag"}}, "[0].value"},

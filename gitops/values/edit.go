@@ -3,6 +3,7 @@ package values
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -40,9 +41,10 @@ type Target struct {
 	// Replaces are repositories, such as mirrors, that a reference with {repository}
 	// may take the place of. A reference to any other repository is refused.
 	Replaces []string
-	// KeepNumber writes a number as a number where the old value is one and the key
-	// is not a tag's: replicas. For edits by hand; an image's tag is always text.
-	KeepNumber bool
+	// KeepType writes a number as a number, and true and false as what they are, where
+	// the old value is one and the key is not a tag's: replicas, enabled. For edits by
+	// hand; an image's tag is always text.
+	KeepType bool
 }
 
 // Edit is a compiled list of targets. It is immutable and safe for concurrent use.
@@ -58,7 +60,7 @@ type target struct {
 	follows       []query
 	shared        bool
 	replaces      []string
-	keepNumber    bool
+	keepType      bool
 }
 
 // Compile checks the targets and makes an [Edit] of them. The error is an
@@ -91,7 +93,7 @@ func Compile(targets []Target) (*Edit, error) {
 
 // compile checks one target. The error's Field is one of its fields.
 func compile(t Target) (target, *gitops.Error) {
-	c := target{create: t.Create || t.CreateParents, createParents: t.CreateParents, shared: t.Shared, replaces: t.Replaces, keepNumber: t.KeepNumber}
+	c := target{create: t.Create || t.CreateParents, createParents: t.CreateParents, shared: t.Shared, replaces: t.Replaces, keepType: t.KeepType}
 	var err error
 	if c.key, err = parseKey(t.Key); err != nil {
 		return c, gitops.FieldErrorf("key", "%s", err)
@@ -103,6 +105,8 @@ func compile(t Target) (target, *gitops.Error) {
 		return c, gitops.FieldErrorf("value", "%s", err)
 	}
 	switch {
+	case strings.HasSuffix(strings.ToLower(c.key.last), "digest") && !c.value.uses("digest") && !c.value.uses("digestHex"):
+		return c, gitops.FieldErrorf("value", "writes no digest under the key %s; write {digest}, or set the key of the tag", c.key.last)
 	case c.create && (c.key.last == "" || !plainGrammar.MatchString(c.key.last)):
 		return c, gitops.FieldErrorf("create", "needs a key that ends in a plain name, such as .image.tag")
 	case t.Anchor != "" && t.Anchor != "follow":

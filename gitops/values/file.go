@@ -128,7 +128,7 @@ func (f *File) take(p *plan) {
 		n := s.place.node()
 		f.source.spans[n] = s.splice
 		n.Value = s.want.text
-		if !s.want.number {
+		if !s.want.typed {
 			n.Tag = "!!str"
 		}
 		if strings.HasSuffix(s.text, `"`) {

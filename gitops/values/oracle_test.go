@@ -144,7 +144,7 @@ func TestOracle(t *testing.T) {
 		if c.Refusal != "" {
 			continue
 		}
-		if slices.ContainsFunc(c.Set, func(s values.Target) bool { return s.Inside != "" || s.KeepNumber }) {
+		if slices.ContainsFunc(c.Set, func(s values.Target) bool { return s.Inside != "" || s.KeepType }) {
 			continue // another text around the value, or no text: the cases' expected files judge those
 		}
 		var wanted []string

@@ -117,7 +117,7 @@ func (p *plan) setScalar(g goal) error {
 	if err := g.target.checkOldValue(n, g.name(), g.value); err != nil {
 		return err
 	}
-	w := want{text: g.value, number: g.target.keepNumber && isNumber(n, g.name(), g.value)}
+	w := want{text: g.value, typed: g.target.keepType && keepsType(n, g.name(), g.value)}
 	p.said[n] = w
 	if err := p.expectFollowing(g, w); err != nil || s.isAlready(n, g.place, w) {
 		return err

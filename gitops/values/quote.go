@@ -28,7 +28,7 @@ var (
 // spell writes a value in the file's language: JSON has quotes around all text.
 func (s *source) spell(w want, old yaml.Style) string {
 	switch {
-	case w.number:
+	case w.typed:
 		return w.text
 	case s.json:
 		old = yaml.DoubleQuotedStyle
@@ -50,13 +50,20 @@ func likeJSON(m *yaml.Node) bool {
 	return m.Kind == yaml.MappingNode && m.Style&yaml.FlowStyle != 0 && len(m.Content) > 0 && m.Content[0].Style&yaml.DoubleQuotedStyle != 0
 }
 
-// isNumber reports whether a number may be written in a value's place.
-func isNumber(n *yaml.Node, key, text string) bool {
-	if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" {
+// keepsType reports whether a text may be written in a value's place as the number or
+// the truth value that it reads as.
+func keepsType(n *yaml.Node, key, text string) bool {
+	key = strings.ToLower(key)
+	if strings.Contains(key, "tag") || strings.Contains(key, "version") || strings.Contains(key, "digest") {
 		return false
 	}
-	key = strings.ToLower(key)
-	return numberGrammar.MatchString(text) && !strings.Contains(key, "tag") && !strings.Contains(key, "version") && !strings.Contains(key, "digest")
+	switch n.ShortTag() {
+	case "!!int", "!!float":
+		return numberGrammar.MatchString(text)
+	case "!!bool":
+		return text == "true" || text == "false"
+	}
+	return false
 }
 
 // numberGrammar is what every reader takes for the same decimal number.

@@ -201,9 +201,13 @@ func TestIdentityAndReport(t *testing.T) {
 	if n := s.github.Count(http.MethodGet, "/app"); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
-	s.github.Permit(5678, "contents", "read")
 	report, err := a.Report(t.Context())
-	if diff := cmp.Diff(githubapp.Report{Identity: want, Installation: 5678, Contents: "read"}, report); diff != "" || err != nil {
+	if diff := cmp.Diff(githubapp.Report{Identity: want, Installation: 5678, Contents: "write"}, report); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	s.github.Permit(5678, "contents", "read")
+	report, err = a.Report(t.Context())
+	if diff := cmp.Diff(githubapp.Report{Identity: githubapp.Identity{Name: githubtest.Slug}, Installation: 5678, Contents: "read"}, report); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 }

@@ -106,8 +106,9 @@ const (
 type Sweeper struct {
 	Config
 	// skip are the events, by GUID, that this process does not look at again before
-	// GitHub has tried once more: it was asked to send them, or they cannot be read.
-	// Only those that the last sweep's list had are kept.
+	// GitHub has tried once more: it was asked to send them, they cannot be read, or
+	// they became no updates and the store may not have them. Only those that the last
+	// sweep's list had are kept.
 	skip map[string]event
 	// failed says of the events that the last sweep left, by GUID, in how many
 	// sweeps in a row GitHub or the store did not answer for them.

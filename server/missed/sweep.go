@@ -212,6 +212,10 @@ func (s *Sweeper) recoverAll(ctx context.Context, h *sweepLease, missing []event
 	return partial
 }
 
+// duplicate is an event whose body was accepted before under another id, which alone
+// the store has. It arrived, or makes no difference: it was not missed.
+const duplicate Outcome = "duplicate"
+
 // recoverOne takes one event in, counts it and logs the result; the intake logs
 // that of what it accepted.
 func (s *Sweeper) recoverOne(ctx context.Context, e event) error {
@@ -219,9 +223,14 @@ func (s *Sweeper) recoverOne(ctx context.Context, e event) error {
 	if err != nil {
 		return err
 	}
-	s.Recorder.Missed(outcome)
 	if outcome != Recovered {
 		s.skip[e.guid] = e
+	}
+	if outcome == duplicate {
+		return nil
+	}
+	s.Recorder.Missed(outcome)
+	if outcome != Recovered {
 		key := gitops.DeliveryKey{Source: s.Receiver.Source(), ID: e.guid}
 		s.Logger.Warn("missed delivery not recovered", slog.String("delivery", key.String()), slog.String("outcome", string(outcome)))
 	}
@@ -248,9 +257,14 @@ func (s *Sweeper) fetch(ctx context.Context, e event) (Outcome, error) {
 		return Unreadable, nil
 	}
 	event.Time = e.first
-	_, _, err = s.Intake.Accept(ctx, webhook.Inbound{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries", Recovered: true})
-	if err != nil && gitops.CodeOf(err) != gitops.Rejected { // a rejection is stored, and is the event's end
+	d, _, err := s.Intake.Accept(ctx, webhook.Inbound{Event: event, Body: request.Body, Credential: "GitHub App's list of deliveries", Recovered: true})
+	switch {
+	case err != nil && gitops.CodeOf(err) != gitops.Rejected: // a rejection is the event's end
 		return "", err
+	case err == nil && d.Key() != event.Delivery:
+		return duplicate, nil
+	case len(d.Updates) == 0:
+		s.skip[e.guid] = e // the intake may not have kept it, and would be given it again
 	}
 	return Recovered, nil
 }
@@ -265,33 +279,4 @@ func (s *Sweeper) decode(e event, request githubapp.DeliveryRequest) (gitops.Eve
 		err = gitops.Errorf(gitops.Invalid, "GitHub tells of delivery %s and sent %s", e.guid, event.Delivery.ID)
 	}
 	return event, err
-}
-
-// sweepLease is the lease of one sweep.
-type sweepLease struct {
-	Store
-	lease    queue.Lease
-	extended time.Time
-	now      func() time.Time
-}
-
-// extend keeps the lease, when half of it is over. Its error says that another
-// replica has it.
-func (h *sweepLease) extend(ctx context.Context) error {
-	if h.now().Sub(h.extended) < leaseTime/2 {
-		return nil
-	}
-	kept, err := h.Extend(ctx, []queue.Lease{h.lease}, leaseTime)
-	if err == nil && len(kept) == 0 {
-		err = gitops.Errorf(gitops.Conflict, "another replica took the check for missed deliveries over")
-	}
-	h.extended = h.now()
-	return err
-}
-
-// release gives the lease back, whatever has ended by then.
-func (h *sweepLease) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = h.Release(ctx, h.lease, true) // else it runs out
 }
