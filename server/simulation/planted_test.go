@@ -30,7 +30,7 @@ var plantedBugs = []planted{
 	{
 		"a push of an image reaches every environment that takes its tag",
 		"server/webhook/authorize.go",
-		"		in.authorizeUpdates(e.Principal, &d)\n",
+		"		in.authorizeUpdates(from, &d)\n",
 		"",
 		"may not order",
 	},
