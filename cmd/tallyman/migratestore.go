@@ -19,7 +19,8 @@ func newMigrateStore() *cobra.Command {
 		Short: "Copy a SQLite store into an empty PostgreSQL database",
 		Long: `Copy everything in a SQLite store into a PostgreSQL database: deliveries with their
 bodies, updates with their steps, the newest release of each app, lanes, checkpoints,
-used tokens and the keys that prove commits. Updates keep their ids and their order.
+used tokens, the audit, the memory of what was pruned and the keys that prove commits.
+Updates keep their ids and their order.
 
 Stop serve first: a store that is in use is an error, and so is a database that is not
 empty. The copy is one transaction, all of it or nothing, and can be repeated after an
@@ -41,8 +42,8 @@ Exit status 0: everything is copied. 2: an address is wrong. 1: the copy failed.
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d proof keys: all counted in the database\n",
-				held.Deliveries, held.Updates, held.Steps, held.Heads, held.Lanes, held.Checkpoints, held.UsedTokens, held.ProofKeys)
+			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d audit entries, %d remembered deliveries, %d proof keys: all counted in the database\n",
+				held.Deliveries, held.Updates, held.Steps, held.Heads, held.Lanes, held.Checkpoints, held.UsedTokens, held.Audit, held.Memories, held.ProofKeys)
 			return nil
 		},
 	}

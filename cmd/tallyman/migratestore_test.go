@@ -42,7 +42,7 @@ func TestMigrateStore(t *testing.T) {
 	if exit != 0 {
 		t.Fatalf("exit %d: %s", exit, errs)
 	}
-	expect(t, "migrate-store", out, "60 deliveries, 60 updates, ", " 3 lanes, ", ": all counted in the database")
+	expect(t, "migrate-store", out, "60 deliveries, 60 updates, ", " 3 lanes, ", " audit entries, ", " remembered deliveries, ", ": all counted in the database")
 	_, errs, exit = run(t, migrate...)
 	if exit != exitFailed {
 		t.Errorf("into a database that holds something: exit %d", exit)

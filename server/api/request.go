@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
-
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -24,20 +22,26 @@ func noteCaller(ctx context.Context, c Caller) {
 	}
 }
 
+// StatusWriter is a response writer that knows the status it has written, 0 before that.
+type StatusWriter interface {
+	http.ResponseWriter
+	Status() int
+}
+
 // Logged serves a route and writes one line for each request, a stream's when it ends.
 // The line has the route's pattern and no value of the request but the method, which
 // the route gives: a query or a path may hold what a client put there by mistake, such
-// as a token.
+// as a token. The writer that the handler is given must be a [StatusWriter].
 func (a *API) Logged(route Route, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		began, who := time.Now(), new(request)
-		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		written := w.(StatusWriter)
 		defer func() {
 			a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "API request",
-				slog.String("method", route.Method), slog.String("route", route.Pattern), slog.Int("status", ww.Status()),
+				slog.String("method", route.Method), slog.String("route", route.Pattern), slog.Int("status", written.Status()),
 				slog.Duration("duration", time.Since(began)), slog.String("principal", who.caller.Principal.ID()),
 				slog.String("credential", who.caller.Credential), slog.String("remote", webhook.ClientIP(r.RemoteAddr)))
 		}()
-		serve(ww, r.WithContext(context.WithValue(r.Context(), requestKey{}, who)))
+		serve(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, who)))
 	}
 }

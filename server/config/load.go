@@ -19,11 +19,28 @@ import (
 // Load reads and checks the file at path. Every problem is reported at once,
 // each as an Invalid error that names its field, joined.
 func Load(path string) (Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if err != nil {
 		return Config{}, gitops.Errorf(gitops.NotFound, "the configuration file %s cannot be read", path).WithCause(err)
 	}
+	if len(text) > maxFile {
+		return Config{}, gitops.Errorf(gitops.Invalid, "the configuration file %s has more than %d MiB: is it another file?", path, maxFile>>20)
+	}
 	return Parse(text)
+}
+
+// maxFile bounds a configuration, and how much of a device is read in its place.
+// 10,000 apps take 2 MiB.
+const maxFile = 16 << 20
+
+// readBounded reads a file, or its beginning where it is too large.
+func readBounded(path string) (text []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 // Parse is [Load] of the file's text.
