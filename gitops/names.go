@@ -39,7 +39,7 @@ func CheckTag(field, tag string) error {
 	case tag == "":
 		return FieldErrorf(field, "is missing")
 	case !tagGrammar.MatchString(tag):
-		return FieldErrorf(field, "must be an image tag: 1 to 128 of A-Z a-z 0-9 . _ - not beginning with . or -")
+		return FieldErrorf(field, "%.40q is not an image tag: 1 to 128 of A-Z a-z 0-9 . _ - not beginning with . or -", tag)
 	case tag == "latest":
 		return FieldErrorf(field, `"latest" never reaches a manifest: name the tag of one build`)
 	case referrerGrammar.MatchString(tag):
@@ -52,7 +52,7 @@ func CheckTag(field, tag string) error {
 // on field. No digest is no error.
 func CheckDigest(field, digest string) error {
 	if digest != "" && !digestGrammar.MatchString(digest) {
-		return FieldErrorf(field, `must be "sha256:" and 64 hexadecimal digits in lower case`)
+		return FieldErrorf(field, `%.80q is not a digest: "sha256:" and 64 hexadecimal digits in lower case`, digest)
 	}
 	return nil
 }

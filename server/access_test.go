@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // What check prints and the log has at the start: who may write where, by which
@@ -52,5 +56,14 @@ func TestAccessThatCannotBe(t *testing.T) {
 		if got := strings.Join(sentences(err), "\n"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: found %s, want %s", c.now, got, c.want)
 		}
+	}
+}
+
+// A token that has expired is warned of; one that ends later, or never, is not.
+func TestExpiredTokensAreWarnedOf(t *testing.T) {
+	c := config.API{Tokens: []config.Token{{Name: "never"}, {Name: "ops", Expires: "2027-01-31"}, {Name: "ci", Expires: "2027-02-01"}}}
+	warnings := checkExpired(c, time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC))
+	if len(warnings) != 1 || gitops.PublicOf(warnings[0]) != "api.tokens[1].expires: token ops expired at 2027-01-31T00:00:00Z: write a new token and a later time, or remove it" {
+		t.Errorf("warned %v", warnings)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
@@ -26,6 +27,17 @@ func buildTokens(c config.API) (tokens []api.Token, problems []error) {
 		tokens = append(tokens, api.Token{Name: token.Name, File: token.File, Expires: expires})
 	}
 	return tokens, problems
+}
+
+// checkExpired warns of tokens that have expired: they authenticate no request.
+func checkExpired(c config.API, at time.Time) (warnings []*gitops.Error) {
+	for i, token := range c.Tokens {
+		if expires, ok := token.Expiry(); ok && !expires.IsZero() && !at.Before(expires) {
+			warnings = append(warnings, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].expires", i), "token %s expired at %s: write a new token and a later time, or remove it",
+				token.Name, expires.Format(time.RFC3339)))
+		}
+	}
+	return warnings
 }
 
 // servesAPI reports whether any token can use the API. Without one it is not served.

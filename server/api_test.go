@@ -149,7 +149,7 @@ func testLists(t *testing.T, s *site) {
 func TestQueriesThatAreRefused(t *testing.T) {
 	r := newSite(t).start()
 	for path, want := range map[string]string{
-		"/api/v1/deliveries?outcome=refused":                     "outcome: must be one of accepted ignored rejected",
+		"/api/v1/deliveries?outcome=refused":                     "outcome: must be one of accepted, ignored, rejected, not \"refused\"",
 		"/api/v1/deliveries?environment=dev":                     "environment: is not a parameter; there are source, outcome, cursor, limit",
 		"/api/v1/deliveries?limit=0":                             "limit: must be a number from 1 to 200",
 		"/api/v1/deliveries?limit=201":                           "limit: must be a number from 1 to 200",
@@ -158,7 +158,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		"/api/v1/deliveries?cursor=whatever":                     "cursor: ",
 		"/api/v1/deliveries?source=" + strings.Repeat("x", 501):  "source: must be at most 500 bytes",
 		"/api/v1/deliveries?source=%00":                          "source: must be at most 500 bytes, none of them 0",
-		"/api/v1/updates?state=done":                             "state: must be one of pending proposed committed unchanged superseded failed closed cancelled",
+		"/api/v1/updates?state=done":                             "state: must be one of pending, proposed, committed, unchanged, superseded, failed, closed, cancelled, not \"done\"",
 		"/api/v1/updates?cursor=whatever":                        "cursor: ",
 		"/api/v1/environments?app=api":                           "app: is not a parameter; there are none",
 		"/api/v1/history?app=api":                                "environment: is missing",

@@ -48,12 +48,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		answer response
 		detail string
 	}{
-		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board may not order anything: the nearest rule is access[3], and of it does not hold: right "order" is not among read; change it or add a rule to access in the configuration`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board may not retry anything: the nearest rule is access[3], and of it does not hold: right "retry" is not among read; change it or add a rule to access in the configuration`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
-		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board may not cancel anything: the nearest rule is access[3], and of it does not hold: right "cancel" is not among read; change it or add a rule to access in the configuration`},
-		{order(apiToken, "api", "prod", "1.0.0"), `token ops may not order api in prod: the nearest rule is access[2], and of it does not hold: environment "prod" is not among dev; change it or add a rule to access in the configuration`},
-		{order(apiToken, "worker", "dev", "main-1a2b3c4"), `token ops may not order worker in dev: the nearest rule is access[2], and of it does not hold: app "worker" is not among api; change it or add a rule to access in the configuration`},
+		{order(readToken, "api", "dev", "main-1a2b3c4"), `token board may not order anything: the nearest rule, access[3], does not hold: right "order" is not among read (change that rule, or add one to access in the configuration)`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/retry", ""), `token board may not retry anything: the nearest rule, access[3], does not hold: right "retry" is not among read (change that rule, or add one to access in the configuration)`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/cancel", ""), `token board may not cancel anything: the nearest rule, access[3], does not hold: right "cancel" is not among read (change that rule, or add one to access in the configuration)`},
+		{r.call(readToken, "POST", "/api/v1/updates/x/dismiss", ""), `token board may not cancel anything: the nearest rule, access[3], does not hold: right "cancel" is not among read (change that rule, or add one to access in the configuration)`},
+		{order(apiToken, "api", "prod", "1.0.0"), `token ops may not order api in prod: the nearest rule, access[2], does not hold: environment "prod" is not among dev (change that rule, or add one to access in the configuration)`},
+		{order(apiToken, "worker", "dev", "main-1a2b3c4"), `token ops may not order worker in dev: the nearest rule, access[2], does not hold: app "worker" is not among api (change that rule, or add one to access in the configuration)`},
 	} {
 		if p := c.answer.problem(t, 403); p.Detail != c.detail {
 			t.Errorf("refused with %q, want %q", p.Detail, c.detail)
@@ -75,6 +75,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 			t.Errorf("%s: refused with %q", decision, p.Detail)
 		}
 		refused++
+	}
+	// What is missing is named, and no rule is said to be in its way.
+	for field, answer := range map[string]response{"app": order(apiToken, "", "dev", "main-1a2b3c4"), "environment": order(apiToken, "api", "", "main-1a2b3c4")} {
+		if p := answer.problem(t, 422); p.Detail != field+": is missing" {
+			t.Errorf("without %s: refused with %q", field, p.Detail)
+		}
 	}
 	// Each leaves a count and a line, whatever it was refused.
 	counted := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]

@@ -69,7 +69,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(err)
 	p, err := buildPolicy(c)
 	keep(err)
-	warnings := checkSecretModes(c)
+	warnings := append(checkSecretModes(c), checkExpired(c.API, now())...)
 	if p != nil {
 		warnings = append(warnings, p.Warnings()...)
 	}

@@ -56,7 +56,7 @@ func TestDryRun(t *testing.T) {
 		"of one app":            {Image{Tag: "main-1a2b3c4", App: "worker"}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
 		"in one environment":    {Image{Tag: "1.2.3", App: "api", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
 		"that is there already": {Image{Tag: "1.0.0", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag: the file already has this tag|"}},
-		"that is no tag":        {Image{Tag: "a b", Environment: "prod"}, false, "", []string{"prod api: not taken: must be an image tag...|"}},
+		"that is no tag":        {Image{Tag: "a b", Environment: "prod"}, false, "", []string{"prod api: not taken: \"a b\" is not an image tag...|"}},
 		"a push": {Image{Tag: "1.2.3", Repository: shopImage}, false, tip, []string{
 			"dev api: not taken: tag 1.2.3 does not match ...|", "prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
 		"of a lower version":        {Image{Tag: "0.9.0", Repository: shopImage, Environment: "prod"}, false, "", []string{"prod api: not taken: tag 0.9.0 does not satisfy...|"}},
@@ -65,7 +65,7 @@ func TestDryRun(t *testing.T) {
 		"of latest":                 {Image{Tag: "latest", Repository: shopImage, Environment: "dev"}, false, "", []string{"dev api: not taken: detail.image-tag: \"latest\" never reaches a manifest...|"}},
 		"of an image without app":   {Image{Tag: "1.2.3", Repository: shopImage + "2"}, false, "", nil},
 		"without the branch":        {Image{Tag: "1.2.3", Environment: "prod"}, true, "", []string{"prod api: charts/api/values-prod.yaml .image.tag|"}},
-		"of a digest that is wrong": {Image{Tag: "1.2.3", Environment: "prod", Digest: "sha256:1"}, true, "", []string{"prod api: not taken: must be \"sha256:\"...|"}},
+		"of a digest that is wrong": {Image{Tag: "1.2.3", Environment: "prod", Digest: "sha256:1"}, true, "", []string{"prod api: not taken: \"sha256:1\" is not a digest...|"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := s.dryRun(c.q, c.offline)
@@ -109,7 +109,7 @@ func TestDryRunOfAPushThatMayNotOrder(t *testing.T) {
 	for name, c := range map[string]struct {
 		old, now, want string
 	}{
-		"of another account":       {`accounts: ["123456789012"]`, `accounts: ["210987654321"]`, `push from eventbridge (account 123456789012, region eu-west-1) may not order api in prod: the nearest rule is access[1], and of it does not hold: account "123456789012" is not among 210987654321`},
+		"of another account":       {`accounts: ["123456789012"]`, `accounts: ["210987654321"]`, `push from eventbridge (account 123456789012, region eu-west-1) may not order api in prod: the nearest rule, access[1], does not hold: account "123456789012" is not among 210987654321`},
 		"of another region":        {`accounts: ["123456789012"]`, `regions: [eu-west-2]`, `region "eu-west-1" is not among eu-west-2`},
 		"into another environment": {`accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: ["*"]`, `accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev]`, `environment "prod" is not among dev`},
 	} {
@@ -180,8 +180,8 @@ func TestDryRunRejectsNamesThatAreNotThere(t *testing.T) {
 		}
 	}
 	for want, q := range map[string]Image{
-		`app: no app "shop" is configured`:                             {Tag: "1.2.3", App: "shop"},
-		`env: no environment "qa" is configured (there are dev, prod)`: {Tag: "1.2.3", Environment: "qa"},
+		`app: no app "shop" is configured: add it to apps, or correct the name`: {Tag: "1.2.3", App: "shop"},
+		`env: no environment "qa" is configured (there are dev, prod)`:          {Tag: "1.2.3", Environment: "qa"},
 	} {
 		if _, err := s.dryRun(q, true); gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

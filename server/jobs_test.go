@@ -49,7 +49,7 @@ func TestAJobOrders(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Production takes GitHub's environment, whose reviewers have said yes.
-	if p := r.ask(issuer.Token(audience, nil), "three", prod).problem(t, 403); !strings.Contains(p.Detail, `the nearest rule is access[1], and of it does not hold: the job must run in the GitHub environment "production"`) {
+	if p := r.ask(issuer.Token(audience, nil), "three", prod).problem(t, 403); !strings.Contains(p.Detail, `the nearest rule, access[1], does not hold: the job must run in the GitHub environment "production"`) {
 		t.Errorf("%+v", p)
 	}
 	r.ask(issuer.Token(audience, map[string]any{"environment": "production"}), "four", prod).delivery(t, 202)

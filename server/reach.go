@@ -36,7 +36,7 @@ func checkReach(c config.Config, list *access.List) (warnings []*gitops.Error, e
 		case !orders:
 			problems = append(problems, gitops.FieldErrorf(field, "%s, and events of Amazon ECR are all that updates it", why))
 		case isECR:
-			warnings = append(warnings, gitops.FieldErrorf(field, "%s: pushes to it change nothing, only orders do", why))
+			warnings = append(warnings, gitops.FieldErrorf(field, "pushes to it change nothing, only orders do: %s", why))
 		}
 	}
 	return warnings, errors.Join(problems...)

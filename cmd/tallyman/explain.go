@@ -51,7 +51,7 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	}
 	d, err := server.Delivery(ctx, id)
 	if gitops.CodeOf(err) == gitops.NotFound {
-		return d, gitops.Errorf(gitops.NotFound, "no delivery or update with ID %s: not received, not authenticated, malformed, or older than retention.keep. "+
+		return d, gitops.Errorf(gitops.NotFound, "no delivery or update with ID %s: not received, not authenticated, malformed, older than retention.keep, or not yours to read. "+
 			"See the server log and GitHub, App settings, Recent deliveries", id)
 	}
 	return d, err

@@ -53,9 +53,9 @@ func TestDemo(t *testing.T) {
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
 		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)",
-		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, malformed, or older than retention.keep",
+		"no delivery or update with ID 00000000-0000-4000-8000-000000000001: not received, not authenticated, malformed, older than retention.keep, or not yours to read",
 		"Delivery github/00000000-0000-4000-8000-000000000002: rejected", "- client_payload.tag: staging: tag main-1a2b3c4 is not a semantic version",
-		"Delivery github/00000000-0000-4000-8000-000000000005: rejected", "- repository: dispatch of myshop/myshop-api (id 17273051) by ann (id 1) may not order myshop-api in prod: the nearest rule is access[0]",
+		"Delivery github/00000000-0000-4000-8000-000000000005: rejected", "- repository: dispatch of myshop/myshop-api (id 17273051) by ann (id 1) may not order myshop-api in prod: the nearest rule, access[0], does not hold",
 		"- prod: push from eventbridge (account 123456789012, region ap-northeast-2) may not order myshop-api in prod", "-release-1.4.0: accepted",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
 		"$ tallyman dismiss ", "myshop-web in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",

@@ -77,7 +77,7 @@ func checkRights(report report, r Rule) {
 	}
 	for i, right := range r.May {
 		if !slices.Contains(rights[kind], right) {
-			report(fmt.Sprintf("may[%d]", i), "%q is not a right that a %s can have: there are %s", right, kind, list(rights[kind]))
+			report(fmt.Sprintf("may[%d]", i), "%q is not a right that a %s can have: it can have %s", right, kind, list(rights[kind]))
 		}
 	}
 }

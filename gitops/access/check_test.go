@@ -63,11 +63,11 @@ func TestRulesThatCannotBe(t *testing.T) {
 		"access[3].who: must be exactly one of push, dispatch, job and token": onRule(ofBoard, func(r *access.Rule) { r.Who.Push = &access.Push{Source: "eventbridge"} }),
 		`access[3].who.token: "board" is not configured in api.tokens`:        func(c *access.Config) { c.Tokens = []string{"ops"} },
 
-		"access[0].may: must name at least one right: a push can have order":                                 onRule(ofPush, func(r *access.Rule) { r.May = nil }),
-		`access[0].may[1]: "read" is not a right that a push can have: there are order`:                      onRule(ofPush, func(r *access.Rule) { r.May = append(r.May, gitops.RightRead) }),
-		`access[1].may[0]: "retry" is not a right that a dispatch can have`:                                  onRule(ofDispatch, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightRetry} }),
-		`access[2].may[0]: "cancel" is not a right that a job can have: there are read, order`:               onRule(ofJob, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightCancel} }),
-		`access[4].may[0]: "write" is not a right that a token can have: there are read, order, retry, canc`: onRule(ofOps, func(r *access.Rule) { r.May = []gitops.Right{"write"} }),
+		"access[0].may: must name at least one right: a push can have order":                                   onRule(ofPush, func(r *access.Rule) { r.May = nil }),
+		`access[0].may[1]: "read" is not a right that a push can have: it can have order`:                      onRule(ofPush, func(r *access.Rule) { r.May = append(r.May, gitops.RightRead) }),
+		`access[1].may[0]: "retry" is not a right that a dispatch can have`:                                    onRule(ofDispatch, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightRetry} }),
+		`access[2].may[0]: "cancel" is not a right that a job can have: it can have read, order`:               onRule(ofJob, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightCancel} }),
+		`access[4].may[0]: "write" is not a right that a token can have: it can have read, order, retry, canc`: onRule(ofOps, func(r *access.Rule) { r.May = []gitops.Right{"write"} }),
 
 		`access[0].apps: is missing: name each app, or "*" for all`:                 onRule(ofPush, func(r *access.Rule) { r.Apps = nil }),
 		`access[1].environments: is missing: name each environment, or "*" for all`: onRule(ofDispatch, func(r *access.Rule) { r.Environments = nil }),
@@ -209,14 +209,14 @@ func TestRefusals(t *testing.T) {
 		principal        gitops.Principal
 		app, environment string
 	}{
-		"dispatch of shop/api (id 17) by ann (id 3) may not order web in dev: the nearest rule is access[1], and of it does not hold: " +
-			`app "web" is not among api; change it or add a rule to access in the configuration`: {dispatch(), "web", "dev"},
-		"dispatch of shop/api (id 17) by ann (id 3) may not order api in prod: the nearest rule is access[5], and of it does not hold: " +
-			`sender "ann" is not among bob; change it or add a rule to access in the configuration`: {dispatch(), "api", "prod"},
+		"dispatch of shop/api (id 17) by ann (id 3) may not order web in dev: the nearest rule, access[1], does not hold: " +
+			`app "web" is not among api (change that rule, or add one to access in the configuration)`: {dispatch(), "web", "dev"},
+		"dispatch of shop/api (id 17) by ann (id 3) may not order api in prod: the nearest rule, access[5], does not hold: " +
+			`sender "ann" is not among bob (change that rule, or add one to access in the configuration)`: {dispatch(), "api", "prod"},
 		"token opt may not order api in dev: no rule of access is for token opt: add one to the configuration": {gitops.Principal{Token: "opt"}, "api", "dev"},
 		"nobody may not order api in dev: no rule of access is for nobody: add one to the configuration":       {gitops.Principal{}, "api", "dev"},
-		"job of shop/api on refs/heads/x may not order web in dev: the nearest rule is access[2], and of it does not hold: " +
-			`environment "dev" is not among prod; app "web" is not among api; ref "refs/heads/x" is not among refs/tags/v*; change it or add a rule to access in the configuration`: {
+		"job of shop/api on refs/heads/x may not order web in dev: the nearest rule, access[2], does not hold: " +
+			`environment "dev" is not among prod, and app "web" is not among api, and ref "refs/heads/x" is not among refs/tags/v* (change that rule, or add one to access in the configuration)`: {
 			edited(func(j *gitops.Job) { j.Ref = "refs/heads/x" }), "web", "dev"},
 	} {
 		_, err := l.Authorize(q.principal, gitops.RightOrder, q.app, q.environment)
@@ -225,8 +225,8 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	err := l.AuthorizeAnywhere(edited(func(j *gitops.Job) { j.RefProtected = false }), gitops.RightOrder)
-	if want := "job of shop/api on refs/tags/v1.4.2 may not order anything: the nearest rule is access[2], and of it does not hold: " +
-		`ref "refs/tags/v1.4.2" is not protected: give it a branch protection or a ruleset; change it or add a rule to access in the configuration`; gitops.PublicOf(err) != want {
+	if want := "job of shop/api on refs/tags/v1.4.2 may not order anything: the nearest rule, access[2], does not hold: " +
+		`ref "refs/tags/v1.4.2" is not protected: give it a branch protection or a ruleset (change that rule, or add one to access in the configuration)`; gitops.PublicOf(err) != want {
 		t.Errorf("told %v, want %s", err, want)
 	}
 	hostile := edited(func(j *gitops.Job) {

@@ -98,7 +98,7 @@ func TestConditionsOnADispatch(t *testing.T) {
 		"its sender's number":  {func(r *access.Dispatch) { r.SenderIDs = []int64{2, 3} }, nil, ""},
 		"the name, reused":     {func(r *access.Dispatch) { r.Senders, r.SenderIDs = []string{"ann"}, []int64{2} }, nil, `sender id "3" is not among 2`},
 		"renamed":              {nil, func(s *gitops.DispatchSender) { s.Repository = "shop/renamed" }, ""},
-		"the name of another":  {nil, func(s *gitops.DispatchSender) { s.RepositoryID = 99 }, "no rule of access is for dispatches of the repository shop/api (id 99); access[1] is for a repository of that name with another id"},
+		"the name of another":  {nil, func(s *gitops.DispatchSender) { s.RepositoryID = 99 }, "no rule of access is for dispatches of the repository shop/api (id 99) (access[1] is for a repository of that name with another id): add one"},
 		"of none":              {nil, func(s *gitops.DispatchSender) { *s = gitops.DispatchSender{} }, "(id 0)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,8 +22,8 @@ func (l *List) refusal(asked request) error {
 	if nearest == nil {
 		why = "no rule of access is for " + l.missing(asked.principal) + ": add one to the configuration"
 	} else {
-		why = fmt.Sprintf("the nearest rule is %s, and of it does not hold: %s; change it or add a rule to access in the configuration",
-			nearest.name, strings.Join(nearest.unmet(asked), "; "))
+		why = fmt.Sprintf("the nearest rule, %s, does not hold: %s (change that rule, or add one to access in the configuration)",
+			nearest.name, strings.Join(nearest.unmet(asked), ", and "))
 	}
 	what := clip(asked.app) + " in " + clip(asked.environment)
 	if asked.anywhere {
@@ -71,7 +71,7 @@ func (l *List) missing(p gitops.Principal) string {
 	}
 	for _, r := range l.rules {
 		if r.key().kind == p.Kind() && strings.EqualFold(r.repository(), repository) {
-			return said + "; " + r.name + " is for a repository of that name with another id"
+			return said + " (" + r.name + " is for a repository of that name with another id)"
 		}
 	}
 	return said

@@ -173,7 +173,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	}
 	a, ok := p.apps[o.App]
 	if !ok {
-		return reject("app", "no app %q is configured", o.App)
+		return reject("app", "no app %q is configured: add it to apps, or correct the name", o.App)
 	}
 	env, ok := p.environments[o.Environment]
 	if !ok {

@@ -127,17 +127,17 @@ func (v Vars) get(variable string) (string, error) {
 	switch variable {
 	case "tag":
 		text = v.Tag
-		err = gitops.CheckTag("tag", text)
+		err = gitops.CheckTag("", text)
 	case "digest", "digestHex":
 		text = v.Digest
-		if err = gitops.CheckDigest("digest", text); variable == "digestHex" {
+		if err = gitops.CheckDigest("", text); variable == "digestHex" {
 			text = strings.TrimPrefix(text, "sha256:")
 			variable = "digest"
 		}
 	case "repository":
 		text = v.Repository
 		if !repositoryGrammar.MatchString(text) || len(text) > 255 {
-			err = gitops.FieldErrorf("repository", "must be an image's name without tag and digest")
+			err = gitops.FieldErrorf("", "must be an image's name without tag and digest")
 		}
 	}
 	switch {

@@ -102,6 +102,6 @@ func (q *query) moment(name string) time.Time {
 			return t.UTC()
 		}
 	}
-	q.fail(gitops.FieldErrorf(name, "%.40q is no time: write it as 2026-03-01T12:00:00Z or 2026-03-01", text))
+	q.fail(gitops.FieldErrorf(name, "%.40q is not a time: write it as 2026-03-01T12:00:00Z or 2026-03-01", text))
 	return time.Time{}
 }

@@ -219,7 +219,7 @@ func TestDecisions(t *testing.T) {
 			}
 			o.rule.Apps, o.more = []string{"web"}, []access.Rule{{Who: o.rule.Who, May: []gitops.Right{gitops.RightRead}}}
 			_, _, _, err = o.post(t, path, "", nil, drain)
-			if want := "token ops may not " + string(c.right) + ` api in dev: the nearest rule is access[0], and of it does not hold: app "api" is not among web`; gitops.CodeOf(err) != gitops.Forbidden || !strings.HasPrefix(err.Error(), want) {
+			if want := "token ops may not " + string(c.right) + ` api in dev: the nearest rule, access[0], does not hold: app "api" is not among web`; gitops.CodeOf(err) != gitops.Forbidden || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("out of scope: %v", err)
 			}
 			o.more = nil
@@ -229,7 +229,7 @@ func TestDecisions(t *testing.T) {
 			o.rule.Apps = nil
 			o.rule.May = slices.DeleteFunc(gitops.Rights(), func(right gitops.Right) bool { return right == c.right })
 			_, _, _, err = o.post(t, path, "", nil, drain)
-			if want := "token ops may not " + string(c.right) + ` anything: the nearest rule is access[0], and of it does not hold: right "` + string(c.right) + `" is not among `; err == nil || !strings.HasPrefix(err.Error(), want) {
+			if want := "token ops may not " + string(c.right) + ` anything: the nearest rule, access[0], does not hold: right "` + string(c.right) + `" is not among `; err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("without the right: %v", err)
 			}
 			if len(o.refused) != 3 || len(o.audited) != 3 || len(o.decided) != 1 {

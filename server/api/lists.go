@@ -62,7 +62,7 @@ func (q *query) text(name string) string {
 func oneOf[T ~string](q *query, name string, allowed []T) T {
 	value := T(q.text(name))
 	if value != "" && !slices.Contains(allowed, value) {
-		q.fail(gitops.FieldErrorf(name, "must be one of %s", strings.Trim(fmt.Sprint(allowed), "[]")))
+		q.fail(gitops.FieldErrorf(name, "must be one of %s, not %.40q", strings.Trim(strings.ReplaceAll(fmt.Sprint(allowed), " ", ", "), "[]"), value))
 	}
 	return value
 }

@@ -16,6 +16,9 @@ func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 		in.authorizeUpdates(from, &d)
 		return d, err
 	}
+	if e.Order.App == "" || e.Order.Environment == "" {
+		return in.Planner.Plan(e) // rejects it, and names the field that is missing
+	}
 	rule, err := in.Authorizer.Authorize(e.Principal, gitops.RightOrder, e.Order.App, e.Order.Environment)
 	if err != nil {
 		in.tellRefused(from, gitops.Update{App: e.Order.App, Environment: e.Order.Environment, Tag: e.Order.Tag}, err)
