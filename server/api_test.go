@@ -128,7 +128,7 @@ func testLists(t *testing.T, s *site) {
 	if partly.Key().String() != "eventbridge/d3" || partly.Reason != "dev: tag 1.2.3 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)" || len(partly.Updates) != 1 {
 		t.Errorf("partly: %+v", partly)
 	}
-	if p := r.call(apiToken, "GET", "/api/v1/deliveries/d1", "").problem(t, 409); p.Detail != "eventbridge and github have both sent a delivery with this id: say SOURCE/ID" {
+	if p := r.call(apiToken, "GET", "/api/v1/deliveries/d1", "").problem(t, 409); p.Detail != "eventbridge/d1 and github/d1 both have this id: say which, as SOURCE/ID" {
 		t.Errorf("two of the same id: %s", p.Detail)
 	}
 	u := r.settled(partly.Updates[0].ID)

@@ -113,6 +113,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
 		"kind":    {"refused", "stale"},
 		"route":   {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
+		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
 	}
 	for name := range second {

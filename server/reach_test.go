@@ -94,8 +94,8 @@ func TestWarnings(t *testing.T) {
 	var text strings.Builder
 	server.PrintWarnings(&text)
 	for _, want := range []string{
-		"warning: environments.dev.tags.match: in a regular expression the star repeats the hyphen",
-		"\nwarning: apps.api.repository: push from eventbridge (account 123456789012, region eu-west-1) may not order api in dev",
+		"warning: environments.dev.tags.match: in a regular expression the star repeats the hyphen before it, so this takes",
+		"\nwarning: apps.api.repository: pushes to it change nothing, only orders do: push from eventbridge (account 123456789012, region eu-west-1) may not order api in dev",
 		"\nwarning: access[2]: token ops may read, order, retry, cancel in every environment",
 	} {
 		if !strings.Contains(text.String(), want) {

@@ -95,7 +95,7 @@ func TestSecretsAreReplacedUnderLoad(t *testing.T) {
 	replace(bridgeSecret, "bridge2")
 	replace(oldSecret, "new")
 	r := s.start()
-	const rotated = "r0tated-s3cret"
+	const rotated = "r0tated-s3cret-of-2026"
 	said.Forbid(rotated)
 
 	var sent atomic.Int64

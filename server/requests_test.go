@@ -85,8 +85,8 @@ func TestShortWebhookSecretsAreRefused(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 		s.must(os.WriteFile(filepath.Join(s.dir, name), []byte("sixteen-letters!\n"), 0o600))
-		if _, err := s.newServer(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		server, err := s.newServer()
+		s.must(err)
+		s.must(server.Stop(t.Context()))
 	}
 }

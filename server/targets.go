@@ -68,7 +68,10 @@ func wanted(c config.Config) []wantedTarget {
 		if len(environments) == 0 {
 			environments = everywhere
 		}
-		for _, environment := range environments {
+		for i, environment := range environments {
+			if slices.Contains(environments[:i], environment) { // the policy says so
+				continue
+			}
 			all = append(all, wantedTarget{target{environment, name}, c.Target(environment, name)})
 		}
 	}
