@@ -163,7 +163,31 @@ func (e *Edit) Set(file []byte, v Vars) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return p.result()
+	r, err := p.result()
+	if err == nil && p.creates() {
+		err = e.checkCreated(r.Text, v)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return r, nil
+}
+
+// checkCreated refuses to create what the next edit would refuse to set, such as a
+// value beside a comment that is a template.
+func (e *Edit) checkCreated(file []byte, v Vars) error {
+	s, err := parseSource(file)
+	if err != nil {
+		return err
+	}
+	p, err := s.plan(e, v)
+	switch {
+	case err != nil:
+		return refuseWithCause(Unverified, err, "would be created where no later edit could set it: %s", gitops.PublicOf(err))
+	case len(p.splices) > 0 || p.creates():
+		return refuse(Unverified, "would be created, and not be read back as what is wanted")
+	}
+	return nil
 }
 
 // Apply is [Edit.Set] for those that need no paths.

@@ -149,6 +149,16 @@ func (p *plan) expect(g goal, w want) {
 	p.expected.set(expected{g.place.doc, way, w, g.target.key})
 }
 
+// creates reports whether the edit adds an entry to a map.
+func (p *plan) creates() bool {
+	for _, inner := range p.inside {
+		if inner.creates() {
+			return true
+		}
+	}
+	return len(p.created) > 0
+}
+
 // result writes the splices into the file's text and verifies what comes of it.
 func (p *plan) result() (Result, error) {
 	if err := p.spliceCreated(); err != nil {
