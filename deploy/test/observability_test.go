@@ -289,6 +289,12 @@ manifests:
 sources:
   github: {secretFiles: [%[1]s/secret]}
   eventbridge: {secretFiles: [%[1]s/secret]}
+api:
+  tokens: [{name: ops, file: %[1]s/token, expires: "2999-01-01"}]
+access:
+  - {who: {dispatch: {repository: shop/api, repositoryID: 17}}, may: [order], apps: [myshop-api], environments: [dev]}
+  - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: [myshop-api], environments: [dev]}
+  - {who: {token: ops}, may: [read, order]}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}}
@@ -301,7 +307,7 @@ var series = regexp.MustCompile(`^([a-zA-Z_:][\w:]*)(\{.*\})? `)
 func scrape(t *testing.T) exposed {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"secret": "not-a-real-secret", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
+	write(t, dir, map[string]string{"secret": "not-a-real-secret", "token": "not-a-real-token-at-all", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
 	public, admin := serve(t, filepath.Join(dir, "tallyman.yaml"))
 	refused, err := http.Post(public+"/webhooks/github", "application/json", strings.NewReader("{}"))
 	if err != nil {
