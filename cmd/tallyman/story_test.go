@@ -268,7 +268,7 @@ func TestWatch(t *testing.T) {
 	if first.Delivery == nil && first.Update == nil {
 		t.Fatalf("%+v", first)
 	}
-	for seen := first; seen.Delivery == nil || seen.Delivery.ID != last; seen = next() {
+	for seen := first; seen.Delivery == nil || !strings.HasSuffix(seen.Delivery.ID, "-"+last); seen = next() {
 	}
 	if l := next(); l.Update == nil || l.Update.State != "committed" {
 		t.Errorf("%+v", l)
@@ -276,7 +276,7 @@ func TestWatch(t *testing.T) {
 	s.must(c.stop())
 	c, _, _ = s.start(deadline(t))
 	run(t, "update", "app-00", "main-9999999", "--env", "dev", "--key", "after", "--wait")
-	if l := next(); l.Delivery == nil || l.Delivery.ID != "after" {
+	if l := next(); l.Delivery == nil || !strings.HasSuffix(l.Delivery.ID, "-after") {
 		t.Errorf("after the restart: %+v", l)
 	}
 	s.must(c.stop())
