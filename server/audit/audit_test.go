@@ -150,6 +150,7 @@ func TestStoreAway(t *testing.T) {
 					r.Replaced(fmt.Sprint("field ", i))
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				if n := r.lost.Load(); n != 7 {
 					t.Errorf("%d are lost; want 7", n)
 				}
