@@ -6,7 +6,7 @@ REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 SCHEDULES ?= 10000
 POSTGRES ?= 50
-SEEDS    ?= 10
+SEEDS    ?= 5
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and t
 	$(GO) -C deploy/test test -count=1 -timeout 40m ./...
 
 .PHONY: simulate
-simulate: ## play SCHEDULES (10000) of the whole service against every fault, POSTGRES (50) of them on PostgreSQL, and SEEDS (10) of its calls
+simulate: ## play SCHEDULES (10000) of the whole service against every fault, POSTGRES (50) of them on PostgreSQL, and SEEDS (5) of its calls
 	@.ci/simulate $(SCHEDULES) $(POSTGRES) $(SEEDS)
 
 .PHONY: build
