@@ -16,7 +16,7 @@ import (
 )
 
 func TestCommitted(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	r := s.run(map[string]string{"manifests": "shop/manifests"})
 	head, err := s.repository.Git("rev-parse", "main")
@@ -45,7 +45,7 @@ func TestCommitted(t *testing.T) {
 
 // Without wait the step ends when the order is accepted.
 func TestWithoutWait(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	s.git.Inject(gitserver.Fault{Times: -1, Status: http.StatusServiceUnavailable})
 	r := s.run(map[string]string{"wait": "false"})
@@ -57,7 +57,7 @@ func TestWithoutWait(t *testing.T) {
 
 // What tallyman or the inputs rule out fails at once, with the sentence that says why.
 func TestRefused(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	for _, c := range []struct {
 		name   string
@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 
 // An address where no tallyman is does not look like one that refuses.
 func TestAnotherServer(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	s.inFront(func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, "<html>", http.StatusNotFound)
@@ -96,7 +96,7 @@ func TestAnotherServer(t *testing.T) {
 }
 
 func TestFailed(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	_, err := s.repository.Commit(gitserver.Change{Files: map[string]string{gitserver.ValuesFile("api", "dev"): "image: {}\n"}})
 	s.must(err)
@@ -104,7 +104,7 @@ func TestFailed(t *testing.T) {
 }
 
 func TestTimedOut(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	s.git.Inject(gitserver.Fault{Times: -1, Status: http.StatusServiceUnavailable})
 	r := s.run(map[string]string{"timeout": "1s"})
@@ -114,7 +114,7 @@ func TestTimedOut(t *testing.T) {
 
 // A newer order takes the place of one that waits.
 func TestSuperseded(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	s.git.Inject(gitserver.Fault{Times: -1, Status: http.StatusServiceUnavailable})
 	newer := sync.OnceFunc(func() { s.order("main-2a2b3c4"); s.git.Heal() })
@@ -130,7 +130,7 @@ func TestSuperseded(t *testing.T) {
 // A server that is away, restarts or sheds load is asked again, and the order is made
 // once.
 func TestServerAway(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	for _, c := range []struct {
 		name string
 		i    intercept
@@ -163,7 +163,7 @@ func TestServerAway(t *testing.T) {
 // The answer to an order is lost after it was accepted: the same order again is no
 // other one.
 func TestTheAnswerIsLost(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	lost := false
 	s.inFront(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -187,7 +187,7 @@ func TestTheAnswerIsLost(t *testing.T) {
 
 // A token that expires while the job waits is replaced by another.
 func TestTokenExpires(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	expire := sync.OnceValue(func() string {
 		past := time.Now().Add(-time.Hour).Unix()
@@ -210,7 +210,7 @@ func TestTokenExpires(t *testing.T) {
 
 // Text of a branch or a tag is neither run, nor a command to the runner, nor HTML.
 func TestHostileText(t *testing.T) {
-	needTools(t)
+	needTools(t, actionTools...)
 	s := newSite(t)
 	const hostile = "\"';$(touch x)`touch x`<script>\n::set-output name=state::x\nstate=committed"
 	for _, input := range []string{"app", "environment", "tag", "digest"} {

@@ -101,13 +101,10 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
-// TestShellcheck holds the script to shellcheck, where that is installed.
+// TestShellcheck holds the script to shellcheck.
 func TestShellcheck(t *testing.T) {
-	shellcheck, err := exec.LookPath("shellcheck")
-	if err != nil {
-		t.Skip("NOT TESTED: shellcheck is missing")
-	}
-	if out, err := exec.Command(shellcheck, "update.sh").CombinedOutput(); err != nil {
+	needTools(t, "shellcheck")
+	if out, err := exec.Command("shellcheck", "update.sh").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -90,10 +90,13 @@ func here(t *testing.T) string {
 	return dir
 }
 
-// needTools skips a test where a tool of the action's is missing.
-func needTools(t *testing.T) {
+// actionTools are what the action calls.
+var actionTools = []string{"bash", "curl", "jq", "sha256sum"}
+
+// needTools skips a test where a tool is missing, and fails it in CI.
+func needTools(t *testing.T, names ...string) {
 	t.Helper()
-	for _, name := range []string{"bash", "curl", "jq", "sha256sum"} {
+	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
 			if os.Getenv("CI") != "" {
 				t.Fatalf("%s is missing; make test-deps installs it", name)

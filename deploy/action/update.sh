@@ -42,7 +42,7 @@ check_inputs() {
     h) deadline=$((BASH_REMATCH[1] * 3600)) ;;
   esac
   [[ "${MANIFESTS:=}" =~ ^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?$ ]] || fail 'the input manifests must be OWNER/NAME'
-  [ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:-}" ] && [ -n "${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-}" ] ||
+  [[ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:-}" && -n "${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-}" ]] ||
     fail 'GitHub gives this job no token: the job needs "permissions: {id-token: write}", also where it calls a workflow'
 }
 
