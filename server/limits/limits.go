@@ -31,11 +31,12 @@ type Limits struct {
 	perMinute   int
 	bodies      *bodyBudget
 	connections *connections
+	known       *knownClients
 }
 
 // New makes limits. Its error is Invalid and names the field.
 func New(c Config) (*Limits, error) {
-	l := &Limits{perMinute: int(c.RefusedPerMinute), bodies: newBodyBudget(maxBodies, maxBodies/4)}
+	l := &Limits{perMinute: int(c.RefusedPerMinute), bodies: newBodyBudget(maxBodies, maxBodies/4), known: newKnownClients(time.Now)}
 	for i, text := range c.TrustedProxies {
 		field := fmt.Sprintf("trustedProxies[%d]", i)
 		prefix, err := netip.ParsePrefix(text)
