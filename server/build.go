@@ -93,6 +93,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	bounds, err := limits.New(limits.Config{
 		TrustedProxies: c.Limits.TrustedProxies, RefusedPerMinute: c.Limits.RefusedPerMinute,
 		Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress,
+		Shares: shares, Logger: logger,
 	})
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)

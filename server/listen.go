@@ -9,7 +9,17 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/limits"
 )
+
+// The listeners, by the fields that configure them.
+const (
+	publicListener = "listen"
+	adminListener  = "adminListen"
+)
+
+// adminConnections is how many connections the admin listener has room for.
+const adminConnections = 64
 
 // bind binds the address that field configures.
 func (s *Server) bind(field, address string) (net.Listener, error) {
@@ -27,7 +37,8 @@ func (s *Server) bind(field, address string) (net.Listener, error) {
 // serve serves what arrives at the address that field configures.
 func (s *Server) serve(field string, listener net.Listener, handler http.Handler) {
 	srv := s.httpServer(handler)
-	if field == "listen" {
+	limits.Protect(srv)
+	if field == publicListener {
 		srv.WriteTimeout = 30 * time.Second // more for a look at the past, and for a stream with each event
 	}
 	s.onStop(field, func(ctx context.Context) error {
@@ -55,7 +66,6 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }

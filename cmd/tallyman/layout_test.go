@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/budget":                      {"gitops"},
-	"server/limits":                      {"gitops", "server/webhook"},
+	"server/limits":                      {"gitops", "server/budget", "server/webhook"},
 	"server/retention":                   {"gitops/queue"},
 	"server/webhook/sns/snstest":         {"server/secrettest"},
 	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 		"server/api", "server/apphistory", "server/audit", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"deploy/action":       {}, // a script and its tests
-	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/budget", "server/config", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client": {"server/api", "gitops"},
 	"cmd/tallyman-bench":  {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }

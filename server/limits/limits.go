@@ -4,7 +4,7 @@ package limits
 
 import (
 	"fmt"
-	"net"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/httprate"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -20,8 +21,11 @@ import (
 type Config struct {
 	TrustedProxies        []string
 	RefusedPerMinute      int64
-	Connections           int64
-	ConnectionsPerAddress int64
+	Connections           int64 // 0 for as many as fit
+	ConnectionsPerAddress int64 // 0 for a quarter of them
+
+	Shares budget.Shares // of the process's memory
+	Logger *slog.Logger
 }
 
 // Limits are one server's. Safe for concurrent use.
@@ -32,11 +36,13 @@ type Limits struct {
 	bodies      *bodyBudget
 	connections *connections
 	known       *knownClients
+	pressure    *pressure
 }
 
 // New makes limits. Its error is Invalid and names the field.
 func New(c Config) (*Limits, error) {
-	l := &Limits{perMinute: int(c.RefusedPerMinute), bodies: newBodyBudget(maxBodies, maxBodies/4), known: newKnownClients(time.Now)}
+	l := &Limits{perMinute: int(c.RefusedPerMinute), known: newKnownClients(time.Now)}
+	l.bodies = newBodyBudget(c.Shares.Bodies, l.isKnown)
 	for i, text := range c.TrustedProxies {
 		field := fmt.Sprintf("trustedProxies[%d]", i)
 		prefix, err := netip.ParsePrefix(text)
@@ -49,12 +55,14 @@ func New(c Config) (*Limits, error) {
 		l.proxies = append(l.proxies, prefix.Masked())
 	}
 	l.refusals = httprate.NewRateLimiter(l.perMinute, time.Minute, httprate.WithResponseHeaders(httprate.ResponseHeaders{}))
-	l.connections = newConnections(int(c.Connections), int(c.ConnectionsPerAddress), l.proxies)
+	most, each, err := connectionLimits(c)
+	if err != nil {
+		return nil, err
+	}
+	l.connections = newConnections(most, each, len(l.proxies) > 0)
+	l.pressure = newPressure(l.connections, time.Now, c.Logger)
 	return l, nil
 }
-
-// Listener bounds the connections of a listener.
-func (l *Limits) Listener(inner net.Listener) net.Listener { return l.connections.bound(inner) }
 
 // Bodies counts what is read of a body until its request is answered.
 func (l *Limits) Bodies(next http.Handler) http.Handler { return l.bodies.limit(next) }
@@ -80,5 +88,10 @@ func (l *Limits) ClientAddress(next http.Handler) http.Handler {
 // clientKey is what a client is counted by: its address, of IPv6 the network that
 // one customer has.
 func clientKey(r *http.Request) string {
-	return httprate.CanonicalizeIP(webhook.ClientIP(r.RemoteAddr))
+	text := webhook.ClientIP(r.RemoteAddr)
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return text
+	}
+	return clientAt(address).network.String()
 }

@@ -55,3 +55,8 @@ func isRefusal(r *http.Request, status int) bool {
 	}
 	return false
 }
+
+// countRefusal counts what a client did besides a request.
+func (l *Limits) countRefusal(client string) {
+	_ = l.refusals.Counter().IncrementBy(client, time.Now().UTC().Truncate(time.Minute), 1)
+}
