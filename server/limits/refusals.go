@@ -37,6 +37,8 @@ func (l *Limits) limitRefusals(next http.Handler, writeProblem func(http.Respons
 		next.ServeHTTP(ww, r)
 		if isRefusal(r, ww.Status()) {
 			l.refusals.OnLimit(ww, r, key) // it has answered: this only counts
+		} else if r.Method == http.MethodPost && ww.Status() < 300 {
+			l.noteAuthenticated(key)
 		}
 	})
 }
