@@ -18,7 +18,7 @@ const (
 	Default = 410 << 20
 
 	// Least is the least memory that gives every consumer a share it can work with.
-	Least = 128 << 20
+	Least = 192 << 20
 
 	// program is what the process needs beside the heap of Go: the pages of the
 	// program that are used (25 MiB), and SQLite's caches and the write-ahead log's
@@ -56,7 +56,7 @@ func Split(memory int64) Shares {
 	s.Bodies = part(7)
 	s.Parsers = part(24)
 	s.Snapshot = part(22)
-	s.Search = part(11)
+	s.Search = part(13)
 	s.Streams = part(2)
 	s.Answers = part(5)
 	s.Garbage = memory - program - s.Connections - s.Bodies - s.Parsers - s.Snapshot - s.Search - s.Streams - s.Answers

@@ -97,10 +97,10 @@ func TestWhoSaysHowMuch(t *testing.T) {
 		"the field":                {200 * mib, 300 * mib, pod, 200 * mib, "limits.memory", ""},
 		"more than the cgroup has": {2 << 30, none, pod, 0, "", "limits.memory: is 2048MiB, but the cgroup of this process is limited to 1024MiB: give at most 819MiB"},
 		"GOMEMLIMIT has more":      {0, 2 << 30, pod, 0, "", "GOMEMLIMIT: is 2048MiB, but"},
-		"too little":               {64 * mib, none, nil, 0, "", "limits.memory: is 64MiB, and must be at least 128MiB"},
+		"too little":               {64 * mib, none, nil, 0, "", "limits.memory: is 64MiB, and must be at least 192MiB"},
 		"GOMEMLIMIT has little":    {0, 1, nil, 0, "", "GOMEMLIMIT: is 1 bytes, and must"},
 		"the cgroup has little": {0, none, map[string]string{"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/memory.max": "134217728\n"}, 0, "",
-			"limits.memory: would be 102MiB, 80 % of the cgroup's limit of 128MiB, and must be at least 128MiB: raise the cgroup's limit to 160MiB"},
+			"limits.memory: would be 102MiB, 80 % of the cgroup's limit of 128MiB, and must be at least 192MiB: raise the cgroup's limit to 240MiB"},
 	} {
 		got, err := read(c.configured, c.runtime, machine(c.files))
 		if c.problem != "" {

@@ -91,7 +91,7 @@ type Limits struct {
 	// minute before it is answered 429 without a look at what it sends. Requests that
 	// are taken do not count. Default 300.
 	RefusedPerMinute int64 `yaml:"refusedPerMinute"`
-	// Memory is how much the process may take, as in "400MiB", at least 128MiB. It is
+	// Memory is how much the process may take, as in "400MiB", at least 192MiB. It is
 	// divided among connections, bodies, parsers, the snapshot and the others that take
 	// memory at somebody's wish. Default: GOMEMLIMIT, else 80 % of the limit of the
 	// process's cgroup, else 410MiB.
