@@ -32,12 +32,13 @@ type Version struct {
 // Server is one tallyman. Its methods are not safe for concurrent use, but for
 // Addr and AdminAddr after Start has returned.
 type Server struct {
-	config  config.Config
-	logger  *slog.Logger
-	version Version
-	parts   parts
-	metrics *metrics
-	audit   *audit.Recorder
+	config    config.Config
+	logger    *slog.Logger
+	version   Version
+	parts     parts
+	metrics   *metrics
+	audit     *audit.Recorder
+	overLimit *overLimit
 	repository
 
 	// Set by Start, before anything is served.
@@ -71,7 +72,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	m.tokens.know(p.tokens)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
