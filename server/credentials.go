@@ -23,7 +23,6 @@ const (
 
 // guard bounds the work for what is refused at a route.
 func (s *Server) guard(route string, credential *limits.Credential) func(http.Handler) http.Handler {
-	s.overLimit.know(route)
 	return s.parts.limits.Guard(route, credential, s.overLimit, s.writeProblem)
 }
 

@@ -14,35 +14,29 @@ const toldOverLimitEvery = time.Minute
 
 // overLimit is the limits.Recorder. Safe for concurrent use.
 type overLimit struct {
-	requests *prometheus.CounterVec
-	logger   *slog.Logger
-	now      func() time.Time
+	valid, invalid prometheus.Counter
+	logger         *slog.Logger
+	now            func() time.Time
 
 	mu   sync.Mutex
 	told time.Time
 }
 
 func newOverLimit(registry *prometheus.Registry, logger *slog.Logger) *overLimit {
-	o := &overLimit{logger: logger, now: now, requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tallyman_over_limit_requests_total", Help: "Requests from addresses that were refused too often, by whether their credential was valid and they passed.",
-	}, []string{"route", "credential"})}
-	registry.MustRegister(o.requests)
-	return o
-}
-
-// know makes the series of a route.
-func (o *overLimit) know(route string) {
-	o.requests.WithLabelValues(route, "valid")
-	o.requests.WithLabelValues(route, "invalid")
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tallyman_over_limit_requests_total", Help: "Requests from addresses that were refused too often: those with a valid credential passed, the others were answered 429.",
+	}, []string{"credential"})
+	registry.MustRegister(requests)
+	return &overLimit{valid: requests.WithLabelValues("valid"), invalid: requests.WithLabelValues("invalid"), logger: logger, now: now}
 }
 
 // OverLimit implements limits.Recorder.
 func (o *overLimit) OverLimit(route, remote string, valid bool) {
 	if valid {
-		o.requests.WithLabelValues(route, "valid").Inc()
+		o.valid.Inc()
 		return
 	}
-	o.requests.WithLabelValues(route, "invalid").Inc()
+	o.invalid.Inc()
 	if o.due() {
 		o.logger.Warn("too many requests without a valid credential, answering 429", slog.String("remote", remote), slog.String("route", route),
 			slog.String("advice", "block the address in front of tallyman; if it is a proxy's, list it in limits.trustedProxies"))

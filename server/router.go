@@ -57,17 +57,26 @@ func (s *Server) newIntake() *webhook.Intake {
 	}
 }
 
-// adminHandler serves what operators reach.
+// adminHandler serves what operators reach. A profile holds what is in memory, secrets
+// included, and takes a processor for as long as it is asked for: it is there by choice.
 func (s *Server) adminHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	if s.config.PProf {
+		r.HandleFunc("/debug/pprof/*", pprof.Index)
+		r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return r
+}
+
+// probeHandler serves what the kubelet and load balancers ask.
+func (s *Server) probeHandler() http.Handler {
+	r := chi.NewRouter()
 	r.Get("/livez", s.livez)
 	r.Get("/readyz", s.readyz)
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
-	r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return r
 }
 
