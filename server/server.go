@@ -22,7 +22,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
-	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -32,14 +31,15 @@ type Version struct {
 }
 
 // Server is one tallyman. Its methods are not safe for concurrent use, but for
-// Addr and AdminAddr after Start has returned.
+// Addr, AdminAddr and ProbeAddr after Start has returned.
 type Server struct {
-	config  config.Config
-	logger  *slog.Logger
-	version Version
-	parts   parts
-	metrics *metrics
-	audit   *audit.Recorder
+	config    config.Config
+	logger    *slog.Logger
+	version   Version
+	parts     parts
+	metrics   *metrics
+	audit     *audit.Recorder
+	overLimit *overLimit
 	repository
 
 	// Set by Start, before anything is served.
@@ -47,6 +47,7 @@ type Server struct {
 	intake        *webhook.Intake
 	lanes         *lane.Replica
 	public, admin net.Listener
+	probes        net.Listener
 	background    sync.WaitGroup
 	failed        chan error // a listener's unexpected end
 
@@ -74,7 +75,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	}
 	m.tokens.know(p.tokens)
 	recordMemory(m.registry, p.shares)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -98,11 +99,10 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	s.lanes = s.newLanes() // before the admin listener asks whether they are stuck
-	if s.admin, err = s.bind(adminListener, s.config.AdminListen); err != nil {
+	s.lanes = s.newLanes() // before a probe asks whether they are stuck
+	if err := s.serveOperators(); err != nil {
 		return err
 	}
-	s.serve(adminListener, limits.Fixed(s.admin, adminListener, adminConnections, s.metrics.connections), s.adminHandler())
 	if s.public, err = s.bind(publicListener, s.config.Listen); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Server) openStore(ctx context.Context) error {
 // logReady logs what is running, and where.
 func (s *Server) logReady() {
 	s.logger.Info("ready",
-		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("store", s.config.Store),
+		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.config.Store),
 		slog.String("manifests", s.config.Manifests.URL), slog.String("branch", s.config.Manifests.Branch),
 		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
@@ -167,6 +167,9 @@ func (s *Server) Addr() string { return s.public.Addr().String() }
 
 // AdminAddr is the admin listener's address.
 func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
+
+// ProbeAddr is the address of the listener for probes.
+func (s *Server) ProbeAddr() string { return s.probes.Addr().String() }
 
 // Stop drains: no more deliveries are taken, requests under way are answered,
 // the batches at hand are written and reported or, when ctx ends first, given

@@ -3,14 +3,12 @@ package config
 import (
 	"errors"
 	"maps"
-	"net"
 	"net/url"
 	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -21,7 +19,8 @@ import (
 // setDefaults is the only place where a default stands.
 func (c *Config) setDefaults() {
 	byDefault(&c.Listen, ":8080")
-	byDefault(&c.AdminListen, ":9090")
+	byDefault(&c.AdminListen, "127.0.0.1:9090")
+	byDefault(&c.ProbeListen, ":8081")
 	byDefault(&c.Log.Level, "info")
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
@@ -85,17 +84,7 @@ func (c *Config) check() error {
 	report := func(field, format string, args ...any) {
 		problems = append(problems, gitops.FieldErrorf(field, format, args...))
 	}
-	checkAddress := func(field, address string) {
-		_, port, err := net.SplitHostPort(address)
-		if number, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil || strconv.FormatUint(number, 10) != port {
-			report(field, "must be host:port, such as :8080")
-		}
-	}
-	checkAddress("listen", c.Listen)
-	checkAddress("adminListen", c.AdminListen)
-	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Listen == c.AdminListen && port != "0" {
-		report("adminListen", "must not be the same as listen")
-	}
+	c.checkListeners(report)
 	c.checkStore(report)
 	// Senders send again, and people redeliver, within days: what was forgotten
 	// would be taken for new.

@@ -53,7 +53,7 @@ func found(err error) (sentences []string) {
 
 func TestDefaults(t *testing.T) {
 	want := config.Config{
-		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
+		Listen: ":8080", AdminListen: "127.0.0.1:9090", ProbeListen: ":8081", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
 		Limits:   config.Limits{RefusedPerMinute: 300},
 		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
@@ -90,6 +90,8 @@ func TestEveryField(t *testing.T) {
 	got := parse(t, `
 listen: 127.0.0.1:18080
 adminListen: "[::1]:19090"
+pprof: true
+probeListen: ":18081"
 store: sqlite:///srv/t.db
 lease: 10s
 log: {level: debug, format: text}
@@ -132,7 +134,7 @@ apps:
   api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
 `)
 	want := config.Config{
-		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
+		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
 		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Memory: 300 << 20, Connections: 9, ConnectionsPerAddress: 8},

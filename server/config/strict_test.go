@@ -25,6 +25,9 @@ func TestWrongValues(t *testing.T) {
 		{"", "listen: ':+80'", "listen: must be host:port"},
 		{"", "adminListen: '::1:9090'", "adminListen: must be host:port"},
 		{"", "adminListen: ':8080'", "adminListen: must not be the same as listen"},
+		{"", "probeListen: ':8080'", "probeListen: must not be the same as listen"},
+		{"", "probeListen: '127.0.0.1:9090'", "probeListen: must not be the same as adminListen"},
+		{"", "probeListen: localhost", "probeListen: must be host:port"},
 		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file, or postgres:// and a database"},
 		{"sqlite:///var", "sqlite://var", "store: must be sqlite:// and the absolute path"},
 		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path of a file, or postgres:// and a database"},
@@ -103,7 +106,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

@@ -136,8 +136,8 @@ func (c *boundedConn) hasRequest(r *http.Request) {
 
 type connKey struct{}
 
-// Protect makes a server tell the connections of a [Limits.Listener], or of [Fixed],
-// where its requests' bodies are. Every server behind one needs it.
+// Protect makes a server tell the connections of a bounded listener where its requests'
+// bodies are. Every server behind one needs it.
 func Protect(srv *http.Server) {
 	next := srv.Handler
 	srv.MaxHeaderBytes = maxHeaderBytes

@@ -29,6 +29,7 @@ const (
 // client is whom a connection counts for.
 type client struct {
 	class   class
+	address netip.Addr
 	network netip.Addr // an IPv4 address, or the /64 of an IPv6 address
 	site    netip.Addr // the /48 of an IPv6 address, else invalid
 }
@@ -37,11 +38,11 @@ type client struct {
 func clientAt(address netip.Addr) client {
 	address = address.Unmap().WithZone("")
 	if !address.Is6() {
-		return client{network: address}
+		return client{address: address, network: address}
 	}
 	network, _ := address.Prefix(64)
 	site, _ := address.Prefix(48)
-	return client{network: network.Addr(), site: site.Addr()}
+	return client{address: address, network: network.Addr(), site: site.Addr()}
 }
 
 // siteShare is how many times as many connections a /48 may have as a /64: it is what

@@ -52,9 +52,3 @@ func (k *knownClients) has(client string) bool {
 	place, ok := k.places[client]
 	return ok && k.now().Sub(place.Value.(knownClient).seen) < knownFor
 }
-
-// noteAuthenticated remembers that a client, by its key, had a valid credential.
-func (l *Limits) noteAuthenticated(client string) { l.known.note(client) }
-
-// isKnown reports whether a client, by its key, was authenticated lately.
-func (l *Limits) isKnown(client string) bool { return l.known.has(client) }

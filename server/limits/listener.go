@@ -33,29 +33,26 @@ type boundedListener struct {
 func (l *Limits) Listener(inner net.Listener, name string, recorder ConnectionRecorder) net.Listener {
 	return &boundedListener{
 		Listener: inner, name: name, recorder: recorder, places: l.connections, classify: l.classOf, pressure: l.pressure,
-		refused: func(of client) { l.countRefusal(of.network.String()) },
+		refused: l.countRefusal,
 	}
 }
 
-// Fixed bounds the connections of a listener that operators and probes reach. They
-// have places of their own, so that no attack on the public listener takes them. Its
-// server needs [Protect].
-func Fixed(inner net.Listener, name string, most int, recorder ConnectionRecorder) net.Listener {
+// apart bounds the connections of a listener that is not for senders. They have places
+// of their own, so that no attack on the public listener takes them.
+func apart(inner net.Listener, name string, most, each int, recorder ConnectionRecorder) net.Listener {
 	return &boundedListener{
-		Listener: inner, name: name, recorder: recorder, places: newConnections(most, most, false),
+		Listener: inner, name: name, recorder: recorder, places: newConnections(most, each, false),
 		classify: func(netip.Addr) class { return known }, refused: func(client) {},
 	}
 }
 
 // classOf says what is known of an address.
 func (l *Limits) classOf(address netip.Addr) class {
-	address = address.Unmap().WithZone("")
-	for _, p := range l.proxies {
-		if p.Contains(address) {
-			return proxy
-		}
-	}
-	if l.isKnown(clientAt(address).network.String()) {
+	of := clientAt(address)
+	switch {
+	case l.proxies.have(of.address):
+		return proxy
+	case l.known.has(of.network.String()):
 		return known
 	}
 	return unknown
