@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops", "gitops/aws"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
+	"server/attack":                      {},
 	"server/audit":                       {"gitops"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/githubapp":                   {"gitops"},
