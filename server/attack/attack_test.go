@@ -47,7 +47,7 @@ func TestConnections(t *testing.T) {
 	if ended < connections-clients || ended+tally.Open != tally.Opened {
 		t.Errorf("%d were ended by the server: %+v", ended, tally)
 	}
-	if both := tally.Add(tally); both.Opened != 2*tally.Opened || both.Closed != 2*tally.Closed {
+	if both := (attack.Tally{}).Add(tally).Add(tally); both.Opened != 2*tally.Opened || both.Closed != 2*tally.Closed {
 		t.Errorf("added up they are %+v", both)
 	}
 }

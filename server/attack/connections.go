@@ -156,6 +156,9 @@ func (t Tally) Add(other Tally) Tally {
 	t.Opened, t.Failed, t.Closed = t.Opened+other.Opened, t.Failed+other.Failed, t.Closed+other.Closed
 	t.GivenUp, t.Open = t.GivenUp+other.GivenUp, t.Open+other.Open
 	t.Answered = maps.Clone(t.Answered)
+	if t.Answered == nil {
+		t.Answered = make(map[int]int)
+	}
 	for status, n := range other.Answered {
 		t.Answered[status] += n
 	}
