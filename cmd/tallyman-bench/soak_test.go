@@ -207,6 +207,7 @@ func (s *soak) countRefusals(ctx context.Context) error {
 		_, labels, ok := strings.Cut(name, "tallyman_http_request_seconds_count{")
 		_, code, _ := strings.Cut(labels, `code="`)
 		switch {
+		case value == 0:
 		case ok && code >= "4":
 			s.figures.counted[`tallyman_http_request_seconds_count{code="`+code[:3]+`"}`] += value
 		case strings.HasPrefix(name, "tallyman_connections") || strings.HasPrefix(name, "tallyman_deliveries_not_kept_total") || strings.HasPrefix(name, "tallyman_files_set_aside"):

@@ -83,16 +83,14 @@ func (s *soak) forge(ctx context.Context) {
 		r := requests[(worker+n)%len(requests)]
 		req, err := r.HTTP(ctx, "http://"+s.public)
 		if err != nil {
-			s.note(func() { s.figures.problem("%s: %v", r.Name, err) })
+			s.problemOf(err)
 			return
 		}
 		status := statusOf(client, req)
-		s.note(func() {
-			s.figures.answer("forged requests", status)
-			if status/100 == 2 {
-				s.figures.problem("%s is answered %d", r.Name, status)
-			}
-		})
+		s.answer(ctx, "forged requests", status)
+		if status/100 == 2 {
+			s.problemOf(fmt.Errorf("%s is answered %d", r.Name, status))
+		}
 	})
 }
 
@@ -107,7 +105,7 @@ func (s *soak) rejected(ctx context.Context) {
 		status, _, _ := s.ask(ctx, client, func() (string, string, http.Header, []byte) {
 			return signed(id, event, dispatchBody("no-such-app", "dev", fmt.Sprintf("main-%07x", n), 60<<10))
 		})
-		s.note(func() { s.figures.answer("rejected and ignored deliveries", status) })
+		s.answer(ctx, "rejected and ignored deliveries", status)
 	})
 }
 
@@ -123,12 +121,11 @@ func (s *soak) read(ctx context.Context) {
 	s.each(ctx, 2, readPause, func(worker, n int) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.public+"/api/v1/"+paths[(n+worker*3)%len(paths)], nil)
 		if err != nil {
-			s.note(func() { s.figures.problem("%v", err) })
+			s.problemOf(err)
 			return
 		}
 		req.Header.Set("Authorization", "Bearer "+readToken+"0")
-		status := statusOf(client, req)
-		s.note(func() { s.figures.answer("reads of the largest size", status) })
+		s.answer(ctx, "reads of the largest size", statusOf(client, req))
 	})
 }
 
@@ -139,7 +136,7 @@ func (s *soak) stream(ctx context.Context) {
 		all.Go(func() {
 			opening := fmt.Appendf(nil, "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s%d\r\n\r\n", readToken, n%readTokens)
 			if n%2 == 0 {
-				s.crowd("streams that nobody reads", attack.Connections{Target: s.public, From: []string{"127.0.0.17"}, Count: 1, Opening: opening, Hold: time.Minute, Again: time.Second}.Run(ctx))
+				s.crowd("streams that nobody reads", attack.Connections{Target: s.public, From: []string{"127.0.0.17"}, Count: 1, Opening: opening, Unread: true, Hold: time.Minute, Again: time.Second}.Run(ctx))
 				return
 			}
 			s.follow(ctx, n%readTokens)
@@ -155,11 +152,11 @@ func (s *soak) follow(ctx context.Context, reader int) {
 	s.each(ctx, 1, time.Second, func(int, int) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.public+"/api/v1/events", nil)
 		if err != nil {
+			s.problemOf(err)
 			return
 		}
 		req.Header.Set("Authorization", fmt.Sprint("Bearer ", readToken, reader))
-		status := statusOf(client, req)
-		s.note(func() { s.figures.answer("streams", status) })
+		s.answer(ctx, "streams", statusOf(client, req))
 	})
 }
 
@@ -189,6 +186,13 @@ func statusOf(client *http.Client, req *http.Request) int {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body) // an answer that is cut off has its status, too
 	return resp.StatusCode
+}
+
+// answer counts an answer to a request that the end of the attack did not cut off.
+func (s *soak) answer(ctx context.Context, kind string, status int) {
+	if ctx.Err() == nil {
+		s.note(func() { count(s.figures.answered, kind, status) })
+	}
 }
 
 // crowd adds up what came of one.

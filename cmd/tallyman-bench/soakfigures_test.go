@@ -26,8 +26,8 @@ type soakFigures struct {
 	accepted int
 	answers  []time.Duration // of valid requests
 	landings []time.Duration
-	states   map[string]int // updates that were accepted, by where they ended
-	bounced  map[string]int // attempts at a valid delivery that were not accepted, by way and status
+	states   map[string]int         // updates that were accepted, by where they ended
+	bounced  map[string]map[int]int // attempts at a valid delivery that were not accepted, by way and status
 
 	answered map[string]map[int]int // hostile requests, by kind and status
 	crowds   map[string]attack.Tally
@@ -42,23 +42,15 @@ type soakFigures struct {
 type resources struct{ goroutines, files int }
 
 func newSoakFigures() soakFigures {
-	return soakFigures{states: make(map[string]int), bounced: make(map[string]int), answered: make(map[string]map[int]int), crowds: make(map[string]attack.Tally), counted: make(map[string]float64)}
+	return soakFigures{states: make(map[string]int), bounced: make(map[string]map[int]int), answered: make(map[string]map[int]int), crowds: make(map[string]attack.Tally), counted: make(map[string]float64)}
 }
 
-func (f *soakFigures) answer(kind string, status int) {
-	if f.answered[kind] == nil {
-		f.answered[kind] = make(map[int]int)
+// count adds one to what was answered with a status.
+func count(counts map[string]map[int]int, kind string, status int) {
+	if counts[kind] == nil {
+		counts[kind] = make(map[int]int)
 	}
-	f.answered[kind][status]++
-}
-
-// bounce notes an attempt that a valid sender had to repeat. Where that is the server's
-// word, and not that it is busy, the sender is locked out.
-func (f *soakFigures) bounce(way string, status int) {
-	f.bounced[fmt.Sprintf("%s: %d", way, status)]++
-	if status >= 400 && status < 500 {
-		f.problem("a valid delivery of %s was answered %d", way, status)
-	}
+	counts[kind][status]++
 }
 
 // problem notes what fails the soak. Of a kind that never ends the first are enough.
@@ -70,6 +62,13 @@ func (f *soakFigures) problem(format string, args ...any) {
 
 // judge adds the problems that the figures show.
 func (f *soakFigures) judge(l load) {
+	for way, statuses := range f.bounced {
+		for status, n := range statuses {
+			if status >= 400 && status < 500 { // it is not that the server is busy: the sender is locked out
+				f.problem("%d valid deliveries of %s were answered %d", n, way, status)
+			}
+		}
+	}
 	if f.peak > l.mostMiB {
 		f.problem("%.0f MiB were resident, more than %.0f", f.peak, l.mostMiB)
 	}
@@ -99,11 +98,13 @@ func (f *soakFigures) write(to io.Writer) {
 	line("updates accepted", "%d: %s", f.accepted, countsOf(f.states))
 	line("answer to a valid delivery", "p50 %s, p99 %s, most %s (%d)", ms(percentile(f.answers, 50)), ms(percentile(f.answers, 99)), ms(percentile(f.answers, 100)), len(f.answers))
 	line("from the answer to the branch", "p50 %s, p99 %s, most %s", ms(percentile(f.landings, 50)), ms(percentile(f.landings, 99)), ms(percentile(f.landings, 100)))
-	line("valid attempts that had to be repeated", "%s", countsOf(f.bounced))
+	for _, way := range slices.Sorted(maps.Keys(f.bounced)) {
+		line("valid deliveries of "+way+" that were sent again", "after %s", countsOf(f.bounced[way]))
+	}
 	line("store", "%.0f MiB", f.storeMiB)
 	for _, name := range slices.Sorted(maps.Keys(f.crowds)) {
 		t := f.crowds[name]
-		line(name, "%d opened; answered %s; closed %d; no connection %d", t.Opened, countsOf(t.Answered), t.Closed, t.Failed)
+		line(name, "%d opened; answered %s; closed %d; given up %d; open in the end %d; refused %d", t.Opened, countsOf(t.Answered), t.Closed, t.GivenUp, t.Open, t.Failed)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(f.answered)) {
 		line(kind, "answered %s", countsOf(f.answered[kind]))
@@ -118,7 +119,7 @@ func (f *soakFigures) write(to io.Writer) {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.0f ms", milliseconds(d)) }
 
-// countsOf is "3 of a, 1 of b".
+// countsOf is "401 3 times, 429 1 times".
 func countsOf[K cmp.Ordered](counted map[K]int) string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(counted)) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman-bench/ledger"
@@ -77,7 +76,6 @@ func orderOf(app, environment, tag, id, bearer string) (string, string, http.Hea
 // what was begun is finished.
 func (s *soak) sendAll(ctx context.Context, stop <-chan struct{}) {
 	var all sync.WaitGroup
-	var made atomic.Int64
 	for n, w := range ways {
 		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 			DialContext: attack.Dialer(validFrom).DialContext, DisableKeepAlives: true, // as GitHub and AWS come: each time anew
@@ -89,7 +87,7 @@ func (s *soak) sendAll(ctx context.Context, stop <-chan struct{}) {
 				for {
 					select {
 					case <-pause.C:
-						s.update(ctx, client, w, gitserver.App(n*s.load.apps+app), int(made.Add(1)), "")
+						s.update(ctx, client, w, gitserver.App(n*s.load.apps+app), int(s.made.Add(1)), "")
 					case <-stop:
 						return
 					}
@@ -119,7 +117,7 @@ func (s *soak) update(ctx context.Context, client *http.Client, w way, app strin
 			}
 		}
 		last = fmt.Sprintf("%d %s %v", status, answer, err)
-		s.note(func() { s.figures.bounce(w.name, status) })
+		s.note(func() { count(s.figures.bounced, w.name, status) })
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,7 +65,8 @@ type soak struct {
 	repository *gitserver.Repository
 	first      string // commit
 
-	writing sync.Mutex // held by who makes a commit as another writer
+	made    atomic.Int64 // updates
+	writing sync.Mutex   // held by who makes a commit as another writer
 
 	mu       sync.Mutex
 	figures  soakFigures

@@ -75,8 +75,14 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// A client of which nothing is read any more gives up by itself.
+// A client that the server says nothing to, or that does not read it, gives up by itself.
 func TestAConnectionIsGivenUp(t *testing.T) {
+	for _, unread := range []bool{false, true} {
+		testGivenUp(t, unread)
+	}
+}
+
+func testGivenUp(t *testing.T, unread bool) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +90,7 @@ func TestAConnectionIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	tallies := make(chan attack.Tally)
 	go func() {
-		tallies <- attack.Connections{Target: silent.Addr().String(), From: []string{"127.0.0.9"}, Count: 1, Hold: time.Millisecond, Again: time.Millisecond}.Run(ctx)
+		tallies <- attack.Connections{Target: silent.Addr().String(), From: []string{"127.0.0.9"}, Count: 1, Unread: unread, Hold: time.Millisecond, Again: time.Millisecond}.Run(ctx)
 	}()
 	for range 2 { // it comes again
 		conn, err := silent.Accept()

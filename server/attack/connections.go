@@ -20,6 +20,7 @@ type Connections struct {
 	Opening []byte        // what each sends at once, such as [UnfinishedHeader]
 	Then    []byte        // what it sends after that, again and again; nothing when it is empty
 	Every   time.Duration // between two of those
+	Unread  bool          // nothing that the server sends is read, so that it does not get rid of it
 	Hold    time.Duration // after so long a client gives up by itself
 	Again   time.Duration // from the end of a connection to the client's next one
 	Ready   func()        // called once, when each client has sent its first opening or was refused
@@ -93,6 +94,16 @@ func (c *crowd) client(ctx context.Context, from string) {
 func (c *crowd) hold(ctx context.Context, conn net.Conn, begun func()) {
 	_, err := conn.Write(c.Opening)
 	begun()
+	if c.Unread {
+		select {
+		case <-time.After(c.Hold):
+			c.note(func(t *Tally) { t.GivenUp++ })
+		case <-ctx.Done():
+			c.note(func(t *Tally) { t.Open++ })
+		}
+		conn.Close()
+		return
+	}
 	_ = conn.SetReadDeadline(time.Now().Add(c.Hold)) // of a connection that is closed by then
 	var sending sync.WaitGroup
 	over := make(chan struct{})
