@@ -71,6 +71,7 @@ func (s *soak) once(ctx context.Context) error {
 
 // play is the soak itself. It ends early when the process does.
 func (s *soak) play(ctx context.Context) {
+	s.figures.length, s.figures.memory = s.load.length, s.memory.how
 	s.b.say("soak: %s in %s", s.load.length, s.memory.how)
 	during, end := context.WithTimeout(ctx, s.load.length)
 	defer end()
@@ -90,7 +91,7 @@ func (s *soak) play(ctx context.Context) {
 			break
 		}
 		s.note(func() {
-			s.figures.resident = append(s.figures.resident, resident)
+			s.figures.resident, s.figures.peak = append(s.figures.resident, resident), max(s.figures.peak, resident)
 			if n%30 == 0 {
 				s.b.say("soak: %d s, %.0f MiB resident, %d updates accepted, %d problems", n, resident, len(s.entries), len(s.figures.problems))
 			}
@@ -106,8 +107,7 @@ func (s *soak) end(ctx context.Context) error {
 		return err
 	}
 	f := &s.figures
-	f.length, f.memory, f.peak, f.storeMiB = s.load.length, s.memory.how, s.peakMiB(), s.storeMiB()
-	f.answers = s.answered
+	f.peak, f.storeMiB, f.answers = s.peakMiB(), s.storeMiB(), s.answered
 	if err := s.countRefusals(ctx); err != nil {
 		return err
 	}

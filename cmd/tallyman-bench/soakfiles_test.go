@@ -27,6 +27,7 @@ const (
 	filesKept       = 4         // hostile files that are on the branch together
 	blobs           = 6
 	blobSize        = 128 << 20 // of text that takes 130 KB in git
+	levels          = 1_000     // of directories
 )
 
 // commitFiles replaces one app's file after the other by a hostile one, and has it
@@ -105,7 +106,7 @@ func (s *soak) moved(to, tip string) bool {
 }
 
 // commitBlobs commits files that no app has anything to do with, which are larger together
-// than the memory there is.
+// than the memory there is, and one below very many directories.
 func (s *soak) commitBlobs(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -127,7 +128,8 @@ func (s *soak) commitBlobs(ctx context.Context) error {
 					}
 				}
 			}
-			w.CloseWithError(err)
+			_, more := fmt.Fprintf(w, "M 100644 inline %sfile\ndata 0\n", strings.Repeat("d/", levels))
+			w.CloseWithError(errors.Join(err, more))
 		}()
 		if err := s.repository.Import(stream); err != nil {
 			return err
