@@ -33,7 +33,9 @@ const (
 	forgedPause   = 50 * time.Millisecond
 	rejectedPause = 50 * time.Millisecond
 	readPause     = 500 * time.Millisecond
-	notePause     = time.Second // between two commits by another writer
+	floodPause    = 250 * time.Millisecond
+	notePause     = time.Second     // between two commits by another writer
+	comesAgain    = 5 * time.Second // a client whose connection has ended: the processors are the server's, too
 )
 
 // attackAll plays everything hostile at once until ctx ends.
@@ -47,30 +49,39 @@ func (s *soak) attackAll(ctx context.Context) {
 	all.Wait()
 }
 
-// unfinishedHeaders holds as many connections as eight addresses may have.
+// unfinishedHeaders holds as many connections as eight addresses may have by default. Half
+// of them send more header than is read, the other half stay below every bound.
 func (s *soak) unfinishedHeaders(ctx context.Context) {
 	var from []string
 	for n := range 8 {
 		from = append(from, fmt.Sprintf("127.0.0.%d", 2+n))
 	}
-	s.crowd("connections with unfinished headers", attack.Connections{
-		Target: s.public, From: from, Count: s.load.connections, Opening: attack.UnfinishedHeader(32 << 10), Hold: 20 * time.Second, Again: time.Second,
-	}.Run(ctx))
+	var both sync.WaitGroup
+	for name, opening := range map[string][]byte{
+		"connections with endless headers": attack.UnfinishedHeader(32 << 10), "connections with unfinished headers": attack.UnfinishedLine(6 << 10),
+	} {
+		both.Go(func() {
+			s.crowd(name, attack.Connections{
+				Target: s.public, From: from, Count: s.load.connections / 2, Opening: opening, Hold: 20 * time.Second, Again: comesAgain,
+			}.Run(ctx))
+		})
+	}
+	both.Wait()
 }
 
 // slowBodies sends bodies of 1 MiB, a piece a second.
 func (s *soak) slowBodies(ctx context.Context) {
 	s.crowd("slow bodies", attack.Connections{
 		Target: s.public, From: []string{"127.0.0.10", "127.0.0.11"}, Count: s.load.slow,
-		Opening: attack.BodyHeader("/webhooks/github", 1<<20), Then: make([]byte, 64<<10), Every: time.Second, Hold: time.Minute, Again: time.Second,
+		Opening: attack.BodyHeader("/webhooks/github", 1<<20), Then: make([]byte, 64<<10), Every: time.Second, Hold: time.Minute, Again: comesAgain,
 	}.Run(ctx))
 }
 
-// flood sends whole bodies of 1 MiB that nobody signed, as fast as they are refused.
+// flood sends whole bodies of 1 MiB that nobody signed.
 func (s *soak) flood(ctx context.Context) {
 	whole := append(attack.BodyHeader("/webhooks/github", 1<<20), make([]byte, 1<<20)...)
 	s.crowd("bodies of 1 MiB", attack.Connections{
-		Target: s.public, From: []string{"127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"}, Count: 8, Opening: whole, Hold: time.Minute, Again: 100 * time.Millisecond,
+		Target: s.public, From: []string{"127.0.0.12", "127.0.0.13", "127.0.0.14", "127.0.0.15"}, Count: 4, Opening: whole, Hold: time.Minute, Again: floodPause,
 	}.Run(ctx))
 }
 

@@ -106,10 +106,15 @@ func testGivenUp(t *testing.T, unread bool) {
 	}
 }
 
-func TestUnfinishedHeader(t *testing.T) {
-	header := attack.UnfinishedHeader(32 << 10)
-	if len(header) > 32<<10 || len(header) < 32<<10-3 || bytes.Contains(header, []byte("\n\n")) || bytes.Contains(header, []byte("\r\n\r\n")) {
-		t.Errorf("%d bytes that end: %.80q", len(header), header)
+func TestUnfinishedHeaders(t *testing.T) {
+	for _, begin := range []func(int) []byte{attack.UnfinishedHeader, attack.UnfinishedLine} {
+		header := begin(32 << 10)
+		if len(header) > 32<<10 || len(header) < 32<<10-3 || bytes.Contains(header, []byte("\n\n")) || bytes.Contains(header, []byte("\r\n\r\n")) {
+			t.Errorf("%d bytes that end: %.80q", len(header), header)
+		}
+	}
+	if n := bytes.Count(attack.UnfinishedLine(6<<10), []byte("\n")); n != 2 {
+		t.Errorf("the long line is of %d", n)
 	}
 }
 

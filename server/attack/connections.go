@@ -43,6 +43,13 @@ func UnfinishedHeader(size int) []byte {
 	return append([]byte(begin), bytes.Repeat([]byte("a:\n"), max(0, size-len(begin))/3)...)
 }
 
+// UnfinishedLine is the beginning of a request of size bytes whose last header line does
+// not end.
+func UnfinishedLine(size int) []byte {
+	const begin = "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nX-Long: "
+	return append([]byte(begin), bytes.Repeat([]byte("a"), max(0, size-len(begin)))...)
+}
+
 // BodyHeader is a request without its body, which has size bytes.
 func BodyHeader(path string, size int) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, size)
