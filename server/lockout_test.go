@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
@@ -201,6 +203,27 @@ func TestKeysAreFetchedOverTheLimit(t *testing.T) {
 	for _, kind := range []string{"sns", "job"} {
 		m.do(m.valid(ecr.APIKey, "first")[kind].Request).delivery(t, 202)
 	}
+}
+
+// Who waits for keys over the limit does not keep others from being checked.
+func TestWaitingForKeysDelaysNobodyElse(t *testing.T) {
+	m := newMatrix(t, ecr.APIKey)
+	m.flood(400, m.order("guess"))
+	answered := make(chan struct{})
+	m.jobs.Hold(answered)
+	var waiting sync.WaitGroup
+	for i := range 20 {
+		request := m.withHeader(m.order(m.jobs.Token(audience, nil)), "Idempotency-Key", fmt.Sprint("job", i))
+		waiting.Go(func() { m.do(request).delivery(t, 202) })
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // the keys are waited for for 10 s
+	defer cancel()
+	for i := range 50 {
+		request := m.withHeader(m.order(apiToken), "Idempotency-Key", fmt.Sprint("token", i))
+		m.do(request.WithContext(ctx)).delivery(t, 202)
+	}
+	close(answered)
+	waiting.Wait()
 }
 
 // Over the limit a signature is checked over so much of a body, and no further.
