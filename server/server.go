@@ -20,6 +20,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/audit"
+	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -73,6 +74,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	m.tokens.know(p.tokens)
+	recordMemory(m.registry, p.shares)
 	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
@@ -101,7 +103,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.serveOperators(); err != nil {
 		return err
 	}
-	if s.public, err = s.bind("listen", s.config.Listen); err != nil {
+	if s.public, err = s.bind(publicListener, s.config.Listen); err != nil {
 		return err
 	}
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
@@ -109,7 +111,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startPruning()
 	s.startAudit()
 	s.warmUp()
-	s.serve("listen", s.parts.limits.Listener(s.public), handler)
+	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)
 	s.onStop("streams", func(context.Context) error {
 		close(s.drain) // before the listener waits for them
 		return nil
@@ -117,6 +119,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
+	s.logger.Info("memory", slog.Any("shares", s.parts.shares))
 	s.logReady()
 	s.logWarnings()
 	return nil
@@ -151,6 +154,9 @@ func (s *Server) logReady() {
 		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }
+
+// Memory is how the memory of the process is divided.
+func (s *Server) Memory() budget.Shares { return s.parts.shares }
 
 // Failed receives when a started server can no longer do its work and should be
 // stopped.
