@@ -12,10 +12,10 @@ import (
 // What is rejected or ignored changed nothing, and its sender may send as much of it as
 // he likes, also one who may order nothing: so little of it is kept. A sender has at most
 //
-//	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.RejectedFor)
-//	ignored:  300 an hour x 24 x 90 days, or what retention.keep says
+//	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.UnacceptedFor)
+//	ignored:  300 an hour x 24 x 7 days
 //
-// rows of about 1.5 KiB, which is 25 MiB and 930 MiB. Accepted deliveries have no such
+// rows of about 1.5 KiB, which is 25 MiB and 75 MiB. Accepted deliveries have no such
 // bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.

@@ -252,17 +252,23 @@ func TestSameBodyCountsOnce(t *testing.T) {
 	}
 }
 
-// TestRejectedGoAfterAWeek holds the life of what was rejected against its bound.
-func TestRejectedGoAfterAWeek(t *testing.T) {
+// TestUnacceptedGoAfterAWeek holds the life of what was rejected or ignored against its
+// bound.
+func TestUnacceptedGoAfterAWeek(t *testing.T) {
 	s := newSender(t)
 	for hour := range 2 {
 		for i := range 110 {
 			s.reject(fmt.Sprintf("r%d-%d", hour, i), "192.0.2.1")
 		}
+		for i := range 310 {
+			if _, _, err := s.send(fmt.Sprintf("i%d-%d", hour, i), "nothing", "192.0.2.1", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		s.now = s.now.Add(time.Hour)
 	}
-	s.now = s.now.Add(queue.RejectedFor - time.Hour)
-	if n, err := s.store.Prune(t.Context(), s.now.Add(-90*24*time.Hour), 1000); n != 100 || err != nil {
+	s.now = s.now.Add(queue.UnacceptedFor - time.Hour)
+	if n, err := s.store.Prune(t.Context(), s.now.Add(-90*24*time.Hour), 1000); n != 100+300 || err != nil {
 		t.Errorf("forgotten are %d, %v", n, err)
 	}
 }

@@ -87,10 +87,10 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 }
 
 // over reports whether the delivery arrived, and all of its updates were final,
-// before a time; or whether it was rejected long ago.
+// before a time; or whether it was rejected or ignored long ago.
 func (m *Model) over(d delivery, before time.Time) bool {
-	if rejected := m.now().Add(-queue.RejectedFor); d.Outcome == gitops.OutcomeRejected && rejected.After(before) {
-		before = rejected
+	if unaccepted := m.now().Add(-queue.UnacceptedFor); d.Outcome != gitops.OutcomeAccepted && unaccepted.After(before) {
+		before = unaccepted
 	}
 	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
 		u := m.updates[id]
