@@ -3,6 +3,7 @@ package test
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,5 +72,13 @@ func TestEveryPodIsUnderThePolicy(t *testing.T) {
 				t.Errorf("the policy selects %s=%s, and a pod of the %s has %q", key, value, m.Kind, pod.Labels[key])
 			}
 		}
+	}
+}
+
+func TestChartNeedsAConfiguration(t *testing.T) {
+	t.Parallel()
+	out, err := tool(t, "helm", "template", "tallyman", chart, "--kube-version", kubeVersion, "--set", "image.repository=registry.example/tallyman").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "config is required: it is tallyman.yaml") {
+		t.Errorf("it says %v:\n%s", err, out)
 	}
 }
