@@ -62,7 +62,10 @@ func TestMetricsAtTheStart(t *testing.T) {
 			if value != 1 {
 				t.Errorf("%s is %v", name, value)
 			}
-		case name == "tallyman_store_commit_seconds": // the lanes were claimed
+		case strings.HasPrefix(name, "tallyman_store_"): // it is there, and the lanes were claimed
+			if value == 0 {
+				t.Errorf("%s is 0", name)
+			}
 		case value != 0:
 			t.Errorf("%s is %v at the start", name, value)
 		}

@@ -19,8 +19,10 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -38,6 +40,8 @@ type Server struct {
 	parts   parts
 	metrics *metrics
 	audit   *audit.Recorder
+	health  *storehealth.Monitor
+	volume  func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	repository
 
 	// Set by Start, before anything is served.
@@ -71,7 +75,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	m.tokens.know(p.tokens)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -138,7 +142,9 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
+	s.health.Measure(ctx, store)
+	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
+	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }
 

@@ -32,6 +32,32 @@ const (
 	toldEvery = time.Minute
 )
 
+// Why a delivery that became no updates is not kept.
+const (
+	notKeptSender = "sender_limit"
+	notKeptRoom   = "store_nearly_full"
+)
+
+// NotKeptReasons is the closed set of what a [Recorder] is told.
+func NotKeptReasons() []string { return []string{notKeptSender, notKeptRoom} }
+
+// whyNotKept counts one more delivery of a sender, and returns why it is not kept; ""
+// when it is. The store says itself, once, that it has no room.
+func (in *Intake) whyNotKept(sender string, d gitops.Delivery) string {
+	if in.Spare != nil && !in.Spare() {
+		return notKeptRoom
+	}
+	most := mostKept(d.Outcome)
+	kept, tell := in.partly.keep(sender, most, in.Now())
+	if tell {
+		in.logNotKept(d, most)
+	}
+	if !kept {
+		return notKeptSender
+	}
+	return ""
+}
+
 // shorten is a delivery that became no updates as it is kept.
 func shorten(d gitops.Delivery) gitops.Delivery {
 	digest := sha256.Sum256(d.Body)

@@ -94,7 +94,7 @@ func TestRejectedAreKeptUpToABound(t *testing.T) {
 		}
 	}
 	lines := func() int { return strings.Count(s.logged.String(), "deliveries are not kept") }
-	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept") != 5 {
+	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept: sender_limit") != 5 {
 		t.Errorf("%d lines in the log, and counted %v", lines(), s.outcomes)
 	}
 	s.reject("r3", "192.0.2.1") // it is known
@@ -140,7 +140,7 @@ func TestIgnoredAreKeptUpToABound(t *testing.T) {
 			t.Fatalf("delivery %d is kept: %t", i, kept)
 		}
 	}
-	if n := strings.Count(strings.Join(s.outcomes, " "), "not kept"); n != 5 {
+	if n := strings.Count(strings.Join(s.outcomes, " "), "not kept: sender_limit"); n != 5 {
 		t.Errorf("%d are counted as not kept", n)
 	}
 	s.reject("r1", "192.0.2.1")

@@ -118,7 +118,7 @@ func (s *Store) unaccepted(ctx context.Context, limit int) (found []prunable, er
 			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
 		) AS own WHERE d.outcome <> 'accepted' AND d.number + 0 > $2 ORDER BY d.number + 0 LIMIT $3`
 	var before time.Time
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, edge, s.nowArg(), queue.UnacceptedFor).Scan(&before)
 	})
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *Store) searchPrunable(ctx context.Context, page string, before time.Tim
 	}
 	for last := int64(0); ; {
 		var seen []delivery
-		err := s.call(ctx, func(ctx context.Context) error {
+		err := s.read(ctx, func(ctx context.Context) error {
 			seen, err = rows(ctx, s.pool, page, []any{before, last, pruneLook}, func(row pgx.CollectableRow) (d delivery, err error) {
 				return d, row.Scan(&d.number, &d.old, &d.updates, &d.kept)
 			})

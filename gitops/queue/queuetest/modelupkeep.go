@@ -56,6 +56,15 @@ func (m *Model) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
 	return slices.Clone(m.proofKeys), nil
 }
 
+// Usage implements [queue.Meter]. A store in memory takes no room.
+func (m *Model) Usage(ctx context.Context) (queue.Usage, error) {
+	if err := m.begin(ctx); err != nil {
+		return queue.Usage{}, err
+	}
+	m.mu.Unlock()
+	return queue.Usage{}, nil
+}
+
 // Prune implements [queue.Pruner].
 func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	if err := m.begin(ctx); err != nil {
