@@ -16,6 +16,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -142,7 +143,9 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.health.Measure(ctx, store)
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s.health.Measure(soon, store) // so that the first scrape has it
 	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
