@@ -173,6 +173,10 @@ func MarkRestored(ctx context.Context, path string) (err error) {
 
 // writeError says why a file cannot be written. An error of the entries stays as it is.
 func writeError(file string, err error) error {
+	var domain *gitops.Error
+	if errors.As(err, &domain) {
+		return err
+	}
 	switch resultCode(err) {
 	case 0:
 		var path *fs.PathError
