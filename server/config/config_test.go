@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
 		Limits:   config.Limits{RefusedPerMinute: 300, Connections: 8192, ConnectionsPerAddress: 1024},
-		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
+		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Backup: config.Backup{Every: 24 * time.Hour, Keep: 7}, Lease: 30 * time.Second,
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main",
 			Credentials: config.Credentials{Username: "x-access-token"},
@@ -96,6 +96,7 @@ log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
 limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, connections: 8, connectionsPerAddress: 9}
 retention: {keep: 336h}
+backup: {directory: /srv/backups, every: 12h, keep: 3}
 manifests:
   url: http://localhost:3000/m.git
   branch: release
@@ -134,7 +135,7 @@ apps:
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
-		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Backup: config.Backup{Directory: "/srv/backups", Every: 12 * time.Hour, Keep: 3}, Lease: 10 * time.Second,
 		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Connections: 8, ConnectionsPerAddress: 9},
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release",
