@@ -19,7 +19,8 @@ import (
 type Reader struct {
 	Info Info
 
-	in *bufio.Reader
+	line []byte // the first
+	in   *bufio.Reader
 }
 
 // NewReader reads the first line. The error's code is Invalid for what is no backup, or
@@ -33,11 +34,12 @@ func NewReader(r io.Reader) (*Reader, error) {
 		}
 		return nil, errNotOurs()
 	}
+	line = bytes.Clone(line)
 	info, err := parseLine(string(line[:len(line)-1]))
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{Info: info, in: in}, nil
+	return &Reader{Info: info, line: line, in: in}, nil
 }
 
 // Entries yields the entries, and ends after an error. It can be used once.
@@ -63,6 +65,7 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 	}
 	plain.Multistream(false)
 	summed := &summed{r: bufio.NewReader(plain), sum: sha256.New()}
+	summed.sum.Write(r.line)
 	decoder := gob.NewDecoder(summed)
 	for {
 		var next item

@@ -16,15 +16,14 @@ import (
 // error w has a stream that no reader accepts. An error of the entries is returned as it
 // is; one of w has the code Unavailable.
 func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.Entry, error]) (held queue.Counts, err error) {
-	out := &sink{w: w}
-	if _, err := io.WriteString(out, info.line()); err != nil {
+	out, sum := &sink{w: w}, sha256.New()
+	if _, err := io.WriteString(io.MultiWriter(sum, out), info.line()); err != nil {
 		return held, out.failure(err)
 	}
 	compressed, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
 		return held, err
 	}
-	sum := sha256.New()
 	encoder := gob.NewEncoder(io.MultiWriter(sum, compressed))
 	for entry, err := range entries {
 		if err == nil {
