@@ -146,6 +146,7 @@ func (in *importing) addHead(h queue.HeadEntry) error {
 	return in.c.exec(insertHead, headArgs(h.Head)...)
 }
 
+// addLane adds what is known of a lane and of its lease, or of a job's lease alone.
 func (in *importing) addLane(l queue.LaneState) error {
 	const lane = `INSERT INTO lanes (environment, maybe_pushed_through, last_progress, outage_since, outage_retry_at, outage_code, outage_reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET maybe_pushed_through = excluded.maybe_pushed_through,
@@ -160,7 +161,11 @@ func (in *importing) addLane(l queue.LaneState) error {
 	if l.Backlog.Outage != nil {
 		o = *l.Backlog.Outage
 	}
-	if err := in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason); err != nil {
+	isLane := through > 0 || !l.Backlog.LastProgress.IsZero() || !l.Backlog.OutageSince.IsZero()
+	if isLane || l.Token == 0 {
+		err = in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason)
+	}
+	if err != nil || l.Token == 0 {
 		return err
 	}
 	state := leaseExpired
