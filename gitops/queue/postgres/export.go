@@ -167,9 +167,11 @@ func (e *export) happened() error {
 		bodies := bodyReader{export: e, to: *to}
 		for _, n := range all {
 			if n.entry.Delivery != nil {
-				if n.entry.Delivery.Body, err = bodies.of(n.number); err != nil {
+				d := *n.entry.Delivery // or the page would keep every body
+				if d.Body, err = bodies.of(n.number); err != nil {
 					return err
 				}
+				n.entry.Delivery = &d
 			}
 			if err := e.give(n.entry); err != nil {
 				return err
