@@ -98,8 +98,8 @@ func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Deliv
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
 func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	args := deliveryArgs(number, sender, d)
@@ -115,11 +115,11 @@ func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, 
 	return rows > 0, err
 }
 
-const insertDelivery = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
+const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
 
 // deliveryArgs are the values for insertDelivery, with room for two more.
 func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
-	return append(make([]any, 0, 15), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+	return append(make([]any, 0, 16), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
 		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
 }
 
@@ -180,10 +180,11 @@ func receipt(received, accepted time.Time) time.Time {
 
 // ExistingIDs implements [queue.Inbox].
 func (s *Store) ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error) {
-	const delivery = `SELECT 1 FROM deliveries WHERE source = ? AND id = ?`
+	const delivery = `SELECT 1 FROM deliveries WHERE prefix = ? AND source = ? AND id = ?`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		for _, id := range ids {
-			found, err := c.one(ctx, delivery, []any{source, id}, func(row) {})
+			key := gitops.DeliveryKey{Source: source, ID: id}
+			found, err := c.one(ctx, delivery, []any{prefixOf(key), source, id}, func(row) {})
 			if err != nil {
 				return err
 			}
