@@ -12,6 +12,13 @@ import (
 	"github.com/tallyman-dev/tallyman/server/limits"
 )
 
+// The listeners, by the fields that configure them.
+const (
+	publicListener = "listen"
+	adminListener  = "adminListen"
+	probeListener  = "probeListen"
+)
+
 // bind binds the address that field configures.
 func (s *Server) bind(field, address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
@@ -28,21 +35,22 @@ func (s *Server) bind(field, address string) (net.Listener, error) {
 // serveOperators serves what is not for senders, before anything else: a probe is answered
 // from the start.
 func (s *Server) serveOperators() (err error) {
-	if s.admin, err = s.bind("adminListen", s.config.AdminListen); err != nil {
+	if s.admin, err = s.bind(adminListener, s.config.AdminListen); err != nil {
 		return err
 	}
-	s.serve("adminListen", limits.FewConnections(s.admin), s.adminHandler())
-	if s.probes, err = s.bind("probeListen", s.config.ProbeListen); err != nil {
+	s.serve(adminListener, limits.FewConnections(s.admin, adminListener, s.metrics.connections), s.adminHandler())
+	if s.probes, err = s.bind(probeListener, s.config.ProbeListen); err != nil {
 		return err
 	}
-	s.serve("probeListen", limits.NewestConnections(s.probes), s.probeHandler())
+	s.serve(probeListener, limits.NewestConnections(s.probes, probeListener, s.metrics.connections), s.probeHandler())
 	return nil
 }
 
 // serve serves what arrives at the address that field configures.
 func (s *Server) serve(field string, listener net.Listener, handler http.Handler) {
 	srv := s.httpServer(handler)
-	if field == "probeListen" {
+	limits.Protect(srv)
+	if field == probeListener {
 		forProbes(srv)
 	}
 	s.onStop(field, func(ctx context.Context) error {
@@ -71,7 +79,6 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
 		WriteTimeout:      30 * time.Second, // more for a look at the past, for a profile, and for a stream with each event
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 }

@@ -25,8 +25,6 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Limits.RefusedPerMinute, 300)
-	byDefault(&c.Limits.Connections, 8192)
-	byDefault(&c.Limits.ConnectionsPerAddress, 1024)
 	byDefault(&c.Lease, 30*time.Second)
 	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
 		c.Retention.Keep = new(time.Duration)
@@ -100,12 +98,8 @@ func (c *Config) check() error {
 	if c.Lease < 3*time.Second || c.Lease > 10*time.Minute {
 		report("lease", "must be 3s to 10m")
 	}
-	for field, limit := range map[string]int64{
-		"limits.refusedPerMinute": c.Limits.RefusedPerMinute, "limits.connections": c.Limits.Connections, "limits.connectionsPerAddress": c.Limits.ConnectionsPerAddress,
-	} {
-		if limit < 1 || limit > 1_000_000 {
-			report(field, "must be 1 to 1000000")
-		}
+	if n := c.Limits.RefusedPerMinute; n < 1 || n > 1_000_000 {
+		report("limits.refusedPerMinute", "must be 1 to 1000000")
 	}
 	c.checkManifests(report)
 	c.checkSources(report)

@@ -98,10 +98,16 @@ type Limits struct {
 	// in a minute before only those with a valid credential pass there, and the others are
 	// answered 429. Requests that are accepted do not count. Default 300.
 	RefusedPerMinute int64 `yaml:"refusedPerMinute"`
-	// Connections is how many may be open. Default 8192.
+	// Memory is how much the process may take, as in "400MiB", at least 192MiB. It is
+	// divided among connections, bodies, parsers, the snapshot and the others that take
+	// memory at somebody's wish. Default: GOMEMLIMIT, else 80 % of the limit of the
+	// process's cgroup, else 410MiB.
+	Memory Bytes `yaml:"memory"`
+	// Connections is how many may be open. Default: as many as fit the share of Memory
+	// that is theirs.
 	Connections int64 `yaml:"connections"`
-	// ConnectionsPerAddress is how many of them may come from one address that is no
-	// trusted proxy's. Default 1024.
+	// ConnectionsPerAddress is how many of them may come from one address that is not a
+	// trusted proxy's. Default: an eighth of Connections.
 	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
 }
 

@@ -3,17 +3,22 @@
 package limits
 
 import (
-	"net"
+	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/server/budget"
 )
 
 // Config says how much is too much; see the configuration's limits.
 type Config struct {
 	TrustedProxies        []string
 	RefusedPerMinute      int64
-	Connections           int64
-	ConnectionsPerAddress int64
+	Connections           int64 // 0 for as many as fit
+	ConnectionsPerAddress int64 // 0 for a quarter of them
+
+	Shares budget.Shares // of the process's memory
+	Logger *slog.Logger
 }
 
 // Limits are one server's. Safe for concurrent use.
@@ -23,6 +28,8 @@ type Limits struct {
 	verifiers   chan struct{} // holds one for each credential that is verified; see [Limits.Guard]
 	bodies      *bodyBudget
 	connections *connections
+	known       *knownClients
+	pressure    *pressure
 }
 
 // New makes limits. Its error is Invalid and names the field.
@@ -31,17 +38,21 @@ func New(c Config) (*Limits, error) {
 	if err != nil {
 		return nil, err
 	}
+	most, each, err := connectionLimits(c)
+	if err != nil {
+		return nil, err
+	}
+	places, known := newConnections(most, each, len(trusted) > 0), newKnownClients(time.Now)
 	return &Limits{
 		proxies:     trusted,
 		refusals:    newRefusals(int(c.RefusedPerMinute), time.Now),
 		verifiers:   make(chan struct{}, verifiers()),
-		bodies:      newBodyBudget(maxBodies, maxBodies/4),
-		connections: newConnections(int(c.Connections), int(c.ConnectionsPerAddress), trusted),
+		bodies:      newBodyBudget(c.Shares.Bodies, known.has),
+		connections: places,
+		known:       known,
+		pressure:    newPressure(places, time.Now, c.Logger),
 	}, nil
 }
-
-// Listener bounds the connections of a listener.
-func (l *Limits) Listener(inner net.Listener) net.Listener { return l.connections.bound(inner) }
 
 // Bodies counts what is read of a body until its request is answered.
 func (l *Limits) Bodies(next http.Handler) http.Handler { return l.bodies.limit(next) }

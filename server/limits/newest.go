@@ -6,24 +6,26 @@ import (
 	"sync"
 )
 
-// The connections to the listeners that are not for senders. Their headers have 8 KiB at
-// most, which is 350 KiB of the shortest lines: 16 MiB for all of them at their worst.
+// The connections to the listeners that are not for senders: 3 MiB for all of them at
+// their worst.
 const (
 	maxAdmin, maxAdminEach = 16, 8
 	maxProbes              = 32
 )
 
 // FewConnections bounds the connections of a listener for operators: one too many is
-// closed as it comes, and one address cannot take them all.
-func FewConnections(inner net.Listener) net.Listener {
-	return newConnections(maxAdmin, maxAdminEach, nil).bound(inner)
+// closed as it comes, and one address cannot take them all. Its server needs [Protect].
+func FewConnections(inner net.Listener, name string, recorder ConnectionRecorder) net.Listener {
+	return apart(inner, name, maxAdmin, maxAdminEach, recorder)
 }
 
 // NewestConnections bounds the connections of a listener for probes. When there is one too
 // many, the oldest is closed: a probe is answered at once, so whoever holds connections
-// open cannot keep the kubelet from asking, which would kill the process.
-func NewestConnections(inner net.Listener) net.Listener {
-	return &newestListener{Listener: inner, open: list.New()}
+// open cannot keep the kubelet from asking, which would kill the process. Its server
+// needs [Protect].
+func NewestConnections(inner net.Listener, name string, recorder ConnectionRecorder) net.Listener {
+	newest := &newestListener{Listener: inner, open: list.New()}
+	return apart(newest, name, 2*maxProbes, 2*maxProbes, recorder) // the oldest may still be on their way out
 }
 
 type newestListener struct {

@@ -41,7 +41,7 @@ func TestTheNewestConnectionsStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := NewestConnections(inner).(*newestListener)
+	listener := NewestConnections(inner, "probeListen", newWatch())
 	defer listener.Close()
 	clients, served := dialAll(t, listener, maxProbes)
 	for i := range clients {
@@ -62,7 +62,7 @@ func TestTheNewestConnectionsStay(t *testing.T) {
 		t.Error("the next is closed, too")
 	}
 	_ = served[0].Close() // whose place was taken
-	if n := listener.open.Len(); n != maxProbes {
+	if n := listener.(*boundedListener).Listener.(*newestListener).open.Len(); n != maxProbes {
 		t.Errorf("%d are open", n)
 	}
 	inner.Close()
@@ -73,24 +73,9 @@ func TestTheNewestConnectionsStay(t *testing.T) {
 
 // One address leaves room for the others at the listener for operators.
 func TestFewConnections(t *testing.T) {
-	c := FewConnections(nil).(*boundedListener).of
-	a, b, rest := c.counted(addr("192.0.2.1:1")), c.counted(addr("192.0.2.2:1")), c.counted(addr("192.0.2.3:1"))
-	for n := range maxAdminEach + 1 {
-		if got := c.take(a); got != (n < maxAdminEach) {
-			t.Errorf("connection %d of one address is accepted: %t", n, got)
-		}
-	}
-	for range maxAdmin - maxAdminEach {
-		if !c.take(b) {
-			t.Error("there is no room for another address")
-		}
-	}
-	if c.take(rest) {
-		t.Error("there are more than there may be")
-	}
-}
-
-func addr(text string) net.Addr {
-	address, _ := net.ResolveTCPAddr("tcp", text)
-	return address
+	d := &doors{t: t, connections: FewConnections(nil, "adminListen", newWatch()).(*boundedListener).places}
+	d.come(known, "192.0.2.1", maxAdminEach+1, maxAdminEach, ReasonAddressLimit)
+	d.come(known, "192.0.2.2", maxAdmin-maxAdminEach, maxAdmin-maxAdminEach, "")
+	d.come(known, "192.0.2.3", 1, 0, ReasonLimit)
+	d.leave()
 }

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tallyman-dev/tallyman/server/budget"
 )
 
 // What X-Forwarded-For says of a request that the proxy 10.0.0.1 sent.
 func TestForwardedFor(t *testing.T) {
-	l, err := New(Config{TrustedProxies: []string{"10.0.0.0/16", "2001:db8:ff::/48"}, RefusedPerMinute: 1, Connections: 1, ConnectionsPerAddress: 1})
+	l, err := New(Config{TrustedProxies: []string{"10.0.0.0/16", "2001:db8:ff::/48"}, RefusedPerMinute: 1, Connections: 1, Shares: budget.Split(budget.Default)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,9 +89,18 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ww = middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 	}
 	g.next.ServeHTTP(ww, r)
-	if isRefusal(g.credential, body, ww.Status()) {
+	switch {
+	case isRefusal(g.credential, body, ww.Status()):
 		g.refusals.count(from)
+	case g.credential != nil && ww.Status()/100 == 2: // so it was authenticated
+		g.known.note(clientKey(r))
 	}
+}
+
+// countRefusal counts a connection that ended without a request, at the route that is
+// nobody's: a client with a credential is not refused for it.
+func (l *Limits) countRefusal(of client) {
+	l.refusals.count(refusalKey{network(of.address, 48), "none"})
 }
 
 // verify checks the credential of a client that was refused too often.

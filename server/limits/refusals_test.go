@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/budget"
 )
 
 // counts is a [Recorder].
@@ -32,7 +33,7 @@ var errForged = gitops.Errorf(gitops.Unauthorized, "forged")
 // limit.
 func guarded(t *testing.T, c *Credential, recorder Recorder) func(credential, body string) int {
 	t.Helper()
-	l, err := New(Config{RefusedPerMinute: 1, Connections: 1, ConnectionsPerAddress: 1})
+	l, err := New(Config{RefusedPerMinute: 1, Connections: 1, Shares: budget.Split(budget.Default)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func TestVerifyingIsBounded(t *testing.T) {
 
 // Who has left is not verified.
 func TestWhoHasLeftIsNotVerified(t *testing.T) {
-	l, err := New(Config{RefusedPerMinute: 1, Connections: 1, ConnectionsPerAddress: 1})
+	l, err := New(Config{RefusedPerMinute: 1, Connections: 1, Shares: budget.Split(budget.Default)})
 	if err != nil {
 		t.Fatal(err)
 	}
