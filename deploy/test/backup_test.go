@@ -54,6 +54,12 @@ func TestBackupsOfSQLite(t *testing.T) {
 		t.Errorf("the configuration has %+v, %v", c, err)
 	}
 
+	piped := objects(decode(t, render(t, chart, values, "--set", "restore.file=-,backup.enabled=false")), "Job")[0].typed.(*batchv1.Job)
+	container := piped.Spec.Template.Spec.Containers[0]
+	if !container.Stdin || !container.StdinOnce || container.Args[len(container.Args)-1] != "-" || len(claims(piped.Spec.Template)) != 1 {
+		t.Errorf("a backup from elsewhere is piped into %+v", container)
+	}
+
 	before := objects(decode(t, render(t, chart, values, "--set", "restore.file=")), "StatefulSet")[0].typed.(*appsv1.StatefulSet)
 	if *before.Spec.Replicas != 1 {
 		t.Errorf("without a restore there are %d replicas", *before.Spec.Replicas)

@@ -27,6 +27,10 @@ spec:
       image: {{ include "tallyman.image" $ | quote }}
       imagePullPolicy: {{ $.Values.image.pullPolicy }}
       args: {{ index . 2 | toJson }}
+      {{- if has "-" (index . 2) }}
+      stdin: true
+      stdinOnce: true   # it waits for the first who attaches, and ends when he leaves
+      {{- end }}
       {{- include "tallyman.environment" $ | nindent 6 }}
       resources:
         {{- toYaml $.Values.resources | nindent 8 }}
@@ -36,15 +40,19 @@ spec:
         {{- if not $.Values.store.postgres.enabled }}
         - {name: store, mountPath: /var/lib/tallyman}
         {{- end }}
+        {{- if $.Values.backup.enabled }}
         - {name: backup, mountPath: /var/backups/tallyman}
+        {{- end }}
   volumes:
     {{- include "tallyman.volumes" $ | nindent 4 }}
     {{- if not $.Values.store.postgres.enabled }}
     - name: store
       persistentVolumeClaim: {claimName: {{ include "tallyman.storeClaim" $ }}}
     {{- end }}
+    {{- if $.Values.backup.enabled }}
     - name: backup
       persistentVolumeClaim: {claimName: {{ include "tallyman.backupClaim" $ }}}
+    {{- end }}
 {{- end }}
 
 {{- define "tallyman.jobLabels" -}}
