@@ -167,13 +167,13 @@ func (e *export) heads() error {
 func (e *export) lanes() error {
 	const lanes = `SELECT l.name, l.token, l.holder, l.lease = 'free', coalesce((SELECT u.id FROM updates u
 			WHERE u.environment = l.name AND u.sequence <= l.maybe_pushed_through ORDER BY u.sequence DESC LIMIT 1), ''),
-		l.last_progress, l.outage_since, l.outage_code, l.outage_reason, l.outage_retry_at FROM lanes l ORDER BY l.name COLLATE "C"`
+		l.last_progress, l.last_success, l.outage_since, l.outage_code, l.outage_reason, l.outage_retry_at FROM lanes l ORDER BY l.name COLLATE "C"`
 	return e.each(lanes, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var l queue.LaneState
 		var o queue.Outage
-		var progress, since, retryAt *time.Time
-		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &since, &o.Code, &o.Reason, &retryAt)
-		l.Backlog.LastProgress, l.Backlog.OutageSince, o.RetryAt = read(progress), read(since), read(retryAt)
+		var progress, success, since, retryAt *time.Time
+		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &success, &since, &o.Code, &o.Reason, &retryAt)
+		l.Backlog.LastProgress, l.Backlog.LastSuccess, l.Backlog.OutageSince, o.RetryAt = read(progress), read(success), read(since), read(retryAt)
 		if since != nil {
 			l.Backlog.Outage = &o
 		}
