@@ -138,7 +138,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: environments, logger: s.logger})
 	return nil
 }
 
