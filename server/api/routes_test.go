@@ -71,6 +71,12 @@ func (g *guard) Head(context.Context, string, string) (gitops.Head, error) {
 
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
+func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
+
+func (g *guard) Overtaken(context.Context, []string) (map[string]string, error) {
+	return nil, g.touch("Overtaken")
+}
+
 func (g *guard) Deliveries(context.Context, queue.DeliveryFilter, queue.Page) ([]gitops.Delivery, string, error) {
 	return nil, "", g.touch("Deliveries")
 }
