@@ -39,9 +39,10 @@ type Intake interface {
 // ManifestReader reads the manifest repository. Safe for concurrent use.
 type ManifestReader interface {
 	// BranchTags returns the tag of every app in every environment on the branch, as
-	// it is now or was a moment ago. When the git server does not answer, Problem
-	// says so and the rest is as it was when it last did.
-	BranchTags(ctx context.Context) BranchTags
+	// it is now or was a moment ago, and not before a later "written" than any that was
+	// asked with before. When the git server does not answer, Problem says so and the
+	// rest is as it was when it last did.
+	BranchTags(ctx context.Context, written time.Time) BranchTags
 
 	// History returns the tags that an app had in an environment. The error's code
 	// is NotFound for what is not configured; else it is the git server's.

@@ -52,7 +52,7 @@ func (o *office) RecordRejection(_ context.Context, _ gitops.DeliveryKey, _ stri
 
 func (o *office) Backlogs(context.Context) ([]queue.Backlog, error) { return o.backlogs, nil }
 
-func (o *office) BranchTags(context.Context) BranchTags {
+func (o *office) BranchTags(context.Context, time.Time) BranchTags {
 	return BranchTags{Problem: gitops.Errorf(gitops.Unavailable, "connection failed"), Apps: map[string][]App{"dev": {{App: "api", File: "dev.yaml", Tag: "v1"}}}}
 }
 

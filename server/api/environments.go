@@ -81,7 +81,7 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
-	tags := a.Manifests.BranchTags(r.Context())
+	tags := a.Manifests.BranchTags(r.Context(), lastSuccess(lanes))
 	answer := Environments{Branch: BranchState{AsOf: tags.AsOf}, Environments: []Environment{}}
 	if tags.Problem != nil {
 		answer.Branch.Problem = tags.Problem.Public()
@@ -125,6 +125,16 @@ func (a *API) lanes(ctx context.Context, v view) (map[string]Lane, []Environment
 	}
 	slices.SortFunc(removed, func(a, b Environment) int { return strings.Compare(a.Name, b.Name) })
 	return lanes, removed, nil
+}
+
+// lastSuccess is when the newest update that is on the branch was recorded.
+func lastSuccess(lanes map[string]Lane) (newest time.Time) {
+	for _, lane := range lanes {
+		if lane.LastSuccess.After(newest) {
+			newest = lane.LastSuccess
+		}
+	}
+	return newest
 }
 
 // failedIn is what failed in each environment, with the names that may be read.

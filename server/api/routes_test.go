@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
@@ -101,7 +102,7 @@ func (g *guard) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]
 	return nil, "", g.touch("AuditEntries")
 }
 
-func (g *guard) BranchTags(context.Context) BranchTags {
+func (g *guard) BranchTags(context.Context, time.Time) BranchTags {
 	_ = g.touch("BranchTags")
 	return BranchTags{}
 }
