@@ -70,7 +70,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	if err := errors.Join(err, repositoryErr); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	m.tokens.know(p.tokens)
+	m.credentials.know(c, p.tokens, logger)
 	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })

@@ -19,8 +19,8 @@ func newStatus() *cobra.Command {
 		Long: `Show for each environment how many updates are ready and how many are held, by what
 blocks them; how many failed that are neither dismissed nor overtaken by a later update
 of their app; how long the oldest ready one has waited; when an update was last on the
-branch, and when one last ended in any way; and what the lane does. Then show the tag of each app in each environment, as
-it is on the branch now.`,
+branch, and when one last ended in any way; and what the lane does. Then show the tag
+of each app in each environment, as it is on the branch now.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {

@@ -24,7 +24,8 @@ func newWatch() *cobra.Command {
 		Use:   "watch",
 		Short: "Stream deliveries and updates",
 		Long: `Stream deliveries as they arrive and updates as they change. With -o json each is a
-line of JSON. A connection that breaks is opened again, and standard error says so; Ctrl-C ends the stream.`,
+line of JSON. A connection that breaks is opened again, and standard error says so;
+Ctrl-C ends the stream.`,
 		Example: "  tallyman watch --env prod\n  tallyman watch -o json | jq -r 'select(.update.state == \"failed\") | .update.reason'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {

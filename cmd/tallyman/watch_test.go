@@ -16,8 +16,12 @@ func TestWatchSaysThatTheServerIsAway(t *testing.T) {
 	link := connection{out: &out}
 	for _, happens := range []func() error{
 		link.stands, link.stands,
-		func() error { return link.away(gitops.Errorf(gitops.Unavailable, "tallyman.example cannot be reached")) },
-		func() error { return link.away(gitops.Errorf(gitops.Unavailable, "tallyman.example cannot be reached")) },
+		func() error {
+			return link.away(gitops.Errorf(gitops.Unavailable, "tallyman.example cannot be reached"))
+		},
+		func() error {
+			return link.away(gitops.Errorf(gitops.Unavailable, "tallyman.example cannot be reached"))
+		},
 		link.stands, link.stands,
 	} {
 		if err := happens(); err != nil {
