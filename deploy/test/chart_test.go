@@ -156,7 +156,14 @@ func checkServing(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	needs := time.Duration(container.Lifecycle.PreStop.Sleep.Seconds)*time.Second + deadline
+	needs := deadline
+	if container.Lifecycle != nil {
+		needs += time.Duration(container.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+	}
+	// One pod with a file has nobody to leave its requests to.
+	if replicated := strings.Contains(config, "postgres://"); replicated != (container.Lifecycle != nil) {
+		t.Errorf("several replicas: %t, and before it stops it does %v", replicated, container.Lifecycle)
+	}
 	if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace <= needs {
 		t.Errorf("it is killed after %v, and may need %v", grace, needs)
 	}
@@ -229,11 +236,18 @@ func TestChartRefuses(t *testing.T) {
 		{"several replicas on SQLite", "replicas=2", "store.postgres"},
 		{"autoscaling on SQLite", "autoscaling.enabled=true", "store.postgres"},
 		{"an unknown value", "replica=2", "replica"},
+		{"an unknown field of the configuration", "config.manifests.brnch=main", "brnch"},
+		{"an unknown field of an environment", "config.environments.dev.coalece=newest", "coalece"},
+		{"a word that is none", "config.environments.dev.coalesce=latest", "coalesce"},
 		{"a store of one's own", "config.store=sqlite:///tmp/x", "the chart's to write"},
 		{"a password in the URL", "store.postgres.url=postgres://user:secret@host/db", "postgres"},
 		{"the tag latest", "image.tag=latest", "tag"},
 		{"no image", "image.repository=", "image.repository is required"},
-		{"no configuration", "config.manifests=null", "config is required"},
+		{"no repository", "config.manifests=null", "/config/manifests"},
+		{"metrics that nobody may fetch", "monitoring.serviceMonitor.enabled=true", "networkPolicy.adminFrom is empty"},
+		{"SSH that is blocked", "config.manifests.url=git@github.com:myshop/manifests.git", "does not have its port 22"},
+		{"SSH on a port that is blocked", "config.manifests.url=ssh://git@git.example:2222/myshop/manifests.git", "does not have its port 2222"},
+		{"HTTPS on a port that is blocked", "config.manifests.url=https://git.example:8443/manifests.git", "does not have port 8443"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

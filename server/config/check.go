@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -103,8 +104,7 @@ func (c *Config) check() error {
 	if *c.Retention.Keep < 7*24*time.Hour {
 		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
 	}
-	oneOf(report, "log.level", c.Log.Level, "debug", "info", "warn", "error")
-	oneOf(report, "log.format", c.Log.Format, "json", "text")
+	checkWords(report, "", reflect.ValueOf(*c))
 	if c.Shutdown.Deadline < time.Second {
 		report("shutdown.deadline", "must be at least 1s")
 	}
@@ -127,9 +127,6 @@ func (c *Config) check() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
-		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
-		oneOf(report, field+".downgrades", env.Downgrades, "supersede", "allow")
-		oneOf(report, field+".commits", env.Commits, "one-per-update", "one-per-batch")
 		checkFile(report, field+".file", env.File)
 	}
 	if len(c.Apps) == 0 {
@@ -173,12 +170,6 @@ func (c *Config) checkManifests(report func(field, format string, args ...any)) 
 		if strings.ContainsAny(subject, "\r\n") {
 			report(field, "must be one line")
 		}
-	}
-}
-
-func oneOf(report func(field, format string, args ...any), field, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		report(field, "must be one of %s", strings.Join(allowed, ", "))
 	}
 }
 

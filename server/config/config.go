@@ -67,9 +67,9 @@ type Retention struct {
 // Log says how to log; logs go to standard error.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
-	Level string `yaml:"level"`
+	Level string `yaml:"level" oneOf:"debug,info,warn,error"`
 	// Format is json or text. Default json.
-	Format string `yaml:"format"`
+	Format string `yaml:"format" oneOf:"json,text"`
 }
 
 // Shutdown says how to stop after SIGTERM or SIGINT.
@@ -184,14 +184,14 @@ type Environment struct {
 	// Coalesce is "none", and every accepted update becomes its own commit, or
 	// "newest", and of an app's pending updates only the newest is written, which
 	// supersedes the others. Default none.
-	Coalesce string `yaml:"coalesce"`
+	Coalesce string `yaml:"coalesce" oneOf:"none,newest"`
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.
-	Commits string `yaml:"commits"`
+	Commits string `yaml:"commits" oneOf:"one-per-update,one-per-batch"`
 	// Downgrades is "supersede", and where tags has semver a version that is pushed does
 	// not reach an app that has, or waits for, a higher one, or "allow", and what was
 	// pushed last is written. An order is written in either case. Default supersede.
-	Downgrades string `yaml:"downgrades"`
+	Downgrades string `yaml:"downgrades" oneOf:"supersede,allow"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
