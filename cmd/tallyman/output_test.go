@@ -128,7 +128,11 @@ func TestExplainEveryState(t *testing.T) {
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
 		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
-			"  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
+			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Committed. Argo CD syncs it from the branch\n"},
+		{"claimed", gitops.Update{State: gitops.Unchanged, Commit: "c1a1m"}, nil,
+			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
+		{"gone", gitops.Update{State: gitops.Committed, Commit: "90e"}, nil,
+			"  The commit cannot be shown: the git server does not have it\n  Committed. Argo CD syncs it from the branch\n"},
 		{"failed", gitops.Update{State: gitops.Failed, ID: "u1"}, nil,
 			"  Failed. Fix the cause, then run: tallyman retry u1 (or, to give it up: tallyman dismiss u1)\n"},
 	} {
@@ -136,12 +140,23 @@ func TestExplainEveryState(t *testing.T) {
 			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
 			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
 			environment := api.Environment{Removed: c.name == "removed", Lane: api.Lane{Outage: c.outage}}
-			environmentOf := func(gitops.Update) api.Environment { return environment }
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, environmentOf) })); diff != "" {
+			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+// commitOf stands for the server, which has three commits.
+func commitOf(u gitops.Update) (api.Commit, error) {
+	switch u.Commit {
+	case "c0ffee":
+		return api.Commit{Author: "bot", Proof: "k1", File: "api.yaml", Diff: []string{"-tag: v0", "+tag: v1"}}, nil
+	case "c1a1m":
+		return api.Commit{Author: "Eve <eve@example.com>", File: "api.yaml", Problem: "the commit made or removed the whole file"}, nil
+	}
+	return api.Commit{}, gitops.Errorf(gitops.NotFound, "the git server does not have it")
 }
 
 // A list says of each held update what holds it.

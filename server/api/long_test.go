@@ -57,6 +57,8 @@ func (w *world) History(ctx context.Context, _ HistoryQuery) (History, error) {
 	}
 }
 
+func (w *world) Commit(context.Context, gitops.Update) (Commit, error) { return Commit{}, nil }
+
 // pipe is a listener of one connection.
 type pipe chan net.Conn
 

@@ -105,10 +105,17 @@ func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery
 }
 
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	id, v := variable(r, "id"), a.viewOf(callerOf(r))
+	u, err := a.readable(r)
+	return http.StatusOK, u, err
+}
+
+// readable is the update that the path names. The error's code is NotFound when there is
+// none that the caller may read.
+func (a *API) readable(r *http.Request) (gitops.Update, error) {
+	id := variable(r, "id")
 	u, err := a.Store.Update(r.Context(), id)
-	if err == nil && !v.update(u) {
+	if err == nil && !a.viewOf(callerOf(r)).update(u) {
 		err = notFound("update", id)
 	}
-	return http.StatusOK, u, hidden(err, "update", id)
+	return u, hidden(err, "update", id)
 }

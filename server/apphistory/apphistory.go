@@ -14,7 +14,7 @@ import (
 // Reader reads histories. Safe for concurrent use if its fields are.
 type Reader struct {
 	// Target returns the file in which an app's tag in an environment stands, and how
-	// to read it; false for what is not configured.
+	// to read and to set it; false for what is not configured.
 	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
 	// File reads the past of a file: that of [history.Reader].
 	File func(ctx context.Context, q history.Query) (history.History, error)
