@@ -40,7 +40,6 @@ type parts struct {
 	access    *access.List
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	secrets   []*webhook.SecretFiles
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
@@ -78,7 +77,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 		keep(err)
 		warnings = slices.Concat(warnings, outside, list.Warnings())
 	}
-	receivers, secrets, err := buildReceivers(c.Sources, logger)
+	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
@@ -88,7 +87,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

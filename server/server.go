@@ -71,7 +71,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	m.tokens.know(p.tokens)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
