@@ -246,10 +246,4 @@ func unusable(e gitops.ImagePush) string {
 }
 
 // clip bounds text of a payload inside a reason.
-func clip(s string) string {
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "..."
-}
+func clip(text string) string { return gitops.Clip(text, 300) }

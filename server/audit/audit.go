@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -89,7 +88,7 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 		e.App = "" // without an environment it is nowhere
 	}
 	for _, text := range []*string{&e.Environment, &e.App, &e.Update, &e.Delivery, &e.After, &e.Reason} {
-		*text = clip(*text)
+		*text = gitops.Clip(*text, maxText)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,14 +108,6 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 	}
 	of.left++
 	of.last = e
-}
-
-// clip bounds what a sender wrote.
-func clip(text string) string {
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "..."
 }
 
 // turnHour begins to count anew after an hour, and writes how much was left out in the
