@@ -142,6 +142,9 @@ func (f follow) wants(c queue.Change) bool {
 	if f.delivery != "" && f.delivery != c.Delivery.Key().String() {
 		return false
 	}
+	if d := c.Delivery; d.Environment != "" && f.wantsUpdate(gitops.Update{Environment: d.Environment, App: d.App}) {
+		return true
+	}
 	return f.environment == "" && f.app == "" || slices.ContainsFunc(c.Delivery.Updates, f.wantsUpdate)
 }
 

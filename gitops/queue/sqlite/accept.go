@@ -86,13 +86,13 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
 func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
-	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, environment, app, body_digest) `
+	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	args := append(make([]any, 0, 15), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	args := append(make([]any, 0, 17), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, d.Environment, d.App, blob(d.BodyDigest))
 	text := nothing
 	if tx.w.cache.remembers || tx.remembers {
 		hash := queue.KeyHash(d.Key())

@@ -149,6 +149,25 @@ CREATE FUNCTION audit_in(below bigint, most integer, area_environments text[], a
 	) AS e ORDER BY e.sequence DESC LIMIT most
 $$;
 
+-- rejected_in are the numbers of rejected orders that were for an area, in the same way.
+CREATE FUNCTION rejected_in(below bigint, most integer, area_environments text[], area_apps text[]) RETURNS TABLE (number bigint) LANGUAGE sql STABLE AS $$
+	WITH RECURSIVE known AS (
+		SELECT (SELECT min(environment) FROM deliveries WHERE environment <> '') AS environment
+		UNION ALL
+		SELECT (SELECT min(d.environment) FROM deliveries d WHERE d.environment > k.environment AND d.environment <> '') FROM known k WHERE k.environment IS NOT NULL
+	), area AS (
+		SELECT k.environment, a.app FROM unnest(area_environments, area_apps) AS a (environment, app)
+		JOIN known k ON k.environment = CASE a.environment WHEN '' THEN k.environment ELSE a.environment END
+	)
+	SELECT DISTINCT e.number FROM area CROSS JOIN LATERAL (
+		(SELECT d.number FROM deliveries d WHERE area.app = '' AND d.environment = area.environment AND d.environment <> '' AND d.number + 0 < below
+			ORDER BY d.number + 0 DESC LIMIT most)
+		UNION ALL
+		(SELECT d.number FROM deliveries d WHERE area.app <> '' AND d.environment = area.environment AND d.environment <> '' AND d.app = area.app AND d.number + 0 < below
+			ORDER BY d.number + 0 DESC LIMIT most)
+	) AS e ORDER BY e.number DESC LIMIT most
+$$;
+
 -- updates_in is the same for updates in one of the states.
 CREATE FUNCTION updates_in(below bigint, most integer, area_environments text[], area_apps text[], among text[]) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
 	SELECT DISTINCT e.sequence FROM unnest(area_environments, area_apps) AS area (environment, app) CROSS JOIN LATERAL environments(area.environment) AS named (environment)
