@@ -170,7 +170,7 @@ func TestNoWayInWithoutACredential(t *testing.T) {
 				"missing": m.bridge("", ""), "wrong": m.bridge("Bearer guess", ""), "expired": m.bridge("Bearer "+m.token(bridgeSecret, now().Add(-2*time.Hour)), ""),
 				"truncated": m.bridge("Bearer "+cut(m.token(bridgeSecret, now())), ""), "foreign": m.bridge("Bearer "+m.token(oldSecret, now()), ""),
 				"asked for with nothing":   m.askToken("", ""),
-				"asked for by a stranger":  m.askToken(basicOf("tallyman", "guess"), ""),
+				"asked for with a guess":   m.askToken(basicOf("tallyman", "guess"), ""),
 				"asked for in a form":      m.askToken("", "client_id=tallyman&client_secret="+oldSecret),
 				"asked for in none":        m.askToken("", "%zz"),
 				"of a secret that is gone": m.bridge("Bearer "+m.token(gone, now()), ""), "replayed elsewhere": m.bridge("Bearer "+bridgeSecret, ""),
@@ -212,15 +212,15 @@ func TestNoWayInWithoutACredential(t *testing.T) {
 		{"a job's token", "api", ecr.APIKey, func(m *matrix) map[string]*http.Request {
 			spent := m.jobs.Token(audience, nil)
 			m.do(m.withHeader(m.order(spent), "Idempotency-Key", "first")).delivery(m.t, 202)
-			stranger := oidctest.New(m.t)
+			other := oidctest.New(m.t)
 			return map[string]*http.Request{
 				"missing":            m.withHeader(m.order("x"), "Authorization", "Bearer"),
-				"wrong":              m.order(stranger.Token(audience, map[string]any{"iss": m.jobs.URL})),
+				"wrong":              m.order(other.Token(audience, map[string]any{"iss": m.jobs.URL})),
 				"expired":            m.order(m.jobs.Token(audience, map[string]any{"exp": now().Unix() - 1})),
 				"too old":            m.order(m.jobs.Token(audience, map[string]any{"iat": now().Unix() - 1200, "exp": now().Unix() + 3600})),
 				"replayed":           m.order(spent),
 				"truncated":          m.order(cut(m.jobs.Token(audience, nil))),
-				"foreign":            m.order(stranger.Token(audience, nil)),
+				"foreign":            m.order(other.Token(audience, nil)),
 				"for another":        m.order(m.jobs.Token("https://other.example", nil)),
 				"another repository": m.order(m.jobs.Token(audience, map[string]any{"repository_id": "1"})),
 				"a pull request":     m.order(m.jobs.Token(audience, map[string]any{"event_name": "pull_request"})),

@@ -61,7 +61,7 @@ func TestArgoCDDefinitions(t *testing.T) {
 			return r.Group == "" && r.Kind == "Namespace" && err == nil && matches
 		}
 		if slices.Contains(a.Spec.SyncPolicy.SyncOptions, "CreateNamespace=true") != slices.ContainsFunc(p.ClusterResourceWhitelist, made) {
-			t.Errorf("%s makes %s, or its project %s lets it, but not both", a.Metadata.Name, a.Spec.Destination.Namespace, a.Spec.Project)
+			t.Errorf("%s makes %s, or its project %s allows it, but not both", a.Metadata.Name, a.Spec.Destination.Namespace, a.Spec.Project)
 		}
 	}
 }

@@ -153,7 +153,7 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 }
 
 // order finds what is wrong with an order, in the order in which a person would
-// mend it.
+// correct it.
 func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}

@@ -110,7 +110,7 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 	of.last = e
 }
 
-// turnHour begins to count anew after an hour, and writes how much was left out in the
+// turnHour begins another count after an hour, and writes how much was left out in the
 // one before.
 func (r *Recorder) turnHour() {
 	now := r.Now()

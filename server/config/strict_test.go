@@ -181,7 +181,7 @@ func TestWrongShapes(t *testing.T) {
 	}
 }
 
-// Whoever mends a file wants to hear of everything at once.
+// Whoever corrects a file needs all of its problems at once.
 func TestEveryProblemIsReported(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -338,7 +338,7 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 		var m struct{ Signature string }
 		if json.Unmarshal(body, &m) != nil || !signed[m.Signature] {
-			t.Errorf("believed: %s", body)
+			t.Errorf("accepted: %s", body)
 		}
 	})
 }
