@@ -52,6 +52,7 @@ var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + 
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://DIR/tallyman.db
 manifests:
   url: URL
@@ -138,6 +139,12 @@ func (s *site) start() *running {
 	s.t.Helper()
 	server, err := s.newServer()
 	s.must(err)
+	return s.run(server)
+}
+
+// run starts a server that start made.
+func (s *site) run(server *Server) *running {
+	s.t.Helper()
 	s.must(server.Start(s.t.Context()))
 	keys, err := server.store.ProofKeys(s.t.Context())
 	s.must(err)

@@ -10,9 +10,13 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
+// maxDiffed is the largest file that is compared with the one before it, in bytes: both
+// and the older one's tree are in memory then.
+const maxDiffed = 1 << 20
+
 // Commit implements api.ManifestReader. It reads the file as it was at the commit and
-// before it.
-func (r Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error) {
+// before it, for one caller at a time.
+func (r *Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error) {
 	file, edit, ok := r.Target(u.Environment, u.App)
 	if !ok {
 		return api.Commit{}, gitops.Errorf(gitops.NotFound, "app %q is not configured for environment %q any more", u.App, u.Environment)
@@ -23,6 +27,12 @@ func (r Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, api.CommitWithin)
 	defer cancel()
+	select {
+	case r.diffing <- struct{}{}:
+		defer func() { <-r.diffing }()
+	case <-ctx.Done():
+		return api.Commit{}, gitops.Errorf(gitops.Unavailable, "other commits are being read: try again later").WithCause(ctx.Err())
+	}
 	whole := func(content []byte) (string, error) { return string(content), nil }
 	past, err := r.File(ctx, history.Query{Path: file, Tip: name, Read: whole, Limit: 2, Commits: 2})
 	if err != nil {
@@ -33,11 +43,14 @@ func (r Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error)
 	}
 	v := past.Versions[0]
 	c := api.Commit{Update: u.ID, Commit: v.Commit, At: v.At, Author: v.Author.Name + " <" + v.Author.Email + ">", Proof: v.Proof, File: file}
-	if len(past.Versions) < 2 || v.Missing {
+	switch {
+	case len(past.Versions) < 2 || v.Missing:
 		c.Problem = "the commit made or removed the whole file"
-		return c, nil
+	case v.Err != nil || past.Versions[1].Err != nil || max(len(v.Value), len(past.Versions[1].Value)) > maxDiffed:
+		c.Problem = "the file is too large to be compared"
+	default:
+		c.Diff, c.Problem = ownChanges(edit, u, past.Versions[1].Value, v.Value)
 	}
-	c.Diff, c.Problem = ownChanges(edit, u, past.Versions[1].Value, v.Value)
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,9 +28,9 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := Reader{
-		Target: func(environment, app string) (string, *values.Edit, bool) { return "shop.yaml", edit, app == "shop" },
-		File: func(ctx context.Context, q history.Query) (history.History, error) {
+	r := New(
+		func(environment, app string) (string, *values.Edit, bool) { return "shop.yaml", edit, app == "shop" },
+		func(ctx context.Context, q history.Query) (history.History, error) {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > api.CommitWithin {
 				t.Errorf("the git server may take until %s", deadline)
 			}
@@ -44,7 +45,7 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 			v.Commit, v.Author, v.Proof = commitName, git.Signature{Name: "Bot", Email: "bot@example.com"}, "k1"
 			return history.History{Versions: []history.Version{v, read(before)}}, nil
 		},
-	}
+	)
 	return r.Commit(t.Context(), gitops.Update{ID: "u1", App: "shop", Environment: "dev", Tag: "v2", Repository: "host/shop", Commit: commitName})
 }
 
@@ -121,6 +122,8 @@ func TestACommitThatCannotBeShown(t *testing.T) {
 		"of another file":   {[]history.Version{{Commit: "another", Value: "image: v1\n"}}, ""},
 		"made the file":     {[]history.Version{made}, "the commit made or removed the whole file"},
 		"removed the file":  {[]history.Version{{Commit: commitName, Missing: true}, {Value: "image: v1\n"}}, "the commit made or removed the whole file"},
+		"a large file":      {[]history.Version{made, {Value: strings.Repeat("a", maxDiffed+1)}}, "the file is too large to be compared"},
+		"too large to read": {[]history.Version{made, {Err: gitops.Errorf(gitops.TooLarge, "large")}}, "the file is too large to be compared"},
 		"there is no past":  {nil, ""},
 		"the oldest commit": {[]history.Version{made}, "the commit made or removed the whole file"},
 	} {
@@ -132,6 +135,35 @@ func TestACommitThatCannotBeShown(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
+}
+
+// Two commits are not in memory at once: whoever asks meanwhile waits, as long as that
+// may take.
+func TestCommitsAreReadOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reading, most := 0, 0
+		r := reader(t, func(ctx context.Context, _ history.Query) (history.History, error) {
+			reading++
+			most = max(most, reading)
+			time.Sleep(api.CommitWithin * 2 / 3)
+			reading--
+			return history.History{}, ctx.Err()
+		})
+		codes := make(chan gitops.Code, 3)
+		for range 3 {
+			go func() {
+				_, err := r.Commit(t.Context(), gitops.Update{App: "shop", Environment: "dev", Commit: commitName})
+				codes <- gitops.CodeOf(err)
+			}()
+		}
+		count := make(map[gitops.Code]int)
+		for range 3 {
+			count[<-codes]++
+		}
+		if most != 1 || count[gitops.Unavailable] == 0 || count[gitops.NotFound] == 0 {
+			t.Errorf("%d at once, %v", most, count)
+		}
+	})
 }
 
 // changesOf makes one text of the other, whatever both are.

@@ -41,7 +41,7 @@ CREATE INDEX deliveries_listed ON deliveries (source, outcome);
 CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
 CREATE INDEX deliveries_in_environment ON deliveries (environment) WHERE environment <> '';
 CREATE INDEX deliveries_of_app ON deliveries (environment, app) WHERE environment <> '';
-CREATE INDEX deliveries_rejected ON deliveries (outcome) WHERE outcome = 'rejected';
+CREATE INDEX deliveries_unaccepted ON deliveries (number) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (

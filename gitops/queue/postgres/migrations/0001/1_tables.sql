@@ -53,7 +53,7 @@ CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
 CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
 CREATE INDEX deliveries_in_environment ON deliveries (environment, (number + 0)) WHERE environment <> '';
 CREATE INDEX deliveries_of_app ON deliveries (environment, app, (number + 0)) WHERE environment <> '';
-CREATE INDEX deliveries_rejected ON deliveries ((number + 0)) WHERE outcome = 'rejected';
+CREATE INDEX deliveries_unaccepted ON deliveries ((number + 0)) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
