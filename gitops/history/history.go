@@ -85,7 +85,7 @@ const (
 )
 
 // LeastMemory has room for the two largest files of a change, beside the commits.
-const LeastMemory = 2 * maxFileBytes * 10 / 6
+const LeastMemory = (2*maxFileBytes*10 + 5) / 6
 
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.
