@@ -55,7 +55,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		caller, err := a.callerWith(gitops.RightRead, r)
+		caller, err := a.authenticated(r, gitops.RightRead)
 		s.view = a.viewOf(caller)
 		return err == nil
 	}
