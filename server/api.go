@@ -20,10 +20,15 @@ import (
 // buildTokens makes the API's tokens of the configuration, and says which of their
 // files cannot be used.
 func buildTokens(c config.API) (tokens []api.Token, problems []error) {
+	names := make(map[string]string) // by secret
 	for i, token := range c.Tokens {
-		if _, err := api.ReadToken(token.File); err != nil {
+		secret, err := api.ReadToken(token.File)
+		if err != nil {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.PublicOf(err)).WithCause(err))
+		} else if name, taken := names[string(secret)]; taken && name != token.Name {
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "holds the secret of token %s, too: make another one with openssl rand -hex 32", name))
 		}
+		names[string(secret)] = token.Name
 		expires, _ := token.Expiry() // config has checked it
 		tokens = append(tokens, api.Token{Name: token.Name, File: token.File, Expires: expires})
 	}

@@ -47,6 +47,11 @@ type ManifestReader interface {
 	// History returns the tags that an app had in an environment. The error's code
 	// is NotFound for what is not configured; else it is the git server's.
 	History(ctx context.Context, q HistoryQuery) (History, error)
+
+	// Commit returns what the commit of an update says of itself, and what the update
+	// changed in it. The error's code is NotFound for what is not configured or not on
+	// the git server; else it is the git server's.
+	Commit(ctx context.Context, u gitops.Update) (Commit, error)
 }
 
 // BranchTags are the tags on the branch of the manifest repository.
@@ -111,6 +116,7 @@ func (a *API) Routes() []Route {
 		{http.MethodGet, "/api/v1/updates", a.allow(gitops.RightRead, a.updates)},
 		{http.MethodPost, "/api/v1/updates", a.order},
 		{http.MethodGet, "/api/v1/updates/{id}", a.allow(gitops.RightRead, a.update)},
+		{http.MethodGet, "/api/v1/updates/{id}/commit", a.allow(gitops.RightRead, a.commit)},
 		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, "update retry requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},

@@ -55,7 +55,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		caller, err := a.callerWith(gitops.RightRead, r)
+		caller, err := a.authenticated(r, gitops.RightRead)
 		s.view = a.viewOf(caller)
 		return err == nil
 	}
@@ -153,6 +153,9 @@ func (f follow) wants(c queue.Change) bool {
 	}
 	if f.delivery != "" && f.delivery != c.Delivery.Key().String() {
 		return false
+	}
+	if d := c.Delivery; d.Environment != "" && f.wantsUpdate(gitops.Update{Environment: d.Environment, App: d.App}) {
+		return true
 	}
 	return f.environment == "" && f.app == "" || slices.ContainsFunc(c.Delivery.Updates, f.wantsUpdate)
 }
