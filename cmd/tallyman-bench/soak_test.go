@@ -59,6 +59,7 @@ func (s *soak) begin(ctx context.Context) {
 	var err error
 	s.figures.begin, err = s.resources(ctx)
 	s.must(err)
+	s.figures.alone, s.answered = s.answered, nil
 }
 
 // once has every app send an update, and waits until all of them have ended.
@@ -72,6 +73,7 @@ func (s *soak) once(ctx context.Context) error {
 // play is the soak itself. It ends early when the process does.
 func (s *soak) play(ctx context.Context) {
 	s.figures.length, s.figures.memory = s.load.length, s.memory.how
+	s.from, s.to = time.Now(), time.Now().Add(s.load.length)
 	s.b.say("soak: %s in %s", s.load.length, s.memory.how)
 	during, end := context.WithTimeout(ctx, s.load.length)
 	defer end()
@@ -114,6 +116,7 @@ func (s *soak) end(ctx context.Context) error {
 	if err := errors.Join(s.stop(), s.run(ctx), s.once(ctx)); err != nil {
 		return fmt.Errorf("the second start: %w", err)
 	}
+	f.peak = max(f.peak, s.peakMiB())
 	updates, err := s.updates(ctx)
 	if err != nil {
 		return err
@@ -143,7 +146,7 @@ func (s *soak) check(updates map[string]gitops.Update) error {
 
 // quiet waits until no update is pending.
 func (s *soak) quiet(ctx context.Context) error {
-	return s.until(ctx, 2*time.Minute, func(metrics map[string]float64) bool { return metrics["tallyman_pending_updates"] == 0 })
+	return s.until(ctx, 5*time.Minute, func(metrics map[string]float64) bool { return metrics["tallyman_pending_updates"] == 0 })
 }
 
 // settle waits until what the attack held is given back, for as long as connections may

@@ -24,7 +24,8 @@ type soakFigures struct {
 	storeMiB float64
 
 	accepted int
-	answers  []time.Duration // of valid requests
+	alone    []time.Duration // answers to valid deliveries before the attack
+	answers  []time.Duration // and during it
 	landings []time.Duration
 	states   map[string]int         // updates that were accepted, by where they ended
 	bounced  map[string]map[int]int // attempts at a valid delivery that were not accepted, by way and status
@@ -96,6 +97,7 @@ func (f *soakFigures) write(to io.Writer) {
 	}
 	line("goroutines, open files", "%d, %d in the beginning; %d, %d in the end", f.begin.goroutines, f.begin.files, f.end.goroutines, f.end.files)
 	line("updates accepted", "%d: %s", f.accepted, countsOf(f.states))
+	line("answer to a valid delivery before the attack", "p50 %s, p99 %s, most %s (%d)", ms(percentile(f.alone, 50)), ms(percentile(f.alone, 99)), ms(percentile(f.alone, 100)), len(f.alone))
 	line("answer to a valid delivery", "p50 %s, p99 %s, most %s (%d)", ms(percentile(f.answers, 50)), ms(percentile(f.answers, 99)), ms(percentile(f.answers, 100)), len(f.answers))
 	line("from the answer to the branch", "p50 %s, p99 %s, most %s", ms(percentile(f.landings, 50)), ms(percentile(f.landings, 99)), ms(percentile(f.landings, 100)))
 	for _, way := range slices.Sorted(maps.Keys(f.bounced)) {

@@ -63,7 +63,8 @@ type soak struct {
 	amazon     *snstest.Amazon
 	memory     confined
 	repository *gitserver.Repository
-	first      string // commit
+	first      string    // commit
+	from, to   time.Time // of the attack
 
 	made    atomic.Int64 // updates
 	writing sync.Mutex   // held by who makes a commit as another writer
