@@ -22,6 +22,8 @@ type metrics struct {
 	tokens     tokenMetrics
 	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
+
+	connections connectionMetrics
 }
 
 // latency covers a push on the same machine up to one that the server's hooks
@@ -41,6 +43,7 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "tallyman_http_request_seconds", Help: "Requests to the public listener.", Buckets: latency,
 	}, []string{"route", "method", "code"})
+	m.connections = newConnectionMetrics(m.registry, m.requests, publicListener, adminListener, probeListener)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tallyman_build_info", Help: "The version that is running; always 1."}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(v.Version, v.Revision, v.Go).Set(1)
 	m.registry.MustRegister(m.requests, m.auditLost, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -63,6 +63,10 @@ func TestMetricsAtTheStart(t *testing.T) {
 				t.Errorf("%s is %v", name, value)
 			}
 		case name == "tallyman_store_commit_seconds": // the lanes were claimed
+		case name == "tallyman_memory_limit_bytes":
+			if value != float64(r.Memory().Memory) {
+				t.Errorf("%s is %v", name, value)
+			}
 		case value != 0:
 			t.Errorf("%s is %v at the start", name, value)
 		}
@@ -111,8 +115,9 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale"},
-		"route":   {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
+		"kind":    {"refused", "stale"}, "credential": {"valid", "invalid"},
+		"listener": {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit"},
+		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
 	}

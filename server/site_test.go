@@ -59,6 +59,7 @@ var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + 
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://DIR/tallyman.db
 manifests:
   url: URL
@@ -242,7 +243,18 @@ func do(t testing.TB, client *http.Client, req *http.Request) response {
 // admin asks the admin listener.
 func (r *running) admin(path string) response {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.AdminAddr()+path, nil)
+	return r.get(r.AdminAddr(), path)
+}
+
+// probe asks the listener for probes.
+func (r *running) probe(path string) response {
+	r.t.Helper()
+	return r.get(r.ProbeAddr(), path)
+}
+
+func (r *running) get(address, path string) response {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
