@@ -60,14 +60,14 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"cmd/tallyman-bench/ledger":          {"gitops"},
 	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/audit", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
-	"deploy":              {},
-	"deploy/action":       {}, // a script and its tests
-	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
-	"cmd/tallyman/client": {"server/api", "gitops"},
-	"cmd/tallyman-bench":  {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
+	"deploy":                    {},
+	"deploy/action":             {}, // a script and its tests
+	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman/client":       {"server/api", "gitops"},
+	"cmd/tallyman-bench/ledger": {"gitops"},
+	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.
