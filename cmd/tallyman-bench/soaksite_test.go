@@ -30,6 +30,7 @@ const (
 // soakConfiguration switches everything on, with every limit as it is by default.
 const soakConfiguration = `listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s
