@@ -72,7 +72,7 @@ func (s *soak) once(ctx context.Context) error {
 
 // play is the soak itself. It ends early when the process does.
 func (s *soak) play(ctx context.Context) {
-	s.figures.length, s.figures.memory = s.load.length, s.memory.how
+	s.figures.length, s.figures.memory, s.figures.machine = s.load.length, s.memory.how, s.b.report.Machine
 	s.from, s.to = time.Now(), time.Now().Add(s.load.length)
 	s.b.say("soak: %s in %s", s.load.length, s.memory.how)
 	during, end := context.WithTimeout(ctx, s.load.length)
@@ -109,7 +109,7 @@ func (s *soak) end(ctx context.Context) error {
 		return err
 	}
 	f := &s.figures
-	f.peak, f.storeMiB, f.answers = s.peakMiB(), s.storeMiB(), s.answered
+	f.peak, f.storeMiB, f.answers, f.processor = s.peakMiB(), s.storeMiB(), s.answered, s.cpu()
 	if err := s.countRefusals(ctx); err != nil {
 		return err
 	}
