@@ -39,7 +39,7 @@ simulate: ## play SCHEDULES (10000) of the whole service against every fault, PO
 
 .PHONY: forged
 forged: ## send FORGED (30000) forged requests of every kind from the address of valid senders
-	TALLYMAN_FORGED=$(or $(FORGED),30000) $(GO) test ./server -count=1 -v -run '^TestForgedRequestsLockNobodyOut$$' | grep -E 'were answered|^(---|ok|FAIL)'
+	TALLYMAN_FORGED=$(or $(FORGED),30000) $(GO) test -count=1 -run '^TestForgedRequestsLockNobodyOut$$' ./server
 
 .PHONY: build
 build: ## build bin/tallyman, a static binary

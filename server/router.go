@@ -53,7 +53,7 @@ func (s *Server) publicHandler() http.Handler {
 func (s *Server) newIntake() *webhook.Intake {
 	return &webhook.Intake{
 		Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
-		Config: s.audit.Hash, Refused: s.audit.Refused,
+		Config: s.audit.Hash, Refused: s.audit.Refused, Spare: s.health.Spare,
 	}
 }
 

@@ -16,12 +16,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -40,6 +43,8 @@ type Server struct {
 	metrics   *metrics
 	audit     *audit.Recorder
 	overLimit *overLimit
+	health    *storehealth.Monitor
+	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	repository
 
 	// Set by Start, before anything is served.
@@ -75,7 +80,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	}
 	m.tokens.know(p.tokens)
 	recordMemory(m.registry, p.shares)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -109,6 +114,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
 	s.startLanes()               // now that nothing can fail any more
 	s.startPruning()
+	s.startBackups()
 	s.startAudit()
 	s.warmUp()
 	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)
@@ -142,7 +148,11 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s.health.Measure(soon, store) // so that the first scrape has it
+	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
+	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }
 

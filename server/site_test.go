@@ -146,6 +146,12 @@ func (s *site) start() *running {
 	s.t.Helper()
 	server, err := s.newServer()
 	s.must(err)
+	return s.run(server)
+}
+
+// run starts a server that start made.
+func (s *site) run(server *Server) *running {
+	s.t.Helper()
 	s.must(server.Start(s.t.Context()))
 	keys, err := server.store.ProofKeys(s.t.Context())
 	s.must(err)
