@@ -39,7 +39,7 @@ func TestSoak(t *testing.T) {
 	s.begin(ctx)
 	s.play(ctx)
 	if err := s.end(ctx); err != nil {
-		s.figures.problem("%v; %d processes were killed for want of memory", err, s.memory.killed())
+		s.figures.problem("%v", err)
 	}
 	s.figures.judge(l)
 	s.figures.write(os.Stdout)
@@ -175,7 +175,8 @@ func (s *soak) until(ctx context.Context, limit time.Duration, so func(metrics m
 		case err == nil && so(metrics):
 			return nil
 		case s.residentMiB() == 0:
-			return errors.Join(errors.New("the process has ended"), s.complaint())
+			_ = s.cmd.Wait() // its status is in what follows
+			return errors.Join(fmt.Errorf("the process has ended: %v; %d were killed for want of memory", s.cmd.ProcessState, s.memory.killed()), s.complaint())
 		}
 		select {
 		case <-time.After(statusEvery):
