@@ -57,6 +57,14 @@ type Update struct {
 	FinishedAt  time.Time   `json:"finishedAt,omitzero"`
 	Steps       []Step      `json:"steps,omitempty"` // oldest first; only where one update is asked for
 
+	// OvertakenBy is, of a failed update, the id of the newest later one of its app that
+	// is open or written: a retry is refused, and it counts as failed no longer. Only
+	// the API's answers have it.
+	OvertakenBy string `json:"overtakenBy,omitempty"`
+	// Decisions are those that the transition table allows in its state, for whoever
+	// reads it. Only where the API is asked for one update or delivery.
+	Decisions []PossibleDecision `json:"decisions,omitempty"`
+
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`
@@ -92,6 +100,13 @@ func (u Update) Moment(receipt time.Time) EventMoment {
 	return EventMoment{Event: u.EventTime, Receipt: receipt, Recovered: u.Recovered, OnlyUp: u.OnlyUp, Version: VersionKey(u.Tag)}
 }
 
+// PossibleDecision is what a person may decide about an update. Its JSON form is the
+// API's.
+type PossibleDecision struct {
+	Action  Action `json:"action"`            // retry, cancel or dismiss
+	Refused string `json:"refused,omitempty"` // why it would be refused now; "" when it would not
+}
+
 // CancelRequest says who wants an update cancelled, and why. Its JSON form is the
 // API's.
 type CancelRequest struct {
@@ -103,11 +118,22 @@ type CancelRequest struct {
 // a UUID of version 8 (RFC 9562, section 5.8) over SHA-256. So a delivery that is
 // taken in again, also by a store that was restored from a backup, makes the same
 // updates, and their trailers are found on the branch. It must never change.
+//
+// Its first half is the delivery's alone ([DeliveryKey.UpdatePrefix]).
 func UpdateID(key DeliveryKey, environment, app string) string {
-	id := sha256.Sum256([]byte(key.Source + "\x00" + key.ID + "\x00" + environment + "\x00" + app))
-	id[6] = id[6]&0x0f | 0x80 // version 8
-	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])
+	first := key.UpdatePrefix()
+	rest := sha256.Sum256([]byte(key.Source + "\x00" + key.ID + "\x00" + environment + "\x00" + app))
+	rest[0] = rest[0]&0x3f | 0x80 // the variant of RFC 9562
+	return fmt.Sprintf("%x-%x-%x-%x-%x", first[:4], first[4:6], first[6:8], rest[:2], rest[2:8])
+}
+
+// UpdatePrefix is the first half of the ids of the delivery's updates, so that a store
+// which finds a delivery by it needs no index of the updates' ids.
+func (k DeliveryKey) UpdatePrefix() [8]byte {
+	sum := sha256.Sum256([]byte(k.Source + "\x00" + k.ID))
+	prefix := [8]byte(sum[:8])
+	prefix[6] = prefix[6]&0x0f | 0x80 // version 8
+	return prefix
 }
 
 // Step is one thing that happened to an update after it was accepted: what was

@@ -110,9 +110,9 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 
 func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey, at time.Time) (d gitops.Delivery, err error) {
 	const delivery = `SELECT ` + deliveryColumns + `, b.body
-		FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
+		FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number WHERE d.prefix = ? AND d.source = ? AND d.id = ?`
 	var number int64
-	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
+	found, err := c.one(ctx, delivery, []any{prefixOf(key), key.Source, key.ID}, func(r row) {
 		number, d = r.number(0), scanDelivery(r)
 		d.Body = r.bytes(deliveryWidth)
 	})
@@ -162,21 +162,6 @@ func readUpdate(ctx context.Context, c *connection, id string, at time.Time) (gi
 	return u, nil
 }
 
-// readRow returns an update without its steps.
-func readRow(ctx context.Context, c *connection, id string, at time.Time) (u gitops.Update, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
-	found := false
-	err = c.query(ctx, update, []any{packID(id)}, func(r row) error {
-		found = true
-		u, err = scanUpdate(r, at)
-		return err
-	})
-	if err == nil && !found {
-		err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
-	}
-	return u, err
-}
-
 // Backlogs implements [queue.Reader].
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
 	const backlogs = `SELECT l.environment, (SELECT u.accepted_at FROM updates u WHERE u.sequence = (SELECT min(oldest) FROM (
@@ -213,13 +198,13 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 }
 
 // laneColumns are what scanLane reads; l is a lane.
-const laneColumns = `l.last_progress, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
+const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
 
 // scanLane reads what a lane's row says of its backlog.
 func scanLane(r row) queue.Backlog {
-	b := queue.Backlog{LastProgress: r.time(0), OutageSince: r.time(1)}
+	b := queue.Backlog{LastProgress: r.time(0), LastSuccess: r.time(1), OutageSince: r.time(2)}
 	if !b.OutageSince.IsZero() {
-		b.Outage = &queue.Outage{RetryAt: r.time(2), Code: gitops.Code(r.text(3)), Reason: r.text(4)}
+		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5)}
 	}
 	return b
 }

@@ -49,13 +49,17 @@ func (p *reporting) read(r queue.Report) error {
 	for _, b := range r.Blocks {
 		ids = append(ids, b.Update)
 	}
+	sequences, err := sequencesOf(context.Background(), p.connection, ids)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
-		u, err := readRow(context.Background(), p.connection, id, asStored)
-		if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Environment != p.environment {
-			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, p.environment)
-		}
+		u, err := readSequence(context.Background(), p.connection, sequences[id], asStored) // 0 is none's
 		if err != nil {
 			return err
+		}
+		if u.ID != id || u.Environment != p.environment {
+			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, p.environment)
 		}
 		p.updates[id] = u
 	}
@@ -162,14 +166,14 @@ func (p *reporting) block(b queue.Blocked) error {
 
 // lane records what the report says of the lane as a whole.
 func (p *reporting) lane(r queue.Report) error {
-	const progress = `UPDATE lanes SET last_progress = ? WHERE environment = ?`
+	const progress = `UPDATE lanes SET last_progress = ?1, last_success = iif(?2, ?1, last_success) WHERE environment = ?3`
 	const outage = `INSERT INTO lanes (environment, outage_since, outage_retry_at, outage_code, outage_reason) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET outage_since = ifnull(outage_since, excluded.outage_since), outage_retry_at = excluded.outage_retry_at,
 		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
 	const over = `UPDATE lanes SET outage_since = NULL, outage_retry_at = NULL, outage_code = '', outage_reason = ''
 		WHERE environment = ? AND outage_since IS NOT NULL`
 	if len(r.Transitions) > 0 {
-		if err := p.exec(progress, p.now.UnixMicro(), p.environment); err != nil {
+		if err := p.exec(progress, p.now.UnixMicro(), len(p.written) > 0, p.environment); err != nil {
 			return err
 		}
 	}
