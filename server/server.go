@@ -78,7 +78,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	if err := errors.Join(err, repositoryErr); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	m.tokens.know(p.tokens)
+	m.credentials.know(c, p.tokens, logger)
 	recordMemory(m.registry, p.shares)
 	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
@@ -114,6 +114,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
 	s.startLanes()               // now that nothing can fail any more
 	s.startPruning()
+	s.startBackups()
 	s.startAudit()
 	s.warmUp()
 	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)
@@ -150,7 +151,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

@@ -24,17 +24,22 @@ func readHeads(ctx context.Context, c *connection, each func(gitops.Head) error)
 }
 
 // Head implements [queue.Reader].
-func (s *Store) Head(ctx context.Context, environment, app string) (gitops.Head, error) {
-	const head = `SELECT ` + headColumns + ` FROM heads WHERE environment = ? AND app = ?`
-	h := gitops.Head{Environment: environment, App: app}
-	err := s.read(ctx, func(ctx context.Context, c *connection) error {
-		_, err := c.one(ctx, head, []any{environment, app}, func(r row) { h = scanHead(r) })
+func (s *Store) Head(ctx context.Context, environment, app string) (h gitops.Head, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		h, err = readHead(ctx, c, environment, app)
 		return err
 	})
 	if err != nil {
 		return gitops.Head{}, err
 	}
 	return h, nil
+}
+
+func readHead(ctx context.Context, c *connection, environment, app string) (gitops.Head, error) {
+	const head = `SELECT ` + headColumns + ` FROM heads WHERE environment = ? AND app = ?`
+	h := gitops.Head{Environment: environment, App: app}
+	_, err := c.one(ctx, head, []any{environment, app}, func(r row) { h = scanHead(r) })
+	return h, err
 }
 
 // head returns the head as the transaction has left it.
@@ -56,12 +61,19 @@ func (tx *tx) setHead(h gitops.Head) {
 	tx.writes++
 }
 
+const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// headArgs are what insertHead takes.
+func headArgs(h gitops.Head) []any {
+	return []any{h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
+		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag}
+}
+
 func (tx *tx) saveHead(h gitops.Head) error {
-	const save = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+	const save = insertHead + ` ON CONFLICT DO UPDATE SET
 		newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 		order_event = excluded.order_event, order_receipt = excluded.order_receipt,
 		pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event,
 		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag`
-	return tx.exec(save, h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
-		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag)
+	return tx.exec(save, headArgs(h)...)
 }
