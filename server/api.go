@@ -50,7 +50,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -69,7 +69,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Refused:        s.audit.Refused,
 	})
 	for _, route := range a.Routes() {
-		r.Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
+		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
 }
 

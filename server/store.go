@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
@@ -19,10 +21,11 @@ func checkAddress(c config.Config) error {
 
 // newStore opens the store that is configured.
 func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
+	recorder := storeRecorder{s.metrics.store, s.health}
 	if path, isFile := s.config.StoreFile(); isFile {
-		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics.store})
+		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: recorder, Volume: s.volume})
 	}
-	return postgres.Open(ctx, storeAddress(s.config), postgres.Options{Logger: s.logger, Recorder: s.metrics.store})
+	return postgres.Open(ctx, storeAddress(s.config), postgres.Options{Logger: s.logger, Recorder: recorder})
 }
 
 // storeAddress is the address of a configured store of PostgreSQL.
@@ -30,11 +33,16 @@ func storeAddress(c config.Config) postgres.Address {
 	return postgres.Address{URL: c.Store, PasswordFile: c.StorePasswordFile}
 }
 
-// CheckStore reports whether Start could open the store. It changes nothing, and
-// a server that runs meanwhile is no obstacle.
-func (s *Server) CheckStore(ctx context.Context) error {
+// CheckStore reports whether Start could open the store, and prints a warning for what
+// will make it slow in time. It changes nothing, and a server that runs meanwhile is no
+// obstacle.
+func (s *Server) CheckStore(ctx context.Context, out io.Writer) error {
 	if path, isFile := s.config.StoreFile(); isFile {
-		return sqlite.Check(path)
+		return sqlite.Check(path, sqlite.Options{Volume: s.volume})
 	}
-	return postgres.Check(ctx, storeAddress(s.config))
+	warnings, err := postgres.Check(ctx, storeAddress(s.config))
+	for _, w := range warnings {
+		fmt.Fprintf(out, "warning: store: %s\n", w)
+	}
+	return err
 }

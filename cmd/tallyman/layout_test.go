@@ -44,7 +44,8 @@ var mayImport = map[string][]string{
 	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
 	"server/backup":                      {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
-	"server/limits":                      {"gitops", "server/webhook"},
+	"server/budget":                      {"gitops"},
+	"server/limits":                      {"gitops", "server/budget", "server/webhook"},
 	"server/retention":                   {"gitops/queue"},
 	"server/webhook/sns/snstest":         {"server/secrettest"},
 	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
@@ -61,10 +62,10 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":              {},
 	"deploy/action":       {}, // a script and its tests
-	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client": {"server/api", "gitops"},
 	"cmd/tallyman-bench":  {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }

@@ -20,7 +20,7 @@ var errEnough = errors.New("the reader has stopped")
 // no writer.
 func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 	return exported(func(give func(queue.Entry) error) error {
-		return s.read(ctx, func(ctx context.Context, c *connection) error {
+		return s.readAll(ctx, func(ctx context.Context, c *connection) error {
 			return (&export{ctx: ctx, c: c, give: give}).everything()
 		})
 	})

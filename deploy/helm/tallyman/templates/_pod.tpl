@@ -58,18 +58,19 @@ spec:
       ports:
         - {name: http, containerPort: 8080}
         - {name: admin, containerPort: 9090}
+        - {name: probe, containerPort: 8081}
       startupProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 1
         timeoutSeconds: 3
         failureThreshold: 120
       livenessProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 10
         timeoutSeconds: 3
         failureThreshold: 6
       readinessProbe:
-        httpGet: {path: /readyz, port: admin}
+        httpGet: {path: /readyz, port: probe}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 2
