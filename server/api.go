@@ -51,7 +51,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -71,7 +71,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Unwritable:     s.unwritable,
 	})
 	for _, route := range a.Routes() {
-		r.Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
+		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
 }
 

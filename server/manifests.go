@@ -38,7 +38,7 @@ func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger 
 	var writerErr, pastErr error
 	r.writer, writerErr = newWriter(c, p, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker)
+		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker, p.shares.Search)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -73,12 +73,12 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker) (*history.Reader, error) {
+func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker, memory int64) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
-	return history.New(breaker.Guard(remote), c.Branch, prover), nil
+	return history.New(breaker.Guard(remote), c.Branch, prover, memory), nil
 }
 
 // Without it an App would go on with a token that was revoked.

@@ -28,7 +28,10 @@ type child struct {
 }
 
 func startChild(binary string, args ...string) (*child, error) {
-	cmd := exec.Command(binary, args...)
+	return startCommand(exec.Command(binary, args...))
+}
+
+func startCommand(cmd *exec.Cmd) (*child, error) {
 	// A pipe of our own: Wait would close exec's before all is read.
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -103,7 +106,8 @@ func (c *child) await(ctx context.Context, isIt func(line map[string]any) bool) 
 	}
 }
 
-// awaitReady waits until it takes deliveries, and returns where.
+// awaitReady waits until it takes deliveries, and returns where, and where its metrics
+// are.
 func (c *child) awaitReady(ctx context.Context) (public, admin string, err error) {
 	err = c.await(ctx, func(line map[string]any) bool {
 		public, _ = line["listen"].(string)

@@ -26,11 +26,14 @@ type site struct {
 	repository *gitserver.Repository
 	secret     []byte
 	first      string // the commit that everything begins with
+
+	command func(args ...string) *exec.Cmd // a tallyman, where it is not to be the test's own
 }
 
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s
@@ -96,7 +99,11 @@ func (s *site) config() string { return filepath.Join(s.dir, "tallyman.yaml") }
 // start starts a tallyman on the site and waits until it is ready.
 func (s *site) start(ctx context.Context) (c *child, base, admin string) {
 	s.t.Helper()
-	c, err := startChild(binary, "serve", "--config", s.config())
+	cmd := exec.Command(binary, "serve", "--config", s.config())
+	if s.command != nil {
+		cmd = s.command("serve", "--config", "/etc/tallyman/tallyman.yaml")
+	}
+	c, err := startCommand(cmd)
 	s.must(err)
 	s.t.Cleanup(func() { _ = c.kill() })
 	base, admin, err = c.awaitReady(ctx)
@@ -139,4 +146,18 @@ func deadline(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// probes is where a child that is ready answers probes.
+func (c *child) probes(t testing.TB) string {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, line := range c.lines {
+		if address, ok := line["probes"].(string); ok && line["msg"] == "ready" {
+			return "http://" + address
+		}
+	}
+	t.Fatal("it is not ready")
+	return ""
 }

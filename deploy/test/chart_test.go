@@ -37,11 +37,12 @@ func TestChart(t *testing.T) {
 		values string
 		kinds  []string
 	}{
-		{"default", []string{"ConfigMap", "NetworkPolicy", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
-		{"postgres", []string{"ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"}},
-		{"ingress-alb", []string{"ConfigMap", "Ingress", "NetworkPolicy", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
-		{"gateway-monitoring", []string{"ConfigMap", "ConfigMap", "HTTPRoute", "NetworkPolicy", "Pod", "PrometheusRule", "Service", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"}},
+		{"default", []string{"ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
+		{"postgres", []string{"ConfigMap", "CronJob", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"}},
+		{"ingress-alb", []string{"ConfigMap", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
+		{"gateway-monitoring", []string{"ConfigMap", "ConfigMap", "HTTPRoute", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "PrometheusRule", "Service", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"}},
 		{"minimal", []string{"ConfigMap", "NetworkPolicy", "Pod", "Service", "Service", "StatefulSet"}},
+		{"backup", []string{"ConfigMap", "Job", "NetworkPolicy", "PersistentVolumeClaim", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
 	} {
 		t.Run(test.values, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +68,7 @@ func TestChart(t *testing.T) {
 					checkRestricted(t, pod)
 					checkMounts(t, pod, config)
 					run(t, tallyman(append(pod.Spec.Containers[0].Args, "--help")...)) // every flag is one
-					if m.Kind != "Pod" {
+					if m.Kind == "Deployment" || m.Kind == "StatefulSet" {
 						checkServing(t, pod, config)
 						checkSelected(t, pod, manifests)
 					}
@@ -111,7 +112,7 @@ func checkConfig(t *testing.T, config string) {
 }
 
 // checkMounts sees that each file that the configuration names is in a mounted
-// Secret, and that nothing but the store and /tmp can be written.
+// Secret, and that nothing but the store, backups and /tmp can be written.
 func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	t.Helper()
 	container := pod.Spec.Containers[0]
@@ -121,7 +122,7 @@ func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 		}
 	}
 	for _, mount := range container.VolumeMounts {
-		if !mount.ReadOnly && mount.MountPath != "/var/lib/tallyman" && mount.MountPath != "/tmp" {
+		if !mount.ReadOnly && !slices.Contains([]string{"/var/lib/tallyman", "/var/backups/tallyman", "/tmp"}, mount.MountPath) {
 			t.Errorf("%s can be written", mount.MountPath)
 		}
 	}
@@ -137,18 +138,19 @@ func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 func checkServing(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	t.Helper()
 	var c struct {
-		Listen, AdminListen string
-		Shutdown            struct{ Deadline string }
+		Listen, AdminListen, ProbeListen string
+		Shutdown                         struct{ Deadline string }
 	}
 	if err := yaml.Unmarshal([]byte(config), &c); err != nil {
 		t.Fatal(err)
 	}
 	container := pod.Spec.Containers[0]
-	if diff := cmp.Diff([]corev1.ContainerPort{{Name: "http", ContainerPort: 8080}, {Name: "admin", ContainerPort: 9090}}, container.Ports); diff != "" || c.Listen != ":8080" || c.AdminListen != ":9090" {
-		t.Errorf("ports (-want +got):\n%s; listen %s, adminListen %s", diff, c.Listen, c.AdminListen)
+	ports := []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}, {Name: "admin", ContainerPort: 9090}, {Name: "probe", ContainerPort: 8081}}
+	if diff := cmp.Diff(ports, container.Ports); diff != "" || c.Listen != ":8080" || c.AdminListen != ":9090" || c.ProbeListen != ":8081" {
+		t.Errorf("ports (-want +got):\n%s; listen %s, adminListen %s, probeListen %s", diff, c.Listen, c.AdminListen, c.ProbeListen)
 	}
 	for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "admin" {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "probe" {
 			t.Errorf("the probe of %s is %v", path, probe)
 		}
 	}
@@ -244,6 +246,11 @@ func TestChartRefuses(t *testing.T) {
 		{"the tag latest", "image.tag=latest", "tag"},
 		{"no image", "image.repository=", "image.repository is required"},
 		{"no repository", "config.manifests=null", "/config/manifests"},
+		{"probes elsewhere", "config.probeListen=:9999", "the chart's to write"},
+		{"an Ingress, and no word on proxies", "ingress.enabled=true", "config.limits.trustedProxies is required"},
+		{"a Gateway, and no word on proxies", "gateway.enabled=true", "config.limits.trustedProxies is required"},
+		{"nothing where the proxies should be", "ingress.enabled=true,config.limits.trustedProxies=null", "trustedProxies"},
+		{"limits of another kind, and no word on proxies", "ingress.enabled=true,config.limits.refusedPerMinute=100", "config.limits.trustedProxies is required"},
 		{"metrics that nobody may fetch", "monitoring.serviceMonitor.enabled=true", "networkPolicy.adminFrom is empty"},
 		{"SSH that is blocked", "config.manifests.url=git@github.com:myshop/manifests.git", "does not have its port 22"},
 		{"SSH on a port that is blocked", "config.manifests.url=ssh://git@git.example:2222/myshop/manifests.git", "does not have its port 2222"},

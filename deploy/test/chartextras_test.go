@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -80,5 +81,45 @@ func TestChartNeedsAConfiguration(t *testing.T) {
 	out, err := tool(t, "helm", "template", "tallyman", chart, "--kube-version", kubeVersion, "--set", "image.repository=registry.example/tallyman").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "config is required: it is tallyman.yaml") {
 		t.Errorf("it says %v:\n%s", err, out)
+	}
+}
+
+// TestNoProxiesCanBeSaid renders a route with a list of proxies that is empty: nothing in
+// front hides the client's address.
+func TestNoProxiesCanBeSaid(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"ingress.enabled=true,ingress.host=tallyman.example", "gateway.enabled=true,gateway.hostnames={tallyman.example}"} {
+		text := render(t, chart, filepath.Join(chart, "ci", "default-values.yaml"), "--set", way, "--set-json", "config.limits.trustedProxies=[]")
+		if !strings.Contains(text, "trustedProxies: []") {
+			t.Errorf("%s: the configuration does not say it:\n%s", way, text)
+		}
+	}
+}
+
+// TestProbesNeedNoPolicy holds who may reach which port: the probes whoever may send, the
+// metrics whom adminFrom names and nobody else.
+func TestProbesNeedNoPolicy(t *testing.T) {
+	t.Parallel()
+	for values, metrics := range map[string]bool{"ingress-alb": false, "gateway-monitoring": true} {
+		manifests := decode(t, render(t, chart, filepath.Join(chart, "ci", values+"-values.yaml")))
+		policy := objects(manifests, "NetworkPolicy")[0].typed.(*networkingv1.NetworkPolicy)
+		var opened [][]string
+		for _, rule := range policy.Spec.Ingress {
+			var ports []string
+			for _, port := range rule.Ports {
+				ports = append(ports, port.Port.String())
+			}
+			if len(rule.From) == 0 {
+				t.Errorf("%s: everybody reaches %v", values, ports)
+			}
+			opened = append(opened, ports)
+		}
+		want := [][]string{{"http", "probe"}}
+		if metrics {
+			want = append(want, []string{"admin"})
+		}
+		if diff := cmp.Diff(want, opened); diff != "" {
+			t.Errorf("%s: ports that are open (-want +got):\n%s", values, diff)
+		}
 	}
 }

@@ -81,12 +81,16 @@ const (
 	maxCommits      = 100_000
 )
 
+// LeastMemory has room for the two largest files of a change, beside the commits.
+const LeastMemory = 2 * maxFileBytes * 10 / 6
+
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.
 type Reader struct {
 	remote git.Remote
 	branch string
 	proofs Verifier
+	bounds bounds
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
@@ -94,9 +98,10 @@ type Reader struct {
 }
 
 // New makes a reader of the branch over the remote, which is the reader's alone from
-// now on and is closed with it. It does not use the network.
-func New(remote git.Remote, branch string, proofs Verifier) *Reader {
-	r := &Reader{remote: remote, branch: branch, proofs: proofs, turn: make(chan struct{}, 1)}
+// now on and is closed with it. It takes at most so many bytes of memory, of which there
+// must be [LeastMemory]. It does not use the network.
+func New(remote git.Remote, branch string, proofs Verifier, memory int64) *Reader {
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, bounds: boundsOf(max(memory, LeastMemory)), turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -175,7 +180,7 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 		if err != nil {
 			return History{}, err
 		}
-		h, err := newFileHistory(r.remote, r.proofs, q, names, a, whole).read(ctx)
+		h, err := newFileHistory(r.remote, r.proofs, q, names, a, whole, r.bounds).read(ctx)
 		if errors.Is(err, errNoSingleFiles) && !whole {
 			whole = true
 			continue

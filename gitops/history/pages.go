@@ -9,13 +9,22 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// What reading history may take.
-const (
-	maxFileBytes    = 5 << 20                     // of a file that is read
-	maxPageBytes    = 256 << 20                   // of the objects of a page
-	maxCommitBytes  = 64 << 20                    // of all commits
-	filesInOneFetch = maxPageBytes / maxFileBytes // each may be as large as that
-)
+// maxFileBytes is the size of the largest file that is read.
+const maxFileBytes = 5 << 20
+
+// bounds are how the memory for reading history is divided. Of a page the objects are
+// held, of all pages the commits, which take twice their text: once in a form that is
+// quick to follow.
+type bounds struct {
+	page    int64 // of the objects of a page, in bytes
+	commits int   // of the text of all commits, in bytes
+	files   int   // in one fetch, each of which may be as large as maxFileBytes
+}
+
+func boundsOf(memory int64) bounds {
+	page := memory * 6 / 10
+	return bounds{page: page, commits: int(memory / 5), files: int(page / maxFileBytes)}
+}
 
 var tooLarge = fileValue{err: gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)}
 
@@ -104,7 +113,7 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 				wants = append(wants, file)
 			}
 		}
-		if len(wants) >= filesInOneFetch-1 { // a change has two
+		if len(wants) >= f.bounds.files-1 { // a change has two
 			break
 		}
 	}
@@ -121,7 +130,7 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 		return nil
 	}
 	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{
-		Wants: wants, NoThin: true, MaxBytes: maxPageBytes, MaxFileBytes: maxFileBytes, Capabilities: f.capabilities,
+		Wants: wants, NoThin: true, MaxBytes: f.bounds.page, MaxFileBytes: maxFileBytes, Capabilities: f.capabilities,
 	}, git.Nothing)
 	if git.UnknownToServer(err) {
 		return errors.Join(errNoSingleFiles, err)

@@ -10,9 +10,16 @@ import "time"
 type Config struct {
 	// Listen is where receivers listen, host:port. Default ":8080".
 	Listen string `yaml:"listen"`
-	// AdminListen is where /metrics, /livez, /readyz and /debug/pprof are served,
-	// host:port. Keep it off the public network. Default ":9090".
+	// AdminListen is where /metrics is served, and /debug/pprof with PProf, host:port. It
+	// asks for no credential, so keep it off the networks that others are on. Default
+	// "127.0.0.1:9090".
 	AdminListen string `yaml:"adminListen"`
+	// PProf says that AdminListen serves /debug/pprof, too: profiles, which hold what is in
+	// the process's memory, and its command line. Default false.
+	PProf bool `yaml:"pprof"`
+	// ProbeListen is where /livez and /readyz are served, and nothing else, host:port.
+	// Default ":8081".
+	ProbeListen string `yaml:"probeListen"`
 	// Store is where deliveries and updates are kept: sqlite:// and the absolute
 	// path of a file whose directory exists, or postgres:// and what libpq's form of
 	// an address may say but for the password. Required.
@@ -26,6 +33,8 @@ type Config struct {
 	Lease time.Duration `yaml:"lease"`
 	// Retention says how long the store remembers.
 	Retention Retention `yaml:"retention"`
+	// Backup says where serve writes backups of the store from time to time.
+	Backup Backup `yaml:"backup"`
 	// Log says how to log.
 	Log Log `yaml:"log"`
 	// Shutdown says how to stop.
@@ -87,14 +96,20 @@ type Limits struct {
 	// X-Forwarded-For says whose request it is. Default: none, and the header counts
 	// for nothing.
 	TrustedProxies []string `yaml:"trustedProxies"`
-	// RefusedPerMinute is how many requests from one address may be refused in a
-	// minute before it is answered 429 without a look at what it sends. Requests that
-	// are taken do not count. Default 300.
+	// RefusedPerMinute is how many requests from one address to one route may be refused
+	// in a minute before only those with a valid credential pass there, and the others are
+	// answered 429. Requests that are accepted do not count. Default 300.
 	RefusedPerMinute int64 `yaml:"refusedPerMinute"`
-	// Connections is how many may be open. Default 8192.
+	// Memory is how much the process may take, as in "400MiB", at least 192MiB. It is
+	// divided among connections, bodies, parsers, the snapshot and the others that take
+	// memory at somebody's wish. Default: GOMEMLIMIT, else 80 % of the limit of the
+	// process's cgroup, else 410MiB.
+	Memory Bytes `yaml:"memory"`
+	// Connections is how many may be open. Default: as many as fit the share of Memory
+	// that is theirs.
 	Connections int64 `yaml:"connections"`
-	// ConnectionsPerAddress is how many of them may come from one address that is no
-	// trusted proxy's. Default 1024.
+	// ConnectionsPerAddress is how many of them may come from one address that is not a
+	// trusted proxy's. Default: an eighth of Connections.
 	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
 }
 

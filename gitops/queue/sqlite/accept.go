@@ -47,6 +47,9 @@ func checkUpdates(updates []gitops.Update) error {
 func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
+	if err := tx.checkRoom(); err != nil {
+		return tx.known(d.Key(), err)
+	}
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = tx.now
 	}
@@ -56,7 +59,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
-	added, err := tx.insertDelivery(number, sender, d)
+	added, err := tx.addDelivery(number, sender, d)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
@@ -82,17 +85,24 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	return d, false, nil
 }
 
-// insertDelivery adds a row, unless the delivery is known. What is remembered of
+// known returns a delivery that is stored, as a duplicate, or else the error.
+func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Delivery, duplicate bool, err error) {
+	first, err = readDelivery(context.Background(), tx.connection, key, tx.now)
+	if gitops.CodeOf(err) == gitops.NotFound {
+		err = otherwise
+	}
+	return first, err == nil, err
+}
+
+// addDelivery adds a row, unless the delivery is known. What is remembered of
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
-func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
-	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
+	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	args := append(make([]any, 0, 15), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	args := deliveryArgs(number, sender, d)
 	text := nothing
 	if tx.w.cache.remembers || tx.remembers {
 		hash := queue.KeyHash(d.Key())
@@ -103,6 +113,14 @@ func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added boo
 	}
 	rows, err := tx.change(text, args...)
 	return rows > 0, err
+}
+
+const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
+
+// deliveryArgs are the values for insertDelivery, with room for two more.
+func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
+	return append(make([]any, 0, 16), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
 }
 
 // acceptUpdate stores one update of the delivery d.
@@ -162,10 +180,11 @@ func receipt(received, accepted time.Time) time.Time {
 
 // ExistingIDs implements [queue.Inbox].
 func (s *Store) ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error) {
-	const delivery = `SELECT 1 FROM deliveries WHERE source = ? AND id = ?`
+	const delivery = `SELECT 1 FROM deliveries WHERE prefix = ? AND source = ? AND id = ?`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		for _, id := range ids {
-			found, err := c.one(ctx, delivery, []any{source, id}, func(row) {})
+			key := gitops.DeliveryKey{Source: source, ID: id}
+			found, err := c.one(ctx, delivery, []any{prefixOf(key), source, id}, func(row) {})
 			if err != nil {
 				return err
 			}

@@ -94,6 +94,8 @@ func (s source) of(expression ast.Expr) schema {
 			return schema{Type: "integer"}
 		case "bool":
 			return schema{Type: "boolean"}
+		case "Bytes":
+			return schema{Type: "string", Pattern: `^[0-9]+(B|KiB|MiB|GiB)$`}
 		case "Create":
 			return schema{Enum: []any{true, false, "parents"}}
 		case "Sets":

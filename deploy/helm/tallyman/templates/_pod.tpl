@@ -58,18 +58,19 @@ spec:
       ports:
         - {name: http, containerPort: 8080}
         - {name: admin, containerPort: 9090}
+        - {name: probe, containerPort: 8081}
       startupProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 1
         timeoutSeconds: 3
         failureThreshold: 120
       livenessProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 10
         timeoutSeconds: 3
         failureThreshold: 6
       readinessProbe:
-        httpGet: {path: /readyz, port: admin}
+        httpGet: {path: /readyz, port: probe}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 2
@@ -85,12 +86,19 @@ spec:
         {{- include "tallyman.mounts" . | nindent 8 }}
         {{- if not .Values.store.postgres.enabled }}
         - {name: store, mountPath: /var/lib/tallyman}
+        {{- if .Values.backup.enabled }}
+        - {name: backup, mountPath: /var/backups/tallyman}
+        {{- end }}
         {{- end }}
   volumes:
     {{- include "tallyman.volumes" . | nindent 4 }}
-    {{- if and (not .Values.store.postgres.enabled) .Values.store.sqlite.existingClaim }}
+    {{- if not .Values.store.postgres.enabled }}
     - name: store
-      persistentVolumeClaim: {claimName: {{ .Values.store.sqlite.existingClaim }}}
+      persistentVolumeClaim: {claimName: {{ include "tallyman.storeClaim" . }}}
+    {{- if .Values.backup.enabled }}
+    - name: backup
+      persistentVolumeClaim: {claimName: {{ include "tallyman.backupClaim" . }}}
+    {{- end }}
     {{- end }}
 {{- end }}
 
