@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -55,7 +56,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -72,10 +73,16 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Drain:          s.drain,
 		Hash:           s.audit.Hash,
 		Refused:        s.audit.Refused,
+		Unwritable:     s.unwritable,
 	})
 	for _, route := range a.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
+}
+
+// unwritable says why the lanes would not write an update, whatever is decided about it.
+func (s *Server) unwritable(_ context.Context, u gitops.Update) (why string, err error) {
+	return s.lanes.NotConfigured(u), nil
 }
 
 // sources are the sources of deliveries: those that are configured, and the API.

@@ -129,12 +129,35 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	}
 	if u.State == gitops.Pending {
 		p.pending(u, of.environment(u))
-		return
+	} else {
+		if u.Commit != "" {
+			p.commit(of.commit(u))
+		}
+		p.line("  ", "%s", verdict(u))
 	}
-	if u.Commit != "" {
-		p.commit(of.commit(u))
+	p.decisions(u)
+}
+
+// decisions says what can be done about an update, as the server says that it would be
+// done, and why what comes to mind first would be refused.
+func (p *printer) decisions(u gitops.Update) {
+	for _, d := range u.Decisions {
+		switch {
+		case d.Refused == "" && d.Action == gitops.ActionRetry && u.State == gitops.Pending:
+			p.line("  ", "To lift what blocks it: tallyman retry %s", u.ID)
+		case d.Refused == "":
+			p.line("  ", "%s: tallyman %s %s", purposes[d.Action], d.Action, u.ID)
+		case d.Action == gitops.ActionRetry && u.OvertakenBy == "": // else it is said already
+			p.line("  ", "Cannot be retried: %s", d.Refused)
+		}
 	}
-	p.line("  ", "%s", verdict(u))
+}
+
+// purposes say what a decision is for.
+var purposes = map[gitops.Action]string{
+	gitops.ActionRetry:   "After the cause is fixed",
+	gitops.ActionCancel:  "To give it up",
+	gitops.ActionDismiss: "To give it up",
 }
 
 // commit shows what an update changed, and whether its commit is proved.
@@ -240,7 +263,10 @@ func verdict(u gitops.Update) string {
 	case gitops.Cancelled:
 		return "Cancelled" + endedBy(u)
 	}
-	return fmt.Sprintf("Failed. Fix the cause, then run: tallyman retry %[1]s (or, to give it up: tallyman dismiss %[1]s)", u.ID)
+	if u.OvertakenBy != "" {
+		return fmt.Sprintf("Failed, and overtaken by update %s: nothing needs to be done", u.OvertakenBy)
+	}
+	return "Failed" + endedBy(u)
 }
 
 // endedBy names the person who ended an update, and why it ended.

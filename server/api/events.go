@@ -79,7 +79,7 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 				return
 			}
 		}
-		if s.send(changes) != nil {
+		if a.markOvertaken(ctx, updatesIn(changes)) != nil || s.send(changes) != nil {
 			return
 		}
 		if len(changes) < changesAtOnce {
@@ -105,6 +105,18 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 			return
 		}
 	}
+}
+
+// updatesIn are all updates of changes, to be changed in place.
+func updatesIn(changes []queue.Change) (all []*gitops.Update) {
+	for _, c := range changes {
+		if c.Update != nil {
+			all = append(all, c.Update)
+		} else {
+			all = append(all, pointers(c.Delivery.Updates)...)
+		}
+	}
+	return all
 }
 
 // follow says what a stream is about; an empty field means any.

@@ -100,6 +100,9 @@ CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pend
 CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
 CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
 
+-- The apps that have a failed update, and the newest one of each.
+CREATE INDEX updates_failed ON updates (environment, app) WHERE state = 'failed';
+
 -- What is known of each app: gitops.Head. It outlives the updates it was learnt
 -- from.
 CREATE TABLE heads (
@@ -122,6 +125,7 @@ CREATE TABLE lanes (
 	used                 INTEGER NOT NULL DEFAULT 0, -- 1 once it has had an update
 	maybe_pushed_through INTEGER NOT NULL DEFAULT 0, -- open updates up to this sequence may have been pushed by an earlier holder
 	last_progress        INTEGER,
+	last_success         INTEGER,
 	outage_since         INTEGER,                    -- NULL while nothing keeps it from writing
 	outage_retry_at      INTEGER,
 	outage_code          TEXT NOT NULL DEFAULT '',
