@@ -68,6 +68,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Sources:        s.parts.sources(),
+		Memory:         s.parts.answerMemory(s.config),
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          s.drain,
@@ -83,6 +84,17 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 // unwritable says why the lanes would not write an update, whatever is decided about it.
 func (s *Server) unwritable(_ context.Context, u gitops.Update) (why string, err error) {
 	return s.lanes.NotConfigured(u), nil
+}
+
+// answerMemory divides what the API may take among its answers. What one delivery may
+// mean is known from the configuration: a dispatch and an order name one app in one
+// environment, and a pushed image every app and environment that has it.
+func (p parts) answerMemory(c config.Config) api.Memory {
+	most := 1
+	for _, n := range fanOut(c) {
+		most = max(most, n)
+	}
+	return api.MemoryFor(p.shares.Answers, p.shares.Streams, most, len(p.targets))
 }
 
 // sources are the sources of deliveries: those that are configured, and the API.

@@ -123,12 +123,7 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 // checkFanOut refuses what one image would mean beyond the updates that a delivery
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
-	updates := make(map[string]int) // by repository
-	for _, w := range wanted(c) {
-		if w.Repository != "" {
-			updates[w.Repository]++
-		}
-	}
+	updates := fanOut(c)
 	var problems []error
 	for _, repository := range slices.Sorted(maps.Keys(updates)) {
 		if n := updates[repository]; n > queue.MaxUpdates {
@@ -137,6 +132,17 @@ func checkFanOut(c config.Config) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// fanOut is how many updates one image means at most, by its repository.
+func fanOut(c config.Config) map[string]int {
+	updates := make(map[string]int)
+	for _, w := range wanted(c) {
+		if w.Repository != "" {
+			updates[w.Repository]++
+		}
+	}
+	return updates
 }
 
 // environmentsOf is how many environments have the app.

@@ -125,7 +125,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
-	s.logger.Info("memory", slog.Any("shares", s.parts.shares))
+	connections, ofAddress := s.parts.limits.Connections()
+	s.logger.Info("memory", slog.Any("shares", s.parts.shares), slog.Int("connections", connections), slog.Int("connectionsPerAddress", ofAddress))
 	s.logReady()
 	s.logWarnings()
 	return nil

@@ -73,6 +73,7 @@ type Config struct {
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
+	Memory         Memory
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
@@ -89,11 +90,13 @@ type Config struct {
 type API struct {
 	Config
 	streams streams
+	turns   *turns // of answers
 }
 
 // New makes an API.
 func New(c Config) *API {
-	return &API{Config: c}
+	c.Memory = c.Memory.withDefaults()
+	return &API{Config: c, turns: newTurns(c.Memory.Answers)}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a

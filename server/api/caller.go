@@ -95,6 +95,11 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 			a.refuse(r, caller, asked{right: right}, err)
 			return 0, nil, err
 		}
+		done, err := a.turns.take(r.Context(), caller.Principal.ID())
+		if err != nil {
+			return 0, nil, err
+		}
+		whenAnswered(r.Context(), done)
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	}
 }

@@ -245,8 +245,8 @@ func (in *importing) lane(l queue.LaneState) error {
 	if err != nil {
 		return err
 	}
-	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, through, stored(l.Backlog.LastProgress),
-		stored(l.Backlog.LastSuccess), stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt))
+	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess),
+		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt))
 }
 
 // counted is how much the tables hold.
