@@ -22,7 +22,6 @@ type metrics struct {
 	credentials credentialMetrics
 	auditLost   prometheus.Counter
 	requests    *prometheus.HistogramVec // to the public listener
-
 	connections connectionMetrics
 }
 
