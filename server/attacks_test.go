@@ -99,7 +99,7 @@ func TestWhatIsRejectedFillsNothing(t *testing.T) {
 	if _, kept := r.stored("github", "large109"); kept {
 		t.Error("without a bound")
 	}
-	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{source="github"}`]; counted != 10 {
+	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{reason="sender_limit",source="github"}`]; counted != 10 {
 		t.Errorf("%v are counted as not kept", counted)
 	}
 	r.order("k", goodOrder).delivery(t, 202) // others are taken

@@ -59,7 +59,7 @@ func TestAVolumeThatFillsUpIsToldAndOutlived(t *testing.T) {
 		t.Errorf("answered %s", answer.body)
 	}
 	r.do(r.github(newSecret, "d2", order("api", "dev", "main-1a2b3c4"))).delivery(t, 200) // it is known
-	if answer := r.admin("/readyz"); answer.StatusCode != 503 || !strings.Contains(answer.body, "nearly full") {
+	if answer := r.probe("/readyz"); answer.StatusCode != 503 || !strings.Contains(answer.body, "nearly full") {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
 	waitFor(t, r.Server, "tallyman_store_up", 0)
