@@ -80,7 +80,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	}
 	m.credentials.know(c, p.tokens, logger)
 	recordMemory(m.registry, p.shares)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -125,7 +125,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
-	s.logger.Info("memory", slog.Any("shares", s.parts.shares))
+	connections, ofAddress := s.parts.limits.Connections()
+	s.logger.Info("memory", slog.Any("shares", s.parts.shares), slog.Int("connections", connections), slog.Int("connectionsPerAddress", ofAddress))
 	s.logReady()
 	s.logWarnings()
 	return nil

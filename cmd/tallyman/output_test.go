@@ -133,7 +133,7 @@ func TestExplainEveryState(t *testing.T) {
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
 		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
-			"  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
+			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Committed. Argo CD syncs it from the branch\n"},
 		{"failed", gitops.Update{State: gitops.Failed, ID: "u1", Reason: "no such key", Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionDismiss}}}, nil,
 			"  Failed: no such key\n  After the cause is fixed: tallyman retry u1\n  To give it up: tallyman dismiss u1\n"},
 		{"failed, of another's app", gitops.Update{State: gitops.Failed, Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry, Refused: "token:ops has no right retry"}, {Action: gitops.ActionDismiss, Refused: "nor cancel"}}}, nil,
@@ -143,17 +143,32 @@ func TestExplainEveryState(t *testing.T) {
 		{"stale", gitops.Update{State: gitops.Pending, ID: "u1", BlockedBy: []gitops.Block{stale}, Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionCancel}}}, nil,
 			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; a person must decide\n" +
 				"  To lift what blocks it: tallyman retry u1\n  To give it up: tallyman cancel u1\n"},
+		{"claimed", gitops.Update{State: gitops.Unchanged, Commit: "c1a1m"}, nil,
+			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
+		{"gone", gitops.Update{State: gitops.Committed, Commit: "90e"}, nil,
+			"  The commit cannot be shown: the git server does not have it\n  Committed. Argo CD syncs it from the branch\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
 			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
 			environment := api.Environment{Removed: c.name == "removed", Lane: api.Lane{Outage: c.outage}}
-			environmentOf := func(gitops.Update) api.Environment { return environment }
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, environmentOf) })); diff != "" {
+			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+// commitOf stands for the server, which has three commits.
+func commitOf(u gitops.Update) (api.Commit, error) {
+	switch u.Commit {
+	case "c0ffee":
+		return api.Commit{Author: "bot", Proof: "k1", File: "api.yaml", Diff: []string{"-tag: v0", "+tag: v1"}}, nil
+	case "c1a1m":
+		return api.Commit{Author: "Eve <eve@example.com>", File: "api.yaml", Problem: "the commit made or removed the whole file"}, nil
+	}
+	return api.Commit{}, gitops.Errorf(gitops.NotFound, "the git server does not have it")
 }
 
 // A list says of each held update what holds it.

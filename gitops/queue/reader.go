@@ -68,7 +68,7 @@ type Page struct {
 type DeliveryFilter struct {
 	Source  string
 	Outcome gitops.Outcome
-	Within  *Scope // a delivery is in an area when one of its updates is
+	Within  *Scope // a delivery is in an area when one of its updates is, or the rejected order was for it
 }
 
 // UpdateFilter says which updates are meant; an empty field means any.

@@ -47,6 +47,11 @@ type ManifestReader interface {
 	// History returns the tags that an app had in an environment. The error's code
 	// is NotFound for what is not configured; else it is the git server's.
 	History(ctx context.Context, q HistoryQuery) (History, error)
+
+	// Commit returns what the commit of an update says of itself, and what the update
+	// changed in it. The error's code is NotFound for what is not configured or not on
+	// the git server; else it is the git server's.
+	Commit(ctx context.Context, u gitops.Update) (Commit, error)
 }
 
 // BranchTags are the tags on the branch of the manifest repository.
@@ -68,6 +73,7 @@ type Config struct {
 	Authenticators []Authenticator // asked in this order; the first that knows the token decides
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
+	Memory         Memory
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
@@ -84,11 +90,13 @@ type Config struct {
 type API struct {
 	Config
 	streams streams
+	turns   *turns // of answers
 }
 
 // New makes an API.
 func New(c Config) *API {
-	return &API{Config: c}
+	c.Memory = c.Memory.withDefaults()
+	return &API{Config: c, turns: newTurns(c.Memory.Answers)}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a
@@ -111,6 +119,7 @@ func (a *API) Routes() []Route {
 		{http.MethodGet, "/api/v1/updates", a.allow(gitops.RightRead, a.updates)},
 		{http.MethodPost, "/api/v1/updates", a.order},
 		{http.MethodGet, "/api/v1/updates/{id}", a.allow(gitops.RightRead, a.update)},
+		{http.MethodGet, "/api/v1/updates/{id}/commit", a.allow(gitops.RightRead, a.commit)},
 		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, "update retry requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},

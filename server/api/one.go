@@ -109,16 +109,23 @@ func (a *API) withSteps(ctx context.Context, c Caller, d gitops.Delivery) (gitop
 }
 
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	id, v := variable(r, "id"), a.viewOf(callerOf(r))
-	u, err := a.Store.Update(r.Context(), id)
-	if err == nil && !v.update(u) {
-		err = notFound("update", id)
-	}
+	u, err := a.readable(r)
 	if err == nil {
 		u, err = a.withDecisions(r.Context(), callerOf(r), u)
 	}
 	if err == nil {
 		err = a.markOvertaken(r.Context(), []*gitops.Update{&u})
 	}
-	return http.StatusOK, u, hidden(err, "update", id)
+	return http.StatusOK, u, hidden(err, "update", variable(r, "id"))
+}
+
+// readable is the update that the path names. The error's code is NotFound when there is
+// none that the caller may read.
+func (a *API) readable(r *http.Request) (gitops.Update, error) {
+	id := variable(r, "id")
+	u, err := a.Store.Update(r.Context(), id)
+	if err == nil && !a.viewOf(callerOf(r)).update(u) {
+		err = notFound("update", id)
+	}
+	return u, hidden(err, "update", id)
 }

@@ -111,6 +111,10 @@ func (g *guard) History(context.Context, HistoryQuery) (History, error) {
 	return History{}, g.touch("History")
 }
 
+func (g *guard) Commit(context.Context, gitops.Update) (Commit, error) {
+	return Commit{}, g.touch("Commit")
+}
+
 // callers are a principal of each kind.
 func callers() map[gitops.PrincipalKind]gitops.Principal {
 	return map[gitops.PrincipalKind]gitops.Principal{

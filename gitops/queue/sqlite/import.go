@@ -123,7 +123,7 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 	if err := c.exec(`BEGIN`); err != nil {
 		return held, err
 	}
-	in := importing{c: c, senders: make(map[senderKey]int64)}
+	in := importing{c: c, senders: make(map[senderKey]int64), sequences: make(map[string]int64)}
 	var given queue.Counts
 	for e, err := range entries {
 		if err == nil {

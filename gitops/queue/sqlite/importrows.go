@@ -2,19 +2,20 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // importing puts entries into the tables of a new file. It keeps nothing of them in
-// memory but a few senders: an update is found again by its id, in the file.
+// memory but a few senders, and one delivery's updates: an update is found again by its id, in the file.
 type importing struct {
 	c        *connection
 	delivery int64 // the highest number of a delivery or of the audit that was given
 	step     int64
 	senders  map[senderKey]int64
+
+	sequences map[string]int64 // of the updates of one delivery, by their ids
 }
 
 func (in *importing) add(e queue.Entry) error {
@@ -51,7 +52,7 @@ func (in *importing) addDelivery(d gitops.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
+	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
 		return err
 	}
 	if d.Body == nil {
@@ -112,9 +113,17 @@ func (in *importing) sequenceOf(id string) (sequence int64, err error) {
 	if id == "" {
 		return 0, nil
 	}
-	found, err := in.c.one(context.Background(), `SELECT sequence FROM updates WHERE id = ?`, []any{packID(id)}, func(r row) { sequence = r.number(0) })
-	if err == nil && !found {
-		err = fmt.Errorf("update %s is named, of which no delivery was given", id)
+	if _, known := in.sequences[id]; !known {
+		// All of the delivery's, which may be thousands: the next step is often of one.
+		clear(in.sequences)
+		err = in.c.query(context.Background(), `SELECT u.id, u.sequence`+withPrefix, []any{prefixIn(id)}, func(r row) error {
+			in.sequences[r.id(0)] = r.number(1)
+			return nil
+		})
+	}
+	sequence, known := in.sequences[id]
+	if err == nil && !known {
+		err = gitops.Errorf(gitops.Invalid, "update %s is named, of which no delivery was given", id)
 	}
 	return sequence, err
 }

@@ -27,6 +27,8 @@ CREATE TABLE deliveries (
 	outcome     TEXT NOT NULL,
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
+	environment TEXT NOT NULL,    -- that a rejected order named; else '', as app
+	app         TEXT NOT NULL,
 	body_digest BLOB,             -- 32 bytes
 	UNIQUE (prefix, source, id)
 ) STRICT;
@@ -38,6 +40,8 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_dig
 -- sources and outcomes make an insert an append at one of a few places.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome);
 CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
+CREATE INDEX deliveries_in_environment ON deliveries (environment) WHERE environment <> '';
+CREATE INDEX deliveries_of_app ON deliveries (environment, app) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries (number) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.

@@ -38,6 +38,8 @@ CREATE TABLE deliveries (
 	outcome     text NOT NULL,
 	field       text NOT NULL,
 	reason      text NOT NULL,
+	environment text NOT NULL, -- that a rejected order named; else '', as app
+	app         text NOT NULL,
 	config      text NOT NULL,
 	body_digest bytea, -- 32 bytes
 	UNIQUE (source, id)
@@ -49,6 +51,8 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome 
 -- along the primary key wherever it thinks that most of it matches.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
 CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
+CREATE INDEX deliveries_in_environment ON deliveries (environment, (number + 0)) WHERE environment <> '';
+CREATE INDEX deliveries_of_app ON deliveries (environment, app, (number + 0)) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries ((number + 0)) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
