@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,10 +20,15 @@ import (
 // buildTokens makes the API's tokens of the configuration, and says which of their
 // files cannot be used.
 func buildTokens(c config.API) (tokens []api.Token, problems []error) {
+	names := make(map[string]string) // by secret
 	for i, token := range c.Tokens {
-		if _, err := api.ReadToken(token.File); err != nil {
+		secret, err := api.ReadToken(token.File)
+		if err != nil {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.PublicOf(err)).WithCause(err))
+		} else if name, taken := names[string(secret)]; taken && name != token.Name {
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "holds the secret of token %s, too: make another one with openssl rand -hex 32", name))
 		}
+		names[string(secret)] = token.Name
 		expires, _ := token.Expiry() // config has checked it
 		tokens = append(tokens, api.Token{Name: token.Name, File: token.File, Expires: expires})
 	}
@@ -50,7 +56,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -68,10 +74,16 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Drain:          s.drain,
 		Hash:           s.audit.Hash,
 		Refused:        s.audit.Refused,
+		Unwritable:     s.unwritable,
 	})
 	for _, route := range a.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
+}
+
+// unwritable says why the lanes would not write an update, whatever is decided about it.
+func (s *Server) unwritable(_ context.Context, u gitops.Update) (why string, err error) {
+	return s.lanes.NotConfigured(u), nil
 }
 
 // answerMemory divides what the API may take among its answers. What one delivery may

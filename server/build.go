@@ -44,7 +44,6 @@ type parts struct {
 	shares    budget.Shares // of the process's memory
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	secrets   []*webhook.SecretFiles
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
@@ -82,7 +81,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 		keep(err)
 		warnings = slices.Concat(warnings, outside, list.Warnings())
 	}
-	receivers, secrets, err := buildReceivers(c.Sources, logger)
+	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	targets, err := buildTargets(c)
 	keep(err)
@@ -98,7 +97,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, shares: shares, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, shares: shares, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

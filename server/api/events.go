@@ -56,7 +56,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		caller, err := a.callerWith(gitops.RightRead, r)
+		caller, err := a.authenticated(r, gitops.RightRead)
 		s.view = a.viewOf(caller)
 		return err == nil
 	}
@@ -80,7 +80,7 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 				return
 			}
 		}
-		if s.send(changes) != nil {
+		if a.markOvertaken(ctx, updatesIn(changes)) != nil || s.send(changes) != nil {
 			return
 		}
 		if len(changes) < a.Memory.Changes {
@@ -106,6 +106,18 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 			return
 		}
 	}
+}
+
+// updatesIn are all updates of changes, to be changed in place.
+func updatesIn(changes []queue.Change) (all []*gitops.Update) {
+	for _, c := range changes {
+		if c.Update != nil {
+			all = append(all, c.Update)
+		} else {
+			all = append(all, pointers(c.Delivery.Updates)...)
+		}
+	}
+	return all
 }
 
 // follow says what a stream is about; an empty field means any.
@@ -142,6 +154,9 @@ func (f follow) wants(c queue.Change) bool {
 	}
 	if f.delivery != "" && f.delivery != c.Delivery.Key().String() {
 		return false
+	}
+	if d := c.Delivery; d.Environment != "" && f.wantsUpdate(gitops.Update{Environment: d.Environment, App: d.App}) {
+		return true
 	}
 	return f.environment == "" && f.app == "" || slices.ContainsFunc(c.Delivery.Updates, f.wantsUpdate)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-func reader(t *testing.T, file func(ctx context.Context, q history.Query) (history.History, error)) Reader {
+func reader(t *testing.T, file func(ctx context.Context, q history.Query) (history.History, error)) *Reader {
 	t.Helper()
 	edit, err := values.Compile([]values.Target{{Key: ".image", Value: "{repository}:{tag}"}})
 	if err != nil {
@@ -24,7 +24,7 @@ func reader(t *testing.T, file func(ctx context.Context, q history.Query) (histo
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		return app + "-" + environment + ".yaml", edit, environment == "dev" && app == "shop"
 	}
-	return Reader{target, file}
+	return New(target, file)
 }
 
 func TestVersionsAreTagsWithTheirCommits(t *testing.T) {

@@ -32,10 +32,10 @@ func BenchmarkOneCommit(b *testing.B) {
 		head = &next
 		return head, nil
 	}, 0)
-	c.BranchTags(b.Context())
+	c.BranchTags(b.Context(), time.Time{})
 	b.ReportAllocs()
 	for b.Loop() {
-		c.BranchTags(b.Context())
+		c.BranchTags(b.Context(), time.Time{})
 	}
 }
 

@@ -137,7 +137,7 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 		b, c := site(t)
 		ask := func(wantTags string, wantAsked int, wantReads ...string) api.BranchTags {
 			t.Helper()
-			found := c.BranchTags(t.Context())
+			found := c.BranchTags(t.Context(), time.Time{})
 			if got := tags(found); got != wantTags || found.Problem != nil {
 				t.Errorf("%s (%v), want %s", got, found.Problem, wantTags)
 			}
@@ -168,7 +168,7 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 		b.push(map[string]string{"shared.yaml": "api: {tag: v1}\nworker: {tog: v2}\n"})
 		delete(b.files, "prod/api.yaml")
 		time.Sleep(3 * time.Second)
-		broken := c.BranchTags(t.Context())
+		broken := c.BranchTags(t.Context(), time.Time{})
 		if diff := cmp.Diff(api.App{App: "api", File: "shared.yaml", Tag: "v1"}, broken.Apps["dev"][0]); diff != "" {
 			t.Error(diff)
 		}
@@ -196,12 +196,12 @@ func TestTagsOfAViewThatIsNotNew(t *testing.T) {
 		asOf := time.Now().Add(-b.old)
 		for _, wait := range []time.Duration{0, time.Second - 1} {
 			time.Sleep(wait)
-			if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf) {
+			if found := c.BranchTags(t.Context(), time.Time{}); !found.AsOf.Equal(asOf) {
 				t.Errorf("as of %s, want %s", found.AsOf, asOf)
 			}
 		}
 		time.Sleep(time.Nanosecond)
-		if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf.Add(time.Second)) {
+		if found := c.BranchTags(t.Context(), time.Time{}); !found.AsOf.Equal(asOf.Add(time.Second)) {
 			t.Errorf("as of %s, a second after %s", found.AsOf, asOf)
 		}
 		if asked, _ := b.sinceLast(); asked != 2 {
@@ -218,16 +218,16 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 		limited := *gitops.Errorf(gitops.RateLimited, "rate limited")
 		limited.RetryAfter = time.Minute
 		b.err = &limited
-		if found := c.BranchTags(t.Context()); found.Problem == nil || found.Problem.Code != gitops.RateLimited || len(found.Apps) != 0 || !found.AsOf.IsZero() {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil || found.Problem.Code != gitops.RateLimited || len(found.Apps) != 0 || !found.AsOf.IsZero() {
 			t.Errorf("%+v", found)
 		}
 		b.err = nil
 		time.Sleep(time.Minute - 1)
-		if found := c.BranchTags(t.Context()); found.Problem == nil {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil {
 			t.Error("the server was asked before its time")
 		}
 		time.Sleep(time.Nanosecond)
-		first := c.BranchTags(t.Context())
+		first := c.BranchTags(t.Context(), time.Time{})
 		if first.Problem != nil || len(first.Apps) != 2 {
 			t.Errorf("%+v", first)
 		}
@@ -235,7 +235,7 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 		b.hold = make(chan struct{})
 		time.Sleep(3 * time.Second)
 		began := time.Now()
-		away := c.BranchTags(t.Context())
+		away := c.BranchTags(t.Context(), time.Time{})
 		if took := time.Since(began); took != viewWithin || away.Problem == nil || away.Problem.Code != gitops.Unavailable {
 			t.Errorf("after %s: %v", took, away.Problem)
 		}
@@ -254,7 +254,7 @@ func TestManyAskAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if found := c.BranchTags(t.Context()); len(found.Apps) != 2 {
+				if found := c.BranchTags(t.Context(), time.Time{}); len(found.Apps) != 2 {
 					t.Errorf("%+v", found)
 				}
 			})
@@ -262,7 +262,7 @@ func TestManyAskAtOnce(t *testing.T) {
 		synctest.Wait()
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if found := c.BranchTags(gone); len(found.Apps) != 0 {
+		if found := c.BranchTags(gone, time.Time{}); len(found.Apps) != 0 {
 			t.Errorf("an answer before there was one: %+v", found)
 		}
 		close(b.hold)
