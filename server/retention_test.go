@@ -26,11 +26,9 @@ func (l lineSignal) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// A server prunes what its store has from long ago, with what it is configured to
-// keep.
+// A server prunes what its store has from long ago: of what was ignored, that is a week.
 func TestServerPrunes(t *testing.T) {
 	s := newSite(t)
-	s.edit("\nlisten:", "\nlisten:")
 	path := filepath.Join(s.dir, "tallyman.db")
 	ago := func(d time.Duration) sqlite.Options {
 		return sqlite.Options{Now: func() time.Time { return time.Now().Add(-d) }}
