@@ -149,7 +149,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	soon, cancel := context.WithTimeout(ctx, time.Second)
+	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
 	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})

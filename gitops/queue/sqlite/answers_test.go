@@ -50,7 +50,9 @@ func TestAnswersAreTold(t *testing.T) {
 		{"what is not there", queue.Reading, "true", func() error { _, err := s.Update(t.Context(), updateOf(9)); return err }},
 		{"a question that was given up", queue.Reading, "", func() error { _, err := s.Latest(ended); return err }},
 		{"a question to a damaged file", queue.Reading, "false", func() error {
-			return s.read(t.Context(), func(context.Context, *connection) error { return gitops.Errorf(gitops.Unavailable, "the store's file is damaged") })
+			return s.read(t.Context(), func(context.Context, *connection) error {
+				return gitops.Errorf(gitops.Unavailable, "the store's file is damaged")
+			})
 		}},
 	} {
 		delete(a, c.kind)

@@ -35,6 +35,9 @@ func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, err
 	if err := checkDir(filepath.Dir(path)); err != nil {
 		return done, err
 	}
+	if err := checkVolume(path, volumeOf); err != nil {
+		return done, err
+	}
 	locked, err := lock(path + ".lock")
 	if err != nil {
 		return done, err
