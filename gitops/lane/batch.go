@@ -99,9 +99,9 @@ func (t *leaseTerm) tasks(open []gitops.Update) []gitops.WriteTask {
 		}
 	}
 	tasks := make([]gitops.WriteTask, len(open))
-	room := t.BatchSize
+	room, newestOnly := t.BatchSize, t.newestOnly()
 	for i, u := range open {
-		write := ready(u) && room > 0 && (!t.coalesce || newest[u.App] == u.ID)
+		write := ready(u) && room > 0 && (!newestOnly || newest[u.App] == u.ID)
 		if write {
 			room--
 		}

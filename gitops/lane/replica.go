@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -18,6 +19,8 @@ type Replica struct {
 	lanesDone  sync.WaitGroup // the loop that claims, and every lease term
 	done       chan struct{}  // closed: all goroutines have returned
 
+	configured chan struct{} // holds one after [Replica.Configure], until what left is looked for
+
 	mu    sync.Mutex
 	lanes map[string]*lane // by environment: those that are configured, and those that are closing
 }
@@ -27,10 +30,10 @@ type Replica struct {
 type lane struct {
 	*Replica
 	environment string
-	coalesce    bool
+	coalesce    bool // see [Environment]
 	closing     bool // its environment is not configured
 	logger      *slog.Logger
-	due         chan struct{} // holds at most one hint: there is something to take
+	due         chan struct{} // holds at most one hint: there is something to do
 
 	term     *leaseTerm // nil while the lease is not ours
 	idle     bool       // its term waits for work
@@ -40,7 +43,7 @@ type lane struct {
 
 // NewReplica makes a replica that does nothing until [Replica.Start].
 func NewReplica(c Config) *Replica {
-	r := &Replica{Config: c.withDefaults(), drain: make(chan struct{}), done: make(chan struct{}), lanes: make(map[string]*lane)}
+	r := &Replica{Config: c.withDefaults(), drain: make(chan struct{}), done: make(chan struct{}), configured: make(chan struct{}, 1), lanes: make(map[string]*lane)}
 	r.work, r.cancelWork = context.WithCancel(context.Background())
 	for _, e := range c.Environments {
 		r.addLane(e, false)
@@ -83,6 +86,48 @@ func (r *Replica) Stop(ctx context.Context) {
 		r.cancelWork()
 		<-r.done
 	}
+}
+
+// Configure changes which environments are worked, and how. It may be called at any
+// time, after what [Config.Configured] asks has changed. A lane that works goes on with
+// what it has in hand; that of an environment that is not there any more cancels its
+// updates, and ends.
+func (r *Replica) Configure(environments []Environment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	gone := maps.Clone(r.lanes)
+	for _, e := range environments {
+		delete(gone, e.Name)
+		if l := r.lanes[e.Name]; l != nil {
+			l.coalesce, l.closing = e.Coalesce, false
+		} else {
+			r.addLane(e, false)
+		}
+	}
+	for _, l := range gone {
+		l.closing = true
+	}
+	for _, l := range r.lanes {
+		l.hint()
+	}
+	select {
+	case r.configured <- struct{}{}:
+	default: // what left is looked for already
+	}
+}
+
+// newestOnly reports whether of each app's ready updates only the newest is written.
+func (l *lane) newestOnly() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.coalesce
+}
+
+// isClosing reports whether the environment is not configured.
+func (l *lane) isClosing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing
 }
 
 func (r *Replica) isDraining() bool {

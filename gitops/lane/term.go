@@ -127,7 +127,7 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.newestOnly(), Unresolved: slices.Sorted(maps.Keys(t.sent)),
 	})
 }
 
@@ -139,7 +139,7 @@ func (t *leaseTerm) wait(b batch) bool {
 		}
 	}
 	t.resetBackoff(&t.failures)
-	if t.closing {
+	if t.isClosing() {
 		return false
 	}
 	if b.crowded {
