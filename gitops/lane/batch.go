@@ -9,6 +9,7 @@ import (
 
 // batch is what was taken together, and what to do with it.
 type batch struct {
+	revision  int // of the configuration that it was planned by
 	byID      map[string]gitops.Update
 	tasks     []gitops.WriteTask // for the writer
 	ended     []ending           // are not on the branch

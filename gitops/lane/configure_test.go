@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,7 @@ func environments(names ...string) (all []lane.Environment) {
 func TestAnEnvironmentThatIsAddedIsWorked(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		s.Start()
-		s.Configure(environments("dev", "qa"))
+		s.Configure(environments("dev", "qa"), nothing)
 		s.acceptIn("qa", "api 1")
 		elapse(2 * time.Second)
 		equal(t, "happened", []string{"api 1 committed"}, s.happened())
@@ -42,7 +43,7 @@ func TestAnEnvironmentThatIsTakenOutIsClosed(t *testing.T) {
 		s.acceptIn("qa", "web 1")
 		synctest.Wait()
 		equal(t, "before", []string{"web 1 refused"}, s.happened())
-		r.Configure(environments("dev"))
+		r.Configure(environments("dev"), nothing)
 		s.acceptIn("qa", "api 1")
 		s.accept("api 1")
 		elapse(2 * time.Minute) // the block lifts, and what was left is looked for again
@@ -61,10 +62,10 @@ func TestAnEnvironmentThatComesBackIsWorked(t *testing.T) {
 		r := s.with(lane.Config{Environments: environments("dev", "qa")})
 		r.Start()
 		for _, round := range []string{"1", "2", "3"} {
-			r.Configure(environments("dev"))
+			r.Configure(environments("dev"), nothing)
 			s.acceptIn("qa", "api "+round)
 			elapse(2 * time.Second)
-			r.Configure(environments("dev", "qa"))
+			r.Configure(environments("dev", "qa"), nothing)
 			s.acceptIn("qa", "web "+round)
 			elapse(2 * time.Second)
 			equal(t, "happened", []string{"api " + round + " cancelled", "web " + round + " committed"}, s.happened())
@@ -92,8 +93,7 @@ func TestAnAppThatIsTakenOutIsCancelled(t *testing.T) {
 		r.Start()
 		synctest.Wait()
 		equal(t, "before", []string{"web 1 stale"}, s.happened())
-		out.Store(true)
-		r.Configure(environments("dev"))
+		r.Configure(environments("dev"), func() { out.Store(true) })
 		elapse(2 * time.Second)
 		equal(t, "happened", []string{"web 1 cancelled"}, s.happened())
 		r.Stop(t.Context())
@@ -103,7 +103,7 @@ func TestAnAppThatIsTakenOutIsCancelled(t *testing.T) {
 func TestCoalesceIsSwitchedOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		s.Start()
-		s.Configure([]lane.Environment{{Name: "dev", Coalesce: true}})
+		s.Configure([]lane.Environment{{Name: "dev", Coalesce: true}}, nothing)
 		s.writer.then(fails(errGitDown))
 		s.accept("api 0")
 		synctest.Wait()
@@ -113,6 +113,33 @@ func TestCoalesceIsSwitchedOn(t *testing.T) {
 		s.Stop(t.Context())
 	})
 }
+
+// What the writer fails while the configuration changes goes by the new one: it is
+// cancelled where its app left, and tried again where it is there, or is there again.
+func TestWhatFailsWhileTheConfigurationChangesIsTriedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		var out atomic.Bool
+		r := s.with(lane.Config{Configured: func(_, app string) bool { return app != "web" || !out.Load() }})
+		changing := func(leaves bool) writes {
+			return func(_ context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+				r.Configure(environments("dev"), func() { out.Store(leaves) })
+				return gitops.WriteResult{Transitions: []gitops.Transition{{Update: tasks[0].Update.ID, Action: gitops.ActionFail, Reason: "not configured"}}}, nil
+			}
+		}
+		s.writer.then(changing(false))
+		s.accept("web 1")
+		r.Start()
+		elapse(2 * time.Second)
+		equal(t, "happened", []string{"web 1 committed"}, s.happened())
+		s.writer.then(changing(true))
+		s.accept("web 2")
+		elapse(2 * time.Second)
+		equal(t, "happened then", []string{"web 2 cancelled"}, s.happened())
+		r.Stop(t.Context())
+	})
+}
+
+func nothing() {}
 
 // sortedHappened is for what happens in environments side by side.
 func (s *site) sortedHappened() []string { return slices.Sorted(slices.Values(s.happened())) }

@@ -21,8 +21,9 @@ type Replica struct {
 
 	configured chan struct{} // holds one after [Replica.Configure], until what left is looked for
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by environment: those that are configured, and those that are closing
+	mu       sync.Mutex
+	revision int              // how often the configuration has changed
+	lanes    map[string]*lane // by environment: those that are configured, and those that are closing
 }
 
 // lane is the queue of one environment. What changes of it belongs to
@@ -89,12 +90,14 @@ func (r *Replica) Stop(ctx context.Context) {
 }
 
 // Configure changes which environments are worked, and how. It may be called at any
-// time, after what [Config.Configured] asks has changed. A lane that works goes on with
-// what it has in hand; that of an environment that is not there any more cancels its
-// updates, and ends.
-func (r *Replica) Configure(environments []Environment) {
+// time; apply changes what [Config.Configured] and the writer ask, and must not block. A
+// lane goes on with what it has in hand, and what fails of that is tried again; the lane of
+// an environment that is not there any more cancels its updates, and ends.
+func (r *Replica) Configure(environments []Environment, apply func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	apply()
+	r.revision++
 	gone := maps.Clone(r.lanes)
 	for _, e := range environments {
 		delete(gone, e.Name)
@@ -114,6 +117,13 @@ func (r *Replica) Configure(environments []Environment) {
 	case r.configured <- struct{}{}:
 	default: // what left is looked for already
 	}
+}
+
+// currentRevision tells one configuration from the next.
+func (r *Replica) currentRevision() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision
 }
 
 // newestOnly reports whether of each app's ready updates only the newest is written.
