@@ -10,8 +10,8 @@ import (
 // changes changes each field of the configuration, by what is set. The chart itself writes
 // those without one, and they stay as they are.
 var changes = map[string]string{
-	"listen": "", "adminListen": "", "store": "", "storePasswordFile": "",
-	"lease": "config.lease=1m", "retention": "config.retention.keep=200h", "log": "config.log.level=debug", "shutdown": "shutdown.deadlineSeconds=7",
+	"listen": "", "adminListen": "", "probeListen": "", "store": "", "storePasswordFile": "", "backup": "",
+	"pprof": "config.pprof=true", "lease": "config.lease=1m", "retention": "config.retention.keep=200h", "log": "config.log.level=debug", "shutdown": "shutdown.deadlineSeconds=7",
 	"limits": "config.limits.refusedPerMinute=7", "manifests": "config.manifests.branch=other",
 	"sources": "config.sources.github.eventTypes={x}", "api": "config.api.oidc.audience=x", "access": "config.access[0].apps={x}",
 	"file": "config.file=x/{app}", "set": "config.set=image", "environments": "config.environments.dev.coalesce=newest", "apps": "config.apps.shop.file=x",
