@@ -26,7 +26,7 @@ type repository struct {
 }
 
 // newRepository does not use the network.
-func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
+func newRepository(c config.Config, current func() *generation, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
 	r.prover = proof.New()
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
@@ -36,9 +36,9 @@ func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger 
 	at := remoteOf(c.Manifests, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
 	var writerErr, pastErr error
-	r.writer, writerErr = newWriter(c, p, at, r, breaker, recorder, logger)
+	r.writer, writerErr = newWriter(c, current, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker, p.shares.Search)
+		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker, current().shares.Search)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -97,7 +97,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
-func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+func newWriter(c config.Config, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
 	var identify func(ctx context.Context) (git.Signature, error)
 	if c.Manifests.Credentials.GitHubApp != nil {
 		identify = func(ctx context.Context) (git.Signature, error) {
@@ -105,7 +105,6 @@ func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *g
 			return git.Signature(bot), err
 		}
 	}
-	files := p.files()
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
 		URL:         at.URL,
@@ -119,14 +118,14 @@ func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *g
 		Signing:     git.Signing(c.Manifests.Signing),
 		Subject:     c.Manifests.Subject,
 		Squash: func(environment string) bool {
-			return c.Environments[environment].Commits == "one-per-batch"
+			return current().config.Environments[environment].Commits == "one-per-batch"
 		},
 		BatchSubject: c.Manifests.BatchSubject,
 		Recorder:     recorder,
 		Logger:       logger,
-		Files:        func() []string { return files },
+		Files:        func() []string { return current().files },
 		Target: func(environment, app string) (manifest.Target, error) {
-			to, ok := p.targets[target{environment, app}]
+			to, ok := current().targets[target{environment, app}]
 			if !ok { // accepted under another configuration
 				return manifest.Target{}, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
 			}

@@ -16,7 +16,7 @@ const lookAtSecrets = 5 * time.Second
 // secretWatch notices that the secret in a file was replaced while the program runs,
 // whatever the file is for. It keeps hashes, not secrets.
 type secretWatch struct {
-	files    []secretFile
+	files    func() []secretFile // those of the configuration in force
 	logger   *slog.Logger
 	replaced func(field string) // is told the field that names the file
 
@@ -24,9 +24,9 @@ type secretWatch struct {
 }
 
 // newSecretWatch reads the files for the first time.
-func newSecretWatch(files []secretFile, logger *slog.Logger, replaced func(field string)) *secretWatch {
+func newSecretWatch(files func() []secretFile, logger *slog.Logger, replaced func(field string)) *secretWatch {
 	w := &secretWatch{files: files, logger: logger, replaced: replaced, seen: make(map[secretFile][sha256.Size]byte)}
-	for _, f := range files {
+	for _, f := range files() {
 		if hash, ok := f.hash(); ok {
 			w.seen[f] = hash
 		}
@@ -50,9 +50,14 @@ func (w *secretWatch) run(ctx context.Context) {
 }
 
 func (w *secretWatch) look() {
-	for _, f := range w.files {
-		if hash, ok := f.hash(); ok && hash != w.seen[f] {
-			w.seen[f] = hash
+	for _, f := range w.files() {
+		hash, ok := f.hash()
+		before, seen := w.seen[f]
+		if !ok || seen && hash == before {
+			continue
+		}
+		w.seen[f] = hash
+		if seen { // else the configuration names it since a moment ago
 			w.logger.Info("secret replaced", slog.String("field", f.field), slog.String("file", f.path))
 			w.replaced(f.field)
 		}
