@@ -54,7 +54,12 @@ func (a *attacked) play(c attack.Connections) (end func() attack.Tally) {
 // new connection each.
 func (a *attacked) deliver(n int) {
 	a.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer("127.0.0.200").DialContext, DisableKeepAlives: true}}
+	a.deliverFrom("127.0.0.200", n)
+}
+
+func (a *attacked) deliverFrom(address string, n int) {
+	a.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer(address).DialContext, DisableKeepAlives: true}}
 	for range n {
 		a.sent++
 		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-%07x", a.sent), eventType: "update-image", actor: "ann", repositoryID: 1}
@@ -145,6 +150,12 @@ func longestHeader() string {
 	return b.String()
 }
 
+// keptAfter ends a header, and makes it one of a request after whose answer a client
+// without a credential keeps its connection.
+func keptAfter(header string) string {
+	return strings.Replace(header, "POST /webhooks/github", "GET /app-created", 1) + "\r\n"
+}
+
 // TestOneConnectionsWorst holds what a connection takes at its worst, with the garbage
 // that comes of it, to what is planned for it.
 func TestOneConnectionsWorst(t *testing.T) {
@@ -152,7 +163,7 @@ func TestOneConnectionsWorst(t *testing.T) {
 	for name, opening := range map[string]string{
 		"a header of short lines that does not end": string(attack.UnfinishedHeader(290)),
 		"the longest header without its end":        longestHeader(),
-		"the longest header and then nothing":       longestHeader() + "Content-Length: 0\r\n\r\n",
+		"the longest header and then nothing":       keptAfter(longestHeader()),
 		"and as much of a body as is not counted":   longestHeader() + "Content-Length: 1048576\r\n\r\n" + strings.Repeat("x", 16<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +182,7 @@ func TestOneConnectionsWorst(t *testing.T) {
 }
 
 // TestAnAttackOfThousands attacks from one address and from eight, in every way that takes
-// memory without a credential. Who was authenticated before is answered all the time.
+// memory without a credential. Every sender is answered all the time.
 func TestAnAttackOfThousands(t *testing.T) {
 	a := newAttacked(t)
 	a.deliver(1)
@@ -188,10 +199,12 @@ func TestAnAttackOfThousands(t *testing.T) {
 	a.deliver(5)
 	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body + strings.Repeat("x", 200<<10)), Unread: true})
 	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body), Then: []byte("x"), Every: 100 * time.Millisecond})
-	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(longestHeader() + "Content-Length: 0\r\n\r\n"), Unread: true})
+	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(keptAfter(longestHeader())), Unread: true})
 	play(attack.Connections{From: addresses(20, 8), Count: 400})
 	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="limit"`)
 	a.deliver(20)
+	a.deliverFrom("127.0.0.201", 5) // which nobody knows
+	a.deliverFrom("127.0.0.20", 5)  // which attacks, too
 
 	most := a.peakMemory()
 	t.Logf("%d MiB were resident at most", most>>20)
