@@ -66,6 +66,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Environments:   slices.Sorted(maps.Keys(g.config.Environments)),
 		Sources:        g.sources(),
 		Memory:         g.answerMemory(g.config),
+		Admission:      s.admission,
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          g.ended,

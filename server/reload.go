@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook/sns"
 )
 
 // ReloadFile puts the configuration in the file in force: the whole of it, or, with an
@@ -44,6 +45,7 @@ func (s *Server) reload(c config.Config) error {
 		return err
 	}
 	keepJobs(&p, before, c)
+	keepCertificates(p, before)
 	next := newGeneration(c, p)
 	s.prepare(next)
 	s.knowLabels(before, next)
@@ -67,6 +69,17 @@ func keepJobs(p *parts, before *generation, c config.Config) {
 	}
 	_ = p.jobs.Close()
 	p.jobs = before.jobs
+}
+
+// keepCertificates keeps the certificates that SNS signs with: they are fetched from SNS,
+// which may not answer now.
+func keepCertificates(p parts, before *generation) {
+	for route, receiver := range p.receivers {
+		now, ok := receiver.(*sns.Receiver)
+		if of, had := before.receivers[route].(*sns.Receiver); ok && had {
+			now.KeepCertificates(of)
+		}
+	}
 }
 
 // tellReload says what changed, in the log and in the audit.

@@ -21,11 +21,13 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // Version is what is running, for logs and metrics.
@@ -40,6 +42,8 @@ type Server struct {
 	logger    *slog.Logger
 	version   Version
 	limits    *limits.Limits
+	admission *api.Admission // of every generation's API
+	kept      *webhook.Kept  // of every generation's intake
 	metrics   *metrics
 	audit     *audit.Recorder
 	overLimit *overLimit
@@ -79,7 +83,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, admission: api.NewAdmission(), kept: new(webhook.Kept), metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3)}
 	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })

@@ -74,6 +74,7 @@ type Config struct {
 	Environments   []string        // the configured ones, in the order in which they are shown
 	Sources        []string        // every source of deliveries, for ids without one
 	Memory         Memory
+	Admission      *Admission // that of the API before this one; nil for one of its own
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
@@ -89,14 +90,18 @@ type Config struct {
 // API answers /api/v1. Safe for concurrent use.
 type API struct {
 	Config
-	streams streams
+	streams *streams
 	turns   *turns // of answers
 }
 
 // New makes an API.
 func New(c Config) *API {
 	c.Memory = c.Memory.withDefaults()
-	return &API{Config: c, turns: newTurns(c.Memory.Answers)}
+	if c.Admission == nil {
+		c.Admission = NewAdmission()
+	}
+	c.Admission.turns.allow(c.Memory.Answers)
+	return &API{Config: c, streams: &c.Admission.streams, turns: c.Admission.turns}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a

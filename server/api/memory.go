@@ -42,6 +42,17 @@ func (m Memory) withDefaults() Memory {
 	return m
 }
 
+// Admission counts the answers and the streams of all APIs that a process has one after
+// the other: those of the API before a reload hold memory until they end, so what there
+// may be at once is one for all.
+type Admission struct {
+	streams streams
+	turns   *turns
+}
+
+// NewAdmission is one without any.
+func NewAdmission() *Admission { return &Admission{turns: newTurns(0)} }
+
 // patience is how long a request waits for its turn to be answered.
 const patience = 4 * time.Second
 
@@ -58,6 +69,20 @@ type turns struct {
 
 func newTurns(most int) *turns {
 	return &turns{most: most, of: make(map[string]int), freed: make(chan struct{})}
+}
+
+// allow changes how many answers there may be. Those that there are go on.
+func (t *turns) allow(most int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.most = most
+	t.wake()
+}
+
+// wake has all who wait look again. It is called with the lock held.
+func (t *turns) wake() {
+	close(t.freed)
+	t.freed = make(chan struct{})
 }
 
 // take waits for a principal's turn, which lasts until done is called, once. The error's
@@ -94,6 +119,5 @@ func (t *turns) give(principal string) {
 	if t.of[principal]--; t.of[principal] == 0 {
 		delete(t.of, principal)
 	}
-	close(t.freed)
-	t.freed = make(chan struct{})
+	t.wake()
 }
