@@ -146,7 +146,7 @@ func (a *actor) runEditor(file *edited, alone bool, editor Editor, u gitops.Upda
 // open parses the file unless that was done.
 func (f *edited) open() (_ *values.File, err error) {
 	if f.parsed == nil {
-		f.parsed, err = values.Open(f.content)
+		f.parsed, err = values.Open(f.content, values.Limits{})
 	}
 	return f.parsed, err
 }

@@ -135,6 +135,7 @@ type Queue interface {
 	Pruner
 	Audit
 	ProofKeys
+	Parsing
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

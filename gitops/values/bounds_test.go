@@ -99,7 +99,7 @@ func TestFileThatWouldBecomeTooLarge(t *testing.T) {
 	if !errors.Is(err, values.FileTooLarge) {
 		t.Fatalf("got %v", err)
 	}
-	open, err := values.Open(file)
+	open, err := values.Open(file, values.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

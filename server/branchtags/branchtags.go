@@ -187,5 +187,5 @@ func open[V View[V]](view V, path string) (*values.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return values.Read(text)
+	return values.Read(text, values.Limits{})
 }

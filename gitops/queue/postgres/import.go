@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[queue.Entry, error
 		if err := tx.QueryRow(ctx, `SELECT next_numbers(0)`).Scan(&number); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, memories, proof_keys IN EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE lanes, checkpoints, used_tokens, memories, proof_keys, suspects IN EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		before, err := counted(ctx, tx)
@@ -104,6 +104,7 @@ var importColumns = map[string][]string{
 		"became", "config"},
 	"memories":   {"hash", "delivery", "received_at"},
 	"proof_keys": {"id", "secret", "made_at"},
+	"suspects":   {"object", "kind", "path", "holder", "at", "deaths"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -149,6 +150,9 @@ func (in *importing) add(e queue.Entry) error {
 		return in.row("memories", e.Memory.Hash, clean(e.Memory.Delivery), e.Memory.ReceivedAt)
 	case e.ProofKey != nil:
 		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
+	case e.Suspect != nil:
+		s := e.Suspect
+		return in.row("suspects", clean(s.Object), string(s.Kind), clean(s.Path), clean(s.Holder), s.At, s.Deaths)
 	}
 	return nil
 }

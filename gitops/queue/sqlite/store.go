@@ -141,6 +141,9 @@ func (s *Store) open(recorder Recorder) error {
 	if err := c.exec(`UPDATE leases SET state = 'expired' WHERE state = 'held'`); err != nil {
 		return errors.Join(err, c.close())
 	}
+	if err := countDeaths(c); err != nil {
+		return errors.Join(err, c.close())
+	}
 	for range readers {
 		s.pool <- nil
 	}
