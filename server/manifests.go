@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
@@ -22,12 +23,14 @@ type repository struct {
 	writer *manifest.Writer
 	past   *history.Reader
 	prover *proof.Prover  // has no keys until the store is open
+	guard  *guard.Guard   // notes nothing until then
 	app    *githubapp.App // as whom it is written; nil unless one is configured
 }
 
 // newRepository does not use the network.
 func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
 	r.prover = proof.New()
+	r.guard = guard.New(p.parsing, logger)
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -38,7 +41,7 @@ func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger 
 	var writerErr, pastErr error
 	r.writer, writerErr = newWriter(c, p, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker)
+		r.past, pastErr = newPast(c, at, r, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -73,12 +76,17 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker) (*history.Reader, error) {
+func newPast(c config.Config, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
-	return history.New(breaker.Guard(remote), c.Branch, prover), nil
+	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
+		FileBytes: int64(c.Limits.File.Bytes),
+		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
+			return r.guard.Enter(ctx, o, 0, true)
+		},
+	}), nil
 }
 
 // Without it an App would go on with a token that was revoked.
@@ -108,6 +116,8 @@ func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *g
 	files := p.files()
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
+		Guard:       r.guard,
+		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: int64(c.Limits.Snapshot)},
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,

@@ -20,6 +20,8 @@ type fileHistory struct {
 	whole        bool // files come with their commits
 	pager        *git.Pager
 
+	fileBytes int64 // of a file that is read
+
 	files  map[git.Hash]git.Hash  // by commit; zero where the path is no file
 	trees  map[treeAt]git.Hash    // the file below a tree that was looked at
 	values map[git.Hash]fileValue // by file
@@ -59,14 +61,14 @@ func (v fileValue) of(version Version) Version {
 
 // newFileHistory begins at the tip that the server advertises. With whole, files
 // come with their commits.
-func newFileHistory(remote git.Remote, proofs Verifier, q Query, names []string, a git.Advertisement, whole bool) *fileHistory {
+func newFileHistory(remote git.Remote, proofs Verifier, fileBytes int64, q Query, names []string, a git.Advertisement, whole bool) *fileHistory {
 	f := &fileHistory{
-		remote: remote, proofs: proofs, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole,
+		remote: remote, proofs: proofs, fileBytes: fileBytes, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole,
 		files: make(map[git.Hash]git.Hash), trees: make(map[treeAt]git.Hash),
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
 	}
-	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: maxPageBytes, MaxFileBytes: maxFileBytes}
+	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: maxPageBytes, MaxFileBytes: fileBytes}
 	if whole {
 		pages.Filter, pages.Keep = git.FilterNone, nil
 	}

@@ -4,6 +4,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -19,8 +20,9 @@ type Query struct {
 
 	// Read takes what matters out of the file as it was once: its tag. Versions are
 	// told apart by it, so a commit that changes something else makes none. An
-	// error becomes the version's.
-	Read func(file []byte) (string, error)
+	// error becomes the version's, but for one that is [gitops.Unavailable], which ends
+	// the query. The object is git's name of the content.
+	Read func(ctx context.Context, object string, file []byte) (string, error)
 
 	// Limit is the most versions that are wanted. Default 20.
 	Limit int
@@ -87,16 +89,29 @@ type Reader struct {
 	remote git.Remote
 	branch string
 	proofs Verifier
+	limits Limits
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
 	stop     context.CancelFunc
 }
 
+// Limits bound what a history takes.
+type Limits struct {
+	FileBytes int64 // of a file that is read; default 1 MiB
+	// Enter is called before what the git server sends of a commit is parsed, and leave
+	// when it was: see guard.Guard. Default: nothing is asked.
+	Enter func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
+}
+
 // New makes a reader of the branch over the remote, which is the reader's alone from
 // now on and is closed with it. It does not use the network.
-func New(remote git.Remote, branch string, proofs Verifier) *Reader {
-	r := &Reader{remote: remote, branch: branch, proofs: proofs, turn: make(chan struct{}, 1)}
+func New(remote git.Remote, branch string, proofs Verifier, l Limits) *Reader {
+	l.FileBytes = cmp.Or(l.FileBytes, 1<<20)
+	if l.Enter == nil {
+		l.Enter = func(context.Context, gitops.ParsedObject) (func(), error) { return func() {}, nil }
+	}
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, limits: l, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -175,7 +190,7 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 		if err != nil {
 			return History{}, err
 		}
-		h, err := newFileHistory(r.remote, r.proofs, q, names, a, whole).read(ctx)
+		h, err := r.readFrom(ctx, q, names, a, whole)
 		if errors.Is(err, errNoSingleFiles) && !whole {
 			whole = true
 			continue
@@ -184,6 +199,16 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 			return h, err
 		}
 	}
+}
+
+// readFrom reads the history of a tip.
+func (r *Reader) readFrom(ctx context.Context, q Query, names []string, a git.Advertisement, whole bool) (History, error) {
+	leave, err := r.limits.Enter(ctx, gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch})
+	if err != nil {
+		return History{}, err
+	}
+	defer leave()
+	return newFileHistory(r.remote, r.proofs, r.limits.FileBytes, q, names, a, whole).read(ctx)
 }
 
 // versionOf reads what a commit says of itself, as text that can be shown.

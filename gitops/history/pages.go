@@ -11,13 +11,14 @@ import (
 
 // What reading history may take.
 const (
-	maxFileBytes    = 5 << 20                     // of a file that is read
-	maxPageBytes    = 256 << 20                   // of the objects of a page
-	maxCommitBytes  = 64 << 20                    // of all commits
-	filesInOneFetch = maxPageBytes / maxFileBytes // each may be as large as that
+	maxPageBytes   = 32 << 20 // of the objects of a page
+	maxCommitBytes = 16 << 20 // of all commits
 )
 
-var tooLarge = fileValue{err: gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)}
+// tooLarge is what a file says that was larger than is read.
+func (f *fileHistory) tooLarge() fileValue {
+	return fileValue{err: gitops.Errorf(gitops.TooLarge, "the file had more than %d bytes: it is not read; limits.file.bytes can be raised", f.fileBytes)}
+}
 
 var errNoSingleFiles = errors.New("the git server does not send files apart from their commits")
 
@@ -27,11 +28,11 @@ var errNoSingleFiles = errors.New("the git server does not send files apart from
 func (f *fileHistory) nextPage(ctx context.Context) error {
 	fetched, err := f.pager.Next(ctx)
 	if err == nil {
-		err = f.findFiles(fetched)
+		err = f.findFiles(ctx, fetched)
 	}
 	if errors.Is(err, git.ErrMissingObject) {
 		if fetched, err = f.pager.Again(ctx); err == nil {
-			err = f.findFiles(fetched)
+			err = f.findFiles(ctx, fetched)
 		}
 	}
 	if err != nil {
@@ -42,7 +43,7 @@ func (f *fileHistory) nextPage(ctx context.Context) error {
 
 // findFiles finds the file of each commit of a page, and reads those that came with
 // it.
-func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
+func (f *fileHistory) findFiles(ctx context.Context, fetched map[git.Hash]git.Object) error {
 	for name, o := range fetched {
 		if o.Kind != git.KindCommit {
 			continue
@@ -53,7 +54,9 @@ func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
 		}
 		f.files[name] = file
 		if o, ok := fetched[file]; ok {
-			f.readFile(file, o)
+			if err := f.readFile(ctx, file, o); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -104,7 +107,7 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 				wants = append(wants, file)
 			}
 		}
-		if len(wants) >= filesInOneFetch-1 { // a change has two
+		if int64(len(wants)) >= maxPageBytes/f.fileBytes-1 { // each may be as large as that; a change has two
 			break
 		}
 	}
@@ -116,12 +119,12 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 	if f.whole {
 		for _, name := range wants {
-			f.values[name] = tooLarge
+			f.values[name] = f.tooLarge()
 		}
 		return nil
 	}
 	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{
-		Wants: wants, NoThin: true, MaxBytes: maxPageBytes, MaxFileBytes: maxFileBytes, Capabilities: f.capabilities,
+		Wants: wants, NoThin: true, MaxBytes: maxPageBytes, MaxFileBytes: f.fileBytes, Capabilities: f.capabilities,
 	}, git.Nothing)
 	if git.UnknownToServer(err) {
 		return errors.Join(errNoSingleFiles, err)
@@ -133,7 +136,7 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 		o, ok := fetched[name]
 		switch {
 		case ok:
-			f.readFile(name, o)
+			err = f.readFile(ctx, name, o)
 		case len(wants) > 1: // a delta of another, and too large; fetched alone it comes whole
 			err = f.fetchFiles(ctx, []git.Hash{name})
 		default:
@@ -146,14 +149,18 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 	return nil
 }
 
-func (f *fileHistory) readFile(name git.Hash, o git.Object) {
+func (f *fileHistory) readFile(ctx context.Context, name git.Hash, o git.Object) error {
 	if _, ok := f.values[name]; ok {
-		return
+		return nil
 	}
-	if len(o.Data) > maxFileBytes {
-		f.values[name] = tooLarge
-		return
+	if int64(len(o.Data)) > f.fileBytes {
+		f.values[name] = f.tooLarge()
+		return nil
 	}
-	text, err := f.query.Read(o.Data)
+	text, err := f.query.Read(ctx, name.String(), o.Data)
+	if gitops.CodeOf(err) == gitops.Unavailable {
+		return err
+	}
 	f.values[name] = fileValue{text: text, err: err}
+	return nil
 }

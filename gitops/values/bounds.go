@@ -45,9 +45,10 @@ const (
 // Size is what a file can take of its readers, counted without reading it as YAML.
 type Size struct {
 	Bytes int
-	// Nodes counts every line and every character that could make a value or a key,
-	// also in comments and quotes, where they make none. So no text gets past it,
-	// and real files have a fraction of the limit.
+	// Nodes counts every line with text and every character that could make a value or
+	// a key, also in comments and quotes, where they make none, and a part of a node for
+	// each quote, tag and line. So no text gets past it, and real files have a fraction
+	// of the limit.
 	Nodes int
 	// Aliases is how many there may be: each can make the tree twice as large.
 	Aliases int
@@ -55,9 +56,18 @@ type Size struct {
 	directives, longestDirective int
 }
 
+// What a quote, an explicit tag and a line take beside the value that they are of, as
+// parts of a node.
+const (
+	quotesPerNode = 4
+	tagsPerNode   = 2
+	linesPerNode  = 40
+)
+
 // Measure counts what is in a text, in one pass that takes no memory.
 func Measure(text []byte) Size {
 	s := Size{Bytes: len(text)}
+	quotes, tags, lines := 0, 0, 0
 	lineStart, blank := 0, true // of the line; with nothing but blanks so far
 	for i, c := range text {
 		switch c {
@@ -66,12 +76,17 @@ func Measure(text []byte) Size {
 				s.directives++
 				s.longestDirective = max(s.longestDirective, i-lineStart)
 			}
+			lines++
 			lineStart = i + 1
 			continue
 		case ' ', '\t', '\r':
 			continue
 		case ',', '[', '{', ':':
 			s.Nodes++
+		case '"', '\'':
+			quotes++
+		case '!':
+			tags++
 		case '*':
 			s.Aliases++
 		case '-', '?':
@@ -84,14 +99,15 @@ func Measure(text []byte) Size {
 		}
 		blank = false
 	}
+	s.Nodes += quotes/quotesPerNode + tags/tagsPerNode + lines/linesPerNode
 	return s
 }
 
 // What the readers of an edit hold at most, before and after it, for each node and for
-// each byte of the text. The measured worst is a list of quoted strings in one line.
+// each byte of the text. TestNoFileTakesMoreThanItsCost holds the worst shapes to it.
 const (
-	bytesPerNode = 1000
-	bytesPerByte = 24
+	bytesPerNode = 720
+	bytesPerByte = 8
 )
 
 // Cost bounds the memory, in bytes, that an edit of the file holds at a time. Reading

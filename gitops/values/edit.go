@@ -56,6 +56,9 @@ type Edit struct {
 // Within returns the edit for files within other limits than the default ones.
 func (e *Edit) Within(l Limits) *Edit { return &Edit{e.targets, l} }
 
+// Limits are those of the edit's files.
+func (e *Edit) Limits() Limits { return e.limits }
+
 type target struct {
 	key           key
 	value         template
