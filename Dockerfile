@@ -2,7 +2,9 @@
 # git, no libc. The root file system may be read-only; the store is a volume.
 #
 #   docker run --read-only -v tallyman:/var/lib/tallyman -v "$PWD/etc:/etc/tallyman:ro" \
-#     -p 8080:8080 -p 127.0.0.1:9090:9090 tallyman:VERSION
+#     -p 8080:8080 -p 127.0.0.1:8081:8081 tallyman:VERSION
+#
+# For the metrics add -p 127.0.0.1:9090:9090 and, in tallyman.yaml, adminListen: ":9090".
 
 # What builds: it is not part of the image, and can change what is. Its tag moves with each fix of Go and of Debian, so a digest
 # written here would be old soon; whoever releases names the one that was looked at:
@@ -26,6 +28,6 @@ COPY --from=build /src/bin/sbom.json /usr/share/tallyman/sbom.json
 COPY --from=build --chown=65532:65532 /out/var/lib/tallyman /var/lib/tallyman
 USER 65532:65532
 VOLUME /var/lib/tallyman
-EXPOSE 8080 9090
+EXPOSE 8080 8081 9090
 ENTRYPOINT ["/usr/bin/tallyman"]
 CMD ["serve", "--config", "/etc/tallyman/tallyman.yaml"]

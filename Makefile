@@ -36,6 +36,10 @@ test-deploy: ## hold deploy/ against Helm, promtool, actionlint, Terraform and t
 simulate: ## play SCHEDULES (10000) of the whole service against every fault, POSTGRES (50) of them on PostgreSQL, and SEEDS (5) of its calls
 	@.ci/simulate $(SCHEDULES) $(POSTGRES) $(SEEDS)
 
+.PHONY: forged
+forged: ## send FORGED (30000) forged requests of every kind from the address of valid senders
+	TALLYMAN_FORGED=$(or $(FORGED),30000) $(GO) test ./server -count=1 -v -run '^TestForgedRequestsLockNobodyOut$$' | grep -E 'were answered|^(---|ok|FAIL)'
+
 .PHONY: build
 build: ## build bin/tallyman, a static binary
 	@mkdir -p bin

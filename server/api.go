@@ -69,7 +69,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Refused:        s.audit.Refused,
 	})
 	for _, route := range a.Routes() {
-		r.Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
+		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
+	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/oidc"
@@ -38,6 +41,8 @@ type fileEdit struct {
 type parts struct {
 	policy    *policy.Policy
 	access    *access.List
+	shares    budget.Shares // of the process's memory
+	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
 	secrets   []*webhook.SecretFiles
@@ -80,15 +85,36 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	}
 	receivers, secrets, err := buildReceivers(c.Sources, logger)
 	keep(err)
-	targets, err := buildTargets(c)
-	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
-	bounds, err := limits.New(limits.Config(c.Limits))
+	shares, sharesErr := budget.Read(int64(c.Limits.Memory), memoryLimit())
+	keep(sharesErr)
+	var file values.Limits
+	var snapshot int64
+	if sharesErr == nil {
+		file, snapshot, err = fileLimits(c.Limits, shares)
+		keep(err)
+	}
+	targets, err := buildTargets(c, file)
+	keep(err)
+	bounds, err := limits.New(limits.Config{
+		TrustedProxies: c.Limits.TrustedProxies, RefusedPerMinute: c.Limits.RefusedPerMinute,
+		Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress,
+		Shares: shares, Logger: logger,
+	})
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+}
+
+// memoryLimit is that of the environment for the runtime of Go. One that this program
+// set itself, for an earlier server in the same process, does not count.
+func memoryLimit() int64 {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		return math.MaxInt64
+	}
+	return debug.SetMemoryLimit(-1)
 }
 
 func buildPolicy(c config.Config) (*policy.Policy, error) {

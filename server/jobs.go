@@ -42,3 +42,8 @@ func (j jobs) Authenticate(ctx context.Context, bearer string) (api.Caller, erro
 		UseOnce: func(ctx context.Context, order gitops.DeliveryKey) error { return job.UseOnce(ctx, j.used, order) },
 	}, nil
 }
+
+// Prepare implements [api.Preparer].
+func (j jobs) Prepare(ctx context.Context, bearer string) error {
+	return j.verifier.Prepare(ctx, bearer)
+}

@@ -18,7 +18,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: newHolder(), Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.config.Lease,
 		Configured: func(environment, app string) bool {
 			_, ok := s.parts.targets[target{environment, app}]
 			return ok

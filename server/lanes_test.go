@@ -69,10 +69,10 @@ func TestUpdatesOfARemovedEnvironmentAreCancelled(t *testing.T) {
 	}
 }
 
-// hangingWriter is a writer that does nothing until it is let go.
+// hangingWriter is a writer that ends nothing until it is let go.
 type hangingWriter struct {
-	since time.Time
-	letGo chan struct{}
+	lastStep func() time.Time
+	letGo    chan struct{}
 }
 
 func (w hangingWriter) Write(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
@@ -80,7 +80,7 @@ func (w hangingWriter) Write(context.Context, []gitops.WriteTask) (gitops.WriteR
 	return gitops.WriteResult{}, gitops.Errorf(gitops.Unavailable, "it hung")
 }
 
-func (w hangingWriter) LastStep() time.Time { return w.since }
+func (w hangingWriter) LastStep() time.Time { return w.lastStep() }
 
 // A lane that makes no progress for longer than anything takes is what a restart
 // cures.
@@ -95,7 +95,13 @@ func TestLivezSeesAStuckLane(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		writer := hangingWriter{time.Now(), make(chan struct{})}
+		began, steps := time.Now(), true
+		writer := hangingWriter{func() time.Time {
+			if steps {
+				return time.Now()
+			}
+			return began.Add(10 * time.Minute)
+		}, make(chan struct{})}
 		s := &Server{logger: site.logger(), lanes: lane.NewReplica(lane.Config{
 			Holder: "this", Environments: []lane.Environment{{Name: "dev"}}, Configured: func(string, string) bool { return true },
 			Queue: store, Writer: writer, Recorder: newLaneMetrics(prometheus.NewRegistry(), nil), Logger: site.logger(),
@@ -109,9 +115,14 @@ func TestLivezSeesAStuckLane(t *testing.T) {
 		if status := livez(); status != 200 {
 			t.Errorf("livez is %d at first", status)
 		}
+		<-time.After(10 * time.Minute) // of slow refusals of other lanes' pushes
+		if status := livez(); status != 200 {
+			t.Errorf("livez is %d while the writer makes steps", status)
+		}
+		steps = false
 		<-time.After(10 * time.Minute)
 		if status := livez(); status != 503 {
-			t.Errorf("livez is %d after 10 minutes without progress", status)
+			t.Errorf("livez is %d after 10 minutes without a step", status)
 		}
 		close(writer.letGo)
 		s.lanes.Stop(t.Context())

@@ -25,8 +25,8 @@ func from(t *testing.T, address string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// An address that is refused again and again is turned away before it is read,
-// others are not, and nobody who is believed is.
+// An address that is refused again and again is answered 429 at that route, others are
+// not, and nobody with a valid credential is.
 func TestRefusalsOfOneAddressAreLimited(t *testing.T) {
 	s := newSite(t)
 	s.yaml += "limits: {refusedPerMinute: 20}\n"
@@ -43,7 +43,7 @@ func TestRefusalsOfOneAddressAreLimited(t *testing.T) {
 			unauthorized++
 		case 429:
 			limited++
-			if p := answer.problem(t, 429); p.Code != gitops.RateLimited || answer.Header.Get("Retry-After") != "10" || !answer.Close {
+			if p := answer.problem(t, 429); p.Code != gitops.RateLimited || answer.Header.Get("Retry-After") != "10" {
 				t.Errorf("answered %v %s", answer.Header, answer.body)
 			}
 		default:
@@ -53,7 +53,8 @@ func TestRefusalsOfOneAddressAreLimited(t *testing.T) {
 	if unauthorized != 20 || limited != 40 {
 		t.Errorf("%d were unauthorized, %d limited", unauthorized, limited)
 	}
-	do(t, attacker, r.github(oldSecret, "a-good", good)).problem(t, 429)
+	do(t, attacker, r.ecr("guess", push("another-route", "main-1a2b3c4"))).problem(t, 401)
+	do(t, attacker, r.github(oldSecret, "a-good", good)).delivery(t, 202)
 	do(t, sender, r.github(oldSecret, "s-good", good)).delivery(t, 202)
 	// What the API does not have is no refusal: an operator may look for it.
 	for range 30 {
@@ -119,8 +120,8 @@ func TestTrustedProxies(t *testing.T) {
 	for range 5 {
 		send(proxy, "guess", "x", "203.0.113.66")
 	}
-	send(proxy, oldSecret, "limited", "203.0.113.66").problem(t, 429)
-	send(proxy, oldSecret, "another", "203.0.113.67").delivery(t, 202)
+	send(proxy, "guess", "limited", "203.0.113.66").problem(t, 429)
+	send(proxy, "guess", "another", "203.0.113.67").problem(t, 401)
 }
 
 func TestAnswersTellNothing(t *testing.T) {

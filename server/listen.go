@@ -9,6 +9,14 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/limits"
+)
+
+// The listeners, by the fields that configure them.
+const (
+	publicListener = "listen"
+	adminListener  = "adminListen"
+	probeListener  = "probeListen"
 )
 
 // bind binds the address that field configures.
@@ -24,11 +32,26 @@ func (s *Server) bind(field, address string) (net.Listener, error) {
 	return listener, nil
 }
 
+// serveOperators serves what is not for senders, before anything else: a probe is answered
+// from the start.
+func (s *Server) serveOperators() (err error) {
+	if s.admin, err = s.bind(adminListener, s.config.AdminListen); err != nil {
+		return err
+	}
+	s.serve(adminListener, limits.FewConnections(s.admin, adminListener, s.metrics.connections), s.adminHandler())
+	if s.probes, err = s.bind(probeListener, s.config.ProbeListen); err != nil {
+		return err
+	}
+	s.serve(probeListener, limits.NewestConnections(s.probes, probeListener, s.metrics.connections), s.probeHandler())
+	return nil
+}
+
 // serve serves what arrives at the address that field configures.
 func (s *Server) serve(field string, listener net.Listener, handler http.Handler) {
 	srv := s.httpServer(handler)
-	if field == "listen" {
-		srv.WriteTimeout = 30 * time.Second // more for a look at the past, and for a stream with each event
+	limits.Protect(srv)
+	if field == probeListener {
+		forProbes(srv)
 	}
 	s.onStop(field, func(ctx context.Context) error {
 		// A request that is only half here was promised nothing: it must not take
@@ -54,10 +77,17 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second, // GitHub and EventBridge have given up by then
+		WriteTimeout:      30 * time.Second, // more for a look at the past, for a profile, and for a stream with each event
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
+}
+
+// forProbes shortens what a client may take where a request is a line and is answered at
+// once, but for a store that is asked whether it is there.
+func forProbes(srv *http.Server) {
+	srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout, srv.IdleTimeout = 2*time.Second, 2*time.Second, 5*time.Second, 15*time.Second
+	srv.MaxHeaderBytes = 4 << 10
 }
 
 // requestDeadline ends after a quarter of the time that ctx has left.

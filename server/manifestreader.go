@@ -31,5 +31,5 @@ func (s *Server) newManifestReader() manifestReader {
 		to, ok := s.parts.targets[target{environment, app}]
 		return to.file, to.edit, ok
 	}
-	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.guard), apphistory.Reader{Target: target, File: s.past.File, Guard: s.guard}}
+	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.Reader{Target: target, File: s.past.File, Guard: s.files}}
 }

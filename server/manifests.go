@@ -23,14 +23,14 @@ type repository struct {
 	writer *manifest.Writer
 	past   *history.Reader
 	prover *proof.Prover  // has no keys until the store is open
-	guard  *guard.Guard   // notes nothing until then
+	files  *guard.Guard   // stands before all that is parsed; notes nothing until then
 	app    *githubapp.App // as whom it is written; nil unless one is configured
 }
 
 // newRepository does not use the network.
 func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
 	r.prover = proof.New()
-	r.guard = guard.New(p.parsing, logger)
+	r.files = guard.New(p.shares.Parsers, logger)
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -41,7 +41,7 @@ func newRepository(c config.Config, p parts, recorder manifest.Recorder, logger 
 	var writerErr, pastErr error
 	r.writer, writerErr = newWriter(c, p, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c, at, r, breaker)
+		r.past, pastErr = newPast(c, p, at, r, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -76,15 +76,16 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Config, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
+func newPast(c config.Config, p parts, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
 	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
+		Memory:    p.shares.Search,
 		FileBytes: int64(c.Limits.File.Bytes),
 		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
-			return r.guard.Enter(ctx, o, 0, true)
+			return r.files.Enter(ctx, o, 0, true)
 		},
 	}), nil
 }
@@ -116,8 +117,8 @@ func newWriter(c config.Config, p parts, at git.Config, r repository, breaker *g
 	files := p.files()
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
-		Guard:       r.guard,
-		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: int64(c.Limits.Snapshot)},
+		Guard:       r.files,
+		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: p.snapshot},
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,

@@ -22,6 +22,8 @@ type metrics struct {
 	tokens     tokenMetrics
 	auditLost  prometheus.Counter
 	requests   *prometheus.HistogramVec // to the public listener
+
+	connections connectionMetrics
 }
 
 // latency covers a push on the same machine up to one that the server's hooks
@@ -41,6 +43,7 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "tallyman_http_request_seconds", Help: "Requests to the public listener.", Buckets: latency,
 	}, []string{"route", "method", "code"})
+	m.connections = newConnectionMetrics(m.registry, m.requests, publicListener, adminListener, probeListener)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tallyman_build_info", Help: "The version that is running; always 1."}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(v.Version, v.Revision, v.Go).Set(1)
 	m.registry.MustRegister(m.requests, m.auditLost, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -58,10 +61,12 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
 	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tallyman_deliveries_not_kept_total", Help: "Rejected and ignored events of which nothing is kept, since their sender had too many.",
-	}, []string{"source"})}
+		Name: "tallyman_deliveries_not_kept_total", Help: "Rejected and ignored events of which nothing is kept, by why: their sender had too many, or the store is nearly full.",
+	}, []string{"source", "reason"})}
 	for _, source := range sources {
-		m.notKept.WithLabelValues(source)
+		for _, reason := range webhook.NotKeptReasons() {
+			m.notKept.WithLabelValues(source, reason)
+		}
 		for _, outcome := range webhook.Outcomes() {
 			m.total.WithLabelValues(source, outcome)
 		}
@@ -71,7 +76,9 @@ func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *
 }
 
 // NotKept implements webhook.Recorder.
-func (m deliveryMetrics) NotKept(source string) { m.notKept.WithLabelValues(source).Inc() }
+func (m deliveryMetrics) NotKept(source, reason string) {
+	m.notKept.WithLabelValues(source, reason).Inc()
+}
 
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {
@@ -114,17 +121,3 @@ func (m pushMetrics) Pushed(outcome manifest.PushOutcome, took time.Duration, up
 		m.updates.Observe(float64(updates))
 	}
 }
-
-// storeMetrics is the stores' recorder.
-type storeMetrics struct{ seconds prometheus.Histogram }
-
-func newStoreMetrics(registry *prometheus.Registry) storeMetrics {
-	m := storeMetrics{prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "tallyman_store_commit_seconds", Help: "Transactions of the store, with their fsync.", Buckets: latency,
-	})}
-	registry.MustRegister(m.seconds)
-	return m
-}
-
-// Committed implements the stores' recorders.
-func (m storeMetrics) Committed(_ int, took time.Duration) { m.seconds.Observe(took.Seconds()) }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -49,6 +50,8 @@ func gather(t *testing.T, s *Server) map[string]float64 {
 
 // Dashboards and alerts are written against these names. Each is there from the
 // start, so that a rate over the first event is not lost.
+var update = flag.Bool("update", false, "write the series at the start anew, into testdata/series.txt")
+
 func TestMetricsAtTheStart(t *testing.T) {
 	s := newSite(t)
 	s.must(s.git.Close()) // so that nothing happens by itself
@@ -62,10 +65,20 @@ func TestMetricsAtTheStart(t *testing.T) {
 			if value != 1 {
 				t.Errorf("%s is %v", name, value)
 			}
-		case name == "tallyman_store_commit_seconds": // the lanes were claimed
+		case name == "tallyman_memory_limit_bytes":
+			if value != float64(r.Memory().Memory) {
+				t.Errorf("%s is %v", name, value)
+			}
+		case strings.HasPrefix(name, "tallyman_store_"): // it is there, and the lanes were claimed
+			if value == 0 {
+				t.Errorf("%s is 0", name)
+			}
 		case value != 0:
 			t.Errorf("%s is %v at the start", name, value)
 		}
+	}
+	if *update {
+		s.must(os.WriteFile("testdata/series.txt", []byte(text.String()), 0o600))
 	}
 	golden, err := os.ReadFile("testdata/series.txt")
 	s.must(err)
@@ -111,8 +124,9 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale"},
-		"route":   {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
+		"kind":    {"refused", "stale"}, "credential": {"valid", "invalid"},
+		"listener": {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit"},
+		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
 	}

@@ -22,29 +22,30 @@ import (
 // publicHandler serves what senders reach.
 func (s *Server) publicHandler() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.parts.limits.Refusals(s.writeProblem), s.refuseWhileDraining, s.refuseUnknownLength, s.parts.limits.Bodies)
+	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.refuseWhileDraining, s.refuseUnknownLength, s.parts.limits.Bodies)
 	s.intake = s.newIntake()
 	intake := s.intake
 	for route, receiver := range s.parts.receivers {
 		h := &webhook.Handler{Receiver: receiver, Intake: intake}
-		r.Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+		r.With(s.guard(route, deliveryCredential(receiver))).Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			status, delivery, err := h.Handle(w, r)
 			return status, delivery, err
 		}))
 		if bridge, ok := receiver.(*ecr.Receiver); ok && bridge.Auth == ecr.OAuth {
-			r.Post(route+"/token", s.answer(giveToken(bridge, intake)))
+			r.With(s.guard(route+"/token", clientCredential(bridge))).Post(route+"/token", s.answer(giveToken(bridge, intake)))
 		}
 	}
 	r.Get(appCreatedPath, appCreated)
 	s.routeAPI(r, intake)
-	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+	nothing := s.guard("none", nil)
+	r.NotFound(nothing(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
-	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+	})).ServeHTTP)
+	r.MethodNotAllowed(nothing(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		allowed := strings.Join(allowedMethods(r, req), ", ")
 		w.Header().Set("Allow", allowed)
 		s.writeProblemStatus(w, http.StatusMethodNotAllowed, gitops.Errorf(gitops.Invalid, "this path takes %s", allowed))
-	})
+	})).ServeHTTP)
 	return r
 }
 
@@ -52,21 +53,30 @@ func (s *Server) publicHandler() http.Handler {
 func (s *Server) newIntake() *webhook.Intake {
 	return &webhook.Intake{
 		Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
-		Config: s.audit.Hash, Refused: s.audit.Refused,
+		Config: s.audit.Hash, Refused: s.audit.Refused, Spare: s.health.Spare,
 	}
 }
 
-// adminHandler serves what operators reach.
+// adminHandler serves what operators reach. A profile holds what is in memory, secrets
+// included, and takes a processor for as long as it is asked for: it is there by choice.
 func (s *Server) adminHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
+	if s.config.PProf {
+		r.HandleFunc("/debug/pprof/*", pprof.Index)
+		r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return r
+}
+
+// probeHandler serves what the kubelet and load balancers ask.
+func (s *Server) probeHandler() http.Handler {
+	r := chi.NewRouter()
 	r.Get("/livez", s.livez)
 	r.Get("/readyz", s.readyz)
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
-	r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return r
 }
 

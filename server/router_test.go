@@ -49,9 +49,9 @@ func TestPathsAndMethodsThatAreNotServed(t *testing.T) {
 	if answer := r.do(r.request("HEAD", "/webhooks/github", "")); answer.StatusCode != 405 || answer.body != "" {
 		t.Errorf("HEAD is answered %s %s", answer.Status, answer.body)
 	}
-	for _, path := range []string{"/webhooks/github", "/"} {
-		if answer := r.admin(path); answer.StatusCode != 404 {
-			t.Errorf("the admin listener serves %s: %s", path, answer.Status)
+	for _, path := range []string{"/livez", "/readyz"} {
+		if answer := r.do(r.request("GET", path, "")); answer.StatusCode != 404 {
+			t.Errorf("the public listener serves %s: %s", path, answer.Status)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestPanicIsContained(t *testing.T) {
 // whoever asks whether to send is told not to.
 func TestDraining(t *testing.T) {
 	r := newSite(t).start()
-	if answer := r.admin("/readyz"); answer.StatusCode != 200 || answer.body != "ok\n" {
+	if answer := r.probe("/readyz"); answer.StatusCode != 200 || answer.body != "ok\n" {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
 	r.draining.Store(true)
@@ -166,10 +166,10 @@ func TestDraining(t *testing.T) {
 	if _, found := r.stored("github", "d1"); found {
 		t.Error("stored all the same")
 	}
-	if answer := r.admin("/readyz"); answer.StatusCode != 503 || answer.body != "draining\n" {
+	if answer := r.probe("/readyz"); answer.StatusCode != 503 || answer.body != "draining\n" {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
-	if answer := r.admin("/livez"); answer.StatusCode != 200 {
+	if answer := r.probe("/livez"); answer.StatusCode != 200 {
 		t.Errorf("livez: %s %s", answer.Status, answer.body)
 	}
 }
@@ -189,10 +189,10 @@ func TestStoreIsGone(t *testing.T) {
 			t.Errorf("answered %v %s", answer.Header, answer.body)
 		}
 	}
-	if answer := r.admin("/readyz"); answer.StatusCode != 503 || answer.body != "store: the store is closed\n" {
+	if answer := r.probe("/readyz"); answer.StatusCode != 503 || answer.body != "store: the store is closed\n" {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
-	if answer := r.admin("/livez"); answer.StatusCode != 200 { // a restart would not bring the store back
+	if answer := r.probe("/livez"); answer.StatusCode != 200 { // a restart would not bring the store back
 		t.Errorf("livez: %s %s", answer.Status, answer.body)
 	}
 }

@@ -16,11 +16,15 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/audit"
+	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -30,21 +34,26 @@ type Version struct {
 }
 
 // Server is one tallyman. Its methods are not safe for concurrent use, but for
-// Addr and AdminAddr after Start has returned.
+// Addr, AdminAddr and ProbeAddr after Start has returned.
 type Server struct {
-	config  config.Config
-	logger  *slog.Logger
-	version Version
-	parts   parts
-	metrics *metrics
-	audit   *audit.Recorder
+	config    config.Config
+	logger    *slog.Logger
+	version   Version
+	parts     parts
+	metrics   *metrics
+	audit     *audit.Recorder
+	overLimit *overLimit
+	health    *storehealth.Monitor
+	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	repository
+	holder string // names this process in the store
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
 	intake        *webhook.Intake
 	lanes         *lane.Replica
 	public, admin net.Listener
+	probes        net.Listener
 	background    sync.WaitGroup
 	failed        chan error // a listener's unexpected end
 
@@ -71,7 +80,8 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	m.tokens.know(p.tokens)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), repository: r, failed: make(chan error, 2), drain: make(chan struct{})}
+	recordMemory(m.registry, p.shares)
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -95,12 +105,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
-	s.lanes = s.newLanes() // before the admin listener asks whether they are stuck
-	if s.admin, err = s.bind("adminListen", s.config.AdminListen); err != nil {
+	s.lanes = s.newLanes() // before a probe asks whether they are stuck
+	if err := s.serveOperators(); err != nil {
 		return err
 	}
-	s.serve("adminListen", s.admin, s.adminHandler())
-	if s.public, err = s.bind("listen", s.config.Listen); err != nil {
+	if s.public, err = s.bind(publicListener, s.config.Listen); err != nil {
 		return err
 	}
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
@@ -108,7 +117,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startPruning()
 	s.startAudit()
 	s.warmUp()
-	s.serve("listen", s.parts.limits.Listener(s.public), handler)
+	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)
 	s.onStop("streams", func(context.Context) error {
 		close(s.drain) // before the listener waits for them
 		return nil
@@ -116,6 +125,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
+	s.logger.Info("memory", slog.Any("shares", s.parts.shares))
 	s.logReady()
 	s.logWarnings()
 	return nil
@@ -132,24 +142,40 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
+	s.onStop("reading", func(context.Context) error {
+		// Nothing is parsed any more, and so nothing is noted when the store closes.
+		err := s.repository.close()
+		s.files.Close()
+		return err
+	})
+	if err := s.files.Use(ctx, store, s.holder); err != nil {
+		return err
+	}
 	keys, err := store.ProofKeys(ctx)
 	if err != nil {
 		return err
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger})
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s.health.Measure(soon, store) // so that the first scrape has it
+	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
+	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }
 
 // logReady logs what is running, and where.
 func (s *Server) logReady() {
 	s.logger.Info("ready",
-		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("store", s.config.Store),
+		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.config.Store),
 		slog.String("manifests", s.config.Manifests.URL), slog.String("branch", s.config.Manifests.Branch),
 		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }
+
+// Memory is how the memory of the process is divided.
+func (s *Server) Memory() budget.Shares { return s.parts.shares }
 
 // Failed receives when a started server can no longer do its work and should be
 // stopped.
@@ -160,6 +186,9 @@ func (s *Server) Addr() string { return s.public.Addr().String() }
 
 // AdminAddr is the admin listener's address.
 func (s *Server) AdminAddr() string { return s.admin.Addr().String() }
+
+// ProbeAddr is the address of the listener for probes.
+func (s *Server) ProbeAddr() string { return s.probes.Addr().String() }
 
 // Stop drains: no more deliveries are taken, requests under way are answered,
 // the batches at hand are written and reported or, when ctx ends first, given

@@ -59,6 +59,7 @@ var secretFiles = map[string]string{"old": oldSecret + "\n", "new": newSecret + 
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://DIR/tallyman.db
 manifests:
   url: URL
@@ -145,6 +146,12 @@ func (s *site) start() *running {
 	s.t.Helper()
 	server, err := s.newServer()
 	s.must(err)
+	return s.run(server)
+}
+
+// run starts a server that start made.
+func (s *site) run(server *Server) *running {
+	s.t.Helper()
 	s.must(server.Start(s.t.Context()))
 	keys, err := server.store.ProofKeys(s.t.Context())
 	s.must(err)
@@ -242,7 +249,18 @@ func do(t testing.TB, client *http.Client, req *http.Request) response {
 // admin asks the admin listener.
 func (r *running) admin(path string) response {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+r.AdminAddr()+path, nil)
+	return r.get(r.AdminAddr(), path)
+}
+
+// probe asks the listener for probes.
+func (r *running) probe(path string) response {
+	r.t.Helper()
+	return r.get(r.ProbeAddr(), path)
+}
+
+func (r *running) get(address, path string) response {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

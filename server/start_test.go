@@ -70,6 +70,10 @@ func TestStartFails(t *testing.T) {
 			s.edit("adminListen: 127.0.0.1:0", "adminListen: "+taken.Addr().String())
 			return func() { s.edit(taken.Addr().String(), "127.0.0.1:0") }
 		}, gitops.Invalid, "adminListen: cannot listen on " + taken.Addr().String()},
+		{"the port for probes is taken", func(s *site) func() {
+			s.edit("probeListen: 127.0.0.1:0", "probeListen: "+taken.Addr().String())
+			return func() { s.edit(taken.Addr().String(), "127.0.0.1:0") }
+		}, gitops.Invalid, "probeListen: cannot listen on " + taken.Addr().String()},
 		{"the store is another's", func(s *site) func() {
 			other, err := sqlite.Open(t.Context(), filepath.Join(s.dir, "tallyman.db"), sqlite.Options{})
 			s.must(err)
@@ -121,10 +125,10 @@ func TestStartFails(t *testing.T) {
 func TestStartAndStopAgainAndAgain(t *testing.T) {
 	s := newSite(t)
 	probed := freePort(t)
-	s.edit("adminListen: 127.0.0.1:0", "adminListen: "+probed)
+	s.edit("probeListen: 127.0.0.1:0", "probeListen: "+probed)
 	ctx, cancel := context.WithCancel(t.Context())
 	var probes sync.WaitGroup
-	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz"} {
 		probes.Go(func() {
 			for ctx.Err() == nil {
 				if resp, err := http.Get("http://" + probed + path); err == nil {
@@ -173,7 +177,7 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// Probes come from the moment the admin listener is there. Whoever is told that
+// Probes come from the moment their listener is there. Whoever is told that
 // the server is ready can reach it. Many lanes make the start long enough to look.
 func TestProbesWhileStarting(t *testing.T) {
 	s := newSite(t)
@@ -182,13 +186,13 @@ func TestProbesWhileStarting(t *testing.T) {
 		s.edit("environments:\n", fmt.Sprintf("environments:\n  e%d: {tags: {match: x}}\n", i))
 	}
 	s.edit("{repository: 123456789012", "{environments: [dev], repository: 123456789012")
-	admin, public := freePort(t), freePort(t)
-	s.edit("adminListen: 127.0.0.1:0", "adminListen: "+admin)
+	probed, public := freePort(t), freePort(t)
+	s.edit("probeListen: 127.0.0.1:0", "probeListen: "+probed)
 	s.edit("\nlisten: 127.0.0.1:0", "\nlisten: "+public)
 	started := make(chan struct{})
 	probe := func(path string, look func(status int)) {
 		for {
-			resp, err := http.Get("http://" + admin + path)
+			resp, err := http.Get("http://" + probed + path)
 			if err == nil {
 				resp.Body.Close()
 				look(resp.StatusCode)
@@ -222,7 +226,7 @@ func TestProbesWhileStarting(t *testing.T) {
 	r := s.start()
 	close(started)
 	probes.Wait()
-	if answer := r.admin("/readyz"); answer.StatusCode != http.StatusOK {
+	if answer := r.probe("/readyz"); answer.StatusCode != http.StatusOK {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
 }
@@ -238,7 +242,7 @@ func TestNotReadyBeforeListening(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	s.adminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	s.probeHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if w.Code != 503 || w.Body.String() != "starting\n" {
 		t.Errorf("readyz: %d %s", w.Code, w.Body)
 	}

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -20,11 +22,12 @@ func checkAddress(c config.Config) error {
 
 // newStore opens the store that is configured.
 func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
+	recorder := storeRecorder{s.metrics.store, s.health}
 	if path, isFile := s.config.StoreFile(); isFile {
-		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: s.metrics.store})
+		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: recorder, Volume: s.volume})
 	}
 	address := postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile}
-	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: s.metrics.store})
+	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: recorder})
 }
 
 // Backup writes the configured store to a new file, whether a server runs on it
@@ -37,11 +40,16 @@ func Backup(ctx context.Context, c config.Config, file string) error {
 	return sqlite.Backup(ctx, path, file)
 }
 
-// CheckStore reports whether Start could open the store. It changes nothing, and
-// a server that runs meanwhile is no obstacle.
-func (s *Server) CheckStore(ctx context.Context) error {
+// CheckStore reports whether Start could open the store, and prints a warning for what
+// will make it slow in time. It changes nothing, and a server that runs meanwhile is no
+// obstacle.
+func (s *Server) CheckStore(ctx context.Context, out io.Writer) error {
 	if path, isFile := s.config.StoreFile(); isFile {
-		return sqlite.Check(path)
+		return sqlite.Check(path, sqlite.Options{Volume: s.volume})
 	}
-	return postgres.Check(ctx, postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile})
+	warnings, err := postgres.Check(ctx, postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile})
+	for _, w := range warnings {
+		fmt.Fprintf(out, "warning: store: %s\n", w)
+	}
+	return err
 }

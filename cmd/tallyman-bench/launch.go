@@ -24,6 +24,8 @@ type setup struct {
 
 const configuration = `listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+pprof: true
+probeListen: 127.0.0.1:0
 store: %[3]s
 manifests:
   url: %[2]s

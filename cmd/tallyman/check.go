@@ -57,7 +57,7 @@ manifest repository or a file in it is; with --tag: nothing takes the image.`,
 			fmt.Fprintln(cmd.OutOrStdout(), "configuration: ok")
 			s.PrintAccess(cmd.OutOrStdout())
 			s.PrintWarnings(cmd.OutOrStdout())
-			if err := s.CheckStore(ctx); err != nil {
+			if err := s.CheckStore(ctx, cmd.OutOrStdout()); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "store: ok")

@@ -103,7 +103,8 @@ func (c *child) await(ctx context.Context, isIt func(line map[string]any) bool) 
 	}
 }
 
-// awaitReady waits until it takes deliveries, and returns where.
+// awaitReady waits until it takes deliveries, and returns where, and where its metrics
+// are.
 func (c *child) awaitReady(ctx context.Context) (public, admin string, err error) {
 	err = c.await(ctx, func(line map[string]any) bool {
 		public, _ = line["listen"].(string)

@@ -33,10 +33,10 @@ func TestDatabaseThatIsAway(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || bytes.Contains(body, []byte("postgres://")) {
 		t.Errorf("a delivery is answered %s, Retry-After %q: %s", resp.Status, resp.Header.Get("Retry-After"), body)
 	}
-	if status := get(t, m.admin+"/readyz"); status != http.StatusServiceUnavailable {
+	if status := get(t, m.child.probes(t)+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: %d", status)
 	}
-	if status := get(t, m.admin+"/livez"); status != http.StatusOK {
+	if status := get(t, m.child.probes(t)+"/livez"); status != http.StatusOK {
 		t.Errorf("/livez: %d", status)
 	}
 	_, errs, exit := run(t, "check", "--offline", "--config", f.config())
@@ -47,7 +47,7 @@ func TestDatabaseThatIsAway(t *testing.T) {
 
 	f.must(server.Start())
 	f.sendSome(1, 3)
-	if status := get(t, m.admin+"/readyz"); status != http.StatusOK {
+	if status := get(t, m.child.probes(t)+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz afterwards: %d", status)
 	}
 	f.awaitDrained(m)

@@ -81,6 +81,7 @@ func (d *demo) close() error {
 const demoConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s

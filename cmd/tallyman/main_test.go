@@ -199,8 +199,9 @@ func get(t *testing.T, address string) (status int) {
 func TestHealthOfARunningServer(t *testing.T) {
 	s := newSite(t, 1)
 	c, base, admin := s.start(deadline(t))
+	probes := c.probes(t)
 	for address, want := range map[string]int{
-		admin + "/livez": 200, admin + "/readyz": 200, admin + "/metrics": 200, admin + "/debug/pprof/": 200,
+		probes + "/livez": 200, probes + "/readyz": 200, probes + "/metrics": 404, admin + "/metrics": 200, admin + "/livez": 404, admin + "/debug/pprof/": 404,
 		base + "/livez": 404, base + "/metrics": 404, base + "/webhooks/github": 405,
 	} {
 		if got := get(t, address); got != want {

@@ -53,6 +53,7 @@ func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *
 	if err != nil {
 		return badInput{err}
 	}
+	limitHeap(s.Memory())
 	if err := s.Start(ctx); err != nil {
 		return err
 	}

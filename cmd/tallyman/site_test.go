@@ -31,6 +31,7 @@ type site struct {
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s
@@ -139,4 +140,18 @@ func deadline(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// probes is where a child that is ready answers probes.
+func (c *child) probes(t testing.TB) string {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, line := range c.lines {
+		if address, ok := line["probes"].(string); ok && line["msg"] == "ready" {
+			return "http://" + address
+		}
+	}
+	t.Fatal("it is not ready")
+	return ""
 }

@@ -31,6 +31,7 @@ const (
 const siteConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://DIR/tallyman.db
 manifests:
   url: URL

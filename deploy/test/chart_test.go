@@ -137,18 +137,19 @@ func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 func checkServing(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	t.Helper()
 	var c struct {
-		Listen, AdminListen string
-		Shutdown            struct{ Deadline string }
+		Listen, AdminListen, ProbeListen string
+		Shutdown                         struct{ Deadline string }
 	}
 	if err := yaml.Unmarshal([]byte(config), &c); err != nil {
 		t.Fatal(err)
 	}
 	container := pod.Spec.Containers[0]
-	if diff := cmp.Diff([]corev1.ContainerPort{{Name: "http", ContainerPort: 8080}, {Name: "admin", ContainerPort: 9090}}, container.Ports); diff != "" || c.Listen != ":8080" || c.AdminListen != ":9090" {
-		t.Errorf("ports (-want +got):\n%s; listen %s, adminListen %s", diff, c.Listen, c.AdminListen)
+	ports := []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}, {Name: "admin", ContainerPort: 9090}, {Name: "probe", ContainerPort: 8081}}
+	if diff := cmp.Diff(ports, container.Ports); diff != "" || c.Listen != ":8080" || c.AdminListen != ":9090" || c.ProbeListen != ":8081" {
+		t.Errorf("ports (-want +got):\n%s; listen %s, adminListen %s, probeListen %s", diff, c.Listen, c.AdminListen, c.ProbeListen)
 	}
 	for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "admin" {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "probe" {
 			t.Errorf("the probe of %s is %v", path, probe)
 		}
 	}
@@ -156,7 +157,14 @@ func checkServing(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	needs := time.Duration(container.Lifecycle.PreStop.Sleep.Seconds)*time.Second + deadline
+	needs := deadline
+	if container.Lifecycle != nil {
+		needs += time.Duration(container.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+	}
+	// One pod with a file has nobody to leave its requests to.
+	if replicated := strings.Contains(config, "postgres://"); replicated != (container.Lifecycle != nil) {
+		t.Errorf("several replicas: %t, and before it stops it does %v", replicated, container.Lifecycle)
+	}
 	if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace <= needs {
 		t.Errorf("it is killed after %v, and may need %v", grace, needs)
 	}
@@ -229,11 +237,23 @@ func TestChartRefuses(t *testing.T) {
 		{"several replicas on SQLite", "replicas=2", "store.postgres"},
 		{"autoscaling on SQLite", "autoscaling.enabled=true", "store.postgres"},
 		{"an unknown value", "replica=2", "replica"},
+		{"an unknown field of the configuration", "config.manifests.brnch=main", "brnch"},
+		{"an unknown field of an environment", "config.environments.dev.coalece=newest", "coalece"},
+		{"a word that is none", "config.environments.dev.coalesce=latest", "coalesce"},
 		{"a store of one's own", "config.store=sqlite:///tmp/x", "the chart's to write"},
 		{"a password in the URL", "store.postgres.url=postgres://user:secret@host/db", "postgres"},
 		{"the tag latest", "image.tag=latest", "tag"},
 		{"no image", "image.repository=", "image.repository is required"},
-		{"no configuration", "config.manifests=null", "config is required"},
+		{"no repository", "config.manifests=null", "/config/manifests"},
+		{"probes elsewhere", "config.probeListen=:9999", "the chart's to write"},
+		{"an Ingress, and no word on proxies", "ingress.enabled=true", "config.limits.trustedProxies is required"},
+		{"a Gateway, and no word on proxies", "gateway.enabled=true", "config.limits.trustedProxies is required"},
+		{"nothing where the proxies should be", "ingress.enabled=true,config.limits.trustedProxies=null", "trustedProxies"},
+		{"limits of another kind, and no word on proxies", "ingress.enabled=true,config.limits.refusedPerMinute=100", "config.limits.trustedProxies is required"},
+		{"metrics that nobody may fetch", "monitoring.serviceMonitor.enabled=true", "networkPolicy.adminFrom is empty"},
+		{"SSH that is blocked", "config.manifests.url=git@github.com:myshop/manifests.git", "does not have its port 22"},
+		{"SSH on a port that is blocked", "config.manifests.url=ssh://git@git.example:2222/myshop/manifests.git", "does not have its port 2222"},
+		{"HTTPS on a port that is blocked", "config.manifests.url=https://git.example:8443/manifests.git", "does not have port 8443"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

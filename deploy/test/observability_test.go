@@ -282,6 +282,7 @@ func checkMatcher(t *testing.T, where string, m *labels.Matcher, family map[stri
 const metricsConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: http://127.0.0.1:1/shop/manifests.git
@@ -308,13 +309,13 @@ func scrape(t *testing.T) exposed {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"secret": "not-a-real-secret", "token": "not-a-real-token-at-all", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
-	public, admin := serve(t, filepath.Join(dir, "tallyman.yaml"))
-	refused, err := http.Post(public+"/webhooks/github", "application/json", strings.NewReader("{}"))
+	at := serve(t, filepath.Join(dir, "tallyman.yaml"))
+	refused, err := http.Post("http://"+at.Listen+"/webhooks/github", "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused.Body.Close()
-	response, err := http.Get(admin + "/metrics")
+	response, err := http.Get("http://" + at.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

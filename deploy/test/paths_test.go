@@ -14,6 +14,7 @@ import (
 const pathsConfig = `
 listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests: {url: "http://127.0.0.1:1/nobody.git"}
 sources:
@@ -36,9 +37,9 @@ func TestPathsExist(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"secret": "this-is-not-a-real-secret", "tallyman.yaml": strings.ReplaceAll(pathsConfig, "%[1]s", dir)})
-	public, admin := serve(t, filepath.Join(dir, "tallyman.yaml"))
+	at := serve(t, filepath.Join(dir, "tallyman.yaml"))
 	for _, path := range usedPaths(t) {
-		answer, err := http.Post(public+path, "application/json", strings.NewReader("{}"))
+		answer, err := http.Post("http://"+at.Listen+path, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,8 +48,8 @@ func TestPathsExist(t *testing.T) {
 			t.Errorf("POST %s without a credential is answered %s", path, answer.Status)
 		}
 	}
-	for _, path := range []string{"/livez", "/readyz", "/metrics"} { // of the chart's probes and ServiceMonitor
-		answer, err := http.Get(admin + path)
+	for path, listener := range map[string]string{"/livez": at.Probes, "/readyz": at.Probes, "/metrics": at.Admin} { // of the chart's probes and ServiceMonitor
+		answer, err := http.Get("http://" + listener + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +57,7 @@ func TestPathsExist(t *testing.T) {
 		if answer.StatusCode != http.StatusOK {
 			t.Errorf("GET %s is answered %s", path, answer.Status)
 		}
-		if elsewhere, err := http.Get(public + path); err != nil || elsewhere.StatusCode != http.StatusNotFound {
+		if elsewhere, err := http.Get("http://" + at.Listen + path); err != nil || elsewhere.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s is on the public listener, too: %v", path, err)
 		}
 	}

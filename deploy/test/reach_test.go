@@ -56,7 +56,7 @@ func adopted(t *testing.T, changes ...func(config map[string]any, dir string)) *
 	dir, a := t.TempDir(), &adoption{t: t, github: newGitHub(t, nil)}
 	config := adoptConfig(t)
 	secret := filepath.Join(dir, "secret")
-	config["listen"], config["adminListen"], config["store"] = "127.0.0.1:0", "127.0.0.1:0", "sqlite://"+dir+"/tallyman.db"
+	config["listen"], config["adminListen"], config["probeListen"], config["store"] = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "sqlite://"+dir+"/tallyman.db"
 	config["manifests"] = map[string]any{"url": "http://127.0.0.1:1/nobody.git"}
 	config["sources"].(map[string]any)["github"].(map[string]any)["secretFiles"] = []string{secret}
 	api := config["api"].(map[string]any)
@@ -79,7 +79,7 @@ func adopted(t *testing.T, changes ...func(config map[string]any, dir string)) *
 		t.Fatal(err)
 	}
 	write(t, dir, map[string]string{"secret": adoptSecret, "tallyman.yaml": string(text)})
-	a.public, _ = serve(t, filepath.Join(dir, "tallyman.yaml"))
+	a.public = "http://" + serve(t, filepath.Join(dir, "tallyman.yaml")).Listen
 	return a
 }
 

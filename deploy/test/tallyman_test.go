@@ -22,9 +22,12 @@ func tallyman(args ...string) *exec.Cmd {
 	return exec.Command(binary, args...)
 }
 
-// serve starts the real program and returns the addresses of its two listeners,
-// once it is ready. It is stopped when the test ends.
-func serve(t *testing.T, config string) (public, admin string) {
+// addresses are where the real program listens, each as host:port.
+type addresses struct{ Msg, Listen, Admin, Probes string }
+
+// serve starts the real program and returns where it listens, once it is ready. It is
+// stopped when the test ends.
+func serve(t *testing.T, config string) addresses {
 	t.Helper()
 	command := tallyman("serve", "--config", config)
 	log, err := command.StderrPipe()
@@ -34,7 +37,6 @@ func serve(t *testing.T, config string) (public, admin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	type addresses struct{ Msg, Listen, Admin string }
 	ready, ended := make(chan addresses, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -56,10 +58,10 @@ func serve(t *testing.T, config string) (public, admin string) {
 	})
 	select {
 	case at := <-ready:
-		return "http://" + at.Listen, "http://" + at.Admin
+		return at
 	case <-ended:
 		t.Fatal("tallyman ended before it was ready")
-		return "", ""
+		return addresses{}
 	}
 }
 

@@ -18,9 +18,8 @@ type fileHistory struct {
 	tip          git.Hash
 	capabilities map[string]string
 	whole        bool // files come with their commits
+	bounds       bounds
 	pager        *git.Pager
-
-	fileBytes int64 // of a file that is read
 
 	files  map[git.Hash]git.Hash  // by commit; zero where the path is no file
 	trees  map[treeAt]git.Hash    // the file below a tree that was looked at
@@ -61,14 +60,14 @@ func (v fileValue) of(version Version) Version {
 
 // newFileHistory begins at the tip that the server advertises. With whole, files
 // come with their commits.
-func newFileHistory(remote git.Remote, proofs Verifier, fileBytes int64, q Query, names []string, a git.Advertisement, whole bool) *fileHistory {
+func newFileHistory(remote git.Remote, proofs Verifier, q Query, names []string, a git.Advertisement, whole bool, b bounds) *fileHistory {
 	f := &fileHistory{
-		remote: remote, proofs: proofs, fileBytes: fileBytes, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole,
+		remote: remote, proofs: proofs, query: q, names: names, tip: a.Tip, capabilities: a.Capabilities, whole: whole, bounds: b,
 		files: make(map[git.Hash]git.Hash), trees: make(map[treeAt]git.Hash),
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
 	}
-	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: maxPageBytes, MaxFileBytes: fileBytes}
+	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: b.page, MaxFileBytes: b.file}
 	if whole {
 		pages.Filter, pages.Keep = git.FilterNone, nil
 	}
@@ -96,7 +95,7 @@ func (f *fileHistory) read(ctx context.Context) (History, error) {
 				return History{}, err
 			}
 		}
-		if f.history.Complete || ended || !f.pager.More() || f.pager.Bytes > maxCommitBytes {
+		if f.history.Complete || ended || !f.pager.More() || f.pager.Bytes > f.bounds.commits {
 			return f.finish(ctx)
 		}
 	}

@@ -83,13 +83,17 @@ const (
 	maxCommits      = 100_000
 )
 
+// leastMemory has room for the two largest files of a change, beside the commits.
+func leastMemory(file int64) int64 { return 2 * file * 10 / 6 }
+
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.
 type Reader struct {
 	remote git.Remote
 	branch string
 	proofs Verifier
-	limits Limits
+	bounds bounds
+	enter  func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
@@ -98,6 +102,7 @@ type Reader struct {
 
 // Limits bound what a history takes.
 type Limits struct {
+	Memory    int64 // for all of it, in bytes; at least so much that a page has room for two files
 	FileBytes int64 // of a file that is read; default 1 MiB
 	// Enter is called before what the git server sends of a commit is parsed, and leave
 	// when it was: see guard.Guard. Default: nothing is asked.
@@ -107,11 +112,12 @@ type Limits struct {
 // New makes a reader of the branch over the remote, which is the reader's alone from
 // now on and is closed with it. It does not use the network.
 func New(remote git.Remote, branch string, proofs Verifier, l Limits) *Reader {
-	l.FileBytes = cmp.Or(l.FileBytes, 1<<20)
 	if l.Enter == nil {
 		l.Enter = func(context.Context, gitops.ParsedObject) (func(), error) { return func() {}, nil }
 	}
-	r := &Reader{remote: remote, branch: branch, proofs: proofs, limits: l, turn: make(chan struct{}, 1)}
+	l.FileBytes = cmp.Or(l.FileBytes, 1<<20)
+	l.Memory = max(l.Memory, leastMemory(l.FileBytes))
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, bounds: boundsOf(l.Memory, l.FileBytes), enter: l.Enter, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -203,12 +209,12 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 
 // readFrom reads the history of a tip.
 func (r *Reader) readFrom(ctx context.Context, q Query, names []string, a git.Advertisement, whole bool) (History, error) {
-	leave, err := r.limits.Enter(ctx, gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch})
+	leave, err := r.enter(ctx, gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch})
 	if err != nil {
 		return History{}, err
 	}
 	defer leave()
-	return newFileHistory(r.remote, r.proofs, r.limits.FileBytes, q, names, a, whole).read(ctx)
+	return newFileHistory(r.remote, r.proofs, q, names, a, whole, r.bounds).read(ctx)
 }
 
 // versionOf reads what a commit says of itself, as text that can be shown.

@@ -9,15 +9,24 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// What reading history may take.
-const (
-	maxPageBytes   = 32 << 20 // of the objects of a page
-	maxCommitBytes = 16 << 20 // of all commits
-)
+// bounds are how the memory for reading history is divided. Of a page the objects are
+// held, of all pages the commits, which take twice their text: once in a form that is
+// quick to follow.
+type bounds struct {
+	page    int64 // of the objects of a page, in bytes
+	commits int   // of the text of all commits, in bytes
+	file    int64 // of a file that is read
+	files   int   // in one fetch, each of which may be as large as that
+}
+
+func boundsOf(memory, file int64) bounds {
+	page := memory * 6 / 10
+	return bounds{page: page, commits: int(memory / 5), file: file, files: int(page / file)}
+}
 
 // tooLarge is what a file says that was larger than is read.
 func (f *fileHistory) tooLarge() fileValue {
-	return fileValue{err: gitops.Errorf(gitops.TooLarge, "the file had more than %d bytes: it is not read; limits.file.bytes can be raised", f.fileBytes)}
+	return fileValue{err: gitops.Errorf(gitops.TooLarge, "the file had more than %d bytes: it is not read; limits.file.bytes can be raised", f.bounds.file)}
 }
 
 var errNoSingleFiles = errors.New("the git server does not send files apart from their commits")
@@ -107,7 +116,7 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 				wants = append(wants, file)
 			}
 		}
-		if int64(len(wants)) >= maxPageBytes/f.fileBytes-1 { // each may be as large as that; a change has two
+		if len(wants) >= f.bounds.files-1 { // a change has two
 			break
 		}
 	}
@@ -124,7 +133,7 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 		return nil
 	}
 	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{
-		Wants: wants, NoThin: true, MaxBytes: maxPageBytes, MaxFileBytes: f.fileBytes, Capabilities: f.capabilities,
+		Wants: wants, NoThin: true, MaxBytes: f.bounds.page, MaxFileBytes: f.bounds.file, Capabilities: f.capabilities,
 	}, git.Nothing)
 	if git.UnknownToServer(err) {
 		return errors.Join(errNoSingleFiles, err)
@@ -153,7 +162,7 @@ func (f *fileHistory) readFile(ctx context.Context, name git.Hash, o git.Object)
 	if _, ok := f.values[name]; ok {
 		return nil
 	}
-	if int64(len(o.Data)) > f.fileBytes {
+	if int64(len(o.Data)) > f.bounds.file {
 		f.values[name] = f.tooLarge()
 		return nil
 	}

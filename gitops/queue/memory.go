@@ -8,10 +8,10 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// RejectedFor is how long a rejected delivery is kept, when Prune is not told to
-// forget it earlier. What is rejected changed nothing, and anybody who is
-// authenticated can send as much of it as he likes.
-const RejectedFor = 7 * 24 * time.Hour
+// UnacceptedFor is how long a rejected or ignored delivery is kept, when Prune is not
+// told to forget it earlier. It changed nothing, and anybody who is authenticated can
+// send as much of it as he likes.
+const UnacceptedFor = 7 * 24 * time.Hour
 
 // KeyHash is what is left of a delivery's key after Prune forgot the delivery.
 func KeyHash(key gitops.DeliveryKey) [32]byte {

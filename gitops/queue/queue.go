@@ -79,7 +79,7 @@ type Inbox interface {
 	// whose BodyDigest another accepted one has; of that the key is the first one's. A
 	// key and a digest are known for [MemoryFor] after the receipt, also when Prune has
 	// forgotten the delivery: then [Forgotten] is returned. What Prune forgot as
-	// rejected is not known any more.
+	// rejected or ignored is not known any more.
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 
 	// ExistingIDs returns those of the ids that are deliveries of the source, in the
@@ -136,6 +136,7 @@ type Queue interface {
 	Audit
 	ProofKeys
 	Parsing
+	Meter
 
 	// Ping reports whether the store can take a delivery now.
 	Ping(ctx context.Context) error

@@ -28,7 +28,7 @@ type ReplayGuard interface {
 type Pruner interface {
 	// Prune forgets deliveries that arrived before a time and whose updates, if any,
 	// were all final before it, oldest first, with their updates and steps; rejected
-	// deliveries after [RejectedFor] already; used credentials whose time is over; and
+	// and ignored deliveries after [UnacceptedFor] already; used credentials whose time is over; and
 	// the audit and the memory of deliveries after [MemoryFor]. One call forgets at most
 	// so many deliveries as the limit says, in transactions that are bounded by updates.
 	// It returns how many deliveries it forgot. Heads are kept.

@@ -120,6 +120,12 @@ func (s Size) Cost() int64 {
 	return bytesPerNode*nodes + bytesPerByte*int64(s.Bytes)
 }
 
+// NodesWithin is how many nodes a file of so many bytes may have whose cost fits into a
+// memory.
+func NodesWithin(memory int64, bytes int) int {
+	return int(max(0, memory-bytesPerByte*int64(bytes)) / bytesPerNode)
+}
+
 // check refuses a file that would need too much memory or time, before a reader
 // builds anything of it.
 func (l Limits) check(s Size) error {

@@ -38,21 +38,35 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, bearer string) (Caller, error)
 }
 
-// caller authenticates a request. When no authenticator knows the token, the error
-// is the last one's: it knows the most special kind.
-func (a *API) caller(r *http.Request) (c Caller, err error) {
-	scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	bearer = strings.TrimSpace(bearer)
-	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
-		return c, gitops.Errorf(gitops.Unauthorized, `the header Authorization must be "Bearer" and a token`)
+// caller authenticates a request.
+func (a *API) caller(r *http.Request) (Caller, error) {
+	bearer, err := bearerOf(r.Header)
+	if err != nil {
+		return Caller{}, err
 	}
+	c, err := a.authenticate(r.Context(), bearer)
+	noteCaller(r.Context(), c)
+	return c, err
+}
+
+// authenticate finds whose token it is. When no authenticator knows it, the error is the
+// last one's: it knows the most special kind.
+func (a *API) authenticate(ctx context.Context, bearer string) (c Caller, err error) {
 	for _, authenticator := range a.Authenticators {
-		if c, err = authenticator.Authenticate(r.Context(), bearer); err == nil || c.Credential != "" {
+		if c, err = authenticator.Authenticate(ctx, bearer); err == nil || c.Credential != "" {
 			break
 		}
 	}
-	noteCaller(r.Context(), c)
 	return c, err
+}
+
+func bearerOf(header http.Header) (string, error) {
+	scheme, bearer, _ := strings.Cut(header.Get("Authorization"), " ")
+	bearer = strings.TrimSpace(bearer)
+	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
+		return "", gitops.Errorf(gitops.Unauthorized, `the header Authorization must be "Bearer" and a token`)
+	}
+	return bearer, nil
 }
 
 type callerKey struct{}

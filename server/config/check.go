@@ -3,30 +3,30 @@ package config
 import (
 	"errors"
 	"maps"
-	"net"
 	"net/url"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // setDefaults is the only place where a default stands.
 func (c *Config) setDefaults() {
 	byDefault(&c.Listen, ":8080")
-	byDefault(&c.AdminListen, ":9090")
+	byDefault(&c.AdminListen, "127.0.0.1:9090")
+	byDefault(&c.ProbeListen, ":8081")
 	byDefault(&c.Log.Level, "info")
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Limits.RefusedPerMinute, 300)
-	byDefault(&c.Limits.Connections, 8192)
-	byDefault(&c.Limits.ConnectionsPerAddress, 1024)
+	byDefault(&c.Limits.File.Bytes, 1<<20)
 	byDefault(&c.Lease, 30*time.Second)
 	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
 		c.Retention.Keep = new(time.Duration)
@@ -86,37 +86,28 @@ func (c *Config) check() error {
 	report := func(field, format string, args ...any) {
 		problems = append(problems, gitops.FieldErrorf(field, format, args...))
 	}
-	checkAddress := func(field, address string) {
-		_, port, err := net.SplitHostPort(address)
-		if number, notNumber := strconv.ParseUint(port, 10, 16); err != nil || notNumber != nil || strconv.FormatUint(number, 10) != port {
-			report(field, "must be host:port, such as :8080")
-		}
-	}
-	checkAddress("listen", c.Listen)
-	checkAddress("adminListen", c.AdminListen)
-	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Listen == c.AdminListen && port != "0" {
-		report("adminListen", "must not be the same as listen")
-	}
+	c.checkListeners(report)
 	c.checkStore(report)
 	// Senders send again, and people redeliver, within days: what was forgotten
 	// would be taken for new.
 	if *c.Retention.Keep < 7*24*time.Hour {
 		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
 	}
-	oneOf(report, "log.level", c.Log.Level, "debug", "info", "warn", "error")
-	oneOf(report, "log.format", c.Log.Format, "json", "text")
+	checkWords(report, "", reflect.ValueOf(*c))
 	if c.Shutdown.Deadline < time.Second {
 		report("shutdown.deadline", "must be at least 1s")
 	}
 	if c.Lease < 3*time.Second || c.Lease > 10*time.Minute {
 		report("lease", "must be 3s to 10m")
 	}
-	for field, limit := range map[string]int64{
-		"limits.refusedPerMinute": c.Limits.RefusedPerMinute, "limits.connections": c.Limits.Connections, "limits.connectionsPerAddress": c.Limits.ConnectionsPerAddress,
-	} {
-		if limit < 1 || limit > 1_000_000 {
-			report(field, "must be 1 to 1000000")
-		}
+	if n := c.Limits.RefusedPerMinute; n < 1 || n > 1_000_000 {
+		report("limits.refusedPerMinute", "must be 1 to 1000000")
+	}
+	if n := c.Limits.File.Bytes; n < 1<<10 || n > values.MaxFile {
+		report("limits.file.bytes", "must be 1KiB to 5MiB")
+	}
+	if n := c.Limits.File.Nodes; n < 0 || n > values.MaxNodes {
+		report("limits.file.nodes", "must be 1 to 400000")
 	}
 	c.checkManifests(report)
 	c.checkSources(report)
@@ -127,9 +118,6 @@ func (c *Config) check() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
-		oneOf(report, field+".coalesce", env.Coalesce, "none", "newest")
-		oneOf(report, field+".downgrades", env.Downgrades, "supersede", "allow")
-		oneOf(report, field+".commits", env.Commits, "one-per-update", "one-per-batch")
 		checkFile(report, field+".file", env.File)
 	}
 	if len(c.Apps) == 0 {
@@ -173,12 +161,6 @@ func (c *Config) checkManifests(report func(field, format string, args ...any)) 
 		if strings.ContainsAny(subject, "\r\n") {
 			report(field, "must be one line")
 		}
-	}
-}
-
-func oneOf(report func(field, format string, args ...any), field, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		report(field, "must be one of %s", strings.Join(allowed, ", "))
 	}
 }
 

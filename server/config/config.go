@@ -10,9 +10,16 @@ import "time"
 type Config struct {
 	// Listen is where receivers listen, host:port. Default ":8080".
 	Listen string `yaml:"listen"`
-	// AdminListen is where /metrics, /livez, /readyz and /debug/pprof are served,
-	// host:port. Keep it off the public network. Default ":9090".
+	// AdminListen is where /metrics is served, and /debug/pprof with PProf, host:port. It
+	// asks for no credential, so keep it off the networks that others are on. Default
+	// "127.0.0.1:9090".
 	AdminListen string `yaml:"adminListen"`
+	// PProf says that AdminListen serves /debug/pprof, too: profiles, which hold what is in
+	// the process's memory, and its command line. Default false.
+	PProf bool `yaml:"pprof"`
+	// ProbeListen is where /livez and /readyz are served, and nothing else, host:port.
+	// Default ":8081".
+	ProbeListen string `yaml:"probeListen"`
 	// Store is where deliveries and updates are kept: sqlite:// and the absolute
 	// path of a file whose directory exists, or postgres:// and what libpq's form of
 	// an address may say but for the password. Required.
@@ -67,9 +74,9 @@ type Retention struct {
 // Log says how to log; logs go to standard error.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
-	Level string `yaml:"level"`
+	Level string `yaml:"level" oneOf:"debug,info,warn,error"`
 	// Format is json or text. Default json.
-	Format string `yaml:"format"`
+	Format string `yaml:"format" oneOf:"json,text"`
 }
 
 // Shutdown says how to stop after SIGTERM or SIGINT.
@@ -87,15 +94,39 @@ type Limits struct {
 	// X-Forwarded-For says whose request it is. Default: none, and the header counts
 	// for nothing.
 	TrustedProxies []string `yaml:"trustedProxies"`
-	// RefusedPerMinute is how many requests from one address may be refused in a
-	// minute before it is answered 429 without a look at what it sends. Requests that
-	// are taken do not count. Default 300.
+	// RefusedPerMinute is how many requests from one address to one route may be refused
+	// in a minute before only those with a valid credential pass there, and the others are
+	// answered 429. Requests that are accepted do not count. Default 300.
 	RefusedPerMinute int64 `yaml:"refusedPerMinute"`
-	// Connections is how many may be open. Default 8192.
+	// Memory is how much the process may take, as in "400MiB", at least 192MiB. It is
+	// divided among connections, bodies, parsers, the snapshot and the others that take
+	// memory at somebody's wish. Default: GOMEMLIMIT, else 80 % of the limit of the
+	// process's cgroup, else 410MiB.
+	Memory Bytes `yaml:"memory"`
+	// Connections is how many may be open. Default: as many as fit the share of Memory
+	// that is theirs.
 	Connections int64 `yaml:"connections"`
-	// ConnectionsPerAddress is how many of them may come from one address that is no
-	// trusted proxy's. Default 1024.
+	// ConnectionsPerAddress is how many of them may come from one address that is not a
+	// trusted proxy's. Default: an eighth of Connections.
 	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
+	// File bounds one file of the manifest repository. One that is over a bound is not
+	// read: its updates fail, and others go on.
+	File FileLimits `yaml:"file"`
+	// Snapshot is how many bytes the branch may take in memory: a quarter for its
+	// directories, the rest for the files that updates can change. Default, and at most:
+	// half of the share of Memory that is for it, since two states of the branch are
+	// held while it moves.
+	Snapshot Bytes `yaml:"snapshot"`
+}
+
+// FileLimits bound one file of the manifest repository.
+type FileLimits struct {
+	// Bytes is how large it may be, at most 5MiB. Default 1MiB.
+	Bytes Bytes `yaml:"bytes"`
+	// Nodes is how many lines and values it may have, as they are counted before it is
+	// parsed, and how many values its aliases may stand for; at most 400000. Default
+	// 200000, or as many as fit the share of Memory that is for parsing.
+	Nodes int64 `yaml:"nodes"`
 }
 
 // Manifests is the manifest repository on its server.
@@ -184,14 +215,14 @@ type Environment struct {
 	// Coalesce is "none", and every accepted update becomes its own commit, or
 	// "newest", and of an app's pending updates only the newest is written, which
 	// supersedes the others. Default none.
-	Coalesce string `yaml:"coalesce"`
+	Coalesce string `yaml:"coalesce" oneOf:"none,newest"`
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.
-	Commits string `yaml:"commits"`
+	Commits string `yaml:"commits" oneOf:"one-per-update,one-per-batch"`
 	// Downgrades is "supersede", and where tags has semver a version that is pushed does
 	// not reach an app that has, or waits for, a higher one, or "allow", and what was
 	// pushed last is written. An order is written in either case. Default supersede.
-	Downgrades string `yaml:"downgrades"`
+	Downgrades string `yaml:"downgrades" oneOf:"supersede,allow"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.

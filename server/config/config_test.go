@@ -53,9 +53,9 @@ func found(err error) (sentences []string) {
 
 func TestDefaults(t *testing.T) {
 	want := config.Config{
-		Listen: ":8080", AdminListen: ":9090", Store: "sqlite:///var/lib/tallyman/tallyman.db",
+		Listen: ":8080", AdminListen: "127.0.0.1:9090", ProbeListen: ":8081", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
-		Limits:   config.Limits{RefusedPerMinute: 300, Connections: 8192, ConnectionsPerAddress: 1024},
+		Limits:   config.Limits{RefusedPerMinute: 300},
 		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main",
@@ -90,11 +90,13 @@ func TestEveryField(t *testing.T) {
 	got := parse(t, `
 listen: 127.0.0.1:18080
 adminListen: "[::1]:19090"
+pprof: true
+probeListen: ":18081"
 store: sqlite:///srv/t.db
 lease: 10s
 log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
-limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, connections: 8, connectionsPerAddress: 9}
+limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, memory: 300MiB, connections: 9, connectionsPerAddress: 8}
 retention: {keep: 336h}
 manifests:
   url: http://localhost:3000/m.git
@@ -132,10 +134,10 @@ apps:
   api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
 `)
 	want := config.Config{
-		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", Store: "sqlite:///srv/t.db",
+		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
-		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Connections: 8, ConnectionsPerAddress: 9},
+		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Memory: 300 << 20, Connections: 9, ConnectionsPerAddress: 8},
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},

@@ -68,6 +68,11 @@ func written(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case time.Duration:
 		return value.String()
+	case config.Bytes:
+		if value == 0 {
+			return ""
+		}
+		return value.String()
 	case bool:
 		return fmt.Sprint(value)
 	case int64:

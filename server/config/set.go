@@ -96,6 +96,12 @@ func (d *decoder) decodeNamed(field string, node *yaml.Node, into reflect.Value)
 			d.report(field, node, "must be a list, or one of %s", strings.Join(values.Presets(), ", "))
 		}
 		return true
+	case *Bytes:
+		var ok bool
+		if *named, ok = parseBytes(node.Value); !ok || node.Kind != yaml.ScalarNode {
+			d.report(field, node, "must be a number of bytes with its unit, such as 400MiB (B, KiB, MiB or GiB)")
+		}
+		return true
 	case *Create:
 		var add bool
 		switch {

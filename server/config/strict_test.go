@@ -25,6 +25,9 @@ func TestWrongValues(t *testing.T) {
 		{"", "listen: ':+80'", "listen: must be host:port"},
 		{"", "adminListen: '::1:9090'", "adminListen: must be host:port"},
 		{"", "adminListen: ':8080'", "adminListen: must not be the same as listen"},
+		{"", "probeListen: ':8080'", "probeListen: must not be the same as listen"},
+		{"", "probeListen: '127.0.0.1:9090'", "probeListen: must not be the same as adminListen"},
+		{"", "probeListen: localhost", "probeListen: must be host:port"},
 		{"store: sqlite:///var/lib/tallyman/tallyman.db\n", "", "store: is missing: sqlite:// and the absolute path of a file, or postgres:// and a database"},
 		{"sqlite:///var", "sqlite://var", "store: must be sqlite:// and the absolute path"},
 		{"sqlite:///var", "/var", "store: must be sqlite:// and the absolute path of a file, or postgres:// and a database"},
@@ -38,7 +41,8 @@ func TestWrongValues(t *testing.T) {
 		{"", "lease: 2999ms", "lease: must be 3s to 10m"},
 		{"", "lease: 11m", "lease: must be 3s to 10m"},
 		{"", "limits: {refusedPerMinute: -1}", "limits.refusedPerMinute: must be 1 to 1000000"},
-		{"", "limits: {connections: 2000000}", "limits.connections: must be 1 to 1000000"},
+		{"", "limits: {memory: 400}", "limits.memory: must be a number of bytes with its unit, such as 400MiB"},
+		{"", "limits: {memory: [400MiB]}", "limits.memory: must be a number of bytes with its unit"},
 		{"", "shutdown: {deadline: 999ms}", "shutdown.deadline: must be at least 1s"},
 		{"", "shutdown: {deadline: -25s}", "shutdown.deadline: must be at least 1s"},
 		{"  url: https://git.example/myshop/manifests.git", "  branch: main", "manifests.url: is missing"},
@@ -102,7 +106,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

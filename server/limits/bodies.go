@@ -9,29 +9,34 @@ import (
 )
 
 const (
-	maxBodies = 64 << 20 // bytes of bodies that are read at the same moment, besides the first of each
-	freeBody  = 16 << 10 // bytes of each that are not counted: more than most have
+	freeBody = 16 << 10 // bytes of each that are not counted, for they are the connection's: more than most have
+	bodyCost = 2        // a larger one takes up to twice what has come of it: its buffer grows by doubling
 )
 
 // bodyBudget bounds the memory of bodies that are not authenticated yet. One
-// address gets a part of it, so that one that sends large bodies slowly leaves room
-// for the others.
+// address gets a quarter of it, so that one that sends large bodies slowly leaves room
+// for the others; and a quarter is kept for clients that were authenticated lately.
 type bodyBudget struct {
 	most, each int64
+	isKnown    func(client string) bool
 
 	mu    sync.Mutex
 	held  int64
 	holds map[string]int64 // by address, without zeros
 }
 
-func newBodyBudget(most, each int64) *bodyBudget {
-	return &bodyBudget{most: most, each: each, holds: make(map[string]int64)}
+func newBodyBudget(most int64, isKnown func(client string) bool) *bodyBudget {
+	return &bodyBudget{most: most, each: most / 4, isKnown: isKnown, holds: make(map[string]int64)}
 }
 
 func (b *bodyBudget) take(key string, n int64) bool {
+	most := b.most
+	if !b.isKnown(key) {
+		most -= most / 4
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.held+n > b.most || b.holds[key]+n > b.each {
+	if b.held+n > most || b.holds[key]+n > b.each {
 		return false
 	}
 	b.held += n
@@ -78,7 +83,10 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.read += int64(n)
 	c.broken = c.broken || err != nil && err != io.EOF
-	if over := c.read - freeBody - c.taken; over > 0 {
+	if c.read <= freeBody {
+		return n, err
+	}
+	if over := bodyCost*c.read - freeBody - c.taken; over > 0 {
 		if !c.of.take(c.key, over) {
 			return 0, gitops.Errorf(gitops.Unavailable, "too many large bodies are coming in at once: send it again")
 		}

@@ -6,98 +6,131 @@ import (
 	"sync"
 )
 
-// connections bounds how many are open, in all and from one address. One too many
-// is closed as it comes: the newest is turned away, and the timeouts make room.
+// Reason says why a connection was closed as it came.
+type Reason string
+
+const (
+	ReasonLimit        Reason = "limit"         // there are too many in all
+	ReasonAddressLimit Reason = "address_limit" // there are too many of its address
+)
+
+// Reasons lists every [Reason].
+func Reasons() []Reason { return []Reason{ReasonLimit, ReasonAddressLimit} }
+
+// class is what is known of a client when its connection comes.
+type class int
+
+const (
+	unknown class = iota
+	known         // its network was authenticated lately
+	proxy         // a trusted proxy, which stands for many clients
+)
+
+// client is whom a connection counts for.
+type client struct {
+	class   class
+	address netip.Addr
+	network netip.Addr // an IPv4 address, or the /64 of an IPv6 address
+	site    netip.Addr // the /48 of an IPv6 address, else invalid
+}
+
+// clientAt is the client at an address.
+func clientAt(address netip.Addr) client {
+	address = address.Unmap().WithZone("")
+	if !address.Is6() {
+		return client{address: address, network: address}
+	}
+	network, _ := address.Prefix(64)
+	site, _ := address.Prefix(48)
+	return client{address: address, network: network.Addr(), site: site.Addr()}
+}
+
+// siteShare is how many times as many connections a /48 may have as a /64: it is what
+// one customer of a provider has, who can make 65,536 networks of it.
+const siteShare = 4
+
+// connections bounds how many are open, in all and from one client. One too many is
+// closed as it comes, and the timeouts make room.
+//
+// A quarter is kept for clients that were authenticated lately: the others, however
+// many they are, never get it. Connections of trusted proxies are of many clients, so
+// they are not bounded by address, and nothing is known of who is behind them, so they
+// do not get the kept quarter either. Where there are proxies, whoever comes past them
+// without having been authenticated gets a quarter at most, so that the proxies
+// always have half.
 type connections struct {
 	most, each int
-	proxies    []netip.Prefix // of which each stands for many clients
+	proxied    bool // there are trusted proxies
 
-	mu    sync.Mutex
-	open  int
-	opens map[netip.Addr]int // by address, without zeros
+	mu      sync.Mutex
+	open    int
+	classes [3]int             // of them, by class
+	opens   map[netip.Addr]int // by network, without zeros; none of proxies
+	sites   map[netip.Addr]int // by site, likewise
 }
 
-func newConnections(most, each int, proxies []netip.Prefix) *connections {
-	return &connections{most: most, each: each, proxies: proxies, opens: make(map[netip.Addr]int)}
+func newConnections(most, each int, proxied bool) *connections {
+	return &connections{most: most, each: each, proxied: proxied, opens: make(map[netip.Addr]int), sites: make(map[netip.Addr]int)}
 }
 
-// bound wraps a listener.
-func (c *connections) bound(listener net.Listener) net.Listener {
-	return &boundedListener{listener, c}
+// take makes room for one more connection of a client; ok is false when there is none.
+func (c *connections) take(of client) (why Reason, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := c.most / 4
+	switch {
+	case of.class != proxy && (c.opens[of.network] >= c.each || of.site.IsValid() && c.sites[of.site] >= siteShare*c.each):
+		return ReasonAddressLimit, false
+	case c.open >= c.most,
+		of.class != known && c.classes[unknown]+c.classes[proxy] >= c.most-kept,
+		of.class == unknown && c.proxied && c.classes[unknown] >= max(1, kept):
+		return ReasonLimit, false
+	}
+	c.count(of, 1)
+	return "", true
 }
 
-type boundedListener struct {
-	net.Listener
-	of *connections
+func (c *connections) give(of client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count(of, -1)
 }
 
-// Accept returns the next connection that there is room for.
-func (l *boundedListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
+// count is called with the lock held.
+func (c *connections) count(of client, n int) {
+	c.open += n
+	c.classes[of.class] += n
+	if of.class == proxy {
+		return
+	}
+	add := func(to map[netip.Addr]int, at netip.Addr) {
+		if to[at] += n; to[at] == 0 {
+			delete(to, at)
 		}
-		address := l.of.counted(conn.RemoteAddr())
-		if !l.of.take(address) {
-			_ = conn.Close() // before the first byte there is no way to give a reason
-			continue
-		}
-		return &boundedConn{Conn: conn, done: sync.OnceFunc(func() { l.of.give(address) })}, nil
+	}
+	add(c.opens, of.network)
+	if of.site.IsValid() {
+		add(c.sites, of.site)
 	}
 }
 
-// counted is the address that a connection counts for; the zero one for a trusted
-// proxy's.
-func (c *connections) counted(of net.Addr) netip.Addr {
-	tcp, ok := of.(*net.TCPAddr)
+// largest is the network with the most open connections, and how many they are.
+func (c *connections) largest() (network netip.Addr, open int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for at, n := range c.opens {
+		if n > open || n == open && at.Less(network) {
+			network, open = at, n
+		}
+	}
+	return network, open
+}
+
+// addressOf is the address that a connection came from.
+func addressOf(conn net.Conn) (netip.Addr, bool) {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return netip.Addr{}
+		return netip.Addr{}, false
 	}
-	address := tcp.AddrPort().Addr().Unmap()
-	for _, p := range c.proxies {
-		if p.Contains(address) {
-			return netip.Addr{}
-		}
-	}
-	if address.Is6() {
-		network, _ := address.WithZone("").Prefix(64)
-		return network.Addr()
-	}
-	return address
-}
-
-func (c *connections) take(address netip.Addr) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open >= c.most || address.IsValid() && c.opens[address] >= c.each {
-		return false
-	}
-	c.open++
-	if address.IsValid() {
-		c.opens[address]++
-	}
-	return true
-}
-
-func (c *connections) give(address netip.Addr) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open--
-	if address.IsValid() {
-		if c.opens[address]--; c.opens[address] == 0 {
-			delete(c.opens, address)
-		}
-	}
-}
-
-// boundedConn gives its place back when it is closed.
-type boundedConn struct {
-	net.Conn
-	done func()
-}
-
-func (c *boundedConn) Close() error {
-	defer c.done()
-	return c.Conn.Close()
+	return tcp.AddrPort().Addr(), true
 }

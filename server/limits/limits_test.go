@@ -1,10 +1,8 @@
 package limits
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -28,94 +26,9 @@ func TestLimitsRefuse(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
-	c := newConnections(3, 2, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
-	of := func(text string) netip.Addr {
-		return c.counted(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)))
-	}
-	for i, step := range []struct {
-		address string
-		want    bool
-	}{
-		{"192.0.2.1:1", true}, {"192.0.2.1:2", true}, {"192.0.2.1:3", false}, {"[::ffff:192.0.2.1]:4", false},
-		{"192.0.2.2:1", true}, {"192.0.2.3:1", false},
-	} {
-		if got := c.take(of(step.address)); got != step.want {
-			t.Errorf("step %d: %s is taken: %t", i, step.address, got)
-		}
-	}
-	c.give(of("192.0.2.1:1"))
-	c.give(of("192.0.2.1:2"))
-	for i, step := range []struct {
-		address string
-		want    bool
-	}{{"10.0.0.1:1", true}, {"10.0.0.1:2", true}, {"10.0.0.1:3", false}} { // of a proxy only the whole counts
-		if got := c.take(of(step.address)); got != step.want {
-			t.Errorf("step %d: %s is taken: %t", i, step.address, got)
-		}
-	}
-	c.give(of("10.0.0.1:1"))
-	c.give(of("10.0.0.1:2"))
-	c.give(of("192.0.2.2:1"))
-	if c.open != 0 || len(c.opens) != 0 {
-		t.Errorf("%d open, %v", c.open, c.opens)
-	}
-	if a, b := of("[2001:db8::1]:1"), of("[2001:db8::2]:1"); a != b {
-		t.Errorf("one network is two addresses: %s, %s", a, b)
-	}
-	// The limit of refusals counts by the same.
-	for address, want := range map[string]string{"[2001:db8::1]:1": "2001:db8::", "2001:db8::2": "2001:db8::", "2001:db8:0:1::1": "2001:db8:0:1::", "192.0.2.1:1": "192.0.2.1", "[::ffff:192.0.2.1]:1": "192.0.2.1"} {
-		if got := clientKey(&http.Request{RemoteAddr: address}); got != want {
-			t.Errorf("%s is counted as %s, want %s", address, got, want)
-		}
-	}
-}
-
-// A connection too many is closed, and one that ends makes room, once.
-func TestABoundedListener(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := newConnections(10, 1, nil).bound(inner)
-	defer listener.Close()
-	accepted := make(chan net.Conn)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				close(accepted)
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return conn
-	}
-	first := dial()
-	defer first.Close()
-	served := <-accepted
-	second := dial()
-	defer second.Close()
-	if _, err := second.Read(make([]byte, 1)); err == nil {
-		t.Error("one too many is served")
-	}
-	_, _ = served.Close(), served.Close()
-	third := dial()
-	defer third.Close()
-	if conn, ok := <-accepted; !ok || conn.Close() != nil {
-		t.Error("no room was made")
-	}
-}
-
 // Bodies share their room, and one address gets a part of it.
 func TestBodiesAreBounded(t *testing.T) {
-	b := newBodyBudget(100_000, 40_000)
+	b := newBodyBudget(160_000, func(client string) bool { return client == "192.0.2.9" })
 	hold, held := make(chan struct{}), make(chan error)
 	handler := b.limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := webhook.ReadBody(w, r, 1<<20)
@@ -134,12 +47,13 @@ func TestBodiesAreBounded(t *testing.T) {
 		size   int
 		code   gitops.Code
 	}{
-		{"192.0.2.1:1", freeBody + 30_000, ""},
-		{"192.0.2.1:2", freeBody + 30_000, gitops.Unavailable}, // more than its part
-		{"192.0.2.1:3", freeBody, ""},                          // small ones always
-		{"192.0.2.2:1", freeBody + 40_000, ""},
-		{"192.0.2.3:1", freeBody + 29_000, ""},
-		{"192.0.2.4:1", freeBody + 10_000, gitops.Unavailable}, // more than there is
+		{"192.0.2.1:1", 25_000, ""},                 // 33,616 beside the first 16 KiB
+		{"192.0.2.1:2", 25_000, gitops.Unavailable}, // more than a quarter
+		{"192.0.2.1:3", freeBody, ""},               // small ones always
+		{"192.0.2.2:1", 25_000, ""},
+		{"192.0.2.3:1", 25_000, ""},
+		{"192.0.2.4:1", 20_000, gitops.Unavailable}, // more than there is for those who are not known
+		{"192.0.2.9:1", 25_000, ""},                 // who is has the rest
 		{"192.0.2.4:1", 10, ""},
 	} {
 		if err := send(c.remote, c.size); c.code == "" && err != nil || c.code != "" && gitops.CodeOf(err) != c.code {

@@ -94,7 +94,7 @@ func (s *site) note(what string) {
 
 func (s *site) Delivery(source, outcome string)        { s.note(source + " " + outcome) }
 func (s *site) Finished(string, gitops.State, float64) {}
-func (s *site) NotKept(string)                         { s.note("not kept") }
+func (s *site) NotKept(string, string)                 { s.note("not kept") }
 func (s *site) Missed(outcome missed.Outcome)          { s.note(string(outcome)) }
 func (s *site) Swept(time.Time)                        { s.note("swept") }
 

@@ -52,6 +52,18 @@ func (l *lookup) VerifySignature(ctx context.Context, token string) ([]byte, err
 	return signed.Verify(key)
 }
 
+// prepare has the key that a token names here, if its issuer publishes it.
+func (s *keySet) prepare(ctx context.Context, token string) error {
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil // VerifySignature says so
+	}
+	if _, problem := s.key(ctx, signed.Signatures[0].Header.KeyID); problem != nil {
+		return problem
+	}
+	return nil
+}
+
 // keySet is an issuer's keys. The library's own would fetch them for every token
 // with a bad signature, so anybody could make us ask without end.
 type keySet struct {

@@ -54,6 +54,35 @@ func TestRotation(t *testing.T) {
 	refused(t, err, gitops.Unauthorized, "does not publish", old)
 }
 
+// What is prepared is authenticated without the network.
+func TestPrepare(t *testing.T) {
+	s := newSite(t)
+	v, other := s.verifier(), oidctest.New(t)
+	other.Rotate()
+	made := other.Token(audience, map[string]any{"iss": s.issuer.URL}) // with the id key-2
+	for name, token := range map[string]string{"no JWT": "a-token-of-the-api", "another issuer's": other.Token(audience, nil)} {
+		if err := v.Prepare(t.Context(), token); err != nil || s.issuer.Fetches() > 0 {
+			t.Errorf("%s: %v, and the keys were fetched %d times", name, err, s.issuer.Fetches())
+		}
+	}
+	s.issuer.SetAway(true)
+	if err := v.Prepare(t.Context(), s.issuer.Token(audience, nil)); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("while the issuer is away: %v", err)
+	}
+	s.issuer.SetAway(false)
+	s.pass(11 * time.Second)
+	if err := v.Prepare(t.Context(), s.issuer.Token(audience, nil)); err != nil || s.issuer.Fetches() != 1 {
+		t.Errorf("%v, and the keys were fetched %d times", err, s.issuer.Fetches())
+	}
+	if err := v.Prepare(t.Context(), made); gitops.CodeOf(err) != gitops.Unauthorized {
+		t.Errorf("a key that is made up: %v", err)
+	}
+	s.issuer.SetAway(true)
+	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
+		t.Errorf("what is prepared: %v", err)
+	}
+}
+
 // Whoever makes up key ids cannot make us ask the issuer more often.
 func TestAFloodOfUnknownKeys(t *testing.T) {
 	s := newSite(t)

@@ -130,6 +130,22 @@ func checkIssuer(field, issuer string) error {
 	return nil
 }
 
+// Prepare fetches the issuer's keys when the key that a token names is not here. The
+// error's code is Unavailable when they cannot be fetched, and Unauthorized for a key that
+// the issuer does not publish. A token that Authenticate refuses without a key is
+// prepared.
+func (v *Verifier) Prepare(ctx context.Context, bearer string) error {
+	issuer, err := issuerOf(bearer)
+	if err != nil {
+		return nil
+	}
+	keys, ok := v.issuers[issuer]
+	if !ok {
+		return nil
+	}
+	return keys.prepare(ctx, bearer)
+}
+
 // Authenticate checks a token. The error's code is Unauthorized for a token that is
 // not valid, and Unavailable when the issuer's keys cannot be fetched. Its sentence
 // names what is wrong and never the token.

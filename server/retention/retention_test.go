@@ -40,7 +40,7 @@ func inRetention(t *testing.T, script func(t *testing.T, s *prunedStore, p Prune
 		s := &prunedStore{Model: queuetest.NewModel(time.Now, queuetest.Hooks{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		var pruning sync.WaitGroup
-		p := Pruner{Store: s, Keep: 240 * time.Hour, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		p := Pruner{Store: s, Keep: 120 * time.Hour, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 		pruning.Go(func() { p.Run(ctx) })
 		script(t, s, p)
 		cancel()

@@ -87,7 +87,7 @@ type nobody struct{}
 
 func (nobody) Delivery(string, string)                {}
 func (nobody) Finished(string, gitops.State, float64) {}
-func (nobody) NotKept(string)                         {}
+func (nobody) NotKept(string, string)                 {}
 func (nobody) Progressed(string, time.Time)           {}
 func (nobody) BackingOff(string, time.Duration)       {}
 func (nobody) Missed(missed.Outcome)                  {}

@@ -219,10 +219,10 @@ func (f *fakes) Finished(environment string, state gitops.State, seconds float64
 }
 
 // NotKept is a recorder's.
-func (f *fakes) NotKept(string) {
+func (f *fakes) NotKept(_, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.outcomes = append(f.outcomes, "not kept")
+	f.outcomes = append(f.outcomes, "not kept: "+reason)
 }
 
 // Write takes the log, one line at a time, as slog's handlers write it.

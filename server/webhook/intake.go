@@ -34,9 +34,9 @@ type Recorder interface {
 	// Finished counts an update that was final when it was accepted, because a newer
 	// release was there already: no lane ever takes it. See lane.Recorder.
 	Finished(environment string, state gitops.State, seconds float64)
-	// NotKept counts a rejected or ignored delivery of which nothing is kept, since its
-	// sender had too many.
-	NotKept(source string)
+	// NotKept counts a rejected or ignored delivery of which nothing is kept; the reason
+	// is one of [NotKeptReasons].
+	NotKept(source, reason string)
 }
 
 // Outcomes is the closed set of what a [Recorder] is told.
@@ -65,6 +65,7 @@ type Intake struct {
 	Now        func() time.Time
 	Config     string                  // hash of the configuration in force
 	Refused    func(gitops.AuditEntry) // told of updates that no rule allows; nil tells nobody
+	Spare      func() bool             // whether the store has room for what became no updates; nil: always
 
 	partly partly
 }
@@ -129,20 +130,19 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 }
 
 // storePart keeps what is to be kept of a delivery that became no updates. When its
-// sender has too many nothing is, unless it is known: the answer is the same.
+// sender has too many, or the store has no room for it, nothing is, unless it is known:
+// the answer is the same.
 func (in *Intake) storePart(ctx context.Context, d gitops.Delivery, rejection error) (gitops.Delivery, bool, error) {
-	sender, most := senderOf(d), mostKept(d.Outcome)
-	kept, tell := in.partly.keep(sender, most, in.Now())
+	sender := senderOf(d)
+	reason := in.whyNotKept(sender, d)
+	kept := reason == ""
 	if !kept {
-		if tell {
-			in.logNotKept(d, most)
-		}
 		known, err := in.Inbox.ExistingIDs(ctx, d.Source, []string{d.ID})
 		if err != nil {
 			return d, false, err
 		}
 		if len(known) == 0 {
-			in.Recorder.NotKept(d.Source)
+			in.Recorder.NotKept(d.Source, reason)
 			return d, false, rejection
 		}
 	}

@@ -12,10 +12,10 @@ import (
 // What is rejected or ignored changed nothing, and its sender may send as much of it as
 // he likes, also one who may order nothing: so little of it is kept. A sender has at most
 //
-//	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.RejectedFor)
-//	ignored:  300 an hour x 24 x 90 days, or what retention.keep says
+//	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.UnacceptedFor)
+//	ignored:  300 an hour x 24 x 7 days
 //
-// rows of about 1.5 KiB, which is 25 MiB and 930 MiB. Accepted deliveries have no such
+// rows of about 1.5 KiB, which is 25 MiB and 75 MiB. Accepted deliveries have no such
 // bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.
@@ -31,6 +31,32 @@ const (
 	// toldEvery is how often the log says that a sender is over the bound.
 	toldEvery = time.Minute
 )
+
+// Why a delivery that became no updates is not kept.
+const (
+	notKeptSender = "sender_limit"
+	notKeptRoom   = "store_nearly_full"
+)
+
+// NotKeptReasons is the closed set of what a [Recorder] is told.
+func NotKeptReasons() []string { return []string{notKeptSender, notKeptRoom} }
+
+// whyNotKept counts one more delivery of a sender, and returns why it is not kept; ""
+// when it is. The store says itself, once, that it has no room.
+func (in *Intake) whyNotKept(sender string, d gitops.Delivery) string {
+	if in.Spare != nil && !in.Spare() {
+		return notKeptRoom
+	}
+	most := mostKept(d.Outcome)
+	kept, tell := in.partly.keep(sender, most, in.Now())
+	if tell {
+		in.logNotKept(d, most)
+	}
+	if !kept {
+		return notKeptSender
+	}
+	return ""
+}
 
 // shorten is a delivery that became no updates as it is kept.
 func shorten(d gitops.Delivery) gitops.Delivery {

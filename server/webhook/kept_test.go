@@ -94,7 +94,7 @@ func TestRejectedAreKeptUpToABound(t *testing.T) {
 		}
 	}
 	lines := func() int { return strings.Count(s.logged.String(), "deliveries are not kept") }
-	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept") != 5 {
+	if lines() != 1 || strings.Count(strings.Join(s.outcomes, " "), "not kept: sender_limit") != 5 {
 		t.Errorf("%d lines in the log, and counted %v", lines(), s.outcomes)
 	}
 	s.reject("r3", "192.0.2.1") // it is known
@@ -140,7 +140,7 @@ func TestIgnoredAreKeptUpToABound(t *testing.T) {
 			t.Fatalf("delivery %d is kept: %t", i, kept)
 		}
 	}
-	if n := strings.Count(strings.Join(s.outcomes, " "), "not kept"); n != 5 {
+	if n := strings.Count(strings.Join(s.outcomes, " "), "not kept: sender_limit"); n != 5 {
 		t.Errorf("%d are counted as not kept", n)
 	}
 	s.reject("r1", "192.0.2.1")
@@ -252,17 +252,23 @@ func TestSameBodyCountsOnce(t *testing.T) {
 	}
 }
 
-// TestRejectedGoAfterAWeek holds the life of what was rejected against its bound.
-func TestRejectedGoAfterAWeek(t *testing.T) {
+// TestUnacceptedGoAfterAWeek holds the life of what was rejected or ignored against its
+// bound.
+func TestUnacceptedGoAfterAWeek(t *testing.T) {
 	s := newSender(t)
 	for hour := range 2 {
 		for i := range 110 {
 			s.reject(fmt.Sprintf("r%d-%d", hour, i), "192.0.2.1")
 		}
+		for i := range 310 {
+			if _, _, err := s.send(fmt.Sprintf("i%d-%d", hour, i), "nothing", "192.0.2.1", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		s.now = s.now.Add(time.Hour)
 	}
-	s.now = s.now.Add(queue.RejectedFor - time.Hour)
-	if n, err := s.store.Prune(t.Context(), s.now.Add(-90*24*time.Hour), 1000); n != 100 || err != nil {
+	s.now = s.now.Add(queue.UnacceptedFor - time.Hour)
+	if n, err := s.store.Prune(t.Context(), s.now.Add(-90*24*time.Hour), 1000); n != 100+300 || err != nil {
 		t.Errorf("forgotten are %d, %v", n, err)
 	}
 }

@@ -10,8 +10,8 @@
 package webhook
 
 import (
-	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -104,9 +104,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if r.ContentLength > limit {
 		return nil, gitops.Errorf(gitops.TooLarge, "the body is larger than %d bytes", limit)
 	}
-	announced := min(max(0, r.ContentLength), usualBody)
-	body := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead)) // with room to find the end in
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readGrowing(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	var known *gitops.Error
 	switch {
@@ -117,5 +115,29 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	case err != nil:
 		return nil, gitops.Errorf(gitops.Invalid, "the body is incomplete").WithCause(err)
 	}
-	return body.Bytes(), nil
+	return body, nil
+}
+
+// readGrowing reads to the end. Its buffer never has more than twice what has been
+// read, but for the usual size, so that whoever counts what comes knows what it takes;
+// and it grows only when there is a byte for which there is no room.
+func readGrowing(from io.Reader, announced int64) ([]byte, error) {
+	body := make([]byte, 0, min(max(0, announced), usualBody)+1) // with room to find the end in
+	for {
+		if len(body) == cap(body) {
+			size := 2 * cap(body)
+			if announced >= 0 {
+				size = max(len(body), min(size, int(announced))) + 1
+			}
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }

@@ -114,6 +114,7 @@ func (s *Store) commit(group []*acceptance) error {
 	ctx, cancel := context.WithTimeout(context.Background(), acceptTime)
 	defer cancel()
 	err := s.accept(ctx, group)
+	s.recorder.Answered(queue.Writing, !away(err))
 	switch {
 	case err == nil:
 		s.recorder.Committed(len(group), time.Since(began))

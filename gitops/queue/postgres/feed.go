@@ -114,7 +114,7 @@ func (s *Store) inOneOrder(ctx context.Context, on querier, arrived []deliveryRo
 func (s *Store) Latest(ctx context.Context) (cursor string, err error) {
 	const latest = `SELECT coalesce(greatest((SELECT max(number) FROM deliveries), (SELECT max(number) FROM steps)), 0)`
 	var number int64
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, latest).Scan(&number)
 	})
 	if err != nil {

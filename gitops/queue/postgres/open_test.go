@@ -162,7 +162,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := schema(t)
 			c.spoil(&a)
-			if err := postgres.Check(t.Context(), a); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), c.says) {
+			if _, err := postgres.Check(t.Context(), a); gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), c.says) {
 				t.Errorf("Check: %v; want %q", err, c.says)
 			}
 			s, err := postgres.Open(t.Context(), a, postgres.Options{})
@@ -179,7 +179,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestCheckChangesNothing(t *testing.T) {
 	a := schema(t)
 	for range 2 {
-		if err := postgres.Check(t.Context(), a); err != nil {
+		if _, err := postgres.Check(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -194,7 +194,7 @@ func TestCheckChangesNothing(t *testing.T) {
 		t.Errorf("Check made %d tables", n)
 	}
 	open(t, a)
-	if err := postgres.Check(t.Context(), a); err != nil {
+	if _, err := postgres.Check(t.Context(), a); err != nil {
 		t.Errorf("Check of a store in use: %v", err)
 	}
 }

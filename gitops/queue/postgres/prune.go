@@ -37,11 +37,11 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	if err != nil {
 		return 0, err
 	}
-	rejected, err := s.rejected(ctx, limit)
+	unaccepted, err := s.unaccepted(ctx, limit)
 	if err != nil {
 		return 0, err
 	}
-	found = inOrder(append(found, rejected...), limit)
+	found = inOrder(append(found, unaccepted...), limit)
 	for len(found) > 0 {
 		var numbers []int64
 		before := found[0].before
@@ -110,16 +110,16 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 	return s.searchPrunable(ctx, page, before, limit)
 }
 
-// rejected is prunable for the rejected deliveries, which go earlier.
-func (s *Store) rejected(ctx context.Context, limit int) (found []prunable, err error) {
+// unaccepted is prunable for the rejected and ignored deliveries, which go earlier.
+func (s *Store) unaccepted(ctx context.Context, limit int) (found []prunable, err error) {
 	const edge = `SELECT coalesce($1, clock_timestamp()) - $2::interval`
 	const page = `SELECT d.number, d.received_at < $1, own.updates, own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
 			SELECT count(*) AS updates, count(*) FILTER (WHERE u.finished_at IS NULL OR u.finished_at >= $1) AS kept FROM updates u
 			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
-		) AS own WHERE d.outcome = 'rejected' AND d.number + 0 > $2 ORDER BY d.number + 0 LIMIT $3`
+		) AS own WHERE d.outcome <> 'accepted' AND d.number + 0 > $2 ORDER BY d.number + 0 LIMIT $3`
 	var before time.Time
-	err = s.call(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, edge, s.nowArg(), queue.RejectedFor).Scan(&before)
+	err = s.read(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, edge, s.nowArg(), queue.UnacceptedFor).Scan(&before)
 	})
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Store) searchPrunable(ctx context.Context, page string, before time.Tim
 	}
 	for last := int64(0); ; {
 		var seen []delivery
-		err := s.call(ctx, func(ctx context.Context) error {
+		err := s.read(ctx, func(ctx context.Context) error {
 			seen, err = rows(ctx, s.pool, page, []any{before, last, pruneLook}, func(row pgx.CollectableRow) (d delivery, err error) {
 				return d, row.Scan(&d.number, &d.old, &d.updates, &d.kept)
 			})

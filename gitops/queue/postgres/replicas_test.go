@@ -136,7 +136,8 @@ func (s *spread) AppendAudit(ctx context.Context, entries []gitops.AuditEntry) e
 func (s *spread) AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) ([]gitops.AuditEntry, string, error) {
 	return s.next().AuditEntries(ctx, f, p)
 }
-func (s *spread) Ping(ctx context.Context) error { return s.next().Ping(ctx) }
+func (s *spread) Ping(ctx context.Context) error                 { return s.next().Ping(ctx) }
+func (s *spread) Usage(ctx context.Context) (queue.Usage, error) { return s.next().Usage(ctx) }
 
 // TestLeasesRunByTheServersClock has no clock injected: what a replica thinks the
 // time is does not matter.

@@ -59,40 +59,53 @@ func (s *Store) prepare(ctx context.Context) error {
 	})
 }
 
-// Check reports whether Open could use the address: it connects as Open does, and
-// changes nothing. Errors as Open.
-func Check(ctx context.Context, a Address) error {
-	const may = `SELECT has_schema_privilege(current_schema(), 'CREATE')`
+// Check reports whether Open could use the address, and what in the database will make
+// the store slow in time: it connects as Open does, and changes nothing. Errors as Open.
+func Check(ctx context.Context, a Address) (warnings []string, err error) {
 	config, err := a.config()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return domainError(err)
+		return nil, domainError(err)
 	}
 	defer pool.Close()
-	return domainError(pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		s := &Store{log: slog.New(slog.DiscardHandler)}
-		if err := s.checkServer(ctx, tx); err != nil {
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := checkSchema(ctx, tx); err != nil {
 			return err
 		}
-		version, folders, err := versionOf(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if version == len(folders) {
-			return checkTransitions(ctx, tx)
-		}
-		var can *bool // null where search_path names no schema that is there
-		if err := tx.QueryRow(ctx, may).Scan(&can); err != nil {
-			return err
-		}
-		if can == nil || !*can {
-			return gitops.Errorf(gitops.Unavailable, "the store's user may not create tables in its schema")
-		}
-		return nil
-	}))
+		warnings, err = oldTransactionWarnings(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, domainError(err)
+	}
+	return warnings, nil
+}
+
+// checkSchema is the part of Check that decides.
+func checkSchema(ctx context.Context, tx pgx.Tx) error {
+	const may = `SELECT has_schema_privilege(current_schema(), 'CREATE')`
+	s := &Store{log: slog.New(slog.DiscardHandler)}
+	if err := s.checkServer(ctx, tx); err != nil {
+		return err
+	}
+	version, folders, err := versionOf(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if version == len(folders) {
+		return checkTransitions(ctx, tx)
+	}
+	var can *bool // null where search_path names no schema that is there
+	if err := tx.QueryRow(ctx, may).Scan(&can); err != nil {
+		return err
+	}
+	if can == nil || !*can {
+		return gitops.Errorf(gitops.Unavailable, "the store's user may not create tables in its schema")
+	}
+	return nil
 }
 
 // checkServer refuses a database that would change text, and warns of one that

@@ -72,12 +72,17 @@ type Options struct {
 	Recorder Recorder     // nothing is recorded when nil
 }
 
-// Recorder is told how the store does. It is called by one goroutine and must not
-// block.
+// Recorder is told how the store does. It must not block.
 type Recorder interface {
 	// Committed is called for every transaction that brought deliveries: how many
-	// requests shared it, and how long it took from its begin to its end.
+	// requests shared it, and how long it took from its begin to its end. It is called
+	// by one goroutine.
 	Committed(requests int, took time.Duration)
+
+	// Answered is called at the end of each call, by many goroutines: whether the server
+	// did what it was asked for, in its time. A call that its caller gave up says nothing
+	// of the server, and is not told.
+	Answered(kind queue.CallKind, ok bool)
 }
 
 // Store is a [queue.Queue] in a database.
@@ -91,6 +96,7 @@ type Store struct {
 	reading  chan struct{} // holds a value for each read that runs
 	session  *session
 	hints    *hints
+	horizons horizons
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -155,31 +161,45 @@ func (s *Store) nowArg() *time.Time {
 	return &now
 }
 
-// call runs work with a time limit, and returns its error in the contract's
-// terms.
+// call runs work, which changes something, with a time limit, and returns its error in
+// the contract's terms.
 func (s *Store) call(ctx context.Context, work func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	return s.ask(ctx, queue.Writing, work)
+}
+
+func (s *Store) ask(ctx context.Context, kind queue.CallKind, work func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	err := work(ctx)
+	err := work(bounded)
 	if err != nil && s.closed.Load() {
 		return errClosed()
 	}
+	// A question that is too slow is no fault of the server's.
+	if ctx.Err() == nil && (kind == queue.Writing || sqlState(err) != canceled) {
+		s.recorder.Answered(kind, !away(err))
+	}
 	return domainError(err)
+}
+
+// away reports whether err says that the server did not do what it was asked for, which
+// concerns everybody.
+func away(err error) bool {
+	return err != nil && gitops.CodeOf(domainError(err)) == gitops.Unavailable
 }
 
 // read is call for what only reads. At most half of the connections do: however
 // many ask, and however slow the answers are, there is one for what is accepted,
 // extended and reported.
 func (s *Store) read(ctx context.Context, work func(context.Context) error) error {
-	return s.call(ctx, func(ctx context.Context) error {
-		select {
-		case s.reading <- struct{}{}:
-			defer func() { <-s.reading }()
-			return work(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
+	waiting, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+		return s.ask(ctx, queue.Reading, work)
+	case <-waiting.Done():
+		return domainError(waiting.Err())
+	}
 }
 
 // view runs work with a time limit on a transaction in which all that is read is
@@ -243,3 +263,5 @@ func cleanKey(k gitops.DeliveryKey) gitops.DeliveryKey {
 type unrecorded struct{}
 
 func (unrecorded) Committed(int, time.Duration) {}
+
+func (unrecorded) Answered(queue.CallKind, bool) {}

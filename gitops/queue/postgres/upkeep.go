@@ -28,7 +28,7 @@ func (s *Store) ExistingIDs(ctx context.Context, source string, ids []string) (e
 
 // Checkpoint implements [queue.Checkpoints].
 func (s *Store) Checkpoint(ctx context.Context, name string) (value string, err error) {
-	err = s.call(ctx, func(ctx context.Context) error {
+	err = s.read(ctx, func(ctx context.Context) error {
 		_, err := one(ctx, s.pool, `SELECT value FROM checkpoints WHERE name = $1`, []any{clean(name)}, &value)
 		return err
 	})

@@ -34,9 +34,6 @@ func (s *script) known(d gitops.Delivery, want bool) gitops.Delivery {
 // keysOutliveDeliveries sends what was pruned.
 func keysOutliveDeliveries(s *script) {
 	d := s.accept(s.order("dev/api"))
-	ignored := s.order()
-	ignored.Outcome, ignored.Reason = gitops.OutcomeIgnored, "a ping"
-	s.accept(ignored)
 	s.transit(s.one("one", "dev"), committed(d.Updates[0]))
 	s.advance(time.Hour)
 	s.prune(s.clock.now(), 100)
@@ -45,7 +42,6 @@ func keysOutliveDeliveries(s *script) {
 		if again.Outcome != gitops.OutcomeIgnored || again.Reason == "" || len(again.Updates) > 0 || again.ReceivedAt != began {
 			s.t.Fatalf("a delivery that was forgotten is answered with %+v", again)
 		}
-		s.known(ignored, true)
 		s.crash()
 	}
 	other := d
@@ -126,31 +122,34 @@ func sameBodyAtOnce(s *script) {
 	}
 }
 
-// rejectedAreForgotten keeps what was rejected for seven days.
-func rejectedAreForgotten(s *script) {
-	reject := func() gitops.Delivery {
+// unacceptedAreForgotten keeps what was rejected or ignored for seven days.
+func unacceptedAreForgotten(s *script) {
+	send := func(outcome gitops.Outcome) gitops.Delivery {
 		d := s.order()
-		d.Outcome, d.Reason, d.BodyDigest = gitops.OutcomeRejected, "a reason", digest("a")
+		d.Outcome, d.Reason, d.BodyDigest = outcome, "a reason", digest("a")
 		return s.accept(d)
 	}
 	kept := s.accept(s.order("dev/api"))
-	first := reject()
+	first := []gitops.Delivery{send(gitops.OutcomeRejected), send(gitops.OutcomeIgnored)}
 	s.advance(time.Hour)
-	reject()
-	s.advance(queue.RejectedFor - time.Hour)
+	send(gitops.OutcomeIgnored)
+	send(gitops.OutcomeRejected)
+	s.advance(queue.UnacceptedFor - time.Hour)
 	s.prune(began, 100)
 	s.advance(time.Microsecond)
+	s.prune(began, 1)
 	s.prune(began, 100)
-	_, err := s.q.Delivery(s.t.Context(), first.Key())
-	s.code("Delivery of what was rejected 7 days ago", err, gitops.NotFound)
-	if len(s.model.deliveries) != 2 {
-		s.t.Fatalf("%d deliveries are left; want 2", len(s.model.deliveries))
+	if len(s.model.deliveries) != 3 {
+		s.t.Fatalf("%d deliveries are left; want 3", len(s.model.deliveries))
 	}
 	s.advance(time.Hour)
 	s.prune(began, 100)
-	first.ReceivedAt = s.clock.now()
-	s.known(first, false) // nothing is remembered of it
-	reject()
+	for _, d := range first {
+		_, err := s.q.Delivery(s.t.Context(), d.Key())
+		s.code("Delivery of what was "+string(d.Outcome)+" 7 days ago", err, gitops.NotFound)
+		d.ReceivedAt = s.clock.now()
+		s.known(d, false) // nothing is remembered of it
+	}
 	s.advance(time.Minute)
 	s.prune(s.clock.now(), 100) // where deliveries are kept for less, so are these
 	if len(s.model.deliveries) != 1 || s.model.delivery(kept.Key()).ID != kept.ID {

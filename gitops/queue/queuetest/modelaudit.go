@@ -38,7 +38,7 @@ func (m *Model) known(d gitops.Delivery) (first gitops.Delivery, known bool) {
 
 // remember keeps what a delivery that is pruned leaves.
 func (m *Model) remember(d gitops.Delivery) {
-	if d.Outcome == gitops.OutcomeRejected || d.ReceivedAt.Before(m.now().Add(-queue.MemoryFor)) {
+	if d.Outcome != gitops.OutcomeAccepted || d.ReceivedAt.Before(m.now().Add(-queue.MemoryFor)) {
 		return
 	}
 	hash := queue.KeyHash(d.Key())

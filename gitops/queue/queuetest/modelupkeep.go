@@ -56,6 +56,15 @@ func (m *Model) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
 	return slices.Clone(m.proofKeys), nil
 }
 
+// Usage implements [queue.Meter]. A store in memory takes no room.
+func (m *Model) Usage(ctx context.Context) (queue.Usage, error) {
+	if err := m.begin(ctx); err != nil {
+		return queue.Usage{}, err
+	}
+	m.mu.Unlock()
+	return queue.Usage{}, nil
+}
+
 // Prune implements [queue.Pruner].
 func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
 	if err := m.begin(ctx); err != nil {
@@ -87,10 +96,10 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 }
 
 // over reports whether the delivery arrived, and all of its updates were final,
-// before a time; or whether it was rejected long ago.
+// before a time; or whether it was rejected or ignored long ago.
 func (m *Model) over(d delivery, before time.Time) bool {
-	if rejected := m.now().Add(-queue.RejectedFor); d.Outcome == gitops.OutcomeRejected && rejected.After(before) {
-		before = rejected
+	if unaccepted := m.now().Add(-queue.UnacceptedFor); d.Outcome != gitops.OutcomeAccepted && unaccepted.After(before) {
+		before = unaccepted
 	}
 	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
 		u := m.updates[id]

@@ -67,7 +67,7 @@ func (r *player) step() {
 		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))
 	case n < 64:
 		if r.IntN(10) == 0 {
-			r.advance(oneOf(r, queue.RejectedFor, queue.MemoryFor))
+			r.advance(oneOf(r, queue.UnacceptedFor, queue.MemoryFor))
 		}
 		r.prune(r.clock.now().Add(-r.seconds(30)), 1+r.IntN(5))
 	case n < 66:

@@ -117,7 +117,7 @@ var cases = []struct {
 	{"Memory/KeysOutliveDeliveries", keysOutliveDeliveries},
 	{"Memory/OneBodyCountsOnce", oneBodyCountsOnce},
 	{"Memory/SameBodyAtOnce", sameBodyAtOnce},
-	{"Memory/RejectedAreForgotten", rejectedAreForgotten},
+	{"Memory/UnacceptedAreForgotten", unacceptedAreForgotten},
 
 	{"Scope/Lists", scopedLists},
 

@@ -47,6 +47,9 @@ func checkUpdates(updates []gitops.Update) error {
 func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate bool, err error) {
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
+	if err := tx.checkRoom(); err != nil {
+		return tx.known(d.Key(), err)
+	}
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = tx.now
 	}
@@ -80,6 +83,15 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 		}
 	}
 	return d, false, nil
+}
+
+// known returns a delivery that is stored, as a duplicate, or else the error.
+func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Delivery, duplicate bool, err error) {
+	first, err = readDelivery(context.Background(), tx.connection, key, tx.now)
+	if gitops.CodeOf(err) == gitops.NotFound {
+		err = otherwise
+	}
+	return first, err == nil, err
 }
 
 // insertDelivery adds a row, unless the delivery is known. What is remembered of

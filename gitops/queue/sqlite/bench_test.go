@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
 
@@ -70,6 +71,9 @@ func (c *commits) Committed(requests int, _ time.Duration) {
 	c.commits++
 	c.requests += requests
 }
+
+// Answered implements [sqlite.Recorder].
+func (c *commits) Answered(queue.CallKind, bool) {}
 
 // benchmarkDelivery is the nth delivery, for one of 200 apps in 4 environments.
 // Its sender's id is random, as EventBridge's are, and so its update's is, too:

@@ -15,7 +15,7 @@ func TestCheckSaysWhetherOpenCould(t *testing.T) {
 	path := filepath.Join(dir, "tallyman.db")
 	check := func(path, want string) {
 		t.Helper()
-		err := sqlite.Check(path)
+		err := sqlite.Check(path, sqlite.Options{})
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%s: %v", path, err)

@@ -14,11 +14,17 @@ import (
 )
 
 // Check reports whether Open could use the path, as far as can be told without
-// opening or changing anything: a store that is in use now passes. Errors as
-// Open.
-func Check(path string) error {
+// opening or changing anything: a store that is in use now passes. Of the options it
+// uses the volume. Errors as Open.
+func Check(path string, o Options) error {
+	if o.Volume == nil {
+		o.Volume = volumeOf
+	}
 	dir := filepath.Dir(path)
 	if err := checkDir(dir); err != nil {
+		return err
+	}
+	if err := checkVolume(path, o.Volume); err != nil {
 		return err
 	}
 	if unix.Access(dir, unix.W_OK|unix.X_OK) != nil {

@@ -19,7 +19,7 @@ var errEnough = errors.New("the reader has stopped")
 // no writer.
 func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 	return func(yield func(queue.Entry, error) bool) {
-		err := s.read(ctx, func(ctx context.Context, c *connection) error {
+		err := s.readAll(ctx, func(ctx context.Context, c *connection) error {
 			e := export{ctx: ctx, c: c, give: func(e queue.Entry) error {
 				if !yield(e, nil) {
 					return errEnough

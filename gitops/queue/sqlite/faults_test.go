@@ -5,8 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,93 +106,4 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	})
-}
-
-// walLengths measures the WAL after each commit.
-type walLengths struct {
-	s       *Store
-	longest int64
-}
-
-func (l *walLengths) Committed(int, time.Duration) {
-	length, _, err := checkpoint(l.s.writer.conn, `PRAGMA wal_checkpoint(NOOP)`)
-	if err != nil {
-		panic(err)
-	}
-	l.longest = max(l.longest, length)
-}
-
-// fill accepts deliveries with these numbers, of 20 KiB each.
-func fill(t *testing.T, s *Store, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		d := numbered(i)
-		d.Body = make([]byte, 20<<10)
-		if _, _, err := s.Accept(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestWALStaysShort writes many times what the WAL may hold.
-func TestWALStaysShort(t *testing.T) {
-	lengths := &walLengths{}
-	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), lengths)
-	defer s.Close()
-	lengths.s = s
-	limits := walLimits{long: 40, rest: 10, most: 100}
-	if err := s.writer.do(t.Context(), func(tx *tx) error { tx.w.wal.limits = limits; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	fill(t, s, 0, 300)
-	const each = 20 // pages of one Accept, at most
-	if lengths.longest > limits.most+each || lengths.longest < limits.long {
-		t.Errorf("the WAL grew to %d pages", lengths.longest)
-	}
-}
-
-// TestWALShrinksAgain has a reader keep the WAL from beginning again until it is
-// long. When the reader is gone, the file does not keep that length.
-func TestWALShrinksAgain(t *testing.T) {
-	const limit = 64 << 10
-	path := filepath.Join(t.TempDir(), "queue.db")
-	s := openFile(t, path, nil)
-	defer s.Close()
-	err := s.writer.do(t.Context(), func(tx *tx) error {
-		tx.w.wal.limits = walLimits{long: 5, rest: 5, most: 10}
-		size, err := tx.pragma(`PRAGMA journal_size_limit`)
-		if err != nil || size.(int64) <= 0 {
-			return fmt.Errorf("the size that the WAL shrinks to is %v, %w", size, err)
-		}
-		_, err = tx.pragma(fmt.Sprintf(`PRAGMA journal_size_limit = %d`, limit))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	length := func() int64 {
-		t.Helper()
-		info, err := os.Stat(path + "-wal")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.Size()
-	}
-	err = s.read(t.Context(), func(ctx context.Context, c *connection) error {
-		if _, err := latestPosition(ctx, c); err != nil {
-			return err
-		}
-		fill(t, s, 0, 20)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := length(); n < 4*limit {
-		t.Errorf("the WAL has %d bytes while a reader keeps it; the test needs more", n)
-	}
-	fill(t, s, 20, 25)
-	if n := length(); n > 2*limit {
-		t.Errorf("the WAL has %d bytes when the reader is gone; want about %d", n, limit)
-	}
 }

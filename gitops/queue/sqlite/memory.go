@@ -55,7 +55,7 @@ func (tx *tx) remember(number int64) error {
 	found, err := tx.one(context.Background(), delivery, []any{number}, func(r row) {
 		d = gitops.Delivery{Source: r.text(0), ID: r.text(1), Outcome: gitops.Outcome(r.text(2)), ReceivedAt: r.time(3), BodyDigest: r.blob(4)}
 	})
-	if err != nil || !found || d.Outcome == gitops.OutcomeRejected || d.ReceivedAt.Before(tx.now.Add(-queue.MemoryFor)) {
+	if err != nil || !found || d.Outcome != gitops.OutcomeAccepted || d.ReceivedAt.Before(tx.now.Add(-queue.MemoryFor)) {
 		return err
 	}
 	tx.remembers = true

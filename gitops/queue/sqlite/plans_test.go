@@ -130,7 +130,7 @@ func (s *Store) askEverything(ctx context.Context) error {
 	keep(err)
 	_, err = s.prunable(ctx, time.Now(), 1)
 	keep(err)
-	_, err = s.rejected(ctx, time.Now(), 1)
+	_, err = s.unaccepted(ctx, time.Now(), 1)
 	keep(err)
 	return errors.Join(errs...)
 }

@@ -33,11 +33,11 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	if err != nil {
 		return 0, err
 	}
-	rejected, err := s.rejected(ctx, s.now().Add(-queue.RejectedFor), limit)
+	unaccepted, err := s.unaccepted(ctx, s.now().Add(-queue.UnacceptedFor), limit)
 	if err != nil {
 		return 0, err
 	}
-	found = inOrder(append(found, rejected...), limit)
+	found = inOrder(append(found, unaccepted...), limit)
 	for len(found) > 0 {
 		n, rows := together(found)
 		var gone int
@@ -132,10 +132,10 @@ func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (foun
 	return s.searchPrunable(ctx, page, before, limit)
 }
 
-// rejected is prunable for the rejected deliveries, which go earlier.
-func (s *Store) rejected(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
+// unaccepted is prunable for the rejected and ignored deliveries, which go earlier.
+func (s *Store) unaccepted(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
 	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
-		FROM deliveries d INDEXED BY deliveries_rejected WHERE d.outcome = 'rejected' AND d.number > ? ORDER BY d.number LIMIT ?`
+		FROM deliveries d INDEXED BY deliveries_unaccepted WHERE d.outcome <> 'accepted' AND d.number > ? ORDER BY d.number LIMIT ?`
 	return s.searchPrunable(ctx, page, before, limit)
 }
 

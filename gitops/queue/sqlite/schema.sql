@@ -37,7 +37,7 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_dig
 -- sources and outcomes make an insert an append at one of a few places.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome);
 CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
-CREATE INDEX deliveries_rejected ON deliveries (outcome) WHERE outcome = 'rejected';
+CREATE INDEX deliveries_unaccepted ON deliveries (number) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (

@@ -45,20 +45,32 @@ type Options struct {
 	Now      func() time.Time // the clock; time.Now when nil. Called by many goroutines.
 	Logger   *slog.Logger     // nothing is logged when nil
 	Recorder Recorder         // nothing is recorded when nil
+
+	// Volume examines the file system that a file or directory lies on; the kernel is
+	// asked when nil.
+	Volume func(path string) (Volume, error)
 }
 
-// Recorder is told how the store does. It is called by the store's writer and
-// must not block.
+// Recorder is told how the store does. It must not block.
 type Recorder interface {
 	// Committed is called for every transaction that brought something to the
 	// disk: how many requests shared it, and how long it took from its begin to
-	// its end.
+	// its end. It is called by the store's writer.
 	Committed(requests int, took time.Duration)
+
+	// Answered is called at the end of each transaction, by many goroutines: whether the
+	// file and its disk did what they were asked for. One that its caller gave up says
+	// nothing of them, and is not told.
+	Answered(kind queue.CallKind, ok bool)
 }
 
 // readers is how many reads run at a time. Reads are short and the processors
 // few; more would only hold more page caches.
 const readers = 4
+
+// readTime is how long one read may take. While it lasts the WAL cannot begin again from
+// its start, and grows by what is written.
+const readTime = 10 * time.Second
 
 // readerSetup makes a connection that cannot change the file.
 var readerSetup = []string{
@@ -69,14 +81,16 @@ var readerSetup = []string{
 
 // Store is a [queue.Queue] in a file.
 type Store struct {
-	path    string
-	now     func() time.Time
-	log     *slog.Logger
-	writer  *writer
-	wakes   queue.Notifier
-	changed queue.Broadcast
-	counts  counts
-	lock    *os.File
+	path     string
+	now      func() time.Time
+	log      *slog.Logger
+	recorder Recorder
+	volumeOf func(path string) (Volume, error)
+	writer   *writer
+	wakes    queue.Notifier
+	changed  queue.Broadcast
+	counts   counts
+	lock     *os.File
 
 	pool    chan *connection // idle readers; holds nil for one that is not open yet
 	reading sync.RWMutex     // held for reading while a reader is in use
@@ -113,19 +127,25 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Recorder == nil {
 		o.Recorder = unrecorded{}
 	}
+	if o.Volume == nil {
+		o.Volume = volumeOf
+	}
+	if err := checkVolume(path, o.Volume); err != nil {
+		return nil, err
+	}
 	locked, err := lock(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, log: o.Logger, lock: locked, pool: make(chan *connection, readers)}
-	if err := s.open(o.Recorder); err != nil {
+	s := &Store{path: path, now: o.Now, log: o.Logger, recorder: o.Recorder, volumeOf: o.Volume, lock: locked, pool: make(chan *connection, readers)}
+	if err := s.open(); err != nil {
 		return nil, errors.Join(openError(path, err), locked.Close())
 	}
 	return s, nil
 }
 
 // open does what Open does under the lock.
-func (s *Store) open(recorder Recorder) error {
+func (s *Store) open() error {
 	size, err := createFile(s.path)
 	if err != nil {
 		return err
@@ -147,7 +167,7 @@ func (s *Store) open(recorder Recorder) error {
 	for range readers {
 		s.pool <- nil
 	}
-	s.writer, err = startWriter(s, c, recorder)
+	s.writer, err = startWriter(s, c)
 	return err
 }
 
@@ -172,8 +192,19 @@ func createFile(path string) (size int64, err error) {
 }
 
 // read runs work on a reader, in one transaction: all that work reads is of one
-// moment.
+// moment. It ends after [readTime].
 func (s *Store) read(ctx context.Context, work func(context.Context, *connection) error) error {
+	bounded, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	err := s.readAll(bounded, work)
+	if bounded.Err() == nil && !s.isClosed() {
+		s.recorder.Answered(queue.Reading, gitops.CodeOf(err) != gitops.Unavailable)
+	}
+	return err
+}
+
+// readAll is read for as long as it takes.
+func (s *Store) readAll(ctx context.Context, work func(context.Context, *connection) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.closed {
@@ -209,7 +240,18 @@ func (s *Store) read(ctx context.Context, work func(context.Context, *connection
 // written and synced.
 func (s *Store) Ping(ctx context.Context) error {
 	const ping = `INSERT INTO pings (number, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at`
-	return s.writer.do(ctx, func(tx *tx) error { return tx.exec(ping, tx.now.UnixMicro()) })
+	return s.writer.do(ctx, func(tx *tx) error {
+		if err := tx.checkRoom(); err != nil {
+			return err
+		}
+		return tx.exec(ping, tx.now.UnixMicro())
+	})
+}
+
+func (s *Store) isClosed() bool {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	return s.closed
 }
 
 // Close implements [queue.Queue]. It waits for the transaction that is under way
@@ -238,3 +280,5 @@ func (s *Store) Close() error {
 type unrecorded struct{}
 
 func (unrecorded) Committed(int, time.Duration) {}
+
+func (unrecorded) Answered(queue.CallKind, bool) {}

@@ -70,6 +70,7 @@ type tx struct {
 
 	senders   map[senderKey]int64 // those that were searched or added
 	remembers bool                // a delivery was pruned
+	room      *roomCheck          // nil before it was asked for
 	woken     map[string]bool     // environments with something new to take
 	waits     map[waiting]int64   // by how much the counts have grown
 }

@@ -26,6 +26,7 @@ type walLimits struct {
 type walMover struct {
 	log    *slog.Logger
 	limits walLimits     // the writer's
+	held   bool          // the WAL is longer than it should ever be, and the log says so; the writer's
 	conn   *connection   // the goroutine's
 	call   chan struct{} // the writer asks for a checkpoint; never blocks it
 	gone   sync.WaitGroup
@@ -58,12 +59,28 @@ func (c *walMover) run() {
 // between is called by the writer between two transactions.
 func (c *walMover) between(writer *connection) {
 	length, moved, err := checkpoint(writer, `PRAGMA wal_checkpoint(NOOP)`)
+	if err == nil {
+		c.watch(length)
+	}
 	if err == nil && length > c.limits.long {
 		err = c.shorten(writer, length, length-moved)
 	}
 	if err != nil {
 		c.log.Warn("WAL checkpoint failed", "error", err)
 	}
+}
+
+// watch says once that the WAL has grown beyond what load alone does to it: somebody
+// reads an old state of the file, and until he has ended it cannot begin again. The
+// store's own reads end after [readTime].
+func (c *walMover) watch(length int64) {
+	held := length > 2*c.limits.most
+	if held != c.held && held {
+		c.log.Warn("WAL cannot begin again: another program reads the store's file, perhaps a backup", slog.Int64("bytes", length*pageSize))
+	} else if held != c.held {
+		c.log.Info("WAL has begun again")
+	}
+	c.held = held
 }
 
 // shorten sees to it that a WAL of length pages, of which rest are not in the

@@ -50,6 +50,7 @@ type writer struct {
 	now      func() time.Time
 	log      *slog.Logger
 	recorder Recorder
+	volumeOf func(path string) (Volume, error)
 	wakes    *queue.Notifier
 	changed  *queue.Broadcast
 	counts   *counts
@@ -60,14 +61,15 @@ type writer struct {
 	cache   *writerCache         // of the file as conn sees it
 	leases  map[string]time.Time // when each lease runs out
 	failing bool                 // the last group failed, and the log says so
+	full    bool                 // the room that is left is reserved, and the log says so
 	wal     *walMover
 }
 
 // startWriter starts the writer on c, which is the writer's from then on, also
 // when an error is returned.
-func startWriter(s *Store, c *connection, recorder Recorder) (*writer, error) {
+func startWriter(s *Store, c *connection) (*writer, error) {
 	w := &writer{
-		path: s.path, now: s.now, log: s.log, recorder: recorder, wakes: &s.wakes, changed: &s.changed, counts: &s.counts,
+		path: s.path, now: s.now, log: s.log, recorder: s.recorder, volumeOf: s.volumeOf, wakes: &s.wakes, changed: &s.changed, counts: &s.counts,
 		conn: c, leases: make(map[string]time.Time),
 	}
 	err := w.readCache()
@@ -124,8 +126,10 @@ func (w *writer) commit(requests []*request) error {
 	case errors.Is(err, errSpoiled):
 		return err
 	case err != nil:
+		w.recorder.Answered(queue.Writing, false)
 		return w.fail(err)
 	}
+	w.recorder.Answered(queue.Writing, true)
 	if w.failing {
 		w.failing = false
 		w.log.Info("the store can write again")

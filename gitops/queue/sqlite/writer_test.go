@@ -17,7 +17,10 @@ import (
 )
 
 // groups records how many requests each transaction had.
-type groups struct{ sizes []int }
+type groups struct {
+	unrecorded
+	sizes []int
+}
 
 func (g *groups) Committed(requests int, _ time.Duration) { g.sizes = append(g.sizes, requests) }
 

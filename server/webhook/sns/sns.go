@@ -21,6 +21,7 @@ package sns
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,30 +113,18 @@ func readMessage(body []byte) (m message, err error) {
 	return m, nil
 }
 
+// Prepare fetches the certificate by which a message is to be authenticated, unless it is
+// here already. Its error is Authenticate's.
+func (r *Receiver) Prepare(ctx context.Context, header http.Header, body []byte) error {
+	_, _, err := r.keyOf(ctx, header, body)
+	return err
+}
+
 // Authenticate checks topic, certificate, signature and age. The code is
 // Unauthorized, Forbidden for a topic that is not configured, or Unavailable when
 // the certificate cannot be fetched.
 func (r *Receiver) Authenticate(header http.Header, body []byte) error {
-	if header.Get("X-Amz-Sns-Rawdelivery") == "true" {
-		return gitops.Errorf(gitops.Unauthorized, "raw delivery has no signature: turn it off in the subscription")
-	}
-	m, err := readMessage(body)
-	if err != nil {
-		return err
-	}
-	host, ok := r.hosts[m.TopicARN]
-	if m.TopicARN == "" {
-		return gitops.Errorf(gitops.Unauthorized, "the body has no TopicArn, so it is not a message of SNS: events of EventBridge go to /webhooks/ecr")
-	}
-	if !ok {
-		return gitops.Errorf(gitops.Forbidden, "the topic is not one of sources.sns.topics")
-	}
-	if err := checkCertificateURL(m.SigningCertURL, host); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
-	defer cancel()
-	key, err := r.certificates.key(ctx, m.SigningCertURL)
+	m, key, err := r.keyOf(context.Background(), header, body)
 	if err != nil {
 		return err
 	}
@@ -147,6 +136,31 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 		return gitops.Errorf(gitops.Unauthorized, "the message was not sent within the last %s", oldest)
 	}
 	return nil
+}
+
+// keyOf reads a message of a topic that is configured, and finds the key with which SNS
+// must have signed it.
+func (r *Receiver) keyOf(ctx context.Context, header http.Header, body []byte) (m message, key *rsa.PublicKey, err error) {
+	if header.Get("X-Amz-Sns-Rawdelivery") == "true" {
+		return m, nil, gitops.Errorf(gitops.Unauthorized, "raw delivery has no signature: turn it off in the subscription")
+	}
+	if m, err = readMessage(body); err != nil {
+		return m, nil, err
+	}
+	host, ok := r.hosts[m.TopicARN]
+	switch {
+	case m.TopicARN == "":
+		return m, nil, gitops.Errorf(gitops.Unauthorized, "the body has no TopicArn, so it is not a message of SNS: events of EventBridge go to /webhooks/ecr")
+	case !ok:
+		return m, nil, gitops.Errorf(gitops.Forbidden, "the topic is not one of sources.sns.topics")
+	}
+	if err := checkCertificateURL(m.SigningCertURL, host); err != nil {
+		return m, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	key, err = r.certificates.key(ctx, m.SigningCertURL)
+	return m, key, err
 }
 
 // Decode reads an authenticated message. A subscription that waits to be

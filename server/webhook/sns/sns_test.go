@@ -225,6 +225,39 @@ func TestSNSIsAway(t *testing.T) {
 	}
 }
 
+// What is prepared is authenticated without the network, and nothing is fetched for what
+// cannot be SNS's.
+func TestPrepare(t *testing.T) {
+	r, a := setUp(t)
+	for name, c := range map[string]struct {
+		header http.Header
+		body   []byte
+		code   gitops.Code
+	}{
+		"no message":            {nil, []byte("{"), gitops.Unauthorized},
+		"raw":                   {http.Header{"X-Amz-Sns-Rawdelivery": {"true"}}, fixture(t, "notification.v2.json"), gitops.Unauthorized},
+		"no topic":              {nil, []byte("{}"), gitops.Unauthorized},
+		"another topic":         {nil, edited(t, "notification.v2.json", map[string]any{"TopicArn": "arn:aws:sns:eu-central-1:999999999999:other"}), gitops.Forbidden},
+		"certificate elsewhere": {nil, edited(t, "notification.v2.json", map[string]any{"SigningCertURL": "https://evil.example/x.pem"}), gitops.Unauthorized},
+	} {
+		if err := r.Prepare(t.Context(), c.header, c.body); gitops.CodeOf(err) != c.code || len(a.Asked()) > 0 {
+			t.Errorf("%s: %v, and asked %q", name, err, a.Asked())
+		}
+	}
+	a.Answer(0, errors.New("no route to host"))
+	if err := r.Prepare(t.Context(), nil, fixture(t, "notification.v2.json")); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("while SNS is away: %v", err)
+	}
+	a.Answer(0, nil)
+	if err := r.Prepare(t.Context(), nil, fixture(t, "notification.v2.json")); err != nil {
+		t.Errorf("%v", err)
+	}
+	a.Answer(0, errors.New("no route to host"))
+	if err := r.Authenticate(nil, fixture(t, "notification.v2.json")); err != nil {
+		t.Errorf("what is prepared: %v", err)
+	}
+}
+
 func TestConfirmation(t *testing.T) {
 	for _, name := range []string{"subscription.v1.json", "subscription.v2.json"} {
 		r, a := setUp(t)

@@ -16,7 +16,7 @@ spec:
   serviceAccountName: {{ include "tallyman.serviceAccount" . }}
   automountServiceAccountToken: false   # it never asks the Kubernetes API
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ add (int .Values.shutdown.preStopSeconds) (int .Values.shutdown.deadlineSeconds) 5 }}
+  terminationGracePeriodSeconds: {{ add (int (include "tallyman.preStopSeconds" .)) (int .Values.shutdown.deadlineSeconds) 5 }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
@@ -54,31 +54,31 @@ spec:
       image: {{ include "tallyman.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args: [serve, --config, /etc/tallyman/tallyman.yaml]
-      {{- with .Values.env }}
-      env:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
+      {{- include "tallyman.environment" . | nindent 6 }}
       ports:
         - {name: http, containerPort: 8080}
         - {name: admin, containerPort: 9090}
+        - {name: probe, containerPort: 8081}
       startupProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 1
         timeoutSeconds: 3
         failureThreshold: 120
       livenessProbe:
-        httpGet: {path: /livez, port: admin}
+        httpGet: {path: /livez, port: probe}
         periodSeconds: 10
         timeoutSeconds: 3
         failureThreshold: 6
       readinessProbe:
-        httpGet: {path: /readyz, port: admin}
+        httpGet: {path: /readyz, port: probe}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 2
+      {{- with int (include "tallyman.preStopSeconds" .) }}
       lifecycle:
         preStop:
-          sleep: {seconds: {{ int .Values.shutdown.preStopSeconds }}}
+          sleep: {seconds: {{ . }}}
+      {{- end }}
       resources:
         {{- toYaml .Values.resources | nindent 8 }}
       {{- include "tallyman.containerSecurity" . | nindent 6 }}
@@ -93,6 +93,23 @@ spec:
     - name: store
       persistentVolumeClaim: {claimName: {{ .Values.store.sqlite.existingClaim }}}
     {{- end }}
+{{- end }}
+
+{{/* One pod with a SQLite file has nobody to leave its requests to: waiting would only make the pause longer. */}}
+{{- define "tallyman.preStopSeconds" -}}
+{{- $seconds := .Values.shutdown.preStopSeconds -}}
+{{- if kindIs "invalid" $seconds }}{{ ternary 15 0 .Values.store.postgres.enabled }}{{ else }}{{ int $seconds }}{{ end }}
+{{- end }}
+
+{{- define "tallyman.environment" -}}
+{{- with .Values.env }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "tallyman.podSecurity" -}}
@@ -121,6 +138,9 @@ securityContext:
 - {name: store-password, mountPath: /secrets/store, readOnly: true}
 {{- end }}
 - {name: tmp, mountPath: /tmp}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "tallyman.volumes" -}}
@@ -141,4 +161,7 @@ securityContext:
 {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -49,7 +49,7 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome 
 -- along the primary key wherever it thinks that most of it matches.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
 CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
-CREATE INDEX deliveries_rejected ON deliveries ((number + 0)) WHERE outcome = 'rejected';
+CREATE INDEX deliveries_unaccepted ON deliveries ((number + 0)) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (

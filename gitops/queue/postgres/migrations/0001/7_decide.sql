@@ -92,7 +92,7 @@ BEGIN
 		FROM unnest(gone) AS n CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = n LIMIT 1) AS d CROSS JOIN LATERAL (VALUES
 			(sha256(convert_to(d.source, 'UTF8') || '\x00'::bytea || convert_to(d.id, 'UTF8')), ''),
 			(CASE WHEN d.outcome = 'accepted' THEN d.body_digest END, d.source || '/' || d.id)) AS m (hash, delivery)
-		WHERE m.hash IS NOT NULL AND d.outcome <> 'rejected' AND d.received_at >= remembered ON CONFLICT DO NOTHING;
+		WHERE m.hash IS NOT NULL AND d.outcome = 'accepted' AND d.received_at >= remembered ON CONFLICT DO NOTHING;
 	DELETE FROM steps WHERE sequence = ANY (locked);
 	DELETE FROM updates WHERE sequence = ANY (locked);
 	DELETE FROM bodies WHERE delivery = ANY (gone);
