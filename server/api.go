@@ -61,6 +61,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Access:         s.parts.access,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
+		Targets:        s.parts.targetsIn,
 		Sources:        s.parts.sources(),
 		Logger:         s.logger,
 		NewID:          uuid.NewString,

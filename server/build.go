@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"maps"
@@ -59,6 +60,20 @@ func (p parts) files() []string {
 		files[t.file] = true
 	}
 	return slices.Collect(maps.Keys(files))
+}
+
+// targetsIn are the apps and environments that are set in a file, sorted; of "" all that
+// there are.
+func (p parts) targetsIn(file string) (areas []queue.Area) {
+	for at, to := range p.targets {
+		if file == "" || to.file == file {
+			areas = append(areas, queue.Area{Environment: at.environment, App: at.app})
+		}
+	}
+	slices.SortFunc(areas, func(a, b queue.Area) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
+	})
+	return areas
 }
 
 // build makes the parts. Its error joins all that was found, each naming its

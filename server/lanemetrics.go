@@ -72,7 +72,10 @@ func (m *laneMetrics) BackingOff(environment string, wait time.Duration) {
 
 // backlogs asks the store at every scrape what waits.
 type backlogs struct {
-	reader       queue.Reader
+	reader interface {
+		queue.Reader
+		Suspects(ctx context.Context) ([]gitops.Suspect, error)
+	}
 	environments []string
 	logger       *slog.Logger
 }
@@ -83,11 +86,14 @@ var (
 	oldestDesc  = prometheus.NewDesc("tallyman_oldest_pending_seconds", "How long the oldest pending update that nothing blocks has waited; 0 when there is none.", []string{"environment"}, nil)
 )
 
+var setAsideDesc = prometheus.NewDesc("tallyman_files_set_aside", "Objects that are not parsed any more because a process died twice while it did, by kind.", []string{"kind"}, nil)
+
 // Describe implements prometheus.Collector.
 func (b *backlogs) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pendingDesc
 	ch <- heldDesc
 	ch <- oldestDesc
+	ch <- setAsideDesc
 }
 
 // Collect implements prometheus.Collector. When the store does not answer these
@@ -99,6 +105,20 @@ func (b *backlogs) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		b.logger.Warn("backlog not counted", slog.String("error", err.Error()))
 		return
+	}
+	suspects, err := b.reader.Suspects(ctx)
+	if err != nil {
+		b.logger.Warn("set-aside files not counted", slog.String("error", err.Error()))
+		return
+	}
+	aside := make(map[gitops.ParsedKind]int)
+	for _, s := range suspects {
+		if s.SetAside() {
+			aside[s.Kind]++
+		}
+	}
+	for _, kind := range gitops.ParsedKinds() {
+		ch <- prometheus.MustNewConstMetric(setAsideDesc, prometheus.GaugeValue, float64(aside[kind]), string(kind))
 	}
 	byEnvironment := make(map[string]queue.Backlog, len(found))
 	for _, backlog := range found {

@@ -169,6 +169,11 @@ func (heldReader) Backlogs(context.Context) ([]queue.Backlog, error) {
 	return []queue.Backlog{{Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3}}}, nil
 }
 
+func (heldReader) Suspects(context.Context) ([]gitops.Suspect, error) {
+	file := gitops.ParsedObject{Object: "a", Kind: gitops.ParsedFile, Path: "a.yaml"}
+	return []gitops.Suspect{{ParsedObject: file, Deaths: 1}, {ParsedObject: file, Deaths: 2}}, nil
+}
+
 // What is held is counted apart from what is pending, by kind, and makes the oldest
 // no older.
 func TestHeldUpdates(t *testing.T) {
@@ -176,6 +181,7 @@ func TestHeldUpdates(t *testing.T) {
 	registry.MustRegister(&backlogs{reader: heldReader{}, environments: []string{"dev"}})
 	want := map[string]float64{
 		`tallyman_pending_updates{environment="dev"}`: 2, `tallyman_oldest_pending_seconds{environment="dev"}`: 0,
+		`tallyman_files_set_aside{kind="file"}`: 1, `tallyman_files_set_aside{kind="past"}`: 0, `tallyman_files_set_aside{kind="pack"}`: 0,
 		`tallyman_held_updates{environment="dev",kind="stale"}`: 3, `tallyman_held_updates{environment="dev",kind="refused"}`: 0,
 	}
 	if diff := cmp.Diff(want, gather(t, &Server{metrics: &metrics{registry: registry}})); diff != "" {

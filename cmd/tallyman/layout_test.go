@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
 	"gitops/landing":                     {"gitops", "gitops/git"},
+	"gitops/guard":                       {"gitops"},
 	"gitops/history":                     {"gitops", "gitops/git"},
 	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},

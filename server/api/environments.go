@@ -15,6 +15,9 @@ import (
 type Environments struct {
 	Branch       BranchState   `json:"branch"`
 	Environments []Environment `json:"environments"`
+	// SetAside are files, and what the git server sends, that are not parsed any more: a
+	// process died twice while it did.
+	SetAside []gitops.Suspect `json:"setAside,omitempty"`
 }
 
 // BranchState says how fresh the apps' tags are.
@@ -76,6 +79,9 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 		answer.Branch.Problem = tags.Problem.Public()
 	}
 	v := a.viewOf(callerOf(r))
+	if answer.SetAside, err = a.setAside(r.Context(), v); err != nil {
+		return 0, nil, err
+	}
 	for _, name := range a.Environments {
 		if v.environment(name) {
 			answer.Environments = append(answer.Environments, Environment{Name: name, Lane: lanes[name], Apps: v.apps(name, tags.Apps[name])})
