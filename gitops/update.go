@@ -103,11 +103,22 @@ type CancelRequest struct {
 // a UUID of version 8 (RFC 9562, section 5.8) over SHA-256. So a delivery that is
 // taken in again, also by a store that was restored from a backup, makes the same
 // updates, and their trailers are found on the branch. It must never change.
+//
+// Its first half is the delivery's alone ([DeliveryKey.UpdatePrefix]).
 func UpdateID(key DeliveryKey, environment, app string) string {
-	id := sha256.Sum256([]byte(key.Source + "\x00" + key.ID + "\x00" + environment + "\x00" + app))
-	id[6] = id[6]&0x0f | 0x80 // version 8
-	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])
+	first := key.UpdatePrefix()
+	rest := sha256.Sum256([]byte(key.Source + "\x00" + key.ID + "\x00" + environment + "\x00" + app))
+	rest[0] = rest[0]&0x3f | 0x80 // the variant of RFC 9562
+	return fmt.Sprintf("%x-%x-%x-%x-%x", first[:4], first[4:6], first[6:8], rest[:2], rest[2:8])
+}
+
+// UpdatePrefix is the first half of the ids of the delivery's updates, so that a store
+// which finds a delivery by it needs no index of the updates' ids.
+func (k DeliveryKey) UpdatePrefix() [8]byte {
+	sum := sha256.Sum256([]byte(k.Source + "\x00" + k.ID))
+	prefix := [8]byte(sum[:8])
+	prefix[6] = prefix[6]&0x0f | 0x80 // version 8
+	return prefix
 }
 
 // Step is one thing that happened to an update after it was accepted: what was

@@ -11,10 +11,10 @@ import (
 // computed by another program, from the definition alone.
 func TestUpdateIDNeverChanges(t *testing.T) {
 	for _, c := range []struct{ source, id, environment, app, want string }{
-		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "2e6963c1-961b-88ee-ab67-a19159c1985f"},
-		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "prod", "myshop-api", "16fec212-b1ef-8c03-a550-da4a8d1ea6b3"},
-		{"eventbridge", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "75dbbc4f-5f4a-8b5a-92e9-47eebd0e343e"},
-		{"promotion", "a:b.c-d_e", "staging", "a", "8d07207b-ed25-86b6-bf30-f912960ec7ac"},
+		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "96caacb2-c62b-8081-ae69-63c1961b38ee"},
+		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "prod", "myshop-api", "96caacb2-c62b-8081-96fe-c212b1ef0c03"},
+		{"eventbridge", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "841f0bed-52e8-86d7-b5db-bc4f5f4afb5a"},
+		{"promotion", "a:b.c-d_e", "staging", "a", "2d411f3f-4399-8fe0-8d07-207bed2546b6"},
 	} {
 		if got := gitops.UpdateID(gitops.DeliveryKey{Source: c.source, ID: c.id}, c.environment, c.app); got != c.want {
 			t.Errorf("the update of %s/%s in %s for %s is %s; want %s", c.source, c.id, c.environment, c.app, got, c.want)

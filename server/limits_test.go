@@ -89,7 +89,7 @@ func TestTrustedProxies(t *testing.T) {
 	s := newSite(t)
 	s.yaml += "limits: {trustedProxies: [127.0.0.2/32, '10.0.0.0/8'], refusedPerMinute: 3}\n"
 	r := s.start()
-	proxy, stranger := from(t, "127.0.0.2"), from(t, "127.0.0.9")
+	proxy, direct := from(t, "127.0.0.2"), from(t, "127.0.0.9")
 	good := order("api", "dev", "main-1a2b3c4")
 	send := func(client *http.Client, secret, id string, forwarded ...string) response {
 		req := r.github(secret, id, good)
@@ -105,12 +105,12 @@ func TestTrustedProxies(t *testing.T) {
 		forwarded []string
 		want      string
 	}{
-		"through":  {proxy, []string{"203.0.113.5"}, "203.0.113.5"},
-		"two":      {proxy, []string{"198.51.100.1, 203.0.113.6, 10.1.2.3"}, "203.0.113.6"},
-		"lines":    {proxy, []string{"198.51.100.1", "203.0.113.7"}, "203.0.113.7"},
-		"none":     {proxy, nil, "127.0.0.2"},
-		"garbage":  {proxy, []string{"203.0.113.8, unknown"}, "127.0.0.2"},
-		"stranger": {stranger, []string{"203.0.113.9"}, "127.0.0.9"},
+		"through": {proxy, []string{"203.0.113.5"}, "203.0.113.5"},
+		"two":     {proxy, []string{"198.51.100.1, 203.0.113.6, 10.1.2.3"}, "203.0.113.6"},
+		"lines":   {proxy, []string{"198.51.100.1", "203.0.113.7"}, "203.0.113.7"},
+		"none":    {proxy, nil, "127.0.0.2"},
+		"garbage": {proxy, []string{"203.0.113.8, unknown"}, "127.0.0.2"},
+		"direct":  {direct, []string{"203.0.113.9"}, "127.0.0.9"},
 	} {
 		send(c.client, oldSecret, id, c.forwarded...).delivery(t, 202)
 		if got := remote(id); got != c.want {

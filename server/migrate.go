@@ -43,10 +43,6 @@ func MigrateStore(ctx context.Context, from, to, toPasswordFile string) (held qu
 		return held, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	target, err := postgres.Open(ctx, address, postgres.Options{})
-	if err != nil {
-		return held, err
-	}
-	defer func() { err = errors.Join(err, target.Close()) }()
-	return target.Import(ctx, source.Export(ctx))
+	done, err := postgres.Import(ctx, address, source.Export(ctx), queue.ImportOptions{})
+	return done.Counts, err
 }

@@ -115,6 +115,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
 	s.startLanes()               // now that nothing can fail any more
 	s.startPruning()
+	s.startBackups()
 	s.startAudit()
 	s.warmUp()
 	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
@@ -17,7 +16,7 @@ func checkAddress(c config.Config) error {
 	if _, isFile := c.StoreFile(); isFile {
 		return nil // config has checked it
 	}
-	return postgres.Address{URL: c.Store, PasswordFile: c.StorePasswordFile}.Validate()
+	return storeAddress(c).Validate()
 }
 
 // newStore opens the store that is configured.
@@ -26,18 +25,12 @@ func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
 	if path, isFile := s.config.StoreFile(); isFile {
 		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: recorder, Volume: s.volume})
 	}
-	address := postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile}
-	return postgres.Open(ctx, address, postgres.Options{Logger: s.logger, Recorder: recorder})
+	return postgres.Open(ctx, storeAddress(s.config), postgres.Options{Logger: s.logger, Recorder: recorder})
 }
 
-// Backup writes the configured store to a new file, whether a server runs on it
-// or not; see [sqlite.Backup].
-func Backup(ctx context.Context, c config.Config, file string) error {
-	path, isFile := c.StoreFile()
-	if !isFile {
-		return gitops.FieldErrorf("store", "is a database of PostgreSQL: back it up with pg_dump, or as your provider does")
-	}
-	return sqlite.Backup(ctx, path, file)
+// storeAddress is the address of a configured store of PostgreSQL.
+func storeAddress(c config.Config) postgres.Address {
+	return postgres.Address{URL: c.Store, PasswordFile: c.StorePasswordFile}
 }
 
 // CheckStore reports whether Start could open the store, and prints a warning for what
@@ -47,7 +40,7 @@ func (s *Server) CheckStore(ctx context.Context, out io.Writer) error {
 	if path, isFile := s.config.StoreFile(); isFile {
 		return sqlite.Check(path, sqlite.Options{Volume: s.volume})
 	}
-	warnings, err := postgres.Check(ctx, postgres.Address{URL: s.config.Store, PasswordFile: s.config.StorePasswordFile})
+	warnings, err := postgres.Check(ctx, storeAddress(s.config))
 	for _, w := range warnings {
 		fmt.Fprintf(out, "warning: store: %s\n", w)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
@@ -20,6 +22,10 @@ type setup struct {
 	repository *gitserver.Repository
 	store      string // address; empty: a new SQLite file
 	layout     string // lines of the configuration that say where tags stand; empty: the defaults
+
+	files       func(dir string) map[string]string // its files in its directory, tallyman.yaml among them; nil: the usual ones
+	within      []string                           // a command that runs the command behind it; empty: none is needed
+	environment []string                           // what it has in its environment besides this process's
 }
 
 const configuration = `listen: 127.0.0.1:0
@@ -56,10 +62,14 @@ func (b *bench) start(ctx context.Context, s setup) (*tallyman, error) {
 		s.binary = b.binary
 	}
 	t := &tallyman{setup: s, config: filepath.Join(dir, "tallyman.yaml"), news: make(chan struct{}, 1)}
-	for name, content := range map[string][]byte{
-		"token": []byte(token), "webhook-secret": secret, "api-token": []byte(apiToken), "tallyman.yaml": s.configure(dir),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+	files := map[string]string{"token": token, "webhook-secret": string(secret), "api-token": apiToken}
+	if s.files != nil {
+		maps.Copy(files, s.files(dir))
+	} else {
+		files["tallyman.yaml"] = string(s.configure(dir))
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +101,9 @@ func (t *tallyman) run(ctx context.Context) error {
 		return err
 	}
 	t.tell(func() { t.addresses, t.ended = nil, false })
-	t.cmd = exec.Command(t.binary, "serve", "--config", t.config)
+	command := append(slices.Clone(t.within), t.binary, "serve", "--config", t.config)
+	t.cmd = exec.Command(command[0], command[1:]...)
+	t.cmd.Env = append(os.Environ(), t.environment...)
 	t.cmd.Stderr = write
 	t.began = time.Now()
 	err = t.cmd.Start()

@@ -39,8 +39,8 @@ type options struct {
 	held       int
 	kills      int
 	oneFile    int
-	soak       int
-	soakWindow int
+	row        int
+	rowWindow  int
 	contend    time.Duration
 	rounds     int
 	repositories, store,
@@ -89,15 +89,15 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
-	flags.IntVar(&o.soak, "soak", 0, "after all else, `updates` to make in a row while memory is watched")
-	flags.IntVar(&o.soakWindow, "soak-window", 100, "updates of the soak under way together")
+	flags.IntVar(&o.row, "row", 0, "after all else, `updates` to make in a row while memory is watched")
+	flags.IntVar(&o.rowWindow, "row-window", 100, "of those, updates under way together")
 	flags.DurationVar(&o.contend, "contend", 0, "how long two processes and a person shall write one branch")
 	flags.StringVar(&o.repositories, "dir", "", "`directory` for git repositories (default: /dev/shm if it is there, else the temporary directory)")
 	flags.StringVar(&o.store, "store", os.TempDir(), "`directory` on a real disk, for the queue")
 	flags.StringVar(&o.binary, "binary", "", "tallyman `binary` to measure (default: built from ./cmd/tallyman)")
 	flags.StringVar(&o.against, "against", "", "another tallyman `binary`, to measure accepting with in turn with the first, and to compare")
 	flags.StringVar(&o.json, "json", "bench.json", "`file` for all figures; empty writes none")
-	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU and allocations while accepting, in a pass of its own, and the heap at the soak's first and last line")
+	flags.StringVar(&o.profile, "profile", "", "`directory` for profiles: CPU and allocations while accepting, in a pass of its own, and the heap at the first and last line")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -202,7 +202,7 @@ func (b *bench) measure(ctx context.Context) error {
 		run  func(ctx context.Context, size string) error
 	}{
 		{"held updates", b.measureHeld}, {"failover", b.measureFailover}, {"one file", b.measureOneFile},
-		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"soak", b.measureSoak},
+		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"updates in a row", b.measureRow},
 	} {
 		if err := part.run(ctx, size); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

@@ -110,16 +110,16 @@ func (r *report) judgeAccepting() {
 func (r *report) judgeMemory() {
 	found, measured := r.startOf("L")
 	peak, grown, leaked := found.PeakMiB, 0.0, 0.0
-	if n := len(r.Soak); n > 0 {
-		peak = max(peak, r.Soak[n-1].PeakMiB)
-		settled := r.Soak[n/10] // the first tenth fills what is kept
-		grown = r.Soak[n-1].ResidentMiB / settled.ResidentMiB
-		leaked = float64(r.Soak[n-1].Goroutines - settled.Goroutines)
+	if n := len(r.Row); n > 0 {
+		peak = max(peak, r.Row[n-1].PeakMiB)
+		settled := r.Row[n/10] // the first tenth fills what is kept
+		grown = r.Row[n-1].ResidentMiB / settled.ResidentMiB
+		leaked = float64(r.Row[n-1].Goroutines - settled.Goroutines)
 	}
-	soaked := len(r.Soak) >= 50
-	r.atMost("L: most memory ever resident", " MiB", 110, peak, measured || soaked)
-	r.atMost("memory after 50,000 updates, by that after a tenth of them", "x", 1.1, grown, soaked)
-	r.atMost("goroutines left behind over them", "", 0, max(0, leaked), soaked)
+	enough := len(r.Row) >= 50
+	r.atMost("L: most memory ever resident", " MiB", 110, peak, measured || enough)
+	r.atMost("memory after 50,000 updates, by that after a tenth of them", "x", 1.1, grown, enough)
+	r.atMost("goroutines left behind over them", "", 0, max(0, leaked), enough)
 	r.atMost("L: start to ready", " ms", 300, found.ReadyMS, measured)
 	found, measured = r.startOf(huge)
 	r.atMost("XL: most memory ever resident", " MiB", 300, found.PeakMiB, measured)

@@ -12,16 +12,16 @@ import (
 // report is everything that was measured. Its JSON form is the file that is
 // written; times are in milliseconds unless their names say otherwise.
 type report struct {
-	Date    time.Time   `json:"date"`
-	Machine machine     `json:"machine"`
-	Numbers []number    `json:"numbers"`
-	Single  []single    `json:"single"`
-	Starts  []start     `json:"starts"`
-	Bursts  []burst     `json:"bursts"`
-	Sound   []string    `json:"sound"` // sizes whose repositories git fsck found clean in the end
-	Accepts []accept    `json:"accepting"`
-	Readers []readers   `json:"readers"`
-	Soak    []soakPoint `json:"soak,omitempty"`
+	Date    time.Time  `json:"date"`
+	Machine machine    `json:"machine"`
+	Numbers []number   `json:"numbers"`
+	Single  []single   `json:"single"`
+	Starts  []start    `json:"starts"`
+	Bursts  []burst    `json:"bursts"`
+	Sound   []string   `json:"sound"` // sizes whose repositories git fsck found clean in the end
+	Accepts []accept   `json:"accepting"`
+	Readers []readers  `json:"readers"`
+	Row     []rowPoint `json:"row,omitempty"`
 
 	Held       *held       `json:"held,omitempty"`
 	Failover   *failover   `json:"failover,omitempty"`
@@ -101,7 +101,7 @@ type accept struct {
 	Processors                float64 `json:"processorsBusy"` // with tallyman and generator
 }
 
-type soakPoint struct {
+type rowPoint struct {
 	Updates     int     `json:"updates"`
 	Seconds     float64 `json:"seconds"`
 	Pushes      int     `json:"pushes"`

@@ -68,19 +68,30 @@ func (e *events) of(app, environment string) update {
 }
 
 func (e *events) request(id, app, environment, tag string) []byte {
+	text := dispatchBody(app, environment, tag, e.body)
+	request := fmt.Appendf(nil, "POST /webhooks/github HTTP/1.1\r\nHost: tallyman\r\nAccept: */*\r\nContent-Type: application/json\r\n"+
+		"User-Agent: GitHub-Hookshot/bench\r\nX-GitHub-Event: repository_dispatch\r\nX-GitHub-Delivery: %s\r\n"+
+		"X-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n", id, signature(text), len(text))
+	return append(request, text...)
+}
+
+// dispatchBody is a repository_dispatch that orders an update, of so many bytes at least.
+func dispatchBody(app, environment, tag string, size int) []byte {
 	const body = `{"action":"update-image","branch":"main","client_payload":{"app":"%s","env":"%s","tag":"%s"},` +
 		`"repository":{"id":1,"name":"manifests","full_name":"example/manifests","description":"%s"},` +
 		`"sender":{"login":"ann","id":1,"type":"User"},"installation":{"id":1}}`
 	text := fmt.Appendf(nil, body, app, environment, tag, "")
-	if missing := e.body - len(text); missing > 0 {
+	if missing := size - len(text); missing > 0 {
 		text = fmt.Appendf(nil, body, app, environment, tag, strings.Repeat("x", missing))
 	}
+	return text
+}
+
+// signature is what GitHub signs a body with.
+func signature(body []byte) string {
 	mac := hmac.New(sha256.New, secret)
-	mac.Write(text)
-	request := fmt.Appendf(nil, "POST /webhooks/github HTTP/1.1\r\nHost: tallyman\r\nAccept: */*\r\nContent-Type: application/json\r\n"+
-		"User-Agent: GitHub-Hookshot/bench\r\nX-GitHub-Event: repository_dispatch\r\nX-GitHub-Delivery: %s\r\n"+
-		"X-Hub-Signature-256: sha256=%x\r\nContent-Length: %d\r\n\r\n", id, mac.Sum(nil), len(text))
-	return append(request, text...)
+	mac.Write(body)
+	return fmt.Sprintf("sha256=%x", mac.Sum(nil))
 }
 
 // sender is one connection that is kept. It knows just enough of HTTP: the

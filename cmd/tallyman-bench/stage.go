@@ -111,10 +111,10 @@ func (b *bench) build(ctx context.Context) (string, error) {
 	}
 	b.say("building tallyman")
 	binary := filepath.Join(b.stores, "tallyman")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/tallyman")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "github.com/tallyman-dev/tallyman/cmd/tallyman")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building tallyman (run this in the module's root, or give -binary): %w: %s", err, out)
+		return "", fmt.Errorf("building tallyman (run this in the module, or give -binary): %w: %s", err, out)
 	}
 	return binary, nil
 }

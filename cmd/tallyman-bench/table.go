@@ -57,9 +57,9 @@ func (r *report) printBursts(w io.Writer) {
 		head(w, "contention", "seconds", "updates", "pushes", "conflicts", "person's commits", "person's rejected pushes")
 		fmt.Fprintf(w, "%s\t%.0f\t%d\t%d\t%d\t%d\t%d\t\n", c.Size, c.Seconds, c.Updates, c.Pushes, c.Conflicts, c.PersonCommits, c.PersonRejected)
 	}
-	if n := len(r.Soak); n > 0 {
-		head(w, "soak", "seconds", "pushes", "resident MiB", "peak MiB", "goroutines", "connections")
-		for _, s := range []soakPoint{r.Soak[0], r.Soak[n/10], r.Soak[n/2], r.Soak[n-1]} {
+	if n := len(r.Row); n > 0 {
+		head(w, "in a row", "seconds", "pushes", "resident MiB", "peak MiB", "goroutines", "connections")
+		for _, s := range []rowPoint{r.Row[0], r.Row[n/10], r.Row[n/2], r.Row[n-1]} {
 			fmt.Fprintf(w, "%d\t%.0f\t%d\t%.1f\t%.1f\t%d\t%d\t\n", s.Updates, s.Seconds, s.Pushes, s.ResidentMiB, s.PeakMiB, s.Goroutines, s.Connections)
 		}
 	}

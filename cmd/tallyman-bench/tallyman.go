@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -175,20 +176,33 @@ func (t *tallyman) kill() error {
 
 // metrics returns its metrics; the series of one name are added up.
 func (t *tallyman) metrics(ctx context.Context) (map[string]float64, error) {
-	body, err := t.get(ctx, t.admin, "/metrics")
+	series, err := t.series(ctx)
 	if err != nil {
 		return nil, err
 	}
 	sums := make(map[string]float64)
-	for line := range strings.Lines(string(body)) {
-		series, text, ok := strings.Cut(strings.TrimSpace(line), " ")
-		name, _, _ := strings.Cut(series, "{")
-		var value float64
-		if _, err := fmt.Sscan(text, &value); ok && err == nil {
-			sums[name] += value
-		}
+	for name, value := range series {
+		name, _, _ = strings.Cut(name, "{")
+		sums[name] += value
 	}
 	return sums, nil
+}
+
+// series returns each series of its metrics, by name and labels as they stand there.
+func (t *tallyman) series(ctx context.Context) (map[string]float64, error) {
+	body, err := t.get(ctx, t.admin, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	series := make(map[string]float64)
+	for line := range strings.Lines(string(body)) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ')
+		if value, err := strconv.ParseFloat(line[at+1:], 64); err == nil && at > 0 {
+			series[line[:at]] = value
+		}
+	}
+	return series, nil
 }
 
 // readStatus asks the API how every environment stands, as `tallyman status` does,

@@ -1,85 +1,219 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 )
 
-// A backup that is made beside a server under traffic has all that was answered
-// before it, and a server that is started on it goes on from there.
+// useStore has the site's configuration name another store.
+func (s *site) useStore(address string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.config())
+	s.must(err)
+	text = regexp.MustCompile(`(?m)^store: .*$`).ReplaceAll(text, []byte("store: "+address))
+	s.must(os.WriteFile(s.config(), text, 0o600))
+}
+
+// TestBackupAndRestore backs a server up that has updates on the branch and others that
+// wait, and loses its store after some of those were written, and others accepted that
+// were not. A server on the restored store, of either kind, knows all that was answered
+// before the backup, finds what was written since, and takes in what is sent again:
+// everything is on the branch once.
 func TestBackupAndRestore(t *testing.T) {
-	f := newTraffic(t, 150)
-	f.begin()
-	client := &http.Client{}
-	defer client.CloseIdleConnections()
-	for _, d := range f.deliveries[:50] {
-		f.must(f.send(client, d))
+	database := postgrestest.Start(t)
+	stores := map[string]func(*site) string{
+		"SQLite":     func(s *site) string { return "sqlite://" + filepath.Join(s.t.TempDir(), "tallyman.db") },
+		"PostgreSQL": func(s *site) string { return database.Schema(s.t) },
 	}
-	sent := make(chan error)
-	go func() {
-		var err error
-		for _, d := range f.deliveries[50:] {
-			if err == nil {
-				err = f.send(client, d)
-			}
+	for from, first := range stores {
+		for to, second := range stores {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				f := newTraffic(t, 30)
+				backup := filepath.Join(f.dir, "tallyman.backup")
+				f.useStore(first(f.site))
+				f.loseStore(func() {
+					out, err := os.Create(backup)
+					f.must(err)
+					cmd := exec.CommandContext(f.ctx, binary, "backup", "--config", f.config(), "-")
+					cmd.Stdout = out
+					f.must(cmd.Run())
+					f.must(out.Close())
+				})
+
+				f.useStore(second(f.site))
+				out, errs, exit := run(t, "restore", "--config", f.config(), backup)
+				if exit != 0 {
+					t.Fatalf("exit %d: %s", exit, errs)
+				}
+				expect(t, "restore", out, "restored: the store as it was at 20", "  20 deliveries, 20 updates, ", " 1 proof keys, 0 suspects\n", "marked: ", "must be sent again")
+				_, errs, exit = run(t, "restore", "--config", f.config(), backup)
+				if exit != exitBadInput {
+					t.Errorf("over a store: exit %d", exit)
+				}
+				expect(t, "over a store", errs, "the store", "is not empty: it holds 20 deliveries", "--replace")
+				f.goOn()
+			})
 		}
-		sent <- err
-	}()
-	backup := filepath.Join(f.dir, "backup.db")
-	if out, errs, exit := run(t, "backup", "--config", f.config(), backup); exit != 0 || out+errs != "" {
-		t.Fatalf("exit %d: %s%s", exit, out, errs)
 	}
-	_, errs, exit := run(t, "backup", "--config", f.config(), backup)
-	if exit != exitBadInput {
-		t.Errorf("over the first: exit %d", exit)
+}
+
+// loseStore backs the store up when 10 updates are written and 10 wait, has those
+// written, has 10 more accepted that are not, and kills the server.
+func (f *traffic) loseStore(backup func()) {
+	f.t.Helper()
+	away := gitserver.Fault{On: gitserver.Push, Times: -1, Status: http.StatusServiceUnavailable}
+	send := func(deliveries []*delivery) {
+		f.t.Helper()
+		for _, d := range deliveries {
+			f.must(f.send(http.DefaultClient, d))
+		}
 	}
-	expect(t, "over the first", errs, "is there already")
-	f.must(<-sent)
+	f.begin()
+	send(f.deliveries[:10])
+	f.drained()
+	f.git.Inject(away)
+	send(f.deliveries[10:20])
+	backup()
+	f.git.Heal()
+	f.drained()
+	f.git.Inject(away)
+	send(f.deliveries[20:])
+	f.must(f.down().kill())
+	f.git.Heal()
+}
+
+// goOn starts a server on the restored store, sends it what was lost, and checks that
+// everything is on the branch once.
+func (f *traffic) goOn() {
+	f.t.Helper()
+	f.begin()
+	for _, d := range f.deliveries {
+		again := *d
+		if f.must(f.send(http.DefaultClient, &again)); again.update != d.update {
+			f.t.Errorf("%s has another update than before", d.id)
+		}
+		d.answered = again.answered
+	}
 	f.drained()
 	f.must(f.down().stop())
 	f.check(nil)
+}
 
-	// The disk is lost, and the backup put in its place.
-	store := filepath.Join(f.dir, "tallyman.db")
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(store + suffix); err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-	}
-	f.must(os.Rename(backup, store))
+// TestBackupToFiles writes a file and a directory's newest beside a server; restore in
+// the place of the store keeps that.
+func TestBackupToFiles(t *testing.T) {
+	f := newTraffic(t, 1)
 	f.begin()
-	for _, d := range f.deliveries[:50] {
-		again := *d
-		if f.must(f.send(client, &again)); again.update != d.update {
-			t.Errorf("%s, answered before the backup, is not in it", d.id)
+	f.must(f.send(http.DefaultClient, f.deliveries[0]))
+	f.drained()
+	file, dir := filepath.Join(f.dir, "a.backup"), filepath.Join(f.dir, "backups")+"/"
+	f.must(os.Mkdir(dir, 0o700))
+	for _, args := range [][]string{{file}, {"--keep", "1", dir}} {
+		if out, errs, exit := run(t, append([]string{"backup", "--config", f.config()}, args...)...); exit != 0 || out+errs != "" {
+			t.Fatalf("%q: exit %d: %s%s", args, exit, out, errs)
 		}
 	}
-	f.drained()
+	info, err := os.Stat(file)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	if found, _ := filepath.Glob(dir + "tallyman-*Z.backup"); len(found) != 1 {
+		t.Errorf("the directory has %q", found)
+	}
+	for _, args := range [][]string{{"restore", file}, {"restore", "--replace", file}, {"restore", "--mark-only"}} {
+		_, errs, exit := run(t, append(args, "--config", f.config())...)
+		if exit != exitBadInput {
+			t.Errorf("%q beside serve: exit %d", args, exit)
+		}
+		expect(t, "beside serve", errs, "the store is in use by another process")
+	}
 	f.must(f.down().stop())
-	f.check(nil) // what waited when the backup was made was found on the branch
+	out, errs, exit := run(t, "restore", "--mark-only", "--config", f.config())
+	if exit != 0 {
+		t.Fatalf("exit %d: %s", exit, errs)
+	}
+	expect(t, "restore --mark-only", out, "marked: what is open")
+	out, errs, exit = run(t, "restore", "--replace", "--config", f.config(), file)
+	if exit != 0 {
+		t.Fatalf("exit %d: %s", exit, errs)
+	}
+	expect(t, "restore --replace", out, "kept: the store that was there is now "+f.dir+"/tallyman.db.replaced-")
 }
 
 func TestBackupRefuses(t *testing.T) {
 	s := newSite(t, 1)
-	text, err := os.ReadFile(s.config())
-	s.must(err)
-	postgres := filepath.Join(s.dir, "postgres.yaml")
-	s.must(os.WriteFile(postgres, []byte(strings.Replace(string(text), "sqlite://"+s.dir+"/tallyman.db", "postgres://tallyman@db.example/tallyman", 1)), 0o600))
+	missing := filepath.Join(s.dir, "none.yaml")
 	for _, c := range []struct {
 		args []string
 		exit int
 		says string
 	}{
 		{[]string{"backup", "--config", s.config(), filepath.Join(s.dir, "backup.db")}, exitFailed, "there is no store at " + s.dir},
-		{[]string{"backup", "--config", postgres, "x"}, exitBadInput, "store: is a database of PostgreSQL"},
-		{[]string{"backup", "--config", s.config()}, exitBadInput, "the name of the file"},
-		{[]string{"backup", "--config", filepath.Join(s.dir, "none.yaml"), "x"}, exitBadInput, "none.yaml"},
+		{[]string{"backup", "--config", s.config()}, exitBadInput, "the name of a new file"},
+		{[]string{"backup", "--config", missing, "x"}, exitBadInput, "none.yaml"},
+		{[]string{"backup", "--config", s.config(), s.dir + "/"}, exitBadInput, "--keep goes with a directory"},
+		{[]string{"backup", "--config", s.config(), "--keep", "3", "x"}, exitBadInput, "--keep goes with a directory"},
+		{[]string{"backup", "--config", s.config(), "--keep", "0", s.dir + "/"}, exitBadInput, "at least 1 backup"},
+		{[]string{"backup", "--config", s.config(), s.config()}, exitBadInput, "is there already"},
+		{[]string{"restore", "--config", s.config()}, exitBadInput, "the name of a backup"},
+		{[]string{"restore", "--config", missing, "x"}, exitBadInput, "none.yaml"},
+		{[]string{"restore", "--config", s.config(), s.config()}, exitBadInput, "this is not a backup of tallyman"},
+		{[]string{"restore", "--config", s.config(), missing}, exitBadInput, "none.yaml: no such file"},
+		{[]string{"restore", "--config", s.config(), "--mark-only", "--replace"}, exitBadInput, "nothing to --replace"},
+		{[]string{"restore", "--config", s.config(), "--mark-only", "x"}, exitBadInput, "unknown command"},
+		{[]string{"restore", "--config", s.config(), "--mark-only"}, exitFailed, "there is no store at " + s.dir},
 	} {
 		if _, errs, exit := run(t, c.args...); exit != c.exit || !strings.Contains(errs, c.says) {
 			t.Errorf("%q: exit %d: %s", c.args, exit, errs)
+		}
+	}
+}
+
+// TestBackupSaysWhenItsTargetFails has nobody read, nobody read any more, no room, and
+// a terminal.
+func TestBackupSaysWhenItsTargetFails(t *testing.T) {
+	f := newTraffic(t, 1)
+	f.begin()
+	f.must(f.send(http.DefaultClient, f.deliveries[0]))
+	f.drained()
+	f.must(f.down().stop())
+	r, broken, err := os.Pipe()
+	f.must(err)
+	f.must(r.Close())
+	defer broken.Close()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	f.must(err)
+	defer full.Close()
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	f.must(err)
+	defer terminal.Close()
+	for _, c := range []struct {
+		name string
+		out  *os.File
+		exit int
+		says string
+	}{
+		{"a pipe that nobody reads", broken, exitFailed, "cannot be written to its target"},
+		{"a full disk", full, exitFailed, "cannot be written to its target"},
+		{"a terminal", terminal, exitBadInput, "standard output is a terminal"},
+	} {
+		cmd := exec.CommandContext(f.ctx, binary, "backup", "--config", f.config(), "-")
+		var errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = c.out, &errs
+		err := cmd.Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != c.exit || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("%s: %v: %s", c.name, err, errs.String())
 		}
 	}
 }

@@ -28,7 +28,10 @@ type child struct {
 }
 
 func startChild(binary string, args ...string) (*child, error) {
-	cmd := exec.Command(binary, args...)
+	return startCommand(exec.Command(binary, args...))
+}
+
+func startCommand(cmd *exec.Cmd) (*child, error) {
 	// A pipe of our own: Wait would close exec's before all is read.
 	r, w, err := os.Pipe()
 	if err != nil {

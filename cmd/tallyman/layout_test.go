@@ -32,16 +32,18 @@ var mayImport = map[string][]string{
 	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
+	"gitops/queue/archive":               {"gitops", "gitops/queue"},
 	"gitops/queue/listing":               {},
 	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
-	"gitops/queue/queuetest":             {"gitops", "gitops/queue"},
+	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
+	"server/backup":                      {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/budget":                      {"gitops"},
 	"server/limits":                      {"gitops", "server/budget", "server/webhook"},
@@ -50,6 +52,8 @@ var mayImport = map[string][]string{
 	"server/webhook/sns":                 {"gitops", "gitops/aws", "server/webhook/ecrevent"},
 	"server/webhook/ecrevent":            {"gitops", "gitops/aws"},
 	"server/webhook/ecr":                 {"gitops", "server/webhook", "server/webhook/ecrevent"},
+	"server/attack":                      {},
+	"server/storehealth":                 {"gitops", "gitops/queue"},
 	"server/audit":                       {"gitops"},
 	"server/config":                      {"gitops", "gitops/values"},
 	"server/config/schema":               {}, // its text is made by a test
@@ -60,13 +64,14 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/apphistory", "server/audit", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
-	"deploy":              {},
-	"deploy/action":       {}, // a script and its tests
-	"cmd/tallyman":        {"cmd/tallyman/client", "deploy", "server", "server/api", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
-	"cmd/tallyman/client": {"server/api", "gitops"},
-	"cmd/tallyman-bench":  {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
+	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+	"deploy":                    {},
+	"deploy/action":             {}, // a script and its tests
+	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman/client":       {"server/api", "gitops"},
+	"cmd/tallyman-bench/ledger": {"gitops"},
+	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.

@@ -26,6 +26,8 @@ type site struct {
 	repository *gitserver.Repository
 	secret     []byte
 	first      string // the commit that everything begins with
+
+	command func(args ...string) *exec.Cmd // a tallyman, where it is not to be the test's own
 }
 
 const siteConfig = `
@@ -97,7 +99,11 @@ func (s *site) config() string { return filepath.Join(s.dir, "tallyman.yaml") }
 // start starts a tallyman on the site and waits until it is ready.
 func (s *site) start(ctx context.Context) (c *child, base, admin string) {
 	s.t.Helper()
-	c, err := startChild(binary, "serve", "--config", s.config())
+	cmd := exec.Command(binary, "serve", "--config", s.config())
+	if s.command != nil {
+		cmd = s.command("serve", "--config", "/etc/tallyman/tallyman.yaml")
+	}
+	c, err := startCommand(cmd)
 	s.must(err)
 	s.t.Cleanup(func() { _ = c.kill() })
 	base, admin, err = c.awaitReady(ctx)

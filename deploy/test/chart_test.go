@@ -37,11 +37,12 @@ func TestChart(t *testing.T) {
 		values string
 		kinds  []string
 	}{
-		{"default", []string{"ConfigMap", "NetworkPolicy", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
-		{"postgres", []string{"ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"}},
-		{"ingress-alb", []string{"ConfigMap", "Ingress", "NetworkPolicy", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
-		{"gateway-monitoring", []string{"ConfigMap", "ConfigMap", "HTTPRoute", "NetworkPolicy", "Pod", "PrometheusRule", "Service", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"}},
+		{"default", []string{"ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
+		{"postgres", []string{"ConfigMap", "CronJob", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"}},
+		{"ingress-alb", []string{"ConfigMap", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
+		{"gateway-monitoring", []string{"ConfigMap", "ConfigMap", "HTTPRoute", "NetworkPolicy", "PersistentVolumeClaim", "Pod", "PrometheusRule", "Service", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"}},
 		{"minimal", []string{"ConfigMap", "NetworkPolicy", "Pod", "Service", "Service", "StatefulSet"}},
+		{"backup", []string{"ConfigMap", "Job", "NetworkPolicy", "PersistentVolumeClaim", "PersistentVolumeClaim", "Pod", "Service", "Service", "ServiceAccount", "StatefulSet"}},
 	} {
 		t.Run(test.values, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +68,7 @@ func TestChart(t *testing.T) {
 					checkRestricted(t, pod)
 					checkMounts(t, pod, config)
 					run(t, tallyman(append(pod.Spec.Containers[0].Args, "--help")...)) // every flag is one
-					if m.Kind != "Pod" {
+					if m.Kind == "Deployment" || m.Kind == "StatefulSet" {
 						checkServing(t, pod, config)
 						checkSelected(t, pod, manifests)
 					}
@@ -111,7 +112,7 @@ func checkConfig(t *testing.T, config string) {
 }
 
 // checkMounts sees that each file that the configuration names is in a mounted
-// Secret, and that nothing but the store and /tmp can be written.
+// Secret, and that nothing but the store, backups and /tmp can be written.
 func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 	t.Helper()
 	container := pod.Spec.Containers[0]
@@ -121,7 +122,7 @@ func checkMounts(t *testing.T, pod corev1.PodTemplateSpec, config string) {
 		}
 	}
 	for _, mount := range container.VolumeMounts {
-		if !mount.ReadOnly && mount.MountPath != "/var/lib/tallyman" && mount.MountPath != "/tmp" {
+		if !mount.ReadOnly && !slices.Contains([]string{"/var/lib/tallyman", "/var/backups/tallyman", "/tmp"}, mount.MountPath) {
 			t.Errorf("%s can be written", mount.MountPath)
 		}
 	}

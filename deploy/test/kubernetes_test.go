@@ -105,7 +105,14 @@ func (m manifest) pod(t *testing.T) (corev1.PodTemplateSpec, bool) {
 		} `json:"spec"`
 	}
 	switch m.Kind {
-	case "Deployment", "StatefulSet", "Rollout":
+	case "CronJob":
+		var cron struct {
+			Spec struct{ JobTemplate map[string]any }
+		}
+		convert(t, m.raw, &cron)
+		convert(t, cron.Spec.JobTemplate, &holder)
+		return holder.Spec.Template, true
+	case "Deployment", "StatefulSet", "Rollout", "Job":
 		convert(t, m.raw, &holder)
 		return holder.Spec.Template, true
 	}

@@ -13,7 +13,7 @@ import (
 type Entry struct {
 	Delivery   *gitops.Delivery // with its body, and its updates as they stand, without their steps
 	Step       *StepEntry
-	Head       *gitops.Head
+	Head       *HeadEntry
 	Lane       *LaneState
 	Checkpoint *Checkpoint
 	UsedToken  *UsedToken
@@ -27,6 +27,22 @@ type Entry struct {
 type StepEntry struct {
 	Update string // its id
 	gitops.Step
+}
+
+// HeadEntry is a head. The sequence in it is the other store's.
+type HeadEntry struct {
+	gitops.Head
+	After string // the id of the last update that is kept up to Head.Written; "" when there is none
+}
+
+// WrittenHere is the head's Written in a store where the update After has this
+// sequence. Where the update itself was pruned it is a sequence between those of the
+// updates before and after: deliveries are pruned whole.
+func (h HeadEntry) WrittenHere(after int64) int64 {
+	if h.Written == 0 || h.After == h.WrittenID {
+		return after
+	}
+	return after + 1
 }
 
 // LaneState is what a lane is when nobody holds it.
@@ -91,15 +107,24 @@ func (c *Counts) Add(e Entry) {
 // Exporter gives everything that a store holds to another.
 type Exporter interface {
 	// Export yields everything, as it is at one moment: deliveries, steps and entries
-	// of the audit in the order in which they happened, and then the rest. It ends after an error.
+	// of the audit in the order in which they happened, and then the rest. Each environment
+	// of an update has a lane. It ends after an error.
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 }
 
-// Importer takes everything that another store held.
-type Importer interface {
-	// Import brings the entries in and returns how much the store then holds, counted
-	// in the store itself: all of them, or none when it returns an error. Updates
-	// keep their order and changes theirs; cursors of the other store mean nothing
-	// here. The error's code is Conflict when the store holds anything before.
-	Import(ctx context.Context, entries iter.Seq2[Entry, error]) (Counts, error)
+// ImportOptions say what an import's entries are, and what may be in their way.
+type ImportOptions struct {
+	// Restored: another process went on with the store after the entries were
+	// exported. So all updates that are in them, and are open or retried later, may
+	// be on the branch, whatever the entries say of their lanes.
+	Restored bool
+	// Replace: where the store holds something, it is set aside first. Without it
+	// that is an error.
+	Replace bool
+}
+
+// Imported is what an import did.
+type Imported struct {
+	Counts        // how much the store now holds, counted in the store itself
+	Aside  string // where what it held before is now; "" when it held nothing
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -18,23 +19,30 @@ type Token struct {
 	Expires time.Time // when it stops being valid; zero is never
 }
 
-// Tokens is the [Authenticator] of tokens in files.
+// Tokens is the [Authenticator] of tokens in files. Safe for concurrent use.
 type Tokens struct {
 	Tokens []Token
 	Used   func(Token, time.Time) // called for each request that a token is good for
 	Logger *slog.Logger
 	Now    func() time.Time
+
+	mu   sync.Mutex
+	told map[string]time.Time // when the log last said that a file cannot be read
 }
+
+// toldEvery is how often the log says that a token's file cannot be read: anybody can
+// have the files read.
+const toldEvery = time.Minute
 
 // Authenticate finds the token, in a time that depends on neither its bytes nor
 // which of them it is. A file that cannot be read or is empty is no token. While two
 // files hold the same token, as while one is replaced, the one that lasts longer counts.
-func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error) {
+func (t *Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error) {
 	found := -1
 	for i, token := range t.Tokens {
 		secret, err := ReadToken(token.File)
 		if err != nil {
-			t.Logger.WarnContext(ctx, "API token cannot be read", slog.String("credential", "token "+token.Name), slog.String("error", err.Error()))
+			t.tell(ctx, token, err)
 			continue
 		}
 		if webhook.MatchesAny([]byte(bearer), [][]byte{secret}) && (found < 0 || t.Tokens[found].endsBefore(token)) {
@@ -51,6 +59,19 @@ func (t Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error)
 	}
 	t.Used(token, now)
 	return c, nil
+}
+
+// tell logs that a token's file cannot be read.
+func (t *Tokens) tell(ctx context.Context, token Token, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last, now := t.told[token.File], t.Now(); last.IsZero() || now.Sub(last) >= toldEvery {
+		if t.told == nil {
+			t.told = make(map[string]time.Time)
+		}
+		t.told[token.File] = now
+		t.Logger.WarnContext(ctx, "API token cannot be read", slog.String("credential", "token "+token.Name), slog.String("error", err.Error()))
+	}
 }
 
 func (t Token) endsBefore(other Token) bool {

@@ -28,6 +28,8 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Limits.RefusedPerMinute, 300)
 	byDefault(&c.Limits.File.Bytes, 1<<20)
 	byDefault(&c.Lease, 30*time.Second)
+	byDefault(&c.Backup.Every, 24*time.Hour)
+	byDefault(&c.Backup.Keep, 7)
 	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
 		c.Retention.Keep = new(time.Duration)
 		*c.Retention.Keep = 90 * 24 * time.Hour
@@ -93,6 +95,7 @@ func (c *Config) check() error {
 	if *c.Retention.Keep < 7*24*time.Hour {
 		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
 	}
+	c.Backup.check(report)
 	checkWords(report, "", reflect.ValueOf(*c))
 	if c.Shutdown.Deadline < time.Second {
 		report("shutdown.deadline", "must be at least 1s")

@@ -33,6 +33,8 @@ type Config struct {
 	Lease time.Duration `yaml:"lease"`
 	// Retention says how long the store remembers.
 	Retention Retention `yaml:"retention"`
+	// Backup says where serve writes backups of the store from time to time.
+	Backup Backup `yaml:"backup"`
 	// Log says how to log.
 	Log Log `yaml:"log"`
 	// Shutdown says how to stop.

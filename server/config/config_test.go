@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		Listen: ":8080", AdminListen: "127.0.0.1:9090", ProbeListen: ":8081", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
 		Limits:   config.Limits{RefusedPerMinute: 300},
-		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Lease: 30 * time.Second,
+		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Backup: config.Backup{Every: 24 * time.Hour, Keep: 7}, Lease: 30 * time.Second,
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main",
 			Credentials: config.Credentials{Username: "x-access-token"},
@@ -98,6 +98,7 @@ log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
 limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, memory: 300MiB, connections: 9, connectionsPerAddress: 8}
 retention: {keep: 336h}
+backup: {directory: /srv/backups, every: 12h, keep: 3}
 manifests:
   url: http://localhost:3000/m.git
   branch: release
@@ -136,7 +137,7 @@ apps:
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
-		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Lease: 10 * time.Second,
+		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Backup: config.Backup{Directory: "/srv/backups", Every: 12 * time.Hour, Keep: 3}, Lease: 10 * time.Second,
 		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Memory: 300 << 20, Connections: 9, ConnectionsPerAddress: 8},
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release",

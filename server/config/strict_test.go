@@ -40,6 +40,9 @@ func TestWrongValues(t *testing.T) {
 		{"", "retention: {keep: 0}", "retention.keep: must be at least 168h"},
 		{"", "lease: 2999ms", "lease: must be 3s to 10m"},
 		{"", "lease: 11m", "lease: must be 3s to 10m"},
+		{"", "backup: {directory: backups}", "backup.directory: must be an absolute path"},
+		{"", "backup: {directory: /backup, every: 59s}", "backup.every: must be at least 1m"},
+		{"", "backup: {keep: -1}", "backup.keep: must be 1 to 1000"},
 		{"", "limits: {refusedPerMinute: -1}", "limits.refusedPerMinute: must be 1 to 1000000"},
 		{"", "limits: {memory: 400}", "limits.memory: must be a number of bytes with its unit, such as 400MiB"},
 		{"", "limits: {memory: [400MiB]}", "limits.memory: must be a number of bytes with its unit"},
@@ -106,7 +109,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, sources, limits, api, access, file, set, environments, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

@@ -144,7 +144,7 @@ func Protect(srv *http.Server) {
 	srv.DisableGeneralOptionsHandler = true // which would answer some requests past this handler
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*boundedConn); ok {
+		if c, ok := r.Context().Value(connKey{}).(interface{ hasRequest(*http.Request) }); ok {
 			c.hasRequest(r)
 			if r.ContentLength < 0 {
 				w.Header().Set("Connection", "close")

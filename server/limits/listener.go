@@ -39,7 +39,7 @@ func (l *Limits) Listener(inner net.Listener, name string, recorder ConnectionRe
 
 // apart bounds the connections of a listener that is not for senders. They have places
 // of their own, so that no attack on the public listener takes them.
-func apart(inner net.Listener, name string, most, each int, recorder ConnectionRecorder) net.Listener {
+func apart(inner net.Listener, name string, most, each int, recorder ConnectionRecorder) *boundedListener {
 	return &boundedListener{
 		Listener: inner, name: name, recorder: recorder, places: newConnections(most, each, false),
 		classify: func(netip.Addr) class { return known }, refused: func(client) {},

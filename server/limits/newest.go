@@ -24,34 +24,35 @@ func FewConnections(inner net.Listener, name string, recorder ConnectionRecorder
 // open cannot keep the kubelet from asking, which would kill the process. Its server
 // needs [Protect].
 func NewestConnections(inner net.Listener, name string, recorder ConnectionRecorder) net.Listener {
-	newest := &newestListener{Listener: inner, open: list.New()}
-	return apart(newest, name, 2*maxProbes, 2*maxProbes, recorder) // the oldest may still be on their way out
+	const places = maxProbes + 1 // the newest has one before the oldest has given its own back
+	return &newestListener{boundedListener: apart(inner, name, places, places, recorder), open: list.New()}
 }
 
 type newestListener struct {
-	net.Listener
+	*boundedListener
 
 	mu   sync.Mutex
-	open *list.List // of net.Conn, the oldest in front
+	open *list.List // of *boundedConn, the oldest in front
 }
 
 // Accept returns the next connection, and makes room for it.
 func (l *newestListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
+	conn, err := l.boundedListener.Accept()
 	if err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open.Len() == maxProbes {
-		_ = l.open.Remove(l.open.Front()).(net.Conn).Close() // its server notices, and closes it, too
+		_ = l.open.Remove(l.open.Front()).(*boundedConn).Close() // its server notices, and closes it, too
 	}
-	return &newestConn{conn, l, l.open.PushBack(conn)}, nil
+	bounded := conn.(*boundedConn)
+	return &newestConn{bounded, l, l.open.PushBack(bounded)}, nil
 }
 
-// newestConn gives its place back when it is closed.
+// newestConn leaves the list when it is closed.
 type newestConn struct {
-	net.Conn
+	*boundedConn
 	of    *newestListener
 	place *list.Element
 }
@@ -60,5 +61,5 @@ func (c *newestConn) Close() error {
 	c.of.mu.Lock()
 	c.of.open.Remove(c.place) // which does nothing when its place was taken
 	c.of.mu.Unlock()
-	return c.Conn.Close()
+	return c.boundedConn.Close()
 }

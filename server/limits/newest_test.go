@@ -62,8 +62,8 @@ func TestTheNewestConnectionsStay(t *testing.T) {
 		t.Error("the next is closed, too")
 	}
 	_ = served[0].Close() // whose place was taken
-	if n := listener.(*boundedListener).Listener.(*newestListener).open.Len(); n != maxProbes {
-		t.Errorf("%d are open", n)
+	if l := listener.(*newestListener); l.open.Len() != maxProbes || l.places.open != maxProbes {
+		t.Errorf("%d are open, and %d have a place", l.open.Len(), l.places.open)
 	}
 	inner.Close()
 	if _, err := listener.Accept(); err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
-// proxies are the networks whose X-Forwarded-For is believed.
+// proxies are the networks whose X-Forwarded-For counts.
 type proxies []netip.Prefix
 
 func parseProxies(texts []string) (proxies, error) {

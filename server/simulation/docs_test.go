@@ -45,14 +45,18 @@ func TestFaultTableIsHeldByTests(t *testing.T) {
 }
 
 // TestARestoreRunsWhatTheDocumentationSays holds the simulation's operators to the
-// page that they go by.
+// page that they go by, and to the command.
 func TestARestoreRunsWhatTheDocumentationSays(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(page), "\n    "+afterRestore+";\n") {
-		t.Errorf("docs/operations.md does not say %q", afterRestore)
+	if !strings.Contains(string(page), "\n    tallyman restore --config /etc/tallyman/tallyman.yaml --mark-only\n") {
+		t.Error("docs/operations.md does not say how to mark what was restored")
+	}
+	source, err := os.ReadFile("../../gitops/queue/postgres/import.go")
+	if err != nil || !strings.Contains(string(source), "const markRestored = `"+afterRestore+"`") {
+		t.Errorf("the command does not run %q: %v", afterRestore, err)
 	}
 }
 

@@ -68,6 +68,7 @@ func (d *database) restore(ctx context.Context, c copies) error {
 	})
 }
 
-// afterRestore is what docs/operations.md has an operator run before the first replica
+// afterRestore is what tallyman restore runs, and with --mark-only an operator whose tools
+// brought the database back, before the first replica
 // starts.
-const afterRestore = `UPDATE lanes SET lease = 'lost'`
+const afterRestore = `SELECT mark_restored()`

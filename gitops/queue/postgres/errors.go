@@ -18,6 +18,8 @@ const (
 	readOnly    = "25006"
 	lockTimeout = "55P03"
 	canceled    = "57014" // by the time limit, or by a person
+
+	insufficientPrivilege = "42501"
 )
 
 // sqlState is the code that the server gave the error, or ""
@@ -67,7 +69,7 @@ func domainError(err error) error {
 		return unavailable("the store's server refuses the login")
 	case strings.HasPrefix(state, "3D"):
 		return unavailable("the store's database does not exist")
-	case state == "42501", state == "3F000":
+	case state == insufficientPrivilege, state == "3F000":
 		return unavailable("the store's user lacks a right in its database, or its schema is not there")
 	case state == canceled, state == lockTimeout:
 		return unavailable("the store timed out")

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -38,6 +41,56 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 			yield(queue.Entry{}, domainError(err))
 		}
 	}
+}
+
+// Export yields everything that the store at the address holds, as [Store.Export] does,
+// without opening it: it changes nothing, and replicas may run. The error's code is
+// NotFound when there is no store, and else as Open's.
+func Export(ctx context.Context, a Address) iter.Seq2[queue.Entry, error] {
+	return func(yield func(queue.Entry, error) bool) {
+		s, err := connectTo(ctx, a)
+		if err != nil {
+			yield(queue.Entry{}, err)
+			return
+		}
+		defer s.pool.Close()
+		if err := s.checkThere(ctx); err != nil {
+			yield(queue.Entry{}, err)
+			return
+		}
+		s.Export(ctx)(yield)
+	}
+}
+
+// connectTo returns a store that can do no more than a transfer: nothing runs beside it,
+// and its tables are as they are.
+func connectTo(ctx context.Context, a Address) (*Store, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, domainError(err)
+	}
+	return &Store{pool: pool, log: slog.New(slog.DiscardHandler)}, nil
+}
+
+// checkThere fails unless there is a store of this program's version.
+func (s *Store) checkThere(ctx context.Context) error {
+	return domainError(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		version, folders, err := versionOf(ctx, tx)
+		switch {
+		case err != nil:
+			return err
+		case version == 0:
+			return gitops.Errorf(gitops.NotFound, "the store is empty: tallyman was never started with it")
+		case version < len(folders):
+			return gitops.Errorf(gitops.Unavailable, "the store was written by an older tallyman (schema %d; this one needs %d): start this version with it first", version, len(folders))
+		}
+		return checkTransitions(ctx, tx)
+	}))
 }
 
 // transfer runs work in a transaction that may take as long as it needs.
@@ -71,7 +124,7 @@ func (e *export) everything() error {
 // happened gives the deliveries, the steps and the entries of the audit in the order of
 // their numbers.
 func (e *export) happened() error {
-	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries d JOIN bodies b ON b.delivery = d.number
+	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d
 		WHERE d.number > $1 AND d.number <= $2 ORDER BY d.number`
 	const steps = `SELECT page.number, (SELECT u.id FROM updates u WHERE u.sequence = page.sequence), ` + stepColumns + ` FROM steps page
 		WHERE page.number > $1 AND page.number <= $2 ORDER BY page.number`
@@ -87,9 +140,7 @@ func (e *export) happened() error {
 		if err := e.tx.QueryRow(e.ctx, end, from, exportTogether).Scan(&to); err != nil || to == nil {
 			return err
 		}
-		arrived, err := rows(e.ctx, e.tx, deliveries, []any{from, *to}, func(row pgx.CollectableRow) (d deliveryRow, err error) {
-			return d, row.Scan(append(d.into(), &d.Body)...)
-		})
+		arrived, err := rows(e.ctx, e.tx, deliveries, []any{from, *to}, scanDelivery)
 		if err != nil {
 			return err
 		}
@@ -113,7 +164,15 @@ func (e *export) happened() error {
 			all = append(all, more...)
 		}
 		slices.SortStableFunc(all, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+		bodies := bodyReader{export: e, to: *to}
 		for _, n := range all {
+			if n.entry.Delivery != nil {
+				d := *n.entry.Delivery // or the page would keep every body
+				if d.Body, err = bodies.of(n.number); err != nil {
+					return err
+				}
+				n.entry.Delivery = &d
+			}
 			if err := e.give(n.entry); err != nil {
 				return err
 			}
@@ -142,32 +201,83 @@ func scanAuditEntry(row pgx.CollectableRow) (numbered, error) {
 	return numbered{e.Sequence / updatesEach, queue.Entry{Audit: &e}}, err
 }
 
-// each gives what make makes of a query's rows.
-func (e *export) each(text string, make func(pgx.CollectableRow) (queue.Entry, error)) error {
-	found, err := rows(e.ctx, e.tx, text, nil, make)
+// bodyReader reads the bodies of a page's deliveries, a few at a time: all of a page
+// could take 500 MiB.
+type bodyReader struct {
+	*export
+	to   int64 // the page's last number
+	next []body
+}
+
+// body is a delivery's, or what is known of it while it is not read.
+type body struct {
+	number int64
+	bytes  []byte
+}
+
+// bodiesTogether is how many bytes of bodies one read brings, and one body more.
+const bodiesTogether = 4 << 20
+
+// of returns the body of the delivery with this number. Numbers rise from call to call.
+func (b *bodyReader) of(number int64) ([]byte, error) {
+	const bodies = `SELECT delivery, body FROM (
+			SELECT delivery, body, sum(octet_length(body)) OVER (ORDER BY delivery) - octet_length(body) AS before FROM (
+				SELECT delivery, body FROM bodies WHERE delivery >= $1 AND delivery <= $2 ORDER BY delivery) AS page
+		) AS summed WHERE before < $3 ORDER BY delivery`
+	if len(b.next) == 0 {
+		found, err := rows(b.ctx, b.tx, bodies, []any{number, b.to, bodiesTogether}, func(row pgx.CollectableRow) (found body, err error) {
+			return found, row.Scan(&found.number, &found.bytes)
+		})
+		if err != nil {
+			return nil, err
+		}
+		b.next = found
+	}
+	if len(b.next) == 0 || b.next[0].number != number {
+		return nil, fmt.Errorf("delivery %d has no body", number)
+	}
+	found := b.next[0].bytes
+	b.next = b.next[1:]
+	return found, nil
+}
+
+// each gives what scan makes of a query's rows, while they arrive.
+func (e *export) each(text string, scan func(pgx.CollectableRow) (queue.Entry, error)) error {
+	found, err := e.tx.Query(e.ctx, text)
 	if err != nil {
 		return err
 	}
-	for _, entry := range found {
-		if err := e.give(entry); err != nil {
+	defer found.Close()
+	for found.Next() {
+		entry, err := scan(found)
+		if err == nil {
+			err = e.give(entry)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return found.Err()
 }
 
 func (e *export) heads() error {
-	const heads = `SELECT ` + headColumns + ` FROM heads h ORDER BY h.environment COLLATE "C", h.app COLLATE "C"`
+	const heads = `SELECT ` + headColumns + `, coalesce((SELECT u.id FROM updates u WHERE u.sequence <= h.written ORDER BY u.sequence DESC LIMIT 1), '')
+		FROM heads h ORDER BY h.environment COLLATE "C", h.app COLLATE "C"`
 	return e.each(heads, func(row pgx.CollectableRow) (queue.Entry, error) {
-		h, err := scanHead(row)
+		var h queue.HeadEntry
+		var err error
+		h.Head, err = scanHeadAnd(row, &h.After)
 		return queue.Entry{Head: &h}, err
 	})
 }
 
+// lanes gives the lanes and the leases of jobs, and environments that nobody has claimed
+// yet.
 func (e *export) lanes() error {
-	const lanes = `SELECT l.name, l.token, l.holder, l.lease = 'free', coalesce((SELECT u.id FROM updates u
+	const lanes = `SELECT coalesce(l.name, e.name), coalesce(l.token, 0), coalesce(l.holder, ''), coalesce(l.lease, 'free') = 'free', coalesce((SELECT u.id FROM updates u
 			WHERE u.environment = l.name AND u.sequence <= l.maybe_pushed_through ORDER BY u.sequence DESC LIMIT 1), ''),
-		l.last_progress, l.outage_since, l.outage_code, l.outage_reason, l.outage_retry_at FROM lanes l ORDER BY l.name COLLATE "C"`
+		l.last_progress, l.outage_since, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), l.outage_retry_at
+		FROM lanes l FULL JOIN environments('') AS e (name) ON e.name = l.name ORDER BY coalesce(l.name, e.name) COLLATE "C"`
 	return e.each(lanes, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var l queue.LaneState
 		var o queue.Outage
@@ -205,20 +315,4 @@ func (e *export) memories() error {
 		m.ReceivedAt = m.ReceivedAt.UTC()
 		return queue.Entry{Memory: &m}, err
 	})
-}
-
-// nothing is how much an empty store holds.
-var nothing queue.Counts
-
-// counted is how much the tables hold.
-func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
-	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
-		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
-		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories, &c.ProofKeys, &c.Suspects)
-	return c, err
-}
-
-func errNotEmpty(c queue.Counts) error {
-	return gitops.Errorf(gitops.Conflict, "the store is not empty: it holds %d deliveries and %d lanes; give an empty database", c.Deliveries, c.Lanes)
 }

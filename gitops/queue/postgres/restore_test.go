@@ -1,35 +1,66 @@
 package postgres_test
 
 import (
-	"os"
-	"regexp"
 	"testing"
-	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
+	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
-// TestTheStatementOfARestore runs what docs/operations.md tells whoever restores a
-// database to run: what is open may have been pushed since the backup, though the
-// lane was free in it.
-func TestTheStatementOfARestore(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+func TestARestoreMarksWhatMayHaveBeenPushed(t *testing.T) {
+	for name, target := range map[string]func(*testing.T) queuetest.Target{
+		"PostgreSQL": func(t *testing.T) queuetest.Target { return &instance{t, schema(t)} },
+		"SQLite":     func(t *testing.T) queuetest.Target { return &file{t, t.TempDir() + "/queue.db"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			queuetest.Restored(t, &instance{t, schema(t)}, func(entries []queue.Entry) queuetest.Instance {
+				into := target(t)
+				if _, err := into.Import(t.Context(), queuetest.Each(entries), queue.ImportOptions{Restored: true}); err != nil {
+					t.Fatal(err)
+				}
+				return into
+			})
+		})
 	}
-	statements := regexp.MustCompile(`(?m)^    (UPDATE .*;)$`).FindAllSubmatch(page, -1)
-	if len(statements) != 1 {
-		t.Fatalf("the page has the statements %q", statements)
-	}
+}
+
+// TestMarkRestored is a database that its own tools have brought back.
+func TestMarkRestored(t *testing.T) {
 	a := schema(t)
+	if err := postgres.MarkRestored(t.Context(), a); gitops.CodeOf(err) != gitops.NotFound {
+		t.Errorf("where there is no store: %v", err)
+	}
+	queuetest.Restored(t, &instance{t, a}, func([]queue.Entry) queuetest.Instance {
+		s := open(t, a)
+		if err := postgres.MarkRestored(t.Context(), a); gitops.CodeOf(err) != gitops.Conflict {
+			t.Errorf("while a replica runs: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := postgres.MarkRestored(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		return &instance{t, a}
+	})
+}
+
+// TestADumpThatIsRestoredIsNoticed restores a dump with the tools of PostgreSQL, and
+// starts a replica without a word. A restart alone marks nothing.
+func TestADumpThatIsRestoredIsNoticed(t *testing.T) {
+	a := schema(t)
+	queuetest.Restored(t, &instance{t, a}, func([]queue.Entry) queuetest.Instance {
+		shared.DumpAndRestore(t, a.URL)
+		return &instance{t, a}
+	})
 	s := open(t, a)
-	if err := s.Release(t.Context(), claim(t, s, "one", "dev", time.Hour), true); err != nil {
+	accept(t, s, order("9", "api"))
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	accept(t, s, order("1", "api"))
-	execute(t, a, string(statements[0][1]))
-	taken, err := s.Take(t.Context(), claim(t, s, "two", "dev", time.Hour), queue.TakeOptions{Limit: 1})
-	if err != nil || len(taken) != 1 || !taken[0].MaybePushed {
-		t.Errorf("after a restore: %+v, %v", taken, err)
+	if u := updateOf(t, open(t, a), idOf("9", "api")); u.MaybePushed {
+		t.Error("a restart marks what is open")
 	}
 }

@@ -50,13 +50,26 @@ func (s *Store) prepare(ctx context.Context) error {
 			return err
 		}
 		if version == len(folders) {
-			return checkTransitions(ctx, tx)
+			err = checkTransitions(ctx, tx)
+		} else if err = migrate(ctx, tx, folders, version); err == nil {
+			err = writeTransitions(ctx, tx)
 		}
-		if err := migrate(ctx, tx, folders, version); err != nil {
+		if err != nil {
 			return err
 		}
-		return writeTransitions(ctx, tx)
+		return s.noticeRestore(ctx, tx)
 	})
+}
+
+// noticeRestore marks what may have been pushed where the tables are not where they
+// were: they were brought back by the tools of PostgreSQL, and nobody may have said so.
+func (s *Store) noticeRestore(ctx context.Context, tx pgx.Tx) error {
+	var restored bool
+	err := tx.QueryRow(ctx, `SELECT notice_restore()`).Scan(&restored)
+	if err == nil && restored {
+		s.log.Warn("the database was restored, or failed over: what is open in it is looked for on the branch before it is written")
+	}
+	return err
 }
 
 // Check reports whether Open could use the address, and what in the database will make
@@ -154,6 +167,19 @@ func versionOf(ctx context.Context, tx pgx.Tx) (version int, folders []string, e
 	return version, folders, err
 }
 
+// scriptsOf are the scripts of a folder, in their order.
+func scriptsOf(folder string) (scripts []string, err error) {
+	names, err := fs.Glob(migrations, folder+"/*.sql")
+	for _, name := range names {
+		script, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, string(script))
+	}
+	return scripts, err
+}
+
 // migrate runs the migrations that come after the version.
 func migrate(ctx context.Context, tx pgx.Tx, folders []string, version int) error {
 	const table = `CREATE TABLE IF NOT EXISTS tallyman_migrations (
@@ -163,17 +189,13 @@ func migrate(ctx context.Context, tx pgx.Tx, folders []string, version int) erro
 		return err
 	}
 	for i := version; i < len(folders); i++ {
-		scripts, err := fs.Glob(migrations, folders[i]+"/*.sql")
+		scripts, err := scriptsOf(folders[i])
 		if err != nil {
 			return err
 		}
-		for _, name := range scripts {
-			script, err := migrations.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, string(script), pgx.QueryExecModeSimpleProtocol); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+		for j, script := range scripts {
+			if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return fmt.Errorf("%s, script %d: %w", folders[i], j+1, err)
 			}
 		}
 		if _, err := tx.Exec(ctx, record, i+1, program()); err != nil {

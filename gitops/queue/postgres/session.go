@@ -30,6 +30,10 @@ const sessionSettings = `SELECT
 	set_config('tcp_user_timeout', '10s', false),
 	(SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout')` // which PostgreSQL 14 brought
 
+// inUse is the advisory lock that the session of every open store shares: whoever has it
+// alone may replace the tables. As with take_turn it is the schema's own.
+const inUse = `x'74616c6d'::integer, ('counter'::regclass::oid::bigint - 2147483648)::integer`
+
 // session is the store's own session of the server. It holds an advisory lock for as
 // long as the process lives, by which others know whether the store's leases are held,
 // and it hears of what the other replicas do.
@@ -92,6 +96,7 @@ func (se *session) connect(ctx context.Context) (*pgx.Conn, error) {
 	key := rand.Int64()
 	for _, text := range []string{
 		sessionSettings,
+		`SELECT pg_advisory_lock_shared(` + inUse + `)`,
 		fmt.Sprintf(`SELECT pg_advisory_lock(%d)`, key),
 		`LISTEN ` + se.channel,
 		fmt.Sprintf(`SELECT rebind(%d, %d)`, se.last, key),

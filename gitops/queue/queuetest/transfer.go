@@ -1,6 +1,9 @@
 package queuetest
 
 import (
+	"bytes"
+	"context"
+	"iter"
 	"math/rand/v2"
 	"testing"
 
@@ -9,11 +12,18 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/archive"
 )
 
+// Target is a store that can be made of what another one held.
+type Target interface {
+	Instance
+	Import(ctx context.Context, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (queue.Imported, error)
+}
+
 // Transfer plays random events on the first store, moves everything into the
-// second, and goes on with the second as if nothing had been.
-func Transfer(t *testing.T, from, to Instance) {
+// second, by way of a backup, and goes on with the second as if nothing had been.
+func Transfer(t *testing.T, from Instance, to Target) {
 	s := begin(t, from)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -30,13 +40,17 @@ func Transfer(t *testing.T, from, to Instance) {
 	s.code("ProofKeys", err, "")
 
 	source := s.q
+	backup := s.backup(source)
+	imported, err := to.Import(ctx, s.restored(backup), queue.ImportOptions{})
+	s.code("Import", err, "")
+	_, err = to.Import(ctx, s.restored(backup), queue.ImportOptions{})
+	s.code("Import into a store that is not empty", err, gitops.Conflict)
 	target, err := to.Open(s.clock.now)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	exporter, importer := source.(queue.Exporter), target.(queue.Importer)
-	held, err := importer.Import(ctx, exporter.Export(ctx))
-	s.code("Import", err, "")
+	_, err = to.Import(ctx, s.restored(backup), queue.ImportOptions{Replace: true})
+	s.code("Import into a store that is open", err, gitops.Conflict)
 	want, got := s.entries(source), s.entries(target)
 	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written"),
 		cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence")}
@@ -47,9 +61,7 @@ func Transfer(t *testing.T, from, to Instance) {
 	for _, e := range want {
 		counts.Add(e)
 	}
-	s.same("the counts", held, nil, counts, nil)
-	_, err = importer.Import(ctx, exporter.Export(ctx))
-	s.code("Import into a store that is not empty", err, gitops.Conflict)
+	s.same("what was imported", imported, nil, queue.Imported{Counts: counts}, nil)
 
 	s.code("Close", source.Close(), "")
 	for _, holder := range s.model.Holders() {
@@ -68,6 +80,23 @@ func Transfer(t *testing.T, from, to Instance) {
 		r.step()
 	}
 	s.end()
+}
+
+// backup is what the store holds, as a backup of it.
+func (s *script) backup(q queue.Queue) []byte {
+	s.t.Helper()
+	var backup bytes.Buffer
+	_, err := archive.Write(s.t.Context(), &backup, archive.Info{MadeAt: s.clock.now()}, q.(queue.Exporter).Export(s.t.Context()))
+	s.code("a backup", err, "")
+	return backup.Bytes()
+}
+
+// restored are the entries of a backup.
+func (s *script) restored(backup []byte) iter.Seq2[queue.Entry, error] {
+	s.t.Helper()
+	r, err := archive.NewReader(bytes.NewReader(backup))
+	s.code("reading a backup", err, "")
+	return r.Entries()
 }
 
 func (s *script) entries(q queue.Queue) (all []queue.Entry) {

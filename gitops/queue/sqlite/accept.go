@@ -59,7 +59,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
-	added, err := tx.insertDelivery(number, sender, d)
+	added, err := tx.addDelivery(number, sender, d)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
@@ -94,17 +94,15 @@ func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Deliv
 	return first, err == nil, err
 }
 
-// insertDelivery adds a row, unless the delivery is known. What is remembered of
+// addDelivery adds a row, unless the delivery is known. What is remembered of
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
-func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const columns = `INSERT INTO deliveries (number, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
-	const nothing = columns + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = columns + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
+	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
-	args := append(make([]any, 0, 15), number, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	args := deliveryArgs(number, sender, d)
 	text := nothing
 	if tx.w.cache.remembers || tx.remembers {
 		hash := queue.KeyHash(d.Key())
@@ -115,6 +113,14 @@ func (tx *tx) insertDelivery(number, sender int64, d gitops.Delivery) (added boo
 	}
 	rows, err := tx.change(text, args...)
 	return rows > 0, err
+}
+
+const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
+
+// deliveryArgs are the values for insertDelivery, with room for two more.
+func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
+	return append(make([]any, 0, 16), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
 }
 
 // acceptUpdate stores one update of the delivery d.
@@ -174,10 +180,11 @@ func receipt(received, accepted time.Time) time.Time {
 
 // ExistingIDs implements [queue.Inbox].
 func (s *Store) ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error) {
-	const delivery = `SELECT 1 FROM deliveries WHERE source = ? AND id = ?`
+	const delivery = `SELECT 1 FROM deliveries WHERE prefix = ? AND source = ? AND id = ?`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		for _, id := range ids {
-			found, err := c.one(ctx, delivery, []any{source, id}, func(row) {})
+			key := gitops.DeliveryKey{Source: source, ID: id}
+			found, err := c.one(ctx, delivery, []any{prefixOf(key), source, id}, func(row) {})
 			if err != nil {
 				return err
 			}

@@ -50,18 +50,24 @@ func (s *Store) AppendAudit(ctx context.Context, entries []gitops.AuditEntry) er
 // appendAudit adds an entry under the next delivery's number, which no delivery gets
 // then.
 func (tx *tx) appendAudit(e gitops.AuditEntry) error {
-	const add = `INSERT INTO audit (sequence, at, act, principal, actor, credential, remote, asked, rule, environment, app,
-		update_id, delivery, reason, was, became, config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	if e.At.IsZero() {
 		e.At = tx.now
 	}
+	tx.latest.delivery++
+	return tx.exec(insertAudit, auditArgs(tx.latest.delivery*sequencesEach, e)...)
+}
+
+const insertAudit = `INSERT INTO audit (sequence, at, act, principal, actor, credential, remote, asked, rule, environment, app,
+	update_id, delivery, reason, was, became, config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// auditArgs are what insertAudit takes.
+func auditArgs(sequence int64, e gitops.AuditEntry) []any {
 	var update any = e.Update
 	if id := packID(e.Update); id != nil {
 		update = id
 	}
-	tx.latest.delivery++
-	return tx.exec(add, tx.latest.delivery*sequencesEach, e.At.UnixMicro(), string(e.Act), e.Principal, e.Actor, e.Credential, e.Remote,
-		string(e.Right), e.Rule, e.Environment, e.App, update, e.Delivery, e.Reason, e.Before, e.After, e.Config)
+	return []any{sequence, e.At.UnixMicro(), string(e.Act), e.Principal, e.Actor, e.Credential, e.Remote,
+		string(e.Right), e.Rule, e.Environment, e.App, update, e.Delivery, e.Reason, e.Before, e.After, e.Config}
 }
 
 // AuditEntries implements [queue.Audit]. Its cursor is the last entry's sequence.

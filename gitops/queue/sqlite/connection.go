@@ -180,17 +180,6 @@ func (r row) id(i int) string {
 	return id.String()
 }
 
-// packID is an update's id as the tables hold it: an id has random bits, so the
-// fewer bytes it has the fewer pages a group of updates writes. NULL for a text
-// that is not one in the form that is ours.
-func packID(text string) any {
-	id, err := uuid.Parse(text)
-	if err != nil || id.String() != text {
-		return nil
-	}
-	return id[:]
-}
-
 // blob is bytes as the tables hold them: NULL for none.
 func blob(b []byte) any {
 	if b == nil {

@@ -30,7 +30,7 @@ var parts = map[string]func(path, salt string) error{
 	"accept":     acceptUntilKilled,
 	"size limit": acceptUnderLimit,
 	"hold":       holdTheLock,
-	"no room":    backupUnderLimit,
+	"no room":    importUnderLimit,
 }
 
 func TestMain(m *testing.M) {

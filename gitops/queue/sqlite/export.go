@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"os"
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -18,15 +19,55 @@ var errEnough = errors.New("the reader has stopped")
 // Export implements [queue.Exporter]. It reads in one transaction, which holds up
 // no writer.
 func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
+	return exported(func(give func(queue.Entry) error) error {
+		return s.readAll(ctx, func(ctx context.Context, c *connection) error {
+			return (&export{ctx: ctx, c: c, give: give}).everything()
+		})
+	})
+}
+
+// Export yields everything that the store at path holds, as [Store.Export] does, without
+// opening it: another process may have it open. It only reads, in one transaction, and
+// takes no lock that a writer waits for; until it ends the store's WAL cannot begin again.
+// Beside a store that is not in use it may leave SQLite's empty -wal and -shm.
+//
+// The error's code is NotFound when there is no store, and Unavailable when it cannot
+// be read.
+func Export(ctx context.Context, path string) iter.Seq2[queue.Entry, error] {
+	return exported(func(give func(queue.Entry) error) (err error) {
+		if _, err := os.Stat(path); err != nil {
+			return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
+		}
+		c, err := connectTo(path, "ro", `PRAGMA busy_timeout = 5000`, `PRAGMA temp_store = MEMORY`, `BEGIN`)
+		if err != nil {
+			return openError(path, err)
+		}
+		defer func() { err = errors.Join(err, c.close()) }()
+		version, err := versionOf(c)
+		if err == nil && version == 0 {
+			return gitops.Errorf(gitops.NotFound, "the store at %s is empty: tallyman was never started with it", path)
+		}
+		if err == nil {
+			err = checkVersion(version)
+		}
+		if err == nil {
+			err = (&export{ctx: ctx, c: c, give: give}).everything()
+		}
+		if resultCode(err) != 0 {
+			return openError(path, err)
+		}
+		return domainError(err)
+	})
+}
+
+// exported makes a sequence of what work gives.
+func exported(work func(give func(queue.Entry) error) error) iter.Seq2[queue.Entry, error] {
 	return func(yield func(queue.Entry, error) bool) {
-		err := s.readAll(ctx, func(ctx context.Context, c *connection) error {
-			e := export{ctx: ctx, c: c, give: func(e queue.Entry) error {
-				if !yield(e, nil) {
-					return errEnough
-				}
-				return nil
-			}}
-			return e.everything()
+		err := work(func(e queue.Entry) error {
+			if !yield(e, nil) {
+				return errEnough
+			}
+			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(queue.Entry{}, err)
@@ -74,18 +115,23 @@ func (e *export) happened() error {
 
 // before gives what comes next, up to the arrival of a delivery.
 func (e *export) before(delivery int64) error {
-	if err := e.stepsBefore(delivery); err != nil {
-		return err
-	}
 	const entries = `SELECT ` + auditColumns + ` FROM audit a WHERE a.sequence > ? AND a.sequence < ? ORDER BY a.sequence`
-	return e.c.query(e.ctx, entries, []any{e.audit, delivery * sequencesEach}, func(r row) error {
+	err := e.c.query(e.ctx, entries, []any{e.audit, delivery * sequencesEach}, func(r row) error {
 		entry := scanAudit(r)
 		e.audit = entry.Sequence
+		if err := e.stepsBefore(entry.Sequence / sequencesEach); err != nil {
+			return err
+		}
 		return e.give(queue.Entry{Audit: &entry})
 	})
+	if err != nil {
+		return err
+	}
+	return e.stepsBefore(delivery)
 }
 
-// stepsBefore gives the next steps up to the arrival of a delivery.
+// stepsBefore gives the next steps up to the arrival of a delivery, or to an entry of
+// the audit, by its number.
 func (e *export) stepsBefore(delivery int64) error {
 	const steps = `SELECT s.number, s.after_delivery, u.id, ` + stepColumns + ` FROM steps s JOIN updates u ON u.sequence = s.sequence
 		WHERE s.number > ? ORDER BY s.number`
@@ -104,7 +150,14 @@ func (e *export) stepsBefore(delivery int64) error {
 }
 
 func (e *export) heads() error {
-	return readHeads(e.ctx, e.c, func(h gitops.Head) error { return e.give(queue.Entry{Head: &h}) })
+	const after = `SELECT id FROM updates WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1`
+	return readHeads(e.ctx, e.c, func(h gitops.Head) error {
+		entry := queue.HeadEntry{Head: h}
+		if _, err := e.c.one(e.ctx, after, []any{h.Written}, func(r row) { entry.After = r.id(0) }); err != nil {
+			return err
+		}
+		return e.give(queue.Entry{Head: &entry})
+	})
 }
 
 // lanes gives the lanes and the leases of jobs. A lease that is held is not clean:

@@ -71,9 +71,9 @@ func TestExport(t *testing.T) {
 		return queue.Entry{Step: &queue.StepEntry{Update: id, Step: step}}
 	}
 	head := func(app string, u gitops.Update) queue.Entry {
-		return queue.Entry{Head: &gitops.Head{
+		return queue.Entry{Head: &queue.HeadEntry{After: u.ID, Head: gitops.Head{
 			Environment: "dev", App: app, NewestReceipt: accepted, OrderReceipt: accepted, Written: u.Sequence, WrittenID: u.ID, WrittenTag: u.Tag,
-		}}
+		}}}
 	}
 	want := []queue.Entry{
 		delivery(1, written), delivery(2, blocked),

@@ -56,12 +56,19 @@ func (tx *tx) setHead(h gitops.Head) {
 	tx.writes++
 }
 
+const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// headArgs are what insertHead takes.
+func headArgs(h gitops.Head) []any {
+	return []any{h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
+		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag}
+}
+
 func (tx *tx) saveHead(h gitops.Head) error {
-	const save = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+	const save = insertHead + ` ON CONFLICT DO UPDATE SET
 		newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 		order_event = excluded.order_event, order_receipt = excluded.order_receipt,
 		pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event,
 		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag`
-	return tx.exec(save, h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
-		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag)
+	return tx.exec(save, headArgs(h)...)
 }

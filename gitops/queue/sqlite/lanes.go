@@ -168,13 +168,16 @@ func (t *taking) addUnresolved(unresolved []string) error {
 	for _, u := range t.found {
 		apps[u.App] = true
 	}
-	for _, id := range unresolved {
-		u, err := readRow(t.ctx, t.c, id, t.now)
-		switch {
-		case gitops.CodeOf(err) == gitops.NotFound: // it was pruned
-		case err != nil:
+	known, err := sequencesOf(t.ctx, t.c, unresolved)
+	if err != nil {
+		return err
+	}
+	for _, sequence := range known { // the others were pruned
+		u, err := readSequence(t.ctx, t.c, sequence, t.now)
+		if err != nil {
 			return err
-		case u.Environment == t.environment && apps[u.App] && !u.State.Final():
+		}
+		if u.Environment == t.environment && apps[u.App] && !u.State.Final() {
 			t.found[u.Sequence] = u
 		}
 	}

@@ -110,9 +110,9 @@ func (s *Store) Delivery(ctx context.Context, key gitops.DeliveryKey) (d gitops.
 
 func readDelivery(ctx context.Context, c *connection, key gitops.DeliveryKey, at time.Time) (d gitops.Delivery, err error) {
 	const delivery = `SELECT ` + deliveryColumns + `, b.body
-		FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number WHERE d.source = ? AND d.id = ?`
+		FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number WHERE d.prefix = ? AND d.source = ? AND d.id = ?`
 	var number int64
-	found, err := c.one(ctx, delivery, []any{key.Source, key.ID}, func(r row) {
+	found, err := c.one(ctx, delivery, []any{prefixOf(key), key.Source, key.ID}, func(r row) {
 		number, d = r.number(0), scanDelivery(r)
 		d.Body = r.bytes(deliveryWidth)
 	})
@@ -160,21 +160,6 @@ func readUpdate(ctx context.Context, c *connection, id string, at time.Time) (gi
 		return gitops.Update{}, err
 	}
 	return u, nil
-}
-
-// readRow returns an update without its steps.
-func readRow(ctx context.Context, c *connection, id string, at time.Time) (u gitops.Update, err error) {
-	const update = `SELECT ` + updateColumns + ` FROM updates` + joined + `WHERE u.id = ?`
-	found := false
-	err = c.query(ctx, update, []any{packID(id)}, func(r row) error {
-		found = true
-		u, err = scanUpdate(r, at)
-		return err
-	})
-	if err == nil && !found {
-		err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
-	}
-	return u, err
 }
 
 // Backlogs implements [queue.Reader].

@@ -49,13 +49,17 @@ func (p *reporting) read(r queue.Report) error {
 	for _, b := range r.Blocks {
 		ids = append(ids, b.Update)
 	}
+	sequences, err := sequencesOf(context.Background(), p.connection, ids)
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
-		u, err := readRow(context.Background(), p.connection, id, asStored)
-		if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Environment != p.environment {
-			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, p.environment)
-		}
+		u, err := readSequence(context.Background(), p.connection, sequences[id], asStored) // 0 is none's
 		if err != nil {
 			return err
+		}
+		if u.ID != id || u.Environment != p.environment {
+			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, p.environment)
 		}
 		p.updates[id] = u
 	}

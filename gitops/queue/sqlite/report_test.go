@@ -54,7 +54,7 @@ func TestCursorOfWhatARestoreLost(t *testing.T) {
 	u := acceptApps(t, s, "api")
 	kept, err := s.Latest(t.Context())
 	if err == nil {
-		err = Backup(t.Context(), path, file)
+		_, err = Import(t.Context(), file, Export(t.Context(), path), queue.ImportOptions{Restored: true})
 	}
 	if err == nil {
 		_, err = s.Report(t.Context(), s.claim(t, "one"), queue.Report{Transitions: []gitops.Transition{{Update: u[0].ID, Action: gitops.ActionFail}}})

@@ -15,6 +15,7 @@ CREATE TABLE senders (
 -- follow acceptance.
 CREATE TABLE deliveries (
 	number      INTEGER PRIMARY KEY,
+	prefix      INTEGER NOT NULL, -- the first 8 bytes of the ids of its updates
 	source      TEXT NOT NULL,
 	id          TEXT NOT NULL,
 	received_at INTEGER NOT NULL,
@@ -27,7 +28,7 @@ CREATE TABLE deliveries (
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
 	body_digest BLOB,             -- 32 bytes
-	UNIQUE (source, id)
+	UNIQUE (prefix, source, id)
 ) STRICT;
 
 -- An accepted body that has a digest counts once.
@@ -47,11 +48,13 @@ CREATE TABLE bodies (
 
 -- An update's sequence is its delivery's number times 65536, plus its place in
 -- the delivery: so the updates of a delivery lie together, in their order, and
--- neither they nor the way back to the delivery need an index.
+-- neither they nor the way back to the delivery need an index. An update is found by
+-- its id among those of the delivery that has the id's first half: an index of ids would
+-- be one more page that every accept writes somewhere else.
 CREATE TABLE updates (
 	sequence      INTEGER PRIMARY KEY,
-	id            BLOB NOT NULL UNIQUE, -- 16 bytes; as text it is a UUID
-	sender        INTEGER NOT NULL,     -- the delivery's
+	id            BLOB NOT NULL,    -- 16 bytes; as text it is a UUID
+	sender        INTEGER NOT NULL, -- the delivery's
 	environment   TEXT NOT NULL,
 	app           TEXT NOT NULL,
 	repository    TEXT NOT NULL,

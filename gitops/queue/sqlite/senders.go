@@ -8,12 +8,13 @@ import (
 // senderKey is a row of the senders table.
 type senderKey struct{ principal, actor, config string }
 
+const searchSender = `SELECT number FROM senders WHERE principal = ? AND actor = ? AND config = ?`
+
 // mostSenders is how many senders the writer knows by heart: some 300 bytes each.
 const mostSenders = 4096
 
 // sender returns the number of a sender, which is added when it is new.
 func (tx *tx) sender(k senderKey) (number int64, err error) {
-	const search = `SELECT number FROM senders WHERE principal = ? AND actor = ? AND config = ?`
 	const add = `INSERT INTO senders (principal, actor, config) VALUES (?, ?, ?)`
 	if number, ok := tx.w.cache.senders[k]; ok {
 		return number, nil
@@ -22,10 +23,10 @@ func (tx *tx) sender(k senderKey) (number int64, err error) {
 		return number, nil
 	}
 	args := []any{k.principal, k.actor, k.config}
-	known, err := tx.one(context.Background(), search, args, func(r row) { number = r.number(0) })
+	known, err := tx.one(context.Background(), searchSender, args, func(r row) { number = r.number(0) })
 	if err == nil && !known {
 		if err = tx.exec(add, args...); err == nil {
-			_, err = tx.one(context.Background(), search, args, func(r row) { number = r.number(0) })
+			_, err = tx.one(context.Background(), searchSender, args, func(r row) { number = r.number(0) })
 		}
 	}
 	if err == nil {

@@ -146,6 +146,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 
 // open does what Open does under the lock.
 func (s *Store) open() error {
+	if err := finishPlacing(s.path); err != nil {
+		return err
+	}
 	size, err := createFile(s.path)
 	if err != nil {
 		return err

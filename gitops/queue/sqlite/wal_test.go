@@ -192,19 +192,19 @@ func TestWhoKeepsTheWALIsNamedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := func(tx *tx) error { tx.w.wal.limits = walLimits{long: 5, rest: 5, most: 20}; return nil }
+	limit := func(tx *tx) error { tx.w.wal.limits = walLimits{long: 5, rest: 5, most: 100}; return nil }
 	if err := s.writer.do(t.Context(), limit); err != nil {
 		t.Fatal(err)
 	}
 	err = s.readAll(t.Context(), func(ctx context.Context, c *connection) error {
 		_, err := latestPosition(ctx, c)
-		fill(t, s, 0, 20)
+		fill(t, s, 0, 60)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fill(t, s, 20, 25)
+	fill(t, s, 60, 65)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ const chartSchema = "../../../deploy/helm/tallyman/values.schema.json"
 
 // chartWrites are the fields that the chart writes, so that its values do not have
 // them.
-var chartWrites = []string{"listen", "adminListen", "probeListen", "store", "storePasswordFile", "shutdown"}
+var chartWrites = []string{"listen", "adminListen", "probeListen", "store", "storePasswordFile", "backup", "shutdown"}
 
 // TestSchemaIsOfTheConfiguration holds the schema, and the part of it that the chart
 // has, to the types of package config.

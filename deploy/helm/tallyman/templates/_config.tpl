@@ -7,8 +7,11 @@
 {{- else -}}
 {{- $_ := set $own "store" "sqlite:///var/lib/tallyman/tallyman.db" -}}
 {{- end -}}
-{{- range $field := list "listen" "adminListen" "probeListen" "store" "storePasswordFile" "shutdown" -}}
-{{- if hasKey $.Values.config $field -}}{{- fail (printf "config.%s is the chart's to write: see store and shutdown in values.yaml" $field) -}}{{- end -}}
+{{- if and .Values.backup.enabled (not .Values.store.postgres.enabled) -}}
+{{- $_ := set $own "backup" (dict "directory" "/var/backups/tallyman" "every" .Values.backup.every "keep" (int .Values.backup.keep)) -}}
+{{- end -}}
+{{- range $field := list "listen" "adminListen" "probeListen" "store" "storePasswordFile" "backup" "shutdown" -}}
+{{- if hasKey $.Values.config $field -}}{{- fail (printf "config.%s is the chart's to write: see store, backup and shutdown in values.yaml" $field) -}}{{- end -}}
 {{- end -}}
 {{- if not .Values.config.manifests -}}{{- fail "config is required: it is tallyman.yaml, see docs/configuration.md" -}}{{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.store.postgres.enabled) -}}{{- fail "replicas: more than one needs store.postgres; one process at a time has a SQLite file open" -}}{{- end -}}

@@ -86,12 +86,19 @@ spec:
         {{- include "tallyman.mounts" . | nindent 8 }}
         {{- if not .Values.store.postgres.enabled }}
         - {name: store, mountPath: /var/lib/tallyman}
+        {{- if .Values.backup.enabled }}
+        - {name: backup, mountPath: /var/backups/tallyman}
+        {{- end }}
         {{- end }}
   volumes:
     {{- include "tallyman.volumes" . | nindent 4 }}
-    {{- if and (not .Values.store.postgres.enabled) .Values.store.sqlite.existingClaim }}
+    {{- if not .Values.store.postgres.enabled }}
     - name: store
-      persistentVolumeClaim: {claimName: {{ .Values.store.sqlite.existingClaim }}}
+      persistentVolumeClaim: {claimName: {{ include "tallyman.storeClaim" . }}}
+    {{- if .Values.backup.enabled }}
+    - name: backup
+      persistentVolumeClaim: {claimName: {{ include "tallyman.backupClaim" . }}}
+    {{- end }}
     {{- end }}
 {{- end }}
 

@@ -182,3 +182,6 @@ CREATE TABLE proof_keys (
 	secret  bytea NOT NULL CHECK (length(secret) = 32),
 	made_at timestamptz NOT NULL
 );
+
+-- Where the tables were when the store was opened last: see notice_restore.
+CREATE TABLE location (identity text NOT NULL);

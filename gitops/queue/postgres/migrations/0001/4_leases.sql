@@ -89,3 +89,39 @@ BEGIN
 		RAISE EXCEPTION 'the lease is lost' USING ERRCODE = 'TM001';
 	END IF;
 END $$;
+
+-- mark_restored says that the tables were brought back from a backup: what is in them may
+-- have been pushed since that was made, whatever the lanes say, and is looked for on the
+-- branch before it is written; so is what failed and is retried.
+CREATE FUNCTION mark_restored() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM take_turn();
+	INSERT INTO lanes (name) SELECT e FROM environments('') AS e ON CONFLICT DO NOTHING;
+	UPDATE lanes SET maybe_pushed_through = greatest(maybe_pushed_through, (SELECT coalesce(max(sequence), 0) FROM updates));
+END $$;
+
+-- notice_restore does so where the tables are not where they were when the store was
+-- opened last, and reports whether. A dump that is restored has another counter. A server
+-- that was taken back in time, or took over from another, writes another timeline; not
+-- every service says which.
+CREATE FUNCTION notice_restore() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	known   text;
+	current text := (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || 'counter'::regclass::oid;
+BEGIN
+	BEGIN
+		current := current || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8);
+	EXCEPTION WHEN OTHERS THEN
+		current := current || '/';
+	END;
+	SELECT identity INTO known FROM location;
+	IF known IS DISTINCT FROM current THEN
+		DELETE FROM location;
+		INSERT INTO location (identity) VALUES (current);
+	END IF;
+	IF known <> current THEN
+		PERFORM mark_restored();
+		RETURN true;
+	END IF;
+	RETURN false;
+END $$;

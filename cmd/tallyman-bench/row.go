@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	soakLine   = 1_000 // updates between two looks at the process
-	soakRepack = 5_000 // updates between two repacks of origin, which a host does, too
+	rowLine   = 1_000 // updates between two looks at the process
+	rowRepack = 5_000 // updates between two repacks of origin, which a host does, too
 )
 
-// measureSoak makes very many updates with one tallyman and watches what it
+// measureRow makes very many updates with one tallyman and watches what it
 // keeps.
-func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
-	if b.options.soak == 0 {
+func (b *bench) measureRow(ctx context.Context, size string) (err error) {
+	if b.options.row == 0 {
 		return nil
 	}
 	repository, err := b.repository(size)
@@ -35,11 +35,11 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 	if err != nil {
 		return err
 	}
-	b.say("soak: %d updates of %s", b.options.soak, size)
+	b.say("in a row: %d updates of %s", b.options.row, size)
 	began, pushes := time.Now(), 0
 	var sent []event
-	for len(sent) < b.options.soak {
-		window := b.events.next(t.shape, min(b.options.soakWindow, b.options.soak-len(sent)))
+	for len(sent) < b.options.row {
+		window := b.events.next(t.shape, min(b.options.rowWindow, b.options.row-len(sent)))
 		if _, err := volley(ctx, t.public, 8, window, time.Minute); err != nil {
 			return err
 		}
@@ -50,20 +50,20 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 		for _, e := range window {
 			sent = append(sent, event{id: e.id})
 		}
-		if was/soakLine != len(sent)/soakLine || len(sent) == b.options.soak {
+		if was/rowLine != len(sent)/rowLine || len(sent) == b.options.row {
 			pushes = len(b.origin.seen())
-			if err := b.soakLook(ctx, t, len(sent), pushes, time.Since(began)); err != nil {
+			if err := b.rowLook(ctx, t, len(sent), pushes, time.Since(began)); err != nil {
 				return err
 			}
 			name := "heap-last"
-			if len(b.report.Soak) == 1 {
+			if len(b.report.Row) == 1 {
 				name = "heap-first"
 			}
 			if err := b.profile(ctx, t, "heap", name); err != nil {
 				return err
 			}
 		}
-		if was/soakRepack != len(sent)/soakRepack {
+		if was/rowRepack != len(sent)/rowRepack {
 			if _, err := repository.Git("repack", "--geometric=2", "-dq"); err != nil {
 				return err
 			}
@@ -75,18 +75,18 @@ func (b *bench) measureSoak(ctx context.Context, size string) (err error) {
 	return errors.Join(onceEach(repository, before, sent), repository.Fsck())
 }
 
-// soakLook records one line of the soak, and says it.
-func (b *bench) soakLook(ctx context.Context, t *tallyman, updates, pushes int, took time.Duration) error {
+// rowLook records one line of the updates in a row, and says it.
+func (b *bench) rowLook(ctx context.Context, t *tallyman, updates, pushes int, took time.Duration) error {
 	metrics, err := t.metrics(ctx)
 	if err != nil {
 		return err
 	}
-	s := soakPoint{
+	s := rowPoint{
 		Updates: updates, Seconds: took.Seconds(), Pushes: pushes, ResidentMiB: t.residentMiB(), PeakMiB: t.peakMiB(),
 		Goroutines: int(metrics["go_goroutines"]), Connections: b.git.Counts().Connections,
 	}
-	b.report.Soak = append(b.report.Soak, s)
-	b.say("soak: %6d updates, %5.0f s, %6d pushes, resident %.1f MiB (peak %.1f), %d goroutines, %d connections opened to origin",
+	b.report.Row = append(b.report.Row, s)
+	b.say("in a row: %6d updates, %5.0f s, %6d pushes, resident %.1f MiB (peak %.1f), %d goroutines, %d connections opened to origin",
 		s.Updates, s.Seconds, s.Pushes, s.ResidentMiB, s.PeakMiB, s.Goroutines, s.Connections)
 	return nil
 }

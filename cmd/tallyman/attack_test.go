@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/server/attack"
+	"github.com/tallyman-dev/tallyman/server/limits"
+)
+
+// attacked is a tallyman in its own process, and a sender that is not attacking.
+type attacked struct {
+	*site
+	ctx         context.Context
+	child       *child
+	base, admin string
+	sent        int
+}
+
+func newAttacked(t *testing.T) *attacked {
+	a := &attacked{site: newSite(t, 1), ctx: deadline(t)}
+	a.child, a.base, a.admin = a.start(a.ctx)
+	return a
+}
+
+// play opens a crowd's connections, and returns when each has sent what it sends first.
+// The crowd is gone when end returns.
+func (a *attacked) play(c attack.Connections) (end func() attack.Tally) {
+	ctx, cancel := context.WithCancel(a.ctx)
+	ready, result := make(chan struct{}), make(chan attack.Tally, 1)
+	c.Target, c.Hold, c.Again, c.Ready = strings.TrimPrefix(a.base, "http://"), time.Hour, time.Second, sync.OnceFunc(func() { close(ready) })
+	go func() { result <- c.Run(ctx) }()
+	select {
+	case <-ready:
+	case <-a.ctx.Done():
+		a.t.Fatal("the crowd did not come")
+	}
+	return func() attack.Tally {
+		cancel()
+		return <-result
+	}
+}
+
+// deliver sends so many deliveries from an address that nobody attacks from, over a
+// new connection each.
+func (a *attacked) deliver(n int) {
+	a.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer("127.0.0.200").DialContext, DisableKeepAlives: true}}
+	for range n {
+		a.sent++
+		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-%07x", a.sent), eventType: "update-image", actor: "ann", repositoryID: 1}
+		req, err := d.request(a.base, a.secret, fmt.Sprint("d", a.sent))
+		a.must(err)
+		resp, err := client.Do(req.WithContext(a.ctx))
+		a.must(err)
+		body, err := io.ReadAll(resp.Body)
+		a.must(err)
+		a.must(resp.Body.Close())
+		if resp.StatusCode != http.StatusAccepted {
+			a.t.Fatalf("delivery %d is answered %s: %s", a.sent, resp.Status, body)
+		}
+	}
+}
+
+// metric is the sum of a metric's series with all of the labels.
+func (a *attacked) metric(name string, labels ...string) (sum float64) {
+	a.t.Helper()
+	resp, err := http.Get(a.admin + "/metrics")
+	a.must(err)
+	page, err := io.ReadAll(resp.Body)
+	a.must(err)
+	a.must(resp.Body.Close())
+lines:
+	for line := range strings.Lines(string(page)) {
+		if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
+			continue
+		}
+		for _, label := range labels {
+			if !strings.Contains(line, label) {
+				continue lines
+			}
+		}
+		fields := strings.Fields(line)
+		value, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+		a.must(err)
+		sum += value
+	}
+	return sum
+}
+
+// await waits until a metric is at least so much.
+func (a *attacked) await(least float64, name string, labels ...string) {
+	a.t.Helper()
+	for a.metric(name, labels...) < least {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-a.ctx.Done():
+			a.t.Fatalf("%s%v does not become %v", name, labels, least)
+		}
+	}
+}
+
+var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// peakMemory is the most memory that the process ever had resident, in bytes.
+func (a *attacked) peakMemory() int64 {
+	a.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.child.cmd.Process.Pid))
+	if os.IsNotExist(err) {
+		a.t.Skip("the memory of a process is known on Linux alone")
+	}
+	a.must(err)
+	m := peak.FindSubmatch(text)
+	if m == nil {
+		a.t.Fatalf("no peak in:\n%s", text)
+	}
+	kib, err := strconv.ParseInt(string(m[1]), 10, 64)
+	a.must(err)
+	return kib << 10
+}
+
+func addresses(first, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("127.0.0.%d", first+i))
+	}
+	return list
+}
+
+// longestHeader is nearly all that a header may have, without its end.
+func longestHeader() string {
+	var b strings.Builder
+	b.WriteString("POST /webhooks/github HTTP/1.1\r\nHost: x\r\n")
+	for n := range 92 {
+		fmt.Fprintf(&b, "X%d: %s\r\n", n, strings.Repeat("y", 80))
+	}
+	return b.String()
+}
+
+// TestOneConnectionsWorst holds what a connection takes at its worst, with the garbage
+// that comes of it, to what is planned for it.
+func TestOneConnectionsWorst(t *testing.T) {
+	const connections = 900 // which is less than strangers may have
+	for name, opening := range map[string]string{
+		"a header of short lines that does not end": string(attack.UnfinishedHeader(290)),
+		"the longest header without its end":       longestHeader(),
+		"the longest header and then nothing":      longestHeader() + "Content-Length: 0\r\n\r\n",
+		"and as much of a body as is not counted":   longestHeader() + "Content-Length: 1048576\r\n\r\n" + strings.Repeat("x", 16<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAttacked(t)
+			before := a.peakMemory()
+			end := a.play(attack.Connections{From: addresses(10, 4), Count: connections, Opening: []byte(opening), Unread: true})
+			a.await(connections, "tallyman_connections", `listener="listen"`)
+			each := (a.peakMemory() - before) / connections
+			t.Logf("%d KiB each", each>>10)
+			if each > limits.ConnectionBytes {
+				t.Errorf("one takes %d bytes, more than the %d that are planned", each, limits.ConnectionBytes)
+			}
+			end()
+		})
+	}
+}
+
+// TestAnAttackOfThousands attacks from one address and from eight, in every way that takes
+// memory without a credential. Who was authenticated before is answered all the time.
+func TestAnAttackOfThousands(t *testing.T) {
+	a := newAttacked(t)
+	a.deliver(1)
+	var ends []func() attack.Tally
+	play := func(c attack.Connections) { ends = append(ends, a.play(c)) }
+	body := string(attack.BodyHeader("/webhooks/github", 1<<20))
+
+	play(attack.Connections{From: addresses(10, 1), Count: 1000, Opening: attack.UnfinishedHeader(32 << 10)})
+	a.await(1, "tallyman_http_request_seconds_count", `code="431"`)
+	a.await(1, "tallyman_connections_without_request_total", `listener="listen"`)
+	a.deliver(5)
+	play(attack.Connections{From: addresses(11, 1), Count: 1000, Opening: []byte(longestHeader())})
+	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="address_limit"`)
+	a.deliver(5)
+	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body + strings.Repeat("x", 200<<10)), Unread: true})
+	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body), Then: []byte("x"), Every: 100 * time.Millisecond})
+	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(longestHeader() + "Content-Length: 0\r\n\r\n"), Unread: true})
+	play(attack.Connections{From: addresses(20, 8), Count: 400})
+	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="limit"`)
+	a.deliver(20)
+
+	most := a.peakMemory()
+	t.Logf("%d MiB were resident at most", most>>20)
+	if most > 400<<20 {
+		t.Error("which is more than 400 MiB")
+	}
+	err := a.child.await(a.ctx, func(line map[string]any) bool {
+		network, _ := line["network"].(string)
+		return line["msg"] == "connections refused or without a request" && strings.HasPrefix(network, "127.0.0.")
+	})
+	if err != nil {
+		t.Errorf("the log does not tell of the attack: %v", err)
+	}
+	for _, end := range ends {
+		t.Logf("%+v", end())
+	}
+	a.deliver(1)
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/gitops/queue/archive"
+	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
+)
+
+// bigStore are deliveries with bodies of 1 MiB, and twenty updates each.
+func bigStore(deliveries int) iter.Seq2[queue.Entry, error] {
+	at := time.Now()
+	return func(yield func(queue.Entry, error) bool) {
+		body := make([]byte, 1<<20)
+		random := rand.NewChaCha8([32]byte{})
+		for n := range deliveries {
+			_, _ = random.Read(body) // it has no error, and nothing to compress
+			d := gitops.Delivery{Source: "github", ID: fmt.Sprint(n), ReceivedAt: at, Outcome: gitops.OutcomeAccepted, Body: body}
+			for app := range 20 {
+				u := gitops.Update{Environment: "dev", App: fmt.Sprint("app-", app), Tag: fmt.Sprint(n), State: gitops.Committed, AcceptedAt: at, FinishedAt: at}
+				u.ID = gitops.UpdateID(d.Key(), u.Environment, u.App)
+				d.Updates = append(d.Updates, u)
+			}
+			if !yield(queue.Entry{Delivery: &d}, nil) {
+				return
+			}
+		}
+		yield(queue.Entry{Lane: &queue.LaneState{Environment: "dev"}}, nil)
+	}
+}
+
+// TestBackupAndRestoreNeedLittleMemory has a store of 80 MiB restored and backed up.
+func TestBackupAndRestoreNeedLittleMemory(t *testing.T) {
+	const most = 110 << 10 // KiB
+	s := newSite(t, 1)
+	backup := filepath.Join(s.dir, "big.backup")
+	out, err := os.Create(backup)
+	s.must(err)
+	_, err = archive.Write(t.Context(), out, archive.Info{MadeAt: time.Now()}, bigStore(80))
+	s.must(err)
+	s.must(out.Close())
+	for kind, store := range map[string]string{
+		"SQLite": "sqlite://" + s.dir + "/tallyman.db", "PostgreSQL": postgrestest.Start(t).Schema(t),
+	} {
+		s.useStore(store)
+		for _, args := range [][]string{{"restore", backup}, {"backup", filepath.Join(s.dir, kind)}} {
+			cmd := exec.CommandContext(t.Context(), binary, append(args, "--config", s.config())...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", args[0], err, out)
+			}
+			used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+			t.Logf("%s with %s: %d MiB", args[0], kind, used>>10)
+			if used > most {
+				t.Errorf("%s with %s took %d MiB", args[0], kind, used>>10)
+			}
+		}
+	}
+}

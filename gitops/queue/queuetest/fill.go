@@ -1,0 +1,53 @@
+package queuetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Fill has something of every kind in the store that the instance opens, and closes it.
+// Whoever adds a table to a store adds here what fills it.
+func Fill(t *testing.T, i Instance) {
+	t.Helper()
+	ctx := t.Context()
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	q, err := i.Open(func() time.Time { return at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	accept := func(id, app string) gitops.Update {
+		d, _, err := q.Accept(ctx, gitops.Delivery{
+			Source: "github", ID: id, ReceivedAt: at, Outcome: gitops.OutcomeAccepted, Body: []byte(id), BodyDigest: []byte("digest of a body of 32 bytes, " + id[:2]),
+			Updates: []gitops.Update{{Environment: "dev", App: app, Tag: "1.2.3"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Updates[0]
+	}
+	pruned, committed, waits := accept("pruned", "api"), accept("committed", "web"), accept("waits", "db")
+	claimed, err := q.Claim(ctx, "one", []string{"dev", "job/missed"}, 1000*time.Hour)
+	if err != nil || len(claimed) != 2 {
+		t.Fatalf("%+v, %v", claimed, err)
+	}
+	report := func(u gitops.Update, o *queue.Outage) {
+		_, err := q.Report(ctx, claimed[0], queue.Report{Transitions: []gitops.Transition{{Update: u.ID, Action: gitops.ActionCommit, Commit: "c0ffee"}}, Outage: o})
+		errs = append(errs, err)
+	}
+	report(pruned, nil)
+	at = at.Add(time.Hour)
+	report(committed, &queue.Outage{Code: gitops.Unavailable, Reason: "the git server is away"})
+	_, err = q.Prune(ctx, at, 100)
+	errs = append(errs, err, q.SetCheckpoint(ctx, "sweep", "7"), q.UseOnce(ctx, "token", waits.Delivery, at.Add(time.Hour)))
+	_, err = q.Decide(ctx, queue.Decision{Update: waits.ID, Action: gitops.ActionCancel, Actor: "ann", Reason: "wrong"})
+	errs = append(errs, err)
+	_, err = q.ProofKeys(ctx)
+	if err := errors.Join(append(errs, err, q.Ping(ctx), q.Close())...); err != nil {
+		t.Fatal(err)
+	}
+}

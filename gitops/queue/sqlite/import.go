@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Import makes the store at path of the entries. Updates keep their order and change
+// their sequences; cursors of the other store mean nothing in it.
+//
+// It is written as a file beside path, which is put in its place when it is complete,
+// counted and on the disk: so path has the old store or the new one at every moment,
+// whenever the process dies (see place.go). A store that was at path is kept, under the
+// name in Imported.Aside, with its WAL.
+//
+// The error's code is Conflict when a process has the store open, or when it holds
+// anything and o.Replace is not set, and Unavailable when the file cannot be
+// written. An error of the entries is returned as it is.
+func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (done queue.Imported, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return done, gitops.Errorf(gitops.Unavailable, "the store %s cannot be written", path).WithCause(err)
+	}
+	if err := checkDir(filepath.Dir(path)); err != nil {
+		return done, err
+	}
+	locked, err := lock(path + ".lock")
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, locked.Close()) }()
+	if err := finishPlacing(path); err != nil {
+		return done, err
+	}
+	if !o.Replace {
+		if err := checkEmpty(path); err != nil {
+			return done, err
+		}
+	}
+	done.Counts, err = build(ctx, path+buildSuffix, entries, o)
+	if err == nil {
+		done.Aside, err = place(path)
+	}
+	if err != nil {
+		return queue.Imported{}, errors.Join(err, removeIfThere(path+buildSuffix))
+	}
+	return done, nil
+}
+
+// checkEmpty fails where the store at path holds anything.
+func checkEmpty(path string) error {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	held, err := heldAt(path)
+	switch {
+	case err != nil:
+		return gitops.Errorf(gitops.Conflict, "there is a file at %s already, and it cannot be read as a store; with --replace it is kept beside the restored store", path).WithCause(err)
+	case held != (queue.Counts{}):
+		return errNotEmpty(path, held)
+	}
+	return nil
+}
+
+func errNotEmpty(path string, held queue.Counts) error {
+	return gitops.Errorf(gitops.Conflict,
+		"the store at %s is not empty: it holds %d deliveries, %d lanes and %d proof keys; with --replace it is kept beside the restored store",
+		path, held.Deliveries, held.Lanes, held.ProofKeys)
+}
+
+func heldAt(path string) (held queue.Counts, err error) {
+	c, err := connect(path, `PRAGMA busy_timeout = 2000`)
+	if err != nil {
+		return held, err
+	}
+	version, err := versionOf(c)
+	if err == nil && version > 0 {
+		held, err = counted(c)
+	}
+	return held, errors.Join(err, c.close())
+}
+
+// build writes a new store to the file and puts it on the disk. What an earlier
+// import left there, which ended before its time, is overwritten.
+func build(ctx context.Context, file string, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (held queue.Counts, err error) {
+	if err := removeIfThere(file); err != nil {
+		return held, writeError(file, err)
+	}
+	if _, err := createFile(file); err != nil {
+		return held, writeError(file, err)
+	}
+	// Nobody reads the file before it is complete, so nothing of it need be undone.
+	c, err := connect(file, `PRAGMA journal_mode = OFF`, `PRAGMA synchronous = OFF`, `PRAGMA foreign_keys = ON`, `PRAGMA cache_size = -16384`, `PRAGMA temp_store = MEMORY`)
+	if err != nil {
+		return held, writeError(file, err)
+	}
+	held, err = fillTables(ctx, c, entries, o)
+	if err = errors.Join(err, c.close()); err != nil {
+		return held, writeError(file, err)
+	}
+	if err := syncFile(file); err != nil {
+		return held, writeError(file, err)
+	}
+	return held, nil
+}
+
+// fillTables brings the entries into the tables, and counts what they hold.
+func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (held queue.Counts, err error) {
+	if err := createSchema(c, time.Now()); err != nil {
+		return held, err
+	}
+	if err := c.exec(`BEGIN`); err != nil {
+		return held, err
+	}
+	in := importing{c: c, senders: make(map[senderKey]int64)}
+	var given queue.Counts
+	for e, err := range entries {
+		if err == nil {
+			given.Add(e)
+			err = in.add(e)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return held, err
+		}
+	}
+	if o.Restored {
+		if err := c.exec(markRestored); err != nil {
+			return held, err
+		}
+	}
+	if err := c.exec(`COMMIT`); err != nil {
+		return held, err
+	}
+	if held, err = counted(c); err == nil && held != given {
+		err = fmt.Errorf("given were %+v, and the tables hold %+v", given, held)
+	}
+	return held, err
+}
+
+// markRestored says of a store that goes on from a backup: what is in it may have been
+// written by the store that went on meanwhile, whatever its lanes' holders had done
+// before. So it is looked for on the branch first; so is what failed and is retried.
+const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequence) FROM updates) WHERE EXISTS (SELECT 1 FROM updates)`
+
+// MarkRestored says that the file at path was brought back by other means than
+// [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
+// when a process has it open, and NotFound when there is no store.
+func MarkRestored(ctx context.Context, path string) (err error) {
+	if _, err := os.Stat(path); err != nil {
+		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
+	}
+	s, err := Open(ctx, path, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.writer.do(ctx, func(tx *tx) error { return tx.exec(markRestored) })
+}
+
+// writeError says why a file cannot be written. An error of the entries stays as it is.
+func writeError(file string, err error) error {
+	var domain *gitops.Error
+	if errors.As(err, &domain) {
+		return err
+	}
+	switch resultCode(err) {
+	case 0:
+		var path *fs.PathError
+		if !errors.As(err, &path) {
+			return err
+		}
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR:
+		return gitops.Errorf(gitops.Unavailable, "%s cannot be written: is there room for it?", file).WithCause(err)
+	case lib.SQLITE_CONSTRAINT:
+		return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(err)
+	}
+	return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).WithCause(err)
+}

@@ -1,0 +1,89 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Directory holds the newest backups. What else is in it is left alone.
+type Directory struct {
+	Path string
+	Keep int // how many backups
+}
+
+const nameLayout = "tallyman-20060102T150405Z.backup"
+
+var (
+	name = regexp.MustCompile(`^tallyman-\d{8}T\d{6}Z\.backup$`)
+	part = regexp.MustCompile(`^\.tallyman-\d{8}T\d{6}Z\.backup\.\d+\.part$`)
+)
+
+// abandonedAfter is how old a part of ours is that nobody writes any more.
+const abandonedAfter = 24 * time.Hour
+
+// Add writes a backup into the directory, under the name of the time, and then removes
+// those that are too many. A failure removes none.
+func (d Directory) Add(ctx context.Context, s Source) (file string, held queue.Counts, err error) {
+	file = filepath.Join(d.Path, time.Now().UTC().Format(nameLayout))
+	if held, err = s.WriteFile(ctx, file); err != nil {
+		return "", queue.Counts{}, err
+	}
+	return file, held, d.prune()
+}
+
+// prune removes all but the newest backups, and parts that a process left that died.
+func (d Directory) prune() error {
+	backups, abandoned, err := d.list()
+	if err != nil {
+		return err
+	}
+	remove := abandoned
+	if many := len(backups) - d.Keep; many > 0 {
+		remove = append(remove, backups[:many]...)
+	}
+	var errs []error
+	for _, name := range remove {
+		errs = append(errs, os.Remove(filepath.Join(d.Path, name)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return gitops.Errorf(gitops.Unavailable, "the backup is written; older ones in %s cannot be removed", d.Path).WithCause(err)
+	}
+	return nil
+}
+
+// list returns the names of the backups, oldest first, and of the parts that nobody
+// writes.
+func (d Directory) list() (backups, abandoned []string, err error) {
+	entries, err := os.ReadDir(d.Path)
+	if err != nil {
+		return nil, nil, gitops.Errorf(gitops.Unavailable, "the directory of backups, %s, cannot be read", d.Path).WithCause(err)
+	}
+	for _, entry := range entries {
+		if name.MatchString(entry.Name()) {
+			backups = append(backups, entry.Name())
+		}
+		if info, err := entry.Info(); err == nil && part.MatchString(entry.Name()) && time.Since(info.ModTime()) > abandonedAfter {
+			abandoned = append(abandoned, entry.Name())
+		}
+	}
+	slices.SortFunc(backups, strings.Compare)
+	return backups, abandoned, nil
+}
+
+// Newest is when the newest backup was made; the zero time when there is none.
+func (d Directory) Newest() (time.Time, error) {
+	backups, _, err := d.list()
+	if err != nil || len(backups) == 0 {
+		return time.Time{}, err
+	}
+	return time.Parse(nameLayout, backups[len(backups)-1])
+}
