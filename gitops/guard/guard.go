@@ -109,19 +109,19 @@ func (g *Guard) Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wa
 	if !g.needsNote(o, cost) {
 		return g.take(ctx, min(max(cost, 1), g.all), wait)
 	}
-	leave, err = g.take(ctx, min(max(cost, 1), g.all), wait)
-	if leave == nil {
+	release, err := g.take(ctx, min(max(cost, 1), g.all), wait)
+	if release == nil {
 		return nil, err
 	}
 	suspect, err := g.begin(ctx, o, false)
 	switch {
 	case err != nil:
-		leave()
+		release()
 		return nil, err
 	case suspect == nil:
-		return func() { g.end(o.Object); leave() }, nil
+		return func() { g.end(o.Object); release() }, nil
 	}
-	leave()
+	release()
 	if suspect.SetAside() {
 		return nil, setAside(*suspect)
 	}
