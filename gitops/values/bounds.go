@@ -59,7 +59,7 @@ type Size struct {
 // What a quote, an explicit tag and a line take beside the value that they are of, as
 // parts of a node.
 const (
-	quotesPerNode = 4
+	quotesPerNode = 2
 	tagsPerNode   = 2
 	linesPerNode  = 40
 )
@@ -106,7 +106,7 @@ func Measure(text []byte) Size {
 // What the readers of an edit hold at most, before and after it, for each node and for
 // each byte of the text. TestNoFileTakesMoreThanItsCost holds the worst shapes to it.
 const (
-	bytesPerNode = 720
+	bytesPerNode = 760
 	bytesPerByte = 8
 )
 

@@ -121,7 +121,7 @@ func TestManyEditsOfALargeFile(t *testing.T) {
 		t.Skip("a large file")
 	}
 	file := manyApps(1000)
-	f, err := Open(file, Limits{})
+	f, err := Open(file, Limits{MaxFile, MaxNodes})
 	if err != nil {
 		t.Fatal(err)
 	}
