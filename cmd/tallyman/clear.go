@@ -11,10 +11,10 @@ func newClear() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "clear OBJECT",
-		Short: "Have a file parsed again that was set aside",
-		Long: `Have a file parsed again that was set aside, or what the git server sends of the
-branch: tallyman died twice while it parsed that, and has left it alone since. Updates
-of the file failed meanwhile; retry those that are still wanted. If tallyman dies again
+		Short: "Clear a file that was set aside, so that it is parsed again",
+		Long: `Clear a file that was set aside, or what the git server sends of the branch: tallyman
+died twice while it parsed that, and has left it alone since. Updates of the file failed
+meanwhile; retry those that are still wanted. If tallyman dies again
 while it parses the object alone, that counts from the beginning: it takes two deaths
 until it is set aside again. tallyman status lists objects. The token needs the right
 "retry" for every app in the file.`,

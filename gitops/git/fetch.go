@@ -29,6 +29,7 @@ type FetchRequest struct {
 	// while, as what later ones may be deltas of. Nil keeps all.
 	Files func(file Hash) bool
 	// Oversize is told of each file that is larger than MaxFileBytes, and of how large.
+	// With it such a file comes without a byte.
 	Oversize     func(file Hash, size int64)
 	Capabilities map[string]string // the capabilities that the server has
 }

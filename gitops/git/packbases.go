@@ -37,7 +37,19 @@ func (r *packReader) add(offset int64, name Hash, o Object) error {
 // files that fit come, and the caller asks for the others again. A part of the room is
 // kept for commits and trees, without which nothing can be read.
 func (r *packReader) leavesOut(k Kind, size int64) bool {
-	return k == KindBlob && r.limits.file > 0 && size+objectCost > r.budget-r.limits.bytes/4
+	if k != KindBlob || r.limits.file == 0 {
+		return false
+	}
+	needed := size + objectCost + r.limits.bytes/4
+	r.makeRoom(needed)
+	return needed > r.budget
+}
+
+// makeRoom drops files that nobody wants as far as the room is needed.
+func (r *packReader) makeRoom(size int64) {
+	if short := size - r.budget; short > 0 {
+		r.dropBases(max(0, r.held-short))
+	}
 }
 
 // wants reports whether a file is kept.

@@ -130,7 +130,7 @@ func (r *packReader) refDelta(ctx context.Context, offset, size int64) error {
 	if !here {
 		from, here = r.outside(base)
 	}
-	if r.gone[base] || here && (r.limits.drops(from.Kind) || r.cut[base]) {
+	if r.gone[base] || here && (r.limits.drops(from.Kind) || r.cut[base] || r.leavesOut(from.Kind, size)) {
 		return r.skip(ctx, size)
 	}
 	delta, err := r.inflate(size)
@@ -160,13 +160,17 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 		}
 		return r.skip(ctx, size)
 	}
+	from := r.objects[base] // which making room may drop
+	if kept && r.leavesOut(from.Kind, size) {
+		return r.skip(ctx, size)
+	}
 	delta, err := r.inflate(size)
 	if err != nil {
 		return err
 	}
 	d := &waitingDelta{offset: offset, delta: delta}
 	if kept {
-		return r.resolve(ctx, r.objects[base], d)
+		return r.resolve(ctx, from, d)
 	}
 	r.waitingAt[offset] = d
 	on.onIt = append(on.onIt, d)
@@ -221,10 +225,14 @@ func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*w
 	return nil
 }
 
-// cutFile takes in the beginning of a file that is too large, under the name of the
-// whole.
+// cutFile takes in the beginning of a file that is too large, or nothing of it, under the
+// name of the whole.
 func (r *packReader) cutFile(ctx context.Context, size int64) error {
 	kept := r.limits.file + 1
+	if r.limits.oversize != nil { // who is told the size needs no beginning to see it
+		kept = 0
+	}
+	r.makeRoom(kept)
 	if err := errors.Join(spend(&r.budget, kept), spend(&r.dropped, size-kept)); err != nil {
 		return err
 	}
@@ -257,6 +265,7 @@ func (r *packReader) cutFile(ctx context.Context, size int64) error {
 // come, not as the header promises.
 func (r *packReader) inflate(size int64) ([]byte, error) {
 	const atOnce = 1 << 20
+	r.makeRoom(size)
 	if err := spend(&r.budget, size); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (s *source) fetchEach(ctx context.Context, of *snapshot, want git.FetchRequ
 	}
 	for name := range left {
 		s.refuse(of, name, paths, gitops.Errorf(gitops.TooLarge,
-			"the git server sends the file only as what differs from one that is larger than %d bytes: make that smaller, or let the server send single files (uploadpack.allowAnySHA1InWant)", s.config.Limits.FileBytes))
+			"the git server sends the file only together with all others, and there it has no room, or comes as what differs from one of more than %d bytes: raise limits.snapshot, or let the server send single files (uploadpack.allowAnySHA1InWant)", s.config.Limits.FileBytes))
 	}
 	return nil
 }
