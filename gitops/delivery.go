@@ -98,7 +98,11 @@ type Delivery struct {
 	Outcome    Outcome   `json:"outcome"`
 	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
 	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out
-	Body       []byte    `json:"-"`                // the raw body, as authenticated; of a rejected delivery the first KiB
+	// Environment and App are what a rejected order named, as far as they can be names:
+	// there is no update to say it. App is empty without an environment.
+	Environment string `json:"environment,omitempty"`
+	App         string `json:"app,omitempty"`
+	Body        []byte `json:"-"` // the raw body, as authenticated; of a rejected delivery the first KiB
 	// BodyDigest is a SHA-256 of the body. Of an accepted delivery that has one, the
 	// same body counts once, whatever id it comes with.
 	BodyDigest []byte   `json:"-"`

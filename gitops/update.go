@@ -57,6 +57,14 @@ type Update struct {
 	FinishedAt  time.Time   `json:"finishedAt,omitzero"`
 	Steps       []Step      `json:"steps,omitempty"` // oldest first; only where one update is asked for
 
+	// OvertakenBy is, of a failed update, the id of the newest later one of its app that
+	// is open or written: a retry is refused, and it counts as failed no longer. Only
+	// the API's answers have it.
+	OvertakenBy string `json:"overtakenBy,omitempty"`
+	// Decisions are those that the transition table allows in its state, for whoever
+	// reads it. Only where the API is asked for one update or delivery.
+	Decisions []PossibleDecision `json:"decisions,omitempty"`
+
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`
@@ -90,6 +98,13 @@ func (u Update) CameLate() bool {
 // or when the update was accepted where that is earlier.
 func (u Update) Moment(receipt time.Time) EventMoment {
 	return EventMoment{Event: u.EventTime, Receipt: receipt, Recovered: u.Recovered, OnlyUp: u.OnlyUp, Version: VersionKey(u.Tag)}
+}
+
+// PossibleDecision is what a person may decide about an update. Its JSON form is the
+// API's.
+type PossibleDecision struct {
+	Action  Action `json:"action"`            // retry, cancel or dismiss
+	Refused string `json:"refused,omitempty"` // why it would be refused now; "" when it would not
 }
 
 // CancelRequest says who wants an update cancelled, and why. Its JSON form is the

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,10 +20,15 @@ import (
 // buildTokens makes the API's tokens of the configuration, and says which of their
 // files cannot be used.
 func buildTokens(c config.API) (tokens []api.Token, problems []error) {
+	names := make(map[string]string) // by secret
 	for i, token := range c.Tokens {
-		if _, err := api.ReadToken(token.File); err != nil {
+		secret, err := api.ReadToken(token.File)
+		if err != nil {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "%s", gitops.PublicOf(err)).WithCause(err))
+		} else if name, taken := names[string(secret)]; taken && name != token.Name {
+			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("api.tokens[%d].file", i), "holds the secret of token %s, too: make another one with openssl rand -hex 32", name))
 		}
+		names[string(secret)] = token.Name
 		expires, _ := token.Expiry() // config has checked it
 		tokens = append(tokens, api.Token{Name: token.Name, File: token.File, Expires: expires})
 	}
@@ -50,7 +56,7 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 	if !s.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.tokens.Used, Logger: s.logger, Now: now}}
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
 	if s.parts.jobs != nil {
 		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
 	}
@@ -63,15 +69,33 @@ func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
 		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
 		Targets:        s.parts.targetsIn,
 		Sources:        s.parts.sources(),
+		Memory:         s.parts.answerMemory(s.config),
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          s.drain,
 		Hash:           s.audit.Hash,
 		Refused:        s.audit.Refused,
+		Unwritable:     s.unwritable,
 	})
 	for _, route := range a.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
 	}
+}
+
+// unwritable says why the lanes would not write an update, whatever is decided about it.
+func (s *Server) unwritable(_ context.Context, u gitops.Update) (why string, err error) {
+	return s.lanes.NotConfigured(u), nil
+}
+
+// answerMemory divides what the API may take among its answers. What one delivery may
+// mean is known from the configuration: a dispatch and an order name one app in one
+// environment, and a pushed image every app and environment that has it.
+func (p parts) answerMemory(c config.Config) api.Memory {
+	most := 1
+	for _, n := range fanOut(c) {
+		most = max(most, n)
+	}
+	return api.MemoryFor(p.shares.Answers, p.shares.Streams, most, len(p.targets))
 }
 
 // sources are the sources of deliveries: those that are configured, and the API.

@@ -118,6 +118,52 @@ func TestPartOfADelivery(t *testing.T) {
 	r.call(readToken, "GET", "/api/v1/deliveries/eventbridge/event-2", "").problem(t, 404)
 }
 
+// A rejected order is read by who may read what it was for, in every answer, and by
+// nobody else but its sender.
+func TestRejectedOrdersAreScoped(t *testing.T) { onEachStore(t, testRejectedOrdersAreScoped) }
+
+func testRejectedOrdersAreScoped(t *testing.T, s *site) {
+	r := newScopedSite(t, s)
+	follower := r.followAs(readToken, "?environment=dev", "")
+	r.do(r.github(oldSecret, "theirs", order("worker", "dev", "1.0.0"))).problem(t, 422)
+	r.do(r.github(oldSecret, "elsewhere", order("api", "prod", "main-1a2b3c4"))).problem(t, 422)
+	r.do(r.github(oldSecret, "nowhere", order("api", "DEV", "1.0.0"))).problem(t, 422)
+	r.do(r.github(oldSecret, "mine", order("api", "dev", "1.0.0"))).problem(t, 422)
+	r.do(r.github(oldSecret, "another", strings.Replace(order("api", "dev", "main-1a2b3c4"), `"id": 17`, `"id": 18`, 1))).problem(t, 422)
+	var listed []string
+	for next := ""; ; {
+		list := readAs[api.DeliveryList](r, readToken, "/api/v1/deliveries?outcome=rejected&limit=1&cursor="+next)
+		for _, d := range list.Deliveries {
+			listed = append(listed, d.ID)
+			if d.Environment != "dev" || d.App != "api" || d.Reason == "" {
+				t.Errorf("%+v", d)
+			}
+		}
+		if next = list.Next; next == "" {
+			break
+		}
+	}
+	if want := []string{"another", "mine"}; !slices.Equal(listed, want) {
+		t.Errorf("listed %q, want %q", listed, want)
+	}
+	for _, id := range []string{"mine", "another"} {
+		if d := readAs[gitops.Delivery](r, readToken, "/api/v1/deliveries/github/"+id); d.Outcome != gitops.OutcomeRejected {
+			t.Errorf("%+v", d)
+		}
+		e, ok := follower.next()
+		for ok && e.kind != "delivery" {
+			e, ok = follower.next()
+		}
+		if !ok || e.delivery.ID != id {
+			t.Errorf("streamed: %+v, want %s", e.delivery, id)
+		}
+	}
+	for _, id := range []string{"theirs", "elsewhere", "nowhere"} {
+		r.call(readToken, "GET", "/api/v1/deliveries/"+id, "").problem(t, 404)
+		readAs[gitops.Delivery](r, apiToken, "/api/v1/deliveries/"+id)
+	}
+}
+
 // Two callers with the same Idempotency-Key have an order each, and neither learns of the
 // other's.
 func TestKeysAreTheCallersOwn(t *testing.T) { onEachStore(t, testKeysAreTheCallersOwn) }
@@ -139,4 +185,7 @@ func testKeysAreTheCallersOwn(t *testing.T, s *site) {
 			t.Errorf("%s is found as %s", d.ID, got.ID)
 		}
 	}
+	// Each order has its line. The key that was used for another order was refused for what
+	// it is, not for who asked.
+	r.expectAudit("order token:board "+theirs.Key().String(), "order token:ops "+ours.Key().String())
 }

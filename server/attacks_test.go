@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
@@ -26,6 +28,25 @@ func (r *running) audited(n int, query url.Values) []gitops.AuditEntry {
 func (r *running) refusedTo(principal string) gitops.AuditEntry {
 	r.t.Helper()
 	return r.audited(1, url.Values{"act": {"refuse"}, "principal": {principal}})[0]
+}
+
+// expectAudit checks what the audit has but for configurations, oldest first: each entry
+// as "act principal delivery". It reads the store, and nobody's requests.
+func (r *running) expectAudit(want ...string) {
+	r.t.Helper()
+	found, _, err := r.store.AuditEntries(r.t.Context(), queue.AuditFilter{}, queue.Page{Limit: 1000})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var got []string
+	for _, e := range slices.Backward(found) {
+		if e.Act != gitops.ActConfig {
+			got = append(got, fmt.Sprintf("%s %s %s", e.Act, e.Principal, e.Delivery))
+		}
+	}
+	if !slices.Equal(got, want) {
+		r.t.Errorf("the audit has %q, want %q", got, want)
+	}
 }
 
 // gatedSite is a site where a repository's dispatches reach dev, pushes reach dev, and
@@ -78,6 +99,11 @@ func TestAPushStaysWhereItsRuleIs(t *testing.T) {
 			t.Errorf("%s: %+v", id, d)
 		}
 	}
+	for _, e := range r.audited(2, url.Values{"act": {"refuse"}}) {
+		if e.Principal != "push:eventbridge/123456789012" || e.Actor != "aws:123456789012" || e.Environment != "prod" || e.App != "api" || e.Right != gitops.RightOrder || !strings.HasPrefix(e.Delivery, "eventbridge/") {
+			t.Errorf("%+v", e)
+		}
+	}
 	if list := read[api.UpdateList](r, "/api/v1/updates?environment=prod"); len(list.Updates) != 1 {
 		t.Errorf("prod has %+v", list.Updates)
 	}
@@ -99,10 +125,15 @@ func TestWhatIsRejectedFillsNothing(t *testing.T) {
 	if _, kept := r.stored("github", "large109"); kept {
 		t.Error("without a bound")
 	}
-	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{source="github"}`]; counted != 10 {
+	if counted := gather(t, r.Server)[`tallyman_deliveries_not_kept_total{reason="sender_limit",source="github"}`]; counted != 10 {
 		t.Errorf("%v are counted as not kept", counted)
 	}
 	r.order("k", goodOrder).delivery(t, 202) // others are taken
+	// The audit has as many refusals of one principal as it may have in an hour, and later
+	// how many more there were.
+	if refused := r.audited(60, url.Values{"act": {"refuse"}, "limit": {"200"}}); len(refused) != 60 || refused[0].Principal != "dispatch:17" {
+		t.Errorf("%d refusals are written down, the last %+v", len(refused), refused[0])
+	}
 }
 
 // A job reaches prod from the ref, the event and the GitHub environment of its rule, and

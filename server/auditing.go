@@ -14,18 +14,14 @@ import (
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
-// newAudit makes the recorder of what the store does not write down by itself. It hears
-// of secrets that are replaced from now on.
-func newAudit(c config.Config, p parts, m *metrics, logger *slog.Logger) *audit.Recorder {
-	r := audit.New(audit.Config{Logger: logger, Lost: m.auditLost, Now: now, Hash: configuration(c).Hash})
-	for _, files := range p.secrets {
-		files.Replaced = r.Replaced
-	}
-	return r
+// newAudit makes the recorder of what the store does not write down by itself.
+func newAudit(c config.Config, m *metrics, logger *slog.Logger) *audit.Recorder {
+	return audit.New(audit.Config{Logger: logger, Lost: m.auditLost, Now: now, Hash: configuration(c).Hash})
 }
 
-// startAudit writes down that the configuration changed, if it did, and what comes. A
-// store that is away keeps nothing from starting: the log has the line.
+// startAudit writes down that the configuration changed, if it did, and what comes:
+// refusals, and secrets that are replaced from now on. A store that is away keeps
+// nothing from starting: the log has the line.
 func (s *Server) startAudit() {
 	s.runUntilStop("audit", func(ctx context.Context) {
 		if err := s.audit.Started(ctx, s.store, configuration(s.config)); err != nil && ctx.Err() == nil {
@@ -34,6 +30,7 @@ func (s *Server) startAudit() {
 		}
 		s.audit.Run(ctx, s.store)
 	})
+	s.runUntilStop("secrets", newSecretWatch(namedSecrets(s.config), s.logger, s.audit.Replaced).run)
 }
 
 // configuration is what the audit compares of a configuration: the hash of each field of

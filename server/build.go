@@ -46,7 +46,6 @@ type parts struct {
 	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	secrets   []*webhook.SecretFiles
 	targets   map[target]fileEdit
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
@@ -98,7 +97,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 		keep(err)
 		warnings = slices.Concat(warnings, outside, list.Warnings())
 	}
-	receivers, secrets, err := buildReceivers(c.Sources, logger)
+	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
@@ -120,7 +119,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, secrets: secrets, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program
@@ -146,12 +145,7 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 // checkFanOut refuses what one image would mean beyond the updates that a delivery
 // may have: its push could never be accepted.
 func checkFanOut(c config.Config) error {
-	updates := make(map[string]int) // by repository
-	for _, w := range wanted(c) {
-		if w.Repository != "" {
-			updates[w.Repository]++
-		}
-	}
+	updates := fanOut(c)
 	var problems []error
 	for _, repository := range slices.Sorted(maps.Keys(updates)) {
 		if n := updates[repository]; n > queue.MaxUpdates {
@@ -160,6 +154,17 @@ func checkFanOut(c config.Config) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// fanOut is how many updates one image means at most, by its repository.
+func fanOut(c config.Config) map[string]int {
+	updates := make(map[string]int)
+	for _, w := range wanted(c) {
+		if w.Repository != "" {
+			updates[w.Repository]++
+		}
+	}
+	return updates
 }
 
 // environmentsOf is how many environments have the app.

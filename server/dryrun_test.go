@@ -103,7 +103,7 @@ func TestDryRunOfALowerVersion(t *testing.T) {
 	}
 }
 
-// A push by a source that no rule of access lets order is not taken, whatever the
+// A push by a source that no rule of access allows to order is not taken, whatever the
 // environments' rules say.
 func TestDryRunOfAPushThatMayNotOrder(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -17,10 +18,9 @@ var waiting = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300,
 
 // laneMetrics is a lane.Recorder.
 type laneMetrics struct {
-	updates      *prometheus.CounterVec
-	seconds      *prometheus.HistogramVec
-	lastProgress *prometheus.GaugeVec
-	backoff      *prometheus.GaugeVec
+	updates *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	backoff *prometheus.GaugeVec
 }
 
 func newLaneMetrics(registry *prometheus.Registry, environments []string) *laneMetrics {
@@ -31,12 +31,9 @@ func newLaneMetrics(registry *prometheus.Registry, environments []string) *laneM
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tallyman_update_seconds", Help: "From an update's acceptance to its commit on the branch.", Buckets: waiting,
 		}, []string{"environment"}),
-		lastProgress: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_lane_last_progress_timestamp_seconds", Help: "When a lane last recorded a result, as Unix time; 0 before the first.",
-		}, []string{"environment"}),
 		backoff: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_lane_backoff", Help: "Seconds that a lane waits until its next retry after a failure that is not its updates'; 0 when it does not.",
-		}, []string{"environment"}),
+			Name: "tallyman_lane_backoff", Help: "Seconds that a lane waits until its next retry, after the store or the manifest repository failed; 0 when it does not.",
+		}, []string{"environment", "cause"}),
 	}
 	for _, environment := range environments {
 		for _, state := range gitops.States() {
@@ -45,10 +42,11 @@ func newLaneMetrics(registry *prometheus.Registry, environments []string) *laneM
 			}
 		}
 		m.seconds.WithLabelValues(environment)
-		m.lastProgress.WithLabelValues(environment)
-		m.backoff.WithLabelValues(environment)
+		for _, cause := range lane.Causes() {
+			m.backoff.WithLabelValues(environment, string(cause))
+		}
 	}
-	registry.MustRegister(m.updates, m.seconds, m.lastProgress, m.backoff)
+	registry.MustRegister(m.updates, m.seconds, m.backoff)
 	return m
 }
 
@@ -60,82 +58,88 @@ func (m *laneMetrics) Finished(environment string, state gitops.State, seconds f
 	}
 }
 
-// Progressed implements lane.Recorder.
-func (m *laneMetrics) Progressed(environment string, at time.Time) {
-	m.lastProgress.WithLabelValues(environment).Set(float64(at.UnixMilli()) / 1000)
-}
-
 // BackingOff implements lane.Recorder.
-func (m *laneMetrics) BackingOff(environment string, wait time.Duration) {
-	m.backoff.WithLabelValues(environment).Set(wait.Seconds())
+func (m *laneMetrics) BackingOff(environment string, cause lane.Cause, wait time.Duration) {
+	m.backoff.WithLabelValues(environment, string(cause)).Set(wait.Seconds())
 }
 
-// backlogs asks the store at every scrape what waits.
-type backlogs struct {
-	reader interface {
-		queue.Reader
-		Suspects(ctx context.Context) ([]gitops.Suspect, error)
-	}
+// laneStates asks the store at every scrape what waits, what failed, and when lanes last
+// went on. It is the same on every replica, and after a start.
+type laneStates struct {
+	reader       queue.Reader
 	environments []string
 	logger       *slog.Logger
 }
 
+func laneDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"environment"}, labels...), nil)
+}
+
 var (
-	pendingDesc = prometheus.NewDesc("tallyman_pending_updates", "Pending updates that nothing blocks.", []string{"environment"}, nil)
-	heldDesc    = prometheus.NewDesc("tallyman_held_updates", "Pending updates that are blocked, by the kind of the first block.", []string{"environment", "kind"}, nil)
-	oldestDesc  = prometheus.NewDesc("tallyman_oldest_pending_seconds", "How long the oldest pending update that nothing blocks has waited; 0 when there is none.", []string{"environment"}, nil)
+	pendingDesc  = laneDesc("tallyman_pending_updates", "Pending updates that nothing blocks.")
+	heldDesc     = laneDesc("tallyman_held_updates", "Pending updates that are blocked, by the kind of the first block.", "kind")
+	oldestDesc   = laneDesc("tallyman_oldest_pending_seconds", "How long the oldest pending update that nothing blocks has waited; 0 when there is none.")
+	failedDesc   = laneDesc("tallyman_failed_updates", "Failed updates that are neither dismissed nor overtaken by a later one of their app.")
+	progressDesc = laneDesc("tallyman_lane_last_progress_timestamp_seconds", "When a lane last recorded a result, a failure included, as Unix time; 0 before the first.")
+	successDesc  = laneDesc("tallyman_lane_last_success_timestamp_seconds", "When a lane last recorded that an update is on the branch, as Unix time; 0 before the first.")
 )
 
-var setAsideDesc = prometheus.NewDesc("tallyman_files_set_aside", "Objects that are not parsed any more because a process died twice while it did, by kind.", []string{"kind"}, nil)
-
 // Describe implements prometheus.Collector.
-func (b *backlogs) Describe(ch chan<- *prometheus.Desc) {
-	ch <- pendingDesc
-	ch <- heldDesc
-	ch <- oldestDesc
-	ch <- setAsideDesc
+func (l *laneStates) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{pendingDesc, heldDesc, oldestDesc, failedDesc, progressDesc, successDesc} {
+		ch <- desc
+	}
 }
 
 // Collect implements prometheus.Collector. When the store does not answer these
 // metrics are absent, which is the truth, and the others are still there.
-func (b *backlogs) Collect(ch chan<- prometheus.Metric) {
+func (l *laneStates) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	found, err := b.reader.Backlogs(ctx)
+	found, err := l.reader.Backlogs(ctx)
+	var failures []queue.Failure
+	if err == nil {
+		failures, err = l.reader.Failures(ctx)
+	}
 	if err != nil {
-		b.logger.Warn("backlog not counted", slog.String("error", err.Error()))
+		l.logger.Warn("backlog not counted", slog.String("error", err.Error()))
 		return
 	}
-	suspects, err := b.reader.Suspects(ctx)
-	if err != nil {
-		b.logger.Warn("set-aside files not counted", slog.String("error", err.Error()))
-		return
+	backlogs, failed := make(map[string]queue.Backlog), make(map[string]int)
+	for _, b := range found {
+		backlogs[b.Environment] = b
 	}
-	aside := make(map[gitops.ParsedKind]int)
-	for _, s := range suspects {
-		if s.SetAside() {
-			aside[s.Kind]++
-		}
+	for _, f := range failures {
+		failed[f.Environment] += f.Count
 	}
-	for _, kind := range gitops.ParsedKinds() {
-		ch <- prometheus.MustNewConstMetric(setAsideDesc, prometheus.GaugeValue, float64(aside[kind]), string(kind))
+	for _, environment := range l.environments {
+		collectLane(ch, environment, backlogs[environment], failed[environment])
 	}
-	byEnvironment := make(map[string]queue.Backlog, len(found))
-	for _, backlog := range found {
-		byEnvironment[backlog.Environment] = backlog
+}
+
+// collectLane gives the metrics of one lane.
+func collectLane(ch chan<- prometheus.Metric, environment string, b queue.Backlog, failed int) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{environment}, labels...)...)
 	}
-	for _, environment := range b.environments {
-		backlog, waited := byEnvironment[environment], 0.0
-		if !backlog.Oldest.IsZero() {
-			waited = max(0, time.Since(backlog.Oldest).Seconds())
-		}
-		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{environment}, labels...)...)
-		}
-		gauge(pendingDesc, float64(backlog.Pending))
-		gauge(oldestDesc, waited)
-		for _, kind := range gitops.BlockKinds() {
-			gauge(heldDesc, float64(backlog.Held[kind]), string(kind))
-		}
+	waited := 0.0
+	if !b.Oldest.IsZero() {
+		waited = max(0, time.Since(b.Oldest).Seconds())
 	}
+	gauge(pendingDesc, float64(b.Pending))
+	gauge(oldestDesc, waited)
+	gauge(failedDesc, float64(failed))
+	gauge(progressDesc, unixSeconds(b.LastProgress))
+	gauge(successDesc, unixSeconds(b.LastSuccess))
+	for _, kind := range gitops.BlockKinds() {
+		gauge(heldDesc, float64(b.Held[kind]), string(kind))
+	}
+}
+
+// unixSeconds is a time as metrics have it; 0 for none.
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }

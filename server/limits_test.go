@@ -43,7 +43,7 @@ func TestRefusalsOfOneAddressAreLimited(t *testing.T) {
 			unauthorized++
 		case 429:
 			limited++
-			if p := answer.problem(t, 429); p.Code != gitops.RateLimited || answer.Header.Get("Retry-After") != "10" {
+			if p := answer.problem(t, 429); p.Code != gitops.RateLimited || answer.Header.Get("Retry-After") != "10" || !answer.Close {
 				t.Errorf("answered %v %s", answer.Header, answer.body)
 			}
 		default:

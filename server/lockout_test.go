@@ -23,8 +23,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook/sns/snstest"
 )
 
-// flood sends each request n times from 127.0.0.1, one after the other on a connection of
-// its own without waiting for answers, and returns how many answers had which status.
+// flood sends each request n times from 127.0.0.1, each time on a connection of its own,
+// and returns how many answers had which status.
 func (r *running) flood(n int, requests ...*http.Request) map[int]int {
 	r.t.Helper()
 	var all sync.WaitGroup
@@ -35,22 +35,14 @@ func (r *running) flood(n int, requests ...*http.Request) map[int]int {
 		if err := request.Write(&text); err != nil {
 			r.t.Fatal(err)
 		}
-		conn, err := net.Dial("tcp", r.Addr())
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		defer conn.Close()
-		all.Go(func() { _, _ = io.Copy(conn, repeated(text.Bytes(), n)) })
 		all.Go(func() {
-			answers := bufio.NewReader(conn)
 			for range n {
-				answer, err := http.ReadResponse(answers, nil)
+				status, err := r.answerTo(text.Bytes())
 				if err != nil {
 					r.t.Error(err)
 					return
 				}
-				_, _ = io.Copy(io.Discard, answer.Body)
-				statuses[i][answer.StatusCode]++
+				statuses[i][status]++
 			}
 		})
 	}
@@ -64,13 +56,25 @@ func (r *running) flood(n int, requests ...*http.Request) map[int]int {
 	return sum
 }
 
-// repeated is a text n times.
-func repeated(text []byte, n int) io.Reader {
-	readers := make([]io.Reader, n)
-	for i := range readers {
-		readers[i] = bytes.NewReader(text)
+// answerTo is the status of the answer to a request, after which the server must close
+// the connection.
+func (r *running) answerTo(request []byte) (status int, err error) {
+	conn, err := net.Dial("tcp", r.Addr())
+	if err != nil {
+		return 0, err
 	}
-	return io.MultiReader(readers...)
+	defer conn.Close()
+	if _, err := conn.Write(request); err != nil {
+		return 0, err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, err
+	}
+	if _, err = io.Copy(io.Discard, answer.Body); err == nil && !answer.Close {
+		err = fmt.Errorf("the connection is kept after %s", answer.Status)
+	}
+	return answer.StatusCode, err
 }
 
 // forged are requests with a credential of each kind that is not valid, and to paths and

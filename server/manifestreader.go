@@ -16,7 +16,7 @@ const branchTagsFor = 3 * time.Second
 // manifestReader is the API's window on the manifest repository.
 type manifestReader struct {
 	*branchtags.Cache[*manifest.View]
-	apphistory.Reader
+	*apphistory.Reader
 }
 
 func (s *Server) newManifestReader() manifestReader {
@@ -31,5 +31,5 @@ func (s *Server) newManifestReader() manifestReader {
 		to, ok := s.parts.targets[target{environment, app}]
 		return to.file, to.edit, ok
 	}
-	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.Reader{Target: target, File: s.past.File, Guard: s.files}}
+	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
 }

@@ -101,7 +101,7 @@ func TestRepositoryRefuses(t *testing.T) {
 		{"no number", "appID: 1234, ", "", []string{"manifests.credentials.githubApp.appID: must be the number"}},
 		{"no key", "privateKeyFile: ", "privateKeyFile: /nowhere", []string{"manifests.credentials.githubApp.privateKeyFile: /nowhere"}},
 		{"an API in the open", "apiURL: 'http://127.0.0.1", "apiURL: 'http://github.example", []string{"manifests.credentials.githubApp.apiURL: must begin with https://"}},
-		{"a CA that is none", "manifests:\n", "manifests:\n  caFile: " + bad + "\n", []string{"manifests.caFile: " + bad + " holds no certificate"}},
+		{"a CA that is not one", "manifests:\n", "manifests:\n  caFile: " + bad + "\n", []string{"manifests.caFile: " + bad + " holds no certificate"}},
 		{"no CA", "manifests:\n", "manifests:\n  caFile: /nowhere\n", []string{"manifests.caFile: /nowhere cannot be read"}},
 		{"an App for SSH", "url: http://127.0.0.1", "url: git@127.0.0.1:/", []string{
 			"manifests.credentials.githubApp: is for a repository with a URL of https", "manifests.credentials: has a token"}},

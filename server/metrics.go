@@ -14,15 +14,14 @@ import (
 // only here. Labels are closed sets, and each of their combinations is there from
 // the start, at 0.
 type metrics struct {
-	registry   *prometheus.Registry
-	deliveries deliveryMetrics
-	lanes      *laneMetrics
-	pushes     pushMetrics
-	store      storeMetrics
-	tokens     tokenMetrics
-	auditLost  prometheus.Counter
-	requests   *prometheus.HistogramVec // to the public listener
-
+	registry    *prometheus.Registry
+	deliveries  deliveryMetrics
+	lanes       *laneMetrics
+	pushes      pushMetrics
+	store       storeMetrics
+	credentials credentialMetrics
+	auditLost   prometheus.Counter
+	requests    *prometheus.HistogramVec // to the public listener
 	connections connectionMetrics
 }
 
@@ -36,7 +35,7 @@ func newMetrics(v Version, sources, environments []string) *metrics {
 	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
-	m.tokens = newTokenMetrics(m.registry)
+	m.credentials = newCredentialMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

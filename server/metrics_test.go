@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -124,7 +125,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale"}, "credential": {"valid", "invalid"},
+		"kind":    {"refused", "stale"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
 		"listener": {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
@@ -162,27 +163,31 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	}
 }
 
-// heldReader is a store in which updates are held.
+// heldReader is a store in which updates are held, and some have failed.
 type heldReader struct{ queue.Reader }
 
 func (heldReader) Backlogs(context.Context) ([]queue.Backlog, error) {
-	return []queue.Backlog{{Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3}}}, nil
+	return []queue.Backlog{{
+		Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3},
+		LastProgress: time.UnixMilli(2_500), LastSuccess: time.UnixMilli(1_500),
+	}}, nil
 }
 
-func (heldReader) Suspects(context.Context) ([]gitops.Suspect, error) {
-	file := gitops.ParsedObject{Object: "a", Kind: gitops.ParsedFile, Path: "a.yaml"}
-	return []gitops.Suspect{{ParsedObject: file, Deaths: 1}, {ParsedObject: file, Deaths: 2}}, nil
+func (heldReader) Failures(context.Context) ([]queue.Failure, error) {
+	return []queue.Failure{{Environment: "dev", App: "api", Count: 2}, {Environment: "dev", App: "web", Count: 1}, {Environment: "gone", App: "api", Count: 4}}, nil
 }
 
 // What is held is counted apart from what is pending, by kind, and makes the oldest
-// no older.
-func TestHeldUpdates(t *testing.T) {
+// no older. Success is not progress.
+func TestStatesOfLanes(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&backlogs{reader: heldReader{}, environments: []string{"dev"}})
+	registry.MustRegister(&laneStates{reader: heldReader{}, environments: []string{"dev"}})
 	want := map[string]float64{
 		`tallyman_pending_updates{environment="dev"}`: 2, `tallyman_oldest_pending_seconds{environment="dev"}`: 0,
-		`tallyman_files_set_aside{kind="file"}`: 1, `tallyman_files_set_aside{kind="past"}`: 0, `tallyman_files_set_aside{kind="pack"}`: 0,
 		`tallyman_held_updates{environment="dev",kind="stale"}`: 3, `tallyman_held_updates{environment="dev",kind="refused"}`: 0,
+		`tallyman_failed_updates{environment="dev"}`:                       3,
+		`tallyman_lane_last_progress_timestamp_seconds{environment="dev"}`: 2.5,
+		`tallyman_lane_last_success_timestamp_seconds{environment="dev"}`:  1.5,
 	}
 	if diff := cmp.Diff(want, gather(t, &Server{metrics: &metrics{registry: registry}})); diff != "" {
 		t.Error(diff)
@@ -221,23 +226,22 @@ func TestRecorders(t *testing.T) {
 	m.lanes.Finished("dev", gitops.Committed, 0.5)
 	m.deliveries.Finished("dev", gitops.Superseded, 0)
 	m.lanes.Finished("dev", gitops.Failed, 7)
-	m.lanes.Progressed("dev", time.UnixMilli(1_500))
 	m.pushes.Pushed("conflict", 1e9, 3)
 	m.pushes.Pushed("landed", 1e9, 3)
-	m.lanes.BackingOff("prod", 1.5e9)
+	m.lanes.BackingOff("prod", lane.CauseStore, 1.5e9)
 	m.store.Committed(3, 1e6)
 	series := gather(t, s)
 	for name, want := range map[string]float64{
-		`tallyman_updates_total{environment="dev",outcome="committed"}`:    1,
-		`tallyman_updates_total{environment="dev",outcome="failed"}`:       1,
-		`tallyman_updates_total{environment="dev",outcome="superseded"}`:   1,
-		`tallyman_lane_last_progress_timestamp_seconds{environment="dev"}`: 1.5,
-		`tallyman_update_seconds{environment="dev"}`:                       1, // only of what is on the branch
-		`tallyman_push_seconds{outcome="conflict"}`:                        1,
-		`tallyman_push_seconds{outcome="landed"}`:                          1,
-		`tallyman_push_conflicts_total`:                                    1,
-		`tallyman_lane_backoff{environment="prod"}`:                        1.5,
-		`tallyman_store_commit_seconds`:                                    1,
+		`tallyman_updates_total{environment="dev",outcome="committed"}`:  1,
+		`tallyman_updates_total{environment="dev",outcome="failed"}`:     1,
+		`tallyman_updates_total{environment="dev",outcome="superseded"}`: 1,
+		`tallyman_update_seconds{environment="dev"}`:                     1, // only of what is on the branch
+		`tallyman_push_seconds{outcome="conflict"}`:                      1,
+		`tallyman_push_seconds{outcome="landed"}`:                        1,
+		`tallyman_push_conflicts_total`:                                  1,
+		`tallyman_lane_backoff{cause="store",environment="prod"}`:        1.5,
+		`tallyman_lane_backoff{cause="repository",environment="prod"}`:   0,
+		`tallyman_store_commit_seconds`:                                  1,
 	} {
 		if series[name] != want {
 			t.Errorf("%s is %v, want %v", name, series[name], want)

@@ -50,9 +50,13 @@ func (s *Server) writeProblem(w http.ResponseWriter, err error) {
 }
 
 // writeProblemStatus is writeProblem where HTTP has a status of its own for what
-// went wrong.
+// went wrong. Who is refused keeps no connection: one address has so many, and what others
+// send from a sender's address must not take them.
 func (s *Server) writeProblemStatus(w http.ResponseWriter, status int, err error) {
 	code := gitops.CodeOf(err)
+	if code == gitops.Unauthorized || code == gitops.Forbidden || code == gitops.RateLimited {
+		w.Header().Set("Connection", "close")
+	}
 	p := problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: gitops.PublicOf(err), Code: code}
 	var e *gitops.Error
 	wait := float64(retryAfter)

@@ -59,6 +59,7 @@ func TestAForgedTrailerCommitsNothing(t *testing.T) {
 	if claim.Commit != forged || claim.Proof != "" || len(claim.Claims) != 1 || claim.Claims[0].Update != u.ID || len(claim.Updates) > 0 || claim.Author == "" {
 		t.Errorf("the forgery: %+v", claim)
 	}
+	r.expectAudit("order token:ops " + d.Key().String()) // of the order; a push to the branch is git's to log
 }
 
 // A store that is put back to what it was has the key that proved the commits since.

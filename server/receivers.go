@@ -14,10 +14,9 @@ import (
 )
 
 // buildReceivers makes the receivers of the configured sources, by route, and
-// reads their secrets, which it returns, too.
-func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.Receiver, []*webhook.SecretFiles, error) {
+// reads their secrets.
+func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.Receiver, error) {
 	receivers := make(map[string]webhook.Receiver)
-	var secrets []*webhook.SecretFiles
 	var problems []error
 	add := func(route string, r webhook.Receiver, err error) {
 		if problems = append(problems, err); err == nil {
@@ -25,40 +24,36 @@ func buildReceivers(c config.Sources, logger *slog.Logger) (map[string]webhook.R
 		}
 	}
 	if s := c.GitHub; s != nil {
-		r, files, err := newGitHub(s, logger)
-		secrets = append(secrets, files)
+		r, err := newGitHub(s, logger)
 		add("/webhooks/github", r, err)
 	}
 	if s := c.EventBridge; s != nil {
-		r, files, err := newEventBridge(s, logger)
-		secrets = append(secrets, files)
+		r, err := newEventBridge(s, logger)
 		add("/webhooks/ecr", r, err)
 	}
 	if s := c.SNS; s != nil {
 		r, err := sns.New(sns.Config{Topics: s.Topics, Client: sns.NewClient(), Logger: logger, Now: now})
 		add("/webhooks/sns", r, err)
 	}
-	return receivers, secrets, errors.Join(problems...)
+	return receivers, errors.Join(problems...)
 }
 
-func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, *webhook.SecretFiles, error) {
+func newGitHub(c *config.GitHub, logger *slog.Logger) (webhook.Receiver, error) {
 	secrets, err := webhook.ReadSecretFiles("sources.github.secretFiles", c.SecretFiles, webhook.CheckSecretLength, logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	r, err := github.New(secrets.Current, c.EventTypes)
-	return r, secrets, err
+	return github.New(secrets.Current, c.EventTypes)
 }
 
-func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, *webhook.SecretFiles, error) {
+func newEventBridge(c *config.EventBridge, logger *slog.Logger) (webhook.Receiver, error) {
 	secrets, err := webhook.ReadSecretFiles("sources.eventbridge.secretFiles", c.SecretFiles, checkBridgeSecret, logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	r, err := ecr.New(ecr.Config{
+	return ecr.New(ecr.Config{
 		Auth: ecr.Auth(c.Auth), Header: c.Header, Username: c.Username, Secrets: secrets.Current, Now: now,
 	})
-	return r, secrets, err
 }
 
 // checkBridgeSecret refuses a secret that can be guessed, or that could never arrive.

@@ -82,10 +82,10 @@ func TestTokensExpireAndAreReplaced(t *testing.T) {
 	if used("next-token") < float64(began) || used("api-token") < float64(began) || used("old-token") != 0 {
 		t.Errorf("last used: %v, %v, %v", used("next-token"), used("api-token"), used("old-token"))
 	}
-	if got := series[fmt.Sprintf("tallyman_api_token_expiry_timestamp_seconds{file=%q,token=%q}", filepath.Join(s.dir, "next-token"), "ops")]; got != float64(ends.Unix()) {
+	if got := series[fmt.Sprintf("tallyman_credential_expiry_timestamp_seconds{credential=\"token ops\",file=%q}", filepath.Join(s.dir, "next-token"))]; got != float64(ends.Unix()) {
 		t.Errorf("it expires at %v", got)
 	}
-	if _, has := series[fmt.Sprintf("tallyman_api_token_expiry_timestamp_seconds{file=%q,token=%q}", filepath.Join(s.dir, "api-token"), "ops")]; has {
+	if _, has := series[fmt.Sprintf("tallyman_credential_expiry_timestamp_seconds{credential=\"token ops\",file=%q}", filepath.Join(s.dir, "api-token"))]; has {
 		t.Error("a token without an end has one")
 	}
 }

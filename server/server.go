@@ -79,9 +79,9 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	if err := errors.Join(err, repositoryErr); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	m.tokens.know(p.tokens)
+	m.credentials.know(c, p.tokens, logger)
 	recordMemory(m.registry, p.shares)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, p, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3), drain: make(chan struct{})}
+	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3), drain: make(chan struct{})}
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
@@ -126,7 +126,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
-	s.logger.Info("memory", slog.Any("shares", s.parts.shares))
+	connections, ofAddress := s.parts.limits.Connections()
+	s.logger.Info("memory", slog.Any("shares", s.parts.shares), slog.Int("connections", connections), slog.Int("connectionsPerAddress", ofAddress))
 	s.logReady()
 	s.logWarnings()
 	return nil
@@ -158,10 +159,10 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.prover.SetKeys(keys)
 	environments := slices.Sorted(maps.Keys(s.config.Environments))
-	soon, cancel := context.WithTimeout(ctx, time.Second)
+	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&backlogs{reader: store, environments: environments, logger: s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

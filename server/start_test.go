@@ -58,7 +58,7 @@ func TestStartFails(t *testing.T) {
 	defer taken.Close()
 	for _, c := range []struct {
 		name  string
-		spoil func(s *site) (mend func())
+		spoil func(s *site) (repair func())
 		code  gitops.Code
 		says  string
 	}{
@@ -106,7 +106,7 @@ func TestStartFails(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
-			mend := c.spoil(s)
+			repair := c.spoil(s)
 			server, err := s.newServer()
 			s.must(err)
 			err = server.Start(t.Context())
@@ -114,7 +114,7 @@ func TestStartFails(t *testing.T) {
 				t.Errorf("Start says %v, want %s", err, c.says)
 			}
 			s.must(server.Stop(t.Context())) // harmless
-			mend()
+			repair()
 			nothingRuns(t)
 			s.start().stop()
 		})

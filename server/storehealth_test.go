@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,7 +60,7 @@ func TestAVolumeThatFillsUpIsToldAndOutlived(t *testing.T) {
 		t.Errorf("answered %s", answer.body)
 	}
 	r.do(r.github(newSecret, "d2", order("api", "dev", "main-1a2b3c4"))).delivery(t, 200) // it is known
-	if answer := r.admin("/readyz"); answer.StatusCode != 503 || !strings.Contains(answer.body, "nearly full") {
+	if answer := r.probe("/readyz"); answer.StatusCode != 503 || !strings.Contains(answer.body, "nearly full") {
 		t.Errorf("readyz: %s %s", answer.Status, answer.body)
 	}
 	waitFor(t, r.Server, "tallyman_store_up", 0)
@@ -72,5 +73,19 @@ func TestAVolumeThatFillsUpIsToldAndOutlived(t *testing.T) {
 	waitFor(t, r.Server, "tallyman_store_up", 1)
 	if got := gather(t, r.Server); got["tallyman_store_bytes"] < 4096 || got["tallyman_store_wal_bytes"] < 4096 || got["tallyman_store_free_bytes"] < 4<<30 {
 		t.Errorf("measured are %v, %v and %v", got["tallyman_store_bytes"], got["tallyman_store_wal_bytes"], got["tallyman_store_free_bytes"])
+	}
+}
+
+// A store on a file system that machines share is refused by check and at the start.
+func TestASharedVolumeDoesNotStart(t *testing.T) {
+	s := newSite(t)
+	server, err := s.newServer()
+	s.must(err)
+	server.volume = func(string) (sqlite.Volume, error) { return sqlite.Volume{FileSystem: "nfs", Shared: true}, nil }
+	defer func() { s.must(server.Stop(t.Context())) }()
+	for what, err := range map[string]error{"check": server.CheckStore(t.Context(), io.Discard), "the start": server.Start(t.Context())} {
+		if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(err.Error(), "nfs") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

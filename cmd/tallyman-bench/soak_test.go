@@ -39,7 +39,7 @@ func TestSoak(t *testing.T) {
 	s.begin(ctx)
 	s.play(ctx)
 	if err := s.end(ctx); err != nil {
-		s.figures.problem("%v; %d processes were killed for want of memory", err, s.memory.killed())
+		s.figures.problem("%v", err)
 	}
 	s.figures.judge(l)
 	s.figures.write(os.Stdout)
@@ -59,6 +59,7 @@ func (s *soak) begin(ctx context.Context) {
 	var err error
 	s.figures.begin, err = s.resources(ctx)
 	s.must(err)
+	s.figures.alone, s.answered = s.answered, nil
 }
 
 // once has every app send an update, and waits until all of them have ended.
@@ -71,7 +72,8 @@ func (s *soak) once(ctx context.Context) error {
 
 // play is the soak itself. It ends early when the process does.
 func (s *soak) play(ctx context.Context) {
-	s.figures.length, s.figures.memory = s.load.length, s.memory.how
+	s.figures.length, s.figures.memory, s.figures.machine = s.load.length, s.memory.how, s.b.report.Machine
+	s.from, s.to = time.Now(), time.Now().Add(s.load.length)
 	s.b.say("soak: %s in %s", s.load.length, s.memory.how)
 	during, end := context.WithTimeout(ctx, s.load.length)
 	defer end()
@@ -107,13 +109,14 @@ func (s *soak) end(ctx context.Context) error {
 		return err
 	}
 	f := &s.figures
-	f.peak, f.storeMiB, f.answers = s.peakMiB(), s.storeMiB(), s.answered
+	f.peak, f.storeMiB, f.answers, f.processor = s.peakMiB(), s.storeMiB(), s.answered, s.cpu()
 	if err := s.countRefusals(ctx); err != nil {
 		return err
 	}
 	if err := errors.Join(s.stop(), s.run(ctx), s.once(ctx)); err != nil {
 		return fmt.Errorf("the second start: %w", err)
 	}
+	f.peak = max(f.peak, s.peakMiB())
 	updates, err := s.updates(ctx)
 	if err != nil {
 		return err
@@ -143,7 +146,7 @@ func (s *soak) check(updates map[string]gitops.Update) error {
 
 // quiet waits until no update is pending.
 func (s *soak) quiet(ctx context.Context) error {
-	return s.until(ctx, 2*time.Minute, func(metrics map[string]float64) bool { return metrics["tallyman_pending_updates"] == 0 })
+	return s.until(ctx, 5*time.Minute, func(metrics map[string]float64) bool { return metrics["tallyman_pending_updates"] == 0 })
 }
 
 // settle waits until what the attack held is given back, for as long as connections may
@@ -172,7 +175,8 @@ func (s *soak) until(ctx context.Context, limit time.Duration, so func(metrics m
 		case err == nil && so(metrics):
 			return nil
 		case s.residentMiB() == 0:
-			return errors.Join(errors.New("the process has ended"), s.complaint())
+			_ = s.cmd.Wait() // its status is in what follows
+			return errors.Join(fmt.Errorf("the process has ended: %v; %d were killed for want of memory", s.cmd.ProcessState, s.memory.killed()), s.complaint())
 		}
 		select {
 		case <-time.After(statusEvery):

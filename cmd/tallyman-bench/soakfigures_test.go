@@ -16,6 +16,7 @@ import (
 // soakFigures is what a soak found.
 type soakFigures struct {
 	length   time.Duration
+	machine  machine
 	memory   string
 	resident []float64 // MiB, once a second
 	peak     float64   // MiB, by the kernel
@@ -23,8 +24,11 @@ type soakFigures struct {
 	end      resources
 	storeMiB float64
 
+	processor time.Duration // that the process has used
+
 	accepted int
-	answers  []time.Duration // of valid requests
+	alone    []time.Duration // answers to valid deliveries before the attack
+	answers  []time.Duration // and during it
 	landings []time.Duration
 	states   map[string]int         // updates that were accepted, by where they ended
 	bounced  map[string]map[int]int // attempts at a valid delivery that were not accepted, by way and status
@@ -91,11 +95,14 @@ func (f *soakFigures) write(to io.Writer) {
 	}
 	line("soak", "%s, in %s", f.length, f.memory)
 	fmt.Fprint(w, "|---\t|---\t|\n")
+	line("revision, machine", "%.7s, %d processors, load averages before it %s", f.machine.Revision, f.machine.Processors, f.machine.LoadBefore)
 	if n := len(f.resident); n > 0 {
 		line("resident memory", "%.0f MiB in the beginning, %.0f in the middle, %.0f in the end; most ever %.0f", f.resident[0], f.resident[n/2], f.resident[n-1], f.peak)
 	}
+	line("processor time of tallyman", "%s", f.processor.Round(time.Second))
 	line("goroutines, open files", "%d, %d in the beginning; %d, %d in the end", f.begin.goroutines, f.begin.files, f.end.goroutines, f.end.files)
 	line("updates accepted", "%d: %s", f.accepted, countsOf(f.states))
+	line("answer to a valid delivery before the attack", "p50 %s, p99 %s, most %s (%d)", ms(percentile(f.alone, 50)), ms(percentile(f.alone, 99)), ms(percentile(f.alone, 100)), len(f.alone))
 	line("answer to a valid delivery", "p50 %s, p99 %s, most %s (%d)", ms(percentile(f.answers, 50)), ms(percentile(f.answers, 99)), ms(percentile(f.answers, 100)), len(f.answers))
 	line("from the answer to the branch", "p50 %s, p99 %s, most %s", ms(percentile(f.landings, 50)), ms(percentile(f.landings, 99)), ms(percentile(f.landings, 100)))
 	for _, way := range slices.Sorted(maps.Keys(f.bounced)) {
@@ -104,7 +111,7 @@ func (f *soakFigures) write(to io.Writer) {
 	line("store", "%.0f MiB", f.storeMiB)
 	for _, name := range slices.Sorted(maps.Keys(f.crowds)) {
 		t := f.crowds[name]
-		line(name, "%d opened; answered %s; closed %d; given up %d; open in the end %d; refused %d", t.Opened, countsOf(t.Answered), t.Closed, t.GivenUp, t.Open, t.Failed)
+		line(name, "%d opened; answered %s; closed %d; given up %d; open in the end %d; without a connection %d", t.Opened, countsOf(t.Answered), t.Closed, t.GivenUp, t.Open, t.Failed)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(f.answered)) {
 		line(kind, "answered %s", countsOf(f.answered[kind]))

@@ -23,17 +23,16 @@ import (
 var fileSizes = []int{1<<20 - 4096, 5<<20 - 4096}
 
 const (
-	fileEnvironment = "staging" // the token's
-	filesKept       = 4         // hostile files that are on the branch together
-	blobs           = 6
-	blobSize        = 128 << 20 // of text that takes 130 KB in git
-	levels          = 1_000     // of directories
+	filesKept = 4 // hostile files that are on the branch together
+	blobs     = 6
+	blobSize  = 128 << 20 // of text that takes 130 KB in git
+	levels    = 1_000     // of directories
 )
 
 // commitFiles replaces one app's file after the other by a hostile one, and has it
 // updated.
 func (s *soak) commitFiles(ctx context.Context) {
-	files, first := attack.Files(), shapes[s.load.size].Apps-1
+	files, last := attack.Files(), shapes[s.load.size].Apps-1
 	total := len(files) * len(fileSizes)
 	pause := max(200*time.Millisecond, s.load.length*8/10/time.Duration(total))
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: attack.Dialer(validFrom).DialContext, DisableKeepAlives: true}}
@@ -42,37 +41,54 @@ func (s *soak) commitFiles(ctx context.Context) {
 			return
 		}
 		if n == total/2 {
-			s.problemOf(s.commitBlobs(ctx))
+			s.problemOf(s.onTip(ctx, s.commitBlobs))
 		}
-		app := gitserver.App(first - n)
-		file := gitserver.ValuesFile(app, fileEnvironment)
-		changes := map[string]string{file: files[n%len(files)].Text(fileSizes[n/len(files)])}
-		if healed := gitserver.App(first - n + filesKept); n >= filesKept {
-			changes[gitserver.ValuesFile(healed, fileEnvironment)] = gitserver.Values(healed, fileEnvironment, "main-0000000")
-		}
-		s.problemOf(s.commit(ctx, "Replace "+file, func(string) (map[string]string, error) { return changes, nil }))
-		s.update(context.WithoutCancel(ctx), client, ways[3], app, 1<<24+n, file)
+		app := gitserver.App(last - n)
+		file := gitserver.ValuesFile(app, byToken.environment)
+		s.problemOf(s.onTip(ctx, func(tip string) (string, error) {
+			changes := map[string]string{file: files[n%len(files)].Text(fileSizes[n/len(files)])}
+			if n >= filesKept {
+				usual := gitserver.App(last - n + filesKept)
+				tag, err := s.tag(tip, usual, byToken.environment)
+				if err != nil {
+					return "", err
+				}
+				changes[gitserver.ValuesFile(usual, byToken.environment)] = gitserver.Values(usual, byToken.environment, tag)
+			}
+			return s.repository.Commit(gitserver.Change{Branch: anothers, From: tip, Message: "Replace " + file, Files: changes})
+		}))
+		s.update(context.WithoutCancel(ctx), client, byToken, app, 1<<24+n, file)
 		s.note(func() { s.figures.files++ })
 	})
 }
+
+var replicaCount = regexp.MustCompile(`replicaCount: \d+`)
 
 // otherWriter commits beside tallyman, now and then to a file that tallyman writes, too.
 func (s *soak) otherWriter(ctx context.Context) {
 	s.each(ctx, 1, notePause, func(_, n int) {
 		file := gitserver.ValuesFile(gitserver.App(n%s.load.apps), ways[0].environment)
-		s.problemOf(s.commit(ctx, "Scale", func(tip string) (map[string]string, error) {
-			if n%5 > 0 {
-				return map[string]string{"NOTES.md": fmt.Sprintln("Note", n)}, nil
+		s.problemOf(s.onTip(ctx, func(tip string) (string, error) {
+			files := map[string]string{"NOTES.md": fmt.Sprintln("Note", n)}
+			if n%5 == 0 {
+				text, err := s.repository.Git("show", tip+":"+file)
+				if err != nil {
+					return "", err
+				}
+				files[file] = replicaCount.ReplaceAllString(text, fmt.Sprint("replicaCount: ", n)) + "\n"
 			}
-			text, err := s.repository.Git("show", tip+":"+file)
-			return map[string]string{file: regexp.MustCompile(`replicaCount: \d+`).ReplaceAllString(text, fmt.Sprint("replicaCount: ", n)) + "\n"}, err
+			return s.repository.Commit(gitserver.Change{Branch: anothers, From: tip, Message: "Scale", Files: files})
 		}))
 		s.note(func() { s.figures.others++ })
 	})
 }
 
-// commit makes a commit as another writer, who has it lie on the branch's tip or nowhere.
-func (s *soak) commit(ctx context.Context, message string, change func(tip string) (map[string]string, error)) error {
+// anothers is the branch on which another writer makes a commit before it becomes main's.
+const anothers = "somebodys"
+
+// onTip makes a commit on the tip of the branch, again when tallyman was faster: as a
+// person's push, it never takes anything away.
+func (s *soak) onTip(ctx context.Context, commit func(tip string) (made string, err error)) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for ctx.Err() == nil {
@@ -80,66 +96,47 @@ func (s *soak) commit(ctx context.Context, message string, change func(tip strin
 		if err != nil {
 			return err
 		}
-		files, err := change(tip)
+		made, err := commit(tip)
 		if err != nil {
 			return err
 		}
-		made, err := s.repository.Commit(gitserver.Change{Branch: "somebodys", From: tip, Message: message, Files: files})
-		if err != nil {
+		if _, err := s.repository.Git("update-ref", "refs/heads/main", made, tip); err == nil {
+			_, err := s.repository.Git("update-ref", "-d", "refs/heads/"+anothers, made)
 			return err
-		}
-		if s.moved(made, tip) {
-			return nil
 		}
 	}
 	return nil
-}
-
-// moved moves the branch from tip to a commit, unless somebody else was faster.
-func (s *soak) moved(to, tip string) bool {
-	_, err := s.repository.Git("update-ref", "refs/heads/main", to, tip)
-	if err == nil {
-		_, err := s.repository.Git("update-ref", "-d", "refs/heads/somebodys", to)
-		s.problemOf(err)
-	}
-	return err == nil
 }
 
 // commitBlobs commits files that no app has anything to do with, which are larger together
 // than the memory there is, and one below very many directories.
-func (s *soak) commitBlobs(ctx context.Context) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	for ctx.Err() == nil {
-		tip, err := s.repository.Git("rev-parse", "main")
-		if err != nil {
+func (s *soak) commitBlobs(tip string) (made string, err error) {
+	stream, w := io.Pipe()
+	go func() { w.CloseWithError(writeBlobs(w, tip)) }()
+	if err := s.repository.Import(stream); err != nil {
+		return "", err
+	}
+	return s.repository.Git("rev-parse", anothers)
+}
+
+// writeBlobs writes what git's fast-import makes them of.
+func writeBlobs(w io.Writer, tip string) error {
+	line := strings.Repeat("x", 1<<20-1) + "\n"
+	if _, err := fmt.Fprintf(w, "commit refs/heads/%s\ncommitter A Person <person@example.com> %d +0000\ndata 5\nBlobs\nfrom %s\n", anothers, time.Now().Unix(), tip); err != nil {
+		return err
+	}
+	for n := range blobs {
+		if _, err := fmt.Fprintf(w, "M 100644 inline blobs/%d.txt\ndata %d\n", n, blobSize); err != nil {
 			return err
 		}
-		stream, w := io.Pipe()
-		go func() {
-			_, err := fmt.Fprintf(w, "commit refs/heads/somebodys\ncommitter A Person <person@example.com> %d +0000\ndata 5\nBlobs\nfrom %s\n", time.Now().Unix(), tip)
-			line := strings.Repeat("x", 1<<20-1) + "\n"
-			for n := range blobs {
-				_, more := fmt.Fprintf(w, "M 100644 inline blobs/%d.txt\ndata %d\n", n, blobSize)
-				err = errors.Join(err, more)
-				for range blobSize / len(line) {
-					if err == nil {
-						_, err = io.WriteString(w, line)
-					}
-				}
+		for range blobSize / len(line) {
+			if _, err := io.WriteString(w, line); err != nil {
+				return err
 			}
-			_, more := fmt.Fprintf(w, "M 100644 inline %sfile\ndata 0\n", strings.Repeat("d/", levels))
-			w.CloseWithError(errors.Join(err, more))
-		}()
-		if err := s.repository.Import(stream); err != nil {
-			return err
-		}
-		made, err := s.repository.Git("rev-parse", "somebodys")
-		if err != nil || s.moved(made, tip) {
-			return err
 		}
 	}
-	return nil
+	_, err := fmt.Fprintf(w, "M 100644 inline %sfile\ndata 0\n", strings.Repeat("d/", levels))
+	return err
 }
 
 // backup takes one, and throws it away.
@@ -167,11 +164,19 @@ func (s *soak) tags() map[ledger.Place]string {
 		if _, known := tags[place]; known {
 			continue
 		}
-		text, err := s.repository.Git("show", "main:"+gitserver.ValuesFile(e.App, e.Environment))
+		tag, err := s.tag("main", e.App, e.Environment)
 		s.must(err)
-		if found := tagLine.FindStringSubmatch(text); found != nil {
-			tags[place] = found[1]
-		}
+		tags[place] = tag
 	}
 	return tags
+}
+
+// tag is what a file says at a revision.
+func (s *soak) tag(revision, app, environment string) (string, error) {
+	text, err := s.repository.Git("show", revision+":"+gitserver.ValuesFile(app, environment))
+	found := tagLine.FindStringSubmatch(text)
+	if err != nil || found == nil {
+		return "", errors.Join(err, fmt.Errorf("%s in %s has no tag", app, environment))
+	}
+	return found[1], nil
 }

@@ -26,10 +26,13 @@ type way struct {
 	request           func(s *soak, app, tag, id string) (method, path string, header http.Header, body []byte)
 }
 
-var ways = []way{
-	{"github", "dev", (*soak).dispatch}, {"eventbridge", "qa", (*soak).pushedToECR}, {"sns", "qa", (*soak).notified},
-	{"token", "staging", (*soak).ordered}, {"job", "prod", (*soak).orderedByJob},
-}
+var (
+	byToken = way{"token", "staging", (*soak).ordered}
+	ways    = []way{
+		{"github", "dev", (*soak).dispatch}, {"eventbridge", "qa", (*soak).pushedToECR}, {"sns", "qa", (*soak).notified},
+		byToken, {"job", "prod", (*soak).orderedByJob},
+	}
+)
 
 func (s *soak) dispatch(app, tag, id string) (string, string, http.Header, []byte) {
 	return signed(id, "repository_dispatch", dispatchBody(app, "dev", tag, 0))
@@ -144,8 +147,8 @@ func (s *soak) ask(ctx context.Context, client *http.Client, made func() (method
 	return resp.StatusCode, answer, err
 }
 
-// landings are how long updates took from their acceptance until git had moved the
-// branch, by where each push left it.
+// landings are how long the updates that were sent during the attack took from their
+// acceptance until git had moved the branch, by where each push left it.
 func (s *soak) landings(commits []gitserver.Commit) (took []time.Duration) {
 	position := make(map[string]int)
 	landed := make(map[string]int)
@@ -157,7 +160,7 @@ func (s *soak) landings(commits []gitserver.Commit) (took []time.Duration) {
 	}
 	for _, e := range s.entries {
 		n, ok := landed[e.Update]
-		if !ok {
+		if !ok || e.Sent.Before(s.from) || e.Sent.After(s.to) {
 			continue
 		}
 		for _, tip := range s.tips {

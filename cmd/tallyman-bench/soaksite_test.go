@@ -30,6 +30,7 @@ const (
 // soakConfiguration switches everything on, with every limit as it is by default.
 const soakConfiguration = `listen: 127.0.0.1:0
 adminListen: 127.0.0.1:0
+probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s
@@ -63,7 +64,8 @@ type soak struct {
 	amazon     *snstest.Amazon
 	memory     confined
 	repository *gitserver.Repository
-	first      string // commit
+	first      string    // commit
+	from, to   time.Time // of the attack
 
 	made    atomic.Int64 // updates
 	writing sync.Mutex   // held by who makes a commit as another writer

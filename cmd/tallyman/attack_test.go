@@ -151,8 +151,8 @@ func TestOneConnectionsWorst(t *testing.T) {
 	const connections = 900 // which is less than strangers may have
 	for name, opening := range map[string]string{
 		"a header of short lines that does not end": string(attack.UnfinishedHeader(290)),
-		"the longest header without its end":       longestHeader(),
-		"the longest header and then nothing":      longestHeader() + "Content-Length: 0\r\n\r\n",
+		"the longest header without its end":        longestHeader(),
+		"the longest header and then nothing":       longestHeader() + "Content-Length: 0\r\n\r\n",
 		"and as much of a body as is not counted":   longestHeader() + "Content-Length: 1048576\r\n\r\n" + strings.Repeat("x", 16<<10),
 	} {
 		t.Run(name, func(t *testing.T) {

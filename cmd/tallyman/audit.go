@@ -30,6 +30,9 @@ Entries are kept for 400 days at least. With --jsonl each is a line of JSON.`,
 				list, err := a.server.Audit(ctx, f)
 				return list.Entries, list.Next, err
 			})
+			if err == nil && len(found) == 0 {
+				err = a.checkNames(environment, app)
+			}
 			if err != nil {
 				return err
 			}

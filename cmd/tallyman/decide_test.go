@@ -103,17 +103,24 @@ func TestDecisions(t *testing.T) {
 // left the configuration still lists its updates.
 func TestNamesThatTheServerDoesNotHave(t *testing.T) {
 	environments := api.Environments{Environments: []api.Environment{{Name: "dev", Apps: []api.App{{App: "myshop-api"}}}, {Name: "prod"}}}
-	nothing := answers{"GET /api/v1/updates": api.UpdateList{}, "GET /api/v1/environments": environments}
+	nothing := answers{
+		"GET /api/v1/updates": api.UpdateList{}, "GET /api/v1/audit": api.AuditList{}, "GET /api/v1/environments": environments,
+		"GET /api/v1/history":  gitops.Errorf(gitops.NotFound, "there is no app"),
+		"POST /api/v1/updates": gitops.Errorf(gitops.Rejected, "no environment is configured"),
+	}
 	for _, c := range []struct {
 		args    []string
 		exit    int
 		failure string
 	}{
 		{[]string{"updates", "--env", "dev"}, 0, ""},
-		{[]string{"updates", "--env", "nope"}, exitBadInput, `unknown environment "nope"`},
+		{[]string{"updates", "--env", "nope"}, exitBadInput, `unknown environment "nope": there are dev, prod`},
 		{[]string{"updates", "--env", "prdo"}, exitBadInput, `unknown environment "prdo": did you mean prod?`},
 		{[]string{"updates", "--app", "myshop-apy"}, exitBadInput, `unknown app "myshop-apy": did you mean myshop-api?`},
 		{[]string{"watch", "--env", "prd"}, exitBadInput, `unknown environment "prd": did you mean prod?`},
+		{[]string{"audit", "--env", "nope"}, exitBadInput, `unknown environment "nope": there are dev, prod`},
+		{[]string{"history", "myshop-api", "--env", "nope"}, exitBadInput, `unknown environment "nope": there are dev, prod`},
+		{[]string{"update", "myshop-api", "v1", "--env", "nope"}, exitRejected, `unknown environment "nope": there are dev, prod`},
 	} {
 		serveAnswers(t, nothing)
 		if _, failure, exit := ran(t, c.args...); exit != c.exit || failure != c.failure {

@@ -113,9 +113,17 @@ func stateNames() (names []string) {
 func (p *printer) updates(found []gitops.Update) {
 	var rows [][]cell
 	for _, u := range found {
-		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), u.Reason, p.holdText(u)), ""}})
+		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), overtaken(u), u.Reason, p.holdText(u)), ""}})
 	}
 	p.table([]string{"ACCEPTED (UTC)", "UPDATE", "ENVIRONMENT", "APP", "TAG", "STATE", "COMMIT OR REASON"}, rows)
+}
+
+// overtaken says of a failed update that nothing needs to be done about it.
+func overtaken(u gitops.Update) string {
+	if u.OvertakenBy == "" {
+		return ""
+	}
+	return withReason("overtaken by update "+u.OvertakenBy, u.Reason)
 }
 
 // filterOf makes a query of names and values; a filter without value is left out.

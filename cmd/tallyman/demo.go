@@ -25,8 +25,8 @@ func newDemo() *cobra.Command {
 		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
 directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
 send it events as GitHub and EventBridge do, and show each answer, the commits, the
-metrics that moved, and what status, explain and history say afterwards. It needs git,
-uses no other network, and ends by itself.`,
+metrics that moved, and what status, explain, history and audit say afterwards. It needs
+git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -89,7 +89,7 @@ func (d *demo) scenes() []scene {
 		{"Somebody forges a signature", forgedID, github(toDev, []byte("a guess"), forgedID), http.StatusUnauthorized, 0},
 		{"GitHub: ann's job dispatches main-1a2b3c4 to staging, which takes releases only", refusedID,
 			github(toStaging, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
-		{"GitHub: ann's job dispatches 1.4.0 to prod, where no rule of access lets a dispatch order", forbiddenID,
+		{"GitHub: ann's job dispatches 1.4.0 to prod, where no rule of access allows dispatches", forbiddenID,
 			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0},
 		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1},
 		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0},
@@ -195,7 +195,7 @@ func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
 			questions = append(questions, []string{"explain", s.id})
 		}
 	}
-	questions = append(questions, []string{"history", "myshop-api", "--env", "prod"})
+	questions = append(questions, []string{"history", "myshop-api", "--env", "prod"}, []string{"audit"})
 	for _, args := range questions {
 		answer, err := d.ask(ctx, args...)
 		if err != nil {

@@ -36,7 +36,7 @@ func TestEditFlags(t *testing.T) {
 		{"an unknown way to create", mirrored, []string{"--create=all", "--set", ".image=v2"}, exitBadInput, "", "must be key or parents"},
 		{"an unknown way to follow", mirrored, []string{"--anchor=lead", "--set", ".image=v2"}, exitBadInput, "", "--anchor: must be follow"},
 		{"nothing to follow", mirrored, []string{"--follows", ".x", "--set", ".image=v2"}, exitBadInput, "", "--follows: needs anchor: follow"},
-		{"a key that is none", mirrored, []string{"--inside", ".a = 1", "--set", ".image=v2"}, exitBadInput, "", "--inside: "},
+		{"a key that is not one", mirrored, []string{"--inside", ".a = 1", "--set", ".image=v2"}, exitBadInput, "", "--inside: "},
 		{"a mirror with a tag", mirrored, []string{"--replaces", "x/y:v1", "--set", ".image=v2"}, exitBadInput, "", "--replaces[0]: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

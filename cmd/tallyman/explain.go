@@ -30,7 +30,10 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 				return err
 			}
 			return a.print.print(d, func() {
-				a.print.explain(d, func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) })
+				a.print.explain(d, details{
+					environment: func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) },
+					commit:      func(u gitops.Update) (api.Commit, error) { return a.server.Commit(a.Context(), u.ID) },
+				})
 			})
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -57,9 +60,14 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	return d, err
 }
 
-// explain shows a delivery to its sender. environmentOf returns the state of an
-// update's environment.
-func (p *printer) explain(d gitops.Delivery, environmentOf func(gitops.Update) api.Environment) {
+// details are what the server says of an update beyond its delivery.
+type details struct {
+	environment func(gitops.Update) api.Environment
+	commit      func(gitops.Update) (api.Commit, error)
+}
+
+// explain shows a delivery to its sender.
+func (p *printer) explain(d gitops.Delivery, of details) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
 	p.line("  ", "%s", provenance(d))
 	switch d.Outcome {
@@ -79,7 +87,7 @@ func (p *printer) explain(d gitops.Delivery, environmentOf func(gitops.Update) a
 	}
 	for _, u := range d.Updates {
 		fmt.Fprintln(p.out)
-		p.explainUpdate(u, environmentOf)
+		p.explainUpdate(u, of)
 	}
 }
 
@@ -109,7 +117,7 @@ func (p *printer) reasons(text string) {
 	}
 }
 
-func (p *printer) explainUpdate(u gitops.Update, environmentOf func(gitops.Update) api.Environment) {
+func (p *printer) explainUpdate(u gitops.Update, of details) {
 	p.line("", "%s: %s", title(u), p.state(u.State))
 	p.line("  ", "Update %s", u.ID)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
@@ -120,10 +128,53 @@ func (p *printer) explainUpdate(u gitops.Update, environmentOf func(gitops.Updat
 		before = step
 	}
 	if u.State == gitops.Pending {
-		p.pending(u, environmentOf(u))
-		return
+		p.pending(u, of.environment(u))
+	} else {
+		if u.Commit != "" {
+			p.commit(of.commit(u))
+		}
+		p.line("  ", "%s", verdict(u))
 	}
-	p.line("  ", "%s", verdict(u))
+	p.decisions(u)
+}
+
+// decisions says what can be done about an update, as the server says that it would be
+// done, and why what comes to mind first would be refused.
+func (p *printer) decisions(u gitops.Update) {
+	for _, d := range u.Decisions {
+		switch {
+		case d.Refused == "" && d.Action == gitops.ActionRetry && u.State == gitops.Pending:
+			p.line("  ", "To lift what blocks it: tallyman retry %s", u.ID)
+		case d.Refused == "":
+			p.line("  ", "%s: tallyman %s %s", purposes[d.Action], d.Action, u.ID)
+		case d.Action == gitops.ActionRetry && u.OvertakenBy == "": // else it is said already
+			p.line("  ", "Cannot be retried: %s", d.Refused)
+		}
+	}
+}
+
+// purposes say what a decision is for.
+var purposes = map[gitops.Action]string{
+	gitops.ActionRetry:   "After the cause is fixed",
+	gitops.ActionCancel:  "To give it up",
+	gitops.ActionDismiss: "To give it up",
+}
+
+// commit shows what an update changed, and whether its commit is proved.
+func (p *printer) commit(c api.Commit, err error) {
+	switch {
+	case err != nil:
+		p.line("  ", "The commit cannot be shown: %s", gitops.PublicOf(err))
+		return
+	case c.Proof == "":
+		p.line("  ", "The commit has no proof that tallyman made it: %s claims the update", c.Author)
+	default:
+		p.line("  ", "The commit is tallyman's, proved by key %s", c.Proof)
+	}
+	p.line("  ", "%s", firstOf(c.Problem, c.File))
+	for _, line := range c.Diff {
+		p.line("    ", "%s", line)
+	}
 }
 
 // stepText says in a line what happened to an update after the step before. A
@@ -212,7 +263,10 @@ func verdict(u gitops.Update) string {
 	case gitops.Cancelled:
 		return "Cancelled" + endedBy(u)
 	}
-	return fmt.Sprintf("Failed. Fix the cause, then run: tallyman retry %[1]s (or, to give it up: tallyman dismiss %[1]s)", u.ID)
+	if u.OvertakenBy != "" {
+		return fmt.Sprintf("Failed, and overtaken by update %s: nothing needs to be done", u.OvertakenBy)
+	}
+	return "Failed" + endedBy(u)
 }
 
 // endedBy names the person who ended an update, and why it ended.

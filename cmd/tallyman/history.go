@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
@@ -34,6 +36,9 @@ an update and has no proof that tallyman made it is shown with its author and it
 				}
 			}
 			h, err := a.server.History(a.Context(), filter)
+			if gitops.CodeOf(err) == gitops.NotFound {
+				err = cmp.Or(a.checkNames(environment, args[0]), err)
+			}
 			if err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ import (
 func (p *printer) blockText(b gitops.Block) string {
 	text := fmt.Sprintf("%s since %s: %s", b.Kind, p.when(b.Since), b.Reason)
 	if b.Until.IsZero() {
-		return text + "; waits for tallyman retry or cancel"
+		return text + "; a person must decide"
 	}
 	return text + "; retries at " + p.when(b.Until)
 }

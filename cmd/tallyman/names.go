@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
@@ -54,7 +55,12 @@ func checkName(kind, name string, known []string) error {
 	if near := nearest(name, known); near != "" {
 		return badInput{fmt.Errorf("unknown %s %q: did you mean %s?", kind, name, near)}
 	}
-	return badInput{fmt.Errorf("unknown %s %q", kind, name)}
+	const shown = 10
+	some := strings.Join(known[:min(shown, len(known))], ", ")
+	if len(known) > shown {
+		some += ", ..."
+	}
+	return badInput{fmt.Errorf("unknown %s %q: there are %s", kind, name, some)}
 }
 
 // nearest is the name with the fewest edits to a mistyped one, and "" when none is

@@ -10,7 +10,7 @@ func TestMistypedNames(t *testing.T) {
 		"prdo":    `unknown environment "prdo": did you mean prod?`,
 		"stagign": `unknown environment "stagign": did you mean staging?`,
 		"prod_eu": `unknown environment "prod_eu": did you mean prod-eu?`,
-		"qa-west": `unknown environment "qa-west"`,
+		"qa-west": `unknown environment "qa-west": there are dev, staging, prod, prod-eu`,
 	} {
 		got := ""
 		if err := checkName("environment", name, known); err != nil {

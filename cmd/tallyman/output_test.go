@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,24 +36,28 @@ func TestStatusOfLanes(t *testing.T) {
 	now := api.Environments{
 		Branch: api.BranchState{AsOf: at(time.Hour), Problem: "connection failed"},
 		Environments: []api.Environment{
-			{Name: "dev", Lane: api.Lane{LastProgress: at(90 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
+			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second), LastProgress: at(80 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
 			{Name: "prod", Lane: api.Lane{Ready: 3, Held: held, Oldest: at(50 * time.Hour), Outage: &api.Outage{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
-			{Name: "qa", Lane: api.Lane{Ready: 1, Oldest: at(5 * time.Second)}},
+			{Name: "qa", Lane: api.Lane{Ready: 1, Oldest: at(5 * time.Second), Failed: &api.Failed{Updates: 1, Oldest: at(time.Minute)}}},
+			{Name: "test", Lane: api.Lane{LastProgress: noon, Failed: &api.Failed{Updates: 13, Oldest: at(time.Hour), Apps: strings.Fields("a b c d e f g h i j k l")}}},
 			{Name: "gone", Removed: true, Lane: api.Lane{Ready: 1, Oldest: at(time.Minute), Outage: &api.Outage{Since: at(time.Minute), Reason: "connection failed"}}},
 			{Name: "old", Removed: true, Lane: api.Lane{Held: map[gitops.BlockKind]int{gitops.BlockStale: 2}}},
 		},
 	}
-	want := `ENVIRONMENT  READY  HELD                 OLDEST  LAST PROGRESS  LANE
-dev          0      0                    -       1m ago         idle
-prod         3      40 refused, 1 stale  2d      -              blocked for 3h (retry in 40s): the branch is protected
-qa           1      0                    5s      -              writing
-gone         1      0                    1m      -              cancelling: the environment left the configuration; blocked for 1m: connection failed
-old          0      2 stale              -       -              cancelling: the environment left the configuration
+	want := `ENVIRONMENT  READY  HELD                 FAILED  OLDEST  LAST SUCCESS  LAST PROGRESS  LANE
+dev          0      0                    0       -       1m ago        1m ago         idle
+prod         3      40 refused, 1 stale  0       2d      -             -              blocked for 3h (retry in 40s): the branch is protected
+qa           1      0                    1       5s      -             -              writing
+test         0      0                    13      -       -             0s ago         failed updates
+gone         1      0                    0       1m      -             -              cancelling: the environment left the configuration; blocked for 1m: connection failed
+old          0      2 stale              0       -       -             -              cancelling: the environment left the configuration
+1 update in qa failed, the oldest 1m ago. See: tallyman updates --env qa --state failed
+13 updates in test failed, the oldest 1h ago: a, b, c, d, e, f, g, h, i, j and 2 apps more. See: tallyman updates --env test --state failed
 
 cannot read the manifest repository: connection failed. Tags of 1h ago:
-APP  dev     prod   qa
-api  main-1  1.0.0  -
-web  ?       ?      -
+APP  dev     prod   qa  test
+api  main-1  1.0.0  -   -
+web  ?       ?      -   -
 web in dev: web.yaml: no such file
 web in prod: prod.yaml: no such file
 `
@@ -60,7 +65,7 @@ web in prod: prod.yaml: no such file
 		t.Error(diff)
 	}
 	never := api.Environments{Branch: api.BranchState{Problem: "connection failed"}}
-	want = "ENVIRONMENT  READY  HELD  OLDEST  LAST PROGRESS  LANE\n\ncannot read the manifest repository: connection failed\n"
+	want = "ENVIRONMENT  READY  HELD  FAILED  OLDEST  LAST SUCCESS  LAST PROGRESS  LANE\n\ncannot read the manifest repository: connection failed\n"
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never) })); diff != "" {
 		t.Error(diff)
 	}
@@ -88,7 +93,7 @@ func TestExplainEveryState(t *testing.T) {
 			"  2026-01-02 11:00:00  blocked: the git server refuses charts/api: CODEOWNERS (4 attempts until 2026-01-02 12:00:00)\n" +
 				"  Blocked by: refused since 11:00:00: the git server refuses charts/api: CODEOWNERS; retries at 12:08:00\n"},
 		{"stale and outage", gitops.Update{State: gitops.Pending, BlockedBy: []gitops.Block{stale}}, outage,
-			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; waits for tallyman retry or cancel\n" +
+			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; a person must decide\n" +
 				"  Pending: retries automatically. Lane blocked since 11:57:00: git server: connection failed; retries at 12:00:05\n"},
 		{"lifted by a report", gitops.Update{State: gitops.Pending, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Pending}}}, nil,
 			"  2026-01-02 12:00:00  not blocked any longer\n  Pending: queued, not blocked\n"},
@@ -128,20 +133,42 @@ func TestExplainEveryState(t *testing.T) {
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
 		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
-			"  2026-01-02 12:00:00  committed as c0ffee\n  Committed. Argo CD syncs it from the branch\n"},
-		{"failed", gitops.Update{State: gitops.Failed, ID: "u1"}, nil,
-			"  Failed. Fix the cause, then run: tallyman retry u1 (or, to give it up: tallyman dismiss u1)\n"},
+			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Committed. Argo CD syncs it from the branch\n"},
+		{"failed", gitops.Update{State: gitops.Failed, ID: "u1", Reason: "no such key", Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionDismiss}}}, nil,
+			"  Failed: no such key\n  After the cause is fixed: tallyman retry u1\n  To give it up: tallyman dismiss u1\n"},
+		{"failed, of another's app", gitops.Update{State: gitops.Failed, Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry, Refused: "token:ops has no right retry"}, {Action: gitops.ActionDismiss, Refused: "nor cancel"}}}, nil,
+			"  Failed\n  Cannot be retried: token:ops has no right retry\n"},
+		{"overtaken", gitops.Update{State: gitops.Failed, ID: "u1", OvertakenBy: "u2", Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry, Refused: "overtaken"}, {Action: gitops.ActionDismiss}}}, nil,
+			"  Failed, and overtaken by update u2: nothing needs to be done\n  To give it up: tallyman dismiss u1\n"},
+		{"stale", gitops.Update{State: gitops.Pending, ID: "u1", BlockedBy: []gitops.Block{stale}, Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionCancel}}}, nil,
+			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; a person must decide\n" +
+				"  To lift what blocks it: tallyman retry u1\n  To give it up: tallyman cancel u1\n"},
+		{"claimed", gitops.Update{State: gitops.Unchanged, Commit: "c1a1m"}, nil,
+			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
+		{"gone", gitops.Update{State: gitops.Committed, Commit: "90e"}, nil,
+			"  The commit cannot be shown: the git server does not have it\n  Committed. Argo CD syncs it from the branch\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
 			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
 			environment := api.Environment{Removed: c.name == "removed", Lane: api.Lane{Outage: c.outage}}
-			environmentOf := func(gitops.Update) api.Environment { return environment }
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, environmentOf) })); diff != "" {
+			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+// commitOf stands for the server, which has three commits.
+func commitOf(u gitops.Update) (api.Commit, error) {
+	switch u.Commit {
+	case "c0ffee":
+		return api.Commit{Author: "bot", Proof: "k1", File: "api.yaml", Diff: []string{"-tag: v0", "+tag: v1"}}, nil
+	case "c1a1m":
+		return api.Commit{Author: "Eve <eve@example.com>", File: "api.yaml", Problem: "the commit made or removed the whole file"}, nil
+	}
+	return api.Commit{}, gitops.Errorf(gitops.NotFound, "the git server does not have it")
 }
 
 // A list says of each held update what holds it.
@@ -150,11 +177,13 @@ func TestUpdatesShowWhatIsHeld(t *testing.T) {
 		{ID: "u1", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v1", State: gitops.Pending, BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "CODEOWNERS", Since: noon, Until: noon.Add(time.Minute)}}},
 		{ID: "u2", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v2", State: gitops.Pending, CancelRequest: &gitops.CancelRequest{Actor: "token:ops"}},
 		{ID: "u3", AcceptedAt: noon, Environment: "dev", App: "api", Tag: "v3", State: gitops.Pending},
+		{ID: "u4", AcceptedAt: noon, Environment: "dev", App: "web", Tag: "v1", State: gitops.Failed, OvertakenBy: "u5", Reason: "no such key"},
 	}
 	want := `ACCEPTED (UTC)       UPDATE  ENVIRONMENT  APP  TAG  STATE    COMMIT OR REASON
 2026-01-02 12:00:00  u1      dev          api  v1   pending  refused since 12:00:00: CODEOWNERS; retries at 12:01:00
 2026-01-02 12:00:00  u2      dev          api  v2   pending  cancellation requested by token:ops
 2026-01-02 12:00:00  u3      dev          api  v3   pending
+2026-01-02 12:00:00  u4      dev          web  v1   failed   overtaken by update u5: no such key
 `
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.updates(found) })); diff != "" {
 		t.Error(diff)

@@ -57,7 +57,7 @@ func (c *remote) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, badInput{err}
 	}
-	address := firstOf(c.url, os.Getenv("TALLYMAN_URL"), file.URL, "http://127.0.0.1:8080")
+	address := serverAddress(c.url, file)
 	token, err := c.token(file)
 	if err != nil {
 		return nil, badInput{err}
@@ -72,6 +72,14 @@ func (c *remote) connect() (*client.Client, error) {
 		return nil, badInput{err}
 	}
 	return found, nil
+}
+
+// usualAddress is that of a server on this machine.
+const usualAddress = "http://127.0.0.1:8080"
+
+// serverAddress is the flag's, or else the first that is configured.
+func serverAddress(flag string, file clientFile) string {
+	return firstOf(flag, os.Getenv("TALLYMAN_URL"), file.URL, usualAddress)
 }
 
 // connectAsJob makes a client with the identity of the job that it runs in.

@@ -61,7 +61,7 @@ type destination struct {
 }
 
 func (d *destination) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.url, "url", "http://127.0.0.1:8080", "public `address` of the server")
+	cmd.Flags().StringVar(&d.url, "url", "", "public `address` of the server (default: TALLYMAN_URL, or url in client.yaml, or "+usualAddress+")")
 	cmd.Flags().StringVar(&d.secretFile, "secret-file", "", "`file` with the secret of the server's configuration (required)")
 	cmd.Flags().StringVar(&d.id, "id", "", "`id` of the delivery; the same id twice is a duplicate (default: a new one)")
 	cmd.Flags().BoolVar(&d.dryRun, "dry-run", false, "print the request instead of sending it; it holds the secret or its signature")
@@ -79,7 +79,11 @@ func (d *destination) deliver(ctx context.Context, out io.Writer, newRequest fun
 	if d.id == "" {
 		d.id = uuid.NewString()
 	}
-	req, err := newRequest(strings.TrimSuffix(d.url, "/"), bytes.TrimRight(secret, "\r\n"), d.id)
+	file, err := readClientFile()
+	if err != nil {
+		return badInput{err}
+	}
+	req, err := newRequest(strings.TrimSuffix(serverAddress(d.url, file), "/"), bytes.TrimRight(secret, "\r\n"), d.id)
 	if err != nil {
 		return badInput{err}
 	}

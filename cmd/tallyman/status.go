@@ -18,9 +18,10 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show current tags and lane status",
 		Long: `Show for each environment how many updates are ready and how many are held, by what
-blocks them; how long the oldest ready one has waited; when an update last went on;
-and what blocks the whole lane. Then show the tag of each app in each environment, as
-it is on the branch now.`,
+blocks them; how many failed that are neither dismissed nor overtaken by a later update
+of their app; how long the oldest ready one has waited; when an update was last on the
+branch, and when one last ended in any way; and what the lane does. Then show the tag
+of each app in each environment, as it is on the branch now.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -42,9 +43,14 @@ func (p *printer) status(now api.Environments) {
 		if e.Lane.Ready > 0 {
 			oldest = humanDuration(p.now.Sub(e.Lane.Oldest))
 		}
-		lanes = append(lanes, []cell{{e.Name, ""}, {fmt.Sprint(e.Lane.Ready), ""}, heldCell(e.Lane), {oldest, ""}, {p.ago(e.Lane.LastProgress), ""}, p.laneStatus(e)})
+		lanes = append(lanes, []cell{{e.Name, ""}, {fmt.Sprint(e.Lane.Ready), ""}, heldCell(e.Lane), failedCell(e.Lane), {oldest, ""}, {p.ago(e.Lane.LastSuccess), ""}, {p.ago(e.Lane.LastProgress), ""}, p.laneStatus(e)})
 	}
-	p.table([]string{"ENVIRONMENT", "READY", "HELD", "OLDEST", "LAST PROGRESS", "LANE"}, lanes)
+	p.table([]string{"ENVIRONMENT", "READY", "HELD", "FAILED", "OLDEST", "LAST SUCCESS", "LAST PROGRESS", "LANE"}, lanes)
+	for _, e := range now.Environments {
+		if f := e.Lane.Failed; f != nil {
+			p.line("", "%s", p.paint(p.failedText(e.Name, *f), "bad"))
+		}
+	}
 	fmt.Fprintln(p.out)
 	p.tags(now)
 	p.setAside(now.SetAside)
@@ -76,6 +82,29 @@ func heldCell(lane api.Lane) cell {
 	return cell{strings.Join(kinds, ", "), "wait"}
 }
 
+// failedCell counts what a person must fix.
+func failedCell(lane api.Lane) cell {
+	if lane.Failed == nil {
+		return cell{"0", ""}
+	}
+	return cell{fmt.Sprint(lane.Failed.Updates), "bad"}
+}
+
+// failedText says what failed, since when, of which apps (the first few of those that may
+// be read), and which command tells more.
+func (p *printer) failedText(environment string, f api.Failed) string {
+	const named = 10
+	apps := strings.Join(f.Apps[:min(named, len(f.Apps))], ", ")
+	if more := len(f.Apps) - named; more > 0 {
+		apps += fmt.Sprintf(" and %s more", plural(more, "app"))
+	}
+	if apps != "" {
+		apps = ": " + apps
+	}
+	return fmt.Sprintf("%s in %s failed, the oldest %s%s. See: tallyman updates --env %[2]s --state failed",
+		plural(f.Updates, "update"), environment, p.ago(f.Oldest), apps)
+}
+
 // laneStatus says in a few words what an environment's lane does.
 func (p *printer) laneStatus(e api.Environment) cell {
 	lane, text := e.Lane, ""
@@ -94,6 +123,8 @@ func (p *printer) laneStatus(e api.Environment) cell {
 		return cell{text + ": " + lane.Outage.Reason, "wait"}
 	case e.Removed:
 		return cell{text, "wait"}
+	case lane.Ready == 0 && lane.Failed != nil:
+		return cell{"failed updates", "bad"}
 	case lane.Ready == 0:
 		return cell{"idle", "dim"}
 	}

@@ -33,7 +33,7 @@ var (
 	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 	shorts  = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 	ports   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	proofs  = regexp.MustCompile(`(proof"?: )(?:[0-9a-f]{8}\b|"[0-9a-f]{8}")`) // YAML has quotes around what would be a number
+	proofs  = regexp.MustCompile(`(proof"?: |proved by key )(?:[0-9a-f]{8}\b|"[0-9a-f]{8}")`) // YAML has quotes around what would be a number
 	holders = regexp.MustCompile(`(holder"?: "?)[^"\s]+`)
 )
 

@@ -50,7 +50,7 @@ in acceptance order. The token needs the right "order".`,
 			if err != nil && gitops.CodeOf(err) == gitops.Unavailable {
 				return unknownResult{err, key}
 			} else if err != nil {
-				return err
+				return a.unknownName(err, o)
 			}
 			return a.show(d, w)
 		}),
@@ -63,6 +63,17 @@ in acceptance order. The token needs the right "order".`,
 	cmd.Flags().StringVar(&key, "key", "", "`id` of the order: the same one again is the same order (default: a new one)")
 	from.completeNames(cmd)
 	return cmd
+}
+
+// unknownName is the error of an order that was rejected, in the words of other commands
+// where that is because of a name that the server does not have.
+func (a apiRun) unknownName(err error, o api.OrderRequest) error {
+	if gitops.CodeOf(err) == gitops.Rejected {
+		if unknown := a.checkNames(o.Environment, o.App); unknown != nil {
+			return gitops.Errorf(gitops.Rejected, "%s", unknown)
+		}
+	}
+	return err
 }
 
 // unknownResult is an order that may have been accepted: its answer did not come.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 func newWatch() *cobra.Command {
@@ -22,7 +24,8 @@ func newWatch() *cobra.Command {
 		Use:   "watch",
 		Short: "Stream deliveries and updates",
 		Long: `Stream deliveries as they arrive and updates as they change. With -o json each is a
-line of JSON. A connection that breaks is opened again; Ctrl-C ends the stream.`,
+line of JSON. A connection that breaks is opened again, and standard error says so;
+Ctrl-C ends the stream.`,
 		Example: "  tallyman watch --env prod\n  tallyman watch -o json | jq -r 'select(.update.state == \"failed\") | .update.reason'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -32,7 +35,8 @@ line of JSON. A connection that breaks is opened again; Ctrl-C ends the stream.`
 			ctx, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			filter := filterOf("environment", environment, "app", app, "delivery", delivery)
-			err := a.server.Follow(ctx, filter, "", func() error { return nil }, a.print.event)
+			link := connection{out: a.ErrOrStderr()}
+			err := a.server.Follow(ctx, filter, "", link.stands, a.print.event, link.away)
 			if errors.Is(err, context.Canceled) {
 				return nil
 			}
@@ -45,6 +49,29 @@ line of JSON. A connection that breaks is opened again; Ctrl-C ends the stream.`
 	cmd.Flags().StringVar(&delivery, "delivery", "", "only events of this delivery, `SOURCE/ID`")
 	from.completeNames(cmd)
 	return cmd
+}
+
+// connection says on standard error when the server cannot be reached, once, and when
+// it can be again: what happened meanwhile follows.
+type connection struct {
+	out  io.Writer
+	lost bool
+}
+
+func (c *connection) away(err error) error {
+	if !c.lost {
+		fmt.Fprintln(c.out, "tallyman:", printable(gitops.PublicOf(err))+"; retrying")
+	}
+	c.lost = true
+	return nil
+}
+
+func (c *connection) stands() error {
+	if c.lost {
+		fmt.Fprintln(c.out, "tallyman: connected")
+	}
+	c.lost = false
+	return nil
 }
 
 // event prints one event.

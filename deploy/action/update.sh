@@ -3,11 +3,21 @@
 # summary and outputs. Exit status 0: the update is committed, or the branch has its tag already (without WAIT: it is accepted).
 #
 # The job's token orders once and is accepted for some minutes, so a long wait asks GitHub for more of them. Every request may be
-# repeated: the same run, tried again by curl, is the same order; started again by a person, it is a new one.
+# repeated: within a step it is the same order, and each step is an order of its own.
+{ set +x; } 2> /dev/null # a shell that prints its commands would print the token
 set -euo pipefail
+
+for tool in curl jq; do
+  command -v "$tool" > /dev/null || {
+    printf '::error title=tallyman::the runner has no %s, which this action calls: install it there\n' "$tool"
+    exit 1
+  }
+done
 
 # Seconds: the age at which a token is replaced, the longest pause between two requests, and the longest request.
 readonly token_age=240 longest_pause=10 request_time=20
+# Bytes: the longest answer that is read, and the longest text of one that is shown.
+readonly longest_answer=1048576 longest_text=2000
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -15,7 +25,8 @@ readonly work
 
 token='' token_at=0             # the job's token, and when it was given
 status=''                       # of the last answer; 000 when there was none
-update='' state='' commit='' reason=''
+update='' state='' commit='' reason='' rule=''
+past_proxy=()                   # options of requests to this machine
 
 main() {
   check_inputs
@@ -31,8 +42,12 @@ check_inputs() {
     [ -n "${!name:-}" ] || fail "the input $(input_of "$name") is empty"
   done
   TALLYMAN_URL=${TALLYMAN_URL%/}
-  [[ "$TALLYMAN_URL" =~ ^(https://|http://(127\.0\.0\.1|localhost)[:/]) ]] ||
-    fail 'the input url must begin with https://: the token would go over the network in the clear'
+  local rest='(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$'
+  if [[ "$TALLYMAN_URL" =~ ^http://(127\.0\.0\.1|localhost)$rest ]]; then
+    past_proxy=(--noproxy '*')
+  elif ! [[ "$TALLYMAN_URL" =~ ^https://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])$rest ]]; then
+    fail 'the input url must begin with https:// and be a host, perhaps with a port and a path: the token goes there'
+  fi
   [ -n "${AUDIENCE:-}" ] || AUDIENCE=$TALLYMAN_URL
   [[ "${WAIT:=true}" =~ ^(true|false)$ ]] || fail 'the input wait must be true or false'
   [[ "${TIMEOUT:=10m}" =~ ^([1-9][0-9]{0,5})([smh])$ ]] || fail 'the input timeout must be a number and s, m or h, such as 10m'
@@ -60,12 +75,14 @@ new_token() {
   echo "::add-mask::$token"
 }
 
-# request sends one request to tallyman. It leaves the answer in status, $work/header and $work/body.
+# request sends one request to tallyman. It leaves the answer in status, $work/header and $work/body, and in $work/error why
+# there is none. A redirect is not followed.
 request() {
-  [ $((SECONDS - token_at)) -lt "$token_age" ] || new_token
   : > "$work/header"
-  status=$(curl --silent --max-time "$request_time" --output "$work/body" --dump-header "$work/header" \
-    --write-out '%{http_code}' --header @- "${@:2}" "$TALLYMAN_URL$1" <<< "Authorization: Bearer $token") || status=000
+  : > "$work/body"
+  status=$(curl --silent --show-error --globoff "${past_proxy[@]}" --max-time "$request_time" --max-filesize "$longest_answer" \
+    --output "$work/body" --dump-header "$work/header" --write-out '%{http_code}' --header @- "${@:2}" "$TALLYMAN_URL$1" \
+    <<< "Authorization: Bearer $token" 2> "$work/error") || status=000
 }
 
 # answered sends a request until there is an answer that another try would not change, or the time is over. An expired token is
@@ -73,10 +90,11 @@ request() {
 answered() {
   local pause=1 refreshed=
   while true; do
+    [ $((SECONDS - token_at)) -lt "$token_age" ] || new_token
     request "$@"
     case "$status" in
       200 | 202) return ;;
-      000) reason="$TALLYMAN_URL cannot be reached" ;;
+      000) reason="$TALLYMAN_URL cannot be reached: $(tail -n 1 "$work/error")" ;;
       401)
         [ -z "$refreshed" ] || fail "tallyman does not accept this job's token: $(detail)"
         refreshed=true
@@ -94,7 +112,7 @@ answered() {
 
 # detail is the answer's sentence.
 detail() {
-  jq -er '.detail // error' "$work/body" 2> /dev/null || echo 'the answer is not of tallyman: is its API configured, and is this its address?'
+  jq -er --argjson longest "$longest_text" '.detail // error | tostring | .[:$longest]' "$work/body" 2> /dev/null || echo 'the answer is not of tallyman: is its API configured, and is this its address?'
 }
 
 # retry_after is how many seconds the answer asks to wait, or as many as are given.
@@ -121,7 +139,8 @@ time_is_over() {
 order() {
   local body key
   body=$(jq -cn '{app: env.APP, environment: env.ENVIRONMENT, tag: env.TAG} + if (env.DIGEST // "") == "" then {} else {digest: env.DIGEST} end')
-  key=github-${GITHUB_REPOSITORY_ID:-0}-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT-$(printf '%s/%s' "$APP" "$ENVIRONMENT" | sha256sum | head -c 16)
+  # Nobody can guess the key, so no other job of the repository can use it first.
+  key=github-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   say "ordering $APP in $ENVIRONMENT to $TAG"
   answered /api/v1/updates --header 'Content-Type: application/json' --header "Idempotency-Key: $key" --data "$body"
   read_update '.updates[0] // {reason}'
@@ -150,27 +169,43 @@ await() {
   done
 }
 
-# read_update takes what the answer says of the update. Each value is one line, so that none can add an output.
+# read_update takes what the answer says of the update. Each value is one line, so that none can add an output, and the id is
+# one that can stand in an address.
 read_update() {
   local text
-  text=$(jq -er "$1"' | [.id, .state, .commit, .reason // ([.blockedBy[]?.reason] | unique | join("; "))] |
-    map(. // "" | tostring | gsub("[[:cntrl:]]"; " ")) | join("\n")' "$work/body" 2> /dev/null) ||
+  [ -s "$work/body" ] || fail "tallyman's answer is empty: is $TALLYMAN_URL its address?"
+  text=$(jq -er --argjson longest "$longest_text" "$1"' | [.id, .state, .commit, .rule, .reason // ([.blockedBy[]?.reason] | unique | join("; "))] |
+    map(. // "" | tostring | gsub("[[:cntrl:]]"; " ") | .[:$longest]) | if .[0] | test("\\A[A-Za-z0-9-]{0,64}\\z") then join("\n") else error end' \
+    "$work/body" 2> /dev/null) ||
     fail "tallyman's answer cannot be read: is $TALLYMAN_URL its address?"
-  { read -r update; read -r state; read -r commit; read -r reason; } <<< "$text" || true
+  { read -r update; read -r state; read -r commit; read -r rule; read -r reason; } <<< "$text" || true
 }
 
-# say writes a line into the log. A line that begins with :: would be a command to the runner.
-say() { printf 'tallyman: %s\n' "$(printf %s "$1" | tr '[:cntrl:]' ' ')"; }
+# say writes a line into the log.
+say() { printf 'tallyman: %s\n' "$(plain "$1")"; }
+
+# plain is a text as it may stand in the log. A line that begins with :: and ##[ anywhere in one are commands to the runner.
+plain() {
+  local text=${1:0:longest_text}
+  text=${text//[[:cntrl:]]/ }
+  printf %s "${text//'##['/'# #['}"
+}
 
 output() { printf '%s=%s\n' "$1" "$2" >> "$GITHUB_OUTPUT"; }
 
 # fail ends the job with the reason.
 fail() {
-  reason=$1
   local line
-  line=$(printf %s "$reason" | tr '[:cntrl:]' ' ')
+  line=$(plain "$1")
+  reason=$line
   printf '::error title=tallyman::%s\n' "${line//%/%25}"
   finish 1
+}
+
+# show_commit asks for the commit of the update, for the summary. What does not come is left out: the update has ended.
+show_commit() {
+  request "/api/v1/updates/$update/commit"
+  if [ "$status" != 200 ]; then : > "$work/body"; fi
 }
 
 # finish writes the outputs and the summary, and ends the job.
@@ -178,16 +213,24 @@ finish() {
   [ "$1" != 0 ] || say "${state}${commit:+ $commit}${reason:+: $reason}"
   output state "$state"
   output commit "$commit"
-  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason jq -rn '
+  if [ -n "$commit" ]; then show_commit; else : > "$work/body"; fi
+  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" '
+    def plain: (. // "" | tostring | gsub("[[:cntrl:]]"; " "));
+    def html: plain | @html "\(.)";
     def row($name; $html): if $html == "" then "" else "<tr><th align=\"left\">\($name)</th><td>\($html)</td></tr>\n" end;
-    def code: if (. // "") == "" then "" else @html "<code>\(.)</code>" end;
+    def code: if (. // "") == "" then "" else "<code>\(html)</code>" end;
     def link: "\(env.GITHUB_SERVER_URL // "https://github.com")/\(env.MANIFESTS)/commit/\(env.COMMIT)";
-    "<h3>" + @html "\(env.APP // "") in \(env.ENVIRONMENT // "") to \(env.TAG // ""): \(env.STATE)" + "</h3>\n<table>\n"
-    + row("Reason"; @html "\(env.REASON)")
-    + row("Commit"; if env.COMMIT != "" and (env.MANIFESTS // "") != "" then @html "<a href=\"\(link)\"><code>\(env.COMMIT)</code></a>" else env.COMMIT | code end)
+    ($answer | try fromjson catch {} | objects // {}) as $made
+    | "<h3>\(env.APP | html) in \(env.ENVIRONMENT | html) to \(env.TAG | html): \(env.STATE | html)</h3>\n<table>\n"
+    + row("Reason"; env.REASON | html)
+    + row("Commit"; if env.COMMIT != "" and (env.MANIFESTS // "") != "" then "<a href=\"\(link | html)\">\(env.COMMIT | code)</a>" else env.COMMIT | code end)
+    + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
+    + row("File"; $made.file | code)
+    + row("Allowed by"; env.RULE | code)
     + row("Tag"; env.TAG | code) + row("Digest"; env.DIGEST | code)
     + row("Update"; env.UPDATE | code) + row("Details"; if env.UPDATE == "" then "" else "tallyman explain \(env.UPDATE)" | code end)
-    + "</table>\n"' >> "$GITHUB_STEP_SUMMARY"
+    + "</table>\n"
+    + if ($made.diff | type) == "array" then "<pre>" + ($made.diff[:100] | map(html) | join("\n")) + "</pre>\n" else "" end' >> "$GITHUB_STEP_SUMMARY"
   exit "$1"
 }
 

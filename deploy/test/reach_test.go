@@ -138,8 +138,8 @@ func TestAdoptReachesProdByOneWay(t *testing.T) {
 	a := adopted(t)
 	n := 0
 	id := func() string { n++; return fmt.Sprintf("attempt-%d", n) }
-	for repository, number := range map[string]int{"myshop/myshop-manifests": 923456781, "myshop/myshop-api": 901234567, "myshop/other": 7, "stranger/myshop-manifests": 8} {
-		for sender, senderID := range map[string]int{"ann": 3, "myshop-tallyman[bot]": 4, "stranger": 5} {
+	for repository, number := range map[string]int{"myshop/myshop-manifests": 923456781, "myshop/myshop-api": 901234567, "myshop/other": 7, "mallory/myshop-manifests": 8} {
+		for sender, senderID := range map[string]int{"ann": 3, "myshop-tallyman[bot]": 4, "mallory": 5} {
 			for _, payload := range []string{`{"app": "myshop-api", "env": "prod", "tag": "1.4.2"}`, `{"app": "myshop-api", "tag": "1.4.2"}`} {
 				if status, got := a.dispatch(id(), repository, number, sender, senderID, payload); slices.Contains(got, "prod") {
 					t.Errorf("the dispatch %s of %s by %s is answered %d, for %v", payload, repository, sender, status, got)

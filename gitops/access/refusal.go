@@ -125,18 +125,5 @@ func list[T ~string](names []T) string {
 
 func quote(text string) string { return `"` + clip(text) + `"` }
 
-// clip bounds text of a payload or a token inside a sentence, and keeps it on one
-// line.
-func clip(text string) string {
-	const limit = 120
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if len(text) > limit {
-		return strings.ToValidUTF8(text[:limit], "") + "..."
-	}
-	return text
-}
+// clip bounds text of a payload or a token inside a sentence.
+func clip(text string) string { return gitops.Clip(text, 120) }

@@ -18,6 +18,9 @@ type Query struct {
 	// Path of the file in the repository, with slashes.
 	Path string
 
+	// Tip is the commit from which it is looked back. Default: the branch's.
+	Tip git.Hash
+
 	// Read takes what matters out of the file as it was once: its tag. Versions are
 	// told apart by it, so a commit that changes something else makes none. An
 	// error becomes the version's, but for one that is [gitops.Unavailable], which ends
@@ -196,12 +199,18 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 		if err != nil {
 			return History{}, err
 		}
+		if !q.Tip.IsZero() {
+			a.Tip = q.Tip
+		}
 		h, err := r.readFrom(ctx, q, names, a, whole)
 		if errors.Is(err, errNoSingleFiles) && !whole {
 			whole = true
 			continue
 		}
-		if !git.UnknownToServer(err) || tries == maxTries {
+		switch {
+		case git.UnknownToServer(err) && !q.Tip.IsZero():
+			return h, gitops.Errorf(gitops.NotFound, "the git server does not have the commit %s, or does not give it", q.Tip).WithCause(err)
+		case !git.UnknownToServer(err) || tries == maxTries:
 			return h, err
 		}
 	}

@@ -1,5 +1,5 @@
-// Package landing says which updates the commits on a branch carry, and which of that is
-// to be believed of an update that is about to be written. It is pure.
+// Package landing says which updates the commits on a branch carry, and which of that
+// counts for an update that is about to be written. It is pure.
 package landing
 
 import (

@@ -12,6 +12,7 @@ import (
 type backoff struct {
 	failures int
 	since    time.Time // of the first failure
+	cause    Cause     // of the latest, where a lane backs off
 }
 
 const (
@@ -54,10 +55,14 @@ func (b *backoff) attrs(err error, wait time.Duration) []any {
 }
 
 // failed says what is wrong and since when, and returns how long to wait.
-func (l *lane) failed(b *backoff, doing string, err error) (wait time.Duration) {
+func (l *lane) failed(b *backoff, cause Cause, doing string, err error) (wait time.Duration) {
 	wait = b.next(retryAfter(err), l.Jitter)
-	l.Recorder.BackingOff(l.environment, wait)
-	l.logger.Warn("lane backing off", append(b.attrs(err, wait), slog.String("doing", doing))...)
+	if b.cause != "" && b.cause != cause {
+		l.Recorder.BackingOff(l.environment, b.cause, 0)
+	}
+	b.cause = cause
+	l.Recorder.BackingOff(l.environment, cause, wait)
+	l.logger.Warn("lane backing off", append(b.attrs(err, wait), slog.String("cause", string(cause)), slog.String("doing", doing))...)
 	return wait
 }
 
@@ -67,7 +72,7 @@ func (l *lane) resetBackoff(b *backoff) {
 	if b.failures == 0 {
 		return
 	}
-	l.Recorder.BackingOff(l.environment, 0)
+	l.Recorder.BackingOff(l.environment, b.cause, 0)
 	l.logger.Info("lane recovered", slog.Int("failures", b.failures), slog.Time("since", b.since.UTC()))
 	b.reset()
 }

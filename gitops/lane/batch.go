@@ -75,7 +75,7 @@ func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
 	if u.RetriedAt.After(waitsSince) {
 		waitsSince = u.RetriedAt
 	}
-	switch why := t.notConfigured(u); {
+	switch why := t.NotConfigured(u); {
 	case u.CancelRequest != nil:
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
 	case why != "" && t.now().Sub(u.AcceptedAt) < t.Rollout:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
@@ -264,8 +265,8 @@ func (w *fakeWriter) then(script ...writes) {
 type fakeRecorder struct {
 	mu       sync.Mutex
 	finished map[gitops.State]int
-	progress time.Time
 	waits    []time.Duration
+	causes   []lane.Cause
 }
 
 func (r *fakeRecorder) Finished(_ string, state gitops.State, _ float64) {
@@ -274,16 +275,11 @@ func (r *fakeRecorder) Finished(_ string, state gitops.State, _ float64) {
 	r.finished[state]++
 }
 
-func (r *fakeRecorder) Progressed(_ string, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.progress = at
-}
-
-func (r *fakeRecorder) BackingOff(_ string, wait time.Duration) {
+func (r *fakeRecorder) BackingOff(_ string, cause lane.Cause, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waits = append(r.waits, wait)
+	r.causes = append(r.causes, cause)
 }
 
 func (r *fakeRecorder) backOffs() []time.Duration {

@@ -63,12 +63,21 @@ type Recorder interface {
 	// Finished counts an update whose final state was reported; seconds since its
 	// acceptance.
 	Finished(environment string, state gitops.State, seconds float64)
-	// Progressed says that a lane reported a transition at this time.
-	Progressed(environment string, at time.Time)
-	// BackingOff says how long the lane waits before it tries again after a
-	// failure; 0 when it has succeeded since.
-	BackingOff(environment string, wait time.Duration)
+	// BackingOff says how long the lane waits before it tries again after a failure of
+	// one of the causes; 0 when it has succeeded since, or waits for another cause.
+	BackingOff(environment string, cause Cause, wait time.Duration)
 }
+
+// Cause is one of a closed set: what a lane backs off from. It is a metric's label.
+type Cause string
+
+const (
+	CauseStore      Cause = "store"      // the store does not answer: nothing can be taken or reported
+	CauseRepository Cause = "repository" // the manifest repository cannot be written
+)
+
+// Causes lists every [Cause].
+func Causes() []Cause { return []Cause{CauseStore, CauseRepository} }
 
 // Environment is a configured environment.
 type Environment struct {

@@ -21,7 +21,6 @@ func TestWritesInOrderAndReports(t *testing.T) {
 		synctest.Wait() // woken, not polled: the clock has not moved
 		equal(t, "writes", [][]string{{"api 1", "web 1", "api 2"}, {"api 3"}}, s.writer.asked())
 		equal(t, "counted", "map[committed:4]", s.recorder.counts())
-		equal(t, "progress", time.Now(), s.recorder.progress)
 		s.Stop(t.Context())
 		equal(t, "released clean", true, s.releasedClean())
 	})
@@ -94,6 +93,9 @@ func TestAnOutage(t *testing.T) {
 		waits := s.recorder.backOffs()
 		equal(t, "waits, and the end of them", 13, len(waits))
 		equal(t, "the end of them", 0, waits[12])
+		for _, cause := range s.recorder.causes {
+			equal(t, "the cause", lane.CauseRepository, cause)
+		}
 		for i, wait := range waits[:12] {
 			longest := min(time.Second<<i, time.Minute)
 			if wait < longest/2 || wait > longest {

@@ -98,7 +98,7 @@ func (r *Replica) pendingPage(environment string, page queue.Page) (found []gito
 }
 
 func (r *Replica) cancelIfBlocked(u gitops.Update) error {
-	why := r.notConfigured(u)
+	why := r.NotConfigured(u)
 	if _, liftsByItself := gitops.BlockedUntil(u.BlockedBy); why == "" || liftsByItself {
 		return nil
 	}
@@ -112,8 +112,9 @@ func (r *Replica) cancelIfBlocked(u gitops.Update) error {
 	return err
 }
 
-// notConfigured says why an update cannot be written any more; "" when it can.
-func (r *Replica) notConfigured(u gitops.Update) string {
+// NotConfigured says why an update cannot be written by this replica any more, and is
+// cancelled; "" when it can.
+func (r *Replica) NotConfigured(u gitops.Update) string {
 	switch l := r.laneOf(u.Environment); {
 	case l == nil || l.closing:
 		return fmt.Sprintf("environment %q is not configured", u.Environment)

@@ -45,7 +45,7 @@ func (t *leaseTerm) report(b batch, r queue.Report) bool {
 			return false
 		}
 		size = max(1, updatesIn(part)/2)
-		t.pause(t.failed(&failures, "reporting results", err), wakeEvents{lost: t.ctx.Done()})
+		t.pause(t.failed(&failures, CauseStore, "reporting results", err), wakeEvents{lost: t.ctx.Done()})
 	}
 }
 
@@ -87,9 +87,6 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		if state, allowed := gitops.Next(u.State, s.Action); allowed {
 			t.recordTransition(u, s, state)
 		}
-	}
-	if len(r.Transitions) > 0 {
-		t.Recorder.Progressed(t.environment, time.Now())
 	}
 	for _, blocked := range r.Blocks {
 		block := blocked.BlockedBy[0]

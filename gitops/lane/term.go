@@ -66,8 +66,8 @@ func (l *lane) runWithLease(t *leaseTerm) {
 	}
 	t.end()
 	t.expiry.Stop()
-	if t.failures.reset() { // it may last, but no longer holds up this process's work
-		l.Recorder.BackingOff(l.environment, 0)
+	if cause := t.failures.cause; t.failures.reset() { // it may last, but no longer holds up this process's work
+		l.Recorder.BackingOff(l.environment, cause, 0)
 	}
 	t.release()
 }
@@ -119,7 +119,7 @@ func (t *leaseTerm) queueFailed(doing string, err error) bool {
 		t.lose(slog.String("error", err.Error()))
 		return false
 	}
-	t.pause(t.failed(&t.failures, doing, err), t.stopEvents())
+	t.pause(t.failed(&t.failures, CauseStore, doing, err), t.stopEvents())
 	return true
 }
 
@@ -234,7 +234,7 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 	outage := &queue.Outage{Code: gitops.CodeOf(cause), Reason: gitops.PublicOf(cause)}
 	var failed, retry time.Time // by this process's clock
 	if t.ctx.Err() == nil {
-		wait := t.failed(&t.failures, "writing the manifest repository", cause)
+		wait := t.failed(&t.failures, CauseRepository, "writing the manifest repository", cause)
 		failed, outage.RetryAt = time.Now(), t.now().Add(wait)
 		retry = failed.Add(wait)
 	}

@@ -74,7 +74,7 @@ func TestAServerThatRefusesConnectionsIsTriedAgain(t *testing.T) {
 	o.check(o.write(w, u)...)
 }
 
-// A proxy may refuse a push that it has passed on. What it says is believed for
+// A proxy may refuse a push that it has passed on. What it says counts for
 // as long as nobody has looked; then the branch counts.
 func TestARefusalOfAPushThatWasTakenIsFoundOut(t *testing.T) {
 	t.Parallel()

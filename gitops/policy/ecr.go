@@ -47,7 +47,7 @@ func ParseECR(repository string) (r ECR, ok bool) {
 	return ECR{Account: m[1], Region: m[2], Name: name}, true
 }
 
-// checkECR rejects a host that looks like one of ECR's and is none. No event would
+// checkECR rejects a host that looks like one of ECR's and is not. No event would
 // ever name it, and pushes to what was meant would be ignored.
 func checkECR(field, repository string) error {
 	host, _, _ := strings.Cut(repository, "/")

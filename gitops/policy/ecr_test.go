@@ -50,8 +50,8 @@ func TestPushKnowsEveryHostOfARegistry(t *testing.T) {
 	}
 }
 
-// A host that was meant as ECR's and is none says what is wrong; any other registry's
-// is none of ECR's business.
+// A host that was meant as ECR's and is not says what is wrong; any other registry's
+// is not checked as ECR's.
 func TestHostsThatLookLikeECR(t *testing.T) {
 	for host, want := range map[string]string{
 		"12345678901.dkr.ecr.eu-west-1.amazonaws.com":       `an AWS account has 12 digits, not "12345678901"`,

@@ -153,7 +153,7 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 }
 
 // order finds what is wrong with an order, in the order in which a person would
-// mend it.
+// correct it.
 func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}
@@ -246,10 +246,4 @@ func unusable(e gitops.ImagePush) string {
 }
 
 // clip bounds text of a payload inside a reason.
-func clip(s string) string {
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "..."
-}
+func clip(text string) string { return gitops.Clip(text, 300) }

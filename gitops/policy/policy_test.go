@@ -114,7 +114,7 @@ func TestPush(t *testing.T) {
 		{"no tag", push(func(e *gitops.ImagePush) { e.Tag = "" }), nil, "the image was pushed without a tag"},
 		{"latest", push(func(e *gitops.ImagePush) { e.Tag = "latest" }), nil, `"latest" never reaches a manifest`},
 		{"no such tag exists", push(func(e *gitops.ImagePush) { e.Tag = "a b" }), nil, `detail.image-tag: "a b" is not an image tag`},
-		{"a digest that is none", push(func(e *gitops.ImagePush) { e.Digest = "sha256:12" }), nil, `detail.image-digest: "sha256:12" is not a digest`},
+		{"a digest that is not one", push(func(e *gitops.ImagePush) { e.Digest = "sha256:12" }), nil, `detail.image-digest: "sha256:12" is not a digest`},
 		{"another account", push(func(e *gitops.ImagePush) { e.Account = "999999999999" }), nil, "no app is configured with the repository 999999999999.dkr.ecr.ap-northeast-2.amazonaws.com/myshop/api"},
 		{"another region", push(func(e *gitops.ImagePush) { e.Region = "us-east-1" }), nil, "no app is configured with the repository"},
 		{"another name", push(func(e *gitops.ImagePush) { e.Repository = strings.Repeat("x", 9999) }), nil, "no app is configured with the repository"},

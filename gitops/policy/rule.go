@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -54,7 +55,12 @@ func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error
 	}
 	if pattern != nil {
 		r.match = regexp.MustCompile(`^(?:` + source.Match + `)$`)
-		warnings = append(warnings, warnOfMatch(field+".match", source.Match, pattern)...)
+		of := warnOfMatch(field+".match", source.Match, pattern)
+		if len(of) == 0 && constraint == nil && takesAny(pattern) {
+			of = append(of, gitops.FieldErrorf(field+".match", "takes tags as different as %s: every image that is pushed counts as built for this environment; name what its tags have in common, such as main-[0-9a-f]{7,40}",
+				strings.Join(unlike, ", ")))
+		}
+		warnings = append(warnings, of...)
 	}
 	if constraint != nil {
 		r.constraint, _ = semver.NewConstraint(source.Semver) // compileSemver has parsed it
@@ -63,6 +69,14 @@ func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error
 		err = checkBoth(field, source, pattern, constraint)
 	}
 	return r, warnings, err
+}
+
+// unlike are tags of images that are not built for one environment.
+var unlike = []string{"edge", "main-1a2b3c4", "pr-42", "1.4.2", "feature_x"}
+
+// takesAny reports whether an expression makes no difference between tags.
+func takesAny(pattern *tagset.Pattern) bool {
+	return !slices.ContainsFunc(unlike, func(tag string) bool { return !pattern.Matches(tag) })
 }
 
 // compileMatch compiles an expression that some tag matches.

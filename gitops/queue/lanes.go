@@ -130,6 +130,7 @@ type Backlog struct {
 	Holder      string                   // of the lease; "" when it was given back or its holder is known to be dead
 
 	LastProgress time.Time // when a transition was last reported; zero when none ever was
+	LastSuccess  time.Time // when one last was that raised a head ([gitops.Raises]); zero when none ever was
 	Outage       *Outage   // nil while nothing keeps the lane from writing
 	OutageSince  time.Time // when the first report of this outage came
 }

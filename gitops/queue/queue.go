@@ -95,10 +95,12 @@ type Decisions interface {
 	// transition table does not allow the action in the update's state, and Invalid
 	// for any other action.
 	//
+	// With DryRun nothing is changed and the update is returned as it is: the error is
+	// that of a decision without it.
+	//
 	// Retry makes a failed update pending again; it keeps its place in acceptance
-	// order and its attempts. It is a Conflict when a later update of the same app in
-	// the same environment is open or written: an old release must not overwrite a
-	// newer one. It is a Conflict, too, when the update is OnlyUp and its version is lower
+	// order and its attempts. It is a Conflict when the update is overtaken
+	// ([Reader.Failures]): an old release must not overwrite a newer one. It is a Conflict, too, when the update is OnlyUp and its version is lower
 	// than what Accept compares with by now. Of a pending update it lifts all blocks, whatever came later, and is
 	// a Conflict when nothing blocks it. Both set [gitops.Update.RetriedAt].
 	//
@@ -117,6 +119,7 @@ type Decision struct {
 	Action gitops.Action // retry, dismiss or cancel
 	Actor  string
 	Reason string // may be empty
+	DryRun bool   // only find out whether it is possible
 
 	// For the audit: see gitops.AuditEntry.
 	Principal, Credential, Remote, Rule, Config string

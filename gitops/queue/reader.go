@@ -28,6 +28,17 @@ type Reader interface {
 	// something is reported of it.
 	Backlogs(ctx context.Context) ([]Backlog, error)
 
+	// Failures returns the apps, by environment and name, that have failed updates which
+	// are not overtaken: what a person must fix. A failed update is overtaken when a
+	// later one of its app in its environment is open or written. The cost depends on
+	// how many apps have a failed update, not on how many updates failed and were
+	// overtaken.
+	Failures(ctx context.Context) ([]Failure, error)
+
+	// Overtaken returns those of the ids that are failed updates and overtaken, each with
+	// the id of the newest update that overtakes it.
+	Overtaken(ctx context.Context, ids []string) (by map[string]string, err error)
+
 	// Deliveries returns a page of deliveries with their updates, without bodies,
 	// and the cursor of the next page, "" when there is none. What is accepted
 	// between two calls neither moves nor repeats an entry.
@@ -35,6 +46,14 @@ type Reader interface {
 
 	// Updates is the same for updates, without their steps.
 	Updates(ctx context.Context, f UpdateFilter, p Page) (found []gitops.Update, next string, err error)
+}
+
+// Failure is what failed of an app in an environment and is not overtaken.
+type Failure struct {
+	Environment, App string
+	Count            int
+	Newest           string    // the id of the last accepted of them
+	Oldest           time.Time // when the first accepted of them failed
 }
 
 // Page asks for one page of a list. Lists are newest first: in the reverse of the
@@ -49,7 +68,7 @@ type Page struct {
 type DeliveryFilter struct {
 	Source  string
 	Outcome gitops.Outcome
-	Within  *Scope // a delivery is in an area when one of its updates is
+	Within  *Scope // a delivery is in an area when one of its updates is, or the rejected order was for it
 }
 
 // UpdateFilter says which updates are meant; an empty field means any.

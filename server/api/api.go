@@ -41,13 +41,19 @@ type Intake interface {
 // ManifestReader reads the manifest repository. Safe for concurrent use.
 type ManifestReader interface {
 	// BranchTags returns the tag of every app in every environment on the branch, as
-	// it is now or was a moment ago. When the git server does not answer, Problem
-	// says so and the rest is as it was when it last did.
-	BranchTags(ctx context.Context) BranchTags
+	// it is now or was a moment ago, and not before a later "written" than any that was
+	// asked with before. When the git server does not answer, Problem says so and the
+	// rest is as it was when it last did.
+	BranchTags(ctx context.Context, written time.Time) BranchTags
 
 	// History returns the tags that an app had in an environment. The error's code
 	// is NotFound for what is not configured; else it is the git server's.
 	History(ctx context.Context, q HistoryQuery) (History, error)
+
+	// Commit returns what the commit of an update says of itself, and what the update
+	// changed in it. The error's code is NotFound for what is not configured or not on
+	// the git server; else it is the git server's.
+	Commit(ctx context.Context, u gitops.Update) (Commit, error)
 }
 
 // BranchTags are the tags on the branch of the manifest repository.
@@ -70,23 +76,30 @@ type Config struct {
 	Environments   []string                       // the configured ones, in the order in which they are shown
 	Targets        func(file string) []queue.Area // the apps and environments that are set in a file; of "" all
 	Sources        []string                       // every source of deliveries, for ids without one
+	Memory         Memory
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
 
 	Hash    string                  // of the configuration in force, for the audit
 	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
+
+	// Unwritable returns why an update could not be written however often it is
+	// retried, such as that its app left the configuration; "" when it could.
+	Unwritable func(ctx context.Context, u gitops.Update) (why string, err error)
 }
 
 // API answers /api/v1. Safe for concurrent use.
 type API struct {
 	Config
 	streams streams
+	turns   *turns // of answers
 }
 
 // New makes an API.
 func New(c Config) *API {
-	return &API{Config: c}
+	c.Memory = c.Memory.withDefaults()
+	return &API{Config: c, turns: newTurns(c.Memory.Answers)}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a
@@ -109,9 +122,10 @@ func (a *API) Routes() []Route {
 		{http.MethodGet, "/api/v1/updates", a.allow(gitops.RightRead, a.updates)},
 		{http.MethodPost, "/api/v1/updates", a.order},
 		{http.MethodGet, "/api/v1/updates/{id}", a.allow(gitops.RightRead, a.update)},
-		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, gitops.RightRetry, "update retry requested"))},
-		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, gitops.RightCancel, "update cancellation requested"))},
-		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, gitops.RightCancel, "update dismissed"))},
+		{http.MethodGet, "/api/v1/updates/{id}/commit", a.allow(gitops.RightRead, a.commit)},
+		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, "update retry requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
+		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},
 		{http.MethodPost, "/api/v1/set-aside/{object}/clear", a.allow(gitops.RightRetry, a.clear)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},

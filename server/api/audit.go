@@ -56,7 +56,8 @@ func (a *API) audit(w http.ResponseWriter, r *http.Request) (int, any, error) {
 }
 
 // exportAudit writes all entries, newest first, page by page. When the store fails in
-// the middle, the last line is a problem in the place of an entry.
+// the middle, or the credential is not accepted any more, the last line is a problem in
+// the place of an entry.
 func (a *API) exportAudit(w http.ResponseWriter, r *http.Request, f queue.AuditFilter, cursor string) (int, any, error) {
 	found, next, err := a.Store.AuditEntries(r.Context(), f, queue.Page{Cursor: cursor, Limit: exportPage})
 	if err != nil {
@@ -65,7 +66,7 @@ func (a *API) exportAudit(w http.ResponseWriter, r *http.Request, f queue.AuditF
 	w.Header().Set("Content-Type", linesType)
 	control := http.NewResponseController(w)
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-	lines := json.NewEncoder(w)
+	lines, asked := json.NewEncoder(w), time.Now()
 	for {
 		if err := control.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 			return 0, nil, err
@@ -82,7 +83,13 @@ func (a *API) exportAudit(w http.ResponseWriter, r *http.Request, f queue.AuditF
 		case <-a.Drain:
 			err = gitops.Errorf(gitops.Unavailable, "the server is stopping: go on with cursor=%s", next)
 		default:
-			found, next, err = a.Store.AuditEntries(r.Context(), f, queue.Page{Cursor: next, Limit: exportPage})
+			if time.Since(asked) >= askAgain {
+				asked = time.Now()
+				_, err = a.authenticated(r, gitops.RightRead)
+			}
+			if err == nil {
+				found, next, err = a.Store.AuditEntries(r.Context(), f, queue.Page{Cursor: next, Limit: exportPage})
+			}
 		}
 		if err != nil {
 			_ = lines.Encode(map[string]string{"problem": gitops.PublicOf(err)})

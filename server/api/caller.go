@@ -45,8 +45,17 @@ func (a *API) caller(r *http.Request) (Caller, error) {
 		return Caller{}, err
 	}
 	c, err := a.authenticate(r.Context(), bearer)
-	noteCaller(r.Context(), c)
 	return c, err
+}
+
+// authenticated is whose request it is, with a right to something. A long answer asks
+// again while it is written: a token may be replaced, and expires.
+func (a *API) authenticated(r *http.Request, right gitops.Right) (Caller, error) {
+	caller, err := a.caller(r)
+	if err == nil {
+		err = a.can(caller, right)
+	}
+	return caller, err
 }
 
 // authenticate finds whose token it is. When no authenticator knows it, the error is the
@@ -79,22 +88,20 @@ func callerOf(r *http.Request) Caller { return r.Context().Value(callerKey{}).(C
 // of the audit.
 func (a *API) allow(right gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
-		caller, err := a.callerWith(right, r)
+		caller, err := a.authenticated(r, right)
+		noteCaller(r.Context(), caller)
 		if err != nil {
 			challenge(w, err)
 			a.refuse(r, caller, asked{right: right}, err)
 			return 0, nil, err
 		}
+		done, err := a.turns.take(r.Context(), caller.Principal.ID())
+		if err != nil {
+			return 0, nil, err
+		}
+		whenAnswered(r.Context(), done)
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	}
-}
-
-func (a *API) callerWith(right gitops.Right, r *http.Request) (Caller, error) {
-	caller, err := a.caller(r)
-	if err == nil {
-		err = a.can(caller, right)
-	}
-	return caller, err
 }
 
 // can returns why the caller has a right to nothing at all. Whoever may order may

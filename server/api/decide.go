@@ -26,19 +26,19 @@ const (
 // decide returns the handler of one decision about an update. What it logs is the
 // audit line of the decision. The answer is 202 while the lane still has something
 // to do for the update, and 200 once it has not.
-func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Handler {
+func (a *API) decide(action gitops.Action, logged string) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		reason, err := readReason(w, r)
 		if err != nil {
 			return 0, nil, err
 		}
-		u, rule, err := a.mayDecide(r, right)
+		u, rule, err := a.mayDecide(r, rightOf(action))
 		if err != nil {
 			return 0, nil, err
 		}
 		caller := callerOf(r)
 		actor := caller.Principal.Actor()
-		u, err = a.Store.Decide(r.Context(), queue.Decision{
+		u, err = a.decideInStore(r.Context(), u, queue.Decision{
 			Update: u.ID, Action: action, Actor: actor, Reason: reason, Principal: caller.Principal.ID(), Credential: caller.Credential,
 			Remote: webhook.ClientIP(r.RemoteAddr), Rule: rule, Config: a.Hash,
 		})
@@ -54,6 +54,29 @@ func (a *API) decide(action gitops.Action, right gitops.Right, logged string) Ha
 		}
 		return http.StatusAccepted, u, nil
 	}
+}
+
+// rightOf is the right that a decision needs.
+func rightOf(action gitops.Action) gitops.Right {
+	if action == gitops.ActionRetry {
+		return gitops.RightRetry
+	}
+	return gitops.RightCancel
+}
+
+// decideInStore makes a decision, or finds out whether it is possible, about an update
+// that was read before.
+func (a *API) decideInStore(ctx context.Context, u gitops.Update, d queue.Decision) (gitops.Update, error) {
+	if d.Action == gitops.ActionRetry && a.Unwritable != nil {
+		why, err := a.Unwritable(ctx, u)
+		if err == nil && why != "" {
+			err = gitops.Errorf(gitops.Conflict, "a retry cannot write update %s: %s", u.ID, why)
+		}
+		if err != nil {
+			return u, err
+		}
+	}
+	return a.Store.Decide(ctx, d)
 }
 
 // mayDecide returns the update that a decision is about, and the rule that allows its

@@ -30,6 +30,9 @@ type office struct {
 	rule     access.Rule   // what the caller may
 	more     []access.Rule // the same
 	backlogs []queue.Backlog
+	suspects []gitops.Suspect
+	cleared  []gitops.AuditEntry
+	failures []queue.Failure
 	feed     queue.Broadcast
 
 	mu      sync.Mutex
@@ -51,7 +54,7 @@ func (o *office) RecordRejection(_ context.Context, _ gitops.DeliveryKey, _ stri
 
 func (o *office) Backlogs(context.Context) ([]queue.Backlog, error) { return o.backlogs, nil }
 
-func (o *office) BranchTags(context.Context) BranchTags {
+func (o *office) BranchTags(context.Context, time.Time) BranchTags {
 	return BranchTags{Problem: gitops.Errorf(gitops.Unavailable, "connection failed"), Apps: map[string][]App{"dev": {{App: "api", File: "dev.yaml", Tag: "v1"}}}}
 }
 
@@ -67,12 +70,17 @@ func (o *office) Update(_ context.Context, id string) (gitops.Update, error) {
 	return o.update, nil
 }
 
+func (o *office) Failures(context.Context) ([]queue.Failure, error) { return o.failures, nil }
+
 func (o *office) Decide(_ context.Context, d queue.Decision) (gitops.Update, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	to, ok := gitops.Next(o.update.State, d.Action)
 	if !ok {
 		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "update is %s", o.update.State)
+	}
+	if d.DryRun {
+		return o.update, nil
 	}
 	o.decided = append(o.decided, d)
 	if d.Action == gitops.ActionCancel {

@@ -41,8 +41,18 @@ type Lane struct {
 	Held         map[gitops.BlockKind]int `json:"held,omitempty"`        // open updates that are blocked, by what blocks them
 	Oldest       time.Time                `json:"oldest,omitzero"`       // when the oldest ready update was accepted
 	Outage       *Outage                  `json:"outage,omitempty"`      // not there when nothing keeps the lane from writing
-	LastProgress time.Time                `json:"lastProgress,omitzero"` // when an update last went on
+	Failed       *Failed                  `json:"failed,omitempty"`      // not there when nothing is
+	LastSuccess  time.Time                `json:"lastSuccess,omitzero"`  // when an update was last on the branch
+	LastProgress time.Time                `json:"lastProgress,omitzero"` // when an update last went on, a failure included
 	Holder       string                   `json:"holder,omitempty"`      // the process that works the lane now
+}
+
+// Failed is what a person must fix: the failed updates of an environment that are
+// neither dismissed nor overtaken.
+type Failed struct {
+	Updates int       `json:"updates"`
+	Oldest  time.Time `json:"oldest"` // when the first accepted of them failed
+	Apps    []string  `json:"apps"`   // sorted; those that the caller may read
 }
 
 // Outage is what keeps a whole lane from writing, such as a git server that is
@@ -69,16 +79,16 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if err := queryOf(r).done(); err != nil {
 		return 0, nil, err
 	}
-	lanes, removed, err := a.lanes(r.Context())
+	v := a.viewOf(callerOf(r))
+	lanes, removed, err := a.lanes(r.Context(), v)
 	if err != nil {
 		return 0, nil, err
 	}
-	tags := a.Manifests.BranchTags(r.Context())
+	tags := a.Manifests.BranchTags(r.Context(), lastSuccess(lanes))
 	answer := Environments{Branch: BranchState{AsOf: tags.AsOf}, Environments: []Environment{}}
 	if tags.Problem != nil {
 		answer.Branch.Problem = tags.Problem.Public()
 	}
-	v := a.viewOf(callerOf(r))
 	if answer.SetAside, err = a.setAside(r.Context(), v); err != nil {
 		return 0, nil, err
 	}
@@ -97,15 +107,21 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 
 // lanes returns the state of every configured environment's lane, and the
 // environments that left the configuration while updates of theirs were open.
-func (a *API) lanes(ctx context.Context) (map[string]Lane, []Environment, error) {
+func (a *API) lanes(ctx context.Context, v view) (map[string]Lane, []Environment, error) {
 	backlogs, err := a.Store.Backlogs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	failures, err := a.Store.Failures(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	failed := failedIn(failures, v)
 	lanes := make(map[string]Lane)
 	var removed []Environment
 	for _, b := range backlogs {
 		lane := laneOf(b)
+		lane.Failed = failed[b.Environment]
 		switch {
 		case slices.Contains(a.Environments, b.Environment):
 			lanes[b.Environment] = lane
@@ -117,8 +133,38 @@ func (a *API) lanes(ctx context.Context) (map[string]Lane, []Environment, error)
 	return lanes, removed, nil
 }
 
+// lastSuccess is when the newest update that is on the branch was recorded.
+func lastSuccess(lanes map[string]Lane) (newest time.Time) {
+	for _, lane := range lanes {
+		if lane.LastSuccess.After(newest) {
+			newest = lane.LastSuccess
+		}
+	}
+	return newest
+}
+
+// failedIn is what failed in each environment, with the names that may be read.
+func failedIn(failures []queue.Failure, v view) map[string]*Failed {
+	found := make(map[string]*Failed)
+	for _, f := range failures {
+		in := found[f.Environment]
+		if in == nil {
+			in = &Failed{Oldest: f.Oldest, Apps: []string{}}
+			found[f.Environment] = in
+		}
+		in.Updates += f.Count
+		if f.Oldest.Before(in.Oldest) {
+			in.Oldest = f.Oldest
+		}
+		if v.scope.Allows(f.App, f.Environment) {
+			in.Apps = append(in.Apps, f.App)
+		}
+	}
+	return found
+}
+
 func laneOf(b queue.Backlog) Lane {
-	lane := Lane{Ready: b.Pending, Oldest: b.Oldest, LastProgress: b.LastProgress, Holder: b.Holder}
+	lane := Lane{Ready: b.Pending, Oldest: b.Oldest, LastSuccess: b.LastSuccess, LastProgress: b.LastProgress, Holder: b.Holder}
 	for kind, n := range b.Held {
 		if n > 0 {
 			if lane.Held == nil {

@@ -20,10 +20,11 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 	o.backlogs = []queue.Backlog{
 		{Environment: "gone", Held: map[gitops.BlockKind]int{gitops.BlockStale: 1}},
 		{Environment: "empty", Held: map[gitops.BlockKind]int{gitops.BlockStale: 0}, LastProgress: at(1)},
-		{Environment: "prod", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3, gitops.BlockStale: 0}, Oldest: at(2), Holder: "a", LastProgress: at(3),
+		{Environment: "prod", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3, gitops.BlockStale: 0}, Oldest: at(2), Holder: "a", LastProgress: at(3), LastSuccess: at(1),
 			Outage: &queue.Outage{Code: gitops.Unavailable, Reason: "connection failed", RetryAt: at(9)}, OutageSince: at(4)},
 		{Environment: "away", Pending: 1, Oldest: at(5)},
 	}
+	o.failures = []queue.Failure{{Environment: "prod", App: "api", Count: 2, Oldest: at(7)}, {Environment: "prod", App: "web", Count: 1, Oldest: at(6)}, {Environment: "nowhere", App: "api", Count: 9}}
 	a := New(Config{Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
 	req := httptest.NewRequest(http.MethodGet, "/api/v1/environments", nil)
 	req.Header.Set("Authorization", "Bearer x")
@@ -35,7 +36,8 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 		Branch: BranchState{Problem: "connection failed"},
 		Environments: []Environment{
 			{Name: "dev", Apps: []App{{App: "api", File: "dev.yaml", Tag: "v1"}}},
-			{Name: "prod", Apps: []App{}, Lane: Lane{Ready: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3}, Oldest: at(2), LastProgress: at(3), Holder: "a",
+			{Name: "prod", Apps: []App{}, Lane: Lane{Ready: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3}, Oldest: at(2), LastProgress: at(3), LastSuccess: at(1), Holder: "a",
+				Failed: &Failed{Updates: 3, Oldest: at(6), Apps: []string{"api", "web"}},
 				Outage: &Outage{Code: gitops.Unavailable, Reason: "connection failed", Since: at(4), RetryAt: at(9)}}},
 			{Name: "away", Removed: true, Apps: []App{}, Lane: Lane{Ready: 1, Oldest: at(5)}},
 			{Name: "gone", Removed: true, Apps: []App{}, Lane: Lane{Held: map[gitops.BlockKind]int{gitops.BlockStale: 1}}},

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	changesAtOnce  = 200                   // read from the store together
+	changesAtOnce  = 200                   // read from the store together, at most
 	atLeastBetween = 50 * time.Millisecond // two looks at the store: a stream that follows a burst is no load
 	lookAgain      = 2 * time.Second       // how late a change on another replica may be seen
 	heartbeat      = 15 * time.Second      // proxies close what is silent for a minute
@@ -38,6 +38,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	defer done()
+	endTurn(r.Context())
 	if follow.after == "" {
 		if follow.after, err = a.Store.Latest(r.Context()); err != nil {
 			return 0, nil, err
@@ -46,7 +47,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	// The first read is made before the answer begins, so that a cursor that is
 	// invalid gets an error and no stream.
 	changed := a.Store.Changed()
-	first, err := a.Store.Changes(r.Context(), follow.after, changesAtOnce)
+	first, err := a.Store.Changes(r.Context(), follow.after, a.Memory.Changes)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -55,7 +56,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect it
 	stillAuthorized := func() bool {
-		caller, err := a.callerWith(gitops.RightRead, r)
+		caller, err := a.authenticated(r, gitops.RightRead)
 		s.view = a.viewOf(caller)
 		return err == nil
 	}
@@ -79,10 +80,10 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 				return
 			}
 		}
-		if s.send(changes) != nil {
+		if a.markOvertaken(ctx, updatesIn(changes)) != nil || s.send(changes) != nil {
 			return
 		}
-		if len(changes) < changesAtOnce {
+		if len(changes) < a.Memory.Changes {
 			select {
 			case <-changed:
 			case <-look.C:
@@ -101,10 +102,22 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 		}
 		changed = a.Store.Changed()
 		var err error
-		if changes, err = a.Store.Changes(ctx, s.follow.after, changesAtOnce); err != nil {
+		if changes, err = a.Store.Changes(ctx, s.follow.after, a.Memory.Changes); err != nil {
 			return
 		}
 	}
+}
+
+// updatesIn are all updates of changes, to be changed in place.
+func updatesIn(changes []queue.Change) (all []*gitops.Update) {
+	for _, c := range changes {
+		if c.Update != nil {
+			all = append(all, c.Update)
+		} else {
+			all = append(all, pointers(c.Delivery.Updates)...)
+		}
+	}
+	return all
 }
 
 // follow says what a stream is about; an empty field means any.
@@ -141,6 +154,9 @@ func (f follow) wants(c queue.Change) bool {
 	}
 	if f.delivery != "" && f.delivery != c.Delivery.Key().String() {
 		return false
+	}
+	if d := c.Delivery; d.Environment != "" && f.wantsUpdate(gitops.Update{Environment: d.Environment, App: d.App}) {
+		return true
 	}
 	return f.environment == "" && f.app == "" || slices.ContainsFunc(c.Delivery.Updates, f.wantsUpdate)
 }

@@ -84,6 +84,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) (int, any, error) 
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
 		return 0, nil, err
 	}
+	endTurn(r.Context()) // it is small, and those that search take turns of their own
 	h, err := a.Manifests.History(r.Context(), query)
 	return http.StatusOK, h, err
 }

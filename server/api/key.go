@@ -7,6 +7,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+// keyField names the header in errors.
+const keyField = "header Idempotency-Key"
+
 // maxKey is the longest Idempotency-Key, in bytes: an id has 128 at most.
 const maxKey = 128 - idPrefix
 
@@ -25,9 +28,8 @@ func DeliveryID(p gitops.Principal, key string) string {
 
 // checkKey reports what is wrong with an Idempotency-Key.
 func checkKey(key string) error {
-	const field = "header Idempotency-Key"
-	if err := gitops.CheckDeliveryID(field, key); err != nil || len(key) > maxKey {
-		return gitops.FieldErrorf(field, "must be 1 to %d of A-Z a-z 0-9 . _ : - and begin with a letter or digit", maxKey)
+	if err := gitops.CheckDeliveryID(keyField, key); err != nil || len(key) > maxKey {
+		return gitops.FieldErrorf(keyField, "must be 1 to %d of A-Z a-z 0-9 . _ : - and begin with a letter or digit", maxKey)
 	}
 	return nil
 }

@@ -100,14 +100,20 @@ func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
+	page.Limit = min(page.Limit, a.Memory.Page) // the cursor leads on
 	found, next, err := a.Store.Deliveries(r.Context(), filter, page)
+	if err != nil {
+		return 0, nil, err
+	}
 	answer := DeliveryList{Deliveries: make([]gitops.Delivery, 0, len(found)), Next: next}
+	var updates []*gitops.Update
 	for _, d := range found {
 		if part, ok := v.delivery(d); ok {
 			answer.Deliveries = append(answer.Deliveries, withList(part))
+			updates = append(updates, pointers(part.Updates)...)
 		}
 	}
-	return http.StatusOK, answer, err
+	return http.StatusOK, answer, a.markOvertaken(r.Context(), updates)
 }
 
 // UpdateList is a page of updates.
@@ -129,10 +135,13 @@ func (a *API) updates(_ http.ResponseWriter, r *http.Request) (int, any, error) 
 		return 0, nil, err
 	}
 	found, next, err := a.Store.Updates(r.Context(), filter, page)
+	if err != nil {
+		return 0, nil, err
+	}
 	if found == nil {
 		found = []gitops.Update{}
 	}
-	return http.StatusOK, UpdateList{found, next}, err
+	return http.StatusOK, UpdateList{found, next}, a.markOvertaken(r.Context(), pointers(found))
 }
 
 // withList has "updates": [] where there are none, never null.

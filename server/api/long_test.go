@@ -57,6 +57,14 @@ func (w *world) History(ctx context.Context, _ HistoryQuery) (History, error) {
 	}
 }
 
+func (w *world) Commit(context.Context, gitops.Update) (Commit, error) { return Commit{}, nil }
+
+// AuditEntries has no end, and takes a second for each page.
+func (w *world) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]gitops.AuditEntry, string, error) {
+	time.Sleep(time.Second)
+	return []gitops.AuditEntry{{Act: gitops.ActConfig}}, "1", nil
+}
+
 // pipe is a listener of one connection.
 type pipe chan net.Conn
 
@@ -154,6 +162,19 @@ func TestARevokedTokenEndsItsStream(t *testing.T) {
 		status, body, took, err := w.ask(t, nil, "/api/v1/events")
 		if status != 200 || err != nil || body == "" || took < 40*time.Second || took > time.Minute {
 			t.Errorf("answered %d, and ended after %s: %v", status, took, err)
+		}
+	})
+}
+
+// Nor does it go on with an export, however long that takes; the last line says why.
+func TestARevokedTokenEndsItsExport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		w.authorized.Store(true)
+		time.AfterFunc(40*time.Second, func() { w.authorized.Store(false) })
+		status, body, took, err := w.ask(t, nil, "/api/v1/audit?format=jsonl")
+		if status != 200 || err != nil || took < 40*time.Second || took > time.Minute || !strings.HasSuffix(body, `{"problem":"invalid token"}`+"\n") {
+			t.Errorf("answered %d, and ended after %s with %.100q: %v", status, took, body[max(0, len(body)-100):], err)
 		}
 	})
 }

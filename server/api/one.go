@@ -42,7 +42,7 @@ func (a *API) delivery(_ http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, hidden(err, "delivery", key.String())
 	}
-	d, err = a.withSteps(r.Context(), d)
+	d, err = a.withSteps(r.Context(), callerOf(r), d)
 	return http.StatusOK, d, err
 }
 
@@ -71,7 +71,7 @@ func (a *API) deliveryByID(_ http.ResponseWriter, r *http.Request) (int, any, er
 	case 0:
 		return 0, nil, notFound("delivery", id)
 	case 1:
-		d, err := a.withSteps(r.Context(), found[0])
+		d, err := a.withSteps(r.Context(), callerOf(r), found[0])
 		return http.StatusOK, d, err
 	}
 	return 0, nil, gitops.Errorf(gitops.Conflict, "%s and %s both have this id: say which, as SOURCE/ID", found[0].Key(), found[1].Key())
@@ -91,24 +91,41 @@ func (a *API) visible(ctx context.Context, v view, key gitops.DeliveryKey) (gito
 	return d, nil
 }
 
-// withSteps adds what happened to each of a delivery's updates.
-func (a *API) withSteps(ctx context.Context, d gitops.Delivery) (gitops.Delivery, error) {
+// withSteps adds what happened to each of a delivery's updates, and what the caller may
+// decide about it.
+func (a *API) withSteps(ctx context.Context, c Caller, d gitops.Delivery) (gitops.Delivery, error) {
 	updates := make([]gitops.Update, len(d.Updates))
 	for i, u := range d.Updates {
 		var err error
 		if updates[i], err = a.Store.Update(ctx, u.ID); err != nil {
 			return d, err
 		}
+		if updates[i], err = a.withDecisions(ctx, c, updates[i]); err != nil {
+			return d, err
+		}
 	}
 	d.Updates = updates
-	return d, nil
+	return d, a.markOvertaken(ctx, pointers(updates))
 }
 
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
-	id, v := variable(r, "id"), a.viewOf(callerOf(r))
+	u, err := a.readable(r)
+	if err == nil {
+		u, err = a.withDecisions(r.Context(), callerOf(r), u)
+	}
+	if err == nil {
+		err = a.markOvertaken(r.Context(), []*gitops.Update{&u})
+	}
+	return http.StatusOK, u, hidden(err, "update", variable(r, "id"))
+}
+
+// readable is the update that the path names. The error's code is NotFound when there is
+// none that the caller may read.
+func (a *API) readable(r *http.Request) (gitops.Update, error) {
+	id := variable(r, "id")
 	u, err := a.Store.Update(r.Context(), id)
-	if err == nil && !v.update(u) {
+	if err == nil && !a.viewOf(callerOf(r)).update(u) {
 		err = notFound("update", id)
 	}
-	return http.StatusOK, u, hidden(err, "update", id)
+	return u, hidden(err, "update", id)
 }

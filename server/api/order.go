@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 
@@ -49,6 +51,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 	in := webhook.Inbound{Remote: webhook.ClientIP(r.RemoteAddr)}
 	in.Event.Delivery.Source = Source
 	caller, err := a.caller(r)
+	noteCaller(r.Context(), caller)
 	if err != nil {
 		return in, err
 	}
@@ -110,13 +113,17 @@ func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
 	if err != nil {
 		return err
 	}
+	if digest := sha256.Sum256(in.Body); bytes.Equal(stored.BodyDigest, digest[:]) {
+		return nil
+	}
+	const another = "was used for another order"
 	first, err := decodeOrder(stored.Body)
-	if err != nil {
-		return err
+	if err != nil { // a rejected one, of which a part is kept
+		return &gitops.Error{Code: gitops.Conflict, Field: keyField, Message: another + ", which was rejected"}
 	}
 	if first != *in.Event.Order {
-		return &gitops.Error{Code: gitops.Conflict, Field: "header Idempotency-Key",
-			Message: fmt.Sprintf("was used for another order: %.128s in %.128s to %.128s", first.App, first.Environment, first.Tag)}
+		return &gitops.Error{Code: gitops.Conflict, Field: keyField,
+			Message: fmt.Sprintf("%s: %.128s in %.128s to %.128s", another, first.App, first.Environment, first.Tag)}
 	}
 	return nil
 }

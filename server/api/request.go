@@ -11,7 +11,10 @@ import (
 
 // request is what the access log says of a request beside its route: who asked. It is
 // of the goroutine that serves the request.
-type request struct{ caller Caller }
+type request struct {
+	caller Caller
+	done   func() // ends the turn of its answer; nil when it has none
+}
 
 type requestKey struct{}
 
@@ -19,6 +22,24 @@ type requestKey struct{}
 func noteCaller(ctx context.Context, c Caller) {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
 		r.caller = c
+	}
+}
+
+// whenAnswered has a turn end when the request has been answered.
+func whenAnswered(ctx context.Context, done func()) {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		r.done = done
+	} else {
+		done()
+	}
+}
+
+// endTurn ends the turn of a request's answer early: of a stream, which has bounds of its
+// own.
+func endTurn(ctx context.Context) {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok && r.done != nil {
+		r.done()
+		r.done = nil
 	}
 }
 
@@ -42,6 +63,8 @@ func (a *API) Logged(route Route, serve http.HandlerFunc) http.HandlerFunc {
 				slog.Duration("duration", time.Since(began)), slog.String("principal", who.caller.Principal.ID()),
 				slog.String("credential", who.caller.Credential), slog.String("remote", webhook.ClientIP(r.RemoteAddr)))
 		}()
-		serve(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, who)))
+		ctx := context.WithValue(r.Context(), requestKey{}, who)
+		defer endTurn(ctx)
+		serve(w, r.WithContext(ctx))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
@@ -71,6 +72,12 @@ func (g *guard) Head(context.Context, string, string) (gitops.Head, error) {
 
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
+func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
+
+func (g *guard) Overtaken(context.Context, []string) (map[string]string, error) {
+	return nil, g.touch("Overtaken")
+}
+
 func (g *guard) Deliveries(context.Context, queue.DeliveryFilter, queue.Page) ([]gitops.Delivery, string, error) {
 	return nil, "", g.touch("Deliveries")
 }
@@ -103,13 +110,17 @@ func (g *guard) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]
 	return nil, "", g.touch("AuditEntries")
 }
 
-func (g *guard) BranchTags(context.Context) BranchTags {
+func (g *guard) BranchTags(context.Context, time.Time) BranchTags {
 	_ = g.touch("BranchTags")
 	return BranchTags{}
 }
 
 func (g *guard) History(context.Context, HistoryQuery) (History, error) {
 	return History{}, g.touch("History")
+}
+
+func (g *guard) Commit(context.Context, gitops.Update) (Commit, error) {
+	return Commit{}, g.touch("Commit")
 }
 
 // callers are a principal of each kind.

@@ -8,9 +8,9 @@ import (
 
 // How many streams are open at once on one replica, in all and of one principal: 5
 // that take all they may are as many as there are. Each holds a connection, a
-// goroutine and at most changesAtOnce changes.
+// goroutine and at most [Memory.Changes] changes.
 const (
-	maxStreams     = 100
+	MaxStreams     = 100
 	maxStreamsEach = 20
 )
 
@@ -28,8 +28,8 @@ func (s *streams) take(principal string) (done func(), err error) {
 	switch {
 	case s.of[principal] >= maxStreamsEach:
 		return nil, gitops.Errorf(gitops.RateLimited, "%s has %d streams open, and may have no more: close one, or poll /api/v1/updates/ID", principal, maxStreamsEach)
-	case s.open >= maxStreams:
-		return nil, gitops.Errorf(gitops.RateLimited, "%d streams are open, and there may be no more: try again later, or poll /api/v1/updates/ID", maxStreams)
+	case s.open >= MaxStreams:
+		return nil, gitops.Errorf(gitops.RateLimited, "%d streams are open, and there may be no more: try again later, or poll /api/v1/updates/ID", MaxStreams)
 	}
 	if s.of == nil {
 		s.of = make(map[string]int)

@@ -12,7 +12,7 @@ import (
 func TestStreamsAreShared(t *testing.T) {
 	var s streams
 	var ends []func()
-	for n := range maxStreams {
+	for n := range MaxStreams {
 		done, err := s.take(fmt.Sprintf("token:%d", n/maxStreamsEach))
 		if err != nil {
 			t.Fatalf("stream %d: %v", n, err)

@@ -36,18 +36,27 @@ const toldEvery = time.Minute
 
 // Authenticate finds the token, in a time that depends on neither its bytes nor
 // which of them it is. A file that cannot be read or is empty is no token. While two
-// files hold the same token, as while one is replaced, the one that lasts longer counts.
+// files of a name hold the same token, as while one is replaced, the one that lasts
+// longer counts. One that two names have is nobody's: who asks cannot be known.
 func (t *Tokens) Authenticate(ctx context.Context, bearer string) (Caller, error) {
-	found := -1
+	found, other := -1, -1
 	for i, token := range t.Tokens {
 		secret, err := ReadToken(token.File)
 		if err != nil {
 			t.tell(ctx, token, err)
 			continue
 		}
-		if webhook.MatchesAny([]byte(bearer), [][]byte{secret}) && (found < 0 || t.Tokens[found].endsBefore(token)) {
+		switch {
+		case !webhook.MatchesAny([]byte(bearer), [][]byte{secret}):
+		case found >= 0 && t.Tokens[found].Name != token.Name:
+			other = i
+		case found < 0 || t.Tokens[found].endsBefore(token):
 			found = i
 		}
+	}
+	if other >= 0 {
+		names := t.Tokens[found].Name + " and " + t.Tokens[other].Name
+		return Caller{Credential: "tokens " + names}, gitops.Errorf(gitops.Unauthorized, "the tokens %s are the same one, so it cannot be known who asks: replace one of the two", names)
 	}
 	if found < 0 {
 		return Caller{}, gitops.Errorf(gitops.Unauthorized, "invalid token: no configured token matches")

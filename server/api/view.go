@@ -46,10 +46,13 @@ func (v view) update(u gitops.Update) bool {
 }
 
 // delivery is the part of a delivery that the caller may read; ok is false when there
-// is none. A delivery without updates concerns no app, so it is for who sent it and
-// for who may read everything.
+// is none. A rejected order is for who may read what it was for. Another delivery without
+// updates concerns no app, so it is for who sent it and for who may read everything.
 func (v view) delivery(d gitops.Delivery) (part gitops.Delivery, ok bool) {
 	if v.scope.All() || d.Principal != "" && d.Principal == v.principal.ID() {
+		return d, true
+	}
+	if d.Environment != "" && v.scope.Allows(d.App, d.Environment) {
 		return d, true
 	}
 	d.Updates = slices.DeleteFunc(slices.Clone(d.Updates), func(u gitops.Update) bool { return !v.scope.Allows(u.App, u.Environment) })

@@ -14,12 +14,14 @@ import (
 // Reader reads histories. Safe for concurrent use if its fields are.
 type Reader struct {
 	// Target returns the file in which an app's tag in an environment stands, and how
-	// to read it; false for what is not configured.
+	// to read and to set it; false for what is not configured.
 	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
 	// File reads the past of a file: that of [history.Reader].
 	File func(ctx context.Context, q history.Query) (history.History, error)
 	// Guard stands before what is parsed; see guard.Guard.
 	Guard Guard
+
+	diffing chan struct{} // has a token while a commit's files are in memory
 }
 
 // Guard stands before what is parsed; see guard.Guard.
@@ -27,8 +29,13 @@ type Guard interface {
 	Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wait bool) (leave func(), err error)
 }
 
+// New makes a reader.
+func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(context.Context, history.Query) (history.History, error), guard Guard) *Reader {
+	return &Reader{Target: target, File: file, Guard: guard, diffing: make(chan struct{}, 1)}
+}
+
 // History implements api.ManifestReader.
-func (r Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
+func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
 	file, edit, ok := r.Target(q.Environment, q.App)
 	if !ok {
 		return api.History{}, gitops.Errorf(gitops.NotFound, "app %q is not configured for environment %q", q.App, q.Environment)

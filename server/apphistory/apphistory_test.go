@@ -17,7 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-func reader(t *testing.T, file func(ctx context.Context, q history.Query) (history.History, error)) Reader {
+func reader(t *testing.T, file func(ctx context.Context, q history.Query) (history.History, error)) *Reader {
 	t.Helper()
 	edit, err := values.Compile([]values.Target{{Key: ".image", Value: "{repository}:{tag}"}})
 	if err != nil {
@@ -26,7 +26,7 @@ func reader(t *testing.T, file func(ctx context.Context, q history.Query) (histo
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		return app + "-" + environment + ".yaml", edit, environment == "dev" && app == "shop"
 	}
-	return Reader{target, file, guard.New(1<<30, slog.New(slog.DiscardHandler))}
+	return New(target, file, guard.New(1<<30, slog.New(slog.DiscardHandler)))
 }
 
 func TestVersionsAreTagsWithTheirCommits(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -89,7 +88,7 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 		e.App = "" // without an environment it is nowhere
 	}
 	for _, text := range []*string{&e.Environment, &e.App, &e.Update, &e.Delivery, &e.After, &e.Reason} {
-		*text = clip(*text)
+		*text = gitops.Clip(*text, maxText)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,15 +110,7 @@ func (r *Recorder) Refused(e gitops.AuditEntry) {
 	of.last = e
 }
 
-// clip bounds what a sender wrote.
-func clip(text string) string {
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "..."
-}
-
-// turnHour begins to count anew after an hour, and writes how much was left out in the
+// turnHour begins another count after an hour, and writes how much was left out in the
 // one before.
 func (r *Recorder) turnHour() {
 	now := r.Now()

@@ -34,10 +34,10 @@ func BenchmarkOneCommit(b *testing.B) {
 		head = &next
 		return head, nil
 	}, 0, guard.New(1<<30, slog.New(slog.DiscardHandler)))
-	c.BranchTags(b.Context())
+	c.BranchTags(b.Context(), time.Time{})
 	b.ReportAllocs()
 	for b.Loop() {
-		c.BranchTags(b.Context())
+		c.BranchTags(b.Context(), time.Time{})
 	}
 }
 

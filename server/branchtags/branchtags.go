@@ -66,16 +66,19 @@ type Cache[V View[V]] struct {
 
 	turn chan struct{} // holds one while no caller brings the tags up to date
 	// Of the caller that took it out:
-	askAt time.Time // when the tags are too old, or the git server may be asked again
-	apps  []api.App // by environment and app, with their tags once one was read; copied to be changed
-	read  bool      // something was read
-	aside []int     // places in byFile of files that the guard did not let through: they are looked at again each time
-	seen  V         // what was read last
+	askAt   time.Time // when the tags are too old, or the git server may be asked again
+	written time.Time // what was on the branch by then is in the tags
+	failed  bool      // the git server did not answer the last time
+	apps    []api.App // by environment and app, with their tags once one was read; copied to be changed
+	read    bool      // something was read
+	seen    V         // what was read last
+	aside   []int     // places in byFile of files that the guard did not let through: they are looked at again each time
 }
 
 // New makes a cache that has read nothing yet. The function returns the branch as it
 // was no longer than maxAge ago; its errors are [*gitops.Error]. It is not called again
-// before what it returned is that old, nor before the time that its last error named.
+// before what it returned is that old, unless something was written since, nor before
+// the time that its last error named.
 func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time.Duration) (V, error), maxAge time.Duration, guard Guard) *Cache[V] {
 	targets = slices.SortedFunc(slices.Values(targets), func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
@@ -95,10 +98,10 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 
 // BranchTags implements api.ManifestReader. Whoever asks while the tags are brought up
 // to date gets the same answer, or that of before when ctx ends first.
-func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
+func (c *Cache[V]) BranchTags(ctx context.Context, written time.Time) api.BranchTags {
 	select {
 	case <-c.turn:
-		c.refresh(ctx)
+		c.refresh(ctx, written)
 	case <-ctx.Done():
 	}
 	return *c.last.Load()
@@ -106,14 +109,18 @@ func (c *Cache[V]) BranchTags(ctx context.Context) api.BranchTags {
 
 // refresh brings tags that are too old up to date, if the git server may be asked, and
 // gives the turn back.
-func (c *Cache[V]) refresh(ctx context.Context) {
+func (c *Cache[V]) refresh(ctx context.Context, written time.Time) {
 	defer func() { c.turn <- struct{}{} }()
-	began := time.Now()
-	if began.Before(c.askAt) {
+	began, maxAge := time.Now(), c.maxAge
+	switch {
+	case !c.failed && written.After(c.written):
+		maxAge = 0
+	case began.Before(c.askAt):
 		return
 	}
 	now := *c.last.Load()
-	if err := c.look(context.WithoutCancel(ctx)); err != nil { // others wait for it, too
+	err := c.look(context.WithoutCancel(ctx), maxAge) // others wait for it, too
+	if c.failed = err != nil; c.failed {
 		now.Problem = problemOf(err)
 		c.askAt = time.Now().Add(max(c.maxAge, now.Problem.RetryAfter))
 	} else {
@@ -123,6 +130,9 @@ func (c *Cache[V]) refresh(ctx context.Context) {
 			asOf = time.Now() // it was asked just now: not again at once, however long it took
 		}
 		c.askAt = asOf.Add(c.maxAge)
+		if maxAge == 0 {
+			c.written = written
+		}
 	}
 	c.last.Store(&now)
 }
@@ -136,10 +146,10 @@ func problemOf(err error) *gitops.Error {
 }
 
 // look brings the apps' tags to what the branch has now.
-func (c *Cache[V]) look(ctx context.Context) error {
+func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, viewWithin)
 	defer cancel()
-	view, err := c.view(ctx, c.maxAge)
+	view, err := c.view(ctx, maxAge)
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 		b, c := site(t)
 		ask := func(wantTags string, wantAsked int, wantReads ...string) api.BranchTags {
 			t.Helper()
-			found := c.BranchTags(t.Context())
+			found := c.BranchTags(t.Context(), time.Time{})
 			if got := tags(found); got != wantTags || found.Problem != nil {
 				t.Errorf("%s (%v), want %s", got, found.Problem, wantTags)
 			}
@@ -184,7 +184,7 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 		b.push(map[string]string{"shared.yaml": "api: {tag: v1}\nworker: {tog: v2}\n"})
 		delete(b.files, "prod/api.yaml")
 		time.Sleep(3 * time.Second)
-		broken := c.BranchTags(t.Context())
+		broken := c.BranchTags(t.Context(), time.Time{})
 		if diff := cmp.Diff(api.App{App: "api", File: "shared.yaml", Tag: "v1"}, broken.Apps["dev"][0]); diff != "" {
 			t.Error(diff)
 		}
@@ -209,24 +209,24 @@ func TestFilesThatAreSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := site(t)
 		b.refused = map[string]error{"prod/api.yaml": gitops.Errorf(gitops.Rejected, "prod/api.yaml is set aside")}
-		if got := tags(c.BranchTags(t.Context())); got != "dev/api v1, dev/worker v1, prod/api prod/api.yaml is set aside" {
+		if got := tags(c.BranchTags(t.Context(), time.Time{})); got != "dev/api v1, dev/worker v1, prod/api prod/api.yaml is set aside" {
 			t.Error(got)
 		}
 		delete(b.refused, "prod/api.yaml")
 		time.Sleep(3 * time.Second)
-		if got := tags(c.BranchTags(t.Context())); got != "dev/api v1, dev/worker v1, prod/api v1" {
+		if got := tags(c.BranchTags(t.Context(), time.Time{})); got != "dev/api v1, dev/worker v1, prod/api v1" {
 			t.Error(got)
 		}
 		b.push(map[string]string{"shared.yaml": "api: {tag: v2}\nworker: {tag: v2}\n", "prod/api.yaml": "image: host/api:v2\n"})
 		b.refused["shared.yaml"] = gitops.Errorf(gitops.Unavailable, "the store is away")
 		time.Sleep(3 * time.Second)
-		if found := c.BranchTags(t.Context()); found.Problem == nil || tags(found) != "dev/api v1, dev/worker v1, prod/api v1" {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil || tags(found) != "dev/api v1, dev/worker v1, prod/api v1" {
 			t.Errorf("%s, %v", tags(found), found.Problem)
 		}
 		delete(b.refused, "shared.yaml")
 		b.unknown = true // and all files are read
 		time.Sleep(3 * time.Second)
-		if found := c.BranchTags(t.Context()); found.Problem != nil || tags(found) != "dev/api v2, dev/worker v2, prod/api v2" {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem != nil || tags(found) != "dev/api v2, dev/worker v2, prod/api v2" {
 			t.Errorf("%s, %v", tags(found), found.Problem)
 		}
 	})
@@ -241,12 +241,12 @@ func TestTagsOfAViewThatIsNotNew(t *testing.T) {
 		asOf := time.Now().Add(-b.old)
 		for _, wait := range []time.Duration{0, time.Second - 1} {
 			time.Sleep(wait)
-			if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf) {
+			if found := c.BranchTags(t.Context(), time.Time{}); !found.AsOf.Equal(asOf) {
 				t.Errorf("as of %s, want %s", found.AsOf, asOf)
 			}
 		}
 		time.Sleep(time.Nanosecond)
-		if found := c.BranchTags(t.Context()); !found.AsOf.Equal(asOf.Add(time.Second)) {
+		if found := c.BranchTags(t.Context(), time.Time{}); !found.AsOf.Equal(asOf.Add(time.Second)) {
 			t.Errorf("as of %s, a second after %s", found.AsOf, asOf)
 		}
 		if asked, _ := b.sinceLast(); asked != 2 {
@@ -263,16 +263,16 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 		limited := *gitops.Errorf(gitops.RateLimited, "rate limited")
 		limited.RetryAfter = time.Minute
 		b.err = &limited
-		if found := c.BranchTags(t.Context()); found.Problem == nil || found.Problem.Code != gitops.RateLimited || len(found.Apps) != 0 || !found.AsOf.IsZero() {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil || found.Problem.Code != gitops.RateLimited || len(found.Apps) != 0 || !found.AsOf.IsZero() {
 			t.Errorf("%+v", found)
 		}
 		b.err = nil
 		time.Sleep(time.Minute - 1)
-		if found := c.BranchTags(t.Context()); found.Problem == nil {
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil {
 			t.Error("the server was asked before its time")
 		}
 		time.Sleep(time.Nanosecond)
-		first := c.BranchTags(t.Context())
+		first := c.BranchTags(t.Context(), time.Time{})
 		if first.Problem != nil || len(first.Apps) != 2 {
 			t.Errorf("%+v", first)
 		}
@@ -280,7 +280,7 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 		b.hold = make(chan struct{})
 		time.Sleep(3 * time.Second)
 		began := time.Now()
-		away := c.BranchTags(t.Context())
+		away := c.BranchTags(t.Context(), time.Time{})
 		if took := time.Since(began); took != viewWithin || away.Problem == nil || away.Problem.Code != gitops.Unavailable {
 			t.Errorf("after %s: %v", took, away.Problem)
 		}
@@ -299,7 +299,7 @@ func TestManyAskAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if found := c.BranchTags(t.Context()); len(found.Apps) != 2 {
+				if found := c.BranchTags(t.Context(), time.Time{}); len(found.Apps) != 2 {
 					t.Errorf("%+v", found)
 				}
 			})
@@ -307,7 +307,7 @@ func TestManyAskAtOnce(t *testing.T) {
 		synctest.Wait()
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if found := c.BranchTags(gone); len(found.Apps) != 0 {
+		if found := c.BranchTags(gone, time.Time{}); len(found.Apps) != 0 {
 			t.Errorf("an answer before there was one: %+v", found)
 		}
 		close(b.hold)

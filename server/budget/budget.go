@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// Default is the memory of a process whose limit nobody says: that of the chart,
-	// which gives 512 MiB, as [ofGroup] has it.
-	Default = 410 << 20
+	// Default is the memory of a process whose limit nobody says: as if it had the 512 MiB
+	// that the chart gives, 409 MiB.
+	Default = 512 << 20 * ofGroup / 100
 
 	// Least is the least memory that gives every consumer a share it can work with.
 	Least = 192 << 20
 
 	// program is what the process needs beside the heap of Go: the pages of the
-	// program that are used (25 MiB), and SQLite's caches and the write-ahead log's
-	// index, which are outside the heap.
-	program = 40 << 20
+	// program that are used (25 MiB), SQLite's caches and the write-ahead log's index, and
+	// what the runtime needs for itself beyond what it counts.
+	program = 48 << 20
 
 	// ofGroup is the part of a cgroup's limit that is planned with, in percent. The
 	// kernel counts there what is not the process's alone: buffers of sockets, pages of

@@ -103,7 +103,7 @@ type Limits struct {
 	// Memory is how much the process may take, as in "400MiB", at least 192MiB. It is
 	// divided among connections, bodies, parsers, the snapshot and the others that take
 	// memory at somebody's wish. Default: GOMEMLIMIT, else 80 % of the limit of the
-	// process's cgroup, else 410MiB.
+	// process's cgroup, else 409 MiB.
 	Memory Bytes `yaml:"memory"`
 	// Connections is how many may be open. Default: as many as fit the share of Memory
 	// that is theirs.

@@ -62,6 +62,8 @@ func TestWrongValues(t *testing.T) {
 		{"", "api: {tokens: [{name: a}]}", "api.tokens[0].file: is missing"},
 		{"", "api: {tokens: [{name: a, file: x}, {name: a, file: x}]}", "api.tokens[1].file: is that of another token"},
 		{"", "api: {tokens: [{name: a, file: x, expires: 'next year'}]}", "api.tokens[0].expires: must be a date such as 2027-01-31, or a time such as"},
+		{"", "api: {tokens: [{name: a, file: x, expires: 2027-01-31}]}", `api.tokens[0].expires: must be text, and without quotes this is a date: write "2027-01-31" (line`},
+		{"", "api: {tokens: [{name: a, file: x, expires: 2027-01-31T12:00:00Z}]}", `api.tokens[0].expires: must be text, and without quotes this is a date: write "2027-01-31T12:00:00Z" (line`},
 		{"", "file: /charts/{app}.yaml", "file: must be a path from the repository's root"},
 		{"", "file: ../{app}.yaml", "file: must be a path from the repository's root"},
 		{"", "file: charts/../{app}.yaml", "file: must be a path from the repository's root"},
@@ -186,7 +188,7 @@ func TestWrongShapes(t *testing.T) {
 	}
 }
 
-// Whoever mends a file wants to hear of everything at once.
+// Whoever corrects a file needs all of its problems at once.
 func TestEveryProblemIsReported(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -11,6 +11,8 @@ func notText(node *yaml.Node) string {
 		return "must be text, not a list: if it is one text that begins with [, write it in quotes"
 	case node.Kind == yaml.MappingNode:
 		return `must be text, not a map: if it is one text such as "{tag}", write it in quotes`
+	case node.Tag == "!!timestamp":
+		return `must be text, and without quotes this is a date: write "` + node.Value + `"`
 	case node.Tag != "!!str":
 		return "must be text: write it in quotes"
 	}

@@ -150,7 +150,7 @@ func TestTheInstallationIsFound(t *testing.T) {
 	if n := s.github.Count(http.MethodGet, tryPath+"/installation"); n != 1 {
 		t.Errorf("looked for %d times", n)
 	}
-	// Installed anew it has another number, and the tokens of before are gone.
+	// Installed again it has another number, and the tokens of before are gone.
 	s.github.Uninstall(5678)
 	s.github.Install(5679, repository)
 	s.github.Expect(http.StatusNotFound)
@@ -225,11 +225,11 @@ func TestNewRefuses(t *testing.T) {
 		{"an odd installation", "installationID", func(c *githubapp.Config) { c.InstallationID = -1 }},
 		{"no key", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile = "" }},
 		{"a key that is not there", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile += ".not" }},
-		{"a key that is none", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile = empty }},
+		{"a key that is not one", "privateKeyFile", func(c *githubapp.Config) { c.PrivateKeyFile = empty }},
 		{"a repository without owner", "", func(c *githubapp.Config) { c.RepositoryURL = "https://github.com/manifests.git" }},
 		{"a repository below a path", "", func(c *githubapp.Config) { c.RepositoryURL = "https://git.example/a/b/c.git" }},
 		{"a repository over SSH", "", func(c *githubapp.Config) { c.RepositoryURL = "git@github.com:myshop/manifests.git" }},
-		{"an API that is none", "apiURL", func(c *githubapp.Config) { c.APIURL = "api.github.com" }},
+		{"an API that is not one", "apiURL", func(c *githubapp.Config) { c.APIURL = "api.github.com" }},
 		{"an API in the open", "apiURL", func(c *githubapp.Config) { c.APIURL = "http://api.github.com" }},
 		{"an API with a password", "apiURL", func(c *githubapp.Config) { c.APIURL = "https://a:b@api.github.com" }},
 	} {

@@ -29,3 +29,6 @@ func connectionLimits(c Config) (most, each int, err error) {
 	}
 	return int(fit), int(max(1, fit/4)), nil
 }
+
+// Connections returns how many there may be, in all and from one address.
+func (l *Limits) Connections() (most, each int) { return l.connections.most, l.connections.each }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/server/budget"
 )
 
 func TestKnownClientsAreForgotten(t *testing.T) {
@@ -37,5 +39,15 @@ func TestKnownClientsAreForgotten(t *testing.T) {
 	expect("one more", true)
 	if len(k.places) != mostKnown || k.byQuiet.Len() != mostKnown {
 		t.Errorf("%d and %d are held", len(k.places), k.byQuiet.Len())
+	}
+}
+
+// What is remembered of clients, known ones and refused ones of two windows, stays within
+// half of what is left to the rest of the program.
+func TestWhatIsRememberedFits(t *testing.T) {
+	const knownBytes, refusedBytes = 250, 150
+	held, room := int64(mostKnown*knownBytes+2*mostRefused*refusedBytes), budget.Split(budget.Default).Garbage/2
+	if held > room {
+		t.Errorf("%s are remembered, and there are %s", budget.Text(held), budget.Text(room))
 	}
 }

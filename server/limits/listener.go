@@ -71,7 +71,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			of.class = l.classify(address)
 		}
 		if why, ok := l.places.take(of); !ok {
-			_ = conn.Close() // before the first byte there is no way to give a reason
+			discard(conn)
 			l.recorder.Refused(l.name, why)
 			l.pressure.note(of, why)
 			continue
@@ -79,6 +79,16 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		l.recorder.Opened(l.name)
 		return newBoundedConn(conn, l, of), nil
 	}
+}
+
+// discard closes a connection that there is no room for. Before the first byte there is
+// no way to give a reason. It is reset, so that the kernel keeps nothing of it either:
+// else each would be remembered for a minute.
+func discard(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
 }
 
 // Close stops listening. Connections that end from now on end because of it.

@@ -80,9 +80,12 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err := g.verify(w, r)
 		g.recorder.OverLimit(g.route, webhook.ClientIP(r.RemoteAddr), err == nil)
 		if err != nil {
-			g.refuse(w, r, err)
+			g.refuse(w, err)
 			return
 		}
+	}
+	if g.credential == nil {
+		w.Header().Set("Connection", "close") // no sender has a use for it
 	}
 	ww, ok := w.(middleware.WrapResponseWriter)
 	if !ok {
@@ -133,14 +136,11 @@ func (g *guard) verify(w http.ResponseWriter, r *http.Request) error {
 
 // refuse answers a client that was refused too often. A credential that could not be
 // checked now is not one that is not valid.
-func (g *guard) refuse(w http.ResponseWriter, r *http.Request, why error) {
+func (g *guard) refuse(w http.ResponseWriter, why error) {
 	if gitops.CodeOf(why) != gitops.Unavailable {
 		e := gitops.Errorf(gitops.RateLimited, "too many requests from this address were refused, and this one has no valid credential")
 		e.RetryAfter = refusedAgain
 		why = e.WithCause(why)
-	}
-	if r.ContentLength > freeBody {
-		w.Header().Set("Connection", "close") // or package http reads what is left of it
 	}
 	g.writeProblem(w, why)
 }

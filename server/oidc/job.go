@@ -3,7 +3,6 @@ package oidc
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -70,17 +69,5 @@ func (j Job) UseOnce(ctx context.Context, guard ReplayGuard, order gitops.Delive
 	return err
 }
 
-// clip bounds text of a token inside a sentence, and keeps it on one line.
-func clip(text string) string {
-	const limit = 600
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if len(text) > limit {
-		return strings.ToValidUTF8(text[:limit], "") + "..."
-	}
-	return text
-}
+// clip bounds text of a token inside a sentence.
+func clip(text string) string { return gitops.Clip(text, 600) }

@@ -24,7 +24,7 @@ import (
 // sign with it, so a key that was not there a moment ago is none of theirs.
 const (
 	askAgain   = 10 * time.Second // at the earliest, whatever tokens come
-	freshFor   = 15 * time.Minute // after which the keys are fetched anew beside the work
+	freshFor   = 15 * time.Minute // after which the keys are fetched again beside the work
 	staleAfter = 24 * time.Hour   // without an answer of the issuer: a key may have been taken back
 	fetchTime  = 10 * time.Second
 	maxKeys    = 1 << 20 // bytes of an answer

@@ -38,7 +38,7 @@ func TestRotation(t *testing.T) {
 	}
 	s.issuer.TakeBack()
 	s.pass(16 * time.Minute)
-	must() // which has the keys fetched anew, beside the work
+	must() // which has the keys fetched again, beside the work
 	v.Settle()
 	old = s.issuer.Token(audience, nil)
 	s.issuer.Rotate()
@@ -150,7 +150,7 @@ func TestTheIssuerIsAway(t *testing.T) {
 	refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 }
 
-// Keys that were known a day ago are believed no more: one may have been taken
+// Keys that were known a day ago do not count any more: one may have been taken
 // back since.
 func TestKeysAreGoodForADay(t *testing.T) {
 	s := newSite(t)

@@ -118,7 +118,7 @@ func TestTokensThatAreNotGood(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
 	now := s.clock().Unix()
-	stranger := secrettest.Key(t)
+	other := secrettest.Key(t)
 	good := s.issuer.Token(audience, nil)
 	parts := strings.Split(good, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
@@ -139,9 +139,9 @@ func TestTokensThatAreNotGood(t *testing.T) {
 		{"too long", good + strings.Repeat("A", 16<<10), gitops.Unauthorized, "no JWT"},
 		{"changed", parts[0] + "." + otherPayload + "." + parts[2], gitops.Unauthorized, "invalid token"},
 		{"unsigned", none + "." + parts[1] + ".", gitops.Unauthorized, "invalid token"},
-		{"a stranger's key", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "key-1"}, payload), gitops.Unauthorized, "invalid token"},
-		{"a key that is not published", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: stranger, KeyID: "key-9"}, payload), gitops.Unauthorized, "does not publish"},
-		{"no key named", oidctest.Sign(t, jose.RS256, stranger, payload), gitops.Unauthorized, "does not publish"},
+		{"somebody else's key", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: other, KeyID: "key-1"}, payload), gitops.Unauthorized, "invalid token"},
+		{"a key that is not published", oidctest.Sign(t, jose.RS256, jose.JSONWebKey{Key: other, KeyID: "key-9"}, payload), gitops.Unauthorized, "does not publish"},
+		{"no key named", oidctest.Sign(t, jose.RS256, other, payload), gitops.Unauthorized, "does not publish"},
 		{"another algorithm", s.issuer.SignBy(jose.RS512, s.issuer.Claims(audience)), gitops.Unauthorized, "invalid token"},
 		{"another padding", s.issuer.SignBy(jose.PS256, s.issuer.Claims(audience)), gitops.Unauthorized, "invalid token"},
 		{"a shared secret", oidctest.Sign(t, jose.HS256, []byte(strings.Repeat("k", 32)), payload), gitops.Unauthorized, "invalid token"},

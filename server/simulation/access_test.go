@@ -15,7 +15,7 @@ const (
 // list is who may do what.
 var list = must(access.New(accessConfig()))
 
-// accessConfig lets our repository order everything, and a push of an image reach
+// accessConfig allows our repository to order everything, and a push of an image reach
 // prod for one app only.
 func accessConfig() access.Config {
 	order := []gitops.Right{gitops.RightOrder}

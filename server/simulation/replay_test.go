@@ -20,7 +20,7 @@ func TestASeedPlaysTheSameScheduleOnPostgresAgain(t *testing.T) {
 func playTwice(t *testing.T, seeds uint64, newStore func(*world) store) {
 	t.Helper()
 	if raced {
-		t.Skip("with the race detector goroutines run in an order that is drawn anew each time")
+		t.Skip("with the race detector goroutines run in a random order")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for seed := range seeds {

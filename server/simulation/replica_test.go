@@ -85,13 +85,12 @@ var silent = slog.New(slog.DiscardHandler)
 // nobody counts nothing.
 type nobody struct{}
 
-func (nobody) Delivery(string, string)                {}
-func (nobody) Finished(string, gitops.State, float64) {}
-func (nobody) NotKept(string, string)                 {}
-func (nobody) Progressed(string, time.Time)           {}
-func (nobody) BackingOff(string, time.Duration)       {}
-func (nobody) Missed(missed.Outcome)                  {}
-func (nobody) Swept(time.Time)                        {}
+func (nobody) Delivery(string, string)                      {}
+func (nobody) Finished(string, gitops.State, float64)       {}
+func (nobody) NotKept(string, string)                       {}
+func (nobody) BackingOff(string, lane.Cause, time.Duration) {}
+func (nobody) Missed(missed.Outcome)                        {}
+func (nobody) Swept(time.Time)                              {}
 
 func (r *replica) start() {
 	r.tell("%s starts", r.name)

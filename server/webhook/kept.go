@@ -66,6 +66,17 @@ func shorten(d gitops.Delivery) gitops.Delivery {
 	return d
 }
 
+// nameOrder notes what a rejected order was for, so that whoever reads there finds it.
+func nameOrder(d *gitops.Delivery, order *gitops.Order) {
+	if d.Outcome != gitops.OutcomeRejected || order == nil || gitops.CheckName("", order.Environment) != nil {
+		return
+	}
+	d.Environment = order.Environment
+	if gitops.CheckName("", order.App) == nil {
+		d.App = order.App
+	}
+}
+
 // mostKept is how many deliveries with an outcome are kept of a sender.
 func mostKept(outcome gitops.Outcome) int {
 	if outcome == gitops.OutcomeIgnored {

@@ -25,10 +25,6 @@ type Secrets func() [][]byte
 // A file that cannot be read for now, or is empty, as it is for a moment while it
 // is written, leaves its previous secret in force.
 type SecretFiles struct {
-	// Replaced is called with the field of a secret that was replaced, never with the
-	// secret, when it is not nil. It is set before the first call of Current.
-	Replaced func(field string)
-
 	check  func(secret []byte) error
 	logger *slog.Logger
 
@@ -39,7 +35,6 @@ type SecretFiles struct {
 }
 
 type secretFile struct {
-	field   string // of the configuration
 	path    string
 	secret  []byte
 	problem string // what was logged of it last
@@ -70,7 +65,7 @@ func ReadSecretFiles(field string, files []string, check func(secret []byte) err
 			e.Field = field
 			return nil, &e
 		}
-		s.files = append(s.files, &secretFile{field: field, path: path, secret: secret})
+		s.files = append(s.files, &secretFile{path: path, secret: secret})
 	}
 	none := make([]secretState, len(files))
 	s.now.Store(&none) // so that the first call reads them all
@@ -130,10 +125,6 @@ func (s *SecretFiles) reload() [][]byte {
 			problem = err.Message
 		case !bytes.Equal(secret, f.secret):
 			f.secret = secret
-			s.logger.Info("secret replaced", slog.String("file", f.path))
-			if s.Replaced != nil {
-				s.Replaced(f.field)
-			}
 		}
 		if problem != f.problem && problem != "" {
 			s.logger.Warn("secret file unreadable, using the previous secret", slog.String("file", f.path), slog.String("error", err.Error()))

@@ -115,6 +115,11 @@ func (c *Client) Update(ctx context.Context, id string) (u gitops.Update, err er
 	return u, c.get(ctx, "/api/v1/updates/"+url.PathEscape(id), nil, &u)
 }
 
+// Commit returns the commit of an update, and what the update changed in it.
+func (c *Client) Commit(ctx context.Context, update string) (found api.Commit, err error) {
+	return found, c.get(ctx, "/api/v1/updates/"+url.PathEscape(update)+"/commit", nil, &found)
+}
+
 // Environments returns the state of every environment now.
 func (c *Client) Environments(ctx context.Context) (e api.Environments, err error) {
 	return e, c.get(ctx, "/api/v1/environments", nil, &e)

@@ -62,7 +62,7 @@ func TestFollow(t *testing.T) {
 	)
 	enough := errors.New("enough")
 	var stood int
-	var got []string
+	var got, away []string
 	err := c.Follow(t.Context(), url.Values{"app": {"api"}}, "", func() error { stood++; return nil }, func(e client.Event) error {
 		if e.Delivery != nil {
 			got = append(got, e.Cursor+" "+e.Delivery.Key().String())
@@ -73,7 +73,10 @@ func TestFollow(t *testing.T) {
 			return enough
 		}
 		return nil
-	})
+	}, func(err error) error { away = append(away, gitops.PublicOf(err)); return nil })
+	if diff := cmp.Diff([]string{"stopping"}, away); diff != "" {
+		t.Error(diff)
+	}
 	if err != enough || stood != 3 {
 		t.Errorf("ended with %v, stood %d times", err, stood)
 	}
@@ -86,6 +89,9 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// stay goes on following while the server cannot be reached.
+func stay(error) error { return nil }
+
 // A server that was restored from a backup does not know the stream's cursor: the
 // stream goes on from now, also for a caller that began with a cursor. A cursor that
 // was wrong from the beginning is the caller's error.
@@ -93,14 +99,14 @@ func TestFollowAfterARestore(t *testing.T) {
 	const lost = "400!{\"code\": \"invalid\", \"field\": \"cursor\", \"detail\": \"cursor: is invalid\"}"
 	c, asked := serve(t, "retry: 1\nid: 70\n\n", lost, "id: 4\nevent: update\ndata: {\"id\": \"u1\", \"delivery\": \"api/k\"}\n\n")
 	enough := errors.New("enough")
-	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return enough }); err != enough {
+	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return enough }, stay); err != enough {
 		t.Errorf("ended with %v", err)
 	}
 	if want := []string{"/api/v1/events 69", "/api/v1/events 70", "/api/v1/events "}; !cmp.Equal(want, *asked) {
 		t.Errorf("asked %q", *asked)
 	}
 	c, _ = serve(t, lost)
-	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return nil }); gitops.CodeOf(err) != gitops.Invalid {
+	if err := c.Follow(t.Context(), nil, "69", func() error { return nil }, func(client.Event) error { return nil }, stay); gitops.CodeOf(err) != gitops.Invalid {
 		t.Errorf("ended with %v", err)
 	}
 }
@@ -108,7 +114,7 @@ func TestFollowAfterARestore(t *testing.T) {
 // What a repetition does not change ends the stream.
 func TestFollowIsRefused(t *testing.T) {
 	c, _ := serve(t, "403!{\"code\": \"forbidden\", \"detail\": \"no\"}")
-	err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(client.Event) error { return nil })
+	err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(client.Event) error { return nil }, stay)
 	if gitops.CodeOf(err) != gitops.Forbidden {
 		t.Errorf("ended with %v", err)
 	}

@@ -43,13 +43,9 @@ type position struct {
 // ends or handle or standing returns an error, which it returns. A stream that breaks
 // or falls silent is opened again at its cursor. Each time that it is open, the first
 // included, it calls standing: no event after that is missed. One that the server's
-// store lost, because it was restored from a backup, is not handed on.
-func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error) error {
-	return c.follow(ctx, filter, after, standing, handle, func() error { return nil })
-}
-
-// follow is Follow. It calls away each time that the stream cannot be opened for now.
-func (c *Client) follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error, away func() error) error {
+// store lost, because it was restored from a backup, is not handed on. Each time that
+// the stream cannot be opened for now it calls away with why, whose error ends it, too.
+func (c *Client) Follow(ctx context.Context, filter url.Values, after string, standing func() error, handle func(Event) error, away func(error) error) error {
 	at := position{after: after, retry: usualWait}
 	var wait time.Duration
 	for {
@@ -67,7 +63,7 @@ func (c *Client) follow(ctx context.Context, filter url.Values, after string, st
 		case err != nil && !later(err):
 			return err
 		case err != nil && !stood:
-			if err := away(); err != nil {
+			if err := away(err); err != nil {
 				return err
 			}
 		}
@@ -225,14 +221,14 @@ func (c *Client) Await(ctx context.Context, u gitops.Update, progress func(gitop
 		}
 		return nil
 	}
-	poll := func() error {
+	poll := func(error) error {
 		if err := look(ctx); !errors.Is(err, errAgain) {
 			return err
 		}
 		return nil
 	}
 	standing := func() error { return look(ctx) }
-	err := c.follow(ctx, url.Values{"delivery": {u.Delivery.String()}}, "", standing, func(e Event) error {
+	err := c.Follow(ctx, url.Values{"delivery": {u.Delivery.String()}}, "", standing, func(e Event) error {
 		if e.Update == nil || e.Update.ID != u.ID {
 			return nil
 		}

@@ -56,7 +56,7 @@ func TestSilenceEndsAConnection(t *testing.T) {
 		defer transport.CloseIdleConnections()
 		c.http.Transport = transport
 		enough := errors.New("enough")
-		if err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(Event) error { return enough }); err != enough {
+		if err := c.Follow(t.Context(), nil, "", func() error { return nil }, func(Event) error { return enough }, func(error) error { return nil }); err != enough {
 			t.Error(err)
 		}
 		second := 9*17*time.Second + silence + usualWait

@@ -89,6 +89,7 @@ func checkDistinct(updates []gitops.Update) error {
 func prepared(d gitops.Delivery) gitops.Delivery {
 	d.Source, d.ID, d.Actor, d.Remote, d.Credential = clean(d.Source), clean(d.ID), clean(d.Actor), clean(d.Remote), clean(d.Credential)
 	d.Outcome, d.Field, d.Reason, d.Principal, d.Config = clean(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Principal), clean(d.Config)
+	d.Environment, d.App = clean(d.Environment), clean(d.App)
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	planned := d.Updates
 	d.Updates = make([]gitops.Update, len(planned))
@@ -135,22 +136,24 @@ func (s *Store) commit(group []*acceptance) error {
 
 // deliveryArg is a delivery as the function accept takes it.
 type deliveryArg struct {
-	Place      int            `json:"place"`
-	Source     string         `json:"source"`
-	ID         string         `json:"id"`
-	ReceivedAt *time.Time     `json:"received_at"`
-	EventTime  *time.Time     `json:"event_time"`
-	Actor      string         `json:"actor"`
-	Remote     string         `json:"remote"`
-	Recovered  bool           `json:"recovered"`
-	Credential string         `json:"credential"`
-	Outcome    gitops.Outcome `json:"outcome"`
-	Field      string         `json:"field"`
-	Reason     string         `json:"reason"`
-	Principal  string         `json:"principal"`
-	Config     string         `json:"config"`
-	BodyDigest *string        `json:"body_digest"`
-	KeyHash    string         `json:"key_hash"`
+	Place       int            `json:"place"`
+	Source      string         `json:"source"`
+	ID          string         `json:"id"`
+	ReceivedAt  *time.Time     `json:"received_at"`
+	EventTime   *time.Time     `json:"event_time"`
+	Actor       string         `json:"actor"`
+	Remote      string         `json:"remote"`
+	Recovered   bool           `json:"recovered"`
+	Credential  string         `json:"credential"`
+	Outcome     gitops.Outcome `json:"outcome"`
+	Field       string         `json:"field"`
+	Reason      string         `json:"reason"`
+	Environment string         `json:"environment"`
+	App         string         `json:"app"`
+	Principal   string         `json:"principal"`
+	Config      string         `json:"config"`
+	BodyDigest  *string        `json:"body_digest"`
+	KeyHash     string         `json:"key_hash"`
 }
 
 // updateArg is an update as the function accept takes it.
@@ -176,7 +179,7 @@ func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 	for i, a := range group {
 		d := a.delivery
 		deliveries[i] = deliveryArg{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Recovered,
-			d.Credential, d.Outcome, d.Field, d.Reason, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key())}
+			d.Credential, d.Outcome, d.Field, d.Reason, d.Environment, d.App, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key())}
 		bodies[i] = d.Body
 		for n, u := range d.Updates {
 			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule})

@@ -17,7 +17,7 @@ const (
 
 // Decide implements [queue.Decisions].
 func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
-	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5, $6)`
+	const decide = `SELECT environment, app, state, coalesce(refusal, ''), coalesce(reason, '') FROM decide($1, $2, $3, $4, $5, $6, $7)`
 	switch d.Action {
 	case gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel:
 	default:
@@ -30,7 +30,7 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 	var environment, app, refusal, reason string
 	var state gitops.State
 	err = s.call(ctx, func(ctx context.Context) error {
-		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason), string(entry)}
+		args := []any{s.nowArg(), clean(d.Update), string(d.Action), clean(d.Actor), clean(d.Reason), string(entry), d.DryRun}
 		exists, err := one(ctx, s.pool, decide, args, &environment, &app, &state, &refusal, &reason)
 		switch {
 		case err != nil:
@@ -44,17 +44,18 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 		case refusal == refusedAsLower:
 			return gitops.Errorf(gitops.Conflict, "%s", reason)
 		case refusal != "":
-			return gitops.Errorf(gitops.Conflict,
-				"update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one", refusal, app, environment)
+			return queue.OvertakenError(gitops.Update{App: app, Environment: environment}, refusal)
 		}
 		return nil
 	})
 	if err != nil {
 		return gitops.Update{}, err
 	}
-	if d.Action == gitops.ActionDismiss {
+	switch {
+	case d.DryRun:
+	case d.Action == gitops.ActionDismiss:
 		s.hints.send()
-	} else {
+	default:
 		s.hints.send(environment)
 	}
 	return s.Update(ctx, d.Update)

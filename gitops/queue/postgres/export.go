@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -201,46 +200,6 @@ func scanAuditEntry(row pgx.CollectableRow) (numbered, error) {
 	return numbered{e.Sequence / updatesEach, queue.Entry{Audit: &e}}, err
 }
 
-// bodyReader reads the bodies of a page's deliveries, a few at a time: all of a page
-// could take 500 MiB.
-type bodyReader struct {
-	*export
-	to   int64 // the page's last number
-	next []body
-}
-
-// body is a delivery's, or what is known of it while it is not read.
-type body struct {
-	number int64
-	bytes  []byte
-}
-
-// bodiesTogether is how many bytes of bodies one read brings, and one body more.
-const bodiesTogether = 4 << 20
-
-// of returns the body of the delivery with this number. Numbers rise from call to call.
-func (b *bodyReader) of(number int64) ([]byte, error) {
-	const bodies = `SELECT delivery, body FROM (
-			SELECT delivery, body, sum(octet_length(body)) OVER (ORDER BY delivery) - octet_length(body) AS before FROM (
-				SELECT delivery, body FROM bodies WHERE delivery >= $1 AND delivery <= $2 ORDER BY delivery) AS page
-		) AS summed WHERE before < $3 ORDER BY delivery`
-	if len(b.next) == 0 {
-		found, err := rows(b.ctx, b.tx, bodies, []any{number, b.to, bodiesTogether}, func(row pgx.CollectableRow) (found body, err error) {
-			return found, row.Scan(&found.number, &found.bytes)
-		})
-		if err != nil {
-			return nil, err
-		}
-		b.next = found
-	}
-	if len(b.next) == 0 || b.next[0].number != number {
-		return nil, fmt.Errorf("delivery %d has no body", number)
-	}
-	found := b.next[0].bytes
-	b.next = b.next[1:]
-	return found, nil
-}
-
 // each gives what scan makes of a query's rows, while they arrive.
 func (e *export) each(text string, scan func(pgx.CollectableRow) (queue.Entry, error)) error {
 	found, err := e.tx.Query(e.ctx, text)
@@ -276,14 +235,14 @@ func (e *export) heads() error {
 func (e *export) lanes() error {
 	const lanes = `SELECT coalesce(l.name, e.name), coalesce(l.token, 0), coalesce(l.holder, ''), coalesce(l.lease, 'free') = 'free', coalesce((SELECT u.id FROM updates u
 			WHERE u.environment = l.name AND u.sequence <= l.maybe_pushed_through ORDER BY u.sequence DESC LIMIT 1), ''),
-		l.last_progress, l.outage_since, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), l.outage_retry_at
+		l.last_progress, l.last_success, l.outage_since, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), l.outage_retry_at
 		FROM lanes l FULL JOIN environments('') AS e (name) ON e.name = l.name ORDER BY coalesce(l.name, e.name) COLLATE "C"`
 	return e.each(lanes, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var l queue.LaneState
 		var o queue.Outage
-		var progress, since, retryAt *time.Time
-		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &since, &o.Code, &o.Reason, &retryAt)
-		l.Backlog.LastProgress, l.Backlog.OutageSince, o.RetryAt = read(progress), read(since), read(retryAt)
+		var progress, success, since, retryAt *time.Time
+		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &success, &since, &o.Code, &o.Reason, &retryAt)
+		l.Backlog.LastProgress, l.Backlog.LastSuccess, l.Backlog.OutageSince, o.RetryAt = read(progress), read(success), read(since), read(retryAt)
 		if since != nil {
 			l.Backlog.Outage = &o
 		}

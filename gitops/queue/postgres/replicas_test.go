@@ -84,6 +84,12 @@ func (s *spread) Update(ctx context.Context, id string) (gitops.Update, error) {
 func (s *spread) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
 	return s.next().Backlogs(ctx)
 }
+func (s *spread) Failures(ctx context.Context) ([]queue.Failure, error) {
+	return s.next().Failures(ctx)
+}
+func (s *spread) Overtaken(ctx context.Context, ids []string) (map[string]string, error) {
+	return s.next().Overtaken(ctx, ids)
+}
 func (s *spread) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) ([]gitops.Delivery, string, error) {
 	return s.next().Deliveries(ctx, f, p)
 }

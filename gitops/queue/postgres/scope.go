@@ -36,6 +36,12 @@ func (s *Store) deliveriesWithin(ctx context.Context, tx pgx.Tx, f queue.Deliver
 		}
 		found = listing.Range(numbers, limit+1)
 	}
+	environments, apps := areaArgs(f.Within.Areas)
+	rejected, err := rows(ctx, tx, `SELECT number FROM rejected_in($1, $2, $3, $4)`, []any{before, limit + 1, environments, apps}, pgx.RowTo[int64])
+	if err != nil {
+		return nil, "", err
+	}
+	found = found.And(listing.Range(rejected, limit+1))
 	areas := queue.UpdateFilter{Within: &queue.Scope{Areas: f.Within.Areas}}
 	sequences, err := updateSequences(ctx, tx, areas, min(before, maxDelivery)*updatesEach, limit+1)
 	if err != nil {

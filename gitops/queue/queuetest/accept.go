@@ -36,6 +36,7 @@ func withoutUpdates(s *script) {
 	s.accept(ignored)
 	rejected := s.order()
 	rejected.Outcome, rejected.Field, rejected.Reason = gitops.OutcomeRejected, "client_payload.tag", "client_payload.tag: is missing"
+	rejected.Environment, rejected.App = "dev", "api"
 	s.accept(rejected)
 	s.accept(rejected)
 	s.crash()

@@ -155,6 +155,7 @@ var scopes = []*queue.Scope{
 	{}, {Principal: "dispatch:1"}, {Principal: "missing"}, {Areas: []queue.Area{{}}},
 	{Areas: []queue.Area{{Environment: "dev"}}}, {Areas: []queue.Area{{App: "api"}, {Environment: "staging", App: "db"}}},
 	{Principal: "dispatch:2", Areas: []queue.Area{{Environment: "prod", App: "api"}, {Environment: "prod"}}},
+	{Areas: []queue.Area{{}, {Environment: "dev"}, {App: "api"}, {Environment: "dev", App: "api"}}}, // what is in several counts once
 }
 
 // auditOutlivesDeliveries prunes what the entries are of, and later the entries.

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -129,9 +130,11 @@ func (s *script) decide(id string, a gitops.Action, reason string) {
 		Update: id, Action: a, Actor: "ann", Reason: reason,
 		Principal: "token:ann", Credential: "token ann", Remote: "192.0.2.8", Rule: "access[1]", Config: "c0ffee",
 	}
-	got, err := s.q.Decide(s.t.Context(), d)
-	want, wantErr := s.model.Decide(s.t.Context(), d)
-	s.same("Decide "+string(a), got, err, want, wantErr)
+	for _, d.DryRun = range []bool{true, false} {
+		got, err := s.q.Decide(s.t.Context(), d)
+		want, wantErr := s.model.Decide(s.t.Context(), d)
+		s.same(fmt.Sprintf("Decide %s, dry %t", a, d.DryRun), got, err, want, wantErr)
+	}
 	s.check()
 }
 

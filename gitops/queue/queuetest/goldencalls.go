@@ -21,7 +21,7 @@ func (g *golden) answer(c goldenCall) []string {
 		"ready": g.ready, "take": g.take,
 		"report": func(a arguments) ([]string, error) { return g.report(a, c.input) },
 		"retry":  g.decide(gitops.ActionRetry), "dismiss": g.decide(gitops.ActionDismiss), "cancel": g.decide(gitops.ActionCancel),
-		"update": g.update, "delivery": g.delivery, "head": g.head, "backlogs": g.backlogs,
+		"update": g.update, "delivery": g.delivery, "head": g.head, "backlogs": g.backlogs, "failures": g.failures, "overtaken": g.overtaken,
 		"updates": g.updates, "deliveries": g.deliveries, "changes": g.changes,
 		"checkpoint": g.checkpoint, "set-checkpoint": g.setCheckpoint, "use-once": g.useOnce, "prune": g.prune,
 	}[name]

@@ -138,10 +138,34 @@ func (g *golden) backlogs(arguments) (lines []string, err error) {
 			}
 		}
 		line += fmt.Sprintf(" holder=%q progress=%s", b.Holder, when(b.LastProgress))
+		if !b.LastSuccess.IsZero() {
+			line += " success=" + when(b.LastSuccess)
+		}
 		if o := b.Outage; o != nil {
 			line += fmt.Sprintf(" outage since %s retry=%s %s %q", when(b.OutageSince), when(o.RetryAt), o.Code, o.Reason)
 		}
 		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	return lines, err
+}
+
+func (g *golden) failures(arguments) (lines []string, err error) {
+	all, err := g.q.Failures(g.t.Context())
+	for _, f := range all {
+		lines = append(lines, fmt.Sprintf("%s/%s: %d since %s, newest %s", f.Environment, f.App, f.Count, when(f.Oldest), g.names[f.Newest]))
+	}
+	return lines, err
+}
+
+func (g *golden) overtaken(a arguments) (lines []string, err error) {
+	var ids []string
+	for _, name := range a.words {
+		ids = append(ids, g.id(name))
+	}
+	by, err := g.q.Overtaken(g.t.Context(), ids)
+	for id, newer := range by {
+		lines = append(lines, g.names[id]+" by "+g.names[newer])
 	}
 	slices.Sort(lines)
 	return lines, err

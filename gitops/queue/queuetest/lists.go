@@ -62,6 +62,9 @@ func (s *script) variety() {
 		for _, outcome := range []gitops.Outcome{gitops.OutcomeIgnored, gitops.OutcomeRejected} {
 			d := s.order()
 			d.Outcome, d.Reason = outcome, "a reason"
+			if outcome == gitops.OutcomeRejected {
+				d.Environment, d.App = []string{"", "dev", "dev", "prod"}[i], []string{"", "", "api", "api"}[i]
+			}
 			s.accept(d)
 		}
 		s.advance(time.Second)

@@ -90,6 +90,7 @@ type lane struct {
 	open         []string // the ids of its open updates, in acceptance order
 	through      int64    // what is open up to this sequence may have been pushed by an earlier holder
 	lastProgress time.Time
+	lastSuccess  time.Time
 	outage       *queue.Outage
 	outageSince  time.Time
 }

@@ -106,7 +106,7 @@ func inScope(s *queue.Scope, principal, environment, app string) bool {
 
 // deliveryInScope reports whether a reader of the scope sees the delivery.
 func deliveryInScope(s *queue.Scope, d gitops.Delivery) bool {
-	return inScope(s, d.Principal, "", "") || slices.ContainsFunc(d.Updates, func(u gitops.Update) bool {
+	return inScope(s, d.Principal, d.Environment, d.App) || slices.ContainsFunc(d.Updates, func(u gitops.Update) bool {
 		return inScope(s, d.Principal, u.Environment, u.App)
 	})
 }

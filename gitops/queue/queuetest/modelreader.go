@@ -87,7 +87,7 @@ func (m *Model) backlog(environment string) queue.Backlog {
 	lane := m.lanes[environment]
 	b := queue.Backlog{
 		Environment: environment, Held: make(map[gitops.BlockKind]int),
-		LastProgress: lane.lastProgress, Outage: lane.outage, OutageSince: lane.outageSince,
+		LastProgress: lane.lastProgress, LastSuccess: lane.lastSuccess, Outage: lane.outage, OutageSince: lane.outageSince,
 	}
 	if l, ok := m.leases[environment]; ok && l.held && !l.dead {
 		b.Holder = l.holder

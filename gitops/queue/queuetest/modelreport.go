@@ -78,6 +78,7 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 		})
 		if gitops.Raises(from, to) {
 			written[u.App] = true
+			m.lane(l.Name).lastSuccess = m.now().UTC()
 			m.heads[target{u.Environment, u.App}] = m.head(u.Environment, u.App).Write(*u)
 		}
 	}
@@ -179,13 +180,13 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 		return gitops.Update{}, gitops.Errorf(gitops.NotFound, "there is no update %s", d.Update)
 	}
 	to, allowed := gitops.Next(u.State, d.Action)
-	if !allowed || d.Action == gitops.ActionRetry && !m.mayRetry(u) {
+	if !allowed || d.Action == gitops.ActionRetry && !m.mayRetry(*u) {
 		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
 	}
 	if lower := m.lowerThan(*u); d.Action == gitops.ActionRetry && u.State == gitops.Failed && lower != "" {
 		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "%s", lower)
 	}
-	if d.Action == gitops.ActionCancel && u.CancelRequest != nil {
+	if d.DryRun || d.Action == gitops.ActionCancel && u.CancelRequest != nil {
 		return m.story(u.ID), nil
 	}
 	before := u.State
@@ -211,10 +212,9 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 
 // mayRetry reports whether a retry of an update has anything to do and cannot put
 // an old release over a newer one.
-func (m *Model) mayRetry(u *gitops.Update) bool {
+func (m *Model) mayRetry(u gitops.Update) bool {
 	if u.State == gitops.Pending {
-		return !m.ready(u)
+		return !m.ready(&u)
 	}
-	return m.head(u.Environment, u.App).Written < u.Sequence &&
-		!slices.ContainsFunc(m.open(u.Environment), func(other *gitops.Update) bool { return other.App == u.App && other.Sequence > u.Sequence })
+	return m.overtakenBy(u) == ""
 }

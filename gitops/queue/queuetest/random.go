@@ -97,6 +97,9 @@ func (r *player) send() {
 	switch r.IntN(8) {
 	case 0:
 		d.Outcome, d.Reason, d.Updates = oneOf(r, gitops.OutcomeIgnored, gitops.OutcomeRejected), "a reason", nil
+		if d.Outcome == gitops.OutcomeRejected && r.IntN(2) == 0 {
+			d.Environment, d.App = r.environment(), r.one("", "app-0", "app-1")
+		}
 	case 1:
 		d.BodyDigest = digest(r.one("a", "b", "c"))
 	}

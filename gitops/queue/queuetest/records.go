@@ -73,6 +73,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Prune"] = s.q.Prune(ctx, s.clock.now(), 1)
 	errs["AppendAudit"] = s.q.AppendAudit(ctx, []gitops.AuditEntry{{Act: gitops.ActSecret}})
 	_, _, errs["AuditEntries"] = s.q.AuditEntries(ctx, queue.AuditFilter{}, queue.Page{Limit: 1})
+	_, errs["Usage"] = s.q.Usage(ctx)
 	errs["Ping"] = s.q.Ping(ctx)
 	return errs
 }

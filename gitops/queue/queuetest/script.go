@@ -160,6 +160,7 @@ func (s *script) check() {
 	want, _ := s.model.Ready(ctx, environments)
 	s.same("Ready", got, err, want, nil)
 	s.checkBacklogs()
+	s.checkFailures()
 	s.checkLists()
 	s.checkChanges()
 	s.checkAudit()
@@ -202,6 +203,18 @@ func (s *script) checkBacklogs() {
 	want, _ := s.model.Backlogs(s.t.Context())
 	slices.SortFunc(got, func(a, b queue.Backlog) int { return strings.Compare(a.Environment, b.Environment) })
 	s.same("Backlogs", got, err, want, nil)
+}
+
+// checkFailures asks what failed, and of every update whether it is overtaken.
+func (s *script) checkFailures() {
+	s.t.Helper()
+	got, err := s.q.Failures(s.t.Context())
+	want, _ := s.model.Failures(s.t.Context())
+	s.same("Failures", got, err, want, nil)
+	ids := append(slices.Sorted(maps.Keys(s.model.updates)), "missing")
+	overtaken, err := s.q.Overtaken(s.t.Context(), ids)
+	wanted, _ := s.model.Overtaken(s.t.Context(), ids)
+	s.same("Overtaken", overtaken, err, wanted, nil)
 }
 
 // code fails unless err has the code; "" is no error.

@@ -98,8 +98,8 @@ func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Deliv
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
 func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	args := deliveryArgs(number, sender, d)
@@ -115,12 +115,12 @@ func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, 
 	return rows > 0, err
 }
 
-const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, body_digest) `
+const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, environment, app, body_digest) `
 
 // deliveryArgs are the values for insertDelivery, with room for two more.
 func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
-	return append(make([]any, 0, 16), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason, blob(d.BodyDigest))
+	return append(make([]any, 0, 18), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, d.Environment, d.App, blob(d.BodyDigest))
 }
 
 // acceptUpdate stores one update of the delivery d.

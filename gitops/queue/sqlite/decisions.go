@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"math"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -37,6 +36,14 @@ func (tx *tx) decide(d queue.Decision) error {
 	if !allowed {
 		return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
 	}
+	if d.Action == gitops.ActionRetry {
+		if err := tx.checkRetry(u); err != nil {
+			return err
+		}
+	}
+	if d.DryRun {
+		return nil
+	}
 	after := u
 	switch d.Action {
 	case gitops.ActionCancel:
@@ -46,9 +53,6 @@ func (tx *tx) decide(d queue.Decision) error {
 		to = u.State // until the lane's holder reports
 		after.CancelRequest = &gitops.CancelRequest{Actor: d.Actor, Reason: d.Reason}
 	case gitops.ActionRetry:
-		if err := tx.checkRetry(u); err != nil {
-			return err
-		}
 		after = tx.moved(u, to)
 		after.RetriedAt = tx.now
 	case gitops.ActionDismiss:
@@ -73,17 +77,11 @@ func (tx *tx) checkRetry(u gitops.Update) error {
 		}
 		return nil
 	}
-	newer := u
-	if head := tx.head(u.Environment, u.App); head.Written > u.Sequence {
-		newer = gitops.Update{ID: head.WrittenID}
-	}
-	later, err := openOf(context.Background(), tx.connection, u.Environment, map[string]bool{u.App: true}, u.Sequence+1, math.MaxInt64)
-	if err == nil && len(later) > 0 {
-		newer, err = readSequence(context.Background(), tx.connection, later[0], asStored)
-	}
-	if err == nil && newer.ID != u.ID {
-		err = gitops.Errorf(gitops.Conflict, "update %s of %s in %s was accepted after this one: an old release does not overwrite a newer one",
-			newer.ID, u.App, u.Environment)
+	by, err := overtaken(context.Background(), tx.connection, []gitops.Update{u}, func(environment, app string) (gitops.Head, error) {
+		return tx.head(environment, app), nil
+	})
+	if err == nil && by[u.ID] != "" {
+		err = queue.OvertakenError(u, by[u.ID])
 	}
 	if err != nil {
 		return err

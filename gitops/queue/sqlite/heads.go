@@ -24,17 +24,22 @@ func readHeads(ctx context.Context, c *connection, each func(gitops.Head) error)
 }
 
 // Head implements [queue.Reader].
-func (s *Store) Head(ctx context.Context, environment, app string) (gitops.Head, error) {
-	const head = `SELECT ` + headColumns + ` FROM heads WHERE environment = ? AND app = ?`
-	h := gitops.Head{Environment: environment, App: app}
-	err := s.read(ctx, func(ctx context.Context, c *connection) error {
-		_, err := c.one(ctx, head, []any{environment, app}, func(r row) { h = scanHead(r) })
+func (s *Store) Head(ctx context.Context, environment, app string) (h gitops.Head, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		h, err = readHead(ctx, c, environment, app)
 		return err
 	})
 	if err != nil {
 		return gitops.Head{}, err
 	}
 	return h, nil
+}
+
+func readHead(ctx context.Context, c *connection, environment, app string) (gitops.Head, error) {
+	const head = `SELECT ` + headColumns + ` FROM heads WHERE environment = ? AND app = ?`
+	h := gitops.Head{Environment: environment, App: app}
+	_, err := c.one(ctx, head, []any{environment, app}, func(r row) { h = scanHead(r) })
+	return h, err
 }
 
 // head returns the head as the transaction has left it.

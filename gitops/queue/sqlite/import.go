@@ -35,6 +35,9 @@ func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, err
 	if err := checkDir(filepath.Dir(path)); err != nil {
 		return done, err
 	}
+	if err := checkVolume(path, volumeOf); err != nil {
+		return done, err
+	}
 	locked, err := lock(path + ".lock")
 	if err != nil {
 		return done, err
@@ -123,7 +126,7 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 	if err := c.exec(`BEGIN`); err != nil {
 		return held, err
 	}
-	in := importing{c: c, senders: make(map[senderKey]int64)}
+	in := importing{c: c, senders: make(map[senderKey]int64), sequences: make(map[string]int64)}
 	var given queue.Counts
 	for e, err := range entries {
 		if err == nil {

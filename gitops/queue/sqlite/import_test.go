@@ -236,6 +236,28 @@ func TestImportStops(t *testing.T) {
 	}
 }
 
+// TestExportOfACrashedStore has a process killed and a backup made before the next
+// start: what is in the WAL alone is in it.
+func TestExportOfACrashedStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db")
+	crashed(t, path, "old")
+	if err := os.Remove(path + "-shm"); err != nil { // which a machine's crash takes
+		t.Fatal(err)
+	}
+	var ids []string
+	for e, err := range sqlite.Export(t.Context(), path) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Delivery != nil {
+			ids = append(ids, e.Delivery.ID)
+		}
+	}
+	if len(ids) != 1 || ids[0] != "old" {
+		t.Errorf("the backup has %q", ids)
+	}
+}
+
 // TestExportRefuses is of what cannot be backed up.
 func TestExportRefuses(t *testing.T) {
 	for _, c := range []struct {

@@ -2,19 +2,20 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // importing puts entries into the tables of a new file. It keeps nothing of them in
-// memory but a few senders: an update is found again by its id, in the file.
+// memory but a few senders, and one delivery's updates: an update is found again by its id, in the file.
 type importing struct {
 	c        *connection
 	delivery int64 // the highest number of a delivery or of the audit that was given
 	step     int64
 	senders  map[senderKey]int64
+
+	sequences map[string]int64 // of the updates of one delivery, by their ids
 }
 
 func (in *importing) add(e queue.Entry) error {
@@ -55,7 +56,7 @@ func (in *importing) addDelivery(d gitops.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
+	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
 		return err
 	}
 	if d.Body == nil {
@@ -116,9 +117,17 @@ func (in *importing) sequenceOf(id string) (sequence int64, err error) {
 	if id == "" {
 		return 0, nil
 	}
-	found, err := in.c.one(context.Background(), `SELECT sequence FROM updates WHERE id = ?`, []any{packID(id)}, func(r row) { sequence = r.number(0) })
-	if err == nil && !found {
-		err = fmt.Errorf("update %s is named, of which no delivery was given", id)
+	if _, known := in.sequences[id]; !known {
+		// All of the delivery's, which may be thousands: the next step is often of one.
+		clear(in.sequences)
+		err = in.c.query(context.Background(), `SELECT u.id, u.sequence`+withPrefix, []any{prefixIn(id)}, func(r row) error {
+			in.sequences[r.id(0)] = r.number(1)
+			return nil
+		})
+	}
+	sequence, known := in.sequences[id]
+	if err == nil && !known {
+		err = gitops.Errorf(gitops.Invalid, "update %s is named, of which no delivery was given", id)
 	}
 	return sequence, err
 }
@@ -152,9 +161,9 @@ func (in *importing) addHead(h queue.HeadEntry) error {
 
 // addLane adds what is known of a lane and of its lease, or of a job's lease alone.
 func (in *importing) addLane(l queue.LaneState) error {
-	const lane = `INSERT INTO lanes (environment, maybe_pushed_through, last_progress, outage_since, outage_retry_at, outage_code, outage_reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET maybe_pushed_through = excluded.maybe_pushed_through,
-		last_progress = excluded.last_progress, outage_since = excluded.outage_since, outage_retry_at = excluded.outage_retry_at,
+	const lane = `INSERT INTO lanes (environment, maybe_pushed_through, last_progress, last_success, outage_since, outage_retry_at, outage_code, outage_reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET maybe_pushed_through = excluded.maybe_pushed_through,
+		last_progress = excluded.last_progress, last_success = excluded.last_success, outage_since = excluded.outage_since, outage_retry_at = excluded.outage_retry_at,
 		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
 	const lease = `INSERT INTO leases (name, token, holder, state) VALUES (?, ?, ?, ?)`
 	through, err := in.sequenceOf(l.Through)
@@ -167,7 +176,7 @@ func (in *importing) addLane(l queue.LaneState) error {
 	}
 	isLane := through > 0 || !l.Backlog.LastProgress.IsZero() || !l.Backlog.OutageSince.IsZero()
 	if isLane || l.Token == 0 {
-		err = in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason)
+		err = in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason)
 	}
 	if err != nil || l.Token == 0 {
 		return err

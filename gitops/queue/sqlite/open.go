@@ -26,31 +26,39 @@ const (
 // openOf returns the sequences, from one to another, of the open updates of apps in
 // an environment, in no particular order.
 func openOf(ctx context.Context, c *connection, environment string, apps map[string]bool, from, to int64) (found []int64, err error) {
-	err = c.query(ctx, openReady, []any{environment, from, to}, func(r row) error {
-		if apps[r.text(1)] {
-			found = append(found, r.number(0))
+	err = eachOpen(ctx, c, environment, apps, from, to, func(sequence int64, _ string) { found = append(found, sequence) })
+	return found, err
+}
+
+// eachOpen calls each with what openOf returns, and the app.
+func eachOpen(ctx context.Context, c *connection, environment string, apps map[string]bool, from, to int64, each func(sequence int64, app string)) error {
+	err := c.query(ctx, openReady, []any{environment, from, to}, func(r row) error {
+		if app := r.text(1); apps[app] {
+			each(r.number(0), app)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// Mostly there is nothing else, and no app need be asked for.
 	others := false
 	_, err = c.one(ctx, openNotReady, []any{environment, from, to}, func(r row) { others = r.number(0) != 0 })
 	if err != nil || !others {
-		return found, err
+		return err
 	}
 	for app := range apps {
 		for _, text := range []string{openBlocked, openProposed} {
 			sequences, err := numbersOf(ctx, c, text, environment, app, from, to)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			found = append(found, sequences...)
+			for _, sequence := range sequences {
+				each(sequence, app)
+			}
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // readSequence returns an update without its steps.

@@ -100,6 +100,8 @@ func TestPlansOfLanes(t *testing.T) {
 // smallScans are the steps of plans that look through all of something small.
 var smallScans = []string{
 	"SCAN l", "SCAN lanes", "SCAN CONSTANT ROW",
+	"SCAN updates USING COVERING INDEX updates_failed", // for one row
+	"SCAN (subquery-1)", "SCAN f", // an app that has a failed update
 	"SCAN memories USING COVERING INDEX memories_received",                                        // for one row
 	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 }
@@ -146,6 +148,10 @@ func (s *Store) lookIntoLanes(ctx context.Context, l queue.Lease, n int) error {
 	_, err := s.Ready(ctx, []string{"dev", "prod"})
 	keep(err)
 	_, err = s.Backlogs(ctx)
+	keep(err)
+	_, err = s.Failures(ctx)
+	keep(err)
+	_, err = s.Overtaken(ctx, []string{updateOf(n)})
 	keep(err)
 	_, err = s.Head(ctx, "dev", "api")
 	keep(err)

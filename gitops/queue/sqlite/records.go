@@ -86,16 +86,16 @@ const ofSender = ` d CROSS JOIN senders sent ON sent.number = d.sender `
 // deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
 // delivery, and sent its sender.
 const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
-	sent.principal, sent.config, d.body_digest`
+	sent.principal, sent.config, d.body_digest, d.environment, d.app`
 
-const deliveryWidth = 15
+const deliveryWidth = 17
 
 // scanDelivery reads a delivery without its body and updates.
 func scanDelivery(r row) gitops.Delivery {
 	return gitops.Delivery{
 		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5), Remote: r.text(6),
 		Recovered: r.number(7) != 0, Credential: r.text(8), Outcome: gitops.Outcome(r.text(9)), Field: r.text(10), Reason: r.text(11),
-		Principal: r.text(12), Config: r.text(13), BodyDigest: r.blob(14),
+		Principal: r.text(12), Config: r.text(13), BodyDigest: r.blob(14), Environment: r.text(15), App: r.text(16),
 	}
 }
 
@@ -198,13 +198,13 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 }
 
 // laneColumns are what scanLane reads; l is a lane.
-const laneColumns = `l.last_progress, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
+const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
 
 // scanLane reads what a lane's row says of its backlog.
 func scanLane(r row) queue.Backlog {
-	b := queue.Backlog{LastProgress: r.time(0), OutageSince: r.time(1)}
+	b := queue.Backlog{LastProgress: r.time(0), LastSuccess: r.time(1), OutageSince: r.time(2)}
 	if !b.OutageSince.IsZero() {
-		b.Outage = &queue.Outage{RetryAt: r.time(2), Code: gitops.Code(r.text(3)), Reason: r.text(4)}
+		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5)}
 	}
 	return b
 }

@@ -166,14 +166,14 @@ func (p *reporting) block(b queue.Blocked) error {
 
 // lane records what the report says of the lane as a whole.
 func (p *reporting) lane(r queue.Report) error {
-	const progress = `UPDATE lanes SET last_progress = ? WHERE environment = ?`
+	const progress = `UPDATE lanes SET last_progress = ?1, last_success = iif(?2, ?1, last_success) WHERE environment = ?3`
 	const outage = `INSERT INTO lanes (environment, outage_since, outage_retry_at, outage_code, outage_reason) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET outage_since = ifnull(outage_since, excluded.outage_since), outage_retry_at = excluded.outage_retry_at,
 		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
 	const over = `UPDATE lanes SET outage_since = NULL, outage_retry_at = NULL, outage_code = '', outage_reason = ''
 		WHERE environment = ? AND outage_since IS NOT NULL`
 	if len(r.Transitions) > 0 {
-		if err := p.exec(progress, p.now.UnixMicro(), p.environment); err != nil {
+		if err := p.exec(progress, p.now.UnixMicro(), len(p.written) > 0, p.environment); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,8 @@ CREATE TABLE deliveries (
 	outcome     TEXT NOT NULL,
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
+	environment TEXT NOT NULL,    -- that a rejected order named; else '', as app
+	app         TEXT NOT NULL,
 	body_digest BLOB,             -- 32 bytes
 	UNIQUE (prefix, source, id)
 ) STRICT;
@@ -38,6 +40,8 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_dig
 -- sources and outcomes make an insert an append at one of a few places.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome);
 CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted'; -- the others by their updates
+CREATE INDEX deliveries_in_environment ON deliveries (environment) WHERE environment <> '';
+CREATE INDEX deliveries_of_app ON deliveries (environment, app) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries (number) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
@@ -96,6 +100,9 @@ CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pend
 CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
 CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
 
+-- The apps that have a failed update, and the newest one of each.
+CREATE INDEX updates_failed ON updates (environment, app) WHERE state = 'failed';
+
 -- What is known of each app: gitops.Head. It outlives the updates it was learnt
 -- from.
 CREATE TABLE heads (
@@ -118,6 +125,7 @@ CREATE TABLE lanes (
 	used                 INTEGER NOT NULL DEFAULT 0, -- 1 once it has had an update
 	maybe_pushed_through INTEGER NOT NULL DEFAULT 0, -- open updates up to this sequence may have been pushed by an earlier holder
 	last_progress        INTEGER,
+	last_success         INTEGER,
 	outage_since         INTEGER,                    -- NULL while nothing keeps it from writing
 	outage_retry_at      INTEGER,
 	outage_code          TEXT NOT NULL DEFAULT '',

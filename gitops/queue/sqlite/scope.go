@@ -24,6 +24,11 @@ func numbersWithin(ctx context.Context, c *connection, within *queue.Scope, befo
 		return listing.Part{}, err
 	}
 	found = deliveriesOf(listing.Range(newest(inAreas.Numbers, limit), limit))
+	rejected, err := rejectedIn(ctx, c, within.Areas, before, limit)
+	if err != nil {
+		return listing.Part{}, err
+	}
+	found = found.And(rejected)
 	if within.Sender() == "" {
 		return found, nil
 	}
@@ -42,6 +47,33 @@ func numbersWithin(ctx context.Context, c *connection, within *queue.Scope, befo
 			return listing.Part{}, err
 		}
 		found = found.And(listing.Range(numbers, limit))
+	}
+	return found, nil
+}
+
+// rejectedIn are the rejected orders that were for an area.
+func rejectedIn(ctx context.Context, c *connection, areas []queue.Area, before int64, limit int) (found listing.Part, err error) {
+	const inEnvironment = `SELECT number FROM deliveries INDEXED BY deliveries_in_environment
+		WHERE environment = ? AND environment <> '' AND number < ? ORDER BY number DESC LIMIT ?`
+	const ofApp = `SELECT number FROM deliveries INDEXED BY deliveries_of_app
+		WHERE environment = ? AND environment <> '' AND app = ? AND number < ? ORDER BY number DESC LIMIT ?`
+	const nextEnvironment = `SELECT min(environment) FROM deliveries INDEXED BY deliveries_in_environment WHERE environment > ? AND environment <> ''`
+	for _, area := range areas {
+		environments, err := valuesOrAll(area.Environment, func() ([]string, error) { return distinct(ctx, c, nextEnvironment) })
+		if err != nil {
+			return listing.Part{}, err
+		}
+		for _, environment := range environments {
+			text, args := inEnvironment, []any{environment, before, limit}
+			if area.App != "" {
+				text, args = ofApp, []any{environment, area.App, before, limit}
+			}
+			numbers, err := numbersOf(ctx, c, text, args...)
+			if err != nil {
+				return listing.Part{}, err
+			}
+			found = found.And(listing.Range(numbers, limit))
+		}
 	}
 	return found, nil
 }

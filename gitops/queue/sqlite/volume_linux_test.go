@@ -1,14 +1,18 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // TestWhichFileSystemsAreShared has the type that statfs(2) tells of each, and of FUSE
@@ -72,7 +76,7 @@ a line that is cut off
 }
 
 // TestFileSystemsOfThisMachine asks the kernel: a file system of the machine's own is
-// taken, and a FUSE file system is refused, though nothing serves it.
+// taken, and a store on one of FUSE is refused, however it is to be made.
 func TestFileSystemsOfThisMachine(t *testing.T) {
 	if v, err := volumeOf(t.TempDir()); err != nil || v.Shared || v.Size <= 0 || v.Free <= 0 || v.Free > v.Size {
 		t.Errorf("the tests' own: %+v, %v", v, err)
@@ -80,34 +84,76 @@ func TestFileSystemsOfThisMachine(t *testing.T) {
 	if _, err := volumeOf(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("what is not there was examined")
 	}
-	dir := mountFUSE(t)
-	path := filepath.Join(dir, "queue.db")
-	if v, err := volumeOf(dir); err != nil || v != (Volume{FileSystem: "fuse.tallyman-test", Shared: true}) {
-		t.Errorf("FUSE: %+v, %v", v, err)
-	}
-	if err := checkVolume(path, func(string) (Volume, error) { return volumeOf(dir) }); gitops.CodeOf(err) != gitops.Unavailable {
-		t.Errorf("a store on FUSE: %v", err)
+	path := filepath.Join(mountFUSE(t), "queue.db")
+	nothing := func(func(queue.Entry, error) bool) {}
+	_, openErr := Open(t.Context(), path, Options{})
+	_, importErr := Import(t.Context(), path, nothing, queue.ImportOptions{})
+	for what, err := range map[string]error{"Open": openErr, "Check": Check(path, Options{}), "Import": importErr} {
+		if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "machines share (fuse.tallyman-test)") {
+			t.Errorf("%s on FUSE: %v", what, err)
+		}
 	}
 }
 
-// mountFUSE mounts a FUSE file system of another user, about which the kernel answers
-// without asking whoever serves it.
+// mountFUSE mounts an empty file system that the test serves.
 func mountFUSE(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	device, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Skip("FUSE cannot be used here: ", err)
 	}
-	t.Cleanup(func() { _ = device.Close() })
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=65534,group_id=65534", device.Fd())
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		serving.Wait()
+		_ = unix.Close(device)
+	})
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", device, os.Getuid(), os.Getgid())
 	if err := unix.Mount("nothing", dir, "fuse.tallyman-test", 0, options); err != nil {
 		t.Skip("nothing can be mounted here: ", err)
 	}
+	serving.Go(func() { serveFUSE(device) })
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
 	return dir
+}
+
+// serveFUSE answers the kernel until the file system is unmounted: there is a directory,
+// and nothing in it (man7.org/linux/man-pages/man4/fuse.4.html).
+func serveFUSE(device int) {
+	const lookup, getattr, statfs, begin = 1, 3, 17, 26
+	request := make([]byte, 1<<17)
+	for {
+		n, err := unix.Read(device, request)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n < 16 {
+			return
+		}
+		var body []byte
+		var failed unix.Errno
+		switch binary.NativeEndian.Uint32(request[4:]) {
+		case begin:
+			body = make([]byte, 64)
+			binary.NativeEndian.PutUint32(body, 7)
+			binary.NativeEndian.PutUint32(body[4:], 31)
+		case getattr:
+			body = make([]byte, 104)
+			binary.NativeEndian.PutUint32(body[16+60:], unix.S_IFDIR|0o755)
+		case statfs:
+			body = make([]byte, 80)
+		case lookup:
+			failed = unix.ENOENT
+		default:
+			failed = unix.ENOSYS
+		}
+		answer := binary.NativeEndian.AppendUint32(nil, uint32(16+len(body)))
+		answer = binary.NativeEndian.AppendUint32(answer, uint32(-int32(failed)))
+		answer = append(append(answer, request[8:16]...), body...)
+		_, _ = unix.Write(device, answer) // whoever asked may have gone
+	}
 }

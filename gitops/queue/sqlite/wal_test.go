@@ -169,16 +169,16 @@ func TestAReadIsBoundedInTime(t *testing.T) {
 		if took := time.Since(began); gitops.CodeOf(err) != gitops.Unavailable || took != readTime {
 			t.Errorf("the read ended after %s: %v", took, err)
 		}
-		moved := func() (length, moved int64) {
-			length, moved, err := checkpoint(s.writer.conn, `PRAGMA wal_checkpoint(PASSIVE)`)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return length, moved
-		}
 		fill(t, s, 0, 3)
-		if length, n := moved(); length != n {
-			t.Errorf("%d of %d pages are in the file", n, length)
+		mover, err := connect(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if length, moved, err := checkpoint(mover, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil || length != moved {
+			t.Errorf("%d of %d pages are in the file, %v", moved, length, err)
+		}
+		if err := mover.close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -24,7 +24,7 @@ type groups struct {
 
 func (g *groups) Committed(requests int, _ time.Duration) { g.sizes = append(g.sizes, requests) }
 
-func openFile(t *testing.T, path string, recorder Recorder) *Store {
+func openFile(t testing.TB, path string, recorder Recorder) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), path, Options{Recorder: recorder, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -59,7 +59,7 @@ func TestWhatGitHubWouldRefuseFailsTheTest(t *testing.T) {
 		claims[name] = value
 		return signed(t, s.key, claims)
 	}
-	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestWhatGitHubWouldRefuseFailsTheTest(t *testing.T) {
 		{"the client's id", "GET", "/app", with("iss", ClientID), "application/json", 200},
 		{"no JWT", "GET", "/app", "", "application/json", 401},
 		{"half of one", "GET", "/app", with("iss", AppID)[:60], "application/json", 401},
-		{"somebody else's key", "GET", "/app", signed(t, stranger, good), "application/json", 401},
+		{"somebody else's key", "GET", "/app", signed(t, other, good), "application/json", 401},
 		{"somebody else's App", "GET", "/app", with("iss", "99"), "application/json", 401},
 		{"expired", "GET", "/app", with("exp", now-1), "application/json", 401},
 		{"too long", "GET", "/app", with("exp", now+700), "application/json", 401},

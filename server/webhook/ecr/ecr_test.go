@@ -175,19 +175,19 @@ func TestOAuth(t *testing.T) {
 		body   string
 		code   gitops.Code // "" when it is given
 	}{
-		"in the header":           {with(basic("tallyman", "old-s3cret"), "Content-Type", "application/x-www-form-urlencoded"), "grant_type=client_credentials", ""},
-		"in the header alone":     {basic("tallyman", "new-s3cret"), "", ""},
-		"in the form":             {form, "grant_type=client_credentials&client_id=tallyman&client_secret=new-s3cret", ""},
-		"no credential":           {form, "grant_type=client_credentials", gitops.Unauthorized},
-		"a wrong secret":          {form, "client_id=tallyman&client_secret=guess", gitops.Unauthorized},
-		"a wrong client":          {form, "client_id=admin&client_secret=new-s3cret", gitops.Unauthorized},
-		"a wrong one in front":    {with(basic("tallyman", "guess"), "Content-Type", "application/x-www-form-urlencoded"), "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
-		"the boundary elsewhere":  {form, "client_id=tallyman%3Aa&client_secret=b", gitops.Unauthorized},
-		"a stranger's broken one": {form, "%zz", gitops.Unauthorized},
-		"a form that is none":     {with(basic("tallyman", "new-s3cret"), "Content-Type", "application/x-www-form-urlencoded"), "%zz", gitops.Invalid},
-		"a form of another type":  {http.Header{"Content-Type": {"application/json"}}, "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
-		"another grant":           {form, "grant_type=password&client_id=tallyman&client_secret=new-s3cret", gitops.Invalid},
-		"another grant, a secret": {form, "grant_type=password&client_id=tallyman&client_secret=guess", gitops.Unauthorized},
+		"in the header":                   {with(basic("tallyman", "old-s3cret"), "Content-Type", "application/x-www-form-urlencoded"), "grant_type=client_credentials", ""},
+		"in the header alone":             {basic("tallyman", "new-s3cret"), "", ""},
+		"in the form":                     {form, "grant_type=client_credentials&client_id=tallyman&client_secret=new-s3cret", ""},
+		"no credential":                   {form, "grant_type=client_credentials", gitops.Unauthorized},
+		"a wrong secret":                  {form, "client_id=tallyman&client_secret=guess", gitops.Unauthorized},
+		"a wrong client":                  {form, "client_id=admin&client_secret=new-s3cret", gitops.Unauthorized},
+		"a wrong one in front":            {with(basic("tallyman", "guess"), "Content-Type", "application/x-www-form-urlencoded"), "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
+		"the boundary elsewhere":          {form, "client_id=tallyman%3Aa&client_secret=b", gitops.Unauthorized},
+		"a broken one without the secret": {form, "%zz", gitops.Unauthorized},
+		"a form that is not one":          {with(basic("tallyman", "new-s3cret"), "Content-Type", "application/x-www-form-urlencoded"), "%zz", gitops.Invalid},
+		"a form of another type":          {http.Header{"Content-Type": {"application/json"}}, "client_id=tallyman&client_secret=new-s3cret", gitops.Unauthorized},
+		"another grant":                   {form, "grant_type=password&client_id=tallyman&client_secret=new-s3cret", gitops.Invalid},
+		"another grant, a secret":         {form, "grant_type=password&client_id=tallyman&client_secret=guess", gitops.Unauthorized},
 	} {
 		token, err := r.IssueToken(ask.header, []byte(ask.body))
 		if ask.code != "" {

@@ -11,7 +11,7 @@ import (
 // and no header: whoever recorded a delivery could send it again under any id, and take
 // an app back to an old release. So the same body of a repository counts once. How it is
 // written does not make another one, since a delivery that is fetched from GitHub's API
-// is written anew: white space, the order of an object's members and the escapes in a
+// is written again: white space, the order of an object's members and the escapes in a
 // string may differ.
 func digestOf(d dispatch, payload []byte) []byte {
 	same := append(make([]byte, 0, len(payload)), "repository_dispatch\x00"+strconv.FormatInt(d.sender.RepositoryID, 10)+"\x00"...)

@@ -38,6 +38,8 @@ CREATE TABLE deliveries (
 	outcome     text NOT NULL,
 	field       text NOT NULL,
 	reason      text NOT NULL,
+	environment text NOT NULL, -- that a rejected order named; else '', as app
+	app         text NOT NULL,
 	config      text NOT NULL,
 	body_digest bytea, -- 32 bytes
 	UNIQUE (source, id)
@@ -49,6 +51,8 @@ CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome 
 -- along the primary key wherever it thinks that most of it matches.
 CREATE INDEX deliveries_listed ON deliveries (source, outcome, (number + 0));
 CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
+CREATE INDEX deliveries_in_environment ON deliveries (environment, (number + 0)) WHERE environment <> '';
+CREATE INDEX deliveries_of_app ON deliveries (environment, app, (number + 0)) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries ((number + 0)) WHERE outcome <> 'accepted';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
@@ -86,7 +90,8 @@ CREATE TABLE updates (
 	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
 	-- kind of the first block.
 	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
-	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED
+	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED,
+	has_failed    boolean GENERATED ALWAYS AS (state = 'failed') STORED
 );
 
 -- The lists' pages.
@@ -99,6 +104,8 @@ CREATE INDEX updates_ready ON updates (environment, (sequence + 0)) WHERE is_rea
 CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
 -- The highest version that an app waits for.
 CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
+-- The apps that have a failed update, and the newest one of each.
+CREATE INDEX updates_failed ON updates (environment, app, (sequence + 0) DESC) WHERE has_failed;
 CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;
 
 -- What is known of each app (gitops.Head). It outlives the updates it was taken from.
@@ -140,6 +147,7 @@ CREATE TABLE lanes (
 	session    bigint,                       -- the advisory lock of the holder's process; null: none is known, and only the time ends the lease
 	maybe_pushed_through bigint NOT NULL DEFAULT 0, -- open updates up to this sequence may have been pushed by an earlier holder
 	last_progress   timestamptz,
+	last_success    timestamptz,
 	outage_since    timestamptz,             -- null while nothing keeps the lane from writing, and so the rest
 	outage_code     text NOT NULL DEFAULT '',
 	outage_reason   text NOT NULL DEFAULT '',

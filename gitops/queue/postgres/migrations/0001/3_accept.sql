@@ -133,12 +133,13 @@ BEGIN
 	RETURN QUERY
 	WITH added AS (
 		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
-			config, body_digest)
+			environment, app, config, body_digest)
 		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at), d.event_time,
-			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.config, d.body_digest
+			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.environment, d.app, d.config,
+			d.body_digest
 		FROM jsonb_to_recordset(delivery_args) AS d (place integer, source text, id text, received_at timestamptz, event_time timestamptz,
 			actor text, principal text, remote text, recovered boolean, credential text, outcome text, field text, reason text,
-			config text, body_digest bytea, key_hash bytea)
+			environment text, app text, config text, body_digest bytea, key_hash bytea)
 		-- Each is a search in an index: a limit keeps the planner from joining the whole table.
 		WHERE (SELECT true FROM memories WHERE hash = d.key_hash LIMIT 1) IS NULL
 			AND (d.outcome <> 'accepted' OR d.body_digest IS NULL OR (SELECT true FROM memories WHERE hash = d.body_digest LIMIT 1) IS NULL)

@@ -27,6 +27,7 @@ BEGIN
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
+		last_success = CASE WHEN cardinality(written) > 0 THEN now_at ELSE last_success END,
 		outage_since = CASE WHEN outage IS NOT NULL THEN coalesce(outage_since, now_at) END,
 		outage_code = coalesce(outage->>'code', ''), outage_reason = coalesce(outage->>'reason', ''),
 		outage_retry_at = (outage->>'retry_at')::timestamptz

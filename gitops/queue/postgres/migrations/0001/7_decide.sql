@@ -1,9 +1,9 @@
 -- decide applies a person's decision: see queue.Decisions. It answers with the state
 -- that it found and why the decision was refused: 'table', 'ready', 'lower', or the id
 -- of a later update; with the reason where that is 'lower'; and with no row when there is
--- no such update. The entry is what the audit's has beside what is known here: see
+-- no such update. A dry one changes nothing. The entry is what the audit's has beside what is known here: see
 -- add_audit.
-CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text, entry jsonb)
+CREATE FUNCTION decide(at timestamptz, which text, decision text, who text, why text, entry jsonb, dry boolean)
 RETURNS TABLE (environment text, app text, state text, refusal text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -15,7 +15,9 @@ DECLARE
 	became  text; -- null: nothing changed
 	lower   text;
 BEGIN
-	PERFORM take_turn();
+	IF NOT dry THEN
+		PERFORM take_turn();
+	END IF;
 	SELECT u.* INTO subject FROM updates u WHERE u.id = which;
 	IF subject.id IS NULL THEN
 		RETURN;
@@ -25,14 +27,16 @@ BEGIN
 	IF next.name IS NULL THEN
 		refused := 'table';
 	ELSIF decision = 'retry' THEN
-		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject)
+		refused := CASE WHEN subject.finished_at IS NOT NULL THEN newer_update(subject.environment, subject.app, subject.sequence)
 			WHEN subject.ready_at IS NULL OR subject.ready_at <= now_at THEN 'ready' END;
 	END IF;
 	IF refused IS NULL AND decision = 'retry' AND subject.finished_at IS NOT NULL AND subject.only_up THEN
 		lower := lower_than(highest_version(subject.environment, subject.app), subject.tag, subject.version, subject.app, subject.environment);
 		refused := CASE WHEN lower IS NOT NULL THEN 'lower' END;
 	END IF;
-	IF refused IS NULL AND decision <> 'cancel' THEN
+	IF dry THEN
+		NULL;
+	ELSIF refused IS NULL AND decision <> 'cancel' THEN
 		UPDATE updates u SET state = next.name, blocked_by = '[]', ready_at = NULL, code = '', commit_id = '',
 			reason = CASE WHEN next.final THEN why ELSE '' END, finished_at = CASE WHEN next.final THEN now_at END,
 			cancel_actor = CASE WHEN NOT next.final THEN cancel_actor END, cancel_reason = CASE WHEN NOT next.final THEN cancel_reason END,
@@ -56,15 +60,21 @@ BEGIN
 	RETURN QUERY SELECT subject.environment, subject.app, subject.state, refused, lower;
 END $$;
 
--- newer_update is the id of a later update of the same app that is written or open;
--- null without one.
-CREATE FUNCTION newer_update(of updates) RETURNS text LANGUAGE sql STABLE AS $$
-	(SELECT h.written_id FROM heads h WHERE h.environment = of.environment AND h.app = of.app AND h.written > of.sequence)
+-- newest_update is the newest update of an app that is written or open.
+CREATE FUNCTION newest_update(lane text, name text) RETURNS TABLE (sequence bigint, id text) LANGUAGE sql STABLE AS $$
+	(SELECT h.written, h.written_id FROM heads h WHERE h.environment = lane AND h.app = newest_update.name)
 	UNION ALL
-	(SELECT u.id FROM states s CROSS JOIN LATERAL (
-		SELECT u.id FROM updates u WHERE u.environment = of.environment AND u.app = of.app AND u.state = s.name AND u.sequence + 0 > of.sequence LIMIT 1
+	(SELECT u.* FROM states s CROSS JOIN LATERAL (
+		SELECT o.sequence, o.id FROM updates o WHERE o.environment = lane AND o.app = newest_update.name AND o.state = s.name
+		ORDER BY o.sequence + 0 DESC LIMIT 1
 	) AS u WHERE NOT s.final)
-	LIMIT 1
+	ORDER BY 1 DESC LIMIT 1
+$$;
+
+-- newer_update is the id of the newest update of an app after a sequence that is
+-- written or open; null without one.
+CREATE FUNCTION newer_update(lane text, name text, after bigint) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT n.id FROM newest_update(lane, name) AS n WHERE n.sequence > after
 $$;
 
 -- prune deletes those of the deliveries whose updates have all been final since before

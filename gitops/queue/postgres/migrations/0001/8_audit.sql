@@ -131,7 +131,8 @@ BEGIN
 END $$;
 
 -- audit_in are the newest entries below a sequence that are in one of the areas, which
--- are pairs of an environment and an app where '' means all.
+-- are pairs of an environment and an app where '' means all. Areas may overlap, and the
+-- limit counts an entry of several once: a page that repeats one would look like the last.
 CREATE FUNCTION audit_in(below bigint, most integer, area_environments text[], area_apps text[]) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
 	WITH RECURSIVE known AS (
 		SELECT (SELECT min(environment) FROM audit) AS environment
@@ -141,16 +142,35 @@ CREATE FUNCTION audit_in(below bigint, most integer, area_environments text[], a
 		SELECT k.environment, a.app FROM unnest(area_environments, area_apps) AS a (environment, app)
 		JOIN known k ON k.environment <> '' AND k.environment = CASE a.environment WHEN '' THEN k.environment ELSE a.environment END
 	)
-	SELECT e.sequence FROM area CROSS JOIN LATERAL (
+	SELECT DISTINCT e.sequence FROM area CROSS JOIN LATERAL (
 		(SELECT a.sequence FROM audit a WHERE area.app = '' AND a.environment = area.environment AND a.sequence + 0 < below ORDER BY a.sequence + 0 DESC LIMIT most)
 		UNION ALL
 		(SELECT a.sequence FROM audit a WHERE area.app <> '' AND a.environment = area.environment AND a.app = area.app AND a.sequence + 0 < below ORDER BY a.sequence + 0 DESC LIMIT most)
 	) AS e ORDER BY e.sequence DESC LIMIT most
 $$;
 
+-- rejected_in are the numbers of rejected orders that were for an area, in the same way.
+CREATE FUNCTION rejected_in(below bigint, most integer, area_environments text[], area_apps text[]) RETURNS TABLE (number bigint) LANGUAGE sql STABLE AS $$
+	WITH RECURSIVE known AS (
+		SELECT (SELECT min(environment) FROM deliveries WHERE environment <> '') AS environment
+		UNION ALL
+		SELECT (SELECT min(d.environment) FROM deliveries d WHERE d.environment > k.environment AND d.environment <> '') FROM known k WHERE k.environment IS NOT NULL
+	), area AS (
+		SELECT k.environment, a.app FROM unnest(area_environments, area_apps) AS a (environment, app)
+		JOIN known k ON k.environment = CASE a.environment WHEN '' THEN k.environment ELSE a.environment END
+	)
+	SELECT DISTINCT e.number FROM area CROSS JOIN LATERAL (
+		(SELECT d.number FROM deliveries d WHERE area.app = '' AND d.environment = area.environment AND d.environment <> '' AND d.number + 0 < below
+			ORDER BY d.number + 0 DESC LIMIT most)
+		UNION ALL
+		(SELECT d.number FROM deliveries d WHERE area.app <> '' AND d.environment = area.environment AND d.environment <> '' AND d.app = area.app AND d.number + 0 < below
+			ORDER BY d.number + 0 DESC LIMIT most)
+	) AS e ORDER BY e.number DESC LIMIT most
+$$;
+
 -- updates_in is the same for updates in one of the states.
 CREATE FUNCTION updates_in(below bigint, most integer, area_environments text[], area_apps text[], among text[]) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
-	SELECT e.sequence FROM unnest(area_environments, area_apps) AS area (environment, app) CROSS JOIN LATERAL environments(area.environment) AS named (environment)
+	SELECT DISTINCT e.sequence FROM unnest(area_environments, area_apps) AS area (environment, app) CROSS JOIN LATERAL environments(area.environment) AS named (environment)
 	CROSS JOIN unnest(among) AS s CROSS JOIN LATERAL (
 		(SELECT u.sequence FROM updates u WHERE area.app = '' AND u.environment = named.environment AND u.state = s AND u.sequence + 0 < below
 			ORDER BY u.sequence + 0 DESC LIMIT most)
