@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
@@ -22,12 +23,15 @@ type repository struct {
 	writer *manifest.Writer
 	past   *history.Reader
 	prover *proof.Prover  // has no keys until the store is open
+	files  *guard.Guard   // stands before all that is parsed; notes nothing until then
 	app    *githubapp.App // as whom it is written; nil unless one is configured
 }
 
 // newRepository does not use the network.
 func newRepository(c config.Config, current func() *generation, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
+	p := current().parts // what is of it here does not change with a reload
 	r.prover = proof.New()
+	r.files = guard.New(p.shares.Parsers, logger)
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -36,9 +40,9 @@ func newRepository(c config.Config, current func() *generation, recorder manifes
 	at := remoteOf(c.Manifests, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
 	var writerErr, pastErr error
-	r.writer, writerErr = newWriter(c, current, at, r, breaker, recorder, logger)
+	r.writer, writerErr = newWriter(c, p.snapshot, current, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker, current().shares.Search)
+		r.past, pastErr = newPast(c, p, at, r, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -73,12 +77,18 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker, memory int64) (*history.Reader, error) {
+func newPast(c config.Config, p parts, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
-	return history.New(breaker.Guard(remote), c.Branch, prover, memory), nil
+	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
+		Memory:    p.shares.Search,
+		FileBytes: int64(c.Limits.File.Bytes),
+		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
+			return r.files.Enter(ctx, o, 0, true)
+		},
+	}), nil
 }
 
 // Without it an App would go on with a token that was revoked.
@@ -97,7 +107,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
-func newWriter(c config.Config, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+func newWriter(c config.Config, snapshot int64, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
 	var identify func(ctx context.Context) (git.Signature, error)
 	if c.Manifests.Credentials.GitHubApp != nil {
 		identify = func(ctx context.Context) (git.Signature, error) {
@@ -107,6 +117,8 @@ func newWriter(c config.Config, current func() *generation, at git.Config, r rep
 	}
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
+		Guard:       r.files,
+		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: snapshot},
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,

@@ -64,7 +64,7 @@ func testARevertBehindABitmap(t *testing.T, newOrigin origins) {
 	o.server.ResetCounts()
 	settled := o.write(w, o.update("dev", "cart", "main-0000002"), o.update("dev", "shop", "main-0000002"))
 	o.check(settled...)
-	if n := o.server.Counts().Requests[gitserver.Fetch]; n != o.partsOf(2) {
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
 		t.Errorf("%d fetches, want one catch-up, and the file that came back: the server must have left nothing out", n)
 	}
 }

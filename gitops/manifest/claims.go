@@ -82,20 +82,30 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if c.Parent.IsZero() {
 		return false, nil
 	}
-	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, Keep: git.WithoutBlobs, MaxBytes: 64 << 20}, nil)
+	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, MaxBytes: a.config.Limits.directories()}, nil)
 	if err != nil {
 		return false, err
 	}
-	edits := &edits{of: before, files: make(map[string]*edited)}
+	var paths []string
 	for _, u := range updates {
 		target, err := a.config.Target(u.Environment, u.App)
 		if err != nil {
 			return false, nil
 		}
-		if err := a.fetchFiles(ctx, before, []string{target.File}); err != nil {
-			return false, err
+		paths = append(paths, target.File)
+	}
+	if err := a.fetchFiles(ctx, before, paths); err != nil {
+		return false, err
+	}
+	edits := &edits{of: before, guard: a.config.Guard, files: make(map[string]*edited)}
+	defer edits.close()
+	for _, u := range updates {
+		ends, _, err := a.apply(ctx, edits, u)
+		var later *notNow
+		if errors.As(err, &later) {
+			return false, later.why
 		}
-		if ends, _, err := a.apply(edits, u); ends != gitops.ActionCommit || err != nil {
+		if ends != gitops.ActionCommit || err != nil {
 			return false, nil
 		}
 	}

@@ -100,6 +100,10 @@ type Config struct {
 	// Limits bound what is remembered and done at once.
 	Limits Limits
 
+	// Guard stands before everything that is parsed. Default: nothing is noted, and
+	// what is parsed has no common bound.
+	Guard Guard
+
 	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
 	// proxy settings.
@@ -111,6 +115,26 @@ type Target struct {
 	File   string // path in the repository, with slashes: charts/shop/values-dev.yaml
 	Editor Editor
 }
+
+// Guard bounds what is parsed at a time, and keeps what ends the process from ending it
+// again. [*guard.Guard] is one. Safe for concurrent use.
+type Guard interface {
+	// Enter is called before an object is parsed that may take so many bytes; leave is
+	// called when nothing of it is held any more. Without wait there is no leave and no
+	// error when the memory is not to be had now. An error that is [gitops.Rejected] is
+	// the object's own.
+	Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wait bool) (leave func(), err error)
+
+	// Know says that an object was made of another here.
+	Know(object, of string)
+}
+
+type noGuard struct{}
+
+func (noGuard) Enter(context.Context, gitops.ParsedObject, int64, bool) (func(), error) {
+	return func() {}, nil
+}
+func (noGuard) Know(string, string) {}
 
 // Editor changes one values file. [*values.Edit] is one.
 type Editor interface {
@@ -175,6 +199,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Files == nil {
 		c.Files = func() []string { return nil }
+	}
+	if c.Guard == nil {
+		c.Guard = noGuard{}
 	}
 	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()

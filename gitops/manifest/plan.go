@@ -58,7 +58,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
-		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, oneByOne: oneByOne, files: make(map[string]*edited)},
+		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, oneByOne: oneByOne, files: make(map[string]*edited)},
 		byID: make(map[string]int),
 	}
 	squashed := make(map[string]bool)
@@ -76,6 +76,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.search || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
+			p.edits.close()
 			return nil, err
 		}
 		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && p.late(); p.full {
@@ -109,7 +110,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 			p.results = append(p.results, r)
 			continue
 		}
-		t, err := a.edit(p.edits, i.update)
+		t, err := a.edit(ctx, p.edits, i.update)
 		if err != nil {
 			return err
 		}
@@ -178,9 +179,9 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 
 // edit makes the update's edit on top of those that are there, and says how the
 // update ends. An error is not the update's fault.
-func (a *actor) edit(e *edits, u gitops.Update) (t gitops.Transition, err error) {
+func (a *actor) edit(ctx context.Context, e *edits, u gitops.Update) (t gitops.Transition, err error) {
 	t.Update = u.ID
-	t.Action, t.Reason, err = a.apply(e, u)
+	t.Action, t.Reason, err = a.apply(ctx, e, u)
 	var own *gitops.Error
 	if !errors.As(err, &own) {
 		return t, err

@@ -38,6 +38,10 @@ func (a *actor) push(items []*item) error {
 		return nil
 	}
 	p, err := a.plan(a.stopping, planned)
+	var later *notNow
+	if errors.As(err, &later) {
+		return later.why
+	}
 	if err != nil {
 		return err
 	}
@@ -165,6 +169,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 func (a *actor) report(p *plan) {
 	if p.commits > 0 {
 		a.setSnapshot(p.next, p.sentAt)
+		a.knowWritten(p)
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {
@@ -172,6 +177,18 @@ func (a *actor) report(p *plan) {
 			delete(a.rejected, r.item.update.Environment)
 		}
 		a.answer(r.item, answer{transition: r.transition})
+	}
+}
+
+// knowWritten tells the guard which files were made here.
+func (a *actor) knowWritten(p *plan) {
+	for path, f := range p.edits.files {
+		if !f.written {
+			continue
+		}
+		if made, err := p.next.file(path); err == nil {
+			a.config.Guard.Know(made.Name.String(), f.object)
+		}
 	}
 }
 

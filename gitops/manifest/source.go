@@ -1,14 +1,12 @@
 package manifest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
@@ -31,6 +29,7 @@ type source struct {
 	remote git.Remote
 	caps   map[string]string // upload-pack's; nil until it was asked
 	whole  bool              // the server sends files only together with their commit
+	held   int64             // bytes of files that were kept since all of them were counted last
 }
 
 // maxTries is how often something is asked again because the branch moved on
@@ -81,11 +80,19 @@ func (s *source) wantWhole(ctx context.Context, why string, cause error) {
 	s.config.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
 }
 
+// enter asks the guard before what the server sends of a commit is parsed.
+func (s *source) enter(ctx context.Context, tip git.Hash) (leave func(), err error) {
+	return s.config.Guard.Enter(ctx, gitops.ParsedObject{Object: tip.String(), Kind: gitops.ParsedPack, Path: s.config.Branch}, 0, true)
+}
+
 // loadTip makes a snapshot of a tip out of nothing.
 func (s *source) loadTip(ctx context.Context, tip git.Hash) (*snapshot, error) {
-	// Files that come with it unasked are dropped while they come in: they may be
-	// many, and larger than those that are needed.
-	loaded, _, err := s.read(ctx, git.Pages{Tip: tip, First: 1, Most: 1, Keep: git.WithoutBlobs}, nil)
+	leave, err := s.enter(ctx, tip)
+	if err != nil {
+		return nil, outage(err)
+	}
+	defer leave()
+	loaded, _, err := s.read(ctx, git.Pages{Tip: tip, First: 1, Most: 1, MaxBytes: s.config.Limits.directories()}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +110,16 @@ const catchUpDepth = 16
 // commits that came with it, and the old tip's; none when the server left objects out,
 // and the branch was fetched from nothing.
 func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*snapshot, git.Commits, error) {
-	next, commits, err := s.read(ctx, git.Pages{Tip: tip, Base: from.tip, BaseCommit: from.head, First: catchUpDepth, Most: catchUpDepth}, from.root)
+	leave, err := s.enter(ctx, tip)
+	if err != nil {
+		return nil, nil, outage(err)
+	}
+	defer leave()
+	page := git.Pages{Tip: tip, Base: from.tip, BaseCommit: from.head, First: catchUpDepth, Most: catchUpDepth, MaxBytes: s.config.Limits.Snapshot}
+	next, commits, err := s.read(ctx, page, from.root)
+	if err == nil && s.whole {
+		err = s.readFilesWith(ctx, next, page, from.root)
+	}
 	if errors.Is(err, git.ErrMissingObject) {
 		s.config.Logger.WarnContext(ctx, "the git server left objects out, fetching the branch again", "commit", tip.String(), "error", err)
 		next, err = s.loadTip(ctx, tip)
@@ -113,11 +129,11 @@ func (s *source) catchUp(ctx context.Context, from *snapshot, tip git.Hash) (*sn
 }
 
 // read makes a snapshot of a page's tip and returns the page's commits. The trees come
-// with them, and files where the server sends them only so; what is in held does not.
-// When an object is in neither the error is [git.ErrMissingObject].
+// with them; what is in held does not. Files that come unasked are dropped while they
+// come in: they may be many, and larger than those that are needed. When an object is in neither the error is [git.ErrMissingObject].
 func (s *source) read(ctx context.Context, page git.Pages, held *git.Directory) (*snapshot, git.Commits, error) {
 	index := git.NewIndex(held)
-	page.Capabilities, page.Held = s.caps, index.Object
+	page.Capabilities, page.Held, page.Keep = s.caps, index.Object, git.WithoutBlobs
 	if !s.whole {
 		page.Filter = git.FilterBlobs
 	}
@@ -130,94 +146,10 @@ func (s *source) read(ctx context.Context, page git.Pages, held *git.Directory) 
 		s.wantWhole(ctx, "the git server does not leave files out", pager.Unfiltered)
 	}
 	next := &snapshot{tip: page.Tip, head: pager.Commits[page.Tip]}
-	if next.root, err = git.NewDirectory(next.head.Tree, fetched, index); err != nil {
+	if next.root, err = git.NewDirectory(next.head.Tree, fetched, index, s.config.Limits.directories()); err != nil {
 		return nil, nil, err
 	}
-	if s.whole {
-		next.keep(fetched, s.config.Files())
-	}
 	return next, pager.Commits, nil
-}
-
-// fetchFiles brings the contents of files that are not here, in one request. A path
-// at which there is no file is left to whoever looks it up.
-func (s *source) fetchFiles(ctx context.Context, of *snapshot, paths []string) error {
-	missing := of.missing(paths)
-	if len(missing) == 0 {
-		return nil
-	}
-	want := git.FetchRequest{Wants: slices.SortedFunc(maps.Keys(missing), compareHashes), NoThin: true, MaxFileBytes: maxFileBytes, Capabilities: s.caps}
-	fetched, err := s.remote.Fetch(ctx, want, git.Nothing)
-	if git.UnknownToServer(err) {
-		// A server that gives nothing but commits, as git does over SSH unless
-		// uploadpack.allowAnySHA1InWant is set; or the branch has moved, and then it
-		// does not give this one either.
-		want = git.FetchRequest{Capabilities: s.caps, Wants: []git.Hash{of.tip}, Depth: 1}
-		var wholeErr error
-		if fetched, wholeErr = s.remote.Fetch(ctx, want, git.Nothing); wholeErr == nil {
-			s.wantWhole(ctx, "the git server does not send single files", err)
-		}
-		err = wholeErr
-	}
-	if err != nil {
-		return fmt.Errorf("fetching files: %w", err)
-	}
-	of.keep(fetched, paths)
-	const few = 16
-	if left := of.missing(paths); len(left) <= few {
-		for name := range left { // one that is too large comes alone, if it came as a delta before
-			want.Wants, want.Depth = []git.Hash{name}, 0
-			if fetched, err = s.remote.Fetch(ctx, want, git.Nothing); err != nil {
-				return fmt.Errorf("fetching a file: %w", err)
-			}
-			of.keep(fetched, paths)
-		}
-	}
-	if left := of.missing(paths); len(left) > 0 {
-		return fmt.Errorf("%w: %d files that were asked for did not come", git.ErrMissingObject, len(left))
-	}
-	return nil
-}
-
-func compareHashes(a, b git.Hash) int { return bytes.Compare(a[:], b[:]) }
-
-// file finds the file at a path.
-func (s *snapshot) file(path string) (*git.File, error) {
-	names, err := git.SplitPath(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := s.root.Find(names)
-	return f, git.PathError(path, err)
-}
-
-// missing are the files at the paths whose content is not here.
-func (s *snapshot) missing(paths []string) map[git.Hash]bool {
-	missing := make(map[git.Hash]bool)
-	for _, path := range paths {
-		if f, err := s.file(path); err == nil {
-			if _, here := f.Content(); !here {
-				missing[f.Name] = true
-			}
-		}
-	}
-	return missing
-}
-
-// keep takes the contents of the files at the paths out of what was fetched. Of one
-// that is too large it keeps as much as shows that.
-func (s *snapshot) keep(fetched map[git.Hash]git.Object, paths []string) {
-	for _, path := range paths {
-		f, err := s.file(path)
-		if err != nil {
-			continue
-		}
-		if o, ok := fetched[f.Name]; ok && o.Kind == git.KindBlob {
-			if f.SetContent(o.Data); len(o.Data) > maxFileBytes {
-				f.SetBeginning(bytes.Clone(o.Data[:maxFileBytes+1]))
-			}
-		}
-	}
 }
 
 // searchDepth is how deep the first look into the history goes. Commits without

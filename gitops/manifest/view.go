@@ -34,19 +34,31 @@ func (v *View) ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, here := f.Content()
+	content, here, refused := f.Content()
 	switch {
 	case !here:
 		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
-	case len(content) > maxFileBytes:
-		return nil, tooLarge(path)
+	case refused != nil:
+		return nil, inFile(path, refused)
 	}
 	return content, nil
 }
 
+// Object is git's name of a file's content, "" when there is no file at the path.
+func (v *View) Object(path string) string {
+	f, err := v.of.file(path)
+	if err != nil {
+		return ""
+	}
+	return f.Name.String()
+}
+
 // Changed returns the paths of the files that are not in both views with the same
-// content, in any order. It costs as much as the directories that changed.
-func (v *View) Changed(since *View) []string { return v.of.root.Changed(since.of.root) }
+// content, in any order. It costs as much as the directories that changed. When those
+// are too many it returns false, and any file may have changed.
+func (v *View) Changed(since *View) (paths []string, ok bool) {
+	return v.of.root.Changed(since.of.root)
+}
 
 // reader makes views over a connection of its own, so that no push waits for them.
 type reader struct {
@@ -120,7 +132,11 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 		}
 		paths = slices.Concat(paths, files)
 	} else if r.last.of != now {
-		for _, path := range now.root.Changed(r.last.of.root) {
+		changed, ok := now.root.Changed(r.last.of.root)
+		if !ok {
+			changed = files
+		}
+		for _, path := range changed {
 			if r.wanted[path] {
 				paths = append(paths[:len(paths):len(paths)], path)
 			}
