@@ -76,7 +76,7 @@ func number(id int64) string { return strconv.FormatInt(id, 10) }
 
 // PrintAccess prints who may write in each environment, by which credential and
 // rule.
-func (s *Server) PrintAccess(out io.Writer) { printAccess(out, s.parts.access) }
+func (s *Server) PrintAccess(out io.Writer) { printAccess(out, s.current().access) }
 
 func printAccess(out io.Writer, list *access.List) {
 	environment := ""
@@ -92,10 +92,10 @@ func printAccess(out io.Writer, list *access.List) {
 // logAccess logs the same, a line for each environment.
 func (s *Server) logAccess() {
 	grants := make(map[string][]string)
-	for _, grant := range s.parts.access.Matrix() {
+	for _, grant := range s.current().access.Matrix() {
 		grants[grant.Environment] = append(grants[grant.Environment], grant.String())
 	}
-	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
+	for _, environment := range s.environments() {
 		s.logger.Info("access", slog.String("environment", environment), slog.Any("grants", grants[environment]))
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
-	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // buildTokens makes the API's tokens of the configuration, and says which of their
@@ -47,33 +46,31 @@ func checkExpired(c config.API, at time.Time) (warnings []*gitops.Error) {
 }
 
 // servesAPI reports whether any token can use the API. Without one it is not served.
-func (s *Server) servesAPI() bool { return s.parts.servesAPI() }
-
 func (p parts) servesAPI() bool { return len(p.tokens) > 0 || p.jobs != nil }
 
 // routeAPI adds /api/v1 to what is served.
-func (s *Server) routeAPI(r chi.Router, intake *webhook.Intake) {
-	if !s.servesAPI() {
+func (s *Server) routeAPI(r chi.Router, g *generation) {
+	if !g.servesAPI() {
 		return
 	}
-	authenticators := []api.Authenticator{&api.Tokens{Tokens: s.parts.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
-	if s.parts.jobs != nil {
-		authenticators = append(authenticators, jobs{s.parts.jobs, s.store})
+	authenticators := []api.Authenticator{&api.Tokens{Tokens: g.tokens, Used: s.metrics.credentials.Used, Logger: s.logger, Now: now}}
+	if g.jobs != nil {
+		authenticators = append(authenticators, jobs{g.jobs, s.store})
 	}
 	a := api.New(api.Config{
 		Store:          s.store,
-		Intake:         intake,
-		Manifests:      s.newManifestReader(),
-		Access:         s.parts.access,
+		Intake:         g.intake,
+		Manifests:      s.newManifestReader(g),
+		Access:         g.access,
 		Authenticators: authenticators,
-		Environments:   slices.Sorted(maps.Keys(s.config.Environments)),
-		Targets:        s.parts.targetsIn,
-		Sources:        s.parts.sources(),
-		Memory:         s.parts.answerMemory(s.config),
+		Environments:   slices.Sorted(maps.Keys(g.config.Environments)),
+		Targets:        g.targetsIn,
+		Sources:        g.sources(),
+		Memory:         g.answerMemory(g.config),
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
-		Drain:          s.drain,
-		Hash:           s.audit.Hash,
+		Drain:          g.ended,
+		Hash:           configuration(g.config).Hash,
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
 	})

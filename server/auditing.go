@@ -21,17 +21,14 @@ func newAudit(c config.Config, m *metrics, logger *slog.Logger) *audit.Recorder 
 
 // startAudit writes down that the configuration changed, if it did, and what comes:
 // refusals, and secrets that are replaced from now on. A store that is away keeps
-// nothing from starting: the log has the line.
+// nothing from starting.
 func (s *Server) startAudit() {
-	s.runUntilStop("audit", func(ctx context.Context) {
-		if err := s.audit.Started(ctx, s.store, configuration(s.config)); err != nil && ctx.Err() == nil {
-			s.metrics.auditLost.Inc()
-			s.logger.Error("audit entry of the configuration not written", slog.String("error", err.Error()))
-		}
-		s.audit.Run(ctx, s.store)
-	})
-	s.runUntilStop("secrets", newSecretWatch(namedSecrets(s.config), s.logger, s.audit.Replaced).run)
+	s.audit.Configured(configuration(s.current().config))
+	s.runUntilStop("audit", func(ctx context.Context) { s.audit.Run(ctx, s.store) })
+	s.runUntilStop("secrets", newSecretWatch(s.secretFiles, s.logger, s.audit.Replaced).run)
 }
+
+func (s *Server) secretFiles() []secretFile { return namedSecrets(s.current().config) }
 
 // configuration is what the audit compares of a configuration: the hash of each field of
 // the file's top level, of each access rule, and of each environment. The file has no

@@ -31,12 +31,12 @@ func (m backupMetrics) succeeded(at time.Time) { m.last.Set(float64(at.Unix())) 
 
 // startBackups has the store backed up from time to time, where that is configured.
 func (s *Server) startBackups() {
-	c := s.config.Backup
+	c := s.current().config.Backup
 	if c.Directory == "" {
 		return
 	}
 	timed := backup.Timed{
-		Directory: backup.Directory{Path: c.Directory, Keep: int(c.Keep)}, Every: c.Every, Source: BackupSource(s.config, s.version),
+		Directory: backup.Directory{Path: c.Directory, Keep: int(c.Keep)}, Every: c.Every, Source: BackupSource(s.current().config, s.version),
 		Succeeded: newBackupMetrics(s.metrics.registry, c).succeeded, Logger: s.logger,
 	}
 	s.runUntilStop("backup", timed.Run)

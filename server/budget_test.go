@@ -43,8 +43,8 @@ func TestBoundsFitTheChart(t *testing.T) {
 	server, err := s.newServer()
 	s.must(err)
 	t.Cleanup(func() { s.must(server.Stop(t.Context())) })
-	shares, memory := server.Memory(), server.parts.answerMemory(server.config)
-	connections, _ := server.parts.limits.Connections()
+	shares, memory := server.Memory(), server.current().answerMemory(server.current().config)
+	connections, _ := server.limits.Connections()
 	const delivery = (1 + 2) << 10 // an image of the site means an update in each environment
 	sum := shares.Program + shares.Garbage
 	for _, w := range []struct {

@@ -47,15 +47,16 @@ type parts struct {
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]fileEdit
+	files     []string // that updates can change; its identity is compared, see manifest.Config.Files
 	tokens    []api.Token
 	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
 
-// files are the files that updates can change.
-func (p parts) files() []string {
+// filesOf are the files that updates of targets can change.
+func filesOf(targets map[target]fileEdit) []string {
 	files := make(map[string]bool)
-	for _, t := range p.targets {
+	for _, t := range targets {
 		files[t.file] = true
 	}
 	return slices.Collect(maps.Keys(files))
@@ -119,7 +120,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, targets: targets, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, targets: targets, files: filesOf(targets), tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

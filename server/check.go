@@ -31,7 +31,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	if err := s.writer.Handshake(ctx); err != nil {
 		return errors.Join(gates, err)
 	}
-	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.config.Manifests.Branch, s.config.Manifests.URL)
+	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.current().config.Manifests.Branch, s.current().config.Manifests.URL)
 	view, err := s.writer.View(ctx, 0)
 	if err != nil {
 		return errors.Join(gates, err)
@@ -40,13 +40,13 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
 	}
 	problems := []error{gates}
-	for _, t := range slices.SortedFunc(maps.Keys(s.parts.targets), order) {
+	for _, t := range slices.SortedFunc(maps.Keys(s.current().targets), order) {
 		more, err := s.checkTarget(t, view)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.parts.targets[t].file, more)
+		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.current().targets[t].file, more)
 	}
 	return errors.Join(problems...)
 }
@@ -54,14 +54,14 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 // PrintWarnings prints a line for each thing in the configuration that can be right
 // and is hardly meant as it stands.
 func (s *Server) PrintWarnings(out io.Writer) {
-	for _, w := range s.parts.warnings {
+	for _, w := range s.current().warnings {
 		fmt.Fprintf(out, "warning: %s\n", w.Public())
 	}
 }
 
 // logWarnings logs the same.
 func (s *Server) logWarnings() {
-	for _, w := range s.parts.warnings {
+	for _, w := range s.current().warnings {
 		s.logger.Warn("configuration warning", slog.String("field", w.Field), slog.String("warning", w.Message))
 	}
 }
@@ -83,7 +83,7 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 // checkTarget makes an edit as an update would, and drops it. Where others
 // may follow an anchor it says all that would change.
 func (s *Server) checkTarget(t target, view *manifest.View) (more string, err error) {
-	to := s.parts.targets[t]
+	to := s.current().targets[t]
 	file, err := view.ReadFile(to.file)
 	if err != nil {
 		return "", t.problem("", err)
@@ -91,12 +91,12 @@ func (s *Server) checkTarget(t target, view *manifest.View) (more string, err er
 	r, err := to.edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: s.config.Target(t.environment, t.app).Repository,
+		Repository: s.current().config.Target(t.environment, t.app).Repository,
 	})
 	if err != nil {
 		return "", t.problem(to.file+": ", err)
 	}
-	for _, set := range s.config.Target(t.environment, t.app).Set {
+	for _, set := range s.current().config.Target(t.environment, t.app).Set {
 		if set.Anchor != "" {
 			return ", which changes " + strings.Join(r.Paths, ", "), nil
 		}

@@ -60,6 +60,15 @@ func (m credentialMetrics) know(c config.Config, tokens []api.Token, logger *slo
 	}
 }
 
+// forget removes the series of a token that the configuration before had: when it ends
+// may have changed, and whether it was used is of no interest once it is gone.
+func (m credentialMetrics) forget(t api.Token, stays bool) {
+	m.expiry.DeleteLabelValues("token "+t.Name, t.File)
+	if !stays {
+		m.lastUsed.DeleteLabelValues(t.Name, t.File)
+	}
+}
+
 // ends makes the series of a credential that ends.
 func (m credentialMetrics) ends(credential, file string, at time.Time) {
 	if !at.IsZero() {

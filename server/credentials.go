@@ -23,7 +23,7 @@ const (
 
 // guard bounds the work for what is refused at a route.
 func (s *Server) guard(route string, credential *limits.Credential) func(http.Handler) http.Handler {
-	return s.parts.limits.Guard(route, credential, s.overLimit, s.writeProblem)
+	return s.limits.Guard(route, credential, s.overLimit, s.writeProblem)
 }
 
 // deliveryCredential is what a sender of deliveries shows.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -83,12 +82,12 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
-	if _, ok := s.config.Apps[q.App]; q.App != "" && !ok {
+	if _, ok := s.current().config.Apps[q.App]; q.App != "" && !ok {
 		return gitops.FieldErrorf("app", "no app %q is configured: add it to apps, or correct the name", q.App)
 	}
-	if _, ok := s.config.Environments[q.Environment]; q.Environment != "" && !ok {
+	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
 		return gitops.FieldErrorf("env", "no environment %q is configured (there are %s)", q.Environment,
-			strings.Join(slices.Sorted(maps.Keys(s.config.Environments)), ", "))
+			strings.Join(s.environments(), ", "))
 	}
 	return nil
 }
@@ -96,7 +95,7 @@ func (s *Server) checkQuestion(q Image) error {
 // tryUpdate makes the edit of an update on its file as it is on the branch, and drops
 // it.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
-	to := s.parts.targets[target{u.Environment, u.App}]
+	to := s.current().targets[target{u.Environment, u.App}]
 	fail := func(err error) {
 		e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(err)
 	}

@@ -23,7 +23,7 @@ func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err 
 	}
 	for i, e := range d.Targets {
 		if e.Taken {
-			d.Targets[i].File = s.parts.targets[target{e.Environment, e.App}].file
+			d.Targets[i].File = s.current().targets[target{e.Environment, e.App}].file
 			d.Targets[i].Keys = s.keysOf(e.Environment, e.App)
 		}
 	}
@@ -33,7 +33,7 @@ func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err 
 // keysOf are the keys of a target as the configuration has them, with the app's name
 // and image.
 func (s *Server) keysOf(environment, app string) (keys []string) {
-	to := s.config.Target(environment, app)
+	to := s.current().config.Target(environment, app)
 	for _, set := range values.Bind(to.Set.Targets(), app, to.Repository) {
 		key := set.Key
 		if set.Inside != "" {
@@ -50,13 +50,13 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 	if q.App != "" {
 		apps = []string{q.App}
 	}
-	for _, environment := range slices.Sorted(maps.Keys(s.config.Environments)) {
+	for _, environment := range s.environments() {
 		if q.Environment != "" && q.Environment != environment {
 			continue
 		}
 		for _, app := range apps {
 			at := target{environment, app}
-			if _, runs := s.parts.targets[at]; runs || q.App != "" {
+			if _, runs := s.current().targets[at]; runs || q.App != "" {
 				targets = append(targets, at)
 			}
 		}
@@ -66,8 +66,8 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 
 // planOrders plans an order for each target.
 func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects []Effect, err error) {
-	for _, at := range s.asked(q, slices.Sorted(maps.Keys(s.config.Apps))) {
-		plan, err := s.parts.policy.Plan(gitops.Event{Order: &gitops.Order{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}})
+	for _, at := range s.asked(q, slices.Sorted(maps.Keys(s.current().config.Apps))) {
+		plan, err := s.current().policy.Plan(gitops.Event{Order: &gitops.Order{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}})
 		if err != nil && gitops.CodeOf(err) != gitops.Rejected {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects 
 			updates[at] = u
 		}
 		e := Effect{Environment: at.environment, App: at.app, Taken: len(plan.Updates) > 0, Reason: strings.TrimPrefix(plan.Reason, at.environment+": ")}
-		if e.Taken && !s.parts.access.OrderedByName(at.app, at.environment) {
+		if e.Taken && !s.current().access.OrderedByName(at.app, at.environment) {
 			e.Taken, e.Reason = false, "no rule of access allows anybody to order it there by name"
 		}
 		effects = append(effects, e)
@@ -90,22 +90,22 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
 			"only pushes to ECR are events. Leave it out to plan an order")
 	}
-	if sources := s.config.Sources; sources.EventBridge == nil && sources.SNS == nil {
+	if sources := s.current().config.Sources; sources.EventBridge == nil && sources.SNS == nil {
 		return nil, "no source of push events is configured: sources.eventbridge or sources.sns", nil
 	}
 	push := gitops.ImagePush{Account: image.Account, Region: image.Region, Repository: image.Name, Tag: q.Tag, Digest: q.digest()}
-	plan, err := s.parts.policy.Plan(gitops.Event{Push: &push})
+	plan, err := s.current().policy.Plan(gitops.Event{Push: &push})
 	if err != nil {
 		return nil, "", err
 	}
 	for _, u := range plan.Updates {
 		updates[target{u.Environment, u.App}] = u
 	}
-	for _, at := range s.asked(q, s.parts.policy.AppsOf(image)) {
+	for _, at := range s.asked(q, s.current().policy.AppsOf(image)) {
 		e := Effect{Environment: at.environment, App: at.app}
 		if _, e.Taken = updates[at]; !e.Taken {
-			e.Reason = cmp.Or(s.parts.policy.WhyNot(push, at.environment, at.app), plan.Reason)
-		} else if why := whyNotPushed(s.config.Sources, s.parts.access, image, at); why != "" {
+			e.Reason = cmp.Or(s.current().policy.WhyNot(push, at.environment, at.app), plan.Reason)
+		} else if why := whyNotPushed(s.current().config.Sources, s.current().access, image, at); why != "" {
 			e.Taken, e.Reason = false, why
 		}
 		effects = append(effects, e)

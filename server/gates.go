@@ -18,7 +18,7 @@ import (
 // it.
 func (s *Server) checkGates(ctx context.Context, out io.Writer) error {
 	var problems []error
-	for _, gate := range s.parts.access.Gates() {
+	for _, gate := range s.current().access.Gates() {
 		problems = append(problems, s.checkGate(ctx, out, gate))
 	}
 	return errors.Join(problems...)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,9 +22,11 @@ type laneMetrics struct {
 	updates *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	backoff *prometheus.GaugeVec
+
+	known sync.Map // the environments that are configured
 }
 
-func newLaneMetrics(registry *prometheus.Registry, environments []string) *laneMetrics {
+func newLaneMetrics(registry *prometheus.Registry) *laneMetrics {
 	m := &laneMetrics{
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_updates_total", Help: "Updates in a final state, by state.",
@@ -35,19 +38,29 @@ func newLaneMetrics(registry *prometheus.Registry, environments []string) *laneM
 			Name: "tallyman_lane_backoff", Help: "Seconds that a lane waits until its next retry, after the store or the manifest repository failed; 0 when it does not.",
 		}, []string{"environment", "cause"}),
 	}
-	for _, environment := range environments {
-		for _, state := range gitops.States() {
-			if state.Final() {
-				m.updates.WithLabelValues(environment, string(state))
-			}
-		}
-		m.seconds.WithLabelValues(environment)
-		for _, cause := range lane.Causes() {
-			m.backoff.WithLabelValues(environment, string(cause))
-		}
-	}
 	registry.MustRegister(m.updates, m.seconds, m.backoff)
 	return m
+}
+
+// know makes the series of an environment.
+func (m *laneMetrics) know(environment string) {
+	for _, state := range gitops.States() {
+		if state.Final() {
+			m.updates.WithLabelValues(environment, string(state))
+		}
+	}
+	m.seconds.WithLabelValues(environment)
+	m.known.Store(environment, true)
+	for _, cause := range lane.Causes() {
+		m.backoff.WithLabelValues(environment, string(cause))
+	}
+}
+
+// forget removes the gauges of an environment that is not configured any more: as they
+// stand they would say for ever that it backs off. What was counted stays.
+func (m *laneMetrics) forget(environment string) {
+	m.known.Delete(environment)
+	m.backoff.DeletePartialMatch(prometheus.Labels{"environment": environment})
 }
 
 // Finished implements lane.Recorder and webhook.Recorder.
@@ -60,14 +73,17 @@ func (m *laneMetrics) Finished(environment string, state gitops.State, seconds f
 
 // BackingOff implements lane.Recorder.
 func (m *laneMetrics) BackingOff(environment string, cause lane.Cause, wait time.Duration) {
-	m.backoff.WithLabelValues(environment, string(cause)).Set(wait.Seconds())
+	// The lane of one that is not configured goes on until its updates are cancelled.
+	if _, known := m.known.Load(environment); known {
+		m.backoff.WithLabelValues(environment, string(cause)).Set(wait.Seconds())
+	}
 }
 
 // laneStates asks the store at every scrape what waits, what failed, and when lanes last
 // went on. It is the same on every replica, and after a start.
 type laneStates struct {
 	reader       queue.Reader
-	environments []string
+	environments func() []string
 	logger       *slog.Logger
 }
 
@@ -112,7 +128,7 @@ func (l *laneStates) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range failures {
 		failed[f.Environment] += f.Count
 	}
-	for _, environment := range l.environments {
+	for _, environment := range l.environments() {
 		collectLane(ch, environment, backlogs[environment], failed[environment])
 	}
 }

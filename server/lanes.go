@@ -3,12 +3,11 @@ package server
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/retention"
 )
 
@@ -18,19 +17,24 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
-			_, ok := s.parts.targets[target{environment, app}]
+			_, ok := s.current().targets[target{environment, app}]
 			return ok
 		},
 	}
-	if _, isFile := s.config.StoreFile(); !isFile { // which one process has for itself
+	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
 		c.Rollout = rollout
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.config.Environments)) {
-		c.Environments = append(c.Environments, lane.Environment{Name: name, Coalesce: s.config.Environments[name].Coalesce == "newest"})
-	}
 	return lane.NewReplica(c)
+}
+
+func laneEnvironments(c config.Config) (all []lane.Environment) {
+	for name, environment := range c.Environments {
+		all = append(all, lane.Environment{Name: name, Coalesce: environment.Coalesce == "newest"})
+	}
+	return all
 }
 
 func (s *Server) startLanes() {
@@ -74,7 +78,7 @@ func (s *Server) warmUp() {
 
 // startPruning has what is older than the configuration keeps forgotten.
 func (s *Server) startPruning() {
-	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: *s.config.Retention.Keep, Logger: s.logger}.Run)
+	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: *s.current().config.Retention.Keep, Logger: s.logger}.Run)
 }
 
 // runUntilStop runs something in the background. Stop ends it and waits for it,

@@ -104,7 +104,7 @@ func TestLivezSeesAStuckLane(t *testing.T) {
 		}, make(chan struct{})}
 		s := &Server{logger: site.logger(), lanes: lane.NewReplica(lane.Config{
 			Holder: "this", Environments: []lane.Environment{{Name: "dev"}}, Configured: func(string, string) bool { return true },
-			Queue: store, Writer: writer, Recorder: newLaneMetrics(prometheus.NewRegistry(), nil), Logger: site.logger(),
+			Queue: store, Writer: writer, Recorder: newLaneMetrics(prometheus.NewRegistry()), Logger: site.logger(),
 		})}
 		livez := func() int {
 			w := httptest.NewRecorder()

@@ -35,11 +35,11 @@ func (s *Server) bind(field, address string) (net.Listener, error) {
 // serveOperators serves what is not for senders, before anything else: a probe is answered
 // from the start.
 func (s *Server) serveOperators() (err error) {
-	if s.admin, err = s.bind(adminListener, s.config.AdminListen); err != nil {
+	if s.admin, err = s.bind(adminListener, s.current().config.AdminListen); err != nil {
 		return err
 	}
 	s.serve(adminListener, limits.FewConnections(s.admin, adminListener, s.metrics.connections), s.adminHandler())
-	if s.probes, err = s.bind(probeListener, s.config.ProbeListen); err != nil {
+	if s.probes, err = s.bind(probeListener, s.current().config.ProbeListen); err != nil {
 		return err
 	}
 	s.serve(probeListener, limits.NewestConnections(s.probes, probeListener, s.metrics.connections), s.probeHandler())

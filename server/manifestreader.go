@@ -19,16 +19,16 @@ type manifestReader struct {
 	*apphistory.Reader
 }
 
-func (s *Server) newManifestReader() manifestReader {
-	targets := make([]branchtags.Target, 0, len(s.parts.targets))
-	for at, to := range s.parts.targets {
+func (s *Server) newManifestReader(g *generation) manifestReader {
+	targets := make([]branchtags.Target, 0, len(g.targets))
+	for at, to := range g.targets {
 		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to.file, Edit: to.edit})
 	}
 	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
 		return s.writer.View(ctx, maxAge)
 	}
 	target := func(environment, app string) (string, *values.Edit, bool) {
-		to, ok := s.parts.targets[target{environment, app}]
+		to, ok := g.targets[target{environment, app}]
 		return to.file, to.edit, ok
 	}
 	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}

@@ -39,7 +39,7 @@ func newMatrix(t *testing.T, auth ecr.Auth) *matrix {
 	amazon := snstest.New(t)
 	client := sns.NewClient()
 	client.Transport = amazon
-	server.parts.receivers["/webhooks/sns"], err = sns.New(sns.Config{Topics: []string{snstest.Topic}, Client: client, Logger: s.logger(), Now: now})
+	server.current().receivers["/webhooks/sns"], err = sns.New(sns.Config{Topics: []string{snstest.Topic}, Client: client, Logger: s.logger(), Now: now})
 	s.must(err)
 	s.must(server.Start(t.Context()))
 	m := &matrix{running: &running{Server: server, t: t}, site: s, jobs: issuer, amazon: amazon, secret: bridgeSecret}

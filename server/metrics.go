@@ -12,7 +12,7 @@ import (
 
 // metrics is one server's: a recorder for each part, which becomes Prometheus's
 // only here. Labels are closed sets, and each of their combinations is there from
-// the start, at 0.
+// the start, or since the configuration has it, at 0; see [Server.knowLabels].
 type metrics struct {
 	registry    *prometheus.Registry
 	deliveries  deliveryMetrics
@@ -20,6 +20,7 @@ type metrics struct {
 	pushes      pushMetrics
 	store       storeMetrics
 	credentials credentialMetrics
+	configs     configMetrics
 	auditLost   prometheus.Counter
 	requests    *prometheus.HistogramVec // to the public listener
 	connections connectionMetrics
@@ -29,13 +30,14 @@ type metrics struct {
 // hold up for a minute.
 var latency = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
-func newMetrics(v Version, sources, environments []string) *metrics {
+func newMetrics(v Version) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.lanes = newLaneMetrics(m.registry, environments)
-	m.deliveries = newDeliveryMetrics(m.registry, sources, m.lanes)
+	m.lanes = newLaneMetrics(m.registry)
+	m.deliveries = newDeliveryMetrics(m.registry, m.lanes)
 	m.pushes = newPushMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
 	m.credentials = newCredentialMetrics(m.registry)
+	m.configs = newConfigMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})
@@ -56,22 +58,24 @@ type deliveryMetrics struct {
 	notKept      *prometheus.CounterVec
 }
 
-func newDeliveryMetrics(registry *prometheus.Registry, sources []string, lanes *laneMetrics) deliveryMetrics {
+func newDeliveryMetrics(registry *prometheus.Registry, lanes *laneMetrics) deliveryMetrics {
 	m := deliveryMetrics{lanes, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_total", Help: "Inbound events, by outcome.",
 	}, []string{"source", "outcome"}), prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tallyman_deliveries_not_kept_total", Help: "Rejected and ignored events of which nothing is kept, by why: their sender had too many, or the store is nearly full.",
 	}, []string{"source", "reason"})}
-	for _, source := range sources {
-		for _, reason := range webhook.NotKeptReasons() {
-			m.notKept.WithLabelValues(source, reason)
-		}
-		for _, outcome := range webhook.Outcomes() {
-			m.total.WithLabelValues(source, outcome)
-		}
-	}
 	registry.MustRegister(m.total, m.notKept)
 	return m
+}
+
+// know makes the series of a source.
+func (m deliveryMetrics) know(source string) {
+	for _, reason := range webhook.NotKeptReasons() {
+		m.notKept.WithLabelValues(source, reason)
+	}
+	for _, outcome := range webhook.Outcomes() {
+		m.total.WithLabelValues(source, outcome)
+	}
 }
 
 // NotKept implements webhook.Recorder.

@@ -19,24 +19,22 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook/ecr"
 )
 
-// publicHandler serves what senders reach.
-func (s *Server) publicHandler() http.Handler {
+// newHandler serves what senders reach.
+func (s *Server) newHandler(g *generation) http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.parts.limits.ClientAddress, s.observe, secureHeaders, s.refuseWhileDraining, s.refuseUnknownLength, s.parts.limits.Bodies)
-	s.intake = s.newIntake()
-	intake := s.intake
-	for route, receiver := range s.parts.receivers {
-		h := &webhook.Handler{Receiver: receiver, Intake: intake}
+	r.Use(s.limits.ClientAddress, s.observe, secureHeaders, s.refuseWhileDraining, s.refuseUnknownLength, s.limits.Bodies)
+	for route, receiver := range g.receivers {
+		h := &webhook.Handler{Receiver: receiver, Intake: g.intake}
 		r.With(s.guard(route, deliveryCredential(receiver))).Post(route, s.answer(func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			status, delivery, err := h.Handle(w, r)
 			return status, delivery, err
 		}))
 		if bridge, ok := receiver.(*ecr.Receiver); ok && bridge.Auth == ecr.OAuth {
-			r.With(s.guard(route+"/token", clientCredential(bridge))).Post(route+"/token", s.answer(giveToken(bridge, intake)))
+			r.With(s.guard(route+"/token", clientCredential(bridge))).Post(route+"/token", s.answer(giveToken(bridge, g.intake)))
 		}
 	}
 	r.Get(appCreatedPath, appCreated)
-	s.routeAPI(r, intake)
+	s.routeAPI(r, g)
 	nothing := s.guard("none", nil)
 	r.NotFound(nothing(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeProblem(w, gitops.Errorf(gitops.NotFound, "nothing is served at this path"))
@@ -50,10 +48,10 @@ func (s *Server) publicHandler() http.Handler {
 }
 
 // newIntake makes the one way in for events, whatever brings them.
-func (s *Server) newIntake() *webhook.Intake {
+func (s *Server) newIntake(g *generation) *webhook.Intake {
 	return &webhook.Intake{
-		Planner: s.parts.policy, Authorizer: s.parts.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
-		Config: s.audit.Hash, Refused: s.audit.Refused, Spare: s.health.Spare,
+		Planner: g.policy, Authorizer: g.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
+		Config: configuration(g.config).Hash, Refused: s.audit.Refused, Spare: s.health.Spare,
 	}
 }
 
@@ -62,7 +60,7 @@ func (s *Server) newIntake() *webhook.Intake {
 func (s *Server) adminHandler() http.Handler {
 	r := chi.NewRouter()
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{Registry: s.metrics.registry}))
-	if s.config.PProf {
+	if s.current().config.PProf {
 		r.HandleFunc("/debug/pprof/*", pprof.Index)
 		r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 		r.HandleFunc("/debug/pprof/profile", pprof.Profile)

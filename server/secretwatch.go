@@ -16,7 +16,7 @@ const lookAtSecrets = 5 * time.Second
 // secretWatch notices that the secret in a file was replaced while the program runs,
 // whatever the file is for. It keeps hashes, not secrets.
 type secretWatch struct {
-	files    []secretFile
+	files    func() []secretFile // those of the configuration in force
 	logger   *slog.Logger
 	replaced func(field string) // is told the field that names the file
 
@@ -24,13 +24,9 @@ type secretWatch struct {
 }
 
 // newSecretWatch reads the files for the first time.
-func newSecretWatch(files []secretFile, logger *slog.Logger, replaced func(field string)) *secretWatch {
+func newSecretWatch(files func() []secretFile, logger *slog.Logger, replaced func(field string)) *secretWatch {
 	w := &secretWatch{files: files, logger: logger, replaced: replaced, seen: make(map[secretFile][sha256.Size]byte)}
-	for _, f := range files {
-		if hash, ok := f.hash(); ok {
-			w.seen[f] = hash
-		}
-	}
+	w.look()
 	return w
 }
 
@@ -49,9 +45,15 @@ func (w *secretWatch) run(ctx context.Context) {
 	}
 }
 
+// look compares the files with the last look. One that the configuration names since
+// then is only read.
 func (w *secretWatch) look() {
-	for _, f := range w.files {
-		if hash, ok := f.hash(); ok && hash != w.seen[f] {
+	for _, f := range w.files() {
+		hash, ok := f.hash()
+		before, known := w.seen[f]
+		if !known {
+			w.seen[f] = hash
+		} else if ok && hash != before {
 			w.seen[f] = hash
 			w.logger.Info("secret replaced", slog.String("field", f.field), slog.String("file", f.path))
 			w.replaced(f.field)
@@ -64,5 +66,8 @@ func (w *secretWatch) look() {
 func (f secretFile) hash() (hash [sha256.Size]byte, ok bool) {
 	text, err := os.ReadFile(f.path)
 	text = bytes.TrimSpace(text)
-	return sha256.Sum256(text), err == nil && len(text) > 0
+	if err != nil || len(text) == 0 {
+		return hash, false
+	}
+	return sha256.Sum256(text), true
 }

@@ -32,7 +32,7 @@ func TestReplacedSecretsAreNoticed(t *testing.T) {
 		files := []secretFile{{"api.tokens[0].file", write("token", "s3cret-1")}, {"manifests.credentials.tokenFile", write("git", "s3cret-2\n")}, {"storePasswordFile", filepath.Join(dir, "later")}}
 		var log strings.Builder
 		var told []string
-		w := newSecretWatch(files, slog.New(slog.NewTextHandler(&log, nil)), func(field string) { told = append(told, field) })
+		w := newSecretWatch(func() []secretFile { return files }, slog.New(slog.NewTextHandler(&log, nil)), func(field string) { told = append(told, field) })
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { w.run(ctx) })

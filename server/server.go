@@ -24,8 +24,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
-	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // Version is what is running, for logs and metrics.
@@ -36,10 +36,10 @@ type Version struct {
 // Server is one tallyman. Its methods are not safe for concurrent use, but for
 // Addr, AdminAddr and ProbeAddr after Start has returned.
 type Server struct {
-	config    config.Config
+	*generations
 	logger    *slog.Logger
 	version   Version
-	parts     parts
+	limits    *limits.Limits
 	metrics   *metrics
 	audit     *audit.Recorder
 	overLimit *overLimit
@@ -50,17 +50,15 @@ type Server struct {
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
-	intake        *webhook.Intake
 	lanes         *lane.Replica
 	public, admin net.Listener
 	probes        net.Listener
 	background    sync.WaitGroup
 	failed        chan error // a listener's unexpected end
 
-	drain     chan struct{} // closed by Stop: streams end
-	listening atomic.Bool   // set by Start: deliveries can arrive
-	draining  atomic.Bool   // set by Stop: deliveries are answered 503
-	cleanups  []cleanup     // in the order in which things were made; run in reverse
+	listening atomic.Bool // set by Start: deliveries can arrive
+	draining  atomic.Bool // set by Stop: deliveries are answered 503
+	cleanups  []cleanup   // in the order in which things were made; run in reverse
 }
 
 // cleanup undoes one step of Start. It ends when ctx does, at the latest.
@@ -74,20 +72,20 @@ type cleanup struct {
 // that is wrong, each an Invalid error that names its field.
 func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	p, err := build(c, logger)
-	m := newMetrics(v, p.sources(), slices.Collect(maps.Keys(c.Environments)))
-	r, repositoryErr := newRepository(c, p, m.pushes, logger)
+	all := &generations{}
+	all.replace(newGeneration(c, p))
+	m := newMetrics(v)
+	r, repositoryErr := newRepository(c, all.current, m.pushes, logger)
 	if err := errors.Join(err, repositoryErr); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	m.credentials.know(c, p.tokens, logger)
 	recordMemory(m.registry, p.shares)
-	s := &Server{config: c, logger: logger, version: v, parts: p, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3), drain: make(chan struct{})}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
+	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
 	}
-	if p.jobs != nil {
-		s.onStop("OIDC", func(context.Context) error { return p.jobs.Close() })
-	}
+	s.onStop("OIDC", s.stopCurrent)
 	s.onStop("manifest repository", func(context.Context) error { return r.close() })
 	return s, nil
 }
@@ -109,28 +107,33 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.serveOperators(); err != nil {
 		return err
 	}
-	if s.public, err = s.bind(publicListener, s.config.Listen); err != nil {
+	if s.public, err = s.bind(publicListener, s.current().config.Listen); err != nil {
 		return err
 	}
-	handler := s.publicHandler() // before the branch is fetched, which keeps the machine busy
-	s.startLanes()               // now that nothing can fail any more
+	s.prepare(s.current()) // before the branch is fetched, which keeps the machine busy
+	s.startLanes()         // now that nothing can fail any more
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()
 	s.warmUp()
-	s.serve(publicListener, s.parts.limits.Listener(s.public, publicListener, s.metrics.connections), handler)
+	s.serve(publicListener, s.limits.Listener(s.public, publicListener, s.metrics.connections), s.generations)
 	s.onStop("streams", func(context.Context) error {
-		close(s.drain) // before the listener waits for them
+		s.current().endStreams() // before the listener waits for them
 		return nil
 	})
 	s.startSweeps()
 	s.listening.Store(true)
 	s.logAccess()
-	connections, ofAddress := s.parts.limits.Connections()
-	s.logger.Info("memory", slog.Any("shares", s.parts.shares), slog.Int("connections", connections), slog.Int("connectionsPerAddress", ofAddress))
+	connections, ofAddress := s.limits.Connections()
+	s.logger.Info("memory", slog.Any("shares", s.current().shares), slog.Int("connections", connections), slog.Int("connectionsPerAddress", ofAddress))
 	s.logReady()
 	s.logWarnings()
 	return nil
+}
+
+// environments are the configured ones, sorted.
+func (s *Server) environments() []string {
+	return slices.Sorted(maps.Keys(s.current().config.Environments))
 }
 
 func (s *Server) onStop(name string, run func(ctx context.Context) error) {
@@ -158,11 +161,10 @@ func (s *Server) openStore(ctx context.Context) error {
 		return err
 	}
 	s.prover.SetKeys(keys)
-	environments := slices.Sorted(maps.Keys(s.config.Environments))
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }
@@ -170,14 +172,14 @@ func (s *Server) openStore(ctx context.Context) error {
 // logReady logs what is running, and where.
 func (s *Server) logReady() {
 	s.logger.Info("ready",
-		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.config.Store),
-		slog.String("manifests", s.config.Manifests.URL), slog.String("branch", s.config.Manifests.Branch),
-		slog.Int("environments", len(s.config.Environments)), slog.Int("apps", len(s.config.Apps)),
+		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.current().config.Store),
+		slog.String("manifests", s.current().config.Manifests.URL), slog.String("branch", s.current().config.Manifests.Branch),
+		slog.Int("environments", len(s.current().config.Environments)), slog.Int("apps", len(s.current().config.Apps)),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }
 
 // Memory is how the memory of the process is divided.
-func (s *Server) Memory() budget.Shares { return s.parts.shares }
+func (s *Server) Memory() budget.Shares { return s.current().shares }
 
 // Failed receives when a started server can no longer do its work and should be
 // stopped.

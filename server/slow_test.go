@@ -30,11 +30,17 @@ func (l *oneConnection) Accept() (net.Conn, error) {
 func (l *oneConnection) Close() error   { close(l.closed); return nil }
 func (l *oneConnection) Addr() net.Addr { return &net.TCPAddr{} }
 
+// publicServer is what serves the public listener.
+func publicServer(s *Server) *http.Server {
+	s.prepare(s.current())
+	return s.httpServer(s.generations)
+}
+
 // Who sends slowly, or nothing more, is let go after a while that does not depend
 // on what was sent: nobody holds connections for nothing.
 func TestSlowClientsAreLetGo(t *testing.T) {
 	site := newSite(t)
-	public := func(s *Server) *http.Server { return s.httpServer(s.publicHandler()) }
+	public := publicServer
 	admin := func(s *Server) *http.Server { return s.httpServer(s.adminHandler()) }
 	probe := func(s *Server) *http.Server {
 		srv := s.httpServer(s.probeHandler())
@@ -105,7 +111,7 @@ func TestClientsThatDoNotReadAreLetGo(t *testing.T) {
 		to     func(*Server) *http.Server
 		within time.Duration
 	}{
-		"listen":      {"/app-created", func(s *Server) *http.Server { return s.httpServer(s.publicHandler()) }, 30 * time.Second},
+		"listen":      {"/app-created", publicServer, 30 * time.Second},
 		"adminListen": {"/metrics", func(s *Server) *http.Server { return s.httpServer(s.adminHandler()) }, 30 * time.Second},
 		"probeListen": {"/nowhere", func(s *Server) *http.Server {
 			srv := s.httpServer(s.probeHandler())

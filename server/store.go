@@ -22,10 +22,10 @@ func checkAddress(c config.Config) error {
 // newStore opens the store that is configured.
 func (s *Server) newStore(ctx context.Context) (queue.Queue, error) {
 	recorder := storeRecorder{s.metrics.store, s.health}
-	if path, isFile := s.config.StoreFile(); isFile {
+	if path, isFile := s.current().config.StoreFile(); isFile {
 		return sqlite.Open(ctx, path, sqlite.Options{Logger: s.logger, Recorder: recorder, Volume: s.volume})
 	}
-	return postgres.Open(ctx, storeAddress(s.config), postgres.Options{Logger: s.logger, Recorder: recorder})
+	return postgres.Open(ctx, storeAddress(s.current().config), postgres.Options{Logger: s.logger, Recorder: recorder})
 }
 
 // storeAddress is the address of a configured store of PostgreSQL.
@@ -37,10 +37,10 @@ func storeAddress(c config.Config) postgres.Address {
 // will make it slow in time. It changes nothing, and a server that runs meanwhile is no
 // obstacle.
 func (s *Server) CheckStore(ctx context.Context, out io.Writer) error {
-	if path, isFile := s.config.StoreFile(); isFile {
+	if path, isFile := s.current().config.StoreFile(); isFile {
 		return sqlite.Check(path, sqlite.Options{Volume: s.volume})
 	}
-	warnings, err := postgres.Check(ctx, storeAddress(s.config))
+	warnings, err := postgres.Check(ctx, storeAddress(s.current().config))
 	for _, w := range warnings {
 		fmt.Fprintf(out, "warning: store: %s\n", w)
 	}

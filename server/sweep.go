@@ -12,15 +12,21 @@ import (
 // startSweeps has what GitHub could not deliver fetched, where there is an App to
 // ask as.
 func (s *Server) startSweeps() {
-	receiver, ok := s.parts.receivers["/webhooks/github"].(*github.Receiver)
-	if !ok || s.app == nil {
+	if s.app == nil {
 		return
 	}
 	sweeper := missed.New(missed.Config{
-		App: s.app, Receiver: receiver, Store: s.store, Intake: s.intake,
+		App: s.app, GitHub: s.githubNow, Store: s.store,
 		Recorder: newMissedMetrics(s.metrics.registry), Logger: s.logger, Holder: newHolder(), Now: now,
 	})
 	s.runUntilStop("missed deliveries", sweeper.Run)
+}
+
+// githubNow is what takes GitHub's webhooks in now; not ok while none are configured.
+func (s *Server) githubNow() (to missed.Destination, ok bool) {
+	g := s.current()
+	receiver, ok := g.receivers["/webhooks/github"].(*github.Receiver)
+	return missed.Destination{Receiver: receiver, Intake: g.intake}, ok
 }
 
 // missedMetrics is a missed.Recorder.

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
-	"server/apphistory":                  {"gitops", "gitops/history", "gitops/values", "server/api"},
+	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
 	"server/backup":                      {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"server/branchtags":                  {"gitops", "gitops/values", "server/api"},
 	"server/budget":                      {"gitops"},

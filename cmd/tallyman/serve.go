@@ -24,12 +24,17 @@ func newServe() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run the server: it takes deliveries and writes the manifest repository.
 
+A change of the file is put in force within a few seconds, and at once by SIGHUP: all of
+it, or nothing when something is wrong with it, which the log says. Some fields, such as
+listen, store and manifests, need a restart.
+
 SIGTERM and SIGINT stop it: it takes no more deliveries, finishes what it is writing,
 and exits with 0. What is still pending then is written after the next start. A second
 signal ends it at once.`,
 		Example: "  tallyman serve --config /etc/tallyman/tallyman.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			reload := newReloads(file)
 			c, err := config.Load(file)
 			if err != nil {
 				return badInput{err}
@@ -39,7 +44,7 @@ signal ends it at once.`,
 			defer stop()
 			logger := newLogger(c.Log)
 			redirectStdLog(logger)
-			return serve(ctx, stop, c, logger)
+			return serve(ctx, stop, c, reload, logger)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
@@ -48,7 +53,7 @@ signal ends it at once.`,
 
 // serve runs a server until ctx ends or the server fails, and drains it.
 // restoreSignals gives a second signal its usual effect.
-func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *slog.Logger) error {
+func serve(ctx context.Context, restoreSignals func(), c config.Config, reload *reloads, logger *slog.Logger) error {
 	s, err := server.New(c, currentVersion(), logger)
 	if err != nil {
 		return badInput{err}
@@ -57,10 +62,8 @@ func serve(ctx context.Context, restoreSignals func(), c config.Config, logger *
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
-	var failure error
-	select {
-	case <-ctx.Done():
-	case failure = <-s.Failed():
+	failure := reload.until(ctx, s)
+	if failure != nil {
 		logger.Error("server failed", slog.String("error", failure.Error()))
 	}
 	restoreSignals()

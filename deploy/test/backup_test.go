@@ -49,7 +49,9 @@ func TestBackupsOfSQLite(t *testing.T) {
 	}
 	checkNoService(t, job.Spec.Template, manifests)
 	config := objects(manifests, "ConfigMap")[0].typed.(*corev1.ConfigMap).Data["tallyman.yaml"]
-	var c struct{ Backup struct{ Directory, Every string } }
+	var c struct {
+		Backup struct{ Directory, Every string }
+	}
 	if err := yaml.Unmarshal([]byte(config), &c); err != nil || c.Backup.Directory != "/var/backups/tallyman" || c.Backup.Every != "12h" {
 		t.Errorf("the configuration has %+v, %v", c, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 // batch is what was taken together, and what to do with it.
 type batch struct {
+	revision  int // of the configuration that it was planned by
 	byID      map[string]gitops.Update
 	tasks     []gitops.WriteTask // for the writer
 	ended     []ending           // are not on the branch
@@ -99,9 +100,9 @@ func (t *leaseTerm) tasks(open []gitops.Update) []gitops.WriteTask {
 		}
 	}
 	tasks := make([]gitops.WriteTask, len(open))
-	room := t.BatchSize
+	room, newestOnly := t.BatchSize, t.newestOnly()
 	for i, u := range open {
-		write := ready(u) && room > 0 && (!t.coalesce || newest[u.App] == u.ID)
+		write := ready(u) && room > 0 && (!newestOnly || newest[u.App] == u.ID)
 		if write {
 			room--
 		}

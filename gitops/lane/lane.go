@@ -19,7 +19,8 @@
 // # What leaves the configuration
 //
 // is cancelled: updates of an app by the lane of their environment, updates of an
-// environment by a lane that is closing and ends when it has nothing left to do.
+// environment by a lane that is closing and ends when it has nothing left to do. The
+// configuration may change while lanes work; see [Replica.Configure].
 package lane
 
 import (

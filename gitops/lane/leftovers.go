@@ -4,20 +4,27 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// tidy looks for open updates that are not configured any more, at once and then
-// every minute, until the replica is drained.
+// tidy looks for open updates that are not configured any more, at once, after the
+// configuration changed, and every minute, until the replica is drained.
 func (r *Replica) tidy() {
 	searched := make(map[string]bool)
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
 	for {
 		if err := r.findLeftovers(searched); err != nil && !r.isDraining() {
 			r.Logger.Warn("search for updates that are not configured failed, retrying", slog.String("error", err.Error()))
 		}
-		if r.sleep(tidyEvery) {
+		select {
+		case <-ticker.C:
+		case <-r.configured:
+			clear(searched)
+		case <-r.drain:
 			return
 		}
 	}
@@ -25,8 +32,8 @@ func (r *Replica) tidy() {
 
 // findLeftovers opens a closing lane for each environment that is not configured
 // and has open updates, and has those cancelled that no lane would ever take: they
-// wait for a person. A configured environment is searched for such once: apps
-// leave it with a restart.
+// wait for a person. A configured environment is searched for such once for each
+// configuration.
 func (r *Replica) findLeftovers(searched map[string]bool) error {
 	ctx, cancel := context.WithTimeout(r.work, storeTime)
 	defer cancel()
@@ -116,7 +123,7 @@ func (r *Replica) cancelIfBlocked(u gitops.Update) error {
 // cancelled; "" when it can.
 func (r *Replica) NotConfigured(u gitops.Update) string {
 	switch l := r.laneOf(u.Environment); {
-	case l == nil || l.closing:
+	case l == nil || l.isClosing():
 		return fmt.Sprintf("environment %q is not configured", u.Environment)
 	case !r.Configured(u.Environment, u.App):
 		return fmt.Sprintf("app %q is not configured for environment %q", u.App, u.Environment)

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -18,8 +19,11 @@ type Replica struct {
 	lanesDone  sync.WaitGroup // the loop that claims, and every lease term
 	done       chan struct{}  // closed: all goroutines have returned
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by environment: those that are configured, and those that are closing
+	configured chan struct{} // holds one after [Replica.Configure], until what left is looked for
+
+	mu       sync.Mutex
+	revision int              // how often the configuration has changed
+	lanes    map[string]*lane // by environment: those that are configured, and those that are closing
 }
 
 // lane is the queue of one environment. What changes of it belongs to
@@ -27,10 +31,10 @@ type Replica struct {
 type lane struct {
 	*Replica
 	environment string
-	coalesce    bool
+	coalesce    bool // see [Environment]
 	closing     bool // its environment is not configured
 	logger      *slog.Logger
-	due         chan struct{} // holds at most one hint: there is something to take
+	due         chan struct{} // holds at most one hint: there is something to do
 
 	term     *leaseTerm // nil while the lease is not ours
 	idle     bool       // its term waits for work
@@ -40,7 +44,7 @@ type lane struct {
 
 // NewReplica makes a replica that does nothing until [Replica.Start].
 func NewReplica(c Config) *Replica {
-	r := &Replica{Config: c.withDefaults(), drain: make(chan struct{}), done: make(chan struct{}), lanes: make(map[string]*lane)}
+	r := &Replica{Config: c.withDefaults(), drain: make(chan struct{}), done: make(chan struct{}), configured: make(chan struct{}, 1), lanes: make(map[string]*lane)}
 	r.work, r.cancelWork = context.WithCancel(context.Background())
 	for _, e := range c.Environments {
 		r.addLane(e, false)
@@ -83,6 +87,57 @@ func (r *Replica) Stop(ctx context.Context) {
 		r.cancelWork()
 		<-r.done
 	}
+}
+
+// Configure changes which environments are worked, and how. It may be called at any
+// time; apply changes what [Config.Configured] and the writer ask, and must not block. A
+// lane goes on with what it has in hand, and what fails of that is tried again; the lane of
+// an environment that is not there any more cancels its updates, and ends.
+func (r *Replica) Configure(environments []Environment, apply func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	apply()
+	r.revision++
+	gone := maps.Clone(r.lanes)
+	for _, e := range environments {
+		delete(gone, e.Name)
+		if l := r.lanes[e.Name]; l != nil {
+			l.coalesce, l.closing = e.Coalesce, false
+		} else {
+			r.addLane(e, false)
+		}
+	}
+	for _, l := range gone {
+		l.closing = true
+	}
+	for _, l := range r.lanes {
+		l.hint()
+	}
+	select {
+	case r.configured <- struct{}{}:
+	default: // what left is looked for already
+	}
+}
+
+// currentRevision tells one configuration from the next.
+func (r *Replica) currentRevision() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.revision
+}
+
+// newestOnly reports whether of each app's ready updates only the newest is written.
+func (l *lane) newestOnly() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.coalesce
+}
+
+// isClosing reports whether the environment is not configured.
+func (l *lane) isClosing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing
 }
 
 func (r *Replica) isDraining() bool {

@@ -94,11 +94,13 @@ func (t *leaseTerm) release() {
 // on.
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
+	revision := t.currentRevision() // before anything goes by the configuration
 	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
 	}
 	b := t.plan(taken)
+	b.revision = revision
 	switch {
 	case len(b.ended) > 0: // before anything that takes long
 		return t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
@@ -127,7 +129,7 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.coalesce, Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.newestOnly(), Unresolved: slices.Sorted(maps.Keys(t.sent)),
 	})
 }
 
@@ -139,7 +141,7 @@ func (t *leaseTerm) wait(b batch) bool {
 		}
 	}
 	t.resetBackoff(&t.failures)
-	if t.closing {
+	if t.isClosing() {
 		return false
 	}
 	if b.crowded {
@@ -201,12 +203,21 @@ func (t *leaseTerm) write(b batch) bool {
 	if err != nil {
 		return t.backOff(b, b.tasks, result, err)
 	}
-	r := queue.Report{Transitions: result.Transitions, Blocks: t.blockRefused(b, result.Refused)}
+	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused)}
 	if !t.reportResult(b, b.tasks, r) {
 		return false
 	}
 	t.resetBackoff(&t.failures)
 	return true
+}
+
+// finalOf leaves the failures out when the configuration changed while the batch was
+// worked: they may be the change's, and the next round goes by the new one.
+func (t *leaseTerm) finalOf(b batch, all []gitops.Transition) []gitops.Transition {
+	if t.currentRevision() == b.revision {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r gitops.Transition) bool { return r.Action == gitops.ActionFail })
 }
 
 func (t *leaseTerm) callWriter(tasks []gitops.WriteTask) (gitops.WriteResult, error) {
@@ -238,7 +249,7 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 		failed, outage.RetryAt = time.Now(), t.now().Add(wait)
 		retry = failed.Add(wait)
 	}
-	r := queue.Report{Transitions: result.Transitions, Blocks: t.blockRefused(b, result.Refused), Outage: outage}
+	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused), Outage: outage}
 	if !t.report(b, r) {
 		return false
 	}

@@ -33,6 +33,9 @@ const (
 	// maxText is the longest text of an entry, in bytes.
 	maxText = 300
 
+	// maxConfigurations is how many configurations wait for the store at most.
+	maxConfigurations = 20
+
 	appendWithin = 10 * time.Second
 	retryAfter   = 5 * time.Second
 )
@@ -67,6 +70,8 @@ type Recorder struct {
 	began    time.Time // of the hour that is counted
 	refused  map[string]*refusals
 	overflow int // entries that were lost since the log last said so
+
+	configurations []Configuration // that wait, in their order
 }
 
 // refusals are those of one principal in this hour.
@@ -154,6 +159,11 @@ func (r *Recorder) add(e gitops.AuditEntry) {
 	}
 	e.At, e.Config = r.Now(), r.Hash
 	r.waiting = append(r.waiting, e)
+	r.wake()
+}
+
+// wake says that there is something to write.
+func (r *Recorder) wake() {
 	select {
 	case r.ready <- struct{}{}:
 	default:

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -171,35 +170,57 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// TestConfigurationChanged starts with one configuration after another.
+// TestConfigurationChanged puts one configuration after another in force.
 func TestConfigurationChanged(t *testing.T) {
 	inRoom(t, func(r *room) {
-		start := func(hash string, parts map[string]string, want int) gitops.AuditEntry {
+		configure := func(hash string, parts map[string]string, want int) gitops.AuditEntry {
 			t.Helper()
-			if err := r.Started(t.Context(), r.store, Configuration{hash, parts}); err != nil {
-				t.Fatal(err)
-			}
+			r.Configured(Configuration{hash, parts})
 			all := r.entries()
 			if len(all) != want {
 				t.Fatalf("%d entries; want %d", len(all), want)
 			}
 			return all[0]
 		}
-		start("1", map[string]string{"access[0]": "a", "listen": "x"}, 1)
-		start("1", map[string]string{"access[0]": "a", "listen": "x"}, 1)
-		e := start("2", map[string]string{"access[0]": "b", "listen": "x", "environments.prod": "p"}, 2)
+		configure("1", map[string]string{"access[0]": "a", "listen": "x"}, 1)
+		configure("1", map[string]string{"access[0]": "a", "listen": "x"}, 1)
+		e := configure("2", map[string]string{"access[0]": "b", "listen": "x", "environments.prod": "p"}, 2)
 		if e.Act != gitops.ActConfig || e.Before != "1" || e.After != "2" || e.Config != "2" || e.Reason != "access[0] changed, environments.prod added" {
 			t.Errorf("the entry is %+v", e)
 		}
-		e = start("3", map[string]string{"access[0]": "b", "environments.prod": "p"}, 3)
+		e = configure("3", map[string]string{"access[0]": "b", "environments.prod": "p"}, 3)
 		if e.Reason != "listen removed" {
 			t.Errorf("the entry is %+v", e)
 		}
+	})
+}
+
+// TestConfigurationsWait puts configurations in force while the store is away: each has its
+// entry when it is back, or where there are too many, the last has all changes.
+func TestConfigurationsWait(t *testing.T) {
+	inRoom(t, func(r *room) {
 		r.store.failing.Store(true)
-		if err := r.Started(t.Context(), r.store, Configuration{Hash: "4"}); !errors.As(err, new(*gitops.Error)) {
-			t.Errorf("with the store away: %v", err)
+		for _, hash := range []string{"1", "2", "1"} {
+			r.Configured(Configuration{hash, map[string]string{"access[0]": hash}})
+		}
+		if n := len(r.entries()); n > 0 {
+			t.Errorf("%d entries in a store that is away", n)
 		}
 		r.store.failing.Store(false)
-		start("4", nil, 4) // it is found at the next start
+		time.Sleep(time.Minute)
+		all := r.entries()
+		if len(all) != 3 || all[0].Before != "2" || all[0].After != "1" {
+			t.Fatalf("the entries are %+v", all)
+		}
+		r.store.failing.Store(true)
+		for i := range 3 * maxConfigurations {
+			r.Configured(Configuration{fmt.Sprint("n", i), map[string]string{"access[0]": fmt.Sprint(i)}})
+		}
+		r.store.failing.Store(false)
+		time.Sleep(time.Minute)
+		all = r.entries()
+		if last := fmt.Sprint("n", 3*maxConfigurations-1); len(all) != 3+maxConfigurations || all[0].After != last {
+			t.Errorf("%d entries, the last to %s", len(all), all[0].After)
+		}
 	})
 }

@@ -44,6 +44,9 @@ func (r *Recorder) Run(ctx context.Context, store Store) {
 // known whether entries were written they are written again: twice is better than not
 // at all.
 func (r *Recorder) write(ctx context.Context, store Store) error {
+	if err := r.writeConfigurations(ctx, store); err != nil {
+		return err
+	}
 	for {
 		r.mu.Lock()
 		n := min(len(r.waiting), together)

@@ -20,10 +20,43 @@ type Configuration struct {
 	Parts map[string]string `json:"parts"`
 }
 
-// Started writes an entry when the configuration is another than the last time that the
-// store was told of one. It names what changed. Replicas that start together may each
-// write one.
-func (r *Recorder) Started(ctx context.Context, store Store, now Configuration) error {
+// Configured records which configuration is in force from now on: at the start, and after
+// each reload. An entry is written when it is another than the last one that the store was
+// told of, and names what changed. Replicas may each write one.
+func (r *Recorder) Configured(c Configuration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Hash = c.Hash
+	if len(r.configurations) == maxConfigurations {
+		r.configurations = r.configurations[1:] // its changes are among those of the next
+	}
+	r.configurations = append(r.configurations, c)
+	r.wake()
+}
+
+// writeConfigurations brings those that wait to the store, in their order.
+func (r *Recorder) writeConfigurations(ctx context.Context, store Store) error {
+	for {
+		r.mu.Lock()
+		waiting := slices.Clone(r.configurations)
+		r.mu.Unlock()
+		if len(waiting) == 0 {
+			return nil
+		}
+		if err := r.writeConfiguration(ctx, store, waiting[0]); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		if r.configurations[0].Hash == waiting[0].Hash { // it may have made room meanwhile
+			r.configurations = r.configurations[1:]
+		}
+		r.mu.Unlock()
+	}
+}
+
+func (r *Recorder) writeConfiguration(ctx context.Context, store Store, now Configuration) error {
+	ctx, cancel := context.WithTimeout(ctx, appendWithin)
+	defer cancel()
 	text, err := store.Checkpoint(ctx, checkpoint)
 	if err != nil {
 		return err
@@ -39,7 +72,7 @@ func (r *Recorder) Started(ctx context.Context, store Store, now Configuration) 
 	if err != nil {
 		return err
 	}
-	entry := gitops.AuditEntry{Act: gitops.ActConfig, At: r.Now(), Reason: changes(before.Parts, now.Parts), Before: before.Hash, After: now.Hash, Config: now.Hash}
+	entry := gitops.AuditEntry{Act: gitops.ActConfig, At: r.Now(), Reason: Changes(before, now), Before: before.Hash, After: now.Hash, Config: now.Hash}
 	// The entry first: a crash between the two writes it twice, and never not at all.
 	if err := store.AppendAudit(ctx, []gitops.AuditEntry{entry}); err != nil {
 		return err
@@ -47,22 +80,22 @@ func (r *Recorder) Started(ctx context.Context, store Store, now Configuration) 
 	return store.SetCheckpoint(ctx, checkpoint, string(kept))
 }
 
-// changes names the parts that are new, gone or another.
-func changes(before, now map[string]string) string {
-	if len(before) == 0 {
+// Changes names the parts that are new, gone or another; "" when none are.
+func Changes(before, now Configuration) string {
+	if len(before.Parts) == 0 {
 		return "the first configuration that this store knows"
 	}
-	all := maps.Clone(before)
-	maps.Copy(all, now)
+	all := maps.Clone(before.Parts)
+	maps.Copy(all, now.Parts)
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		_, was := before[name]
-		switch hash, is := now[name]; {
+		_, was := before.Parts[name]
+		switch hash, is := now.Parts[name]; {
 		case !was:
 			names = append(names, name+" added")
 		case !is:
 			names = append(names, name+" removed")
-		case hash != before[name]:
+		case hash != before.Parts[name]:
 			names = append(names, name+" changed")
 		}
 	}

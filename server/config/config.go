@@ -9,42 +9,42 @@ import "time"
 // otherwise; an unknown field is an error.
 type Config struct {
 	// Listen is where receivers listen, host:port. Default ":8080".
-	Listen string `yaml:"listen"`
+	Listen string `yaml:"listen" reload:"restart"`
 	// AdminListen is where /metrics is served, and /debug/pprof with PProf, host:port. It
 	// asks for no credential, so keep it off the networks that others are on. Default
 	// "127.0.0.1:9090".
-	AdminListen string `yaml:"adminListen"`
+	AdminListen string `yaml:"adminListen" reload:"restart"`
 	// PProf says that AdminListen serves /debug/pprof, too: profiles, which hold what is in
 	// the process's memory, and its command line. Default false.
-	PProf bool `yaml:"pprof"`
+	PProf bool `yaml:"pprof" reload:"restart"`
 	// ProbeListen is where /livez and /readyz are served, and nothing else, host:port.
 	// Default ":8081".
-	ProbeListen string `yaml:"probeListen"`
+	ProbeListen string `yaml:"probeListen" reload:"restart"`
 	// Store is where deliveries and updates are kept: sqlite:// and the absolute
 	// path of a file whose directory exists, or postgres:// and what libpq's form of
 	// an address may say but for the password. Required.
-	Store string `yaml:"store"`
+	Store string `yaml:"store" reload:"restart"`
 	// StorePasswordFile holds the password for a store of PostgreSQL. It is read
 	// again for each connection.
-	StorePasswordFile string `yaml:"storePasswordFile"`
+	StorePasswordFile string `yaml:"storePasswordFile" reload:"restart"`
 	// Lease is how long an environment's lane stays with a replica that is paused, or
 	// dead without the store's knowledge, before another takes it, as in "30s"; and
 	// how long a replica works on that does not reach the store. Default 30s.
-	Lease time.Duration `yaml:"lease"`
+	Lease time.Duration `yaml:"lease" reload:"restart"`
 	// Retention says how long the store remembers.
-	Retention Retention `yaml:"retention"`
+	Retention Retention `yaml:"retention" reload:"restart"`
 	// Backup says where serve writes backups of the store from time to time.
-	Backup Backup `yaml:"backup"`
+	Backup Backup `yaml:"backup" reload:"restart"`
 	// Log says how to log.
-	Log Log `yaml:"log"`
+	Log Log `yaml:"log" reload:"restart"`
 	// Shutdown says how to stop.
-	Shutdown Shutdown `yaml:"shutdown"`
+	Shutdown Shutdown `yaml:"shutdown" reload:"restart"`
 	// Manifests is the repository that is written. Required.
-	Manifests Manifests `yaml:"manifests"`
+	Manifests Manifests `yaml:"manifests" reload:"restart"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
 	// Limits bound what unauthenticated senders can take.
-	Limits Limits `yaml:"limits"`
+	Limits Limits `yaml:"limits" reload:"restart"`
 	// API says how callers of /api/v1 are authenticated. Without tokens and oidc it is
 	// not served.
 	API API `yaml:"api"`

@@ -185,3 +185,24 @@ func TestReferenceHasEveryRefusal(t *testing.T) {
 		}
 	}
 }
+
+// The reference lists the fields that need a restart.
+func TestReferenceListsWhatNeedsARestart(t *testing.T) {
+	section := regexp.MustCompile("(?s)These fields cannot change while tallyman\nruns(.*?)The Helm chart").FindStringSubmatch(reference(t))
+	if section == nil {
+		t.Fatal("the reference does not say which fields need a restart")
+	}
+	_, list, _ := strings.Cut(section[1], ": ")
+	var got, want []string
+	for _, m := range regexp.MustCompile("`([a-zA-Z]+)`").FindAllStringSubmatch(list, -1) {
+		got = append(got, m[1])
+	}
+	for i := range reflect.TypeFor[config.Config]().NumField() {
+		if field := reflect.TypeFor[config.Config]().Field(i); field.Tag.Get("reload") == "restart" {
+			want = append(want, field.Tag.Get("yaml"))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-program +reference:\n%s", diff)
+	}
+}

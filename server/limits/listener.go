@@ -104,9 +104,9 @@ func (l *boundedListener) closed(c *boundedConn) {
 	if c.idle.Load() || l.stopping.Load() {
 		return
 	}
-	l.recorder.WithoutRequest(l.name)
-	l.pressure.note(c.client, "")
 	if c.client.class != proxy { // of whom nobody behind it is known
 		l.refused(c.client)
 	}
+	l.pressure.note(c.client, "")
+	l.recorder.WithoutRequest(l.name)
 }

@@ -58,6 +58,12 @@ type Intake interface {
 	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
 }
 
+// Destination is where webhooks go.
+type Destination struct {
+	Receiver Receiver
+	Intake   Intake
+}
+
 // Outcome is the result for a missed delivery.
 type Outcome string
 
@@ -80,10 +86,11 @@ type Recorder interface {
 
 // Config is what a [Sweeper] is made of.
 type Config struct {
-	App      App
-	Receiver Receiver
+	App App
+	// GitHub is what takes GitHub's webhooks in now; not ok while nothing does, and then
+	// nothing is swept. It is asked once for each sweep.
+	GitHub   func() (to Destination, ok bool)
 	Store    Store
-	Intake   Intake
 	Recorder Recorder
 	Logger   *slog.Logger
 	Holder   string           // names this process in the lease
@@ -105,6 +112,7 @@ const (
 // Sweeper sweeps. Its methods are not safe for concurrent use.
 type Sweeper struct {
 	Config
+	Destination // of the sweep that is made
 	// skip are the events, by GUID, that this process does not look at again before
 	// GitHub has tried once more: it was asked to send them, they cannot be read, or
 	// they became no updates and the store may not have them. Only those that the last

@@ -28,6 +28,8 @@ type site struct {
 	store   *queuetest.Model
 	intake  *webhook.Intake
 	sweeper *missed.Sweeper
+	// unconfigured says that nothing takes webhooks of GitHub.
+	unconfigured bool
 
 	mu       sync.Mutex
 	now      time.Time
@@ -62,7 +64,10 @@ func newSite(t *testing.T) *site {
 	s.must(err)
 	s.intake = &webhook.Intake{Planner: planner, Authorizer: list, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
 	s.sweeper = missed.New(missed.Config{
-		App: app, Receiver: receiver, Store: s.store, Intake: s.intake, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
+		App: app, Store: s.store, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
+		GitHub: func() (missed.Destination, bool) {
+			return missed.Destination{Receiver: receiver, Intake: s.intake}, !s.unconfigured
+		},
 	})
 	return s
 }

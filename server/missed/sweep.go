@@ -17,6 +17,10 @@ import (
 // Sweep makes one sweep, unless another replica is at one. An error means that it
 // was not complete; the next goes on from there.
 func (s *Sweeper) Sweep(ctx context.Context) error {
+	var ok bool
+	if s.Destination, ok = s.GitHub(); !ok {
+		return nil
+	}
 	claimed, err := s.Store.Claim(ctx, s.Holder, []string{job}, leaseTime)
 	if err != nil || len(claimed) == 0 {
 		return err

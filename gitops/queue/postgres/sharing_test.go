@@ -133,7 +133,7 @@ func TestPruneDuringARetry(t *testing.T) {
 	}
 	retrying := connect(t, a)
 	const entry = `{"act": "retry", "principal": "", "actor": "ann", "credential": "", "remote": "", "right": "retry", "rule": "", "update": "", "reason": "", "config": ""}`
-	for _, text := range []string{`BEGIN`, `SELECT decide(NULL, '` + id + `', 'retry', 'ann', '', '` + entry + `')`} {
+	for _, text := range []string{`BEGIN`, `SELECT decide(NULL, '` + id + `', 'retry', 'ann', '', '` + entry + `', false)`} {
 		if _, err := retrying.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
 		}

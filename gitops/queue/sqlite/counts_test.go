@@ -49,7 +49,7 @@ func TestOpenUpdatesAreCountedAgain(t *testing.T) {
 		if err != nil || len(got) != 1 {
 			t.Fatalf("%s: %+v, %v", when, got, err)
 		}
-		got[0].Holder, got[0].LastProgress = "", time.Time{}
+		got[0].Holder, got[0].LastProgress, got[0].LastSuccess = "", time.Time{}, time.Time{}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", when, diff)
 		}

@@ -86,7 +86,7 @@ func TestExport(t *testing.T) {
 		}},
 		delivery(3, later),
 		head("api", written), head("web", gitops.Update{}),
-		{Lane: &queue.LaneState{Environment: "dev", Token: 1, Holder: "one", Backlog: queue.Backlog{LastProgress: accepted, Outage: away, OutageSince: accepted}}},
+		{Lane: &queue.LaneState{Environment: "dev", Token: 1, Holder: "one", Backlog: queue.Backlog{LastProgress: accepted, LastSuccess: accepted, Outage: away, OutageSince: accepted}}},
 		{Lane: &queue.LaneState{Environment: "job/missed", Token: 1, Holder: "one"}},
 		{Checkpoint: &queue.Checkpoint{Name: "sweep", Value: "7"}},
 		{UsedToken: &queue.UsedToken{Credential: "token", By: written.Delivery, Until: accepted}},

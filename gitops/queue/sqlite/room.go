@@ -54,17 +54,21 @@ func (v Volume) room(free int64) queue.Room {
 
 // usable is how many bytes the store can still write: what is free on the volume and
 // inside the file, without that by which the file grows when the WAL is moved into it. A
-// WAL for which there is no room could never begin again.
-func usable(ctx context.Context, c *connection, path string, v Volume) (free int64, err error) {
+// WAL for which there is no room could never begin again. The file is measured before the
+// volume: when it grows in between, that counts twice and not never.
+func usable(ctx context.Context, c *connection, path string, volumeOf func(string) (Volume, error)) (v Volume, free int64, err error) {
 	file, err := os.Stat(path)
+	if err == nil {
+		v, err = volumeOf(path)
+	}
 	if err != nil {
-		return 0, gitops.Errorf(gitops.Unavailable, "the store's file cannot be examined").WithCause(err)
+		return Volume{}, 0, gitops.Errorf(gitops.Unavailable, "the store's file or its volume cannot be examined").WithCause(err)
 	}
 	var pages, inside int64
 	if _, err = c.one(ctx, `PRAGMA page_count`, nil, func(r row) { pages = r.number(0) }); err == nil {
 		_, err = c.one(ctx, `PRAGMA freelist_count`, nil, func(r row) { inside = r.number(0) })
 	}
-	return v.Free + inside*pageSize - max(0, pages*pageSize-file.Size()), err
+	return v, v.Free + inside*pageSize - max(0, pages*pageSize-file.Size()), err
 }
 
 // roomCheck is the result of checkRoom, which is the same for a whole transaction.
@@ -86,7 +90,7 @@ func (w *writer) checkRoom(c *connection) error {
 	}
 	free := v.Free
 	if v.room(free) != queue.RoomEnough {
-		if free, err = usable(context.Background(), c, w.path, v); err != nil {
+		if v, free, err = usable(context.Background(), c, w.path, w.volumeOf); err != nil {
 			return err
 		}
 	}
@@ -127,12 +131,9 @@ func (s *Store) Usage(ctx context.Context) (queue.Usage, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return queue.Usage{}, gitops.Errorf(gitops.Unavailable, "the store's WAL cannot be examined").WithCause(err)
 	}
-	v, err := s.volumeOf(s.path)
-	if err != nil {
-		return queue.Usage{}, gitops.Errorf(gitops.Unavailable, "the store's volume cannot be examined").WithCause(err)
-	}
+	var v Volume
 	err = s.read(ctx, func(ctx context.Context, c *connection) (err error) {
-		u.File.Free, err = usable(ctx, c, s.path, v)
+		v, u.File.Free, err = usable(ctx, c, s.path, s.volumeOf)
 		return err
 	})
 	if err != nil {

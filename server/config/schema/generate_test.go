@@ -28,6 +28,7 @@ type schema struct {
 	Properties  map[string]schema `json:"properties,omitempty"`
 	Required    []string          `json:"required,omitempty"`
 	Others      any               `json:"additionalProperties,omitempty"` // false, or a map's values
+	Reload      string            `json:"x-reload,omitempty"`             // "restart" for what a running tallyman cannot change
 }
 
 // source is package config as it is written.
@@ -122,7 +123,7 @@ func (s source) ofStruct(e *ast.StructType) schema {
 			one = schema{Enum: asAny(strings.Split(words, ","))}
 		}
 		doc, required := strings.CutSuffix(strings.Join(strings.Fields(field.Doc.Text()), " "), " Required.")
-		one.Description = doc
+		one.Description, one.Reload = doc, tag.Get("reload")
 		if all.Properties[tag.Get("yaml")] = one; required {
 			all.Required = append(all.Required, tag.Get("yaml"))
 		}

@@ -21,3 +21,8 @@
 {{- end -}}
 {{- toYaml (merge (dict) $own .Values.config) -}}
 {{- end }}
+
+{{/* The part of tallyman.yaml that needs a restart: x-reload in `tallyman schema`. */}}
+{{- define "tallyman.restart" -}}
+{{- pick (include "tallyman.config" . | fromYaml) "listen" "adminListen" "pprof" "probeListen" "store" "storePasswordFile" "lease" "retention" "backup" "log" "shutdown" "limits" "manifests" | toYaml -}}
+{{- end }}

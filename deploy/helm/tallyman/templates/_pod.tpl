@@ -7,8 +7,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # The file is read at the start: a new one starts new pods.
-    checksum/config: {{ include "tallyman.config" . | sha256sum }}
+    # tallyman reads a changed file by itself, within a minute or two; what it cannot change while it runs starts new pods.
+    checksum/restart: {{ include "tallyman.restart" . | sha256sum }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

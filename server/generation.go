@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// generation is one configuration with all that is made of it. It does not change: a
+// reload puts another in its place, and a request that began under it ends under it.
+type generation struct {
+	config config.Config
+	parts
+	intake  *webhook.Intake // the one way in for events, whatever brings them
+	handler http.Handler    // of the public listener
+
+	requests sync.WaitGroup // that are being answered
+	ended    chan struct{}  // closed when it is in force no longer: streams end
+	end      sync.Once
+}
+
+func newGeneration(c config.Config, p parts) *generation {
+	return &generation{config: c, parts: p, ended: make(chan struct{})}
+}
+
+// endStreams has the streams end. Their clients come again, and are asked again what they
+// may see.
+func (g *generation) endStreams() { g.end.Do(func() { close(g.ended) }) }
+
+// generations holds the one that is in force. Safe for concurrent use.
+type generations struct {
+	swap sync.RWMutex // held to put another in its place: no request is between the two
+	now  atomic.Pointer[generation]
+}
+
+// current is the generation in force.
+func (g *generations) current() *generation { return g.now.Load() }
+
+// replace puts another in force and returns the one before.
+func (g *generations) replace(next *generation) (before *generation) {
+	g.swap.Lock()
+	defer g.swap.Unlock()
+	return g.now.Swap(next)
+}
+
+// ServeHTTP answers a request of the public listener under the configuration that is in
+// force when it comes.
+func (g *generations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.swap.RLock()
+	of := g.current()
+	of.requests.Add(1)
+	g.swap.RUnlock()
+	defer of.requests.Done()
+	of.handler.ServeHTTP(w, r)
+}
+
+// prepare makes what serves a generation. The store is open.
+func (s *Server) prepare(g *generation) {
+	g.intake = s.newIntake(g)
+	g.handler = s.newHandler(g)
+}
+
+// closeParts frees what a generation has for itself, when nothing uses it any more.
+func (s *Server) closeParts(g *generation) error {
+	if g.jobs == nil {
+		return nil
+	}
+	return g.jobs.Close()
+}
+
+// stopCurrent ends the generation in force.
+func (s *Server) stopCurrent(context.Context) error { return s.closeParts(s.current()) }

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/server/api"
+)
+
+// knowLabels makes the series of what a configuration names, and removes those of what
+// the one before named and this one does not. What was counted of it is no longer told;
+// Prometheus has it.
+func (s *Server) knowLabels(before, now *generation) {
+	if before != nil {
+		for environment := range before.config.Environments {
+			if _, stays := now.config.Environments[environment]; !stays {
+				s.metrics.lanes.forget(environment)
+			}
+		}
+		for _, token := range before.tokens {
+			stays := slices.ContainsFunc(now.tokens, func(t api.Token) bool { return t.Name == token.Name && t.File == token.File })
+			s.metrics.credentials.forget(token, stays)
+		}
+	}
+	for environment := range now.config.Environments {
+		s.metrics.lanes.know(environment)
+	}
+	for _, source := range now.sources() {
+		s.metrics.deliveries.know(source)
+	}
+	s.metrics.credentials.know(now.config, now.tokens, s.logger)
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"log/slog"
+	"reflect"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/audit"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// ReloadFile puts the configuration in the file in force: the whole of it, or, with an
+// error, nothing of it. The log and the metrics say which. A delivery is judged by one
+// configuration from its beginning to its end: who is let in by the old one while the
+// new one takes its place has it judged by the old one. It is not safe for concurrent
+// use, and not to be called before Start has returned or after Stop was called.
+func (s *Server) ReloadFile(path string) error {
+	c, err := config.Load(path)
+	if err == nil {
+		err = s.reload(c)
+	}
+	if err != nil {
+		s.metrics.configs.failures.Inc()
+		s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", err.Error()))
+		return err
+	}
+	s.metrics.configs.loaded.SetToCurrentTime()
+	return nil
+}
+
+func (s *Server) reload(c config.Config) error {
+	before := s.current()
+	if fields := config.NeedRestart(before.config, c); len(fields) > 0 {
+		return gitops.Errorf(gitops.Invalid, "%s cannot change while tallyman runs: restart it, or undo the change", strings.Join(fields, ", "))
+	}
+	p, err := build(c, s.logger)
+	if err != nil {
+		if p.jobs != nil {
+			_ = p.jobs.Close()
+		}
+		return err
+	}
+	keepJobs(&p, before, c)
+	next := newGeneration(c, p)
+	s.prepare(next)
+	s.knowLabels(before, next)
+	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
+	before.endStreams()
+	s.background.Go(func() {
+		before.requests.Wait()
+		if before.jobs != next.jobs {
+			_ = s.closeParts(before)
+		}
+	})
+	s.tellReload(configuration(before.config), configuration(c))
+	return nil
+}
+
+// keepJobs keeps what authenticates jobs where its configuration stays: it has the
+// issuers' keys, and who is asked for them again may not answer now.
+func keepJobs(p *parts, before *generation, c config.Config) {
+	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
+		return
+	}
+	_ = p.jobs.Close()
+	p.jobs = before.jobs
+}
+
+// tellReload says what changed, in the log and in the audit.
+func (s *Server) tellReload(before, now audit.Configuration) {
+	s.logger.Info("configuration reloaded", slog.String("changes", audit.Changes(before, now)), slog.String("hash", now.Hash))
+	if before.Hash == now.Hash {
+		return
+	}
+	s.audit.Configured(now)
+	s.logAccess()
+	s.logWarnings()
+}
+
+// configMetrics say whether the file that is there is in force.
+type configMetrics struct {
+	loaded   prometheus.Gauge
+	failures prometheus.Counter
+}
+
+func newConfigMetrics(registry *prometheus.Registry) configMetrics {
+	m := configMetrics{
+		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tallyman_config_loaded_timestamp_seconds", Help: "When the configuration in force was read, as Unix time.",
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tallyman_config_reload_failures_total", Help: "Changes of the configuration that were not put in force.",
+		}),
+	}
+	m.loaded.SetToCurrentTime()
+	registry.MustRegister(m.loaded, m.failures)
+	return m
+}
