@@ -29,9 +29,8 @@ type repository struct {
 
 // newRepository does not use the network.
 func newRepository(c config.Config, current func() *generation, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
-	p := current().parts // what is of it here does not change with a reload
 	r.prover = proof.New()
-	r.files = guard.New(p.shares.Parsers, logger)
+	r.files = guard.New(current().shares.Parsers, logger)
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -40,9 +39,9 @@ func newRepository(c config.Config, current func() *generation, recorder manifes
 	at := remoteOf(c.Manifests, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
 	var writerErr, pastErr error
-	r.writer, writerErr = newWriter(c, p.snapshot, current, at, r, breaker, recorder, logger)
+	r.writer, writerErr = newWriter(c, current, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c, p, at, r, breaker)
+		r.past, pastErr = newPast(c, current().shares.Search, at, r, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -77,13 +76,13 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Config, p parts, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
+func newPast(c config.Config, memory int64, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
 	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
-		Memory:    p.shares.Search,
+		Memory:    memory,
 		FileBytes: int64(c.Limits.File.Bytes),
 		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
 			return r.files.Enter(ctx, o, 0, true)
@@ -107,7 +106,7 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
 }
 
-func newWriter(c config.Config, snapshot int64, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
+func newWriter(c config.Config, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
 	var identify func(ctx context.Context) (git.Signature, error)
 	if c.Manifests.Credentials.GitHubApp != nil {
 		identify = func(ctx context.Context) (git.Signature, error) {
@@ -118,7 +117,7 @@ func newWriter(c config.Config, snapshot int64, current func() *generation, at g
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
 		Guard:       r.files,
-		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: snapshot},
+		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: current().snapshot},
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,
