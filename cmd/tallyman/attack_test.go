@@ -209,4 +209,5 @@ func TestAnAttackOfThousands(t *testing.T) {
 		t.Logf("%+v", end())
 	}
 	a.deliver(1)
+	a.await(float64(a.sent), "tallyman_updates_total", `environment="dev"`) // what was accepted is written
 }
