@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -77,7 +78,7 @@ func TestAMergeIsCaughtUpWithInOneFetch(t *testing.T) {
 
 func testAMergeIsCaughtUpWithInOneFetch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	o.bury(2*catchUpDepth, now)
+	o.bury(2*branch.CatchUpDepth, now)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002"))...)
 	tip := o.git("rev-parse", "main")

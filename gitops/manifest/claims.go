@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -69,7 +70,7 @@ func (a *actor) judgeClaim(ctx context.Context, l landing.Landing, v verdict, op
 	}
 	gone := git.UnknownToServer(err) || errors.Is(err, git.ErrMissingObject) || gitops.CodeOf(git.PublicError(err)) == gitops.TooLarge
 	v.tries++
-	if v.known = err == nil || gone || v.tries == maxTries; v.known {
+	if v.known = err == nil || gone || v.tries == branch.MaxTries; v.known {
 		err = nil
 	}
 	a.verdicts[l.Commit] = v
@@ -82,7 +83,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if c.Parent.IsZero() {
 		return false, nil
 	}
-	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, MaxBytes: a.config.Limits.directories()}, nil)
+	before, err := a.At(ctx, c.Parent)
 	if err != nil {
 		return false, err
 	}
@@ -94,7 +95,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 		}
 		paths = append(paths, target.File)
 	}
-	if err := a.fetchFiles(ctx, before, paths); err != nil {
+	if err := a.FetchFiles(ctx, before, paths); err != nil {
 		return false, err
 	}
 	edits := &edits{of: before, guard: a.config.Guard, files: make(map[string]*edited)}
@@ -112,6 +113,6 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if len(edits.verify()) > 0 {
 		return false, nil
 	}
-	root, err := before.root.Replace(edits.changes(), git.NewDraft())
+	root, err := before.Root.Replace(edits.changes(), git.NewDraft())
 	return err == nil && root.Name == c.Tree, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -116,14 +117,9 @@ type Target struct {
 	Editor Editor
 }
 
-// Guard bounds what is parsed at a time, and keeps what ends the process from ending it
-// again. [*guard.Guard] is one. Safe for concurrent use.
+// Guard is asked by edits, too.
 type Guard interface {
-	// Enter is called before an object is parsed that may take so many bytes; leave is
-	// called when nothing of it is held any more. Without wait there is no leave and no
-	// error when the memory is not to be had now. An error that is [gitops.Rejected] is
-	// the object's own.
-	Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wait bool) (leave func(), err error)
+	branch.Guard
 
 	// Know says that an object was made of another here.
 	Know(object, of string)
@@ -207,6 +203,14 @@ func (c Config) withDefaults() Config {
 	c.Timeouts = c.Timeouts.WithDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
+}
+
+// source is what reads the branch, the writer's and the readers' alike.
+func (c Config) source() branch.Config {
+	return branch.Config{
+		Branch: c.Branch, Files: c.Files, Guard: c.Guard, Logger: c.Logger, Now: c.Now,
+		Limits: branch.Limits{FileBytes: c.Limits.FileBytes, Bytes: c.Limits.Snapshot, History: c.Limits.History},
+	}
 }
 
 // validate reports the first thing that cannot be right, as an

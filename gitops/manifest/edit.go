@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -16,7 +17,7 @@ import (
 // edits are the files that a plan changes, each as the last of its updates leaves
 // it. A file is parsed once, however many updates change it.
 type edits struct {
-	of         *snapshot
+	of         *branch.Snapshot
 	guard      Guard
 	oneByOne   map[string]bool // paths of files in which each edit is verified by itself
 	files      map[string]*edited
@@ -42,7 +43,7 @@ func (e *edits) file(path string) (*edited, error) {
 	if f := e.files[path]; f != nil {
 		return f, nil
 	}
-	found, err := e.of.file(path)
+	found, err := e.of.File(path)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gito
 		return gitops.ActionConfirm, "the file already has this tag", nil
 	case len(out) > a.config.Limits.FileBytes:
 		file.suspect = file.parsed != nil // which has the edit
-		return "", "", inFile(target.File, a.config.Limits.oversize(int64(len(out))))
+		return "", "", inFile(target.File, a.Source.Limits.Oversize(int64(len(out))))
 	}
 	file.content, file.fresh, file.written = out, true, true
 	return gitops.ActionCommit, "", nil
@@ -228,11 +229,6 @@ func ownFault(err error) error {
 		return known
 	}
 	return errInternal.WithCause(err)
-}
-
-// oversize is why a file of a size is not read.
-func (l Limits) oversize(size int64) error {
-	return gitops.Errorf(gitops.TooLarge, "the file has %d bytes, and at most %d are read: split it, or raise limits.file.bytes", size, l.FileBytes)
 }
 
 // inFile names the file in an error that is about it as a whole.

@@ -39,8 +39,3 @@ func (l Limits) withDefaults() Limits {
 		Snapshot:       cmp.Or(l.Snapshot, 40<<20),
 	}
 }
-
-// directories is the part of the snapshot that is for its trees, and files that for the
-// contents of the files that updates can change.
-func (l Limits) directories() int64 { return l.Snapshot / 4 }
-func (l Limits) files() int64       { return l.Snapshot - l.directories() }

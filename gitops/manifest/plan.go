@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -15,7 +16,7 @@ import (
 // plan is what a push would do to the tip it was made on.
 type plan struct {
 	draft   *git.Draft
-	next    *snapshot // the tip afterwards
+	next    *branch.Snapshot // the tip afterwards
 	edits   *edits
 	results []planned      // of the items in it
 	byID    map[string]int // where an update's result is in results
@@ -133,8 +134,8 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 	for n := first; n < len(p.results); n++ {
 		r := &p.results[n]
 		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
-			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
-			r.landing = landing.Landing{UpdateTrailer: gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], Commit: p.next.tip, Made: p.next.head.Made}
+			r.transition.Commit, r.transition.Reason = p.next.Tip.String(), replacedIn(written, r.item.update)
+			r.landing = landing.Landing{UpdateTrailer: gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], Commit: p.next.Tip, Made: p.next.Head.Made}
 		}
 	}
 	return nil
@@ -142,16 +143,16 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 
 // seal makes the commit of what was edited since the one before.
 func (a *actor) seal(p *plan, written []gitops.Update) error {
-	root, err := p.next.root.Replace(p.edits.changes(), p.draft)
+	root, err := p.next.Root.Replace(p.edits.changes(), p.draft)
 	if err != nil {
 		return err
 	}
 	now := a.config.Now()
-	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.tip), now)
+	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.Tip), now)
 	if err != nil {
 		return err
 	}
-	p.next = &snapshot{tip: p.draft.Put(o, git.Base{}), head: head, root: root}
+	p.next = &branch.Snapshot{Tip: p.draft.Put(o, git.Base{}), Head: head, Root: root}
 	p.commits++
 	p.updates += len(written)
 	return nil

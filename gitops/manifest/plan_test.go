@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -136,7 +137,7 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	of := &snapshot{root: directory}
+	of := &branch.Snapshot{Root: directory}
 	found, err := directory.Find([]string{"values-dev.yaml"})
 	if err != nil {
 		b.Fatal(err)
@@ -149,7 +150,8 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(file)>>10), "KiB/file")
 	for b.Loop() {
-		a := &actor{source: source{config: c.withDefaults()}, snapshot: of, clock: new(stepClock), author: c.Author}
+		c = c.withDefaults()
+		a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
 		p, err := a.plan(b.Context(), items)
 		if err != nil || p.commits != 500 {
 			b.Fatalf("%d commits, %v", p.commits, err)

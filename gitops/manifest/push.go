@@ -31,7 +31,7 @@ func (a *actor) push(items []*item) error {
 	}
 
 	// The edits. They are made on the snapshot and nothing leaves the process.
-	if err := a.fetchFiles(a.stopping, a.snapshot, a.pathsOf(planned)); err != nil {
+	if err := a.FetchFiles(a.stopping, a.snapshot, a.pathsOf(planned)); err != nil {
 		return a.retryAtNewTip(a.stopping, err)
 	}
 	if planned = a.queue.beginPush(planned); len(planned) == 0 {
@@ -90,7 +90,7 @@ func (a *actor) send(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
-		err = a.remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.tip, New: p.next.tip, Pack: pack, Capabilities: a.pushCaps})
+		err = a.Remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.Tip, New: p.next.Tip, Pack: pack, Capabilities: a.pushCaps})
 		if err != nil {
 			a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
 		}
@@ -148,9 +148,9 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		return PushFailed, fmt.Errorf("%w (after a push: %v)", err, sent)
 	case err != nil:
 		return PushFailed, err
-	case tip == p.next.tip:
+	case tip == p.next.Tip:
 		return PushLanded, nil
-	case tip != a.snapshot.tip:
+	case tip != a.snapshot.Tip:
 		return PushConflict, a.moveSoon(ctx, tip)
 	}
 	var no *git.Refusal
@@ -186,7 +186,7 @@ func (a *actor) knowWritten(p *plan) {
 		if !f.written {
 			continue
 		}
-		if made, err := p.next.file(path); err == nil {
+		if made, err := p.next.File(path); err == nil {
 			a.config.Guard.Know(made.Name.String(), f.object)
 		}
 	}
