@@ -163,7 +163,7 @@ const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequen
 // [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
 // when a process has it open, and NotFound when there is no store.
 func MarkRestored(ctx context.Context, path string) (err error) {
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); err != nil && !isThere(path+decidedSuffix) {
 		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
 	}
 	s, err := Open(ctx, path, Options{})
