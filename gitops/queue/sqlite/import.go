@@ -149,7 +149,7 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 		return held, err
 	}
 	if held, err = counted(c); err == nil && held != given {
-		err = fmt.Errorf("given were %+v, and the tables hold %+v", given, held)
+		err = errContradiction(fmt.Errorf("given were %+v, and the tables hold %+v", given, held))
 	}
 	return held, err
 }
@@ -189,7 +189,11 @@ func writeError(file string, err error) error {
 	case lib.SQLITE_FULL, lib.SQLITE_IOERR:
 		return gitops.Errorf(gitops.Unavailable, "%s cannot be written: is there room for it?", file).WithCause(err)
 	case lib.SQLITE_CONSTRAINT:
-		return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(err)
+		return errContradiction(err)
 	}
 	return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).WithCause(err)
+}
+
+func errContradiction(cause error) error {
+	return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(cause)
 }

@@ -138,6 +138,10 @@ func TestImportKeepsTheStoreThatItReplaces(t *testing.T) {
 	}
 }
 
+func TestImportOfContradictions(t *testing.T) {
+	queuetest.Contradictions(t, target{filepath.Join(t.TempDir(), "queue.db")})
+}
+
 // TestADamagedStoreIsReplaced is why one restores, often.
 func TestADamagedStoreIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
