@@ -18,17 +18,44 @@ import (
 // new one takes its place has it judged by the old one. It is not safe for concurrent
 // use, and not to be called before Start has returned or after Stop was called.
 func (s *Server) ReloadFile(path string) error {
-	c, err := config.Load(path)
-	if err == nil {
-		err = s.reload(c)
-	}
+	err := s.tryFile(path)
 	if err != nil {
-		s.metrics.configs.failures.Inc()
-		s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", err.Error()))
+		s.rejectFile(path, err)
+	}
+	return err
+}
+
+// RetryFile is ReloadFile for a file that was rejected and did not change: what it names,
+// such as a secret's file, may be there by now. It counts and logs a rejection only when
+// the reason is another one.
+func (s *Server) RetryFile(path string) error {
+	err := s.tryFile(path)
+	if err != nil && err.Error() != s.rejection {
+		s.rejectFile(path, err)
+	}
+	return err
+}
+
+func (s *Server) tryFile(path string) error {
+	c, err := config.Load(path)
+	if err != nil {
 		return err
 	}
+	if err := s.reload(c); err != nil {
+		return err
+	}
+	s.rejection = ""
+	s.metrics.configs.rejected.Set(0)
 	s.metrics.configs.loaded.SetToCurrentTime()
 	return nil
+}
+
+// rejectFile tells that the file is not in force.
+func (s *Server) rejectFile(path string, why error) {
+	s.rejection = why.Error()
+	s.metrics.configs.rejected.Set(1)
+	s.metrics.configs.failures.Inc()
+	s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", s.rejection))
 }
 
 func (s *Server) reload(c config.Config) error {
@@ -82,8 +109,8 @@ func (s *Server) tellReload(before, now audit.Configuration) {
 
 // configMetrics say whether the file that is there is in force.
 type configMetrics struct {
-	loaded   prometheus.Gauge
-	failures prometheus.Counter
+	loaded, rejected prometheus.Gauge
+	failures         prometheus.Counter
 }
 
 func newConfigMetrics(registry *prometheus.Registry) configMetrics {
@@ -91,11 +118,14 @@ func newConfigMetrics(registry *prometheus.Registry) configMetrics {
 		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tallyman_config_loaded_timestamp_seconds", Help: "When the configuration in force was read, as Unix time.",
 		}),
+		rejected: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tallyman_config_rejected", Help: "1 while the configuration file was rejected and the one before it is in force, 0 otherwise.",
+		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tallyman_config_reload_failures_total", Help: "Changes of the configuration that were not put in force.",
 		}),
 	}
 	m.loaded.SetToCurrentTime()
-	registry.MustRegister(m.loaded, m.failures)
+	registry.MustRegister(m.loaded, m.rejected, m.failures)
 	return m
 }
