@@ -65,9 +65,7 @@ func (s *Server) reload(c config.Config) error {
 	}
 	p, err := build(c, s.logger)
 	if err != nil {
-		if p.jobs != nil {
-			_ = p.jobs.Close()
-		}
+		_ = p.jobs.release()
 		return err
 	}
 	keepJobs(&p, before, c)
@@ -78,22 +76,19 @@ func (s *Server) reload(c config.Config) error {
 	before.endStreams()
 	s.background.Go(func() {
 		before.requests.Wait()
-		if before.jobs != next.jobs {
-			_ = s.closeParts(before)
-		}
+		_ = before.jobs.release()
 	})
 	s.tellReload(configuration(before.config), configuration(c))
 	return nil
 }
 
-// keepJobs keeps what authenticates jobs where its configuration stays: it has the
-// issuers' keys, and who is asked for them again may not answer now.
+// keepJobs keeps what authenticates jobs where its configuration stays.
 func keepJobs(p *parts, before *generation, c config.Config) {
 	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
 		return
 	}
-	_ = p.jobs.Close()
-	p.jobs = before.jobs
+	_ = p.jobs.release()
+	p.jobs = before.jobs.share()
 }
 
 // tellReload says what changed, in the log and in the audit.

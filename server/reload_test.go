@@ -215,3 +215,24 @@ func TestReloadSources(t *testing.T) {
 	pushed("1").delivery(t, http.StatusOK)
 	pushed("4").delivery(t, http.StatusAccepted)
 }
+
+// A request that waits for an issuer's keys is answered although two reloads came meanwhile:
+// the first kept what authenticates jobs, and the second had no use for it.
+func TestReloadWhileAJobIsAuthenticated(t *testing.T) {
+	s, issuer := newJobSite(t)
+	r := s.start()
+	hold := make(chan struct{})
+	issuer.Hold(hold)
+	answered := make(chan response, 1)
+	go func() {
+		answered <- r.ask(issuer.Token(audience, nil), "held", `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`)
+	}()
+	hold <- struct{}{} // which is taken once the issuer is asked, first of two times
+	s.edit("apps:\n", "apps:\n  shop: {environments: [dev]}\n")
+	s.must(s.reload(r))
+	s.edit("audience: '"+audience+"'", "audience: 'https://other.example'")
+	s.must(s.reload(r))
+	close(hold)
+	(<-answered).delivery(t, http.StatusAccepted)
+	r.ask(issuer.Token(audience, nil), "next", `{"app": "api", "environment": "dev", "tag": "main-2a2b3c4"}`).problem(t, http.StatusUnauthorized)
+}
