@@ -107,8 +107,8 @@ func restore(ctx context.Context, out io.Writer, c config.Config, name string, r
 func printRestored(out io.Writer, done server.Restored) {
 	at := done.Backup.MadeAt.Format(time.RFC3339)
 	fmt.Fprintf(out, "restored: the store as it was at %s\n", at)
-	fmt.Fprintf(out, "  %d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d audit entries, %d remembered deliveries, %d proof keys\n",
-		done.Deliveries, done.Updates, done.Steps, done.Heads, done.Lanes, done.Checkpoints, done.UsedTokens, done.Audit, done.Memories, done.ProofKeys)
+	fmt.Fprintf(out, "  %d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d audit entries, %d remembered deliveries, %d proof keys, %d suspects\n",
+		done.Deliveries, done.Updates, done.Steps, done.Heads, done.Lanes, done.Checkpoints, done.UsedTokens, done.Audit, done.Memories, done.ProofKeys, done.Suspects)
 	if done.Aside != "" {
 		fmt.Fprintf(out, "kept: the store that was there is now %s\n", done.Aside)
 	}
