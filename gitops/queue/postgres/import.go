@@ -79,7 +79,7 @@ func (s *Store) makeRoom(ctx context.Context, tx pgx.Tx, replace bool) (aside st
 		switch {
 		case held != (queue.Counts{}) && !replace:
 			return "", gitops.Errorf(gitops.Conflict,
-				"the store is not empty: it holds %d deliveries, %d lanes and %d proof keys; give an empty database, or with --replace it is kept beside the restored store",
+				"the store is not empty (deliveries: %d, lanes: %d, proof keys: %d); give an empty database, or with --replace it is kept beside the restored store",
 				held.Deliveries, held.Lanes, held.ProofKeys)
 		case held != (queue.Counts{}):
 			if aside, err = setAside(ctx, tx); err != nil {

@@ -77,7 +77,7 @@ func checkEmpty(path string) error {
 
 func errNotEmpty(path string, held queue.Counts) error {
 	return gitops.Errorf(gitops.Conflict,
-		"the store at %s is not empty: it holds %d deliveries, %d lanes and %d proof keys; with --replace it is kept beside the restored store",
+		"the store at %s is not empty (deliveries: %d, lanes: %d, proof keys: %d); with --replace it is kept beside the restored store",
 		path, held.Deliveries, held.Lanes, held.ProofKeys)
 }
 

@@ -116,7 +116,7 @@ func TestImportKeepsTheStoreThatItReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	crashed(t, path, "old")
 	_, err := sqlite.Import(t.Context(), path, one("new"), queue.ImportOptions{})
-	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "it holds 1 deliveries") {
+	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "is not empty (deliveries: 1, ") {
 		t.Errorf("over a store: %v", err)
 	}
 	gone := errors.New("the source is gone")
