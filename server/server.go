@@ -58,6 +58,7 @@ type Server struct {
 	failed        chan error // a listener's unexpected end
 
 	listening atomic.Bool // set by Start: deliveries can arrive
+	outdated  atomic.Bool // the configuration file was rejected
 	draining  atomic.Bool // set by Stop: deliveries are answered 503
 	cleanups  []cleanup   // in the order in which things were made; run in reverse
 }
