@@ -84,9 +84,10 @@ func (s *Server) reload(c config.Config) error {
 	return nil
 }
 
-// keepJobs keeps what authenticates jobs where its configuration stays.
+// keepJobs keeps what authenticates jobs where its configuration and the certificates in
+// its file stay.
 func keepJobs(p *parts, before *generation, c config.Config) {
-	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
+	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) || !before.jobs.roots.Equal(p.jobs.roots) {
 		return
 	}
 	_ = p.jobs.release()
