@@ -78,7 +78,7 @@ func (s *Server) warmUp() {
 
 // startPruning has what is older than the configuration keeps forgotten.
 func (s *Server) startPruning() {
-	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: *s.current().config.Retention.Keep, Logger: s.logger}.Run)
+	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: s.current().config.Retention.Keep, Logger: s.logger}.Run)
 }
 
 // runUntilStop runs something in the background. Stop ends it and waits for it,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,17 +48,15 @@ are wrong. 1: the store cannot be read, or the target not be written.`,
 		Example: `  tallyman backup --config /etc/tallyman/tallyman.yaml /backup/tallyman-$(date +%F).backup
   tallyman backup --config /etc/tallyman/tallyman.yaml --keep 14 /backup/
   kubectl exec -n tallyman tallyman-0 -- tallyman backup -c /etc/tallyman/tallyman.yaml - > tallyman.backup`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return badInput{fmt.Errorf("backup needs a target, the name of a new file or - for standard output: %w", err)}
-			}
-			return nil
-		},
+		Args: exactly("FILE, DIRECTORY/ or -"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			directory := strings.HasSuffix(args[0], "/")
+			keeps := cmd.Flags().Changed("keep")
 			switch {
-			case directory != cmd.Flags().Changed("keep"):
-				return badInput{errors.New("--keep goes with a directory, whose name ends with /, and a directory with --keep: older backups in it are removed")}
+			case directory && !keeps:
+				return badInput{fmt.Errorf("%s is a directory, so --keep must say how many backups stay in it: older ones are removed", args[0])}
+			case keeps && !directory:
+				return badInput{fmt.Errorf("--keep is for a directory, and %s is a file: end a directory's name with /", args[0])}
 			case directory && keep < 1:
 				return badInput{fmt.Errorf("--keep is %d: at least 1 backup must be kept", keep)}
 			}
@@ -89,7 +86,7 @@ are wrong. 1: the store cannot be read, or the target not be written.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
-	cmd.Flags().IntVar(&keep, "keep", 0, "how `many` backups stay in the directory")
+	cmd.Flags().IntVar(&keep, "keep", 0, "`number` of backups that stay in the directory")
 	return cmd
 }
 

@@ -45,7 +45,7 @@ const partSuffix = ".part"
 // something of its name is there, and Unavailable when it cannot be written.
 func (s Source) WriteFile(ctx context.Context, file string) (queue.Counts, error) {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return queue.Counts{}, gitops.Errorf(gitops.Conflict, "%s is there already: a backup does not overwrite", file)
+		return queue.Counts{}, gitops.Errorf(gitops.Conflict, "%s is there already, and a backup overwrites nothing: give another name, or move that file away", file)
 	}
 	part, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*"+partSuffix) // readable by its owner alone
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
@@ -77,6 +79,17 @@ func (d Directory) list() (backups, abandoned []string, err error) {
 	}
 	slices.SortFunc(backups, strings.Compare)
 	return backups, abandoned, nil
+}
+
+// Check reports whether backups can be written into the directory. It changes nothing.
+func (d Directory) Check() error {
+	if _, _, err := d.list(); err != nil {
+		return err
+	}
+	if unix.Access(d.Path, unix.W_OK|unix.X_OK) != nil {
+		return gitops.Errorf(gitops.Unavailable, "the directory of backups, %s, cannot be written by this user", d.Path)
+	}
+	return nil
 }
 
 // Newest is when the newest backup was made; the zero time when there is none.

@@ -30,10 +30,7 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Lease, 30*time.Second)
 	byDefault(&c.Backup.Every, 24*time.Hour)
 	byDefault(&c.Backup.Keep, 7)
-	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
-		c.Retention.Keep = new(time.Duration)
-		*c.Retention.Keep = 90 * 24 * time.Hour
-	}
+	byDefault(&c.Retention.Keep, 90*24*time.Hour)
 	byDefault(&c.Manifests.Branch, "main")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
@@ -92,7 +89,7 @@ func (c *Config) check() error {
 	c.checkStore(report)
 	// Senders send again, and people redeliver, within days: what was forgotten
 	// would be taken for new.
-	if *c.Retention.Keep < 7*24*time.Hour {
+	if c.Retention.Keep < 7*24*time.Hour {
 		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
 	}
 	c.Backup.check(report)

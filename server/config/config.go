@@ -70,7 +70,7 @@ type Config struct {
 type Retention struct {
 	// Keep is how long a delivery is kept after it arrived and its updates ended,
 	// as in "2160h", at least 168h. Default 2160h, which is 90 days.
-	Keep *time.Duration `yaml:"keep"`
+	Keep time.Duration `yaml:"keep"`
 }
 
 // Log says how to log; logs go to standard error.

@@ -83,7 +83,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func kept(d time.Duration) config.Retention { return config.Retention{Keep: &d} }
+func kept(d time.Duration) config.Retention { return config.Retention{Keep: d} }
 
 // Everything set, to something else than the default.
 func TestEveryField(t *testing.T) {

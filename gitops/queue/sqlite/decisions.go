@@ -34,7 +34,7 @@ func (tx *tx) decide(d queue.Decision) error {
 	}
 	to, allowed := gitops.Next(u.State, d.Action)
 	if !allowed {
-		return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
+		return gitops.NotPossible(u.ID, u.State, d.Action)
 	}
 	if d.Action == gitops.ActionRetry {
 		if err := tx.checkRetry(u); err != nil {

@@ -32,7 +32,7 @@ func lock(path string) (*os.File, error) {
 	_ = f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, gitops.Errorf(gitops.Conflict,
-			"the store is in use by another process%s: one process may have it open at a time", owner).WithCause(err)
+			"the store is in use by another process%s, and one at a time may have it open: stop that one first", owner)
 	}
 	return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be locked", path).WithCause(err)
 }
