@@ -64,6 +64,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Access:         g.access,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(g.config.Environments)),
+		Targets:        g.targetsIn,
 		Sources:        g.sources(),
 		Memory:         g.answerMemory(g.config),
 		Logger:         s.logger,

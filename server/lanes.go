@@ -17,7 +17,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: newHolder(), Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
 			_, ok := s.current().targets[target{environment, app}]

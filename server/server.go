@@ -46,6 +46,7 @@ type Server struct {
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	repository
+	holder string // names this process in the store
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
@@ -79,7 +80,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
 	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
@@ -146,6 +147,15 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
+	s.onStop("reading", func(context.Context) error {
+		// Nothing is parsed any more, and so nothing is noted when the store closes.
+		err := s.repository.close()
+		s.files.Close()
+		return err
+	})
+	if err := s.files.Use(ctx, store, s.holder); err != nil {
+		return err
+	}
 	keys, err := store.ProofKeys(ctx)
 	if err != nil {
 		return err
@@ -154,7 +164,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

@@ -27,6 +27,8 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	Suspects(ctx context.Context) ([]gitops.Suspect, error)
+	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
 	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
@@ -69,10 +71,11 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
-	Access         Authorizer      // who may do what
-	Authenticators []Authenticator // asked in this order; the first that knows the token decides
-	Environments   []string        // the configured ones, in the order in which they are shown
-	Sources        []string        // every source of deliveries, for ids without one
+	Access         Authorizer                     // who may do what
+	Authenticators []Authenticator                // asked in this order; the first that knows the token decides
+	Environments   []string                       // the configured ones, in the order in which they are shown
+	Targets        func(file string) []queue.Area // the apps and environments that are set in a file; of "" all
+	Sources        []string                       // every source of deliveries, for ids without one
 	Memory         Memory
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
@@ -123,6 +126,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, "update retry requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},
+		{http.MethodPost, "/api/v1/set-aside/{object}/clear", a.allow(gitops.RightRetry, a.clear)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
 		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},

@@ -164,6 +164,9 @@ func (s *Store) open() error {
 	if err := c.exec(`UPDATE leases SET state = 'expired' WHERE state = 'held'`); err != nil {
 		return errors.Join(err, c.close())
 	}
+	if err := countDeaths(c); err != nil {
+		return errors.Join(err, c.close())
+	}
 	for range readers {
 		s.pool <- nil
 	}
