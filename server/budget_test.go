@@ -65,8 +65,12 @@ func TestBoundsFitTheChart(t *testing.T) {
 		}
 		sum += w.bytes
 	}
-	if limit := chartMemory(t) * 80 / 100; sum > limit || budget.Default > limit {
+	limit := chartMemory(t) * 80 / 100
+	if sum > limit || budget.Default > limit {
 		t.Errorf("at once they take %s, and the chart leaves %s", budget.Text(sum), budget.Text(limit))
+	}
+	if sockets, kernel := int64(connections)*limits.SocketBytes, chartMemory(t)-limit; sockets > kernel*4/5 {
+		t.Errorf("the sockets' buffers take %s of the %s that are left for the kernel", budget.Text(sockets), budget.Text(kernel))
 	}
 }
 

@@ -22,7 +22,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
-	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -49,7 +48,7 @@ type parts struct {
 	targets   map[target]fileEdit
 	files     []string // that updates can change; its identity is compared, see manifest.Config.Files
 	tokens    []api.Token
-	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
+	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
 

@@ -45,6 +45,7 @@ type Server struct {
 	overLimit *overLimit
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
+	rejection string                                   // why the configuration file is not in force; "" when it is
 	repository
 	holder string // names this process in the store
 

@@ -87,7 +87,7 @@ const (
 )
 
 // leastMemory has room for the two largest files of a change, beside the commits.
-func leastMemory(file int64) int64 { return 2 * file * 10 / 6 }
+func leastMemory(file int64) int64 { return (2*file*10 + 5) / 6 }
 
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.

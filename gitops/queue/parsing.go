@@ -10,8 +10,8 @@ import (
 // when the process begins again. Objects are told apart by their git name. Safe for
 // concurrent use.
 //
-// A note of a process that is known to be dead counts as a death of its object: the
-// calls below count first. A process that ends with its notes in place is dead, whatever
+// A note of a process that is known to be dead counts as a death of its object, one for
+// each process: the calls below count first. A process that ends with its notes in place is dead, whatever
 // ended it; one that stops in order has ended its notes before.
 type Parsing interface {
 	// BeginParsing notes, durably when it returns, that the holder is about to parse

@@ -31,13 +31,19 @@ type boundedConn struct {
 	idle atomic.Bool // a request came with its whole header, and no other has begun
 }
 
-// receiveBuffer is what the kernel keeps, twice, of what a client sent and nobody read
-// yet. By itself it would keep up to 6 MiB, which count against a pod's limit.
-const receiveBuffer = 16 << 10
+// socketBuffer is what the kernel keeps, twice, of what a client sent and nobody read
+// yet, and as much again of what was written and the client has not received. By itself
+// it would keep up to 6 MiB and 4 MiB, which count against a pod's limit: a client gets
+// there that sends requests for small answers and stops reading them.
+const socketBuffer = 16 << 10
+
+// SocketBytes is what the kernel keeps of one connection at its worst.
+const SocketBytes = 2 * 2 * socketBuffer
 
 func newBoundedConn(conn net.Conn, of *boundedListener, from client) *boundedConn {
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(receiveBuffer) // a connection that is gone says so when it is read
+		_ = tcp.SetReadBuffer(socketBuffer) // a connection that is gone says so when it is read
+		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
 	c := &boundedConn{Conn: conn, of: of, client: from}
 	c.close = sync.OnceValue(func() error {

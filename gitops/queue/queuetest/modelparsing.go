@@ -20,10 +20,14 @@ type note struct {
 	dead bool // its process is known to be
 }
 
-// countDeaths makes suspects of what dead processes were parsing.
+// countDeaths makes suspects of what dead processes were parsing: a death for each
+// process.
 func (m *Model) countDeaths() {
-	for key, n := range m.parsing {
-		if n.dead {
+	keys := slices.SortedFunc(maps.Keys(m.parsing), func(a, b noted) int {
+		return cmp.Or(cmp.Compare(a.object, b.object), cmp.Compare(a.holder, b.holder)) // the last holder's note is kept
+	})
+	for _, key := range keys {
+		if n := m.parsing[key]; n.dead {
 			delete(m.parsing, key)
 			deaths := m.suspects[key.object].Deaths + 1
 			m.suspects[key.object] = gitops.Suspect{ParsedObject: n.ParsedObject, Holder: key.holder, At: n.at, Deaths: deaths}

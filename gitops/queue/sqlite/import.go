@@ -149,7 +149,7 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 		return held, err
 	}
 	if held, err = counted(c); err == nil && held != given {
-		err = fmt.Errorf("given were %+v, and the tables hold %+v", given, held)
+		err = errContradiction(fmt.Errorf("given were %+v, and the tables hold %+v", given, held))
 	}
 	return held, err
 }
@@ -163,7 +163,7 @@ const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequen
 // [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
 // when a process has it open, and NotFound when there is no store.
 func MarkRestored(ctx context.Context, path string) (err error) {
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); err != nil && !isThere(path+decidedSuffix) {
 		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
 	}
 	s, err := Open(ctx, path, Options{})
@@ -189,7 +189,11 @@ func writeError(file string, err error) error {
 	case lib.SQLITE_FULL, lib.SQLITE_IOERR:
 		return gitops.Errorf(gitops.Unavailable, "%s cannot be written: is there room for it?", file).WithCause(err)
 	case lib.SQLITE_CONSTRAINT:
-		return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(err)
+		return errContradiction(err)
 	}
 	return gitops.Errorf(gitops.Unavailable, "%s cannot be written", file).WithCause(err)
+}
+
+func errContradiction(cause error) error {
+	return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(cause)
 }

@@ -19,7 +19,7 @@ func scanSuspect(r row) gitops.Suspect {
 // countDeaths makes suspects of what the process before was parsing when it died. The
 // lock says that it did.
 func countDeaths(c *connection) error {
-	const count = `INSERT INTO suspects (object, kind, path, holder, at, deaths) SELECT object, kind, path, holder, at, 1 FROM parsing WHERE true
+	const count = `INSERT INTO suspects (object, kind, path, holder, at, deaths) SELECT object, kind, path, holder, at, 1 FROM parsing WHERE true ORDER BY object, holder
 		ON CONFLICT DO UPDATE SET kind = excluded.kind, path = excluded.path, holder = excluded.holder, at = excluded.at, deaths = deaths + 1`
 	for _, text := range []string{`BEGIN IMMEDIATE`, count, `DELETE FROM parsing`, `COMMIT`} {
 		if err := c.exec(text); err != nil {
@@ -32,7 +32,7 @@ func countDeaths(c *connection) error {
 // BeginParsing implements [queue.Parsing].
 func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (left []gitops.Suspect, err error) {
 	const note = `INSERT INTO parsing (object, kind, path, holder, at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET kind = excluded.kind, path = excluded.path, holder = excluded.holder, at = excluded.at`
+		ON CONFLICT DO UPDATE SET kind = excluded.kind, path = excluded.path, at = excluded.at`
 	err = s.writer.do(ctx, func(tx *tx) error {
 		left = nil // a request may run again, after one of its group failed
 		for _, o := range objects {

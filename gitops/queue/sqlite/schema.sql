@@ -252,11 +252,12 @@ CREATE TABLE proof_keys (
 -- What the process is parsing. It is one process: what is here when the file is
 -- opened was being parsed by one that died.
 CREATE TABLE parsing (
-	object TEXT PRIMARY KEY,
+	object TEXT NOT NULL,
+	holder TEXT NOT NULL,
 	kind   TEXT NOT NULL,
 	path   TEXT NOT NULL,
-	holder TEXT NOT NULL,
-	at     INTEGER NOT NULL
+	at     INTEGER NOT NULL,
+	PRIMARY KEY (object, holder)
 ) STRICT, WITHOUT ROWID;
 
 -- What was being parsed when a process died.

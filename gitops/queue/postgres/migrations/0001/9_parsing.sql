@@ -27,7 +27,7 @@ CREATE FUNCTION count_deaths() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	dead record;
 BEGIN
-	FOR dead IN SELECT p.* FROM parsing p WHERE p.session IS NOT NULL AND NOT alive(p.session) ORDER BY p.object, p.holder FOR UPDATE LOOP
+	FOR dead IN SELECT p.* FROM parsing p WHERE p.session IS NOT NULL AND NOT alive(p.session) ORDER BY p.object COLLATE "C", p.holder COLLATE "C" FOR UPDATE LOOP
 		DELETE FROM parsing p WHERE p.object = dead.object AND p.holder = dead.holder;
 		INSERT INTO suspects AS s (object, kind, path, holder, at, deaths) VALUES (dead.object, dead.kind, dead.path, dead.holder, dead.at, 1)
 		ON CONFLICT (object) DO UPDATE SET kind = dead.kind, path = dead.path, holder = dead.holder, at = dead.at, deaths = s.deaths + 1;
