@@ -11,13 +11,14 @@ const (
 	ActCancel  Act = "cancel"  //
 	ActDismiss Act = "dismiss" //
 	ActRefuse  Act = "refuse"  // an authenticated principal asked for what it may not do
+	ActClear   Act = "clear"   // a person wants a file parsed again that was set aside
 	ActConfig  Act = "config"  // the program started with another configuration than the last time
 	ActSecret  Act = "secret"  // a secret in a file was replaced
 )
 
 // Acts lists every [Act].
 func Acts() []Act {
-	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActRefuse, ActConfig, ActSecret}
+	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActClear, ActRefuse, ActConfig, ActSecret}
 }
 
 // AuditEntry is one line of the audit: who did what, by which credential and rule.

@@ -1,5 +1,7 @@
 package gitops
 
+import "strings"
+
 // Action is what can happen to an update. With the state that the update is in it
 // decides the next one; see [Next].
 type Action string
@@ -70,6 +72,21 @@ func Next(from State, a Action) (to State, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// NotPossible says that the table does not allow a person's action in the state that
+// an update is in, and which it does.
+func NotPossible(id string, state State, a Action) error {
+	var possible []string
+	for _, other := range []Action{ActionRetry, ActionCancel, ActionDismiss} {
+		if _, ok := Next(state, other); ok {
+			possible = append(possible, string(other))
+		}
+	}
+	if len(possible) == 0 {
+		return Errorf(Conflict, "update %s is %s: %s is not possible; order a new one where the tag is wanted", id, state, a)
+	}
+	return Errorf(Conflict, "update %s is %s: %s is not possible, only %s", id, state, a, strings.Join(possible, " or "))
 }
 
 // Transition says that an action happened to an update.

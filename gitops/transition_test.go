@@ -98,3 +98,21 @@ func TestStates(t *testing.T) {
 		}
 	}
 }
+
+func TestNotPossible(t *testing.T) {
+	for _, c := range []struct {
+		state  gitops.State
+		action gitops.Action
+		says   string
+	}{
+		{gitops.Pending, gitops.ActionDismiss, "update u1 is pending: dismiss is not possible, only retry or cancel"},
+		{gitops.Proposed, gitops.ActionRetry, "update u1 is proposed: retry is not possible, only cancel"},
+		{gitops.Failed, gitops.ActionCancel, "update u1 is failed: cancel is not possible, only retry or dismiss"},
+		{gitops.Committed, gitops.ActionRetry, "update u1 is committed: retry is not possible; order a new one where the tag is wanted"},
+	} {
+		err := gitops.NotPossible("u1", c.state, c.action)
+		if gitops.CodeOf(err) != gitops.Conflict || gitops.PublicOf(err) != c.says {
+			t.Errorf("%s in %s: %v", c.action, c.state, err)
+		}
+	}
+}

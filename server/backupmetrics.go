@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +30,20 @@ func newBackupMetrics(registry *prometheus.Registry, c config.Backup) backupMetr
 }
 
 func (m backupMetrics) succeeded(at time.Time) { m.last.Set(float64(at.Unix())) }
+
+// CheckBackups reports whether timed backups can be written, where they are configured.
+// It changes nothing.
+func (s *Server) CheckBackups(out io.Writer) error {
+	c := s.current().config.Backup
+	if c.Directory == "" {
+		return nil
+	}
+	if err := (backup.Directory{Path: c.Directory}).Check(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "backups: %s can be written\n", c.Directory)
+	return nil
+}
 
 // startBackups has the store backed up from time to time, where that is configured.
 func (s *Server) startBackups() {

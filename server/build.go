@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"maps"
@@ -21,7 +22,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
-	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -42,12 +42,13 @@ type parts struct {
 	policy    *policy.Policy
 	access    *access.List
 	shares    budget.Shares // of the process's memory
+	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
 	targets   map[target]fileEdit
 	files     []string // that updates can change; its identity is compared, see manifest.Config.Files
 	tokens    []api.Token
-	jobs      *oidc.Verifier // nil unless jobs of GitHub Actions are authenticated
+	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
 
@@ -58,6 +59,20 @@ func filesOf(targets map[target]fileEdit) []string {
 		files[t.file] = true
 	}
 	return slices.Collect(maps.Keys(files))
+}
+
+// targetsIn are the apps and environments that are set in a file, sorted; of "" all that
+// there are.
+func (p parts) targetsIn(file string) (areas []queue.Area) {
+	for at, to := range p.targets {
+		if file == "" || to.file == file {
+			areas = append(areas, queue.Area{Environment: at.environment, App: at.app})
+		}
+	}
+	slices.SortFunc(areas, func(a, b queue.Area) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
+	})
+	return areas
 }
 
 // build makes the parts. Its error joins all that was found, each naming its
@@ -84,11 +99,17 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	}
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
-	targets, err := buildTargets(c)
-	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
-	shares, err := budget.Read(int64(c.Limits.Memory), memoryLimit())
+	shares, sharesErr := budget.Read(int64(c.Limits.Memory), memoryLimit())
+	keep(sharesErr)
+	var file values.Limits
+	var snapshot int64
+	if sharesErr == nil {
+		file, snapshot, err = fileLimits(c.Limits, shares)
+		keep(err)
+	}
+	targets, err := buildTargets(c, file)
 	keep(err)
 	bounds, err := limits.New(limits.Config{
 		TrustedProxies: c.Limits.TrustedProxies, RefusedPerMinute: c.Limits.RefusedPerMinute,
@@ -98,7 +119,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{policy: p, access: list, shares: shares, limits: bounds, receivers: receivers, targets: targets, files: filesOf(targets), tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{policy: p, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, targets: targets, files: filesOf(targets), tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,10 +23,16 @@ import (
 // named by its field.
 type credentialMetrics struct {
 	lastUsed, expiry *prometheus.GaugeVec
+
+	mu    sync.Mutex           // held while series of a token are made or removed
+	known map[tokenSeries]bool // the tokens that are configured
 }
 
-func newCredentialMetrics(registry *prometheus.Registry) credentialMetrics {
-	m := credentialMetrics{
+// tokenSeries are the labels of a token.
+type tokenSeries struct{ name, file string }
+
+func newCredentialMetrics(registry *prometheus.Registry) *credentialMetrics {
+	m := &credentialMetrics{
 		lastUsed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_api_token_last_used_timestamp_seconds", Help: "When this process last accepted the token; 0 when it never did.",
 		}, []string{"token", "file"}),
@@ -37,10 +44,13 @@ func newCredentialMetrics(registry *prometheus.Registry) credentialMetrics {
 	return m
 }
 
-// know makes the series of the configured credentials. A GitHub App's key has no end.
-func (m credentialMetrics) know(c config.Config, tokens []api.Token, logger *slog.Logger) {
+// know makes the series of the configured credentials, and removes those of what the
+// configuration before had: an alert on them would never end. A GitHub App's key has no
+// end.
+func (m *credentialMetrics) know(c config.Config, tokens []api.Token, logger *slog.Logger) {
+	m.knowTokens(tokens)
+	m.expiry.Reset()
 	for _, t := range tokens {
-		m.lastUsed.WithLabelValues(t.Name, t.File)
 		m.ends("token "+t.Name, t.File, t.Expires)
 	}
 	signing := c.Manifests.Signing
@@ -60,17 +70,25 @@ func (m credentialMetrics) know(c config.Config, tokens []api.Token, logger *slo
 	}
 }
 
-// forget removes the series of a token that the configuration before had: when it ends
-// may have changed, and whether it was used is of no interest once it is gone.
-func (m credentialMetrics) forget(t api.Token, stays bool) {
-	m.expiry.DeleteLabelValues("token "+t.Name, t.File)
-	if !stays {
-		m.lastUsed.DeleteLabelValues(t.Name, t.File)
+// knowTokens makes the series of the tokens, and removes those of others.
+func (m *credentialMetrics) knowTokens(tokens []api.Token) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.known
+	m.known = make(map[tokenSeries]bool)
+	for _, t := range tokens {
+		at := tokenSeries{t.Name, t.File}
+		m.known[at] = true
+		m.lastUsed.WithLabelValues(t.Name, t.File)
+		delete(before, at)
+	}
+	for gone := range before {
+		m.lastUsed.DeleteLabelValues(gone.name, gone.file)
 	}
 }
 
 // ends makes the series of a credential that ends.
-func (m credentialMetrics) ends(credential, file string, at time.Time) {
+func (m *credentialMetrics) ends(credential, file string, at time.Time) {
 	if !at.IsZero() {
 		m.expiry.WithLabelValues(credential, file).Set(float64(at.Unix()))
 	}
@@ -94,7 +112,12 @@ func lastCertificateEnds(file string) (last time.Time, err error) {
 	return last, nil
 }
 
-// Used notes that a token was accepted.
-func (m credentialMetrics) Used(t api.Token, at time.Time) {
-	m.lastUsed.WithLabelValues(t.Name, t.File).Set(float64(at.Unix()))
+// Used notes that a token was accepted. A request that began before a reload may use one
+// that is not configured any more.
+func (m *credentialMetrics) Used(t api.Token, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known[tokenSeries{t.Name, t.File}] {
+		m.lastUsed.WithLabelValues(t.Name, t.File).Set(float64(at.Unix()))
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -125,7 +126,7 @@ func TestReferenceExamplesCompile(t *testing.T) {
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
-		if targets, err := buildTargets(c); err != nil || len(targets) == 0 {
+		if targets, err := buildTargets(c, values.Limits{}); err != nil || len(targets) == 0 {
 			t.Errorf("%v:\n%s", err, text)
 		}
 	}

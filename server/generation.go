@@ -64,13 +64,5 @@ func (s *Server) prepare(g *generation) {
 	g.handler = s.newHandler(g)
 }
 
-// closeParts frees what a generation has for itself, when nothing uses it any more.
-func (s *Server) closeParts(g *generation) error {
-	if g.jobs == nil {
-		return nil
-	}
-	return g.jobs.Close()
-}
-
 // stopCurrent ends the generation in force.
-func (s *Server) stopCurrent(context.Context) error { return s.closeParts(s.current()) }
+func (s *Server) stopCurrent(context.Context) error { return s.current().jobs.release() }

@@ -1,11 +1,5 @@
 package server
 
-import (
-	"slices"
-
-	"github.com/tallyman-dev/tallyman/server/api"
-)
-
 // knowLabels makes the series of what a configuration names, and removes those of what
 // the one before named and this one does not. What was counted of it is no longer told;
 // Prometheus has it.
@@ -15,10 +9,6 @@ func (s *Server) knowLabels(before, now *generation) {
 			if _, stays := now.config.Environments[environment]; !stays {
 				s.metrics.lanes.forget(environment)
 			}
-		}
-		for _, token := range before.tokens {
-			stays := slices.ContainsFunc(now.tokens, func(t api.Token) bool { return t.Name == token.Name && t.File == token.File })
-			s.metrics.credentials.forget(token, stays)
 		}
 	}
 	for environment := range now.config.Environments {

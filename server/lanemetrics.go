@@ -23,11 +23,13 @@ type laneMetrics struct {
 	seconds *prometheus.HistogramVec
 	backoff *prometheus.GaugeVec
 
-	known sync.Map // the environments that are configured
+	mu    sync.Mutex      // held while series of an environment are made or removed
+	known map[string]bool // the environments that are configured
 }
 
 func newLaneMetrics(registry *prometheus.Registry) *laneMetrics {
 	m := &laneMetrics{
+		known: make(map[string]bool),
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_updates_total", Help: "Updates in a final state, by state.",
 		}, []string{"environment", "outcome"}),
@@ -44,13 +46,15 @@ func newLaneMetrics(registry *prometheus.Registry) *laneMetrics {
 
 // know makes the series of an environment.
 func (m *laneMetrics) know(environment string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, state := range gitops.States() {
 		if state.Final() {
 			m.updates.WithLabelValues(environment, string(state))
 		}
 	}
 	m.seconds.WithLabelValues(environment)
-	m.known.Store(environment, true)
+	m.known[environment] = true
 	for _, cause := range lane.Causes() {
 		m.backoff.WithLabelValues(environment, string(cause))
 	}
@@ -59,7 +63,9 @@ func (m *laneMetrics) know(environment string) {
 // forget removes the gauges of an environment that is not configured any more: as they
 // stand they would say for ever that it backs off. What was counted stays.
 func (m *laneMetrics) forget(environment string) {
-	m.known.Delete(environment)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, environment)
 	m.backoff.DeletePartialMatch(prometheus.Labels{"environment": environment})
 }
 
@@ -73,8 +79,10 @@ func (m *laneMetrics) Finished(environment string, state gitops.State, seconds f
 
 // BackingOff implements lane.Recorder.
 func (m *laneMetrics) BackingOff(environment string, cause lane.Cause, wait time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	// The lane of one that is not configured goes on until its updates are cancelled.
-	if _, known := m.known.Load(environment); known {
+	if m.known[environment] {
 		m.backoff.WithLabelValues(environment, string(cause)).Set(wait.Seconds())
 	}
 }

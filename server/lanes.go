@@ -17,7 +17,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: newHolder(), Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
 			_, ok := s.current().targets[target{environment, app}]
@@ -25,7 +25,7 @@ func (s *Server) newLanes() *lane.Replica {
 		},
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
-		c.Rollout = rollout
+		c.Rollout, c.Outdated = rollout, s.outdated.Load
 	}
 	return lane.NewReplica(c)
 }
@@ -78,7 +78,7 @@ func (s *Server) warmUp() {
 
 // startPruning has what is older than the configuration keeps forgotten.
 func (s *Server) startPruning() {
-	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: *s.current().config.Retention.Keep, Logger: s.logger}.Run)
+	s.runUntilStop("retention", retention.Pruner{Store: s.store, Keep: s.current().config.Retention.Keep, Logger: s.logger}.Run)
 }
 
 // runUntilStop runs something in the background. Stop ends it and waits for it,

@@ -31,5 +31,5 @@ func (s *Server) newManifestReader(g *generation) manifestReader {
 		to, ok := g.targets[target{environment, app}]
 		return to.file, to.edit, ok
 	}
-	return manifestReader{branchtags.New(targets, view, branchTagsFor), apphistory.New(target, s.past.File)}
+	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
 }

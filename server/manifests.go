@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
@@ -22,12 +23,14 @@ type repository struct {
 	writer *manifest.Writer
 	past   *history.Reader
 	prover *proof.Prover  // has no keys until the store is open
+	files  *guard.Guard   // stands before all that is parsed; notes nothing until then
 	app    *githubapp.App // as whom it is written; nil unless one is configured
 }
 
 // newRepository does not use the network.
 func newRepository(c config.Config, current func() *generation, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
 	r.prover = proof.New()
+	r.files = guard.New(current().shares.Parsers, logger)
 	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
 	var appErr error
 	if c.Manifests.Credentials.GitHubApp != nil {
@@ -38,7 +41,7 @@ func newRepository(c config.Config, current func() *generation, recorder manifes
 	var writerErr, pastErr error
 	r.writer, writerErr = newWriter(c, current, at, r, breaker, recorder, logger)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c.Manifests, at, r.prover, breaker, current().shares.Search)
+		r.past, pastErr = newPast(c, current().shares.Search, at, r, breaker)
 	}
 	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
 		return repository{}, errors.Join(err, r.close())
@@ -73,12 +76,18 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Manifests, at git.Config, prover *proof.Prover, breaker *git.Breaker, memory int64) (*history.Reader, error) {
+func newPast(c config.Config, memory int64, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, gitops.PrefixField("manifests", err)
 	}
-	return history.New(breaker.Guard(remote), c.Branch, prover, memory), nil
+	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
+		Memory:    memory,
+		FileBytes: int64(c.Limits.File.Bytes),
+		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
+			return r.files.Enter(ctx, o, 0, true)
+		},
+	}), nil
 }
 
 // Without it an App would go on with a token that was revoked.
@@ -107,6 +116,8 @@ func newWriter(c config.Config, current func() *generation, at git.Config, r rep
 	}
 	w, err := manifest.New(manifest.Config{
 		Prover:      r.prover,
+		Guard:       r.files,
+		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: current().snapshot},
 		URL:         at.URL,
 		Branch:      c.Manifests.Branch,
 		Credentials: at.Credentials,

@@ -19,7 +19,7 @@ type metrics struct {
 	lanes       *laneMetrics
 	pushes      pushMetrics
 	store       storeMetrics
-	credentials credentialMetrics
+	credentials *credentialMetrics
 	configs     configMetrics
 	auditLost   prometheus.Counter
 	requests    *prometheus.HistogramVec // to the public listener

@@ -126,7 +126,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
+		"kind":    {"refused", "stale", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
 		"listener": {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured

@@ -19,17 +19,46 @@ import (
 // new one takes its place has it judged by the old one. It is not safe for concurrent
 // use, and not to be called before Start has returned or after Stop was called.
 func (s *Server) ReloadFile(path string) error {
-	c, err := config.Load(path)
-	if err == nil {
-		err = s.reload(c)
-	}
+	err := s.tryFile(path)
 	if err != nil {
-		s.metrics.configs.failures.Inc()
-		s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", err.Error()))
+		s.rejectFile(path, err)
+	}
+	return err
+}
+
+// RetryFile is ReloadFile for a file that was rejected and did not change: what it names,
+// such as a secret's file, may be there by now. It counts and logs a rejection only when
+// the reason is another one.
+func (s *Server) RetryFile(path string) error {
+	err := s.tryFile(path)
+	if err != nil && err.Error() != s.rejection {
+		s.rejectFile(path, err)
+	}
+	return err
+}
+
+func (s *Server) tryFile(path string) error {
+	c, err := config.Load(path)
+	if err != nil {
 		return err
 	}
+	if err := s.reload(c); err != nil {
+		return err
+	}
+	s.rejection = ""
+	s.outdated.Store(false)
+	s.metrics.configs.rejected.Set(0)
 	s.metrics.configs.loaded.SetToCurrentTime()
 	return nil
+}
+
+// rejectFile tells that the file is not in force.
+func (s *Server) rejectFile(path string, why error) {
+	s.rejection = why.Error()
+	s.outdated.Store(true)
+	s.metrics.configs.rejected.Set(1)
+	s.metrics.configs.failures.Inc()
+	s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", s.rejection))
 }
 
 func (s *Server) reload(c config.Config) error {
@@ -39,9 +68,7 @@ func (s *Server) reload(c config.Config) error {
 	}
 	p, err := build(c, s.logger)
 	if err != nil {
-		if p.jobs != nil {
-			_ = p.jobs.Close()
-		}
+		_ = p.jobs.release()
 		return err
 	}
 	keepJobs(&p, before, c)
@@ -53,22 +80,20 @@ func (s *Server) reload(c config.Config) error {
 	before.endStreams()
 	s.background.Go(func() {
 		before.requests.Wait()
-		if before.jobs != next.jobs {
-			_ = s.closeParts(before)
-		}
+		_ = before.jobs.release()
 	})
 	s.tellReload(configuration(before.config), configuration(c))
 	return nil
 }
 
-// keepJobs keeps what authenticates jobs where its configuration stays: it has the
-// issuers' keys, and who is asked for them again may not answer now.
+// keepJobs keeps what authenticates jobs where its configuration and the certificates in
+// its file stay.
 func keepJobs(p *parts, before *generation, c config.Config) {
-	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
+	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) || !before.jobs.roots.Equal(p.jobs.roots) {
 		return
 	}
-	_ = p.jobs.Close()
-	p.jobs = before.jobs
+	_ = p.jobs.release()
+	p.jobs = before.jobs.share()
 }
 
 // keepCertificates keeps the certificates that SNS signs with: they are fetched from SNS,
@@ -95,8 +120,8 @@ func (s *Server) tellReload(before, now audit.Configuration) {
 
 // configMetrics say whether the file that is there is in force.
 type configMetrics struct {
-	loaded   prometheus.Gauge
-	failures prometheus.Counter
+	loaded, rejected prometheus.Gauge
+	failures         prometheus.Counter
 }
 
 func newConfigMetrics(registry *prometheus.Registry) configMetrics {
@@ -104,11 +129,14 @@ func newConfigMetrics(registry *prometheus.Registry) configMetrics {
 		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tallyman_config_loaded_timestamp_seconds", Help: "When the configuration in force was read, as Unix time.",
 		}),
+		rejected: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tallyman_config_rejected", Help: "1 while the configuration file was rejected and the one before it is in force, 0 otherwise.",
+		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tallyman_config_reload_failures_total", Help: "Changes of the configuration that were not put in force.",
 		}),
 	}
 	m.loaded.SetToCurrentTime()
-	registry.MustRegister(m.loaded, m.failures)
+	registry.MustRegister(m.loaded, m.rejected, m.failures)
 	return m
 }

@@ -102,6 +102,9 @@ func TestReloadIsWholeOrNotAtAll(t *testing.T) {
 		if got := gather(t, r.Server)["tallyman_config_reload_failures_total"]; got != failures {
 			t.Errorf("%v failures are counted, want %v", got, failures)
 		}
+		if got := gather(t, r.Server)["tallyman_config_rejected"]; got != 1 {
+			t.Errorf("after a rejected file the gauge is %v", got)
+		}
 	}
 	if err := r.ReloadFile(filepath.Join(s.dir, "missing")); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("no file: %v", err)
@@ -112,6 +115,51 @@ func TestReloadIsWholeOrNotAtAll(t *testing.T) {
 	s.must(s.reload(r))
 	r.orders("good", "shop", "dev", "main-1a2b3c4").delivery(t, http.StatusAccepted)
 	s.must(s.reload(r)) // the same again
+	if got := gather(t, r.Server)["tallyman_config_rejected"]; got != 0 {
+		t.Errorf("after an accepted file the gauge is %v", got)
+	}
+}
+
+// A file that names a secret which comes later is rejected, tried again in silence, and put
+// in force when the secret is there; another reason is told.
+func TestReloadWaitsForWhatTheFileNames(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	late := filepath.Join(s.dir, "late-token")
+	s.edit("board, file: "+s.dir+"/read-token", "board, file: "+late)
+	path := filepath.Join(s.dir, "tallyman.yaml")
+	if err := s.reload(r); err == nil {
+		t.Fatal("a token without a file is accepted")
+	}
+	told := func(want int) {
+		t.Helper()
+		if got := gather(t, r.Server)["tallyman_config_reload_failures_total"]; got != float64(want) {
+			t.Errorf("%v failures are counted, want %d", got, want)
+		}
+		if lines := s.log.with("configuration not reloaded, using the previous one", ""); len(lines) != want {
+			t.Errorf("%d lines tell of a rejection, want %d", len(lines), want)
+		}
+	}
+	for range 3 {
+		if err := r.RetryFile(path); err == nil {
+			t.Fatal("a token without a file is accepted")
+		}
+	}
+	told(1)
+	s.must(os.WriteFile(late, []byte("short"), 0o600))
+	if err := r.RetryFile(path); err == nil {
+		t.Fatal("a token that is too short is accepted")
+	}
+	told(2)
+	s.must(os.WriteFile(late, []byte(strings.Repeat("late", 16)), 0o600))
+	s.must(r.RetryFile(path))
+	told(2)
+	if got := gather(t, r.Server)["tallyman_config_rejected"]; got != 0 {
+		t.Errorf("the gauge is %v", got)
+	}
+	if answer := r.call(strings.Repeat("late", 16), "GET", "/api/v1/environments", ""); answer.StatusCode != http.StatusOK {
+		t.Errorf("the token that came late is answered %s", answer.Status)
+	}
 }
 
 // Who may do something no longer may not from now on, and a stream that began before ends.
@@ -166,4 +214,25 @@ func TestReloadSources(t *testing.T) {
 	s.must(s.reload(r))
 	pushed("1").delivery(t, http.StatusOK)
 	pushed("4").delivery(t, http.StatusAccepted)
+}
+
+// A request that waits for an issuer's keys is answered although two reloads came meanwhile:
+// the first kept what authenticates jobs, and the second had no use for it.
+func TestReloadWhileAJobIsAuthenticated(t *testing.T) {
+	s, issuer := newJobSite(t)
+	r := s.start()
+	hold := make(chan struct{})
+	issuer.Hold(hold)
+	answered := make(chan response, 1)
+	go func() {
+		answered <- r.ask(issuer.Token(audience, nil), "held", `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`)
+	}()
+	hold <- struct{}{} // which is taken once the issuer is asked, first of two times
+	s.edit("apps:\n", "apps:\n  shop: {environments: [dev]}\n")
+	s.must(s.reload(r))
+	s.edit("audience: '"+audience+"'", "audience: 'https://other.example'")
+	s.must(s.reload(r))
+	close(hold)
+	(<-answered).delivery(t, http.StatusAccepted)
+	r.ask(issuer.Token(audience, nil), "next", `{"app": "api", "environment": "dev", "tag": "main-2a2b3c4"}`).problem(t, http.StatusUnauthorized)
 }

@@ -42,14 +42,16 @@ type Server struct {
 	logger    *slog.Logger
 	version   Version
 	limits    *limits.Limits
-	admission *api.Admission // of every generation's API
-	kept      *webhook.Kept  // of every generation's intake
 	metrics   *metrics
 	audit     *audit.Recorder
 	overLimit *overLimit
+	answers   *api.Shared   // of the API, whatever configuration they are made by
+	kept      *webhook.Kept // of the intake, likewise
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
+	rejection string                                   // why the configuration file is not in force; "" when it is
 	repository
+	holder string // names this process in the store
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
@@ -60,6 +62,7 @@ type Server struct {
 	failed        chan error // a listener's unexpected end
 
 	listening atomic.Bool // set by Start: deliveries can arrive
+	outdated  atomic.Bool // the configuration file was rejected
 	draining  atomic.Bool // set by Stop: deliveries are answered 503
 	cleanups  []cleanup   // in the order in which things were made; run in reverse
 }
@@ -83,7 +86,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, admission: api.NewAdmission(), kept: new(webhook.Kept), metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
 	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
@@ -150,6 +153,15 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
+	s.onStop("reading", func(context.Context) error {
+		// Nothing is parsed any more, and so nothing is noted when the store closes.
+		err := s.repository.close()
+		s.files.Close()
+		return err
+	})
+	if err := s.files.Use(ctx, store, s.holder); err != nil {
+		return err
+	}
 	keys, err := store.ProofKeys(ctx)
 	if err != nil {
 		return err
@@ -158,7 +170,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

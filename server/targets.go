@@ -13,12 +13,12 @@ import (
 )
 
 // buildTargets compiles the edit of every app in every environment.
-func buildTargets(c config.Config) (map[target]fileEdit, error) {
+func buildTargets(c config.Config, within values.Limits) (map[target]fileEdit, error) {
 	all := wanted(c)
 	targets := make(map[target]fileEdit, len(all))
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	claims := claims{writes: make(map[string]target, len(all)), keys: make(map[string]string)}
-	edits := make(edits)
+	edits := edits{within: within, compiled: make(map[string]*values.Edit)}
 	inFile := make(map[string]int, len(all))
 	for _, w := range all {
 		inFile[w.File]++
@@ -132,12 +132,15 @@ func (c claims) sameKey(key string) (string, error) {
 
 // edits are compiled edits by what they set. Most apps set the same key: it is
 // compiled once, and every target has the same edit, not 8,000 of them.
-type edits map[string]*values.Edit
+type edits struct {
+	within   values.Limits
+	compiled map[string]*values.Edit
+}
 
 // compile compiles what the field says to set.
 func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
 	what := identify(sets)
-	if edit, ok := all[what]; ok {
+	if edit, ok := all.compiled[what]; ok {
 		return edit, nil
 	}
 	edit, err := values.Compile(sets)
@@ -146,7 +149,8 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 		e.Field = field + e.Field
 		return nil, e
 	}
-	all[what] = edit
+	edit = edit.Within(all.within)
+	all.compiled[what] = edit
 	return edit, nil
 }
 

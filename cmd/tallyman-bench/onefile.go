@@ -47,7 +47,7 @@ func (b *bench) measureOneFile(ctx context.Context, _ string) (err error) {
 	t, err := b.start(ctx, setup{
 		shape:      gitserver.Shape{Apps: oneFileApps, Environments: []string{"dev"}},
 		repository: repository,
-		layout:     "file: values-{env}.yaml\nset: [{key: '.apps[{app}].image.tag'}]\n",
+		layout:     "limits: {memory: 1536MiB, file: {bytes: 5MiB, nodes: 400000}}\nfile: values-{env}.yaml\nset: [{key: '.apps[{app}].image.tag'}]\n",
 	})
 	if err != nil {
 		return err

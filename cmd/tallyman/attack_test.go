@@ -140,20 +140,14 @@ func addresses(first, n int) (list []string) {
 	return list
 }
 
-// longestHeader is nearly all that a header may have, without its end.
-func longestHeader() string {
+// longestHeader is nearly all that a header of a request may have, without its end.
+func longestHeader(request string) string {
 	var b strings.Builder
-	b.WriteString("POST /webhooks/github HTTP/1.1\r\nHost: x\r\n")
+	b.WriteString(request + " HTTP/1.1\r\nHost: x\r\n")
 	for n := range 92 {
 		fmt.Fprintf(&b, "X%d: %s\r\n", n, strings.Repeat("y", 80))
 	}
 	return b.String()
-}
-
-// keptAfter ends a header, and makes it one of a request after whose answer a client
-// without a credential keeps its connection.
-func keptAfter(header string) string {
-	return strings.Replace(header, "POST /webhooks/github", "GET /app-created", 1) + "\r\n"
 }
 
 // TestOneConnectionsWorst holds what a connection takes at its worst, with the garbage
@@ -162,9 +156,9 @@ func TestOneConnectionsWorst(t *testing.T) {
 	const connections = 900 // which is less than strangers may have
 	for name, opening := range map[string]string{
 		"a header of short lines that does not end": string(attack.UnfinishedHeader(290)),
-		"the longest header without its end":        longestHeader(),
-		"the longest header and then nothing":       keptAfter(longestHeader()),
-		"and as much of a body as is not counted":   longestHeader() + "Content-Length: 1048576\r\n\r\n" + strings.Repeat("x", 16<<10),
+		"the longest header without its end":        longestHeader("POST /webhooks/github"),
+		"an answer to the longest header":           longestHeader("GET /app-created") + "\r\n",
+		"and as much of a body as is not counted":   longestHeader("POST /webhooks/github") + "Content-Length: 1048576\r\n\r\n" + strings.Repeat("x", 16<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAttacked(t)
@@ -194,12 +188,12 @@ func TestAnAttackOfThousands(t *testing.T) {
 	a.await(1, "tallyman_http_request_seconds_count", `code="431"`)
 	a.await(1, "tallyman_connections_without_request_total", `listener="listen"`)
 	a.deliver(5)
-	play(attack.Connections{From: addresses(11, 1), Count: 1000, Opening: []byte(longestHeader())})
+	play(attack.Connections{From: addresses(11, 1), Count: 1000, Opening: []byte(longestHeader("POST /webhooks/github"))})
 	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="address_limit"`)
 	a.deliver(5)
 	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body + strings.Repeat("x", 200<<10)), Unread: true})
 	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(body), Then: []byte("x"), Every: 100 * time.Millisecond})
-	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(keptAfter(longestHeader())), Unread: true})
+	play(attack.Connections{From: addresses(20, 8), Count: 400, Opening: []byte(longestHeader("GET /app-created") + "\r\n"), Unread: true})
 	play(attack.Connections{From: addresses(20, 8), Count: 400})
 	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="limit"`)
 	a.deliver(20)
@@ -222,4 +216,5 @@ func TestAnAttackOfThousands(t *testing.T) {
 		t.Logf("%+v", end())
 	}
 	a.deliver(1)
+	a.await(float64(a.sent), "tallyman_updates_total", `environment="dev"`) // what was accepted is written
 }

@@ -46,7 +46,7 @@ Entries are kept for 400 days at least. With --jsonl each is a line of JSON.`,
 	cmd.Flags().StringVar(&environment, "env", "", "only entries of this `environment`")
 	cmd.Flags().StringVar(&app, "app", "", "only entries of this `app`")
 	cmd.Flags().StringVar(&actor, "actor", "", "only entries of this `actor`, as in github:ann or token:ops")
-	cmd.Flags().StringVar(&act, "act", "", "only this `act`: order, retry, cancel, dismiss, refuse, config or secret")
+	cmd.Flags().StringVar(&act, "act", "", "only this `act`: order, retry, cancel, dismiss, clear, refuse, config or secret")
 	cmd.Flags().StringVar(&since, "since", "", "only entries at or after this `time`, as in 2026-03-01 or 2026-03-01T12:00:00Z")
 	cmd.Flags().StringVar(&until, "until", "", "only entries before this `time`")
 	cmd.Flags().IntVarP(&count, "count", "n", 50, "maximum number of entries")

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -18,9 +16,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/backup"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
-
-// stalledAfter is how long standard output may take nothing.
-const stalledAfter = time.Minute
 
 func newBackup() *cobra.Command {
 	var file string
@@ -36,7 +31,8 @@ newest --keep backups in it are removed once it is written.
 It runs beside serve, for SQLite on the same machine and as the same user. It reads the
 store in one transaction, which delays nothing, and needs little memory and no other
 file. What is accepted meanwhile is not in the backup. A store of SQLite that is read
-for long lets its WAL grow: when - takes nothing for a minute the backup fails.
+for long lets its WAL grow: when the target takes nothing for a minute the backup
+fails.
 
 FILE appears when it is complete and on the disk, and its owner alone may read it; an
 existing file is not overwritten. Standard output must not be a terminal. Whether all
@@ -49,17 +45,15 @@ are wrong. 1: the store cannot be read, or the target not be written.`,
 		Example: `  tallyman backup --config /etc/tallyman/tallyman.yaml /backup/tallyman-$(date +%F).backup
   tallyman backup --config /etc/tallyman/tallyman.yaml --keep 14 /backup/
   kubectl exec -n tallyman tallyman-0 -- tallyman backup -c /etc/tallyman/tallyman.yaml - > tallyman.backup`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return badInput{fmt.Errorf("backup needs a target, the name of a new file or - for standard output: %w", err)}
-			}
-			return nil
-		},
+		Args: exactly("FILE, DIRECTORY/ or -"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			directory := strings.HasSuffix(args[0], "/")
+			keeps := cmd.Flags().Changed("keep")
 			switch {
-			case directory != cmd.Flags().Changed("keep"):
-				return badInput{errors.New("--keep goes with a directory, whose name ends with /, and a directory with --keep: older backups in it are removed")}
+			case directory && !keeps:
+				return badInput{fmt.Errorf("%s is a directory, so --keep must say how many backups stay in it: older ones are removed", args[0])}
+			case keeps && !directory:
+				return badInput{fmt.Errorf("--keep is for a directory, and %s is a file: end a directory's name with /", args[0])}
 			case directory && keep < 1:
 				return badInput{fmt.Errorf("--keep is %d: at least 1 backup must be kept", keep)}
 			}
@@ -89,7 +83,7 @@ are wrong. 1: the store cannot be read, or the target not be written.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")
-	cmd.Flags().IntVar(&keep, "keep", 0, "how `many` backups stay in the directory")
+	cmd.Flags().IntVar(&keep, "keep", 0, "`number` of backups that stay in the directory")
 	return cmd
 }
 
@@ -101,5 +95,5 @@ func pipe() (io.Writer, error) {
 		return nil, gitops.Errorf(gitops.Invalid, "standard output is a terminal: a backup is binary, redirect it to a file or a program")
 	}
 	signal.Ignore(syscall.SIGPIPE)
-	return backup.NewStallWriter(os.Stdout, stalledAfter), nil
+	return os.Stdout, nil
 }

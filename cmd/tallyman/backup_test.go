@@ -55,12 +55,12 @@ func TestBackupAndRestore(t *testing.T) {
 				if exit != 0 {
 					t.Fatalf("exit %d: %s", exit, errs)
 				}
-				expect(t, "restore", out, "restored: the store as it was at 20", "  20 deliveries, 20 updates, ", " 1 proof keys\n", "marked: ", "must be sent again")
+				expect(t, "restore", out, "restored: the store as it was at 20", "  deliveries: 20, updates: 20, ", " proof keys: 1, suspects: 0\n", "marked: ", "must be sent again")
 				_, errs, exit = run(t, "restore", "--config", f.config(), backup)
 				if exit != exitBadInput {
 					t.Errorf("over a store: exit %d", exit)
 				}
-				expect(t, "over a store", errs, "the store", "is not empty: it holds 20 deliveries", "--replace")
+				expect(t, "over a store", errs, "the store", "is not empty (deliveries: 20, ", "--replace")
 				f.goOn()
 			})
 		}
@@ -159,18 +159,18 @@ func TestBackupRefuses(t *testing.T) {
 		says string
 	}{
 		{[]string{"backup", "--config", s.config(), filepath.Join(s.dir, "backup.db")}, exitFailed, "there is no store at " + s.dir},
-		{[]string{"backup", "--config", s.config()}, exitBadInput, "the name of a new file"},
+		{[]string{"backup", "--config", s.config()}, exitBadInput, "backup needs FILE, DIRECTORY/ or -, not 0 arguments"},
 		{[]string{"backup", "--config", missing, "x"}, exitBadInput, "none.yaml"},
-		{[]string{"backup", "--config", s.config(), s.dir + "/"}, exitBadInput, "--keep goes with a directory"},
-		{[]string{"backup", "--config", s.config(), "--keep", "3", "x"}, exitBadInput, "--keep goes with a directory"},
+		{[]string{"backup", "--config", s.config(), s.dir + "/"}, exitBadInput, s.dir + "/ is a directory, so --keep must say"},
+		{[]string{"backup", "--config", s.config(), "--keep", "3", "x"}, exitBadInput, "x is a file: end a directory's name with /"},
 		{[]string{"backup", "--config", s.config(), "--keep", "0", s.dir + "/"}, exitBadInput, "at least 1 backup"},
-		{[]string{"backup", "--config", s.config(), s.config()}, exitBadInput, "is there already"},
-		{[]string{"restore", "--config", s.config()}, exitBadInput, "the name of a backup"},
+		{[]string{"backup", "--config", s.config(), s.config()}, exitBadInput, "is there already, and a backup overwrites nothing: give another name"},
+		{[]string{"restore", "--config", s.config()}, exitBadInput, "restore needs FILE or -, not 0 arguments"},
 		{[]string{"restore", "--config", missing, "x"}, exitBadInput, "none.yaml"},
 		{[]string{"restore", "--config", s.config(), s.config()}, exitBadInput, "this is not a backup of tallyman"},
 		{[]string{"restore", "--config", s.config(), missing}, exitBadInput, "none.yaml: no such file"},
 		{[]string{"restore", "--config", s.config(), "--mark-only", "--replace"}, exitBadInput, "nothing to --replace"},
-		{[]string{"restore", "--config", s.config(), "--mark-only", "x"}, exitBadInput, "unknown command"},
+		{[]string{"restore", "--config", s.config(), "--mark-only", "x"}, exitBadInput, "it takes no backup: leave out x, or --mark-only"},
 		{[]string{"restore", "--config", s.config(), "--mark-only"}, exitFailed, "there is no store at " + s.dir},
 	} {
 		if _, errs, exit := run(t, c.args...); exit != c.exit || !strings.Contains(errs, c.says) {

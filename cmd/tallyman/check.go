@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -61,10 +62,11 @@ manifest repository or a file in it is; with --tag: nothing takes the image.`,
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "store: ok")
+			backups := s.CheckBackups(cmd.OutOrStdout())
 			if offline {
-				return nil
+				return backups
 			}
-			return s.CheckManifests(ctx, cmd.OutOrStdout())
+			return errors.Join(backups, s.CheckManifests(ctx, cmd.OutOrStdout()))
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `file`")

@@ -12,7 +12,7 @@ import (
 
 // imperatives are the verbs that a command's help may begin with.
 var imperatives = []string{
-	"Back", "Cancel", "Commit", "Copy", "Dismiss", "List", "Print", "Request", "Restore", "Retry", "Run", "Send", "Set", "Show", "Stream", "Validate",
+	"Back", "Cancel", "Clear", "Commit", "Copy", "Dismiss", "List", "Print", "Request", "Restore", "Retry", "Run", "Send", "Set", "Show", "Stream", "Validate",
 }
 
 // Help begins with an imperative. A line of help has no full stop, fits a terminal

@@ -27,8 +27,10 @@ var mayImport = map[string][]string{
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
 	"gitops/landing":                     {"gitops", "gitops/git"},
+	"gitops/guard":                       {"gitops"},
 	"gitops/history":                     {"gitops", "gitops/git"},
-	"gitops/manifest":                    {"gitops", "gitops/git", "gitops/landing", "gitops/values"},
+	"gitops/branch":                      {"gitops", "gitops/git"},
+	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/git", "gitops/landing", "gitops/values"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
 	"gitops/queue/archive":               {"gitops", "gitops/queue"},
@@ -63,7 +65,7 @@ var mayImport = map[string][]string{
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+	"server": {"gitops", "gitops/access", "gitops/guard", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests

@@ -23,7 +23,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "tallyman",
 		Version: version,
-		Args:    noArgs,
+		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Short:   "Commit new image tags to a GitOps manifest repository",
 		Long: `Commit new image tags to a GitOps manifest repository. tallyman takes signed GitHub
@@ -48,10 +48,10 @@ Exit status, of every command:
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
-		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newHistory(), newAudit(), newWatch())
+		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args = noArgs
+		completion.Args = cobra.ArbitraryArgs // what is no shell is refused with the list
 		completion.RunE = func(*cobra.Command, []string) error {
 			return badInput{errors.New("completion needs a shell: bash, zsh, fish or powershell")}
 		}
@@ -73,10 +73,18 @@ func printError(err error) {
 	fmt.Fprintln(os.Stderr, "tallyman:", printable(err.Error()))
 }
 
+// noCommand refuses what is no command as bad input.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return badInput{fmt.Errorf("%w: tallyman --help lists the commands", err)}
+	}
+	return nil
+}
+
 // noArgs refuses arguments as bad input.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return badInput{err}
+	if len(args) > 0 {
+		return badInput{fmt.Errorf("%s takes no argument, and %q is one", cmd.CommandPath(), args[0])}
 	}
 	return nil
 }

@@ -128,6 +128,18 @@ func TestCheck(t *testing.T) {
 	}
 	expect(t, "check", out, "configuration: ok", "store: ok", "may be written", "app-01 in prod: charts/app-01/values-prod.yaml can be edited")
 
+	for dir, says := range map[string]string{s.dir: "backups: " + s.dir + " can be written", "/nowhere": "the directory of backups, /nowhere, cannot be read"} {
+		file := filepath.Join(s.dir, "backups.yaml")
+		text, err := os.ReadFile(s.config())
+		s.must(err)
+		s.must(os.WriteFile(file, append(text, "\nbackup: {directory: "+dir+"}\n"...), 0o600))
+		out, errs, exit := run(t, "check", "--config", file)
+		if wrong := dir == "/nowhere"; wrong != (exit == exitFailed) {
+			t.Errorf("backups in %s: exit %d: %s", dir, exit, errs)
+		}
+		expect(t, "backups in "+dir, out+errs, says, "app-01 in prod: ")
+	}
+
 	_, err := s.repository.Commit(gitserver.Change{Delete: []string{"charts/app-01/values-prod.yaml"}, Files: map[string]string{"charts/app-00/values-dev.yaml": "image: {}\n"}})
 	s.must(err)
 	out, errs, exit = run(t, "check", "--config", s.config())

@@ -42,8 +42,7 @@ Exit status 0: everything is copied. 2: an address is wrong. 1: the copy failed.
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d audit entries, %d remembered deliveries, %d proof keys: all counted in the database\n",
-				held.Deliveries, held.Updates, held.Steps, held.Heads, held.Lanes, held.Checkpoints, held.UsedTokens, held.Audit, held.Memories, held.ProofKeys)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: all counted in the database\n", countsText(held))
 			return nil
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -12,12 +11,19 @@ import (
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
-// watchEvery is how often the configuration file is looked at. A change counts when the
-// file stays the same from one look to the next.
-const watchEvery = time.Second
+const (
+	// watchEvery is how often the configuration file is looked at. A change counts when
+	// the file stays the same from one look to the next.
+	watchEvery = time.Second
 
-// reloads says when the configuration file is to be read again: at SIGHUP, and when it
-// changed.
+	// retryEvery is how often a file that was rejected is tried again: what it names may
+	// be there by now. In Kubernetes a Secret can reach the pod a minute after the
+	// ConfigMap that names it.
+	retryEvery = 5 * time.Second
+)
+
+// reloads says when the configuration file is to be read again: at SIGHUP, when it
+// changed, and while it is rejected.
 type reloads struct {
 	file    string
 	hangups chan os.Signal
@@ -35,28 +41,32 @@ func newReloads(file string) *reloads {
 // until reloads a server's configuration until ctx ends or the server fails, and returns
 // that failure.
 func (r *reloads) until(ctx context.Context, s *server.Server) (failure error) {
-	watching, stop := context.WithCancel(ctx)
-	var watched sync.WaitGroup
-	defer watched.Wait()
-	defer stop()
-	changed := make(chan struct{}, 1)
-	watched.Go(func() {
-		r.watcher.Run(watching, watchEvery, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // the next reload reads the newest anyway
-			}
-		})
-	})
+	look := time.NewTicker(watchEvery)
+	defer look.Stop()
+	var retry time.Time // zero while the file is in force
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case failure = <-s.Failed():
 			return failure
 		case <-r.hangups:
-		case <-changed:
+			err = s.ReloadFile(r.file)
+		case now := <-look.C:
+			changed := r.watcher.Look()
+			due := !retry.IsZero() && !now.Before(retry) && r.watcher.Settled()
+			switch {
+			case changed:
+				err = s.ReloadFile(r.file)
+			case due:
+				err = s.RetryFile(r.file)
+			default:
+				continue
+			}
 		}
-		_ = s.ReloadFile(r.file) // it has logged and counted an error, and goes on as before
+		if retry = (time.Time{}); err != nil { // which the log has, and the previous configuration serves on
+			retry = time.Now().Add(retryEvery)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,5 +36,13 @@ func TestServeReloads(t *testing.T) {
 	s.must(os.WriteFile(s.config(), []byte(strings.Replace(good, "apps:\n", "apps:\n  shop: {}\n", 1)), 0o600))
 	s.must(c.cmd.Process.Signal(syscall.SIGHUP))
 	awaits("configuration not reloaded, using the previous one", "apps.shop: stands here twice")
+
+	// A secret that comes after the file that names it, as the kubelet may bring them.
+	late := filepath.Join(s.dir, "late-secret")
+	s.must(os.WriteFile(s.config(), []byte(strings.Replace(good, "secretFiles: [", "secretFiles: ["+late+", ", 1)), 0o600))
+	s.must(c.cmd.Process.Signal(syscall.SIGHUP))
+	awaits("configuration not reloaded, using the previous one", late+" cannot be read")
+	s.must(os.WriteFile(late, []byte(strings.Repeat("late", 16)), 0o600))
+	awaits("configuration reloaded", "sources changed")
 	s.must(c.stop())
 }

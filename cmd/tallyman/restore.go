@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -46,11 +47,11 @@ wrong, or the store is in the way. 1: it failed, and the store is as it was.`,
   tallyman restore --config /etc/tallyman/tallyman.yaml --replace - < tallyman.backup
   tallyman restore --config /etc/tallyman/tallyman.yaml --mark-only`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if markOnly {
-				return noArgs(cmd, args)
-			}
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return badInput{fmt.Errorf("restore needs the name of a backup, or - for standard input: %w", err)}
+			switch {
+			case !markOnly:
+				return exactly("FILE or -")(cmd, args)
+			case len(args) > 0:
+				return badInput{fmt.Errorf("--mark-only restores nothing, so it takes no backup: leave out %s, or --mark-only", args[0])}
 			}
 			return nil
 		},
@@ -107,8 +108,7 @@ func restore(ctx context.Context, out io.Writer, c config.Config, name string, r
 func printRestored(out io.Writer, done server.Restored) {
 	at := done.Backup.MadeAt.Format(time.RFC3339)
 	fmt.Fprintf(out, "restored: the store as it was at %s\n", at)
-	fmt.Fprintf(out, "  %d deliveries, %d updates, %d steps, %d heads, %d lanes, %d checkpoints, %d used tokens, %d audit entries, %d remembered deliveries, %d proof keys\n",
-		done.Deliveries, done.Updates, done.Steps, done.Heads, done.Lanes, done.Checkpoints, done.UsedTokens, done.Audit, done.Memories, done.ProofKeys)
+	fmt.Fprintf(out, "  %s\n", countsText(done.Counts))
 	if done.Aside != "" {
 		fmt.Fprintf(out, "kept: the store that was there is now %s\n", done.Aside)
 	}
@@ -117,4 +117,10 @@ next: start serve. What arrived after %s is not in the store. With a GitHub App
   serve fetches GitHub's deliveries of the last three days by itself; everything
   else of that time must be sent again, unless it is on the branch.
 `, at)
+}
+
+// countsText says how much a store or a backup holds.
+func countsText(c queue.Counts) string {
+	return fmt.Sprintf("deliveries: %d, updates: %d, steps: %d, heads: %d, lanes: %d, checkpoints: %d, used tokens: %d, audit entries: %d, remembered deliveries: %d, proof keys: %d, suspects: %d",
+		c.Deliveries, c.Updates, c.Steps, c.Heads, c.Lanes, c.Checkpoints, c.UsedTokens, c.Audit, c.Memories, c.ProofKeys, c.Suspects)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
@@ -52,6 +53,21 @@ func (p *printer) status(now api.Environments) {
 	}
 	fmt.Fprintln(p.out)
 	p.tags(now)
+	p.setAside(now.SetAside)
+}
+
+// setAside lists what is not parsed any more.
+func (p *printer) setAside(all []gitops.Suspect) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(p.out)
+	var rows [][]cell
+	for _, s := range all {
+		rows = append(rows, []cell{{string(s.Kind), ""}, {s.Path, ""}, {s.Object, ""}, {fmt.Sprint(s.Deaths), "bad"}, {p.ago(s.At), ""}})
+	}
+	p.table([]string{"SET ASIDE", "PATH", "OBJECT", "DEATHS", "LAST"}, rows)
+	fmt.Fprintln(p.out, "tallyman died while it parsed these. Change them on the branch, or run: tallyman clear OBJECT")
 }
 
 // heldCell counts a lane's held updates by what blocks them.

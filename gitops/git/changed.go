@@ -2,16 +2,27 @@ package git
 
 import "bytes"
 
+// maxChanged is how many directories and files a comparison looks at. A tree may stand
+// in another many times, so a few small trees can have more paths than fit anywhere.
+const maxChanged = 200_000
+
 // Changed returns the paths of the files that two directories do not have alike,
 // from there down. A directory that is the same in both is not entered, so it costs
-// as much as the ones that changed. since may be nil, which has no files.
-func (d *Directory) Changed(since *Directory) []string {
-	var c changes
+// as much as the ones that changed. since may be nil, which has no files. When there is
+// too much to look at it returns false, and the caller must look at each file of its own.
+func (d *Directory) Changed(since *Directory) (paths []string, ok bool) {
+	c := changes{left: maxChanged}
 	c.directories("", since, d)
-	return c.paths
+	if c.left <= 0 {
+		return nil, false
+	}
+	return c.paths, true
 }
 
-type changes struct{ paths []string }
+type changes struct {
+	paths []string
+	left  int // directories and files that may still be looked at
+}
 
 // noFiles stands for a directory that is not there.
 var noFiles = &Directory{}
@@ -24,7 +35,7 @@ func (c *changes) directories(path string, was, now *Directory) {
 	if now == nil {
 		now = noFiles
 	}
-	if was.Name == now.Name {
+	if c.left--; was.Name == now.Name || c.left <= 0 {
 		return
 	}
 	stayed := 0
@@ -66,6 +77,7 @@ func (c *changes) directories(path string, was, now *Directory) {
 // nothing.
 func (c *changes) entries(path string, wasFile bool, was *Directory, isFile bool, is *Directory) {
 	if wasFile || isFile {
+		c.left--
 		c.paths = append(c.paths, path)
 	}
 	c.directories(path+"/", was, is)

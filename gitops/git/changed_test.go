@@ -16,7 +16,7 @@ import (
 func directoryWith(t *testing.T, files map[string]string, earlier *Directory) *Directory {
 	t.Helper()
 	m := make(memory)
-	d, err := NewDirectory(m.put(KindTree, treeWith(m, files)), m, NewIndex(earlier))
+	d, err := NewDirectory(m.put(KindTree, treeWith(m, files)), m, NewIndex(earlier), 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestChangedIsWhatDiffers(t *testing.T) {
 				want = append(want, path)
 			}
 		}
-		got := now.Changed(was)
+		got, _ := now.Changed(was)
 		slices.Sort(got)
 		slices.Sort(want)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -93,7 +93,7 @@ func TestChangedIsWhatDiffers(t *testing.T) {
 		}
 		files, was = next, now
 	}
-	all := was.Changed(nil)
+	all, _ := was.Changed(nil)
 	slices.Sort(all)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(files)), all); diff != "" {
 		t.Errorf("since nothing was there: %s", diff)
@@ -105,7 +105,7 @@ func BenchmarkChanged(b *testing.B) {
 	was, _ := testDirectory(b, 10_000)
 	now := spliceOne(b, NewDraft(), was, 5_000, 1)
 	for b.Loop() {
-		if paths := now.Changed(was); len(paths) != 1 {
+		if paths, _ := now.Changed(was); len(paths) != 1 {
 			b.Fatal(paths)
 		}
 	}

@@ -36,25 +36,25 @@ type File struct {
 }
 
 type content struct {
-	data []byte
-	cut  bool // it is the beginning of what the file says
+	data    []byte
+	refused error // why data is not kept
 }
 
 // Content returns the file's content, which must not be changed, and whether it is
-// here.
-func (f *File) Content() (data []byte, here bool) {
+// here. The error says why it is not kept.
+func (f *File) Content() (data []byte, here bool, err error) {
 	c := f.content.Load()
 	if c == nil {
-		return nil, false
+		return nil, false, nil
 	}
-	return c.data, true
+	return c.data, true, c.refused
 }
 
 // SetContent keeps the content, which must not be changed any more.
 func (f *File) SetContent(data []byte) { f.content.Store(&content{data: data}) }
 
-// SetBeginning keeps the beginning of a file that is too large to be kept.
-func (f *File) SetBeginning(data []byte) { f.content.Store(&content{data, true}) }
+// Refuse notes why the content is not kept: it is not asked for again.
+func (f *File) Refuse(why error) { f.content.Store(&content{refused: why}) }
 
 // Why there is no file at a path.
 var (
@@ -137,7 +137,7 @@ func (d *Directory) Replace(changes []Change, in *Draft) (*Directory, error) {
 			if old == nil {
 				return nil, ErrDirectory
 			}
-			was, _ := old.Content()
+			was, _, _ := old.Content()
 			file := &File{Name: in.Put(Object{KindBlob, first.Content}, Base{old.Name, was})}
 			file.SetContent(first.Content)
 			next.below[nth].file = file
@@ -169,12 +169,31 @@ func (d *Directory) Replace(changes []Change, in *Draft) (*Directory, error) {
 // [ErrMissingObject]. Servers leave out what they assume a client to have: a
 // shallow client must not rely on it (a bitmap, and a file put back to an old
 // content, is enough). A file that was at the same path before keeps its content.
-func NewDirectory(name Hash, fetched map[Hash]Object, known *Index) (*Directory, error) {
-	b := builder{fetched: fetched, known: known, made: make(map[Hash]*Directory)}
+// What is made anew may take so many bytes, of which the error is a [LimitError].
+func NewDirectory(name Hash, fetched map[Hash]Object, known *Index, most int64) (*Directory, error) {
+	b := builder{fetched: fetched, known: known, made: make(map[Hash]*Directory), left: most}
 	return b.directory(name, known.of)
 }
 
+// What a directory takes in memory beside its tree's bytes, and for each entry.
+const (
+	directoryCost = 200
+	entryCost     = 120
+)
+
+// maxDepth is how many directories may be within one another. Making one takes some
+// stack for each, and a stack that overflows ends the process. A path of git's has no
+// more than 4,096 bytes.
+const maxDepth = 1_000
+
+// LimitError says that what the branch has is more than is held.
+type LimitError struct{ what string }
+
+func (e *LimitError) Error() string { return e.what }
+
 type builder struct {
+	depth   int   // how many directories the one that is made is within
+	left    int64 // bytes that may still be taken
 	fetched map[Hash]Object
 	known   *Index
 	made    map[Hash]*Directory // a tree that is in many places is made once
@@ -191,8 +210,18 @@ func (b *builder) directory(name Hash, was *Directory) (*Directory, error) {
 		}
 		return nil, fmt.Errorf("%w: the tip needs the tree %s", ErrMissingObject, name)
 	}
+	if b.depth++; b.depth > maxDepth {
+		return nil, &LimitError{fmt.Sprintf("the branch has directories within one another, more than %d deep, down to the tree %s", maxDepth, name)}
+	}
+	defer func() { b.depth-- }()
 	d := &Directory{Name: name, data: o.Data}
+	if err := b.spend(name, directoryCost+int64(len(o.Data))); err != nil {
+		return nil, err
+	}
 	err := eachEntry(o.Data, func(e Entry) error {
+		if err := b.spend(name, entryCost); err != nil {
+			return err
+		}
 		n, err := b.node(e, was)
 		d.below = append(d.below, n)
 		return err
@@ -202,6 +231,13 @@ func (b *builder) directory(name Hash, was *Directory) (*Directory, error) {
 	}
 	b.made[name] = d
 	return d, d.findPlaces(was)
+}
+
+func (b *builder) spend(tree Hash, bytes int64) error {
+	if b.left -= bytes; b.left < 0 {
+		return &LimitError{fmt.Sprintf("the branch's directories take more memory than limits.snapshot has for them (at the tree %s): raise it, or write a branch with fewer files", tree)}
+	}
+	return nil
 }
 
 // node makes what an entry stands for. was is the directory that was there before;

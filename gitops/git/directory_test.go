@@ -18,7 +18,7 @@ func TestAFileIsFoundOrItIsSaidWhyNot(t *testing.T) {
 		treeOf(ModeSymlink, []string{"link"}, []Hash{content}),
 		treeOf(ModeSubmodule, []string{"sub"}, []Hash{content}),
 	)
-	d, err := NewDirectory(m.put(KindTree, root), m, NewIndex(nil))
+	d, err := NewDirectory(m.put(KindTree, root), m, NewIndex(nil), 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestADirectoryThatChangesSharesWhatStayed(t *testing.T) {
 	if len(fetched) != 3 {
 		t.Fatalf("%d trees are new, want 3", len(fetched))
 	}
-	again, err := NewDirectory(after.Name, fetched, NewIndex(before))
+	again, err := NewDirectory(after.Name, fetched, NewIndex(before), 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +77,12 @@ func TestADirectoryThatChangesSharesWhatStayed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, here := f.Content(); here != (app != 7) {
+		if _, here, _ := f.Content(); here != (app != 7) {
 			t.Errorf("app %d: the content is here: %t", app, here)
 		}
 	}
 	delete(fetched, again.below[0].directory.Name)
-	if _, err := NewDirectory(after.Name, fetched, NewIndex(before)); !errors.Is(err, ErrMissingObject) {
+	if _, err := NewDirectory(after.Name, fetched, NewIndex(before), 1<<40); !errors.Is(err, ErrMissingObject) {
 		t.Errorf("without a tree: %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestADirectoryThatMovedIsKnown(t *testing.T) {
 	before, m := testDirectory(t, 20)
 	charts := before.below[0].directory.Name
 	root := m.put(KindTree, treeOf(ModeDirectory, []string{"moved"}, []Hash{charts}))
-	after, err := NewDirectory(root, memory{root: m[root]}, NewIndex(before))
+	after, err := NewDirectory(root, memory{root: m[root]}, NewIndex(before), 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestATreeThatIsInManyPlacesIsMadeOnce(t *testing.T) {
 	for range 10 {
 		below = m.put(KindTree, treeOf(ModeDirectory, names, slices.Repeat([]Hash{below}, 10)))
 	}
-	d, err := NewDirectory(below, m, NewIndex(nil))
+	d, err := NewDirectory(below, m, NewIndex(nil), 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,9 +121,9 @@ func TestATreeThatIsInManyPlacesIsMadeOnce(t *testing.T) {
 	}
 }
 
-// Of the beginning of a file nothing can be made: a server's delta against it would
-// not fit.
-func TestAnIndexGivesNoPartOfAFile(t *testing.T) {
+// Of a file that is not kept nothing can be made: a server's delta against it would not
+// fit.
+func TestAnIndexGivesNoFileThatIsNotKept(t *testing.T) {
 	d, _ := testDirectory(t, 2)
 	f, err := d.Find(path(1))
 	if err != nil {
@@ -132,11 +132,12 @@ func TestAnIndexGivesNoPartOfAFile(t *testing.T) {
 	if _, found := NewIndex(d).Object(f.Name); !found {
 		t.Error("a file that is here is not given")
 	}
-	f.SetBeginning([]byte("# App"))
-	if data, here := f.Content(); !here || string(data) != "# App" {
-		t.Errorf("the beginning is %q, here %t", data, here)
+	why := errors.New("too large")
+	f.Refuse(why)
+	if data, here, err := f.Content(); !here || data != nil || !errors.Is(err, why) {
+		t.Errorf("the content is %q, here %t, %v", data, here, err)
 	}
 	if _, found := NewIndex(d).Object(f.Name); found {
-		t.Error("the beginning of a file is given for the whole")
+		t.Error("a file that is not kept is given")
 	}
 }

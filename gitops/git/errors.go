@@ -48,6 +48,7 @@ func PublicError(err error) error {
 		nameless *net.DNSError
 		hostKey  *hostKeyError
 		ended    *serviceError
+		limit    *LimitError
 	)
 	switch {
 	case errors.As(err, &status):
@@ -68,6 +69,8 @@ func PublicError(err error) error {
 		return gitops.Errorf(gitops.Unavailable, "the git server's certificate is not trusted here").WithCause(err)
 	case errors.As(err, &nameless):
 		return gitops.Errorf(gitops.Unavailable, "the git server's name cannot be resolved").WithCause(err)
+	case errors.As(err, &limit):
+		return gitops.Errorf(gitops.TooLarge, "%s", limit.what)
 	case errors.Is(err, errTooMuch):
 		return gitops.Errorf(gitops.TooLarge, "the git server's response is too large").WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded):

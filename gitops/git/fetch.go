@@ -16,15 +16,21 @@ import (
 
 // FetchRequest says what a fetch brings.
 type FetchRequest struct {
-	Wants        []Hash            // a commit, or files
-	Have         Hash              // a commit that we hold; zero for none
-	Shallow      []Hash            // where what we hold of its history ends: we have not what was before these
-	Depth        int               // in commits, counted from the one that is wanted; 0 with files
-	Filter       Filter            // what of the commits does not come; the server must offer filters
-	NoThin       bool              // deltas may refer to nothing outside the answer
-	Keep         func(Kind) bool   // which of the objects that come are kept; nil keeps all
-	MaxBytes     int64             // inflated bytes that are kept at most; 0 is as many as ever
-	MaxFileBytes int64             // of a file that is kept whole; see [Remote]. 0 is any size
+	Wants        []Hash          // a commit, or files
+	Have         Hash            // a commit that we hold; zero for none
+	Shallow      []Hash          // where what we hold of its history ends: we have not what was before these
+	Depth        int             // in commits, counted from the one that is wanted; 0 with files
+	Filter       Filter          // what of the commits does not come; the server must offer filters
+	NoThin       bool            // deltas may refer to nothing outside the answer
+	Keep         func(Kind) bool // which of the objects that come are kept; nil keeps all
+	MaxBytes     int64           // inflated bytes that are kept at most; 0 is as many as ever
+	MaxFileBytes int64           // of a file that is kept whole; see [Remote]. 0 is any size
+	// Files says which of the files that come are kept. Others take memory only for a
+	// while, as what later ones may be deltas of. Nil keeps all.
+	Files func(file Hash) bool
+	// Oversize is told of each file that is larger than MaxFileBytes, and of how large.
+	// With it such a file comes without a byte.
+	Oversize     func(file Hash, size int64)
 	Capabilities map[string]string // the capabilities that the server has
 }
 
@@ -90,7 +96,7 @@ func (w FetchRequest) read(ctx context.Context, answer io.Reader, held Source) (
 	if err != nil {
 		return nil, err
 	}
-	objects, err := readPack(ctx, pack, held, packLimits{keeps: w.Keep, bytes: cmp.Or(w.MaxBytes, maxInflatedBytes), file: w.MaxFileBytes})
+	objects, err := readPack(ctx, pack, held, packLimits{keeps: w.Keep, bytes: cmp.Or(w.MaxBytes, maxInflatedBytes), file: w.MaxFileBytes, files: w.Files, oversize: w.Oversize})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (x *Index) Object(name Hash) (Object, bool) {
 		}
 	}
 	if f := x.files[name]; f != nil {
-		if c := f.content.Load(); c != nil && !c.cut { // of a part nothing can be made
+		if c := f.content.Load(); c != nil && c.refused == nil {
 			return Object{KindBlob, c.data}, true
 		}
 	}

@@ -112,7 +112,7 @@ func testDirectory(tb testing.TB, directories int) (*Directory, memory) {
 		hashes = append(hashes, m.put(KindTree, treeOf(ModeFile, []string{"values.yaml"}, []Hash{content})))
 	}
 	charts := m.put(KindTree, treeOf(ModeDirectory, names, hashes))
-	root, err := NewDirectory(m.put(KindTree, treeOf(ModeDirectory, []string{"charts"}, []Hash{charts})), m, NewIndex(nil))
+	root, err := NewDirectory(m.put(KindTree, treeOf(ModeDirectory, []string{"charts"}, []Hash{charts})), m, NewIndex(nil), 1<<40)
 	if err != nil {
 		tb.Fatal(err)
 	}

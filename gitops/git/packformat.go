@@ -7,13 +7,15 @@ import (
 
 // packLimits say what is kept of a pack.
 type packLimits struct {
-	keeps func(Kind) bool // nil keeps every kind
-	bytes int64           // inflated
-	file  int64           // bytes of a file; of a larger one there is one more; 0 is any size
+	keeps    func(Kind) bool             // nil keeps every kind
+	bytes    int64                       // inflated
+	file     int64                       // bytes of a file; of a larger one there is one more; 0 is any size
+	files    func(Hash) bool             // the files that are kept; nil keeps all
+	oversize func(file Hash, size int64) // told of files that are larger; may be nil
 }
 
 // all reports whether everything is kept, so that every delta must have a base.
-func (l packLimits) all() bool { return l.keeps == nil && l.file == 0 }
+func (l packLimits) all() bool { return l.keeps == nil && l.file == 0 && l.files == nil }
 
 func (l packLimits) drops(k Kind) bool { return l.keeps != nil && !l.keeps(k) }
 

@@ -35,6 +35,9 @@ type packReader struct {
 	more     [1]byte
 
 	objects   map[Hash]Object
+	bases     []base                   // files in objects that are not wanted, the oldest first
+	held      int64                    // bytes of those
+	gone      map[Hash]bool            // files that were in objects
 	cut       map[Hash]bool            // files in objects that are not whole
 	at        map[int64]Hash           // where in the pack a kept object began
 	waitingAt map[int64]*waitingDelta  // likewise
@@ -54,7 +57,7 @@ type waitingDelta struct {
 func readPack(ctx context.Context, pack io.Reader, outside Source, limits packLimits) (map[Hash]Object, error) {
 	r := &packReader{
 		in: newPackStream(pack), outside: outside, limits: limits, budget: limits.bytes, dropped: maxDroppedBytes,
-		objects: make(map[Hash]Object), cut: make(map[Hash]bool), at: make(map[int64]Hash),
+		objects: make(map[Hash]Object), gone: make(map[Hash]bool), cut: make(map[Hash]bool), at: make(map[int64]Hash),
 		waitingAt: make(map[int64]*waitingDelta), waiting: make(map[Hash][]*waitingDelta),
 	}
 	var header [12]byte
@@ -79,6 +82,7 @@ func readPack(ctx context.Context, pack io.Reader, outside Source, limits packLi
 	if n := len(r.waitingAt); n > 0 && limits.all() {
 		return nil, fmt.Errorf("%w: %d deltas of the server's pack have no base", ErrMissingObject, n)
 	}
+	r.dropBases(0)
 	return r.objects, nil
 }
 
@@ -94,10 +98,13 @@ func (r *packReader) object(ctx context.Context, offset int64) error {
 	switch kind {
 	case KindCommit, KindTree, KindBlob, KindTag:
 		if r.limits.drops(kind) {
-			return r.skip(size)
+			return r.skip(ctx, size)
 		}
 		if r.limits.cuts(kind, size) {
-			return r.cutFile(size)
+			return r.cutFile(ctx, size)
+		}
+		if r.leavesOut(kind, size) {
+			return r.skip(ctx, size)
 		}
 		data, err := r.inflate(size)
 		if err != nil {
@@ -123,8 +130,8 @@ func (r *packReader) refDelta(ctx context.Context, offset, size int64) error {
 	if !here {
 		from, here = r.outside(base)
 	}
-	if here && (r.limits.drops(from.Kind) || r.cut[base]) {
-		return r.skip(size)
+	if r.gone[base] || here && (r.limits.drops(from.Kind) || r.cut[base] || r.leavesOut(from.Kind, size)) {
+		return r.skip(ctx, size)
 	}
 	delta, err := r.inflate(size)
 	if err != nil {
@@ -151,7 +158,11 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 		if r.limits.all() {
 			return errors.New("a delta's base does not come before it")
 		}
-		return r.skip(size)
+		return r.skip(ctx, size)
+	}
+	from := r.objects[base] // which making room may drop
+	if kept && r.leavesOut(from.Kind, size) {
+		return r.skip(ctx, size)
 	}
 	delta, err := r.inflate(size)
 	if err != nil {
@@ -159,7 +170,7 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 	}
 	d := &waitingDelta{offset: offset, delta: delta}
 	if kept {
-		return r.resolve(ctx, r.objects[base], d)
+		return r.resolve(ctx, from, d)
 	}
 	r.waitingAt[offset] = d
 	on.onIt = append(on.onIt, d)
@@ -169,7 +180,7 @@ func (r *packReader) ofsDelta(ctx context.Context, offset, size int64) error {
 // resolve applies a delta to its base. A file that it would make too large is left
 // out.
 func (r *packReader) resolve(ctx context.Context, base Object, d *waitingDelta) error {
-	if r.limits.cuts(base.Kind, deltaTarget(d.delta)) {
+	if size := deltaTarget(d.delta); r.limits.cuts(base.Kind, size) || r.leavesOut(base.Kind, size) {
 		return nil
 	}
 	data, err := applyDelta(base.Data, d.delta, &r.budget)
@@ -194,13 +205,14 @@ func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*w
 		m := ready[len(ready)-1]
 		ready = ready[:len(ready)-1]
 		name := m.object.Name()
-		r.objects[name] = m.object
-		r.at[m.offset] = name
+		if err := r.add(m.offset, name, m.object); err != nil {
+			return err
+		}
 		waited := append(m.onIt, r.waiting[name]...)
 		delete(r.waiting, name)
 		for _, d := range waited {
 			delete(r.waitingAt, d.offset)
-			if r.limits.cuts(m.object.Kind, deltaTarget(d.delta)) {
+			if size := deltaTarget(d.delta); r.limits.cuts(m.object.Kind, size) || r.leavesOut(m.object.Kind, size) {
 				continue
 			}
 			data, err := applyDelta(m.object.Data, d.delta, &r.budget)
@@ -213,34 +225,11 @@ func (r *packReader) keep(ctx context.Context, offset int64, o Object, onIt []*w
 	return nil
 }
 
-// cutFile takes in the beginning of a file that is too large, under the name of the
-// whole.
-func (r *packReader) cutFile(size int64) error {
-	kept := r.limits.file + 1
-	if err := errors.Join(spend(&r.budget, kept), spend(&r.dropped, size-kept)); err != nil {
-		return err
-	}
-	if err := r.beginStream(); err != nil {
-		return err
-	}
-	digest := newDigest(KindBlob, size)
-	data := make([]byte, kept)
-	if _, err := io.ReadFull(io.TeeReader(r.inflater, digest), data); err != nil {
-		return noEOF(err)
-	}
-	if _, err := io.CopyN(digest, r.inflater, size-kept); err != nil {
-		return noEOF(err)
-	}
-	var name Hash
-	digest.Sum(name[:0])
-	r.objects[name], r.cut[name] = Object{KindBlob, data}, true
-	return r.endStream()
-}
-
 // inflate reads one zlib stream of exactly size bytes. Memory is taken as they
 // come, not as the header promises.
 func (r *packReader) inflate(size int64) ([]byte, error) {
 	const atOnce = 1 << 20
+	r.makeRoom(size)
 	if err := spend(&r.budget, size); err != nil {
 		return nil, err
 	}
@@ -257,18 +246,4 @@ func (r *packReader) inflate(size int64) ([]byte, error) {
 		}
 		data = append(data, make([]byte, min(size-int64(read), int64(read)))...)
 	}
-}
-
-// skip reads past one zlib stream of exactly size bytes.
-func (r *packReader) skip(size int64) error {
-	if err := spend(&r.dropped, size); err != nil {
-		return err
-	}
-	if err := r.beginStream(); err != nil {
-		return err
-	}
-	if _, err := io.CopyN(io.Discard, r.inflater, size); err != nil {
-		return noEOF(err)
-	}
-	return r.endStream()
 }

@@ -47,6 +47,8 @@ type Pages struct {
 	Most         int   // commits of all pages, counted from the tip
 	MaxBytes     int64 // as of [FetchRequest], for each page
 	MaxFileBytes int64 // likewise
+
+	Files func(file Hash) bool // likewise
 }
 
 // What a further page brings.
@@ -144,7 +146,7 @@ func (p *Pager) request(depth int) FetchRequest {
 	q := p.pages
 	return FetchRequest{
 		Wants: []Hash{q.Tip}, Depth: depth, Filter: q.Filter, Keep: q.Keep, NoThin: true,
-		MaxBytes: q.MaxBytes, MaxFileBytes: q.MaxFileBytes, Capabilities: q.Capabilities,
+		MaxBytes: q.MaxBytes, MaxFileBytes: q.MaxFileBytes, Files: q.Files, Capabilities: q.Capabilities,
 	}
 }
 

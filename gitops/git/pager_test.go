@@ -218,7 +218,7 @@ func TestAPagerAsksForDeltasOfWhatIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		base := o.parsed(a.Tip)
-		root, err := NewDirectory(base.Tree, first, NewIndex(nil))
+		root, err := NewDirectory(base.Tree, first, NewIndex(nil), 1<<40)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ type Remote interface {
 	// does not have what was asked for, or does not give it.
 	//
 	// Of a file that is larger than MaxFileBytes there is one byte more than that, so
-	// that it shows; where the server sent it as a delta, which it does not when the
+	// that it shows, and what does not fit into MaxBytes any more is left out; where the server sent it as a delta, which it does not when the
 	// file is the only thing wanted and NoThin is set, there is nothing.
 	Fetch(ctx context.Context, r FetchRequest, held Source) (map[Hash]Object, error)
 

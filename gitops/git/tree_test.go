@@ -11,7 +11,7 @@ func TestMalformedTreesAreRefused(t *testing.T) {
 			t.Errorf("%q was read", tree)
 		}
 		m := make(memory)
-		if _, err := NewDirectory(m.put(KindTree, []byte(tree)), m, NewIndex(nil)); err == nil {
+		if _, err := NewDirectory(m.put(KindTree, []byte(tree)), m, NewIndex(nil), 1<<40); err == nil {
 			t.Errorf("%q became a directory", tree)
 		}
 	}

@@ -67,7 +67,7 @@ func newFileHistory(remote git.Remote, proofs Verifier, q Query, names []string,
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
 	}
-	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: b.page, MaxFileBytes: maxFileBytes}
+	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: b.page, MaxFileBytes: b.file}
 	if whole {
 		pages.Filter, pages.Keep = git.FilterNone, nil
 	}

@@ -4,6 +4,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -22,8 +23,9 @@ type Query struct {
 
 	// Read takes what matters out of the file as it was once: its tag. Versions are
 	// told apart by it, so a commit that changes something else makes none. An
-	// error becomes the version's.
-	Read func(file []byte) (string, error)
+	// error becomes the version's, but for one that is [gitops.Unavailable], which ends
+	// the query. The object is git's name of the content.
+	Read func(ctx context.Context, object string, file []byte) (string, error)
 
 	// Limit is the most versions that are wanted. Default 20.
 	Limit int
@@ -84,8 +86,8 @@ const (
 	maxCommits      = 100_000
 )
 
-// LeastMemory has room for the two largest files of a change, beside the commits.
-const LeastMemory = (2*maxFileBytes*10 + 5) / 6
+// leastMemory has room for the two largest files of a change, beside the commits.
+func leastMemory(file int64) int64 { return (2*file*10 + 5) / 6 }
 
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.
@@ -94,17 +96,31 @@ type Reader struct {
 	branch string
 	proofs Verifier
 	bounds bounds
+	enter  func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
 	stop     context.CancelFunc
 }
 
+// Limits bound what a history takes.
+type Limits struct {
+	Memory    int64 // for all of it, in bytes; at least so much that a page has room for two files
+	FileBytes int64 // of a file that is read; default 1 MiB
+	// Enter is called before what the git server sends of a commit is parsed, and leave
+	// when it was: see guard.Guard. Default: nothing is asked.
+	Enter func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
+}
+
 // New makes a reader of the branch over the remote, which is the reader's alone from
-// now on and is closed with it. It takes at most so many bytes of memory, of which there
-// must be [LeastMemory]. It does not use the network.
-func New(remote git.Remote, branch string, proofs Verifier, memory int64) *Reader {
-	r := &Reader{remote: remote, branch: branch, proofs: proofs, bounds: boundsOf(max(memory, LeastMemory)), turn: make(chan struct{}, 1)}
+// now on and is closed with it. It does not use the network.
+func New(remote git.Remote, branch string, proofs Verifier, l Limits) *Reader {
+	if l.Enter == nil {
+		l.Enter = func(context.Context, gitops.ParsedObject) (func(), error) { return func() {}, nil }
+	}
+	l.FileBytes = cmp.Or(l.FileBytes, 1<<20)
+	l.Memory = max(l.Memory, leastMemory(l.FileBytes))
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, bounds: boundsOf(l.Memory, l.FileBytes), enter: l.Enter, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -186,7 +202,7 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 		if !q.Tip.IsZero() {
 			a.Tip = q.Tip
 		}
-		h, err := newFileHistory(r.remote, r.proofs, q, names, a, whole, r.bounds).read(ctx)
+		h, err := r.readFrom(ctx, q, names, a, whole)
 		if errors.Is(err, errNoSingleFiles) && !whole {
 			whole = true
 			continue
@@ -198,6 +214,16 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 			return h, err
 		}
 	}
+}
+
+// readFrom reads the history of a tip.
+func (r *Reader) readFrom(ctx context.Context, q Query, names []string, a git.Advertisement, whole bool) (History, error) {
+	leave, err := r.enter(ctx, gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch})
+	if err != nil {
+		return History{}, err
+	}
+	defer leave()
+	return newFileHistory(r.remote, r.proofs, q, names, a, whole, r.bounds).read(ctx)
 }
 
 // versionOf reads what a commit says of itself, as text that can be shown.

@@ -155,7 +155,7 @@ func TestAFileThatWasTooLarge(t *testing.T) {
 	for _, files := range []string{"true", "false"} { // that come alone, and with their commits
 		o := origins(newSSHOrigin).sends("true", files)(t)
 		random := rand.New(rand.NewPCG(5, 6))
-		large := make([]byte, maxFileBytes+100)
+		large := make([]byte, 1<<20+100)
 		for i := range large {
 			large[i] = byte('a' + random.IntN(16))
 		}
@@ -165,7 +165,7 @@ func TestAFileThatWasTooLarge(t *testing.T) {
 		o.git("repack", "-adq")
 		h := o.file(o.reader(), Query{})
 		want := []string{
-			"main-0000001 by A Person, up-0001 github/guid-0001 octocat", "the file was larger than 5 MiB by A Person", "none by A Person",
+			"main-0000001 by A Person, up-0001 github/guid-0001 octocat", "the file had more than 1048576 bytes: it is not read; limits.file.bytes can be raised by A Person", "none by A Person",
 		}
 		if diff := cmp.Diff(want, brief(h.Versions)); diff != "" || !h.Complete {
 			t.Errorf("files %s, complete %t: %s", files, h.Complete, diff)

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -102,7 +103,7 @@ func (o *origin) reader(through ...func(git.Remote) git.Remote) *Reader {
 	for _, wrap := range through {
 		remote = wrap(remote)
 	}
-	r := New(remote, "main", prover, 48<<20)
+	r := New(remote, "main", prover, Limits{Memory: 48 << 20})
 	o.Cleanup(r.Close)
 	return r
 }
@@ -177,7 +178,7 @@ func valuesFile(tag string) string {
 }
 
 // readTag reads what valuesFile writes.
-func readTag(file []byte) (string, error) {
+func readTag(_ context.Context, _ string, file []byte) (string, error) {
 	_, rest, ok := bytes.Cut(file, []byte(`tag: "`))
 	tag, _, closed := bytes.Cut(rest, []byte(`"`))
 	if !ok || !closed {

@@ -9,24 +9,25 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// maxFileBytes is the size of the largest file that is read.
-const maxFileBytes = 5 << 20
-
 // bounds are how the memory for reading history is divided. Of a page the objects are
 // held, of all pages the commits, which take twice their text: once in a form that is
 // quick to follow.
 type bounds struct {
 	page    int64 // of the objects of a page, in bytes
 	commits int   // of the text of all commits, in bytes
-	files   int   // in one fetch, each of which may be as large as maxFileBytes
+	file    int64 // of a file that is read
+	files   int   // in one fetch, each of which may be as large as that
 }
 
-func boundsOf(memory int64) bounds {
+func boundsOf(memory, file int64) bounds {
 	page := memory * 6 / 10
-	return bounds{page: page, commits: int(memory / 5), files: int(page / maxFileBytes)}
+	return bounds{page: page, commits: int(memory / 5), file: file, files: int(page / file)}
 }
 
-var tooLarge = fileValue{err: gitops.Errorf(gitops.TooLarge, "the file was larger than %d MiB", maxFileBytes>>20)}
+// tooLarge is what a file says that was larger than is read.
+func (f *fileHistory) tooLarge() fileValue {
+	return fileValue{err: gitops.Errorf(gitops.TooLarge, "the file had more than %d bytes: it is not read; limits.file.bytes can be raised", f.bounds.file)}
+}
 
 var errNoSingleFiles = errors.New("the git server does not send files apart from their commits")
 
@@ -36,11 +37,11 @@ var errNoSingleFiles = errors.New("the git server does not send files apart from
 func (f *fileHistory) nextPage(ctx context.Context) error {
 	fetched, err := f.pager.Next(ctx)
 	if err == nil {
-		err = f.findFiles(fetched)
+		err = f.findFiles(ctx, fetched)
 	}
 	if errors.Is(err, git.ErrMissingObject) {
 		if fetched, err = f.pager.Again(ctx); err == nil {
-			err = f.findFiles(fetched)
+			err = f.findFiles(ctx, fetched)
 		}
 	}
 	if err != nil {
@@ -51,7 +52,7 @@ func (f *fileHistory) nextPage(ctx context.Context) error {
 
 // findFiles finds the file of each commit of a page, and reads those that came with
 // it.
-func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
+func (f *fileHistory) findFiles(ctx context.Context, fetched map[git.Hash]git.Object) error {
 	for name, o := range fetched {
 		if o.Kind != git.KindCommit {
 			continue
@@ -62,7 +63,9 @@ func (f *fileHistory) findFiles(fetched map[git.Hash]git.Object) error {
 		}
 		f.files[name] = file
 		if o, ok := fetched[file]; ok {
-			f.readFile(file, o)
+			if err := f.readFile(ctx, file, o); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -125,12 +128,12 @@ func (f *fileHistory) readFiles(ctx context.Context) error {
 func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 	if f.whole {
 		for _, name := range wants {
-			f.values[name] = tooLarge
+			f.values[name] = f.tooLarge()
 		}
 		return nil
 	}
 	fetched, err := f.remote.Fetch(ctx, git.FetchRequest{
-		Wants: wants, NoThin: true, MaxBytes: f.bounds.page, MaxFileBytes: maxFileBytes, Capabilities: f.capabilities,
+		Wants: wants, NoThin: true, MaxBytes: f.bounds.page, MaxFileBytes: f.bounds.file, Capabilities: f.capabilities,
 	}, git.Nothing)
 	if git.UnknownToServer(err) {
 		return errors.Join(errNoSingleFiles, err)
@@ -142,7 +145,7 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 		o, ok := fetched[name]
 		switch {
 		case ok:
-			f.readFile(name, o)
+			err = f.readFile(ctx, name, o)
 		case len(wants) > 1: // a delta of another, and too large; fetched alone it comes whole
 			err = f.fetchFiles(ctx, []git.Hash{name})
 		default:
@@ -155,14 +158,18 @@ func (f *fileHistory) fetchFiles(ctx context.Context, wants []git.Hash) error {
 	return nil
 }
 
-func (f *fileHistory) readFile(name git.Hash, o git.Object) {
+func (f *fileHistory) readFile(ctx context.Context, name git.Hash, o git.Object) error {
 	if _, ok := f.values[name]; ok {
-		return
+		return nil
 	}
-	if len(o.Data) > maxFileBytes {
-		f.values[name] = tooLarge
-		return
+	if int64(len(o.Data)) > f.bounds.file {
+		f.values[name] = f.tooLarge()
+		return nil
 	}
-	text, err := f.query.Read(o.Data)
+	text, err := f.query.Read(ctx, name.String(), o.Data)
+	if gitops.CodeOf(err) == gitops.Unavailable {
+		return err
+	}
 	f.values[name] = fileValue{text: text, err: err}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -15,7 +16,9 @@ import (
 // many environments wait and however long the server is down. Its fields belong to
 // it.
 type actor struct {
-	source   // the connection it pushes and fetches over
+	*branch.Source // the connection it pushes and fetches over
+	config         Config
+
 	queue    *queue
 	signer   git.Signer // nil when commits are not signed
 	author   git.Signature
@@ -27,7 +30,7 @@ type actor struct {
 	pushCaps map[string]string // receive-pack's; nil until it was asked
 	noThin   bool              // the server takes no thin packs
 	packs    git.PackWriter
-	snapshot *snapshot // nil until the first one
+	snapshot *branch.Snapshot // nil until the first one
 	landings *landing.Known
 	verdicts map[git.Hash]verdict // of commits that claim updates
 	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
@@ -36,7 +39,7 @@ type actor struct {
 
 // run does turn after turn until the writer stops.
 func (a *actor) run() {
-	defer a.remote.Close()
+	defer a.Remote.Close()
 	for {
 		a.clock.rest()
 		handshakes, items := a.queue.next(a.stopping)
@@ -155,7 +158,7 @@ func (a *actor) handshake(ctx context.Context) error {
 // checkPushAccess asks where the branch is, as one who pushes: that proves the right
 // to push, and shows what the server can take.
 func (a *actor) checkPushAccess(ctx context.Context) (git.Hash, error) {
-	refs, err := a.remote.Refs(ctx, git.ReceivePack, a.config.Branch)
+	refs, err := a.Remote.Refs(ctx, git.ReceivePack, a.config.Branch)
 	if err != nil {
 		return git.Hash{}, err
 	}
@@ -188,7 +191,7 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 		return nil
 	}
 	began := a.config.Now()
-	loaded, err := a.load(ctx)
+	loaded, err := a.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -220,7 +223,7 @@ func (a *actor) identify(ctx context.Context) error {
 
 // setSnapshot moves to another snapshot and shows it to readers, which need not ask
 // where the branch is for as long as it was there late enough for them: at asOf.
-func (a *actor) setSnapshot(s *snapshot, asOf time.Time) {
+func (a *actor) setSnapshot(s *branch.Snapshot, asOf time.Time) {
 	a.snapshot = s
 	a.tip.Store(&View{s, asOf})
 }
@@ -229,18 +232,18 @@ func (a *actor) setSnapshot(s *snapshot, asOf time.Time) {
 // with it. On an error the snapshot is as it was.
 func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	old := a.snapshot
-	if tip == old.tip {
+	if tip == old.Tip {
 		return nil
 	}
 	began := a.config.Now()
-	next, commits, err := a.catchUp(ctx, old, tip)
+	next, commits, err := a.CatchUp(ctx, old, tip)
 	if err != nil {
 		return err
 	}
 	between := make(git.Commits)
 	complete := false
 	if commits != nil {
-		complete = commits.Walk(tip, commits.Ancestors(old.tip), time.Time{}, between.Add)
+		complete = commits.Walk(tip, commits.Ancestors(old.Tip), time.Time{}, between.Add)
 	}
 	if newer := landing.Of(between, a.config.Prover); complete && len(newer) <= a.config.Limits.Landings {
 		a.landings.Add(newer...)
@@ -249,7 +252,7 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 		// than is remembered: what waits now is looked for by its date.
 		a.landings = landing.NewKnown(a.config.Limits.Landings, began)
 	}
-	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.tip.String(), "commit", tip.String(), "commits", len(between))
+	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.Tip.String(), "commit", tip.String(), "commits", len(between))
 	a.setSnapshot(next, time.Time{})
 	return nil
 }
@@ -261,7 +264,7 @@ func (a *actor) retryAtNewTip(ctx context.Context, err error) error {
 		return err
 	}
 	tip, lookErr := a.checkPushAccess(ctx)
-	if lookErr != nil || tip == a.snapshot.tip {
+	if lookErr != nil || tip == a.snapshot.Tip {
 		return errors.Join(lookErr, err)
 	}
 	return a.moveSoon(ctx, tip)

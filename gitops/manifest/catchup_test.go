@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -64,7 +65,7 @@ func testARevertBehindABitmap(t *testing.T, newOrigin origins) {
 	o.server.ResetCounts()
 	settled := o.write(w, o.update("dev", "cart", "main-0000002"), o.update("dev", "shop", "main-0000002"))
 	o.check(settled...)
-	if n := o.server.Counts().Requests[gitserver.Fetch]; n != o.partsOf(2) {
+	if n := o.server.Counts().Requests[gitserver.Fetch]; n != 2 {
 		t.Errorf("%d fetches, want one catch-up, and the file that came back: the server must have left nothing out", n)
 	}
 }
@@ -77,7 +78,7 @@ func TestAMergeIsCaughtUpWithInOneFetch(t *testing.T) {
 
 func testAMergeIsCaughtUpWithInOneFetch(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
-	o.bury(2*catchUpDepth, now)
+	o.bury(2*branch.CatchUpDepth, now)
 	w := o.writer()
 	o.check(o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "shop", "main-0000002"))...)
 	tip := o.git("rev-parse", "main")

@@ -158,15 +158,6 @@ func (o *origin) checkCommit(c gitserver.Commit, patch string) {
 	}
 }
 
-// partsOf is how many fetches there are where so many are needed with files that come
-// alone: over SSH git sends them with their commit, in one.
-func (o *origin) partsOf(n int) int {
-	if o.ssh != nil {
-		return 1
-	}
-	return n
-}
-
 // log lists the branch's commits, oldest first.
 func (o *origin) log() []gitserver.Commit {
 	o.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -69,7 +70,7 @@ func (a *actor) judgeClaim(ctx context.Context, l landing.Landing, v verdict, op
 	}
 	gone := git.UnknownToServer(err) || errors.Is(err, git.ErrMissingObject) || gitops.CodeOf(git.PublicError(err)) == gitops.TooLarge
 	v.tries++
-	if v.known = err == nil || gone || v.tries == maxTries; v.known {
+	if v.known = err == nil || gone || v.tries == branch.MaxTries; v.known {
 		err = nil
 	}
 	a.verdicts[l.Commit] = v
@@ -82,26 +83,36 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if c.Parent.IsZero() {
 		return false, nil
 	}
-	before, _, err := a.read(ctx, git.Pages{Tip: c.Parent, First: 1, Most: 1, Keep: git.WithoutBlobs, MaxBytes: 64 << 20}, nil)
+	before, err := a.At(ctx, c.Parent)
 	if err != nil {
 		return false, err
 	}
-	edits := &edits{of: before, files: make(map[string]*edited)}
+	var paths []string
 	for _, u := range updates {
 		target, err := a.config.Target(u.Environment, u.App)
 		if err != nil {
 			return false, nil
 		}
-		if err := a.fetchFiles(ctx, before, []string{target.File}); err != nil {
-			return false, err
+		paths = append(paths, target.File)
+	}
+	if err := a.FetchFiles(ctx, before, paths); err != nil {
+		return false, err
+	}
+	edits := &edits{of: before, guard: a.config.Guard, files: make(map[string]*edited)}
+	defer edits.close()
+	for _, u := range updates {
+		ends, _, err := a.apply(ctx, edits, u)
+		var later *notNow
+		if errors.As(err, &later) {
+			return false, later.why
 		}
-		if ends, _, err := a.apply(edits, u); ends != gitops.ActionCommit || err != nil {
+		if ends != gitops.ActionCommit || err != nil {
 			return false, nil
 		}
 	}
 	if len(edits.verify()) > 0 {
 		return false, nil
 	}
-	root, err := before.root.Replace(edits.changes(), git.NewDraft())
+	root, err := before.Root.Replace(edits.changes(), git.NewDraft())
 	return err == nil && root.Name == c.Tree, nil
 }

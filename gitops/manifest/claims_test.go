@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 )
@@ -190,8 +191,8 @@ func TestAClaimThatCannotBeReadIsNone(t *testing.T) {
 	by := o.forge(u, u.Trailers(), u.Tag, nil)
 	w := o.writer()
 	o.write(w, earlier) // so that the history has been searched
-	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Times: maxTries, Cut: true})
-	for range maxTries - 1 {
+	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Times: branch.MaxTries, Cut: true})
+	for range branch.MaxTries - 1 {
 		if _, err := writeAll(t.Context(), w, u); gitops.CodeOf(err) != gitops.Unavailable {
 			t.Errorf("while nothing comes: %v", err)
 		}

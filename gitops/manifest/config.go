@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -100,6 +101,10 @@ type Config struct {
 	// Limits bound what is remembered and done at once.
 	Limits Limits
 
+	// Guard stands before everything that is parsed. Default: nothing is noted, and
+	// what is parsed has no common bound.
+	Guard Guard
+
 	// Transport carries the requests over https; it must not follow redirects itself, nor add
 	// credentials to them. Default: one of net/http's that uses the environment's
 	// proxy settings.
@@ -111,6 +116,21 @@ type Target struct {
 	File   string // path in the repository, with slashes: charts/shop/values-dev.yaml
 	Editor Editor
 }
+
+// Guard is asked by edits, too.
+type Guard interface {
+	branch.Guard
+
+	// Know says that an object was made of another here.
+	Know(object, of string)
+}
+
+type noGuard struct{}
+
+func (noGuard) Enter(context.Context, gitops.ParsedObject, int64, bool) (func(), error) {
+	return func() {}, nil
+}
+func (noGuard) Know(string, string) {}
 
 // Editor changes one values file. [*values.Edit] is one.
 type Editor interface {
@@ -176,10 +196,21 @@ func (c Config) withDefaults() Config {
 	if c.Files == nil {
 		c.Files = func() []string { return nil }
 	}
+	if c.Guard == nil {
+		c.Guard = noGuard{}
+	}
 	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()
 	c.Limits = c.Limits.withDefaults()
 	return c
+}
+
+// source is what reads the branch, the writer's and the readers' alike.
+func (c Config) source() branch.Config {
+	return branch.Config{
+		Branch: c.Branch, Files: c.Files, Guard: c.Guard, Logger: c.Logger, Now: c.Now,
+		Limits: branch.Limits{FileBytes: c.Limits.FileBytes, Bytes: c.Limits.Snapshot, History: c.Limits.History},
+	}
 }
 
 // validate reports the first thing that cannot be right, as an

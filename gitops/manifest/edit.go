@@ -2,12 +2,14 @@ package manifest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -15,18 +17,24 @@ import (
 // edits are the files that a plan changes, each as the last of its updates leaves
 // it. A file is parsed once, however many updates change it.
 type edits struct {
-	of       *snapshot
-	oneByOne map[string]bool // paths of files in which each edit is verified by itself
-	files    map[string]*edited
+	of         *branch.Snapshot
+	guard      Guard
+	oneByOne   map[string]bool // paths of files in which each edit is verified by itself
+	files      map[string]*edited
+	unverified []string // paths of files that are not as they should be
 }
 
 // edited is one file.
 type edited struct {
+	path    string
+	object  string // git's name of the file as the snapshot has it
 	names   []string
 	content []byte
+	leave   func()       // the guard's, while the file may be parsed
 	parsed  *values.File // nil until it is needed
 	suspect bool         // an edit of parsed broke off
 	fresh   bool         // edited since the last commit
+	written bool         // edited
 }
 
 // file returns the file at a path as it is by now. An error that is a
@@ -35,19 +43,22 @@ func (e *edits) file(path string) (*edited, error) {
 	if f := e.files[path]; f != nil {
 		return f, nil
 	}
-	found, err := e.of.file(path)
+	found, err := e.of.File(path)
 	if err != nil {
 		return nil, err
 	}
-	content, here := found.Content()
-	if !here {
+	content, here, refused := found.Content()
+	switch {
+	case !here:
 		return nil, fmt.Errorf("%w: the file %s", git.ErrMissingObject, found.Name)
+	case refused != nil:
+		return nil, inFile(path, refused)
 	}
 	names, err := git.SplitPath(path)
 	if err != nil {
 		return nil, err
 	}
-	e.files[path] = &edited{names: names, content: content}
+	e.files[path] = &edited{path: path, object: found.Name.String(), names: names, content: content}
 	return e.files[path], nil
 }
 
@@ -75,20 +86,64 @@ func (e *edits) changes() (changes []git.Change) {
 	return changes
 }
 
-// verify reads every file again in which edits were not verified one by one, and
-// returns the paths of those that are not as they should be.
-func (e *edits) verify() (unverified []string) {
+// enter asks the guard before a file is parsed. When others have the memory, what was
+// parsed here before is given up first: whoever waits holds nothing. An error that is a
+// [*gitops.Error] is the file's own.
+func (e *edits) enter(ctx context.Context, f *edited) error {
+	if f.leave != nil {
+		return nil
+	}
+	o := gitops.ParsedObject{Object: f.object, Kind: gitops.ParsedFile, Path: f.path}
+	cost := values.Measure(f.content).Cost()
+	leave, err := e.guard.Enter(ctx, o, cost, false)
+	if leave == nil && err == nil {
+		e.settle()
+		leave, err = e.guard.Enter(ctx, o, cost, true)
+	}
+	if f.leave = leave; err != nil && gitops.CodeOf(err) != gitops.Rejected {
+		return &notNow{err}
+	}
+	return err
+}
+
+// notNow is an error that is no update's fault.
+type notNow struct{ why error }
+
+func (e *notNow) Error() string { return e.why.Error() }
+
+// settle reads every file again in which edits were not verified one by one, and holds
+// none any more. What is edited afterwards is parsed once more.
+func (e *edits) settle() {
 	for path, f := range e.files {
 		if f.suspect || f.parsed != nil && f.parsed.Verify() != nil {
-			unverified = append(unverified, path)
+			e.unverified = append(e.unverified, path)
+		}
+		f.parsed, f.suspect = nil, false
+		if f.leave != nil {
+			f.leave()
+			f.leave = nil
 		}
 	}
-	return unverified
+}
+
+// verify settles, and returns the paths of the files that are not as they should be.
+func (e *edits) verify() []string {
+	e.settle()
+	return e.unverified
+}
+
+// close gives up without a look.
+func (e *edits) close() {
+	for _, f := range e.files {
+		if f.leave != nil {
+			f.leave()
+		}
+	}
 }
 
 // apply makes an update's edit, and says how the update ends. An error that is a
 // [*gitops.Error] is the update's own fault; the file is then as it was.
-func (a *actor) apply(e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
+func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
 	if err := checkMessage(u); err != nil {
 		return "", "", err
 	}
@@ -100,8 +155,8 @@ func (a *actor) apply(e *edits, u gitops.Update) (ends gitops.Action, reason str
 	if err != nil {
 		return "", "", err
 	}
-	if len(file.content) > maxFileBytes {
-		return "", "", tooLarge(target.File)
+	if err := e.enter(ctx, file); err != nil {
+		return "", "", err
 	}
 	alone := e.oneByOne[target.File]
 	if lower := file.lowerThan(target, alone, u); lower != "" {
@@ -110,14 +165,14 @@ func (a *actor) apply(e *edits, u gitops.Update) (ends gitops.Action, reason str
 	out, changed, err := a.runEditor(file, alone, target.Editor, u)
 	switch {
 	case err != nil:
-		return "", "", ownFault(err)
+		return "", "", inFile(target.File, ownFault(err))
 	case !changed || bytes.Equal(out, file.content):
 		return gitops.ActionConfirm, "the file already has this tag", nil
-	case len(out) > maxFileBytes:
+	case len(out) > a.config.Limits.FileBytes:
 		file.suspect = file.parsed != nil // which has the edit
-		return "", "", tooLarge(target.File)
+		return "", "", inFile(target.File, a.Source.Limits.Oversize(int64(len(out))))
 	}
-	file.content, file.fresh = out, true
+	file.content, file.fresh, file.written = out, true, true
 	return gitops.ActionCommit, "", nil
 }
 
@@ -136,17 +191,17 @@ func (a *actor) runEditor(file *edited, alone bool, editor Editor, u gitops.Upda
 	if !ok || alone || file.suspect {
 		return editor.Apply(file.content, vars)
 	}
-	parsed, err := file.open()
+	parsed, err := file.open(edit)
 	if err != nil {
 		return nil, false, err
 	}
 	return parsed.Apply(edit, vars)
 }
 
-// open parses the file unless that was done.
-func (f *edited) open() (_ *values.File, err error) {
+// open parses the file, within the limits of an edit, unless that was done.
+func (f *edited) open(edit *values.Edit) (_ *values.File, err error) {
 	if f.parsed == nil {
-		f.parsed, err = values.Open(f.content)
+		f.parsed, err = values.Open(f.content, edit.Limits())
 	}
 	return f.parsed, err
 }
@@ -176,6 +231,13 @@ func ownFault(err error) error {
 	return errInternal.WithCause(err)
 }
 
-func tooLarge(path string) error {
-	return gitops.Errorf(gitops.TooLarge, "%s is larger than %d MiB", path, maxFileBytes>>20)
+// inFile names the file in an error that is about it as a whole.
+func inFile(path string, err error) error {
+	var e *gitops.Error
+	if !errors.As(err, &e) || e.Field != "" || e.Code != gitops.TooLarge {
+		return err
+	}
+	named := *e
+	named.Field = path
+	return &named
 }

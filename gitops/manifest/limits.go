@@ -19,6 +19,8 @@ type Limits struct {
 	UnknownPushes  int           // updates that are remembered because the result of their push is unknown; default 10,000
 	Claims         int           // commits in one push of which it is found out whether they do what an update asks; default 16
 	History        int           // commits that are searched for an update's trailer; default 100,000
+	FileBytes      int           // of a file that is edited or held; default 1 MiB
+	Snapshot       int64         // bytes of one tip of the branch; default 40 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -33,8 +35,7 @@ func (l Limits) withDefaults() Limits {
 		UnknownPushes:  cmp.Or(l.UnknownPushes, 10_000),
 		Claims:         cmp.Or(l.Claims, 16),
 		History:        cmp.Or(l.History, 100_000),
+		FileBytes:      cmp.Or(l.FileBytes, 1<<20),
+		Snapshot:       cmp.Or(l.Snapshot, 40<<20),
 	}
 }
-
-// maxFileBytes is the size over which a file is neither edited nor held.
-const maxFileBytes = 5 << 20

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -15,7 +16,7 @@ import (
 // plan is what a push would do to the tip it was made on.
 type plan struct {
 	draft   *git.Draft
-	next    *snapshot // the tip afterwards
+	next    *branch.Snapshot // the tip afterwards
 	edits   *edits
 	results []planned      // of the items in it
 	byID    map[string]int // where an update's result is in results
@@ -58,7 +59,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
-		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, oneByOne: oneByOne, files: make(map[string]*edited)},
+		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, oneByOne: oneByOne, files: make(map[string]*edited)},
 		byID: make(map[string]int),
 	}
 	squashed := make(map[string]bool)
@@ -76,6 +77,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.search || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
+			p.edits.close()
 			return nil, err
 		}
 		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && p.late(); p.full {
@@ -109,7 +111,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 			p.results = append(p.results, r)
 			continue
 		}
-		t, err := a.edit(p.edits, i.update)
+		t, err := a.edit(ctx, p.edits, i.update)
 		if err != nil {
 			return err
 		}
@@ -132,8 +134,8 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 	for n := first; n < len(p.results); n++ {
 		r := &p.results[n]
 		if r.transition.Action == gitops.ActionCommit && r.transition.Commit == "" {
-			r.transition.Commit, r.transition.Reason = p.next.tip.String(), replacedIn(written, r.item.update)
-			r.landing = landing.Landing{UpdateTrailer: gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], Commit: p.next.tip, Made: p.next.head.Made}
+			r.transition.Commit, r.transition.Reason = p.next.Tip.String(), replacedIn(written, r.item.update)
+			r.landing = landing.Landing{UpdateTrailer: gitops.ParseTrailers([]byte(r.item.update.Trailers()))[0], Commit: p.next.Tip, Made: p.next.Head.Made}
 		}
 	}
 	return nil
@@ -141,16 +143,16 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 
 // seal makes the commit of what was edited since the one before.
 func (a *actor) seal(p *plan, written []gitops.Update) error {
-	root, err := p.next.root.Replace(p.edits.changes(), p.draft)
+	root, err := p.next.Root.Replace(p.edits.changes(), p.draft)
 	if err != nil {
 		return err
 	}
 	now := a.config.Now()
-	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.tip), now)
+	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.Tip), now)
 	if err != nil {
 		return err
 	}
-	p.next = &snapshot{tip: p.draft.Put(o, git.Base{}), head: head, root: root}
+	p.next = &branch.Snapshot{Tip: p.draft.Put(o, git.Base{}), Head: head, Root: root}
 	p.commits++
 	p.updates += len(written)
 	return nil
@@ -178,9 +180,9 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 
 // edit makes the update's edit on top of those that are there, and says how the
 // update ends. An error is not the update's fault.
-func (a *actor) edit(e *edits, u gitops.Update) (t gitops.Transition, err error) {
+func (a *actor) edit(ctx context.Context, e *edits, u gitops.Update) (t gitops.Transition, err error) {
 	t.Update = u.ID
-	t.Action, t.Reason, err = a.apply(e, u)
+	t.Action, t.Reason, err = a.apply(ctx, e, u)
 	var own *gitops.Error
 	if !errors.As(err, &own) {
 		return t, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -132,20 +133,25 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 	root := &git.File{Name: git.Object{Kind: git.KindBlob, Data: []byte(file)}.Name()}
 	tree := append([]byte("100644 values-dev.yaml\x00"), root.Name[:]...)
 	object := git.Object{Kind: git.KindTree, Data: tree}
-	directory, err := git.NewDirectory(object.Name(), map[git.Hash]git.Object{object.Name(): object}, git.NewIndex(nil))
+	directory, err := git.NewDirectory(object.Name(), map[git.Hash]git.Object{object.Name(): object}, git.NewIndex(nil), 1<<40)
 	if err != nil {
 		b.Fatal(err)
 	}
-	of := &snapshot{root: directory}
-	of.keep(map[git.Hash]git.Object{root.Name: {Kind: git.KindBlob, Data: []byte(file)}}, []string{"values-dev.yaml"})
-	c := Config{Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: appInOneFile(b), Limits: Limits{PlanTime: time.Hour}}
+	of := &branch.Snapshot{Root: directory}
+	found, err := directory.Find([]string{"values-dev.yaml"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	found.SetContent([]byte(file))
+	c := Config{Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: appInOneFile(b), Limits: Limits{PlanTime: time.Hour, FileBytes: values.MaxFile}}
 	var items []*item
 	for n := range 500 {
 		items = append(items, &item{update: gitops.Update{ID: fmt.Sprint("up-", n), Environment: "dev", App: fmt.Sprintf("app-%04d", n), Tag: "main-0000001", AcceptedAt: time.Now()}})
 	}
 	b.ReportMetric(float64(len(file)>>10), "KiB/file")
 	for b.Loop() {
-		a := &actor{source: source{config: c.withDefaults()}, snapshot: of, clock: new(stepClock), author: c.Author}
+		c = c.withDefaults()
+		a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
 		p, err := a.plan(b.Context(), items)
 		if err != nil || p.commits != 500 {
 			b.Fatalf("%d commits, %v", p.commits, err)

@@ -31,13 +31,17 @@ func (a *actor) push(items []*item) error {
 	}
 
 	// The edits. They are made on the snapshot and nothing leaves the process.
-	if err := a.fetchFiles(a.stopping, a.snapshot, a.pathsOf(planned)); err != nil {
+	if err := a.FetchFiles(a.stopping, a.snapshot, a.pathsOf(planned)); err != nil {
 		return a.retryAtNewTip(a.stopping, err)
 	}
 	if planned = a.queue.beginPush(planned); len(planned) == 0 {
 		return nil
 	}
 	p, err := a.plan(a.stopping, planned)
+	var later *notNow
+	if errors.As(err, &later) {
+		return later.why
+	}
 	if err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (a *actor) send(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
-		err = a.remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.tip, New: p.next.tip, Pack: pack, Capabilities: a.pushCaps})
+		err = a.Remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.Tip, New: p.next.Tip, Pack: pack, Capabilities: a.pushCaps})
 		if err != nil {
 			a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
 		}
@@ -144,9 +148,9 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		return PushFailed, fmt.Errorf("%w (after a push: %v)", err, sent)
 	case err != nil:
 		return PushFailed, err
-	case tip == p.next.tip:
+	case tip == p.next.Tip:
 		return PushLanded, nil
-	case tip != a.snapshot.tip:
+	case tip != a.snapshot.Tip:
 		return PushConflict, a.moveSoon(ctx, tip)
 	}
 	var no *git.Refusal
@@ -165,6 +169,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 func (a *actor) report(p *plan) {
 	if p.commits > 0 {
 		a.setSnapshot(p.next, p.sentAt)
+		a.knowWritten(p)
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {
@@ -172,6 +177,18 @@ func (a *actor) report(p *plan) {
 			delete(a.rejected, r.item.update.Environment)
 		}
 		a.answer(r.item, answer{transition: r.transition})
+	}
+}
+
+// knowWritten tells the guard which files were made here.
+func (a *actor) knowWritten(p *plan) {
+	for path, f := range p.edits.files {
+		if !f.written {
+			continue
+		}
+		if made, err := p.next.File(path); err == nil {
+			a.config.Guard.Know(made.Name.String(), f.object)
+		}
 	}
 }
 

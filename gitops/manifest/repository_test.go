@@ -26,11 +26,14 @@ func TestAnExecutableFileStaysOne(t *testing.T) {
 	}
 }
 
+// fileBytes is the default of Limits.FileBytes.
+const fileBytes = 1 << 20
+
 func TestFilesUpToTheLimit(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
 	head := valuesFile("big", "dev", "0000")
-	full := head + strings.Repeat("#", maxFileBytes-len(head)-1) + "\n"
+	full := head + strings.Repeat("#", fileBytes-len(head)-1) + "\n"
 	o.commit(gitserver.Change{Files: map[string]string{
 		testFile("dev", "big"):  full,
 		testFile("dev", "over"): "#" + full,
@@ -60,7 +63,7 @@ func TestFilesThatAreTooLargeFailAlone(t *testing.T) {
 func testFilesThatAreTooLargeFailAlone(t *testing.T, newOrigin origins) {
 	o := newOrigin(t)
 	var b strings.Builder
-	for n := 0; b.Len() <= maxFileBytes; n++ {
+	for n := 0; b.Len() <= fileBytes; n++ {
 		fmt.Fprintf(&b, "# line %d %x\n", n, n*n*7919)
 	}
 	o.commit(gitserver.Change{Files: map[string]string{

@@ -83,7 +83,7 @@ func openOf(items []*item) iter.Seq[gitops.Update] {
 // commit since the time that it reached. Afterwards landings knows of them as far back
 // as it remembers.
 func (a *actor) searchLandings(ctx context.Context, since time.Time) (map[string]landing.Landing, time.Time, error) {
-	commits, reached, err := a.search(ctx, a.snapshot, since)
+	commits, reached, err := a.Search(ctx, a.snapshot, since)
 	if err != nil {
 		return nil, reached, err
 	}

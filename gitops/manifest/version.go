@@ -20,7 +20,7 @@ func (f *edited) lowerThan(to Target, alone bool, u gitops.Update) string {
 	switch {
 	case !u.OnlyUp:
 	case known && !alone && !f.suspect: // it is parsed for its edits, and not once more
-		if parsed, err := f.open(); err == nil {
+		if parsed, err := f.open(edit); err == nil {
 			tag, _ = parsed.Tag(edit)
 		}
 	case other:

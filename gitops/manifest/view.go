@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // View is the branch as it was at one commit. It does not change, uses no network,
 // and may be kept. Safe for concurrent use.
 type View struct {
-	of   *snapshot
+	of   *branch.Snapshot
 	asOf time.Time
 }
 
@@ -23,30 +24,42 @@ func (v *View) AsOf() time.Time { return v.asOf }
 
 // Commit is the commit that the branch was at: as long as it stays the same, so do
 // the files.
-func (v *View) Commit() string { return v.of.tip.String() }
+func (v *View) Commit() string { return v.of.Tip.String() }
 
 // ReadFile returns a file's content, which must not be changed. The error is a
 // [*gitops.Error]: NotFound or Invalid when there is no file at the path, TooLarge
 // for one that is not edited either, and Unavailable for one that neither updates can
 // change nor the view was made with.
 func (v *View) ReadFile(path string) ([]byte, error) {
-	f, err := v.of.file(path)
+	f, err := v.of.File(path)
 	if err != nil {
 		return nil, err
 	}
-	content, here := f.Content()
+	content, here, refused := f.Content()
 	switch {
 	case !here:
 		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
-	case len(content) > maxFileBytes:
-		return nil, tooLarge(path)
+	case refused != nil:
+		return nil, inFile(path, refused)
 	}
 	return content, nil
 }
 
+// Object is git's name of a file's content, "" when there is no file at the path.
+func (v *View) Object(path string) string {
+	f, err := v.of.File(path)
+	if err != nil {
+		return ""
+	}
+	return f.Name.String()
+}
+
 // Changed returns the paths of the files that are not in both views with the same
-// content, in any order. It costs as much as the directories that changed.
-func (v *View) Changed(since *View) []string { return v.of.root.Changed(since.of.root) }
+// content, in any order. It costs as much as the directories that changed. When those
+// are too many it returns false, and any file may have changed.
+func (v *View) Changed(since *View) (paths []string, ok bool) {
+	return v.of.Root.Changed(since.of.Root)
+}
 
 // reader makes views over a connection of its own, so that no push waits for them.
 type reader struct {
@@ -54,7 +67,7 @@ type reader struct {
 	turn     chan struct{} // has a token while a view is made
 
 	// Of whoever has the token:
-	source source
+	source *branch.Source
 	last   *View           // that was made; nil before
 	files  []string        // of [Config.Files], which it has
 	wanted map[string]bool // the same
@@ -62,7 +75,7 @@ type reader struct {
 
 func (r *reader) close() {
 	r.turn <- struct{}{}
-	r.source.remote.Close()
+	r.source.Remote.Close()
 	<-r.turn
 }
 
@@ -93,7 +106,7 @@ func (r *reader) view(ctx context.Context, writer *atomic.Pointer[View], since t
 	defer context.AfterFunc(r.stopping, cancel)()
 	for tries := 1; ; tries++ {
 		v, err := r.viewOnce(ctx, writer, since, paths)
-		if err == nil || !git.UnknownToServer(err) || tries == maxTries {
+		if err == nil || !git.UnknownToServer(err) || tries == branch.MaxTries {
 			return v, git.PublicError(err)
 		}
 		since = time.Now() // what the writer saw is gone
@@ -106,13 +119,13 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 		seen = r.last
 	}
 	now, asOf := seen.of, seen.asOf
-	if asOf.Before(since) || r.source.caps == nil { // without those nothing can be fetched
+	if asOf.Before(since) || !r.source.Asked() { // without those nothing can be fetched
 		var err error
 		if now, asOf, err = r.readTip(ctx, writer); err != nil {
 			return nil, err
 		}
 	}
-	files := r.source.config.Files()
+	files := r.source.Files()
 	if r.last == nil || !sameSlice(files, r.files) {
 		r.wanted = make(map[string]bool, len(files))
 		for _, path := range files {
@@ -120,13 +133,17 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 		}
 		paths = slices.Concat(paths, files)
 	} else if r.last.of != now {
-		for _, path := range now.root.Changed(r.last.of.root) {
+		changed, ok := now.Root.Changed(r.last.of.Root)
+		if !ok {
+			changed = files
+		}
+		for _, path := range changed {
 			if r.wanted[path] {
 				paths = append(paths[:len(paths):len(paths)], path)
 			}
 		}
 	}
-	if err := r.source.fetchFiles(ctx, now, paths); err != nil {
+	if err := r.source.FetchFiles(ctx, now, paths); err != nil {
 		return nil, err
 	}
 	r.files, r.last = files, &View{now, asOf}
@@ -135,17 +152,17 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 
 // readTip asks the server where the branch is, and catches up when neither the writer nor
 // the last view is there.
-func (r *reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now *snapshot, asOf time.Time, err error) {
+func (r *reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now *branch.Snapshot, asOf time.Time, err error) {
 	asOf = time.Now()
-	tip, err := r.source.fetchTip(ctx)
+	tip, err := r.source.FetchTip(ctx)
 	if err != nil {
 		return nil, asOf, err
 	}
-	if now = writer.Load().of; r.last != nil && now.tip != tip {
+	if now = writer.Load().of; r.last != nil && now.Tip != tip {
 		now = r.last.of
 	}
-	if now.tip != tip {
-		now, _, err = r.source.catchUp(ctx, now, tip)
+	if now.Tip != tip {
+		now, _, err = r.source.CatchUp(ctx, now, tip)
 	}
 	return now, asOf, err
 }

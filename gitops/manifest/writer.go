@@ -64,6 +64,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
@@ -102,11 +103,11 @@ func New(c Config) (*Writer, error) {
 	stopping, stop := context.WithCancel(pushing)
 	w := &Writer{
 		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
-		reader: reader{source: source{config: c, remote: readers}, stopping: stopping, turn: make(chan struct{}, 1)},
+		reader: reader{source: branch.New(c.source(), readers), stopping: stopping, turn: make(chan struct{}, 1)},
 		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
-		source: source{config: c, remote: git.Watch(remote, w.clock.step)}, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
+		Source: branch.New(c.source(), git.Watch(remote, w.clock.step)), config: c, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
 	}

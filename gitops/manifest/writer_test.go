@@ -120,7 +120,7 @@ func TestAViewDoesNotChange(t *testing.T) {
 	if want := valuesFile("shop", "dev", "main-0000002"); err != nil || string(content) != want {
 		t.Errorf("a view afterwards says %q, %v", content, err)
 	}
-	if got, want := after.Changed(v), []string{testFile("dev", "shop")}; !slices.Equal(got, want) {
+	if got, want := changed(t, after, v), []string{testFile("dev", "shop")}; !slices.Equal(got, want) {
 		t.Errorf("changed since the first view: %v, want %v", got, want)
 	}
 }
@@ -190,6 +190,15 @@ func testAViewAfterAPushAsksNothing(t *testing.T, newOrigin origins) {
 	}
 }
 
+func changed(t *testing.T, now, since *View) []string {
+	t.Helper()
+	paths, ok := now.Changed(since)
+	if !ok {
+		t.Error("it is not known what changed")
+	}
+	return paths
+}
+
 // A view knows which files another does not have alike.
 func TestViewsTellWhatChanged(t *testing.T) {
 	o := newOrigin(t)
@@ -208,7 +217,7 @@ func TestViewsTellWhatChanged(t *testing.T) {
 		now, since *View
 		want       []string
 	}{{after, before, []string{"README.md"}}, {before, after, []string{"README.md"}}, {after, after, nil}} {
-		if got := c.now.Changed(c.since); !slices.Equal(got, c.want) {
+		if got := changed(t, c.now, c.since); !slices.Equal(got, c.want) {
 			t.Errorf("changed %v, want %v", got, c.want)
 		}
 	}

@@ -138,6 +138,7 @@ type Queue interface {
 	Pruner
 	Audit
 	ProofKeys
+	Parsing
 	Meter
 
 	// Ping reports whether the store can take a delivery now.

@@ -20,6 +20,7 @@ type Entry struct {
 	Audit      *gitops.AuditEntry // that is not of an update of a delivery that is kept: those follow from it
 	Memory     *Memory
 	ProofKey   *gitops.ProofKey
+	Suspect    *gitops.Suspect // notes of the process that exports are not among them
 }
 
 // StepEntry is a step of an update.
@@ -73,7 +74,7 @@ type Memory struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys, Suspects int
 }
 
 // Add counts an entry.
@@ -98,6 +99,8 @@ func (c *Counts) Add(e Entry) {
 		c.Memories++
 	case e.ProofKey != nil:
 		c.ProofKeys++
+	case e.Suspect != nil:
+		c.Suspects++
 	}
 }
 

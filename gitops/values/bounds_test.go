@@ -50,6 +50,7 @@ func TestDenseFilesAreRefusedUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	edit = edit.Within(values.Limits{Bytes: values.MaxFile, Nodes: values.MaxNodes}) // also where most is allowed
 	for name, make := range dense {
 		t.Run(name, func(t *testing.T) {
 			file := []byte(make())
@@ -63,6 +64,9 @@ func TestDenseFilesAreRefusedUnread(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			allocated := after.TotalAlloc - before.TotalAlloc
+			if refusal := err.Error(); name != "%TAG lines" && (!strings.Contains(refusal, "limits.file.nodes") || !strings.Contains(refusal, "400000")) {
+				t.Errorf("the refusal does not name the bound and its field: %s", refusal)
+			}
 			t.Logf("%d KiB: %s, %d KiB allocated: %v", len(file)>>10, took, allocated>>10, err)
 			if allocated > 1<<20 {
 				t.Errorf("%d KiB were allocated", allocated>>10)
@@ -78,9 +82,9 @@ func TestLargeFilesAreEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, file := range map[string][]byte{
-		"1 MiB of values":           chartValues(54_000),
-		"a MiB of text in a block":  []byte("image:\n  tag: v1\ndashboard: |\n" + strings.Repeat(`  {"id": 1, "title": "a panel", "type": "graph"},`+"\n", 20_000)),
-		"a hundred directive lines": []byte(repeat("%%TAG !x%d! tag:example.com,2000:\n", 99) + "---\nimage: {tag: v1}\n"),
+		"1 MiB of values":                  chartValues(53_000),
+		"most of a MiB of text in a block": []byte("image:\n  tag: v1\ndashboard: |\n" + strings.Repeat(`  {"id": 1, "title": "a panel", "type": "graph"},`+"\n", 15_000)),
+		"a hundred directive lines":        []byte(repeat("%%TAG !x%d! tag:example.com,2000:\n", 99) + "---\nimage: {tag: v1}\n"),
 	} {
 		if _, changed, err := edit.Apply(file, values.Vars{Tag: "v2"}); err != nil || !changed {
 			t.Errorf("%s (%d KiB): %v", name, len(file)>>10, err)
@@ -94,12 +98,12 @@ func TestFileThatWouldBecomeTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := append([]byte("tag: v1\n#"), bytes.Repeat([]byte("x"), values.MaxFile-9)...)
+	file := append([]byte("tag: v1\n#"), bytes.Repeat([]byte("x"), 1<<20-9)...)
 	_, _, err = edit.Apply(file, values.Vars{Tag: "v1.0"})
 	if !errors.Is(err, values.FileTooLarge) {
 		t.Fatalf("got %v", err)
 	}
-	open, err := values.Open(file)
+	open, err := values.Open(file, values.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

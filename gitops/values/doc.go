@@ -17,7 +17,7 @@
 // the end.
 //
 //  1. The file's size, its lines and what could be a value are counted before a
-//     reader sees it: [MaxFile], [MaxNodes].
+//     reader sees it: [Limits].
 //  2. The file is parsed by two readers: one for YAML 1.2, whose nodes know their
 //     line and column, and the one that Helm has, for YAML 1.1. What either rejects
 //     is refused.
@@ -61,7 +61,7 @@
 // Each [Refusal] has a sentence that says what was found, the rule, and the way
 // out.
 //
-// The file as a whole: over [MaxFile] or [MaxNodes]; not UTF-8, or with characters
+// The file as a whole: over its [Limits]; not UTF-8, or with characters
 // that readers break lines at differently or reject; not YAML; one in which
 // something authenticates the rest (a SOPS MAC, a signature, the digest of
 // Chart.lock).

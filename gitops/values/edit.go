@@ -48,7 +48,16 @@ type Target struct {
 }
 
 // Edit is a compiled list of targets. It is immutable and safe for concurrent use.
-type Edit struct{ targets []target }
+type Edit struct {
+	targets []target
+	limits  Limits // of the files
+}
+
+// Within returns the edit for files within other limits than the default ones.
+func (e *Edit) Within(l Limits) *Edit { return &Edit{e.targets, l} }
+
+// Limits are those of the edit's files.
+func (e *Edit) Limits() Limits { return e.limits }
 
 type target struct {
 	key           key
@@ -155,7 +164,7 @@ type Result struct {
 // at fault, or empty when it is the file. Its Code is TooLarge, Invalid (not
 // UTF-8, not YAML), NotFound (the key selects nothing) or Rejected.
 func (e *Edit) Set(file []byte, v Vars) (Result, error) {
-	s, err := parseSource(file)
+	s, err := parseSource(file, e.limits)
 	if err != nil {
 		return Result{}, err
 	}
@@ -176,7 +185,7 @@ func (e *Edit) Set(file []byte, v Vars) (Result, error) {
 // checkCreated refuses to create what the next edit would refuse to set, such as a
 // value beside a comment that is a template.
 func (e *Edit) checkCreated(file []byte, v Vars) error {
-	s, err := parseSource(file)
+	s, err := parseSource(file, e.limits)
 	if err != nil {
 		return err
 	}

@@ -31,14 +31,15 @@ func (s *source) evaluate(q query) ([]place, error) {
 // conditions would look at their names.
 func (s *source) candidates(q query) ([]*yqlib.CandidateNode, error) {
 	roots := list.New()
-	budget := MaxNodes
+	most := s.limits.WithDefaults().Nodes
+	budget := most
 	for i, doc := range s.docs {
 		if err := q.checkKeys(doc, map[*yaml.Node]bool{}); err != nil {
 			return nil, err
 		}
 		if s.aliases {
 			if doc = resolved(doc, &budget); budget < 0 {
-				return nil, refuse(FileTooLarge, "is in a file whose aliases stand for more than %d values; select with a key of plain steps, such as .image.tag", MaxNodes)
+				return nil, refuse(FileTooLarge, "is in a file whose aliases stand for more than %d values; select with a key of plain steps, such as .image.tag", most)
 			}
 		}
 		root := &yqlib.CandidateNode{}

@@ -20,8 +20,8 @@ type File struct {
 
 // Open parses a file. Errors as [Edit.Set]; it keeps a reference to the text, which
 // must not be changed any more.
-func Open(text []byte) (*File, error) {
-	s, err := parseSource(text)
+func Open(text []byte, l Limits) (*File, error) {
+	s, err := parseSource(text, l)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (f *File) Set(e *Edit, v Vars) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if len(out) > MaxFile {
-		return Result{}, p.atOnly(fileGrows(out))
+	if err := f.source.limits.checkGrown(out); err != nil {
+		return Result{}, p.atOnly(err)
 	}
 	r := Result{Text: out, Changed: true}
 	for _, s := range p.sets {
@@ -98,11 +98,11 @@ func (f *File) setAlone(e *Edit, v Vars) (Result, error) {
 	if err := f.Verify(); err != nil {
 		return Result{}, err
 	}
-	r, err := e.Set(f.text, v)
+	r, err := e.Within(f.source.limits).Set(f.text, v)
 	if err != nil || !r.Changed {
 		return Result{Text: f.text}, err
 	}
-	again, err := Open(r.Text)
+	again, err := Open(r.Text, f.source.limits)
 	if err != nil {
 		return Result{}, err
 	}

@@ -55,7 +55,7 @@ func TestEditsOfAnOpenFileGiveWhatTheyGiveAlone(t *testing.T) {
 			edits = append(edits, e)
 		}
 		alone := []byte(s.file)
-		open, err := Open(alone)
+		open, err := Open(alone, Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestWhatDoesNotVerifyIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open([]byte("tag: v0\nother: v0\n"))
+	f, err := Open([]byte("tag: v0\nother: v0\n"), Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestManyEditsOfALargeFile(t *testing.T) {
 		t.Skip("a large file")
 	}
 	file := manyApps(1000)
-	f, err := Open(file)
+	f, err := Open(file, Limits{MaxFile, MaxNodes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestTextsOfAnOpenFileAreUsedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	original := []byte("tag: v0\n")
-	open, err := Open(original)
+	open, err := Open(original, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (s *source) insideOf(k key) (*block, error) {
 	if err := b.findText(); err != nil {
 		return nil, err
 	}
-	if b.source, err = parseSource([]byte(strings.Repeat("\n", b.first-1) + n.Value)); err != nil {
+	if b.source, err = parseSource([]byte(strings.Repeat("\n", b.first-1)+n.Value), s.limits); err != nil {
 		return nil, atInside(k, err)
 	}
 	if s.blocks != nil { // a [Document] notes nothing
@@ -134,7 +134,8 @@ func (b *block) inText(paths []string) (named []string) {
 // blockScalar says what to do about a value that is a block.
 func blockScalar(n *yaml.Node) error {
 	var inner any
-	if text := []byte(n.Value); bytes.Contains(text, []byte(":")) && len(text) <= MaxFile && yaml.Unmarshal(text, &inner) == nil {
+	text := []byte(n.Value) // its lines were counted with the file's
+	if bytes.Contains(text, []byte(":")) && Measure(text).Aliases == 0 && yaml.Unmarshal(text, &inner) == nil {
 		if _, isMap := inner.(map[string]any); isMap {
 			return refuse(BlockScalar, "is a block (| or >) with YAML of its own; select it with inside, and with key what is in it (an Argo CD Application can have valuesObject or parameters instead)")
 		}

@@ -18,14 +18,17 @@ type Document struct{ source *source }
 
 // Read parses a file to read tags from it. It keeps a reference to
 // the text, which must not be changed any more. Errors as [Edit.Set].
-func Read(text []byte) (*Document, error) {
-	if err := checkText(text); err != nil {
+func Read(text []byte, l Limits) (*Document, error) {
+	if err := l.checkText(text); err != nil {
 		return nil, err
 	}
-	s := newSource(text)
+	s := newSource(text, l)
 	var err error
 	if s.docs, err = readNodes(s.readable()); err != nil {
 		return nil, notYAML(text, err, nil)
+	}
+	if err := l.checkTree(s.docs); err != nil {
+		return nil, err
 	}
 	return &Document{s}, nil
 }
@@ -59,7 +62,7 @@ func (s *source) tag(e *Edit) (string, error) {
 
 // ReadTag is [Read] and [Document.Tag] at once.
 func (e *Edit) ReadTag(text []byte) (string, error) {
-	d, err := Read(text)
+	d, err := Read(text, e.limits)
 	if err != nil {
 		return "", err
 	}

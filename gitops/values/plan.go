@@ -183,18 +183,22 @@ func (p *plan) result() (Result, error) {
 
 // verifyText reads an edited text again with both readers.
 func verifyText(x *expectation, before *source, out []byte) (paths []string, err error) {
-	if len(out) > MaxFile {
-		return nil, fileGrows(out)
+	if err := before.limits.checkGrown(out); err != nil {
+		return nil, err
 	}
-	after, err := parseSource(out)
+	after, err := parseSource(out, before.limits)
 	if err != nil {
 		return nil, refuseWithCause(Unverified, err, "the edited file could not be read again, so it was dropped")
 	}
 	return x.verify(before, after)
 }
 
-func fileGrows(out []byte) error {
-	return refuse(FileTooLarge, "the file would have %d bytes with this edit, and at most %d are edited; split it", len(out), MaxFile)
+// checkGrown refuses an edit that would make a file which the next one refuses.
+func (l Limits) checkGrown(out []byte) error {
+	if most := l.WithDefaults().Bytes; len(out) > most {
+		return refuse(FileTooLarge, "the file would have %d bytes with this edit, and at most %d are read: split it, or raise limits.file.bytes", len(out), most)
+	}
+	return nil
 }
 
 // atOnly names the key of an edit that has one, in an error about its result.

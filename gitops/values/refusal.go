@@ -14,7 +14,7 @@ type Refusal string
 
 const (
 	// About the file as a whole.
-	FileTooLarge Refusal = "file_too_large" // over [MaxFile] or [MaxNodes]
+	FileTooLarge Refusal = "file_too_large" // over its [Limits]
 	BadEncoding  Refusal = "bad_encoding"   // not UTF-8, or with characters that YAML readers break lines at differently
 	NotYAML      Refusal = "not_yaml"       // a YAML 1.1 or a YAML 1.2 reader rejects it
 	// Authenticated is a file in which something authenticates the rest: a SOPS MAC,

@@ -17,6 +17,7 @@ import (
 // source is one file as two readers see it, and where its lines begin.
 type source struct {
 	text    []byte
+	limits  Limits
 	json    bool         // the file is JSON, and stays it
 	lines   []int        // offset of each line's first byte, after a byte order mark
 	docs    []*yaml.Node // roots of the documents, by a YAML 1.2 reader; they know their line and column
@@ -30,23 +31,15 @@ type source struct {
 
 // parseSource reads a file, which may be one that must not be edited: see
 // [source.checkAuthentic].
-func parseSource(text []byte) (*source, error) {
-	if err := checkText(text); err != nil {
+func parseSource(text []byte, l Limits) (*source, error) {
+	if err := l.checkText(text); err != nil {
 		return nil, err
 	}
-	s := newSource(text)
+	s := newSource(text, l)
 	s.blocks = map[*yaml.Node]*block{}
 	s.seal = sync.OnceValue(s.checkAuthentic)
-	// The readers share nothing and are nearly all of an edit's time: side by side
-	// they take half of it.
-	var nodesErr, helmErr error
-	var reading sync.WaitGroup
-	readable := s.readable()
-	reading.Go(func() { s.docs, nodesErr = readNodes(readable) })
-	s.helm, helmErr = readHelm(readable)
-	reading.Wait()
-	if cmp.Or(nodesErr, helmErr) != nil {
-		return nil, notYAML(text, nodesErr, helmErr)
+	if err := s.readBoth(s.readable()); err != nil {
+		return nil, err
 	}
 	if len(s.docs) != len(s.helm) {
 		return nil, refuse(NotYAML, "the file has %d documents to a YAML 1.2 reader and %d to Helm's", len(s.docs), len(s.helm))
@@ -54,9 +47,33 @@ func parseSource(text []byte) (*source, error) {
 	return s, nil
 }
 
+// readBoth has both readers read. They share nothing and are nearly all of an edit's
+// time: side by side they take half of it. Where there are aliases the second must
+// wait: it puts what they stand for in their places, which may be too much.
+func (s *source) readBoth(text []byte) error {
+	var nodesErr, treeErr, helmErr error
+	readNodes := func() {
+		if s.docs, nodesErr = readNodes(text); nodesErr == nil {
+			treeErr = s.limits.checkTree(s.docs)
+		}
+	}
+	var reading sync.WaitGroup
+	if reading.Go(readNodes); s.aliases {
+		if reading.Wait(); treeErr != nil {
+			return treeErr
+		}
+	}
+	s.helm, helmErr = readHelm(text)
+	reading.Wait()
+	if cmp.Or(nodesErr, helmErr) != nil {
+		return notYAML(s.text, nodesErr, helmErr)
+	}
+	return treeErr
+}
+
 // newSource is the source of a text that is not parsed yet.
-func newSource(text []byte) *source {
-	s := &source{text: text, json: isJSON(text), aliases: bytes.IndexByte(text, '*') >= 0}
+func newSource(text []byte, l Limits) *source {
+	s := &source{text: text, limits: l, json: isJSON(text), aliases: bytes.IndexByte(text, '*') >= 0}
 	first := 0
 	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
 		first = len(byteOrderMark)
@@ -80,8 +97,8 @@ func (s *source) readable() []byte {
 }
 
 // checkText refuses what is not even parsed.
-func checkText(text []byte) error {
-	if err := checkBounds(text); err != nil {
+func (l Limits) checkText(text []byte) error {
+	if err := l.check(Measure(text)); err != nil {
 		return err
 	}
 	return checkEncoding(text)

@@ -27,6 +27,8 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	Suspects(ctx context.Context) ([]gitops.Suspect, error)
+	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
 	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
@@ -69,12 +71,13 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
-	Access         Authorizer      // who may do what
-	Authenticators []Authenticator // asked in this order; the first that knows the token decides
-	Environments   []string        // the configured ones, in the order in which they are shown
-	Sources        []string        // every source of deliveries, for ids without one
+	Access         Authorizer                     // who may do what
+	Authenticators []Authenticator                // asked in this order; the first that knows the token decides
+	Environments   []string                       // the configured ones, in the order in which they are shown
+	Targets        func(file string) []queue.Area // the apps and environments that are set in a file; of "" all
+	Sources        []string                       // every source of deliveries, for ids without one
 	Memory         Memory
-	Admission      *Admission // that of the API before this one; nil for one of its own
+	Shared         *Shared // with the other APIs of the process; nil where there are none
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
@@ -88,20 +91,16 @@ type Config struct {
 }
 
 // API answers /api/v1. Safe for concurrent use.
-type API struct {
-	Config
-	streams *streams
-	turns   *turns // of answers
-}
+type API struct{ Config }
 
 // New makes an API.
 func New(c Config) *API {
 	c.Memory = c.Memory.withDefaults()
-	if c.Admission == nil {
-		c.Admission = NewAdmission()
+	if c.Shared == nil {
+		c.Shared = NewShared()
 	}
-	c.Admission.turns.allow(c.Memory.Answers)
-	return &API{Config: c, streams: &c.Admission.streams, turns: c.Admission.turns}
+	c.Shared.turns.bound(c.Memory.Answers)
+	return &API{c}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a
@@ -128,6 +127,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/retry", a.allow(gitops.RightRetry, a.decide(gitops.ActionRetry, "update retry requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},
+		{http.MethodPost, "/api/v1/set-aside/{object}/clear", a.allow(gitops.RightRetry, a.clear)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
 		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},

@@ -30,6 +30,8 @@ type office struct {
 	rule     access.Rule   // what the caller may
 	more     []access.Rule // the same
 	backlogs []queue.Backlog
+	suspects []gitops.Suspect
+	cleared  []gitops.AuditEntry
 	failures []queue.Failure
 	feed     queue.Broadcast
 

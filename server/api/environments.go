@@ -15,6 +15,9 @@ import (
 type Environments struct {
 	Branch       BranchState   `json:"branch"`
 	Environments []Environment `json:"environments"`
+	// SetAside are files, and what the git server sends, that are not parsed any more: a
+	// process died twice while it did.
+	SetAside []gitops.Suspect `json:"setAside,omitempty"`
 }
 
 // BranchState says how fresh the apps' tags are.
@@ -85,6 +88,9 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	answer := Environments{Branch: BranchState{AsOf: tags.AsOf}, Environments: []Environment{}}
 	if tags.Problem != nil {
 		answer.Branch.Problem = tags.Problem.Public()
+	}
+	if answer.SetAside, err = a.setAside(r.Context(), v); err != nil {
+		return 0, nil, err
 	}
 	for _, name := range a.Environments {
 		if v.environment(name) {

@@ -42,26 +42,24 @@ func (m Memory) withDefaults() Memory {
 	return m
 }
 
-// Admission counts the answers and the streams of all APIs that a process has one after
-// the other: those of the API before a reload hold memory until they end, so what there
-// may be at once is one for all.
-type Admission struct {
-	streams streams
-	turns   *turns
-}
-
-// NewAdmission is one without any.
-func NewAdmission() *Admission { return &Admission{turns: newTurns(0)} }
-
 // patience is how long a request waits for its turn to be answered.
 const patience = 4 * time.Second
+
+// Shared is what the APIs of one process have in common: an API for each configuration
+// that still has requests. What bounds memory holds for all of them together.
+type Shared struct {
+	streams streams
+	turns   *turns // of answers; as many as the newest API may have
+}
+
+// NewShared makes what no API has yet.
+func NewShared() *Shared { return &Shared{turns: newTurns(0)} }
 
 // turns bounds how many answers there are at once: in all, and of one principal half,
 // so that nobody who reads slowly keeps the others from theirs. Safe for concurrent use.
 type turns struct {
-	most int
-
 	mu    sync.Mutex
+	most  int
 	taken int
 	of    map[string]int // by principal, without zeros
 	freed chan struct{}  // closed and replaced when one ends
@@ -71,18 +69,11 @@ func newTurns(most int) *turns {
 	return &turns{most: most, of: make(map[string]int), freed: make(chan struct{})}
 }
 
-// allow changes how many answers there may be. Those that there are go on.
-func (t *turns) allow(most int) {
+// bound says how many there may be from now on.
+func (t *turns) bound(most int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.most = most
-	t.wake()
-}
-
-// wake has all who wait look again. It is called with the lock held.
-func (t *turns) wake() {
-	close(t.freed)
-	t.freed = make(chan struct{})
 }
 
 // take waits for a principal's turn, which lasts until done is called, once. The error's
@@ -119,5 +110,6 @@ func (t *turns) give(principal string) {
 	if t.of[principal]--; t.of[principal] == 0 {
 		delete(t.of, principal)
 	}
-	t.wake()
+	close(t.freed)
+	t.freed = make(chan struct{})
 }

@@ -98,6 +98,14 @@ func (g *guard) Decide(context.Context, queue.Decision) (gitops.Update, error) {
 	return gitops.Update{}, g.touch("Decide")
 }
 
+func (g *guard) Suspects(context.Context) ([]gitops.Suspect, error) {
+	return nil, g.touch("Suspects")
+}
+
+func (g *guard) ClearSuspect(context.Context, string, gitops.AuditEntry) (gitops.Suspect, error) {
+	return gitops.Suspect{}, g.touch("ClearSuspect")
+}
+
 func (g *guard) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]gitops.AuditEntry, string, error) {
 	return nil, "", g.touch("AuditEntries")
 }

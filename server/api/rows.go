@@ -52,7 +52,15 @@ func (e Environments) WriteJSON(w io.Writer) error {
 		}
 		part = append(part, "]}"...)
 	}
-	_, err = w.Write(append(part, "]}\n"...))
+	part = append(part, ']')
+	if len(e.SetAside) > 0 {
+		aside, err := json.Marshal(e.SetAside)
+		if err != nil {
+			return err
+		}
+		part = append(append(part, `,"setAside":`...), aside...)
+	}
+	_, err = w.Write(append(part, "}\n"...))
 	return err
 }
 

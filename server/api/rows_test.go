@@ -38,6 +38,7 @@ func TestEnvironmentsAreWrittenInTheirForm(t *testing.T) {
 		{App: `quo"ted`, File: `back\slash`, Tag: "line\nend"},
 		{App: "größe", File: "\xff", Tag: "<tag>\u2028", Problem: "is \x00 & \x7f"},
 	}
+	strange.SetAside = []gitops.Suspect{{ParsedObject: gitops.ParsedObject{Object: "1111", Kind: gitops.ParsedFile, Path: `a"b.yaml`}, Deaths: 2, Holder: "one"}}
 	for name, e := range map[string]Environments{"none": {Environments: []Environment{}}, "strange": strange, "many": manyApps(1000)} {
 		var out bytes.Buffer
 		if err := e.WriteJSON(&out); err != nil {

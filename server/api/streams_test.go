@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,30 +39,5 @@ func TestStreamsAreShared(t *testing.T) {
 	}
 	if s.open != 0 || len(s.of) != 0 {
 		t.Errorf("%d are open, %v", s.open, s.of)
-	}
-}
-
-// The APIs that a process has one after the other have what there may be together, and the
-// newest says how much that is.
-func TestAdmissionIsOneForAllAPIs(t *testing.T) {
-	before := New(Config{Admission: NewAdmission(), Memory: Memory{Answers: 2}})
-	now := New(Config{Admission: before.Admission, Memory: Memory{Answers: 4}})
-	for range maxStreamsEach {
-		if _, err := before.streams.take("token:x"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := now.streams.take("token:x"); gitops.CodeOf(err) != gitops.RateLimited {
-		t.Errorf("one more stream is taken after a reload: %v", err)
-	}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	for n, api := range []*API{before, before, now} {
-		if _, err := api.turns.take(gone, "token:x"); (err == nil) != (n < 2) {
-			t.Errorf("answer %d: %v", n, err)
-		}
-	}
-	if _, err := now.turns.take(gone, "token:y"); err != nil {
-		t.Errorf("another's answer: %v", err)
 	}
 }

@@ -18,13 +18,20 @@ type Reader struct {
 	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
 	// File reads the past of a file: that of [history.Reader].
 	File func(ctx context.Context, q history.Query) (history.History, error)
+	// Guard stands before what is parsed; see guard.Guard.
+	Guard Guard
 
 	diffing chan struct{} // has a token while a commit's files are in memory
 }
 
+// Guard stands before what is parsed; see guard.Guard.
+type Guard interface {
+	Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wait bool) (leave func(), err error)
+}
+
 // New makes a reader.
-func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(context.Context, history.Query) (history.History, error)) *Reader {
-	return &Reader{Target: target, File: file, diffing: make(chan struct{}, 1)}
+func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(context.Context, history.Query) (history.History, error), guard Guard) *Reader {
+	return &Reader{Target: target, File: file, Guard: guard, diffing: make(chan struct{}, 1)}
 }
 
 // History implements api.ManifestReader.
@@ -35,7 +42,7 @@ func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
 	defer cancel()
-	found, err := r.File(ctx, history.Query{Path: file, Read: edit.ReadTag, Limit: q.Limit, Commits: q.Commits})
+	found, err := r.File(ctx, history.Query{Path: file, Read: r.reader(file, edit), Limit: q.Limit, Commits: q.Commits})
 	if err != nil {
 		return api.History{}, err
 	}
@@ -47,6 +54,18 @@ func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, 
 		h.Versions[i] = versionOf(v)
 	}
 	return h, nil
+}
+
+// reader reads the tag out of a file as it was once.
+func (r Reader) reader(path string, edit *values.Edit) func(context.Context, string, []byte) (string, error) {
+	return func(ctx context.Context, object string, file []byte) (string, error) {
+		leave, err := r.Guard.Enter(ctx, gitops.ParsedObject{Object: object, Kind: gitops.ParsedPast, Path: path}, values.Measure(file).Cost(), true)
+		if err != nil {
+			return "", err
+		}
+		defer leave()
+		return edit.ReadTag(file)
+	}
 }
 
 func versionOf(v history.Version) api.Version {

@@ -3,6 +3,7 @@ package apphistory
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
@@ -24,7 +26,7 @@ func reader(t *testing.T, file func(ctx context.Context, q history.Query) (histo
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		return app + "-" + environment + ".yaml", edit, environment == "dev" && app == "shop"
 	}
-	return New(target, file)
+	return New(target, file, guard.New(1<<30, slog.New(slog.DiscardHandler)))
 }
 
 func TestVersionsAreTagsWithTheirCommits(t *testing.T) {
@@ -33,8 +35,8 @@ func TestVersionsAreTagsWithTheirCommits(t *testing.T) {
 		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > api.HistoryWithin {
 			t.Errorf("the git server may take until %s", deadline)
 		}
-		now, err := q.Read([]byte("image: host/shop:v2\n"))
-		_, broken := q.Read([]byte("image: host/shop\n"))
+		now, err := q.Read(ctx, "1", []byte("image: host/shop:v2\n"))
+		_, broken := q.Read(ctx, "2", []byte("image: host/shop\n"))
 		if q.Path != "shop-dev.yaml" || q.Limit != 5 || q.Commits != 70 || now != "v2" || err != nil || broken == nil {
 			t.Errorf("asked for %+v; reads %q, %v; %v", q, now, err, broken)
 		}

@@ -33,7 +33,12 @@ func (r *Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error
 	case <-ctx.Done():
 		return api.Commit{}, gitops.Errorf(gitops.Unavailable, "other commits are being read: try again later").WithCause(ctx.Err())
 	}
-	whole := func(content []byte) (string, error) { return string(content), nil }
+	objects := make(map[string]string) // by content
+	whole := func(_ context.Context, object string, content []byte) (string, error) {
+		text := string(content)
+		objects[text] = object
+		return text, nil
+	}
 	past, err := r.File(ctx, history.Query{Path: file, Tip: name, Read: whole, Limit: 2, Commits: 2})
 	if err != nil {
 		return api.Commit{}, err
@@ -49,7 +54,14 @@ func (r *Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error
 	case v.Err != nil || past.Versions[1].Err != nil || max(len(v.Value), len(past.Versions[1].Value)) > maxDiffed:
 		c.Problem = "the file is too large to be compared"
 	default:
-		c.Diff, c.Problem = ownChanges(edit, u, past.Versions[1].Value, v.Value)
+		before := past.Versions[1].Value
+		o := gitops.ParsedObject{Object: objects[before], Kind: gitops.ParsedPast, Path: file}
+		leave, err := r.Guard.Enter(ctx, o, values.Measure([]byte(before)).Cost(), true)
+		if err != nil {
+			return api.Commit{}, err
+		}
+		defer leave()
+		c.Diff, c.Problem = ownChanges(edit, u, before, v.Value)
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package apphistory
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
@@ -38,13 +40,14 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 				t.Errorf("asked for %+v", q)
 			}
 			read := func(content string) history.Version {
-				text, err := q.Read([]byte(content))
+				text, err := q.Read(ctx, content, []byte(content))
 				return history.Version{Value: text, Err: err}
 			}
 			v := read(after)
 			v.Commit, v.Author, v.Proof = commitName, git.Signature{Name: "Bot", Email: "bot@example.com"}, "k1"
 			return history.History{Versions: []history.Version{v, read(before)}}, nil
 		},
+		guard.New(1<<30, slog.New(slog.DiscardHandler)),
 	)
 	return r.Commit(t.Context(), gitops.Update{ID: "u1", App: "shop", Environment: "dev", Tag: "v2", Repository: "host/shop", Commit: commitName})
 }

@@ -24,9 +24,13 @@ type Source struct {
 	Program string // its version
 }
 
-// Write writes a backup to w.
+// stalledAfter is how long a target may take nothing: a reader that sleeps, or a volume
+// whose server is away.
+const stalledAfter = time.Minute
+
+// Write writes a backup to w, and fails when w takes nothing for a minute.
 func (s Source) Write(ctx context.Context, w io.Writer) (queue.Counts, error) {
-	buffered := bufio.NewWriterSize(w, 64<<10)
+	buffered := bufio.NewWriterSize(newStallWriter(ctx, w, stalledAfter), 64<<10)
 	held, err := archive.Write(ctx, buffered, archive.Info{MadeAt: time.Now(), Program: s.Program}, s.Export(ctx))
 	if err != nil {
 		return held, err
@@ -45,7 +49,7 @@ const partSuffix = ".part"
 // something of its name is there, and Unavailable when it cannot be written.
 func (s Source) WriteFile(ctx context.Context, file string) (queue.Counts, error) {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return queue.Counts{}, gitops.Errorf(gitops.Conflict, "%s is there already: a backup does not overwrite", file)
+		return queue.Counts{}, gitops.Errorf(gitops.Conflict, "%s is there already, and a backup overwrites nothing: give another name, or move that file away", file)
 	}
 	part, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*"+partSuffix) // readable by its owner alone
 	if err != nil {

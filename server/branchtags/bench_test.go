@@ -3,9 +3,11 @@ package branchtags
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -31,7 +33,7 @@ func BenchmarkOneCommit(b *testing.B) {
 		next.commit++
 		head = &next
 		return head, nil
-	}, 0)
+	}, 0, guard.New(1<<30, slog.New(slog.DiscardHandler)))
 	c.BranchTags(b.Context(), time.Time{})
 	b.ReportAllocs()
 	for b.Loop() {
@@ -48,5 +50,6 @@ type one struct {
 
 func (v *one) AsOf() time.Time                      { return time.Now() }
 func (v *one) Commit() string                       { return fmt.Sprint(v.commit) }
-func (v *one) Changed(*one) []string                { return v.changed }
+func (v *one) Changed(*one) ([]string, bool)        { return v.changed, true }
+func (v *one) Object(path string) string            { return v.files[path] }
 func (v *one) ReadFile(path string) ([]byte, error) { return []byte(v.files[path]), nil }

@@ -32,10 +32,18 @@ type View[V any] interface {
 	AsOf() time.Time
 	// Changed returns the paths of the files that are not in both views with the
 	// same content, in any order. It costs as much as the directories that changed.
-	Changed(since V) (paths []string)
+	// When those are too many it returns false, and any file may have changed.
+	Changed(since V) (paths []string, ok bool)
 	// ReadFile returns a file's content, which the caller must not change. The error
 	// is a [*gitops.Error] about the path.
 	ReadFile(path string) ([]byte, error)
+	// Object is git's name of the content.
+	Object(path string) string
+}
+
+// Guard stands before what is parsed; see guard.Guard.
+type Guard interface {
+	Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wait bool) (leave func(), err error)
 }
 
 // Target is where the tag of one app in one environment stands.
@@ -49,6 +57,7 @@ type Target struct {
 // Safe for concurrent use.
 type Cache[V View[V]] struct {
 	view         func(ctx context.Context, maxAge time.Duration) (V, error)
+	guard        Guard
 	maxAge       time.Duration
 	environments []string       // of the apps
 	edits        []*values.Edit // of the apps
@@ -63,17 +72,18 @@ type Cache[V View[V]] struct {
 	apps    []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read    bool      // something was read
 	seen    V         // what was read last
+	aside   []int     // places in byFile of files that the guard did not let through: they are looked at again each time
 }
 
 // New makes a cache that has read nothing yet. The function returns the branch as it
 // was no longer than maxAge ago; its errors are [*gitops.Error]. It is not called again
 // before what it returned is that old, unless something was written since, nor before
 // the time that its last error named.
-func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time.Duration) (V, error), maxAge time.Duration) *Cache[V] {
+func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time.Duration) (V, error), maxAge time.Duration, guard Guard) *Cache[V] {
 	targets = slices.SortedFunc(slices.Values(targets), func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
 	})
-	c := &Cache[V]{view: view, maxAge: maxAge, turn: make(chan struct{}, 1)}
+	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, turn: make(chan struct{}, 1)}
 	for i, t := range targets {
 		c.environments = append(c.environments, t.Environment)
 		c.apps = append(c.apps, api.App{App: t.App, File: t.File})
@@ -143,28 +153,67 @@ func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case !c.read:
-		for at := 0; at < len(c.byFile); {
-			at = c.readFile(at, view)
-		}
-	case view.Commit() != c.seen.Commit():
+	changed, all := c.changed(view)
+	if len(changed) > 0 {
 		c.apps = slices.Clone(c.apps)
-		for _, path := range view.Changed(c.seen) {
-			if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
-				c.readFile(at, view)
-			}
+	}
+	c.aside = nil
+	for i := 0; i < len(changed); i++ {
+		next, err := c.readFile(ctx, changed[i], view)
+		if err != nil {
+			return err // what was read stays, and is read again
+		}
+		if all && next < len(c.byFile) {
+			changed = append(changed, next)
 		}
 	}
 	c.seen, c.read = view, true
 	return nil
 }
 
+// changed are the places in byFile of the files to read: one of each. With all, each
+// file is to be read, and the first is given.
+func (c *Cache[V]) changed(view V) (places []int, all bool) {
+	if !c.read {
+		return c.everything()
+	}
+	places = c.aside
+	if view.Commit() == c.seen.Commit() {
+		return places, false
+	}
+	paths, known := view.Changed(c.seen)
+	if !known {
+		return c.everything()
+	}
+	for _, path := range paths {
+		if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
+			places = append(places, at)
+		}
+	}
+	slices.Sort(places)
+	return slices.Compact(places), false
+}
+
+func (c *Cache[V]) everything() (places []int, all bool) {
+	if len(c.byFile) == 0 {
+		return nil, false
+	}
+	return []int{0}, true
+}
+
 // readFile reads the tags of all apps in the file of the one at this place of
-// byFile. The file is read and parsed once. It returns the place of the next file.
-func (c *Cache[V]) readFile(at int, view V) (next int) {
+// byFile. The file is read and parsed once. It returns the place of the next file. An
+// error is no file's.
+func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err error) {
 	path := c.apps[c.byFile[at]].File
-	file, err := open(view, path)
+	file, leave, err := c.open(ctx, view, path, c.edits[c.byFile[at]].Limits())
+	defer leave()
+	switch gitops.CodeOf(err) {
+	case gitops.Unavailable:
+		return at, err
+	case gitops.Rejected:
+		c.aside = append(c.aside, at)
+	}
 	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
 		i := c.byFile[next]
 		tag, err := "", err
@@ -176,7 +225,7 @@ func (c *Cache[V]) readFile(at int, view V) (next int) {
 			c.apps[i].Problem = gitops.PublicOf(err)
 		}
 	}
-	return next
+	return next, nil
 }
 
 // byEnvironment is the apps as they are now, each environment's a part of the same
@@ -192,10 +241,16 @@ func (c *Cache[V]) byEnvironment() map[string][]api.App {
 	return apps
 }
 
-func open[V View[V]](view V, path string) (*values.Document, error) {
+// open parses a file. leave is to be called when it is not needed any more.
+func (c *Cache[V]) open(ctx context.Context, view V, path string, l values.Limits) (file *values.Document, leave func(), err error) {
 	text, err := view.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, func() {}, err
 	}
-	return values.Read(text)
+	o := gitops.ParsedObject{Object: view.Object(path), Kind: gitops.ParsedFile, Path: path}
+	if leave, err = c.guard.Enter(ctx, o, values.Measure(text).Cost(), true); err != nil {
+		return nil, func() {}, err
+	}
+	file, err = values.Read(text, l)
+	return file, leave, err
 }

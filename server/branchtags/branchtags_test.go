@@ -26,6 +26,9 @@ type branch struct {
 	hold  chan struct{} // closed when the server may answer; nil when it may at once
 	old   time.Duration // of the views
 
+	unknown bool             // what changes is not known
+	refused map[string]error // by path: what the guard says
+
 	mu    sync.Mutex
 	asked int
 	reads []string
@@ -56,6 +59,14 @@ func (b *branch) view(ctx context.Context, maxAge time.Duration) (*view, error) 
 	return &view{b, asOf, fmt.Sprint(b.moves), b.files}, nil
 }
 
+// Enter is the guard's.
+func (b *branch) Enter(_ context.Context, o gitops.ParsedObject, _ int64, _ bool) (func(), error) {
+	if err := b.refused[o.Path]; err != nil {
+		return nil, err
+	}
+	return func() {}, nil
+}
+
 // sinceLast returns what was asked since the last call.
 func (b *branch) sinceLast() (asked int, reads []string) {
 	b.mu.Lock()
@@ -76,7 +87,12 @@ type view struct {
 func (v *view) Commit() string  { return v.commit }
 func (v *view) AsOf() time.Time { return v.asOf }
 
-func (v *view) Changed(since *view) (paths []string) {
+func (v *view) Object(path string) string { return v.files[path] }
+
+func (v *view) Changed(since *view) (paths []string, ok bool) {
+	if v.branch.unknown {
+		return nil, false
+	}
 	all := maps.Clone(v.files)
 	maps.Copy(all, since.files)
 	for path := range all {
@@ -84,7 +100,7 @@ func (v *view) Changed(since *view) (paths []string) {
 			paths = append(paths, path)
 		}
 	}
-	return paths
+	return paths, true
 }
 
 func (v *view) ReadFile(path string) ([]byte, error) {
@@ -118,7 +134,7 @@ func site(t *testing.T) (*branch, *Cache[*view]) {
 		{"prod", "api", "prod/api.yaml", edit(t, ".image", "{repository}:{tag}")},
 		{"dev", "worker", "shared.yaml", edit(t, ".worker.tag", "")},
 		{"dev", "api", "shared.yaml", edit(t, ".api.tag", "")},
-	}, b.view, 3*time.Second)
+	}, b.view, 3*time.Second, b)
 }
 
 // tags are the tags and problems, by environment and app.
@@ -183,6 +199,35 @@ func TestOnlyFilesThatChangedAreReadAgain(t *testing.T) {
 		ask("dev/api v3, dev/worker v3, prod/api v3", 1, "prod/api.yaml", "shared.yaml")
 		if got := tags(first); got != "dev/api v1, dev/worker v1, prod/api v1" {
 			t.Errorf("an answer of before became %s", got)
+		}
+	})
+}
+
+// What the guard does not let through is looked at again each time, and holds up nothing
+// else; a store that is away is the end of the look.
+func TestFilesThatAreSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := site(t)
+		b.refused = map[string]error{"prod/api.yaml": gitops.Errorf(gitops.Rejected, "prod/api.yaml is set aside")}
+		if got := tags(c.BranchTags(t.Context(), time.Time{})); got != "dev/api v1, dev/worker v1, prod/api prod/api.yaml is set aside" {
+			t.Error(got)
+		}
+		delete(b.refused, "prod/api.yaml")
+		time.Sleep(3 * time.Second)
+		if got := tags(c.BranchTags(t.Context(), time.Time{})); got != "dev/api v1, dev/worker v1, prod/api v1" {
+			t.Error(got)
+		}
+		b.push(map[string]string{"shared.yaml": "api: {tag: v2}\nworker: {tag: v2}\n", "prod/api.yaml": "image: host/api:v2\n"})
+		b.refused["shared.yaml"] = gitops.Errorf(gitops.Unavailable, "the store is away")
+		time.Sleep(3 * time.Second)
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem == nil || tags(found) != "dev/api v1, dev/worker v1, prod/api v1" {
+			t.Errorf("%s, %v", tags(found), found.Problem)
+		}
+		delete(b.refused, "shared.yaml")
+		b.unknown = true // and all files are read
+		time.Sleep(3 * time.Second)
+		if found := c.BranchTags(t.Context(), time.Time{}); found.Problem != nil || tags(found) != "dev/api v2, dev/worker v2, prod/api v2" {
+			t.Errorf("%s, %v", tags(found), found.Problem)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"path/filepath"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // Backup says where serve writes backups of the store from time to time. It does not
@@ -16,6 +18,15 @@ type Backup struct {
 	Every time.Duration `yaml:"every"`
 	// Keep is how many backups stay in the directory, 1 to 1000. Default 7.
 	Keep int64 `yaml:"keep"`
+}
+
+// checkDirectory refuses what only means something with a directory, before it has
+// defaults: whoever says how often there are backups counts on having some.
+func (b Backup) checkDirectory() error {
+	if b.Directory == "" && (b.Every != 0 || b.Keep != 0) {
+		return gitops.FieldErrorf("backup.directory", "is missing: without it no backup is made, so every and keep mean nothing")
+	}
+	return nil
 }
 
 func (b Backup) check(report func(field, format string, args ...any)) {

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // setDefaults is the only place where a default stands.
@@ -25,13 +26,11 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Log.Format, "json")
 	byDefault(&c.Shutdown.Deadline, 25*time.Second)
 	byDefault(&c.Limits.RefusedPerMinute, 300)
+	byDefault(&c.Limits.File.Bytes, 1<<20)
 	byDefault(&c.Lease, 30*time.Second)
 	byDefault(&c.Backup.Every, 24*time.Hour)
 	byDefault(&c.Backup.Keep, 7)
-	if c.Retention.Keep == nil { // 0 is not the default: who writes it means something else
-		c.Retention.Keep = new(time.Duration)
-		*c.Retention.Keep = 90 * 24 * time.Hour
-	}
+	byDefault(&c.Retention.Keep, 90*24*time.Hour)
 	byDefault(&c.Manifests.Branch, "main")
 	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
 	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
@@ -90,7 +89,7 @@ func (c *Config) check() error {
 	c.checkStore(report)
 	// Senders send again, and people redeliver, within days: what was forgotten
 	// would be taken for new.
-	if *c.Retention.Keep < 7*24*time.Hour {
+	if c.Retention.Keep < 7*24*time.Hour {
 		report("retention.keep", "must be at least 168h: a delivery that comes again must still be known")
 	}
 	c.Backup.check(report)
@@ -103,6 +102,12 @@ func (c *Config) check() error {
 	}
 	if n := c.Limits.RefusedPerMinute; n < 1 || n > 1_000_000 {
 		report("limits.refusedPerMinute", "must be 1 to 1000000")
+	}
+	if n := c.Limits.File.Bytes; n < 1<<10 || n > values.MaxFile {
+		report("limits.file.bytes", "must be 1KiB to 5MiB")
+	}
+	if n := c.Limits.File.Nodes; n < 0 || n > values.MaxNodes {
+		report("limits.file.nodes", "must be 1 to 400000")
 	}
 	c.checkManifests(report)
 	c.checkSources(report)

@@ -70,7 +70,7 @@ type Config struct {
 type Retention struct {
 	// Keep is how long a delivery is kept after it arrived and its updates ended,
 	// as in "2160h", at least 168h. Default 2160h, which is 90 days.
-	Keep *time.Duration `yaml:"keep"`
+	Keep time.Duration `yaml:"keep"`
 }
 
 // Log says how to log; logs go to standard error.
@@ -109,8 +109,26 @@ type Limits struct {
 	// that is theirs.
 	Connections int64 `yaml:"connections"`
 	// ConnectionsPerAddress is how many of them may come from one address that is not a
-	// trusted proxy's. Default: an eighth of Connections.
+	// trusted proxy's. Default: a quarter of Connections.
 	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
+	// File bounds one file of the manifest repository. One that is over a bound is not
+	// read: its updates fail, and others go on.
+	File FileLimits `yaml:"file"`
+	// Snapshot is how many bytes the branch may take in memory: a quarter for its
+	// directories, the rest for the files that updates can change. Default, and at most:
+	// half of the share of Memory that is for it, since two states of the branch are
+	// held while it moves.
+	Snapshot Bytes `yaml:"snapshot"`
+}
+
+// FileLimits bound one file of the manifest repository.
+type FileLimits struct {
+	// Bytes is how large it may be, at most 5MiB. Default 1MiB.
+	Bytes Bytes `yaml:"bytes"`
+	// Nodes is how many lines and values it may have, as they are counted before it is
+	// parsed, and how many values its aliases may stand for; at most 400000. Default
+	// 200000, or as many as fit the share of Memory that is for parsing.
+	Nodes int64 `yaml:"nodes"`
 }
 
 // Manifests is the manifest repository on its server.

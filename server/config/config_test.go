@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: ":8080", AdminListen: "127.0.0.1:9090", ProbeListen: ":8081", Store: "sqlite:///var/lib/tallyman/tallyman.db",
 		Log:      config.Log{Level: "info", Format: "json"},
-		Limits:   config.Limits{RefusedPerMinute: 300},
+		Limits:   config.Limits{RefusedPerMinute: 300, File: config.FileLimits{Bytes: 1 << 20}},
 		Shutdown: config.Shutdown{Deadline: 25 * time.Second}, Retention: kept(2160 * time.Hour), Backup: config.Backup{Every: 24 * time.Hour, Keep: 7}, Lease: 30 * time.Second,
 		Manifests: config.Manifests{
 			URL: "https://git.example/myshop/manifests.git", Branch: "main",
@@ -83,7 +83,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func kept(d time.Duration) config.Retention { return config.Retention{Keep: &d} }
+func kept(d time.Duration) config.Retention { return config.Retention{Keep: d} }
 
 // Everything set, to something else than the default.
 func TestEveryField(t *testing.T) {
@@ -96,7 +96,7 @@ store: sqlite:///srv/t.db
 lease: 10s
 log: {level: debug, format: text}
 shutdown: {deadline: 1m30s}
-limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, memory: 300MiB, connections: 9, connectionsPerAddress: 8}
+limits: {trustedProxies: [10.0.0.0/8], refusedPerMinute: 7, memory: 300MiB, connections: 9, connectionsPerAddress: 8, file: {bytes: 2MiB, nodes: 5000}, snapshot: 9MiB}
 retention: {keep: 336h}
 backup: {directory: /srv/backups, every: 12h, keep: 3}
 manifests:
@@ -138,7 +138,7 @@ apps:
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
 		Log:      config.Log{Level: "debug", Format: "text"},
 		Shutdown: config.Shutdown{Deadline: 90 * time.Second}, Retention: kept(336 * time.Hour), Backup: config.Backup{Directory: "/srv/backups", Every: 12 * time.Hour, Keep: 3}, Lease: 10 * time.Second,
-		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Memory: 300 << 20, Connections: 9, ConnectionsPerAddress: 8},
+		Limits: config.Limits{TrustedProxies: []string{"10.0.0.0/8"}, RefusedPerMinute: 7, Memory: 300 << 20, Connections: 9, ConnectionsPerAddress: 8, File: config.FileLimits{Bytes: 2 << 20, Nodes: 5000}, Snapshot: 9 << 20},
 		Manifests: config.Manifests{
 			URL: "http://localhost:3000/m.git", Branch: "release",
 			Credentials: config.Credentials{TokenFile: "/run/token", Username: "oauth2"},

@@ -55,8 +55,9 @@ func Parse(text []byte) (Config, error) {
 	if err := errors.Join(d.problems...); err != nil {
 		return Config{}, err // checks of a half-read file would only confuse
 	}
+	incomplete := c.Backup.checkDirectory()
 	c.setDefaults()
-	return c, c.check()
+	return c, errors.Join(incomplete, c.check())
 }
 
 // readDocument returns the only document in a text. What stands after a second
@@ -134,7 +135,17 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 	default:
 		if err := node.Decode(into.Addr().Interface()); err != nil {
 			d.report(field, node, "must be %s", kindName(into.Type()))
+		} else if into.CanInt() {
+			d.refuseZero(field, node, into.Int())
 		}
+	}
+}
+
+// refuseZero reports a 0: whoever writes it means none, off or without a bound, and
+// would get the default.
+func (d *decoder) refuseZero(field string, node *yaml.Node, n int64) {
+	if n == 0 {
+		d.report(field, node, "is 0: give a value, or leave the field out for its default")
 	}
 }
 
@@ -190,7 +201,7 @@ func (d *decoder) eachPair(field string, node *yaml.Node, do func(path string, k
 		}
 		path := strings.TrimPrefix(field+"."+key.Value, ".")
 		if seen[key.Value] {
-			d.report(path, key, "stands here twice")
+			d.report(path, key, "is given twice")
 			continue
 		}
 		seen[key.Value] = true

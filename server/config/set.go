@@ -100,7 +100,9 @@ func (d *decoder) decodeNamed(field string, node *yaml.Node, into reflect.Value)
 		var ok bool
 		if *named, ok = parseBytes(node.Value); !ok || node.Kind != yaml.ScalarNode {
 			d.report(field, node, "must be a number of bytes with its unit, such as 400MiB (B, KiB, MiB or GiB)")
+			return true
 		}
+		d.refuseZero(field, node, int64(*named))
 		return true
 	case *Create:
 		var add bool

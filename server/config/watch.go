@@ -1,51 +1,46 @@
 package config
 
 import (
-	"context"
 	"io/fs"
 	"os"
-	"time"
 )
 
-// Watcher tells when a file changed.
+// Watcher tells when a file changed. Look at it every so often, from one goroutine.
 type Watcher struct {
 	path     string
-	reported fs.FileInfo // nil while there is none
+	reported fs.FileInfo // nil while there was none
+	seen     fs.FileInfo // at the last look; nil while there is none
+	settled  bool
 }
 
 // NewWatcher makes a watcher that knows the file as it is now: before it is read.
 func NewWatcher(path string) *Watcher {
 	w := &Watcher{path: path}
 	w.reported, _ = os.Stat(path)
+	w.seen = w.reported
 	return w
 }
 
-// Run calls changed when the file was replaced or written, until ctx ends. It looks every
-// so often, and waits until the file has stayed the same from one look to the next: one
-// that is being written is not read in the middle. A file that is not there for a while is
-// waited for. What the path leads to by symbolic links counts, as where Kubernetes mounts a
-// ConfigMap. Run it once.
-func (w *Watcher) Run(ctx context.Context, every time.Duration, changed func()) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	seen := w.reported
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		now, err := os.Stat(w.path)
-		if err != nil {
-			continue
-		}
-		settled := same(now, seen)
-		if seen = now; settled && !same(now, w.reported) {
-			w.reported = now
-			changed()
-		}
+// Look reports whether the file was replaced or written since Look last reported that, and
+// has settled. A file that is not there for a while is waited for. What the path leads to
+// by symbolic links counts, as where Kubernetes mounts a ConfigMap.
+func (w *Watcher) Look() (changed bool) {
+	now, err := os.Stat(w.path)
+	if err != nil {
+		w.seen, w.settled = nil, false
+		return false
 	}
+	w.settled = same(now, w.seen)
+	if w.seen = now; !w.settled || same(now, w.reported) {
+		return false
+	}
+	w.reported = now
+	return true
 }
+
+// Settled reports whether the file stayed the same between the last two looks: one that
+// is being written must not be read in the middle.
+func (w *Watcher) Settled() bool { return w.settled }
 
 // same reports whether a file is the one that it was, and was not written since.
 func same(a, b fs.FileInfo) bool {

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -33,55 +32,68 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	write(path, "a: 1")
-	synctest.Test(t, func(t *testing.T) {
-		reports := 0
-		watcher := config.NewWatcher(path)
-		write(path, "a: 1.5")
-		go watcher.Run(t.Context(), time.Second, func() { reports++ })
-		want := func(what string, n int) {
-			t.Helper()
-			time.Sleep(3 * time.Second)
-			synctest.Wait()
-			if reports != n {
-				t.Errorf("%s: %d reports, want %d", what, reports, n)
-			}
-			reports = 0
+	reports := 0
+	watcher := config.NewWatcher(path)
+	look := func() {
+		if watcher.Look() {
+			reports++
 		}
-		want("between it was read and watched", 1)
-		want("as it was", 0)
-		write(path, "a: 2")
-		want("written in place", 1)
-		want("after that", 0)
-		write(filepath.Join(dir, "new"), "a: 3")
-		must(os.Rename(filepath.Join(dir, "new"), path))
-		want("renamed", 1)
-		must(os.Remove(path))
-		want("removed", 0)
-		write(path, "a: 4")
-		want("there again", 1)
+	}
+	write(path, "a: 1.5")
+	want := func(what string, n int) {
+		t.Helper()
+		for range 3 {
+			look()
+		}
+		if reports != n {
+			t.Errorf("%s: %d reports, want %d", what, reports, n)
+		}
+		reports = 0
+	}
+	want("between it was read and watched", 1)
+	want("as it was", 0)
+	write(path, "a: 2")
+	want("written in place", 1)
+	want("after that", 0)
+	write(filepath.Join(dir, "new"), "a: 3")
+	must(os.Rename(filepath.Join(dir, "new"), path))
+	want("renamed", 1)
+	must(os.Remove(path))
+	want("removed", 0)
+	if watcher.Settled() {
+		t.Error("a file that is not there has settled")
+	}
+	write(path, "a: 4")
+	want("there again", 1)
 
-		// As Kubernetes swaps what it mounts.
-		for _, version := range []string{"v1", "v2"} {
-			must(os.Mkdir(filepath.Join(dir, version), 0o700))
-			write(filepath.Join(dir, version, "tallyman.yaml"), "a: "+version)
-		}
-		must(os.Remove(path))
-		must(os.Symlink("v1", filepath.Join(dir, "..data")))
-		must(os.Symlink("..data/tallyman.yaml", path))
-		want("mounted", 1)
-		must(os.Symlink("v2", filepath.Join(dir, "..next")))
-		must(os.Rename(filepath.Join(dir, "..next"), filepath.Join(dir, "..data")))
-		want("swapped", 1)
+	// As Kubernetes swaps what it mounts.
+	for _, version := range []string{"v1", "v2"} {
+		must(os.Mkdir(filepath.Join(dir, version), 0o700))
+		write(filepath.Join(dir, version, "tallyman.yaml"), "a: "+version)
+	}
+	must(os.Remove(path))
+	must(os.Symlink("v1", filepath.Join(dir, "..data")))
+	must(os.Symlink("..data/tallyman.yaml", path))
+	want("mounted", 1)
+	must(os.Symlink("v2", filepath.Join(dir, "..next")))
+	must(os.Rename(filepath.Join(dir, "..next"), filepath.Join(dir, "..data")))
+	want("swapped", 1)
 
-		// While it is being written it is not reported.
-		for i := range 5 {
-			write(path, "a: "+string(rune('5'+i)))
-			time.Sleep(time.Second)
-			synctest.Wait()
+	// While it is being written it is not reported.
+	for i := range 5 {
+		write(path, "a: "+string(rune('5'+i)))
+		look()
+		if reports != 0 || watcher.Settled() {
+			t.Errorf("%d reports while it was written, and it has settled: %t", reports, watcher.Settled())
 		}
-		if reports != 0 {
-			t.Errorf("%d reports while it was written", reports)
-		}
-		want("written in pieces", 1)
-	})
+	}
+	want("written in pieces", 1)
+	if !watcher.Settled() {
+		t.Error("it never settles")
+	}
+
+	// A directory in its place is a change, too: to read it says what is wrong.
+	must(os.Remove(path))
+	must(os.Mkdir(path, 0o700))
+	want("replaced by a directory", 1)
 }

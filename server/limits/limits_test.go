@@ -3,6 +3,7 @@ package limits
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -12,17 +13,25 @@ import (
 )
 
 func TestLimitsRefuse(t *testing.T) {
-	for _, text := range []string{"10.0.0.0", "load-balancer", "10.0.0.0/33", ""} {
+	for _, text := range []string{"10.0.0.0", "load-balancer", "10.0.0.0/33", "::ffff:0:0/90", ""} {
 		_, err := New(Config{TrustedProxies: []string{"10.0.0.0/8", text}})
 		if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), "trustedProxies[1]: must be a range") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
+	for _, everybody := range []string{"0.0.0.0/0", "::/0", "::ffff:0:0/96"} {
 		_, err := New(Config{TrustedProxies: []string{everybody}})
 		if want := "trustedProxies[0]: must not be every address"; gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v", everybody, err)
 		}
+	}
+}
+
+// A range of IPv4 addresses is the same however it is written.
+func TestMappedProxiesAreTrusted(t *testing.T) {
+	trusted, err := parseProxies([]string{"::ffff:10.0.0.0/104"})
+	if err != nil || !trusted.have(netip.MustParseAddr("10.1.2.3")) || trusted.have(netip.MustParseAddr("11.1.2.3")) {
+		t.Errorf("%v, %v", trusted, err)
 	}
 }
 

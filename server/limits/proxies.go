@@ -21,7 +21,10 @@ func parseProxies(texts []string) (proxies, error) {
 	for i, text := range texts {
 		field := fmt.Sprintf("trustedProxies[%d]", i)
 		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
+		if mapped := prefix.Addr(); mapped.Is4In6() { // clients of IPv4 are known by that address
+			prefix = netip.PrefixFrom(mapped.Unmap(), prefix.Bits()-96)
+		}
+		if err != nil || !prefix.IsValid() {
 			return nil, gitops.FieldErrorf(field, "must be a range of addresses such as 10.0.0.0/8")
 		}
 		if prefix.Bits() == 0 {

@@ -59,7 +59,7 @@ var plantedBugs = []planted{
 		"after a lost race the old edit is put on the new tip",
 		"gitops/manifest/actor.go",
 		"	a.setSnapshot(next, time.Time{})\n",
-		"	a.setSnapshot(&snapshot{tip: next.tip, head: next.head, root: old.root}, time.Time{})\n",
+		"	a.setSnapshot(&branch.Snapshot{Tip: next.Tip, Head: next.Head, Root: old.Root}, time.Time{})\n",
 		"the commit of update",
 	},
 	{

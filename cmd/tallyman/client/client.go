@@ -137,6 +137,15 @@ func (c *Client) Retry(ctx context.Context, id, reason string) (gitops.Update, e
 	return c.decide(ctx, id, "retry", reason)
 }
 
+// Clear has an object parsed again that was set aside. The reason may be empty.
+func (c *Client) Clear(ctx context.Context, object, reason string) (s gitops.Suspect, err error) {
+	body, err := json.Marshal(api.DecisionRequest{Reason: reason})
+	if err != nil {
+		return s, err
+	}
+	return s, c.do(ctx, http.MethodPost, "/api/v1/set-aside/"+url.PathEscape(object)+"/clear", nil, nil, body, &s)
+}
+
 // Cancel requests that a pending update is not written, and returns it as it is a
 // moment later: with an end, or pending with CancelRequest.
 func (c *Client) Cancel(ctx context.Context, id, reason string) (gitops.Update, error) {

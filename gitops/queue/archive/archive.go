@@ -15,7 +15,8 @@
 // anywhere, has a changed byte, or goes on behind its end: whoever brings the entries in
 // and commits after the last one has all of them, or nothing. Both sides hold one entry
 // in memory and some 100 KiB beside it; an entry is at most one delivery, with a body of
-// 1 MiB and [queue.MaxUpdates] updates.
+// 1 MiB and [queue.MaxUpdates] updates. One that takes more than [largestItem] is neither
+// written nor read, whatever length the stream says it has.
 //
 // # Versions
 //
@@ -44,6 +45,11 @@ const (
 	magic       = "tallyman backup "
 	longestLine = 200 // of the first line, in bytes
 )
+
+// largestItem is in bytes, uncompressed: three times what a delivery takes that is as large
+// as the server accepts. Without it a stream of 1 MiB that compresses well has gob read
+// 1 GiB as one item.
+const largestItem = 32 << 20
 
 // Info is what the first line says.
 type Info struct {
@@ -97,6 +103,10 @@ func errNotOurs() error {
 
 func errDamaged(cause error) error {
 	return gitops.Errorf(gitops.Invalid, "the backup is damaged: nothing of it was restored; take another one").WithCause(cause)
+}
+
+func errTooLarge() error {
+	return gitops.Errorf(gitops.Invalid, "the backup has an entry of more than %d MiB, which no store holds", largestItem>>20)
 }
 
 func errCutOff(cause error) error {

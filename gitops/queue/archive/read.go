@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -70,6 +71,7 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 	for {
 		var next item
 		before := [sha256.Size]byte(summed.sum.Sum(nil))
+		summed.left = largestItem
 		if err := decoder.Decode(&next); err != nil {
 			return unreadable(err)
 		}
@@ -78,10 +80,25 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 			return r.checkEnd(*next.End, before, *given, summed.r)
 		case next.Entry == nil || next.End != nil:
 			return errDamaged(errors.New("an item that is neither an entry nor the end"))
+		case !sound(*next.Entry):
+			return errDamaged(errors.New("an entry that no store holds"))
 		case !give(*next.Entry):
 			return nil
 		}
 	}
+}
+
+// sound reports whether the entry is one thing, with no more updates than a store can
+// give sequences to.
+func sound(e queue.Entry) bool {
+	things := 0
+	for _, is := range []bool{e.Delivery != nil, e.Step != nil, e.Head != nil, e.Lane != nil, e.Checkpoint != nil, e.UsedToken != nil, e.Audit != nil,
+		e.Memory != nil, e.ProofKey != nil} {
+		if is {
+			things++
+		}
+	}
+	return things == 1 && (e.Delivery == nil || len(e.Delivery.Updates) <= queue.MaxUpdates)
 }
 
 // checkEnd fails unless the end is the one of what was read, and nothing follows.
@@ -103,6 +120,9 @@ func (r *Reader) checkEnd(e end, sum [sha256.Size]byte, given queue.Counts, plai
 
 // unreadable says why the stream cannot be read on.
 func unreadable(err error) error {
+	if gitops.CodeOf(err) == gitops.Invalid {
+		return err
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errCutOff(err)
 	}
@@ -112,20 +132,29 @@ func unreadable(err error) error {
 // summed sums what is read through it. The decoder of gob reads no further than the
 // item that it decodes from what has a ReadByte.
 type summed struct {
-	r   *bufio.Reader
-	sum hash.Hash
+	r    *bufio.Reader
+	sum  hash.Hash
+	left int // how many bytes the item may still have
 }
 
 func (s *summed) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
+	if s.left == 0 {
+		return 0, errTooLarge()
+	}
+	n, err := s.r.Read(p[:min(len(p), s.left)])
 	s.sum.Write(p[:n])
+	s.left -= n
 	return n, err
 }
 
 func (s *summed) ReadByte() (byte, error) {
+	if s.left == 0 {
+		return 0, errTooLarge()
+	}
 	b, err := s.r.ReadByte()
 	if err == nil {
 		s.sum.Write([]byte{b})
+		s.left--
 	}
 	return b, err
 }

@@ -24,7 +24,8 @@ func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.
 	if err != nil {
 		return held, err
 	}
-	encoder := gob.NewEncoder(io.MultiWriter(sum, compressed))
+	bounded := &bounded{w: io.MultiWriter(sum, compressed)}
+	encoder := gob.NewEncoder(bounded)
 	for entry, err := range entries {
 		if err == nil {
 			err = ctx.Err()
@@ -32,11 +33,13 @@ func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.
 		if err != nil {
 			return held, err
 		}
+		bounded.left = largestItem
 		if err := encoder.Encode(item{Entry: &entry}); err != nil {
 			return held, out.failure(err)
 		}
 		held.Add(entry)
 	}
+	bounded.left = largestItem
 	last := end{Counts: held}
 	sum.Sum(last.Sum[:0])
 	if err := encoder.Encode(item{End: &last}); err != nil {
@@ -46,6 +49,19 @@ func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.
 		return held, out.failure(err)
 	}
 	return held, nil
+}
+
+// bounded fails for an item that no reader would take: better now than at the restore.
+type bounded struct {
+	w    io.Writer
+	left int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, errTooLarge()
+	}
+	return b.w.Write(p)
 }
 
 // sink remembers the error of the writer behind it, which comes back wrapped by whatever

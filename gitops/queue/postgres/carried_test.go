@@ -12,6 +12,7 @@ import (
 
 // notCarried are the tables that a backup need not have, and why.
 var notCarried = map[string]string{
+	"parsing":             "of processes that have nothing to do with the new store",
 	"tallyman_migrations": "the new store's own",
 	"states":              "the program's",
 	"transitions":         "the program's",

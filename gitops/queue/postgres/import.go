@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,11 +41,24 @@ func Import(ctx context.Context, a Address, entries iter.Seq2[queue.Entry, error
 		return err
 	})
 	if err != nil {
-		return queue.Imported{}, domainError(err)
+		return queue.Imported{}, domainError(contradiction(err))
 	}
 	// What the planner knows of tables that were empty a moment ago is wrong.
 	_, _ = s.pool.Exec(ctx, `ANALYZE deliveries, bodies, updates, steps, heads, audit, memories`)
 	return done, nil
+}
+
+// contradiction is err, Invalid where it says that the entries cannot all be true: two
+// that are the same thing, or a value that there is not.
+func contradiction(err error) error {
+	if state := sqlState(err); strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") {
+		return errContradiction(err)
+	}
+	return err
+}
+
+func errContradiction(cause error) error {
+	return gitops.Errorf(gitops.Invalid, "what is to be imported contradicts itself").WithCause(cause)
 }
 
 // makeRoom sees to it that there is an empty store, which nobody opens until the
@@ -65,7 +79,7 @@ func (s *Store) makeRoom(ctx context.Context, tx pgx.Tx, replace bool) (aside st
 		switch {
 		case held != (queue.Counts{}) && !replace:
 			return "", gitops.Errorf(gitops.Conflict,
-				"the store is not empty: it holds %d deliveries, %d lanes and %d proof keys; give an empty database, or with --replace it is kept beside the restored store",
+				"the store is not empty (deliveries: %d, lanes: %d, proof keys: %d); give an empty database, or with --replace it is kept beside the restored store",
 				held.Deliveries, held.Lanes, held.ProofKeys)
 		case held != (queue.Counts{}):
 			if aside, err = setAside(ctx, tx); err != nil {
@@ -90,6 +104,9 @@ func lockOut(ctx context.Context, tx pgx.Tx) (version int, folders []string, err
 	if err != nil || version == 0 {
 		return version, folders, err
 	}
+	if err := checkPlace(ctx, tx); err != nil {
+		return 0, nil, err
+	}
 	var alone bool
 	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(`+inUse+`)`).Scan(&alone); err != nil {
 		return 0, nil, err
@@ -98,6 +115,21 @@ func lockOut(ctx context.Context, tx pgx.Tx) (version int, folders []string, err
 		return 0, nil, gitops.Errorf(gitops.Conflict, "the store is in use: stop every replica of serve first")
 	}
 	return version, folders, nil
+}
+
+// checkPlace fails where the store is not in the schema in which new tables are made: one
+// that is earlier in search_path, as "$user" is by default, may have been made since.
+func checkPlace(ctx context.Context, tx pgx.Tx) error {
+	const places = `SELECT relnamespace::regnamespace::text, current_schema()::text FROM pg_class WHERE oid = 'counter'::regclass`
+	var there, made string
+	if err := tx.QueryRow(ctx, places).Scan(&there, &made); err != nil {
+		return err
+	}
+	if there != made {
+		return gitops.Errorf(gitops.Unavailable,
+			"the store is in the schema %s, and the address makes new tables in %s: add search_path=%s to store", there, made, there)
+	}
+	return nil
 }
 
 // created matches what the migrations make. What belongs to a table goes with it.
@@ -164,7 +196,7 @@ func fill(ctx context.Context, tx pgx.Tx, entries iter.Seq2[queue.Entry, error])
 		return held, err
 	}
 	if held != given {
-		return held, fmt.Errorf("given were %+v, and the tables hold %+v", given, held)
+		return held, errContradiction(fmt.Errorf("given were %+v, and the tables hold %+v", given, held))
 	}
 	_, err = tx.Exec(ctx, `SELECT setval('counter', $1)`, in.number)
 	return held, err

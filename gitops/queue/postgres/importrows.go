@@ -51,6 +51,7 @@ var importColumns = map[string][]string{
 		"became", "config"},
 	"memories":   {"hash", "delivery", "received_at"},
 	"proof_keys": {"id", "secret", "made_at"},
+	"suspects":   {"object", "kind", "path", "holder", "at", "deaths"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -152,6 +153,9 @@ func (in *importing) add(e queue.Entry) error {
 		return in.row("memories", e.Memory.Hash, clean(e.Memory.Delivery), e.Memory.ReceivedAt)
 	case e.ProofKey != nil:
 		return in.row("proof_keys", e.ProofKey.ID, e.ProofKey.Secret[:], e.ProofKey.MadeAt)
+	case e.Suspect != nil:
+		s := e.Suspect
+		return in.row("suspects", clean(s.Object), string(s.Kind), clean(s.Path), clean(s.Holder), s.At, s.Deaths)
 	}
 	return nil
 }
@@ -253,7 +257,7 @@ func (in *importing) lane(l queue.LaneState) error {
 func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
 		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
-		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories, &c.ProofKeys)
+		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
+	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories, &c.ProofKeys, &c.Suspects)
 	return c, err
 }

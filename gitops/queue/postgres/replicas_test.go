@@ -115,6 +115,18 @@ func (s *spread) Checkpoint(ctx context.Context, name string) (string, error) {
 func (s *spread) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
 	return s.next().ProofKeys(ctx)
 }
+func (s *spread) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) ([]gitops.Suspect, error) {
+	return s.next().BeginParsing(ctx, holder, objects, alone)
+}
+func (s *spread) EndParsing(ctx context.Context, holder string, objects []string) error {
+	return s.next().EndParsing(ctx, holder, objects)
+}
+func (s *spread) Suspects(ctx context.Context) ([]gitops.Suspect, error) {
+	return s.next().Suspects(ctx)
+}
+func (s *spread) ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error) {
+	return s.next().ClearSuspect(ctx, object, by)
+}
 func (s *spread) SetCheckpoint(ctx context.Context, name, value string) error {
 	return s.next().SetCheckpoint(ctx, name, value)
 }

@@ -35,13 +35,9 @@ func (i *instance) Import(ctx context.Context, entries iter.Seq2[queue.Entry, er
 }
 
 func TestTransferFromSQLite(t *testing.T) {
-
 	queuetest.Transfer(t, &file{t, filepath.Join(t.TempDir(), "queue.db")}, &instance{t, schema(t)})
-
 }
 
 func TestTransferToSQLite(t *testing.T) {
-
 	queuetest.Transfer(t, &instance{t, schema(t)}, &file{t, filepath.Join(t.TempDir(), "queue.db")})
-
 }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"iter"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,37 @@ func TestAReplacedStoreIsKept(t *testing.T) {
 	if kept, err := old.ProofKeys(t.Context()); err != nil || len(kept) != 1 || len(keys) != 1 {
 		t.Errorf("its keys are %v, %v", kept, err)
 	}
+}
+
+func TestImportOfContradictions(t *testing.T) {
+	queuetest.Contradictions(t, &instance{t, schema(t)})
+}
+
+// TestAStoreBehindAnotherSchema has a schema made that comes first in the search path of a
+// store, as one with the user's name does by default. The store is found, and its tables
+// are not made a second time in front of it.
+func TestAStoreBehindAnotherSchema(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	accept(t, s, order("1", "api"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := url.Parse(schema(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := u.Query().Get("search_path")
+	u.RawQuery = url.Values{"search_path": {first.Query().Get("search_path") + "," + was}}.Encode()
+	_, err = postgres.Import(t.Context(), postgres.Address{URL: u.String()}, queuetest.Each(nil), queue.ImportOptions{Replace: true})
+	if gitops.CodeOf(err) != gitops.Unavailable || !strings.Contains(gitops.PublicOf(err), "search_path="+was) {
+		t.Errorf("%v", err)
+	}
+	updateOf(t, open(t, a), idOf("1", "api"))
 }
 
 // objectsOf are the names of all that is in the address's schema.

@@ -15,11 +15,13 @@ func Fill(t *testing.T, i Instance) {
 	t.Helper()
 	ctx := t.Context()
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	fillSuspects(t, i, func() time.Time { return at })
 	q, err := i.Open(func() time.Time { return at })
 	if err != nil {
 		t.Fatal(err)
 	}
-	var errs []error
+	_, err = q.Suspects(ctx)
+	errs := []error{err}
 	accept := func(id, app string) gitops.Update {
 		d, _, err := q.Accept(ctx, gitops.Delivery{
 			Source: "github", ID: id, ReceivedAt: at, Outcome: gitops.OutcomeAccepted, Body: []byte(id), BodyDigest: []byte("digest of a body of 32 bytes, " + id[:2]),
@@ -48,6 +50,19 @@ func Fill(t *testing.T, i Instance) {
 	errs = append(errs, err)
 	_, err = q.ProofKeys(ctx)
 	if err := errors.Join(append(errs, err, q.Ping(ctx), q.Close())...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillSuspects leaves the note of a process that ended while it parsed a file.
+func fillSuspects(t *testing.T, i Instance, now func() time.Time) {
+	t.Helper()
+	q, err := i.Open(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = q.BeginParsing(t.Context(), "one", objectsOf("a"), false)
+	if err := errors.Join(err, q.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

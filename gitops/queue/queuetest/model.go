@@ -63,13 +63,15 @@ type state struct {
 	audit       []gitops.AuditEntry
 	audited     int64 // the sequence of the newest entry
 	proofKeys   []gitops.ProofKey
+	parsing     map[noted]note
+	suspects    map[string]gitops.Suspect // by object
 }
 
 func newState() state {
 	return state{
 		deliveries: make(map[gitops.DeliveryKey]delivery), updates: make(map[string]*gitops.Update), heads: make(map[target]gitops.Head),
 		lanes: make(map[string]*lane), leases: make(map[string]*lease), checkpoints: make(map[string]string), used: make(map[string]usedToken),
-		memories: make(map[string]memory),
+		memories: make(map[string]memory), parsing: make(map[noted]note), suspects: make(map[string]gitops.Suspect),
 	}
 }
 
@@ -121,6 +123,7 @@ func (s *state) clone() state {
 	c.deliveries, c.heads, c.log = maps.Clone(s.deliveries), maps.Clone(s.heads), slices.Clone(s.log)
 	c.checkpoints, c.used = maps.Clone(s.checkpoints), maps.Clone(s.used)
 	c.memories, c.audit = maps.Clone(s.memories), slices.Clone(s.audit)
+	c.parsing, c.suspects = maps.Clone(s.parsing), maps.Clone(s.suspects)
 	c.updates, c.lanes, c.leases = make(map[string]*gitops.Update), make(map[string]*lane), make(map[string]*lease)
 	for id, u := range s.updates {
 		u := *u
@@ -168,7 +171,7 @@ func (m *Model) Restore(s Snapshot) {
 }
 
 // KillHolder makes it known that the holder's process is dead: what it holds can be
-// claimed at once. What it held stays fenced by its tokens until then.
+// claimed at once, and what it was parsing is suspect. What it held stays fenced by its tokens until then.
 func (m *Model) KillHolder(holder string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -177,9 +180,15 @@ func (m *Model) KillHolder(holder string) {
 			l.dead = true
 		}
 	}
+	for key, n := range m.parsing {
+		if n.dead = n.dead || key.holder == holder; n.dead {
+			m.parsing[key] = n
+		}
+	}
 }
 
-// Holders are the processes that hold a lease and are not known to be dead, sorted.
+// Holders are the processes that hold a lease, or parse something, and are not known to
+// be dead, sorted.
 func (m *Model) Holders() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,6 +196,11 @@ func (m *Model) Holders() []string {
 	for _, l := range m.leases {
 		if l.held && !l.dead && !slices.Contains(holders, l.holder) {
 			holders = append(holders, l.holder)
+		}
+	}
+	for key, n := range m.parsing {
+		if !n.dead && !slices.Contains(holders, key.holder) {
+			holders = append(holders, key.holder)
 		}
 	}
 	slices.Sort(holders)

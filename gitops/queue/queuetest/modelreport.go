@@ -181,7 +181,7 @@ func (m *Model) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 	}
 	to, allowed := gitops.Next(u.State, d.Action)
 	if !allowed || d.Action == gitops.ActionRetry && !m.mayRetry(*u) {
-		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
+		return gitops.Update{}, gitops.NotPossible(u.ID, u.State, d.Action)
 	}
 	if lower := m.lowerThan(*u); d.Action == gitops.ActionRetry && u.State == gitops.Failed && lower != "" {
 		return gitops.Update{}, gitops.Errorf(gitops.Conflict, "%s", lower)

@@ -60,6 +60,8 @@ func (r *player) step() {
 		r.crash()
 	case n < 54:
 		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: "dev", App: r.one("", "app-0"), Reason: "no rule"}, gitops.AuditEntry{Act: gitops.ActSecret})
+	case n < 57:
+		r.parse()
 	case n < 62 && len(r.ids) > 0:
 		id := r.ids[r.IntN(len(r.ids))]
 		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))

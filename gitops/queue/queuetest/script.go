@@ -164,6 +164,7 @@ func (s *script) check() {
 	s.checkLists()
 	s.checkChanges()
 	s.checkAudit()
+	s.checkSuspects()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 

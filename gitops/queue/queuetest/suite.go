@@ -102,6 +102,12 @@ var cases = []struct {
 	{"Upkeep/PruneKeepsHeads", pruneKeepsHeads},
 	{"Upkeep/PrunedNumbersStayGone", prunedNumbersStayGone},
 
+	{"Parsing/TwoDeathsSetAside", twoDeathsSetAside},
+	{"Parsing/DeathOfSeveral", deathOfSeveral},
+	{"Parsing/TheLivingAreNoDeaths", theLivingAreNoDeaths},
+	{"Parsing/ClearIsAudited", clearIsAudited},
+	{"Parsing/AtOnce", parsingAtOnce},
+
 	{"Audit/EveryOrderAndDecision", everyOrderAndDecision},
 	{"Audit/Appended", appended},
 	{"Audit/Filters", auditFilters},

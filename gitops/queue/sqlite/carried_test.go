@@ -21,6 +21,7 @@ func (o opened) Crash(q queue.Queue) error { return q.Close() }
 
 // notCarried are the tables that a backup need not have, and why.
 var notCarried = map[string]string{
+	"parsing":       "of processes that have nothing to do with the new store",
 	"migrations":    "the new store's own",
 	"pings":         "for the probe alone",
 	"numbers":       "numbers begin again, and follow the order of the entries",

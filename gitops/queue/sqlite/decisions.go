@@ -34,7 +34,7 @@ func (tx *tx) decide(d queue.Decision) error {
 	}
 	to, allowed := gitops.Next(u.State, d.Action)
 	if !allowed {
-		return gitops.Errorf(gitops.Conflict, "update %s is %s: %s is not possible", u.ID, u.State, d.Action)
+		return gitops.NotPossible(u.ID, u.State, d.Action)
 	}
 	if d.Action == gitops.ActionRetry {
 		if err := tx.checkRetry(u); err != nil {
@@ -73,7 +73,7 @@ func (tx *tx) decide(d queue.Decision) error {
 func (tx *tx) checkRetry(u gitops.Update) error {
 	if u.State == gitops.Pending {
 		if len(blocking(u.BlockedBy, tx.now)) == 0 {
-			return gitops.Errorf(gitops.Conflict, "update %s is pending and nothing blocks it", u.ID)
+			return gitops.Errorf(gitops.Conflict, "update %s is pending, and nothing blocks it: its lane retries by itself", u.ID)
 		}
 		return nil
 	}

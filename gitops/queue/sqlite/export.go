@@ -32,10 +32,19 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 // Beside a store that is not in use it may leave SQLite's empty -wal and -shm.
 //
 // The error's code is NotFound when there is no store, and Unavailable when it cannot
-// be read.
+// be read, or while a restore puts another file in its place: in between the file is there
+// without its WAL, which is an older state of the store.
 func Export(ctx context.Context, path string) iter.Seq2[queue.Entry, error] {
 	return exported(func(give func(queue.Entry) error) (err error) {
-		if _, err := os.Stat(path); err != nil {
+		path, err := resolve(path)
+		if err != nil {
+			return err
+		}
+		if err := checkPlaced(path); err != nil {
+			return err
+		}
+		file, err := os.Stat(path)
+		if err != nil {
 			return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
 		}
 		c, err := connectTo(path, "ro", `PRAGMA busy_timeout = 5000`, `PRAGMA temp_store = MEMORY`, `BEGIN`)
@@ -44,6 +53,9 @@ func Export(ctx context.Context, path string) iter.Seq2[queue.Entry, error] {
 		}
 		defer func() { err = errors.Join(err, c.close()) }()
 		version, err := versionOf(c)
+		if err == nil {
+			err = checkSame(path, file) // what is read from here on is of one moment
+		}
 		if err == nil && version == 0 {
 			return gitops.Errorf(gitops.NotFound, "the store at %s is empty: tallyman was never started with it", path)
 		}
@@ -84,7 +96,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -104,5 +105,33 @@ func TestExport(t *testing.T) {
 	}
 	for range s.Export(t.Context()) {
 		break // whoever reads may stop
+	}
+}
+
+// TestAFileThatIsReplacedWhileItIsOpened is a backup that opens the file which a restore
+// moves away at that moment: what it reads may lack the WAL.
+func TestAFileThatIsReplacedWhileItIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db")
+	replaced := func() os.FileInfo {
+		t.Helper()
+		if err := os.WriteFile(path+".new", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	old := replaced()
+	if err := checkSame(path, old); err != nil {
+		t.Errorf("of the same file: %v", err)
+	}
+	replaced()
+	if err := checkSame(path, old); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("of another file: %v", err)
 	}
 }

@@ -116,7 +116,7 @@ func TestImportKeepsTheStoreThatItReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	crashed(t, path, "old")
 	_, err := sqlite.Import(t.Context(), path, one("new"), queue.ImportOptions{})
-	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "it holds 1 deliveries") {
+	if gitops.CodeOf(err) != gitops.Conflict || !strings.Contains(gitops.PublicOf(err), "is not empty (deliveries: 1, ") {
 		t.Errorf("over a store: %v", err)
 	}
 	gone := errors.New("the source is gone")
@@ -138,6 +138,10 @@ func TestImportKeepsTheStoreThatItReplaces(t *testing.T) {
 	}
 }
 
+func TestImportOfContradictions(t *testing.T) {
+	queuetest.Contradictions(t, target{filepath.Join(t.TempDir(), "queue.db")})
+}
+
 // TestADamagedStoreIsReplaced is why one restores, often.
 func TestADamagedStoreIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
@@ -150,53 +154,6 @@ func TestADamagedStoreIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, path, "new")
-}
-
-// TestImportThatDied has the process die after each step of putting the new store in its
-// place. The next start has the old store or the new one, each with all that it held, and
-// goes on with the steps that are left.
-func TestImportThatDied(t *testing.T) {
-	const aside = ".replaced-TIME"
-	for _, c := range []struct {
-		name  string
-		moves [][2]string // suffixes, from and to
-		want  string
-	}{
-		{"while it was written", nil, "old"},
-		{"once it was decided", [][2]string{{".restoring", ".restored"}}, "new"},
-		{"before the old file was moved", [][2]string{{".restoring", ".restored"}, {"-wal", aside + "-wal"}}, "new"},
-		{"before the new file was moved", [][2]string{{".restoring", ".restored"}, {"-wal", aside + "-wal"}, {"", aside}}, "new"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			path, made := filepath.Join(dir, "queue.db"), filepath.Join(dir, "made.db")
-			crashed(t, path, "old")
-			if _, err := sqlite.Import(t.Context(), made, one("new"), queue.ImportOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			info, err := os.Stat(made)
-			if err != nil {
-				t.Fatal(err)
-			}
-			old := strings.Replace(aside, "TIME", info.ModTime().UTC().Format("20060102T150405.000000000Z"), 1)
-			for _, move := range append([][2]string{{"", ".restoring"}}, c.moves...) {
-				from, to := path+move[0], path+strings.Replace(move[1], aside, old, 1)
-				if move[1] == ".restoring" {
-					from = made
-				}
-				if err := os.Rename(from, to); err != nil {
-					t.Fatal(err)
-				}
-			}
-			holds(t, path, c.want)
-			if c.want == "new" {
-				holds(t, path+old, "old")
-			}
-			if left, _ := filepath.Glob(path + ".rest*"); len(left) > 0 {
-				t.Errorf("there is still %q", left)
-			}
-		})
-	}
 }
 
 // importUnderLimit has a limit on the size of files in the way of an import.

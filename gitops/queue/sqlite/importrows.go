@@ -42,6 +42,10 @@ func (in *importing) add(e queue.Entry) error {
 	case e.ProofKey != nil:
 		k := e.ProofKey
 		return in.c.exec(`INSERT INTO proof_keys (id, secret, made_at) VALUES (?, ?, ?)`, k.ID, k.Secret[:], k.MadeAt.UnixMicro())
+	case e.Suspect != nil:
+		s := e.Suspect
+		return in.c.exec(`INSERT INTO suspects (object, kind, path, holder, at, deaths) VALUES (?, ?, ?, ?, ?, ?)`,
+			s.Object, string(s.Kind), s.Path, s.Holder, s.At.UnixMicro(), s.Deaths)
 	}
 	return nil
 }
@@ -188,9 +192,9 @@ func (in *importing) addLane(l queue.LaneState) error {
 func counted(c *connection) (n queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps), (SELECT count(*) FROM heads),
 		(SELECT count(*) FROM (SELECT environment FROM lanes UNION SELECT name FROM leases)), (SELECT count(*) FROM checkpoints),
-		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys)`
+		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
 	_, err = c.one(context.Background(), counts, nil, func(r row) {
-		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys} {
+		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects} {
 			*into = int(r.number(i))
 		}
 	})

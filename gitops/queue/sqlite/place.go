@@ -15,10 +15,13 @@ import (
 //     knows that its writer died, and removes it.
 //  2. It is renamed to path.restored. This decides: from here on the new store is the
 //     store, and whoever opens path does the steps that are left.
-//  3. The old file's WAL is renamed to path.replaced-TIME-wal, the old file to
-//     path.replaced-TIME. TIME is when the new file was written, so that whoever goes on
-//     after a crash finds the same names. The WAL goes first: a file without its WAL is
-//     an older state of the store, and nobody opens it while path.restored is there.
+//  3. The old file's WAL is renamed to path.replaced-TIME-wal, its rollback journal, which
+//     SQLite would play back into the new file, to path.replaced-TIME-journal, and the old
+//     file to path.replaced-TIME. TIME is when the new file was written, so that whoever
+//     goes on after a crash finds the same names. The file goes last: without its WAL it
+//     is an older state of the store, and nobody reads it while path.restored is there
+//     (see [Export]). A WAL that another program made for it meanwhile holds nothing, and
+//     does not take the place of the one that was renamed.
 //  4. path.restored is renamed to path.
 const (
 	buildSuffix   = ".restoring"
@@ -64,11 +67,13 @@ func replace(path string) (aside string, err error) {
 		return "", err
 	}
 	old := path + ".replaced-" + info.ModTime().UTC().Format("20060102T150405.000000000Z")
-	for _, suffix := range []string{"-wal", ""} {
-		if err := os.Rename(path+suffix, old+suffix); err == nil {
-			aside = old
-		} else if !errors.Is(err, fs.ErrNotExist) {
+	for _, suffix := range []string{"-wal", "-journal", ""} {
+		moved, err := setAside(path+suffix, old+suffix)
+		if err != nil {
 			return "", err
+		}
+		if moved {
+			aside = old
 		}
 	}
 	// It says where what is in a WAL; SQLite makes a new one.
@@ -82,6 +87,47 @@ func replace(path string) (aside string, err error) {
 		return "", err
 	}
 	return aside, syncDir(filepath.Dir(path))
+}
+
+// checkPlaced fails while another file is put in the place of path's, and where that was
+// interrupted.
+func checkPlaced(path string) error {
+	if isThere(path + decidedSuffix) {
+		return gitops.Errorf(gitops.Unavailable,
+			"a restore of the store at %s is under way, or was interrupted: if it does not run any more, start serve, or restore again with --replace; either finishes it", path)
+	}
+	return nil
+}
+
+// checkSame fails unless path still has the file, and is not being given another.
+func checkSame(path string, file fs.FileInfo) error {
+	if err := checkPlaced(path); err != nil {
+		return err
+	}
+	if now, err := os.Stat(path); err != nil || !os.SameFile(now, file) {
+		return gitops.Errorf(gitops.Unavailable, "the store at %s was replaced while it was opened: try again", path).WithCause(err)
+	}
+	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// setAside renames a file, if it is there, unless that was done before.
+func setAside(from, to string) (moved bool, err error) {
+	if isThere(to) {
+		return true, removeIfThere(from)
+	}
+	switch err := os.Rename(from, to); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	default:
+		return false, err
+	}
 }
 
 func syncFile(path string) error {

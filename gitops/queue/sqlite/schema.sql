@@ -249,6 +249,27 @@ CREATE TABLE proof_keys (
 	made_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the process is parsing. It is one process: what is here when the file is
+-- opened was being parsed by one that died.
+CREATE TABLE parsing (
+	object TEXT NOT NULL,
+	holder TEXT NOT NULL,
+	kind   TEXT NOT NULL,
+	path   TEXT NOT NULL,
+	at     INTEGER NOT NULL,
+	PRIMARY KEY (object, holder)
+) STRICT, WITHOUT ROWID;
+
+-- What was being parsed when a process died.
+CREATE TABLE suspects (
+	object TEXT PRIMARY KEY,
+	kind   TEXT NOT NULL,
+	path   TEXT NOT NULL,
+	holder TEXT NOT NULL, -- the last process
+	at     INTEGER NOT NULL,
+	deaths INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What Ping writes.
 CREATE TABLE pings (
 	number INTEGER PRIMARY KEY,

@@ -65,12 +65,13 @@ BEGIN
 	RETURNING given.place, l.expires_at;
 END $$;
 
--- rebind gives the leases of a session that broke to the one that its process has
--- instead.
+-- rebind gives the leases of a session that broke, and the notes of what is parsed, to
+-- the one that its process has instead.
 CREATE FUNCTION rebind(broken bigint, instead bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM FROM lanes l WHERE l.session = broken ORDER BY l.name FOR UPDATE;
 	UPDATE lanes l SET session = instead WHERE l.session = broken;
+	UPDATE parsing p SET session = instead WHERE p.session = broken;
 END $$;
 
 CREATE FUNCTION release(lane text, lease_token bigint, lease_holder text, clean boolean) RETURNS void LANGUAGE sql AS $$
