@@ -45,6 +45,7 @@ func (s *Server) tryFile(path string) error {
 		return err
 	}
 	s.rejection = ""
+	s.outdated.Store(false)
 	s.metrics.configs.rejected.Set(0)
 	s.metrics.configs.loaded.SetToCurrentTime()
 	return nil
@@ -53,6 +54,7 @@ func (s *Server) tryFile(path string) error {
 // rejectFile tells that the file is not in force.
 func (s *Server) rejectFile(path string, why error) {
 	s.rejection = why.Error()
+	s.outdated.Store(true)
 	s.metrics.configs.rejected.Set(1)
 	s.metrics.configs.failures.Inc()
 	s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", s.rejection))
@@ -82,9 +84,10 @@ func (s *Server) reload(c config.Config) error {
 	return nil
 }
 
-// keepJobs keeps what authenticates jobs where its configuration stays.
+// keepJobs keeps what authenticates jobs where its configuration and the certificates in
+// its file stay.
 func keepJobs(p *parts, before *generation, c config.Config) {
-	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
+	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) || !before.jobs.roots.Equal(p.jobs.roots) {
 		return
 	}
 	_ = p.jobs.release()

@@ -50,7 +50,7 @@ func (b Timed) next(ctx context.Context) (time.Duration, error) {
 	if !newest.IsZero() {
 		b.Succeeded(newest)
 		if wait := time.Until(newest.Add(b.Every)); wait > 0 {
-			return min(wait, b.Every), nil // a clock that was set back delays no backup by more
+			return wait, nil
 		}
 	}
 	began := time.Now()
