@@ -159,5 +159,5 @@ func senderOf(d gitops.Delivery) string {
 // logNotKept says that deliveries of a sender are not kept.
 func (in *Intake) logNotKept(d gitops.Delivery, most int) {
 	in.Logger.Warn("deliveries are not kept: their sender has too many without updates", slog.String("source", d.Source), slog.String("outcome", string(d.Outcome)),
-		slog.String("principal", d.Principal), slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.Int("kept", most), slog.Duration("in", keptEvery))
+		slog.String("principal", d.Principal), slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.Int("kept", most), slog.Float64("seconds", keptEvery.Seconds()))
 }
