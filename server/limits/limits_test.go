@@ -12,7 +12,7 @@ import (
 )
 
 func TestLimitsRefuse(t *testing.T) {
-	for _, text := range []string{"10.0.0.0", "load-balancer", "10.0.0.0/33", "::ffff:0:0/90", ""} {
+	for _, text := range []string{"10.0.0.0", "load-balancer", "10.0.0.0/33", ""} {
 		_, err := New(Config{TrustedProxies: []string{"10.0.0.0/8", text}})
 		if gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), "trustedProxies[1]: must be a range") {
 			t.Errorf("%q: %v", text, err)
