@@ -36,3 +36,24 @@ const SetAsideAfter = 2
 
 // SetAside reports whether the object is not parsed any more.
 func (s Suspect) SetAside() bool { return s.Deaths >= SetAsideAfter }
+
+// How long what the git server sends stays set aside: twice as long after each death.
+const (
+	setAsideFor  = 10 * time.Minute
+	setAsideMost = 24 * time.Hour
+)
+
+// RetryAt is when what is set aside is parsed once more, alone; zero is never. A file
+// waits for its next content. Without the branch's tip nothing can be written at all, so
+// what is sent of it goes on by itself: while a slow server is fetched, two deaths may
+// be chance.
+func (s Suspect) RetryAt() time.Time {
+	if s.Kind != ParsedPack || !s.SetAside() {
+		return time.Time{}
+	}
+	wait := setAsideFor
+	for n := SetAsideAfter; n < s.Deaths && wait < setAsideMost; n++ {
+		wait *= 2
+	}
+	return s.At.Add(min(wait, setAsideMost))
+}

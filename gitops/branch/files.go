@@ -19,8 +19,7 @@ import (
 // FetchFiles brings the contents of files that are not here. A path at which there is
 // no file is left to whoever looks it up.
 func (s *Source) FetchFiles(ctx context.Context, of *Snapshot, paths []string) error {
-	missing := of.missing(paths)
-	if len(missing) == 0 {
+	if len(of.missing(paths)) == 0 {
 		return nil
 	}
 	leave, err := s.enter(ctx, of.Tip)
@@ -28,6 +27,11 @@ func (s *Source) FetchFiles(ctx context.Context, of *Snapshot, paths []string) e
 		return outage(err)
 	}
 	defer leave()
+	return s.fetchFiles(ctx, of, paths)
+}
+
+func (s *Source) fetchFiles(ctx context.Context, of *Snapshot, paths []string) error {
+	missing := of.missing(paths)
 	want := git.FetchRequest{Wants: slices.SortedFunc(maps.Keys(missing), compareHashes), NoThin: true}
 	for len(missing) > 0 {
 		if err := s.fetchInto(ctx, of, &want, missing, paths); err != nil {

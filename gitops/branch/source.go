@@ -88,7 +88,9 @@ func (s *Source) wantWhole(ctx context.Context, why string, cause error) {
 	s.Logger.WarnContext(ctx, "every file of the branch is fetched, not only those that updates can change", attrs...)
 }
 
-// enter asks the guard before what the server sends of a commit is parsed.
+// enter asks the guard before what the server sends of a commit is parsed. Who has
+// entered must not enter again before it has left: a suspect is parsed by one who has all
+// of the guard's memory.
 func (s *Source) enter(ctx context.Context, tip git.Hash) (leave func(), err error) {
 	return s.Guard.Enter(ctx, gitops.ParsedObject{Object: tip.String(), Kind: gitops.ParsedPack, Path: s.Branch}, 0, true)
 }
@@ -100,12 +102,16 @@ func (s *Source) loadTip(ctx context.Context, tip git.Hash) (*Snapshot, error) {
 		return nil, outage(err)
 	}
 	defer leave()
+	return s.loadEntered(ctx, tip)
+}
+
+func (s *Source) loadEntered(ctx context.Context, tip git.Hash) (*Snapshot, error) {
 	loaded, _, err := s.read(ctx, git.Pages{Tip: tip, First: 1, Most: 1, MaxBytes: s.Limits.directories()}, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.Logger.DebugContext(ctx, "branch fetched", "commit", tip.String())
-	return loaded, s.FetchFiles(ctx, loaded, s.Files())
+	return loaded, s.fetchFiles(ctx, loaded, s.Files())
 }
 
 // CatchUpDepth is how many commits a catch-up brings, counted from the new tip.
@@ -130,7 +136,7 @@ func (s *Source) CatchUp(ctx context.Context, from *Snapshot, tip git.Hash) (*Sn
 	}
 	if errors.Is(err, git.ErrMissingObject) {
 		s.Logger.WarnContext(ctx, "the git server left objects out, fetching the branch again", "commit", tip.String(), "error", err)
-		next, err = s.loadTip(ctx, tip)
+		next, err = s.loadEntered(ctx, tip)
 		return next, nil, err
 	}
 	return next, commits, err

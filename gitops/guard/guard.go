@@ -9,7 +9,8 @@
 // in the store. What was noted when a process died is a suspect. It is parsed again with
 // nothing beside it, so that a second death is its own; then it is set aside: it is not
 // parsed any more until the branch has something else in its place, or a person clears
-// it. Everything else goes on.
+// it. Everything else goes on. What the git server sends of the branch's tip is tried
+// again by itself after a while, since without it nothing can be written.
 //
 // Small files are not noted: see [noteworthy].
 package guard
@@ -38,7 +39,7 @@ const known = 20_000
 
 // Store is what the guard asks of the queue's store; see queue.Parsing.
 type Store interface {
-	BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (suspects []gitops.Suspect, err error)
+	BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) (suspects []gitops.Suspect, err error)
 	EndParsing(ctx context.Context, holder string, objects []string) error
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
 }
@@ -113,7 +114,7 @@ func (g *Guard) Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wa
 	if release == nil {
 		return nil, err
 	}
-	suspect, err := g.begin(ctx, o, false)
+	suspect, err := g.begin(ctx, o, 1)
 	switch {
 	case err != nil:
 		release()
@@ -122,20 +123,23 @@ func (g *Guard) Enter(ctx context.Context, o gitops.ParsedObject, cost int64, wa
 		return func() { g.end(o.Object); release() }, nil
 	}
 	release()
-	if suspect.SetAside() {
+	if !suspect.SetAside() {
+		return g.enterAlone(ctx, o, gitops.SetAsideAfter, wait)
+	}
+	if at := suspect.RetryAt(); at.IsZero() || time.Now().Before(at) {
 		return nil, setAside(*suspect)
 	}
-	return g.enterAlone(ctx, o, wait)
+	return g.enterAlone(ctx, o, suspect.Deaths+1, wait)
 }
 
-// enterAlone waits until nothing else is parsed. What it parsed is no suspect any more
-// before anything else is.
-func (g *Guard) enterAlone(ctx context.Context, o gitops.ParsedObject, wait bool) (func(), error) {
+// enterAlone waits until nothing else is parsed, and parses a suspect of fewer deaths.
+// What it parsed is no suspect any more before anything else is.
+func (g *Guard) enterAlone(ctx context.Context, o gitops.ParsedObject, deaths int, wait bool) (func(), error) {
 	leave, err := g.take(ctx, g.all, wait)
 	if leave == nil {
 		return nil, err
 	}
-	suspect, err := g.begin(ctx, o, true)
+	suspect, err := g.begin(ctx, o, deaths)
 	if err == nil && suspect != nil {
 		err = setAside(*suspect)
 	}
@@ -154,7 +158,7 @@ func (g *Guard) enterAlone(ctx context.Context, o gitops.ParsedObject, wait bool
 func setAside(s gitops.Suspect) error {
 	what, way := "the file", "write the file anew"
 	if s.Kind == gitops.ParsedPack {
-		what, way = "what the git server sends of the branch", "push another commit"
+		what, way = "what the git server sends of the branch", "wait until it is tried again at "+s.RetryAt().Format(time.RFC3339)+", push another commit"
 	}
 	return gitops.Errorf(gitops.Rejected, "%s %s is set aside: tallyman died %d times while it read it (object %s, last at %s). Either %s, or run: tallyman clear %s",
 		what, s.Path, s.Deaths, s.Object, s.At.Format(time.RFC3339), way, s.Object)

@@ -184,6 +184,70 @@ func TestMemoryIsShared(t *testing.T) {
 	})
 }
 
+// What the git server sends of the tip is tried again alone after ten minutes, then after
+// twice as long, and is no suspect any more once that goes well.
+func TestAFetchIsTriedAgainByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := queuetest.NewModel(time.Now, queuetest.Hooks{})
+		tip := gitops.ParsedObject{Object: "1111", Kind: gitops.ParsedPack, Path: "main"}
+		die := func(holder string) {
+			t.Helper()
+			enter(t, process(t, m, holder), tip, 0)
+			m.KillHolder(holder)
+		}
+		refused := func(holder, until string) {
+			t.Helper()
+			_, err := process(t, m, holder).Enter(t.Context(), tip, 0, true)
+			if gitops.CodeOf(err) != gitops.Rejected || !strings.Contains(gitops.PublicOf(err), until) {
+				t.Fatalf("it is parsed, or is not said to be tried again at %s: %v", until, err)
+			}
+		}
+		began := time.Now().UTC()
+		die("one")
+		die("two")
+		time.Sleep(10*time.Minute - time.Second)
+		refused("three", began.Add(10*time.Minute).Format(time.RFC3339))
+		time.Sleep(time.Second)
+		die("three")
+		time.Sleep(20*time.Minute - time.Second)
+		refused("four", began.Add(30*time.Minute).Format(time.RFC3339))
+		time.Sleep(time.Second)
+
+		g := process(t, m, "four")
+		other := enter(t, g, fileAt("a.yaml", "2222"), 100)
+		if leave, err := g.Enter(t.Context(), tip, 0, false); leave != nil || err != nil {
+			t.Fatalf("it is parsed beside something else: %v", err)
+		}
+		other()
+		enter(t, g, tip, 0)()
+		if left := deaths(t, m); len(left) > 0 {
+			t.Errorf("suspect are %v", left)
+		}
+	})
+}
+
+// However often a fetch has ended the process, it is tried again once a day; a file never.
+func TestWhenWhatIsSetAsideIsTriedAgain(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		kind   gitops.ParsedKind
+		deaths int
+		want   time.Time
+	}{
+		{gitops.ParsedPack, 1, time.Time{}},
+		{gitops.ParsedPack, 2, at.Add(10 * time.Minute)},
+		{gitops.ParsedPack, 4, at.Add(40 * time.Minute)},
+		{gitops.ParsedPack, 1_000_000, at.Add(24 * time.Hour)},
+		{gitops.ParsedFile, 2, time.Time{}},
+		{gitops.ParsedPast, 9, time.Time{}},
+	} {
+		s := gitops.Suspect{ParsedObject: gitops.ParsedObject{Kind: c.kind}, Deaths: c.deaths, At: at}
+		if got := s.RetryAt(); !got.Equal(c.want) {
+			t.Errorf("a %s of %d deaths is tried again at %s, want %s", c.kind, c.deaths, got, c.want)
+		}
+	}
+}
+
 // failing is a store that does not answer.
 type failing struct {
 	*queuetest.Model
@@ -192,11 +256,11 @@ type failing struct {
 
 var errAway = gitops.Errorf(gitops.Unavailable, "the store is away")
 
-func (f *failing) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) ([]gitops.Suspect, error) {
+func (f *failing) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) ([]gitops.Suspect, error) {
 	if f.begin {
 		return nil, errAway
 	}
-	return f.Model.BeginParsing(ctx, holder, objects, alone)
+	return f.Model.BeginParsing(ctx, holder, objects, deaths)
 }
 
 func (f *failing) EndParsing(ctx context.Context, holder string, objects []string) error {

@@ -34,8 +34,8 @@ func (g *Guard) needsNote(o gitops.ParsedObject, cost int64) bool {
 	return g.store != nil && !g.parsed[o.Object] && (cost >= noteworthy || o.Kind == gitops.ParsedPack)
 }
 
-// begin notes an object, or returns why it is not noted.
-func (g *Guard) begin(ctx context.Context, o gitops.ParsedObject, alone bool) (*gitops.Suspect, error) {
+// begin notes an object, or returns why it is not noted: a suspect of so many deaths.
+func (g *Guard) begin(ctx context.Context, o gitops.ParsedObject, deaths int) (*gitops.Suspect, error) {
 	g.mu.Lock()
 	store, holder := g.store, g.holder
 	g.noted[o.Object]++ // before it is noted: whoever parses it beside this must not take the note away
@@ -43,7 +43,7 @@ func (g *Guard) begin(ctx context.Context, o gitops.ParsedObject, alone bool) (*
 	if store == nil { // closed meanwhile
 		return nil, nil
 	}
-	suspects, err := store.BeginParsing(ctx, holder, []gitops.ParsedObject{o}, alone)
+	suspects, err := store.BeginParsing(ctx, holder, []gitops.ParsedObject{o}, deaths)
 	if err == nil && len(suspects) == 0 {
 		return nil, nil
 	}

@@ -98,7 +98,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	if err := a.FetchFiles(ctx, before, paths); err != nil {
 		return false, err
 	}
-	edits := &edits{of: before, guard: a.config.Guard, files: make(map[string]*edited)}
+	edits := &edits{of: before, guard: a.config.Guard, kind: gitops.ParsedPast, files: make(map[string]*edited)}
 	defer edits.close()
 	for _, u := range updates {
 		ends, _, err := a.apply(ctx, edits, u)

@@ -19,6 +19,7 @@ import (
 type edits struct {
 	of         *branch.Snapshot
 	guard      Guard
+	kind       gitops.ParsedKind // a file, or past where the snapshot is not of the tip
 	oneByOne   map[string]bool // paths of files in which each edit is verified by itself
 	files      map[string]*edited
 	unverified []string // paths of files that are not as they should be
@@ -93,7 +94,7 @@ func (e *edits) enter(ctx context.Context, f *edited) error {
 	if f.leave != nil {
 		return nil
 	}
-	o := gitops.ParsedObject{Object: f.object, Kind: gitops.ParsedFile, Path: f.path}
+	o := gitops.ParsedObject{Object: f.object, Kind: e.kind, Path: f.path}
 	cost := values.Measure(f.content).Cost()
 	leave, err := e.guard.Enter(ctx, o, cost, false)
 	if leave == nil && err == nil {

@@ -59,7 +59,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
-		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, oneByOne: oneByOne, files: make(map[string]*edited)},
+		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, kind: gitops.ParsedFile, oneByOne: oneByOne, files: make(map[string]*edited)},
 		byID: make(map[string]int),
 	}
 	squashed := make(map[string]bool)

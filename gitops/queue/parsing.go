@@ -15,10 +15,10 @@ import (
 // ended it; one that stops in order has ended its notes before.
 type Parsing interface {
 	// BeginParsing notes, durably when it returns, that the holder is about to parse
-	// the objects, and returns those that it did not note, in their order: those that
-	// are set aside, and unless the holder vouches that it parses nothing else
-	// meanwhile (alone) all other suspects, too.
-	BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (suspects []gitops.Suspect, err error)
+	// the objects, and returns those that it did not note, in their order: suspects of
+	// deaths or more. With one death no suspect is noted; who asks for more parses
+	// nothing else meanwhile.
+	BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) (suspects []gitops.Suspect, err error)
 
 	// EndParsing takes the holder's notes of the objects away, and forgets their deaths:
 	// they were parsed and the process lives, or the branch has them no more. A note of

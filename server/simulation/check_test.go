@@ -33,6 +33,9 @@ import (
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
+//   - A file that kills whoever parses it kills two processes, and two more after it
+//     was cleared. Then its own updates fail, and no others. What was cleared and kills
+//     no more is written.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
 //     that of the highest, unless an order came after it.
@@ -76,6 +79,7 @@ type checker struct {
 	said        map[release][]saying
 	hands       map[release]bool // a person changed what the branch says of it
 	answers     []*dispatch
+	parsing     parsing
 }
 
 // tracked is an accepted update.
@@ -245,6 +249,9 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			c.wrong("update %s is unchanged, and the branch did not say %s while it waited", u.ID, u.Tag)
 		}
 	case gitops.Failed:
+		if c.isSetAside(u) {
+			break
+		}
 		if u.Code == gitops.Conflict && c.w.limits.History > 0 {
 			met.meet("a search was too long")
 			u.unknown = true

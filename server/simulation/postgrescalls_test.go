@@ -129,6 +129,29 @@ func (p *process) SetCheckpoint(_ context.Context, name, value string) error {
 	return err
 }
 
+func (p *process) BeginParsing(_ context.Context, holder string, objects []gitops.ParsedObject, deaths int) ([]gitops.Suspect, error) {
+	return ask(p, "BeginParsing", func(ctx context.Context, s *postgres.Store) ([]gitops.Suspect, error) {
+		return s.BeginParsing(ctx, holder, objects, deaths)
+	}, nil)
+}
+
+func (p *process) EndParsing(_ context.Context, holder string, objects []string) error {
+	_, err := ask(p, "EndParsing", func(ctx context.Context, s *postgres.Store) (struct{}, error) {
+		return struct{}{}, s.EndParsing(ctx, holder, objects)
+	}, nil)
+	return err
+}
+
+func (p *process) Suspects(context.Context) ([]gitops.Suspect, error) {
+	return ask(p, "Suspects", func(ctx context.Context, s *postgres.Store) ([]gitops.Suspect, error) { return s.Suspects(ctx) }, nil)
+}
+
+func (p *process) ClearSuspect(_ context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error) {
+	return ask(p, "ClearSuspect", func(ctx context.Context, s *postgres.Store) (gitops.Suspect, error) {
+		return s.ClearSuspect(ctx, object, by)
+	}, nil)
+}
+
 func (p *process) Updates(_ context.Context, f queue.UpdateFilter, at queue.Page) ([]gitops.Update, string, error) {
 	found, err := ask(p, "Updates", func(ctx context.Context, s *postgres.Store) (found page, err error) {
 		found.updates, found.next, err = s.Updates(ctx, f, at)

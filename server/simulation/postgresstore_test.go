@@ -82,6 +82,14 @@ func (s *postgresStore) Decide(ctx context.Context, d queue.Decision) (gitops.Up
 	return s.people().Decide(ctx, d)
 }
 
+func (s *postgresStore) Suspects(ctx context.Context) ([]gitops.Suspect, error) {
+	return s.people().Suspects(ctx)
+}
+
+func (s *postgresStore) ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error) {
+	return s.people().ClearSuspect(ctx, object, by)
+}
+
 // forgetProofKeys keeps another key. It is of the time, so that a seed makes the same
 // commits again; the store's own are random.
 func (s *postgresStore) forgetProofKeys() {

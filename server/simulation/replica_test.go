@@ -25,6 +25,7 @@ type replica struct {
 	handlers map[string]*webhook.Handler
 	store    *storeLink
 	lanes    *lane.Replica
+	files    *parsers // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
 
@@ -48,7 +49,7 @@ func (w *world) newReplica(name string) *replica {
 	if err != nil {
 		panic(err) // no fault is between here and the store
 	}
-	r.writer, err = manifest.New(manifest.Config{
+	config := manifest.Config{
 		Prover:    proof.New(keys...),
 		URL:       "http://git.example/manifests.git",
 		Author:    git.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
@@ -59,8 +60,12 @@ func (w *world) newReplica(name string) *replica {
 		Transport: networkLink{r},
 		Now:       r.now,
 		Jitter:    r.jitter,
-	})
-	if err != nil {
+	}
+	if w.poisons > 0 {
+		r.files = newParsers(r)
+		config.Guard = r.files
+	}
+	if r.writer, err = manifest.New(config); err != nil {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
@@ -122,6 +127,9 @@ func (r *replica) stop(within time.Duration) {
 	defer context.AfterFunc(ctx, r.writer.Abort)()
 	r.lanes.Stop(ctx)
 	_ = r.writer.Close() // it has no error to give
+	if r.files != nil {
+		r.files.Close()
+	}
 	r.end()
 }
 

@@ -88,6 +88,8 @@ func (w *world) play() {
 	w.senders.Wait()
 	w.background.Wait() // the branch is back
 	w.settle()
+	w.clearAll()
+	w.closed.Add(1) // who dies now has no successor
 	for _, r := range w.replicas() {
 		r.stop(time.Minute)
 	}
@@ -140,6 +142,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.refusals, "refusal", w.refusal)
 	add(w.restores, "restore", w.restore)
 	add(w.decisions, "decision", w.decide)
+	add(w.poisons, "poison", w.poisoned)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	return events
 }
@@ -200,18 +203,20 @@ func (w *world) trouble(r *rand.Rand) {
 
 // replace puts a new process in the place of one that has ended, some time later.
 func (w *world) replace(place int, old *replica, after time.Duration) {
-	w.background.Go(func() {
-		time.Sleep(after)
-		if w.closed.Load() > 0 {
-			return
-		}
-		fresh := w.newReplica(w.nextName())
-		if !w.places[place].CompareAndSwap(old, fresh) {
-			_ = fresh.writer.Close() // another did; it has no error to give
-			return
-		}
-		fresh.start()
-	})
+	w.background.Go(func() { w.succeed(place, old, after) })
+}
+
+func (w *world) succeed(place int, old *replica, after time.Duration) {
+	time.Sleep(after)
+	if w.closed.Load() > 0 {
+		return
+	}
+	fresh := w.newReplica(w.nextName())
+	if !w.places[place].CompareAndSwap(old, fresh) {
+		_ = fresh.writer.Close() // another did; it has no error to give
+		return
+	}
+	fresh.start()
 }
 
 // heal ends all faults.
@@ -228,10 +233,10 @@ func (w *world) heal() {
 }
 
 // settle waits until every accepted update has ended, for as long as the lanes'
-// longest waits may take.
+// longest waits may take: of a fetch that was set aside, by a store whose clock is ahead.
 func (w *world) settle() {
 	defer w.check.rest()
-	for range 600 {
+	for range 1800 {
 		if w.check.pending() == 0 {
 			return
 		}

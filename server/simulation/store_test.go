@@ -30,6 +30,8 @@ type store interface {
 	// For people, who reach the store whatever happens to the replicas.
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
 	Decide(ctx context.Context, d queue.Decision) (gitops.Update, error)
+	Suspects(ctx context.Context) ([]gitops.Suspect, error)
+	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
 
 	close()
 }
@@ -40,6 +42,7 @@ type queueCalls interface {
 	queue.Leases
 	queue.Checkpoints
 	queue.ProofKeys
+	queue.Parsing
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	Ready(ctx context.Context, environments []string) ([]string, error)

@@ -151,6 +151,21 @@ func (l *storeLink) SetCheckpoint(ctx context.Context, name, value string) error
 	return l.alone(ctx, "SetCheckpoint", func() error { return l.store.SetCheckpoint(context.Background(), name, value) })
 }
 
+func (l *storeLink) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) ([]gitops.Suspect, error) {
+	return over(ctx, l, "BeginParsing", func() ([]gitops.Suspect, error) {
+		return l.store.BeginParsing(context.Background(), holder, objects, deaths)
+	})
+}
+
+func (l *storeLink) EndParsing(ctx context.Context, holder string, objects []string) error {
+	return l.alone(ctx, "EndParsing", func() error { return l.store.EndParsing(context.Background(), holder, objects) })
+}
+
+// Suspects is asked before a process starts: there no fault is between it and the store.
+func (l *storeLink) Suspects(ctx context.Context) ([]gitops.Suspect, error) {
+	return l.store.Suspects(ctx)
+}
+
 // Deliveries is asked by the sweep, for one page.
 func (l *storeLink) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) ([]gitops.Delivery, string, error) {
 	found, err := over(ctx, l, "Deliveries", func() ([]gitops.Delivery, error) {

@@ -146,6 +146,7 @@ type profile struct {
 	batch                int           // updates that a lane takes at a time
 	limits               manifest.Limits
 	squash               string // the environment whose batches become one commit, if one does
+	poisons              int    // what people do with files that kill; where it is 0 nothing is guarded
 }
 
 func draw(r *rand.Rand) profile {
@@ -178,6 +179,7 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w := &world{t: t, chance: newChance(seed), editor: lineEditor{}, told: trace{aloud: *seedFlag >= 0}}
 	plan := w.chance.of("plan")
 	w.profile = draw(plan)
+	w.poisons = drawPoisons(w.chance.of("poison"))
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit
 	}

@@ -20,14 +20,14 @@ func scanSuspect(row pgx.CollectableRow) (s gitops.Suspect, err error) {
 
 // BeginParsing implements [queue.Parsing]. The notes are bound to the store's session,
 // as its leases are.
-func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (left []gitops.Suspect, err error) {
-	const begin = `SELECT ` + suspectColumns + ` FROM begin_parsing($1, $2, $3, $4, $5, $6, $7, $8)`
+func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) (left []gitops.Suspect, err error) {
+	const begin = `SELECT ` + suspectColumns + ` FROM begin_parsing($1, $2, $3, $4, $5, $6, $7)`
 	names, kinds, paths := make([]string, len(objects)), make([]string, len(objects)), make([]string, len(objects))
 	for i, o := range objects {
 		names[i], kinds[i], paths[i] = clean(o.Object), string(o.Kind), clean(o.Path)
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		args := []any{s.nowArg(), clean(holder), s.session.keyArg(), names, kinds, paths, alone, gitops.SetAsideAfter}
+		args := []any{s.nowArg(), clean(holder), s.session.keyArg(), names, kinds, paths, deaths}
 		left, err = rows(ctx, s.pool, begin, args, scanSuspect)
 		return err
 	})

@@ -115,8 +115,8 @@ func (s *spread) Checkpoint(ctx context.Context, name string) (string, error) {
 func (s *spread) ProofKeys(ctx context.Context) ([]gitops.ProofKey, error) {
 	return s.next().ProofKeys(ctx)
 }
-func (s *spread) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) ([]gitops.Suspect, error) {
-	return s.next().BeginParsing(ctx, holder, objects, alone)
+func (s *spread) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) ([]gitops.Suspect, error) {
+	return s.next().BeginParsing(ctx, holder, objects, deaths)
 }
 func (s *spread) EndParsing(ctx context.Context, holder string, objects []string) error {
 	return s.next().EndParsing(ctx, holder, objects)

@@ -61,7 +61,7 @@ func fillSuspects(t *testing.T, i Instance, now func() time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = q.BeginParsing(t.Context(), "one", objectsOf("a"), false)
+	_, err = q.BeginParsing(t.Context(), "one", objectsOf("a"), 1)
 	if err := errors.Join(err, q.Close()); err != nil {
 		t.Fatal(err)
 	}

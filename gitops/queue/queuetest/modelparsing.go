@@ -36,14 +36,14 @@ func (m *Model) countDeaths() {
 }
 
 // BeginParsing implements [queue.Parsing].
-func (m *Model) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (left []gitops.Suspect, err error) {
+func (m *Model) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) (left []gitops.Suspect, err error) {
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
 	m.countDeaths()
 	for _, o := range objects {
-		if s, suspect := m.suspects[o.Object]; suspect && (!alone || s.SetAside()) {
+		if s, suspect := m.suspects[o.Object]; suspect && s.Deaths >= deaths {
 			left = append(left, s)
 			continue
 		}

@@ -21,11 +21,11 @@ func objectsOf(names ...string) (objects []gitops.ParsedObject) {
 	return objects
 }
 
-func (s *script) beginParsing(holder string, alone bool, names ...string) []gitops.Suspect {
+func (s *script) beginParsing(holder string, deaths int, names ...string) []gitops.Suspect {
 	s.t.Helper()
-	got, err := s.q.BeginParsing(s.t.Context(), holder, objectsOf(names...), alone)
-	want, wantErr := s.model.BeginParsing(s.t.Context(), holder, objectsOf(names...), alone)
-	s.same(fmt.Sprintf("BeginParsing of %v, alone %t", names, alone), got, err, want, wantErr)
+	got, err := s.q.BeginParsing(s.t.Context(), holder, objectsOf(names...), deaths)
+	want, wantErr := s.model.BeginParsing(s.t.Context(), holder, objectsOf(names...), deaths)
+	s.same(fmt.Sprintf("BeginParsing of %v, below %d deaths", names, deaths), got, err, want, wantErr)
 	s.checkSuspects()
 	return want
 }
@@ -64,17 +64,17 @@ func (s *script) isSuspect(name string, deaths int) {
 
 // twoDeathsSetAside kills the process twice while it parses one object.
 func twoDeathsSetAside(s *script) {
-	s.beginParsing("one", false, "a")
+	s.beginParsing("one", 1, "a")
 	s.crash()
 	s.isSuspect("a", 1)
-	s.beginParsing("two", false, "a")
+	s.beginParsing("two", 1, "a")
 	s.crash() // it was not noted: no death
 	s.isSuspect("a", 1)
 	s.advance(time.Second)
-	s.beginParsing("three", true, "a")
+	s.beginParsing("three", gitops.SetAsideAfter, "a")
 	s.crash()
 	s.isSuspect("a", 2)
-	if left := s.beginParsing("four", true, "b", "a"); len(left) != 1 || !left[0].SetAside() {
+	if left := s.beginParsing("four", gitops.SetAsideAfter, "b", "a"); len(left) != 1 || !left[0].SetAside() {
 		s.t.Fatalf("left %v", left)
 	}
 	s.endParsing("four", "b")
@@ -82,22 +82,22 @@ func twoDeathsSetAside(s *script) {
 	s.isSuspect("a", 2)
 	s.endParsing("five", "a") // the branch has it no more
 	s.isSuspect("a", 0)
-	s.beginParsing("five", false, "a")
+	s.beginParsing("five", 1, "a")
 }
 
 // deathOfSeveral has several objects noted when the process dies: those that are parsed
 // alone, with the process alive, are suspect no more.
 func deathOfSeveral(s *script) {
-	s.beginParsing("one", false, "a", "b", "!tip")
+	s.beginParsing("one", 1, "a", "b", "!tip")
 	s.endParsing("one", "b")
 	s.crash()
 	s.isSuspect("b", 0)
-	if left := s.beginParsing("two", false, "b", "!tip", "a"); len(left) != 2 {
+	if left := s.beginParsing("two", 1, "b", "!tip", "a"); len(left) != 2 {
 		s.t.Fatalf("left %v", left)
 	}
-	s.beginParsing("two", true, "a")
+	s.beginParsing("two", gitops.SetAsideAfter, "a")
 	s.endParsing("two", "a")
-	s.beginParsing("two", true, "!tip")
+	s.beginParsing("two", gitops.SetAsideAfter, "!tip")
 	s.crash()
 	s.isSuspect("a", 0)
 	s.isSuspect("b", 1)
@@ -107,13 +107,13 @@ func deathOfSeveral(s *script) {
 
 // theLivingAreNoDeaths ends notes of one holder beside those of another.
 func theLivingAreNoDeaths(s *script) {
-	s.beginParsing("one", false, "a", "b")
-	s.beginParsing("one", false, "a")
+	s.beginParsing("one", 1, "a", "b")
+	s.beginParsing("one", 1, "a")
 	s.endParsing("two", "a")
 	s.isSuspect("a", 0)
 	s.endParsing("one", "b", "missing")
 	s.endParsing("one")
-	s.beginParsing("one", false)
+	s.beginParsing("one", 1)
 	s.crash()
 	s.isSuspect("a", 1)
 	s.isSuspect("b", 0)
@@ -121,7 +121,7 @@ func theLivingAreNoDeaths(s *script) {
 
 // clearIsAudited is a person's word, of which an entry stays.
 func clearIsAudited(s *script) {
-	s.beginParsing("one", false, "a")
+	s.beginParsing("one", 1, "a")
 	s.clearSuspect("a")
 	s.crash()
 	s.clearSuspect("missing")
@@ -138,7 +138,7 @@ func clearIsAudited(s *script) {
 // parsingAtOnce notes and ends the same objects from many goroutines, in orders that
 // meet crosswise.
 func parsingAtOnce(s *script) {
-	s.beginParsing("one", false, "a", "b")
+	s.beginParsing("one", 1, "a", "b")
 	s.crash()
 	var done sync.WaitGroup
 	errs := make([]error, 16)
@@ -150,7 +150,7 @@ func parsingAtOnce(s *script) {
 		done.Go(func() {
 			holder := fmt.Sprintf("holder-%d", i%3)
 			for range 5 {
-				if _, errs[i] = s.q.BeginParsing(s.t.Context(), holder, objectsOf(names...), true); errs[i] == nil {
+				if _, errs[i] = s.q.BeginParsing(s.t.Context(), holder, objectsOf(names...), gitops.SetAsideAfter); errs[i] == nil {
 					errs[i] = s.q.EndParsing(s.t.Context(), holder, names)
 				}
 			}
@@ -175,6 +175,6 @@ func (r *player) parse() {
 	case 1:
 		r.clearSuspect(name)
 	default:
-		r.beginParsing(holder, r.IntN(2) == 0, name, r.one("c", "d"))
+		r.beginParsing(holder, 1+r.IntN(4), name, r.one("c", "d"))
 	}
 }

@@ -64,7 +64,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Latest"] = s.q.Latest(ctx)
 	_, errs["Checkpoint"] = s.q.Checkpoint(ctx, "name")
 	_, errs["ProofKeys"] = s.q.ProofKeys(ctx)
-	_, errs["BeginParsing"] = s.q.BeginParsing(ctx, "one", []gitops.ParsedObject{{Object: "a"}}, false)
+	_, errs["BeginParsing"] = s.q.BeginParsing(ctx, "one", []gitops.ParsedObject{{Object: "a"}}, 1)
 	errs["EndParsing"] = s.q.EndParsing(ctx, "one", []string{"a"})
 	_, errs["Suspects"] = s.q.Suspects(ctx)
 	_, errs["ClearSuspect"] = s.q.ClearSuspect(ctx, "a", gitops.AuditEntry{})

@@ -30,7 +30,7 @@ func countDeaths(c *connection) error {
 }
 
 // BeginParsing implements [queue.Parsing].
-func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, alone bool) (left []gitops.Suspect, err error) {
+func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) (left []gitops.Suspect, err error) {
 	const note = `INSERT INTO parsing (object, kind, path, holder, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET kind = excluded.kind, path = excluded.path, at = excluded.at`
 	err = s.writer.do(ctx, func(tx *tx) error {
@@ -41,7 +41,7 @@ func (s *Store) BeginParsing(ctx context.Context, holder string, objects []gitop
 			if err != nil {
 				return err
 			}
-			if suspect && (!alone || known.SetAside()) {
+			if suspect && known.Deaths >= deaths {
 				left = append(left, known)
 				continue
 			}

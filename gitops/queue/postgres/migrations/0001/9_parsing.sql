@@ -35,17 +35,18 @@ BEGIN
 	DELETE FROM parsing p WHERE p.session IS NULL AND p.at < clock_timestamp() - interval '1 day';
 END $$;
 
--- begin_parsing notes the objects, and answers with those that it does not note.
-CREATE FUNCTION begin_parsing(now_at timestamptz, by_holder text, by_session bigint, objects text[], kinds text[], paths text[], alone boolean, most integer)
+-- begin_parsing notes the objects, and answers with those that it does not note: suspects
+-- of so many deaths or more.
+CREATE FUNCTION begin_parsing(now_at timestamptz, by_holder text, by_session bigint, objects text[], kinds text[], paths text[], enough integer)
 RETURNS SETOF suspects LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM count_deaths();
 	INSERT INTO parsing AS p (object, holder, kind, path, at, session)
 	SELECT DISTINCT ON (o.object) o.object, by_holder, o.kind, o.path, coalesce(now_at, clock_timestamp()), by_session FROM unnest(objects, kinds, paths) AS o (object, kind, path)
-	WHERE NOT EXISTS (SELECT FROM suspects s WHERE s.object = o.object AND (NOT alone OR s.deaths >= most)) ORDER BY o.object
+	WHERE NOT EXISTS (SELECT FROM suspects s WHERE s.object = o.object AND s.deaths >= enough) ORDER BY o.object
 	ON CONFLICT (object, holder) DO UPDATE SET kind = excluded.kind, path = excluded.path, at = excluded.at, session = excluded.session;
 	RETURN QUERY SELECT s.* FROM unnest(objects) WITH ORDINALITY AS o (object, place) JOIN suspects s ON s.object = o.object
-		WHERE NOT alone OR s.deaths >= most ORDER BY o.place;
+		WHERE s.deaths >= enough ORDER BY o.place;
 END $$;
 
 CREATE FUNCTION end_parsing(by_holder text, objects text[]) RETURNS void LANGUAGE plpgsql AS $$

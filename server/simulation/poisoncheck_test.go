@@ -1,0 +1,92 @@
+package simulation
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// parsing is what the checker knows of what is parsed.
+type parsing struct {
+	by       map[string]map[string]bool // processes that began to parse an object
+	killed   map[string]int             // processes that an object has killed
+	cleared  map[string]int             // how often an object was cleared
+	harmless map[string]bool            // lines that kill no more
+	cured    bool                       // none kills any more
+}
+
+// begins is told that a process is about to parse something.
+func (c *checker) begins(process, object string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := &c.parsing
+	if p.by == nil {
+		p.by, p.killed, p.cleared, p.harmless = make(map[string]map[string]bool), make(map[string]int), make(map[string]int), make(map[string]bool)
+	}
+	if p.by[object] == nil {
+		p.by[object] = make(map[string]bool)
+	}
+	p.by[object][process] = true
+}
+
+// kills is told of a process that a file has killed: two, until a person has it tried
+// again. A restore forgets the deaths.
+func (c *checker) kills(o gitops.ParsedObject) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parsing.killed[o.Object]++
+	if n, most := c.parsing.killed[o.Object], gitops.SetAsideAfter*(1+c.parsing.cleared[o.Object]+c.restores); n > most {
+		c.wrong("%s has killed %d processes, and may kill %d", o.Path, n, most)
+	}
+}
+
+// cleared is told that a person has an object tried again.
+func (c *checker) cleared(object, line string, harmless bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parsing.cleared[object]++
+	if harmless {
+		c.parsing.harmless[line] = true
+	}
+}
+
+func (c *checker) cureAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parsing.cured = true
+}
+
+func (c *checker) isCured(line string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parsing.cured || c.parsing.harmless[line]
+}
+
+var clearCommand = regexp.MustCompile(`tallyman clear ([0-9a-f]{40})`)
+
+// isSetAside reports whether an update failed because its file is set aside, and holds
+// that to be true: two processes began to parse it. A chance death may be one of them. The lock
+// is held.
+func (c *checker) isSetAside(u *tracked) bool {
+	object := clearCommand.FindStringSubmatch(u.Reason)
+	if u.Code != gitops.Rejected || object == nil {
+		return false
+	}
+	met.meet("an update failed because its file is set aside")
+	if !strings.Contains(u.Reason, fileOf(u.Environment, u.App)) || len(c.parsing.by[object[1]]) < gitops.SetAsideAfter {
+		c.wrong("update %s failed because %s is set aside, which %d processes have parsed", u.ID, object[1], len(c.parsing.by[object[1]]))
+	}
+	return true
+}
+
+// retriedOf checks how an update ended that was retried after its file was cleared.
+func (c *checker) retriedOf(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.updates[id]
+	if u.State == gitops.Failed && clearCommand.MatchString(u.Reason) {
+		c.wrong("update %s was retried after its file was cleared, and failed again: %s", id, u.Reason)
+	}
+	met.meet("what was set aside was retried and ended otherwise")
+}
