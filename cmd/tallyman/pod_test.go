@@ -110,7 +110,7 @@ func TestAPodIsBackedUpAndRestored(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			expect(t, "restore", string(out), "20 deliveries, 20 updates, ", "marked: ")
+			expect(t, "restore", string(out), "deliveries: 20, updates: 20, ", "marked: ")
 			f.goOn()
 			for _, p := range []*pod{first, second} {
 				if files := p.list(); !slices.Equal(files, p.files) {
