@@ -41,6 +41,10 @@ simulate: ## play SCHEDULES (10000) of the whole service against every fault, PO
 forged: ## send FORGED (30000) forged requests of every kind from the address of valid senders
 	TALLYMAN_FORGED=$(or $(FORGED),30000) $(GO) test -count=1 -run '^TestForgedRequestsLockNobodyOut$$' ./server
 
+.PHONY: planted
+planted: ## plant every known bug in the service, and see that the simulation finds it; some 10 minutes
+	cd server/simulation && $(GO) test -count=1 -timeout 40m -v -run '^TestPlanted' . -plant 1000
+
 .PHONY: build
 build: ## build bin/tallyman, a static binary
 	@mkdir -p bin

@@ -67,6 +67,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Targets:        g.targetsIn,
 		Sources:        g.sources(),
 		Memory:         g.answerMemory(g.config),
+		Shared:         s.answers,
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
 		Drain:          g.ended,

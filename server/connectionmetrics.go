@@ -22,7 +22,7 @@ func newConnectionMetrics(registry *prometheus.Registry, requests *prometheus.Hi
 			Name: "tallyman_connections", Help: "Open connections, by listener.",
 		}, []string{"listener"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tallyman_connections_refused_total", Help: "Connections that were closed as they came, since there were too many in all or of their address.",
+			Name: "tallyman_connections_refused_total", Help: "Connections that were closed as they came, or while they waited for their client and one more came, since there were too many in all or of their address.",
 		}, []string{"listener", "reason"}),
 		withoutRequest: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_connections_without_request_total", Help: "Connections that ended before a request came, or within its header.",

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -16,7 +17,8 @@ import (
 // the issuers' keys, and who is asked for them again may not answer now.
 type jobVerifier struct {
 	*oidc.Verifier
-	users atomic.Int64 // generations that are in force, or have requests
+	roots *x509.CertPool // that it trusts; nil for the system's
+	users atomic.Int64   // generations that are in force, or have requests
 }
 
 // share has one more generation use the verifier. One that uses it holds it meanwhile.
@@ -46,7 +48,7 @@ func buildJobs(c *config.OIDC, logger *slog.Logger) (*jobVerifier, error) {
 	if verifier == nil {
 		return nil, errors.Join(rootsErr, gitops.PrefixField("api.oidc", err))
 	}
-	return (&jobVerifier{Verifier: verifier}).share(), rootsErr
+	return (&jobVerifier{Verifier: verifier, roots: roots}).share(), rootsErr
 }
 
 // jobs is the [api.Authenticator] of jobs of GitHub Actions. Each token counts for

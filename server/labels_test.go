@@ -1,7 +1,10 @@
 package server
 
 import (
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/server/api"
+	"github.com/tallyman-dev/tallyman/server/secrettest"
 )
 
 // What is not configured any more has no series, whatever goes on of it: an alert on them
@@ -55,4 +59,28 @@ func TestReloadRemovesSeries(t *testing.T) {
 	if !has("tallyman_credential_expiry", next) {
 		t.Error("what is new has none")
 	}
+
+	// What authenticates jobs stays as long as its authority does: the series tell of it.
+	before := r.current().jobs
+	s.must(s.reload(r))
+	if r.current().jobs != before {
+		t.Error("a reload fetches the issuers' keys again")
+	}
+	s.must(os.WriteFile(next, certificate(t), 0o600))
+	s.must(s.reload(r))
+	if r.current().jobs == before {
+		t.Error("the authority's old certificate is trusted on")
+	}
+}
+
+// certificate is a self-signed one.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	key := secrettest.Key(t)
+	made := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, made, made, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -25,7 +25,7 @@ func (s *Server) newLanes() *lane.Replica {
 		},
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
-		c.Rollout = rollout
+		c.Rollout, c.Outdated = rollout, s.outdated.Load
 	}
 	return lane.NewReplica(c)
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -35,8 +34,8 @@ func MigrateStore(ctx context.Context, from, to, toPasswordFile string) (held qu
 		}
 		return held, err
 	}
-	if _, err := os.Stat(path); err != nil { // opening it would make one
-		return held, gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
+	if !sqlite.Exists(path) { // opening it would make one
+		return held, gitops.Errorf(gitops.NotFound, "there is no store at %s", path)
 	}
 	source, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {

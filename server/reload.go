@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook/sns"
 )
 
 // ReloadFile puts the configuration in the file in force: the whole of it, or, with an
@@ -45,6 +46,7 @@ func (s *Server) tryFile(path string) error {
 		return err
 	}
 	s.rejection = ""
+	s.outdated.Store(false)
 	s.metrics.configs.rejected.Set(0)
 	s.metrics.configs.loaded.SetToCurrentTime()
 	return nil
@@ -53,6 +55,7 @@ func (s *Server) tryFile(path string) error {
 // rejectFile tells that the file is not in force.
 func (s *Server) rejectFile(path string, why error) {
 	s.rejection = why.Error()
+	s.outdated.Store(true)
 	s.metrics.configs.rejected.Set(1)
 	s.metrics.configs.failures.Inc()
 	s.logger.Error("configuration not reloaded, using the previous one", slog.String("file", path), slog.String("error", s.rejection))
@@ -69,6 +72,7 @@ func (s *Server) reload(c config.Config) error {
 		return err
 	}
 	keepJobs(&p, before, c)
+	keepCertificates(p, before)
 	next := newGeneration(c, p)
 	s.prepare(next)
 	s.knowLabels(before, next)
@@ -82,13 +86,25 @@ func (s *Server) reload(c config.Config) error {
 	return nil
 }
 
-// keepJobs keeps what authenticates jobs where its configuration stays.
+// keepJobs keeps what authenticates jobs where its configuration and the certificates in
+// its file stay.
 func keepJobs(p *parts, before *generation, c config.Config) {
-	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) {
+	if before.jobs == nil || !reflect.DeepEqual(before.config.API.OIDC, c.API.OIDC) || !before.jobs.roots.Equal(p.jobs.roots) {
 		return
 	}
 	_ = p.jobs.release()
 	p.jobs = before.jobs.share()
+}
+
+// keepCertificates keeps the certificates that SNS signs with: they are fetched from SNS,
+// which may not answer now.
+func keepCertificates(p parts, before *generation) {
+	for route, receiver := range p.receivers {
+		now, ok := receiver.(*sns.Receiver)
+		if of, had := before.receivers[route].(*sns.Receiver); ok && had {
+			now.KeepCertificates(of)
+		}
+	}
 }
 
 // tellReload says what changed, in the log and in the audit.

@@ -33,7 +33,7 @@ func TestEachAPIRequestIsLogged(t *testing.T) {
 	r.call("wrong", "GET", "/api/v1/history?app="+mistake, "")
 	r.call(readToken, "POST", "/api/v1/updates?"+mistake, "")
 	for _, texts := range [][]string{
-		{`"method":"GET"`, `"route":"/api/v1/updates/{id}"`, `"status":404`, `"principal":"token:ops"`, `"credential":"token ops"`, `"remote":"127.0.0.1"`, `"duration":`},
+		{`"method":"GET"`, `"route":"/api/v1/updates/{id}"`, `"status":404`, `"principal":"token:ops"`, `"credential":"token ops"`, `"remote":"127.0.0.1"`, `"seconds":0.`},
 		{`"route":"/api/v1/deliveries"`, `"status":200`},
 		{`"route":"/api/v1/history"`, `"status":401`, `"principal":""`},
 		{`"method":"POST"`, `"route":"/api/v1/updates"`, `"status":403`, `"principal":"token:board"`},

@@ -21,11 +21,13 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
+	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // Version is what is running, for logs and metrics.
@@ -43,6 +45,8 @@ type Server struct {
 	metrics   *metrics
 	audit     *audit.Recorder
 	overLimit *overLimit
+	answers   *api.Shared   // of the API, whatever configuration they are made by
+	kept      *webhook.Kept // of the intake, likewise
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	rejection string                                   // why the configuration file is not in force; "" when it is
@@ -58,6 +62,7 @@ type Server struct {
 	failed        chan error // a listener's unexpected end
 
 	listening atomic.Bool // set by Start: deliveries can arrive
+	outdated  atomic.Bool // the configuration file was rejected
 	draining  atomic.Bool // set by Stop: deliveries are answered 503
 	cleanups  []cleanup   // in the order in which things were made; run in reverse
 }
@@ -81,7 +86,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 		return nil, errors.Join(err, r.close())
 	}
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
 	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })

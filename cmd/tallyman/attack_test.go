@@ -54,7 +54,12 @@ func (a *attacked) play(c attack.Connections) (end func() attack.Tally) {
 // new connection each.
 func (a *attacked) deliver(n int) {
 	a.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer("127.0.0.200").DialContext, DisableKeepAlives: true}}
+	a.deliverFrom("127.0.0.200", n)
+}
+
+func (a *attacked) deliverFrom(address string, n int) {
+	a.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer(address).DialContext, DisableKeepAlives: true}}
 	for range n {
 		a.sent++
 		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-%07x", a.sent), eventType: "update-image", actor: "ann", repositoryID: 1}
@@ -171,7 +176,7 @@ func TestOneConnectionsWorst(t *testing.T) {
 }
 
 // TestAnAttackOfThousands attacks from one address and from eight, in every way that takes
-// memory without a credential. Who was authenticated before is answered all the time.
+// memory without a credential. Every sender is answered all the time.
 func TestAnAttackOfThousands(t *testing.T) {
 	a := newAttacked(t)
 	a.deliver(1)
@@ -192,6 +197,8 @@ func TestAnAttackOfThousands(t *testing.T) {
 	play(attack.Connections{From: addresses(20, 8), Count: 400})
 	a.await(1, "tallyman_connections_refused_total", `listener="listen"`, `reason="limit"`)
 	a.deliver(20)
+	a.deliverFrom("127.0.0.201", 5) // which nobody knows
+	a.deliverFrom("127.0.0.20", 5)  // which attacks, too
 
 	most := a.peakMemory()
 	t.Logf("%d MiB were resident at most", most>>20)

@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -17,9 +16,6 @@ import (
 	"github.com/tallyman-dev/tallyman/server/backup"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
-
-// stalledAfter is how long standard output may take nothing.
-const stalledAfter = time.Minute
 
 func newBackup() *cobra.Command {
 	var file string
@@ -35,7 +31,8 @@ newest --keep backups in it are removed once it is written.
 It runs beside serve, for SQLite on the same machine and as the same user. It reads the
 store in one transaction, which delays nothing, and needs little memory and no other
 file. What is accepted meanwhile is not in the backup. A store of SQLite that is read
-for long lets its WAL grow: when - takes nothing for a minute the backup fails.
+for long lets its WAL grow: when the target takes nothing for a minute the backup
+fails.
 
 FILE appears when it is complete and on the disk, and its owner alone may read it; an
 existing file is not overwritten. Standard output must not be a terminal. Whether all
@@ -98,5 +95,5 @@ func pipe() (io.Writer, error) {
 		return nil, gitops.Errorf(gitops.Invalid, "standard output is a terminal: a backup is binary, redirect it to a file or a program")
 	}
 	signal.Ignore(syscall.SIGPIPE)
-	return backup.NewStallWriter(os.Stdout, stalledAfter), nil
+	return os.Stdout, nil
 }

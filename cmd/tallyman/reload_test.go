@@ -35,7 +35,7 @@ func TestServeReloads(t *testing.T) {
 
 	s.must(os.WriteFile(s.config(), []byte(strings.Replace(good, "apps:\n", "apps:\n  shop: {}\n", 1)), 0o600))
 	s.must(c.cmd.Process.Signal(syscall.SIGHUP))
-	awaits("configuration not reloaded, using the previous one", "apps.shop: stands here twice")
+	awaits("configuration not reloaded, using the previous one", "apps.shop: is given twice")
 
 	// A secret that comes after the file that names it, as the kubelet may bring them.
 	late := filepath.Join(s.dir, "late-secret")

@@ -118,7 +118,7 @@ func TestAlertsLeadToRunbooks(t *testing.T) {
 			if name == "namespace" {
 				return "tallyman"
 			}
-			return map[string]string{"environment": "ENV"}[name]
+			return map[string]string{"environment": "ENV", "job": "tallyman-admin"}[name]
 		}); !strings.Contains(section, shown) {
 			t.Errorf("%s: its section of the runbooks does not have its command %q", r.Alert, shown)
 		}
@@ -127,6 +127,15 @@ func TestAlertsLeadToRunbooks(t *testing.T) {
 			t.Errorf("%s: its command is %q", r.Alert, command)
 		case words[0] == "tallyman":
 			run(t, exec.Command(binary, words[1], "--help"))
+		}
+		if _, inPod, is := strings.Cut(command, " -- "); is { // where nothing else is, and no shell
+			words := strings.Fields(inPod)
+			if words[0] != "/usr/bin/tallyman" {
+				t.Errorf("%s: its command runs %q in the pod", r.Alert, words[0])
+			}
+			run(t, exec.Command(binary, words[1], "--help"))
+		} else if strings.Contains(command, "/etc/tallyman") {
+			t.Errorf("%s: its command %q names a file of the pod, and does not run there", r.Alert, command)
 		}
 	}
 }
@@ -175,7 +184,7 @@ func renderedRules(t *testing.T, values string) ruleFile {
 }
 
 // TestChartsRules sees that the chart's rules are those of the file, but for how many
-// replicas there must be, which it knows; and that it makes what is asked of them.
+// replicas there must be and its CronJob's name, which it knows; and that it makes what is asked of them.
 func TestChartsRules(t *testing.T) {
 	t.Parallel()
 	want := rules(t)
@@ -192,6 +201,9 @@ func TestChartsRules(t *testing.T) {
 	}
 	change("tallyman:replicas:wanted", func(r *rule) {
 		r.Expr = `label_replace(label_replace(vector(1), "namespace", "tallyman", "", ""), "job", "tallyman-admin", "", "")`
+	})
+	change("TallymanBackupJobOverdue", func(r *rule) {
+		r.Expr = strings.ReplaceAll(r.Expr, `cronjob=~".*tallyman.*-backup"`, `namespace="tallyman", cronjob="tallyman-backup"`)
 	})
 	if diff := cmp.Diff(want, renderedRules(t, "{}")); diff != "" {
 		t.Errorf("by default: -file +chart:\n%s", diff)

@@ -79,7 +79,7 @@ func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
 	switch why := t.NotConfigured(u); {
 	case u.CancelRequest != nil:
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
-	case why != "" && t.now().Sub(u.AcceptedAt) < t.Rollout:
+	case why != "" && (t.now().Sub(waitsSince) < t.Rollout || t.othersKnowMore()):
 	case why != "":
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Reason: why}
 	case len(u.BlockedBy) == 0 && u.State == gitops.Pending && t.now().Sub(waitsSince) > staleAfter:

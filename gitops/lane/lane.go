@@ -105,9 +105,14 @@ type Config struct {
 	Lease time.Duration
 
 	// Rollout is how long an update that is not configured is left alone after its
-	// acceptance: while replicas are replaced one by one, another may have a newer
+	// acceptance or its last retry: while replicas are replaced one by one, another may have a newer
 	// configuration. 0 where there is one replica.
 	Rollout time.Duration
+
+	// Outdated reports whether this replica could not take up the newest configuration.
+	// Others may know what it does not for as long as that lasts, so with a Rollout it
+	// cancels nothing meanwhile. Default: never.
+	Outdated func() bool
 
 	// BatchSize is how many updates are handed to the writer together to be
 	// written. Default 500.
@@ -133,6 +138,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.BatchSize == 0 {
 		c.BatchSize = 500
+	}
+	if c.Outdated == nil {
+		c.Outdated = func() bool { return false }
 	}
 	if c.Jitter == nil {
 		c.Jitter = rand.N[time.Duration]

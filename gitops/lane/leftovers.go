@@ -106,7 +106,7 @@ func (r *Replica) pendingPage(environment string, page queue.Page) (found []gito
 
 func (r *Replica) cancelIfBlocked(u gitops.Update) error {
 	why := r.NotConfigured(u)
-	if _, liftsByItself := gitops.BlockedUntil(u.BlockedBy); why == "" || liftsByItself {
+	if _, liftsByItself := gitops.BlockedUntil(u.BlockedBy); why == "" || liftsByItself || r.othersKnowMore() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.work, storeTime)
@@ -118,6 +118,10 @@ func (r *Replica) cancelIfBlocked(u gitops.Update) error {
 	}
 	return err
 }
+
+// othersKnowMore reports whether another replica may have a newer configuration for as
+// long as this one rejects it.
+func (r *Replica) othersKnowMore() bool { return r.Rollout > 0 && r.Outdated() }
 
 // NotConfigured says why an update cannot be written by this replica any more, and is
 // cancelled; "" when it can.

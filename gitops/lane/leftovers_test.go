@@ -1,7 +1,9 @@
 package lane_test
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +37,49 @@ func TestDuringARolloutOthersMayKnowMore(t *testing.T) {
 		equal(t, "happened", []string{"api 1 committed"}, s.happened())
 		elapse(2 * time.Minute)
 		equal(t, "happened after", []string{"web 1 cancelled"}, s.happened())
+		r.Stop(t.Context())
+	})
+}
+
+// An app that left and came back, of which this replica does not know yet: what a person
+// retries of before is left to the others as what they accept.
+func TestDuringARolloutARetryIsLeftToOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		var out atomic.Bool
+		r := s.with(lane.Config{Rollout: 10 * time.Minute, Configured: func(_, app string) bool { return app != "web" || !out.Load() }})
+		s.writer.then(func(_ context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			return gitops.WriteResult{Transitions: []gitops.Transition{{Update: tasks[0].Update.ID, Action: gitops.ActionFail, Reason: "no such key"}}}, nil
+		})
+		s.accept("web 1")
+		r.Start()
+		elapse(time.Hour)
+		out.Store(true)
+		if _, err := s.queue.Model.Decide(t.Context(), queue.Decision{Update: id("dev", "web 1"), Action: gitops.ActionRetry, Actor: "a person"}); err != nil {
+			t.Fatal(err)
+		}
+		elapse(9 * time.Minute)
+		equal(t, "happened", []string{"web 1 failed", "web 1 pending"}, s.happened())
+		elapse(2 * time.Minute)
+		equal(t, "happened after", []string{"web 1 cancelled"}, s.happened())
+		r.Stop(t.Context())
+	})
+}
+
+// A replica that rejected the newest configuration does not know what the others know, for
+// however long; and a retry is as good as an acceptance.
+func TestAReplicaThatIsOutdatedCancelsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		var outdated atomic.Bool
+		outdated.Store(true)
+		s.accept("web 1", "api 1")
+		s.acceptIn("qa", "api 1")
+		r := s.with(lane.Config{Configured: onlyAPI, Rollout: 10 * time.Minute, Outdated: outdated.Load})
+		r.Start()
+		elapse(time.Hour)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		outdated.Store(false)
+		elapse(2 * time.Minute)
+		equal(t, "happened after", []string{"api 1 cancelled", "web 1 cancelled"}, s.sortedHappened())
 		r.Stop(t.Context())
 	})
 }

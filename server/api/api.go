@@ -77,6 +77,7 @@ type Config struct {
 	Targets        func(file string) []queue.Area // the apps and environments that are set in a file; of "" all
 	Sources        []string                       // every source of deliveries, for ids without one
 	Memory         Memory
+	Shared         *Shared // with the other APIs of the process; nil where there are none
 	Logger         *slog.Logger
 	NewID          func() string   // makes a delivery's id for an order without one
 	Drain          <-chan struct{} // closed when streams shall end
@@ -90,16 +91,16 @@ type Config struct {
 }
 
 // API answers /api/v1. Safe for concurrent use.
-type API struct {
-	Config
-	streams streams
-	turns   *turns // of answers
-}
+type API struct{ Config }
 
 // New makes an API.
 func New(c Config) *API {
 	c.Memory = c.Memory.withDefaults()
-	return &API{Config: c, turns: newTurns(c.Memory.Answers)}
+	if c.Shared == nil {
+		c.Shared = NewShared()
+	}
+	c.Shared.turns.bound(c.Memory.Answers)
+	return &API{c}
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a

@@ -95,7 +95,7 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 			a.refuse(r, caller, asked{right: right}, err)
 			return 0, nil, err
 		}
-		done, err := a.turns.take(r.Context(), caller.Principal.ID())
+		done, err := a.Shared.turns.take(r.Context(), caller.Principal.ID())
 		if err != nil {
 			return 0, nil, err
 		}

@@ -33,7 +33,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	caller := callerOf(r)
-	done, err := a.streams.take(caller.Principal.ID())
+	done, err := a.Shared.streams.take(caller.Principal.ID())
 	if err != nil {
 		return 0, nil, err
 	}

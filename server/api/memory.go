@@ -45,12 +45,21 @@ func (m Memory) withDefaults() Memory {
 // patience is how long a request waits for its turn to be answered.
 const patience = 4 * time.Second
 
+// Shared is what the APIs of one process have in common: an API for each configuration
+// that still has requests. What bounds memory holds for all of them together.
+type Shared struct {
+	streams streams
+	turns   *turns // of answers; as many as the newest API may have
+}
+
+// NewShared makes what no API has yet.
+func NewShared() *Shared { return &Shared{turns: newTurns(0)} }
+
 // turns bounds how many answers there are at once: in all, and of one principal half,
 // so that nobody who reads slowly keeps the others from theirs. Safe for concurrent use.
 type turns struct {
-	most int
-
 	mu    sync.Mutex
+	most  int
 	taken int
 	of    map[string]int // by principal, without zeros
 	freed chan struct{}  // closed and replaced when one ends
@@ -58,6 +67,13 @@ type turns struct {
 
 func newTurns(most int) *turns {
 	return &turns{most: most, of: make(map[string]int), freed: make(chan struct{})}
+}
+
+// bound says how many there may be from now on.
+func (t *turns) bound(most int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.most = most
 }
 
 // take waits for a principal's turn, which lasts until done is called, once. The error's

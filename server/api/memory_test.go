@@ -77,6 +77,36 @@ func TestAnswersTakeTurns(t *testing.T) {
 	})
 }
 
+// After a reload the answers and the streams of before count as well, and the newest
+// configuration says how many answers there may be.
+func TestAPIsShareTheirBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := NewShared()
+		before := New(Config{Memory: Memory{Answers: 4}, Shared: shared})
+		for _, principal := range []string{"a", "b"} {
+			done, err := before.Shared.turns.take(t.Context(), principal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer done()
+		}
+		for n := range maxStreamsEach {
+			done, err := before.Shared.streams.take("a")
+			if err != nil {
+				t.Fatalf("stream %d: %v", n, err)
+			}
+			defer done()
+		}
+		now := New(Config{Memory: Memory{Answers: 2}, Shared: shared})
+		if _, err := now.Shared.turns.take(t.Context(), "c"); gitops.CodeOf(err) != gitops.Unavailable {
+			t.Errorf("a third answer: %v", err)
+		}
+		if _, err := now.Shared.streams.take("a"); gitops.CodeOf(err) != gitops.RateLimited {
+			t.Errorf("one stream too many: %v", err)
+		}
+	})
+}
+
 // An answer's turn lasts until it is written; what waits for others has none meanwhile.
 func TestATurnLastsUntilTheAnswerIsWritten(t *testing.T) {
 	w := &world{}
@@ -94,14 +124,14 @@ func TestATurnLastsUntilTheAnswerIsWritten(t *testing.T) {
 			if waits {
 				endTurn(r.Context())
 			}
-			made = a.turns.taken
+			made = a.Shared.turns.taken
 			return http.StatusOK, nil, nil
 		})
 		serve := a.Logged(Route{Method: http.MethodGet, Pattern: "/"}, func(w http.ResponseWriter, r *http.Request) {
 			if _, _, err := handle(w, r); err != nil {
 				t.Error(err)
 			}
-			written = a.turns.taken
+			written = a.Shared.turns.taken
 		})
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Authorization", "Bearer x")
@@ -110,8 +140,8 @@ func TestATurnLastsUntilTheAnswerIsWritten(t *testing.T) {
 		if waits {
 			want = 0
 		}
-		if made != want || written != want || a.turns.taken != 0 {
-			t.Errorf("%s has %d turns while it is made, %d while it is written, and leaves %d", name, made, written, a.turns.taken)
+		if made != want || written != want || a.Shared.turns.taken != 0 {
+			t.Errorf("%s has %d turns while it is made, %d while it is written, and leaves %d", name, made, written, a.Shared.turns.taken)
 		}
 	}
 }

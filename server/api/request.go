@@ -60,7 +60,7 @@ func (a *API) Logged(route Route, serve http.HandlerFunc) http.HandlerFunc {
 		defer func() {
 			a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "API request",
 				slog.String("method", route.Method), slog.String("route", route.Pattern), slog.Int("status", written.Status()),
-				slog.Duration("duration", time.Since(began)), slog.String("principal", who.caller.Principal.ID()),
+				slog.Float64("seconds", time.Since(began).Seconds()), slog.String("principal", who.caller.Principal.ID()),
 				slog.String("credential", who.caller.Credential), slog.String("remote", webhook.ClientIP(r.RemoteAddr)))
 		}()
 		ctx := context.WithValue(r.Context(), requestKey{}, who)

@@ -24,9 +24,13 @@ type Source struct {
 	Program string // its version
 }
 
-// Write writes a backup to w.
+// stalledAfter is how long a target may take nothing: a reader that sleeps, or a volume
+// whose server is away.
+const stalledAfter = time.Minute
+
+// Write writes a backup to w, and fails when w takes nothing for a minute.
 func (s Source) Write(ctx context.Context, w io.Writer) (queue.Counts, error) {
-	buffered := bufio.NewWriterSize(w, 64<<10)
+	buffered := bufio.NewWriterSize(newStallWriter(ctx, w, stalledAfter), 64<<10)
 	held, err := archive.Write(ctx, buffered, archive.Info{MadeAt: time.Now(), Program: s.Program}, s.Export(ctx))
 	if err != nil {
 		return held, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"log/slog"
 	"os"
@@ -142,34 +141,6 @@ func TestTimed(t *testing.T) {
 		holds("after two more", "notes.txt", "tallyman-20000102T001000Z.backup", "tallyman-20000103T001000Z.backup", leave[2])
 		if newest := last[len(last)-1]; !newest.Equal(time.Date(2000, 1, 3, 0, 10, 0, 0, time.UTC)) {
 			t.Errorf("the newest backup is said to be of %s", newest)
-		}
-	})
-}
-
-// TestAReaderThatSleepsEndsTheBackup has a pipe take something, and then nothing more.
-func TestAReaderThatSleepsEndsTheBackup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, w := io.Pipe()
-		defer r.Close() // ends the write that was given up
-		go func() {
-			_, _ = io.ReadFull(r, make([]byte, 5))
-			time.Sleep(50 * time.Second)
-			_, _ = io.ReadFull(r, make([]byte, 5))
-		}()
-		began := time.Now()
-		out := NewStallWriter(w, time.Minute)
-		for range 2 {
-			if n, err := out.Write([]byte("12345")); n != 5 || err != nil {
-				t.Fatalf("%d, %v", n, err)
-			}
-		}
-		for range 2 {
-			if _, err := out.Write([]byte("67890")); gitops.CodeOf(err) != gitops.Unavailable {
-				t.Errorf("when nobody reads: %v", err)
-			}
-		}
-		if took := time.Since(began); took != 110*time.Second {
-			t.Errorf("it took %s", took)
 		}
 	})
 }

@@ -1,8 +1,10 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +19,11 @@ import (
 )
 
 // Directory holds the newest backups. What else is in it is left alone.
+//
+// A backup whose name says a time to come was written while a clock was wrong, then or
+// now. It is not the newest and counts for nothing, and is not removed before that time:
+// else it would be kept in the place of each one that is written after the clock was set
+// right, or be removed for one that is older.
 type Directory struct {
 	Path string
 	Keep int // how many backups
@@ -33,44 +40,55 @@ var (
 const abandonedAfter = 24 * time.Hour
 
 // Add writes a backup into the directory, under the name of the time, and then removes
-// those that are too many. A failure removes none.
+// those that are too many. A failure removes none. Parts that a process left that died go
+// first: they may have taken the room that the backup needs.
 func (d Directory) Add(ctx context.Context, s Source) (file string, held queue.Counts, err error) {
+	_, abandoned, err := d.list()
+	if err != nil {
+		return "", queue.Counts{}, err
+	}
+	unremoved := d.remove(abandoned)
 	file = filepath.Join(d.Path, time.Now().UTC().Format(nameLayout))
 	if held, err = s.WriteFile(ctx, file); err != nil {
 		return "", queue.Counts{}, err
 	}
-	return file, held, d.prune()
+	return file, held, cmp.Or(d.prune(), unremoved)
 }
 
-// prune removes all but the newest backups, and parts that a process left that died.
+// prune removes all but the newest backups.
 func (d Directory) prune() error {
-	backups, abandoned, err := d.list()
+	backups, _, err := d.list()
 	if err != nil {
 		return err
 	}
-	remove := abandoned
-	if many := len(backups) - d.Keep; many > 0 {
-		remove = append(remove, backups[:many]...)
-	}
+	return d.remove(backups[:max(0, len(backups)-d.Keep)])
+}
+
+// remove removes files of the directory. One that is gone was removed by another process
+// that shares the directory.
+func (d Directory) remove(names []string) error {
 	var errs []error
-	for _, name := range remove {
-		errs = append(errs, os.Remove(filepath.Join(d.Path, name)))
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(d.Path, name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return gitops.Errorf(gitops.Unavailable, "the backup is written; older ones in %s cannot be removed", d.Path).WithCause(err)
+		return gitops.Errorf(gitops.Unavailable, "the backup is written; older ones in %s, or parts of them, cannot be removed", d.Path).WithCause(err)
 	}
 	return nil
 }
 
-// list returns the names of the backups, oldest first, and of the parts that nobody
-// writes.
+// list returns the names of the backups of until now, oldest first, and of the parts that
+// nobody writes.
 func (d Directory) list() (backups, abandoned []string, err error) {
 	entries, err := os.ReadDir(d.Path)
 	if err != nil {
 		return nil, nil, gitops.Errorf(gitops.Unavailable, "the directory of backups, %s, cannot be read", d.Path).WithCause(err)
 	}
+	now := time.Now().UTC().Format(nameLayout)
 	for _, entry := range entries {
-		if name.MatchString(entry.Name()) {
+		if name.MatchString(entry.Name()) && entry.Name() <= now {
 			backups = append(backups, entry.Name())
 		}
 		if info, err := entry.Info(); err == nil && part.MatchString(entry.Name()) && time.Since(info.ModTime()) > abandonedAfter {

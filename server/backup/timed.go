@@ -50,7 +50,7 @@ func (b Timed) next(ctx context.Context) (time.Duration, error) {
 	if !newest.IsZero() {
 		b.Succeeded(newest)
 		if wait := time.Until(newest.Add(b.Every)); wait > 0 {
-			return min(wait, b.Every), nil // a clock that was set back delays no backup by more
+			return wait, nil
 		}
 	}
 	began := time.Now()
@@ -58,7 +58,7 @@ func (b Timed) next(ctx context.Context) (time.Duration, error) {
 	if file != "" {
 		b.Succeeded(began)
 		b.Logger.Info("backup written", slog.String("file", file), slog.Int("deliveries", held.Deliveries),
-			slog.Int("updates", held.Updates), slog.Duration("took", time.Since(began)))
+			slog.Int("updates", held.Updates), slog.Float64("seconds", time.Since(began).Seconds()))
 	}
 	return b.Every, err
 }

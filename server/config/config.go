@@ -109,7 +109,7 @@ type Limits struct {
 	// that is theirs.
 	Connections int64 `yaml:"connections"`
 	// ConnectionsPerAddress is how many of them may come from one address that is not a
-	// trusted proxy's. Default: an eighth of Connections.
+	// trusted proxy's. Default: a quarter of Connections.
 	ConnectionsPerAddress int64 `yaml:"connectionsPerAddress"`
 	// File bounds one file of the manifest repository. One that is over a bound is not
 	// read: its updates fail, and others go on.

@@ -163,7 +163,7 @@ func (a *App) try(ctx context.Context, value, owner, name string) error {
 		if !notYet || i == len(retries) {
 			return err
 		}
-		a.config.Logger.Info("a fresh installation token does not work yet", slog.Duration("wait", retries[i]))
+		a.config.Logger.Info("a fresh installation token does not work yet", slog.String("wait", retries[i].String()))
 		if err := a.config.Wait(ctx, retries[i]); err != nil {
 			return gitops.Errorf(gitops.Unavailable, "GitHub's token did not work in time").WithCause(err)
 		}

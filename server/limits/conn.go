@@ -2,6 +2,7 @@ package limits
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"errors"
 	"io"
@@ -25,10 +26,15 @@ type boundedConn struct {
 	// Of whoever reads: package http's goroutine for the connection, or the one that
 	// waits beside a handler for the connection's end, never both at once.
 	header  header
-	waiting []byte // came with the end of a header or a body, and is given later
+	pending []byte // came with the end of a header or a body, and is given later
 	refused bool   // its header was too large, and the answer has been written
 
 	idle atomic.Bool // a request came with its whole header, and no other has begun
+
+	// Of the listener's waiting, under its lock.
+	place    *list.Element // nil while it does not wait
+	replaced bool          // its place is another's
+	ended    bool
 }
 
 // socketBuffer is what the kernel keeps, twice, of what a client sent and nobody read
@@ -50,6 +56,7 @@ func newBoundedConn(conn net.Conn, of *boundedListener, from client) *boundedCon
 		defer of.closed(c)
 		return conn.Close()
 	})
+	of.waiting.enter(c)
 	return c
 }
 
@@ -69,10 +76,10 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 	if c.refused {
 		return 0, io.EOF
 	}
-	if len(c.waiting) > 0 {
-		n, ok := c.header.next(p[:copy(p, c.waiting)])
-		if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
-			c.waiting = nil
+	if len(c.pending) > 0 {
+		n, ok := c.pass(p[:copy(p, c.pending)])
+		if c.pending = c.pending[n:]; len(c.pending) == 0 {
+			c.pending = nil
 		}
 		return c.given(p, n, ok)
 	}
@@ -80,11 +87,21 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	given, ok := c.header.next(p[:n])
+	given, ok := c.pass(p[:n])
 	if given < n {
-		c.waiting = bytes.Clone(p[given:n])
+		c.pending = bytes.Clone(p[given:n])
 	}
 	return c.given(p, given, ok) // an error comes again
+}
+
+// pass is how much of what came package http may have now.
+func (c *boundedConn) pass(came []byte) (n int, ok bool) {
+	inBody := c.header.body > 0
+	n, ok = c.header.next(came)
+	if inBody && c.header.body == 0 {
+		c.of.waiting.leave(c)
+	}
+	return n, ok
 }
 
 func (c *boundedConn) given(p []byte, n int, ok bool) (int, error) {
@@ -94,7 +111,7 @@ func (c *boundedConn) given(p []byte, n int, ok bool) (int, error) {
 		}
 		return n, nil
 	}
-	c.refused, c.waiting = true, nil
+	c.refused, c.pending = true, nil
 	c.refuseHeader(p)
 	return 0, io.EOF // which package http does not answer
 }
@@ -137,21 +154,33 @@ func (c *boundedConn) hasRequest(r *http.Request) {
 		c.header.body = r.ContentLength
 	case r.ContentLength < 0: // as long as it likes, but it is the connection's last
 		c.header.body = math.MaxInt64
+	default:
+		c.of.waiting.leave(c)
 	}
 }
 
+// answered is called with each request after its handler.
+func (c *boundedConn) answered() { c.of.waiting.enter(c) }
+
 type connKey struct{}
 
+// protected is a connection that is told of its requests.
+type protected interface {
+	hasRequest(*http.Request)
+	answered()
+}
+
 // Protect makes a server tell the connections of a bounded listener where its requests'
-// bodies are. Every server behind one needs it.
+// bodies are, and when they are answered. Every server behind one needs it.
 func Protect(srv *http.Server) {
 	next := srv.Handler
 	srv.MaxHeaderBytes = maxHeaderBytes
 	srv.DisableGeneralOptionsHandler = true // which would answer some requests past this handler
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(interface{ hasRequest(*http.Request) }); ok {
+		if c, ok := r.Context().Value(connKey{}).(protected); ok {
 			c.hasRequest(r)
+			defer c.answered()
 			if r.ContentLength < 0 {
 				w.Header().Set("Connection", "close")
 			}

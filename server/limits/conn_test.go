@@ -76,6 +76,14 @@ type site struct {
 // serve answers each request with what it was: method, path, fields of the header, body.
 func serve(t *testing.T, c Config) *site {
 	t.Helper()
+	return serveWith(t, c, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %d fields, %d bytes, %v", r.Method, r.URL.Path, len(r.Header), len(body), err)
+	})
+}
+
+func serveWith(t *testing.T, c Config, handler http.HandlerFunc) *site {
+	t.Helper()
 	c.Shares, c.Logger, c.RefusedPerMinute = budget.Split(budget.Default), slog.New(slog.DiscardHandler), 100
 	l, err := New(c)
 	if err != nil {
@@ -86,10 +94,7 @@ func serve(t *testing.T, c Config) *site {
 		t.Fatal(err)
 	}
 	s := &site{T: t, limits: l, watch: newWatch(), addr: inner.Addr().String()}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s %d fields, %d bytes, %v", r.Method, r.URL.Path, len(r.Header), len(body), err)
-	})}
+	srv := &http.Server{Handler: handler}
 	Protect(srv)
 	var running sync.WaitGroup
 	running.Go(func() { _ = srv.Serve(l.Listener(inner, "listen", s.watch)) })
@@ -105,20 +110,6 @@ func (s *site) dial() *net.TCPConn {
 	}
 	s.Cleanup(func() { _ = conn.Close() })
 	return conn.(*net.TCPConn)
-}
-
-// expectRefused expects that a connection is closed as it comes, which its client may
-// learn while it still waits for it.
-func (s *site) expectRefused() {
-	s.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err == nil {
-		_, err = conn.Read(make([]byte, 1))
-		_ = conn.Close()
-	}
-	if err == nil {
-		s.Error("one too many is served")
-	}
 }
 
 func (s *site) write(conn net.Conn, text string) {
@@ -248,44 +239,5 @@ func TestConnectionsWithoutARequestAreCounted(t *testing.T) {
 		} else if s.watch.has("without request to listen") {
 			t.Errorf("%s is counted", name)
 		}
-	}
-}
-
-// A connection too many is closed, and one that ends makes room, once.
-func TestABoundedListener(t *testing.T) {
-	s := serve(t, Config{Connections: 2, ConnectionsPerAddress: 1})
-	first := s.dial()
-	s.watch.await("opened", 1)
-	s.expectRefused()
-	s.watch.await("refused: address_limit", 1)
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.watch.await("closed", 1)
-	third := s.dial()
-	s.write(third, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if got := answers(third); len(got) != 1 {
-		t.Errorf("no room was made: %q", got)
-	}
-	s.watch.await("closed", 2)
-	if s.limits.connections.open != 0 {
-		t.Errorf("%d are open", s.limits.connections.open)
-	}
-}
-
-// A client that was authenticated has room when others have taken all that is theirs.
-func TestKnownClientsHaveRoom(t *testing.T) {
-	s := serve(t, Config{Connections: 4, ConnectionsPerAddress: 4})
-	for range 3 {
-		s.dial()
-	}
-	s.watch.await("opened", 3)
-	s.expectRefused() // the last quarter is not everybody's
-	s.watch.await("refused: limit", 1)
-	s.limits.known.note("127.0.0.1")
-	conn := s.dial()
-	s.write(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if got := answers(conn); len(got) != 1 {
-		t.Errorf("answered %q", got)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Reason says why a connection was closed as it came.
+// Reason says why a connection was closed as it came, or to make room for another.
 type Reason string
 
 const (
@@ -49,8 +49,12 @@ func clientAt(address netip.Addr) client {
 // one customer of a provider has, who can make 65,536 networks of it.
 const siteShare = 4
 
-// connections bounds how many are open, in all and from one client. One too many is
-// closed as it comes, and the timeouts make room.
+// maxLeaving is how many connections whose place is another's may be open still, until
+// the server's goroutines notice. ConnectionBytes has room for them.
+const maxLeaving = 64
+
+// connections bounds how many are open, in all and from one client. One too many takes
+// the place of one that waits for its client, see [waiting], or is closed as it comes.
 //
 // A quarter is kept for clients that were authenticated lately: the others, however
 // many they are, never get it. Connections of trusted proxies are of many clients, so
@@ -64,6 +68,7 @@ type connections struct {
 
 	mu      sync.Mutex
 	open    int
+	leaving int                // besides, whose place is another's
 	classes [3]int             // of them, by class
 	opens   map[netip.Addr]int // by network, without zeros; none of proxies
 	sites   map[netip.Addr]int // by site, likewise
@@ -88,6 +93,44 @@ func (c *connections) take(of client) (why Reason, ok bool) {
 	}
 	c.count(of, 1)
 	return "", true
+}
+
+// replaceable says which connections may give their place to a client that take refused;
+// it is nil where none may. What was refused for its address takes a place of its own
+// network or site. Clients that are not known take none of those that are, and of those
+// who come past the proxies none takes a proxy's.
+func (c *connections) replaceable(of client, why Reason) func(client) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving >= maxLeaving {
+		return nil
+	}
+	if why == ReasonAddressLimit {
+		ofNetwork := c.opens[of.network] >= c.each
+		return func(other client) bool {
+			same := other.network == of.network || !ofNetwork && other.site == of.site
+			return same && (other.class == of.class || of.class == known && other.class == unknown)
+		}
+	}
+	return func(other client) bool {
+		return other.class == unknown || other.class == proxy && (of.class != unknown || !c.proxied)
+	}
+}
+
+// replace gives a client the place of another.
+func (c *connections) replace(other, of client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count(other, -1)
+	c.count(of, 1)
+	c.leaving++
+}
+
+// gone notes that one whose place is another's is closed.
+func (c *connections) gone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving--
 }
 
 func (c *connections) give(of client) {

@@ -18,11 +18,14 @@ func TestLimitsRefuse(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
-		_, err := New(Config{TrustedProxies: []string{everybody}})
-		if want := "trustedProxies[0]: must not be every address"; gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: %v", everybody, err)
+	for _, wide := range []string{"0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/7", "2000::/3", "fc00::/6", "::ffff:0:0/96", "::ffff:10.0.0.0/104"} {
+		_, err := New(Config{TrustedProxies: []string{wide}})
+		if want := "trustedProxies[0]: is " + wide; gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", wide, err)
 		}
+	}
+	if _, err := New(Config{TrustedProxies: []string{"10.0.0.0/8", "fc00::/7", "10.0.0.7/32"}}); err != nil {
+		t.Error(err)
 	}
 }
 

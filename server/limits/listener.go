@@ -11,7 +11,7 @@ import (
 type ConnectionRecorder interface {
 	Opened(listener string)
 	Closed(listener string)
-	Refused(listener string, why Reason) // closed as it came
+	Refused(listener string, why Reason) // closed as it came, or to make room for one that came
 	WithoutRequest(listener string)      // ended before a request came, or within the header of one
 	HeaderRefused(listener string)       // answered 431
 }
@@ -22,6 +22,7 @@ type boundedListener struct {
 	name     string
 	recorder ConnectionRecorder
 	places   *connections
+	waiting  *waiting
 	classify func(netip.Addr) class
 	pressure *pressure // nil for a listener of operators
 	refused  func(client)
@@ -32,8 +33,8 @@ type boundedListener struct {
 // Listener bounds the connections of the public listener. Its server needs [Protect].
 func (l *Limits) Listener(inner net.Listener, name string, recorder ConnectionRecorder) net.Listener {
 	return &boundedListener{
-		Listener: inner, name: name, recorder: recorder, places: l.connections, classify: l.classOf, pressure: l.pressure,
-		refused: l.countRefusal,
+		Listener: inner, name: name, recorder: recorder, places: l.connections, waiting: newWaiting(), classify: l.classOf,
+		pressure: l.pressure, refused: l.countRefusal,
 	}
 }
 
@@ -41,7 +42,7 @@ func (l *Limits) Listener(inner net.Listener, name string, recorder ConnectionRe
 // of their own, so that no attack on the public listener takes them.
 func apart(inner net.Listener, name string, most, each int, recorder ConnectionRecorder) *boundedListener {
 	return &boundedListener{
-		Listener: inner, name: name, recorder: recorder, places: newConnections(most, each, false),
+		Listener: inner, name: name, recorder: recorder, places: newConnections(most, each, false), waiting: newWaiting(),
 		classify: func(netip.Addr) class { return known }, refused: func(client) {},
 	}
 }
@@ -70,7 +71,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			of = clientAt(address)
 			of.class = l.classify(address)
 		}
-		if why, ok := l.places.take(of); !ok {
+		if why, ok := l.places.take(of); !ok && !l.makeRoom(of, why) {
 			discard(conn)
 			l.recorder.Refused(l.name, why)
 			l.pressure.note(of, why)
@@ -79,6 +80,24 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		l.recorder.Opened(l.name)
 		return newBoundedConn(conn, l, of), nil
 	}
+}
+
+// makeRoom gives a client the place of the connection that waits for longest of those
+// which keep it out. That one is discarded; its server notices, and closes it, too.
+func (l *boundedListener) makeRoom(of client, why Reason) bool {
+	may := l.places.replaceable(of, why)
+	if may == nil {
+		return false
+	}
+	longest := l.waiting.replace(may)
+	if longest == nil {
+		return false
+	}
+	l.places.replace(longest.client, of)
+	discard(longest.Conn)
+	l.recorder.Refused(l.name, why)
+	l.pressure.note(longest.client, why)
+	return true
 }
 
 // discard closes a connection that there is no room for. Before the first byte there is
@@ -99,10 +118,15 @@ func (l *boundedListener) Close() error {
 
 // closed is called once for each connection that Accept has returned.
 func (l *boundedListener) closed(c *boundedConn) {
-	l.places.give(c.client)
+	replaced := l.waiting.end(c)
+	if replaced {
+		l.places.gone()
+	} else {
+		l.places.give(c.client)
+	}
 	l.recorder.Closed(l.name)
-	if c.idle.Load() || l.stopping.Load() {
-		return
+	if replaced || c.idle.Load() || l.stopping.Load() {
+		return // what was replaced is counted as refused
 	}
 	if c.client.class != proxy { // of whom nobody behind it is known
 		l.refused(c.client)

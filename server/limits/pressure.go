@@ -79,7 +79,7 @@ func (p *pressure) write(now time.Time) {
 	largest, open := p.places.largest()
 	p.logger.Warn("connections refused or without a request",
 		slog.Int("refused", p.refused[ReasonLimit]), slog.Int("refusedByAddress", p.refused[ReasonAddressLimit]), slog.Int("withoutRequest", p.refused[""]),
-		slog.Duration("within", now.Sub(p.since)), slog.String("network", networkText(worst)), slog.Int("ofNetwork", p.networks[worst]),
+		slog.Float64("seconds", now.Sub(p.since).Seconds()), slog.String("network", networkText(worst)), slog.Int("ofNetwork", p.networks[worst]),
 		slog.String("mostOpen", networkText(largest)), slog.Int("open", open),
 		slog.String("advice", "keep the network away from this service, in front of it; if its clients are yours, raise limits.connectionsPerAddress, or name their proxy in limits.trustedProxies"))
 }

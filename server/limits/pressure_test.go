@@ -50,7 +50,7 @@ func TestPressureIsLogged(t *testing.T) {
 	expect()
 	now = now.Add(time.Second)
 	note(client{class: proxy}, ReasonLimit, 1)
-	expect("refused=4 ", "refusedByAddress=0 ", "withoutRequest=200 ", "within=1s", "network=2001:db8::/64 ofNetwork=200")
+	expect("refused=4 ", "refusedByAddress=0 ", "withoutRequest=200 ", "seconds=1", "network=2001:db8::/64 ofNetwork=200")
 	now = now.Add(time.Minute)
 	note(client{class: proxy}, ReasonLimit, 1)
 	expect(`network="trusted proxies" ofNetwork=1`)

@@ -16,16 +16,30 @@ import (
 // proxies are the networks whose X-Forwarded-For counts.
 type proxies []netip.Prefix
 
+// The widest ranges that can be one's own: 10.0.0.0/8 and fc00::/7. A wider one, or
+// several that are the whole Internet together, trusts everybody.
+const (
+	widestIPv4 = 8
+	widestIPv6 = 7
+)
+
 func parseProxies(texts []string) (proxies, error) {
 	var trusted proxies
 	for i, text := range texts {
 		field := fmt.Sprintf("trustedProxies[%d]", i)
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, gitops.FieldErrorf(field, "must be a range of addresses such as 10.0.0.0/8")
+			return nil, gitops.FieldErrorf(field, "must be a range of addresses, such as 10.0.0.0/20, or 10.0.0.7/32 for one address; it is %q", text)
 		}
-		if prefix.Bits() == 0 {
-			return nil, gitops.FieldErrorf(field, "must not be every address: any client could say whose request it is")
+		if prefix.Addr().Is4In6() {
+			return nil, gitops.FieldErrorf(field, "is %s: write an IPv4 range as such, as in 10.0.0.0/20", text)
+		}
+		widest := widestIPv6
+		if prefix.Addr().Is4() {
+			widest = widestIPv4
+		}
+		if prefix.Bits() < widest {
+			return nil, gitops.FieldErrorf(field, "is %s, and must be /%d or smaller: any client in the range could say whose request it is", text, widest)
 		}
 		trusted = append(trusted, prefix.Masked())
 	}

@@ -55,5 +55,5 @@ func (m *Monitor) lookForTransactions(ctx context.Context, store queue.Transacti
 func (m *Monitor) logTransaction(t queue.OldTransaction, age time.Duration) {
 	m.logger.Warn("another program's transaction keeps old versions of rows in the store's database, which slows it down in time",
 		slog.String("kind", t.Kind), slog.String("name", t.Name), slog.String("user", t.User), slog.String("application", t.Application),
-		slog.String("state", t.State), slog.Duration("age", age.Round(time.Second)))
+		slog.String("state", t.State), slog.String("age", age.Round(time.Second).String()))
 }

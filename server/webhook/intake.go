@@ -66,8 +66,9 @@ type Intake struct {
 	Config     string                  // hash of the configuration in force
 	Refused    func(gitops.AuditEntry) // told of updates that no rule allows; nil tells nobody
 	Spare      func() bool             // whether the store has room for what became no updates; nil: always
+	Kept       *Kept                   // counts of the intake before this one; nil for its own
 
-	partly partly
+	own Kept
 }
 
 // Inbound is an event and how it came.
@@ -150,7 +151,7 @@ func (in *Intake) storePart(ctx context.Context, d gitops.Delivery, rejection er
 	stored, duplicate, err := in.accept(ctx, d)
 	if err != nil || duplicate {
 		if kept {
-			in.partly.giveBack(sender)
+			in.counts().giveBack(sender)
 		}
 		return stored, duplicate, err
 	}

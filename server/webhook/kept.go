@@ -48,7 +48,7 @@ func (in *Intake) whyNotKept(sender string, d gitops.Delivery) string {
 		return notKeptRoom
 	}
 	most := mostKept(d.Outcome)
-	kept, tell := in.partly.keep(sender, most, in.Now())
+	kept, tell := in.counts().keep(sender, most, in.Now())
 	if tell {
 		in.logNotKept(d, most)
 	}
@@ -85,9 +85,17 @@ func mostKept(outcome gitops.Outcome) int {
 	return maxRejected
 }
 
-// partly counts the deliveries of each sender that are kept in part. Safe for concurrent
+// counts are what the intake counts by.
+func (in *Intake) counts() *Kept {
+	if in.Kept != nil {
+		return in.Kept
+	}
+	return &in.own
+}
+
+// Kept counts the deliveries of each sender that are kept in part. Safe for concurrent
 // use; its zero value is ready.
-type partly struct {
+type Kept struct {
 	mu      sync.Mutex
 	began   time.Time // of the hour that is counted
 	senders map[string]*kept
@@ -101,7 +109,7 @@ type kept struct {
 // keep counts one more delivery of a sender before it is stored, so that many at once
 // keep to the bound, too. When there are too many in this hour it is not kept, and tell
 // says whether it is time to say so.
-func (p *partly) keep(sender string, most int, now time.Time) (ok, tell bool) {
+func (p *Kept) keep(sender string, most int, now time.Time) (ok, tell bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.of(sender, now)
@@ -117,7 +125,7 @@ func (p *partly) keep(sender string, most int, now time.Time) (ok, tell bool) {
 
 // giveBack takes back the count of a delivery that was not stored. After the hour there
 // is nothing to take back.
-func (p *partly) giveBack(sender string) {
+func (p *Kept) giveBack(sender string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s := p.of(sender, p.began); s.count > 0 {
@@ -125,7 +133,7 @@ func (p *partly) giveBack(sender string) {
 	}
 }
 
-func (p *partly) of(sender string, now time.Time) *kept {
+func (p *Kept) of(sender string, now time.Time) *kept {
 	if since := now.Sub(p.began); p.senders == nil || since >= keptEvery || since < 0 {
 		p.began, p.senders = now, make(map[string]*kept)
 	}
@@ -151,5 +159,5 @@ func senderOf(d gitops.Delivery) string {
 // logNotKept says that deliveries of a sender are not kept.
 func (in *Intake) logNotKept(d gitops.Delivery, most int) {
 	in.Logger.Warn("deliveries are not kept: their sender has too many without updates", slog.String("source", d.Source), slog.String("outcome", string(d.Outcome)),
-		slog.String("principal", d.Principal), slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.Int("kept", most), slog.Duration("in", keptEvery))
+		slog.String("principal", d.Principal), slog.String("actor", d.Actor), slog.String("remote", d.Remote), slog.Int("kept", most), slog.Float64("seconds", keptEvery.Seconds()))
 }

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"reflect"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -92,9 +93,8 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 // give sequences to.
 func sound(e queue.Entry) bool {
 	things := 0
-	for _, is := range []bool{e.Delivery != nil, e.Step != nil, e.Head != nil, e.Lane != nil, e.Checkpoint != nil, e.UsedToken != nil, e.Audit != nil,
-		e.Memory != nil, e.ProofKey != nil} {
-		if is {
+	for _, thing := range reflect.ValueOf(e).Fields() {
+		if !thing.IsNil() {
 			things++
 		}
 	}

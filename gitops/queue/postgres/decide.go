@@ -40,7 +40,7 @@ func (s *Store) Decide(ctx context.Context, d queue.Decision) (gitops.Update, er
 		case refusal == refusedByTable:
 			return gitops.NotPossible(d.Update, state, d.Action)
 		case refusal == refusedAsReady:
-			return gitops.Errorf(gitops.Conflict, "update %s is %s, and nothing blocks it: there is nothing to retry", d.Update, state)
+			return gitops.Errorf(gitops.Conflict, "update %s is pending, and nothing blocks it: its lane retries by itself", d.Update)
 		case refusal == refusedAsLower:
 			return gitops.Errorf(gitops.Conflict, "%s", reason)
 		case refusal != "":

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +36,9 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 				}
 				return nil
 			}}
+			if err := lockTables(ctx, tx); err != nil {
+				return err
+			}
 			return e.everything()
 		})
 		if err != nil && !errors.Is(err, errEnough) {
@@ -90,6 +95,15 @@ func (s *Store) checkThere(ctx context.Context) error {
 		}
 		return checkTransitions(ctx, tx)
 	}))
+}
+
+// lockTables keeps the tables where they are until the transaction has ended, and waits for
+// a restore that moves them. It is the transaction's first statement, and takes no
+// snapshot: one from before the wait would find the new tables, and nothing in them.
+func lockTables(ctx context.Context, tx pgx.Tx) error {
+	tables := slices.Sorted(maps.Keys(importColumns))
+	_, err := tx.Exec(ctx, `LOCK TABLE `+strings.Join(tables, ", ")+` IN ACCESS SHARE MODE`)
+	return err
 }
 
 // transfer runs work in a transaction that may take as long as it needs.

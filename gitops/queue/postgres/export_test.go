@@ -1,6 +1,11 @@
 package postgres
 
-import "context"
+import (
+	"context"
+	"iter"
+
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
 
 // Connections is how many of the pool's connections are in use.
 func (s *Store) Connections() int { return int(s.pool.Stat().AcquiredConns()) }
@@ -21,4 +26,17 @@ func (s *Store) Channel() string { return s.hints.channel }
 func (s *Store) FlushStatistics(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `SELECT pg_stat_force_next_flush()`)
 	return err
+}
+
+// ExportLate is Export, whose look at the schema was some time ago.
+func ExportLate(ctx context.Context, a Address) iter.Seq2[queue.Entry, error] {
+	return func(yield func(queue.Entry, error) bool) {
+		s, err := connectTo(ctx, a)
+		if err != nil {
+			yield(queue.Entry{}, err)
+			return
+		}
+		defer s.pool.Close()
+		s.Export(ctx)(yield)
+	}
 }

@@ -248,7 +248,8 @@ func TestClaimMarksWhatIsBeingAccepted(t *testing.T) {
 	lost := claim(t, s, "one", "dev", time.Nanosecond)
 	accepting, watcher := connect(t, a), connect(t, a)
 	for _, text := range []string{`BEGIN`, `SELECT take_turn()`,
-		`INSERT INTO deliveries SELECT 1000, source, 'other', received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason, config
+		`INSERT INTO deliveries SELECT 1000, source, 'other', received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason, environment,
+			app, config
 			FROM deliveries`,
 		`INSERT INTO updates (sequence, id, environment, app, repository, tag, digest, rule, state, reason, accepted_at)
 			SELECT 1000 * 65536, 'other', environment, app, repository, tag, digest, rule, state, reason, accepted_at FROM updates`,

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -62,5 +63,44 @@ func TestADumpThatIsRestoredIsNoticed(t *testing.T) {
 	}
 	if u := updateOf(t, open(t, a), idOf("9", "api")); u.MaybePushed {
 		t.Error("a restart marks what is open")
+	}
+}
+
+// TestAFailoverIsNoticedByAReplicaThatRuns has the server behind a running replica become
+// another, which may lack its last reports: what is open is looked for on the branch. The
+// next connection to the same server marks nothing.
+func TestAFailoverIsNoticedByAReplicaThatRuns(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	accept(t, s, order("1", "api"))
+	claim(t, s, "one", "dev", time.Hour)
+	marked := func() (is bool) {
+		t.Helper()
+		const text = `SELECT maybe_pushed_through > 0 FROM lanes WHERE name = 'dev'`
+		if err := connect(t, a).QueryRow(t.Context(), text).Scan(&is); err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	reconnect := func() {
+		t.Helper()
+		broken := s.SessionKey()
+		execute(t, a, `SELECT pg_terminate_backend(`+sessionOf(t, a, s)+`)`)
+		for key := broken; key == broken || key == 0; key = s.SessionKey() {
+			if err := s.Ping(t.Context()); err != nil && gitops.CodeOf(err) != gitops.Unavailable {
+				t.Fatal(err)
+			}
+		}
+	}
+	if reconnect(); marked() {
+		t.Error("a session that breaks marks what is open")
+	}
+	execute(t, a, `UPDATE location SET identity = 'of another server'`)
+	if reconnect(); !marked() {
+		t.Error("the other server was not noticed")
+	}
+	execute(t, a, `UPDATE lanes SET maybe_pushed_through = 0`)
+	if reconnect(); marked() {
+		t.Error("each connection marks what is open")
 	}
 }

@@ -72,6 +72,16 @@ func (s *Store) noticeRestore(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
+// noticeRestoreOn does so on a connection, one replica after the other.
+func (s *Store) noticeRestoreOn(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrating)); err != nil {
+			return err
+		}
+		return s.noticeRestore(ctx, tx)
+	})
+}
+
 // Check reports whether Open could use the address, and what in the database will make
 // the store slow in time: it connects as Open does, and changes nothing. Errors as Open.
 func Check(ctx context.Context, a Address) (warnings []string, err error) {

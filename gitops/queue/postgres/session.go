@@ -81,7 +81,8 @@ func (se *session) keyArg() *int64 {
 	return nil
 }
 
-// connect opens the connection, takes the lock and listens.
+// connect opens the connection, takes the lock and listens. The server that it comes to
+// may be another than before, which took over without the last reports.
 func (se *session) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
@@ -102,6 +103,12 @@ func (se *session) connect(ctx context.Context) (*pgx.Conn, error) {
 		fmt.Sprintf(`SELECT rebind(%d, %d)`, se.last, key),
 	} {
 		if _, err := conn.Exec(ctx, text); err != nil {
+			se.end(ctx, conn)
+			return nil, err
+		}
+	}
+	if se.last != 0 { // Open has looked already
+		if err := se.store.noticeRestoreOn(ctx, conn); err != nil {
 			se.end(ctx, conn)
 			return nil, err
 		}

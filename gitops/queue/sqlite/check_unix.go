@@ -20,6 +20,10 @@ func Check(path string, o Options) error {
 	if o.Volume == nil {
 		o.Volume = volumeOf
 	}
+	path, err := resolve(path)
+	if err != nil {
+		return err
+	}
 	dir := filepath.Dir(path)
 	if err := checkDir(dir); err != nil {
 		return err

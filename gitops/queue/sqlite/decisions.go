@@ -73,7 +73,7 @@ func (tx *tx) decide(d queue.Decision) error {
 func (tx *tx) checkRetry(u gitops.Update) error {
 	if u.State == gitops.Pending {
 		if len(blocking(u.BlockedBy, tx.now)) == 0 {
-			return gitops.Errorf(gitops.Conflict, "update %s is pending and nothing blocks it", u.ID)
+			return gitops.Errorf(gitops.Conflict, "update %s is pending, and nothing blocks it: its lane retries by itself", u.ID)
 		}
 		return nil
 	}

@@ -36,6 +36,10 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[queue.Entry, error] {
 // without its WAL, which is an older state of the store.
 func Export(ctx context.Context, path string) iter.Seq2[queue.Entry, error] {
 	return exported(func(give func(queue.Entry) error) (err error) {
+		path, err := resolve(path)
+		if err != nil {
+			return err
+		}
 		if err := checkPlaced(path); err != nil {
 			return err
 		}

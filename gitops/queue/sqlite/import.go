@@ -28,9 +28,8 @@ import (
 // anything and o.Replace is not set, and Unavailable when the file cannot be
 // written. An error of the entries is returned as it is.
 func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (done queue.Imported, err error) {
-	path, err = filepath.Abs(path)
-	if err != nil {
-		return done, gitops.Errorf(gitops.Unavailable, "the store %s cannot be written", path).WithCause(err)
+	if path, err = resolve(path); err != nil {
+		return done, err
 	}
 	if err := checkDir(filepath.Dir(path)); err != nil {
 		return done, err
@@ -38,7 +37,7 @@ func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, err
 	if err := checkVolume(path, volumeOf); err != nil {
 		return done, err
 	}
-	locked, err := lock(path + ".lock")
+	locked, err := lock(path + lockSuffix)
 	if err != nil {
 		return done, err
 	}
@@ -51,7 +50,7 @@ func Import(ctx context.Context, path string, entries iter.Seq2[queue.Entry, err
 			return done, err
 		}
 	}
-	done.Counts, err = build(ctx, path+buildSuffix, entries, o)
+	done.Counts, err = build(ctx, path, entries, o)
 	if err == nil {
 		done.Aside, err = place(path)
 	}
@@ -94,9 +93,10 @@ func heldAt(path string) (held queue.Counts, err error) {
 	return held, errors.Join(err, c.close())
 }
 
-// build writes a new store to the file and puts it on the disk. What an earlier
+// build writes a new store to path.restoring and puts it on the disk. What an earlier
 // import left there, which ended before its time, is overwritten.
-func build(ctx context.Context, file string, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (held queue.Counts, err error) {
+func build(ctx context.Context, path string, entries iter.Seq2[queue.Entry, error], o queue.ImportOptions) (held queue.Counts, err error) {
+	file := path + buildSuffix
 	if err := removeIfThere(file); err != nil {
 		return held, writeError(file, err)
 	}
@@ -112,10 +112,10 @@ func build(ctx context.Context, file string, entries iter.Seq2[queue.Entry, erro
 	if err = errors.Join(err, c.close()); err != nil {
 		return held, writeError(file, err)
 	}
-	if err := syncFile(file); err != nil {
-		return held, writeError(file, err)
+	if err = ownAs(file, path); err == nil {
+		err = syncFile(file)
 	}
-	return held, nil
+	return held, writeError(file, err)
 }
 
 // fillTables brings the entries into the tables, and counts what they hold.
@@ -163,8 +163,8 @@ const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequen
 // [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
 // when a process has it open, and NotFound when there is no store.
 func MarkRestored(ctx context.Context, path string) (err error) {
-	if _, err := os.Stat(path); err != nil && !isThere(path+decidedSuffix) {
-		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path).WithCause(err)
+	if !Exists(path) {
+		return gitops.Errorf(gitops.NotFound, "there is no store at %s", path)
 	}
 	s, err := Open(ctx, path, Options{})
 	if err != nil {
@@ -176,6 +176,9 @@ func MarkRestored(ctx context.Context, path string) (err error) {
 
 // writeError says why a file cannot be written. An error of the entries stays as it is.
 func writeError(file string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var domain *gitops.Error
 	if errors.As(err, &domain) {
 		return err

@@ -13,6 +13,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+const lockSuffix = ".lock"
+
 // lock makes this process the only one at the store. The kernel frees flock(2)
 // however the process ends, so a lock that is held means that its holder lives.
 // The file stays: deleting it would let two processes lock two files of one name.
@@ -20,6 +22,9 @@ func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be opened", path).WithCause(err)
+	}
+	if err := ownAs(path, strings.TrimSuffix(path, lockSuffix)); err != nil {
+		return nil, errors.Join(gitops.Errorf(gitops.Unavailable, "the store's lock file %s cannot be given to the store's owner", path).WithCause(err), f.Close())
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -120,11 +119,7 @@ func (s *Store) Usage(ctx context.Context) (queue.Usage, error) {
 		return queue.Usage{}, gitops.Errorf(gitops.Unavailable, "the store's file cannot be examined").WithCause(err)
 	}
 	u := queue.Usage{Bytes: file.Size(), File: &queue.FileUsage{}}
-	path, err := filepath.EvalSymlinks(s.path) // SQLite's files are beside the file itself
-	if err != nil {
-		return queue.Usage{}, gitops.Errorf(gitops.Unavailable, "the store's file cannot be examined").WithCause(err)
-	}
-	wal, err := os.Stat(path + "-wal")
+	wal, err := os.Stat(s.path + "-wal")
 	switch {
 	case err == nil:
 		u.File.WAL = wal.Size()

@@ -108,9 +108,9 @@ var _ queue.Queue = (*Store)(nil)
 // seconds, still has it locked by SQLite's own means, and Unavailable
 // when the file cannot be used; the sentence says why.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	path, err := filepath.Abs(path)
+	path, err := resolve(path)
 	if err != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "the store %s cannot be opened", path).WithCause(err)
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, domainError(err)
@@ -133,7 +133,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := checkVolume(path, o.Volume); err != nil {
 		return nil, err
 	}
-	locked, err := lock(path + ".lock")
+	locked, err := lock(path + lockSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (s *Store) open() error {
 func createFile(path string) (size int64, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		return 0, f.Close()
+		return 0, errors.Join(ownAs(path, filepath.Dir(path)), f.Close())
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return 0, err

@@ -94,7 +94,7 @@ func (m message) signed() (text string, ok bool) {
 type certificates struct {
 	client *http.Client
 	now    func() time.Time
-	slots  chan struct{} // holds one for each fetch under way
+	slots  *slots // one for each fetch under way
 
 	mu   sync.Mutex
 	kept map[string]*x509.Certificate // by URL
@@ -107,7 +107,7 @@ const (
 )
 
 func newCertificates(client *http.Client, now func() time.Time) *certificates {
-	return &certificates{client: client, now: now, slots: make(chan struct{}, maxFetches), kept: make(map[string]*x509.Certificate)}
+	return &certificates{client: client, now: now, slots: newSlots(maxFetches), kept: make(map[string]*x509.Certificate)}
 }
 
 // key returns the key of a certificate that is good now.
@@ -128,12 +128,10 @@ func (c *certificates) get(ctx context.Context, address string) (*x509.Certifica
 		return kept, nil
 	}
 	unavailable := gitops.Errorf(gitops.Unavailable, "the certificate cannot be fetched from SNS now")
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, unavailable.WithCause(ctx.Err())
+	if err := c.slots.take(ctx); err != nil {
+		return nil, unavailable.WithCause(err)
 	}
+	defer c.slots.give()
 	if kept := c.known(address); kept != nil { // another fetched it meanwhile
 		return kept, nil
 	}

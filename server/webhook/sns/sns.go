@@ -85,6 +85,10 @@ func New(c Config) (*Receiver, error) {
 	return r, nil
 }
 
+// KeepCertificates has a receiver that has not been used yet know the certificates of
+// another, and fetch no more at once than that one alone.
+func (r *Receiver) KeepCertificates(of *Receiver) { r.certificates = of.certificates }
+
 // Source is [Source].
 func (*Receiver) Source() string { return Source }
 

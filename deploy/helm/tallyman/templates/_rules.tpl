@@ -1,6 +1,7 @@
 {{/*
 The groups of files/rules.yaml, with what monitoring.prometheusRule changes: an alert's switch, severity and duration, and
-its threshold, which is the number at the end of its expression. How many replicas are wanted is known here.
+its threshold, which is the number at the end of its expression. How many replicas are wanted, and what the CronJob is
+called, is known here.
 */}}
 {{- define "tallyman.rules" -}}
 {{- $changes := .Values.monitoring.prometheusRule }}
@@ -14,6 +15,7 @@ its threshold, which is the number at the end of its expression. How many replic
     {{- if hasKey $alert "for" }}{{ $_ := set . "for" $alert.for }}{{ end }}
     {{- if hasKey $alert "threshold" }}{{ $_ := set . "expr" (regexReplaceAll "[0-9.e]+\\n$" .expr (printf "%v\n" $alert.threshold)) }}{{ end }}
     {{- if eq (default "" .record) "tallyman:replicas:wanted" }}{{ $_ := set . "expr" (include "tallyman.wantedReplicas" $) }}{{ end }}
+    {{- if eq (default "" .alert) "TallymanBackupJobOverdue" }}{{ $_ := set . "expr" (regexReplaceAll "cronjob=~\"[^\"]*\"" .expr (printf "namespace=%q, cronjob=%q" $.Release.Namespace (printf "%s-backup" (include "tallyman.name" $)))) }}{{ end }}
     {{- if not (and .alert (hasKey $alert "enabled") (not $alert.enabled)) }}{{ $rules = append $rules . }}{{ end }}
   {{- end }}
   {{- $groups = append $groups (dict "name" .name "rules" $rules) }}
