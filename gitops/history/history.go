@@ -108,7 +108,8 @@ type Limits struct {
 	Memory    int64 // for all of it, in bytes; at least so much that a page has room for two files
 	FileBytes int64 // of a file that is read; default 1 MiB
 	// Enter is called before what the git server sends of a commit is parsed, and leave
-	// when it was: see guard.Guard. Default: nothing is asked.
+	// when it was: see guard.Guard. Query.Read may enter for a file, too: it is called
+	// when nothing else is entered. Default: nothing is asked.
 	Enter func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
 }
 
@@ -216,14 +217,31 @@ func (r *Reader) file(ctx context.Context, q Query, names []string) (History, er
 	}
 }
 
-// readFrom reads the history of a tip.
+// readFrom reads the history of a tip, or of a commit that was asked for, which takes no
+// tip's place.
 func (r *Reader) readFrom(ctx context.Context, q Query, names []string, a git.Advertisement, whole bool) (History, error) {
-	leave, err := r.enter(ctx, gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch})
+	o := gitops.ParsedObject{Object: a.Tip.String(), Kind: gitops.ParsedPack, Path: r.branch}
+	if !q.Tip.IsZero() {
+		o.Path += " at " + o.Object
+	}
+	return newFileHistory(&entering{r.remote, r.enter, o}, r.proofs, q, names, a, whole, r.bounds).read(ctx)
+}
+
+// entering enters for each fetch by itself.
+type entering struct {
+	git.Remote
+	enter  func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
+	object gitops.ParsedObject
+}
+
+// Fetch implements [git.Remote].
+func (e *entering) Fetch(ctx context.Context, r git.FetchRequest, held git.Source) (map[git.Hash]git.Object, error) {
+	leave, err := e.enter(ctx, e.object)
 	if err != nil {
-		return History{}, err
+		return nil, err
 	}
 	defer leave()
-	return newFileHistory(r.remote, r.proofs, q, names, a, whole, r.bounds).read(ctx)
+	return e.Remote.Fetch(ctx, r, held)
 }
 
 // versionOf reads what a commit says of itself, as text that can be shown.

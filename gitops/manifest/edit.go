@@ -20,7 +20,7 @@ type edits struct {
 	of         *branch.Snapshot
 	guard      Guard
 	kind       gitops.ParsedKind // a file, or past where the snapshot is not of the tip
-	oneByOne   map[string]bool // paths of files in which each edit is verified by itself
+	oneByOne   map[string]bool   // paths of files in which each edit is verified by itself
 	files      map[string]*edited
 	unverified []string // paths of files that are not as they should be
 }

@@ -33,8 +33,8 @@ import (
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
-//   - A file that kills whoever parses it kills two processes, and two more after it
-//     was cleared. Then its own updates fail, and no others. What was cleared and kills
+//   - A file that kills whoever parses it kills two processes, and two more each time
+//     it was cleared, came back, or seemed to because the git server lagged. Then its own updates fail, and no others. What was cleared and kills
 //     no more is written.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
@@ -110,7 +110,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -290,15 +290,4 @@ func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
 		}
 	}
 	return u.App == ghost && is("")
-}
-
-func (c *checker) answered(d *dispatch) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.answers = append(c.answers, d)
-	for _, u := range d.updates {
-		if c.updates[u.ID] == nil {
-			c.wrong("%s was answered with update %s, which was never accepted", d.id, u.ID)
-		}
-	}
 }

@@ -155,3 +155,14 @@ func (c *checker) firstSent(update string) int64 {
 	}
 	return first
 }
+
+func (c *checker) answered(d *dispatch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers = append(c.answers, d)
+	for _, u := range d.updates {
+		if c.updates[u.ID] == nil {
+			c.wrong("%s was answered with update %s, which was never accepted", d.id, u.ID)
+		}
+	}
+}

@@ -39,6 +39,7 @@ const branch = "refs/heads/main"
 
 // move puts the branch somewhere else. The lock is held.
 func (o *origin) move(to hash) {
+	o.check.appears(o.tip, to)
 	o.tip = to
 	o.stood = append(o.stood, seen{time.Now(), to})
 }
@@ -70,6 +71,7 @@ func (o *origin) advertise(service string, lag time.Duration) []byte {
 	}
 	tip := o.tip
 	if lag > 0 {
+		o.check.lags()
 		tip = o.stale(lag)
 	}
 	out := newLines()

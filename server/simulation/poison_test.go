@@ -164,6 +164,9 @@ func (w *world) clearAll() {
 	if w.poisons == 0 {
 		return
 	}
+	if n := w.check.pending(); n > 0 {
+		w.check.violated("%d updates wait while nothing but files is set aside", n)
+	}
 	w.check.cureAll()
 	for _, s := range w.setAside() {
 		w.clear(s, true)

@@ -11,33 +11,62 @@ import (
 type parsing struct {
 	by       map[string]map[string]bool // processes that began to parse an object
 	killed   map[string]int             // processes that an object has killed
-	cleared  map[string]int             // how often an object was cleared
+	cleared  map[string]int             // how often an object was cleared, or came where another had been
+	lags     int                        // how often the git server said where the branch was
 	harmless map[string]bool            // lines that kill no more
 	cured    bool                       // none kills any more
+}
+
+func newParsing() parsing {
+	return parsing{by: make(map[string]map[string]bool), killed: make(map[string]int), cleared: make(map[string]int), harmless: make(map[string]bool)}
 }
 
 // begins is told that a process is about to parse something.
 func (c *checker) begins(process, object string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := &c.parsing
-	if p.by == nil {
-		p.by, p.killed, p.cleared, p.harmless = make(map[string]map[string]bool), make(map[string]int), make(map[string]int), make(map[string]bool)
+	if c.parsing.by[object] == nil {
+		c.parsing.by[object] = make(map[string]bool)
 	}
-	if p.by[object] == nil {
-		p.by[object] = make(map[string]bool)
-	}
-	p.by[object][process] = true
+	c.parsing.by[object][process] = true
 }
 
-// kills is told of a process that a file has killed: two, until a person has it tried
-// again. A restore forgets the deaths.
+// appears is told that the branch moves: what comes where another file was is tried, whatever
+// it did when it was there before. The origin's lock is held.
+func (c *checker) appears(from, to hash) {
+	if c.w.poisons == 0 || to.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all, was := c.w.origin.all, make(map[string]hash)
+	if !from.IsZero() {
+		was = all.files(all[from].tree)
+	}
+	for path, blob := range all.files(all[to].tree) {
+		if was[path] != blob {
+			c.parsing.cleared[blob.String()]++
+		}
+	}
+}
+
+// lags is told that the git server says where the branch was: what it had there looks as
+// if it had taken the place of what kills.
+func (c *checker) lags() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parsing.lags++
+}
+
+// kills is told of a process that a file has killed: two, until it is tried again. A
+// restore forgets the deaths.
 func (c *checker) kills(o gitops.ParsedObject) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.parsing.killed[o.Object]++
-	if n, most := c.parsing.killed[o.Object], gitops.SetAsideAfter*(1+c.parsing.cleared[o.Object]+c.restores); n > most {
+	if n, most := c.parsing.killed[o.Object], gitops.SetAsideAfter*(c.parsing.cleared[o.Object]+c.parsing.lags+c.restores); n > most {
 		c.wrong("%s has killed %d processes, and may kill %d", o.Path, n, most)
+		c.parsing.cured = true // or it goes on without end
 	}
 }
 
