@@ -13,7 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// binary is the real program, built once for all tests that start it.
+// binary is the real program, static as in the image, built once for all tests that start it.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -27,7 +27,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "tallyman")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, ".") // as make build, whose cache it shares
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building tallyman: %v\n%s", err, out)
 		return 1
 	}

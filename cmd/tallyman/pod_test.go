@@ -24,14 +24,14 @@ type pod struct {
 	files []string // at the beginning, but for the store's
 }
 
-func newPod(t *testing.T, s *site, static, store string) *pod {
+func newPod(t *testing.T, s *site, store string) *pod {
 	t.Helper()
 	p := &pod{t: t, root: t.TempDir()}
 	for _, dir := range []string{"usr/bin", "etc/tallyman", "var/lib/tallyman"} {
 		s.must(os.MkdirAll(filepath.Join(p.root, dir), 0o755))
 	}
 	s.must(os.Chown(filepath.Join(p.root, "var/lib/tallyman"), podUser, podUser))
-	s.must(os.Link(static, filepath.Join(p.root, "usr/bin/tallyman")))
+	s.must(os.Link(binary, filepath.Join(p.root, "usr/bin/tallyman")))
 	for _, name := range []string{"tallyman.yaml", "token", "secret", "api-token"} {
 		text, err := os.ReadFile(filepath.Join(s.dir, name))
 		s.must(err)
@@ -78,12 +78,6 @@ func TestAPodIsBackedUpAndRestored(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("A POD'S BACKUP IS NOT TESTED: to change the root directory the test must run as root")
 	}
-	static := filepath.Join(t.TempDir(), "tallyman")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", static, ".") // as make build, whose cache it shares
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	for kind, store := range map[string]func(*testing.T) string{
 		"SQLite":     func(*testing.T) string { return "sqlite:///var/lib/tallyman/tallyman.db" },
 		"PostgreSQL": func(t *testing.T) string { return postgrestest.Start(t).Schema(t) },
@@ -91,7 +85,7 @@ func TestAPodIsBackedUpAndRestored(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			f := newTraffic(t, 30)
 			address := store(t)
-			first := newPod(t, f.site, static, address)
+			first := newPod(t, f.site, address)
 			f.command = first.command
 			var backup, errs bytes.Buffer
 			f.loseStore(func() {
@@ -102,7 +96,7 @@ func TestAPodIsBackedUpAndRestored(t *testing.T) {
 				}
 			})
 
-			second := newPod(t, f.site, static, address)
+			second := newPod(t, f.site, address)
 			f.command = second.command
 			restore := second.command("restore", "--replace", "--config", "/etc/tallyman/tallyman.yaml", "-")
 			restore.Stdin = &backup

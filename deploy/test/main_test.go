@@ -28,7 +28,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "tallyman")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/tallyman")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/tallyman") // as make build, whose cache it shares
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Dir = repository
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building tallyman: %v\n%s", err, out)
