@@ -89,7 +89,7 @@ func TestEditReadsRegularFilesOnly(t *testing.T) {
 		{fifo, exitBadInput, "not a regular file"},
 		{"/dev/zero", exitBadInput, "not a regular file"},
 		{dir, exitBadInput, "not a regular file"},
-		{large, exitFailed, "at most 5242880 are edited"},
+		{large, exitFailed, "at most 1048576 are read"},
 	} {
 		began := time.Now()
 		out, errs, exit := run(t, "edit", "--file", c.file, "--set", ".image.tag=v2")
