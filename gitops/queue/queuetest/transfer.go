@@ -29,7 +29,7 @@ func Transfer(t *testing.T, from Instance, to Target) {
 	t.Logf("seed %d", seed)
 	r := player{script: s, Rand: rand.New(rand.NewPCG(seed, 0))}
 	s.variety()
-	for range 60 {
+	for range 20 {
 		r.step()
 	}
 	ctx := t.Context()
