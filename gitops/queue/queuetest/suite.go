@@ -8,6 +8,7 @@
 package queuetest
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,10 +29,19 @@ type Instance interface {
 	Crash(q queue.Queue) error
 }
 
-// Run runs the suite; create makes an instance that lasts as long as its test.
-func Run(t *testing.T, create func(t *testing.T) Instance) {
+// Run runs the suite, but for the cases of the names without; create makes an instance
+// that lasts as long as its test.
+func Run(t *testing.T, create func(t *testing.T) Instance, without ...string) {
+	for _, name := range without {
+		if !slices.ContainsFunc(cases, func(c testCase) bool { return c.name == name }) {
+			t.Fatalf("there is no case %s", name)
+		}
+	}
 	runGolden(t, create)
 	for _, c := range cases {
+		if slices.Contains(without, c.name) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			s := begin(t, create(t))
 			s.create = create
@@ -41,11 +51,13 @@ func Run(t *testing.T, create func(t *testing.T) Instance) {
 	}
 }
 
-// cases are the scripts in Go, by what they are about.
-var cases = []struct {
+type testCase struct {
 	name string
 	run  func(*script)
-}{
+}
+
+// cases are the scripts in Go, by what they are about.
+var cases = []testCase{
 	{"Accept/EverythingIsKept", everythingIsKept},
 	{"Accept/WithoutUpdates", withoutUpdates},
 	{"Accept/NothingOfTheArgumentIsKept", nothingOfTheArgumentIsKept},
