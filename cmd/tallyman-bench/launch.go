@@ -83,6 +83,9 @@ func (b *bench) start(ctx context.Context, s setup) (*tallyman, error) {
 func (s setup) configure(dir string) []byte {
 	config := fmt.Appendf(nil, configuration, dir, s.repository.URL, s.store)
 	config = append(config, s.layout...)
+	if s.layout == "" && s.shape.Apps > 5_000 { // as docs/configuration.md says of so many
+		config = append(config, "limits: {memory: 1GiB}\n"...)
+	}
 	config = append(config, "environments:\n"...)
 	for _, environment := range s.shape.Environments {
 		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}}\n", environment)
