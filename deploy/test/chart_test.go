@@ -97,7 +97,7 @@ func checkConfig(t *testing.T, config string) {
 	for _, path := range secretFile.FindAllString(config, -1) {
 		files[path] = exampleSecret(t, path)
 	}
-	config = strings.NewReplacer("/secrets/", dir+"/secrets/", "/var/lib/tallyman", dir).Replace(config)
+	config = strings.NewReplacer("/secrets/", dir+"/secrets/", "/var/lib/tallyman", dir, "/var/backups/tallyman", dir).Replace(config)
 	config = regexp.MustCompile(`@[^/]*\.rds\.amazonaws\.com:\d+`).ReplaceAllString(config, "@127.0.0.1:1")
 	files["tallyman.yaml"] = config
 	write(t, dir, files)

@@ -135,6 +135,7 @@ var added = []string{"namespace", "job", "instance", "pod"}
 // those of kube-state-metrics, and what PostgreSQL alone has.
 var others = exposed{
 	"kube_cronjob_status_last_successful_time":  {"cronjob": {"tallyman-backup": true}},
+	"kube_cronjob_created":                      {"cronjob": {"tallyman-backup": true}},
 	"tallyman_store_oldest_transaction_seconds": {},
 }
 
