@@ -66,7 +66,7 @@ func TestALinkToItself(t *testing.T) {
 func TestRootRestoresForTheServer(t *testing.T) {
 	const server = 65532
 	if os.Geteuid() != 0 {
-		t.Skip("only root makes files for others")
+		t.Skip("A RESTORE BY ROOT IS NOT TESTED: the test must run as root")
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "queue.db")
