@@ -182,9 +182,8 @@ const (
 )
 
 // maxDepth is how many directories may be within one another. Making one takes some
-// stack for each, half a KiB or so, and a stack that overflows ends the process. It is far
-// more than a path of 4,096 bytes can have, so that nobody stops a branch by what git can
-// check out.
+// stack for each, half a KiB or so, and a stack that overflows ends the process. A path of
+// 4,096 bytes, which is all that git can check out, has far fewer.
 const maxDepth = 10_000
 
 // LimitError says that what the branch has is more than is held.
