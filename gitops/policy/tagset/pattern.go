@@ -55,17 +55,17 @@ func Compile(expr string) (*Pattern, error) {
 // instructions is about how many instructions an expression becomes: what is repeated is
 // there as often as it may occur.
 func instructions(tree *syntax.Regexp) int {
-	n := 1
-	if tree.Op == syntax.OpLiteral {
-		n = len(tree.Rune)
-	}
+	n := 0
 	for _, sub := range tree.Sub {
 		n += instructions(sub)
 	}
-	if tree.Op == syntax.OpRepeat {
-		n *= max(1, tree.Min, tree.Max)
+	switch tree.Op {
+	case syntax.OpLiteral:
+		return len(tree.Rune)
+	case syntax.OpRepeat:
+		return n * max(1, tree.Min, tree.Max)
 	}
-	return n
+	return n + 1
 }
 
 // Intersect is a pattern that matches what both match, each of one expression; nil
