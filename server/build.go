@@ -137,7 +137,11 @@ func buildPolicy(c config.Config) (*policy.Policy, error) {
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
 	for name, app := range c.Apps {
-		p.Apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+		to := policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+		if app.Tags != nil {
+			to.Tags = policy.TagRule(*app.Tags)
+		}
+		p.Apps[name] = to
 	}
 	return policy.New(p)
 }

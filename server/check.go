@@ -46,7 +46,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 			problems = append(problems, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.current().targets[t].file, more)
+		fmt.Fprintf(out, "%s in %s: %s can be edited%s%s\n", t.app, t.environment, s.current().targets[t].file, more, s.ownRule(t.app))
 	}
 	return errors.Join(problems...)
 }
@@ -102,6 +102,23 @@ func (s *Server) checkTarget(t target, view *manifest.View) (more string, err er
 		}
 	}
 	return "", nil
+}
+
+// ownRule says which tags alone are taken of an app; "" when it is those that its
+// environments take.
+func (s *Server) ownRule(app string) string {
+	tags := s.current().policy.OwnRule(app)
+	var rules []string
+	if tags.Match != "" {
+		rules = append(rules, "match "+tags.Match)
+	}
+	if tags.Semver != "" {
+		rules = append(rules, "semver "+tags.Semver)
+	}
+	if rules == nil {
+		return ""
+	}
+	return "; of its tags only " + strings.Join(rules, " and ")
 }
 
 // problem says of an error which target it is of. A sentence that is in it is not its
