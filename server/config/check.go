@@ -52,6 +52,9 @@ func (c *Config) setDefaults() {
 			s.Issuers = []string{"https://token.actions.githubusercontent.com"}
 		}
 	}
+	for i := range c.Discover {
+		byDefault(&c.Discover[i].Manifests, DefaultRepository)
+	}
 	for i := range c.Access {
 		if job := c.Access[i].Who.Job; job != nil && job.Events == nil {
 			job.Events = []string{"push", "workflow_dispatch", "release"}
@@ -115,8 +118,9 @@ func (c *Config) check() error {
 		env, field := c.Environments[name], "environments."+name
 		checkFile(report, field+".file", env.File)
 	}
-	if len(c.Apps) == 0 {
-		report("apps", "must name at least one app")
+	c.checkDiscover(report)
+	if len(c.Apps) == 0 && len(c.Discover) == 0 {
+		report("apps", "must name at least one app, or discover must find them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app, field := c.Apps[name], "apps."+name

@@ -65,7 +65,12 @@ type Config struct {
 	Set Sets `yaml:"set"`
 	// Environments are the environments, by name. At least one is required.
 	Environments map[string]Environment `yaml:"environments"`
-	// Apps are the apps, by name. At least one is required.
+	// Discover names apps by files that are on the branches of manifest repositories. They
+	// come and go with the files, while tallyman runs.
+	Discover []Discover `yaml:"discover"`
+	// Apps are the apps, by name. At least one is required where Discover is not set. One
+	// that Discover finds, too, and that has no file of its own, refines what was found:
+	// what it says comes before what the file or its entry of Discover does.
 	Apps map[string]App `yaml:"apps"`
 }
 
