@@ -36,12 +36,31 @@ func (b *builder) compile() error {
 		}
 	}
 	b.refuseClaims(claims)
+	for name, err := range b.compileRefinements() {
+		problems[name] = err
+	}
 	sorted := slices.Sorted(maps.Keys(problems))
 	joined := make([]error, len(sorted))
 	for i, field := range sorted {
 		joined[i] = problems[field]
 	}
 	return errors.Join(joined...)
+}
+
+// compileRefinements compiles what the configuration sets in files that branches name:
+// what is wrong with it is known before a file is.
+func (b *builder) compileRefinements() map[string]error {
+	problems := make(map[string]error)
+	for name, app := range b.Config.Apps {
+		if app.Set == nil || !b.refines(name) {
+			continue
+		}
+		f := File{Sets: values.Bind(app.Set.Targets(), name, "registry.example/"+name), field: "apps." + name + ".set"}
+		if _, err := b.edit(&f); err != nil {
+			problems[err.Field] = err
+		}
+	}
+	return problems
 }
 
 // countFiles counts the targets of each file.
