@@ -15,6 +15,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -30,10 +31,16 @@ type target struct {
 	environment, app string
 }
 
-// fileEdit is what updates of a target do: an edit of a file.
-type fileEdit struct {
-	file string // its path in the repository
-	edit *values.Edit
+// fileEdits are what updates of a target edit, all of them or none, as the writer takes
+// them: each editor is a [*values.Edit]. The first file holds the app's tag.
+type fileEdits []manifest.FileEdit
+
+// edit is that of one of the files.
+func (e fileEdits) edit(i int) *values.Edit { return e[i].Editor.(*values.Edit) }
+
+// has reports whether a path is that of one of the files.
+func (e fileEdits) has(path string) bool {
+	return slices.ContainsFunc(e, func(f manifest.FileEdit) bool { return f.File == path })
 }
 
 // parts is what a configuration turns into: everything that can be wrong with it
@@ -45,7 +52,7 @@ type parts struct {
 	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
 	receivers map[string]webhook.Receiver // by route
-	targets   map[target]fileEdit
+	targets   map[target]fileEdits
 	files     []string // that updates can change; its identity is compared, see manifest.Config.Files
 	tokens    []api.Token
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
@@ -53,19 +60,21 @@ type parts struct {
 }
 
 // filesOf are the files that updates of targets can change.
-func filesOf(targets map[target]fileEdit) []string {
-	files := make(map[string]bool)
-	for _, t := range targets {
-		files[t.file] = true
+func filesOf(targets map[target]fileEdits) []string {
+	paths := make(map[string]bool)
+	for _, to := range targets {
+		for _, f := range to {
+			paths[f.File] = true
+		}
 	}
-	return slices.Collect(maps.Keys(files))
+	return slices.Collect(maps.Keys(paths))
 }
 
 // targetsIn are the apps and environments that are set in a file, sorted; of "" all that
 // there are.
 func (p parts) targetsIn(file string) (areas []queue.Area) {
 	for at, to := range p.targets {
-		if file == "" || to.file == file {
+		if file == "" || to.has(file) {
 			areas = append(areas, queue.Area{Environment: at.environment, App: at.app})
 		}
 	}

@@ -176,7 +176,7 @@ func TestTargets(t *testing.T) {
 	s.must(err)
 	got := map[target]string{}
 	for at, to := range parts.targets {
-		got[at] = to.file
+		got[at] = to[0].File
 	}
 	want := map[target]string{
 		{"dev", "api"}: "dev/api.yaml", {"prod", "api"}: "charts/api/values-prod.yaml", {"dev", "worker"}: "workers/dev/worker/values.yaml",
@@ -194,7 +194,7 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
-	edit := func(environment, app string) *values.Edit { return parts.targets[target{environment, app}].edit }
+	edit := func(environment, app string) *values.Edit { return parts.targets[target{environment, app}].edit(0) }
 	if edit("dev", "api") != edit("dev", "worker") {
 		t.Error("the same edit is there twice")
 	}
@@ -222,7 +222,7 @@ func TestTargetsHaveAllThatIsSaid(t *testing.T) {
 		"dev":  strings.Replace(file, "x: 1\n", "x: 1\n  api:\n    tag: v2\n", 1),
 		"prod": strings.NewReplacer("&a v1", "&a v2", "mirror.example/api:v1", "registry.example/api:v2").Replace(file),
 	} {
-		out, _, err := parts.targets[target{environment, "api"}].edit.Apply([]byte(file), vars)
+		out, _, err := parts.targets[target{environment, "api"}].edit(0).Apply([]byte(file), vars)
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", environment, err, out)
 		}

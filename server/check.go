@@ -41,12 +41,14 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	}
 	problems := []error{gates}
 	for _, t := range slices.SortedFunc(maps.Keys(s.current().targets), order) {
-		more, err := s.checkTarget(t, view)
-		if err != nil {
-			problems = append(problems, err)
-			continue
+		for i, f := range s.current().targets[t] {
+			more, err := s.checkFile(t, i, view)
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, f.File, more)
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, s.current().targets[t].file, more)
 	}
 	return errors.Join(problems...)
 }
@@ -80,23 +82,24 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// checkTarget makes an edit as an update would, and drops it. Where others
+// checkFile makes the edit of one file as an update would, and drops it. Where others
 // may follow an anchor it says all that would change.
-func (s *Server) checkTarget(t target, view *manifest.View) (more string, err error) {
-	to := s.current().targets[t]
-	file, err := view.ReadFile(to.file)
+func (s *Server) checkFile(t target, i int, view *manifest.View) (more string, err error) {
+	to := s.current().config.Target(t.environment, t.app)
+	f := to.Files[i]
+	file, err := view.ReadFile(f.File)
 	if err != nil {
 		return "", t.problem("", err)
 	}
-	r, err := to.edit.Set(file, values.Vars{
+	r, err := s.current().targets[t].edit(i).Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: s.current().config.Target(t.environment, t.app).Repository,
+		Repository: to.Repository,
 	})
 	if err != nil {
-		return "", t.problem(to.file+": ", err)
+		return "", t.problem(f.File+": ", err)
 	}
-	for _, set := range s.current().config.Target(t.environment, t.app).Set {
+	for _, set := range f.Set {
 		if set.Anchor != "" {
 			return ", which changes " + strings.Join(r.Paths, ", "), nil
 		}

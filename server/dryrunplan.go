@@ -23,25 +23,28 @@ func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err 
 	}
 	for i, e := range d.Targets {
 		if e.Taken {
-			d.Targets[i].File = s.current().targets[target{e.Environment, e.App}].file
-			d.Targets[i].Keys = s.keysOf(e.Environment, e.App)
+			d.Targets[i].Files = s.filesOf(e.Environment, e.App)
 		}
 	}
 	return d, updates, err
 }
 
-// keysOf are the keys of a target as the configuration has them, with the app's name
-// and image.
-func (s *Server) keysOf(environment, app string) (keys []string) {
+// filesOf are the files of a target with their keys as the configuration has them, with
+// the app's name and image.
+func (s *Server) filesOf(environment, app string) (files []FileEffect) {
 	to := s.current().config.Target(environment, app)
-	for _, set := range values.Bind(to.Set.Targets(), app, to.Repository) {
-		key := set.Key
-		if set.Inside != "" {
-			key = set.Inside + " | " + key
+	for _, f := range to.Files {
+		var keys []string
+		for _, set := range values.Bind(f.Set.Targets(), values.Names{App: app, Environment: environment, Repository: to.Repository}) {
+			key := set.Key
+			if set.Inside != "" {
+				key = set.Inside + " | " + key
+			}
+			keys = append(keys, key)
 		}
-		keys = append(keys, key)
+		files = append(files, FileEffect{File: f.File, Keys: keys})
 	}
-	return keys
+	return files
 }
 
 // asked lists the targets of apps that the question is about: where they run, and

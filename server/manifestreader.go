@@ -22,14 +22,17 @@ type manifestReader struct {
 func (s *Server) newManifestReader(g *generation) manifestReader {
 	targets := make([]branchtags.Target, 0, len(g.targets))
 	for at, to := range g.targets {
-		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to.file, Edit: to.edit})
+		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to[0].File, Edit: to.edit(0)})
 	}
 	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
 		return s.writer.View(ctx, maxAge)
 	}
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		to, ok := g.targets[target{environment, app}]
-		return to.file, to.edit, ok
+		if !ok {
+			return "", nil, false
+		}
+		return to[0].File, to.edit(0), true
 	}
 	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
 }

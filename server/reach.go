@@ -108,13 +108,24 @@ func checkNamed(c config.Config) error {
 	missing := make(map[string]bool) // by field: one environment is enough
 	for _, w := range wanted(c) {
 		field := w.repositoryField(c)
-		at := slices.IndexFunc(w.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") })
-		if w.Repository != "" || at < 0 || missing[field] {
+		by := w.writesRepository()
+		if w.Repository != "" || by == "" || missing[field] {
 			continue
 		}
 		missing[field] = true
 		problems = append(problems, gitops.FieldErrorf(field,
-			"is missing, and %s[%d] writes {repository} in %s: name the app's image, or give the app a set without it", w.Field, at, w.environment))
+			"is missing, and %s writes {repository} in %s: name the app's image, or give the app a set without it", by, w.environment))
 	}
 	return errors.Join(problems...)
+}
+
+// writesRepository is the field of the first entry that writes the app's image; "" when
+// none does.
+func (w wantedTarget) writesRepository() string {
+	for _, f := range w.Files {
+		if at := slices.IndexFunc(f.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") }); at >= 0 {
+			return fmt.Sprintf("%s[%d]", f.Field, at)
+		}
+	}
+	return ""
 }

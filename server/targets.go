@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,36 +9,37 @@ import (
 	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // buildTargets compiles the edit of every app in every environment.
-func buildTargets(c config.Config, within values.Limits) (map[target]fileEdit, error) {
+func buildTargets(c config.Config, within values.Limits) (map[target]fileEdits, error) {
 	all := wanted(c)
-	targets := make(map[target]fileEdit, len(all))
+	targets := make(map[target]fileEdits, len(all))
 	problems := make(map[string]error) // by field: one wrong key is one problem, not one for each app
 	claims := claims{writes: make(map[string]target, len(all)), keys: make(map[string]string)}
 	edits := edits{within: within, compiled: make(map[string]*values.Edit)}
 	inFile := make(map[string]int, len(all))
 	for _, w := range all {
-		inFile[w.File]++
+		for _, f := range w.Files {
+			inFile[f.File]++
+		}
 	}
 	for _, w := range all {
-		sets := values.Bind(w.Set.Targets(), w.app, w.Repository)
-		for i := range sets {
-			sets[i].Shared = inFile[w.File] > 1
+		err := w.CheckFiles()
+		to := make(fileEdits, 0, len(w.Files))
+		for i := 0; err == nil && i < len(w.Files); i++ {
+			f := w.Files[i]
+			sets := bound(w, f, inFile[f.File] > 1)
+			var edit *values.Edit
+			if edit, err = edits.compile(f, sets); err == nil {
+				to = append(to, manifest.FileEdit{File: f.File, Editor: edit})
+				err = claims.claim(w.target, f, sets)
+			}
 		}
-		err := checkFollows(w, sets)
-		var edit *values.Edit
-		if err == nil {
-			edit, err = edits.compile(w.Field, sets)
-		}
-		if err == nil {
-			targets[w.target] = fileEdit{w.File, edit}
-			err = claims.claim(w, sets)
-		}
-		if err != nil && problems[err.Field] == nil {
+		if targets[w.target] = to; err != nil && problems[err.Field] == nil {
 			problems[err.Field] = err
 		}
 	}
@@ -78,13 +80,22 @@ func wanted(c config.Config) []wantedTarget {
 	return all
 }
 
+// bound is what updates of a target set in one of its files.
+func bound(w wantedTarget, f config.TargetFile, shared bool) []values.Target {
+	sets := values.Bind(f.Set.Targets(), values.Names{App: w.app, Environment: w.environment, Repository: w.Repository})
+	for i := range sets {
+		sets[i].Shared = shared
+	}
+	return sets
+}
+
 // checkFollows wants the keys that may change with an anchor named where a file has
 // more than one target: who may order one of them may not order the others by it.
-func checkFollows(w wantedTarget, sets []values.Target) *gitops.Error {
+func checkFollows(f config.TargetFile, sets []values.Target) *gitops.Error {
 	for i, set := range sets {
 		if set.Anchor != "" && set.Shared && len(set.Follows) == 0 {
-			return gitops.FieldErrorf(fmt.Sprintf("%s[%d].follows", w.Field, i),
-				"is required with anchor: %s in %s, where other apps or environments are set, too: list the keys that may change with it", set.Anchor, w.File)
+			return gitops.FieldErrorf(fmt.Sprintf("%s[%d].follows", f.Field, i),
+				"is required with anchor: %s in %s, where other apps or environments are set, too: list the keys that may change with it", set.Anchor, f.File)
 		}
 	}
 	return nil
@@ -96,23 +107,23 @@ type claims struct {
 	keys   map[string]string // spellings of keys that were met, and what is the same for all of one key
 }
 
-// claim notes what the updates of one target write, and rejects what another writes
-// already: a tag of dev would end up in prod's place.
-func (c claims) claim(w wantedTarget, sets []values.Target) *gitops.Error {
+// claim notes what the updates of one target write in a file, and rejects what another
+// writes already: a tag of dev would end up in prod's place.
+func (c claims) claim(at target, f config.TargetFile, sets []values.Target) *gitops.Error {
 	for i, set := range sets {
-		place := w.File
+		place := f.File
 		for _, key := range []string{set.Inside, set.Key} {
 			same, err := c.sameKey(key)
 			if err != nil { // the edit would not have been compiled
-				return gitops.FieldErrorf(fmt.Sprintf("%s[%d].key", w.Field, i), "%s", gitops.PublicOf(err))
+				return gitops.FieldErrorf(fmt.Sprintf("%s[%d].key", f.Field, i), "%s", gitops.PublicOf(err))
 			}
 			place += "\x00" + same
 		}
 		if other, taken := c.writes[place]; taken {
-			return gitops.FieldErrorf(w.Field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
-				other.app, other.environment, w.app, w.environment, set.Key, w.File)
+			return gitops.FieldErrorf(cmp.Or(f.Also, f.Field), "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
+				other.app, other.environment, at.app, at.environment, set.Key, f.File)
 		}
-		c.writes[place] = w.target
+		c.writes[place] = at
 	}
 	return nil
 }
@@ -137,8 +148,11 @@ type edits struct {
 	compiled map[string]*values.Edit
 }
 
-// compile compiles what the field says to set.
-func (all edits) compile(field string, sets []values.Target) (*values.Edit, *gitops.Error) {
+// compile compiles what is set in a file.
+func (all edits) compile(f config.TargetFile, sets []values.Target) (*values.Edit, *gitops.Error) {
+	if err := checkFollows(f, sets); err != nil {
+		return nil, err
+	}
 	what := identify(sets)
 	if edit, ok := all.compiled[what]; ok {
 		return edit, nil
@@ -146,7 +160,7 @@ func (all edits) compile(field string, sets []values.Target) (*values.Edit, *git
 	edit, err := values.Compile(sets)
 	var e *gitops.Error
 	if errors.As(err, &e) {
-		e.Field = field + e.Field
+		e.Field = f.Field + e.Field
 		return nil, e
 	}
 	edit = edit.Within(all.within)
