@@ -44,7 +44,7 @@ func (v *View) ReadFile(path string) ([]byte, error) {
 	case !here:
 		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
 	case refused != nil:
-		return nil, inFile(path, refused)
+		return nil, inFile(path, refused, false)
 	}
 	return content, nil
 }

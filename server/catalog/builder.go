@@ -72,10 +72,11 @@ func (b *builder) addConfigured() {
 				continue
 			}
 			to := c.Target(environment, name)
-			b.all = append(b.all, &wanted{ok: true, Target: Target{
-				At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository,
-				Files: []File{{Path: to.File, Sets: to.Set.Targets(), field: to.Field}},
-			}})
+			w := &wanted{ok: true, Target: Target{At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository}}
+			for _, f := range to.Files {
+				w.Files = append(w.Files, File{Path: f.File, Sets: f.Set.Targets(), field: f.Field, also: f.Also})
+			}
+			b.all = append(b.all, w)
 		}
 	}
 }
@@ -140,15 +141,25 @@ func (b *builder) refine(l Look, f *discover.Found) *wanted {
 	}
 	first := File{Path: f.File}
 	first.Sets, first.field = b.setsOf(l, f)
-	w.Files = append(make([]File, 0, 1+len(f.Also)), first)
-	for _, also := range f.Also {
-		more := File{Path: also.Path, Sets: first.Sets, field: first.field}
-		if also.Set != nil {
-			more.Sets, more.field = also.Set, f.Origin
+	w.Files = append(w.Files, first)
+	if b.Config.Apps[f.App].Also != nil {
+		for _, more := range b.Config.Target(f.Environment, f.App).Files[1:] {
+			w.addFile(File{Path: more.File, Sets: more.Set.Targets(), field: more.Field, also: more.Also}, strings.HasPrefix(more.Field, strings.TrimSuffix(more.Also, "file")))
 		}
-		w.Files = append(w.Files, more)
+		return w
+	}
+	for _, more := range f.Also {
+		w.addFile(File{Path: more.Path, Sets: more.Set, field: f.Origin, also: f.Origin + ".also"}, more.Set != nil)
 	}
 	return w
+}
+
+// addFile adds one more file; without a set of its own it has the first one's.
+func (w *wanted) addFile(f File, own bool) {
+	if !own {
+		f.Sets, f.field = w.Files[0].Sets, w.Files[0].field
+	}
+	w.Files = append(w.Files, f)
 }
 
 // setsOf is what updates of a found target set in its first file, and the field that says
@@ -163,7 +174,7 @@ func (b *builder) setsOf(l Look, f *discover.Found) (sets []values.Target, field
 	case of != nil:
 		return of.Targets(), config.DiscoverField(entry) + ".set"
 	}
-	to := b.Config.Target(f.Environment, f.App)
+	to := b.Config.Target(f.Environment, f.App).Files[0]
 	return to.Set.Targets(), to.Field
 }
 

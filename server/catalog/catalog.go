@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops/discover"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -46,6 +47,16 @@ type File struct {
 	Edit *values.Edit
 
 	field string // the field of the configuration that Sets are of
+	also  string // the field that the file stands in; "" for the first
+}
+
+// Written is the target as the writer takes it.
+func (t *Target) Written() manifest.Target {
+	to := manifest.Target{Files: make([]manifest.FileEdit, len(t.Files))}
+	for i, f := range t.Files {
+		to.Files[i] = manifest.FileEdit{File: f.Path, Editor: f.Edit}
+	}
+	return to
 }
 
 // Problem is what is wrong with an app that a branch names, or with a file that should

@@ -55,7 +55,7 @@ func (b *builder) compileRefinements() map[string]error {
 		if app.Set == nil || !b.refines(name) {
 			continue
 		}
-		f := File{Sets: values.Bind(app.Set.Targets(), name, "registry.example/"+name), field: "apps." + name + ".set"}
+		f := File{Sets: values.Bind(app.Set.Targets(), values.Names{App: name, Environment: "dev", Repository: "registry.example/app"}), field: "apps." + name + ".set"}
 		if _, err := b.edit(&f); err != nil {
 			problems[err.Field] = err
 		}
@@ -77,7 +77,10 @@ func (b *builder) countFiles() {
 func (b *builder) compileTarget(w *wanted) *gitops.Error {
 	for i := range w.Files {
 		f := &w.Files[i]
-		f.Sets = values.Bind(f.Sets, w.App, w.Image)
+		if slices.ContainsFunc(w.Files[:i], func(before File) bool { return before.Path == f.Path }) {
+			return gitops.FieldErrorf(f.also, "is %s, which the same update edits already: write both keys into one set", f.Path)
+		}
+		f.Sets = values.Bind(f.Sets, values.Names{App: w.App, Environment: w.Environment, Repository: w.Image})
 		for n := range f.Sets {
 			f.Sets[n].Shared = b.inFile[place{w.Manifests, f.Path}] > 1
 		}
