@@ -136,7 +136,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		}
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
-			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file",
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file",
 			"sources.sns.topics", "api.oidc.audience",
 			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
 			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",
