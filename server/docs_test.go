@@ -79,7 +79,7 @@ func planner(t *testing.T, rule string) (takes func(tag string) bool) {
 }
 
 func accepts(p *policy.Policy, tag string) bool {
-	d, _ := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
+	d, _ := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: tag}}})
 	return d.Outcome == gitops.OutcomeAccepted
 }
 

@@ -67,7 +67,7 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 // planOrders plans an order for each target.
 func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects []Effect, err error) {
 	for _, at := range s.asked(q, slices.Sorted(maps.Keys(s.current().config.Apps))) {
-		plan, err := s.current().policy.Plan(gitops.Event{Order: &gitops.Order{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}})
+		plan, err := s.current().policy.Plan(gitops.Event{Orders: []gitops.Order{{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}}})
 		if err != nil && gitops.CodeOf(err) != gitops.Rejected {
 			return nil, err
 		}
