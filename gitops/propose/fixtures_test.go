@@ -3,6 +3,7 @@ package propose
 import (
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,3 +73,5 @@ func checkGolden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s (go test ./gitops/propose -update writes it):\n%s", file, diff)
 	}
 }
+
+func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(names)) }

@@ -11,7 +11,9 @@ import (
 // appGrammar is what an app may be called: its name becomes part of paths and messages.
 var appGrammar = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$`)
 
-func isAppName(name string) bool { return appGrammar.MatchString(name) && !strings.Contains(name, "..") }
+func isAppName(name string) bool {
+	return appGrammar.MatchString(name) && !strings.Contains(name, "..")
+}
 
 // nameApps decides for sites of one shape which text names the app, and returns those
 // that have one: the place that tells most of them apart and agrees best with what
