@@ -201,7 +201,7 @@ func (f *Findings) refineImages(e *entry) {
 		r.repository = t.repository
 	}
 	for _, app := range slices.Sorted(maps.Keys(several)) {
-		f.note("%s has another image in each environment: see apps.<name>.repositories in the documentation", app)
+		f.Note("%s has another image in each environment: see apps.<name>.repositories in the documentation", app)
 	}
 }
 

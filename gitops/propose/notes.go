@@ -15,10 +15,10 @@ func (f *Findings) noteUnread(unread map[string]error) {
 	const shown = 5
 	for i, p := range slices.Sorted(maps.Keys(unread)) {
 		if i == shown {
-			f.note("%d more files cannot be read", len(unread)-shown)
+			f.Note("%d more files cannot be read", len(unread)-shown)
 			return
 		}
-		f.note("%s cannot be read, and is left out: %s", p, gitops.Clip(gitops.PublicOf(unread[p]), 200))
+		f.Note("%s cannot be read, and is left out: %s", p, gitops.Clip(gitops.PublicOf(unread[p]), 200))
 	}
 }
 
@@ -43,10 +43,10 @@ func (f *Findings) notePlain(plain []*site) {
 		}
 	}
 	if len(beside) > 0 {
-		f.note("tags in files that name no environment are what charts fall back to, or an environment's: %s; where they are one's, add an entry with that file and environments: [NAME]", some(slices.Compact(beside)))
+		f.Note("tags in files that name no environment are what charts fall back to, or an environment's: %s; where they are one's, add an entry with that file and environments: [NAME]", some(slices.Compact(beside)))
 	}
 	if len(alone) > 0 {
-		f.note("no environment is named by %s: add an entry with that file and environments: [NAME] where an update is to change it", some(slices.Compact(alone)))
+		f.Note("no environment is named by %s: add an entry with that file and environments: [NAME] where an update is to change it", some(slices.Compact(alone)))
 	}
 }
 
@@ -73,11 +73,11 @@ func (f *Findings) noteForeign() {
 			}
 		}
 		if len(files) > 0 {
-			f.note("%s is not understood (%s): put the tag into a YAML or JSON file that it reads, and add an entry for that", tool.what, some(files))
+			f.Note("%s is not understood (%s): put the tag into a YAML or JSON file that it reads, and add an entry for that", tool.what, some(files))
 		}
 	}
 	if f.left > 0 {
-		f.note("%d files were not read, since there are more than %d: what matches a pattern counts as found", f.left, MaxFiles)
+		f.Note("%d files were not read, since there are more than %d: what matches a pattern counts as found", f.left, MaxFiles)
 	}
 }
 

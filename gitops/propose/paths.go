@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Bounds on what is read of a repository: enough for 4,000 files of any team, and
@@ -31,7 +32,7 @@ func Files(paths []string) (files []string, left int) {
 	var named, others []string
 	for _, p := range paths {
 		switch {
-		case !mayHoldImages(p):
+		case !mayHoldImages(p) || !isPlain(p):
 		case hasEnvironment(p):
 			named = append(named, p)
 		default:
@@ -43,6 +44,11 @@ func Files(paths []string) (files []string, left int) {
 	files = append(files, sampled(others, MaxFiles-len(files))...)
 	slices.Sort(files)
 	return files, all - len(files)
+}
+
+// isPlain reports whether a path can stand in a pattern as it is.
+func isPlain(p string) bool {
+	return !strings.ContainsAny(p, "{}*\\") && !strings.ContainsFunc(p, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 func mayHoldImages(p string) bool {

@@ -44,6 +44,7 @@ type refinement struct {
 // Find looks at the contents of files: those that [Files] named, or some of them. A file
 // that cannot be read is in failed, with the reason.
 func Find(paths []string, contents map[string][]byte, failed map[string]error) *Findings {
+	paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !isPlain(p) })
 	f := &Findings{paths: paths, read: make(map[string]bool), apps: make(map[string]*refinement), tags: make(map[string]map[string]bool)}
 	_, f.left = Files(paths)
 	sites := f.look(contents, failed)
@@ -115,7 +116,7 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 	}
 	f.noteUnread(unread)
 	if len(foreign) > 0 {
-		f.note("images of others are left alone: %s", some(slices.Sorted(maps.Keys(foreign))))
+		f.Note("images of others are left alone: %s", some(slices.Sorted(maps.Keys(foreign))))
 	}
 	return sites
 }
@@ -170,7 +171,7 @@ func (f *Findings) onlyEnvironment(plain []*site) []*entry {
 		e.fixed = oneEnvironment
 	}
 	if len(entries) > 0 {
-		f.note("no path names an environment: there is one, called %s here; give it the name that it has, in all places", oneEnvironment)
+		f.Note("no path names an environment: there is one, called %s here; give it the name that it has, in all places", oneEnvironment)
 	}
 	return entries
 }
@@ -195,7 +196,8 @@ func (f *Findings) See(environment string, tags ...string) {
 	}
 }
 
-func (f *Findings) note(format string, args ...any) {
+// Note adds a line for a person to the summary.
+func (f *Findings) Note(format string, args ...any) {
 	f.notes = append(f.notes, fmt.Sprintf(format, args...))
 }
 

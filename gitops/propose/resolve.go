@@ -97,11 +97,11 @@ func (f *Findings) taken(e *entry, t *site, owners map[target]*entry) bool {
 	twice := slices.ContainsFunc(e.sites, func(o *site) bool { return o != t && o.target() == t.target() && o.path < t.path })
 	switch {
 	case owner != nil && owner != e && owner.file == e.file && owner.key != e.key:
-		f.note("%s: left out %s of %s: an app has one image, and its tag is at %s", t.path, e.key, t.app, owner.key)
+		f.Note("%s: left out %s of %s: an app has one image, and its tag is at %s", t.path, e.key, t.app, owner.key)
 	case owner != nil && owner != e:
-		f.note("%s: left out %s in %s, which %s has, too; where both change at once list one under also", t.path, t.app, t.environment, owner.file)
+		f.Note("%s: left out %s in %s, which %s has, too; where both change at once list one under also", t.path, t.app, t.environment, owner.file)
 	case twice:
-		f.note("%s: left out %s in %s, which another file of %s has, too; where both change at once list one under also", t.path, t.app, t.environment, e.file)
+		f.Note("%s: left out %s in %s, which another file of %s has, too; where both change at once list one under also", t.path, t.app, t.environment, e.file)
 	default:
 		return false
 	}

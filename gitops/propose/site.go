@@ -50,7 +50,7 @@ func newSite(s spot) *site {
 
 // findEnvironment finds the environment in the path, and else in the key.
 func (t *site) findEnvironment() {
-	if at, ok := environmentOfPath(strings.Split(t.path, "/")); ok {
+	if at, ok := environmentOfPath(strings.Split(t.path, "/")); ok && isAppName(at.name) {
 		at.after = strings.TrimSuffix(at.after, t.ending)
 		t.environment, t.envAt, t.env = at.name, at.segment, at.part
 		return
@@ -58,7 +58,7 @@ func (t *site) findEnvironment() {
 	names := t.fieldNames()
 	for i := t.segments; i < len(t.texts); i++ {
 		field := names[i-t.segments]
-		if slices.Contains(itemEnvironments, field) || field == "" && stageOf(t.texts[i]) >= 0 {
+		if isAppName(t.texts[i]) && (slices.Contains(itemEnvironments, field) || field == "" && stageOf(t.texts[i]) >= 0) {
 			t.environment, t.envAt, t.env = t.texts[i], i, part{name: t.texts[i]}
 			return
 		}

@@ -3,6 +3,7 @@ package propose
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // step is one step of a key: a map's key, or the item of a list that has these fields.
@@ -70,7 +71,7 @@ func selection(fields []field) string {
 
 // selectable reports whether a text can stand in a selection as it is.
 func selectable(text string) bool {
-	return text != "" && len(text) <= 200 && !strings.ContainsAny(text, "\"\\{}\n\r")
+	return text != "" && len(text) <= 200 && !strings.ContainsAny(text, "\"\\{}") && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // with returns the steps and one more; the steps may be shared.

@@ -13,10 +13,10 @@ import (
 
 // About says of which repository the proposal is, and how it was read.
 type About struct {
-	URL, Branch, Commit       string
-	TokenFile, Username       string
-	SSHKeyFile, KnownHostFile string
-	CAFile                    string
+	URL, Branch, Commit        string
+	TokenFile, Username        string
+	SSHKeyFile, KnownHostsFile string
+	CAFile                     string
 }
 
 // writer writes the lines of a configuration.
@@ -72,9 +72,11 @@ func flowList(names []string) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// fill marks a value that only a person knows. The configuration is refused, with this
-// text, as long as one is in it.
-func fill(what string) string { return "'<fill in: " + strings.ReplaceAll(what, "'", "''") + ">'" }
+// Missing begins a value that only a person knows. A configuration is refused as long as
+// one is in it, with what follows up to the >.
+const Missing = "<fill in: "
+
+func fill(what string) string { return "'" + Missing + strings.ReplaceAll(what, "'", "''") + ">'" }
 
 // Configuration writes the proposal.
 func (f *Findings) Configuration(about About) []byte {
@@ -108,7 +110,7 @@ func (w *writer) manifests(about About) {
 		w.comment(1, "The key must be allowed to push: a deploy key with write access.")
 		w.line(1, "credentials:")
 		w.line(2, "sshKeyFile: %s", quote(about.SSHKeyFile))
-		w.line(2, "knownHostsFile: %s", quote(about.KnownHostFile))
+		w.line(2, "knownHostsFile: %s", quote(about.KnownHostsFile))
 	} else {
 		w.comment(1, "The token must be allowed to push. A GitHub App in its place (githubApp) makes its own, which live an hour: tallyman app setup")
 		w.line(1, "credentials:")
