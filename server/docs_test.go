@@ -85,7 +85,7 @@ func policyOf(c config.Config) (*policy.Policy, error) {
 }
 
 func accepts(p *policy.Policy, tag string) bool {
-	d, _ := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
+	d, _ := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: tag}}})
 	return d.Outcome == gitops.OutcomeAccepted
 }
 

@@ -67,7 +67,7 @@ func (s *Server) asked(q Image, apps []string) (targets []catalog.At) {
 // planOrders plans an order for each target.
 func (s *Server) planOrders(q Image, updates map[catalog.At]gitops.Update) (effects []Effect, err error) {
 	for _, at := range s.asked(q, s.current().known().Apps()) {
-		plan, err := s.current().known().policy.Plan(gitops.Event{Order: &gitops.Order{App: at.App, Environment: at.Environment, Tag: q.Tag, Digest: q.Digest}})
+		plan, err := s.current().known().policy.Plan(gitops.Event{Orders: []gitops.Order{{App: at.App, Environment: at.Environment, Tag: q.Tag, Digest: q.Digest}}})
 		if err != nil && gitops.CodeOf(err) != gitops.Rejected {
 			return nil, err
 		}
