@@ -52,7 +52,7 @@ func TestAnAppNarrowsItsTags(t *testing.T) {
 			t.Errorf("%s: %v", c.tag, err)
 			continue
 		}
-		_, err = p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: c.environment, Tag: c.tag}})
+		_, err = p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: c.environment, Tag: c.tag}}})
 		if (err == nil) != (c.says == "") || err != nil && (gitops.CodeOf(err) != gitops.Rejected || !strings.HasPrefix(err.Error(), "tag: "+c.says)) {
 			t.Errorf("%s ordered: %v, want %s", c.tag, err, c.says)
 		}
