@@ -28,11 +28,9 @@ func newKnown(c config.Config, in catalog.Input) (*known, error) {
 }
 
 func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates}
-	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
-	}
-	return policy.New(p)
+	return policy.New(policy.Config{
+		Environments: catalog.PolicyEnvironments(c), Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates, MoreApps: len(c.Discover) > 0, Memo: apps.Memo(),
+	})
 }
 
 // latest is what is known in one generation. A look at a branch puts another in its place

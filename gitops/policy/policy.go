@@ -105,14 +105,6 @@ func New(c Config) (*Policy, error) {
 // stand. Each is Invalid and names the field.
 func (p *Policy) Warnings() []*gitops.Error { return p.warnings }
 
-// CheckApp reports what [New] would say of an app by itself if the policy had it, too: what
-// is hardly meant, and as an error that joins all of it what is wrong. Each names its
-// field below the given one.
-func (p *Policy) CheckApp(field, name string, c App) (warnings []*gitops.Error, err error) {
-	_, warnings, err = p.compileApp(field, name, c)
-	return warnings, err
-}
-
 func (p *Policy) addEnvironment(name string, c Environment) error {
 	field := "environments." + name
 	rule, warnings, err := p.memo.compile(field+".tags", c.Tags)
@@ -146,12 +138,11 @@ func (p *Policy) compileApp(field, name string, c App) (a app, warnings []*gitop
 		a.environments[env] = true
 	}
 	problems = append(problems, p.compileImages(field, c, &a))
-	a.rule, warnings, err = p.memo.compile(field+".tags", c.Tags)
-	if err == nil {
-		warnings = append(warnings, warnOfNoNarrowing(field, a.rule)...)
-		err = p.checkNarrowing(field, a)
+	a.rule, warnings, err = p.compileOwn(c.Tags, slices.DeleteFunc(slices.Clone(p.names), func(env string) bool { return !a.runsIn(env) }))
+	for i, w := range warnings {
+		warnings[i] = gitops.FieldErrorf(field+"."+w.Field, "%s", w.Message)
 	}
-	return a, warnings, errors.Join(append(problems, err)...)
+	return a, warnings, errors.Join(append(problems, gitops.PrefixField(field, err))...)
 }
 
 func (a app) runsIn(environment string) bool {

@@ -21,10 +21,8 @@ type builder struct {
 	complete bool
 	inFile   map[place]int // how many targets each file has
 	edits    edits
+	memo     *policy.Memo
 }
-
-// place is a file of a manifest repository.
-type place struct{ manifests, path string }
 
 // wanted is a target that may turn out to be wrong.
 type wanted struct {
@@ -35,7 +33,7 @@ type wanted struct {
 }
 
 func newBuilder(in Input) *builder {
-	b := &builder{Input: in, edits: make(edits)}
+	b := &builder{Input: in, edits: make(edits), memo: memoOf(in.Before)}
 	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil })
 	return b
 }

@@ -98,6 +98,7 @@ type Catalog struct {
 	files    map[string][]string
 	policy   map[string]policy.App
 	edits    edits
+	memo     *policy.Memo // of tag rules
 }
 
 // New makes a catalog. Its error joins everything that is wrong with the apps of the
@@ -106,7 +107,7 @@ func New(in Input) (*Catalog, error) {
 	b := newBuilder(in)
 	b.addConfigured()
 	b.addFound()
-	err := errors.Join(b.checkFanOut(), b.checkNamed(), b.compile())
+	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.compile())
 	return b.catalog(), err
 }
 
@@ -164,6 +165,9 @@ func (c *Catalog) Problem(environment, app string) (Problem, bool) {
 // PolicyApps are the apps as the policy plans them. The map is not to be changed.
 func (c *Catalog) PolicyApps() map[string]policy.App { return c.policy }
 
+// Memo is what is known of tag rules, for whoever makes a policy of the apps.
+func (c *Catalog) Memo() *policy.Memo { return c.memo }
+
 // FanOut is how many updates one image means at most, by its repository.
 func (c *Catalog) FanOut() map[string]int {
 	updates := make(map[string]int)
@@ -204,7 +208,7 @@ func (p Problem) same(other Problem) bool {
 
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, complete: b.complete, looks: b.Looks}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, memo: b.memo, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {

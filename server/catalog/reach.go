@@ -130,6 +130,7 @@ func policyApp(targets []*wanted) policy.App {
 	if !one {
 		app = policy.App{Repositories: make(map[string]string)}
 	}
+	app.Tags = policy.TagRule(targets[0].Tags) // an app has one rule everywhere
 	for _, w := range targets {
 		app.Environments = append(app.Environments, w.Environment)
 		if !one && w.Image != "" {
