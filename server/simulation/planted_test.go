@@ -38,7 +38,7 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"		return in.refuseOrder(e, err)\n",
+		"		return in.refuseOrder(e, refused[0].Err)\n",
 		"",
 		"may not order",
 	},
