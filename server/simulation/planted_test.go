@@ -43,6 +43,13 @@ var plantedBugs = []planted{
 		"may not order",
 	},
 	{
+		"half of an order is accepted",
+		"gitops/policy/policy.go",
+		"		updates, err := p.orders(e.Orders)\n",
+		"		updates, err := p.orders(e.Orders[:(len(e.Orders)+1)/2])\n",
+		"and of it was accepted",
+	},
+	{
 		"a dispatch counts again under another id",
 		"server/webhook/github/github.go",
 		"event.BodyDigest = digestOf(d, payload)",
