@@ -1,6 +1,7 @@
 package propose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -121,10 +122,12 @@ func (f *Findings) Targets() (all []Target) {
 			all = append(all, Target{t.app, t.environment, t.path})
 		}
 	}
-	slices.SortFunc(all, func(a, b Target) int {
-		return strings.Compare(a.App+"\x00"+a.Environment, b.App+"\x00"+b.Environment)
-	})
+	slices.SortFunc(all, compareTargets)
 	return all
+}
+
+func compareTargets(a, b Target) int {
+	return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment))
 }
 
 // Target is one app in one environment, and the file that an update of it changes.

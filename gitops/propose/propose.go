@@ -56,7 +56,7 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 			plain = append(plain, t)
 		}
 	}
-	f.entries = entriesOf(named)
+	f.entries = f.entriesOf(named)
 	if len(f.entries) == 0 {
 		f.entries = f.onlyEnvironment(plain)
 	} else {
@@ -122,17 +122,25 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 }
 
 // entriesOf finds the layouts of sites.
-func entriesOf(sites []*site) (entries []*entry) {
+func (f *Findings) entriesOf(sites []*site) (entries []*entry) {
 	shapes := make(map[string][]*site)
 	for _, t := range sites {
 		shapes[t.shape()] = append(shapes[t.shape()], t)
 	}
+	var files []string
 	for _, shape := range slices.Sorted(maps.Keys(shapes)) {
 		var named []*site
 		for _, group := range byRoot(shapes[shape]) {
-			named = append(named, nameApps(group)...)
+			has, hasNot := nameApps(group)
+			named = append(named, has...)
+			for _, t := range hasNot {
+				files = append(files, t.path)
+			}
 		}
 		entries = append(entries, layouts(named)...)
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("left out, since neither path nor key has what can be an app's name: %s", some(slices.Compact(files)))
 	}
 	return entries
 }
@@ -166,7 +174,7 @@ func (f *Findings) onlyEnvironment(plain []*site) []*entry {
 	for _, t := range plain {
 		t.environment = oneEnvironment
 	}
-	entries := entriesOf(slices.DeleteFunc(plain, func(t *site) bool { return inNoEnvironment(t) }))
+	entries := f.entriesOf(slices.DeleteFunc(plain, func(t *site) bool { return inNoEnvironment(t) }))
 	for _, e := range entries {
 		e.fixed = oneEnvironment
 	}

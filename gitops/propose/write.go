@@ -83,7 +83,7 @@ func (f *Findings) Configuration(about About) []byte {
 	w := &writer{}
 	w.line(0, "# yaml-language-server: $schema=tallyman.schema.json")
 	w.comment(0, "Proposed by tallyman init from %s, branch %s at %.12s. Read each line: it is a proposal.", about.URL, about.Branch, about.Commit)
-	w.comment(0, `What only you know stands as '<fill in: ...>'; "tallyman check" names each that is left. Every field is in docs/configuration.md.`)
+	w.comment(0, `What only you know is marked <fill in>; "tallyman check" names each that is left. Every field is in docs/configuration.md.`)
 	w.comment(0, "The first line is for editors that have yaml-language-server, beside this file: tallyman schema > tallyman.schema.json")
 	w.line(0, "")
 	w.comment(0, "What was accepted is kept here: a file on a local disk, whose directory must exist; postgres:// for several replicas.")
