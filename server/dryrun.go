@@ -86,11 +86,10 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
 	if q.App != "" && !s.current().known().Has(q.App) {
-		return gitops.FieldErrorf("app", "no app %q is configured: add it to apps, or correct the name", q.App)
+		return gitops.FieldErrorf("app", "%s", s.current().known().policy.UnknownApp(q.App))
 	}
 	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
-		return gitops.FieldErrorf("env", "no environment %q is configured (there are %s)", q.Environment,
-			strings.Join(s.environments(), ", "))
+		return gitops.FieldErrorf("env", "%s", s.current().known().policy.UnknownEnvironment(q.Environment))
 	}
 	return nil
 }

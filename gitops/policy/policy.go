@@ -86,7 +86,7 @@ func New(c Config) (*Policy, error) {
 		field := "apps." + name
 		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
 	}
-	problems = append(problems, p.checkFanOut(c.MaxUpdates))
+	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)), p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -176,11 +176,11 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	}
 	a, ok := p.apps[o.App]
 	if !ok {
-		return reject("app", "no app %q is configured: add it to apps, or correct the name", o.App)
+		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]
 	if !ok {
-		return reject("env", "no environment %q is configured (there are %s)", o.Environment, strings.Join(p.names, ", "))
+		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
 	}
 	if !a.runsIn(o.Environment) {
 		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
