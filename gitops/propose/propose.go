@@ -47,7 +47,7 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 	paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !isPlain(p) })
 	f := &Findings{paths: paths, read: make(map[string]bool), apps: make(map[string]*refinement), tags: make(map[string]map[string]bool)}
 	_, f.left = Files(paths)
-	sites := f.look(contents, failed)
+	sites, others := f.look(contents, failed)
 	var named, plain []*site
 	for _, t := range sites {
 		if t.environment != "" {
@@ -63,20 +63,24 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 		f.notePlain(plain)
 	}
 	f.resolve()
+	f.addOthers(slices.Concat(named, others))
 	f.nameEnvironments()
 	f.excludeOthers()
 	f.findImages()
 	for _, e := range f.entries {
 		for _, t := range e.sites {
-			f.See(t.environment, t.tag)
+			if !isForeign(t.repository) {
+				f.See(t.environment, t.tag)
+			}
 		}
 	}
 	f.noteForeign()
 	return f
 }
 
-// look finds the sites of all files.
-func (f *Findings) look(contents map[string][]byte, failed map[string]error) (sites []*site) {
+// look finds the sites of all files; others are those of images that teams use and do not
+// build.
+func (f *Findings) look(contents map[string][]byte, failed map[string]error) (sites, others []*site) {
 	f.images = newImages()
 	unread := maps.Clone(failed)
 	if unread == nil {
@@ -94,9 +98,7 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 		for _, s := range file.spots {
 			s.repository = cmp.Or(s.repository, file.templated(s))
 			f.images.add(s)
-			if others.MatchString(s.repository) {
-				foreign[s.repository] = true
-			} else if s.tag != "" || s.digest {
+			if s.tag != "" || s.digest {
 				spots = append(spots, s)
 			}
 		}
@@ -108,17 +110,49 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 		if s.repository == "" {
 			s.repository = f.images.of(s)
 		}
-		if others.MatchString(s.repository) {
+		if isForeign(s.repository) {
 			foreign[s.repository] = true
-			continue
+			others = append(others, newSite(s))
+		} else {
+			sites = append(sites, newSite(s))
 		}
-		sites = append(sites, newSite(s))
 	}
 	f.noteUnread(unread)
 	if len(foreign) > 0 {
 		f.Note("images of others are left alone: %s", some(slices.Sorted(maps.Keys(foreign))))
 	}
-	return sites
+	return sites, others
+}
+
+// addOthers adds to entries whose key names the apps what else has such a key in such a
+// file: the discovery finds it, too.
+func (f *Findings) addOthers(all []*site) {
+	has := make(map[*site]bool)
+	for _, e := range f.entries {
+		for _, t := range e.sites {
+			has[t] = true
+		}
+	}
+	for _, e := range f.entries {
+		if !e.namesApps() {
+			continue
+		}
+		var names []string
+		first := e.sites[0]
+		for _, t := range all {
+			if has[t] || t.shape() != first.shape() || !isName(t.texts[first.appAt]) {
+				continue
+			}
+			t.app, t.appAt = t.texts[first.appAt], first.appAt
+			if o := split([]*site{t}, 0)[0]; o.file == e.file && o.key == e.key && o.inside == e.inside {
+				e.sites = append(e.sites, t)
+				names, has[t] = append(names, t.app), true
+			}
+		}
+		if slices.Sort(names); len(names) > 0 {
+			f.Note("the key of %s finds these, too, which may be no apps of yours: %s", e.file, some(slices.Compact(names)))
+		}
+	}
 }
 
 // entriesOf finds the layouts of sites.

@@ -69,7 +69,7 @@ func (f *Findings) writeEntry(w *writer, e *entry) {
 	for _, t := range e.sites {
 		apps[t.app] = true
 	}
-	w.comment(1, "%d apps: %s", len(apps), some(slices.Sorted(maps.Keys(apps))))
+	w.comment(1, "%s: %s", count(len(apps), "app"), some(slices.Sorted(maps.Keys(apps))))
 	w.line(1, "- file: %s", quote(e.file))
 	if len(e.environments) > 0 {
 		w.comment(2, "The images of each environment are in a registry of its own.")
@@ -164,6 +164,8 @@ func (f *Findings) Samples(perEnvironment int) (samples []Sample) {
 			of := chosen[t.environment]
 			i := slices.IndexFunc(of, func(s Sample) bool { return s.Path == t.path })
 			switch {
+			case isForeign(t.repository):
+				continue
 			case i >= 0:
 				of[i].sites = append(of[i].sites, t)
 			case len(of) < perEnvironment && t.key != nil:
