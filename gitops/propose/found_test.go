@@ -81,6 +81,7 @@ var missingValue = regexp.MustCompile(`'<fill in: [^\n]*>'`)
 func filledIn(text []byte) []byte {
 	text = regexp.MustCompile(`(repositoryID: )'<fill in: [^\n]*>'`).ReplaceAll(text, []byte("${1}17273051"))
 	text = regexp.MustCompile(`(repository: )'<fill in: [^\n]*>'`).ReplaceAll(text, []byte("${1}myshop/api"))
+	text = regexp.MustCompile(`(apps: )'<fill in: [^\n]*>'`).ReplaceAll(text, []byte("${1}[api]"))
 	return missingValue.ReplaceAll(text, []byte("main"))
 }
 

@@ -167,15 +167,16 @@ func (f *Findings) writeAccess(w *writer, accounts, regions []string) {
 			quoted = append(quoted, `"`+account+`"`)
 		}
 		w.line(1, "- who: {push: {source: eventbridge, accounts: [%s], regions: %s}}", strings.Join(quoted, ", "), flowList(regions))
+		w.line(2, `apps: ["*"]`)
 	} else {
 		w.comment(1, "One rule for each repository whose workflow orders; its number never changes: gh api repos/OWNER/NAME --jq .id")
 		w.line(1, "- who:")
 		w.line(3, "dispatch:")
 		w.line(4, "repository: %s", fill("OWNER/NAME of the repository that orders"))
 		w.line(4, "repositoryID: %s", fill("its number, gh api repos/OWNER/NAME --jq .id"))
+		w.line(2, "apps: %s", fill("the apps that it builds, such as [cart, cart-worker]"))
 	}
 	w.line(2, "may: [order]")
-	w.line(2, `apps: ["*"]`)
 	w.line(2, "environments: %s", flowList(first))
 	w.line(1, "- {who: {token: ops}, may: [read]}")
 	w.comment(1, "Whoever has the token orders everywhere. For production a job in a GitHub environment with reviewers is better: docs/configuration.md, \"Who may do what\".")
