@@ -159,7 +159,7 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 // correct it.
 func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
-		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}
+		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: FieldOf(o, field), Message: fmt.Sprintf(format, args...)}
 	}
 	for _, check := range []struct {
 		field string
@@ -191,8 +191,8 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
 }
 
-// fieldOf is what the sender of an order calls one of its fields.
-func fieldOf(o gitops.Order, field string) string {
+// FieldOf is what the sender of an order calls one of its fields.
+func FieldOf(o gitops.Order, field string) string {
 	switch {
 	case o.Within != "":
 		return o.Within + "." + field
