@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -116,10 +117,19 @@ func (n names) checkScope(report report, r Rule) {
 		}
 		for i, name := range scope.names {
 			if name != all && !scope.known[name] {
-				report(fmt.Sprintf("%s[%d]", scope.field, i), "no %s %q is configured", scope.one, name)
+				report(fmt.Sprintf("%s[%d]", scope.field, i), "no %s %q is configured%s", scope.one, name, wayOutOfCase(name, scope.known))
 			}
 		}
 	}
+}
+
+// wayOutOfCase names the one of the known names that was meant, where only the case
+// differs.
+func wayOutOfCase(name string, known map[string]bool) string {
+	if near := gitops.InOtherCase(name, maps.Keys(known)); near != "" {
+		return fmt.Sprintf(": capitals count, and there is %q", near)
+	}
+	return ""
 }
 
 var accountGrammar = regexp.MustCompile(`^[0-9]{12}$`)

@@ -86,7 +86,7 @@ func New(c Config) (*Policy, error) {
 		field := "apps." + name
 		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
 	}
-	problems = append(problems, p.checkFanOut(c.MaxUpdates))
+	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)), p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -133,13 +133,16 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	case e.Violation != nil:
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
 		return d, e.Violation
-	case e.Order != nil:
-		update, err := p.order(*e.Order)
-		if err != nil {
-			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
-			return d, err
+	case len(e.Orders) > 0:
+		d.Updates = make([]gitops.Update, len(e.Orders))
+		for i, order := range e.Orders {
+			var err *gitops.Error
+			if d.Updates[i], err = p.order(order); err != nil {
+				d.Outcome, d.Field, d.Reason, d.Updates = gitops.OutcomeRejected, err.Field, err.Message, nil
+				return d, err
+			}
 		}
-		d.Outcome, d.Updates = gitops.OutcomeAccepted, []gitops.Update{update}
+		d.Outcome = gitops.OutcomeAccepted
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
 		d.Outcome = gitops.OutcomeAccepted
@@ -173,11 +176,11 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	}
 	a, ok := p.apps[o.App]
 	if !ok {
-		return reject("app", "no app %q is configured: add it to apps, or correct the name", o.App)
+		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]
 	if !ok {
-		return reject("env", "no environment %q is configured (there are %s)", o.Environment, strings.Join(p.names, ", "))
+		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
 	}
 	if !a.runsIn(o.Environment) {
 		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
