@@ -34,7 +34,7 @@ type wanted struct {
 
 func newBuilder(in Input) *builder {
 	b := &builder{Input: in, edits: make(edits), memo: memoOf(in.Before)}
-	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil })
+	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil || l.Kept })
 	return b
 }
 

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
@@ -50,6 +51,22 @@ type File struct {
 	also  string // the field that the file stands in; "" for the first
 }
 
+// Text is the problem in a line, for people.
+func (p Problem) Text() string {
+	of := p.App
+	if p.Environment != "" {
+		of += " in " + p.Environment
+	}
+	text := p.Message
+	if of != "" {
+		text = of + ": " + text
+	}
+	if len(p.Files) > 0 {
+		text += " (" + strings.Join(p.Files, ", ") + ")"
+	}
+	return text
+}
+
 // Written is the target as the writer takes it.
 func (t *Target) Written() manifest.Target {
 	to := manifest.Target{Files: make([]manifest.FileEdit, len(t.Files))}
@@ -83,6 +100,9 @@ type Look struct {
 	Rules     *discover.Rules
 	Entries   []int            // the places in the configuration's Discover of the rules' entries
 	Result    *discover.Result // nil: it was not looked at yet
+	Commit    string           // that was looked at
+	Kept      bool             // Result is of before: it was not looked at with these rules yet
+	Read      []string         // files whose contents the rules need, besides those that updates change
 }
 
 // Catalog is every app that is known at one time. It does not change. Safe for concurrent
@@ -121,6 +141,18 @@ func (c *Catalog) Target(environment, app string) (*Target, bool) {
 // knows which apps there are not.
 func (c *Catalog) Complete() bool { return c.complete }
 
+// Look finds what is known of the branch of a manifest repository.
+func (c *Catalog) Look(manifests string) (Look, bool) {
+	i := slices.IndexFunc(c.looks, func(l Look) bool { return l.Manifests == manifests })
+	if i < 0 {
+		return Look{}, false
+	}
+	return c.looks[i], true
+}
+
+// Looks are what is known of all branches that name apps.
+func (c *Catalog) Looks() []Look { return c.looks }
+
 // MayComeToKnow reports whether a branch could name an app that is not known.
 func (c *Catalog) MayComeToKnow(app string) bool {
 	return slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameApp(app) })
@@ -146,6 +178,22 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// AppsIn counts the apps whose files are in each manifest repository.
+func (c *Catalog) AppsIn() map[string]int {
+	apps := make(map[string]map[string]bool)
+	for _, t := range c.sorted {
+		if apps[t.Manifests] == nil {
+			apps[t.Manifests] = make(map[string]bool)
+		}
+		apps[t.Manifests][t.App] = true
+	}
+	counts := make(map[string]int, len(apps))
+	for repository, names := range apps {
+		counts[repository] = len(names)
+	}
+	return counts
+}
 
 // Problems are what is wrong with apps that branches name, sorted by app. The slice is not
 // to be changed.
@@ -223,6 +271,14 @@ func (b *builder) catalog() *Catalog {
 			if at := [2]string{w.Manifests, f.Path}; !files[at] {
 				files[at] = true
 				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
+			}
+		}
+	}
+	for _, l := range b.Looks {
+		for _, path := range l.Read {
+			if at := [2]string{l.Manifests, path}; !files[at] {
+				files[at] = true
+				c.files[l.Manifests] = append(c.files[l.Manifests], path)
 			}
 		}
 	}

@@ -98,7 +98,7 @@ func (b *builder) policyApps() map[string]policy.App {
 	apps := make(map[string]policy.App, len(b.Config.Apps)+len(b.all))
 	for name, app := range b.Config.Apps {
 		if !b.refines(name) {
-			apps[name] = PolicyApp(app)
+			apps[name] = configuredApp(app)
 		}
 	}
 	for i := 0; i < len(b.all); {
@@ -114,8 +114,23 @@ func (b *builder) policyApps() map[string]policy.App {
 	return apps
 }
 
-// PolicyApp is an app of the configuration as the policy plans it.
-func PolicyApp(app config.App) policy.App {
+// Refined are the apps of the configuration that only say more of what branches name, as
+// the policy plans them.
+func Refined(in Input) map[string]policy.App {
+	apps := make(map[string]policy.App)
+	b := newBuilder(in)
+	for name, app := range in.Config.Apps {
+		if b.refines(name) {
+			to := configuredApp(app)
+			to.Tags = policy.TagRule{} // checked with the catalog, since it depends on where the app is
+			apps[name] = to
+		}
+	}
+	return apps
+}
+
+// configuredApp is an app of the configuration as the policy plans it.
+func configuredApp(app config.App) policy.App {
 	to := policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
 	if app.Tags != nil {
 		to.Tags = policy.TagRule(*app.Tags)
