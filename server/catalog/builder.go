@@ -8,7 +8,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/discover"
-	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -21,6 +20,7 @@ type builder struct {
 	complete bool
 	inFile   map[place]int // how many targets each file has
 	edits    edits
+	images   map[string]image
 }
 
 // place is a file of a manifest repository.
@@ -35,7 +35,7 @@ type wanted struct {
 }
 
 func newBuilder(in Input) *builder {
-	b := &builder{Input: in, edits: make(edits)}
+	b := &builder{Input: in, edits: make(edits), images: make(map[string]image)}
 	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil || l.Kept })
 	return b
 }
@@ -264,8 +264,8 @@ func (b *builder) refuseImages() {
 		if w.found == nil || !w.ok || w.Image == "" {
 			continue
 		}
-		if err := policy.CheckRepository("", w.Image); err != nil {
-			b.refuse(w, "its repository "+gitops.PublicOf(err))
+		if problem := b.image(w.Image).problem; problem != "" {
+			b.refuse(w, "its repository "+problem)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (b *builder) checkFanOut() error {
 	byImage := make(map[string][]*wanted)
 	for _, w := range b.all {
 		if w.ok && w.Image != "" {
-			image := imageOf(w.Image)
+			image := b.image(w.Image).same
 			byImage[image] = append(byImage[image], w)
 		}
 	}
@@ -44,12 +44,34 @@ func (b *builder) checkFanOut() error {
 	return errors.Join(problems...)
 }
 
-// imageOf is the same for all names of one image: a registry of ECR has several hosts.
-func imageOf(repository string) string {
-	if ecr, ok := policy.ParseECR(repository); ok {
-		return ecr.String()
+// image is what is known of an image's name.
+type image struct {
+	same    string // the same for all names of one image: a registry of ECR has several hosts
+	problem string // what is wrong with the name; "" when nothing is
+}
+
+func newImage(repository string) (i image) {
+	if err := policy.CheckRepository("", repository); err != nil {
+		i.problem = gitops.PublicOf(err)
 	}
-	return repository
+	i.same = repository
+	if ecr, ok := policy.ParseECR(repository); ok {
+		i.same = ecr.String()
+	}
+	return i
+}
+
+// image is what is known of an image's name: most are those of the catalog before.
+func (b *builder) image(repository string) image {
+	i, met := b.images[repository]
+	if !met && b.Before != nil {
+		i, met = b.Before.images[repository]
+	}
+	if !met {
+		i = newImage(repository)
+	}
+	b.images[repository] = i
+	return i
 }
 
 // checkNamed wants a repository for every app whose updates write its name.
