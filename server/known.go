@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -19,6 +20,7 @@ type known struct {
 	policy *policy.Policy
 	reader manifestReader        // the API's; nothing before the store is open
 	gone   map[catalog.At]string // files of targets that were known and are not any more
+	memo   *policy.Memo
 }
 
 // mostGone is how many targets that are gone are remembered.
@@ -60,33 +62,54 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	return why + ", and no file of the branch names it", k.Complete()
 }
 
-// newKnown makes it of a catalog. Its error joins everything that is wrong with the
-// configuration.
-func newKnown(in catalog.Input) (*known, error) {
+// newKnown makes it of what catalogs are made of. Its error joins everything that is wrong
+// with the configuration. memo remembers what was found out of tag rules.
+func newKnown(in catalog.Input, memo *policy.Memo) (*known, error) {
+	if len(in.Looks) > 0 {
+		in.CheckTags = tagChecker(in.Config, memo)
+	}
 	apps, err := catalog.New(in)
-	p, policyErr := buildPolicy(in.Config, apps.PolicyApps())
-	return &known{Catalog: apps, policy: p}, errors.Join(policyErr, checkRefined(in), err)
+	p, policyErr := policy.New(policyConfig(in, apps.PolicyApps(), memo))
+	return &known{Catalog: apps, policy: p, memo: memo}, errors.Join(policyErr, checkRefined(in, memo), err)
 }
 
-func buildPolicy(c config.Config, apps map[string]policy.App) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps, MaxUpdates: queue.MaxUpdates}
-	for name, env := range c.Environments {
+// policyConfig is the configuration of a policy for apps.
+func policyConfig(in catalog.Input, apps map[string]policy.App, memo *policy.Memo) policy.Config {
+	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: memo}
+	for name, env := range in.Config.Environments {
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
-	return policy.New(p)
+	return p
+}
+
+// tagChecker checks apps' own tag rules; nil where those of the environments are wrong,
+// which is said of them.
+func tagChecker(c config.Config, memo *policy.Memo) func(name string, app policy.App) error {
+	p, err := policy.New(policyConfig(catalog.Input{Config: c, Looks: make([]catalog.Look, 1)}, nil, memo))
+	if err != nil {
+		return nil
+	}
+	return func(name string, app policy.App) error {
+		_, err := p.CheckApp("", name, policy.App{Environments: app.Environments, Tags: app.Tags})
+		if err == nil {
+			return nil
+		}
+		return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "."), "\n.", "; "))
+	}
 }
 
 // checkRefined checks the apps of the configuration that refine what branches name,
 // whether they are found or not.
-func checkRefined(in catalog.Input) error {
+func checkRefined(in catalog.Input, memo *policy.Memo) error {
 	refined := catalog.Refined(in)
 	if len(refined) == 0 {
 		return nil
 	}
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: refined}
-	for name := range in.Config.Environments { // their rules are checked where they are used
+	p := policyConfig(in, refined, memo)
+	for name := range p.Environments { // their rules are checked where they are used
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
 	}
+	p.MaxUpdates = 0
 	_, err := policy.New(p)
 	return err
 }

@@ -114,6 +114,7 @@ func (b *builder) addFound() {
 	b.refuseSameNames()
 	b.refuseTwice()
 	b.refuseImages()
+	b.refuseTags()
 	b.missRefined()
 }
 
@@ -136,6 +137,9 @@ func (b *builder) refine(l Look, f *discover.Found) *wanted {
 		At: At{f.Environment, f.App}, Manifests: l.Manifests, Image: cmp.Or(b.Config.Apps[f.App].RepositoryIn(f.Environment), f.Image),
 		Tags: config.Tags(f.Tags), Origin: f.Origin,
 	}}
+	if own := b.Config.Apps[f.App].Tags; own != nil {
+		w.Tags = *own
+	}
 	if f.Origin != config.DiscoverField(l.Entries[f.Entry]) {
 		w.own = f.Origin
 	}
@@ -266,6 +270,27 @@ func (b *builder) refuseImages() {
 		}
 		if problem := b.image(w.Image).problem; problem != "" {
 			b.refuse(w, "its repository "+problem)
+		}
+	}
+}
+
+// refuseTags refuses the apps whose tag rules are wrong by themselves, or take nothing that
+// their environments take.
+func (b *builder) refuseTags() {
+	if b.CheckTags == nil {
+		return
+	}
+	for begin, end := 0, 0; begin < len(b.all); begin = end {
+		for end = begin; end < len(b.all) && b.all[end].App == b.all[begin].App; end++ {
+		}
+		of := slices.DeleteFunc(slices.Clone(b.all[begin:end]), func(w *wanted) bool { return !w.ok || w.found == nil || w.Tags == (config.Tags{}) })
+		if len(of) == 0 {
+			continue
+		}
+		if err := b.CheckTags(of[0].App, policyApp(of)); err != nil {
+			for _, w := range of {
+				b.refuse(w, err.Error())
+			}
 		}
 	}
 }

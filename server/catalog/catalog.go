@@ -91,7 +91,10 @@ type Input struct {
 	Config config.Config
 	Looks  []Look // one for each manifest repository whose branch names apps
 	Within values.Limits
-	Before *Catalog // of which nothing is compiled and checked again; nil: none
+	// CheckTags says what is wrong with the tag rule of an app that a branch names, beside
+	// those of its environments. Nil: nothing is.
+	CheckTags func(name string, app policy.App) error
+	Before    *Catalog // of which nothing is compiled and checked again; nil: none
 }
 
 // Look is what the branch of one manifest repository names.

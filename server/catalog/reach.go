@@ -151,15 +151,19 @@ func Refined(in Input) map[string]policy.App {
 
 // configuredApp is an app of the configuration as the policy plans it.
 func configuredApp(app config.App) policy.App {
-	return policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+	to := policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+	if app.Tags != nil {
+		to.Tags = policy.TagRule(*app.Tags)
+	}
+	return to
 }
 
 // policyApp is a found app by its targets.
 func policyApp(targets []*wanted) policy.App {
-	app := policy.App{Repository: targets[0].Image}
+	app := policy.App{Repository: targets[0].Image, Tags: policy.TagRule(targets[0].Tags)}
 	one := !slices.ContainsFunc(targets, func(w *wanted) bool { return w.Image != targets[0].Image })
 	if !one {
-		app = policy.App{Repositories: make(map[string]string)}
+		app.Repository, app.Repositories = "", make(map[string]string)
 	}
 	for _, w := range targets {
 		app.Environments = append(app.Environments, w.Environment)
