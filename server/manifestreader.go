@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/apphistory"
 	"github.com/tallyman-dev/tallyman/server/branchtags"
 )
@@ -22,17 +21,21 @@ type manifestReader struct {
 func (s *Server) newManifestReader(g *generation) manifestReader {
 	targets := make([]branchtags.Target, 0, len(g.targets))
 	for at, to := range g.targets {
-		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, File: to[0].File, Edit: to.edit(0)})
+		files := make([]branchtags.File, len(to))
+		for i, f := range to {
+			files[i] = branchtags.File{Path: f.File, Edit: to.edit(i)}
+		}
+		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, Files: files})
 	}
 	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
 		return s.writer.View(ctx, maxAge)
 	}
-	target := func(environment, app string) (string, *values.Edit, bool) {
-		to, ok := g.targets[target{environment, app}]
-		if !ok {
-			return "", nil, false
+	target := func(environment, app string) (files []apphistory.File) {
+		to := g.targets[target{environment, app}]
+		for i, f := range to {
+			files = append(files, apphistory.File{Path: f.File, Edit: to.edit(i)})
 		}
-		return to[0].File, to.edit(0), true
+		return files
 	}
 	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
 }

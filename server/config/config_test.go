@@ -173,7 +173,7 @@ apps:
 			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
 			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", File: "dev.yaml",
-			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
+			Set:  config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
 			Also: []config.Also{{File: "c"}},
 		}},
 		Apps: map[string]config.App{"api": {
