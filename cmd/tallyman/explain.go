@@ -160,23 +160,6 @@ var purposes = map[gitops.Action]string{
 	gitops.ActionDismiss: "To give it up",
 }
 
-// commit shows what an update changed, and whether its commit is proved.
-func (p *printer) commit(c api.Commit, err error) {
-	switch {
-	case err != nil:
-		p.line("  ", "The commit cannot be shown: %s", gitops.PublicOf(err))
-		return
-	case c.Proof == "":
-		p.line("  ", "The commit has no proof that tallyman made it: %s claims the update", c.Author)
-	default:
-		p.line("  ", "The commit is tallyman's, proved by key %s", c.Proof)
-	}
-	p.line("  ", "%s", firstOf(c.Problem, c.File))
-	for _, line := range c.Diff {
-		p.line("    ", "%s", line)
-	}
-}
-
 // stepText says in a line what happened to an update after the step before. A
 // request of a person in it may be one to cancel.
 func stepText(before, s gitops.Step, cancelling bool) string {
