@@ -32,6 +32,7 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 			return a.print.print(d, func() {
 				a.print.explain(d, details{
 					environment: func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) },
+					app:         func(u gitops.Update) []api.KnownApp { return a.knownApp(a.Context(), u) },
 					commit:      func(u gitops.Update) (api.Commit, error) { return a.server.Commit(a.Context(), u.ID) },
 				})
 			})
@@ -63,6 +64,7 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 // details are what the server says of an update beyond its delivery.
 type details struct {
 	environment func(gitops.Update) api.Environment
+	app         func(gitops.Update) []api.KnownApp // what is known of its app there, or what is wrong
 	commit      func(gitops.Update) (api.Commit, error)
 }
 
@@ -129,6 +131,7 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	}
 	if u.State == gitops.Pending {
 		p.pending(u, of.environment(u))
+		p.origin(of.app(u))
 	} else {
 		if u.Commit != "" {
 			p.commit(of.commit(u))

@@ -159,7 +159,7 @@ func TestExplainEveryState(t *testing.T) {
 				environment.Apps = []api.App{{App: "web", Differs: []api.AppFile{{File: "web.yaml"}}},
 					{App: "api", File: "api.yaml", Tag: "v1", Differs: []api.AppFile{{File: "Chart.yaml"}, {File: "b.yaml", Problem: "b.yaml: no such file"}}}}
 			}
-			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
+			of := details{func(gitops.Update) api.Environment { return environment }, knownOf, commitOf}
 			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
 			}
