@@ -6,7 +6,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/apphistory"
 	"github.com/tallyman-dev/tallyman/server/branchtags"
@@ -26,17 +25,24 @@ type manifestReader struct {
 func (s *Server) newManifestReader(k, before *known) manifestReader {
 	targets := make([]branchtags.Target, 0, len(k.Targets()))
 	for _, to := range k.Targets() {
-		targets = append(targets, branchtags.Target{Environment: to.Environment, App: to.App, File: to.Files[0].Path, Edit: to.Files[0].Edit})
+		files := make([]branchtags.File, len(to.Files))
+		for i, f := range to.Files {
+			files[i] = branchtags.File{Path: f.Path, Edit: f.Edit}
+		}
+		targets = append(targets, branchtags.Target{Environment: to.Environment, App: to.App, Files: files})
 	}
 	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
 		return s.writer.View(ctx, maxAge)
 	}
-	target := func(environment, app string) (string, *values.Edit, bool) {
+	target := func(environment, app string) (files []apphistory.File) {
 		to, ok := k.Target(environment, app)
 		if !ok {
-			return "", nil, false
+			return nil
 		}
-		return to.Files[0].Path, to.Files[0].Edit, true
+		for _, f := range to.Files {
+			files = append(files, apphistory.File{Path: f.Path, Edit: f.Edit})
+		}
+		return files
 	}
 	tags := branchtags.New(targets, view, branchTagsFor, s.files)
 	if before != nil && before.reader.Cache != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/discover"
-	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -21,7 +20,7 @@ type builder struct {
 	complete bool
 	inFile   map[place]int // how many targets each file has
 	edits    edits
-	memo     *policy.Memo
+	images   map[string]image
 }
 
 // wanted is a target that may turn out to be wrong.
@@ -33,7 +32,7 @@ type wanted struct {
 }
 
 func newBuilder(in Input) *builder {
-	b := &builder{Input: in, edits: make(edits), memo: memoOf(in.Before)}
+	b := &builder{Input: in, edits: make(edits), images: make(map[string]image)}
 	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil || l.Kept })
 	return b
 }
@@ -262,8 +261,8 @@ func (b *builder) refuseImages() {
 		if w.found == nil || !w.ok || w.Image == "" {
 			continue
 		}
-		if err := policy.CheckRepository("", w.Image); err != nil {
-			b.refuse(w, "its repository "+gitops.PublicOf(err))
+		if problem := b.image(w.Image).problem; problem != "" {
+			b.refuse(w, "its repository "+problem)
 		}
 	}
 }

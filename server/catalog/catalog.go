@@ -91,7 +91,8 @@ type Input struct {
 	Config config.Config
 	Looks  []Look // one for each manifest repository whose branch names apps
 	Within values.Limits
-	Before *Catalog // whose edits are not compiled again; nil: none
+	Memo   *policy.Memo // of tag rules; nil: nothing is remembered
+	Before *Catalog     // of which nothing is compiled and checked again; nil: none
 }
 
 // Look is what the branch of one manifest repository names.
@@ -118,7 +119,7 @@ type Catalog struct {
 	files    map[string][]string
 	policy   map[string]policy.App
 	edits    edits
-	memo     *policy.Memo // of tag rules
+	images   map[string]image
 }
 
 // New makes a catalog. Its error joins everything that is wrong with the apps of the
@@ -213,15 +214,12 @@ func (c *Catalog) Problem(environment, app string) (Problem, bool) {
 // PolicyApps are the apps as the policy plans them. The map is not to be changed.
 func (c *Catalog) PolicyApps() map[string]policy.App { return c.policy }
 
-// Memo is what is known of tag rules, for whoever makes a policy of the apps.
-func (c *Catalog) Memo() *policy.Memo { return c.memo }
-
 // FanOut is how many updates one image means at most, by its repository.
 func (c *Catalog) FanOut() map[string]int {
 	updates := make(map[string]int)
 	for _, t := range c.sorted {
 		if t.Image != "" {
-			updates[imageOf(t.Image)]++
+			updates[c.images[t.Image].same]++
 		}
 	}
 	return updates
@@ -256,7 +254,7 @@ func (p Problem) same(other Problem) bool {
 
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, memo: b.memo, complete: b.complete, looks: b.Looks}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, images: b.images, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {

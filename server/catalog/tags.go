@@ -23,7 +23,7 @@ func PolicyEnvironments(c config.Config) map[string]policy.Environment {
 // gives is its error; one of an app's own file, or one that leaves an environment no tag
 // for the app, stops that app there alone.
 func (b *builder) checkTags() error {
-	p, err := policy.New(policy.Config{Environments: PolicyEnvironments(b.Config), MoreApps: true, Memo: b.memo})
+	p, err := policy.New(policy.Config{Environments: PolicyEnvironments(b.Config), MoreApps: true, Memo: b.Memo})
 	if err != nil {
 		return nil // whoever makes the policy of all apps says so
 	}
@@ -44,14 +44,6 @@ func (b *builder) checkTags() error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// memoOf is what is known of tag rules from the catalog before.
-func memoOf(before *Catalog) *policy.Memo {
-	if before == nil {
-		return new(policy.Memo)
-	}
-	return before.memo
 }
 
 // shareTags has the rule of an app's own file hold for the app everywhere, also where

@@ -1,16 +1,5 @@
 package simulation
 
-import (
-	"encoding/json"
-	"flag"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strings"
-	"testing"
-)
-
 // planted is a bug that a text in the service's place makes of it.
 type planted struct {
 	name string
@@ -90,6 +79,13 @@ var plantedBugs = []planted{
 		"hmac.Equal(given, mac(k.Secret, c, c.Message[:at]))",
 		"len(given) > 0",
 		"which was never on the branch",
+	},
+	{
+		"only the first of an update's files is written",
+		"gitops/manifest/edit.go",
+		"for i, to := range target.Files {",
+		"for i, to := range target.Files[:1] {",
+		"the commit of update",
 	},
 	{
 		"a commit without a proof lands what it names",
@@ -238,72 +234,4 @@ var plantedBugs = []planted{
 		"if b.Until.IsZero() || b.Until.After(b.Since) {",
 		"was accepted and has not ended",
 	},
-}
-
-// plant is how many bugs are planted: each builds the simulation.
-var plant = flag.Int("plant", 6, "how many of the planted bugs are played, evenly over the list; of the others only the place is looked for")
-
-// TestPlantedBugsAreFound plants bugs in the service, one at a time, and wants the
-// simulation to find each by what that bug does.
-func TestPlantedBugsAreFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the simulation for each bug")
-	}
-	every := max(1, (len(plantedBugs)+*plant-1)/max(1, *plant))
-	atOnce := make(chan struct{}, 2) // compilers need memory
-	for n, bug := range plantedBugs {
-		t.Run(bug.name, func(t *testing.T) {
-			if n%every != 0 {
-				bug.around(t) // the place is there: `make planted` plays it
-				return
-			}
-			overlay := bug.plant(t)
-			t.Parallel()
-			atOnce <- struct{}{}
-			defer func() { <-atOnce }()
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, ".",
-				"-run", "TestSchedules", "-schedules", "1000", "-until", bug.says).CombinedOutput()
-			found := regexp.MustCompile(`seed=(\d+) -v`).FindAllSubmatch(out, -1)
-			if err == nil || len(found) == 0 || !strings.Contains(string(out), bug.says) {
-				t.Fatalf("not found (%v), or not by %q:\n%.3000s", err, bug.says, out)
-			}
-			t.Logf("found by seed %s", found[len(found)-1][1])
-		})
-	}
-}
-
-// plant writes the changed file and returns the overlay for it.
-func (p planted) plant(t *testing.T) (overlay string) {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../..", p.file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, after := p.around(t)
-	changed := filepath.Join(t.TempDir(), filepath.Base(p.file))
-	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay = changed + ".json"
-	for name, content := range map[string][]byte{changed: []byte(before + p.new + after), overlay: replaced} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return overlay
-}
-
-// around is the file's text before and after the place of the bug.
-func (p planted) around(t *testing.T) (before, after string) {
-	t.Helper()
-	source, err := os.ReadFile(filepath.Join("../..", p.file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), p.old); n != 1 {
-		t.Fatalf("%s has %q %d times; the bug must be planted elsewhere", p.file, p.old, n)
-	}
-	before, after, _ = strings.Cut(string(source), p.old)
-	return before, after
 }
