@@ -145,7 +145,7 @@ func (e *entry) oneKey() bool {
 	key := ""
 	for _, t := range e.sites {
 		of := t.repositoryKey
-		if of == nil || t.spot.inside != nil || t.value == referenceValue || isPreset(e.key) && (e.key == setKustomize || e.key == setKustomizeDigest) {
+		if of == nil || t.spot.inside != nil || t.value == referenceValue { // which has the tag, too
 			return false
 		}
 		text := renderKey(t.generalize(of))
@@ -179,12 +179,13 @@ func (e *entry) byEnvironment() (each []*entry) {
 	return each
 }
 
-// refineImages gives the entry the pattern that most have, and the other apps their own.
+// refineImages gives the entry the pattern that most of its files have, and the other apps
+// their own images.
 func (f *Findings) refineImages(e *entry) {
 	patterns := e.patterns()
 	best := ""
 	for _, text := range slices.Sorted(maps.Keys(patterns)) {
-		if patterns[text] > patterns[best] && strings.Contains(text, appName) {
+		if 2*patterns[text] > len(e.sites) && strings.Contains(text, appName) {
 			best = text
 		}
 	}

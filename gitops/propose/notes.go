@@ -1,6 +1,7 @@
 package propose
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -79,6 +80,19 @@ func (f *Findings) noteForeign() {
 	}
 	if f.left > 0 {
 		f.Note("%d files were not read, since there are more than %d: what matches a pattern counts as found", f.left, MaxFiles)
+	}
+}
+
+// noteAutomation says where Flux's image automation writes the same tags.
+func (f *Findings) noteAutomation(contents map[string][]byte) {
+	var files []string
+	for _, t := range f.Targets() {
+		if bytes.Contains(contents[t.File], []byte(`{"$imagepolicy":`)) {
+			files = append(files, t.File)
+		}
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("Flux's image automation writes tags here, too (%s): take its markers out, or each of the two undoes what the other wrote", some(slices.Compact(files)))
 	}
 }
 

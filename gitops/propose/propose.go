@@ -75,6 +75,7 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 		}
 	}
 	f.noteForeign()
+	f.noteAutomation(contents)
 	return f
 }
 
