@@ -179,13 +179,18 @@ func (e *entry) byEnvironment() (each []*entry) {
 	return each
 }
 
-// refineImages gives the entry the pattern that most of its files have, and the other apps
-// their own images.
+// refineImages gives the entry the pattern that most of its own images have, and the other
+// apps their images.
 func (f *Findings) refineImages(e *entry) {
 	patterns := e.patterns()
-	best := ""
+	best, own := "", 0
+	for _, t := range e.sites {
+		if t.repository != "" && !isForeign(t.repository) {
+			own++
+		}
+	}
 	for _, text := range slices.Sorted(maps.Keys(patterns)) {
-		if 2*patterns[text] > len(e.sites) && strings.Contains(text, appName) {
+		if 2*patterns[text] > own && strings.Contains(text, appName) {
 			best = text
 		}
 	}
