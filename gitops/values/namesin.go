@@ -2,7 +2,6 @@ package values
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -48,8 +47,14 @@ func (f finding) named() bool { return f.app != "" || f.env != "" }
 
 type inversion struct {
 	source *source
-	found  []Named
+	found  []candidate
 	err    error // about the file
+}
+
+// candidate is a place that the key selects with its names.
+type candidate struct {
+	Named
+	other bool // a map or a list, which is no app's value, and makes another of these names ambiguous
 }
 
 // walk follows the steps from a node. The tree with what its aliases stand for is
@@ -133,11 +138,10 @@ func (w *inversion) compare(n *yaml.Node, conditions []condition, f finding) (fi
 
 // end is the place where the key ends.
 func (w *inversion) end(n *yaml.Node, f finding) {
-	found := Named{App: f.app, Environment: f.env, Line: f.line}
+	found := candidate{Named: Named{App: f.app, Environment: f.env, Line: f.line}}
 	switch {
-	case n.Kind != yaml.ScalarNode && !f.compared:
-		return
 	case n.Kind != yaml.ScalarNode:
+		found.other = !f.compared
 		found.Err = refuse(NotScalar, "is not a single value in line %d", n.Line)
 	case n.ShortTag() != "!!null":
 		found.Value = n.Value
@@ -148,7 +152,7 @@ func (w *inversion) end(n *yaml.Node, f finding) {
 // fail notes an error where names are found already, or of the file.
 func (w *inversion) fail(n *yaml.Node, f finding, err error) {
 	if f.named() {
-		w.found = append(w.found, Named{App: f.app, Environment: f.env, Line: cmp.Or(f.line, n.Line), Err: err})
+		w.found = append(w.found, candidate{Named: Named{App: f.app, Environment: f.env, Line: cmp.Or(f.line, n.Line), Err: err}})
 		return
 	}
 	w.err = err
@@ -158,22 +162,29 @@ func (w *inversion) fail(n *yaml.Node, f finding, err error) {
 func (w *inversion) once(v *Inverse) []Named {
 	first := make(map[[2]string]int, len(w.found))
 	all := w.found[:0]
-	for _, n := range w.found {
-		if v.app && n.App == "" || v.env && n.Environment == "" {
+	for _, c := range w.found {
+		if v.app && c.App == "" || v.env && c.Environment == "" {
 			continue // the walk ended before all names were known
 		}
-		id := [2]string{n.App, n.Environment}
+		id := [2]string{c.App, c.Environment}
 		at, twice := first[id]
-		if !twice {
+		switch {
+		case !twice:
 			first[id] = len(all)
-			all = append(all, n)
-			continue
-		}
-		if all[at].Err == nil || n.Err == nil {
-			all[at].Err = refuse(SeveralSelected, "is there twice, in lines %d and %d; remove one", all[at].Line, n.Line)
+			all = append(all, c)
+		case all[at].other && c.other:
+		case all[at].Err == nil || c.Err == nil || all[at].other != c.other:
+			all[at].other = false
+			all[at].Err = refuse(SeveralSelected, "is there twice, in lines %d and %d; remove one", all[at].Line, c.Line)
 		}
 	}
-	return slices.Clip(all)
+	named := make([]Named, 0, len(all))
+	for _, c := range all {
+		if !c.other {
+			named = append(named, c.Named)
+		}
+	}
+	return named
 }
 
 func (f finding) has(name string) bool {
