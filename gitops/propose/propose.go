@@ -35,7 +35,6 @@ type Findings struct {
 
 // refinement is what one app has that its entry does not say.
 type refinement struct {
-	set        string // the name of a common list
 	key, value string
 	inside     string
 	repository string
