@@ -112,15 +112,17 @@ func (f *Findings) findImages() {
 	f.entries = entries
 }
 
-// onePattern finds the pattern of all images that are known.
+// onePattern finds the pattern of all images that are known. One image for all apps is
+// that of each only where every file says so.
 func (e *entry) onePattern() bool {
 	patterns := e.patterns()
-	if len(patterns) == 1 {
-		for text := range patterns {
+	for text, n := range patterns {
+		if len(patterns) == 1 && (strings.Contains(text, appName) || n == len(e.sites)) {
 			e.repository = text
+			return true
 		}
 	}
-	return len(patterns) == 1
+	return false
 }
 
 // patterns are the patterns of the images, with how many sites have each; an image

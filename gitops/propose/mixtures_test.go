@@ -67,4 +67,28 @@ var mixtures = []variant{
 		want: []layout{{"charts/{app}/values-{env}.yaml", ".api.image.tag", "registry.example/{app}", "cart search"}},
 		note: "left out, since an app has one image, and its tag is at .api.image.tag: charts/cart/values-dev.yaml",
 	},
+	{
+		name: "a repository of one environment, in which one app is called as one",
+		files: merged(
+			each("services/shop/{app}/values.yaml", func(app, _ string) string { return named("registry.example/"+app, "1.0.0") }, []string{"cart", "search", "blog", "api"}, ""),
+			tree{"services/tools/agent-preview/values.yaml": named("registry.example/agent", "1.2.0")},
+		),
+		want: []layout{{"services/shop/{app}/values.yaml", "helm", "registry.example/{app}", "api blog cart search"}},
+		note: "few files have the name of an environment, and are left out: services/tools/agent-preview/values.yaml",
+	},
+	{
+		name: "workflows beside apps",
+		files: merged(
+			each("apps/{env}/{app}.yaml", helmOf("registry.example/"), twoApps, "dev", "prod"),
+			tree{"workflows/test-smoke.yaml": "kind: WorkflowTemplate\nspec: {templates: [{name: curl, script: {image: \"tools.example/curl:8.1.0\"}}]}\n"},
+		),
+		want: []layout{{"apps/{env}/{app}.yaml", "helm", "registry.example/{app}", "cart search"}},
+	},
+	{
+		name: "an app that key and file name",
+		files: each("{env}/{app}-dep.yaml", func(app, env string) string {
+			return "kind: Deployment\nmetadata: {name: " + app + "}\nspec: {template: {spec: {containers: [{name: " + app + ", image: \"registry.example/" + app + ":" + tags(env) + "\"}]}}}\n"
+		}, twoApps, "dev", "prod"),
+		want: []layout{{"{env}/{app}-dep.yaml", `.spec.template.spec.containers[] | select(.name == "{app}") | .image = {repository}:{tag}`, "registry.example/{app}", "cart search"}},
+	},
 }

@@ -52,6 +52,17 @@ func (f *Findings) notePlain(plain []*site) {
 	}
 }
 
+// noteRare says which files are left out because most name no environment.
+func (f *Findings) noteRare(named []*site) {
+	var files []string
+	for _, t := range named {
+		files = append(files, t.path)
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("few files have the name of an environment, and are left out: %s", some(slices.Compact(files)))
+	}
+}
+
 // foreign are files of tools whose output, not whose source, has a place for a tag.
 var foreign = []struct {
 	is   func(name string) bool
