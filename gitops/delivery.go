@@ -37,7 +37,7 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 }
 
 // Event is an authenticated delivery in terms that no longer depend on its
-// sender. Exactly one of Order, Push, IgnoreReason and
+// sender. Exactly one of Orders, Push, IgnoreReason and
 // Violation is set.
 type Event struct {
 	Delivery  DeliveryKey
@@ -45,7 +45,7 @@ type Event struct {
 	Actor     string    // [Principal.Actor]; may be empty
 	Time      time.Time // when it happened by the sender's clock; zero when the sender does not say
 
-	Order        *Order     // a dispatch that names app, environment and tag
+	Orders       []Order    // a dispatch that names apps, environments and a tag: all of them or none
 	Push         *ImagePush // an image that appeared in a registry
 	IgnoreReason string     // why the event asks for nothing, as a sentence
 	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected

@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 )
 
 // Image is what a dry run asks about.
@@ -41,6 +42,8 @@ type Effect struct {
 	Keys        []string `json:"keys,omitempty"`   // that would change in it
 	Diff        string   `json:"diff,omitempty"`   // of the file on the branch, without context
 }
+
+func (e Effect) at() catalog.At { return catalog.At{Environment: e.Environment, App: e.App} }
 
 // digest is that of the image. Every push has one: of zeros where none is named.
 func (q Image) digest() string {
@@ -74,7 +77,7 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 	d.Commit = view.Commit()
 	for i, e := range d.Targets {
 		if e.Taken {
-			s.tryUpdate(&d.Targets[i], updates[target{e.Environment, e.App}], view)
+			s.tryUpdate(&d.Targets[i], updates[e.at()], view)
 		}
 	}
 	return d, nil
@@ -82,7 +85,7 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
-	if _, ok := s.current().config.Apps[q.App]; q.App != "" && !ok {
+	if q.App != "" && !s.current().known().Has(q.App) {
 		return gitops.FieldErrorf("app", "no app %q is configured: add it to apps, or correct the name", q.App)
 	}
 	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
@@ -95,20 +98,21 @@ func (s *Server) checkQuestion(q Image) error {
 // tryUpdate makes the edit of an update on its file as it is on the branch, and drops
 // it.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
-	to := s.current().targets[target{u.Environment, u.App}]
+	to, _ := s.current().known().Target(u.Environment, u.App)
+	path, edit := to.Files[0].Path, to.Files[0].Edit
 	fail := func(err error) {
 		e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(err)
 	}
-	file, err := view.ReadFile(to.file)
+	file, err := view.ReadFile(path)
 	if err != nil {
 		fail(err)
 		return
 	}
-	if tag, err := to.edit.ReadTag(file); err == nil && u.OnlyUp && gitops.LowerVersion(u.Tag, tag) {
-		e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+to.file)
+	if tag, err := edit.ReadTag(file); err == nil && u.OnlyUp && gitops.LowerVersion(u.Tag, tag) {
+		e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+path)
 		return
 	}
-	r, err := to.edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+	r, err := edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
 	switch {
 	case err != nil:
 		fail(err)

@@ -15,6 +15,7 @@ import (
 type generation struct {
 	config config.Config
 	parts
+	latest                  // the apps that are known now
 	intake  *webhook.Intake // the one way in for events, whatever brings them
 	handler http.Handler    // of the public listener
 
@@ -24,7 +25,9 @@ type generation struct {
 }
 
 func newGeneration(c config.Config, p parts) *generation {
-	return &generation{config: c, parts: p, ended: make(chan struct{})}
+	g := &generation{config: c, parts: p, ended: make(chan struct{})}
+	g.now.Store(p.configured)
+	return g
 }
 
 // endStreams has the streams end. Their clients come again, and are asked again what they
@@ -60,6 +63,7 @@ func (g *generations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prepare makes what serves a generation. The store is open.
 func (s *Server) prepare(g *generation) {
+	g.known().reader = s.newManifestReader(g.known())
 	g.intake = s.newIntake(g)
 	g.handler = s.newHandler(g)
 }

@@ -20,7 +20,7 @@ func (s *Server) newLanes() *lane.Replica {
 		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
-			_, ok := s.current().targets[target{environment, app}]
+			_, ok := s.current().known().Target(environment, app)
 			return ok
 		},
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 
@@ -38,6 +39,10 @@ func (s *Server) RetryFile(path string) error {
 }
 
 func (s *Server) tryFile(path string) error {
+	// Whoever opens a pipe waits for its writer, and everything else would wait with him.
+	if file, err := os.Stat(path); err == nil && !file.Mode().IsRegular() {
+		return gitops.Errorf(gitops.Invalid, "%s is not a regular file, and cannot be read again: restart tallyman", path)
+	}
 	c, err := config.Load(path)
 	if err != nil {
 		return err

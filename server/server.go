@@ -180,7 +180,7 @@ func (s *Server) logReady() {
 	s.logger.Info("ready",
 		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.current().config.Store),
 		slog.String("manifests", s.current().config.Manifests.URL), slog.String("branch", s.current().config.Manifests.Branch),
-		slog.Int("environments", len(s.current().config.Environments)), slog.Int("apps", len(s.current().config.Apps)),
+		slog.Int("environments", len(s.current().config.Environments)), slog.Int("apps", len(s.current().known().Apps())),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }
 

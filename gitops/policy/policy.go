@@ -133,13 +133,16 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	case e.Violation != nil:
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
 		return d, e.Violation
-	case e.Order != nil:
-		update, err := p.order(*e.Order)
-		if err != nil {
-			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
-			return d, err
+	case len(e.Orders) > 0:
+		d.Updates = make([]gitops.Update, len(e.Orders))
+		for i, order := range e.Orders {
+			var err *gitops.Error
+			if d.Updates[i], err = p.order(order); err != nil {
+				d.Outcome, d.Field, d.Reason, d.Updates = gitops.OutcomeRejected, err.Field, err.Message, nil
+				return d, err
+			}
 		}
-		d.Outcome, d.Updates = gitops.OutcomeAccepted, []gitops.Update{update}
+		d.Outcome = gitops.OutcomeAccepted
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
 		d.Outcome = gitops.OutcomeAccepted

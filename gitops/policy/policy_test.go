@@ -70,7 +70,7 @@ func TestOrder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.order.Within = "client_payload"
-			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Principal: ann, Order: &c.order})
+			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Principal: ann, Orders: []gitops.Order{c.order}})
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)

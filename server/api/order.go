@@ -39,8 +39,8 @@ func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
 // refuseOrder leaves what a refused order leaves, with what was known of it by then.
 func (a *API) refuseOrder(r *http.Request, in webhook.Inbound, err error) {
 	q := asked{right: gitops.RightOrder, delivery: in.Event.Delivery}
-	if order := in.Event.Order; order != nil {
-		q.app, q.environment = order.App, order.Environment
+	if orders := in.Event.Orders; len(orders) > 0 {
+		q.app, q.environment = orders[0].App, orders[0].Environment
 	}
 	a.refuse(r, Caller{Principal: in.Event.Principal, Credential: in.Credential}, q, err)
 }
@@ -74,7 +74,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (webhook.Inbound
 	if err != nil {
 		return in, err
 	}
-	in.Event.Order = &order
+	in.Event.Orders = []gitops.Order{order}
 	if order.App != "" && order.Environment != "" { // else the plan rejects it, and names the field that is missing
 		if _, err := a.Access.Authorize(caller.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
 			return in, err
@@ -121,7 +121,7 @@ func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
 	if err != nil { // a rejected one, of which a part is kept
 		return &gitops.Error{Code: gitops.Conflict, Field: keyField, Message: another + ", which was rejected"}
 	}
-	if first != *in.Event.Order {
+	if first != in.Event.Orders[0] {
 		return &gitops.Error{Code: gitops.Conflict, Field: keyField,
 			Message: fmt.Sprintf("%s: %.128s in %.128s to %.128s", another, first.App, first.Environment, first.Tag)}
 	}

@@ -11,22 +11,25 @@ import (
 // is not planned at all: whoever may not order an app learns nothing of it.
 func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 	e := from.Event
-	if e.Order == nil {
+	if len(e.Orders) == 0 {
 		d, err := in.Planner.Plan(e)
 		in.authorizeUpdates(from, &d)
 		return d, err
 	}
-	if e.Order.App == "" || e.Order.Environment == "" {
-		return in.Planner.Plan(e) // rejects it, and names the field that is missing
-	}
-	rule, err := in.Authorizer.Authorize(e.Principal, gitops.RightOrder, e.Order.App, e.Order.Environment)
-	if err != nil {
-		in.tellRefused(from, gitops.Update{App: e.Order.App, Environment: e.Order.Environment, Tag: e.Order.Tag}, err)
-		return in.refuseOrder(e, err)
+	rules := make([]string, len(e.Orders))
+	for i, order := range e.Orders {
+		if order.App == "" || order.Environment == "" {
+			return in.Planner.Plan(e) // rejects it, and names the field that is missing
+		}
+		var err error
+		if rules[i], err = in.Authorizer.Authorize(e.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
+			in.tellRefused(from, gitops.Update{App: order.App, Environment: order.Environment, Tag: order.Tag}, err)
+			return in.refuseOrder(e, err)
+		}
 	}
 	d, err := in.Planner.Plan(e)
-	for i := range d.Updates {
-		d.Updates[i].Rule = rule
+	for i := range d.Updates { // one for each order
+		d.Updates[i].Rule = rules[i]
 	}
 	return d, err
 }
@@ -38,7 +41,7 @@ func (in *Intake) refuseOrder(e gitops.Event, why error) (gitops.Delivery, error
 	if e.Principal.Dispatch == nil {
 		return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, why
 	}
-	e.Order, e.Violation = nil, &gitops.Error{Code: gitops.Rejected, Field: "repository", Message: gitops.PublicOf(why)}
+	e.Orders, e.Violation = nil, &gitops.Error{Code: gitops.Rejected, Field: "repository", Message: gitops.PublicOf(why)}
 	return in.Planner.Plan(e)
 }
 

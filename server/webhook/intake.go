@@ -112,7 +112,7 @@ func (in *Intake) RecordRejection(ctx context.Context, key gitops.DeliveryKey, r
 // whatever was known of it by then.
 func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, bool, error) {
 	planned, rejection := in.plan(from)
-	nameOrder(&planned, from.Event.Order)
+	nameOrder(&planned, from.Event.Orders)
 	if gitops.CodeOf(rejection) == gitops.Forbidden {
 		return planned, false, rejection
 	}

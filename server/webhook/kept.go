@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,13 +68,19 @@ func shorten(d gitops.Delivery) gitops.Delivery {
 }
 
 // nameOrder notes what a rejected order was for, so that whoever reads there finds it.
-func nameOrder(d *gitops.Delivery, order *gitops.Order) {
-	if d.Outcome != gitops.OutcomeRejected || order == nil || gitops.CheckName("", order.Environment) != nil {
+// What its targets do not have in common is left out: who may read one of them may not
+// read of the others.
+func nameOrder(d *gitops.Delivery, orders []gitops.Order) {
+	if d.Outcome != gitops.OutcomeRejected || len(orders) == 0 || gitops.CheckName("", orders[0].Environment) != nil {
 		return
 	}
-	d.Environment = order.Environment
-	if gitops.CheckName("", order.App) == nil {
-		d.App = order.App
+	first := orders[0]
+	if slices.ContainsFunc(orders, func(o gitops.Order) bool { return o.Environment != first.Environment }) {
+		return
+	}
+	d.Environment = first.Environment
+	if gitops.CheckName("", first.App) == nil && !slices.ContainsFunc(orders, func(o gitops.Order) bool { return o.App != first.App }) {
+		d.App = first.App
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 
 const within = "client_payload"
 
-// orderOf reads client_payload. Only strings will do: gh api -F turns a tag of
+// ordersOf reads client_payload. Only strings will do: gh api -F turns a tag of
 // digits into a number, and 0123 would arrive as 123.
-func orderOf(payload []byte) (*gitops.Order, *gitops.Error) {
+func ordersOf(payload []byte) ([]gitops.Order, *gitops.Error) {
 	if len(payload) == 0 || payload[0] != '{' {
 		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest and nonce"}
 	}
@@ -36,7 +36,7 @@ func orderOf(payload []byte) (*gitops.Order, *gitops.Error) {
 			return nil, misnamed(required, others)
 		}
 	}
-	return &order, nil
+	return []gitops.Order{order}, nil
 }
 
 // notText says of a value that is no string what to write.

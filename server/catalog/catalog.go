@@ -1,0 +1,220 @@
+// Package catalog knows every app: those that the configuration names, and those that
+// the tips of the manifest repositories' branches do. It says where the updates of each
+// are written, and what is wrong with which.
+//
+// What is wrong with an app of the configuration is an error of the configuration, which
+// is then not put in force. What is wrong with an app that a branch names is a problem of
+// that app alone: it is not known, and all others are. Whoever commits to a branch must
+// not be able to stop the apps of others.
+//
+// Everything here is a pure function of its arguments.
+package catalog
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// At names an app in an environment.
+type At struct{ Environment, App string }
+
+func compareAt(a, b At) int {
+	return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
+}
+
+// Target is where the updates of one app in one environment are written. It does not
+// change.
+type Target struct {
+	At
+	Manifests string // the name of the manifest repository
+	Files     []File // at least one; the first says which tag the app has
+	Image     string // without tag; "" when only orders name the app
+	Tags      config.Tags
+	Origin    string // the field of the discover entry that found it; "" for one of the configuration
+}
+
+// File is one file that updates of a target change.
+type File struct {
+	Path string
+	Sets []values.Target // with the app's name and image
+	Edit *values.Edit
+
+	field string // the field of the configuration that Sets are of
+}
+
+// Found is a target that the tip of a branch names.
+type Found struct {
+	At
+	Manifests string // the name of the manifest repository
+	Origin    string // the field of the discover entry, as in "discover[0]"
+	Files     []FoundFile
+	Image     string // without tag; "" for none
+	Tags      config.Tags
+	Sources   []string // the files that name it, for people; at least one
+}
+
+// FoundFile is a file that updates of a found target change.
+type FoundFile struct {
+	Path string
+	Set  []values.Target // nil: what the environment, else the top level sets
+}
+
+// Problem is what is wrong with an app that a branch names, or with a file that should
+// name one.
+type Problem struct {
+	At          // App is "" where no name is known, Environment where it is of all
+	Manifests   string
+	Files       []string // that are at fault
+	Message     string   // names the rule and the way out
+	StaysTarget bool     // the app is known all the same
+}
+
+// Input is what a catalog is made of.
+type Input struct {
+	Config config.Config
+	Found  []Found // in any order; with nil nothing was looked for yet
+	// MayFind reports whether a branch could ever name an app. Nil: none could.
+	MayFind func(app string) bool
+	// Problems are those that reading the branches had.
+	Problems []Problem
+	Within   values.Limits
+	Before   *Catalog // whose edits are not compiled again; nil: none
+}
+
+// Catalog is every app that is known at one time. It does not change. Safe for concurrent
+// use.
+type Catalog struct {
+	targets  map[At]*Target
+	sorted   []*Target // by app and environment
+	apps     []string
+	problems []Problem
+	wrong    map[At]int // places in problems; also of an app with no environment
+	files    map[string][]string
+	policy   map[string]policy.App
+	edits    edits
+}
+
+// New makes a catalog. Its error joins everything that is wrong with the apps of the
+// configuration, each an Invalid error that names its field.
+func New(in Input) (*Catalog, error) {
+	b := newBuilder(in)
+	b.addConfigured()
+	b.addFound()
+	err := errors.Join(b.checkFanOut(), b.checkNamed(), b.compile())
+	return b.catalog(), err
+}
+
+// Target finds where the updates of an app in an environment are written.
+func (c *Catalog) Target(environment, app string) (*Target, bool) {
+	t, ok := c.targets[At{environment, app}]
+	return t, ok
+}
+
+// Targets are all targets, sorted by app and environment. The slice is not to be changed.
+func (c *Catalog) Targets() []*Target { return c.sorted }
+
+// Apps are the names of all apps, sorted. The slice is not to be changed.
+func (c *Catalog) Apps() []string { return c.apps }
+
+// Has reports whether an app is known, in any environment.
+func (c *Catalog) Has(app string) bool {
+	_, known := slices.BinarySearch(c.apps, app)
+	return known
+}
+
+// Files are the files of a manifest repository that updates can change. The slice is the
+// same as long as the catalog is, and is not to be changed.
+func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// Problems are what is wrong with apps that branches name, sorted by app. The slice is not
+// to be changed.
+func (c *Catalog) Problems() []Problem { return c.problems }
+
+// Problem says why an app that a branch names is not known in an environment; false when
+// nothing is wrong with it.
+func (c *Catalog) Problem(environment, app string) (Problem, bool) {
+	for _, at := range []At{{environment, app}, {"", app}} {
+		if i, ok := c.wrong[at]; ok {
+			return c.problems[i], true
+		}
+	}
+	return Problem{}, false
+}
+
+// PolicyApps are the apps as the policy plans them. The map is not to be changed.
+func (c *Catalog) PolicyApps() map[string]policy.App { return c.policy }
+
+// FanOut is how many updates one image means at most, by its repository.
+func (c *Catalog) FanOut() map[string]int {
+	updates := make(map[string]int)
+	for _, t := range c.sorted {
+		if t.Image != "" {
+			updates[imageOf(t.Image)]++
+		}
+	}
+	return updates
+}
+
+// In lists the targets whose updates change a file, sorted by environment and app; of ""
+// all that there are.
+func (c *Catalog) In(file string) (found []At) {
+	for _, t := range c.sorted {
+		if file == "" || slices.ContainsFunc(t.Files, func(f File) bool { return f.Path == file }) {
+			found = append(found, t.At)
+		}
+	}
+	slices.SortFunc(found, compareAt)
+	return found
+}
+
+// Same reports whether two catalogs know the same.
+func (c *Catalog) Same(other *Catalog) bool {
+	return slices.EqualFunc(c.sorted, other.sorted, func(a, b *Target) bool { return a.same(b) }) &&
+		slices.EqualFunc(c.problems, other.problems, Problem.same)
+}
+
+func (t *Target) same(other *Target) bool {
+	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Tags == other.Tags && t.Origin == other.Origin &&
+		slices.EqualFunc(t.Files, other.Files, func(a, b File) bool { return a.Path == b.Path && a.Edit == b.Edit })
+}
+
+func (p Problem) same(other Problem) bool {
+	return p.At == other.At && p.Manifests == other.Manifests && p.Message == other.Message && slices.Equal(p.Files, other.Files)
+}
+
+// catalog puts together what was found to be right.
+func (b *builder) catalog() *Catalog {
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits}
+	files := make(map[[2]string]bool, len(b.all))
+	for _, w := range b.all {
+		if !w.ok {
+			continue
+		}
+		c.targets[w.At] = &w.Target
+		c.sorted = append(c.sorted, &w.Target)
+		if n := len(c.apps); n == 0 || c.apps[n-1] != w.App {
+			c.apps = append(c.apps, w.App)
+		}
+		for _, f := range w.Files {
+			if at := [2]string{w.Manifests, f.Path}; !files[at] {
+				files[at] = true
+				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
+			}
+		}
+	}
+	c.problems = b.problems
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Message, b.Message))
+	})
+	for i, p := range c.problems {
+		if _, first := c.wrong[p.At]; p.App != "" && !first && !p.StaysTarget {
+			c.wrong[p.At] = i
+		}
+	}
+	return c
+}
