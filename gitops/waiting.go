@@ -63,8 +63,8 @@ func EncodeEvent(e Event) ([]byte, error) {
 		Dispatch: (*waitingDispatch)(e.Principal.Dispatch), From: (*waitingSource)(e.Principal.Push),
 		Time: e.Time, Push: (*waitingPush)(e.Push), BodyDigest: e.BodyDigest,
 	}
-	if e.Order != nil {
-		kept.Orders = append(kept.Orders, waitingOrder(*e.Order))
+	for _, order := range e.Orders {
+		kept.Orders = append(kept.Orders, waitingOrder(order))
 	}
 	if kept.Dispatch == nil && kept.From == nil || len(kept.Orders) == 0 && kept.Push == nil {
 		return nil, Errorf(Invalid, "only an image that was pushed, or what a dispatch orders, can wait for an app")
@@ -92,9 +92,8 @@ func DecodeEvent(d Delivery) (Event, error) {
 		Time:      kept.Time, Push: (*ImagePush)(kept.Push), BodyDigest: kept.BodyDigest,
 	}
 	e.Actor = e.Principal.Actor()
-	if len(kept.Orders) > 0 {
-		order := Order(kept.Orders[0])
-		e.Order = &order
+	for _, order := range kept.Orders {
+		e.Orders = append(e.Orders, Order(order))
 	}
 	return e, nil
 }

@@ -83,6 +83,7 @@ func (s *Server) reload(c config.Config) error {
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
 	before.endStreams()
+	s.waiting.Ask() // apps may have come
 	s.background.Go(func() {
 		before.requests.Wait()
 		_ = before.jobs.release()

@@ -25,6 +25,11 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
+
+	// MayNameApp and MayNameImage report whether an app of a name, or with an image, may
+	// become known that is not among Apps: then what names it waits. nil: none may.
+	MayNameApp   func(name string) bool
+	MayNameImage func(repository string) bool
 }
 
 // Environment is one environment's part of a [Config].
@@ -49,6 +54,8 @@ type Policy struct {
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
 	warnings     []*gitops.Error
+
+	mayNameApp, mayNameImage func(string) bool
 }
 
 type environment struct {
@@ -70,6 +77,8 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
+		mayNameApp:   orNever(c.MayNameApp),
+		mayNameImage: orNever(c.MayNameImage),
 	}
 	var problems []error
 	for _, name := range p.names {
@@ -126,7 +135,9 @@ func (a app) runsIn(environment string) bool {
 // Plan says what the event means. The delivery comes back with outcome, field,
 // reason and updates set; the updates have neither id nor state yet. An order
 // that cannot be is a delivery that was refused, and the error that says so: its
-// code is Rejected and it names the field and the rule.
+// code is Rejected and it names the field and the rule. A push or a dispatch that
+// needs an app which may become known waits, where nothing else is wrong with it; the
+// reason says for which.
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
@@ -137,12 +148,15 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		d.Updates = make([]gitops.Update, len(e.Orders))
 		for i, order := range e.Orders {
 			var err *gitops.Error
-			if d.Updates[i], err = p.order(order); err != nil {
+			if d.Updates[i], err = p.order(order, e.Principal.Dispatch != nil); err != nil {
 				d.Outcome, d.Field, d.Reason, d.Updates = gitops.OutcomeRejected, err.Field, err.Message, nil
 				return d, err
 			}
 		}
 		d.Outcome = gitops.OutcomeAccepted
+		p.awaitApp(&d, e.Orders)
+	case e.Push != nil && p.awaitsImage(*e.Push):
+		d.Outcome, d.Reason = gitops.OutcomeWaiting, noAppWith(*e.Push)+", and none was discovered yet"
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
 		d.Outcome = gitops.OutcomeAccepted
@@ -156,8 +170,8 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 }
 
 // order finds what is wrong with an order, in the order in which a person would
-// correct it.
-func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+// correct it. One that may wait may be for an app that may become known.
+func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}
 	}
@@ -175,7 +189,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 		}
 	}
 	a, ok := p.apps[o.App]
-	if !ok {
+	if !ok && !(mayWait && p.mayNameApp(o.App)) {
 		return reject("app", "no app %q is configured: add it to apps, or correct the name", o.App)
 	}
 	env, ok := p.environments[o.Environment]
@@ -211,7 +225,7 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
 	apps := p.byRepository[repository]
 	if len(apps) == 0 {
-		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+		return nil, noAppWith(e)
 	}
 	if why := unusable(e); why != "" {
 		return nil, why
