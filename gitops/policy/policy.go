@@ -95,7 +95,7 @@ func New(c Config) (*Policy, error) {
 		field := "apps." + name
 		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
 	}
-	problems = append(problems, p.checkFanOut(c.MaxUpdates))
+	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)), p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 // correct it. One that may wait may be for an app that may become known.
 func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
-		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: fieldOf(o, field), Message: fmt.Sprintf(format, args...)}
+		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: FieldOf(o, field), Message: fmt.Sprintf(format, args...)}
 	}
 	for _, check := range []struct {
 		field string
@@ -189,12 +189,12 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 		}
 	}
 	a, ok := p.apps[o.App]
-	if !ok && !(mayWait && p.mayNameApp(o.App)) {
-		return reject("app", "no app %q is configured: add it to apps, or correct the name", o.App)
+	if !ok && !(mayWait && p.mayCome(o.App)) {
+		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]
 	if !ok {
-		return reject("env", "no environment %q is configured (there are %s)", o.Environment, strings.Join(p.names, ", "))
+		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
 	}
 	if !a.runsIn(o.Environment) {
 		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
@@ -205,8 +205,8 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
 }
 
-// fieldOf is what the sender of an order calls one of its fields.
-func fieldOf(o gitops.Order, field string) string {
+// FieldOf is what the sender of an order calls one of its fields.
+func FieldOf(o gitops.Order, field string) string {
 	switch {
 	case o.Within != "":
 		return o.Within + "." + field

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -25,8 +26,14 @@ func (p *Policy) awaitApp(d *gitops.Delivery, orders []gitops.Order) {
 	if i < 0 {
 		return
 	}
-	d.Outcome, d.Field, d.Updates = gitops.OutcomeWaiting, fieldOf(orders[i], "app"), nil
+	d.Outcome, d.Field, d.Updates = gitops.OutcomeWaiting, FieldOf(orders[i], "app"), nil
 	d.Reason = fmt.Sprintf("no app %q is configured, and none was discovered yet", orders[i].App)
+}
+
+// mayCome reports whether an app of a name that is not known may become known. One whose
+// name differs from a known one's only in capitals may not.
+func (p *Policy) mayCome(app string) bool {
+	return p.mayNameApp(app) && gitops.InOtherCase(app, maps.Keys(p.apps)) == ""
 }
 
 // awaitsImage reports whether an app with a pushed image may become known, and would be

@@ -16,8 +16,8 @@ func discovering(t *testing.T) *policy.Policy {
 			"dev":  {Tags: policy.TagRule{Match: `main-[0-9a-f]{7,40}`}},
 			"prod": {Tags: policy.TagRule{Semver: ">=1.0.0"}},
 		},
-		Apps:         map[string]policy.App{"api": {Repository: registry + "myshop/api", Environments: []string{"dev"}}},
-		MayNameApp:   func(name string) bool { return strings.HasPrefix(name, "shop-") },
+		Apps:         map[string]policy.App{"api": {Repository: registry + "myshop/api", Environments: []string{"dev"}}, "shop-known": {}},
+		MayNameApp:   func(name string) bool { return strings.HasPrefix(strings.ToLower(name), "shop-") },
 		MayNameImage: func(repository string) bool { return strings.HasPrefix(repository, registry+"shop/") },
 	})
 	if err != nil {
@@ -51,6 +51,7 @@ func TestAnOrderWaits(t *testing.T) {
 		{"a tag that no app may have there", ann, []gitops.Order{{App: "shop-web", Environment: "prod", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "tag", "is not a semantic version"},
 		{"no digest", ann, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4", Digest: "sha256:1"}}, gitops.OutcomeRejected, "digest", "is not a digest"},
 		{"another order cannot be", ann, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}, {App: "blog", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", `"blog"`},
+		{"a known name in capitals", ann, []gitops.Order{{App: "SHOP-known", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "capitals count"},
 		{"a job", job, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "add it to apps"},
 		{"a token", token, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "add it to apps"},
 	} {
