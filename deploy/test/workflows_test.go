@@ -182,9 +182,9 @@ func TestDispatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for app, fields := range map[string][]string{
-		"myshop-api":       {"client_payload[app]=myshop-api"},
+		"myshop-api":        {"client_payload[app]=myshop-api"},
 		"cart, pay\nweb,\n": {"client_payload[app][]=cart", "client_payload[app][]=pay", "client_payload[app][]=web"},
-		"$(touch${IFS}x)*": {"client_payload[app]=$(touch${IFS}x)*"},
+		"$(touch${IFS}x)*":  {"client_payload[app]=$(touch${IFS}x)*"},
 	} {
 		command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP="+app, "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
 		command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))

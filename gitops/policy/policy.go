@@ -26,6 +26,9 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
+	// Problem says why an app that is not among Apps cannot be ordered in an environment,
+	// where more is known than that. It may be nil.
+	Problem func(environment, app string) (why string, ok bool)
 }
 
 // Environment is one environment's part of a [Config].
@@ -49,6 +52,7 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
 }
 
@@ -71,6 +75,7 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
+		problem:      c.Problem,
 	}
 	var problems []error
 	for _, name := range p.names {
@@ -87,7 +92,7 @@ func New(c Config) (*Policy, error) {
 		field := "apps." + name
 		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
 	}
-	problems = append(problems, p.checkFanOut(c.MaxUpdates))
+	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)), p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
