@@ -48,8 +48,10 @@ func (p *Policy) whyNot(o gitops.Order) string {
 	if p.problem == nil {
 		return ""
 	}
-	why, _ := p.problem(o.Environment, o.App)
-	return why
+	if why, ok := p.problem(o.Environment, o.App); ok {
+		return why
+	}
+	return ""
 }
 
 // order finds what is wrong with an order, in the order in which a person would

@@ -147,3 +147,24 @@ func TestDigestOfSeveralApps(t *testing.T) {
 		}
 	}
 }
+
+// What else is known of an app that is not there is said in place of "no such app".
+func TestProblemOfAnOrderedApp(t *testing.T) {
+	p, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: ".*"}}},
+		Apps:         map[string]policy.App{"api": {}},
+		Problem: func(environment, app string) (string, bool) {
+			return environment + "/" + app + " is at two paths", app == "cart"
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("cart api pay", "dev", "v1", "")})
+	if want := `dev/cart is at two paths; client_payload.app[2]: no app "pay" is configured: add it to apps, or correct the name`; err == nil || d.Field != "client_payload.app[0]" || d.Reason != want {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("api", "dev", "v1", "")}); err != nil || len(d.Updates) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
