@@ -15,9 +15,9 @@ import (
 
 // Image is what a dry run asks about.
 type Image struct {
-	Tag         string
-	Digest      string // empty means none for an order, and one of zeros for a push
-	Repository  string // an image in ECR without tag: it is pushed; empty means an order
+	Tag        string
+	Digest     string // empty means none for an order, and one of zeros for a push
+	Repository string // an image in ECR without tag: it is pushed; empty means an order
 	// Apps and Environments are those that are asked about; none means all.
 	Apps, Environments []string
 }

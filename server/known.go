@@ -110,8 +110,9 @@ type latest struct{ now atomic.Pointer[known] }
 // known is what is known now.
 func (l *latest) known() *known { return l.now.Load() }
 
-// Plan implements webhook.Planner. Nobody can say that there is no app before every branch was looked at: an order of one
-// that is not known is to be sent again, and nothing is kept of it.
+// Plan implements webhook.Planner. Nobody can say that there is no app before every branch
+// was looked at: an order of one that is not known is to be sent again, and nothing is kept
+// of it.
 func (l *latest) Plan(e gitops.Event) (gitops.Delivery, error) {
 	k := l.known()
 	if e.Violation != nil || e.Principal.Dispatch != nil || k.Complete() {

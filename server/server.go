@@ -119,7 +119,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	s.prepare(s.current(), nil) // before the branch is fetched, which keeps the machine busy
-	s.startLanes()         // now that nothing can fail any more
+	s.startLanes()              // now that nothing can fail any more
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()

@@ -26,8 +26,8 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
-	// Problem says why an app that is not among Apps cannot be ordered in an environment,
-	// where more is known than that. It may be nil.
+	// Problem says why an app cannot be ordered in an environment, where more is known than
+	// Apps has. It may be nil.
 	Problem func(environment, app string) (why string, ok bool)
 }
 
