@@ -87,6 +87,7 @@ func (s *Server) reload(c config.Config) error {
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
 	s.finder.follow(next)
 	before.endStreams()
+	s.waiting.Ask() // apps may have come
 	s.background.Go(func() {
 		before.requests.Wait()
 		_ = before.jobs.release()
