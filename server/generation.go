@@ -1,12 +1,12 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
 
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/routing"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -15,9 +15,11 @@ import (
 type generation struct {
 	config config.Config
 	parts
-	latest                  // the apps that are known now
-	intake  *webhook.Intake // the one way in for events, whatever brings them
-	handler http.Handler    // of the public listener
+	latest       // the apps that are known now
+	repositories // that manifests are in
+	lanes        map[string]*routing.Repository
+	intake       *webhook.Intake // the one way in for events, whatever brings them
+	handler      http.Handler    // of the public listener
 
 	requests sync.WaitGroup // that are being answered
 	ended    chan struct{}  // closed when it is in force no longer: streams end
@@ -63,10 +65,16 @@ func (g *generations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prepare makes what serves a generation. The store is open.
 func (s *Server) prepare(g *generation) {
-	g.known().reader = s.newManifestReader(g.known())
+	g.known().reader = s.newManifestReader(g, g.known())
 	g.intake = s.newIntake(g)
 	g.handler = s.newHandler(g)
 }
 
-// stopCurrent ends the generation in force.
-func (s *Server) stopCurrent(context.Context) error { return s.current().jobs.release() }
+// use has the generation use manifest repositories, which release frees.
+func (g *generation) use(all repositories) { g.repositories, g.lanes = all, all.byLanes() }
+
+// release frees what the generation uses.
+func (g *generation) release() error {
+	g.repositories.release()
+	return g.jobs.release()
+}

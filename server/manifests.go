@@ -70,6 +70,19 @@ type manifestMaker struct {
 	logger  *slog.Logger
 }
 
+func newManifestMaker(current func() *generation, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
+	m := &manifestMaker{current: current, prover: proof.New(), metrics: metrics, logger: logger}
+	m.files = guard.New(current().shares.Parsers, logger)
+	m.router = routing.New(m.routes)
+	return m
+}
+
+// close closes every repository, also one whose last write or request has not ended.
+func (m *manifestMaker) close(context.Context) error {
+	m.router.Close()
+	return nil
+}
+
 // make makes the repositories of a configuration, and keeps those of the one before of
 // which it says the same. It does not use the network. After an error none is used.
 func (m *manifestMaker) make(c config.Config, before repositories) (repositories, error) {
@@ -136,6 +149,11 @@ func (m *manifestMaker) connect(r *repository, c config.Config) error {
 	}
 	r.lanes = m.router.Add(r.name, r.writer, r.free, m.metrics, m.logger)
 	return nil
+}
+
+// view is the branch as it was no longer than maxAge ago.
+func (r *repository) view(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
+	return r.writer.View(ctx, maxAge)
 }
 
 // free frees what is beside the writer.

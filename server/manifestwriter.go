@@ -85,6 +85,6 @@ func (m *manifestMaker) routes() routing.Routes {
 			}
 			return to.Manifests, true
 		},
-		Apps: k.In,
+		Apps: k.Apart,
 	}
 }

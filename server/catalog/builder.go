@@ -65,15 +65,12 @@ func (b *builder) addConfigured() {
 			}
 			to := c.Target(environment, name)
 			b.all = append(b.all, &wanted{ok: true, Target: Target{
-				At: At{environment, name}, Manifests: defaultManifests, Image: to.Repository,
+				At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository,
 				Files: []File{{Path: to.File, Sets: to.Set.Targets(), field: to.Field}},
 			}})
 		}
 	}
 }
-
-// defaultManifests is the name of the manifest repository that the field manifests names.
-const defaultManifests = "default"
 
 // addFound adds what branches name, with what the configuration says of it, but for what
 // is wrong by its names.
@@ -215,7 +212,7 @@ func (b *builder) missRefined() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Config.Apps)) {
 		if refines(b.Config.Apps[name], name, b.MayFind) && !found[name] {
-			b.problems = append(b.problems, Problem{At: At{App: name}, Manifests: defaultManifests,
+			b.problems = append(b.problems, Problem{At: At{App: name}, Manifests: config.DefaultRepository,
 				Message: "apps." + name + " names no file, and no file of the branch names the app: give it a file, or remove it"})
 		}
 	}

@@ -95,6 +95,7 @@ type Catalog struct {
 	problems []Problem
 	wrong    map[At]int // places in problems; also of an app with no environment
 	files    map[string][]string
+	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
 	edits    edits
 }
@@ -130,6 +131,20 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// Apart are the apps in an environment by the manifest repository that their files are in,
+// sorted; nothing where all targets are in the same one. The map is not to be changed.
+func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
+
+func (c *Catalog) setApart() {
+	c.apart = make(map[string]map[string][]string)
+	for _, t := range c.sorted {
+		if c.apart[t.Environment] == nil {
+			c.apart[t.Environment] = make(map[string][]string)
+		}
+		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
+	}
+}
 
 // Problems are what is wrong with apps that branches name, sorted by app. The slice is not
 // to be changed.
@@ -206,6 +221,9 @@ func (b *builder) catalog() *Catalog {
 				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
 			}
 		}
+	}
+	if len(c.files) > 1 {
+		c.setApart()
 	}
 	c.problems = b.problems
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {

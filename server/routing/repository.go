@@ -60,11 +60,9 @@ func (r *Router) Add(name string, w Writer, free func(), recorder Recorder, logg
 	return added
 }
 
-// Keep uses the repository for one more configuration. The caller's uses it already.
-func (r *Repository) Keep() { r.use() }
-
-// use reports false when nobody used it any more, and it is being closed.
-func (r *Repository) use() bool {
+// Keep uses the repository once more, until Release. It reports false when nobody used it
+// any more, and it is being closed.
+func (r *Repository) Keep() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.users == 0 {

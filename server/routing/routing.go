@@ -89,7 +89,7 @@ func (r *Router) hold() Routes {
 		routes := r.current()
 		var held []*Repository
 		for _, repository := range routes.Repositories {
-			if repository.use() {
+			if repository.Keep() {
 				held = append(held, repository)
 			}
 		}
@@ -151,7 +151,7 @@ func (r *Router) writeShares(ctx context.Context, shares []*share) {
 	for i, s := range shares {
 		ended[i] = make(chan struct{})
 		results[i] = *s
-		if results[i].err = s.to.away(); results[i].err != nil || !s.to.use() {
+		if results[i].err = s.to.away(); results[i].err != nil || !s.to.Keep() {
 			close(ended[i])
 			continue
 		}
