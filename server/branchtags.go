@@ -24,7 +24,7 @@ type branchTags struct {
 
 // repositoryTags are the tags on the branch of one repository.
 type repositoryTags struct {
-	name string
+	*repository
 	*branchtags.Cache[*manifest.View]
 }
 
@@ -48,9 +48,20 @@ func newBranchTags(all repositories, k *known, files *guard.Guard) branchTags {
 	}
 	tags := branchTags{merged: new(mergedTags)}
 	for _, r := range all.sorted() {
-		tags.of = append(tags.of, repositoryTags{r.name, branchtags.New(targets[r.name], r.view, branchTagsFor, files)})
+		tags.of = append(tags.of, repositoryTags{r, branchtags.New(targets[r.name], r.view, branchTagsFor, files)})
 	}
 	return tags
+}
+
+// keep has the caches know what those of before have read of the same repositories.
+func (b branchTags) keep(before branchTags) {
+	for _, of := range b.of {
+		for _, was := range before.of {
+			if was.repository == of.repository {
+				of.Keep(was.Cache)
+			}
+		}
+	}
 }
 
 // BranchTags implements [api.ManifestReader]. The repositories are asked at once.

@@ -17,8 +17,9 @@ type manifestReader struct {
 	*apphistory.Reader
 }
 
-// newManifestReader reads for what is known, from a generation's repositories.
-func (s *Server) newManifestReader(g *generation, k *known) manifestReader {
+// newManifestReader reads for what is known, from a generation's repositories. What was
+// read before, if anything, is not read again.
+func (s *Server) newManifestReader(g *generation, k, before *known) manifestReader {
 	target := func(environment, app string) (string, *values.Edit, bool) {
 		to, ok := k.Target(environment, app)
 		if !ok {
@@ -30,7 +31,11 @@ func (s *Server) newManifestReader(g *generation, k *known) manifestReader {
 		to, _ := k.Target(environment, app) // it was there a moment ago, and what is known does not change
 		return g.repositories[to.Manifests].past.File(ctx, q)
 	}
-	return manifestReader{newBranchTags(g.repositories, k, s.manifests.files), apphistory.New(target, file, s.manifests.files)}
+	tags := newBranchTags(g.repositories, k, s.manifests.files)
+	if before != nil {
+		tags.keep(before.reader.branchTags)
+	}
+	return manifestReader{tags, apphistory.New(target, file, s.manifests.files)}
 }
 
 // liveManifests reads for what is known when it is asked.

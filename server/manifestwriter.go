@@ -69,7 +69,7 @@ func (m *manifestMaker) targetIn(r *repository, environment, app string) (manife
 	if g.repositories[to.Manifests] != r {
 		return manifest.Target{}, gitops.Errorf(gitops.NotFound, "the files of app %q in environment %q are in manifest repository %s now", app, environment, to.Manifests)
 	}
-	return manifest.Target{File: to.Files[0].Path, Editor: to.Files[0].Edit}, nil
+	return to.Written(), nil
 }
 
 // routes say where updates go now.

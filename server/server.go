@@ -53,6 +53,7 @@ type Server struct {
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
+	finder    *finder             // of apps on branches
 	holder    string              // names this process in the store
 
 	// Set by Start, before anything is served.
@@ -92,6 +93,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all.current().use(repositories)
 	recordMemory(m.registry, p.shares)
 	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holder: newHolder(), failed: make(chan error, 3)}
+	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
 	s.onStop("OIDC", func(context.Context) error { return s.current().jobs.release() })
 	s.onStop("manifest repositories", s.manifests.close)
@@ -118,12 +120,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.public, err = s.bind(publicListener, s.current().config.Listen); err != nil {
 		return err
 	}
-	s.prepare(s.current()) // before the branch is fetched, which keeps the machine busy
-	s.startLanes()         // now that nothing can fail any more
+	s.prepare(s.current(), nil) // before the branch is fetched, which keeps the machine busy
+	s.startLanes()              // now that nothing can fail any more
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()
 	s.warmUp()
+	s.runUntilStop("discovery", s.finder.run)
 	s.serve(publicListener, s.limits.Listener(s.public, publicListener, s.metrics.connections), s.generations)
 	s.onStop("streams", func(context.Context) error {
 		s.current().endStreams() // before the listener waits for them

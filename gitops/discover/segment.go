@@ -66,9 +66,9 @@ type matcher struct {
 	found []reading
 }
 
-// match returns the readings of a name by a segment, each of which goes on from one of
+// readings returns the readings of a name by a segment, each of which goes on from one of
 // the readings so far. Where there is one of a known environment, others do not count.
-func (m *matcher) match(s segment, name string, so []reading) []reading {
+func (m *matcher) readings(s segment, name string, so []reading) []reading {
 	m.found = nil
 	for _, r := range so {
 		m.pieces(s.pieces, name, r)
