@@ -16,8 +16,9 @@ type Reader struct {
 	// Target returns the file in which an app's tag in an environment stands, and how
 	// to read and to set it; false for what is not configured.
 	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
-	// File reads the past of a file: that of [history.Reader].
-	File func(ctx context.Context, q history.Query) (history.History, error)
+	// File reads the past of the file of an app in an environment, which is configured:
+	// that of [history.Reader].
+	File func(ctx context.Context, environment, app string, q history.Query) (history.History, error)
 	// Guard stands before what is parsed; see guard.Guard.
 	Guard Guard
 
@@ -30,7 +31,7 @@ type Guard interface {
 }
 
 // New makes a reader.
-func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(context.Context, history.Query) (history.History, error), guard Guard) *Reader {
+func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(ctx context.Context, environment, app string, q history.Query) (history.History, error), guard Guard) *Reader {
 	return &Reader{Target: target, File: file, Guard: guard, diffing: make(chan struct{}, 1)}
 }
 
@@ -42,7 +43,7 @@ func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
 	defer cancel()
-	found, err := r.File(ctx, history.Query{Path: file, Read: r.reader(file, edit), Limit: q.Limit, Commits: q.Commits})
+	found, err := r.File(ctx, q.Environment, q.App, history.Query{Path: file, Read: r.reader(file, edit), Limit: q.Limit, Commits: q.Commits})
 	if err != nil {
 		return api.History{}, err
 	}

@@ -39,7 +39,7 @@ func (r *Reader) Commit(ctx context.Context, u gitops.Update) (api.Commit, error
 		objects[text] = object
 		return text, nil
 	}
-	past, err := r.File(ctx, history.Query{Path: file, Tip: name, Read: whole, Limit: 2, Commits: 2})
+	past, err := r.File(ctx, u.Environment, u.App, history.Query{Path: file, Tip: name, Read: whole, Limit: 2, Commits: 2})
 	if err != nil {
 		return api.Commit{}, err
 	}

@@ -32,7 +32,7 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 	}
 	r := New(
 		func(environment, app string) (string, *values.Edit, bool) { return "shop.yaml", edit, app == "shop" },
-		func(ctx context.Context, q history.Query) (history.History, error) {
+		func(ctx context.Context, _, _ string, q history.Query) (history.History, error) {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > api.CommitWithin {
 				t.Errorf("the git server may take until %s", deadline)
 			}
@@ -130,7 +130,7 @@ func TestACommitThatCannotBeShown(t *testing.T) {
 		"there is no past":  {nil, ""},
 		"the oldest commit": {[]history.Version{made}, "the commit made or removed the whole file"},
 	} {
-		r.File = func(context.Context, history.Query) (history.History, error) {
+		r.File = func(context.Context, string, string, history.Query) (history.History, error) {
 			return history.History{Versions: c.versions}, nil
 		}
 		got, err := r.Commit(t.Context(), u)

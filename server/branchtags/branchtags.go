@@ -49,6 +49,7 @@ type Guard interface {
 // Target is where the tag of one app in one environment stands.
 type Target struct {
 	Environment, App string
+	Manifests        string // the name of the repository, where there are several
 	File             string // its path in the repository
 	Edit             *values.Edit
 }
@@ -86,7 +87,7 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, turn: make(chan struct{}, 1)}
 	for i, t := range targets {
 		c.environments = append(c.environments, t.Environment)
-		c.apps = append(c.apps, api.App{App: t.App, File: t.File})
+		c.apps = append(c.apps, api.App{App: t.App, Manifests: t.Manifests, File: t.File})
 		c.edits = append(c.edits, t.Edit)
 		c.byFile = append(c.byFile, i)
 	}
