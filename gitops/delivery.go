@@ -37,7 +37,7 @@ func (k *DeliveryKey) UnmarshalText(text []byte) error {
 }
 
 // Event is an authenticated delivery in terms that no longer depend on its
-// sender. Exactly one of Order, Push, IgnoreReason and
+// sender. Exactly one of Orders, Push, IgnoreReason and
 // Violation is set.
 type Event struct {
 	Delivery  DeliveryKey
@@ -45,7 +45,7 @@ type Event struct {
 	Actor     string    // [Principal.Actor]; may be empty
 	Time      time.Time // when it happened by the sender's clock; zero when the sender does not say
 
-	Order        *Order     // a dispatch that names app, environment and tag
+	Orders       []Order    // a dispatch that names apps, environments and a tag: all of them or none
 	Push         *ImagePush // an image that appeared in a registry
 	IgnoreReason string     // why the event asks for nothing, as a sentence
 	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected
@@ -53,18 +53,6 @@ type Event struct {
 	// BodyDigest is set for an order whose body counts once, whatever id it comes with:
 	// see [Delivery.BodyDigest].
 	BodyDigest []byte
-}
-
-// Order asks for one image tag in one environment of one app, by name. It comes
-// from a person or a CI job, so what is wrong with it is told to them, in the
-// names that they used.
-type Order struct {
-	App, Environment, Tag, Digest string
-
-	// Within is the object that holds the fields app, env, tag and digest:
-	// "client_payload". Where it is empty they are fields of the body, and the
-	// environment's is called environment.
-	Within string
 }
 
 // ImagePush says that an image appeared in a registry. What it means is ours to find

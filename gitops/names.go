@@ -1,7 +1,9 @@
 package gitops
 
 import (
+	"iter"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -9,7 +11,7 @@ import (
 // scalar. These grammars are what makes that safe, so they are checked before
 // anything else looks at the text.
 var (
-	nameGrammar   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?$`)
+	nameGrammar   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$`)
 	tagGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`) // OCI distribution spec v1.1, "Pulling manifests"
 	digestGrammar = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)               // OCI image spec v1.1, "Digests"
 	// Cosign and the OCI distribution spec v1.1 ("Referrers Tag Schema") tag what
@@ -20,17 +22,46 @@ var (
 )
 
 // CheckName reports what is wrong with an app's or an environment's name, as an
-// [Invalid] error on field.
+// [Invalid] error on field. Names are compared letter by letter, capitals as such:
+// whoever takes a set of names refuses two that differ only in case ([SameButCase]).
 func CheckName(field, name string) error {
 	switch {
 	case name == "":
 		return FieldErrorf(field, "is missing")
 	case !nameGrammar.MatchString(name):
-		return FieldErrorf(field, "must be 1 to 100 of a-z 0-9 . _ - and begin and end with a letter or digit")
+		return FieldErrorf(field, "must be 1 to 100 of A-Z a-z 0-9 . _ - and begin and end with a letter or digit")
 	case strings.Contains(name, ".."):
 		return FieldErrorf(field, `must not contain ".."`)
 	}
 	return nil
+}
+
+// SameButCase lists the names that some other one differs from only in case, each with
+// the first of those in the order of bytes. A person reads such two as one, and so does a
+// disk that ignores case.
+func SameButCase(names iter.Seq[string]) map[string]string {
+	first := make(map[string]string)
+	found := make(map[string]string)
+	for _, name := range slices.Sorted(names) {
+		lower := strings.ToLower(name)
+		if other, ok := first[lower]; ok && other != name {
+			found[name] = other
+		} else {
+			first[lower] = name
+		}
+	}
+	return found
+}
+
+// InOtherCase is the one of the names that differs from a name only in case; "" when none
+// does.
+func InOtherCase(name string, names iter.Seq[string]) string {
+	for other := range names {
+		if other != name && strings.EqualFold(other, name) {
+			return other
+		}
+	}
+	return ""
 }
 
 // CheckTag reports what is wrong with an image tag, as an [Invalid] error on field.

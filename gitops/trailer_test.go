@@ -2,6 +2,7 @@ package gitops_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,11 +17,13 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 	sent := gitops.Update{ID: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "shop", EventTime: at, AcceptedAt: at.Add(1500 * time.Millisecond), Sequence: 7}
 	undated := gitops.Update{ID: "u2", Delivery: key, Environment: "prod", App: "cart", AcceptedAt: at, Sequence: 8}
 	pushed := gitops.Update{ID: "u3", Delivery: key, Environment: "prod", App: "shop", Tag: "v2.0.0", OnlyUp: true, EventTime: at, AcceptedAt: at.Add(time.Second), Sequence: 9}
-	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers()
+	capitals := gitops.Update{ID: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", AcceptedAt: at, Sequence: 10}
+	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers() + capitals.Trailers()
 	want := []gitops.UpdateTrailer{
 		{Update: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "shop", Event: at, Accepted: at.Add(1500 * time.Millisecond), Sequence: 7},
 		{Update: "u2", Delivery: key, Environment: "prod", App: "cart", Accepted: at, Sequence: 8},
 		{Update: "u3", Delivery: key, Environment: "prod", App: "shop", Event: at, Accepted: at.Add(time.Second), Sequence: 9, Pushed: "v2.0.0"},
+		{Update: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", Accepted: at, Sequence: 10},
 	}
 	if diff := cmp.Diff(want, gitops.ParseTrailers([]byte(message))); diff != "" {
 		t.Error(diff)
@@ -86,6 +89,8 @@ func TestATrailerTellsWhetherItsReleaseIsNewer(t *testing.T) {
 	}
 	other := of(6, later, time.Time{})
 	other.App = "cart"
+	capitals := of(6, later, time.Time{})
+	capitals.App = strings.ToUpper(capitals.App)
 	itself := of(6, later, time.Time{})
 	itself.Update = "u"
 	for _, c := range []struct {
@@ -98,6 +103,7 @@ func TestATrailerTellsWhetherItsReleaseIsNewer(t *testing.T) {
 		{"a later sequence before a restore gave it again", of(6, at.Add(-time.Hour), time.Time{}), u, false},
 		{"a later time of a clock that was ahead", of(4, later, time.Time{}), u, false},
 		{"another app", other, u, false},
+		{"an app whose name differs only in case", capitals, u, false},
 		{"itself", itself, u, false},
 		{"an event from after the late one's", of(3, at.Add(time.Minute), at.Add(30*time.Second)), lateEvent, true},
 		{"an event from before the late one's", of(3, at, at.Add(-time.Minute)), lateEvent, false},

@@ -13,6 +13,7 @@ func TestUpdateIDNeverChanges(t *testing.T) {
 	for _, c := range []struct{ source, id, environment, app, want string }{
 		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "96caacb2-c62b-8081-ae69-63c1961b38ee"},
 		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "prod", "myshop-api", "96caacb2-c62b-8081-96fe-c212b1ef0c03"},
+		{"github", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "Dev", "MyShop-API", "96caacb2-c62b-8081-a87e-a8cadcad6b7d"},
 		{"eventbridge", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "dev", "myshop-api", "841f0bed-52e8-86d7-b5db-bc4f5f4afb5a"},
 		{"promotion", "a:b.c-d_e", "staging", "a", "2d411f3f-4399-8fe0-8d07-207bed2546b6"},
 	} {

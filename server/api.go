@@ -57,16 +57,16 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 	if g.jobs != nil {
 		authenticators = append(authenticators, jobs{g.jobs, s.store})
 	}
-	a := api.New(api.Config{
+	g.api = api.New(api.Config{
 		Store:          s.store,
 		Intake:         g.intake,
-		Manifests:      s.newManifestReader(g),
+		Manifests:      liveManifests{&g.latest},
 		Access:         g.access,
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(g.config.Environments)),
-		Targets:        g.targetsIn,
+		Targets:        g.areasIn,
 		Sources:        g.sources(),
-		Memory:         g.answerMemory(g.config),
+		Memory:         g.answerMemory(g.known()),
 		Shared:         s.answers,
 		Logger:         s.logger,
 		NewID:          uuid.NewString,
@@ -75,8 +75,8 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
 	})
-	for _, route := range a.Routes() {
-		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
+	for _, route := range g.api.Routes() {
+		r.With(s.guard(route.Pattern, bearerCredential(g.api))).Method(route.Method, route.Pattern, g.api.Logged(route, s.answer(route.Handle)))
 	}
 }
 
@@ -88,12 +88,12 @@ func (s *Server) unwritable(_ context.Context, u gitops.Update) (why string, err
 // answerMemory divides what the API may take among its answers. What one delivery may
 // mean is known from the configuration: a dispatch and an order name one app in one
 // environment, and a pushed image every app and environment that has it.
-func (p parts) answerMemory(c config.Config) api.Memory {
+func (p parts) answerMemory(k *known) api.Memory {
 	most := 1
-	for _, n := range fanOut(c) {
+	for _, n := range k.FanOut() {
 		most = max(most, n)
 	}
-	return api.MemoryFor(p.shares.Answers, p.shares.Streams, most, len(p.targets))
+	return api.MemoryFor(p.shares.Answers, p.shares.Streams, most, len(k.Targets()))
 }
 
 // sources are the sources of deliveries: those that are configured, and the API.

@@ -43,7 +43,7 @@ func TestBoundsFitTheChart(t *testing.T) {
 	server, err := s.newServer()
 	s.must(err)
 	t.Cleanup(func() { s.must(server.Stop(t.Context())) })
-	shares, memory := server.Memory(), server.current().answerMemory(server.current().config)
+	shares, memory := server.Memory(), server.current().answerMemory(server.current().known())
 	connections, _ := server.limits.Connections()
 	const delivery = (1 + 2) << 10 // an image of the site means an update in each environment
 	sum := shares.Program + shares.Garbage

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 )
 
 // sentences are those of every error that was joined.
@@ -59,8 +59,8 @@ func TestNewNamesTheField(t *testing.T) {
 			[]string{"environments.dev.tags.match: is not a regular expression"}},
 		{"a version that is not one", func(s *site) { s.edit(">=1.0.0", "latest") },
 			[]string{"environments.prod.tags.semver: is not a version constraint"}},
-		{"an environment's name", func(s *site) { s.edit("  dev: {", "  Dev: {") },
-			[]string{"environments.Dev: must be 1 to 100 of", `apps.worker.environments[0]: "dev" is not among`}},
+		{"an environment's name", func(s *site) { s.edit("  dev: {", "  Dev!: {") },
+			[]string{"environments.Dev!: must be 1 to 100 of", `apps.worker.environments[0]: "dev" is not among`}},
 		{"an app's name", func(s *site) { s.edit("  worker: {", "  ../worker: {") },
 			[]string{"apps.../worker: must be 1 to 100 of"}},
 		{"a repository with its tag", func(s *site) { s.edit("shop/api}", "shop/api:1}") },
@@ -135,8 +135,8 @@ func TestNewNamesTheField(t *testing.T) {
 			s.edit(`worker: {`, `worker: {set: [{key: ""}], `)
 			s.yaml += "set: [{key: .image.tag, value: fixed}]\n"
 		}, []string{
-			"environments.dev.tags.match: is not", "sources.github.secretFiles[1]: DIR/missing cannot", "sources.eventbridge.secretFiles: must",
-			"apps.worker.set[0].key: is missing", "set[0].value: must name {tag}",
+			"environments.dev.tags.match: is not", "apps.worker.set[0].key: is missing", "set[0].value: must name {tag}",
+			"sources.github.secretFiles[1]: DIR/missing cannot", "sources.eventbridge.secretFiles: must",
 			"manifests.branch: ",
 		}},
 	} {
@@ -174,14 +174,14 @@ func TestTargets(t *testing.T) {
 	s.edit("  worker: {", "  worker: {file: 'workers/{env}/{app}/values.yaml', ")
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
-	got := map[target]string{}
-	for at, to := range parts.targets {
-		got[at] = to[0].File
+	got := map[catalog.At]string{}
+	for _, to := range parts.first.Targets() {
+		got[to.At] = to.Files[0].Path
 	}
-	want := map[target]string{
-		{"dev", "api"}: "dev/api.yaml", {"prod", "api"}: "charts/api/values-prod.yaml", {"dev", "worker"}: "workers/dev/worker/values.yaml",
+	want := map[catalog.At]string{
+		{Environment: "dev", App: "api"}: "dev/api.yaml", {Environment: "prod", App: "api"}: "charts/api/values-prod.yaml", {Environment: "dev", App: "worker"}: "workers/dev/worker/values.yaml",
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(target{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -194,7 +194,10 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	s.edit("  worker: {environments: [dev]", "  worker: {environments: [dev, prod]")
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
-	edit := func(environment, app string) *values.Edit { return parts.targets[target{environment, app}].edit(0) }
+	edit := func(environment, app string) *values.Edit {
+		to, _ := parts.first.Target(environment, app)
+		return to.Files[0].Edit
+	}
 	if edit("dev", "api") != edit("dev", "worker") {
 		t.Error("the same edit is there twice")
 	}
@@ -222,31 +225,10 @@ func TestTargetsHaveAllThatIsSaid(t *testing.T) {
 		"dev":  strings.Replace(file, "x: 1\n", "x: 1\n  api:\n    tag: v2\n", 1),
 		"prod": strings.NewReplacer("&a v1", "&a v2", "mirror.example/api:v1", "registry.example/api:v2").Replace(file),
 	} {
-		out, _, err := parts.targets[target{environment, "api"}].edit(0).Apply([]byte(file), vars)
+		to, _ := parts.first.Target(environment, "api")
+		out, _, err := to.Files[0].Edit.Apply([]byte(file), vars)
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", environment, err, out)
 		}
-	}
-}
-
-// Targets that differ in anything the configuration can say are not taken for each other.
-func TestIdentifyKnowsEveryField(t *testing.T) {
-	seen := map[string]string{identify([]values.Target{{}}): "nothing"}
-	for i := range reflect.TypeFor[values.Target]().NumField() {
-		var set values.Target
-		name, field := reflect.TypeFor[values.Target]().Field(i).Name, reflect.ValueOf(&set).Elem().Field(i)
-		switch field.Kind() {
-		case reflect.String:
-			field.SetString("x")
-		case reflect.Bool:
-			field.SetBool(true)
-		default:
-			field.Set(reflect.ValueOf([]string{"x"}))
-		}
-		text := identify([]values.Target{set})
-		if other, taken := seen[text]; taken && name != "KeepType" { // which is for edits by hand
-			t.Errorf("%s is taken for %s", name, other)
-		}
-		seen[text] = name
 	}
 }

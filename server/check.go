@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 )
 
 // CheckManifests asks the git server whether the manifest repository may be
@@ -36,18 +35,16 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return errors.Join(gates, err)
 	}
-	order := func(a, b target) int {
-		return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app)
-	}
 	problems := []error{gates}
-	for _, t := range slices.SortedFunc(maps.Keys(s.current().targets), order) {
-		for i, f := range s.current().targets[t] {
-			more, err := s.checkFile(t, i, view)
+	for _, at := range s.current().known().In("") {
+		t, _ := s.current().known().Target(at.Environment, at.App)
+		for _, f := range t.Files {
+			more, err := checkFile(t, f, view)
 			if err != nil {
 				problems = append(problems, err)
 				continue
 			}
-			fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.app, t.environment, f.File, more)
+			fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.App, t.Environment, f.Path, more)
 		}
 	}
 	return errors.Join(problems...)
@@ -84,22 +81,20 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 
 // checkFile makes the edit of one file as an update would, and drops it. Where others
 // may follow an anchor it says all that would change.
-func (s *Server) checkFile(t target, i int, view *manifest.View) (more string, err error) {
-	to := s.current().config.Target(t.environment, t.app)
-	f := to.Files[i]
-	file, err := view.ReadFile(f.File)
+func checkFile(t *catalog.Target, f catalog.File, view *manifest.View) (more string, err error) {
+	file, err := view.ReadFile(f.Path)
 	if err != nil {
-		return "", t.problem("", err)
+		return "", problemOf(t, "", err)
 	}
-	r, err := s.current().targets[t].edit(i).Set(file, values.Vars{
+	r, err := f.Edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
-		Repository: to.Repository,
+		Repository: t.Image,
 	})
 	if err != nil {
-		return "", t.problem(f.File+": ", err)
+		return "", problemOf(t, f.Path+": ", err)
 	}
-	for _, set := range f.Set {
+	for _, set := range f.Sets {
 		if set.Anchor != "" {
 			return ", which changes " + strings.Join(r.Paths, ", "), nil
 		}
@@ -107,12 +102,12 @@ func (s *Server) checkFile(t target, i int, view *manifest.View) (more string, e
 	return "", nil
 }
 
-// problem says of an error which target it is of. A sentence that is in it is not its
+// problemOf says of an error which target it is of. A sentence that is in it is not its
 // cause as well, or whoever runs a check would read it twice.
-func (t target) problem(at string, err error) error {
+func problemOf(t *catalog.Target, at string, err error) error {
 	cause := err
 	if known := new(gitops.Error); errors.As(err, &known) {
 		cause = known.Err
 	}
-	return gitops.Errorf(gitops.Rejected, "%s in %s: %s%s", t.app, t.environment, at, gitops.PublicOf(err)).WithCause(cause)
+	return gitops.Errorf(gitops.Rejected, "%s in %s: %s%s", t.App, t.Environment, at, gitops.PublicOf(err)).WithCause(cause)
 }

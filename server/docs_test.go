@@ -11,7 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
-	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -73,13 +73,19 @@ func planner(t *testing.T, rule string) (takes func(tag string) bool) {
 	t.Helper()
 	s := newSite(t)
 	s.edit("dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {"+rule+"}}")
-	p, err := buildPolicy(s.config())
+	p, err := policyOf(s.config())
 	s.must(err)
 	return func(tag string) bool { return accepts(p, tag) }
 }
 
+// policyOf plans for the apps of a configuration.
+func policyOf(c config.Config) (*policy.Policy, error) {
+	apps, err := newKnown(catalog.Input{Config: c})
+	return apps.policy, err
+}
+
 func accepts(p *policy.Policy, tag string) bool {
-	d, _ := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
+	d, _ := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: tag}}})
 	return d.Outcome == gitops.OutcomeAccepted
 }
 
@@ -117,16 +123,13 @@ func TestReferenceExamplesCompile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := buildPolicy(c); err != nil {
-			t.Errorf("%v:\n%s", err, text)
-		}
-		if _, err := buildAccess(reaching(c)); err != nil {
+		if _, err := buildAccess(reaching(c), nil); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
-		if targets, err := buildTargets(c, values.Limits{}); err != nil || len(targets) == 0 {
+		if apps, err := newKnown(catalog.Input{Config: c}); err != nil || len(apps.Targets()) == 0 {
 			t.Errorf("%v:\n%s", err, text)
 		}
 	}

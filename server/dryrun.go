@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 )
 
 // Image is what a dry run asks about.
@@ -47,6 +48,8 @@ type FileEffect struct {
 	Diff string   `json:"diff,omitempty"` // of the file on the branch, without context
 }
 
+func (e Effect) at() catalog.At { return catalog.At{Environment: e.Environment, App: e.App} }
+
 // digest is that of the image. Every push has one: of zeros where none is named.
 func (q Image) digest() string {
 	if q.Digest != "" || q.Repository == "" {
@@ -79,7 +82,7 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 	d.Commit = view.Commit()
 	for i, e := range d.Targets {
 		if e.Taken {
-			s.tryUpdate(&d.Targets[i], updates[target{e.Environment, e.App}], view)
+			s.tryUpdate(&d.Targets[i], updates[e.at()], view)
 		}
 	}
 	return d, nil
@@ -87,12 +90,11 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
-	if _, ok := s.current().config.Apps[q.App]; q.App != "" && !ok {
-		return gitops.FieldErrorf("app", "no app %q is configured: add it to apps, or correct the name", q.App)
+	if q.App != "" && !s.current().known().Has(q.App) {
+		return gitops.FieldErrorf("app", "%s", s.current().known().policy.UnknownApp(q.App))
 	}
 	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
-		return gitops.FieldErrorf("env", "no environment %q is configured (there are %s)", q.Environment,
-			strings.Join(s.environments(), ", "))
+		return gitops.FieldErrorf("env", "%s", s.current().known().policy.UnknownEnvironment(q.Environment))
 	}
 	return nil
 }
@@ -100,26 +102,26 @@ func (s *Server) checkQuestion(q Image) error {
 // tryUpdate makes the edits of an update on its files as they are on the branch, and
 // drops them.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
-	to := s.current().targets[target{u.Environment, u.App}]
+	to, _ := s.current().known().Target(u.Environment, u.App)
 	var changed []FileEffect
-	for i, f := range to {
-		file, err := view.ReadFile(f.File)
+	for i, f := range to.Files {
+		file, err := view.ReadFile(f.Path)
 		if i == 0 && err == nil && u.OnlyUp {
-			if tag, err := to.edit(0).ReadTag(file); err == nil && gitops.LowerVersion(u.Tag, tag) {
-				e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+f.File)
+			if tag, err := f.Edit.ReadTag(file); err == nil && gitops.LowerVersion(u.Tag, tag) {
+				e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+f.Path)
 				return
 			}
 		}
 		var r values.Result
 		if err == nil {
-			r, err = to.edit(i).Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+			r, err = f.Edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
 		}
 		if err != nil { // no file is written then
-			e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(manifest.Target{Files: to}.ErrorIn(i, err))
+			e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(to.Written().ErrorIn(i, err))
 			return
 		}
 		if r.Changed {
-			changed = append(changed, FileEffect{File: f.File, Keys: r.Paths, Diff: diff(file, r.Text)})
+			changed = append(changed, FileEffect{File: f.Path, Keys: r.Paths, Diff: diff(file, r.Text)})
 		}
 	}
 	if len(changed) == 0 {

@@ -2,20 +2,18 @@ package server
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
-	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 )
 
 // plan plans an image as an order or as a push, names the files that would change, and
 // returns the updates that it would become.
-func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err error) {
+func (s *Server) plan(q Image) (d DryRun, updates map[catalog.At]gitops.Update, err error) {
 	d = DryRun{Tag: q.Tag, Repository: q.Repository}
-	updates = make(map[target]gitops.Update)
+	updates = make(map[catalog.At]gitops.Update)
 	if q.Repository == "" {
 		d.Targets, err = s.planOrders(q, updates)
 	} else {
@@ -23,33 +21,32 @@ func (s *Server) plan(q Image) (d DryRun, updates map[target]gitops.Update, err 
 	}
 	for i, e := range d.Targets {
 		if e.Taken {
-			d.Targets[i].Files = s.filesOf(e.Environment, e.App)
+			to, _ := s.current().known().Target(e.Environment, e.App)
+			d.Targets[i].Files = filesOf(to)
 		}
 	}
 	return d, updates, err
 }
 
-// filesOf are the files of a target with their keys as the configuration has them, with
-// the app's name and image.
-func (s *Server) filesOf(environment, app string) (files []FileEffect) {
-	to := s.current().config.Target(environment, app)
+// filesOf are the files of a target with their keys, with the app's name and image.
+func filesOf(to *catalog.Target) (files []FileEffect) {
 	for _, f := range to.Files {
 		var keys []string
-		for _, set := range values.Bind(f.Set.Targets(), values.Names{App: app, Environment: environment, Repository: to.Repository}) {
+		for _, set := range f.Sets {
 			key := set.Key
 			if set.Inside != "" {
 				key = set.Inside + " | " + key
 			}
 			keys = append(keys, key)
 		}
-		files = append(files, FileEffect{File: f.File, Keys: keys})
+		files = append(files, FileEffect{File: f.Path, Keys: keys})
 	}
 	return files
 }
 
 // asked lists the targets of apps that the question is about: where they run, and
 // where the app does not run if both are named.
-func (s *Server) asked(q Image, apps []string) (targets []target) {
+func (s *Server) asked(q Image, apps []string) (targets []catalog.At) {
 	if q.App != "" {
 		apps = []string{q.App}
 	}
@@ -58,8 +55,8 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 			continue
 		}
 		for _, app := range apps {
-			at := target{environment, app}
-			if _, runs := s.current().targets[at]; runs || q.App != "" {
+			at := catalog.At{Environment: environment, App: app}
+			if _, runs := s.current().known().Target(environment, app); runs || q.App != "" {
 				targets = append(targets, at)
 			}
 		}
@@ -68,17 +65,17 @@ func (s *Server) asked(q Image, apps []string) (targets []target) {
 }
 
 // planOrders plans an order for each target.
-func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects []Effect, err error) {
-	for _, at := range s.asked(q, slices.Sorted(maps.Keys(s.current().config.Apps))) {
-		plan, err := s.current().policy.Plan(gitops.Event{Order: &gitops.Order{App: at.app, Environment: at.environment, Tag: q.Tag, Digest: q.Digest}})
+func (s *Server) planOrders(q Image, updates map[catalog.At]gitops.Update) (effects []Effect, err error) {
+	for _, at := range s.asked(q, s.current().known().Apps()) {
+		plan, err := s.current().known().policy.Plan(gitops.Event{Orders: []gitops.Order{{App: at.App, Environment: at.Environment, Tag: q.Tag, Digest: q.Digest}}})
 		if err != nil && gitops.CodeOf(err) != gitops.Rejected {
 			return nil, err
 		}
 		for _, u := range plan.Updates {
 			updates[at] = u
 		}
-		e := Effect{Environment: at.environment, App: at.app, Taken: len(plan.Updates) > 0, Reason: strings.TrimPrefix(plan.Reason, at.environment+": ")}
-		if e.Taken && !s.current().access.OrderedByName(at.app, at.environment) {
+		e := Effect{Environment: at.Environment, App: at.App, Taken: len(plan.Updates) > 0, Reason: strings.TrimPrefix(plan.Reason, at.Environment+": ")}
+		if e.Taken && !s.current().access.OrderedByName(at.App, at.Environment) {
 			e.Taken, e.Reason = false, "no rule of access allows anybody to order it there by name"
 		}
 		effects = append(effects, e)
@@ -87,7 +84,7 @@ func (s *Server) planOrders(q Image, updates map[target]gitops.Update) (effects 
 }
 
 // planPush plans the push of an image, and says why it means nothing at all.
-func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []Effect, reason string, err error) {
+func (s *Server) planPush(q Image, updates map[catalog.At]gitops.Update) (effects []Effect, reason string, err error) {
 	image, ok := policy.ParseECR(q.Repository)
 	if !ok || strings.ContainsAny(image.Name, ":@") {
 		return nil, "", gitops.FieldErrorf("repository", "must be an image in ECR without tag, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/api: "+
@@ -97,17 +94,17 @@ func (s *Server) planPush(q Image, updates map[target]gitops.Update) (effects []
 		return nil, "no source of push events is configured: sources.eventbridge or sources.sns", nil
 	}
 	push := gitops.ImagePush{Account: image.Account, Region: image.Region, Repository: image.Name, Tag: q.Tag, Digest: q.digest()}
-	plan, err := s.current().policy.Plan(gitops.Event{Push: &push})
+	plan, err := s.current().known().policy.Plan(gitops.Event{Push: &push})
 	if err != nil {
 		return nil, "", err
 	}
 	for _, u := range plan.Updates {
-		updates[target{u.Environment, u.App}] = u
+		updates[catalog.At{Environment: u.Environment, App: u.App}] = u
 	}
-	for _, at := range s.asked(q, s.current().policy.AppsOf(image)) {
-		e := Effect{Environment: at.environment, App: at.app}
+	for _, at := range s.asked(q, s.current().known().policy.AppsOf(image)) {
+		e := Effect{Environment: at.Environment, App: at.App}
 		if _, e.Taken = updates[at]; !e.Taken {
-			e.Reason = cmp.Or(s.current().policy.WhyNot(push, at.environment, at.app), plan.Reason)
+			e.Reason = cmp.Or(s.current().known().policy.WhyNot(push, at.Environment, at.App), plan.Reason)
 		} else if why := whyNotPushed(s.current().config.Sources, s.current().access, image, at); why != "" {
 			e.Taken, e.Reason = false, why
 		}

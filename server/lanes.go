@@ -20,12 +20,13 @@ func (s *Server) newLanes() *lane.Replica {
 		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
-			_, ok := s.current().targets[target{environment, app}]
+			_, ok := s.current().known().Target(environment, app)
 			return ok
 		},
+		WhyNot: func(environment, app string) (string, bool) { return s.current().known().whyGone(environment, app) },
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
-		c.Rollout, c.Outdated = rollout, s.outdated.Load
+		c.Rollout, c.Outdated = rollout, func() bool { return s.outdated.Load() || s.finder.failing() }
 	}
 	return lane.NewReplica(c)
 }

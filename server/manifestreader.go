@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/apphistory"
 	"github.com/tallyman-dev/tallyman/server/branchtags"
 )
@@ -18,24 +20,51 @@ type manifestReader struct {
 	*apphistory.Reader
 }
 
-func (s *Server) newManifestReader(g *generation) manifestReader {
-	targets := make([]branchtags.Target, 0, len(g.targets))
-	for at, to := range g.targets {
-		files := make([]branchtags.File, len(to))
-		for i, f := range to {
-			files[i] = branchtags.File{Path: f.File, Edit: to.edit(i)}
+// newManifestReader reads for what is known. What was read before, if anything, is not read
+// again.
+func (s *Server) newManifestReader(k, before *known) manifestReader {
+	targets := make([]branchtags.Target, 0, len(k.Targets()))
+	for _, to := range k.Targets() {
+		files := make([]branchtags.File, len(to.Files))
+		for i, f := range to.Files {
+			files[i] = branchtags.File{Path: f.Path, Edit: f.Edit}
 		}
-		targets = append(targets, branchtags.Target{Environment: at.environment, App: at.app, Files: files})
+		targets = append(targets, branchtags.Target{Environment: to.Environment, App: to.App, Files: files})
 	}
 	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
 		return s.writer.View(ctx, maxAge)
 	}
 	target := func(environment, app string) (files []apphistory.File) {
-		to := g.targets[target{environment, app}]
-		for i, f := range to {
-			files = append(files, apphistory.File{Path: f.File, Edit: to.edit(i)})
+		to, ok := k.Target(environment, app)
+		if !ok {
+			return nil
+		}
+		for _, f := range to.Files {
+			files = append(files, apphistory.File{Path: f.Path, Edit: f.Edit})
 		}
 		return files
 	}
-	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
+	tags := branchtags.New(targets, view, branchTagsFor, s.files)
+	if before != nil && before.reader.Cache != nil {
+		tags.Keep(before.reader.Cache)
+	}
+	return manifestReader{tags, apphistory.New(target, s.past.File, s.files)}
+}
+
+// liveManifests reads for what is known when it is asked.
+type liveManifests struct{ *latest }
+
+// BranchTags implements [api.ManifestReader].
+func (l liveManifests) BranchTags(ctx context.Context, written time.Time) api.BranchTags {
+	return l.known().reader.BranchTags(ctx, written)
+}
+
+// History implements [api.ManifestReader].
+func (l liveManifests) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
+	return l.known().reader.History(ctx, q)
+}
+
+// Commit implements [api.ManifestReader].
+func (l liveManifests) Commit(ctx context.Context, u gitops.Update) (api.Commit, error) {
+	return l.known().reader.Commit(ctx, u)
 }

@@ -134,13 +134,13 @@ func newWriter(c config.Config, current func() *generation, at git.Config, r rep
 		BatchSubject: c.Manifests.BatchSubject,
 		Recorder:     recorder,
 		Logger:       logger,
-		Files:        func() []string { return current().files },
+		Files:        func() []string { return current().known().Files("default") },
 		Target: func(environment, app string) (manifest.Target, error) {
-			to, ok := current().targets[target{environment, app}]
+			to, ok := current().known().Target(environment, app)
 			if !ok { // accepted under another configuration
 				return manifest.Target{}, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
 			}
-			return manifest.Target{Files: to}, nil
+			return to.Written(), nil
 		},
 	})
 	return w, gitops.PrefixField("manifests", err)

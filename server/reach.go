@@ -6,31 +6,34 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // checkReach finds apps that no update can ever reach: their events would be ignored
 // for ever, and nothing would be red. What is only out of reach of events, where
 // orders also come, is a warning.
-func checkReach(c config.Config, list *access.List) (warnings []*gitops.Error, err error) {
+func checkReach(c config.Config, list *access.List, targets []*catalog.Target) (warnings []*gitops.Error, err error) {
 	if c.Sources.EventBridge == nil && c.Sources.SNS == nil {
 		return nil, nil
 	}
 	var problems []error
-	byField := make(map[string][]wantedTarget) // environments share a repository
-	for _, w := range wanted(c) {
-		field := w.repositoryField(c)
+	byField := make(map[string][]*catalog.Target) // environments share a repository
+	for _, w := range targets {
+		if w.Origin != "" {
+			continue // what is wrong with it is no error of the configuration
+		}
+		field := catalog.RepositoryField(c, w.At)
 		byField[field] = append(byField[field], w)
 	}
 	for _, field := range slices.Sorted(maps.Keys(byField)) {
 		targets := byField[field]
-		_, isECR := policy.ParseECR(targets[0].Repository)
-		orders := slices.ContainsFunc(targets, func(w wantedTarget) bool { return list.OrderedByName(w.app, w.environment) })
+		_, isECR := policy.ParseECR(targets[0].Image)
+		orders := slices.ContainsFunc(targets, func(w *catalog.Target) bool { return list.OrderedByName(w.App, w.Environment) })
 		switch why := outOfReach(c.Sources, list, targets); {
 		case why == "":
 		case !orders:
@@ -42,18 +45,10 @@ func checkReach(c config.Config, list *access.List) (warnings []*gitops.Error, e
 	return warnings, errors.Join(problems...)
 }
 
-// repositoryField is the field that the target's repository stands in, or would.
-func (w wantedTarget) repositoryField(c config.Config) string {
-	if _, own := c.Apps[w.app].Repositories[w.environment]; own {
-		return "apps." + w.app + ".repositories." + w.environment
-	}
-	return "apps." + w.app + ".repository"
-}
-
 // outOfReach says why no event of a push to the repository of these targets reaches
 // any of them; "" when one does.
-func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) string {
-	repository := targets[0].Repository
+func outOfReach(s config.Sources, list *access.List, targets []*catalog.Target) string {
+	repository := targets[0].Image
 	if repository == "" {
 		return "is missing"
 	}
@@ -63,7 +58,10 @@ func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) str
 	}
 	first := ""
 	for _, w := range targets {
-		why := whyNotPushed(s, list, image, w.target)
+		if w.Origin != "" {
+			continue // what is wrong with it is no error of the configuration
+		}
+		why := whyNotPushed(s, list, image, w.At)
 		if why == "" {
 			return ""
 		}
@@ -74,10 +72,10 @@ func outOfReach(s config.Sources, list *access.List, targets []wantedTarget) str
 
 // whyNotPushed says why no push of an image may order a target, by any of the sources;
 // "" when one may.
-func whyNotPushed(s config.Sources, list *access.List, image policy.ECR, at target) string {
+func whyNotPushed(s config.Sources, list *access.List, image policy.ECR, at catalog.At) string {
 	why := ""
 	for _, by := range pushersOf(s, image) {
-		_, err := list.Authorize(by, gitops.RightOrder, at.app, at.environment)
+		_, err := list.Authorize(by, gitops.RightOrder, at.App, at.Environment)
 		if err == nil {
 			return ""
 		}
@@ -100,32 +98,4 @@ func pushersOf(s config.Sources, image policy.ECR) (pushers []gitops.Principal) 
 		}
 	}
 	return pushers
-}
-
-// checkNamed wants a repository for every app whose updates write its name.
-func checkNamed(c config.Config) error {
-	var problems []error
-	missing := make(map[string]bool) // by field: one environment is enough
-	for _, w := range wanted(c) {
-		field := w.repositoryField(c)
-		by := w.writesRepository()
-		if w.Repository != "" || by == "" || missing[field] {
-			continue
-		}
-		missing[field] = true
-		problems = append(problems, gitops.FieldErrorf(field,
-			"is missing, and %s writes {repository} in %s: name the app's image, or give the app a set without it", by, w.environment))
-	}
-	return errors.Join(problems...)
-}
-
-// writesRepository is the field of the first entry that writes the app's image; "" when
-// none does.
-func (w wantedTarget) writesRepository() string {
-	for _, f := range w.Files {
-		if at := slices.IndexFunc(f.Set, func(set config.Set) bool { return strings.Contains(set.Value, "{repository}") }); at >= 0 {
-			return fmt.Sprintf("%s[%d]", f.Field, at)
-		}
-	}
-	return ""
 }

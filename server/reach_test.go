@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -14,17 +15,22 @@ const shop = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api"
 // that need not name every source.
 func reachOf(t *testing.T, app config.App, sources config.Sources, rules ...config.Access) (warnings []*gitops.Error, err error) {
 	t.Helper()
-	c := config.Config{Sources: sources, Access: rules, Environments: map[string]config.Environment{"dev": {}, "prod": {}, "qa": {}}, Apps: map[string]config.App{"api": app}}
+	c := config.Config{Sources: sources, Access: rules, Environments: map[string]config.Environment{"dev": {}, "prod": {}, "qa": {}}, Apps: map[string]config.App{"api": app},
+		File: "{app}-{env}.yaml", Set: config.Sets{{Key: ".image.tag", Value: "{tag}"}}}
 	for _, rule := range rules {
 		if rule.Who.Token != "" {
 			c.API.Tokens = append(c.API.Tokens, config.Token{Name: rule.Who.Token})
 		}
 	}
-	list, err := buildAccess(c)
+	list, err := buildAccess(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return checkReach(c, list)
+	apps, err := catalog.New(catalog.Input{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkReach(c, list, apps.Targets())
 }
 
 func TestCheckReach(t *testing.T) {

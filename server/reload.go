@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 
@@ -38,6 +39,10 @@ func (s *Server) RetryFile(path string) error {
 }
 
 func (s *Server) tryFile(path string) error {
+	// Whoever opens a pipe waits for its writer, and everything else would wait with him.
+	if file, err := os.Stat(path); err == nil && !file.Mode().IsRegular() {
+		return gitops.Errorf(gitops.Invalid, "%s is not a regular file, and cannot be read again: restart tallyman", path)
+	}
 	c, err := config.Load(path)
 	if err != nil {
 		return err
@@ -62,11 +67,13 @@ func (s *Server) rejectFile(path string, why error) {
 }
 
 func (s *Server) reload(c config.Config) error {
+	s.finder.changing.Lock() // no look puts anything in force meanwhile
+	defer s.finder.changing.Unlock()
 	before := s.current()
 	if fields := config.NeedRestart(before.config, c); len(fields) > 0 {
 		return gitops.Errorf(gitops.Invalid, "%s cannot change while tallyman runs: restart it, or undo the change", strings.Join(fields, ", "))
 	}
-	p, err := build(c, s.logger)
+	p, err := buildAfter(before, c, s.logger)
 	if err != nil {
 		_ = p.jobs.release()
 		return err
@@ -74,9 +81,11 @@ func (s *Server) reload(c config.Config) error {
 	keepJobs(&p, before, c)
 	keepCertificates(p, before)
 	next := newGeneration(c, p)
-	s.prepare(next)
+	next.known().remember(before.known())
+	s.prepare(next, before.known())
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
+	s.finder.follow(next)
 	before.endStreams()
 	s.background.Go(func() {
 		before.requests.Wait()

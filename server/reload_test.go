@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,7 +90,7 @@ func TestReloadIsWholeOrNotAtAll(t *testing.T) {
 		{"dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {match: '('}}", "environments.dev.tags.match"},
 		{"board, file: " + s.dir, "board, file: /nowhere", "api.tokens[1].file"},
 		{"listen: 127.0.0.1:0\nadminListen", "listen: 127.0.0.1:1\nadminListen", "listen cannot change while tallyman runs: restart it"},
-		{"  url: ", "  branch: other\n  url: ", "manifests cannot change while tallyman runs"},
+		{"  url: ", "  branch: other\n  url: ", "manifests.branch cannot change while tallyman runs"},
 		{"apps:\n", "}{", "is not YAML"},
 	} {
 		s.yaml = strings.Replace(good, c.old, c.now, 1)
@@ -108,6 +109,11 @@ func TestReloadIsWholeOrNotAtAll(t *testing.T) {
 	}
 	if err := r.ReloadFile(filepath.Join(s.dir, "missing")); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("no file: %v", err)
+	}
+	pipe := filepath.Join(s.dir, "pipe")
+	s.must(syscall.Mkfifo(pipe, 0o600))
+	if err := r.ReloadFile(pipe); gitops.CodeOf(err) != gitops.Invalid || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Errorf("a pipe: %v", err)
 	}
 	s.addFile("shop", "dev")
 	s.yaml = good

@@ -50,7 +50,7 @@ func (s *Server) newHandler(g *generation) http.Handler {
 // newIntake makes the one way in for events, whatever brings them.
 func (s *Server) newIntake(g *generation) *webhook.Intake {
 	return &webhook.Intake{
-		Planner: g.policy, Authorizer: g.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
+		Planner: g, Authorizer: g.access, Inbox: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
 		Config: configuration(g.config).Hash, Refused: s.audit.Refused, Spare: s.health.Spare, Kept: s.kept,
 	}
 }

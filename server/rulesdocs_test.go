@@ -73,7 +73,7 @@ func judge(t *testing.T, rule string) (warned bool, err error) {
 	t.Helper()
 	s := newSite(t)
 	s.edit("dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {"+rule+"}}")
-	p, err := buildPolicy(s.config())
+	p, err := policyOf(s.config())
 	return err == nil && len(p.Warnings()) > 0, err
 }
 

@@ -47,7 +47,7 @@ Exit status, of every command:
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
+	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
 		newStatus(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // namesOf asks a server for the names of its environments and apps.
@@ -52,7 +54,7 @@ func checkName(kind, name string, known []string) error {
 	if name == "" || len(known) == 0 || slices.Contains(known, name) {
 		return nil
 	}
-	if near := nearest(name, known); near != "" {
+	if near := cmp.Or(gitops.InOtherCase(name, slices.Values(known)), nearest(name, known)); near != "" {
 		return badInput{fmt.Errorf("unknown %s %q: did you mean %s?", kind, name, near)}
 	}
 	const shown = 10

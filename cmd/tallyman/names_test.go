@@ -3,14 +3,16 @@ package main
 import "testing"
 
 func TestMistypedNames(t *testing.T) {
-	known := []string{"dev", "staging", "prod", "prod-eu"}
+	known := []string{"dev", "staging", "prod", "prod-eu", "APAC"}
 	for name, want := range map[string]string{
 		"":        "",
 		"prod":    "",
 		"prdo":    `unknown environment "prdo": did you mean prod?`,
 		"stagign": `unknown environment "stagign": did you mean staging?`,
 		"prod_eu": `unknown environment "prod_eu": did you mean prod-eu?`,
-		"qa-west": `unknown environment "qa-west": there are dev, staging, prod, prod-eu`,
+		"PROD":    `unknown environment "PROD": did you mean prod?`,
+		"apac":    `unknown environment "apac": did you mean APAC?`,
+		"qa-west": `unknown environment "qa-west": there are dev, staging, prod, prod-eu, APAC`,
 	} {
 		got := ""
 		if err := checkName("environment", name, known); err != nil {

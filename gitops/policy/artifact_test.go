@@ -24,7 +24,7 @@ func TestTagsOfSignaturesAreNeverTaken(t *testing.T) {
 		if err != nil || (pushed.Outcome == gitops.OutcomeAccepted) != taken || !taken && !strings.Contains(pushed.Reason, "names a signature, an attestation or an SBOM of an image") {
 			t.Errorf("%s pushed: %s, %s, %v", tag, pushed.Outcome, pushed.Reason, err)
 		}
-		_, err = p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag}})
+		_, err = p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: tag}}})
 		if (err == nil) != taken || !taken && (gitops.CodeOf(err) != gitops.Rejected || !strings.Contains(err.Error(), "name the image's own tag")) {
 			t.Errorf("%s ordered: %v", tag, err)
 		}

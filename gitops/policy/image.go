@@ -29,7 +29,7 @@ func (a app) imageIn(environment string) image {
 func (p *Policy) addImages(field, name string, c App, a *app) error {
 	var problems []error
 	if c.Repository != "" {
-		problems = append(problems, checkRepository(field+".repository", c.Repository))
+		problems = append(problems, CheckRepository(field+".repository", c.Repository))
 		a.image = p.register(name, c.Repository)
 		if p.hasOwnEverywhere(c, *a) {
 			problems = append(problems, gitops.FieldErrorf(field+".repository",
@@ -48,7 +48,7 @@ func (p *Policy) addImages(field, name string, c App, a *app) error {
 		if !a.runsIn(env) {
 			problems = append(problems, gitops.FieldErrorf(at, "the app is not in %q: add it to %s.environments", env, field))
 		}
-		problems = append(problems, checkRepository(at, c.Repositories[env]))
+		problems = append(problems, CheckRepository(at, c.Repositories[env]))
 		if a.images == nil {
 			a.images = make(map[string]image, len(c.Repositories))
 		}

@@ -53,7 +53,7 @@ func TestEachEnvironmentHasItsRepository(t *testing.T) {
 		}
 	}
 	for env, want := range map[string]string{"dev": devImage, "prod": prodImage} {
-		d, err := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: env, Tag: "1.2.3"}})
+		d, err := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: env, Tag: "1.2.3"}}})
 		if err != nil || d.Updates[0].Repository != want {
 			t.Errorf("an order in %s: %+v, %v", env, d, err)
 		}

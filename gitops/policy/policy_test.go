@@ -59,6 +59,8 @@ func TestOrder(t *testing.T) {
 		{"a short digest", gitops.Order{App: "api", Environment: "dev", Tag: "main-1a2b3c4", Digest: "sha256:abc"}, `client_payload.digest: "sha256:abc" is not a digest`},
 		{"an unknown app", gitops.Order{App: "shop", Environment: "dev", Tag: "main-1a2b3c4"}, `client_payload.app: no app "shop" is configured: add it to apps, or correct the name`},
 		{"an unknown environment", gitops.Order{App: "api", Environment: "qa", Tag: "main-1a2b3c4"}, `client_payload.env: no environment "qa" is configured (there are dev, prod, staging)`},
+		{"an app in another case", gitops.Order{App: "Api", Environment: "dev", Tag: "main-1a2b3c4"}, `client_payload.app: no app "Api" is configured: capitals count, and there is api`},
+		{"an environment in another case", gitops.Order{App: "api", Environment: "PROD", Tag: "1.2.3"}, `client_payload.env: no environment "PROD" is configured: capitals count, and there is prod`},
 		{"not there", gitops.Order{App: "worker", Environment: "prod", Tag: "1.2.3"}, `client_payload.env: app "worker" is not configured for environment "prod"`},
 		{"latest", gitops.Order{App: "api", Environment: "dev", Tag: "latest"}, `client_payload.tag: "latest" never reaches a manifest`},
 		{"a commit to prod", gitops.Order{App: "api", Environment: "prod", Tag: "main-1a2b3c4"}, "client_payload.tag: prod: tag main-1a2b3c4 is not a semantic version (three numbers, such as 1.4.2), and the rule is semver >=1.0.0"},
@@ -70,7 +72,7 @@ func TestOrder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.order.Within = "client_payload"
-			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Principal: ann, Order: &c.order})
+			d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "g1"}, Principal: ann, Orders: []gitops.Order{c.order}})
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -170,15 +172,18 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 }
 
 func TestNewNamesTheField(t *testing.T) {
-	dev := map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: ".*"}}}
+	anyTag := policy.TagRule{Match: ".*"}
+	dev := map[string]policy.Environment{"dev": {Tags: anyTag}}
 	for want, c := range map[string]policy.Config{
-		"environments.Dev: must be 1 to 100":                       {Environments: map[string]policy.Environment{"Dev": {}}},
-		"environments.dev.tags: must have match or semver":         {Environments: map[string]policy.Environment{"dev": {}}},
-		"environments.dev.tags.match: is not a regular expression": {Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "a)|(b"}}}},
-		"environments.dev.tags.semver: is not a version":           {Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Semver: "newest"}}}},
-		"apps.a/b: must be 1 to 100":                               {Environments: dev, Apps: map[string]policy.App{"a/b": {}}},
-		"apps.api.repository: must be an image name":               {Environments: dev, Apps: map[string]policy.App{"api": {Repository: "example.com/api:v1"}}},
-		`apps.api.environments[0]: "qa" is not among`:              {Environments: dev, Apps: map[string]policy.App{"api": {Environments: []string{"qa"}}}},
+		"environments.Dev!: must be 1 to 100": {Environments: map[string]policy.Environment{"Dev!": {}}},
+		"environments.dev: differs from environments.Dev only in case: give one of the two another name": {Environments: map[string]policy.Environment{"Dev": {Tags: anyTag}, "dev": {Tags: anyTag}, "prod": {Tags: anyTag}}},
+		"apps.Api: differs from apps.API only in case":                                                   {Environments: dev, Apps: map[string]policy.App{"Api": {}, "API": {}, "web": {}}},
+		"environments.dev.tags: must have match or semver":                                               {Environments: map[string]policy.Environment{"dev": {}}},
+		"environments.dev.tags.match: is not a regular expression":                                       {Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "a)|(b"}}}},
+		"environments.dev.tags.semver: is not a version":                                                 {Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Semver: "newest"}}}},
+		"apps.a/b: must be 1 to 100":                                                                     {Environments: dev, Apps: map[string]policy.App{"a/b": {}}},
+		"apps.api.repository: must be an image name":                                                     {Environments: dev, Apps: map[string]policy.App{"api": {Repository: "example.com/api:v1"}}},
+		`apps.api.environments[0]: "qa" is not among`:                                                    {Environments: dev, Apps: map[string]policy.App{"api": {Environments: []string{"qa"}}}},
 	} {
 		_, err := policy.New(c)
 		if gitops.CodeOf(err) != gitops.Invalid || !strings.Contains(err.Error(), want) {

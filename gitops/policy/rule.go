@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -82,7 +83,9 @@ func takesAny(pattern *tagset.Pattern) bool {
 // compileMatch compiles an expression that some tag matches.
 func compileMatch(field, match string) (*tagset.Pattern, error) {
 	pattern, err := tagset.Compile(match)
-	if err != nil {
+	if wrong := new(syntax.Error); err != nil && !errors.As(err, &wrong) {
+		return nil, gitops.FieldErrorf(field, "%v", err)
+	} else if err != nil {
 		return nil, gitops.FieldErrorf(field, "is not a regular expression: %v%s", err, wayOutOfSyntax(match, err))
 	}
 	if why := takesNothing(match, pattern); why != "" {

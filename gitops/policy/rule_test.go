@@ -232,14 +232,14 @@ func TestRefusalsOfVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: c.tag}})
+		_, err = p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: c.tag}}})
 		if err == nil || !strings.Contains(err.Error(), "tag: dev: ") || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("semver %s, tag %s:\n got %v\nwant %s", c.semver, c.tag, err, c.says)
 		}
 		if _, way, suggested := strings.Cut(c.says, "such as "); suggested && strings.Contains(c.says, "-0") {
 			if p, err := compile(policy.TagRule{Semver: way}); err != nil {
 				t.Errorf("what is suggested for %s is refused: %v", c.semver, err)
-			} else if _, err := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: "dev", Tag: c.tag}}); err != nil {
+			} else if _, err := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: c.tag}}}); err != nil {
 				t.Errorf("what is suggested for %s does not take %s: %v", c.semver, c.tag, err)
 			}
 		}

@@ -33,7 +33,7 @@ func TestOnlyAPushOfAVersionGoesUpOnly(t *testing.T) {
 		if want := strings.HasPrefix(u.Environment, "by-") && u.Environment != "by-name"; u.OnlyUp != want {
 			t.Errorf("%s: a push only goes up: %t, want %t", u.Environment, u.OnlyUp, want)
 		}
-		ordered, err := p.Plan(gitops.Event{Order: &gitops.Order{App: "api", Environment: u.Environment, Tag: "1.2.3"}})
+		ordered, err := p.Plan(gitops.Event{Orders: []gitops.Order{{App: "api", Environment: u.Environment, Tag: "1.2.3"}}})
 		if err != nil || ordered.Updates[0].OnlyUp {
 			t.Errorf("%s: an order only goes up: %+v, %v", u.Environment, ordered.Updates, err)
 		}

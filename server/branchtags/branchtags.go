@@ -77,14 +77,7 @@ type Cache[V View[V]] struct {
 	apps    []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read    bool      // something was read
 	seen    V         // what was read last
-	aside   []int     // indexes of places in files that the guard did not let through: they are looked at again each time
-}
-
-// place is where a tag stands.
-type place struct {
-	File
-	app   int          // its index
-	other *api.AppFile // what this file has, where it is not the app's first
+	aside   []int     // indexes of places in files that the guard did not let through, or that were not read yet: they are looked at again each time
 }
 
 // New makes a cache that has read nothing yet. The function returns the branch as it
@@ -179,6 +172,7 @@ func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 	for i := 0; i < len(changed); i++ {
 		next, err := c.readFile(ctx, changed[i], view)
 		if err != nil {
+			c.aside = append(c.aside, changed[i:]...)
 			return err // what was read stays, and is read again
 		}
 		if all && next < len(c.places) {
@@ -241,24 +235,9 @@ func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err 
 		if err != nil {
 			problem = gitops.PublicOf(err)
 		}
-		if p.other != nil {
-			p.other.Tag, p.other.Problem = tag, problem
-		} else {
-			c.apps[p.app].Tag, c.apps[p.app].Problem = tag, problem
-		}
-		c.apps[p.app].Differs = c.differing(p.app)
+		c.find(p, tag, problem)
 	}
 	return next, nil
-}
-
-// differing are the other files of an app that do not have the tag of its first.
-func (c *Cache[V]) differing(app int) (files []api.AppFile) {
-	for _, other := range c.others[app] {
-		if other.Problem != "" || other.Tag != c.apps[app].Tag {
-			files = append(files, *other)
-		}
-	}
-	return files
 }
 
 // byEnvironment is the apps as they are now, each environment's a part of the same

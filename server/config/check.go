@@ -3,11 +3,9 @@ package config
 import (
 	"errors"
 	"maps"
-	"net/url"
 	"path"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,14 +29,11 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Backup.Every, 24*time.Hour)
 	byDefault(&c.Backup.Keep, 7)
 	byDefault(&c.Retention.Keep, 90*24*time.Hour)
-	byDefault(&c.Manifests.Branch, "main")
-	byDefault(&c.Manifests.Credentials.Username, "x-access-token")
-	if c.Manifests.Credentials.GitHubApp == nil { // which has a name of its own
-		byDefault(&c.Manifests.Author.Name, "tallyman[bot]")
-		byDefault(&c.Manifests.Author.Email, "tallyman[bot]@users.noreply.github.com")
+	for name, r := range c.Repositories {
+		r.inherit(c.Manifests)
+		c.Repositories[name] = r
 	}
-	byDefault(&c.Manifests.Subject, "chore: bump {app} to {tag} ({env})")
-	byDefault(&c.Manifests.BatchSubject, "chore: {count} updates ({env})")
+	c.Manifests.setDefaults()
 	byDefault(&c.File, "charts/{app}/values-{env}.yaml")
 	if c.Set == nil {
 		c.Set, _ = presetSets("helm")
@@ -56,6 +51,9 @@ func (c *Config) setDefaults() {
 		if s.Issuers == nil {
 			s.Issuers = []string{"https://token.actions.githubusercontent.com"}
 		}
+	}
+	for i := range c.Discover {
+		byDefault(&c.Discover[i].Manifests, DefaultRepository)
 	}
 	for i := range c.Access {
 		if job := c.Access[i].Who.Job; job != nil && job.Events == nil {
@@ -109,7 +107,7 @@ func (c *Config) check() error {
 	if n := c.Limits.File.Nodes; n < 0 || n > values.MaxNodes {
 		report("limits.file.nodes", "must be 1 to 400000")
 	}
-	c.checkManifests(report)
+	c.checkRepositories(report)
 	c.checkSources(report)
 	c.checkAPI(report)
 	checkFile(report, "file", c.File)
@@ -122,8 +120,9 @@ func (c *Config) check() error {
 		checkFile(report, field+".file", env.File)
 		checkAlso(report, field+".also", env.Also)
 	}
-	if len(c.Apps) == 0 {
-		report("apps", "must name at least one app")
+	c.checkDiscover(report)
+	if len(c.Apps) == 0 && len(c.Discover) == 0 {
+		report("apps", "must name at least one app, or discover must find them")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app, field := c.Apps[name], "apps."+name
@@ -141,29 +140,6 @@ func (c *Config) checkSources(report func(field, format string, args ...any)) {
 	s := c.Sources
 	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil {
 		report("sources", "must have github, eventbridge or sns: without a source nothing ever arrives")
-	}
-}
-
-// sshURL matches the two forms that git has for SSH.
-var sshURL = regexp.MustCompile(`^(ssh://|[^@:/]+@[^@:/]+:)`)
-
-func (c *Config) checkManifests(report func(field, format string, args ...any)) {
-	if c.Manifests.URL == "" {
-		report("manifests.url", "is missing")
-	} else if sshURL.MatchString(c.Manifests.URL) {
-		// The writer knows what may be in it.
-	} else if u, err := url.Parse(c.Manifests.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		report("manifests.url", "must be an https:// or ssh:// address, or one like git@host:path")
-	} else if u.User != nil {
-		report("manifests.url", "must not hold credentials: use manifests.credentials")
-	}
-	if creds := c.Manifests.Credentials; creds.GitHubApp != nil && creds.TokenFile != "" {
-		report("manifests.credentials", "has both a githubApp and a tokenFile: take one")
-	}
-	for field, subject := range map[string]string{"manifests.subject": c.Manifests.Subject, "manifests.batchSubject": c.Manifests.BatchSubject} {
-		if strings.ContainsAny(subject, "\r\n") {
-			report(field, "must be one line")
-		}
 	}
 }
 

@@ -40,7 +40,10 @@ type Config struct {
 	// Shutdown says how to stop.
 	Shutdown Shutdown `yaml:"shutdown" reload:"restart"`
 	// Manifests is the repository that is written. Required.
-	Manifests Manifests `yaml:"manifests" reload:"restart"`
+	Manifests Manifests `yaml:"manifests"`
+	// Repositories are more manifest repositories, or other branches of one, by name.
+	// What one leaves out is as in manifests. The name default is that of manifests.
+	Repositories map[string]Repository `yaml:"repositories"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
 	// Limits bound what unauthenticated senders can take.
@@ -65,7 +68,12 @@ type Config struct {
 	Also []Also `yaml:"also"`
 	// Environments are the environments, by name. At least one is required.
 	Environments map[string]Environment `yaml:"environments"`
-	// Apps are the apps, by name. At least one is required.
+	// Discover names apps by files that are on the branches of manifest repositories. They
+	// come and go with the files, while tallyman runs.
+	Discover []Discover `yaml:"discover"`
+	// Apps are the apps, by name. At least one is required where Discover is not set. One
+	// that Discover finds, too, and that has no file of its own, refines what was found:
+	// what it says comes before what the file or its entry of Discover does.
 	Apps map[string]App `yaml:"apps"`
 }
 
@@ -134,85 +142,6 @@ type FileLimits struct {
 	Nodes int64 `yaml:"nodes"`
 }
 
-// Manifests is the manifest repository on its server.
-type Manifests struct {
-	// URL is the repository's https:// address, without credentials, or its address
-	// for SSH: ssh://git@host:port/path or git@host:path. Plain http:// is refused
-	// together with credentials, except to a loopback address. Required.
-	URL string `yaml:"url"`
-	// Branch is the branch that is written. Default "main".
-	Branch string `yaml:"branch"`
-	// Credentials are what git is asked with; none means anonymous.
-	Credentials Credentials `yaml:"credentials"`
-	// CAFile holds certificates in PEM that are trusted besides the system's, for the
-	// repository's server and for GitHub's API. It is read when the program starts.
-	CAFile string `yaml:"caFile"`
-	// Author is the bot: author and committer of every commit.
-	Author Author `yaml:"author"`
-	// Signing is the key that commits are signed with; none means that they are not.
-	Signing Signing `yaml:"signing"`
-	// Subject is the first line of a commit's message. {app}, {tag}, {env},
-	// {digest} and {repository} stand for the update's. Default
-	// "chore: bump {app} to {tag} ({env})".
-	Subject string `yaml:"subject"`
-	// BatchSubject is the first line of a commit of more than one update, which
-	// environments with commits: one-per-batch have. {count} and {env} stand for how
-	// many updates and where. Default "chore: {count} updates ({env})".
-	BatchSubject string `yaml:"batchSubject"`
-}
-
-// Credentials are how to authenticate to the manifest repository's server: a
-// token in a file, a GitHub App, or a key for SSH.
-type Credentials struct {
-	// GitHubApp makes the App's own short-lived tokens, which are not stored.
-	GitHubApp *GitHubApp `yaml:"githubApp"`
-	// TokenFile holds a token with the right to write the repository. It is read
-	// again when it changes.
-	TokenFile string `yaml:"tokenFile"`
-	// Username goes with the token. Default "x-access-token", which GitHub takes.
-	Username string `yaml:"username"`
-	// SSHKeyFile holds the private key, without a passphrase, for a URL of SSH,
-	// where it is required. It is read again for each connection.
-	SSHKeyFile string `yaml:"sshKeyFile"`
-	// KnownHostsFile holds the host keys of the server, in the format of OpenSSH's
-	// known_hosts. Required for a URL of SSH. It is read again for each connection.
-	KnownHostsFile string `yaml:"knownHostsFile"`
-}
-
-// GitHubApp is a GitHub App that is installed on the manifest repository.
-type GitHubApp struct {
-	// AppID is the App's number. Required.
-	AppID int64 `yaml:"appID"`
-	// InstallationID is the number of its installation. Default: GitHub is asked.
-	InstallationID int64 `yaml:"installationID"`
-	// PrivateKeyFile holds the App's private key, as GitHub lets it be downloaded. It
-	// is read again each time it is used. Required.
-	PrivateKeyFile string `yaml:"privateKeyFile"`
-	// APIURL is where GitHub's REST API is. Default: https://api.github.com for
-	// github.com, https://api.NAME.ghe.com for NAME.ghe.com, and https://HOST/api/v3
-	// for every other host of the repository. Plain http:// is refused, except to a
-	// loopback address.
-	APIURL string `yaml:"apiURL"`
-}
-
-// Signing names the file of one private key, without a passphrase. It is read when
-// the program starts.
-type Signing struct {
-	// SSHKeyFile holds a key for SSH signatures, in the format of OpenSSH.
-	SSHKeyFile string `yaml:"sshKeyFile"`
-	// OpenPGPKeyFile holds a key for OpenPGP signatures, as gpg exports it.
-	OpenPGPKeyFile string `yaml:"openPGPKeyFile"`
-}
-
-// Author is a git identity.
-type Author struct {
-	// Name defaults to the GitHub App's bot, else to "tallyman[bot]".
-	Name string `yaml:"name"`
-	// Email defaults to the noreply address of the GitHub App's bot, else to
-	// "tallyman[bot]@users.noreply.github.com".
-	Email string `yaml:"email"`
-}
-
 // Environment is one environment.
 type Environment struct {
 	// Tags says which tags the environment takes. Required.
@@ -228,6 +157,9 @@ type Environment struct {
 	// not reach an app that has, or waits for, a higher one, or "allow", and what was
 	// pushed last is written. An order is written in either case. Default supersede.
 	Downgrades string `yaml:"downgrades" oneOf:"supersede,allow"`
+	// Manifests is the name of the manifest repository that has this environment's
+	// files. Default: default, which is that of manifests.
+	Manifests string `yaml:"manifests"`
 	// File overrides the top-level file for this environment.
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
@@ -266,6 +198,9 @@ type App struct {
 	Repositories map[string]string `yaml:"repositories"`
 	// Environments are where the app runs. Default: every environment.
 	Environments []string `yaml:"environments"`
+	// Manifests is the name of the manifest repository that has this app's files.
+	// Default: the environment's.
+	Manifests string `yaml:"manifests"`
 	// File overrides the environment's file for this app.
 	File string `yaml:"file"`
 	// Set overrides the environment's set for this app.

@@ -47,6 +47,12 @@ func fields(into map[string]string, path string, v reflect.Value) {
 		into[path] = ""
 		fields(into, path+"[]", v.Index(0))
 	case reflect.Struct:
+		if _, inherits := v.Interface().(config.Repository); inherits { // its defaults are those of manifests, which have rows
+			for i := range v.NumField() {
+				into[path+"."+v.Type().Field(i).Tag.Get("yaml")] = ""
+			}
+			return
+		}
 		for i := range v.NumField() {
 			fields(into, strings.TrimPrefix(path+"."+v.Type().Field(i).Tag.Get("yaml"), "."), v.Field(i))
 		}
@@ -99,12 +105,12 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+
-		"api: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+
+		"api: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
-	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>"} // minimal has them
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "discover[].file"} // minimal has them
 	for _, field := range given {
 		want[field] = ""
 	}
@@ -130,7 +136,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		}
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
-			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file",
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file",
 			"sources.sns.topics", "api.oidc.audience",
 			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
 			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",

@@ -98,6 +98,10 @@ func (d *decoder) decode(field string, node *yaml.Node, into reflect.Value) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
+	if missing, ok := fillIn(node); ok {
+		d.report(field, node, "is not filled in yet: %s", missing)
+		return
+	}
 	if narrows.MatchString(field) && isNothing(node) {
 		d.report(field, node, "has no value, which allows more and not less: write one, or leave the field out")
 		return

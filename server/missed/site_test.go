@@ -126,7 +126,7 @@ func (s *site) expect(want ...string) {
 func (s *site) arrives(guid, tag string) {
 	s.t.Helper()
 	_, _, err := s.intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{
-		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Order: &gitops.Order{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"},
+		Delivery: gitops.DeliveryKey{Source: "github", ID: guid}, Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: tag, Within: "client_payload"}},
 		Principal: gitops.Principal{Dispatch: &gitops.DispatchSender{RepositoryID: 17, Sender: "ann"}},
 	}})
 	s.must(err)

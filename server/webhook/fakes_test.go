@@ -80,12 +80,14 @@ func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 	id, kind, _ := strings.Cut(strings.TrimRight(string(body), " "), " ")
 	e := gitops.Event{Delivery: gitops.DeliveryKey{Source: source, ID: id}, Principal: ann}
 	switch kind {
-	case "order", "wrong order":
-		e.Order = &gitops.Order{App: "api", Environment: "dev", Tag: kind}
+	case "order":
+		e.Orders = []gitops.Order{{App: "api", Environment: "dev", Tag: kind}, {App: "api", Environment: "prod", Tag: kind}}
+	case "wrong order":
+		e.Orders = []gitops.Order{{App: "api", Environment: "dev", Tag: kind}}
 	case "push":
 		e.Principal, e.Push = gitops.Principal{Push: &gitops.PushSource{Source: "eventbridge"}}, &gitops.ImagePush{Tag: kind}
 	case "job's order":
-		e.Principal, e.Order = gitops.Principal{Job: &gitops.Job{RepositoryID: "17"}}, &gitops.Order{App: "api", Environment: "dev", Tag: "order"}
+		e.Principal, e.Orders = gitops.Principal{Job: &gitops.Job{RepositoryID: "17"}}, []gitops.Order{{App: "api", Environment: "dev", Tag: "order"}}
 	case "nothing":
 		e.IgnoreReason = "a test asks for nothing"
 	default:
@@ -108,7 +110,7 @@ func (f *fakes) Authorize(p gitops.Principal, right gitops.Right, app, environme
 	return "access[7]", nil
 }
 
-// Plan is a planner's: an order is one update in each of two environments.
+// Plan is a planner's.
 func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 	f.step("plan")
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
@@ -119,11 +121,13 @@ func (f *fakes) Plan(e gitops.Event) (gitops.Delivery, error) {
 	case e.Push != nil:
 		d.Outcome, d.Reason = gitops.OutcomeAccepted, "staging: not this tag"
 		d.Updates = []gitops.Update{{Environment: "dev", App: "api"}, {Environment: "prod", App: "api"}, {Environment: "prod", App: "web"}}
-	case e.Order == nil:
+	case e.Orders == nil:
 		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
-	case e.Order.Tag == "order":
+	case e.Orders[0].Tag == "order":
 		d.Outcome = gitops.OutcomeAccepted
-		d.Updates = []gitops.Update{{Environment: "dev", App: "api", Tag: "t"}, {Environment: "prod", App: "api", Tag: "t"}}
+		for _, o := range e.Orders {
+			d.Updates = append(d.Updates, gitops.Update{Environment: o.Environment, App: o.App, Tag: "t"})
+		}
 	default:
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, "client_payload.tag", "is missing"
 		return d, &gitops.Error{Code: gitops.Rejected, Field: d.Field, Message: d.Reason}

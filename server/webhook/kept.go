@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 //	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.UnacceptedFor)
 //	ignored:  300 an hour x 24 x 7 days
 //
-// rows of about 1.5 KiB, which is 25 MiB and 75 MiB. Accepted deliveries have no such
-// bound.
+// rows of about 1.5 KiB, which is 25 MiB and 75 MiB; the reason of an order with several
+// problems makes 2 KiB more, and 60 MiB. Accepted deliveries have no such bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.
 	bodyKept = 1 << 10
@@ -67,13 +68,19 @@ func shorten(d gitops.Delivery) gitops.Delivery {
 }
 
 // nameOrder notes what a rejected order was for, so that whoever reads there finds it.
-func nameOrder(d *gitops.Delivery, order *gitops.Order) {
-	if d.Outcome != gitops.OutcomeRejected || order == nil || gitops.CheckName("", order.Environment) != nil {
+// What its targets do not have in common is left out: who may read one of them may not
+// read of the others.
+func nameOrder(d *gitops.Delivery, orders []gitops.Order) {
+	if d.Outcome != gitops.OutcomeRejected || len(orders) == 0 || gitops.CheckName("", orders[0].Environment) != nil {
 		return
 	}
-	d.Environment = order.Environment
-	if gitops.CheckName("", order.App) == nil {
-		d.App = order.App
+	first := orders[0]
+	if slices.ContainsFunc(orders, func(o gitops.Order) bool { return o.Environment != first.Environment }) {
+		return
+	}
+	d.Environment = first.Environment
+	if gitops.CheckName("", first.App) == nil && !slices.ContainsFunc(orders, func(o gitops.Order) bool { return o.App != first.App }) {
+		d.App = first.App
 	}
 }
 

@@ -1,6 +1,7 @@
 package tagset
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -10,12 +11,13 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// Constraint is a version constraint, and what its text says of where its answers
-// can change.
+// Constraint is a version constraint, or several that must hold at once, and what their
+// texts say of where their answers can change.
 type Constraint struct {
-	check       *semver.Constraints
-	numbers     [3][]span // between and at the numbers that it names, for each of a version's three
-	preReleases []string  // one of every kind that it tells apart; none when it takes no pre-release
+	checks      []*semver.Constraints
+	named       [3][]uint64 // the numbers that they name, for each of a version's three
+	numbers     [3][]span   // between and at those
+	preReleases []string    // one of every kind that it tells apart; none when it takes no pre-release
 }
 
 // A constraint compares each number of a version with its own, and a pre-release
@@ -34,18 +36,15 @@ func NewConstraint(text string) (*Constraint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Constraint{check: check}
-	var named [3][]uint64
+	c := &Constraint{checks: []*semver.Constraints{check}}
 	for _, version := range versionText.FindAllStringSubmatch(text, -1) {
 		for i, number := range version[1:] {
 			if n, err := strconv.ParseUint(number, 10, 64); err == nil {
-				named[i] = append(named[i], n)
+				c.named[i] = append(c.named[i], n)
 			}
 		}
 	}
-	for i := range named {
-		c.numbers[i] = spans(named[i])
-	}
+	c.cut()
 	for _, m := range preReleaseText.FindAllStringSubmatch(text, -1) {
 		// The smallest pre-release is 0, and the next after p is p.0.
 		c.preReleases = append(c.preReleases, "0", m[1], m[1]+".0")
@@ -53,10 +52,30 @@ func NewConstraint(text string) (*Constraint, error) {
 	return c, nil
 }
 
+// Both is a constraint that takes what both take; nil takes everything.
+func Both(c, d *Constraint) *Constraint {
+	if c == nil || d == nil {
+		return cmp.Or(c, d)
+	}
+	both := &Constraint{checks: slices.Concat(c.checks, d.checks), preReleases: slices.Concat(c.preReleases, d.preReleases)}
+	for i := range both.named {
+		both.named[i] = slices.Concat(c.named[i], d.named[i])
+	}
+	both.cut()
+	return both
+}
+
+// cut cuts the numbers of versions at those that the constraints name.
+func (c *Constraint) cut() {
+	for i, named := range c.named {
+		c.numbers[i] = spans(named)
+	}
+}
+
 // spans cuts the numbers at those that are named, and at 0, which a constraint that
 // leaves one out means.
 func spans(named []uint64) (cut []span) {
-	named = append(named, 0)
+	named = append([]uint64{0}, named...)
 	slices.Sort(named)
 	for _, n := range slices.Compact(named) {
 		if last := len(cut) - 1; last >= 0 && cut[last].hi+1 < n {
@@ -114,5 +133,5 @@ func (b box) version(preRelease string) string {
 
 func (c *Constraint) takes(version string) bool {
 	v, err := semver.StrictNewVersion(version)
-	return err == nil && c.check.Check(v)
+	return err == nil && !slices.ContainsFunc(c.checks, func(check *semver.Constraints) bool { return !check.Check(v) })
 }

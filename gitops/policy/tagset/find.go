@@ -3,8 +3,6 @@ package tagset
 import (
 	"math"
 	"strings"
-
-	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // Find looks for a tag that the pattern matches and the constraint takes; either may
@@ -92,14 +90,6 @@ func (f *finder) findIn(b box) (tag string, decided bool) {
 	}
 	return "", false
 }
-
-// Matches reports whether the pattern matches a tag as a whole, and it is one.
-func (p *Pattern) Matches(tag string) bool {
-	return gitops.CheckTag("tag", tag) == nil && p.MatchString(tag)
-}
-
-// MatchString reports whether the pattern matches the whole of a text.
-func (p *Pattern) MatchString(text string) bool { return p.expr.MatchString(text) }
 
 // FindNamed is [Find] among the tags that end in a letter or digit and are more than
 // a v. A pattern that has only others was meant for the beginning of a tag.

@@ -8,7 +8,6 @@
 package tagset
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"slices"
 )
@@ -17,38 +16,10 @@ import (
 // thousands; what needs more is left undecided.
 const mostSteps = 200_000
 
-// Pattern is a regular expression that must match the whole tag.
-type Pattern struct {
-	expr *regexp.Regexp
-	prog *syntax.Prog
-}
-
-// Compile compiles an expression.
-func Compile(expr string) (*Pattern, error) {
-	// By itself first: "a)|(b" is not one, and would be between our brackets.
-	if _, err := regexp.Compile(expr); err != nil {
-		return nil, err
-	}
-	whole := `^(?:` + expr + `)$`
-	compiled, err := regexp.Compile(whole)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := syntax.Parse(whole, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return nil, err
-	}
-	return &Pattern{compiled, prog}, nil
-}
-
-// node is where a search stands: the instruction that comes next, what kind of
-// character was before it, and the state of each language.
+// node is where a search stands: the instruction of each program that comes next, what
+// kind of character was before it, and the state of each language.
 type node struct {
-	pc   uint32
+	pc   [mostParts]uint32 // 0 where there is no second program
 	prev context
 	at   [2]state
 }
@@ -84,20 +55,25 @@ type step struct {
 // matches and both languages have. It knows that there is none when it has seen every
 // node.
 type search struct {
-	prog   *syntax.Prog
+	parts  []part
 	in     [2]language
 	steps  []step
 	seen   map[node]bool
-	marked []uint32 // by instruction: the last closure that had it
+	marked [mostParts][]uint32 // by program and instruction: the last closure that had it
 	mark   uint32
 }
 
 // find runs a search of at most left steps, of which it takes those that it made.
 // With decided false it was given up.
 func (p *Pattern) find(left *int, most int, a, b language) (text string, found, decided bool) {
-	s := &search{prog: p.prog, in: [2]language{a, b}, seen: make(map[node]bool), marked: make([]uint32, len(p.prog.Inst))}
+	s := &search{parts: p.parts, in: [2]language{a, b}, seen: make(map[node]bool)}
 	defer func() { *left -= len(s.steps) }()
-	s.add(node{uint32(p.prog.Start), edge, [2]state{a.start(), b.start()}}, -1, 0)
+	first := node{prev: edge, at: [2]state{a.start(), b.start()}}
+	for i, part := range p.parts {
+		first.pc[i] = uint32(part.prog.Start)
+		s.marked[i] = make([]uint32, len(part.prog.Inst))
+	}
+	s.add(first, -1, 0)
 	depth, levelEnds := 0, 1
 	for i := 0; i < len(s.steps); i++ {
 		if i == levelEnds {
@@ -129,48 +105,75 @@ func (s *search) ends(n node) bool {
 	if !s.in[0].accepts(n.at[0]) || !s.in[1].accepts(n.at[1]) {
 		return false
 	}
-	for _, pc := range s.closure(n.pc, n.prev, edge) {
-		if s.prog.Inst[pc].Op == syntax.InstMatch {
-			return true
+	for i, part := range s.parts {
+		if !slices.ContainsFunc(s.closure(i, n.pc[i], n.prev, edge), func(pc uint32) bool { return part.prog.Inst[pc].Op == syntax.InstMatch }) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // follow adds every node that one more character leads to.
 func (s *search) follow(i int) {
 	n := s.steps[i].node
 	for _, next := range []context{word, between, newline} {
-		for _, pc := range s.closure(n.pc, n.prev, next) {
-			inst := &s.prog.Inst[pc]
-			if inst.Op == syntax.InstMatch {
-				continue
-			}
+		others := []*syntax.Inst{nil}
+		if len(s.parts) > 1 {
+			others = s.readers(1, n, next)
+		}
+		for _, inst := range s.readers(0, n, next) {
 			for _, r := range candidates(inst, s.in[0]) {
 				if contextOf(r) != next {
 					continue
 				}
 				at := [2]state{s.in[0].step(n.at[0], r), s.in[1].step(n.at[1], r)}
 				if at[0] != dead && at[1] != dead {
-					s.add(node{inst.Out, next, at}, i, r)
+					s.read(i, node{prev: next, at: at}, r, inst, others)
 				}
 			}
 		}
 	}
 }
 
-// closure lists the instructions that read a character or match, and that are
-// reached from one without reading.
-func (s *search) closure(pc uint32, prev, next context) (reached []uint32) {
+// read adds the nodes that a character leads to which an instruction of the first program
+// reads, one for each of the second program that reads it, too; a nil one stands for no
+// second program.
+func (s *search) read(from int, to node, r rune, inst *syntax.Inst, others []*syntax.Inst) {
+	to.pc[0] = inst.Out
+	for _, other := range others {
+		switch {
+		case other == nil:
+		case other.MatchRune(r):
+			to.pc[1] = other.Out
+		default:
+			continue
+		}
+		s.add(to, from, r)
+	}
+}
+
+// readers are the instructions of a program that may read the next character.
+func (s *search) readers(i int, n node, next context) (all []*syntax.Inst) {
+	for _, pc := range s.closure(i, n.pc[i], n.prev, next) {
+		if inst := &s.parts[i].prog.Inst[pc]; inst.Op != syntax.InstMatch {
+			all = append(all, inst)
+		}
+	}
+	return all
+}
+
+// closure lists the instructions of a program that read a character or match, and that
+// are reached from one without reading.
+func (s *search) closure(i int, pc uint32, prev, next context) (reached []uint32) {
 	flags := syntax.EmptyOpContext(rune(prev), rune(next))
 	s.mark++
 	for stack := []uint32{pc}; len(stack) > 0; {
 		pc, stack = stack[len(stack)-1], stack[:len(stack)-1]
-		if s.marked[pc] == s.mark {
+		if s.marked[i][pc] == s.mark {
 			continue
 		}
-		s.marked[pc] = s.mark
-		switch inst := &s.prog.Inst[pc]; inst.Op {
+		s.marked[i][pc] = s.mark
+		switch inst := &s.parts[i].prog.Inst[pc]; inst.Op {
 		case syntax.InstAlt, syntax.InstAltMatch:
 			stack = append(stack, inst.Arg, inst.Out)
 		case syntax.InstCapture, syntax.InstNop:

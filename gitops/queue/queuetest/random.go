@@ -98,7 +98,7 @@ func (r *player) send() {
 	case 0:
 		d.Outcome, d.Reason, d.Updates = oneOf(r, gitops.OutcomeIgnored, gitops.OutcomeRejected), "a reason", nil
 		if d.Outcome == gitops.OutcomeRejected && r.IntN(2) == 0 {
-			d.Environment, d.App = r.environment(), r.one("", "app-0", "app-1")
+			d.Environment, d.App = r.environment(), r.one("", "app-0", "App-1")
 		}
 	case 1:
 		d.BodyDigest = digest(r.one("a", "b", "c"))
@@ -206,16 +206,16 @@ func (r *player) scope() *queue.Scope {
 	}
 	s := &queue.Scope{Principal: r.one("", "dispatch:1", "missing")}
 	for range r.IntN(3) {
-		s.Areas = append(s.Areas, queue.Area{Environment: r.one("", r.environment()), App: r.one("", "app-0", "app-1")})
+		s.Areas = append(s.Areas, queue.Area{Environment: r.one("", r.environment()), App: r.one("", "app-0", "App-1")})
 	}
 	return s
 }
 
-func (r *player) environment() string { return r.one("dev", "staging", "prod") }
+func (r *player) environment() string { return r.one("dev", "staging", "Prod") }
 
 // names are one or several of those that can be claimed.
 func (r *player) names() []string {
-	all := []string{"dev", "staging", "prod", "job/missed"}
+	all := []string{"dev", "staging", "Prod", "job/missed"}
 	r.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	return all[:1+r.IntN(3)]
 }
@@ -223,7 +223,7 @@ func (r *player) names() []string {
 // targets are up to three different ones.
 func (r *player) targets() (targets []string) {
 	for _, i := range r.Perm(9)[:r.IntN(4)] {
-		targets = append(targets, fmt.Sprintf("%s/app-%d", []string{"dev", "staging", "prod"}[i/3], i%3))
+		targets = append(targets, []string{"dev", "staging", "Prod"}[i/3]+"/"+[]string{"app-0", "App-1", "app-2"}[i%3])
 	}
 	return targets
 }

@@ -187,7 +187,7 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if (e.Push != nil) == (e.IgnoreReason != "") || e.Order != nil || e.Violation != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
+		if (e.Push != nil) == (e.IgnoreReason != "") || e.Orders != nil || e.Violation != nil || e.Push != nil && e.Time.IsZero() && !strings.Contains(before, "0001-") {
 			t.Errorf("%+v is not exactly one thing that EventBridge sends", e)
 		}
 		if gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Principal.Actor()) != nil || len(e.IgnoreReason) > 2000 {

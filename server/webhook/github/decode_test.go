@@ -50,11 +50,11 @@ func TestDecodeADispatch(t *testing.T) {
 		Principal: gitops.Principal{Dispatch: &gitops.DispatchSender{
 			Repository: "octo-org/octo-repo", RepositoryID: 17273051, InstallationID: 375706, Sender: "Codertocat", SenderID: 21031067,
 		}},
-		Order: &gitops.Order{
+		Orders: []gitops.Order{{
 			App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4",
 			Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 			Within: "client_payload",
-		},
+		}},
 	}
 	form := url.Values{"payload": {string(dispatch)}}.Encode()
 	for name, c := range map[string]struct {
@@ -94,7 +94,7 @@ func TestDecodeNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			event, err := receiver(t, "s").Decode(c.header, []byte(c.body))
-			if err != nil || event.Order != nil || event.Violation != nil {
+			if err != nil || event.Orders != nil || event.Violation != nil {
 				t.Fatalf("decoded to %+v, %v", event, err)
 			}
 			if !strings.Contains(event.IgnoreReason, c.wants) || len(event.IgnoreReason) > 300 || senderOf(event) != c.actor || event.Delivery.ID != guid {
@@ -128,7 +128,7 @@ func TestDecodeOrders(t *testing.T) {
 		"a list":             {`[{"app": "a"}]`, gitops.Order{}, "client_payload", "must be an object"},
 		"a number for a tag": {`{"app": "a", "env": "dev", "tag": 123}`, gitops.Order{}, "client_payload.tag", "gh api write -f, not -F"},
 		"a truth for an app": {`{"app": true}`, gitops.Order{}, "client_payload.app", "must be a string"},
-		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string in quotes, not an object"},
+		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string in quotes or a list of them, not an object"},
 		"a list of digests":  {`{"digest": ["sha256:0"]}`, gitops.Order{}, "client_payload.digest", "must be a string in quotes, not a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,12 +139,12 @@ func TestDecodeOrders(t *testing.T) {
 			}
 			if c.field == "" {
 				c.order.Within = "client_payload"
-				if diff := cmp.Diff(gitops.Event{Delivery: event.Delivery, Principal: event.Principal, Order: &c.order, BodyDigest: event.BodyDigest}, event); diff != "" {
+				if diff := cmp.Diff(gitops.Event{Delivery: event.Delivery, Principal: event.Principal, Orders: []gitops.Order{c.order}, BodyDigest: event.BodyDigest}, event); diff != "" {
 					t.Error(diff)
 				}
 				return
 			}
-			if event.Order != nil || event.Violation == nil || event.Violation.Code != gitops.Rejected || event.Violation.Field != c.field || !strings.Contains(event.Violation.Message, c.says) {
+			if event.Orders != nil || event.Violation == nil || event.Violation.Code != gitops.Rejected || event.Violation.Field != c.field || !strings.Contains(event.Violation.Message, c.says) {
 				t.Errorf("decoded to %+v with fault %v", event, event.Violation)
 			}
 		})
@@ -201,6 +201,8 @@ func FuzzDecode(f *testing.F) {
 	add(string(fixture(f, "ping.json")), "ping", guid, "application/json")
 	add(`{"action":"update-image","client_payload":{"app":"a","env":1,"tag":"t"}}`, "repository_dispatch", "1", "application/json")
 	add(`{"action":"update-image","client_payload":null,"sender":{"login":"a b"}}`, "repository_dispatch", "a:b", "application/json")
+	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev",["x"]],"tag":"t"}}`, "repository_dispatch", "2", "application/json")
+	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev","qa"],"tag":"t"}}`, "repository_dispatch", "3", "application/json")
 	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
 	add(`[`, "", "-", ";")
 	r := receiver(f, "s")
@@ -223,7 +225,7 @@ func FuzzDecode(f *testing.F) {
 // checkEvent holds an event that was accepted to what its type promises.
 func checkEvent(t *testing.T, e gitops.Event) {
 	set := 0
-	for _, is := range []bool{e.Order != nil, e.Push != nil, e.IgnoreReason != "", e.Violation != nil} {
+	for _, is := range []bool{e.Orders != nil, e.Push != nil, e.IgnoreReason != "", e.Violation != nil} {
 		if is {
 			set++
 		}

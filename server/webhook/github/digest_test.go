@@ -18,7 +18,7 @@ func TestOneBodyHasOneDigest(t *testing.T) {
 		t.Helper()
 		h := http.Header{"X-Github-Delivery": {id}, "X-Github-Event": {"repository_dispatch"}, "Content-Type": {"application/json"}}
 		e, err := r.Decode(h, []byte(body))
-		if err != nil || e.Order == nil {
+		if err != nil || e.Orders == nil {
 			t.Fatal(e, err)
 		}
 		return string(e.BodyDigest)
@@ -88,10 +88,10 @@ func TestADeepBodyIsReadOnce(t *testing.T) {
 
 // TestNonceIsText refuses a nonce that is no text, as every other field of an order.
 func TestNonceIsText(t *testing.T) {
-	if order, err := orderOf([]byte(`{"app":"api","env":"dev","tag":"v1","nonce":"2026-03-01"}`)); err != nil || order.Tag != "v1" {
-		t.Error(order, err)
+	if orders, err := ordersOf([]byte(`{"app":"api","env":"dev","tag":"v1","nonce":"2026-03-01"}`)); err != nil || orders[0].Tag != "v1" {
+		t.Error(orders, err)
 	}
-	if _, err := orderOf([]byte(`{"app":"api","env":"dev","tag":"v1","nonce":7}`)); err == nil || err.Field != "client_payload.nonce" {
+	if _, err := ordersOf([]byte(`{"app":"api","env":"dev","tag":"v1","nonce":7}`)); err == nil || err.Field != "client_payload.nonce" {
 		t.Error(err)
 	}
 }

@@ -123,7 +123,7 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 		event.IgnoreReason = fmt.Sprintf("event_type %.100q is not one of those that order an update (%s)", d.eventType, strings.Join(r.eventTypes, ", "))
 		return event, nil
 	}
-	if event.Order, event.Violation = orderOf(d.clientPayload); event.Order != nil {
+	if event.Orders, event.Violation = ordersOf(d.clientPayload); event.Orders != nil {
 		event.BodyDigest = digestOf(d, payload)
 	}
 	return event, nil

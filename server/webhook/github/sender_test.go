@@ -25,11 +25,11 @@ func TestDecodeSenders(t *testing.T) {
 		"": "user:3", `a\nTallyman-Update: x`: "user:3", "a b": "user:3", strings.Repeat("a", 129): "user:3",
 	} {
 		event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": {"id": 3, "login": "`+login+`"}}`))
-		if err != nil || event.Order == nil || event.Principal.Actor() != want {
+		if err != nil || event.Orders == nil || event.Principal.Actor() != want {
 			t.Errorf("sender %.40q: %+v, %v", login, event, err)
 		}
 	}
-	if event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": null}`)); err != nil || event.Order == nil {
+	if event, err := receiver(t, "s").Decode(headers(), []byte(`{"action": "update-image", "client_payload": {}, "sender": null}`)); err != nil || event.Orders == nil {
 		t.Errorf("no sender: %+v, %v", event, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestDecodeWhereItComesFrom(t *testing.T) {
 			c.edit(&want)
 			body := `{"action": "update-image", "repository": ` + c.repository + `, "installation": ` + c.installation + `, "sender": ` + c.sender + `, "client_payload": {}}`
 			event, err := receiver(t, "s").Decode(headers(), []byte(body))
-			if err != nil || event.Order == nil {
+			if err != nil || event.Orders == nil {
 				t.Fatalf("%+v, %v", event, err)
 			}
 			if diff := cmp.Diff(&want, event.Principal.Dispatch); diff != "" {

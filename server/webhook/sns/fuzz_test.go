@@ -50,7 +50,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if (event.Push != nil) == (event.IgnoreReason != "") || event.Order != nil || event.Delivery.Source != sns.Source || gitops.CheckDeliveryID("", event.Delivery.ID) != nil {
+		if (event.Push != nil) == (event.IgnoreReason != "") || event.Orders != nil || event.Delivery.Source != sns.Source || gitops.CheckDeliveryID("", event.Delivery.ID) != nil {
 			t.Errorf("%+v is not one thing", event)
 		}
 	})
