@@ -19,6 +19,9 @@ func images(r *discover.Result) []string {
 	return all
 }
 
+// inverse names apps in a file.
+var inverse = []values.Target{{Key: ".{app}.image.tag"}}
+
 // wantProblems wants problems that say so, in their order.
 func wantProblems(t *testing.T, r *discover.Result, says ...string) {
 	t.Helper()
