@@ -10,15 +10,21 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // buildAccess makes the list of who may do what, and holds it against what is
 // configured.
-func buildAccess(c config.Config) (*access.List, error) {
+func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
 	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps))}
 	for name, app := range c.Apps {
 		list.Apps[name] = app.Environments
+	}
+	if len(looks) > 0 {
+		list.MayKnow = func(app string) bool {
+			return slices.ContainsFunc(looks, func(l catalog.Look) bool { return l.Rules.MayNameApp(app) })
+		}
 	}
 	if c.Sources.GitHub != nil {
 		list.Sources = append(list.Sources, "github")

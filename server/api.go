@@ -57,7 +57,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 	if g.jobs != nil {
 		authenticators = append(authenticators, jobs{g.jobs, s.store})
 	}
-	a := api.New(api.Config{
+	g.api = api.New(api.Config{
 		Store:          s.store,
 		Intake:         g.intake,
 		Manifests:      liveManifests{&g.latest},
@@ -75,8 +75,8 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
 	})
-	for _, route := range a.Routes() {
-		r.With(s.guard(route.Pattern, bearerCredential(a))).Method(route.Method, route.Pattern, a.Logged(route, s.answer(route.Handle)))
+	for _, route := range g.api.Routes() {
+		r.With(s.guard(route.Pattern, bearerCredential(g.api))).Method(route.Method, route.Pattern, g.api.Logged(route, s.answer(route.Handle)))
 	}
 }
 

@@ -25,36 +25,44 @@ import (
 // parts is what a configuration turns into: everything that can be wrong with it
 // is found here, before a store is opened or a port is bound.
 type parts struct {
-	configured *known // the apps of the configuration alone
-	access     *access.List
-	shares     budget.Shares // of the process's memory
-	snapshot   int64         // bytes of one state of the branch
-	limits     *limits.Limits
-	receivers  map[string]webhook.Receiver // by route
-	tokens     []api.Token
-	jobs       *jobVerifier // nil unless jobs of GitHub Actions are authenticated
-	warnings   []*gitops.Error
+	first     *known // the apps that are known at first
+	within    values.Limits
+	access    *access.List
+	shares    budget.Shares // of the process's memory
+	snapshot  int64         // bytes of one state of the branch
+	limits    *limits.Limits
+	receivers map[string]webhook.Receiver // by route
+	tokens    []api.Token
+	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
+	warnings  []*gitops.Error
 }
 
-// build makes the parts. Its error joins all that was found, each naming its
+// build makes the parts of the first configuration. Its error joins all that was found, each naming its
 // field.
-func build(c config.Config, logger *slog.Logger) (parts, error) {
+func build(c config.Config, logger *slog.Logger) (parts, error) { return buildAfter(nil, c, logger) }
+
+// buildAfter makes the parts of a configuration that takes the place of another's, or of
+// none's. What was found on branches is kept.
+func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts, error) {
 	var problems []error
 	keep := func(err error) { problems = append(problems, err) }
 
 	keep(checkAddress(c))
-	list, err := buildAccess(c)
-	keep(err)
 	shares, sharesErr := budget.Read(int64(c.Limits.Memory), memoryLimit())
 	keep(sharesErr)
 	var file values.Limits
 	var snapshot int64
 	if sharesErr == nil {
+		var err error
 		file, snapshot, err = fileLimits(c.Limits, shares)
 		keep(err)
 	}
 	warnings := append(checkSecretModes(c), checkExpired(c.API, now())...)
-	apps, err := newKnown(c, catalog.Input{Config: c, Within: file})
+	looks, err := buildLooks(c, file, before)
+	keep(err)
+	list, err := buildAccess(c, looks)
+	keep(err)
+	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog()})
 	keep(err)
 	if apps.policy != nil {
 		warnings = append(warnings, apps.policy.Warnings()...)
@@ -76,7 +84,7 @@ func build(c config.Config, logger *slog.Logger) (parts, error) {
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{configured: apps, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

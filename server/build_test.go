@@ -175,7 +175,7 @@ func TestTargets(t *testing.T) {
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
 	got := map[catalog.At]string{}
-	for _, to := range parts.configured.Targets() {
+	for _, to := range parts.first.Targets() {
 		got[to.At] = to.Files[0].Path
 	}
 	want := map[catalog.At]string{
@@ -195,7 +195,7 @@ func TestTargetsShareTheirEdits(t *testing.T) {
 	parts, err := build(s.config(), s.logger())
 	s.must(err)
 	edit := func(environment, app string) *values.Edit {
-		to, _ := parts.configured.Target(environment, app)
+		to, _ := parts.first.Target(environment, app)
 		return to.Files[0].Edit
 	}
 	if edit("dev", "api") != edit("dev", "worker") {
@@ -225,7 +225,7 @@ func TestTargetsHaveAllThatIsSaid(t *testing.T) {
 		"dev":  strings.Replace(file, "x: 1\n", "x: 1\n  api:\n    tag: v2\n", 1),
 		"prod": strings.NewReplacer("&a v1", "&a v2", "mirror.example/api:v1", "registry.example/api:v2").Replace(file),
 	} {
-		to, _ := parts.configured.Target(environment, "api")
+		to, _ := parts.first.Target(environment, "api")
 		out, _, err := to.Files[0].Edit.Apply([]byte(file), vars)
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", environment, err, out)

@@ -38,12 +38,14 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	problems := []error{gates}
 	for _, at := range s.current().known().In("") {
 		t, _ := s.current().known().Target(at.Environment, at.App)
-		more, err := checkTarget(t, view)
-		if err != nil {
-			problems = append(problems, err)
-			continue
+		for _, f := range t.Files {
+			more, err := checkFile(t, f, view)
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.App, t.Environment, f.Path, more)
 		}
-		fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.App, t.Environment, t.Files[0].Path, more)
 	}
 	return errors.Join(problems...)
 }
@@ -77,23 +79,22 @@ func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// checkTarget makes an edit as an update would, and drops it. Where others
+// checkFile makes the edit of one file as an update would, and drops it. Where others
 // may follow an anchor it says all that would change.
-func checkTarget(t *catalog.Target, view *manifest.View) (more string, err error) {
-	path := t.Files[0].Path
-	file, err := view.ReadFile(path)
+func checkFile(t *catalog.Target, f catalog.File, view *manifest.View) (more string, err error) {
+	file, err := view.ReadFile(f.Path)
 	if err != nil {
 		return "", problemOf(t, "", err)
 	}
-	r, err := t.Files[0].Edit.Set(file, values.Vars{
+	r, err := f.Edit.Set(file, values.Vars{
 		Tag:        "tallyman-check",
 		Digest:     "sha256:" + strings.Repeat("0", 64),
 		Repository: t.Image,
 	})
 	if err != nil {
-		return "", problemOf(t, path+": ", err)
+		return "", problemOf(t, f.Path+": ", err)
 	}
-	for _, set := range t.Files[0].Sets {
+	for _, set := range f.Sets {
 		if set.Anchor != "" {
 			return ", which changes " + strings.Join(r.Paths, ", "), nil
 		}

@@ -34,13 +34,18 @@ type DryRun struct {
 
 // Effect is what an image would mean for one app in one environment.
 type Effect struct {
-	Environment string   `json:"environment"`
-	App         string   `json:"app"`
-	Taken       bool     `json:"taken"`
-	Reason      string   `json:"reason,omitempty"` // why it is not taken, or changes nothing
-	File        string   `json:"file,omitempty"`   // that would change
-	Keys        []string `json:"keys,omitempty"`   // that would change in it
-	Diff        string   `json:"diff,omitempty"`   // of the file on the branch, without context
+	Environment string       `json:"environment"`
+	App         string       `json:"app"`
+	Taken       bool         `json:"taken"`
+	Reason      string       `json:"reason,omitempty"` // why it is not taken, or changes nothing
+	Files       []FileEffect `json:"files,omitempty"`  // that would change; those of the app where the branch was not read
+}
+
+// FileEffect is what would be changed in one file.
+type FileEffect struct {
+	File string   `json:"file"`
+	Keys []string `json:"keys"`           // that would change
+	Diff string   `json:"diff,omitempty"` // of the file on the branch, without context
 }
 
 func (e Effect) at() catalog.At { return catalog.At{Environment: e.Environment, App: e.App} }
@@ -94,32 +99,36 @@ func (s *Server) checkQuestion(q Image) error {
 	return nil
 }
 
-// tryUpdate makes the edit of an update on its file as it is on the branch, and drops
-// it.
+// tryUpdate makes the edits of an update on its files as they are on the branch, and
+// drops them.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
 	to, _ := s.current().known().Target(u.Environment, u.App)
-	path, edit := to.Files[0].Path, to.Files[0].Edit
-	fail := func(err error) {
-		e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(err)
+	var changed []FileEffect
+	for i, f := range to.Files {
+		file, err := view.ReadFile(f.Path)
+		if i == 0 && err == nil && u.OnlyUp {
+			if tag, err := f.Edit.ReadTag(file); err == nil && gitops.LowerVersion(u.Tag, tag) {
+				e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+f.Path)
+				return
+			}
+		}
+		var r values.Result
+		if err == nil {
+			r, err = f.Edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+		}
+		if err != nil { // no file is written then
+			e.Taken, e.Reason = false, "it would be accepted, and then fail: "+gitops.PublicOf(to.Written().ErrorIn(i, err))
+			return
+		}
+		if r.Changed {
+			changed = append(changed, FileEffect{File: f.Path, Keys: r.Paths, Diff: diff(file, r.Text)})
+		}
 	}
-	file, err := view.ReadFile(path)
-	if err != nil {
-		fail(err)
-		return
-	}
-	if tag, err := edit.ReadTag(file); err == nil && u.OnlyUp && gitops.LowerVersion(u.Tag, tag) {
-		e.Taken, e.Reason = false, gitops.LowerThan(u, tag, "is in "+path)
-		return
-	}
-	r, err := edit.Set(file, values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
-	switch {
-	case err != nil:
-		fail(err)
-	case r.Changed:
-		e.Keys, e.Diff = r.Paths, diff(file, r.Text)
-	default:
+	if len(changed) == 0 {
 		e.Reason = "the file already has this tag"
+		return
 	}
+	e.Files = changed
 }
 
 // diff is the lines that differ, without context.

@@ -24,14 +24,18 @@ func (s *site) dryRun(q Image, offline bool) (DryRun, error) {
 // effects are the targets of a dry run, each in a line.
 func (d DryRun) effects() (lines []string) {
 	for _, e := range d.Targets {
-		line := e.Environment + " " + e.App + ": not taken"
+		line, changes := e.Environment+" "+e.App+": not taken", ""
 		if e.Taken {
-			line = e.Environment + " " + e.App + ": " + e.File + " " + strings.Join(e.Keys, " ")
+			line = e.Environment + " " + e.App + ":"
+			for _, f := range e.Files {
+				line += " " + f.File + " " + strings.Join(f.Keys, " ")
+				changes += f.Diff
+			}
 		}
 		if e.Reason != "" {
 			line += ": " + e.Reason
 		}
-		lines = append(lines, line+strings.ReplaceAll("\n"+e.Diff, "\n", "|"))
+		lines = append(lines, line+strings.ReplaceAll("\n"+changes, "\n", "|"))
 	}
 	return lines
 }
@@ -165,7 +169,7 @@ func TestDryRunOfAnEditThatFails(t *testing.T) {
 		}
 	}
 	for name, q := range map[string]Image{"a push": {Tag: "1.2.3", Repository: shopImage, Environment: "prod"}, "an order with a digest": {Tag: "1.2.3", Environment: "prod", Digest: "sha256:" + strings.Repeat("a", 64)}} {
-		if d, err := s.dryRun(q, false); err != nil || !d.Taken() || strings.Count(d.Targets[0].Diff, "\n") != 3 || len(d.Targets[0].Keys) != 2 {
+		if d, err := s.dryRun(q, false); err != nil || !d.Taken() || strings.Count(d.Targets[0].Files[0].Diff, "\n") != 3 || len(d.Targets[0].Files[0].Keys) != 2 {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}

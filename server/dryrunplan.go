@@ -22,22 +22,26 @@ func (s *Server) plan(q Image) (d DryRun, updates map[catalog.At]gitops.Update, 
 	for i, e := range d.Targets {
 		if e.Taken {
 			to, _ := s.current().known().Target(e.Environment, e.App)
-			d.Targets[i].File, d.Targets[i].Keys = to.Files[0].Path, keysOf(to)
+			d.Targets[i].Files = filesOf(to)
 		}
 	}
 	return d, updates, err
 }
 
-// keysOf are the keys of a target, with the app's name and image.
-func keysOf(to *catalog.Target) (keys []string) {
-	for _, set := range to.Files[0].Sets {
-		key := set.Key
-		if set.Inside != "" {
-			key = set.Inside + " | " + key
+// filesOf are the files of a target with their keys, with the app's name and image.
+func filesOf(to *catalog.Target) (files []FileEffect) {
+	for _, f := range to.Files {
+		var keys []string
+		for _, set := range f.Sets {
+			key := set.Key
+			if set.Inside != "" {
+				key = set.Inside + " | " + key
+			}
+			keys = append(keys, key)
 		}
-		keys = append(keys, key)
+		files = append(files, FileEffect{File: f.Path, Keys: keys})
 	}
-	return keys
+	return files
 }
 
 // asked lists the targets of apps that the question is about: where they run, and

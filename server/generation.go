@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tallyman-dev/tallyman/server/api"
+	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -18,6 +20,7 @@ type generation struct {
 	latest                  // the apps that are known now
 	intake  *webhook.Intake // the one way in for events, whatever brings them
 	handler http.Handler    // of the public listener
+	api     *api.API        // nil where it is not served
 
 	requests sync.WaitGroup // that are being answered
 	ended    chan struct{}  // closed when it is in force no longer: streams end
@@ -26,8 +29,16 @@ type generation struct {
 
 func newGeneration(c config.Config, p parts) *generation {
 	g := &generation{config: c, parts: p, ended: make(chan struct{})}
-	g.now.Store(p.configured)
+	g.now.Store(p.first)
 	return g
+}
+
+// catalog is the one that is known; nil without a generation.
+func (g *generation) catalog() *catalog.Catalog {
+	if g == nil {
+		return nil
+	}
+	return g.known().Catalog
 }
 
 // endStreams has the streams end. Their clients come again, and are asked again what they
@@ -62,8 +73,9 @@ func (g *generations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // prepare makes what serves a generation. The store is open.
-func (s *Server) prepare(g *generation) {
-	g.known().reader = s.newManifestReader(g.known())
+// What was known before, if anything, is not read again.
+func (s *Server) prepare(g *generation, before *known) {
+	g.known().reader = s.newManifestReader(g.known(), before)
 	g.intake = s.newIntake(g)
 	g.handler = s.newHandler(g)
 }

@@ -17,5 +17,7 @@ func (s *Server) knowLabels(before, now *generation) {
 	for _, source := range now.sources() {
 		s.metrics.deliveries.know(source)
 	}
+	s.metrics.apps.know(now.config.ManifestRepositoryNames(), now.config.DiscoversIn)
+	s.metrics.apps.set(now.known())
 	s.metrics.credentials.know(now.config, now.tokens, s.logger)
 }

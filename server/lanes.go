@@ -23,9 +23,10 @@ func (s *Server) newLanes() *lane.Replica {
 			_, ok := s.current().known().Target(environment, app)
 			return ok
 		},
+		WhyNot: func(environment, app string) (string, bool) { return s.current().known().whyGone(environment, app) },
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
-		c.Rollout, c.Outdated = rollout, s.outdated.Load
+		c.Rollout, c.Outdated = rollout, func() bool { return s.outdated.Load() || s.finder.failing() }
 	}
 	return lane.NewReplica(c)
 }

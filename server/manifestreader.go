@@ -21,7 +21,9 @@ type manifestReader struct {
 	*apphistory.Reader
 }
 
-func (s *Server) newManifestReader(k *known) manifestReader {
+// newManifestReader reads for what is known. What was read before, if anything, is not read
+// again.
+func (s *Server) newManifestReader(k, before *known) manifestReader {
 	targets := make([]branchtags.Target, 0, len(k.Targets()))
 	for _, to := range k.Targets() {
 		targets = append(targets, branchtags.Target{Environment: to.Environment, App: to.App, File: to.Files[0].Path, Edit: to.Files[0].Edit})
@@ -36,7 +38,11 @@ func (s *Server) newManifestReader(k *known) manifestReader {
 		}
 		return to.Files[0].Path, to.Files[0].Edit, true
 	}
-	return manifestReader{branchtags.New(targets, view, branchTagsFor, s.files), apphistory.New(target, s.past.File, s.files)}
+	tags := branchtags.New(targets, view, branchTagsFor, s.files)
+	if before != nil && before.reader.Cache != nil {
+		tags.Keep(before.reader.Cache)
+	}
+	return manifestReader{tags, apphistory.New(target, s.past.File, s.files)}
 }
 
 // liveManifests reads for what is known when it is asked.

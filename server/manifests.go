@@ -140,7 +140,7 @@ func newWriter(c config.Config, current func() *generation, at git.Config, r rep
 			if !ok { // accepted under another configuration
 				return manifest.Target{}, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
 			}
-			return manifest.Target{File: to.Files[0].Path, Editor: to.Files[0].Edit}, nil
+			return to.Written(), nil
 		},
 	})
 	return w, gitops.PrefixField("manifests", err)

@@ -21,6 +21,7 @@ type metrics struct {
 	store       storeMetrics
 	credentials *credentialMetrics
 	configs     configMetrics
+	apps        *appMetrics
 	auditLost   prometheus.Counter
 	requests    *prometheus.HistogramVec // to the public listener
 	connections connectionMetrics
@@ -38,6 +39,7 @@ func newMetrics(v Version) *metrics {
 	m.store = newStoreMetrics(m.registry)
 	m.credentials = newCredentialMetrics(m.registry)
 	m.configs = newConfigMetrics(m.registry)
+	m.apps = newAppMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

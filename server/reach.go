@@ -24,6 +24,9 @@ func checkReach(c config.Config, list *access.List, targets []*catalog.Target) (
 	var problems []error
 	byField := make(map[string][]*catalog.Target) // environments share a repository
 	for _, w := range targets {
+		if w.Origin != "" {
+			continue // what is wrong with it is no error of the configuration
+		}
 		field := catalog.RepositoryField(c, w.At)
 		byField[field] = append(byField[field], w)
 	}
@@ -55,6 +58,9 @@ func outOfReach(s config.Sources, list *access.List, targets []*catalog.Target) 
 	}
 	first := ""
 	for _, w := range targets {
+		if w.Origin != "" {
+			continue // what is wrong with it is no error of the configuration
+		}
 		why := whyNotPushed(s, list, image, w.At)
 		if why == "" {
 			return ""

@@ -22,7 +22,7 @@ func reachOf(t *testing.T, app config.App, sources config.Sources, rules ...conf
 			c.API.Tokens = append(c.API.Tokens, config.Token{Name: rule.Who.Token})
 		}
 	}
-	list, err := buildAccess(c)
+	list, err := buildAccess(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,11 +67,13 @@ func (s *Server) rejectFile(path string, why error) {
 }
 
 func (s *Server) reload(c config.Config) error {
+	s.finder.changing.Lock() // no look puts anything in force meanwhile
+	defer s.finder.changing.Unlock()
 	before := s.current()
 	if fields := config.NeedRestart(before.config, c); len(fields) > 0 {
 		return gitops.Errorf(gitops.Invalid, "%s cannot change while tallyman runs: restart it, or undo the change", strings.Join(fields, ", "))
 	}
-	p, err := build(c, s.logger)
+	p, err := buildAfter(before, c, s.logger)
 	if err != nil {
 		_ = p.jobs.release()
 		return err
@@ -79,9 +81,11 @@ func (s *Server) reload(c config.Config) error {
 	keepJobs(&p, before, c)
 	keepCertificates(p, before)
 	next := newGeneration(c, p)
-	s.prepare(next)
+	next.known().remember(before.known())
+	s.prepare(next, before.known())
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
+	s.finder.follow(next)
 	before.endStreams()
 	s.background.Go(func() {
 		before.requests.Wait()

@@ -80,7 +80,7 @@ func TestSecurityMatrix(t *testing.T) {
 	must(err)
 	c, err := config.Parse(written)
 	must(err)
-	list, err := buildAccess(c)
+	list, err := buildAccess(c, nil)
 	must(err)
 	var out bytes.Buffer
 	printAccess(&out, list)

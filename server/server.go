@@ -51,7 +51,8 @@ type Server struct {
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	rejection string                                   // why the configuration file is not in force; "" when it is
 	repository
-	holder string // names this process in the store
+	holder string  // names this process in the store
+	finder *finder // of apps on branches
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
@@ -87,6 +88,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	}
 	recordMemory(m.registry, p.shares)
 	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
+	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
 	if r.app != nil {
 		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
@@ -116,12 +118,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.public, err = s.bind(publicListener, s.current().config.Listen); err != nil {
 		return err
 	}
-	s.prepare(s.current()) // before the branch is fetched, which keeps the machine busy
-	s.startLanes()         // now that nothing can fail any more
+	s.prepare(s.current(), nil) // before the branch is fetched, which keeps the machine busy
+	s.startLanes()              // now that nothing can fail any more
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()
 	s.warmUp()
+	s.runUntilStop("discovery", s.finder.run)
 	s.serve(publicListener, s.limits.Listener(s.public, publicListener, s.metrics.connections), s.generations)
 	s.onStop("streams", func(context.Context) error {
 		s.current().endStreams() // before the listener waits for them

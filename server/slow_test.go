@@ -32,7 +32,7 @@ func (l *oneConnection) Addr() net.Addr { return &net.TCPAddr{} }
 
 // publicServer is what serves the public listener.
 func publicServer(s *Server) *http.Server {
-	s.prepare(s.current())
+	s.prepare(s.current(), nil)
 	return s.httpServer(s.generations)
 }
 

@@ -89,20 +89,27 @@ func (p *printer) dryRun(d server.DryRun, branch string) {
 	p.line("", "")
 	var rows [][]cell
 	for _, e := range d.Targets {
-		result, file, keys := cell{"not taken", "dim"}, "-", "-"
+		result := cell{"not taken", "dim"}
 		if e.Taken {
 			result = cell{"taken", "good"}
 		}
-		if e.File != "" {
-			file, keys = e.File, strings.Join(e.Keys, ", ")
+		row := func(file, keys string) {
+			rows = append(rows, []cell{{e.Environment, ""}, {e.App, ""}, result, {file, ""}, {keys, ""}, {e.Reason, ""}})
 		}
-		rows = append(rows, []cell{{e.Environment, ""}, {e.App, ""}, result, {file, ""}, {keys, ""}, {e.Reason, ""}})
+		for _, f := range e.Files {
+			row(f.File, strings.Join(f.Keys, ", "))
+		}
+		if len(e.Files) == 0 {
+			row("-", "-")
+		}
 	}
 	p.table([]string{"ENVIRONMENT", "APP", "RESULT", "FILE", "KEYS", "REASON"}, rows)
 	for _, e := range d.Targets {
-		if e.Diff != "" {
-			p.line("", "\n%s", e.File)
-			p.diff(e.Diff)
+		for _, f := range e.Files {
+			if f.Diff != "" {
+				p.line("", "\n%s", f.File)
+				p.diff(f.Diff)
+			}
 		}
 	}
 }

@@ -41,8 +41,8 @@ charts/app-01/values-staging.yaml
 	if err := json.Unmarshal([]byte(out), &d); err != nil || exit != 0 {
 		t.Fatalf("exit %d, %v: %s", exit, err, errs)
 	}
-	taken := server.Effect{Environment: "prod", App: "app-01", Taken: true, File: "charts/app-01/values-prod.yaml", Keys: []string{".image.tag"},
-		Diff: "@@ -4 +4 @@\n-    tag: main-0000000  # by tallyman\n+    tag: v-1a2b3c4  # by tallyman\n"}
+	taken := server.Effect{Environment: "prod", App: "app-01", Taken: true, Files: []server.FileEffect{{File: "charts/app-01/values-prod.yaml", Keys: []string{".image.tag"},
+		Diff: "@@ -4 +4 @@\n-    tag: main-0000000  # by tallyman\n+    tag: v-1a2b3c4  # by tallyman\n"}}}
 	if diff := cmp.Diff(server.DryRun{Tag: "v-1a2b3c4", Repository: image, Commit: s.first, Targets: []server.Effect{taken}}, d); diff != "" {
 		t.Error(diff)
 	}

@@ -75,11 +75,15 @@ type Config struct {
 	Rules        []Rule
 	Environments []string            // those that are configured
 	Apps         map[string][]string // those that are configured, with their environments; none is all
+	MayKnow      func(string) bool   // whether an app that is not among Apps may come to be known; nil: none may
 	Sources      []string            // those that are configured: "github", "eventbridge", "sns"
 	Topics       []string            // of the source sns
 	Tokens       []string            // names
 	Issuers      []string            // of jobs' tokens
 }
+
+// mayKnow reports whether an app may come to be known.
+func (c Config) mayKnow(app string) bool { return c.MayKnow != nil && c.MayKnow(app) }
 
 // List is the rules. Immutable, safe for concurrent use.
 type List struct {

@@ -103,9 +103,10 @@ func (n names) checkScope(report report, r Rule) {
 		field, one string
 		names      []string
 		known      map[string]bool
+		mayKnow    func(name string) bool
 	}{
-		{"apps", "app", r.Apps, n.apps},
-		{"environments", "environment", r.Environments, n.environments},
+		{"apps", "app", r.Apps, n.apps, n.config.mayKnow},
+		{"environments", "environment", r.Environments, n.environments, func(string) bool { return false }},
 	} {
 		switch {
 		case scope.names == nil && r.Who.Token == "":
@@ -116,7 +117,7 @@ func (n names) checkScope(report report, r Rule) {
 			report(scope.field, `has "*" beside names: it is all of them, so it must stand alone`)
 		}
 		for i, name := range scope.names {
-			if name != all && !scope.known[name] {
+			if name != all && !scope.known[name] && !scope.mayKnow(name) {
 				report(fmt.Sprintf("%s[%d]", scope.field, i), "no %s %q is configured%s", scope.one, name, wayOutOfCase(name, scope.known))
 			}
 		}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,6 +59,9 @@ func (l *List) warnNowhere(r *rule, warn warn) {
 				return
 			}
 		}
+	}
+	if r.apps == nil && l.config.MayKnow != nil || slices.ContainsFunc(slices.Collect(maps.Keys(r.apps)), l.config.mayKnow) {
+		return
 	}
 	warn(r.name, "none of its apps is in one of its environments, so it allows nothing")
 }

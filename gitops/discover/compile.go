@@ -128,10 +128,6 @@ func longestFirst(a, b reading) int {
 // checkSet checks what an update writes, with names in the place of braces. Fields of
 // the error are those of the list: "[0].key".
 func checkSet(set []values.Target) error {
-	set = slices.Clone(set)
-	for i := range set {
-		set[i].Key = strings.ReplaceAll(set[i].Key, "{env}", "{app}")
-	}
-	_, err := values.Compile(values.Bind(set, "app", "registry.example/app"))
+	_, err := values.Compile(values.Bind(set, values.Names{App: "app", Environment: "env", Repository: "registry.example/app"}))
 	return err
 }

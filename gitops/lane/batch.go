@@ -76,10 +76,10 @@ func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
 	if u.RetriedAt.After(waitsSince) {
 		waitsSince = u.RetriedAt
 	}
-	switch why := t.NotConfigured(u); {
+	switch why, settled := t.notConfigured(u); {
 	case u.CancelRequest != nil:
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
-	case why != "" && (t.now().Sub(waitsSince) < t.Rollout || t.othersKnowMore()):
+	case why != "" && (!settled || t.now().Sub(waitsSince) < t.Rollout || t.othersKnowMore()):
 	case why != "":
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Reason: why}
 	case len(u.BlockedBy) == 0 && u.State == gitops.Pending && t.now().Sub(waitsSince) > staleAfter:

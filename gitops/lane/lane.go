@@ -25,6 +25,7 @@ package lane
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -94,10 +95,13 @@ type Config struct {
 	// Configured reports whether updates of the app can be written in one of the
 	// environments.
 	Configured func(environment, app string) bool
-	Queue      Queue
-	Writer     Writer
-	Recorder   Recorder
-	Logger     *slog.Logger
+	// WhyNot says why updates of an app that is not configured are not written, and whether
+	// that is settled: while it is not, they are left alone. Default: a sentence, and it is.
+	WhyNot   func(environment, app string) (why string, settled bool)
+	Queue    Queue
+	Writer   Writer
+	Recorder Recorder
+	Logger   *slog.Logger
 
 	// Lease is how long a lane stays with a process that is paused, or dead without
 	// the store's knowledge, and how long a process works on that does not reach the
@@ -138,6 +142,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.BatchSize == 0 {
 		c.BatchSize = 500
+	}
+	if c.WhyNot == nil {
+		c.WhyNot = func(environment, app string) (string, bool) {
+			return fmt.Sprintf("app %q is not configured for environment %q", app, environment), true
+		}
 	}
 	if c.Outdated == nil {
 		c.Outdated = func() bool { return false }

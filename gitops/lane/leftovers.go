@@ -124,13 +124,22 @@ func (r *Replica) cancelIfBlocked(u gitops.Update) error {
 func (r *Replica) othersKnowMore() bool { return r.Rollout > 0 && r.Outdated() }
 
 // NotConfigured says why an update cannot be written by this replica any more, and is
-// cancelled; "" when it can.
+// cancelled; "" when it can, or when that is not settled.
 func (r *Replica) NotConfigured(u gitops.Update) string {
-	switch l := r.laneOf(u.Environment); {
-	case l == nil || l.isClosing():
-		return fmt.Sprintf("environment %q is not configured", u.Environment)
-	case !r.Configured(u.Environment, u.App):
-		return fmt.Sprintf("app %q is not configured for environment %q", u.App, u.Environment)
+	if why, settled := r.notConfigured(u); settled {
+		return why
 	}
 	return ""
+}
+
+// notConfigured says why an update cannot be written by this replica now; "" when it can.
+// What is not settled is left alone.
+func (r *Replica) notConfigured(u gitops.Update) (why string, settled bool) {
+	switch l := r.laneOf(u.Environment); {
+	case l == nil || l.isClosing():
+		return fmt.Sprintf("environment %q is not configured", u.Environment), true
+	case !r.Configured(u.Environment, u.App):
+		return r.WhyNot(u.Environment, u.App)
+	}
+	return "", true
 }

@@ -93,7 +93,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 		if err != nil {
 			return false, nil
 		}
-		paths = append(paths, target.File)
+		paths = target.appendPaths(paths)
 	}
 	if err := a.FetchFiles(ctx, before, paths); err != nil {
 		return false, err

@@ -70,7 +70,7 @@ type Config struct {
 	// file is fetched when an update of it comes.
 	Files func() []string
 
-	// Target says which file an update of the app in the environment changes, and
+	// Target says which files an update of the app in the environment changes, and
 	// how. An error of it fails the update with the error's code and sentence. It
 	// is called by one goroutine, often, and must not block.
 	Target func(environment, app string) (Target, error)
@@ -111,8 +111,13 @@ type Config struct {
 	Transport http.RoundTripper
 }
 
-// Target is where an update goes.
+// Target is where an update goes: all of the files, at least one, or none of them.
 type Target struct {
+	Files []FileEdit // each path once; the first has the app's tag, see [TagReader]
+}
+
+// FileEdit is what an update does to one file.
+type FileEdit struct {
 	File   string // path in the repository, with slashes: charts/shop/values-dev.yaml
 	Editor Editor
 }

@@ -32,7 +32,7 @@ func TestAnEditorThatBreaksFailsItsUpdateAlone(t *testing.T) {
 				c.Target = func(environment, app string) (Target, error) {
 					target, err := testTarget(environment, app)
 					if app == "cart" {
-						target.Editor = brokenEditor{b}
+						target.Files[0].Editor = brokenEditor{b}
 					}
 					return target, err
 				}

@@ -1,9 +1,6 @@
 package manifest
 
-import (
-	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/values"
-)
+import "github.com/tallyman-dev/tallyman/gitops"
 
 // TagReader is an [Editor] that can tell which tag a file has, as [*values.Edit] can.
 type TagReader interface {
@@ -13,17 +10,16 @@ type TagReader interface {
 // lowerThan is why an update that only goes up would lower the version that its file has
 // by now, or "": the store does not know what a person wrote. A file without a version
 // decides nothing here, and what is wrong with it is the edit's to say.
-func (f *edited) lowerThan(to Target, alone bool, u gitops.Update) string {
+func (f *edited) lowerThan(to FileEdit, u gitops.Update) string {
+	if !u.OnlyUp {
+		return ""
+	}
 	var tag string
-	edit, known := to.Editor.(*values.Edit)
-	reader, other := to.Editor.(TagReader)
-	switch {
-	case !u.OnlyUp:
-	case known && !alone && !f.suspect: // it is parsed for its edits, and not once more
+	if edit, ok := f.together(to.Editor); ok { // it is parsed for its edits, and not once more
 		if parsed, err := f.open(edit); err == nil {
 			tag, _ = parsed.Tag(edit)
 		}
-	case other:
+	} else if reader, ok := to.Editor.(TagReader); ok {
 		tag, _ = reader.ReadTag(f.content)
 	}
 	if !gitops.LowerVersion(u.Tag, tag) {

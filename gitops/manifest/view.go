@@ -26,6 +26,10 @@ func (v *View) AsOf() time.Time { return v.asOf }
 // the files.
 func (v *View) Commit() string { return v.of.Tip.String() }
 
+// Root is the directory of all files. The content of a file is here when the view was made
+// with it.
+func (v *View) Root() *git.Directory { return v.of.Root }
+
 // ReadFile returns a file's content, which must not be changed. The error is a
 // [*gitops.Error]: NotFound or Invalid when there is no file at the path, TooLarge
 // for one that is not edited either, and Unavailable for one that neither updates can
@@ -40,7 +44,7 @@ func (v *View) ReadFile(path string) ([]byte, error) {
 	case !here:
 		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
 	case refused != nil:
-		return nil, inFile(path, refused)
+		return nil, inFile(path, refused, false)
 	}
 	return content, nil
 }

@@ -107,7 +107,7 @@ func TestFileThatWouldBecomeTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := open.Apply(edit, values.Vars{Tag: "v1.0"}); !errors.Is(err, values.FileTooLarge) {
+	if _, err := open.Prepare(edit, values.Vars{Tag: "v1.0"}); !errors.Is(err, values.FileTooLarge) {
 		t.Fatalf("in an open file: %v", err)
 	}
 }

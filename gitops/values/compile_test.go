@@ -96,7 +96,7 @@ func TestPresets(t *testing.T) {
 		if !ok {
 			t.Fatalf("no preset %s", c.preset)
 		}
-		edit, err := values.Compile(values.Bind(targets, "shop-api", vars.Repository))
+		edit, err := values.Compile(values.Bind(targets, values.Names{App: "shop-api", Environment: "dev", Repository: vars.Repository}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,11 +122,14 @@ func TestBind(t *testing.T) {
 		{`.apps["x-{app}"].tag`, `.apps["x-a-b"].tag`},
 		{`.i[] | select(.name == "r/{app}" or .name == {repository}).t`, `.i[] | select(.name == "r/a-b" or .name == "e.x/y").t`},
 		{`.c[] | select(.image | test("^{repository}[:@]")) | .image`, `.c[] | select(.image | test("^e.x/y[:@]")) | .image`},
+		{".{env}.{app}.tag", `."qa-1"."a-b".tag`},
+		{`.e[] | select(.app == "{app}" and .env == {env}) | .tag`, `.e[] | select(.app == "a-b" and .env == "qa-1") | .tag`},
+		{`.e["{env}/{app}"].tag`, `.e["qa-1/a-b"].tag`},
 		{".image.tag", ".image.tag"},
 	} {
-		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true, Anchor: "follow", Follows: []string{c[0]}, Replaces: []string{"m.x/{repository}"}}}
-		want := []values.Target{{Key: c[1], Value: "{tag}", Create: true, Anchor: "follow", Follows: []string{c[1]}, Replaces: []string{"m.x/e.x/y"}}}
-		got := values.Bind(in, "a-b", "e.x/y")
+		in := []values.Target{{Key: c[0], Value: "{tag}", Create: true, Anchor: "follow", Inside: c[0], Follows: []string{c[0]}, Replaces: []string{"m.x/{env}/{repository}"}}}
+		want := []values.Target{{Key: c[1], Value: "{tag}", Create: true, Anchor: "follow", Inside: c[1], Follows: []string{c[1]}, Replaces: []string{"m.x/qa-1/e.x/y"}}}
+		got := values.Bind(in, values.Names{App: "a-b", Environment: "qa-1", Repository: "e.x/y"})
 		if diff := cmp.Diff(want, got); diff != "" || in[0].Key != c[0] {
 			t.Errorf("%s: %s", c[0], diff)
 		}

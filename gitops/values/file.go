@@ -29,48 +29,47 @@ func Open(text []byte, l Limits) (*File, error) {
 	return &File{source: s, expected: newExpectation(), text: text}, nil
 }
 
-// Apply is [File.Set] for those that need no paths.
-func (f *File) Apply(e *Edit, v Vars) (out []byte, changed bool, err error) {
-	r, err := f.Set(e, v)
-	return r.Text, r.Changed, err
+// Change is an edit of an open file that is not made yet. It holds until the next one is
+// prepared.
+type Change struct {
+	Result
+	file  *File
+	plan  *plan // nil where nothing changes, or again is there
+	again *File // the file with the edit, where that is read again
 }
 
-// Set makes an edit on top of those before, as [Edit.Set] does, except that the
-// result is not verified: [File.Verify] does that for all of them. After an error the
-// file is as it was.
+// Prepare finds out what an edit makes of the file with those before, as [Edit.Set]
+// does, except that the result is not verified: [File.Verify] does that for all of them.
+// The file stays as it is until [Change.Make], and after an error.
 //
 // The text belongs to the file: an edit writes over those of before the last one, so
 // that many edits of a large file need the memory of few. [File.Keep] prevents that.
-func (f *File) Set(e *Edit, v Vars) (Result, error) {
+func (f *File) Prepare(e *Edit, v Vars) (Change, error) {
 	p, err := f.source.plan(e, v)
 	if err != nil {
-		return Result{}, err
+		return Change{}, err
 	}
 	if p.movesOrShares() {
-		return f.setAlone(e, v)
+		return f.prepareAlone(e, v)
 	}
 	if len(p.splices) == 0 {
-		return Result{Text: f.text}, nil
+		return Change{Result: Result{Text: f.text}}, nil
 	}
 	out, err := f.spliced(p)
 	if err != nil {
-		return Result{}, err
+		return Change{}, err
 	}
 	if err := f.source.limits.checkGrown(out); err != nil {
-		return Result{}, p.atOnly(err)
+		return Change{}, p.atOnly(err)
 	}
-	r := Result{Text: out, Changed: true}
-	for _, s := range p.sets {
-		r.Paths = append(r.Paths, f.source.showPlace(s.place.doc, helmPath(s.place)))
-	}
-	f.take(p)
 	if bytes.Equal(out, f.text) {
-		return Result{Text: f.text}, nil
+		return Change{Result: Result{Text: f.text}}, nil
 	}
-	f.spare = nil
-	f.release(f.text)
-	f.text = out
-	return r, nil
+	c := Change{Result: Result{Text: out, Changed: true}, file: f, plan: p}
+	for _, s := range p.sets {
+		c.Paths = append(c.Paths, f.source.showPlace(s.place.doc, helmPath(s.place)))
+	}
+	return c, nil
 }
 
 // movesOrShares reports whether a plan must be verified by itself: it moves what
@@ -92,22 +91,34 @@ func (p *plan) movesOrShares() bool {
 	return false
 }
 
-// setAlone verifies the edits so far, makes one more in the text they gave, and
+// prepareAlone verifies the edits so far, makes one more in the text they gave, and
 // reads the file again.
-func (f *File) setAlone(e *Edit, v Vars) (Result, error) {
+func (f *File) prepareAlone(e *Edit, v Vars) (Change, error) {
 	if err := f.Verify(); err != nil {
-		return Result{}, err
+		return Change{}, err
 	}
 	r, err := e.Within(f.source.limits).Set(f.text, v)
 	if err != nil || !r.Changed {
-		return Result{Text: f.text}, err
+		return Change{Result: Result{Text: f.text}}, err
 	}
 	again, err := Open(r.Text, f.source.limits)
 	if err != nil {
-		return Result{}, err
+		return Change{}, err
 	}
-	*f = *again
-	return r, nil
+	return Change{Result: r, file: f, again: again}, nil
+}
+
+// Make makes the edit.
+func (c Change) Make() {
+	switch f := c.file; {
+	case c.again != nil:
+		*f = *c.again
+	case c.plan != nil:
+		f.take(c.plan)
+		f.spare = nil
+		f.release(f.text)
+		f.text = c.Text
+	}
 }
 
 // spliced is the text with the edits so far and those of the plan.

@@ -9,7 +9,7 @@ import (
 var (
 	quotedText  = regexp.MustCompile(`"[^"]*"`)
 	bracesInKey = regexp.MustCompile(`\$?\{\{?\s*([\w.-]*)\s*\}?\}`)
-	updateOnly  = regexp.MustCompile(`\{(env|environment|tag|digest|digestHex)\}`)
+	updateOnly  = regexp.MustCompile(`\{(environment|tag|digest|digestHex)\}`)
 	barePath    = regexp.MustCompile(`^\$?\.?[A-Za-z_]`)
 )
 
@@ -25,9 +25,9 @@ func checkBraces(text string) error {
 	case braces == "":
 		return nil
 	case strings.Contains(braces, "env"):
-		return fmt.Errorf("knows {app} and {repository} in braces, and not %s: give each environment a set of its own, with its key", braces)
+		return fmt.Errorf("knows {app}, {env} and {repository} in braces, and not %s: write {env}", braces)
 	}
-	return fmt.Errorf("knows {app} and {repository} in braces, and not %s", braces)
+	return fmt.Errorf("knows {app}, {env} and {repository} in braces, and not %s", braces)
 }
 
 // notExpression says of a text that is not an expression how it may have been meant.

@@ -14,7 +14,7 @@ import (
 //	kustomize-digest  newTag and digest of that entry, which get them when it has none
 //	image        .image, a full reference: {repository}:{tag}
 //
-// The keys may name {app} and {repository}; [Bind] fills them.
+// The keys may name {app}, {env} and {repository}; [Bind] fills them.
 func Preset(name string) ([]Target, bool) {
 	switch name {
 	case "helm":
@@ -46,37 +46,42 @@ func Presets() []string {
 	return []string{"helm", "helm-digest", "kustomize", "kustomize-digest", "image"}
 }
 
-// Bind fills {app} and {repository} in the targets' keys and in what they may
+// Names are what a configured key may name in braces.
+type Names struct {
+	App, Environment, Repository string
+}
+
+// Bind fills {app}, {env} and {repository} in the targets' keys and in what they may
 // replace. In a key ([Target.Key], Inside, Follows) they become yq string literals
 // or, within a literal, stand as they are: .apps[{app}].tag and .apps["x-{app}"].tag.
-// Both come from the configuration. It is the only text that is ever put into an
+// All of them come from the configuration. It is the only text that is ever put into an
 // expression: what a payload names goes into values alone, and those are no
 // code. [Compile] rejects what is left of a key whose braces Bind did not fill.
-func Bind(targets []Target, app, repository string) []Target {
+func Bind(targets []Target, names Names) []Target {
 	bound := make([]Target, len(targets))
 	for i, t := range targets {
-		t.Key, t.Inside = bind(t.Key, app, repository), bind(t.Inside, app, repository)
+		t.Key, t.Inside = names.bind(t.Key), names.bind(t.Inside)
 		t.Follows, t.Replaces = slices.Clone(t.Follows), slices.Clone(t.Replaces)
 		for i := range t.Follows {
-			t.Follows[i] = bind(t.Follows[i], app, repository)
+			t.Follows[i] = names.bind(t.Follows[i])
 		}
-		names := strings.NewReplacer("{app}", app, "{repository}", repository)
 		for i := range t.Replaces {
-			t.Replaces[i] = names.Replace(t.Replaces[i])
+			t.Replaces[i] = names.fill("").Replace(t.Replaces[i])
 		}
 		bound[i] = t
 	}
 	return bound
 }
 
-func bind(key, app, repository string) string {
+// bind fills a key.
+func (n Names) bind(key string) string {
 	if !strings.Contains(key, "{") {
 		return key
 	}
-	// A quote or a backslash would end the literal; no app and no image has one.
+	// A quote or a backslash would end the literal; no name has one.
 	clean := strings.NewReplacer(`"`, "", `\`, "")
-	inside := strings.NewReplacer("{app}", clean.Replace(app), "{repository}", clean.Replace(repository))
-	outside := strings.NewReplacer("{app}", `"`+clean.Replace(app)+`"`, "{repository}", `"`+clean.Replace(repository)+`"`)
+	n = Names{clean.Replace(n.App), clean.Replace(n.Environment), clean.Replace(n.Repository)}
+	inside, outside := n.fill(""), n.fill(`"`)
 	segments := strings.Split(key, `"`)
 	for i := range segments {
 		if i%2 == 0 {
@@ -86,4 +91,9 @@ func bind(key, app, repository string) string {
 		}
 	}
 	return strings.Join(segments, `"`)
+}
+
+// fill puts the names in the place of the braces, between quotes.
+func (n Names) fill(quote string) *strings.Replacer {
+	return strings.NewReplacer("{app}", quote+n.App+quote, "{env}", quote+n.Environment+quote, "{repository}", quote+n.Repository+quote)
 }

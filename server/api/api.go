@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -91,16 +92,26 @@ type Config struct {
 }
 
 // API answers /api/v1. Safe for concurrent use.
-type API struct{ Config }
+type API struct {
+	Config
+	memory atomic.Pointer[Memory]
+}
 
 // New makes an API.
 func New(c Config) *API {
-	c.Memory = c.Memory.withDefaults()
 	if c.Shared == nil {
 		c.Shared = NewShared()
 	}
-	c.Shared.turns.bound(c.Memory.Answers)
-	return &API{c}
+	a := &API{Config: c}
+	a.Resize(c.Memory)
+	return a
+}
+
+// Resize changes what answers may hold from now on: there are more apps, or fewer.
+func (a *API) Resize(m Memory) {
+	m = m.withDefaults()
+	a.memory.Store(&m)
+	a.Shared.turns.bound(m.Answers)
 }
 
 // Handler answers one request: with a status and a body in JSON, which may be a

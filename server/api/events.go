@@ -47,7 +47,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	// The first read is made before the answer begins, so that a cursor that is
 	// invalid gets an error and no stream.
 	changed := a.Store.Changed()
-	first, err := a.Store.Changes(r.Context(), follow.after, a.Memory.Changes)
+	first, err := a.Store.Changes(r.Context(), follow.after, a.memory.Load().Changes)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -83,7 +83,7 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 		if a.markOvertaken(ctx, updatesIn(changes)) != nil || s.send(changes) != nil {
 			return
 		}
-		if len(changes) < a.Memory.Changes {
+		if len(changes) < a.memory.Load().Changes {
 			select {
 			case <-changed:
 			case <-look.C:
@@ -102,7 +102,7 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 		}
 		changed = a.Store.Changed()
 		var err error
-		if changes, err = a.Store.Changes(ctx, s.follow.after, a.Memory.Changes); err != nil {
+		if changes, err = a.Store.Changes(ctx, s.follow.after, a.memory.Load().Changes); err != nil {
 			return
 		}
 	}

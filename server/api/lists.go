@@ -100,7 +100,7 @@ func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
-	page.Limit = min(page.Limit, a.Memory.Page) // the cursor leads on
+	page.Limit = min(page.Limit, a.memory.Load().Page) // the cursor leads on
 	found, next, err := a.Store.Deliveries(r.Context(), filter, page)
 	if err != nil {
 		return 0, nil, err

@@ -72,7 +72,7 @@ type Cache[V View[V]] struct {
 	apps    []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read    bool      // something was read
 	seen    V         // what was read last
-	aside   []int     // places in byFile of files that the guard did not let through: they are looked at again each time
+	aside   []int     // places in byFile of files that the guard did not let through, or that were not read yet: they are looked at again each time
 }
 
 // New makes a cache that has read nothing yet. The function returns the branch as it
@@ -94,6 +94,44 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 	c.last.Store(&api.BranchTags{})
 	c.turn <- struct{}{}
 	return c
+}
+
+// Keep takes over what another cache has read, so that only what is new is read. It is
+// called before anything else, and waits for whoever reads with the other one.
+func (c *Cache[V]) Keep(other *Cache[V]) {
+	<-other.turn
+	defer func() { other.turn <- struct{}{} }()
+	if !other.read {
+		return
+	}
+	type place struct{ environment, app, file string }
+	had := make(map[place]int, len(other.apps))
+	for i, app := range other.apps {
+		had[place{other.environments[i], app.App, app.File}] = i
+	}
+	aside := make(map[string]bool, len(other.aside))
+	for _, at := range other.aside {
+		aside[other.apps[other.byFile[at]].File] = true
+	}
+	for begin := 0; begin < len(c.byFile); {
+		file, stays, end := c.apps[c.byFile[begin]].File, true, begin
+		for ; end < len(c.byFile) && c.apps[c.byFile[end]].File == file; end++ {
+			i := c.byFile[end]
+			was, ok := had[place{c.environments[i], c.apps[i].App, file}]
+			if ok = ok && other.edits[was] == c.edits[i] && !aside[file]; ok {
+				c.apps[i].Tag, c.apps[i].Problem = other.apps[was].Tag, other.apps[was].Problem
+			}
+			stays = stays && ok
+		}
+		if !stays {
+			c.aside = append(c.aside, begin)
+		}
+		begin = end
+	}
+	c.seen, c.read, c.written = other.seen, true, other.written
+	last := *other.last.Load()
+	last.Apps = c.byEnvironment()
+	c.last.Store(&last)
 }
 
 // BranchTags implements api.ManifestReader. Whoever asks while the tags are brought up
@@ -161,6 +199,7 @@ func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 	for i := 0; i < len(changed); i++ {
 		next, err := c.readFile(ctx, changed[i], view)
 		if err != nil {
+			c.aside = append(c.aside, changed[i:]...)
 			return err // what was read stays, and is read again
 		}
 		if all && next < len(c.byFile) {

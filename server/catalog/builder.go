@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
 
@@ -16,6 +18,7 @@ type builder struct {
 	Input
 	all      []*wanted // by app and environment
 	problems []Problem
+	complete bool
 	inFile   map[place]int // how many targets each file has
 	edits    edits
 }
@@ -26,22 +29,27 @@ type place struct{ manifests, path string }
 // wanted is a target that may turn out to be wrong.
 type wanted struct {
 	Target
-	found *Found // nil for one of the configuration
+	found *discover.Found // nil for one of the configuration
+	own   string          // the path of the app's own file, where it has one
 	ok    bool
 }
 
 func newBuilder(in Input) *builder {
-	if in.MayFind == nil {
-		in.MayFind = func(string) bool { return false }
-	}
-	return &builder{Input: in, problems: slices.Clone(in.Problems), edits: make(edits)}
+	b := &builder{Input: in, edits: make(edits)}
+	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil || l.Kept })
+	return b
 }
 
-// Refines reports whether an app of the configuration only says more of one that a branch
+// mayFind reports whether a branch could name an app.
+func (b *builder) mayFind(app string) bool {
+	return slices.ContainsFunc(b.Looks, func(l Look) bool { return l.Rules.MayNameApp(app) })
+}
+
+// refines reports whether an app of the configuration only says more of one that a branch
 // names: the branch could name it, and no file of its own says where it is. It is known
 // where it is found.
-func refines(app config.App, name string, mayFind func(string) bool) bool {
-	return app.File == "" && mayFind(name)
+func (b *builder) refines(name string) bool {
+	return len(b.Looks) > 0 && b.Config.Apps[name].File == "" && b.mayFind(name)
 }
 
 // addConfigured adds every app of the configuration in every environment that it runs
@@ -49,10 +57,10 @@ func refines(app config.App, name string, mayFind func(string) bool) bool {
 func (b *builder) addConfigured() {
 	c := &b.Config
 	everywhere := slices.Sorted(maps.Keys(c.Environments))
-	b.all = make([]*wanted, 0, len(c.Apps)*len(everywhere)+len(b.Found))
+	b.all = make([]*wanted, 0, len(c.Apps)*len(everywhere)+b.found())
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app := c.Apps[name]
-		if refines(app, name, b.MayFind) {
+		if b.refines(name) {
 			continue
 		}
 		environments := app.Environments
@@ -64,28 +72,39 @@ func (b *builder) addConfigured() {
 				continue
 			}
 			to := c.Target(environment, name)
-			b.all = append(b.all, &wanted{ok: true, Target: Target{
-				At: At{environment, name}, Manifests: defaultManifests, Image: to.Repository,
-				Files: []File{{Path: to.File, Sets: to.Set.Targets(), field: to.Field}},
-			}})
+			w := &wanted{ok: true, Target: Target{At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository}}
+			for _, f := range to.Files {
+				w.Files = append(w.Files, File{Path: f.File, Sets: f.Set.Targets(), field: f.Field, also: f.Also})
+			}
+			b.all = append(b.all, w)
 		}
 	}
 }
 
-// defaultManifests is the name of the manifest repository that the field manifests names.
-const defaultManifests = "default"
+// found counts what was found.
+func (b *builder) found() (n int) {
+	for _, l := range b.Looks {
+		if l.Result != nil {
+			n += len(l.Result.Found)
+		}
+	}
+	return n
+}
 
 // addFound adds what branches name, with what the configuration says of it, but for what
 // is wrong by its names.
 func (b *builder) addFound() {
-	for i := range b.Found {
-		f := &b.Found[i]
-		app, refined := b.Config.Apps[f.App]
-		switch {
-		case refined && !refines(app, f.App, b.MayFind): // the configuration says where it is
-		case refined && app.Environments != nil && !slices.Contains(app.Environments, f.Environment):
-		default:
-			b.all = append(b.all, b.refine(f, app))
+	for _, l := range b.Looks {
+		if l.Result == nil {
+			continue
+		}
+		for _, p := range l.Result.Problems {
+			b.problems = append(b.problems, Problem{At: At{p.Environment, p.App}, Manifests: l.Manifests, Files: p.Files, Message: p.Message})
+		}
+		for _, f := range l.Result.Found {
+			if b.counts(l, f) {
+				b.all = append(b.all, b.refine(l, f))
+			}
 		}
 	}
 	slices.SortStableFunc(b.all, func(x, y *wanted) int {
@@ -98,26 +117,71 @@ func (b *builder) addFound() {
 	b.missRefined()
 }
 
+// counts reports whether what was found counts: the configuration may say that an app is
+// elsewhere.
+func (b *builder) counts(l Look, f *discover.Found) bool {
+	app, configured := b.Config.Apps[f.App]
+	switch {
+	case !configured:
+		return true
+	case app.File != "":
+		return false
+	}
+	return (app.Environments == nil || slices.Contains(app.Environments, f.Environment)) && (app.Manifests == "" || app.Manifests == l.Manifests)
+}
+
 // refine is a found target with what the configuration says of the app.
-func (b *builder) refine(f *Found, app config.App) *wanted {
+func (b *builder) refine(l Look, f *discover.Found) *wanted {
 	w := &wanted{found: f, ok: true, Target: Target{
-		At: f.At, Manifests: f.Manifests, Image: cmp.Or(app.RepositoryIn(f.Environment), f.Image), Tags: f.Tags, Origin: f.Origin,
+		At: At{f.Environment, f.App}, Manifests: l.Manifests, Image: cmp.Or(b.Config.Apps[f.App].RepositoryIn(f.Environment), f.Image),
+		Tags: config.Tags(f.Tags), Origin: f.Origin,
 	}}
-	to := b.Config.Target(f.Environment, f.App) // the app's set, else the environment's, else the top level's
-	for _, file := range f.Files {
-		sets, field := file.Set, f.Origin
-		if sets == nil || app.Set != nil {
-			sets, field = to.Set.Targets(), to.Field
+	if f.Origin != config.DiscoverField(l.Entries[f.Entry]) {
+		w.own = f.Origin
+	}
+	first := File{Path: f.File}
+	first.Sets, first.field = b.setsOf(l, f)
+	w.Files = append(w.Files, first)
+	if b.Config.Apps[f.App].Also != nil {
+		for _, more := range b.Config.Target(f.Environment, f.App).Files[1:] {
+			w.addFile(File{Path: more.File, Sets: more.Set.Targets(), field: more.Field, also: more.Also}, strings.HasPrefix(more.Field, strings.TrimSuffix(more.Also, "file")))
 		}
-		w.Files = append(w.Files, File{Path: file.Path, Sets: sets, field: field})
+		return w
+	}
+	for _, more := range f.Also {
+		w.addFile(File{Path: more.Path, Sets: more.Set, field: f.Origin, also: f.Origin + ".also"}, more.Set != nil)
 	}
 	return w
+}
+
+// addFile adds one more file; without a set of its own it has the first one's.
+func (w *wanted) addFile(f File, own bool) {
+	if !own {
+		f.Sets, f.field = w.Files[0].Sets, w.Files[0].field
+	}
+	w.Files = append(w.Files, f)
+}
+
+// setsOf is what updates of a found target set in its first file, and the field that says
+// so: the configuration's app, the app's own file, the entry, the environment, or the top
+// level.
+func (b *builder) setsOf(l Look, f *discover.Found) (sets []values.Target, field string) {
+	entry := l.Entries[f.Entry]
+	switch of := b.Config.Discover[entry].Set; {
+	case b.Config.Apps[f.App].Set != nil:
+	case f.Set != nil:
+		return f.Set, f.Origin
+	case of != nil:
+		return of.Targets(), config.DiscoverField(entry) + ".set"
+	}
+	to := b.Config.Target(f.Environment, f.App).Files[0]
+	return to.Set.Targets(), to.Field
 }
 
 // refuse makes a problem of a found target.
 func (b *builder) refuse(w *wanted, message string, files ...string) {
 	w.ok = false
-	b.problems = append(b.problems, Problem{At: w.At, Manifests: w.Manifests, Files: sortedSet(append(files, w.found.Sources...)), Message: message})
+	b.problems = append(b.problems, Problem{At: w.At, Manifests: w.Manifests, Files: sortedSet(append(files, w.sources()...)), Message: message})
 }
 
 func sortedSet(files []string) []string {
@@ -162,7 +226,10 @@ func (w *wanted) sources() []string {
 	if w.found == nil {
 		return nil
 	}
-	return w.found.Sources
+	if w.own == "" {
+		return []string{w.found.File}
+	}
+	return []string{w.found.File, w.own}
 }
 
 // refuseTwice refuses an app that is named twice in one environment: by two repositories,
@@ -181,7 +248,7 @@ func (b *builder) refuseTwice() {
 func (b *builder) refuseBoth(w, other *wanted) {
 	for _, pair := range [][2]*wanted{{w, other}, {other, w}} {
 		if this, that := pair[0], pair[1]; this.found != nil && that.found != nil && this.ok {
-			b.refuse(this, "is at two places, "+this.where()+" and "+that.where()+": remove or exclude one", that.found.Sources...)
+			b.refuse(this, "is at two places, "+this.where()+" and "+that.where()+": remove or exclude one", that.sources()...)
 		}
 	}
 }
@@ -206,17 +273,26 @@ func (b *builder) refuseImages() {
 // missRefined notes the apps of the configuration that only refine, and that no branch
 // names. Before anything was looked for that is nothing yet.
 func (b *builder) missRefined() {
-	if b.Found == nil {
+	if !b.complete {
 		return
 	}
-	found := make(map[string]bool, len(b.Found))
-	for _, f := range b.Found {
-		found[f.App] = true
+	found := make(map[At]bool, len(b.all))
+	for _, w := range b.all {
+		found[w.At], found[At{"", w.App}] = true, true
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Config.Apps)) {
-		if refines(b.Config.Apps[name], name, b.MayFind) && !found[name] {
-			b.problems = append(b.problems, Problem{At: At{App: name}, Manifests: defaultManifests,
-				Message: "apps." + name + " names no file, and no file of the branch names the app: give it a file, or remove it"})
+		if !b.refines(name) {
+			continue
+		}
+		environments := b.Config.Apps[name].Environments
+		if len(environments) == 0 {
+			environments = []string{""}
+		}
+		for _, environment := range environments {
+			if !found[At{environment, name}] {
+				b.problems = append(b.problems, Problem{At: At{environment, name}, Manifests: b.Config.ManifestsOf(environment, name),
+					Message: "apps." + name + " names no file, and no file of the branch names the app: give it a file, or remove it"})
+			}
 		}
 	}
 }

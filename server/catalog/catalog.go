@@ -14,7 +14,10 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
+	"github.com/tallyman-dev/tallyman/gitops/discover"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -31,11 +34,11 @@ func compareAt(a, b At) int {
 // change.
 type Target struct {
 	At
-	Manifests string // the name of the manifest repository
-	Files     []File // at least one; the first says which tag the app has
-	Image     string // without tag; "" when only orders name the app
-	Tags      config.Tags
-	Origin    string // the field of the discover entry that found it; "" for one of the configuration
+	Manifests string      // the name of the manifest repository
+	Files     []File      // at least one; the first says which tag the app has
+	Image     string      // without tag; "" when only orders name the app
+	Tags      config.Tags // that it takes of those that the environment does; zero: all
+	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
 }
 
 // File is one file that updates of a target change.
@@ -45,23 +48,32 @@ type File struct {
 	Edit *values.Edit
 
 	field string // the field of the configuration that Sets are of
+	also  string // the field that the file stands in; "" for the first
 }
 
-// Found is a target that the tip of a branch names.
-type Found struct {
-	At
-	Manifests string // the name of the manifest repository
-	Origin    string // the field of the discover entry, as in "discover[0]"
-	Files     []FoundFile
-	Image     string // without tag; "" for none
-	Tags      config.Tags
-	Sources   []string // the files that name it, for people; at least one
+// Text is the problem in a line, for people.
+func (p Problem) Text() string {
+	of := p.App
+	if p.Environment != "" {
+		of += " in " + p.Environment
+	}
+	text := p.Message
+	if of != "" {
+		text = of + ": " + text
+	}
+	if len(p.Files) > 0 {
+		text += " (" + strings.Join(p.Files, ", ") + ")"
+	}
+	return text
 }
 
-// FoundFile is a file that updates of a found target change.
-type FoundFile struct {
-	Path string
-	Set  []values.Target // nil: what the environment, else the top level sets
+// Written is the target as the writer takes it.
+func (t *Target) Written() manifest.Target {
+	to := manifest.Target{Files: make([]manifest.FileEdit, len(t.Files))}
+	for i, f := range t.Files {
+		to.Files[i] = manifest.FileEdit{File: f.Path, Editor: f.Edit}
+	}
+	return to
 }
 
 // Problem is what is wrong with an app that a branch names, or with a file that should
@@ -77,13 +89,20 @@ type Problem struct {
 // Input is what a catalog is made of.
 type Input struct {
 	Config config.Config
-	Found  []Found // in any order; with nil nothing was looked for yet
-	// MayFind reports whether a branch could ever name an app. Nil: none could.
-	MayFind func(app string) bool
-	// Problems are those that reading the branches had.
-	Problems []Problem
-	Within   values.Limits
-	Before   *Catalog // whose edits are not compiled again; nil: none
+	Looks  []Look // one for each manifest repository whose branch names apps
+	Within values.Limits
+	Before *Catalog // whose edits are not compiled again; nil: none
+}
+
+// Look is what the branch of one manifest repository names.
+type Look struct {
+	Manifests string // the repository's name
+	Rules     *discover.Rules
+	Entries   []int            // the places in the configuration's Discover of the rules' entries
+	Result    *discover.Result // nil: it was not looked at yet
+	Commit    string           // that was looked at
+	Kept      bool             // Result is of before: it was not looked at with these rules yet
+	Read      []string         // files whose contents the rules need, besides those that updates change
 }
 
 // Catalog is every app that is known at one time. It does not change. Safe for concurrent
@@ -94,6 +113,8 @@ type Catalog struct {
 	apps     []string
 	problems []Problem
 	wrong    map[At]int // places in problems; also of an app with no environment
+	complete bool
+	looks    []Look
 	files    map[string][]string
 	policy   map[string]policy.App
 	edits    edits
@@ -115,6 +136,32 @@ func (c *Catalog) Target(environment, app string) (*Target, bool) {
 	return t, ok
 }
 
+// Complete reports whether every branch that names apps was looked at: until then nobody
+// knows which apps there are not.
+func (c *Catalog) Complete() bool { return c.complete }
+
+// Look finds what is known of the branch of a manifest repository.
+func (c *Catalog) Look(manifests string) (Look, bool) {
+	i := slices.IndexFunc(c.looks, func(l Look) bool { return l.Manifests == manifests })
+	if i < 0 {
+		return Look{}, false
+	}
+	return c.looks[i], true
+}
+
+// Looks are what is known of all branches that name apps.
+func (c *Catalog) Looks() []Look { return c.looks }
+
+// MayComeToKnow reports whether a branch could name an app that is not known.
+func (c *Catalog) MayComeToKnow(app string) bool {
+	return slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameApp(app) })
+}
+
+// MayComeToKnowImage reports whether a branch could name an app of an image, without tag.
+func (c *Catalog) MayComeToKnowImage(image string) bool {
+	return slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameImage(image) })
+}
+
 // Targets are all targets, sorted by app and environment. The slice is not to be changed.
 func (c *Catalog) Targets() []*Target { return c.sorted }
 
@@ -130,6 +177,22 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// AppsIn counts the apps whose files are in each manifest repository.
+func (c *Catalog) AppsIn() map[string]int {
+	apps := make(map[string]map[string]bool)
+	for _, t := range c.sorted {
+		if apps[t.Manifests] == nil {
+			apps[t.Manifests] = make(map[string]bool)
+		}
+		apps[t.Manifests][t.App] = true
+	}
+	counts := make(map[string]int, len(apps))
+	for repository, names := range apps {
+		counts[repository] = len(names)
+	}
+	return counts
+}
 
 // Problems are what is wrong with apps that branches name, sorted by app. The slice is not
 // to be changed.
@@ -174,7 +237,7 @@ func (c *Catalog) In(file string) (found []At) {
 
 // Same reports whether two catalogs know the same.
 func (c *Catalog) Same(other *Catalog) bool {
-	return slices.EqualFunc(c.sorted, other.sorted, func(a, b *Target) bool { return a.same(b) }) &&
+	return c.complete == other.complete && slices.EqualFunc(c.sorted, other.sorted, func(a, b *Target) bool { return a.same(b) }) &&
 		slices.EqualFunc(c.problems, other.problems, Problem.same)
 }
 
@@ -189,7 +252,7 @@ func (p Problem) same(other Problem) bool {
 
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {
@@ -204,6 +267,14 @@ func (b *builder) catalog() *Catalog {
 			if at := [2]string{w.Manifests, f.Path}; !files[at] {
 				files[at] = true
 				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
+			}
+		}
+	}
+	for _, l := range b.Looks {
+		for _, path := range l.Read {
+			if at := [2]string{l.Manifests, path}; !files[at] {
+				files[at] = true
+				c.files[l.Manifests] = append(c.files[l.Manifests], path)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (c *claims) claim(w *wanted) *gitops.Error {
 			case other.found != nil:
 				c.shared[at] = append(c.shared[at], w)
 			default:
-				return gitops.FieldErrorf(f.field, "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
+				return gitops.FieldErrorf(cmp.Or(f.also, f.field), "updates of %s in %s and of %s in %s would both set %s in %s: give them different files or keys",
 					other.App, other.Environment, w.App, w.Environment, set.Key, f.Path)
 			}
 		}

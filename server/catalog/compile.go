@@ -36,12 +36,31 @@ func (b *builder) compile() error {
 		}
 	}
 	b.refuseClaims(claims)
+	for name, err := range b.compileRefinements() {
+		problems[name] = err
+	}
 	sorted := slices.Sorted(maps.Keys(problems))
 	joined := make([]error, len(sorted))
 	for i, field := range sorted {
 		joined[i] = problems[field]
 	}
 	return errors.Join(joined...)
+}
+
+// compileRefinements compiles what the configuration sets in files that branches name:
+// what is wrong with it is known before a file is.
+func (b *builder) compileRefinements() map[string]error {
+	problems := make(map[string]error)
+	for name, app := range b.Config.Apps {
+		if app.Set == nil || !b.refines(name) {
+			continue
+		}
+		f := File{Sets: values.Bind(app.Set.Targets(), values.Names{App: name, Environment: "dev", Repository: "registry.example/app"}), field: "apps." + name + ".set"}
+		if _, err := b.edit(&f); err != nil {
+			problems[err.Field] = err
+		}
+	}
+	return problems
 }
 
 // countFiles counts the targets of each file.
@@ -58,7 +77,10 @@ func (b *builder) countFiles() {
 func (b *builder) compileTarget(w *wanted) *gitops.Error {
 	for i := range w.Files {
 		f := &w.Files[i]
-		f.Sets = values.Bind(f.Sets, w.App, w.Image)
+		if slices.ContainsFunc(w.Files[:i], func(before File) bool { return before.Path == f.Path }) {
+			return gitops.FieldErrorf(f.also, "is %s, which the same update edits already: write both keys into one set", f.Path)
+		}
+		f.Sets = values.Bind(f.Sets, values.Names{App: w.App, Environment: w.Environment, Repository: w.Image})
 		for n := range f.Sets {
 			f.Sets[n].Shared = b.inFile[place{w.Manifests, f.Path}] > 1
 		}

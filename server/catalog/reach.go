@@ -97,8 +97,8 @@ func RepositoryField(c config.Config, at At) string {
 func (b *builder) policyApps() map[string]policy.App {
 	apps := make(map[string]policy.App, len(b.Config.Apps)+len(b.all))
 	for name, app := range b.Config.Apps {
-		if !refines(app, name, b.MayFind) {
-			apps[name] = policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+		if !b.refines(name) {
+			apps[name] = configuredApp(app)
 		}
 	}
 	for i := 0; i < len(b.all); {
@@ -112,6 +112,24 @@ func (b *builder) policyApps() map[string]policy.App {
 		}
 	}
 	return apps
+}
+
+// Refined are the apps of the configuration that only say more of what branches name, as
+// the policy plans them.
+func Refined(in Input) map[string]policy.App {
+	apps := make(map[string]policy.App)
+	b := newBuilder(in)
+	for name, app := range in.Config.Apps {
+		if b.refines(name) {
+			apps[name] = configuredApp(app)
+		}
+	}
+	return apps
+}
+
+// configuredApp is an app of the configuration as the policy plans it.
+func configuredApp(app config.App) policy.App {
+	return policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
 }
 
 // policyApp is a found app by its targets.

@@ -111,12 +111,14 @@ func (c *Config) check() error {
 	c.checkSources(report)
 	c.checkAPI(report)
 	checkFile(report, "file", c.File)
+	checkAlso(report, "also", c.Also)
 	if len(c.Environments) == 0 {
 		report("environments", "must name at least one environment")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		env, field := c.Environments[name], "environments."+name
 		checkFile(report, field+".file", env.File)
+		checkAlso(report, field+".also", env.Also)
 	}
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {
@@ -125,6 +127,7 @@ func (c *Config) check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app, field := c.Apps[name], "apps."+name
 		checkFile(report, field+".file", app.File)
+		checkAlso(report, field+".also", app.Also)
 		// Whoever takes the last name out of a list does not mean all of them.
 		if app.Environments != nil && len(app.Environments) == 0 {
 			report(field+".environments", "must name at least one environment; without the field the app is in all of them")

@@ -63,6 +63,9 @@ type Config struct {
 	// kustomize-digest or image.
 	// Default helm, which is one scalar: key .image.tag, value "{tag}".
 	Set Sets `yaml:"set"`
+	// Also lists more files that the same update edits, in the same commit: all of them
+	// or none. Default: none.
+	Also []Also `yaml:"also"`
 	// Environments are the environments, by name. At least one is required.
 	Environments map[string]Environment `yaml:"environments"`
 	// Discover names apps by files that are on the branches of manifest repositories. They
@@ -161,6 +164,17 @@ type Environment struct {
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
 	Set Sets `yaml:"set"`
+	// Also overrides the top-level also for this environment; an empty list is none.
+	Also []Also `yaml:"also"`
+}
+
+// Also is one more file that an update edits.
+type Also struct {
+	// File is the path of the file, as the top level's. It is not one that the update
+	// edits already. Required.
+	File string `yaml:"file"`
+	// Set lists what the update sets in it. Default: what it sets in its first file.
+	Set Sets `yaml:"set"`
 }
 
 // Tags says which tags an environment takes: match, semver, or both at once.
@@ -191,4 +205,6 @@ type App struct {
 	File string `yaml:"file"`
 	// Set overrides the environment's set for this app.
 	Set Sets `yaml:"set"`
+	// Also overrides the environment's also for this app; an empty list is none.
+	Also []Also `yaml:"also"`
 }

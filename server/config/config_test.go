@@ -127,12 +127,13 @@ access:
     environments: [dev]
   - {who: {token: ops}, may: [cancel]}
 file: apps/{env}/{app}.yaml
+also: [{file: 'a/{app}', set: [{key: .a}]}, {file: b}]
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
   {key: .x.y, create: parents}]
 environments:
-  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, file: dev.yaml, set: kustomize}
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, file: dev.yaml, set: kustomize, also: [{file: c}]}
 apps:
-  api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}]}
+  api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}], also: []}
 `)
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
@@ -167,14 +168,16 @@ apps:
 			{Who: config.Who{Token: "ops"}, May: []string{"cancel"}},
 		},
 		File: "apps/{env}/{app}.yaml",
+		Also: []config.Also{{File: "a/{app}", Set: config.Sets{{Key: ".a"}}}, {File: "b"}},
 		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},
 			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
 			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", File: "dev.yaml",
-			Set: config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
+			Set:  config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
+			Also: []config.Also{{File: "c"}},
 		}},
 		Apps: map[string]config.App{"api": {
-			Repository: "registry.example/api", Environments: []string{"dev"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}},
+			Repository: "registry.example/api", Environments: []string{"dev"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -200,27 +203,36 @@ func TestPresets(t *testing.T) {
 }
 
 // The narrower comes before the wider: the app's own, the environment's, the top
-// level's.
+// level's. What is set in one more file is what is set in the first, unless it says so
+// itself.
 func TestTarget(t *testing.T) {
 	c := parse(t, strings.NewReplacer(
-		"    tags:", "    file: envs/{env}.yaml\n    set: helm-digest\n    tags:",
-		"apps:\n", "apps:\n  own: {file: 'own/{app}/{env}/{app}.yaml', set: image}\n  half: {set: []}\n",
-	).Replace(minimal)+"  prod: {}\n")
+		"    tags:", "    file: envs/{env}.yaml\n    set: helm-digest\n    also: [{file: 'west/{app}.yaml'}, {file: 'Chart-{env}.yaml', set: [{key: .appVersion}]}]\n    tags:",
+		"apps:\n", "apps:\n  own: {file: 'own/{app}/{env}/{app}.yaml', set: image}\n  half: {set: [], also: []}\n",
+	).Replace(minimal)+"  prod: {}\nalso: [{file: 'more/{env}/{app}.yaml', set: kustomize}]\n")
 	for _, want := range []struct {
 		environment, app string
-		target           config.Target
+		files            []config.TargetFile
 	}{
-		{"qa", "prod", config.Target{File: "charts/prod/values-qa.yaml", Field: "set"}},
-		{"dev", "prod", config.Target{File: "envs/dev.yaml", Field: "environments.dev.set"}},
-		{"dev", "own", config.Target{File: "own/own/dev/own.yaml", Field: "apps.own.set"}},
-		{"dev", "half", config.Target{File: "envs/dev.yaml", Field: "apps.half.set"}},
+		{"qa", "prod", []config.TargetFile{{File: "charts/prod/values-qa.yaml", Field: "set"}, {File: "more/qa/prod.yaml", Field: "also[0].set", Also: "also[0].file"}}},
+		{"dev", "prod", []config.TargetFile{{File: "envs/dev.yaml", Field: "environments.dev.set"},
+			{File: "west/prod.yaml", Field: "environments.dev.set", Also: "environments.dev.also[0].file"},
+			{File: "Chart-dev.yaml", Field: "environments.dev.also[1].set", Also: "environments.dev.also[1].file"}}},
+		{"dev", "own", []config.TargetFile{{File: "own/own/dev/own.yaml", Field: "apps.own.set"},
+			{File: "west/own.yaml", Field: "apps.own.set", Also: "environments.dev.also[0].file"},
+			{File: "Chart-dev.yaml", Field: "environments.dev.also[1].set", Also: "environments.dev.also[1].file"}}},
+		{"dev", "half", []config.TargetFile{{File: "envs/dev.yaml", Field: "apps.half.set"}}},
 	} {
 		got := c.Target(want.environment, want.app)
-		if got.File != want.target.File || got.Field != want.target.Field {
-			t.Errorf("%s in %s: %+v", want.app, want.environment, got)
+		sets := map[string]int{"set": 1, "environments.dev.set": 2, "apps.own.set": 1, "apps.half.set": 0, "also[0].set": 1, "environments.dev.also[1].set": 1}
+		for i, f := range got.Files {
+			if len(f.Set) != sets[f.Field] {
+				t.Errorf("%s in %s sets %+v in %s", want.app, want.environment, f.Set, f.File)
+			}
+			got.Files[i].Set = nil
 		}
-		if sets := map[string]int{"set": 1, "environments.dev.set": 2, "apps.own.set": 1, "apps.half.set": 0}[got.Field]; len(got.Set) != sets {
-			t.Errorf("%s in %s sets %+v", want.app, want.environment, got.Set)
+		if diff := cmp.Diff(want.files, got.Files); diff != "" {
+			t.Errorf("%s in %s: %s", want.app, want.environment, diff)
 		}
 	}
 	if got := config.Expand("{app}/{env}/{app}{app}", "{env}", "e"); got != "{env}/e/{env}{env}" { // a name is never a template

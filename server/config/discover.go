@@ -23,6 +23,10 @@ type Discover struct {
 	// Set is what updates set in the files. Default: as for other apps, the environment's
 	// set, else the top level's.
 	Set Sets `yaml:"set"`
+	// Also lists more files of each update, as the top level's. A path may have * for the
+	// directories that it shares with File. An environment's and the top level's Also do
+	// not count for what is discovered.
+	Also []Also `yaml:"also"`
 	// Manifests is the name of the manifest repository whose branch is looked at. Default
 	// "default".
 	Manifests string `yaml:"manifests"`

@@ -39,7 +39,8 @@ func fields(into map[string]string, path string, v reflect.Value) {
 			fields(into, path+".<name>", v.MapIndex(key))
 		}
 	case reflect.Slice:
-		if _, sets := v.Interface().(config.Sets); sets || v.Type().Elem().Kind() != reflect.Struct {
+		_, sets := v.Interface().(config.Sets)
+		if _, also := v.Interface().([]config.Also); sets || also && path != "also" || v.Type().Elem().Kind() != reflect.Struct {
 			fieldOf(into, path, v)
 			return
 		}
@@ -91,7 +92,7 @@ func written(v reflect.Value) string {
 			return ""
 		}
 		return "[" + strings.Join(value, ", ") + "]"
-	case config.Sets, []int64:
+	case config.Sets, []config.Also, []int64:
 		return ""
 	case config.Create:
 		if value == config.CreateNothing {
@@ -105,11 +106,11 @@ func written(v reflect.Value) string {
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
 	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+
-		"api: {tokens: [{name: given, file: given}], oidc: {}}\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
+		"api: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
-	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "apps.<name>.repositories.<name>"} // minimal has them
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "discover[].file"} // minimal has them
 	for _, field := range given {
 		want[field] = ""
 	}
@@ -135,7 +136,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		}
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
-			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key",
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file",
 			"sources.sns.topics", "api.oidc.audience",
 			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
 			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",
@@ -159,7 +160,7 @@ func TestReferenceExamplesAreTaken(t *testing.T) {
 		t.Fatalf("%d examples", len(examples))
 	}
 	whole := parse(t, examples[0][1])
-	if len(whole.Apps) != 1 || whole.Target("dev", "myshop-api").File != "charts/myshop-api/values-dev.yaml" {
+	if len(whole.Apps) != 1 || whole.Target("dev", "myshop-api").Files[0].File != "charts/myshop-api/values-dev.yaml" {
 		t.Errorf("%+v", whole)
 	}
 	rest := regexp.MustCompile(`(?m)^(environments|apps):\n((  .*)?\n)*`).ReplaceAllString(minimal, "")

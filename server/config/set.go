@@ -14,8 +14,8 @@ type Sets []Set
 
 // Set is one scalar to set.
 type Set struct {
-	// Key is a yq expression that selects exactly one scalar in the file. {app} and
-	// {repository} in it stand for the app's, as yq strings. Required.
+	// Key is a yq expression that selects exactly one scalar in the file. {app}, {env}
+	// and {repository} in it stand for the update's, as yq strings. Required.
 	Key string `yaml:"key"`
 	// Value is what it is set to; {tag}, {digest}, {digestHex} and {repository} stand
 	// for the update's, {digestHex} without "sha256:". Default "{tag}".
@@ -35,7 +35,7 @@ type Set struct {
 	// other apps or environments are set in; without those the default is every key.
 	Follows []string `yaml:"follows"`
 	// Replaces lists repositories, such as mirrors, that a reference with {repository}
-	// may take the place of. {app} and {repository} in it stand for the app's.
+	// may take the place of. {app}, {env} and {repository} in it stand for the update's.
 	Replaces []string `yaml:"replaces"`
 }
 
@@ -48,8 +48,8 @@ const (
 	CreateParents Create = "parents"
 )
 
-// Targets is the list as package values has it, with {app} and {repository} as they
-// are written.
+// Targets is the list as package values has it, with what stands in braces as it is
+// written.
 func (s Sets) Targets() []values.Target {
 	targets := make([]values.Target, len(s))
 	for i, set := range s {

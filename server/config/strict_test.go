@@ -85,6 +85,14 @@ func TestWrongValues(t *testing.T) {
 		{"", "file: .Git/{app}", "file: must not lie in .git"},
 		{"", "file: modules/.git/config", "file: must not lie in .git"},
 		{"", `file: "charts/\n.yaml"`, "file: must not have control characters"},
+		{"", "also: [{file: a}, {file: ../b}]", "also[1].file: must be a path from the repository's root"},
+		{"", "also: [{set: helm}]", "also[0].file: is missing"},
+		{"", "also: [{file: 'x/{tag}'}]", "also[0].file: knows only {app} and {env} in braces"},
+		{"", "also: [{file: x, set: Helm}]", "also[0].set: must be a list, or one of helm"},
+		{"", "also: [{file: x, key: .a}]", "also[0].key: is not a field; there are file, set (line"},
+		{"", "also: [" + strings.Repeat("{file: x}, ", 21) + "]", "also: has 21 files, and an update may edit 20 more than its first"},
+		{"    tags:", "    also: [{file: /x}]\n    tags:", "environments.dev.also[0].file: must be a path from"},
+		{"myshop-api: {}", "myshop-api: {also: [{file: /x}]}", "apps.myshop-api.also[0].file: must be a path from"},
 		{"    tags:", "    file: /x\n    tags:", "environments.dev.file: must be a path from"},
 		{"    tags:", "    coalesce: latest\n    tags:", "environments.dev.coalesce: must be one of none, newest"},
 		{"    tags:", "    downgrades: refuse\n    tags:", "environments.dev.downgrades: must be one of supersede, allow"},
@@ -120,7 +128,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, sources, limits, api, access, file, set, environments, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, sources, limits, api, access, file, set, also, environments, discover, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
@@ -141,10 +149,10 @@ func TestWrongShapes(t *testing.T) {
 		{"access: [{can: x}]", []string{"access[0].can: is not a field; there are who, may, apps, environments (line 1)"}},
 		{"sources: {sns: {topic: x}}", []string{"sources.sns.topic: is not a field; there are topics (line 1)"}},
 		{"sources: {eventbridge: {key: s3cret}}", []string{"sources.eventbridge.key: is not a field; there are auth, header, username, secretFiles (line 1)"}},
-		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, manifests, file, set (line 3)"}},
+		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, manifests, file, set, also (line 3)"}},
 		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
 		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 1)"}},
-		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, manifests, file, set (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, manifests, file, set, also (line 1)"}},
 		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 3)"}},
 
 		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: is given twice (line 3)"}},
@@ -164,7 +172,7 @@ func TestWrongShapes(t *testing.T) {
 		{"sources: {github: [a]}", []string{"sources.github: must be a map with some of: secretFiles, eventTypes (line 1)"}},
 		{"sources: github", []string{"sources: must be a map with some of: github, eventbridge, sns (line 1)"}},
 		{"environments: [dev]", []string{"environments: must be a map of names (line 1)"}},
-		{"environments: {dev: main}", []string{"environments.dev: must be a map with some of: tags, coalesce, commits, downgrades, manifests, file, set (line 1)"}},
+		{"environments: {dev: main}", []string{"environments.dev: must be a map with some of: tags, coalesce, commits, downgrades, manifests, file, set, also (line 1)"}},
 		{"set: {key: .x}", []string{"set: must be a list (line 1)"}},
 		{"set: [.image.tag]", []string{"set[0]: must be a map with some of: key, value, create, inside, anchor, follows, replaces (line 1)"}},
 		{"set: [{key: .x, create: maybe}]", []string{"set[0].create: must be true, false or parents (line 1)"}},
@@ -263,7 +271,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for app := range c.Apps {
 			for environment := range c.Environments {
-				if target := c.Target(environment, app); target.File == "" || target.Field == "" {
+				if target := c.Target(environment, app); target.Files[0].File == "" || target.Files[0].Field == "" {
 					t.Errorf("%q in %q goes nowhere", app, environment)
 				}
 			}

@@ -194,7 +194,7 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 }
 
 func (w *world) target(environment, app string) (manifest.Target, error) {
-	return manifest.Target{File: fileOf(environment, app), Editor: w.editor}, nil
+	return manifest.Target{Files: []manifest.FileEdit{{File: fileOf(environment, app), Editor: w.editor}}}, nil
 }
 
 func (w *world) networkFaults() float64 { return w.now(w.network) }

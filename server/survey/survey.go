@@ -84,6 +84,7 @@ func Read(ctx context.Context, c Config) (Result, error) {
 	}
 	contents, failed := contentsOf(snapshot, files)
 	result := Result{Branch: name, Commit: snapshot.Tip.String(), Findings: propose.Find(paths, contents, failed)}
+	verify(result.Findings, snapshot.Root)
 	return result, c.readPast(ctx, result)
 }
 

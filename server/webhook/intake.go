@@ -84,7 +84,7 @@ type Inbound struct {
 // not when it asks for nothing or is known. A rejection's code is Rejected, also
 // when it is known: who sends it again must not take it for done. Forbidden means
 // that the principal may not order it, and Unavailable that the store did not
-// answer; in both cases nothing is kept.
+// answer, or that what the event is for is not known yet; in each case nothing is kept.
 func (in *Intake) Accept(ctx context.Context, from Inbound) (d gitops.Delivery, accepted bool, err error) {
 	d, duplicate, err := in.store(ctx, from)
 	outcome := outcomeOf(d, duplicate, err)
@@ -113,7 +113,7 @@ func (in *Intake) RecordRejection(ctx context.Context, key gitops.DeliveryKey, r
 func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, bool, error) {
 	planned, rejection := in.plan(from)
 	nameOrder(&planned, from.Event.Orders)
-	if gitops.CodeOf(rejection) == gitops.Forbidden {
+	if code := gitops.CodeOf(rejection); code == gitops.Forbidden || code == gitops.Unavailable {
 		return planned, false, rejection
 	}
 	planned.Body, planned.Remote, planned.Credential, planned.Recovered = from.Body, from.Remote, from.Credential, from.Recovered

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+)
+
+// branchSite is a site whose apps are on the branch alone.
+func branchSite(t *testing.T) *site {
+	s := newSite(t)
+	_, apps, _ := strings.Cut(s.yaml, "apps:\n")
+	s.edit("apps:\n"+apps, `discover:
+  - file: charts/{app}/values-{env}.yaml
+    exclude: [charts/_*/**]
+    repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/{app}
+`)
+	return s
+}
+
+// lookout is a running server whose looks are made when the test wants them.
+type lookout struct {
+	*running
+	site   *site
+	looked chan string // of each look that has ended
+}
+
+// watch starts the site's server, and has the branch looked at once.
+func (s *site) watch() *lookout {
+	s.t.Helper()
+	l := s.watchBefore()
+	l.wait()
+	return l
+}
+
+// watchBefore starts the site's server, and returns while the first look is under way.
+func (s *site) watchBefore() *lookout {
+	s.t.Helper()
+	server, err := s.newServer()
+	s.must(err)
+	l := &lookout{site: s, looked: make(chan string)}
+	server.finder.every, server.finder.between = 24*time.Hour, 0
+	server.finder.looked = func(manifests string) {
+		select {
+		case l.looked <- manifests:
+		case <-s.t.Context().Done(): // the test is over
+		}
+	}
+	l.running = s.run(server)
+	return l
+}
+
+// look has the branches looked at, and waits for one look.
+func (l *lookout) look() {
+	l.t.Helper()
+	l.finder.ask()
+	l.wait()
+}
+
+// wait waits until a look has ended.
+func (l *lookout) wait() {
+	l.t.Helper()
+	select {
+	case <-l.looked:
+	case <-l.t.Context().Done():
+		l.t.Fatal("the branch was not looked at")
+	}
+}
+
+// commit changes the branch as a person's push does.
+func (s *site) commit(files map[string]string, remove ...string) {
+	s.t.Helper()
+	_, err := s.repository.Commit(gitserver.Change{Files: files, Delete: remove})
+	s.must(err)
+}
+
+// values are the files of an app in environments.
+func valuesOf(app string, environments ...string) map[string]string {
+	files := make(map[string]string)
+	for _, environment := range environments {
+		files[gitserver.ValuesFile(app, environment)] = gitserver.Values(app, environment, "main-0000000")
+	}
+	return files
+}
+
+// reaches orders a tag and wants it on the branch.
+func (l *lookout) reaches(id, app, environment, tag string) {
+	l.t.Helper()
+	d := l.orders(id, app, environment, tag).delivery(l.t, http.StatusAccepted)
+	if u := l.settled(d.Updates[0].ID); u.State != gitops.Committed {
+		l.t.Errorf("%s in %s is %s: %s", app, environment, u.State, u.Reason)
+	}
+}
+
+// An app is known with the first look after the commit that brings it, without a restart,
+// and its first update is written. With the commit that takes it away it is gone, and what
+// it still had to write is cancelled for that.
+func TestAppsComeAndGoWithTheBranch(t *testing.T) {
+	s := branchSite(t)
+	l := s.watch()
+	l.reaches("1", "api", "dev", "main-1a2b3c4") // was there from the start
+	l.orders("2", "cart", "dev", "main-1a2b3c4").problem(t, http.StatusUnprocessableEntity)
+	s.commit(valuesOf("cart", "dev"))
+	l.look()
+	l.reaches("3", "cart", "dev", "main-1a2b3c4")
+	l.orders("4", "cart", "prod", "1.0.0").problem(t, http.StatusUnprocessableEntity)
+	if lines := s.log.with("apps discovered", `"added":1`, `"addedNames":["cart"]`, `"apps":3`); len(lines) != 1 {
+		t.Errorf("the log has %q", lines)
+	}
+
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Status: 500, Times: -1})
+	waits := l.orders("5", "cart", "dev", "main-2a2b3c4").delivery(t, http.StatusAccepted)
+	s.commit(nil, gitserver.ValuesFile("cart", "dev"))
+	l.look()
+	s.git.Heal()
+	const why = `app "cart" is not known in environment "dev" any more: charts/cart/values-dev.yaml is not on the branch`
+	if u := l.settled(waits.Updates[0].ID); u.State != gitops.Cancelled || u.Reason != why {
+		t.Errorf("what waited is %s: %s", u.State, u.Reason)
+	}
+	l.orders("6", "cart", "dev", "main-3a2b3c4").problem(t, http.StatusUnprocessableEntity)
+	l.reaches("7", "worker", "dev", "main-1a2b3c4")
+	if n := gather(t, l.Server)[`tallyman_apps{repository="default"}`]; n != 2 {
+		t.Errorf("%v apps are told", n)
+	}
+}
+
+// Two names that differ in capitals alone are a problem of both, which names them; every
+// other app goes on, and both are known when one is gone.
+func TestACollisionStopsNobodyElse(t *testing.T) {
+	s := branchSite(t)
+	s.commit(valuesOf("cart", "dev"))
+	l := s.watch()
+	s.commit(valuesOf("Cart", "dev"))
+	l.look()
+	for i, app := range []string{"cart", "Cart"} {
+		p := l.orders(fmt.Sprint(i), app, "dev", "main-1a2b3c4").problem(t, http.StatusUnprocessableEntity)
+		for _, text := range []string{"charts/cart/values-dev.yaml", "charts/Cart/values-dev.yaml"} {
+			if !strings.Contains(p.Detail, text) {
+				t.Errorf("%s: %s does not name %s", app, p.Detail, text)
+			}
+		}
+	}
+	l.reaches("2", "worker", "dev", "main-1a2b3c4")
+	if n := gather(t, l.Server)[`tallyman_discovery_problems{repository="default"}`]; n == 0 {
+		t.Error("no problem is told")
+	}
+	s.commit(nil, gitserver.ValuesFile("Cart", "dev"))
+	l.look()
+	l.reaches("3", "cart", "dev", "main-1a2b3c4")
+	if n := gather(t, l.Server)[`tallyman_discovery_problems{repository="default"}`]; n != 0 {
+		t.Errorf("%v problems are still told", n)
+	}
+}
+
+// Before the first look an order of an app that nobody knows is to be sent again, and
+// nothing is cancelled; after it the same order is taken.
+func TestBeforeTheFirstLook(t *testing.T) {
+	s := branchSite(t)
+	release := make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Wait: release, Times: -1})
+	l := s.watchBefore()
+	const body = `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`
+	answer := l.call(apiToken, "POST", "/api/v1/updates", body)
+	if p := answer.problem(t, http.StatusServiceUnavailable); !strings.Contains(p.Detail, `whether there is an app "api" is not known yet`) || answer.Header.Get("Retry-After") != "1" {
+		t.Errorf("%+v, %s", p, answer.Header.Get("Retry-After"))
+	}
+	s.git.Heal()
+	close(release)
+	l.wait()
+	d := l.call(apiToken, "POST", "/api/v1/updates", body).delivery(t, http.StatusAccepted)
+	if u := l.settled(d.Updates[0].ID); u.State != gitops.Committed {
+		t.Errorf("the update is %s: %s", u.State, u.Reason)
+	}
+}
+
+// What was accepted before a restart is not cancelled while the branch cannot be looked
+// at, and is written when it can be.
+func TestARestartCancelsNothing(t *testing.T) {
+	s := branchSite(t)
+	l := s.watch()
+	s.git.Inject(gitserver.Fault{Status: 500, Times: -1})
+	waits := l.orders("1", "api", "dev", "main-1a2b3c4").delivery(t, http.StatusAccepted)
+	l.stop()
+	server, err := s.newServer()
+	s.must(err)
+	looked := make(chan string, 16)
+	server.finder.between, server.finder.looked = 0, func(manifests string) { looked <- manifests }
+	r := s.run(server)
+	<-looked // it failed
+	if u, err := r.store.Update(t.Context(), waits.Updates[0].ID); err != nil || u.State.Final() {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if len(s.log.with("apps cannot be discovered", `"repository":"default"`)) == 0 {
+		t.Error("the log does not say that the look failed")
+	}
+	s.git.Heal()
+	server.finder.ask()
+	if u := r.settled(waits.Updates[0].ID); u.State != gitops.Committed {
+		t.Errorf("the update is %s: %s", u.State, u.Reason)
+	}
+}
