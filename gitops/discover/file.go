@@ -41,7 +41,7 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 			f.unknown = []string{able[0].env}
 		}
 	case able[0].cut:
-		f.problem(reading{}, path, "%s can be read as %s and in many more ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), able[0])
+		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
 		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",

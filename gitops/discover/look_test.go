@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -18,7 +19,7 @@ import (
 // changed.
 func TestALookAtAnotherTip(t *testing.T) {
 	rules := compile(t, good(func(e *discover.Entry) { e.RepositoryKey = ".image" }))
-	all := files{"charts/api/values-dev.yaml": "image: r.example/api", "charts/web/values-dev.yaml": "image: r.example/web", "README.md": "a"}
+	all := files{"charts/api/values-dev.yaml": "image: r.example/api", "charts/web/values-dev.yaml": "image: r.example/web", "charts/api-x/README.md": "a", "README.md": "a"}
 	asked := 0
 	look := func(changes files) *discover.Result {
 		all = all.with(changes)
@@ -55,6 +56,7 @@ func TestLooksFindWhatAFirstLookFinds(t *testing.T) {
 	entries := []discover.Entry{
 		{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml", Exclude: []string{"charts/b/values-dev.yaml", "**/_*"}, RepositoryKey: ".image"},
 		{File: "{env}/*/{app}.yaml", Repository: "r.example/{app}"},
+		{File: "apps/{app}/over/{env}/k.yaml", AppFile: "apps/{app}/own.yaml"},
 		{File: "all/{env}.yaml", Set: []values.Target{{Key: ".{app}.tag"}}, RepositoryKey: ".{app}.image"},
 	}
 	var paths []string
@@ -62,6 +64,9 @@ func TestLooksFindWhatAFirstLookFinds(t *testing.T) {
 		for _, name := range []string{"values-dev.yaml", "values-prod.yaml", "tallyman.yaml", "a.yaml", "c.yaml", "_d.yaml", "dev.yaml", "staging.yaml"} {
 			paths = append(paths, dir+name)
 		}
+	}
+	for _, path := range []string{"apps/k/over/dev/k.yaml", "apps/k/over/prod/k.yaml", "apps/k/own.yaml", "apps/k-l/own.yaml", "apps/k-l/over/dev/k.yaml"} {
+		paths = append(paths, path, path, path)
 	}
 	contents := []string{"", "", "image: r.example/x", "image: r.example/y", "a: {tag: v, image: r.example/a}\nc: {tag: v}\n", "a: [", "-> x", "submodule", "file: '{env}.yaml'", "tags: {match: x}", "repository: r.example/own"}
 	for seed := range uint64(40) {
@@ -149,4 +154,30 @@ func BenchmarkLook(b *testing.B) {
 			look(r, after, 20_400)
 		}
 	})
+}
+
+// A directory that is new, and a file that has no names any more, can be needed, or
+// wrong, without anything that is found.
+func TestWhatIsNewWithoutBeingFound(t *testing.T) {
+	rules := compile(t, withOwn, key("all/{env}.yaml", ".{app}.tag"))
+	all := files{"charts/api/values-dev.yaml": "a", "all/dev.yaml": "text: a"}
+	here := true
+	look := func(changes files) *discover.Result {
+		all = all.with(changes)
+		return rules.Look(tree(t, all), func(path string, f *git.File, parse func([]byte) error) error {
+			if !here {
+				return gitops.Errorf(gitops.Unavailable, "not fetched")
+			}
+			return read(path, f, parse)
+		})
+	}
+	look(nil)
+	wantProblems(t, look(files{"charts/web/tallyman.yaml": "a: 1"}), "charts/web/tallyman.yaml: a: is not a field")
+	here = false
+	same(t, "needs", look(files{"all/dev.yaml": "text: b"}).Needs, []string{"all/dev.yaml"})
+	same(t, "needs", look(files{"charts/job/tallyman.yaml": "tags: {}"}).Needs, []string{"charts/job/tallyman.yaml", "all/dev.yaml"})
+	here = true
+	if r := look(files{"charts/web/tallyman.yaml": ""}); len(r.Needs) > 0 || len(r.Problems) > 0 {
+		t.Errorf("when all is here: %v, %v", r.Needs, r.Problems)
+	}
 }

@@ -41,11 +41,11 @@ func (s segment) has(k kind) bool {
 type reading struct {
 	app, env string
 	unknown  bool // env is a name, and not one of an environment
-	cut      bool // there are more ways than are kept
+	cut      bool // there are more ways than are tried: names that are not known fit anything
 }
 
-// maxReadings is how many ways to read a name are kept, of those of known environments
-// and of the others.
+// maxReadings is how many ways to read a name are tried below it, of those of known
+// environments and of the others.
 const maxReadings = 8
 
 // environments are the names that {env} can stand for.
@@ -83,10 +83,8 @@ func (m *matcher) readings(s segment, name string, so []reading) []reading {
 	if len(list) == 0 {
 		list = m.unknown
 	}
-	if slices.ContainsFunc(list, func(r reading) bool { return r.cut }) {
-		for i := range list {
-			list[i].cut = true // also the one that stays when the others fit nothing below
-		}
+	if len(list) > maxReadings {
+		return []reading{{cut: true}}
 	}
 	return list
 }
@@ -97,11 +95,7 @@ func (m *matcher) add(r reading) {
 	if r.unknown {
 		list = &m.unknown
 	}
-	switch {
-	case slices.Contains(*list, r):
-	case len(*list) == maxReadings:
-		(*list)[0].cut = true
-	default:
+	if len(*list) <= maxReadings && !slices.Contains(*list, r) {
 		*list = append(*list, r)
 	}
 }
