@@ -64,13 +64,27 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 // with the configuration.
 func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	p, policyErr := policy.New(policyConfig(in, apps.PolicyApps()))
+	p, policyErr := policy.New(policyConfig(in, apps))
 	return &known{Catalog: apps, policy: p, memo: in.Memo}, errors.Join(policyErr, checkRefined(in), err)
 }
 
-// policyConfig is the configuration of a policy for apps.
-func policyConfig(in catalog.Input, apps map[string]policy.App) policy.Config {
-	return policy.Config{Environments: catalog.PolicyEnvironments(in.Config), Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: in.Memo}
+// policyConfig is the configuration of a policy of the catalog's apps; an order of an app
+// with a problem is rejected for that.
+func policyConfig(in catalog.Input, apps *catalog.Catalog) policy.Config {
+	return policy.Config{
+		Environments: catalog.PolicyEnvironments(in.Config), Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
+		MoreApps: len(in.Looks) > 0, MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage, Memo: in.Memo,
+		Problem: func(environment, app string) (why string, ok bool) {
+			if _, ok := apps.Target(environment, app); ok {
+				return "", false
+			}
+			problem, ok := apps.Problem(environment, app)
+			if !ok {
+				return "", false
+			}
+			return problem.Text(), true
+		},
+	}
 }
 
 // checkRefined checks the apps of the configuration that refine what branches name,
@@ -80,12 +94,11 @@ func checkRefined(in catalog.Input) error {
 	if len(refined) == 0 {
 		return nil
 	}
-	p := policyConfig(in, refined)
-	for name := range p.Environments { // their rules are checked where they are used
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
+	environments := make(map[string]policy.Environment)
+	for name := range in.Config.Environments { // their rules are checked where they are used
+		environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
 	}
-	p.MaxUpdates = 0
-	_, err := policy.New(p)
+	_, err := policy.New(policy.Config{Environments: environments, Apps: refined, Memo: in.Memo})
 	return err
 }
 
@@ -97,23 +110,18 @@ type latest struct{ now atomic.Pointer[known] }
 // known is what is known now.
 func (l *latest) known() *known { return l.now.Load() }
 
-// Plan implements webhook.Planner. An order of an app with a problem is rejected for that.
-// Nobody can say that there is no app before every branch was looked at: an order of one
-// that is not known is to be sent again, and nothing is kept of it.
+// Plan implements webhook.Planner. Nobody can say that there is no app before every branch
+// was looked at: an order of one that is not known is to be sent again, and nothing is kept
+// of it.
 func (l *latest) Plan(e gitops.Event) (gitops.Delivery, error) {
 	k := l.known()
-	if e.Violation != nil {
+	if e.Violation != nil || e.Principal.Dispatch != nil || k.Complete() {
 		return k.policy.Plan(e)
 	}
 	for _, order := range e.Orders {
-		if _, ok := k.Target(order.Environment, order.App); ok {
-			continue
-		}
-		if p, ok := k.Problem(order.Environment, order.App); ok {
-			e.Violation = &gitops.Error{Code: gitops.Rejected, Field: order.Field("app"), Message: p.Text()}
-			return k.policy.Plan(e)
-		}
-		if e.Principal.Dispatch == nil && !k.Complete() && k.MayComeToKnow(order.App) {
+		_, ok := k.Target(order.Environment, order.App)
+		_, wrong := k.Problem(order.Environment, order.App)
+		if !ok && !wrong && k.MayComeToKnow(order.App) {
 			return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, &gitops.Error{
 				Code: gitops.Unavailable, Field: order.Field("app"), RetryAfter: lookBetween,
 				Message: fmt.Sprintf("whether there is an app %q is not known yet: the branch is still being looked at. Send the order again", order.App),

@@ -49,6 +49,7 @@ type Guard interface {
 // Target is where the tag of one app in one environment stands.
 type Target struct {
 	Environment, App string
+	Manifests        string // the name of the repository, where there are several
 	Files            []File // at least one; the first has the app's tag
 }
 
@@ -80,13 +81,6 @@ type Cache[V View[V]] struct {
 	aside   []int     // indexes of places in files that the guard did not let through, or that were not read yet: they are looked at again each time
 }
 
-// place is where a tag stands.
-type place struct {
-	File
-	app   int          // its index
-	other *api.AppFile // what this file has, where it is not the app's first
-}
-
 // New makes a cache that has read nothing yet. The function returns the branch as it
 // was no longer than maxAge ago; its errors are [*gitops.Error]. It is not called again
 // before what it returned is that old, unless something was written since, nor before
@@ -98,7 +92,7 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, others: make(map[int][]*api.AppFile), turn: make(chan struct{}, 1)}
 	for i, t := range targets {
 		c.environments = append(c.environments, t.Environment)
-		c.apps = append(c.apps, api.App{App: t.App, File: t.Files[0].Path})
+		c.apps = append(c.apps, api.App{App: t.App, Manifests: t.Manifests, File: t.Files[0].Path})
 		c.places = append(c.places, place{File: t.Files[0], app: i})
 		for _, f := range t.Files[1:] {
 			if f.Edit.HasTag() {
@@ -242,24 +236,9 @@ func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err 
 		if err != nil {
 			problem = gitops.PublicOf(err)
 		}
-		if p.other != nil {
-			p.other.Tag, p.other.Problem = tag, problem
-		} else {
-			c.apps[p.app].Tag, c.apps[p.app].Problem = tag, problem
-		}
-		c.apps[p.app].Differs = c.differing(p.app)
+		c.find(p, tag, problem)
 	}
 	return next, nil
-}
-
-// differing are the other files of an app that do not have the tag of its first.
-func (c *Cache[V]) differing(app int) (files []api.AppFile) {
-	for _, other := range c.others[app] {
-		if other.Problem != "" || other.Tag != c.apps[app].Tag {
-			files = append(files, *other)
-		}
-	}
-	return files
 }
 
 // byEnvironment is the apps as they are now, each environment's a part of the same
