@@ -135,12 +135,12 @@ func (l *latest) Plan(e gitops.Event) (gitops.Delivery, error) {
 			continue
 		}
 		if p, ok := k.Problem(order.Environment, order.App); ok {
-			e.Violation = &gitops.Error{Code: gitops.Rejected, Field: policy.FieldOf(order, "app"), Message: p.Text()}
+			e.Violation = &gitops.Error{Code: gitops.Rejected, Field: order.Field("app"), Message: p.Text()}
 			return k.policy.Plan(e)
 		}
 		if e.Principal.Dispatch == nil && !k.Complete() && k.MayComeToKnow(order.App) {
 			return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, &gitops.Error{
-				Code: gitops.Unavailable, Field: policy.FieldOf(order, "app"), RetryAfter: lookBetween,
+				Code: gitops.Unavailable, Field: order.Field("app"), RetryAfter: lookBetween,
 				Message: fmt.Sprintf("whether there is an app %q is not known yet: the branch is still being looked at. Send the order again", order.App),
 			}
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 func newExplain() *cobra.Command {
@@ -20,7 +19,8 @@ func newExplain() *cobra.Command {
 		Long: `Show every step of a delivery or an update: what arrived, from whom, what it means and
 why, every attempt, block and error, and the result. ID is a delivery's, as SOURCE/ID
 or as the sender's id alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an
-update's. What is blocked says by what, since when, and when tallyman retries.`,
+update's. What is blocked says by what, since when, and when tallyman retries. Of a
+delivery of many updates those that need somebody are shown, and the others listed.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),
@@ -29,13 +29,7 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 			if err != nil {
 				return err
 			}
-			return a.print.print(d, func() {
-				a.print.explain(d, details{
-					environment: func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) },
-					app:         func(u gitops.Update) []api.KnownApp { return a.knownApp(a.Context(), u) },
-					commit:      func(u gitops.Update) (api.Commit, error) { return a.server.Commit(a.Context(), u.ID) },
-				})
-			})
+			return a.print.print(d, func() { a.print.explain(d, args[0], a.details()) })
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -61,15 +55,8 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	return d, err
 }
 
-// details are what the server says of an update beyond its delivery.
-type details struct {
-	environment func(gitops.Update) api.Environment
-	app         func(gitops.Update) []api.KnownApp // what is known of its app there, or what is wrong
-	commit      func(gitops.Update) (api.Commit, error)
-}
-
-// explain shows a delivery to its sender.
-func (p *printer) explain(d gitops.Delivery, of details) {
+// explain shows a delivery to its sender, who asked for it or for one of its updates.
+func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
 	p.line("  ", "%s", provenance(d))
 	switch d.Outcome {
@@ -86,6 +73,10 @@ func (p *printer) explain(d gitops.Delivery, of details) {
 			p.line("  ", "Skipped:")
 			p.reasons(d.Reason)
 		}
+	}
+	if len(d.Updates) > mostExplained {
+		p.explainMany(d, asked, of)
+		return
 	}
 	for _, u := range d.Updates {
 		fmt.Fprintln(p.out)

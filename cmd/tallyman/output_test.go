@@ -207,36 +207,6 @@ func TestUpdatesShowWhatIsHeld(t *testing.T) {
 	}
 }
 
-// A command that waits prints what its update waits for, each thing once.
-func TestProgress(t *testing.T) {
-	var out bytes.Buffer
-	shown := &progress{out: &out, print: &printer{now: noon}}
-	u := gitops.Update{App: "api", Environment: "dev", Tag: "v1", State: gitops.Pending}
-	outage := &api.Outage{Reason: "the branch is protected"}
-	shown.setUpdate(u)
-	shown.setUpdate(u)
-	shown.setOutage(nil)
-	shown.setOutage(outage)
-	shown.setUpdate(u)
-	u.BlockedBy = []gitops.Block{{Kind: gitops.BlockRefused, Reason: "CODEOWNERS", Since: noon, Until: noon.Add(time.Minute)}}
-	shown.setUpdate(u)
-	u.BlockedBy = nil
-	shown.setUpdate(u)
-	shown.setOutage(nil)
-	u.State = gitops.Committed
-	shown.setUpdate(u)
-	shown.setOutage(outage)
-	want := `api in dev to v1: pending
-api in dev to v1: pending: the branch is protected
-api in dev to v1: pending: refused since 12:00:00: CODEOWNERS; retries at 12:01:00
-api in dev to v1: pending: the branch is protected
-api in dev to v1: pending
-`
-	if diff := cmp.Diff(want, out.String()); diff != "" || shown.current().State != gitops.Committed {
-		t.Error(diff)
-	}
-}
-
 // A delivery that was fetched says so, and so does one that says little.
 func TestProvenance(t *testing.T) {
 	for want, d := range map[string]gitops.Delivery{

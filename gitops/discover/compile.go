@@ -98,6 +98,15 @@ func (r *rule) compileEnvironments(c Config) error {
 	return errors.Join(problems...)
 }
 
+// below puts the field of an error about a list's item behind the list's field.
+func below(field string, err error) error {
+	var e *gitops.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return gitops.FieldErrorf(field+e.Field, "%s", e.Message)
+}
+
 // setOf is what an update writes, unbound.
 func (r *Rules) setOf(f *Found) []values.Target {
 	switch {
@@ -116,12 +125,9 @@ func longestFirst(a, b reading) int {
 	return cmp.Or(len(b.env)-len(a.env), strings.Compare(a.env, b.env), strings.Compare(a.app, b.app))
 }
 
-// checkSet checks what an update writes, whose keys may name what is in braces.
+// checkSet checks what an update writes, with names in the place of braces. Fields of
+// the error are those of the list: "[0].key".
 func checkSet(set []values.Target) error {
-	for i, t := range set {
-		if _, err := values.SameTemplate(t.Key); err != nil {
-			return gitops.PrefixField(fmt.Sprintf("[%d]", i), err)
-		}
-	}
-	return nil
+	_, err := values.Compile(values.Bind(set, values.Names{App: "app", Environment: "env", Repository: "registry.example/app"}))
+	return err
 }

@@ -81,7 +81,7 @@ func TestWhatCannotWork(t *testing.T) {
 		}), "discover[0].also[0]: would set .tag in charts/{env}.yaml for every app"},
 		{good(func(e *discover.Entry) {
 			e.Also = []discover.File{{Path: "charts/{app}/{env}.yaml", Set: []values.Target{{Key: ".tag = 1"}}}}
-		}), "discover[0].also[0].set"},
+		}), "discover[0].also[0].set[0].key: must only select"},
 		{good(func(e *discover.Entry) { e.AppFile = "charts/{app}.yaml" }), "discover[0].appFile: must have a plain name in its directory"},
 		{good(func(e *discover.Entry) { e.AppFile = "own/{app}/tallyman.yaml" }), "discover[0].appFile: must lie in a directory of file that names {app}"},
 		{good(func(e *discover.Entry) { e.AppFile = "charts/tallyman.yaml" }), "discover[0].appFile: must lie in a directory of file that names {app}"},
@@ -114,7 +114,9 @@ func TestNamesByTheDefaultSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "found", list(rules.Look(tree(t, files{"values-dev.yaml": "api: {image: {tag: v1}}"}), read)), []string{"api dev values-dev.yaml"})
-	c.Set = func(environment string) []values.Target { return []values.Target{{Key: "." + environment + ".{app}.tag"}} }
+	c.Set = func(environment string) []values.Target {
+		return []values.Target{{Key: "." + environment + ".{app}.tag"}}
+	}
 	if _, err := discover.Compile(c); err == nil || !strings.Contains(err.Error(), "discover[0].set: is missing: the file's content names the apps, and the environments dev and prod have different first keys") {
 		t.Errorf("different first keys: %v", err)
 	}

@@ -139,6 +139,10 @@ func (w *walk) target(f *file, path string, names reading, from *git.File, was *
 		return
 	}
 	for _, n := range c.names {
+		if w.steps -= keep; w.steps < 0 {
+			f.again = true
+			return
+		}
 		if names, ok := w.namesOf(f, path, names, n); ok {
 			w.add(f, path, names, c, was)
 		}

@@ -20,7 +20,8 @@ type file struct {
 	more     int      // problems that are not kept
 	unknown  []string // environments that are named and not configured
 	needs    string   // its path, when its content is not here
-	again    bool     // it could not be read, and is to be read again
+	again    bool     // it could not be read, or not all of it, and is to be read again
+	steps    int      // what it takes, as a node's
 }
 
 func (n *node) addFile(f *file) {
@@ -30,12 +31,14 @@ func (n *node) addFile(f *file) {
 
 // readFile finds what a file has whose path matches.
 func (w *walk) readFile(f *file, path string, readings []reading, content *git.File, was *file) {
+	w.steps -= keep
 	able := legal(readings)
 	switch {
 	case len(able) == 0:
-		w.illegal(f, path, readings[0])
-	case able[0].unknown:
+		f.problems = w.illegal(path, readings[0])
+	case able[0].unknown && len(able) == 1:
 		f.unknown = []string{able[0].env}
+	case able[0].unknown: // which environment is meant is not known
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
 		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
@@ -45,12 +48,13 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 	}
 }
 
-// illegal notes a path whose app has a name that apps cannot have.
-func (w *walk) illegal(f *file, path string, r reading) {
-	if !r.unknown {
-		f.problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
-			clip(path), clip(r.app), sentence(gitops.CheckName("", r.app)))
+// illegal is the problem of a path whose app has a name that apps cannot have.
+func (w *walk) illegal(path string, r reading) []Problem {
+	if r.unknown {
+		return nil
 	}
+	return []Problem{problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
+		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app)))}
 }
 
 // problem notes what is wrong with a target in the file.

@@ -32,8 +32,8 @@ func (r *Rules) Look(root *git.Directory, read Read) *Result {
 func (r *Rules) collect() *Result {
 	c := collection{unknown: make(map[string]int)}
 	for i, top := range r.tops {
-		if top.steps >= maxSteps {
-			c.problem(problem(reading{}, "", "%s looks at more than %d files and directories: name the directories in file, or leave some out with exclude", r.rules[i].Field, maxSteps))
+		if top.steps > maxSteps {
+			c.problem(problem(reading{}, "", "%s: file matches more files and directories than can be looked at, and some are left out: name directories in it, or leave some out with exclude", r.rules[i].Field))
 		}
 		c.add(top)
 	}

@@ -78,7 +78,10 @@ func (w *walk) ownFiles(a at, n *node) {
 	o := n.own
 	able := legal(n.readings)
 	switch {
-	case len(able) == 0 || able[0].unknown:
+	case len(able) == 0:
+		n.problems = w.illegal(o.path, n.readings[0])
+		return
+	case able[0].unknown:
 		return
 	case len(able) > 1:
 		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read as that of %s and of %s: leave file out", clip(o.path), able[0], able[1]))

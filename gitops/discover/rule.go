@@ -189,7 +189,7 @@ func (r *rule) common(segments []segment) int {
 // write: an app in prod would say what was released to dev.
 func (r *rule) checkApart(field string, f File) error {
 	if err := checkSet(f.Set); err != nil {
-		return gitops.PrefixField(field+".set", err)
+		return below(field+".set", err)
 	}
 	for _, t := range f.Set {
 		place := f.Path + t.Inside + t.Key

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -149,8 +150,9 @@ func (r *strictReader) set(to *[]values.Target) reader {
 		if len(r.problems) > before {
 			return
 		}
-		if err := checkSet(*to); err != nil {
-			r.report(field, n, "%s", said(err))
+		var e *gitops.Error
+		if err := checkSet(*to); errors.As(err, &e) {
+			r.report(field+e.Field, n, "%s", e.Message)
 		}
 	}
 }

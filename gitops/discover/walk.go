@@ -55,6 +55,7 @@ type at struct {
 // directory looks at a directory that is not as it was.
 func (w *walk) directory(a at, readings []reading) *node {
 	before := w.steps
+	w.steps -= keep
 	n := &node{hash: a.dir.Name, readings: readings}
 	if a.was != nil {
 		n.name = a.was.name
@@ -170,16 +171,18 @@ func (v *visitor) below(e git.Entry, dir *git.Directory) {
 func (v *visitor) file(e git.Entry, content *git.File) {
 	was, known := v.files.next(e.Name, v.walk)
 	if known && was.hash == e.Hash && was.needs == "" && !was.again && !v.fresh {
+		v.walk.steps -= was.steps
 		v.node.files = append(v.node.files, was)
 		return
 	}
-	name := string(e.Name)
+	before, name := v.walk.steps, string(e.Name)
 	readings := v.readings(name)
 	if len(readings) == 0 || v.excludes.next(v.states[v.depth+1], v.states[v.depth], name) {
 		return
 	}
 	f := &file{name: name, hash: e.Hash}
 	v.readFile(f, v.path+name, readings, content, was)
+	f.steps = before - v.walk.steps
 	v.node.addFile(f)
 	v.changed = v.changed || !f.same(was)
 }

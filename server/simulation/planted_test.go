@@ -27,9 +27,16 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"		return in.refuseOrder(e, err)\n",
+		"		return in.refuseOrder(e, refused[0].Err)\n",
 		"",
 		"may not order",
+	},
+	{
+		"half of an order is accepted",
+		"gitops/policy/policy.go",
+		"		updates, err := p.orders(e.Orders)\n",
+		"		updates, err := p.orders(e.Orders[:(len(e.Orders)+1)/2])\n",
+		"and of it was accepted",
 	},
 	{
 		"a dispatch counts again under another id",

@@ -16,8 +16,8 @@ import (
 //	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.UnacceptedFor)
 //	ignored:  300 an hour x 24 x 7 days
 //
-// rows of about 1.5 KiB, which is 25 MiB and 75 MiB. Accepted deliveries have no such
-// bound.
+// rows of about 1.5 KiB, which is 25 MiB and 75 MiB; the reason of an order with several
+// problems makes 2 KiB more, and 60 MiB. Accepted deliveries have no such bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.
 	bodyKept = 1 << 10

@@ -1,0 +1,141 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// orders plans an update for each order. Its error has what is wrong with each of them.
+func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) {
+	updates := make([]gitops.Update, len(orders))
+	var wrong problems
+	for i, o := range orders {
+		update, err := p.order(o)
+		if err != nil {
+			wrong.add(err)
+			continue
+		}
+		updates[i] = update
+	}
+	if len(wrong.said) == 0 {
+		if err := checkDigest(orders, updates); err != nil {
+			wrong.add(err)
+		}
+	}
+	return updates, wrong.err()
+}
+
+// order finds what is wrong with an order, in the order in which a person would
+// correct it.
+func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
+		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Field(field), Message: fmt.Sprintf(format, args...)}
+	}
+	for _, check := range []struct {
+		field string
+		err   error
+	}{
+		{"app", checkOrdered(o.App)},
+		{"env", checkOrdered(o.Environment)},
+		{"tag", gitops.CheckTag("", o.Tag)},
+		{"digest", gitops.CheckDigest("", o.Digest)},
+	} {
+		if check.err != nil {
+			return reject(check.field, "%s", gitops.PublicOf(check.err))
+		}
+	}
+	a, ok := p.apps[o.App]
+	if !ok {
+		return reject("app", "%s", p.UnknownApp(o.App))
+	}
+	if _, ok := p.environments[o.Environment]; !ok {
+		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
+	}
+	if !a.runsIn(o.Environment) {
+		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
+	}
+	if why := p.refuses(o.Environment, o.App, o.Tag); why != "" {
+		return reject("tag", "%s: %s", o.Environment, why)
+	}
+	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
+}
+
+// checkOrdered reports what is wrong with a name. Several names in one text are not
+// taken apart: a list says where a name ends.
+func checkOrdered(name string) error {
+	err := gitops.CheckName("", name)
+	if err != nil && strings.ContainsAny(name, ", \n") {
+		return gitops.FieldErrorf("", "%s: for several names send a list", gitops.PublicOf(err))
+	}
+	return err
+}
+
+// checkDigest refuses a digest for several images: it names one. Of one app in several
+// environments it may be, where each has the image in a repository of its own.
+func checkDigest(orders []gitops.Order, updates []gitops.Update) *gitops.Error {
+	first := make(map[string]gitops.Update) // by environment
+	for i, u := range updates {
+		other, ok := first[u.Environment]
+		switch {
+		case u.Digest == "":
+		case !ok:
+			first[u.Environment] = u
+		case u.Repository == "" || u.Repository != other.Repository:
+			return &gitops.Error{Code: gitops.Rejected, Field: orders[i].Field("digest"), Message: fmt.Sprintf(
+				"is of one image, and %s has %s where %s has %s: order each app by itself, or leave the digest out",
+				u.App, imageText(u), other.App, imageText(other))}
+		}
+	}
+	return nil
+}
+
+func imageText(u gitops.Update) string {
+	if u.Repository == "" {
+		return "no configured repository"
+	}
+	return u.Repository
+}
+
+// Bounds of what is said of one order: it is kept with the delivery, and is read by
+// people.
+const (
+	mostProblems = 10
+	mostText     = 2_000 // bytes
+)
+
+// problems are what is wrong with an order, each once.
+type problems struct {
+	said  map[string]bool
+	first []*gitops.Error // up to mostProblems
+}
+
+func (p *problems) add(err *gitops.Error) {
+	if p.said[err.Public()] {
+		return
+	}
+	if p.said == nil {
+		p.said = make(map[string]bool)
+	}
+	p.said[err.Public()] = true
+	if len(p.first) < mostProblems {
+		p.first = append(p.first, err)
+	}
+}
+
+// err is one error that says all of them, with the field of the first; nil when nothing
+// is wrong.
+func (p *problems) err() *gitops.Error {
+	if len(p.first) == 0 {
+		return nil
+	}
+	said := []string{p.first[0].Message}
+	for _, err := range p.first[1:] {
+		said = append(said, err.Public())
+	}
+	if more := len(p.said) - len(p.first); more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
+	}
+	return &gitops.Error{Code: gitops.Rejected, Field: p.first[0].Field, Message: gitops.Clip(strings.Join(said, "; "), mostText)}
+}
