@@ -69,7 +69,9 @@ func newKnown(in catalog.Input, memo *policy.Memo) (*known, error) {
 		in.CheckTags = tagChecker(in.Config, memo)
 	}
 	apps, err := catalog.New(in)
-	p, policyErr := policy.New(policyConfig(in, apps.PolicyApps(), memo))
+	of := policyConfig(in, apps.PolicyApps(), memo)
+	of.MayNameApp, of.MayNameImage = apps.MayComeToKnow, apps.MayComeToKnowImage
+	p, policyErr := policy.New(of)
 	return &known{Catalog: apps, policy: p, memo: memo}, errors.Join(policyErr, checkRefined(in, memo), err)
 }
 

@@ -29,6 +29,11 @@ type Config struct {
 	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
 	MoreApps bool
 	Memo     *Memo // may be nil
+
+	// MayNameApp and MayNameImage report whether an app of a name, or with an image, may
+	// become known that is not among Apps: then what names it waits. nil: none may.
+	MayNameApp   func(name string) bool
+	MayNameImage func(repository string) bool
 }
 
 // Environment is one environment's part of a [Config].
@@ -55,6 +60,8 @@ type Policy struct {
 	byRepository map[ECR][]string
 	warnings     []*gitops.Error
 	memo         *Memo
+
+	mayNameApp, mayNameImage func(string) bool
 }
 
 type environment struct {
@@ -78,6 +85,8 @@ func New(c Config) (*Policy, error) {
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
 		memo:         c.Memo,
+		mayNameApp:   orNever(c.MayNameApp),
+		mayNameImage: orNever(c.MayNameImage),
 	}
 	if p.memo == nil {
 		p.memo = new(Memo)
@@ -163,7 +172,8 @@ func (a app) runsIn(environment string) bool {
 // reason and updates set; the updates have neither id nor state yet. Of orders each
 // has an update, in their order. Where one of them cannot be, all are a delivery that
 // was refused, and the error that says so: its code is Rejected and it names each field
-// at fault and the rule.
+// at fault and the rule. A push or a dispatch that needs an app which may become known
+// waits, where nothing else is wrong with it; the reason says for which.
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
@@ -171,12 +181,15 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
 		return d, e.Violation
 	case len(e.Orders) > 0:
-		updates, err := p.orders(e.Orders)
+		updates, err := p.orders(e.Orders, e.Principal.Dispatch != nil)
 		if err != nil {
 			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
 			return d, err
 		}
 		d.Outcome, d.Updates = gitops.OutcomeAccepted, updates
+		p.awaitApp(&d, e.Orders)
+	case e.Push != nil && p.awaitsImage(*e.Push):
+		d.Outcome, d.Reason = gitops.OutcomeWaiting, noAppWith(*e.Push)+", and none was discovered yet"
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
 		d.Outcome = gitops.OutcomeAccepted
@@ -198,7 +211,7 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
 	apps := p.byRepository[repository]
 	if len(apps) == 0 {
-		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+		return nil, noAppWith(e)
 	}
 	if why := unusable(e); why != "" {
 		return nil, why
