@@ -129,6 +129,7 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	}
 	if u.State == gitops.Pending {
 		p.pending(u, of.environment(u))
+		p.origin(of.app(u))
 	} else {
 		if u.Commit != "" {
 			p.commit(of.commit(u))
