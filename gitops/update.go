@@ -68,7 +68,8 @@ type Update struct {
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`
-	// Recovered is the delivery's.
+	// Recovered is the delivery's, and true of one that waited: it was accepted later
+	// than it happened, and perhaps before by a store that has forgotten it.
 	Recovered bool `json:"-"`
 	// RetriedAt is when a person last asked for it to be tried again.
 	RetriedAt time.Time `json:"-"`

@@ -201,6 +201,7 @@ func (s *Server) know(g *generation, next *known) {
 		g.api.Resize(g.answerMemory(next))
 	}
 	s.metrics.apps.set(next)
+	s.waiting.Ask()
 }
 
 // branchOf is the branch of a manifest repository.

@@ -64,12 +64,15 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 // configuration.
 func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	p, policyErr := buildPolicy(in.Config, apps.PolicyApps())
+	p, policyErr := buildPolicy(in.Config, apps)
 	return &known{Catalog: apps, policy: p}, errors.Join(policyErr, checkRefined(in), err)
 }
 
-func buildPolicy(c config.Config, apps map[string]policy.App) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps, MaxUpdates: queue.MaxUpdates}
+func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error) {
+	p := policy.Config{
+		Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
+		MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage,
+	}
 	for name, env := range c.Environments {
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}

@@ -95,6 +95,7 @@ func (s *Server) reload(c config.Config) error {
 	s.warm(next)
 	s.finder.follow(next)
 	before.endStreams()
+	s.waiting.Ask() // apps may have come
 	s.background.Go(func() {
 		before.requests.Wait()
 		_ = before.release()

@@ -25,6 +25,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/discovery"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -59,6 +60,7 @@ type Server struct {
 	// Set by Start, before anything is served.
 	store         queue.Queue
 	lanes         *lane.Replica
+	waiting       *discovery.Loop // decides deliveries that wait for an app
 	public, admin net.Listener
 	probes        net.Listener
 	background    sync.WaitGroup
@@ -122,6 +124,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	s.prepare(s.current(), nil) // before the branch is fetched, which keeps the machine busy
 	s.startLanes()              // now that nothing can fail any more
+	s.startReconsidering()
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()
@@ -175,7 +178,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, waitingDeliveries{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

@@ -8,11 +8,12 @@ import (
 )
 
 // orders plans an update for each order. Its error has what is wrong with each of them.
-func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) {
+// Orders that may wait may be for an app that may become known.
+func (p *Policy) orders(orders []gitops.Order, mayWait bool) ([]gitops.Update, *gitops.Error) {
 	updates := make([]gitops.Update, len(orders))
 	var wrong problems
 	for i, o := range orders {
-		update, err := p.order(o)
+		update, err := p.order(o, mayWait)
 		if err != nil {
 			wrong.add(err)
 			continue
@@ -29,7 +30,7 @@ func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) 
 
 // order finds what is wrong with an order, in the order in which a person would
 // correct it.
-func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Field(field), Message: fmt.Sprintf(format, args...)}
 	}
@@ -47,7 +48,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 		}
 	}
 	a, ok := p.apps[o.App]
-	if !ok {
+	if !ok && !(mayWait && p.mayCome(o.App)) {
 		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]

@@ -90,7 +90,7 @@ func (c *checker) tags(tip hash) map[release]string {
 	files := all.files(all[tip].tree)
 	tags := make(map[release]string)
 	for _, environment := range environments {
-		for _, app := range apps {
+		for _, app := range filed {
 			tag := ""
 			if blob, ok := files[fileOf(environment, app)]; ok {
 				_, rest, _ := bytes.Cut(all[blob].data, []byte(`tag: "`))

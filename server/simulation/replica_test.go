@@ -29,6 +29,7 @@ type replica struct {
 	files    *parsers // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
+	knows    atomic.Bool // the newcomer
 
 	storeCut, networkCut atomic.Bool
 
@@ -70,8 +71,9 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: plans, Authorizer: list, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: r, Authorizer: list, Inbox: r.store, Waiting: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
+	r.knows.Store(w.newcomers == 0)
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
 	}
@@ -107,6 +109,9 @@ func (nobody) Swept(time.Time)                              {}
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
 	r.lanes.Start()
+	if r.newcomers > 0 {
+		go r.look()
+	}
 	if r.sweeps {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {

@@ -38,7 +38,7 @@ type numberedStep struct {
 
 var importColumns = map[string][]string{
 	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason",
-		"environment", "app", "principal", "config", "body_digest"},
+		"environment", "app", "principal", "config", "body_digest", "event", "decided_at"},
 	"bodies": {"delivery", "body"},
 	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
@@ -175,7 +175,8 @@ func (in *importing) delivery(d gitops.Delivery) error {
 		return err
 	}
 	return in.row("deliveries", in.number, clean(d.Source), clean(d.ID), d.ReceivedAt, stored(d.EventTime), clean(d.Actor), clean(d.Remote),
-		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Environment), clean(d.App), clean(d.Principal), clean(d.Config), d.BodyDigest)
+		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Environment), clean(d.App), clean(d.Principal), clean(d.Config), d.BodyDigest,
+		d.Event, stored(d.DecidedAt))
 }
 
 // audit brings in an entry, under a number that no delivery has.

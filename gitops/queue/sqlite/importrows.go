@@ -56,7 +56,7 @@ func (in *importing) addDelivery(d gitops.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
+	if err := in.c.exec(insertDelivery+deliveryValues, deliveryArgs(in.delivery, sender, d)...); err != nil {
 		return err
 	}
 	if d.Body == nil {

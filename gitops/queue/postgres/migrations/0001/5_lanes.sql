@@ -2,8 +2,8 @@
 CREATE VIEW update_records AS
 	SELECT u.sequence, u.id, d.source AS delivery_source, d.id AS delivery_id, d.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 		u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
-		u.cancel_actor, u.cancel_reason, d.recovered,
-		CASE WHEN d.event_time < least(d.received_at, u.accepted_at) THEN d.event_time END AS event_time,
+		u.cancel_actor, u.cancel_reason, d.recovered OR d.decided_at IS NOT NULL AS recovered,
+		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
 		clock_timestamp() AS read_at, u.rule
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
