@@ -40,7 +40,10 @@ type mergedTags struct {
 func newBranchTags(all repositories, k *known, files *guard.Guard) branchTags {
 	targets := make(map[string][]branchtags.Target, len(all))
 	for _, to := range k.Targets() {
-		t := branchtags.Target{Environment: to.Environment, App: to.App, File: to.Files[0].Path, Edit: to.Files[0].Edit}
+		t := branchtags.Target{Environment: to.Environment, App: to.App}
+		for _, f := range to.Files {
+			t.Files = append(t.Files, branchtags.File{Path: f.Path, Edit: f.Edit})
+		}
 		if len(all) > 1 {
 			t.Manifests = to.Manifests
 		}

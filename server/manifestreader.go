@@ -6,7 +6,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/history"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/apphistory"
 )
@@ -20,12 +19,15 @@ type manifestReader struct {
 // newManifestReader reads for what is known, from a generation's repositories. What was
 // read before, if anything, is not read again.
 func (s *Server) newManifestReader(g *generation, k, before *known) manifestReader {
-	target := func(environment, app string) (string, *values.Edit, bool) {
+	target := func(environment, app string) (files []apphistory.File) {
 		to, ok := k.Target(environment, app)
 		if !ok {
-			return "", nil, false
+			return nil
 		}
-		return to.Files[0].Path, to.Files[0].Edit, true
+		for _, f := range to.Files {
+			files = append(files, apphistory.File{Path: f.Path, Edit: f.Edit})
+		}
+		return files
 	}
 	file := func(ctx context.Context, environment, app string, q history.Query) (history.History, error) {
 		to, _ := k.Target(environment, app) // it was there a moment ago, and what is known does not change

@@ -31,6 +31,9 @@ type Config struct {
 	// become known that is not among Apps: then what names it waits. nil: none may.
 	MayNameApp   func(name string) bool
 	MayNameImage func(repository string) bool
+	// Problem says why an app cannot be ordered in an environment, where more is known than
+	// Apps has. It may be nil.
+	Problem func(environment, app string) (why string, ok bool)
 }
 
 // Environment is one environment's part of a [Config].
@@ -54,6 +57,7 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
 
 	mayNameApp, mayNameImage func(string) bool
@@ -80,6 +84,7 @@ func New(c Config) (*Policy, error) {
 		byRepository: make(map[ECR][]string),
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
+		problem:      c.Problem,
 	}
 	var problems []error
 	for _, name := range p.names {

@@ -94,6 +94,15 @@ type App struct {
 	File      string `json:"file"`
 	Tag       string `json:"tag,omitempty"`
 	Problem   string `json:"problem,omitempty"` // why the tag cannot be read
+
+	Differs []AppFile `json:"differs,omitempty"` // files of the same updates that do not have this tag
+}
+
+// AppFile is what the branch has of an app in one more file.
+type AppFile struct {
+	File    string `json:"file"`
+	Tag     string `json:"tag,omitempty"`
+	Problem string `json:"problem,omitempty"` // why the tag cannot be read
 }
 
 // environments answers with what the caller has the right to read: an environment is

@@ -23,8 +23,11 @@ func reader(t *testing.T, file func(ctx context.Context, q history.Query) (histo
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := func(environment, app string) (string, *values.Edit, bool) {
-		return app + "-" + environment + ".yaml", edit, environment == "dev" && app == "shop"
+	target := func(environment, app string) []File {
+		if environment != "dev" || app != "shop" {
+			return nil
+		}
+		return []File{{app + "-" + environment + ".yaml", edit}}
 	}
 	in := func(ctx context.Context, _, _ string, q history.Query) (history.History, error) { return file(ctx, q) }
 	return New(target, in, guard.New(1<<30, slog.New(slog.DiscardHandler)))
