@@ -30,7 +30,7 @@ func TestALookAtAnotherTip(t *testing.T) {
 	}
 	first := look(nil)
 	same(t, "found", images(first), []string{"api dev r.example/api", "web dev r.example/web"})
-	for _, change := range []files{{"README.md": "b"}, {"charts/api/Chart.yaml": "a"}, {"charts/api/values-dev.yaml": "image: r.example/api\ntag: v2"}, {"charts/README.md": "c"}} {
+	for _, change := range []files{{"README.md": "b"}, {"charts/api/Chart.yaml": "a"}, {"charts/api/values-dev.yaml": "image: r.example/api\ntag: v2"}, {"charts/README.md": "c"}, {"charts/api-y/README.md": "d"}} {
 		if r := look(change); r != first {
 			t.Errorf("%v: another result: %v", change, images(r))
 		}

@@ -73,7 +73,7 @@ func (w *walk) directory(a at, readings []reading) *node {
 func (w *walk) app(a at, n *node) {
 	n.own = w.ownIn(a)
 	w.own, w.fresh = n.own, a.was != nil && a.was.own != n.own
-	w.changed = w.changed || w.fresh
+	w.changed = w.changed || w.fresh || a.was == nil && n.own != nil
 	switch o := n.own; {
 	case o == nil:
 		w.entries(a, n)
@@ -163,7 +163,6 @@ func (v *visitor) below(e git.Entry, dir *git.Directory) {
 	n.name = name
 	v.node.dirs = append(v.node.dirs, n)
 	v.node.pending = v.node.pending || n.pending
-	v.changed = v.changed || !known
 }
 
 // file takes a file that can match.
