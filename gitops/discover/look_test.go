@@ -156,6 +156,16 @@ func BenchmarkLook(b *testing.B) {
 	})
 }
 
+// What is found in a file stays what it is when something comes before it.
+func TestNamesOfAFileStay(t *testing.T) {
+	rules := compile(t, key("all/{env}.yaml", ".{app}.tag"))
+	first := rules.Look(tree(t, files{"all/dev.yaml": "b: {tag: a}\nc: {tag: a}\n"}), read)
+	second := rules.Look(tree(t, files{"all/dev.yaml": "a: {tag: a}\nb: {tag: b}\nc: {tag: a}\n"}), read)
+	if len(second.Found) != 3 || second.Found[1] != first.Found[0] || second.Found[2] != first.Found[1] {
+		t.Errorf("found %v, and then %v", list(first), list(second))
+	}
+}
+
 // A directory that is new, and a file that has no names any more, can be needed, or
 // wrong, without anything that is found.
 func TestWhatIsNewWithoutBeingFound(t *testing.T) {
