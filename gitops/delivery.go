@@ -55,18 +55,6 @@ type Event struct {
 	BodyDigest []byte
 }
 
-// Order asks for one image tag in one environment of one app, by name. It comes
-// from a person or a CI job, so what is wrong with it is told to them, in the
-// names that they used.
-type Order struct {
-	App, Environment, Tag, Digest string
-
-	// Within is the object that holds the fields app, env, tag and digest:
-	// "client_payload". Where it is empty they are fields of the body, and the
-	// environment's is called environment.
-	Within string
-}
-
 // ImagePush says that an image appeared in a registry. What it means is ours to find
 // out; a push that means nothing is no error.
 type ImagePush struct {

@@ -169,9 +169,12 @@ type WriteTask struct {
 }
 
 // WriteResult is what a writer knows after a write. An update of the call that is
-// in neither list is not on the branch when the write returned no error, and may
-// be when it returned one.
+// in no list is not on the branch when the write returned no error, and may be when
+// it returned one.
 type WriteResult struct {
 	Transitions []Transition // actions commit, confirm, supersede, fail and cancel
 	Refused     []Refusal
+	// Unknown are the ids of the updates whose manifest repository could not be written
+	// while others could. They may or may not be on the branch, as after an error.
+	Unknown []string
 }

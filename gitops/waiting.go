@@ -45,6 +45,9 @@ type waitingOrder struct {
 	Tag         string `json:"tag"`
 	Digest      string `json:"digest,omitempty"`
 	Within      string `json:"within,omitempty"`
+
+	AppPlace         int `json:"appPlace,omitempty"`
+	EnvironmentPlace int `json:"environmentPlace,omitempty"`
 }
 
 type waitingPush struct {

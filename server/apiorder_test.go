@@ -80,7 +80,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		{"two", "k", goodOrder + goodOrder, 400, "", "the body must be a JSON object", false},
 		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest: unknown field "env", which is called environment here`, false},
 		{"a number", "k", `{"app": "api", "environment": "dev", "tag": 123}`, 400, "tag", "tag: must be a string", false},
-		{"large", "k", goodOrder + strings.Repeat(" ", 5000), 413, "", "the body is larger than 4096 bytes", false},
+		{"large", "k", goodOrder + strings.Repeat(" ", 1<<20), 413, "", "the body is larger than 1048576 bytes", false},
 		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 111", false},
 		{"no environment", "k1", `{"app": "api", "tag": "x"}`, 422, "environment", "environment: is missing", true},
 		{"an unknown app", "k2", `{"app": "shop", "environment": "dev", "tag": "x"}`, 422, "app", `app: no app "shop" is configured`, true},

@@ -78,12 +78,12 @@ func TestExplainAndTheLogAgree(t *testing.T) {
 		req, err := d.request(base, s.secret, id)
 		s.deliver(req, err, status)
 	}
-	staging := dispatch{App: "app-00", Environment: "staging", Tag: "main-1a2b3c4"}
+	staging := dispatch{App: []string{"app-00"}, Environment: []string{"staging"}, Tag: "main-1a2b3c4"}
 	send("committed", staging, http.StatusAccepted)
 	send("committed", staging, http.StatusOK) // the log has another line for a duplicate, and explain shows the first
 	send("unchanged", staging, http.StatusAccepted)
-	send("failed", dispatch{App: "app-00", Environment: "dev", Tag: "main-1a2b3c4"}, http.StatusAccepted)
-	send("refused", dispatch{App: "app-00", Environment: "prod", Tag: "rc-1a2b3c4"}, http.StatusUnprocessableEntity)
+	send("failed", dispatch{App: []string{"app-00"}, Environment: []string{"dev"}, Tag: "main-1a2b3c4"}, http.StatusAccepted)
+	send("refused", dispatch{App: []string{"app-00"}, Environment: []string{"prod"}, Tag: "rc-1a2b3c4"}, http.StatusUnprocessableEntity)
 	send("another", dispatch{eventType: "deploy"}, http.StatusOK)
 	pushed := imageEvent{header: "X-Tallyman-Key", repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app-00", tag: "rc-1a2b3c5", digest: demoDigest, action: "PUSH", at: time.Now().Add(-time.Minute)}
 	req, err := pushed.request(base, s.secret, "pushed")

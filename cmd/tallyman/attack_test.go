@@ -63,7 +63,7 @@ func (a *attacked) deliverFrom(address string, n int) {
 	client := &http.Client{Transport: &http.Transport{DialContext: attack.Dialer(address).DialContext, DisableKeepAlives: true}}
 	for range n {
 		a.sent++
-		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-%07x", a.sent), eventType: "update-image", actor: "ann", repositoryID: 1}
+		d := dispatch{App: []string{"app-00"}, Environment: []string{"dev"}, Tag: fmt.Sprintf("main-%07x", a.sent), eventType: "update-image", actor: "ann", repositoryID: 1}
 		req, err := d.request(a.base, a.secret, fmt.Sprint("d", a.sent))
 		a.must(err)
 		resp, err := client.Do(req.WithContext(a.ctx))

@@ -31,7 +31,7 @@ func testWhatWaitsForAPush(t *testing.T, setting string, second gitops.State, co
 	pushing, goOn := make(chan struct{}), make(chan struct{})
 	s.git.Inject(gitserver.Fault{On: gitserver.Push, Before: func() { close(pushing) }, Wait: goOn})
 	for i := 1; i <= 3; i++ {
-		d := dispatch{App: "app-00", Environment: "dev", Tag: fmt.Sprintf("main-000000%d", i), eventType: "update-image", actor: "ann", repositoryID: 1}
+		d := dispatch{App: []string{"app-00"}, Environment: []string{"dev"}, Tag: fmt.Sprintf("main-000000%d", i), eventType: "update-image", actor: "ann", repositoryID: 1}
 		req, err := d.request(base, s.secret, fmt.Sprintf("d%d", i))
 		s.must(err)
 		resp, err := http.DefaultClient.Do(req)

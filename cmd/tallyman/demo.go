@@ -61,10 +61,10 @@ type scene struct {
 }
 
 func (d *demo) scenes() []scene {
-	toDev := dispatch{App: "myshop-api", Environment: "dev", Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann", repository: "myshop/myshop-api", repositoryID: 17273051}
+	toDev := dispatch{App: []string{"myshop-api"}, Environment: []string{"dev"}, Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann", repository: "myshop/myshop-api", repositoryID: 17273051}
 	toStaging, toProd, web := toDev, toDev, toDev
-	toStaging.Environment, web.App = "staging", demoNewApp
-	toProd.Environment, toProd.Tag = "prod", "1.4.0"
+	toStaging.Environment, web.App = []string{"staging"}, []string{demoNewApp}
+	toProd.Environment, toProd.Tag = []string{"prod"}, "1.4.0"
 	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
 	untagged := release
 	untagged.tag = ""

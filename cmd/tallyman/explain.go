@@ -9,7 +9,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 func newExplain() *cobra.Command {
@@ -20,7 +19,8 @@ func newExplain() *cobra.Command {
 		Long: `Show every step of a delivery or an update: what arrived, from whom, what it means and
 why, every attempt, block and error, and the result. ID is a delivery's, as SOURCE/ID
 or as the sender's id alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an
-update's. What is blocked says by what, since when, and when tallyman retries.`,
+update's. What is blocked says by what, since when, and when tallyman retries. Of a
+delivery of many updates those that need somebody are shown, and the others listed.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),
@@ -29,12 +29,7 @@ update's. What is blocked says by what, since when, and when tallyman retries.`,
 			if err != nil {
 				return err
 			}
-			return a.print.print(d, func() {
-				a.print.explain(d, details{
-					environment: func(u gitops.Update) api.Environment { return a.environmentOf(a.Context(), u) },
-					commit:      func(u gitops.Update) (api.Commit, error) { return a.server.Commit(a.Context(), u.ID) },
-				})
-			})
+			return a.print.print(d, func() { a.print.explain(d, args[0], a.details()) })
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -60,14 +55,8 @@ func find(ctx context.Context, server *client.Client, id string) (gitops.Deliver
 	return d, err
 }
 
-// details are what the server says of an update beyond its delivery.
-type details struct {
-	environment func(gitops.Update) api.Environment
-	commit      func(gitops.Update) (api.Commit, error)
-}
-
-// explain shows a delivery to its sender.
-func (p *printer) explain(d gitops.Delivery, of details) {
+// explain shows a delivery to its sender, who asked for it or for one of its updates.
+func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	p.line("", "Delivery %s: %s", d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]))
 	p.line("  ", "%s", provenance(d))
 	switch d.Outcome {
@@ -88,6 +77,10 @@ func (p *printer) explain(d gitops.Delivery, of details) {
 			p.line("  ", "Skipped:")
 			p.reasons(d.Reason)
 		}
+	}
+	if len(d.Updates) > mostExplained {
+		p.explainMany(d, asked, of)
+		return
 	}
 	for _, u := range d.Updates {
 		fmt.Fprintln(p.out)
@@ -143,23 +136,6 @@ var purposes = map[gitops.Action]string{
 	gitops.ActionRetry:   "After the cause is fixed",
 	gitops.ActionCancel:  "To give it up",
 	gitops.ActionDismiss: "To give it up",
-}
-
-// commit shows what an update changed, and whether its commit is proved.
-func (p *printer) commit(c api.Commit, err error) {
-	switch {
-	case err != nil:
-		p.line("  ", "The commit cannot be shown: %s", gitops.PublicOf(err))
-		return
-	case c.Proof == "":
-		p.line("  ", "The commit has no proof that tallyman made it: %s claims the update", c.Author)
-	default:
-		p.line("  ", "The commit is tallyman's, proved by key %s", c.Proof)
-	}
-	p.line("  ", "%s", firstOf(c.Problem, c.File))
-	for _, line := range c.Diff {
-		p.line("    ", "%s", line)
-	}
 }
 
 // stepText says in a line what happened to an update after the step before. A

@@ -46,7 +46,7 @@ values, Kustomize overlays, Flux HelmReleases, umbrella charts, Applications and
 ApplicationSets of Argo CD and plain manifests are understood. What was found and what
 was not understood is printed on standard error.
 
-What only you know stands as '<fill in: ...>', and "tallyman check" names each that is
+What only you know is marked <fill in: ...>, and "tallyman check" names each that is
 left. The repository is read by git's protocol over HTTPS or SSH, without a clone, and
 nothing is written there.`,
 		Example: `  tallyman init --repository https://github.com/myshop/manifests.git --token-file token
@@ -98,7 +98,7 @@ func (p *proposal) run(ctx context.Context, out, notes io.Writer) error {
 	for line := range strings.Lines(found.Findings.Summary()) {
 		fmt.Fprintln(notes, printable(strings.TrimSuffix(line, "\n")))
 	}
-	p.printNext(notes, strings.Count(string(text), propose.Missing)-1) // a comment explains the mark
+	p.printNext(notes, strings.Count(string(text), propose.Missing))
 	return nil
 }
 

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"gitops/proof":                       {"gitops", "gitops/git"},
 	"gitops/landing":                     {"gitops", "gitops/git"},
 	"gitops/guard":                       {"gitops"},
+	"gitops/propose":                     {"gitops", "gitops/discover", "gitops/policy", "gitops/values"},
 	"gitops/history":                     {"gitops", "gitops/git"},
 	"gitops/branch":                      {"gitops", "gitops/git"},
 	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/git", "gitops/landing", "gitops/values"},
@@ -64,12 +65,13 @@ var mayImport = map[string][]string{
 	"server/oidc":                        {"gitops"},
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
+	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/propose", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
 	"server": {"gitops", "gitops/access", "gitops/guard", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/config", "server/githubapp", "server/limits", "server/missed", "server/oidc", "server/retention", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
-	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "gitops", "gitops/policy", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/survey", "gitops", "gitops/git", "gitops/policy", "gitops/propose", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client":       {"server/api", "gitops"},
 	"cmd/tallyman-bench/ledger": {"gitops"},
 	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},

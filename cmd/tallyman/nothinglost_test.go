@@ -41,11 +41,11 @@ func (f *traffic) check(persons []string) {
 		}
 		landed[d.update] = true
 		f.checkCommit(c, d, diffs[c.Hash])
-		if d.answered.Before(newest[d.Environment]) {
+		if d.answered.Before(newest[d.Environment[0]]) {
 			f.t.Errorf("%s was answered before another was sent that is before it on the branch", d.id)
 		}
-		if d.sent.After(newest[d.Environment]) {
-			newest[d.Environment] = d.sent
+		if d.sent.After(newest[d.Environment[0]]) {
+			newest[d.Environment[0]] = d.sent
 		}
 	}
 	for _, d := range f.deliveries {
@@ -76,10 +76,10 @@ func (f *traffic) diffs() map[string]string {
 // one file.
 func (f *traffic) checkCommit(c gitserver.Commit, d *delivery, diff string) {
 	f.t.Helper()
-	if want := fmt.Sprintf("chore: bump %s to %s (%s)", d.App, d.Tag, d.Environment); c.Subject != want {
+	if want := fmt.Sprintf("chore: bump %s to %s (%s)", d.App[0], d.Tag, d.Environment[0]); c.Subject != want {
 		f.t.Errorf("commit %s says %q, not %q", c.Hash, c.Subject, want)
 	}
-	file := fmt.Sprintf("charts/%s/values-%s.yaml", d.App, d.Environment)
+	file := fmt.Sprintf("charts/%s/values-%s.yaml", d.App[0], d.Environment[0])
 	expect(f.t, "the diff", diff, "--- a/"+file+"\n+++ b/"+file+"\n", "\n-    tag: main-", "\n+    tag: "+d.Tag+"  # by tallyman")
 	if n := strings.Count(diff, "\n"); strings.Count(diff, "diff --git") != 1 || strings.Count(diff, "\n@@ ") != 1 || n > 8 {
 		f.t.Errorf("commit %s changes more than a line:\n%s", c.Hash, diff)

@@ -178,9 +178,9 @@ func (f *fleet) orderEverywhere(m *member, tag string) time.Duration {
 	var all sync.WaitGroup
 	for _, environment := range []string{"dev", "staging", "prod"} {
 		all.Go(func() {
-			d, err := c.Order(f.ctx, environment+"-"+tag, api.OrderRequest{App: "app-00", Environment: environment, Tag: tag})
+			d, err := c.Order(f.ctx, environment+"-"+tag, api.OrderRequest{App: []string{"app-00"}, Environment: []string{environment}, Tag: tag})
 			if err == nil {
-				d.Updates[0], err = c.Await(f.ctx, d.Updates[0], func(gitops.Update) {})
+				err = c.Await(f.ctx, d.Updates, func(gitops.Update) {})
 			}
 			if err != nil || d.Updates[0].State != gitops.Committed {
 				f.t.Errorf("%s in %s: %+v, %v", tag, environment, d.Updates, err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 func newSend() *cobra.Command {
@@ -35,7 +36,8 @@ server is unavailable.
       gh api repos/OWNER/REPO/dispatches -f event_type=update-image \
         -f 'client_payload[app]=APP' -f 'client_payload[tag]=TAG' \
         -f 'client_payload[env]=ENV'
-      signed in the header X-Hub-Signature-256
+      signed in the header X-Hub-Signature-256; several apps or environments are a list,
+      as of -f 'client_payload[app][]=APP' for each
 
   tallyman send ecr      EventBridge's raw "ECR Image Action" event, as caused by
       docker push ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG
@@ -154,8 +156,8 @@ func newSendGitHub() *cobra.Command {
 		},
 	}
 	to.flags(cmd)
-	cmd.Flags().StringVar(&d.App, "app", "", "`name` of the app")
-	cmd.Flags().StringVar(&d.Environment, "env", "", "`name` of the environment")
+	cmd.Flags().StringSliceVar((*[]string)(&d.App), "app", nil, "`name` of the app, or several")
+	cmd.Flags().StringSliceVar((*[]string)(&d.Environment), "env", nil, "`name` of the environment, or several")
 	cmd.Flags().StringVar(&d.Tag, "tag", "", "image `tag`")
 	cmd.Flags().StringVar(&d.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&d.eventType, "event-type", "update-image", "event_type of the dispatch")
@@ -167,11 +169,11 @@ func newSendGitHub() *cobra.Command {
 
 // dispatch is what a repository_dispatch webhook says.
 type dispatch struct {
-	App         string `json:"app,omitempty"`
-	Environment string `json:"env,omitempty"`
-	Tag         string `json:"tag,omitempty"`
-	Digest      string `json:"digest,omitempty"`
-	Nonce       string `json:"nonce"` // the delivery's id: the same event counts again under another
+	App         api.Names `json:"app,omitempty"`
+	Environment api.Names `json:"env,omitempty"`
+	Tag         string    `json:"tag,omitempty"`
+	Digest      string    `json:"digest,omitempty"`
+	Nonce       string    `json:"nonce"` // the delivery's id: the same event counts again under another
 
 	eventType, actor string
 	repository       string // owner/name

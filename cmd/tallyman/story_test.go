@@ -56,7 +56,7 @@ func TestTheWholeStory(t *testing.T) {
 	tr.run("explain", "release-2")
 
 	tr.note("GitHub delivers a dispatch of a tag that prod does not take and one of another event_type, and EventBridge a push that two environments do not take.")
-	wrong := dispatch{App: "app-00", Environment: "prod", Tag: "rc-1a2b3c4", eventType: "update-image", actor: "ann", repositoryID: 1}
+	wrong := dispatch{App: []string{"app-00"}, Environment: []string{"prod"}, Tag: "rc-1a2b3c4", eventType: "update-image", actor: "ann", repositoryID: 1}
 	req, err := wrong.request(base, s.secret, "guid-1")
 	s.deliver(req, err, 422)
 	other := wrong

@@ -52,7 +52,7 @@ func newTraffic(t *testing.T, n int) *traffic {
 		f.deliveries = append(f.deliveries, &delivery{
 			id: fmt.Sprintf("delivery-%03d", i),
 			dispatch: dispatch{
-				App: fmt.Sprintf("app-%02d", rand.IntN(7)), Environment: environments[i%3],
+				App: []string{fmt.Sprintf("app-%02d", rand.IntN(7))}, Environment: environments[i%3 : i%3+1],
 				Tag: fmt.Sprintf("main-%07x", i+1), eventType: "update-image", actor: "ann", repositoryID: 1,
 			},
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ type waitFlags struct {
 }
 
 func (w *waitFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until the update is committed, or say why it is not")
+	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until every update is committed, or say why one is not")
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
 }
 
@@ -28,21 +29,37 @@ func newUpdate() *cobra.Command {
 	var w waitFlags
 	var o api.OrderRequest
 	var key string
+	var environments []string
 	cmd := &cobra.Command{
-		Use:   "update APP TAG --env ENV",
+		Use:   "update APP[,APP] TAG --env ENV[,ENV]",
 		Short: "Request an update",
 		Long: `Request that an app gets an image tag in an environment, without a webhook. The order
 is checked by the same rules as a dispatch, stored before it is answered, and written
-in acceptance order. The token needs the right "order".`,
+in acceptance order. The token needs the right "order".
+
+With several apps or environments every app is ordered in every environment, all or
+none: when one of them is not authorized or cannot be, nothing is ordered. --wait waits
+for all; exit status 5 means that one or more ended without a commit, and 6 that none
+did, and one or more are still pending.`,
 		Example: `  tallyman update myshop-api main-1a2b3c4 --env dev
   tallyman update myshop-api 1.4.0 --env prod --wait --timeout 2m
-  tallyman update myshop-api 1.4.0 --env prod --key "release-1.4.0"   # asked twice, ordered once`,
-		Args: exactly("APP", "TAG"),
+  tallyman update myshop-api 1.4.0 --env prod --key "release-1.4.0"   # asked twice, ordered once
+  tallyman update cart,pay --tag 1.4.0 --env dev,staging --wait`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("tag") {
+				return exactly("APP")(cmd, args)
+			}
+			return exactly("APP", "TAG")(cmd, args)
+		},
 		RunE: from.run(func(a apiRun, args []string) error {
-			o.App, o.Tag = args[0], args[1]
-			if o.Environment == "" {
+			o.App = strings.Split(args[0], ",")
+			if len(args) > 1 {
+				o.Tag = args[1]
+			}
+			if len(environments) == 0 {
 				return badInput{errors.New("--env is required")}
 			}
+			o.Environment = environments
 			if key == "" {
 				key = uuid.NewString()
 			}
@@ -58,7 +75,8 @@ in acceptance order. The token needs the right "order".`,
 	}
 	from.flags(cmd)
 	w.flags(cmd)
-	cmd.Flags().StringVar(&o.Environment, "env", "", "`name` of the environment (required)")
+	cmd.Flags().StringSliceVar(&environments, "env", nil, "`name` of the environment, or several (required)")
+	cmd.Flags().StringVar(&o.Tag, "tag", "", "image `tag`, in place of the argument TAG")
 	cmd.Flags().StringVar(&o.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&key, "key", "", "`id` of the order: the same one again is the same order (default: a new one)")
 	from.completeNames(cmd)
@@ -66,10 +84,11 @@ in acceptance order. The token needs the right "order".`,
 }
 
 // unknownName is the error of an order that was rejected, in the words of other commands
-// where that is because of a name that the server does not have.
+// where that is because of a name that the server does not have. Of several names the
+// error has every one that is wrong.
 func (a apiRun) unknownName(err error, o api.OrderRequest) error {
-	if gitops.CodeOf(err) == gitops.Rejected {
-		if unknown := a.checkNames(o.Environment, o.App); unknown != nil {
+	if gitops.CodeOf(err) == gitops.Rejected && len(o.Environment) == 1 && len(o.App) == 1 {
+		if unknown := a.checkNames(o.Environment[0], o.App[0]); unknown != nil {
 			return gitops.Errorf(gitops.Rejected, "%s", unknown)
 		}
 	}
@@ -90,24 +109,47 @@ func (u unknownResult) Unwrap() error { return u.error }
 // show prints an order's updates, once they have ended if that is waited for.
 func (a apiRun) show(d gitops.Delivery, w waitFlags) error {
 	var end error
-	if w.wait {
-		for i, u := range d.Updates {
-			if d.Updates[i], end = a.await(u, w); end != nil {
-				break
-			}
-		}
+	if w.wait && len(d.Updates) > 0 {
+		end = a.await(d.Updates, w)
 	}
 	p := a.print
 	err := p.print(d, func() {
-		for _, u := range d.Updates {
-			p.line("", "%s: %s", title(u), p.outcome(u))
-		}
-		if len(d.Updates) == 0 {
+		switch len(d.Updates) {
+		case 0:
 			p.line("", "%s", d.Reason)
+		case 1:
+			p.line("", "%s: %s", title(d.Updates[0]), p.outcome(d.Updates[0]))
+		default:
+			p.ordered(d.Updates)
 		}
 		p.line("", "details: tallyman explain %s", d.Key())
 	})
 	return errors.Join(err, end)
+}
+
+// ordered lists the updates of one delivery, which have one tag, and counts them.
+func (p *printer) ordered(updates []gitops.Update) {
+	var rows [][]cell
+	for _, u := range updates {
+		rows = append(rows, []cell{{u.Environment, ""}, {u.App, ""}, stateCell(u.State), {u.ID, ""}, {firstOf(short(u.Commit), overtaken(u), u.Reason, p.holdText(u)), ""}})
+	}
+	p.line("", "%s to %s: %s", plural(len(updates), "update"), updates[0].Tag, statesText(updates))
+	p.table([]string{"ENVIRONMENT", "APP", "STATE", "UPDATE", "COMMIT OR REASON"}, rows)
+}
+
+// statesText counts updates by their state, in the order in which states come up.
+func statesText(updates []gitops.Update) string {
+	var states []string
+	count := make(map[gitops.State]int)
+	for _, u := range updates {
+		if count[u.State]++; count[u.State] == 1 {
+			states = append(states, string(u.State))
+		}
+	}
+	for i, state := range states {
+		states[i] = fmt.Sprintf("%d %s", count[gitops.State(state)], state)
+	}
+	return strings.Join(states, ", ")
 }
 
 // title names an update for people.

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"sync"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,39 +13,55 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// await waits until an update has ended and prints its progress on standard error.
-// An end without a commit is an error. A signal ends the waiting, not the update:
-// the caller still prints where to look.
-func (a apiRun) await(u gitops.Update, w waitFlags) (gitops.Update, error) {
+// await waits until updates of one delivery have ended, brings each up to date in its
+// place, and prints their progress on standard error. An end without a commit is an
+// error. A signal ends the waiting, not the updates: the caller still prints where to
+// look.
+func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	unasked, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(unasked, w.timeout)
 	defer cancel()
-	shown := &progress{out: a.ErrOrStderr(), print: a.print, outage: a.outageOf(ctx, u)}
-	shown.setUpdate(u)
-	defer a.followOutage(ctx, shown)()
-	u, err := a.server.Await(ctx, u, shown.setUpdate)
-	switch {
-	case err != nil && unasked.Err() != nil:
-		return u, notCommitted{u, exitPending, "interrupted; still pending" + a.cause(u)}
-	case err != nil && ctx.Err() != nil:
-		return u, notCommitted{u, exitPending, fmt.Sprintf("still pending after %s%s", w.timeout, a.cause(u))}
-	case err != nil:
-		return u, err
-	case u.State.Written():
-		return u, nil
+	shown := newProgress(a.ErrOrStderr(), a.print, updates, a.outagesOf(ctx, updates))
+	defer a.followOutages(ctx, shown)()
+	err := a.server.Await(ctx, updates, shown.setUpdate)
+	if err != nil && ctx.Err() == nil {
+		return err
 	}
-	return u, notCommitted{u, exitEnded, fmt.Sprintf("not committed: %s%s", u.State, a.cause(u))}
+	late := fmt.Sprintf("still pending after %s", w.timeout)
+	if unasked.Err() != nil {
+		late = "interrupted; still pending"
+	}
+	return a.missing(updates, a.outagesOf(a.Context(), updates), late) // also after an interrupt, which ends another context
+}
+
+// missing is the error of the updates that are not committed; late says of those that
+// have not ended why nobody waits for them.
+func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage, late string) error {
+	var missing []notCommitted
+	for _, u := range updates {
+		switch {
+		case !u.State.Final():
+			missing = append(missing, notCommitted{u, exitPending, late + a.cause(u, outages)})
+		case !u.State.Written():
+			missing = append(missing, notCommitted{u, exitEnded, fmt.Sprintf("not committed: %s%s", u.State, a.cause(u, outages))})
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return nil
+	case len(updates) == 1:
+		return missing[0]
+	}
+	return someNotCommitted{missing, len(updates)}
 }
 
 // cause says why an update is not committed, as far as the server says, to follow a
 // state.
-func (a apiRun) cause(u gitops.Update) string {
+func (a apiRun) cause(u gitops.Update, outages map[string]*api.Outage) string {
 	reason := firstOf(u.Reason, a.print.holdText(u))
-	if reason == "" {
-		if outage := a.outageOf(a.Context(), u); outage != nil { // also after an interrupt, which ends another context
-			reason = outage.Reason
-		}
+	if outage := outages[u.Environment]; reason == "" && outage != nil && u.State == gitops.Pending {
+		reason = outage.Reason
 	}
 	if reason == "" {
 		return ""
@@ -54,30 +69,32 @@ func (a apiRun) cause(u gitops.Update) string {
 	return ": " + reason
 }
 
-// outageOf asks for the outage of a pending update's lane: nil when there is none,
-// and when the server does not say.
-func (a apiRun) outageOf(ctx context.Context, u gitops.Update) *api.Outage {
-	return a.environmentOf(ctx, u).Lane.Outage
+// outagesOf asks for the outages of the lanes, by environment, where one of the updates
+// is pending.
+func (a apiRun) outagesOf(ctx context.Context, updates []gitops.Update) map[string]*api.Outage {
+	outages := make(map[string]*api.Outage)
+	if slices.ContainsFunc(updates, func(u gitops.Update) bool { return u.State == gitops.Pending }) {
+		for name, e := range a.environments(ctx) {
+			outages[name] = e.Lane.Outage
+		}
+	}
+	return outages
 }
 
-// environmentOf asks for a pending update's environment: nothing is known of it when
-// the server does not say.
-func (a apiRun) environmentOf(ctx context.Context, u gitops.Update) (e api.Environment) {
-	if u.State != gitops.Pending {
-		return e
-	}
+// environments asks for all environments, by name: nothing is known when the server does
+// not say.
+func (a apiRun) environments(ctx context.Context) map[string]api.Environment {
+	byName := make(map[string]api.Environment)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	now, err := a.server.Environments(ctx)
 	if err != nil {
-		return e
+		return byName
 	}
 	for _, e := range now.Environments {
-		if e.Name == u.Environment {
-			return e
-		}
+		byName[e.Name] = e
 	}
-	return e
+	return byName
 }
 
 // notCommitted is an update that ended without a commit, or has not ended.
@@ -91,74 +108,20 @@ func (e notCommitted) exit() int { return e.code }
 
 func (e notCommitted) Error() string { return title(e.update) + ": " + e.text }
 
-// progress prints what an open update waits for, each thing once. The end is printed
-// with the result. Safe for concurrent use.
-type progress struct {
-	out   io.Writer
-	print *printer
-
-	mu     sync.Mutex
-	update gitops.Update
-	outage *api.Outage // of its lane
-	last   string      // printed
+// someNotCommitted are those of several updates.
+type someNotCommitted struct {
+	missing []notCommitted
+	of      int
 }
 
-func (p *progress) setUpdate(u gitops.Update) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.update = u
-	p.show()
-}
-
-func (p *progress) setOutage(outage *api.Outage) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.outage = outage
-	p.show()
-}
-
-func (p *progress) current() gitops.Update {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.update
-}
-
-// show prints what is new. The caller has the lock.
-func (p *progress) show() {
-	if p.update.State.Final() {
-		return
+// exit says that one has ended, if one has: another try of the command does not help it.
+func (e someNotCommitted) exit() int {
+	if slices.ContainsFunc(e.missing, func(m notCommitted) bool { return m.code == exitEnded }) {
+		return exitEnded
 	}
-	text := fmt.Sprintf("%s: %s", title(p.update), p.update.State)
-	if hold := p.print.holdText(p.update); hold != "" {
-		text += ": " + hold
-	} else if p.outage != nil {
-		text += ": " + p.outage.Reason
-	}
-	if text != p.last {
-		p.last = text
-		fmt.Fprintln(p.out, printable(text))
-	}
+	return exitPending
 }
 
-// outageEvery is how often a waiting command asks for the outage of its lane, which
-// the stream of an update does not have.
-const outageEvery = 5 * time.Second
-
-// followOutage keeps the progress' outage up to date until ctx ends or stop is called.
-func (a apiRun) followOutage(ctx context.Context, shown *progress) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var following sync.WaitGroup
-	following.Go(func() {
-		ask := time.NewTicker(outageEvery)
-		defer ask.Stop()
-		for {
-			select {
-			case <-ask.C:
-			case <-ctx.Done():
-				return
-			}
-			shown.setOutage(a.outageOf(ctx, shown.current()))
-		}
-	})
-	return func() { cancel(); following.Wait() }
+func (e someNotCommitted) Error() string {
+	return fmt.Sprintf("%d of %d updates are not committed. The first: %v", len(e.missing), e.of, e.missing[0])
 }

@@ -58,6 +58,8 @@ func TestHostileAnswers(t *testing.T) {
 		"a failed update":  {202, fmt.Sprintf(update, "u1", "failed", hostile, hostile), "not committed: failed: x"},
 		"a long reason":    {202, fmt.Sprintf(update, "u1", "failed", "", strings.Repeat("long ", 100_000)), "not committed: failed: long"},
 		"a state":          {202, fmt.Sprintf(update, "u1", hostile, "", ""), "not committed: x"},
+		"several":          {202, fmt.Sprintf(`{"updates": [{"id": "u1", "state": "committed"}, {"id": "u2", "state": %q, "app": %[1]q, "reason": %[1]q, "commit": %[1]q}]}`, hostile), "not committed: 1 of 2 updates. The first: x"},
+		"one id of two":    {202, `{"updates": [{"id": "u1", "state": "committed"}, {"id": "u2 u3", "state": "pending"}]}`, "tallyman's answer cannot be read"},
 		"an id":            {202, fmt.Sprintf(update, "../../{a,b}", "pending", "", ""), "tallyman's answer cannot be read"},
 		"an id of lines":   {202, fmt.Sprintf(update, "u1\nstate=committed", "pending", "", ""), "tallyman's answer cannot be read"},
 		"no object":        {202, `[1]`, "tallyman's answer cannot be read"},
@@ -75,7 +77,7 @@ func TestHostileAnswers(t *testing.T) {
 			if !r.failed || !strings.Contains(r.log, "::error title=tallyman::"+c.why) {
 				t.Errorf("failed: %t; want %q in the log:\n%.2000s", r.failed, c.why, r.log)
 			}
-			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || len(r.outputs) > 3 {
+			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || len(r.outputs) > 4 {
 				t.Errorf("outputs %.500v", r.outputs)
 			}
 			if strings.Contains(r.summary, "<script") || strings.Contains(strings.TrimSpace(r.summary), "\n\n") || len(r.summary) > 64<<10 || r.summary == "" {

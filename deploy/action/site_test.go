@@ -44,12 +44,13 @@ api:
 access:
   - {who: {dispatch: {repository: octo-org/octo-repo, repositoryID: 456789}}, may: [order], apps: [api], environments: [dev]}
   - {who: {token: ops}, may: [read, order]}
-  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main]}}, may: [order], apps: [api], environments: [dev]}
+  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main]}}, may: [order], apps: [api, web], environments: [dev]}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}, coalesce: newest}
   prod: {tags: {semver: ">=1.0.0"}}
 apps:
   api: {}
+  web: {}
 `
 
 // site is what the action meets: a tallyman with a manifest repository on a real git
@@ -86,7 +87,9 @@ func newSite(t *testing.T) *site {
 	s.must(err)
 	files := map[string]string{}
 	for _, environment := range []string{"dev", "prod"} {
-		files[gitserver.ValuesFile("api", environment)] = gitserver.Values("api", environment, "main-0000000")
+		for _, app := range []string{"api", "web"} {
+			files[gitserver.ValuesFile(app, environment)] = gitserver.Values(app, environment, "main-0000000")
+		}
 	}
 	_, err = s.repository.Commit(gitserver.Change{Files: files})
 	s.must(err)

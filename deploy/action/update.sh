@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Orders an update of tallyman as the job that this runs in, waits for its end, and writes the result into the job's log,
-# summary and outputs. Exit status 0: the update is committed, or the branch has its tag already (without WAIT: it is accepted).
+# Orders updates of tallyman as the job that this runs in, waits for their end, and writes the result into the job's log,
+# summary and outputs. Exit status 0: every update is committed, or the branch has its tag already (without WAIT: all are accepted).
+# APP and ENVIRONMENT are names, or several with commas or line breaks between them: every app is ordered in every environment.
 #
 # The job's token orders once and is accepted for some minutes, so a long wait asks GitHub for more of them. Every request may be
 # repeated: within a step it is the same order, and each step is an order of its own.
@@ -17,7 +18,7 @@ done
 # Seconds: the age at which a token is replaced, the longest pause between two requests, and the longest request.
 readonly token_age=240 longest_pause=10 request_time=20
 # Bytes: the longest answer that is read, and the longest text of one that is shown.
-readonly longest_answer=1048576 longest_text=2000
+readonly longest_answer=16777216 longest_text=2000
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,7 +26,10 @@ readonly work
 
 token='' token_at=0             # the job's token, and when it was given
 status=''                       # of the last answer; 000 when there was none
-update='' state='' commit='' reason='' rule=''
+count=0                         # of the updates
+update='' state='' commit='' reason='' rule='' # of the first that is not on the branch, or else of the first
+open='' ended=''                # ids of those that have not ended, and of those that ended without a commit
+declare -A said=()              # what the log says of each
 past_proxy=()                   # options of requests to this machine
 
 main() {
@@ -39,7 +43,7 @@ main() {
 check_inputs() {
   local name
   for name in TALLYMAN_URL APP ENVIRONMENT TAG; do
-    [ -n "${!name:-}" ] || fail "the input $(input_of "$name") is empty"
+    [[ "${!name:-}" =~ [^,[:space:]] ]] || fail "the input $(input_of "$name") is empty"
   done
   TALLYMAN_URL=${TALLYMAN_URL%/}
   local rest='(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$'
@@ -132,53 +136,96 @@ pause_for() {
 }
 
 time_is_over() {
-  [ -n "$update" ] || fail "no order was accepted within $TIMEOUT: $reason"
-  fail "still ${state:-pending} after $TIMEOUT${reason:+: $reason}. tallyman goes on with it: tallyman explain $update"
+  [ "$count" -gt 0 ] || fail "no order was accepted within $TIMEOUT: $reason"
+  [ "$count" -gt 1 ] || fail "still ${state:-pending} after $TIMEOUT${reason:+: $reason}. tallyman goes on with it: tallyman explain $update"
+  fail "still pending after $TIMEOUT: $(wc -w <<< "$open") of $count updates, and $(wc -w <<< "$ended") ended without a commit${reason:+. The first: $reason}. tallyman goes on: tallyman explain $update"
 }
 
 order() {
-  local body key
-  body=$(jq -cn '{app: env.APP, environment: env.ENVIRONMENT, tag: env.TAG} + if (env.DIGEST // "") == "" then {} else {digest: env.DIGEST} end')
+  local key
+  jq -cn "$definitions"'{app: env.APP | names, environment: env.ENVIRONMENT | names, tag: env.TAG} + if (env.DIGEST // "") == "" then {} else {digest: env.DIGEST} end' > "$work/order"
   # Nobody can guess the key, so no other job of the repository can use it first.
   key=github-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   say "ordering $APP in $ENVIRONMENT to $TAG"
-  answered /api/v1/updates --header 'Content-Type: application/json' --header "Idempotency-Key: $key" --data "$body"
-  read_update '.updates[0] // {reason}'
-  [ -n "$update" ] || fail "tallyman accepted no update: $reason"
-  output update "$update"
-  say "update $update is accepted"
+  answered /api/v1/updates --header 'Content-Type: application/json' --header "Idempotency-Key: $key" --data-binary "@$work/order"
+  read_answer '[.updates[]? | update]'
+  pick
+  [ "$count" -gt 0 ] || fail "tallyman accepted no update: $(jq -r "$definitions"'.reason | plain' "$work/body")"
+  output update "$(jq -r 'map(.id) | join(",")' "$work/updates")"
+  if [ "$count" = 1 ]; then say "update $update is accepted"; else say "$count updates are accepted"; fi
 }
 
-# await looks at the update until it has ended.
+# await looks at the updates until all have ended. A round looks at so many that it is short.
 await() {
-  local pause=1 said=
-  while true; do
-    case "$state" in
-      committed | unchanged) finish 0 ;;
-      pending | proposed) ;;
-      *) fail "not committed: $state${reason:+: $reason}" ;;
-    esac
-    if [ "$state $reason" != "$said" ]; then
-      said="$state $reason"
-      say "$state${reason:+: $reason}"
-    fi
+  local pause=1 id ids
+  while tell && [ -n "$open" ]; do
     pause_for "$pause"
     [ "$pause" -ge 5 ] || pause=$((pause + 1))
-    answered "/api/v1/updates/$update"
-    read_update .
+    read -ra ids <<< "$open"
+    for id in "${ids[@]:0:20}"; do
+      answered "/api/v1/updates/$id"
+      # shellcheck disable=SC2016 # the variables are of jq
+      read_answer --arg id "$id" --slurpfile now "$work/body" 'map(if .id == $id then ($now[0] | update) + {id, environment, app} else . end)' "$work/updates"
+    done
+    pick
   done
+  [ -n "$ended" ] || finish 0
+  [ "$count" -gt 1 ] || fail "not committed: $state${reason:+: $reason}"
+  fail "not committed: $(wc -w <<< "$ended") of $count updates. The first: $(place) $state${reason:+: $reason}"
 }
 
-# read_update takes what the answer says of the update. Each value is one line, so that none can add an output, and the id is
-# one that can stand in an address.
-read_update() {
-  local text
+# place names the update that reason and state are of.
+place() { jq -r --arg id "$update" '.[] | select(.id == $id) | "\(.app) in \(.environment):"' "$work/updates"; }
+
+# tell writes what is new of each update into the log.
+tell() {
+  local id line
+  while IFS=$'\t' read -r id line; do
+    if [ -n "$id" ] && [ "${said[$id]:-}" != "$line" ]; then
+      said[$id]=$line
+      say "$line"
+    fi
+  done < <(jq -r --argjson open "$(words "$open")" 'length as $n | .[] | select($n > 1 or (.id | IN($open[]))) |
+    .id + "\t" + (if $n > 1 then "\(.app) in \(.environment): " else "" end) + .state + (if .reason == "" then "" else ": \(.reason)" end)' "$work/updates")
+}
+
+# words are a text's words as a list of JSON.
+words() { jq -cRn '[inputs | splits(" +") | select(. != "")]' <<< "$1"; }
+
+# definitions are of jq. Of what an answer says each value is one line, so that none can add an output, and an id is one that
+# can stand in an address.
+readonly definitions='
+  def plain: . // "" | tostring | gsub("[[:cntrl:]]"; " ") | .[:'"$longest_text"'];
+  def names: [splits("[,\n]") | gsub("^\\s+|\\s+$"; "") | select(. != "")] | if length == 1 then .[0] else . end;
+  def update: {id, environment, app, state, commit, rule, reason: (.reason // ([.blockedBy[]?.reason] | unique | join("; ")))} |
+    map_values(plain) | if .id | test("\\A[A-Za-z0-9-]{1,64}\\z") then . else error end;
+'
+
+# read_answer makes the list of updates from the answer by a program of jq, or from what else it is given.
+read_answer() {
   [ -s "$work/body" ] || fail "tallyman's answer is empty: is $TALLYMAN_URL its address?"
-  text=$(jq -er --argjson longest "$longest_text" "$1"' | [.id, .state, .commit, .rule, .reason // ([.blockedBy[]?.reason] | unique | join("; "))] |
-    map(. // "" | tostring | gsub("[[:cntrl:]]"; " ") | .[:$longest]) | if .[0] | test("\\A[A-Za-z0-9-]{0,64}\\z") then join("\n") else error end' \
-    "$work/body" 2> /dev/null) ||
+  if [ "$#" = 1 ]; then set -- "$1" "$work/body"; fi
+  local program=${*: -2:1} file=${*: -1}
+  jq -ce "${@:1:$#-2}" "$definitions $program" "$file" > "$work/next" 2> /dev/null ||
     fail "tallyman's answer cannot be read: is $TALLYMAN_URL its address?"
-  { read -r update; read -r state; read -r commit; read -r rule; read -r reason; } <<< "$text" || true
+  mv "$work/next" "$work/updates"
+}
+
+# pick takes from the list what the other functions ask for.
+pick() {
+  {
+    read -r count
+    read -r open
+    read -r ended
+    read -r update
+    read -r state
+    read -r commit
+    read -r rule
+    read -r reason
+  } < <(jq -r 'def done: .state | IN("committed", "unchanged"); def waits: .state | IN("pending", "proposed");
+    (map(select(done | not)) + .)[0] as $first |
+    length, (map(select(waits) | .id) | join(" ")), (map(select((waits or done) | not) | .id) | join(" ")),
+    ($first | .id, .state, .commit, .rule, .reason) // ""' "$work/updates") || true
 }
 
 # say writes a line into the log.
@@ -210,28 +257,54 @@ show_commit() {
 
 # finish writes the outputs and the summary, and ends the job.
 finish() {
-  [ "$1" != 0 ] || say "${state}${commit:+ $commit}${reason:+: $reason}"
+  [ -s "$work/updates" ] || echo '[]' > "$work/updates"
+  if [ "$count" -gt 1 ]; then
+    [ "$1" != 0 ] || say "$(jq -r "$summarizing"'"\(length) updates: \(states)"' "$work/updates")"
+  else
+    [ "$1" != 0 ] || say "${state}${commit:+ $commit}${reason:+: $reason}"
+  fi
   output state "$state"
-  output commit "$commit"
-  if [ -n "$commit" ]; then show_commit; else : > "$work/body"; fi
-  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" '
-    def plain: (. // "" | tostring | gsub("[[:cntrl:]]"; " "));
-    def html: plain | @html "\(.)";
+  output commit "$(jq -r 'map(.commit | select(. != "")) | unique | join(",")' "$work/updates")"
+  output updates "$(jq -c 'map(del(.rule) | .reason |= .[:300])' "$work/updates")"
+  if [ -n "$commit" ] && [ "$count" = 1 ]; then show_commit; else : > "$work/body"; fi
+  if [ "$count" -gt 1 ]; then summarize_list; else summarize; fi >> "$GITHUB_STEP_SUMMARY"
+  exit "$1"
+}
+
+# summarizing are definitions of jq for the summary, which is HTML.
+readonly summarizing='
+  def line: . // "" | tostring | gsub("[[:cntrl:]]"; " ");
+  def html: line | @html "\(.)";
+  def code: if (. // "") == "" then "" else "<code>\(html)</code>" end;
+  def commit: if . != "" and (env.MANIFESTS // "") != "" then
+    "<a href=\"\("\(env.GITHUB_SERVER_URL // "https://github.com")/\(env.MANIFESTS)/commit/\(.)" | html)\">\(code)</a>" else code end;
+  def states: group_by(.state) | map("\(length) \(.[0].state)") | join(", ");
+'
+
+# summarize is the summary of one update, or of an order that was refused.
+summarize() {
+  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" "$summarizing"'
     def row($name; $html): if $html == "" then "" else "<tr><th align=\"left\">\($name)</th><td>\($html)</td></tr>\n" end;
-    def code: if (. // "") == "" then "" else "<code>\(html)</code>" end;
-    def link: "\(env.GITHUB_SERVER_URL // "https://github.com")/\(env.MANIFESTS)/commit/\(env.COMMIT)";
     ($answer | try fromjson catch {} | objects // {}) as $made
     | "<h3>\(env.APP | html) in \(env.ENVIRONMENT | html) to \(env.TAG | html): \(env.STATE | html)</h3>\n<table>\n"
     + row("Reason"; env.REASON | html)
-    + row("Commit"; if env.COMMIT != "" and (env.MANIFESTS // "") != "" then "<a href=\"\(link | html)\">\(env.COMMIT | code)</a>" else env.COMMIT | code end)
+    + row("Commit"; env.COMMIT | commit)
     + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
     + row("File"; $made.file | code)
     + row("Allowed by"; env.RULE | code)
     + row("Tag"; env.TAG | code) + row("Digest"; env.DIGEST | code)
     + row("Update"; env.UPDATE | code) + row("Details"; if env.UPDATE == "" then "" else "tallyman explain \(env.UPDATE)" | code end)
     + "</table>\n"
-    + if ($made.diff | type) == "array" then "<pre>" + ($made.diff[:100] | map(html) | join("\n")) + "</pre>\n" else "" end' >> "$GITHUB_STEP_SUMMARY"
-  exit "$1"
+    + if ($made.diff | type) == "array" then "<pre>" + ($made.diff[:100] | map(html) | join("\n")) + "</pre>\n" else "" end'
+}
+
+# summarize_list is the summary of several updates: as many rows as a summary of GitHub's has room for.
+summarize_list() {
+  REASON=$reason jq -r "$summarizing"'
+    "<h3>\(length) updates to \(env.TAG | html): \(states | html)</h3>\n" + (if env.REASON == "" then "" else "<p>\(env.REASON | html)</p>\n" end)
+    + "<table>\n<tr><th>App</th><th>Environment</th><th>State</th><th>Commit</th><th>Reason</th><th>Details</th></tr>\n"
+    + (.[:500] | map("<tr><td>\(.app | html)</td><td>\(.environment | html)</td><td>\(.state | html)</td><td>\(.commit | commit)</td><td>\(.reason[:300] | html)</td><td>\("tallyman explain \(.id)" | code)</td></tr>\n") | join(""))
+    + "</table>\n" + if length > 500 then "<p>and \(length - 500) more</p>\n" else "" end' "$work/updates"
 }
 
 main

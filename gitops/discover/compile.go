@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -24,17 +24,6 @@ type Rules struct {
 	tops []*node // what the last look found for each rule
 }
 
-// rule is one entry.
-type rule struct {
-	Entry
-	nth      int
-	segments []segment
-	excludes excludes
-	environments
-	only  string  // the environment of an entry in which nothing names it
-	image segment // of Repository
-}
-
 // Compile checks the entries. The error joins an Invalid [gitops.Error] for each thing
 // that is wrong, whose Field is the entry's and the field in it.
 func Compile(c Config) (*Rules, error) {
@@ -47,14 +36,17 @@ func Compile(c Config) (*Rules, error) {
 		}
 		r.rules = append(r.rules, rule)
 	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
 	r.tops = make([]*node, len(r.rules))
-	return r, errors.Join(problems...)
+	return r, nil
 }
 
 // compile checks one entry. Fields of errors are those of the entry.
 func compile(c Config, nth int) (*rule, error) {
-	r := &rule{Entry: c.Entries[nth], nth: nth}
-	problems := []error{r.compileEnvironments(c), r.compileFile()}
+	r := &rule{Entry: c.Entries[nth], nth: nth, limits: c.Limits}
+	problems := []error{r.compileEnvironments(c), r.compileFile(c)}
 	for i, glob := range r.Exclude {
 		x, err := parseExclude(glob)
 		if err != nil {
@@ -62,7 +54,7 @@ func compile(c Config, nth int) (*rule, error) {
 		}
 		r.excludes = append(r.excludes, x)
 	}
-	problems = append(problems, r.compileImage())
+	problems = append(problems, r.compileImage(), r.compileAlso(), r.compileOwn())
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -99,53 +91,20 @@ func (r *rule) compileEnvironments(c Config) error {
 			r.other[name] = true
 		}
 	}
-	if len(r.known) == 1 && len(names) == 1 {
-		r.only = names[0]
+	r.sorted = slices.Sorted(maps.Keys(r.known))
+	if len(r.sorted) == 1 {
+		r.only = r.sorted[0]
 	}
 	return errors.Join(problems...)
 }
 
-func (r *rule) compileFile() (err error) {
-	if r.File == "" {
-		return gitops.FieldErrorf("file", "is missing: give the path of the files, such as charts/{app}/values-{env}.yaml")
+// below puts the field of an error about a list's item behind the list's field.
+func below(field string, err error) error {
+	var e *gitops.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	if r.segments, err = parsePattern(r.File); err != nil {
-		return fieldError("file", err)
-	}
-	switch {
-	case !r.names(app):
-		return gitops.FieldErrorf("file", "must name {app}, as in charts/{app}/values-{env}.yaml")
-	case !r.names(env) && r.only == "":
-		return gitops.FieldErrorf("file", "must name {env}, as in charts/{app}/values-{env}.yaml, or the entry must be for one environment: environments: [prod]")
-	}
-	return nil
-}
-
-// names reports whether the file's path names something.
-func (r *rule) names(k kind) bool {
-	return slices.ContainsFunc(r.segments, func(s segment) bool { return s.has(k) })
-}
-
-func (r *rule) compileImage() error {
-	switch {
-	case r.Repository == "":
-		return nil
-	case r.RepositoryKey != "":
-		return gitops.FieldErrorf("repositoryKey", "is given beside repository: both say what the apps' images are; leave one out")
-	}
-	var err error
-	if r.image, err = parseSegment(r.Repository); err != nil {
-		return fieldError("repository", err)
-	}
-	if r.image.has(star) {
-		return gitops.FieldErrorf("repository", "must not have *: one app has one image; write {app}, or give repositoryKey")
-	}
-	return policy.CheckRepository("repository", expand(r.Repository, "app", "env"))
-}
-
-// imageOf is the image that the entry's template gives an app.
-func (r *rule) imageOf(n reading) string {
-	return expand(r.Repository, strings.ToLower(n.app), strings.ToLower(n.env))
+	return gitops.FieldErrorf(field+e.Field, "%s", e.Message)
 }
 
 // setOf is what an update writes, unbound.
@@ -164,4 +123,11 @@ func (r *Rules) setOf(f *Found) []values.Target {
 // longestFirst orders readings so that one of a longer environment comes first.
 func longestFirst(a, b reading) int {
 	return cmp.Or(len(b.env)-len(a.env), strings.Compare(a.env, b.env), strings.Compare(a.app, b.app))
+}
+
+// checkSet checks what an update writes, with names in the place of braces. Fields of
+// the error are those of the list: "[0].key".
+func checkSet(set []values.Target) error {
+	_, err := values.Compile(values.Bind(set, values.Names{App: "app", Environment: "env", Repository: "registry.example/app"}))
+	return err
 }

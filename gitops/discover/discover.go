@@ -130,8 +130,10 @@ const (
 	maxFound = 100_000
 	// maxUnknown is how many unknown environments are counted.
 	maxUnknown = 100
-	// maxSteps bounds the work of a look at one entry: entries of directories, and steps
-	// of matching their names. A tree may stand in another many times, so a few small
-	// ones can have more paths than anyone can look at.
-	maxSteps = 5_000_000
+	// maxSteps bounds what a look at one entry takes: a step for each entry of a directory
+	// and for each try to match a name, and keep for each directory, file and target that
+	// is kept. A tree may stand in another many times, so a few small ones can have more
+	// paths than anyone can look at.
+	maxSteps = 3_000_000
+	keep     = 16
 )

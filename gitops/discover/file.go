@@ -10,44 +10,63 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
-// readFile is what a file has whose path matches.
-func (w *walk) readFile(path string, readings []reading, content *git.File, was *file) *file {
-	f := &file{}
+// file is what a file has for an entry.
+type file struct {
+	name     string // from the directory's node
+	hash     git.Hash
+	content  *content // what was taken from its content
+	found    []*Found
+	problems []Problem
+	more     int      // problems that are not kept
+	unknown  []string // environments that are named and not configured
+	needs    string   // its path, when its content is not here
+	again    bool     // it could not be read, or not all of it, and is to be read again
+	steps    int      // what it takes, as a node's
+}
+
+func (n *node) addFile(f *file) {
+	n.files = append(n.files, f)
+	n.pending = n.pending || f.needs != "" || f.again
+}
+
+// readFile finds what a file has whose path matches.
+func (w *walk) readFile(f *file, path string, readings []reading, content *git.File, was *file) {
+	w.steps -= keep
 	able := legal(readings)
 	switch {
 	case len(able) == 0:
-		f.problems = w.illegal(path, readings)
+		f.problems = w.illegal(path, readings[0])
 	case able[0].unknown:
-		f.unknown = able[0].env
+		if len(able) == 1 { // else which one is meant is not known
+			f.unknown = []string{able[0].env}
+		}
+	case able[0].cut:
+		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
-		f.problems = []Problem{problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
-			clip(path), able[0], able[1])}
+		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
+			clip(path), able[0], able[1])
 	default:
 		w.target(f, path, able[0], content, was)
 	}
-	return f
 }
 
 // illegal is the problem of a path whose app has a name that apps cannot have.
-func (w *walk) illegal(path string, readings []reading) []Problem {
-	r := readings[0]
+func (w *walk) illegal(path string, r reading) []Problem {
 	if r.unknown {
 		return nil
 	}
-	err := gitops.CheckName("", r.app)
-	return []Problem{problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude", clip(path), clip(r.app), gitops.PublicOf(err))}
+	return []Problem{problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
+		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app)))}
 }
 
-// target is what a file has whose path names one app, or leaves the names to the
-// content.
-func (w *walk) target(f *file, path string, names reading, _ *git.File, was *file) {
-	if names.env == "" {
-		names.env = w.only
+// problem notes what is wrong with a target in the file.
+func (f *file) problem(names reading, path, format string, args ...any) {
+	if len(f.problems) == MaxProblems {
+		f.more++
+		return
 	}
-	f.add(was, &Found{
-		App: names.app, Environment: names.env, Entry: w.nth, File: path, Image: w.imageOf(names), Origin: w.Field,
-	})
+	f.problems = append(f.problems, problem(names, path, format, args...))
 }
 
 // add adds what was found: the same as before when it says the same.
@@ -60,8 +79,8 @@ func (f *file) add(was *file, found *Found) {
 
 // same reports whether a file has what it had.
 func (f *file) same(was *file) bool {
-	return was != nil && f.unknown == was.unknown && f.needs == was.needs && slices.Equal(f.found, was.found) &&
-		slices.EqualFunc(f.problems, was.problems, sameProblem)
+	return was != nil && f.needs == was.needs && f.more == was.more && slices.Equal(f.unknown, was.unknown) &&
+		slices.Equal(f.found, was.found) && slices.EqualFunc(f.problems, was.problems, sameProblem)
 }
 
 func sameProblem(a, b Problem) bool { return reflect.DeepEqual(a, b) }

@@ -3,7 +3,6 @@ package discover
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
@@ -33,12 +32,12 @@ func (r *Rules) Look(root *git.Directory, read Read) *Result {
 func (r *Rules) collect() *Result {
 	c := collection{unknown: make(map[string]int)}
 	for i, top := range r.tops {
-		if top.steps >= maxSteps {
-			c.problem(problem(reading{}, "", "%s looks at more than %d files and directories: name the directories in file, or leave some out with exclude", r.rules[i].Field, maxSteps))
+		if top.steps > maxSteps {
+			c.problem(problem(reading{}, "", "%s: file matches more files and directories than can be looked at, and some are left out: name directories in it, or leave some out with exclude", r.rules[i].Field))
 		}
 		c.add(top)
 	}
-	c.Found = slices.Clip(c.Found)
+	c.collide(r)
 	for _, name := range slices.Sorted(maps.Keys(c.unknown)) {
 		c.Unknown = append(c.Unknown, Unknown{name, c.unknown[name]})
 	}
@@ -55,6 +54,9 @@ func (c *collection) add(n *node) {
 	for _, p := range n.problems {
 		c.problem(p)
 	}
+	if n.own != nil && n.own.needs {
+		c.Needs = append(c.Needs, n.own.path)
+	}
 	for _, f := range n.files {
 		c.file(f)
 	}
@@ -68,11 +70,14 @@ func (c *collection) file(f *file) {
 	for _, p := range f.problems {
 		c.problem(p)
 	}
+	c.More += f.more
 	if f.needs != "" {
 		c.Needs = append(c.Needs, f.needs)
 	}
-	if _, counted := c.unknown[f.unknown]; f.unknown != "" && (counted || len(c.unknown) < maxUnknown) {
-		c.unknown[strings.Clone(f.unknown)]++
+	for _, name := range f.unknown {
+		if _, counted := c.unknown[name]; counted || len(c.unknown) < maxUnknown {
+			c.unknown[name]++
+		}
 	}
 }
 

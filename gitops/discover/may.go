@@ -46,7 +46,7 @@ func (r *rule) mayHave(image string) bool {
 	for env := range r.known {
 		m.known[strings.ToLower(env)] = true
 	}
-	return slices.ContainsFunc(m.match(r.image, image, []reading{{}}), func(n reading) bool {
+	return slices.ContainsFunc(m.readings(r.image, image, []reading{{}}), func(n reading) bool {
 		return !n.unknown && (n.app == "" || gitops.CheckName("", n.app) == nil)
 	})
 }

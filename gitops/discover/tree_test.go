@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // files are a repository's, by path. One that begins with "-> " is a symbolic link, and
@@ -98,7 +99,8 @@ func config(entries ...discover.Entry) discover.Config {
 	for i := range entries {
 		entries[i].Field = "discover[" + string(rune('0'+i)) + "]"
 	}
-	return discover.Config{Entries: entries, Environments: []string{"dev", "staging", "prod"}}
+	helm, _ := values.Preset("helm")
+	return discover.Config{Entries: entries, Environments: []string{"dev", "staging", "prod"}, Set: func(string) []values.Target { return helm }}
 }
 
 // read reads what is here.
@@ -134,4 +136,33 @@ func same(tb testing.TB, what string, got, want []string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		tb.Errorf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// bomb is a directory in which each is the same as the ones beside it.
+func bomb(tb testing.TB, width, depth int) *git.Directory {
+	tb.Helper()
+	objects := make(map[git.Hash]git.Object)
+	blob := git.Object{Kind: git.KindBlob, Data: []byte("x")}
+	hash, mode, name := blob.Name(), git.ModeFile, "dev.yaml"
+	for range depth + 1 {
+		var data []byte
+		n := width
+		if mode == git.ModeFile {
+			n = 1
+		}
+		for i := range n {
+			if mode != git.ModeFile {
+				name = "d" + string(rune('a'+i/100)) + string(rune('a'+i/10%10)) + string(rune('a'+i%10))
+			}
+			data = append(append(data, mode+" "+name+"\x00"...), hash[:]...)
+		}
+		object := git.Object{Kind: git.KindTree, Data: data}
+		objects[object.Name()] = object
+		hash, mode = object.Name(), git.ModeDirectory
+	}
+	root, err := git.NewDirectory(hash, objects, git.NewIndex(nil), 1<<40)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return root
 }

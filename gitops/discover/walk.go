@@ -15,35 +15,28 @@ type node struct {
 	readings []reading // of the path down to here
 	dirs     []*node   // in the tree's order
 	files    []*file   // in the tree's order
-	problems []Problem // of entries that are neither
+	problems []Problem // of the directory, and of entries that are neither
+	own      *own      // the own file of the app that the directory is of
 	steps    int       // what a look at it takes; counted again when it is passed over, so that the bound is the same in each look
 	pending  bool      // contents are missing below
-}
-
-// file is what a file has for an entry.
-type file struct {
-	name     string
-	hash     git.Hash
-	found    []*Found
-	problems []Problem
-	unknown  string // the environment that its path names and nobody configured
-	needs    string // its path, when its content is not here
 }
 
 // walk is a look at one entry.
 type walk struct {
 	*rule
-	matcher
+	match   matcher
 	read    Read
 	steps   int        // that may still be taken
 	states  [][]uint64 // of the excludes, by depth
+	own     *own       // of the app in whose directory the walk is
+	fresh   bool       // that own file is not as it was: nothing below can be passed over
 	changed bool       // something that was found, or is wrong, is not as it was
 }
 
 // newWalk begins at the root.
 func newWalk(r *rule, read Read) *walk {
 	w := &walk{rule: r, read: read, steps: maxSteps}
-	w.matcher = matcher{environments: r.environments, left: &w.steps}
+	w.match = matcher{environments: r.environments, left: &w.steps}
 	w.states = make([][]uint64, len(r.segments)+1)
 	for i := range w.states {
 		w.states[i] = r.excludes.start()
@@ -62,10 +55,42 @@ type at struct {
 // directory looks at a directory that is not as it was.
 func (w *walk) directory(a at, readings []reading) *node {
 	before := w.steps
+	w.steps -= keep
 	n := &node{hash: a.dir.Name, readings: readings}
 	if a.was != nil {
 		n.name = a.was.name
 	}
+	if w.ownDepth > 0 && a.depth == w.ownDepth {
+		w.app(a, n)
+	} else {
+		w.entries(a, n)
+	}
+	n.steps = before - w.steps
+	return n
+}
+
+// app looks at the directory that an app's own file can be in.
+func (w *walk) app(a at, n *node) {
+	n.own = w.ownIn(a)
+	w.own, w.fresh = n.own, a.was != nil && a.was.own != n.own
+	w.changed = w.changed || w.fresh
+	switch o := n.own; {
+	case o == nil:
+		w.entries(a, n)
+	case o.needs:
+		n.pending = true
+	case o.err != nil:
+		n.pending = o.again
+		n.problems = w.ownProblem(n, o)
+	case o.file != "":
+		w.ownFiles(a, n)
+	default:
+		w.entries(a, n)
+	}
+}
+
+// entries goes through what is in a directory.
+func (w *walk) entries(a at, n *node) {
 	visit := w.visitor(a, n)
 	if s := w.segments[a.depth]; s.fixed() {
 		if e, below, found := a.dir.Lookup(s.text); found {
@@ -80,8 +105,6 @@ func (w *walk) directory(a at, readings []reading) *node {
 		}
 	}
 	visit.end()
-	n.steps = before - w.steps
-	return n
 }
 
 // visitor goes through the entries of one directory, beside what was found there.
@@ -119,7 +142,7 @@ func (v *visitor) entry(e git.Entry, below git.Below) {
 // below takes a directory in which files can match.
 func (v *visitor) below(e git.Entry, dir *git.Directory) {
 	was, known := v.dirs.next(e.Name, v.walk)
-	if known && was.hash == e.Hash && !was.pending {
+	if known && was.hash == e.Hash && !was.pending && !v.fresh {
 		v.walk.steps -= was.steps
 		v.node.dirs = append(v.node.dirs, was)
 		return
@@ -146,20 +169,21 @@ func (v *visitor) below(e git.Entry, dir *git.Directory) {
 // file takes a file that can match.
 func (v *visitor) file(e git.Entry, content *git.File) {
 	was, known := v.files.next(e.Name, v.walk)
-	if known && was.hash == e.Hash && was.needs == "" {
+	if known && was.hash == e.Hash && was.needs == "" && !was.again && !v.fresh {
+		v.walk.steps -= was.steps
 		v.node.files = append(v.node.files, was)
 		return
 	}
-	name := string(e.Name)
+	before, name := v.walk.steps, string(e.Name)
 	readings := v.readings(name)
 	if len(readings) == 0 || v.excludes.next(v.states[v.depth+1], v.states[v.depth], name) {
 		return
 	}
-	f := v.readFile(v.path+name, readings, content, was)
-	f.name, f.hash = name, e.Hash
-	v.node.files = append(v.node.files, f)
-	v.node.pending = v.node.pending || f.needs != ""
-	v.changed = v.changed || !known || !f.same(was)
+	f := &file{name: name, hash: e.Hash}
+	v.readFile(f, v.path+name, readings, content, was)
+	f.steps = before - v.walk.steps
+	v.node.addFile(f)
+	v.changed = v.changed || !f.same(was)
 }
 
 // readings are those of a name in the directory.
@@ -167,7 +191,7 @@ func (v *visitor) readings(name string) []reading {
 	if !usable(name) {
 		return nil
 	}
-	return v.match(v.segments[v.depth], name, v.node.readings)
+	return v.match.readings(v.segments[v.depth], name, v.node.readings)
 }
 
 // symlink notes a symbolic link where the path of an app's file would go through it.
@@ -193,14 +217,14 @@ func (v *visitor) end() {
 	}
 }
 
-// named is what a cursor goes through.
-type named interface{ label() string }
+// labelled is what a cursor goes through.
+type labelled interface{ label() string }
 
 func (n *node) label() string { return n.name }
 func (f *file) label() string { return f.name }
 
 // cursor goes through what was found in a directory beside the directory's entries.
-type cursor[T named] struct {
+type cursor[T labelled] struct {
 	list []T
 	at   int
 }

@@ -1,8 +1,9 @@
 // Package policy decides what a delivery means: which updates, or why none. It
 // is a pure function of the configuration and the event.
 //
-// An order (a dispatch) names app, environment and tag. Whatever is wrong with
-// it is an error for whoever sent it, naming the field and the rule. A push (an
+// An order (a dispatch) names app, environment and tag; orders that came together are
+// planned all or none. Whatever is wrong with them is an error for whoever sent them,
+// naming the field and the rule. A push (an
 // image that appeared in a registry) names none of them: it means every app with
 // that repository, in every environment whose tag rule takes the tag, and where
 // that is nothing it is ignored with the reason, rule by rule. Where versions are
@@ -30,6 +31,9 @@ type Config struct {
 	// become known that is not among Apps: then what names it waits. nil: none may.
 	MayNameApp   func(name string) bool
 	MayNameImage func(repository string) bool
+	// Problem says why an app cannot be ordered in an environment, where more is known than
+	// Apps has. It may be nil.
+	Problem func(environment, app string) (why string, ok bool)
 }
 
 // Environment is one environment's part of a [Config].
@@ -53,6 +57,7 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
 
 	mayNameApp, mayNameImage func(string) bool
@@ -79,6 +84,7 @@ func New(c Config) (*Policy, error) {
 		byRepository: make(map[ECR][]string),
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
+		problem:      c.Problem,
 	}
 	var problems []error
 	for _, name := range p.names {
@@ -133,11 +139,11 @@ func (a app) runsIn(environment string) bool {
 }
 
 // Plan says what the event means. The delivery comes back with outcome, field,
-// reason and updates set; the updates have neither id nor state yet. An order
-// that cannot be is a delivery that was refused, and the error that says so: its
-// code is Rejected and it names the field and the rule. A push or a dispatch that
-// needs an app which may become known waits, where nothing else is wrong with it; the
-// reason says for which.
+// reason and updates set; the updates have neither id nor state yet. Of orders each
+// has an update, in their order. Where one of them cannot be, all are a delivery that
+// was refused, and the error that says so: its code is Rejected and it names each field
+// at fault and the rule. A push or a dispatch that needs an app which may become known
+// waits, where nothing else is wrong with it; the reason says for which.
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
@@ -145,15 +151,12 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
 		return d, e.Violation
 	case len(e.Orders) > 0:
-		d.Updates = make([]gitops.Update, len(e.Orders))
-		for i, order := range e.Orders {
-			var err *gitops.Error
-			if d.Updates[i], err = p.order(order, e.Principal.Dispatch != nil); err != nil {
-				d.Outcome, d.Field, d.Reason, d.Updates = gitops.OutcomeRejected, err.Field, err.Message, nil
-				return d, err
-			}
+		updates, err := p.orders(e.Orders, e.Principal.Dispatch != nil)
+		if err != nil {
+			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
+			return d, err
 		}
-		d.Outcome = gitops.OutcomeAccepted
+		d.Outcome, d.Updates = gitops.OutcomeAccepted, updates
 		p.awaitApp(&d, e.Orders)
 	case e.Push != nil && p.awaitsImage(*e.Push):
 		d.Outcome, d.Reason = gitops.OutcomeWaiting, noAppWith(*e.Push)+", and none was discovered yet"
@@ -167,53 +170,6 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
 	}
 	return d, nil
-}
-
-// order finds what is wrong with an order, in the order in which a person would
-// correct it. One that may wait may be for an app that may become known.
-func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
-	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
-		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: FieldOf(o, field), Message: fmt.Sprintf(format, args...)}
-	}
-	for _, check := range []struct {
-		field string
-		err   error
-	}{
-		{"app", gitops.CheckName("", o.App)},
-		{"env", gitops.CheckName("", o.Environment)},
-		{"tag", gitops.CheckTag("", o.Tag)},
-		{"digest", gitops.CheckDigest("", o.Digest)},
-	} {
-		if check.err != nil {
-			return reject(check.field, "%s", gitops.PublicOf(check.err))
-		}
-	}
-	a, ok := p.apps[o.App]
-	if !ok && !(mayWait && p.mayCome(o.App)) {
-		return reject("app", "%s", p.UnknownApp(o.App))
-	}
-	env, ok := p.environments[o.Environment]
-	if !ok {
-		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
-	}
-	if !a.runsIn(o.Environment) {
-		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
-	}
-	if why := env.rule.refuses(o.Tag); why != "" {
-		return reject("tag", "%s: %s", o.Environment, why)
-	}
-	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
-}
-
-// FieldOf is what the sender of an order calls one of its fields.
-func FieldOf(o gitops.Order, field string) string {
-	switch {
-	case o.Within != "":
-		return o.Within + "." + field
-	case field == "env":
-		return "environment"
-	}
-	return field
 }
 
 // push finds every (environment, app) that an image in a registry is for. The

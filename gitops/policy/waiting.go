@@ -26,7 +26,7 @@ func (p *Policy) awaitApp(d *gitops.Delivery, orders []gitops.Order) {
 	if i < 0 {
 		return
 	}
-	d.Outcome, d.Field, d.Updates = gitops.OutcomeWaiting, FieldOf(orders[i], "app"), nil
+	d.Outcome, d.Field, d.Updates = gitops.OutcomeWaiting, orders[i].Field("app"), nil
 	d.Reason = fmt.Sprintf("no app %q is configured, and none was discovered yet", orders[i].App)
 }
 

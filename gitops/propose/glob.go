@@ -2,7 +2,6 @@ package propose
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -21,7 +20,7 @@ func newGlob(file string, environments []string) glob {
 		switch {
 		case strings.HasPrefix(file, appName):
 			g.names = append(g.names, appName)
-			b.WriteString(`([A-Za-z0-9][A-Za-z0-9._-]*?)`)
+			b.WriteString(`([^/]+?)`)
 			file = file[len(appName):]
 		case strings.HasPrefix(file, envName):
 			g.names = append(g.names, envName)
@@ -60,12 +59,4 @@ func (g glob) match(path string) (app, environment string, ok bool) {
 		*into = m[i+1]
 	}
 	return app, environment, true
-}
-
-// excluded reports whether a glob of an entry's exclusions takes a path.
-func excluded(exclude []string, path string) bool {
-	return slices.ContainsFunc(exclude, func(pattern string) bool {
-		directory, whole := strings.CutSuffix(pattern, "/**")
-		return whole && strings.HasPrefix(path, directory+"/") || pattern == path
-	})
 }

@@ -39,7 +39,7 @@ func (t *site) generalize(key []step) []step {
 
 func (t *site) placeholder(text string) string {
 	switch {
-	case text == t.app && !slices.Contains(keyWords, text):
+	case text == t.app && (t.appAt >= t.segments || !slices.Contains(keyWords, text)):
 		return appName
 	case text == t.environment && t.envAt >= t.segments:
 		return envName

@@ -3,22 +3,18 @@ package propose
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// appGrammar is what an app may be called: its name becomes part of paths and messages.
-var appGrammar = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$`)
-
-func isAppName(name string) bool {
-	return appGrammar.MatchString(name) && !strings.Contains(name, "..")
-}
+func isName(name string) bool { return gitops.CheckName("", name) == nil }
 
 // nameApps decides for sites of one shape which text names the app, and returns those
-// that have one: the place that tells most of them apart and agrees best with what
-// the images and resources are called.
-func nameApps(sites []*site) (named []*site) {
+// that have one, and the others: the place that tells most of them apart and agrees best
+// with what the images and resources are called.
+func nameApps(sites []*site) (named, nameless []*site) {
 	best, most := candidate{at: -1}, score{}
 	for _, c := range candidates(sites) {
 		if s := c.judge(sites); best.at < 0 || s.compare(most) > 0 {
@@ -26,15 +22,17 @@ func nameApps(sites []*site) (named []*site) {
 		}
 	}
 	if best.at < 0 {
-		return nil
+		return nil, sites
 	}
 	for _, t := range sites {
 		if p, ok := t.appIn(best); ok {
-			t.app, t.appAt, t.appPart = p.name, best.at, p
+			t.app, t.appAt = p.name, best.at
 			named = append(named, t)
+		} else {
+			nameless = append(nameless, t)
 		}
 	}
-	return named
+	return named, nameless
 }
 
 // candidates are the places where sites of one shape may name the app, the likeliest of

@@ -1,6 +1,7 @@
 package propose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -92,17 +93,25 @@ func (f *Findings) Summary() string {
 			apps[t.app], own[t.app] = true, true
 		}
 		targets += len(e.sites)
-		fmt.Fprintf(&b, "found: %s, %s: %d apps (%s)\n", e.file, e.describe(), len(own), some(slices.Sorted(maps.Keys(own))))
+		fmt.Fprintf(&b, "found: %s, %s: %s (%s)\n", e.file, e.describe(), count(len(own), "app"), some(slices.Sorted(maps.Keys(own))))
 	}
 	if len(f.entries) == 0 {
 		b.WriteString("found: no file with the tag of an image in the place of an environment\n")
 	} else {
-		fmt.Fprintf(&b, "found: %d apps, %d environments (%s), %d files and keys to write\n", len(apps), len(f.environments), strings.Join(f.environments, ", "), targets)
+		fmt.Fprintf(&b, "found: %s in %s (%s): %s to write\n", count(len(apps), "app"), count(len(f.environments), "environment"), strings.Join(f.environments, ", "), count(targets, "place"))
 	}
 	for _, note := range f.notes {
 		fmt.Fprintf(&b, "note: %s\n", note)
 	}
 	return b.String()
+}
+
+// count is a number of things, in words.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // describe says what an update sets in the entry's files.
@@ -121,10 +130,12 @@ func (f *Findings) Targets() (all []Target) {
 			all = append(all, Target{t.app, t.environment, t.path})
 		}
 	}
-	slices.SortFunc(all, func(a, b Target) int {
-		return strings.Compare(a.App+"\x00"+a.Environment, b.App+"\x00"+b.Environment)
-	})
+	slices.SortFunc(all, compareTargets)
 	return all
+}
+
+func compareTargets(a, b Target) int {
+	return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment))
 }
 
 // Target is one app in one environment, and the file that an update of it changes.

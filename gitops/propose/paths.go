@@ -9,11 +9,11 @@ import (
 	"unicode"
 )
 
-// Bounds on what is read of a repository: enough for 4,000 files of any team, and
-// nothing for a machine that holds more to fear.
+// Bounds on what is read of a repository. A file may be as large as tallyman edits one
+// unless it is told otherwise.
 const (
 	MaxFiles     = 4_000
-	MaxFileBytes = 256 << 10
+	MaxFileBytes = 1 << 20
 )
 
 // skippedDirectories hold no files that an update changes.

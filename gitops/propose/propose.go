@@ -47,7 +47,7 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 	paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !isPlain(p) })
 	f := &Findings{paths: paths, read: make(map[string]bool), apps: make(map[string]*refinement), tags: make(map[string]map[string]bool)}
 	_, f.left = Files(paths)
-	sites := f.look(contents, failed)
+	sites, others := f.look(contents, failed)
 	var named, plain []*site
 	for _, t := range sites {
 		if t.environment != "" {
@@ -56,27 +56,31 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 			plain = append(plain, t)
 		}
 	}
-	f.entries = entriesOf(named)
+	f.entries = f.entriesOf(named)
 	if len(f.entries) == 0 {
 		f.entries = f.onlyEnvironment(plain)
 	} else {
 		f.notePlain(plain)
 	}
 	f.resolve()
+	f.addOthers(slices.Concat(named, others))
 	f.nameEnvironments()
 	f.excludeOthers()
 	f.findImages()
 	for _, e := range f.entries {
 		for _, t := range e.sites {
-			f.See(t.environment, t.tag)
+			if !isForeign(t.repository) {
+				f.See(t.environment, t.tag)
+			}
 		}
 	}
 	f.noteForeign()
 	return f
 }
 
-// look finds the sites of all files.
-func (f *Findings) look(contents map[string][]byte, failed map[string]error) (sites []*site) {
+// look finds the sites of all files; others are those of images that teams use and do not
+// build.
+func (f *Findings) look(contents map[string][]byte, failed map[string]error) (sites, others []*site) {
 	f.images = newImages()
 	unread := maps.Clone(failed)
 	if unread == nil {
@@ -94,9 +98,7 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 		for _, s := range file.spots {
 			s.repository = cmp.Or(s.repository, file.templated(s))
 			f.images.add(s)
-			if others.MatchString(s.repository) {
-				foreign[s.repository] = true
-			} else if s.tag != "" || s.digest {
+			if s.tag != "" || s.digest {
 				spots = append(spots, s)
 			}
 		}
@@ -108,31 +110,71 @@ func (f *Findings) look(contents map[string][]byte, failed map[string]error) (si
 		if s.repository == "" {
 			s.repository = f.images.of(s)
 		}
-		if others.MatchString(s.repository) {
+		if isForeign(s.repository) {
 			foreign[s.repository] = true
-			continue
+			others = append(others, newSite(s))
+		} else {
+			sites = append(sites, newSite(s))
 		}
-		sites = append(sites, newSite(s))
 	}
 	f.noteUnread(unread)
 	if len(foreign) > 0 {
 		f.Note("images of others are left alone: %s", some(slices.Sorted(maps.Keys(foreign))))
 	}
-	return sites
+	return sites, others
+}
+
+// addOthers adds to entries whose key names the apps what else has such a key in such a
+// file: the discovery finds it, too.
+func (f *Findings) addOthers(all []*site) {
+	has := make(map[*site]bool)
+	for _, e := range f.entries {
+		for _, t := range e.sites {
+			has[t] = true
+		}
+	}
+	for _, e := range f.entries {
+		if !e.namesApps() {
+			continue
+		}
+		var names []string
+		first := e.sites[0]
+		for _, t := range all {
+			if has[t] || t.shape() != first.shape() || !isName(t.texts[first.appAt]) {
+				continue
+			}
+			t.app, t.appAt = t.texts[first.appAt], first.appAt
+			if o := split([]*site{t}, 0)[0]; o.file == e.file && o.key == e.key && o.inside == e.inside {
+				e.sites = append(e.sites, t)
+				names, has[t] = append(names, t.app), true
+			}
+		}
+		if slices.Sort(names); len(names) > 0 {
+			f.Note("the key of %s finds these, too, which may be no apps of yours: %s", e.file, some(slices.Compact(names)))
+		}
+	}
 }
 
 // entriesOf finds the layouts of sites.
-func entriesOf(sites []*site) (entries []*entry) {
+func (f *Findings) entriesOf(sites []*site) (entries []*entry) {
 	shapes := make(map[string][]*site)
 	for _, t := range sites {
 		shapes[t.shape()] = append(shapes[t.shape()], t)
 	}
+	var files []string
 	for _, shape := range slices.Sorted(maps.Keys(shapes)) {
 		var named []*site
 		for _, group := range byRoot(shapes[shape]) {
-			named = append(named, nameApps(group)...)
+			has, hasNot := nameApps(group)
+			named = append(named, has...)
+			for _, t := range hasNot {
+				files = append(files, t.path)
+			}
 		}
 		entries = append(entries, layouts(named)...)
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("left out, since neither path nor key has what can be an app's name: %s", some(slices.Compact(files)))
 	}
 	return entries
 }
@@ -166,7 +208,7 @@ func (f *Findings) onlyEnvironment(plain []*site) []*entry {
 	for _, t := range plain {
 		t.environment = oneEnvironment
 	}
-	entries := entriesOf(slices.DeleteFunc(plain, func(t *site) bool { return inNoEnvironment(t) }))
+	entries := f.entriesOf(slices.DeleteFunc(plain, func(t *site) bool { return inNoEnvironment(t) }))
 	for _, e := range entries {
 		e.fixed = oneEnvironment
 	}

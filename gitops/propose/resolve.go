@@ -20,12 +20,20 @@ func (t *site) target() target { return target{strings.ToLower(t.app), t.environ
 func (f *Findings) resolve() {
 	slices.SortStableFunc(f.entries, compareEntries)
 	owners := make(map[target]*entry)
+	leftOut := make(map[string][]string) // paths, by the reason
 	var kept []*entry
 	for _, e := range f.entries {
 		if len(kept) > 0 && e.joins(owners) {
 			continue
 		}
-		e.sites = slices.DeleteFunc(e.sites, func(t *site) bool { return f.taken(e, t, owners) })
+		first := e.firstPaths()
+		e.sites = slices.DeleteFunc(e.sites, func(t *site) bool {
+			why := e.whyTaken(t, owners[t.target()], first[t.target()])
+			if why != "" {
+				leftOut[why] = append(leftOut[why], t.path)
+			}
+			return why != ""
+		})
 		if len(e.sites) == 0 {
 			continue
 		}
@@ -40,6 +48,10 @@ func (f *Findings) resolve() {
 		kept = append(kept, e)
 	}
 	f.entries = kept
+	for _, why := range slices.Sorted(maps.Keys(leftOut)) {
+		files := slices.Compact(slices.Sorted(slices.Values(leftOut[why])))
+		f.Note("left out, since %s: %s", why, some(files))
+	}
 }
 
 // namesApps reports whether the key names the apps, so that several entries of the same
@@ -78,11 +90,12 @@ func (e *entry) joins(owners map[target]*entry) bool {
 	if owner == nil || owner.file != e.file || len(owner.sites) != len(e.sites) || owner.value != e.value || owner.inside != e.inside || owner.key == e.key {
 		return false
 	}
+	byPath := make(map[string]*site, len(owner.sites))
+	for _, o := range owner.sites {
+		byPath[o.path] = o
+	}
 	for _, t := range e.sites {
-		same := slices.ContainsFunc(owner.sites, func(o *site) bool {
-			return o.path == t.path && o.tag == t.tag && o.repository == t.repository
-		})
-		if !same {
+		if o := byPath[t.path]; o == nil || o.tag != t.tag || o.repository != t.repository {
 			return false
 		}
 	}
@@ -90,32 +103,42 @@ func (e *entry) joins(owners map[target]*entry) bool {
 	return true
 }
 
-// taken reports whether a site's target is another entry's, or twice in its own, and
-// notes it.
-func (f *Findings) taken(e *entry, t *site, owners map[target]*entry) bool {
-	owner := owners[t.target()]
-	twice := slices.ContainsFunc(e.sites, func(o *site) bool { return o != t && o.target() == t.target() && o.path < t.path })
-	switch {
-	case owner != nil && owner != e && owner.file == e.file && owner.key != e.key:
-		f.Note("%s: left out %s of %s: an app has one image, and its tag is at %s", t.path, e.key, t.app, owner.key)
-	case owner != nil && owner != e:
-		f.Note("%s: left out %s in %s, which %s has, too; where both change at once list one under also", t.path, t.app, t.environment, owner.file)
-	case twice:
-		f.Note("%s: left out %s in %s, which another file of %s has, too; where both change at once list one under also", t.path, t.app, t.environment, e.file)
-	default:
-		return false
+// firstPaths are the paths of the entry's targets, the first where there are several.
+func (e *entry) firstPaths() map[target]string {
+	first := make(map[target]string, len(e.sites))
+	for _, t := range e.sites {
+		if p, ok := first[t.target()]; !ok || t.path < p {
+			first[t.target()] = t.path
+		}
 	}
-	return true
+	return first
+}
+
+// whyTaken says why a site is left out, whose target is another entry's or that of another
+// file of its own; empty when it is not.
+func (e *entry) whyTaken(t *site, owner *entry, first string) string {
+	switch {
+	case owner != nil && owner.file == e.file && owner.key != e.key:
+		return "an app has one image, and its tag is at " + owner.key
+	case owner != nil:
+		return owner.file + " has the same apps, too; where both change at once list one under also"
+	case t.path != first:
+		return "another file of " + e.file + " has the same app in the same environment; where both change at once list one under also"
+	}
+	return ""
 }
 
 // becomesTheirs makes an entry for the same files with another key the business of its
 // apps, where they are few and not in the other entry.
 func (f *Findings) becomesTheirs(e, other *entry) bool {
 	const few = 20
-	apps := make(map[string]bool)
+	apps, others := make(map[string]bool), make(map[string]bool)
+	for _, o := range other.sites {
+		others[o.app] = true
+	}
 	for _, t := range e.sites {
 		apps[t.app] = true
-		if slices.ContainsFunc(other.sites, func(o *site) bool { return o.app == t.app }) {
+		if others[t.app] {
 			return false
 		}
 	}

@@ -26,7 +26,6 @@ type site struct {
 	env         part
 	app         string
 	appAt       int
-	appPart     part
 }
 
 func newSite(s spot) *site {
@@ -50,7 +49,7 @@ func newSite(s spot) *site {
 
 // findEnvironment finds the environment in the path, and else in the key.
 func (t *site) findEnvironment() {
-	if at, ok := environmentOfPath(strings.Split(t.path, "/")); ok && isAppName(at.name) {
+	if at, ok := environmentOfPath(strings.Split(t.path, "/")); ok && isName(at.name) {
 		at.after = strings.TrimSuffix(at.after, t.ending)
 		t.environment, t.envAt, t.env = at.name, at.segment, at.part
 		return
@@ -58,7 +57,7 @@ func (t *site) findEnvironment() {
 	names := t.fieldNames()
 	for i := t.segments; i < len(t.texts); i++ {
 		field := names[i-t.segments]
-		if isAppName(t.texts[i]) && (slices.Contains(itemEnvironments, field) || field == "" && stageOf(t.texts[i]) >= 0) {
+		if isName(t.texts[i]) && (slices.Contains(itemEnvironments, field) || field == "" && stageOf(t.texts[i]) >= 0) {
 			t.environment, t.envAt, t.env = t.texts[i], i, part{name: t.texts[i]}
 			return
 		}
@@ -174,5 +173,5 @@ func (t *site) appIn(c candidate) (p part, ok bool) {
 		p = part{name: t.texts[c.at]}
 		ok = c.at != t.envAt && !slices.Contains(keyWords, p.name) && (field == "" || slices.Contains(itemNames, field) || field == "metadata.name") && !tagParameter.MatchString(p.name)
 	}
-	return p, ok && isAppName(p.name)
+	return p, ok && isName(p.name)
 }

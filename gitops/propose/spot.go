@@ -36,12 +36,13 @@ type source struct {
 	kind, name string
 	inside     []step
 	spots      []spot
+	parameters map[string]string // of the list that is looked at, by their names
 	templates  map[string]string // images that a template of an ApplicationSet names, by the parameter's name
 }
 
 // findSpots finds where images are in a file. The error says why the file cannot be read.
 func findSpots(path string, text []byte) (*source, error) {
-	document, err := values.Read(text, values.Limits{Bytes: MaxFileBytes, Nodes: maxNodes})
+	document, err := values.Read(text, values.Limits{Bytes: MaxFileBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +64,6 @@ func findSpots(path string, text []byte) (*source, error) {
 	}
 	return f, nil
 }
-
-// maxNodes bounds the values of a file; a values file of 256 KiB has fewer.
-const maxNodes = 40_000
 
 // documentStep selects the document by what it is, where there are others.
 func (f *source) documentStep(trees []any) []step {
@@ -112,10 +110,14 @@ func (f *source) walk(v any, at []step) {
 
 // walkList looks at the items that can be told from the others.
 func (f *source) walkList(list []any, at []step) {
+	outer := f.parameters
+	defer func() { f.parameters = outer }()
+	f.parameters = make(map[string]string)
 	seen := make(map[string]int)
 	for _, item := range list {
 		if m, ok := item.(map[string]any); ok {
 			seen[selection(fieldsOf(m))]++
+			f.parameters[textOf(m["name"])] = textOf(m["value"])
 		}
 	}
 	for _, item := range list {
@@ -162,7 +164,7 @@ func (f *source) walkText(text string, at []step) {
 	if f.inside != nil || !strings.Contains(text, "\n") || len(at) == 0 || !helmValues.MatchString(at[len(at)-1].name) {
 		return
 	}
-	document, err := values.Read([]byte(text), values.Limits{Bytes: MaxFileBytes, Nodes: maxNodes})
+	document, err := values.Read([]byte(text), values.Limits{Bytes: MaxFileBytes})
 	if err != nil {
 		return
 	}
@@ -187,7 +189,11 @@ func (f *source) lookAt(m map[string]any, at []step) {
 		return
 	}
 	if name := textOf(m["name"]); tagParameter.MatchString(name) && m["value"] != nil {
-		f.add(spot{key: with(at, step{name: "value"}), value: tagValue, tag: textOf(m["value"])})
+		s := spot{key: with(at, step{name: "value"}), value: tagValue, tag: textOf(m["value"])}
+		if repository := f.parameters[strings.TrimSuffix(name, "tag")+"repository"]; isRepository(repository) {
+			s.repository = repository
+		}
+		f.add(s)
 		return
 	} else if repository := textOf(m["value"]); strings.HasSuffix(name, "repository") {
 		f.templates[name] = repository

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func versionRule(tags []string) Rule {
 	}
 	r.Semver += "-0"
 	if kind, ok := shapeOf(preReleases); ok {
-		if strings.Contains(kind, "|") {
+		if expr, err := syntax.Parse(kind, syntax.Perl); err == nil && expr.Op == syntax.OpAlternate {
 			kind = "(" + kind + ")"
 		}
 		r.Match = `v?[0-9]+\.[0-9]+\.[0-9]+(-` + kind + ")?"

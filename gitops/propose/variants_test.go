@@ -170,6 +170,25 @@ var (
 			want: []layout{{"argocd/{app}-{env}.yaml", `.spec.source.helm.parameters[] | select(.name == "image.tag") | .value`, "", "cart search"}},
 		},
 		{
+			name: "parameters with the image",
+			files: each("argocd/{env}/{app}.yaml", func(app, env string) string {
+				return "kind: Application\nspec:\n  source:\n    helm:\n      parameters:\n        - {name: web.image.tag, value: " + tags(env) + "}\n        - {name: web.image.repository, value: registry.example/" + app + "}\n"
+			}, twoApps, "dev", "prod"),
+			want: []layout{{"argocd/{env}/{app}.yaml", `.spec.source.helm.parameters[] | select(.name == "web.image.tag") | .value`, "registry.example/{app}", "cart search"}},
+		},
+		{
+			name: "an umbrella chart with a database, and an image for all",
+			files: each("shop/values-{env}.yaml", func(_, env string) string {
+				text := "global:\n  image: {tag: " + tags(env) + "}\nredis:\n  image: {repository: bitnami/redis, tag: 7.4.1}\n"
+				for _, app := range twoApps {
+					text += app + ":\n  image: {repository: registry.example/" + app + ", tag: " + tags(env) + "}\n"
+				}
+				return text
+			}, []string{""}, "dev", "prod"),
+			want: []layout{{"shop/values-{env}.yaml", ".{app}.image.tag", "registry.example/{app}", "cart global redis search"}},
+			note: "the key of shop/values-{env}.yaml finds these, too, which may be no apps of yours: global, redis",
+		},
+		{
 			name: "Applications with values in a block",
 			files: each("argocd/{env}/{app}.yaml", func(app, env string) string {
 				return "kind: Application\nmetadata: {name: " + app + "}\nspec:\n  source:\n    helm:\n      values: |\n        image:\n          repository: registry.example/" + app + "\n          tag: " + tags(env) + "\n"

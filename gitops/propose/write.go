@@ -83,7 +83,7 @@ func (f *Findings) Configuration(about About) []byte {
 	w := &writer{}
 	w.line(0, "# yaml-language-server: $schema=tallyman.schema.json")
 	w.comment(0, "Proposed by tallyman init from %s, branch %s at %.12s. Read each line: it is a proposal.", about.URL, about.Branch, about.Commit)
-	w.comment(0, `What only you know stands as '<fill in: ...>'; "tallyman check" names each that is left. Every field is in docs/configuration.md.`)
+	w.comment(0, `What only you know is marked <fill in>; "tallyman check" names each that is left. Every field is in docs/configuration.md.`)
 	w.comment(0, "The first line is for editors that have yaml-language-server, beside this file: tallyman schema > tallyman.schema.json")
 	w.line(0, "")
 	w.comment(0, "What was accepted is kept here: a file on a local disk, whose directory must exist; postgres:// for several replicas.")
@@ -167,15 +167,16 @@ func (f *Findings) writeAccess(w *writer, accounts, regions []string) {
 			quoted = append(quoted, `"`+account+`"`)
 		}
 		w.line(1, "- who: {push: {source: eventbridge, accounts: [%s], regions: %s}}", strings.Join(quoted, ", "), flowList(regions))
+		w.line(2, `apps: ["*"]`)
 	} else {
 		w.comment(1, "One rule for each repository whose workflow orders; its number never changes: gh api repos/OWNER/NAME --jq .id")
 		w.line(1, "- who:")
 		w.line(3, "dispatch:")
 		w.line(4, "repository: %s", fill("OWNER/NAME of the repository that orders"))
 		w.line(4, "repositoryID: %s", fill("its number, gh api repos/OWNER/NAME --jq .id"))
+		w.line(2, "apps: %s", fill("the apps that it builds, such as [cart, cart-worker]"))
 	}
 	w.line(2, "may: [order]")
-	w.line(2, `apps: ["*"]`)
 	w.line(2, "environments: %s", flowList(first))
 	w.line(1, "- {who: {token: ops}, may: [read]}")
 	w.comment(1, "Whoever has the token orders everywhere. For production a job in a GitHub environment with reviewers is better: docs/configuration.md, \"Who may do what\".")

@@ -69,14 +69,13 @@ func (f *Findings) writeEntry(w *writer, e *entry) {
 	for _, t := range e.sites {
 		apps[t.app] = true
 	}
-	w.comment(1, "%d apps: %s", len(apps), some(slices.Sorted(maps.Keys(apps))))
+	w.comment(1, "%s: %s", count(len(apps), "app"), some(slices.Sorted(maps.Keys(apps))))
 	w.line(1, "- file: %s", quote(e.file))
-	if e.fixed != "" {
-		w.line(2, "environments: %s", flowList([]string{e.fixed}))
-	}
 	if len(e.environments) > 0 {
 		w.comment(2, "The images of each environment are in a registry of its own.")
-		w.line(2, "environments: %s", flowList(e.environments))
+	}
+	if only := e.only(); only != nil {
+		w.line(2, "environments: %s", flowList(only))
 	}
 	if len(e.exclude) > 0 {
 		w.comment(2, "These match, and hold no tag of an app that an update could change.")
@@ -91,7 +90,11 @@ func (f *Findings) writeEntry(w *writer, e *entry) {
 	default:
 		w.comment(2, "No file says which image is whose: pushes reach the apps with a repository under apps, and orders all.")
 	}
-	w.set(2, append([]string{e.key}, e.more...), e.value, e.inside)
+	if len(e.more) == 0 {
+		w.set(2, []string{e.key}, e.value, e.inside)
+	} else {
+		w.set(2, e.keys(), e.value, e.inside)
+	}
 }
 
 // list writes a field with a list, on one line where it is short.
@@ -114,9 +117,6 @@ func (w *writer) set(indent int, keys []string, value, inside string) {
 	}
 	w.line(indent, "set:")
 	for _, key := range keys {
-		if key == setHelm {
-			key = ".image.tag"
-		}
 		dash := "- "
 		for _, field := range [][2]string{{"inside", inside}, {"key", key}, {"value", value}} {
 			if field[1] == "" || field[0] == "value" && value == tagValue {
@@ -164,6 +164,8 @@ func (f *Findings) Samples(perEnvironment int) (samples []Sample) {
 			of := chosen[t.environment]
 			i := slices.IndexFunc(of, func(s Sample) bool { return s.Path == t.path })
 			switch {
+			case isForeign(t.repository):
+				continue
 			case i >= 0:
 				of[i].sites = append(of[i].sites, t)
 			case len(of) < perEnvironment && t.key != nil:

@@ -125,13 +125,20 @@ type asked struct {
 // refuse counts, logs and records a request that was refused. Only who is
 // authenticated gets an entry of the audit: anybody could fill it otherwise.
 func (a *API) refuse(r *http.Request, c Caller, q asked, err error) {
-	remote := webhook.ClientIP(r.RemoteAddr)
-	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source, ID: q.delivery.ID}, remote, err)
+	a.recordRefusal(r, q, err)
+	a.auditRefusal(r, c, q, err)
+}
+
+func (a *API) recordRefusal(r *http.Request, q asked, err error) {
+	a.Intake.RecordRejection(r.Context(), gitops.DeliveryKey{Source: Source, ID: q.delivery.ID}, webhook.ClientIP(r.RemoteAddr), err)
+}
+
+func (a *API) auditRefusal(r *http.Request, c Caller, q asked, err error) {
 	if a.Refused == nil || gitops.CodeOf(err) != gitops.Forbidden {
 		return
 	}
 	entry := gitops.AuditEntry{
-		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: remote, Right: q.right,
+		Principal: c.Principal.ID(), Actor: c.Principal.Actor(), Credential: c.Credential, Remote: webhook.ClientIP(r.RemoteAddr), Right: q.right,
 		Environment: q.environment, App: q.app, Update: q.update, Reason: fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, gitops.PublicOf(err)),
 	}
 	if q.delivery.ID != "" {

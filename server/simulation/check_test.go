@@ -28,6 +28,7 @@ import (
 //     the same or a higher version), or when it is a push's and its version is lower than that which its app
 //     has or waits for; and only then. No push's commit lowers the version of its file.
 //   - Every accepted update is one that its sender may order, and says by which rule.
+//     Of an order of several everything is accepted, or nothing.
 //     Whatever its id, a dispatch with the body of an accepted one is accepted no more.
 //   - An update ends once. Committed names a commit that was on the branch, which a
 //     replica pushed or which does exactly what the update asks, whatever others say
@@ -149,6 +150,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	if twin := c.sameBody(d.Key()); twin != nil && len(d.Updates) > 0 {
 		c.wrong("delivery %s was accepted, and has the body of %s, which counts once", d.Key(), twin.Delivery)
 	}
+	c.whole(d)
 	for _, u := range d.Updates {
 		if u.Sequence <= c.highest {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)

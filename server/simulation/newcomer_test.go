@@ -54,7 +54,7 @@ func (w *world) inventNewcomers(r *rand.Rand) {
 	case 0:
 		d = push(id, newcomer, tag, time.Now().Add(-one(r, 0, 5*time.Second, time.Minute)))
 	default:
-		d = order(id, one(r, "", id), ourRepository, environment, newcomer, tag)
+		d = order(id, one(r, "", id), ourRepository, []string{environment}, []string{newcomer}, tag)
 	}
 	w.sent = append(w.sent, d)
 	w.send(r, d)

@@ -19,9 +19,16 @@ var plantedBugs = []planted{
 	{
 		"a dispatch that is forbidden is taken in all the same",
 		"server/webhook/authorize.go",
-		"		return in.refuseOrder(e, err)\n",
+		"		return in.refuseOrder(e, refused[0].Err)\n",
 		"",
 		"may not order",
+	},
+	{
+		"half of an order is accepted",
+		"gitops/policy/policy.go",
+		"		updates, err := p.orders(e.Orders, e.Principal.Dispatch != nil)\n",
+		"		updates, err := p.orders(e.Orders[:(len(e.Orders)+1)/2], e.Principal.Dispatch != nil)\n",
+		"and of it was accepted",
 	},
 	{
 		"a dispatch counts again under another id",
@@ -66,6 +73,13 @@ var plantedBugs = []planted{
 		"which was never on the branch",
 	},
 	{
+		"only the first of an update's files is written",
+		"gitops/manifest/edit.go",
+		"for i, to := range target.Files {",
+		"for i, to := range target.Files[:1] {",
+		"the commit of update",
+	},
+	{
 		"a commit without a proof lands what it names",
 		"gitops/landing/history.go",
 		"return l, ok && l.Claim == nil",
@@ -96,8 +110,8 @@ var plantedBugs = []planted{
 	{
 		"an update is cancelled without a look at the branch",
 		"gitops/lane/batch.go",
-		"case u.MaybePushed || u.CameLate() || t.sent[u.ID]:",
-		"case (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil:",
+		"doubtful := u.MaybePushed || u.CameLate() || t.sent[u.ID] //",
+		"doubtful := (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil //",
 		"ended as cancelled and is on the branch",
 	},
 	{
@@ -179,7 +193,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a file that is set aside stops its environment",
-		"gitops/manifest/edit.go",
+		"gitops/manifest/edits.go",
 		"err != nil && gitops.CodeOf(err) != gitops.Rejected {",
 		"err != nil {",
 		"updates wait while nothing but files is set aside",

@@ -13,6 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -78,7 +79,7 @@ func (w *world) newReplica(name string) *replica {
 	}
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
-		Queue: r.store, Writer: r.writer, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
+		Queue: r.store, Writer: single{r.writer}, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
 	for _, environment := range environments {
 		c.Environments = append(c.Environments, lane.Environment{Name: environment, Coalesce: w.coalesce == environment})
@@ -86,6 +87,12 @@ func (w *world) newReplica(name string) *replica {
 	r.lanes = lane.NewReplica(c)
 	return r
 }
+
+// single is the writer of all environments.
+type single struct{ *manifest.Writer }
+
+// Away implements lane.Writer.
+func (single) Away(string) ([]string, *queue.Outage) { return nil, nil }
 
 var silent = slog.New(slog.DiscardHandler)
 

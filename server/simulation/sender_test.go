@@ -28,11 +28,11 @@ type dispatch struct {
 
 var ticks atomic.Int64
 
-// order is a signed repository_dispatch of a repository. Without a nonce it has the body
-// of another that asks for the same.
-func order(id, nonce string, repository int, environment, app, tag string) *dispatch {
-	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%q,"env":%q,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
-		app, environment, tag, nonce, repository)
+// order is a signed repository_dispatch of a repository, of one app in one environment
+// or of several. Without a nonce it has the body of another that asks for the same.
+func order(id, nonce string, repository int, environments, apps []string, tag string) *dispatch {
+	body := fmt.Sprintf(`{"action":"update-image","client_payload":{"app":%s,"env":%s,"tag":%q,"nonce":%q},"repository":{"id":%d},"sender":{"login":"ann"}}`,
+		names(apps), names(environments), tag, nonce, repository)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(body))
 	header := http.Header{}
@@ -78,11 +78,12 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		}
 		if r.IntN(12) == 0 {
 			met.meet("a dispatch came from a repository that may order nothing")
-			return order(id, nonce, othersRepository, environment, app, tag)
+			return order(id, nonce, othersRepository, []string{environment}, []string{app}, tag)
 		}
-		return order(id, nonce, ourRepository, environment, app, tag)
+		toEnvironments, toApps := several(n, environment, app)
+		return order(id, nonce, ourRepository, toEnvironments, toApps, tag)
 	case kind == 6:
-		return order(id, nonce, ourRepository, "nowhere", app, tag)
+		return order(id, nonce, ourRepository, []string{"nowhere"}, []string{app}, tag)
 	default:
 		ago := one(r, 0, 0, 5*time.Second, time.Minute, 5*time.Minute)
 		if !w.sweeps && r.IntN(8) == 0 {

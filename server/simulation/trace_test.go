@@ -54,7 +54,7 @@ var mustMeet = []string{
 	"an update was blocked: refused", "a push landed", "a push lost the race", "a hook refused a push", "a hook refused one app",
 	"a push was too large", "a thin pack was refused", "the branch was not there", "a search was too long", "one commit had several updates",
 	"Extend was refused under an old token", "Release was refused under an old token", "Take was refused under an old token", "Report was refused under an old token",
-	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already", "a dispatch was known by its body", "a dispatch came from a repository that may order nothing",
+	"a person decided to retry", "a person decided to dismiss", "one replica reported what another had pushed", "a delivery was known already", "a dispatch was known by its body", "a dispatch came from a repository that may order nothing", "an order of several was accepted",
 	"a backup was restored", "the store failed over and lost something", "a lost delivery was taken in again", "the store knew of a death",
 	"a file killed a process", "an update failed because its file is set aside", "a person cleared a file", "what was set aside was retried and ended otherwise",
 	"a person forged a trailer", "a person rebased a commit of ours", "the store lost its key",

@@ -68,11 +68,21 @@ func fileOf(environment, app string) string {
 	return fmt.Sprintf("charts/%s/values-%s.yaml", app, environment)
 }
 
+// filesOf lists the files of an app in an environment. In staging there is one for each
+// region.
+func filesOf(environment, app string) []string {
+	files := []string{fileOf(environment, app)}
+	if environment == "staging" {
+		files = append(files, fmt.Sprintf("regions/us/%s.yaml", app))
+	}
+	return files
+}
+
 // targetFiles lists the files that updates can change.
 func targetFiles() (files []string) {
 	for _, environment := range environments {
 		for _, app := range append([]string{ghost}, filed...) {
-			files = append(files, fileOf(environment, app))
+			files = append(files, filesOf(environment, app)...)
 		}
 	}
 	return files
@@ -86,7 +96,9 @@ func firstCommit() hash {
 	files := map[string]hash{"README.md": beginning.put(3, []byte("Manifests\n"))}
 	for _, environment := range environments {
 		for _, app := range filed {
-			files[fileOf(environment, app)] = beginning.put(3, valuesOf(environment, app, "none"))
+			for _, path := range filesOf(environment, app) {
+				files[path] = beginning.put(3, valuesOf(environment, app, "none"))
+			}
 		}
 	}
 	return beginning.commit(beginning.write(files), "Everything", time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC))
@@ -198,8 +210,11 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	return w
 }
 
-func (w *world) target(environment, app string) (manifest.Target, error) {
-	return manifest.Target{Files: []manifest.FileEdit{{File: fileOf(environment, app), Editor: w.editor}}}, nil
+func (w *world) target(environment, app string) (to manifest.Target, err error) {
+	for _, path := range filesOf(environment, app) {
+		to.Files = append(to.Files, manifest.FileEdit{File: path, Editor: w.editor})
+	}
+	return to, nil
 }
 
 func (w *world) networkFaults() float64 { return w.now(w.network) }

@@ -7,8 +7,8 @@ import (
 )
 
 // plan says which updates an event means of those that its principal may order.
-// Every update of the plan has the rule that allows it. An order that no rule allows
-// is not planned at all: whoever may not order an app learns nothing of it.
+// Every update of the plan has the rule that allows it. Orders of which no rule allows
+// one are not planned at all: whoever may not order an app learns nothing of it.
 func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 	e := from.Event
 	if len(e.Orders) == 0 {
@@ -17,22 +17,47 @@ func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 		in.authorizeWait(from, &d)
 		return d, err
 	}
-	rules := make([]string, len(e.Orders))
-	for i, order := range e.Orders {
-		if order.App == "" || order.Environment == "" {
-			return in.Planner.Plan(e) // rejects it, and names the field that is missing
-		}
-		var err error
-		if rules[i], err = in.Authorizer.Authorize(e.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
-			in.tellRefused(from, gitops.Update{App: order.App, Environment: order.Environment, Tag: order.Tag}, err)
-			return in.refuseOrder(e, err)
-		}
+	rules, refused := AuthorizeOrders(in.Authorizer, e)
+	for _, r := range refused {
+		in.tellRefused(from, gitops.Update{App: r.App, Environment: r.Environment, Tag: r.Tag}, r.Err)
+	}
+	if len(refused) > 0 {
+		return in.refuseOrder(e, refused[0].Err)
 	}
 	d, err := in.Planner.Plan(e)
-	for i := range d.Updates { // one for each order
+	for i := range d.Updates { // each is an order's
 		d.Updates[i].Rule = rules[i]
 	}
 	return d, err
+}
+
+// RefusedOrder is an order that no rule allows.
+type RefusedOrder struct {
+	gitops.Order
+	Err error // the code is Forbidden
+}
+
+// mostRefused is how many orders of one event are said to be refused: each becomes an
+// entry of the audit.
+const mostRefused = 10
+
+// AuthorizeOrders returns the rule that allows each order of an event, and the first of
+// those that none allows: of these the whole event is refused. An order that lacks a name
+// is for nothing yet; its plan says what is missing.
+func AuthorizeOrders(by Authorizer, e gitops.Event) (rules []string, refused []RefusedOrder) {
+	rules = make([]string, len(e.Orders))
+	for i, order := range e.Orders {
+		if order.App == "" || order.Environment == "" {
+			continue
+		}
+		var err error
+		if rules[i], err = by.Authorize(e.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
+			if refused = append(refused, RefusedOrder{order, err}); len(refused) == mostRefused {
+				break
+			}
+		}
+	}
+	return rules, refused
 }
 
 // refuseOrder refuses an order that no rule allows. A dispatch's is kept, as any

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // sendAs sends a body with the right secret.
@@ -47,6 +48,35 @@ func TestADispatchThatIsForbidden(t *testing.T) {
 		if kept.Outcome != gitops.OutcomeRejected || kept.Field != "repository" || kept.Reason != "nobody may order api in dev" || len(kept.Updates) != 0 || kept.Principal != "dispatch:17" {
 			t.Errorf("%s: kept as %+v", body, kept)
 		}
+	}
+}
+
+// Of several orders one that is forbidden refuses all, whichever it is: nothing is planned
+// or accepted, the answer names the first, and the audit has each up to a bound.
+func TestOrdersAreAllowedAllOrNone(t *testing.T) {
+	f := newFakes(t)
+	f.forbidden = "prod"
+	a := f.sendAs("d1 order") // api in dev and prod
+	if gitops.CodeOf(a.err) != gitops.Rejected || gitops.PublicOf(a.err) != "repository: nobody may order api in prod" || len(a.delivery.Updates) != 0 {
+		t.Errorf("%+v, %v", a.delivery, a.err)
+	}
+	if len(f.refused) != 1 || f.refused[0].Environment != "prod" || f.refused[0].App != "api" || f.refused[0].After != "order" {
+		t.Errorf("the audit has %+v", f.refused)
+	}
+	if kept := f.stored[gitops.DeliveryKey{Source: source, ID: "d1"}]; kept.Environment != "" || kept.App != "" {
+		t.Errorf("kept for %q in %q, which is one of two", kept.App, kept.Environment)
+	}
+	f.forbidden = "*"
+	rules, refused := webhook.AuthorizeOrders(f, gitops.Event{Principal: ann, Orders: make([]gitops.Order, 3)})
+	if len(refused) != 0 || len(rules) != 3 {
+		t.Errorf("orders without names: %v refused", refused)
+	}
+	many := make([]gitops.Order, 5_000)
+	for i := range many {
+		many[i] = gitops.Order{App: "api", Environment: "dev", AppPlace: i + 1}
+	}
+	if _, refused = webhook.AuthorizeOrders(f, gitops.Event{Principal: ann, Orders: many}); len(refused) != 10 || refused[0].AppPlace != 1 || refused[9].AppPlace != 10 {
+		t.Errorf("%d are refused: %+v", len(refused), refused)
 	}
 }
 

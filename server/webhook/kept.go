@@ -18,7 +18,8 @@ import (
 //	waiting:  100 an hour, and queue.MaxWaiting of all senders
 //
 // rows of about 1.5 KiB, which is 25 MiB and 75 MiB, and those that wait some 2 KiB, 200 MiB
-// at most. Accepted deliveries have no such bound.
+// at most; the reason of an order with several problems makes 2 KiB more, and 60 MiB.
+// Accepted deliveries have no such bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.
 	bodyKept = 1 << 10

@@ -120,13 +120,22 @@ func TestFollowIsRefused(t *testing.T) {
 	}
 }
 
+// updateOf are updates of one delivery.
+func updateOf(ids ...string) (updates []gitops.Update) {
+	for _, id := range ids {
+		updates = append(updates, gitops.Update{ID: id, Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}})
+	}
+	return updates
+}
+
 // An update that ended before the stream was open is found, also when the first
 // request for it fails.
 func TestAwaitLooksAgain(t *testing.T) {
 	const stream = "retry: 1\nid: 1\n\n"
 	c, asked := serve(t, stream, "503!{\"code\": \"unavailable\", \"detail\": \"the store\"}", stream, `{"id": "u1", "state": "committed"}`)
-	u, err := c.Await(t.Context(), gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) {})
-	if err != nil || u.State != gitops.Committed {
+	u := updateOf("u1")
+	err := c.Await(t.Context(), u, func(gitops.Update) {})
+	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
 	if want := []string{"/api/v1/events?delivery=api%2Fk ", "/api/v1/updates/u1 ", "/api/v1/events?delivery=api%2Fk ", "/api/v1/updates/u1 "}; !cmp.Equal(want, *asked) {
@@ -173,8 +182,9 @@ func TestNewRefuses(t *testing.T) {
 func TestAwaitPollsWhileTheStreamIsRefused(t *testing.T) {
 	const refused = `429!{"code": "rate_limited", "detail": "token:ops has 20 streams open"}`
 	c, asked := serve(t, refused, `{"id": "u1", "state": "pending"}`, refused, `503!{"code": "unavailable", "detail": "the store"}`, refused, `{"id": "u1", "state": "committed"}`)
-	u, err := c.Await(t.Context(), gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) {})
-	if err != nil || u.State != gitops.Committed {
+	u := updateOf("u1")
+	err := c.Await(t.Context(), u, func(gitops.Update) {})
+	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
 	if len(*asked) != 6 || (*asked)[1] != "/api/v1/updates/u1 " || (*asked)[5] != "/api/v1/updates/u1 " {
@@ -187,9 +197,28 @@ func TestAwaitLooksOnceMore(t *testing.T) {
 	for state, ended := range map[gitops.State]bool{gitops.Committed: true, gitops.Pending: false} {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, asked := serve(t, "retry: 1\nid: 1\n\n", `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "`+string(state)+`"}`)
-		u, err := c.Await(ctx, gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "k"}}, func(gitops.Update) { cancel() })
-		if (err == nil) != ended || u.State != state || len(*asked) != 3 {
+		u := updateOf("u1")
+		err := c.Await(ctx, u, func(gitops.Update) { cancel() })
+		if (err == nil) != ended || u[0].State != state || len(*asked) != 3 {
 			t.Errorf("%s: %+v, %v, asked %q", state, u, err, *asked)
 		}
+	}
+}
+
+// Several updates are waited for by one stream: each to its own end, whichever comes first.
+func TestAwaitSeveral(t *testing.T) {
+	const stream = "retry: 1\nid: 1\nevent: update\ndata: {\"id\": \"u2\"}\n\nid: 2\nevent: update\ndata: {\"id\": \"others\"}\n\nid: 3\nevent: update\ndata: {\"id\": \"u1\"}\n\n"
+	c, asked := serve(t, stream, `{"id": "k", "updates": [{"id": "u1", "state": "pending"}, {"id": "u2", "state": "pending"}]}`, `{"id": "u2", "state": "failed"}`, `{"id": "u1", "state": "committed"}`)
+	updates := updateOf("u1", "u2")
+	var seen []string
+	err := c.Await(t.Context(), updates, func(u gitops.Update) { seen = append(seen, u.ID+" "+string(u.State)) })
+	if err != nil || updates[0].State != gitops.Committed || updates[1].State != gitops.Failed {
+		t.Errorf("%+v, %v", updates, err)
+	}
+	if want := []string{"u1 pending", "u2 pending", "u2 failed", "u1 committed"}; !cmp.Equal(want, seen) {
+		t.Errorf("seen %q", seen)
+	}
+	if want := []string{"/api/v1/events?delivery=api%2Fk ", "/api/v1/deliveries/api/k ", "/api/v1/updates/u2 ", "/api/v1/updates/u1 "}; !cmp.Equal(want, *asked) {
+		t.Errorf("asked %q", *asked)
 	}
 }

@@ -44,7 +44,7 @@ var importColumns = map[string][]string{
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
 	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version"},
-	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
+	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
 	"audit": {"sequence", "at", "act", "principal", "actor", "credential", "remote", "asked", "rule", "environment", "app", "update_id", "delivery", "reason", "was",
@@ -251,7 +251,7 @@ func (in *importing) lane(l queue.LaneState) error {
 		return err
 	}
 	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess),
-		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt))
+		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt), clean(o.Repository))
 }
 
 // counted is how much the tables hold.

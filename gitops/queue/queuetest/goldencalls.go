@@ -166,6 +166,9 @@ func (g *golden) ready(a arguments) ([]string, error) {
 
 func (g *golden) take(a arguments) ([]string, error) {
 	o := queue.TakeOptions{Limit: g.number(a.values["limit"]), NewestOnly: a.has("newest")}
+	if except := a.values["except"]; except != "" {
+		o.Except = strings.Split(except, ",")
+	}
 	if unresolved := a.values["unresolved"]; unresolved != "" {
 		for _, name := range strings.Split(unresolved, ",") {
 			o.Unresolved = append(o.Unresolved, g.id(name))

@@ -156,6 +156,9 @@ func (r *player) work(l lent) {
 		r.report(l, r.news(l.store.Name))
 	case n < 8:
 		o := queue.TakeOptions{Limit: 1 + r.IntN(4), NewestOnly: r.IntN(2) == 0}
+		if r.IntN(3) == 0 {
+			o.Except = []string{r.one("api", "web", "db")}
+		}
 		for range min(r.IntN(4), len(r.ids)) {
 			o.Unresolved = append(o.Unresolved, r.ids[r.IntN(len(r.ids))])
 		}
@@ -187,7 +190,7 @@ func (r *player) news(environment string) (report queue.Report) {
 		report.Blocks = append(report.Blocks, b)
 	}
 	if r.IntN(4) == 0 {
-		report.Outage = &queue.Outage{Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
+		report.Outage = &queue.Outage{Repository: r.one("", "pay"), Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
 	}
 	return report
 }

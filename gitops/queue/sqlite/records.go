@@ -199,13 +199,13 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 }
 
 // laneColumns are what scanLane reads; l is a lane.
-const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
+const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason, l.outage_repository`
 
 // scanLane reads what a lane's row says of its backlog.
 func scanLane(r row) queue.Backlog {
 	b := queue.Backlog{LastProgress: r.time(0), LastSuccess: r.time(1), OutageSince: r.time(2)}
 	if !b.OutageSince.IsZero() {
-		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5)}
+		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5), Repository: r.text(6)}
 	}
 	return b
 }

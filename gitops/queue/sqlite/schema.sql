@@ -132,7 +132,8 @@ CREATE TABLE lanes (
 	outage_since         INTEGER,                    -- NULL while nothing keeps it from writing
 	outage_retry_at      INTEGER,
 	outage_code          TEXT NOT NULL DEFAULT '',
-	outage_reason        TEXT NOT NULL DEFAULT ''
+	outage_reason        TEXT NOT NULL DEFAULT '',
+	outage_repository    TEXT NOT NULL DEFAULT ''    -- the manifest repository that alone is away; '' is the whole lane
 ) STRICT, WITHOUT ROWID;
 
 -- When a lease runs out is known in memory only: it does not outlive the process.

@@ -128,7 +128,7 @@ func TestDecodeOrders(t *testing.T) {
 		"a list":             {`[{"app": "a"}]`, gitops.Order{}, "client_payload", "must be an object"},
 		"a number for a tag": {`{"app": "a", "env": "dev", "tag": 123}`, gitops.Order{}, "client_payload.tag", "gh api write -f, not -F"},
 		"a truth for an app": {`{"app": true}`, gitops.Order{}, "client_payload.app", "must be a string"},
-		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string in quotes, not an object"},
+		"a map for an env":   {`{"env": {"name": "dev"}}`, gitops.Order{}, "client_payload.env", "must be a string in quotes or a list of them, not an object"},
 		"a list of digests":  {`{"digest": ["sha256:0"]}`, gitops.Order{}, "client_payload.digest", "must be a string in quotes, not a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +201,8 @@ func FuzzDecode(f *testing.F) {
 	add(string(fixture(f, "ping.json")), "ping", guid, "application/json")
 	add(`{"action":"update-image","client_payload":{"app":"a","env":1,"tag":"t"}}`, "repository_dispatch", "1", "application/json")
 	add(`{"action":"update-image","client_payload":null,"sender":{"login":"a b"}}`, "repository_dispatch", "a:b", "application/json")
+	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev",["x"]],"tag":"t"}}`, "repository_dispatch", "2", "application/json")
+	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev","qa"],"tag":"t"}}`, "repository_dispatch", "3", "application/json")
 	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
 	add(`[`, "", "-", ";")
 	r := receiver(f, "s")

@@ -6,54 +6,96 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 const within = "client_payload"
 
-// ordersOf reads client_payload. Only strings will do: gh api -F turns a tag of
-// digits into a number, and 0123 would arrive as 123.
+// ordersOf reads client_payload, where app and env are a name or a list of names. Only
+// strings will do: gh api -F turns a tag of digits into a number, and 0123 would arrive
+// as 123.
 func ordersOf(payload []byte) ([]gitops.Order, *gitops.Error) {
 	if len(payload) == 0 || payload[0] != '{' {
 		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest and nonce"}
 	}
-	order := gitops.Order{Within: within}
+	form, others, err := readForm(payload)
+	if err != nil {
+		return nil, rejected(err)
+	}
+	for _, required := range []struct {
+		field   string
+		missing bool
+	}{{"app", none(form.Apps)}, {"env", none(form.Environments)}, {"tag", form.Tag == ""}} {
+		if required.missing && len(others) > 0 {
+			return nil, misnamed(required.field, others)
+		}
+	}
+	orders, err := form.Orders()
+	if err != nil {
+		return nil, rejected(err)
+	}
+	return orders, nil
+}
+
+// readForm reads the fields of an order, and returns the names of the other fields.
+func readForm(payload []byte) (form webhook.OrderForm, others []string, err *gitops.Error) {
+	form.Within = within
 	var nonce string // makes the body another one: see digestOf
-	into := map[string]*string{"app": &order.App, "env": &order.Environment, "tag": &order.Tag, "digest": &order.Digest, "nonce": &nonce}
-	var others []string
+	lists := map[string]*[]string{"app": &form.Apps, "env": &form.Environments}
+	texts := map[string]*string{"tag": &form.Tag, "digest": &form.Digest, "nonce": &nonce}
 	for name, value := range members(payload) {
-		field, known := into[string(name)]
-		if !known {
+		field := within + "." + string(name)
+		if list, known := lists[string(name)]; known {
+			if *list, err = webhook.ReadNames(field, value, notName); err != nil {
+				return form, nil, err
+			}
+		} else if text, known := texts[string(name)]; known {
+			var ok bool
+			if *text, ok = textOrNull(value); !ok {
+				return form, nil, gitops.FieldErrorf(field, "%s", notText(value))
+			}
+		} else {
 			others = append(others, string(name))
-			continue
-		}
-		var ok bool
-		if *field, ok = textOrNull(value); !ok {
-			return nil, &gitops.Error{Code: gitops.Rejected, Field: within + "." + string(name), Message: notText(value)}
 		}
 	}
-	for _, required := range []string{"app", "env", "tag"} {
-		if *into[required] == "" && len(others) > 0 {
-			return nil, misnamed(required, others)
-		}
+	return form, others, nil
+}
+
+// none reports whether a field has no name.
+func none(names []string) bool { return len(names) == 0 || names[0] == "" }
+
+// rejected is the error of an order that is kept as it came.
+func rejected(err *gitops.Error) *gitops.Error {
+	kept := *err
+	kept.Code = gitops.Rejected
+	return &kept
+}
+
+// notName says of a value that is no name what to write.
+func notName(value []byte) string {
+	if value[0] == '{' {
+		return "must be a string in quotes or a list of them, not an object: with gh api write -f '" + within + "[app][]=NAME' for each of several"
 	}
-	return []gitops.Order{order}, nil
+	return notText(value)
 }
 
 // notText says of a value that is no string what to write.
 func notText(value []byte) string {
 	switch value[0] {
 	case '[':
-		return "must be a string in quotes, not a list: send a dispatch for each"
+		return "must be a string in quotes, not a list"
 	case '{':
 		return "must be a string in quotes, not an object"
+	case 'n':
+		return "must be a string in quotes, not null"
 	}
 	return "must be a string (with gh api write -f, not -F, which turns digits into a number)"
 }
 
 // otherNames are what people call the fields that an order must have.
 var otherNames = map[string][]string{
-	"app": {"application", "app_name", "appName", "service", "name", "image", "repository"},
-	"env": {"environment", "environments", "stage", "target", "ENV", "Env"},
+	"app": {"apps", "application", "app_name", "appName", "service", "name", "image", "repository"},
+	"env": {"envs", "environment", "environments", "stage", "target", "ENV", "Env"},
 	"tag": {"image_tag", "imageTag", "image-tag", "version", "TAG", "Tag"},
 }
 

@@ -154,7 +154,8 @@ CREATE TABLE lanes (
 	outage_since    timestamptz,             -- null while nothing keeps the lane from writing, and so the rest
 	outage_code     text NOT NULL DEFAULT '',
 	outage_reason   text NOT NULL DEFAULT '',
-	outage_retry_at timestamptz
+	outage_retry_at timestamptz,
+	outage_repository text NOT NULL DEFAULT '' -- the manifest repository that alone is away; '' is the whole lane
 ) WITH (fillfactor = 50);
 
 -- What happened to updates after they were accepted.

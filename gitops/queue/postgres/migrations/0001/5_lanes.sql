@@ -31,15 +31,16 @@ $$;
 -- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
 -- writes nothing and locks nothing. The lease is looked at last: if it is still good
 -- then, so is what was read, since a claim reads under the turn which updates it marks.
-CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[])
+CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[], except_apps text[])
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
 	now_at timestamptz := coalesce(at, clock_timestamp());
 BEGIN
 	RETURN QUERY
 	WITH in_hand AS (
-		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only THEN most END) AS r
+		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only AND cardinality(except_apps) = 0 THEN most END) AS r
 		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = r.sequence LIMIT 1) AS u
+		WHERE cardinality(except_apps) = 0 OR u.app NOT IN (SELECT unnest(except_apps))
 	), to_write AS (
 		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
 	), meant AS (
