@@ -24,14 +24,14 @@ func TestTheCommitOfAnUpdate(t *testing.T) {
 	}
 	for _, u := range []gitops.Update{mine, own} {
 		c := readAs[api.Commit](r, readToken, "/api/v1/updates/"+u.ID+"/commit")
-		if c.Update != u.ID || c.Commit != r.settled(u.ID).Commit || c.Proof == "" || c.File != gitserver.ValuesFile(u.App, "dev") || c.Problem != "" {
-			t.Errorf("%+v", c)
+		if c.Update != u.ID || c.Commit != r.settled(u.ID).Commit || c.Proof == "" || len(c.Files) != 1 || c.Files[0].File != gitserver.ValuesFile(u.App, "dev") || c.Files[0].Problem != "" {
+			t.Fatalf("%+v", c)
 		}
-		if len(c.Diff) != 2 || !strings.HasPrefix(c.Diff[0], "-") || !strings.Contains(c.Diff[1], u.Tag) {
-			t.Errorf("%q", c.Diff)
+		if diff := c.Files[0].Diff; len(diff) != 2 || !strings.HasPrefix(diff[0], "-") || !strings.Contains(diff[1], u.Tag) {
+			t.Errorf("%q", diff)
 		}
 	}
-	if c := readAs[api.Commit](r, apiToken, "/api/v1/updates/"+hidden.ID+"/commit"); !slices.ContainsFunc(c.Diff, func(line string) bool { return strings.Contains(line, "1.0.0") }) {
+	if c := readAs[api.Commit](r, apiToken, "/api/v1/updates/"+hidden.ID+"/commit"); len(c.Files) != 1 || !slices.ContainsFunc(c.Files[0].Diff, func(line string) bool { return strings.Contains(line, "1.0.0") }) {
 		t.Errorf("%+v", c)
 	}
 	missing := r.call(readToken, "GET", "/api/v1/updates/none/commit", "").problem(t, 404).Detail

@@ -70,7 +70,10 @@ func newKnown(in catalog.Input) (*known, error) {
 
 // buildPolicy makes it of a catalog; an order of an app with a problem is rejected for that.
 func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates}
+	p := policy.Config{
+		Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
+		MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage,
+	}
 	p.Problem = func(environment, app string) (why string, ok bool) {
 		if _, ok := apps.Target(environment, app); ok {
 			return "", false

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,6 +83,12 @@ func (p *printer) dryRun(d server.DryRun, branch string) {
 	where := "The files were not read."
 	if d.Commit != "" {
 		where = fmt.Sprintf("Files as in %s at %s.", branch, short(d.Commit))
+	} else if len(d.Commits) > 0 {
+		var each []string
+		for _, name := range slices.Sorted(maps.Keys(d.Commits)) {
+			each = append(each, name+" at "+short(d.Commits[name]))
+		}
+		where = "Files as in " + strings.Join(each, ", ") + "."
 	}
 	p.line("", "%s, as a dry run. %s", what, where)
 	if len(d.Targets) == 0 {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/cmd/tallyman/client"
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 func newExplain() *cobra.Command {
@@ -68,6 +67,10 @@ func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	case gitops.OutcomeIgnored:
 		p.line("  ", "Ignored. Nothing changed:")
 		p.reasons(d.Reason)
+	case gitops.OutcomeWaiting:
+		p.line("  ", "Waits for an app. Nothing changed yet:")
+		p.reasons(resultText(d))
+		p.line("  ", "It is decided by itself when the app is discovered or configured; there is no need to send it again")
 	case gitops.OutcomeAccepted:
 		p.line("  ", "Created %s", plural(len(d.Updates), "update"))
 		if d.Reason != "" {
@@ -100,6 +103,9 @@ func provenance(d gitops.Delivery) string {
 	}
 	if d.Credential != "" {
 		text += ". Authenticated by: " + d.Credential
+	}
+	if !d.DecidedAt.IsZero() {
+		text += ". Waited for an app until " + timestamp(d.DecidedAt) + " UTC"
 	}
 	return text
 }
@@ -152,23 +158,6 @@ var purposes = map[gitops.Action]string{
 	gitops.ActionRetry:   "After the cause is fixed",
 	gitops.ActionCancel:  "To give it up",
 	gitops.ActionDismiss: "To give it up",
-}
-
-// commit shows what an update changed, and whether its commit is proved.
-func (p *printer) commit(c api.Commit, err error) {
-	switch {
-	case err != nil:
-		p.line("  ", "The commit cannot be shown: %s", gitops.PublicOf(err))
-		return
-	case c.Proof == "":
-		p.line("  ", "The commit has no proof that tallyman made it: %s claims the update", c.Author)
-	default:
-		p.line("  ", "The commit is tallyman's, proved by key %s", c.Proof)
-	}
-	p.line("  ", "%s", firstOf(c.Problem, c.File))
-	for _, line := range c.Diff {
-		p.line("    ", "%s", line)
-	}
 }
 
 // stepText says in a line what happened to an update after the step before. A

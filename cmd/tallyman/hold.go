@@ -57,6 +57,11 @@ func (p *printer) pending(u gitops.Update, e api.Environment) {
 	case len(u.BlockedBy) == 0:
 		p.line("  ", "Pending: queued, not blocked")
 	}
+	for _, app := range e.Apps {
+		if app.App == u.App {
+			p.differs(app)
+		}
+	}
 }
 
 // outageText says what keeps a whole lane from writing, since when, and when it

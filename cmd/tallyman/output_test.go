@@ -36,7 +36,7 @@ func TestStatusOfLanes(t *testing.T) {
 	now := api.Environments{
 		Branch: api.BranchState{AsOf: at(time.Hour), Problem: "connection failed"},
 		Environments: []api.Environment{
-			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second), LastProgress: at(80 * time.Second)}, Apps: []api.App{{App: "api", Tag: "main-1"}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
+			{Name: "dev", Lane: api.Lane{LastSuccess: at(90 * time.Second), LastProgress: at(80 * time.Second)}, Apps: []api.App{{App: "api", File: "api.yaml", Tag: "main-1", Differs: []api.AppFile{{File: "Chart.yaml", Tag: "main-0"}}}, {App: "web", File: "web.yaml", Problem: "no such file"}}},
 			{Name: "prod", Lane: api.Lane{Ready: 3, Held: held, Oldest: at(50 * time.Hour), Outage: &api.Outage{Since: at(3 * time.Hour), Reason: "the branch is protected", RetryAt: noon.Add(40 * time.Second)}}, Apps: []api.App{{App: "api", Tag: "1.0.0"}, {App: "web", File: "prod.yaml", Problem: "prod.yaml: no such file"}}},
 			{Name: "qa", Lane: api.Lane{Ready: 1, Oldest: at(5 * time.Second), Failed: &api.Failed{Updates: 1, Oldest: at(time.Minute)}}},
 			{Name: "test", Lane: api.Lane{LastProgress: noon, Failed: &api.Failed{Updates: 13, Oldest: at(time.Hour), Apps: strings.Fields("a b c d e f g h i j k l")}}},
@@ -58,6 +58,7 @@ cannot read the manifest repository: connection failed. Tags of 1h ago:
 APP  dev     prod   qa  test
 api  main-1  1.0.0  -   -
 web  ?       ?      -   -
+api in dev: api.yaml has main-1; Chart.yaml has main-0
 web in dev: web.yaml: no such file
 web in prod: prod.yaml: no such file
 `
@@ -133,7 +134,7 @@ func TestExplainEveryState(t *testing.T) {
 		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
 		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
 		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
-			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Committed. Argo CD syncs it from the branch\n"},
+			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Chart.yaml: the file is too large to be compared\n  The app's files do not agree now: api.yaml has v2; Chart.yaml has v1\n  Committed. Argo CD syncs it from the branch\n"},
 		{"failed", gitops.Update{State: gitops.Failed, ID: "u1", Reason: "no such key", Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionDismiss}}}, nil,
 			"  Failed: no such key\n  After the cause is fixed: tallyman retry u1\n  To give it up: tallyman dismiss u1\n"},
 		{"failed, of another's app", gitops.Update{State: gitops.Failed, Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry, Refused: "token:ops has no right retry"}, {Action: gitops.ActionDismiss, Refused: "nor cancel"}}}, nil,
@@ -144,7 +145,9 @@ func TestExplainEveryState(t *testing.T) {
 			"  Blocked by: stale since 2025-12-31 12:00:00: pending for more than 7 days; a person must decide\n" +
 				"  To lift what blocks it: tallyman retry u1\n  To give it up: tallyman cancel u1\n"},
 		{"claimed", gitops.Update{State: gitops.Unchanged, Commit: "c1a1m"}, nil,
-			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
+			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  api.yaml: the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
+		{"differs", gitops.Update{State: gitops.Pending}, nil,
+			"  Pending: queued, not blocked\n  The app's files do not agree now: api.yaml has v1; Chart.yaml has no tag; b.yaml: no such file\n"},
 		{"gone", gitops.Update{State: gitops.Committed, Commit: "90e"}, nil,
 			"  The commit cannot be shown: the git server does not have it\n  Committed. Argo CD syncs it from the branch\n"},
 	} {
@@ -152,6 +155,10 @@ func TestExplainEveryState(t *testing.T) {
 			c.update.App, c.update.Environment, c.update.Tag, c.update.AcceptedAt = "api", "dev", "v1", noon
 			want := "api in dev to v1: " + string(c.update.State) + "\n  Update " + c.update.ID + "\n  2026-01-02 12:00:00  accepted\n" + c.want
 			environment := api.Environment{Removed: c.name == "removed", Lane: api.Lane{Outage: c.outage}}
+			if c.name == "differs" {
+				environment.Apps = []api.App{{App: "web", Differs: []api.AppFile{{File: "web.yaml"}}},
+					{App: "api", File: "api.yaml", Tag: "v1", Differs: []api.AppFile{{File: "Chart.yaml"}, {File: "b.yaml", Problem: "b.yaml: no such file"}}}}
+			}
 			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
 			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
@@ -164,9 +171,10 @@ func TestExplainEveryState(t *testing.T) {
 func commitOf(u gitops.Update) (api.Commit, error) {
 	switch u.Commit {
 	case "c0ffee":
-		return api.Commit{Author: "bot", Proof: "k1", File: "api.yaml", Diff: []string{"-tag: v0", "+tag: v1"}}, nil
+		return api.Commit{Author: "bot", Proof: "k1", Files: []api.CommitFile{{File: "api.yaml", Diff: []string{"-tag: v0", "+tag: v1"}}, {File: "Chart.yaml", Problem: "the file is too large to be compared"}},
+			Now: &api.App{App: "api", File: "api.yaml", Tag: "v2", Differs: []api.AppFile{{File: "Chart.yaml", Tag: "v1"}}}}, nil
 	case "c1a1m":
-		return api.Commit{Author: "Eve <eve@example.com>", File: "api.yaml", Problem: "the commit made or removed the whole file"}, nil
+		return api.Commit{Author: "Eve <eve@example.com>", Files: []api.CommitFile{{File: "api.yaml", Problem: "the commit made or removed the whole file"}}}, nil
 	}
 	return api.Commit{}, gitops.Errorf(gitops.NotFound, "the git server does not have it")
 }

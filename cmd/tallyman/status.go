@@ -153,6 +153,9 @@ func (p *printer) tags(now api.Environments) {
 				problem := strings.TrimPrefix(app.Problem, app.File+": ")
 				problems = append(problems, fmt.Sprintf("%s in %s: %s: %s", app.App, e.Name, app.File, problem))
 			}
+			if len(app.Differs) > 0 {
+				problems = append(problems, fmt.Sprintf("%s in %s: %s", app.App, e.Name, tagsByFile(app)))
+			}
 		}
 	}
 	slices.Sort(apps)
@@ -177,8 +180,25 @@ func (p *printer) tags(now api.Environments) {
 	}
 }
 
+// tagsByFile says which tag the first file of an app has, and which the others that do not
+// agree with it.
+func tagsByFile(app api.App) string {
+	var texts []string
+	for _, f := range append([]api.AppFile{{File: app.File, Tag: app.Tag, Problem: app.Problem}}, app.Differs...) {
+		switch {
+		case f.Problem != "":
+			texts = append(texts, f.File+": "+strings.TrimPrefix(f.Problem, f.File+": "))
+		default:
+			texts = append(texts, f.File+" has "+firstOf(f.Tag, "no tag"))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
 func tagCell(app api.App) cell {
 	switch {
+	case app.Tag != "" && len(app.Differs) > 0:
+		return cell{app.Tag, "bad"}
 	case app.Tag != "":
 		return cell{app.Tag, ""}
 	case app.Problem != "":

@@ -36,9 +36,12 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 	switch {
 	case len(able) == 0:
 		f.problems = w.illegal(path, readings[0])
-	case able[0].unknown && len(able) == 1:
-		f.unknown = []string{able[0].env}
-	case able[0].unknown: // which environment is meant is not known
+	case able[0].unknown:
+		if len(able) == 1 { // else which one is meant is not known
+			f.unknown = []string{able[0].env}
+		}
+	case able[0].cut:
+		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
 		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",

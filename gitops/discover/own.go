@@ -83,6 +83,9 @@ func (w *walk) ownFiles(a at, n *node) {
 		return
 	case able[0].unknown:
 		return
+	case able[0].cut:
+		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read in many ways: leave file out", clip(o.path)))
+		return
 	case len(able) > 1:
 		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read as that of %s and of %s: leave file out", clip(o.path), able[0], able[1]))
 		return
@@ -102,7 +105,7 @@ func (w *walk) ownFiles(a at, n *node) {
 	if len(n.files) == 0 {
 		n.problems = append(n.problems, problem(able[0], o.path, "%s: file: there is no %s for any environment; the path begins at the directory that this file is in", clip(o.path), clip(o.file)))
 	}
-	w.changed = w.changed || len(n.files) != len(old) || a.was != nil && !slices.EqualFunc(a.was.problems, n.problems, sameProblem)
+	w.changed = w.changed || len(n.files) != len(old)
 }
 
 // ownFile takes the file of one environment, if there is one.

@@ -2,6 +2,7 @@ package discover_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -136,6 +137,28 @@ func TestOwnFilesOfTeams(t *testing.T) {
 		{App: "api", Environment: "dev", File: "teams/red/api/values-dev.yaml", Origin: "teams/red/api/tallyman.yaml", Tags: discover.Tags{Match: "red-.*"}, Also: []discover.File{{Path: "teams/red/api/Chart-dev.yaml"}, {Path: "index/dev/api.yaml"}}},
 	}
 	if diff := cmp.Diff(want, r.Found); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The own file that docs/configuration.md shows is one.
+func TestTheDocumentedOwnFile(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(docs), "```text\n# charts/myshop-api/tallyman.yaml\n")
+	if !found {
+		t.Fatal("no example")
+	}
+	example, _, _ = strings.Cut(example, "```")
+	r := compile(t, withOwn).Look(tree(t, files{"charts/myshop-api/tallyman.yaml": example, "charts/myshop-api/deploy/values-dev.yaml": "a"}), read)
+	wantProblems(t, r)
+	want := &discover.Found{
+		App: "myshop-api", Environment: "dev", File: "charts/myshop-api/deploy/values-dev.yaml", Set: []values.Target{{Key: ".api.image.tag"}},
+		Also: []discover.File{{Path: "charts/myshop-api/regions/dev.yaml"}}, Image: "ghcr.io/myshop/api", Tags: discover.Tags{Semver: ">=2.0.0"}, Origin: "charts/myshop-api/tallyman.yaml",
+	}
+	if diff := cmp.Diff([]*discover.Found{want}, r.Found); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -87,7 +87,6 @@ func (w *walk) app(a at, n *node) {
 	default:
 		w.entries(a, n)
 	}
-	w.own, w.fresh = nil, false
 }
 
 // entries goes through what is in a directory.

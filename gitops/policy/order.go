@@ -8,14 +8,15 @@ import (
 )
 
 // orders plans an update for each order. Its error has what is wrong with each of them.
-func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) {
+// Orders that may wait may be for an app that may become known.
+func (p *Policy) orders(orders []gitops.Order, mayWait bool) ([]gitops.Update, *gitops.Error) {
 	updates := make([]gitops.Update, len(orders))
 	wrong := problems{said: make(map[string]bool), unknown: make(map[string]bool)}
 	for i, o := range orders {
 		if wrong.unknown[o.Field("app")] || wrong.unknown[o.Field("env")] {
 			continue // it is wrong wherever it is named, and the search for what is meant is long
 		}
-		update, err := p.order(o)
+		update, err := p.order(o, mayWait)
 		if err != nil && !wrong.add(err) {
 			break
 		}
@@ -56,7 +57,7 @@ func (p *Policy) whyNot(o gitops.Order) string {
 
 // order finds what is wrong with an order, in the order in which a person would
 // correct it.
-func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Field(field), Message: fmt.Sprintf(format, args...)}
 	}
@@ -77,7 +78,7 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 	if why := p.whyNot(o); why != "" {
 		return reject("app", "%s", why)
 	}
-	if !ok {
+	if !ok && !(mayWait && p.mayCome(o.App)) {
 		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]

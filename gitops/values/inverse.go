@@ -44,7 +44,7 @@ func (d *Document) Tag(e *Edit) (string, error) { return d.source.tag(e) }
 func (f *File) Tag(e *Edit) (string, error) { return f.source.tag(e) }
 
 func (s *source) tag(e *Edit) (string, error) {
-	i := slices.IndexFunc(e.targets, func(t target) bool { return t.value.uses("tag") })
+	i := e.tagTarget()
 	if i < 0 {
 		return "", gitops.Errorf(gitops.NotFound, "no configured value contains {tag}")
 	}
@@ -58,6 +58,14 @@ func (s *source) tag(e *Edit) (string, error) {
 		return "", t.at(gitops.Errorf(gitops.Invalid, "holds %.200q, which does not have the form %s", text, t.value))
 	}
 	return tag, nil
+}
+
+// HasTag reports whether a target's value names {tag}, so that there is one to read.
+func (e *Edit) HasTag() bool { return e.tagTarget() >= 0 }
+
+// tagTarget is the first target whose value names {tag}; -1 when none does.
+func (e *Edit) tagTarget() int {
+	return slices.IndexFunc(e.targets, func(t target) bool { return t.value.uses("tag") })
 }
 
 // ReadTag is [Read] and [Document.Tag] at once.

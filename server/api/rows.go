@@ -77,6 +77,10 @@ func (a App) appendJSON(out []byte) []byte {
 		out = append(out, `,"problem":`...)
 		out = appendString(out, a.Problem)
 	}
+	if len(a.Differs) > 0 {
+		differs, _ := json.Marshal(a.Differs) // of strings alone
+		out = append(append(out, `,"differs":`...), differs...)
+	}
 	return append(out, '}')
 }
 

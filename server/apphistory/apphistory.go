@@ -13,15 +13,22 @@ import (
 
 // Reader reads histories. Safe for concurrent use if its fields are.
 type Reader struct {
-	// Target returns the file in which an app's tag in an environment stands, and how
-	// to read and to set it; false for what is not configured.
-	Target func(environment, app string) (file string, edit *values.Edit, ok bool)
-	// File reads the past of a file: that of [history.Reader].
-	File func(ctx context.Context, q history.Query) (history.History, error)
+	// Target returns the files that updates of an app in an environment edit, the one
+	// with the tag first; none for what is not configured.
+	Target func(environment, app string) []File
+	// File reads the past of a file of an app in an environment, which is configured:
+	// that of [history.Reader].
+	File func(ctx context.Context, environment, app string, q history.Query) (history.History, error)
 	// Guard stands before what is parsed; see guard.Guard.
 	Guard Guard
 
 	diffing chan struct{} // has a token while a commit's files are in memory
+}
+
+// File is a file with the edit that an update makes in it.
+type File struct {
+	Path string
+	Edit *values.Edit
 }
 
 // Guard stands before what is parsed; see guard.Guard.
@@ -30,24 +37,25 @@ type Guard interface {
 }
 
 // New makes a reader.
-func New(target func(environment, app string) (file string, edit *values.Edit, ok bool), file func(context.Context, history.Query) (history.History, error), guard Guard) *Reader {
+func New(target func(environment, app string) []File, file func(ctx context.Context, environment, app string, q history.Query) (history.History, error), guard Guard) *Reader {
 	return &Reader{Target: target, File: file, Guard: guard, diffing: make(chan struct{}, 1)}
 }
 
 // History implements api.ManifestReader.
 func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, error) {
-	file, edit, ok := r.Target(q.Environment, q.App)
-	if !ok {
+	files := r.Target(q.Environment, q.App)
+	if len(files) == 0 {
 		return api.History{}, gitops.Errorf(gitops.NotFound, "app %q is not configured for environment %q", q.App, q.Environment)
 	}
 	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
 	defer cancel()
-	found, err := r.File(ctx, history.Query{Path: file, Read: r.reader(file, edit), Limit: q.Limit, Commits: q.Commits})
+	file := files[0]
+	found, err := r.File(ctx, q.Environment, q.App, history.Query{Path: file.Path, Read: r.reader(file), Limit: q.Limit, Commits: q.Commits})
 	if err != nil {
 		return api.History{}, err
 	}
 	h := api.History{
-		Environment: q.Environment, App: q.App, File: file, Tip: found.Tip, Versions: make([]api.Version, len(found.Versions)),
+		Environment: q.Environment, App: q.App, File: file.Path, Tip: found.Tip, Versions: make([]api.Version, len(found.Versions)),
 		Commits: found.Commits, Since: found.Until, Complete: found.Complete,
 	}
 	for i, v := range found.Versions {
@@ -57,14 +65,14 @@ func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, 
 }
 
 // reader reads the tag out of a file as it was once.
-func (r Reader) reader(path string, edit *values.Edit) func(context.Context, string, []byte) (string, error) {
-	return func(ctx context.Context, object string, file []byte) (string, error) {
-		leave, err := r.Guard.Enter(ctx, gitops.ParsedObject{Object: object, Kind: gitops.ParsedPast, Path: path}, values.Measure(file).Cost(), true)
+func (r Reader) reader(file File) func(context.Context, string, []byte) (string, error) {
+	return func(ctx context.Context, object string, content []byte) (string, error) {
+		leave, err := r.Guard.Enter(ctx, gitops.ParsedObject{Object: object, Kind: gitops.ParsedPast, Path: file.Path}, values.Measure(content).Cost(), true)
 		if err != nil {
 			return "", err
 		}
 		defer leave()
-		return edit.ReadTag(file)
+		return file.Edit.ReadTag(content)
 	}
 }
 

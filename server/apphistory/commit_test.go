@@ -31,8 +31,8 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 		t.Fatal(err)
 	}
 	r := New(
-		func(environment, app string) (string, *values.Edit, bool) { return "shop.yaml", edit, app == "shop" },
-		func(ctx context.Context, q history.Query) (history.History, error) {
+		func(environment, app string) []File { return []File{{"shop.yaml", edit}} },
+		func(ctx context.Context, _, _ string, q history.Query) (history.History, error) {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > api.CommitWithin {
 				t.Errorf("the git server may take until %s", deadline)
 			}
@@ -77,7 +77,7 @@ func TestACommitShowsTheUpdatesOwnChanges(t *testing.T) {
 		"of many lines": {tag, "image:\n  tag: v1\n" + strings.Repeat("a: s3cret\n", 1000), "image:\n  tag: v2\n" + strings.Repeat("a: s3cret\n", 1000), []string{"-  tag: v1", "+  tag: v2"}},
 	} {
 		got, err := commitOf(t, c.set, c.before, c.after)
-		want := api.Commit{Update: "u1", Commit: commitName, Author: "Bot <bot@example.com>", Proof: "k1", File: "shop.yaml", Diff: c.want}
+		want := api.Commit{Update: "u1", Commit: commitName, Author: "Bot <bot@example.com>", Proof: "k1", Files: []api.CommitFile{{File: "shop.yaml", Diff: c.want}}}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
@@ -94,9 +94,54 @@ func TestACommitThatIsNotTheUpdatesEdit(t *testing.T) {
 		"no longer YAML": {"{", "{v2", "the commit does not have what the configuration would write now"},
 	} {
 		got, err := commitOf(t, tag, c.before, c.after)
-		if err != nil || got.Problem != c.problem || got.Diff != nil || got.Proof != "k1" {
+		if want := []api.CommitFile{{File: "shop.yaml", Problem: c.problem}}; err != nil || cmp.Diff(want, got.Files) != "" || got.Proof != "k1" {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+}
+
+// Of an update's files those are shown that the commit changes; what another commit made
+// of the others is not its.
+func TestACommitOfSeveralFiles(t *testing.T) {
+	edit, err := values.Compile([]values.Target{{Key: ".tag"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := []File{{"a.yaml", edit}, {"b.yaml", edit}, {"c.yaml", edit}}
+	changed := map[string]bool{"a.yaml": true, "c.yaml": true}
+	away := gitops.Errorf(gitops.Unavailable, "connection failed")
+	lost := ""
+	r := New(func(string, string) []File { return files }, func(ctx context.Context, _, _ string, q history.Query) (history.History, error) {
+		if q.Path == lost {
+			return history.History{}, away
+		}
+		commit := "another"
+		if changed[q.Path] {
+			commit = commitName
+		}
+		var versions []history.Version
+		for _, content := range []string{"tag: v2\n", "tag: v1 # " + q.Path + "\n"} {
+			text, err := q.Read(ctx, content, []byte(content))
+			versions = append(versions, history.Version{Commit: commit, Value: text, Err: err})
+		}
+		return history.History{Versions: versions}, nil
+	}, guard.New(1<<30, slog.New(slog.DiscardHandler)))
+	u := gitops.Update{App: "shop", Environment: "dev", Tag: "v2", Commit: commitName}
+	got, err := r.Commit(t.Context(), u)
+	var paths []string
+	for _, f := range got.Files {
+		paths = append(paths, f.File)
+	}
+	if diff := cmp.Diff([]string{"a.yaml", "c.yaml"}, paths); err != nil || diff != "" {
+		t.Errorf("%v: %s", err, diff)
+	}
+	lost = "c.yaml"
+	if _, err := r.Commit(t.Context(), u); err != away {
+		t.Errorf("half of a commit is shown: %v", err)
+	}
+	lost, changed = "", nil
+	if _, err := r.Commit(t.Context(), u); gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(err.Error(), "does not change a.yaml or b.yaml or c.yaml") {
+		t.Errorf("a commit of something else: %v", err)
 	}
 }
 
@@ -130,11 +175,15 @@ func TestACommitThatCannotBeShown(t *testing.T) {
 		"there is no past":  {nil, ""},
 		"the oldest commit": {[]history.Version{made}, "the commit made or removed the whole file"},
 	} {
-		r.File = func(context.Context, history.Query) (history.History, error) {
+		r.File = func(context.Context, string, string, history.Query) (history.History, error) {
 			return history.History{Versions: c.versions}, nil
 		}
 		got, err := r.Commit(t.Context(), u)
-		if (c.problem == "") != (gitops.CodeOf(err) == gitops.NotFound) || got.Problem != c.problem {
+		var want []api.CommitFile
+		if c.problem != "" {
+			want = []api.CommitFile{{File: "shop-dev.yaml", Problem: c.problem}}
+		}
+		if (c.problem == "") != (gitops.CodeOf(err) == gitops.NotFound) || cmp.Diff(want, got.Files) != "" {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}

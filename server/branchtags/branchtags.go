@@ -49,8 +49,14 @@ type Guard interface {
 // Target is where the tag of one app in one environment stands.
 type Target struct {
 	Environment, App string
-	File             string // its path in the repository
-	Edit             *values.Edit
+	Manifests        string // the name of the repository, where there are several
+	Files            []File // at least one; the first has the app's tag
+}
+
+// File is one file of a target.
+type File struct {
+	Path string // in the repository
+	Edit *values.Edit
 }
 
 // Cache keeps the tags of one view and brings them up to date when somebody asks.
@@ -59,9 +65,9 @@ type Cache[V View[V]] struct {
 	view         func(ctx context.Context, maxAge time.Duration) (V, error)
 	guard        Guard
 	maxAge       time.Duration
-	environments []string       // of the apps
-	edits        []*values.Edit // of the apps
-	byFile       []int          // indexes of the apps, by file
+	environments []string               // of the apps
+	places       []place                // of tags, by path
+	others       map[int][]*api.AppFile // tags of the apps' other files, by index of the app
 	last         atomic.Pointer[api.BranchTags]
 
 	turn chan struct{} // holds one while no caller brings the tags up to date
@@ -72,7 +78,7 @@ type Cache[V View[V]] struct {
 	apps    []api.App // by environment and app, with their tags once one was read; copied to be changed
 	read    bool      // something was read
 	seen    V         // what was read last
-	aside   []int     // places in byFile of files that the guard did not let through, or that were not read yet: they are looked at again each time
+	aside   []int     // indexes of places in files that the guard did not let through, or that were not read yet: they are looked at again each time
 }
 
 // New makes a cache that has read nothing yet. The function returns the branch as it
@@ -83,55 +89,23 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 	targets = slices.SortedFunc(slices.Values(targets), func(a, b Target) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
 	})
-	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, turn: make(chan struct{}, 1)}
+	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, others: make(map[int][]*api.AppFile), turn: make(chan struct{}, 1)}
 	for i, t := range targets {
 		c.environments = append(c.environments, t.Environment)
-		c.apps = append(c.apps, api.App{App: t.App, File: t.File})
-		c.edits = append(c.edits, t.Edit)
-		c.byFile = append(c.byFile, i)
+		c.apps = append(c.apps, api.App{App: t.App, Manifests: t.Manifests, File: t.Files[0].Path})
+		c.places = append(c.places, place{File: t.Files[0], app: i})
+		for _, f := range t.Files[1:] {
+			if f.Edit.HasTag() {
+				other := &api.AppFile{File: f.Path}
+				c.places = append(c.places, place{f, i, other})
+				c.others[i] = append(c.others[i], other)
+			}
+		}
 	}
-	slices.SortStableFunc(c.byFile, func(a, b int) int { return cmp.Compare(c.apps[a].File, c.apps[b].File) })
+	slices.SortStableFunc(c.places, func(a, b place) int { return cmp.Compare(a.Path, b.Path) })
 	c.last.Store(&api.BranchTags{})
 	c.turn <- struct{}{}
 	return c
-}
-
-// Keep takes over what another cache has read, so that only what is new is read. It is
-// called before anything else, and waits for whoever reads with the other one.
-func (c *Cache[V]) Keep(other *Cache[V]) {
-	<-other.turn
-	defer func() { other.turn <- struct{}{} }()
-	if !other.read {
-		return
-	}
-	type place struct{ environment, app, file string }
-	had := make(map[place]int, len(other.apps))
-	for i, app := range other.apps {
-		had[place{other.environments[i], app.App, app.File}] = i
-	}
-	aside := make(map[string]bool, len(other.aside))
-	for _, at := range other.aside {
-		aside[other.apps[other.byFile[at]].File] = true
-	}
-	for begin := 0; begin < len(c.byFile); {
-		file, stays, end := c.apps[c.byFile[begin]].File, true, begin
-		for ; end < len(c.byFile) && c.apps[c.byFile[end]].File == file; end++ {
-			i := c.byFile[end]
-			was, ok := had[place{c.environments[i], c.apps[i].App, file}]
-			if ok = ok && other.edits[was] == c.edits[i] && !aside[file]; ok {
-				c.apps[i].Tag, c.apps[i].Problem = other.apps[was].Tag, other.apps[was].Problem
-			}
-			stays = stays && ok
-		}
-		if !stays {
-			c.aside = append(c.aside, begin)
-		}
-		begin = end
-	}
-	c.seen, c.read, c.written = other.seen, true, other.written
-	last := *other.last.Load()
-	last.Apps = c.byEnvironment()
-	c.last.Store(&last)
 }
 
 // BranchTags implements api.ManifestReader. Whoever asks while the tags are brought up
@@ -202,7 +176,7 @@ func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 			c.aside = append(c.aside, changed[i:]...)
 			return err // what was read stays, and is read again
 		}
-		if all && next < len(c.byFile) {
+		if all && next < len(c.places) {
 			changed = append(changed, next)
 		}
 	}
@@ -210,7 +184,7 @@ func (c *Cache[V]) look(ctx context.Context, maxAge time.Duration) error {
 	return nil
 }
 
-// changed are the places in byFile of the files to read: one of each. With all, each
+// changed are the indexes of the places in the files to read: one of each. With all, each
 // file is to be read, and the first is given.
 func (c *Cache[V]) changed(view V) (places []int, all bool) {
 	if !c.read {
@@ -225,7 +199,7 @@ func (c *Cache[V]) changed(view V) (places []int, all bool) {
 		return c.everything()
 	}
 	for _, path := range paths {
-		if at, ok := slices.BinarySearchFunc(c.byFile, path, func(i int, path string) int { return cmp.Compare(c.apps[i].File, path) }); ok {
+		if at, ok := slices.BinarySearchFunc(c.places, path, func(p place, path string) int { return cmp.Compare(p.Path, path) }); ok {
 			places = append(places, at)
 		}
 	}
@@ -234,18 +208,18 @@ func (c *Cache[V]) changed(view V) (places []int, all bool) {
 }
 
 func (c *Cache[V]) everything() (places []int, all bool) {
-	if len(c.byFile) == 0 {
+	if len(c.places) == 0 {
 		return nil, false
 	}
 	return []int{0}, true
 }
 
-// readFile reads the tags of all apps in the file of the one at this place of
-// byFile. The file is read and parsed once. It returns the place of the next file. An
-// error is no file's.
+// readFile reads all tags in the file of the place with this index. The file is read and
+// parsed once. It returns the index of the first place in the next file. An error is no
+// file's.
 func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err error) {
-	path := c.apps[c.byFile[at]].File
-	file, leave, err := c.open(ctx, view, path, c.edits[c.byFile[at]].Limits())
+	path := c.places[at].Path
+	file, leave, err := c.open(ctx, view, path, c.places[at].Edit.Limits())
 	defer leave()
 	switch gitops.CodeOf(err) {
 	case gitops.Unavailable:
@@ -253,16 +227,16 @@ func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err 
 	case gitops.Rejected:
 		c.aside = append(c.aside, at)
 	}
-	for next = at; next < len(c.byFile) && c.apps[c.byFile[next]].File == path; next++ {
-		i := c.byFile[next]
-		tag, err := "", err
+	for next = at; next < len(c.places) && c.places[next].Path == path; next++ {
+		p := c.places[next]
+		tag, problem, err := "", "", err
 		if err == nil {
-			tag, err = file.Tag(c.edits[i])
+			tag, err = file.Tag(p.Edit)
 		}
-		c.apps[i].Tag, c.apps[i].Problem = tag, ""
 		if err != nil {
-			c.apps[i].Problem = gitops.PublicOf(err)
+			problem = gitops.PublicOf(err)
 		}
+		c.find(p, tag, problem)
 	}
 	return next, nil
 }

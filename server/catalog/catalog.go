@@ -39,6 +39,8 @@ type Target struct {
 	Image     string      // without tag; "" when only orders name the app
 	Tags      config.Tags // that it takes of those that the environment does; zero: all
 	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
+
+	written manifest.Target // Files as the writer takes them
 }
 
 // File is one file that updates of a target change.
@@ -68,13 +70,7 @@ func (p Problem) Text() string {
 }
 
 // Written is the target as the writer takes it.
-func (t *Target) Written() manifest.Target {
-	to := manifest.Target{Files: make([]manifest.FileEdit, len(t.Files))}
-	for i, f := range t.Files {
-		to.Files[i] = manifest.FileEdit{File: f.Path, Editor: f.Edit}
-	}
-	return to
-}
+func (t *Target) Written() manifest.Target { return t.written }
 
 // Problem is what is wrong with an app that a branch names, or with a file that should
 // name one.
@@ -116,6 +112,7 @@ type Catalog struct {
 	complete bool
 	looks    []Look
 	files    map[string][]string
+	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
 	edits    edits
 }
@@ -177,6 +174,20 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// Apart are the apps in an environment by the manifest repository that their files are in,
+// sorted; nothing where all targets are in the same one. The map is not to be changed.
+func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
+
+func (c *Catalog) setApart() {
+	c.apart = make(map[string]map[string][]string)
+	for _, t := range c.sorted {
+		if c.apart[t.Environment] == nil {
+			c.apart[t.Environment] = make(map[string][]string)
+		}
+		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
+	}
+}
 
 // AppsIn counts the apps whose files are in each manifest repository.
 func (c *Catalog) AppsIn() map[string]int {
@@ -269,6 +280,9 @@ func (b *builder) catalog() *Catalog {
 				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
 			}
 		}
+	}
+	if len(c.files) > 1 {
+		c.setApart()
 	}
 	for _, l := range b.Looks {
 		for _, path := range l.Read {

@@ -3,6 +3,7 @@ package simulation
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -84,20 +85,24 @@ func (c *checker) moved(tip hash) {
 	}
 }
 
-// tags is what a commit says of each app.
+// tags is what a commit says of each app: nothing where one of its files is not there, and
+// every tag where they do not agree.
 func (c *checker) tags(tip hash) map[release]string {
 	all := c.w.origin.all
 	files := all.files(all[tip].tree)
 	tags := make(map[release]string)
 	for _, environment := range environments {
-		for _, app := range apps {
-			tag := ""
-			if blob, ok := files[fileOf(environment, app)]; ok {
-				_, rest, _ := bytes.Cut(all[blob].data, []byte(`tag: "`))
-				quoted, _, _ := bytes.Cut(rest, []byte(`"`))
-				tag = string(quoted)
+		for _, app := range filed {
+			var found []string
+			for _, path := range filesOf(environment, app) {
+				_, rest, _ := bytes.Cut(all.content(path, files, nil), []byte(`tag: "`))
+				tag, _, _ := bytes.Cut(rest, []byte(`"`))
+				found = append(found, string(tag))
 			}
-			tags[release{environment, app}] = tag
+			if found = slices.Compact(found); slices.Contains(found, "") {
+				found = nil
+			}
+			tags[release{environment, app}] = strings.Join(found, " and ")
 		}
 	}
 	return tags

@@ -80,20 +80,11 @@ func (c *checker) onlyScalars(carried []*tracked, o *object) {
 	before, after := all.files(all[o.parents[0]].tree), all.files(o.tree)
 	want := make(map[string][]byte)
 	for _, u := range carried {
-		path := fileOf(u.Environment, u.App)
-		old, edited := want[path]
-		if !edited {
-			if blob, ok := before[path]; ok {
-				old = all[blob].data
-			}
-		}
-		c.goesUp(u, old)
-		made, changed, err := lineEditor{}.Apply(old, vars(u.Tag))
-		if err != nil || !changed {
-			c.wrong("the commit of update %s has no change for it, or its file is not there", u.ID)
+		c.goesUp(u, all.content(fileOf(u.Environment, u.App), before, want))
+		if !all.edit(u.Update, before, want) {
+			c.wrong("the commit of update %s has no change for it, or one of its files is not there", u.ID)
 			return
 		}
-		want[path] = made
 	}
 	for path, made := range want {
 		if blob, ok := after[path]; !ok || !bytes.Equal(all[blob].data, made) {
@@ -105,4 +96,29 @@ func (c *checker) onlyScalars(carried []*tracked, o *object) {
 	if !maps.Equal(before, after) {
 		c.wrong("the commit of update %s changes other files: %v became %v", carried[0].ID, before, after)
 	}
+}
+
+// content is that of a file with edits; nil when it is not there.
+func (all objects) content(path string, files map[string]hash, edited map[string][]byte) []byte {
+	if content, ok := edited[path]; ok {
+		return content
+	}
+	if blob, ok := files[path]; ok {
+		return all[blob].data
+	}
+	return nil
+}
+
+// edit adds to the edits of files what an update asks of all of its own. It is false where
+// one of them is not there, and where none changes.
+func (all objects) edit(u gitops.Update, files map[string]hash, edited map[string][]byte) (changes bool) {
+	for _, path := range filesOf(u.Environment, u.App) {
+		made, changed, err := lineEditor{}.Apply(all.content(path, files, edited), vars(u.Tag))
+		if err != nil {
+			return false
+		}
+		edited[path] = made
+		changes = changes || changed
+	}
+	return changes
 }

@@ -30,7 +30,7 @@ func (w *world) forge(r *rand.Rand) {
 		return o.all.commit(tree, strings.TrimSuffix(message, "\n"), time.Now(), parents...)
 	}
 	tree := o.all[o.tip].tree
-	path := fileOf(u.Environment, u.App)
+	files := o.all.files(tree)
 	said := "by hand\n\n" + u.Trailers()
 	if r.IntN(2) == 0 {
 		said += o.someProof()
@@ -49,12 +49,22 @@ func (w *world) forge(r *rand.Rand) {
 	case kind == 3: // a release from far ahead
 		u.AcceptedAt, u.Sequence, u.EventTime, u.ID = u.AcceptedAt.AddDate(70, 0, 0), 1<<40, u.AcceptedAt.AddDate(70, 0, 0), "made-up"
 		to = commit(o.all.with(tree, "NOTES.md", note()), "by hand\n\n"+u.Trailers()+o.someProof(), o.tip)
-	case kind < 6 && o.all.files(tree)[path] != hash{}: // exactly the update's edit, and perhaps another after it
-		edited, changed, err := lineEditor{}.Apply(o.all[o.all.files(tree)[path]].data, vars(u.Tag))
-		if err != nil || !changed {
+	case kind < 6: // exactly the update's edits, or only some of them, and perhaps another after it
+		edited := make(map[string][]byte)
+		if !o.all.edit(u, files, edited) {
 			return
 		}
-		if to = commit(o.all.with(tree, path, edited), said, o.tip); kind == 5 {
+		if r.IntN(3) == 0 {
+			delete(edited, one(r, filesOf(u.Environment, u.App)...))
+		}
+		by := tree
+		for path, content := range edited {
+			by = o.all.with(by, path, content)
+		}
+		if by == tree {
+			return
+		}
+		if to = commit(by, said, o.tip); kind == 5 {
 			to = commit(tree, "Revert", to)
 		}
 	case kind == 6 && w.check.isOurs(o.tip): // our last commit is rebased, by force
@@ -130,16 +140,9 @@ func (c *checker) isExact(o *object) bool {
 		if u == nil {
 			return false
 		}
-		path := fileOf(u.Environment, u.App)
-		old, again := edited[path]
-		if blob, ok := want[path]; ok && !again {
-			old = all[blob].data
-		}
-		made, changed, err := lineEditor{}.Apply(old, vars(u.Tag))
-		if err != nil || !changed {
+		if !all.edit(u.Update, want, edited) {
 			return false
 		}
-		edited[path] = made
 	}
 	is := all.files(o.tree)
 	for path, made := range edited {

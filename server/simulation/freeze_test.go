@@ -50,7 +50,8 @@ func (o *origin) refuses(from, to hash, fresh objects) string {
 	if !time.Now().Before(o.frozen.until) || from != o.tip {
 		return ""
 	}
-	path, all := fileOf(o.frozen.environment, o.frozen.app), maps.Clone(o.all)
+	paths, all := filesOf(o.frozen.environment, o.frozen.app), maps.Clone(o.all)
+	path := paths[len(paths)-1]
 	maps.Copy(all, fresh)
 	if all.files(all[from].tree)[path] == all.files(all[to].tree)[path] {
 		return ""

@@ -23,7 +23,7 @@ func (w *world) byHand(r *rand.Rand) {
 		return
 	}
 	environment, app := one(r, environments...), one(r, apps...)
-	path := fileOf(environment, app)
+	path := one(r, filesOf(environment, app)...)
 	tree := o.all[o.tip].tree
 	blob, there := o.all.files(tree)[path]
 	say := func(what string) string { return fmt.Sprintf("%s, number %d", what, len(o.stood)) }

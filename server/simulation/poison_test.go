@@ -104,7 +104,8 @@ func (w *world) putPoison(in release, away bool) {
 	if o.tip.IsZero() {
 		return
 	}
-	tree, path := o.all[o.tip].tree, fileOf(in.environment, in.app)
+	paths := filesOf(in.environment, in.app)
+	tree, path := o.all[o.tip].tree, paths[len(o.stood)%len(paths)]
 	files := o.all.files(tree)
 	if away {
 		for _, path := range targetFiles() {

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -103,7 +104,8 @@ func (c *checker) isSetAside(u *tracked) bool {
 		return false
 	}
 	met.meet("an update failed because its file is set aside")
-	if !strings.Contains(u.Reason, fileOf(u.Environment, u.App)) || len(c.parsing.by[object[1]]) < gitops.SetAsideAfter {
+	own := slices.ContainsFunc(filesOf(u.Environment, u.App), func(path string) bool { return strings.Contains(u.Reason, path) })
+	if !own || len(c.parsing.by[object[1]]) < gitops.SetAsideAfter {
 		c.wrong("update %s failed because %s is set aside, which %d processes have parsed", u.ID, object[1], len(c.parsing.by[object[1]]))
 	}
 	return true
