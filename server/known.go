@@ -64,26 +64,28 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 // with the configuration.
 func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	p, policyErr := policy.New(policyConfig(in, apps))
+	c := policyConfig(in, apps.PolicyApps())
+	c.MayNameApp, c.MayNameImage, c.Problem = apps.MayComeToKnow, apps.MayComeToKnowImage, whyNotIn(apps)
+	p, policyErr := policy.New(c)
 	return &known{Catalog: apps, policy: p, memo: in.Memo}, errors.Join(policyErr, checkRefined(in), err)
 }
 
-// policyConfig is the configuration of a policy of the catalog's apps; an order of an app
-// with a problem is rejected for that.
-func policyConfig(in catalog.Input, apps *catalog.Catalog) policy.Config {
-	return policy.Config{
-		Environments: catalog.PolicyEnvironments(in.Config), Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
-		MoreApps: len(in.Looks) > 0, MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage, Memo: in.Memo,
-		Problem: func(environment, app string) (why string, ok bool) {
-			if _, ok := apps.Target(environment, app); ok {
-				return "", false
-			}
-			problem, ok := apps.Problem(environment, app)
-			if !ok {
-				return "", false
-			}
-			return problem.Text(), true
-		},
+// policyConfig is the configuration of a policy for apps.
+func policyConfig(in catalog.Input, apps map[string]policy.App) policy.Config {
+	return policy.Config{Environments: catalog.PolicyEnvironments(in.Config), Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: in.Memo}
+}
+
+// whyNotIn finds why an app of a catalog cannot be ordered.
+func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, ok bool) {
+	return func(environment, app string) (why string, ok bool) {
+		if _, ok := apps.Target(environment, app); ok {
+			return "", false
+		}
+		problem, ok := apps.Problem(environment, app)
+		if !ok {
+			return "", false
+		}
+		return problem.Text(), true
 	}
 }
 
@@ -94,11 +96,12 @@ func checkRefined(in catalog.Input) error {
 	if len(refined) == 0 {
 		return nil
 	}
-	environments := make(map[string]policy.Environment)
-	for name := range in.Config.Environments { // their rules are checked where they are used
-		environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
+	p := policyConfig(in, refined)
+	for name := range p.Environments { // their rules are checked where they are used
+		p.Environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
 	}
-	_, err := policy.New(policy.Config{Environments: environments, Apps: refined, Memo: in.Memo})
+	p.MaxUpdates = 0
+	_, err := policy.New(p)
 	return err
 }
 

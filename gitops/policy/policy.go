@@ -26,9 +26,6 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
-	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
-	MoreApps bool
-	Memo     *Memo // may be nil
 
 	// MayNameApp and MayNameImage report whether an app of a name, or with an image, may
 	// become known that is not among Apps: then what names it waits. nil: none may.
@@ -37,6 +34,9 @@ type Config struct {
 	// Problem says why an app cannot be ordered in an environment, where more is known than
 	// Apps has. It may be nil.
 	Problem func(environment, app string) (why string, ok bool)
+	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
+	MoreApps bool
+	Memo     *Memo // may be nil
 }
 
 // Environment is one environment's part of a [Config].
@@ -88,10 +88,10 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
-		memo:         c.Memo,
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
 		problem:      c.Problem,
+		memo:         c.Memo,
 	}
 	if p.memo == nil {
 		p.memo = new(Memo)
