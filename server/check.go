@@ -52,7 +52,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 				problems = append(problems, err)
 				continue
 			}
-			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more)
+			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more, s.ownRule(t.App))
 		}
 	}
 	return errors.Join(problems...)
@@ -141,6 +141,23 @@ func checkFile(t *catalog.Target, f catalog.File, view *manifest.View) (more str
 		}
 	}
 	return "", nil
+}
+
+// ownRule says which tags alone are taken of an app; "" when it is those that its
+// environments take.
+func (s *Server) ownRule(app string) string {
+	tags := s.current().known().policy.OwnRule(app)
+	var rules []string
+	if tags.Match != "" {
+		rules = append(rules, "match "+tags.Match)
+	}
+	if tags.Semver != "" {
+		rules = append(rules, "semver "+tags.Semver)
+	}
+	if rules == nil {
+		return ""
+	}
+	return "; of its tags only " + strings.Join(rules, " and ")
 }
 
 // problemOf says of an error which target it is of. A sentence that is in it is not its

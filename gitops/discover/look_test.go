@@ -30,7 +30,7 @@ func TestALookAtAnotherTip(t *testing.T) {
 	}
 	first := look(nil)
 	same(t, "found", images(first), []string{"api dev r.example/api", "web dev r.example/web"})
-	for _, change := range []files{{"README.md": "b"}, {"charts/api/Chart.yaml": "a"}, {"charts/api/values-dev.yaml": "image: r.example/api\ntag: v2"}, {"charts/README.md": "c"}} {
+	for _, change := range []files{{"README.md": "b"}, {"charts/api/Chart.yaml": "a"}, {"charts/api/values-dev.yaml": "image: r.example/api\ntag: v2"}, {"charts/README.md": "c"}, {"charts/api-y/README.md": "d"}} {
 		if r := look(change); r != first {
 			t.Errorf("%v: another result: %v", change, images(r))
 		}
@@ -154,6 +154,16 @@ func BenchmarkLook(b *testing.B) {
 			look(r, after, 20_400)
 		}
 	})
+}
+
+// What is found in a file stays what it is when something comes before it.
+func TestNamesOfAFileStay(t *testing.T) {
+	rules := compile(t, key("all/{env}.yaml", ".{app}.tag"))
+	first := rules.Look(tree(t, files{"all/dev.yaml": "b: {tag: a}\nc: {tag: a}\n"}), read)
+	second := rules.Look(tree(t, files{"all/dev.yaml": "a: {tag: a}\nb: {tag: b}\nc: {tag: a}\n"}), read)
+	if len(second.Found) != 3 || second.Found[1] != first.Found[0] || second.Found[2] != first.Found[1] {
+		t.Errorf("found %v, and then %v", list(first), list(second))
+	}
 }
 
 // A directory that is new, and a file that has no names any more, can be needed, or

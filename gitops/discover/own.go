@@ -15,6 +15,7 @@ import (
 // reach nothing outside its directory.
 type own struct {
 	path string
+	mode string
 	hash git.Hash
 	ownFields
 	err   error // why it cannot be used
@@ -40,10 +41,10 @@ func (w *walk) ownIn(a at) *own {
 	if !found {
 		return nil
 	}
-	if was := a.was; was != nil && was.own != nil && was.own.hash == e.Hash && !was.own.needs && !was.own.again {
+	if was := a.was; was != nil && was.own != nil && was.own.hash == e.Hash && was.own.mode == e.Mode && !was.own.needs && !was.own.again {
 		return was.own
 	}
-	o := &own{path: a.path + w.ownName, hash: e.Hash}
+	o := &own{path: a.path + w.ownName, mode: e.Mode, hash: e.Hash}
 	if below.File == nil {
 		o.err = gitops.Errorf(gitops.Invalid, "it must be a file")
 		return o

@@ -96,7 +96,7 @@ func TestPathsThatAreProblems(t *testing.T) {
 func TestNamesOfManyReadings(t *testing.T) {
 	long := strings.Repeat("a-", 12)
 	r := compile(t, file("{app}-*-{env}/{app}.yaml")).Look(tree(t, files{
-		long + "dev/a.yaml": "a", long + "dev/a-a.yaml": "a", long + "dev/x.txt": "a", "a-b-dev/a.yaml": "a", "a-a-b-dev/a-a.yaml": "a", "a-a-b-dev/x.yaml": "a",
+		long + "dev/a.yaml": "a", long + "dev/a-a.yaml": "a", long + "dev/x.txt": "a", long + "qa/a.yaml": "a", "a-b-dev/a.yaml": "a", "a-a-b-dev/a-a.yaml": "a", "a-a-b-dev/x.yaml": "a",
 	}), read)
 	same(t, "found", list(r), []string{"a dev a-b-dev/a.yaml", "a-a dev a-a-b-dev/a-a.yaml"})
 	wantProblems(t, r, long+"dev/a-a.yaml can be read as that of an app in more than 8 ways", long+"dev/a.yaml can be read as")

@@ -84,7 +84,7 @@ func (m *matcher) readings(s segment, name string, so []reading) []reading {
 		list = m.unknown
 	}
 	if len(list) > maxReadings {
-		return []reading{{cut: true}}
+		return []reading{{cut: true, unknown: len(m.found) == 0}}
 	}
 	return list
 }

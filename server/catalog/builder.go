@@ -8,7 +8,6 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/discover"
-	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -21,10 +20,8 @@ type builder struct {
 	complete bool
 	inFile   map[place]int // how many targets each file has
 	edits    edits
+	images   map[string]image
 }
-
-// place is a file of a manifest repository.
-type place struct{ manifests, path string }
 
 // wanted is a target that may turn out to be wrong.
 type wanted struct {
@@ -35,7 +32,7 @@ type wanted struct {
 }
 
 func newBuilder(in Input) *builder {
-	b := &builder{Input: in, edits: make(edits)}
+	b := &builder{Input: in, edits: make(edits), images: make(map[string]image)}
 	b.complete = !slices.ContainsFunc(in.Looks, func(l Look) bool { return l.Result == nil || l.Kept })
 	return b
 }
@@ -264,8 +261,8 @@ func (b *builder) refuseImages() {
 		if w.found == nil || !w.ok || w.Image == "" {
 			continue
 		}
-		if err := policy.CheckRepository("", w.Image); err != nil {
-			b.refuse(w, "its repository "+gitops.PublicOf(err))
+		if problem := b.image(w.Image).problem; problem != "" {
+			b.refuse(w, "its repository "+problem)
 		}
 	}
 }

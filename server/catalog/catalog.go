@@ -87,7 +87,8 @@ type Input struct {
 	Config config.Config
 	Looks  []Look // one for each manifest repository whose branch names apps
 	Within values.Limits
-	Before *Catalog // whose edits are not compiled again; nil: none
+	Memo   *policy.Memo // of tag rules; nil: nothing is remembered
+	Before *Catalog     // of which nothing is compiled and checked again; nil: none
 }
 
 // Look is what the branch of one manifest repository names.
@@ -115,6 +116,7 @@ type Catalog struct {
 	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
 	edits    edits
+	images   map[string]image
 }
 
 // New makes a catalog. Its error joins everything that is wrong with the apps of the
@@ -123,7 +125,7 @@ func New(in Input) (*Catalog, error) {
 	b := newBuilder(in)
 	b.addConfigured()
 	b.addFound()
-	err := errors.Join(b.checkFanOut(), b.checkNamed(), b.compile())
+	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.compile())
 	return b.catalog(), err
 }
 
@@ -175,20 +177,6 @@ func (c *Catalog) Has(app string) bool {
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
 
-// Apart are the apps in an environment by the manifest repository that their files are in,
-// sorted; nothing where all targets are in the same one. The map is not to be changed.
-func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
-
-func (c *Catalog) setApart() {
-	c.apart = make(map[string]map[string][]string)
-	for _, t := range c.sorted {
-		if c.apart[t.Environment] == nil {
-			c.apart[t.Environment] = make(map[string][]string)
-		}
-		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
-	}
-}
-
 // AppsIn counts the apps whose files are in each manifest repository.
 func (c *Catalog) AppsIn() map[string]int {
 	apps := make(map[string]map[string]bool)
@@ -228,7 +216,7 @@ func (c *Catalog) FanOut() map[string]int {
 	updates := make(map[string]int)
 	for _, t := range c.sorted {
 		if t.Image != "" {
-			updates[imageOf(t.Image)]++
+			updates[c.images[t.Image].same]++
 		}
 	}
 	return updates
@@ -263,7 +251,7 @@ func (p Problem) same(other Problem) bool {
 
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, complete: b.complete, looks: b.Looks}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, images: b.images, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {
