@@ -19,7 +19,7 @@ func TestADeliveryThatWaits(t *testing.T) {
 	}
 	var out bytes.Buffer
 	p := &printer{out: &out}
-	p.explain(d, details{})
+	p.explain(d, "", details{})
 	p.deliveries([]gitops.Delivery{d})
 	for _, want := range []string{
 		"Delivery github/1: waiting", "Waits for an app. Nothing changed yet:", `- client_payload.app: no app "web" is configured, and none was discovered yet: it waits until 2026-03-08T12:00:00Z`,
