@@ -65,6 +65,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Authenticators: authenticators,
 		Environments:   slices.Sorted(maps.Keys(g.config.Environments)),
 		Targets:        g.areasIn,
+		Known:          g.knownApps,
 		Sources:        g.sources(),
 		Memory:         g.answerMemory(g.known()),
 		Shared:         s.answers,

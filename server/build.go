@@ -62,7 +62,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(err)
 	list, err := buildAccess(c, looks)
 	keep(err)
-	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog()})
+	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog(), Memo: before.memo()})
 	keep(err)
 	if apps.policy != nil {
 		warnings = append(warnings, apps.policy.Warnings()...)

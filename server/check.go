@@ -41,8 +41,10 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		}
 		views[r.name] = view
 	}
-	for _, at := range g.known().In("") {
-		t, _ := g.known().Target(at.Environment, at.App)
+	problems = append(problems, s.checkDiscovery(ctx, out, g, views))
+	known := g.known()
+	for _, at := range known.In("") {
+		t, _ := known.Target(at.Environment, at.App)
 		if views[t.Manifests] == nil {
 			continue // which is said of the repository
 		}
@@ -52,7 +54,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 				problems = append(problems, err)
 				continue
 			}
-			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more)
+			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more, known.ownRule(t.App))
 		}
 	}
 	return errors.Join(problems...)
@@ -141,6 +143,23 @@ func checkFile(t *catalog.Target, f catalog.File, view *manifest.View) (more str
 		}
 	}
 	return "", nil
+}
+
+// ownRule says which tags alone are taken of an app; "" when it is those that its
+// environments take.
+func (k *known) ownRule(app string) string {
+	tags := k.policy.OwnRule(app)
+	var rules []string
+	if tags.Match != "" {
+		rules = append(rules, "match "+tags.Match)
+	}
+	if tags.Semver != "" {
+		rules = append(rules, "semver "+tags.Semver)
+	}
+	if rules == nil {
+		return ""
+	}
+	return "; of its tags only " + strings.Join(rules, " and ")
 }
 
 // problemOf says of an error which target it is of. A sentence that is in it is not its

@@ -23,7 +23,7 @@ const (
 type finder struct {
 	server         *Server
 	every, between time.Duration
-	looked         func(manifests string) // told of every look that has ended; of tests
+	looked         func(commit string) // told of every look that has ended, "" when it failed; of tests
 
 	changing sync.Mutex // held while what is known changes: by a look, or by a reload
 
@@ -105,13 +105,16 @@ func (f *finder) ask() {
 // look looks at a branch once, and puts in force what it names. A look that fails changes
 // nothing.
 func (f *finder) look(ctx context.Context, manifests string, loop *branchLoop) {
-	defer f.looked(manifests)
+	saw := ""
+	defer func() { f.looked(saw) }()
 	s := f.server
-	look, ok := s.current().known().Look(manifests)
+	g := s.current()
+	look, ok := g.known().Look(manifests)
 	if !ok {
 		return
 	}
-	sight, err := s.branchOf(manifests).Look(ctx, look.Rules)
+	branch := discovery.Branch{View: g.repositories[manifests].writer.View, Guard: s.manifests.files}
+	sight, err := branch.Look(ctx, look.Rules)
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -121,6 +124,7 @@ func (f *finder) look(ctx context.Context, manifests string, loop *branchLoop) {
 	case f.note(loop, ""):
 		s.logger.Info("apps can be discovered again", slog.String("repository", manifests))
 	}
+	saw = sight.Commit
 	s.metrics.apps.sawBranch(manifests, time.Now())
 	if !f.found(manifests, look, sight) {
 		loop.Ask() // the configuration changed meanwhile
@@ -180,7 +184,7 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 			looks[i].Read = append(slices.Clip(looks[i].Read), path)
 		}
 	}
-	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog})
+	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog, Memo: before.memo})
 	if err != nil { // what is wrong with the configuration was found when it was put in force
 		s.logger.Error("apps not taken over", slog.String("repository", manifests), slog.String("error", err.Error()))
 		return true
@@ -202,11 +206,6 @@ func (s *Server) know(g *generation, next *known) {
 	}
 	s.metrics.apps.set(next)
 	s.waiting.Ask()
-}
-
-// branchOf is the branch of a manifest repository.
-func (s *Server) branchOf(manifests string) discovery.Branch {
-	return discovery.Branch{View: s.current().repositories[manifests].writer.View, Guard: s.manifests.files}
 }
 
 // firstNames is how many names a line of the log has.

@@ -27,7 +27,7 @@ func branchSite(t *testing.T) *site {
 type lookout struct {
 	*running
 	site   *site
-	looked chan string // of each look that has ended
+	looked chan string // the commit of each look that has ended
 }
 
 // watch starts the site's server, and has the branch looked at once.
@@ -45,9 +45,9 @@ func (s *site) watchBefore() *lookout {
 	s.must(err)
 	l := &lookout{site: s, looked: make(chan string)}
 	server.finder.every, server.finder.between = 24*time.Hour, 0
-	server.finder.looked = func(manifests string) {
+	server.finder.looked = func(commit string) {
 		select {
-		case l.looked <- manifests:
+		case l.looked <- commit:
 		case <-s.t.Context().Done(): // the test is over
 		}
 	}
@@ -55,21 +55,25 @@ func (s *site) watchBefore() *lookout {
 	return l
 }
 
-// look has the branches looked at, and waits for one look.
+// look has the branch looked at, and waits until its tip was.
 func (l *lookout) look() {
 	l.t.Helper()
+	tip, err := l.site.repository.Git("rev-parse", "main")
+	l.site.must(err)
 	l.finder.ask()
-	l.wait()
+	for l.wait() != tip {
+	}
 }
 
 // wait waits until a look has ended.
-func (l *lookout) wait() {
+func (l *lookout) wait() (commit string) {
 	l.t.Helper()
 	select {
-	case <-l.looked:
+	case commit = <-l.looked:
 	case <-l.t.Context().Done():
 		l.t.Fatal("the branch was not looked at")
 	}
+	return commit
 }
 
 // commit changes the branch as a person's push does.
@@ -196,7 +200,7 @@ func TestARestartCancelsNothing(t *testing.T) {
 	server, err := s.newServer()
 	s.must(err)
 	looked := make(chan string, 16)
-	server.finder.between, server.finder.looked = 0, func(manifests string) { looked <- manifests }
+	server.finder.between, server.finder.looked = 0, func(commit string) { looked <- commit }
 	r := s.run(server)
 	<-looked // it failed
 	if u, err := r.store.Update(t.Context(), waits.Updates[0].ID); err != nil || u.State.Final() {
@@ -210,4 +214,118 @@ func TestARestartCancelsNothing(t *testing.T) {
 	if u := r.settled(waits.Updates[0].ID); u.State != gitops.Committed {
 		t.Errorf("the update is %s: %s", u.State, u.Reason)
 	}
+}
+
+// check says how many apps the branch names, what is wrong, and which environments nobody
+// configured; with a problem it fails. A dry run knows what is discovered.
+func TestCheckDiscovers(t *testing.T) {
+	s := branchSite(t)
+	s.commit(valuesOf("cart", "dev", "qa"))
+	check := func() (string, error) {
+		server, err := s.newServer()
+		s.must(err)
+		defer func() { s.must(server.Stop(t.Context())) }()
+		var out strings.Builder
+		err = server.CheckManifests(t.Context(), &out)
+		return out.String(), err
+	}
+	out, err := check()
+	s.must(err)
+	for _, line := range []string{"discovered: 3 apps in 4 places, 0 problems (commit ", `warning: 1 files name the environment "qa", which is not configured`,
+		"cart in dev: charts/cart/values-dev.yaml can be edited\n"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("check does not print %q:\n%s", line, out)
+		}
+	}
+	s.commit(valuesOf("Cart", "dev"))
+	if out, err := check(); err == nil || !strings.Contains(err.Error(), "charts/Cart/values-dev.yaml") || !strings.Contains(out, "2 apps in 3 places") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	server, err := s.newServer()
+	s.must(err)
+	defer func() { s.must(server.Stop(t.Context())) }()
+	d, err := server.DryRun(t.Context(), Image{Apps: []string{"worker"}, Environments: []string{"dev"}, Tag: "main-1a2b3c4"}, false)
+	if err != nil || !d.Taken() {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// What is wrong with one app's own key stops that app in that environment alone.
+func TestABrokenFileStopsItsAppAlone(t *testing.T) {
+	s := branchSite(t)
+	s.edit("    exclude: [charts/_*/**]\n", "    exclude: [charts/_*/**]\n    appFile: charts/{app}/tallyman.yaml\n")
+	files := valuesOf("cart", "dev")
+	files["charts/cart/tallyman.yaml"] = "set: [{key: '.image.tag ='}]\n"
+	s.commit(files)
+	l := s.watch()
+	if p := l.orders("1", "cart", "dev", "main-1a2b3c4").problem(t, http.StatusUnprocessableEntity); !strings.Contains(p.Detail, "charts/cart/tallyman.yaml") {
+		t.Error(p.Detail)
+	}
+	l.reaches("2", "worker", "dev", "main-1a2b3c4")
+	answer := l.call(apiToken, "GET", "/api/v1/apps?problems=true", "")
+	if answer.StatusCode != http.StatusOK || !strings.Contains(answer.body, `"app":"cart"`) || strings.Contains(answer.body, `"app":"worker"`) {
+		t.Error(answer.body)
+	}
+	s.commit(map[string]string{"charts/cart/tallyman.yaml": "set: [{key: .image.tag}]\n"})
+	l.look()
+	l.reaches("3", "cart", "dev", "main-2a2b3c4")
+}
+
+// A hundred apps of one commit are known with one look, and what an app has pending waits
+// while it has a problem.
+func TestAHundredAppsInOneCommit(t *testing.T) {
+	s := branchSite(t)
+	l := s.watch()
+	files := make(map[string]string)
+	for n := range 100 {
+		for path, text := range valuesOf(fmt.Sprintf("app-%03d", n), "dev", "prod") {
+			files[path] = text
+		}
+	}
+	s.commit(files)
+	began := time.Now()
+	l.look()
+	t.Logf("known after %s", time.Since(began))
+	if n := len(l.current().known().Apps()); n != 102 {
+		t.Fatalf("%d apps are known", n)
+	}
+	l.reaches("1", "app-099", "dev", "main-1a2b3c4")
+
+	s.git.Inject(gitserver.Fault{On: gitserver.Push, Status: 500, Times: -1})
+	waits := l.orders("2", "app-007", "dev", "main-2a2b3c4").delivery(t, http.StatusAccepted)
+	s.commit(valuesOf("App-007", "dev"))
+	l.look()
+	s.git.Heal()
+	l.reaches("3", "app-008", "dev", "main-1a2b3c4")
+	if u, err := l.store.Update(t.Context(), waits.Updates[0].ID); err != nil || u.State != gitops.Pending {
+		t.Errorf("%+v, %v", u, err)
+	}
+	s.commit(nil, gitserver.ValuesFile("App-007", "dev"))
+	l.look()
+	if u := l.settled(waits.Updates[0].ID); u.State != gitops.Committed {
+		t.Errorf("it is %s: %s", u.State, u.Reason)
+	}
+}
+
+// A reload while a branch is looked at: what was found stays known, what the new
+// configuration looks for is found at once, and streams of what did not change go on.
+func TestReloadWhileLooking(t *testing.T) {
+	s := branchSite(t)
+	s.commit(map[string]string{"services/dev/mail/release.yaml": "image: {tag: main-0000000}\n"})
+	l := s.watch()
+	hold, began := make(chan struct{}), make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Before: func() { close(began) }, Wait: hold})
+	l.finder.ask()
+	<-began
+	s.edit("discover:\n", "discover:\n  - file: services/{env}/{app}/release.yaml\n")
+	s.must(s.reload(l.running))
+	if !l.current().known().Has("api") || l.current().known().Complete() {
+		t.Error("what was found before is not known any more, or counts for the new configuration")
+	}
+	close(hold)
+	for !l.current().known().Complete() {
+		l.wait()
+	}
+	l.reaches("1", "mail", "dev", "main-1a2b3c4")
+	l.reaches("2", "api", "dev", "main-1a2b3c4")
 }

@@ -71,6 +71,11 @@ func (d DryRun) Taken() bool {
 // Nothing is changed, the store is not opened, and the server need not have been
 // started. Its error is Invalid and names the field where the question is wrong.
 func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, error) {
+	if !offline {
+		if err := s.discoverOnce(ctx, s.current()); err != nil {
+			return DryRun{}, err
+		}
+	}
 	if err := s.checkQuestion(q); err != nil {
 		return DryRun{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -41,6 +42,14 @@ func (g *generation) catalog() *catalog.Catalog {
 		return nil
 	}
 	return g.known().Catalog
+}
+
+// memo is that of the tag rules.
+func (g *generation) memo() *policy.Memo {
+	if g == nil {
+		return new(policy.Memo)
+	}
+	return g.known().memo
 }
 
 // endStreams has the streams end. Their clients come again, and are asked again what they

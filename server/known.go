@@ -9,7 +9,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/catalog"
-	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // known is the apps that are known now, with what plans deliveries for them. It does not
@@ -19,6 +18,7 @@ type known struct {
 	policy *policy.Policy
 	reader manifestReader        // the API's; nothing before the store is open
 	gone   map[catalog.At]string // files of targets that were known and are not any more
+	memo   *policy.Memo
 }
 
 // mostGone is how many targets that are gone are remembered.
@@ -60,21 +60,24 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	return why + ", and no file of the branch names it", k.Complete()
 }
 
-// newKnown makes it of a catalog. Its error joins everything that is wrong with the
-// configuration.
+// newKnown makes it of what catalogs are made of. Its error joins everything that is wrong
+// with the configuration.
 func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	p, policyErr := buildPolicy(in.Config, apps)
-	return &known{Catalog: apps, policy: p}, errors.Join(policyErr, checkRefined(in), err)
+	c := policyConfig(in, apps.PolicyApps())
+	c.MayNameApp, c.MayNameImage, c.Problem = apps.MayComeToKnow, apps.MayComeToKnowImage, whyNotIn(apps)
+	p, policyErr := policy.New(c)
+	return &known{Catalog: apps, policy: p, memo: in.Memo}, errors.Join(policyErr, checkRefined(in), err)
 }
 
-// buildPolicy makes it of a catalog; an order of an app with a problem is rejected for that.
-func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error) {
-	p := policy.Config{
-		Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
-		MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage,
-	}
-	p.Problem = func(environment, app string) (why string, ok bool) {
+// policyConfig is the configuration of a policy for apps.
+func policyConfig(in catalog.Input, apps map[string]policy.App) policy.Config {
+	return policy.Config{Environments: catalog.PolicyEnvironments(in.Config), Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: in.Memo}
+}
+
+// whyNotIn finds why an app of a catalog cannot be ordered.
+func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, ok bool) {
+	return func(environment, app string) (why string, ok bool) {
 		if _, ok := apps.Target(environment, app); ok {
 			return "", false
 		}
@@ -84,10 +87,6 @@ func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error)
 		}
 		return problem.Text(), true
 	}
-	for name, env := range c.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
-	}
-	return policy.New(p)
 }
 
 // checkRefined checks the apps of the configuration that refine what branches name,
@@ -97,10 +96,11 @@ func checkRefined(in catalog.Input) error {
 	if len(refined) == 0 {
 		return nil
 	}
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: refined}
-	for name := range in.Config.Environments { // their rules are checked where they are used
+	p := policyConfig(in, refined)
+	for name := range p.Environments { // their rules are checked where they are used
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
 	}
+	p.MaxUpdates = 0
 	_, err := policy.New(p)
 	return err
 }

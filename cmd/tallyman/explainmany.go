@@ -14,6 +14,7 @@ const mostExplained = 10
 // details are what the server says of an update beyond its delivery.
 type details struct {
 	environment func(gitops.Update) api.Environment
+	app         func(gitops.Update) []api.KnownApp // what is known of its app there, or what is wrong
 	commit      func(gitops.Update) (api.Commit, error)
 }
 
@@ -22,6 +23,7 @@ func (a apiRun) details() details {
 	environments := sync.OnceValue(func() map[string]api.Environment { return a.environments(a.Context()) })
 	return details{
 		environment: func(u gitops.Update) api.Environment { return environments()[u.Environment] },
+		app:         func(u gitops.Update) []api.KnownApp { return a.knownApp(a.Context(), u) },
 		commit:      func(u gitops.Update) (api.Commit, error) { return a.server.Commit(a.Context(), u.ID) },
 	}
 }

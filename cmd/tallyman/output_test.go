@@ -148,6 +148,10 @@ func TestExplainEveryState(t *testing.T) {
 			"  The commit has no proof that tallyman made it: Eve <eve@example.com> claims the update\n  api.yaml: the commit made or removed the whole file\n  Unchanged: the file already had this tag\n"},
 		{"differs", gitops.Update{State: gitops.Pending}, nil,
 			"  Pending: queued, not blocked\n  The app's files do not agree now: api.yaml has v1; Chart.yaml has no tag; b.yaml: no such file\n"},
+		{"a problem", gitops.Update{State: gitops.Pending}, nil,
+			"  Pending: queued, not blocked\n  Not written while the app has a problem on the branch: its key is wrong (charts/api/tallyman.yaml)\n"},
+		{"discovered", gitops.Update{State: gitops.Pending}, nil,
+			"  Pending: queued, not blocked\n  The app is known by discover[0], from charts/api/values-dev.yaml\n"},
 		{"gone", gitops.Update{State: gitops.Committed, Commit: "90e"}, nil,
 			"  The commit cannot be shown: the git server does not have it\n  Committed. Argo CD syncs it from the branch\n"},
 	} {
@@ -159,7 +163,12 @@ func TestExplainEveryState(t *testing.T) {
 				environment.Apps = []api.App{{App: "web", Differs: []api.AppFile{{File: "web.yaml"}}},
 					{App: "api", File: "api.yaml", Tag: "v1", Differs: []api.AppFile{{File: "Chart.yaml"}, {File: "b.yaml", Problem: "b.yaml: no such file"}}}}
 			}
-			of := details{func(gitops.Update) api.Environment { return environment }, commitOf}
+			known := map[string][]api.KnownApp{
+				"a problem":  {{App: "api", Files: []string{"charts/api/tallyman.yaml"}, Origin: api.OriginBranch, Problem: "its key is wrong"}},
+				"discovered": {{App: "api", Files: []string{"charts/api/values-dev.yaml"}, Origin: "discover[0]"}},
+				"stale":      {{App: "api", Files: []string{"api.yaml"}, Origin: api.OriginConfigured}},
+			}
+			of := details{func(gitops.Update) api.Environment { return environment }, func(gitops.Update) []api.KnownApp { return known[c.name] }, commitOf}
 			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, of) })); diff != "" {
 				t.Error(diff)
 			}

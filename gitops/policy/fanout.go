@@ -11,7 +11,8 @@ import (
 
 // checkFanOut refuses repositories whose images mean more updates than one delivery
 // may have: their pushes would be turned away one by one, and no sender would send
-// them again. Environments with one tag rule take the same tags, and so count together.
+// them again. Environments with one tag rule take the same tags, and so count together;
+// so do the apps in them that have no rule of their own and those that have one rule.
 func (p *Policy) checkFanOut(most int) error {
 	if most == 0 {
 		return nil
@@ -37,13 +38,19 @@ func (p *Policy) checkFanOut(most int) error {
 
 // updatesOf is how many updates an image in the repository means if those of the
 // environments take its tag, and no other does.
-func (p *Policy) updatesOf(repository ECR, environments []string) (n int) {
+func (p *Policy) updatesOf(repository ECR, environments []string) int {
+	byRule := make(map[TagRule]int) // of the apps
 	for _, app := range p.byRepository[repository] {
 		for _, env := range environments {
 			if a := p.apps[app]; a.runsIn(env) && a.imageIn(env).ecr == repository {
-				n++
+				byRule[a.rule.source]++
 			}
 		}
 	}
-	return n
+	everyTag, most := byRule[TagRule{}], 0
+	delete(byRule, TagRule{})
+	for _, n := range byRule {
+		most = max(most, n)
+	}
+	return everyTag + most
 }

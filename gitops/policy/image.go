@@ -25,12 +25,12 @@ func (a app) imageIn(environment string) image {
 	return a.image
 }
 
-// addImages reads the app's repositories and registers it for pushes to each.
-func (p *Policy) addImages(field, name string, c App, a *app) error {
+// compileImages reads the app's repositories.
+func (p *Policy) compileImages(field string, c App, a *app) error {
 	var problems []error
 	if c.Repository != "" {
 		problems = append(problems, CheckRepository(field+".repository", c.Repository))
-		a.image = p.register(name, c.Repository)
+		a.image = imageOf(c.Repository)
 		if p.hasOwnEverywhere(c, *a) {
 			problems = append(problems, gitops.FieldErrorf(field+".repository",
 				"is never used: each environment of the app has a repository of its own in repositories"))
@@ -52,7 +52,7 @@ func (p *Policy) addImages(field, name string, c App, a *app) error {
 		if a.images == nil {
 			a.images = make(map[string]image, len(c.Repositories))
 		}
-		a.images[env] = p.register(name, c.Repositories[env])
+		a.images[env] = imageOf(c.Repositories[env])
 	}
 	return errors.Join(problems...)
 }
@@ -66,14 +66,19 @@ func (p *Policy) hasOwnEverywhere(c App, a app) bool {
 	})
 }
 
-// register notes that pushes to the repository may be for the app.
-func (p *Policy) register(app, repository string) image {
-	ecr, ok := ParseECR(repository)
-	apps := p.byRepository[ecr]
-	if ok && (len(apps) == 0 || apps[len(apps)-1] != app) { // one app is read after another
-		p.byRepository[ecr] = append(apps, app)
-	}
+func imageOf(repository string) image {
+	ecr, _ := ParseECR(repository)
 	return image{repository: repository, ecr: ecr}
+}
+
+// register notes that pushes to the app's repositories may be for it.
+func (p *Policy) register(name string, a app) {
+	for _, of := range append(slices.Collect(maps.Values(a.images)), a.image) {
+		apps := p.byRepository[of.ecr]
+		if of.ecr != (ECR{}) && (len(apps) == 0 || apps[len(apps)-1] != name) { // one app is read after another
+			p.byRepository[of.ecr] = append(apps, name)
+		}
+	}
 }
 
 // AppsOf lists the apps that have the repository in some environment.
@@ -88,7 +93,7 @@ func (p *Policy) WhyNot(e gitops.ImagePush, environment, app string) string {
 	if why := p.notThere(repository, environment, app); why != "" {
 		return why
 	}
-	return p.environments[environment].rule.refuses(e.Tag)
+	return p.refuses(environment, app, e.Tag)
 }
 
 // notThere says why the environment does not have the app from the repository.

@@ -81,14 +81,13 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 	if !ok && !(mayWait && p.mayCome(o.App)) {
 		return reject("app", "%s", p.UnknownApp(o.App))
 	}
-	env, ok := p.environments[o.Environment]
-	if !ok {
+	if _, ok := p.environments[o.Environment]; !ok {
 		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
 	}
 	if !a.runsIn(o.Environment) {
 		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
 	}
-	if why := env.rule.refuses(o.Tag); why != "" {
+	if why := p.refuses(o.Environment, o.App, o.Tag); why != "" {
 		return reject("tag", "%s: %s", o.Environment, why)
 	}
 	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil

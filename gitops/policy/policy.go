@@ -34,13 +34,16 @@ type Config struct {
 	// Problem says why an app cannot be ordered in an environment, where more is known than
 	// Apps has. It may be nil.
 	Problem func(environment, app string) (why string, ok bool)
+	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
+	MoreApps bool
+	Memo     *Memo // may be nil
 }
 
 // Environment is one environment's part of a [Config].
 type Environment struct {
 	Tags TagRule
 	// Downgrades says that a push may lower an app's version. Otherwise it does not
-	// where Tags has Semver; an order always may.
+	// where Tags or the app's has Semver; an order always may.
 	Downgrades bool
 }
 
@@ -49,6 +52,7 @@ type App struct {
 	Repository   string            // the image without tag; empty when only orders name the app
 	Repositories map[string]string // by environment, where that has another one
 	Environments []string          // where the app runs; empty means everywhere
+	Tags         TagRule           // must take a tag besides the environment's; empty takes every one
 }
 
 // Policy plans deliveries. Immutable, safe for concurrent use.
@@ -59,19 +63,21 @@ type Policy struct {
 	byRepository map[ECR][]string
 	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
+	memo         *Memo
 
 	mayNameApp, mayNameImage func(string) bool
 }
 
 type environment struct {
-	rule   rule
-	onlyUp bool // for what is pushed
+	rule       rule
+	downgrades bool
 }
 
 type app struct {
 	image        image
 	images       map[string]image // by environment, where that has another one
 	environments map[string]bool  // nil means all
+	rule         rule             // empty when the app has none of its own
 }
 
 // New checks the configuration. Its error joins everything that is wrong, each an
@@ -85,23 +91,25 @@ func New(c Config) (*Policy, error) {
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
 		problem:      c.Problem,
+		memo:         c.Memo,
 	}
+	if p.memo == nil {
+		p.memo = new(Memo)
+	}
+	p.memo.begin()
 	var problems []error
 	for _, name := range p.names {
-		field := "environments." + name
-		rule, warnings, err := compileRule(field+".tags", c.Environments[name].Tags)
-		p.warnings = append(p.warnings, warnings...)
-		problems = append(problems, gitops.CheckName(field, name), err)
-		if c.Environments[name].Downgrades && c.Environments[name].Tags.Semver == "" {
-			problems = append(problems, gitops.FieldErrorf(field+".downgrades", "has no meaning without tags.semver: only versions are compared. Remove it, or set tags.semver"))
-		}
-		p.environments[name] = environment{rule: rule, onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}
+		problems = append(problems, p.addEnvironment(name, c.Environments[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		field := "apps." + name
-		problems = append(problems, gitops.CheckName(field, name), p.addApp(field, name, c.Apps[name]))
+		a, warnings, err := p.compileApp("apps."+name, name, c.Apps[name])
+		p.apps[name] = a
+		p.register(name, a)
+		p.warnings = append(p.warnings, warnings...)
+		problems = append(problems, err)
 	}
-	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)), p.checkFanOut(c.MaxUpdates))
+	problems = append(problems, checkCase("environments", maps.Keys(c.Environments)), checkCase("apps", maps.Keys(c.Apps)),
+		p.checkDowngrades(c.MoreApps), p.checkFanOut(c.MaxUpdates))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -112,9 +120,24 @@ func New(c Config) (*Policy, error) {
 // stand. Each is Invalid and names the field.
 func (p *Policy) Warnings() []*gitops.Error { return p.warnings }
 
-func (p *Policy) addApp(field, name string, c App) error {
-	var a app
-	var problems []error
+func (p *Policy) addEnvironment(name string, c Environment) error {
+	field := "environments." + name
+	rule, warnings, err := p.memo.compile(field+".tags", c.Tags)
+	switch {
+	case err != nil:
+	case rule.empty():
+		err = gitops.FieldErrorf(field+".tags", "must have match or semver: an environment that takes every tag takes the wrong one some day")
+	case len(warnings) == 0 && rule.takesAny():
+		warnings = append(warnings, gitops.FieldErrorf(field+".tags.match", "takes tags as different as %s: every image that is pushed counts as built for this environment; name what its tags have in common, such as main-[0-9a-f]{7,40}",
+			strings.Join(unlike, ", ")))
+	}
+	p.warnings = append(p.warnings, warnings...)
+	p.environments[name] = environment{rule: rule, downgrades: c.Downgrades}
+	return errors.Join(gitops.CheckName(field, name), err)
+}
+
+func (p *Policy) compileApp(field, name string, c App) (a app, warnings []*gitops.Error, err error) {
+	problems := []error{gitops.CheckName(field, name)}
 	for i, env := range c.Environments {
 		if _, ok := p.environments[env]; !ok {
 			problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.environments[%d]", field, i),
@@ -129,9 +152,12 @@ func (p *Policy) addApp(field, name string, c App) error {
 		}
 		a.environments[env] = true
 	}
-	problems = append(problems, p.addImages(field, name, c, &a))
-	p.apps[name] = a
-	return errors.Join(problems...)
+	problems = append(problems, p.compileImages(field, c, &a))
+	a.rule, warnings, err = p.compileOwn(c.Tags, slices.DeleteFunc(slices.Clone(p.names), func(env string) bool { return !a.runsIn(env) }))
+	for i, w := range warnings {
+		warnings[i] = gitops.FieldErrorf(field+"."+w.Field, "%s", w.Message)
+	}
+	return a, warnings, errors.Join(append(problems, gitops.PrefixField(field, err))...)
 }
 
 func (a app) runsIn(environment string) bool {
@@ -189,8 +215,7 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	var updates []gitops.Update
 	var reasons []string
 	for _, env := range p.names {
-		environment := p.environments[env]
-		if why := environment.rule.refuses(e.Tag); why != "" {
+		if why := p.environments[env].rule.refuses(e.Tag); why != "" {
 			reasons = append(reasons, env+": "+why)
 			continue
 		}
@@ -199,8 +224,12 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 				reasons = append(reasons, env+": "+why)
 				continue
 			}
+			if why := p.refuses(env, name, e.Tag); why != "" { // by the app's own rule
+				reasons = append(reasons, env+": "+why)
+				continue
+			}
 			updates = append(updates, gitops.Update{
-				Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: environment.onlyUp,
+				Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: p.onlyUp(env, name),
 			})
 		}
 	}

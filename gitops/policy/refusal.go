@@ -10,17 +10,17 @@ import (
 
 // refuses returns why the rule does not take the tag, or "" when it does.
 func (r rule) refuses(tag string) string {
-	if r.match != nil && !r.match.MatchString(tag) {
+	if r.pattern != nil && !r.pattern.MatchString(tag) {
 		return fmt.Sprintf("tag %s does not match %s (a regular expression for the whole tag)", tag, r.source.Match)
 	}
-	if r.constraint == nil {
+	if r.semver == nil {
 		return ""
 	}
 	version, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 	switch {
 	case err != nil:
 		return fmt.Sprintf("tag %s is not a semantic version (%s), and the rule is semver %s", tag, notVersion(tag), r.source.Semver)
-	case r.constraint.Check(version):
+	case r.semver.Check(version):
 		return ""
 	case r.onlyForReleases(version):
 		return fmt.Sprintf("tag %s is a pre-release, and semver %s takes none: a constraint that names one does, such as %s", tag, r.source.Semver, withPreReleases(r.source.Semver))

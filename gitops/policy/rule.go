@@ -14,8 +14,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/policy/tagset"
 )
 
-// TagRule says which tags an environment takes. At least one of its fields must
-// be set; where both are, both must hold.
+// TagRule says which tags are taken; where both fields are set, both must hold. That of
+// an environment must have one.
 type TagRule struct {
 	// Match is a regular expression (RE2) that must match the whole tag.
 	Match string
@@ -27,47 +27,39 @@ type TagRule struct {
 }
 
 type rule struct {
-	source     TagRule
-	match      *regexp.Regexp
-	constraint *semver.Constraints
+	source   TagRule
+	pattern  *tagset.Pattern    // nil without match
+	versions *tagset.Constraint // nil without semver
+	semver   *semver.Constraints
 }
+
+func (r rule) empty() bool { return r.source == TagRule{} }
 
 // compileRule compiles a rule, and refuses one that no tag satisfies: pushes would be
 // ignored for ever, and nothing would be red. The warnings are of rules that are
 // hardly meant as they stand.
-func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error, err error) {
+func compileRule(source TagRule) (r rule, warnings []*gitops.Error, err error) {
 	r = rule{source: source}
-	if source.Match == "" && source.Semver == "" {
-		return r, nil, gitops.FieldErrorf(field, "must have match or semver: an environment that takes every tag takes the wrong one some day")
-	}
-	var pattern *tagset.Pattern
-	var constraint *tagset.Constraint
 	var problems []error
 	if source.Match != "" {
-		pattern, err = compileMatch(field+".match", source.Match)
+		r.pattern, err = compileMatch("match", source.Match)
 		problems = append(problems, err)
 	}
 	if source.Semver != "" {
-		constraint, warnings, err = compileSemver(field+".semver", source.Semver)
+		r.versions, warnings, err = compileSemver("semver", source.Semver)
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		return r, nil, err
+		return rule{source: source}, nil, err
 	}
-	if pattern != nil {
-		r.match = regexp.MustCompile(`^(?:` + source.Match + `)$`)
-		of := warnOfMatch(field+".match", source.Match, pattern)
-		if len(of) == 0 && constraint == nil && takesAny(pattern) {
-			of = append(of, gitops.FieldErrorf(field+".match", "takes tags as different as %s: every image that is pushed counts as built for this environment; name what its tags have in common, such as main-[0-9a-f]{7,40}",
-				strings.Join(unlike, ", ")))
-		}
-		warnings = append(warnings, of...)
+	if r.pattern != nil {
+		warnings = append(warnings, warnOfMatch("match", source.Match, r.pattern)...)
 	}
-	if constraint != nil {
-		r.constraint, _ = semver.NewConstraint(source.Semver) // compileSemver has parsed it
+	if r.versions != nil {
+		r.semver, _ = semver.NewConstraint(source.Semver) // compileSemver has parsed it
 	}
-	if pattern != nil && constraint != nil {
-		err = checkBoth(field, source, pattern, constraint)
+	if r.pattern != nil && r.versions != nil {
+		err = checkBoth(source, r.pattern, r.versions)
 	}
 	return r, warnings, err
 }
@@ -75,9 +67,9 @@ func compileRule(field string, source TagRule) (r rule, warnings []*gitops.Error
 // unlike are tags of images that are not built for one environment.
 var unlike = []string{"edge", "main-1a2b3c4", "pr-42", "1.4.2", "feature_x"}
 
-// takesAny reports whether an expression makes no difference between tags.
-func takesAny(pattern *tagset.Pattern) bool {
-	return !slices.ContainsFunc(unlike, func(tag string) bool { return !pattern.Matches(tag) })
+// takesAny reports whether a rule makes no difference between tags.
+func (r rule) takesAny() bool {
+	return !slices.ContainsFunc(unlike, func(tag string) bool { return r.refuses(tag) != "" })
 }
 
 // compileMatch compiles an expression that some tag matches.
@@ -137,7 +129,7 @@ func takesNoVersion(c *tagset.Constraint) bool {
 }
 
 // checkBoth refuses an expression and a constraint that no tag satisfies together.
-func checkBoth(field string, source TagRule, pattern *tagset.Pattern, constraint *tagset.Constraint) error {
+func checkBoth(source TagRule, pattern *tagset.Pattern, constraint *tagset.Constraint) error {
 	if tag, decided := tagset.Find(pattern, constraint); !decided || tag != "" {
 		return nil
 	}
@@ -145,15 +137,15 @@ func checkBoth(field string, source TagRule, pattern *tagset.Pattern, constraint
 	version, _ := tagset.Find(pattern, everyVersion)
 	if named, err := tagset.NewConstraint(withPreReleases(source.Semver)); err == nil {
 		if pre, _ := tagset.Find(pattern, named); pre != "" {
-			return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: match takes pre-releases such as %s, and semver %s takes none: a constraint that names one does, such as %s",
+			return gitops.FieldErrorf("", "no tag satisfies match and semver at once: match takes pre-releases such as %s, and semver %s takes none: a constraint that names one does, such as %s",
 				pre, source.Semver, withPreReleases(source.Semver))
 		}
 	}
 	if version != "" {
-		return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: match takes versions such as %s, and semver such as %s; leave one of the two out, or widen it", version, wanted)
+		return gitops.FieldErrorf("", "no tag satisfies match and semver at once: match takes versions such as %s, and semver such as %s; leave one of the two out, or widen it", version, wanted)
 	}
 	matched, _ := tagset.Find(pattern, nil)
-	return gitops.FieldErrorf(field, "no tag satisfies match and semver at once: what match takes is not a version (%s: %s), and none is taken out of a longer tag; leave one of the two out", matched, notVersion(matched))
+	return gitops.FieldErrorf("", "no tag satisfies match and semver at once: what match takes is not a version (%s: %s), and none is taken out of a longer tag; leave one of the two out", matched, notVersion(matched))
 }
 
 var everyVersion, _ = tagset.NewConstraint(">=0.0.0-0")

@@ -10,6 +10,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -72,11 +73,12 @@ type Config struct {
 	Store          Store
 	Intake         Intake
 	Manifests      ManifestReader
-	Access         Authorizer                     // who may do what
-	Authenticators []Authenticator                // asked in this order; the first that knows the token decides
-	Environments   []string                       // the configured ones, in the order in which they are shown
-	Targets        func(file string) []queue.Area // the apps and environments that are set in a file; of "" all
-	Sources        []string                       // every source of deliveries, for ids without one
+	Access         Authorizer                                                  // who may do what
+	Authenticators []Authenticator                                             // asked in this order; the first that knows the token decides
+	Environments   []string                                                    // the configured ones, in the order in which they are shown
+	Targets        func(file string) []queue.Area                              // the apps and environments that are set in a file; of "" all
+	Known          func(after string) (apps iter.Seq[KnownApp], complete bool) // what is known, sorted by key, behind a key; of "" all
+	Sources        []string                                                    // every source of deliveries, for ids without one
 	Memory         Memory
 	Shared         *Shared // with the other APIs of the process; nil where there are none
 	Logger         *slog.Logger
@@ -140,6 +142,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},
 		{http.MethodPost, "/api/v1/set-aside/{object}/clear", a.allow(gitops.RightRetry, a.clear)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
+		{http.MethodGet, "/api/v1/apps", a.allow(gitops.RightRead, a.apps)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},
 		{http.MethodGet, "/api/v1/audit", a.allow(gitops.RightRead, a.audit)},
 		{http.MethodGet, "/api/v1/events", a.allow(gitops.RightRead, a.events)},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -162,6 +163,10 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 			for i := range New(Config{}).Routes() {
 				g := &guard{list: list, principal: kinds[kind]}
 				a := New(Config{Store: g, Intake: g, Manifests: g, Access: g, Authenticators: []Authenticator{g},
+					Known: func(string) (iter.Seq[KnownApp], bool) {
+						_ = g.touch("Known")
+						return func(func(KnownApp) bool) {}, true
+					},
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
 				_, _, err := route.Handle(deadlines{httptest.NewRecorder()}, aRequest(t, route))

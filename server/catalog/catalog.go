@@ -17,77 +17,18 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops/discover"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
-
-// At names an app in an environment.
-type At struct{ Environment, App string }
-
-func compareAt(a, b At) int {
-	return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
-}
-
-// Target is where the updates of one app in one environment are written. It does not
-// change.
-type Target struct {
-	At
-	Manifests string      // the name of the manifest repository
-	Files     []File      // at least one; the first says which tag the app has
-	Image     string      // without tag; "" when only orders name the app
-	Tags      config.Tags // that it takes of those that the environment does; zero: all
-	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
-
-	written manifest.Target // Files as the writer takes them
-}
-
-// File is one file that updates of a target change.
-type File struct {
-	Path string
-	Sets []values.Target // with the app's name and image
-	Edit *values.Edit
-
-	field string // the field of the configuration that Sets are of
-	also  string // the field that the file stands in; "" for the first
-}
-
-// Text is the problem in a line, for people.
-func (p Problem) Text() string {
-	of := p.App
-	if p.Environment != "" {
-		of += " in " + p.Environment
-	}
-	text := p.Message
-	if of != "" {
-		text = of + ": " + text
-	}
-	if len(p.Files) > 0 {
-		text += " (" + strings.Join(p.Files, ", ") + ")"
-	}
-	return text
-}
-
-// Written is the target as the writer takes it.
-func (t *Target) Written() manifest.Target { return t.written }
-
-// Problem is what is wrong with an app that a branch names, or with a file that should
-// name one.
-type Problem struct {
-	At          // App is "" where no name is known, Environment where it is of all
-	Manifests   string
-	Files       []string // that are at fault
-	Message     string   // names the rule and the way out
-	StaysTarget bool     // the app is known all the same
-}
 
 // Input is what a catalog is made of.
 type Input struct {
 	Config config.Config
 	Looks  []Look // one for each manifest repository whose branch names apps
 	Within values.Limits
-	Before *Catalog // whose edits are not compiled again; nil: none
+	Memo   *policy.Memo // of tag rules; nil: nothing is remembered
+	Before *Catalog     // of which nothing is compiled and checked again; nil: none
 }
 
 // Look is what the branch of one manifest repository names.
@@ -108,13 +49,14 @@ type Catalog struct {
 	sorted   []*Target // by app and environment
 	apps     []string
 	problems []Problem
-	wrong    map[At]int // places in problems; also of an app with no environment
+	wrong    map[At]int // places in problems, by names in small letters; also of an app with no environment
 	complete bool
 	looks    []Look
 	files    map[string][]string
 	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
 	edits    edits
+	images   map[string]image
 }
 
 // New makes a catalog. Its error joins everything that is wrong with the apps of the
@@ -123,7 +65,7 @@ func New(in Input) (*Catalog, error) {
 	b := newBuilder(in)
 	b.addConfigured()
 	b.addFound()
-	err := errors.Join(b.checkFanOut(), b.checkNamed(), b.compile())
+	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.compile())
 	return b.catalog(), err
 }
 
@@ -175,20 +117,6 @@ func (c *Catalog) Has(app string) bool {
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
 
-// Apart are the apps in an environment by the manifest repository that their files are in,
-// sorted; nothing where all targets are in the same one. The map is not to be changed.
-func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
-
-func (c *Catalog) setApart() {
-	c.apart = make(map[string]map[string][]string)
-	for _, t := range c.sorted {
-		if c.apart[t.Environment] == nil {
-			c.apart[t.Environment] = make(map[string][]string)
-		}
-		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
-	}
-}
-
 // AppsIn counts the apps whose files are in each manifest repository.
 func (c *Catalog) AppsIn() map[string]int {
 	apps := make(map[string]map[string]bool)
@@ -212,7 +140,8 @@ func (c *Catalog) Problems() []Problem { return c.problems }
 // Problem says why an app that a branch names is not known in an environment; false when
 // nothing is wrong with it.
 func (c *Catalog) Problem(environment, app string) (Problem, bool) {
-	for _, at := range []At{{environment, app}, {"", app}} {
+	folded := strings.ToLower(app)
+	for _, at := range []At{{environment, folded}, {"", folded}} {
 		if i, ok := c.wrong[at]; ok {
 			return c.problems[i], true
 		}
@@ -228,7 +157,7 @@ func (c *Catalog) FanOut() map[string]int {
 	updates := make(map[string]int)
 	for _, t := range c.sorted {
 		if t.Image != "" {
-			updates[imageOf(t.Image)]++
+			updates[c.images[t.Image].same]++
 		}
 	}
 	return updates
@@ -252,18 +181,9 @@ func (c *Catalog) Same(other *Catalog) bool {
 		slices.EqualFunc(c.problems, other.problems, Problem.same)
 }
 
-func (t *Target) same(other *Target) bool {
-	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Tags == other.Tags && t.Origin == other.Origin &&
-		slices.EqualFunc(t.Files, other.Files, func(a, b File) bool { return a.Path == b.Path && a.Edit == b.Edit })
-}
-
-func (p Problem) same(other Problem) bool {
-	return p.At == other.At && p.Manifests == other.Manifests && p.Message == other.Message && slices.Equal(p.Files, other.Files)
-}
-
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, complete: b.complete, looks: b.Looks}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, images: b.images, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {
@@ -297,8 +217,9 @@ func (b *builder) catalog() *Catalog {
 		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Message, b.Message))
 	})
 	for i, p := range c.problems {
-		if _, first := c.wrong[p.At]; p.App != "" && !first && !p.StaysTarget {
-			c.wrong[p.At] = i
+		at := At{p.Environment, strings.ToLower(p.App)} // a name that differs in capitals alone is at fault, too
+		if _, first := c.wrong[at]; p.App != "" && !first {
+			c.wrong[at] = i
 		}
 	}
 	return c

@@ -11,6 +11,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
+// place is a file of a manifest repository.
+type place struct{ manifests, path string }
+
 // claims are what the updates of targets write.
 type claims struct {
 	writes map[string]*wanted   // by repository, file and key

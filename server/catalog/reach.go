@@ -21,7 +21,7 @@ func (b *builder) checkFanOut() error {
 	byImage := make(map[string][]*wanted)
 	for _, w := range b.all {
 		if w.ok && w.Image != "" {
-			image := imageOf(w.Image)
+			image := b.image(w.Image).same
 			byImage[image] = append(byImage[image], w)
 		}
 	}
@@ -44,12 +44,34 @@ func (b *builder) checkFanOut() error {
 	return errors.Join(problems...)
 }
 
-// imageOf is the same for all names of one image: a registry of ECR has several hosts.
-func imageOf(repository string) string {
-	if ecr, ok := policy.ParseECR(repository); ok {
-		return ecr.String()
+// image is what is known of an image's name.
+type image struct {
+	same    string // the same for all names of one image: a registry of ECR has several hosts
+	problem string // what is wrong with the name; "" when nothing is
+}
+
+func newImage(repository string) (i image) {
+	if err := policy.CheckRepository("", repository); err != nil {
+		i.problem = gitops.PublicOf(err)
 	}
-	return repository
+	i.same = repository
+	if ecr, ok := policy.ParseECR(repository); ok {
+		i.same = ecr.String()
+	}
+	return i
+}
+
+// image is what is known of an image's name: most are those of the catalog before.
+func (b *builder) image(repository string) image {
+	i, met := b.images[repository]
+	if !met && b.Before != nil {
+		i, met = b.Before.images[repository]
+	}
+	if !met {
+		i = newImage(repository)
+	}
+	b.images[repository] = i
+	return i
 }
 
 // checkNamed wants a repository for every app whose updates write its name.
@@ -121,7 +143,9 @@ func Refined(in Input) map[string]policy.App {
 	b := newBuilder(in)
 	for name, app := range in.Config.Apps {
 		if b.refines(name) {
-			apps[name] = configuredApp(app)
+			to := configuredApp(app)
+			to.Tags = policy.TagRule{} // checked with the catalog, since it depends on where the app is
+			apps[name] = to
 		}
 	}
 	return apps
@@ -129,15 +153,19 @@ func Refined(in Input) map[string]policy.App {
 
 // configuredApp is an app of the configuration as the policy plans it.
 func configuredApp(app config.App) policy.App {
-	return policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+	to := policy.App{Repository: app.Repository, Repositories: app.Repositories, Environments: app.Environments}
+	if app.Tags != nil {
+		to.Tags = policy.TagRule(*app.Tags)
+	}
+	return to
 }
 
 // policyApp is a found app by its targets.
 func policyApp(targets []*wanted) policy.App {
-	app := policy.App{Repository: targets[0].Image}
+	app := policy.App{Repository: targets[0].Image, Tags: policy.TagRule(targets[0].Tags)} // an app has one rule everywhere
 	one := !slices.ContainsFunc(targets, func(w *wanted) bool { return w.Image != targets[0].Image })
 	if !one {
-		app = policy.App{Repositories: make(map[string]string)}
+		app.Repository, app.Repositories = "", make(map[string]string)
 	}
 	for _, w := range targets {
 		app.Environments = append(app.Environments, w.Environment)

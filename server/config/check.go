@@ -127,6 +127,9 @@ func (c *Config) check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		app, field := c.Apps[name], "apps."+name
 		checkFile(report, field+".file", app.File)
+		if app.Tags != nil && *app.Tags == (Tags{}) {
+			report(field+".tags", "must have match or semver; without the field the app's tags are those that its environments take")
+		}
 		checkAlso(report, field+".also", app.Also)
 		// Whoever takes the last name out of a list does not mean all of them.
 		if app.Environments != nil && len(app.Environments) == 0 {

@@ -177,7 +177,7 @@ type Also struct {
 	Set Sets `yaml:"set"`
 }
 
-// Tags says which tags an environment takes: match, semver, or both at once.
+// Tags says which tags are taken: match, semver, or both at once.
 // The tag "latest" is never taken.
 type Tags struct {
 	// Match is a regular expression (RE2) that must match the whole tag.
@@ -198,6 +198,9 @@ type App struct {
 	Repositories map[string]string `yaml:"repositories"`
 	// Environments are where the app runs. Default: every environment.
 	Environments []string `yaml:"environments"`
+	// Tags narrows which tags are taken of the app: the environment's rule and this one
+	// must both take a tag. Default: what the environment takes.
+	Tags *Tags `yaml:"tags"`
 	// Manifests is the name of the manifest repository that has this app's files.
 	// Default: the environment's.
 	Manifests string `yaml:"manifests"`

@@ -133,7 +133,7 @@ set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, a
 environments:
   dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, file: dev.yaml, set: kustomize, also: [{file: c}]}
 apps:
-  api: {repository: registry.example/api, environments: [dev], file: api.yaml, set: [{key: .x}], also: []}
+  api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, file: api.yaml, set: [{key: .x}], also: []}
 `)
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
@@ -177,7 +177,7 @@ apps:
 			Also: []config.Also{{File: "c"}},
 		}},
 		Apps: map[string]config.App{"api": {
-			Repository: "registry.example/api", Environments: []string{"dev"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
+			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -105,12 +105,12 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}}").Replace(minimal)+
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}}").Replace(minimal)+
 		"api: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
-	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "discover[].file"} // minimal has them
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "apps.<name>.tags.match", "discover[].file"} // minimal has them
 	for _, field := range given {
 		want[field] = ""
 	}

@@ -101,6 +101,7 @@ func TestWrongValues(t *testing.T) {
 		{"environments:\n  dev:\n    tags: {match: 'main-[0-9a-f]{7,40}'}\n", "", "environments: must name at least one environment"},
 		{"  myshop-api: {}\n", "", "apps: must name at least one app"},
 		{"myshop-api: {}", "myshop-api: {file: a//b}", "apps.myshop-api.file: must be a path from"},
+		{"myshop-api: {}", "myshop-api: {tags: {}}", "apps.myshop-api.tags: must have match or semver; without the field the app's tags are those that its environments take"},
 		{"myshop-api: {}", "myshop-api: {environments: []}", "apps.myshop-api.environments: must name at least one environment; without the field the app is in all of them"},
 	} {
 		t.Run(c.now, func(t *testing.T) {
@@ -152,7 +153,7 @@ func TestWrongShapes(t *testing.T) {
 		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, manifests, file, set, also (line 3)"}},
 		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
 		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 1)"}},
-		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, manifests, file, set, also (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, tags, manifests, file, set, also (line 1)"}},
 		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 3)"}},
 
 		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: is given twice (line 3)"}},

@@ -151,9 +151,9 @@ var plantedBugs = []planted{
 	},
 	{
 		"a push may lower the version",
-		"gitops/policy/policy.go",
-		"onlyUp: rule.constraint != nil && !c.Environments[name].Downgrades}",
-		"onlyUp: false}",
+		"gitops/policy/narrow.go",
+		"return !env.downgrades && (env.rule.semver != nil || p.apps[app].rule.semver != nil)",
+		"return false",
 		"of a push, lowers the version",
 	},
 	{

@@ -94,6 +94,12 @@ func (c *Client) Updates(ctx context.Context, filter url.Values) (list api.Updat
 	return list, c.get(ctx, "/api/v1/updates", filter, &list)
 }
 
+// Apps lists what is known, by name. The filters are those of the API: app, environment,
+// manifests, problems.
+func (c *Client) Apps(ctx context.Context, filter url.Values) (list api.KnownAppList, err error) {
+	return list, c.get(ctx, "/api/v1/apps", filter, &list)
+}
+
 // Audit lists the audit's entries, newest first. The filters are those of the API. A
 // page may be empty and have a next one.
 func (c *Client) Audit(ctx context.Context, filter url.Values) (list api.AuditList, err error) {

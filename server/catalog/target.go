@@ -1,0 +1,78 @@
+package catalog
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// At names an app in an environment.
+type At struct{ Environment, App string }
+
+func compareAt(a, b At) int {
+	return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App))
+}
+
+// Target is where the updates of one app in one environment are written. It does not
+// change.
+type Target struct {
+	At
+	Manifests string      // the name of the manifest repository
+	Files     []File      // at least one; the first says which tag the app has
+	Image     string      // without tag; "" when only orders name the app
+	Tags      config.Tags // that it takes of those that the environment does; zero: all
+	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
+
+	written manifest.Target // Files as the writer takes them
+}
+
+// File is one file that updates of a target change.
+type File struct {
+	Path string
+	Sets []values.Target // with the app's name and image
+	Edit *values.Edit
+
+	field string // the field of the configuration that Sets are of
+	also  string // the field that the file stands in; "" for the first
+}
+
+// Text is the problem in a line, for people.
+func (p Problem) Text() string {
+	of := p.App
+	if p.Environment != "" {
+		of += " in " + p.Environment
+	}
+	text := p.Message
+	if of != "" {
+		text = of + ": " + text
+	}
+	if len(p.Files) > 0 {
+		text += " (" + strings.Join(p.Files, ", ") + ")"
+	}
+	return text
+}
+
+// Written is the target as the writer takes it.
+func (t *Target) Written() manifest.Target { return t.written }
+
+// Problem is what is wrong with an app that a branch names, or with a file that should
+// name one.
+type Problem struct {
+	At        // App is "" where no name is known, Environment where it is of all
+	Manifests string
+	Files     []string // that are at fault
+	Message   string   // names the rule and the way out
+}
+
+func (t *Target) same(other *Target) bool {
+	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Tags == other.Tags && t.Origin == other.Origin &&
+		slices.EqualFunc(t.Files, other.Files, func(a, b File) bool { return a.Path == b.Path && a.Edit == b.Edit })
+}
+
+func (p Problem) same(other Problem) bool {
+	return p.At == other.At && p.Manifests == other.Manifests && p.Message == other.Message && slices.Equal(p.Files, other.Files)
+}
