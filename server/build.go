@@ -54,7 +54,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	var snapshot int64
 	if sharesErr == nil {
 		var err error
-		file, snapshot, err = fileLimits(c.Limits, shares)
+		file, snapshot, err = fileLimits(c.Limits, shares, 1+len(c.Repositories))
 		keep(err)
 	}
 	warnings := append(checkSecretModes(c), checkExpired(c.API, now())...)
@@ -62,7 +62,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(err)
 	list, err := buildAccess(c, looks)
 	keep(err)
-	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog()}, before.memo())
+	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog(), Memo: before.memo()})
 	keep(err)
 	if apps.policy != nil {
 		warnings = append(warnings, apps.policy.Warnings()...)

@@ -31,7 +31,7 @@ func (s *Server) discoverOnce(ctx context.Context, g *generation) error {
 		}
 		looks[i].Result, looks[i].Commit, looks[i].Kept = sight.Result, sight.Commit, false
 	}
-	known, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: g.catalog()}, g.memo())
+	known, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: g.catalog(), Memo: g.memo()})
 	if err == nil {
 		g.now.Store(known)
 	}

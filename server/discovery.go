@@ -184,7 +184,7 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 			looks[i].Read = append(slices.Clip(looks[i].Read), path)
 		}
 	}
-	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog}, before.memo)
+	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog, Memo: before.memo})
 	if err != nil { // what is wrong with the configuration was found when it was put in force
 		s.logger.Error("apps not taken over", slog.String("repository", manifests), slog.String("error", err.Error()))
 		return true

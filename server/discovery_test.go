@@ -244,7 +244,7 @@ func TestCheckDiscovers(t *testing.T) {
 	server, err := s.newServer()
 	s.must(err)
 	defer func() { s.must(server.Stop(t.Context())) }()
-	d, err := server.DryRun(t.Context(), Image{App: "worker", Environment: "dev", Tag: "main-1a2b3c4"}, false)
+	d, err := server.DryRun(t.Context(), Image{Apps: []string{"worker"}, Environments: []string{"dev"}, Tag: "main-1a2b3c4"}, false)
 	if err != nil || !d.Taken() {
 		t.Errorf("%+v, %v", d, err)
 	}

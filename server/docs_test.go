@@ -80,7 +80,7 @@ func planner(t *testing.T, rule string) (takes func(tag string) bool) {
 
 // policyOf plans for the apps of a configuration.
 func policyOf(c config.Config) (*policy.Policy, error) {
-	apps, err := newKnown(catalog.Input{Config: c}, nil)
+	apps, err := newKnown(catalog.Input{Config: c})
 	return apps.policy, err
 }
 
@@ -129,7 +129,7 @@ func TestReferenceExamplesCompile(t *testing.T) {
 		if _, err := buildJobs(c.API.OIDC, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
-		if apps, err := newKnown(catalog.Input{Config: c}, nil); err != nil || len(apps.Targets()) == 0 {
+		if apps, err := newKnown(catalog.Input{Config: c}); err != nil || len(apps.Targets()) == 0 {
 			t.Errorf("%v:\n%s", err, text)
 		}
 	}

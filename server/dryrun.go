@@ -15,11 +15,11 @@ import (
 
 // Image is what a dry run asks about.
 type Image struct {
-	Tag         string
-	Digest      string // empty means none for an order, and one of zeros for a push
-	Repository  string // an image in ECR without tag: it is pushed; empty means an order
-	App         string // empty means every app
-	Environment string // empty means every environment
+	Tag        string
+	Digest     string // empty means none for an order, and one of zeros for a push
+	Repository string // an image in ECR without tag: it is pushed; empty means an order
+	// Apps and Environments are those that are asked about; none means all.
+	Apps, Environments []string
 }
 
 // DryRun is what an image would mean: whether each app in each environment takes
@@ -117,11 +117,16 @@ func (d *DryRun) looked(repository, commit string, several bool) {
 
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
-	if q.App != "" && !s.current().known().Has(q.App) {
-		return gitops.FieldErrorf("app", "%s", s.current().known().policy.UnknownApp(q.App))
+	now := s.current()
+	for _, app := range q.Apps {
+		if !now.known().Has(app) {
+			return gitops.FieldErrorf("app", "%s", now.known().policy.UnknownApp(app))
+		}
 	}
-	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
-		return gitops.FieldErrorf("env", "%s", s.current().known().policy.UnknownEnvironment(q.Environment))
+	for _, environment := range q.Environments {
+		if _, ok := now.config.Environments[environment]; !ok {
+			return gitops.FieldErrorf("env", "%s", now.known().policy.UnknownEnvironment(environment))
+		}
 	}
 	return nil
 }

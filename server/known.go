@@ -3,14 +3,12 @@ package server
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/catalog"
-	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // known is the apps that are known now, with what plans deliveries for them. It does not
@@ -63,51 +61,42 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 }
 
 // newKnown makes it of what catalogs are made of. Its error joins everything that is wrong
-// with the configuration. memo remembers what was found out of tag rules.
-func newKnown(in catalog.Input, memo *policy.Memo) (*known, error) {
-	if len(in.Looks) > 0 {
-		in.CheckTags = tagChecker(in.Config, memo)
-	}
+// with the configuration.
+func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	of := policyConfig(in, apps.PolicyApps(), memo)
-	of.MayNameApp, of.MayNameImage = apps.MayComeToKnow, apps.MayComeToKnowImage
-	p, policyErr := policy.New(of)
-	return &known{Catalog: apps, policy: p, memo: memo}, errors.Join(policyErr, checkRefined(in, memo), err)
+	c := policyConfig(in, apps.PolicyApps())
+	c.MayNameApp, c.MayNameImage, c.Problem = apps.MayComeToKnow, apps.MayComeToKnowImage, whyNotIn(apps)
+	p, policyErr := policy.New(c)
+	return &known{Catalog: apps, policy: p, memo: in.Memo}, errors.Join(policyErr, checkRefined(in), err)
 }
 
 // policyConfig is the configuration of a policy for apps.
-func policyConfig(in catalog.Input, apps map[string]policy.App, memo *policy.Memo) policy.Config {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: memo}
-	for name, env := range in.Config.Environments {
-		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
-	}
-	return p
+func policyConfig(in catalog.Input, apps map[string]policy.App) policy.Config {
+	return policy.Config{Environments: catalog.PolicyEnvironments(in.Config), Apps: apps, MaxUpdates: queue.MaxUpdates, MoreApps: len(in.Looks) > 0, Memo: in.Memo}
 }
 
-// tagChecker checks apps' own tag rules; nil where those of the environments are wrong,
-// which is said of them.
-func tagChecker(c config.Config, memo *policy.Memo) func(name string, app policy.App) error {
-	p, err := policy.New(policyConfig(catalog.Input{Config: c, Looks: make([]catalog.Look, 1)}, nil, memo))
-	if err != nil {
-		return nil
-	}
-	return func(name string, app policy.App) error {
-		_, err := p.CheckApp("", name, policy.App{Environments: app.Environments, Tags: app.Tags})
-		if err == nil {
-			return nil
+// whyNotIn finds why an app of a catalog cannot be ordered.
+func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, ok bool) {
+	return func(environment, app string) (why string, ok bool) {
+		if _, ok := apps.Target(environment, app); ok {
+			return "", false
 		}
-		return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "."), "\n.", "; "))
+		problem, ok := apps.Problem(environment, app)
+		if !ok {
+			return "", false
+		}
+		return problem.Text(), true
 	}
 }
 
 // checkRefined checks the apps of the configuration that refine what branches name,
 // whether they are found or not.
-func checkRefined(in catalog.Input, memo *policy.Memo) error {
+func checkRefined(in catalog.Input) error {
 	refined := catalog.Refined(in)
 	if len(refined) == 0 {
 		return nil
 	}
-	p := policyConfig(in, refined, memo)
+	p := policyConfig(in, refined)
 	for name := range p.Environments { // their rules are checked where they are used
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule{Match: ".+"}}
 	}
@@ -124,23 +113,18 @@ type latest struct{ now atomic.Pointer[known] }
 // known is what is known now.
 func (l *latest) known() *known { return l.now.Load() }
 
-// Plan implements webhook.Planner. An order of an app with a problem is rejected for that.
-// Nobody can say that there is no app before every branch was looked at: an order of one
-// that is not known is to be sent again, and nothing is kept of it.
+// Plan implements webhook.Planner. Nobody can say that there is no app before every branch
+// was looked at: an order of one that is not known is to be sent again, and nothing is kept
+// of it.
 func (l *latest) Plan(e gitops.Event) (gitops.Delivery, error) {
 	k := l.known()
-	if e.Violation != nil {
+	if e.Violation != nil || e.Principal.Dispatch != nil || k.Complete() {
 		return k.policy.Plan(e)
 	}
 	for _, order := range e.Orders {
-		if _, ok := k.Target(order.Environment, order.App); ok {
-			continue
-		}
-		if p, ok := k.Problem(order.Environment, order.App); ok {
-			e.Violation = &gitops.Error{Code: gitops.Rejected, Field: order.Field("app"), Message: p.Text()}
-			return k.policy.Plan(e)
-		}
-		if e.Principal.Dispatch == nil && !k.Complete() && k.MayComeToKnow(order.App) {
+		_, ok := k.Target(order.Environment, order.App)
+		_, wrong := k.Problem(order.Environment, order.App)
+		if !ok && !wrong && k.MayComeToKnow(order.App) {
 			return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, &gitops.Error{
 				Code: gitops.Unavailable, Field: order.Field("app"), RetryAfter: lookBetween,
 				Message: fmt.Sprintf("whether there is an app %q is not known yet: the branch is still being looked at. Send the order again", order.App),

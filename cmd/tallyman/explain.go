@@ -88,28 +88,6 @@ func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	}
 }
 
-// provenance says where a delivery came from, who requested it, and what
-// authenticated it.
-func provenance(d gitops.Delivery) string {
-	text := "Received " + timestamp(d.ReceivedAt) + " UTC"
-	if d.Remote != "" {
-		text += " from " + d.Remote
-	}
-	if d.Recovered {
-		text += ", fetched by tallyman after the sender failed to deliver it"
-	}
-	if d.Actor != "" {
-		text += ". Requested by: " + d.Actor
-	}
-	if d.Credential != "" {
-		text += ". Authenticated by: " + d.Credential
-	}
-	if !d.DecidedAt.IsZero() {
-		text += ". Waited for an app until " + timestamp(d.DecidedAt) + " UTC"
-	}
-	return text
-}
-
 // reasons lists the rules that decided, one a line.
 func (p *printer) reasons(text string) {
 	for reason := range strings.SplitSeq(text, "; ") {

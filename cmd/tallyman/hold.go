@@ -52,8 +52,8 @@ func (p *printer) pending(u gitops.Update, e api.Environment) {
 		p.line("  ", "Pending: %s", cancellation(*u.CancelRequest))
 	case e.Removed:
 		p.line("  ", "Pending: the environment left the configuration; tallyman cancels its updates")
-	case e.Lane.Outage != nil:
-		p.line("  ", "Pending: retries automatically. %s", p.outageText(*e.Lane.Outage))
+	case e.OutageOf(u.App) != nil:
+		p.line("  ", "Pending: retries automatically. %s", p.outageText(*e.OutageOf(u.App)))
 	case len(u.BlockedBy) == 0:
 		p.line("  ", "Pending: queued, not blocked")
 	}
@@ -64,10 +64,10 @@ func (p *printer) pending(u gitops.Update, e api.Environment) {
 	}
 }
 
-// outageText says what keeps a whole lane from writing, since when, and when it
+// outageText says what keeps a lane from writing, since when, and when it
 // tries again.
 func (p *printer) outageText(o api.Outage) string {
-	text := fmt.Sprintf("Lane blocked since %s: %s", p.when(o.Since), o.Reason)
+	text := fmt.Sprintf("Lane blocked since %s: %s", p.when(o.Since), o.Text())
 	if o.RetryAt.After(p.now) {
 		text += "; retries at " + p.when(o.RetryAt)
 	}

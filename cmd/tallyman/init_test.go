@@ -65,49 +65,72 @@ func (m *manifests) file(name, text string) string {
 	return path
 }
 
-// From a repository to a configuration that check takes: what is to be filled in is refused
-// until it is, and then everything is found that init said.
-func TestInitThenCheck(t *testing.T) {
-	m := newManifests(t, "kustomize-overlays")
-	m.server.RequireToken("a-token")
-	token := m.file("token", "a-token\n")
-	config := filepath.Join(m.dir, "tallyman.yaml")
-	out, errs, exit := run(t, "init", "--repository", m.repo.URL, "--token-file", token, "--output", config)
-	if exit != 0 || out != "" {
-		t.Fatalf("exit %d: %s%s", exit, out, errs)
-	}
-	expect(t, "the summary", errs,
-		"found: 3 apps in 3 environments (dev, staging, production): 9 places to write",
-		"fill in the 3 values marked <fill in: ...>", "then: tallyman check --config "+config)
-
-	_, errs, exit = run(t, "check", "--config", config)
-	if exit != exitBadInput {
-		t.Errorf("exit %d", exit)
-	}
-	expect(t, "what is not filled in", errs,
-		"access[0].who.dispatch.repository: is not filled in yet: OWNER/NAME of the repository that orders (line ",
-		"access[0].who.dispatch.repositoryID: is not filled in yet: its number, gh api repos/OWNER/NAME --jq .id (line ",
-		"access[0].apps: is not filled in yet: the apps that it builds, such as [cart, cart-worker] (line ")
-
+// fillIn gives a proposal what only a person knows, and puts the service's files beside it.
+func (m *manifests) fillIn(config string) {
+	m.Helper()
 	text, err := os.ReadFile(config)
 	m.must(err)
 	filled := string(text)
 	for mark, value := range map[string]string{
 		`(repository: )'<fill in: .*>'`:   "${1}myshop/api",
 		`(repositoryID: )'<fill in: .*>'`: "${1}17273051",
-		`(apps: )'<fill in: .*>'`:         "${1}[cart, profile]",
+		`(apps: )'<fill in: .*>'`:         "${1}[cart]",
 		`/var/lib/tallyman/`:              m.dir + "/",
 		`/etc/tallyman/`:                  m.dir + "/",
 	} {
 		filled = regexp.MustCompile(mark).ReplaceAllString(filled, value)
 	}
-	m.file("webhook-secret", strings.Repeat("0a", 32))
-	m.file("api-token", strings.Repeat("0b", 32))
-	out, errs, exit = run(t, "check", "--config", m.file("tallyman.yaml", filled))
-	if exit != 0 || strings.Contains(out, "warning:") {
-		t.Errorf("exit %d: %s%s", exit, out, errs)
+	for i, name := range []string{"webhook-secret", "eventbridge-key", "api-token"} {
+		m.file(name, strings.Repeat(string(rune('a'+i))+"0", 32))
 	}
-	expect(t, "check", out, "configuration: ok", "may be written")
+	m.must(os.WriteFile(config, []byte(filled), 0o600))
+}
+
+// From a repository to a configuration that check takes, without a warning.
+func TestInitThenCheck(t *testing.T) {
+	t.Parallel()
+	for layout, summary := range map[string]string{
+		"helm-values":         "found: 4 apps in 3 environments (dev, staging, prod): 12 places to write",
+		"kustomize-overlays":  "found: 3 apps in 3 environments (dev, staging, production): 9 places to write",
+		"flux-helmreleases":   "found: 3 apps in 3 environments (dev, staging, production): 9 places to write",
+		"umbrella-chart":      "found: 4 apps in 3 environments (dev, staging, prod): 12 places to write",
+		"applicationset-list": "found: 3 apps in 3 environments (dev, staging, prod): 9 places to write",
+	} {
+		t.Run(layout, func(t *testing.T) {
+			m := newManifests(t, layout)
+			m.server.RequireToken("a-token")
+			token, config := m.file("token", "a-token\n"), filepath.Join(m.dir, "tallyman.yaml")
+			out, errs, exit := run(t, "init", "--repository", m.repo.URL, "--token-file", token, "--output", config)
+			if exit != 0 || out != "" {
+				t.Fatalf("exit %d: %s%s", exit, out, errs)
+			}
+			expect(t, "the summary", errs, summary, "then: tallyman check --config "+config)
+			m.fillIn(config)
+			out, errs, exit = run(t, "check", "--config", config)
+			if exit != 0 || errs != "" || strings.Contains(out, "warning:") {
+				t.Errorf("exit %d: %s%s", exit, out, errs)
+			}
+			expect(t, "check", out, "configuration: ok", "may be written")
+		})
+	}
+}
+
+// What is not filled in is refused by check, with what is missing.
+func TestCheckRefusesWhatIsNotFilledIn(t *testing.T) {
+	m := newManifests(t, "kustomize-overlays")
+	config := filepath.Join(m.dir, "tallyman.yaml")
+	_, errs, exit := run(t, "init", "--repository", m.repo.URL, "--output", config)
+	if exit != 0 {
+		t.Fatalf("exit %d: %s", exit, errs)
+	}
+	expect(t, "the summary", errs, "fill in the 3 values marked <fill in: ...>")
+	if _, errs, exit = run(t, "check", "--config", config); exit != exitBadInput {
+		t.Errorf("exit %d", exit)
+	}
+	expect(t, "what is not filled in", errs,
+		"access[0].who.dispatch.repository: is not filled in yet: OWNER/NAME of the repository that orders (line ",
+		"access[0].who.dispatch.repositoryID: is not filled in yet: its number, gh api repos/OWNER/NAME --jq .id (line ",
+		"access[0].apps: is not filled in yet: the apps that it builds, such as [cart, cart-worker] (line ")
 }
 
 // What init prints goes to a file only where there is none, or with --force.

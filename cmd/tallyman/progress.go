@@ -21,7 +21,7 @@ type progress struct {
 
 	mu      sync.Mutex
 	updates []gitops.Update
-	outages map[string]*api.Outage // of their lanes, by environment
+	outages map[string]*api.Outage // by target
 	last    map[string]string      // printed, by update, or by environment
 }
 
@@ -67,7 +67,7 @@ func (p *progress) showAll() {
 
 func (p *progress) show(u gitops.Update) {
 	key, text := u.ID, fmt.Sprintf("%s: %s", title(u), u.State)
-	hold, outage := p.print.holdText(u), p.outages[u.Environment]
+	hold, outage := p.print.holdText(u), p.outages[targetOf(u)]
 	switch {
 	case u.State.Final() && !p.several():
 		return
@@ -78,9 +78,9 @@ func (p *progress) show(u gitops.Update) {
 	case hold != "":
 		text += ": " + hold
 	case outage != nil && p.several(): // it is of all that wait there
-		key, text = u.Environment, fmt.Sprintf("%s: %s: %s", u.Environment, u.State, outage.Reason)
+		key, text = u.Environment, fmt.Sprintf("%s: %s: %s", u.Environment, u.State, outage.Text())
 	case outage != nil:
-		text += ": " + outage.Reason
+		text += ": " + outage.Text()
 	case p.several() && p.last[key] == "": // that it waits is said already
 		return
 	}

@@ -16,7 +16,7 @@ import (
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
 	u := gitops.Update{ID: "u1", App: "api", Environment: "dev", Tag: "v1", State: gitops.Pending}
-	outage := map[string]*api.Outage{"dev": {Reason: "the branch is protected"}}
+	outage := map[string]*api.Outage{"dev/api": {Reason: "the branch is protected"}}
 	shown := newProgress(&out, &printer{now: noon}, []gitops.Update{u}, nil)
 	shown.setUpdate(u)
 	shown.setOutages(nil)
@@ -51,7 +51,8 @@ func TestProgressOfSeveral(t *testing.T) {
 			updates = append(updates, gitops.Update{ID: environment + app, App: app, Environment: environment, Tag: "v1", State: gitops.Pending})
 		}
 	}
-	outage := map[string]*api.Outage{"dev": nil, "prod": {Reason: "the branch is protected"}}
+	protected := &api.Outage{Reason: "the branch is protected"}
+	outage := map[string]*api.Outage{"prod/api": protected, "prod/web": protected}
 	shown := newProgress(&out, &printer{now: noon}, updates, outage)
 	blocked, failed, committed := updates[0], updates[1], updates[0]
 	blocked.BlockedBy = []gitops.Block{{Kind: gitops.BlockRefused, Reason: "CODEOWNERS", Since: noon}}

@@ -120,7 +120,7 @@ func (p *printer) laneStatus(e api.Environment) cell {
 		if next := lane.Outage.RetryAt.Sub(p.now); next > 0 {
 			text += fmt.Sprintf(" (retry in %s)", humanDuration(next))
 		}
-		return cell{text + ": " + lane.Outage.Reason, "wait"}
+		return cell{text + ": " + lane.Outage.Text(), "wait"}
 	case e.Removed:
 		return cell{text, "wait"}
 	case lane.Ready == 0 && lane.Failed != nil:

@@ -60,8 +60,8 @@ func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage,
 // state.
 func (a apiRun) cause(u gitops.Update, outages map[string]*api.Outage) string {
 	reason := firstOf(u.Reason, a.print.holdText(u))
-	if outage := outages[u.Environment]; reason == "" && outage != nil && u.State == gitops.Pending {
-		reason = outage.Reason
+	if outage := outages[targetOf(u)]; reason == "" && outage != nil && u.State == gitops.Pending {
+		reason = outage.Text()
 	}
 	if reason == "" {
 		return ""
@@ -69,13 +69,19 @@ func (a apiRun) cause(u gitops.Update, outages map[string]*api.Outage) string {
 	return ": " + reason
 }
 
-// outagesOf asks for the outages of the lanes, by environment, where one of the updates
+// targetOf is the app and the environment of an update.
+func targetOf(u gitops.Update) string { return u.Environment + "/" + u.App }
+
+// outagesOf asks for the outages that the updates wait for, by target, where one of them
 // is pending.
 func (a apiRun) outagesOf(ctx context.Context, updates []gitops.Update) map[string]*api.Outage {
 	outages := make(map[string]*api.Outage)
 	if slices.ContainsFunc(updates, func(u gitops.Update) bool { return u.State == gitops.Pending }) {
-		for name, e := range a.environments(ctx) {
-			outages[name] = e.Lane.Outage
+		environments := a.environments(ctx)
+		for _, u := range updates {
+			if o := environments[u.Environment].OutageOf(u.App); o != nil {
+				outages[targetOf(u)] = o
+			}
 		}
 	}
 	return outages

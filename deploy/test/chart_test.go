@@ -254,7 +254,9 @@ func TestChartRefuses(t *testing.T) {
 		{"metrics that nobody may fetch", "monitoring.serviceMonitor.enabled=true", "networkPolicy.adminFrom is empty"},
 		{"SSH that is blocked", "config.manifests.url=git@github.com:myshop/manifests.git", "does not have its port 22"},
 		{"SSH on a port that is blocked", "config.manifests.url=ssh://git@git.example:2222/myshop/manifests.git", "does not have its port 2222"},
-		{"HTTPS on a port that is blocked", "config.manifests.url=https://git.example:8443/manifests.git", "does not have port 8443"},
+		{"HTTPS on a port that is blocked", "config.manifests.url=https://git.example:8443/manifests.git", "does not have port 8443 of config.manifests.url"},
+		{"SSH of another repository that is blocked", "config.repositories.pay.url=git@github.com:myshop/pay.git", "config.repositories.pay.url git@github.com:myshop/pay.git is reached over SSH"},
+		{"HTTPS of another repository on a port that is blocked", "config.repositories.pay.url=https://git.example:8443/pay.git", "does not have port 8443 of config.repositories.pay.url"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -99,13 +99,13 @@ func (x *collisions) places() {
 	first := make(map[place]*Found)
 	forms := make(map[string]string)
 	for _, f := range x.Found {
-		names := strings.NewReplacer("{app}", f.App, "{env}", f.Environment, "{repository}", f.Image)
 		for path, set := range f.files(x.rules.setOf(f)) {
 			if uses[path] == 1 {
 				continue
 			}
 			for _, t := range set {
-				at := place{path, names.Replace(form(forms, t.Inside) + "\x00" + form(forms, t.Key))}
+				key := expand(form(forms, t.Inside)+"\x00"+form(forms, t.Key), f.App, f.Environment)
+				at := place{path, strings.ReplaceAll(key, "{repository}", f.Image)}
 				other, taken := first[at]
 				if first[at] = f; !taken || other == f {
 					continue

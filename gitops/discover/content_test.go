@@ -19,6 +19,9 @@ func images(r *discover.Result) []string {
 	return all
 }
 
+// inverse names apps in a file.
+var inverse = []values.Target{{Key: ".{app}.image.tag"}}
+
 // wantProblems wants problems that say so, in their order.
 func wantProblems(t *testing.T, r *discover.Result, says ...string) {
 	t.Helper()
@@ -146,6 +149,10 @@ func TestContentsThatAreNotHere(t *testing.T) {
 	if asked["charts/api/values-dev.yaml"] != 1 || len(asked) != 1 {
 		t.Errorf("asked for %v", asked)
 	}
+	refuse["charts/api/values-prod.yaml"] = gitops.Errorf(gitops.Unavailable, "not fetched")
+	root = tree(t, all.with(files{"charts/api/values-prod.yaml": "image: r.example/api"}))
+	same(t, "needs", look().Needs, []string{"charts/api/values-prod.yaml"})
+	delete(refuse, "charts/api/values-prod.yaml")
 	clear(asked)
 	root = tree(t, all.with(files{"charts/web/tallyman.yaml": "tags: {match: w.*}"}))
 	r = look()

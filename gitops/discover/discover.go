@@ -11,6 +11,10 @@
 // them is counted in [Result.Unknown]. A path that can be read in more than one way
 // names no app, and is a problem that has the readings.
 //
+// Where the path lacks a name, the first key of what is set has it, and the file's
+// content says which there are; see [values.Invert]. An app's own file says more of the
+// app, and reaches nothing outside its directory.
+//
 // # What is wrong
 //
 // What cannot work for any repository is an error of [Compile]. What is wrong with one

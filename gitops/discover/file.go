@@ -16,6 +16,7 @@ type file struct {
 	hash     git.Hash
 	content  *content // what was taken from its content
 	found    []*Found
+	byNames  map[reading]*Found // once it is asked for
 	problems []Problem
 	more     int      // problems that are not kept
 	unknown  []string // environments that are named and not configured
@@ -36,9 +37,12 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 	switch {
 	case len(able) == 0:
 		f.problems = w.illegal(path, readings[0])
-	case able[0].unknown && len(able) == 1:
-		f.unknown = []string{able[0].env}
-	case able[0].unknown: // which environment is meant is not known
+	case able[0].unknown:
+		if len(able) == 1 && !able[0].cut { // else which one is meant is not known
+			f.unknown = []string{able[0].env}
+		}
+	case able[0].cut:
+		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
 		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
@@ -68,10 +72,26 @@ func (f *file) problem(names reading, path, format string, args ...any) {
 
 // add adds what was found: the same as before when it says the same.
 func (f *file) add(was *file, found *Found) {
-	if n := len(f.found); was != nil && n < len(was.found) && reflect.DeepEqual(was.found[n], found) {
-		found = was.found[n]
+	if was != nil {
+		if before := was.of(found.names()); before != nil && reflect.DeepEqual(before, found) {
+			found = before
+		}
 	}
 	f.found = append(f.found, found)
+}
+
+// of is what was found with names.
+func (f *file) of(names reading) *Found {
+	if len(f.found) == 1 && f.found[0].names() == names {
+		return f.found[0]
+	}
+	if f.byNames == nil && len(f.found) > 1 {
+		f.byNames = make(map[reading]*Found, len(f.found))
+		for _, found := range f.found {
+			f.byNames[found.names()] = found
+		}
+	}
+	return f.byNames[names]
 }
 
 // same reports whether a file has what it had.

@@ -15,6 +15,7 @@ import (
 // reach nothing outside its directory.
 type own struct {
 	path string
+	mode string
 	hash git.Hash
 	ownFields
 	err   error // why it cannot be used
@@ -40,10 +41,10 @@ func (w *walk) ownIn(a at) *own {
 	if !found {
 		return nil
 	}
-	if was := a.was; was != nil && was.own != nil && was.own.hash == e.Hash && !was.own.needs && !was.own.again {
+	if was := a.was; was != nil && was.own != nil && was.own.hash == e.Hash && was.own.mode == e.Mode && !was.own.needs && !was.own.again {
 		return was.own
 	}
-	o := &own{path: a.path + w.ownName, hash: e.Hash}
+	o := &own{path: a.path + w.ownName, mode: e.Mode, hash: e.Hash}
 	if below.File == nil {
 		o.err = gitops.Errorf(gitops.Invalid, "it must be a file")
 		return o
@@ -83,6 +84,9 @@ func (w *walk) ownFiles(a at, n *node) {
 		return
 	case able[0].unknown:
 		return
+	case able[0].cut:
+		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read in many ways: leave file out", clip(o.path)))
+		return
 	case len(able) > 1:
 		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read as that of %s and of %s: leave file out", clip(o.path), able[0], able[1]))
 		return
@@ -102,7 +106,7 @@ func (w *walk) ownFiles(a at, n *node) {
 	if len(n.files) == 0 {
 		n.problems = append(n.problems, problem(able[0], o.path, "%s: file: there is no %s for any environment; the path begins at the directory that this file is in", clip(o.path), clip(o.file)))
 	}
-	w.changed = w.changed || len(n.files) != len(old) || a.was != nil && !slices.EqualFunc(a.was.problems, n.problems, sameProblem)
+	w.changed = w.changed || len(n.files) != len(old)
 }
 
 // ownFile takes the file of one environment, if there is one.

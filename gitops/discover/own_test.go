@@ -2,6 +2,7 @@ package discover_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -77,6 +78,9 @@ func TestAnOwnFileSaysWhereTheFilesAre(t *testing.T) {
 	r = rules.Look(tree(t, all.with(files{"charts/api/deploy/api.staging.yaml": "b", "charts/api/deploy/api.dev.yaml": ""})), read)
 	same(t, "found", list(r), []string{"api prod charts/api/deploy/api.prod.yaml", "api staging charts/api/deploy/api.staging.yaml"})
 	r = rules.Look(tree(t, all.with(files{"charts/api/tallyman.yaml": ""})), read)
+	r = rules.Look(tree(t, all.with(files{"charts/api/tallyman.yaml": "-> x"})), read)
+	wantProblems(t, &discover.Result{Problems: r.Problems[1:2]}, "charts/api/tallyman.yaml: it must be a file")
+	r = rules.Look(tree(t, all.with(files{"charts/api/tallyman.yaml": ""})), read)
 	same(t, "without the own file", list(r), []string{"api staging charts/api/values-staging.yaml"})
 }
 
@@ -136,6 +140,28 @@ func TestOwnFilesOfTeams(t *testing.T) {
 		{App: "api", Environment: "dev", File: "teams/red/api/values-dev.yaml", Origin: "teams/red/api/tallyman.yaml", Tags: discover.Tags{Match: "red-.*"}, Also: []discover.File{{Path: "teams/red/api/Chart-dev.yaml"}, {Path: "index/dev/api.yaml"}}},
 	}
 	if diff := cmp.Diff(want, r.Found); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The own file that docs/configuration.md shows is one.
+func TestTheDocumentedOwnFile(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(docs), "```text\n# charts/myshop-api/tallyman.yaml\n")
+	if !found {
+		t.Fatal("no example")
+	}
+	example, _, _ = strings.Cut(example, "```")
+	r := compile(t, withOwn).Look(tree(t, files{"charts/myshop-api/tallyman.yaml": example, "charts/myshop-api/deploy/values-dev.yaml": "a"}), read)
+	wantProblems(t, r)
+	want := &discover.Found{
+		App: "myshop-api", Environment: "dev", File: "charts/myshop-api/deploy/values-dev.yaml", Set: []values.Target{{Key: ".api.image.tag"}},
+		Also: []discover.File{{Path: "charts/myshop-api/regions/dev.yaml"}}, Image: "ghcr.io/myshop/api", Tags: discover.Tags{Semver: ">=2.0.0"}, Origin: "charts/myshop-api/tallyman.yaml",
+	}
+	if diff := cmp.Diff([]*discover.Found{want}, r.Found); diff != "" {
 		t.Error(diff)
 	}
 }

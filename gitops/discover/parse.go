@@ -139,7 +139,26 @@ func parseExclude(glob string) (exclude, error) {
 	return x, nil
 }
 
-// expand fills {app} and {env} in a text. A * stays.
+// expand fills {app} and {env} in a text, and leaves all else as it is. It is called for
+// each target, so it makes no strings.Replacer, which costs much more.
 func expand(template, app, environment string) string {
-	return strings.NewReplacer("{app}", app, "{env}", environment).Replace(template)
+	var b strings.Builder
+	b.Grow(len(template) + len(app) + len(environment))
+	for {
+		before, rest, found := strings.Cut(template, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		if after, ok := strings.CutPrefix(rest, "app}"); ok {
+			b.WriteString(app)
+			template = after
+		} else if after, ok := strings.CutPrefix(rest, "env}"); ok {
+			b.WriteString(environment)
+			template = after
+		} else {
+			b.WriteByte('{')
+			template = rest
+		}
+	}
 }

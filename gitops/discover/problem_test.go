@@ -92,6 +92,18 @@ func TestPathsThatAreProblems(t *testing.T) {
 	)
 }
 
+// A name with more readings than are tried is a problem, whatever stands below it.
+func TestNamesOfManyReadings(t *testing.T) {
+	long := strings.Repeat("a-", 12)
+	r := compile(t, file("{app}-*-{env}/{app}.yaml")).Look(tree(t, files{
+		long + "dev/a.yaml": "a", long + "dev/a-a.yaml": "a", long + "dev/x.txt": "a", long + "qa/a.yaml": "a", "a-b-dev/a.yaml": "a", "a-a-b-dev/a-a.yaml": "a", "a-a-b-dev/x.yaml": "a",
+	}), read)
+	same(t, "found", list(r), []string{"a dev a-b-dev/a.yaml", "a-a dev a-a-b-dev/a-a.yaml"})
+	wantProblems(t, r, long+"dev/a-a.yaml can be read as that of an app in more than 8 ways", long+"dev/a.yaml can be read as")
+	r = compile(t, discover.Entry{File: "{app}-*-{env}/{app}.yaml", AppFile: "{app}-*-{env}/tallyman.yaml"}).Look(tree(t, files{long + "dev/tallyman.yaml": "file: x.yaml", "a-b-c-dev/tallyman.yaml": "file: x.yaml"}), read)
+	wantProblems(t, r, "the directory can be read in many ways: leave file out", `the directory can be read as that of app "a-b" in "dev" and of app "a" in "dev": leave file out`)
+}
+
 // The way out of a path with two readings.
 func TestAnEntryForEachReading(t *testing.T) {
 	c := config(discover.Entry{File: "by/{env}-{app}.yaml", Environments: []string{"prod-eu"}}, discover.Entry{File: "by/{env}-{app}.yaml", Environments: []string{"prod"}, Exclude: []string{"by/prod-eu-*"}})

@@ -41,7 +41,12 @@ func (s segment) has(k kind) bool {
 type reading struct {
 	app, env string
 	unknown  bool // env is a name, and not one of an environment
+	cut      bool // there are more ways than are tried: names that are not known fit anything
 }
+
+// maxReadings is how many ways to read a name are tried below it, of those of known
+// environments and of the others.
+const maxReadings = 8
 
 // environments are the names that {env} can stand for.
 type environments struct {
@@ -62,21 +67,37 @@ func usable(name string) bool {
 // matcher finds the readings of a name.
 type matcher struct {
 	environments
-	left  *int // steps that may still be taken
-	found []reading
+	left *int // steps that may still be taken
+	// Those of known environments, and of others.
+	found, unknown []reading
 }
 
 // readings returns the readings of a name by a segment, each of which goes on from one of
 // the readings so far. Where there is one of a known environment, others do not count.
 func (m *matcher) readings(s segment, name string, so []reading) []reading {
-	m.found = nil
+	m.found, m.unknown = nil, nil
 	for _, r := range so {
 		m.pieces(s.pieces, name, r)
 	}
-	if slices.ContainsFunc(m.found, func(r reading) bool { return !r.unknown }) {
-		m.found = slices.DeleteFunc(m.found, func(r reading) bool { return r.unknown })
+	list := m.found
+	if len(list) == 0 {
+		list = m.unknown
 	}
-	return m.found
+	if len(list) > maxReadings {
+		return []reading{{cut: true, unknown: len(m.found) == 0}}
+	}
+	return list
+}
+
+// add keeps a reading.
+func (m *matcher) add(r reading) {
+	list := &m.found
+	if r.unknown {
+		list = &m.unknown
+	}
+	if len(*list) <= maxReadings && !slices.Contains(*list, r) {
+		*list = append(*list, r)
+	}
 }
 
 func (m *matcher) pieces(pieces []piece, rest string, r reading) {
@@ -84,8 +105,8 @@ func (m *matcher) pieces(pieces []piece, rest string, r reading) {
 		return
 	}
 	if len(pieces) == 0 {
-		if rest == "" && !slices.Contains(m.found, r) {
-			m.found = append(m.found, r)
+		if rest == "" {
+			m.add(r)
 		}
 		return
 	}

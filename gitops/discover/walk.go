@@ -73,7 +73,7 @@ func (w *walk) directory(a at, readings []reading) *node {
 func (w *walk) app(a at, n *node) {
 	n.own = w.ownIn(a)
 	w.own, w.fresh = n.own, a.was != nil && a.was.own != n.own
-	w.changed = w.changed || w.fresh
+	w.changed = w.changed || w.fresh || a.was == nil && n.own != nil
 	switch o := n.own; {
 	case o == nil:
 		w.entries(a, n)
@@ -87,7 +87,6 @@ func (w *walk) app(a at, n *node) {
 	default:
 		w.entries(a, n)
 	}
-	w.own, w.fresh = nil, false
 }
 
 // entries goes through what is in a directory.
@@ -164,7 +163,6 @@ func (v *visitor) below(e git.Entry, dir *git.Directory) {
 	n.name = name
 	v.node.dirs = append(v.node.dirs, n)
 	v.node.pending = v.node.pending || n.pending
-	v.changed = v.changed || !known
 }
 
 // file takes a file that can match.
@@ -205,6 +203,7 @@ func (v *visitor) symlink(name string) {
 	if len(readings) == 0 || readings[0].unknown || v.excludes.next(v.states[v.depth+1], v.states[v.depth], name) {
 		return
 	}
+	v.walk.steps -= keep
 	v.node.problems = append(v.node.problems, problem(readings[0], v.path+name,
 		"%s is a symbolic link, which is not followed: put the file or the directory itself there, or leave the path out with exclude", clip(v.path+name)))
 }
@@ -219,10 +218,15 @@ func (v *visitor) end() {
 }
 
 // labelled is what a cursor goes through.
-type labelled interface{ label() string }
+type labelled interface {
+	label() string
+	directory() bool
+}
 
-func (n *node) label() string { return n.name }
-func (f *file) label() string { return f.name }
+func (n *node) label() string   { return n.name }
+func (n *node) directory() bool { return true }
+func (f *file) label() string   { return f.name }
+func (f *file) directory() bool { return false }
 
 // cursor goes through what was found in a directory beside the directory's entries.
 type cursor[T labelled] struct {
@@ -237,7 +241,7 @@ func (c *cursor[T]) next(name []byte, w *walk) (was T, known bool) {
 		case label == string(name):
 			c.at++
 			return c.list[c.at-1], true
-		case !precedes(label, name, isDirectory(c.list[c.at])):
+		case !precedes(label, name, c.list[c.at].directory()):
 			return was, false
 		}
 		w.changed = true
@@ -247,8 +251,6 @@ func (c *cursor[T]) next(name []byte, w *walk) (was T, known bool) {
 }
 
 func (c *cursor[T]) rest(w *walk) { w.changed = w.changed || c.at < len(c.list) }
-
-func isDirectory(n any) bool { _, ok := n.(*node); return ok }
 
 // precedes reports whether a name comes before another of the same kind in a tree,
 // where the names of directories count with a slash behind them.

@@ -67,30 +67,35 @@ func (p *Policy) hasVersions(environment string) bool {
 	return false
 }
 
-// warnOfNoNarrowing warns of an app's rule that leaves every tag to the environments'.
-func warnOfNoNarrowing(field string, own rule) []*gitops.Error {
-	if own.empty() || !own.takesAny() {
-		return nil
-	}
-	return []*gitops.Error{gitops.FieldErrorf(field+".tags.match", "takes tags as different as %s, and so narrows no environment's rule: leave it out, or name what the app's tags have in common", strings.Join(unlike, ", "))}
+// CheckTags reports what [New] would say of the rule of an app that runs in some of the
+// environments: what is hardly meant, and as an error that joins all of it what is wrong.
+// Each names its field, as in "tags.match".
+func (p *Policy) CheckTags(own TagRule, environments ...string) (warnings []*gitops.Error, err error) {
+	_, warnings, err = p.compileOwn(own, environments)
+	return warnings, err
 }
 
-// checkNarrowing refuses an app's rule that leaves an environment no tag for it.
-func (p *Policy) checkNarrowing(field string, a app) error {
-	if a.rule.empty() {
-		return nil
+// compileOwn compiles the rule of an app that runs in the environments, and refuses one
+// that leaves an environment no tag for it.
+func (p *Policy) compileOwn(source TagRule, environments []string) (own rule, warnings []*gitops.Error, err error) {
+	own, warnings, err = p.memo.compile("tags", source)
+	if err != nil || own.empty() {
+		return own, warnings, err
+	}
+	if own.takesAny() {
+		warnings = append(warnings, gitops.FieldErrorf("tags.match", "takes tags as different as %s, and so narrows no environment's rule: leave it out, or name what the app's tags have in common", strings.Join(unlike, ", ")))
 	}
 	var problems []error
-	for _, name := range p.names {
+	for _, name := range environments {
 		env := p.environments[name].rule
-		if env.empty() || !a.runsIn(name) {
+		if env.empty() {
 			continue
 		}
-		if found := p.memo.pair(env, a.rule); found.clash != nil {
-			problems = append(problems, gitops.FieldErrorf(field+".tags", "no tag satisfies it and environments.%s.tags at once: %s; or take the app out of %s", name, found.clash(name), name))
+		if found := p.memo.pair(env, own); found.clash != nil {
+			problems = append(problems, gitops.FieldErrorf("tags", "no tag satisfies it and environments.%s.tags at once: %s; or take the app out of %s", name, found.clash(name), name))
 		}
 	}
-	return errors.Join(problems...)
+	return own, warnings, errors.Join(problems...)
 }
 
 // pair is what is known of an environment's rule and an app's together.

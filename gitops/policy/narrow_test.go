@@ -185,26 +185,31 @@ func TestAnAppsVersionsOnlyGoUp(t *testing.T) {
 	}
 }
 
-// What New would say of one app is said without the others, below the given field.
-func TestOneAppIsCheckedByItself(t *testing.T) {
+// What New would say of an app's rule is said without the app.
+func TestARuleIsCheckedWithoutItsApp(t *testing.T) {
 	p, err := policy.New(policy.Config{Environments: narrowing(policy.TagRule{}).Environments})
 	if err != nil {
 		t.Fatal(err)
 	}
-	warnings, err := p.CheckApp("charts/api/tallyman.yaml", "api", policy.App{Repository: "api:v1", Environments: []string{"qa"}, Tags: policy.TagRule{Match: "api-*"}})
-	for _, want := range []string{"charts/api/tallyman.yaml.repository: ", "charts/api/tallyman.yaml.environments[0]: "} {
-		if !strings.Contains(errorText(err), want) {
-			t.Errorf("%v does not say %s", err, want)
+	for _, c := range []struct {
+		own          policy.TagRule
+		environments []string
+		wrong, warns string
+	}{
+		{policy.TagRule{Match: "api-.*"}, []string{"dev"}, "", ""},
+		{policy.TagRule{Match: "api-.*"}, []string{"dev", "prod"}, "tags: no tag satisfies it and environments.prod.tags at once", ""},
+		{policy.TagRule{Match: "api-.*"}, nil, "", ""},
+		{policy.TagRule{Match: "api-("}, nil, "tags.match: is not a regular expression", ""},
+		{policy.TagRule{Match: "api-*"}, nil, "", "tags.match: in a regular expression the star repeats the hyphen"},
+		{policy.TagRule{}, []string{"dev"}, "", ""},
+	} {
+		warnings, err := p.CheckTags(c.own, c.environments...)
+		if !strings.HasPrefix(errorText(err), c.wrong) || (err == nil) != (c.wrong == "") {
+			t.Errorf("%+v in %v: %v, want %s", c.own, c.environments, err, c.wrong)
 		}
-	}
-	if len(warnings) != 1 || warnings[0].Field != "charts/api/tallyman.yaml.tags.match" {
-		t.Errorf("warnings %v", warnings)
-	}
-	if warnings, err := p.CheckApp("x", "api", policy.App{Repository: registry + "api", Environments: []string{"dev"}}); err != nil || len(warnings) > 0 {
-		t.Error(warnings, err)
-	}
-	if d, _ := p.Plan(gitops.Event{Push: &gitops.ImagePush{Account: "123456789012", Region: "ap-northeast-2", Repository: "api", Tag: "api-7"}}); len(d.Updates) > 0 {
-		t.Errorf("an app that was only checked has updates: %+v", d.Updates)
+		if (len(warnings) == 0) != (c.warns == "") || c.warns != "" && !strings.HasPrefix(warnings[0].Public(), c.warns) {
+			t.Errorf("%+v in %v: warned of with %v, want %s", c.own, c.environments, warnings, c.warns)
+		}
 	}
 }
 

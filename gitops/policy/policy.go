@@ -26,14 +26,17 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
-	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
-	MoreApps bool
-	Memo     *Memo // may be nil
 
 	// MayNameApp and MayNameImage report whether an app of a name, or with an image, may
 	// become known that is not among Apps: then what names it waits. nil: none may.
 	MayNameApp   func(name string) bool
 	MayNameImage func(repository string) bool
+	// Problem says why an app cannot be ordered in an environment, where more is known than
+	// Apps has. It may be nil.
+	Problem func(environment, app string) (why string, ok bool)
+	// MoreApps says that apps may come which are not among Apps yet, with rules of their own.
+	MoreApps bool
+	Memo     *Memo // may be nil
 }
 
 // Environment is one environment's part of a [Config].
@@ -58,6 +61,7 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
 	memo         *Memo
 
@@ -84,9 +88,10 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
-		memo:         c.Memo,
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
+		problem:      c.Problem,
+		memo:         c.Memo,
 	}
 	if p.memo == nil {
 		p.memo = new(Memo)
@@ -114,14 +119,6 @@ func New(c Config) (*Policy, error) {
 // Warnings are of rules that some tag satisfies, and that are hardly meant as they
 // stand. Each is Invalid and names the field.
 func (p *Policy) Warnings() []*gitops.Error { return p.warnings }
-
-// CheckApp reports what [New] would say of an app by itself if the policy had it, too: what
-// is hardly meant, and as an error that joins all of it what is wrong. Each names its
-// field below the given one.
-func (p *Policy) CheckApp(field, name string, c App) (warnings []*gitops.Error, err error) {
-	_, warnings, err = p.compileApp(field, name, c)
-	return warnings, err
-}
 
 func (p *Policy) addEnvironment(name string, c Environment) error {
 	field := "environments." + name
@@ -156,12 +153,11 @@ func (p *Policy) compileApp(field, name string, c App) (a app, warnings []*gitop
 		a.environments[env] = true
 	}
 	problems = append(problems, p.compileImages(field, c, &a))
-	a.rule, warnings, err = p.memo.compile(field+".tags", c.Tags)
-	if err == nil {
-		warnings = append(warnings, warnOfNoNarrowing(field, a.rule)...)
-		err = p.checkNarrowing(field, a)
+	a.rule, warnings, err = p.compileOwn(c.Tags, slices.DeleteFunc(slices.Clone(p.names), func(env string) bool { return !a.runsIn(env) }))
+	for i, w := range warnings {
+		warnings[i] = gitops.FieldErrorf(field+"."+w.Field, "%s", w.Message)
 	}
-	return a, warnings, errors.Join(append(problems, err)...)
+	return a, warnings, errors.Join(append(problems, gitops.PrefixField(field, err))...)
 }
 
 func (a app) runsIn(environment string) bool {

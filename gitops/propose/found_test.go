@@ -154,7 +154,7 @@ func TestTheDiscoveryFindsWhatIsProposed(t *testing.T) {
 			checkFound(t, files, files.find())
 		})
 	}
-	for _, v := range variants {
+	for _, v := range slices.Concat(variants, mixtures) {
 		t.Run(v.name, func(t *testing.T) { checkFound(t, v.files, v.files.find()) })
 	}
 }

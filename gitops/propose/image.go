@@ -32,8 +32,8 @@ func isRepository(text string) bool { return len(text) <= 255 && repositoryGramm
 // foreignImages are the registries and organizations whose images teams use and do not
 // build.
 var foreignImages = regexp.MustCompile(`(?i)^((docker\.io|index\.docker\.io|registry-1\.docker\.io|public\.ecr\.aws)/)?` +
-	`((library/)?(nginx|redis|postgres|mysql|mariadb|mongo|memcached|rabbitmq|busybox|alpine|debian|ubuntu|traefik|haproxy|envoy|vault|consul|kafka|zookeeper|elasticsearch|kibana|logstash)$` +
-	`|(bitnami|bitnamilegacy|envoyproxy|grafana|prom|prometheus|hashicorp|istio|jaegertracing|fluent|datadog|docker|elastic|velero|minio|otel|nginxinc|oliver006)/)` +
+	`((library/)?(nginx|redis|postgres|mysql|mariadb|mongo|memcached|rabbitmq|busybox|alpine|python|node|golang|debian|ubuntu|traefik|haproxy|envoy|vault|consul|kafka|zookeeper|elasticsearch|kibana|logstash)$` +
+	`|(bitnami|bitnamilegacy|alpine|curlimages|amazon|envoyproxy|grafana|prom|prometheus|hashicorp|istio|jaegertracing|fluent|datadog|docker|elastic|velero|minio|otel|nginxinc|oliver006)/)` +
 	`|^(registry\.k8s\.io|k8s\.gcr\.io|mcr\.microsoft\.com|gcr\.io/(distroless|google-containers|google_containers|cloudsql-docker|kubebuilder)|nvcr\.io|docker\.elastic\.co)/` +
 	`|^quay\.io/(prometheus|prometheus-operator|jetstack|brancz|argoproj|cilium|coreos|thanos|oauth2-proxy|metallb|minio)/` +
 	`|^ghcr\.io/(fluxcd|open-telemetry|external-secrets|kyverno|stakater|cloudnative-pg|dexidp|aquasecurity)/`)

@@ -112,15 +112,17 @@ func (f *Findings) findImages() {
 	f.entries = entries
 }
 
-// onePattern finds the pattern of all images that are known.
+// onePattern finds the pattern of all images that are known. One image for all apps is
+// that of each only where every file says so.
 func (e *entry) onePattern() bool {
 	patterns := e.patterns()
-	if len(patterns) == 1 {
-		for text := range patterns {
+	for text, n := range patterns {
+		if len(patterns) == 1 && (strings.Contains(text, appName) || n == len(e.sites)) {
 			e.repository = text
+			return true
 		}
 	}
-	return len(patterns) == 1
+	return false
 }
 
 // patterns are the patterns of the images, with how many sites have each; an image
@@ -145,7 +147,7 @@ func (e *entry) oneKey() bool {
 	key := ""
 	for _, t := range e.sites {
 		of := t.repositoryKey
-		if of == nil || t.spot.inside != nil || t.value == referenceValue || isPreset(e.key) && (e.key == setKustomize || e.key == setKustomizeDigest) {
+		if of == nil || t.spot.inside != nil || t.value == referenceValue { // which has the tag, too
 			return false
 		}
 		text := renderKey(t.generalize(of))
@@ -179,12 +181,18 @@ func (e *entry) byEnvironment() (each []*entry) {
 	return each
 }
 
-// refineImages gives the entry the pattern that most have, and the other apps their own.
+// refineImages gives the entry the pattern that most of its own images have, and the other
+// apps their images.
 func (f *Findings) refineImages(e *entry) {
 	patterns := e.patterns()
-	best := ""
+	best, own := "", 0
+	for _, t := range e.sites {
+		if t.repository != "" && !isForeign(t.repository) {
+			own++
+		}
+	}
 	for _, text := range slices.Sorted(maps.Keys(patterns)) {
-		if patterns[text] > patterns[best] && strings.Contains(text, appName) {
+		if 2*patterns[text] > own && strings.Contains(text, appName) {
 			best = text
 		}
 	}

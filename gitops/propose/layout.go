@@ -204,18 +204,22 @@ func (t *site) segment(i int) string {
 
 // filePattern is the file's name, as it is in a pattern.
 func (t *site) filePattern() string {
-	name := t.texts[t.segments-1]
-	app, named := t.fileApp()
-	named = named && app.name == t.app
-	switch {
-	case named && t.envAt == t.segments-1 && len(t.env.before) > len(app.before):
-		name = app.before + appName + t.env.before[len(app.before)+len(app.name):] + envName + t.env.after
-	case named && t.envAt == t.segments-1:
-		name = t.env.before + envName + app.before[len(t.env.before)+len(t.env.name):] + appName + app.after
-	case named:
-		name = app.before + appName + app.after
-	case t.envAt == t.segments-1:
-		name = t.env.before + envName + t.env.after
+	stem := t.texts[t.segments-1]
+	if t.envAt == t.segments-1 {
+		return withApp(t.env.before, t.app) + envName + withApp(t.env.after, t.app) + t.ending
 	}
-	return name + t.ending
+	return withApp(stem, t.app) + t.ending
+}
+
+// withApp puts {app} into the place of an app's name that stands in a text by itself, or
+// between separators.
+func withApp(text, app string) string {
+	all := pieces(text)
+	for _, from := range all {
+		rest, ok := strings.CutPrefix(text[from.from:], app)
+		if ok && app != "" && slices.ContainsFunc(all, func(to span) bool { return to.to == len(text)-len(rest) }) {
+			return text[:from.from] + appName + rest
+		}
+	}
+	return text
 }

@@ -1,6 +1,7 @@
 package propose
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -51,6 +52,17 @@ func (f *Findings) notePlain(plain []*site) {
 	}
 }
 
+// noteRare says which files are left out because most name no environment.
+func (f *Findings) noteRare(named []*site) {
+	var files []string
+	for _, t := range named {
+		files = append(files, t.path)
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("few files have the name of an environment, and are left out: %s", some(slices.Compact(files)))
+	}
+}
+
 // foreign are files of tools whose output, not whose source, has a place for a tag.
 var foreign = []struct {
 	is   func(name string) bool
@@ -79,6 +91,19 @@ func (f *Findings) noteForeign() {
 	}
 	if f.left > 0 {
 		f.Note("%d files were not read, since there are more than %d: what matches a pattern counts as found", f.left, MaxFiles)
+	}
+}
+
+// noteAutomation says where Flux's image automation writes the same tags.
+func (f *Findings) noteAutomation(contents map[string][]byte) {
+	var files []string
+	for _, t := range f.Targets() {
+		if bytes.Contains(contents[t.File], []byte(`{"$imagepolicy":`)) {
+			files = append(files, t.File)
+		}
+	}
+	if slices.Sort(files); len(files) > 0 {
+		f.Note("Flux's image automation writes tags here, too (%s): take its markers out, or each of the two undoes what the other wrote", some(slices.Compact(files)))
 	}
 }
 

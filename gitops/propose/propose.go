@@ -35,7 +35,6 @@ type Findings struct {
 
 // refinement is what one app has that its entry does not say.
 type refinement struct {
-	set        string // the name of a common list
 	key, value string
 	inside     string
 	repository string
@@ -56,10 +55,11 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 			plain = append(plain, t)
 		}
 	}
-	f.entries = f.entriesOf(named)
-	if len(f.entries) == 0 {
+	if rare(named, plain) {
 		f.entries = f.onlyEnvironment(plain)
+		f.noteRare(named)
 	} else {
+		f.entries = f.entriesOf(named)
 		f.notePlain(plain)
 	}
 	f.resolve()
@@ -75,6 +75,7 @@ func Find(paths []string, contents map[string][]byte, failed map[string]error) *
 		}
 	}
 	f.noteForeign()
+	f.noteAutomation(contents)
 	return f
 }
 
@@ -202,6 +203,19 @@ func byRoot(sites []*site) (groups [][]*site) {
 
 // oneEnvironment is what the environment is called where nothing names one.
 const oneEnvironment = "prod"
+
+// rare reports whether so few places name an environment that the repository is of one,
+// and those names mean something else.
+func rare(named, plain []*site) bool {
+	const times = 4
+	own := 0
+	for _, t := range plain {
+		if !inNoEnvironment(t) {
+			own++
+		}
+	}
+	return times*len(named) <= own
+}
 
 // onlyEnvironment takes places that name no environment as those of the only one.
 func (f *Findings) onlyEnvironment(plain []*site) []*entry {

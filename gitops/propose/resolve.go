@@ -119,7 +119,7 @@ func (e *entry) firstPaths() map[target]string {
 func (e *entry) whyTaken(t *site, owner *entry, first string) string {
 	switch {
 	case owner != nil && owner.file == e.file && owner.key != e.key:
-		return "an app has one image, and its tag is at " + owner.key
+		return "an app has one image, and its tag is at " + owner.keys()[0]
 	case owner != nil:
 		return owner.file + " has the same apps, too; where both change at once list one under also"
 	case t.path != first:

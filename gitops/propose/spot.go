@@ -57,12 +57,17 @@ func findSpots(path string, text []byte) (*source, error) {
 		if metadata, ok := root["metadata"].(map[string]any); ok {
 			f.name = textOf(metadata["name"])
 		}
-		if f.kind == "CustomResourceDefinition" || f.kind == "Secret" || f.kind == "ConfigMap" {
+		if slices.Contains(otherKinds, f.kind) {
 			continue
 		}
 		f.walk(root, f.documentStep(trees))
 	}
 	return f, nil
+}
+
+// otherKinds are resources whose images are tools', and no app's.
+var otherKinds = []string{
+	"CustomResourceDefinition", "Secret", "ConfigMap", "Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "PipelineRun", "Task", "TaskRun",
 }
 
 // documentStep selects the document by what it is, where there are others.

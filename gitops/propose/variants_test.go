@@ -2,6 +2,7 @@ package propose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,15 @@ import (
 type layout struct {
 	file, set, image string
 	apps             string
+}
+
+// variant is a repository and what is proposed for it.
+type variant struct {
+	name  string
+	files tree
+	want  []layout
+	note  string // a part of the summary
+	apps  string // of the proposal
 }
 
 // helm is a values file with a tag.
@@ -62,12 +72,7 @@ func helmOf(registry string) func(app, env string) string {
 
 var (
 	twoApps  = []string{"cart", "search"}
-	variants = []struct {
-		name  string
-		files tree
-		want  []layout
-		note  string // a part of the summary
-	}{
+	variants = []variant{
 		{
 			name: "two layouts in one repository",
 			files: merged(
@@ -252,7 +257,7 @@ var (
 
 func TestVariants(t *testing.T) {
 	t.Parallel()
-	for _, v := range variants {
+	for _, v := range slices.Concat(variants, mixtures) {
 		t.Run(v.name, func(t *testing.T) {
 			f := v.files.find()
 			var got []layout
@@ -272,6 +277,9 @@ func TestVariants(t *testing.T) {
 			}
 			if diff := cmp.Diff(v.want, got, cmp.AllowUnexported(layout{})); diff != "" {
 				t.Errorf("%s\n%s", diff, f.Summary())
+			}
+			if text := string(f.Configuration(about)); !strings.HasSuffix(text, v.apps) {
+				t.Errorf("the proposal does not end in %q:\n%s", v.apps, text)
 			}
 			if !strings.Contains(f.Summary(), v.note) {
 				t.Errorf("the summary does not have %q:\n%s", v.note, f.Summary())

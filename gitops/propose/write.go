@@ -84,7 +84,8 @@ func (f *Findings) Configuration(about About) []byte {
 	w.line(0, "# yaml-language-server: $schema=tallyman.schema.json")
 	w.comment(0, "Proposed by tallyman init from %s, branch %s at %.12s. Read each line: it is a proposal.", about.URL, about.Branch, about.Commit)
 	w.comment(0, `What only you know is marked <fill in>; "tallyman check" names each that is left. Every field is in docs/configuration.md.`)
-	w.comment(0, "The first line is for editors that have yaml-language-server, beside this file: tallyman schema > tallyman.schema.json")
+	w.comment(0, "The first line is for editors that have yaml-language-server. It names a file beside this one:")
+	w.line(0, "#   tallyman schema > tallyman.schema.json")
 	w.line(0, "")
 	w.comment(0, "What was accepted is kept here: a file on a local disk, whose directory must exist; postgres:// for several replicas.")
 	w.line(0, "store: sqlite:///var/lib/tallyman/tallyman.db")
@@ -112,7 +113,7 @@ func (w *writer) manifests(about About) {
 		w.line(2, "sshKeyFile: %s", quote(about.SSHKeyFile))
 		w.line(2, "knownHostsFile: %s", quote(about.KnownHostsFile))
 	} else {
-		w.comment(1, "The token must be allowed to push. A GitHub App in its place (githubApp) makes its own, which live an hour: tallyman app setup")
+		w.comment(1, "The token must be allowed to push. A GitHub App in its place (githubApp) makes its own, which live an hour.")
 		w.line(1, "credentials:")
 		if about.Username != "" {
 			w.line(2, "username: %s", quote(about.Username))
@@ -124,16 +125,19 @@ func (w *writer) manifests(about About) {
 
 func (w *writer) sources(ecr bool) {
 	if ecr {
-		w.comment(0, "The images are in ECR: EventBridge reports each push. Make the secret with: openssl rand -hex 32 > /etc/tallyman/eventbridge-key")
+		w.comment(0, "The images are in ECR: EventBridge reports each push. It sends this secret:")
+		w.line(0, "#   openssl rand -hex 32 > /etc/tallyman/eventbridge-key")
 		w.line(0, "sources:")
 		w.line(1, "eventbridge: {secretFiles: [/etc/tallyman/eventbridge-key]}")
 	} else {
-		w.comment(0, "The registry reports no pushes to tallyman: a workflow orders with a repository_dispatch, which a GitHub App hears. Make the webhook's secret with: openssl rand -hex 32 > /etc/tallyman/webhook-secret")
+		w.comment(0, "The registry reports no pushes to tallyman: a workflow orders with a repository_dispatch, which a GitHub App sends on (tallyman app setup). Its webhook has this secret:")
+		w.line(0, "#   openssl rand -hex 32 > /etc/tallyman/webhook-secret")
 		w.line(0, "sources:")
 		w.line(1, "github: {secretFiles: [/etc/tallyman/webhook-secret]}")
 	}
 	w.line(0, "")
-	w.comment(0, "A token for people and scripts: tallyman status, explain, update. openssl rand -hex 32 > /etc/tallyman/api-token")
+	w.comment(0, "A token for people and scripts: tallyman status, explain, update.")
+	w.line(0, "#   openssl rand -hex 32 > /etc/tallyman/api-token")
 	w.line(0, "api:")
 	w.line(1, "tokens: [{name: ops, file: /etc/tallyman/api-token}]")
 	w.line(0, "")
@@ -153,13 +157,16 @@ func (f *Findings) ecr() (accounts, regions []string) {
 }
 
 func (f *Findings) writeAccess(w *writer, accounts, regions []string) {
-	w.comment(0, "Who may do what; what no rule allows is refused. An image that is pushed, or a dispatch, reaches the first environment alone: a push there needs no one's consent, further on it does.")
+	w.comment(0, "Who may do what; what no rule allows is refused. What is pushed or dispatched reaches the first environment alone; people and jobs order in the others.")
 	w.line(0, "access:")
 	first := f.environments
 	if len(first) > 0 {
 		first = first[:1]
 	} else {
 		first = []string{"dev"}
+	}
+	if rank(first[0]) >= stageOf("prod") {
+		w.comment(1, "The first environment is production: without this rule no push reaches it, and each release is ordered.")
 	}
 	if len(accounts) > 0 {
 		var quoted []string
@@ -169,7 +176,8 @@ func (f *Findings) writeAccess(w *writer, accounts, regions []string) {
 		w.line(1, "- who: {push: {source: eventbridge, accounts: [%s], regions: %s}}", strings.Join(quoted, ", "), flowList(regions))
 		w.line(2, `apps: ["*"]`)
 	} else {
-		w.comment(1, "One rule for each repository whose workflow orders; its number never changes: gh api repos/OWNER/NAME --jq .id")
+		w.comment(1, "One rule for each repository whose workflow orders. Its number is never given to another:")
+		w.line(1, "#   gh api repos/OWNER/NAME --jq .id")
 		w.line(1, "- who:")
 		w.line(3, "dispatch:")
 		w.line(4, "repository: %s", fill("OWNER/NAME of the repository that orders"))

@@ -25,6 +25,9 @@
 // ready is a question of the time at which it is asked. What blocks a whole lane,
 // such as a git server that is away, is an [Outage] of the lane and not a block.
 //
+// A delivery waits as a whole, without updates, where its event names an app that is not
+// known yet ([Waiting]). When it is decided its updates are accepted at that moment.
+//
 // # What a crash leaves
 //
 // Before Accept returns, nothing: the sender was not answered and sends again,

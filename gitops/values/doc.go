@@ -56,6 +56,9 @@
 // takes a few walks over the file at most. What a payload names never becomes
 // part of a key; [Bind] puts the app's name and image from the configuration there.
 //
+// [Invert] turns a key that names {app} or {env} around: it finds the names with which
+// the key selects a value of a file.
+//
 // # What is refused
 //
 // Each [Refusal] has a sentence that says what was found, the rule, and the way

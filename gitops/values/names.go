@@ -79,24 +79,7 @@ func Invert(text string) (*Inverse, error) {
 }
 
 // marked is the key with marks in the places of names.
-func marked(key string) string {
-	names := []string{"{app}", markApp, "{env}", markEnv, "{repository}", markRepository}
-	quoted := slices.Clone(names)
-	for i := 1; i < len(quoted); i += 2 {
-		quoted[i] = `"` + quoted[i] + `"`
-	}
-	within := strings.NewReplacer(names...)
-	outside := strings.NewReplacer(quoted...)
-	segments := strings.Split(key, `"`)
-	for i := range segments {
-		if i%2 == 0 {
-			segments[i] = outside.Replace(segments[i])
-		} else {
-			segments[i] = within.Replace(segments[i])
-		}
-	}
-	return strings.Join(segments, `"`)
-}
+func marked(key string) string { return Names{markApp, markEnv, markRepository}.bind(key) }
 
 // Names reports which names the key has.
 func (v *Inverse) Names() (app, env bool) { return v.app, v.env }

@@ -65,6 +65,28 @@ type Outage struct {
 	RetryAt time.Time   `json:"retryAt,omitzero"` // when the lane tries again
 }
 
+// OutageOf is what keeps the updates of an app from being written; nil when nothing does.
+func (e Environment) OutageOf(app string) *Outage {
+	o := e.Lane.Outage
+	if o == nil || o.Manifests == "" {
+		return o
+	}
+	for _, a := range e.Apps {
+		if a.App == app && a.Manifests != "" && a.Manifests != o.Manifests {
+			return nil // its files are elsewhere
+		}
+	}
+	return o
+}
+
+// Text is the reason, with the repository where it is not of the whole lane.
+func (o Outage) Text() string {
+	if o.Manifests == "" {
+		return o.Reason
+	}
+	return "manifest repository " + o.Manifests + ": " + o.Reason
+}
+
 // App is what the branch has of an app in an environment.
 type App struct {
 	App       string `json:"app"`

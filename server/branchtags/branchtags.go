@@ -81,13 +81,6 @@ type Cache[V View[V]] struct {
 	aside   []int     // indexes of places in files that the guard did not let through, or that were not read yet: they are looked at again each time
 }
 
-// place is where a tag stands.
-type place struct {
-	File
-	app   int          // its index
-	other *api.AppFile // what this file has, where it is not the app's first
-}
-
 // New makes a cache that has read nothing yet. The function returns the branch as it
 // was no longer than maxAge ago; its errors are [*gitops.Error]. It is not called again
 // before what it returned is that old, unless something was written since, nor before
@@ -243,24 +236,9 @@ func (c *Cache[V]) readFile(ctx context.Context, at int, view V) (next int, err 
 		if err != nil {
 			problem = gitops.PublicOf(err)
 		}
-		if p.other != nil {
-			p.other.Tag, p.other.Problem = tag, problem
-		} else {
-			c.apps[p.app].Tag, c.apps[p.app].Problem = tag, problem
-		}
-		c.apps[p.app].Differs = c.differing(p.app)
+		c.find(p, tag, problem)
 	}
 	return next, nil
-}
-
-// differing are the other files of an app that do not have the tag of its first.
-func (c *Cache[V]) differing(app int) (files []api.AppFile) {
-	for _, other := range c.others[app] {
-		if other.Problem != "" || other.Tag != c.apps[app].Tag {
-			files = append(files, *other)
-		}
-	}
-	return files
 }
 
 // byEnvironment is the apps as they are now, each environment's a part of the same

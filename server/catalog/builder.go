@@ -22,9 +22,6 @@ type builder struct {
 	images   map[string]image
 }
 
-// place is a file of a manifest repository.
-type place struct{ manifests, path string }
-
 // wanted is a target that may turn out to be wrong.
 type wanted struct {
 	Target
@@ -113,7 +110,6 @@ func (b *builder) addFound() {
 	b.refuseSameNames()
 	b.refuseTwice()
 	b.refuseImages()
-	b.refuseTags()
 	b.missRefined()
 }
 
@@ -136,9 +132,6 @@ func (b *builder) refine(l Look, f *discover.Found) *wanted {
 		At: At{f.Environment, f.App}, Manifests: l.Manifests, Image: cmp.Or(b.Config.Apps[f.App].RepositoryIn(f.Environment), f.Image),
 		Tags: config.Tags(f.Tags), Origin: f.Origin,
 	}}
-	if own := b.Config.Apps[f.App].Tags; own != nil {
-		w.Tags = *own
-	}
 	if f.Origin != config.DiscoverField(l.Entries[f.Entry]) {
 		w.own = f.Origin
 	}

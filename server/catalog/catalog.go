@@ -27,10 +27,8 @@ type Input struct {
 	Config config.Config
 	Looks  []Look // one for each manifest repository whose branch names apps
 	Within values.Limits
-	// CheckTags says what is wrong with the tag rule of an app that a branch names, beside
-	// those of its environments. Nil: nothing is.
-	CheckTags func(name string, app policy.App) error
-	Before    *Catalog // of which nothing is compiled and checked again; nil: none
+	Memo   *policy.Memo // of tag rules; nil: nothing is remembered
+	Before *Catalog     // of which nothing is compiled and checked again; nil: none
 }
 
 // Look is what the branch of one manifest repository names.
@@ -67,7 +65,7 @@ func New(in Input) (*Catalog, error) {
 	b := newBuilder(in)
 	b.addConfigured()
 	b.addFound()
-	err := errors.Join(b.checkFanOut(), b.checkNamed(), b.compile())
+	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.compile())
 	return b.catalog(), err
 }
 
@@ -118,20 +116,6 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
-
-// Apart are the apps in an environment by the manifest repository that their files are in,
-// sorted; nothing where all targets are in the same one. The map is not to be changed.
-func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
-
-func (c *Catalog) setApart() {
-	c.apart = make(map[string]map[string][]string)
-	for _, t := range c.sorted {
-		if c.apart[t.Environment] == nil {
-			c.apart[t.Environment] = make(map[string][]string)
-		}
-		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
-	}
-}
 
 // AppsIn counts the apps whose files are in each manifest repository.
 func (c *Catalog) AppsIn() map[string]int {

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
+
+// place is a file of a manifest repository.
+type place struct{ manifests, path string }
 
 // claims are what the updates of targets write.
 type claims struct {
@@ -54,7 +58,7 @@ func (c *claims) claim(w *wanted) *gitops.Error {
 func (b *builder) refuseClaims(c *claims) {
 	refused := make(map[*wanted]bool)
 	for _, at := range slices.Sorted(maps.Keys(c.shared)) {
-		others := c.shared[at]
+		others, file := c.shared[at], strings.Split(at, "\x00")[1]
 		all := append([]*wanted{c.writes[at]}, others...)
 		slices.SortFunc(all, func(x, y *wanted) int { return compareAt(x.At, y.At) })
 		for i, w := range all {
@@ -65,7 +69,7 @@ func (b *builder) refuseClaims(c *claims) {
 			if !refused[w] && w != other {
 				refused[w] = true
 				b.refuse(w, fmt.Sprintf("its updates and those of %s in %s would both set the same key of %s: give them different files or keys",
-					other.App, other.Environment, w.Files[0].Path), other.sources()...)
+					other.App, other.Environment, file), other.sources()...)
 			}
 		}
 	}

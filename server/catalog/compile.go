@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -91,6 +92,10 @@ func (b *builder) compileTarget(w *wanted) *gitops.Error {
 		if err != nil {
 			return err
 		}
+	}
+	w.written.Files = make([]manifest.FileEdit, len(w.Files))
+	for i, f := range w.Files {
+		w.written.Files[i] = manifest.FileEdit{File: f.Path, Editor: f.Edit}
 	}
 	return nil
 }

@@ -143,7 +143,9 @@ func Refined(in Input) map[string]policy.App {
 	b := newBuilder(in)
 	for name, app := range in.Config.Apps {
 		if b.refines(name) {
-			apps[name] = configuredApp(app)
+			to := configuredApp(app)
+			to.Tags = policy.TagRule{} // checked with the catalog, since it depends on where the app is
+			apps[name] = to
 		}
 	}
 	return apps
@@ -160,7 +162,7 @@ func configuredApp(app config.App) policy.App {
 
 // policyApp is a found app by its targets.
 func policyApp(targets []*wanted) policy.App {
-	app := policy.App{Repository: targets[0].Image, Tags: policy.TagRule(targets[0].Tags)}
+	app := policy.App{Repository: targets[0].Image, Tags: policy.TagRule(targets[0].Tags)} // an app has one rule everywhere
 	one := !slices.ContainsFunc(targets, func(w *wanted) bool { return w.Image != targets[0].Image })
 	if !one {
 		app.Repository, app.Repositories = "", make(map[string]string)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/server/config"
 )
 
 // refuse makes a problem of a found target.
@@ -97,27 +96,6 @@ func (b *builder) refuseImages() {
 		}
 		if problem := b.image(w.Image).problem; problem != "" {
 			b.refuse(w, "its repository "+problem)
-		}
-	}
-}
-
-// refuseTags refuses the apps whose tag rules are wrong by themselves, or take nothing that
-// their environments take.
-func (b *builder) refuseTags() {
-	if b.CheckTags == nil {
-		return
-	}
-	for begin, end := 0, 0; begin < len(b.all); begin = end {
-		for end = begin; end < len(b.all) && b.all[end].App == b.all[begin].App; end++ {
-		}
-		of := slices.DeleteFunc(slices.Clone(b.all[begin:end]), func(w *wanted) bool { return !w.ok || w.found == nil || w.Tags == (config.Tags{}) })
-		if len(of) == 0 {
-			continue
-		}
-		if err := b.CheckTags(of[0].App, policyApp(of)); err != nil {
-			for _, w := range of {
-				b.refuse(w, err.Error())
-			}
 		}
 	}
 }

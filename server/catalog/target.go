@@ -26,6 +26,8 @@ type Target struct {
 	Image     string      // without tag; "" when only orders name the app
 	Tags      config.Tags // that it takes of those that the environment does; zero: all
 	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
+
+	written manifest.Target // Files as the writer takes them
 }
 
 // File is one file that updates of a target change.
@@ -55,13 +57,7 @@ func (p Problem) Text() string {
 }
 
 // Written is the target as the writer takes it.
-func (t *Target) Written() manifest.Target {
-	to := manifest.Target{Files: make([]manifest.FileEdit, len(t.Files))}
-	for i, f := range t.Files {
-		to.Files[i] = manifest.FileEdit{File: f.Path, Editor: f.Edit}
-	}
-	return to
-}
+func (t *Target) Written() manifest.Target { return t.written }
 
 // Problem is what is wrong with an app that a branch names, or with a file that should
 // name one.

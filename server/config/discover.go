@@ -9,16 +9,16 @@ type Discover struct {
 	// within one. Where it lacks {app} or {env}, the first key of Set names it, and the
 	// file's content says which there are. Required.
 	File string `yaml:"file"`
-	// Exclude are patterns of paths that name no app; * stands for any text within one
-	// segment, and ** for any number of segments.
+	// Exclude are patterns of files that name no app, and of directories in which nothing
+	// does; * stands for any text within one segment, and ** for any number of segments.
 	Exclude []string `yaml:"exclude"`
 	// Environments are those whose names {env} stands for. Default: every environment.
 	Environments []string `yaml:"environments"`
 	// Repository is the apps' image without tag; {app} in it stands for the app's name in
 	// small letters. Default: only orders name the apps.
 	Repository string `yaml:"repository"`
-	// RepositoryKey is a key of each app's file that holds its image, in place of
-	// Repository. A tag behind it does not count.
+	// RepositoryKey is a key of each app's file that holds its image without tag, in place
+	// of Repository.
 	RepositoryKey string `yaml:"repositoryKey"`
 	// Set is what updates set in the files. Default: as for other apps, the environment's
 	// set, else the top level's.

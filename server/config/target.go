@@ -3,8 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-
-	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // maxAlso is how many more files an update may edit: they are all read and parsed for
@@ -62,19 +60,6 @@ func (c *Config) Target(environment, app string) Target {
 		t.Files = append(t.Files, f)
 	}
 	return t
-}
-
-// CheckFiles refuses a target that edits a file twice: only one of the edits would be
-// in the commit.
-func (t Target) CheckFiles() *gitops.Error {
-	for i, f := range t.Files {
-		for _, before := range t.Files[:i] {
-			if before.File == f.File {
-				return gitops.FieldErrorf(f.Also, "is %s, which the same update edits already: write both keys into one set", f.File)
-			}
-		}
-	}
-	return nil
 }
 
 // checkAlso checks a list of more files by itself.

@@ -110,8 +110,8 @@ var plantedBugs = []planted{
 	{
 		"an update is cancelled without a look at the branch",
 		"gitops/lane/batch.go",
-		"case u.MaybePushed || u.CameLate() || t.sent[u.ID]:",
-		"case (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil:",
+		"doubtful := u.MaybePushed || u.CameLate() || t.sent[u.ID] //",
+		"doubtful := (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil //",
 		"ended as cancelled and is on the branch",
 	},
 	{
@@ -193,7 +193,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a file that is set aside stops its environment",
-		"gitops/manifest/edit.go",
+		"gitops/manifest/edits.go",
 		"err != nil && gitops.CodeOf(err) != gitops.Rejected {",
 		"err != nil {",
 		"updates wait while nothing but files is set aside",

@@ -54,6 +54,7 @@ type state struct {
 	heads       map[target]gitops.Head
 	lanes       map[string]*lane
 	leases      map[string]*lease
+	waits       int   // deliveries that wait
 	sequence    int64 // of the newest update
 	log         []happened
 	happenings  int // so many were ever logged

@@ -20,7 +20,7 @@ func (m *Model) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 	}
 	defer m.mu.Unlock()
 	stored, duplicate := m.known(d)
-	if !duplicate && d.Outcome == gitops.OutcomeWaiting && m.waitingCount().Count >= queue.MaxWaiting {
+	if !duplicate && d.Outcome == gitops.OutcomeWaiting && m.waits >= queue.MaxWaiting {
 		return gitops.Delivery{}, false, queue.ErrTooManyWait()
 	}
 	if !duplicate {
@@ -74,6 +74,9 @@ func (m *Model) take(d gitops.Delivery) {
 		kept.updates = append(kept.updates, u.ID)
 		m.enter(u, moment)
 		m.record(queue.OrderEntry(d, u))
+	}
+	if d.Outcome == gitops.OutcomeWaiting {
+		m.waits++
 	}
 	m.deliveries[key] = kept
 	m.happened(happened{delivery: key})

@@ -47,14 +47,11 @@ func (m *Model) WaitingCount(ctx context.Context) (queue.WaitingCount, error) {
 		return queue.WaitingCount{}, err
 	}
 	defer m.mu.Unlock()
-	return m.waitingCount(), nil
-}
-
-func (m *Model) waitingCount() (w queue.WaitingCount) {
+	w := queue.WaitingCount{Count: m.waits}
 	if all := m.waiting(); len(all) > 0 {
-		w = queue.WaitingCount{Count: len(all), Oldest: m.deliveries[all[0].delivery].ReceivedAt}
+		w.Oldest = m.deliveries[all[0].delivery].ReceivedAt
 	}
-	return w
+	return w, nil
 }
 
 // Settle implements [queue.Waiting].
@@ -77,6 +74,7 @@ func (m *Model) Settle(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 		return m.delivery(d.Key()), false, nil
 	}
 	m.log = slices.DeleteFunc(m.log, func(h happened) bool { return h.update == "" && h.delivery == d.Key() })
+	m.waits--
 	d.DecidedAt = m.now().UTC()
 	m.take(d)
 	stored := m.delivery(d.Key())

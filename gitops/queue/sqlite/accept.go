@@ -72,6 +72,9 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 		return first, true, err
 	}
 	tx.latest.delivery = number
+	if d.Outcome == gitops.OutcomeWaiting {
+		tx.waiting++
+	}
 	if d.Body == nil {
 		d.Body = []byte{}
 	}

@@ -103,7 +103,8 @@ var smallScans = []string{
 	"SCAN l", "SCAN lanes", "SCAN CONSTANT ROW",
 	"SCAN updates USING COVERING INDEX updates_failed", // for one row
 	"SCAN (subquery-1)", "SCAN f", // an app that has a failed update
-	"SCAN memories USING COVERING INDEX memories_received",                                        // for one row
+	"SCAN memories USING COVERING INDEX memories_received",                                                      // for one row
+	"SCAN deliveries USING COVERING INDEX deliveries_waiting", "SCAN deliveries USING INDEX deliveries_waiting", // at most queue.MaxWaiting
 	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 }
 
@@ -130,6 +131,10 @@ func (s *Store) askEverything(ctx context.Context) error {
 	_, err = s.Latest(ctx)
 	keep(err)
 	_, err = s.ExistingIDs(ctx, "github", []string{"1"})
+	keep(err)
+	_, _, err = s.WaitingDeliveries(ctx, page)
+	keep(err)
+	_, err = s.WaitingCount(ctx)
 	keep(err)
 	_, err = s.prunable(ctx, time.Now(), 1)
 	keep(err)

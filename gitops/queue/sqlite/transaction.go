@@ -20,6 +20,7 @@ type writerCache struct {
 
 	senders   map[senderKey]int64 // some of the senders table
 	remembers bool                // whether the memories table may have a row
+	waiting   int                 // deliveries that wait
 }
 
 // readCache reads what the writer keeps in memory from its connection.
@@ -45,6 +46,11 @@ func (w *writer) readCache() error {
 	if cache.remembers, err = w.conn.one(context.Background(), `SELECT 1 FROM memories LIMIT 1`, nil, func(row) {}); err != nil {
 		return err
 	}
+	waits, err := readWaiting(context.Background(), w.conn)
+	if err != nil {
+		return err
+	}
+	cache.waiting = waits.Count
 	counted, err := countOpen(w.conn)
 	if err != nil {
 		return err
@@ -70,6 +76,7 @@ type tx struct {
 
 	senders   map[senderKey]int64 // those that were searched or added
 	remembers bool                // a delivery was pruned
+	waiting   int                 // by how many more deliveries wait
 	room      *roomCheck          // nil before it was asked for
 	woken     map[string]bool     // environments with something new to take
 	waits     map[waiting]int64   // by how much the counts have grown
@@ -109,6 +116,7 @@ func (tx *tx) commit(requests int) error {
 	maps.Copy(tx.w.leases, tx.leases)
 	tx.w.cache.keepSenders(tx.senders)
 	tx.w.cache.remembers = tx.w.cache.remembers || tx.remembers
+	tx.w.cache.waiting += tx.waiting
 	tx.w.counts.add(tx.waits)
 	if tx.latest != tx.w.cache.latest {
 		tx.w.cache.latest = tx.latest

@@ -10,14 +10,10 @@ import (
 
 // checkWaiting fails for a delivery that would wait where as many as may wait already.
 func (tx *tx) checkWaiting(d gitops.Delivery) error {
-	if d.Outcome != gitops.OutcomeWaiting {
-		return nil
+	if d.Outcome == gitops.OutcomeWaiting && tx.w.cache.waiting+tx.waiting >= queue.MaxWaiting {
+		return queue.ErrTooManyWait()
 	}
-	w, err := readWaiting(context.Background(), tx.connection)
-	if err == nil && w.Count >= queue.MaxWaiting {
-		err = queue.ErrTooManyWait()
-	}
-	return err
+	return nil
 }
 
 // WaitingDeliveries implements [queue.Waiting]. Its cursor is the last delivery's number.
@@ -98,6 +94,7 @@ func (tx *tx) settle(d gitops.Delivery) (stored gitops.Delivery, settled bool, e
 		stored, err = readDelivery(context.Background(), tx.connection, d.Key(), tx.now)
 		return stored, false, err
 	}
+	tx.waiting--
 	d.DecidedAt = rounded(tx.now)
 	stored, duplicate, err := tx.accept(d)
 	if err == nil && duplicate {

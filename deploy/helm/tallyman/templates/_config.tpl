@@ -24,5 +24,5 @@
 
 {{/* The part of tallyman.yaml that needs a restart: x-reload in `tallyman schema`. */}}
 {{- define "tallyman.restart" -}}
-{{- pick (include "tallyman.config" . | fromYaml) "listen" "adminListen" "pprof" "probeListen" "store" "storePasswordFile" "lease" "retention" "backup" "log" "shutdown" "limits" "manifests" | toYaml -}}
+{{- pick (include "tallyman.config" . | fromYaml) "listen" "adminListen" "pprof" "probeListen" "store" "storePasswordFile" "lease" "retention" "backup" "log" "shutdown" "limits" | toYaml -}}
 {{- end }}
