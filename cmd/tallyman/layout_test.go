@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
+	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"server/webhook":                     {"gitops"},
 	"server/webhook/github":              {"gitops", "server/webhook"},
@@ -87,7 +88,7 @@ var onlyIn = map[string][]string{
 	"github.com/ProtonMail/":             {"gitops/git"},
 	"golang.org/x/crypto/":               {"gitops/git", "gitops/manifest/gitserver"},
 	"github.com/mikefarah/yq/":           {"gitops/values"},
-	"go.yaml.in/":                        {"gitops/values", "server/config", "cmd/tallyman"},
+	"go.yaml.in/":                        {"gitops/discover", "gitops/values", "server/config", "cmd/tallyman"},
 	"github.com/Masterminds/semver/":     {"gitops/policy", "gitops/policy/tagset"},
 	"github.com/go-chi/":                 {"server", "server/limits"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
