@@ -69,7 +69,13 @@ const (
 	OutcomeAccepted Outcome = "accepted" // it became updates
 	OutcomeIgnored  Outcome = "ignored"  // a valid event that asks for nothing
 	OutcomeRejected Outcome = "rejected" // it asked for something that cannot be
+	OutcomeWaiting  Outcome = "waiting"  // it names an app that is not known yet: it is decided later
 )
+
+// Outcomes lists every [Outcome].
+func Outcomes() []Outcome {
+	return []Outcome{OutcomeAccepted, OutcomeIgnored, OutcomeRejected, OutcomeWaiting}
+}
 
 // Delivery is one inbound event as received, and what came of it. Its JSON form
 // is the API's.
@@ -84,18 +90,28 @@ type Delivery struct {
 	Recovered  bool      `json:"recovered,omitempty"`  // the sweep fetched it from its sender, which had failed to send it
 	Credential string    `json:"credential,omitempty"` // what authenticated its sender, never the secret: "webhook secret", "token ci"
 	Outcome    Outcome   `json:"outcome"`
-	Field      string    `json:"field,omitempty"`  // what a rejected delivery got wrong
-	Reason     string    `json:"reason,omitempty"` // why it was ignored or rejected, or which rules left what out
-	// Environment and App are what a rejected order named, as far as they can be names:
-	// there is no update to say it. App is empty without an environment.
+	Field      string    `json:"field,omitempty"`    // what a rejected delivery got wrong
+	Reason     string    `json:"reason,omitempty"`   // why it was ignored or rejected, what it waits for, or which rules left what out
+	DecidedAt  time.Time `json:"decidedAt,omitzero"` // UTC; of one that waited: when its outcome became another
+	// Environment and App are what a rejected or waiting order named, as far as they can
+	// be names: there is no update to say it. App is empty without an environment.
 	Environment string `json:"environment,omitempty"`
 	App         string `json:"app,omitempty"`
-	Body        []byte `json:"-"` // the raw body, as authenticated; of a rejected delivery the first KiB
-	// BodyDigest is a SHA-256 of the body. Of an accepted delivery that has one, the
-	// same body counts once, whatever id it comes with.
+	Body        []byte `json:"-"` // the raw body, as authenticated; of one that is or was not accepted at once the first KiB
+	// BodyDigest is a SHA-256 of the body. Of an accepted or waiting delivery that has
+	// one, the same body counts once, whatever id it comes with.
 	BodyDigest []byte   `json:"-"`
+	Event      []byte   `json:"-"` // of a waiting delivery: see [EncodeEvent]
 	Config     string   `json:"-"` // hash of the configuration in force
 	Updates    []Update `json:"updates"`
+}
+
+// PlannedAt is when its updates were planned: when it was received, or the wait ended.
+func (d Delivery) PlannedAt() time.Time {
+	if d.DecidedAt.IsZero() {
+		return d.ReceivedAt
+	}
+	return d.DecidedAt
 }
 
 // Key is the delivery's key.

@@ -68,7 +68,8 @@ type Update struct {
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`
-	// Recovered is the delivery's.
+	// Recovered is the delivery's, and true of one that waited: it was accepted later
+	// than it happened, and perhaps before by a store that has forgotten it.
 	Recovered bool `json:"-"`
 	// RetriedAt is when a person last asked for it to be tried again.
 	RetriedAt time.Time `json:"-"`
@@ -168,9 +169,12 @@ type WriteTask struct {
 }
 
 // WriteResult is what a writer knows after a write. An update of the call that is
-// in neither list is not on the branch when the write returned no error, and may
-// be when it returned one.
+// in no list is not on the branch when the write returned no error, and may be when
+// it returned one.
 type WriteResult struct {
 	Transitions []Transition // actions commit, confirm, supersede, fail and cancel
 	Refused     []Refusal
+	// Unknown are the ids of the updates whose manifest repository could not be written
+	// while others could. They may or may not be on the branch, as after an error.
+	Unknown []string
 }

@@ -54,7 +54,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	var snapshot int64
 	if sharesErr == nil {
 		var err error
-		file, snapshot, err = fileLimits(c.Limits, shares)
+		file, snapshot, err = fileLimits(c.Limits, shares, 1+len(c.Repositories))
 		keep(err)
 	}
 	warnings := append(checkSecretModes(c), checkExpired(c.API, now())...)

@@ -21,33 +21,71 @@ import (
 // updates would fail and say so, the others go on. The server need not have been
 // started.
 func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
-	if s.app != nil {
-		if err := s.checkApp(ctx, out); err != nil {
-			return err
+	g := s.current()
+	var problems []error
+	var reached []*repository // as their Apps, if they have any
+	for _, r := range g.sorted() {
+		if err := s.checkApp(ctx, out, r); err != nil {
+			problems = append(problems, err)
+			continue
 		}
+		reached = append(reached, r)
 	}
-	gates := s.checkGates(ctx, out)
-	if err := s.writer.Handshake(ctx); err != nil {
-		return errors.Join(gates, err)
+	problems = append(problems, s.checkGates(ctx, out))
+	views := make(map[string]*manifest.View)
+	for _, r := range reached {
+		view, err := s.checkRepository(ctx, out, r)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		views[r.name] = view
 	}
-	fmt.Fprintf(out, "manifest repository: branch %s of %s may be written\n", s.current().config.Manifests.Branch, s.current().config.Manifests.URL)
-	view, err := s.writer.View(ctx, 0)
-	if err != nil {
-		return errors.Join(gates, err)
-	}
-	problems := []error{gates}
-	for _, at := range s.current().known().In("") {
-		t, _ := s.current().known().Target(at.Environment, at.App)
+	for _, at := range g.known().In("") {
+		t, _ := g.known().Target(at.Environment, at.App)
+		if views[t.Manifests] == nil {
+			continue // which is said of the repository
+		}
 		for _, f := range t.Files {
-			more, err := checkFile(t, f, view)
+			more, err := checkFile(t, f, views[t.Manifests])
 			if err != nil {
 				problems = append(problems, err)
 				continue
 			}
-			fmt.Fprintf(out, "%s in %s: %s can be edited%s\n", t.App, t.Environment, f.Path, more)
+			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// whereIn names a manifest repository where there are several.
+func (s *Server) whereIn(before, repository string) string {
+	if len(s.current().repositories) == 1 {
+		return ""
+	}
+	return before + repository
+}
+
+// inRepository says of an error which manifest repository it is of, where there are
+// several.
+func (s *Server) inRepository(name string, err error) error {
+	var known *gitops.Error
+	if len(s.current().repositories) == 1 || !errors.As(err, &known) {
+		return err
+	}
+	named := *known
+	named.Message = "manifest repository " + name + ": " + named.Message
+	return &named
+}
+
+// checkRepository asks whether a repository may be written, and reads its branch.
+func (s *Server) checkRepository(ctx context.Context, out io.Writer, r *repository) (*manifest.View, error) {
+	if err := r.writer.Handshake(ctx); err != nil {
+		return nil, s.inRepository(r.name, err)
+	}
+	fmt.Fprintf(out, "manifest repository%s: branch %s of %s may be written\n", s.whereIn(" ", r.name), r.settings.Branch, r.settings.URL)
+	view, err := r.view(ctx, 0)
+	return view, s.inRepository(r.name, err)
 }
 
 // PrintWarnings prints a line for each thing in the configuration that can be right
@@ -65,17 +103,20 @@ func (s *Server) logWarnings() {
 	}
 }
 
-// checkApp says as whom the repository is written.
-func (s *Server) checkApp(ctx context.Context, out io.Writer) error {
-	report, err := s.app.Report(ctx)
+// checkApp says as which App a repository is written, if as any.
+func (s *Server) checkApp(ctx context.Context, out io.Writer, r *repository) error {
+	if r.app == nil {
+		return nil
+	}
+	report, err := r.app.Report(ctx)
 	if err != nil {
-		return err
+		return s.inRepository(r.name, err)
 	}
 	if report.Contents != "write" {
-		return gitops.Errorf(gitops.Forbidden, "the GitHub App %s may not write the repository's contents: give it the permission Contents: write, and accept that in installation %d",
-			report.Identity.Name, report.Installation)
+		return s.inRepository(r.name, gitops.Errorf(gitops.Forbidden, "the GitHub App %s may not write the repository's contents: give it the permission Contents: write, and accept that in installation %d",
+			report.Identity.Name, report.Installation))
 	}
-	fmt.Fprintf(out, "GitHub App: %s <%s>, installation %d, may write contents\n", report.Identity.Name, report.Identity.Email, report.Installation)
+	fmt.Fprintf(out, "GitHub App%s: %s <%s>, installation %d, may write contents\n", s.whereIn(" of ", r.name), report.Identity.Name, report.Identity.Email, report.Installation)
 	return nil
 }
 

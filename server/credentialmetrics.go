@@ -53,10 +53,15 @@ func (m *credentialMetrics) know(c config.Config, tokens []api.Token, logger *sl
 	for _, t := range tokens {
 		m.ends("token "+t.Name, t.File, t.Expires)
 	}
-	signing := c.Manifests.Signing
-	ends, err := git.Signing(signing).Expires(now())
-	m.ends("manifests.signing.openPGPKeyFile", signing.OpenPGPKeyFile, ends)
-	authorities := map[string]string{"manifests.caFile": c.Manifests.CAFile}
+	var err error
+	authorities := make(map[string]string)
+	for name, r := range c.ManifestRepositories() {
+		field := config.RepositoryField(name)
+		ends, signingErr := git.Signing(r.Signing).Expires(now())
+		m.ends(field+".signing.openPGPKeyFile", r.Signing.OpenPGPKeyFile, ends)
+		authorities[field+".caFile"] = r.CAFile
+		err = errors.Join(err, signingErr)
+	}
 	if c.API.OIDC != nil {
 		authorities["api.oidc.caFile"] = c.API.OIDC.CAFile
 	}

@@ -195,17 +195,18 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 func (s *Server) know(g *generation, next *known) {
 	before := g.known()
 	next.remember(before)
-	next.reader = s.newManifestReader(next, before)
+	next.reader = s.newManifestReader(g, next, before)
 	s.lanes.Configure(laneEnvironments(g.config), func() { g.now.Store(next) })
 	if g.api != nil {
 		g.api.Resize(g.answerMemory(next))
 	}
 	s.metrics.apps.set(next)
+	s.waiting.Ask()
 }
 
 // branchOf is the branch of a manifest repository.
-func (s *Server) branchOf(string) discovery.Branch {
-	return discovery.Branch{View: s.writer.View, Guard: s.files}
+func (s *Server) branchOf(manifests string) discovery.Branch {
+	return discovery.Branch{View: s.current().repositories[manifests].writer.View, Guard: s.manifests.files}
 }
 
 // firstNames is how many names a line of the log has.

@@ -97,6 +97,13 @@ func (l *lookout) reaches(id, app, environment, tag string) {
 	}
 }
 
+// refuses orders by a token, which waits for no app.
+func (l *lookout) refuses(app, environment, tag string) {
+	l.t.Helper()
+	body := fmt.Sprintf(`{"app": %q, "environment": %q, "tag": %q}`, app, environment, tag)
+	l.call(apiToken, "POST", "/api/v1/updates", body).problem(l.t, http.StatusUnprocessableEntity)
+}
+
 // An app is known with the first look after the commit that brings it, without a restart,
 // and its first update is written. With the commit that takes it away it is gone, and what
 // it still had to write is cancelled for that.
@@ -104,7 +111,7 @@ func TestAppsComeAndGoWithTheBranch(t *testing.T) {
 	s := branchSite(t)
 	l := s.watch()
 	l.reaches("1", "api", "dev", "main-1a2b3c4") // was there from the start
-	l.orders("2", "cart", "dev", "main-1a2b3c4").problem(t, http.StatusUnprocessableEntity)
+	l.refuses("cart", "dev", "main-1a2b3c4")
 	s.commit(valuesOf("cart", "dev"))
 	l.look()
 	l.reaches("3", "cart", "dev", "main-1a2b3c4")
@@ -122,7 +129,7 @@ func TestAppsComeAndGoWithTheBranch(t *testing.T) {
 	if u := l.settled(waits.Updates[0].ID); u.State != gitops.Cancelled || u.Reason != why {
 		t.Errorf("what waited is %s: %s", u.State, u.Reason)
 	}
-	l.orders("6", "cart", "dev", "main-3a2b3c4").problem(t, http.StatusUnprocessableEntity)
+	l.refuses("cart", "dev", "main-3a2b3c4")
 	l.reaches("7", "worker", "dev", "main-1a2b3c4")
 	if n := gather(t, l.Server)[`tallyman_apps{repository="default"}`]; n != 2 {
 		t.Errorf("%v apps are told", n)

@@ -15,21 +15,23 @@ import (
 
 // Image is what a dry run asks about.
 type Image struct {
-	Tag         string
-	Digest      string // empty means none for an order, and one of zeros for a push
-	Repository  string // an image in ECR without tag: it is pushed; empty means an order
-	App         string // empty means every app
-	Environment string // empty means every environment
+	Tag        string
+	Digest     string // empty means none for an order, and one of zeros for a push
+	Repository string // an image in ECR without tag: it is pushed; empty means an order
+	// Apps and Environments are those that are asked about; none means all.
+	Apps, Environments []string
 }
 
 // DryRun is what an image would mean: whether each app in each environment takes
 // it, and what would be changed.
 type DryRun struct {
-	Tag        string   `json:"tag"`
-	Repository string   `json:"repository,omitempty"` // that was pushed to; empty for an order
-	Commit     string   `json:"commit,omitempty"`     // of the branch that was looked at; empty for none
-	Reason     string   `json:"reason,omitempty"`     // why nothing is taken, where that is not for one app to say
-	Targets    []Effect `json:"targets"`
+	Tag        string `json:"tag"`
+	Repository string `json:"repository,omitempty"` // that was pushed to; empty for an order
+	Commit     string `json:"commit,omitempty"`     // of the branch that was looked at; empty for none, and where there are several manifest repositories
+
+	Commits map[string]string `json:"commits,omitempty"` // of the branches that were looked at, by manifest repository, where there are several
+	Reason  string            `json:"reason,omitempty"`  // why nothing is taken, where that is not for one app to say
+	Targets []Effect          `json:"targets"`
 }
 
 // Effect is what an image would mean for one app in one environment.
@@ -37,8 +39,9 @@ type Effect struct {
 	Environment string       `json:"environment"`
 	App         string       `json:"app"`
 	Taken       bool         `json:"taken"`
-	Reason      string       `json:"reason,omitempty"` // why it is not taken, or changes nothing
-	Files       []FileEffect `json:"files,omitempty"`  // that would change; those of the app where the branch was not read
+	Reason      string       `json:"reason,omitempty"`    // why it is not taken, or changes nothing
+	Manifests   string       `json:"manifests,omitempty"` // the manifest repository, where there are several
+	Files       []FileEffect `json:"files,omitempty"`     // that would change; those of the app where the branch was not read
 }
 
 // FileEffect is what would be changed in one file.
@@ -75,26 +78,50 @@ func (s *Server) DryRun(ctx context.Context, q Image, offline bool) (DryRun, err
 	if err != nil || offline || !d.Taken() {
 		return d, err
 	}
-	view, err := s.writer.View(ctx, 0)
-	if err != nil {
-		return d, err
-	}
-	d.Commit = view.Commit()
+	views := make(map[string]*manifest.View)
 	for i, e := range d.Targets {
-		if e.Taken {
-			s.tryUpdate(&d.Targets[i], updates[e.at()], view)
+		if !e.Taken {
+			continue
 		}
+		to, _ := s.current().known().Target(e.Environment, e.App)
+		if views[to.Manifests] == nil {
+			if views[to.Manifests], err = s.current().repositories[to.Manifests].view(ctx, 0); err != nil {
+				return d, s.inRepository(to.Manifests, err)
+			}
+			d.looked(to.Manifests, views[to.Manifests].Commit(), len(s.current().repositories) > 1)
+		}
+		if d.Commits != nil {
+			d.Targets[i].Manifests = to.Manifests
+		}
+		s.tryUpdate(&d.Targets[i], updates[e.at()], views[to.Manifests])
 	}
 	return d, nil
 }
 
+// looked notes which commit was looked at.
+func (d *DryRun) looked(repository, commit string, several bool) {
+	if !several {
+		d.Commit = commit
+		return
+	}
+	if d.Commits == nil {
+		d.Commits = make(map[string]string)
+	}
+	d.Commits[repository] = commit
+}
+
 // checkQuestion rejects names that the configuration does not have.
 func (s *Server) checkQuestion(q Image) error {
-	if q.App != "" && !s.current().known().Has(q.App) {
-		return gitops.FieldErrorf("app", "%s", s.current().known().policy.UnknownApp(q.App))
+	now := s.current()
+	for _, app := range q.Apps {
+		if !now.known().Has(app) {
+			return gitops.FieldErrorf("app", "%s", now.known().policy.UnknownApp(app))
+		}
 	}
-	if _, ok := s.current().config.Environments[q.Environment]; q.Environment != "" && !ok {
-		return gitops.FieldErrorf("env", "%s", s.current().known().policy.UnknownEnvironment(q.Environment))
+	for _, environment := range q.Environments {
+		if _, ok := now.config.Environments[environment]; !ok {
+			return gitops.FieldErrorf("env", "%s", now.known().policy.UnknownEnvironment(environment))
+		}
 	}
 	return nil
 }

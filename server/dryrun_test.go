@@ -57,19 +57,21 @@ func TestDryRun(t *testing.T) {
 			"dev api: charts/api/values-dev.yaml .image.tag|@@ -2 +2 @@|-  tag: main-0000000|+  tag: main-1a2b3c4|",
 			"dev worker: charts/worker/values-dev.yaml .image.tag|@@ ...|",
 			"prod api: not taken: tag main-1a2b3c4 is ...|"}},
-		"of one app":            {Image{Tag: "main-1a2b3c4", App: "worker"}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
-		"in one environment":    {Image{Tag: "1.2.3", App: "api", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
-		"that is there already": {Image{Tag: "1.0.0", Environment: "prod"}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag: the file already has this tag|"}},
-		"that is no tag":        {Image{Tag: "a b", Environment: "prod"}, false, "", []string{"prod api: not taken: \"a b\" is not an image tag...|"}},
+		"of one app": {Image{Tag: "main-1a2b3c4", Apps: []string{"worker"}}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
+		"of several": {Image{Tag: "1.2.3", Apps: []string{"api", "worker"}, Environments: []string{"prod"}}, true, "", []string{
+			"prod api: charts/api/values-prod.yaml .image.tag|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
+		"in one environment":    {Image{Tag: "1.2.3", Apps: []string{"api"}, Environments: []string{"prod"}}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
+		"that is there already": {Image{Tag: "1.0.0", Environments: []string{"prod"}}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag: the file already has this tag|"}},
+		"that is no tag":        {Image{Tag: "a b", Environments: []string{"prod"}}, false, "", []string{"prod api: not taken: \"a b\" is not an image tag...|"}},
 		"a push": {Image{Tag: "1.2.3", Repository: shopImage}, false, tip, []string{
 			"dev api: not taken: tag 1.2.3 does not match ...|", "prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
-		"of a lower version":        {Image{Tag: "0.9.0", Repository: shopImage, Environment: "prod"}, false, "", []string{"prod api: not taken: tag 0.9.0 does not satisfy...|"}},
-		"by another of its hosts":   {Image{Tag: "1.2.3", Environment: "prod", Repository: "123456789012.dkr-ecr.eu-west-1.on.aws/shop/api"}, false, tip, []string{"prod api: charts/...|"}},
-		"of an app with no image":   {Image{Tag: "1.2.3", Repository: shopImage, App: "worker"}, false, "", []string{"dev worker: not taken: the repository of app \"worker\" is not configured there|", "prod worker: not taken: app \"worker\" is not configured for it|"}},
-		"of latest":                 {Image{Tag: "latest", Repository: shopImage, Environment: "dev"}, false, "", []string{"dev api: not taken: detail.image-tag: \"latest\" never reaches a manifest...|"}},
+		"of a lower version":        {Image{Tag: "0.9.0", Repository: shopImage, Environments: []string{"prod"}}, false, "", []string{"prod api: not taken: tag 0.9.0 does not satisfy...|"}},
+		"by another of its hosts":   {Image{Tag: "1.2.3", Environments: []string{"prod"}, Repository: "123456789012.dkr-ecr.eu-west-1.on.aws/shop/api"}, false, tip, []string{"prod api: charts/...|"}},
+		"of an app with no image":   {Image{Tag: "1.2.3", Repository: shopImage, Apps: []string{"worker"}}, false, "", []string{"dev worker: not taken: the repository of app \"worker\" is not configured there|", "prod worker: not taken: app \"worker\" is not configured for it|"}},
+		"of latest":                 {Image{Tag: "latest", Repository: shopImage, Environments: []string{"dev"}}, false, "", []string{"dev api: not taken: detail.image-tag: \"latest\" never reaches a manifest...|"}},
 		"of an image without app":   {Image{Tag: "1.2.3", Repository: shopImage + "2"}, false, "", nil},
-		"without the branch":        {Image{Tag: "1.2.3", Environment: "prod"}, true, "", []string{"prod api: charts/api/values-prod.yaml .image.tag|"}},
-		"of a digest that is wrong": {Image{Tag: "1.2.3", Environment: "prod", Digest: "sha256:1"}, true, "", []string{"prod api: not taken: \"sha256:1\" is not a digest...|"}},
+		"without the branch":        {Image{Tag: "1.2.3", Environments: []string{"prod"}}, true, "", []string{"prod api: charts/api/values-prod.yaml .image.tag|"}},
+		"of a digest that is wrong": {Image{Tag: "1.2.3", Environments: []string{"prod"}, Digest: "sha256:1"}, true, "", []string{"prod api: not taken: \"sha256:1\" is not a digest...|"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := s.dryRun(c.q, c.offline)
@@ -98,11 +100,11 @@ func TestDryRunOfALowerVersion(t *testing.T) {
 	s := newSite(t)
 	_, err := s.repository.Commit(gitserver.Change{Files: map[string]string{"charts/api/values-prod.yaml": "image:\n  tag: 2.0.0\n"}})
 	s.must(err)
-	d, err := s.dryRun(Image{Tag: "1.9.5", Repository: shopImage, Environment: "prod"}, false)
+	d, err := s.dryRun(Image{Tag: "1.9.5", Repository: shopImage, Environments: []string{"prod"}}, false)
 	if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, "1.9.5 is lower than 2.0.0, which is in charts/api/values-prod.yaml: ") {
 		t.Errorf("a push: %+v", d)
 	}
-	if d, err := s.dryRun(Image{Tag: "1.9.5", App: "api", Environment: "prod"}, false); err != nil || !d.Taken() {
+	if d, err := s.dryRun(Image{Tag: "1.9.5", Apps: []string{"api"}, Environments: []string{"prod"}}, false); err != nil || !d.Taken() {
 		t.Errorf("an order: %+v, %v", d, err)
 	}
 }
@@ -120,7 +122,7 @@ func TestDryRunOfAPushThatMayNotOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.edit(c.old, c.now)
-			d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage, Environment: "prod"}, true)
+			d, err := s.dryRun(Image{Tag: "1.2.3", Repository: shopImage, Environments: []string{"prod"}}, true)
 			if s.must(err); d.Taken() || len(d.Targets) != 1 || !strings.Contains(d.Targets[0].Reason, c.want) {
 				t.Errorf("got %+v", d)
 			}
@@ -143,7 +145,7 @@ func TestDryRunOfAnOrderThatNobodyMayPlace(t *testing.T) {
 	s := newSite(t)
 	s.edit(`repositoryID: 17}}, may: [order], apps: ["*"], environments: ["*"]`, `repositoryID: 17}}, may: [order], apps: ["*"], environments: [dev]`)
 	s.edit("{token: ops}, may: [read, order, retry, cancel]", "{token: ops}, may: [read]")
-	d, err := s.dryRun(Image{Tag: "1.2.3", App: "api", Environment: "prod"}, true)
+	d, err := s.dryRun(Image{Tag: "1.2.3", Apps: []string{"api"}, Environments: []string{"prod"}}, true)
 	if s.must(err); d.Taken() || d.Targets[0].Reason != "no rule of access allows anybody to order it there by name" {
 		t.Errorf("got %+v", d)
 	}
@@ -160,15 +162,15 @@ func TestDryRunOfAnEditThatFails(t *testing.T) {
 		q    Image
 		want string
 	}{
-		"no such file": {Image{Tag: "main-1a2b3c4", App: "api", Environment: "dev"}, "it would be accepted, and then fail: charts/api/values-dev.yaml: no such file in the manifest repository"},
-		"no digest":    {Image{Tag: "1.2.3", Environment: "prod"}, "it would be accepted, and then fail: "},
+		"no such file": {Image{Tag: "main-1a2b3c4", Apps: []string{"api"}, Environments: []string{"dev"}}, "it would be accepted, and then fail: charts/api/values-dev.yaml: no such file in the manifest repository"},
+		"no digest":    {Image{Tag: "1.2.3", Environments: []string{"prod"}}, "it would be accepted, and then fail: "},
 	} {
 		d, err := s.dryRun(c.q, false)
 		if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, c.want) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
-	for name, q := range map[string]Image{"a push": {Tag: "1.2.3", Repository: shopImage, Environment: "prod"}, "an order with a digest": {Tag: "1.2.3", Environment: "prod", Digest: "sha256:" + strings.Repeat("a", 64)}} {
+	for name, q := range map[string]Image{"a push": {Tag: "1.2.3", Repository: shopImage, Environments: []string{"prod"}}, "an order with a digest": {Tag: "1.2.3", Environments: []string{"prod"}, Digest: "sha256:" + strings.Repeat("a", 64)}} {
 		if d, err := s.dryRun(q, false); err != nil || !d.Taken() || strings.Count(d.Targets[0].Files[0].Diff, "\n") != 3 || len(d.Targets[0].Files[0].Keys) != 2 {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
@@ -184,8 +186,8 @@ func TestDryRunRejectsNamesThatAreNotThere(t *testing.T) {
 		}
 	}
 	for want, q := range map[string]Image{
-		`app: no app "shop" is configured: add it to apps, or correct the name`: {Tag: "1.2.3", App: "shop"},
-		`env: no environment "qa" is configured (there are dev, prod)`:          {Tag: "1.2.3", Environment: "qa"},
+		`app: no app "shop" is configured: add it to apps, or correct the name`: {Tag: "1.2.3", Apps: []string{"shop"}},
+		`env: no environment "qa" is configured (there are dev, prod)`:          {Tag: "1.2.3", Environments: []string{"qa"}},
 	} {
 		if _, err := s.dryRun(q, true); gitops.CodeOf(err) != gitops.Invalid || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

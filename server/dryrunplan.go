@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -47,16 +48,16 @@ func filesOf(to *catalog.Target) (files []FileEffect) {
 // asked lists the targets of apps that the question is about: where they run, and
 // where the app does not run if both are named.
 func (s *Server) asked(q Image, apps []string) (targets []catalog.At) {
-	if q.App != "" {
-		apps = []string{q.App}
+	if len(q.Apps) > 0 {
+		apps = q.Apps
 	}
 	for _, environment := range s.environments() {
-		if q.Environment != "" && q.Environment != environment {
+		if len(q.Environments) > 0 && !slices.Contains(q.Environments, environment) {
 			continue
 		}
 		for _, app := range apps {
 			at := catalog.At{Environment: environment, App: app}
-			if _, runs := s.current().known().Target(environment, app); runs || q.App != "" {
+			if _, runs := s.current().known().Target(environment, app); runs || len(q.Apps) > 0 {
 				targets = append(targets, at)
 			}
 		}

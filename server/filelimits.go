@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -20,8 +21,9 @@ const leastSnapshot = 1 << 20
 //     at a time take at most that; the largest file that is allowed takes no more.
 //   - Snapshot: half of the share for one state of the branch, directories and files
 //     together. While the branch moves, and as long as a reader has an old view, there
-//     are two.
-func fileLimits(c config.Limits, shares budget.Shares) (file values.Limits, snapshot int64, err error) {
+//     are two. Several manifest repositories divide it equally: their sum is the same.
+//   - Search: all of it, which several manifest repositories divide equally, too.
+func fileLimits(c config.Limits, shares budget.Shares, repositories int) (file values.Limits, snapshot int64, err error) {
 	file = values.Limits{Bytes: int(c.File.Bytes), Nodes: int(c.File.Nodes)}
 	fits := values.NodesWithin(shares.Parsers, file.Bytes)
 	var problems []error
@@ -35,5 +37,10 @@ func fileLimits(c config.Limits, shares budget.Shares) (file values.Limits, snap
 		problems = append(problems, gitops.FieldErrorf("limits.snapshot", "must be %s to %s, which is half of what %s has for the branch: raise limits.memory for more",
 			budget.Text(leastSnapshot), budget.Text(most), budget.Text(shares.Memory)))
 	}
-	return file, cmp.Or(snapshot, shares.Snapshot/2), errors.Join(problems...)
+	snapshot = cmp.Or(snapshot, shares.Snapshot/2)
+	if most := min(snapshot/leastSnapshot, shares.Search/history.LeastMemory(int64(file.Bytes))); int64(repositories) > most {
+		problems = append(problems, gitops.FieldErrorf("repositories", "with manifests there are %d, and %s has room for %d: raise limits.memory, or limits.snapshot where it is set",
+			repositories, budget.Text(shares.Memory), most))
+	}
+	return file, snapshot, errors.Join(problems...)
 }

@@ -15,7 +15,7 @@ import (
 func TestFileLimitsFitTheMemory(t *testing.T) {
 	for _, memory := range []int64{budget.Least, budget.Default, 2 << 30} {
 		shares := budget.Split(memory)
-		file, snapshot, err := fileLimits(config.Limits{File: config.FileLimits{Bytes: 1 << 20}}, shares)
+		file, snapshot, err := fileLimits(config.Limits{File: config.FileLimits{Bytes: 1 << 20}}, shares, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func TestFileLimitsFitTheMemory(t *testing.T) {
 			t.Errorf("of %s: %+v costs %d of %d, and two snapshots of %d are more than %d", budget.Text(memory), file, largest.Cost(), shares.Parsers, snapshot, shares.Snapshot)
 		}
 	}
-	_, _, err := fileLimits(config.Limits{File: config.FileLimits{Bytes: 5 << 20, Nodes: 400_000}, Snapshot: 1 << 30}, budget.Split(budget.Default))
+	_, _, err := fileLimits(config.Limits{File: config.FileLimits{Bytes: 5 << 20, Nodes: 400_000}, Snapshot: 1 << 30}, budget.Split(budget.Default), 1)
 	if err == nil {
 		t.Fatal("more than fits is accepted")
 	}
@@ -32,5 +32,17 @@ func TestFileLimitsFitTheMemory(t *testing.T) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not say %q", err, part)
 		}
+	}
+}
+
+// Every manifest repository has room for two files of the largest size.
+func TestManifestRepositoriesFitTheMemory(t *testing.T) {
+	c := config.Limits{File: config.FileLimits{Bytes: 1 << 20}}
+	if _, _, err := fileLimits(c, budget.Split(budget.Default), 14); err != nil {
+		t.Error(err)
+	}
+	_, _, err := fileLimits(c, budget.Split(budget.Default), 100)
+	if want := "repositories: with manifests there are 100, and 409MiB has room for 14: raise limits.memory, or limits.snapshot where it is set"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

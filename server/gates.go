@@ -29,15 +29,12 @@ func (s *Server) checkGate(ctx context.Context, out io.Writer, gate access.Gate)
 	unknown := func(why string) {
 		fmt.Fprintf(out, "warning: %s: not known whether the %s exists and has required reviewers: %s\n", gate.Rule, name, why)
 	}
-	switch {
-	case s.app == nil:
-		unknown("only a GitHub App can look (manifests.credentials.githubApp)")
-		return nil
-	case !s.app.Issues(gate.Issuer):
-		unknown("its jobs are of another GitHub than the App")
+	app, why := s.appFor(gate.Issuer)
+	if app == nil {
+		unknown(why)
 		return nil
 	}
-	found, err := s.app.Environment(ctx, gate.Repository, gate.GitHubEnvironment)
+	found, err := app.Environment(ctx, gate.Repository, gate.GitHubEnvironment)
 	switch code := gitops.CodeOf(err); {
 	case code == gitops.Forbidden, code == gitops.NotFound:
 		unknown(gitops.PublicOf(err))
@@ -53,6 +50,22 @@ func (s *Server) checkGate(ctx context.Context, out io.Writer, gate access.Gate)
 	}
 	printGate(out, gate.Rule, name, found)
 	return nil
+}
+
+// appFor is an App that can look at the environments of an issuer's jobs; nil where there
+// is none, and why.
+func (s *Server) appFor(issuer string) (app *githubapp.App, why string) {
+	why = "only a GitHub App can look (manifests.credentials.githubApp)"
+	for _, r := range s.current().sorted() {
+		switch {
+		case r.app == nil:
+		case r.app.Issues(issuer):
+			return r.app, ""
+		default:
+			why = "its jobs are of another GitHub than the App"
+		}
+	}
+	return nil, why
 }
 
 // printGate prints what stands before the jobs in an environment.

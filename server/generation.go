@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -9,6 +8,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/routing"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -17,10 +17,12 @@ import (
 type generation struct {
 	config config.Config
 	parts
-	latest                  // the apps that are known now
-	intake  *webhook.Intake // the one way in for events, whatever brings them
-	handler http.Handler    // of the public listener
-	api     *api.API        // nil where it is not served
+	latest       // the apps that are known now
+	repositories // that manifests are in
+	lanes        map[string]*routing.Repository
+	intake       *webhook.Intake // the one way in for events, whatever brings them
+	handler      http.Handler    // of the public listener
+	api          *api.API        // nil where it is not served
 
 	requests sync.WaitGroup // that are being answered
 	ended    chan struct{}  // closed when it is in force no longer: streams end
@@ -75,10 +77,16 @@ func (g *generations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // prepare makes what serves a generation. The store is open.
 // What was known before, if anything, is not read again.
 func (s *Server) prepare(g *generation, before *known) {
-	g.known().reader = s.newManifestReader(g.known(), before)
+	g.known().reader = s.newManifestReader(g, g.known(), before)
 	g.intake = s.newIntake(g)
 	g.handler = s.newHandler(g)
 }
 
-// stopCurrent ends the generation in force.
-func (s *Server) stopCurrent(context.Context) error { return s.current().jobs.release() }
+// use has the generation use manifest repositories, which release frees.
+func (g *generation) use(all repositories) { g.repositories, g.lanes = all, all.byLanes() }
+
+// release frees what the generation uses.
+func (g *generation) release() error {
+	g.repositories.release()
+	return g.jobs.release()
+}

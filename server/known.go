@@ -64,12 +64,26 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 // configuration.
 func newKnown(in catalog.Input) (*known, error) {
 	apps, err := catalog.New(in)
-	p, policyErr := buildPolicy(in.Config, apps.PolicyApps())
+	p, policyErr := buildPolicy(in.Config, apps)
 	return &known{Catalog: apps, policy: p}, errors.Join(policyErr, checkRefined(in), err)
 }
 
-func buildPolicy(c config.Config, apps map[string]policy.App) (*policy.Policy, error) {
-	p := policy.Config{Environments: map[string]policy.Environment{}, Apps: apps, MaxUpdates: queue.MaxUpdates}
+// buildPolicy makes it of a catalog; an order of an app with a problem is rejected for that.
+func buildPolicy(c config.Config, apps *catalog.Catalog) (*policy.Policy, error) {
+	p := policy.Config{
+		Environments: map[string]policy.Environment{}, Apps: apps.PolicyApps(), MaxUpdates: queue.MaxUpdates,
+		MayNameApp: apps.MayComeToKnow, MayNameImage: apps.MayComeToKnowImage,
+	}
+	p.Problem = func(environment, app string) (why string, ok bool) {
+		if _, ok := apps.Target(environment, app); ok {
+			return "", false
+		}
+		problem, ok := apps.Problem(environment, app)
+		if !ok {
+			return "", false
+		}
+		return problem.Text(), true
+	}
 	for name, env := range c.Environments {
 		p.Environments[name] = policy.Environment{Tags: policy.TagRule(env.Tags), Downgrades: env.Downgrades == "allow"}
 	}
@@ -99,23 +113,18 @@ type latest struct{ now atomic.Pointer[known] }
 // known is what is known now.
 func (l *latest) known() *known { return l.now.Load() }
 
-// Plan implements webhook.Planner. An order of an app with a problem is rejected for that.
-// Nobody can say that there is no app before every branch was looked at: an order of one
-// that is not known is to be sent again, and nothing is kept of it.
+// Plan implements webhook.Planner. Nobody can say that there is no app before every branch
+// was looked at: an order of one that is not known is to be sent again, and nothing is kept
+// of it.
 func (l *latest) Plan(e gitops.Event) (gitops.Delivery, error) {
 	k := l.known()
-	if e.Violation != nil {
+	if e.Violation != nil || e.Principal.Dispatch != nil || k.Complete() {
 		return k.policy.Plan(e)
 	}
 	for _, order := range e.Orders {
-		if _, ok := k.Target(order.Environment, order.App); ok {
-			continue
-		}
-		if p, ok := k.Problem(order.Environment, order.App); ok {
-			e.Violation = &gitops.Error{Code: gitops.Rejected, Field: order.Field("app"), Message: p.Text()}
-			return k.policy.Plan(e)
-		}
-		if e.Principal.Dispatch == nil && !k.Complete() && k.MayComeToKnow(order.App) {
+		_, ok := k.Target(order.Environment, order.App)
+		_, wrong := k.Problem(order.Environment, order.App)
+		if !ok && !wrong && k.MayComeToKnow(order.App) {
 			return gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID()}, &gitops.Error{
 				Code: gitops.Unavailable, Field: order.Field("app"), RetryAfter: lookBetween,
 				Message: fmt.Sprintf("whether there is an app %q is not known yet: the branch is still being looked at. Send the order again", order.App),

@@ -14,6 +14,7 @@ func (s *Server) knowLabels(before, now *generation) {
 	for environment := range now.config.Environments {
 		s.metrics.lanes.know(environment)
 	}
+	s.metrics.repositories.know(now.repositories)
 	for _, source := range now.sources() {
 		s.metrics.deliveries.know(source)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -17,7 +18,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: s.holder, Queue: s.store, Writer: s.writer, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: s.manifests.router, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
 			_, ok := s.current().known().Target(environment, app)
@@ -44,7 +45,7 @@ func (s *Server) startLanes() {
 		ctx, cancel := drainDeadline(ctx)
 		defer cancel()
 		// When the lanes are given up, so is the push that they wait for.
-		defer context.AfterFunc(ctx, s.writer.Abort)()
+		defer context.AfterFunc(ctx, s.manifests.router.Abort)()
 		s.lanes.Stop(ctx)
 		return nil
 	})
@@ -69,12 +70,22 @@ func (s *Server) warmUp() {
 		cancel() // and leaves the lanes the time that it may still take
 		return nil
 	})
-	s.background.Go(func() {
-		if err := s.writer.Handshake(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("cannot write the manifest repository, updates are queued",
-				slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
-		}
-	})
+	s.warm = func(g *generation) { s.background.Go(func() { s.handshake(ctx, g) }) }
+	s.warm(s.current())
+}
+
+// handshake has every manifest repository of a generation made ready.
+func (s *Server) handshake(ctx context.Context, g *generation) {
+	var each sync.WaitGroup
+	for _, r := range g.repositories {
+		each.Go(func() {
+			if err := r.writer.Handshake(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn("cannot write the manifest repository, updates are queued", slog.String("repository", r.name),
+					slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
+			}
+		})
+	}
+	each.Wait()
 }
 
 // startPruning has what is older than the configuration keeps forgotten.

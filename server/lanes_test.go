@@ -13,6 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
 
@@ -79,6 +80,8 @@ func (w hangingWriter) Write(context.Context, []gitops.WriteTask) (gitops.WriteR
 	<-w.letGo
 	return gitops.WriteResult{}, gitops.Errorf(gitops.Unavailable, "it hung")
 }
+
+func (w hangingWriter) Away(string) ([]string, *queue.Outage) { return nil, nil }
 
 func (w hangingWriter) LastStep() time.Time { return w.lastStep() }
 

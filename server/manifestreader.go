@@ -5,35 +5,20 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/apphistory"
-	"github.com/tallyman-dev/tallyman/server/branchtags"
 )
 
-// branchTagsFor is how old the tags of the branch may be that the API shows.
-const branchTagsFor = 3 * time.Second
-
-// manifestReader is the API's window on the manifest repository.
+// manifestReader is the API's window on the manifest repositories.
 type manifestReader struct {
-	*branchtags.Cache[*manifest.View]
+	branchTags
 	*apphistory.Reader
 }
 
-// newManifestReader reads for what is known. What was read before, if anything, is not read
-// again.
-func (s *Server) newManifestReader(k, before *known) manifestReader {
-	targets := make([]branchtags.Target, 0, len(k.Targets()))
-	for _, to := range k.Targets() {
-		files := make([]branchtags.File, len(to.Files))
-		for i, f := range to.Files {
-			files[i] = branchtags.File{Path: f.Path, Edit: f.Edit}
-		}
-		targets = append(targets, branchtags.Target{Environment: to.Environment, App: to.App, Files: files})
-	}
-	view := func(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
-		return s.writer.View(ctx, maxAge)
-	}
+// newManifestReader reads for what is known, from a generation's repositories. What was
+// read before, if anything, is not read again.
+func (s *Server) newManifestReader(g *generation, k, before *known) manifestReader {
 	target := func(environment, app string) (files []apphistory.File) {
 		to, ok := k.Target(environment, app)
 		if !ok {
@@ -44,11 +29,15 @@ func (s *Server) newManifestReader(k, before *known) manifestReader {
 		}
 		return files
 	}
-	tags := branchtags.New(targets, view, branchTagsFor, s.files)
-	if before != nil && before.reader.Cache != nil {
-		tags.Keep(before.reader.Cache)
+	file := func(ctx context.Context, environment, app string, q history.Query) (history.History, error) {
+		to, _ := k.Target(environment, app) // it was there a moment ago, and what is known does not change
+		return g.repositories[to.Manifests].past.File(ctx, q)
 	}
-	return manifestReader{tags, apphistory.New(target, s.past.File, s.files)}
+	tags := newBranchTags(g.repositories, k, s.manifests.files)
+	if before != nil {
+		tags.keep(before.reader.branchTags)
+	}
+	return manifestReader{tags, apphistory.New(target, file, s.manifests.files)}
 }
 
 // liveManifests reads for what is known when it is asked.

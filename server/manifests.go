@@ -1,11 +1,16 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -16,48 +21,149 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/routing"
 )
 
-// repository is what reaches the manifest repository.
+// repository is what reaches one manifest repository. It outlives the configuration that
+// it was made for, as long as the ones after it say the same of it.
 type repository struct {
-	writer *manifest.Writer
-	past   *history.Reader
-	prover *proof.Prover  // has no keys until the store is open
-	files  *guard.Guard   // stands before all that is parsed; notes nothing until then
-	app    *githubapp.App // as whom it is written; nil unless one is configured
+	name     string
+	settings config.Manifests
+	files    [][]byte // contents of those that are read when it is made
+	writer   *manifest.Writer
+	past     *history.Reader
+	app      *githubapp.App // as whom it is written; nil unless one is configured
+	lanes    *routing.Repository
 }
 
-// newRepository does not use the network.
-func newRepository(c config.Config, current func() *generation, recorder manifest.Recorder, logger *slog.Logger) (r repository, err error) {
-	r.prover = proof.New()
-	r.files = guard.New(current().shares.Parsers, logger)
-	roots, rootsErr := readRoots("manifests.caFile", c.Manifests.CAFile)
-	var appErr error
-	if c.Manifests.Credentials.GitHubApp != nil {
-		r.app, appErr = newApp(c.Manifests, roots, logger)
+// repositories are the manifest repositories of one configuration, by name.
+type repositories map[string]*repository
+
+// sorted are the repositories, sorted by name.
+func (all repositories) sorted() []*repository {
+	return slices.SortedFunc(maps.Values(all), func(a, b *repository) int { return cmp.Compare(a.name, b.name) })
+}
+
+// release says that a configuration does not use them any more.
+func (all repositories) release() {
+	for _, r := range all {
+		r.lanes.Release()
 	}
-	at := remoteOf(c.Manifests, r.app, roots)
+}
+
+// byLanes are the repositories as lanes write them.
+func (all repositories) byLanes() map[string]*routing.Repository {
+	lanes := make(map[string]*routing.Repository, len(all))
+	for name, r := range all {
+		lanes[name] = r.lanes
+	}
+	return lanes
+}
+
+// manifestMaker makes what reaches manifest repositories, and has what they share.
+type manifestMaker struct {
+	current func() *generation
+	router  *routing.Router
+	prover  *proof.Prover // has no keys until the store is open
+	files   *guard.Guard  // stands before all that is parsed; notes nothing until then
+	metrics repositoryMetrics
+	logger  *slog.Logger
+}
+
+func newManifestMaker(current func() *generation, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
+	m := &manifestMaker{current: current, prover: proof.New(), metrics: metrics, logger: logger}
+	m.files = guard.New(current().shares.Parsers, logger)
+	m.router = routing.New(m.routes)
+	return m
+}
+
+// close closes every repository, also one whose last write or request has not ended.
+func (m *manifestMaker) close(context.Context) error {
+	m.router.Close()
+	return nil
+}
+
+// make makes the repositories of a configuration, and keeps those of the one before of
+// which it says the same. It does not use the network. After an error none is used.
+func (m *manifestMaker) make(c config.Config, before repositories) (repositories, error) {
+	all := make(repositories)
+	var problems []error
+	settings := c.ManifestRepositories()
+	for _, name := range c.ManifestRepositoryNames() {
+		r := m.describe(name, settings[name])
+		if was := before[name]; was != nil && r.sameAs(was) {
+			was.lanes.Keep()
+			all[name] = was
+			continue
+		}
+		if err := m.connect(r, c); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all[name] = r
+	}
+	if err := errors.Join(problems...); err != nil {
+		all.release()
+		return nil, err
+	}
+	return all, nil
+}
+
+// describe reads the files that a repository is made of. One that cannot be read is an
+// error when it is made.
+func (m *manifestMaker) describe(name string, settings config.Manifests) *repository {
+	r := &repository{name: name, settings: settings}
+	for _, path := range []string{settings.CAFile, settings.Signing.SSHKeyFile, settings.Signing.OpenPGPKeyFile} {
+		text, _ := os.ReadFile(path)
+		r.files = append(r.files, text)
+	}
+	return r
+}
+
+func (r *repository) sameAs(other *repository) bool {
+	return reflect.DeepEqual(r.settings, other.settings) && slices.EqualFunc(r.files, other.files, bytes.Equal)
+}
+
+// connect makes a repository's parts.
+func (m *manifestMaker) connect(r *repository, c config.Config) error {
+	field := config.RepositoryField(r.name)
+	roots, rootsErr := readRoots(field+".caFile", r.settings.CAFile)
+	var appErr error
+	if r.settings.Credentials.GitHubApp != nil {
+		r.app, appErr = newApp(r.settings, roots, m.logger)
+		appErr = gitops.PrefixField(field+".credentials.githubApp", appErr)
+	}
+	at := remoteOf(r.settings, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
 	var writerErr, pastErr error
-	r.writer, writerErr = newWriter(c, current, at, r, breaker, recorder, logger)
+	r.writer, writerErr = m.newWriter(r, c, at, breaker)
 	if writerErr == nil { // what is wrong with the address is said once
-		r.past, pastErr = newPast(c, current().shares.Search, at, r, breaker)
+		r.past, pastErr = m.newPast(r, c, at, breaker)
 	}
-	if err := errors.Join(rootsErr, appErr, writerErr, pastErr); err != nil {
-		return repository{}, errors.Join(err, r.close())
+	if err := errors.Join(rootsErr, appErr, gitops.PrefixField(field, writerErr), gitops.PrefixField(field, pastErr)); err != nil {
+		if r.writer != nil {
+			err = errors.Join(err, r.writer.Close())
+		}
+		r.free()
+		return err
 	}
-	return r, nil
+	r.lanes = m.router.Add(r.name, r.writer, r.free, m.metrics, m.logger)
+	return nil
 }
 
-// close frees what was made.
-func (r repository) close() error {
+// view is the branch as it was no longer than maxAge ago.
+func (r *repository) view(ctx context.Context, maxAge time.Duration) (*manifest.View, error) {
+	return r.writer.View(ctx, maxAge)
+}
+
+// free frees what is beside the writer.
+func (r *repository) free() {
 	if r.past != nil {
 		r.past.Close()
 	}
-	if r.writer != nil {
-		return r.writer.Close()
+	if r.app != nil {
+		_ = r.app.Close() // which has no error
 	}
-	return nil
 }
 
 // remoteOf says where the repository is, and how to get in.
@@ -76,16 +182,18 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-func newPast(c config.Config, memory int64, at git.Config, r repository, breaker *git.Breaker) (*history.Reader, error) {
+// newPast makes the reader of the branch's history. All of them together take the share
+// of the memory that is for searches: each takes an equal part, as many as there are.
+func (m *manifestMaker) newPast(r *repository, c config.Config, at git.Config, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
-		return nil, gitops.PrefixField("manifests", err)
+		return nil, err
 	}
-	return history.New(breaker.Guard(remote), c.Manifests.Branch, r.prover, history.Limits{
-		Memory:    memory,
+	return history.New(breaker.Guard(remote), r.settings.Branch, m.prover, history.Limits{
+		Memory:    func() int64 { return m.current().shares.Search / int64(len(m.current().repositories)) },
 		FileBytes: int64(c.Limits.File.Bytes),
 		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
-			return r.files.Enter(ctx, o, 0, true)
+			return m.files.Enter(ctx, o, 0, true)
 		},
 	}), nil
 }
@@ -94,7 +202,7 @@ func newPast(c config.Config, memory int64, at git.Config, r repository, breaker
 var _ git.Invalidator = (*githubapp.App)(nil)
 
 func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*githubapp.App, error) {
-	app, err := githubapp.New(githubapp.Config{
+	return githubapp.New(githubapp.Config{
 		AppID:          c.Credentials.GitHubApp.AppID,
 		InstallationID: c.Credentials.GitHubApp.InstallationID,
 		PrivateKeyFile: c.Credentials.GitHubApp.PrivateKeyFile,
@@ -103,47 +211,6 @@ func newApp(c config.Manifests, roots *x509.CertPool, logger *slog.Logger) (*git
 		RootCAs:        roots,
 		Logger:         logger,
 	})
-	return app, gitops.PrefixField("manifests.credentials.githubApp", err)
-}
-
-func newWriter(c config.Config, current func() *generation, at git.Config, r repository, breaker *git.Breaker, recorder manifest.Recorder, logger *slog.Logger) (*manifest.Writer, error) {
-	var identify func(ctx context.Context) (git.Signature, error)
-	if c.Manifests.Credentials.GitHubApp != nil {
-		identify = func(ctx context.Context) (git.Signature, error) {
-			bot, err := r.app.Identity(ctx)
-			return git.Signature(bot), err
-		}
-	}
-	w, err := manifest.New(manifest.Config{
-		Prover:      r.prover,
-		Guard:       r.files,
-		Limits:      manifest.Limits{FileBytes: int(c.Limits.File.Bytes), Snapshot: current().snapshot},
-		URL:         at.URL,
-		Branch:      c.Manifests.Branch,
-		Credentials: at.Credentials,
-		RootCAs:     at.RootCAs,
-		SSH:         at.SSH,
-		Breaker:     breaker,
-		Author:      git.Signature(c.Manifests.Author),
-		Identify:    identify,
-		Signing:     git.Signing(c.Manifests.Signing),
-		Subject:     c.Manifests.Subject,
-		Squash: func(environment string) bool {
-			return current().config.Environments[environment].Commits == "one-per-batch"
-		},
-		BatchSubject: c.Manifests.BatchSubject,
-		Recorder:     recorder,
-		Logger:       logger,
-		Files:        func() []string { return current().known().Files("default") },
-		Target: func(environment, app string) (manifest.Target, error) {
-			to, ok := current().known().Target(environment, app)
-			if !ok { // accepted under another configuration
-				return manifest.Target{}, gitops.Errorf(gitops.NotFound, "app %q is no longer configured for environment %q", app, environment)
-			}
-			return to.Written(), nil
-		},
-	})
-	return w, gitops.PrefixField("manifests", err)
 }
 
 // readRoots returns the system's certificates and those of the file, or nil for

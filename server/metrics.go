@@ -1,12 +1,9 @@
 package server
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -14,17 +11,17 @@ import (
 // only here. Labels are closed sets, and each of their combinations is there from
 // the start, or since the configuration has it, at 0; see [Server.knowLabels].
 type metrics struct {
-	registry    *prometheus.Registry
-	deliveries  deliveryMetrics
-	lanes       *laneMetrics
-	pushes      pushMetrics
-	store       storeMetrics
-	credentials *credentialMetrics
-	configs     configMetrics
-	apps        *appMetrics
-	auditLost   prometheus.Counter
-	requests    *prometheus.HistogramVec // to the public listener
-	connections connectionMetrics
+	registry     *prometheus.Registry
+	deliveries   deliveryMetrics
+	lanes        *laneMetrics
+	repositories repositoryMetrics
+	store        storeMetrics
+	credentials  *credentialMetrics
+	configs      configMetrics
+	apps         *appMetrics
+	auditLost    prometheus.Counter
+	requests     *prometheus.HistogramVec // to the public listener
+	connections  connectionMetrics
 }
 
 // latency covers a push on the same machine up to one that the server's hooks
@@ -35,7 +32,7 @@ func newMetrics(v Version) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.lanes = newLaneMetrics(m.registry)
 	m.deliveries = newDeliveryMetrics(m.registry, m.lanes)
-	m.pushes = newPushMetrics(m.registry)
+	m.repositories = newRepositoryMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)
 	m.credentials = newCredentialMetrics(m.registry)
 	m.configs = newConfigMetrics(m.registry)
@@ -88,41 +85,4 @@ func (m deliveryMetrics) NotKept(source, reason string) {
 // Delivery implements webhook.Recorder.
 func (m deliveryMetrics) Delivery(source, outcome string) {
 	m.total.WithLabelValues(source, outcome).Inc()
-}
-
-// pushMetrics is a manifest.Recorder.
-type pushMetrics struct {
-	seconds   *prometheus.HistogramVec
-	conflicts prometheus.Counter
-	updates   prometheus.Histogram
-}
-
-func newPushMetrics(registry *prometheus.Registry) pushMetrics {
-	m := pushMetrics{
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tallyman_push_seconds", Help: "Pushes to the manifest repository, by outcome.", Buckets: latency,
-		}, []string{"outcome"}),
-		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tallyman_push_conflicts_total", Help: "Pushes that found the branch moved by another writer.",
-		}),
-		updates: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tallyman_push_updates", Help: "Updates in one push.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
-		}),
-	}
-	for _, outcome := range manifest.PushOutcomes() {
-		m.seconds.WithLabelValues(string(outcome))
-	}
-	registry.MustRegister(m.seconds, m.conflicts, m.updates)
-	return m
-}
-
-// Pushed implements manifest.Recorder.
-func (m pushMetrics) Pushed(outcome manifest.PushOutcome, took time.Duration, updates int) {
-	m.seconds.WithLabelValues(string(outcome)).Observe(took.Seconds())
-	switch outcome {
-	case manifest.PushConflict:
-		m.conflicts.Inc()
-	case manifest.PushLanded:
-		m.updates.Observe(float64(updates))
-	}
 }

@@ -67,6 +67,7 @@ func TestMetricsAtTheStart(t *testing.T) {
 				t.Errorf("%s is %v", name, value)
 			}
 		case name == "tallyman_config_loaded_timestamp_seconds": // just now
+		case strings.HasPrefix(name, "tallyman_apps{"): // those of the configuration
 		case name == "tallyman_memory_limit_bytes":
 			if value != float64(r.Memory().Memory) {
 				t.Errorf("%s is %v", name, value)
@@ -127,7 +128,8 @@ func TestLabelsAreClosedSets(t *testing.T) {
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
 		"kind":    {"refused", "stale", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
-		"listener": {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
+		"repository": {"default"},
+		"listener":   {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},
@@ -227,8 +229,10 @@ func TestRecorders(t *testing.T) {
 	m.lanes.Finished("dev", gitops.Committed, 0.5)
 	m.deliveries.Finished("dev", gitops.Superseded, 0)
 	m.lanes.Finished("dev", gitops.Failed, 7)
-	m.pushes.Pushed("conflict", 1e9, 3)
-	m.pushes.Pushed("landed", 1e9, 3)
+	m.repositories.pushes("default").Pushed("conflict", 1e9, 3)
+	m.repositories.pushes("default").Pushed("landed", 1e9, 3)
+	m.repositories.pushes("gone").Pushed("landed", 1e9, 3) // of a configuration before
+	m.repositories.Away("default", 2e9)
 	m.lanes.BackingOff("prod", lane.CauseStore, 1.5e9)
 	m.store.Committed(3, 1e6)
 	series := gather(t, s)
@@ -237,9 +241,10 @@ func TestRecorders(t *testing.T) {
 		`tallyman_updates_total{environment="dev",outcome="failed"}`:     1,
 		`tallyman_updates_total{environment="dev",outcome="superseded"}`: 1,
 		`tallyman_update_seconds{environment="dev"}`:                     1, // only of what is on the branch
-		`tallyman_push_seconds{outcome="conflict"}`:                      1,
-		`tallyman_push_seconds{outcome="landed"}`:                        1,
-		`tallyman_push_conflicts_total`:                                  1,
+		`tallyman_push_seconds{outcome="conflict",repository="default"}`: 1,
+		`tallyman_repository_backoff{repository="default"}`:              2,
+		`tallyman_push_seconds{outcome="landed",repository="default"}`:   1,
+		`tallyman_push_conflicts_total{repository="default"}`:            1,
 		`tallyman_lane_backoff{cause="store",environment="prod"}`:        1.5,
 		`tallyman_lane_backoff{cause="repository",environment="prod"}`:   0,
 		`tallyman_store_commit_seconds`:                                  1,

@@ -81,15 +81,24 @@ func (s *Server) reload(c config.Config) error {
 	keepJobs(&p, before, c)
 	keepCertificates(p, before)
 	next := newGeneration(c, p)
+	all, err := s.manifests.make(c, before.repositories)
+	if err != nil {
+		_ = p.jobs.release()
+		return err
+	}
+	next.use(all)
 	next.known().remember(before.known())
 	s.prepare(next, before.known())
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
+	s.sweep(next)
+	s.warm(next)
 	s.finder.follow(next)
 	before.endStreams()
+	s.waiting.Ask() // apps may have come
 	s.background.Go(func() {
 		before.requests.Wait()
-		_ = before.jobs.release()
+		_ = before.release()
 	})
 	s.tellReload(configuration(before.config), configuration(c))
 	return nil

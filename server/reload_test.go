@@ -90,7 +90,8 @@ func TestReloadIsWholeOrNotAtAll(t *testing.T) {
 		{"dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {match: '('}}", "environments.dev.tags.match"},
 		{"board, file: " + s.dir, "board, file: /nowhere", "api.tokens[1].file"},
 		{"listen: 127.0.0.1:0\nadminListen", "listen: 127.0.0.1:1\nadminListen", "listen cannot change while tallyman runs: restart it"},
-		{"  url: ", "  branch: other\n  url: ", "manifests.branch cannot change while tallyman runs"},
+		{"  credentials: {tokenFile: ", "  signing: {sshKeyFile: /nowhere}\n  credentials: {tokenFile: ", "manifests.signing.sshKeyFile"},
+		{"sources:\n", "repositories: {pay: {url: 'https://pay.example/m', credentials: {}, caFile: /nowhere}}\nsources:\n", "repositories.pay.caFile: /nowhere cannot be read"},
 		{"apps:\n", "}{", "is not YAML"},
 	} {
 		s.yaml = strings.Replace(good, c.old, c.now, 1)

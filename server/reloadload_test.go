@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -17,7 +18,8 @@ import (
 var deliveries = flag.Int("deliveries", 400, "how many deliveries TestReloadUnderLoad sends")
 
 // TestReloadUnderLoad changes the configuration again and again while deliveries come in:
-// apps, rules, secrets and access, and now and then a file that is wrong. Each delivery is
+// apps, rules, secrets, access and manifest repositories, and now and then a file that is
+// wrong. Each delivery is
 // judged by one configuration, and none is lost or doubled: what was accepted is committed,
 // or cancelled where its app left.
 func TestReloadUnderLoad(t *testing.T) {
@@ -27,6 +29,10 @@ func TestReloadUnderLoad(t *testing.T) {
 	s.edit("dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}", "dev: {tags: {match: 'TAGS-[0-9]+'}, coalesce: COALESCE}")
 	s.edit("secretFiles: ["+s.dir+"/old, "+s.dir+"/new]", "secretFiles: ["+s.dir+"/SECRET]")
 	s.edit("access:\n", "limits: {refusedPerMinute: 100000}\naccess:\n")
+	alone := s.yaml
+	pay := s.addRepository("pay")
+	_, err := pay.repository.Commit(gitserver.Change{Files: map[string]string{gitserver.ValuesFile("shop", "dev"): gitserver.Values("shop", "dev", "main-0000000")}})
+	s.must(err)
 	template := s.yaml
 	set := func(n int) {
 		even := n%2 == 0
@@ -36,8 +42,19 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 			return b
 		}
+		yaml := template
+		switch n % 4 { // a repository that is not there, is there, has changed, and has other apps
+		case 0:
+			yaml = alone
+		case 1:
+			yaml = strings.Replace(yaml, "shop/api}", "shop/api, manifests: pay}", 1)
+		case 2:
+			yaml = strings.NewReplacer("shop/api}", "shop/api, manifests: pay}", "{url: ", "{author: {name: Another Bot}, url: ").Replace(yaml)
+		case 3:
+			yaml = strings.Replace(yaml, "dev: {tags:", "dev: {manifests: pay, tags:", 1)
+		}
 		s.yaml = strings.NewReplacer("TAGS", choose("even", "odd"), "SECRET", choose("old", "new"), "COALESCE", choose("none", "newest"),
-			"  worker: {environments: [dev]}", choose("  worker: {environments: [dev]}", "  shop: {environments: [dev]}")).Replace(template)
+			"  worker: {environments: [dev]}", choose("  worker: {environments: [dev]}", "  shop: {environments: [dev]}")).Replace(yaml)
 		if n%10 == 9 {
 			s.yaml = strings.Replace(s.yaml, "environments:\n", "environments:\n  half: {tags: {match: '('}}\n", 1)
 		}
@@ -106,10 +123,13 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		return true
 	})
-	for id, n := range s.landed() {
+	for id, n := range landed(t, s.repository, pay.repository) {
 		if _, ours := accepted.Load(id); !ours || n != 1 {
 			t.Errorf("update %s has %d commits", id, n)
 		}
+	}
+	if n := len(s.subjects(pay.repository, "main")); n < 3 {
+		t.Errorf("the second repository has %d commits: is this test blind?", n)
 	}
 	t.Logf("%d of %d deliveries were accepted", count, senders*each)
 	if count < each {
@@ -141,14 +161,18 @@ func (r *running) configs() map[string]string {
 	}
 }
 
-// landed counts the commits on the branch by the updates in their trailers.
-func (s *site) landed() map[string]int {
-	s.t.Helper()
-	log, err := s.repository.Git("log", "--format=%(trailers:key=Tallyman-Update,valueonly)", "main")
-	s.must(err)
+// landed counts the commits on the branches by the updates in their trailers.
+func landed(t *testing.T, repositories ...*gitserver.Repository) map[string]int {
+	t.Helper()
 	counts := make(map[string]int)
-	for id := range strings.FieldsSeq(log) {
-		counts[id]++
+	for _, r := range repositories {
+		log, err := r.Git("log", "--format=%(trailers:key=Tallyman-Update,valueonly)", "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range strings.FieldsSeq(log) {
+			counts[id]++
+		}
 	}
 	return counts
 }

@@ -3,7 +3,9 @@ package server
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -21,14 +23,18 @@ func namedSecrets(c config.Config) (files []secretFile) {
 		}
 	}
 	add("storePasswordFile", c.StorePasswordFile)
-	credentials := c.Manifests.Credentials
-	if app := credentials.GitHubApp; app != nil {
-		add("manifests.credentials.githubApp.privateKeyFile", app.PrivateKeyFile)
+	of := manifestSecrets("manifests", c.Manifests)
+	for _, file := range of {
+		add(file.field, file.path)
 	}
-	add("manifests.credentials.tokenFile", credentials.TokenFile)
-	add("manifests.credentials.sshKeyFile", credentials.SSHKeyFile)
-	add("manifests.signing.sshKeyFile", c.Manifests.Signing.SSHKeyFile)
-	add("manifests.signing.openPGPKeyFile", c.Manifests.Signing.OpenPGPKeyFile)
+	all := c.ManifestRepositories()
+	for _, name := range slices.Sorted(maps.Keys(c.Repositories)) {
+		for _, file := range manifestSecrets(config.RepositoryField(name), all[name]) {
+			if !slices.ContainsFunc(of, func(f secretFile) bool { return f.path == file.path }) { // what is inherited is told where it stands
+				add(file.field, file.path)
+			}
+		}
+	}
 	if github := c.Sources.GitHub; github != nil {
 		for i, path := range github.SecretFiles {
 			add(fmt.Sprintf("sources.github.secretFiles[%d]", i), path)
@@ -43,6 +49,19 @@ func namedSecrets(c config.Config) (files []secretFile) {
 		add(fmt.Sprintf("api.tokens[%d].file", i), token.File)
 	}
 	return files
+}
+
+// manifestSecrets are those of a manifest repository that the field describes; of what it
+// does not have the path is empty.
+func manifestSecrets(field string, m config.Manifests) (files []secretFile) {
+	if app := m.Credentials.GitHubApp; app != nil {
+		files = append(files, secretFile{field + ".credentials.githubApp.privateKeyFile", app.PrivateKeyFile})
+	}
+	return append(files,
+		secretFile{field + ".credentials.tokenFile", m.Credentials.TokenFile},
+		secretFile{field + ".credentials.sshKeyFile", m.Credentials.SSHKeyFile},
+		secretFile{field + ".signing.sshKeyFile", m.Signing.SSHKeyFile},
+		secretFile{field + ".signing.openPGPKeyFile", m.Signing.OpenPGPKeyFile})
 }
 
 // checkSecretModes warns of secrets that others than this program's user can read. A

@@ -17,6 +17,10 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 	c := config.Config{StorePasswordFile: "1"}
 	c.Manifests.Credentials = config.Credentials{GitHubApp: &config.GitHubApp{PrivateKeyFile: "2"}, TokenFile: "3", SSHKeyFile: "4", KnownHostsFile: "public"}
 	c.Manifests.Signing = config.Signing{SSHKeyFile: "5", OpenPGPKeyFile: "6"}
+	c.Repositories = map[string]config.Repository{"r": {
+		Credentials: &config.Credentials{GitHubApp: &config.GitHubApp{PrivateKeyFile: "11"}, TokenFile: "12", SSHKeyFile: "13", KnownHostsFile: "public"},
+		Signing:     &config.Signing{SSHKeyFile: "14", OpenPGPKeyFile: "6"}, // as manifests
+	}}
 	c.Sources.GitHub = &config.GitHub{SecretFiles: []string{"7", "8"}}
 	c.Sources.EventBridge = &config.EventBridge{SecretFiles: []string{"9"}}
 	c.API.Tokens = []config.Token{{File: "10"}}
@@ -24,13 +28,14 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 	for _, file := range namedSecrets(c) {
 		paths = append(paths, file.path)
 	}
-	if want := []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}; !slices.Equal(paths, want) {
+	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "10"}; !slices.Equal(paths, want) {
 		t.Errorf("found %q", paths)
 	}
 	known := make(map[string]bool)
 	for _, file := range namedSecrets(c) {
-		known[strings.NewReplacer("[0]", "", "[1]", "").Replace(file.field)] = true
+		known[strings.NewReplacer("[0]", "", "[1]", "", ".r.", ".").Replace(file.field)] = true
 	}
+	known["repositories.signing.openPGPKeyFile"] = true // which is told of manifests here
 	for _, field := range fileFields(reflect.TypeFor[config.Config](), "") {
 		if !known[field] {
 			t.Errorf("%s is not looked at", field)
@@ -39,7 +44,7 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 }
 
 // public are the files that hold no secret.
-var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile"}
+var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile", "repositories.caFile", "repositories.credentials.knownHostsFile"}
 
 // fileFields are the fields that may name a secret's file.
 func fileFields(t reflect.Type, path string) (found []string) {

@@ -25,6 +25,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/audit"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/discovery"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -50,13 +51,16 @@ type Server struct {
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
 	rejection string                                   // why the configuration file is not in force; "" when it is
-	repository
-	holder string  // names this process in the store
-	finder *finder // of apps on branches
+	manifests *manifestMaker
+	sweeps    *sweeps             // nil before Start
+	warm      func(g *generation) // brings the tips of its branches here; nil before Start
+	finder    *finder             // of apps on branches
+	holder    string              // names this process in the store
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
 	lanes         *lane.Replica
+	waiting       *discovery.Loop // decides deliveries that wait for an app
 	public, admin net.Listener
 	probes        net.Listener
 	background    sync.WaitGroup
@@ -82,19 +86,19 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all := &generations{}
 	all.replace(newGeneration(c, p))
 	m := newMetrics(v)
-	r, repositoryErr := newRepository(c, all.current, m.pushes, logger)
-	if err := errors.Join(err, repositoryErr); err != nil {
-		return nil, errors.Join(err, r.close())
+	manifests := newManifestMaker(all.current, m.repositories, logger)
+	repositories, repositoriesErr := manifests.make(c, nil)
+	if err := errors.Join(err, repositoriesErr); err != nil {
+		manifests.router.Close()
+		return nil, err
 	}
+	all.current().use(repositories)
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), repository: r, holder: newHolder(), failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holder: newHolder(), failed: make(chan error, 3)}
 	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
-	if r.app != nil {
-		s.onStop("GitHub App", func(context.Context) error { return r.app.Close() })
-	}
-	s.onStop("OIDC", s.stopCurrent)
-	s.onStop("manifest repository", func(context.Context) error { return r.close() })
+	s.onStop("OIDC", func(context.Context) error { return s.current().jobs.release() })
+	s.onStop("manifest repositories", s.manifests.close)
 	return s, nil
 }
 
@@ -120,6 +124,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	}
 	s.prepare(s.current(), nil) // before the branch is fetched, which keeps the machine busy
 	s.startLanes()              // now that nothing can fail any more
+	s.startReconsidering()
 	s.startPruning()
 	s.startBackups()
 	s.startAudit()
@@ -156,24 +161,24 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store = store
 	s.onStop("store", func(context.Context) error { return store.Close() })
-	s.onStop("reading", func(context.Context) error {
+	s.onStop("reading", func(ctx context.Context) error {
 		// Nothing is parsed any more, and so nothing is noted when the store closes.
-		err := s.repository.close()
-		s.files.Close()
+		err := s.manifests.close(ctx)
+		s.manifests.files.Close()
 		return err
 	})
-	if err := s.files.Use(ctx, store, s.holder); err != nil {
+	if err := s.manifests.files.Use(ctx, store, s.holder); err != nil {
 		return err
 	}
 	keys, err := store.ProofKeys(ctx)
 	if err != nil {
 		return err
 	}
-	s.prover.SetKeys(keys)
+	s.manifests.prover.SetKeys(keys)
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, waitingDeliveries{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }
@@ -182,7 +187,7 @@ func (s *Server) openStore(ctx context.Context) error {
 func (s *Server) logReady() {
 	s.logger.Info("ready",
 		slog.String("listen", s.Addr()), slog.String("admin", s.AdminAddr()), slog.String("probes", s.ProbeAddr()), slog.String("store", s.current().config.Store),
-		slog.String("manifests", s.current().config.Manifests.URL), slog.String("branch", s.current().config.Manifests.Branch),
+		slog.String("manifests", s.current().config.Manifests.URL), slog.String("branch", s.current().config.Manifests.Branch), slog.Int("repositories", len(s.current().repositories)),
 		slog.Int("environments", len(s.current().config.Environments)), slog.Int("apps", len(s.current().known().Apps())),
 		slog.String("version", s.version.Version), slog.String("revision", s.version.Revision))
 }

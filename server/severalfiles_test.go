@@ -123,7 +123,7 @@ func TestAnUpdateOfSeveralFilesThatFails(t *testing.T) {
 	if u.State != gitops.Failed || !strings.HasPrefix(u.Reason, chartOfAPI+": .appVersion: ") {
 		t.Errorf("%+v", u)
 	}
-	d, err := r.DryRun(t.Context(), Image{Tag: "1.0.0", App: "api", Environment: "prod"}, false)
+	d, err := r.DryRun(t.Context(), Image{Tag: "1.0.0", Apps: []string{"api"}, Environments: []string{"prod"}}, false)
 	if s.must(err); d.Taken() || !strings.HasPrefix(d.Targets[0].Reason, "it would be accepted, and then fail: "+chartOfAPI+": .appVersion: ") {
 		t.Errorf("%+v", d)
 	}
@@ -135,13 +135,13 @@ func TestAnUpdateOfSeveralFilesThatFails(t *testing.T) {
 // A dry run and the check show every file that would change.
 func TestDryRunOfSeveralFiles(t *testing.T) {
 	s := withChart(t)
-	d, err := s.dryRun(Image{Tag: "0.9.0", App: "api", Environment: "prod"}, false)
+	d, err := s.dryRun(Image{Tag: "0.9.0", Apps: []string{"api"}, Environments: []string{"prod"}}, false)
 	s.must(err)
 	want := []string{"prod api: not taken: tag 0.9.0 does not satisfy"}
 	if got := d.effects(); len(got) != 1 || !strings.HasPrefix(got[0], want[0]) {
 		t.Errorf("%q", got)
 	}
-	d, err = s.dryRun(Image{Tag: "1.0.0", App: "api", Environment: "prod"}, false)
+	d, err = s.dryRun(Image{Tag: "1.0.0", Apps: []string{"api"}, Environments: []string{"prod"}}, false)
 	s.must(err)
 	want = []string{"prod api: charts/api/values-prod.yaml .image.tag " + chartOfAPI + " .appVersion versions.yaml .prod[0].tag" +
 		`|@@ -6 +6 @@|-  tag: "main-0000000" # written by the release bot|+  tag: "1.0.0" # written by the release bot` + "|@@ -2 +2 @@|-appVersion: 0.9.0|+appVersion: 1.0.0|@@ -5 +5 @@|-- {app: api, tag: none}|+- {app: api, tag: 1.0.0}|"}

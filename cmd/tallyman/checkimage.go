@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +25,8 @@ func (i *imageCheck) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&i.about.Tag, "tag", "", "show what an image with this `tag` would mean")
 	cmd.Flags().StringVar(&i.about.Repository, "repository", "", "it is pushed to this `image` in ECR (default: an order names it)")
 	cmd.Flags().StringVar(&i.about.Digest, "digest", "", "its `digest` (default: zeros for a push, none for an order)")
-	cmd.Flags().StringVar(&i.about.App, "app", "", "only this `app`")
-	cmd.Flags().StringVar(&i.about.Environment, "env", "", "only this `environment`")
+	cmd.Flags().StringSliceVar(&i.about.Apps, "app", nil, "only this `app`, or several")
+	cmd.Flags().StringSliceVar(&i.about.Environments, "env", nil, "only this `environment`, or several")
 	cmd.Flags().StringVarP(&i.format, "output", "o", "table", "with --tag, output `format`: table, json or yaml")
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "environment" {
@@ -81,6 +83,12 @@ func (p *printer) dryRun(d server.DryRun, branch string) {
 	where := "The files were not read."
 	if d.Commit != "" {
 		where = fmt.Sprintf("Files as in %s at %s.", branch, short(d.Commit))
+	} else if len(d.Commits) > 0 {
+		var each []string
+		for _, name := range slices.Sorted(maps.Keys(d.Commits)) {
+			each = append(each, name+" at "+short(d.Commits[name]))
+		}
+		where = "Files as in " + strings.Join(each, ", ") + "."
 	}
 	p.line("", "%s, as a dry run. %s", what, where)
 	if len(d.Targets) == 0 {

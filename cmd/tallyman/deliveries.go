@@ -22,7 +22,7 @@ func newDeliveries() *cobra.Command {
 		Short: "List deliveries and their outcome, newest first",
 		Long: `List deliveries and their outcome, newest first. What was not authenticated or was
 malformed is not stored: only the server's log has a line of it.`,
-		Example: "  tallyman deliveries\n  tallyman deliveries --outcome rejected -n 5\n  tallyman deliveries --source eventbridge -o json",
+		Example: "  tallyman deliveries\n  tallyman deliveries --outcome rejected -n 5\n  tallyman deliveries --outcome waiting\n  tallyman deliveries --source eventbridge -o json",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
 			filter := filterOf("source", source, "outcome", outcome)
@@ -38,11 +38,18 @@ malformed is not stored: only the server's log has a line of it.`,
 	}
 	from.flags(cmd)
 	cmd.Flags().StringVar(&source, "source", "", "only deliveries of this `source`: github, eventbridge, sns, api")
-	cmd.Flags().StringVar(&outcome, "outcome", "", "only deliveries with this `outcome`: accepted, ignored or rejected")
+	cmd.Flags().StringVar(&outcome, "outcome", "", "only deliveries with this `outcome`: "+strings.Join(outcomeNames(), ", "))
 	cmd.Flags().IntVarP(&count, "count", "n", 20, "maximum number of entries")
 	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "sns", "api"} })
-	complete(cmd, "outcome", func(*cobra.Command) []string { return []string{"accepted", "ignored", "rejected"} })
+	complete(cmd, "outcome", func(*cobra.Command) []string { return outcomeNames() })
 	return cmd
+}
+
+func outcomeNames() (names []string) {
+	for _, outcome := range gitops.Outcomes() {
+		names = append(names, string(outcome))
+	}
+	return names
 }
 
 func (p *printer) deliveries(found []gitops.Delivery) {
@@ -56,7 +63,7 @@ func (p *printer) deliveries(found []gitops.Delivery) {
 // resultText says in a line what a delivery led to.
 func resultText(d gitops.Delivery) string {
 	switch {
-	case d.Outcome == gitops.OutcomeRejected && d.Field != "":
+	case d.Outcome != gitops.OutcomeAccepted && d.Field != "":
 		return d.Field + ": " + d.Reason
 	case len(d.Updates) == 0:
 		return d.Reason

@@ -67,6 +67,10 @@ func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	case gitops.OutcomeIgnored:
 		p.line("  ", "Ignored. Nothing changed:")
 		p.reasons(d.Reason)
+	case gitops.OutcomeWaiting:
+		p.line("  ", "Waits for an app. Nothing changed yet:")
+		p.reasons(resultText(d))
+		p.line("  ", "It is decided by itself when the app is discovered or configured; there is no need to send it again")
 	case gitops.OutcomeAccepted:
 		p.line("  ", "Created %s", plural(len(d.Updates), "update"))
 		if d.Reason != "" {
@@ -99,6 +103,9 @@ func provenance(d gitops.Delivery) string {
 	}
 	if d.Credential != "" {
 		text += ". Authenticated by: " + d.Credential
+	}
+	if !d.DecidedAt.IsZero() {
+		text += ". Waited for an app until " + timestamp(d.DecidedAt) + " UTC"
 	}
 	return text
 }

@@ -151,6 +151,7 @@ var stateColours = map[string]string{
 	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait", string(gitops.Proposed): "wait",
 	string(gitops.Superseded): "dim", string(gitops.Closed): "dim", string(gitops.Cancelled): "dim", string(gitops.Failed): "bad",
 	string(gitops.OutcomeAccepted): "good", string(gitops.OutcomeIgnored): "dim", string(gitops.OutcomeRejected): "bad",
+	string(gitops.OutcomeWaiting): "wait",
 }
 
 func stateCell[T ~string](state T) cell { return cell{string(state), stateColours[string(state)]} }

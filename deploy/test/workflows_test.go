@@ -181,14 +181,22 @@ func TestDispatch(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "gh"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP=myshop-api", "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
-	command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))
-	want := []string{"api", "repos/myshop/myshop-manifests/dispatches", "-f", "event_type=update-image", "-f", "client_payload[app]=myshop-api",
-		"-f", "client_payload[env]=dev", "-f", "client_payload[tag]=" + hostile, "-f", "client_payload[digest]=sha256:0"}
-	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(run(t, command), "\n"), "\n")); diff != "" {
-		t.Errorf("arguments (-want +got):\n%s", diff)
-	}
-	if left, _ := os.ReadDir(command.Dir); len(left) > 0 {
-		t.Errorf("the tag was run: it left %v", left)
+	for app, fields := range map[string][]string{
+		"myshop-api":        {"client_payload[app]=myshop-api"},
+		"cart, pay\nweb,\n": {"client_payload[app][]=cart", "client_payload[app][]=pay", "client_payload[app][]=web"},
+		"$(touch${IFS}x)*":  {"client_payload[app]=$(touch${IFS}x)*"},
+	} {
+		command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP="+app, "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
+		command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+		want := []string{"api", "repos/myshop/myshop-manifests/dispatches", "-f", "event_type=update-image"}
+		for _, field := range append(fields, "client_payload[env]=dev", "client_payload[tag]="+hostile, "client_payload[digest]=sha256:0") {
+			want = append(want, "-f", field)
+		}
+		if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(run(t, command), "\n"), "\n")); diff != "" {
+			t.Errorf("%q: arguments (-want +got):\n%s", app, diff)
+		}
+		if left, _ := os.ReadDir(command.Dir); len(left) > 0 {
+			t.Errorf("%q: a text was run: it left %v", app, left)
+		}
 	}
 }

@@ -39,15 +39,15 @@ type Guard interface {
 
 // Limits bound what is held of one tip, and what is searched.
 type Limits struct {
-	FileBytes int   // of a file that is held
-	Bytes     int64 // of a snapshot: a quarter for its trees, the rest for the files
-	History   int   // commits that are searched back
+	FileBytes int          // of a file that is held
+	Bytes     func() int64 // of a snapshot: a quarter for its trees, the rest for the files; called by several goroutines
+	History   int          // commits that are searched back
 }
 
 // directories is the part of the snapshot that is for its trees, and files that for the
 // contents of the files that updates can change.
-func (l Limits) directories() int64 { return l.Bytes / 4 }
-func (l Limits) files() int64       { return l.Bytes - l.directories() }
+func (l Limits) directories() int64 { return l.Bytes() / 4 }
+func (l Limits) files() int64       { return l.Bytes() - l.directories() }
 
 // Oversize is why a file of a size is not held.
 func (l Limits) Oversize(size int64) error {

@@ -83,7 +83,7 @@ func (s *Source) readFilesWith(ctx context.Context, of *Snapshot, page git.Pages
 		return nil
 	}
 	page.Capabilities, page.Held = s.caps, git.NewIndex(held).Object
-	page.MaxBytes, page.MaxFileBytes = s.Limits.Bytes, int64(s.Limits.FileBytes)
+	page.MaxBytes, page.MaxFileBytes = s.Limits.Bytes(), int64(s.Limits.FileBytes)
 	page.Files = func(file git.Hash) bool { return missing[file] }
 	fetched, err := git.NewPager(s.Remote, page).Next(ctx)
 	if err != nil {

@@ -129,7 +129,7 @@ func (s *Source) CatchUp(ctx context.Context, from *Snapshot, tip git.Hash) (*Sn
 		return nil, nil, outage(err)
 	}
 	defer leave()
-	page := git.Pages{Tip: tip, Base: from.Tip, BaseCommit: from.Head, First: CatchUpDepth, Most: CatchUpDepth, MaxBytes: s.Limits.Bytes}
+	page := git.Pages{Tip: tip, Base: from.Tip, BaseCommit: from.Head, First: CatchUpDepth, Most: CatchUpDepth, MaxBytes: s.Limits.Bytes()}
 	next, commits, err := s.read(ctx, page, from.Root)
 	if err == nil && s.whole {
 		err = s.readFilesWith(ctx, next, page, from.Root)

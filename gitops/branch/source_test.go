@@ -96,7 +96,7 @@ func (s *site) source(change ...func(*branch.Config)) *branch.Source {
 	s.Cleanup(remote.Close)
 	c := branch.Config{
 		Branch: "main", Files: func() []string { return []string{shop} }, Guard: s,
-		Limits: branch.Limits{FileBytes: 1 << 20, Bytes: 8 << 20, History: 1000},
+		Limits: branch.Limits{FileBytes: 1 << 20, Bytes: func() int64 { return 8 << 20 }, History: 1000},
 		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	for _, f := range change {

@@ -19,7 +19,7 @@ func TestEachFetchIsEnteredByItself(t *testing.T) {
 		o := newOrigin(t)
 		within, entered := false, []gitops.ParsedObject(nil)
 		r := o.reader()
-		r.enter = func(_ context.Context, o gitops.ParsedObject) (func(), error) {
+		r.limits.Enter = func(_ context.Context, o gitops.ParsedObject) (func(), error) {
 			if within {
 				t.Error("entered twice")
 			}
@@ -65,7 +65,7 @@ func TestWhatIsSetAsideIsNotFetched(t *testing.T) {
 	o := newOrigin(t)
 	r := o.reader()
 	aside := gitops.Errorf(gitops.Rejected, "main is set aside")
-	r.enter = func(context.Context, gitops.ParsedObject) (func(), error) { return nil, aside }
+	r.limits.Enter = func(context.Context, gitops.ParsedObject) (func(), error) { return nil, aside }
 	if _, err := r.File(t.Context(), Query{Path: shop, Read: readTag}); !errors.Is(err, aside) {
 		t.Errorf("got %v, want %v", err, aside)
 	}

@@ -86,8 +86,8 @@ const (
 	maxCommits      = 100_000
 )
 
-// leastMemory has room for the two largest files of a change, beside the commits.
-func leastMemory(file int64) int64 { return (2*file*10 + 5) / 6 }
+// LeastMemory has room for the two largest files of a change, beside the commits.
+func LeastMemory(file int64) int64 { return (2*file*10 + 5) / 6 }
 
 // Reader reads the history of one branch. Safe for concurrent use: one history is
 // read at a time, and others wait for their turn.
@@ -95,8 +95,7 @@ type Reader struct {
 	remote git.Remote
 	branch string
 	proofs Verifier
-	bounds bounds
-	enter  func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
+	limits Limits
 	turn   chan struct{} // has a token while nothing reads
 
 	stopping context.Context // ends when Close is called
@@ -105,12 +104,16 @@ type Reader struct {
 
 // Limits bound what a history takes.
 type Limits struct {
-	Memory    int64 // for all of it, in bytes; at least so much that a page has room for two files
-	FileBytes int64 // of a file that is read; default 1 MiB
+	Memory    func() int64 // for all of it, in bytes, asked for each search; at least so much that a page has room for two files
+	FileBytes int64        // of a file that is read; default 1 MiB
 	// Enter is called before what the git server sends of a commit is parsed, and leave
 	// when it was: see guard.Guard. Query.Read may enter for a file, too: it is called
 	// when nothing else is entered. Default: nothing is asked.
 	Enter func(ctx context.Context, o gitops.ParsedObject) (leave func(), err error)
+}
+
+func (l Limits) bounds() bounds {
+	return boundsOf(max(l.Memory(), LeastMemory(l.FileBytes)), l.FileBytes)
 }
 
 // New makes a reader of the branch over the remote, which is the reader's alone from
@@ -120,8 +123,7 @@ func New(remote git.Remote, branch string, proofs Verifier, l Limits) *Reader {
 		l.Enter = func(context.Context, gitops.ParsedObject) (func(), error) { return func() {}, nil }
 	}
 	l.FileBytes = cmp.Or(l.FileBytes, 1<<20)
-	l.Memory = max(l.Memory, leastMemory(l.FileBytes))
-	r := &Reader{remote: remote, branch: branch, proofs: proofs, bounds: boundsOf(l.Memory, l.FileBytes), enter: l.Enter, turn: make(chan struct{}, 1)}
+	r := &Reader{remote: remote, branch: branch, proofs: proofs, limits: l, turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	return r
@@ -224,7 +226,7 @@ func (r *Reader) readFrom(ctx context.Context, q Query, names []string, a git.Ad
 	if !q.Tip.IsZero() {
 		o.Path += " at " + o.Object
 	}
-	return newFileHistory(&entering{r.remote, r.enter, o}, r.proofs, q, names, a, whole, r.bounds).read(ctx)
+	return newFileHistory(&entering{r.remote, r.limits.Enter, o}, r.proofs, q, names, a, whole, r.limits.bounds()).read(ctx)
 }
 
 // entering enters for each fetch by itself.

@@ -103,7 +103,7 @@ func (o *origin) reader(through ...func(git.Remote) git.Remote) *Reader {
 	for _, wrap := range through {
 		remote = wrap(remote)
 	}
-	r := New(remote, "main", prover, Limits{Memory: 48 << 20})
+	r := New(remote, "main", prover, Limits{Memory: func() int64 { return 48 << 20 }})
 	o.Cleanup(r.Close)
 	return r
 }

@@ -14,7 +14,7 @@ type batch struct {
 	tasks     []gitops.WriteTask // for the writer
 	ended     []ending           // are not on the branch
 	inDoubt   []ending           // may be on the branch: to be looked for first
-	leftAlone int                // how many are another replica's, as far as is known
+	leftAlone int                // how many are another replica's, as far as is known, or of a manifest repository that is away
 	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }
 
@@ -48,12 +48,15 @@ func (t *leaseTerm) plan(taken []gitops.Update) batch {
 	for _, u := range taken {
 		b.byID[u.ID] = u
 		e, ends := t.endingOf(u)
+		doubtful := u.MaybePushed || u.CameLate() || t.sent[u.ID] // late: a store that has forgotten it may have had it written
 		switch {
+		case t.isAway(u.App) && (!ends || doubtful):
+			b.leftAlone++
 		case !ends:
 			open = append(open, u)
 		case e.transition == nil && e.block == nil:
 			b.leftAlone++
-		case u.MaybePushed || u.CameLate() || t.sent[u.ID]: // late: a store that has forgotten it may have had it written
+		case doubtful:
 			b.inDoubt = append(b.inDoubt, e)
 		default:
 			b.ended = append(b.ended, e)

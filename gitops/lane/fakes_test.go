@@ -127,7 +127,8 @@ type fakeWriter struct {
 	busy   map[string]bool
 	calls  [][]string // of each call what it was asked, as task says
 	script []writes
-	step   time.Time // when it last made one; zero when it has nothing to do
+	step   time.Time                        // when it last made one; zero when it has nothing to do
+	away   func() ([]string, *queue.Outage) // nil: nothing is
 }
 
 // LastStep implements lane.Writer.

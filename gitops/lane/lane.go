@@ -14,7 +14,9 @@
 // An update's own fault is reported as its failure, and the rest of its batch goes
 // on. An update that the git server refuses alone is blocked and waits alone. Any
 // other fault is an outage of the lane: it backs off, longer each time, and tries
-// again for as long as it takes.
+// again for as long as it takes. Where the files of an environment are in several
+// manifest repositories and one of them is away, its updates alone stay in the queue,
+// in their order, and the others go on. That writes nothing for each update.
 //
 // # What leaves the configuration
 //
@@ -49,6 +51,12 @@ type Writer interface {
 	// LastStep returns when the writer last made a step in whatever it does for
 	// anyone; now while it has nothing to do.
 	LastStep() time.Time
+
+	// Away returns the apps whose updates it cannot write now although it can write
+	// others of the environment, and the outage that keeps it; its RetryAt is by this
+	// process's clock. Without one there are no apps. What Write returns as Unknown is of
+	// such apps for a while.
+	Away(environment string) (apps []string, outage *queue.Outage)
 }
 
 // Queue is what a [Replica] asks of the store; see package queue.

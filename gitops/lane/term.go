@@ -34,7 +34,9 @@ type leaseTerm struct {
 	// refusedSince is, by app, when the git server first refused it, for as long as
 	// it refuses nothing but that.
 	refusedSince map[string]time.Time
-	leftAlone    int           // how many of what was taken last were left to another replica
+	leftAlone    int           // how many of what was taken last cannot be worked on now
+	away         []string      // apps whose manifest repository is away, sorted; as of the round
+	partial      *queue.Outage // of that repository; nil for none
 	outage       *queue.Outage // what was last reported of the lane
 	reported     bool          // something was: before, outage is an earlier holder's
 }
@@ -95,6 +97,7 @@ func (t *leaseTerm) release() {
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
 	revision := t.currentRevision() // before anything goes by the configuration
+	t.lookAway()
 	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
@@ -129,15 +132,15 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.newestOnly(), Unresolved: slices.Sorted(maps.Keys(t.sent)),
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.newestOnly(), Unresolved: slices.Sorted(maps.Keys(t.sent)), Except: t.away,
 	})
 }
 
 // wait waits for work, and reports whether to go on: a closing lane does not wait.
 func (t *leaseTerm) wait(b batch) bool {
-	if t.outage != nil || !t.reported { // whose end nothing waits for any more
-		if _, err := t.reportOnce(queue.Report{}); err != nil {
-			return t.queueFailed("reporting the end of an outage", err)
+	if !t.reported || !sameOutage(t.outage, t.partial) { // whose end nothing waits for any more
+		if _, err := t.reportOnce(queue.Report{Outage: t.partial}); err != nil {
+			return t.queueFailed("reporting an outage or its end", err)
 		}
 	}
 	t.resetBackoff(&t.failures)
@@ -179,17 +182,20 @@ func (t *leaseTerm) resolve(b batch) bool {
 	if err != nil {
 		return t.backOff(b, tasks, result, err)
 	}
-	written := make(map[string]bool)
+	known := make(map[string]bool) // or as unknown as before
 	for _, s := range result.Transitions {
-		written[s.Update] = true
+		known[s.Update] = true
+	}
+	for _, id := range result.Unknown {
+		known[id] = true
 	}
 	r := queue.Report{Transitions: result.Transitions, Outage: t.outage}
 	for _, e := range b.inDoubt {
-		if !written[e.update.ID] {
+		if !known[e.update.ID] {
 			e.addTo(&r)
 		}
 	}
-	return t.reportResult(b, tasks, r)
+	return t.reportResult(b, tasks, r, result.Unknown)
 }
 
 // write puts one batch on the branch and reports the result.
@@ -203,8 +209,9 @@ func (t *leaseTerm) write(b batch) bool {
 	if err != nil {
 		return t.backOff(b, b.tasks, result, err)
 	}
-	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused)}
-	if !t.reportResult(b, b.tasks, r) {
+	t.lookAway()
+	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused), Outage: t.partial}
+	if !t.reportResult(b, b.tasks, r, result.Unknown) {
 		return false
 	}
 	t.resetBackoff(&t.failures)
@@ -228,67 +235,21 @@ func (t *leaseTerm) callWriter(tasks []gitops.WriteTask) (gitops.WriteResult, er
 	return t.Writer.Write(ctx, tasks)
 }
 
-// reportResult reports what is known of all tasks of a call of the writer.
-func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Report) bool {
+// reportResult reports what is known of the tasks of a call of the writer. What is
+// unknown stays in sent.
+func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Report, unknown []string) bool {
 	if !t.report(b, r) {
 		return false
 	}
 	for _, task := range tasks {
-		delete(t.sent, task.Update.ID)
-	}
-	return true
-}
-
-// backOff reports what is known in spite of an outage, and the outage, and waits.
-// What is not known stays in sent, and the writer looks for it the next time.
-func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.WriteResult, cause error) bool {
-	outage := &queue.Outage{Code: gitops.CodeOf(cause), Reason: gitops.PublicOf(cause)}
-	var failed, retry time.Time // by this process's clock
-	if t.ctx.Err() == nil {
-		wait := t.failed(&t.failures, CauseRepository, "writing the manifest repository", cause)
-		failed, outage.RetryAt = time.Now(), t.now().Add(wait)
-		retry = failed.Add(wait)
-	}
-	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused), Outage: outage}
-	if !t.report(b, r) {
-		return false
-	}
-	for _, s := range r.Transitions {
-		delete(t.sent, s.Update)
-	}
-	for _, blocked := range r.Blocks {
-		delete(t.sent, blocked.Update)
-	}
-	for t.ctx.Err() == nil && t.pauseUntil(retry) {
-		if soon := failed.Add(shortestRefusal); outage.Code == gitops.Rejected && soon.Before(retry) {
-			retry = soon // what came may be taken where all that was tried is refused
+		if !slices.Contains(unknown, task.Update.ID) {
+			delete(t.sent, task.Update.ID)
 		}
-		t.cancelUnsent()
+	}
+	if len(unknown) > 0 && updatesIn(r) == 0 { // what is taken next may be the same
+		on := t.stopEvents()
+		on.wake = t.Queue.Wake(t.environment)
+		t.pause(pollEvery, on)
 	}
 	return true
-}
-
-// pauseUntil waits for a time, and reports whether it was woken before.
-func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
-	left := time.Until(retry)
-	if left <= 0 || t.isDraining() {
-		return false // whatever has woken it meanwhile
-	}
-	on := t.stopEvents()
-	on.wake = t.Queue.Wake(t.environment)
-	return t.pause(left, on)
-}
-
-// cancelUnsent carries out the cancellations that need no look at the branch, while
-// an outage keeps the lane from looking. What fails is done after the outage.
-func (t *leaseTerm) cancelUnsent() {
-	taken, err := t.take()
-	if err != nil {
-		return
-	}
-	b := t.plan(taken)
-	if len(b.ended) > 0 {
-		t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
-	}
-	t.pause(pollEvery, t.stopEvents()) // a hint comes with each delivery, too
 }

@@ -28,7 +28,7 @@ func testFilesBeyondTheSnapshotFailAlone(t *testing.T, newOrigin origins) {
 	o.commit(change)
 	w := o.writer(func(c *Config) {
 		c.Files = func() []string { return paths }
-		c.Limits.Snapshot = 2 << 20
+		c.Limits.Snapshot = func() int64 { return 2 << 20 }
 	})
 	failed := 0
 	for i, s := range o.write(w, o.update("dev", "shop", "main-0000001"), o.update("dev", "large-0", "main-0000001"), o.update("dev", "large-1", "main-0000001"),

@@ -20,10 +20,13 @@ type Limits struct {
 	Claims         int           // commits in one push of which it is found out whether they do what an update asks; default 16
 	History        int           // commits that are searched for an update's trailer; default 100,000
 	FileBytes      int           // of a file that is edited or held; default 1 MiB
-	Snapshot       int64         // bytes of one tip of the branch; default 40 MiB
+	Snapshot       func() int64  // bytes of one tip of the branch, which may change; called by several goroutines; default 40 MiB
 }
 
 func (l Limits) withDefaults() Limits {
+	if l.Snapshot == nil {
+		l.Snapshot = func() int64 { return 40 << 20 }
+	}
 	return Limits{
 		PushUpdates:    cmp.Or(l.PushUpdates, 500),
 		PushBytes:      cmp.Or(l.PushBytes, 16<<20),
@@ -36,6 +39,6 @@ func (l Limits) withDefaults() Limits {
 		Claims:         cmp.Or(l.Claims, 16),
 		History:        cmp.Or(l.History, 100_000),
 		FileBytes:      cmp.Or(l.FileBytes, 1<<20),
-		Snapshot:       cmp.Or(l.Snapshot, 40<<20),
+		Snapshot:       l.Snapshot,
 	}
 }

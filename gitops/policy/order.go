@@ -8,14 +8,20 @@ import (
 )
 
 // orders plans an update for each order. Its error has what is wrong with each of them.
-func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) {
+// Orders that may wait may be for an app that may become known.
+func (p *Policy) orders(orders []gitops.Order, mayWait bool) ([]gitops.Update, *gitops.Error) {
 	updates := make([]gitops.Update, len(orders))
-	var wrong problems
+	wrong := problems{said: make(map[string]bool), unknown: make(map[string]bool)}
 	for i, o := range orders {
-		update, err := p.order(o)
+		if wrong.unknown[o.Field("app")] || wrong.unknown[o.Field("env")] {
+			continue // it is wrong wherever it is named, and the search for what is meant is long
+		}
+		update, err := p.order(o, mayWait)
+		if err != nil && !wrong.add(err) {
+			break
+		}
 		if err != nil {
-			wrong.add(err)
-			continue
+			p.noteUnknown(o, err.Field, wrong.unknown)
 		}
 		updates[i] = update
 	}
@@ -27,9 +33,31 @@ func (p *Policy) orders(orders []gitops.Order) ([]gitops.Update, *gitops.Error) 
 	return updates, wrong.err()
 }
 
+// noteUnknown notes the field that is wrong, if nobody knows the name in it.
+func (p *Policy) noteUnknown(o gitops.Order, field string, unknown map[string]bool) {
+	switch field {
+	case o.Field("env"):
+		_, known := p.environments[o.Environment]
+		unknown[field] = !known
+	case o.Field("app"):
+		unknown[field] = p.whyNot(o) == ""
+	}
+}
+
+// whyNot says of an app that is not there what else is known.
+func (p *Policy) whyNot(o gitops.Order) string {
+	if p.problem == nil {
+		return ""
+	}
+	if why, ok := p.problem(o.Environment, o.App); ok {
+		return why
+	}
+	return ""
+}
+
 // order finds what is wrong with an order, in the order in which a person would
 // correct it.
-func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
+func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Error) {
 	reject := func(field, format string, args ...any) (gitops.Update, *gitops.Error) {
 		return gitops.Update{}, &gitops.Error{Code: gitops.Rejected, Field: o.Field(field), Message: fmt.Sprintf(format, args...)}
 	}
@@ -47,7 +75,10 @@ func (p *Policy) order(o gitops.Order) (gitops.Update, *gitops.Error) {
 		}
 	}
 	a, ok := p.apps[o.App]
-	if !ok {
+	if why := p.whyNot(o); why != "" {
+		return reject("app", "%s", why)
+	}
+	if !ok && !(mayWait && p.mayCome(o.App)) {
 		return reject("app", "%s", p.UnknownApp(o.App))
 	}
 	env, ok := p.environments[o.Environment]
@@ -108,21 +139,24 @@ const (
 
 // problems are what is wrong with an order, each once.
 type problems struct {
-	said  map[string]bool
-	first []*gitops.Error // up to mostProblems
+	said    map[string]bool
+	first   []*gitops.Error // up to mostProblems
+	more    bool            // there are others
+	unknown map[string]bool // fields whose names nobody knows
 }
 
-func (p *problems) add(err *gitops.Error) {
-	if p.said[err.Public()] {
-		return
-	}
-	if p.said == nil {
-		p.said = make(map[string]bool)
-	}
-	p.said[err.Public()] = true
-	if len(p.first) < mostProblems {
+// add reports whether there is room for another one.
+func (p *problems) add(err *gitops.Error) bool {
+	switch {
+	case p.said[err.Public()]:
+	case len(p.first) == mostProblems:
+		p.more = true
+		return false
+	default:
+		p.said[err.Public()] = true
 		p.first = append(p.first, err)
 	}
+	return true
 }
 
 // err is one error that says all of them, with the field of the first; nil when nothing
@@ -135,8 +169,8 @@ func (p *problems) err() *gitops.Error {
 	for _, err := range p.first[1:] {
 		said = append(said, err.Public())
 	}
-	if more := len(p.said) - len(p.first); more > 0 {
-		said = append(said, fmt.Sprintf("and %d more", more))
+	if p.more {
+		said = append(said, "and more")
 	}
 	return &gitops.Error{Code: gitops.Rejected, Field: p.first[0].Field, Message: gitops.Clip(strings.Join(said, "; "), mostText)}
 }

@@ -98,14 +98,14 @@ func TestOrdersAreTakenByTheLetter(t *testing.T) {
 	}
 }
 
-// What is said of an order is bounded, and says how much is left out.
+// What is said of an order is bounded, and says that something is left out.
 func TestProblemsOfOrdersAreBounded(t *testing.T) {
 	var apps []string
 	for i := range 5_000 {
 		apps = append(apps, fmt.Sprintf("shop-%d", i))
 	}
 	d, err := myshop(t).Plan(gitops.Event{Principal: ann, Orders: ordersOf(strings.Join(apps, " "), "dev", "main-1a2b3c4", "")})
-	if err == nil || !strings.HasSuffix(d.Reason, `client_payload.app[9]: no app "shop-9" is configured: add it to apps, or correct the name; and 4990 more`) {
+	if err == nil || !strings.HasSuffix(d.Reason, `client_payload.app[9]: no app "shop-9" is configured: add it to apps, or correct the name; and more`) {
 		t.Errorf("got %s", d.Reason)
 	}
 	long := strings.Repeat("x", 95)
@@ -145,5 +145,26 @@ func TestDigestOfSeveralApps(t *testing.T) {
 		if (c.want == "") != (err == nil) || !strings.HasPrefix(d.Reason, c.want) || err != nil && (d.Field != "client_payload.digest" || len(d.Updates) > 0) {
 			t.Errorf("%s in %s: %+v, %v", c.apps, c.environments, d, err)
 		}
+	}
+}
+
+// What else is known of an app that is not there is said in place of "no such app".
+func TestProblemOfAnOrderedApp(t *testing.T) {
+	p, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: ".*"}}},
+		Apps:         map[string]policy.App{"api": {}},
+		Problem: func(environment, app string) (string, bool) {
+			return environment + "/" + app + " is at two paths", app == "cart"
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("cart api pay", "dev", "v1", "")})
+	if want := `dev/cart is at two paths; client_payload.app[2]: no app "pay" is configured: add it to apps, or correct the name`; err == nil || d.Field != "client_payload.app[0]" || d.Reason != want {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("api", "dev", "v1", "")}); err != nil || len(d.Updates) != 1 {
+		t.Errorf("%+v, %v", d, err)
 	}
 }

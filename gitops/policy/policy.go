@@ -26,6 +26,14 @@ type Config struct {
 	Environments map[string]Environment // by name
 	Apps         map[string]App         // by name
 	MaxUpdates   int                    // most updates that one delivery may mean; 0 is any number
+
+	// MayNameApp and MayNameImage report whether an app of a name, or with an image, may
+	// become known that is not among Apps: then what names it waits. nil: none may.
+	MayNameApp   func(name string) bool
+	MayNameImage func(repository string) bool
+	// Problem says why an app cannot be ordered in an environment, where more is known than
+	// Apps has. It may be nil.
+	Problem func(environment, app string) (why string, ok bool)
 }
 
 // Environment is one environment's part of a [Config].
@@ -49,7 +57,10 @@ type Policy struct {
 	apps         map[string]app
 	names        []string // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
+	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
+
+	mayNameApp, mayNameImage func(string) bool
 }
 
 type environment struct {
@@ -71,6 +82,9 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
+		mayNameApp:   orNever(c.MayNameApp),
+		mayNameImage: orNever(c.MayNameImage),
+		problem:      c.Problem,
 	}
 	var problems []error
 	for _, name := range p.names {
@@ -128,7 +142,8 @@ func (a app) runsIn(environment string) bool {
 // reason and updates set; the updates have neither id nor state yet. Of orders each
 // has an update, in their order. Where one of them cannot be, all are a delivery that
 // was refused, and the error that says so: its code is Rejected and it names each field
-// at fault and the rule.
+// at fault and the rule. A push or a dispatch that needs an app which may become known
+// waits, where nothing else is wrong with it; the reason says for which.
 func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 	d := gitops.Delivery{Source: e.Delivery.Source, ID: e.Delivery.ID, Actor: e.Principal.Actor(), Principal: e.Principal.ID(), EventTime: e.Time}
 	switch {
@@ -136,12 +151,15 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, e.Violation.Field, e.Violation.Message
 		return d, e.Violation
 	case len(e.Orders) > 0:
-		updates, err := p.orders(e.Orders)
+		updates, err := p.orders(e.Orders, e.Principal.Dispatch != nil)
 		if err != nil {
 			d.Outcome, d.Field, d.Reason = gitops.OutcomeRejected, err.Field, err.Message
 			return d, err
 		}
 		d.Outcome, d.Updates = gitops.OutcomeAccepted, updates
+		p.awaitApp(&d, e.Orders)
+	case e.Push != nil && p.awaitsImage(*e.Push):
+		d.Outcome, d.Reason = gitops.OutcomeWaiting, noAppWith(*e.Push)+", and none was discovered yet"
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
 		d.Outcome = gitops.OutcomeAccepted
@@ -163,7 +181,7 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
 	apps := p.byRepository[repository]
 	if len(apps) == 0 {
-		return nil, fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+		return nil, noAppWith(e)
 	}
 	if why := unusable(e); why != "" {
 		return nil, why

@@ -49,15 +49,17 @@ type Lanes interface {
 	// Take returns what the lane's holder should work on now, in acceptance order
 	// and without steps:
 	//
-	//   - ready updates: the first so many as the limit says, or with newestOnly the
-	//     newest ready one of each app, the first so many by acceptance;
+	//   - ready updates of all apps but those of except: the first so many as the limit
+	//     says, or with newestOnly the newest ready one of each app, the first so many by
+	//     acceptance;
 	//   - the first so many of the updates whose cancellation is requested;
 	//   - of the apps of all these, each open update that is in unresolved or
 	//     MaybePushed: it may be on the branch, where it decides what may be written.
 	//
 	// What is returned beside the ready ones does not count against the limit. Blocks
 	// that have lifted are not in BlockedBy. Its cost depends on what it returns, not
-	// on how many are blocked. The error's code is Conflict when the lease is no
+	// on how many are blocked; ready updates of except that come first cost a look at
+	// each. The error's code is Conflict when the lease is no
 	// longer the caller's.
 	Take(ctx context.Context, l Lease, o TakeOptions) ([]gitops.Update, error)
 
@@ -92,6 +94,7 @@ type Lanes interface {
 type TakeOptions struct {
 	Limit      int      // most updates to be written; at least 1
 	NewestOnly bool     // of each app's ready updates only the newest
+	Except     []string // apps whose ready updates are left where they are
 	Unresolved []string // ids that the holder has sent to the git server without knowing the result
 }
 
@@ -109,11 +112,13 @@ type Blocked struct {
 	BlockedBy []gitops.Block // empty: nothing
 }
 
-// Outage is what keeps a whole lane from writing: somebody else's fault.
+// Outage is what keeps a lane from writing, or those of its updates whose files are in
+// one manifest repository: somebody else's fault.
 type Outage struct {
-	Code    gitops.Code
-	Reason  string    // a sentence
-	RetryAt time.Time // when the lane means to try again; zero when its holder gave the work up
+	Repository string // the name of the one that cannot be written while others can; "" for the whole lane
+	Code       gitops.Code
+	Reason     string    // a sentence
+	RetryAt    time.Time // when the lane means to try again; zero when its holder gave the work up
 }
 
 // Empty reports whether there is nothing to record but that nothing is wrong.

@@ -18,6 +18,12 @@ func KeyHash(key gitops.DeliveryKey) [32]byte {
 	return sha256.Sum256([]byte(key.Source + "\x00" + key.ID))
 }
 
+// CountsOnce reports whether the body of d counts once: an order that was accepted, or
+// waits to be.
+func CountsOnce(d gitops.Delivery) bool {
+	return d.BodyDigest != nil && (d.Outcome == gitops.OutcomeAccepted || d.Outcome == gitops.OutcomeWaiting)
+}
+
 // Forgotten is the answer to a delivery that Prune forgot: its key and when it was
 // received are all that is left.
 func Forgotten(key gitops.DeliveryKey, receivedAt time.Time) gitops.Delivery {

@@ -74,9 +74,11 @@ type Inbox interface {
 	// is [gitops.LowerThan]. What failed, was cancelled or was superseded does not count,
 	// and an update of the same version, perhaps with another digest, is accepted.
 	//
+	// A delivery that waits ([Waiting]) is stored with its event, up to [MaxWaiting].
+	//
 	// A delivery whose key is known is stored nowhere: the first one is returned,
-	// with its updates as they stand now, and duplicate is true. So is an accepted one
-	// whose BodyDigest another accepted one has; of that the key is the first one's. A
+	// with its updates as they stand now, and duplicate is true. So is an accepted or
+	// waiting one whose BodyDigest another such has; of that the key is the first one's. A
 	// key and a digest are known for [MemoryFor] after the receipt, also when Prune has
 	// forgotten the delivery: then [Forgotten] is returned. What Prune forgot as
 	// rejected or ignored is not known any more.
@@ -128,6 +130,7 @@ type Decision struct {
 // Queue is a store that does all of it.
 type Queue interface {
 	Inbox
+	Waiting
 	Decisions
 	Leases
 	Lanes

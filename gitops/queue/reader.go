@@ -98,8 +98,8 @@ type ChangeFeed interface {
 	Changed() <-chan struct{}
 }
 
-// Change is one thing that happened: a delivery arrived, or an update that was
-// accepted before went on. Exactly one of the two is set.
+// Change is one thing that happened: a delivery arrived, or its wait ended, or an update
+// that was accepted before went on. Exactly one of the two is set.
 type Change struct {
 	Cursor   string // what Changes is asked with to get all that came after it
 	At       time.Time

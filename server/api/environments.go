@@ -55,9 +55,10 @@ type Failed struct {
 	Apps    []string  `json:"apps"`   // sorted; those that the caller may read
 }
 
-// Outage is what keeps a whole lane from writing, such as a git server that is
-// away.
+// Outage is what keeps a lane from writing, such as a git server that is away.
 type Outage struct {
+	Manifests string `json:"manifests,omitempty"` // the one manifest repository that it is of: others are written; not there when it is of the whole lane
+
 	Code    gitops.Code `json:"code"`
 	Reason  string      `json:"reason"`
 	Since   time.Time   `json:"since"`
@@ -66,10 +67,11 @@ type Outage struct {
 
 // App is what the branch has of an app in an environment.
 type App struct {
-	App     string `json:"app"`
-	File    string `json:"file"`
-	Tag     string `json:"tag,omitempty"`
-	Problem string `json:"problem,omitempty"` // why the tag cannot be read
+	App       string `json:"app"`
+	Manifests string `json:"manifests,omitempty"` // the name of the manifest repository, where there are several
+	File      string `json:"file"`
+	Tag       string `json:"tag,omitempty"`
+	Problem   string `json:"problem,omitempty"` // why the tag cannot be read
 
 	Differs []AppFile `json:"differs,omitempty"` // files of the same updates that do not have this tag
 }
@@ -183,7 +185,7 @@ func laneOf(b queue.Backlog) Lane {
 		}
 	}
 	if b.Outage != nil {
-		lane.Outage = &Outage{Code: b.Outage.Code, Reason: b.Outage.Reason, Since: b.OutageSince, RetryAt: b.Outage.RetryAt}
+		lane.Outage = &Outage{Manifests: b.Outage.Repository, Code: b.Outage.Code, Reason: b.Outage.Reason, Since: b.OutageSince, RetryAt: b.Outage.RetryAt}
 	}
 	return lane
 }

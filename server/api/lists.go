@@ -92,7 +92,7 @@ func (a *API) deliveries(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	q := queryOf(r)
 	filter := queue.DeliveryFilter{
 		Source:  q.text("source"),
-		Outcome: oneOf(q, "outcome", []gitops.Outcome{gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected}),
+		Outcome: oneOf(q, "outcome", gitops.Outcomes()),
 	}
 	v := a.viewOf(callerOf(r))
 	filter.Within = v.within()

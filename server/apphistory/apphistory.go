@@ -16,8 +16,9 @@ type Reader struct {
 	// Target returns the files that updates of an app in an environment edit, the one
 	// with the tag first; none for what is not configured.
 	Target func(environment, app string) []File
-	// File reads the past of a file: that of [history.Reader].
-	File func(ctx context.Context, q history.Query) (history.History, error)
+	// File reads the past of a file of an app in an environment, which is configured:
+	// that of [history.Reader].
+	File func(ctx context.Context, environment, app string, q history.Query) (history.History, error)
 	// Guard stands before what is parsed; see guard.Guard.
 	Guard Guard
 
@@ -36,7 +37,7 @@ type Guard interface {
 }
 
 // New makes a reader.
-func New(target func(environment, app string) []File, file func(context.Context, history.Query) (history.History, error), guard Guard) *Reader {
+func New(target func(environment, app string) []File, file func(ctx context.Context, environment, app string, q history.Query) (history.History, error), guard Guard) *Reader {
 	return &Reader{Target: target, File: file, Guard: guard, diffing: make(chan struct{}, 1)}
 }
 
@@ -49,7 +50,7 @@ func (r *Reader) History(ctx context.Context, q api.HistoryQuery) (api.History, 
 	ctx, cancel := context.WithTimeout(ctx, api.HistoryWithin)
 	defer cancel()
 	file := files[0]
-	found, err := r.File(ctx, history.Query{Path: file.Path, Read: r.reader(file), Limit: q.Limit, Commits: q.Commits})
+	found, err := r.File(ctx, q.Environment, q.App, history.Query{Path: file.Path, Read: r.reader(file), Limit: q.Limit, Commits: q.Commits})
 	if err != nil {
 		return api.History{}, err
 	}

@@ -29,7 +29,8 @@ func reader(t *testing.T, file func(ctx context.Context, q history.Query) (histo
 		}
 		return []File{{app + "-" + environment + ".yaml", edit}}
 	}
-	return New(target, file, guard.New(1<<30, slog.New(slog.DiscardHandler)))
+	in := func(ctx context.Context, _, _ string, q history.Query) (history.History, error) { return file(ctx, q) }
+	return New(target, in, guard.New(1<<30, slog.New(slog.DiscardHandler)))
 }
 
 func TestVersionsAreTagsWithTheirCommits(t *testing.T) {
@@ -75,7 +76,9 @@ func TestWhatHasNoHistory(t *testing.T) {
 	if _, err := r.History(t.Context(), api.HistoryQuery{Environment: "prod", App: "shop"}); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("not configured: %v", err)
 	}
-	r.File = func(context.Context, history.Query) (history.History, error) { return history.History{}, nil }
+	r.File = func(context.Context, string, string, history.Query) (history.History, error) {
+		return history.History{}, nil
+	}
 	h, err := r.History(t.Context(), api.HistoryQuery{Environment: "dev", App: "shop"})
 	if text, _ := json.Marshal(h.Versions); err != nil || string(text) != "[]" {
 		t.Errorf("no versions are %s, %v", text, err)

@@ -58,7 +58,7 @@ func (r *Reader) addFile(ctx context.Context, c *api.Commit, u gitops.Update, na
 		objects[text] = object
 		return text, nil
 	}
-	past, err := r.File(ctx, history.Query{Path: f.Path, Tip: name, Read: whole, Limit: 2, Commits: 2})
+	past, err := r.File(ctx, u.Environment, u.App, history.Query{Path: f.Path, Tip: name, Read: whole, Limit: 2, Commits: 2})
 	if err != nil || len(past.Versions) == 0 || past.Versions[0].Commit != u.Commit {
 		return err
 	}

@@ -32,7 +32,7 @@ func commitOf(t *testing.T, set values.Target, before, after string) (api.Commit
 	}
 	r := New(
 		func(environment, app string) []File { return []File{{"shop.yaml", edit}} },
-		func(ctx context.Context, q history.Query) (history.History, error) {
+		func(ctx context.Context, _, _ string, q history.Query) (history.History, error) {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > api.CommitWithin {
 				t.Errorf("the git server may take until %s", deadline)
 			}
@@ -111,7 +111,7 @@ func TestACommitOfSeveralFiles(t *testing.T) {
 	changed := map[string]bool{"a.yaml": true, "c.yaml": true}
 	away := gitops.Errorf(gitops.Unavailable, "connection failed")
 	lost := ""
-	r := New(func(string, string) []File { return files }, func(ctx context.Context, q history.Query) (history.History, error) {
+	r := New(func(string, string) []File { return files }, func(ctx context.Context, _, _ string, q history.Query) (history.History, error) {
 		if q.Path == lost {
 			return history.History{}, away
 		}
@@ -175,7 +175,7 @@ func TestACommitThatCannotBeShown(t *testing.T) {
 		"there is no past":  {nil, ""},
 		"the oldest commit": {[]history.Version{made}, "the commit made or removed the whole file"},
 	} {
-		r.File = func(context.Context, history.Query) (history.History, error) {
+		r.File = func(context.Context, string, string, history.Query) (history.History, error) {
 			return history.History{Versions: c.versions}, nil
 		}
 		got, err := r.Commit(t.Context(), u)

@@ -23,7 +23,7 @@ func BenchmarkOneCommit(b *testing.B) {
 	for app := range 10_000 {
 		for _, environment := range []string{"dev", "qa", "staging", "prod"} {
 			path := fmt.Sprintf("charts/app-%04d/values-%s.yaml", app, environment)
-			targets = append(targets, Target{environment, fmt.Sprintf("app-%04d", app), []File{{path, edit}}})
+			targets = append(targets, Target{Environment: environment, App: fmt.Sprintf("app-%04d", app), Files: []File{{path, edit}}})
 			files[path] = "image: {tag: v1}\n"
 		}
 	}

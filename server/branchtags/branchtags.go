@@ -49,6 +49,7 @@ type Guard interface {
 // Target is where the tag of one app in one environment stands.
 type Target struct {
 	Environment, App string
+	Manifests        string // the name of the repository, where there are several
 	Files            []File // at least one; the first has the app's tag
 }
 
@@ -91,7 +92,7 @@ func New[V View[V]](targets []Target, view func(ctx context.Context, maxAge time
 	c := &Cache[V]{view: view, guard: guard, maxAge: maxAge, others: make(map[int][]*api.AppFile), turn: make(chan struct{}, 1)}
 	for i, t := range targets {
 		c.environments = append(c.environments, t.Environment)
-		c.apps = append(c.apps, api.App{App: t.App, File: t.Files[0].Path})
+		c.apps = append(c.apps, api.App{App: t.App, Manifests: t.Manifests, File: t.Files[0].Path})
 		c.places = append(c.places, place{File: t.Files[0], app: i})
 		for _, f := range t.Files[1:] {
 			if f.Edit.HasTag() {

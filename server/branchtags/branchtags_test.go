@@ -131,9 +131,9 @@ func site(t *testing.T) (*branch, *Cache[*view]) {
 		"nobodys-own.yaml": "x: 1\n",
 	}}
 	return b, New([]Target{
-		{"prod", "api", []File{{"prod/api.yaml", edit(t, ".image", "{repository}:{tag}")}}},
-		{"dev", "worker", []File{{"shared.yaml", edit(t, ".worker.tag", "")}}},
-		{"dev", "api", []File{{"shared.yaml", edit(t, ".api.tag", "")}}},
+		{Environment: "prod", App: "api", Files: []File{{"prod/api.yaml", edit(t, ".image", "{repository}:{tag}")}}},
+		{Environment: "dev", App: "worker", Files: []File{{"shared.yaml", edit(t, ".worker.tag", "")}}},
+		{Environment: "dev", App: "api", Files: []File{{"shared.yaml", edit(t, ".api.tag", "")}}},
 	}, b.view, 3*time.Second, b)
 }
 

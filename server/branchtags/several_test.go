@@ -18,11 +18,11 @@ func TestFilesThatDoNotAgree(t *testing.T) {
 			"values.yaml": "tag: v1\n", "chart.yaml": "appVersion: v1\n", "shared.yaml": "shop: {tag: v1}\ncart: {tag: v1}\n", "pin.yaml": "digest: none\n",
 		}}
 		c := New([]Target{
-			{"dev", "shop", []File{
+			{Environment: "dev", App: "shop", Files: []File{
 				{"values.yaml", edit(t, ".tag", "")}, {"chart.yaml", edit(t, ".appVersion", "")},
 				{"shared.yaml", edit(t, ".shop.tag", "")}, {"pin.yaml", edit(t, ".digest", "{digest}")}, // which has no tag to read
 			}},
-			{"dev", "cart", []File{{"shared.yaml", edit(t, ".cart.tag", "")}}},
+			{Environment: "dev", App: "cart", Files: []File{{"shared.yaml", edit(t, ".cart.tag", "")}}},
 		}, b.view, 3*time.Second, b)
 		look := func(what, tag string, differs ...api.AppFile) api.App {
 			t.Helper()

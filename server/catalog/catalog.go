@@ -112,6 +112,7 @@ type Catalog struct {
 	complete bool
 	looks    []Look
 	files    map[string][]string
+	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
 	edits    edits
 }
@@ -173,6 +174,20 @@ func (c *Catalog) Has(app string) bool {
 // Files are the files of a manifest repository that updates can change. The slice is the
 // same as long as the catalog is, and is not to be changed.
 func (c *Catalog) Files(manifests string) []string { return c.files[manifests] }
+
+// Apart are the apps in an environment by the manifest repository that their files are in,
+// sorted; nothing where all targets are in the same one. The map is not to be changed.
+func (c *Catalog) Apart(environment string) map[string][]string { return c.apart[environment] }
+
+func (c *Catalog) setApart() {
+	c.apart = make(map[string]map[string][]string)
+	for _, t := range c.sorted {
+		if c.apart[t.Environment] == nil {
+			c.apart[t.Environment] = make(map[string][]string)
+		}
+		c.apart[t.Environment][t.Manifests] = append(c.apart[t.Environment][t.Manifests], t.App)
+	}
+}
 
 // AppsIn counts the apps whose files are in each manifest repository.
 func (c *Catalog) AppsIn() map[string]int {
@@ -265,6 +280,9 @@ func (b *builder) catalog() *Catalog {
 				c.files[w.Manifests] = append(c.files[w.Manifests], f.Path)
 			}
 		}
+	}
+	if len(c.files) > 1 {
+		c.setApart()
 	}
 	for _, l := range b.Looks {
 		for _, path := range l.Read {

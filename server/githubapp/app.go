@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -201,6 +202,10 @@ func (a *App) AppClient() *github.Client { return a.app }
 // InstallationClient asks GitHub as the App's installation on the manifest
 // repository. Its token is minted when it is first needed.
 func (a *App) InstallationClient() *github.Client { return a.installation }
+
+// Key tells Apps apart, whatever repository they are for: the App's number and GitHub's
+// host.
+func (a *App) Key() string { return strconv.FormatInt(a.config.AppID, 10) + "@" + a.api.Host }
 
 // Repository is the manifest repository's owner and name.
 func (a *App) Repository() (owner, name string) { return a.owner, a.name }

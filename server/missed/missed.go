@@ -87,6 +87,9 @@ type Recorder interface {
 // Config is what a [Sweeper] is made of.
 type Config struct {
 	App App
+	// Job names the lease and the checkpoint, for each App has deliveries of its own. It
+	// begins with "job/".
+	Job string
 	// GitHub is what takes GitHub's webhooks in now; not ok while nothing does, and then
 	// nothing is swept. It is asked once for each sweep.
 	GitHub   func() (to Destination, ok bool)
@@ -104,7 +107,6 @@ const (
 	// older than the checkpoint is looked at again, which costs a question to the store.
 	overlap = 10 * time.Minute
 
-	job       = "job/missed" // names the lease and the checkpoint
 	leaseTime = 2 * time.Minute
 	atOnce    = 500 // ids in one question to the store
 )

@@ -63,7 +63,7 @@ func newSite(t *testing.T) *site {
 	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"})
 	s.must(err)
 	s.intake = &webhook.Intake{Planner: planner, Authorizer: list, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
-	s.sweeper = missed.New(missed.Config{
+	s.sweeper = missed.New(missed.Config{Job: "job/missed",
 		App: app, Store: s.store, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
 		GitHub: func() (missed.Destination, bool) {
 			return missed.Destination{Receiver: receiver, Intake: s.intake}, !s.unconfigured

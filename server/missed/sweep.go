@@ -21,7 +21,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if s.Destination, ok = s.GitHub(); !ok {
 		return nil
 	}
-	claimed, err := s.Store.Claim(ctx, s.Holder, []string{job}, leaseTime)
+	claimed, err := s.Store.Claim(ctx, s.Holder, []string{s.Job}, leaseTime)
 	if err != nil || len(claimed) == 0 {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if errors.As(err, &partial) {
 		reached = partial.From
 	}
-	if err := errors.Join(err, s.Store.SetCheckpoint(ctx, job, reached.Format(time.RFC3339))); err != nil {
+	if err := errors.Join(err, s.Store.SetCheckpoint(ctx, s.Job, reached.Format(time.RFC3339))); err != nil {
 		return err
 	}
 	s.Recorder.Swept(s.Now())
@@ -58,7 +58,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 // was one, nothing can have been missed: what the App was sent before tallyman was
 // there was not for it.
 func (s *Sweeper) since(ctx context.Context, now time.Time) (time.Time, error) {
-	checkpoint, err := s.Store.Checkpoint(ctx, job)
+	checkpoint, err := s.Store.Checkpoint(ctx, s.Job)
 	if err != nil {
 		return now, err
 	}

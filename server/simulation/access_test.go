@@ -27,7 +27,7 @@ func accessConfig() access.Config {
 			{Who: access.Who{Push: &access.Push{Source: "eventbridge"}}, May: order, Apps: []string{"api"}, Environments: []string{"prod"}},
 		},
 	}
-	for _, app := range append([]string{ghost}, apps...) {
+	for _, app := range append([]string{ghost}, filed...) {
 		c.Apps[app] = nil
 	}
 	return c

@@ -92,7 +92,7 @@ func (c *checker) tags(tip hash) map[release]string {
 	files := all.files(all[tip].tree)
 	tags := make(map[release]string)
 	for _, environment := range environments {
-		for _, app := range apps {
+		for _, app := range filed {
 			var found []string
 			for _, path := range filesOf(environment, app) {
 				_, rest, _ := bytes.Cut(all.content(path, files, nil), []byte(`tag: "`))

@@ -34,6 +34,8 @@ import (
 //     replica pushed or which does exactly what the update asks, whatever others say
 //     that they committed; Unchanged and Failed say what was true of the branch while the update waited.
 //   - Under an older token nothing changes.
+//   - A delivery for an app that nobody knows yet waits, and is decided once, when the app
+//     is known. Of its app it counts by when it happened.
 //   - A file that kills whoever parses it kills two processes, and two more each time
 //     it was cleared, came back, or seemed to because the git server lagged. Then its own updates fail, and no others. What was cleared and kills
 //     no more is written.
@@ -81,6 +83,7 @@ type checker struct {
 	hands       map[release]bool // a person changed what the branch says of it
 	answers     []*dispatch
 	parsing     parsing
+	waiting     map[gitops.DeliveryKey]bool // deliveries that wait for the newcomer
 }
 
 // tracked is an accepted update.
@@ -112,7 +115,7 @@ type saying struct {
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, parsing: newParsing(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
-		ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
+		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
 
@@ -143,6 +146,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.waits(d)
 	if twin := c.sameBody(d.Key()); twin != nil && len(d.Updates) > 0 {
 		c.wrong("delivery %s was accepted, and has the body of %s, which counts once", d.Key(), twin.Delivery)
 	}

@@ -17,7 +17,7 @@ func (c *checker) pending() (n int) {
 			n++
 		}
 	}
-	return n
+	return n + len(c.waiting)
 }
 
 // rest says that all was given its time to end.
@@ -76,6 +76,9 @@ func (c *checker) finally() {
 		if said := c.said[r]; said[len(said)-1].tag != tag {
 			c.wrong("the branch says %q of %s in %s, and nobody wrote that", tag, r.app, r.environment)
 		}
+	}
+	for delivery := range c.waiting {
+		c.wrong("delivery %s waited, and was never decided", delivery)
 	}
 	c.inOrder()
 }

@@ -11,7 +11,7 @@ import (
 // is late or that lowers the version was superseded, and no other. The lock is held.
 func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	r := release{u.Environment, u.App}
-	receipt := d.ReceivedAt
+	receipt := d.PlannedAt()
 	if u.AcceptedAt.Before(receipt) {
 		receipt = u.AcceptedAt
 	}

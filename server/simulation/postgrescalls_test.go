@@ -14,10 +14,15 @@ import (
 // answered, and what its tables then hold.
 
 func (p *process) Accept(_ context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
-	a, err := ask(p, "Accept", func(ctx context.Context, s *postgres.Store) (a acceptance, err error) {
+	return p.take("Accept", func(ctx context.Context, s *postgres.Store) (a acceptance, err error) {
 		a.stored, a.duplicate, err = s.Accept(ctx, d)
 		return a, err
-	}, func(a acceptance, err error) {
+	})
+}
+
+// take makes a call that brings updates into the store.
+func (p *process) take(name string, call func(context.Context, *postgres.Store) (acceptance, error)) (gitops.Delivery, bool, error) {
+	a, err := ask(p, name, call, func(a acceptance, err error) {
 		added, changed := p.look()
 		if err != nil {
 			return

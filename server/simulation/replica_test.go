@@ -13,6 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -28,6 +29,7 @@ type replica struct {
 	files    *parsers // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
+	knows    atomic.Bool // the newcomer
 
 	storeCut, networkCut atomic.Bool
 
@@ -69,14 +71,15 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: plans, Authorizer: list, Inbox: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: r, Authorizer: list, Inbox: r.store, Waiting: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
+	r.knows.Store(w.newcomers == 0)
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
 	}
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
-		Queue: r.store, Writer: r.writer, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
+		Queue: r.store, Writer: single{r.writer}, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
 	for _, environment := range environments {
 		c.Environments = append(c.Environments, lane.Environment{Name: environment, Coalesce: w.coalesce == environment})
@@ -84,6 +87,12 @@ func (w *world) newReplica(name string) *replica {
 	r.lanes = lane.NewReplica(c)
 	return r
 }
+
+// single is the writer of all environments.
+type single struct{ *manifest.Writer }
+
+// Away implements lane.Writer.
+func (single) Away(string) ([]string, *queue.Outage) { return nil, nil }
 
 var silent = slog.New(slog.DiscardHandler)
 
@@ -100,6 +109,9 @@ func (nobody) Swept(time.Time)                              {}
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
 	r.lanes.Start()
+	if r.newcomers > 0 {
+		go r.look()
+	}
 	if r.sweeps {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {

@@ -90,6 +90,7 @@ func (w *world) restoreStopped(b backup, within time.Duration, keyless bool) {
 type books struct {
 	updates map[string]gitops.Update
 	tokens  map[string]int64
+	waiting map[gitops.DeliveryKey]bool
 	highest int64
 
 	restores int // that there had been
@@ -98,7 +99,7 @@ type books struct {
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), c.highest, c.restores}
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
 			b.updates[id] = u.Update
@@ -119,7 +120,7 @@ func (c *checker) isCurrent(b books) bool {
 func (c *checker) restored(b books) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tokens, c.highest = maps.Clone(b.tokens), b.highest
+	c.tokens, c.waiting, c.highest = maps.Clone(b.tokens), maps.Clone(b.waiting), b.highest
 	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {
 		known := c.updates[id]

@@ -143,6 +143,8 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.restores, "restore", w.restore)
 	add(w.decisions, "decision", w.decide)
 	add(w.poisons, "poison", w.poisoned)
+	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
+	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	return events
 }
@@ -223,6 +225,7 @@ func (w *world) succeed(place int, old *replica, after time.Duration) {
 func (w *world) heal() {
 	w.tell("everything heals")
 	w.healed.Store(true)
+	w.appeared.Store(true)
 	w.origin.thaw(time.Now().Add(time.Hour))
 	for _, r := range w.replicas() {
 		r.lieInWait(nil)

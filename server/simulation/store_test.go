@@ -45,6 +45,8 @@ type queueCalls interface {
 	queue.Parsing
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
+	WaitingDeliveries(ctx context.Context, p queue.Page) (found []gitops.Delivery, next string, err error)
+	Settle(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, settled bool, err error)
 	Ready(ctx context.Context, environments []string) ([]string, error)
 	Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) ([]gitops.Update, error)
 	Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error)

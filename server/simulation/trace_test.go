@@ -58,6 +58,7 @@ var mustMeet = []string{
 	"a backup was restored", "the store failed over and lost something", "a lost delivery was taken in again", "the store knew of a death",
 	"a file killed a process", "an update failed because its file is set aside", "a person cleared a file", "what was set aside was retried and ended otherwise",
 	"a person forged a trailer", "a person rebased a commit of ours", "the store lost its key",
+	"a delivery waited for its app", "a waiting delivery became an update", "two replicas decided one delivery",
 }
 
 // mayMeet is what is counted and too rare for that.

@@ -25,6 +25,7 @@ var (
 	environments = []string{"dev", "staging", "prod"}
 	apps         = []string{"api", "web", "mail"}
 	secret       = []byte("a secret that is long enough for everybody")
+	filed        = append([]string{newcomer}, apps...) // apps that have a file
 	plans        = must(policy.New(policyConfig()))
 	orders       = must(github.New(secrets, []string{"update-image"}))
 	receivers    = map[string]webhook.Receiver{
@@ -57,7 +58,7 @@ func policyConfig() policy.Config {
 		},
 		Apps: map[string]policy.App{},
 	}
-	for _, app := range append([]string{ghost}, apps...) {
+	for _, app := range append([]string{ghost}, filed...) {
 		c.Apps[app] = policy.App{Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + app}
 	}
 	return c
@@ -80,7 +81,7 @@ func filesOf(environment, app string) []string {
 // targetFiles lists the files that updates can change.
 func targetFiles() (files []string) {
 	for _, environment := range environments {
-		for _, app := range append([]string{ghost}, apps...) {
+		for _, app := range append([]string{ghost}, filed...) {
 			files = append(files, filesOf(environment, app)...)
 		}
 	}
@@ -94,7 +95,7 @@ func valuesOf(environment, app, tag string) []byte {
 func firstCommit() hash {
 	files := map[string]hash{"README.md": beginning.put(3, []byte("Manifests\n"))}
 	for _, environment := range environments {
-		for _, app := range apps {
+		for _, app := range filed {
 			for _, path := range filesOf(environment, app) {
 				files[path] = beginning.put(3, valuesOf(environment, app, "none"))
 			}
@@ -129,6 +130,7 @@ type world struct {
 
 	storeOffset atomic.Int64 // how far the store's clock is from the true time
 	healed      atomic.Bool  // no call fails any more
+	appeared    atomic.Bool  // the newcomer can be found
 
 	places []atomic.Pointer[replica] // a replica that died is there until another takes its place
 	born   atomic.Int64
@@ -159,6 +161,7 @@ type profile struct {
 	limits               manifest.Limits
 	squash               string // the environment whose batches become one commit, if one does
 	poisons              int    // what people do with files that kill; where it is 0 nothing is guarded
+	newcomers            int    // deliveries for the newcomer; where it is 0 that is known from the beginning
 }
 
 func draw(r *rand.Rand) profile {
@@ -192,6 +195,8 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	plan := w.chance.of("plan")
 	w.profile = draw(plan)
 	w.poisons = drawPoisons(w.chance.of("poison"))
+	w.newcomers = drawNewcomers(w.chance.of("newcomer"))
+	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit
 	}

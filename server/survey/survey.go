@@ -68,7 +68,7 @@ func Read(ctx context.Context, c Config) (Result, error) {
 	}
 	s := branch.New(branch.Config{
 		Branch: name, Files: func() []string { return nil }, Guard: alone{}, Logger: c.Logger, Now: time.Now,
-		Limits: branch.Limits{FileBytes: propose.MaxFileBytes, Bytes: heldBytes, History: pastCommits},
+		Limits: branch.Limits{FileBytes: propose.MaxFileBytes, Bytes: func() int64 { return heldBytes }, History: pastCommits},
 	}, remote)
 	snapshot, err := s.Load(ctx)
 	if err != nil {
@@ -153,7 +153,7 @@ func (c Config) readPast(ctx context.Context, r Result) error {
 	if err != nil {
 		return err
 	}
-	reader := history.New(remote, r.Branch, nobody{}, history.Limits{Memory: pastBytes, FileBytes: propose.MaxFileBytes})
+	reader := history.New(remote, r.Branch, nobody{}, history.Limits{Memory: func() int64 { return pastBytes }, FileBytes: propose.MaxFileBytes})
 	defer reader.Close()
 	for _, sample := range r.Findings.Samples(pastFiles) {
 		_, err := reader.File(past, history.Query{

@@ -14,6 +14,7 @@ func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 	if len(e.Orders) == 0 {
 		d, err := in.Planner.Plan(e)
 		in.authorizeUpdates(from, &d)
+		in.authorizeWait(from, &d)
 		return d, err
 	}
 	rules, refused := AuthorizeOrders(in.Authorizer, e)
@@ -80,6 +81,17 @@ func (in *Intake) tellRefused(from Inbound, u gitops.Update, why error) {
 		Principal: p.ID(), Actor: p.Actor(), Credential: from.Credential, Remote: from.Remote, Right: gitops.RightOrder,
 		Environment: u.Environment, App: u.App, Delivery: from.Event.Delivery.String(), After: u.Tag, Reason: gitops.PublicOf(why),
 	})
+}
+
+// authorizeWait ends the wait of a push that could order no app whatever becomes known.
+func (in *Intake) authorizeWait(from Inbound, d *gitops.Delivery) {
+	if d.Outcome != gitops.OutcomeWaiting {
+		return
+	}
+	if err := in.Authorizer.AuthorizeAnywhere(from.Event.Principal, gitops.RightOrder); err != nil {
+		in.tellRefused(from, gitops.Update{Tag: from.Event.Push.Tag}, err)
+		*d = endWait(from.Event, *d, gitops.PublicOf(err))
+	}
 }
 
 // authorizeUpdates leaves out what the principal may not order. The reason has a

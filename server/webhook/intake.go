@@ -19,6 +19,8 @@ type Planner interface {
 type Authorizer interface {
 	// Authorize returns the rule that allows it. The error's code is Forbidden.
 	Authorize(p gitops.Principal, right gitops.Right, app, environment string) (rule string, err error)
+	// AuthorizeAnywhere is nil where the principal has the right to any app.
+	AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error
 }
 
 // Inbox makes deliveries durable; see queue.Inbox.
@@ -41,7 +43,7 @@ type Recorder interface {
 
 // Outcomes is the closed set of what a [Recorder] is told.
 func Outcomes() []string {
-	return []string{"accepted", "duplicate", "ignored", "rejected", "unauthorized", "error"}
+	return []string{"accepted", "duplicate", "ignored", "rejected", "waiting", "unauthorized", "error"}
 }
 
 // messages are what the log says of a delivery, by outcome.
@@ -50,6 +52,7 @@ var messages = map[string]string{
 	"duplicate":    "delivery duplicate",
 	"ignored":      "delivery ignored",
 	"rejected":     "delivery rejected",
+	"waiting":      "delivery waiting",
 	"unauthorized": "delivery unauthorized",
 	"error":        "delivery failed",
 }
@@ -60,6 +63,7 @@ type Intake struct {
 	Planner    Planner
 	Authorizer Authorizer
 	Inbox      Inbox
+	Waiting    Waiting // where the planner may have a delivery wait
 	Recorder   Recorder
 	Logger     *slog.Logger
 	Now        func() time.Time
@@ -67,6 +71,7 @@ type Intake struct {
 	Refused    func(gitops.AuditEntry) // told of updates that no rule allows; nil tells nobody
 	Spare      func() bool             // whether the store has room for what became no updates; nil: always
 	Kept       *Kept                   // counts of the intake before this one; nil for its own
+	Waits      func()                  // told when a delivery began to wait for an app; it must not block; nil tells nobody
 
 	own Kept
 }
@@ -85,6 +90,8 @@ type Inbound struct {
 // when it is known: who sends it again must not take it for done. Forbidden means
 // that the principal may not order it, and Unavailable that the store did not
 // answer, or that what the event is for is not known yet; in each case nothing is kept.
+// What needs an app that may become known waits: its outcome says so, and its sender must
+// not send it again.
 func (in *Intake) Accept(ctx context.Context, from Inbound) (d gitops.Delivery, accepted bool, err error) {
 	d, duplicate, err := in.store(ctx, from)
 	outcome := outcomeOf(d, duplicate, err)
@@ -120,7 +127,11 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 	planned.ReceivedAt, planned.Config = in.Now().UTC(), in.Config
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if planned.Outcome != gitops.OutcomeAccepted {
+	switch planned.Outcome {
+	case gitops.OutcomeAccepted:
+	case gitops.OutcomeWaiting:
+		return in.storeWaiting(ctx, from, planned)
+	default:
 		return in.storePart(ctx, shorten(planned), rejection)
 	}
 	planned.BodyDigest = from.Event.BodyDigest
@@ -166,7 +177,7 @@ func (in *Intake) accept(ctx context.Context, d gitops.Delivery) (stored gitops.
 	case err != nil:
 		return d, false, err
 	case duplicate && stored.Outcome == gitops.OutcomeRejected:
-		return stored, true, &gitops.Error{Code: gitops.Rejected, Field: stored.Field, Message: stored.Reason}
+		return stored, true, rejectionOf(stored)
 	case duplicate && stored.Key() != d.Key():
 		stored.Reason = fmt.Sprintf("the same dispatch was received before as %s and counts once: to order the same again, give client_payload a nonce, any text that is new",
 			stored.Key())
@@ -202,6 +213,9 @@ func (in *Intake) record(ctx context.Context, d gitops.Delivery, outcome string,
 		if known.Value.String() != "" {
 			attrs = append(attrs, known)
 		}
+	}
+	if !d.DecidedAt.IsZero() {
+		attrs = append(attrs, slog.Float64("waitedSeconds", d.DecidedAt.Sub(d.ReceivedAt).Seconds()))
 	}
 	var ids []string
 	for _, u := range d.Updates {

@@ -15,9 +15,11 @@ import (
 //
 //	rejected: 100 an hour x 24 x 7 days, when the store forgets them (queue.UnacceptedFor)
 //	ignored:  300 an hour x 24 x 7 days
+//	waiting:  100 an hour, and queue.MaxWaiting of all senders
 //
-// rows of about 1.5 KiB, which is 25 MiB and 75 MiB; the reason of an order with several
-// problems makes 2 KiB more, and 60 MiB. Accepted deliveries have no such bound.
+// rows of about 1.5 KiB, which is 25 MiB and 75 MiB, and those that wait some 2 KiB, 200 MiB
+// at most; the reason of an order with several problems makes 2 KiB more, and 60 MiB.
+// Accepted deliveries have no such bound.
 const (
 	// bodyKept is how much of such a body is kept, beside the digest of all.
 	bodyKept = 1 << 10
@@ -67,11 +69,11 @@ func shorten(d gitops.Delivery) gitops.Delivery {
 	return d
 }
 
-// nameOrder notes what a rejected order was for, so that whoever reads there finds it.
+// nameOrder notes what a rejected or waiting order is for, so that whoever reads there finds it.
 // What its targets do not have in common is left out: who may read one of them may not
 // read of the others.
 func nameOrder(d *gitops.Delivery, orders []gitops.Order) {
-	if d.Outcome != gitops.OutcomeRejected || len(orders) == 0 || gitops.CheckName("", orders[0].Environment) != nil {
+	if d.Outcome != gitops.OutcomeRejected && d.Outcome != gitops.OutcomeWaiting || len(orders) == 0 || gitops.CheckName("", orders[0].Environment) != nil {
 		return
 	}
 	first := orders[0]

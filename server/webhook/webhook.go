@@ -54,7 +54,7 @@ type Handler struct {
 }
 
 // Handle takes one delivery in and says how to answer it: 202 with the delivery
-// when it became updates, 200 with it when it asks for nothing or is known. The
+// when it became updates or waits, 200 with it when it asks for nothing or is known. The
 // error of anything else is for the server's error writer; nothing is written to
 // w.
 func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d gitops.Delivery, err error) {
@@ -65,7 +65,7 @@ func (h *Handler) Handle(w http.ResponseWriter, r *http.Request) (status int, d 
 		return http.StatusOK, gitops.Delivery{Source: key.Source, ID: key.ID}, err
 	}
 	d, accepted, err := h.Intake.Accept(r.Context(), in)
-	if accepted {
+	if accepted || err == nil && d.Outcome == gitops.OutcomeWaiting {
 		return http.StatusAccepted, d, err
 	}
 	return http.StatusOK, d, err

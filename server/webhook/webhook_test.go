@@ -264,7 +264,7 @@ func TestAcceptRecovered(t *testing.T) {
 }
 
 func TestOutcomesAreClosed(t *testing.T) {
-	if diff := cmp.Diff([]string{"accepted", "duplicate", "ignored", "rejected", "unauthorized", "error"}, webhook.Outcomes()); diff != "" {
+	if diff := cmp.Diff([]string{"accepted", "duplicate", "ignored", "rejected", "waiting", "unauthorized", "error"}, webhook.Outcomes()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -32,6 +32,7 @@ const (
 type acceptance struct {
 	delivery gitops.Delivery
 	existed  bool
+	decided  bool // it waited until now
 }
 
 func (s *Store) groups() group.Config[*acceptance] {
@@ -48,18 +49,8 @@ func (s *Store) groups() group.Config[*acceptance] {
 // Accept implements [queue.Inbox]. Times are kept in whole microseconds, and a
 // delivery without a time of receipt was received now. Nothing of d is kept.
 func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error) {
-	if len(d.Updates) > queue.MaxUpdates {
-		return gitops.Delivery{}, false, gitops.Errorf(gitops.TooLarge,
-			"the delivery means %d updates; the store takes up to %d", len(d.Updates), queue.MaxUpdates)
-	}
-	for _, at := range []time.Time{d.ReceivedAt, d.EventTime} {
-		// JSON has no other years, and one delivery must not spoil its group.
-		if year := at.UTC().Year(); year < 1 || year > 9999 {
-			return gitops.Delivery{}, false, gitops.Errorf(gitops.Invalid, "the delivery is of the year %d", year)
-		}
-	}
-	a := &acceptance{delivery: prepared(d)}
-	if err := checkDistinct(a.delivery.Updates); err != nil {
+	a, err := newAcceptance(d)
+	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
 	if err := s.accepts.Do(ctx, a); err != nil {
@@ -67,9 +58,28 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.De
 	}
 	if a.existed {
 		stored, err = s.first(ctx, a.delivery)
+		if gitops.CodeOf(err) == gitops.NotFound && d.Outcome == gitops.OutcomeWaiting {
+			err = queue.ErrTooManyWait()
+		}
 		return stored, err == nil, err
 	}
 	return a.delivery, false, nil
+}
+
+// newAcceptance is d on its way in, or says why it cannot be stored.
+func newAcceptance(d gitops.Delivery) (*acceptance, error) {
+	if len(d.Updates) > queue.MaxUpdates {
+		return nil, gitops.Errorf(gitops.TooLarge, "the delivery means %d updates; the store takes up to %d", len(d.Updates), queue.MaxUpdates)
+	}
+	for _, at := range []time.Time{d.ReceivedAt, d.EventTime} {
+		// JSON has no other years, and one delivery must not spoil its group.
+		if year := at.UTC().Year(); year < 1 || year > 9999 {
+			return nil, gitops.Errorf(gitops.Invalid, "the delivery is of the year %d", year)
+		}
+	}
+	d.DecidedAt = time.Time{}
+	a := &acceptance{delivery: prepared(d)}
+	return a, checkDistinct(a.delivery.Updates)
 }
 
 // checkDistinct fails when two updates are of one app in one environment, as the
@@ -102,7 +112,7 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 		}
 	}
 	// The caller may use its slice again while this is still on its way.
-	d.Body, d.BodyDigest = bytes.Clone(d.Body), bytes.Clone(d.BodyDigest)
+	d.Body, d.BodyDigest, d.Event = bytes.Clone(d.Body), bytes.Clone(d.BodyDigest), bytes.Clone(d.Event)
 	if d.Body == nil {
 		d.Body = []byte{}
 	}
@@ -154,6 +164,9 @@ type deliveryArg struct {
 	Config      string         `json:"config"`
 	BodyDigest  *string        `json:"body_digest"`
 	KeyHash     string         `json:"key_hash"`
+	Event       *string        `json:"event"`
+	Decided     bool           `json:"decided"`
+	Waits       int            `json:"waits"`
 }
 
 // updateArg is an update as the function accept takes it.
@@ -173,34 +186,53 @@ type updateArg struct {
 
 // accept brings a group to the server in one call, and fills in what it answers.
 func (s *Store) accept(ctx context.Context, group []*acceptance) error {
-	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4)`
-	deliveries, updates := make([]deliveryArg, len(group)), []updateArg{}
+	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4, $5)`
 	bodies := make([][]byte, len(group))
+	for i, a := range group {
+		bodies[i] = a.delivery.Body
+	}
+	deliveries, updates, err := acceptArgs(group)
+	if err != nil {
+		return err
+	}
+	answer, err := s.pool.Query(ctx, call, s.nowArg(), deliveries, updates, bodies, queue.MaxWaiting)
+	if err != nil {
+		return err
+	}
+	return s.fill(group, answer)
+}
+
+// acceptArgs are a group's deliveries and updates as the function accept takes them.
+func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, err error) {
+	deliveries, updates := make([]deliveryArg, len(group)), []updateArg{}
+	waiting := 0
 	for i, a := range group {
 		d := a.delivery
 		deliveries[i] = deliveryArg{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Recovered,
-			d.Credential, d.Outcome, d.Field, d.Reason, d.Environment, d.App, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key())}
-		bodies[i] = d.Body
+			d.Credential, d.Outcome, d.Field, d.Reason, d.Environment, d.App, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key()),
+			digestArg(d.Event), a.decided, 0}
+		if d.Outcome == gitops.OutcomeWaiting {
+			waiting++
+			deliveries[i].Waits = waiting
+		}
 		for n, u := range d.Updates {
 			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule})
 		}
 		a.existed = true
 	}
-	deliveryArgs, err := json.Marshal(deliveries)
+	one, err := json.Marshal(deliveries)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	updateArgs, err := json.Marshal(updates)
-	if err != nil {
-		return err
-	}
-	answer, err := s.pool.Query(ctx, call, s.nowArg(), string(deliveryArgs), string(updateArgs), bodies)
-	if err != nil {
-		return err
-	}
+	other, err := json.Marshal(updates)
+	return string(one), string(other), err
+}
+
+// fill fills in what the server answered of a group, and tells whoever waits for it.
+func (s *Store) fill(group []*acceptance, answer pgx.Rows) error {
 	var ready []string // environments
 	var row acceptRow
-	_, err = pgx.ForEachRow(answer, row.into(), func() error {
+	_, err := pgx.ForEachRow(answer, row.into(), func() error {
 		if row.place < 1 || row.place > len(group) {
 			return errAnswer
 		}
@@ -240,6 +272,9 @@ func (r *acceptRow) fill(a *acceptance) (*gitops.Update, error) {
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = r.acceptedAt.UTC()
 	}
+	if a.decided {
+		d.DecidedAt = r.acceptedAt.UTC()
+	}
 	if r.sequence == nil {
 		return nil, nil
 	}
@@ -249,10 +284,11 @@ func (r *acceptRow) fill(a *acceptance) (*gitops.Update, error) {
 	}
 	u := &d.Updates[n]
 	u.AcceptedAt, u.Sequence, u.State, u.Reason = r.acceptedAt.UTC(), *r.sequence, r.state, r.reason
+	u.Recovered = d.Recovered || a.decided
 	if u.State.Final() {
 		u.FinishedAt = u.AcceptedAt
 	}
-	receipt := d.ReceivedAt
+	receipt := d.PlannedAt()
 	if u.AcceptedAt.Before(receipt) {
 		receipt = u.AcceptedAt
 	}

@@ -20,6 +20,7 @@ const (
 	canceled    = "57014" // by the time limit, or by a person
 
 	insufficientPrivilege = "42501"
+	uniqueViolation       = "23505"
 )
 
 // sqlState is the code that the server gave the error, or ""

@@ -249,13 +249,13 @@ func (e *export) heads() error {
 func (e *export) lanes() error {
 	const lanes = `SELECT coalesce(l.name, e.name), coalesce(l.token, 0), coalesce(l.holder, ''), coalesce(l.lease, 'free') = 'free', coalesce((SELECT u.id FROM updates u
 			WHERE u.environment = l.name AND u.sequence <= l.maybe_pushed_through ORDER BY u.sequence DESC LIMIT 1), ''),
-		l.last_progress, l.last_success, l.outage_since, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), l.outage_retry_at
+		l.last_progress, l.last_success, l.outage_since, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), l.outage_retry_at, coalesce(l.outage_repository, '')
 		FROM lanes l FULL JOIN environments('') AS e (name) ON e.name = l.name ORDER BY coalesce(l.name, e.name) COLLATE "C"`
 	return e.each(lanes, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var l queue.LaneState
 		var o queue.Outage
 		var progress, success, since, retryAt *time.Time
-		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &success, &since, &o.Code, &o.Reason, &retryAt)
+		err := row.Scan(&l.Environment, &l.Token, &l.Holder, &l.Clean, &l.Through, &progress, &success, &since, &o.Code, &o.Reason, &retryAt, &o.Repository)
 		l.Backlog.LastProgress, l.Backlog.LastSuccess, l.Backlog.OutageSince, o.RetryAt = read(progress), read(success), read(since), read(retryAt)
 		if since != nil {
 			l.Backlog.Outage = &o

@@ -100,7 +100,7 @@ func (s *Store) inOneOrder(ctx context.Context, on querier, arrived []deliveryRo
 		if len(deliveries) == 0 || len(steps) > 0 && steps[0].number < arrived[0].number {
 			number, next, steps = steps[0].number, steps[0].Change, steps[1:]
 		} else {
-			number, next = arrived[0].number, queue.Change{At: deliveries[0].ReceivedAt, Delivery: &deliveries[0]}
+			number, next = arrived[0].number, queue.Change{At: deliveries[0].PlannedAt(), Delivery: &deliveries[0]}
 			arrived, deliveries = arrived[1:], deliveries[1:]
 		}
 		next.Cursor = strconv.FormatInt(number, 10)

@@ -38,13 +38,13 @@ type numberedStep struct {
 
 var importColumns = map[string][]string{
 	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason",
-		"environment", "app", "principal", "config", "body_digest"},
+		"environment", "app", "principal", "config", "body_digest", "event", "decided_at"},
 	"bodies": {"delivery", "body"},
 	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
 	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version"},
-	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at"},
+	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
 	"audit": {"sequence", "at", "act", "principal", "actor", "credential", "remote", "asked", "rule", "environment", "app", "update_id", "delivery", "reason", "was",
@@ -175,7 +175,8 @@ func (in *importing) delivery(d gitops.Delivery) error {
 		return err
 	}
 	return in.row("deliveries", in.number, clean(d.Source), clean(d.ID), d.ReceivedAt, stored(d.EventTime), clean(d.Actor), clean(d.Remote),
-		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Environment), clean(d.App), clean(d.Principal), clean(d.Config), d.BodyDigest)
+		d.Recovered, clean(d.Credential), string(d.Outcome), clean(d.Field), clean(d.Reason), clean(d.Environment), clean(d.App), clean(d.Principal), clean(d.Config), d.BodyDigest,
+		d.Event, stored(d.DecidedAt))
 }
 
 // audit brings in an entry, under a number that no delivery has.
@@ -250,7 +251,7 @@ func (in *importing) lane(l queue.LaneState) error {
 		return err
 	}
 	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess),
-		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt))
+		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt), clean(o.Repository))
 }
 
 // counted is how much the tables hold.

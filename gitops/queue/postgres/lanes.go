@@ -31,8 +31,8 @@ func (s *Store) Ready(ctx context.Context, environments []string) (found []strin
 
 // Take implements [queue.Lanes].
 func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
-	const take = `SELECT ` + updateColumns + ` FROM take($1, $2, $3, $4, $5, $6, $7) AS u`
-	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, texts(o.Unresolved)}
+	const take = `SELECT ` + updateColumns + ` FROM take($1, $2, $3, $4, $5, $6, $7, $8) AS u`
+	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, texts(o.Unresolved), texts(o.Except)}
 	err = s.call(ctx, func(ctx context.Context) error {
 		taken, err = s.updates(ctx, s.pool, take, args...)
 		return leaseError(l.Name, err)
@@ -64,6 +64,8 @@ type outageArg struct {
 	Code    gitops.Code `json:"code"`
 	Reason  string      `json:"reason"`
 	RetryAt *time.Time  `json:"retry_at"`
+
+	Repository string `json:"repository"`
 }
 
 // Report implements [queue.Lanes].
@@ -79,7 +81,7 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (supe
 	}
 	var outage *outageArg
 	if o := r.Outage; o != nil {
-		outage = &outageArg{clean(o.Code), clean(o.Reason), stored(rounded(o.RetryAt))}
+		outage = &outageArg{clean(o.Code), clean(o.Reason), stored(rounded(o.RetryAt)), clean(o.Repository)}
 	}
 	var args [3]string
 	for i, value := range []any{transitions, blocks, outage} {

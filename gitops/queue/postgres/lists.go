@@ -39,7 +39,7 @@ func (s *Store) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 	if f != (queue.DeliveryFilter{}) {
 		outcomes := []gitops.Outcome{f.Outcome}
 		if f.Outcome == "" {
-			outcomes = []gitops.Outcome{gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected}
+			outcomes = gitops.Outcomes()
 		}
 		text, args = listed, append(args, clean(f.Source), texts(outcomes))
 	}

@@ -27,7 +27,7 @@ func keyArg(key gitops.DeliveryKey) string {
 // first returns the delivery that d is a duplicate of.
 func (s *Store) first(ctx context.Context, d gitops.Delivery) (gitops.Delivery, error) {
 	const memory = `SELECT delivery, received_at FROM memories WHERE hash = $1`
-	const sameBody = `SELECT source, id FROM deliveries WHERE body_digest = $1 AND outcome = 'accepted'`
+	const sameBody = `SELECT source, id FROM deliveries WHERE body_digest = $1 AND outcome IN ('accepted', 'waiting')`
 	first, err := s.Delivery(ctx, d.Key())
 	if gitops.CodeOf(err) != gitops.NotFound {
 		return first, err

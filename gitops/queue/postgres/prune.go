@@ -103,17 +103,18 @@ func nextToPrune(found []prunable) (numbers []int64, rest []prunable) {
 // that arrived before the time ends the search: single ones that a clock gave a wrong
 // time do not.
 func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
-	const page = `SELECT d.number, d.received_at < $1, own.updates, own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
+	const page = `SELECT d.number, greatest(d.received_at, d.decided_at) < $1, own.updates, d.outcome = 'waiting' OR own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
 			SELECT count(*) AS updates, count(*) FILTER (WHERE u.finished_at IS NULL OR u.finished_at >= $1) AS kept FROM updates u
 			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
 		) AS own WHERE d.number > $2 ORDER BY d.number LIMIT $3`
 	return s.searchPrunable(ctx, page, before, limit)
 }
 
-// unaccepted is prunable for the rejected and ignored deliveries, which go earlier.
+// unaccepted is prunable for the rejected and ignored deliveries, which go earlier. What
+// waits stays until it is decided.
 func (s *Store) unaccepted(ctx context.Context, limit int) (found []prunable, err error) {
 	const edge = `SELECT coalesce($1, clock_timestamp()) - $2::interval`
-	const page = `SELECT d.number, d.received_at < $1, own.updates, own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
+	const page = `SELECT d.number, greatest(d.received_at, d.decided_at) < $1, own.updates, d.outcome = 'waiting' OR own.kept > 0 FROM deliveries d CROSS JOIN LATERAL (
 			SELECT count(*) AS updates, count(*) FILTER (WHERE u.finished_at IS NULL OR u.finished_at >= $1) AS kept FROM updates u
 			WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535
 		) AS own WHERE d.outcome <> 'accepted' AND d.number + 0 > $2 ORDER BY d.number + 0 LIMIT $3`

@@ -100,7 +100,7 @@ type backlogRow struct {
 	total                                      int
 	oldest, progress, success, outage, retryAt *time.Time
 	code                                       gitops.Code
-	reason                                     string
+	reason, repository                         string
 }
 
 // Backlogs implements [queue.Reader]. The newest tally of each kind is found behind
@@ -114,11 +114,11 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 		)
 		SELECT n.environment, n.counts_as, n.total, CASE WHEN n.counts_as = '' THEN oldest_ready(n.environment) END,
 			CASE WHEN l.lease = 'held' AND (l.session IS NULL OR alive(l.session)) THEN l.holder ELSE '' END,
-			l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, coalesce(l.outage_code, ''), coalesce(l.outage_reason, '')
+			l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), coalesce(l.outage_repository, '')
 		FROM newest n LEFT JOIN lanes l ON l.name = n.environment`
 	err = s.read(ctx, func(ctx context.Context) error {
 		tallies, err := rows(ctx, s.pool, backlogs, nil, func(row pgx.CollectableRow) (b backlogRow, err error) {
-			return b, row.Scan(&b.Environment, &b.countsAs, &b.total, &b.oldest, &b.Holder, &b.progress, &b.success, &b.outage, &b.retryAt, &b.code, &b.reason)
+			return b, row.Scan(&b.Environment, &b.countsAs, &b.total, &b.oldest, &b.Holder, &b.progress, &b.success, &b.outage, &b.retryAt, &b.code, &b.reason, &b.repository)
 		})
 		found = merged(tallies)
 		return err
@@ -136,7 +136,7 @@ func merged(tallies []backlogRow) (found []queue.Backlog) {
 			t.Held = make(map[gitops.BlockKind]int)
 			t.LastProgress, t.LastSuccess, t.OutageSince = read(t.progress), read(t.success), read(t.outage)
 			if t.outage != nil {
-				t.Outage = &queue.Outage{Code: t.code, Reason: t.reason, RetryAt: read(t.retryAt)}
+				t.Outage = &queue.Outage{Code: t.code, Reason: t.reason, RetryAt: read(t.retryAt), Repository: t.repository}
 			}
 			found = append(found, t.Backlog)
 		}

@@ -72,23 +72,23 @@ func rows[T any](ctx context.Context, on querier, text string, args []any, each 
 
 // deliveryColumns are what a deliveryRow reads; d is a delivery.
 const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, d.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
-	d.environment, d.app, d.principal, d.config, d.body_digest, (SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
+	d.environment, d.app, d.principal, d.config, d.body_digest, d.event, d.decided_at, (SELECT count(*) FROM updates u WHERE u.sequence BETWEEN d.number * 65536 AND d.number * 65536 + 65535)`
 
 // deliveryRow is a row of deliveryColumns.
 type deliveryRow struct {
 	number int64
 	gitops.Delivery
-	eventTime *time.Time
-	updates   int
+	eventTime, decidedAt *time.Time
+	updates              int
 }
 
 func (d *deliveryRow) into() []any {
 	return []any{&d.number, &d.Source, &d.ID, &d.ReceivedAt, &d.eventTime, &d.Actor, &d.Remote, &d.Recovered, &d.Credential, &d.Outcome, &d.Field, &d.Reason,
-		&d.Environment, &d.App, &d.Principal, &d.Config, &d.BodyDigest, &d.updates}
+		&d.Environment, &d.App, &d.Principal, &d.Config, &d.BodyDigest, &d.Event, &d.decidedAt, &d.updates}
 }
 
 func (d *deliveryRow) delivery() gitops.Delivery {
-	d.ReceivedAt, d.EventTime = d.ReceivedAt.UTC(), read(d.eventTime)
+	d.ReceivedAt, d.EventTime, d.DecidedAt = d.ReceivedAt.UTC(), read(d.eventTime), read(d.decidedAt)
 	return d.Delivery
 }
 

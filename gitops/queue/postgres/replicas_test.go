@@ -58,6 +58,15 @@ func (s *spread) Changed() <-chan struct{}                { return s.replicas[0]
 func (s *spread) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
 	return s.next().Accept(ctx, d)
 }
+func (s *spread) WaitingDeliveries(ctx context.Context, p queue.Page) ([]gitops.Delivery, string, error) {
+	return s.next().WaitingDeliveries(ctx, p)
+}
+func (s *spread) WaitingCount(ctx context.Context) (queue.WaitingCount, error) {
+	return s.next().WaitingCount(ctx)
+}
+func (s *spread) Settle(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	return s.next().Settle(ctx, d)
+}
 func (s *spread) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
 	return s.next().Claim(ctx, holder, names, ttl)
 }

@@ -16,7 +16,7 @@ func (g *golden) answer(c goldenCall) []string {
 	name, a := parseArguments(c.call)
 	call, ok := map[string]func(arguments) ([]string, error){
 		"advance": g.advance, "reopen": g.reopen, "crash": g.crash,
-		"accept": g.accept, "existing": g.existing,
+		"accept": g.accept, "settle": g.settle, "waiting": g.waiting, "existing": g.existing,
 		"claim": g.claim, "extend": g.extend, "release": g.release,
 		"ready": g.ready, "take": g.take,
 		"report": func(a arguments) ([]string, error) { return g.report(a, c.input) },
@@ -59,24 +59,7 @@ func (g *golden) crash(arguments) ([]string, error) {
 
 // accept takes in a delivery whose id is the tag of its updates.
 func (g *golden) accept(a arguments) ([]string, error) {
-	d := gitops.Delivery{
-		Source: "github", ID: a.at(0), ReceivedAt: g.clock.now(), EventTime: g.time(a.values["event"]), Actor: "octocat",
-		Recovered: a.has("recovered"), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
-	}
-	if source := a.values["source"]; source != "" {
-		d.Source = source
-	}
-	if outcome := a.values["outcome"]; outcome != "" {
-		d.Outcome, d.Reason = gitops.Outcome(outcome), "a reason"
-	}
-	if received := a.values["received"]; received != "" {
-		d.ReceivedAt = g.time(received)
-	}
-	for _, word := range a.words[1:] {
-		if environment, app, ok := strings.Cut(word, "/"); ok {
-			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID, OnlyUp: a.has("only-up")})
-		}
-	}
+	d := g.sent(a)
 	stored, duplicate, err := g.q.Accept(g.t.Context(), d)
 	if err != nil {
 		return nil, err
@@ -89,6 +72,35 @@ func (g *golden) accept(a arguments) ([]string, error) {
 		lines = append([]string{"duplicate"}, lines...)
 	}
 	return lines, nil
+}
+
+// sent is the delivery that accept and settle name.
+func (g *golden) sent(a arguments) gitops.Delivery {
+	d := gitops.Delivery{
+		Source: "github", ID: a.at(0), ReceivedAt: g.clock.now(), EventTime: g.time(a.values["event"]), Actor: "octocat",
+		Recovered: a.has("recovered"), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
+	}
+	if source := a.values["source"]; source != "" {
+		d.Source = source
+	}
+	if outcome := a.values["outcome"]; outcome != "" {
+		d.Outcome, d.Reason = gitops.Outcome(outcome), "a reason"
+	}
+	if body := a.values["body"]; body != "" {
+		d.BodyDigest = digest(body)
+	}
+	if d.Outcome == gitops.OutcomeWaiting {
+		d.Event = []byte("an event")
+	}
+	if received := a.values["received"]; received != "" {
+		d.ReceivedAt = g.time(received)
+	}
+	for _, word := range a.words[1:] {
+		if environment, app, ok := strings.Cut(word, "/"); ok {
+			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID, OnlyUp: a.has("only-up")})
+		}
+	}
+	return d
 }
 
 // name gives an update the name that scripts call it.
@@ -154,6 +166,9 @@ func (g *golden) ready(a arguments) ([]string, error) {
 
 func (g *golden) take(a arguments) ([]string, error) {
 	o := queue.TakeOptions{Limit: g.number(a.values["limit"]), NewestOnly: a.has("newest")}
+	if except := a.values["except"]; except != "" {
+		o.Except = strings.Split(except, ",")
+	}
 	if unresolved := a.values["unresolved"]; unresolved != "" {
 		for _, name := range strings.Split(unresolved, ",") {
 			o.Unresolved = append(o.Unresolved, g.id(name))

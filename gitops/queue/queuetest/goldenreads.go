@@ -143,6 +143,9 @@ func (g *golden) backlogs(arguments) (lines []string, err error) {
 		}
 		if o := b.Outage; o != nil {
 			line += fmt.Sprintf(" outage since %s retry=%s %s %q", when(b.OutageSince), when(o.RetryAt), o.Code, o.Reason)
+			if o.Repository != "" {
+				line += " of " + o.Repository
+			}
 		}
 		lines = append(lines, line)
 	}

@@ -86,7 +86,7 @@ func outages(s *script) {
 	outage := queue.Report{Outage: &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer", RetryAt: s.clock.now().Add(time.Minute)}}
 	s.report(l, outage)
 	s.advance(time.Second)
-	outage.Outage = &queue.Outage{Code: gitops.RateLimited, Reason: reported + "too many"}
+	outage.Outage = &queue.Outage{Repository: "pay", Code: gitops.RateLimited, Reason: reported + "too many"}
 	s.report(l, outage)
 	s.crash()
 	l = s.one("two", "dev")
@@ -112,6 +112,8 @@ func takeLimit(s *script) {
 		for limit := 1; limit < 8; limit++ {
 			s.checkTake(l, queue.TakeOptions{Limit: limit})
 			s.checkTake(l, queue.TakeOptions{Limit: limit, NewestOnly: true})
+			s.checkTake(l, queue.TakeOptions{Limit: limit, Except: []string{"web", "cache"}})
+			s.checkTake(l, queue.TakeOptions{Limit: limit, NewestOnly: true, Except: []string{"web", "cache"}})
 		}
 	}
 	takes()
@@ -125,6 +127,18 @@ func takeLimit(s *script) {
 	if len(taken) != 4 || taken[3].ID != waiting[1].ID {
 		s.t.Fatalf("with a limit of two, %d updates are taken: %+v", len(taken), taken)
 	}
+	// A block that has lifted is as good as none, and a cancellation is carried out in any
+	// case.
+	taken = s.checkTake(l, queue.TakeOptions{Limit: 5, Except: []string{"api", "web", "db"}})
+	if len(taken) != 3 {
+		s.t.Fatalf("without the apps that are ready, %d updates are taken: %+v", len(taken), taken)
+	}
+	api := s.accept(s.order("dev/api")).Updates[0]
+	s.block(l, api.ID, s.refused(time.Second))
+	s.advance(time.Second)
+	s.checkTake(l, queue.TakeOptions{Limit: 9, Except: []string{"web"}})
+	s.checkTake(l, queue.TakeOptions{Limit: 9, Except: []string{"api"}})
+	s.checkTake(l, queue.TakeOptions{Limit: 9, Except: []string{"api"}, Unresolved: []string{api.ID, waiting[0].ID}})
 }
 
 // wake expects a hint for each lane that got something to take, whether its channel

@@ -67,6 +67,7 @@ func (s *script) variety() {
 			}
 			s.accept(d)
 		}
+		s.waits("prod/new")
 		s.advance(time.Second)
 	}
 	l := s.one("one", "dev")
@@ -92,7 +93,7 @@ func lists(s *script) {
 	s.variety()
 	for _, limit := range []int{1, 3, everything} {
 		for _, source := range []string{"", "github", "eventbridge", "missing"} {
-			for _, outcome := range []gitops.Outcome{"", gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected, "nothing"} {
+			for _, outcome := range []gitops.Outcome{"", gitops.OutcomeAccepted, gitops.OutcomeIgnored, gitops.OutcomeRejected, gitops.OutcomeWaiting, "nothing"} {
 				s.listed(queue.DeliveryFilter{Source: source, Outcome: outcome}, limit)
 			}
 		}
@@ -130,8 +131,9 @@ func foreignCursors(s *script) {
 		_, _, deliveries := s.q.Deliveries(ctx, queue.DeliveryFilter{}, queue.Page{Cursor: cursor, Limit: 1})
 		_, _, updates := s.q.Updates(ctx, queue.UpdateFilter{}, queue.Page{Cursor: cursor, Limit: 1})
 		_, changes := s.q.Changes(ctx, cursor, 1)
+		_, _, waiting := s.q.WaitingDeliveries(ctx, queue.Page{Cursor: cursor, Limit: 1})
 		_, _, audit := s.q.AuditEntries(ctx, queue.AuditFilter{}, queue.Page{Cursor: cursor, Limit: 1})
-		for call, err := range map[string]error{"Deliveries": deliveries, "Updates": updates, "Changes": changes, "AuditEntries": audit} {
+		for call, err := range map[string]error{"Deliveries": deliveries, "Updates": updates, "Changes": changes, "WaitingDeliveries": waiting, "AuditEntries": audit} {
 			s.code(fmt.Sprintf("%s with the cursor %q", call, cursor), err, gitops.Invalid)
 			if want := "cursor: "; gitops.PublicOf(err)[:len(want)] != want {
 				s.t.Fatalf("%s with the cursor %q: %v", call, cursor, err)

@@ -24,11 +24,11 @@ func (m *Model) known(d gitops.Delivery) (first gitops.Delivery, known bool) {
 	if left, ok := m.memories[string(hash[:])]; ok {
 		return queue.Forgotten(d.Key(), left.receivedAt), true
 	}
-	if d.Outcome != gitops.OutcomeAccepted || d.BodyDigest == nil {
+	if !queue.CountsOnce(d) {
 		return gitops.Delivery{}, false
 	}
 	for key, other := range m.deliveries {
-		if other.Outcome == gitops.OutcomeAccepted && slices.Equal(other.BodyDigest, d.BodyDigest) {
+		if queue.CountsOnce(other.Delivery) && slices.Equal(other.BodyDigest, d.BodyDigest) {
 			return m.delivery(key), true
 		}
 	}

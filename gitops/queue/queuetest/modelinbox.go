@@ -20,7 +20,11 @@ func (m *Model) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 	}
 	defer m.mu.Unlock()
 	stored, duplicate := m.known(d)
+	if !duplicate && d.Outcome == gitops.OutcomeWaiting && m.waitingCount().Count >= queue.MaxWaiting {
+		return gitops.Delivery{}, false, queue.ErrTooManyWait()
+	}
 	if !duplicate {
+		d.DecidedAt = time.Time{}
 		m.take(d)
 		stored = m.delivery(d.Key())
 	}
@@ -49,19 +53,19 @@ func checkUpdates(d gitops.Delivery) error {
 // take stores a delivery whose key is new.
 func (m *Model) take(d gitops.Delivery) {
 	now, key := m.now().UTC(), d.Key()
-	receipt := d.ReceivedAt
+	receipt := d.PlannedAt()
 	if now.Before(receipt) {
 		receipt = now
 	}
 	kept := delivery{Delivery: d}
 	kept.ReceivedAt, kept.Body, kept.Updates = d.ReceivedAt.UTC(), slices.Clone(d.Body), nil
-	kept.BodyDigest = slices.Clone(d.BodyDigest)
+	kept.BodyDigest, kept.Event = slices.Clone(d.BodyDigest), slices.Clone(d.Event)
 	for _, u := range d.Updates {
 		m.sequence++
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
 			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
-			EventTime: d.EventTime.UTC(), Recovered: d.Recovered, Sequence: m.sequence,
+			EventTime: d.EventTime.UTC(), Recovered: d.Recovered || !d.DecidedAt.IsZero(), Sequence: m.sequence,
 		}
 		moment := u.Moment(receipt)
 		if !moment.Dated() {

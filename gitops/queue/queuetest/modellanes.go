@@ -154,7 +154,7 @@ func (m *Model) toWrite(open []*gitops.Update, o queue.TakeOptions) map[string]b
 	var ready []*gitops.Update
 	newest := make(map[string]*gitops.Update)
 	for _, u := range open {
-		if m.ready(u) {
+		if m.ready(u) && !slices.Contains(o.Except, u.App) {
 			ready = append(ready, u)
 			newest[u.App] = u
 		}

@@ -210,7 +210,7 @@ func (m *Model) changeOf(h happened) queue.Change {
 	if h.update == "" {
 		d := m.delivery(h.delivery)
 		d.Body = nil
-		return queue.Change{Cursor: cursor, At: d.ReceivedAt, Delivery: &d}
+		return queue.Change{Cursor: cursor, At: d.PlannedAt(), Delivery: &d}
 	}
 	u := m.story(h.update)
 	step, later := u.Steps[h.step], u.Steps[h.step+1:]

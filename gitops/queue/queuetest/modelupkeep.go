@@ -96,12 +96,12 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 }
 
 // over reports whether the delivery arrived, and all of its updates were final,
-// before a time; or whether it was rejected or ignored long ago.
+// before a time; or whether it was rejected or ignored long ago. What waits is not over.
 func (m *Model) over(d delivery, before time.Time) bool {
 	if unaccepted := m.now().Add(-queue.UnacceptedFor); d.Outcome != gitops.OutcomeAccepted && unaccepted.After(before) {
 		before = unaccepted
 	}
-	return d.ReceivedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
+	return d.Outcome != gitops.OutcomeWaiting && d.ReceivedAt.Before(before) && d.DecidedAt.Before(before) && !slices.ContainsFunc(d.updates, func(id string) bool {
 		u := m.updates[id]
 		return !u.State.Final() || !u.FinishedAt.Before(before)
 	})

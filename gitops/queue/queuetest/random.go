@@ -46,8 +46,10 @@ func (r *player) step() {
 	switch n := r.IntN(100); {
 	case n < 23:
 		r.send()
-	case n < 27 && len(r.sent) > 0:
+	case n < 26 && len(r.sent) > 0:
 		r.accept(r.sent[r.IntN(len(r.sent))])
+	case n < 28 && len(r.sent) > 0:
+		r.settleSome()
 	case n < 39:
 		r.claim(fmt.Sprintf("holder-%d", r.IntN(3)), r.seconds(20), r.names()...)
 	case n < 48:
@@ -102,6 +104,11 @@ func (r *player) send() {
 		}
 	case 1:
 		d.BodyDigest = digest(r.one("a", "b", "c"))
+	case 2:
+		d.Outcome, d.Reason, d.Updates, d.Event = gitops.OutcomeWaiting, "a reason", nil, []byte("an event")
+		if r.IntN(2) == 0 {
+			d.Environment, d.App, d.BodyDigest = r.environment(), r.one("", "app-0"), digest(r.one("a", "b", "c"))
+		}
 	}
 	if r.IntN(10) == 0 {
 		d.ReceivedAt = d.ReceivedAt.Add(time.Duration(r.IntN(20)-10) * time.Second)
@@ -111,6 +118,25 @@ func (r *player) send() {
 	}
 	r.sent = append(r.sent, d)
 	for _, u := range r.accept(d).Updates {
+		r.ids = append(r.ids, u.ID)
+	}
+}
+
+// settleSome ends the wait of a delivery, which may be over or never have been.
+func (r *player) settleSome() {
+	d := r.sent[r.IntN(len(r.sent))]
+	if waiting := r.model.waiting(); len(waiting) > 0 && r.IntN(4) > 0 {
+		d = r.model.delivery(waiting[r.IntN(len(waiting))].delivery)
+	}
+	targets := r.targets()
+	d.Outcome, d.Reason, d.Environment, d.App, d.Updates = gitops.OutcomeAccepted, "", "", "", r.order(targets...).Updates
+	if len(targets) == 0 {
+		d.Outcome, d.Reason = oneOf(r, gitops.OutcomeIgnored, gitops.OutcomeRejected), "a reason"
+	}
+	if r.IntN(2) == 0 {
+		r.version(d.Updates)
+	}
+	for _, u := range r.settle(d).Updates {
 		r.ids = append(r.ids, u.ID)
 	}
 }
@@ -130,6 +156,9 @@ func (r *player) work(l lent) {
 		r.report(l, r.news(l.store.Name))
 	case n < 8:
 		o := queue.TakeOptions{Limit: 1 + r.IntN(4), NewestOnly: r.IntN(2) == 0}
+		if r.IntN(3) == 0 {
+			o.Except = []string{r.one("api", "web", "db")}
+		}
 		for range min(r.IntN(4), len(r.ids)) {
 			o.Unresolved = append(o.Unresolved, r.ids[r.IntN(len(r.ids))])
 		}
@@ -161,7 +190,7 @@ func (r *player) news(environment string) (report queue.Report) {
 		report.Blocks = append(report.Blocks, b)
 	}
 	if r.IntN(4) == 0 {
-		report.Outage = &queue.Outage{Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
+		report.Outage = &queue.Outage{Repository: r.one("", "pay"), Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
 	}
 	return report
 }

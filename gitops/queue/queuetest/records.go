@@ -46,6 +46,9 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	l := queue.Lease{Name: "dev", Holder: "one", Token: 1}
 	errs := make(map[string]error)
 	_, _, errs["Accept"] = s.q.Accept(ctx, d)
+	_, _, errs["WaitingDeliveries"] = s.q.WaitingDeliveries(ctx, queue.Page{Limit: 1})
+	_, errs["WaitingCount"] = s.q.WaitingCount(ctx)
+	_, _, errs["Settle"] = s.q.Settle(ctx, d)
 	_, errs["ExistingIDs"] = s.q.ExistingIDs(ctx, "github", []string{"1"})
 	_, errs["Decide"] = s.q.Decide(ctx, queue.Decision{Update: "missing", Action: gitops.ActionRetry, Actor: "ann"})
 	_, errs["Claim"] = s.q.Claim(ctx, "one", []string{"dev"}, time.Minute)

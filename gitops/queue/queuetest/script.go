@@ -162,6 +162,7 @@ func (s *script) check() {
 	s.checkBacklogs()
 	s.checkFailures()
 	s.checkLists()
+	s.checkWaiting()
 	s.checkChanges()
 	s.checkAudit()
 	s.checkSuspects()

@@ -126,6 +126,14 @@ var cases = []testCase{
 	{"Audit/OutlivesDeliveries", auditOutlivesDeliveries},
 	{"Audit/ClockSetBack", auditClockSetBack},
 
+	{"Waiting/Settled", settled},
+	{"Waiting/SettledAtOnce", settledAtOnce},
+	{"Waiting/LateBehindNewer", lateBehindNewer},
+	{"Waiting/OneBodyCountsOnce", waitingBodyCountsOnce},
+	{"Waiting/KeptWhileItWaits", keptWhileItWaits},
+	{"Waiting/Refusals", settleRefusals},
+	{"Waiting/Bound", waitingBound},
+
 	{"Memory/KeysOutliveDeliveries", keysOutliveDeliveries},
 	{"Memory/OneBodyCountsOnce", oneBodyCountsOnce},
 	{"Memory/SameBodyAtOnce", sameBodyAtOnce},

@@ -19,6 +19,7 @@ func (s *Store) Accept(ctx context.Context, d gitops.Delivery) (stored gitops.De
 		return gitops.Delivery{}, false, err
 	}
 	err = s.writer.run(ctx, &request{updates: 1 + len(d.Updates), bytes: len(d.Body), work: func(tx *tx) (err error) {
+		d.DecidedAt = time.Time{}
 		stored, duplicate, err = tx.accept(d)
 		return err
 	}})
@@ -48,6 +49,9 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	const body = `INSERT INTO bodies (delivery, body) VALUES (?, ?)`
 
 	if err := tx.checkRoom(); err != nil {
+		return tx.known(d.Key(), err)
+	}
+	if err := tx.checkWaiting(d); err != nil {
 		return tx.known(d.Key(), err)
 	}
 	if d.ReceivedAt.IsZero() {
@@ -98,8 +102,8 @@ func (tx *tx) known(key gitops.DeliveryKey, otherwise error) (first gitops.Deliv
 // deliveries is searched only where there is something, and only for what the delivery
 // has: most have no digest.
 func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, err error) {
-	const nothing = insertDelivery + `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
+	const nothing = insertDelivery + deliveryValues + ` ON CONFLICT DO NOTHING`
+	const where = insertDelivery + `SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE `
 	const byKey = where + ` NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	const byBody = where + `NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) AND NOT EXISTS (SELECT 1 FROM memories WHERE hash = ?) ON CONFLICT DO NOTHING`
 	args := deliveryArgs(number, sender, d)
@@ -115,12 +119,14 @@ func (tx *tx) addDelivery(number, sender int64, d gitops.Delivery) (added bool, 
 	return rows > 0, err
 }
 
-const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, environment, app, body_digest) `
+const insertDelivery = `INSERT INTO deliveries (number, prefix, source, id, received_at, event_time, sender, credential, remote, recovered, outcome, field, reason, environment, app, body_digest, event, decided_at) `
+
+const deliveryValues = `VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // deliveryArgs are the values for insertDelivery, with room for two more.
 func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
-	return append(make([]any, 0, 18), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
-		d.Recovered, string(d.Outcome), d.Field, d.Reason, d.Environment, d.App, blob(d.BodyDigest))
+	return append(make([]any, 0, 20), number, prefixOf(d.Key()), d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), sender, d.Credential, d.Remote,
+		d.Recovered, string(d.Outcome), d.Field, d.Reason, d.Environment, d.App, blob(d.BodyDigest), blob(d.Event), stored(d.DecidedAt))
 }
 
 // acceptUpdate stores one update of the delivery d.
@@ -132,10 +138,11 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
 		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
-		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence, Recovered: d.Recovered,
+		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence,
+		Recovered: d.Recovered || !d.DecidedAt.IsZero(),
 	}
 	u.EventTime = d.EventTime
-	m := u.Moment(receipt(d.ReceivedAt, u.AcceptedAt))
+	m := u.Moment(receipt(d.PlannedAt(), u.AcceptedAt))
 	if !m.Dated() {
 		u.EventTime = time.Time{}
 	}

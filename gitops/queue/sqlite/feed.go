@@ -87,7 +87,7 @@ func deliveriesAfter(ctx context.Context, c *connection, number int64, limit int
 	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries` + ofSender + `WHERE d.number > ? ORDER BY d.number LIMIT ?`
 	err = c.query(ctx, deliveries, []any{number, limit}, func(r row) error {
 		d := scanDelivery(r)
-		found = append(found, change{Change: queue.Change{At: d.ReceivedAt, Delivery: &d}, number: r.number(0)})
+		found = append(found, change{Change: queue.Change{At: d.PlannedAt(), Delivery: &d}, number: r.number(0)})
 		return nil
 	})
 	return found, err

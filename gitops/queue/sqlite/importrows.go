@@ -56,7 +56,7 @@ func (in *importing) addDelivery(d gitops.Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := in.c.exec(insertDelivery+`VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, deliveryArgs(in.delivery, sender, d)...); err != nil {
+	if err := in.c.exec(insertDelivery+deliveryValues, deliveryArgs(in.delivery, sender, d)...); err != nil {
 		return err
 	}
 	if d.Body == nil {
@@ -161,10 +161,10 @@ func (in *importing) addHead(h queue.HeadEntry) error {
 
 // addLane adds what is known of a lane and of its lease, or of a job's lease alone.
 func (in *importing) addLane(l queue.LaneState) error {
-	const lane = `INSERT INTO lanes (environment, maybe_pushed_through, last_progress, last_success, outage_since, outage_retry_at, outage_code, outage_reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET maybe_pushed_through = excluded.maybe_pushed_through,
+	const lane = `INSERT INTO lanes (environment, maybe_pushed_through, last_progress, last_success, outage_since, outage_retry_at, outage_code, outage_reason, outage_repository)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET maybe_pushed_through = excluded.maybe_pushed_through,
 		last_progress = excluded.last_progress, last_success = excluded.last_success, outage_since = excluded.outage_since, outage_retry_at = excluded.outage_retry_at,
-		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
+		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason, outage_repository = excluded.outage_repository`
 	const lease = `INSERT INTO leases (name, token, holder, state) VALUES (?, ?, ?, ?)`
 	through, err := in.sequenceOf(l.Through)
 	if err != nil {
@@ -176,7 +176,7 @@ func (in *importing) addLane(l queue.LaneState) error {
 	}
 	isLane := through > 0 || !l.Backlog.LastProgress.IsZero() || !l.Backlog.OutageSince.IsZero()
 	if isLane || l.Token == 0 {
-		err = in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason)
+		err = in.c.exec(lane, l.Environment, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess), stored(l.Backlog.OutageSince), stored(o.RetryAt), string(o.Code), o.Reason, o.Repository)
 	}
 	if err != nil || l.Token == 0 {
 		return err

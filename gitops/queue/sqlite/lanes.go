@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +20,8 @@ const (
 		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_cancel WHERE environment = ?1 AND cancel_reason IS NOT NULL)`
 	readyFirst = `SELECT sequence, '' FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence LIMIT ?`
+	readyExcept = `SELECT sequence, '' FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND app NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence LIMIT ?`
 	readyApps = `SELECT sequence, app FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
 	lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
@@ -108,11 +111,7 @@ type candidate struct {
 // ready returns the sequences of the ready updates that are to be worked on, in
 // order.
 func (t *taking) ready(o queue.TakeOptions) ([]int64, error) {
-	text, args := readyFirst, []any{t.environment, o.Limit}
-	if o.NewestOnly {
-		text, args = readyApps, args[:1]
-	}
-	found, err := t.candidates(text, args...)
+	found, err := t.first(o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +119,7 @@ func (t *taking) ready(o queue.TakeOptions) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, more...)
+	found = append(found, without(more, o.Except)...)
 	slices.SortFunc(found, func(a, b candidate) int { return cmp.Compare(a.sequence, b.sequence) })
 	if o.NewestOnly {
 		found = newestOfEach(found)
@@ -130,6 +129,35 @@ func (t *taking) ready(o queue.TakeOptions) ([]int64, error) {
 		sequences = append(sequences, c.sequence)
 	}
 	return sequences, nil
+}
+
+// first returns the first ready updates that were never blocked, and with newestOnly all
+// of them.
+func (t *taking) first(o queue.TakeOptions) ([]candidate, error) {
+	switch {
+	case o.NewestOnly:
+		found, err := t.candidates(readyApps, t.environment)
+		return without(found, o.Except), err
+	case len(o.Except) == 0:
+		return t.candidates(readyFirst, t.environment, o.Limit)
+	}
+	except, err := json.Marshal(o.Except)
+	if err != nil {
+		return nil, err
+	}
+	return t.candidates(readyExcept, t.environment, string(except), o.Limit)
+}
+
+// without leaves out the candidates of some apps.
+func without(found []candidate, apps []string) []candidate {
+	if len(apps) == 0 {
+		return found
+	}
+	left := make(map[string]bool, len(apps))
+	for _, app := range apps {
+		left[app] = true
+	}
+	return slices.DeleteFunc(found, func(c candidate) bool { return left[c.app] })
 }
 
 func (t *taking) candidates(text string, args ...any) (found []candidate, err error) {

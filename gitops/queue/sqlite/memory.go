@@ -11,7 +11,7 @@ import (
 // countedDigest is the digest under which the body of d counts once; NULL when it may
 // come again.
 func countedDigest(d gitops.Delivery) any {
-	if d.Outcome != gitops.OutcomeAccepted {
+	if !queue.CountsOnce(d) {
 		return nil
 	}
 	return blob(d.BodyDigest)
@@ -19,7 +19,7 @@ func countedDigest(d gitops.Delivery) any {
 
 // first returns the delivery that d is a duplicate of.
 func (tx *tx) first(d gitops.Delivery) (gitops.Delivery, error) {
-	const sameBody = `SELECT source, id FROM deliveries WHERE body_digest = ? AND body_digest IS NOT NULL AND outcome = 'accepted'`
+	const sameBody = `SELECT source, id FROM deliveries WHERE body_digest = ? AND body_digest IS NOT NULL AND outcome IN ('accepted', 'waiting')`
 	const memory = `SELECT delivery, received_at FROM memories WHERE hash = ?`
 	ctx := context.Background()
 	first, err := readDelivery(ctx, tx.connection, d.Key(), tx.now)

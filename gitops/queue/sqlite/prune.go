@@ -127,14 +127,15 @@ func (tx *tx) pruneAudit(before time.Time) (gone int64, err error) {
 // none that arrived before the time ends the search: single ones that a clock gave
 // a wrong time do not.
 func (s *Store) prunable(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
-	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
+	const page = `SELECT d.number, max(d.received_at, ifnull(d.decided_at, 0)) < ?, d.outcome = 'waiting' OR EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
 		FROM deliveries d WHERE d.number > ? ORDER BY d.number LIMIT ?`
 	return s.searchPrunable(ctx, page, before, limit)
 }
 
-// unaccepted is prunable for the rejected and ignored deliveries, which go earlier.
+// unaccepted is prunable for the rejected and ignored deliveries, which go earlier. What
+// waits stays until it is decided.
 func (s *Store) unaccepted(ctx context.Context, before time.Time, limit int) (found []prunable, err error) {
-	const page = `SELECT d.number, d.received_at < ?, EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
+	const page = `SELECT d.number, max(d.received_at, ifnull(d.decided_at, 0)) < ?, d.outcome = 'waiting' OR EXISTS (` + keeping + `), (SELECT count(*) FROM updates u WHERE ` + itsUpdates + `)
 		FROM deliveries d INDEXED BY deliveries_unaccepted WHERE d.outcome <> 'accepted' AND d.number > ? ORDER BY d.number LIMIT ?`
 	return s.searchPrunable(ctx, page, before, limit)
 }

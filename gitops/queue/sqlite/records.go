@@ -14,7 +14,7 @@ import (
 const updateColumns = `u.id, d.source, d.id, sent.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
-	d.received_at, d.event_time, d.recovered, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule`
+	ifnull(d.decided_at, d.received_at), d.event_time, d.recovered OR d.decided_at IS NOT NULL, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -86,9 +86,9 @@ const ofSender = ` d CROSS JOIN senders sent ON sent.number = d.sender `
 // deliveryColumns are what scanDelivery reads, so many as deliveryWidth; d is a
 // delivery, and sent its sender.
 const deliveryColumns = `d.number, d.source, d.id, d.received_at, d.event_time, sent.actor, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason,
-	sent.principal, sent.config, d.body_digest, d.environment, d.app`
+	sent.principal, sent.config, d.body_digest, d.environment, d.app, d.event, d.decided_at`
 
-const deliveryWidth = 17
+const deliveryWidth = 19
 
 // scanDelivery reads a delivery without its body and updates.
 func scanDelivery(r row) gitops.Delivery {
@@ -96,6 +96,7 @@ func scanDelivery(r row) gitops.Delivery {
 		Source: r.text(1), ID: r.text(2), ReceivedAt: r.time(3), EventTime: r.time(4), Actor: r.text(5), Remote: r.text(6),
 		Recovered: r.number(7) != 0, Credential: r.text(8), Outcome: gitops.Outcome(r.text(9)), Field: r.text(10), Reason: r.text(11),
 		Principal: r.text(12), Config: r.text(13), BodyDigest: r.blob(14), Environment: r.text(15), App: r.text(16),
+		Event: r.blob(17), DecidedAt: r.time(18),
 	}
 }
 
@@ -198,13 +199,13 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 }
 
 // laneColumns are what scanLane reads; l is a lane.
-const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason`
+const laneColumns = `l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, l.outage_code, l.outage_reason, l.outage_repository`
 
 // scanLane reads what a lane's row says of its backlog.
 func scanLane(r row) queue.Backlog {
 	b := queue.Backlog{LastProgress: r.time(0), LastSuccess: r.time(1), OutageSince: r.time(2)}
 	if !b.OutageSince.IsZero() {
-		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5)}
+		b.Outage = &queue.Outage{RetryAt: r.time(3), Code: gitops.Code(r.text(4)), Reason: r.text(5), Repository: r.text(6)}
 	}
 	return b
 }

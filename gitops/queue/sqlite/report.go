@@ -167,10 +167,10 @@ func (p *reporting) block(b queue.Blocked) error {
 // lane records what the report says of the lane as a whole.
 func (p *reporting) lane(r queue.Report) error {
 	const progress = `UPDATE lanes SET last_progress = ?1, last_success = iif(?2, ?1, last_success) WHERE environment = ?3`
-	const outage = `INSERT INTO lanes (environment, outage_since, outage_retry_at, outage_code, outage_reason) VALUES (?, ?, ?, ?, ?)
+	const outage = `INSERT INTO lanes (environment, outage_since, outage_retry_at, outage_code, outage_reason, outage_repository) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET outage_since = ifnull(outage_since, excluded.outage_since), outage_retry_at = excluded.outage_retry_at,
-		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason`
-	const over = `UPDATE lanes SET outage_since = NULL, outage_retry_at = NULL, outage_code = '', outage_reason = ''
+		outage_code = excluded.outage_code, outage_reason = excluded.outage_reason, outage_repository = excluded.outage_repository`
+	const over = `UPDATE lanes SET outage_since = NULL, outage_retry_at = NULL, outage_code = '', outage_reason = '', outage_repository = ''
 		WHERE environment = ? AND outage_since IS NOT NULL`
 	if len(r.Transitions) > 0 {
 		if err := p.exec(progress, p.now.UnixMicro(), len(p.written) > 0, p.environment); err != nil {
@@ -178,7 +178,7 @@ func (p *reporting) lane(r queue.Report) error {
 		}
 	}
 	if o := r.Outage; o != nil {
-		return p.exec(outage, p.environment, p.now.UnixMicro(), stored(o.RetryAt), string(o.Code), o.Reason)
+		return p.exec(outage, p.environment, p.now.UnixMicro(), stored(o.RetryAt), string(o.Code), o.Reason, o.Repository)
 	}
 	_, err := p.change(over, p.environment)
 	return err

@@ -27,14 +27,16 @@ CREATE TABLE deliveries (
 	outcome     TEXT NOT NULL,
 	field       TEXT NOT NULL,
 	reason      TEXT NOT NULL,
-	environment TEXT NOT NULL,    -- that a rejected order named; else '', as app
+	environment TEXT NOT NULL,    -- that a rejected or waiting order named; else '', as app
 	app         TEXT NOT NULL,
 	body_digest BLOB,             -- 32 bytes
+	event       BLOB,             -- gitops.EncodeEvent, while it waits
+	decided_at  INTEGER,          -- of one that waited
 	UNIQUE (prefix, source, id)
 ) STRICT;
 
--- An accepted body that has a digest counts once.
-CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_digest IS NOT NULL AND outcome = 'accepted';
+-- The body of what was accepted, or waits, counts once where it has a digest.
+CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE body_digest IS NOT NULL AND outcome IN ('accepted', 'waiting');
 
 -- A list's pages, newest first: an index ends with the row's number. The few
 -- sources and outcomes make an insert an append at one of a few places.
@@ -43,6 +45,7 @@ CREATE INDEX deliveries_sent ON deliveries (sender) WHERE outcome <> 'accepted';
 CREATE INDEX deliveries_in_environment ON deliveries (environment) WHERE environment <> '';
 CREATE INDEX deliveries_of_app ON deliveries (environment, app) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries (number) WHERE outcome <> 'accepted';
+CREATE INDEX deliveries_waiting ON deliveries (number) WHERE outcome = 'waiting';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -129,7 +132,8 @@ CREATE TABLE lanes (
 	outage_since         INTEGER,                    -- NULL while nothing keeps it from writing
 	outage_retry_at      INTEGER,
 	outage_code          TEXT NOT NULL DEFAULT '',
-	outage_reason        TEXT NOT NULL DEFAULT ''
+	outage_reason        TEXT NOT NULL DEFAULT '',
+	outage_repository    TEXT NOT NULL DEFAULT ''    -- the manifest repository that alone is away; '' is the whole lane
 ) STRICT, WITHOUT ROWID;
 
 -- When a lease runs out is known in memory only: it does not outlive the process.

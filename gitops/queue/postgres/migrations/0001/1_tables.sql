@@ -38,14 +38,16 @@ CREATE TABLE deliveries (
 	outcome     text NOT NULL,
 	field       text NOT NULL,
 	reason      text NOT NULL,
-	environment text NOT NULL, -- that a rejected order named; else '', as app
+	environment text NOT NULL, -- that a rejected or waiting order named; else '', as app
 	app         text NOT NULL,
 	config      text NOT NULL,
 	body_digest bytea, -- 32 bytes
+	event       bytea, -- gitops.EncodeEvent, while it waits
+	decided_at  timestamptz, -- of one that waited
 	UNIQUE (source, id)
 );
--- An accepted body that has a digest counts once.
-CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome = 'accepted';
+-- The body of what was accepted, or waits, counts once where it has a digest.
+CREATE UNIQUE INDEX deliveries_bodies ON deliveries (body_digest) WHERE outcome IN ('accepted', 'waiting');
 -- Indexes that are read from one end for a few rows have their last column "+ 0": the
 -- primary key is not in that order. Else the planner would go through the whole table
 -- along the primary key wherever it thinks that most of it matches.
@@ -54,6 +56,7 @@ CREATE INDEX deliveries_sent ON deliveries (principal, (number + 0));
 CREATE INDEX deliveries_in_environment ON deliveries (environment, (number + 0)) WHERE environment <> '';
 CREATE INDEX deliveries_of_app ON deliveries (environment, app, (number + 0)) WHERE environment <> '';
 CREATE INDEX deliveries_unaccepted ON deliveries ((number + 0)) WHERE outcome <> 'accepted';
+CREATE INDEX deliveries_waiting ON deliveries ((number + 0)) WHERE outcome = 'waiting';
 
 -- Apart from the deliveries, so that reading many of those reads no bodies.
 CREATE TABLE bodies (
@@ -151,7 +154,8 @@ CREATE TABLE lanes (
 	outage_since    timestamptz,             -- null while nothing keeps the lane from writing, and so the rest
 	outage_code     text NOT NULL DEFAULT '',
 	outage_reason   text NOT NULL DEFAULT '',
-	outage_retry_at timestamptz
+	outage_retry_at timestamptz,
+	outage_repository text NOT NULL DEFAULT '' -- the manifest repository that alone is away; '' is the whole lane
 ) WITH (fillfactor = 50);
 
 -- What happened to updates after they were accepted.

@@ -115,12 +115,14 @@ CREATE AGGREGATE after_arrivals(of_head app_state, a arrival) (SFUNC = after_nex
 -- accept takes deliveries in, and their updates, which name their delivery by its
 -- place in the call. It answers with a row for each update that is new, and one
 -- without a sequence for each new delivery that has none; a delivery that exists has
--- no row. Times are the database's unless "at" gives one.
+-- no row, nor has one that would wait where "most_waiting" do. Times are the database's
+-- unless "at" gives one. "waits" counts those of the call that would wait, and is 0 for
+-- the others; "decided" is true of one that waited.
 --
 -- A receipt that a replica's clock puts ahead of the database's counts as now: else it
 -- would make late what really comes later. The call's own rows are joined by hash, since
 -- nested loops over them would be quadratic.
-CREATE FUNCTION accept(at timestamptz, delivery_args jsonb, update_args jsonb, contents bytea[])
+CREATE FUNCTION accept(at timestamptz, delivery_args jsonb, update_args jsonb, contents bytea[], most_waiting bigint)
 RETURNS TABLE (delivery integer, accepted_at timestamptz, sequence bigint, state text, reason text)
 LANGUAGE plpgsql SET enable_hashjoin = on AS $$
 #variable_conflict use_column
@@ -133,19 +135,21 @@ BEGIN
 	RETURN QUERY
 	WITH added AS (
 		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
-			environment, app, config, body_digest)
+			environment, app, config, body_digest, event, decided_at)
 		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at), d.event_time,
 			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.environment, d.app, d.config,
-			d.body_digest
+			d.body_digest, d.event, CASE WHEN d.decided THEN now_at END
 		FROM jsonb_to_recordset(delivery_args) AS d (place integer, source text, id text, received_at timestamptz, event_time timestamptz,
 			actor text, principal text, remote text, recovered boolean, credential text, outcome text, field text, reason text,
-			environment text, app text, config text, body_digest bytea, key_hash bytea)
+			environment text, app text, config text, body_digest bytea, key_hash bytea,
+			event bytea, decided boolean, waits bigint)
 		-- Each is a search in an index: a limit keeps the planner from joining the whole table.
 		WHERE (SELECT true FROM memories WHERE hash = d.key_hash LIMIT 1) IS NULL
-			AND (d.outcome <> 'accepted' OR d.body_digest IS NULL OR (SELECT true FROM memories WHERE hash = d.body_digest LIMIT 1) IS NULL)
+			AND (d.outcome NOT IN ('accepted', 'waiting') OR d.body_digest IS NULL OR (SELECT true FROM memories WHERE hash = d.body_digest LIMIT 1) IS NULL)
+			AND (d.waits = 0 OR d.waits + (SELECT count(*) FROM deliveries WHERE outcome = 'waiting') <= most_waiting)
 		ORDER BY d.place
 		ON CONFLICT DO NOTHING
-		RETURNING number, least(received_at, now_at) AS receipt, event_time, recovered
+		RETURNING number, least(coalesce(decided_at, received_at), now_at) AS receipt, event_time, recovered OR decided_at IS NOT NULL AS recovered
 	), kept AS (
 		INSERT INTO bodies (delivery, body) SELECT number, contents[number - base] FROM added
 	), asked AS (
@@ -182,4 +186,27 @@ BEGIN
 	SELECT (a.number - base)::integer, now_at, e.sequence, e.state, e.reason
 	FROM added a LEFT JOIN enqueued e ON e.sequence / 65536 = a.number
 	ORDER BY a.number, e.sequence;
+END $$;
+
+-- settle puts a delivery in the place of the one with its key that waits, as accept takes
+-- it in at this moment, and answers as accept does: with no row where none waits. Its body
+-- is known only where two stores were mixed: then the one that waits stays.
+CREATE FUNCTION settle(at timestamptz, delivery_args jsonb, update_args jsonb, content bytea)
+RETURNS TABLE (delivery integer, accepted_at timestamptz, sequence bigint, state text, reason text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+	waiting bigint;
+BEGIN
+	PERFORM take_turn();
+	DELETE FROM deliveries d WHERE d.source = delivery_args->0->>'source' AND d.id = delivery_args->0->>'id' AND d.outcome = 'waiting'
+		RETURNING d.number INTO waiting;
+	IF waiting IS NULL THEN
+		RETURN;
+	END IF;
+	DELETE FROM bodies WHERE delivery = waiting;
+	RETURN QUERY SELECT * FROM accept(at, delivery_args, update_args, ARRAY[content], 0);
+	IF NOT FOUND THEN
+		RAISE unique_violation USING MESSAGE = 'the body of the waiting delivery is known';
+	END IF;
 END $$;

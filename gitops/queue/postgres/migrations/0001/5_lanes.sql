@@ -2,8 +2,8 @@
 CREATE VIEW update_records AS
 	SELECT u.sequence, u.id, d.source AS delivery_source, d.id AS delivery_id, d.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 		u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
-		u.cancel_actor, u.cancel_reason, d.recovered,
-		CASE WHEN d.event_time < least(d.received_at, u.accepted_at) THEN d.event_time END AS event_time,
+		u.cancel_actor, u.cancel_reason, d.recovered OR d.decided_at IS NOT NULL AS recovered,
+		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
 		clock_timestamp() AS read_at, u.rule
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
@@ -31,15 +31,16 @@ $$;
 -- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
 -- writes nothing and locks nothing. The lease is looked at last: if it is still good
 -- then, so is what was read, since a claim reads under the turn which updates it marks.
-CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[])
+CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[], except_apps text[])
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
 	now_at timestamptz := coalesce(at, clock_timestamp());
 BEGIN
 	RETURN QUERY
 	WITH in_hand AS (
-		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only THEN most END) AS r
+		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only AND cardinality(except_apps) = 0 THEN most END) AS r
 		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = r.sequence LIMIT 1) AS u
+		WHERE cardinality(except_apps) = 0 OR u.app NOT IN (SELECT unnest(except_apps))
 	), to_write AS (
 		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
 	), meant AS (

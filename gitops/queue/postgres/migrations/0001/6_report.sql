@@ -30,7 +30,7 @@ BEGIN
 		last_success = CASE WHEN cardinality(written) > 0 THEN now_at ELSE last_success END,
 		outage_since = CASE WHEN outage IS NOT NULL THEN coalesce(outage_since, now_at) END,
 		outage_code = coalesce(outage->>'code', ''), outage_reason = coalesce(outage->>'reason', ''),
-		outage_retry_at = (outage->>'retry_at')::timestamptz
+		outage_retry_at = (outage->>'retry_at')::timestamptz, outage_repository = coalesce(outage->>'repository', '')
 	WHERE name = lane;
 	RETURN QUERY SELECT r.* FROM unnest(superseded) WITH ORDINALITY AS s (sequence, place)
 		CROSS JOIN LATERAL (SELECT * FROM update_records WHERE sequence = s.sequence LIMIT 1) AS r ORDER BY s.place;

@@ -1,0 +1,51 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// orNever is a predicate, or the one that is never true.
+func orNever(may func(string) bool) func(string) bool {
+	if may == nil {
+		return func(string) bool { return false }
+	}
+	return may
+}
+
+// awaitApp has a delivery wait that orders an app which is not known yet: all of its
+// orders, or none.
+func (p *Policy) awaitApp(d *gitops.Delivery, orders []gitops.Order) {
+	i := slices.IndexFunc(orders, func(o gitops.Order) bool {
+		_, known := p.apps[o.App]
+		return !known
+	})
+	if i < 0 {
+		return
+	}
+	d.Outcome, d.Field, d.Updates = gitops.OutcomeWaiting, orders[i].Field("app"), nil
+	d.Reason = fmt.Sprintf("no app %q is configured, and none was discovered yet", orders[i].App)
+}
+
+// mayCome reports whether an app of a name that is not known may become known. One whose
+// name differs from a known one's only in capitals may not.
+func (p *Policy) mayCome(app string) bool {
+	return p.mayNameApp(app) && gitops.InOtherCase(app, maps.Keys(p.apps)) == ""
+}
+
+// awaitsImage reports whether an app with a pushed image may become known, and would be
+// updated somewhere. The image of a known app does not wait for more of them.
+func (p *Policy) awaitsImage(e gitops.ImagePush) bool {
+	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
+	return e.Tag != "" && unusable(e) == "" && len(p.byRepository[repository]) == 0 && p.mayNameImage(repository.String()) &&
+		slices.ContainsFunc(p.names, func(environment string) bool { return p.environments[environment].rule.refuses(e.Tag) == "" })
+}
+
+// noAppWith says that no app is known that has the image.
+func noAppWith(e gitops.ImagePush) string {
+	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
+	return fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+}

@@ -1,0 +1,270 @@
+// Package routing brings each update to the manifest repository that its files are in.
+//
+// # A repository that is away
+//
+// Where the files of an environment are in one repository, its outage is the lane's, which
+// backs off. Where they are in several, the updates of the one that cannot be written have
+// an unknown result, and its apps are away until it can be. It is tried again beside the
+// lanes, by a handshake, so that no lane waits for it meanwhile; one that takes too long to
+// answer counts as away, too.
+//
+// # A reload
+//
+// A repository is used by the configurations that name it, and by each write under way. It
+// is closed when nobody uses it any more. An update whose files move to another repository
+// is written there: what may have been pushed to the one before is in its history, and
+// changed a file that the app does not have any more. A writer that is made anew for a
+// branch looks in its history for what an earlier one may have pushed.
+package routing
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// patience is how long a lane waits for one of several repositories. It is longer than
+// a push takes that nothing is wrong with.
+const patience = 10 * time.Second
+
+// Routes say where updates go under one configuration.
+type Routes struct {
+	Repositories map[string]*Repository // all of the configuration, by name
+	// Of is the name of the repository of an app in an environment; not ok for one that is
+	// not configured.
+	Of func(environment, app string) (name string, ok bool)
+	// Apps are the apps in an environment, by repository. It is not asked where there is
+	// one repository.
+	Apps func(environment string) map[string][]string
+}
+
+// Router is a lane.Writer over the repositories of the configuration in force. Safe for
+// concurrent use.
+type Router struct {
+	current func() Routes
+
+	mu      sync.Mutex
+	live    map[*Repository]bool // not closed
+	closing sync.WaitGroup
+}
+
+// New makes a router that has no repositories yet. The function returns the routes of the
+// configuration in force.
+func New(current func() Routes) *Router {
+	return &Router{current: current, live: make(map[*Repository]bool)}
+}
+
+// Write implements lane.Writer.
+func (r *Router) Write(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+	if len(tasks) == 0 {
+		return gitops.WriteResult{}, nil
+	}
+	routes := r.hold()
+	defer routes.release()
+	shares := routes.divide(tasks)
+	if len(shares) == 1 && len(routes.Repositories) == 1 {
+		return shares[0].to.writer.Write(ctx, tasks)
+	}
+	if len(shares) == 1 && len(routes.Apps(tasks[0].Update.Environment)) <= 1 {
+		result, err := shares[0].to.writer.Write(ctx, tasks)
+		if err == nil {
+			shares[0].to.succeeded()
+		}
+		return result, err
+	}
+	r.writeShares(ctx, shares)
+	return merge(tasks, shares), nil
+}
+
+// hold returns the routes in force, whose repositories are not closed before they are
+// released.
+func (r *Router) hold() Routes {
+	for {
+		routes := r.current()
+		var held []*Repository
+		for _, repository := range routes.Repositories {
+			if repository.Keep() {
+				held = append(held, repository)
+			}
+		}
+		if len(held) == len(routes.Repositories) {
+			return routes
+		}
+		for _, repository := range held { // others are in force by now
+			repository.Release()
+		}
+	}
+}
+
+func (r Routes) release() {
+	for _, repository := range r.Repositories {
+		repository.Release()
+	}
+}
+
+// share is the tasks of one write that go to one repository, and their result.
+type share struct {
+	to     *Repository
+	tasks  []gitops.WriteTask
+	result gitops.WriteResult
+	err    error // nil: what is not in the result is not on the branch
+}
+
+// divide gives each repository its tasks, in their order. Of an app that is not configured
+// any more nobody knows where an update may have been pushed: each repository gets it.
+func (r Routes) divide(tasks []gitops.WriteTask) (shares []*share) {
+	byName := make(map[string]*share)
+	add := func(name string, task gitops.WriteTask) {
+		if byName[name] == nil {
+			byName[name] = &share{to: r.Repositories[name]}
+		}
+		byName[name].tasks = append(byName[name].tasks, task)
+	}
+	for _, task := range tasks {
+		name, ok := r.Of(task.Update.Environment, task.Update.App)
+		if ok && r.Repositories[name] != nil {
+			add(name, task)
+			continue
+		}
+		for name := range r.Repositories {
+			add(name, task)
+		}
+	}
+	return slices.SortedFunc(maps.Values(byName), func(a, b *share) int { return cmp.Compare(a.to.name, b.to.name) })
+}
+
+// writeShares writes to several repositories at once. It waits for each until its patience
+// ends. A write that it does not wait for any more goes out no more unless it is in a push.
+func (r *Router) writeShares(ctx context.Context, shares []*share) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ended := make([]chan struct{}, len(shares))
+	results := make([]share, len(shares)) // each belongs to its goroutine until that has ended
+	for i, s := range shares {
+		ended[i] = make(chan struct{})
+		results[i] = *s
+		if results[i].err = s.to.away(); results[i].err != nil || !s.to.Keep() {
+			close(ended[i])
+			continue
+		}
+		go func() {
+			defer s.to.Release()
+			defer close(ended[i])
+			results[i].write(ctx)
+		}()
+	}
+	for i, s := range shares {
+		select {
+		case <-ended[i]:
+			*s = results[i]
+			continue
+		default:
+		}
+		select {
+		case <-ended[i]:
+			*s = results[i]
+		case <-patient.Done():
+			s.err = s.to.giveUp(ctx)
+		}
+	}
+}
+
+// write writes one share and tells its repository how that went.
+func (s *share) write(ctx context.Context) {
+	s.result, s.err = s.to.writer.Write(ctx, s.tasks)
+	switch {
+	case s.err == nil:
+		s.to.succeeded()
+	case ctx.Err() == nil: // else the caller gave up, which is not its fault
+		s.to.failed(s.err)
+	}
+}
+
+// merge puts the results of all shares together, in the order of the tasks. Of what several
+// repositories were asked for, the one counts that has it.
+func merge(tasks []gitops.WriteTask, shares []*share) (result gitops.WriteResult) {
+	transitions, refused, unknown := make(map[string]gitops.Transition), make(map[string]gitops.Refusal), make(map[string]bool)
+	for _, s := range shares {
+		for _, t := range s.result.Transitions {
+			if before, ok := transitions[t.Update]; !ok || before.Action == gitops.ActionFail {
+				transitions[t.Update] = t
+			}
+		}
+		for _, t := range s.result.Refused {
+			refused[t.Update] = t
+		}
+		for _, task := range s.tasks {
+			unknown[task.Update.ID] = unknown[task.Update.ID] || s.err != nil
+		}
+	}
+	for _, task := range tasks {
+		id := task.Update.ID
+		if t, ok := transitions[id]; ok {
+			result.Transitions = append(result.Transitions, t)
+		} else if t, ok := refused[id]; ok {
+			result.Refused = append(result.Refused, t)
+		} else if unknown[id] {
+			result.Unknown = append(result.Unknown, id)
+		}
+	}
+	return result
+}
+
+// Away implements lane.Writer.
+func (r *Router) Away(environment string) (apps []string, outage *queue.Outage) {
+	routes := r.current()
+	if len(routes.Repositories) == 1 {
+		return nil, nil
+	}
+	in := routes.Apps(environment)
+	if len(in) <= 1 {
+		return nil, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if now := routes.Repositories[name].Outage(); now != nil {
+			apps = append(apps, in[name]...)
+			outage = cmp.Or(outage, now)
+		}
+	}
+	return apps, outage
+}
+
+// LastStep implements lane.Writer: that of the repository whose last step is longest ago.
+func (r *Router) LastStep() time.Time {
+	last := time.Now()
+	for _, repository := range r.all() {
+		if step := repository.writer.LastStep(); step.Before(last) {
+			last = step
+		}
+	}
+	return last
+}
+
+// Abort is for a process that must end now: see manifest.Writer.Abort.
+func (r *Router) Abort() {
+	for _, repository := range r.all() {
+		repository.writer.Abort()
+	}
+}
+
+// Close closes every repository, whoever uses it, and returns when all are closed.
+func (r *Router) Close() {
+	for _, repository := range r.all() {
+		repository.close()
+	}
+	r.closing.Wait()
+}
+
+func (r *Router) all() []*Repository {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.live))
+}
