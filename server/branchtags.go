@@ -40,9 +40,9 @@ type mergedTags struct {
 func newBranchTags(all repositories, k *known, files *guard.Guard) branchTags {
 	targets := make(map[string][]branchtags.Target, len(all))
 	for _, to := range k.Targets() {
-		t := branchtags.Target{Environment: to.Environment, App: to.App}
-		for _, f := range to.Files {
-			t.Files = append(t.Files, branchtags.File{Path: f.Path, Edit: f.Edit})
+		t := branchtags.Target{Environment: to.Environment, App: to.App, Files: make([]branchtags.File, len(to.Files))}
+		for i, f := range to.Files {
+			t.Files[i] = branchtags.File{Path: f.Path, Edit: f.Edit}
 		}
 		if len(all) > 1 {
 			t.Manifests = to.Manifests

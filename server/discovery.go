@@ -189,6 +189,11 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 		s.logger.Error("apps not taken over", slog.String("repository", manifests), slog.String("error", err.Error()))
 		return true
 	}
+	if next.Same(before.Catalog) { // but for what was looked at
+		next.reader, next.gone = before.reader, before.gone
+		g.now.Store(next)
+		return true
+	}
 	s.know(g, next)
 	s.tellFound(manifests, before, next)
 	return true

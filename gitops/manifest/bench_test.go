@@ -38,7 +38,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err := repo.Generate(s.Shape); err != nil {
 				b.Fatal(err)
 			}
-			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: testTarget, Prover: testProver, Files: filesOf(s.Shape)})
+			w, err := New(Config{URL: repo.URL, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: targetsOf(s.Shape), Prover: testProver, Files: filesOf(s.Shape)})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -58,6 +58,18 @@ func BenchmarkWrite(b *testing.B) {
 			}
 		})
 	}
+}
+
+// targetsOf are made once, as the service makes them.
+func targetsOf(s gitserver.Shape) func(environment, app string) (Target, error) {
+	all := make(map[[2]string]Target)
+	for n := range s.Apps {
+		for _, environment := range s.Environments {
+			app := gitserver.App(n)
+			all[[2]string{environment, app}] = Target{Files: []FileEdit{{gitserver.ValuesFile(app, environment), lineEditor{}}}}
+		}
+	}
+	return func(environment, app string) (Target, error) { return all[[2]string{environment, app}], nil }
 }
 
 func filesOf(s gitserver.Shape) func() []string {

@@ -189,7 +189,7 @@ func TestAPendingEditIsVerified(t *testing.T) {
 		}
 		e := &edits{files: map[string]*edited{f.path: f}, pending: []*edited{f}}
 		e.settle()
-		if found := len(e.unverified) > 0; found != broken || f.parsed != nil {
+		if found := len(e.unverified) > 0; found != broken || f.parsed != nil || f.change.Text != nil {
 			t.Errorf("broken %t: said of %q, and it is held: %t", broken, e.unverified, f.parsed != nil)
 		}
 	}

@@ -33,7 +33,7 @@ func MemoryFor(answers, streams int64, updates, apps int) Memory {
 
 // appBytes is what a row of an app takes for a caller that may not read all of them; else
 // the rows are shared.
-const appBytes = 88
+const appBytes = 104
 
 func (m Memory) withDefaults() Memory {
 	if m == (Memory{}) {

@@ -23,7 +23,7 @@ func TestAnswersFitTheirMemory(t *testing.T) {
 	}{
 		{1, 3, Memory{Answers: 46, Page: 200, Changes: 35}},
 		{4, 8_000, Memory{Answers: 18, Page: 200, Changes: 14}},
-		{4, 40_000, Memory{Answers: 5, Page: 200, Changes: 14}},
+		{4, 40_000, Memory{Answers: 4, Page: 200, Changes: 14}},
 		{200, 8_000, Memory{Answers: 2, Page: 45, Changes: 1}},
 	} {
 		got := MemoryFor(answers, streams, c.updates, c.apps)

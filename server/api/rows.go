@@ -67,6 +67,10 @@ func (e Environments) WriteJSON(w io.Writer) error {
 func (a App) appendJSON(out []byte) []byte {
 	out = append(out, `{"app":`...)
 	out = appendString(out, a.App)
+	if a.Manifests != "" {
+		out = append(out, `,"manifests":`...)
+		out = appendString(out, a.Manifests)
+	}
 	out = append(out, `,"file":`...)
 	out = appendString(out, a.File)
 	if a.Tag != "" {

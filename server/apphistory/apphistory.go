@@ -16,8 +16,8 @@ type Reader struct {
 	// Target returns the files that updates of an app in an environment edit, the one
 	// with the tag first; none for what is not configured.
 	Target func(environment, app string) []File
-	// File reads the past of a file of an app in an environment, which is configured: that
-	// of [history.Reader].
+	// File reads the past of a file of an app in an environment, which is configured:
+	// that of [history.Reader].
 	File func(ctx context.Context, environment, app string, q history.Query) (history.History, error)
 	// Guard stands before what is parsed; see guard.Guard.
 	Guard Guard
