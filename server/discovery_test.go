@@ -216,40 +216,6 @@ func TestARestartCancelsNothing(t *testing.T) {
 	}
 }
 
-// check says how many apps the branch names, what is wrong, and which environments nobody
-// configured; with a problem it fails. A dry run knows what is discovered.
-func TestCheckDiscovers(t *testing.T) {
-	s := branchSite(t)
-	s.commit(valuesOf("cart", "dev", "qa"))
-	check := func() (string, error) {
-		server, err := s.newServer()
-		s.must(err)
-		defer func() { s.must(server.Stop(t.Context())) }()
-		var out strings.Builder
-		err = server.CheckManifests(t.Context(), &out)
-		return out.String(), err
-	}
-	out, err := check()
-	s.must(err)
-	for _, line := range []string{"discovered: 3 apps in 4 places, 0 problems (commit ", `warning: 1 files name the environment "qa", which is not configured`,
-		"cart in dev: charts/cart/values-dev.yaml can be edited\n"} {
-		if !strings.Contains(out, line) {
-			t.Errorf("check does not print %q:\n%s", line, out)
-		}
-	}
-	s.commit(valuesOf("Cart", "dev"))
-	if out, err := check(); err == nil || !strings.Contains(err.Error(), "charts/Cart/values-dev.yaml") || !strings.Contains(out, "2 apps in 3 places") {
-		t.Errorf("%v:\n%s", err, out)
-	}
-	server, err := s.newServer()
-	s.must(err)
-	defer func() { s.must(server.Stop(t.Context())) }()
-	d, err := server.DryRun(t.Context(), Image{Apps: []string{"worker"}, Environments: []string{"dev"}, Tag: "main-1a2b3c4"}, false)
-	if err != nil || !d.Taken() {
-		t.Errorf("%+v, %v", d, err)
-	}
-}
-
 // What is wrong with one app's own key stops that app in that environment alone.
 func TestABrokenFileStopsItsAppAlone(t *testing.T) {
 	s := branchSite(t)
@@ -305,27 +271,4 @@ func TestAHundredAppsInOneCommit(t *testing.T) {
 	if u := l.settled(waits.Updates[0].ID); u.State != gitops.Committed {
 		t.Errorf("it is %s: %s", u.State, u.Reason)
 	}
-}
-
-// A reload while a branch is looked at: what was found stays known, what the new
-// configuration looks for is found at once, and streams of what did not change go on.
-func TestReloadWhileLooking(t *testing.T) {
-	s := branchSite(t)
-	s.commit(map[string]string{"services/dev/mail/release.yaml": "image: {tag: main-0000000}\n"})
-	l := s.watch()
-	hold, began := make(chan struct{}), make(chan struct{})
-	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Before: func() { close(began) }, Wait: hold})
-	l.finder.ask()
-	<-began
-	s.edit("discover:\n", "discover:\n  - file: services/{env}/{app}/release.yaml\n")
-	s.must(s.reload(l.running))
-	if !l.current().known().Has("api") || l.current().known().Complete() {
-		t.Error("what was found before is not known any more, or counts for the new configuration")
-	}
-	close(hold)
-	for !l.current().known().Complete() {
-		l.wait()
-	}
-	l.reaches("1", "mail", "dev", "main-1a2b3c4")
-	l.reaches("2", "api", "dev", "main-1a2b3c4")
 }
