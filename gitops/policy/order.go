@@ -26,7 +26,7 @@ func (p *Policy) orders(orders []gitops.Order, mayWait bool) ([]gitops.Update, *
 		updates[i] = update
 	}
 	if len(wrong.said) == 0 {
-		if err := checkDigest(orders, updates); err != nil {
+		if err := p.checkDigest(orders, updates); err != nil {
 			wrong.add(err)
 		}
 	}
@@ -105,12 +105,13 @@ func checkOrdered(name string) error {
 
 // checkDigest refuses a digest for several images: it names one. Of one app in several
 // environments it may be, where each has the image in a repository of its own.
-func checkDigest(orders []gitops.Order, updates []gitops.Update) *gitops.Error {
+func (p *Policy) checkDigest(orders []gitops.Order, updates []gitops.Update) *gitops.Error {
 	first := make(map[string]gitops.Update) // by environment
 	for i, u := range updates {
 		other, ok := first[u.Environment]
+		_, known := p.apps[u.App]
 		switch {
-		case u.Digest == "":
+		case u.Digest == "", !known: // it is planned again once its image is known
 		case !ok:
 			first[u.Environment] = u
 		case u.Repository == "" || u.Repository != other.Repository:

@@ -42,6 +42,7 @@ func TestAnOrderWaits(t *testing.T) {
 	}{
 		{"a new app", ann, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeWaiting, "app", `no app "shop-web" is configured, and none was discovered yet`},
 		{"with a known one", ann, []gitops.Order{known, {App: "shop-web", Environment: "prod", Tag: "1.2.3"}}, gitops.OutcomeWaiting, "app", `no app "shop-web"`},
+		{"with a known one, and a digest", ann, ordersOf("api shop-web", "dev", "main-1a2b3c4", digest), gitops.OutcomeWaiting, "client_payload.app[1]", `no app "shop-web"`},
 		{"a known app", ann, []gitops.Order{known}, gitops.OutcomeAccepted, "", ""},
 		{"a known app elsewhere", ann, []gitops.Order{{App: "api", Environment: "prod", Tag: "1.2.3"}}, gitops.OutcomeRejected, "environment", "not configured for environment"},
 		{"a name that none may have", ann, []gitops.Order{{App: "blog", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "add it to apps"},
