@@ -98,7 +98,7 @@ func (f *fake) isClosed() bool {
 
 type nobody struct{}
 
-func (nobody) Away(string, time.Duration) {}
+func (nobody) Away(*routing.Repository, time.Duration) {}
 
 // site is a router over two repositories: in dev the app pay is in pay and the others are
 // in shop; all of prod is in pay.
