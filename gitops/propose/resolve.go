@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // target is one app in one environment.
@@ -163,22 +165,40 @@ func (f *Findings) excludeOthers() {
 		for _, t := range e.sites {
 			claimed[t.path] = true
 		}
-		g := newGlob(e.file, f.environments)
+		g, anywhere := newGlob(e.file, f.environments), newGlob(e.file, nil)
 		byDirectory := make(map[string][]string)
+		var elsewhere []string
 		for _, p := range f.paths {
 			app, environment, ok := g.match(p)
+			_, name, other := anywhere.match(p)
 			switch {
-			case !ok || claimed[p]:
+			case claimed[p]:
 			case !f.read[p] && mayHoldImages(p) && f.left > 0:
-				t := &site{spot: spot{path: p}, app: app, environment: cmp.Or(environment, e.fixed)}
-				e.sites = append(e.sites, t)
-			default:
+				if ok {
+					t := &site{spot: spot{path: p}, app: app, environment: cmp.Or(environment, e.fixed)}
+					e.sites = append(e.sites, t)
+				}
+			case ok:
 				byDirectory[e.ownDirectory(p)] = append(byDirectory[e.ownDirectory(p)], p)
+			case other && gitops.CheckName("", name) == nil:
+				elsewhere = append(elsewhere, e.within(name, p))
 			}
 		}
-		e.exclude = exclusions(byDirectory, claimed)
+		slices.Sort(elsewhere)
+		e.exclude = append(exclusions(byDirectory, claimed), slices.Compact(elsewhere)...)
 		slices.SortFunc(e.sites, func(a, b *site) int { return cmp.Compare(a.path, b.path) })
 	}
+}
+
+// within is the entry's pattern for a name that stands where environments do, such as
+// base; the path alone where the name of an environment could end in that name.
+func (e *entry) within(name, p string) string {
+	for segment := range strings.SplitSeq(e.file, "/") {
+		if strings.Contains(segment, envName) && (strings.Contains(segment, appName) || strings.Contains(segment, "*")) {
+			return p
+		}
+	}
+	return strings.NewReplacer(appName, "*", envName, name).Replace(e.file)
 }
 
 // ownDirectory is the directory of a path that the entry's pattern has for one app alone;
