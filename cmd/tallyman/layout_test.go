@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
-	"server/webhook":                     {"gitops", "gitops/queue"},
+	"server/webhook":                     {"gitops", "gitops/queue"}, // its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
