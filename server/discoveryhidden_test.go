@@ -1,11 +1,13 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
@@ -54,5 +56,22 @@ func TestAppsThatCannotBeSeenAreNotGone(t *testing.T) {
 				t.Errorf("it is %s: %s", u.State, u.Reason)
 			}
 		})
+	}
+}
+
+// Problems that are not kept are counted, and hide apps as those that name none do.
+func TestMoreProblemsThanAreListed(t *testing.T) {
+	s := branchSite(t)
+	files := make(map[string]string)
+	for n := range discover.MaxProblems + 1 {
+		files[fmt.Sprintf("charts/-%d/values-dev.yaml", n)] = "a: b\n"
+	}
+	s.commit(files)
+	l := s.watch()
+	if n := gather(t, l.Server)[`tallyman_discovery_problems{repository="default"}`]; n != discover.MaxProblems+1 {
+		t.Errorf("%v problems are told", n)
+	}
+	if why, settled := l.current().known().whyGone("dev", "cart"); settled || !strings.Contains(why, "1 more problems than are listed") {
+		t.Errorf("it is settled: %t, and why: %s", settled, why)
 	}
 }
