@@ -54,7 +54,11 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	if !k.MayComeToKnow(app) {
 		return why, true
 	}
-	if file, ok := k.gone[catalog.At{Environment: environment, App: app}]; ok {
+	file, ok := k.gone[catalog.At{Environment: environment, App: app}]
+	if p, hides := k.Hiding(environment, file); hides {
+		return p.Text(), false
+	}
+	if ok {
 		return fmt.Sprintf("app %q is not known in environment %q any more: %s is not on the branch", app, environment, file), k.Complete()
 	}
 	return why + ", and no file of the branch names it", k.Complete()
@@ -82,6 +86,9 @@ func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, 
 			return "", false
 		}
 		problem, ok := apps.Problem(environment, app)
+		if !ok && apps.Has(app) && apps.MayComeToKnow(app) { // elsewhere: who is nowhere may wait
+			problem, ok = apps.Hiding(environment, "")
+		}
 		if !ok {
 			return "", false
 		}

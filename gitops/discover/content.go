@@ -130,7 +130,9 @@ func (w *walk) target(f *file, path string, names reading, from *git.File, was *
 			return
 		}
 		if c.err != nil {
-			f.problem(names, path, "%s cannot be read: %s", clip(path), gitops.PublicOf(c.err))
+			p := problem(names, path, "%s cannot be read: %s", clip(path), gitops.PublicOf(c.err))
+			p.Hides = names.app == "" // whoever is in the file is not known
+			f.problems = []Problem{p}
 			return
 		}
 	}

@@ -119,6 +119,9 @@ type Problem struct {
 	App, Environment string   // "" when it is not one
 	Files            []string // paths that have to do with it
 	Message          string   // what is wrong, the rule, and the way out
+	// Hides says that apps may be behind it whose names are not known, as in a file that
+	// cannot be read: those that are not found may still be there.
+	Hides bool
 }
 
 // Unknown is a name in the place of an environment's that is not configured.

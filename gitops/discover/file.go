@@ -42,11 +42,11 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 			f.unknown = []string{able[0].env}
 		}
 	case able[0].cut:
-		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
+		f.problems = []Problem{hiding(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)}
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
-		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
-			clip(path), able[0], able[1])
+		f.problems = []Problem{hiding(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
+			clip(path), able[0], able[1])}
 	default:
 		w.target(f, path, able[0], content, was)
 	}
@@ -121,3 +121,10 @@ const (
 
 // clip bounds a text from the repository.
 func clip(text string) string { return gitops.Clip(strings.TrimSpace(text), maxText) }
+
+// hiding is a problem behind which there may be apps whose names are not known.
+func hiding(names reading, path, format string, args ...any) Problem {
+	p := problem(names, path, format, args...)
+	p.Hides = true
+	return p
+}
