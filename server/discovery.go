@@ -179,11 +179,7 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 		return true // the same result says that nothing has changed
 	}
 	looks[i].Result, looks[i].Kept, looks[i].Commit = sight.Result, false, sight.Commit
-	for _, path := range sight.Read {
-		if !slices.Contains(looks[i].Read, path) {
-			looks[i].Read = append(slices.Clip(looks[i].Read), path)
-		}
-	}
+	looks[i].Read = sight.Files(looks[i].Read)
 	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog, Memo: before.memo})
 	if err != nil { // what is wrong with the configuration was found when it was put in force
 		s.logger.Error("apps not taken over", slog.String("repository", manifests), slog.String("error", err.Error()))

@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,5 +75,29 @@ func TestMoreProblemsThanAreListed(t *testing.T) {
 	}
 	if why, settled := l.current().known().whyGone("dev", "cart"); settled || !strings.Contains(why, "1 more problems than are listed") {
 		t.Errorf("it is settled: %t, and why: %s", settled, why)
+	}
+}
+
+// Of the files that are read for what they name, those that are not on the branch any more
+// are forgotten: names that come and go would take more and more memory.
+func TestFilesThatAreGoneAreForgotten(t *testing.T) {
+	s := branchSite(t)
+	s.edit("    exclude: [charts/_*/**]\n", "    appFile: charts/{app}/tallyman.yaml\n")
+	own := map[string]string{"charts/api/tallyman.yaml": "tags: {match: main-.+}\n"}
+	s.commit(own)
+	l := s.watch()
+	for _, app := range []string{"cart", "mail"} {
+		files := valuesOf(app, "dev")
+		files["charts/"+app+"/tallyman.yaml"] = "tags: {match: main-.+}\n"
+		s.commit(files)
+		l.look()
+		if _, known := l.current().known().Target("dev", app); !known {
+			t.Fatalf("%s is not known", app)
+		}
+		s.commit(nil, slices.Collect(maps.Keys(files))...)
+		l.look()
+	}
+	if look, _ := l.current().known().Look("default"); !slices.Equal(look.Read, []string{"charts/api/tallyman.yaml"}) {
+		t.Errorf("files that are remembered: %q", look.Read)
 	}
 }
