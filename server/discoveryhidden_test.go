@@ -101,3 +101,27 @@ func TestFilesThatAreGoneAreForgotten(t *testing.T) {
 		t.Errorf("files that are remembered: %q", look.Read)
 	}
 }
+
+// The image of an app whose repository the configuration has, and whose files only the
+// branch, waits for the first look as the others do: it would be lost.
+func TestAnImageOfTheConfigurationWaitsForItsFile(t *testing.T) {
+	s := branchSite(t)
+	s.edit("    repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/{app}\n", "")
+	s.edit("discover:\n", "apps:\n  api: {repositories: {dev: 123456789012.dkr-ecr.eu-west-1.on.aws/shop/api}}\ndiscover:\n")
+	release := make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Wait: release, Times: -1})
+	l := s.watchBefore()
+	if d := l.do(l.ecr(bridgeSecret, push("1", "main-1a2b3c4"))).delivery(t, http.StatusAccepted); d.Outcome != gitops.OutcomeWaiting {
+		t.Fatalf("%+v", d)
+	}
+	other := strings.Replace(push("2", "main-1a2b3c4"), "shop/api", "shop/other", 1)
+	if d := l.do(l.ecr(bridgeSecret, other)).delivery(t, http.StatusOK); d.Outcome != gitops.OutcomeIgnored {
+		t.Errorf("what nothing names is %+v", d)
+	}
+	s.git.Heal()
+	close(release)
+	l.wait()
+	if d := l.decided("eventbridge", "1"); len(d.Updates) != 1 || l.settled(d.Updates[0].ID).State != gitops.Committed {
+		t.Errorf("%+v", d)
+	}
+}
