@@ -100,6 +100,9 @@ func (p *Policy) WhyNot(e gitops.ImagePush, environment, app string) string {
 func (p *Policy) notThere(repository ECR, environment, app string) string {
 	a := p.apps[app]
 	if !a.runsIn(environment) {
+		if why := p.whyNot(gitops.Order{App: app, Environment: environment}); why != "" {
+			return why
+		}
 		return fmt.Sprintf("app %q is not configured for it", app)
 	}
 	if image := a.imageIn(environment); image.ecr != repository {
