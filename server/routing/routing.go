@@ -22,6 +22,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ import (
 // patience is how long a lane waits for one of several repositories. It is longer than
 // a push takes that nothing is wrong with.
 const patience = 10 * time.Second
+
+// mostReason bounds what is said of several repositories that are away.
+const mostReason = 2_000
 
 // Routes say where updates go under one configuration.
 type Routes struct {
@@ -228,13 +232,34 @@ func (r *Router) Away(environment string) (apps []string, outage *queue.Outage) 
 	if len(in) <= 1 {
 		return nil, nil
 	}
+	var all []*queue.Outage
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if now := routes.Repositories[name].Outage(); now != nil {
 			apps = append(apps, in[name]...)
-			outage = cmp.Or(outage, now)
+			all = append(all, now)
 		}
 	}
-	return apps, outage
+	return apps, together(all)
+}
+
+// together is one outage of several repositories: whose update waits finds its own there.
+func together(all []*queue.Outage) *queue.Outage {
+	if len(all) == 0 {
+		return nil
+	}
+	one := *all[0]
+	if len(all) == 1 {
+		return &one
+	}
+	var names, reasons []string
+	for _, o := range all {
+		names, reasons = append(names, o.Repository), append(reasons, o.Repository+": "+o.Reason)
+		if o.RetryAt.Before(one.RetryAt) {
+			one.RetryAt = o.RetryAt
+		}
+	}
+	one.Repository, one.Reason = queue.JoinNames(names), gitops.Clip(strings.Join(reasons, "; "), mostReason)
+	return &one
 }
 
 // LastStep implements lane.Writer: that of the repository whose last step is longest ago.
