@@ -25,6 +25,8 @@ type fake struct {
 	shakes  int
 	aborted bool
 	closed  chan struct{}
+	before  int  // transitions that are known before an error
+	fails   bool // every update that is to be written, as its own fault
 }
 
 func newFake() *fake { return &fake{closed: make(chan struct{})} }
@@ -40,7 +42,10 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 	f.mu.Lock()
 	for _, t := range tasks {
 		f.asked = append(f.asked, t.Update.ID)
-		if !t.SearchOnly {
+		switch {
+		case f.fails:
+			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionFail})
+		case !t.SearchOnly:
 			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit})
 		}
 	}
@@ -54,9 +59,9 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 		}
 	}
 	if err != nil {
-		return gitops.WriteResult{}, err
+		r.Transitions = r.Transitions[:min(len(r.Transitions), f.before)]
 	}
-	return r, nil
+	return r, err
 }
 
 func (f *fake) Handshake(context.Context) error {
@@ -198,6 +203,41 @@ func TestAnUpdateOfAnAppThatIsGoneIsLookedForEverywhere(t *testing.T) {
 		if _, unknown := s.write(t, t.Context(), gone); !slices.Equal(unknown, []string{"gone"}) {
 			t.Errorf("one of them did not answer, and unknown are %q", unknown)
 		}
+	})
+}
+
+// An app may leave the configuration after its update was taken to be written. That one
+// repository does not know its file says nothing of what may be in another; that it is
+// in one does.
+func TestAFailureInOneRepositoryIsNoAnswerOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.shop.fails = true
+		s.pay.set(errDown)
+		r, err := s.Write(t.Context(), tasks("dev", "gone", "pay"))
+		if err != nil || len(r.Transitions) > 0 {
+			t.Errorf("known are %+v, %v", r.Transitions, err)
+		}
+		same(t, "unknown", []string{"gone", "pay"}, r.Unknown)
+		s = newSite(t)
+		s.shop.set(errDown)
+		if committed, unknown := s.write(t, t.Context(), tasks("dev", "gone")); !slices.Equal(committed, []string{"gone"}) || unknown != nil {
+			t.Errorf("it is in one, and committed are %q, unknown %q", committed, unknown)
+		}
+	})
+}
+
+// What a repository said of some updates before it failed counts, also a failure.
+func TestWhatIsKnownBeforeAnErrorCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.shop.fails, s.shop.before = true, 1
+		s.shop.set(errDown)
+		r, err := s.Write(t.Context(), tasks("dev", "api", "pay", "web"))
+		if err != nil || len(r.Transitions) != 2 || r.Transitions[0] != (gitops.Transition{Update: "api", Action: gitops.ActionFail}) {
+			t.Errorf("known are %+v, %v", r.Transitions, err)
+		}
+		same(t, "unknown", []string{"web"}, r.Unknown)
 	})
 }
 
