@@ -42,7 +42,8 @@ func (k *known) remember(before *known) {
 
 // whyGone says why updates of an app are not written in an environment, and whether that
 // may change by itself: until every branch was looked at nobody knows what there is not,
-// and a problem waits for whoever can solve it.
+// and a problem waits for whoever can solve it, also one that cannot name the apps that it
+// is of.
 func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	if _, ok := k.Target(environment, app); ok {
 		return "", true
@@ -53,6 +54,9 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	why = fmt.Sprintf("app %q is not configured for environment %q", app, environment)
 	if !k.MayComeToKnow(app) {
 		return why, true
+	}
+	if hidden, ok := k.Hidden(environment, app); ok {
+		return why + ", and may be on the branch all the same: " + hidden, false
 	}
 	if file, ok := k.gone[catalog.At{Environment: environment, App: app}]; ok {
 		return fmt.Sprintf("app %q is not known in environment %q any more: %s is not on the branch", app, environment, file), k.Complete()

@@ -110,7 +110,13 @@ func (x *collisions) places() {
 				if first[at] = f; !taken || other == f {
 					continue
 				}
-				x.reject(other, f, problem(f.names(), "", "%s and %s would both set %s in %s: give them different files or keys", other.names(), f.names(), clip(t.Key), clip(path)))
+				why := problem(f.names(), "", "%s and %s would both set %s in %s: give them different files or keys", other.names(), f.names(), clip(t.Key), clip(path))
+				if !x.rejected[other] { // each of the two has the problem
+					theirs := why
+					theirs.App, theirs.Environment = other.App, other.Environment
+					x.reject(other, f, theirs)
+				}
+				x.reject(other, f, why)
 			}
 		}
 	}

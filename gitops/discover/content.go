@@ -170,7 +170,7 @@ func (w *walk) namesOf(f *file, path string, names reading, n values.Named) (rea
 	}
 	switch err := gitops.CheckName("", names.app); {
 	case err != nil:
-		f.problem(reading{env: names.env}, path, "%s, line %d: names the app %q, and an app's name %s: rename it", clip(path), n.Line, clip(names.app), sentence(err))
+		f.addProblem(noApp(problem(reading{env: names.env}, path, "%s, line %d: names the app %q, and an app's name %s: rename it", clip(path), n.Line, clip(names.app), sentence(err))))
 		return names, false
 	case n.Err != nil:
 		f.problem(names, path, "%s, line %d: the key of %s %s", clip(path), n.Line, names, sentence(n.Err))

@@ -57,17 +57,28 @@ func (w *walk) illegal(path string, r reading) []Problem {
 	if r.unknown {
 		return nil
 	}
-	return []Problem{problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
-		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app)))}
+	return []Problem{noApp(problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
+		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app))))}
+}
+
+// noApp is a problem of what is no app by its name, so that none is hidden.
+func noApp(p Problem) Problem {
+	p.HidesApps = false
+	return p
 }
 
 // problem notes what is wrong with a target in the file.
 func (f *file) problem(names reading, path, format string, args ...any) {
+	f.addProblem(problem(names, path, format, args...))
+}
+
+// addProblem keeps a problem, or counts it.
+func (f *file) addProblem(p Problem) {
 	if len(f.problems) == MaxProblems {
 		f.more++
 		return
 	}
-	f.problems = append(f.problems, problem(names, path, format, args...))
+	f.problems = append(f.problems, p)
 }
 
 // add adds what was found: the same as before when it says the same.
@@ -107,7 +118,7 @@ func (r reading) String() string { return fmt.Sprintf("app %q in %q", r.app, r.e
 
 // problem is one about a file. Texts from the repository are clipped by the caller.
 func problem(names reading, path, format string, args ...any) Problem {
-	p := Problem{App: names.app, Environment: names.env, Message: gitops.Clip(fmt.Sprintf(format, args...), maxMessage)}
+	p := Problem{App: names.app, Environment: names.env, HidesApps: names.app == "", Message: gitops.Clip(fmt.Sprintf(format, args...), maxMessage)}
 	if path != "" {
 		p.Files = []string{path}
 	}

@@ -73,6 +73,7 @@ func TestAnOwnFileSaysWhereTheFilesAre(t *testing.T) {
 		"charts/link/tallyman.yaml: file: charts/link/dev.yaml: a symbolic link in the manifest repository",
 		"charts/web/tallyman.yaml: file: there is no none.yaml for any environment; the path begins at the directory that this file is in",
 		`app "cron" in "dev" and app "cron" in "prod" would both set .image.tag in charts/cron/values.yaml`,
+		`app "cron" in "dev" and app "cron" in "prod" would both set .image.tag in charts/cron/values.yaml`,
 		`app "cron" in "prod" and app "cron" in "staging" would both set .image.tag in charts/cron/values.yaml`,
 	)
 	r = rules.Look(tree(t, all.with(files{"charts/api/deploy/api.staging.yaml": "b", "charts/api/deploy/api.dev.yaml": ""})), read)

@@ -33,19 +33,19 @@ func TestCollisions(t *testing.T) {
 		{"one key of one file for two environments", []discover.Entry{{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml"}},
 			files{"charts/api/tallyman.yaml": "file: values.yaml\n", "charts/api/values.yaml": "a", "charts/web/values-dev.yaml": "a"},
 			[]string{"web dev charts/web/values-dev.yaml"},
-			[]string{`app "api" in "dev" and app "api" in "prod" would both set .image.tag in charts/api/values.yaml: give them different files or keys`, `"prod" and app "api" in "staging"`}},
+			[]string{`app "api" in "dev" and app "api" in "prod" would both set .image.tag in charts/api/values.yaml: give them different files or keys`, `app "api" in "dev" and app "api" in "prod"`, `"prod" and app "api" in "staging"`}},
 		{"keys of their own in one file", []discover.Entry{{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml"}},
 			files{"charts/api/tallyman.yaml": "file: values.yaml\nset: [{key: '.{env}.tag'}]\n", "charts/api/values.yaml": "a"},
 			[]string{"api dev charts/api/values.yaml", "api prod charts/api/values.yaml", "api staging charts/api/values.yaml"}, nil},
 		{"one more file of two environments", []discover.Entry{{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml"}},
 			files{"charts/api/tallyman.yaml": "also: [{file: Chart.yaml, set: [{key: .appVersion}]}]\n", "charts/api/values-dev.yaml": "a", "charts/api/values-prod.yaml": "a"},
-			nil, []string{`would both set .appVersion in charts/api/Chart.yaml`}},
+			nil, []string{`would both set .appVersion in charts/api/Chart.yaml`, `would both set .appVersion in charts/api/Chart.yaml`}},
 		{"a second key that has no name", []discover.Entry{{File: "values-{env}.yaml", Set: []values.Target{{Key: ".{app}.tag"}, {Key: ".digest", Value: "{digest}"}}}},
 			files{"values-dev.yaml": "api: {tag: a}\nweb: {tag: a}\n", "values-prod.yaml": "api: {tag: a}\n"},
-			[]string{"api prod values-prod.yaml"}, []string{`app "api" in "dev" and app "web" in "dev" would both set .digest in values-dev.yaml`}},
+			[]string{"api prod values-prod.yaml"}, []string{`app "api" in "dev" and app "web" in "dev" would both set .digest in values-dev.yaml`, `would both set .digest`}},
 		{"another spelling of a key", []discover.Entry{{File: "a/{app}/values-{env}.yaml", Also: []discover.File{{Path: "all.yaml", Set: []values.Target{{Key: `.["{app}"].{env}`}}}}}, {File: "b/{app}-{env}.yaml", Also: []discover.File{{Path: "all.yaml", Set: []values.Target{{Key: `.["x-{app}"] | .{env}`}}}}}},
 			files{"a/x-1/values-dev.yaml": "a", "b/1-dev.yaml": "b", "b/2-dev.yaml": "b"},
-			[]string{"2 dev b/2-dev.yaml"}, []string{`app "x-1" in "dev" and app "1" in "dev" would both set .["x-{app}"] | .{env} in all.yaml`}},
+			[]string{"2 dev b/2-dev.yaml"}, []string{`app "x-1" in "dev" and app "1" in "dev" would both set .["x-{app}"] | .{env} in all.yaml`, `would both set`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			r := compile(t, c.entries...).Look(tree(t, c.files), read)

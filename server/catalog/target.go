@@ -66,6 +66,8 @@ type Problem struct {
 	Manifests string
 	Files     []string // that are at fault
 	Message   string   // names the rule and the way out
+
+	hides bool // apps that it cannot name may be there all the same
 }
 
 func (t *Target) same(other *Target) bool {
