@@ -65,7 +65,8 @@ func TestEveryProblemOfOrdersIsNamed(t *testing.T) {
 			"dev: tag 0.9.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag); " +
 				"client_payload.tag: prod: tag 0.9.0 does not satisfy semver >=1.0.0"},
 		"an app that is elsewhere": {ordersOf("api worker", "staging prod", "1.2.3", ""), "client_payload.env[0]",
-			`app "worker" is not configured for environment "staging"; client_payload.env[1]: app "worker" is not configured for environment "prod"`},
+			`app "worker" is not configured for environment "staging" (it is in dev): add that to the app's environments, or correct the name; ` +
+				`client_payload.env[1]: app "worker" is not configured for environment "prod" (it is in dev): add that to the app's environments, or correct the name`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := myshop(t).Plan(gitops.Event{Principal: ann, Orders: c.orders})
@@ -165,6 +166,24 @@ func TestProblemOfAnOrderedApp(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("api", "dev", "v1", "")}); err != nil || len(d.Updates) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A push that an environment does not get because of its app's problem says which.
+func TestProblemOfAPushedApp(t *testing.T) {
+	p, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "v.*"}}, "prod": {Tags: policy.TagRule{Match: "v1"}}},
+		Apps:         map[string]policy.App{"cart": {Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/cart", Environments: []string{"dev"}}},
+		Problem: func(environment, app string) (string, bool) {
+			return app + " in " + environment + " is at two paths", environment == "prod"
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.Plan(gitops.Event{Push: &gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "cart", Tag: "v1"}})
+	if err != nil || len(d.Updates) != 1 || d.Reason != "prod: cart in prod is at two paths" {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
