@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func EncodeEvent(e Event) ([]byte, error) {
 	for _, order := range e.Orders {
 		kept.Orders = append(kept.Orders, waitingOrder(order))
 	}
-	if kept.Dispatch == nil && kept.From == nil || len(kept.Orders) == 0 && kept.Push == nil {
+	if !kept.complete() {
 		return nil, Errorf(Invalid, "only an image that was pushed, or what a dispatch orders, can wait for an app")
 	}
 	text, err := json.Marshal(kept)
@@ -82,11 +83,20 @@ func EncodeEvent(e Event) ([]byte, error) {
 	return text, nil
 }
 
+// complete reports whether somebody asks for something.
+func (e waitingEvent) complete() bool {
+	return (e.Dispatch != nil || e.From != nil) && (len(e.Orders) > 0 || e.Push != nil)
+}
+
 // DecodeEvent is the event of a delivery that waits. The error's code is Internal: what
 // [EncodeEvent] wrote can be read.
 func DecodeEvent(d Delivery) (Event, error) {
 	var kept waitingEvent
-	if err := json.Unmarshal(d.Event, &kept); err != nil {
+	err := json.Unmarshal(d.Event, &kept)
+	if err == nil && !kept.complete() {
+		err = errors.New("nobody asks for anything")
+	}
+	if err != nil {
 		return Event{}, Errorf(Internal, "the event of the waiting delivery %s cannot be read", d.Key()).WithCause(err)
 	}
 	e := Event{

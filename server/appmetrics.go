@@ -72,6 +72,11 @@ func (m *appMetrics) set(k *known) {
 	for _, p := range k.Problems() {
 		problems[p.Manifests]++
 	}
+	for _, look := range k.Looks() {
+		if look.Result != nil {
+			problems[look.Manifests] += look.Result.More
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for repository, looked := range m.known {

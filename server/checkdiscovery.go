@@ -81,6 +81,6 @@ func (s *Server) printFound(out io.Writer, look catalog.Look, known *known) {
 	}
 	fmt.Fprintf(out, "discovered%s: %d apps in %d places, %d problems (commit %s)\n", s.whereIn(" in ", look.Manifests), len(apps), targets, problems, look.Commit)
 	for _, u := range look.Result.Unknown {
-		fmt.Fprintf(out, "warning: %d files name the environment %q, which is not configured: add it to environments, or exclude the files\n", u.Files, gitops.Clip(u.Environment, 100))
+		fmt.Fprintf(out, "not discovered: %d files name the environment %q, which is not configured: add it to environments, or leave them out by exclude\n", u.Files, gitops.Clip(u.Environment, 100))
 	}
 }

@@ -42,7 +42,8 @@ func (k *known) remember(before *known) {
 
 // whyGone says why updates of an app are not written in an environment, and whether that
 // may change by itself: until every branch was looked at nobody knows what there is not,
-// and a problem waits for whoever can solve it.
+// and a problem waits for whoever can solve it, also one that cannot name the apps that it
+// is of.
 func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	if _, ok := k.Target(environment, app); ok {
 		return "", true
@@ -54,11 +55,10 @@ func (k *known) whyGone(environment, app string) (why string, settled bool) {
 	if !k.MayComeToKnow(app) {
 		return why, true
 	}
-	file, ok := k.gone[catalog.At{Environment: environment, App: app}]
-	if p, hides := k.Hiding(environment, file); hides {
-		return p.Text(), false
+	if hidden, ok := k.Hidden(environment, app); ok {
+		return why + ", and may be on the branch all the same: " + hidden, false
 	}
-	if ok {
+	if file, ok := k.gone[catalog.At{Environment: environment, App: app}]; ok {
 		return fmt.Sprintf("app %q is not known in environment %q any more: %s is not on the branch", app, environment, file), k.Complete()
 	}
 	return why + ", and no file of the branch names it", k.Complete()
@@ -86,9 +86,6 @@ func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, 
 			return "", false
 		}
 		problem, ok := apps.Problem(environment, app)
-		if !ok && apps.Has(app) && apps.MayComeToKnow(app) { // elsewhere: who is nowhere may wait
-			problem, ok = apps.Hiding(environment, "")
-		}
 		if !ok {
 			return "", false
 		}

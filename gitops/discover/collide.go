@@ -11,7 +11,7 @@ import (
 // says so: neither is written, and all others are.
 func (c *collection) collide(r *Rules) {
 	if more := len(c.Found) - maxFound; more > 0 {
-		c.problem(hiding(reading{}, "", "the files name more than %d targets (apps in environments), and %d are left out: name fewer files with file and exclude", maxFound, more))
+		c.problem(problem(reading{}, "", "the files name more than %d targets (apps in environments), and %d are left out: name fewer files with file and exclude", maxFound, more))
 		c.Found = c.Found[:maxFound]
 	}
 	x := collisions{collection: c, rules: r, rejected: make(map[*Found]bool)}
@@ -34,15 +34,6 @@ func (x *collisions) reject(a, b *Found, p Problem) {
 		p.Files = p.Files[:1]
 	}
 	x.problem(p)
-}
-
-// rejectBoth takes two out that have different names: each has a problem of its own, by
-// which its orders and updates are told why they are not written.
-func (x *collisions) rejectBoth(a, b *Found, format string, args ...any) {
-	if !x.rejected[a] {
-		x.reject(a, b, problem(a.names(), "", format, args...))
-	}
-	x.reject(a, b, problem(b.names(), "", format, args...))
 }
 
 // names of a target in a sentence and in a problem.
@@ -119,7 +110,13 @@ func (x *collisions) places() {
 				if first[at] = f; !taken || other == f {
 					continue
 				}
-				x.rejectBoth(other, f, "%s and %s would both set %s in %s: give them different files or keys", other.names(), f.names(), clip(t.Key), clip(path))
+				why := problem(f.names(), "", "%s and %s would both set %s in %s: give them different files or keys", other.names(), f.names(), clip(t.Key), clip(path))
+				if !x.rejected[other] { // each of the two has the problem
+					theirs := why
+					theirs.App, theirs.Environment = other.App, other.Environment
+					x.reject(other, f, theirs)
+				}
+				x.reject(other, f, why)
 			}
 		}
 	}

@@ -130,9 +130,7 @@ func (w *walk) target(f *file, path string, names reading, from *git.File, was *
 			return
 		}
 		if c.err != nil {
-			p := problem(names, path, "%s cannot be read: %s", clip(path), gitops.PublicOf(c.err))
-			p.Hides = names.app == "" // whoever is in the file is not known
-			f.problems = []Problem{p}
+			f.problem(names, path, "%s cannot be read: %s", clip(path), gitops.PublicOf(c.err))
 			return
 		}
 	}
@@ -172,7 +170,7 @@ func (w *walk) namesOf(f *file, path string, names reading, n values.Named) (rea
 	}
 	switch err := gitops.CheckName("", names.app); {
 	case err != nil:
-		f.problem(reading{env: names.env}, path, "%s, line %d: names the app %q, and an app's name %s: rename it", clip(path), n.Line, clip(names.app), sentence(err))
+		f.addProblem(noApp(problem(reading{env: names.env}, path, "%s, line %d: names the app %q, and an app's name %s: rename it", clip(path), n.Line, clip(names.app), sentence(err))))
 		return names, false
 	case n.Err != nil:
 		f.problem(names, path, "%s, line %d: the key of %s %s", clip(path), n.Line, names, sentence(n.Err))

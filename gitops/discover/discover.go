@@ -88,7 +88,8 @@ type Read func(path string, file *git.File, parse func(text []byte) error) error
 type Result struct {
 	// Found are the targets, each at most once.
 	Found []*Found
-	// Problems are what is wrong, at most [MaxProblems]; More counts the others.
+	// Problems are what is wrong, at most [MaxProblems]; More counts the others, of which
+	// each may be of an app that has no other.
 	Problems []Problem
 	More     int
 	// Needs are the files whose contents are not here yet. What depends on them is
@@ -119,9 +120,7 @@ type Problem struct {
 	App, Environment string   // "" when it is not one
 	Files            []string // paths that have to do with it
 	Message          string   // what is wrong, the rule, and the way out
-	// Hides says that apps may be behind it whose names are not known, as in a file that
-	// cannot be read: those that are not found may still be there.
-	Hides bool
+	HidesApps        bool     // it is about apps that it cannot name: that they are not found does not mean that they are gone
 }
 
 // Unknown is a name in the place of an environment's that is not configured.

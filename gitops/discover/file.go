@@ -42,11 +42,11 @@ func (w *walk) readFile(f *file, path string, readings []reading, content *git.F
 			f.unknown = []string{able[0].env}
 		}
 	case able[0].cut:
-		f.problems = []Problem{hiding(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)}
+		f.problem(reading{}, path, "%s can be read as that of an app in more than %d ways: use directories, or fewer of {app}, {env} and * in a name", clip(path), maxReadings)
 	case len(able) > 1:
 		slices.SortFunc(able, longestFirst)
-		f.problems = []Problem{hiding(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
-			clip(path), able[0], able[1])}
+		f.problem(reading{}, path, "%s can be read as %s and as %s: give environments directories of their own, or split the entry into two with environments and exclude",
+			clip(path), able[0], able[1])
 	default:
 		w.target(f, path, able[0], content, was)
 	}
@@ -57,17 +57,28 @@ func (w *walk) illegal(path string, r reading) []Problem {
 	if r.unknown {
 		return nil
 	}
-	return []Problem{problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
-		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app)))}
+	return []Problem{noApp(problem(reading{env: r.env}, path, "%s names the app %q, and an app's name %s: rename it, or leave the path out with exclude",
+		clip(path), clip(r.app), sentence(gitops.CheckName("", r.app))))}
+}
+
+// noApp is a problem of what is no app by its name, so that none is hidden.
+func noApp(p Problem) Problem {
+	p.HidesApps = false
+	return p
 }
 
 // problem notes what is wrong with a target in the file.
 func (f *file) problem(names reading, path, format string, args ...any) {
+	f.addProblem(problem(names, path, format, args...))
+}
+
+// addProblem keeps a problem, or counts it.
+func (f *file) addProblem(p Problem) {
 	if len(f.problems) == MaxProblems {
 		f.more++
 		return
 	}
-	f.problems = append(f.problems, problem(names, path, format, args...))
+	f.problems = append(f.problems, p)
 }
 
 // add adds what was found: the same as before when it says the same.
@@ -107,7 +118,7 @@ func (r reading) String() string { return fmt.Sprintf("app %q in %q", r.app, r.e
 
 // problem is one about a file. Texts from the repository are clipped by the caller.
 func problem(names reading, path, format string, args ...any) Problem {
-	p := Problem{App: names.app, Environment: names.env, Message: gitops.Clip(fmt.Sprintf(format, args...), maxMessage)}
+	p := Problem{App: names.app, Environment: names.env, HidesApps: names.app == "", Message: gitops.Clip(fmt.Sprintf(format, args...), maxMessage)}
 	if path != "" {
 		p.Files = []string{path}
 	}
@@ -121,10 +132,3 @@ const (
 
 // clip bounds a text from the repository.
 func clip(text string) string { return gitops.Clip(strings.TrimSpace(text), maxText) }
-
-// hiding is a problem behind which there may be apps whose names are not known.
-func hiding(names reading, path, format string, args ...any) Problem {
-	p := problem(names, path, format, args...)
-	p.Hides = true
-	return p
-}

@@ -33,7 +33,7 @@ func (r *Rules) collect() *Result {
 	c := collection{unknown: make(map[string]int)}
 	for i, top := range r.tops {
 		if top.steps > maxSteps {
-			c.problem(hiding(reading{}, "", "%s: file matches more files and directories than can be looked at, and some are left out: name directories in it, or leave some out with exclude", r.rules[i].Field))
+			c.problem(problem(reading{}, "", "%s: file matches more files and directories than can be looked at, and some are left out: name directories in it, or leave some out with exclude", r.rules[i].Field))
 		}
 		c.add(top)
 	}

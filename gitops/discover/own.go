@@ -71,9 +71,6 @@ func (w *walk) ownProblem(n *node, o *own) []Problem {
 	if len(able) == 0 || able[0].unknown {
 		return nil
 	}
-	if len(able) > 1 {
-		return []Problem{hiding(reading{}, o.path, "%s: %s", clip(o.path), said(o.err))}
-	}
 	return []Problem{problem(able[0], o.path, "%s: %s", clip(o.path), said(o.err))}
 }
 
@@ -88,10 +85,10 @@ func (w *walk) ownFiles(a at, n *node) {
 	case able[0].unknown:
 		return
 	case able[0].cut:
-		n.problems = append(n.problems, hiding(reading{}, o.path, "%s: file: the directory can be read in many ways: leave file out", clip(o.path)))
+		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read in many ways: leave file out", clip(o.path)))
 		return
 	case len(able) > 1:
-		n.problems = append(n.problems, hiding(reading{}, o.path, "%s: file: the directory can be read as that of %s and of %s: leave file out", clip(o.path), able[0], able[1]))
+		n.problems = append(n.problems, problem(reading{}, o.path, "%s: file: the directory can be read as that of %s and of %s: leave file out", clip(o.path), able[0], able[1]))
 		return
 	}
 	old := make(map[string]*file)

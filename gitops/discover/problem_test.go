@@ -33,7 +33,7 @@ func TestCollisions(t *testing.T) {
 		{"one key of one file for two environments", []discover.Entry{{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml"}},
 			files{"charts/api/tallyman.yaml": "file: values.yaml\n", "charts/api/values.yaml": "a", "charts/web/values-dev.yaml": "a"},
 			[]string{"web dev charts/web/values-dev.yaml"},
-			[]string{`app "api" in "dev" and app "api" in "prod" would both set .image.tag in charts/api/values.yaml: give them different files or keys`, `"dev" and app "api" in "prod"`, `"prod" and app "api" in "staging"`}},
+			[]string{`app "api" in "dev" and app "api" in "prod" would both set .image.tag in charts/api/values.yaml: give them different files or keys`, `app "api" in "dev" and app "api" in "prod"`, `"prod" and app "api" in "staging"`}},
 		{"keys of their own in one file", []discover.Entry{{File: "charts/{app}/values-{env}.yaml", AppFile: "charts/{app}/tallyman.yaml"}},
 			files{"charts/api/tallyman.yaml": "file: values.yaml\nset: [{key: '.{env}.tag'}]\n", "charts/api/values.yaml": "a"},
 			[]string{"api dev charts/api/values.yaml", "api prod charts/api/values.yaml", "api staging charts/api/values.yaml"}, nil},
@@ -42,10 +42,10 @@ func TestCollisions(t *testing.T) {
 			nil, []string{`would both set .appVersion in charts/api/Chart.yaml`, `would both set .appVersion in charts/api/Chart.yaml`}},
 		{"a second key that has no name", []discover.Entry{{File: "values-{env}.yaml", Set: []values.Target{{Key: ".{app}.tag"}, {Key: ".digest", Value: "{digest}"}}}},
 			files{"values-dev.yaml": "api: {tag: a}\nweb: {tag: a}\n", "values-prod.yaml": "api: {tag: a}\n"},
-			[]string{"api prod values-prod.yaml"}, []string{`app "api" in "dev" and app "web" in "dev" would both set .digest in values-dev.yaml`, "would both set .digest"}},
+			[]string{"api prod values-prod.yaml"}, []string{`app "api" in "dev" and app "web" in "dev" would both set .digest in values-dev.yaml`, `would both set .digest`}},
 		{"another spelling of a key", []discover.Entry{{File: "a/{app}/values-{env}.yaml", Also: []discover.File{{Path: "all.yaml", Set: []values.Target{{Key: `.["{app}"].{env}`}}}}}, {File: "b/{app}-{env}.yaml", Also: []discover.File{{Path: "all.yaml", Set: []values.Target{{Key: `.["x-{app}"] | .{env}`}}}}}},
 			files{"a/x-1/values-dev.yaml": "a", "b/1-dev.yaml": "b", "b/2-dev.yaml": "b"},
-			[]string{"2 dev b/2-dev.yaml"}, []string{`app "x-1" in "dev" and app "1" in "dev" would both set .["x-{app}"] | .{env} in all.yaml`, "would both set"}},
+			[]string{"2 dev b/2-dev.yaml"}, []string{`app "x-1" in "dev" and app "1" in "dev" would both set .["x-{app}"] | .{env} in all.yaml`, `would both set`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			r := compile(t, c.entries...).Look(tree(t, c.files), read)
@@ -53,32 +53,6 @@ func TestCollisions(t *testing.T) {
 			wantProblems(t, r, c.problems...)
 		})
 	}
-}
-
-// Each of two that would set the same has the problem by its own name: by that its orders
-// and what it has pending are told why they are not written.
-func TestBothOfACollisionHaveTheProblem(t *testing.T) {
-	r := compile(t, discover.Entry{File: "{app}/{env}.yaml", Also: []discover.File{{Path: "all.yaml"}}}).Look(tree(t, files{"api/dev.yaml": "a", "web/prod.yaml": "a", "web/staging.yaml": "a"}), read)
-	var who []string
-	for _, p := range r.Problems {
-		who = append(who, p.App+" "+p.Environment)
-	}
-	same(t, "who has a problem", who, []string{"api dev", "web prod", "web staging"})
-}
-
-// A problem hides apps where their names are not known.
-func TestProblemsThatHideApps(t *testing.T) {
-	r := compile(t, key("shop/values-{env}.yaml", ".{app}.image.tag"), discover.Entry{File: "apps/{app}/{env}.yaml", RepositoryKey: ".image"}, file("by/{app}-*-{env}.yaml")).Look(tree(t, files{
-		"shop/values-dev.yaml": "{", "apps/api/dev.yaml": "{", "apps/_lib/dev.yaml": "image: a/b", "by/a-b-c-dev.yaml": "a", "apps/link": "-> api", "shop/values-prod.yaml": "-> values-dev.yaml",
-	}), read)
-	var hides []string
-	for _, p := range r.Problems {
-		if p.Hides {
-			hides = append(hides, p.Files[0])
-		}
-	}
-	slices.Sort(hides)
-	same(t, "what hides", hides, []string{"by/a-b-c-dev.yaml", "shop/values-dev.yaml", "shop/values-prod.yaml"})
 }
 
 func TestPathsThatAreProblems(t *testing.T) {

@@ -204,10 +204,8 @@ func (v *visitor) symlink(name string) {
 		return
 	}
 	v.walk.steps -= keep
-	p := problem(readings[0], v.path+name,
-		"%s is a symbolic link, which is not followed: put the file or the directory itself there, or leave the path out with exclude", clip(v.path+name))
-	p.Hides = len(readings) > 1 || readings[0].app == "" // whose files are behind it is not known
-	v.node.problems = append(v.node.problems, p)
+	v.node.problems = append(v.node.problems, problem(readings[0], v.path+name,
+		"%s is a symbolic link, which is not followed: put the file or the directory itself there, or leave the path out with exclude", clip(v.path+name)))
 }
 
 // end notes what is gone.

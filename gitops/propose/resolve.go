@@ -176,9 +176,30 @@ func (f *Findings) excludeOthers() {
 				byDirectory[e.ownDirectory(p)] = append(byDirectory[e.ownDirectory(p)], p)
 			}
 		}
-		e.exclude = exclusions(byDirectory, claimed)
+		e.exclude = append(exclusions(byDirectory, claimed), f.noEnvironments(e)...)
 		slices.SortFunc(e.sites, func(a, b *site) int { return cmp.Compare(a.path, b.path) })
 	}
+}
+
+// noEnvironments are patterns of the paths that an entry's pattern would match if what
+// stands in the place of an environment were one, as apps/base does.
+func (f *Findings) noEnvironments(e *entry) []string {
+	every := newGlob(e.file, nil)
+	names := make(map[string]bool)
+	for _, p := range f.paths {
+		if _, environment, ok := every.match(p); ok && environment != "" && !slices.Contains(f.environments, environment) {
+			names[environment] = true
+		}
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		pattern := strings.NewReplacer(appName, "*", envName, name).Replace(e.file)
+		if directory, _, ok := strings.Cut(e.file, "/"+envName+"/"); ok {
+			pattern = strings.ReplaceAll(directory, appName, "*") + "/" + name + "/**"
+		}
+		all = append(all, pattern)
+	}
+	return all
 }
 
 // ownDirectory is the directory of a path that the entry's pattern has for one app alone;

@@ -95,7 +95,7 @@ func (b *builder) addFound() {
 			continue
 		}
 		for _, p := range l.Result.Problems {
-			b.problems = append(b.problems, Problem{At: At{p.Environment, p.App}, Manifests: l.Manifests, Files: p.Files, Message: p.Message, Hides: p.Hides})
+			b.problems = append(b.problems, Problem{At: At{p.Environment, p.App}, Manifests: l.Manifests, Files: p.Files, Message: p.Message, hides: p.HidesApps})
 		}
 		for _, f := range l.Result.Found {
 			if b.counts(l, f) {

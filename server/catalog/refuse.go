@@ -131,7 +131,7 @@ func (b *builder) missRefined() {
 // or in any for "", or may hide it.
 func (b *builder) wrong(environment, app string) bool {
 	return slices.ContainsFunc(b.problems, func(p Problem) bool {
-		return (p.App == app || p.App == "" && p.Hides) && (environment == "" || p.Environment == "" || p.Environment == environment)
+		return (p.App == app || p.App == "" && p.hides) && (environment == "" || p.Environment == "" || p.Environment == environment)
 	})
 }
 

@@ -66,7 +66,8 @@ type Problem struct {
 	Manifests string
 	Files     []string // that are at fault
 	Message   string   // names the rule and the way out
-	Hides     bool     // apps whose names are not known may be behind it
+
+	hides bool // apps that it cannot name may be there all the same
 }
 
 func (t *Target) same(other *Target) bool {
@@ -75,5 +76,5 @@ func (t *Target) same(other *Target) bool {
 }
 
 func (p Problem) same(other Problem) bool {
-	return p.At == other.At && p.Manifests == other.Manifests && p.Hides == other.Hides && p.Message == other.Message && slices.Equal(p.Files, other.Files)
+	return p.At == other.At && p.Manifests == other.Manifests && p.Message == other.Message && slices.Equal(p.Files, other.Files)
 }

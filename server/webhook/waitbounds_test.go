@@ -138,3 +138,43 @@ func (f *fakes) AuthorizeAnywhere(p gitops.Principal, right gitops.Right) error 
 	_, err := f.Authorize(p, right, "anything", "anywhere")
 	return err
 }
+
+// TestWhatCannotBeDecidedEnds keeps trying while the time runs, and then ends the wait of
+// what cannot be read, and of what the store does not take as it was planned: else it
+// would be tried for ever, and its place be taken.
+func TestWhatCannotBeDecidedEnds(t *testing.T) {
+	s := newShop(t)
+	for id, event := range map[string]string{"text": "{", "nobody": `{"push": {"tag": "t"}}`, "nothing": `{"from": {"source": "eventbridge"}}`} {
+		d := gitops.Delivery{Source: source, ID: id, Outcome: gitops.OutcomeWaiting, Event: []byte(event), ReceivedAt: s.now}
+		if _, _, err := s.store.Accept(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.order("taken", "web"); err != nil {
+		t.Fatal(err)
+	}
+	s.know("web")
+	s.intake.Waiting = refusesAccepted{s.store}
+	s.reconsider()
+	for _, id := range []string{"text", "nobody", "nothing", "taken"} {
+		s.becomes(id, gitops.OutcomeWaiting, "")
+	}
+	s.now = s.now.Add(gitops.WaitingFor)
+	s.reconsider()
+	for _, id := range []string{"text", "nobody", "nothing"} {
+		s.becomes(id, gitops.OutcomeRejected, "it waited until 2026-03-08T12:00:00Z and could not be decided: the event of the waiting delivery "+source+"/"+id+" cannot be read")
+	}
+	if d := s.becomes("taken", gitops.OutcomeRejected, "the body counts once"); d.Field != "client_payload.app" || d.App != "web" || len(d.Updates) > 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// refusesAccepted is a store that never takes what was accepted.
+type refusesAccepted struct{ webhook.Waiting }
+
+func (w refusesAccepted) Settle(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+	if d.Outcome == gitops.OutcomeAccepted {
+		return gitops.Delivery{}, false, gitops.Errorf(gitops.Conflict, "the body counts once")
+	}
+	return w.Waiting.Settle(ctx, d)
+}

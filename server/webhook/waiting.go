@@ -126,8 +126,20 @@ func (in *Intake) reconsider(ctx context.Context, waits gitops.Delivery) error {
 }
 
 // decide plans a delivery that waits as if it came now, and settles it unless it still
-// waits. It is settled by one replica; the others find it settled.
+// waits. It is settled by one replica; the others find it settled. What cannot be decided
+// is tried again until its time is over, and is rejected then.
 func (in *Intake) decide(ctx context.Context, waits gitops.Delivery) (d gitops.Delivery, settled bool, err error) {
+	d, settled, err = in.decideAsPlanned(ctx, waits)
+	if err == nil || gitops.CodeOf(err) == gitops.Unavailable || in.Now().Before(waits.WaitsUntil()) {
+		return d, settled, err
+	}
+	d = waits
+	d.Outcome, d.Config = gitops.OutcomeRejected, in.Config
+	d.Reason = fmt.Sprintf("it waited until %s and could not be decided: %s", timeText(waits.WaitsUntil()), gitops.PublicOf(err))
+	return in.settle(ctx, d)
+}
+
+func (in *Intake) decideAsPlanned(ctx context.Context, waits gitops.Delivery) (d gitops.Delivery, settled bool, err error) {
 	e, err := gitops.DecodeEvent(waits)
 	if err != nil {
 		return waits, false, err
@@ -145,6 +157,10 @@ func (in *Intake) decide(ctx context.Context, waits gitops.Delivery) (d gitops.D
 	nameOrder(&d, e.Orders)
 	d.ReceivedAt, d.Remote, d.Credential, d.Recovered = waits.ReceivedAt, waits.Remote, waits.Credential, waits.Recovered
 	d.Body, d.BodyDigest, d.Config = waits.Body, waits.BodyDigest, in.Config
+	return in.settle(ctx, d)
+}
+
+func (in *Intake) settle(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, settled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	return in.Waiting.Settle(ctx, d)
