@@ -112,7 +112,7 @@ func TestARefinedAppWithAProblem(t *testing.T) {
 	for what, p := range map[string]discover.Problem{
 		"everywhere":     {App: "api", Message: "its own file"},
 		"in dev":         {App: "api", Environment: "dev", Message: "its own file"},
-		"that hides dev": {Environment: "dev", Hides: true, Message: "its own file"},
+		"that hides dev": {Environment: "dev", HidesApps: true, Message: "its own file"},
 	} {
 		in := site(t, "dev", "prod")
 		in.Config.Apps = map[string]config.App{"api": {}, "web": {Environments: []string{"prod"}}}
