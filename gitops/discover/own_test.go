@@ -104,7 +104,7 @@ func TestWhatIsWrongInAnOwnFile(t *testing.T) {
 		"tags: v.*\n":                                "tags: must be a map with some of: match, semver (line 1)",
 		"tags: {match: [a]}\n":                       "tags.match: must be text",
 		"tags: {match: 'a\n\n  b'}\n":                "tags.match: must be one line of text",
-		"set: helmet\n":                              "set: must be a list, or one of helm, helm-digest, kustomize, kustomize-digest, image (line 1)",
+		"set: helmet\n":                              "set: must be a list, or one of helm, helm-digest, kustomize, kustomize-digest, image, not \"helmet\" (line 1)",
 		"set: []\n":                                  "set: there must be a key to set (line 1)",
 		"set:\n- {key: .a, vlaue: x}\n":              "set[0].vlaue: is not a field; there are anchor, create, follows, inside, key, replaces, value (line 2)",
 		"set: [{key: .a = 1}]\n":                     "set[0].key: must only select",
