@@ -63,7 +63,9 @@ func TestARepositoryIsRenamedWhileAPushIsInDoubt(t *testing.T) {
 			got := s.subjects(pay.repository, "main")
 			if name == "out and in" { // in between some may be written where the app was then
 				elsewhere := s.subjects(s.repository, "main")
-				want = slices.DeleteFunc(want, func(subject string) bool { return !slices.Contains(got, subject) && slices.Contains(elsewhere, subject) })
+				want = slices.DeleteFunc(want, func(subject string) bool {
+					return !slices.Contains(got, subject) && slices.Contains(elsewhere, subject)
+				})
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("the branch of pay (-want +got):\n%s", diff)
