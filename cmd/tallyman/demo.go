@@ -42,12 +42,14 @@ git, uses no other network, and ends by itself.`,
 
 // The demo's events, in the words of the myshop example.
 const (
-	demoImage  = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api"
-	demoDigest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-	demoGUID   = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
+	demoRegistry = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com"
+	demoImage    = demoRegistry + "/myshop-api"
+	demoDigest   = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+	demoGUID     = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
 	demoToken      = "demo-token-of-the-api"
-	demoNewApp     = "myshop-web" // has no file
+	demoNewApp     = "myshop-web"  // whose files come while tallyman runs
+	demoWithout    = "myshop-jobs" // is configured, and has no file
 	demoFailedGUID = "00000000-0000-4000-8000-000000000004"
 )
 
@@ -58,12 +60,14 @@ type scene struct {
 	request func(base string) (*http.Request, error)
 	status  int
 	updates int // that will end
+
+	before func() error // what happens first; nil for nothing
 }
 
 func (d *demo) scenes() []scene {
 	toDev := dispatch{App: []string{"myshop-api"}, Environment: []string{"dev"}, Tag: "main-1a2b3c4", eventType: "update-image", actor: "ann", repository: "myshop/myshop-api", repositoryID: 17273051}
-	toStaging, toProd, web := toDev, toDev, toDev
-	toStaging.Environment, web.App = []string{"staging"}, []string{demoNewApp}
+	toStaging, toProd, web, jobs := toDev, toDev, toDev, toDev
+	toStaging.Environment, web.App, jobs.App = []string{"staging"}, []string{demoNewApp}, []string{demoWithout}
 	toProd.Environment, toProd.Tag = []string{"prod"}, "1.4.0"
 	release := imageEvent{header: "X-Tallyman-Key", repository: demoImage, tag: "1.4.0", digest: demoDigest, action: "PUSH", at: time.Now()}
 	untagged := release
@@ -80,20 +84,22 @@ func (d *demo) scenes() []scene {
 		refusedID   = "00000000-0000-4000-8000-000000000002"
 		untaggedID  = "00000000-0000-4000-8000-000000000003"
 		forbiddenID = "00000000-0000-4000-8000-000000000005"
+		newAppID    = "00000000-0000-4000-8000-000000000006"
 		orderID     = "release-1.4.0"
 	)
 	return []scene{
-		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusAccepted, 1},
-		{"EventBridge: 1.4.0 was pushed to ECR", releaseID, ecr(release, releaseID), http.StatusAccepted, 1},
-		{"GitHub sends the first delivery again: no new work", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusOK, 0},
-		{"Somebody forges a signature", forgedID, github(toDev, []byte("a guess"), forgedID), http.StatusUnauthorized, 0},
+		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusAccepted, 1, nil},
+		{"EventBridge: 1.4.0 was pushed to ECR", releaseID, ecr(release, releaseID), http.StatusAccepted, 1, nil},
+		{"GitHub sends the first delivery again: no new work", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusOK, 0, nil},
+		{"Somebody forges a signature", forgedID, github(toDev, []byte("a guess"), forgedID), http.StatusUnauthorized, 0, nil},
 		{"GitHub: ann's job dispatches main-1a2b3c4 to staging, which takes releases only", refusedID,
-			github(toStaging, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0},
+			github(toStaging, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0, nil},
 		{"GitHub: ann's job dispatches 1.4.0 to prod, where no rule of access allows dispatches", forbiddenID,
-			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0},
-		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1},
-		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0},
-		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(web, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1},
+			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0, nil},
+		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1, nil},
+		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0, nil},
+		{"GitHub: a job dispatches an app whose chart was merged a moment ago, which nobody configured", newAppID, github(web, d.githubSecret, newAppID), http.StatusAccepted, 1, d.addApp},
+		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(jobs, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1, nil},
 	}
 }
 
@@ -130,6 +136,11 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	updates := 0
 	for i, s := range d.scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
+		if s.before != nil {
+			if err := s.before(); err != nil {
+				return err
+			}
+		}
 		if err := d.play(ctx, out, s, verbose); err != nil {
 			return err
 		}
@@ -186,8 +197,8 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 // why something happened or nothing did. The update that failed is dismissed.
 func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "\nThe results, with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
-	failed := gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: demoFailedGUID}, "dev", demoNewApp)
-	questions := [][]string{{"status"}, {"deliveries"}, {"dismiss", failed, "--reason", "its chart comes next week"}}
+	failed := gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: demoFailedGUID}, "dev", demoWithout)
+	questions := [][]string{{"status"}, {"apps"}, {"deliveries"}, {"dismiss", failed, "--reason", "its chart comes next week"}}
 	asked := make(map[string]bool)
 	for _, s := range d.scenes() {
 		if !asked[s.id] {

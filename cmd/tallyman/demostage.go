@@ -31,6 +31,7 @@ type demo struct {
 
 	server      *child
 	base, admin string // addresses of the server
+	discovered  bool   // it has looked at the branch
 }
 
 func newDemoStage() (d *demo, err error) {
@@ -92,7 +93,7 @@ sources:
 api:
   tokens: [{name: developer, file: %[1]s/api-token}]
 access:
-  - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web], environments: [dev, staging]}
+  - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web, myshop-jobs], environments: [dev, staging]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
   - {who: {token: developer}, may: [read]}
   - {who: {token: developer}, may: [order, cancel], environments: [dev, staging, prod]}
@@ -100,17 +101,18 @@ environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}
   prod:    {tags: {semver: ">=1.0.0"}}
+discover:
+  - {file: "charts/{app}/values-{env}.yaml", repository: "%[3]s/{app}"}
 apps:
-  myshop-api: {repository: %[3]s}
-  myshop-web: {environments: [dev]}
+  myshop-jobs: {file: charts/myshop-jobs/values-dev.yaml, environments: [dev]}
 `
 
 // serve starts tallyman on the repository, in a process of its own, and waits
-// until it is ready.
+// until it is ready and knows the apps.
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
 		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
-		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoImage),
+		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
 			return err
@@ -123,7 +125,22 @@ func (d *demo) serve(ctx context.Context) error {
 	if d.server, err = startChild(self, "serve", "--config", filepath.Join(d.dir, "tallyman.yaml")); err != nil {
 		return err
 	}
-	d.base, d.admin, err = d.server.awaitReady(ctx)
+	return d.server.await(ctx, func(line map[string]any) bool {
+		switch line["msg"] {
+		case "ready":
+			d.base, d.admin = fmt.Sprint("http://", line["listen"]), fmt.Sprint("http://", line["admin"])
+		case "apps discovered":
+			d.discovered = true
+		}
+		return d.base != "" && d.discovered
+	})
+}
+
+// addApp merges the files of a new app.
+func (d *demo) addApp() error {
+	_, err := d.repository.Commit(gitserver.Change{Message: "A chart for the web app", Files: map[string]string{
+		"charts/" + demoNewApp + "/values-dev.yaml": "image:\n  tag: main-0000000\n",
+	}})
 	return err
 }
 

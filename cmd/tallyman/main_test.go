@@ -60,8 +60,10 @@ func TestDemo(t *testing.T) {
 		"Delivery github/00000000-0000-4000-8000-000000000005: rejected", "- repository: dispatch of myshop/myshop-api (id 17273051) by ann (id 1) may not order myshop-api in prod: the nearest rule, access[0], does not hold",
 		"- prod: push from eventbridge (account 123456789012, region ap-northeast-2) may not order myshop-api in prod", "-release-1.4.0: accepted",
 		"Delivery eventbridge/00000000-0000-4000-8000-000000000003: ignored", "- the image was pushed without a tag",
-		"$ tallyman dismiss ", "myshop-web in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",
+		"$ tallyman dismiss ", "myshop-jobs in dev to main-1a2b3c4: cancelled", "dismissed by token:developer: its chart comes next week",
 		"$ tallyman history myshop-api --env prod", "1.4.0  ",
+		// An app that nobody configured is discovered, and its first delivery is not lost.
+		"$ tallyman apps\n", "myshop-web", "Delivery github/00000000-0000-4000-8000-000000000006: accepted", "myshop-web in dev to main-1a2b3c4: committed",
 		// What an update changed, whose commit it is, and who did what.
 		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss  token:developer ", "refuse   github:ann ")
 }
