@@ -20,7 +20,7 @@ func TestCheckDiscovers(t *testing.T) {
 	}
 	out, err := check()
 	s.must(err)
-	for _, line := range []string{"discovered: 3 apps in 4 places, 0 problems (commit ", `not discovered: 1 files name the environment "qa", which is not configured`,
+	for _, line := range []string{"discovered: 3 apps in 4 places, 0 problems (commit ", `not discovered: environment "qa", which is named by 1 file and not configured: add it to environments`,
 		"cart in dev: charts/cart/values-dev.yaml can be edited\n"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("check does not print %q:\n%s", line, out)

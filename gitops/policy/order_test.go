@@ -65,7 +65,8 @@ func TestEveryProblemOfOrdersIsNamed(t *testing.T) {
 			"dev: tag 0.9.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag); " +
 				"client_payload.tag: prod: tag 0.9.0 does not satisfy semver >=1.0.0"},
 		"an app that is elsewhere": {ordersOf("api worker", "staging prod", "1.2.3", ""), "client_payload.env[0]",
-			`app "worker" is not configured for environment "staging"; client_payload.env[1]: app "worker" is not configured for environment "prod"`},
+			`app "worker" is not configured for environment "staging" (it is in dev): add that to the app's environments, or correct the name; ` +
+				`client_payload.env[1]: app "worker" is not configured for environment "prod" (it is in dev): add that to the app's environments, or correct the name`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := myshop(t).Plan(gitops.Event{Principal: ann, Orders: c.orders})
@@ -165,6 +166,26 @@ func TestProblemOfAnOrderedApp(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if d, err := p.Plan(gitops.Event{Principal: ann, Orders: ordersOf("api", "dev", "v1", "")}); err != nil || len(d.Updates) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A push says of an app that has a problem in one environment what it is: what is left out
+// there has to be ordered again when it is solved.
+func TestProblemOfAPushedApp(t *testing.T) {
+	const host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/"
+	rule := policy.Environment{Tags: policy.TagRule{Match: "v.*"}}
+	p, err := policy.New(policy.Config{
+		Environments: map[string]policy.Environment{"dev": rule, "prod": rule, "qa": rule},
+		Apps:         map[string]policy.App{"api": {Repository: host + "api", Environments: []string{"dev"}}},
+		Problem:      func(environment, app string) (string, bool) { return "prod.yaml cannot be read", environment == "prod" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "api", Tag: "v1"}
+	d, err := p.Plan(gitops.Event{Push: &push})
+	if want := `prod: prod.yaml cannot be read; qa: app "api" is not configured for it`; err != nil || len(d.Updates) != 1 || d.Reason != want {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

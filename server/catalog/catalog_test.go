@@ -107,6 +107,19 @@ func TestRefinements(t *testing.T) {
 	}
 }
 
+// A problem names each file once, and whose it is where that is known.
+func TestAProblemInALine(t *testing.T) {
+	for want, p := range map[string]catalog.Problem{
+		"cart in dev: a.yaml has a tab (b.yaml)": {At: catalog.At{App: "cart", Environment: "dev"}, Files: []string{"a.yaml", "b.yaml"}, Message: "a.yaml has a tab"},
+		"cart: no image (a.yaml, b.yaml)":        {At: catalog.At{App: "cart"}, Files: []string{"a.yaml", "b.yaml"}, Message: "no image"},
+		"_lib/dev.yaml is no name":               {At: catalog.At{Environment: "dev"}, Files: []string{"_lib/dev.yaml"}, Message: "_lib/dev.yaml is no name"},
+	} {
+		if got := p.Text(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // An app that is refined and has a problem is told that one, and not that no file names it.
 func TestARefinedAppWithAProblem(t *testing.T) {
 	for what, p := range map[string]discover.Problem{

@@ -142,7 +142,7 @@ func (r *Repository) failed(why error) {
 	r.outage = &queue.Outage{Repository: r.name, Code: gitops.CodeOf(why), Reason: gitops.PublicOf(why), RetryAt: time.Now().Add(wait)}
 	r.recorder.Away(r, wait)
 	r.logger.Warn("manifest repository cannot be written, its updates wait", slog.String("code", string(r.outage.Code)),
-		slog.String("error", why.Error()), slog.Int("attempt", r.failures), slog.Duration("wait", wait))
+		slog.String("error", why.Error()), slog.Int("attempt", r.failures), slog.String("wait", wait.Round(time.Millisecond).String()))
 	r.probes.Add(1)
 	r.probe = time.AfterFunc(wait, r.try)
 }
