@@ -3,6 +3,7 @@ package action_test
 import (
 	"encoding/json"
 	"html"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,5 +91,26 @@ func TestSeveralAllOrNone(t *testing.T) {
 	}
 	if count, err := s.repository.Git("rev-list", "--count", "main"); err != nil || strings.TrimSpace(count) != "1" {
 		t.Errorf("%s commits, %v", count, err)
+	}
+}
+
+// The summary has each file of an update with what changed there, whatever the names are.
+func TestTheSummaryHasEveryFile(t *testing.T) {
+	needTools(t, actionTools...)
+	s := newSite(t)
+	s.inFront(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/commit") {
+			return false
+		}
+		_, _ = io.WriteString(w, `{"commit": "c", "proof": "k", "files": [
+			{"file": "values.yaml", "diff": ["-tag: a", "+tag: b"]}, {"file": "<script>", "problem": "is <b>too large"}, "no object"]}`)
+		return true
+	})
+	r := s.run(nil)
+	r.expect(t, false, "committed", r.outputs["commit"])
+	for _, want := range []string{"<code>values.yaml</code></td>", "<pre>-tag: a\n+tag: b</pre>", "<code>&lt;script&gt;</code>: is &lt;b&gt;too large</td>"} {
+		if !strings.Contains(r.summary, want) {
+			t.Errorf("the summary does not say %s:\n%s", want, r.summary)
+		}
 	}
 }

@@ -286,16 +286,17 @@ summarize() {
   UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" "$summarizing"'
     def row($name; $html): if $html == "" then "" else "<tr><th align=\"left\">\($name)</th><td>\($html)</td></tr>\n" end;
     ($answer | try fromjson catch {} | objects // {}) as $made
+    | [$made.files[]? | objects][:100] as $files
     | "<h3>\(env.APP | html) in \(env.ENVIRONMENT | html) to \(env.TAG | html): \(env.STATE | html)</h3>\n<table>\n"
     + row("Reason"; env.REASON | html)
     + row("Commit"; env.COMMIT | commit)
     + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
-    + row("File"; $made.file | code)
+    + ($files | map(row("File"; (.file | code) + if (.problem // "") == "" then "" else ": \(.problem | html)" end)) | join(""))
     + row("Allowed by"; env.RULE | code)
     + row("Tag"; env.TAG | code) + row("Digest"; env.DIGEST | code)
     + row("Update"; env.UPDATE | code) + row("Details"; if env.UPDATE == "" then "" else "tallyman explain \(env.UPDATE)" | code end)
     + "</table>\n"
-    + if ($made.diff | type) == "array" then "<pre>" + ($made.diff[:100] | map(html) | join("\n")) + "</pre>\n" else "" end'
+    + ($files | map(select(.diff | type == "array") | "<pre>" + (.diff[:100] | map(html) | join("\n")) + "</pre>\n") | join(""))'
 }
 
 # summarize_list is the summary of several updates: as many rows as a summary of GitHub's has room for.

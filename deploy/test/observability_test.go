@@ -228,6 +228,7 @@ access:
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}}
+discover: [{file: "charts/{app}/values-{env}.yaml"}]
 apps: {myshop-api: {}}
 `
 
