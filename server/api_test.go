@@ -149,7 +149,7 @@ func testLists(t *testing.T, s *site) {
 func TestQueriesThatAreRefused(t *testing.T) {
 	r := newSite(t).start()
 	for path, want := range map[string]string{
-		"/api/v1/deliveries?outcome=refused":                     "outcome: must be one of accepted, ignored, rejected, not \"refused\"",
+		"/api/v1/deliveries?outcome=refused":                     "outcome: must be one of accepted, ignored, rejected, waiting, not \"refused\"",
 		"/api/v1/deliveries?environment=dev":                     "environment: is not a parameter; there are source, outcome, cursor, limit",
 		"/api/v1/deliveries?limit=0":                             "limit: must be a number from 1 to 200",
 		"/api/v1/deliveries?limit=201":                           "limit: must be a number from 1 to 200",

@@ -79,8 +79,17 @@ func (s *Server) printFound(out io.Writer, look catalog.Look, known *known) {
 			problems++
 		}
 	}
-	fmt.Fprintf(out, "discovered%s: %d apps in %d places, %d problems (commit %s)\n", s.whereIn(" in ", look.Manifests), len(apps), targets, problems, look.Commit)
+	fmt.Fprintf(out, "discovered%s: %s in %s, %s (commit %s)\n", s.whereIn(" in ", look.Manifests),
+		counted(len(apps), "app"), counted(targets, "place"), counted(problems, "problem"), look.Commit)
 	for _, u := range look.Result.Unknown {
-		fmt.Fprintf(out, "warning: %d files name the environment %q, which is not configured: add it to environments, or exclude the files\n", u.Files, gitops.Clip(u.Environment, 100))
+		fmt.Fprintf(out, "not discovered: environment %q, which is named by %s and not configured: add it to environments, or leave out what names it by exclude\n", gitops.Clip(u.Environment, 100), counted(u.Files, "file"))
 	}
+}
+
+// counted is a number of things: "1 file", "2 files".
+func counted(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -11,103 +11,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// branchSite is a site whose apps are on the branch alone.
-func branchSite(t *testing.T) *site {
-	s := newSite(t)
-	_, apps, _ := strings.Cut(s.yaml, "apps:\n")
-	s.edit("apps:\n"+apps, `discover:
-  - file: charts/{app}/values-{env}.yaml
-    exclude: [charts/_*/**]
-    repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/{app}
-`)
-	return s
-}
-
-// lookout is a running server whose looks are made when the test wants them.
-type lookout struct {
-	*running
-	site   *site
-	looked chan string // the commit of each look that has ended
-}
-
-// watch starts the site's server, and has the branch looked at once.
-func (s *site) watch() *lookout {
-	s.t.Helper()
-	l := s.watchBefore()
-	l.wait()
-	return l
-}
-
-// watchBefore starts the site's server, and returns while the first look is under way.
-func (s *site) watchBefore() *lookout {
-	s.t.Helper()
-	server, err := s.newServer()
-	s.must(err)
-	l := &lookout{site: s, looked: make(chan string)}
-	server.finder.every, server.finder.between = 24*time.Hour, 0
-	server.finder.looked = func(commit string) {
-		select {
-		case l.looked <- commit:
-		case <-s.t.Context().Done(): // the test is over
-		}
-	}
-	l.running = s.run(server)
-	return l
-}
-
-// look has the branch looked at, and waits until its tip was.
-func (l *lookout) look() {
-	l.t.Helper()
-	tip, err := l.site.repository.Git("rev-parse", "main")
-	l.site.must(err)
-	l.finder.ask()
-	for l.wait() != tip {
-	}
-}
-
-// wait waits until a look has ended.
-func (l *lookout) wait() (commit string) {
-	l.t.Helper()
-	select {
-	case commit = <-l.looked:
-	case <-l.t.Context().Done():
-		l.t.Fatal("the branch was not looked at")
-	}
-	return commit
-}
-
-// commit changes the branch as a person's push does.
-func (s *site) commit(files map[string]string, remove ...string) {
-	s.t.Helper()
-	_, err := s.repository.Commit(gitserver.Change{Files: files, Delete: remove})
-	s.must(err)
-}
-
-// values are the files of an app in environments.
-func valuesOf(app string, environments ...string) map[string]string {
-	files := make(map[string]string)
-	for _, environment := range environments {
-		files[gitserver.ValuesFile(app, environment)] = gitserver.Values(app, environment, "main-0000000")
-	}
-	return files
-}
-
-// reaches orders a tag and wants it on the branch.
-func (l *lookout) reaches(id, app, environment, tag string) {
-	l.t.Helper()
-	d := l.orders(id, app, environment, tag).delivery(l.t, http.StatusAccepted)
-	if u := l.settled(d.Updates[0].ID); u.State != gitops.Committed {
-		l.t.Errorf("%s in %s is %s: %s", app, environment, u.State, u.Reason)
-	}
-}
-
-// refuses orders by a token, which waits for no app.
-func (l *lookout) refuses(app, environment, tag string) {
-	l.t.Helper()
-	body := fmt.Sprintf(`{"app": %q, "environment": %q, "tag": %q}`, app, environment, tag)
-	l.call(apiToken, "POST", "/api/v1/updates", body).problem(l.t, http.StatusUnprocessableEntity)
-}
-
 // An app is known with the first look after the commit that brings it, without a restart,
 // and its first update is written. With the commit that takes it away it is gone, and what
 // it still had to write is cancelled for that.
@@ -216,40 +119,6 @@ func TestARestartCancelsNothing(t *testing.T) {
 	}
 }
 
-// check says how many apps the branch names, what is wrong, and which environments nobody
-// configured; with a problem it fails. A dry run knows what is discovered.
-func TestCheckDiscovers(t *testing.T) {
-	s := branchSite(t)
-	s.commit(valuesOf("cart", "dev", "qa"))
-	check := func() (string, error) {
-		server, err := s.newServer()
-		s.must(err)
-		defer func() { s.must(server.Stop(t.Context())) }()
-		var out strings.Builder
-		err = server.CheckManifests(t.Context(), &out)
-		return out.String(), err
-	}
-	out, err := check()
-	s.must(err)
-	for _, line := range []string{"discovered: 3 apps in 4 places, 0 problems (commit ", `warning: 1 files name the environment "qa", which is not configured`,
-		"cart in dev: charts/cart/values-dev.yaml can be edited\n"} {
-		if !strings.Contains(out, line) {
-			t.Errorf("check does not print %q:\n%s", line, out)
-		}
-	}
-	s.commit(valuesOf("Cart", "dev"))
-	if out, err := check(); err == nil || !strings.Contains(err.Error(), "charts/Cart/values-dev.yaml") || !strings.Contains(out, "2 apps in 3 places") {
-		t.Errorf("%v:\n%s", err, out)
-	}
-	server, err := s.newServer()
-	s.must(err)
-	defer func() { s.must(server.Stop(t.Context())) }()
-	d, err := server.DryRun(t.Context(), Image{Apps: []string{"worker"}, Environments: []string{"dev"}, Tag: "main-1a2b3c4"}, false)
-	if err != nil || !d.Taken() {
-		t.Errorf("%+v, %v", d, err)
-	}
-}
-
 // What is wrong with one app's own key stops that app in that environment alone.
 func TestABrokenFileStopsItsAppAlone(t *testing.T) {
 	s := branchSite(t)
@@ -305,27 +174,4 @@ func TestAHundredAppsInOneCommit(t *testing.T) {
 	if u := l.settled(waits.Updates[0].ID); u.State != gitops.Committed {
 		t.Errorf("it is %s: %s", u.State, u.Reason)
 	}
-}
-
-// A reload while a branch is looked at: what was found stays known, what the new
-// configuration looks for is found at once, and streams of what did not change go on.
-func TestReloadWhileLooking(t *testing.T) {
-	s := branchSite(t)
-	s.commit(map[string]string{"services/dev/mail/release.yaml": "image: {tag: main-0000000}\n"})
-	l := s.watch()
-	hold, began := make(chan struct{}), make(chan struct{})
-	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Before: func() { close(began) }, Wait: hold})
-	l.finder.ask()
-	<-began
-	s.edit("discover:\n", "discover:\n  - file: services/{env}/{app}/release.yaml\n")
-	s.must(s.reload(l.running))
-	if !l.current().known().Has("api") || l.current().known().Complete() {
-		t.Error("what was found before is not known any more, or counts for the new configuration")
-	}
-	close(hold)
-	for !l.current().known().Complete() {
-		l.wait()
-	}
-	l.reaches("1", "mail", "dev", "main-1a2b3c4")
-	l.reaches("2", "api", "dev", "main-1a2b3c4")
 }

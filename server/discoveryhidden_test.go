@@ -54,9 +54,9 @@ func TestAppsThatCannotBeSeenAreNotGone(t *testing.T) {
 			if n := gather(t, l.Server)[`tallyman_discovery_problems{repository="default"}`]; n != 1 {
 				t.Errorf("%v problems are told", n)
 			}
-			s.git.Heal()
 			s.commit(c.files)
 			l.look()
+			s.git.Heal() // not before: an attempt that is under way would find no file
 			if u := l.settled(waits); u.State != gitops.Committed {
 				t.Errorf("it is %s: %s", u.State, u.Reason)
 			}
@@ -126,5 +126,19 @@ func TestAnImageOfTheConfigurationWaitsForItsFile(t *testing.T) {
 	l.wait()
 	if d := l.decided("eventbridge", "1"); len(d.Updates) != 1 || l.settled(d.Updates[0].ID).State != gitops.Committed {
 		t.Errorf("%+v", d)
+	}
+}
+
+// An order for an environment in which its app cannot be seen is told what is wrong with
+// the file, and not that there is none.
+func TestAnOrderOfAnAppThatCannotBeSeen(t *testing.T) {
+	s := branchSite(t)
+	before, _, _ := strings.Cut(s.yaml, "discover:\n")
+	s.edit(s.yaml, before+"discover:\n  - {file: 'shop/values-{env}.yaml', set: [{key: '.{app}.tag'}]}\n")
+	s.commit(map[string]string{"shop/values-dev.yaml": "cart: {tag: main-0000000\n", "shop/values-prod.yaml": "cart: {tag: 1.0.0}\n"})
+	l := s.watch()
+	p := l.orders("1", "cart", "dev", "main-1a2b3c4").problem(t, http.StatusUnprocessableEntity)
+	if want := "may be on the branch all the same: shop/values-dev.yaml cannot be read"; !strings.Contains(p.Detail, want) {
+		t.Errorf("%s does not say %q", p.Detail, want)
 	}
 }

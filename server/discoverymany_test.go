@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres/postgrestest"
 )
 
@@ -61,4 +62,27 @@ func TestFiveThousandApps(t *testing.T) {
 		t.Fatalf("%d apps are known, or the edit was compiled again", n)
 	}
 	l.reaches("1", "app-05099", "dev", "main-1a2b3c4")
+}
+
+// A reload while a branch is looked at: what was found stays known, what the new
+// configuration looks for is found at once, and streams of what did not change go on.
+func TestReloadWhileLooking(t *testing.T) {
+	s := branchSite(t)
+	s.commit(map[string]string{"services/dev/mail/release.yaml": "image: {tag: main-0000000}\n"})
+	l := s.watch()
+	hold, began := make(chan struct{}), make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Before: func() { close(began) }, Wait: hold})
+	l.finder.ask()
+	<-began
+	s.edit("discover:\n", "discover:\n  - file: services/{env}/{app}/release.yaml\n")
+	s.must(s.reload(l.running))
+	if !l.current().known().Has("api") || l.current().known().Complete() {
+		t.Error("what was found before is not known any more, or counts for the new configuration")
+	}
+	close(hold)
+	for !l.current().known().Complete() {
+		l.wait()
+	}
+	l.reaches("1", "mail", "dev", "main-1a2b3c4")
+	l.reaches("2", "api", "dev", "main-1a2b3c4")
 }

@@ -57,9 +57,9 @@ func TestDryRun(t *testing.T) {
 			"dev api: charts/api/values-dev.yaml .image.tag|@@ -2 +2 @@|-  tag: main-0000000|+  tag: main-1a2b3c4|",
 			"dev worker: charts/worker/values-dev.yaml .image.tag|@@ ...|",
 			"prod api: not taken: tag main-1a2b3c4 is ...|"}},
-		"of one app": {Image{Tag: "main-1a2b3c4", Apps: []string{"worker"}}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
+		"of one app": {Image{Tag: "main-1a2b3c4", Apps: []string{"worker"}}, false, tip, []string{"dev worker: charts/worker/values-dev.yaml ...|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\" (it is in dev): add that to the app's environments, or correct the name|"}},
 		"of several": {Image{Tag: "1.2.3", Apps: []string{"api", "worker"}, Environments: []string{"prod"}}, true, "", []string{
-			"prod api: charts/api/values-prod.yaml .image.tag|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\"|"}},
+			"prod api: charts/api/values-prod.yaml .image.tag|", "prod worker: not taken: app \"worker\" is not configured for environment \"prod\" (it is in dev): add that to the app's environments, or correct the name|"}},
 		"in one environment":    {Image{Tag: "1.2.3", Apps: []string{"api"}, Environments: []string{"prod"}}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag|@@ -2 +2 @@|-  tag: 1.0.0|+  tag: 1.2.3|"}},
 		"that is there already": {Image{Tag: "1.0.0", Environments: []string{"prod"}}, false, tip, []string{"prod api: charts/api/values-prod.yaml .image.tag: the file already has this tag|"}},
 		"that is no tag":        {Image{Tag: "a b", Environments: []string{"prod"}}, false, "", []string{"prod api: not taken: \"a b\" is not an image tag...|"}},

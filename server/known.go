@@ -85,11 +85,16 @@ func whyNotIn(apps *catalog.Catalog) func(environment, app string) (why string, 
 		if _, ok := apps.Target(environment, app); ok {
 			return "", false
 		}
-		problem, ok := apps.Problem(environment, app)
-		if !ok {
+		if problem, ok := apps.Problem(environment, app); ok {
+			return problem.Text(), true
+		}
+		if !apps.Has(app) { // who is known nowhere may wait
 			return "", false
 		}
-		return problem.Text(), true
+		if hidden, ok := apps.Hidden(environment, app); ok {
+			return fmt.Sprintf("app %q is not known in environment %q, and may be on the branch all the same: %s", app, environment, hidden), true
+		}
+		return "", false
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,5 +119,33 @@ func TestOneOfTwoManifestRepositoriesIsDown(t *testing.T) {
 				t.Errorf("the other branch has %q", got)
 			}
 		})
+	}
+}
+
+// A repository that a reload puts at another address is not away because the one before
+// was, whatever that one still has to say.
+func TestARepositoryAtAnotherAddressIsNotAway(t *testing.T) {
+	s := newSite(t)
+	pay := s.addRepository("pay")
+	s.edit("worker: {environments: [dev]}", "worker: {environments: [dev], manifests: pay}")
+	r := s.start()
+	pay.Inject(gitserver.Fault{Cut: true, Times: -1})
+	waits := r.orders("first", "worker", "dev", "main-1000000").delivery(t, http.StatusAccepted).Updates[0].ID
+	const backoff = `tallyman_repository_backoff{repository="pay"}`
+	before := r.current().repositories["pay"].lanes
+	r.settled(r.orders("second", "api", "dev", "main-1000000").delivery(t, http.StatusAccepted).Updates[0].ID) // and so the other was tried
+	if gather(t, r.Server)[backoff] == 0 {
+		t.Fatal("the repository is not away")
+	}
+	_, err := s.repository.Git("branch", "pay", "main")
+	s.must(err)
+	s.edit(fmt.Sprintf("pay: {url: '%s', credentials: {tokenFile: %s/token}}", pay.repository.URL, s.dir), "pay: {branch: pay}")
+	s.must(s.reload(r))
+	if u := r.settled(waits); u.State != gitops.Committed {
+		t.Errorf("the update is %s: %s", u.State, u.Reason)
+	}
+	r.metrics.repositories.Away(before, time.Minute)
+	if wait := gather(t, r.Server)[backoff]; wait != 0 {
+		t.Errorf("the new one is away for %v s", wait)
 	}
 }

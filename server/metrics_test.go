@@ -232,7 +232,7 @@ func TestRecorders(t *testing.T) {
 	m.repositories.pushes("default").Pushed("conflict", 1e9, 3)
 	m.repositories.pushes("default").Pushed("landed", 1e9, 3)
 	m.repositories.pushes("gone").Pushed("landed", 1e9, 3) // of a configuration before
-	m.repositories.Away("default", 2e9)
+	m.repositories.Away(s.current().repositories["default"].lanes, 2e9)
 	m.lanes.BackingOff("prod", lane.CauseStore, 1.5e9)
 	m.store.Committed(3, 1e6)
 	series := gather(t, s)

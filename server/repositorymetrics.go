@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/server/routing"
 )
 
 // repositoryMetrics are of the manifest repositories, by name. It is a routing.Recorder.
@@ -18,15 +19,15 @@ type repositoryMetrics struct {
 	known     *knownNames
 }
 
-// knownNames are the names that are configured.
+// knownNames are the repositories that are configured, by name.
 type knownNames struct {
 	mu    sync.Mutex // held while series are made or removed
-	names map[string]bool
+	names map[string]*routing.Repository
 }
 
 func newRepositoryMetrics(registry *prometheus.Registry) repositoryMetrics {
 	m := repositoryMetrics{
-		known: &knownNames{names: make(map[string]bool)},
+		known: &knownNames{names: make(map[string]*routing.Repository)},
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tallyman_push_seconds", Help: "Pushes to a manifest repository, by outcome.", Buckets: latency,
 		}, []string{"repository", "outcome"}),
@@ -45,7 +46,8 @@ func newRepositoryMetrics(registry *prometheus.Registry) repositoryMetrics {
 }
 
 // know makes the series of the repositories, and removes those of others: as they stand
-// they would say for ever that one is away.
+// they would say for ever that one is away. One that takes another's place by its name,
+// such as with another URL, does not have its outage.
 func (m repositoryMetrics) know(all repositories) {
 	m.known.mu.Lock()
 	defer m.known.mu.Unlock()
@@ -60,14 +62,16 @@ func (m repositoryMetrics) know(all repositories) {
 			delete(m.known.names, name)
 		}
 	}
-	for name := range all {
-		m.known.names[name] = true
+	for name, r := range all {
+		if m.known.names[name] != r.lanes { // nothing was written to it yet
+			m.backoff.WithLabelValues(name).Set(0)
+		}
+		m.known.names[name] = r.lanes
 		for _, outcome := range manifest.PushOutcomes() {
 			m.seconds.WithLabelValues(name, string(outcome))
 		}
 		m.conflicts.WithLabelValues(name)
 		m.updates.WithLabelValues(name)
-		m.backoff.WithLabelValues(name)
 	}
 }
 
@@ -75,14 +79,19 @@ func (m repositoryMetrics) know(all repositories) {
 func (m repositoryMetrics) of(repository string, count func()) {
 	m.known.mu.Lock()
 	defer m.known.mu.Unlock()
-	if m.known.names[repository] {
+	if m.known.names[repository] != nil {
 		count()
 	}
 }
 
-// Away implements routing.Recorder.
-func (m repositoryMetrics) Away(repository string, wait time.Duration) {
-	m.of(repository, func() { m.backoff.WithLabelValues(repository).Set(wait.Seconds()) })
+// Away implements routing.Recorder. Of a repository that is configured otherwise by now
+// nothing is told: no write would ever end its outage.
+func (m repositoryMetrics) Away(of *routing.Repository, wait time.Duration) {
+	m.known.mu.Lock()
+	defer m.known.mu.Unlock()
+	if m.known.names[of.Name()] == of {
+		m.backoff.WithLabelValues(of.Name()).Set(wait.Seconds())
+	}
 }
 
 // pushes counts the pushes to one repository.

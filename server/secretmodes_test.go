@@ -44,7 +44,7 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 }
 
 // public are the files that hold no secret.
-var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile", "repositories.caFile", "repositories.credentials.knownHostsFile"}
+var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile", "also.file", "environments.also.file", "apps.also.file", "discover.file", "discover.also.file", "discover.appFile", "repositories.caFile", "repositories.credentials.knownHostsFile"}
 
 // fileFields are the fields that may name a secret's file.
 func fileFields(t reflect.Type, path string) (found []string) {

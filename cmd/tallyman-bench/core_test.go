@@ -63,6 +63,8 @@ func TestWhatTheCorePromises(t *testing.T) {
 		Held:     &held{Held: 50_000, WithMS: 22, NoneMS: 20},
 		Failover: &failover{MedianMS: 400, MaxMS: 3_500},
 		OneFile:  &oneFile{Updates: 100, PlanMS: 500},
+
+		Discovered: &discovered{Apps: 5_000, KnownMS: 800, NewApps: 100, NewKnownMS: 1_200, AsConfigured: 1.05, PeakMiB: 200},
 	}
 	r.judgeCore()
 	verdicts := make(map[string]string)
@@ -82,13 +84,17 @@ func TestWhatTheCorePromises(t *testing.T) {
 		"a killed replica's environments stand still, median":               "met",
 		"a killed replica's environments stand still, at most":              "not met",
 		"500 updates in one file of 3 MB, planned":                          "not measured", // in a smaller batch
+		"5,000 apps x 4 discovered: start to all known":                     "met",
+		"5,000 apps x 4 discovered: most memory ever resident":              "met",
+		"100 new apps in one commit: from the look until known":             "not met",
+		"one update of a discovered app, by one of a configured app":        "met",
 	}
 	if diff := cmp.Diff(want, verdicts); diff != "" {
 		t.Error(diff)
 	}
 	var table strings.Builder
 	r.print(&table)
-	for _, says := range []string{"held updates", "1.10x", "killed replicas", "one file", "status"} {
+	for _, says := range []string{"held updates", "1.10x", "killed replicas", "one file", "status", "discovered apps"} {
 		if !strings.Contains(table.String(), says) {
 			t.Errorf("the table does not say %q:\n%s", says, table.String())
 		}

@@ -21,6 +21,7 @@ type setup struct {
 	shape      gitserver.Shape
 	repository *gitserver.Repository
 	store      string // address; empty: a new SQLite file
+	discover   bool   // the branch names the apps, and the configuration none
 	layout     string // lines of the configuration that say where tags stand; empty: the defaults
 
 	files       func(dir string) map[string]string // its files in its directory, tallyman.yaml among them; nil: the usual ones
@@ -83,12 +84,15 @@ func (b *bench) start(ctx context.Context, s setup) (*tallyman, error) {
 func (s setup) configure(dir string) []byte {
 	config := fmt.Appendf(nil, configuration, dir, s.repository.URL, s.store)
 	config = append(config, s.layout...)
-	if s.layout == "" && s.shape.Apps > 5_000 { // as docs/configuration.md says of so many
+	if s.layout == "" && s.shape.Apps >= 5_000 { // as docs/configuration.md says of so many
 		config = append(config, "limits: {memory: 1GiB}\n"...)
 	}
 	config = append(config, "environments:\n"...)
 	for _, environment := range s.shape.Environments {
 		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}}\n", environment)
+	}
+	if s.discover {
+		return append(config, "discover: [{file: 'charts/{app}/values-{env}.yaml'}]\n"...)
 	}
 	config = append(config, "apps:\n"...)
 	for n := range s.shape.Apps {

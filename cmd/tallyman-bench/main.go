@@ -39,6 +39,7 @@ type options struct {
 	held       int
 	kills      int
 	oneFile    int
+	discover   int
 	row        int
 	rowWindow  int
 	contend    time.Duration
@@ -89,6 +90,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
+	flags.IntVar(&o.discover, "discover", 5_000, "`apps` in 4 environments that only the branch names; 0 leaves it out")
 	flags.IntVar(&o.row, "row", 0, "after all else, `updates` to make in a row while memory is watched")
 	flags.IntVar(&o.rowWindow, "row-window", 100, "of those, updates under way together")
 	flags.DurationVar(&o.contend, "contend", 0, "how long two processes and a person shall write one branch")
@@ -106,7 +108,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
 			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
-			"readers": "100", "pairs": "3", "held": "5000", "kills": "3", "one-file": "100",
+			"readers": "100", "pairs": "3", "held": "5000", "kills": "3", "one-file": "100", "discover": "200",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))
@@ -201,7 +203,7 @@ func (b *bench) measure(ctx context.Context) error {
 		name string
 		run  func(ctx context.Context, size string) error
 	}{
-		{"held updates", b.measureHeld}, {"failover", b.measureFailover}, {"one file", b.measureOneFile},
+		{"held updates", b.measureHeld}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
 		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"updates in a row", b.measureRow},
 	} {
 		if err := part.run(ctx, size); err != nil {

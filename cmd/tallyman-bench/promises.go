@@ -29,6 +29,16 @@ func (r *report) judgeCore() {
 		o = *r.OneFile
 	}
 	r.atMost("500 updates in one file of 3 MB, planned", " ms", 3000, o.PlanMS, o.Updates >= 500)
+
+	var d discovered
+	if r.Discovered != nil {
+		d = *r.Discovered
+	}
+	whole := d.Apps >= 5_000
+	r.atMost("5,000 apps x 4 discovered: start to all known", " ms", 1000, d.KnownMS, whole)
+	r.atMost("5,000 apps x 4 discovered: most memory ever resident", " MiB", 300, d.PeakMiB, whole)
+	r.atMost("100 new apps in one commit: from the look until known", " ms", 1000, d.NewKnownMS, whole)
+	r.atMost("one update of a discovered app, by one of a configured app", "x", 1.2, d.AsConfigured, whole)
 }
 
 func (r *report) judgeReaders(size string) {

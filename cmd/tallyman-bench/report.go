@@ -26,6 +26,7 @@ type report struct {
 	Held       *held       `json:"held,omitempty"`
 	Failover   *failover   `json:"failover,omitempty"`
 	OneFile    *oneFile    `json:"oneFile,omitempty"`
+	Discovered *discovered `json:"discovered,omitempty"`
 	Compared   []compared  `json:"compared,omitempty"`
 	Contention *contention `json:"contention,omitempty"`
 }

@@ -87,6 +87,10 @@ func (r *report) printCore(w io.Writer) {
 		head(w, "killed replicas", "of", "kills", "environments that stood still", "median ms", "most")
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
 	}
+	if d := r.Discovered; d != nil {
+		head(w, "discovered apps", "environments", "ready ms", "all known ms", "its CPU ms", "first commit ms", "new apps", "known ms", "its CPU ms", "an update ms", "x configured", "peak MiB")
+		fmt.Fprintf(w, "%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%.0f\t%.0f\t%.1f\t%.2f\t%.1f\t\n", d.Apps, d.Environments, d.ReadyMS, d.KnownMS, d.KnownCPUMS, d.FirstMS, d.NewApps, d.NewKnownMS, d.NewCPUMS, d.UpdateMS, d.AsConfigured, d.PeakMiB)
+	}
 	if o := r.OneFile; o != nil {
 		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "CPU ms", "first status ms", "peak MiB")
 		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.CPUMS, o.StatusMS, o.PeakMiB)

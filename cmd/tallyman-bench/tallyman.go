@@ -34,6 +34,8 @@ type tallyman struct {
 	committed map[string]int       // updates, by environment and by its log
 	last      map[string]time.Time // when the last of them was said, by environment
 	finished  int                  // updates in any final state, by its log
+	apps      int                  // that are discovered
+	appsAt    time.Time            // when so many were
 	problems  []string             // lines of its log above the level of information, the last few
 	addresses *addresses           // once it is ready
 	ended     bool                 // its log has
@@ -75,6 +77,14 @@ func (t *tallyman) note(line []byte) {
 		})
 	case "update unchanged", "update superseded", "update failed", "update cancelled":
 		t.tell(func() { t.finished++ })
+	case "apps discovered":
+		at := time.Now()
+		var found struct {
+			Apps int `json:"apps"`
+		}
+		if json.Unmarshal(line, &found) == nil {
+			t.tell(func() { t.apps, t.appsAt = found.Apps, at })
+		}
 	case "ready":
 		at := time.Now()
 		var a addresses

@@ -24,14 +24,16 @@ func newCheck() *cobra.Command {
 may write in each environment, and check whether the store can be written. Then check
 that the git server allows a push to the manifest repository, try every app's edit in
 every environment on the files as they are on the branch now, and with a GitHub App
-look up the GitHub environments that the rules of access demand. Nothing is changed.
+look up the GitHub environments that the rules of access demand. With discover, print
+how many apps each branch names, which environments nobody configured, and what is
+wrong with which app. Nothing is changed.
 
 With --tag, show instead what an image with this tag would mean: whether each app in
 each environment takes it, or why not, and the change of its file. With --repository
 the image is pushed to ECR; without, an order names it.
 
-Exit status 0: no problem. 2: flags or the configuration are wrong. 1: the store, the
-manifest repository or a file in it is; with --tag: nothing takes the image.`,
+Exit status 0: no problem. 2: flags or the configuration are wrong. 1: the store, a
+manifest repository, an app or a file in it is; with --tag: nothing takes the image.`,
 		Example: `  tallyman check --config tallyman.yaml
   tallyman check --offline
   tallyman check --tag 1.4.0 --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api

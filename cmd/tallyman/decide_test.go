@@ -121,11 +121,18 @@ func TestNamesThatTheServerDoesNotHave(t *testing.T) {
 		{[]string{"audit", "--env", "nope"}, exitBadInput, `unknown environment "nope": there are dev, prod`},
 		{[]string{"history", "myshop-api", "--env", "nope"}, exitBadInput, `unknown environment "nope": there are dev, prod`},
 		{[]string{"update", "myshop-api", "v1", "--env", "nope"}, exitRejected, `unknown environment "nope": there are dev, prod`},
+		{[]string{"update", "myshop-apy", "v1", "--env", "dev"}, exitRejected, `unknown app "myshop-apy": did you mean myshop-api?`},
 	} {
 		serveAnswers(t, nothing)
 		if _, failure, exit := ran(t, c.args...); exit != c.exit || failure != c.failure {
 			t.Errorf("%v: exit %d, %s", c.args, exit, failure)
 		}
+	}
+	nothing["GET /api/v1/apps"] = api.KnownAppList{Apps: []api.KnownApp{{App: "myshop-apy", Problem: "its own file is not YAML"}}}
+	nothing["POST /api/v1/updates"] = gitops.Errorf(gitops.Rejected, "its own file is not YAML")
+	serveAnswers(t, nothing)
+	if _, failure, exit := ran(t, "update", "myshop-apy", "v1", "--env", "dev"); exit != exitRejected || failure != "its own file is not YAML" {
+		t.Errorf("an app that has a problem: exit %d, %s", exit, failure)
 	}
 	asked := serveAnswers(t, answers{"GET /api/v1/updates": api.UpdateList{Updates: []gitops.Update{{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "d1"}, Environment: "old"}}}})
 	if out, failure, exit := ran(t, "updates", "--env", "old"); exit != 0 || !strings.Contains(out, "u1") || len(*asked) != 1 {

@@ -54,6 +54,9 @@ func TestLayouts(t *testing.T) {
 			if exit != 0 || strings.Contains(out, "warning:") {
 				t.Fatalf("check: exit %d: %s%s", exit, out, errs)
 			}
+			for app := range strings.FieldsSeq(l.apps) {
+				expect(t, "check", out, "\n"+app+" in dev: ")
+			}
 			c, err := startChild(binary, "serve", "--config", config)
 			m.must(err)
 			t.Cleanup(func() { _ = c.kill() })

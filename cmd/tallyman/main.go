@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -61,16 +62,29 @@ Exit status, of every command:
 
 // printError prints each of the errors that were joined on a line of its own.
 func printError(err error) {
+	for _, line := range linesOf(err) {
+		fmt.Fprintln(os.Stderr, "tallyman:", printable(line))
+	}
+}
+
+// linesOf are the errors that were joined, each once: two that look at one thing find the
+// same.
+func linesOf(err error) (lines []string) {
 	if bad, ok := err.(badInput); ok {
 		err = bad.error
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			printError(e)
-		}
-		return
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{err.Error()}
 	}
-	fmt.Fprintln(os.Stderr, "tallyman:", printable(err.Error()))
+	for _, e := range joined.Unwrap() {
+		for _, line := range linesOf(e) {
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
 }
 
 // noCommand refuses what is no command as bad input.

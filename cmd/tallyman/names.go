@@ -35,7 +35,8 @@ func namesOf(ctx context.Context, server *client.Client) (environments, apps []s
 
 // checkNames refuses an environment or app that the server does not have, as bad
 // input: a filter with a mistyped name finds nothing, which looks like an answer. A
-// server that cannot be asked is no reason to refuse.
+// server that cannot be asked is no reason to refuse, and neither is an app that has
+// nothing but a problem: the server says which.
 func (a apiRun) checkNames(environment, app string) error {
 	if environment == "" && app == "" {
 		return nil
@@ -47,7 +48,13 @@ func (a apiRun) checkNames(environment, app string) error {
 	if err := checkName("environment", environment, environments); err != nil {
 		return err
 	}
-	return checkName("app", app, apps)
+	unknown := checkName("app", app, apps)
+	if unknown != nil {
+		if wrong, err := a.server.Apps(a.Context(), filterOf("app", app, "problems", "true")); err == nil && len(wrong.Apps) > 0 {
+			return nil
+		}
+	}
+	return unknown
 }
 
 func checkName(kind, name string, known []string) error {

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"errors"
+	"slices"
+	"testing"
+)
 
 func TestMistypedNames(t *testing.T) {
 	known := []string{"dev", "staging", "prod", "prod-eu", "APAC"}
@@ -28,5 +32,14 @@ func TestMistypedNames(t *testing.T) {
 	// A server that cannot read the manifest repository knows no apps, and refuses none.
 	if err := checkName("app", "api", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// What two places find wrong is printed once.
+func TestJoinedErrorsAreLinesOnce(t *testing.T) {
+	one, two := errors.New("one"), errors.New("two")
+	err := badInput{errors.Join(one, errors.Join(two, errors.New("one")), badInput{two})}
+	if got := linesOf(err); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -26,7 +26,7 @@ func newServe() *cobra.Command {
 
 A change of the file is put in force within a few seconds, and at once by SIGHUP: all of
 it, or nothing when something is wrong with it, which the log says. Some fields, such as
-listen, store and manifests, need a restart.
+listen, store and limits, need a restart. Apps that a branch names need neither.
 
 SIGTERM and SIGINT stop it: it takes no more deliveries, finishes what it is writing,
 and exits with 0. What is still pending then is written after the next start. A second

@@ -177,6 +177,15 @@ func checkImage(template string) error {
 
 // checkBelow checks a path from an own file's directory.
 func checkBelow(template string) error {
+	const below = "the path begins at the directory that this file is in, and stays below it"
+	if strings.HasPrefix(template, "/") {
+		return gitops.Errorf(gitops.Invalid, "must not begin with /: %s", below)
+	}
+	for name := range strings.SplitSeq(template, "/") {
+		if name == "." || name == ".." {
+			return gitops.Errorf(gitops.Invalid, "must not have %s: %s", name, below)
+		}
+	}
 	segments, err := parsePattern(template)
 	if err != nil {
 		return err

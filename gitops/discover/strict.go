@@ -139,7 +139,7 @@ func (r *strictReader) set(to *[]values.Target) reader {
 		if n.Kind == yaml.ScalarNode {
 			named, ok := values.Preset(n.Value)
 			if *to = named; !ok {
-				r.report(field, n, "must be a list, or one of %s", strings.Join(values.Presets(), ", "))
+				r.report(field, n, "must be a list, or one of %s, not %q", strings.Join(values.Presets(), ", "), clip(n.Value))
 			}
 			return
 		}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -149,5 +152,43 @@ func TestARepositoryThatIsAwayCostsNoWriteForEachUpdate(t *testing.T) {
 			t.Errorf("when it is back, the backlog is %+v", b)
 		}
 		s.Stop(t.Context())
+	})
+}
+
+// An update of an app that left the configuration may be in a manifest repository that is
+// away although no app of the environment is: it waits alone, and the others go on.
+func TestAnUpdateThatNobodyKnowsOfHoldsUpNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		var gone, answers atomic.Bool
+		r := s.with(lane.Config{Configured: func(_, app string) bool { return app != "old" || !gone.Load() }})
+		unknown := func(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			ofOld := func(t gitops.WriteTask) bool { return t.Update.App == "old" && !answers.Load() }
+			r, err := commitAll(ctx, slices.DeleteFunc(slices.Clone(tasks), ofOld))
+			for _, t := range tasks {
+				if ofOld(t) {
+					r.Unknown = append(r.Unknown, t.Update.ID)
+				}
+			}
+			return r, err
+		}
+		for range 1000 {
+			s.writer.then(unknown)
+		}
+		s.accept("old 1")
+		r.Start()
+		synctest.Wait()
+		r.Configure(environments("dev"), func() { gone.Store(true) })
+		for n := range 5 {
+			s.accept(fmt.Sprint("api ", n))
+			elapse(2 * time.Second)
+			equal(t, "what others get", []string{fmt.Sprintf("api %d committed", n)}, s.happened())
+		}
+		if calls := len(s.writer.asked()); calls > 20 {
+			t.Errorf("%d calls of the writer in 10 s, want a look each second or so", calls)
+		}
+		answers.Store(true)
+		elapse(3 * time.Second)
+		equal(t, "when all can say that it is not there", []string{"old 1 cancelled"}, s.happened())
+		r.Stop(t.Context())
 	})
 }

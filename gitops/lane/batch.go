@@ -50,7 +50,7 @@ func (t *leaseTerm) plan(taken []gitops.Update) batch {
 		e, ends := t.endingOf(u)
 		doubtful := u.MaybePushed || u.CameLate() || t.sent[u.ID] // late: a store that has forgotten it may have had it written
 		switch {
-		case t.isAway(u.App) && (!ends || doubtful):
+		case t.waits(u.App) && (!ends || doubtful):
 			b.leftAlone++
 		case !ends:
 			open = append(open, u)

@@ -25,6 +25,11 @@ func (t *leaseTerm) isAway(app string) bool {
 	return away
 }
 
+// waits reports whether nothing can be found out or written of the app now.
+func (t *leaseTerm) waits(app string) bool {
+	return t.isAway(app) || time.Now().Before(t.unknown[app])
+}
+
 // sameOutage reports whether one says nothing new after the other. Clocks are compared
 // again and again, so times of one retry differ by a little.
 func sameOutage(a, b *queue.Outage) bool {

@@ -37,14 +37,18 @@ type leaseTerm struct {
 	leftAlone    int           // how many of what was taken last cannot be worked on now
 	away         []string      // apps whose manifest repository is away, sorted; as of the round
 	partial      *queue.Outage // of that repository; nil for none
-	outage       *queue.Outage // what was last reported of the lane
-	reported     bool          // something was: before, outage is an earlier holder's
+	// unknown is, by app, until when it is left alone because the writer could not say
+	// what is on the branch although its repository is not away, as far as is known: one
+	// that has left the configuration is looked for in every repository.
+	unknown  map[string]time.Time
+	outage   *queue.Outage // what was last reported of the lane
+	reported bool          // something was: before, outage is an earlier holder's
 }
 
 func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
-		sent: make(map[string]bool), refusedSince: make(map[string]time.Time),
+		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)
@@ -182,6 +186,7 @@ func (t *leaseTerm) resolve(b batch) bool {
 	if err != nil {
 		return t.backOff(b, tasks, result, err)
 	}
+	t.lookAway()
 	known := make(map[string]bool) // or as unknown as before
 	for _, s := range result.Transitions {
 		known[s.Update] = true
@@ -236,7 +241,7 @@ func (t *leaseTerm) callWriter(tasks []gitops.WriteTask) (gitops.WriteResult, er
 }
 
 // reportResult reports what is known of the tasks of a call of the writer. What is
-// unknown stays in sent.
+// unknown stays in sent, and its apps are left alone for a while: others go on.
 func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Report, unknown []string) bool {
 	if !t.report(b, r) {
 		return false
@@ -246,10 +251,10 @@ func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Repo
 			delete(t.sent, task.Update.ID)
 		}
 	}
-	if len(unknown) > 0 && updatesIn(r) == 0 { // what is taken next may be the same
-		on := t.stopEvents()
-		on.wake = t.Queue.Wake(t.environment)
-		t.pause(pollEvery, on)
+	for _, id := range unknown {
+		if app := b.byID[id].App; !t.isAway(app) {
+			t.unknown[app] = time.Now().Add(pollEvery)
+		}
 	}
 	return true
 }

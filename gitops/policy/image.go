@@ -99,6 +99,9 @@ func (p *Policy) WhyNot(e gitops.ImagePush, environment, app string) string {
 // notThere says why the environment does not have the app from the repository.
 func (p *Policy) notThere(repository ECR, environment, app string) string {
 	a := p.apps[app]
+	if why := p.whyNot(gitops.Order{Environment: environment, App: app}); why != "" {
+		return why
+	}
 	if !a.runsIn(environment) {
 		if why := p.whyNot(gitops.Order{App: app, Environment: environment}); why != "" {
 			return why

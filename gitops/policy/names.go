@@ -27,7 +27,24 @@ func (p *Policy) UnknownApp(name string) string {
 	if near := gitops.InOtherCase(name, maps.Keys(p.apps)); near != "" {
 		return fmt.Sprintf("no app %q is configured: capitals count, and there is %s", name, near)
 	}
+	if p.mayNameApp(name) {
+		return fmt.Sprintf("no app %q is configured, and no file of the branch names it: add its file there, or correct the name", name)
+	}
 	return fmt.Sprintf("no app %q is configured: add it to apps, or correct the name", name)
+}
+
+// notIn says that an app is not in an environment, where it is, and the way out.
+func (p *Policy) notIn(environment, app string) string {
+	var in []string
+	for _, name := range p.names {
+		if p.apps[app].runsIn(name) {
+			in = append(in, name)
+		}
+	}
+	if p.mayNameApp(app) {
+		return fmt.Sprintf("app %q is not configured for environment %q, and no file of the branch names it there (it is in %s): add its file there, or correct the name", app, environment, strings.Join(in, ", "))
+	}
+	return fmt.Sprintf("app %q is not configured for environment %q (it is in %s): add that to the app's environments, or correct the name", app, environment, strings.Join(in, ", "))
 }
 
 // UnknownEnvironment says that there is no environment of a name, and which there are.

@@ -85,7 +85,7 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 		return reject("env", "%s", p.UnknownEnvironment(o.Environment))
 	}
 	if !a.runsIn(o.Environment) {
-		return reject("env", "app %q is not configured for environment %q", o.App, o.Environment)
+		return reject("env", "%s", p.notIn(o.Environment, o.App))
 	}
 	if why := p.refuses(o.Environment, o.App, o.Tag); why != "" {
 		return reject("tag", "%s: %s", o.Environment, why)

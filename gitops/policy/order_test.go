@@ -65,7 +65,8 @@ func TestEveryProblemOfOrdersIsNamed(t *testing.T) {
 			"dev: tag 0.9.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag); " +
 				"client_payload.tag: prod: tag 0.9.0 does not satisfy semver >=1.0.0"},
 		"an app that is elsewhere": {ordersOf("api worker", "staging prod", "1.2.3", ""), "client_payload.env[0]",
-			`app "worker" is not configured for environment "staging"; client_payload.env[1]: app "worker" is not configured for environment "prod"`},
+			`app "worker" is not configured for environment "staging" (it is in dev): add that to the app's environments, or correct the name; ` +
+				`client_payload.env[1]: app "worker" is not configured for environment "prod" (it is in dev): add that to the app's environments, or correct the name`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := myshop(t).Plan(gitops.Event{Principal: ann, Orders: c.orders})

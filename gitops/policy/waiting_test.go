@@ -53,8 +53,8 @@ func TestAnOrderWaits(t *testing.T) {
 		{"no digest", ann, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4", Digest: "sha256:1"}}, gitops.OutcomeRejected, "digest", "is not a digest"},
 		{"another order cannot be", ann, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}, {App: "blog", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", `"blog"`},
 		{"a known name in capitals", ann, []gitops.Order{{App: "SHOP-known", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "capitals count"},
-		{"a job", job, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "add it to apps"},
-		{"a token", token, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "add it to apps"},
+		{"a job", job, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "and no file of the branch names it: add its file there"},
+		{"a token", token, []gitops.Order{{App: "shop-web", Environment: "dev", Tag: "main-1a2b3c4"}}, gitops.OutcomeRejected, "app", "and no file of the branch names it: add its file there"},
 	} {
 		d, err := p.Plan(gitops.Event{Delivery: gitops.DeliveryKey{Source: "github", ID: "1"}, Principal: c.of, Orders: c.orders})
 		if d.Outcome != c.outcome || d.Field != c.field || !strings.Contains(d.Reason, c.reason) || (err != nil) != (c.outcome == gitops.OutcomeRejected) {

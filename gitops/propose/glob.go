@@ -11,7 +11,8 @@ type glob struct {
 	names []string // of the expression's groups, in order
 }
 
-// newGlob compiles a pattern; an environment is one of those that are given.
+// newGlob compiles a pattern; an environment is one of those that are given, or with none
+// any name.
 func newGlob(file string, environments []string) glob {
 	var g glob
 	var b strings.Builder
@@ -27,6 +28,9 @@ func newGlob(file string, environments []string) glob {
 			var all []string
 			for _, e := range environments {
 				all = append(all, regexp.QuoteMeta(e))
+			}
+			if all == nil {
+				all = []string{`[^/]+?`}
 			}
 			b.WriteString("(" + strings.Join(all, "|") + ")")
 			file = file[len(envName):]

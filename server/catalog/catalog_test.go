@@ -107,6 +107,39 @@ func TestRefinements(t *testing.T) {
 	}
 }
 
+// A problem names each file once, and whose it is where that is known.
+func TestAProblemInALine(t *testing.T) {
+	for want, p := range map[string]catalog.Problem{
+		"cart in dev: a.yaml has a tab (b.yaml)": {At: catalog.At{App: "cart", Environment: "dev"}, Files: []string{"a.yaml", "b.yaml"}, Message: "a.yaml has a tab"},
+		"cart: no image (a.yaml, b.yaml)":        {At: catalog.At{App: "cart"}, Files: []string{"a.yaml", "b.yaml"}, Message: "no image"},
+		"_lib/dev.yaml is no name":               {At: catalog.At{Environment: "dev"}, Files: []string{"_lib/dev.yaml"}, Message: "_lib/dev.yaml is no name"},
+	} {
+		if got := p.Text(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// An app that is refined and has a problem is told that one, and not that no file names it.
+func TestARefinedAppWithAProblem(t *testing.T) {
+	for what, p := range map[string]discover.Problem{
+		"everywhere":     {App: "api", Message: "its own file"},
+		"in dev":         {App: "api", Environment: "dev", Message: "its own file"},
+		"that hides dev": {Environment: "dev", HidesApps: true, Message: "its own file"},
+	} {
+		in := site(t, "dev", "prod")
+		in.Config.Apps = map[string]config.App{"api": {}, "web": {Environments: []string{"prod"}}}
+		in.Looks[0].Result = &discover.Result{Problems: []discover.Problem{p}}
+		c, err := catalog.New(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := c.Problems(); len(all) != 2 || strings.Contains(all[0].Message, "apps.api") || !strings.Contains(all[1].Message, "apps.web names no file") {
+			t.Errorf("a problem %s: %+v", what, all)
+		}
+	}
+}
+
 // Found apps whose image means more updates than a delivery may have are refused together;
 // an image of the configuration's that does is an error.
 func TestFanOutOfFoundApps(t *testing.T) {

@@ -119,12 +119,20 @@ func (b *builder) missRefined() {
 			environments = []string{""}
 		}
 		for _, environment := range environments {
-			if !found[At{environment, name}] {
+			if !found[At{environment, name}] && !b.wrong(environment, name) {
 				b.problems = append(b.problems, Problem{At: At{environment, name}, Manifests: b.Config.ManifestsOf(environment, name),
 					Message: "apps." + name + " names no file, and no file of the branch names the app: give it a file, or remove it"})
 			}
 		}
 	}
+}
+
+// wrong reports whether a problem says already why an app is not known in an environment,
+// or in any for "", or may hide it.
+func (b *builder) wrong(environment, app string) bool {
+	return slices.ContainsFunc(b.problems, func(p Problem) bool {
+		return (p.App == app || p.App == "" && p.hides) && (environment == "" || p.Environment == "" || p.Environment == environment)
+	})
 }
 
 func quoted(name string) string { return `"` + gitops.Clip(name, 100) + `"` }

@@ -42,16 +42,16 @@ type File struct {
 
 // Text is the problem in a line, for people.
 func (p Problem) Text() string {
-	of := p.App
-	if p.Environment != "" {
-		of += " in " + p.Environment
-	}
 	text := p.Message
-	if of != "" {
-		text = of + ": " + text
+	switch {
+	case p.App != "" && p.Environment != "":
+		text = p.App + " in " + p.Environment + ": " + text
+	case p.App != "":
+		text = p.App + ": " + text
 	}
-	if len(p.Files) > 0 {
-		text += " (" + strings.Join(p.Files, ", ") + ")"
+	unnamed := slices.DeleteFunc(slices.Clone(p.Files), func(file string) bool { return strings.Contains(p.Message, file) })
+	if len(unnamed) > 0 {
+		text += " (" + strings.Join(unnamed, ", ") + ")"
 	}
 	return text
 }

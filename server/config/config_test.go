@@ -196,7 +196,7 @@ func TestPresets(t *testing.T) {
 	}
 	for _, text := range []string{minimal + "set: Helm\n", strings.Replace(minimal, "myshop-api: {}", "myshop-api: {set: yq}", 1)} {
 		_, err := config.Parse([]byte(text))
-		if got := found(err); len(got) != 1 || !strings.Contains(got[0], "set: must be a list, or one of helm, helm-digest, kustomize, kustomize-digest, image (line ") {
+		if got := found(err); len(got) != 1 || !strings.Contains(got[0], "set: must be a list, or one of helm, helm-digest, kustomize, kustomize-digest, image, not ") {
 			t.Errorf("found %q", got)
 		}
 	}

@@ -125,7 +125,7 @@ func (c Credentials) forRepository(url, from string) *Credentials {
 // what each says. Of two names for one branch the writers would only disturb each other.
 func (c *Config) checkRepositories(report reporter) {
 	c.Manifests.check(report, "manifests", nil)
-	written := map[branchAddress]string{{addressOf(c.Manifests.URL).place(), c.Manifests.Branch}: "manifests"}
+	written := []writtenBranch{{addressOf(c.Manifests.URL), c.Manifests.Branch, "manifests"}}
 	for _, name := range slices.Sorted(maps.Keys(c.Repositories)) {
 		field, r := RepositoryField(name), c.Repositories[name]
 		if strings.EqualFold(name, DefaultRepository) {
@@ -140,12 +140,12 @@ func (c *Config) checkRepositories(report reporter) {
 				addressOf(c.Manifests.URL).server(), addressOf(r.URL).server())
 		}
 		r.manifests().check(report, field, &c.Manifests)
-		at := branchAddress{addressOf(r.URL).place(), r.Branch}
-		if other, twice := written[at]; twice && r.URL != "" {
-			report(field, "is branch %s of %s, as is %s: use one name for it, or write another branch", at.branch, at.place, other)
+		at := writtenBranch{addressOf(r.URL), r.Branch, field}
+		if twice := slices.IndexFunc(written, at.same); twice >= 0 && r.URL != "" {
+			report(field, "is branch %s of %s, as is %s: use one name for it, or write another branch", at.branch, at.place(), written[twice].field)
 			continue
 		}
-		written[at] = field
+		written = append(written, at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
 		c.checkRepositoryName(report, "environments."+name+".manifests", c.Environments[name].Manifests)
@@ -155,8 +155,15 @@ func (c *Config) checkRepositories(report reporter) {
 	}
 }
 
-// branchAddress is one branch of one repository.
-type branchAddress struct{ place, branch string }
+// writtenBranch is one branch of one repository, and the field that describes it.
+type writtenBranch struct {
+	address
+	branch, field string
+}
+
+func (b writtenBranch) same(other writtenBranch) bool {
+	return b.branch == other.branch && b.samePlace(other.address)
+}
 
 // checkRepositoryName checks a field that names a manifest repository, or nothing.
 func (c *Config) checkRepositoryName(report reporter, field, name string) {

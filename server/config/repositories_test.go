@@ -87,6 +87,12 @@ func TestWrongRepositories(t *testing.T) {
 		{"{pay: }", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests: use one name for it, or write another branch"}},
 		{"{pay: {url: https://Git.example:443/MyShop/manifests/}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
 		{"{pay: {url: git@git.example:myshop/manifests.git, credentials: {}}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
+		{"{pay: {url: 'ssh://git@git.example:2222/myshop/manifests', credentials: {}}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
+		{"{pay: {url: 'http://git.example:8080/myshop/manifests', credentials: {}}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
+		{"{pay: {url: 'https://git.example./myshop//x/../manifests.git//', credentials: {}}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
+		{"{pay: {url: 'https://git.example/myshop/%6danifests'}}", []string{"repositories.pay: is branch main of git.example/myshop/manifests, as is manifests"}},
+		{"{a: {url: 'https://github.com/o/r', credentials: {}}, b: {url: 'ssh://git@ssh.github.com:443/o/r', credentials: {}}}", []string{"repositories.b: is branch main of github.com/o/r, as is repositories.a"}},
+		{"{a: {url: 'https://git.example:8443/o/r', credentials: {}}, b: {url: 'https://git.example:9443/o/r', credentials: {}}}", nil}, // two servers
 		{"{a: {branch: b}, b: {branch: b}}", []string{"repositories.b: is branch b of git.example/myshop/manifests, as is repositories.a"}},
 		{"{pay: {url: ftp://git.example/m, credentials: {}}}", []string{"repositories.pay.url: must be an https:// or ssh:// address"}},
 		{"{pay: {url: 'https://bot:s3cret@git.example/m'}}", []string{"repositories.pay.url: must not hold credentials: use repositories.pay.credentials"}},

@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -93,7 +94,7 @@ func (d *decoder) decodeNamed(field string, node *yaml.Node, into reflect.Value)
 		}
 		var ok bool
 		if *named, ok = presetSets(node.Value); !ok {
-			d.report(field, node, "must be a list, or one of %s", strings.Join(values.Presets(), ", "))
+			d.report(field, node, "must be a list, or one of %s, not %q", strings.Join(values.Presets(), ", "), gitops.Clip(node.Value, 100))
 		}
 		return true
 	case *Bytes:

@@ -24,8 +24,8 @@ type Writer interface {
 // Recorder is told what metrics need. Safe for concurrent use.
 type Recorder interface {
 	// Away says how long a repository is left alone that could not be written; 0 when it
-	// can be again.
-	Away(repository string, wait time.Duration)
+	// can be again. One may be in its place by now that has the same name.
+	Away(of *Repository, wait time.Duration)
 }
 
 // Repository is one manifest repository, as lanes write it. Safe for concurrent use.
@@ -98,6 +98,9 @@ func (r *Repository) close() {
 	})
 }
 
+// Name is its name in the configuration.
+func (r *Repository) Name() string { return r.name }
+
 // Outage says why it cannot be written now; nil when it can, as far as is known.
 func (r *Repository) Outage() *queue.Outage {
 	r.mu.Lock()
@@ -137,9 +140,9 @@ func (r *Repository) failed(why error) {
 	}
 	r.failures++
 	r.outage = &queue.Outage{Repository: r.name, Code: gitops.CodeOf(why), Reason: gitops.PublicOf(why), RetryAt: time.Now().Add(wait)}
-	r.recorder.Away(r.name, wait)
+	r.recorder.Away(r, wait)
 	r.logger.Warn("manifest repository cannot be written, its updates wait", slog.String("code", string(r.outage.Code)),
-		slog.String("error", why.Error()), slog.Int("attempt", r.failures), slog.Duration("wait", wait))
+		slog.String("error", why.Error()), slog.Int("attempt", r.failures), slog.String("wait", wait.Round(time.Millisecond).String()))
 	r.probes.Add(1)
 	r.probe = time.AfterFunc(wait, r.try)
 }
@@ -161,7 +164,7 @@ func (r *Repository) try() {
 	r.probe = nil
 	if err == nil {
 		r.outage = nil
-		r.recorder.Away(r.name, 0)
+		r.recorder.Away(r, 0)
 	}
 	r.mu.Unlock()
 	if err != nil {
@@ -179,7 +182,7 @@ func (r *Repository) succeeded() {
 	r.logger.Info("manifest repository can be written again", slog.Int("failures", r.failures))
 	r.failures, r.outage = 0, nil
 	r.stopProbe()
-	r.recorder.Away(r.name, 0)
+	r.recorder.Away(r, 0)
 }
 
 // giveUp counts a write as failed that takes too long; not when the caller gave it up.

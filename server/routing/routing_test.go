@@ -2,246 +2,14 @@ package routing_test
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/routing"
 )
-
-// fake is a writer that does as it is told.
-type fake struct {
-	mu      sync.Mutex
-	err     error         // of writes and handshakes
-	hold    chan struct{} // a write waits for it; nil: none does
-	step    time.Time     // of LastStep; zero is now
-	asked   []string      // of each write, the ids
-	shakes  int
-	aborted bool
-	closed  chan struct{}
-}
-
-func newFake() *fake { return &fake{closed: make(chan struct{})} }
-
-func (f *fake) set(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-// Write commits what is to be written.
-func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.WriteResult, err error) {
-	f.mu.Lock()
-	for _, t := range tasks {
-		f.asked = append(f.asked, t.Update.ID)
-		if !t.SearchOnly {
-			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit})
-		}
-	}
-	err, hold := f.err, f.hold
-	f.mu.Unlock()
-	if hold != nil {
-		select {
-		case <-hold:
-		case <-ctx.Done():
-			return gitops.WriteResult{}, ctx.Err()
-		}
-	}
-	if err != nil {
-		return gitops.WriteResult{}, err
-	}
-	return r, nil
-}
-
-func (f *fake) Handshake(context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.shakes++
-	return f.err
-}
-
-func (f *fake) LastStep() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.step.IsZero() {
-		return time.Now()
-	}
-	return f.step
-}
-
-func (f *fake) Abort() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.aborted = true
-}
-
-func (f *fake) Close() error {
-	close(f.closed)
-	return nil
-}
-
-func (f *fake) isClosed() bool {
-	select {
-	case <-f.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-type nobody struct{}
-
-func (nobody) Away(string, time.Duration) {}
-
-// site is a router over two repositories: in dev the app pay is in pay and the others are
-// in shop; all of prod is in pay.
-type site struct {
-	*routing.Router
-	shop, pay *fake
-	now       routing.Routes
-}
-
-func newSite(t *testing.T) *site {
-	s := &site{shop: newFake(), pay: newFake()}
-	s.Router = routing.New(func() routing.Routes { return s.now })
-	s.now = routing.Routes{
-		Repositories: map[string]*routing.Repository{"shop": s.add("shop", s.shop), "pay": s.add("pay", s.pay)},
-		Of: func(environment, app string) (string, bool) {
-			switch {
-			case app == "gone":
-				return "", false
-			case app == "pay", environment == "prod":
-				return "pay", true
-			}
-			return "shop", true
-		},
-		Apps: func(environment string) map[string][]string {
-			if environment == "prod" {
-				return map[string][]string{"pay": {"api", "pay"}}
-			}
-			return map[string][]string{"shop": {"api", "web"}, "pay": {"pay"}}
-		},
-	}
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *site) add(name string, w *fake) *routing.Repository {
-	return s.Add(name, w, func() {}, nobody{}, slog.New(slog.DiscardHandler))
-}
-
-// tasks are updates of apps in an environment; the id is the app's name.
-func tasks(environment string, apps ...string) (all []gitops.WriteTask) {
-	for _, app := range apps {
-		all = append(all, gitops.WriteTask{Update: gitops.Update{ID: app, App: app, Environment: environment}})
-	}
-	return all
-}
-
-// write writes and returns the ids that were committed and those that are unknown.
-func (s *site) write(t *testing.T, ctx context.Context, all []gitops.WriteTask) (committed, unknown []string) {
-	t.Helper()
-	r, err := s.Write(ctx, all)
-	if err != nil {
-		t.Errorf("an outage of the whole lane: %v", err)
-	}
-	for _, done := range r.Transitions {
-		committed = append(committed, done.Update)
-	}
-	return committed, r.Unknown
-}
-
-func same(t *testing.T, what string, want, got []string) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-var errDown = gitops.Errorf(gitops.Unavailable, "no answer")
-
-// What one repository cannot take is unknown, its apps are away, and it is tried again
-// beside the lanes until it answers.
-func TestARepositoryThatFailsIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		committed, unknown := s.write(t, t.Context(), tasks("dev", "api", "pay", "web"))
-		same(t, "committed in the order of the tasks", []string{"api", "pay", "web"}, committed)
-		same(t, "unknown", nil, unknown)
-		s.pay.set(errDown)
-		committed, unknown = s.write(t, t.Context(), tasks("dev", "api", "pay", "web"))
-		same(t, "committed", []string{"api", "web"}, committed)
-		same(t, "unknown", []string{"pay"}, unknown)
-		apps, outage := s.Away("dev")
-		same(t, "away", []string{"pay"}, apps)
-		if outage == nil || outage.Repository != "pay" || outage.Reason != "no answer" || outage.Code != gitops.Unavailable {
-			t.Errorf("the outage is %+v", outage)
-		}
-		if apps, outage := s.Away("prod"); apps != nil || outage != nil {
-			t.Errorf("where all is in one repository, %v are away: %+v", apps, outage)
-		}
-		asked := len(s.pay.asked)
-		if _, unknown = s.write(t, t.Context(), tasks("dev", "pay")); len(s.pay.asked) != asked || !slices.Equal(unknown, []string{"pay"}) {
-			t.Errorf("a repository that is away is asked, and %q are unknown", unknown)
-		}
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if s.pay.shakes < 10 || s.pay.shakes > 30 {
-			t.Errorf("in 10 minutes it is tried %d times", s.pay.shakes)
-		}
-		s.pay.set(nil)
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if apps, outage := s.Away("dev"); apps != nil || outage != nil {
-			t.Errorf("it is back, and %v are away: %+v", apps, outage)
-		}
-		committed, _ = s.write(t, t.Context(), tasks("dev", "pay"))
-		same(t, "committed when it is back", []string{"pay"}, committed)
-	})
-}
-
-// Where all is in one repository its outage is the lane's, and the server is left alone for
-// as long as it asks.
-func TestAnOutageOfTheLane(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.pay.set(errDown)
-		if _, err := s.Write(t.Context(), tasks("prod", "api", "pay")); !errors.Is(err, errDown) {
-			t.Errorf("the outage is %v", err)
-		}
-		s.pay.set(&gitops.Error{Code: gitops.RateLimited, Message: "slow down", RetryAfter: 5 * time.Minute})
-		s.write(t, t.Context(), tasks("dev", "pay"))
-		if _, outage := s.Away("dev"); outage == nil || time.Until(outage.RetryAt) != 5*time.Minute {
-			t.Errorf("it asked to be left alone for 5 minutes, and the outage is %+v", outage)
-		}
-	})
-}
-
-// A repository that does not answer holds a lane up once, and not for long.
-func TestARepositoryThatHangsIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.pay.hold = make(chan struct{})
-		began := time.Now()
-		committed, unknown := s.write(t, t.Context(), tasks("dev", "api", "pay"))
-		if took := time.Since(began); took != 10*time.Second {
-			t.Errorf("it holds the lane up for %s", took)
-		}
-		same(t, "committed", []string{"api"}, committed)
-		same(t, "unknown", []string{"pay"}, unknown)
-		if apps, _ := s.Away("dev"); !slices.Equal(apps, []string{"pay"}) {
-			t.Errorf("away are %q", apps)
-		}
-		synctest.Wait() // the write was given up
-	})
-}
 
 // Whoever gives a write up says nothing of the repository.
 func TestAWriteThatIsGivenUpIsNoOutage(t *testing.T) {
@@ -275,6 +43,41 @@ func TestAnUpdateOfAnAppThatIsGoneIsLookedForEverywhere(t *testing.T) {
 		if _, unknown := s.write(t, t.Context(), gone); !slices.Equal(unknown, []string{"gone"}) {
 			t.Errorf("one of them did not answer, and unknown are %q", unknown)
 		}
+	})
+}
+
+// An app may leave the configuration after its update was taken to be written. That one
+// repository does not know its file says nothing of what may be in another; that it is
+// in one does.
+func TestAFailureInOneRepositoryIsNoAnswerOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.shop.fails = true
+		s.pay.set(errDown)
+		r, err := s.Write(t.Context(), tasks("dev", "gone", "pay"))
+		if err != nil || len(r.Transitions) > 0 {
+			t.Errorf("known are %+v, %v", r.Transitions, err)
+		}
+		same(t, "unknown", []string{"gone", "pay"}, r.Unknown)
+		s = newSite(t)
+		s.shop.set(errDown)
+		if committed, unknown := s.write(t, t.Context(), tasks("dev", "gone")); !slices.Equal(committed, []string{"gone"}) || unknown != nil {
+			t.Errorf("it is in one, and committed are %q, unknown %q", committed, unknown)
+		}
+	})
+}
+
+// What a repository said of some updates before it failed counts, also a failure.
+func TestWhatIsKnownBeforeAnErrorCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.shop.fails, s.shop.before = true, 1
+		s.shop.set(errDown)
+		r, err := s.Write(t.Context(), tasks("dev", "api", "pay", "web"))
+		if err != nil || len(r.Transitions) != 2 || r.Transitions[0] != (gitops.Transition{Update: "api", Action: gitops.ActionFail}) {
+			t.Errorf("known are %+v, %v", r.Transitions, err)
+		}
+		same(t, "unknown", []string{"web"}, r.Unknown)
 	})
 }
 
