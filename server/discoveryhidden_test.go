@@ -51,6 +51,9 @@ func TestAppsThatCannotBeSeenAreNotGone(t *testing.T) {
 			if why, settled := l.current().known().whyGone("dev", "cart"); settled || !strings.Contains(why, c.why) {
 				t.Errorf("it is settled: %t, and why: %s", settled, why)
 			}
+			if n := gather(t, l.Server)[`tallyman_discovery_problems{repository="default"}`]; n != 1 {
+				t.Errorf("%v problems are told", n)
+			}
 			s.commit(c.files)
 			l.look()
 			s.git.Heal() // not before: an attempt that is under way would find no file

@@ -114,6 +114,11 @@ func (b *builder) addFound() {
 		for _, p := range l.Result.Problems {
 			b.problems = append(b.problems, Problem{At: At{p.Environment, p.App}, Manifests: l.Manifests, Files: p.Files, Message: p.Message, hides: p.HidesApps})
 		}
+		hides := slices.ContainsFunc(l.Result.Problems, func(p discover.Problem) bool { return p.HidesApps })
+		if len(l.Result.Found) == 0 && !hides { // rather a mistake than a decision about each app
+			b.problems = append(b.problems, Problem{Manifests: l.Manifests, hides: true,
+				Message: "no file of the branch of " + l.Manifests + " names any app: bring the files back, or correct file in discover"})
+		}
 		for _, f := range l.Result.Found {
 			if b.counts(l, f) {
 				b.all = append(b.all, b.refine(l, f))

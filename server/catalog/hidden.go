@@ -7,8 +7,7 @@ import (
 
 // Hidden says why an app that is not known in an environment may be on a branch all the
 // same: what is there cannot be read, or is more than is kept, or the branch names no app
-// at all, which is rather a mistake than a decision about each. It is false when the app is
-// gone.
+// at all. It is false when the app is gone.
 func (c *Catalog) Hidden(environment, app string) (why string, hidden bool) {
 	for _, l := range c.looks {
 		if l.Result == nil || !l.Rules.MayNameApp(app) {
@@ -30,8 +29,6 @@ func (c *Catalog) hiddenIn(l Look, environment string) (why string, hidden bool)
 		return c.problems[i].Text(), true
 	case l.Result.More > 0:
 		return fmt.Sprintf("the branch of %s has %d more problems than are listed", l.Manifests, l.Result.More), true
-	case len(l.Result.Found) == 0:
-		return fmt.Sprintf("no file of the branch of %s names any app", l.Manifests), true
 	}
 	return "", false
 }
