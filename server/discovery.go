@@ -37,7 +37,8 @@ type finder struct {
 type branchLoop struct {
 	*discovery.Loop
 	stop    context.CancelFunc
-	failing string // why the last look failed; "" when it did not
+	looking sync.Mutex // held during a look: what an earlier one saw does not follow what a later one did
+	failing string     // why the last look failed; "" when it did not
 }
 
 func newFinder(s *Server) *finder {
@@ -102,33 +103,48 @@ func (f *finder) ask() {
 	}
 }
 
-// look looks at a branch once, and puts in force what it names. A look that fails changes
-// nothing.
+// lookNow looks at a branch for whoever cannot go on without, beside the loop.
+func (f *finder) lookNow(ctx context.Context, manifests string) {
+	f.mu.Lock()
+	loop := f.loops[manifests]
+	f.mu.Unlock()
+	if loop != nil {
+		f.see(ctx, manifests, loop)
+	}
+}
+
+// look looks at a branch once, as its loop does.
 func (f *finder) look(ctx context.Context, manifests string, loop *branchLoop) {
-	saw := ""
-	defer func() { f.looked(saw) }()
+	f.looked(f.see(ctx, manifests, loop))
+}
+
+// see looks at a branch once, and puts in force what it names. It returns the commit, ""
+// for a look that failed, which changes nothing.
+func (f *finder) see(ctx context.Context, manifests string, loop *branchLoop) (commit string) {
+	loop.looking.Lock()
+	defer loop.looking.Unlock()
 	s := f.server
 	g := s.current()
 	look, ok := g.known().Look(manifests)
 	if !ok {
-		return
+		return ""
 	}
 	branch := discovery.Branch{View: g.repositories[manifests].writer.View, Guard: s.manifests.files}
 	sight, err := branch.Look(ctx, look.Rules)
 	switch {
 	case ctx.Err() != nil:
-		return
+		return ""
 	case err != nil:
 		f.fail(manifests, loop, err)
-		return
+		return ""
 	case f.note(loop, ""):
 		s.logger.Info("apps can be discovered again", slog.String("repository", manifests))
 	}
-	saw = sight.Commit
 	s.metrics.apps.sawBranch(manifests, time.Now())
 	if !f.found(manifests, look, sight) {
 		loop.Ask() // the configuration changed meanwhile
 	}
+	return sight.Commit
 }
 
 // fail counts a look that failed, and logs it once for each reason.
@@ -179,11 +195,7 @@ func (f *finder) found(manifests string, by catalog.Look, sight discovery.Sight)
 		return true // the same result says that nothing has changed
 	}
 	looks[i].Result, looks[i].Kept, looks[i].Commit = sight.Result, false, sight.Commit
-	for _, path := range sight.Read {
-		if !slices.Contains(looks[i].Read, path) {
-			looks[i].Read = append(slices.Clip(looks[i].Read), path)
-		}
-	}
+	looks[i].Read = sight.Files(looks[i].Read)
 	next, err := newKnown(catalog.Input{Config: g.config, Looks: looks, Within: g.within, Before: before.Catalog, Memo: before.memo})
 	if err != nil { // what is wrong with the configuration was found when it was put in force
 		s.logger.Error("apps not taken over", slog.String("repository", manifests), slog.String("error", err.Error()))

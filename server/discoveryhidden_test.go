@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +75,54 @@ func TestMoreProblemsThanAreListed(t *testing.T) {
 	}
 	if why, settled := l.current().known().whyGone("dev", "cart"); settled || !strings.Contains(why, "1 more problems than are listed") {
 		t.Errorf("it is settled: %t, and why: %s", settled, why)
+	}
+}
+
+// Of the files that are read for what they name, those that are not on the branch any more
+// are forgotten: names that come and go would take more and more memory.
+func TestFilesThatAreGoneAreForgotten(t *testing.T) {
+	s := branchSite(t)
+	s.edit("    exclude: [charts/_*/**]\n", "    appFile: charts/{app}/tallyman.yaml\n")
+	own := map[string]string{"charts/api/tallyman.yaml": "tags: {match: main-.+}\n"}
+	s.commit(own)
+	l := s.watch()
+	for _, app := range []string{"cart", "mail"} {
+		files := valuesOf(app, "dev")
+		files["charts/"+app+"/tallyman.yaml"] = "tags: {match: main-.+}\n"
+		s.commit(files)
+		l.look()
+		if _, known := l.current().known().Target("dev", app); !known {
+			t.Fatalf("%s is not known", app)
+		}
+		s.commit(nil, slices.Collect(maps.Keys(files))...)
+		l.look()
+	}
+	if look, _ := l.current().known().Look("default"); !slices.Equal(look.Read, []string{"charts/api/tallyman.yaml"}) {
+		t.Errorf("files that are remembered: %q", look.Read)
+	}
+}
+
+// The image of an app whose repository the configuration has, and whose files only the
+// branch, waits for the first look as the others do: it would be lost.
+func TestAnImageOfTheConfigurationWaitsForItsFile(t *testing.T) {
+	s := branchSite(t)
+	s.edit("    repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/{app}\n", "")
+	s.edit("discover:\n", "apps:\n  api: {repositories: {dev: 123456789012.dkr-ecr.eu-west-1.on.aws/shop/api}}\ndiscover:\n")
+	release := make(chan struct{})
+	s.git.Inject(gitserver.Fault{On: gitserver.FetchRefs, Wait: release, Times: -1})
+	l := s.watchBefore()
+	if d := l.do(l.ecr(bridgeSecret, push("1", "main-1a2b3c4"))).delivery(t, http.StatusAccepted); d.Outcome != gitops.OutcomeWaiting {
+		t.Fatalf("%+v", d)
+	}
+	other := strings.Replace(push("2", "main-1a2b3c4"), "shop/api", "shop/other", 1)
+	if d := l.do(l.ecr(bridgeSecret, other)).delivery(t, http.StatusOK); d.Outcome != gitops.OutcomeIgnored {
+		t.Errorf("what nothing names is %+v", d)
+	}
+	s.git.Heal()
+	close(release)
+	l.wait()
+	if d := l.decided("eventbridge", "1"); len(d.Updates) != 1 || l.settled(d.Updates[0].ID).State != gitops.Committed {
+		t.Errorf("%+v", d)
 	}
 }
 

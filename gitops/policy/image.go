@@ -103,6 +103,9 @@ func (p *Policy) notThere(repository ECR, environment, app string) string {
 		return why
 	}
 	if !a.runsIn(environment) {
+		if why := p.whyNot(gitops.Order{App: app, Environment: environment}); why != "" {
+			return why
+		}
 		return fmt.Sprintf("app %q is not configured for it", app)
 	}
 	if image := a.imageIn(environment); image.ecr != repository {

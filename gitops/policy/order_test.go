@@ -170,20 +170,22 @@ func TestProblemOfAnOrderedApp(t *testing.T) {
 	}
 }
 
-// A push that an environment does not get because of its app's problem says which.
+// A push says of an app that has a problem in one environment what it is: what is left out
+// there has to be ordered again when it is solved.
 func TestProblemOfAPushedApp(t *testing.T) {
+	const host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/"
+	rule := policy.Environment{Tags: policy.TagRule{Match: "v.*"}}
 	p, err := policy.New(policy.Config{
-		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "v.*"}}, "prod": {Tags: policy.TagRule{Match: "v1"}}},
-		Apps:         map[string]policy.App{"cart": {Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/cart", Environments: []string{"dev"}}},
-		Problem: func(environment, app string) (string, bool) {
-			return app + " in " + environment + " is at two paths", environment == "prod"
-		},
+		Environments: map[string]policy.Environment{"dev": rule, "prod": rule, "qa": rule},
+		Apps:         map[string]policy.App{"api": {Repository: host + "api", Environments: []string{"dev"}}},
+		Problem:      func(environment, app string) (string, bool) { return "prod.yaml cannot be read", environment == "prod" },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := p.Plan(gitops.Event{Push: &gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "cart", Tag: "v1"}})
-	if err != nil || len(d.Updates) != 1 || d.Reason != "prod: cart in prod is at two paths" {
+	push := gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "api", Tag: "v1"}
+	d, err := p.Plan(gitops.Event{Push: &push})
+	if want := `prod: prod.yaml cannot be read; qa: app "api" is not configured for it`; err != nil || len(d.Updates) != 1 || d.Reason != want {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

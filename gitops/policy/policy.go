@@ -59,7 +59,8 @@ type App struct {
 type Policy struct {
 	environments map[string]environment
 	apps         map[string]app
-	names        []string // of environments, sorted: the order in which a push is planned
+	inLowerCase  map[string]string // the apps' names: thousands of deliveries may wait beside thousands of apps
+	names        []string          // of environments, sorted: the order in which a push is planned
 	byRepository map[ECR][]string
 	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
@@ -86,6 +87,7 @@ func New(c Config) (*Policy, error) {
 	p := &Policy{
 		environments: make(map[string]environment, len(c.Environments)),
 		apps:         make(map[string]app, len(c.Apps)),
+		inLowerCase:  make(map[string]string, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
 		byRepository: make(map[ECR][]string),
 		mayNameApp:   orNever(c.MayNameApp),
@@ -103,7 +105,7 @@ func New(c Config) (*Policy, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		a, warnings, err := p.compileApp("apps."+name, name, c.Apps[name])
-		p.apps[name] = a
+		p.apps[name], p.inLowerCase[strings.ToLower(name)] = a, name
 		p.register(name, a)
 		p.warnings = append(p.warnings, warnings...)
 		problems = append(problems, err)

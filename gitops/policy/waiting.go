@@ -2,8 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -33,7 +33,8 @@ func (p *Policy) awaitApp(d *gitops.Delivery, orders []gitops.Order) {
 // mayCome reports whether an app of a name that is not known may become known. One whose
 // name differs from a known one's only in capitals may not.
 func (p *Policy) mayCome(app string) bool {
-	return p.mayNameApp(app) && gitops.InOtherCase(app, maps.Keys(p.apps)) == ""
+	other, taken := p.inLowerCase[strings.ToLower(app)]
+	return p.mayNameApp(app) && (!taken || other == app)
 }
 
 // awaitsImage reports whether an app with a pushed image may become known, and would be

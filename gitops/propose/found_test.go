@@ -139,6 +139,9 @@ func discovered(t *testing.T, files tree, environments []string, entries []disco
 		}
 		t.Errorf("a problem of %s in %s (%v): %s", p.App, p.Environment, p.Files, p.Message)
 	}
+	if len(result.Unknown) > 0 {
+		t.Errorf("environments that nobody configured, of which check warns: %v", result.Unknown)
+	}
 	for _, r := range result.Found {
 		found = append(found, Target{r.App, r.Environment, r.File})
 	}

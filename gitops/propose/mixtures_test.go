@@ -91,4 +91,22 @@ var mixtures = []variant{
 		}, twoApps, "dev", "prod"),
 		want: []layout{{"{env}/{app}-dep.yaml", `.spec.template.spec.containers[] | select(.name == "{app}") | .image = {repository}:{tag}`, "registry.example/{app}", "cart search"}},
 	},
+	{
+		name: "no environment, where one stands",
+		files: merged(
+			each("charts/{app}/values-{env}.yaml", func(app, env string) string { return named("registry.example/"+app, tags(env)) }, twoApps, "dev", "prod"),
+			tree{"charts/cart/values-base.yaml": "replicas: 2\n", "charts/search/values-schema.yaml": "type: object\n"},
+		),
+		want: []layout{{"charts/{app}/values-{env}.yaml", "helm", "registry.example/{app}", "cart search"}},
+	},
+	{
+		name: "no environment, where one stands behind an app",
+		files: merged(
+			each("apps/{app}-{env}.yaml", func(app, env string) string {
+				return named("registry.example/"+app, tags(strings.TrimSuffix(env, "-eu")))
+			}, []string{"cart", "cart-api"}, "dev", "prod-eu"),
+			tree{"apps/cart-base.yaml": "replicas: 2\n", "apps/cart-eu.yaml": "replicas: 3\n"},
+		),
+		want: []layout{{"apps/{app}-{env}.yaml", "helm", "registry.example/{app}", "cart cart-api"}},
+	},
 }

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // target is one app in one environment.
@@ -183,23 +185,30 @@ func (f *Findings) excludeOthers() {
 
 // noEnvironments are patterns of the paths that an entry's pattern would match if what
 // stands in the place of an environment were one, as apps/base does.
-func (f *Findings) noEnvironments(e *entry) []string {
-	every := newGlob(e.file, nil)
-	names := make(map[string]bool)
+func (f *Findings) noEnvironments(e *entry) (all []string) {
+	known, every := newGlob(e.file, f.environments), newGlob(e.file, nil)
 	for _, p := range f.paths {
-		if _, environment, ok := every.match(p); ok && environment != "" && !slices.Contains(f.environments, environment) {
-			names[environment] = true
+		_, name, ok := every.match(p)
+		if _, _, isKnown := known.match(p); ok && !isKnown && gitops.CheckName("", name) == nil {
+			all = append(all, e.within(name, p))
 		}
 	}
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		pattern := strings.NewReplacer(appName, "*", envName, name).Replace(e.file)
-		if directory, _, ok := strings.Cut(e.file, "/"+envName+"/"); ok {
-			pattern = strings.ReplaceAll(directory, appName, "*") + "/" + name + "/**"
-		}
-		all = append(all, pattern)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// within is the entry's pattern for a name that stands where environments do; the path
+// alone where the name of an environment could end in that name.
+func (e *entry) within(name, p string) string {
+	if directory, _, ok := strings.Cut(e.file, "/"+envName+"/"); ok {
+		return strings.ReplaceAll(directory, appName, "*") + "/" + name + "/**"
 	}
-	return all
+	for segment := range strings.SplitSeq(e.file, "/") {
+		if strings.Contains(segment, envName) && (strings.Contains(segment, appName) || strings.Contains(segment, "*")) {
+			return p
+		}
+	}
+	return strings.NewReplacer(appName, "*", envName, name).Replace(e.file)
 }
 
 // ownDirectory is the directory of a path that the entry's pattern has for one app alone;

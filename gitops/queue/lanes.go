@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -113,12 +114,24 @@ type Blocked struct {
 }
 
 // Outage is what keeps a lane from writing, or those of its updates whose files are in
-// one manifest repository: somebody else's fault.
+// some manifest repositories: somebody else's fault.
 type Outage struct {
-	Repository string // the name of the one that cannot be written while others can; "" for the whole lane
+	Repository string // the names of those that cannot be written, as [JoinNames] has them; "" for the whole lane
 	Code       gitops.Code
 	Reason     string    // a sentence
 	RetryAt    time.Time // when the lane means to try again; zero when its holder gave the work up
+}
+
+// JoinNames writes names of manifest repositories as one text.
+func JoinNames(names []string) string { return strings.Join(names, ", ") }
+
+// Repositories are the names of the manifest repositories that it is of; none for the
+// whole lane.
+func (o Outage) Repositories() []string {
+	if o.Repository == "" {
+		return nil
+	}
+	return strings.Split(o.Repository, ", ")
 }
 
 // Empty reports whether there is nothing to record but that nothing is wrong.

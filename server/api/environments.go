@@ -57,7 +57,7 @@ type Failed struct {
 
 // Outage is what keeps a lane from writing, such as a git server that is away.
 type Outage struct {
-	Manifests string `json:"manifests,omitempty"` // the one manifest repository that it is of: others are written; not there when it is of the whole lane
+	Manifests []string `json:"manifests,omitempty"` // the manifest repositories that it is of: others are written; not there when it is of the whole lane
 
 	Code    gitops.Code `json:"code"`
 	Reason  string      `json:"reason"`
@@ -68,23 +68,26 @@ type Outage struct {
 // OutageOf is what keeps the updates of an app from being written; nil when nothing does.
 func (e Environment) OutageOf(app string) *Outage {
 	o := e.Lane.Outage
-	if o == nil || o.Manifests == "" {
+	if o == nil || len(o.Manifests) == 0 {
 		return o
 	}
 	for _, a := range e.Apps {
-		if a.App == app && a.Manifests != "" && a.Manifests != o.Manifests {
+		if a.App == app && a.Manifests != "" && !slices.Contains(o.Manifests, a.Manifests) {
 			return nil // its files are elsewhere
 		}
 	}
 	return o
 }
 
-// Text is the reason, with the repository where it is not of the whole lane.
+// Text is the reason, with the repository where it is of one; several name themselves.
 func (o Outage) Text() string {
-	if o.Manifests == "" {
+	switch len(o.Manifests) {
+	case 0:
 		return o.Reason
+	case 1:
+		return "manifest repository " + o.Manifests[0] + ": " + o.Reason
 	}
-	return "manifest repository " + o.Manifests + ": " + o.Reason
+	return "manifest repositories " + o.Reason
 }
 
 // App is what the branch has of an app in an environment.
@@ -207,7 +210,7 @@ func laneOf(b queue.Backlog) Lane {
 		}
 	}
 	if b.Outage != nil {
-		lane.Outage = &Outage{Manifests: b.Outage.Repository, Code: b.Outage.Code, Reason: b.Outage.Reason, Since: b.OutageSince, RetryAt: b.Outage.RetryAt}
+		lane.Outage = &Outage{Manifests: b.Outage.Repositories(), Code: b.Outage.Code, Reason: b.Outage.Reason, Since: b.OutageSince, RetryAt: b.Outage.RetryAt}
 	}
 	return lane
 }

@@ -48,6 +48,23 @@ func (b *builder) refines(name string) bool {
 	return len(b.Looks) > 0 && b.Config.Apps[name].File == "" && b.mayFind(name)
 }
 
+// refinedImages are the images that the configuration gives the apps that refine what
+// branches name.
+func (b *builder) refinedImages() map[string]bool {
+	images := make(map[string]bool)
+	for name, app := range b.Config.Apps {
+		if !b.refines(name) {
+			continue
+		}
+		for environment := range b.Config.Environments {
+			if image := app.RepositoryIn(environment); image != "" {
+				images[b.image(image).same] = true
+			}
+		}
+	}
+	return images
+}
+
 // addConfigured adds every app of the configuration in every environment that it runs
 // in, but for those that refine what branches name.
 func (b *builder) addConfigured() {

@@ -55,6 +55,7 @@ type Catalog struct {
 	files    map[string][]string
 	apart    map[string]map[string][]string // apps by environment and manifest repository; nil where there is one
 	policy   map[string]policy.App
+	refined  map[string]bool // images of the configuration's apps that only refine what branches name
 	edits    edits
 	images   map[string]image
 }
@@ -96,9 +97,11 @@ func (c *Catalog) MayComeToKnow(app string) bool {
 	return slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameApp(app) })
 }
 
-// MayComeToKnowImage reports whether a branch could name an app of an image, without tag.
+// MayComeToKnowImage reports whether a branch could name an app of an image, without tag:
+// by what it has itself, or by the image that the configuration gives an app whose file is
+// not found yet.
 func (c *Catalog) MayComeToKnowImage(image string) bool {
-	return slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameImage(image) })
+	return c.refined[newImage(image).same] || slices.ContainsFunc(c.looks, func(l Look) bool { return l.Rules.MayNameImage(image) })
 }
 
 // Targets are all targets, sorted by app and environment. The slice is not to be changed.
@@ -183,7 +186,7 @@ func (c *Catalog) Same(other *Catalog) bool {
 
 // catalog puts together what was found to be right.
 func (b *builder) catalog() *Catalog {
-	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), edits: b.edits, images: b.images, complete: b.complete, looks: b.Looks}
+	c := &Catalog{targets: make(map[At]*Target, len(b.all)), wrong: make(map[At]int), files: make(map[string][]string), policy: b.policyApps(), refined: b.refinedImages(), edits: b.edits, images: b.images, complete: b.complete, looks: b.Looks}
 	files := make(map[[2]string]bool, len(b.all))
 	for _, w := range b.all {
 		if !w.ok {

@@ -4,6 +4,7 @@ package discovery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -31,6 +32,21 @@ type Sight struct {
 	Commit string // that the branch was at
 	Result *discover.Result
 	Read   []string // the files whose contents were fetched for it
+
+	view *manifest.View
+}
+
+// Files are those of the files that were read before and now that are still there: names
+// come and go, and what is gone needs no memory.
+func (s Sight) Files(before []string) (files []string) {
+	met := make(map[string]bool, len(before)+len(s.Read))
+	for _, path := range slices.Concat(before, s.Read) {
+		if !met[path] && s.view.Object(path) != "" {
+			met[path] = true
+			files = append(files, path)
+		}
+	}
+	return files
 }
 
 // lookWithin is how long a look may take, and mostFetches how often it may fetch files. A
@@ -50,7 +66,7 @@ func (b Branch) Look(ctx context.Context, rules *discover.Rules) (s Sight, err e
 	view, err := b.View(ctx, 0)
 	for fetches := 0; err == nil; fetches++ {
 		r := reader{ctx: ctx, view: view, guard: b.Guard}
-		s.Commit, s.Result = view.Commit(), rules.Look(view.Root(), r.read)
+		s.view, s.Commit, s.Result = view, view.Commit(), rules.Look(view.Root(), r.read)
 		switch {
 		case r.later != nil:
 			return s, r.later

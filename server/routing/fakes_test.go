@@ -23,6 +23,8 @@ type fake struct {
 	shakes  int
 	aborted bool
 	closed  chan struct{}
+	before  int  // transitions that are known before an error
+	fails   bool // every update that is to be written, as its own fault
 }
 
 func newFake() *fake { return &fake{closed: make(chan struct{})} }
@@ -38,7 +40,10 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 	f.mu.Lock()
 	for _, t := range tasks {
 		f.asked = append(f.asked, t.Update.ID)
-		if !t.SearchOnly {
+		switch {
+		case f.fails:
+			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionFail})
+		case !t.SearchOnly:
 			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit})
 		}
 	}
@@ -52,9 +57,9 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 		}
 	}
 	if err != nil {
-		return gitops.WriteResult{}, err
+		r.Transitions = r.Transitions[:min(len(r.Transitions), f.before)]
 	}
-	return r, nil
+	return r, err
 }
 
 func (f *fake) Handshake(context.Context) error {

@@ -18,10 +18,10 @@
 package routing
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +32,9 @@ import (
 // patience is how long a lane waits for one of several repositories. It is longer than
 // a push takes that nothing is wrong with.
 const patience = 10 * time.Second
+
+// mostReason bounds what is said of several repositories that are away.
+const mostReason = 2_000
 
 // Routes say where updates go under one configuration.
 type Routes struct {
@@ -108,116 +111,6 @@ func (r Routes) release() {
 	}
 }
 
-// share is the tasks of one write that go to one repository, and their result.
-type share struct {
-	to     *Repository
-	tasks  []gitops.WriteTask
-	result gitops.WriteResult
-	err    error // nil: what is not in the result is not on the branch
-}
-
-// divide gives each repository its tasks, in their order. Of an app that is not configured
-// any more nobody knows where an update may have been pushed: each repository gets it.
-func (r Routes) divide(tasks []gitops.WriteTask) (shares []*share) {
-	byName := make(map[string]*share)
-	add := func(name string, task gitops.WriteTask) {
-		if byName[name] == nil {
-			byName[name] = &share{to: r.Repositories[name]}
-		}
-		byName[name].tasks = append(byName[name].tasks, task)
-	}
-	for _, task := range tasks {
-		name, ok := r.Of(task.Update.Environment, task.Update.App)
-		if ok && r.Repositories[name] != nil {
-			add(name, task)
-			continue
-		}
-		for name := range r.Repositories {
-			add(name, task)
-		}
-	}
-	return slices.SortedFunc(maps.Values(byName), func(a, b *share) int { return cmp.Compare(a.to.name, b.to.name) })
-}
-
-// writeShares writes to several repositories at once. It waits for each until its patience
-// ends. A write that it does not wait for any more goes out no more unless it is in a push.
-func (r *Router) writeShares(ctx context.Context, shares []*share) {
-	ctx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	patient, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ended := make([]chan struct{}, len(shares))
-	results := make([]share, len(shares)) // each belongs to its goroutine until that has ended
-	for i, s := range shares {
-		ended[i] = make(chan struct{})
-		results[i] = *s
-		if results[i].err = s.to.away(); results[i].err != nil || !s.to.Keep() {
-			close(ended[i])
-			continue
-		}
-		go func() {
-			defer s.to.Release()
-			defer close(ended[i])
-			results[i].write(ctx)
-		}()
-	}
-	for i, s := range shares {
-		select {
-		case <-ended[i]:
-			*s = results[i]
-			continue
-		default:
-		}
-		select {
-		case <-ended[i]:
-			*s = results[i]
-		case <-patient.Done():
-			s.err = s.to.giveUp(ctx)
-		}
-	}
-}
-
-// write writes one share and tells its repository how that went.
-func (s *share) write(ctx context.Context) {
-	s.result, s.err = s.to.writer.Write(ctx, s.tasks)
-	switch {
-	case s.err == nil:
-		s.to.succeeded()
-	case ctx.Err() == nil: // else the caller gave up, which is not its fault
-		s.to.failed(s.err)
-	}
-}
-
-// merge puts the results of all shares together, in the order of the tasks. Of what several
-// repositories were asked for, the one counts that has it.
-func merge(tasks []gitops.WriteTask, shares []*share) (result gitops.WriteResult) {
-	transitions, refused, unknown := make(map[string]gitops.Transition), make(map[string]gitops.Refusal), make(map[string]bool)
-	for _, s := range shares {
-		for _, t := range s.result.Transitions {
-			if before, ok := transitions[t.Update]; !ok || before.Action == gitops.ActionFail {
-				transitions[t.Update] = t
-			}
-		}
-		for _, t := range s.result.Refused {
-			refused[t.Update] = t
-		}
-		for _, task := range s.tasks {
-			unknown[task.Update.ID] = unknown[task.Update.ID] || s.err != nil
-		}
-	}
-	for _, task := range tasks {
-		id := task.Update.ID
-		if t, ok := transitions[id]; ok {
-			result.Transitions = append(result.Transitions, t)
-		} else if t, ok := refused[id]; ok {
-			result.Refused = append(result.Refused, t)
-		} else if unknown[id] {
-			result.Unknown = append(result.Unknown, id)
-		}
-	}
-	return result
-}
-
 // Away implements lane.Writer.
 func (r *Router) Away(environment string) (apps []string, outage *queue.Outage) {
 	routes := r.current()
@@ -228,13 +121,34 @@ func (r *Router) Away(environment string) (apps []string, outage *queue.Outage) 
 	if len(in) <= 1 {
 		return nil, nil
 	}
+	var all []*queue.Outage
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if now := routes.Repositories[name].Outage(); now != nil {
 			apps = append(apps, in[name]...)
-			outage = cmp.Or(outage, now)
+			all = append(all, now)
 		}
 	}
-	return apps, outage
+	return apps, together(all)
+}
+
+// together is one outage of several repositories: whose update waits finds its own there.
+func together(all []*queue.Outage) *queue.Outage {
+	if len(all) == 0 {
+		return nil
+	}
+	one := *all[0]
+	if len(all) == 1 {
+		return &one
+	}
+	var names, reasons []string
+	for _, o := range all {
+		names, reasons = append(names, o.Repository), append(reasons, o.Repository+": "+o.Reason)
+		if o.RetryAt.Before(one.RetryAt) {
+			one.RetryAt = o.RetryAt
+		}
+	}
+	one.Repository, one.Reason = queue.JoinNames(names), gitops.Clip(strings.Join(reasons, "; "), mostReason)
+	return &one
 }
 
 // LastStep implements lane.Writer: that of the repository whose last step is longest ago.

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"strings"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
 )
@@ -36,6 +38,9 @@ func accessConfig() access.Config {
 // authorized holds an accepted update to what its sender may order, by a table that
 // the service does not have. The checker's lock is held.
 func (c *checker) authorized(d gitops.Delivery, u gitops.Update) {
+	if u.App == "web" && !evenTag(u.Tag) {
+		c.wrong("update %s of web to %s was accepted, a tag that web does not take", u.ID, u.Tag)
+	}
 	want := ""
 	switch {
 	case d.Principal == "dispatch:17":
@@ -51,4 +56,11 @@ func (c *checker) authorized(d gitops.Delivery, u gitops.Update) {
 	case u.Rule != want:
 		c.wrong("update %s was accepted by %q, not by the rule %s", u.ID, u.Rule, want)
 	}
+}
+
+// evenTag reports whether the last digit of a build's number, or of a version's second, is
+// even.
+func evenTag(tag string) bool {
+	tag = strings.TrimSuffix(tag, ".0")
+	return strings.ContainsAny(tag[len(tag)-1:], "02468ace")
 }

@@ -150,6 +150,13 @@ var plantedBugs = []planted{
 		"was accepted and has not ended",
 	},
 	{
+		"an app's own tag rule is not asked",
+		"gitops/policy/narrow.go",
+		"if why := own.refuses(tag); why != \"\" {",
+		"if why := own.refuses(tag); false {",
+		"a tag that web does not take",
+	},
+	{
 		"a push may lower the version",
 		"gitops/policy/narrow.go",
 		"return !env.downgrades && (env.rule.semver != nil || p.apps[app].rule.semver != nil)",

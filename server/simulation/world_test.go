@@ -61,6 +61,9 @@ func policyConfig() policy.Config {
 	for _, app := range append([]string{ghost}, filed...) {
 		c.Apps[app] = policy.App{Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + app}
 	}
+	web := c.Apps["web"]
+	web.Tags.Match = `main-.*[02468ace]|v?1\.[0-9]*[02468]\.0` // every other tag: see evenTag
+	c.Apps["web"] = web
 	return c
 }
 

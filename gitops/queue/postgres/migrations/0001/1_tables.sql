@@ -155,7 +155,7 @@ CREATE TABLE lanes (
 	outage_code     text NOT NULL DEFAULT '',
 	outage_reason   text NOT NULL DEFAULT '',
 	outage_retry_at timestamptz,
-	outage_repository text NOT NULL DEFAULT '' -- the manifest repository that alone is away; '' is the whole lane
+	outage_repository text NOT NULL DEFAULT '' -- the manifest repositories that are away while others are not; '' is the whole lane
 ) WITH (fillfactor = 50);
 
 -- What happened to updates after they were accepted.
