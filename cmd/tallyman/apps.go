@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,18 +79,27 @@ func (p *printer) origin(known []api.KnownApp) {
 	}
 }
 
-// apps prints a line for each app and environment. What is wrong has its sentence in a
-// line of its own.
+// apps prints a line for each app and environment, with its manifest repository where
+// there is more than one. What is wrong has its sentence in a line of its own.
 func (p *printer) apps(found []api.KnownApp, complete bool) {
+	header := []string{"APP", "ENVIRONMENT", "FILES", "ORIGIN", "IMAGE, OR WHAT IS WRONG"}
+	several := slices.ContainsFunc(found, func(a api.KnownApp) bool { return a.Manifests != found[0].Manifests })
+	if several {
+		header = slices.Insert(header, 2, "REPOSITORY")
+	}
 	var rows [][]cell
 	for _, a := range found {
 		what := cell{firstOf(a.Image, "-"), ""}
 		if a.Problem != "" {
 			what = cell{a.Problem, "bad"}
 		}
-		rows = append(rows, []cell{{firstOf(a.App, "-"), ""}, {firstOf(a.Environment, "-"), ""}, {strings.Join(a.Files, " "), ""}, {a.Origin, ""}, what})
+		row := []cell{{firstOf(a.App, "-"), ""}, {firstOf(a.Environment, "-"), ""}, {strings.Join(a.Files, " "), ""}, {a.Origin, ""}, what}
+		if several {
+			row = slices.Insert(row, 2, cell{a.Manifests, ""})
+		}
+		rows = append(rows, row)
 	}
-	p.table([]string{"APP", "ENVIRONMENT", "FILES", "ORIGIN", "IMAGE, OR WHAT IS WRONG"}, rows)
+	p.table(header, rows)
 	if !complete {
 		p.line("", "a branch is still being looked at: there may be more apps")
 	}
