@@ -129,7 +129,7 @@ func TestARefinedAppWithAProblem(t *testing.T) {
 	} {
 		in := site(t, "dev", "prod")
 		in.Config.Apps = map[string]config.App{"api": {}, "web": {Environments: []string{"prod"}}}
-		in.Looks[0].Result = &discover.Result{Problems: []discover.Problem{p}}
+		in.Looks[0].Result = &discover.Result{Found: []*discover.Found{found("other", "charts/other/values-dev.yaml")}, Problems: []discover.Problem{p}}
 		c, err := catalog.New(in)
 		if err != nil {
 			t.Fatal(err)
