@@ -126,6 +126,7 @@ func (c Credentials) forRepository(url, from string) *Credentials {
 func (c *Config) checkRepositories(report reporter) {
 	c.Manifests.check(report, "manifests", nil)
 	written := []writtenBranch{{addressOf(c.Manifests.URL), c.Manifests.Branch, "manifests"}}
+	same := gitops.SameButCase(maps.Keys(c.Repositories))
 	for _, name := range slices.Sorted(maps.Keys(c.Repositories)) {
 		field, r := RepositoryField(name), c.Repositories[name]
 		if strings.EqualFold(name, DefaultRepository) {
@@ -134,6 +135,9 @@ func (c *Config) checkRepositories(report reporter) {
 		}
 		if err := gitops.CheckName(field, name); err != nil {
 			report(field, "%s", err.(*gitops.Error).Message)
+		}
+		if other := same[name]; other != "" {
+			report(field, "differs from %s in capitals alone: rename one of them", RepositoryField(other))
 		}
 		if r.Credentials == nil && r.URL != "" && c.Manifests.URL != "" {
 			report(field+".credentials", "is missing: those of manifests are for %s and are not sent to %s. Give this repository its own, or {} to use none",

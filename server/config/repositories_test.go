@@ -79,6 +79,7 @@ func TestWrongRepositories(t *testing.T) {
 		want         []string
 	}{
 		{"{default: {branch: b}}", []string{"repositories.default: is the name of the repository that manifests describes: take another name, or say it in manifests"}},
+		{"{pay: {branch: b}, Pay: {branch: c}}", []string{"repositories.pay: differs from repositories.Pay in capitals alone: rename one of them"}},
 		{"{-pay: {branch: b}}", []string{"repositories.-pay: must be 1 to 100 of"}},
 		{"{pay: {url: https://pay.example/m}}", []string{"repositories.pay.credentials: is missing: those of manifests are for https://git.example and are not sent to https://pay.example. Give this repository its own, or {} to use none"}},
 		{"{pay: {url: http://git.example/m}}", []string{"repositories.pay.credentials: is missing: those of manifests are for https://git.example and are not sent to http://git.example."}},
