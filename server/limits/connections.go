@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Reason says why a connection was closed as it came, or to make room for another.
@@ -53,6 +54,10 @@ const siteShare = 4
 // the server's goroutines notice. ConnectionBytes has room for them.
 const maxLeaving = 64
 
+// leaveWithin is how long one more waits until fewer are leaving. They need a processor
+// for it, and nothing of their clients.
+const leaveWithin = time.Second
+
 // connections bounds how many are open, in all and from one client. One too many takes
 // the place of one that waits for its client, see [waiting], or is closed as it comes.
 //
@@ -69,13 +74,14 @@ type connections struct {
 	mu      sync.Mutex
 	open    int
 	leaving int                // besides, whose place is another's
+	left    chan struct{}      // has one after fewer are leaving
 	classes [3]int             // of them, by class
 	opens   map[netip.Addr]int // by network, without zeros; none of proxies
 	sites   map[netip.Addr]int // by site, likewise
 }
 
 func newConnections(most, each int, proxied bool) *connections {
-	return &connections{most: most, each: each, proxied: proxied, opens: make(map[netip.Addr]int), sites: make(map[netip.Addr]int)}
+	return &connections{most: most, each: each, proxied: proxied, left: make(chan struct{}, 1), opens: make(map[netip.Addr]int), sites: make(map[netip.Addr]int)}
 }
 
 // take makes room for one more connection of a client; ok is false when there is none.
@@ -131,6 +137,34 @@ func (c *connections) gone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leaving--
+	select {
+	case c.left <- struct{}{}:
+	default:
+	}
+}
+
+// awaitLeaving waits a moment while too many are leaving. Without it a machine that is
+// busy with the attack would turn those away who come meanwhile, attackers or not. One
+// goroutine at a time calls it.
+func (c *connections) awaitLeaving() {
+	if !c.crowded() {
+		return
+	}
+	late := time.NewTimer(leaveWithin)
+	defer late.Stop()
+	for c.crowded() {
+		select {
+		case <-c.left:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+func (c *connections) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leaving >= maxLeaving
 }
 
 func (c *connections) give(of client) {

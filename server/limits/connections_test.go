@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/budget"
@@ -135,4 +137,30 @@ func TestConnectionsFitTheirShare(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, l, err)
 		}
 	}
+}
+
+// While too many are leaving, one more waits until one is gone, and no longer than a
+// moment.
+func TestOneMoreWaitsForThoseThatLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, of := newConnections(200, 100, false), clientAt(netip.MustParseAddr("192.0.2.1"))
+		began := time.Now()
+		for range maxLeaving {
+			c.awaitLeaving()
+			c.count(of, 1)
+			c.replace(of, of)
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("%s for those that there is room for", waited)
+		}
+		time.AfterFunc(leaveWithin/4, c.gone)
+		if c.awaitLeaving(); time.Since(began) != leaveWithin/4 || c.replaceable(of, ReasonLimit) == nil {
+			t.Errorf("after %s, %d leave", time.Since(began), c.leaving)
+		}
+		c.replace(of, of)
+		began = time.Now()
+		if c.awaitLeaving(); time.Since(began) != leaveWithin || c.replaceable(of, ReasonLimit) != nil {
+			t.Errorf("after %s, %d leave", time.Since(began), c.leaving)
+		}
+	})
 }

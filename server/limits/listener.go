@@ -85,6 +85,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 // makeRoom gives a client the place of the connection that waits for longest of those
 // which keep it out. That one is discarded; its server notices, and closes it, too.
 func (l *boundedListener) makeRoom(of client, why Reason) bool {
+	l.places.awaitLeaving()
 	may := l.places.replaceable(of, why)
 	if may == nil {
 		return false
