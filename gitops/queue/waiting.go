@@ -49,14 +49,25 @@ func ErrTooManyWait() *gitops.Error {
 	return gitops.Errorf(gitops.TooLarge, "%d deliveries wait for apps that are not known yet, and no more are kept", MaxWaiting)
 }
 
-// Settled is d as [Waiting.Settle] stores it, or says why it cannot. An event that is not
-// said to have happened before its receipt happened then: without a time it would count
-// as newer than what was accepted while it waited.
+// WaitingSince is d as Accept stores it. The event of a delivery that waits happened now,
+// by the store's clock, unless it is said to have happened before: without a time it would
+// count as newer than what is accepted while it waits, and the clock of the replica that
+// received it may be wrong.
+func WaitingSince(d gitops.Delivery, now time.Time) gitops.Delivery {
+	if d.Outcome == gitops.OutcomeWaiting && (d.EventTime.IsZero() || d.EventTime.After(now)) {
+		d.EventTime = now
+	}
+	return d
+}
+
+// Settled is d as [Waiting.Settle] stores it, or says why it cannot. Its event's time is
+// that of the delivery that waited, see [WaitingSince]; without one it happened when it
+// was received.
 func Settled(d gitops.Delivery) (gitops.Delivery, error) {
 	if d.Outcome == gitops.OutcomeWaiting {
 		return gitops.Delivery{}, gitops.FieldErrorf("outcome", "must be one that ends the wait, not %s", d.Outcome)
 	}
-	if d.EventTime.IsZero() || d.EventTime.After(d.ReceivedAt) {
+	if d.EventTime.IsZero() {
 		d.EventTime = d.ReceivedAt
 	}
 	d.Event = nil

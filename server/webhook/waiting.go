@@ -155,7 +155,7 @@ func (in *Intake) decideAsPlanned(ctx context.Context, waits gitops.Delivery) (d
 		d = endWait(e, d, fmt.Sprintf("it waited until %s. Send it again when there is one", timeText(waits.WaitsUntil())))
 	}
 	nameOrder(&d, e.Orders)
-	d.ReceivedAt, d.Remote, d.Credential, d.Recovered = waits.ReceivedAt, waits.Remote, waits.Credential, waits.Recovered
+	d.EventTime, d.ReceivedAt, d.Remote, d.Credential, d.Recovered = waits.EventTime, waits.ReceivedAt, waits.Remote, waits.Credential, waits.Recovered
 	d.Body, d.BodyDigest, d.Config = waits.Body, waits.BodyDigest, in.Config
 	return in.settle(ctx, d)
 }

@@ -272,6 +272,7 @@ func (r *acceptRow) fill(a *acceptance) (*gitops.Update, error) {
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = r.acceptedAt.UTC()
 	}
+	*d = queue.WaitingSince(*d, r.acceptedAt.UTC())
 	if a.decided {
 		d.DecidedAt = r.acceptedAt.UTC()
 	}

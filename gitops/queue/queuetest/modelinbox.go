@@ -53,6 +53,7 @@ func checkUpdates(d gitops.Delivery) error {
 // take stores a delivery whose key is new.
 func (m *Model) take(d gitops.Delivery) {
 	now, key := m.now().UTC(), d.Key()
+	d = queue.WaitingSince(d, now)
 	receipt := d.PlannedAt()
 	if now.Before(receipt) {
 		receipt = now

@@ -129,6 +129,7 @@ var cases = []testCase{
 	{"Waiting/Settled", settled},
 	{"Waiting/SettledAtOnce", settledAtOnce},
 	{"Waiting/LateBehindNewer", lateBehindNewer},
+	{"Waiting/WrongClock", waitingByAWrongClock},
 	{"Waiting/OneBodyCountsOnce", waitingBodyCountsOnce},
 	{"Waiting/KeptWhileItWaits", keptWhileItWaits},
 	{"Waiting/Refusals", settleRefusals},

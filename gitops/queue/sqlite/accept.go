@@ -57,6 +57,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = tx.now
 	}
+	d = queue.WaitingSince(d, tx.now)
 	d.ReceivedAt, d.EventTime = rounded(d.ReceivedAt), rounded(d.EventTime)
 	number := tx.latest.delivery + 1
 	sender, err := tx.sender(senderKey{d.Principal, d.Actor, d.Config})

@@ -136,7 +136,8 @@ BEGIN
 	WITH added AS (
 		INSERT INTO deliveries (number, source, id, received_at, event_time, actor, principal, remote, recovered, credential, outcome, field, reason,
 			environment, app, config, body_digest, event, decided_at)
-		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at), d.event_time,
+		SELECT base + d.place, d.source, d.id, coalesce(d.received_at, now_at),
+			CASE WHEN d.outcome = 'waiting' AND d.event_time IS NULL THEN now_at WHEN d.outcome = 'waiting' THEN least(d.event_time, now_at) ELSE d.event_time END, -- queue.WaitingSince
 			d.actor, d.principal, d.remote, d.recovered, d.credential, d.outcome, d.field, d.reason, d.environment, d.app, d.config,
 			d.body_digest, d.event, CASE WHEN d.decided THEN now_at END
 		FROM jsonb_to_recordset(delivery_args) AS d (place integer, source text, id text, received_at timestamptz, event_time timestamptz,
