@@ -13,13 +13,14 @@ type parsing struct {
 	by       map[string]map[string]bool // processes that began to parse an object
 	killed   map[string]int             // processes that an object has killed
 	cleared  map[string]int             // how often an object was cleared, or came where another had been
+	commits  map[hash]bool              // that came onto the branch
 	lags     int                        // how often the git server said where the branch was
 	harmless map[string]bool            // lines that kill no more
 	cured    bool                       // none kills any more
 }
 
 func newParsing() parsing {
-	return parsing{by: make(map[string]map[string]bool), killed: make(map[string]int), cleared: make(map[string]int), harmless: make(map[string]bool)}
+	return parsing{by: make(map[string]map[string]bool), killed: make(map[string]int), cleared: make(map[string]int), commits: make(map[hash]bool), harmless: make(map[string]bool)}
 }
 
 // begins is told that a process is about to parse something.
@@ -40,6 +41,17 @@ func (c *checker) appears(from, to hash) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.changes(from, to)
+	all := c.w.origin.all
+	for at := to; !c.parsing.commits[at] && len(all[at].parents) > 0; at = all[at].parents[0] {
+		if c.parsing.commits[at] = true; at != to || all[at].parents[0] != from { // several came at once: each is looked at
+			c.changes(all[at].parents[0], at)
+		}
+	}
+}
+
+// changes notes the files of a commit that are others than those of another.
+func (c *checker) changes(from, to hash) {
 	all, was := c.w.origin.all, make(map[string]hash)
 	if !from.IsZero() {
 		was = all.files(all[from].tree)
