@@ -267,7 +267,7 @@ func (s *Sweeper) fetch(ctx context.Context, e event) (Outcome, error) {
 		return "", err
 	case err == nil && d.Key() != event.Delivery:
 		return duplicate, nil
-	case len(d.Updates) == 0:
+	case len(d.Updates) == 0 && d.Outcome != gitops.OutcomeWaiting: // what waits is kept, and may be lost with the store
 		s.skip[e.guid] = e // the intake may not have kept it, and would be given it again
 	}
 	return Recovered, nil
