@@ -98,7 +98,7 @@ func (d *demo) scenes() []scene {
 			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0, nil},
 		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1, nil},
 		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0, nil},
-		{"GitHub: a job dispatches an app whose chart was merged a moment ago, which nobody configured", newAppID, github(web, d.githubSecret, newAppID), http.StatusAccepted, 1, d.addApp},
+		{"GitHub: a job dispatches an app whose chart was merged a moment ago and that is not in the configuration", newAppID, github(web, d.githubSecret, newAppID), http.StatusAccepted, 1, d.addApp},
 		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(jobs, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1, nil},
 	}
 }

@@ -86,7 +86,7 @@ func TestSendAndExplainMany(t *testing.T) {
 	}
 	expect(t, "explain", out, "Created 12 updates", "12 updates to main-1a2b3c4: 11 committed, 1 failed", "\napp-04 in dev to main-1a2b3c4: failed\n", "Every step of one: tallyman explain UPDATE")
 	if strings.Contains(out, "app-00 in dev to") {
-		t.Errorf("what needs nobody is shown with every step:\n%s", out)
+		t.Errorf("updates that need no decision are shown with every step:\n%s", out)
 	}
 	id := gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: "many"}, "dev", "app-00")
 	out, _, _ = run(t, "explain", id)

@@ -164,7 +164,7 @@ type Environment struct {
 	File string `yaml:"file"`
 	// Set overrides the top-level set for this environment.
 	Set Sets `yaml:"set"`
-	// Also overrides the top-level also for this environment; an empty list is none.
+	// Also overrides the top-level also for this environment; an empty list means none.
 	Also []Also `yaml:"also"`
 }
 
@@ -208,6 +208,6 @@ type App struct {
 	File string `yaml:"file"`
 	// Set overrides the environment's set for this app.
 	Set Sets `yaml:"set"`
-	// Also overrides the environment's also for this app; an empty list is none.
+	// Also overrides the environment's also for this app; an empty list means none.
 	Also []Also `yaml:"also"`
 }

@@ -92,7 +92,7 @@ func (c *checker) newerWritten(u *tracked) bool {
 		case u.EventTime.IsZero() || other.Environment != u.Environment || other.App != u.App || !other.State.Written() && len(c.ever[other.ID]) == 0:
 		case cmp.Or(other.EventTime, other.at).Unix() > u.EventTime.Unix():
 			return true
-		case u.Recovered && other.EventTime.IsZero() && other.AcceptedAt.Unix() > u.EventTime.Unix(): // of what waited both are by the store's clock
+		case u.App == newcomer && u.Recovered && other.EventTime.IsZero() && other.AcceptedAt.Unix() > u.EventTime.Unix(): // of what waited both are by the store's clock
 			return true
 		case onlyUp(u.Update) && other.EventTime.IsZero() && other.AcceptedAt.Sub(u.EventTime) > time.Minute:
 			return true
