@@ -1,6 +1,9 @@
 package gitops
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // BlockKind is one of a closed set: what keeps a pending update from being
 // written. It is a metric's label.
@@ -13,10 +16,21 @@ const (
 	// BlockStale: it waited for so long that what it asks for may be wrong by now.
 	// It waits for a person's retry or cancel.
 	BlockStale BlockKind = "stale"
+	// The others are of a hold, or of a freeze of the configuration: see [HoldKind].
+	BlockPin    = BlockKind(HoldPin)
+	BlockFreeze = BlockKind(HoldFreeze)
+	BlockStop   = BlockKind(HoldStop)
+	BlockBad    = BlockKind(HoldBad)
 )
 
 // BlockKinds lists every [BlockKind].
-func BlockKinds() []BlockKind { return []BlockKind{BlockRefused, BlockStale} }
+func BlockKinds() []BlockKind {
+	return []BlockKind{BlockRefused, BlockStale, BlockPin, BlockFreeze, BlockStop, BlockBad}
+}
+
+// Held reports whether the block is of a hold or a freeze: a person's will, and nobody's
+// fault.
+func (k BlockKind) Held() bool { return slices.Contains(HoldKinds(), HoldKind(k)) }
 
 // Block is one thing that keeps a pending update from being written, without
 // holding up any other update. Its JSON form is the API's.

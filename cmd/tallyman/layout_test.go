@@ -19,6 +19,7 @@ const module = "github.com/tallyman-dev/tallyman/"
 var mayImport = map[string][]string{
 	"gitops":                             {},
 	"gitops/access":                      {"gitops", "gitops/aws"},
+	"gitops/gate":                        {"gitops"},
 	"gitops/aws":                         {},
 	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
 	"gitops/policy/tagset":               {"gitops"},
