@@ -6,19 +6,23 @@ import "time"
 type Act string
 
 const (
-	ActOrder   Act = "order"   // an update was accepted
-	ActRetry   Act = "retry"   // a person's decision, as those below
-	ActCancel  Act = "cancel"  //
-	ActDismiss Act = "dismiss" //
-	ActRefuse  Act = "refuse"  // an authenticated principal asked for what it may not do
-	ActClear   Act = "clear"   // a person wants a file parsed again that was set aside
-	ActConfig  Act = "config"  // the program started with another configuration than the last time
-	ActSecret  Act = "secret"  // a secret in a file was replaced
+	ActOrder    Act = "order"    // an update was accepted
+	ActRetry    Act = "retry"    // a person's decision, as those below
+	ActCancel   Act = "cancel"   //
+	ActDismiss  Act = "dismiss"  //
+	ActRefuse   Act = "refuse"   // an authenticated principal asked for what it may not do
+	ActHold     Act = "hold"     // a hold was placed
+	ActLift     Act = "lift"     // a hold was lifted, or replaced by another
+	ActRollback Act = "rollback" // a person went back to an earlier tag
+	ActOverride Act = "override" // a person's order passed what held it
+	ActClear    Act = "clear"    // a person wants a file parsed again that was set aside
+	ActConfig   Act = "config"   // the program started with another configuration than the last time
+	ActSecret   Act = "secret"   // a secret in a file was replaced
 )
 
 // Acts lists every [Act].
 func Acts() []Act {
-	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActClear, ActRefuse, ActConfig, ActSecret}
+	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActHold, ActLift, ActRollback, ActOverride, ActClear, ActRefuse, ActConfig, ActSecret}
 }
 
 // AuditEntry is one line of the audit: who did what, by which credential and rule.

@@ -21,7 +21,7 @@ func HoldKinds() []HoldKind { return []HoldKind{HoldPin, HoldFreeze, HoldStop, H
 // Hold is a fact in the store that keeps updates from being written. Its JSON form is
 // the API's.
 type Hold struct {
-	ID           string    `json:"id"`
+	ID           string    `json:"id"` // "h17": rises with each hold of the store
 	Kind         HoldKind  `json:"kind"`
 	Environments []string  `json:"environments,omitempty"` // empty means all
 	Apps         []string  `json:"apps,omitempty"`         // empty means all
@@ -29,6 +29,7 @@ type Hold struct {
 	Principal    string    `json:"principal"`              // [Principal.ID] of who placed it
 	Actor        string    `json:"actor"`
 	Reason       string    `json:"reason,omitempty"`
+	Rule         string    `json:"rule,omitempty"` // the access rule that allowed it; empty for a hand edit's pin
 	Since        time.Time `json:"since"`          // UTC, by the store's clock
 	Until        time.Time `json:"until,omitzero"` // UTC; zero where a person must lift it
 	Lifted       *Lift     `json:"lifted,omitempty"`

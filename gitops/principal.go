@@ -1,6 +1,9 @@
 package gitops
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Right is something that a principal may do to an app in an environment.
 type Right string
@@ -10,10 +13,17 @@ const (
 	RightOrder  Right = "order"  // request an update
 	RightRetry  Right = "retry"  // retry a failed or blocked update
 	RightCancel Right = "cancel" // end an update without writing it: cancel a pending one, dismiss a failed one
+
+	RightRollback Right = "rollback" // go back to an earlier tag, past pins and freezes, and stay there
+	RightHold     Right = "hold"     // place and lift pins, freezes and bad marks
+	RightStop     Right = "stop"     // stop writing, and resume
+	RightOverride Right = "override" // with an order, also for a rollback past a stop: pass what holds it, for a reason
 )
 
 // Rights lists every [Right].
-func Rights() []Right { return []Right{RightRead, RightOrder, RightRetry, RightCancel} }
+func Rights() []Right {
+	return []Right{RightRead, RightOrder, RightRetry, RightCancel, RightRollback, RightHold, RightStop, RightOverride}
+}
 
 // PrincipalKind is one of a closed set.
 type PrincipalKind string
@@ -85,6 +95,11 @@ func (p Principal) Kind() PrincipalKind {
 	}
 	return ""
 }
+
+// IsPerson reports whether a principal, by its [Principal.ID], is a person, or a program
+// that a person trusts like one: the holder of a token. All others are automation, which
+// holds hold without asking.
+func IsPerson(principal string) bool { return strings.HasPrefix(principal, string(KindToken)+":") }
 
 // ID names the principal for good: what it ordered is its own by this name. It is
 // made of numbers that are not given out again, of names only where our

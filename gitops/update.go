@@ -45,8 +45,9 @@ type Update struct {
 	Repository  string      `json:"repository,omitempty"` // the image without tag, as configured for the app
 	Tag         string      `json:"tag"`
 	Digest      string      `json:"digest,omitempty"`
-	Rule        string      `json:"rule,omitempty"` // the access rule that allowed it, as in "access[2]"
-	OnlyUp      bool        `json:"-"`              // it must not lower the version: an image was pushed, and nobody named it for this environment
+	Rule        string      `json:"rule,omitempty"`  // the access rule that allowed it, as in "access[2]"
+	OnlyUp      bool        `json:"-"`               // it must not lower the version: an image was pushed, and nobody named it for this environment
+	Terms       *Terms      `json:"terms,omitempty"` // of a person's order: what beside the tag was asked for
 	State       State       `json:"state"`
 	BlockedBy   []Block     `json:"blockedBy,omitempty"` // what keeps it from being written, while it is pending
 	Code        Code        `json:"code,omitempty"`      // of the failure, when State is Failed
@@ -71,6 +72,14 @@ type Update struct {
 	// Recovered is the delivery's, and true of one that waited: it was accepted later
 	// than it happened, and perhaps before by a store that has forgotten it.
 	Recovered bool `json:"-"`
+	// Principal is the delivery's.
+	Principal string `json:"-"`
+	// HeldUntil is when the last hold or freeze of it ended, as far as the store knows
+	// before something is reported of it again. Only [Lanes.Take] of package queue gives it.
+	HeldUntil time.Time `json:"-"`
+	// WrittenTag is the tag that its app's [Head] says was written before; "" when nothing
+	// was. Only Take gives it.
+	WrittenTag string `json:"-"`
 	// RetriedAt is when a person last asked for it to be tried again.
 	RetriedAt time.Time `json:"-"`
 	// CancelRequest is set while a person's cancellation waits for the lane, which
@@ -152,6 +161,22 @@ type Step struct {
 	Actor    string    `json:"actor,omitempty"`  // who decided
 }
 
+// Held says that something has come to hold an update since the lane took it.
+type Held struct {
+	Update    string // its id
+	BlockedBy []Block
+}
+
+// HandEdit says that the tag that an update would replace was put there by a commit that
+// is not the writer's own, after the writer had written another.
+type HandEdit struct {
+	Update string    // the id of the update that would replace it
+	Tag    string    // that the file has
+	Commit string    // hexadecimal name of the commit that put it there
+	Author string    // name of the commit's author, one line
+	At     time.Time // when it was committed, by its committer's clock
+}
+
 // Refusal says that the git server refuses one update although it takes others:
 // it stays pending and waits alone.
 type Refusal struct {
@@ -166,6 +191,10 @@ type WriteTask struct {
 	// SearchOnly: do not write it, only find out whether it is on the branch
 	// already. It is blocked, or to be cancelled, or older than what is written.
 	SearchOnly bool
+	// Expected is the tag that the file must have for the update to be written: what was
+	// written last. What has another tag, and not the update's own, is a [HandEdit]. ""
+	// means any.
+	Expected string
 }
 
 // WriteResult is what a writer knows after a write. An update of the call that is
@@ -174,6 +203,8 @@ type WriteTask struct {
 type WriteResult struct {
 	Transitions []Transition // actions commit, confirm, supersede, fail and cancel
 	Refused     []Refusal
+	Held        []Held     // not on the branch
+	HandEdits   []HandEdit // not on the branch
 	// Unknown are the ids of the updates whose manifest repository could not be written
 	// while others could. They may or may not be on the branch, as after an error.
 	Unknown []string

@@ -95,6 +95,7 @@ type Lanes interface {
 type TakeOptions struct {
 	Limit      int      // most updates to be written; at least 1
 	NewestOnly bool     // of each app's ready updates only the newest
+	NewestHeld bool     // a ready update that was held ([gitops.Update.HeldUntil]) only if it is the newest ready one of its app
 	Except     []string // apps whose ready updates are left where they are
 	Unresolved []string // ids that the holder has sent to the git server without knowing the result
 }

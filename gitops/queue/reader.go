@@ -99,7 +99,8 @@ type ChangeFeed interface {
 }
 
 // Change is one thing that happened: a delivery arrived, or its wait ended, or an update
-// that was accepted before went on. Exactly one of the two is set.
+// that was accepted before went on, or a hold was placed or lifted. Exactly one of them is
+// set.
 type Change struct {
 	Cursor   string // what Changes is asked with to get all that came after it
 	At       time.Time
@@ -108,6 +109,8 @@ type Change struct {
 	// those of the step that the change is. It is without its steps, blocks and
 	// MaybePushed.
 	Update *gitops.Update
+	// Hold is as the change left it: placed, or lifted. The end of its time is no change.
+	Hold *gitops.Hold
 }
 
 // Matches reports whether a delivery is meant, apart from Within.
