@@ -79,7 +79,7 @@ func TestConnectionsThatDoNotFitAreNamed(t *testing.T) {
 	s := newSite(t)
 	s.yaml += "limits: {memory: 200MiB, connections: 2000}\n"
 	_, err := s.newServer()
-	want := "limits.connections: is 2000, and 535 fit: connections may take 33MiB of the memory of 200MiB, and one takes up to 64KiB"
+	want := "limits.connections: is 2000, and 428 fit: connections may take 33MiB of the memory of 200MiB, and one takes up to 80KiB"
 	if gitops.CodeOf(err) != gitops.Invalid || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -119,7 +119,7 @@ func TestConnectionsFitTheirShare(t *testing.T) {
 		"one":                {Config{Connections: 1}, 1, 1, ""},
 		"as many as fit too": {Config{Connections: fit, ConnectionsPerAddress: fit}, fit, fit, ""},
 		"one too many": {Config{Connections: fit + 1}, 0, 0,
-			fmt.Sprintf("connections: is %d, and %d fit: connections may take 79MiB of the memory of 409MiB, and one takes up to 64KiB. Lower it", fit+1, fit)},
+			fmt.Sprintf("connections: is %d, and %d fit: connections may take 79MiB of the memory of 409MiB, and one takes up to 80KiB. Lower it", fit+1, fit)},
 		"fewer than none":                 {Config{Connections: -1}, 0, 0, "connections: must be 1 to"},
 		"fewer than none of an address":   {Config{ConnectionsPerAddress: -1}, 0, 0, "connectionsPerAddress: must be 1 to"},
 		"more of an address than in all":  {Config{Connections: 10, ConnectionsPerAddress: 11}, 0, 0, "connectionsPerAddress: must be 1 to 10,"},
