@@ -118,5 +118,5 @@ func (t *leaseTerm) isOlder(u gitops.Update, e gitops.HandEdit) bool {
 // editedAfter is why an update that is older than a hand edit is not written.
 func editedAfter(u gitops.Update, e gitops.HandEdit) string {
 	return fmt.Sprintf("%[1]s set %[2]s to %[3]s by hand in commit %[4]s, after this update was accepted. To write %[5]s all the same, order it by name: tallyman update %[2]s %[5]s --env %[6]s",
-		e.Author, u.App, e.Tag, gitops.Clip(e.Commit, 12), u.Tag, u.Environment)
+		e.Author, u.App, e.Tag, e.Commit[:min(len(e.Commit), 12)], u.Tag, u.Environment)
 }
