@@ -43,7 +43,7 @@ type Book struct {
 
 	mu      sync.Mutex
 	pushes  map[*push]bool
-	changed chan struct{} // closed when a push was judged or has ended
+	changed chan struct{} // closed when a push has ended, or was not made
 }
 
 // New makes a book by the rules in force, which it asks for each time. Before [Book.Use] it

@@ -11,32 +11,29 @@ import (
 
 // push is one that is being judged or is under way.
 type push struct {
-	updates []gitops.Update // those that it may put on the branch
-	judged  bool
+	updates []gitops.Update
+	begun   bool // nothing held any of them
 }
 
 // Gate is asked right before each push of some updates. It returns those of them that
-// something holds by now, which must not be pushed, and done, which is to be called when
-// what remains was pushed, or the push was given up. After an error nothing may be pushed,
-// and done is nil.
+// something holds by now. Where there are such, nothing is pushed by this answer: the push is
+// made without them, and asked about again. Otherwise done is to be called when the push has
+// ended, however that was. After an error nothing may be pushed.
 func (b *Book) Gate(ctx context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error) {
 	p := &push{updates: updates}
 	b.enter(p)
 	blocks, err := b.Judge(ctx, updates)
-	if err != nil {
-		b.leave(p)
-		return nil, nil, err
-	}
-	var remain []gitops.Update
 	for i, by := range blocks {
 		if len(by) > 0 {
 			held = append(held, gitops.Held{Update: updates[i].ID, BlockedBy: by})
-		} else {
-			remain = append(remain, updates[i])
 		}
 	}
-	b.begin(p, remain)
-	return held, sync.OnceFunc(func() { b.leave(p) }), nil
+	if err != nil || len(held) > 0 {
+		b.leave(p)
+		return held, nil, err
+	}
+	b.begin(p)
+	return nil, sync.OnceFunc(func() { b.leave(p) }), nil
 }
 
 func (b *Book) enter(p *push) {
@@ -45,23 +42,17 @@ func (b *Book) enter(p *push) {
 	b.pushes[p] = true
 }
 
-func (b *Book) begin(p *push, remain []gitops.Update) {
+func (b *Book) begin(p *push) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p.updates, p.judged = remain, true
-	b.tell()
+	p.begun = true
 }
 
 func (b *Book) leave(p *push) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.pushes, p)
-	b.tell()
-}
-
-// tell wakes whoever waits for pushes.
-func (b *Book) tell() {
-	close(b.changed)
+	close(b.changed) // whoever waits for pushes looks again
 	b.changed = make(chan struct{})
 }
 
@@ -99,8 +90,8 @@ func (b *Book) begun() (pushes []*push) {
 	return pushes
 }
 
-// heldOf returns those updates of the pushes that were let through although the hold is
-// about them, and whether none of them is under way any more.
+// heldOf returns those updates of the pushes that the hold is about and that were pushed all
+// the same, and whether none of them is under way any more.
 func (b *Book) heldOf(pushes []*push, hold gitops.Hold) (ids []string, quiet bool, changed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +102,7 @@ func (b *Book) heldOf(pushes []*push, hold gitops.Hold) (ids []string, quiet boo
 				continue
 			}
 			quiet = quiet && !b.pushes[p]
-			if p.judged {
+			if p.begun {
 				ids = append(ids, u.ID)
 			}
 		}
