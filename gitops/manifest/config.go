@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -50,8 +49,7 @@ type Config struct {
 	// say so.
 	Prover Prover
 
-	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
-	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
+	// Subject of a commit, as of [message.Subjects]. Default "chore: bump {app} to {tag} ({env})".
 	Subject string
 
 	// Squash says whether the updates of an environment that go out together become
@@ -59,8 +57,7 @@ type Config struct {
 	// called by one goroutine, often, and must not block. Default: no environment.
 	Squash func(environment string) bool
 
-	// BatchSubject is the subject of a commit of more than one update: one line, in
-	// which {count} and {env} stand for how many and where. Default
+	// BatchSubject is the subject of a commit of more than one update, likewise. Default
 	// "chore: {count} updates ({env})".
 	BatchSubject string
 
@@ -234,20 +231,5 @@ func (c Config) validate() error {
 	if c.Identify != nil { // what is empty is found out later
 		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	return cmp.Or(author.Validate(), checkTemplate("subject", c.Subject, placeholders), checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders))
-}
-
-// checkTemplate checks a subject that may name some things in braces.
-func checkTemplate(field, template string, names []string) error {
-	left := template
-	for _, name := range names {
-		left = strings.ReplaceAll(left, name, "")
-	}
-	switch {
-	case strings.TrimSpace(template) == "" || strings.ContainsAny(template, "\r\n\x00"):
-		return gitops.FieldErrorf(field, "must be one line of text")
-	case strings.ContainsAny(left, "{}"):
-		return gitops.FieldErrorf(field, "may name only %s in braces", strings.Join(names, ", "))
-	}
-	return nil
+	return cmp.Or(author.Validate(), c.subjects().Validate())
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/message"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -17,7 +18,7 @@ import (
 // ends. An error that is a [*gitops.Error] is the update's own fault; the files are then
 // as they were.
 func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
-	if err := checkMessage(u); err != nil {
+	if err := message.Check(u); err != nil {
 		return "", "", err
 	}
 	target, err := a.config.Target(u.Environment, u.App)
