@@ -72,6 +72,12 @@ type Config struct {
 	// is called by one goroutine, often, and must not block.
 	Target func(environment, app string) (Target, error)
 
+	// Gate is asked right before each push what has come to hold its updates; those are
+	// not pushed, and the others are. done is called once, when the push has ended, however
+	// that was, or when there is none; it may be nil. On an error nothing is pushed. It is
+	// called by one goroutine. Default: nothing holds.
+	Gate func(ctx context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error)
+
 	// Logger gets what no caller is told. Default: nothing is logged.
 	Logger *slog.Logger
 
