@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"gitops":                             {},
 	"gitops/access":                      {"gitops", "gitops/aws"},
 	"gitops/gate":                        {"gitops"},
+	"gitops/acts":                        {"gitops", "gitops/gate", "gitops/queue"},
 	"gitops/aws":                         {},
 	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
 	"gitops/policy/tagset":               {"gitops"},
@@ -47,7 +48,7 @@ var mayImport = map[string][]string{
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"server/webhook":                     {"gitops", "gitops/queue"}, // its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
-	"server/api":                         {"gitops", "gitops/access", "gitops/queue", "server/webhook"},
+	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
 	"server/backup":                      {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"server/catalog":                     {"gitops", "gitops/discover", "gitops/manifest", "gitops/policy", "gitops/queue", "gitops/values", "server/config"},
