@@ -45,15 +45,19 @@ func (s *Store) Place(ctx context.Context, p queue.Placement) (queue.Placed, err
 	if s.now != nil {
 		now = s.now()
 	}
-	if err := p.Check(now); err != nil {
-		return queue.Placed{}, err
-	}
 	var order *acceptance
 	if p.Order != nil {
 		var err error
 		if order, err = newAcceptance(*p.Order); err != nil {
 			return queue.Placed{}, err
 		}
+	}
+	if invalid := p.Check(now); invalid != nil {
+		// What was right when it was first asked for is known, however long ago that was.
+		if before, err := s.placedBefore(ctx, p, order); err == nil && before.Duplicate || gitops.CodeOf(err) == gitops.Unavailable {
+			return before, err
+		}
+		return queue.Placed{}, invalid
 	}
 	args, err := s.placeArgs(p, order)
 	if err != nil {
@@ -139,17 +143,18 @@ func (s *Store) placed(answer placeAnswer, order *acceptance) (p queue.Placed, e
 	return p, nil
 }
 
-// placedBefore is what an earlier request placed that was the same.
+// placedBefore is what an earlier request placed that was the same, if there was one. The
+// error's code is NotFound where there was none with the order.
 func (s *Store) placedBefore(ctx context.Context, p queue.Placement, order *acceptance) (queue.Placed, error) {
 	const holds = `SELECT hold_json(h) FROM holds h WHERE h.request = $1 AND h.request <> '' ORDER BY h.id + 0`
-	before := queue.Placed{Duplicate: true}
+	var before queue.Placed
 	request := p.Request()
 	if order != nil {
 		first, err := s.first(ctx, order.delivery)
 		if err != nil {
 			return queue.Placed{}, err
 		}
-		before.Order, request = &first, queue.OrderRequest(first.Key())
+		before.Order, before.Duplicate, request = &first, true, queue.OrderRequest(first.Key())
 	}
 	err := s.read(ctx, func(ctx context.Context) (err error) {
 		before.Holds, err = rows(ctx, s.pool, holds, []any{clean(request)}, func(row pgx.CollectableRow) (gitops.Hold, error) {
@@ -164,6 +169,7 @@ func (s *Store) placedBefore(ctx context.Context, p queue.Placement, order *acce
 	if err != nil {
 		return queue.Placed{}, err
 	}
+	before.Duplicate = before.Duplicate || len(before.Holds) > 0
 	return before, nil
 }
 
