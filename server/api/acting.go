@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	maxAct      = 64 << 10 // bytes of an act's body
-	mostOpen    = 50       // updates under way that an answer names
-	mostLooked  = 20       // apps and environments whose updates under way are looked for
-	mostCounted = 1000     // updates that are counted one by one
+	maxAct     = 64 << 10 // bytes of an act's body
+	mostOpen   = 50       // updates under way that an answer names
+	mostLooked = 20       // apps and environments whose updates under way are looked for
 )
 
 // by is who acts by a rule, for the audit.

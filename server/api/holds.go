@@ -194,10 +194,10 @@ func (a *API) liftHold(_ http.ResponseWriter, r *http.Request) (int, any, error)
 	reason := strings.TrimSpace(q.text("reason"))
 	dryRun := oneOf(q, "dryRun", []string{"true", "false"}) == "true"
 	_, keyErr := a.keyOf(r)
-	if err := cmp.Or(q.done(), keyErr, acts.CheckReason("reason", reason, false)); err != nil {
+	if err := cmp.Or(q.done(), keyErr, gitops.CheckReason("reason", reason)); err != nil {
 		return 0, nil, err
 	}
-	h, err := a.holdByID(r)
+	h, ready, err := a.holdByID(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -209,14 +209,11 @@ func (a *API) liftHold(_ http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := LiftAnswer{Hold: h, DryRun: dryRun}
+	answer := LiftAnswer{Hold: h, Ready: ready, DryRun: dryRun}
 	if h.InForce(s.At) {
 		answer.Undo = acts.Again(h, s.At)
-		if answer.Ready, err = a.heldBy(r.Context(), h); err != nil {
-			return 0, nil, err
-		}
 	}
-	if dryRun || answer.Undo == "" {
+	if dryRun {
 		return http.StatusOK, answer, nil
 	}
 	by := a.by(r, callerOf(r), rule)
@@ -225,62 +222,23 @@ func (a *API) liftHold(_ http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, hidden(err, "hold", h.ID)
 	}
-	answer.Hold = lifted.Holds[0]
-	a.logHold(r.Context(), "hold lifted", answer.Hold)
+	answer.Hold, answer.Ready = lifted.Holds[0], lifted.Ready
+	if answer.Undo != "" {
+		a.logHold(r.Context(), "hold lifted", answer.Hold)
+	}
 	return http.StatusOK, answer, nil
 }
 
-// holdByID finds the hold that the path names among those that the caller may read. Of
-// those that have ended the newest are looked at.
-func (a *API) holdByID(r *http.Request) (gitops.Hold, error) {
-	id, v := variable(r, "id"), a.viewOf(callerOf(r))
-	is := func(h gitops.Hold) bool { return h.ID == id && v.hold(h) }
-	s, err := a.holding(r.Context())
-	if err != nil {
-		return gitops.Hold{}, err
+// holdByID finds the hold that the path names, if the caller may read it, and how many
+// updates would be ready without it.
+func (a *API) holdByID(r *http.Request) (h gitops.Hold, ready int, err error) {
+	id := variable(r, "id")
+	found, err := a.Store.Lift(r.Context(), queue.Lifting{IDs: []string{id}, DryRun: true})
+	if err == nil && a.viewOf(callerOf(r)).hold(found.Holds[0]) {
+		return found.Holds[0], found.Ready, nil
 	}
-	if i := slices.IndexFunc(s.Holds, is); i >= 0 {
-		return s.Holds[i], nil
+	if err == nil {
+		err = notFound("hold", id)
 	}
-	page := queue.Page{Limit: maxPage}
-	for range mostCounted / maxPage {
-		found, next, err := a.Store.HoldsListed(r.Context(), queue.HoldFilter{Ended: true, Within: v.within()}, page)
-		if err != nil {
-			return gitops.Hold{}, err
-		}
-		if i := slices.IndexFunc(found, is); i >= 0 {
-			return found[i], nil
-		}
-		if page.Cursor = next; next == "" {
-			break
-		}
-	}
-	return gitops.Hold{}, notFound("hold", id)
-}
-
-// heldBy counts the updates that a hold keeps from being written, up to [mostCounted].
-func (a *API) heldBy(ctx context.Context, h gitops.Hold) (n int, err error) {
-	for _, environment := range orAll(h.Environments) {
-		for _, app := range orAll(h.Apps) {
-			filter := queue.UpdateFilter{Environment: environment, App: app, State: gitops.Pending}
-			for page := (queue.Page{Limit: maxPage}); ; {
-				found, next, err := a.Store.Updates(ctx, filter, page)
-				if err != nil {
-					return n, err
-				}
-				for _, u := range found {
-					if holds(h, u) && slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Kind == gitops.BlockKind(h.Kind) }) {
-						n++
-					}
-				}
-				if n >= mostCounted {
-					return mostCounted, nil
-				}
-				if page.Cursor = next; next == "" {
-					break
-				}
-			}
-		}
-	}
-	return n, nil
+	return h, 0, hidden(err, "hold", id)
 }
