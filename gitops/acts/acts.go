@@ -6,15 +6,11 @@ package acts
 import (
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
-
-// MaxReason is the longest reason of an act, in bytes.
-const MaxReason = 500
 
 // By is who acts, and what allows it.
 type By struct {
@@ -56,17 +52,12 @@ func blocked(where string, blocks []gitops.Block, wayOut string) error {
 	return &Blocked{gitops.Errorf(gitops.Conflict, "%s is held: %s. %s", where, gitops.Clip(strings.Join(reasons, "; "), 1000), wayOut), blocks}
 }
 
-// CheckReason reports what is wrong with a reason: it becomes a line of a commit.
-func CheckReason(field, reason string, required bool) error {
-	switch {
-	case len(reason) > MaxReason || strings.ContainsFunc(reason, func(r rune) bool {
-		return unicode.IsControl(r) || r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029'
-	}):
-		return gitops.FieldErrorf(field, "must be one line of at most %d bytes", MaxReason)
-	case required && strings.TrimSpace(reason) == "":
-		return gitops.FieldErrorf(field, "is missing: say why in one line, for whoever finds it held or changed")
+// CheckReason reports what is wrong with a reason that must be given.
+func CheckReason(field, reason string) error {
+	if reason == "" {
+		return gitops.FieldErrorf(field, "is missing: say why in one line, for whoever finds it changed")
 	}
-	return nil
+	return gitops.CheckReason(field, reason)
 }
 
 // place names an app in an environment.

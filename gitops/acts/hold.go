@@ -22,10 +22,8 @@ type HoldWish struct {
 // Limits are those of pins.
 type Limits struct{ PinFor, PinAtMost time.Duration }
 
-const (
-	maxNames  = 500                  // of apps, or environments, of a hold
-	maxFreeze = 366 * 24 * time.Hour // what lasts for longer is a stop
-)
+// maxFreeze is how long a freeze lasts at most: what lasts for longer is a stop.
+const maxFreeze = 366 * 24 * time.Hour
 
 // Right is what a hold of a kind takes, to be placed or lifted.
 func Right(kind gitops.HoldKind) gitops.Right {
@@ -35,46 +33,21 @@ func Right(kind gitops.HoldKind) gitops.Right {
 	return gitops.RightHold
 }
 
-// Check reports what is wrong with the form of the wish: each kind has fields that it must
-// have, and others that say nothing for it.
+// Check reports what is wrong with the form of the wish, before anything is known of what
+// holds now or who asks.
 func (w HoldWish) Check() error {
-	if !slices.Contains(gitops.HoldKinds(), w.Kind) {
-		return gitops.FieldErrorf("kind", "must be one of pin, freeze, stop and bad, not %q", gitops.Clip(string(w.Kind), 40))
-	}
-	tagged := w.Kind == gitops.HoldPin || w.Kind == gitops.HoldBad
 	ends := w.Kind == gitops.HoldPin || w.Kind == gitops.HoldFreeze
-	return cmp.Or(
-		checkNames("environments", w.Environments),
-		checkNames("apps", w.Apps),
-		w.checkScope(),
-		tagOf(w.Kind, tagged, w.Tag),
-		CheckReason("reason", w.Reason, w.Kind != gitops.HoldStop),
-		w.checkEnd(ends),
-	)
-}
-
-func (w HoldWish) checkScope() error {
-	switch {
-	case w.Kind == gitops.HoldPin && len(w.Environments) != 1:
-		return gitops.FieldErrorf("environments", "must name exactly one environment, not %d: a pin is of one app in one environment", len(w.Environments))
-	case w.Kind == gitops.HoldPin && len(w.Apps) != 1:
-		return gitops.FieldErrorf("apps", "must name exactly one app, not %d: a pin is of one app in one environment", len(w.Apps))
-	case w.Kind == gitops.HoldBad && len(w.Apps) != 1:
-		return gitops.FieldErrorf("apps", "must name exactly one app, not %d: a tag is of one app", len(w.Apps))
-	case w.Kind == gitops.HoldFreeze && len(w.Environments)+len(w.Apps) == 0:
+	h := gitops.Hold{Kind: w.Kind, Environments: w.Environments, Apps: w.Apps, Tag: w.Tag, Reason: w.Reason, Principal: "token:x", Actor: "token:x"}
+	if ends { // it is checked with the time
+		h.Until = time.Unix(1, 0)
+	}
+	if err := gitops.CheckHold(h, time.Unix(0, 0)); err != nil {
+		return err
+	}
+	if w.Kind == gitops.HoldFreeze && len(w.Environments)+len(w.Apps) == 0 {
 		return gitops.FieldErrorf("environments", "is missing: name environments, or apps; to hold everything at once, place a stop (tallyman stop)")
 	}
-	return nil
-}
-
-func tagOf(kind gitops.HoldKind, tagged bool, tag string) error {
-	if !tagged && tag != "" {
-		return gitops.FieldErrorf("tag", "says nothing for a %s, which holds every tag: leave it out", kind)
-	}
-	if tagged {
-		return gitops.CheckTag("tag", tag)
-	}
-	return nil
+	return w.checkEnd(ends)
 }
 
 func (w HoldWish) checkEnd(ends bool) error {
@@ -84,7 +57,7 @@ func (w HoldWish) checkEnd(ends bool) error {
 	case w.For < 0:
 		return gitops.FieldErrorf("for", "must be a duration above 0, such as 72h")
 	case !ends && (w.For != 0 || !w.Until.IsZero()):
-		return gitops.FieldErrorf(endField(w.For), "says nothing for a %s, which a person ends: leave it out", w.Kind)
+		return gitops.FieldErrorf(endField(w.For), "a hold of kind %s has no end: a person lifts it. Leave it out", w.Kind)
 	case w.Kind == gitops.HoldFreeze && w.For == 0 && w.Until.IsZero():
 		return gitops.FieldErrorf("until", "is missing: a freeze ends, at until or after for; what has no end yet is a stop (tallyman stop)")
 	}
@@ -96,23 +69,6 @@ func endField(duration time.Duration) string {
 		return "for"
 	}
 	return "until"
-}
-
-// checkNames reports what is wrong with a list of names.
-func checkNames(field string, names []string) error {
-	if len(names) > maxNames {
-		return gitops.FieldErrorf(field, "has %d names, and a hold has up to %d: name environments alone, or place several holds", len(names), maxNames)
-	}
-	for i, name := range names {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		if err := gitops.CheckName(at, name); err != nil {
-			return err
-		}
-		if first := slices.Index(names, name); first < i {
-			return gitops.FieldErrorf(at, "%q is there already, as %s[%d]: remove one", name, field, first)
-		}
-	}
-	return nil
 }
 
 // Hold is the hold that a wish asks for, whose form is checked.
@@ -179,16 +135,11 @@ func notBad(s State, environment, app, tag string) error {
 // Replaced are those in force whose place the holds take, as the store decides it.
 func Replaced(holds []gitops.Hold, s State) (replaced []gitops.Hold) {
 	for _, old := range s.Holds {
-		if old.InForce(s.At) && slices.ContainsFunc(holds, func(h gitops.Hold) bool { return takesPlace(h, old) }) {
+		if old.InForce(s.At) && slices.ContainsFunc(holds, func(h gitops.Hold) bool { return h.Replaces(old) }) {
 			replaced = append(replaced, old)
 		}
 	}
 	return replaced
-}
-
-func takesPlace(h, old gitops.Hold) bool {
-	same := h.Kind == old.Kind && slices.Equal(h.Environments, old.Environments) && slices.Equal(h.Apps, old.Apps)
-	return same && (h.Kind == gitops.HoldPin || h.Kind == gitops.HoldBad && h.Tag == old.Tag)
 }
 
 // NeedsOrder reports whether a pin must order its tag: the branch does not have it, as far

@@ -33,7 +33,7 @@ func (w Wishes) Check() error {
 	if set > 1 {
 		return gitops.FieldErrorf("orHold", "must be alone: send one of orHold, override and throughStop")
 	}
-	return cmp.Or(CheckReason("override", w.Override, false), CheckReason("throughStop", w.ThroughStop, false), CheckReason("reason", w.Reason, false))
+	return cmp.Or(gitops.CheckReason("override", w.Override), gitops.CheckReason("throughStop", w.ThroughStop), gitops.CheckReason("reason", w.Reason))
 }
 
 // passable are the kinds that the order may pass.

@@ -36,10 +36,10 @@ func (w RollbackWish) Check() error {
 	if err := gitops.CheckDigest("digest", w.Digest); err != nil {
 		return err
 	}
-	if err := CheckReason("reason", w.Reason, true); err != nil {
+	if err := CheckReason("reason", w.Reason); err != nil {
 		return err
 	}
-	if err := CheckReason("throughStop", w.ThroughStop, false); err != nil {
+	if err := gitops.CheckReason("throughStop", w.ThroughStop); err != nil {
 		return err
 	}
 	return HoldWish{Kind: gitops.HoldPin, Until: w.Until, For: w.For}.checkEnd(true)
