@@ -173,7 +173,7 @@ func (p *printer) stopped(s api.Stopped) {
 	if len(s.UnderWay) == 0 {
 		p.line("  ", "Nothing was being pushed")
 	} else {
-		p.line("  ", "%s being pushed, which a stop cannot take back: %s", plural(len(s.UnderWay), "update"), firstFew(s.UnderWay))
+		p.line("  ", "Being pushed when it was placed, which a stop cannot take back: %s", firstFew(s.UnderWay))
 	}
 	if !s.QuietSince.IsZero() {
 		p.line("  ", "Quiet since %s", p.when(s.QuietSince))

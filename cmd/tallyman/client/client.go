@@ -174,8 +174,8 @@ func (c *Client) decide(ctx context.Context, id, action, reason string) (u gitop
 
 // Order requests an update. The same key again is the same order, so a request that
 // was not answered can be repeated.
-func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (d gitops.Delivery, err error) {
-	return d, c.act(ctx, http.MethodPost, "/api/v1/updates", nil, key, o, &d)
+func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (answer api.OrderAnswer, err error) {
+	return answer, c.act(ctx, http.MethodPost, "/api/v1/updates", nil, key, o, &answer)
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
