@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func followChange(t *testing.T, zone *time.Location, change time.Time) {
 		{Once{from - 30, from + third + 1}}, {Once{from + third, to - third + 1}}, {Once{to - third, to + day}},
 		{Once{from - day, from + third + 1}, Once{from + third, to + 60}, Weekly{minute(to + 30), minute(to + 120)}},
 	} {
-		follow(t, zone, change.Add(-3*time.Hour), change.Add(3*time.Hour), time.Minute, w...)
+		follow(t, zone, change.Add(-2*time.Hour), change.Add(2*time.Hour), time.Minute, w...)
 	}
 }
 
@@ -92,39 +93,50 @@ func follow(t *testing.T, zone *time.Location, from, until time.Time, step time.
 	t.Helper()
 	s := Schedule{Zone: zone, Windows: windows}
 	closed := (&Freezes{all: []freeze{{schedule: s}}}).Preview("", "", from, until)
+	var read []reading
+	for _, w := range windows {
+		read = append(read, readingOf(w))
+	}
 	was, next := s.Open(from), s.NextChange(from)
 	for at := from; at.Before(until); at = at.Add(step) {
-		open := false
-		for _, w := range windows {
-			open = open || within(w, at.In(zone))
-		}
+		local := at.In(zone)
+		date := local.Format("2006-01-02 15:04")
+		weekTime := string('0'+rune(local.Weekday())) + date[10:]
+		open := slices.ContainsFunc(read, func(r reading) bool { return r.open(date, weekTime) })
 		for !next.IsZero() && !at.Before(next) {
 			was, next = !was, s.NextChange(next)
 		}
-		previewed := false
-		for _, c := range closed {
-			previewed = previewed || !at.Before(c.From) && (c.Until.IsZero() || at.Before(c.Until))
-		}
+		previewed := slices.ContainsFunc(closed, func(c Closed) bool { return !at.Before(c.From) && (c.Until.IsZero() || at.Before(c.Until)) })
 		if got := s.Open(at); got != open || was != open || previewed != open {
 			t.Fatalf("%s, %v: at %s a clock says %t, Open says %t, the changes say %t, the preview says %t", zone, windows, at.In(zone), open, got, was, previewed)
 		}
 	}
 }
 
-// within compares as a person would who looks at a clock and at a calendar.
-func within(w Window, shows time.Time) bool {
-	once, dated := w.(Once)
-	if dated {
-		now := shows.Format("2006-01-02 15:04")
-		return once.From.String() <= now && now < once.Until.String()
+// reading is a window as a person would write it down, to compare with a clock and a
+// calendar.
+type reading struct {
+	dated       bool
+	from, until string
+}
+
+func readingOf(w Window) reading {
+	if once, dated := w.(Once); dated {
+		return reading{true, once.From.String(), once.Until.String()}
 	}
 	// Sunday is the week's first day, as in a weekday's number.
 	of := func(t WeekTime) string { return string('0'+rune(t/(24*60))) + t.String()[3:] }
-	from, until, now := of(w.(Weekly).From), of(w.(Weekly).Until), string('0'+rune(shows.Weekday()))+shows.Format(" 15:04")
-	if from < until {
-		return from <= now && now < until
+	return reading{false, of(w.(Weekly).From), of(w.(Weekly).Until)}
+}
+
+func (r reading) open(date, weekTime string) bool {
+	switch {
+	case r.dated:
+		return r.from <= date && date < r.until
+	case r.from < r.until:
+		return r.from <= weekTime && weekTime < r.until
 	}
-	return from <= now || now < until
+	return r.from <= weekTime || weekTime < r.until
 }
 
 // dateOf is what a clock and a calendar in the zone show.
