@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -16,11 +15,26 @@ import (
 // waitFlags are the flags of commands that wait for an update.
 type waitFlags struct {
 	wait    bool
+	noWait  bool // of commands that wait unless this is set
 	timeout time.Duration
 }
 
+// waits reports whether the command waits.
+func (w *waitFlags) waits() bool { return w.wait && !w.noWait }
+
 func (w *waitFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until every update is committed, or say why one is not")
+	w.timeoutFlag(cmd)
+}
+
+// untilWritten are the flags of commands that wait without being asked to.
+func (w *waitFlags) untilWritten(cmd *cobra.Command) {
+	w.wait = true
+	cmd.Flags().BoolVar(&w.noWait, "no-wait", false, "do not wait until the tag is on the branch")
+	w.timeoutFlag(cmd)
+}
+
+func (w *waitFlags) timeoutFlag(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
 }
 
@@ -60,13 +74,12 @@ did, and one or more are still pending.`,
 				return badInput{errors.New("--env is required")}
 			}
 			o.Environment = environments
-			if key == "" {
-				key = uuid.NewString()
-			}
-			d, err := a.server.Order(a.Context(), key, o)
-			if err != nil && gitops.CodeOf(err) == gitops.Unavailable {
-				return unknownResult{err, key}
-			} else if err != nil {
+			var d gitops.Delivery
+			err := once(key, false, func(key string) (err error) {
+				d, err = a.server.Order(a.Context(), key, o)
+				return err
+			})
+			if err != nil {
 				return a.unknownName(err, o)
 			}
 			return a.show(d, w)
@@ -109,7 +122,7 @@ func (u unknownResult) Unwrap() error { return u.error }
 // show prints an order's updates, once they have ended if that is waited for.
 func (a apiRun) show(d gitops.Delivery, w waitFlags) error {
 	var end error
-	if w.wait && len(d.Updates) > 0 {
+	if w.waits() && len(d.Updates) > 0 {
 		end = a.await(d.Updates, w)
 	}
 	p := a.print

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -174,18 +173,7 @@ func (all *Freezes) Preview(environment, app string, from, until time.Time) (clo
 		until = last
 	}
 	for _, f := range all.of(environment, app) {
-		for at := from; !at.IsZero() && at.Before(until); {
-			if !f.schedule.Open(at) {
-				at = f.schedule.NextChange(at)
-				continue
-			}
-			begins := at
-			if at.Equal(from) {
-				begins = cmp.Or(f.began(at), at)
-			}
-			at = f.schedule.NextChange(at)
-			closed = append(closed, f.closed(begins, at))
-		}
+		closed = append(closed, f.times(from, until)...)
 	}
 	slices.SortStableFunc(closed, func(a, b Closed) int { return a.From.Compare(b.From) })
 	return closed

@@ -92,11 +92,15 @@ func (in *importing) sender(k senderKey) (number int64, err error) {
 }
 
 func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
-	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, code, reason,
-		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, ready_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, code, reason,
+		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO NOTHING`
 	blocks, err := formatBlocks(u.BlockedBy)
+	if err != nil {
+		return err
+	}
+	terms, err := formatTerms(u.Terms)
 	if err != nil {
 		return err
 	}
@@ -108,8 +112,8 @@ func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 		return err
 	}
 	return in.c.exec(add, sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
-		u.Rule, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
-		stored(u.RetriedAt), actor, reason, blocks, readyAt(u.BlockedBy))
+		u.Rule, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
+		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy))
 }
 
 // sequenceOf returns the sequence here of an update that was given; 0 for the id "".
