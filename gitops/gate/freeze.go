@@ -133,26 +133,26 @@ func always(windows []Weekly) bool {
 // covers reports whether the freeze is about an app in an environment, of which "" means
 // any.
 func (f freeze) covers(environment, app string) bool {
-	return (environment == "" || len(f.Environments) == 0 || slices.Contains(f.Environments, environment)) &&
-		(app == "" || len(f.Apps) == 0 || slices.Contains(f.Apps, app))
+	return touches(f.Environments, environment) && touches(f.Apps, app)
+}
+
+func touches(names []string, name string) bool {
+	return name == "" || len(names) == 0 || slices.Contains(names, name)
 }
 
 // Closed is a time in which a freeze of the configuration holds updates. Its JSON form is
 // the API's.
 type Closed struct {
-	Freeze       string    `json:"freeze"`
-	Environments []string  `json:"environments,omitempty"` // empty means all
-	Apps         []string  `json:"apps,omitempty"`         // empty means all
-	Reason       string    `json:"reason,omitempty"`
-	Zone         string    `json:"zone"`
-	From         time.Time `json:"from,omitzero"`  // UTC
-	Until        time.Time `json:"until,omitzero"` // UTC
+	Freeze string    `json:"freeze"`
+	Reason string    `json:"reason,omitempty"`
+	Zone   string    `json:"zone"`
+	From   time.Time `json:"from,omitzero"`  // UTC
+	Until  time.Time `json:"until,omitzero"` // UTC
 }
 
 // At returns the freezes that hold the app in the environment at a time, each with when
 // it began to and when it ends. A beginning more than eight days back counts as unknown,
-// and an end more than 15 years ahead: each is the zero time. "" means any app, or any
-// environment.
+// and an end more than 15 years ahead: each is the zero time.
 func (all *Freezes) At(environment, app string, now time.Time) (closed []Closed) {
 	for _, f := range all.of(environment, app) {
 		if f.schedule.Open(now) {
@@ -162,16 +162,12 @@ func (all *Freezes) At(environment, app string, now time.Time) (closed []Closed)
 	return closed
 }
 
-// LongestPreview bounds [Freezes.Preview].
+// LongestPreview bounds how far [Freezes.Preview] and [Freezes.Schedule] look.
 const LongestPreview = 366 * 24 * time.Hour
 
 // Preview returns when freezes hold the app in the environment between two times, by
-// their beginning: what is closed at some time between them, as a whole. It looks no
-// further than [LongestPreview]. "" means any app, or any environment.
+// their beginning: what is closed at some time between them, as a whole.
 func (all *Freezes) Preview(environment, app string, from, until time.Time) (closed []Closed) {
-	if last := from.Add(LongestPreview); until.After(last) {
-		until = last
-	}
 	for _, f := range all.of(environment, app) {
 		closed = append(closed, f.times(from, until)...)
 	}
@@ -181,7 +177,10 @@ func (all *Freezes) Preview(environment, app string, from, until time.Time) (clo
 
 // NextChange is when the first freeze begins or ends after a time; zero when none does.
 func (all *Freezes) NextChange(after time.Time) (first time.Time) {
-	for _, f := range all.of("", "") {
+	if all == nil {
+		return time.Time{}
+	}
+	for _, f := range all.all {
 		if at := f.schedule.NextChange(after); first.IsZero() || !at.IsZero() && at.Before(first) {
 			first = at
 		}
@@ -202,7 +201,7 @@ func (all *Freezes) of(environment, app string) (some []freeze) {
 }
 
 func (f freeze) closed(from, until time.Time) Closed {
-	return Closed{Freeze: f.Name, Environments: f.Environments, Apps: f.Apps, Reason: f.Reason, Zone: f.Zone, From: utc(from), Until: utc(until)}
+	return Closed{Freeze: f.Name, Reason: f.Reason, Zone: f.Zone, From: utc(from), Until: utc(until)}
 }
 
 // utc keeps the zero time as it is.

@@ -28,11 +28,13 @@ func TestPreview(t *testing.T) {
 	if next := f.NextChange(monday); next.Format("Mon 02 15:04") != "Fri 18 15:00" {
 		t.Errorf("the next change is at %s", next)
 	}
-	if far := f.Preview("", "", monday, monday.AddDate(8000, 0, 0)); len(far) != 53 {
-		t.Errorf("of eight thousand years it shows %d freezes", len(far))
+	all := func([]string, []string) bool { return true }
+	if far := f.Schedule(all, monday, monday.AddDate(8000, 0, 0)); len(far) != 53 || far[1].Freeze != "year-end" || !slices.Equal(far[1].Apps, holiday.Apps) || far[1].Environments != nil {
+		t.Errorf("of eight thousand years it shows %d freezes, %v", len(far), far[:2])
 	}
-	if of := f.Preview("dev", "", monday, monday.AddDate(0, 0, 12)); len(of) != 1 || of[0].Freeze != "year-end" || !slices.Equal(of[0].Apps, holiday.Apps) || of[0].Environments != nil {
-		t.Errorf("of any app in dev it shows %v", of)
+	of := func(environments, _ []string) bool { return slices.Contains(environments, "prod") }
+	if some := f.Schedule(of, monday, monday.AddDate(0, 0, 12)); len(some) != 2 || some[0].Freeze != "weekend" || some[1].Freeze != "weekend" {
+		t.Errorf("of prod alone it shows %v", some)
 	}
 	if next := (*Freezes)(nil).NextChange(monday); !next.IsZero() || (*Freezes)(nil).At("prod", "api", monday) != nil {
 		t.Error("none has some")
@@ -71,5 +73,23 @@ func TestFreezesThatCannotBe(t *testing.T) {
 	}
 	if _, err := Compile([]FreezeConfig{weekend, weekend}); err == nil || !strings.Contains(err.Error(), `there are two freezes "weekend"`) {
 		t.Errorf("two of one name: %v", err)
+	}
+}
+
+// A changed freeze is another for the environments that it covers, whichever apps it is of.
+func TestFingerprint(t *testing.T) {
+	moved, later := holiday, holiday
+	moved.Field, later.Once = "freezes[0]", []Span{{"2026-12-19 18:00", "2027-01-05 08:00"}}
+	one := freezes(t, holiday)
+	for _, environment := range []string{"prod", "dev"} {
+		if one.Fingerprint(environment) == freezes(t, later).Fingerprint(environment) {
+			t.Errorf("%s: with another end it is the same", environment)
+		}
+		if one.Fingerprint(environment) != freezes(t, moved).Fingerprint(environment) {
+			t.Errorf("%s: in another place it is another", environment)
+		}
+	}
+	if freezes(t, weekend).Fingerprint("dev") != "" || freezes(t, weekend).Fingerprint("prod") == "" {
+		t.Error("a freeze of prod is one of dev")
 	}
 }
