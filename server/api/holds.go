@@ -225,7 +225,7 @@ func (a *API) liftHold(_ http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, hidden(err, "hold", h.ID)
 	}
-	answer.Hold = lifted[0]
+	answer.Hold = lifted.Holds[0]
 	a.logHold(r.Context(), "hold lifted", answer.Hold)
 	return http.StatusOK, answer, nil
 }
