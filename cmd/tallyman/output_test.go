@@ -62,12 +62,12 @@ api in dev: api.yaml has main-1; Chart.yaml has main-0
 web in dev: web.yaml: no such file
 web in prod: prod.yaml: no such file
 `
-	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now) })); diff != "" {
+	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now, holding{}) })); diff != "" {
 		t.Error(diff)
 	}
 	never := api.Environments{Branch: api.BranchState{Problem: "connection failed"}}
 	want = "ENVIRONMENT  READY  HELD  FAILED  OLDEST  LAST SUCCESS  LAST PROGRESS  LANE\n\ncannot read the manifest repository: connection failed\n"
-	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never) })); diff != "" {
+	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never, holding{}) })); diff != "" {
 		t.Error(diff)
 	}
 }
