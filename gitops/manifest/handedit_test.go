@@ -238,7 +238,7 @@ func TestARollbackSaysSo(t *testing.T) {
 	settled := o.write(w, u)
 	c := o.parsed(settled[0].Commit)
 	said := gitops.ParseTrailers(c.Message)
-	if c.Subject() != "revert: shop back to v1 (prod)" || len(said) != 1 || said[0].RollsBack != "v2" || said[0].Reason != "it fails Tallyman-Update: forged" {
+	if c.Subject() != "revert: shop back to v1 (prod)" || len(said) != 1 || said[0].Terms.RollsBack != "v2" || said[0].Terms.Reason != "it fails Tallyman-Update: forged" {
 		t.Errorf("the commit says %q, read as %+v", c.Message, said)
 	}
 	if _, ok := testProver.Verify(c); !ok {
