@@ -54,3 +54,16 @@ func BlockedUntil(blocks []Block) (until time.Time, byItself bool) {
 	}
 	return until, true
 }
+
+// HeldUntil returns when what held an update ended, as the blocks that were last reported
+// of it say: the zero time while something still does, or where no hold ever did.
+func HeldUntil(reported []Block, now time.Time) time.Time {
+	if len(reported) == 0 || !reported[0].Kind.Held() {
+		return time.Time{}
+	}
+	until, byItself := BlockedUntil(reported)
+	if !byItself || until.After(now) {
+		return time.Time{}
+	}
+	return until
+}

@@ -31,12 +31,18 @@ type Head struct {
 	Written    int64
 	WrittenID  string
 	WrittenTag string
+
+	// Word is when a person's order ([IsPerson]) was last accepted, by the store's clock;
+	// zero when none was. What automation asks for because of an earlier event is late.
+	Word time.Time
 }
 
 // EventMoment says when an event happened, as far as that can be compared.
 type EventMoment struct {
 	Event     time.Time // by the sender's clock; zero when it does not say
 	Receipt   time.Time // by the store's clock
+	Accepted  time.Time // by the store's clock; not before Receipt
+	Person    bool      // a person ordered it
 	Recovered bool      // fetched by tallyman, not sent: it may be older than orders that were sent meanwhile
 	OnlyUp    bool      // [Update.OnlyUp]
 	Version   string    // [VersionKey] of its tag
@@ -59,13 +65,16 @@ func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
 			newest = at
 		}
 	}
+	if word := h.Word; !m.Person && !word.After(m.Accepted) && word.Sub(m.Event) > receiptSlack && word.After(newest) {
+		newest = word
+	}
 	if newest.IsZero() || m.Event.Unix() >= newest.Unix() {
 		return time.Time{}, false
 	}
 	return newest, true
 }
 
-// receiptSlack is how much later than a push the receipt of an order must be before
+// receiptSlack is how much later than an event the receipt of an order must be before
 // they are taken to have come in this order: two clocks tell of them.
 const receiptSlack = time.Minute
 
@@ -96,11 +105,16 @@ func (h Head) comparable(m EventMoment) []time.Time {
 }
 
 // LateBehind is why an update that is late is not written: when the newer release
-// happened, and how an image that was pushed is written all the same.
-func LateBehind(u Update, newest time.Time) string {
-	reason := fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s",
-		u.App, u.Environment, newest.UTC().Format(time.RFC3339), u.EventTime.UTC().Format(time.RFC3339))
-	if u.OnlyUp {
+// happened, or the person's order, and how what automation asked for is written all the
+// same.
+func (h Head) LateBehind(u Update, newest time.Time) string {
+	at, event := newest.UTC().Format(time.RFC3339), u.EventTime.UTC().Format(time.RFC3339)
+	word := newest.Equal(h.Word) && !IsPerson(u.Principal)
+	reason := fmt.Sprintf("a release of %s in %s from %s was accepted before this one from %s", u.App, u.Environment, at, event)
+	if word {
+		reason = fmt.Sprintf("a person ordered %s in %s at %s, after this release from %s", u.App, u.Environment, at, event)
+	}
+	if word || u.OnlyUp {
 		reason += fmt.Sprintf(". To write %[2]s all the same, order it by name: tallyman update %[1]s %[2]s --env %[3]s", u.App, u.Tag, u.Environment)
 	}
 	return reason
@@ -109,6 +123,9 @@ func LateBehind(u Update, newest time.Time) string {
 // Accept returns the head after an event was accepted.
 func (h Head) Accept(m EventMoment) Head {
 	h.NewestEvent, h.NewestReceipt = m.newest(h.NewestEvent, h.NewestReceipt)
+	if m.Person {
+		h.Word = newer(h.Word, m.Accepted, m.Accepted)
+	}
 	if !m.OnlyUp {
 		h.OrderEvent, h.OrderReceipt = m.newest(h.OrderEvent, h.OrderReceipt)
 		return h

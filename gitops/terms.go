@@ -1,6 +1,9 @@
 package gitops
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Terms are what a person's order asks for beside its tag. Its JSON form is the API's, and
 // the stores'.
@@ -10,6 +13,16 @@ type Terms struct {
 	Override  string      `json:"override,omitempty"`  // why it passes them, for an order that is no rollback; or why a rollback passes a stop
 	RollsBack string      `json:"rollsBack,omitempty"` // of a rollback: the tag that is left
 	PinUntil  time.Time   `json:"pinUntil,omitzero"`   // UTC; the end of the pin that was placed with it
+}
+
+// Clone is a copy that shares nothing with t.
+func (t *Terms) Clone() *Terms {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	c.Passes = slices.Clone(t.Passes)
+	return &c
 }
 
 // passes are the kinds that an order may pass.

@@ -72,10 +72,11 @@ type Update struct {
 	// Recovered is the delivery's, and true of one that waited: it was accepted later
 	// than it happened, and perhaps before by a store that has forgotten it.
 	Recovered bool `json:"-"`
-	// Principal is the delivery's.
+	// Principal is the delivery's, as Actor.
 	Principal string `json:"-"`
-	// HeldUntil is when the last hold or freeze of it ended, as far as the store knows
-	// before something is reported of it again. Only [Lanes.Take] of package queue gives it.
+	// HeldUntil is when what last held it ended, by itself or because a person lifted it,
+	// until something is reported of it again. It is zero while something holds it. Only
+	// Lanes.Take of package queue gives it.
 	HeldUntil time.Time `json:"-"`
 	// WrittenTag is the tag that its app's [Head] says was written before; "" when nothing
 	// was. Only Take gives it.
@@ -107,7 +108,10 @@ func (u Update) CameLate() bool {
 // Moment says when the update's event happened, whose receipt is given: the delivery's,
 // or when the update was accepted where that is earlier.
 func (u Update) Moment(receipt time.Time) EventMoment {
-	return EventMoment{Event: u.EventTime, Receipt: receipt, Recovered: u.Recovered, OnlyUp: u.OnlyUp, Version: VersionKey(u.Tag)}
+	return EventMoment{
+		Event: u.EventTime, Receipt: receipt, Accepted: u.AcceptedAt, Person: IsPerson(u.Principal), Recovered: u.Recovered,
+		OnlyUp: u.OnlyUp, Version: VersionKey(u.Tag),
+	}
 }
 
 // PossibleDecision is what a person may decide about an update. Its JSON form is the

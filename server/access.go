@@ -22,9 +22,7 @@ func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
 		list.Apps[name] = app.Environments
 	}
 	if len(looks) > 0 {
-		list.MayKnow = func(app string) bool {
-			return slices.ContainsFunc(looks, func(l catalog.Look) bool { return l.Rules.MayNameApp(app) })
-		}
+		list.MayKnow = func(app string) bool { return mayKnow(looks, app) }
 	}
 	if c.Sources.GitHub != nil {
 		list.Sources = append(list.Sources, "github")

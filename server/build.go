@@ -13,6 +13,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/budget"
@@ -28,6 +29,7 @@ type parts struct {
 	first     *known // the apps that are known at first
 	within    values.Limits
 	access    *access.List
+	freezes   *gate.Freezes
 	shares    budget.Shares // of the process's memory
 	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
@@ -62,6 +64,8 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(err)
 	list, err := buildAccess(c, looks)
 	keep(err)
+	freezes, err := buildFreezes(c, looks)
+	keep(err)
 	apps, err := newKnown(catalog.Input{Config: c, Looks: looks, Within: file, Before: before.catalog(), Memo: before.memo()})
 	keep(err)
 	if apps.policy != nil {
@@ -84,7 +88,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -21,6 +21,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/holds"
 	"github.com/tallyman-dev/tallyman/server/routing"
 )
 
@@ -65,13 +66,14 @@ type manifestMaker struct {
 	current func() *generation
 	router  *routing.Router
 	prover  *proof.Prover // has no keys until the store is open
+	holds   *holds.Book   // asked before each push
 	files   *guard.Guard  // stands before all that is parsed; notes nothing until then
 	metrics repositoryMetrics
 	logger  *slog.Logger
 }
 
-func newManifestMaker(current func() *generation, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
-	m := &manifestMaker{current: current, prover: proof.New(), metrics: metrics, logger: logger}
+func newManifestMaker(current func() *generation, book *holds.Book, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
+	m := &manifestMaker{current: current, holds: book, prover: proof.New(), metrics: metrics, logger: logger}
 	m.files = guard.New(current().shares.Parsers, logger)
 	m.router = routing.New(m.routes)
 	return m

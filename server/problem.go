@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
@@ -41,6 +42,8 @@ type problem struct {
 	Detail string      `json:"detail"`
 	Code   gitops.Code `json:"code"`
 	Field  string      `json:"field,omitempty"`
+
+	BlockedBy []gitops.Block `json:"blockedBy,omitempty"` // what holds what was asked for
 }
 
 // writeProblem answers with an error. What it says is the error's sentence, never
@@ -65,6 +68,9 @@ func (s *Server) writeProblemStatus(w http.ResponseWriter, status int, err error
 		if e.RetryAfter > 0 {
 			wait = math.Ceil(e.RetryAfter.Seconds())
 		}
+	}
+	if held := new(acts.Blocked); errors.As(err, &held) {
+		p.BlockedBy = held.BlockedBy
 	}
 	if code == gitops.Unavailable || code == gitops.RateLimited {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait)))

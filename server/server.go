@@ -26,6 +26,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/discovery"
+	"github.com/tallyman-dev/tallyman/server/holds"
 	"github.com/tallyman-dev/tallyman/server/limits"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
@@ -55,6 +56,7 @@ type Server struct {
 	sweeps    *sweeps             // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
+	holds     *holds.Book         // has no store before Start
 	holder    string              // names this process in the store
 
 	// Set by Start, before anything is served.
@@ -86,7 +88,8 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all := &generations{}
 	all.replace(newGeneration(c, p))
 	m := newMetrics(v)
-	manifests := newManifestMaker(all.current, m.repositories, logger)
+	book := holds.New(all.holdRules)
+	manifests := newManifestMaker(all.current, book, m.repositories, logger)
 	repositories, repositoriesErr := manifests.make(c, nil)
 	if err := errors.Join(err, repositoriesErr); err != nil {
 		manifests.router.Close()
@@ -94,7 +97,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	}
 	all.current().use(repositories)
 	recordMemory(m.registry, p.shares)
-	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holder: newHolder(), failed: make(chan error, 3)}
+	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holds: book, holder: newHolder(), failed: make(chan error, 3)}
 	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
 	s.onStop("OIDC", func(context.Context) error { return s.current().jobs.release() })
@@ -167,6 +170,7 @@ func (s *Server) openStore(ctx context.Context) error {
 		s.manifests.files.Close()
 		return err
 	})
+	s.holds.Use(store)
 	if err := s.manifests.files.Use(ctx, store, s.holder); err != nil {
 		return err
 	}

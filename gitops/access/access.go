@@ -149,7 +149,7 @@ const all = "*"
 // Authorize returns the rule that allows a principal to do something to an app in an
 // environment, as in "access[3]". The error's code is Forbidden, and its sentence
 // names who asked, for what, the nearest rule, what of it does not hold, and the way
-// out.
+// out. An empty app or environment is all of them, which a rule allows that names none.
 func (l *List) Authorize(p gitops.Principal, right gitops.Right, app, environment string) (string, error) {
 	asked := request{principal: p, right: right, app: app, environment: environment}
 	for _, r := range l.byWho[keyOf(p)] {

@@ -192,3 +192,24 @@ func BenchmarkAuthorize(b *testing.B) {
 		}
 	}
 }
+
+// Who may do something to every app, or everywhere, is allowed it by a rule that names
+// none: a list of all that there are today is not every one.
+func TestEveryAppAndEnvironment(t *testing.T) {
+	c := shop()
+	c.Rules[ofOps].Apps, c.Rules[ofOps].Environments = nil, []string{"dev", "prod"}
+	c.Rules[ofBoard].May, c.Rules[ofBoard].Apps, c.Rules[ofBoard].Environments = []gitops.Right{gitops.RightStop}, []string{"api", "web"}, nil
+	l := newList(t, c)
+	for _, q := range []struct{ token, app, environment, refused string }{
+		{"ops", "", "prod", ""},
+		{"ops", "", "", "token ops may not stop every app in every environment: the nearest rule, access[4], does not hold: it is for dev, prod and not for every environment"},
+		{"ops", "", "staging", `token ops may not stop every app in staging: the nearest rule, access[4], does not hold: environment "staging" is not among dev, prod`},
+		{"board", "api", "", ""},
+		{"board", "", "dev", "token board may not stop every app in dev: the nearest rule, access[3], does not hold: it is for api, web and not for every app"},
+	} {
+		_, err := l.Authorize(gitops.Principal{Token: q.token}, gitops.RightStop, q.app, q.environment)
+		if (err == nil) != (q.refused == "") || err != nil && !strings.HasPrefix(gitops.PublicOf(err), q.refused) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}

@@ -67,6 +67,8 @@ func TestRulesThatCannotBe(t *testing.T) {
 		`access[0].may[1]: "read" is not a right that a push can have: it can have order`:                      onRule(ofPush, func(r *access.Rule) { r.May = append(r.May, gitops.RightRead) }),
 		`access[1].may[0]: "retry" is not a right that a dispatch can have`:                                    onRule(ofDispatch, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightRetry} }),
 		`access[2].may[0]: "cancel" is not a right that a job can have: it can have read, order`:               onRule(ofJob, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightCancel} }),
+		`access[1].may[0]: "rollback" is not a right that a dispatch can have`:                                 onRule(ofDispatch, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightRollback} }),
+		`access[2].may[0]: "stop" is not a right that a job can have: it can have read, order`:                 onRule(ofJob, func(r *access.Rule) { r.May = []gitops.Right{gitops.RightStop} }),
 		`access[4].may[0]: "write" is not a right that a token can have: it can have read, order, retry, canc`: onRule(ofOps, func(r *access.Rule) { r.May = []gitops.Right{"write"} }),
 
 		`access[0].apps: is missing: name each app, or "*" for all`:                         onRule(ofPush, func(r *access.Rule) { r.Apps = nil }),

@@ -54,11 +54,11 @@ func (r *rule) whereConditions() []condition {
 	return []condition{
 		{
 			func(q request) bool { return q.anywhere || r.environments == nil || r.environments[q.environment] },
-			func(q request) string { return amongText("environment", q.environment, r.Environments) },
+			func(q request) string { return areaText("environment", q.environment, r.Environments) },
 		},
 		{
 			func(q request) bool { return q.anywhere || r.apps == nil || r.apps[q.app] },
-			func(q request) string { return amongText("app", q.app, r.Apps) },
+			func(q request) string { return areaText("app", q.app, r.Apps) },
 		},
 	}
 }

@@ -25,7 +25,7 @@ func (l *List) refusal(asked request) error {
 		why = fmt.Sprintf("the nearest rule, %s, does not hold: %s (change that rule, or add one to access in the configuration)",
 			nearest.name, strings.Join(nearest.unmet(asked), ", and "))
 	}
-	what := clip(asked.app) + " in " + clip(asked.environment)
+	what := orEvery("app", clip(asked.app)) + " in " + orEvery("environment", clip(asked.environment))
 	if asked.anywhere {
 		what = "anything"
 	}
@@ -109,6 +109,15 @@ func amongText[T ~string](what, got string, allowed []T) string {
 	return what + " " + quote(got) + " is not among " + list(allowed)
 }
 
+// areaText is amongText for an app or an environment. All of them are more than a list
+// has, whatever it names.
+func areaText(what, got string, allowed []string) string {
+	if got == "" {
+		return "it is for " + list(allowed) + " and not for every " + what
+	}
+	return amongText(what, got, allowed)
+}
+
 // list names what a rule allows; of many names the first.
 func list[T ~string](names []T) string {
 	const most = 8
@@ -121,6 +130,14 @@ func list[T ~string](names []T) string {
 		texts = append(texts, string(name))
 	}
 	return strings.Join(texts, ", ")
+}
+
+// orEvery is a name, and for the empty one all of them.
+func orEvery(what, name string) string {
+	if name == "" {
+		return "every " + what
+	}
+	return name
 }
 
 func quote(text string) string { return `"` + clip(text) + `"` }

@@ -14,23 +14,24 @@ type batch struct {
 	tasks     []gitops.WriteTask // for the writer
 	ended     []ending           // are not on the branch
 	inDoubt   []ending           // may be on the branch: to be looked for first
+	held      []ending           // may be on the branch, and are looked for with the tasks
 	leftAlone int                // how many are another replica's, as far as is known, or of a manifest repository that is away
 	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }
 
 // ending is an update that is not to be written, and what to report of it: a
-// transition, or a block.
+// transition, or what blocks it.
 type ending struct {
 	update     gitops.Update
 	transition *gitops.Transition
-	block      *gitops.Block
+	blocks     []gitops.Block
 }
 
 func (e ending) addTo(r *queue.Report) {
 	if e.transition != nil {
 		r.Transitions = append(r.Transitions, *e.transition)
 	} else {
-		r.Blocks = append(r.Blocks, queue.Blocked{Update: e.update.ID, BlockedBy: []gitops.Block{*e.block}})
+		r.Blocks = append(r.Blocks, queue.Blocked{Update: e.update.ID, BlockedBy: e.blocks})
 	}
 }
 
@@ -42,29 +43,49 @@ func (b batch) reportEnded(r queue.Report) queue.Report {
 }
 
 // plan decides about each update that was taken.
-func (t *leaseTerm) plan(taken []gitops.Update) batch {
+func (t *leaseTerm) plan(taken []gitops.Update) (batch, error) {
 	b := batch{byID: make(map[string]gitops.Update, len(taken))}
 	var open []gitops.Update
 	for _, u := range taken {
 		b.byID[u.ID] = u
 		e, ends := t.endingOf(u)
-		doubtful := u.MaybePushed || u.CameLate() || t.sent[u.ID] // late: a store that has forgotten it may have had it written
 		switch {
-		case t.waits(u.App) && (!ends || doubtful):
+		case t.waits(u.App) && (!ends || t.isDoubtful(u)):
 			b.leftAlone++
 		case !ends:
 			open = append(open, u)
-		case e.transition == nil && e.block == nil:
+		case e.transition == nil && e.blocks == nil:
 			b.leftAlone++
-		case doubtful:
+		case t.isDoubtful(u):
 			b.inDoubt = append(b.inDoubt, e)
 		default:
 			b.ended = append(b.ended, e)
 		}
 	}
+	held, err := t.judge(open)
+	if err != nil {
+		return batch{}, err
+	}
 	b.crowded, t.leftAlone = b.leftAlone > t.leftAlone, b.leftAlone
-	b.tasks = t.tasks(open)
-	return b
+	for _, task := range t.tasks(open, held) {
+		blocks := held[task.Update.ID]
+		e := ending{update: task.Update, blocks: blocks}
+		switch {
+		case blocks == nil:
+			b.tasks = append(b.tasks, task)
+		case t.isDoubtful(task.Update):
+			b.tasks, b.held = append(b.tasks, task), append(b.held, e)
+		default:
+			b.ended = append(b.ended, e)
+		}
+	}
+	return b, nil
+}
+
+// isDoubtful reports whether the update may be on the branch. A store that has forgotten
+// one that came late may have had it written.
+func (t *leaseTerm) isDoubtful(u gitops.Update) bool {
+	return u.MaybePushed || u.CameLate() || t.sent[u.ID]
 }
 
 // staleAfter is how long an update may wait until it is asked whether it is still
@@ -75,27 +96,33 @@ const staleAfter = 7 * 24 * time.Hour
 // it is one. Of one that is left alone there is nothing to report.
 func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
 	e.update = u
-	waitsSince := u.AcceptedAt
-	if u.RetriedAt.After(waitsSince) {
-		waitsSince = u.RetriedAt
-	}
+	asked := latest(u.AcceptedAt, u.RetriedAt)
 	switch why, settled := t.notConfigured(u); {
 	case u.CancelRequest != nil:
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
-	case why != "" && (!settled || t.now().Sub(waitsSince) < t.Rollout || t.othersKnowMore()):
+	case why != "" && (!settled || t.now().Sub(asked) < t.Rollout || t.othersKnowMore()):
 	case why != "":
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Reason: why}
-	case len(u.BlockedBy) == 0 && u.State == gitops.Pending && t.now().Sub(waitsSince) > staleAfter:
-		e.block = &gitops.Block{Kind: gitops.BlockStale, Reason: "pending for more than 7 days: retry or cancel it"}
+	case ready(u) && t.now().Sub(latest(asked, u.HeldUntil)) > staleAfter:
+		e.blocks = []gitops.Block{{Kind: gitops.BlockStale, Reason: "pending for more than 7 days: retry or cancel it"}}
 	default:
 		return e, false
 	}
 	return e, true
 }
 
-// tasks makes a batch of what is open. The queue gives more than what is to be
-// written: what may be on the branch already, of the same apps.
-func (t *leaseTerm) tasks(open []gitops.Update) []gitops.WriteTask {
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// tasks says what to do with each update that is open: it is written, or looked for. The
+// queue gives more than what is to be written: what may be on the branch already, of the
+// same apps. Where only the newest is written, that an app's newest is held makes no older
+// one of the batch the newest: one in between may be ready that was not taken.
+func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block) []gitops.WriteTask {
 	newest := make(map[string]string) // ready update by app
 	for _, u := range open {
 		if ready(u) {
@@ -103,13 +130,15 @@ func (t *leaseTerm) tasks(open []gitops.Update) []gitops.WriteTask {
 		}
 	}
 	tasks := make([]gitops.WriteTask, len(open))
-	room, newestOnly := t.BatchSize, t.newestOnly()
+	room, does := t.BatchSize, t.does()
 	for i, u := range open {
-		write := ready(u) && room > 0 && (!newestOnly || newest[u.App] == u.ID)
+		newestOnly := does.Coalesce || does.NewestHeld && !u.HeldUntil.IsZero()
+		write := ready(u) && held[u.ID] == nil && room > 0 && (!newestOnly || newest[u.App] == u.ID)
+		tasks[i] = gitops.WriteTask{Update: u, SearchOnly: !write}
 		if write {
 			room--
+			tasks[i].Expected = t.expected(u, does)
 		}
-		tasks[i] = gitops.WriteTask{Update: u, SearchOnly: !write}
 	}
 	return tasks
 }

@@ -18,6 +18,14 @@
 // manifest repositories and one of them is away, its updates alone stay in the queue,
 // in their order, and the others go on. That writes nothing for each update.
 //
+// # What is held
+//
+// What people hold by a pin, a freeze, a stop or a bad mark is judged when it is to be
+// written ([Holds]), reported as blocked, and not taken again before a hold of it ends.
+// Without an answer of Holds nothing is written. The writer asks once more right before
+// each push, so that a hold counts that comes while a batch is at hand. What is held and
+// may be on the branch is looked for before it is reported: it may have landed.
+//
 // # What leaves the configuration
 //
 // is cancelled: updates of an app by the lane of their environment, updates of an
@@ -94,6 +102,10 @@ type Environment struct {
 	Name string
 	// Coalesce writes of each app's ready updates only the newest.
 	Coalesce bool
+	// NewestHeld does so with updates that were held.
+	NewestHeld bool
+	// RespectHandEdits has automation write no tag over one that was edited by hand.
+	RespectHandEdits bool
 }
 
 // Config is what a [Replica] is made of.
@@ -108,6 +120,7 @@ type Config struct {
 	WhyNot   func(environment, app string) (why string, settled bool)
 	Queue    Queue
 	Writer   Writer
+	Holds    Holds // default: nothing is held
 	Recorder Recorder
 	Logger   *slog.Logger
 
@@ -155,6 +168,9 @@ func (c Config) withDefaults() Config {
 		c.WhyNot = func(environment, app string) (string, bool) {
 			return fmt.Sprintf("app %q is not configured for environment %q", app, environment), true
 		}
+	}
+	if c.Holds == nil {
+		c.Holds = noHolds{}
 	}
 	if c.Outdated == nil {
 		c.Outdated = func() bool { return false }

@@ -49,7 +49,8 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 		failed, outage.RetryAt = time.Now(), t.now().Add(wait)
 		retry = failed.Add(wait)
 	}
-	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused), Outage: outage}
+	r := t.reportOf(b, result)
+	r.Outage = outage
 	if !t.report(b, r) {
 		return false
 	}
@@ -58,6 +59,9 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 	}
 	for _, blocked := range r.Blocks {
 		delete(t.sent, blocked.Update)
+	}
+	for _, e := range result.HandEdits { // which are not on the branch
+		delete(t.sent, e.Update)
 	}
 	for t.ctx.Err() == nil && t.pauseUntil(retry) {
 		if soon := failed.Add(shortestRefusal); outage.Code == gitops.Rejected && soon.Before(retry) {
@@ -86,7 +90,10 @@ func (t *leaseTerm) cancelUnsent() {
 	if err != nil {
 		return
 	}
-	b := t.plan(taken)
+	b, err := t.plan(taken)
+	if err != nil {
+		return
+	}
 	if len(b.ended) > 0 {
 		t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
 	}

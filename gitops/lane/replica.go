@@ -31,7 +31,7 @@ type Replica struct {
 type lane struct {
 	*Replica
 	environment string
-	coalesce    bool // see [Environment]
+	settings    Environment
 	closing     bool // its environment is not configured
 	logger      *slog.Logger
 	due         chan struct{} // holds at most one hint: there is something to do
@@ -54,7 +54,7 @@ func NewReplica(c Config) *Replica {
 
 func (r *Replica) addLane(e Environment, closing bool) {
 	r.lanes[e.Name] = &lane{
-		Replica: r, environment: e.Name, coalesce: e.Coalesce, closing: closing,
+		Replica: r, environment: e.Name, settings: e, closing: closing,
 		logger: r.Logger.With("environment", e.Name), due: make(chan struct{}, 1),
 	}
 }
@@ -102,7 +102,7 @@ func (r *Replica) Configure(environments []Environment, apply func()) {
 	for _, e := range environments {
 		delete(gone, e.Name)
 		if l := r.lanes[e.Name]; l != nil {
-			l.coalesce, l.closing = e.Coalesce, false
+			l.settings, l.closing = e, false
 		} else {
 			r.addLane(e, false)
 		}
@@ -126,11 +126,11 @@ func (r *Replica) currentRevision() int {
 	return r.revision
 }
 
-// newestOnly reports whether of each app's ready updates only the newest is written.
-func (l *lane) newestOnly() bool {
+// does is what the lane's environment is configured to do.
+func (l *lane) does() Environment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.coalesce
+	return l.settings
 }
 
 // isClosing reports whether the environment is not configured.

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -49,6 +50,29 @@ func (t *leaseTerm) report(b batch, r queue.Report) bool {
 	}
 }
 
+// reportOf is what the writer knows of a batch, as a report.
+func (t *leaseTerm) reportOf(b batch, result gitops.WriteResult) queue.Report {
+	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused)}
+	for _, h := range result.Held {
+		r.Blocks = append(r.Blocks, queue.Blocked{Update: h.Update, BlockedBy: h.BlockedBy})
+	}
+	t.respect(b, result.HandEdits, &r)
+	return r
+}
+
+// answered are the updates, by id, that are on the branch, or of which it stays unknown
+// whether they are.
+func answered(result gitops.WriteResult) map[string]bool {
+	known := make(map[string]bool)
+	for _, s := range result.Transitions {
+		known[s.Update] = true
+	}
+	for _, id := range result.Unknown {
+		known[id] = true
+	}
+	return known
+}
+
 func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) }
 
 // divide cuts off a report of so many updates at most, in their order.
@@ -84,15 +108,29 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 	for _, s := range r.Transitions {
 		u := b.byID[s.Update]
 		delete(t.refusedSince, u.App)
+		delete(t.edited, u.App)
 		if state, allowed := gitops.Next(u.State, s.Action); allowed {
 			t.recordTransition(u, s, state)
 		}
 	}
 	for _, blocked := range r.Blocks {
-		block := blocked.BlockedBy[0]
-		t.logger.Warn("update blocked", append(about(b.byID[blocked.Update]),
-			slog.String("kind", string(block.Kind)), slog.String("reason", block.Reason), slog.Time("until", block.Until))...)
+		t.recordBlocks(b.byID[blocked.Update], blocked.BlockedBy)
 	}
+}
+
+// recordBlocks logs what blocks an update from now on. What people hold needs nobody.
+func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
+	level, message := slog.LevelWarn, "update blocked"
+	if by[0].Kind.Held() {
+		level, message = slog.LevelInfo, "update held"
+	}
+	reasons := make([]string, len(by))
+	for i, block := range by {
+		reasons[i] = block.Reason
+	}
+	until, _ := gitops.BlockedUntil(by)
+	t.logger.Log(context.Background(), level, message, append(about(u),
+		slog.String("kind", string(by[0].Kind)), slog.String("reason", strings.Join(reasons, "; ")), slog.Time("until", until))...)
 }
 
 // recordSuperseded counts and logs what a report ended beside what it named.

@@ -34,12 +34,12 @@ type site struct {
 	queue    *fakeQueue
 	writer   *fakeWriter
 	recorder *fakeRecorder
+	holds    *fakeHolds
 	skew     atomic.Int64 // of the store's clock, in nanoseconds
 	logged   *logged
 
 	mu      sync.Mutex
-	names   map[string]string // of updates, by id: "api 1.0.0"
-	changes []string          // what happened to updates
+	changes []string // what happened to updates
 }
 
 // storeNow is the store's clock.
@@ -51,7 +51,7 @@ func inBubble(t *testing.T, script func(t *testing.T, s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{
 			t: t, writer: &fakeWriter{t: t, busy: map[string]bool{}}, recorder: &fakeRecorder{finished: map[gitops.State]int{}},
-			names: map[string]string{}, logged: &logged{t: t},
+			holds: newHolds(), logged: &logged{t: t},
 		}
 		model := queuetest.NewModel(func() time.Time { return s.storeNow() }, queuetest.Hooks{Changed: s.changed})
 		s.queue = &fakeQueue{Model: model, calls: map[string]int{}, faults: map[string][]fault{}}
@@ -68,6 +68,7 @@ func (s *site) with(c lane.Config) *lane.Replica {
 	if c.Configured == nil {
 		c.Configured = func(string, string) bool { return true }
 	}
+	c.Holds = s.holds
 	c.Holder, c.Queue, c.Writer, c.Recorder = "us", s.queue, s.writer, s.recorder
 	c.Logger = slog.New(slog.NewTextHandler(s.logged, nil))
 	return lane.NewReplica(c)
@@ -118,10 +119,18 @@ func (s *site) accept(names ...string) { s.t.Helper(); s.acceptIn("dev", names..
 
 func (s *site) acceptIn(environment string, names ...string) {
 	s.t.Helper()
+	s.acceptFrom("", environment, names...)
+}
+
+// order accepts updates of dev that a person asks for.
+func (s *site) order(names ...string) { s.t.Helper(); s.acceptFrom("token:ann", "dev", names...) }
+
+func (s *site) acceptFrom(principal, environment string, names ...string) {
+	s.t.Helper()
 	for _, name := range names {
 		app, tag, _ := strings.Cut(name, " ")
 		d := gitops.Delivery{
-			Source: "test", ID: environment + " " + name, ReceivedAt: s.storeNow(), Outcome: gitops.OutcomeAccepted,
+			Source: "test", ID: environment + " " + name, ReceivedAt: s.storeNow(), Outcome: gitops.OutcomeAccepted, Principal: principal,
 			Updates: []gitops.Update{{Environment: environment, App: app, Tag: tag}},
 		}
 		if _, _, err := s.queue.Accept(s.t.Context(), d); err != nil {
@@ -133,6 +142,14 @@ func (s *site) acceptIn(environment string, names ...string) {
 func id(environment, name string) string {
 	app, _, _ := strings.Cut(name, " ")
 	return gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: environment + " " + name}, environment, app)
+}
+
+// rejudge makes ready what a block of the kind holds, as freezes that changed do.
+func (s *site) rejudge(kind gitops.BlockKind) {
+	s.t.Helper()
+	if err := s.queue.Rejudge(s.t.Context(), kind, nil); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // decide decides about an update of dev as a person does.

@@ -34,9 +34,13 @@ type leaseTerm struct {
 	// refusedSince is, by app, when the git server first refused it, for as long as
 	// it refuses nothing but that.
 	refusedSince map[string]time.Time
-	leftAlone    int           // how many of what was taken last cannot be worked on now
-	away         []string      // apps whose manifest repository is away, sorted; as of the round
-	partial      *queue.Outage // of that repository; nil for none
+	// edited is, by app, the tag that was put in its file by hand and that may be replaced,
+	// until something is written.
+	edited    map[string]string
+	rejudged  int           // the revision whose freezes the lane's updates are held by; -1 for none yet
+	leftAlone int           // how many of what was taken last cannot be worked on now
+	away      []string      // apps whose manifest repository is away, sorted; as of the round
+	partial   *queue.Outage // of that repository; nil for none
 	// unknown is, by app, until when it is left alone because the writer could not say
 	// what is on the branch although its repository is not away, as far as is known: one
 	// that has left the configuration is looked for in every repository.
@@ -49,6 +53,7 @@ func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
+		edited: make(map[string]string), rejudged: -1,
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)
@@ -101,20 +106,31 @@ func (t *leaseTerm) release() {
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
 	revision := t.currentRevision() // before anything goes by the configuration
+	if err := t.followFreezes(revision); err != nil {
+		return t.queueFailed("judging again what freezes held", err)
+	}
 	t.lookAway()
 	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
 	}
-	b := t.plan(taken)
+	b, err := t.plan(taken)
+	if err != nil {
+		return t.queueFailed("judging what holds updates", err)
+	}
 	b.revision = revision
+	// What has ended is reported before anything that takes long. The others do not wait
+	// for the next batch, which may have more that ended.
+	if len(b.ended) > 0 && !t.report(b, b.reportEnded(queue.Report{Outage: t.outage})) {
+		return false
+	}
 	switch {
-	case len(b.ended) > 0: // before anything that takes long
-		return t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
 	case len(b.inDoubt) > 0: // before what they may have overtaken is written
 		return t.resolve(b)
 	case len(b.tasks) > 0:
 		return t.write(b)
+	case len(b.ended) > 0: // there may be more
+		return true
 	}
 	return t.wait(b)
 }
@@ -135,8 +151,9 @@ func (t *leaseTerm) queueFailed(doing string, err error) bool {
 func (t *leaseTerm) take() ([]gitops.Update, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
+	does := t.does()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize + t.leftAlone, NewestOnly: t.newestOnly(), Unresolved: slices.Sorted(maps.Keys(t.sent)), Except: t.away,
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: does.Coalesce, NewestHeld: does.NewestHeld, Unresolved: slices.Sorted(maps.Keys(t.sent)), Except: t.away,
 	})
 }
 
@@ -187,13 +204,7 @@ func (t *leaseTerm) resolve(b batch) bool {
 		return t.backOff(b, tasks, result, err)
 	}
 	t.lookAway()
-	known := make(map[string]bool) // or as unknown as before
-	for _, s := range result.Transitions {
-		known[s.Update] = true
-	}
-	for _, id := range result.Unknown {
-		known[id] = true
-	}
+	known := answered(result)
 	r := queue.Report{Transitions: result.Transitions, Outage: t.outage}
 	for _, e := range b.inDoubt {
 		if !known[e.update.ID] {
@@ -215,7 +226,14 @@ func (t *leaseTerm) write(b batch) bool {
 		return t.backOff(b, b.tasks, result, err)
 	}
 	t.lookAway()
-	r := queue.Report{Transitions: t.finalOf(b, result.Transitions), Blocks: t.blockRefused(b, result.Refused), Outage: t.partial}
+	r := t.reportOf(b, result)
+	r.Outage = t.partial
+	known := answered(result)
+	for _, e := range b.held {
+		if !known[e.update.ID] {
+			e.addTo(&r)
+		}
+	}
 	if !t.reportResult(b, b.tasks, r, result.Unknown) {
 		return false
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -13,54 +14,59 @@ import (
 //
 // A hold that is in the store is in force until it is lifted or its time is over, whatever
 // dies or is restored. The end of its time writes nothing. Ended holds are kept for
-// [MemoryFor].
+// [MemoryFor] after their end. Ids are numbered from h1 without gaps, and none is given
+// twice.
 type Holds interface {
 	// HoldsInForce returns what holds now, and the revision of the holds.
 	HoldsInForce(ctx context.Context) (InForce, error)
 
 	// HoldsRevision returns a number that rises with each hold that is placed or lifted. It
-	// is one read of one row, for whoever asks before every push.
+	// is one read of one row, for whoever asks before every push: what HoldsInForce gave
+	// with the same number is what is in the store. A store that lost its newest holds, in
+	// a failover or by a restore, gives a number that it gave before only with what it
+	// held then: what is placed in it afterwards has a number by its clock.
 	HoldsRevision(ctx context.Context) (int64, error)
 
 	// Place places holds, with an order if there is one, in one transaction with their
-	// entries in the audit: all of it, or nothing. A pin takes the place of one that is in
-	// force for the same app and environment, and a bad mark that of one of the same scope
-	// and tag.
+	// entries in the audit: all of it, or nothing. A hold takes the place of those in force
+	// that it replaces ([gitops.Hold.Replaces]): these are lifted by who placed it, and what
+	// they blocked is ready, as after Lift.
 	//
-	// An order is stored as Accept stores it, after the holds. If its key is known, nothing is placed:
-	// the first delivery is returned, with the holds that were placed with it, and Duplicate is true. Without an
-	// order the same is true of Key. An order that Accept would store as superseded is
-	// stored so, and its holds are placed all the same.
+	// An order is stored as Accept stores it, after the holds. If it is known, by its key or
+	// its body, nothing is placed, whatever else is asked for: the first delivery is returned, with the holds that were
+	// placed with it as they are now, and Duplicate is true. Without an order the same is
+	// true of Key, for as long as a hold that was placed with it is kept. An order that
+	// Accept would store as superseded is stored so, and its holds are placed all the same.
 	//
-	// The error's code is Conflict when Placement.Written is set and the head of the order's
-	// app says by now that something else was written.
+	// The error's code is Invalid for what [Placement.Check] refuses; Conflict when
+	// Placement.Written is set and the head of the order's app says by now that something
+	// else was written; and TooLarge beyond [MaxHolds], or for an order that is too large.
 	Place(ctx context.Context, p Placement) (Placed, error)
 
 	// Lift ends holds before their time, all or none, in one transaction with their entries
-	// in the audit. What they blocked is ready in the same transaction, also where something
-	// else holds it: its lane finds out. It returns the holds as they are now, in the order
-	// of ids. One that ended before is no error, and is returned as it ended. The
-	// error's code is NotFound when an id is not a hold's.
-	Lift(ctx context.Context, l Lifting) ([]gitops.Hold, error)
+	// in the audit. What they blocked is ready in the same transaction, and its lanes get
+	// hints, also where something else holds it: its lane finds out. What that is: of the
+	// pending updates that a hold covers, those with a block of its kind, and for a bad mark
+	// with its tag. That is no step of theirs, and they count as held until something is
+	// reported of them. The cost is that of what becomes ready.
+	//
+	// One that ended before is no error, changes nothing, and is returned as it ended. The
+	// error's code is NotFound, and nothing is changed, when an id is not a hold's.
+	Lift(ctx context.Context, l Lifting) (Lifted, error)
 
 	// Rejudge makes ready what a block of the kind keeps from being written in the
-	// environments: the freezes of the configuration have changed.
+	// environments, as Lift does; none means all. The freezes of the configuration have
+	// changed. It is no change of a hold, and leaves the revision.
 	Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error
 
 	// HoldsListed returns a page of holds, newest first, and the cursor of the next page,
-	// "" when there is none.
+	// "" when there is none. A page is shorter than its limit, or empty, where many holds
+	// had to be looked at for it.
 	HoldsListed(ctx context.Context, f HoldFilter, p Page) (found []gitops.Hold, next string, err error)
 }
 
-// InForce is what holds at a time.
-type InForce struct {
-	Holds    []gitops.Hold // in the order in which they were placed
-	Revision int64
-	At       time.Time // by the store's clock
-}
-
 // MaxHolds is how many holds are in force at most: they are all judged for each update,
-// and kept in memory by each replica. Place's error is TooLarge beyond.
+// and kept in memory by each replica.
 const MaxHolds = 10_000
 
 // Placement is what is placed together.
@@ -77,7 +83,7 @@ type Placement struct {
 	// order, whose delivery's key counts.
 	Key string
 	// Entries are for the audit, beside those of the holds and of the order: of a rollback,
-	// of an override. The store sets their sequence and time.
+	// of an override. The store sets their sequence, and their time where it is zero.
 	Entries []gitops.AuditEntry
 
 	Credential, Remote, Config string // for the audit: see gitops.AuditEntry
@@ -86,7 +92,7 @@ type Placement struct {
 // Placed is what a placement led to.
 type Placed struct {
 	Holds     []gitops.Hold    // those of the placement, in its order
-	Replaced  []gitops.Hold    // those whose place they took
+	Replaced  []gitops.Hold    // those whose place they took, as they are now; none of a duplicate
 	Order     *gitops.Delivery // as stored
 	Duplicate bool             // it is of an earlier request with the same key
 }
@@ -96,8 +102,22 @@ type Lifting struct {
 	IDs              []string
 	Principal, Actor string
 	Reason           string // may be empty
+	DryRun           bool   // only find out what it would do
 
 	Credential, Remote, Rule, Config string // for the audit: see gitops.AuditEntry
+}
+
+// Lifted is what a lifting led to.
+type Lifted struct {
+	Holds []gitops.Hold // as they are now, each once, in the order of ids; with DryRun as they were
+	Ready int           // how many updates they blocked, and block no longer
+}
+
+// InForce is what holds at a time.
+type InForce struct {
+	Holds    []gitops.Hold // in the order in which they were placed
+	Revision int64
+	At       time.Time // by the store's clock
 }
 
 // HoldFilter says which holds are meant; an empty field means any.
@@ -105,5 +125,25 @@ type HoldFilter struct {
 	Environment, App string // that the hold covers
 	Kind             gitops.HoldKind
 	Ended            bool   // also those that have ended
-	Within           *Scope // a hold is in an area when it covers something of it
+	Within           *Scope // a hold is in an area when it covers something of it, and its principal's is that of the scope
+}
+
+// Matches reports whether a hold is meant at a time.
+func (f HoldFilter) Matches(h gitops.Hold, now time.Time) bool {
+	if !f.Ended && !h.InForce(now) || !meant(f.Kind, h.Kind) || !touches(h, Area{f.Environment, f.App}) {
+		return false
+	}
+	if f.Within == nil || f.Within.Principal != "" && f.Within.Principal == h.Principal {
+		return true
+	}
+	return slices.ContainsFunc(f.Within.Areas, func(a Area) bool { return touches(h, a) })
+}
+
+// touches reports whether a hold covers something of an area.
+func touches(h gitops.Hold, a Area) bool {
+	return someOf(h.Environments, a.Environment) && someOf(h.Apps, a.App)
+}
+
+func someOf(names []string, name string) bool {
+	return name == "" || len(names) == 0 || slices.Contains(names, name)
 }

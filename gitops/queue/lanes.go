@@ -52,15 +52,17 @@ type Lanes interface {
 	//
 	//   - ready updates of all apps but those of except: the first so many as the limit
 	//     says, or with newestOnly the newest ready one of each app, the first so many by
-	//     acceptance;
+	//     acceptance; with newestHeld one that was held only if it is the newest ready one
+	//     of its app;
 	//   - the first so many of the updates whose cancellation is requested;
 	//   - of the apps of all these, each open update that is in unresolved or
 	//     MaybePushed: it may be on the branch, where it decides what may be written.
 	//
 	// What is returned beside the ready ones does not count against the limit. Blocks
-	// that have lifted are not in BlockedBy. Its cost depends on what it returns, not
-	// on how many are blocked; ready updates of except that come first cost a look at
-	// each. The error's code is Conflict when the lease is no
+	// that have lifted are not in BlockedBy. HeldUntil and WrittenTag are set. Its cost
+	// depends on what it returns, not on how many are blocked; ready updates of except that
+	// come first cost a look at each, and so does what has lifted since it was last reported
+	// of, and with newestHeld what was accepted after that. The error's code is Conflict when the lease is no
 	// longer the caller's.
 	Take(ctx context.Context, l Lease, o TakeOptions) ([]gitops.Update, error)
 
@@ -109,6 +111,7 @@ type Report struct {
 
 // Blocked says what blocks a pending update from now on, in the place of what was
 // reported before. The store sets Since. An update that is not pending is left out.
+// Either all blocks of an update are of holds ([gitops.BlockKind.Held]) or none is.
 type Blocked struct {
 	Update    string         // its id
 	BlockedBy []gitops.Block // empty: nothing

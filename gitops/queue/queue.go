@@ -24,6 +24,7 @@
 // has an end lifts by itself at that time, without a write: whether an update is
 // ready is a question of the time at which it is asked. What blocks a whole lane,
 // such as a git server that is away, is an [Outage] of the lane and not a block.
+// What people hold updates by is kept by [Holds], and becomes blocks when a lane judges.
 //
 // A delivery waits as a whole, without updates, where its event names an app that is not
 // known yet ([Waiting]). When it is decided its updates are accepted at that moment.
@@ -58,8 +59,8 @@ type Inbox interface {
 	// Accept stores the delivery and its updates in one transaction. When it
 	// returns without error they survive kill -9 and power loss.
 	//
-	// The updates come with environment, app, repository, tag, digest and OnlyUp; Accept
-	// sets their id, which is [gitops.UpdateID], their sequence and the rest (an event
+	// The updates come with environment, app, repository, tag, digest, OnlyUp and terms;
+	// Accept sets their id, which is [gitops.UpdateID], their sequence and the rest (an event
 	// time only when it is [gitops.EventMoment.Dated]), and
 	// returns the delivery as stored. Sequences follow acceptance: if one Accept
 	// returned before another began, on this replica or any other, its updates have
@@ -67,9 +68,10 @@ type Inbox interface {
 	// that names an environment and app twice is Invalid.
 	//
 	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded, with
-	// the reason [gitops.LateBehind], and leaves the head as it is. What is OnlyUp is late
-	// behind orders, and behind pushes whose version is not lower. The receipt is the delivery's, or the
-	// store's now where that is earlier.
+	// the reason [gitops.Head.LateBehind], and leaves the head as it is. What is OnlyUp is
+	// late behind orders, and behind pushes whose version is not lower; what automation asks
+	// for is late behind a person's order. The receipt is the delivery's, or the store's now
+	// where that is earlier.
 	//
 	// An update that is OnlyUp and not late is stored as Superseded, too, and leaves the
 	// head as it is, when its version is lower ([gitops.LowerVersion]) than that of the tag
@@ -137,6 +139,7 @@ type Queue interface {
 	Decisions
 	Leases
 	Lanes
+	Holds
 	Reader
 	ChangeFeed
 	Checkpoints

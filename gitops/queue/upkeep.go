@@ -29,8 +29,10 @@ type Pruner interface {
 	// Prune forgets deliveries that arrived before a time and whose updates, if any,
 	// were all final before it, oldest first, with their updates and steps; rejected
 	// and ignored deliveries after [UnacceptedFor] already; used credentials whose time is over; and
-	// the audit and the memory of deliveries after [MemoryFor]. One call forgets at most
+	// the audit, the memory of deliveries and the holds that ended before after
+	// [MemoryFor]. One call forgets at most
 	// so many deliveries as the limit says, in transactions that are bounded by updates.
-	// It returns how many deliveries it forgot. Heads are kept.
+	// It returns how many deliveries it forgot. Heads are kept, and so is every hold that is
+	// in force.
 	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 }

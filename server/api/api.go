@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -29,6 +31,7 @@ type Store interface {
 	queue.Reader
 	queue.ChangeFeed
 	queue.Decisions
+	queue.Holds
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
 	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
 	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
@@ -37,6 +40,7 @@ type Store interface {
 // Intake takes orders in; see webhook.Intake.
 type Intake interface {
 	Accept(ctx context.Context, in webhook.Inbound) (d gitops.Delivery, accepted bool, err error)
+	Plan(in webhook.Inbound) (gitops.Delivery, error)
 	RecordRejection(ctx context.Context, key gitops.DeliveryKey, remote string, err error)
 }
 
@@ -88,6 +92,11 @@ type Config struct {
 	Hash    string                  // of the configuration in force, for the audit
 	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
 
+	Freezes    func() *gate.Freezes                             // those of the configuration
+	Pins       acts.Limits                                      // how long they last
+	AwaitQuiet func(ctx context.Context, h gitops.Hold) Stopped // waits for the pushes that a stop has found under way
+	CheckNames func(environments, apps []string) error          // reports a name that is not known; the error's code is Rejected
+
 	// Unwritable returns why an update could not be written however often it is
 	// retried, such as that its app left the configuration; "" when it could.
 	Unwritable func(ctx context.Context, u gitops.Update) (why string, err error)
@@ -126,6 +135,9 @@ type Route struct {
 	Handle          Handler
 }
 
+// holdRights are those that place and lift holds, each for its kinds.
+var holdRights = []gitops.Right{gitops.RightHold, gitops.RightStop}
+
 // Routes lists all that is served. Patterns have their variables in braces;
 // handlers get them by http.Request.PathValue, escaped where the path is.
 func (a *API) Routes() []Route {
@@ -141,6 +153,12 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/updates/{id}/cancel", a.allow(gitops.RightCancel, a.decide(gitops.ActionCancel, "update cancellation requested"))},
 		{http.MethodPost, "/api/v1/updates/{id}/dismiss", a.allow(gitops.RightCancel, a.decide(gitops.ActionDismiss, "update dismissed"))},
 		{http.MethodPost, "/api/v1/set-aside/{object}/clear", a.allow(gitops.RightRetry, a.clear)},
+		{http.MethodGet, "/api/v1/holds", a.allow(gitops.RightRead, a.holdList)},
+		{http.MethodPost, "/api/v1/holds", a.allowAny(holdRights, a.placeHold)},
+		{http.MethodDelete, "/api/v1/holds/{id}", a.allowAny(holdRights, a.liftHold)},
+		{http.MethodPost, "/api/v1/rollbacks", a.allow(gitops.RightRollback, a.rollback)},
+		{http.MethodGet, "/api/v1/freezes", a.allow(gitops.RightRead, a.freezes)},
+		{http.MethodGet, "/api/v1/why", a.allow(gitops.RightRead, a.why)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/apps", a.allow(gitops.RightRead, a.apps)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},

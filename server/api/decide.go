@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 	"unicode"
@@ -147,8 +148,8 @@ func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
 	return strings.TrimSpace(request.Reason), nil
 }
 
-// decodeStrictly reads a body that is one JSON object with the named fields, all of
-// them strings. A field that is not read was mistyped, so it is an error.
+// decodeStrictly reads a body that is one JSON object with the named fields: strings, true
+// or false, and lists of strings. A field that is not read was mistyped, so it is an error.
 func decodeStrictly(body []byte, into any, fields string) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -161,7 +162,7 @@ func decodeStrictly(body []byte, into any, fields string) error {
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return gitops.FieldErrorf(wrong.Field, "must be a string in quotes, not %s", jsonKind(wrong.Value)).WithCause(err)
+		return gitops.FieldErrorf(wrong.Field, "must be %s, not %s", wanted(wrong.Type.Kind()), jsonKind(wrong.Value)).WithCause(err)
 	case err != nil:
 		reason := strings.TrimPrefix(err.Error(), "json: ")
 		if !strings.HasPrefix(reason, "unknown field") {
@@ -174,6 +175,18 @@ func decodeStrictly(body []byte, into any, fields string) error {
 	return nil
 }
 
+// wanted says what a field must be.
+func wanted(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list of strings"
+	default:
+		return "a string in quotes"
+	}
+}
+
 // jsonKind names the kind of a JSON value as package json has it.
 func jsonKind(value string) string {
 	switch kind, _, _ := strings.Cut(value, " "); kind {
@@ -183,6 +196,8 @@ func jsonKind(value string) string {
 		return "an object"
 	case "bool":
 		return "true or false"
+	case "string":
+		return "a text"
 	default:
 		return "a " + kind
 	}

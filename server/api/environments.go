@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -31,7 +33,11 @@ type Environment struct {
 	Name    string `json:"name"`
 	Removed bool   `json:"removed,omitempty"` // it left the configuration, and its last updates are being cancelled
 	Lane    Lane   `json:"lane"`
-	Apps    []App  `json:"apps"`
+
+	Holds   []gitops.Hold    `json:"holds,omitempty"`   // in force there, as far as the caller may read something that they cover
+	Freezes []gate.Scheduled `json:"freezes,omitempty"` // of the configuration, that hold there now; the same
+
+	Apps []App `json:"apps"`
 }
 
 // Lane is the state of an environment's lane. It is read from the store alone, so
@@ -128,9 +134,15 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if answer.SetAside, err = a.setAside(r.Context(), v); err != nil {
 		return 0, nil, err
 	}
+	s, err := a.holding(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
 	for _, name := range a.Environments {
 		if v.environment(name) {
-			answer.Environments = append(answer.Environments, Environment{Name: name, Lane: lanes[name], Apps: v.apps(name, tags.Apps[name])})
+			e := Environment{Name: name, Lane: lanes[name], Apps: v.apps(name, tags.Apps[name])}
+			e.Holds, e.Freezes = v.holding(name, s)
+			answer.Environments = append(answer.Environments, e)
 		}
 	}
 	for _, e := range removed {
@@ -139,6 +151,15 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 		}
 	}
 	return http.StatusOK, answer, nil
+}
+
+// holding is what holds in an environment now, as far as it is about something that the
+// caller may read there.
+func (v view) holding(environment string, s acts.State) ([]gitops.Hold, []gate.Scheduled) {
+	in := func(environments, apps []string) bool {
+		return (len(environments) == 0 || slices.Contains(environments, environment)) && v.hold(gitops.Hold{Environments: []string{environment}, Apps: apps})
+	}
+	return inForce(s, func(h gitops.Hold) bool { return in(h.Environments, h.Apps) }), s.Freezes.Schedule(in, s.At, s.At.Add(1))
 }
 
 // lanes returns the state of every configured environment's lane, and the

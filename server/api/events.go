@@ -111,9 +111,10 @@ func (a *API) run(ctx context.Context, s *stream, changes []queue.Change, change
 // updatesIn are all updates of changes, to be changed in place.
 func updatesIn(changes []queue.Change) (all []*gitops.Update) {
 	for _, c := range changes {
-		if c.Update != nil {
+		switch {
+		case c.Update != nil:
 			all = append(all, c.Update)
-		} else {
+		case c.Delivery != nil:
 			all = append(all, pointers(c.Delivery.Updates)...)
 		}
 	}
@@ -149,6 +150,10 @@ func followOf(r *http.Request) (follow, error) {
 
 // wants reports whether the stream is about a change.
 func (f follow) wants(c queue.Change) bool {
+	if h := c.Hold; h != nil {
+		return f.delivery == "" && (f.environment == "" || len(h.Environments) == 0 || slices.Contains(h.Environments, f.environment)) &&
+			(f.app == "" || len(h.Apps) == 0 || slices.Contains(h.Apps, f.app))
+	}
 	if c.Update != nil {
 		return f.wantsUpdate(*c.Update) && (f.delivery == "" || f.delivery == c.Update.Delivery.String())
 	}
@@ -208,6 +213,12 @@ func (s *stream) send(changes []queue.Change) error {
 // shown is what the reader gets of a change; nil is nothing. What it may not read is
 // taken out first, so that a filter finds nothing in it.
 func (s *stream) shown(c queue.Change) (kind string, body any) {
+	if c.Hold != nil {
+		if s.view.hold(*c.Hold) && s.follow.wants(c) {
+			return "hold", c.Hold
+		}
+		return "", nil
+	}
 	if c.Update != nil {
 		if s.view.update(*c.Update) && s.follow.wants(c) {
 			return "update", c.Update

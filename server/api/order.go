@@ -1,44 +1,148 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
 // order requests an update as a dispatch does, through the same intake. It answers
-// as a receiver does: 202, or 200 when the Idempotency-Key is known.
+// as a receiver does: 202, or 200 when the Idempotency-Key is known. A person's order is
+// judged by what holds now, and 409 says by what it would be held.
 func (a *API) order(w http.ResponseWriter, r *http.Request) (int, any, error) {
-	in, refused, err := a.readOrder(w, r)
+	o, refused, err := a.readOrder(w, r)
 	if err != nil {
 		challenge(w, err)
-		a.refuseOrder(r, in, refused, err)
+		a.refuseOrder(r, o, refused, err)
 		return 0, nil, err
 	}
-	d, accepted, err := a.Intake.Accept(r.Context(), in)
+	if o.form.dryRun {
+		return a.dryRunOrder(r.Context(), o)
+	}
+	o.in.Store = func(ctx context.Context, d gitops.Delivery, accept webhook.Accept) (gitops.Delivery, bool, error) {
+		return a.storeOrder(ctx, o, d, accept)
+	}
+	d, accepted, err := a.Intake.Accept(r.Context(), o.in)
 	switch {
 	case err != nil && gitops.CodeOf(err) == gitops.Rejected:
-		return 0, nil, cmp.Or(a.sameOrder(r.Context(), in), err)
+		return 0, nil, cmp.Or(a.sameOrder(r.Context(), o.in), err)
 	case err != nil:
 		return 0, nil, err
 	case accepted:
-		return http.StatusAccepted, d, nil
+		return http.StatusAccepted, OrderAnswer{Delivery: d, Undo: undoOf(d)}, nil
 	}
-	return http.StatusOK, d, a.sameOrder(r.Context(), in)
+	return http.StatusOK, OrderAnswer{Delivery: d, Undo: undoOf(d)}, a.sameOrder(r.Context(), o.in)
+}
+
+// undoOf is the command that undoes an order of one update, while it is pending.
+func undoOf(d gitops.Delivery) string {
+	if len(d.Updates) == 1 && !d.Updates[0].State.Final() {
+		return "tallyman cancel " + d.Updates[0].ID
+	}
+	return ""
+}
+
+// storeOrder stores a planned order, or refuses it for what holds it. One whose key is known
+// was decided before, and is not judged again.
+func (a *API) storeOrder(ctx context.Context, o readOrder, d gitops.Delivery, accept webhook.Accept) (gitops.Delivery, bool, error) {
+	s, err := a.holding(ctx)
+	if err != nil {
+		return d, false, err
+	}
+	decided, err := acts.Order(d.Updates, o.form.wishes, o.by, s)
+	if err != nil {
+		if _, known := a.Store.Delivery(ctx, d.Key()); known != nil {
+			return d, false, cmp.Or(unlessNotFound(known), err)
+		}
+		return accept(ctx, d)
+	}
+	d.Updates = unheld(decided)
+	entries := acts.Overrides(decided, o.by, d.Key(), func(u gitops.Update) string { return o.override[queue.Area{Environment: u.Environment, App: u.App}] })
+	stored, duplicate := d, false
+	if len(entries) == 0 {
+		stored, duplicate, err = accept(ctx, d)
+	} else {
+		stored, duplicate, err = a.place(ctx, queue.Placement{Order: &d, Entries: entries, Credential: o.by.Credential, Remote: o.by.Remote, Config: o.by.Config})
+	}
+	if err == nil && !duplicate {
+		for i := range stored.Updates {
+			if !stored.Updates[i].State.Final() {
+				stored.Updates[i].BlockedBy = decided[i].BlockedBy
+			}
+		}
+	}
+	return stored, duplicate, err
+}
+
+// place stores an order with what comes with it.
+func (a *API) place(ctx context.Context, p queue.Placement) (gitops.Delivery, bool, error) {
+	placed, err := a.Store.Place(ctx, p)
+	if err != nil {
+		return *p.Order, false, err
+	}
+	return *placed.Order, placed.Duplicate, nil
+}
+
+// unheld are updates as the store takes them: what holds them is for the lane to report.
+func unheld(decided []gitops.Update) []gitops.Update {
+	updates := make([]gitops.Update, len(decided))
+	for i, u := range decided {
+		u.BlockedBy = nil
+		updates[i] = u
+	}
+	return updates
+}
+
+// unlessNotFound is an error that is of something else than what is not there.
+func unlessNotFound(err error) error {
+	if gitops.CodeOf(err) == gitops.NotFound {
+		return nil
+	}
+	return err
+}
+
+// dryRunOrder plans an order, and says what would hold it and what is under way.
+func (a *API) dryRunOrder(ctx context.Context, o readOrder) (int, any, error) {
+	d, err := a.Intake.Plan(o.in)
+	if err != nil {
+		return 0, nil, err
+	}
+	s, err := a.holding(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	if d.Updates, err = acts.Order(d.Updates, o.form.wishes, o.by, s); err != nil {
+		return 0, nil, err
+	}
+	d.Credential, d.Remote, d.ReceivedAt = o.in.Credential, o.in.Remote, s.At
+	answer := OrderAnswer{Delivery: planned(d, s), DryRun: true}
+	for _, u := range d.Updates[:min(len(d.Updates), mostLooked)] {
+		open, err := a.open(ctx, u.Environment, u.App)
+		if err != nil {
+			return 0, nil, err
+		}
+		answer.UnderWay = append(answer.UnderWay, idsOf(open)...)
+	}
+	return http.StatusOK, answer, nil
+}
+
+// planned is a planned delivery as it would be stored.
+func planned(d gitops.Delivery, s acts.State) gitops.Delivery {
+	for i := range d.Updates {
+		u := &d.Updates[i]
+		u.ID, u.Delivery, u.State, u.AcceptedAt = gitops.UpdateID(d.Key(), u.Environment, u.App), d.Key(), gitops.Pending, s.At
+	}
+	return d
 }
 
 // refuseOrder leaves what a refused order leaves, with what was known of it by then.
-func (a *API) refuseOrder(r *http.Request, in webhook.Inbound, refused []webhook.RefusedOrder, err error) {
-	caller, q := Caller{Principal: in.Event.Principal, Credential: in.Credential}, asked{right: gitops.RightOrder, delivery: in.Event.Delivery}
+func (a *API) refuseOrder(r *http.Request, o readOrder, refused []webhook.RefusedOrder, err error) {
+	caller, q := Caller{Principal: o.in.Event.Principal, Credential: o.in.Credential}, asked{right: cmp.Or(o.right, gitops.RightOrder), delivery: o.in.Event.Delivery}
 	if len(refused) == 0 {
 		a.refuse(r, caller, q, err)
 		return
@@ -50,150 +154,72 @@ func (a *API) refuseOrder(r *http.Request, in webhook.Inbound, refused []webhook
 	}
 }
 
-// readOrder authenticates, authorizes and reads an order. With an error the
-// in has what was known by then, and refused what the caller may not order.
-func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (in webhook.Inbound, refused []webhook.RefusedOrder, err error) {
-	in = webhook.Inbound{Remote: webhook.ClientIP(r.RemoteAddr)}
+// readOrder is an order whose sender is authorized.
+type readOrder struct {
+	in       webhook.Inbound
+	form     orderForm
+	by       acts.By
+	right    gitops.Right          // that was asked for last
+	override map[queue.Area]string // the rules that allow to pass what holds
+}
+
+// readOrder authenticates, authorizes and reads an order. With an error it has what was
+// known by then, and refused what the caller may not order.
+func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (o readOrder, refused []webhook.RefusedOrder, err error) {
+	in := &o.in
+	in.Remote = webhook.ClientIP(r.RemoteAddr)
 	in.Event.Delivery.Source = Source
 	caller, err := a.caller(r)
 	noteCaller(r.Context(), caller)
 	if err != nil {
-		return in, nil, err
+		return o, nil, err
 	}
 	in.Credential, in.Event.Principal = caller.Credential, caller.Principal
 	if err := a.can(caller, gitops.RightOrder); err != nil {
-		return in, nil, err
+		return o, nil, err
 	}
-	key := r.Header.Get("Idempotency-Key")
-	if key == "" {
-		key = a.NewID()
+	key, err := a.keyOf(r)
+	if err != nil {
+		return o, nil, err
 	}
-	if err := checkKey(key); err != nil {
-		return in, nil, err
-	}
-	in.Event.Delivery.ID = DeliveryID(caller.Principal, key)
+	in.Event.Delivery.ID = DeliveryID(caller.Principal, cmp.Or(key, a.NewID()))
 	if in.Body, err = webhook.ReadBody(w, r, webhook.MaxBody); err != nil {
-		return in, nil, err
+		return o, nil, err
 	}
-	if in.Event.Orders, err = decodeOrders(in.Body); err != nil {
-		return in, nil, err
+	if o.form, err = decodeForm(in.Body); err != nil {
+		return o, nil, err
 	}
-	if _, refused = webhook.AuthorizeOrders(a.Access, in.Event); len(refused) > 0 {
-		return in, refused, refused[0].Err
+	if o.form.dryRun, err = dryRunOf(r, o.form.dryRun); err != nil {
+		return o, nil, err
 	}
-	if caller.UseOnce != nil {
-		return in, nil, caller.UseOnce(r.Context(), in.Event.Delivery)
-	}
-	return in, nil, nil
-}
-
-// OrderRequest is the body of an order: every app in every environment gets the tag.
-type OrderRequest struct {
-	App         Names  `json:"app"`
-	Environment Names  `json:"environment"`
-	Tag         string `json:"tag"`
-	Digest      string `json:"digest,omitempty"`
-}
-
-// Names are a list, or one name.
-type Names []string
-
-// MarshalJSON writes one name as a text.
-func (n Names) MarshalJSON() ([]byte, error) {
-	if len(n) == 1 {
-		return json.Marshal(n[0])
-	}
-	return json.Marshal([]string(n))
-}
-
-// decodeOrders reads a body. The error's code is Invalid, and its field is as the body
-// has it.
-func decodeOrders(body []byte) ([]gitops.Order, error) {
-	form, err := decodeForm(body)
-	if err != nil {
-		return nil, err
-	}
-	orders, wrong := form.Orders()
+	orders, wrong := o.form.Orders()
 	if wrong != nil {
-		return nil, wrong
+		return o, nil, wrong
 	}
-	return orders, nil
+	in.Event.Orders, o.by = orders, a.by(r, caller, "")
+	if _, refused = webhook.AuthorizeOrders(a.Access, gitops.RightOrder, in.Event); len(refused) > 0 {
+		return o, refused, refused[0].Err
+	}
+	if refused := o.authorizeOverride(a.Access); len(refused) > 0 {
+		return o, refused, refused[0].Err
+	}
+	if caller.UseOnce != nil && !o.form.dryRun {
+		return o, nil, caller.UseOnce(r.Context(), in.Event.Delivery)
+	}
+	return o, nil, nil
 }
 
-func decodeForm(body []byte) (form webhook.OrderForm, err error) {
-	var fields struct {
-		App         json.RawMessage `json:"app"`
-		Environment json.RawMessage `json:"environment"`
-		Tag         string          `json:"tag"`
-		Digest      string          `json:"digest"`
-	}
-	if err := decodeStrictly(body, &fields, "app, environment, tag and perhaps digest"); err != nil {
-		return form, err
-	}
-	form.Tag, form.Digest = fields.Tag, fields.Digest
-	for _, list := range []struct {
-		field string
-		value json.RawMessage
-		into  *[]string
-	}{{"app", fields.App, &form.Apps}, {"environment", fields.Environment, &form.Environments}} {
-		if len(list.value) == 0 { // it is not there, which the plan says
-			continue
-		}
-		names, wrong := webhook.ReadNames(list.field, list.value, notText)
-		if wrong != nil {
-			return form, wrong
-		}
-		*list.into = names
-	}
-	return form, nil
-}
-
-// notText says of a JSON value that is no string what to write.
-func notText(value []byte) string {
-	kinds := map[byte]string{'[': "a list", '{': "an object", 'n': "null", 't': "true or false", 'f': "true or false"}
-	return "must be a string in quotes, not " + cmp.Or(kinds[value[0]], "a number")
-}
-
-// sameOrder returns an error for a key with which its caller ordered something else
-// before, also when that was rejected: the answer to the first order would be taken for
-// the second one's. What the store remembers by its key alone cannot be compared.
-func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
-	stored, err := a.Store.Delivery(ctx, in.Event.Delivery)
-	if gitops.CodeOf(err) == gitops.NotFound {
+// authorizeOverride finds the rules that allow the order to pass what holds it, if it asks
+// for that.
+func (o *readOrder) authorizeOverride(by Authorizer) []webhook.RefusedOrder {
+	if !o.form.wishes.Passes() {
 		return nil
 	}
-	if err != nil {
-		return err
+	o.right = gitops.RightOverride
+	rules, refused := webhook.AuthorizeOrders(by, gitops.RightOverride, o.in.Event)
+	o.override = make(map[queue.Area]string, len(rules))
+	for i, order := range o.in.Event.Orders {
+		o.override[queue.Area{Environment: order.Environment, App: order.App}] = rules[i]
 	}
-	if digest := sha256.Sum256(in.Body); bytes.Equal(stored.BodyDigest, digest[:]) {
-		return nil
-	}
-	const another = "was used for another order"
-	first, err := decodeForm(stored.Body)
-	if err != nil { // a rejected one, of which a part is kept
-		return &gitops.Error{Code: gitops.Conflict, Field: keyField, Message: another + ", which was rejected"}
-	}
-	if now, err := decodeForm(in.Body); err == nil && sameForm(first, now) {
-		return nil
-	}
-	return &gitops.Error{Code: gitops.Conflict, Field: keyField,
-		Message: fmt.Sprintf("%s: %s in %s to %.128s", another, listText(first.Apps), listText(first.Environments), first.Tag)}
-}
-
-// sameForm reports whether two orders are of the same updates, in whatever order they
-// name them.
-func sameForm(a, b webhook.OrderForm) bool {
-	return a.Tag == b.Tag && a.Digest == b.Digest &&
-		slices.Equal(slices.Sorted(slices.Values(a.Apps)), slices.Sorted(slices.Values(b.Apps))) &&
-		slices.Equal(slices.Sorted(slices.Values(a.Environments)), slices.Sorted(slices.Values(b.Environments)))
-}
-
-// listText names the first of a list, as far as one can be a name.
-func listText(names []string) string {
-	const most = 5
-	text := gitops.Clip(strings.Join(names[:min(most, len(names))], ", "), 300)
-	if len(names) > most {
-		text += fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	return text
+	return refused
 }

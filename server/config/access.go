@@ -5,7 +5,7 @@ type Access struct {
 	// Who is allowed it: exactly one of push, dispatch, job and token. Required.
 	Who Who `yaml:"who"`
 	// May are the rights: order for push and dispatch; order and read for a job; read,
-	// order, retry and cancel for a token. Required.
+	// order, retry, cancel, rollback, hold, stop and override for a token. Required.
 	May []string `yaml:"may"`
 	// Apps are the apps that it reaches; "*" is all. Required but for a token, where
 	// the default is all.

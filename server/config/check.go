@@ -29,6 +29,8 @@ func (c *Config) setDefaults() {
 	byDefault(&c.Backup.Every, 24*time.Hour)
 	byDefault(&c.Backup.Keep, 7)
 	byDefault(&c.Retention.Keep, 90*24*time.Hour)
+	byDefault(&c.Holds.PinFor, 72*time.Hour)
+	byDefault(&c.Holds.PinAtMost, 720*time.Hour)
 	for name, r := range c.Repositories {
 		r.inherit(c.Manifests)
 		c.Repositories[name] = r
@@ -64,6 +66,8 @@ func (c *Config) setDefaults() {
 		byDefault(&env.Coalesce, "none")
 		byDefault(&env.Downgrades, "supersede")
 		byDefault(&env.Commits, "one-per-update")
+		byDefault(&env.HandEdits, "respect")
+		byDefault(&env.AfterHold, "newest")
 		c.Environments[name] = env
 	}
 }
@@ -120,6 +124,7 @@ func (c *Config) check() error {
 		checkFile(report, field+".file", env.File)
 		checkAlso(report, field+".also", env.Also)
 	}
+	c.checkHolds(report)
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {
 		report("apps", "must name at least one app, or discover must find them")

@@ -68,6 +68,10 @@ type Config struct {
 	Also []Also `yaml:"also"`
 	// Environments are the environments, by name. At least one is required.
 	Environments map[string]Environment `yaml:"environments"`
+	// Freezes are times in which nothing is written, by the clocks of a zone.
+	Freezes []Freeze `yaml:"freezes"`
+	// Holds bounds the pins that people place.
+	Holds Holds `yaml:"holds"`
 	// Discover names apps by files that are on the branches of manifest repositories. They
 	// come and go with the files, while tallyman runs.
 	Discover []Discover `yaml:"discover"`
@@ -157,6 +161,14 @@ type Environment struct {
 	// not reach an app that has, or waits for, a higher one, or "allow", and what was
 	// pushed last is written. An order is written in either case. Default supersede.
 	Downgrades string `yaml:"downgrades" oneOf:"supersede,allow"`
+	// HandEdits is "respect", and a tag that somebody commits to an app's file by hand is
+	// kept like a pin of holds.pinFor, or "overwrite", and the next update replaces it. An
+	// order of a person replaces it in either case. Default respect.
+	HandEdits string `yaml:"handEdits" oneOf:"respect,overwrite"`
+	// AfterHold is "newest", and of an app's updates that a pin, a freeze, a stop or a bad
+	// mark held only the newest is written when it ends, or "all", and each of them is, in
+	// their order. Default newest.
+	AfterHold string `yaml:"afterHold" oneOf:"newest,all"`
 	// Manifests is the name of the manifest repository that has this environment's
 	// files. Default: default, which is that of manifests.
 	Manifests string `yaml:"manifests"`

@@ -67,9 +67,10 @@ func TestDefaults(t *testing.T) {
 		File:    "charts/{app}/values-{env}.yaml",
 		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
 		Environments: map[string]config.Environment{
-			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede"},
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest"},
 		},
-		Apps: map[string]config.App{"myshop-api": {}},
+		Holds: config.Holds{PinFor: 72 * time.Hour, PinAtMost: 720 * time.Hour},
+		Apps:  map[string]config.App{"myshop-api": {}},
 	}
 	if diff := cmp.Diff(want, parse(t, minimal)); diff != "" {
 		t.Error(diff)
@@ -131,7 +132,11 @@ also: [{file: 'a/{app}', set: [{key: .a}]}, {file: b}]
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
   {key: .x.y, create: parents}]
 environments:
-  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, file: dev.yaml, set: kustomize, also: [{file: c}]}
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, handEdits: overwrite, afterHold: all, file: dev.yaml, set: kustomize, also: [{file: c}]}
+freezes:
+  - {name: weekend, environments: [dev], apps: [api], zone: Europe/Berlin, reason: nobody is in, weekly: [{from: Fri 16:00, until: Mon 08:00}]}
+  - {name: year-end, zone: UTC, once: [{from: 2026-12-19 18:00, until: "2027-01-04"}]}
+holds: {pinFor: 1h, pinAtMost: 24h}
 apps:
   api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, file: api.yaml, set: [{key: .x}], also: []}
 `)
@@ -172,10 +177,15 @@ apps:
 		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},
 			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
-			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", File: "dev.yaml",
+			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", HandEdits: "overwrite", AfterHold: "all", File: "dev.yaml",
 			Set:  config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
 			Also: []config.Also{{File: "c"}},
 		}},
+		Freezes: []config.Freeze{
+			{Name: "weekend", Environments: []string{"dev"}, Apps: []string{"api"}, Zone: "Europe/Berlin", Reason: "nobody is in", Weekly: []config.Window{{From: "Fri 16:00", Until: "Mon 08:00"}}},
+			{Name: "year-end", Zone: "UTC", Once: []config.Window{{From: "2026-12-19 18:00", Until: "2027-01-04"}}},
+		},
+		Holds: config.Holds{PinFor: time.Hour, PinAtMost: 24 * time.Hour},
 		Apps: map[string]config.App{"api": {
 			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
 		}},

@@ -17,7 +17,7 @@ func (in *Intake) plan(from Inbound) (gitops.Delivery, error) {
 		in.authorizeWait(from, &d)
 		return d, err
 	}
-	rules, refused := AuthorizeOrders(in.Authorizer, e)
+	rules, refused := AuthorizeOrders(in.Authorizer, from.right(), e)
 	for _, r := range refused {
 		in.tellRefused(from, gitops.Update{App: r.App, Environment: r.Environment, Tag: r.Tag}, r.Err)
 	}
@@ -41,17 +41,17 @@ type RefusedOrder struct {
 // entry of the audit.
 const mostRefused = 10
 
-// AuthorizeOrders returns the rule that allows each order of an event, and the first of
-// those that none allows: of these the whole event is refused. An order that lacks a name
-// is for nothing yet; its plan says what is missing.
-func AuthorizeOrders(by Authorizer, e gitops.Event) (rules []string, refused []RefusedOrder) {
+// AuthorizeOrders returns the rule that allows each order of an event by a right, and the
+// first of those that none allows: of these the whole event is refused. An order that lacks
+// a name is for nothing yet; its plan says what is missing.
+func AuthorizeOrders(by Authorizer, right gitops.Right, e gitops.Event) (rules []string, refused []RefusedOrder) {
 	rules = make([]string, len(e.Orders))
 	for i, order := range e.Orders {
 		if order.App == "" || order.Environment == "" {
 			continue
 		}
 		var err error
-		if rules[i], err = by.Authorize(e.Principal, gitops.RightOrder, order.App, order.Environment); err != nil {
+		if rules[i], err = by.Authorize(e.Principal, right, order.App, order.Environment); err != nil {
 			if refused = append(refused, RefusedOrder{order, err}); len(refused) == mostRefused {
 				break
 			}
@@ -78,7 +78,7 @@ func (in *Intake) tellRefused(from Inbound, u gitops.Update, why error) {
 	}
 	p := from.Event.Principal
 	in.Refused(gitops.AuditEntry{
-		Principal: p.ID(), Actor: p.Actor(), Credential: from.Credential, Remote: from.Remote, Right: gitops.RightOrder,
+		Principal: p.ID(), Actor: p.Actor(), Credential: from.Credential, Remote: from.Remote, Right: from.right(),
 		Environment: u.Environment, App: u.App, Delivery: from.Event.Delivery.String(), After: u.Tag, Reason: gitops.PublicOf(why),
 	})
 }

@@ -67,7 +67,7 @@ func TestOrdersAreAllowedAllOrNone(t *testing.T) {
 		t.Errorf("kept for %q in %q, which is one of two", kept.App, kept.Environment)
 	}
 	f.forbidden = "*"
-	rules, refused := webhook.AuthorizeOrders(f, gitops.Event{Principal: ann, Orders: make([]gitops.Order, 3)})
+	rules, refused := webhook.AuthorizeOrders(f, gitops.RightOrder, gitops.Event{Principal: ann, Orders: make([]gitops.Order, 3)})
 	if len(refused) != 0 || len(rules) != 3 {
 		t.Errorf("orders without names: %v refused", refused)
 	}
@@ -75,7 +75,7 @@ func TestOrdersAreAllowedAllOrNone(t *testing.T) {
 	for i := range many {
 		many[i] = gitops.Order{App: "api", Environment: "dev", AppPlace: i + 1}
 	}
-	if _, refused = webhook.AuthorizeOrders(f, gitops.Event{Principal: ann, Orders: many}); len(refused) != 10 || refused[0].AppPlace != 1 || refused[9].AppPlace != 10 {
+	if _, refused = webhook.AuthorizeOrders(f, gitops.RightOrder, gitops.Event{Principal: ann, Orders: many}); len(refused) != 10 || refused[0].AppPlace != 1 || refused[9].AppPlace != 10 {
 		t.Errorf("%d are refused: %+v", len(refused), refused)
 	}
 }

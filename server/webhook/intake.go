@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -83,7 +84,18 @@ type Inbound struct {
 	Remote     string // see gitops.Delivery
 	Credential string // see gitops.Delivery
 	Recovered  bool   // see gitops.Delivery
+
+	// Right is what its orders take: "" is the right order.
+	Right gitops.Right
+	// Store makes the planned delivery durable, with what comes with it, or refuses it: by
+	// the inbox, which it is given, or by itself. Nil leaves that to the inbox.
+	Store func(ctx context.Context, d gitops.Delivery, accept Accept) (stored gitops.Delivery, duplicate bool, err error)
 }
+
+// Accept makes a delivery durable; see queue.Inbox.
+type Accept func(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
+
+func (from Inbound) right() gitops.Right { return cmp.Or(from.Right, gitops.RightOrder) }
 
 // Accept takes one event in. It is accepted when it became updates just now, and
 // not when it asks for nothing or is known. A rejection's code is Rejected, also
@@ -135,7 +147,7 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 		return in.storePart(ctx, shorten(planned), rejection)
 	}
 	planned.BodyDigest = from.Event.BodyDigest
-	stored, duplicate, err := in.accept(ctx, planned)
+	stored, duplicate, err := in.acceptBy(ctx, planned, in.storeOf(from))
 	if err == nil && !duplicate {
 		err = rejection
 	}
@@ -169,10 +181,27 @@ func (in *Intake) storePart(ctx context.Context, d gitops.Delivery, rejection er
 	return stored, false, rejection
 }
 
+// storeOf is what makes a delivery durable.
+func (in *Intake) storeOf(from Inbound) Accept {
+	if from.Store == nil {
+		return in.Inbox.Accept
+	}
+	return func(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
+		return from.Store(ctx, d, in.Inbox.Accept)
+	}
+}
+
+// Plan says what an event would mean, and stores nothing.
+func (in *Intake) Plan(from Inbound) (gitops.Delivery, error) { return in.plan(from) }
+
 // accept makes a delivery durable. One that is known is answered with the first one,
 // which was perhaps rejected.
 func (in *Intake) accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error) {
-	stored, duplicate, err = in.Inbox.Accept(ctx, d)
+	return in.acceptBy(ctx, d, in.Inbox.Accept)
+}
+
+func (in *Intake) acceptBy(ctx context.Context, d gitops.Delivery, store Accept) (stored gitops.Delivery, duplicate bool, err error) {
+	stored, duplicate, err = store(ctx, d)
 	switch {
 	case err != nil:
 		return d, false, err
@@ -193,7 +222,7 @@ func outcomeOf(d gitops.Delivery, duplicate bool, err error) string {
 		return string(d.Outcome)
 	case gitops.CodeOf(err) == gitops.Unauthorized, gitops.CodeOf(err) == gitops.Forbidden:
 		return "unauthorized"
-	case gitops.CodeOf(err) == gitops.Rejected:
+	case gitops.CodeOf(err) == gitops.Rejected, gitops.CodeOf(err) == gitops.Conflict: // the latter is held, and its sender is told by what
 		return "rejected"
 	}
 	return "error"

@@ -66,6 +66,9 @@ type state struct {
 	proofKeys   []gitops.ProofKey
 	parsing     map[noted]note
 	suspects    map[string]gitops.Suspect // by object
+	holds       []hold                    // in the order of ids
+	held        int64                     // the number of the newest
+	revision    int64
 }
 
 func newState() state {
@@ -105,12 +108,14 @@ type lease struct {
 	expires time.Time
 }
 
-// happened is one change: a delivery's arrival, or a step of an update.
+// happened is one change: a delivery's arrival, a step of an update, or a hold that was
+// placed or lifted.
 type happened struct {
 	number   int
 	delivery gitops.DeliveryKey
 	update   string
 	step     int // its index among the update's
+	hold     *gitops.Hold
 }
 
 type usedToken struct {
@@ -124,6 +129,7 @@ func (s *state) clone() state {
 	c.deliveries, c.heads, c.log = maps.Clone(s.deliveries), maps.Clone(s.heads), slices.Clone(s.log)
 	c.checkpoints, c.used = maps.Clone(s.checkpoints), maps.Clone(s.used)
 	c.memories, c.audit = maps.Clone(s.memories), slices.Clone(s.audit)
+	c.holds = slices.Clone(s.holds)
 	c.parsing, c.suspects = maps.Clone(s.parsing), maps.Clone(s.suspects)
 	c.updates, c.lanes, c.leases = make(map[string]*gitops.Update), make(map[string]*lane), make(map[string]*lease)
 	for id, u := range s.updates {

@@ -64,8 +64,8 @@ func (m *Model) take(d gitops.Delivery) {
 	for _, u := range d.Updates {
 		m.sequence++
 		u = gitops.Update{
-			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Environment: u.Environment, App: u.App,
-			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, State: gitops.Pending, AcceptedAt: now,
+			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Principal: d.Principal, Environment: u.Environment, App: u.App,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, Terms: u.Terms.Clone(), State: gitops.Pending, AcceptedAt: now,
 			EventTime: d.EventTime.UTC(), Recovered: d.Recovered || !d.DecidedAt.IsZero(), Sequence: m.sequence,
 		}
 		moment := u.Moment(receipt)
@@ -93,7 +93,7 @@ func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
 	switch {
 	case late:
 		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt
-		u.Reason = gitops.LateBehind(u, newest)
+		u.Reason = head.LateBehind(u, newest)
 	case lower != "":
 		u.State, u.FinishedAt, u.Reason = gitops.Superseded, u.AcceptedAt, lower
 	default:

@@ -143,7 +143,9 @@ func (m *Model) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 	for _, u := range open {
 		doubtful := slices.Contains(o.Unresolved, u.ID) || m.maybePushed(u)
 		if inHand[u.ID] || apps[u.App] && doubtful {
-			taken = append(taken, m.update(u.ID))
+			t := m.update(u.ID)
+			t.HeldUntil, t.WrittenTag = gitops.HeldUntil(u.BlockedBy, m.now()), m.head(u.Environment, u.App).WrittenTag
+			taken = append(taken, t)
 		}
 	}
 	return taken, nil
@@ -159,9 +161,10 @@ func (m *Model) toWrite(open []*gitops.Update, o queue.TakeOptions) map[string]b
 			newest[u.App] = u
 		}
 	}
-	if o.NewestOnly {
-		ready = slices.DeleteFunc(ready, func(u *gitops.Update) bool { return newest[u.App] != u })
-	}
+	ready = slices.DeleteFunc(ready, func(u *gitops.Update) bool {
+		wasHeld := !gitops.HeldUntil(u.BlockedBy, m.now()).IsZero()
+		return newest[u.App] != u && (o.NewestOnly || o.NewestHeld && wasHeld)
+	})
 	ids := make(map[string]bool)
 	for _, u := range ready[:min(o.Limit, len(ready))] {
 		ids[u.ID] = true

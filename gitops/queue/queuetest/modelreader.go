@@ -151,7 +151,7 @@ func page[E any](m *Model, ctx context.Context, p queue.Page, list func() []numb
 func (m *Model) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) ([]gitops.Delivery, string, error) {
 	return page(m, ctx, p, func() (all []numbered[gitops.Delivery]) {
 		for _, h := range slices.Backward(m.log) {
-			if h.update != "" {
+			if h.delivery == (gitops.DeliveryKey{}) {
 				continue
 			}
 			d := m.delivery(h.delivery)
@@ -168,7 +168,7 @@ func (m *Model) Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.
 func (m *Model) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error) {
 	return page(m, ctx, p, func() (all []numbered[gitops.Update]) {
 		for _, h := range slices.Backward(m.log) {
-			if h.update != "" {
+			if h.delivery == (gitops.DeliveryKey{}) {
 				continue
 			}
 			for _, id := range slices.Backward(m.deliveries[h.delivery].updates) {
@@ -207,7 +207,12 @@ func (m *Model) Changes(ctx context.Context, after string, limit int) (found []q
 // taken back.
 func (m *Model) changeOf(h happened) queue.Change {
 	cursor := strconv.Itoa(h.number)
-	if h.update == "" {
+	switch {
+	case h.hold != nil && h.hold.Lifted != nil:
+		return queue.Change{Cursor: cursor, At: h.hold.Lifted.At, Hold: h.hold}
+	case h.hold != nil:
+		return queue.Change{Cursor: cursor, At: h.hold.Since, Hold: h.hold}
+	case h.update == "":
 		d := m.delivery(h.delivery)
 		d.Body = nil
 		return queue.Change{Cursor: cursor, At: d.PlannedAt(), Delivery: &d}

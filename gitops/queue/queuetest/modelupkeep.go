@@ -77,7 +77,7 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 		}
 	}
 	for _, h := range m.log {
-		if pruned < limit && h.update == "" && m.over(m.deliveries[h.delivery], before) {
+		if pruned < limit && h.delivery != (gitops.DeliveryKey{}) && m.over(m.deliveries[h.delivery], before) {
 			m.remember(m.deliveries[h.delivery].Delivery)
 			for _, id := range m.deliveries[h.delivery].updates {
 				delete(m.updates, id)
@@ -86,10 +86,11 @@ func (m *Model) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 			pruned++
 		}
 	}
+	m.pruneHolds()
 	m.log = slices.DeleteFunc(m.log, func(h happened) bool {
 		_, update := m.updates[h.update]
 		_, delivery := m.deliveries[h.delivery]
-		return !update && !delivery
+		return !update && !delivery && !m.keepsHold(h.hold)
 	})
 	m.pruneMemory()
 	return pruned, nil

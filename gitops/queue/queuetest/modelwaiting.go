@@ -12,7 +12,7 @@ import (
 // waiting are the arrivals of the deliveries that wait, oldest first.
 func (m *Model) waiting() (found []happened) {
 	for _, h := range m.log {
-		if h.update == "" && m.deliveries[h.delivery].Outcome == gitops.OutcomeWaiting {
+		if m.deliveries[h.delivery].Outcome == gitops.OutcomeWaiting {
 			found = append(found, h)
 		}
 	}
@@ -73,7 +73,7 @@ func (m *Model) Settle(ctx context.Context, d gitops.Delivery) (gitops.Delivery,
 	case waits.Outcome != gitops.OutcomeWaiting:
 		return m.delivery(d.Key()), false, nil
 	}
-	m.log = slices.DeleteFunc(m.log, func(h happened) bool { return h.update == "" && h.delivery == d.Key() })
+	m.log = slices.DeleteFunc(m.log, func(h happened) bool { return h.delivery == d.Key() })
 	m.waits--
 	d.DecidedAt = m.now().UTC()
 	m.take(d)

@@ -13,6 +13,7 @@ import (
 // pushed is a delivery of an image that was pushed.
 func (s *script) pushed(tag string, targets ...string) gitops.Delivery {
 	d := s.order(targets...)
+	d.Principal = "push:eventbridge/123456789012"
 	for i := range d.Updates {
 		d.Updates[i].Tag, d.Updates[i].OnlyUp = tag, true
 	}
@@ -80,10 +81,12 @@ func onlyUpOutOfOrder(s *script) {
 			s.t.Errorf("arrival %v: %s is accepted last", arrival, highest.Tag)
 		}
 		order := s.order(target)
+		order.Principal = "dispatch:1"
 		s.accept(order)
 		s.crash()
 		u := pushed(1)
-		s.same("the reason", u.Reason, nil, gitops.LateBehind(u, order.ReceivedAt), nil)
+		head, err := s.model.Head(s.t.Context(), u.Environment, u.App)
+		s.same("the reason", u.Reason, err, head.LateBehind(u, order.ReceivedAt), nil)
 	}
 }
 

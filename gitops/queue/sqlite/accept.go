@@ -69,7 +69,7 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 		return gitops.Delivery{}, false, err
 	}
 	if !added {
-		first, err := tx.first(d)
+		first, _, err := tx.first(d)
 		return first, true, err
 	}
 	tx.latest.delivery = number
@@ -136,13 +136,13 @@ func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
 // acceptUpdate stores one update of the delivery d.
 func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
 		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
-		Delivery: d.Key(), Actor: d.Actor, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence,
+		Terms: keptTerms(u.Terms), Delivery: d.Key(), Actor: d.Actor, Principal: d.Principal, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence,
 		Recovered: d.Recovered || !d.DecidedAt.IsZero(),
 	}
 	u.EventTime = d.EventTime
@@ -162,8 +162,12 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 	if err := tx.ensureLane(u.Environment); err != nil {
 		return gitops.Update{}, err
 	}
+	terms, err := formatTerms(u.Terms)
+	if err != nil {
+		return gitops.Update{}, err
+	}
 	err = tx.exec(update, u.Sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule,
-		string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
+		terms, string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true
 		tx.waits[waiting{environment: u.Environment}]++
@@ -174,8 +178,9 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 // whySuperseded is why an update is superseded at its acceptance, or "" when it is
 // not.
 func (tx *tx) whySuperseded(u gitops.Update, m gitops.EventMoment) (string, error) {
-	if newest, late := tx.head(u.Environment, u.App).Late(m); late {
-		return gitops.LateBehind(u, newest), nil
+	head := tx.head(u.Environment, u.App)
+	if newest, late := head.Late(m); late {
+		return head.LateBehind(u, newest), nil
 	}
 	return tx.lowerThan(u)
 }

@@ -21,7 +21,7 @@ func (tx *tx) moved(u gitops.Update, to gitops.State) gitops.Update {
 // save writes what has changed of an update, and the step that the change is.
 func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 	const save = `UPDATE updates SET state = ?, code = ?, reason = ?, object = ?, attempts = ?, finished_at = ?, retried_at = ?,
-		cancel_actor = ?, cancel_reason = ?, blocked_by = ?, ready_at = ? WHERE sequence = ?`
+		cancel_actor = ?, cancel_reason = ?, blocked_by = ?, blocked_kind = ?, ready_at = ? WHERE sequence = ?`
 	blocks, err := formatBlocks(after.BlockedBy)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 		actor, reason = c.Actor, c.Reason
 	}
 	err = tx.exec(save, string(after.State), string(after.Code), after.Reason, after.Commit, after.Attempts, stored(after.FinishedAt),
-		stored(after.RetriedAt), actor, reason, blocks, readyAt(after.BlockedBy), after.Sequence)
+		stored(after.RetriedAt), actor, reason, blocks, firstKind(after.BlockedBy), readyAt(after.BlockedBy), after.Sequence)
 	if err != nil {
 		return err
 	}
@@ -41,6 +41,14 @@ func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 		return tx.repeatStep(after.Sequence, step)
 	}
 	return tx.addStep(after.Sequence, step)
+}
+
+// firstKind is the column of an update that is blocked so.
+func firstKind(blocks []gitops.Block) string {
+	if len(blocks) == 0 {
+		return ""
+	}
+	return string(blocks[0].Kind)
 }
 
 // readyAt is the column of an update that is blocked so.

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 )
 
 // feedPosition is how far somebody who follows the changes has come: the numbers
-// of the last delivery and the last step. Its text is a cursor.
+// of the last delivery, or change of a hold, and the last step. Its text is a cursor.
 type feedPosition struct{ delivery, step int64 }
 
 func (p feedPosition) cursor() string { return fmt.Sprintf("%d.%d", p.delivery, p.step) }
@@ -30,13 +32,13 @@ func parsePosition(cursor string) (p feedPosition, err error) {
 // change is a [queue.Change] and what puts it in its order.
 type change struct {
 	queue.Change
-	number        int64 // of the delivery or the step
+	number        int64 // of the delivery, the change of a hold or the step
 	afterDelivery int64 // a step's: the newest delivery's number when it happened
 }
 
-// Changes implements [queue.ChangeFeed]. Deliveries and steps are two streams; a
-// step comes after the delivery that was the newest when it happened, and
-// before the next. Numbers are given in the order of the transactions, so
+// Changes implements [queue.ChangeFeed]. Deliveries, with the changes of holds, and steps
+// are two streams; a step comes after the delivery that was the newest when it happened,
+// and before the next. Numbers are given in the order of the transactions, so
 // nothing can appear before what is there.
 func (s *Store) Changes(ctx context.Context, after string, limit int) (found []queue.Change, err error) {
 	from, err := parsePosition(after)
@@ -55,6 +57,12 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 		if err != nil {
 			return err
 		}
+		holds, err := holdChangesAfter(ctx, c, from.delivery, limit)
+		if err != nil {
+			return err
+		}
+		deliveries = append(deliveries, holds...)
+		slices.SortFunc(deliveries, func(a, b change) int { return cmp.Compare(a.number, b.number) })
 		steps, err := stepsAfter(ctx, c, from.step, limit)
 		if err != nil {
 			return err
@@ -66,10 +74,12 @@ func (s *Store) Changes(ctx context.Context, after string, limit int) (found []q
 				next, at.step, steps = steps[0].Change, steps[0].number, steps[1:]
 			} else {
 				next, at.delivery, deliveries = deliveries[0].Change, deliveries[0].number, deliveries[1:]
-				if next.Delivery.Updates, err = updatesOf(ctx, c, at.delivery, s.now()); err != nil {
-					return err
+				if next.Delivery != nil {
+					if next.Delivery.Updates, err = updatesOf(ctx, c, at.delivery, s.now()); err != nil {
+						return err
+					}
+					updates += len(next.Delivery.Updates)
 				}
-				updates += len(next.Delivery.Updates)
 			}
 			next.Cursor = at.cursor()
 			found = append(found, next)
@@ -89,6 +99,24 @@ func deliveriesAfter(ctx context.Context, c *connection, number int64, limit int
 		d := scanDelivery(r)
 		found = append(found, change{Change: queue.Change{At: d.PlannedAt(), Delivery: &d}, number: r.number(0)})
 		return nil
+	})
+	return found, err
+}
+
+// holdChangesAfter are the changes of holds. One that was lifted later is as it was placed.
+func holdChangesAfter(ctx context.Context, c *connection, number int64, limit int) (found []change, err error) {
+	const changes = `SELECT hc.number, hc.lifted, ` + holdColumns + ` FROM hold_changes hc CROSS JOIN holds h ON h.number = hc.hold
+		WHERE hc.number > ? ORDER BY hc.number LIMIT ?`
+	err = c.query(ctx, changes, []any{number, limit}, func(r row) error {
+		h, err := scanHold(r[2:])
+		at := h.Since
+		if r.number(1) == 0 {
+			h.Lifted = nil
+		} else {
+			at = h.Lifted.At
+		}
+		found = append(found, change{Change: queue.Change{At: at, Hold: &h}, number: r.number(0)})
+		return err
 	})
 	return found, err
 }
@@ -130,7 +158,7 @@ func (s *Store) Latest(ctx context.Context) (cursor string, err error) {
 // latestPosition returns the highest numbers that were ever given.
 func latestPosition(ctx context.Context, c *connection) (p feedPosition, err error) {
 	const highest = `SELECT
-		max(ifnull((SELECT max(number) FROM deliveries), 0), ifnull((SELECT max(sequence) / 65536 FROM audit), 0), ifnull((SELECT highest FROM numbers WHERE name = 'deliveries'), 0)),
+		max(ifnull((SELECT max(number) FROM deliveries), 0), ifnull((SELECT max(sequence) / 65536 FROM audit), 0), ifnull((SELECT max(number) FROM hold_changes), 0), ifnull((SELECT highest FROM numbers WHERE name = 'deliveries'), 0)),
 		max(ifnull((SELECT max(number) FROM steps), 0), ifnull((SELECT highest FROM numbers WHERE name = 'steps'), 0))`
 	_, err = c.one(ctx, highest, nil, func(r row) { p = feedPosition{r.number(0), r.number(1)} })
 	return p, err

@@ -7,13 +7,13 @@ import (
 )
 
 // headColumns are what scanHead reads.
-const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag`
+const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag, word`
 
 func scanHead(r row) gitops.Head {
 	return gitops.Head{
 		Environment: r.text(0), App: r.text(1), NewestEvent: r.time(2), NewestReceipt: r.time(3),
 		OrderEvent: r.time(4), OrderReceipt: r.time(5), PushedVersion: r.text(6), PushedEvent: r.time(7),
-		Written: r.number(8), WrittenID: r.text(9), WrittenTag: r.text(10),
+		Written: r.number(8), WrittenID: r.text(9), WrittenTag: r.text(10), Word: r.time(11),
 	}
 }
 
@@ -61,12 +61,12 @@ func (tx *tx) setHead(h gitops.Head) {
 	tx.writes++
 }
 
-const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // headArgs are what insertHead takes.
 func headArgs(h gitops.Head) []any {
 	return []any{h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
-		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag}
+		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag, stored(h.Word)}
 }
 
 func (tx *tx) saveHead(h gitops.Head) error {
@@ -74,6 +74,6 @@ func (tx *tx) saveHead(h gitops.Head) error {
 		newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 		order_event = excluded.order_event, order_receipt = excluded.order_receipt,
 		pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event,
-		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag`
+		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag, word = excluded.word`
 	return tx.exec(save, headArgs(h)...)
 }

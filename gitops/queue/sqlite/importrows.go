@@ -46,6 +46,12 @@ func (in *importing) add(e queue.Entry) error {
 		s := e.Suspect
 		return in.c.exec(`INSERT INTO suspects (object, kind, path, holder, at, deaths) VALUES (?, ?, ?, ?, ?, ?)`,
 			s.Object, string(s.Kind), s.Path, s.Holder, s.At.UnixMicro(), s.Deaths)
+	case e.Hold != nil:
+		return in.addHold(*e.Hold)
+	case e.Lift != nil:
+		return in.addLift(*e.Lift)
+	case e.Holds != nil:
+		return in.c.exec(`UPDATE hold_numbers SET highest = ?, revision = ?`, e.Holds.Last, e.Holds.Revision)
 	}
 	return nil
 }
@@ -92,11 +98,15 @@ func (in *importing) sender(k senderKey) (number int64, err error) {
 }
 
 func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
-	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, code, reason,
-		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, ready_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, code, reason,
+		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO NOTHING`
 	blocks, err := formatBlocks(u.BlockedBy)
+	if err != nil {
+		return err
+	}
+	terms, err := formatTerms(u.Terms)
 	if err != nil {
 		return err
 	}
@@ -108,8 +118,8 @@ func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 		return err
 	}
 	return in.c.exec(add, sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
-		u.Rule, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
-		stored(u.RetriedAt), actor, reason, blocks, readyAt(u.BlockedBy))
+		u.Rule, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
+		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy))
 }
 
 // sequenceOf returns the sequence here of an update that was given; 0 for the id "".
@@ -192,9 +202,10 @@ func (in *importing) addLane(l queue.LaneState) error {
 func counted(c *connection) (n queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps), (SELECT count(*) FROM heads),
 		(SELECT count(*) FROM (SELECT environment FROM lanes UNION SELECT name FROM leases)), (SELECT count(*) FROM checkpoints),
-		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
+		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects),
+		(SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE lifted_at IS NOT NULL)`
 	_, err = c.one(context.Background(), counts, nil, func(r row) {
-		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects} {
+		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects, &n.Holds, &n.Lifts} {
 			*into = int(r.number(i))
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -24,7 +25,9 @@ const (
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND app NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence LIMIT ?`
 	readyApps = `SELECT sequence, app FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL ORDER BY sequence`
-	lifted = `SELECT sequence, app FROM updates INDEXED BY updates_lifting
+	readyAfter = `SELECT sequence, app FROM updates INDEXED BY updates_ready
+		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence > ?`
+	lifted = `SELECT sequence, app, blocked_kind FROM updates INDEXED BY updates_lifting
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND ready_at <= ?`
 	cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL ORDER BY sequence LIMIT ?`
 )
@@ -57,7 +60,7 @@ func (s *Store) Ready(ctx context.Context, environments []string) (ready []strin
 // Take implements [queue.Lanes]. It reads beside the writer.
 func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
-		t := taking{ctx: ctx, c: c, environment: l.Name, now: s.now(), found: make(map[int64]gitops.Update)}
+		t := taking{ctx: ctx, c: c, environment: l.Name, now: s.now(), found: make(map[int64]gitops.Update), heads: make(map[string]gitops.Head)}
 		if err := t.take(l, o); err != nil {
 			return err
 		}
@@ -80,6 +83,7 @@ type taking struct {
 	environment string
 	now         time.Time
 	found       map[int64]gitops.Update // by sequence
+	heads       map[string]gitops.Head  // by app
 }
 
 func (t *taking) take(l queue.Lease, o queue.TakeOptions) error {
@@ -106,6 +110,7 @@ func (t *taking) take(l queue.Lease, o queue.TakeOptions) error {
 type candidate struct {
 	sequence int64
 	app      string
+	held     bool // by a hold, until that ended
 }
 
 // ready returns the sequences of the ready updates that are to be worked on, in
@@ -119,7 +124,13 @@ func (t *taking) ready(o queue.TakeOptions) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, without(more, o.Except)...)
+	more = without(more, o.Except)
+	if o.NewestHeld && !o.NewestOnly {
+		if more, err = t.newestHeld(more); err != nil {
+			return nil, err
+		}
+	}
+	found = append(found, more...)
 	slices.SortFunc(found, func(a, b candidate) int { return cmp.Compare(a.sequence, b.sequence) })
 	if o.NewestOnly {
 		found = newestOfEach(found)
@@ -162,10 +173,35 @@ func without(found []candidate, apps []string) []candidate {
 
 func (t *taking) candidates(text string, args ...any) (found []candidate, err error) {
 	err = t.c.query(t.ctx, text, args, func(r row) error {
-		found = append(found, candidate{r.number(0), r.text(1)})
+		c := candidate{sequence: r.number(0), app: r.text(1)}
+		c.held = len(r) > 2 && gitops.BlockKind(r.text(2)).Held()
+		found = append(found, c)
 		return nil
 	})
 	return found, err
+}
+
+// newestHeld leaves out what was held and is not the newest ready update of its app, of
+// what has lifted and of what was never blocked.
+func (t *taking) newestHeld(lifted []candidate) ([]candidate, error) {
+	newest, first := make(map[string]int64), int64(math.MaxInt64)
+	for _, c := range lifted {
+		newest[c.app] = max(newest[c.app], c.sequence)
+		if c.held {
+			first = min(first, c.sequence)
+		}
+	}
+	if first == math.MaxInt64 {
+		return lifted, nil
+	}
+	later, err := t.candidates(readyAfter, t.environment, first)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range later {
+		newest[c.app] = max(newest[c.app], c.sequence)
+	}
+	return slices.DeleteFunc(lifted, func(c candidate) bool { return c.held && c.sequence < newest[c.app] }), nil
 }
 
 // newestOfEach keeps the last candidate of each app.
@@ -206,7 +242,9 @@ func (t *taking) addUnresolved(unresolved []string) error {
 			return err
 		}
 		if u.Environment == t.environment && apps[u.App] && !u.State.Final() {
-			t.found[u.Sequence] = u
+			if err := t.add(sequence); err != nil {
+				return err
+			}
 		}
 	}
 	var highest int64
@@ -226,9 +264,23 @@ func (t *taking) addUnresolved(unresolved []string) error {
 }
 
 // add reads one update, unless that is done.
-func (t *taking) add(sequence int64) (err error) {
-	if _, ok := t.found[sequence]; !ok {
-		t.found[sequence], err = readSequence(t.ctx, t.c, sequence, t.now)
+func (t *taking) add(sequence int64) error {
+	if _, ok := t.found[sequence]; ok {
+		return nil
 	}
-	return err
+	u, err := readSequence(t.ctx, t.c, sequence, asStored)
+	if err != nil {
+		return err
+	}
+	head, ok := t.heads[u.App]
+	if !ok {
+		if head, err = readHead(t.ctx, t.c, u.Environment, u.App); err != nil {
+			return err
+		}
+		t.heads[u.App] = head
+	}
+	u.HeldUntil, u.WrittenTag = gitops.HeldUntil(u.BlockedBy, t.now), head.WrittenTag
+	u.BlockedBy = blocking(u.BlockedBy, t.now)
+	t.found[sequence] = u
+	return nil
 }

@@ -17,34 +17,37 @@ func countedDigest(d gitops.Delivery) any {
 	return blob(d.BodyDigest)
 }
 
-// first returns the delivery that d is a duplicate of.
-func (tx *tx) first(d gitops.Delivery) (gitops.Delivery, error) {
+// first returns the delivery that d is a duplicate of, if it is one.
+func (tx *tx) first(d gitops.Delivery) (first gitops.Delivery, isKnown bool, err error) {
 	const sameBody = `SELECT source, id FROM deliveries WHERE body_digest = ? AND body_digest IS NOT NULL AND outcome IN ('accepted', 'waiting')`
 	const memory = `SELECT delivery, received_at FROM memories WHERE hash = ?`
 	ctx := context.Background()
-	first, err := readDelivery(ctx, tx.connection, d.Key(), tx.now)
+	first, err = readDelivery(ctx, tx.connection, d.Key(), tx.now)
 	if gitops.CodeOf(err) != gitops.NotFound {
-		return first, err
+		return first, err == nil, err
 	}
 	hash, digest := queue.KeyHash(d.Key()), countedDigest(d)
 	var receivedAt time.Time
 	left, err := tx.one(ctx, memory, []any{hash[:]}, func(r row) { receivedAt = r.time(1) })
 	if err != nil || left {
-		return queue.Forgotten(d.Key(), receivedAt), err
+		return queue.Forgotten(d.Key(), receivedAt), left, err
 	}
 	var key gitops.DeliveryKey
 	kept, err := tx.one(ctx, sameBody, []any{digest}, func(r row) { key = gitops.DeliveryKey{Source: r.text(0), ID: r.text(1)} })
 	switch {
 	case err != nil:
-		return gitops.Delivery{}, err
+		return gitops.Delivery{}, false, err
 	case kept:
-		return readDelivery(ctx, tx.connection, key, tx.now)
+		first, err = readDelivery(ctx, tx.connection, key, tx.now)
+		return first, err == nil, err
 	}
 	var text string
-	if _, err = tx.one(ctx, memory, []any{digest}, func(r row) { text, receivedAt = r.text(0), r.time(1) }); err == nil {
-		err = key.UnmarshalText([]byte(text))
+	left, err = tx.one(ctx, memory, []any{digest}, func(r row) { text, receivedAt = r.text(0), r.time(1) })
+	if err != nil || !left {
+		return gitops.Delivery{}, false, err
 	}
-	return queue.Forgotten(key, receivedAt), err
+	err = key.UnmarshalText([]byte(text))
+	return queue.Forgotten(key, receivedAt), err == nil, err
 }
 
 // remember keeps what a delivery that is pruned leaves.

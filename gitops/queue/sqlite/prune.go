@@ -74,10 +74,11 @@ func together(found []prunable) (n, rows int) {
 }
 
 // pruneRest forgets the credentials whose time is over, and what was remembered for
-// long enough.
+// long enough, as holds that have ended are. A hold goes with its changes.
 func (s *Store) pruneRest(ctx context.Context) error {
 	const worthless = `DELETE FROM used_tokens WHERE credential IN (SELECT credential FROM used_tokens WHERE until <= ? LIMIT ?)`
 	const memories = `DELETE FROM memories WHERE hash IN (SELECT hash FROM memories WHERE received_at < ? LIMIT ?)`
+	const holds = `DELETE FROM holds WHERE number IN (SELECT number FROM holds WHERE ifnull(lifted_at, until) < ? LIMIT ?)`
 	for {
 		var gone int64
 		err := s.writer.run(ctx, &request{updates: pruneRows, work: func(tx *tx) error {
@@ -90,8 +91,15 @@ func (s *Store) pruneRest(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			ended, err := tx.change(holds, before.UnixMicro(), pruneRows)
+			if err == nil && ended > 0 {
+				err = tx.saveHighest()
+			}
+			if err != nil {
+				return err
+			}
 			entries, err := tx.pruneAudit(before)
-			gone = max(tokens, hashes, entries)
+			gone = max(tokens, hashes, ended, entries)
 			return err
 		}})
 		if err != nil || gone < pruneRows {

@@ -14,7 +14,8 @@ import (
 const updateColumns = `u.id, d.source, d.id, sent.actor, u.environment, u.app, u.repository, u.tag, u.digest, u.state,
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
-	ifnull(d.decided_at, d.received_at), d.event_time, d.recovered OR d.decided_at IS NOT NULL, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule`
+	ifnull(d.decided_at, d.received_at), d.event_time, d.recovered OR d.decided_at IS NOT NULL, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule,
+	u.terms, sent.principal`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -38,7 +39,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
 		Attempts: int(r.number(13)), AcceptedAt: r.time(14), FinishedAt: r.time(15),
 		Sequence: r.number(16), MaybePushed: r.number(17) != 0, Recovered: r.number(20) != 0, RetriedAt: r.time(21),
-		OnlyUp: r.number(25) != 0,
+		OnlyUp: r.number(25) != 0, Rule: r.text(26), Principal: r.text(28),
 	}
 	if m := (gitops.EventMoment{Event: r.time(19), Receipt: receipt(r.time(18), u.AcceptedAt)}); m.Dated() {
 		u.EventTime = m.Event
@@ -46,10 +47,38 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 	if r[23] != nil {
 		u.CancelRequest = &gitops.CancelRequest{Actor: r.text(22), Reason: r.text(23)}
 	}
-	u.Rule = r.text(26)
 	blocks, err := parseBlocks(r.text(24))
+	if err != nil {
+		return u, err
+	}
 	u.BlockedBy = blocking(blocks, at)
+	u.Terms, err = parseTerms(r.text(27))
 	return u, err
+}
+
+// keptTerms are the terms as they come back from the table, sharing nothing with t.
+func keptTerms(t *gitops.Terms) *gitops.Terms {
+	kept := t.Clone()
+	if kept != nil {
+		kept.PinUntil = rounded(kept.PinUntil)
+	}
+	return kept
+}
+
+// formatTerms are the terms as the table has them: NULL for none.
+func formatTerms(t *gitops.Terms) (any, error) {
+	if t == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(keptTerms(t))
+	return string(text), err
+}
+
+func parseTerms(text string) (t *gitops.Terms, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &t)
+	}
+	return t, err
 }
 
 // blocking are those of the blocks that have not lifted at a time.

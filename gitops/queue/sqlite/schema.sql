@@ -70,6 +70,7 @@ CREATE TABLE updates (
 	only_up       INTEGER NOT NULL,         -- 0 or 1
 	digest        TEXT NOT NULL,
 	rule          TEXT NOT NULL,
+	terms         TEXT,             -- gitops.Terms as JSON, of a person's order that has some
 	state         TEXT NOT NULL,
 	code          TEXT NOT NULL DEFAULT '',
 	reason        TEXT NOT NULL,
@@ -81,18 +82,22 @@ CREATE TABLE updates (
 	cancel_actor  TEXT,                     -- NULL unless its cancellation is requested, as cancel_reason
 	cancel_reason TEXT,
 	blocked_by    TEXT NOT NULL DEFAULT '', -- a JSON list; what has lifted stays until the next report, which keeps its time
+	blocked_kind  TEXT NOT NULL DEFAULT '', -- of the first of them
 	ready_at      INTEGER                   -- NULL: now; when its blocks lift; the highest number: not by themselves
 ) STRICT;
 
 -- What a lane takes, in acceptance order, without a look into the rows. What is
 -- blocked costs it nothing.
 CREATE INDEX updates_ready ON updates (environment, sequence, app, ready_at) WHERE state = 'pending' AND ready_at IS NULL;
-CREATE INDEX updates_lifting ON updates (environment, ready_at, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+CREATE INDEX updates_lifting ON updates (environment, ready_at, app, blocked_kind) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT NULL;
 
 -- What is blocked, of all apps and of each. Accepting pays nothing for it.
 CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND ready_at IS NOT NULL;
 CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+
+-- What holds hold, for when they are lifted.
+CREATE INDEX updates_held ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad');
 
 -- The highest version that an app waits for. Accepting pays for it where tags are
 -- versions.
@@ -120,6 +125,7 @@ CREATE TABLE heads (
 	written        INTEGER NOT NULL, -- a sequence
 	written_id     TEXT NOT NULL,
 	written_tag    TEXT NOT NULL,
+	word           INTEGER,          -- when a person's order was last accepted
 	PRIMARY KEY (environment, app)
 ) STRICT, WITHOUT ROWID;
 
@@ -135,6 +141,46 @@ CREATE TABLE lanes (
 	outage_reason        TEXT NOT NULL DEFAULT '',
 	outage_repository    TEXT NOT NULL DEFAULT ''    -- the manifest repository that alone is away; '' is the whole lane
 ) STRICT, WITHOUT ROWID;
+
+-- What people hold updates by: gitops.Hold.
+CREATE TABLE holds (
+	number           INTEGER PRIMARY KEY, -- in its id
+	kind             TEXT NOT NULL,
+	environments     TEXT NOT NULL,       -- a JSON list, as apps
+	apps             TEXT NOT NULL,
+	tag              TEXT NOT NULL,
+	principal        TEXT NOT NULL,
+	actor            TEXT NOT NULL,
+	reason           TEXT NOT NULL,
+	rule             TEXT NOT NULL,
+	since            INTEGER NOT NULL,
+	until            INTEGER,
+	lifted_at        INTEGER,             -- NULL unless a person lifted it, as those below
+	lifted_principal TEXT,
+	lifted_actor     TEXT,
+	lifted_reason    TEXT,
+	request          TEXT NOT NULL        -- that it was placed with; '' for none
+) STRICT;
+CREATE INDEX holds_in_force ON holds (ifnull(until, 9223372036854775807)) WHERE lifted_at IS NULL;
+CREATE INDEX holds_ended ON holds (ifnull(lifted_at, until));
+CREATE INDEX holds_requests ON holds (request) WHERE request <> '';
+
+-- When holds were placed and lifted, in the one order with deliveries: each change has
+-- the number of a delivery that there is not, as entries of the audit have.
+CREATE TABLE hold_changes (
+	number INTEGER PRIMARY KEY,
+	hold   INTEGER NOT NULL REFERENCES holds (number) ON DELETE CASCADE,
+	lifted INTEGER NOT NULL -- 0 or 1
+) STRICT;
+CREATE INDEX hold_changes_holds ON hold_changes (hold);
+
+-- One row: the highest number that a hold was given, and the holds' revision.
+CREATE TABLE hold_numbers (
+	only     INTEGER PRIMARY KEY CHECK (only = 1),
+	highest  INTEGER NOT NULL,
+	revision INTEGER NOT NULL
+) STRICT;
+INSERT INTO hold_numbers (only, highest, revision) VALUES (1, 0, 0);
 
 -- When a lease runs out is known in memory only: it does not outlive the process.
 CREATE TABLE leases (
@@ -241,7 +287,7 @@ CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT rai
 CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries
 	WHEN EXISTS (SELECT 1 FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
-CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, accepted_at ON updates
+CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, terms, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;

@@ -1,0 +1,154 @@
+package acts
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// HoldWish is a hold that somebody asks for. Of Until and For at most one is set.
+type HoldWish struct {
+	Kind               gitops.HoldKind
+	Environments, Apps []string // empty means all
+	Tag, Reason        string
+	Until              time.Time
+	For                time.Duration
+}
+
+// Limits are those of pins.
+type Limits struct{ PinFor, PinAtMost time.Duration }
+
+// maxFreeze is how long a freeze lasts at most: what lasts for longer is a stop.
+const maxFreeze = 366 * 24 * time.Hour
+
+// Right is what a hold of a kind takes, to be placed or lifted.
+func Right(kind gitops.HoldKind) gitops.Right {
+	if kind == gitops.HoldStop {
+		return gitops.RightStop
+	}
+	return gitops.RightHold
+}
+
+// Check reports what is wrong with the form of the wish, before anything is known of what
+// holds now or who asks.
+func (w HoldWish) Check() error {
+	ends := w.Kind == gitops.HoldPin || w.Kind == gitops.HoldFreeze
+	h := gitops.Hold{Kind: w.Kind, Environments: w.Environments, Apps: w.Apps, Tag: w.Tag, Reason: w.Reason, Principal: "token:x", Actor: "token:x"}
+	if ends { // it is checked with the time
+		h.Until = time.Unix(1, 0)
+	}
+	if err := gitops.CheckHold(h, time.Unix(0, 0)); err != nil {
+		return err
+	}
+	if w.Kind == gitops.HoldFreeze && len(w.Environments)+len(w.Apps) == 0 {
+		return gitops.FieldErrorf("environments", "is missing: name environments, or apps; to hold everything at once, place a stop (tallyman stop)")
+	}
+	return w.checkEnd(ends)
+}
+
+func (w HoldWish) checkEnd(ends bool) error {
+	switch {
+	case !w.Until.IsZero() && w.For != 0:
+		return gitops.FieldErrorf("for", "must not stand beside until: give one of them")
+	case w.For < 0:
+		return gitops.FieldErrorf("for", "must be a duration above 0, such as 72h")
+	case !ends && (w.For != 0 || !w.Until.IsZero()):
+		return gitops.FieldErrorf(endField(w.For), "a hold of kind %s has no end: a person lifts it. Leave it out", w.Kind)
+	case w.Kind == gitops.HoldFreeze && w.For == 0 && w.Until.IsZero():
+		return gitops.FieldErrorf("until", "is missing: a freeze ends, at until or after for; what has no end yet is a stop (tallyman stop)")
+	}
+	return nil
+}
+
+func endField(duration time.Duration) string {
+	if duration != 0 {
+		return "for"
+	}
+	return "until"
+}
+
+// Hold is the hold that a wish asks for, whose form is checked.
+func Hold(w HoldWish, by By, l Limits, s State) (gitops.Hold, error) {
+	until, err := End(w.Kind, w.Until, w.For, l, s.At)
+	if err != nil {
+		return gitops.Hold{}, err
+	}
+	h := gitops.Hold{
+		Kind: w.Kind, Environments: slices.Sorted(slices.Values(w.Environments)), Apps: slices.Sorted(slices.Values(w.Apps)), Tag: w.Tag,
+		Principal: by.Principal.ID(), Actor: by.Principal.Actor(), Reason: w.Reason, Rule: by.Rule, Since: s.At, Until: until,
+	}
+	if h.Kind == gitops.HoldPin {
+		return h, notBad(s, w.Environments[0], w.Apps[0], w.Tag)
+	}
+	return h, nil
+}
+
+// End is when a hold of a kind ends. The error's code is Rejected.
+func End(kind gitops.HoldKind, until time.Time, lasts time.Duration, l Limits, now time.Time) (time.Time, error) {
+	atMost, usual, rule := maxFreeze, time.Duration(0), "a freeze lasts for up to 366 days: what has no end yet is a stop (tallyman stop)"
+	switch kind {
+	case gitops.HoldStop, gitops.HoldBad:
+		return time.Time{}, nil
+	case gitops.HoldPin:
+		atMost, usual, rule = l.PinAtMost, l.PinFor, fmt.Sprintf("a pin lasts for up to %s (holds.pinAtMost): give an earlier end, and pin again when it is near", hours(l.PinAtMost))
+	}
+	field := endField(lasts)
+	if until.IsZero() {
+		until = now.Add(cmp.Or(lasts, usual))
+	}
+	until = until.UTC().Truncate(time.Second)
+	switch {
+	case !until.After(now):
+		return until, rejected(field, "%s is not after now, %s: give a later end", until.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case until.After(now.Add(atMost)):
+		return until, rejected(field, "%s is in %s: %s", until.Format(time.RFC3339), hours(until.Sub(now)), rule)
+	}
+	return until, nil
+}
+
+func rejected(field, format string, args ...any) error {
+	err := gitops.Errorf(gitops.Rejected, format, args...)
+	err.Field = field
+	return err
+}
+
+func hours(d time.Duration) string { return fmt.Sprintf("%dh", (d+time.Hour-1)/time.Hour) }
+
+// notBad refuses a tag that is marked as bad.
+func notBad(s State, environment, app, tag string) error {
+	var bad []gitops.Block
+	for _, b := range s.Blocks(environment, app, tag) {
+		if b.Kind == gitops.BlockBad {
+			bad = append(bad, b)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return blocked(place(environment, app)+" at "+tag, bad, "Name another tag, or first lift the mark: tallyman unmark-bad "+app+" "+tag)
+}
+
+// Replaced are those in force whose place the holds take, as the store decides it.
+func Replaced(holds []gitops.Hold, s State) (replaced []gitops.Hold) {
+	for _, old := range s.Holds {
+		if old.InForce(s.At) && slices.ContainsFunc(holds, func(h gitops.Hold) bool { return h.Replaces(old) }) {
+			replaced = append(replaced, old)
+		}
+	}
+	return replaced
+}
+
+// NeedsOrder reports whether a pin must order its tag: the branch does not have it, as far
+// as is known, or something of the app is under way that would change it.
+func NeedsOrder(pin gitops.Hold, branchTag string, open []gitops.Update) bool {
+	return branchTag != pin.Tag || slices.ContainsFunc(open, func(u gitops.Update) bool { return !u.State.Final() })
+}
+
+// Placement is a hold with its order, if there is one.
+func Placement(h gitops.Hold, order *gitops.Delivery, by By, key string) queue.Placement {
+	return queue.Placement{Holds: []gitops.Hold{h}, Order: order, Key: key, Credential: by.Credential, Remote: by.Remote, Config: by.Config}
+}

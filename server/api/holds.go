@@ -1,0 +1,244 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// holdList lists holds: those that cover something that the caller may read.
+func (a *API) holdList(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	q := queryOf(r)
+	filter := queue.HoldFilter{
+		Environment: q.text("environment"), App: q.text("app"), Kind: oneOf(q, "kind", gitops.HoldKinds()),
+		Ended: oneOf(q, "ended", []string{"true", "false"}) == "true", Within: a.viewOf(callerOf(r)).within(),
+	}
+	page := q.page()
+	if err := q.done(); err != nil {
+		return 0, nil, err
+	}
+	found, next, err := a.Store.HoldsListed(r.Context(), filter, page)
+	if found == nil {
+		found = []gitops.Hold{}
+	}
+	return http.StatusOK, HoldList{found, next}, err
+}
+
+// holdAct is a request to place a hold whose sender is authorized.
+type holdAct struct {
+	body   []byte
+	form   HoldRequest
+	wish   acts.HoldWish
+	by     acts.By
+	key    string // Idempotency-Key, may be empty
+	dryRun bool
+}
+
+// placeHold places a hold: 201, or 200 when the Idempotency-Key is known.
+func (a *API) placeHold(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	act, err := a.readHold(w, r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if act.wish.Kind == gitops.HoldPin {
+		return a.placePin(r, act)
+	}
+	s, err := a.holding(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
+	h, err := acts.Hold(act.wish, act.by, a.Pins, s)
+	if err != nil {
+		return 0, nil, err
+	}
+	if act.dryRun {
+		return a.dryRunHold(r.Context(), HoldAnswer{Hold: h, Replaced: acts.Replaced([]gitops.Hold{h}, s)})
+	}
+	return a.carryOutHold(r, act, acts.Placement(h, nil, act.by, a.placementKey(act)))
+}
+
+// placementKey names the request for the store; "" without an Idempotency-Key.
+func (a *API) placementKey(act holdAct) string {
+	if act.key == "" {
+		return ""
+	}
+	return DeliveryID(act.by.Principal, act.key)
+}
+
+// carryOutHold places a hold and waits for the pushes that had begun before a stop.
+func (a *API) carryOutHold(r *http.Request, act holdAct, p queue.Placement) (int, any, error) {
+	placed, err := a.Store.Place(r.Context(), p)
+	if err != nil {
+		return 0, nil, err
+	}
+	h := placed.Holds[0]
+	if placed.Duplicate {
+		if !act.asked(h) {
+			return 0, nil, anotherAct(fmt.Sprintf("a %s, %s", h.Kind, h.ID))
+		}
+	} else {
+		a.logHold(r.Context(), "hold placed", h)
+	}
+	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order, Undo: acts.Lift(h)}
+	if h.Kind == gitops.HoldStop && a.AwaitQuiet != nil {
+		stopped := a.AwaitQuiet(r.Context(), h)
+		answer.Stop = &stopped
+	}
+	return statusOf(placed.Duplicate), answer, nil
+}
+
+func statusOf(duplicate bool) int {
+	if duplicate {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+// asked reports whether a hold is what the request asks for: its key is that of the request
+// that placed it. An end that was asked for as a duration began then.
+func (act holdAct) asked(h gitops.Hold) bool {
+	w := act.wish
+	return h.Kind == w.Kind && h.Tag == w.Tag && h.Reason == w.Reason && sameNames(h.Environments, w.Environments) && sameNames(h.Apps, w.Apps) &&
+		(w.Until.IsZero() || h.Until.Equal(w.Until)) && (w.For == 0 || h.Until.Sub(h.Since.Add(w.For)).Abs() < holdSlack)
+}
+
+func sameNames(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// logHold writes the line of an act about a hold.
+func (a *API) logHold(ctx context.Context, message string, h gitops.Hold) {
+	actor, reason := h.Actor, h.Reason
+	if h.Lifted != nil {
+		actor, reason = h.Lifted.Actor, h.Lifted.Reason
+	}
+	a.Logger.InfoContext(ctx, message, slog.String("hold", h.ID), slog.String("kind", string(h.Kind)), slog.Any("environments", h.Environments),
+		slog.Any("apps", h.Apps), slog.String("tag", h.Tag), slog.String("actor", actor), slog.String("reason", reason))
+}
+
+// dryRunHold says what a hold would do.
+func (a *API) dryRunHold(ctx context.Context, answer HoldAnswer) (int, any, error) {
+	var err error
+	answer.DryRun = true
+	answer.UnderWay, err = a.covered(ctx, answer.Hold)
+	return http.StatusOK, answer, err
+}
+
+// readHold reads a request to place a hold, and authorizes its sender for all that the hold
+// covers.
+func (a *API) readHold(w http.ResponseWriter, r *http.Request) (act holdAct, err error) {
+	if act.key, err = a.keyOf(r); err != nil {
+		return act, err
+	}
+	if act.body, err = webhook.ReadBody(w, r, maxAct); err != nil {
+		return act, err
+	}
+	form := &act.form
+	if err := decodeStrictly(act.body, form, "kind, and what the kind needs of environments, apps, tag, digest, reason, until, for and dryRun"); err != nil {
+		return act, err
+	}
+	if act.dryRun, err = dryRunOf(r, form.DryRun); err != nil {
+		return act, err
+	}
+	act.wish = acts.HoldWish{Kind: form.Kind, Environments: form.Environments, Apps: form.Apps, Tag: form.Tag, Reason: strings.TrimSpace(form.Reason)}
+	if act.wish.Until, act.wish.For, err = endOf(form.Until, form.For); err != nil {
+		return act, err
+	}
+	if err := cmp.Or(act.wish.Check(), checkDigestOf(*form)); err != nil {
+		return act, err
+	}
+	rule, err := a.mayHold(r, acts.Right(act.wish.Kind), gitops.Hold{Environments: act.wish.Environments, Apps: act.wish.Apps})
+	if err != nil {
+		return act, err
+	}
+	act.by = a.by(r, callerOf(r), rule)
+	return act, a.CheckNames(act.wish.Environments, act.wish.Apps)
+}
+
+func checkDigestOf(form HoldRequest) error {
+	if form.Digest != "" && form.Kind != gitops.HoldPin {
+		return gitops.FieldErrorf("digest", "says nothing for a %s, which orders nothing: leave it out", form.Kind)
+	}
+	return gitops.CheckDigest("digest", form.Digest)
+}
+
+// mayHold returns the rule that allows the caller a right to all that a hold covers: of
+// several the first. One app in one environment that it may not refuses the whole.
+func (a *API) mayHold(r *http.Request, right gitops.Right, h gitops.Hold) (rule string, err error) {
+	caller := callerOf(r)
+	for _, environment := range orAll(h.Environments) {
+		for _, app := range orAll(h.Apps) {
+			allowed, err := a.Access.Authorize(caller.Principal, right, app, environment)
+			if err != nil {
+				a.refuse(r, caller, asked{right: right, app: app, environment: environment}, err)
+				return "", err
+			}
+			rule = cmp.Or(rule, allowed)
+		}
+	}
+	return rule, nil
+}
+
+// liftHold ends a hold before its time. One that has ended is answered as it ended.
+func (a *API) liftHold(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	q := queryOf(r)
+	reason := strings.TrimSpace(q.text("reason"))
+	dryRun := oneOf(q, "dryRun", []string{"true", "false"}) == "true"
+	_, keyErr := a.keyOf(r)
+	if err := cmp.Or(q.done(), keyErr, gitops.CheckReason("reason", reason)); err != nil {
+		return 0, nil, err
+	}
+	h, ready, err := a.holdByID(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	rule, err := a.mayHold(r, acts.Right(h.Kind), h)
+	if err != nil {
+		return 0, nil, err
+	}
+	s, err := a.holding(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
+	answer := LiftAnswer{Hold: h, Ready: ready, DryRun: dryRun}
+	if h.InForce(s.At) {
+		answer.Undo = acts.Again(h, s.At)
+	}
+	if dryRun {
+		return http.StatusOK, answer, nil
+	}
+	by := a.by(r, callerOf(r), rule)
+	lifted, err := a.Store.Lift(r.Context(), queue.Lifting{IDs: []string{h.ID}, Principal: by.Principal.ID(), Actor: by.Principal.Actor(), Reason: reason,
+		Credential: by.Credential, Remote: by.Remote, Rule: rule, Config: by.Config})
+	if err != nil {
+		return 0, nil, hidden(err, "hold", h.ID)
+	}
+	answer.Hold, answer.Ready = lifted.Holds[0], lifted.Ready
+	if answer.Undo != "" {
+		a.logHold(r.Context(), "hold lifted", answer.Hold)
+	}
+	return http.StatusOK, answer, nil
+}
+
+// holdByID finds the hold that the path names, if the caller may read it, and how many
+// updates would be ready without it.
+func (a *API) holdByID(r *http.Request) (h gitops.Hold, ready int, err error) {
+	id := variable(r, "id")
+	found, err := a.Store.Lift(r.Context(), queue.Lifting{IDs: []string{id}, DryRun: true})
+	if err == nil && a.viewOf(callerOf(r)).hold(found.Holds[0]) {
+		return found.Holds[0], found.Ready, nil
+	}
+	if err == nil {
+		err = notFound("hold", id)
+	}
+	return h, 0, hidden(err, "hold", id)
+}

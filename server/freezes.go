@@ -1,0 +1,52 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
+	"github.com/tallyman-dev/tallyman/server/catalog"
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/holds"
+)
+
+// buildFreezes compiles the freezes of a configuration, and holds the apps that they name
+// against those that are configured or may be found.
+func buildFreezes(c config.Config, looks []catalog.Look) (*gate.Freezes, error) {
+	var all []gate.FreezeConfig
+	var problems []error
+	for i, f := range c.Freezes {
+		field := config.FreezeField(i)
+		all = append(all, gate.FreezeConfig{
+			Field: field, Name: f.Name, Environments: f.Environments, Apps: f.Apps, Zone: f.Zone, Reason: f.Reason,
+			Weekly: spans(f.Weekly), Once: spans(f.Once),
+		})
+		for j, app := range f.Apps {
+			if _, configured := c.Apps[app]; !configured && !mayKnow(looks, app) {
+				problems = append(problems, gitops.FieldErrorf(fmt.Sprintf("%s.apps[%d]", field, j), "no app %q is configured", gitops.Clip(app, 100)))
+			}
+		}
+	}
+	freezes, err := gate.Compile(all)
+	return freezes, errors.Join(append(problems, err)...)
+}
+
+func spans(windows []config.Window) (all []gate.Span) {
+	for _, w := range windows {
+		all = append(all, gate.Span(w))
+	}
+	return all
+}
+
+// mayKnow reports whether an app that is not configured may be found on a branch.
+func mayKnow(looks []catalog.Look, app string) bool {
+	return slices.ContainsFunc(looks, func(l catalog.Look) bool { return l.Rules.MayNameApp(app) })
+}
+
+// holdRules are what the configuration in force says of holds.
+func (g *generations) holdRules() holds.Rules {
+	now := g.current()
+	return holds.Rules{Freezes: now.freezes, PinFor: now.config.Holds.PinFor}
+}
