@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,9 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "List who did what, newest first",
-		Long: `List who did what, by which credential and rule, newest first: orders, decisions, what
-was refused to an authenticated caller, changes of the configuration and of secrets.
+		Long: `List who did what, by which credential and rule, newest first: orders, decisions, holds
+that were placed and lifted, rollbacks, orders that passed what held them, what was
+refused to an authenticated caller, changes of the configuration and of secrets.
 Entries are kept for 400 days at least. With --jsonl each is a line of JSON.`,
 		Example: "  tallyman audit --env prod --since 2026-03-01\n  tallyman audit --actor github:ann -n 100\n  tallyman audit --act refuse --jsonl",
 		Args:    noArgs,
@@ -46,19 +48,21 @@ Entries are kept for 400 days at least. With --jsonl each is a line of JSON.`,
 	cmd.Flags().StringVar(&environment, "env", "", "only entries of this `environment`")
 	cmd.Flags().StringVar(&app, "app", "", "only entries of this `app`")
 	cmd.Flags().StringVar(&actor, "actor", "", "only entries of this `actor`, as in github:ann or token:ops")
-	cmd.Flags().StringVar(&act, "act", "", "only this `act`: order, retry, cancel, dismiss, clear, refuse, config or secret")
+	cmd.Flags().StringVar(&act, "act", "", "only this `act`: "+strings.Join(actNames(), ", "))
 	cmd.Flags().StringVar(&since, "since", "", "only entries at or after this `time`, as in 2026-03-01 or 2026-03-01T12:00:00Z")
 	cmd.Flags().StringVar(&until, "until", "", "only entries before this `time`")
 	cmd.Flags().IntVarP(&count, "count", "n", 50, "maximum number of entries")
 	cmd.Flags().BoolVar(&lines, "jsonl", false, "print each entry as a line of JSON")
 	from.completeNames(cmd)
-	complete(cmd, "act", func(*cobra.Command) (names []string) {
-		for _, act := range gitops.Acts() {
-			names = append(names, string(act))
-		}
-		return names
-	})
+	complete(cmd, "act", func(*cobra.Command) []string { return actNames() })
 	return cmd
+}
+
+func actNames() (names []string) {
+	for _, act := range gitops.Acts() {
+		names = append(names, string(act))
+	}
+	return names
 }
 
 // lines prints entries as lines of JSON.

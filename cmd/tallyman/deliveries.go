@@ -55,13 +55,13 @@ func outcomeNames() (names []string) {
 func (p *printer) deliveries(found []gitops.Delivery) {
 	var rows [][]cell
 	for _, d := range found {
-		rows = append(rows, []cell{{timestamp(d.ReceivedAt), ""}, {d.Key().String(), ""}, {firstOf(d.Actor, "-"), ""}, stateCell(d.Outcome), {resultText(d), ""}})
+		rows = append(rows, []cell{{timestamp(d.ReceivedAt), ""}, {d.Key().String(), ""}, {firstOf(d.Actor, "-"), ""}, stateCell(d.Outcome), {p.resultText(d), ""}})
 	}
 	p.table([]string{"RECEIVED (UTC)", "DELIVERY", "ACTOR", "OUTCOME", "RESULT"}, rows)
 }
 
-// resultText says in a line what a delivery led to.
-func resultText(d gitops.Delivery) string {
+// resultText says in a line what a delivery led to, and what holds its update.
+func (p *printer) resultText(d gitops.Delivery) string {
 	switch {
 	case d.Outcome != gitops.OutcomeAccepted && d.Field != "":
 		return d.Field + ": " + d.Reason
@@ -69,9 +69,17 @@ func resultText(d gitops.Delivery) string {
 		return d.Reason
 	case len(d.Updates) == 1:
 		u := d.Updates[0]
-		return fmt.Sprintf("%s: %s", title(u), u.State)
+		text := fmt.Sprintf("%s: %s", title(u), u.State)
+		if isHeld(u) {
+			text += "; " + p.holdText(u)
+		}
+		return text
 	}
-	return fmt.Sprintf("%d updates to %s", len(d.Updates), d.Updates[0].Tag)
+	text := fmt.Sprintf("%d updates to %s", len(d.Updates), d.Updates[0].Tag)
+	if held := countHeld(d.Updates); held > 0 {
+		text += fmt.Sprintf(", %d held", held)
+	}
+	return text
 }
 
 func newUpdates() *cobra.Command {

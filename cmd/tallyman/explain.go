@@ -62,14 +62,14 @@ func (p *printer) explain(d gitops.Delivery, asked string, of details) {
 	switch d.Outcome {
 	case gitops.OutcomeRejected:
 		p.line("  ", "Rejected. Nothing changed:")
-		p.reasons(resultText(d))
+		p.reasons(p.resultText(d))
 		p.line("  ", "Fix the cause and send a new delivery; this ID stays rejected")
 	case gitops.OutcomeIgnored:
 		p.line("  ", "Ignored. Nothing changed:")
 		p.reasons(d.Reason)
 	case gitops.OutcomeWaiting:
 		p.line("  ", "Waits for an app. Nothing changed yet:")
-		p.reasons(resultText(d))
+		p.reasons(p.resultText(d))
 		p.line("  ", "It is decided by itself when the app is discovered or configured; there is no need to send it again")
 	case gitops.OutcomeAccepted:
 		p.line("  ", "Created %s", plural(len(d.Updates), "update"))
@@ -98,6 +98,7 @@ func (p *printer) reasons(text string) {
 func (p *printer) explainUpdate(u gitops.Update, of details) {
 	p.line("", "%s: %s", title(u), p.state(u.State))
 	p.line("  ", "Update %s", u.ID)
+	p.terms(u.Terms)
 	p.line("  ", "%s  accepted", timestamp(u.AcceptedAt))
 	before := gitops.Step{State: gitops.Pending}
 	cancellation := cancellationOf(u)

@@ -12,7 +12,7 @@ import (
 
 // imperatives are the verbs that a command's help may begin with.
 var imperatives = []string{
-	"Back", "Cancel", "Clear", "Commit", "Copy", "Dismiss", "List", "Print", "Request", "Restore", "Retry", "Run", "Send", "Set", "Show", "Stream", "Validate",
+	"Back", "Cancel", "Clear", "Commit", "Copy", "Dismiss", "Hold", "Keep", "List", "Print", "Release", "Request", "Restore", "Retry", "Return", "Run", "Send", "Set", "Show", "Stream", "Validate",
 }
 
 // Help begins with an imperative. A line of help has no full stop, fits a terminal
@@ -55,7 +55,7 @@ func TestHelpTexts(t *testing.T) {
 
 // Every exit status is in the help of the root command.
 func TestExitStatusesAreInTheHelp(t *testing.T) {
-	for _, code := range []string{"0  done", "1  failed", "2  flags", "3  nothing to do", "4  rejected by the server", "5  the update ended", "6  the update is still pending", "7  server unavailable"} {
+	for _, code := range []string{"0  done", "1  failed", "2  flags", "3  nothing to do", "4  rejected by the server", "5  the update ended", "6  the update is still pending", "7  server unavailable", "8  held"} {
 		if !strings.Contains(newRoot().Long, "\n  "+code) {
 			t.Errorf("the help does not have %q", code)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,13 +10,26 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// blockText says what blocks, since when, and what lifts it.
+// blockText says what blocks, since when, and what lifts it. Of a hold or a freeze the
+// reason says who, why and until when.
 func (p *printer) blockText(b gitops.Block) string {
+	if b.Kind.Held() {
+		return p.heldBy(b)
+	}
 	text := fmt.Sprintf("%s since %s: %s", b.Kind, p.when(b.Since), b.Reason)
 	if b.Until.IsZero() {
 		return text + "; a person must decide"
 	}
 	return text + "; retries at " + p.when(b.Until)
+}
+
+// heldBy says what holds an update, and how far away its end is.
+func (p *printer) heldBy(b gitops.Block) string {
+	text := "held: " + b.Reason
+	if b.Until.After(p.now) {
+		text += " (" + p.ahead(b.Until) + ")"
+	}
+	return text
 }
 
 // holdText says in a line what holds an open update, and nothing when nothing that
@@ -34,6 +48,20 @@ func (p *printer) holdText(u gitops.Update) string {
 	return strings.Join(texts, "; ")
 }
 
+// isHeld reports whether a hold or a freeze keeps the update from being written.
+func isHeld(u gitops.Update) bool {
+	return u.State == gitops.Pending && slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Kind.Held() })
+}
+
+func countHeld(updates []gitops.Update) (held int) {
+	for _, u := range updates {
+		if isHeld(u) {
+			held++
+		}
+	}
+	return held
+}
+
 func cancellation(c gitops.CancelRequest) string {
 	text := "cancellation requested by " + c.Actor
 	if c.Reason != "" {
@@ -45,7 +73,14 @@ func cancellation(c gitops.CancelRequest) string {
 // pending says what an update that is pending waits for, in its environment.
 func (p *printer) pending(u gitops.Update, e api.Environment) {
 	for _, b := range u.BlockedBy {
-		p.line("  ", "Blocked by: %s", p.blockText(b))
+		if b.Kind.Held() {
+			p.line("  ", "Pending, %s", p.heldBy(b))
+		} else {
+			p.line("  ", "Blocked by: %s", p.blockText(b))
+		}
+	}
+	if isHeld(u) {
+		p.line("  ", "Everything that keeps it, and what may pass: tallyman why %s --env %s", u.App, u.Environment)
 	}
 	switch {
 	case u.CancelRequest != nil:
@@ -80,4 +115,32 @@ func (p *printer) when(t time.Time) string {
 		return t.UTC().Format(time.TimeOnly)
 	}
 	return timestamp(t)
+}
+
+// terms say what a person's order asked for beside its tag.
+func (p *printer) terms(t *gitops.Terms) {
+	if t == nil {
+		return
+	}
+	if t.RollsBack != "" {
+		p.line("  ", "Rollback from %s", t.RollsBack)
+	}
+	if t.Reason != "" {
+		p.line("  ", "Reason: %s", t.Reason)
+	}
+	if !t.PinUntil.IsZero() {
+		p.line("  ", "Placed with a pin until %s", timestamp(t.PinUntil))
+	}
+	if len(t.Passes) > 0 {
+		p.line("  ", "Passes: %s", withReason(kindsText(t.Passes), t.Override))
+	}
+}
+
+// kindsText lists kinds of blocks.
+func kindsText(kinds []gitops.BlockKind) string {
+	texts := make([]string, len(kinds))
+	for i, kind := range kinds {
+		texts[i] = string(kind)
+	}
+	return strings.Join(texts, ", ")
 }

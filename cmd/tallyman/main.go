@@ -43,13 +43,15 @@ Exit status, of every command:
   5  the update ended and is not committed (--wait), or not cancelled (cancel)
   6  the update is still pending: after --timeout or at Ctrl-C (--wait), or its
      cancellation is not carried out yet (cancel)
-  7  server unavailable`,
+  7  server unavailable
+  8  held: a pin, freeze, stop or bad mark is against the order; nothing was stored`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
-		newStatus(), newApps(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch())
+		newStatus(), newApps(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch(),
+		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHolds(), newFreezes(), newWhy())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = cobra.ArbitraryArgs // what is no shell is refused with the list
@@ -112,6 +114,7 @@ const (
 	exitEnded       = 5
 	exitPending     = 6
 	exitUnreachable = 7
+	exitHeld        = 8
 )
 
 // badInput marks an error of flags or configuration.

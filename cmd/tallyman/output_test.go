@@ -62,12 +62,12 @@ api in dev: api.yaml has main-1; Chart.yaml has main-0
 web in dev: web.yaml: no such file
 web in prod: prod.yaml: no such file
 `
-	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now) })); diff != "" {
+	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(now, holding{}) })); diff != "" {
 		t.Error(diff)
 	}
 	never := api.Environments{Branch: api.BranchState{Problem: "connection failed"}}
 	want = "ENVIRONMENT  READY  HELD  FAILED  OLDEST  LAST SUCCESS  LAST PROGRESS  LANE\n\ncannot read the manifest repository: connection failed\n"
-	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never) })); diff != "" {
+	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.status(never, holding{}) })); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -124,7 +124,7 @@ func TestExplainEveryState(t *testing.T) {
 			"  2026-01-02 12:00:00  nothing to commit\n  Unchanged: the file already had this tag\n"},
 		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,
 			"  2026-01-02 12:00:00  superseded by 2.0.0 (update u2)\n  Superseded by 2.0.0 (update u2)\n"},
-		{"late", gitops.Update{State: gitops.Superseded, Reason: gitops.LateBehind(gitops.Update{App: "api", Environment: "dev", Tag: "2.0.0", OnlyUp: true, EventTime: noon}, noon.Add(time.Hour))}, nil,
+		{"late", gitops.Update{State: gitops.Superseded, Reason: gitops.Head{}.LateBehind(gitops.Update{App: "api", Environment: "dev", Tag: "2.0.0", OnlyUp: true, EventTime: noon}, noon.Add(time.Hour))}, nil,
 			"  Superseded: a release of api in dev from 2026-01-02T13:00:00Z was accepted before this one from 2026-01-02T12:00:00Z. " +
 				"To write 2.0.0 all the same, order it by name: tallyman update api 2.0.0 --env dev\n"},
 		{"lower", gitops.Update{State: gitops.Superseded, Reason: gitops.LowerThan(gitops.Update{App: "api", Environment: "dev", Tag: "1.9.5"}, "2.0.0", "is on the branch (update u2)")}, nil,

@@ -21,6 +21,7 @@ type remote struct {
 	tokenFile string
 	audience  string // asks for the token of the job of GitHub Actions
 	format    string // "table", "json" or "yaml"
+	json      bool   // the same as format "json"
 }
 
 // howToConnect is part of the help of each of these commands.
@@ -38,6 +39,7 @@ func (c *remote) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "`file` with an API token of the server")
 	cmd.Flags().StringVar(&c.audience, "audience", "", "`audience` of the token of this job of GitHub Actions, which is used in place of others")
 	cmd.Flags().StringVarP(&c.format, "output", "o", "table", "output `format`: table, json or yaml")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, as --output json")
 	complete(cmd, "output", func(*cobra.Command) []string { return []string{"table", "json", "yaml"} })
 	cmd.Long = strings.TrimSpace(cmd.Long) + howToConnect
 }
@@ -50,6 +52,12 @@ type clientFile struct {
 
 // connect makes a client. What is missing or wrong is bad input.
 func (c *remote) connect() (*client.Client, error) {
+	if c.json && c.format == "table" {
+		c.format = "json"
+	}
+	if c.json && c.format != "json" {
+		return nil, badInput{fmt.Errorf("--json and --output %s ask for two formats: give one of them", c.format)}
+	}
 	if c.format != "table" && c.format != "json" && c.format != "yaml" {
 		return nil, badInput{fmt.Errorf("--output must be table, json or yaml, not %q", c.format)}
 	}
@@ -207,6 +215,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne refuses more arguments than one as bad input.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return badInput{fmt.Errorf("%s takes one %s at most, not %s", cmd.CommandPath(), name, plural(len(args), "argument"))}
+		}
+		return nil
+	}
+}
+
 // apiRun is one run of a command that asks a server.
 type apiRun struct {
 	*cobra.Command
@@ -237,6 +255,9 @@ type serverError struct{ error }
 func (e serverError) Unwrap() error { return e.error }
 
 func (e serverError) exit() int {
+	if errors.As(e.error, new(*client.HeldError)) {
+		return exitHeld
+	}
 	switch gitops.CodeOf(e.error) {
 	case gitops.Unavailable, gitops.RateLimited:
 		return exitUnreachable

@@ -20,8 +20,10 @@ func newStatus() *cobra.Command {
 		Long: `Show for each environment how many updates are ready and how many are held, by what
 blocks them; how many failed that are neither dismissed nor overtaken by a later update
 of their app; how long the oldest ready one has waited; when an update was last on the
-branch, and when one last ended in any way; and what the lane does. Then show the tag
-of each app in each environment, as it is on the branch now.`,
+branch, and when one last ended in any way; and what the lane does. Then show the pins,
+freezes, stops and bad marks that are in force, and the tag of each app in each
+environment, as it is on the branch now. With -o json holds are not in it: see tallyman
+holds and tallyman freezes.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -29,14 +31,18 @@ of each app in each environment, as it is on the branch now.`,
 			if err != nil {
 				return err
 			}
-			return a.print.print(now, func() { a.print.status(now) })
+			if a.print.format != "table" {
+				return a.print.print(now, nil)
+			}
+			a.print.status(now, a.holding())
+			return nil
 		}),
 	}
 	from.flags(cmd)
 	return cmd
 }
 
-func (p *printer) status(now api.Environments) {
+func (p *printer) status(now api.Environments, h holding) {
 	var lanes [][]cell
 	for _, e := range now.Environments {
 		oldest := "-"
@@ -51,6 +57,7 @@ func (p *printer) status(now api.Environments) {
 			p.line("", "%s", p.paint(p.failedText(e.Name, *f), "bad"))
 		}
 	}
+	p.holding(h)
 	fmt.Fprintln(p.out)
 	p.tags(now)
 	p.setAside(now.SetAside)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -16,11 +15,26 @@ import (
 // waitFlags are the flags of commands that wait for an update.
 type waitFlags struct {
 	wait    bool
+	noWait  bool // of commands that wait unless this is set
 	timeout time.Duration
 }
 
+// waits reports whether the command waits.
+func (w *waitFlags) waits() bool { return w.wait && !w.noWait }
+
 func (w *waitFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until every update is committed, or say why one is not")
+	w.timeoutFlag(cmd)
+}
+
+// untilWritten are the flags of commands that wait without being asked to.
+func (w *waitFlags) untilWritten(cmd *cobra.Command) {
+	w.wait = true
+	cmd.Flags().BoolVar(&w.noWait, "no-wait", false, "do not wait until the tag is on the branch")
+	w.timeoutFlag(cmd)
+}
+
+func (w *waitFlags) timeoutFlag(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
 }
 
@@ -40,11 +54,18 @@ in acceptance order. The token needs the right "order".
 With several apps or environments every app is ordered in every environment, all or
 none: when one of them is not authorized or cannot be, nothing is ordered. --wait waits
 for all; exit status 5 means that one or more ended without a commit, and 6 that none
-did, and one or more are still pending.`,
+did, and one or more are still pending.
+
+What a pin, freeze, stop or bad mark holds is not ordered, and the exit status is 8,
+unless the order says what to do: --or-hold has it wait, --override has it pass pins,
+freezes and bad marks, and --through-stop stops, too, for a reason that the commit and
+the audit have. The last two need the right "override".`,
 		Example: `  tallyman update myshop-api main-1a2b3c4 --env dev
   tallyman update myshop-api 1.4.0 --env prod --wait --timeout 2m
   tallyman update myshop-api 1.4.0 --env prod --key "release-1.4.0"   # asked twice, ordered once
-  tallyman update cart,pay --tag 1.4.0 --env dev,staging --wait`,
+  tallyman update cart,pay --tag 1.4.0 --env dev,staging --wait
+  tallyman update myshop-api 1.4.1 --env prod --or-hold              # after the freeze
+  tallyman update myshop-api 1.4.1 --env prod --override "fixes 4711"   # in the freeze`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("tag") {
 				return exactly("APP")(cmd, args)
@@ -59,17 +80,19 @@ did, and one or more are still pending.`,
 			if len(environments) == 0 {
 				return badInput{errors.New("--env is required")}
 			}
-			o.Environment = environments
-			if key == "" {
-				key = uuid.NewString()
+			if err := oneWayPast(o); err != nil {
+				return err
 			}
-			d, err := a.server.Order(a.Context(), key, o)
-			if err != nil && gitops.CodeOf(err) == gitops.Unavailable {
-				return unknownResult{err, key}
-			} else if err != nil {
+			o.Environment = environments
+			var answer api.OrderAnswer
+			err := once(key, o.DryRun, func(key string) (err error) {
+				answer, err = a.server.Order(a.Context(), key, o)
+				return err
+			})
+			if err != nil {
 				return a.unknownName(err, o)
 			}
-			return a.show(d, w)
+			return a.showOrder(answer, w)
 		}),
 		ValidArgsFunction: from.completeApp,
 	}
@@ -79,6 +102,7 @@ did, and one or more are still pending.`,
 	cmd.Flags().StringVar(&o.Tag, "tag", "", "image `tag`, in place of the argument TAG")
 	cmd.Flags().StringVar(&o.Digest, "digest", "", "image `digest`, as sha256:HEX")
 	cmd.Flags().StringVar(&key, "key", "", "`id` of the order: the same one again is the same order (default: a new one)")
+	passFlags(cmd, &o)
 	from.completeNames(cmd)
 	return cmd
 }
@@ -106,14 +130,22 @@ func (u unknownResult) Error() string {
 }
 func (u unknownResult) Unwrap() error { return u.error }
 
-// show prints an order's updates, once they have ended if that is waited for.
+// show prints a delivery's updates as those of an order.
 func (a apiRun) show(d gitops.Delivery, w waitFlags) error {
+	return a.showOrder(api.OrderAnswer{Delivery: d}, w)
+}
+
+// showOrder prints an order's updates, once they have ended if that is waited for.
+func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 	var end error
-	if w.wait && len(d.Updates) > 0 {
+	d := answer.Delivery
+	if w.waits() && !answer.DryRun && len(d.Updates) > 0 {
 		end = a.await(d.Updates, w)
 	}
+	answer.Undo = undoOf(answer)
 	p := a.print
-	err := p.print(d, func() {
+	err := p.print(answer, func() {
+		p.nothingDone(answer.DryRun)
 		switch len(d.Updates) {
 		case 0:
 			p.line("", "%s", d.Reason)
@@ -122,9 +154,29 @@ func (a apiRun) show(d gitops.Delivery, w waitFlags) error {
 		default:
 			p.ordered(d.Updates)
 		}
-		p.line("", "details: tallyman explain %s", d.Key())
+		if n := len(answer.UnderWay); n > 0 {
+			p.line("", "written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
+		}
+		if answer.Undo != "" {
+			p.line("", "to undo it: %s", answer.Undo)
+		}
+		if !answer.DryRun {
+			p.line("", "details: tallyman explain %s", d.Key())
+		}
 	})
 	return errors.Join(err, end)
+}
+
+// undoOf is the command that undoes an order as it stands now: the server's while it is
+// pending, and a rollback of one that passed a hold.
+func undoOf(o api.OrderAnswer) string {
+	if len(o.Updates) != 1 || !o.Updates[0].State.Final() {
+		return o.Undo
+	}
+	if u := o.Updates[0]; u.State.Written() && len(u.Passes()) > 0 {
+		return fmt.Sprintf("tallyman rollback %s --env %s --reason REASON", u.App, u.Environment)
+	}
+	return ""
 }
 
 // ordered lists the updates of one delivery, which have one tag, and counts them.

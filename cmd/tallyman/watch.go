@@ -22,10 +22,10 @@ func newWatch() *cobra.Command {
 	var environment, app, delivery string
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Stream deliveries and updates",
-		Long: `Stream deliveries as they arrive and updates as they change. With -o json each is a
-line of JSON. A connection that breaks is opened again, and standard error says so;
-Ctrl-C ends the stream.`,
+		Short: "Stream deliveries, updates and holds",
+		Long: `Stream deliveries as they arrive, updates as they change, and holds as they are placed
+and lifted. With -o json each is a line of JSON. A connection that breaks is opened
+again, and standard error says so; Ctrl-C ends the stream.`,
 		Example: "  tallyman watch --env prod\n  tallyman watch -o json | jq -r 'select(.update.state == \"failed\") | .update.reason'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -77,8 +77,11 @@ func (c *connection) stands() error {
 // event prints one event.
 func (p *printer) event(e client.Event) error {
 	answer := map[string]any{"update": e.Update}
-	if e.Delivery != nil {
+	switch {
+	case e.Delivery != nil:
 		answer = map[string]any{"delivery": e.Delivery}
+	case e.Hold != nil:
+		answer = map[string]any{"hold": e.Hold}
 	}
 	switch {
 	case p.format == "json":
@@ -88,7 +91,9 @@ func (p *printer) event(e client.Event) error {
 		return p.yaml(answer)
 	case e.Delivery != nil:
 		d := *e.Delivery
-		p.line("", "%s  delivery %s: %s: %s", clock(d.ReceivedAt), d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]), resultText(d))
+		p.line("", "%s  delivery %s: %s: %s", clock(d.ReceivedAt), d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]), p.resultText(d))
+	case e.Hold != nil:
+		p.line("", "%s  %s", clock(changedAt(*e.Hold)), p.holdEvent(*e.Hold))
 	default:
 		u := *e.Update
 		at := u.FinishedAt
@@ -101,3 +106,20 @@ func (p *printer) event(e client.Event) error {
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+
+// changedAt is when a hold was placed, or lifted.
+func changedAt(h gitops.Hold) time.Time {
+	if h.Lifted != nil {
+		return h.Lifted.At
+	}
+	return h.Since
+}
+
+// holdEvent says what happened to a hold.
+func (p *printer) holdEvent(h gitops.Hold) string {
+	text := fmt.Sprintf("%s of %s: ", kindWords[h.Kind], areaOf(h))
+	if h.Lifted == nil {
+		return text + p.holdLine(h)
+	}
+	return text + withReason(h.ID+" lifted by "+person(h.Lifted.Actor), h.Lifted.Reason)
+}

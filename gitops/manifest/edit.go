@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/message"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // apply makes an update's edits, in all of its files or in none, and says how the update
-// ends. An error that is a [*gitops.Error] is the update's own fault; the files are then
+// ends. An error that is a [*gitops.Error] is the update's own fault, and one that is an
+// [*otherTag] says that the first file has not the tag that is expected; the files are then
 // as they were.
-func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
-	if err := checkMessage(u); err != nil {
+func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update, expected string) (ends gitops.Action, reason string, err error) {
+	if err := message.Check(u); err != nil {
 		return "", "", err
 	}
 	target, err := a.config.Target(u.Environment, u.App)
@@ -31,6 +33,9 @@ func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gito
 			return "", "", target.ErrorIn(i, err)
 		}
 		if i == 0 {
+			if err := a.compare(file, to, u, expected); err != nil {
+				return "", "", err
+			}
 			if lower := file.lowerThan(to, u); lower != "" {
 				return gitops.ActionSupersede, lower, nil
 			}
@@ -119,18 +124,5 @@ func ownFault(err error) error {
 // ErrorIn names a file of the target in an error of its edit, where that could be
 // another's, too.
 func (t Target) ErrorIn(i int, err error) error {
-	return inFile(t.Files[i].File, err, len(t.Files) > 1)
-}
-
-// inFile names the file in an error that is about it as a whole, and among several in
-// every one.
-func inFile(path string, err error, several bool) error {
-	var e *gitops.Error
-	whole := errors.As(err, &e) && e.Field == "" && e.Code == gitops.TooLarge
-	if e == nil || !whole && !several || strings.Contains(e.Public(), path) {
-		return err
-	}
-	named := *e
-	named.Field = strings.TrimSuffix(path+": "+e.Field, ": ")
-	return &named
+	return branch.InFile(t.Files[i].File, err, len(t.Files) > 1)
 }

@@ -66,12 +66,13 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/handedit"
 )
 
 // Writer writes one branch of one repository. Safe for concurrent use.
 type Writer struct {
 	queue   queue
-	reader  reader
+	reader  *branch.Reader
 	tip     *atomic.Pointer[View] // where the actor is; nil until the first snapshot
 	clock   *stepClock
 	stop    context.CancelFunc // ends what waits, not the push on its way
@@ -103,14 +104,16 @@ func New(c Config) (*Writer, error) {
 	stopping, stop := context.WithCancel(pushing)
 	w := &Writer{
 		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
-		reader: reader{source: branch.New(c.source(), readers), stopping: stopping, turn: make(chan struct{}, 1)},
+		reader: branch.NewReader(stopping, branch.New(c.source(), readers)),
 		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
 		Source: branch.New(c.source(), git.Watch(remote, w.clock.step)), config: c, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
+		origins: make(map[tagAt]handedit.Answer), failed: make(map[appOf]int), wrote: make(map[appOf]string),
 	}
+	a.finder = a.newFinder()
 	go func() {
 		defer close(w.stopped)
 		a.run()
@@ -126,7 +129,7 @@ func (w *Writer) Close() error {
 	w.stop()
 	<-w.stopped
 	w.abort()
-	w.reader.close()
+	w.reader.Close()
 	return nil
 }
 
@@ -151,15 +154,18 @@ func (w *Writer) Abort() { w.abort() }
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
 //   - Refused: the git server refuses it although it takes others.
+//   - Held: [Config.Gate] holds it.
+//   - HandEdits: its file has neither the tag that its task expects nor its own, and no
+//     commit of ours put it there.
 //
 // An error means that somebody else is at fault, and is a [*gitops.Error]:
 // Unavailable, Unauthorized, Forbidden, NotFound for a repository or branch that
 // is not there, RateLimited with RetryAfter, Rejected with the server's words when
 // it rejects whatever is pushed, Conflict when the branch moved too often in a row.
-// The updates that are in neither list may or may not have landed; they must stay
+// The updates that are in no list may or may not have landed; they must stay
 // pending and be given to Write again, in the same order, before any that come after
 // them. The same writer needs no hint then; another process must be told with
-// MaybePushed. Without an error, what is in neither list is not on the branch.
+// MaybePushed. Without an error, what is in no list is not on the branch.
 //
 // When ctx ends before the updates are in a push, they are taken out and nothing
 // happens to them. Once they are in one its result is awaited, for as long as
@@ -180,6 +186,22 @@ func (w *Writer) Handshake(ctx context.Context) error {
 	c.handshake = true
 	_, err := w.await(ctx, c)
 	return err
+}
+
+// View is the branch as it was at one commit.
+type View = branch.View
+
+// View returns the branch as it was no longer than maxAge ago, with every file of
+// [Config.Files] and those at the paths. When nothing was pushed since then it asks the
+// server once where the branch is, over a connection of its own, and fetches what is
+// not here; nothing that is written waits for it. Errors as Write.
+func (w *Writer) View(ctx context.Context, maxAge time.Duration, paths ...string) (*View, error) {
+	if w.tip.Load() == nil {
+		if err := w.Handshake(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.reader.View(ctx, w.tip, time.Now().Add(-maxAge), paths)
 }
 
 // await brings a call to the actor and waits until it is done.

@@ -174,13 +174,8 @@ func (c *Client) decide(ctx context.Context, id, action, reason string) (u gitop
 
 // Order requests an update. The same key again is the same order, so a request that
 // was not answered can be repeated.
-func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (d gitops.Delivery, err error) {
-	body, err := json.Marshal(o)
-	if err != nil {
-		return d, err
-	}
-	header := http.Header{"Idempotency-Key": {key}, "Content-Type": {"application/json"}}
-	return d, c.do(ctx, http.MethodPost, "/api/v1/updates", nil, header, body, &d)
+func (c *Client) Order(ctx context.Context, key string, o api.OrderRequest) (answer api.OrderAnswer, err error) {
+	return answer, c.act(ctx, http.MethodPost, "/api/v1/updates", nil, key, o, &answer)
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
@@ -262,6 +257,8 @@ func (c *Client) problem(resp *http.Response) error {
 		Detail string      `json:"detail"`
 		Code   gitops.Code `json:"code"`
 		Field  string      `json:"field"`
+
+		BlockedBy []gitops.Block `json:"blockedBy"`
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if json.Unmarshal(text, &problem) != nil || problem.Code == "" {
@@ -273,5 +270,9 @@ func (c *Client) problem(resp *http.Response) error {
 		return gitops.Errorf(gitops.Invalid, "%s has no API at this address: does its configuration have api.tokens?", c.base.Host)
 	}
 	// The detail has the field already.
-	return &gitops.Error{Code: problem.Code, Field: problem.Field, Message: strings.TrimPrefix(problem.Detail, problem.Field+": ")}
+	err := &gitops.Error{Code: problem.Code, Field: problem.Field, Message: strings.TrimPrefix(problem.Detail, problem.Field+": ")}
+	if len(problem.BlockedBy) > 0 {
+		return &HeldError{err, problem.BlockedBy}
+	}
+	return err
 }
