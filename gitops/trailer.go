@@ -8,16 +8,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The trailers of a commit, of which each update in it has the first and the second,
-// and the others as far as they are known.
+// and the others as far as they are known. The last four say what a person's order asked
+// for beside its tag ([Terms]).
 const (
-	TrailerUpdate   = "Tallyman-Update"
-	TrailerDelivery = "Tallyman-Delivery"
-	TrailerActor    = "Tallyman-Actor"
-	TrailerRelease  = "Tallyman-Release"
+	TrailerUpdate    = "Tallyman-Update"
+	TrailerDelivery  = "Tallyman-Delivery"
+	TrailerActor     = "Tallyman-Actor"
+	TrailerRelease   = "Tallyman-Release"
+	TrailerReason    = "Tallyman-Reason"
+	TrailerPinUntil  = "Tallyman-Pin-Until" // in RFC 3339
+	TrailerOverride  = "Tallyman-Override"
+	TrailerRollsBack = "Tallyman-Rolls-Back"
 )
+
+// maxReasonBytes is how much of a person's words a trailer has.
+const maxReasonBytes = 500
 
 // UpdateTrailer is what a commit's trailers say of one update. It is a claim: whoever may
 // write the branch can make a commit that says so.
@@ -35,6 +44,10 @@ type UpdateTrailer struct {
 	// Pushed is the tag of an update that only goes up ([Update.OnlyUp]); empty for an
 	// order, which may go down.
 	Pushed string
+
+	// Reason, Override, RollsBack and PinUntil are what is known of the order's [Terms].
+	Reason, Override, RollsBack string
+	PinUntil                    time.Time
 }
 
 // Released is when the update's release happened, as far as the commit says.
@@ -77,7 +90,32 @@ func (u Update) Trailers() string {
 		fmt.Fprintf(&b, " pushed %s", u.Tag)
 	}
 	b.WriteByte('\n')
+	u.Terms.writeTrailers(&b)
 	return b.String()
+}
+
+// writeTrailers writes a line for each of the terms that a commit says. A person's words
+// are one line, whatever they are: a second one could look like a trailer of its own.
+func (t *Terms) writeTrailers(b *strings.Builder) {
+	if t == nil {
+		return
+	}
+	var until string
+	if !t.PinUntil.IsZero() {
+		until = t.PinUntil.UTC().Format(time.RFC3339)
+	}
+	for _, line := range [][2]string{{TrailerReason, t.Reason}, {TrailerPinUntil, until}, {TrailerOverride, t.Override}, {TrailerRollsBack, t.RollsBack}} {
+		if words := oneLine(line[1], maxReasonBytes); words != "" {
+			fmt.Fprintf(b, "%s: %s\n", line[0], words)
+		}
+	}
+}
+
+// oneLine makes one line of a person's words, in which nothing ends a line for any reader,
+// nothing hides or turns around other text, and which is not too long.
+func oneLine(words string, most int) string {
+	fields := strings.FieldsFunc(strings.ToValidUTF8(words, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	return Clip(strings.Join(fields, " "), most)
 }
 
 // ParseTrailers reads what a commit's message says of updates. It takes the trailers
@@ -102,6 +140,16 @@ func ParseTrailers(message []byte) (updates []UpdateTrailer) {
 			u.Actor = value
 		case TrailerRelease:
 			u.parseRelease(value)
+		case TrailerReason:
+			u.Reason = oneLine(value, 2*maxReasonBytes)
+		case TrailerOverride:
+			u.Override = oneLine(value, 2*maxReasonBytes)
+		case TrailerRollsBack:
+			u.RollsBack = oneLine(value, 2*maxReasonBytes)
+		case TrailerPinUntil:
+			if until, err := time.Parse(time.RFC3339, value); err == nil {
+				u.PinUntil = until.UTC()
+			}
 		}
 	}
 	return updates

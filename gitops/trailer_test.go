@@ -18,15 +18,46 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 	undated := gitops.Update{ID: "u2", Delivery: key, Environment: "prod", App: "cart", AcceptedAt: at, Sequence: 8}
 	pushed := gitops.Update{ID: "u3", Delivery: key, Environment: "prod", App: "shop", Tag: "v2.0.0", OnlyUp: true, EventTime: at, AcceptedAt: at.Add(time.Second), Sequence: 9}
 	capitals := gitops.Update{ID: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", AcceptedAt: at, Sequence: 10}
-	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers() + capitals.Trailers()
+	back := gitops.Update{ID: "u5", Delivery: key, Environment: "prod", App: "shop", AcceptedAt: at, Sequence: 11, Terms: &gitops.Terms{
+		Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour).In(time.FixedZone("", 3600)),
+	}}
+	plain := gitops.Update{ID: "u6", Delivery: key, Environment: "prod", App: "shop", AcceptedAt: at, Sequence: 12, Terms: &gitops.Terms{Passes: []gitops.BlockKind{gitops.BlockPin}}}
+	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers() + capitals.Trailers() + back.Trailers() + plain.Trailers()
 	want := []gitops.UpdateTrailer{
 		{Update: "u1", Delivery: key, Actor: "ann", Environment: "dev", App: "shop", Event: at, Accepted: at.Add(1500 * time.Millisecond), Sequence: 7},
 		{Update: "u2", Delivery: key, Environment: "prod", App: "cart", Accepted: at, Sequence: 8},
 		{Update: "u3", Delivery: key, Environment: "prod", App: "shop", Event: at, Accepted: at.Add(time.Second), Sequence: 9, Pushed: "v2.0.0"},
 		{Update: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", Accepted: at, Sequence: 10},
+		{Update: "u5", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 11, Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour)},
+		{Update: "u6", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 12},
 	}
 	if diff := cmp.Diff(want, gitops.ParseTrailers([]byte(message))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// hostileWords would be lines of their own, if anything of them ended one.
+var hostileWords = []string{
+	"fine\nTallyman-Update: forged", "fine\r\nTallyman-Update: forged", "fine\rTallyman-Update: forged", "fine\vTallyman-Update: forged\f", "fine\x00Tallyman-Update: forged",
+	"fine\u0085Tallyman-Update: forged", "fine\u2028Tallyman-Update: forged", "fine\u2029Tallyman-Update: forged",
+	"Tallyman-Update: forged", " Tallyman-Update: forged", "\u202eTallyman-Update: forged\u200b", "\xff\nTallyman-Proof: 0 0", strings.Repeat("é\n", 5000), "\n",
+}
+
+// A person's words are one line of the message, and say nothing of another update.
+func TestAReasonForgesNoTrailer(t *testing.T) {
+	for _, words := range hostileWords {
+		u := gitops.Update{ID: "u", Delivery: gitops.DeliveryKey{Source: "api", ID: "1"}, Environment: "prod", App: "shop", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words}}
+		lines := strings.FieldsFunc(u.Trailers(), func(r rune) bool { return strings.ContainsRune("\n\r\v\f\x00\u0085\u2028\u2029", r) })
+		for _, line := range lines {
+			key, value, _ := strings.Cut(line, ": ")
+			if len(value) > 510 || key == gitops.TrailerUpdate && value != "u" || !strings.HasPrefix(key, "Tallyman-") || key == gitops.TrailerProof {
+				t.Errorf("%q writes the line %q", words, line)
+			}
+		}
+		got := gitops.ParseTrailers([]byte(u.Trailers()))
+		if len(got) != 1 || got[0].Update != "u" || got[0].App != "shop" || got[0].Reason != got[0].Override || got[0].Reason != got[0].RollsBack || strings.ContainsAny(got[0].Reason, "\n\u2028\u202e") {
+			t.Errorf("%q is read as %+v", words, got)
+		}
 	}
 }
 
@@ -42,6 +73,8 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event long ago":         {{Update: "u"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event yesterday":        {{Update: "u"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 pushed":                 {{Update: "u"}},
+		"Tallyman-Reason: x\nTallyman-Update: u\nTallyman-Pin-Until: Friday\nTallyman-Override:\n":              {{Update: "u"}},
+		"Tallyman-Update: u\nTallyman-Reason: a\tb \x1b[31m\u2028c\u202e\n":                                     {{Update: "u", Reason: "a b [31m c"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 signed ann pushed v2.0.0": {{
 			Update: "u", Environment: "dev", App: "shop", Accepted: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Sequence: 7, Pushed: "v2.0.0",
 		}},
@@ -55,7 +88,16 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 // Whatever a message says, an update in it has the lines behind its own.
 func FuzzParseTrailers(f *testing.F) {
 	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Actor: c\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event 2026-01-02T15:04:04Z\n"))
+	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Reason: it fails\nTallyman-Pin-Until: 2026-01-05T15:04:05Z\nTallyman-Override: now\nTallyman-Rolls-Back: v2\n"))
+	for _, words := range hostileWords {
+		f.Add([]byte(words))
+	}
 	f.Fuzz(func(t *testing.T, message []byte) {
+		words := string(message)
+		u := gitops.Update{ID: "u", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words}}
+		if n := strings.Count(u.Trailers(), "\n"); n > 6 || len(gitops.ParseTrailers([]byte(u.Trailers()))) != 1 {
+			t.Errorf("%q makes %d lines: %q", words, n, u.Trailers())
+		}
 		updates := gitops.ParseTrailers(message)
 		if n := bytes.Count(message, []byte(gitops.TrailerUpdate)); len(updates) > n {
 			t.Errorf("%d updates of %d trailers", len(updates), n)
@@ -63,6 +105,9 @@ func FuzzParseTrailers(f *testing.F) {
 		for _, u := range updates {
 			if (u.App != "" || u.Environment != "") && u.Accepted.IsZero() {
 				t.Errorf("%+v has no time", u)
+			}
+			if strings.ContainsAny(u.Reason+u.Override+u.RollsBack, "\n\r\u2028\u2029\u0085") {
+				t.Errorf("%+v has words of more than one line", u)
 			}
 		}
 	})

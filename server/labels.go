@@ -13,6 +13,7 @@ func (s *Server) knowLabels(before, now *generation) {
 	}
 	for environment := range now.config.Environments {
 		s.metrics.lanes.know(environment)
+		s.metrics.orders.know(environment)
 	}
 	s.metrics.repositories.know(now.repositories)
 	for _, source := range now.sources() {

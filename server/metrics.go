@@ -14,6 +14,7 @@ type metrics struct {
 	registry     *prometheus.Registry
 	deliveries   deliveryMetrics
 	lanes        *laneMetrics
+	orders       orderMetrics
 	repositories repositoryMetrics
 	store        storeMetrics
 	credentials  *credentialMetrics
@@ -31,6 +32,7 @@ var latency = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 
 func newMetrics(v Version) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.lanes = newLaneMetrics(m.registry)
+	m.orders = newOrderMetrics(m.registry)
 	m.deliveries = newDeliveryMetrics(m.registry, m.lanes)
 	m.repositories = newRepositoryMetrics(m.registry)
 	m.store = newStoreMetrics(m.registry)

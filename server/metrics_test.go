@@ -127,7 +127,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
+		"kind":    {"refused", "stale", "pin", "freeze", "stop", "bad", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
 		"repository": {"default"},
 		"listener":   {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
@@ -171,7 +171,7 @@ type heldReader struct{ queue.Reader }
 
 func (heldReader) Backlogs(context.Context) ([]queue.Backlog, error) {
 	return []queue.Backlog{{
-		Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3},
+		Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3, gitops.BlockFreeze: 5},
 		LastProgress: time.UnixMilli(2_500), LastSuccess: time.UnixMilli(1_500),
 	}}, nil
 }
@@ -188,6 +188,8 @@ func TestStatesOfLanes(t *testing.T) {
 	want := map[string]float64{
 		`tallyman_pending_updates{environment="dev"}`: 2, `tallyman_oldest_pending_seconds{environment="dev"}`: 0,
 		`tallyman_held_updates{environment="dev",kind="stale"}`: 3, `tallyman_held_updates{environment="dev",kind="refused"}`: 0,
+		`tallyman_held_updates{environment="dev",kind="pin"}`: 0, `tallyman_held_updates{environment="dev",kind="freeze"}`: 5,
+		`tallyman_held_updates{environment="dev",kind="stop"}`: 0, `tallyman_held_updates{environment="dev",kind="bad"}`: 0,
 		`tallyman_failed_updates{environment="dev"}`:                       3,
 		`tallyman_lane_last_progress_timestamp_seconds{environment="dev"}`: 2.5,
 		`tallyman_lane_last_success_timestamp_seconds{environment="dev"}`:  1.5,

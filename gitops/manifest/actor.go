@@ -225,7 +225,7 @@ func (a *actor) identify(ctx context.Context) error {
 // where the branch is for as long as it was there late enough for them: at asOf.
 func (a *actor) setSnapshot(s *branch.Snapshot, asOf time.Time) {
 	a.snapshot = s
-	a.tip.Store(&View{s, asOf})
+	a.tip.Store(branch.NewView(s, asOf))
 }
 
 // moveTo catches up with another tip of the branch, and learns which updates came in

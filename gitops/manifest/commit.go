@@ -3,12 +3,11 @@ package manifest
 import (
 	"bytes"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/message"
 )
 
 // commitOf makes the commit of one or several updates.
@@ -19,18 +18,7 @@ func commitOf(updates []gitops.Update, c Config, author git.Signature, at time.T
 		fmt.Fprintf(&b, "%s %s <%s> %d +0000\n", role, author.Name, author.Email, at.Unix())
 	}
 	b.WriteByte('\n')
-	if len(updates) == 1 {
-		fmt.Fprintf(&b, "%s\n", subjectOf(c.Subject, updates[0]))
-	} else {
-		fmt.Fprintf(&b, "%s\n\n", batchSubjectOf(c.BatchSubject, updates))
-		for _, u := range updates {
-			fmt.Fprintf(&b, "- %s to %s\n", u.App, u.Tag)
-		}
-	}
-	b.WriteByte('\n')
-	for _, u := range updates {
-		b.WriteString(u.Trailers())
-	}
+	b.WriteString(c.subjects().Of(updates))
 	return git.Object{Kind: git.KindCommit, Data: b.Bytes()}
 }
 
@@ -52,30 +40,6 @@ func (a *actor) prove(o git.Object, at time.Time) (git.Object, git.Commit, error
 	return o, c, err
 }
 
-// checkMessage refuses an update that would write lines of its own into the
-// message: one of them could look like the trailer of another update. The names
-// are checked where they come in; this is the last place before they are written.
-func checkMessage(u gitops.Update) error {
-	for _, text := range []string{u.ID, u.Delivery.Source, u.Delivery.ID, u.Actor, u.App, u.Environment, u.Tag, u.Digest, u.Repository} {
-		if strings.ContainsAny(text, "\r\n\x00") {
-			return gitops.Errorf(gitops.Invalid, "a name in the update is more than one line")
-		}
-	}
-	return nil
-}
-
-// placeholders are what a subject may name of an update.
-var placeholders = []string{"{app}", "{tag}", "{env}", "{digest}", "{repository}"}
-
-func subjectOf(template string, u gitops.Update) string {
-	return strings.NewReplacer(
-		"{app}", u.App, "{tag}", u.Tag, "{env}", u.Environment, "{digest}", u.Digest, "{repository}", u.Repository,
-	).Replace(template)
-}
-
-// batchPlaceholders are what the subject of several updates may name.
-var batchPlaceholders = []string{"{count}", "{env}"}
-
-func batchSubjectOf(template string, updates []gitops.Update) string {
-	return strings.NewReplacer("{count}", strconv.Itoa(len(updates)), "{env}", updates[0].Environment).Replace(template)
+func (c Config) subjects() message.Subjects {
+	return message.Subjects{One: c.Subject, Batch: c.BatchSubject}
 }

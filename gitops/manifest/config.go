@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -50,8 +49,7 @@ type Config struct {
 	// say so.
 	Prover Prover
 
-	// Subject of a commit: one line, in which {app}, {tag}, {env}, {digest} and
-	// {repository} stand for the update's. Default "chore: bump {app} to {tag} ({env})".
+	// Subject of a commit, as of [message.Subjects]. Default "chore: bump {app} to {tag} ({env})".
 	Subject string
 
 	// Squash says whether the updates of an environment that go out together become
@@ -59,8 +57,7 @@ type Config struct {
 	// called by one goroutine, often, and must not block. Default: no environment.
 	Squash func(environment string) bool
 
-	// BatchSubject is the subject of a commit of more than one update: one line, in
-	// which {count} and {env} stand for how many and where. Default
+	// BatchSubject is the subject of a commit of more than one update, likewise. Default
 	// "chore: {count} updates ({env})".
 	BatchSubject string
 
@@ -74,6 +71,12 @@ type Config struct {
 	// how. An error of it fails the update with the error's code and sentence. It
 	// is called by one goroutine, often, and must not block.
 	Target func(environment, app string) (Target, error)
+
+	// Gate is asked right before each push what has come to hold its updates; those are
+	// not pushed, and the others are. done is called once, when the push has ended, however
+	// that was, or when there is none; it may be nil. On an error nothing is pushed. It is
+	// called by one goroutine. Default: nothing holds.
+	Gate func(ctx context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error)
 
 	// Logger gets what no caller is told. Default: nothing is logged.
 	Logger *slog.Logger
@@ -234,20 +237,5 @@ func (c Config) validate() error {
 	if c.Identify != nil { // what is empty is found out later
 		author = author.Or(git.Signature{Name: "later", Email: "later"})
 	}
-	return cmp.Or(author.Validate(), checkTemplate("subject", c.Subject, placeholders), checkTemplate("batchSubject", c.BatchSubject, batchPlaceholders))
-}
-
-// checkTemplate checks a subject that may name some things in braces.
-func checkTemplate(field, template string, names []string) error {
-	left := template
-	for _, name := range names {
-		left = strings.ReplaceAll(left, name, "")
-	}
-	switch {
-	case strings.TrimSpace(template) == "" || strings.ContainsAny(template, "\r\n\x00"):
-		return gitops.FieldErrorf(field, "must be one line of text")
-	case strings.ContainsAny(left, "{}"):
-		return gitops.FieldErrorf(field, "may name only %s in braces", strings.Join(names, ", "))
-	}
-	return nil
+	return cmp.Or(author.Validate(), c.subjects().Validate())
 }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/message"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -17,7 +18,7 @@ import (
 // ends. An error that is a [*gitops.Error] is the update's own fault; the files are then
 // as they were.
 func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
-	if err := checkMessage(u); err != nil {
+	if err := message.Check(u); err != nil {
 		return "", "", err
 	}
 	target, err := a.config.Target(u.Environment, u.App)
@@ -119,18 +120,5 @@ func ownFault(err error) error {
 // ErrorIn names a file of the target in an error of its edit, where that could be
 // another's, too.
 func (t Target) ErrorIn(i int, err error) error {
-	return inFile(t.Files[i].File, err, len(t.Files) > 1)
-}
-
-// inFile names the file in an error that is about it as a whole, and among several in
-// every one.
-func inFile(path string, err error, several bool) error {
-	var e *gitops.Error
-	whole := errors.As(err, &e) && e.Field == "" && e.Code == gitops.TooLarge
-	if e == nil || !whole && !several || strings.Contains(e.Public(), path) {
-		return err
-	}
-	named := *e
-	named.Field = strings.TrimSuffix(path+": "+e.Field, ": ")
-	return &named
+	return branch.InFile(t.Files[i].File, err, len(t.Files) > 1)
 }

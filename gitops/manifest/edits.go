@@ -55,7 +55,7 @@ func (e *edits) file(path string) (*edited, error) {
 	case !here:
 		return nil, fmt.Errorf("%w: the file %s", git.ErrMissingObject, found.Name)
 	case refused != nil:
-		return nil, inFile(path, refused, false)
+		return nil, branch.InFile(path, refused, false)
 	}
 	names, err := git.SplitPath(path)
 	if err != nil {

@@ -66,7 +66,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 	for n, i := range items {
 		together := items[n : n+1]
 		switch environment := i.update.Environment; {
-		case i.search:
+		case i.stays():
 			p.results = append(p.results, planned{item: i})
 			continue
 		case a.config.Squash(environment):
@@ -74,7 +74,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 				continue
 			}
 			squashed[environment] = true
-			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.search || i.update.Environment != environment })
+			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.stays() || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
 			p.edits.close()

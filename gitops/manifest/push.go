@@ -15,6 +15,10 @@ import (
 // tried again. This is the only place from which anything is written, so what a
 // process that dies leaves behind shows here, step by step.
 func (a *actor) push(items []*item) error {
+	for _, i := range items {
+		i.held = gitops.Held{} // by an earlier push, which was not made
+	}
+
 	// The tip. A snapshot may be as old as it likes: whatever is decided on it counts
 	// only once the server has confirmed, below, that the branch is still there.
 	// A crash leaves nothing.
@@ -37,15 +41,26 @@ func (a *actor) push(items []*item) error {
 	if planned = a.queue.beginPush(planned); len(planned) == 0 {
 		return nil
 	}
-	p, err := a.plan(a.stopping, planned)
-	var later *notNow
-	if errors.As(err, &later) {
-		return later.why
+	for {
+		p, err := a.plan(a.stopping, planned)
+		var later *notNow
+		if errors.As(err, &later) {
+			return later.why
+		}
+		if err != nil {
+			return err
+		}
+		held, err := a.attempt(p)
+		if len(held) == 0 {
+			return err
+		}
+		takeOut(planned, held)
 	}
-	if err != nil {
-		return err
-	}
+}
 
+// attempt brings a plan onto the branch, and answers its items. When some of the updates
+// in its commits are held by now, it returns those and does nothing.
+func (a *actor) attempt(p *plan) (held []gitops.Held, err error) {
 	// The push, by compare-and-swap. From its first byte until the store has the
 	// report, a crash leaves either all of the plan's commits on the branch or none,
 	// and the process that comes next does not know which: the store gives it these
@@ -53,8 +68,17 @@ func (a *actor) push(items []*item) error {
 	// is awaited even when the writer is asked to stop.
 	var sent error
 	if p.commits > 0 {
+		pack, err := a.packs.Write(p.draft, !a.noThin)
+		if err != nil {
+			return nil, err
+		}
+		held, ended, err := a.askGate(p)
+		defer ended()
+		if err != nil || len(held) > 0 {
+			return held, err
+		}
 		p.sentAt = time.Now()
-		sent = a.send(a.pushing, p)
+		sent = a.send(a.pushing, p, pack)
 		defer func() { a.config.Recorder.Pushed(p.outcome, time.Since(p.sentAt), p.updates) }()
 	}
 
@@ -66,9 +90,9 @@ func (a *actor) push(items []*item) error {
 	case p.outcome == PushLanded:
 		a.report(p)
 	case p.outcome == PushRejected:
-		return &rejectedError{git.PublicError(sent)}
+		return nil, &rejectedError{git.PublicError(sent)}
 	}
-	return err
+	return nil, err
 }
 
 // rejectedError says that the server rejected a push, with its words.
@@ -82,28 +106,17 @@ func isRejection(err error) bool {
 	return errors.As(err, &rejected)
 }
 
-// send pushes the plan's pack: thin, and if the server cannot unpack it so, whole.
-// As long as the server has not said what came of it, the updates count as pushed.
-func (a *actor) send(ctx context.Context, p *plan) error {
-	for {
-		pack, err := a.packs.Write(p.draft, !a.noThin)
-		if err != nil {
-			return err
-		}
-		err = a.Remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.Tip, New: p.next.Tip, Pack: pack, Capabilities: a.pushCaps})
-		if err != nil {
-			a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
-		}
-		if err != nil && !git.ResultKnown(err) {
-			a.trackUnknown(p)
-		}
-		var no *git.Refusal
-		if a.noThin || !errors.As(err, &no) || !no.Unpack {
-			return err
-		}
-		a.config.Logger.WarnContext(ctx, "the git server could not unpack a thin pack, sending whole ones", "error", err)
-		a.noThin = true
+// send pushes the plan's pack. As long as the server has not said what came of it, the
+// updates count as pushed.
+func (a *actor) send(ctx context.Context, p *plan, pack []byte) error {
+	err := a.Remote.Push(ctx, git.PushRequest{Branch: a.config.Branch, Old: a.snapshot.Tip, New: p.next.Tip, Pack: pack, Capabilities: a.pushCaps})
+	if err != nil {
+		a.config.Logger.InfoContext(ctx, "push failed", "updates", p.updates, "error", err)
 	}
+	if err != nil && !git.ResultKnown(err) {
+		a.trackUnknown(p)
+	}
+	return err
 }
 
 // trackUnknown remembers that the result of a push is unknown. The branch will tell,
@@ -156,6 +169,10 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 	var no *git.Refusal
 	var moved *git.MovedError
 	switch {
+	case errors.As(sent, &no) && no.Unpack && !a.noThin:
+		a.config.Logger.WarnContext(ctx, "the git server could not unpack a thin pack, sending whole ones", "error", sent)
+		a.noThin = true
+		return PushFailed, nil
 	case errors.As(sent, &no):
 		return PushRejected, sent
 	case errors.As(sent, &moved):
@@ -176,7 +193,7 @@ func (a *actor) report(p *plan) {
 			a.landings.Add(r.landing)
 			delete(a.rejected, r.item.update.Environment)
 		}
-		a.answer(r.item, answer{transition: r.transition})
+		a.answer(r.item, answer{transition: r.transition, held: r.item.held})
 	}
 }
 

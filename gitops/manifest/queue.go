@@ -30,6 +30,8 @@ type answer struct {
 	known      bool
 	transition gitops.Transition // without an action: none
 	refusal    gitops.Refusal    // without an update: none
+	held       gitops.Held       // likewise
+	edit       gitops.HandEdit   // likewise
 }
 
 func newCall(tasks []gitops.WriteTask) *call {
@@ -53,6 +55,12 @@ func (c *call) result() (r gitops.WriteResult) {
 		if a.refusal.Update != "" {
 			r.Refused = append(r.Refused, a.refusal)
 		}
+		if a.held.Update != "" {
+			r.Held = append(r.Held, a.held)
+		}
+		if a.edit.Update != "" {
+			r.HandEdits = append(r.HandEdits, a.edit)
+		}
 	}
 	return r
 }
@@ -63,8 +71,13 @@ type item struct {
 	at       int // in the call's tasks
 	update   gitops.Update
 	search   bool // only look for it
+	expected string
 	answered bool
+	held     gitops.Held // of the push in hand, or without an update
 }
+
+// stays reports whether the item is not to be written.
+func (i *item) stays() bool { return i.search || i.held.Update != "" }
 
 // unanswered returns the items of which nothing is known yet.
 func unanswered(items []*item) []*item {
@@ -128,7 +141,7 @@ func (q *queue) take() (handshakes []*call, items []*item) {
 			}
 			if c.next < len(c.tasks) && len(items) < q.limit {
 				t := c.tasks[c.next]
-				items = append(items, &item{call: c, at: c.next, update: t.Update, search: t.SearchOnly})
+				items = append(items, &item{call: c, at: c.next, update: t.Update, search: t.SearchOnly, expected: t.Expected})
 				c.next++
 				more = true
 			}

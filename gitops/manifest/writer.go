@@ -71,7 +71,7 @@ import (
 // Writer writes one branch of one repository. Safe for concurrent use.
 type Writer struct {
 	queue   queue
-	reader  reader
+	reader  *branch.Reader
 	tip     *atomic.Pointer[View] // where the actor is; nil until the first snapshot
 	clock   *stepClock
 	stop    context.CancelFunc // ends what waits, not the push on its way
@@ -103,7 +103,7 @@ func New(c Config) (*Writer, error) {
 	stopping, stop := context.WithCancel(pushing)
 	w := &Writer{
 		queue:  queue{limit: c.Limits.PushUpdates, woken: make(chan struct{}, 1)},
-		reader: reader{source: branch.New(c.source(), readers), stopping: stopping, turn: make(chan struct{}, 1)},
+		reader: branch.NewReader(stopping, branch.New(c.source(), readers)),
 		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
@@ -126,7 +126,7 @@ func (w *Writer) Close() error {
 	w.stop()
 	<-w.stopped
 	w.abort()
-	w.reader.close()
+	w.reader.Close()
 	return nil
 }
 
@@ -180,6 +180,22 @@ func (w *Writer) Handshake(ctx context.Context) error {
 	c.handshake = true
 	_, err := w.await(ctx, c)
 	return err
+}
+
+// View is the branch as it was at one commit.
+type View = branch.View
+
+// View returns the branch as it was no longer than maxAge ago, with every file of
+// [Config.Files] and those at the paths. When nothing was pushed since then it asks the
+// server once where the branch is, over a connection of its own, and fetches what is
+// not here; nothing that is written waits for it. Errors as Write.
+func (w *Writer) View(ctx context.Context, maxAge time.Duration, paths ...string) (*View, error) {
+	if w.tip.Load() == nil {
+		if err := w.Handshake(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.reader.View(ctx, w.tip, time.Now().Add(-maxAge), paths)
 }
 
 // await brings a call to the actor and waits until it is done.

@@ -48,6 +48,11 @@ type UpdateTrailer struct {
 	Update   string             `json:"update"`
 	Delivery gitops.DeliveryKey `json:"delivery"`
 	Actor    string             `json:"actor,omitempty"`
+	// Of a person's order, as far as it said so; see gitops.Terms.
+	Reason    string    `json:"reason,omitempty"`
+	Override  string    `json:"override,omitempty"`
+	RollsBack string    `json:"rollsBack,omitempty"`
+	PinUntil  time.Time `json:"pinUntil,omitzero"`
 }
 
 // Bounds of a history.

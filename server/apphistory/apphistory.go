@@ -90,7 +90,9 @@ func versionOf(v history.Version) api.Version {
 		said = &version.Updates
 	}
 	for _, u := range v.Updates {
-		*said = append(*said, api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor})
+		*said = append(*said, api.UpdateTrailer{
+			Update: u.Update, Delivery: u.Delivery, Actor: u.Actor, Reason: u.Reason, Override: u.Override, RollsBack: u.RollsBack, PinUntil: u.PinUntil,
+		})
 	}
 	return version
 }

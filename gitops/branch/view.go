@@ -1,22 +1,26 @@
-package manifest
+package branch
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // View is the branch as it was at one commit. It does not change, uses no network,
 // and may be kept. Safe for concurrent use.
 type View struct {
-	of   *branch.Snapshot
+	of   *Snapshot
 	asOf time.Time
 }
+
+// NewView makes a view of a snapshot, when the git server was asked where the branch is.
+func NewView(of *Snapshot, asOf time.Time) *View { return &View{of, asOf} }
 
 // AsOf is when the git server was asked: what came onto the branch later may not be in
 // the view.
@@ -44,7 +48,7 @@ func (v *View) ReadFile(path string) ([]byte, error) {
 	case !here:
 		return nil, gitops.Errorf(gitops.Unavailable, "%s was not fetched", path)
 	case refused != nil:
-		return nil, inFile(path, refused, false)
+		return nil, InFile(path, refused, false)
 	}
 	return content, nil
 }
@@ -65,38 +69,38 @@ func (v *View) Changed(since *View) (paths []string, ok bool) {
 	return v.of.Root.Changed(since.of.Root)
 }
 
-// reader makes views over a connection of its own, so that no push waits for them.
-type reader struct {
+// Reader makes views over a connection of its own, so that no push waits for them. Safe for
+// concurrent use.
+type Reader struct {
 	stopping context.Context
 	turn     chan struct{} // has a token while a view is made
 
 	// Of whoever has the token:
-	source *branch.Source
+	source *Source
 	last   *View           // that was made; nil before
 	files  []string        // of [Config.Files], which it has
 	wanted map[string]bool // the same
 }
 
-func (r *reader) close() {
+// NewReader makes a reader, which works until stopping ends.
+func NewReader(stopping context.Context, source *Source) *Reader {
+	return &Reader{stopping: stopping, turn: make(chan struct{}, 1), source: source}
+}
+
+// Close waits for the view that is made, and frees the connections.
+func (r *Reader) Close() {
 	r.turn <- struct{}{}
 	r.source.Remote.Close()
 	<-r.turn
 }
 
-// View returns the branch as it was no longer than maxAge ago, with every file of
-// [Config.Files] and those at the paths. When nothing was pushed since then it asks the
-// server once where the branch is, over a connection of its own, and fetches what is
-// not here; nothing that is written waits for it. Errors as Write.
-func (w *Writer) View(ctx context.Context, maxAge time.Duration, paths ...string) (*View, error) {
-	if w.tip.Load() == nil {
-		if err := w.Handshake(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return w.reader.view(ctx, w.tip, time.Now().Add(-maxAge), paths)
-}
+var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")
 
-func (r *reader) view(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
+// View returns the branch as it was since a time, with every file of [Config.Files] and
+// those at the paths. When neither the writer nor the last view is as new as that, it asks
+// the server once where the branch is, and fetches what is not here. Errors are as of
+// [git.PublicError].
+func (r *Reader) View(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -110,14 +114,14 @@ func (r *reader) view(ctx context.Context, writer *atomic.Pointer[View], since t
 	defer context.AfterFunc(r.stopping, cancel)()
 	for tries := 1; ; tries++ {
 		v, err := r.viewOnce(ctx, writer, since, paths)
-		if err == nil || !git.UnknownToServer(err) || tries == branch.MaxTries {
+		if err == nil || !git.UnknownToServer(err) || tries == MaxTries {
 			return v, git.PublicError(err)
 		}
 		since = time.Now() // what the writer saw is gone
 	}
 }
 
-func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
+func (r *Reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
 	seen := writer.Load()
 	if r.last != nil && r.last.asOf.After(seen.asOf) {
 		seen = r.last
@@ -156,7 +160,7 @@ func (r *reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 
 // readTip asks the server where the branch is, and catches up when neither the writer nor
 // the last view is there.
-func (r *reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now *branch.Snapshot, asOf time.Time, err error) {
+func (r *Reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now *Snapshot, asOf time.Time, err error) {
 	asOf = time.Now()
 	tip, err := r.source.FetchTip(ctx)
 	if err != nil {
@@ -174,3 +178,16 @@ func (r *reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now
 // sameSlice reports whether two slices are one, which is not changed: to compare
 // what is in them would take longer than most views do.
 func sameSlice(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// InFile names the file in an error that is about it as a whole, and among several in
+// every one.
+func InFile(path string, err error, several bool) error {
+	var e *gitops.Error
+	whole := errors.As(err, &e) && e.Field == "" && e.Code == gitops.TooLarge
+	if e == nil || !whole && !several || strings.Contains(e.Public(), path) {
+		return err
+	}
+	named := *e
+	named.Field = strings.TrimSuffix(path+": "+e.Field, ": ")
+	return &named
+}
