@@ -72,10 +72,8 @@ func (h Hold) InForce(now time.Time) bool {
 // Replaces reports whether the hold, once it is placed, ends another: of an app in an
 // environment one pin counts, and of a bad mark's names and tag one mark.
 func (h Hold) Replaces(other Hold) bool {
-	if h.Kind != other.Kind || !sameNames(h.Apps, other.Apps) || !sameNames(h.Environments, other.Environments) {
-		return false
-	}
-	return h.Kind == HoldPin || h.Kind == HoldBad && h.Tag == other.Tag
+	same := h.Kind == other.Kind && (h.Kind == HoldPin || h.Kind == HoldBad && h.Tag == other.Tag)
+	return same && sameNames(h.Apps, other.Apps) && sameNames(h.Environments, other.Environments)
 }
 
 func sameNames(a, b []string) bool {

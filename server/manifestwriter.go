@@ -41,6 +41,7 @@ func (m *manifestMaker) newWriter(r *repository, c config.Config, at git.Config,
 			return m.current().config.Environments[environment].Commits == "one-per-batch"
 		},
 		BatchSubject: r.settings.BatchSubject,
+		Gate:         m.holds.Gate,
 		Recorder:     m.metrics.pushes(r.name),
 		Logger:       m.logger.With("repository", r.name),
 		Files:        func() []string { return m.filesOf(r) },

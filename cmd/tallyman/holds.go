@@ -65,7 +65,7 @@ func (p *printer) holds(found []gitops.Hold) {
 	}
 	var rows [][]cell
 	for _, h := range found {
-		rows = append(rows, []cell{{h.ID, ""}, {string(h.Kind), ""}, {areaOf(h).String(), ""}, p.endCell(h), {gate.Words(h, p.now), ""}})
+		rows = append(rows, []cell{{h.ID, ""}, {string(h.Kind), ""}, {areaOf(h).String(), ""}, p.endCell(h), {gate.Words(h), ""}})
 	}
 	p.table([]string{"HOLD", "KIND", "OF", "ENDS", "WHAT"}, rows)
 }
@@ -178,7 +178,7 @@ func (p *printer) holding(now holding) {
 		rows = append(rows, []cell{{area{c.Environments, c.Apps}.String(), ""}, {"freeze", "wait"}, {"-", ""}, {p.ahead(c.Until), ""}, {withReason("freeze "+c.Freeze+" of the configuration", c.Reason), ""}})
 	}
 	for _, h := range now.holds {
-		rows = append(rows, []cell{{areaOf(h).String(), ""}, {string(h.Kind), "wait"}, {h.ID, ""}, p.endCell(h), {gate.Words(h, p.now), ""}})
+		rows = append(rows, []cell{{areaOf(h).String(), ""}, {string(h.Kind), "wait"}, {h.ID, ""}, p.endCell(h), {gate.Words(h), ""}})
 	}
 	if len(rows) == 0 {
 		return

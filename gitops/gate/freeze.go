@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	_ "time/tzdata" // the machine may have no database of zones: container images have none
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -45,6 +46,9 @@ func Compile(all []FreezeConfig) (*Freezes, error) {
 			problems = append(problems, gitops.FieldErrorf(c.Field+".name", "there are two freezes %q: give one of them another name", c.Name))
 		}
 		names[c.Name] = true
+		if len(c.Reason) > maxReason || gitops.Clip(c.Reason, maxReason) != c.Reason {
+			problems = append(problems, gitops.FieldErrorf(c.Field+".reason", "must be one line of up to %d bytes", maxReason))
+		}
 		s, err := compileSchedule(c)
 		problems = append(problems, err)
 		f.all = append(f.all, freeze{c, s})
@@ -54,6 +58,10 @@ func Compile(all []FreezeConfig) (*Freezes, error) {
 	}
 	return f, nil
 }
+
+// maxReason bounds a freeze's reason, which stands in the sentence of each update that it
+// holds.
+const maxReason = 200
 
 func compileSchedule(c FreezeConfig) (Schedule, error) {
 	var s Schedule
@@ -66,59 +74,85 @@ func compileSchedule(c FreezeConfig) (Schedule, error) {
 	if len(c.Weekly)+len(c.Once) == 0 {
 		problems = append(problems, gitops.FieldErrorf(c.Field, "has no windows: give it weekly or once"))
 	}
+	var weekly []Weekly
 	for i, span := range c.Weekly {
-		field := fmt.Sprintf("%s.weekly[%d]", c.Field, i)
-		from, fromErr := ParseWeekTime(field+".from", span.From)
-		until, untilErr := ParseWeekTime(field+".until", span.Until)
-		problems = append(problems, fromErr, untilErr)
-		if fromErr == nil && untilErr == nil && from%week == until%week {
-			problems = append(problems, gitops.FieldErrorf(field, "begins and ends at %s: for a time without an end place a stop, tallyman stop", from))
-		}
-		s.Windows = append(s.Windows, Weekly{from, until})
+		w, err := compileWeekly(fmt.Sprintf("%s.weekly[%d]", c.Field, i), span)
+		problems = append(problems, err)
+		weekly, s.Windows = append(weekly, w), append(s.Windows, w)
 	}
 	for i, span := range c.Once {
-		field := fmt.Sprintf("%s.once[%d]", c.Field, i)
-		from, fromErr := ParseDate(field+".from", span.From)
-		until, untilErr := ParseDate(field+".until", span.Until)
-		problems = append(problems, fromErr, untilErr)
-		if fromErr == nil && untilErr == nil && from >= until {
-			problems = append(problems, gitops.FieldErrorf(field, "ends at %s, which is not after its beginning at %s", until, from))
-		}
-		s.Windows = append(s.Windows, Once{from, until})
+		w, err := compileOnce(fmt.Sprintf("%s.once[%d]", c.Field, i), span)
+		problems = append(problems, err)
+		s.Windows = append(s.Windows, w)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return s, err
 	}
-	// A time in the past, before all dates: what is open then and never changes always is.
-	if begin := time.Unix(0, 0); len(c.Weekly) > 0 && s.weekly().Open(begin) && s.weekly().NextChange(begin).IsZero() {
-		return s, gitops.FieldErrorf(c.Field+".weekly", "is a freeze at all times of the week: place a stop, tallyman stop, or leave a time open")
+	if always(weekly) {
+		return s, gitops.FieldErrorf(c.Field+".weekly", "is a freeze at all times of the week: place a stop (tallyman stop), or leave a time open")
 	}
 	return s, nil
 }
 
-// weekly is the schedule without its dates.
-func (s Schedule) weekly() Schedule {
-	s.Windows = slices.DeleteFunc(slices.Clone(s.Windows), func(w Window) bool { _, dated := w.(Once); return dated })
-	return s
+func compileWeekly(field string, span Span) (Weekly, error) {
+	from, fromErr := ParseWeekTime(field+".from", span.From)
+	until, untilErr := ParseWeekTime(field+".until", span.Until)
+	if fromErr == nil && untilErr == nil && from == until {
+		return Weekly{}, gitops.FieldErrorf(field, "begins and ends at %s: for a time without an end place a stop (tallyman stop)", from)
+	}
+	return Weekly{from, until}, errors.Join(fromErr, untilErr)
 }
 
+// longestOnce bounds a window between dates: what is looked up for each update is found
+// within it.
+const longestOnce = 366
+
+func compileOnce(field string, span Span) (Once, error) {
+	from, fromErr := ParseDate(field+".from", span.From)
+	until, untilErr := ParseDate(field+".until", span.Until)
+	switch {
+	case fromErr != nil || untilErr != nil:
+	case from >= until:
+		return Once{}, gitops.FieldErrorf(field, "ends at %s, which is not after its beginning at %s", until, from)
+	case until-from > longestOnce*24*60:
+		return Once{}, gitops.FieldErrorf(field, "lasts for more than %d days: for a time without an end place a stop (tallyman stop)", longestOnce)
+	}
+	return Once{from, until}, errors.Join(fromErr, untilErr)
+}
+
+// always reports whether at each minute of the week a window is open.
+func always(windows []Weekly) bool {
+	for at := range WeekTime(week) {
+		if !slices.ContainsFunc(windows, func(w Weekly) bool { return w.shows(at) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// covers reports whether the freeze is about an app in an environment, of which "" means
+// any.
 func (f freeze) covers(environment, app string) bool {
-	return gitops.Hold{Environments: f.Environments, Apps: f.Apps}.Covers(environment, app)
+	return touches(f.Environments, environment) && touches(f.Apps, app)
 }
 
-// Closed is a time in which a freeze of the configuration holds an app's updates in an
-// environment. Its JSON form is the API's.
+func touches(names []string, name string) bool {
+	return name == "" || len(names) == 0 || slices.Contains(names, name)
+}
+
+// Closed is a time in which a freeze of the configuration holds updates. Its JSON form is
+// the API's.
 type Closed struct {
 	Freeze string    `json:"freeze"`
 	Reason string    `json:"reason,omitempty"`
 	Zone   string    `json:"zone"`
-	From   time.Time `json:"from"`  // UTC
-	Until  time.Time `json:"until"` // UTC
+	From   time.Time `json:"from,omitzero"`  // UTC
+	Until  time.Time `json:"until,omitzero"` // UTC
 }
 
 // At returns the freezes that hold the app in the environment at a time, each with when
 // it began to and when it ends. A beginning more than eight days back counts as unknown,
-// and is the zero time.
+// and an end more than 15 years ahead: each is the zero time.
 func (all *Freezes) At(environment, app string, now time.Time) (closed []Closed) {
 	for _, f := range all.of(environment, app) {
 		if f.schedule.Open(now) {
@@ -128,8 +162,11 @@ func (all *Freezes) At(environment, app string, now time.Time) (closed []Closed)
 	return closed
 }
 
+// LongestPreview bounds how far [Freezes.Preview] and [Freezes.Schedule] look.
+const LongestPreview = 366 * 24 * time.Hour
+
 // Preview returns when freezes hold the app in the environment between two times, by
-// their beginning.
+// their beginning: what is closed at some time between them, as a whole.
 func (all *Freezes) Preview(environment, app string, from, until time.Time) (closed []Closed) {
 	for _, f := range all.of(environment, app) {
 		closed = append(closed, f.times(from, until)...)
@@ -164,7 +201,15 @@ func (all *Freezes) of(environment, app string) (some []freeze) {
 }
 
 func (f freeze) closed(from, until time.Time) Closed {
-	return Closed{Freeze: f.Name, Reason: f.Reason, Zone: f.Zone, From: from.UTC(), Until: until.UTC()}
+	return Closed{Freeze: f.Name, Reason: f.Reason, Zone: f.Zone, From: utc(from), Until: utc(until)}
+}
+
+// utc keeps the zero time as it is.
+func utc(at time.Time) time.Time {
+	if at.IsZero() {
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 // lookBack is a little more than a week: every window of the week began within it.

@@ -29,48 +29,68 @@ func Judge(q Question, holds []gitops.Hold, freezes *Freezes, now time.Time) (bl
 		if h.Kind == gitops.HoldPin && h.Tag == q.Tag || h.Kind == gitops.HoldBad && h.Tag != q.Tag {
 			continue
 		}
-		blocks = append(blocks, gitops.Block{Kind: kind, Reason: Words(h, now), Since: h.Since, Until: h.Until})
+		blocks = append(blocks, gitops.Block{Kind: kind, Reason: Words(h), Since: h.Since, Until: h.Until})
 	}
-	if !slices.Contains(q.Passes, gitops.BlockFreeze) {
-		for _, c := range freezes.At(q.Environment, q.App, now) {
-			blocks = append(blocks, gitops.Block{Kind: gitops.BlockFreeze, Reason: c.words(now), Since: cmp.Or(c.From, now), Until: c.Until})
+	if slices.Contains(q.Passes, gitops.BlockFreeze) {
+		return blocks
+	}
+	for _, f := range freezes.of(q.Environment, q.App) {
+		if f.schedule.Open(now) {
+			blocks = append(blocks, f.block(now))
 		}
 	}
 	return blocks
 }
 
-// Words says what a hold does, who placed it, until when, and why.
-func Words(h gitops.Hold, now time.Time) string {
+// Words says what a hold does, who placed it, until when, and why. It is stored with what
+// is held, and read days later: it has as much of a date as is clear until the hold ends,
+// and a day that is over always has its date.
+func Words(h gitops.Hold) string {
 	var text string
-	until := ""
-	if !h.Until.IsZero() {
-		until = " until " + clock(h.Until, time.UTC, now)
-	}
+	actor := strings.TrimPrefix(h.Actor, string(gitops.KindToken)+":")
+	until, since := end(h.Until, time.UTC, h.Since), h.Since.UTC().Format("Mon 2006-01-02 at 15:04 MST")
 	switch h.Kind {
 	case gitops.HoldPin:
-		text = fmt.Sprintf("%s pinned %s%s", h.Actor, h.Tag, until)
+		text = fmt.Sprintf("%s pinned %s%s", actor, h.Tag, until)
 	case gitops.HoldFreeze:
-		text = fmt.Sprintf("%s froze %s%s", h.Actor, scope(h), until)
+		text = fmt.Sprintf("%s froze %s%s", actor, scope(h), until)
 	case gitops.HoldStop:
-		text = fmt.Sprintf("%s stopped %s at %s", h.Actor, scope(h), clock(h.Since, time.UTC, now))
+		text = fmt.Sprintf("%s stopped %s on %s", actor, scope(h), since)
 	case gitops.HoldBad:
-		text = fmt.Sprintf("%s marked %s as bad at %s", h.Actor, h.Tag, clock(h.Since, time.UTC, now))
+		text = fmt.Sprintf("%s marked %s as bad on %s", actor, h.Tag, since)
 	}
-	if h.Reason != "" {
-		text += ": " + h.Reason
-	}
-	return text
+	return because(text, h.Reason)
 }
 
-func (c Closed) words(now time.Time) string {
-	text := "freeze " + c.Freeze
-	if zone, err := time.LoadLocation(c.Zone); err == nil && !c.Until.IsZero() {
-		text += " until " + clock(c.Until, zone, now)
+// block is what the freeze, which is open now, does to what it covers.
+func (f freeze) block(now time.Time) gitops.Block {
+	began, ends := f.began(now), f.schedule.NextChange(now)
+	return gitops.Block{
+		Kind:   gitops.BlockFreeze,
+		Reason: because("freeze "+f.Name+end(ends, f.schedule.Zone, began), f.Reason),
+		Since:  utc(cmp.Or(began, now)),
+		Until:  utc(ends),
 	}
-	if c.Reason != "" {
-		text += ": " + c.Reason
+}
+
+func because(text, reason string) string {
+	if reason == "" {
+		return text
 	}
-	return text
+	return text + ": " + reason
+}
+
+// end is " until Fri 12:00 UTC", with the date where a weekday does not tell the day to
+// whoever reads it after the beginning; "" without an end.
+func end(until time.Time, zone *time.Location, since time.Time) string {
+	if until.IsZero() {
+		return ""
+	}
+	layout := "Mon 15:04"
+	if until.Sub(since) >= 6*24*time.Hour {
+		layout = "Mon 2006-01-02 15:04"
+	}
+	return " until " + until.In(zone).Format(layout) + " " + zone.String()
 }
 
 // scope names what a hold covers: "prod", "cart and pay in prod", "everything".
@@ -87,22 +107,18 @@ func scope(h gitops.Hold) string {
 	return apps + " in " + environments
 }
 
-func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
+// namedAtMost bounds how many names a sentence has.
+const namedAtMost = 5
 
-// clock is a time as a clock in the zone shows it: with as much of the date as tells it
-// from now.
-func clock(at time.Time, zone *time.Location, now time.Time) string {
-	layout := "15:04"
-	switch away := at.Sub(now).Abs(); {
-	case away >= 6*24*time.Hour:
-		layout = "Mon 2006-01-02 15:04"
-	case at.In(zone).Format(time.DateOnly) != now.In(zone).Format(time.DateOnly):
-		layout = "Mon 15:04"
+func list(names []string) string {
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return names[0]
+	case n > namedAtMost:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:namedAtMost-1], ", "), n-namedAtMost+1)
+	default:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
-	return at.In(zone).Format(layout) + " " + zone.String()
 }

@@ -35,6 +35,9 @@ func (all *Freezes) Schedule(shows func(environments, apps []string) bool, from,
 // times are when the freeze holds between two times. One that began before counts from its
 // beginning.
 func (f freeze) times(from, until time.Time) (closed []Closed) {
+	if last := from.Add(LongestPreview); until.After(last) {
+		until = last
+	}
 	for at := from; !at.IsZero() && at.Before(until); {
 		if !f.schedule.Open(at) {
 			at = f.schedule.NextChange(at)

@@ -13,7 +13,7 @@ import (
 )
 
 // WeekTime is a minute of the week as a clock on the wall shows it: minutes since
-// Sunday 00:00.
+// Sunday 00:00, of which a week has 10,080.
 type WeekTime int
 
 const week = 7 * 24 * 60
@@ -25,7 +25,7 @@ func ParseWeekTime(field, text string) (WeekTime, error) {
 	for d := range 7 {
 		name := time.Weekday(d).String()
 		if ok && (strings.EqualFold(day, name) || strings.EqualFold(day, name[:3])) {
-			return WeekTime(d*24*60 + minute), nil
+			return WeekTime((d*24*60 + minute) % week), nil // Sat 24:00 is Sun 00:00
 		}
 	}
 	return 0, gitops.FieldErrorf(field, `%q is not a weekday and a time of day, such as "Fri 16:00"`, gitops.Clip(text, 40))

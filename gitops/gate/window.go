@@ -19,12 +19,14 @@ type Window interface {
 type Weekly struct{ From, Until WeekTime }
 
 func (w Weekly) contains(wall time.Time) bool {
-	at := minuteOfWeek(wall)
-	from, until := w.From%week, w.Until%week
-	if from < until {
-		return from <= at && at < until
+	return w.shows(minuteOfWeek(wall))
+}
+
+func (w Weekly) shows(at WeekTime) bool {
+	if w.From < w.Until {
+		return w.From <= at && at < w.Until
 	}
-	return at >= from || at < until
+	return at >= w.From || at < w.Until
 }
 
 func (w Weekly) next(wall time.Time) time.Time {
@@ -35,7 +37,7 @@ func (w Weekly) next(wall time.Time) time.Time {
 
 // until is how many minutes there are from one minute of the week to the next time that
 // it is the other: 1 to 10,080.
-func until(at, then WeekTime) WeekTime { return (then%week-at+2*week-1)%week + 1 }
+func until(at, then WeekTime) WeekTime { return (then-at+week-1)%week + 1 }
 
 func minuteOfWeek(wall time.Time) WeekTime {
 	return WeekTime((int(wall.Weekday())*24+wall.Hour())*60 + wall.Minute())
@@ -77,8 +79,8 @@ func (s Schedule) Open(at time.Time) bool {
 	return false
 }
 
-// horizon bounds how far a change is looked for. A zone's clocks change every half year
-// or so, and what is further away is of no use to anybody.
+// horizon bounds how far a change is looked for. What is further away is of no use to
+// anybody.
 const horizon = 15 * 366 * 24 * time.Hour
 
 // NextChange is the next time, after the given one, at which Open is another; zero when
@@ -100,9 +102,8 @@ func (s Schedule) NextChange(after time.Time) time.Time {
 // step is the next time at which anything may change: a window begins or ends while the
 // zone's offset stays, or the offset changes. Zero when nothing ever does.
 func (s Schedule) step(at time.Time) time.Time {
-	_, end := at.In(s.Zone).ZoneBounds()
 	shows := wall(at, s.Zone)
-	first := end.UTC() // zero in a zone that stays as it is
+	first := zoneEnd(at, s.Zone)
 	for _, w := range s.Windows {
 		next := w.next(shows)
 		if next.IsZero() {
@@ -114,4 +115,15 @@ func (s Schedule) step(at time.Time) time.Time {
 		}
 	}
 	return first
+}
+
+// zoneEnd is when the zone's offset may next change; zero in a zone that stays as it is.
+// Package time ends the last rule of a zone's file with the 365th day of each year, also
+// of a leap year: on the day after, it gives an end that is over.
+func zoneEnd(at time.Time, zone *time.Location) time.Time {
+	_, end := at.In(zone).ZoneBounds()
+	if !end.IsZero() && !end.After(at) {
+		return at.Truncate(time.Hour).Add(time.Hour).UTC()
+	}
+	return utc(end)
 }

@@ -67,7 +67,7 @@ func newFileHistory(remote git.Remote, proofs Verifier, q Query, names []string,
 		values: map[git.Hash]fileValue{{}: {missing: true}},
 		at:     a.Tip, history: History{Tip: a.Tip.String()},
 	}
-	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, Most: q.Commits, MaxBytes: b.page, MaxFileBytes: b.file}
+	pages := git.Pages{Tip: a.Tip, Capabilities: a.Capabilities, Filter: git.FilterBlobs, Keep: git.WithoutBlobs, First: q.Page, Most: q.Commits, MaxBytes: b.page, MaxFileBytes: b.file}
 	if whole {
 		pages.Filter, pages.Keep = git.FilterNone, nil
 	}
@@ -111,10 +111,12 @@ func (f *fileHistory) follow() (ended bool) {
 				return false
 			}
 		}
+		nth := f.history.Commits
 		f.history.Commits++
 		f.history.Until = c.Made.UTC()
 		if len(c.Parents) == 0 {
 			f.history.Complete = true
+			f.query.Visit(nth, f.at, c, !file.IsZero())
 			if !file.IsZero() {
 				f.changes = append(f.changes, change{commit: f.at, file: file})
 			}
@@ -127,6 +129,7 @@ func (f *fileHistory) follow() (ended bool) {
 				break
 			}
 		}
+		f.query.Visit(nth, f.at, c, f.files[next] != file)
 		if f.files[next] != file {
 			f.changes = append(f.changes, change{f.at, file, f.files[next]})
 		}

@@ -38,6 +38,14 @@ type Query struct {
 	// Since ends the search at commits that were made before it. Commits may have
 	// wrong dates, so some more are looked at. Default: no end.
 	Since time.Time
+
+	// Page is how many commits the first request brings. Default 64.
+	Page int
+
+	// Visit is told of each commit that is followed back from the tip, newest first and
+	// counted from 0, and whether the file is another in it than before. It begins with 0
+	// again when the search does. Default: nobody is told.
+	Visit func(nth int, name git.Hash, c git.Commit, changes bool)
 }
 
 // History is what the branch says of a file's past.
@@ -162,6 +170,9 @@ func (r *Reader) File(ctx context.Context, q Query) (History, error) {
 	}
 	if q.Limit <= 0 {
 		q.Limit = defaultVersions
+	}
+	if q.Visit == nil {
+		q.Visit = func(int, git.Hash, git.Commit, bool) {}
 	}
 	if q.Commits <= 0 {
 		q.Commits = defaultCommits

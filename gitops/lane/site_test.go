@@ -144,6 +144,14 @@ func id(environment, name string) string {
 	return gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: environment + " " + name}, environment, app)
 }
 
+// rejudge makes ready what a block of the kind holds, as freezes that changed do.
+func (s *site) rejudge(kind gitops.BlockKind) {
+	s.t.Helper()
+	if err := s.queue.Rejudge(s.t.Context(), kind, nil); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // decide decides about an update of dev as a person does.
 func (s *site) decide(a gitops.Action, name string) {
 	s.t.Helper()

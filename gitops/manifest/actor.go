@@ -9,6 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
 
@@ -35,6 +36,11 @@ type actor struct {
 	verdicts map[git.Hash]verdict // of commits that claim updates
 	unknown  map[string]bool      // ids of updates that were pushed with an unknown result
 	rejected map[string]rejection // the last of each environment; see isolate.go
+
+	finder  *handedit.Finder
+	origins map[tagAt]handedit.Answer // that were found out in this turn
+	failed  map[appOf]int             // searches in a row
+	wrote   map[appOf]string          // tags, since somebody else moved the branch
 }
 
 // run does turn after turn until the writer stops.
@@ -60,6 +66,7 @@ func (a *actor) run() {
 // turn brings items onto the branch, or finds out why it cannot. It ends within the
 // limits' time, and that of one push.
 func (a *actor) turn(items []*item) {
+	clear(a.origins) // a person may have put the same file there once more
 	t := &turn{ends: time.Now().Add(a.config.Limits.TurnTime), pushes: a.config.Limits.RejectedPushes}
 	err := a.write(t, items)
 	if isRejection(err) {
@@ -254,6 +261,7 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	}
 	a.config.Logger.DebugContext(ctx, "branch moved", "from", old.Tip.String(), "commit", tip.String(), "commits", len(between))
 	a.setSnapshot(next, time.Time{})
+	clear(a.wrote)
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 	edits := &edits{of: before, guard: a.config.Guard, kind: gitops.ParsedPast, files: make(map[string]*edited)}
 	defer edits.close()
 	for _, u := range updates {
-		ends, _, err := a.apply(ctx, edits, u)
+		ends, _, err := a.apply(ctx, edits, u, "")
 		var later *notNow
 		if errors.As(err, &later) {
 			return false, later.why

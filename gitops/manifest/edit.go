@@ -15,9 +15,10 @@ import (
 )
 
 // apply makes an update's edits, in all of its files or in none, and says how the update
-// ends. An error that is a [*gitops.Error] is the update's own fault; the files are then
+// ends. An error that is a [*gitops.Error] is the update's own fault, and one that is an
+// [*otherTag] says that the first file has not the tag that is expected; the files are then
 // as they were.
-func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gitops.Action, reason string, err error) {
+func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update, expected string) (ends gitops.Action, reason string, err error) {
 	if err := message.Check(u); err != nil {
 		return "", "", err
 	}
@@ -32,6 +33,9 @@ func (a *actor) apply(ctx context.Context, e *edits, u gitops.Update) (ends gito
 			return "", "", target.ErrorIn(i, err)
 		}
 		if i == 0 {
+			if err := a.compare(file, to, u, expected); err != nil {
+				return "", "", err
+			}
 			if lower := file.lowerThan(to, u); lower != "" {
 				return gitops.ActionSupersede, lower, nil
 			}

@@ -80,8 +80,8 @@ func (a *actor) isolateApps(t *turn, apps [][]*item, why error) error {
 }
 
 // allRejected pushes an update of some of the groups alone. It reports true when the
-// server rejects each of them for the same reason as all; one that is held by now is not
-// pushed, and tells nothing. That may be wrong while most updates are rejected and a few are
+// server rejects each of them for the same reason as all; one that is held by now, or
+// that a person's edit keeps, is not pushed, and tells nothing. That may be wrong while most updates are rejected and a few are
 // not; because the groups are drawn, those are found the next time or the time after.
 func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err error) {
 	groups = slices.Clone(groups)
@@ -94,7 +94,8 @@ func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err
 		if err != nil && !isRejection(err) {
 			return false, err
 		}
-		if all = err == nil && groups[n][0].held.Update != "" || err != nil && sameReason(err, why); err != nil {
+		kept := groups[n][0].held.Update != "" || groups[n][0].edit.Update != ""
+		if all = err == nil && kept || err != nil && sameReason(err, why); err != nil {
 			rejections[groups[n][0]] = err
 		}
 	}

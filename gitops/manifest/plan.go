@@ -20,6 +20,8 @@ type plan struct {
 	edits   *edits
 	results []planned      // of the items in it
 	byID    map[string]int // where an update's result is in results
+	passed  map[appOf]bool // apps of which an update was planned: later ones replace that
+	asked   []*otherTag    // tags of which it is not known who put them there; their apps wait
 	commits int
 	updates int       // that are in the commits
 	full    bool      // what is left waits for the next push
@@ -60,7 +62,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
 		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, kind: gitops.ParsedFile, oneByOne: oneByOne, files: make(map[string]*edited)},
-		byID: make(map[string]int),
+		byID: make(map[string]int), passed: make(map[appOf]bool),
 	}
 	squashed := make(map[string]bool)
 	for n, i := range items {
@@ -107,13 +109,16 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		}
 		if at, again := p.byID[i.update.ID]; again { // two callers that both take the lane for theirs
 			r := p.results[at]
-			r.item = i
+			i.edit, r.item = r.item.edit, i
 			p.results = append(p.results, r)
 			continue
 		}
-		t, err := a.edit(ctx, p.edits, i.update)
+		t, waits, err := a.edit(ctx, p, i)
 		if err != nil {
 			return err
+		}
+		if waits {
+			continue
 		}
 		if t.Action == gitops.ActionCommit {
 			written = append(written, i.update)
@@ -178,18 +183,44 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 	return fmt.Sprintf("replaced in the same commit by %s (update %s)", last.Tag, last.ID)
 }
 
-// edit makes the update's edit on top of those that are there, and says how the
-// update ends. An error is not the update's fault.
-func (a *actor) edit(ctx context.Context, e *edits, u gitops.Update) (t gitops.Transition, err error) {
+// edit makes the item's edit on top of those that are there, and says how its update ends;
+// without an action, when a person's edit stays. It waits when that is not known yet, also
+// of an earlier update of its app. An error is not the update's fault.
+func (a *actor) edit(ctx context.Context, p *plan, i *item) (t gitops.Transition, waits bool, err error) {
+	u, of, expected := i.update, appOfUpdate(i.update), i.expected
+	i.edit = gitops.HandEdit{}
+	if slices.ContainsFunc(p.asked, func(q *otherTag) bool { return q.of == of }) {
+		return t, true, nil
+	}
+	if p.passed[of] {
+		expected = ""
+	}
 	t.Update = u.ID
-	t.Action, t.Reason, err = a.apply(ctx, e, u)
+	t.Action, t.Reason, err = a.apply(ctx, p.edits, u, expected)
+	var other *otherTag
+	if errors.As(err, &other) {
+		found, known := a.origins[tagAt{of, other.file.path, other.file.object}]
+		switch {
+		case !known:
+			p.asked = append(p.asked, other)
+			return t, true, nil
+		case found.ByHand:
+			i.edit = found.Edit
+			i.edit.Update = u.ID
+			return gitops.Transition{}, false, nil
+		}
+		t.Action, t.Reason, err = a.apply(ctx, p.edits, u, "")
+	}
+	if t.Action == gitops.ActionCommit || t.Action == gitops.ActionConfirm {
+		p.passed[of] = true
+	}
 	var own *gitops.Error
 	if !errors.As(err, &own) {
-		return t, err
+		return t, false, err
 	}
 	if own.Code == gitops.Internal {
 		a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)
 	}
 	t.Action, t.Code, t.Reason = gitops.ActionFail, own.Code, own.Public()
-	return t, nil
+	return t, false, nil
 }

@@ -16,7 +16,7 @@ import (
 // process that dies leaves behind shows here, step by step.
 func (a *actor) push(items []*item) error {
 	for _, i := range items {
-		i.held = gitops.Held{} // by an earlier push, which was not made
+		i.held, i.edit = gitops.Held{}, gitops.HandEdit{} // of an earlier push, which was not made
 	}
 
 	// The tip. A snapshot may be as old as it likes: whatever is decided on it counts
@@ -41,7 +41,7 @@ func (a *actor) push(items []*item) error {
 	if planned = a.queue.beginPush(planned); len(planned) == 0 {
 		return nil
 	}
-	for {
+	for searches := 0; ; {
 		p, err := a.plan(a.stopping, planned)
 		var later *notNow
 		if errors.As(err, &later) {
@@ -49,6 +49,14 @@ func (a *actor) push(items []*item) error {
 		}
 		if err != nil {
 			return err
+		}
+		if asked := p.asked[:min(len(p.asked), mostSearches-searches)]; len(asked) > 0 {
+			// Whose the tags are that nobody expected. A crash leaves nothing.
+			if stayed, err := a.findEdits(a.stopping, asked); err != nil || !stayed {
+				return err
+			}
+			searches += len(asked)
+			continue
 		}
 		held, err := a.attempt(p)
 		if len(held) == 0 {
@@ -192,9 +200,19 @@ func (a *actor) report(p *plan) {
 		if r.transition.Action == gitops.ActionCommit {
 			a.landings.Add(r.landing)
 			delete(a.rejected, r.item.update.Environment)
+			a.remember(r.item.update)
 		}
-		a.answer(r.item, answer{transition: r.transition, held: r.item.held})
+		a.answer(r.item, answer{transition: r.transition, held: r.item.held, edit: r.item.edit})
 	}
+}
+
+// remember remembers the tag that was written, for as long as nobody else moves the branch:
+// what comes next may still name the one before as what is expected.
+func (a *actor) remember(u gitops.Update) {
+	if len(a.wrote) > a.config.Limits.Landings {
+		clear(a.wrote)
+	}
+	a.wrote[appOfUpdate(u)] = u.Tag
 }
 
 // knowWritten tells the guard which files were made here.

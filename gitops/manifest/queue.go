@@ -73,7 +73,8 @@ type item struct {
 	search   bool // only look for it
 	expected string
 	answered bool
-	held     gitops.Held // of the push in hand, or without an update
+	held     gitops.Held     // of the push in hand, or without an update
+	edit     gitops.HandEdit // likewise
 }
 
 // stays reports whether the item is not to be written.

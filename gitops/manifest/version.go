@@ -14,7 +14,15 @@ func (f *edited) lowerThan(to FileEdit, u gitops.Update) string {
 	if !u.OnlyUp {
 		return ""
 	}
-	var tag string
+	tag := f.tag(to)
+	if !gitops.LowerVersion(u.Tag, tag) {
+		return ""
+	}
+	return gitops.LowerThan(u, tag, "is in "+to.File)
+}
+
+// tag is the one that the file has by now, "" when none can be read.
+func (f *edited) tag(to FileEdit) (tag string) {
 	if edit, ok := f.together(to.Editor); ok { // it is parsed for its edits, and not once more
 		if parsed, err := f.open(edit); err == nil {
 			tag, _ = parsed.Tag(edit)
@@ -22,8 +30,5 @@ func (f *edited) lowerThan(to FileEdit, u gitops.Update) string {
 	} else if reader, ok := to.Editor.(TagReader); ok {
 		tag, _ = reader.ReadTag(f.content)
 	}
-	if !gitops.LowerVersion(u.Tag, tag) {
-		return ""
-	}
-	return gitops.LowerThan(u, tag, "is in "+to.File)
+	return tag
 }

@@ -66,6 +66,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/handedit"
 )
 
 // Writer writes one branch of one repository. Safe for concurrent use.
@@ -110,7 +111,9 @@ func New(c Config) (*Writer, error) {
 		Source: branch.New(c.source(), git.Watch(remote, w.clock.step)), config: c, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
+		origins: make(map[tagAt]handedit.Answer), failed: make(map[appOf]int), wrote: make(map[appOf]string),
 	}
+	a.finder = a.newFinder()
 	go func() {
 		defer close(w.stopped)
 		a.run()
@@ -151,15 +154,18 @@ func (w *Writer) Abort() { w.abort() }
 //   - fail, with a code and a sentence: the update's own fault. Its file or key is
 //     missing, the file is not YAML or too large, a rule rejects it.
 //   - Refused: the git server refuses it although it takes others.
+//   - Held: [Config.Gate] holds it.
+//   - HandEdits: its file has neither the tag that its task expects nor its own, and no
+//     commit of ours put it there.
 //
 // An error means that somebody else is at fault, and is a [*gitops.Error]:
 // Unavailable, Unauthorized, Forbidden, NotFound for a repository or branch that
 // is not there, RateLimited with RetryAfter, Rejected with the server's words when
 // it rejects whatever is pushed, Conflict when the branch moved too often in a row.
-// The updates that are in neither list may or may not have landed; they must stay
+// The updates that are in no list may or may not have landed; they must stay
 // pending and be given to Write again, in the same order, before any that come after
 // them. The same writer needs no hint then; another process must be told with
-// MaybePushed. Without an error, what is in neither list is not on the branch.
+// MaybePushed. Without an error, what is in no list is not on the branch.
 //
 // When ctx ends before the updates are in a push, they are taken out and nothing
 // happens to them. Once they are in one its result is awaited, for as long as

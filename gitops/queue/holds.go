@@ -14,7 +14,8 @@ import (
 //
 // A hold that is in the store is in force until it is lifted or its time is over, whatever
 // dies or is restored. The end of its time writes nothing. Ended holds are kept for
-// [MemoryFor] after their end.
+// [MemoryFor] after their end. Ids are numbered from h1 without gaps, and none is given
+// twice.
 type Holds interface {
 	// HoldsInForce returns what holds now, and the revision of the holds.
 	HoldsInForce(ctx context.Context) (InForce, error)
@@ -32,7 +33,7 @@ type Holds interface {
 	// they blocked is ready, as after Lift.
 	//
 	// An order is stored as Accept stores it, after the holds. If it is known, by its key or
-	// its body, nothing is placed: the first delivery is returned, with the holds that were
+	// its body, nothing is placed, whatever else is asked for: the first delivery is returned, with the holds that were
 	// placed with it as they are now, and Duplicate is true. Without an order the same is
 	// true of Key, for as long as a hold that was placed with it is kept. An order that
 	// Accept would store as superseded is stored so, and its holds are placed all the same.

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,12 +16,14 @@ func (p Placement) Check(now time.Time) error {
 	if len(p.Holds) == 0 && p.Order == nil {
 		problems = append(problems, gitops.Errorf(gitops.Invalid, "there is neither a hold nor an order to place"))
 	}
-	for i, h := range p.Holds {
+	var alone []gitops.Hold // those of which one counts
+	for _, h := range p.Holds {
 		problems = append(problems, gitops.CheckHold(h, now))
-		for _, other := range p.Holds[:i] {
-			if h.Replaces(other) {
-				problems = append(problems, gitops.Errorf(gitops.Invalid, "two holds of one placement are of the same: %s", holdLine(h)))
-			}
+		if slices.ContainsFunc(alone, h.Replaces) {
+			problems = append(problems, gitops.Errorf(gitops.Invalid, "one placement has two holds where one counts: %s", holdLine(h)))
+		}
+		if h.Replaces(h) {
+			alone = append(alone, h)
 		}
 	}
 	if p.Order != nil && p.Order.Outcome != gitops.OutcomeAccepted {

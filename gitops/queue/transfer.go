@@ -21,7 +21,33 @@ type Entry struct {
 	Memory     *Memory
 	ProofKey   *gitops.ProofKey
 	Suspect    *gitops.Suspect // notes of the process that exports are not among them
+	Hold       *HoldEntry
+	Lift       *LiftEntry
+	Holds      *HoldsState
 }
+
+// HoldEntry is a hold as it was placed.
+type HoldEntry struct {
+	gitops.Hold        // not lifted: that is an entry of its own, at its place in the order
+	Request     string // [Placement.Request]
+}
+
+// LiftEntry is the end of a hold before its time.
+type LiftEntry struct {
+	Hold string // its id
+	gitops.Lift
+}
+
+// HoldsState is which numbers were given, also those of holds that Prune forgot.
+type HoldsState struct {
+	Last     int64 // of the last hold's id
+	Revision int64
+}
+
+// RestoredSkip is by how much the ids of holds rise when a store was restored: what was
+// placed after the backup had ids that the store does not know, and none of them may come
+// to mean another hold.
+const RestoredSkip = 100_000
 
 // StepEntry is a step of an update.
 type StepEntry struct {
@@ -74,7 +100,7 @@ type Memory struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys, Suspects int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys, Suspects, Holds, Lifts int
 }
 
 // Add counts an entry.
@@ -101,13 +127,17 @@ func (c *Counts) Add(e Entry) {
 		c.ProofKeys++
 	case e.Suspect != nil:
 		c.Suspects++
+	case e.Hold != nil:
+		c.Holds++
+	case e.Lift != nil:
+		c.Lifts++
 	}
 }
 
 // Exporter gives everything that a store holds to another.
 type Exporter interface {
-	// Export yields everything, as it is at one moment: deliveries, steps and entries
-	// of the audit in the order in which they happened, and then the rest. Each environment
+	// Export yields everything, as it is at one moment: deliveries, steps, holds, their
+	// lifts and entries of the audit in the order in which they happened, and then the rest. Each environment
 	// of an update has a lane. It ends after an error.
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 }

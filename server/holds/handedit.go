@@ -1,6 +1,7 @@
 package holds
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -42,7 +43,7 @@ const maxActor = 128
 func actorOf(author string) string {
 	var b strings.Builder
 	b.WriteString(principal + ":")
-	for _, r := range author {
+	for _, r := range cmp.Or(author, "unknown") {
 		switch {
 		case b.Len() == maxActor:
 			return b.String()

@@ -1,13 +1,13 @@
 package holds_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 func (s *site) edited(tag, commit, author string) {
@@ -63,15 +63,17 @@ func TestAnEditThatIsNoTag(t *testing.T) {
 // Whatever an author is called, the pin is placed in that name as far as it can be one.
 func TestAuthorsOfHandEdits(t *testing.T) {
 	s := newSite(t)
+	n := 0
 	for author, want := range map[string]string{
 		"ann":                    "git:ann",
 		"Änn Lee":                "git:-nn-Lee",
 		"myshop-ci[bot]":         "git:myshop-ci[bot]",
-		"":                       "git:",
+		"":                       "git:unknown",
 		"x\nTallyman-Update: y":  "git:x-Tallyman-Update--y",
 		strings.Repeat("a", 500): "git:" + strings.Repeat("a", 124),
 	} {
-		s.edited("9", "of "+author, author)
+		n++
+		s.edited("9", fmt.Sprint("c", n), author)
 		equal(t, author, want, s.pins()[0].Actor)
 	}
 }
@@ -79,13 +81,10 @@ func TestAuthorsOfHandEdits(t *testing.T) {
 // Where no more holds are placed the edit is not recorded, and whoever asks is told.
 func TestAHandEditWithoutRoom(t *testing.T) {
 	s := newSite(t)
-	s.store.full = true
+	s.store.full.Store(true)
 	err := s.HandEdited(t.Context(), update("api", "2"), gitops.HandEdit{Tag: "9", Commit: "c1"})
 	equal(t, "code", gitops.TooLarge, gitops.CodeOf(err))
-	s.store.full = false
 	s.store.down.Store(true)
 	err = s.HandEdited(t.Context(), update("api", "2"), gitops.HandEdit{Tag: "9", Commit: "c1"})
 	equal(t, "code without the store", gitops.Unavailable, gitops.CodeOf(err))
 }
-
-var _ = queue.MaxHolds

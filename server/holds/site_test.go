@@ -20,7 +20,7 @@ import (
 type store struct {
 	*queuetest.Model
 	revisions, lists, rejudged atomic.Int64
-	down                       atomic.Bool
+	down, full                 atomic.Bool
 	reading                    func() // before each revision is read; nil for nothing
 }
 
@@ -43,6 +43,13 @@ func (s *store) HoldsInForce(ctx context.Context) (queue.InForce, error) {
 		return queue.InForce{}, errDown
 	}
 	return s.Model.HoldsInForce(ctx)
+}
+
+func (s *store) Place(ctx context.Context, p queue.Placement) (queue.Placed, error) {
+	if s.full.Load() {
+		return queue.Placed{}, queue.ErrTooManyHolds()
+	}
+	return s.Model.Place(ctx, p)
 }
 
 func (s *store) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {

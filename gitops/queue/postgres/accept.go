@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -108,7 +107,7 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 		d.Updates[i] = gitops.Update{
 			ID: gitops.UpdateID(d.Key(), environment, app), Delivery: d.Key(), Actor: d.Actor, Recovered: d.Recovered,
 			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), OnlyUp: u.OnlyUp, Digest: clean(u.Digest),
-			Rule: clean(u.Rule),
+			Rule: clean(u.Rule), Terms: storedTerms(u.Terms), Principal: d.Principal,
 		}
 	}
 	// The caller may use its slice again while this is still on its way.
@@ -144,46 +143,6 @@ func (s *Store) commit(group []*acceptance) error {
 	return err
 }
 
-// deliveryArg is a delivery as the function accept takes it.
-type deliveryArg struct {
-	Place       int            `json:"place"`
-	Source      string         `json:"source"`
-	ID          string         `json:"id"`
-	ReceivedAt  *time.Time     `json:"received_at"`
-	EventTime   *time.Time     `json:"event_time"`
-	Actor       string         `json:"actor"`
-	Remote      string         `json:"remote"`
-	Recovered   bool           `json:"recovered"`
-	Credential  string         `json:"credential"`
-	Outcome     gitops.Outcome `json:"outcome"`
-	Field       string         `json:"field"`
-	Reason      string         `json:"reason"`
-	Environment string         `json:"environment"`
-	App         string         `json:"app"`
-	Principal   string         `json:"principal"`
-	Config      string         `json:"config"`
-	BodyDigest  *string        `json:"body_digest"`
-	KeyHash     string         `json:"key_hash"`
-	Event       *string        `json:"event"`
-	Decided     bool           `json:"decided"`
-	Waits       int            `json:"waits"`
-}
-
-// updateArg is an update as the function accept takes it.
-type updateArg struct {
-	Delivery    int    `json:"delivery"` // the place of its own
-	Place       int    `json:"place"`
-	ID          string `json:"id"`
-	Environment string `json:"environment"`
-	App         string `json:"app"`
-	Repository  string `json:"repository"`
-	Tag         string `json:"tag"`
-	Version     string `json:"version"`
-	OnlyUp      bool   `json:"only_up"`
-	Digest      string `json:"digest"`
-	Rule        string `json:"rule"`
-}
-
 // accept brings a group to the server in one call, and fills in what it answers.
 func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4, $5)`
@@ -200,32 +159,6 @@ func (s *Store) accept(ctx context.Context, group []*acceptance) error {
 		return err
 	}
 	return s.fill(group, answer)
-}
-
-// acceptArgs are a group's deliveries and updates as the function accept takes them.
-func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, err error) {
-	deliveries, updates := make([]deliveryArg, len(group)), []updateArg{}
-	waiting := 0
-	for i, a := range group {
-		d := a.delivery
-		deliveries[i] = deliveryArg{i + 1, d.Source, d.ID, stored(d.ReceivedAt), stored(d.EventTime), d.Actor, d.Remote, d.Recovered,
-			d.Credential, d.Outcome, d.Field, d.Reason, d.Environment, d.App, d.Principal, d.Config, digestArg(d.BodyDigest), keyArg(d.Key()),
-			digestArg(d.Event), a.decided, 0}
-		if d.Outcome == gitops.OutcomeWaiting {
-			waiting++
-			deliveries[i].Waits = waiting
-		}
-		for n, u := range d.Updates {
-			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule})
-		}
-		a.existed = true
-	}
-	one, err := json.Marshal(deliveries)
-	if err != nil {
-		return "", "", err
-	}
-	other, err := json.Marshal(updates)
-	return string(one), string(other), err
 }
 
 // fill fills in what the server answered of a group, and tells whoever waits for it.

@@ -33,3 +33,34 @@ func readBlocks(text []byte, now time.Time) (blocks []gitops.Block, err error) {
 	}
 	return blocks, nil
 }
+
+// storedTerms are terms as the tables hold them, sharing nothing with t.
+func storedTerms(t *gitops.Terms) *gitops.Terms {
+	if t == nil {
+		return nil
+	}
+	kept := gitops.Terms{Reason: clean(t.Reason), Override: clean(t.Override), RollsBack: clean(t.RollsBack), PinUntil: rounded(t.PinUntil)}
+	for _, kind := range t.Passes {
+		kept.Passes = append(kept.Passes, clean(kind))
+	}
+	return &kept
+}
+
+// readTerms are stored terms; nil where there are none.
+func readTerms(text []byte) (*gitops.Terms, error) {
+	if text == nil {
+		return nil, nil
+	}
+	t := new(gitops.Terms)
+	return t, json.Unmarshal(text, t)
+}
+
+// termsArg are terms as the tables hold them, in the form of JSON; nil for none.
+func termsArg(t *gitops.Terms) (*string, error) {
+	if t == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(storedTerms(t))
+	stored := string(text)
+	return &stored, err
+}

@@ -14,6 +14,10 @@ import (
 const (
 	leaseLost   = "TM001"
 	notInLane   = "TM002"
+	noHold      = "TM003"
+	known       = "TM004"
+	unexpected  = "TM005"
+	tooMany     = "TM006"
 	diskFull    = "53100"
 	readOnly    = "25006"
 	lockTimeout = "55P03"

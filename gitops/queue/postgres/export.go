@@ -126,7 +126,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects, e.holdsState} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -134,8 +134,8 @@ func (e *export) everything() error {
 	return nil
 }
 
-// happened gives the deliveries, the steps and the entries of the audit in the order of
-// their numbers.
+// happened gives the deliveries, the steps, the holds and the entries of the audit in the
+// order of their numbers.
 func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + ` FROM deliveries d
 		WHERE d.number > $1 AND d.number <= $2 ORDER BY d.number`
@@ -147,6 +147,8 @@ func (e *export) happened() error {
 			(SELECT number FROM deliveries WHERE number > $1 ORDER BY number LIMIT $2)
 			UNION ALL (SELECT number FROM steps WHERE number > $1 ORDER BY number LIMIT $2)
 			UNION ALL (SELECT sequence / 65536 FROM audit WHERE sequence >= ($1 + 1) * 65536 ORDER BY sequence LIMIT $2)
+			UNION ALL (SELECT number FROM holds WHERE number > $1 ORDER BY number LIMIT $2)
+			UNION ALL (SELECT number FROM lifts WHERE number > $1 ORDER BY number LIMIT $2)
 		) AS all_tables ORDER BY number LIMIT $2) AS page`
 	for from := int64(0); ; {
 		var to *int64
@@ -169,7 +171,7 @@ func (e *export) happened() error {
 		for i := range found {
 			all = append(all, numbered{arrived[i].number, queue.Entry{Delivery: &found[i]}})
 		}
-		for text, scan := range map[string]pgx.RowToFunc[numbered]{steps: scanStepEntry, entries: scanAuditEntry} {
+		for text, scan := range map[string]pgx.RowToFunc[numbered]{steps: scanStepEntry, entries: scanAuditEntry, placedHolds: scanHoldEntry, liftedHolds: scanLiftEntry} {
 			more, err := rows(e.ctx, e.tx, text, []any{from, *to}, scan)
 			if err != nil {
 				return err

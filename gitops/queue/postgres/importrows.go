@@ -40,10 +40,10 @@ var importColumns = map[string][]string{
 	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason",
 		"environment", "app", "principal", "config", "body_digest", "event", "decided_at"},
 	"bodies": {"delivery", "body"},
-	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
+	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "terms", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
-	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version"},
+	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
@@ -52,6 +52,8 @@ var importColumns = map[string][]string{
 	"memories":   {"hash", "delivery", "received_at"},
 	"proof_keys": {"id", "secret", "made_at"},
 	"suspects":   {"object", "kind", "path", "holder", "at", "deaths"},
+	"holds":      {"id", "number", "kind", "environments", "apps", "tag", "principal", "actor", "reason", "rule", "since", "until", "ends_at", "request"},
+	"lifts":      {"hold", "number", "at", "principal", "actor", "reason"},
 }
 
 func (in *importing) row(table string, values ...any) error {
@@ -156,6 +158,13 @@ func (in *importing) add(e queue.Entry) error {
 	case e.Suspect != nil:
 		s := e.Suspect
 		return in.row("suspects", clean(s.Object), string(s.Kind), clean(s.Path), clean(s.Holder), s.At, s.Deaths)
+	case e.Hold != nil:
+		return in.hold(*e.Hold)
+	case e.Lift != nil:
+		return in.lift(*e.Lift)
+	case e.Holds != nil:
+		_, err := in.tx.Exec(in.ctx, `UPDATE holds_state SET last = $1, revision = $2`, e.Holds.Last, e.Holds.Revision)
+		return err
 	}
 	return nil
 }
@@ -191,13 +200,17 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 	if err != nil {
 		return err
 	}
+	terms, err := termsArg(u.Terms)
+	if err != nil {
+		return err
+	}
 	var cancelActor, cancelReason *string
 	if c := u.CancelRequest; c != nil {
 		actor, reason := clean(c.Actor), clean(c.Reason)
 		cancelActor, cancelReason = &actor, &reason
 	}
 	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
-		clean(u.Digest), clean(u.Rule), string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
+		clean(u.Digest), clean(u.Rule), terms, string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
 		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason)
 }
 
@@ -224,7 +237,7 @@ func (in *importing) head(h queue.HeadEntry) error {
 		return err
 	}
 	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt), h.PushedVersion, stored(h.PushedEvent),
-		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag))
+		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag), stored(h.Word))
 }
 
 func (in *importing) step(s queue.StepEntry) error {
@@ -252,13 +265,4 @@ func (in *importing) lane(l queue.LaneState) error {
 	}
 	return in.row("lanes", clean(l.Environment), l.Token, clean(l.Holder), lease, through, stored(l.Backlog.LastProgress), stored(l.Backlog.LastSuccess),
 		stored(l.Backlog.OutageSince), string(o.Code), clean(o.Reason), stored(o.RetryAt), clean(o.Repository))
-}
-
-// counted is how much the tables hold.
-func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
-	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
-		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
-		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
-	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories, &c.ProofKeys, &c.Suspects)
-	return c, err
 }

@@ -31,10 +31,18 @@ func (s *Store) Ready(ctx context.Context, environments []string) (found []strin
 
 // Take implements [queue.Lanes].
 func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
-	const take = `SELECT ` + updateColumns + ` FROM take($1, $2, $3, $4, $5, $6, $7, $8) AS u`
-	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, texts(o.Unresolved), texts(o.Except)}
+	const take = `SELECT ` + updateColumns + `, CASE WHEN u.was_held AND u.ready_at <= coalesce($1, clock_timestamp()) THEN u.ready_at END,
+		coalesce((SELECT h.written_tag FROM heads h WHERE h.environment = u.environment AND h.app = u.app), '')
+		FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9) AS u`
+	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, o.NewestHeld, texts(o.Unresolved), texts(o.Except)}
 	err = s.call(ctx, func(ctx context.Context) error {
-		taken, err = s.updates(ctx, s.pool, take, args...)
+		taken, err = rows(ctx, s.pool, take, args, func(row pgx.CollectableRow) (gitops.Update, error) {
+			var heldUntil *time.Time
+			var written string
+			u, err := s.scanUpdate(row, &heldUntil, &written)
+			u.HeldUntil, u.WrittenTag = read(heldUntil), written
+			return u, err
+		})
 		return leaseError(l.Name, err)
 	})
 	if err != nil {

@@ -44,7 +44,8 @@ func oneConnection(a postgres.Address) postgres.Address {
 	return a
 }
 
-// TestBlockedUpdatesCostNothing has 50,000 blocked updates in a lane and 5 ready ones.
+// TestBlockedUpdatesCostNothing has 50,000 held updates in a lane and 5 ready ones. When
+// the hold is lifted all are ready at once.
 func TestBlockedUpdatesCostNothing(t *testing.T) {
 	a := schema(t)
 	s := open(t, oneConnection(a))
@@ -57,13 +58,52 @@ func TestBlockedUpdatesCostNothing(t *testing.T) {
 		accept(t, s, d)
 	}
 	execute(t, a, `UPDATE updates SET ready_at = CASE sequence % 2 WHEN 0 THEN 'infinity' ELSE now() + interval '1 hour' END,
-		blocked_by = '[{"kind": "stale", "reason": "old", "since": "2026-03-01T12:00:00Z"}]'`)
+		blocked_by = '[{"kind": "freeze", "reason": "closed", "since": "2026-03-01T12:00:00Z"}]'`)
 	for round, text := range []string{`VACUUM updates`, `VACUUM ANALYZE`} { // entries that the statement above left in the indexes cost the first who comes
 		execute(t, a, text)
 		for n := range 5 {
 			accept(t, s, order(fmt.Sprintf("ready-%d-%d", round, n), fmt.Sprintf("app-%d-%d", round, n)))
 		}
 		checkCosts(t, a, s)
+	}
+	checkRelease(t, s)
+}
+
+// checkRelease lifts what holds 50,000 updates, and another hold that holds nothing.
+func checkRelease(t *testing.T, s *postgres.Store) {
+	t.Helper()
+	freeze := gitops.Hold{Kind: gitops.HoldFreeze, Environments: []string{"dev"}, Principal: "token:ann", Actor: "token:ann", Reason: "closed", Until: time.Now().Add(time.Hour)}
+	pin := freeze
+	pin.Kind, pin.Apps, pin.Tag = gitops.HoldPin, []string{"app-1-1"}, "v1"
+	placed, err := s.Place(t.Context(), queue.Placement{Holds: []gitops.Hold{freeze, pin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lift := func(h gitops.Hold) int {
+		t.Helper()
+		began := time.Now()
+		lifted, err := s.Lift(t.Context(), queue.Lifting{IDs: []string{h.ID}, Principal: "token:ann", Actor: "token:ann"})
+		if took := time.Since(began); err != nil || took > 15*time.Second {
+			t.Fatalf("a lift took %s: %v", took, err)
+		}
+		t.Logf("%d updates were ready after %s", lifted.Ready, time.Since(began))
+		return lifted.Ready
+	}
+	if ready := lift(placed.Holds[1]); ready != 0 {
+		t.Errorf("the lift of a pin made %d updates ready that a freeze holds", ready)
+	}
+	if ready := lift(placed.Holds[0]); ready < 49_990 {
+		t.Errorf("%d updates became ready", ready)
+	}
+	l := claim(t, s, "one", "dev", time.Hour)
+	taken, err := s.Take(t.Context(), l, queue.TakeOptions{Limit: 500, NewestHeld: true})
+	if err != nil || len(taken) != 500 {
+		t.Fatalf("%d were taken, %v", len(taken), err)
+	}
+	for _, u := range taken {
+		if u.HeldUntil.IsZero() || len(u.BlockedBy) > 0 {
+			t.Fatalf("taken was %+v", u)
+		}
 	}
 }
 
@@ -89,9 +129,17 @@ func checkCosts(t *testing.T, a postgres.Address, s *postgres.Store) {
 			taken, err := s.Take(ctx, l, queue.TakeOptions{Limit: 500, NewestOnly: true})
 			return expect(err, len(taken), 5)
 		}},
+		{"Take of the newest that were held", func() error {
+			taken, err := s.Take(ctx, l, queue.TakeOptions{Limit: 500, NewestHeld: true})
+			return expect(err, len(taken), 5)
+		}},
+		{"HoldsRevision", func() error {
+			_, err := s.HoldsRevision(ctx)
+			return err
+		}},
 		{"Backlogs", func() error {
 			backlogs, err := s.Backlogs(ctx)
-			if err == nil && backlogs[0].Held[gitops.BlockStale] < 49_990 {
+			if err == nil && backlogs[0].Held[gitops.BlockFreeze] < 49_990 {
 				err = fmt.Errorf("the backlogs are %+v", backlogs)
 			}
 			return expect(err, len(backlogs), 1)

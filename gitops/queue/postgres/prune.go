@@ -62,13 +62,27 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned 
 	if err != nil {
 		return pruned, err
 	}
-	return pruned, s.pruneAudit(ctx)
+	if err := s.pruneAudit(ctx); err != nil {
+		return pruned, err
+	}
+	return pruned, s.pruneHolds(ctx)
+}
+
+// pruneHolds forgets holds that ended longer ago than [queue.MemoryFor].
+func (s *Store) pruneHolds(ctx context.Context) error {
+	const prune = `SELECT prune_holds(coalesce($1, clock_timestamp()) - $2::interval, $3)`
+	return s.pruneAll(ctx, prune)
 }
 
 // pruneAudit forgets the audit, and what is remembered of deliveries, after
 // [queue.MemoryFor].
 func (s *Store) pruneAudit(ctx context.Context) error {
 	const prune = `SELECT prune_audit(coalesce($1, clock_timestamp()) - $2::interval, $3)`
+	return s.pruneAll(ctx, prune)
+}
+
+// pruneAll forgets what is older than [queue.MemoryFor], in parts.
+func (s *Store) pruneAll(ctx context.Context, prune string) error {
 	for gone := pruneUpdates; gone == pruneUpdates; {
 		err := s.call(ctx, func(ctx context.Context) error {
 			return s.pool.QueryRow(ctx, prune, s.nowArg(), queue.MemoryFor, pruneUpdates).Scan(&gone)

@@ -13,7 +13,7 @@ import (
 // updateColumns are what an updateRow reads; u is of update_records.
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
-	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule`
+	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule, u.terms, u.principal`
 
 // recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
 // the planner from joining tables as a whole.
@@ -22,7 +22,7 @@ const recordsOfPage = ` CROSS JOIN LATERAL (SELECT * FROM update_records WHERE s
 // updateRow is a row of updateColumns.
 type updateRow struct {
 	gitops.Update
-	blockedBy                        []byte
+	blockedBy, terms                 []byte
 	finishedAt, retriedAt, eventTime *time.Time
 	cancelActor, cancelReason        *string
 	readAt                           time.Time
@@ -32,7 +32,7 @@ type updateRow struct {
 func (u *updateRow) into() []any {
 	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
-		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule}
+		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule, &u.terms, &u.Principal}
 }
 
 // update is what was read, with the blocks that have not lifted at the time.
@@ -41,24 +41,29 @@ func (u *updateRow) update(now time.Time) (gitops.Update, error) {
 	if u.cancelActor != nil && u.cancelReason != nil {
 		u.CancelRequest = &gitops.CancelRequest{Actor: *u.cancelActor, Reason: *u.cancelReason}
 	}
-	blocks, err := readBlocks(u.blockedBy, now)
-	u.BlockedBy = blocks
+	var err error
+	if u.BlockedBy, err = readBlocks(u.blockedBy, now); err == nil {
+		u.Terms, err = readTerms(u.terms)
+	}
 	return u.Update, err
 }
 
 // updates runs a query for updates.
 func (s *Store) updates(ctx context.Context, on querier, text string, args ...any) ([]gitops.Update, error) {
-	return rows(ctx, on, text, args, func(row pgx.CollectableRow) (gitops.Update, error) {
-		var u updateRow
-		if err := row.Scan(u.into()...); err != nil {
-			return gitops.Update{}, err
-		}
-		now := u.readAt
-		if s.now != nil {
-			now = s.now()
-		}
-		return u.update(now)
-	})
+	return rows(ctx, on, text, args, func(row pgx.CollectableRow) (gitops.Update, error) { return s.scanUpdate(row) })
+}
+
+// scanUpdate reads an update, and the columns behind it.
+func (s *Store) scanUpdate(row pgx.CollectableRow, more ...any) (gitops.Update, error) {
+	var u updateRow
+	if err := row.Scan(append(u.into(), more...)...); err != nil {
+		return gitops.Update{}, err
+	}
+	now := u.readAt
+	if s.now != nil {
+		now = s.now()
+	}
+	return u.update(now)
 }
 
 // rows collects what each makes of a query's rows.

@@ -152,6 +152,24 @@ func (s *spread) AppendAudit(ctx context.Context, entries []gitops.AuditEntry) e
 func (s *spread) AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) ([]gitops.AuditEntry, string, error) {
 	return s.next().AuditEntries(ctx, f, p)
 }
+func (s *spread) HoldsInForce(ctx context.Context) (queue.InForce, error) {
+	return s.next().HoldsInForce(ctx)
+}
+func (s *spread) HoldsRevision(ctx context.Context) (int64, error) {
+	return s.next().HoldsRevision(ctx)
+}
+func (s *spread) Place(ctx context.Context, p queue.Placement) (queue.Placed, error) {
+	return s.next().Place(ctx, p)
+}
+func (s *spread) Lift(ctx context.Context, l queue.Lifting) (queue.Lifted, error) {
+	return s.next().Lift(ctx, l)
+}
+func (s *spread) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {
+	return s.next().Rejudge(ctx, kind, environments)
+}
+func (s *spread) HoldsListed(ctx context.Context, f queue.HoldFilter, p queue.Page) ([]gitops.Hold, string, error) {
+	return s.next().HoldsListed(ctx, f, p)
+}
 func (s *spread) Ping(ctx context.Context) error                 { return s.next().Ping(ctx) }
 func (s *spread) Usage(ctx context.Context) (queue.Usage, error) { return s.next().Usage(ctx) }
 

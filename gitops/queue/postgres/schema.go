@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -177,9 +180,15 @@ func versionOf(ctx context.Context, tx pgx.Tx) (version int, folders []string, e
 	return version, folders, err
 }
 
-// scriptsOf are the scripts of a folder, in their order.
+// scriptsOf are the scripts of a folder, in the order of the numbers that their names
+// begin with.
 func scriptsOf(folder string) (scripts []string, err error) {
 	names, err := fs.Glob(migrations, folder+"/*.sql")
+	number := func(name string) (n int) {
+		_, _ = fmt.Sscanf(path.Base(name), "%d_", &n)
+		return n
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
 	for _, name := range names {
 		script, err := migrations.ReadFile(name)
 		if err != nil {

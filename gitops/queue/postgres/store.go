@@ -168,7 +168,12 @@ func (s *Store) call(ctx context.Context, work func(context.Context) error) erro
 }
 
 func (s *Store) ask(ctx context.Context, kind queue.CallKind, work func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, callTime)
+	return s.within(ctx, callTime, kind, work)
+}
+
+// within runs work with a time limit of its own.
+func (s *Store) within(ctx context.Context, limit time.Duration, kind queue.CallKind, work func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := work(bounded)
 	if err != nil && s.closed.Load() {

@@ -48,6 +48,12 @@ func Fill(t *testing.T, i Instance) {
 	errs = append(errs, err, q.SetCheckpoint(ctx, "sweep", "7"), q.UseOnce(ctx, "token", waits.Delivery, at.Add(time.Hour)))
 	_, err = q.Decide(ctx, queue.Decision{Update: waits.ID, Action: gitops.ActionCancel, Actor: "ann", Reason: "wrong"})
 	errs = append(errs, err)
+	placed, err := q.Place(ctx, queue.Placement{Key: "stop", Holds: []gitops.Hold{stopOf("dev"), stopOf("prod")}})
+	if err != nil || len(placed.Holds) != 2 {
+		t.Fatalf("%+v, %v", placed, err)
+	}
+	_, err = q.Lift(ctx, queue.Lifting{IDs: []string{placed.Holds[0].ID}, Principal: "token:ops", Actor: "token:ops"})
+	errs = append(errs, err)
 	_, err = q.ProofKeys(ctx)
 	if err := errors.Join(append(errs, err, q.Ping(ctx), q.Close())...); err != nil {
 		t.Fatal(err)

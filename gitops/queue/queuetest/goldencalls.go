@@ -20,7 +20,8 @@ func (g *golden) answer(c goldenCall) []string {
 		"claim": g.claim, "extend": g.extend, "release": g.release,
 		"ready": g.ready, "take": g.take,
 		"report": func(a arguments) ([]string, error) { return g.report(a, c.input) },
-		"retry":  g.decide(gitops.ActionRetry), "dismiss": g.decide(gitops.ActionDismiss), "cancel": g.decide(gitops.ActionCancel),
+		"place":  g.place, "lift": g.lift, "rejudge": g.rejudge, "holds": g.holds,
+		"retry": g.decide(gitops.ActionRetry), "dismiss": g.decide(gitops.ActionDismiss), "cancel": g.decide(gitops.ActionCancel),
 		"update": g.update, "delivery": g.delivery, "head": g.head, "backlogs": g.backlogs, "failures": g.failures, "overtaken": g.overtaken,
 		"updates": g.updates, "deliveries": g.deliveries, "changes": g.changes,
 		"checkpoint": g.checkpoint, "set-checkpoint": g.setCheckpoint, "use-once": g.useOnce, "prune": g.prune,
@@ -165,7 +166,7 @@ func (g *golden) ready(a arguments) ([]string, error) {
 }
 
 func (g *golden) take(a arguments) ([]string, error) {
-	o := queue.TakeOptions{Limit: g.number(a.values["limit"]), NewestOnly: a.has("newest")}
+	o := queue.TakeOptions{Limit: g.number(a.values["limit"]), NewestOnly: a.has("newest"), NewestHeld: a.has("newest-held")}
 	if except := a.values["except"]; except != "" {
 		o.Except = strings.Split(except, ",")
 	}

@@ -55,6 +55,9 @@ func (g *golden) line(u gitops.Update) string {
 	if c := u.CancelRequest; c != nil {
 		line += fmt.Sprintf(" cancel-requested-by=%s %q", c.Actor, c.Reason)
 	}
+	if !u.HeldUntil.IsZero() {
+		line += " held-until=" + when(u.HeldUntil)
+	}
 	for _, b := range u.BlockedBy {
 		line += fmt.Sprintf(" [%s since %s until %s %q]", b.Kind, when(b.Since), when(b.Until), b.Reason)
 	}
@@ -218,9 +221,12 @@ func (g *golden) changes(a arguments) (lines []string, err error) {
 	for _, c := range found {
 		g.cursor = c.Cursor
 		what := ""
-		if c.Delivery != nil {
+		switch {
+		case c.Delivery != nil:
 			what = fmt.Sprintf("delivery %s %s updates=%d", c.Delivery.Key(), c.Delivery.Outcome, len(c.Delivery.Updates))
-		} else {
+		case c.Hold != nil:
+			what = holdText(*c.Hold)
+		default:
 			what = g.line(*c.Update)
 		}
 		lines = append(lines, when(c.At)+" "+what)

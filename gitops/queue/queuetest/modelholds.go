@@ -66,11 +66,11 @@ func (m *Model) Place(ctx context.Context, p queue.Placement) (placed queue.Plac
 		return placed, err
 	}
 	defer m.mu.Unlock()
-	if err := p.Check(m.now()); err != nil {
-		return placed, err
-	}
 	if placed = m.placedBefore(p); placed.Duplicate {
 		return placed, nil
+	}
+	if err := p.Check(m.now()); err != nil {
+		return placed, err
 	}
 	if p.Written != "" {
 		u := p.Order.Updates[0]
@@ -120,6 +120,10 @@ func (m *Model) placedBefore(p queue.Placement) (placed queue.Placed) {
 
 // replaced are the holds in force that one of the new ones replaces.
 func (m *Model) replaced(by ...gitops.Hold) (found []gitops.Hold) {
+	by = slices.DeleteFunc(slices.Clone(by), func(h gitops.Hold) bool { return h.Kind != gitops.HoldPin && h.Kind != gitops.HoldBad })
+	if len(by) == 0 {
+		return nil
+	}
 	for _, old := range m.inForce() {
 		if slices.ContainsFunc(by, func(h gitops.Hold) bool { return h.Replaces(old) }) {
 			found = append(found, old)

@@ -62,17 +62,19 @@ func (r *player) step() {
 		r.crash()
 	case n < 54:
 		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: "dev", App: r.one("", "app-0"), Reason: "no rule"}, gitops.AuditEntry{Act: gitops.ActSecret})
-	case n < 57:
+	case n < 56:
 		r.parse()
-	case n < 62 && len(r.ids) > 0:
+	case n < 61:
+		r.people()
+	case n < 65 && len(r.ids) > 0:
 		id := r.ids[r.IntN(len(r.ids))]
 		r.decide(id, oneOf(r, gitops.ActionRetry, gitops.ActionDismiss, gitops.ActionCancel), r.one("", "a reason"))
-	case n < 64:
+	case n < 67:
 		if r.IntN(10) == 0 {
 			r.advance(oneOf(r, queue.UnacceptedFor, queue.MemoryFor))
 		}
 		r.prune(r.clock.now().Add(-r.seconds(30)), 1+r.IntN(5))
-	case n < 66:
+	case n < 69:
 		r.listed(queue.DeliveryFilter{Source: r.one("", "github", "eventbridge")}, 1+r.IntN(3))
 		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending", "failed"))}, 1+r.IntN(3))
 		within := r.scope()
@@ -116,6 +118,7 @@ func (r *player) send() {
 	if r.IntN(2) == 0 {
 		r.version(d.Updates)
 	}
+	r.terms(d.Updates)
 	r.sent = append(r.sent, d)
 	for _, u := range r.accept(d).Updates {
 		r.ids = append(r.ids, u.ID)
@@ -155,7 +158,7 @@ func (r *player) work(l lent) {
 	case n < 6:
 		r.report(l, r.news(l.store.Name))
 	case n < 8:
-		o := queue.TakeOptions{Limit: 1 + r.IntN(4), NewestOnly: r.IntN(2) == 0}
+		o := queue.TakeOptions{Limit: 1 + r.IntN(4), NewestOnly: r.IntN(2) == 0, NewestHeld: r.IntN(2) == 0}
 		if r.IntN(3) == 0 {
 			o.Except = []string{r.one("api", "web", "db")}
 		}
@@ -180,7 +183,7 @@ func (r *player) news(environment string) (report queue.Report) {
 			continue
 		}
 		b := queue.Blocked{Update: id}
-		for _, kind := range gitops.BlockKinds()[r.IntN(3):] {
+		for _, kind := range r.kinds() {
 			block := gitops.Block{Kind: kind, Reason: reported + string(kind) + r.one("", " again")}
 			if r.IntN(2) == 0 {
 				block.Until = r.clock.now().Add(r.seconds(20))
@@ -220,39 +223,4 @@ func (r *player) some(environment string) (ids []string) {
 		}
 	}
 	return ids
-}
-
-func (r *player) seconds(most int) time.Duration { return time.Duration(1+r.IntN(most)) * time.Second }
-
-func (r *player) one(of ...string) string { return of[r.IntN(len(of))] }
-
-func oneOf[E any](r *player, of ...E) E { return of[r.IntN(len(of))] }
-
-// scope is somebody's, with areas that overlap now and then; nil is everything.
-func (r *player) scope() *queue.Scope {
-	if r.IntN(3) == 0 {
-		return nil
-	}
-	s := &queue.Scope{Principal: r.one("", "dispatch:1", "missing")}
-	for range r.IntN(3) {
-		s.Areas = append(s.Areas, queue.Area{Environment: r.one("", r.environment()), App: r.one("", "app-0", "App-1")})
-	}
-	return s
-}
-
-func (r *player) environment() string { return r.one("dev", "staging", "Prod") }
-
-// names are one or several of those that can be claimed.
-func (r *player) names() []string {
-	all := []string{"dev", "staging", "Prod", "job/missed"}
-	r.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
-	return all[:1+r.IntN(3)]
-}
-
-// targets are up to three different ones.
-func (r *player) targets() (targets []string) {
-	for _, i := range r.Perm(9)[:r.IntN(4)] {
-		targets = append(targets, []string{"dev", "staging", "Prod"}[i/3]+"/"+[]string{"app-0", "App-1", "app-2"}[i%3])
-	}
-	return targets
 }

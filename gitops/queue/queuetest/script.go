@@ -31,6 +31,7 @@ type script struct {
 	quiet     bool             // no checks: a script fills the store with what others have checked
 	ids       int
 	followed  followers
+	revision  int64 // of the holds, as the store last gave it
 }
 
 // lent is a lease as the store and as the model gave it.
@@ -166,6 +167,7 @@ func (s *script) check() {
 	s.checkChanges()
 	s.checkAudit()
 	s.checkSuspects()
+	s.checkHolds()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 
@@ -259,6 +261,7 @@ var freedom = cmp.Options{
 	cmpopts.IgnoreFields(gitops.Update{}, "Sequence"),
 	cmpopts.IgnoreFields(gitops.Head{}, "Written"),
 	cmpopts.IgnoreFields(queue.Lease{}, "Token"),
+	cmpopts.IgnoreFields(queue.InForce{}, "Revision"),
 	cmpopts.IgnoreFields(queue.Change{}, "Cursor"),
 	cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence"),
 	cmpopts.AcyclicTransformer("update", func(u gitops.Update) gitops.Update {

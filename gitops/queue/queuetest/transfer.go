@@ -71,6 +71,8 @@ func Transfer(t *testing.T, from Instance, to Target) {
 	s.instance, s.q, s.leases, s.followed = to, target, nil, followers{}
 	s.renumber(want)
 	s.audited = nil
+	s.revision, err = target.HoldsRevision(ctx)
+	s.code("HoldsRevision", err, "")
 	s.check()
 	s.use("a", gitops.DeliveryKey{Source: "oidc", ID: "2"})
 	checkpoint, err := s.q.Checkpoint(ctx, "github")

@@ -93,10 +93,11 @@ type export struct {
 	give  func(queue.Entry) error
 	step  int64 // the number of the last step that was given
 	audit int64 // the sequence of the last entry of the audit that was given
+	hold  int64 // the number of the last change of a hold that was given
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects, e.holdsState} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -104,7 +105,8 @@ func (e *export) everything() error {
 	return nil
 }
 
-// happened gives the deliveries, and the steps between them.
+// happened gives the deliveries, and between them the steps, the changes of holds and the
+// entries of the audit.
 func (e *export) happened() error {
 	const deliveries = `SELECT ` + deliveryColumns + `, b.body FROM deliveries` + ofSender + `CROSS JOIN bodies b ON b.delivery = d.number ORDER BY d.number`
 	err := e.c.query(e.ctx, deliveries, nil, func(r row) error {
@@ -131,7 +133,7 @@ func (e *export) before(delivery int64) error {
 	err := e.c.query(e.ctx, entries, []any{e.audit, delivery * sequencesEach}, func(r row) error {
 		entry := scanAudit(r)
 		e.audit = entry.Sequence
-		if err := e.stepsBefore(entry.Sequence / sequencesEach); err != nil {
+		if err := e.holdsBefore(entry.Sequence / sequencesEach); err != nil {
 			return err
 		}
 		return e.give(queue.Entry{Audit: &entry})
@@ -139,7 +141,39 @@ func (e *export) before(delivery int64) error {
 	if err != nil {
 		return err
 	}
+	return e.holdsBefore(delivery)
+}
+
+// holdsBefore gives the next changes of holds, with the steps between them, up to the
+// arrival of a delivery, or to an entry of the audit, by its number.
+func (e *export) holdsBefore(delivery int64) error {
+	const changes = `SELECT hc.number, hc.lifted, h.request, ` + holdColumns + ` FROM hold_changes hc CROSS JOIN holds h ON h.number = hc.hold
+		WHERE hc.number > ? AND hc.number < ? ORDER BY hc.number`
+	err := e.c.query(e.ctx, changes, []any{e.hold, delivery}, func(r row) error {
+		e.hold = r.number(0)
+		h, err := scanHold(r[3:])
+		if err == nil {
+			err = e.stepsBefore(e.hold)
+		}
+		if err != nil {
+			return err
+		}
+		if r.number(1) != 0 {
+			return e.give(queue.Entry{Lift: &queue.LiftEntry{Hold: h.ID, Lift: *h.Lifted}})
+		}
+		h.Lifted = nil // an entry of its own
+		return e.give(queue.Entry{Hold: &queue.HoldEntry{Hold: h, Request: r.text(2)}})
+	})
+	if err != nil {
+		return err
+	}
 	return e.stepsBefore(delivery)
+}
+
+func (e *export) holdsState() error {
+	return e.c.query(e.ctx, `SELECT highest, revision FROM hold_numbers`, nil, func(r row) error {
+		return e.give(queue.Entry{Holds: &queue.HoldsState{Last: r.number(0), Revision: r.number(1)}})
+	})
 }
 
 // stepsBefore gives the next steps up to the arrival of a delivery, or to an entry of

@@ -92,6 +92,7 @@ func TestExport(t *testing.T) {
 		{Checkpoint: &queue.Checkpoint{Name: "sweep", Value: "7"}},
 		{UsedToken: &queue.UsedToken{Credential: "token", By: written.Delivery, Until: accepted}},
 		{ProofKey: &keys[0]},
+		{Holds: &queue.HoldsState{}},
 	}
 	var got []queue.Entry
 	for e, err := range s.Export(t.Context()) {

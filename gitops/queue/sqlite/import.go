@@ -144,6 +144,9 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 		if err := c.exec(markRestored); err != nil {
 			return held, err
 		}
+		if err := c.exec(skipHolds, queue.RestoredSkip); err != nil {
+			return held, err
+		}
 	}
 	if err := c.exec(`COMMIT`); err != nil {
 		return held, err
@@ -159,6 +162,9 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 // before. So it is looked for on the branch first; so is what failed and is retried.
 const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequence) FROM updates) WHERE EXISTS (SELECT 1 FROM updates)`
 
+// skipHolds keeps the ids that it does not know of holds from being given again.
+const skipHolds = `UPDATE hold_numbers SET highest = highest + ?`
+
 // MarkRestored says that the file at path was brought back by other means than
 // [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
 // when a process has it open, and NotFound when there is no store.
@@ -171,7 +177,9 @@ func MarkRestored(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.writer.do(ctx, func(tx *tx) error { return tx.exec(markRestored) })
+	return s.writer.do(ctx, func(tx *tx) error {
+		return errors.Join(tx.exec(markRestored), tx.exec(skipHolds, queue.RestoredSkip))
+	})
 }
 
 // writeError says why a file cannot be written. An error of the entries stays as it is.

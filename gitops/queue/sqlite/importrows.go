@@ -46,6 +46,12 @@ func (in *importing) add(e queue.Entry) error {
 		s := e.Suspect
 		return in.c.exec(`INSERT INTO suspects (object, kind, path, holder, at, deaths) VALUES (?, ?, ?, ?, ?, ?)`,
 			s.Object, string(s.Kind), s.Path, s.Holder, s.At.UnixMicro(), s.Deaths)
+	case e.Hold != nil:
+		return in.addHold(*e.Hold)
+	case e.Lift != nil:
+		return in.addLift(*e.Lift)
+	case e.Holds != nil:
+		return in.c.exec(`UPDATE hold_numbers SET highest = ?, revision = ?`, e.Holds.Last, e.Holds.Revision)
 	}
 	return nil
 }
@@ -196,9 +202,10 @@ func (in *importing) addLane(l queue.LaneState) error {
 func counted(c *connection) (n queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps), (SELECT count(*) FROM heads),
 		(SELECT count(*) FROM (SELECT environment FROM lanes UNION SELECT name FROM leases)), (SELECT count(*) FROM checkpoints),
-		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects)`
+		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects),
+		(SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE lifted_at IS NOT NULL)`
 	_, err = c.one(context.Background(), counts, nil, func(r row) {
-		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects} {
+		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects, &n.Holds, &n.Lifts} {
 			*into = int(r.number(i))
 		}
 	})

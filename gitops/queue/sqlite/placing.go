@@ -31,10 +31,10 @@ func (s *Store) Place(ctx context.Context, p queue.Placement) (placed queue.Plac
 // place does all that can refuse the placement before it changes anything: what fails
 // later is undone with all others of its transaction.
 func (tx *tx) place(p queue.Placement) (placed queue.Placed, err error) {
-	if err := p.Check(tx.now); err != nil {
+	if placed, err = tx.placedBefore(p); err != nil || placed.Duplicate {
 		return placed, err
 	}
-	if placed, err = tx.placedBefore(p); err != nil || placed.Duplicate {
+	if err := p.Check(tx.now); err != nil {
 		return placed, err
 	}
 	if p.Written != "" {

@@ -78,6 +78,7 @@ CREATE TABLE updates (
 	only_up       boolean NOT NULL DEFAULT false,
 	digest        text NOT NULL,
 	rule          text NOT NULL,
+	terms         jsonb,                       -- gitops.Terms, of a person's order
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
 	ready_at      timestamptz,                 -- null: nothing blocks it; else when all of blocked_by has lifted, perhaps never; only while it is pending
@@ -94,6 +95,7 @@ CREATE TABLE updates (
 	-- kind of the first block.
 	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
 	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED,
+	was_held      boolean GENERATED ALWAYS AS (coalesce(blocked_by->0->>'kind', '') IN ('pin', 'freeze', 'stop', 'bad')) STORED, -- or is: gitops.BlockKind.Held
 	has_failed    boolean GENERATED ALWAYS AS (state = 'failed') STORED
 );
 
@@ -105,6 +107,10 @@ CREATE INDEX updates_app ON updates (environment, app, state, (sequence + 0));
 -- take an index of the lists in the place of one of these.
 CREATE INDEX updates_ready ON updates (environment, (sequence + 0)) WHERE is_ready;
 CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at IS NOT NULL;
+-- Whether an app has a later one that is ready than one that was held.
+CREATE INDEX updates_ready_app ON updates (environment, app, (sequence + 0)) WHERE is_ready;
+-- What holds hold, for when they are lifted.
+CREATE INDEX updates_held ON updates (environment, app, ready_at) WHERE was_held;
 -- The highest version that an app waits for.
 CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
 -- The apps that have a failed update, and the newest one of each.
@@ -121,6 +127,7 @@ CREATE TABLE heads (
 	order_receipt  timestamptz,
 	pushed_version text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of the last update that only goes up
 	pushed_event   timestamptz,
+	word           timestamptz, -- when a person's order was last accepted
 	written        bigint NOT NULL DEFAULT 0, -- a sequence
 	written_id     text NOT NULL DEFAULT '',
 	written_tag    text NOT NULL DEFAULT '',

@@ -6,12 +6,12 @@ CREATE TYPE version_floor AS (version text, held_by text);
 -- the newest times of gitops.Head, and the highest version that the call has accepted
 -- so far.
 CREATE TYPE app_state AS (event timestamptz, receipt timestamptz, order_event timestamptz, order_receipt timestamptz,
-	pushed_version text COLLATE "C", pushed_event timestamptz, highest version_floor);
+	pushed_version text COLLATE "C", pushed_event timestamptz, word timestamptz, highest version_floor);
 
 -- An update that is judged. "event" is null where the sender's time says nothing, and
 -- "floor" is what the tables hold, for an update that only goes up.
-CREATE TYPE arrival AS (id text, environment text, app text, tag text, version text, event timestamptz, receipt timestamptz, recovered boolean,
-	only_up boolean, floor version_floor);
+CREATE TYPE arrival AS (id text, environment text, app text, tag text, version text, event timestamptz, receipt timestamptz, accepted timestamptz,
+	person boolean, recovered boolean, only_up boolean, floor version_floor);
 
 -- late returns when a newer event of the same app was accepted, and null when this one
 -- is not late. It is gitops.Head.Late: a newest time after the receipt was made by a
@@ -28,6 +28,9 @@ BEGIN
 	ELSE
 		newest := greatest(CASE WHEN known.event <= a.receipt THEN known.event END,
 			CASE WHEN a.recovered AND known.receipt <= a.receipt THEN known.receipt END);
+	END IF;
+	IF NOT a.person AND known.word <= a.accepted AND known.word - a.event > interval '1 minute' THEN
+		newest := greatest(newest, known.word);
 	END IF;
 	RETURN CASE WHEN date_trunc('second', a.event) < date_trunc('second', newest) THEN newest END;
 END $$;
@@ -56,11 +59,18 @@ $$;
 CREATE FUNCTION rfc3339(at timestamptz) RETURNS text LANGUAGE sql STABLE AS
 	$$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
 
--- late_behind is gitops.LateBehind.
-CREATE FUNCTION late_behind(a arrival, newest timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
-	SELECT format('a release of %s in %s from %s was accepted before this one from %s', a.app, a.environment, rfc3339(newest), rfc3339(a.event))
-		|| CASE WHEN a.only_up THEN format('. To write %2$s all the same, order it by name: tallyman update %1$s %2$s --env %3$s', a.app, a.tag, a.environment) ELSE '' END
-$$;
+-- late_behind is gitops.Head.LateBehind.
+CREATE FUNCTION late_behind(known app_state, a arrival, newest timestamptz) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	by_word boolean := NOT a.person AND coalesce(newest = known.word, false);
+	reason  text := format(CASE WHEN by_word THEN 'a person ordered %s in %s at %s, after this release from %s'
+		ELSE 'a release of %s in %s from %s was accepted before this one from %s' END, a.app, a.environment, rfc3339(newest), rfc3339(a.event));
+BEGIN
+	IF by_word OR a.only_up THEN
+		reason := reason || format('. To write %2$s all the same, order it by name: tallyman update %1$s %2$s --env %3$s', a.app, a.tag, a.environment);
+	END IF;
+	RETURN reason;
+END $$;
 
 -- why_superseded is why an update is superseded when it is accepted, and null when it
 -- is not.
@@ -69,7 +79,7 @@ DECLARE
 	newest timestamptz := late(known, a);
 BEGIN
 	IF newest IS NOT NULL THEN
-		RETURN late_behind(a, newest);
+		RETURN late_behind(known, a, newest);
 	ELSIF a.only_up THEN
 		RETURN lower_than(higher(a.floor, known.highest), a.tag, a.version, a.app, a.environment);
 	END IF;
@@ -82,7 +92,11 @@ CREATE FUNCTION after_arrival(known app_state, a arrival) RETURNS app_state LANG
 BEGIN
 	IF why_superseded(known, a) IS NOT NULL THEN
 		RETURN known;
-	ELSIF a.only_up AND known.pushed_version IS DISTINCT FROM a.version THEN
+	END IF;
+	IF a.person THEN
+		known.word := newer(known.word, a.accepted, a.accepted);
+	END IF;
+	IF a.only_up AND known.pushed_version IS DISTINCT FROM a.version THEN
 		known.pushed_version := a.version;
 		known.pushed_event := NULL;
 	END IF;
@@ -150,39 +164,40 @@ BEGIN
 			AND (d.waits = 0 OR d.waits + (SELECT count(*) FROM deliveries WHERE outcome = 'waiting') <= most_waiting)
 		ORDER BY d.place
 		ON CONFLICT DO NOTHING
-		RETURNING number, least(coalesce(decided_at, received_at), now_at) AS receipt, event_time, recovered OR decided_at IS NOT NULL AS recovered
+		RETURNING number, least(coalesce(decided_at, received_at), now_at) AS receipt, event_time, recovered OR decided_at IS NOT NULL AS recovered,
+			starts_with(principal, 'token:') AS person -- gitops.IsPerson
 	), kept AS (
 		INSERT INTO bodies (delivery, body) SELECT number, contents[number - base] FROM added
 	), asked AS (
 		SELECT u.*, a.number * 65536 + u.place AS sequence, (u.id, u.environment, u.app, u.tag, u.version,
 			CASE WHEN a.event_time < a.receipt THEN a.event_time END, -- an event cannot have happened after its receipt
-			a.receipt, a.recovered, u.only_up, CASE WHEN u.only_up THEN highest_version(u.environment, u.app) END)::arrival AS arrival
+			a.receipt, now_at, a.person, a.recovered, u.only_up, CASE WHEN u.only_up THEN highest_version(u.environment, u.app) END)::arrival AS arrival
 		FROM added a JOIN jsonb_to_recordset(update_args) AS u (delivery integer, place integer, id text, environment text, app text,
-			repository text, tag text, version text, only_up boolean, digest text, rule text) ON u.delivery = a.number - base
+			repository text, tag text, version text, only_up boolean, digest text, rule text, terms jsonb) ON u.delivery = a.number - base
 	), in_order AS (
 		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
 		FROM asked a LEFT JOIN LATERAL (SELECT * FROM heads WHERE environment = a.environment AND app = a.app LIMIT 1) AS h ON true
-		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, NULL)::app_state AS known) AS k
+		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word, NULL)::app_state AS known) AS k
 		WINDOW earlier AS (PARTITION BY a.environment, a.app ORDER BY a.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), judged AS (
 		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
 	), enqueued AS (
-		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
-		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest, j.rule,
+		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, rule, terms, state, reason, accepted_at, finished_at)
+		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest, j.rule, j.terms,
 			CASE WHEN j.reason IS NULL THEN 'pending' ELSE 'superseded' END, coalesce(j.reason, ''),
 			now_at, CASE WHEN j.reason IS NOT NULL THEN now_at END
 		FROM judged j
 		RETURNING sequence, state, reason
 	), remembered AS (
-		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event)
+		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, word)
 		SELECT j.environment, j.app, (j.after).event, (j.after).receipt, (j.after).order_event, (j.after).order_receipt,
-			coalesce((j.after).pushed_version, ''), (j.after).pushed_event FROM judged j WHERE j.last
+			coalesce((j.after).pushed_version, ''), (j.after).pushed_event, (j.after).word FROM judged j WHERE j.last
 		ON CONFLICT (environment, app) DO UPDATE SET newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 			order_event = excluded.order_event, order_receipt = excluded.order_receipt,
-			pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event
-		WHERE (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event)
-			IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt, excluded.order_event, excluded.order_receipt, excluded.pushed_version, excluded.pushed_event)
+			pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event, word = excluded.word
+		WHERE (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word)
+			IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt, excluded.order_event, excluded.order_receipt, excluded.pushed_version, excluded.pushed_event, excluded.word)
 	)
 	SELECT (a.number - base)::integer, now_at, e.sequence, e.state, e.reason
 	FROM added a LEFT JOIN enqueued e ON e.sequence / 65536 = a.number

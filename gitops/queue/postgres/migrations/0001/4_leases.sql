@@ -92,12 +92,14 @@ END $$;
 
 -- mark_restored says that the tables were brought back from a backup: what is in them may
 -- have been pushed since that was made, whatever the lanes say, and is looked for on the
--- branch before it is written; so is what failed and is retried.
+-- branch before it is written; so is what failed and is retried. Ids of holds that it does
+-- not know are not given again: queue.RestoredSkip.
 CREATE FUNCTION mark_restored() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM take_turn();
 	INSERT INTO lanes (name) SELECT e FROM environments('') AS e ON CONFLICT DO NOTHING;
 	UPDATE lanes SET maybe_pushed_through = greatest(maybe_pushed_through, (SELECT coalesce(max(sequence), 0) FROM updates));
+	UPDATE holds_state SET last = last + 100000;
 END $$;
 
 -- notice_restore does so where the tables are not where they were when the store was

@@ -5,7 +5,7 @@ CREATE VIEW update_records AS
 		u.cancel_actor, u.cancel_reason, d.recovered OR d.decided_at IS NOT NULL AS recovered,
 		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
-		clock_timestamp() AS read_at, u.rule
+		clock_timestamp() AS read_at, u.rule, u.terms, d.principal, u.ready_at, u.was_held
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
 
 -- The limits and offsets below that change nothing keep the planner from turning a
@@ -28,21 +28,37 @@ CREATE FUNCTION open_before(bound bigint, lane text, name text) RETURNS TABLE (s
 	) AS u WHERE NOT s.final
 $$;
 
+-- in_hand are the ready updates of the lane from which take chooses, with the first of
+-- those that were never blocked. Of those that were held only the newest ready one of
+-- its app is among them, with newest_held. All that have lifted are looked at, and of the
+-- others the newest of each of their apps.
+CREATE FUNCTION in_hand(lane text, now_at timestamptz, most integer, newest_held boolean) RETURNS TABLE (sequence bigint, app text) LANGUAGE sql STABLE AS $$
+	WITH lifted AS (
+		SELECT u.sequence, u.app, u.was_held, max(u.sequence) OVER (PARTITION BY u.app) AS newest
+		FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at
+	)
+	(SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT most)
+	UNION ALL
+	SELECT l.sequence, l.app FROM lifted l WHERE NOT newest_held OR NOT l.was_held OR l.sequence = l.newest AND (
+		SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = l.app AND u.is_ready AND u.sequence + 0 > l.sequence
+		ORDER BY u.sequence + 0 LIMIT 1) IS NULL
+$$;
+
 -- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
 -- writes nothing and locks nothing. The lease is looked at last: if it is still good
 -- then, so is what was read, since a claim reads under the turn which updates it marks.
-CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, unresolved text[], except_apps text[])
+CREATE FUNCTION take(at timestamptz, lane text, lease_token bigint, lease_holder text, most integer, newest_only boolean, newest_held boolean,
+	unresolved text[], except_apps text[])
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
 	now_at timestamptz := coalesce(at, clock_timestamp());
 BEGIN
 	RETURN QUERY
-	WITH in_hand AS (
-		SELECT u.sequence, u.app FROM ready(lane, now_at, CASE WHEN NOT newest_only AND cardinality(except_apps) = 0 THEN most END) AS r
-		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = r.sequence LIMIT 1) AS u
-		WHERE cardinality(except_apps) = 0 OR u.app NOT IN (SELECT unnest(except_apps))
+	WITH ready AS (
+		SELECT h.sequence, h.app FROM in_hand(lane, now_at, CASE WHEN NOT newest_only AND cardinality(except_apps) = 0 THEN most END, newest_held) AS h
+		WHERE cardinality(except_apps) = 0 OR h.app NOT IN (SELECT unnest(except_apps))
 	), to_write AS (
-		SELECT max(h.sequence) AS sequence, h.app FROM in_hand h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
+		SELECT max(h.sequence) AS sequence, h.app FROM ready h GROUP BY h.app, CASE WHEN NOT newest_only THEN h.sequence END ORDER BY 1 LIMIT most
 	), meant AS (
 		SELECT w.sequence, w.app FROM to_write w
 		UNION (SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.cancel_actor IS NOT NULL ORDER BY u.sequence LIMIT most)
