@@ -166,11 +166,13 @@ DECLARE
 	h      holds := jsonb_populate_record(NULL::holds, given);
 	before text;
 BEGIN
-	SELECT array_agg(o.id ORDER BY o.id), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
+	SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}'), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
 	FROM holds o WHERE h.kind IN ('pin', 'bad') AND o.ends_at > now_at AND o.kind = h.kind AND o.apps[1] = h.apps[1] AND (h.kind = 'pin' OR o.tag = h.tag)
 		AND o.environments @> h.environments AND o.environments <@ h.environments AND o.apps @> h.apps AND o.apps <@ h.apps;
 	h.number := next_numbers(1) + 1;
-	SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	IF replaced <> '{}' THEN
+		SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	END IF;
 	h.id := placed;
 	h.since := now_at;
 	h.ends_at := coalesce(h.until, 'infinity');
