@@ -77,6 +77,25 @@ func TestAHandEditIsNotWrittenOver(t *testing.T) {
 	})
 }
 
+// What this writer has written or found out before is no answer once others have moved the
+// branch: a replica, and a person who puts the same tag there again.
+func TestAHandEditOfATagThatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	w, replica := o.writer(readsTags(t)), o.writer(readsTags(t))
+	for n, tag := range []string{"v1", "v7", "v7"} {
+		o.write(w, o.update("prod", "shop", "v1"))
+		o.write(replica, o.update("prod", "shop", "v2"))
+		by := o.byHand("prod", "shop", tag, "fix")
+		for _, at := range []*Writer{w, replica, w} {
+			u := o.update("prod", "shop", "v3")
+			if r := o.try(at, expecting(u, "v2")); len(r.HandEdits) != 1 || r.HandEdits[0] != o.editOf(u, tag, by) {
+				t.Errorf("edit %d, to %s: %+v, want %s", n, tag, r, by)
+			}
+		}
+	}
+}
+
 // In one plan only the first update of an app is compared: what comes after an order is
 // what the order has made of the file.
 func TestWhatComesAfterAnOrderIsNotCompared(t *testing.T) {
