@@ -84,6 +84,7 @@ type checker struct {
 	answers     []*dispatch
 	parsing     parsing
 	waiting     map[gitops.DeliveryKey]bool // deliveries that wait for the newcomer
+	heldBooks
 }
 
 // tracked is an accepted update.
@@ -114,7 +115,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, parsing: newParsing(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -178,6 +179,7 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 	}
 	known.Update, known.at, known.lost = u, time.Now(), false
 	c.order(d, u)
+	c.hears(u)
 }
 
 func (c *checker) claimed(l queue.Lease) {

@@ -92,6 +92,8 @@ type books struct {
 	tokens  map[string]int64
 	waiting map[gitops.DeliveryKey]bool
 	highest int64
+	held    []gitops.Hold
+	word    map[release]time.Time
 
 	restores int // that there had been
 }
@@ -99,7 +101,7 @@ type books struct {
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.restores}
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), maps.Clone(c.word), c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
 			b.updates[id] = u.Update
@@ -121,6 +123,8 @@ func (c *checker) restored(b books) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens, c.waiting, c.highest = maps.Clone(b.tokens), maps.Clone(b.waiting), b.highest
+	c.word = maps.Clone(b.word)
+	c.bringBack(b.held)
 	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {
 		known := c.updates[id]

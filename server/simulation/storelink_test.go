@@ -108,7 +108,11 @@ func (l *storeLink) Ready(ctx context.Context, environments []string) ([]string,
 
 func (l *storeLink) Take(ctx context.Context, lease queue.Lease, o queue.TakeOptions) ([]gitops.Update, error) {
 	return over(ctx, l, "Take "+lease.Name, func() ([]gitops.Update, error) {
-		return l.store.Take(context.Background(), lease, o)
+		taken, err := l.store.Take(context.Background(), lease, o)
+		if err == nil {
+			l.check.took(lease, o, taken)
+		}
+		return taken, err
 	})
 }
 
