@@ -111,6 +111,8 @@ func TestActsThatAreRefused(t *testing.T) {
 		{"GET", "freezes?from=2026-01-01&until=2028-01-01", "", 400, "until: must be after from, by 366 days at most"},
 		{"GET", "freezes?from=soon", "", 400, `from: "soon" is not a time`},
 		{"GET", "why?app=api", "", 400, "environment: is missing"},
+		{"GET", "why?app=worker&environment=prod", "", 422, `apps[0]: app "worker" is not configured for environment "prod"`},
+		{"POST", "holds", `{"kind": "stop", "apps": ["worker"], "environments": ["prod"]}`, 422, `apps[0]: app "worker" is not configured for environment "prod"`},
 		{"GET", "why?app=shop&environment=dev", "", 422, `apps[0]: no app "shop" is configured`},
 	} {
 		if p := r.call(apiToken, c.method, "/api/v1/"+c.path, c.body).problem(t, c.status); !strings.HasPrefix(p.Detail, c.says) {
