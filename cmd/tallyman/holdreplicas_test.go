@@ -40,6 +40,8 @@ func TestAStopOfAnotherReplica(t *testing.T) {
 			want := []string{bumped("main-1111111")}
 			if name == "taken" {
 				want = append(want, bumped("main-2222222"))
+			} else {
+				h.awaitHeld(writes.child) // both of them
 			}
 			h.expectSubjects(want...)
 
