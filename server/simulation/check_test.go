@@ -100,6 +100,7 @@ type tracked struct {
 	ended    time.Time // by the true time
 	landings int       // how often the store had been restored when it landed
 	endedBy  string    // the holder that reported so
+	held     bool      // it was, when something was last reported of it
 	unknown  bool      // it failed because nobody could tell whether it is on the branch
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
@@ -212,6 +213,12 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 	if known == nil || known.State != before.State {
 		c.wrong("update %s was %s, and the books have it otherwise", after.ID, before.State)
 		return
+	}
+	switch {
+	case after.Attempts > before.Attempts: // what lifted at once is not told of
+		known.held = len(after.BlockedBy) == 0 || after.BlockedBy[0].Kind.Held()
+	case after.RetriedAt.After(before.RetriedAt):
+		known.held = false
 	}
 	known.Update = after
 	switch {

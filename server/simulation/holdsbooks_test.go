@@ -148,9 +148,6 @@ func isReady(u gitops.Update, now time.Time) bool {
 	return !slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Until.IsZero() || b.Until.After(now) })
 }
 
-// wasHeld reports whether an update that is ready was held before.
-func wasHeld(u gitops.Update) bool { return len(u.BlockedBy) > 0 && u.BlockedBy[0].Kind.Held() }
-
 // took holds what a lane was given to the books: of what is ready the oldest, so many as
 // it asked for, and of what was held, or where the environment coalesces, only the newest of
 // each app.
@@ -171,8 +168,8 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	slices.SortFunc(ready, func(a, b *tracked) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	older := make(map[string]string)
 	ready = slices.DeleteFunc(ready, func(u *tracked) bool {
-		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || wasHeld(u.Update) && c.w.allAfterHold != l.Name)
-		if passedOver && wasHeld(u.Update) {
+		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || u.held && c.w.allAfterHold != l.Name)
+		if passedOver && u.held {
 			met.meet("an older update that was held is passed over")
 			older[u.ID] = newest[u.App].ID
 		}
@@ -183,7 +180,7 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 		if !slices.ContainsFunc(taken, func(t gitops.Update) bool { return t.ID == u.ID }) {
 			c.wrong("update %s of %s in %s is ready, and is not taken", u.ID, u.App, u.Environment)
 		}
-		if wasHeld(u.Update) {
+		if u.held {
 			met.meet("what was held is taken again")
 		}
 	}
