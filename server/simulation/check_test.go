@@ -100,6 +100,7 @@ type tracked struct {
 	ended    time.Time // by the true time
 	landings int       // how often the store had been restored when it landed
 	endedBy  string    // the holder that reported so
+	byHand   bool      // an edit by hand superseded it
 	held     bool      // it was, when something was last reported of it
 	unknown  bool      // it failed because nobody could tell whether it is on the branch
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
@@ -215,8 +216,8 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 		return
 	}
 	switch {
-	case after.Attempts > before.Attempts: // what lifted at once is not told of
-		known.held = len(after.BlockedBy) == 0 || after.BlockedBy[0].Kind.Held()
+	case after.State == gitops.Pending && after.Attempts > before.Attempts: // what has lifted is not told of
+		known.held = c.holding[after.ID]
 	case after.RetriedAt.After(before.RetriedAt):
 		known.held = false
 	}
@@ -251,6 +252,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	}
 	switch u.State {
 	case gitops.Superseded:
+		c.behindHand(u)
 		if c.byTheBranch(u) && strings.Contains(u.Reason, "is in charts/") {
 			met.meet("the branch had a higher version")
 		}

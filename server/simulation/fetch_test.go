@@ -52,7 +52,7 @@ func parseFetch(body []byte) (r fetchRequest, err error) {
 	// A catch-up knows one commit. Who looks for an edit by hand goes back from where the
 	// search has come to.
 	caughtUp := r.have.IsZero() && len(r.shallow) == 0 || slices.Equal(r.shallow, []hash{r.have})
-	goesBack := r.filter == "blob:none" && !r.have.IsZero()
+	goesBack := r.filter != "tree:0" && !r.have.IsZero()
 	if !r.done || len(r.wants) == 0 || r.depth > 0 && len(r.wants) > 1 || !caughtUp && !goesBack {
 		return r, fmt.Errorf("a request that the writer should not make: %+v", r)
 	}

@@ -55,16 +55,17 @@ type act struct {
 }
 
 type heldBooks struct {
-	stints []*stint
-	quiets []quiet
-	acts   map[string]act
-	older  map[string]map[string]string // by replica and environment, then by update: the newer one of its app
-	word   map[release]time.Time        // when a person's order of the app was last accepted
-	edits  map[release]hash             // the person's commit that put the tag there that the branch says
+	holding map[string]bool // updates that are reported as held, or as blocked by something else
+	stints  []*stint
+	quiets  []quiet
+	acts    map[string]act
+	older   map[string]map[string]string // by replica and environment, then by update: the newer one of its app
+	word    map[release]time.Time        // when a person's order of the app was last accepted
+	edits   map[release]hash             // the person's commit that put the tag there that the branch says
 }
 
 func newHeldBooks() heldBooks {
-	return heldBooks{acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]hash)}
+	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]hash)}
 }
 
 func ids(holds []gitops.Hold) (all []string) {
@@ -183,6 +184,15 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 		if u.held {
 			met.meet("what was held is taken again")
 		}
+	}
+}
+
+// reporting is told what a lane is about to report.
+func (c *checker) reporting(r queue.Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range r.Blocks {
+		c.holding[b.Update] = len(b.BlockedBy) > 0 && b.BlockedBy[0].Kind.Held()
 	}
 }
 

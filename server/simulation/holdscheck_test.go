@@ -1,7 +1,9 @@
 package simulation
 
 import (
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -90,10 +92,34 @@ func (c *checker) hears(u gitops.Update) {
 	}
 }
 
-// handEdited is told that a person put a tag into an app's file. The lock is held.
-func (c *checker) handEdited(r release, by hash) {
-	if c.tags(by)[r] != "" {
-		c.edits[r] = by
+// handEdited is told that a person's commit put tags into apps' files.
+func (c *checker) handEdited(by hash, edited []release) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range edited {
+		if c.tags(by)[r] != "" {
+			c.edits[r] = by
+		}
+	}
+}
+
+var byHandIn = regexp.MustCompile(` by hand in commit ([0-9a-f]{12}),`)
+
+// behindHand holds what is superseded because of a person's edit to that: the commit is on
+// the branch, is none of ours, and the environment respects it. The lock is held.
+func (c *checker) behindHand(u *tracked) {
+	said := byHandIn.FindStringSubmatch(u.Reason)
+	if said == nil {
+		return
+	}
+	met.meet("an edit by hand superseded an update")
+	for commit := range c.w.origin.all {
+		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && !isPersons(u.Update) {
+			u.byHand = true
+		}
+	}
+	if !u.byHand {
+		c.wrong("update %s was superseded by an edit by hand, which is none: %s", u.ID, u.Reason)
 	}
 }
 
