@@ -179,7 +179,7 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 		c.acceptances++
 		known.order = c.acceptances
 	}
-	known.Update, known.at, known.lost = u, time.Now(), false
+	known.Update, known.at, known.lost, known.held = u, time.Now(), false, false
 	c.order(d, u)
 	c.hears(u)
 }

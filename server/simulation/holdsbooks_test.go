@@ -54,18 +54,25 @@ type act struct {
 	restores int // that there had been
 }
 
+// byHand is a commit by which a person changed an app's tag.
+type byHand struct {
+	commit hash
+	at     time.Time
+}
+
 type heldBooks struct {
-	holding map[string]bool // updates that are reported as held, or as blocked by something else
+	takenAt map[string]time.Time // by replica and environment
+	holding map[string]bool      // updates that are reported as held, or as blocked by something else
 	stints  []*stint
 	quiets  []quiet
 	acts    map[string]act
 	older   map[string]map[string]string // by replica and environment, then by update: the newer one of its app
 	word    map[release]time.Time        // when a person's order of the app was last accepted
-	edits   map[release]hash             // the person's commit that put the tag there that the branch says
+	edits   map[release]byHand           // the person's commit that put the tag there that the branch says
 }
 
 func newHeldBooks() heldBooks {
-	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]hash)}
+	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]byHand), takenAt: make(map[string]time.Time)}
 }
 
 func ids(holds []gitops.Hold) (all []string) {
@@ -176,7 +183,7 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 		}
 		return passedOver
 	})
-	c.older[l.Holder+" "+l.Name] = older
+	c.older[l.Holder+" "+l.Name], c.takenAt[l.Holder+" "+l.Name] = older, time.Now()
 	for _, u := range ready[:min(o.Limit, len(ready))] {
 		if !slices.ContainsFunc(taken, func(t gitops.Update) bool { return t.ID == u.ID }) {
 			c.wrong("update %s of %s in %s is ready, and is not taken", u.ID, u.App, u.Environment)
