@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -75,6 +77,11 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Hash:           configuration(g.config).Hash,
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
+		Freezes:        func() *gate.Freezes { return g.freezes },
+		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
+		Holder:         s.holder,
+		AwaitQuiet:     s.holds.AwaitQuiet,
+		CheckNames:     g.checkHeld,
 	})
 	for _, route := range g.api.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(g.api))).Method(route.Method, route.Pattern, g.api.Logged(route, s.answer(route.Handle)))
@@ -112,7 +119,7 @@ func (p parts) sources() []string {
 
 // allowedMethods are the methods that are served at a request's path.
 func allowedMethods(routes chi.Routes, r *http.Request) (methods []string) {
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		if routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
 			methods = append(methods, method)
 		}

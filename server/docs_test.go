@@ -110,7 +110,7 @@ func reaching(c config.Config) config.Config {
 
 // The rules and keys of every example compile; their secrets are not here.
 func TestReferenceExamplesCompile(t *testing.T) {
-	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md"), -1)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md")+document(t, "holds.md"), -1)
 	for _, m := range examples {
 		text := m[1]
 		for _, must := range []string{"store: sqlite:///t.db", "manifests: {url: 'https://git.example/m.git'}", "sources: {github: {secretFiles: [x]}}",

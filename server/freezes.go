@@ -45,6 +45,25 @@ func mayKnow(looks []catalog.Look, app string) bool {
 	return slices.ContainsFunc(looks, func(l catalog.Look) bool { return l.Rules.MayNameApp(app) })
 }
 
+// checkHeld reports a name of an act that is neither configured nor found, nor may be found.
+func (g *generation) checkHeld(environments, apps []string) error {
+	rejected := func(field string, i int, why string) error {
+		return &gitops.Error{Code: gitops.Rejected, Field: fmt.Sprintf("%s[%d]", field, i), Message: why}
+	}
+	k := g.known()
+	for i, name := range environments {
+		if _, ok := g.config.Environments[name]; !ok {
+			return rejected("environments", i, k.policy.UnknownEnvironment(name))
+		}
+	}
+	for i, name := range apps {
+		if !k.Has(name) && (k.Complete() || !k.MayComeToKnow(name)) {
+			return rejected("apps", i, k.policy.UnknownApp(name))
+		}
+	}
+	return nil
+}
+
 // holdRules are what the configuration in force says of holds.
 func (g *generations) holdRules() holds.Rules {
 	now := g.current()

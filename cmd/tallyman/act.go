@@ -189,13 +189,13 @@ func (p *printer) orderedWith(d gitops.Delivery) {
 		p.line("  ", "%s: %s", title(u), p.outcome(u))
 	}
 	if d.ID != "" {
-		p.line("  ", "Details: tallyman explain %s", d.Key())
+		p.line("", "details: tallyman explain %s", d.Key())
 	}
 }
 
 func (p *printer) undo(command string) {
 	if command != "" {
-		p.line("  ", "To undo it: %s", command)
+		p.line("", "to undo it: %s", command)
 	}
 }
 

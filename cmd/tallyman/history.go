@@ -22,7 +22,8 @@ func newHistory() *cobra.Command {
 		Short: "Show past tags of an app, with commit and requester",
 		Long: `Show the tags that an app had in an environment, newest first, read from the commits
 of the manifest repository: those of tallyman and those of people. A commit that names
-an update and has no proof that tallyman made it is shown with its author and its claim.`,
+an update and has no proof that tallyman made it is shown with its author and its claim.
+What a person ordered shows the reason, and of a rollback the tag that it left.`,
 		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
 		Args:    exactly("APP"),
 		RunE: from.run(func(a apiRun, args []string) error {
@@ -55,6 +56,11 @@ an update and has no proof that tallyman made it is shown with its author and it
 }
 
 func (p *printer) history(h api.History) {
+	header := []string{"SINCE (UTC)", "TAG", "COMMIT", "REQUESTED BY", "SUBJECT"}
+	reasons := slices.ContainsFunc(h.Versions, func(v api.Version) bool { return reasonOf(v) != "" })
+	if reasons {
+		header = append(header, "REASON")
+	}
 	var rows [][]cell
 	for _, v := range h.Versions {
 		tag := cell{v.Tag, ""}
@@ -67,15 +73,33 @@ func (p *printer) history(h api.History) {
 			tag = cell{"(empty)", "dim"}
 		}
 		if v.Commit == "" {
-			rows = append(rows, []cell{{"before", "dim"}, tag, {"-", ""}, {"-", ""}, {"-", ""}})
+			rows = append(rows, []cell{{"before", "dim"}, tag, {"-", ""}, {"-", ""}, {"-", ""}, {"", ""}}[:len(header)])
 			continue
 		}
-		rows = append(rows, []cell{{timestamp(v.At), ""}, tag, {short(v.Commit), ""}, {requestedBy(v), ""}, {v.Subject, ""}})
+		rows = append(rows, []cell{{timestamp(v.At), ""}, tag, {short(v.Commit), ""}, {requestedBy(v), ""}, {v.Subject, ""}, {reasonOf(v), ""}}[:len(header)])
 	}
-	p.table([]string{"SINCE (UTC)", "TAG", "COMMIT", "REQUESTED BY", "SUBJECT"}, rows)
+	p.table(header, rows)
 	if !h.Complete {
 		p.line("", "There may be more: %s searched, back to %s. See -n and --commits", plural(h.Commits, "commit"), timestamp(h.Since))
 	}
+}
+
+// reasonOf is what people said of a version when they ordered it, of a proved commit
+// alone: why, what it was rolled back from, and why it passed what held it.
+func reasonOf(v api.Version) string {
+	var texts []string
+	for _, u := range v.Updates {
+		if u.RollsBack != "" {
+			texts = append(texts, "rolled back from "+u.RollsBack)
+		}
+		if u.Reason != "" {
+			texts = append(texts, u.Reason)
+		}
+		if u.Override != "" {
+			texts = append(texts, "override: "+u.Override)
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 // requestedBy is who requested a version: the actors of a proved commit, else its

@@ -98,11 +98,11 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 	}
 	p.replaced(done.Replaced)
 	if done.Resume != "" {
-		p.line("  ", "To have updates written again: %s", done.Resume)
+		p.line("", "to have updates written again: %s", done.Resume)
 	}
 	p.undo(done.Undo)
 	if done.Update != nil && !r.DryRun {
-		p.line("  ", "Details: tallyman explain %s", done.Delivery)
+		p.line("", "details: tallyman explain %s", done.Delivery)
 	}
 }
 

@@ -157,9 +157,7 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 		if n := len(answer.UnderWay); n > 0 {
 			p.line("", "written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
 		}
-		if answer.Undo != "" {
-			p.line("", "to undo it: %s", answer.Undo)
-		}
+		p.undo(answer.Undo)
 		if !answer.DryRun {
 			p.line("", "details: tallyman explain %s", d.Key())
 		}

@@ -92,10 +92,14 @@ type Config struct {
 	Hash    string                  // of the configuration in force, for the audit
 	Refused func(gitops.AuditEntry) // told of what callers may not do; nil tells nobody
 
-	Freezes    func() *gate.Freezes                             // those of the configuration
-	Pins       acts.Limits                                      // how long they last
-	AwaitQuiet func(ctx context.Context, h gitops.Hold) Stopped // waits for the pushes that a stop has found under way
-	CheckNames func(environments, apps []string) error          // reports a name that is not known; the error's code is Rejected
+	Freezes func() *gate.Freezes // those of the configuration
+	Pins    acts.Limits          // how long they last
+	Holder  string               // names this process in leases
+	// AwaitQuiet waits until the pushes have ended that this process had begun before a hold
+	// was placed. It returns the ids of what they pushed, and since when there is none; zero
+	// when there still is one.
+	AwaitQuiet func(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time)
+	CheckNames func(environments, apps []string) error // reports a name that is not known; the error's code is Rejected
 
 	// Unwritable returns why an update could not be written however often it is
 	// retried, such as that its app left the configuration; "" when it could.

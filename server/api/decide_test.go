@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -34,6 +35,8 @@ type office struct {
 	cleared  []gitops.AuditEntry
 	failures []queue.Failure
 	feed     queue.Broadcast
+	holds    queue.InForce
+	freezes  *gate.Freezes
 
 	mu      sync.Mutex
 	update  gitops.Update
@@ -51,6 +54,10 @@ func (o *office) Changed() <-chan struct{}                             { return 
 func (o *office) RecordRejection(_ context.Context, _ gitops.DeliveryKey, _ string, err error) {
 	o.refused = append(o.refused, err)
 }
+
+func (o *office) HoldsInForce(context.Context) (queue.InForce, error) { return o.holds, nil }
+
+func (o *office) frozen() *gate.Freezes { return o.freezes }
 
 func (o *office) Backlogs(context.Context) ([]queue.Backlog, error) { return o.backlogs, nil }
 
@@ -108,7 +115,7 @@ func (o *office) post(t *testing.T, path, body string, log *bytes.Buffer, drain 
 	if log == nil {
 		log = new(bytes.Buffer)
 	}
-	a := New(Config{Store: o, Intake: o, Manifests: o, Access: o.list(t), Hash: "hash", Refused: o.record,
+	a := New(Config{Freezes: o.frozen, Store: o, Intake: o, Manifests: o, Access: o.list(t), Hash: "hash", Refused: o.record,
 		Authenticators: []Authenticator{o}, Drain: drain, Logger: slog.New(slog.NewJSONHandler(log, nil))})
 	mux := http.NewServeMux()
 	for _, route := range a.Routes() {

@@ -25,7 +25,7 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 		{Environment: "away", Pending: 1, Oldest: at(5)},
 	}
 	o.failures = []queue.Failure{{Environment: "prod", App: "api", Count: 2, Oldest: at(7)}, {Environment: "prod", App: "web", Count: 1, Oldest: at(6)}, {Environment: "nowhere", App: "api", Count: 9}}
-	a := New(Config{Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
+	a := New(Config{Freezes: o.frozen, Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
 	req := httptest.NewRequest(http.MethodGet, "/api/v1/environments", nil)
 	req.Header.Set("Authorization", "Bearer x")
 	_, answer, err := a.allow(gitops.RightRead, a.environments)(nil, req)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/acts"
@@ -49,8 +50,13 @@ func (a *API) placeHold(w http.ResponseWriter, r *http.Request) (int, any, error
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Kind == gitops.HoldPin {
+	switch act.wish.Kind {
+	case gitops.HoldPin:
 		return a.placePin(r, act)
+	case gitops.HoldStop:
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(quietWithin + writeWithin)); err != nil {
+			return 0, nil, err
+		}
 	}
 	s, err := a.holding(r.Context())
 	if err != nil {
@@ -89,11 +95,32 @@ func (a *API) carryOutHold(r *http.Request, act holdAct, p queue.Placement) (int
 		a.logHold(r.Context(), "hold placed", h)
 	}
 	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order, Undo: acts.Lift(h)}
-	if h.Kind == gitops.HoldStop && a.AwaitQuiet != nil {
-		stopped := a.AwaitQuiet(r.Context(), h)
-		answer.Stop = &stopped
+	if h.Kind == gitops.HoldStop {
+		answer.Stop = a.stopped(r.Context(), h)
 	}
 	return statusOf(placed.Duplicate), answer, nil
+}
+
+// quietWithin is how long a stop's answer may wait for pushes.
+const quietWithin = 10 * time.Second
+
+// stopped waits for the pushes that a stop has found under way. The stop is in force
+// whatever is known of other replicas.
+func (a *API) stopped(ctx context.Context, h gitops.Hold) *Stopped {
+	s := &Stopped{UnderWay: []string{}, OtherReplicas: []string{}}
+	ids, since := a.AwaitQuiet(ctx, h)
+	s.UnderWay, s.QuietSince = append(s.UnderWay, ids...), since
+	backlogs, err := a.Store.Backlogs(ctx)
+	if err != nil {
+		a.Logger.WarnContext(ctx, "holders of stopped lanes not known", slog.String("hold", h.ID), slog.String("error", err.Error()))
+	}
+	for _, b := range backlogs {
+		in := len(h.Environments) == 0 || slices.Contains(h.Environments, b.Environment)
+		if in && b.Holder != "" && b.Holder != a.Holder && !slices.Contains(s.OtherReplicas, b.Holder) {
+			s.OtherReplicas = append(s.OtherReplicas, b.Holder)
+		}
+	}
+	return s
 }
 
 func statusOf(duplicate bool) int {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -95,6 +96,30 @@ func (g *guard) Latest(context.Context) (string, error) { return "", g.touch("La
 
 func (g *guard) Changed() <-chan struct{} { return nil }
 
+func (g *guard) Plan(webhook.Inbound) (gitops.Delivery, error) {
+	return gitops.Delivery{}, g.touch("Plan")
+}
+
+func (g *guard) HoldsInForce(context.Context) (queue.InForce, error) {
+	return queue.InForce{}, g.touch("HoldsInForce")
+}
+
+func (g *guard) HoldsRevision(context.Context) (int64, error) { return 0, g.touch("HoldsRevision") }
+
+func (g *guard) Place(context.Context, queue.Placement) (queue.Placed, error) {
+	return queue.Placed{}, g.touch("Place")
+}
+
+func (g *guard) Lift(context.Context, queue.Lifting) (queue.Lifted, error) {
+	return queue.Lifted{}, g.touch("Lift")
+}
+
+func (g *guard) Rejudge(context.Context, gitops.BlockKind, []string) error { return g.touch("Rejudge") }
+
+func (g *guard) HoldsListed(context.Context, queue.HoldFilter, queue.Page) ([]gitops.Hold, string, error) {
+	return nil, "", g.touch("HoldsListed")
+}
+
 func (g *guard) Decide(context.Context, queue.Decision) (gitops.Update, error) {
 	return gitops.Update{}, g.touch("Decide")
 }
@@ -167,6 +192,7 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 						_ = g.touch("Known")
 						return func(func(KnownApp) bool) {}, true
 					},
+					Freezes: func() *gate.Freezes { return nil }, CheckNames: func([]string, []string) error { return nil },
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
 				_, _, err := route.Handle(deadlines{httptest.NewRecorder()}, aRequest(t, route))
@@ -189,10 +215,14 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 func aRequest(t *testing.T, route Route) *http.Request {
 	path, body := route.Pattern, ""
 	switch {
-	case strings.HasSuffix(path, "/history"):
+	case strings.HasSuffix(path, "/history"), strings.HasSuffix(path, "/why"):
 		path += "?app=api&environment=dev"
 	case path == "/api/v1/updates" && route.Method == http.MethodPost:
 		body = `{"app": "api", "environment": "dev", "tag": "v1"}`
+	case strings.HasSuffix(path, "/rollbacks"):
+		body = `{"app": "api", "environment": "dev", "tag": "v1", "reason": "r"}`
+	case path == "/api/v1/holds" && route.Method == http.MethodPost:
+		body = `{"kind": "stop"}`
 	}
 	req := httptest.NewRequestWithContext(t.Context(), route.Method, path, strings.NewReader(body))
 	req.Header.Set("Authorization", "Bearer x")

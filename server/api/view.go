@@ -76,10 +76,10 @@ func (v view) reason(d gitops.Delivery) string {
 	return strings.Join(kept, "; ")
 }
 
-// hold reports whether a hold covers something that the caller has the right to read. Its
-// reason and whose it is are shown to all of these.
+// hold reports whether a hold is the caller's own, or covers something that it has the
+// right to read. Its reason and whose it is are shown to all of these.
 func (v view) hold(h gitops.Hold) bool {
-	return slices.ContainsFunc(v.scope.Areas(), func(a access.Area) bool {
+	return h.Principal != "" && h.Principal == v.principal.ID() || slices.ContainsFunc(v.scope.Areas(), func(a access.Area) bool {
 		return (a.Environment == "" || len(h.Environments) == 0 || slices.Contains(h.Environments, a.Environment)) &&
 			(a.App == "" || len(h.Apps) == 0 || slices.Contains(h.Apps, a.App))
 	})
