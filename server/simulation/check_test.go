@@ -100,6 +100,8 @@ type tracked struct {
 	ended    time.Time // by the true time
 	landings int       // how often the store had been restored when it landed
 	endedBy  string    // the holder that reported so
+	byHand   bool      // an edit by hand superseded it
+	held     bool      // it was, when something was last reported of it
 	unknown  bool      // it failed because nobody could tell whether it is on the branch
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
@@ -177,7 +179,7 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 		c.acceptances++
 		known.order = c.acceptances
 	}
-	known.Update, known.at, known.lost = u, time.Now(), false
+	known.Update, known.at, known.lost, known.held = u, time.Now(), false, false
 	c.order(d, u)
 	c.hears(u)
 }
@@ -213,6 +215,12 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 		c.wrong("update %s was %s, and the books have it otherwise", after.ID, before.State)
 		return
 	}
+	switch {
+	case after.State == gitops.Pending && after.Attempts > before.Attempts: // what has lifted is not told of
+		known.held = c.holding[after.ID]
+	case after.RetriedAt.After(before.RetriedAt):
+		known.held = false
+	}
 	known.Update = after
 	switch {
 	case l.Name == "" && before.State == gitops.Failed:
@@ -244,6 +252,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	}
 	switch u.State {
 	case gitops.Superseded:
+		c.behindHand(u)
 		if c.byTheBranch(u) && strings.Contains(u.Reason, "is in charts/") {
 			met.meet("the branch had a higher version")
 		}

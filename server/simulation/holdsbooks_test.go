@@ -54,17 +54,25 @@ type act struct {
 	restores int // that there had been
 }
 
+// byHand is a commit by which a person changed an app's tag.
+type byHand struct {
+	commit hash
+	at     time.Time
+}
+
 type heldBooks struct {
-	stints []*stint
-	quiets []quiet
-	acts   map[string]act
-	older  map[string]map[string]string // by replica and environment, then by update: the newer one of its app
-	word   map[release]time.Time        // when a person's order of the app was last accepted
-	edits  map[release]hash             // the person's commit that put the tag there that the branch says
+	takenAt map[string]time.Time // by replica and environment
+	holding map[string]bool      // updates that are reported as held, or as blocked by something else
+	stints  []*stint
+	quiets  []quiet
+	acts    map[string]act
+	older   map[string]map[string]string // by replica and environment, then by update: the newer one of its app
+	word    map[release]time.Time        // when a person's order of the app was last accepted
+	edits   map[release]byHand           // the person's commit that put the tag there that the branch says
 }
 
 func newHeldBooks() heldBooks {
-	return heldBooks{acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]hash)}
+	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]byHand), takenAt: make(map[string]time.Time)}
 }
 
 func ids(holds []gitops.Hold) (all []string) {
@@ -148,9 +156,6 @@ func isReady(u gitops.Update, now time.Time) bool {
 	return !slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Until.IsZero() || b.Until.After(now) })
 }
 
-// wasHeld reports whether an update that is ready was held before.
-func wasHeld(u gitops.Update) bool { return len(u.BlockedBy) > 0 && u.BlockedBy[0].Kind.Held() }
-
 // took holds what a lane was given to the books: of what is ready the oldest, so many as
 // it asked for, and of what was held, or where the environment coalesces, only the newest of
 // each app.
@@ -171,21 +176,30 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	slices.SortFunc(ready, func(a, b *tracked) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	older := make(map[string]string)
 	ready = slices.DeleteFunc(ready, func(u *tracked) bool {
-		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || wasHeld(u.Update) && c.w.allAfterHold != l.Name)
-		if passedOver && wasHeld(u.Update) {
+		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || u.held && c.w.allAfterHold != l.Name)
+		if passedOver && u.held {
 			met.meet("an older update that was held is passed over")
 			older[u.ID] = newest[u.App].ID
 		}
 		return passedOver
 	})
-	c.older[l.Holder+" "+l.Name] = older
+	c.older[l.Holder+" "+l.Name], c.takenAt[l.Holder+" "+l.Name] = older, time.Now()
 	for _, u := range ready[:min(o.Limit, len(ready))] {
 		if !slices.ContainsFunc(taken, func(t gitops.Update) bool { return t.ID == u.ID }) {
 			c.wrong("update %s of %s in %s is ready, and is not taken", u.ID, u.App, u.Environment)
 		}
-		if wasHeld(u.Update) {
+		if u.held {
 			met.meet("what was held is taken again")
 		}
+	}
+}
+
+// reporting is told what a lane is about to report.
+func (c *checker) reporting(r queue.Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range r.Blocks {
+		c.holding[b.Update] = len(b.BlockedBy) > 0 && b.BlockedBy[0].Kind.Held()
 	}
 }
 

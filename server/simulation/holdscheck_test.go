@@ -1,7 +1,9 @@
 package simulation
 
 import (
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -90,26 +92,67 @@ func (c *checker) hears(u gitops.Update) {
 	}
 }
 
-// handEdited is told that a person put a tag into an app's file. The lock is held.
-func (c *checker) handEdited(r release, by hash) {
-	if c.tags(by)[r] != "" {
-		c.edits[r] = by
+// handEdited is told that a person's commit put tags into apps' files.
+func (c *checker) handEdited(by hash, edited []release) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range edited {
+		if c.tags(by)[r] != "" {
+			c.edits[r] = byHand{by, time.Now()}
+		}
+	}
+}
+
+var byHandIn = regexp.MustCompile(` by hand in commit ([0-9a-f]{12}),`)
+
+// behindHand holds what is superseded because of a person's edit to that: the commit is on
+// the branch, is none of ours, and the environment respects it. The lock is held.
+func (c *checker) behindHand(u *tracked) {
+	said := byHandIn.FindStringSubmatch(u.Reason)
+	if said == nil {
+		return
+	}
+	met.meet("an edit by hand superseded an update")
+	for commit := range c.w.origin.all {
+		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && !isPersons(u.Update) {
+			u.byHand = true
+		}
+	}
+	if !u.byHand && !c.keyless {
+		c.wrong("update %s was superseded by an edit by hand, which is none: %s", u.ID, u.Reason)
 	}
 }
 
 // respects checks that automation writes nothing over a person's edit, before the edit's
 // pin was placed and has ended. The lock is held.
-func (c *checker) respects(u *tracked, parent hash, sent sending) {
+func (c *checker) respects(u *tracked, replica string, parent hash, sent sending) {
 	r := release{u.Environment, u.App}
 	edit, edited := c.edits[r]
 	delete(c.edits, r)
-	if !edited || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
+	// What a lane had in hand goes by what was written when it took that.
+	if !edited || edit.at.After(c.takenAt[replica+" "+u.Environment]) || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
 		return
 	}
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
-		return s.Reason == "edited by hand in "+edit.String()[:12] && s.Environments[0] == r.environment && s.Apps[0] == r.app
+		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
 	})
-	if met.meet("an update was written over an edit by hand"); !pinned && c.tags(parent)[r] != u.Tag {
-		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit)
+	tag := c.tags(parent)[r]
+	if met.meet("an update was written over an edit by hand"); !pinned && tag != u.Tag && tag != c.writtenTag(r) {
+		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit.commit)
 	}
+}
+
+// writtenTag is the tag that the store has as the one that was written last of an app: an
+// edit by hand that puts it there says nothing new. The lock is held.
+func (c *checker) writtenTag(r release) string {
+	var last *tracked
+	for _, u := range c.updates {
+		if !u.lost && u.State.Written() && u.raised && u.Environment == r.environment && u.App == r.app && (last == nil || u.Sequence > last.Sequence) {
+			last = u
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return last.Tag
 }

@@ -118,6 +118,7 @@ func (l *storeLink) Take(ctx context.Context, lease queue.Lease, o queue.TakeOpt
 
 func (l *storeLink) Report(ctx context.Context, lease queue.Lease, r queue.Report) ([]gitops.Update, error) {
 	return over(ctx, l, "Report "+lease.Name, func() ([]gitops.Update, error) {
+		l.check.reporting(r)
 		return l.store.Report(context.Background(), lease, r)
 	})
 }

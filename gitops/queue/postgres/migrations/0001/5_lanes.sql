@@ -34,14 +34,16 @@ $$;
 -- others the newest of each of their apps.
 CREATE FUNCTION in_hand(lane text, now_at timestamptz, most integer, newest_held boolean) RETURNS TABLE (sequence bigint, app text) LANGUAGE sql STABLE AS $$
 	WITH lifted AS (
-		SELECT u.sequence, u.app, u.was_held, max(u.sequence) OVER (PARTITION BY u.app) AS newest
+		SELECT u.sequence, u.app, u.was_held, max(u.sequence) OVER (PARTITION BY u.app COLLATE "C") AS newest
 		FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at
 	)
 	(SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT most)
 	UNION ALL
-	SELECT l.sequence, l.app FROM lifted l WHERE NOT newest_held OR NOT l.was_held OR l.sequence = l.newest AND (
-		SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = l.app AND u.is_ready AND u.sequence + 0 > l.sequence
-		ORDER BY u.sequence + 0 LIMIT 1) IS NULL
+	(SELECT l.sequence, l.app FROM (SELECT * FROM lifted WHERE NOT newest_held OR NOT was_held OR sequence = newest ORDER BY sequence OFFSET 0) AS l
+		WHERE NOT newest_held OR NOT l.was_held OR (
+			SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = l.app AND u.is_ready AND u.sequence + 0 > l.sequence
+			ORDER BY u.sequence + 0 LIMIT 1) IS NULL
+		LIMIT most)
 $$;
 
 -- take answers with what the lane's holder should work on: see queue.Lanes.Take. It
