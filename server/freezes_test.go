@@ -17,16 +17,11 @@ func frozen(environment string) string {
 		environment, now().Add(-day).Format(minute), now().Add(day).Format(minute))
 }
 
-// isHeld waits until an order is held, and says by what.
-func (r *running) isHeld(key, app, environment, tag string) (id, reason string) {
+// dispatchHeld waits until what a dispatch orders is held, and says by what.
+func (r *running) dispatchHeld(key, app, environment, tag string) (id, reason string) {
 	r.t.Helper()
-	id = r.orders(key, app, environment, tag).delivery(r.t, 202).Updates[0].ID
-	r.changes(func(u gitops.Update) bool { return u.ID == id && u.State == gitops.Pending })
-	u, err := r.store.Update(r.t.Context(), id)
-	if err != nil || len(u.BlockedBy) == 0 {
-		r.t.Fatalf("it is not held: %+v, %v", u, err)
-	}
-	return id, string(u.BlockedBy[0].Kind) + ": " + u.BlockedBy[0].Reason
+	u := r.isHeld(r.orders(key, app, environment, tag).delivery(r.t, 202).Updates[0].ID)
+	return u.ID, string(u.BlockedBy[0].Kind) + ": " + u.BlockedBy[0].Reason
 }
 
 // A freeze holds what is accepted in it, in its environment alone. A configuration without
@@ -37,7 +32,7 @@ func TestAFreezeOfTheConfiguration(t *testing.T) {
 	open := s.yaml
 	s.yaml += frozen("dev")
 	r := s.start()
-	first, reason := r.isHeld("1", "api", "dev", "main-1a2b3c4")
+	first, reason := r.dispatchHeld("1", "api", "dev", "main-1a2b3c4")
 	if !strings.HasPrefix(reason, "freeze: freeze move until ") || !strings.HasSuffix(reason, " UTC: the data center moves") {
 		t.Errorf("held by %q", reason)
 	}
@@ -52,11 +47,11 @@ func TestAFreezeOfTheConfiguration(t *testing.T) {
 	}
 	s.yaml = open + frozen("dev")
 	s.must(s.reload(r))
-	second, _ := r.isHeld("3", "api", "dev", "main-2a2b3c4")
+	second, _ := r.dispatchHeld("3", "api", "dev", "main-2a2b3c4")
 	s.must(r.Stop(t.Context()))
 
 	same := s.start()
-	same.isHeld("4", "worker", "dev", "main-3a2b3c4") // the lane has been worked
+	same.dispatchHeld("4", "worker", "dev", "main-3a2b3c4") // the lane has been worked
 	if u, err := same.store.Update(t.Context(), second); err != nil || u.State != gitops.Pending || len(u.BlockedBy) != 1 {
 		t.Errorf("after a restart it is %s, blocked by %+v, %v", u.State, u.BlockedBy, err)
 	}
