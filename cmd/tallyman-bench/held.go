@@ -31,7 +31,7 @@ const (
 	// heldApps is how many apps one hold names.
 	heldApps = 100
 	// badMarks is how many tags of the others are marked as bad: with the freezes there are
-	// nearly as many holds as there may be, and each update is judged by a thousand.
+	// nearly as many holds as there may be, and each update is judged by 900 of them.
 	badMarks = 9_000
 	placing  = 500 // holds in one transaction
 )
