@@ -21,7 +21,7 @@ func TestAHandEditIsKept(t *testing.T) {
 	edit, err := s.repository.Commit(gitserver.Change{Files: map[string]string{
 		gitserver.ValuesFile("api", "dev"): gitserver.Values("api", "dev", "main-0000000")}})
 	s.must(err)
-	id, reason := r.isHeld("2", "api", "dev", "main-2a2b3c4")
+	id, reason := r.dispatchHeld("2", "api", "dev", "main-2a2b3c4")
 	if !strings.HasPrefix(reason, "pin: git:") || !strings.Contains(reason, " pinned main-0000000 until ") || !strings.HasSuffix(reason, ": edited by hand in "+edit[:12]) {
 		t.Errorf("held by %q", reason)
 	}
