@@ -39,6 +39,15 @@ type Block struct {
 	Reason string    `json:"reason"`         // a sentence: what blocks it and what lifts that
 	Since  time.Time `json:"since"`          // UTC
 	Until  time.Time `json:"until,omitzero"` // UTC; when it lifts by itself; zero when it does not
+	// Revision, of a hold's block that is to be reported, is that of the holds by which it
+	// was judged; 0 for none. It is kept nowhere.
+	Revision int64 `json:"-"`
+}
+
+// JudgedBefore reports whether a block is of holds that have changed since, and may be over:
+// the revision is the holds' now.
+func JudgedBefore(blocks []Block, revision int64) bool {
+	return slices.ContainsFunc(blocks, func(b Block) bool { return b.Revision != 0 && b.Revision != revision })
 }
 
 // BlockedUntil returns when a list of blocks lifts as a whole: the zero time for

@@ -81,6 +81,14 @@ func TestJSONForm(t *testing.T) {
 		{At: at.Add(2 * time.Second), Attempts: 1, State: gitops.Committed, Commit: commit},
 	}
 	golden(t, "update-steps.json", committed)
+	golden(t, "hold.json", gitops.Hold{
+		ID: "h17", Kind: gitops.HoldPin, Environments: []string{"prod"}, Apps: []string{"myshop-api"}, Tag: "1.4.1", Principal: "token:ann", Actor: "token:ann",
+		Reason: "incident 4711", Rule: "access[2]", Since: at, Until: at.Add(72 * time.Hour),
+		Lifted: &gitops.Lift{At: at.Add(time.Hour), Principal: "token:bo", Actor: "token:bo", Reason: "fixed"},
+	})
+	golden(t, "terms.json", gitops.Terms{
+		Reason: "incident 4711", Passes: []gitops.BlockKind{gitops.BlockPin, gitops.BlockFreeze}, Override: "the fix", RollsBack: "1.4.2", PinUntil: at.Add(72 * time.Hour),
+	})
 	golden(t, "delivery-rejected.json", gitops.Delivery{
 		Source: "github", ID: "72d3162e", ReceivedAt: at, Outcome: gitops.OutcomeRejected,
 		Field: "client_payload.tag", Reason: "is missing", Updates: []gitops.Update{},

@@ -45,9 +45,9 @@ type UpdateTrailer struct {
 	// order, which may go down.
 	Pushed string
 
-	// Reason, Override, RollsBack and PinUntil are what is known of the order's [Terms].
-	Reason, Override, RollsBack string
-	PinUntil                    time.Time
+	// Terms are what a person's order asked for beside its tag, without what it passes; nil
+	// when the commit says nothing of that.
+	Terms *Terms
 }
 
 // Released is when the update's release happened, as far as the commit says.
@@ -140,19 +140,34 @@ func ParseTrailers(message []byte) (updates []UpdateTrailer) {
 			u.Actor = value
 		case TrailerRelease:
 			u.parseRelease(value)
-		case TrailerReason:
-			u.Reason = oneLine(value, 2*maxReasonBytes)
-		case TrailerOverride:
-			u.Override = oneLine(value, 2*maxReasonBytes)
-		case TrailerRollsBack:
-			u.RollsBack = oneLine(value, 2*maxReasonBytes)
-		case TrailerPinUntil:
-			if until, err := time.Parse(time.RFC3339, value); err == nil {
-				u.PinUntil = until.UTC()
-			}
+		case TrailerReason, TrailerPinUntil, TrailerOverride, TrailerRollsBack:
+			u.parseTerm(key, oneLine(value, 2*maxReasonBytes))
 		}
 	}
 	return updates
+}
+
+func (u *UpdateTrailer) parseTerm(key, value string) {
+	var t Terms
+	if u.Terms != nil {
+		t = *u.Terms
+	}
+	switch key {
+	case TrailerReason:
+		t.Reason = value
+	case TrailerOverride:
+		t.Override = value
+	case TrailerRollsBack:
+		t.RollsBack = value
+	case TrailerPinUntil:
+		until, err := time.Parse(time.RFC3339, value)
+		if t.PinUntil = until.UTC(); err != nil || t.PinUntil.Year() < 1 || t.PinUntil.Year() > 9999 { // which JSON does not have
+			return
+		}
+	}
+	if value != "" {
+		u.Terms = &t
+	}
 }
 
 func (u *UpdateTrailer) parseRelease(value string) {

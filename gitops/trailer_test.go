@@ -28,7 +28,9 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 		{Update: "u2", Delivery: key, Environment: "prod", App: "cart", Accepted: at, Sequence: 8},
 		{Update: "u3", Delivery: key, Environment: "prod", App: "shop", Event: at, Accepted: at.Add(time.Second), Sequence: 9, Pushed: "v2.0.0"},
 		{Update: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", Accepted: at, Sequence: 10},
-		{Update: "u5", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 11, Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour)},
+		{Update: "u5", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 11, Terms: &gitops.Terms{
+			Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour),
+		}},
 		{Update: "u6", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 12},
 	}
 	if diff := cmp.Diff(want, gitops.ParseTrailers([]byte(message))); diff != "" {
@@ -55,7 +57,10 @@ func TestAReasonForgesNoTrailer(t *testing.T) {
 			}
 		}
 		got := gitops.ParseTrailers([]byte(u.Trailers()))
-		if len(got) != 1 || got[0].Update != "u" || got[0].App != "shop" || got[0].Reason != got[0].Override || got[0].Reason != got[0].RollsBack || strings.ContainsAny(got[0].Reason, "\n\u2028\u202e") {
+		if len(got) != 1 || got[0].Update != "u" || got[0].App != "shop" || (got[0].Terms == nil) != (words == "\n") {
+			t.Fatalf("%q is read as %+v", words, got)
+		}
+		if said := got[0].Terms; said != nil && (said.Reason != said.Override || said.Reason != said.RollsBack || strings.ContainsAny(said.Reason, "\n\u2028\u202e")) {
 			t.Errorf("%q is read as %+v", words, got)
 		}
 	}
@@ -74,7 +79,9 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event yesterday":        {{Update: "u"}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 pushed":                 {{Update: "u"}},
 		"Tallyman-Reason: x\nTallyman-Update: u\nTallyman-Pin-Until: Friday\nTallyman-Override:\n":              {{Update: "u"}},
-		"Tallyman-Update: u\nTallyman-Reason: a\tb \x1b[31m\u2028c\u202e\n":                                     {{Update: "u", Reason: "a b [31m c"}},
+		"Tallyman-Update: u\nTallyman-Pin-Until: 9999-12-31T23:59:59-23:00\n":                                   {{Update: "u"}},
+		"Tallyman-Update: u\nTallyman-Pin-Until: 0000-01-01T00:00:00+23:00\n":                                   {{Update: "u"}},
+		"Tallyman-Update: u\nTallyman-Reason: a\tb \x1b[31m\u2028c\u202e\n":                                     {{Update: "u", Terms: &gitops.Terms{Reason: "a b [31m c"}}},
 		"Tallyman-Update: u\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 signed ann pushed v2.0.0": {{
 			Update: "u", Environment: "dev", App: "shop", Accepted: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Sequence: 7, Pushed: "v2.0.0",
 		}},
@@ -106,7 +113,7 @@ func FuzzParseTrailers(f *testing.F) {
 			if (u.App != "" || u.Environment != "") && u.Accepted.IsZero() {
 				t.Errorf("%+v has no time", u)
 			}
-			if strings.ContainsAny(u.Reason+u.Override+u.RollsBack, "\n\r\u2028\u2029\u0085") {
+			if said := u.Terms; said != nil && strings.ContainsAny(said.Reason+said.Override+said.RollsBack, "\n\r\u2028\u2029\u0085") {
 				t.Errorf("%+v has words of more than one line", u)
 			}
 		}

@@ -28,7 +28,7 @@ func (s *site) useStore(address string) {
 // wait, and loses its store after some of those were written, and others accepted that
 // were not. A server on the restored store, of either kind, knows all that was answered
 // before the backup, finds what was written since, and takes in what is sent again:
-// everything is on the branch once.
+// everything is on the branch once. The holds are those of the backup.
 func TestBackupAndRestore(t *testing.T) {
 	database := postgrestest.Start(t)
 	stores := map[string]func(*site) string{
@@ -40,7 +40,10 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Run(from+" to "+to, func(t *testing.T) {
 				f := newTraffic(t, 30)
 				backup := filepath.Join(f.dir, "tallyman.backup")
-				f.useStore(first(f.site))
+				address := first(f.site)
+				f.useStore(address)
+				f.hold(address)
+				held := f.holds(address)
 				f.loseStore(func() {
 					out, err := os.Create(backup)
 					f.must(err)
@@ -50,18 +53,20 @@ func TestBackupAndRestore(t *testing.T) {
 					f.must(out.Close())
 				})
 
-				f.useStore(second(f.site))
+				address = second(f.site)
+				f.useStore(address)
 				out, errs, exit := run(t, "restore", "--config", f.config(), backup)
 				if exit != 0 {
 					t.Fatalf("exit %d: %s", exit, errs)
 				}
-				expect(t, "restore", out, "restored: the store as it was at 20", "  deliveries: 20, updates: 20, ", " proof keys: 1, suspects: 0\n", "marked: ", "must be sent again")
+				expect(t, "restore", out, "restored: the store as it was at 20", "  deliveries: 20, updates: 20, ", " proof keys: 1, suspects: 0, holds: 3, lifts: 1\n", "marked: ", "must be sent again")
 				_, errs, exit = run(t, "restore", "--config", f.config(), backup)
 				if exit != exitBadInput {
 					t.Errorf("over a store: exit %d", exit)
 				}
 				expect(t, "over a store", errs, "the store", "is not empty (deliveries: 20, ", "--replace")
 				f.goOn()
+				f.holdsKept(held, address)
 			})
 		}
 	}

@@ -19,7 +19,8 @@ func newMigrateStore() *cobra.Command {
 		Short: "Copy a SQLite store into an empty PostgreSQL database",
 		Long: `Copy everything in a SQLite store into a PostgreSQL database: deliveries with their
 bodies, updates with their steps, the newest release of each app, lanes, checkpoints,
-used tokens, the audit, the memory of what was pruned and the keys that prove commits.
+used tokens, the holds, the audit, the memory of what was pruned and the keys that
+prove commits.
 Updates keep their ids and their order.
 
 Stop serve first: a store that is in use is an error, and so is a database that is not

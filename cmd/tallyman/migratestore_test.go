@@ -13,13 +13,15 @@ import (
 
 // A store of SQLite, some of whose updates are on the branch and some wait, is
 // moved to PostgreSQL: what waited is written by replicas, and what was answered
-// before is known to them.
+// before is known to them. What held before holds there.
 func TestMigrateStore(t *testing.T) {
 	server := postgrestest.Start(t)
 	url := server.Schema(t)
 	f := newTraffic(t, 60)
-	f.begin()
 	from := "sqlite://" + f.dir + "/tallyman.db"
+	f.hold(from)
+	held := f.holds(from)
+	f.begin()
 	migrate := []string{"migrate-store", "--from", from, "--to", url}
 	send := func(deliveries []*delivery) {
 		t.Helper()
@@ -42,7 +44,7 @@ func TestMigrateStore(t *testing.T) {
 	if exit != 0 {
 		t.Fatalf("exit %d: %s", exit, errs)
 	}
-	expect(t, "migrate-store", out, "deliveries: 60, updates: 60, ", " lanes: 3, ", " audit entries: ", " remembered deliveries: ", ": all counted in the database")
+	expect(t, "migrate-store", out, "deliveries: 60, updates: 60, ", " lanes: 3, ", " audit entries: ", " remembered deliveries: ", ", holds: 3, lifts: 1: all counted in the database")
 	_, errs, exit = run(t, migrate...)
 	if exit != exitFailed {
 		t.Errorf("into a database that holds something: exit %d", exit)
@@ -63,6 +65,7 @@ func TestMigrateStore(t *testing.T) {
 	f.drained()
 	f.must(f.down().stop())
 	f.check(nil)
+	f.holdsKept(held, url)
 }
 
 func TestMigrateStoreRefuses(t *testing.T) {

@@ -36,6 +36,9 @@ func Right(kind gitops.HoldKind) gitops.Right {
 // Check reports what is wrong with the form of the wish, before anything is known of what
 // holds now or who asks.
 func (w HoldWish) Check() error {
+	if !slices.Contains(gitops.HoldKinds(), w.Kind) {
+		return gitops.FieldErrorf("kind", "%q is none of pin, freeze, stop and bad", gitops.Clip(string(w.Kind), 40))
+	}
 	ends := w.Kind == gitops.HoldPin || w.Kind == gitops.HoldFreeze
 	h := gitops.Hold{Kind: w.Kind, Environments: w.Environments, Apps: w.Apps, Tag: w.Tag, Reason: w.Reason, Principal: "token:x", Actor: "token:x"}
 	if ends { // it is checked with the time

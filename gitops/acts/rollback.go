@@ -160,10 +160,16 @@ func (r Rollback) Entries(w RollbackWish, by By, key gitops.DeliveryKey, overrid
 	return entries
 }
 
-// Placement is the rollback with its order.
+// Placement is the rollback with its order; nil where there is nothing to write.
 func (r Rollback) Placement(w RollbackWish, order *gitops.Delivery, written string, by By, key gitops.DeliveryKey, overrideRule string) queue.Placement {
-	return queue.Placement{
+	p := queue.Placement{
 		Holds: r.Holds, Order: order, Written: written, Key: key.ID, Entries: r.Entries(w, by, key, overrideRule),
 		Credential: by.Credential, Remote: by.Remote, Config: by.Config,
 	}
+	if order == nil {
+		for i := range p.Entries {
+			p.Entries[i].Update, p.Entries[i].Delivery = "", ""
+		}
+	}
+	return p
 }

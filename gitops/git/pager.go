@@ -20,8 +20,9 @@ type Pager struct {
 
 	remote Remote
 	pages  Pages
-	size   int // commits that the next page brings
-	depth  int // commits from the tip that were asked for so far
+	size   int  // commits that the next page brings
+	depth  int  // commits from the tip that were asked for so far
+	ended  bool // the server has no more, although commits name parents: it is shallow itself
 }
 
 // Pages says what a [Pager] reads.
@@ -74,7 +75,9 @@ func NewPager(r Remote, p Pages) *Pager {
 }
 
 // More reports whether a further page may bring older commits.
-func (p *Pager) More() bool { return p.depth < p.pages.Most && (p.depth == 0 || len(p.ends()) > 0) }
+func (p *Pager) More() bool {
+	return !p.ended && p.depth < p.pages.Most && (p.depth == 0 || len(p.ends()) > 0)
+}
 
 // Next reads a page and returns the objects that were kept of it.
 func (p *Pager) Next(ctx context.Context) (map[Hash]Object, error) {
@@ -171,6 +174,7 @@ func (p *Pager) take(fetched map[Hash]Object, depth int) error {
 			p.Bytes += len(fetched[name].Data)
 		}
 	}
+	p.ended = p.ended || p.depth > 0 && depth > p.depth && len(p.Commits) == before
 	p.depth = depth
 	p.size = nextPage(len(p.Commits)-before, bytes, len(p.Commits))
 	return nil

@@ -269,7 +269,7 @@ func versionOf(name git.Hash, c git.Commit, proofs Verifier) Version {
 	}
 	for i := range v.Updates {
 		u := &v.Updates[i]
-		for _, text := range []*string{&u.Update, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Reason, &u.Override, &u.RollsBack} {
+		for _, text := range []*string{&u.Update, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App} {
 			*text = git.Sanitize(*text)
 		}
 	}

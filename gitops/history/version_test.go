@@ -21,6 +21,9 @@ func TestWhatACommitSaysOfItself(t *testing.T) {
 		"\n\nLate\tand \x1b[31mred":     {Subject: "Late and [31mred"},
 		"x\n\nTallyman-Actor: nobody's": {Subject: "x"},
 		"x\n\nTallyman-Update: u\x1b\nTallyman-Delivery: none": {Subject: "x", Updates: []gitops.UpdateTrailer{{Update: "u"}}},
+		"x\n\nTallyman-Update: u\nTallyman-Reason: it \x1b[31mfails\nTallyman-Rolls-Back: v2\n": {Subject: "x", Updates: []gitops.UpdateTrailer{{
+			Update: "u", Terms: &gitops.Terms{Reason: "it [31mfails", RollsBack: "v2"},
+		}}},
 	} {
 		want.Commit, want.Author, want.At = git.Hash{}.String(), git.Signature{Name: "A", Email: "b <c@d"}, time.Unix(1_700_000_000, 0).UTC()
 		data := "tree 1111111111111111111111111111111111111111\nauthor A <b <c@d> 1 +0000\ncommitter A <a@b> 1700000000 +0200\ngpgsig -----BEGIN\n author Not Me <x@y> 1 +0\n\n" + message

@@ -15,7 +15,7 @@ type Limits struct {
 	TurnTime       time.Duration // after which no further push is begun before others have had their turn; default 2 min
 	Attempts       int           // pushes in a row that the branch may move under before the callers are told; default 10
 	RejectedPushes int           // pushes in one turn to find out which updates of a rejected one are rejected; default 64
-	Landings       int           // updates of the branch's recent history that are remembered, about 400 bytes each; default 5,000
+	Landings       int           // updates of the branch's recent history that are remembered, about 300 bytes each; default 5,000
 	UnknownPushes  int           // updates that are remembered because the result of their push is unknown; default 10,000
 	Claims         int           // commits in one push of which it is found out whether they do what an update asks; default 16
 	History        int           // commits that are searched for an update's trailer; default 100,000

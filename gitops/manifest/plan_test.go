@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,9 +128,10 @@ func TestAnEditThatCannotBeVerifiedFailsAlone(t *testing.T) {
 	}
 }
 
-// The plan of 500 updates of one file of 3 MB with 1,000 apps, each its own commit.
+// The plan of 500 updates of one file of 0.9 MB with 1,000 apps, each its own commit: of any
+// tag before, and of one that is expected.
 func BenchmarkPlanOfALargeFile(b *testing.B) {
-	file := oneFile(1000, 3000)
+	file := oneFile(1000, 900)
 	root := &git.File{Name: git.Object{Kind: git.KindBlob, Data: []byte(file)}.Name()}
 	tree := append([]byte("100644 values-dev.yaml\x00"), root.Name[:]...)
 	object := git.Object{Kind: git.KindTree, Data: tree}
@@ -143,19 +145,23 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 		b.Fatal(err)
 	}
 	found.SetContent([]byte(file))
-	c := Config{Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: appInOneFile(b), Limits: Limits{PlanTime: time.Hour, FileBytes: values.MaxFile}}
-	var items []*item
-	for n := range 500 {
-		items = append(items, &item{update: gitops.Update{ID: fmt.Sprint("up-", n), Environment: "dev", App: fmt.Sprintf("app-%04d", n), Tag: "main-0000001", AcceptedAt: time.Now()}})
-	}
+	c := Config{Prover: testProver, Author: git.Signature{Name: "bot", Email: "bot@example.com"}, Target: appInOneFile(b), Limits: Limits{PlanTime: time.Hour, FileBytes: values.MaxFile}}
 	b.ReportMetric(float64(len(file)>>10), "KiB/file")
-	for b.Loop() {
-		c = c.withDefaults()
-		a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
-		p, err := a.plan(b.Context(), items)
-		if err != nil || p.commits != 500 {
-			b.Fatalf("%d commits, %v", p.commits, err)
-		}
-		b.ReportMetric(float64(p.draft.Size()>>10), "KiB/draft")
+	for _, expected := range []string{"", "none"} {
+		b.Run("expected "+cmp.Or(expected, "any"), func(b *testing.B) {
+			var items []*item
+			for n := range 500 {
+				items = append(items, &item{expected: expected, update: gitops.Update{ID: fmt.Sprint("up-", n), Environment: "dev", App: fmt.Sprintf("app-%04d", n), Tag: "main-0000001", AcceptedAt: time.Now()}})
+			}
+			for b.Loop() {
+				c = c.withDefaults()
+				a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
+				p, err := a.plan(b.Context(), items)
+				if err != nil || p.commits != 500 {
+					b.Fatalf("%d commits, %v", p.commits, err)
+				}
+				b.ReportMetric(float64(p.draft.Size()>>10), "KiB/draft")
+			}
+		})
 	}
 }

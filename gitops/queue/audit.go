@@ -15,10 +15,11 @@ const MemoryFor = 400 * 24 * time.Hour
 // change one, and to delete one that is not older than [MemoryFor]. Safe for
 // concurrent use.
 //
-// Accept and Decide write their entries in their own transactions: there is no
-// accepted update and no decision without its entry, whenever the process dies. An
-// update has one entry however often its delivery is sent, also when it was
-// superseded on arrival; a decision that changes nothing has none.
+// Accept, Decide, Place and Lift write their entries in their own transactions: there is
+// no accepted update, no decision and no hold without its entry, whenever the process
+// dies. An update has one entry however often its delivery is sent, also when it was
+// superseded on arrival; what changes nothing has none. A hold has one for each
+// environment that it names, without an app unless it is of one alone.
 type Audit interface {
 	// AppendAudit adds entries, all or none. The store sets their sequence, and their
 	// time where it is zero. An entry with an app has an environment.
@@ -49,11 +50,15 @@ func meant[T ~string](filter, value T) bool { return filter == "" || filter == v
 
 // OrderEntry is the audit's entry of an update of the delivery d, as it was accepted.
 func OrderEntry(d gitops.Delivery, u gitops.Update) gitops.AuditEntry {
-	return gitops.AuditEntry{
+	e := gitops.AuditEntry{
 		At: u.AcceptedAt, Act: gitops.ActOrder, Principal: d.Principal, Actor: d.Actor, Credential: d.Credential, Remote: d.Remote,
 		Right: gitops.RightOrder, Rule: u.Rule, Environment: u.Environment, App: u.App, Update: u.ID, Delivery: d.Key().String(),
 		After: Image(u.Tag, u.Digest), Config: d.Config,
 	}
+	if u.Terms != nil {
+		e.Reason = u.Terms.Reason
+	}
+	return e
 }
 
 // Image is a tag with its digest, if it has one: "v1", "v1@sha256:...".

@@ -14,8 +14,8 @@ import (
 //
 // A hold that is in the store is in force until it is lifted or its time is over, whatever
 // dies or is restored. The end of its time writes nothing. Ended holds are kept for
-// [MemoryFor] after their end. Ids are numbered from h1 without gaps, and none is given
-// twice.
+// [MemoryFor] after their end. Ids are numbered from h1, without gaps but for those
+// that a restore leaves ([RestoredSkip]), and none is given twice.
 type Holds interface {
 	// HoldsInForce returns what holds now, and the revision of the holds.
 	HoldsInForce(ctx context.Context) (InForce, error)

@@ -112,6 +112,10 @@ type Report struct {
 // Blocked says what blocks a pending update from now on, in the place of what was
 // reported before. The store sets Since. An update that is not pending is left out.
 // Either all blocks of an update are of holds ([gitops.BlockKind.Held]) or none is.
+//
+// Where the holds have changed since the blocks were judged ([gitops.JudgedBefore]), all of
+// them have lifted when they are recorded, as by [Holds.Lift]: what held the update may be
+// over, and whoever lifted it could not find it. Its lane judges it again.
 type Blocked struct {
 	Update    string         // its id
 	BlockedBy []gitops.Block // empty: nothing

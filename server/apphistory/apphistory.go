@@ -90,9 +90,11 @@ func versionOf(v history.Version) api.Version {
 		said = &version.Updates
 	}
 	for _, u := range v.Updates {
-		*said = append(*said, api.UpdateTrailer{
-			Update: u.Update, Delivery: u.Delivery, Actor: u.Actor, Reason: u.Reason, Override: u.Override, RollsBack: u.RollsBack, PinUntil: u.PinUntil,
-		})
+		of := api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor}
+		if t := u.Terms; t != nil {
+			of.Reason, of.Override, of.RollsBack, of.PinUntil = t.Reason, t.Override, t.RollsBack, t.PinUntil
+		}
+		*said = append(*said, of)
 	}
 	return version
 }

@@ -66,6 +66,9 @@ func (b *Book) Judge(ctx context.Context, updates []gitops.Update) ([][]gitops.B
 	for i, u := range updates {
 		q := gate.Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes()}
 		blocks[i] = gate.Judge(q, v.about(u.App), freezes, now)
+		for k := range blocks[i] {
+			blocks[i][k].Revision = v.revision
+		}
 	}
 	return blocks, nil
 }

@@ -125,3 +125,38 @@ func TestPruningInParts(t *testing.T) {
 		}
 	})
 }
+
+// TestHoldsOutliveRetention has holds that are in force kept for ever, and one that was
+// lifted for as long as the audit, however short deliveries are kept.
+func TestHoldsOutliveRetention(t *testing.T) {
+	inRetention(t, func(t *testing.T, s *prunedStore, p Pruner) {
+		stop := gitops.Hold{Kind: gitops.HoldStop, Environments: []string{"dev"}, Principal: "token:ann", Actor: "token:ann"}
+		placed, err := s.Place(t.Context(), queue.Placement{Holds: []gitops.Hold{stop, stop}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Lift(t.Context(), queue.Lifting{IDs: []string{placed.Holds[0].ID}, Principal: "token:ann", Actor: "token:ann"}); err != nil {
+			t.Fatal(err)
+		}
+		s.arrive(t, "old", 1)
+		ids := func() (found []string) {
+			t.Helper()
+			holds, _, err := s.HoldsListed(t.Context(), queue.HoldFilter{Ended: true}, queue.Page{Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range holds {
+				found = append(found, h.ID)
+			}
+			return found
+		}
+		elapse(p.Keep + 2*every)
+		if diff := cmp.Diff([]string{"h2", "h1"}, ids()); diff != "" || s.left(t) != 0 {
+			t.Errorf("%d deliveries are left, and the holds %s", s.left(t), diff)
+		}
+		elapse(queue.MemoryFor)
+		if diff := cmp.Diff([]string{"h2"}, ids()); diff != "" {
+			t.Errorf("the holds after the time of the audit: %s", diff)
+		}
+	})
+}

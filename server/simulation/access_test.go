@@ -38,6 +38,9 @@ func accessConfig() access.Config {
 // authorized holds an accepted update to what its sender may order, by a table that
 // the service does not have. The checker's lock is held.
 func (c *checker) authorized(d gitops.Delivery, u gitops.Update) {
+	if isPersons(u) {
+		return // the API asks, see its tests
+	}
 	if u.App == "web" && !evenTag(u.Tag) {
 		c.wrong("update %s of web to %s was accepted, a tag that web does not take", u.ID, u.Tag)
 	}

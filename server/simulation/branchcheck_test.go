@@ -27,7 +27,7 @@ func (c *checker) forced() {
 
 // pushed checks a push that a replica sent at a time. What it brought is in the
 // repository.
-func (c *checker) pushed(replica string, sent time.Time, from, to hash) {
+func (c *checker) pushed(replica string, sent sending, from, to hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.w.tell("%s moves the branch from %s to %s", replica, from.String()[:7], to.String()[:7])

@@ -84,6 +84,7 @@ type checker struct {
 	answers     []*dispatch
 	parsing     parsing
 	waiting     map[gitops.DeliveryKey]bool // deliveries that wait for the newcomer
+	heldBooks
 }
 
 // tracked is an accepted update.
@@ -99,6 +100,8 @@ type tracked struct {
 	ended    time.Time // by the true time
 	landings int       // how often the store had been restored when it landed
 	endedBy  string    // the holder that reported so
+	byHand   bool      // an edit by hand superseded it
+	held     bool      // it was, when something was last reported of it
 	unknown  bool      // it failed because nobody could tell whether it is on the branch
 	onItsWay bool      // it landed after it was cancelled, by a push that was made before
 }
@@ -114,7 +117,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, parsing: newParsing(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -176,8 +179,9 @@ func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
 		c.acceptances++
 		known.order = c.acceptances
 	}
-	known.Update, known.at, known.lost = u, time.Now(), false
+	known.Update, known.at, known.lost, known.held = u, time.Now(), false, false
 	c.order(d, u)
+	c.hears(u)
 }
 
 func (c *checker) claimed(l queue.Lease) {
@@ -211,6 +215,12 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 		c.wrong("update %s was %s, and the books have it otherwise", after.ID, before.State)
 		return
 	}
+	switch {
+	case after.State == gitops.Pending && after.Attempts > before.Attempts: // what has lifted is not told of
+		known.held = c.holding[after.ID]
+	case after.RetriedAt.After(before.RetriedAt):
+		known.held = false
+	}
 	known.Update = after
 	switch {
 	case l.Name == "" && before.State == gitops.Failed:
@@ -242,6 +252,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	}
 	switch u.State {
 	case gitops.Superseded:
+		c.behindHand(u)
 		if c.byTheBranch(u) && strings.Contains(u.Reason, "is in charts/") {
 			met.meet("the branch had a higher version")
 		}

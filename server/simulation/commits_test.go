@@ -10,7 +10,7 @@ import (
 )
 
 // commit checks one commit of ours, which is now the branch's newest.
-func (c *checker) commit(replica string, sent time.Time, name hash) {
+func (c *checker) commit(replica string, sent sending, name hash) {
 	o := c.w.origin.all[name]
 	c.ours[name] = true
 	var carried []*tracked
@@ -27,6 +27,9 @@ func (c *checker) commit(replica string, sent time.Time, name hash) {
 		return
 	}
 	want := fmt.Sprintf("chore: bump %s to %s (%s)", carried[0].App, carried[0].Tag, carried[0].Environment)
+	if t := carried[0].Terms; t != nil && t.RollsBack != "" {
+		want = fmt.Sprintf("revert: %s back to %s (%s)", carried[0].App, carried[0].Tag, carried[0].Environment)
+	}
 	if len(carried) > 1 {
 		want = fmt.Sprintf("chore: %d updates (%s)", len(carried), c.w.squash)
 		met.meet("one commit had several updates")
@@ -36,7 +39,9 @@ func (c *checker) commit(replica string, sent time.Time, name hash) {
 	}
 	c.onlyScalars(carried, o)
 	for _, u := range carried {
-		c.landed(u, replica, sent, name)
+		c.mayBeWritten(replica, sent, u)
+		c.respects(u, replica, o.parents[0], sent)
+		c.landed(u, replica, sent.at, name)
 		c.by[u.ID] = replica
 	}
 }

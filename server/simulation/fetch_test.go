@@ -12,11 +12,12 @@ import (
 
 // fetchRequest is what upload-pack is asked for.
 type fetchRequest struct {
-	wants         []hash // a commit, or files
-	have, shallow hash
-	depth         int    // 0 with files
-	filter        string // what is left out: "blob:none", "tree:0" or nothing
-	done          bool
+	wants   []hash // a commit, or files
+	have    hash
+	shallow []hash // where the history of have ends
+	depth   int    // 0 with files
+	filter  string // what is left out: "blob:none", "tree:0" or nothing
+	done    bool
 }
 
 func parseFetch(body []byte) (r fetchRequest, err error) {
@@ -31,7 +32,7 @@ func parseFetch(body []byte) (r fetchRequest, err error) {
 		case "have":
 			r.have = plumbing.NewHash(value)
 		case "shallow":
-			r.shallow = plumbing.NewHash(value)
+			r.shallow = append(r.shallow, plumbing.NewHash(value))
 		case "deepen":
 			_, err = fmt.Sscan(value, &r.depth)
 		case "filter":
@@ -48,7 +49,11 @@ func parseFetch(body []byte) (r fetchRequest, err error) {
 			return r, err
 		}
 	}
-	if !r.done || len(r.wants) == 0 || r.depth > 0 && len(r.wants) > 1 || r.have != r.shallow {
+	// A catch-up knows one commit. Who looks for an edit by hand goes back from where the
+	// search has come to.
+	caughtUp := r.have.IsZero() && len(r.shallow) == 0 || slices.Equal(r.shallow, []hash{r.have})
+	goesBack := r.filter != "tree:0" && !r.have.IsZero()
+	if !r.done || len(r.wants) == 0 || r.depth > 0 && len(r.wants) > 1 || !caughtUp && !goesBack {
 		return r, fmt.Errorf("a request that the writer should not make: %+v", r)
 	}
 	return r, s.Err()
@@ -96,9 +101,16 @@ func (o *origin) gives(name hash, depth int) bool {
 // then ends.
 func (o *origin) within(r fetchRequest) (send, edge []hash) {
 	held := make(map[hash]bool)
-	if have, ok := o.all[r.have]; ok {
-		held[r.have] = true
+	for known := []hash{r.have}; len(known) > 0; known = known[1:] {
+		have, ok := o.all[known[0]]
+		if !ok || held[known[0]] {
+			continue
+		}
+		held[known[0]] = true
 		o.all.reach(have.tree, held)
+		if !slices.Contains(r.shallow, known[0]) {
+			known = append(known, have.parents...)
+		}
 	}
 	type step struct {
 		commit hash

@@ -61,7 +61,7 @@ func (c *checker) finally() {
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && !c.byTheBranch(u) && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
+		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && !c.byTheBranch(u) && !u.byHand && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}

@@ -46,6 +46,9 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 		}
 	}
 	certain = certain || byOrder && !unknown
+	if c.behindWord(u) {
+		newer, certain = "a person's order", true
+	}
 	higher := c.higherThan(u)
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher != "":

@@ -91,7 +91,7 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	if l.gate(); l.isDead() || l.networkCut.Load() {
 		return nil, errRefused
 	}
-	sent := time.Now()
+	sent := sending{time.Now(), l.judged.Load()}
 	work := func() answer { return l.answer(r, sent, service, body, bad) }
 	if bad.lost {
 		l.wait(r.Context(), time.Hour)
@@ -130,7 +130,7 @@ func gone(r *http.Request) error {
 }
 
 // answer is what the server does with a request that has arrived.
-func (l networkLink) answer(r *http.Request, sent time.Time, service string, body []byte, bad mishap) answer {
+func (l networkLink) answer(r *http.Request, sent sending, service string, body []byte, bad mishap) answer {
 	if bad.instead != nil {
 		return *bad.instead
 	}

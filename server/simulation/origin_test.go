@@ -89,7 +89,7 @@ func (o *origin) advertise(service string, lag time.Duration) []byte {
 }
 
 // receivePack takes a push that a replica sent at a time, unless a hook refuses it.
-func (o *origin) receivePack(replica string, sent time.Time, body []byte, hook string) ([]byte, error) {
+func (o *origin) receivePack(replica string, sent sending, body []byte, hook string) ([]byte, error) {
 	request := packp.NewReferenceUpdateRequest()
 	if err := request.Decode(bytes.NewReader(body)); err != nil {
 		return nil, err

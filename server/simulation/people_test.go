@@ -28,6 +28,7 @@ func (w *world) byHand(r *rand.Rand) {
 	blob, there := o.all.files(tree)[path]
 	say := func(what string) string { return fmt.Sprintf("%s, number %d", what, len(o.stood)) }
 	var to hash
+	var edited []release // tags by hand
 	kind := r.IntN(20)
 	switch {
 	case kind < 5: // a note, which touches no values
@@ -45,6 +46,7 @@ func (w *world) byHand(r *rand.Rand) {
 			return
 		}
 		to = o.all.commit(o.all.with(tree, path, content), say("fix: pin "+app), time.Now(), o.tip)
+		edited = []release{{environment, app}}
 	case kind < 12: // the file goes, or comes back
 		var content []byte
 		if !there {
@@ -57,6 +59,11 @@ func (w *world) byHand(r *rand.Rand) {
 			return
 		}
 		to = o.all.commit(o.all[parents[0]].tree, say("Revert the last"), time.Now(), o.tip)
+		for r, tag := range w.check.tags(to) {
+			if w.check.tags(o.tip)[r] != tag {
+				edited = append(edited, r)
+			}
+		}
 	case kind < 16: // a merge of what branched off a little earlier
 		from := o.back(1 + r.IntN(4))
 		side := o.all.commit(o.all.with(o.all[from].tree, "SIDE.md", []byte(say("side"))), say("docs: aside"), time.Now(), from)
@@ -82,6 +89,7 @@ func (w *world) byHand(r *rand.Rand) {
 	w.tell("a person moves the branch to %s: %s", to.String()[:7], o.all[to].subject)
 	o.move(to)
 	w.check.moved(to)
+	w.check.handEdited(to, edited)
 }
 
 // decide has a person retry or dismiss a failed update, or cancel or retry an open

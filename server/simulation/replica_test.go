@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/holds"
 	"github.com/tallyman-dev/tallyman/server/missed"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -26,7 +28,10 @@ type replica struct {
 	handlers map[string]*webhook.Handler
 	store    *storeLink
 	lanes    *lane.Replica
-	files    *parsers // nil: nothing is guarded
+	book     *holds.Book
+	freezes  atomic.Pointer[gate.Freezes] // of the configuration that it has loaded
+	judged   atomic.Pointer[judgement]    // what was said of the push in hand
+	files    *parsers                     // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
 	knows    atomic.Bool // the newcomer
@@ -47,6 +52,9 @@ func (w *world) newReplica(name string) *replica {
 		r.offset.Store(int64(between(w.chance.of(name+"/clock"), -20*time.Minute, 20*time.Minute)))
 	}
 	r.store = &storeLink{replica: r, store: w.store.connect(name)}
+	r.freezes.Store(w.frozen.now())
+	r.book = holds.New(r.rules)
+	r.book.Use(r.store)
 	keys, err := r.store.store.ProofKeys(context.Background())
 	if err != nil {
 		panic(err) // no fault is between here and the store
@@ -62,6 +70,7 @@ func (w *world) newReplica(name string) *replica {
 		Transport: networkLink{r},
 		Now:       r.now,
 		Jitter:    r.jitter,
+		Gate:      r.askBeforePush,
 	}
 	if w.poisons > 0 {
 		r.files = newParsers(r)
@@ -79,10 +88,7 @@ func (w *world) newReplica(name string) *replica {
 	}
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
-		Queue: r.store, Writer: single{r.writer}, Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
-	}
-	for _, environment := range environments {
-		c.Environments = append(c.Environments, lane.Environment{Name: environment, Coalesce: w.coalesce == environment})
+		Queue: r.store, Writer: single{r.writer}, Holds: laneHolds{r}, Environments: w.settings(), Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
 	r.lanes = lane.NewReplica(c)
 	return r

@@ -92,6 +92,9 @@ type books struct {
 	tokens  map[string]int64
 	waiting map[gitops.DeliveryKey]bool
 	highest int64
+	stints  []gitops.Hold
+	held    map[string]bool // updates
+	word    map[release]time.Time
 
 	restores int // that there had been
 }
@@ -99,10 +102,10 @@ type books struct {
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.restores}
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), make(map[string]bool), maps.Clone(c.word), c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
-			b.updates[id] = u.Update
+			b.updates[id], b.held[id] = u.Update, u.held
 		}
 	}
 	return b
@@ -121,12 +124,14 @@ func (c *checker) restored(b books) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens, c.waiting, c.highest = maps.Clone(b.tokens), maps.Clone(b.waiting), b.highest
+	c.word = maps.Clone(b.word)
+	c.bringBack(b.stints)
 	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {
 		known := c.updates[id]
 		before, there := b.updates[id]
 		if there {
-			known.Update, known.lost = before, false
+			known.Update, known.held, known.lost = before, b.held[id], false
 			continue
 		}
 		c.w.tell("%s (%s in %s to %s, %s) is lost", id, known.App, known.Environment, known.Tag, known.State)

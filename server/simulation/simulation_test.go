@@ -69,6 +69,7 @@ type event struct {
 // play runs the schedule to its end.
 func (w *world) play() {
 	plan := w.chance.of("plan")
+	time.Sleep(time.Until(w.frozen.at.Add(-w.idle - w.length/2)))
 	w.places = make([]atomic.Pointer[replica], w.count)
 	for place := range w.places {
 		w.places[place].Store(w.newReplica(w.nextName()))
@@ -143,6 +144,8 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.restores, "restore", w.restore)
 	add(w.decisions, "decision", w.decide)
 	add(w.poisons, "poison", w.poisoned)
+	add(w.acts, "act", w.act)
+	add(w.reloads, "reload", w.reload)
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
 	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
@@ -199,6 +202,7 @@ func (w *world) trouble(r *rand.Rand) {
 		// Set back it keeps the lane of a dead replica blocked for longer, and by no
 		// more than that: settle waits for it.
 		back := time.Duration(w.storeOffset.Load()) - 3*time.Minute
+		w.jumped.Store(time.Now().UnixNano())
 		w.storeOffset.Store(int64(max(back, between(r, -20*time.Minute, 20*time.Minute))))
 	}
 }
@@ -233,16 +237,21 @@ func (w *world) heal() {
 		r.storeCut.Store(false)
 		r.networkCut.Store(false)
 	}
+	w.frozen.is(nil)
 }
 
 // settle waits until every accepted update has ended, for as long as the lanes'
 // longest waits may take: of a fetch that was set aside, by a store whose clock is ahead.
 func (w *world) settle() {
 	defer w.check.rest()
+	for _, r := range w.replicas() {
+		r.load()
+	}
 	for range 1800 {
 		if w.check.pending() == 0 {
 			return
 		}
+		w.liftAll()
 		time.Sleep(2 * time.Second)
 	}
 }

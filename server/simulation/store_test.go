@@ -32,6 +32,8 @@ type store interface {
 	Decide(ctx context.Context, d queue.Decision) (gitops.Update, error)
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
 	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
+	HoldsInForce(ctx context.Context) (queue.InForce, error)
+	Lift(ctx context.Context, l queue.Lifting) (queue.Lifted, error)
 
 	close()
 }
@@ -43,6 +45,7 @@ type queueCalls interface {
 	queue.Checkpoints
 	queue.ProofKeys
 	queue.Parsing
+	queue.Holds
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	WaitingDeliveries(ctx context.Context, p queue.Page) (found []gitops.Delivery, next string, err error)

@@ -108,12 +108,17 @@ func (l *storeLink) Ready(ctx context.Context, environments []string) ([]string,
 
 func (l *storeLink) Take(ctx context.Context, lease queue.Lease, o queue.TakeOptions) ([]gitops.Update, error) {
 	return over(ctx, l, "Take "+lease.Name, func() ([]gitops.Update, error) {
-		return l.store.Take(context.Background(), lease, o)
+		taken, err := l.store.Take(context.Background(), lease, o)
+		if err == nil {
+			l.check.took(lease, o, taken)
+		}
+		return taken, err
 	})
 }
 
 func (l *storeLink) Report(ctx context.Context, lease queue.Lease, r queue.Report) ([]gitops.Update, error) {
 	return over(ctx, l, "Report "+lease.Name, func() ([]gitops.Update, error) {
+		l.check.reporting(r)
 		return l.store.Report(context.Background(), lease, r)
 	})
 }

@@ -132,6 +132,7 @@ type world struct {
 	check  *checker
 
 	storeOffset atomic.Int64 // how far the store's clock is from the true time
+	jumped      atomic.Int64 // when it last jumped, in Unix nanoseconds
 	healed      atomic.Bool  // no call fails any more
 	appeared    atomic.Bool  // the newcomer can be found
 
@@ -141,6 +142,8 @@ type world struct {
 
 	senders, background sync.WaitGroup
 	sent                []*dispatch
+	frozen              frozen
+	errands             int // of people
 	told                trace
 }
 
@@ -165,6 +168,10 @@ type profile struct {
 	squash               string // the environment whose batches become one commit, if one does
 	poisons              int    // what people do with files that kill; where it is 0 nothing is guarded
 	newcomers            int    // deliveries for the newcomer; where it is 0 that is known from the beginning
+	acts                 int    // what people place, lift and order
+	reloads              int    // configurations with other freezes
+	allAfterHold         string // the environment that writes all that was held, if one does
+	overwrites           string // the environment that respects no edits by hand, if there is one
 }
 
 func draw(r *rand.Rand) profile {
@@ -183,6 +190,13 @@ func draw(r *rand.Rand) profile {
 	return p
 }
 
+// drawHolds draws what is there of holds.
+func (w *world) drawHolds(r *rand.Rand) {
+	w.acts, w.reloads = one(r, 0, 0, 6, 15), one(r, 0, 0, 1, 3)
+	w.allAfterHold, w.overwrites = one(r, "", "dev", "prod"), one(r, "", "dev", "prod")
+	w.frozen.clockChange = one(r, changes...)
+}
+
 // drawLimits shrinks what the writer remembers and sends at once, so that what
 // happens at a bound happens in a schedule of some minutes.
 func drawLimits(r *rand.Rand) manifest.Limits {
@@ -199,6 +213,7 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w.profile = draw(plan)
 	w.poisons = drawPoisons(w.chance.of("poison"))
 	w.newcomers = drawNewcomers(w.chance.of("newcomer"))
+	w.drawHolds(w.chance.of("holds"))
 	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit

@@ -65,6 +65,8 @@ type transitionArg struct {
 type blockedArg struct {
 	Update string         `json:"update"`
 	Blocks []gitops.Block `json:"blocks"`
+
+	Revisions []int64 `json:"revisions"` // of the holds by which they were judged
 }
 
 // outageArg is an outage as the function report takes it.
@@ -84,7 +86,7 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (supe
 	}
 	unblocked := false
 	for i, b := range r.Blocks {
-		blocks[i] = blockedArg{clean(b.Update), storedBlocks(b.BlockedBy)}
+		blocks[i] = blockedArg{clean(b.Update), storedBlocks(b.BlockedBy), revisionsOf(b.BlockedBy)}
 		unblocked = unblocked || len(b.BlockedBy) == 0
 	}
 	var outage *outageArg
@@ -100,6 +102,16 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (supe
 		args[i] = string(text)
 	}
 	return s.report(ctx, l, args, unblocked)
+}
+
+func revisionsOf(blocks []gitops.Block) []int64 {
+	revisions := []int64{}
+	for _, b := range blocks {
+		if b.Revision != 0 {
+			revisions = append(revisions, b.Revision)
+		}
+	}
+	return revisions
 }
 
 // report calls the function report; its arguments are in the form of JSON, and null for

@@ -22,7 +22,7 @@ func (m *Model) HoldsInForce(ctx context.Context) (queue.InForce, error) {
 		return queue.InForce{}, err
 	}
 	defer m.mu.Unlock()
-	return queue.InForce{Holds: m.inForce(), Revision: m.revision, At: m.now().UTC()}, nil
+	return queue.InForce{Holds: m.inForce(), Revision: m.revision, At: m.now().UTC().Truncate(time.Microsecond)}, nil
 }
 
 func (m *Model) inForce() (found []gitops.Hold) {

@@ -102,6 +102,7 @@ func (m *Model) block(l queue.Lease, u *gitops.Update, blocks []gitops.Block) {
 	if u.State != gitops.Pending {
 		return
 	}
+	over := gitops.JudgedBefore(blocks, m.revision)
 	m.change(l, u, func() {
 		now, before := m.now().UTC(), u.BlockedBy
 		same := slices.EqualFunc(before, blocks, func(a, b gitops.Block) bool { return a.Kind == b.Kind && a.Reason == b.Reason })
@@ -109,13 +110,16 @@ func (m *Model) block(l queue.Lease, u *gitops.Update, blocks []gitops.Block) {
 		var reasons []string
 		for i := range u.BlockedBy {
 			b := &u.BlockedBy[i]
-			if b.Since = now; same {
+			if b.Revision, b.Since = 0, now; same {
 				b.Since = before[i].Since
+			}
+			if over {
+				b.Until = now
 			}
 			reasons = append(reasons, b.Reason)
 		}
 		u.Attempts++
-		until, _ := gitops.BlockedUntil(blocks)
+		until, _ := gitops.BlockedUntil(u.BlockedBy)
 		m.step(u, gitops.Step{Attempts: 1, State: u.State, Reason: strings.Join(reasons, "; "), RetryAt: until})
 	})
 	if m.ready(u) {

@@ -4,13 +4,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // Restored fills a store whose lanes are given back clean, has it restored, and holds
 // what is marked: what was open, also where nobody had ever claimed the lane, and what
-// had failed and is retried, may have been pushed since; what comes later was not.
+// had failed and is retried, may have been pushed since; what comes later was not. What
+// held holds on, and a hold that is placed later has an id that was never given.
 func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) Instance) {
 	ctx := t.Context()
 	must := func(err error) {
@@ -45,6 +49,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	_, err = q.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}})
 	must(err)
 	must(q.Release(ctx, l, true))
+	holds := someHolds(t, q)
 	var entries []queue.Entry
 	for e, err := range q.(queue.Exporter).Export(ctx) {
 		must(err)
@@ -55,6 +60,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	q, err = restore(entries).Open(time.Now)
 	must(err)
 	defer func() { must(q.Close()) }()
+	holds.check(t, q)
 	marked[accept(q, "4", "dev", "new")] = false
 	_, err = q.Decide(ctx, queue.Decision{Update: failed, Action: gitops.ActionRetry, Actor: "ann"})
 	must(err)
@@ -82,5 +88,63 @@ func Each(entries []queue.Entry) func(yield func(queue.Entry, error) bool) {
 				return
 			}
 		}
+	}
+}
+
+// heldBefore is what a store said of its holds before it was restored.
+type heldBefore struct {
+	inForce, all []gitops.Hold
+	revision     int64
+}
+
+// someHolds places two holds, and lifts one.
+func someHolds(t *testing.T, q queue.Queue) heldBefore {
+	t.Helper()
+	placed, err := q.Place(t.Context(), queue.Placement{Key: "before", Holds: []gitops.Hold{stopOf("prod"), stopOf("staging", "qa")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Lift(t.Context(), queue.Lifting{IDs: []string{placed.Holds[0].ID}, Principal: "token:ops", Actor: "token:ops", Reason: "over"}); err != nil {
+		t.Fatal(err)
+	}
+	before := holdsOf(t, q)
+	if len(before.inForce) != 1 || len(before.all) != 2 {
+		t.Fatalf("the store has %+v", before)
+	}
+	return before
+}
+
+func holdsOf(t *testing.T, q queue.Queue) (found heldBefore) {
+	t.Helper()
+	held, err := q.HoldsInForce(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found.inForce, found.revision = held.Holds, held.Revision
+	if found.all, _, err = q.HoldsListed(t.Context(), queue.HoldFilter{Ended: true}, queue.Page{Limit: 100}); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// check holds a restored store to what it said before, and places a hold: what the store
+// placed after the backup, and has forgotten, had other numbers.
+func (before heldBefore) check(t *testing.T, q queue.Queue) {
+	t.Helper()
+	if diff := cmp.Diff(before, holdsOf(t, q), cmp.AllowUnexported(heldBefore{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the holds: -before +restored:\n%s", diff)
+	}
+	known, err := q.Place(t.Context(), queue.Placement{Key: "before", Holds: []gitops.Hold{stopOf("prod")}})
+	if err != nil || !known.Duplicate || len(known.Holds) != 2 {
+		t.Errorf("a request from before: %+v, %v", known, err)
+	}
+	began := time.Now().Add(-time.Minute).UnixMicro()
+	placed, err := q.Place(t.Context(), queue.Placement{Holds: []gitops.Hold{stopOf("prod")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision, err := q.HoldsRevision(t.Context())
+	if number, _ := gitops.ParseHoldID(placed.Holds[0].ID); number <= queue.RestoredSkip || revision < began || err != nil {
+		t.Errorf("the next hold is %s of revision %d, %v", placed.Holds[0].ID, revision, err)
 	}
 }

@@ -146,6 +146,7 @@ var cases = []testCase{
 	{"Holds/LiftedIsAsLapsed", liftedIsAsLapsed},
 	{"Holds/LiftEnded", liftEnded},
 	{"Holds/Rejudge", rejudge},
+	{"Holds/JudgedBefore", judgedBefore},
 	{"Holds/NewestHeld", newestHeld},
 	{"Holds/Listed", holdsListed},
 	{"Holds/InTheOneOrder", holdsInTheOneOrder},

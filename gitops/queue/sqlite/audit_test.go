@@ -29,7 +29,7 @@ func TestAuditIsAppendOnly(t *testing.T) {
 	}
 	for _, text := range []string{
 		`UPDATE audit SET actor = 'eve'`, `DELETE FROM audit`, `UPDATE deliveries SET remote = ''`, `UPDATE updates SET tag = 'v2'`,
-		`UPDATE updates SET rule = ''`, `DELETE FROM updates`, `DELETE FROM deliveries`, `UPDATE senders SET actor = 'eve'`, `DELETE FROM senders`,
+		`UPDATE updates SET rule = ''`, `UPDATE updates SET terms = '{}'`, `DELETE FROM updates`, `DELETE FROM deliveries`, `UPDATE senders SET actor = 'eve'`, `DELETE FROM senders`,
 		`INSERT OR REPLACE INTO audit SELECT sequence, 0, act, principal, 'eve', credential, remote, asked, rule, environment, app, update_id, delivery, reason, was, became, config FROM audit`,
 	} {
 		err := s.writer.do(t.Context(), func(tx *tx) error { return tx.exec(text) })

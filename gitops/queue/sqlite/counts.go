@@ -27,7 +27,7 @@ func countOpen(c *connection) (map[waiting]int64, error) {
 	const ready = `SELECT environment, '', count(*) FROM updates INDEXED BY updates_ready
 		WHERE state = 'pending' AND ready_at IS NULL GROUP BY environment`
 	const blocked = `SELECT environment, blocked_kind, 1 FROM updates INDEXED BY updates_blocked
-		WHERE state = 'pending' AND ready_at IS NOT NULL`
+		WHERE state = 'pending' AND blocked_kind <> ''`
 	const proposed = `SELECT l.environment, '', (SELECT count(*) FROM updates u INDEXED BY updates_listed
 		WHERE u.environment = l.environment AND u.state = 'proposed' AND u.state <> 'pending') FROM lanes l`
 	found := make(map[waiting]int64)

@@ -86,7 +86,7 @@ func (tx *tx) claim(holder, name string, ttl time.Duration) (l queue.Lease, ok b
 func (tx *tx) markMaybePushed(environment string) error {
 	const mark = `UPDATE lanes SET maybe_pushed_through = max(maybe_pushed_through,
 		ifnull((SELECT max(sequence) FROM updates WHERE environment = ?1 AND state = 'pending' AND ready_at IS NULL), 0),
-		ifnull((SELECT max(sequence) FROM updates INDEXED BY updates_blocked WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL), 0),
+		ifnull((SELECT max(sequence) FROM updates INDEXED BY updates_blocked WHERE environment = ?1 AND state = 'pending' AND blocked_kind <> ''), 0),
 		ifnull((SELECT max(sequence) FROM updates WHERE environment = ?1 AND state = 'proposed' AND state <> 'pending'), 0)) WHERE environment = ?1`
 	return tx.exec(mark, environment)
 }

@@ -95,8 +95,8 @@ func heldBy(h gitops.Hold) held {
 // What is held, of an environment or of an app in it. Each statement reads what holds hold
 // there, and nothing that is ready or blocked by something else.
 const (
-	heldIn = `environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad')
-		AND ready_at > ?2 AND EXISTS (SELECT 1 FROM json_each(blocked_by) WHERE value ->> 'kind' = ?3) AND (?4 = '' OR tag = ?4)`
+	heldIn = `environment = ?1 AND state = 'pending' AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad')
+		AND ready_at > ?2 AND (blocked_kind = ?3 OR EXISTS (SELECT 1 FROM json_each(blocked_by) WHERE value ->> 'kind' = ?3)) AND (?4 = '' OR tag = ?4)`
 	heldOf = heldIn + ` AND app = ?5`
 
 	// freed ends the blocks at a time, as if they had been until then.

@@ -164,13 +164,13 @@ func sequencesIn(ctx context.Context, c *connection, a queue.Area, state gitops.
 	const ready = `SELECT sequence FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const blocked = `SELECT sequence FROM updates INDEXED BY updates_blocked
-		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+		WHERE environment = ? AND state = 'pending' AND blocked_kind <> '' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const others = `SELECT sequence FROM updates INDEXED BY updates_listed
 		WHERE environment = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const readyOfApp = `SELECT sequence FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const blockedOfApp = `SELECT sequence FROM updates INDEXED BY updates_blocked_app
-		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+		WHERE environment = ? AND app = ? AND state = 'pending' AND blocked_kind <> '' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const othersOfApp = `SELECT sequence FROM updates INDEXED BY updates_app
 		WHERE environment = ? AND app = ? AND state = ? AND state <> 'pending' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 

@@ -14,11 +14,11 @@ const (
 	openReady = `SELECT sequence, app FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence BETWEEN ? AND ?`
 	openBlocked = `SELECT sequence FROM updates INDEXED BY updates_blocked_app
-		WHERE environment = ? AND app = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence BETWEEN ? AND ?`
+		WHERE environment = ? AND app = ? AND state = 'pending' AND blocked_kind <> '' AND sequence BETWEEN ? AND ?`
 	openProposed = `SELECT sequence FROM updates INDEXED BY updates_app
 		WHERE environment = ? AND app = ? AND state = 'proposed' AND state <> 'pending' AND sequence BETWEEN ? AND ?`
 	openNotReady = `SELECT EXISTS (SELECT 1 FROM updates INDEXED BY updates_blocked
-			WHERE environment = ?1 AND state = 'pending' AND ready_at IS NOT NULL AND sequence BETWEEN ?2 AND ?3)
+			WHERE environment = ?1 AND state = 'pending' AND blocked_kind <> '' AND sequence BETWEEN ?2 AND ?3)
 		OR EXISTS (SELECT 1 FROM updates INDEXED BY updates_listed
 			WHERE environment = ?1 AND state = 'proposed' AND state <> 'pending' AND sequence BETWEEN ?2 AND ?3)`
 )

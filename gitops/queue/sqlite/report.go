@@ -147,10 +147,18 @@ func (p *reporting) block(b queue.Blocked) error {
 	after.BlockedBy = slices.Clone(b.BlockedBy)
 	after.Attempts++
 	same := slices.EqualFunc(u.BlockedBy, b.BlockedBy, func(x, y gitops.Block) bool { return x.Kind == y.Kind && x.Reason == y.Reason })
+	now, err := revision(context.Background(), p.connection)
+	if err != nil {
+		return err
+	}
+	over := gitops.JudgedBefore(b.BlockedBy, now)
 	var reasons []string
 	for i := range after.BlockedBy {
 		block := &after.BlockedBy[i]
 		block.Since, block.Until = rounded(p.now), rounded(block.Until)
+		if block.Revision = 0; over {
+			block.Until = block.Since
+		}
 		if same {
 			block.Since = u.BlockedBy[i].Since
 		}

@@ -93,11 +93,11 @@ CREATE INDEX updates_lifting ON updates (environment, ready_at, app, blocked_kin
 CREATE INDEX updates_cancel ON updates (environment) WHERE cancel_reason IS NOT NULL;
 
 -- What is blocked, of all apps and of each. Accepting pays nothing for it.
-CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND ready_at IS NOT NULL;
-CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL;
+CREATE INDEX updates_blocked ON updates (environment) WHERE state = 'pending' AND blocked_kind <> '';
+CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pending' AND blocked_kind <> '';
 
 -- What holds hold, for when they are lifted.
-CREATE INDEX updates_held ON updates (environment, app) WHERE state = 'pending' AND ready_at IS NOT NULL AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad');
+CREATE INDEX updates_held ON updates (environment, app) WHERE state = 'pending' AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad');
 
 -- The highest version that an app waits for. Accepting pays for it where tags are
 -- versions.
@@ -270,7 +270,7 @@ CREATE INDEX audit_times ON audit (at);
 
 -- The entries of updates whose deliveries are kept, with the columns of audit.
 CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, s.principal, s.actor, d.credential, d.remote, 'order' AS asked, u.rule,
-	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, '' AS reason, '' AS was,
+	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, ifnull(u.terms ->> '$.reason', '') AS reason, '' AS was,
 	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, s.config
 	FROM updates u CROSS JOIN deliveries d ON d.number = u.sequence / 65536 CROSS JOIN senders s ON s.number = u.sender;
 

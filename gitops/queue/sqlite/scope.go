@@ -105,7 +105,7 @@ func sequencesSent(ctx context.Context, c *connection, principal string, f queue
 	const ready = `SELECT sequence, environment, app, state, sender FROM updates INDEXED BY updates_ready
 		WHERE environment = ? AND state = 'pending' AND ready_at IS NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	const blocked = `SELECT sequence, environment, app, state, sender FROM updates INDEXED BY updates_blocked
-		WHERE environment = ? AND state = 'pending' AND ready_at IS NOT NULL AND sequence < ? ORDER BY sequence DESC LIMIT ?`
+		WHERE environment = ? AND state = 'pending' AND blocked_kind <> '' AND sequence < ? ORDER BY sequence DESC LIMIT ?`
 	senders, err := sendersOf(ctx, c, principal)
 	if err != nil {
 		return listing.Part{}, err

@@ -32,7 +32,7 @@ func BenchmarkTake(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				taken, err := s.Take(b.Context(), claimed[0], queue.TakeOptions{Limit: 500})
+				taken, err := s.Take(b.Context(), claimed[0], queue.TakeOptions{Limit: 500, NewestHeld: true})
 				if err != nil || len(taken) != 1 {
 					b.Fatalf("%d updates, %v", len(taken), err)
 				}
@@ -43,7 +43,7 @@ func BenchmarkTake(b *testing.B) {
 
 // acceptBlocked accepts a delivery of n updates, and has each of them blocked until
 // a person decides.
-func acceptBlocked(b *testing.B, s *sqlite.Store, l queue.Lease, first, n int) {
+func acceptBlocked(b *testing.B, s *sqlite.Store, l queue.Lease, first, n int) []gitops.Update {
 	b.Helper()
 	d := order(fmt.Sprintf("blocked-%d", first), "", nil)
 	d.Updates = nil
@@ -61,4 +61,5 @@ func acceptBlocked(b *testing.B, s *sqlite.Store, l queue.Lease, first, n int) {
 	if _, err := s.Report(b.Context(), l, r); err != nil {
 		b.Fatal(err)
 	}
+	return d.Updates
 }

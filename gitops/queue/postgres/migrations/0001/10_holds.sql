@@ -17,6 +17,7 @@ CREATE TABLE holds (
 );
 CREATE INDEX holds_changes ON holds (number);
 CREATE INDEX holds_ends ON holds (ends_at);
+CREATE INDEX holds_apps ON holds (kind, (apps[1]), ends_at); -- a pin and a bad mark have one
 CREATE INDEX holds_requests ON holds (request) WHERE request <> '';
 
 -- Who ended holds before their time (gitops.Lift).
@@ -79,7 +80,7 @@ CREATE FUNCTION held_by(s hold_scope, now_at timestamptz) RETURNS TABLE (sequenc
 		UNION ALL
 		SELECT o.* FROM unnest(s.apps) AS name CROSS JOIN LATERAL (
 			SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE o.environment = lane AND o.app = name AND o.was_held AND o.ready_at > now_at OFFSET 0) AS o
-	) AS u WHERE (s.tag = '' OR u.tag = s.tag) AND jsonb_path_exists(u.blocked_by, '$[*].kind ? (@ == $kind)', jsonb_build_object('kind', s.kind))
+	) AS u WHERE (s.tag = '' OR u.tag = s.tag) AND u.blocked_by @> jsonb_build_array(jsonb_build_object('kind', s.kind))
 $$;
 
 -- make_ready makes ready what the scopes may hold, as if its blocks had an end that has
@@ -89,9 +90,10 @@ CREATE FUNCTION make_ready(scopes hold_scope[], now_at timestamptz, dry boolean,
 	WITH held AS MATERIALIZED (
 		SELECT DISTINCT h.sequence FROM unnest(scopes) AS s CROSS JOIN LATERAL held_by(s, now_at) AS h
 	), ready AS (
-		UPDATE updates u SET ready_at = now_at, blocked_by = (
-			SELECT jsonb_agg(CASE WHEN (b.value->>'until')::timestamptz <= now_at THEN b.value ELSE b.value || jsonb_build_object('until', now_at) END ORDER BY b.place)
-			FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
+		UPDATE updates u SET ready_at = now_at, blocked_by = CASE jsonb_array_length(u.blocked_by)
+			WHEN 1 THEN jsonb_set(u.blocked_by, '{0,until}', to_jsonb(now_at))
+			ELSE (SELECT jsonb_agg(b.value || jsonb_build_object('until', now_at) ORDER BY b.place) FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
+			END
 		FROM held WHERE NOT dry AND u.sequence = held.sequence RETURNING u.environment
 	)
 	SELECT (SELECT count(*) FROM held), (SELECT coalesce(array_agg(DISTINCT environment), '{}') FROM ready)
@@ -156,25 +158,26 @@ BEGIN
 	RETURN (SELECT m.lanes FROM make_ready(ARRAY[(kind, lanes, '{}', '')::hold_scope], coalesce(at, clock_timestamp()), false) AS m);
 END $$;
 
--- place_hold stores one hold, and lifts those that it replaces (gitops.Hold.Replaces). The
--- entry is what those of the audit have beside the hold. The caller has the turn.
-CREATE FUNCTION place_hold(given jsonb, request text, entry jsonb, now_at timestamptz, OUT placed bigint, OUT replaced bigint[], OUT lanes text[]) LANGUAGE plpgsql AS $$
+-- place_hold stores one hold under its id, and lifts those that it replaces
+-- (gitops.Hold.Replaces). The entry is what those of the audit have beside the hold. The
+-- caller has the turn, and raises the revision.
+CREATE FUNCTION place_hold(placed bigint, given jsonb, request text, entry jsonb, now_at timestamptz, OUT replaced bigint[], OUT lanes text[]) LANGUAGE plpgsql AS $$
 DECLARE
 	h      holds := jsonb_populate_record(NULL::holds, given);
 	before text;
 BEGIN
-	UPDATE holds_state SET last = last + 1 RETURNING last INTO placed;
-	SELECT array_agg(o.id ORDER BY o.id), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
-	FROM holds o WHERE h.kind IN ('pin', 'bad') AND o.ends_at > now_at AND o.kind = h.kind AND (h.kind = 'pin' OR o.tag = h.tag)
+	SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}'), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
+	FROM holds o WHERE h.kind IN ('pin', 'bad') AND o.ends_at > now_at AND o.kind = h.kind AND o.apps[1] = h.apps[1] AND (h.kind = 'pin' OR o.tag = h.tag)
 		AND o.environments @> h.environments AND o.environments <@ h.environments AND o.apps @> h.apps AND o.apps <@ h.apps;
 	h.number := next_numbers(1) + 1;
-	SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	IF replaced <> '{}' THEN
+		SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	END IF;
 	h.id := placed;
 	h.since := now_at;
 	h.ends_at := coalesce(h.until, 'infinity');
 	h.request := request;
 	INSERT INTO holds SELECT h.*;
-	PERFORM raise_revision(1, now_at);
 	PERFORM audit_hold(h, entry || jsonb_build_object('act', 'hold', 'principal', h.principal, 'actor', h.actor, 'rule', h.rule, 'reason', h.reason,
 		'before', before, 'after', hold_line(h)), now_at);
 END $$;
@@ -188,7 +191,8 @@ CREATE FUNCTION place(at timestamptz, given jsonb, request text, delivery_args j
 DECLARE
 	now_at   timestamptz;
 	one      record;
-	placed   bigint[] := '{}';
+	last_id  bigint;
+	placed   bigint[];
 	replaced bigint[] := '{}';
 	lanes    text[] := '{}';
 	accepted jsonb;
@@ -199,12 +203,14 @@ BEGIN
 	IF delivery_args IS NULL AND EXISTS (SELECT FROM holds h WHERE place.request <> '' AND h.request = place.request) THEN
 		RAISE EXCEPTION 'the request is known' USING ERRCODE = 'TM004';
 	END IF;
-	FOR one IN SELECT p.* FROM jsonb_array_elements(given) WITH ORDINALITY AS g (value, place) CROSS JOIN LATERAL place_hold(g.value, request, entry, now_at) AS p
-		ORDER BY g.place LOOP
-		placed := placed || one.placed;
+	UPDATE holds_state SET last = last + jsonb_array_length(given) RETURNING last - jsonb_array_length(given) INTO last_id;
+	placed := ARRAY(SELECT last_id + n FROM generate_series(1, jsonb_array_length(given)) AS n);
+	FOR one IN SELECT p.* FROM jsonb_array_elements(given) WITH ORDINALITY AS g (value, place)
+		CROSS JOIN LATERAL place_hold(last_id + g.place, g.value, request, entry, now_at) AS p ORDER BY g.place LOOP
 		replaced := replaced || one.replaced;
 		lanes := lanes || one.lanes;
 	END LOOP;
+	PERFORM raise_revision(cardinality(placed), now_at);
 	IF delivery_args IS NOT NULL THEN
 		SELECT jsonb_agg(to_jsonb(a)) INTO accepted FROM accept(at, delivery_args, update_args, ARRAY[content], most_waiting) AS a;
 		IF accepted IS NULL THEN

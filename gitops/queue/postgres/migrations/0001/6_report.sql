@@ -104,20 +104,23 @@ BEGIN
 END $$;
 
 -- block puts blocks in the place of what blocked updates before; of an update that is
--- there twice the last ones.
+-- there twice the last ones. Those that were judged by an older revision of the holds have
+-- lifted by now.
 CREATE FUNCTION block(args jsonb, now_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	made steps[];
 BEGIN
 	WITH asked AS (
-		SELECT DISTINCT ON (a.value->>'update') a.place, a.value->>'update' AS update, a.value->'blocks' AS blocks
+		SELECT DISTINCT ON (a.value->>'update') a.place, a.value->>'update' AS update, a.value->'blocks' AS blocks,
+			EXISTS (SELECT FROM jsonb_array_elements(a.value->'revisions') AS r, holds_state s WHERE r.value::bigint <> s.revision) AS over
 		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place) ORDER BY a.value->>'update', a.place DESC
 	), judged AS (
 		SELECT a.place, u.sequence, n.* FROM asked a
 		CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = a.update LIMIT 1) AS u CROSS JOIN LATERAL (
 			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(CASE WHEN same_blocks(u.blocked_by, a.blocks)
-					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at))) ORDER BY b.place), '[]') AS blocks,
-				max(coalesce((b.value->>'until')::timestamptz, 'infinity')) AS ready_at,
+					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at)))
+					|| CASE WHEN a.over THEN jsonb_build_object('until', now_at) ELSE '{}' END ORDER BY b.place), '[]') AS blocks,
+				max(CASE WHEN a.over THEN now_at ELSE coalesce((b.value->>'until')::timestamptz, 'infinity') END) AS ready_at,
 				coalesce(string_agg(b.value->>'reason', '; ' ORDER BY b.place), '') AS reason
 			FROM jsonb_array_elements(a.blocks) WITH ORDINALITY AS b (value, place)
 		) AS n WHERE u.state = 'pending'

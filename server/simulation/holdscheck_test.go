@@ -1,0 +1,158 @@
+package simulation
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// sending is a push on its way.
+type sending struct {
+	at     time.Time
+	judged *judgement // what was said right before it; nil when nobody was asked
+}
+
+// clockSlack is how far a replica's idea of the store's clock may be ahead of it: as much as
+// the answer that told it took. For as long as a clock is known a jump is not noticed.
+const (
+	clockSlack = 15 * time.Second
+	clockKnown = 10 * time.Second
+)
+
+// mayBeWritten checks that nothing held an update when the store was asked right before
+// its push. A push that is under way when a hold comes is not called back. The lock is held.
+func (c *checker) mayBeWritten(replica string, sent sending, u *tracked) {
+	j := sent.judged
+	if j == nil || !j.updates[u.ID] {
+		c.wrong("update %s was pushed, and nobody asked what holds it", u.ID)
+		return
+	}
+	clock := j.read.Sub(j.jumped) > clockKnown
+	for _, s := range c.stints {
+		before := s.from.Before(j.read) && (s.to.IsZero() || s.to.After(j.read))
+		lasts := s.Until.IsZero() || clock && s.Until.After(j.store.Add(clockSlack))
+		switch {
+		case !s.keeps(u.Update):
+		case before && lasts && s.Kind == gitops.HoldBad && isRolledBack(s.Hold):
+			c.wrong("update %s brings %s back, which was rolled back", u.ID, u.Tag)
+		case before && lasts:
+			c.wrong("update %s is held by %s, a %s, and was pushed", u.ID, s.ID, s.Kind)
+		case s.from.After(j.read) && s.to.IsZero():
+			met.meet("a push was under way when a hold came")
+		}
+	}
+	passes := u.Terms != nil && slices.Contains(u.Terms.Passes, gitops.BlockFreeze)
+	if clock && !passes && c.w.frozen.holds(j.freezes, u.Update, j.store) && c.w.frozen.holds(j.freezes, u.Update, j.store.Add(clockSlack)) {
+		c.wrong("update %s is held by a freeze of the configuration, and was pushed", u.ID)
+	}
+	c.afterAnswer(replica, j, u)
+}
+
+// afterAnswer checks that a replica pushes nothing after it has told whoever placed a hold
+// that it is quiet. The lock is held.
+func (c *checker) afterAnswer(replica string, j *judgement, u *tracked) {
+	for _, q := range c.quiets {
+		i := slices.IndexFunc(c.stints, func(s *stint) bool { return s.ID == q.hold.ID && s.Since.Equal(q.hold.Since) })
+		began := i >= 0 && j.read.Before(c.stints[i].from)
+		if q.replica == replica && began && c.stints[i].keeps(u.Update) && (j.ended.IsZero() || j.ended.After(q.at)) {
+			c.wrong("update %s came after %s had said that nothing comes that %s holds", u.ID, replica, q.hold.ID)
+		}
+	}
+}
+
+// answeredQuiet is told that a replica has answered whoever placed a hold.
+func (c *checker) answeredQuiet(replica string, h gitops.Hold, underWay []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(underWay) > 0 {
+		met.meet("a hold's answer named what was under way")
+	}
+	c.quiets = append(c.quiets, quiet{replica, h, time.Now(), underWay})
+}
+
+// isRolledBack reports whether a bad mark is a rollback's.
+func isRolledBack(h gitops.Hold) bool { return h.Reason == rollbackReason }
+
+// behindWord is whether an event happened before a person ordered something of its app, as
+// far as two clocks can tell. The lock is held.
+func (c *checker) behindWord(u gitops.Update) bool {
+	word := c.word[release{u.Environment, u.App}]
+	return !isPersons(u) && !u.EventTime.IsZero() && !word.After(u.AcceptedAt) && word.Sub(u.EventTime) > time.Minute
+}
+
+// hears takes down a person's order. One that was accepted by a clock that was ahead counts
+// no more. The lock is held.
+func (c *checker) hears(u gitops.Update) {
+	if r := (release{u.Environment, u.App}); isPersons(u) && u.State == gitops.Pending && (u.AcceptedAt.After(c.word[r]) || c.word[r].After(u.AcceptedAt)) {
+		c.word[r] = u.AcceptedAt
+		met.meet("a person ordered something")
+	}
+}
+
+// handEdited is told that a person's commit put tags into apps' files.
+func (c *checker) handEdited(by hash, edited []release) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range edited {
+		if c.tags(by)[r] != "" {
+			c.edits[r] = byHand{by, time.Now()}
+		}
+	}
+}
+
+var byHandIn = regexp.MustCompile(` by hand in commit ([0-9a-f]{12}),`)
+
+// behindHand holds what is superseded because of a person's edit to that: the commit is on
+// the branch, is none of ours, and the environment respects it. The lock is held.
+func (c *checker) behindHand(u *tracked) {
+	said := byHandIn.FindStringSubmatch(u.Reason)
+	if said == nil {
+		return
+	}
+	met.meet("an edit by hand superseded an update")
+	for commit := range c.w.origin.all {
+		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && !isPersons(u.Update) {
+			u.byHand = true
+		}
+	}
+	if !u.byHand && !c.keyless {
+		c.wrong("update %s was superseded by an edit by hand, which is none: %s", u.ID, u.Reason)
+	}
+}
+
+// respects checks that automation writes nothing over a person's edit, before the edit's
+// pin was placed and has ended. The lock is held.
+func (c *checker) respects(u *tracked, replica string, parent hash, sent sending) {
+	r := release{u.Environment, u.App}
+	edit, edited := c.edits[r]
+	delete(c.edits, r)
+	// What a lane had in hand goes by what was written when it took that.
+	if !edited || edit.at.After(c.takenAt[replica+" "+u.Environment]) || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
+		return
+	}
+	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
+		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
+	})
+	tag := c.tags(parent)[r]
+	if met.meet("an update was written over an edit by hand"); !pinned && tag != u.Tag && tag != c.writtenTag(r) {
+		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit.commit)
+	}
+}
+
+// writtenTag is the tag that the store has as the one that was written last of an app: an
+// edit by hand that puts it there says nothing new. The lock is held.
+func (c *checker) writtenTag(r release) string {
+	var last *tracked
+	for _, u := range c.updates {
+		if !u.lost && u.State.Written() && u.raised && u.Environment == r.environment && u.App == r.app && (last == nil || u.Sequence > last.Sequence) {
+			last = u
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return last.Tag
+}
