@@ -176,9 +176,9 @@ type Held struct {
 type HandEdit struct {
 	Update string    // the id of the update that would replace it
 	Tag    string    // that the file has
-	Commit string    // hexadecimal name of the commit that put it there
-	Author string    // name of the commit's author, one line
-	At     time.Time // when it was committed, by its committer's clock
+	Commit string    // hexadecimal name of the commit that put it there; of the file's content when it was not found
+	Author string    // name of the commit's author, one line; "unknown" when it was not found
+	At     time.Time // when it was committed, by its committer's clock, UTC; zero when it was not found
 }
 
 // Refusal says that the git server refuses one update although it takes others:

@@ -60,7 +60,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		authenticators = append(authenticators, jobs{g.jobs, s.store})
 	}
 	g.api = api.New(api.Config{
-		Store:          s.store,
+		Store:          countedStore{s.store, s.metrics.orders},
 		Intake:         g.intake,
 		Manifests:      liveManifests{&g.latest},
 		Access:         g.access,

@@ -20,6 +20,7 @@ type event struct {
 	id, kind string
 	delivery gitops.Delivery
 	update   gitops.Update
+	hold     gitops.Hold
 }
 
 // follower reads a stream.
@@ -85,8 +86,11 @@ func (f *follower) decode(e *event, data string) {
 		f.t.Fatal(err)
 	}
 	into, schema := any(&e.update), "Update"
-	if e.kind == "delivery" {
+	switch e.kind {
+	case "delivery":
 		into, schema = &e.delivery, "Delivery"
+	case "hold":
+		into, schema = &e.hold, "Hold"
 	}
 	var plain any
 	if err := json.Unmarshal([]byte(data), into); err != nil {

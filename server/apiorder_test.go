@@ -78,7 +78,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		{"no JSON", "k", "app=api", 400, "", "the body must be a JSON object", false},
 		{"nothing", "k", "", 400, "", "the body must be a JSON object", false},
 		{"two", "k", goodOrder + goodOrder, 400, "", "the body must be a JSON object", false},
-		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest: unknown field "env", which is called environment here`, false},
+		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest, reason, orHold, override, throughStop and dryRun: unknown field "env", which is called environment here`, false},
 		{"a number", "k", `{"app": "api", "environment": "dev", "tag": 123}`, 400, "tag", "tag: must be a string", false},
 		{"large", "k", goodOrder + strings.Repeat(" ", 1<<20), 413, "", "the body is larger than 1048576 bytes", false},
 		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 111", false},
@@ -140,7 +140,7 @@ func testRetry(t *testing.T, s *site) {
 		t.Errorf("%s, and its steps are\n%s", committed.State, diff)
 	}
 	got := read[gitops.Update](r, "/api/v1/updates/"+failed.ID)
-	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Sequence", "MaybePushed", "RetriedAt")); diff != "" {
+	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Principal", "Sequence", "MaybePushed", "RetriedAt")); diff != "" {
 		t.Errorf("the API answers another update:\n%s", diff)
 	}
 	if p := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "").problem(t, 409); p.Code != gitops.Conflict {

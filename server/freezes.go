@@ -45,7 +45,8 @@ func mayKnow(looks []catalog.Look, app string) bool {
 	return slices.ContainsFunc(looks, func(l catalog.Look) bool { return l.Rules.MayNameApp(app) })
 }
 
-// checkHeld reports a name of an act that is neither configured nor found, nor may be found.
+// checkHeld reports a name of an act that is neither configured nor found, nor may be found,
+// and one app that is not in one environment.
 func (g *generation) checkHeld(environments, apps []string) error {
 	rejected := func(field string, i int, why string) error {
 		return &gitops.Error{Code: gitops.Rejected, Field: fmt.Sprintf("%s[%d]", field, i), Message: why}
@@ -59,6 +60,13 @@ func (g *generation) checkHeld(environments, apps []string) error {
 	for i, name := range apps {
 		if !k.Has(name) && (k.Complete() || !k.MayComeToKnow(name)) {
 			return rejected("apps", i, k.policy.UnknownApp(name))
+		}
+	}
+	if len(environments) == 1 && len(apps) == 1 && k.Complete() {
+		_, known := k.Target(environments[0], apps[0])
+		_, faulty := k.Problem(environments[0], apps[0]) // what cannot be written now may be held all the same
+		if why, _ := k.whyGone(environments[0], apps[0]); !known && !faulty {
+			return rejected("apps", 0, why)
 		}
 	}
 	return nil

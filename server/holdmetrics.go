@@ -57,6 +57,21 @@ func (m orderMetrics) ordered(updates []gitops.Update) {
 	}
 }
 
+// countedStore counts the orders that are placed.
+type countedStore struct {
+	queue.Queue
+	orders orderMetrics
+}
+
+// Place implements queue.Holds.
+func (c countedStore) Place(ctx context.Context, p queue.Placement) (queue.Placed, error) {
+	placed, err := c.Queue.Place(ctx, p)
+	if err == nil && placed.Order != nil && !placed.Duplicate {
+		c.orders.ordered(placed.Order.Updates)
+	}
+	return placed, err
+}
+
 // holdStates says at every scrape what holds: the holds in the store and the freezes of
 // the configuration that are closed. It is the same on every replica.
 type holdStates struct {

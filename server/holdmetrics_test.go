@@ -99,6 +99,31 @@ func TestOrdersThatPassHoldsAreCounted(t *testing.T) {
 	}
 }
 
+// placing is a store that takes every placement, and says what it led to.
+type placing struct {
+	queue.Queue
+	duplicate bool
+	err       error
+}
+
+func (p placing) Place(_ context.Context, asked queue.Placement) (queue.Placed, error) {
+	return queue.Placed{Order: asked.Order, Duplicate: p.duplicate}, p.err
+}
+
+// A rollback counts when it is placed for the first time, and not when it is known or fails.
+func TestPlacedOrdersAreCountedOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := newOrderMetrics(registry)
+	order := &gitops.Delivery{Updates: []gitops.Update{{Environment: "prod", Terms: &gitops.Terms{RollsBack: "1.2.3"}}}}
+	for _, store := range []placing{{}, {duplicate: true}, {err: gitops.Errorf(gitops.Unavailable, "the store is away")}} {
+		_, _ = countedStore{store, m}.Place(t.Context(), queue.Placement{Order: order})
+	}
+	_, _ = countedStore{placing{}, m}.Place(t.Context(), queue.Placement{}) // a hold alone
+	if diff := cmp.Diff(map[string]float64{`tallyman_rollbacks_total{environment="prod"}`: 1}, gather(t, &Server{metrics: &metrics{registry: registry}})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // BenchmarkHoldsAtAScrape is what as many holds as there may be cost a scrape, beside
 // reading them.
 func BenchmarkHoldsAtAScrape(b *testing.B) {

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
@@ -182,7 +183,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	s.health.Measure(soon, store) // so that the first scrape has it
-	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, setAsides{store, s.logger}, waitingDeliveries{store, s.logger}, storeCollector{s.health})
+	s.metrics.registry.MustRegister(&laneStates{reader: store, environments: s.environments, logger: s.logger}, holdStates{store, s.environments, func() *gate.Freezes { return s.holdRules().Freezes }, s.logger}, setAsides{store, s.logger}, waitingDeliveries{store, s.logger}, storeCollector{s.health})
 	s.runUntilStop("store's monitor", func(ctx context.Context) { s.health.Run(ctx, store) })
 	return nil
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 )
 
@@ -26,13 +28,16 @@ type held struct {
 const (
 	heldRuns = 15
 	free     = 10 // apps of which nothing is held
-	// tooOld is how long ago the updates were accepted that a lane does not write
-	// without asking a person.
-	tooOld = 8 * 24 * time.Hour
+	// heldApps is how many apps one hold names.
+	heldApps = 100
+	// badMarks is how many tags of the others are marked as bad: with the freezes there are
+	// nearly as many holds as there may be, and each update is judged by 900 of them.
+	badMarks = 9_000
+	placing  = 500 // holds in one transaction
 )
 
-// measureHeld prepares a store whose updates are all too old to be written, has a
-// tallyman hold them, and then makes updates of other apps in the same environment.
+// measureHeld prepares a store whose updates a freeze holds, has a tallyman find that out,
+// and then makes updates of other apps in the same environment.
 func (b *bench) measureHeld(ctx context.Context, size string) (err error) {
 	if b.options.held == 0 {
 		return nil
@@ -40,7 +45,7 @@ func (b *bench) measureHeld(ctx context.Context, size string) (err error) {
 	b.say("%d held updates in one environment of %s", b.options.held, size)
 	shape := shapes[size]
 	full := filepath.Join(b.stores, "held.db")
-	if err := prepareOld(ctx, full, shape, b.options.held); err != nil {
+	if err := prepareHeld(ctx, full, shape, b.options.held, time.Now().Add(time.Hour)); err != nil {
 		return err
 	}
 	found := held{Size: size, Held: b.options.held}
@@ -80,18 +85,40 @@ func (b *bench) measureHeld(ctx context.Context, size string) (err error) {
 	return err
 }
 
-// prepareOld makes a store of so many updates that were accepted long ago, in the
-// first environment of the shape, of all its apps but for a few.
-func prepareOld(ctx context.Context, path string, shape gitserver.Shape, n int) (err error) {
-	store, err := sqlite.Open(ctx, path, sqlite.Options{Now: func() time.Time { return time.Now().Add(-tooOld) }})
+// prepareHeld makes a store of so many updates in the first environment of the shape, of
+// all its apps but for a few, and freezes these apps until a time. Of the others some tags
+// are bad.
+func prepareHeld(ctx context.Context, path string, shape gitserver.Shape, n int, until time.Time) (err error) {
+	store, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	environment := shape.Environments[0]
+	var apps []string
+	for app := range shape.Apps - free {
+		apps = append(apps, gitserver.App(app))
+	}
+	hold := gitops.Hold{Environments: []string{environment}, Principal: "token:bench", Actor: "token:bench", Reason: "the bench measures it"}
+	var holds []gitops.Hold
+	for some := range slices.Chunk(apps, heldApps) {
+		hold.Kind, hold.Apps, hold.Until = gitops.HoldFreeze, some, until
+		holds = append(holds, hold)
+	}
+	for mark := range badMarks {
+		hold.Kind, hold.Apps, hold.Until = gitops.HoldBad, []string{gitserver.App(shape.Apps - 1 - mark%free)}, time.Time{}
+		hold.Tag = fmt.Sprintf("main-bad%07x", mark)
+		holds = append(holds, hold)
+	}
+	for some := range slices.Chunk(holds, placing) {
+		if _, err := store.Place(ctx, queue.Placement{Holds: some}); err != nil {
+			return err
+		}
+	}
 	for made := 0; made < n; {
 		d := gitops.Delivery{Source: "github", ID: fmt.Sprintf("held-%d", made), Outcome: gitops.OutcomeAccepted, Body: []byte("{}")}
-		for app := 0; app < shape.Apps-free && made < n; app++ {
-			d.Updates = append(d.Updates, gitops.Update{Environment: shape.Environments[0], App: gitserver.App(app), Tag: fmt.Sprintf("main-%07x", made)})
+		for _, app := range apps[:min(len(apps), n-made)] {
+			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: fmt.Sprintf("main-%07x", made)})
 			made++
 		}
 		if _, _, err := store.Accept(ctx, d); err != nil {
@@ -101,35 +128,48 @@ func prepareOld(ctx context.Context, path string, shape gitserver.Shape, n int) 
 	return nil
 }
 
-// awaitHeld waits until the lane has held all of them, and says how long after the
-// start that was.
+// awaitHeld waits until the lane of the first environment has held all of them, and says
+// how long after the start that was.
 func awaitHeld(ctx context.Context, t *tallyman, n int) (ms float64, err error) {
-	for {
+	err = awaitLanes(ctx, t, func(lanes []laneState) bool { return lanes[0].Ready == 0 && lanes[0].Held["freeze"] == n })
+	return milliseconds(time.Since(t.began)), err
+}
+
+// laneState is what status says of a lane.
+type laneState struct {
+	Ready int            `json:"ready"`
+	Held  map[string]int `json:"held"`
+}
+
+// awaitLanes asks for status until the lanes are so.
+func awaitLanes(ctx context.Context, t *tallyman, so func([]laneState) bool) error {
+	for began := time.Now(); ; {
 		body, _, err := t.readStatus(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		var status struct {
 			Environments []struct {
-				Lane struct {
-					Ready int            `json:"ready"`
-					Held  map[string]int `json:"held"`
-				} `json:"lane"`
+				Lane laneState `json:"lane"`
 			} `json:"environments"`
 		}
 		if err := json.Unmarshal(body, &status); err != nil {
-			return 0, err
+			return err
 		}
-		if lane := status.Environments[0].Lane; lane.Ready == 0 && lane.Held["stale"] == n {
-			return milliseconds(time.Since(t.began)), nil
+		var lanes []laneState
+		for _, e := range status.Environments {
+			lanes = append(lanes, e.Lane)
 		}
-		if time.Since(t.began) > 2*time.Minute {
-			return 0, fmt.Errorf("the lane did not hold %d updates in two minutes: %w", n, t.complaint())
+		if so(lanes) {
+			return nil
+		}
+		if time.Since(began) > 2*time.Minute {
+			return errors.Join(fmt.Errorf("the lanes stand at %+v after two minutes", lanes), t.complaint())
 		}
 		select {
 		case <-time.After(statusEvery):
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }

@@ -43,7 +43,7 @@ api:
   tokens: [{name: bench, file: %[1]s/api-token}]
 access:
   - {who: {dispatch: {repository: example/manifests, repositoryID: 1}}, may: [order], apps: ["*"], environments: ["*"]}
-  - {who: {token: bench}, may: [read]}
+  - {who: {token: bench}, may: [read, stop]}
 `
 
 // apiToken is what the bench reads the API with.

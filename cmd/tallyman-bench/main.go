@@ -37,6 +37,8 @@ type options struct {
 	readers    int
 	pairs      int
 	held       int
+	freed      int
+	stopped    int
 	kills      int
 	oneFile    int
 	discover   int
@@ -88,6 +90,8 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.readers, "readers", 1000, "`updates` to make at each size while status is asked; 0 leaves readers out")
 	flags.IntVar(&o.pairs, "pairs", 10, "how `often` to make an update beside a status, and one alone, at each size, with 3 s before each")
 	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
+	flags.IntVar(&o.freed, "freed", 10_000, "`updates` that a freeze holds whose end is measured; 0 leaves it out")
+	flags.IntVar(&o.stopped, "stopped", 1000, "`deliveries` in a burst that a stop comes in; 0 leaves it out")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
 	flags.IntVar(&o.discover, "discover", 5_000, "`apps` in 4 environments that only the branch names; 0 leaves it out")
@@ -108,7 +112,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
 			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
-			"readers": "100", "pairs": "3", "held": "5000", "kills": "3", "one-file": "100", "discover": "200",
+			"readers": "100", "pairs": "3", "held": "5000", "freed": "1000", "kills": "3", "one-file": "100", "discover": "200",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))
@@ -203,7 +207,7 @@ func (b *bench) measure(ctx context.Context) error {
 		name string
 		run  func(ctx context.Context, size string) error
 	}{
-		{"held updates", b.measureHeld}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
+		{"held updates", b.measureHeld}, {"the end of a freeze", b.measureFreed}, {"a stop in a burst", b.measureStopped}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
 		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"updates in a row", b.measureRow},
 	} {
 		if err := part.run(ctx, size); err != nil {

@@ -17,6 +17,8 @@ func (r *report) judgeCore() {
 	}
 	r.atMost("an update beside 50,000 held ones, by one beside none", "x", 1.2, h.WithMS/h.NoneMS, h.Held >= 50_000)
 
+	r.judgeHolds()
+
 	var f failover
 	if r.Failover != nil {
 		f = *r.Failover
@@ -39,6 +41,22 @@ func (r *report) judgeCore() {
 	r.atMost("5,000 apps x 4 discovered: most memory ever resident", " MiB", 300, d.PeakMiB, whole)
 	r.atMost("100 new apps in one commit: from the look until known", " ms", 1000, d.NewKnownMS, whole)
 	r.atMost("one update of a discovered app, by one of a configured app", "x", 1.2, d.AsConfigured, whole)
+}
+
+// judgeHolds is of what people hold: it goes at once when the hold ends, and nothing goes
+// when a stop was answered.
+func (r *report) judgeHolds() {
+	var f freed
+	if r.Freed != nil {
+		f = *r.Freed
+	}
+	r.atMost("10,000 held updates: from the freeze's end until the newest of each app is written", " ms", 10_000, f.WroteMS, f.Held >= 10_000)
+
+	var s stopped
+	if r.Stopped != nil {
+		s = *r.Stopped
+	}
+	r.atMost("a stop in a burst of 1,000: last push after its answer", " ms", 250, s.LastMS, s.Deliveries >= 1000)
 }
 
 func (r *report) judgeReaders(size string) {

@@ -24,6 +24,8 @@ type report struct {
 	Row     []rowPoint `json:"row,omitempty"`
 
 	Held       *held       `json:"held,omitempty"`
+	Freed      *freed      `json:"freed,omitempty"`
+	Stopped    *stopped    `json:"stopped,omitempty"`
 	Failover   *failover   `json:"failover,omitempty"`
 	OneFile    *oneFile    `json:"oneFile,omitempty"`
 	Discovered *discovered `json:"discovered,omitempty"`

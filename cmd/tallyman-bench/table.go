@@ -79,10 +79,7 @@ func (r *report) printCore(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", s.Size, s.Pairs, s.Alone.P50MS, s.Alone.P90MS, s.Alone.MaxMS,
 			s.With.P50MS, s.With.P90MS, s.With.MaxMS, s.With.P50MS-s.Alone.P50MS, s.With.P90MS-s.Alone.P90MS)
 	}
-	if h := r.Held; h != nil {
-		head(w, "held updates", "number", "all held after ms", "another app's update ms", "where none is held", "by it")
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.2fx\t\n", h.Size, h.Held, h.AskMS, h.WithMS, h.NoneMS, h.WithMS/h.NoneMS)
-	}
+	r.printHolds(w)
 	if f := r.Failover; f != nil {
 		head(w, "killed replicas", "of", "kills", "environments that stood still", "median ms", "most")
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
@@ -94,6 +91,21 @@ func (r *report) printCore(w io.Writer) {
 	if o := r.OneFile; o != nil {
 		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "CPU ms", "first status ms", "peak MiB")
 		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.CPUMS, o.StatusMS, o.PeakMiB)
+	}
+}
+
+func (r *report) printHolds(w io.Writer) {
+	if h := r.Held; h != nil {
+		head(w, "held updates", "number", "all held after ms", "another app's update ms", "where none is held", "by it")
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.2fx\t\n", h.Size, h.Held, h.AskMS, h.WithMS, h.NoneMS, h.WithMS/h.NoneMS)
+	}
+	if f := r.Freed; f != nil {
+		head(w, "end of a freeze", "held", "apps", "newest of each written ms", "all ended ms", "pushes")
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%d\t\n", f.Size, f.Held, f.Apps, f.WroteMS, f.EndedMS, f.Pushes)
+	}
+	if s := r.Stopped; s != nil {
+		head(w, "stop in a burst", "deliveries", "pushes before", "answered after ms", "last push after the answer ms", "resumed, all written ms")
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t\n", s.Size, s.Deliveries, s.Pushes, s.AnswerMS, s.LastMS, s.ResumedMS)
 	}
 }
 

@@ -24,9 +24,9 @@ func newDemo() *cobra.Command {
 		Short: "Run a demonstration on this machine: events in, commits out",
 		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
 directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
-send it events as GitHub and EventBridge do, and show each answer, the commits, the
-metrics that moved, and what status, explain, history and audit say afterwards. It needs
-git, uses no other network, and ends by itself.`,
+send it events as GitHub and EventBridge do, stop it, resume and roll back, and show each
+answer, the commits, the metrics that moved, and what status, explain, history and audit
+say afterwards. It needs git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -149,6 +149,10 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	if err := d.server.awaitEnds(ctx, updates); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "\n%d. 1.4.0 loses orders: a person stops prod, and goes back\n", len(d.scenes())+1)
+	if err := d.run(ctx, out, goBack); err != nil {
+		return err
+	}
 	if err := d.showCommits(out); err != nil {
 		return err
 	}
@@ -198,7 +202,7 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "\nThe results, with TALLYMAN_URL=%s and TALLYMAN_TOKEN_FILE=api-token:\n", d.base)
 	failed := gitops.UpdateID(gitops.DeliveryKey{Source: "github", ID: demoFailedGUID}, "dev", demoWithout)
-	questions := [][]string{{"status"}, {"apps"}, {"deliveries"}, {"dismiss", failed, "--reason", "its chart comes next week"}}
+	questions := [][]string{{"status"}, {"holds"}, {"apps"}, {"deliveries"}, {"dismiss", failed, "--reason", "its chart comes next week"}}
 	asked := make(map[string]bool)
 	for _, s := range d.scenes() {
 		if !asked[s.id] {
@@ -207,10 +211,23 @@ func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
 		}
 	}
 	questions = append(questions, []string{"history", "myshop-api", "--env", "prod"}, []string{"audit"})
-	for _, args := range questions {
+	return d.run(ctx, out, questions)
+}
+
+// goBack are the commands of somebody who is on call.
+var goBack = [][]string{
+	{"stop", "--env", "prod", "--reason", "incident-4711"},
+	{"update", "myshop-api", "1.4.0", "--env", "prod"},
+	{"resume", "--env", "prod"},
+	{"rollback", "myshop-api", "--env", "prod", "--reason", "incident-4711"},
+}
+
+// run runs commands and shows what they print.
+func (d *demo) run(ctx context.Context, out io.Writer, commands [][]string) error {
+	for _, args := range commands {
 		answer, err := d.ask(ctx, args...)
 		if err != nil {
-			return err
+			return fmt.Errorf("tallyman %s: %w: %s", strings.Join(args, " "), err, answer)
 		}
 		fmt.Fprintf(out, "\n$ tallyman %s\n%s\n", strings.Join(args, " "), indent(strings.TrimSuffix(answer, "\n")))
 	}

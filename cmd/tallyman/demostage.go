@@ -96,7 +96,7 @@ access:
   - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web, myshop-jobs], environments: [dev, staging]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
   - {who: {token: developer}, may: [read]}
-  - {who: {token: developer}, may: [order, cancel], environments: [dev, staging, prod]}
+  - {who: {token: developer}, may: [order, cancel, rollback, stop], environments: [dev, staging, prod]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {semver: ">=1.0.0-0"}}
@@ -154,7 +154,7 @@ func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
 	printed, err := cmd.CombinedOutput()
-	if exited := new(exec.ExitError); errors.As(err, &exited) && exited.ExitCode() == exitRejected {
+	if exited := new(exec.ExitError); errors.As(err, &exited) && (exited.ExitCode() == exitRejected || exited.ExitCode() == exitHeld) {
 		err = nil
 	}
 	return string(printed), err

@@ -83,7 +83,7 @@ var mayImport = map[string][]string{
 	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/survey", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/propose", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client":       {"server/api", "gitops"},
 	"cmd/tallyman-bench/ledger": {"gitops"},
-	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
+	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.

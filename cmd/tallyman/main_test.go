@@ -64,6 +64,9 @@ func TestDemo(t *testing.T) {
 		"$ tallyman history myshop-api --env prod", "1.4.0  ",
 		// An app that nobody configured is discovered, and its first delivery is not lost.
 		"$ tallyman apps\n", "myshop-web", "Delivery github/00000000-0000-4000-8000-000000000006: accepted", "myshop-web in dev to main-1a2b3c4: committed",
+		// Somebody stops prod, is refused an order meanwhile, and goes back to the tag of before.
+		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h1, stop of prod: ",
+		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: incident-4711",
 		// What an update changed, whose commit it is, and who did what.
 		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss  token:developer ", "refuse   github:ann ")
 }

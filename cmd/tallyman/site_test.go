@@ -47,7 +47,7 @@ api:
 access:
   - {who: {dispatch: {repository: shop/apps, repositoryID: 1}}, may: [order], apps: ["*"], environments: ["*"]}
   - {who: {push: {source: eventbridge}}, may: [order], apps: ["*"], environments: ["*"]}
-  - {who: {token: ci}, may: [read, order, retry, cancel]}
+  - {who: {token: ci}, may: [read, order, retry, cancel, rollback, hold, stop, override]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   staging: {tags: {match: '(main|rc)-[0-9a-f]{7,40}'}}

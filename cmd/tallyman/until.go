@@ -103,21 +103,16 @@ func nextShown(at gate.WeekTime, zone *time.Location, now time.Time) time.Time {
 	return next
 }
 
-// ahead says how far away a time to come is, as in "in 14 h".
+// ahead says roughly how far away a time to come is, as in "in 14 h".
 func (p *printer) ahead(t time.Time) string {
-	switch away := t.Sub(p.now); {
+	switch away := max(0, t.Sub(p.now)); {
 	case away < time.Minute:
-		return fmt.Sprintf("in %d s", max(0, int(away.Seconds())))
+		return fmt.Sprintf("in %d s", int(away.Seconds()))
 	case away < time.Hour:
-		return fmt.Sprintf("in %d min", int(away.Minutes()))
+		return fmt.Sprintf("in %d min", int(away.Round(time.Minute).Minutes()))
 	case away < 96*time.Hour:
-		return fmt.Sprintf("in %d h", int(away.Hours()))
+		return fmt.Sprintf("in %d h", int(away.Round(time.Hour).Hours()))
 	default:
-		return fmt.Sprintf("in %d days", int(away.Hours()/24))
+		return fmt.Sprintf("in %d days", int(away.Round(24*time.Hour).Hours()/24))
 	}
-}
-
-// ends is a time to come, with its weekday and how far away it is.
-func (p *printer) ends(t time.Time) string {
-	return fmt.Sprintf("%s (%s)", t.UTC().Format("Mon 2006-01-02 15:04 UTC"), p.ahead(t))
 }

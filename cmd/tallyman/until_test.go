@@ -70,7 +70,7 @@ func TestTimesUntil(t *testing.T) {
 func TestHowFarAwayATimeIs(t *testing.T) {
 	p := printer{now: noon}
 	for want, away := range map[string]time.Duration{
-		"in 0 s": -time.Second, "in 59 s": 59 * time.Second, "in 23 min": 23*time.Minute + 59*time.Second, "in 14 h": 14 * time.Hour, "in 95 h": 96*time.Hour - 1, "in 30 days": 30 * 24 * time.Hour,
+		"in 0 s": -time.Second, "in 59 s": 59 * time.Second, "in 24 min": 23*time.Minute + 59*time.Second, "in 14 h": 14 * time.Hour, "in 72 h": 72*time.Hour - time.Second, "in 30 days": 30 * 24 * time.Hour,
 	} {
 		if got := p.ahead(noon.Add(away)); got != want {
 			t.Errorf("%s, want %s", got, want)

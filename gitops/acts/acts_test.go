@@ -88,6 +88,16 @@ func TestOrder(t *testing.T) {
 	if len(kindsOf(err)) != 2 || !strings.HasPrefix(err.Error(), "api in prod is held: bo pinned 1.4.1") || !strings.Contains(err.Error(), "(--or-hold)") || !strings.Contains(err.Error(), "(--override REASON)") {
 		t.Errorf("of several: %v", err)
 	}
+	many := []gitops.Hold{frozen, stopped}
+	for i := range 100 {
+		mark := bad
+		mark.Reason = strings.Repeat("x", i)
+		many = append(many, mark)
+	}
+	var told *Blocked
+	if _, err := Order([]gitops.Update{{Environment: "prod", App: "api", Tag: "1.4.2"}, {Environment: "prod", App: "web", Tag: "1"}}, Wishes{}, ann, holding(many...)); !errors.As(err, &told) || len(told.BlockedBy) != 27 || len(told.Error()) > 2000 {
+		t.Errorf("of many: %v", err)
+	}
 	if _, err := Order([]gitops.Update{{Environment: "prod", App: "api", Tag: "1"}}, Wishes{}, ann, holding(stopped)); err == nil || !strings.Contains(err.Error(), "(--through-stop REASON)") {
 		t.Errorf("of a stop: %v", err)
 	}

@@ -52,7 +52,7 @@ func (w Wishes) passable() (kinds []gitops.BlockKind) {
 // The updates come back with their terms, and with what holds them now.
 func Order(updates []gitops.Update, w Wishes, by By, s State) ([]gitops.Update, error) {
 	decided := slices.Clone(updates)
-	var held []gitops.Block
+	var held blockList
 	where := ""
 	for i := range decided {
 		u := &decided[i]
@@ -62,16 +62,36 @@ func Order(updates []gitops.Update, w Wishes, by By, s State) ([]gitops.Update, 
 		if len(u.BlockedBy) > 0 && where == "" {
 			where = place(u.Environment, u.App)
 		}
-		for _, b := range u.BlockedBy {
-			if !slices.Contains(held, b) {
-				held = append(held, b)
-			}
-		}
+		held.add(u.BlockedBy)
 	}
-	if len(held) == 0 || w.OrHold || !gitops.IsPerson(by.Principal.ID()) {
+	if where == "" || w.OrHold || !gitops.IsPerson(by.Principal.ID()) {
 		return decided, nil
 	}
-	return nil, blocked(where, held, wayPast(held))
+	return nil, blocked(where, held.list, wayPast(held.list))
+}
+
+// mostBlocks is how many blocks of a kind are told to whoever is refused: many updates may
+// be held by as many holds.
+const mostBlocks = 25
+
+// blockList is blocks without those that are there already, and of each kind the first.
+type blockList struct {
+	list []gitops.Block
+	seen map[gitops.Block]bool
+	of   map[gitops.BlockKind]int
+}
+
+func (l *blockList) add(blocks []gitops.Block) {
+	if l.seen == nil {
+		l.seen, l.of = make(map[gitops.Block]bool), make(map[gitops.BlockKind]int)
+	}
+	for _, b := range blocks {
+		if !l.seen[b] && l.of[b.Kind] < mostBlocks {
+			l.seen[b] = true
+			l.of[b.Kind]++
+			l.list = append(l.list, b)
+		}
+	}
 }
 
 // terms are those of an order that meets the blocks.

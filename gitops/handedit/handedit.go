@@ -11,8 +11,7 @@
 //     one: the app was set in another file or at another key, and its configuration has
 //     changed since.
 //   - When the search ends before the tag's commit, the newest commit that changed the file
-//     counts as it, and without one the oldest commit that was looked at, of nobody in
-//     particular.
+//     counts as it, and without one it is nobody's in particular.
 package handedit
 
 import (
@@ -53,8 +52,8 @@ type Question struct {
 type Answer struct {
 	Tip    git.Hash // zero when nothing could be read at all
 	ByHand bool
-	// Edit is the one that put the tag there; without an update, and when its commit was
-	// not found without a time.
+	// Edit is the one that put the tag there, without an update. When its commit was not
+	// found it is by [Nobody], without a commit and a time.
 	Edit gitops.HandEdit
 }
 
@@ -71,7 +70,7 @@ func (f *Finder) Find(ctx context.Context, q Question) (Answer, error) {
 	defer cancel()
 	w := &way{question: q, proofs: f.proofs}
 	found, err := f.reader.File(within, history.Query{Path: q.Path, Read: q.Read, Limit: 1, Commits: mostCommits, Page: firstPage, Visit: w.visit})
-	timeUp := errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil && w.commits > 0
+	timeUp := errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil && !w.tip.IsZero()
 	if err != nil && !timeUp && !ownFault(err) {
 		return Answer{}, err
 	}
@@ -90,9 +89,6 @@ func (f *Finder) Find(ctx context.Context, q Question) (Answer, error) {
 		return a, nil
 	}
 	a.Edit.Author = Nobody
-	if w.commits > 0 {
-		a.Edit.Commit = w.oldest.String()
-	}
 	if w.last == somebody {
 		a.Edit.Commit, a.Edit.Author, a.Edit.At = w.edit.String(), authorOf(w.by.Author), w.by.Made.UTC()
 	}
@@ -122,10 +118,9 @@ type way struct {
 	question Question
 	proofs   history.Verifier
 
-	commits     int
-	tip, oldest git.Hash
-	nth         map[git.Hash]int // of commits that changed the file
-	written     int              // the newest commit that writes the app, as proved; -1 for none
+	tip     git.Hash         // zero before a commit is read
+	nth     map[git.Hash]int // of commits that changed the file
+	written int              // the newest commit that writes the app, as proved; -1 for none
 
 	last word // the newest
 	edit git.Hash
@@ -145,7 +140,6 @@ func (w *way) visit(nth int, name git.Hash, c git.Commit, changes bool) {
 	if nth == 0 {
 		*w = way{question: w.question, proofs: w.proofs, tip: name, nth: make(map[git.Hash]int), written: -1}
 	}
-	w.commits, w.oldest = nth+1, name
 	if changes {
 		w.nth[name] = nth
 	}

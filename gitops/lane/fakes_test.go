@@ -266,14 +266,16 @@ func (w *fakeWriter) then(script ...writes) {
 type fakeRecorder struct {
 	mu       sync.Mutex
 	finished map[gitops.State]int
+	slowest  float64 // seconds
 	waits    []time.Duration
 	causes   []lane.Cause
 }
 
-func (r *fakeRecorder) Finished(_ string, state gitops.State, _ float64) {
+func (r *fakeRecorder) Finished(_ string, state gitops.State, seconds float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finished[state]++
+	r.slowest = max(r.slowest, seconds)
 }
 
 func (r *fakeRecorder) BackingOff(_ string, cause lane.Cause, wait time.Duration) {

@@ -124,23 +124,53 @@ func findAndCommit(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteR
 	return commitAll(ctx, tasks)
 }
 
+// dies leaves what was accepted as a holder does that dies: any of it may be on the branch.
+func (s *site) dies() {
+	s.t.Helper()
+	theirs := s.steal(time.Hour)
+	if _, err := s.queue.Model.Take(s.t.Context(), theirs, queue.TakeOptions{Limit: 1}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.queue.KillHolder("other")
+}
+
 // A holder that dies after its push and before its report leaves what the next one finds,
-// also when it is held by then.
+// also when it is held by then. What it did not push is held, and not looked for again.
 func TestWhatADeadHolderPushedIsFoundAlthoughItIsHeld(t *testing.T) {
+	for happened, look := range map[string]writes{"api 1 committed": find, "api 1 stop": commitAll} {
+		t.Run(happened, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				s.accept("api 1")
+				s.dies()
+				s.holds.hold("api", gitops.BlockStop, time.Time{})
+				s.writer.then(look)
+				s.Start()
+				elapse(time.Minute)
+				equal(t, "writes", [][]string{{"? api 1"}}, s.writer.asked())
+				equal(t, "happened", []string{happened}, s.happened())
+				s.Stop(t.Context())
+			})
+		})
+	}
+}
+
+// Of what was held the newest goes, also where a holder has died meanwhile and the older ones
+// are only looked for.
+func TestTheNewestGoesAfterACrash(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		s.accept("api 1")
-		theirs := s.steal(time.Hour)
-		if _, err := s.queue.Model.Take(t.Context(), theirs, queue.TakeOptions{Limit: 1}); err != nil {
-			t.Fatal(err)
-		}
-		s.queue.KillHolder("other")
-		s.holds.hold("api", gitops.BlockStop, time.Time{})
-		s.writer.then(find)
+		s.accept("api 1", "api 2")
+		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(time.Hour))
 		s.Start()
 		synctest.Wait()
-		equal(t, "writes", [][]string{{"? api 1"}}, s.writer.asked())
-		equal(t, "happened", []string{"api 1 committed"}, s.happened())
 		s.Stop(t.Context())
+		s.dies()
+		elapse(time.Hour)
+		r := s.with(lane.Config{Environments: []lane.Environment{{Name: "dev", NewestHeld: true}}})
+		r.Start()
+		synctest.Wait()
+		equal(t, "writes", [][]string{{"? api 1", "api 2"}}, s.writer.asked())
+		equal(t, "happened", []string{"api 1 freeze", "api 2 freeze", "api 2 committed", "api 1 superseded"}, s.happened())
+		r.Stop(t.Context())
 	})
 }
 
@@ -157,7 +187,7 @@ func TestAStopBetweenPlanAndPush(t *testing.T) {
 			return r, err
 		})
 		s.Start()
-		elapse(time.Hour)
+		elapse(time.Minute)
 		equal(t, "happened", []string{"web 1 committed", "api 1 stop"}, s.happened())
 		equal(t, "writes", [][]string{{"api 1", "web 1"}}, s.writer.asked())
 		s.Stop(t.Context())
@@ -185,7 +215,7 @@ func TestNothingIsWrittenWhileItIsNotKnownWhatHolds(t *testing.T) {
 	})
 }
 
-// What was held for longer than anything may wait is not stale when that ends.
+// What was held for longer than anything may wait is neither stale nor late when that ends.
 func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		s.accept("api 1")
@@ -198,6 +228,9 @@ func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
 		next.Start()
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 freeze", "api 1 committed"}, s.happened())
+		if s.recorder.slowest > 60 {
+			t.Errorf("it counts as late by %v s", s.recorder.slowest)
+		}
 		next.Stop(t.Context())
 	})
 }

@@ -60,9 +60,6 @@ func (t *leaseTerm) backOff(b batch, tasks []gitops.WriteTask, result gitops.Wri
 	for _, blocked := range r.Blocks {
 		delete(t.sent, blocked.Update)
 	}
-	for _, e := range result.HandEdits { // which are not on the branch
-		delete(t.sent, e.Update)
-	}
 	for t.ctx.Err() == nil && t.pauseUntil(retry) {
 		if soon := failed.Add(shortestRefusal); outage.Code == gitops.Rejected && soon.Before(retry) {
 			retry = soon // what came may be taken where all that was tried is refused

@@ -141,7 +141,8 @@ func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
 }
 
 func (t *leaseTerm) recordTransition(u gitops.Update, s gitops.Transition, state gitops.State) {
-	took := max(0, time.Since(u.AcceptedAt).Seconds()) // the store's clock may be ahead of this one
+	// What a person or a freeze held was not late. The store's clock may be ahead of this one.
+	took := max(0, time.Since(latest(u.AcceptedAt, u.HeldUntil)).Seconds())
 	if state.Final() {
 		t.Recorder.Finished(t.environment, state, took)
 	}

@@ -236,3 +236,19 @@ func TestAGateThatHoldsWhatIsNotThere(t *testing.T) {
 	})
 	o.check(o.write(w, o.update("prod", "shop", "v1"))...)
 }
+
+// A branch that takes nothing is an outage, also when some of what is tried alone is held.
+func TestABranchThatTakesNothingWhileSomethingIsHeld(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	o.rejectPaths(".", "GH006: Protected branch update failed")
+	gate, with := gated(t)
+	gate.hold(func(u gitops.Update) bool { return len(gate.asked) > 0 && u.App == "shop" })
+	shop := o.update("dev", "shop", "main-1")
+	r, err := o.writer(with).Write(t.Context(), tasksOf([]gitops.Update{shop, o.update("dev", "cart", "main-1"), o.update("dev", "mail", "main-1")}))
+	if gitops.CodeOf(err) != gitops.Rejected || len(r.Refused) != 0 {
+		t.Errorf("got %+v and %v, want an outage", r, err)
+	}
+	wantHeld(t, r, shop)
+	gate.balance("an outage", len(gate.asked))
+}

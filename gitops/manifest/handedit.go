@@ -1,12 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
-	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -81,8 +81,7 @@ func (a *actor) findEdits(ctx context.Context, asked []*otherTag) (stayed bool, 
 			found = handedit.Answer{ByHand: true, Edit: gitops.HandEdit{Author: handedit.Nobody}}
 		}
 		if found.Tip.IsZero() {
-			found.Tip = a.snapshot.Tip
-			found.Edit.Commit, found.Edit.Tag = found.Tip.String(), q.tag
+			found.Tip, found.Edit.Tag = a.snapshot.Tip, q.tag
 		}
 		if err := a.moveSoon(ctx, found.Tip); err != nil {
 			return false, err
@@ -91,7 +90,7 @@ func (a *actor) findEdits(ctx context.Context, asked []*otherTag) (stayed bool, 
 		if err != nil || found.Tip != a.snapshot.Tip || found.Tip != at && found.Edit.Tag != q.tag {
 			continue // it is compared again on the new tip
 		}
-		found.Edit.Tag = git.Sanitize(q.tag)
+		found.Edit.Tag, found.Edit.Commit = q.tag, cmp.Or(found.Edit.Commit, f.Name.String())
 		a.origins[tagAt{q.of, q.file.path, f.Name.String()}] = found
 		a.config.Logger.InfoContext(ctx, "unexpected tag in a file", "environment", q.of.environment, "app", q.of.app,
 			"file", q.file.path, "tag", found.Edit.Tag, "byHand", found.ByHand, "commit", found.Edit.Commit)

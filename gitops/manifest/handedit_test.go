@@ -66,11 +66,34 @@ func TestAHandEditIsNotWrittenOver(t *testing.T) {
 		if r := o.try(w, expecting(again, "v7")); len(r.HandEdits) != 0 || len(r.Transitions) != 1 {
 			t.Errorf("once the edit is what is expected, it ended as %+v", r)
 		}
+		o.byHand("prod", "shop", "not a tag", "fix: what is no tag")
+		if r := o.try(w, expecting(o.update("prod", "shop", "v4"), "v7")); len(r.Transitions) != 1 || r.Transitions[0].Action != gitops.ActionFail {
+			t.Errorf("what is no tag is not written over either, and this ended as %+v", r)
+		}
 		o.byHand("prod", "shop", "v8", "fix: once more")
-		if r := o.try(w, gitops.WriteTask{Update: o.update("prod", "shop", "v4")}); len(r.Transitions) != 1 {
+		if r := o.try(w, gitops.WriteTask{Update: o.update("prod", "shop", "v5")}); len(r.Transitions) != 1 {
 			t.Errorf("a person's order ended as %+v", r)
 		}
 	})
+}
+
+// What this writer has written or found out before is no answer once others have moved the
+// branch: a replica, and a person who puts the same tag there again.
+func TestAHandEditOfATagThatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	w, replica := o.writer(readsTags(t)), o.writer(readsTags(t))
+	for n, tag := range []string{"v1", "v7", "v7"} {
+		o.write(w, o.update("prod", "shop", "v1"))
+		o.write(replica, o.update("prod", "shop", "v2"))
+		by := o.byHand("prod", "shop", tag, "fix")
+		for _, at := range []*Writer{w, replica, w} {
+			u := o.update("prod", "shop", "v3")
+			if r := o.try(at, expecting(u, "v2")); len(r.HandEdits) != 1 || r.HandEdits[0] != o.editOf(u, tag, by) {
+				t.Errorf("edit %d, to %s: %+v, want %s", n, tag, r, by)
+			}
+		}
+	}
 }
 
 // In one plan only the first update of an app is compared: what comes after an order is
@@ -196,7 +219,7 @@ func TestASearchThatKeepsFailingHoldsUpNothing(t *testing.T) {
 	w := o.writer(readsTags(t))
 	o.byHand("prod", "shop", "v7", "fix")
 	o.write(w, o.update("dev", "shop", "main-1"))
-	tip := o.git("rev-parse", "main")
+	file := o.git("rev-parse", "main:"+testFile("prod", "shop"))
 	u, other := o.update("prod", "shop", "v2"), o.update("prod", "cart", "v2")
 	o.server.Inject(gitserver.Fault{On: gitserver.Fetch, Times: -1, Cut: true})
 	for n := range 2 {
@@ -205,7 +228,7 @@ func TestASearchThatKeepsFailingHoldsUpNothing(t *testing.T) {
 		}
 	}
 	r := o.try(w, expecting(u, "v1"), gitops.WriteTask{Update: other})
-	want := gitops.HandEdit{Update: u.ID, Tag: "v7", Commit: tip, Author: handedit.Nobody}
+	want := gitops.HandEdit{Update: u.ID, Tag: "v7", Commit: file, Author: handedit.Nobody}
 	if len(r.Transitions) != 1 || len(r.HandEdits) != 1 || r.HandEdits[0] != want {
 		t.Errorf("%+v, want %+v", r, want)
 	}

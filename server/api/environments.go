@@ -34,7 +34,7 @@ type Environment struct {
 	Removed bool   `json:"removed,omitempty"` // it left the configuration, and its last updates are being cancelled
 	Lane    Lane   `json:"lane"`
 
-	Holds   []gitops.Hold    `json:"holds,omitempty"`   // in force there, as far as the caller may read something that they cover
+	Holds   []gitops.Hold    `json:"holds,omitempty"`   // pins, freezes and stops in force there, as far as the caller may read something that they cover
 	Freezes []gate.Scheduled `json:"freezes,omitempty"` // of the configuration, that hold there now; the same
 
 	Apps []App `json:"apps"`
@@ -154,12 +154,13 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 }
 
 // holding is what holds in an environment now, as far as it is about something that the
-// caller may read there.
+// caller may read there. Bad marks are left out: they have no end, and there are more and
+// more of them.
 func (v view) holding(environment string, s acts.State) ([]gitops.Hold, []gate.Scheduled) {
 	in := func(environments, apps []string) bool {
 		return (len(environments) == 0 || slices.Contains(environments, environment)) && v.hold(gitops.Hold{Environments: []string{environment}, Apps: apps})
 	}
-	return inForce(s, func(h gitops.Hold) bool { return in(h.Environments, h.Apps) }), s.Freezes.Schedule(in, s.At, s.At.Add(1))
+	return inForce(s, func(h gitops.Hold) bool { return h.Kind != gitops.HoldBad && in(h.Environments, h.Apps) }), s.Freezes.Schedule(in, s.At, s.At.Add(1))
 }
 
 // lanes returns the state of every configured environment's lane, and the

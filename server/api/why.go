@@ -13,7 +13,7 @@ import (
 
 const (
 	usualPreview = 30 * 24 * time.Hour
-	maxPreview   = 366 * 24 * time.Hour
+	maxPreview   = gate.LongestPreview
 )
 
 // freezes says when freezes hold: what the configuration repeats, and what people placed.

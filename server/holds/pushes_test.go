@@ -80,22 +80,26 @@ func TestAwaitQuietIsBounded(t *testing.T) {
 
 // A push that is being judged when a stop is placed is either held by it, or waited for.
 func TestAStopWhileAPushIsJudged(t *testing.T) {
-	for name, before := range map[string]bool{"the stop comes first": true, "the judge comes first": false} {
+	for name, before := range map[string]bool{"the stop comes first": true, "the answer comes first": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t)
 				s.push("api")() // so that the revision is read next
-				judging, stopped := make(chan struct{}), make(chan gitops.Hold)
+				judging, answered := make(chan struct{}), make(chan []string)
 				s.store.reading = func() {
 					s.store.reading = nil
 					close(judging)
 					if before {
-						synctest.Wait()
+						synctest.Wait() // until the stop is placed, and waits for this push
 					}
 				}
 				go func() {
 					<-judging
-					stopped <- s.place(gitops.Hold{Kind: gitops.HoldStop})
+					underWay, quietSince := s.AwaitQuiet(t.Context(), s.place(gitops.Hold{Kind: gitops.HoldStop}))
+					if quietSince.IsZero() {
+						t.Error("it is not quiet")
+					}
+					answered <- underWay
 				}()
 				held, done, err := s.Gate(t.Context(), []gitops.Update{update("api", "1")})
 				if err != nil {
@@ -104,8 +108,7 @@ func TestAStopWhileAPushIsJudged(t *testing.T) {
 				if done != nil {
 					time.AfterFunc(time.Second, done)
 				}
-				underWay, quietSince := s.AwaitQuiet(t.Context(), <-stopped)
-				if len(held)+len(underWay) != 1 || quietSince.IsZero() {
+				if underWay := <-answered; len(held)+len(underWay) != 1 || before != (len(held) == 1) {
 					t.Errorf("held are %+v, under way %q", held, underWay)
 				}
 			})

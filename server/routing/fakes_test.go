@@ -3,6 +3,7 @@ package routing_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,8 +24,9 @@ type fake struct {
 	shakes  int
 	aborted bool
 	closed  chan struct{}
-	before  int  // transitions that are known before an error
-	fails   bool // every update that is to be written, as its own fault
+	before  int                 // transitions that are known before an error
+	says    *gitops.WriteResult // the result of each write, of the updates that it is asked for; nil: what is to be written is committed
+	fails   bool                // every update that is to be written, as its own fault
 }
 
 func newFake() *fake { return &fake{closed: make(chan struct{})} }
@@ -47,6 +49,9 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit})
 		}
 	}
+	if f.says != nil {
+		r = only(*f.says, tasks)
+	}
 	err, hold := f.err, f.hold
 	f.mu.Unlock()
 	if hold != nil {
@@ -60,6 +65,24 @@ func (f *fake) Write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.Wr
 		r.Transitions = r.Transitions[:min(len(r.Transitions), f.before)]
 	}
 	return r, err
+}
+
+// only is what a result says of the updates of some tasks.
+func only(all gitops.WriteResult, tasks []gitops.WriteTask) (r gitops.WriteResult) {
+	asked := func(id string) bool {
+		return slices.ContainsFunc(tasks, func(t gitops.WriteTask) bool { return t.Update.ID == id })
+	}
+	for _, h := range all.Held {
+		if asked(h.Update) {
+			r.Held = append(r.Held, h)
+		}
+	}
+	for _, e := range all.HandEdits {
+		if asked(e.Update) {
+			r.HandEdits = append(r.HandEdits, e)
+		}
+	}
+	return r
 }
 
 func (f *fake) Handshake(context.Context) error {

@@ -128,3 +128,30 @@ func TestLastStepAndAbortAreOfAll(t *testing.T) {
 		}
 	})
 }
+
+// What a repository says of an update that is not on the branch reaches the lane, whichever
+// way it says so; and that it is held in one says nothing of another that did not answer.
+func TestWhatIsNotWrittenIsSaidInEachWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.shop.says = &gitops.WriteResult{
+			Held:      []gitops.Held{{Update: "api", BlockedBy: []gitops.Block{{Kind: gitops.BlockStop}}}, {Update: "gone"}},
+			HandEdits: []gitops.HandEdit{{Update: "web", Tag: "9", Commit: "c1"}},
+		}
+		r, err := s.Write(t.Context(), tasks("dev", "api", "web", "pay"))
+		if err != nil || len(r.Transitions) != 1 || r.Transitions[0].Update != "pay" || len(r.Unknown) > 0 {
+			t.Errorf("known are %+v, unknown %q, %v", r.Transitions, r.Unknown, err)
+		}
+		if len(r.Held) != 1 || r.Held[0].Update != "api" || r.Held[0].BlockedBy[0].Kind != gitops.BlockStop {
+			t.Errorf("held are %+v", r.Held)
+		}
+		if len(r.HandEdits) != 1 || r.HandEdits[0] != s.shop.says.HandEdits[0] {
+			t.Errorf("edited by hand are %+v", r.HandEdits)
+		}
+		s.pay.set(errDown)
+		if r, err = s.Write(t.Context(), tasks("dev", "gone")); err != nil || len(r.Held) > 0 {
+			t.Errorf("held are %+v, %v", r.Held, err)
+		}
+		same(t, "unknown", []string{"gone"}, r.Unknown)
+	})
+}

@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,11 +33,12 @@ type fakes struct {
 	steps     []string
 	outcomes  []string
 	stored    map[gitops.DeliveryKey]gitops.Delivery
-	faults    []fault // the next calls of Accept go so
-	recovered bool    // every delivery was fetched
-	late      string  // in this environment every update comes after a newer one
-	forbidden string  // in this environment nobody may order
-	allowed   int     // questions of Authorize that were answered with a rule
+	faults    []fault      // the next calls of Accept go so
+	recovered bool         // every delivery was fetched
+	late      string       // in this environment every update comes after a newer one
+	forbidden string       // in this environment nobody may order
+	right     gitops.Right // that is asked for; "" is to order
+	allowed   int          // questions of Authorize that were answered with a rule
 	logged    bytes.Buffer
 	refused   []gitops.AuditEntry
 }
@@ -100,7 +102,7 @@ func (f *fakes) Decode(_ http.Header, body []byte) (gitops.Event, error) {
 func (f *fakes) Authorize(p gitops.Principal, right gitops.Right, app, environment string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if right != gitops.RightOrder || p.Kind() == "" {
+	if right != cmp.Or(f.right, gitops.RightOrder) || p.Kind() == "" {
 		f.t.Errorf("%q is asked for %+v", right, p)
 	}
 	if f.forbidden == "*" || environment == f.forbidden {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue/listing"
 )
 
-// releaseTime is for a call that may make very many updates ready.
+// releaseTime is for a call that may make very many updates ready. It waits no longer for
+// its turn than others do.
 const releaseTime = 30 * time.Second
 
 // release asks for what a function answers that may make very many updates ready: a lift
@@ -23,11 +25,14 @@ const releaseTime = 30 * time.Second
 func (s *Store) release(ctx context.Context, text string, args []any, into any) error {
 	return s.within(ctx, releaseTime, queue.Writing, func(ctx context.Context) error {
 		var b pgx.Batch // one message, and so one transaction
-		b.Queue(`SELECT set_config('statement_timeout', $1, true)`, releaseTime.String())
+		b.Queue(`SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)`, milliseconds(releaseTime), milliseconds(callTime))
 		b.Queue(text, args...).QueryRow(func(row pgx.Row) error { return row.Scan(into) })
 		return s.pool.SendBatch(ctx, &b).Close()
 	})
 }
+
+// milliseconds are a time as the server's settings have it.
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // readHold is a hold as the tables give it.
 func readHold(text []byte) (h gitops.Hold, err error) {

@@ -12,20 +12,28 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// Race lets goroutines on several processes' views of one store accept, claim, take,
-// report and decide all at once, under leases that run out while they work. Who does
-// what when is not drawn: it proves what holds in every order of the transactions.
+// Race lets goroutines on several processes' views of one store accept, claim, take, judge,
+// report, decide, stop lanes and resume them all at once, under leases that run out while
+// they work. Who does what when is not drawn: it proves what holds in every order of the
+// transactions.
 //
 //   - Of a delivery that is sent several times at once one is new, and all answers
 //     have its updates.
 //   - What was answered before another was sent has the smaller sequence.
 //   - No token is given twice, and nothing is reported under one that was older than
 //     another when the report began.
+//   - Nothing waits for a stop that was lifted, whenever it was judged.
 //   - Counts are what there is to count, and in the end every update is final and
 //     nothing was superseded but by a later one of its app that was written.
 func Race(t *testing.T, views []queue.Queue) {
-	r := &race{t: t, views: views, tokens: make(map[string]int64), given: make(map[queue.Lease]bool), fresh: make(map[string]int)}
-	var senders, workers sync.WaitGroup
+	r := &race{
+		t: t, views: views, tokens: make(map[string]int64), given: make(map[queue.Lease]bool), fresh: make(map[string]int),
+		stopped: make(map[string]chan raceStop), sent: make(chan struct{}),
+	}
+	for n := range raceLanes {
+		r.stopped[raceLane(n)] = make(chan raceStop)
+	}
+	var senders, people, workers sync.WaitGroup
 	for n := range 2 * len(views) {
 		senders.Go(func() { r.send(n) })
 	}
@@ -33,7 +41,12 @@ func Race(t *testing.T, views []queue.Queue) {
 	for n := range 2 * len(views) {
 		workers.Go(func() { r.work(n, 50*time.Millisecond, done) })
 	}
+	for n, q := range views {
+		people.Go(func() { r.stopAndResume(q, raceLane(n%raceLanes)) })
+	}
 	senders.Wait()
+	close(r.sent)
+	people.Wait()
 	close(done)
 	workers.Wait()
 	r.counts()
@@ -51,12 +64,15 @@ type race struct {
 	t     *testing.T
 	views []queue.Queue
 
-	mu     sync.Mutex
-	clock  int64
-	tokens map[string]int64 // the newest token that was seen, by lane
-	given  map[queue.Lease]bool
-	fresh  map[string]int // how often a delivery was new
-	sent   []raced
+	stopped map[string]chan raceStop // by lane: a stop of it, for whoever judges by it
+	sent    chan struct{}            // closed when all deliveries are
+
+	mu      sync.Mutex
+	clock   int64
+	tokens  map[string]int64 // the newest token that was seen, by lane
+	given   map[queue.Lease]bool
+	fresh   map[string]int // how often a delivery was new
+	answers []raced
 }
 
 // raced is an answered update.
@@ -107,7 +123,7 @@ func (r *race) accept(q queue.Queue, d gitops.Delivery) {
 		if want := gitops.UpdateID(d.Key(), d.Updates[i].Environment, d.Updates[i].App); u.ID != want {
 			r.t.Errorf("delivery %s was answered with update %s, not %s", d.ID, u.ID, want)
 		}
-		r.sent = append(r.sent, raced{u, sent, answer})
+		r.answers = append(r.answers, raced{u, sent, answer})
 	}
 }
 
@@ -153,15 +169,22 @@ func (r *race) claimed(l queue.Lease) {
 
 // round takes and reports once, and reports whether the lease is still good.
 func (r *race) round(q queue.Queue, l queue.Lease, chance *rand.Rand) bool {
-	taken, err := q.Take(context.Background(), l, queue.TakeOptions{Limit: 1 + chance.IntN(5), NewestOnly: chance.IntN(3) == 0})
+	taken, err := q.Take(context.Background(), l, queue.TakeOptions{Limit: 1 + chance.IntN(5), NewestOnly: chance.IntN(3) == 0, NewestHeld: chance.IntN(2) == 0})
 	if err != nil {
 		return r.lost("Take", err)
+	}
+	var stop []gitops.Block
+	over := ""
+	if len(taken) > 0 {
+		stop, over = r.judge(q, l.Name, chance.IntN(2) == 0)
 	}
 	var report queue.Report
 	for _, u := range taken {
 		switch n := chance.IntN(10); {
 		case u.CancelRequest != nil:
 			report.Transitions = append(report.Transitions, gitops.Transition{Update: u.ID, Action: gitops.ActionCancel})
+		case stop != nil:
+			report.Blocks = append(report.Blocks, queue.Blocked{Update: u.ID, BlockedBy: stop})
 		case n == 0:
 			report.Blocks = append(report.Blocks, queue.Blocked{Update: u.ID, BlockedBy: []gitops.Block{{Kind: gitops.BlockRefused, Reason: "refused", Until: time.Now().Add(time.Millisecond)}}})
 		case n == 1:
@@ -178,6 +201,9 @@ func (r *race) round(q queue.Queue, l queue.Lease, chance *rand.Rand) bool {
 	r.mu.Unlock()
 	if _, err := q.Report(context.Background(), l, report); err != nil {
 		return r.lost("Report", err)
+	}
+	if over != "" {
+		r.notHeld(q, taken, over)
 	}
 	if old {
 		r.t.Errorf("a report under token %d of %s was taken, although a newer one had been given", l.Token, l.Name)

@@ -60,9 +60,9 @@ func (r *race) counts() {
 
 // order checks sequences against who was answered before whom.
 func (r *race) order() {
-	slices.SortFunc(r.sent, func(a, b raced) int { return int(a.sent - b.sent) })
+	slices.SortFunc(r.answers, func(a, b raced) int { return int(a.sent - b.sent) })
 	first := make(map[string]raced) // a delivery sent twice is as old as its first answer
-	for _, s := range r.sent {
+	for _, s := range r.answers {
 		if f, known := first[s.update.ID]; !known {
 			first[s.update.ID] = s
 		} else if f.answer > s.answer {
@@ -79,6 +79,15 @@ func (r *race) order() {
 	}
 }
 
+// resumed fails for an update that waits for a stop: all were lifted.
+func (r *race) resumed(environment string) {
+	for _, u := range r.all(environment) {
+		if len(u.BlockedBy) > 0 && u.BlockedBy[0].Kind.Held() {
+			r.t.Fatalf("update %s waits for what was lifted: %+v", u.ID, u.BlockedBy)
+		}
+	}
+}
+
 // drain works off what is left, and checks how all ended.
 func (r *race) drain() {
 	q := r.views[0]
@@ -90,6 +99,7 @@ func (r *race) drain() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		r.resumed(raceLane(n))
 		chance := rand.New(rand.NewPCG(uint64(n), 2))
 		for {
 			ready, err := q.Ready(r.t.Context(), []string{raceLane(n)})

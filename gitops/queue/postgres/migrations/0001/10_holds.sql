@@ -80,7 +80,7 @@ CREATE FUNCTION held_by(s hold_scope, now_at timestamptz) RETURNS TABLE (sequenc
 		UNION ALL
 		SELECT o.* FROM unnest(s.apps) AS name CROSS JOIN LATERAL (
 			SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE o.environment = lane AND o.app = name AND o.was_held AND o.ready_at > now_at OFFSET 0) AS o
-	) AS u WHERE (s.tag = '' OR u.tag = s.tag) AND jsonb_path_exists(u.blocked_by, '$[*].kind ? (@ == $kind)', jsonb_build_object('kind', s.kind))
+	) AS u WHERE (s.tag = '' OR u.tag = s.tag) AND u.blocked_by @> jsonb_build_array(jsonb_build_object('kind', s.kind))
 $$;
 
 -- make_ready makes ready what the scopes may hold, as if its blocks had an end that has
@@ -90,9 +90,10 @@ CREATE FUNCTION make_ready(scopes hold_scope[], now_at timestamptz, dry boolean,
 	WITH held AS MATERIALIZED (
 		SELECT DISTINCT h.sequence FROM unnest(scopes) AS s CROSS JOIN LATERAL held_by(s, now_at) AS h
 	), ready AS (
-		UPDATE updates u SET ready_at = now_at, blocked_by = (
-			SELECT jsonb_agg(CASE WHEN (b.value->>'until')::timestamptz <= now_at THEN b.value ELSE b.value || jsonb_build_object('until', now_at) END ORDER BY b.place)
-			FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
+		UPDATE updates u SET ready_at = now_at, blocked_by = CASE jsonb_array_length(u.blocked_by)
+			WHEN 1 THEN jsonb_set(u.blocked_by, '{0,until}', to_jsonb(now_at))
+			ELSE (SELECT jsonb_agg(b.value || jsonb_build_object('until', now_at) ORDER BY b.place) FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
+			END
 		FROM held WHERE NOT dry AND u.sequence = held.sequence RETURNING u.environment
 	)
 	SELECT (SELECT count(*) FROM held), (SELECT coalesce(array_agg(DISTINCT environment), '{}') FROM ready)
@@ -165,11 +166,13 @@ DECLARE
 	h      holds := jsonb_populate_record(NULL::holds, given);
 	before text;
 BEGIN
-	SELECT array_agg(o.id ORDER BY o.id), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
+	SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}'), coalesce(string_agg(hold_line(o), '; ' ORDER BY o.id), '') INTO replaced, before
 	FROM holds o WHERE h.kind IN ('pin', 'bad') AND o.ends_at > now_at AND o.kind = h.kind AND o.apps[1] = h.apps[1] AND (h.kind = 'pin' OR o.tag = h.tag)
 		AND o.environments @> h.environments AND o.environments <@ h.environments AND o.apps @> h.apps AND o.apps <@ h.apps;
 	h.number := next_numbers(1) + 1;
-	SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	IF replaced <> '{}' THEN
+		SELECT e.lanes INTO lanes FROM end_holds(replaced, h.principal, h.actor, 'replaced by h' || placed, entry || jsonb_build_object('rule', h.rule), now_at, false) AS e;
+	END IF;
 	h.id := placed;
 	h.since := now_at;
 	h.ends_at := coalesce(h.until, 'infinity');

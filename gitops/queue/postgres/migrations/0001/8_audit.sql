@@ -37,7 +37,7 @@ CREATE INDEX audit_times ON audit (at);
 
 -- The entries of updates whose deliveries are kept, with the columns of audit.
 CREATE VIEW orders AS SELECT u.sequence, u.accepted_at AS at, 'order' AS act, d.principal, d.actor, d.credential, d.remote, 'order' AS asked, u.rule,
-	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, '' AS reason, '' AS was,
+	u.environment, u.app, u.id AS update_id, d.source || '/' || d.id AS delivery, coalesce(u.terms->>'reason', '') AS reason, '' AS was,
 	CASE u.digest WHEN '' THEN u.tag ELSE u.tag || '@' || u.digest END AS became, d.config
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536;
 
