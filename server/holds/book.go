@@ -64,8 +64,7 @@ func (b *Book) Judge(ctx context.Context, updates []gitops.Update) ([][]gitops.B
 	freezes, now := b.rules().Freezes, v.now()
 	blocks := make([][]gitops.Block, len(updates))
 	for i, u := range updates {
-		q := gate.Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes()}
-		blocks[i] = gate.Judge(q, v.about(u.App), freezes, now)
+		blocks[i] = gate.Judge(gate.About(u), v.about(u.App), freezes, now)
 		for k := range blocks[i] {
 			blocks[i][k].Revision = v.revision
 		}
