@@ -140,7 +140,7 @@ func testRetry(t *testing.T, s *site) {
 		t.Errorf("%s, and its steps are\n%s", committed.State, diff)
 	}
 	got := read[gitops.Update](r, "/api/v1/updates/"+failed.ID)
-	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Sequence", "MaybePushed", "RetriedAt")); diff != "" {
+	if diff := cmp.Diff(committed, got, cmpopts.IgnoreFields(gitops.Update{}, "Actor", "Principal", "Sequence", "MaybePushed", "RetriedAt")); diff != "" {
 		t.Errorf("the API answers another update:\n%s", diff)
 	}
 	if p := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "").problem(t, 409); p.Code != gitops.Conflict {

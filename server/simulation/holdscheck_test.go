@@ -136,8 +136,8 @@ func (c *checker) respects(u *tracked, replica string, parent hash, sent sending
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
 		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
 	})
-	tag := c.tags(parent)[r]
-	if met.meet("an update was written over an edit by hand"); !pinned && tag != u.Tag && tag != c.writtenTag(r) {
+	tag, written := c.tags(parent)[r], c.writtenTag(r)
+	if met.meet("an update was written over an edit by hand"); !pinned && tag != u.Tag && written != "" && tag != written {
 		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit.commit)
 	}
 }

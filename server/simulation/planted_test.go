@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,9 +30,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the simulation for each bug")
 	}
-	every := max(1, (len(plantedBugs)+*plant-1)/max(1, *plant))
+	all := slices.Concat(plantedBugs, plantedHoldBugs)
+	every := max(1, (len(all)+*plant-1)/max(1, *plant))
 	atOnce := make(chan struct{}, 2) // compilers need memory
-	for n, bug := range plantedBugs {
+	for n, bug := range all {
 		t.Run(bug.name, func(t *testing.T) {
 			if n%every != 0 {
 				bug.around(t) // the place is there: `make planted` plays it

@@ -12,11 +12,16 @@ CREATE VIEW update_records AS
 -- search for each row into a join of whole tables. What it knows of the tables is often
 -- that of a minute ago, when they were small or empty.
 
+-- lifted are the updates of the lane whose blocks have all lifted since they were reported.
+CREATE FUNCTION lifted(lane text, now_at timestamptz) RETURNS TABLE (sequence bigint, app text, was_held boolean) LANGUAGE sql STABLE AS $$
+	(SELECT u.sequence, u.app, u.was_held FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at)
+$$;
+
 -- ready are the sequences of the first updates of the lane that are ready.
 CREATE FUNCTION ready(lane text, now_at timestamptz, most integer) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
 	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT most)
 	UNION ALL
-	(SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at)
+	SELECT l.sequence FROM lifted(lane, now_at) AS l
 	ORDER BY 1 LIMIT most
 $$;
 
@@ -33,13 +38,12 @@ $$;
 -- its app is among them, with newest_held. All that have lifted are looked at, and of the
 -- others the newest of each of their apps.
 CREATE FUNCTION in_hand(lane text, now_at timestamptz, most integer, newest_held boolean) RETURNS TABLE (sequence bigint, app text) LANGUAGE sql STABLE AS $$
-	WITH lifted AS (
-		SELECT u.sequence, u.app, u.was_held, max(u.sequence) OVER (PARTITION BY u.app COLLATE "C") AS newest
-		FROM updates u WHERE u.environment = lane AND u.ready_at <= now_at
+	WITH marked AS (
+		SELECT l.*, max(l.sequence) OVER (PARTITION BY l.app COLLATE "C") AS newest FROM lifted(lane, now_at) AS l
 	)
 	(SELECT u.sequence, u.app FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT most)
 	UNION ALL
-	(SELECT l.sequence, l.app FROM (SELECT * FROM lifted WHERE NOT newest_held OR NOT was_held OR sequence = newest ORDER BY sequence OFFSET 0) AS l
+	(SELECT l.sequence, l.app FROM (SELECT * FROM marked WHERE NOT newest_held OR NOT was_held OR sequence = newest ORDER BY sequence OFFSET 0) AS l
 		WHERE NOT newest_held OR NOT l.was_held OR (
 			SELECT u.sequence FROM updates u WHERE u.environment = lane AND u.app = l.app AND u.is_ready AND u.sequence + 0 > l.sequence
 			ORDER BY u.sequence + 0 LIMIT 1) IS NULL

@@ -1,0 +1,96 @@
+package simulation
+
+// plantedHoldBugs are in what holds updates.
+var plantedHoldBugs = []planted{
+	{
+		"the writer pushes what came to be held",
+		"gitops/manifest/push.go",
+		"		if err != nil || len(held) > 0 {\n			return held, err\n		}\n		p.sentAt",
+		"		if err != nil {\n			return held, err\n		}\n		p.sentAt",
+		"nobody asked what holds it",
+	},
+	{
+		"before a push the holds are those that were known",
+		"server/holds/view.go",
+		"		if revision == known.revision {\n",
+		"		if revision >= known.revision {\n",
+		"and was pushed",
+	},
+	{
+		"a bad tag is written",
+		"gitops/gate/judge.go",
+		"h.Kind == gitops.HoldBad && h.Tag != q.Tag {",
+		"h.Kind == gitops.HoldBad {",
+		"which was rolled back",
+	},
+	{
+		"a pin holds only its own tag",
+		"gitops/gate/judge.go",
+		"h.Kind == gitops.HoldPin && h.Tag == q.Tag ||",
+		"h.Kind == gitops.HoldPin && h.Tag != q.Tag ||",
+		"a pin, and was pushed",
+	},
+	{
+		"windows are compared with UTC",
+		"gitops/gate/wall.go",
+		"return at.UTC().Add(time.Duration(offset) * time.Second)",
+		"return at.UTC().Add(time.Duration(0*offset) * time.Second)",
+		"held by a freeze of the configuration",
+	},
+	{
+		"whoever places a hold is answered while pushes are under way",
+		"server/holds/pushes.go",
+		"			quiet = quiet && !b.pushes[p]\n",
+		"",
+		"had said that nothing comes",
+	},
+	{
+		"what was judged before a hold was lifted stays held",
+		"gitops/queue/queuetest/modelreport.go",
+		"			if over {\n				b.Until = now\n			}\n",
+		"			_ = over\n",
+		"was accepted and has not ended",
+	},
+	{
+		"what a hold held is not ready when it is lifted",
+		"gitops/queue/queuetest/modelholds.go",
+		"	held := m.heldBy(h)\n	m.free(held)\n",
+		"	held := m.heldBy(h)\n",
+		"is ready, and is not taken",
+	},
+	{
+		"after a hold all go where only the newest should",
+		"gitops/lane/term.go",
+		"NewestHeld: does.NewestHeld, Unresolved",
+		"NewestHeld: false, Unresolved",
+		"is newer and ready",
+	},
+	{
+		"after a hold only the newest goes where all should",
+		"gitops/lane/term.go",
+		"NewestHeld: does.NewestHeld, Unresolved",
+		"NewestHeld: true, Unresolved",
+		"is ready, and is not taken",
+	},
+	{
+		"a person's order is not the last word",
+		"gitops/head.go",
+		"		h.Word = newer(h.Word, m.Accepted, m.Accepted)\n",
+		"",
+		"a person's order of its app, and was accepted as new",
+	},
+	{
+		"the same request places a hold twice",
+		"gitops/queue/queuetest/modelholds.go",
+		"if placed = m.placedBefore(p); placed.Duplicate {",
+		"if m.placedBefore(p).Duplicate && p.Order != nil {",
+		"when it came again",
+	},
+	{
+		"nobody looks who put a tag there",
+		"gitops/lane/held.go",
+		"	return u.WrittenTag\n",
+		"	return \"\"\n",
+		"which nothing has kept",
+	},
+}
