@@ -39,7 +39,7 @@ func TestActsDuringAPush(t *testing.T) {
 	if u := r.settled(newer); u.State != gitops.Committed {
 		t.Errorf("what was being pushed is %s", u.State)
 	}
-	if held := r.awaitHeld(back.Update.ID); held.BlockedBy[0].Kind != gitops.BlockStop {
+	if held := r.isHeld(back.Update.ID); held.BlockedBy[0].Kind != gitops.BlockStop {
 		t.Errorf("the rollback is held by %+v", held.BlockedBy)
 	}
 	act[api.LiftAnswer](r, "DELETE", "/api/v1/holds/"+stop.Hold.ID, "", "", 200)

@@ -40,8 +40,8 @@ func (r *running) prod(version string) {
 	}
 }
 
-// awaitHeld waits until an update is reported as held, and returns it.
-func (r *running) awaitHeld(id string) gitops.Update {
+// isHeld waits until an update is reported as held, and returns it.
+func (r *running) isHeld(id string) gitops.Update {
 	r.t.Helper()
 	for {
 		changed := r.store.Changed()
@@ -107,10 +107,10 @@ func testRollback(t *testing.T, s *site) {
 
 	left := r.do(r.github(oldSecret, "left", orderOf("1.4.2"))).delivery(t, 202)
 	newer := r.do(r.github(oldSecret, "newer", orderOf("1.5.0"))).delivery(t, 202)
-	if held := r.awaitHeld(left.Updates[0].ID); len(held.BlockedBy) != 2 || held.BlockedBy[0].Kind != gitops.BlockPin || held.BlockedBy[1].Kind != gitops.BlockBad {
+	if held := r.isHeld(left.Updates[0].ID); len(held.BlockedBy) != 2 || held.BlockedBy[0].Kind != gitops.BlockPin || held.BlockedBy[1].Kind != gitops.BlockBad {
 		t.Errorf("what was left is held by %+v", held.BlockedBy)
 	}
-	if held := r.awaitHeld(newer.Updates[0].ID); !strings.HasPrefix(held.BlockedBy[0].Reason, "ops pinned 1.4.1 until ") {
+	if held := r.isHeld(newer.Updates[0].ID); !strings.HasPrefix(held.BlockedBy[0].Reason, "ops pinned 1.4.1 until ") {
 		t.Errorf("what is newer is held by %+v", held.BlockedBy)
 	}
 	why := read[api.Why](r, "/api/v1/why?app=api&environment=prod")
@@ -215,7 +215,7 @@ func TestOverride(t *testing.T) {
 		t.Errorf("%s:\n%s", u.State, message)
 	}
 	next := r.do(r.github(oldSecret, "next", orderOf("1.6.0"))).delivery(t, 202)
-	r.awaitHeld(next.Updates[0].ID)
+	r.isHeld(next.Updates[0].ID)
 	entries := read[api.AuditList](r, "/api/v1/audit?act=override").Entries
 	if len(entries) != 1 || entries[0].Before != "freeze" || entries[0].Reason != "the fix" || entries[0].Update != u.ID || entries[0].Rule != "access[2]" {
 		t.Errorf("the audit: %+v", entries)

@@ -44,7 +44,7 @@ func TestStopAndResume(t *testing.T) {
 	if again := r.order("k", strings.Replace(order150, "{", `{"orHold": true, "reason": "later", `, 1)).delivery(t, 200); again.Updates[0].ID != waits.Updates[0].ID {
 		t.Errorf("the same key again: %+v", again)
 	}
-	r.awaitHeld(waits.Updates[0].ID)
+	r.isHeld(waits.Updates[0].ID)
 	status := read[api.Environments](r, "/api/v1/environments")
 	if i := slices.IndexFunc(status.Environments, func(e api.Environment) bool { return e.Name == "prod" }); len(status.Environments[i].Holds) != 1 || status.Environments[i].Lane.Held[gitops.BlockStop] != 1 {
 		t.Errorf("status: %+v", status.Environments[i])

@@ -156,7 +156,7 @@ func (p *printer) placed(h gitops.Hold) {
 // words says what a hold does, and how far away its end is.
 func (p *printer) words(h gitops.Hold) string {
 	text := gate.Words(h)
-	if !h.Until.IsZero() && h.Until.After(p.now) {
+	if h.Lifted == nil && h.Until.After(p.now) {
 		text += " (" + p.ahead(h.Until) + ")"
 	}
 	return text

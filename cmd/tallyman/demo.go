@@ -24,9 +24,9 @@ func newDemo() *cobra.Command {
 		Short: "Run a demonstration on this machine: events in, commits out",
 		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
 directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
-send it events as GitHub and EventBridge do, stop it, resume and roll back, and show each
-answer, the commits, the metrics that moved, and what status, explain, history and audit
-say afterwards. It needs git, uses no other network, and ends by itself.`,
+send it events as GitHub and EventBridge do, stop it, resume and roll back, and show
+each answer, the commits, the metrics that moved, and what status, explain, history and
+audit say afterwards. It needs git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -137,6 +137,12 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	for i, s := range d.scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
 		if s.before != nil {
+			// The demo's git takes a person's commit on the tip that it saw, whatever was
+			// pushed since.
+			if err := d.server.awaitEnds(ctx, updates); err != nil {
+				return err
+			}
+			updates = 0
 			if err := s.before(); err != nil {
 				return err
 			}

@@ -123,6 +123,7 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 func (p *printer) decisions(u gitops.Update) {
 	for _, d := range u.Decisions {
 		switch {
+		case d.Action == gitops.ActionRetry && isHeld(u): // it would be held again: see why
 		case d.Refused == "" && d.Action == gitops.ActionRetry && u.State == gitops.Pending:
 			p.line("  ", "To lift what blocks it: tallyman retry %s", u.ID)
 		case d.Refused == "":

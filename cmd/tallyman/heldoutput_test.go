@@ -42,6 +42,15 @@ func TestHeldUpdatesAreShown(t *testing.T) {
 	}
 }
 
+// A retry does not lift what a person holds, and is not offered.
+func TestARetryIsNotOfferedOfWhatIsHeld(t *testing.T) {
+	u := heldUpdate
+	u.Decisions = []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionCancel}}
+	if got := printed(false, func(p *printer) { p.decisions(u) }); got != "  To give it up: tallyman cancel u1\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 // What a person's order asked for beside its tag is shown with it.
 func TestTermsAreShown(t *testing.T) {
 	u := gitops.Update{Terms: &gitops.Terms{Reason: "incident 4711", RollsBack: "1.4.2", PinUntil: noon.Add(72 * time.Hour), Passes: []gitops.BlockKind{gitops.BlockPin, gitops.BlockStop}, Override: "it is worse"}}

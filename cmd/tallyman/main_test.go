@@ -51,7 +51,7 @@ func TestDemo(t *testing.T) {
 	expect(t, "the demo", out,
 		"HTTP 202 Accepted", "HTTP 200 OK", "HTTP 401 Unauthorized", "HTTP 422 Unprocessable Entity",
 		"+  tag: main-1a2b3c4   # written by tallyman", `+  tag: "1.4.0"`, "+image: {tag: '1.4.0', pullPolicy: Always}  # one line is enough here",
-		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 1`, "ended with exit status 0",
+		`tallyman_updates_total{environment="prod",outcome="committed"} 0 -> 2`, "ended with exit status 0",
 		// Each delivery is explained, the refused ones too.
 		"$ tallyman explain "+demoGUID+"\n   Delivery github/"+demoGUID+": accepted", "myshop-api in dev to main-1a2b3c4: committed",
 		"Delivery eventbridge/13cde686-328b-6117-af20-0e5566167482: accepted", "- dev: tag 1.4.0 does not match main-[0-9a-f]{7,40} (a regular expression for the whole tag)",
@@ -68,7 +68,7 @@ func TestDemo(t *testing.T) {
 		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h1, stop of prod: ",
 		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: incident-4711",
 		// What an update changed, whose commit it is, and who did what.
-		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss  token:developer ", "refuse   github:ann ")
+		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss   token:developer ", "refuse    github:ann ")
 }
 
 func TestSend(t *testing.T) {

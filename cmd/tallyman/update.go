@@ -154,6 +154,9 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 		default:
 			p.ordered(d.Updates)
 		}
+		if answer.DryRun && len(d.Updates) > 0 && len(d.Updates[0].Passes()) > 0 {
+			p.line("", "passes: %s", kindsText(d.Updates[0].Passes()))
+		}
 		if n := len(answer.UnderWay); n > 0 {
 			p.line("", "written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
 		}
