@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
