@@ -18,18 +18,23 @@ type Question struct {
 	Passes []gitops.BlockKind
 	// Accepted is when it was, by the store's clock; zero for one that is only planned.
 	Accepted time.Time
+	Person   bool // a person ordered it
 }
 
 // About is the question about an update.
 func About(u gitops.Update) Question {
-	return Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes(), Accepted: u.AcceptedAt}
+	return Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes(), Accepted: u.AcceptedAt, Person: gitops.IsPerson(u.Principal)}
 }
 
 // passes reports whether the update passes a hold. Nobody meant to pass a pin, a stop or a
 // bad mark that came after it: that is the newer word, however late the update is written
-// or retried. A freeze forbids no tag, and is passed whenever it began.
+// or retried. A freeze forbids no tag, and is passed whenever it began. The pin of an edit
+// by hand is placed when the edit is found: an order from before that is the newer word.
 func (q Question) passes(h gitops.Hold) bool {
 	newer := h.Kind != gitops.HoldFreeze && !q.Accepted.IsZero() && h.Since.After(q.Accepted)
+	if newer && h.IsHandEdit() {
+		return q.Person
+	}
 	return !newer && slices.Contains(q.Passes, gitops.BlockKind(h.Kind))
 }
 

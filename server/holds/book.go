@@ -26,6 +26,7 @@ import (
 type Store interface {
 	queue.Holds
 	queue.Checkpoints
+	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error)
 }
 
 // Rules are what the configuration says of holds.
