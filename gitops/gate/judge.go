@@ -61,6 +61,40 @@ func Judge(q Question, holds []gitops.Hold, freezes *Freezes, now time.Time) (bl
 	return blocks
 }
 
+// Longest returns those blocks of each kind that last longest, at most so many of a kind, in
+// their order: together they last as long as all of them, and lifting any hold of their kinds
+// has the update judged again.
+func Longest(blocks []gitops.Block, most int) []gitops.Block {
+	if len(blocks) <= most {
+		return blocks
+	}
+	byEnd := make([]int, len(blocks))
+	for i := range byEnd {
+		byEnd[i] = i
+	}
+	slices.SortStableFunc(byEnd, func(i, j int) int {
+		a, b := blocks[i].Until, blocks[j].Until
+		switch {
+		case a.Equal(b):
+			return 0
+		case a.IsZero() || !b.IsZero() && a.After(b):
+			return -1
+		}
+		return 1
+	})
+	of := make(map[gitops.BlockKind]int)
+	keep := slices.DeleteFunc(byEnd, func(i int) bool {
+		of[blocks[i].Kind]++
+		return of[blocks[i].Kind] > most
+	})
+	slices.Sort(keep)
+	longest := make([]gitops.Block, len(keep))
+	for n, i := range keep {
+		longest[n] = blocks[i]
+	}
+	return longest
+}
+
 // Words says what a hold does, who placed it, until when, and why. It is stored with what
 // is held, and read days later: it has as much of a date as is clear until the hold ends,
 // and a day that is over always has its date.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,37 @@ func TestWhatCameAfterAnOrder(t *testing.T) {
 	planned.AcceptedAt = time.Time{}
 	if got := Judge(About(planned), []gitops.Hold{{Kind: gitops.HoldStop, Since: monday}}, nil, later); got != nil {
 		t.Errorf("an order that is only planned: %+v", got)
+	}
+}
+
+// Of very many blocks those that last longest stand for all: of each kind some, in their
+// order, until when all of them last.
+func TestLongest(t *testing.T) {
+	var blocks []gitops.Block
+	for i := range 1000 {
+		kind := []gitops.BlockKind{gitops.BlockFreeze, gitops.BlockPin, gitops.BlockStop}[i%3]
+		b := gitops.Block{Kind: kind, Reason: strings.Repeat("x", i), Until: monday.Add(time.Duration(i*7919%1000) * time.Minute)}
+		if kind == gitops.BlockStop {
+			b.Until = time.Time{}
+		}
+		blocks = append(blocks, b)
+	}
+	for n, some := range [][]gitops.Block{blocks, blocks[:2], blocks[:5], nil} {
+		of, last := make(map[gitops.BlockKind]int), -1
+		longest := Longest(some, 3)
+		for _, b := range longest {
+			if of[b.Kind]++; len(b.Reason) <= last || of[b.Kind] > 3 {
+				t.Errorf("%d: %d of kind %s, and they are not in their order", n, of[b.Kind], b.Kind)
+			}
+			last = len(b.Reason)
+		}
+		for _, kind := range gitops.BlockKinds() {
+			is := func(b gitops.Block) bool { return b.Kind == kind }
+			others := func(b gitops.Block) bool { return b.Kind != kind }
+			want, byItself := gitops.BlockedUntil(slices.DeleteFunc(slices.Clone(some), others))
+			if got, ends := gitops.BlockedUntil(slices.DeleteFunc(slices.Clone(longest), others)); !got.Equal(want) || ends != byItself || slices.ContainsFunc(some, is) != slices.ContainsFunc(longest, is) {
+				t.Errorf("%d: of kind %s they last until %s, %t; want %s, %t", n, kind, got, ends, want, byItself)
+			}
+		}
 	}
 }
