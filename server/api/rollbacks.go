@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/acts"
@@ -43,7 +42,8 @@ func (a *API) rollback(w http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Tag == "" {
+	found := act.wish.Tag == ""
+	if found {
 		if err := a.findPrevious(w, r, &act.wish, &seen, s); err != nil {
 			return 0, nil, err
 		}
@@ -52,10 +52,8 @@ func (a *API) rollback(w http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Digest == "" {
-		if act.wish.Digest, err = a.digestOf(ctx, act.wish); err != nil {
-			return 0, nil, err
-		}
+	if act.wish.Digest, err = a.earlier(w, r, act.wish, found); err != nil {
+		return 0, nil, err
 	}
 	act.in.Event.Orders = []gitops.Order{{App: act.wish.App, Environment: act.wish.Environment, Tag: act.wish.Tag, Digest: act.wish.Digest}}
 	if act.dryRun {
@@ -121,39 +119,6 @@ func (a *API) seen(ctx context.Context, w acts.RollbackWish) (seen acts.Seen, s 
 	seen.From, _, err = a.branchTag(ctx, w.Environment, w.App)
 	seen.From = cmp.Or(seen.From, seen.Head.WrittenTag) // the git server may be away
 	return seen, s, err
-}
-
-// findPrevious finds the tag to go back to in the past of the branch, which has the present,
-// too.
-func (a *API) findPrevious(w http.ResponseWriter, r *http.Request, wish *acts.RollbackWish, seen *acts.Seen, s acts.State) error {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
-		return err
-	}
-	endTurn(r.Context())
-	h, err := a.Manifests.History(r.Context(), HistoryQuery{Environment: wish.Environment, App: wish.App, Limit: usualVersions})
-	if err != nil {
-		return err
-	}
-	past := make([]acts.Past, len(h.Versions))
-	for i, v := range h.Versions {
-		past[i] = acts.Past{Tag: v.Tag, Problem: v.Problem}
-	}
-	if wish.Tag, err = acts.Previous(wish.Environment, wish.App, past, h.Complete, s); err == nil {
-		seen.From = past[0].Tag
-	}
-	return err
-}
-
-// digestOf is the digest that the newest update to the tag had, as far as it is among the
-// last ones; "" when it had none.
-func (a *API) digestOf(ctx context.Context, w acts.RollbackWish) (string, error) {
-	found, _, err := a.Store.Updates(ctx, queue.UpdateFilter{Environment: w.Environment, App: w.App}, queue.Page{Limit: maxPage})
-	for _, u := range found {
-		if u.Tag == w.Tag && u.State.Written() {
-			return u.Digest, nil
-		}
-	}
-	return "", err
 }
 
 // carryOut places a rollback: its order goes the way of any other. Without anything to
