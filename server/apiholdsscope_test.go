@@ -171,3 +171,27 @@ func TestRollbacksAtOnce(t *testing.T) {
 		t.Errorf("%s is pinned, and the branch has %s", pins[0].Tag, why.Written)
 	}
 }
+
+// When freezes begin and end is shown of those that the caller may read and asks for alone,
+// and for times that can be written.
+func TestFreezesAreScoped(t *testing.T) {
+	s := newSite(t)
+	s.everyRight()
+	s.edit("  - {who: {token: board}, may: [read]}\n", "  - {who: {token: board}, may: [read], environments: [dev]}\n")
+	s.yaml += "freezes: [{name: nights, environments: [prod], zone: UTC, reason: nobody is in, weekly: [{from: Mon 20:00, until: Tue 08:00}]}]\n"
+	r := s.start()
+	if f := read[api.FreezeList](r, "/api/v1/freezes"); len(f.Closed) < 4 || f.NextChange.IsZero() {
+		t.Errorf("ops sees %+v", f)
+	}
+	if f := readAs[api.FreezeList](r, readToken, "/api/v1/freezes"); len(f.Closed) > 0 || !f.NextChange.IsZero() {
+		t.Errorf("board sees %+v", f)
+	}
+	if f := read[api.FreezeList](r, "/api/v1/freezes?environment=dev"); len(f.Closed) > 0 || !f.NextChange.IsZero() {
+		t.Errorf("of dev: %+v", f)
+	}
+	for _, times := range []string{"from=9999-12-20", "from=9998-12-20&until=9999-01-01", "from=9999-12-31T23:59:59-12:00"} {
+		if p := r.call(apiToken, "GET", "/api/v1/freezes?"+times, "").problem(t, 400); p.Field != "until" {
+			t.Errorf("%s: %+v", times, p)
+		}
+	}
+}
