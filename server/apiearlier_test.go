@@ -47,6 +47,10 @@ func TestRollbackIsToWhatWasThere(t *testing.T) {
 			t.Errorf("%s: %s %s", fields, answer.Status, answer.body)
 		}
 	}
+	pin := `{"kind": "pin", "environments": ["prod"], "apps": ["api"], "tag": "1.6.0", "digest": "` + digest + `", "reason": "r", "dryRun": true}`
+	if a := act[api.HoldAnswer](r, "POST", "/api/v1/holds", "", pin, 200); a.Order == nil || a.Order.Updates[0].Digest != digest {
+		t.Errorf("a pin of what is there by a digest orders %+v", a.Order)
+	}
 	if n := len(read[api.AuditList](r, "/api/v1/audit?act=refuse&principal=token:board").Entries); n != 8 {
 		t.Errorf("the audit has %d refused rollbacks", n)
 	}

@@ -142,7 +142,9 @@ func endOf(until, lasts string) (at time.Time, duration time.Duration, err error
 		if at, err = time.Parse(time.RFC3339, until); err != nil {
 			return at, 0, gitops.FieldErrorf("until", "%q is not a time: write it as 2026-03-01T12:00:00Z", gitops.Clip(until, 40))
 		}
-		at = at.UTC()
+		if at = at.UTC(); at.IsZero() { // what a program writes that has no time
+			return at, 0, gitops.FieldErrorf("until", "%q is no end: give a time that is to come, or leave it out", gitops.Clip(until, 40))
+		}
 	}
 	if lasts != "" {
 		if duration, err = time.ParseDuration(lasts); err != nil || duration <= 0 {
