@@ -46,9 +46,9 @@ func dryRunOf(r *http.Request, body bool) (bool, error) {
 	return body || text == "true", q.done()
 }
 
-// allowAny is allow for what one of several rights is for: which one is known when the
-// body is read.
-func (a *API) allowAny(rights []gitops.Right, handle Handler) Handler {
+// act is authorized for what one of several rights is for: which one is known when the body
+// is read. A stop must work while all turns are taken.
+func (a *API) act(rights []gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.caller(r)
 		right := rights[0]
@@ -57,7 +57,7 @@ func (a *API) allowAny(rights []gitops.Right, handle Handler) Handler {
 				right = rights[i]
 			}
 		}
-		return a.allow(right, handle)(w, r)
+		return a.authorized(right, handle)(w, r)
 	}
 }
 
