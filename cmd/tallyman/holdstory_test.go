@@ -60,9 +60,10 @@ func TestTheStoryOfARollback(t *testing.T) {
 	tr.run("update", "app-00", "main-1a2b3c9", "--env", "prod", "--key", "r6", "--or-hold", "--wait")
 	tr.run("stop", "--env", "prdo")
 	tr.run("freezes")
-	tr.run("holds", "--ended")
 	tr.run("history", "app-00", "--env", "prod")
 	tr.run("audit", "-n", "100")
 	tr.compare("holds.golden")
+	out, _, _ := run(t, "holds", "--ended", "--kind", "pin") // how long ago is as wide as it is
+	expect(t, "holds", out, " ago by ci: fixed ", "ci pinned main-1a2b3c4 until ", "ci pinned main-1a2b3c6 until ")
 	s.must(c.stop())
 }

@@ -57,7 +57,7 @@ func TestFollow(t *testing.T) {
 	c, asked := serve(t,
 		"retry: 1\nid: 1\n\n: hello\r\nid: 2\r\nevent: update\r\ndata: {\"id\":\r\ndata: \"u1\"}\r\n\r\nid: 3\n\nevent: weather\ndata: rain\n\n",
 		"503!{\"code\": \"unavailable\", \"detail\": \"stopping\"}",
-		"id: 4\nevent: delivery\ndata: {\"source\": \"github\", \"id\": \"d1\"}\n\nid: 5\nevent: update\ndata: {\"id\": \"half",
+		"id: 4\nevent: hold\ndata: {\"id\": \"h1\"}\n\nid: 4\nevent: delivery\ndata: {\"source\": \"github\", \"id\": \"d1\"}\n\nid: 5\nevent: update\ndata: {\"id\": \"half",
 		"id: 6\nevent: update\ndata: {\"id\": \"u2\"}\n\n",
 	)
 	enough := errors.New("enough")
@@ -66,6 +66,10 @@ func TestFollow(t *testing.T) {
 	err := c.Follow(t.Context(), url.Values{"app": {"api"}}, "", func() error { stood++; return nil }, func(e client.Event) error {
 		if e.Delivery != nil {
 			got = append(got, e.Cursor+" "+e.Delivery.Key().String())
+			return nil
+		}
+		if e.Hold != nil {
+			got = append(got, e.Cursor+" "+e.Hold.ID)
 			return nil
 		}
 		got = append(got, e.Cursor+" "+e.Update.ID)
@@ -80,7 +84,7 @@ func TestFollow(t *testing.T) {
 	if err != enough || stood != 3 {
 		t.Errorf("ended with %v, stood %d times", err, stood)
 	}
-	if diff := cmp.Diff([]string{"2 u1", "4 github/d1", "6 u2"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"2 u1", "4 h1", "4 github/d1", "6 u2"}, got); diff != "" {
 		t.Error(diff)
 	}
 	want := []string{"/api/v1/events?app=api ", "/api/v1/events?app=api 3", "/api/v1/events?app=api 3", "/api/v1/events?app=api 4"}
