@@ -62,7 +62,7 @@ type byHand struct {
 
 type heldBooks struct {
 	takenAt map[string]time.Time // by replica and environment
-	holding map[string]bool      // updates that are reported as held, or as blocked by something else
+	holding map[string]bool      // updates that are reported as held now, or as blocked by something else
 	stints  []*stint
 	quiets  []quiet
 	acts    map[string]act
@@ -194,10 +194,12 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	}
 }
 
-// reporting is told what a lane is about to report.
+// reporting is told what a lane is about to report. What an earlier report said counts no
+// more: the store may have refused it.
 func (c *checker) reporting(r queue.Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clear(c.holding)
 	for _, b := range r.Blocks {
 		c.holding[b.Update] = len(b.BlockedBy) > 0 && b.BlockedBy[0].Kind.Held()
 	}
