@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/acts"
@@ -43,8 +42,14 @@ func (a *API) rollback(w http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Tag == "" {
+	named := act.wish.Tag != ""
+	if !named {
 		if err := a.findPrevious(w, r, &act.wish, &seen, s); err != nil {
+			return 0, nil, err
+		}
+	}
+	if named || act.wish.Digest != "" {
+		if err := a.authorizeImage(w, r, act.wish); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -126,11 +131,7 @@ func (a *API) seen(ctx context.Context, w acts.RollbackWish) (seen acts.Seen, s 
 // findPrevious finds the tag to go back to in the past of the branch, which has the present,
 // too.
 func (a *API) findPrevious(w http.ResponseWriter, r *http.Request, wish *acts.RollbackWish, seen *acts.Seen, s acts.State) error {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
-		return err
-	}
-	endTurn(r.Context())
-	h, err := a.Manifests.History(r.Context(), HistoryQuery{Environment: wish.Environment, App: wish.App, Limit: usualVersions})
+	h, err := a.pastOf(w, r, *wish, usualVersions)
 	if err != nil {
 		return err
 	}
