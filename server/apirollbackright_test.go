@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func TestARollbackIsNoOrder(t *testing.T) {
 			}
 		}
 	}
-	refused := read[api.AuditList](r, "/api/v1/audit?act=refuse&principal=token:board").Entries
+	refused := r.audited(6, url.Values{"act": {"refuse"}, "principal": {"token:board"}})
 	if len(refused) != 6 || refused[0].Right != gitops.RightOrder || len(read[api.HoldList](r, "/api/v1/holds").Holds) != 0 {
 		t.Errorf("the audit has %+v", refused)
 	}
