@@ -237,6 +237,9 @@ type apiRun struct {
 // decides the exit code.
 func (c *remote) run(do func(a apiRun, args []string) error) func(cmd *cobra.Command, args []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if err := checkGiven(cmd, args); err != nil {
+			return err
+		}
 		server, err := c.connect()
 		if err != nil {
 			return err
