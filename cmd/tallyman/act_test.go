@@ -136,7 +136,7 @@ func TestLifts(t *testing.T) {
 		exit       int
 	}{
 		"resume an environment": {"resume --env prod --reason over --key k1", "stop", []string{"[k1] DELETE /api/v1/holds/h2 reason=over"},
-			[]string{"Lifted h2, stop of prod: ", "2 updates that it held are ready now\n", "to undo it: again\n", "Still in force: h1, stop of everything: ", "Still in force: h3, stop of api in prod: "}, 0},
+			[]string{"Lifted h2, stop of prod: ", "  It held 2 updates, which go on unless something else holds them\n", "to undo it: again\n", "Still in force: h1, stop of everything: ", "Still in force: h3, stop of api in prod: "}, 0},
 		"resume everything":  {"resume --dry-run --key k1", "stop", []string{"[k1] DELETE /api/v1/holds/h1 dryRun=true"}, []string{"Dry run: ", "Still in force: h4, stop of dev: "}, 0},
 		"resume by id":       {"resume h3 --key k1", "stop", []string{"[k1] DELETE /api/v1/holds/h3"}, []string{"Lifted h3, stop of api in prod"}, 0},
 		"thaw in any order":  {"thaw --env prod,dev --key k1", "freeze", []string{"[k1] DELETE /api/v1/holds/h5"}, []string{"Lifted h5, freeze of dev and prod"}, 0},

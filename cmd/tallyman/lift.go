@@ -144,7 +144,7 @@ func (p *printer) lifted(done lifted, dry bool) {
 	p.nothingDone(dry)
 	for _, l := range done.Lifted {
 		p.line("", "Lifted %s, %s of %s: %s", l.Hold.ID, kindWords[l.Hold.Kind], areaOf(l.Hold), p.words(l.Hold))
-		p.line("  ", "%s ready now", held(l.Ready))
+		p.line("  ", "%s", held(l.Ready))
 		p.undo(l.Undo)
 	}
 	for _, h := range done.Remaining {
@@ -152,13 +152,13 @@ func (p *printer) lifted(done lifted, dry bool) {
 	}
 }
 
-// held counts updates that were held.
+// held says how many updates were held. What else holds them is found by their lane.
 func held(n int) string {
 	switch n {
 	case 0:
-		return "It held no update: none is"
+		return "It held no update"
 	case 1:
-		return "1 update that it held is"
+		return "It held 1 update, which goes on unless something else holds it"
 	}
-	return fmt.Sprintf("%d updates that it held are", n)
+	return fmt.Sprintf("It held %d updates, which go on unless something else holds them", n)
 }
