@@ -129,14 +129,14 @@ func TestEntriesAndWords(t *testing.T) {
 	for want, got := range map[string]string{
 		"tallyman unpin api --env prod": Lift(pinned),
 		"tallyman thaw h2":              Lift(frozen),
-		"tallyman resume":               Lift(stopped),
-		"tallyman unmark-bad api 1.4.2": Lift(bad),
+		"tallyman resume h3":            Lift(stopped),
+		"tallyman unmark-bad h4":        Lift(bad),
 		`tallyman pin api 1.4.1 --env prod --until 2026-11-27T15:00:00Z --reason 'it'\''s down'`: Again(quoted, friday),
 		"tallyman freeze --env prod --until 2026-11-27T15:00:00Z --reason 'weekend'":             Again(frozen, friday),
 		"tallyman stop": Again(stopped, friday),
 		"tallyman mark-bad api 1.4.2 --reason 'crashes'": Again(bad, friday),
 		"": Again(pinned, pinned.Until),
-		"tallyman unpin api --env prod && tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod": r.Forward("prod", "api"),
+		"tallyman unpin api --env prod && tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod": r.Forward("prod", "api", nil),
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -8,15 +8,18 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Lift is the command that ends a hold.
+// Lift is the command that ends a hold, and no other: where others may be in force that the
+// same names mean, it has the id.
 func Lift(h gitops.Hold) string {
-	switch h.Kind {
-	case gitops.HoldPin:
+	switch {
+	case h.Kind == gitops.HoldPin:
 		return "tallyman unpin " + strings.Join(h.Apps, " ") + flags("env", h.Environments)
-	case gitops.HoldFreeze:
+	case h.Kind == gitops.HoldFreeze:
 		return "tallyman thaw " + h.ID
-	case gitops.HoldStop:
-		return "tallyman resume" + flags("env", h.Environments) + flags("app", h.Apps)
+	case h.Kind == gitops.HoldStop:
+		return "tallyman resume " + h.ID
+	case len(h.Environments) == 0: // a bad mark: its names mean those of each environment, too
+		return "tallyman unmark-bad " + h.ID
 	}
 	return "tallyman unmark-bad " + strings.Join(h.Apps, " ") + " " + h.Tag + flags("env", h.Environments)
 }
@@ -49,18 +52,51 @@ func Again(h gitops.Hold, now time.Time) string {
 // Resume is the command that has automation write an app again, which a pin keeps.
 func Resume(environment, app string) string { return "tallyman unpin " + app + " --env " + environment }
 
-// Forward are the commands that undo a rollback: what was left is written again.
-func (r Rollback) Forward(environment, app string) string {
-	if r.From == r.To {
-		return Resume(environment, app)
+// Unpin are the commands that undo a pin: the one whose place it took is placed again, or
+// the tag that the branch had is written again; "" is a tag that is not known.
+func Unpin(pin gitops.Hold, replaced []gitops.Hold, had string) string {
+	if before, command := pinBefore(pin, replaced); command != "" && (had == "" || had == before.Tag) {
+		return command
 	}
-	commands := []string{Resume(environment, app)}
-	for _, h := range r.Holds {
-		if h.Kind == gitops.HoldBad {
-			commands = append(commands, Lift(h))
+	if had == "" || had == pin.Tag {
+		return Lift(pin)
+	}
+	return Lift(pin) + " && " + order(pin.Environments[0], pin.Apps[0], had)
+}
+
+// pinBefore is the pin whose place another took, with the command that places it again;
+// "" where there is none, or its time is over.
+func pinBefore(pin gitops.Hold, replaced []gitops.Hold) (before gitops.Hold, command string) {
+	for _, h := range replaced {
+		if h.Kind == gitops.HoldPin {
+			return h, Again(h, pin.Since)
 		}
 	}
-	return strings.Join(append(commands, fmt.Sprintf("tallyman update %s %s --env %s", app, r.From, environment)), " && ")
+	return before, ""
+}
+
+// order is the command that orders a tag.
+func order(environment, app, tag string) string {
+	return fmt.Sprintf("tallyman update %s %s --env %s", app, tag, environment)
+}
+
+// Forward are the commands that undo a rollback: what was left is written again, and kept
+// there by the pin that kept it before.
+func (r Rollback) Forward(environment, app string, replaced []gitops.Hold) string {
+	commands, last := []string{Resume(environment, app)}, order(environment, app, r.From)
+	for _, h := range r.Holds { // the pin comes first
+		switch {
+		case h.Kind == gitops.HoldBad:
+			commands = append(commands, Lift(h))
+		case r.From == r.To:
+			return Unpin(h, replaced, r.From)
+		default:
+			if before, command := pinBefore(h, replaced); command != "" && before.Tag == r.From {
+				commands, last = nil, command
+			}
+		}
+	}
+	return strings.Join(append(commands, last), " && ")
 }
 
 func flags(name string, values []string) (text string) {

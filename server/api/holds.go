@@ -95,7 +95,10 @@ func (a *API) carryOutHold(r *http.Request, act holdAct, p queue.Placement) (int
 		a.logHold(r.Context(), "hold placed", h)
 	}
 	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order, Undo: acts.Lift(h)}
-	if h.Kind == gitops.HoldStop {
+	switch h.Kind {
+	case gitops.HoldPin:
+		answer.Undo = acts.Unpin(h, placed.Replaced, h.Tag)
+	case gitops.HoldStop:
 		answer.Stop = a.stopped(r.Context(), h)
 	}
 	return statusOf(placed.Duplicate), answer, nil

@@ -57,7 +57,7 @@ func (a *API) placePin(r *http.Request, act holdAct) (int, any, error) {
 	case !order:
 		return a.carryOutHold(r, act, acts.Placement(pin, nil, act.by, a.placementKey(act)))
 	}
-	return a.orderPin(r, act, in, pin, s)
+	return a.orderPin(r, act, in, pin, tag, s)
 }
 
 // known reports whether a delivery's key is known.
@@ -66,8 +66,9 @@ func (a *API) known(ctx context.Context, key gitops.DeliveryKey) (bool, error) {
 	return err == nil, unlessNotFound(err)
 }
 
-// orderPin places a pin with its order, which goes the way of any other.
-func (a *API) orderPin(r *http.Request, act holdAct, in webhook.Inbound, pin gitops.Hold, s acts.State) (int, any, error) {
+// orderPin places a pin with its order, which goes the way of any other. The branch had
+// another tag, or "" where that is not known.
+func (a *API) orderPin(r *http.Request, act holdAct, in webhook.Inbound, pin gitops.Hold, had string, s acts.State) (int, any, error) {
 	var placed queue.Placed
 	in.Store = func(ctx context.Context, d gitops.Delivery, _ webhook.Accept) (gitops.Delivery, bool, error) {
 		d.Updates[0].Terms = &gitops.Terms{Reason: pin.Reason, PinUntil: pin.Until}
@@ -89,7 +90,7 @@ func (a *API) orderPin(r *http.Request, act holdAct, in webhook.Inbound, pin git
 		heldNow(d.Updates, s)
 	}
 	h := placed.Holds[0]
-	return statusOf(!accepted), HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: &d, Undo: acts.Lift(h)}, nil
+	return statusOf(!accepted), HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: &d, Undo: acts.Unpin(h, placed.Replaced, had)}, nil
 }
 
 // samePin reports whether what is known by a key is what is asked for.

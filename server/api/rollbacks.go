@@ -195,8 +195,8 @@ func (a *API) rolledBack(ctx context.Context, act rollbackAct, plan acts.Rollbac
 		return 0, nil, anotherAct("a hold")
 	}
 	plan.Holds = placed.Holds
-	answer := answerTo(plan, act.wish)
-	answer.Replaced, answer.UnderWay = placed.Replaced, idsOf(seen.Open)
+	answer := answerTo(plan, act.wish, placed.Replaced)
+	answer.UnderWay = idsOf(seen.Open)
 	if placed.Order != nil {
 		answer.Update, answer.Delivery = &placed.Order.Updates[0], placed.Order.Key()
 	}
@@ -225,14 +225,14 @@ func (a *API) rollbackAgain(ctx context.Context, act rollbackAct) (int, any, err
 	}
 	u := stored.Updates[0]
 	plan := acts.Rollback{From: cmp.Or(u.Terms.RollsBack, u.Tag), To: u.Tag, Holds: placed.Holds}
-	answer := answerTo(plan, act.wish)
+	answer := answerTo(plan, act.wish, nil)
 	answer.Update, answer.Delivery = &u, stored.Key()
 	return http.StatusOK, answer, nil
 }
 
 // answerTo is the answer to a rollback, as far as its plan says it.
-func answerTo(plan acts.Rollback, w acts.RollbackWish) RollbackAnswer {
-	answer := RollbackAnswer{From: plan.From, To: plan.To, Resume: acts.Resume(w.Environment, w.App), Undo: plan.Forward(w.Environment, w.App)}
+func answerTo(plan acts.Rollback, w acts.RollbackWish, replaced []gitops.Hold) RollbackAnswer {
+	answer := RollbackAnswer{From: plan.From, To: plan.To, Replaced: replaced, Resume: acts.Resume(w.Environment, w.App), Undo: plan.Forward(w.Environment, w.App, replaced)}
 	for _, h := range plan.Holds {
 		switch h.Kind {
 		case gitops.HoldPin:
@@ -253,8 +253,8 @@ func (a *API) dryRunRollback(ctx context.Context, act rollbackAct, plan acts.Rol
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := answerTo(plan, act.wish)
-	answer.Replaced, answer.UnderWay, answer.DryRun = acts.Replaced(plan.Holds, s), idsOf(seen.Open), true
+	answer := answerTo(plan, act.wish, acts.Replaced(plan.Holds, s))
+	answer.UnderWay, answer.DryRun = idsOf(seen.Open), true
 	if !plan.Nothing {
 		d = planned(d, s)
 		u := d.Updates[0]
