@@ -20,7 +20,7 @@ func frozen(environment string) string {
 // dispatchHeld waits until what a dispatch orders is held, and says by what.
 func (r *running) dispatchHeld(key, app, environment, tag string) (id, reason string) {
 	r.t.Helper()
-	u := r.awaitHeld(r.orders(key, app, environment, tag).delivery(r.t, 202).Updates[0].ID)
+	u := r.isHeld(r.orders(key, app, environment, tag).delivery(r.t, 202).Updates[0].ID)
 	return u.ID, string(u.BlockedBy[0].Kind) + ": " + u.BlockedBy[0].Reason
 }
 

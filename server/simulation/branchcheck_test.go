@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
@@ -106,4 +107,30 @@ func (c *checker) tags(tip hash) map[release]string {
 		}
 	}
 	return tags
+}
+
+// forgotten reports whether an update landed before a restore, and ended since as
+// something that says less than that: the store has no record of the commit, and
+// nobody looked for it because nothing of the update was to be written any more.
+func (c *checker) forgotten(u *tracked) bool {
+	return u.landings < c.restores && (u.State == gitops.Superseded || u.State == gitops.Cancelled)
+}
+
+// longestLag is how old the answer of a server that lags behind may be.
+const longestLag = 41 * time.Second
+
+// saidSince reports whether the branch said such a tag at a time at which the writer
+// may have looked.
+func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
+	history := c.said[release{u.Environment, u.App}]
+	from := u.at
+	if c.w.network > 0 {
+		from = from.Add(-longestLag)
+	}
+	for i, s := range history {
+		if is(s.tag) && (i == len(history)-1 || history[i+1].at.After(from)) {
+			return true
+		}
+	}
+	return u.App == ghost && is("")
 }

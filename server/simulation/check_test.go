@@ -39,6 +39,14 @@ import (
 //   - A file that kills whoever parses it kills two processes, and two more each time
 //     it was cleared, came back, or seemed to because the git server lagged. Then its own updates fail, and no others. What was cleared and kills
 //     no more is written.
+//   - Nothing is pushed that the store said to be held when it was asked right before, and
+//     nobody pushes without asking. A push that is under way when a hold comes is not called
+//     back; a replica that has said it is quiet pushes nothing more of what the hold is about.
+//   - What a hold no longer holds is taken: of each app the newest, or all where the
+//     environment is configured so. What was rolled back does not come back while it is
+//     marked as bad, automation does not follow a person's order that is newer, and writes
+//     nothing over an edit by hand before that was kept.
+//   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
 //     that of the highest, unless an order came after it.
@@ -281,30 +289,4 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	if len(c.ever[u.ID]) > 0 && !c.wasForced && !c.forgotten(u) {
 		c.wrong("update %s ended as %s and is on the branch", u.ID, u.State)
 	}
-}
-
-// forgotten reports whether an update landed before a restore, and ended since as
-// something that says less than that: the store has no record of the commit, and
-// nobody looked for it because nothing of the update was to be written any more.
-func (c *checker) forgotten(u *tracked) bool {
-	return u.landings < c.restores && (u.State == gitops.Superseded || u.State == gitops.Cancelled)
-}
-
-// longestLag is how old the answer of a server that lags behind may be.
-const longestLag = 41 * time.Second
-
-// saidSince reports whether the branch said such a tag at a time at which the writer
-// may have looked.
-func (c *checker) saidSince(u *tracked, is func(tag string) bool) bool {
-	history := c.said[release{u.Environment, u.App}]
-	from := u.at
-	if c.w.network > 0 {
-		from = from.Add(-longestLag)
-	}
-	for i, s := range history {
-		if is(s.tag) && (i == len(history)-1 || history[i+1].at.After(from)) {
-			return true
-		}
-	}
-	return u.App == ghost && is("")
 }

@@ -7,7 +7,9 @@
 // repository, and for some minutes deliveries, crashes, restarts, pauses,
 // partitions, clocks that jump, people who push, a server that refuses some of
 // what is pushed, stores that are restored, and calls that fail before or after they
-// took effect. Then everything heals, and all that was accepted must end in time.
+// took effect. People hold updates, lift that, roll back and order past it, and freezes are
+// configured in zones whose clocks are changed meanwhile. Then everything heals, all holds
+// are lifted, and all that was accepted must end in time.
 //
 // # What is real
 //
