@@ -132,7 +132,7 @@ func (a apiRun) place(f actFlags, h api.HoldRequest, w waitFlags) error {
 			p.stopped(*placed.Stop)
 		}
 		if placed.Order != nil {
-			p.orderedWith(*placed.Order)
+			p.orderedWith(*placed.Order, f.dryRun)
 		}
 		if n := len(placed.UnderWay); n > 0 {
 			p.line("  ", "It would hold %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(placed.UnderWay))
@@ -183,12 +183,13 @@ func (p *printer) stopped(s api.Stopped) {
 	}
 }
 
-// orderedWith shows the updates that were ordered with a hold.
-func (p *printer) orderedWith(d gitops.Delivery) {
+// orderedWith shows the updates that were ordered with a hold. Those of a dry run cannot
+// be explained: nothing was stored.
+func (p *printer) orderedWith(d gitops.Delivery, dry bool) {
 	for _, u := range d.Updates {
 		p.line("  ", "%s: %s", title(u), p.outcome(u))
 	}
-	if d.ID != "" {
+	if d.ID != "" && !dry {
 		p.line("", "details: tallyman explain %s", d.Key())
 	}
 }

@@ -90,7 +90,7 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 	}
 	p.line("", "%s in %s back from %s to %s: %s", r.App, r.Environment, done.From, done.To, result)
 	if n := len(done.UnderWay); n > 0 {
-		p.line("  ", "Written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
+		p.line("  ", "It comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
 	}
 	p.line("  ", "Pin: %s", p.holdLine(done.Pin))
 	if done.Bad != nil {

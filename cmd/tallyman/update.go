@@ -158,7 +158,7 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 			p.line("", "passes: %s", kindsText(d.Updates[0].Passes()))
 		}
 		if n := len(answer.UnderWay); n > 0 {
-			p.line("", "written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
+			p.line("", "it comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
 		}
 		p.undo(answer.Undo)
 		if !answer.DryRun {
