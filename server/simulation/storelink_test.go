@@ -149,11 +149,11 @@ func (l *storeLink) ExistingIDs(ctx context.Context, source string, ids []string
 }
 
 func (l *storeLink) Checkpoint(ctx context.Context, name string) (string, error) {
-	return over(ctx, l, "Checkpoint", func() (string, error) { return l.store.Checkpoint(context.Background(), name) })
+	return over(ctx, l, "Checkpoint"+callerOf(ctx), func() (string, error) { return l.store.Checkpoint(context.Background(), name) })
 }
 
 func (l *storeLink) SetCheckpoint(ctx context.Context, name, value string) error {
-	return l.alone(ctx, "SetCheckpoint", func() error { return l.store.SetCheckpoint(context.Background(), name, value) })
+	return l.alone(ctx, "SetCheckpoint"+callerOf(ctx), func() error { return l.store.SetCheckpoint(context.Background(), name, value) })
 }
 
 func (l *storeLink) BeginParsing(ctx context.Context, holder string, objects []gitops.ParsedObject, deaths int) ([]gitops.Suspect, error) {
