@@ -69,6 +69,13 @@ func (h Hold) InForce(now time.Time) bool {
 	return h.Lifted == nil && (h.Until.IsZero() || now.Before(h.Until))
 }
 
+// HandEditPrincipal is who places the pins of edits by hand: commits that are not
+// tallyman's own.
+const HandEditPrincipal = "git"
+
+// IsHandEdit reports whether the hold is the pin of an edit by hand.
+func (h Hold) IsHandEdit() bool { return h.Principal == HandEditPrincipal }
+
 // Replaces reports whether the hold, once it is placed, ends another: of an app in an
 // environment one pin counts, and of a bad mark's names and tag one mark.
 func (h Hold) Replaces(other Hold) bool {

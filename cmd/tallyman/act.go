@@ -151,6 +151,15 @@ func (p *printer) nothingDone(dry bool) {
 // placed says what a hold holds; one of a dry run has no id.
 func (p *printer) placed(h gitops.Hold) {
 	p.line("", "%s of %s: %s", capital(kindWords[h.Kind]), areaOf(h), p.holdLine(h))
+	p.ended(h)
+}
+
+// ended says that a hold is not in force any more: the answer to a request that is repeated
+// has what the first one placed.
+func (p *printer) ended(h gitops.Hold) {
+	if !h.InForce(p.now) {
+		p.line("  ", "It was placed before, and is not in force any more: %s", p.endCell(h).text)
+	}
 }
 
 // words says what a hold does, and how far away its end is.

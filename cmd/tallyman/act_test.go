@@ -207,6 +207,7 @@ func TestActsThatAreRefused(t *testing.T) {
 		"resume h1 h2":                                       {exitBadInput, "tallyman resume takes one ID at most, not 2 arguments"},
 		"unpin api":                                          {exitBadInput, "--env is required"},
 		"why api":                                            {exitBadInput, "--env is required"},
+		"freeze --env prod --for 0s --reason x":              {exitBadInput, "--for must be more than 0, such as 72h"},
 		"freezes --days 367":                                 {exitBadInput, "--days must be from 1 to 366, not 367"},
 		"freezes --days 0":                                   {exitBadInput, "--days must be from 1 to 366, not 0"},
 		"holds -o yaml --json":                               {exitBadInput, "--json and --output yaml ask for two formats: give one of them"},

@@ -41,11 +41,11 @@ func newUnmarkBad() *cobra.Command {
 	var act actFlags
 	var environments []string
 	cmd := &cobra.Command{
-		Use:   "unmark-bad ID | APP TAG",
+		Use:   "unmark-bad APP TAG | ID",
 		Short: "Release a tag of an app that was marked as bad",
 		Long: `Release a tag of an app that was marked as bad, by tallyman mark-bad or by a rollback:
-every mark of the tag, or those of exactly the named environments, or the mark with an
-ID. What was held by it is written, unless it is older than what was ordered by a person
+every mark of the tag, those of exactly the named environments, or the one with an ID.
+What was held by it is written, unless it is older than what was ordered by a person
 meanwhile, or something else holds it. The token needs the right "hold".`,
 		Example: `  tallyman unmark-bad myshop-api 1.4.2 --reason "it was the database"
   tallyman unmark-bad h17`,

@@ -9,27 +9,26 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// mayBeEmpty are flags that mean the same when they are empty as when they are left out,
-// and whose absence narrows nothing.
-var mayBeEmpty = []string{"url", "token-file", "audience", "digest", "key", "reason"}
-
-// checkGiven refuses an argument or a flag that is given and empty, as a variable of a shell
-// makes it that is not set: where no name is given, a command means all of them.
+// checkGiven refuses an argument or a flag that is given and empty. It is no value that was
+// left out: it is of a script whose variable is not set, and the command would be about
+// everything, or about something else than was meant.
 func checkGiven(cmd *cobra.Command, args []string) (err error) {
 	if slices.Contains(args, "") {
-		return badInput{fmt.Errorf("an argument of %s is empty: see %s --help", cmd.CommandPath(), cmd.CommandPath())}
+		return badInput{errors.New("an argument is empty: give it a value, or leave it out")}
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch {
-		case err != nil:
 		case f.Name == "for" && f.Value.String() == "0s":
 			err = badInput{errors.New("--for must be more than 0, such as 72h: give it, or leave --for out")}
-		case !slices.Contains(mayBeEmpty, f.Name) && isEmpty(f):
-			err = badInput{fmt.Errorf("--%s is given and empty: give it a value, or leave it out", f.Name)}
+		case !slices.Contains(connectFlags, f.Name) && isEmpty(f):
+			err = badInput{fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)}
 		}
 	})
 	return err
 }
+
+// connectFlags are flags that say where to ask, and not for what.
+var connectFlags = []string{"url", "token-file", "audience"}
 
 // isEmpty reports whether a flag has no value, or one of several is none.
 func isEmpty(f *pflag.Flag) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -95,15 +96,14 @@ func (a apiRun) lift(f actFlags, l wanted) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if len(done.Lifted) == 0 {
 		return err
 	}
-	return a.print.print(done, func() {
-		a.print.lifted(done, f.dryRun)
-		if repeated := a.repeated(l); repeated != "" {
-			a.print.line("", "Still in force: %s", repeated)
-		}
-	})
+	err = errors.Join(a.print.print(done, func() { a.print.lifted(done, f.dryRun) }), err) // what was lifted stays lifted
+	if repeated := a.repeated(l); repeated != "" && a.remote.format == "table" {
+		a.print.line("", "Still in force: %s", repeated)
+	}
+	return err
 }
 
 // liftKey is the key of one of several requests.

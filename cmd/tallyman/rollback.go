@@ -93,6 +93,7 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 		p.line("  ", "It comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
 	}
 	p.line("  ", "Pin: %s", p.holdLine(done.Pin))
+	p.ended(done.Pin)
 	if done.Bad != nil {
 		p.line("  ", "Bad mark: %s", p.holdLine(*done.Bad))
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Lift is the command that ends a hold, and no other: where others may be in force that the
-// same names mean, it has the id.
+// Lift is the command that ends a hold, and no other one: the names of a stop may be those
+// of another's, too, and those of a mark that is everywhere are part of every mark's.
 func Lift(h gitops.Hold) string {
 	switch {
 	case h.Kind == gitops.HoldPin:
@@ -18,10 +18,30 @@ func Lift(h gitops.Hold) string {
 		return "tallyman thaw " + h.ID
 	case h.Kind == gitops.HoldStop:
 		return "tallyman resume " + h.ID
-	case len(h.Environments) == 0: // a bad mark: its names mean those of each environment, too
+	case len(h.Environments) == 0:
 		return "tallyman unmark-bad " + h.ID
 	}
 	return "tallyman unmark-bad " + strings.Join(h.Apps, " ") + " " + h.Tag + flags("env", h.Environments)
+}
+
+// Undo is the command that undoes the placing of a hold: it is lifted, or what it took the
+// place of takes its place. Of a pin whose tag the branch did not have, the one that it had
+// is written again, as far as that is known: see [Rollback.Forward].
+func Undo(h gitops.Hold, replaced []gitops.Hold, had string, now time.Time) string {
+	for _, old := range replaced {
+		if again := Again(old, now); again != "" {
+			return again
+		}
+	}
+	if h.Kind == gitops.HoldPin && had != "" && had != h.Tag {
+		return orderAgain(h.Environments[0], h.Apps[0], had) + " && " + Lift(h)
+	}
+	return Lift(h)
+}
+
+// orderAgain is the command that orders a tag, which waits for what holds it.
+func orderAgain(environment, app, tag string) string {
+	return fmt.Sprintf("tallyman update %s %s --env %s --or-hold", app, tag, environment)
 }
 
 // Again is the command that places a hold again; "" when its time is over.
@@ -52,51 +72,32 @@ func Again(h gitops.Hold, now time.Time) string {
 // Resume is the command that has automation write an app again, which a pin keeps.
 func Resume(environment, app string) string { return "tallyman unpin " + app + " --env " + environment }
 
-// Unpin are the commands that undo a pin: the one whose place it took is placed again, or
-// the tag that the branch had is written again; "" is a tag that is not known.
-func Unpin(pin gitops.Hold, replaced []gitops.Hold, had string) string {
-	if before, command := pinBefore(pin, replaced); command != "" && (had == "" || had == before.Tag) {
-		return command
-	}
-	if had == "" || had == pin.Tag {
-		return Lift(pin)
-	}
-	return Lift(pin) + " && " + order(pin.Environments[0], pin.Apps[0], had)
-}
-
-// pinBefore is the pin whose place another took, with the command that places it again;
-// "" where there is none, or its time is over.
-func pinBefore(pin gitops.Hold, replaced []gitops.Hold) (before gitops.Hold, command string) {
-	for _, h := range replaced {
-		if h.Kind == gitops.HoldPin {
-			return h, Again(h, pin.Since)
-		}
-	}
-	return before, ""
-}
-
-// order is the command that orders a tag.
-func order(environment, app, tag string) string {
-	return fmt.Sprintf("tallyman update %s %s --env %s", app, tag, environment)
-}
-
-// Forward are the commands that undo a rollback: what was left is written again, and kept
-// there by the pin that kept it before.
-func (r Rollback) Forward(environment, app string, replaced []gitops.Hold) string {
-	commands, last := []string{Resume(environment, app)}, order(environment, app, r.From)
-	for _, h := range r.Holds { // the pin comes first
-		switch {
-		case h.Kind == gitops.HoldBad:
+// Forward are the commands that undo a rollback: what was left is written again. It is
+// ordered while the pin is in force, so that nothing else goes when that ends, and waits for
+// what else holds it. A pin at what was left, whose place the rollback took, comes back.
+func (r Rollback) Forward(environment, app string, replaced []gitops.Hold, now time.Time) string {
+	var commands []string
+	release := ""
+	for _, h := range r.Holds {
+		switch h.Kind {
+		case gitops.HoldBad:
 			commands = append(commands, Lift(h))
-		case r.From == r.To:
-			return Unpin(h, replaced, r.From)
-		default:
-			if before, command := pinBefore(h, replaced); command != "" && before.Tag == r.From {
-				commands, last = nil, command
-			}
+		case gitops.HoldPin:
+			release = Resume(environment, app)
 		}
 	}
-	return strings.Join(append(commands, last), " && ")
+	for _, old := range replaced {
+		if again := Again(old, now); old.Kind == gitops.HoldPin && old.Tag == r.From && again != "" {
+			return strings.Join(append(commands, again), " && ")
+		}
+	}
+	if r.From != r.To {
+		commands = append(commands, orderAgain(environment, app, r.From))
+	}
+	if release != "" {
+		commands = append(commands, release)
+	}
+	return strings.Join(commands, " && ")
 }
 
 func flags(name string, values []string) (text string) {

@@ -131,7 +131,7 @@ func judged(open []gitops.Update, s acts.State) []gitops.Update {
 	for i := range open {
 		u := &open[i]
 		blocks := slices.DeleteFunc(slices.Clone(u.BlockedBy), func(b gitops.Block) bool { return b.Kind.Held() })
-		u.BlockedBy = append(blocks, s.Blocks(u.Environment, u.App, u.Tag, u.Passes()...)...)
+		u.BlockedBy = append(blocks, s.Held(*u)...)
 	}
 	return open
 }

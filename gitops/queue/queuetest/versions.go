@@ -72,6 +72,7 @@ func onlyUpOutOfOrder(s *script) {
 			return s.accept(d).Updates[0]
 		}
 		var highest gitops.Update
+		s.quiet = true // one check for each order in which they arrive
 		for _, n := range arrival {
 			if u := pushed(n); u.State == gitops.Pending {
 				highest = u // of those that will be written it is the last
@@ -87,6 +88,8 @@ func onlyUpOutOfOrder(s *script) {
 		u := pushed(1)
 		head, err := s.model.Head(s.t.Context(), u.Environment, u.App)
 		s.same("the reason", u.Reason, err, head.LateBehind(u, order.ReceivedAt), nil)
+		s.quiet = false
+		s.check()
 	}
 }
 
