@@ -129,7 +129,7 @@ func (a apiRun) place(f actFlags, h api.HoldRequest, w waitFlags) error {
 		p.placed(placed.Hold)
 		p.replaced(placed.Replaced)
 		if placed.Stop != nil {
-			p.stopped(*placed.Stop)
+			p.stopped(*placed.Stop, a.asTheyAre(placed.Stop.UnderWay))
 		}
 		if placed.Order != nil {
 			p.orderedWith(*placed.Order, f.dryRun)
@@ -177,12 +177,31 @@ func (p *printer) replaced(holds []gitops.Hold) {
 	}
 }
 
+// asTheyAre says of updates what each is now, of many of the first. One that cannot be read
+// is its id alone.
+func (a apiRun) asTheyAre(ids []string) (lines []string) {
+	for _, id := range ids[:min(mostListed, len(ids))] {
+		line := "update " + id
+		if u, err := a.server.Update(a.Context(), id); err == nil {
+			line = fmt.Sprintf("%s: %s", title(u), a.print.outcome(u))
+		}
+		lines = append(lines, line)
+	}
+	if more := len(ids) - mostListed; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}
+
 // stopped says what was being pushed when a stop was placed, and since when nothing is.
-func (p *printer) stopped(s api.Stopped) {
-	if len(s.UnderWay) == 0 {
+func (p *printer) stopped(s api.Stopped, pushed []string) {
+	if len(pushed) == 0 {
 		p.line("  ", "Nothing was being pushed")
 	} else {
-		p.line("  ", "Being pushed when it was placed, which a stop cannot take back: %s", firstFew(s.UnderWay))
+		p.line("  ", "Being pushed when it was placed, which a stop cannot take back:")
+	}
+	for _, line := range pushed {
+		p.line("    ", "%s", line)
 	}
 	if !s.QuietSince.IsZero() {
 		p.line("  ", "Quiet since %s", p.when(s.QuietSince))
@@ -209,11 +228,13 @@ func (p *printer) undo(command string) {
 	}
 }
 
+// mostListed is how many of many are listed.
+const mostListed = 10
+
 // firstFew lists the first of many.
 func firstFew(names []string) string {
-	const most = 10
-	text := strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
+	text := strings.Join(names[:min(mostListed, len(names))], ", ")
+	if more := len(names) - mostListed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

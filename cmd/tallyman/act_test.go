@@ -95,7 +95,7 @@ func TestActs(t *testing.T) {
 			[]string{"Freeze of cart and pay in prod and staging: h5, "}},
 		"stop": {"stop --env prod", api.HoldAnswer{Hold: stop, Stop: &api.Stopped{UnderWay: []string{"u5", "u6"}, QuietSince: time.Now(), OtherReplicas: []string{"pod-b"}}, Undo: "tallyman resume h9"},
 			`[a new key] POST /api/v1/holds {"kind":"stop","environments":["prod"]}`,
-			[]string{"Stop of prod: h9, ", "Being pushed when it was placed, which a stop cannot take back: u5, u6\n", "Quiet since ", "Other replicas see it before their next push: pod-b\n", "to undo it: tallyman resume h9\n"}},
+			[]string{"Stop of prod: h9, ", "  Being pushed when it was placed, which a stop cannot take back:\n    api in prod to 1.4.1: committed (c0ffee)\n    update u6\n", "Quiet since ", "Other replicas see it before their next push: pod-b\n", "to undo it: tallyman resume h9\n"}},
 		"stop everything, dry": {"stop --dry-run --reason fire", api.HoldAnswer{Hold: noonHold("", gitops.HoldStop, func(*gitops.Hold) {}), UnderWay: []string{"u5", "u6"}},
 			`[a new key] POST /api/v1/holds {"kind":"stop","reason":"fire","dryRun":true}`,
 			[]string{"Dry run: ", "Stop of everything: ", "It would hold 2 updates that are pending: u5, u6\n"}},
@@ -104,12 +104,13 @@ func TestActs(t *testing.T) {
 			[]string{"{\n  \"hold\": {", `"undo": "tallyman unmark-bad api 1.4.2"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := serveActs(t, answers{"POST /api/v1/rollbacks": c.answer, "POST /api/v1/holds": c.answer})
+			asked := serveActs(t, answers{"POST /api/v1/rollbacks": c.answer, "POST /api/v1/holds": c.answer, "GET /api/v1/updates/u5": u,
+				"GET /api/v1/updates/u6": problem{http.StatusNotFound, map[string]any{"code": gitops.NotFound, "detail": "no such update"}}})
 			out, failure, exit := ran(t, strings.Fields(c.args)...)
 			if exit != 0 {
 				t.Fatalf("exit %d: %s", exit, failure)
 			}
-			if diff := cmp.Diff([]string{c.asked}, *asked); diff != "" {
+			if diff := cmp.Diff([]string{c.asked}, (*asked)[:min(1, len(*asked))]); diff != "" || strings.Count(strings.Join(*asked, "\n"), "POST") != 1 {
 				t.Error(diff)
 			}
 			expect(t, "the output", out, c.want...)
