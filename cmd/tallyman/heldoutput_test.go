@@ -142,3 +142,25 @@ func TestWhyListsEverything(t *testing.T) {
 		t.Errorf("%q, want %q", free, want)
 	}
 }
+
+// What undoes an order can be pasted as it is, whatever the order passed.
+func TestWhatUndoesAnOrder(t *testing.T) {
+	order := func(state gitops.State, passes ...gitops.BlockKind) api.OrderAnswer {
+		u := gitops.Update{App: "api", Environment: "prod", Tag: "1.4.3", State: state, Terms: &gitops.Terms{Passes: passes}}
+		return api.OrderAnswer{Delivery: gitops.Delivery{Updates: []gitops.Update{u}}, Undo: "tallyman cancel u1"}
+	}
+	for name, c := range map[string]struct {
+		order api.OrderAnswer
+		want  string
+	}{
+		"pending":         {order(gitops.Pending, gitops.BlockPin), "tallyman cancel u1"},
+		"passed nothing":  {order(gitops.Committed), ""},
+		"changed nothing": {order(gitops.Unchanged, gitops.BlockPin), ""},
+		"passed a pin":    {order(gitops.Committed, gitops.BlockPin), "tallyman rollback api --env prod --reason 'undo 1.4.3'"},
+		"passed a stop":   {order(gitops.Committed, gitops.BlockPin, gitops.BlockStop), "tallyman rollback api --env prod --reason 'undo 1.4.3' --through-stop 'undo 1.4.3'"},
+	} {
+		if got := undoOf(c.order); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

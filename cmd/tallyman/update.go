@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,15 +170,20 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 }
 
 // undoOf is the command that undoes an order as it stands now: the server's while it is
-// pending, and a rollback of one that passed a hold.
+// pending, and a rollback of one that passed a hold, past the stop if it passed one.
 func undoOf(o api.OrderAnswer) string {
 	if len(o.Updates) != 1 || !o.Updates[0].State.Final() {
 		return o.Undo
 	}
-	if u := o.Updates[0]; u.State.Written() && len(u.Passes()) > 0 {
-		return fmt.Sprintf("tallyman rollback %s --env %s --reason REASON", u.App, u.Environment)
+	u := o.Updates[0]
+	if u.State != gitops.Committed || len(u.Passes()) == 0 {
+		return ""
 	}
-	return ""
+	command := fmt.Sprintf("tallyman rollback %s --env %s --reason 'undo %s'", u.App, u.Environment, u.Tag)
+	if slices.Contains(u.Passes(), gitops.BlockStop) {
+		command += fmt.Sprintf(" --through-stop 'undo %s'", u.Tag)
+	}
+	return command
 }
 
 // ordered lists the updates of one delivery, which have one tag, and counts them.
