@@ -185,6 +185,11 @@ var cmpEmpty = cmp.FilterValues(func(a, b []string) bool { return len(a)+len(b) 
 func TestActsThatAreRefused(t *testing.T) {
 	held := problem{http.StatusConflict, map[string]any{"code": gitops.Conflict, "detail": "api in prod is held: bo stopped prod", "blockedBy": []gitops.Block{{Kind: gitops.BlockStop, Reason: "bo stopped prod"}}}}
 	all := answers{"POST /api/v1/rollbacks": held, "POST /api/v1/updates": held, "POST /api/v1/holds": problem{http.StatusServiceUnavailable, map[string]any{"code": gitops.Unavailable, "detail": "the store is away"}}}
+	serveActs(t, all)
+	if out, failure, exit := ran(t, "update", "api", "1.4.1", "--env", "prod", "--dry-run", "--json"); exit != exitHeld || !strings.Contains(failure, "bo stopped prod") ||
+		!strings.Contains(out, `"blockedBy": [`) || !strings.Contains(out, `"kind": "stop"`) {
+		t.Errorf("as JSON: exit %d: %s\n%s", exit, failure, out)
+	}
 	for args, want := range map[string]struct {
 		exit int
 		says string
