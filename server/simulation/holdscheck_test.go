@@ -114,7 +114,7 @@ func (c *checker) behindHand(u *tracked) {
 	}
 	met.meet("an edit by hand superseded an update")
 	for commit := range c.w.origin.all {
-		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && !isPersons(u.Update) {
+		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && (!isPersons(u.Update) || u.Attempts > 1) { // an order that was held
 			u.byHand = true
 		}
 	}
@@ -124,13 +124,13 @@ func (c *checker) behindHand(u *tracked) {
 }
 
 // respects checks that automation writes nothing over a person's edit, before the edit's
-// pin was placed and has ended. The lock is held.
+// pin was placed and has ended, or a person has ordered something since. The lock is held.
 func (c *checker) respects(u *tracked, replica string, parent hash, sent sending) {
 	r := release{u.Environment, u.App}
 	edit, edited := c.edits[r]
 	delete(c.edits, r)
 	// What a lane had in hand goes by what was written when it took that.
-	if !edited || edit.at.After(c.takenAt[replica+" "+u.Environment]) || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
+	if !edited || edit.at.After(c.takenAt[replica+" "+u.Environment]) || c.word[r].After(edit.at) || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
 		return
 	}
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
