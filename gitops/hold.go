@@ -136,6 +136,8 @@ func CheckReason(field, reason string) error {
 		return FieldErrorf(field, "has %d bytes: give the reason in at most %d, or a link to more", len(reason), MaxReason)
 	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
 		return FieldErrorf(field, "must be one line of UTF-8 without control characters")
+	case strings.ContainsFunc(reason, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }):
+		return FieldErrorf(field, "must not have characters that turn the direction of text: what is read would be another text than what is stored")
 	case strings.TrimSpace(reason) != reason:
 		return FieldErrorf(field, "must not begin or end with a space")
 	}

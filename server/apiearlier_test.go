@@ -47,7 +47,40 @@ func TestRollbackIsToWhatWasThere(t *testing.T) {
 			t.Errorf("%s: %s %s", fields, answer.Status, answer.body)
 		}
 	}
+	pin := `{"kind": "pin", "environments": ["prod"], "apps": ["api"], "tag": "1.6.0", "digest": "` + digest + `", "reason": "r", "dryRun": true}`
+	if a := act[api.HoldAnswer](r, "POST", "/api/v1/holds", "", pin, 200); a.Order == nil || a.Order.Updates[0].Digest != digest {
+		t.Errorf("a pin of what is there by a digest orders %+v", a.Order)
+	}
 	if n := len(read[api.AuditList](r, "/api/v1/audit?act=refuse&principal=token:board").Entries); n != 8 {
 		t.Errorf("the audit has %d refused rollbacks", n)
+	}
+}
+
+// While the git server is away a rollback goes to a named tag that was written, and is
+// written when it is back; without a name the answer says to give one.
+func TestRollbackWhileTheGitServerIsAway(t *testing.T) {
+	s := newSite(t)
+	s.everyRight()
+	s.edit("  - {who: {token: board}, may: [read]}\n", "  - {who: {token: board}, may: [read, rollback]}\n")
+	r := s.start()
+	r.prod("1.4.0")
+	r.prod("1.4.1")
+	s.git.Inject(gitserver.Fault{Times: -1, Cut: true})
+	for _, body := range []string{rollProd, strings.Replace(rollProd, "{", `{"tag": "1.3.0", `, 1)} {
+		if p := r.call(readToken, "POST", "/api/v1/rollbacks", body).problem(t, 503); p.Field != "tag" || !strings.Contains(p.Detail, "name a tag that was written there (--to TAG") {
+			t.Errorf("%+v", p)
+		}
+	}
+	back := act[api.RollbackAnswer](r, "POST", "/api/v1/rollbacks", "back", strings.Replace(rollProd, "{", `{"tag": "1.4.0", `, 1), 201)
+	if back.From != "1.4.1" || back.To != "1.4.0" {
+		t.Errorf("%+v", back)
+	}
+	again := act[api.RollbackAnswer](r, "POST", "/api/v1/rollbacks", "back", strings.Replace(rollProd, "{", `{"tag": "1.4.0", `, 1), 200)
+	if again.Update.ID != back.Update.ID {
+		t.Errorf("the same key again: %+v", again)
+	}
+	s.git.Heal()
+	if u := r.settled(back.Update.ID); u.State != gitops.Committed {
+		t.Errorf("%+v", u)
 	}
 }

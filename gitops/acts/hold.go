@@ -27,6 +27,10 @@ type Limits struct{ PinFor, PinAtMost time.Duration }
 // maxFreeze is how long a freeze lasts at most: what lasts for longer is a stop.
 const maxFreeze = 366 * 24 * time.Hour
 
+// keptForIncidents is how many holds only stops and rollbacks may add to, so that whoever
+// may place others cannot keep anybody from these.
+const keptForIncidents = 500
+
 // Right is what a hold of a kind takes, to be placed or lifted.
 func Right(kind gitops.HoldKind) gitops.Right {
 	if kind == gitops.HoldStop {
@@ -81,6 +85,9 @@ func Hold(w HoldWish, by By, l Limits, s State) (gitops.Hold, error) {
 	until, err := End(w.Kind, w.Until, w.For, l, s.At)
 	if err != nil {
 		return gitops.Hold{}, err
+	}
+	if n := len(s.Holds); w.Kind != gitops.HoldStop && n >= queue.MaxHolds-keptForIncidents {
+		return gitops.Hold{}, gitops.Errorf(gitops.TooLarge, "%d holds are in force, and the room that is left is for stops and rollbacks: lift some (tallyman holds), or place one for several apps", n)
 	}
 	h := gitops.Hold{
 		Kind: w.Kind, Environments: slices.Sorted(slices.Values(w.Environments)), Apps: slices.Sorted(slices.Values(w.Apps)), Tag: w.Tag,

@@ -18,7 +18,14 @@ func (a *API) past(w http.ResponseWriter, r *http.Request, wish acts.RollbackWis
 		return History{}, err
 	}
 	endTurn(r.Context())
-	return a.Manifests.History(r.Context(), HistoryQuery{Environment: wish.Environment, App: wish.App, Limit: versions})
+	h, err := a.Manifests.History(r.Context(), HistoryQuery{Environment: wish.Environment, App: wish.App, Limit: versions})
+	if gitops.CodeOf(err) == gitops.Unavailable {
+		err = (&gitops.Error{
+			Code: gitops.Unavailable, Field: "tag",
+			Message: "the branch cannot be read now, so name a tag that was written there (--to TAG; tallyman updates lists them): " + gitops.PublicOf(err),
+		}).WithCause(err)
+	}
+	return h, err
 }
 
 // findPrevious finds the tag to go back to in the past of the branch, which has the present,

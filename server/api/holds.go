@@ -167,6 +167,11 @@ func (a *API) readHold(w http.ResponseWriter, r *http.Request) (act holdAct, err
 	if act.dryRun, err = dryRunOf(r, form.DryRun); err != nil {
 		return act, err
 	}
+	for field, names := range map[string][]string{"environments": form.Environments, "apps": form.Apps} {
+		if names != nil && len(names) == 0 {
+			return act, gitops.FieldErrorf(field, "is an empty list: give at least one name, or leave it out, which means all")
+		}
+	}
 	act.wish = acts.HoldWish{Kind: form.Kind, Environments: form.Environments, Apps: form.Apps, Tag: form.Tag, Reason: strings.TrimSpace(form.Reason)}
 	if act.wish.Until, act.wish.For, err = endOf(form.Until, form.For); err != nil {
 		return act, err
