@@ -207,3 +207,30 @@ func TestAnEditThatAnOrderReplacesAtOnce(t *testing.T) {
 		r.Stop(t.Context())
 	})
 }
+
+// An order that was held while somebody edited the file is the older word, as all that was
+// held is. One from after the edit replaces it, held or not, and so does one where nobody
+// can tell.
+func TestAnOrderThatWasHeldMeanwhile(t *testing.T) {
+	for name, c := range map[string]struct {
+		edited time.Duration // after the order
+		want   string
+	}{
+		"edited before the order": {-time.Second, "api 2 committed"},
+		"edited after the order":  {time.Minute, "api 2 superseded"},
+		"edited in the future":    {3 * time.Hour, "api 2 committed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				r, f := edited(t, s)
+				s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(time.Hour))
+				s.order("api 2")
+				f.edit("8", "d1d2d3d4d5d6d7d8", time.Now().Add(c.edited))
+				elapse(2 * time.Hour)
+				equal(t, "happened", []string{"api 2 freeze", c.want}, s.happened())
+				r.Stop(t.Context())
+				equal(t, "released clean", true, s.releasedClean())
+			})
+		})
+	}
+}

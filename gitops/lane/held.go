@@ -53,12 +53,13 @@ func (t *leaseTerm) judge(open []gitops.Update) (held map[string][]gitops.Block,
 }
 
 // expected is the tag that must be in the app's file for the update to be written; "" for
-// any. A person's order is the newer word than an edit.
+// any. A person's order is the newer word than an edit, unless it was held meanwhile.
 func (t *leaseTerm) expected(u gitops.Update, does Environment) string {
+	person := gitops.IsPerson(u.Principal)
 	switch {
-	case !does.RespectHandEdits || u.WrittenTag == "" || gitops.IsPerson(u.Principal):
+	case !does.RespectHandEdits || u.WrittenTag == "" || person && (u.HeldUntil.IsZero() || t.newer[u.ID]):
 		return ""
-	case t.edited[u.App] != "":
+	case t.edited[u.App] != "" && !person:
 		return t.edited[u.App]
 	}
 	return u.WrittenTag
@@ -67,14 +68,19 @@ func (t *leaseTerm) expected(u gitops.Update, does Environment) string {
 // respect adds to a report what becomes of updates whose files were edited by hand. The
 // edit's pin is placed, and what was accepted before the edit is superseded. The others are
 // judged again: where the pin is over or was lifted, the next batch writes them. Of an edit
-// that a person's order of the same batch has replaced there is nothing to keep: the report
-// supersedes what is older than the order.
+// that a person's order has replaced in this batch, or will in the next, there is nothing to
+// keep: the report supersedes what is older than the order.
 func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 	var again []gitops.Update
 	editOf := make(map[string]gitops.HandEdit)
 	for _, e := range edits {
+		if u := b.byID[e.Update]; gitops.IsPerson(u.Principal) && !t.isOlder(u, e) {
+			t.newer[u.ID] = true
+		}
+	}
+	for _, e := range edits {
 		u := b.byID[e.Update]
-		if b.replaced(u, r.Transitions) {
+		if t.newer[u.ID] || t.isReplaced(b, u, r.Transitions) {
 			continue
 		}
 		if err := t.placePin(u, e); err != nil {
@@ -102,12 +108,18 @@ func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 	}
 }
 
-// replaced reports whether results have a later update of the same app on the branch.
-func (b batch) replaced(u gitops.Update, results []gitops.Transition) bool {
+// isReplaced reports whether a later update of the same app is on the branch, by the results
+// of a batch, or is an order of the batch that is newer than the edit.
+func (t *leaseTerm) isReplaced(b batch, u gitops.Update, results []gitops.Transition) bool {
+	later := func(id string) bool { return b.byID[id].App == u.App && b.byID[id].Sequence > u.Sequence }
+	for id := range t.newer {
+		if later(id) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(results, func(r gitops.Transition) bool {
-		later := b.byID[r.Update]
-		to, allowed := gitops.Next(later.State, r.Action)
-		return later.App == u.App && later.Sequence > u.Sequence && allowed && to.Written()
+		to, allowed := gitops.Next(b.byID[r.Update].State, r.Action)
+		return later(r.Update) && allowed && to.Written()
 	})
 }
 

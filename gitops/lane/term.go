@@ -40,7 +40,10 @@ type leaseTerm struct {
 	freed map[string]time.Time
 	// edited is, by app, the tag that was put in its file by hand and that may be replaced,
 	// until something is written.
-	edited    map[string]string
+	edited map[string]string
+	// newer are a person's orders, by id, that were held and are newer than the edit that is
+	// in their app's file.
+	newer     map[string]bool
 	rejudged  int           // the revision whose freezes the lane's updates are held by; -1 for none yet
 	leftAlone int           // how many of what was taken last cannot be worked on now
 	away      []string      // apps whose manifest repository is away, sorted; as of the round
@@ -57,7 +60,7 @@ func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
-		freed: make(map[string]time.Time), edited: make(map[string]string), rejudged: -1,
+		freed: make(map[string]time.Time), edited: make(map[string]string), newer: make(map[string]bool), rejudged: -1,
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)

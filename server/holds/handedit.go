@@ -27,7 +27,7 @@ func (b *Book) HandEdited(ctx context.Context, u gitops.Update, e gitops.HandEdi
 	if pinnedSince(v.about(u.App), u, e, now) {
 		return nil
 	}
-	if ordered, err := b.isOrdered(ctx, u, v); err != nil || ordered {
+	if ordered, err := b.isOrdered(ctx, u, e, v); err != nil || ordered {
 		return err
 	}
 	pin := gitops.Hold{
@@ -57,12 +57,13 @@ func pinnedSince(holds []gitops.Hold, u gitops.Update, e gitops.HandEdit, now ti
 // newest first: one with more behind it is superseded, if it is not written at once.
 const mostOrders = 100
 
-// isOrdered reports whether a person's order of the update's app is about to be written:
-// nothing blocks it, and nothing would hold it.
-func (b *Book) isOrdered(ctx context.Context, u gitops.Update, v *view) (bool, error) {
+// isOrdered reports whether a person's order of the update's app from after the edit is about
+// to be written: nothing blocks it, and nothing would hold it.
+func (b *Book) isOrdered(ctx context.Context, u gitops.Update, e gitops.HandEdit, v *view) (bool, error) {
 	open, _, err := b.store.Updates(ctx, queue.UpdateFilter{Environment: u.Environment, App: u.App, State: gitops.Pending}, queue.Page{Limit: mostOrders})
 	return slices.ContainsFunc(open, func(o gitops.Update) bool {
-		ready := o.Sequence > u.Sequence && len(o.BlockedBy) == 0 && o.CancelRequest == nil
+		older := o.AskedBefore(e.At) && !e.At.After(v.now())
+		ready := !older && o.Sequence > u.Sequence && len(o.BlockedBy) == 0 && o.CancelRequest == nil
 		return ready && gitops.IsPerson(o.Principal) && len(gate.Judge(gate.About(o), v.about(o.App), b.rules().Freezes, v.now())) == 0
 	}), err
 }

@@ -115,7 +115,7 @@ func (c *checker) behindHand(u *tracked) {
 	}
 	met.meet("an edit by hand superseded an update")
 	for commit := range c.w.origin.all {
-		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && !isPersons(u.Update) {
+		if strings.HasPrefix(commit.String(), said[1]) && !c.ours[commit] && u.Environment != c.w.overwrites && (!isPersons(u.Update) || u.Attempts > 1) { // an order that was held
 			u.byHand = true
 		}
 	}
@@ -126,14 +126,14 @@ func (c *checker) behindHand(u *tracked) {
 
 // respects checks that automation writes nothing over a person's edit, before the edit's
 // pin was placed: over a tag in the first of the app's files that is neither the one that was
-// written last when the lane took the update, nor what the writer has put there since. The
-// lock is held.
+// written last when the lane took the update, nor what the writer has put there since.
+// A person's order from after the edit is the newer word. The lock is held.
 func (c *checker) respects(u *tracked, replica string, parent hash) {
 	r := release{u.Environment, u.App}
 	edit, edited := c.edits[r]
 	delete(c.edits, r)
 	written := c.taken[replica+" "+u.Environment][u.ID]
-	if !edited || u.Environment == c.w.overwrites || isPersons(u.Update) || written == "" {
+	if !edited || c.word[r].After(edit.at) || u.Environment == c.w.overwrites || isPersons(u.Update) || written == "" {
 		return
 	}
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
