@@ -200,7 +200,7 @@ func (w *world) hold(e errand, kind gitops.HoldKind) func(context.Context, erran
 			return err
 		}
 		underWay, since := to.book.AwaitQuiet(ctx, placed.Holds[0])
-		if to.gate(); !to.isDead() && !since.IsZero() {
+		if to.gate(0); !to.isDead() && !since.IsZero() {
 			w.check.answeredQuiet(to.name, placed.Holds[0], underWay)
 		}
 		return nil

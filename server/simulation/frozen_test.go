@@ -128,7 +128,7 @@ func (f *frozen) now() *gate.Freezes {
 
 // load has a replica load the configuration.
 func (r *replica) load() {
-	if r.gate(); r.isDead() {
+	if r.gate(0); r.isDead() {
 		return
 	}
 	r.lanes.Configure(r.settings(), func() { r.freezes.Store(r.frozen.now()) })

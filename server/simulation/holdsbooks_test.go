@@ -65,8 +65,8 @@ type byHand struct {
 }
 
 type heldBooks struct {
-	takenAt map[string]time.Time // by replica and environment
-	holding map[string]bool      // updates that are reported as held, or as blocked by something else
+	taken   map[string]map[string]string // by replica and environment, then by update: the tag that was written last
+	holding map[string]bool              // updates that are reported as held now, or as blocked by something else
 	stints  []*stint
 	quiets  []quiet
 	acts    map[string]act
@@ -76,7 +76,7 @@ type heldBooks struct {
 }
 
 func newHeldBooks() heldBooks {
-	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]byHand), takenAt: make(map[string]time.Time)}
+	return heldBooks{holding: make(map[string]bool), acts: make(map[string]act), older: make(map[string]map[string]string), word: make(map[release]time.Time), edits: make(map[release]byHand), taken: make(map[string]map[string]string)}
 }
 
 func ids(holds []gitops.Hold) (all []string) {
@@ -187,7 +187,11 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 		}
 		return passedOver
 	})
-	c.older[l.Holder+" "+l.Name], c.takenAt[l.Holder+" "+l.Name] = older, time.Now()
+	written := make(map[string]string)
+	for _, u := range taken {
+		written[u.ID] = u.WrittenTag
+	}
+	c.older[l.Holder+" "+l.Name], c.taken[l.Holder+" "+l.Name] = older, written
 	for _, u := range ready[:min(o.Limit, len(ready))] {
 		if !slices.ContainsFunc(taken, func(t gitops.Update) bool { return t.ID == u.ID }) {
 			c.wrong("update %s of %s in %s is ready, and is not taken", u.ID, u.App, u.Environment)
@@ -198,10 +202,12 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	}
 }
 
-// reporting is told what a lane is about to report.
+// reporting is told what a lane is about to report. What an earlier report said counts no
+// more: the store may have refused it.
 func (c *checker) reporting(r queue.Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clear(c.holding)
 	for _, b := range r.Blocks {
 		c.holding[b.Update] = len(b.BlockedBy) > 0 && b.BlockedBy[0].Kind.Held()
 	}

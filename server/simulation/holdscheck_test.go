@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func (c *checker) handEdited(by hash, edited []release) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range edited {
-		if c.tags(by)[r] != "" {
+		if c.firstTag(by, r) != "" {
 			c.edits[r] = byHand{by, time.Now()}
 		}
 	}
@@ -124,35 +125,42 @@ func (c *checker) behindHand(u *tracked) {
 }
 
 // respects checks that automation writes nothing over a person's edit, before the edit's
-// pin was placed and has ended. The lock is held.
-func (c *checker) respects(u *tracked, replica string, parent hash, sent sending) {
+// pin was placed: over a tag in the first of the app's files that is neither the one that was
+// written last when the lane took the update, nor what the writer has put there since. The
+// lock is held.
+func (c *checker) respects(u *tracked, replica string, parent hash) {
 	r := release{u.Environment, u.App}
 	edit, edited := c.edits[r]
 	delete(c.edits, r)
-	// What a lane had in hand goes by what was written when it took that.
-	if !edited || edit.at.After(c.takenAt[replica+" "+u.Environment]) || u.Environment == c.w.overwrites || isPersons(u.Update) || c.lastOf[r] == nil || c.restores > 0 || c.wasForced || len(filesOf(r.environment, r.app)) > 1 || sent.judged == nil {
+	written := c.taken[replica+" "+u.Environment][u.ID]
+	if !edited || u.Environment == c.w.overwrites || isPersons(u.Update) || written == "" {
 		return
 	}
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
 		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
 	})
-	tag, written := c.tags(parent)[r], c.writtenTag(r)
-	if met.meet("an update was written over an edit by hand"); !pinned && tag != u.Tag && written != "" && tag != written {
+	met.meet("an update was written over an edit by hand")
+	if tag := c.firstTag(parent, r); !pinned && tag != u.Tag && tag != written && !c.saysItself(u, tag) && slices.Contains(c.w.origin.all.history(parent, nil), edit.commit) {
 		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit.commit)
 	}
 }
 
-// writtenTag is the tag that the store has as the one that was written last of an app: an
-// edit by hand that puts it there says nothing new. The lock is held.
-func (c *checker) writtenTag(r release) string {
-	var last *tracked
-	for _, u := range c.updates {
-		if !u.lost && u.State.Written() && u.raised && u.Environment == r.environment && u.App == r.app && (last == nil || u.Sequence > last.Sequence) {
-			last = u
+// saysItself reports whether an older update of the app asks for the tag that a person has
+// put there. It changes nothing, and those that come after it are the newer word. The lock is held.
+func (c *checker) saysItself(u *tracked, tag string) bool {
+	for _, older := range c.updates {
+		if older.Environment == u.Environment && older.App == u.App && older.Sequence < u.Sequence && older.Tag == tag && isReady(older.Update, c.w.storeTime()) &&
+			older.State == gitops.Pending && !older.lost && c.w.coalesce != u.Environment {
+			return true
 		}
 	}
-	if last == nil {
-		return ""
-	}
-	return last.Tag
+	return false
+}
+
+// firstTag is what a commit says of an app in the first of its files.
+func (c *checker) firstTag(commit hash, r release) string {
+	all := c.w.origin.all
+	_, rest, _ := bytes.Cut(all.content(fileOf(r.environment, r.app), all.files(all[commit].tree), nil), []byte(`tag: "`))
+	tag, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(tag)
 }

@@ -41,12 +41,12 @@ type hubLink struct{ *replica }
 // visit makes one call, which takes time and may fail.
 func (l hubLink) visit(ctx context.Context) error {
 	turn := l.chance.turn(l.name+"/hub", 50*time.Millisecond)
-	l.gate()
+	l.gate(turn.detail)
 	if !l.wait(ctx, turn.out) || turn.fault < l.networkFaults() || l.networkCut.Load() {
-		l.gate()
+		l.gate(turn.detail)
 		return gitops.Errorf(gitops.Unavailable, "GitHub does not answer")
 	}
-	l.gate()
+	l.gate(turn.detail)
 	return nil
 }
 

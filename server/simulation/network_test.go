@@ -88,21 +88,21 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p := l.networkFaults(); turn.fault < p {
 		bad = mishapOf(push, turn.detail)
 	}
-	if l.gate(); l.isDead() || l.networkCut.Load() {
+	if l.gate(turn.detail); l.isDead() || l.networkCut.Load() {
 		return nil, errRefused
 	}
 	sent := sending{time.Now(), l.judged.Load()}
 	work := func() answer { return l.answer(r, sent, service, body, bad) }
 	if bad.lost {
 		l.wait(r.Context(), time.Hour)
-		l.gate()
+		l.gate(turn.detail)
 		return nil, gone(r)
 	}
 	if out := turn.out + bad.late; !l.wait(r.Context(), out) {
 		if turn.survives {
 			time.AfterFunc(l.chance.alone(turn.back+bad.late), func() { work() }) // it was on its way already
 		}
-		l.gate()
+		l.gate(turn.detail)
 		return nil, gone(r)
 	}
 	a := work()
@@ -114,10 +114,10 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 		turn.back = time.Hour
 	}
 	if !l.wait(r.Context(), turn.back) || l.isDead() {
-		l.gate()
+		l.gate(turn.detail)
 		return nil, gone(r)
 	}
-	l.gate()
+	l.gate(turn.detail)
 	return a.response(r), nil
 }
 

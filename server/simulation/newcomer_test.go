@@ -68,9 +68,11 @@ func (r *replica) Plan(e gitops.Event) (gitops.Delivery, error) {
 	return plansBefore.Plan(e)
 }
 
-// look looks for the newcomer from time to time, and decides what waits.
+// look looks for the newcomer from time to time, and decides what waits. The times are drawn:
+// replicas that start together would look at one moment.
 func (r *replica) look() {
-	for r.wait(context.Background(), 5*time.Second) {
+	pauses := r.chance.of(r.name + "/look")
+	for r.wait(context.Background(), between(pauses, 4*time.Second, 6*time.Second)) {
 		r.knows.Store(r.appeared.Load())
 		_ = r.intake.Reconsider(context.Background()) // what a fault leaves is decided the next time
 	}

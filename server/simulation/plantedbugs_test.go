@@ -110,8 +110,8 @@ var plantedBugs = []planted{
 	{
 		"an update is cancelled without a look at the branch",
 		"gitops/lane/batch.go",
-		"return u.MaybePushed || u.CameLate() || t.sent[u.ID]\n",
-		"return (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil\n",
+		"return u.MaybePushed || u.CameLate() || t.sent[u.ID]",
+		"return (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && u.CancelRequest == nil",
 		"ended as cancelled and is on the branch",
 	},
 	{

@@ -60,7 +60,7 @@ func TestPlantedSQLBugsAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays schedules for each bug")
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer inOrder()()
 	server := startServer(t)
 	for _, bug := range plantedInSQL {
 		t.Run(bug.name, func(t *testing.T) {
@@ -70,6 +70,7 @@ func TestPlantedSQLBugsAreFound(t *testing.T) {
 			}
 			for seed := bug.from; seed < bug.from+100; seed++ {
 				found := false
+				runtime.GC()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, seed, d.newStore)
 					defer w.store.close()

@@ -22,10 +22,11 @@ func playTwice(t *testing.T, seeds uint64, newStore func(*world) store) {
 	if raced {
 		t.Skip("with the race detector goroutines run in a random order")
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer inOrder()()
 	for seed := range seeds {
 		var told [2][]string
 		for i := range told {
+			runtime.GC()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed, newStore)
 				defer w.store.close()

@@ -229,16 +229,19 @@ func (r *replica) resume() {
 	}
 }
 
-// gate holds a call at the border of a process that is stopped.
-func (r *replica) gate() {
+// gate holds a call at the border of a process that is stopped. When that goes on the calls do
+// so one after the other, in an order that was drawn: each draws what it meets next.
+func (r *replica) gate(order uint64) {
 	r.mu.Lock()
 	resumed := r.resumed
 	r.mu.Unlock()
-	if resumed != nil {
-		select {
-		case <-resumed:
-		case <-r.dead:
-		}
+	if resumed == nil {
+		return
+	}
+	select {
+	case <-resumed:
+		time.Sleep(time.Duration(order % uint64(time.Millisecond)))
+	case <-r.dead:
 	}
 }
 

@@ -23,7 +23,7 @@ var errStoreAway = gitops.Errorf(gitops.Unavailable, "the store does not answer"
 func over[T any](ctx context.Context, l *storeLink, name string, work func() (T, error)) (T, error) {
 	var none T
 	turn := l.chance.turn(l.name+"/"+name, 2*time.Millisecond)
-	if l.gate(); l.isDead() {
+	if l.gate(turn.detail); l.isDead() {
 		return none, errStoreAway
 	}
 	away, applied := l.storeCut.Load(), true
@@ -43,7 +43,7 @@ func over[T any](ctx context.Context, l *storeLink, name string, work func() (T,
 		if turn.survives && !away {
 			time.AfterFunc(l.chance.alone(turn.back), func() { _, _ = work() }) // nobody is there to be told
 		}
-		l.gate()
+		l.gate(turn.detail)
 		return none, errStoreAway
 	}
 	var answer T
@@ -53,7 +53,7 @@ func over[T any](ctx context.Context, l *storeLink, name string, work func() (T,
 	}
 	l.tell("%s: %s: %v", l.name, name, err)
 	back := l.wait(ctx, turn.back)
-	l.gate()
+	l.gate(turn.detail)
 	if !back || away || l.isDead() {
 		return none, errStoreAway
 	}

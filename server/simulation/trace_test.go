@@ -61,12 +61,12 @@ var mustMeet = []string{
 	"an update was blocked: pin", "an update was blocked: freeze", "an update was blocked: stop", "an update was blocked: bad",
 	"a hold was placed: pin", "a hold was placed: freeze", "a hold was placed: stop", "a hold was placed: bad", "a hold came right before a push", "a push was under way when a hold came",
 	"what was held is taken again", "an older update that was held is passed over", "a person's request came twice", "a hold's answer named what was under way", "a freeze was configured",
-	"a person ordered something", "a person rolled back", "a person's order was refused for what holds it", "a person's order passed what held it", "an update was written over an edit by hand",
+	"a person ordered something", "a person rolled back", "a person's order was refused for what holds it", "a person's order passed what held it", "an update was written over an edit by hand", "an edit by hand superseded an update",
 	"a delivery waited for its app", "a waiting delivery became an update", "two replicas decided one delivery",
 }
 
 // mayMeet is what is counted and too rare for that.
-var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced"}
+var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()
