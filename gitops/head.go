@@ -78,6 +78,16 @@ func (h Head) Late(m EventMoment) (newest time.Time, late bool) {
 // they are taken to have come in this order: two clocks tell of them.
 const receiptSlack = time.Minute
 
+// AskedBefore reports whether an update was asked for before a time of another clock, such
+// as a commit's: it was accepted, and not retried since, or its event happened before, as
+// that of a delayed copy did.
+func (u Update) AskedBefore(at time.Time) bool {
+	if u.AcceptedAt.Before(at) {
+		return u.RetriedAt.Before(at)
+	}
+	return !u.EventTime.IsZero() && at.Sub(u.EventTime) > receiptSlack && u.RetriedAt.Before(at)
+}
+
 // comparable lists the newest times that make an event late which is before them.
 //
 // Times of events are compared with times of events. Receipts are ordered by sequence

@@ -108,3 +108,28 @@ func TestRaises(t *testing.T) {
 		}
 	}
 }
+
+// An update is older than a commit when it was accepted before it, or its event happened
+// before it by more than clocks differ. A person's retry is a new word.
+func TestAskedBefore(t *testing.T) {
+	commit := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	at := func(minutes int) time.Time { return commit.Add(time.Duration(minutes) * time.Minute) }
+	for name, c := range map[string]struct {
+		u    gitops.Update
+		want bool
+	}{
+		"accepted before":                       {gitops.Update{AcceptedAt: at(-1)}, true},
+		"at once":                               {gitops.Update{AcceptedAt: commit}, false},
+		"after":                                 {gitops.Update{AcceptedAt: at(1)}, false},
+		"after, and happened long before":       {gitops.Update{AcceptedAt: at(1), EventTime: at(-60)}, true},
+		"after, and happened just before":       {gitops.Update{AcceptedAt: at(1), EventTime: at(-1)}, false},
+		"before, and happened just before":      {gitops.Update{AcceptedAt: at(-1), EventTime: at(-1)}, true},
+		"before, and retried after":             {gitops.Update{AcceptedAt: at(-1), RetriedAt: at(1)}, false},
+		"before, and retried before":            {gitops.Update{AcceptedAt: at(-2), RetriedAt: at(-1)}, true},
+		"happened long before, and tried again": {gitops.Update{AcceptedAt: at(1), EventTime: at(-60), RetriedAt: at(2)}, false},
+	} {
+		if got := c.u.AskedBefore(commit); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

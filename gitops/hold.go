@@ -69,6 +69,13 @@ func (h Hold) InForce(now time.Time) bool {
 	return h.Lifted == nil && (h.Until.IsZero() || now.Before(h.Until))
 }
 
+// HandEditPrincipal is who places the pins of edits by hand: commits that are not
+// tallyman's own.
+const HandEditPrincipal = "git"
+
+// IsHandEdit reports whether the hold is the pin of an edit by hand.
+func (h Hold) IsHandEdit() bool { return h.Principal == HandEditPrincipal }
+
 // Replaces reports whether the hold, once it is placed, ends another: of an app in an
 // environment one pin counts, and of a bad mark's names and tag one mark.
 func (h Hold) Replaces(other Hold) bool {
@@ -129,6 +136,8 @@ func CheckReason(field, reason string) error {
 		return FieldErrorf(field, "has %d bytes: give the reason in at most %d, or a link to more", len(reason), MaxReason)
 	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
 		return FieldErrorf(field, "must be one line of UTF-8 without control characters")
+	case strings.ContainsFunc(reason, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }):
+		return FieldErrorf(field, "must not have characters that turn the direction of text: what is read would be another text than what is stored")
 	case strings.TrimSpace(reason) != reason:
 		return FieldErrorf(field, "must not begin or end with a space")
 	}

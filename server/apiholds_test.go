@@ -84,7 +84,7 @@ func testRollback(t *testing.T, s *site) {
 	}
 	back := act[api.RollbackAnswer](r, "POST", "/api/v1/rollbacks", "back", rollProd, 201)
 	if back.From != "1.4.2" || back.To != "1.4.1" || back.Bad == nil || back.Bad.Tag != "1.4.2" || back.Pin.Tag != "1.4.1" || back.Resume != "tallyman unpin api --env prod" ||
-		!strings.HasSuffix(back.Undo, "tallyman update api 1.4.2 --env prod") || back.Update.Terms.RollsBack != "1.4.2" || back.DryRun {
+		!strings.HasPrefix(back.Undo, "tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod --or-hold && ") || back.Update.Terms.RollsBack != "1.4.2" || back.DryRun {
 		t.Errorf("%+v", back)
 	}
 	u := r.settled(back.Update.ID)
@@ -176,7 +176,7 @@ func TestRollbackPastHolds(t *testing.T) {
 	if !strings.Contains(message, "Tallyman-Override: customers are down") {
 		t.Errorf("the commit does not say why:\n%s", message)
 	}
-	if p := r.call(apiToken, "POST", "/api/v1/rollbacks", strings.Replace(rollProd, "{", `{"tag": "1.4.2", `, 1)).problem(t, 409); p.BlockedBy[0].Kind != gitops.BlockBad || !strings.Contains(p.Detail, "tallyman unmark-bad api 1.4.2") {
+	if p := r.call(apiToken, "POST", "/api/v1/rollbacks", strings.Replace(rollProd, "{", `{"tag": "1.4.2", `, 1)).problem(t, 409); p.BlockedBy[0].Kind != gitops.BlockBad || !strings.Contains(p.Detail, "tallyman unmark-bad api 1.4.2 --env prod") {
 		t.Errorf("to a bad tag: %+v", p)
 	}
 	act[api.LiftAnswer](r, "DELETE", "/api/v1/holds/"+stop.Hold.ID, "", "", 200)

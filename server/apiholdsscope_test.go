@@ -97,6 +97,26 @@ func TestActsThatAreRefused(t *testing.T) {
 		{"POST", "holds", strings.Repeat(" ", 65<<10), 413, "the body is larger than 65536 bytes"},
 		{"POST", "holds?dryrun=true", `{"kind": "stop"}`, 400, "dryrun: is not a parameter; there are dryRun"},
 		{"POST", "holds?dryRun=1", `{"kind": "stop"}`, 400, "dryRun: must be one of true, false"},
+		{"POST", "holds", `null`, 400, "the body must be a JSON object, not null"},
+		{"POST", "holds", `{"kind": "stop", "environments": null}`, 400, "environments: must not be null"},
+		{"POST", "holds", `{"kind": "stop", "dryRun": null}`, 400, "dryRun: must not be null"},
+		{"POST", "holds", `{"kind": "stop", "environments": []}`, 400, "environments: is an empty list"},
+		{"POST", "holds", `{"kind": "bad", "apps": [], "tag": "1", "reason": "r"}`, 400, "apps: is an empty list"},
+		{"POST", "holds", `{"kind": "stop", "environments": ["prod"], "Environments": ["dev"]}`, 400, "Environments: is not a field: capitals count"},
+		{"POST", "holds", `{"kind": "stop", "environments": ["prod"], "environments": ["dev"]}`, 400, "environments: is there twice"},
+		{"POST", "holds", `{"kind": "stop", "environments": ["prod", "prod"]}`, 400, "environments: names prod twice"},
+		{"POST", "holds", `{"kind": "stop", "environments": ["*"]}`, 400, "environments: must be 1 to 100 of"},
+		{"POST", "holds", `{"kind": "stop", "environments": [null]}`, 400, "environments: is missing"},
+		{"POST", "holds", `{"kind": "stop", "reason": "a\u202eb"}`, 400, "reason: must not have characters that turn the direction of text"},
+		{"POST", "holds", `{"kind": "pin", "environments": ["prod"], "apps": ["api"], "tag": "1.0.0", "reason": "r", "until": "0001-01-01T00:00:00Z"}`, 400, `until: "0001-01-01T00:00:00Z" is no end`},
+		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "until": "9999-12-31T23:59:59Z"}`, 422, "until: 9999-12-31T23:59:59Z is in 2562048h: a freeze lasts for up to 366 days"},
+		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "for": "2562047h"}`, 422, "for: "},
+		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "for": "2562048h"}`, 400, `for: "2562048h" is not a duration`},
+		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "for": "1ns"}`, 422, "for: "},
+		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "until": "2026-12-31T23:59:60Z"}`, 400, `until: "2026-12-31T23:59:60Z" is not a time`},
+		{"POST", "rollbacks", `{"app": null, "environment": "prod", "reason": "r"}`, 400, "app: must not be null"},
+		{"POST", "updates", `{"app": "api", "environment": "prod", "tag": "1.0.0", "override": null}`, 400, "override: must not be null"},
+		{"POST", "updates", `{"app": "api", "environment": "prod", "tag": "1.0.0", "Override": "x"}`, 400, "Override: is not a field: capitals count"},
 		{"POST", "rollbacks", `{"app": "api", "environment": "prod"}`, 400, "reason: is missing"},
 		{"POST", "rollbacks", `{"app": "shop", "environment": "prod", "reason": "r"}`, 422, `apps[0]: no app "shop" is configured`},
 		{"POST", "rollbacks", `{"app": "api", "environment": "prod", "reason": "r", "tag": "main-1a2b3c4"}`, 422, "tag: prod: tag main-1a2b3c4 is not a semantic version"},
@@ -169,5 +189,29 @@ func TestRollbacksAtOnce(t *testing.T) {
 	}
 	if why := read[api.Why](r, "/api/v1/why?app=api&environment=prod"); why.Written != pins[0].Tag {
 		t.Errorf("%s is pinned, and the branch has %s", pins[0].Tag, why.Written)
+	}
+}
+
+// When freezes begin and end is shown of those that the caller may read and asks for alone,
+// and for times that can be written.
+func TestFreezesAreScoped(t *testing.T) {
+	s := newSite(t)
+	s.everyRight()
+	s.edit("  - {who: {token: board}, may: [read]}\n", "  - {who: {token: board}, may: [read], environments: [dev]}\n")
+	s.yaml += "freezes: [{name: nights, environments: [prod], zone: UTC, reason: nobody is in, weekly: [{from: Mon 20:00, until: Tue 08:00}]}]\n"
+	r := s.start()
+	if f := read[api.FreezeList](r, "/api/v1/freezes"); len(f.Closed) < 4 || f.NextChange.IsZero() {
+		t.Errorf("ops sees %+v", f)
+	}
+	if f := readAs[api.FreezeList](r, readToken, "/api/v1/freezes"); len(f.Closed) > 0 || !f.NextChange.IsZero() {
+		t.Errorf("board sees %+v", f)
+	}
+	if f := read[api.FreezeList](r, "/api/v1/freezes?environment=dev"); len(f.Closed) > 0 || !f.NextChange.IsZero() {
+		t.Errorf("of dev: %+v", f)
+	}
+	for _, times := range []string{"from=9999-12-20", "from=9998-12-20&until=9999-01-01", "from=9999-12-31T23:59:59-12:00"} {
+		if p := r.call(apiToken, "GET", "/api/v1/freezes?"+times, "").problem(t, 400); p.Field != "until" {
+			t.Errorf("%s: %+v", times, p)
+		}
 	}
 }

@@ -19,7 +19,7 @@ func TestStopAndResume(t *testing.T) {
 	r.prod("1.4.0")
 	f := r.follow("?environment=prod", "")
 	stop := act[api.HoldAnswer](r, "POST", "/api/v1/holds", "stop", stopProd, 201)
-	if stop.Stop == nil || stop.Stop.QuietSince.IsZero() || len(stop.Stop.UnderWay) != 0 || len(stop.Stop.OtherReplicas) != 0 || stop.Undo != "tallyman resume --env prod" {
+	if stop.Stop == nil || stop.Stop.QuietSince.IsZero() || len(stop.Stop.UnderWay) != 0 || len(stop.Stop.OtherReplicas) != 0 || stop.Undo != "tallyman resume "+stop.Hold.ID {
 		t.Errorf("%+v", stop)
 	}
 	if e, ok := f.next(); !ok || e.hold.ID != stop.Hold.ID {

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
@@ -39,6 +41,28 @@ func (f *actFlags) needReason() error {
 		return badInput{errors.New("--reason is required: everybody whose updates are held reads it")}
 	}
 	return nil
+}
+
+// runAct is run for a command that changes something. A value that is empty is no value that
+// was left out: it is of a script whose variable is not set, and the command would be about
+// everything, or about something else than was meant.
+func (c *remote) runAct(do func(a apiRun, args []string) error) func(cmd *cobra.Command, args []string) error {
+	run := c.run(do)
+	return func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(args, "") {
+			return badInput{errors.New("an argument is empty: give it a value, or leave it out")}
+		}
+		var empty error
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			if text := f.Value.String(); text == "" || text == "[]" {
+				empty = badInput{fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)}
+			}
+		})
+		if empty != nil {
+			return empty
+		}
+		return run(cmd, args)
+	}
 }
 
 // once makes a request under a key. Without an answer its error names the key, so that
@@ -151,6 +175,15 @@ func (p *printer) nothingDone(dry bool) {
 // placed says what a hold holds; one of a dry run has no id.
 func (p *printer) placed(h gitops.Hold) {
 	p.line("", "%s of %s: %s", capital(kindWords[h.Kind]), areaOf(h), p.holdLine(h))
+	p.ended(h)
+}
+
+// ended says that a hold is not in force any more: the answer to a request that is repeated
+// has what the first one placed.
+func (p *printer) ended(h gitops.Hold) {
+	if !h.InForce(p.now) {
+		p.line("  ", "It was placed before, and is not in force any more: %s", p.endCell(h).text)
+	}
 }
 
 // words says what a hold does, and how far away its end is.

@@ -21,7 +21,7 @@ right "hold".`,
 		Example: `  tallyman mark-bad myshop-api 1.4.2 --reason "loses orders"
   tallyman mark-bad myshop-api 1.4.2 --env prod --reason "loses orders"`,
 		Args: exactly("APP", "TAG"),
-		RunE: from.run(func(a apiRun, args []string) error {
+		RunE: from.runAct(func(a apiRun, args []string) error {
 			if err := act.needReason(); err != nil {
 				return err
 			}
@@ -41,15 +41,28 @@ func newUnmarkBad() *cobra.Command {
 	var act actFlags
 	var environments []string
 	cmd := &cobra.Command{
-		Use:   "unmark-bad APP TAG",
+		Use:   "unmark-bad APP TAG | ID",
 		Short: "Release a tag of an app that was marked as bad",
 		Long: `Release a tag of an app that was marked as bad, by tallyman mark-bad or by a rollback:
-every mark of the tag, or those of exactly the named environments. What was held by it
-is written, unless it is older than what was ordered by a person meanwhile, or something
-else holds it. The token needs the right "hold".`,
-		Example: `  tallyman unmark-bad myshop-api 1.4.2 --reason "it was the database"`,
-		Args:    exactly("APP", "TAG"),
-		RunE: from.run(func(a apiRun, args []string) error {
+every mark of the tag, those of exactly the named environments, or the one with an ID.
+What was held by it is written, unless it is older than what was ordered by a person
+meanwhile, or something else holds it. The token needs the right "hold".`,
+		Example: `  tallyman unmark-bad myshop-api 1.4.2 --reason "it was the database"
+  tallyman unmark-bad h17`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return exactly("APP", "TAG")(cmd, args)
+		},
+		RunE: from.runAct(func(a apiRun, args []string) error {
+			if len(args) == 1 {
+				l, err := area{environments: environments}.wanted(gitops.HoldBad, args)
+				if err != nil {
+					return err
+				}
+				return a.lift(act, l)
+			}
 			return a.lift(act, wanted{kind: gitops.HoldBad, tag: args[1], area: area{environments, args[:1]}, wide: len(environments) == 0})
 		}),
 		ValidArgsFunction: from.completeApp,

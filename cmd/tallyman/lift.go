@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -95,10 +96,10 @@ func (a apiRun) lift(f actFlags, l wanted) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if len(done.Lifted) == 0 {
 		return err
 	}
-	return a.print.print(done, func() { a.print.lifted(done, f.dryRun) })
+	return errors.Join(a.print.print(done, func() { a.print.lifted(done, f.dryRun) }), err) // what was lifted stays lifted
 }
 
 // liftKey is the key of one of several requests.

@@ -32,7 +32,7 @@ the right "rollback". The command waits until the tag is on the branch.`,
   tallyman rollback myshop-api --env prod --to 1.4.0 --for 24h --reason "incident 4711"
   tallyman rollback myshop-api --env prod --reason "incident 4711" --dry-run`,
 		Args: exactly("APP"),
-		RunE: from.run(func(a apiRun, args []string) (err error) {
+		RunE: from.runAct(func(a apiRun, args []string) (err error) {
 			if r.Environment == "" {
 				return badInput{errors.New("--env is required")}
 			}
@@ -93,6 +93,7 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 		p.line("  ", "Written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
 	}
 	p.line("  ", "Pin: %s", p.holdLine(done.Pin))
+	p.ended(done.Pin)
 	if done.Bad != nil {
 		p.line("  ", "Bad mark: %s", p.holdLine(*done.Bad))
 	}

@@ -72,7 +72,7 @@ the audit have. The last two need the right "override".`,
 			}
 			return exactly("APP", "TAG")(cmd, args)
 		},
-		RunE: from.run(func(a apiRun, args []string) error {
+		RunE: from.runAct(func(a apiRun, args []string) error {
 			o.App = strings.Split(args[0], ",")
 			if len(args) > 1 {
 				o.Tag = args[1]

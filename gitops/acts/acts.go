@@ -32,6 +32,11 @@ func (s State) Blocks(environment, app, tag string, passes ...gitops.BlockKind) 
 	return gate.Judge(gate.Question{Environment: environment, App: app, Tag: tag, Passes: passes}, s.Holds, s.Freezes, s.At)
 }
 
+// Held is everything that keeps an accepted update from being written.
+func (s State) Held(u gitops.Update) []gitops.Block {
+	return gate.Judge(gate.About(u), s.Holds, s.Freezes, s.At)
+}
+
 // Blocked is the refusal of an act for what holds it.
 type Blocked struct {
 	Err       *gitops.Error // its code is Conflict

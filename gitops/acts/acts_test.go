@@ -187,3 +187,22 @@ func TestReplaced(t *testing.T) {
 		}
 	}
 }
+
+// Whoever may place holds of an app alone fills no room that a stop or a rollback needs.
+func TestRoomForIncidents(t *testing.T) {
+	s := holding(make([]gitops.Hold, queue.MaxHolds-500)...)
+	for _, kind := range gitops.HoldKinds() {
+		w := HoldWish{Kind: kind, Environments: []string{"prod"}, Apps: []string{"api"}, Tag: "1.4.1"}
+		if kind == gitops.HoldFreeze {
+			w.For = time.Hour
+		}
+		l := Limits{PinFor: time.Hour, PinAtMost: 2 * time.Hour}
+		if _, err := Hold(w, ann, l, s); (err == nil) != (kind == gitops.HoldStop) || err != nil && gitops.CodeOf(err) != gitops.TooLarge {
+			t.Errorf("%s: %v", kind, err)
+		}
+		s := holding(make([]gitops.Hold, queue.MaxHolds-501)...)
+		if _, err := Hold(w, ann, l, s); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}

@@ -3,10 +3,12 @@ package acts
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -24,6 +26,10 @@ type Limits struct{ PinFor, PinAtMost time.Duration }
 
 // maxFreeze is how long a freeze lasts at most: what lasts for longer is a stop.
 const maxFreeze = 366 * 24 * time.Hour
+
+// keptForIncidents is how many holds only stops and rollbacks may add to, so that whoever
+// may place others cannot keep anybody from these.
+const keptForIncidents = 500
 
 // Right is what a hold of a kind takes, to be placed or lifted.
 func Right(kind gitops.HoldKind) gitops.Right {
@@ -80,6 +86,9 @@ func Hold(w HoldWish, by By, l Limits, s State) (gitops.Hold, error) {
 	if err != nil {
 		return gitops.Hold{}, err
 	}
+	if n := len(s.Holds); w.Kind != gitops.HoldStop && n >= queue.MaxHolds-keptForIncidents {
+		return gitops.Hold{}, gitops.Errorf(gitops.TooLarge, "%d holds are in force, and the room that is left is for stops and rollbacks: lift some (tallyman holds), or place one for several apps", n)
+	}
 	h := gitops.Hold{
 		Kind: w.Kind, Environments: slices.Sorted(slices.Values(w.Environments)), Apps: slices.Sorted(slices.Values(w.Apps)), Tag: w.Tag,
 		Principal: by.Principal.ID(), Actor: by.Principal.Actor(), Reason: w.Reason, Rule: by.Rule, Since: s.At, Until: until,
@@ -119,20 +128,27 @@ func rejected(field, format string, args ...any) error {
 	return err
 }
 
-func hours(d time.Duration) string { return fmt.Sprintf("%dh", (d+time.Hour-1)/time.Hour) }
+// hours is a duration, rounded up; what is longer than the longest is as long as that.
+func hours(d time.Duration) string { return fmt.Sprintf("%.0fh", math.Ceil(d.Hours())) }
 
 // notBad refuses a tag that is marked as bad.
 func notBad(s State, environment, app, tag string) error {
-	var bad []gitops.Block
-	for _, b := range s.Blocks(environment, app, tag) {
-		if b.Kind == gitops.BlockBad {
-			bad = append(bad, b)
-		}
-	}
+	bad, lifts := s.only(gitops.HoldBad, environment, app, tag)
 	if len(bad) == 0 {
 		return nil
 	}
-	return blocked(place(environment, app)+" at "+tag, bad, "Name another tag, or first lift the mark: tallyman unmark-bad "+app+" "+tag)
+	return blocked(place(environment, app)+" at "+tag, bad, "Name another tag, or first lift the mark: "+lifts)
+}
+
+// only is what holds of one kind do to a tag, and the commands that lift these.
+func (s State) only(kind gitops.HoldKind, environment, app, tag string) (blocks []gitops.Block, lifts string) {
+	var commands []string
+	for _, h := range s.Holds {
+		if found := gate.Judge(gate.Question{Environment: environment, App: app, Tag: tag}, []gitops.Hold{h}, nil, s.At); h.Kind == kind && len(found) > 0 {
+			blocks, commands = append(blocks, found...), append(commands, Lift(h))
+		}
+	}
+	return blocks, list(commands)
 }
 
 // Replaced are those in force whose place the holds take, as the store decides it.

@@ -132,12 +132,12 @@ func PlanRollback(w RollbackWish, seen Seen, by By, l Limits, s State) (Rollback
 
 // passStop has the rollback pass the stops that are in force, or refuses it.
 func (r *Rollback) passStop(w RollbackWish, s State) error {
-	stops := s.Blocks(w.Environment, w.App, w.Tag, gitops.BlockPin, gitops.BlockFreeze, gitops.BlockBad)
+	stops, lifts := s.only(gitops.HoldStop, w.Environment, w.App, w.Tag)
 	switch {
 	case len(stops) == 0:
 		return nil
 	case w.ThroughStop == "":
-		return blocked(place(w.Environment, w.App), stops, "A rollback passes pins and freezes and no stop. Resume first (tallyman resume), or add throughStop with the reason (--through-stop REASON), which takes the right override")
+		return blocked(place(w.Environment, w.App), stops, "A rollback passes pins and freezes and no stop. Resume first ("+lifts+"), or add throughStop with the reason (--through-stop REASON), which takes the right override")
 	}
 	r.Terms.Passes = append(r.Terms.Passes, gitops.BlockStop)
 	r.Terms.Override = w.ThroughStop

@@ -1,6 +1,7 @@
 package acts
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -124,19 +125,24 @@ func TestEntriesAndWords(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Before != "pin, bad" || entries[0].After != "1.4.2" || entries[0].Reason != "why" || entries[0].Rule != "rule of api" || entries[0].Act != gitops.ActOverride {
 		t.Errorf("%+v, %v", entries, err)
 	}
+	atLeft := pinned
+	atLeft.Tag, atLeft.Reason = "1.4.2", "x"
 	quoted := pinned
 	quoted.Reason = "it's down"
 	for want, got := range map[string]string{
 		"tallyman unpin api --env prod": Lift(pinned),
 		"tallyman thaw h2":              Lift(frozen),
-		"tallyman resume":               Lift(stopped),
-		"tallyman unmark-bad api 1.4.2": Lift(bad),
+		"tallyman resume h3":            Lift(stopped),
+		"tallyman unmark-bad h4":        Lift(bad),
 		`tallyman pin api 1.4.1 --env prod --until 2026-11-27T15:00:00Z --reason 'it'\''s down'`: Again(quoted, friday),
 		"tallyman freeze --env prod --until 2026-11-27T15:00:00Z --reason 'weekend'":             Again(frozen, friday),
 		"tallyman stop": Again(stopped, friday),
 		"tallyman mark-bad api 1.4.2 --reason 'crashes'": Again(bad, friday),
 		"": Again(pinned, pinned.Until),
-		"tallyman unpin api --env prod && tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod": r.Forward("prod", "api"),
+		"tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod --or-hold && tallyman unpin api --env prod": r.Forward("prod", "api", []gitops.Hold{pinned}, friday),
+		"tallyman unmark-bad api 1.4.2 --env prod && tallyman pin api 1.4.2 --env prod --until 2026-11-27T15:00:00Z --reason 'x'":     r.Forward("prod", "api", []gitops.Hold{atLeft}, friday),
+		"tallyman pin api 1.4.2 --env prod --until 2026-11-27T15:00:00Z --reason 'x'":                                                 Undo(pinned, []gitops.Hold{atLeft}, friday),
+		"tallyman thaw h2 ": Undo(frozen, nil, friday) + " ",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -160,5 +166,19 @@ func TestRollbacksThatCannotBe(t *testing.T) {
 	}
 	if err := back(func(w *RollbackWish) { w.Tag = "" }).Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a person pastes into a shell is the command that was meant: the reason is one word,
+// whatever is in it.
+func TestUndoIsPastedIntoAShell(t *testing.T) {
+	for _, reason := range []string{"it's down", `$(touch x) "a" \ ` + "`b`" + ` ; rm -rf / # !! \'`, "'; reboot; '", "--dry-run", "-", "ü 😀 *", "&& tallyman stop", `ends with \`} {
+		h := frozen
+		h.Reason = reason
+		out, err := exec.Command("sh", "-c", `tallyman() { printf '%s\n' "$@"; }; `+Again(h, friday)).CombinedOutput()
+		want := "freeze\n--env\nprod\n--until\n2026-11-27T15:00:00Z\n--reason\n" + reason + "\n"
+		if err != nil || string(out) != want {
+			t.Errorf("got %q, want %q, %v", out, want, err)
+		}
 	}
 }

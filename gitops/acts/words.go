@@ -8,17 +8,31 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Lift is the command that ends a hold.
+// Lift is the command that ends a hold, and no other one: the names of a stop may be those
+// of another's, too, and those of a mark that is everywhere are part of every mark's.
 func Lift(h gitops.Hold) string {
-	switch h.Kind {
-	case gitops.HoldPin:
+	switch {
+	case h.Kind == gitops.HoldPin:
 		return "tallyman unpin " + strings.Join(h.Apps, " ") + flags("env", h.Environments)
-	case gitops.HoldFreeze:
+	case h.Kind == gitops.HoldFreeze:
 		return "tallyman thaw " + h.ID
-	case gitops.HoldStop:
-		return "tallyman resume" + flags("env", h.Environments) + flags("app", h.Apps)
+	case h.Kind == gitops.HoldStop:
+		return "tallyman resume " + h.ID
+	case len(h.Environments) == 0:
+		return "tallyman unmark-bad " + h.ID
 	}
 	return "tallyman unmark-bad " + strings.Join(h.Apps, " ") + " " + h.Tag + flags("env", h.Environments)
+}
+
+// Undo is the command that undoes the placing of a hold: it is lifted, or what it took the
+// place of takes its place.
+func Undo(h gitops.Hold, replaced []gitops.Hold, now time.Time) string {
+	for _, old := range replaced {
+		if again := Again(old, now); again != "" {
+			return again
+		}
+	}
+	return Lift(h)
 }
 
 // Again is the command that places a hold again; "" when its time is over.
@@ -49,18 +63,32 @@ func Again(h gitops.Hold, now time.Time) string {
 // Resume is the command that has automation write an app again, which a pin keeps.
 func Resume(environment, app string) string { return "tallyman unpin " + app + " --env " + environment }
 
-// Forward are the commands that undo a rollback: what was left is written again.
-func (r Rollback) Forward(environment, app string) string {
-	if r.From == r.To {
-		return Resume(environment, app)
-	}
-	commands := []string{Resume(environment, app)}
+// Forward are the commands that undo a rollback: what was left is written again. It is
+// ordered while the pin is in force, so that nothing else goes when that ends, and waits for
+// what else holds it. A pin at what was left, whose place the rollback took, comes back.
+func (r Rollback) Forward(environment, app string, replaced []gitops.Hold, now time.Time) string {
+	var commands []string
+	release := ""
 	for _, h := range r.Holds {
-		if h.Kind == gitops.HoldBad {
+		switch h.Kind {
+		case gitops.HoldBad:
 			commands = append(commands, Lift(h))
+		case gitops.HoldPin:
+			release = Resume(environment, app)
 		}
 	}
-	return strings.Join(append(commands, fmt.Sprintf("tallyman update %s %s --env %s", app, r.From, environment)), " && ")
+	for _, old := range replaced {
+		if again := Again(old, now); old.Kind == gitops.HoldPin && old.Tag == r.From && again != "" {
+			return strings.Join(append(commands, again), " && ")
+		}
+	}
+	if r.From != r.To {
+		commands = append(commands, fmt.Sprintf("tallyman update %s %s --env %s --or-hold", app, r.From, environment))
+	}
+	if release != "" {
+		commands = append(commands, release)
+	}
+	return strings.Join(commands, " && ")
 }
 
 func flags(name string, values []string) (text string) {

@@ -175,12 +175,16 @@ func (all *Freezes) Preview(environment, app string, from, until time.Time) (clo
 	return closed
 }
 
-// NextChange is when the first freeze begins or ends after a time; zero when none does.
-func (all *Freezes) NextChange(after time.Time) (first time.Time) {
+// NextChange is when the first of the freezes that shows wants, by what it covers, begins or
+// ends after a time; zero when none does.
+func (all *Freezes) NextChange(shows func(environments, apps []string) bool, after time.Time) (first time.Time) {
 	if all == nil {
 		return time.Time{}
 	}
 	for _, f := range all.all {
+		if !shows(f.Environments, f.Apps) {
+			continue
+		}
 		if at := f.schedule.NextChange(after); first.IsZero() || !at.IsZero() && at.Before(first) {
 			first = at
 		}

@@ -16,20 +16,39 @@ type Question struct {
 	// Passes are the kinds that it may pass: a rollback passes pins and freezes, and a
 	// person's override what it names.
 	Passes []gitops.BlockKind
+	// Accepted is when it was, by the store's clock; zero for one that is only planned.
+	Accepted time.Time
+	Person   bool // a person ordered it
+}
+
+// About is the question about an update.
+func About(u gitops.Update) Question {
+	return Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes(), Accepted: u.AcceptedAt, Person: gitops.IsPerson(u.Principal)}
+}
+
+// passes reports whether the update passes a hold. Nobody meant to pass a pin, a stop or a
+// bad mark that came after it: that is the newer word, however late the update is written
+// or retried. A freeze forbids no tag, and is passed whenever it began. The pin of an edit
+// by hand is placed when the edit is found: an order from before that is the newer word.
+func (q Question) passes(h gitops.Hold) bool {
+	newer := h.Kind != gitops.HoldFreeze && !q.Accepted.IsZero() && h.Since.After(q.Accepted)
+	if newer && h.IsHandEdit() {
+		return q.Person
+	}
+	return !newer && slices.Contains(q.Passes, gitops.BlockKind(h.Kind))
 }
 
 // Judge returns everything that keeps an update from being written at a time: each hold
 // and each freeze, and not only the first. It is the one place that says so.
 func Judge(q Question, holds []gitops.Hold, freezes *Freezes, now time.Time) (blocks []gitops.Block) {
 	for _, h := range holds {
-		kind := gitops.BlockKind(h.Kind)
-		if !h.InForce(now) || !h.Covers(q.Environment, q.App) || slices.Contains(q.Passes, kind) {
+		if !h.InForce(now) || !h.Covers(q.Environment, q.App) || q.passes(h) {
 			continue
 		}
 		if h.Kind == gitops.HoldPin && h.Tag == q.Tag || h.Kind == gitops.HoldBad && h.Tag != q.Tag {
 			continue
 		}
-		blocks = append(blocks, gitops.Block{Kind: kind, Reason: Words(h), Since: h.Since, Until: h.Until})
+		blocks = append(blocks, gitops.Block{Kind: gitops.BlockKind(h.Kind), Reason: Words(h), Since: h.Since, Until: h.Until})
 	}
 	if slices.Contains(q.Passes, gitops.BlockFreeze) {
 		return blocks
@@ -40,6 +59,40 @@ func Judge(q Question, holds []gitops.Hold, freezes *Freezes, now time.Time) (bl
 		}
 	}
 	return blocks
+}
+
+// Longest returns those blocks of each kind that last longest, at most so many of a kind, in
+// their order: together they last as long as all of them, and lifting any hold of their kinds
+// has the update judged again.
+func Longest(blocks []gitops.Block, most int) []gitops.Block {
+	if len(blocks) <= most {
+		return blocks
+	}
+	byEnd := make([]int, len(blocks))
+	for i := range byEnd {
+		byEnd[i] = i
+	}
+	slices.SortStableFunc(byEnd, func(i, j int) int {
+		a, b := blocks[i].Until, blocks[j].Until
+		switch {
+		case a.Equal(b):
+			return 0
+		case a.IsZero() || !b.IsZero() && a.After(b):
+			return -1
+		}
+		return 1
+	})
+	of := make(map[gitops.BlockKind]int)
+	keep := slices.DeleteFunc(byEnd, func(i int) bool {
+		of[blocks[i].Kind]++
+		return of[blocks[i].Kind] > most
+	})
+	slices.Sort(keep)
+	longest := make([]gitops.Block, len(keep))
+	for n, i := range keep {
+		longest[n] = blocks[i]
+	}
+	return longest
 }
 
 // Words says what a hold does, who placed it, until when, and why. It is stored with what

@@ -47,6 +47,7 @@ func (t *leaseTerm) plan(taken []gitops.Update) (batch, error) {
 	b := batch{byID: make(map[string]gitops.Update, len(taken))}
 	var open []gitops.Update
 	for _, u := range taken {
+		u.HeldUntil = latest(u.HeldUntil, t.freed[u.ID])
 		b.byID[u.ID] = u
 		e, ends := t.endingOf(u)
 		switch {
@@ -168,7 +169,11 @@ const (
 func (t *leaseTerm) blockRefused(b batch, refused []gitops.Refusal) (blocks []queue.Blocked) {
 	now := t.now()
 	for _, refusal := range refused {
-		app := b.byID[refusal.Update].App
+		u := b.byID[refusal.Update]
+		if !u.HeldUntil.IsZero() {
+			t.freed[u.ID] = u.HeldUntil
+		}
+		app := u.App
 		since, again := t.refusedSince[app]
 		if !again {
 			since, t.refusedSince[app] = now, now

@@ -172,3 +172,38 @@ func TestAnEditThatCannotBeRecorded(t *testing.T) {
 		r.Stop(t.Context())
 	})
 }
+
+// What happened before an edit is older than it, also when it was delivered and accepted
+// after it, and the edit's pin has ended. Within a minute two clocks say nothing of it.
+func TestALateEventIsOlderThanAnEditByHand(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		r, f := edited(t, s)
+		s.acceptAsOf(f.at.Add(-2*time.Minute), "api 2")
+		synctest.Wait()
+		equal(t, "happened", []string{"api 2 superseded"}, s.happened())
+		equal(t, "reason", "Ann Lee set api to 9 by hand in commit c1c2c3c4c5c6, after this release from "+f.at.Add(-2*time.Minute).UTC().Format(time.RFC3339)+". "+
+			"To write 2 all the same, order it by name: tallyman update api 2 --env dev", s.update("dev", "api 2").Reason)
+		s.acceptAsOf(f.at.Add(-time.Minute), "api 3")
+		synctest.Wait()
+		equal(t, "happened of one from a minute before", []string{"api 3 committed"}, s.happened())
+		r.Stop(t.Context())
+	})
+}
+
+// An edit that a person's order of the same batch replaces is not pinned: the pin would hold
+// what comes after the order, by a tag that nothing runs any more.
+func TestAnEditThatAnOrderReplacesAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		r, _ := edited(t, s)
+		s.holds.pins()
+		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(time.Hour))
+		s.accept("api 2")
+		s.order("api 3")
+		elapse(2 * time.Hour)
+		equal(t, "happened", []string{"api 2 freeze", "api 3 freeze", "api 3 committed", "api 2 superseded"}, s.happened())
+		s.accept("api 4")
+		synctest.Wait()
+		equal(t, "happened afterwards", []string{"api 4 committed"}, s.happened())
+		r.Stop(t.Context())
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -65,12 +66,17 @@ func (t *leaseTerm) expected(u gitops.Update, does Environment) string {
 
 // respect adds to a report what becomes of updates whose files were edited by hand. The
 // edit's pin is placed, and what was accepted before the edit is superseded. The others are
-// judged again: where the pin is over or was lifted, the next batch writes them.
+// judged again: where the pin is over or was lifted, the next batch writes them. Of an edit
+// that a person's order of the same batch has replaced there is nothing to keep: the report
+// supersedes what is older than the order.
 func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 	var again []gitops.Update
 	editOf := make(map[string]gitops.HandEdit)
 	for _, e := range edits {
 		u := b.byID[e.Update]
+		if b.replaced(u, r.Transitions) {
+			continue
+		}
 		if err := t.placePin(u, e); err != nil {
 			t.leaveEdited(u.App, err)
 			continue
@@ -96,6 +102,15 @@ func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 	}
 }
 
+// replaced reports whether results have a later update of the same app on the branch.
+func (b batch) replaced(u gitops.Update, results []gitops.Transition) bool {
+	return slices.ContainsFunc(results, func(r gitops.Transition) bool {
+		later := b.byID[r.Update]
+		to, allowed := gitops.Next(later.State, r.Action)
+		return later.App == u.App && later.Sequence > u.Sequence && allowed && to.Written()
+	})
+}
+
 func (t *leaseTerm) placePin(u gitops.Update, e gitops.HandEdit) error {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
 	defer cancel()
@@ -112,11 +127,15 @@ func (t *leaseTerm) leaveEdited(app string, err error) {
 // isOlder reports whether the update was asked for before the edit. A time in the future
 // was made by a clock that is wrong, and says nothing.
 func (t *leaseTerm) isOlder(u gitops.Update, e gitops.HandEdit) bool {
-	return latest(u.AcceptedAt, u.RetriedAt).Before(e.At) && !e.At.After(t.now())
+	return u.AskedBefore(e.At) && !e.At.After(t.now())
 }
 
 // editedAfter is why an update that is older than a hand edit is not written.
 func editedAfter(u gitops.Update, e gitops.HandEdit) string {
-	return fmt.Sprintf("%[1]s set %[2]s to %[3]s by hand in commit %[4]s, after this update was accepted. To write %[5]s all the same, order it by name: tallyman update %[2]s %[5]s --env %[6]s",
-		e.Author, u.App, e.Tag, e.Commit[:min(len(e.Commit), 12)], u.Tag, u.Environment)
+	after := "update was accepted"
+	if !u.AcceptedAt.Before(e.At) {
+		after = "release from " + u.EventTime.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%[1]s set %[2]s to %[3]s by hand in commit %[4]s, after this %[7]s. To write %[5]s all the same, order it by name: tallyman update %[2]s %[5]s --env %[6]s",
+		e.Author, u.App, e.Tag, e.Commit[:min(len(e.Commit), 12)], u.Tag, u.Environment, after)
 }

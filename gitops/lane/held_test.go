@@ -258,6 +258,27 @@ func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
 	})
 }
 
+// Nor is it when the git server refuses it for a while after that.
+func TestWhatWasHeldForWeeksAndThenRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1")
+		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
+		s.Start()
+		synctest.Wait()
+		s.Stop(t.Context())
+		time.Sleep(21 * 24 * time.Hour)
+		s.writer.then(refuses("api"), refuses("api"))
+		next := s.with(lane.Config{})
+		next.Start()
+		elapse(time.Minute)
+		equal(t, "happened", []string{"api 1 freeze", "api 1 refused", "api 1 refused", "api 1 committed"}, s.happened())
+		if s.recorder.slowest > 60 {
+			t.Errorf("it counts as late by %v s", s.recorder.slowest)
+		}
+		next.Stop(t.Context())
+	})
+}
+
 // Freezes that changed are judged again before anything is taken: when the lane is claimed,
 // after each change of the configuration, and until the store has answered.
 func TestFreezesAreJudgedAgainWhenTheyMayHaveChanged(t *testing.T) {

@@ -109,11 +109,15 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		u := b.byID[s.Update]
 		delete(t.refusedSince, u.App)
 		delete(t.edited, u.App)
+		delete(t.freed, u.ID)
 		if state, allowed := gitops.Next(u.State, s.Action); allowed {
 			t.recordTransition(u, s, state)
 		}
 	}
 	for _, blocked := range r.Blocks {
+		if blocked.BlockedBy[0].Kind != gitops.BlockRefused {
+			delete(t.freed, blocked.Update)
+		}
 		t.recordBlocks(b.byID[blocked.Update], blocked.BlockedBy)
 	}
 }
@@ -136,6 +140,7 @@ func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 // recordSuperseded counts and logs what a report ended beside what it named.
 func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
 	for _, u := range superseded {
+		delete(t.freed, u.ID)
 		t.recordTransition(u, gitops.Transition{Reason: u.Reason}, u.State)
 	}
 }

@@ -127,10 +127,21 @@ func (s *site) order(names ...string) { s.t.Helper(); s.acceptFrom("token:ann", 
 
 func (s *site) acceptFrom(principal, environment string, names ...string) {
 	s.t.Helper()
+	s.acceptEach(principal, environment, time.Time{}, names...)
+}
+
+// acceptAsOf accepts updates of dev whose events happened at a time.
+func (s *site) acceptAsOf(event time.Time, names ...string) {
+	s.t.Helper()
+	s.acceptEach("", "dev", event, names...)
+}
+
+func (s *site) acceptEach(principal, environment string, event time.Time, names ...string) {
+	s.t.Helper()
 	for _, name := range names {
 		app, tag, _ := strings.Cut(name, " ")
 		d := gitops.Delivery{
-			Source: "test", ID: environment + " " + name, ReceivedAt: s.storeNow(), Outcome: gitops.OutcomeAccepted, Principal: principal,
+			Source: "test", ID: environment + " " + name, ReceivedAt: s.storeNow(), EventTime: event, Outcome: gitops.OutcomeAccepted, Principal: principal,
 			Updates: []gitops.Update{{Environment: environment, App: app, Tag: tag}},
 		}
 		if _, _, err := s.queue.Accept(s.t.Context(), d); err != nil {

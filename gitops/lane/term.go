@@ -34,6 +34,10 @@ type leaseTerm struct {
 	// refusedSince is, by app, when the git server first refused it, for as long as
 	// it refuses nothing but that.
 	refusedSince map[string]time.Time
+	// freed is, by id, when what held an update ended that the git server has refused since:
+	// the queue knows only what blocked it last. Another term does not know it, and may find
+	// the update stale.
+	freed map[string]time.Time
 	// edited is, by app, the tag that was put in its file by hand and that may be replaced,
 	// until something is written.
 	edited    map[string]string
@@ -53,7 +57,7 @@ func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
-		edited: make(map[string]string), rejudged: -1,
+		freed: make(map[string]time.Time), edited: make(map[string]string), rejudged: -1,
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)

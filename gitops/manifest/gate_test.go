@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -251,4 +252,20 @@ func TestABranchThatTakesNothingWhileSomethingIsHeld(t *testing.T) {
 	}
 	wantHeld(t, r, shop)
 	gate.balance("an outage", len(gate.asked))
+}
+
+// Samples that are all held by now tell nothing of the others, which are taken apart.
+func TestSamplesThatAreHeldAreNoOutage(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	updates := o.many("dev", samples+2)
+	o.rejectPaths("app-04", "not this one")
+	gate, with := gated(t)
+	gate.hold(func(u gitops.Update) bool { return len(gate.asked) > 0 && u.App <= "app-02" })
+	w := o.writer(with, func(c *Config) { c.Jitter = func(time.Duration) time.Duration { return 0 } })
+	r, err := w.Write(t.Context(), tasksOf(updates))
+	if err != nil || len(r.Transitions) != 1 || len(r.Refused) != 1 || r.Refused[0].Update != updates[4].ID {
+		t.Errorf("got %+v and %v, want one written and one refused", r, err)
+	}
+	wantHeld(t, r, updates[:samples]...)
 }

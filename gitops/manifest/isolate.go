@@ -81,8 +81,9 @@ func (a *actor) isolateApps(t *turn, apps [][]*item, why error) error {
 
 // allRejected pushes an update of some of the groups alone. It reports true when the
 // server rejects each of them for the same reason as all; one that is held by now, or
-// that a person's edit keeps, is not pushed, and tells nothing. That may be wrong while most updates are rejected and a few are
-// not; because the groups are drawn, those are found the next time or the time after.
+// that a person's edit keeps, is not pushed, and tells nothing. That may be wrong while most
+// updates are rejected and a few are not; because the groups are drawn, those are found the
+// next time or the time after.
 func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err error) {
 	groups = slices.Clone(groups)
 	rejections := make(map[*item]error)
@@ -106,7 +107,7 @@ func (a *actor) allRejected(t *turn, groups [][]*item, why error) (all bool, err
 			}
 		}
 	}
-	return all, nil
+	return all && len(rejections) > 0, nil
 }
 
 // halve pushes each half of the groups, and what is rejected of it again in halves.

@@ -35,7 +35,8 @@ type Holds interface {
 	// An order is stored as Accept stores it, after the holds. If it is known, by its key or
 	// its body, nothing is placed, whatever else is asked for: the first delivery is returned, with the holds that were
 	// placed with it as they are now, and Duplicate is true. Without an order the same is
-	// true of Key, for as long as a hold that was placed with it is kept. An order that
+	// true of Key, for as long as a hold that was placed with it is kept. A placement of a Key
+	// alone asks for that, and is Invalid when there is none. An order that
 	// Accept would store as superseded is stored so, and its holds are placed all the same.
 	//
 	// The error's code is Invalid for what [Placement.Check] refuses; Conflict when

@@ -46,9 +46,9 @@ func dryRunOf(r *http.Request, body bool) (bool, error) {
 	return body || text == "true", q.done()
 }
 
-// allowAny is allow for what one of several rights is for: which one is known when the
-// body is read.
-func (a *API) allowAny(rights []gitops.Right, handle Handler) Handler {
+// act is authorized for what one of several rights is for: which one is known when the body
+// is read. A stop must work while all turns are taken.
+func (a *API) act(rights []gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.caller(r)
 		right := rights[0]
@@ -57,7 +57,7 @@ func (a *API) allowAny(rights []gitops.Right, handle Handler) Handler {
 				right = rights[i]
 			}
 		}
-		return a.allow(right, handle)(w, r)
+		return a.authorized(right, handle)(w, r)
 	}
 }
 
@@ -142,7 +142,9 @@ func endOf(until, lasts string) (at time.Time, duration time.Duration, err error
 		if at, err = time.Parse(time.RFC3339, until); err != nil {
 			return at, 0, gitops.FieldErrorf("until", "%q is not a time: write it as 2026-03-01T12:00:00Z", gitops.Clip(until, 40))
 		}
-		at = at.UTC()
+		if at = at.UTC(); at.IsZero() { // what a program writes that has no time
+			return at, 0, gitops.FieldErrorf("until", "%q is no end: give a time that is to come, or leave it out", gitops.Clip(until, 40))
+		}
 	}
 	if lasts != "" {
 		if duration, err = time.ParseDuration(lasts); err != nil || duration <= 0 {

@@ -87,7 +87,7 @@ type FreezeList struct {
 	Closed     []gate.Scheduled `json:"closed"`              // from the request's from until its until, by their beginning
 	Now        []gate.Scheduled `json:"now"`                 // those that hold now
 	Holds      []gitops.Hold    `json:"holds"`               // freezes that people placed and that are in force
-	NextChange time.Time        `json:"nextChange,omitzero"` // when the first freeze of the configuration begins or ends
+	NextChange time.Time        `json:"nextChange,omitzero"` // when the first of these freezes of the configuration begins or ends
 }
 
 // Why says everything that an app in an environment waits for.

@@ -85,8 +85,21 @@ func callerOf(r *http.Request) Caller { return r.Context().Value(callerKey{}).(C
 
 // allow handles a request when its caller has the right to something. A caller
 // without it leaves what a refused delivery leaves: a count and a line, and an entry
-// of the audit.
+// of the audit. Its answer takes a turn.
 func (a *API) allow(right gitops.Right, handle Handler) Handler {
+	return a.authorized(right, func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+		done, err := a.Shared.turns.take(r.Context(), callerOf(r).Principal.ID())
+		if err != nil {
+			return 0, nil, err
+		}
+		whenAnswered(r.Context(), done)
+		return handle(w, r)
+	})
+}
+
+// authorized is allow for what takes no turn: its answer is small, and must not wait until
+// somebody has read another one.
+func (a *API) authorized(right gitops.Right, handle Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 		caller, err := a.authenticated(r, right)
 		noteCaller(r.Context(), caller)
@@ -95,11 +108,6 @@ func (a *API) allow(right gitops.Right, handle Handler) Handler {
 			a.refuse(r, caller, asked{right: right}, err)
 			return 0, nil, err
 		}
-		done, err := a.Shared.turns.take(r.Context(), caller.Principal.ID())
-		if err != nil {
-			return 0, nil, err
-		}
-		whenAnswered(r.Context(), done)
 		return handle(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	}
 }

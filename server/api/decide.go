@@ -142,7 +142,7 @@ func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err := decodeStrictly(body, &request, "perhaps reason"); err != nil {
 		return "", err
 	}
-	if len(request.Reason) > maxReason || strings.ContainsFunc(request.Reason, unicode.IsControl) {
+	if gitops.CheckReason("reason", strings.TrimSpace(request.Reason)) != nil || strings.ContainsFunc(request.Reason, unicode.IsControl) {
 		return "", gitops.FieldErrorf("reason", "must be one line of at most %d bytes", maxReason)
 	}
 	return strings.TrimSpace(request.Reason), nil
@@ -171,6 +171,9 @@ func decodeStrictly(body []byte, into any, fields string) error {
 			reason += ", which is called environment here" // as a dispatch calls it
 		}
 		return gitops.Errorf(gitops.Invalid, "the body must be a JSON object with %s: %.100s", fields, reason).WithCause(err)
+	}
+	if wrong := checkFields(body, into); wrong != nil {
+		return wrong
 	}
 	return nil
 }

@@ -50,13 +50,16 @@ func (a *API) placeHold(w http.ResponseWriter, r *http.Request) (int, any, error
 	if err != nil {
 		return 0, nil, err
 	}
-	switch act.wish.Kind {
-	case gitops.HoldPin:
-		return a.placePin(r, act)
-	case gitops.HoldStop:
+	if act.wish.Kind == gitops.HoldStop {
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(quietWithin + writeWithin)); err != nil {
 			return 0, nil, err
 		}
+	}
+	if placed, err := a.heldBefore(r.Context(), act); err != nil || placed.Duplicate {
+		return a.answerHold(r.Context(), act, placed, err)
+	}
+	if act.wish.Kind == gitops.HoldPin {
+		return a.placePin(r, act)
 	}
 	s, err := a.holding(r.Context())
 	if err != nil {
@@ -69,34 +72,34 @@ func (a *API) placeHold(w http.ResponseWriter, r *http.Request) (int, any, error
 	if act.dryRun {
 		return a.dryRunHold(r.Context(), HoldAnswer{Hold: h, Replaced: acts.Replaced([]gitops.Hold{h}, s)})
 	}
-	return a.carryOutHold(r, act, acts.Placement(h, nil, act.by, a.placementKey(act)))
-}
-
-// placementKey names the request for the store; "" without an Idempotency-Key.
-func (a *API) placementKey(act holdAct) string {
-	if act.key == "" {
-		return ""
-	}
-	return DeliveryID(act.by.Principal, act.key)
+	return a.carryOutHold(r, act, acts.Placement(h, nil, act.by, act.request().ID))
 }
 
 // carryOutHold places a hold and waits for the pushes that had begun before a stop.
 func (a *API) carryOutHold(r *http.Request, act holdAct, p queue.Placement) (int, any, error) {
 	placed, err := a.Store.Place(r.Context(), p)
+	return a.answerHold(r.Context(), act, placed, err)
+}
+
+// answerHold answers what was placed, by this request or by the first with its key. A hold
+// that has ended meanwhile is answered as it ended.
+func (a *API) answerHold(ctx context.Context, act holdAct, placed queue.Placed, err error) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
 	h := placed.Holds[0]
-	if placed.Duplicate {
-		if !act.asked(h) {
-			return 0, nil, anotherAct(fmt.Sprintf("a %s, %s", h.Kind, h.ID))
-		}
-	} else {
-		a.logHold(r.Context(), "hold placed", h)
+	switch {
+	case !placed.Duplicate:
+		a.logHold(ctx, "hold placed", h)
+	case placed.Order == nil && !act.asked(h):
+		return 0, nil, anotherAct(fmt.Sprintf("a %s, %s", h.Kind, h.ID))
 	}
-	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order, Undo: acts.Lift(h)}
-	if h.Kind == gitops.HoldStop {
-		answer.Stop = a.stopped(r.Context(), h)
+	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order}
+	if now := time.Now(); h.InForce(now) {
+		answer.Undo = acts.Undo(h, placed.Replaced, now)
+		if h.Kind == gitops.HoldStop {
+			answer.Stop = a.stopped(ctx, h)
+		}
 	}
 	return statusOf(placed.Duplicate), answer, nil
 }
@@ -128,18 +131,6 @@ func statusOf(duplicate bool) int {
 		return http.StatusOK
 	}
 	return http.StatusCreated
-}
-
-// asked reports whether a hold is what the request asks for: its key is that of the request
-// that placed it. An end that was asked for as a duration began then.
-func (act holdAct) asked(h gitops.Hold) bool {
-	w := act.wish
-	return h.Kind == w.Kind && h.Tag == w.Tag && h.Reason == w.Reason && sameNames(h.Environments, w.Environments) && sameNames(h.Apps, w.Apps) &&
-		(w.Until.IsZero() || h.Until.Equal(w.Until)) && (w.For == 0 || h.Until.Sub(h.Since.Add(w.For)).Abs() < holdSlack)
-}
-
-func sameNames(a, b []string) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // logHold writes the line of an act about a hold.
@@ -175,6 +166,11 @@ func (a *API) readHold(w http.ResponseWriter, r *http.Request) (act holdAct, err
 	}
 	if act.dryRun, err = dryRunOf(r, form.DryRun); err != nil {
 		return act, err
+	}
+	for field, names := range map[string][]string{"environments": form.Environments, "apps": form.Apps} {
+		if names != nil && len(names) == 0 {
+			return act, gitops.FieldErrorf(field, "is an empty list: give at least one name, or leave it out, which means all")
+		}
 	}
 	act.wish = acts.HoldWish{Kind: form.Kind, Environments: form.Environments, Apps: form.Apps, Tag: form.Tag, Reason: strings.TrimSpace(form.Reason)}
 	if act.wish.Until, act.wish.For, err = endOf(form.Until, form.For); err != nil {

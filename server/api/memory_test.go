@@ -146,6 +146,38 @@ func TestATurnLastsUntilTheAnswerIsWritten(t *testing.T) {
 	}
 }
 
+// A stop, its end and a rollback are answered while all turns are taken, by whoever reads
+// slowly.
+func TestActsTakeNoTurn(t *testing.T) {
+	w := &world{}
+	w.authorized.Store(true)
+	list, err := access.New(access.Config{Rules: []access.Rule{{Who: access.Who{Token: "reader"}, May: gitops.Rights()}}, Tokens: []string{"reader"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(Config{Access: list, Authenticators: []Authenticator{w}, Logger: slog.New(slog.DiscardHandler), Store: &guard{}, Intake: &guard{}, Memory: Memory{Answers: 2}})
+	for _, principal := range []string{"token:reader", "token:other"} {
+		if _, err := a.Shared.turns.take(t.Context(), principal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tried := 0
+	for _, route := range a.Routes() {
+		if route.Pattern != "/api/v1/holds" && route.Pattern != "/api/v1/holds/{id}" && route.Pattern != "/api/v1/rollbacks" || route.Method == http.MethodGet {
+			continue
+		}
+		tried++
+		r := httptest.NewRequest(route.Method, "/?x=y", nil) // what is refused when it is looked at
+		r.Header.Set("Authorization", "Bearer x")
+		if _, _, err := route.Handle(httptest.NewRecorder(), r); gitops.CodeOf(err) != gitops.Invalid {
+			t.Errorf("%s %s: %v", route.Method, route.Pattern, err)
+		}
+	}
+	if tried != 3 {
+		t.Errorf("%d acts were tried", tried)
+	}
+}
+
 type statusless struct{ http.ResponseWriter }
 
 func (statusless) Status() int { return 0 }

@@ -111,13 +111,13 @@ func (a *API) sameOrder(ctx context.Context, in webhook.Inbound) error {
 	if err != nil {
 		return err
 	}
+	if act := actOf(stored); act != "" { // its body may be one of an order, too
+		return anotherAct(act)
+	}
 	if digest := sha256.Sum256(in.Body); bytes.Equal(stored.BodyDigest, digest[:]) {
 		return nil
 	}
 	const another = "was used for another order"
-	if act := actOf(stored); act != "" {
-		return anotherAct(act)
-	}
 	first, err := decodeForm(stored.Body)
 	if err != nil { // a rejected one, of which a part is kept
 		return &gitops.Error{Code: gitops.Conflict, Field: keyField, Message: another + ", which was rejected"}

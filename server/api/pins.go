@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -30,12 +29,10 @@ func (a *API) placePin(r *http.Request, act holdAct) (int, any, error) {
 	}
 	in := webhook.Inbound{Body: act.body, Remote: act.by.Remote, Credential: act.by.Credential}
 	in.Event.Principal = act.by.Principal
-	in.Event.Delivery = gitops.DeliveryKey{Source: Source, ID: DeliveryID(act.by.Principal, cmp.Or(act.key, a.NewID()))}
-	in.Event.Orders = []gitops.Order{{App: app, Environment: environment, Tag: act.wish.Tag, Digest: act.form.Digest}}
-	ordered, err := a.known(ctx, in.Event.Delivery)
-	if err != nil {
-		return 0, nil, err
+	if in.Event.Delivery = act.request(); in.Event.Delivery.ID == "" {
+		in.Event.Delivery = gitops.DeliveryKey{Source: Source, ID: DeliveryID(act.by.Principal, a.NewID())}
 	}
+	in.Event.Orders = []gitops.Order{{App: app, Environment: environment, Tag: act.wish.Tag, Digest: act.form.Digest}}
 	open, err := a.open(ctx, environment, app)
 	if err != nil {
 		return 0, nil, err
@@ -44,7 +41,7 @@ func (a *API) placePin(r *http.Request, act holdAct) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	order := ordered || acts.NeedsOrder(pin, tag, open)
+	order := acts.NeedsOrder(pin, tag, open) || act.form.Digest != ""
 	if order {
 		if _, err := a.Access.Authorize(act.by.Principal, gitops.RightOrder, app, environment); err != nil {
 			a.refuse(r, callerOf(r), asked{right: gitops.RightOrder, app: app, environment: environment}, err)
@@ -55,15 +52,9 @@ func (a *API) placePin(r *http.Request, act holdAct) (int, any, error) {
 	case act.dryRun:
 		return a.dryRunPin(ctx, act, in, pin, order, open, s)
 	case !order:
-		return a.carryOutHold(r, act, acts.Placement(pin, nil, act.by, a.placementKey(act)))
+		return a.carryOutHold(r, act, acts.Placement(pin, nil, act.by, act.request().ID))
 	}
 	return a.orderPin(r, act, in, pin, s)
-}
-
-// known reports whether a delivery's key is known.
-func (a *API) known(ctx context.Context, key gitops.DeliveryKey) (bool, error) {
-	_, err := a.Store.Delivery(ctx, key)
-	return err == nil, unlessNotFound(err)
 }
 
 // orderPin places a pin with its order, which goes the way of any other.
@@ -81,24 +72,13 @@ func (a *API) orderPin(r *http.Request, act holdAct, in webhook.Inbound, pin git
 	if err != nil {
 		return 0, nil, err
 	}
-	if !accepted && !a.samePin(r.Context(), in, placed) {
-		return 0, nil, anotherAct(cmp.Or(actOf(d), "an order"))
-	}
-	if accepted {
-		a.logHold(r.Context(), "hold placed", placed.Holds[0])
+	if !accepted { // by another request with the same key, at the same time
+		placed, err = a.heldBefore(r.Context(), act)
+	} else {
 		heldNow(d.Updates, s)
+		placed.Order = &d
 	}
-	h := placed.Holds[0]
-	return statusOf(!accepted), HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: &d, Undo: acts.Lift(h)}, nil
-}
-
-// samePin reports whether what is known by a key is what is asked for.
-func (a *API) samePin(ctx context.Context, in webhook.Inbound, placed queue.Placed) bool {
-	if len(placed.Holds) != 1 {
-		return false
-	}
-	stored, err := a.Store.Delivery(ctx, in.Event.Delivery)
-	return err == nil && sameBody[HoldRequest](stored.Body, in.Body)
+	return a.answerHold(r.Context(), act, placed, err)
 }
 
 // heldNow says of open updates what holds them: their lane has not looked at them yet.

@@ -3,8 +3,10 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,18 +34,18 @@ func (a *API) rollback(w http.ResponseWriter, r *http.Request) (int, any, error)
 		return 0, nil, err
 	}
 	ctx := r.Context()
-	known, err := a.known(ctx, act.in.Event.Delivery)
-	if err != nil {
-		return 0, nil, err
-	}
-	if known && !act.dryRun {
-		return a.rollbackAgain(ctx, act)
+	if act.keyed && !act.dryRun {
+		placed, err := a.before(ctx, act.in.Event.Delivery)
+		if err != nil || placed.Duplicate {
+			return a.rollbackAgain(act, placed, err)
+		}
 	}
 	seen, s, err := a.seen(ctx, act.wish)
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Tag == "" {
+	found := act.wish.Tag == ""
+	if found {
 		if err := a.findPrevious(w, r, &act.wish, &seen, s); err != nil {
 			return 0, nil, err
 		}
@@ -52,10 +54,8 @@ func (a *API) rollback(w http.ResponseWriter, r *http.Request) (int, any, error)
 	if err != nil {
 		return 0, nil, err
 	}
-	if act.wish.Digest == "" {
-		if act.wish.Digest, err = a.digestOf(ctx, act.wish); err != nil {
-			return 0, nil, err
-		}
+	if act.wish.Digest, err = a.earlier(w, r, act.wish, found); err != nil {
+		return 0, nil, err
 	}
 	act.in.Event.Orders = []gitops.Order{{App: act.wish.App, Environment: act.wish.Environment, Tag: act.wish.Tag, Digest: act.wish.Digest}}
 	if act.dryRun {
@@ -123,39 +123,6 @@ func (a *API) seen(ctx context.Context, w acts.RollbackWish) (seen acts.Seen, s 
 	return seen, s, err
 }
 
-// findPrevious finds the tag to go back to in the past of the branch, which has the present,
-// too.
-func (a *API) findPrevious(w http.ResponseWriter, r *http.Request, wish *acts.RollbackWish, seen *acts.Seen, s acts.State) error {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(HistoryWithin + writeWithin)); err != nil {
-		return err
-	}
-	endTurn(r.Context())
-	h, err := a.Manifests.History(r.Context(), HistoryQuery{Environment: wish.Environment, App: wish.App, Limit: usualVersions})
-	if err != nil {
-		return err
-	}
-	past := make([]acts.Past, len(h.Versions))
-	for i, v := range h.Versions {
-		past[i] = acts.Past{Tag: v.Tag, Problem: v.Problem}
-	}
-	if wish.Tag, err = acts.Previous(wish.Environment, wish.App, past, h.Complete, s); err == nil {
-		seen.From = past[0].Tag
-	}
-	return err
-}
-
-// digestOf is the digest that the newest update to the tag had, as far as it is among the
-// last ones; "" when it had none.
-func (a *API) digestOf(ctx context.Context, w acts.RollbackWish) (string, error) {
-	found, _, err := a.Store.Updates(ctx, queue.UpdateFilter{Environment: w.Environment, App: w.App}, queue.Page{Limit: maxPage})
-	for _, u := range found {
-		if u.Tag == w.Tag && u.State.Written() {
-			return u.Digest, nil
-		}
-	}
-	return "", err
-}
-
 // carryOut places a rollback: its order goes the way of any other. Without anything to
 // write there is only its pin.
 func (a *API) carryOut(ctx context.Context, act rollbackAct, plan acts.Rollback, seen acts.Seen) (int, any, error) {
@@ -185,54 +152,66 @@ func (a *API) carryOut(ctx context.Context, act rollbackAct, plan acts.Rollback,
 	return a.rolledBack(ctx, act, plan, seen, placed)
 }
 
-// rolledBack answers a rollback that is stored. The answer to one that is known is made of
-// what is stored.
+// rolledBack answers a rollback that is stored. One that was stored before, by another
+// request with the same key, is answered by what is stored.
 func (a *API) rolledBack(ctx context.Context, act rollbackAct, plan acts.Rollback, seen acts.Seen, placed queue.Placed) (int, any, error) {
-	if placed.Duplicate && placed.Order != nil {
-		return a.rollbackAgain(ctx, act)
-	}
-	if placed.Duplicate && (len(placed.Holds) == 0 || placed.Holds[0].Kind != gitops.HoldPin || placed.Holds[0].Tag != plan.To || placed.Holds[0].Reason != act.wish.Reason) {
-		return 0, nil, anotherAct("a hold")
+	if placed.Duplicate {
+		placed, err := a.before(ctx, act.in.Event.Delivery)
+		return a.rollbackAgain(act, placed, err)
 	}
 	plan.Holds = placed.Holds
-	answer := answerTo(plan, act.wish)
-	answer.Replaced, answer.UnderWay = placed.Replaced, idsOf(seen.Open)
+	answer := answerTo(plan, act.wish, placed.Replaced)
+	answer.UnderWay = idsOf(seen.Open)
 	if placed.Order != nil {
 		answer.Update, answer.Delivery = &placed.Order.Updates[0], placed.Order.Key()
 	}
-	if !placed.Duplicate {
-		a.Logger.InfoContext(ctx, "rollback requested", slog.String("environment", act.wish.Environment), slog.String("app", act.wish.App), slog.String("from", plan.From),
-			slog.String("tag", plan.To), slog.String("actor", act.by.Principal.Actor()), slog.String("reason", act.wish.Reason))
-	}
-	return statusOf(placed.Duplicate), answer, nil
+	a.Logger.InfoContext(ctx, "rollback requested", slog.String("environment", act.wish.Environment), slog.String("app", act.wish.App), slog.String("from", plan.From),
+		slog.String("tag", plan.To), slog.String("actor", act.by.Principal.Actor()), slog.String("reason", act.wish.Reason))
+	return http.StatusCreated, answer, nil
 }
 
 // rollbackAgain answers a rollback whose key is known, by what was placed with it.
-func (a *API) rollbackAgain(ctx context.Context, act rollbackAct) (int, any, error) {
-	stored, err := a.Store.Delivery(ctx, act.in.Event.Delivery)
+func (a *API) rollbackAgain(act rollbackAct, placed queue.Placed, err error) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if stored.Outcome == gitops.OutcomeRejected && sameBody[RollbackRequest](stored.Body, act.in.Body) {
-		return 0, nil, &gitops.Error{Code: gitops.Rejected, Field: stored.Field, Message: stored.Reason}
+	plan := acts.Rollback{Holds: placed.Holds, Nothing: placed.Order == nil}
+	if plan.Nothing {
+		if pin := placed.Holds[0]; !act.asked(pin) {
+			return 0, nil, anotherAct(fmt.Sprintf("a %s, %s", pin.Kind, pin.ID))
+		}
+		plan.From, plan.To = placed.Holds[0].Tag, placed.Holds[0].Tag
+	} else {
+		if err := sameAct[RollbackRequest](placed, act.in.Body); err != nil {
+			return 0, nil, err
+		}
+		u := placed.Order.Updates[0]
+		plan.From, plan.To = cmp.Or(u.Terms.RollsBack, u.Tag), u.Tag
 	}
-	if actOf(stored) == "" || !sameBody[RollbackRequest](stored.Body, act.in.Body) {
-		return 0, nil, anotherAct(cmp.Or(actOf(stored), "an order"))
+	answer := answerTo(plan, act.wish, nil)
+	if !plan.Nothing {
+		answer.Update, answer.Delivery = &placed.Order.Updates[0], placed.Order.Key()
 	}
-	placed, err := a.Store.Place(ctx, queue.Placement{Order: &stored})
-	if err != nil {
-		return 0, nil, err
-	}
-	u := stored.Updates[0]
-	plan := acts.Rollback{From: cmp.Or(u.Terms.RollsBack, u.Tag), To: u.Tag, Holds: placed.Holds}
-	answer := answerTo(plan, act.wish)
-	answer.Update, answer.Delivery = &u, stored.Key()
 	return http.StatusOK, answer, nil
 }
 
-// answerTo is the answer to a rollback, as far as its plan says it.
-func answerTo(plan acts.Rollback, w acts.RollbackWish) RollbackAnswer {
-	answer := RollbackAnswer{From: plan.From, To: plan.To, Resume: acts.Resume(w.Environment, w.App), Undo: plan.Forward(w.Environment, w.App)}
+// asked reports whether a pin that was placed alone is what the rollback asks for.
+func (act rollbackAct) asked(pin gitops.Hold) bool {
+	w := act.wish
+	wish := acts.HoldWish{Kind: gitops.HoldPin, Environments: []string{w.Environment}, Apps: []string{w.App}, Tag: cmp.Or(w.Tag, pin.Tag), Reason: w.Reason, Until: w.Until, For: w.For}
+	return holdAct{wish: wish}.asked(pin)
+}
+
+// answerTo is the answer to a rollback, as far as its plan says it. The commands that go on
+// from it are of what is still in force.
+func answerTo(plan acts.Rollback, w acts.RollbackWish, replaced []gitops.Hold) RollbackAnswer {
+	now, left := time.Now(), plan
+	left.Holds = standing(plan.Holds, now)
+	answer := RollbackAnswer{From: plan.From, To: plan.To, Replaced: replaced, Undo: left.Forward(w.Environment, w.App, replaced, now)}
+	pinned := slices.ContainsFunc(left.Holds, func(h gitops.Hold) bool { return h.Kind == gitops.HoldPin })
+	if pinned {
+		answer.Resume = acts.Resume(w.Environment, w.App)
+	}
 	for _, h := range plan.Holds {
 		switch h.Kind {
 		case gitops.HoldPin:
@@ -241,7 +220,7 @@ func answerTo(plan acts.Rollback, w acts.RollbackWish) RollbackAnswer {
 			answer.Bad = &h
 		}
 	}
-	if plan.Nothing {
+	if plan.Nothing && pinned {
 		answer.Note = w.App + " in " + w.Environment + " has " + plan.To + " already, and nothing is under way: nothing is written, and the pin keeps it there"
 	}
 	return answer
@@ -253,8 +232,8 @@ func (a *API) dryRunRollback(ctx context.Context, act rollbackAct, plan acts.Rol
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := answerTo(plan, act.wish)
-	answer.Replaced, answer.UnderWay, answer.DryRun = acts.Replaced(plan.Holds, s), idsOf(seen.Open), true
+	answer := answerTo(plan, act.wish, acts.Replaced(plan.Holds, s))
+	answer.UnderWay, answer.DryRun = idsOf(seen.Open), true
 	if !plan.Nothing {
 		d = planned(d, s)
 		u := d.Updates[0]

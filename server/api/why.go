@@ -14,6 +14,7 @@ import (
 const (
 	usualPreview = 30 * 24 * time.Hour
 	maxPreview   = gate.LongestPreview
+	lastYear     = 9999 // that RFC 3339 can write: what a preview shows may end a while after it
 )
 
 // freezes says when freezes hold: what the configuration repeats, and what people placed.
@@ -35,6 +36,9 @@ func (a *API) freezes(_ http.ResponseWriter, r *http.Request) (int, any, error) 
 	if !until.After(from) || until.Sub(from) > maxPreview {
 		q.fail(gitops.FieldErrorf("until", "must be after from, by 366 days at most"))
 	}
+	if until.Year() >= lastYear {
+		q.fail(gitops.FieldErrorf("until", "must be before the year %d", lastYear))
+	}
 	if err := q.done(); err != nil {
 		return 0, nil, err
 	}
@@ -49,7 +53,7 @@ func (a *API) freezes(_ http.ResponseWriter, r *http.Request) (int, any, error) 
 		Holds: orEmpty(inForce(s, func(h gitops.Hold) bool {
 			return h.Kind == gitops.HoldFreeze && shown(h.Environments, h.Apps)
 		})),
-		NextChange: s.Freezes.NextChange(s.At).UTC(),
+		NextChange: s.Freezes.NextChange(shown, s.At).UTC(),
 	}
 	return http.StatusOK, answer, nil
 }
@@ -131,7 +135,7 @@ func judged(open []gitops.Update, s acts.State) []gitops.Update {
 	for i := range open {
 		u := &open[i]
 		blocks := slices.DeleteFunc(slices.Clone(u.BlockedBy), func(b gitops.Block) bool { return b.Kind.Held() })
-		u.BlockedBy = append(blocks, s.Blocks(u.Environment, u.App, u.Tag, u.Passes()...)...)
+		u.BlockedBy = append(blocks, s.Held(*u)...)
 	}
 	return open
 }

@@ -26,6 +26,7 @@ import (
 type Store interface {
 	queue.Holds
 	queue.Checkpoints
+	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error)
 }
 
 // Rules are what the configuration says of holds.
@@ -55,6 +56,10 @@ func New(rules func() Rules) *Book {
 // Use gives the book its store.
 func (b *Book) Use(s Store) { b.store = s }
 
+// mostBlocks is how many blocks of a kind are reported of an update. They are stored with
+// it, and with each step of it, and thousands may hold the same one.
+const mostBlocks = 5
+
 // Judge implements lane.Holds.
 func (b *Book) Judge(ctx context.Context, updates []gitops.Update) ([][]gitops.Block, error) {
 	v, err := b.look(ctx)
@@ -64,8 +69,7 @@ func (b *Book) Judge(ctx context.Context, updates []gitops.Update) ([][]gitops.B
 	freezes, now := b.rules().Freezes, v.now()
 	blocks := make([][]gitops.Block, len(updates))
 	for i, u := range updates {
-		q := gate.Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes()}
-		blocks[i] = gate.Judge(q, v.about(u.App), freezes, now)
+		blocks[i] = gate.Longest(gate.Judge(gate.About(u), v.about(u.App), freezes, now), mostBlocks)
 		for k := range blocks[i] {
 			blocks[i][k].Revision = v.revision
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/holds"
 )
 
@@ -113,4 +114,19 @@ func TestFreezesThatChanged(t *testing.T) {
 	s.freeze("weekend", "dev", now, now.Add(2*time.Hour))
 	rejudge(s.Book)
 	equal(t, "with another of another environment", 3, s.store.rejudged.Load())
+}
+
+// However many holds are about an update, few of them are stored with it.
+func TestManyHoldsOfOneUpdate(t *testing.T) {
+	s := newSite(t)
+	var all []gitops.Hold
+	for range 1000 {
+		all = append(all, gitops.Hold{Kind: gitops.HoldStop, Apps: []string{"api"}, Principal: "token:ann", Actor: "token:ann"})
+	}
+	if _, err := s.store.Place(t.Context(), queue.Placement{Holds: all}); err != nil {
+		t.Fatal(err)
+	}
+	s.place(gitops.Hold{Kind: gitops.HoldBad, Apps: []string{"api"}, Tag: "1"})
+	stop := gitops.BlockStop
+	equal(t, "held", kinds{stop, stop, stop, stop, stop, gitops.BlockBad}, s.held("api", "1"))
 }

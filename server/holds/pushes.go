@@ -111,8 +111,7 @@ func (b *Book) heldOf(pushes []*push, hold gitops.Hold) (ids []string, quiet boo
 }
 
 func holdsUpdate(h gitops.Hold, u gitops.Update) bool {
-	q := gate.Question{Environment: u.Environment, App: u.App, Tag: u.Tag, Passes: u.Passes()}
-	return len(gate.Judge(q, []gitops.Hold{h}, nil, h.Since)) > 0
+	return len(gate.Judge(gate.About(u), []gitops.Hold{h}, nil, h.Since)) > 0
 }
 
 // now is the store's clock, as far as it is known.

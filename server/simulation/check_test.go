@@ -233,8 +233,10 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 	switch {
 	case l.Name == "" && before.State == gitops.Failed:
 		met.meet("a person decided to " + map[bool]string{true: "dismiss", false: "retry"}[after.State == gitops.Cancelled])
-		if known.retried = known.retried || after.State == gitops.Pending; after.State == gitops.Pending && c.higherThan(after) != "" {
-			c.wrong("update %s, of a push, is a lower version than update %s of its app, and is retried", after.ID, c.higherThan(after))
+		if known.retried = known.retried || after.State == gitops.Pending; after.State == gitops.Pending {
+			if higher, certain := c.higherThan(after); certain {
+				c.wrong("update %s, of a push, is a lower version than update %s of its app, and is retried", after.ID, higher)
+			}
 		}
 	case after.State != before.State:
 		c.ended(l, before.State, known)

@@ -27,7 +27,11 @@ func (s *stint) covers(u gitops.Update) bool {
 
 // keeps reports whether the hold keeps an update from being written.
 func (s *stint) keeps(u gitops.Update) bool {
-	if !s.covers(u) || u.Terms != nil && slices.Contains(u.Terms.Passes, gitops.BlockKind(s.Kind)) {
+	before := s.Kind == gitops.HoldFreeze || !s.Since.After(u.AcceptedAt)
+	if !before && s.Principal == "git" && gitops.IsPerson(u.Principal) { // it was ordered over the edit
+		return false
+	}
+	if !s.covers(u) || before && u.Terms != nil && slices.Contains(u.Terms.Passes, gitops.BlockKind(s.Kind)) {
 		return false
 	}
 	switch s.Kind {

@@ -49,8 +49,10 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	if c.behindWord(u) {
 		newer, certain = "a person's order", true
 	}
-	higher := c.higherThan(u)
+	higher, higherForSure := c.higherThan(u)
 	switch {
+	case u.State == gitops.Pending && higher != "" && !higherForSure:
+		met.meet("a lower version was pushed than one that is bad")
 	case u.State == gitops.Superseded && newer == "" && higher != "":
 		met.meet("a lower version was pushed")
 	case u.State == gitops.Superseded:
@@ -61,7 +63,7 @@ func (c *checker) order(d gitops.Delivery, u gitops.Update) {
 	switch {
 	case u.State == gitops.Superseded && newer == "" && higher == "":
 		c.wrong("update %s was superseded as late, and nothing of its app is newer", u.ID)
-	case u.State == gitops.Pending && higher != "":
+	case u.State == gitops.Pending && higherForSure:
 		c.wrong("update %s, of a push, is a lower version than update %s of its app, and was accepted", u.ID, higher)
 	case u.State == gitops.Pending && !event.IsZero() && certain && !c.blurred[r] && !u.Recovered:
 		c.wrong("update %s happened before %s of its app, and was accepted as new", u.ID, newer)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,25 +38,33 @@ func onlyUp(u gitops.Update) bool {
 }
 
 // higherThan is the update whose version one that only goes up would lower: of its app
-// one that is open, or the last that was written. The lock is held.
-func (c *checker) higherThan(u gitops.Update) (id string) {
+// one that is open, or the last that was written. What was ever marked as bad may count or
+// not: then certain is false. The lock is held.
+func (c *checker) higherThan(u gitops.Update) (id string, certain bool) {
 	if !onlyUp(u) {
-		return ""
+		return "", false
 	}
 	var written *tracked
 	for _, other := range c.updates {
 		switch {
 		case other.ID == u.ID || other.lost || other.Environment != u.Environment || other.App != u.App:
 		case !other.State.Final() && lower(u.Tag, other.Tag):
-			return other.ID
+			if id, certain = other.ID, !c.wasBad(other); certain {
+				return id, true
+			}
 		case other.raised && other.State.Written() && (written == nil || other.Sequence > written.Sequence):
 			written = other
 		}
 	}
 	if written != nil && lower(u.Tag, written.Tag) {
-		return written.ID
+		return written.ID, !c.wasBad(written)
 	}
-	return ""
+	return id, false
+}
+
+// wasBad reports whether the update's tag was ever marked as bad. The lock is held.
+func (c *checker) wasBad(u *tracked) bool {
+	return slices.ContainsFunc(c.stints, func(s *stint) bool { return s.Kind == gitops.HoldBad && s.Tag == u.Tag && s.covers(u.Update) })
 }
 
 // lastPush is the push that was accepted last of an app's that only go up, before one; nil
@@ -97,6 +106,7 @@ func (c *checker) highestWins(r release, last *tracked) {
 		case u.Environment != r.environment || u.App != r.app:
 		case u.State == gitops.Failed || u.State == gitops.Cancelled || u.retried:
 			return // while it waited it counted
+		case c.wasBad(u): // it may have counted for nothing
 		case onlyUp(u.Update) && !c.byTheBranch(u) && (highest == nil || lower(highest.Tag, u.Tag)):
 			highest = u
 		}

@@ -30,7 +30,7 @@ func TestLargeDeliveriesAtOnce(t *testing.T) {
 		t.Skip("takes long")
 	}
 	s := open(t, schema(t))
-	const deliveries = 64
+	const deliveries = 24
 	var calls atomic.Int64
 	var all sync.WaitGroup
 	for n := range deliveries {

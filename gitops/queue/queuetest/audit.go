@@ -143,6 +143,9 @@ func auditFilters(s *script) {
 		} {
 			s.listedAudit(f, limit)
 			for _, within := range scopes {
+				if limit == 1 { // pages of three end in as many places
+					break
+				}
 				f.Within = within
 				s.listedAudit(f, limit)
 			}

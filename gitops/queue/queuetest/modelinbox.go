@@ -105,20 +105,27 @@ func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
 }
 
 // lowerThan is why an update that only goes up would lower the version of its app, or
-// "" when it would not.
+// "" when it would not. A tag that is marked as bad counts for nothing.
 func (m *Model) lowerThan(u gitops.Update) string {
 	if !u.OnlyUp {
 		return ""
 	}
-	if head := m.head(u.Environment, u.App); gitops.LowerVersion(u.Tag, head.WrittenTag) {
+	if head := m.head(u.Environment, u.App); gitops.LowerVersion(u.Tag, head.WrittenTag) && !m.isBad(u, head.WrittenTag) {
 		return gitops.LowerThan(u, head.WrittenTag, fmt.Sprintf("is on the branch (update %s)", head.WrittenID))
 	}
 	for _, open := range m.open(u.Environment) {
-		if open.App == u.App && gitops.LowerVersion(u.Tag, open.Tag) {
+		if open.App == u.App && gitops.LowerVersion(u.Tag, open.Tag) && !m.isBad(u, open.Tag) {
 			return gitops.LowerThan(u, open.Tag, fmt.Sprintf("is %s (update %s)", open.State, open.ID))
 		}
 	}
 	return ""
+}
+
+// isBad reports whether a tag of the update's app is marked as bad.
+func (m *Model) isBad(u gitops.Update, tag string) bool {
+	return slices.ContainsFunc(m.inForce(), func(h gitops.Hold) bool {
+		return h.Kind == gitops.HoldBad && h.Tag == tag && h.Covers(u.Environment, u.App)
+	})
 }
 
 // ExistingIDs implements [queue.Inbox].

@@ -72,6 +72,7 @@ var cases = []testCase{
 	{"Accept/OnlyUp", onlyUp},
 	{"Accept/OnlyUpAtOnce", onlyUpAtOnce},
 	{"Accept/OnlyUpOutOfOrder", onlyUpOutOfOrder},
+	{"Accept/OnlyUpPastBad", onlyUpPastBad},
 
 	{"Leases/OneHolderAtATime", oneHolderAtATime},
 	{"Leases/ClaimsAtOnce", claimsAtOnce},

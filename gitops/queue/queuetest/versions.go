@@ -59,6 +59,42 @@ func onlyUp(s *script) {
 	retries(lower, "on the branch")
 }
 
+// onlyUpPastBad pushes the fix of a version that is marked as bad: that keeps no lower one
+// out, neither while it waits, held for good, nor from the branch, nor in the same
+// transaction. In another environment, and when the mark is lifted, it does.
+func onlyUpPastBad(s *script) {
+	arrives := func(tag, target string, want gitops.State) gitops.Update {
+		s.t.Helper()
+		u := s.accept(s.pushed(tag, target)).Updates[0]
+		if u.State != want {
+			s.t.Errorf("%s of %s is %s (%s); want %s", tag, target, u.State, u.Reason, want)
+		}
+		return u
+	}
+	l := s.one("one", "prod")
+	s.transit(l, committed(arrives("1.5.0", "prod/api", gitops.Pending)))
+	bad := arrives("1.6.0", "prod/api", gitops.Pending)
+	arrives("1.6.0", "dev/api", gitops.Pending)
+	arrives("1.5.1", "prod/api", gitops.Superseded)
+	mark := s.hold(badOf("api", "1.6.0", "prod", "qa"))
+	arrives("1.5.1", "dev/api", gitops.Superseded)
+	failing := arrives("1.5.2", "prod/api", gitops.Pending)
+	s.crash()
+	l = s.one("two", "prod")
+	arrives("1.5.1", "prod/api", gitops.Superseded) // 1.5.2 waits
+	s.transit(l, failed(failing))
+	s.decide(failing.ID, gitops.ActionRetry, "the file is there")
+	s.transit(l, failed(failing), committed(bad))
+	s.decide(failing.ID, gitops.ActionRetry, "and is on the branch")
+	s.transit(l, failed(failing))
+	s.lift(mark.ID)
+	_, err := s.q.Decide(s.t.Context(), queue.Decision{Update: failing.ID, Action: gitops.ActionRetry, Actor: "ann"})
+	s.code("Decide", err, gitops.Conflict)
+	arrives("1.5.3", "prod/api", gitops.Superseded)
+	s.hold(badOf("api", "1.6.0"))
+	arrives("1.5.3", "prod/api", gitops.Pending)
+}
+
 // onlyUpOutOfOrder delivers the same pushes in every order: the highest version wins. An
 // order ends that, and the store says why a push from before it is not written.
 func onlyUpOutOfOrder(s *script) {
@@ -72,6 +108,7 @@ func onlyUpOutOfOrder(s *script) {
 			return s.accept(d).Updates[0]
 		}
 		var highest gitops.Update
+		s.quiet = true // one check for each order in which they arrive
 		for _, n := range arrival {
 			if u := pushed(n); u.State == gitops.Pending {
 				highest = u // of those that will be written it is the last
@@ -87,6 +124,8 @@ func onlyUpOutOfOrder(s *script) {
 		u := pushed(1)
 		head, err := s.model.Head(s.t.Context(), u.Environment, u.App)
 		s.same("the reason", u.Reason, err, head.LateBehind(u, order.ReceivedAt), nil)
+		s.quiet = false
+		s.check()
 	}
 }
 

@@ -162,6 +162,7 @@ CREATE TABLE holds (
 	request          TEXT NOT NULL        -- that it was placed with; '' for none
 ) STRICT;
 CREATE INDEX holds_in_force ON holds (ifnull(until, 9223372036854775807)) WHERE lifted_at IS NULL;
+CREATE INDEX holds_bad ON holds (tag) WHERE kind = 'bad' AND lifted_at IS NULL;
 CREATE INDEX holds_ended ON holds (ifnull(lifted_at, until));
 CREATE INDEX holds_requests ON holds (request) WHERE request <> '';
 

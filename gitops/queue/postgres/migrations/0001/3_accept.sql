@@ -39,14 +39,23 @@ END $$;
 CREATE FUNCTION higher(a version_floor, b version_floor) RETURNS version_floor LANGUAGE sql IMMUTABLE AS
 	$$ SELECT CASE WHEN b.version > coalesce(a.version, '') COLLATE "C" THEN b ELSE a END $$;
 
+-- is_bad reports whether a tag of an app is marked as bad. Such a mark has no end.
+CREATE FUNCTION is_bad(lane text, name text, its_tag text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM holds h WHERE h.kind = 'bad' AND h.apps[1] = name AND h.ends_at = 'infinity' AND h.tag = its_tag
+		AND (h.environments = '{}' OR lane = ANY (h.environments)));
+END $$;
+
 -- highest_version is the highest among what was last written of an app and its open
--- updates.
+-- updates. A tag that is marked as bad counts for nothing: the fix of a version that was
+-- rolled back may have a lower one.
 CREATE FUNCTION highest_version(lane text, name text) RETURNS version_floor LANGUAGE sql STABLE AS $$
 	SELECT higher(
 		(SELECT (h.written_version, h.written_tag || ', which is on the branch (update ' || h.written_id || ')')::version_floor
-			FROM heads h WHERE h.environment = lane AND h.app = name AND h.written_version <> ''),
+			FROM heads h WHERE h.environment = lane AND h.app = name AND h.written_version <> '' AND NOT is_bad(lane, name, h.written_tag)),
 		(SELECT (u.version, u.tag || ', which is ' || u.state || ' (update ' || u.id || ')')::version_floor
-			FROM updates u WHERE u.environment = lane AND u.app = name AND u.finished_at IS NULL AND u.version <> '' ORDER BY u.version DESC LIMIT 1))
+			FROM updates u WHERE u.environment = lane AND u.app = name AND u.finished_at IS NULL AND u.version <> '' AND NOT is_bad(lane, name, u.tag)
+			ORDER BY u.version DESC LIMIT 1))
 $$;
 
 -- lower_than is gitops.LowerThan where a tag is a lower version than the floor, and null
@@ -110,7 +119,7 @@ BEGIN
 		WHEN a.event IS NULL THEN known.order_receipt := newer(known.order_receipt, a.receipt, a.receipt);
 		ELSE known.order_event := newer(known.order_event, a.event, a.receipt);
 	END CASE;
-	IF a.version <> '' THEN
+	IF a.version <> '' AND NOT is_bad(a.environment, a.app, a.tag) THEN
 		known.highest := higher(known.highest, (a.version, a.tag || ', which is pending (update ' || a.id || ')')::version_floor);
 	END IF;
 	RETURN known;
