@@ -174,29 +174,6 @@ func TestTheNewestGoesAfterACrash(t *testing.T) {
 	})
 }
 
-// An older one that was held is not written either when it comes with the batch only because
-// another of its app is cancelled, and the newest had no room in that.
-func TestTheNewestGoesThatHadNoRoomInTheBatch(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *site) {
-		s.accept("web 1", "api 1")
-		s.dies()
-		until := time.Now().Add(time.Hour)
-		s.holds.hold("web", gitops.BlockFreeze, until)
-		s.holds.hold("api", gitops.BlockFreeze, until)
-		r := s.with(lane.Config{BatchSize: 1, Environments: []lane.Environment{{Name: "dev", NewestHeld: true}}})
-		r.Start()
-		elapse(time.Minute)
-		s.accept("api 2", "api 3")
-		time.Sleep(time.Until(until))
-		s.decide(gitops.ActionCancel, "api 2")
-		s.holds.hold("web", gitops.BlockStop, time.Time{}) // what takes the room is held
-		s.happened()
-		elapse(time.Minute)
-		equal(t, "happened", []string{"api 2 cancelled", "web 1 stop", "api 3 committed", "api 1 superseded"}, s.happened())
-		r.Stop(t.Context())
-	})
-}
-
 // A stop that is placed between the plan and the push has its updates held, and the rest of
 // the batch is written.
 func TestAStopBetweenPlanAndPush(t *testing.T) {
