@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestRollbackIsToWhatWasThere(t *testing.T) {
 	if a := act[api.HoldAnswer](r, "POST", "/api/v1/holds", "", pin, 200); a.Order == nil || a.Order.Updates[0].Digest != digest {
 		t.Errorf("a pin of what is there by a digest orders %+v", a.Order)
 	}
-	if n := len(read[api.AuditList](r, "/api/v1/audit?act=refuse&principal=token:board").Entries); n != 8 {
+	if n := len(r.audited(8, url.Values{"act": {"refuse"}, "principal": {"token:board"}})); n != 8 {
 		t.Errorf("the audit has %d refused rollbacks", n)
 	}
 }

@@ -167,7 +167,7 @@ func TestRollbackPastHolds(t *testing.T) {
 	}
 	through := strings.Replace(rollProd, "{", `{"throughStop": "customers are down", "for": "2h", `, 1)
 	back := act[api.RollbackAnswer](r, "POST", "/api/v1/rollbacks", "", through, 201)
-	if len(back.Replaced) != 1 || back.Replaced[0].ID != pin.Hold.ID || back.Replaced[0].Actor != "token:ops" || back.To != "1.4.0" {
+	if !strings.HasPrefix(back.Undo, "tallyman unmark-bad api 1.4.2 --env prod && tallyman pin api 1.4.2 --env prod --until ") || len(back.Replaced) != 1 || back.Replaced[0].ID != pin.Hold.ID || back.Replaced[0].Actor != "token:ops" || back.To != "1.4.0" {
 		t.Errorf("through a stop: %+v", back)
 	}
 	u := r.settled(back.Update.ID)

@@ -85,7 +85,7 @@ type holdStates struct {
 
 var (
 	holdsDesc   = laneDesc("tallyman_holds", "Holds in force, and freezes of the configuration that are closed now. One that covers several environments counts in each.", "kind")
-	holdAgeDesc = laneDesc("tallyman_hold_oldest_seconds", "How long the oldest of them has been in force; 0 when there is none. A freeze of the configuration counts as 8 days at most.", "kind")
+	holdAgeDesc = laneDesc("tallyman_hold_oldest_seconds", "How long the oldest of these holds and freezes has been in force; 0 when there is none. A freeze of the configuration counts as 8 days at most.", "kind")
 	pinEndsDesc = laneDesc("tallyman_pin_ends_timestamp_seconds", "When the first pin that is in force ends, as Unix time; 0 when there is none.")
 )
 

@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
@@ -41,28 +39,6 @@ func (f *actFlags) needReason() error {
 		return badInput{errors.New("--reason is required: everybody whose updates are held reads it")}
 	}
 	return nil
-}
-
-// runAct is run for a command that changes something. A value that is empty is no value that
-// was left out: it is of a script whose variable is not set, and the command would be about
-// everything, or about something else than was meant.
-func (c *remote) runAct(do func(a apiRun, args []string) error) func(cmd *cobra.Command, args []string) error {
-	run := c.run(do)
-	return func(cmd *cobra.Command, args []string) error {
-		if slices.Contains(args, "") {
-			return badInput{errors.New("an argument is empty: give it a value, or leave it out")}
-		}
-		var empty error
-		cmd.Flags().Visit(func(f *pflag.Flag) {
-			if text := f.Value.String(); text == "" || text == "[]" {
-				empty = badInput{fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)}
-			}
-		})
-		if empty != nil {
-			return empty
-		}
-		return run(cmd, args)
-	}
 }
 
 // once makes a request under a key. Without an answer its error names the key, so that
@@ -153,10 +129,10 @@ func (a apiRun) place(f actFlags, h api.HoldRequest, w waitFlags) error {
 		p.placed(placed.Hold)
 		p.replaced(placed.Replaced)
 		if placed.Stop != nil {
-			p.stopped(*placed.Stop)
+			p.stopped(*placed.Stop, a.asTheyAre(placed.Stop.UnderWay))
 		}
 		if placed.Order != nil {
-			p.orderedWith(*placed.Order)
+			p.orderedWith(*placed.Order, f.dryRun)
 		}
 		if n := len(placed.UnderWay); n > 0 {
 			p.line("  ", "It would hold %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(placed.UnderWay))
@@ -201,12 +177,31 @@ func (p *printer) replaced(holds []gitops.Hold) {
 	}
 }
 
+// asTheyAre says of updates what each is now, of many of the first. One that cannot be read
+// is its id alone.
+func (a apiRun) asTheyAre(ids []string) (lines []string) {
+	for _, id := range ids[:min(mostListed, len(ids))] {
+		line := "update " + id
+		if u, err := a.server.Update(a.Context(), id); err == nil {
+			line = fmt.Sprintf("%s: %s", title(u), a.print.outcome(u))
+		}
+		lines = append(lines, line)
+	}
+	if more := len(ids) - mostListed; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}
+
 // stopped says what was being pushed when a stop was placed, and since when nothing is.
-func (p *printer) stopped(s api.Stopped) {
-	if len(s.UnderWay) == 0 {
+func (p *printer) stopped(s api.Stopped, pushed []string) {
+	if len(pushed) == 0 {
 		p.line("  ", "Nothing was being pushed")
 	} else {
-		p.line("  ", "Being pushed when it was placed, which a stop cannot take back: %s", firstFew(s.UnderWay))
+		p.line("  ", "Being pushed when it was placed, which a stop cannot take back:")
+	}
+	for _, line := range pushed {
+		p.line("    ", "%s", line)
 	}
 	if !s.QuietSince.IsZero() {
 		p.line("  ", "Quiet since %s", p.when(s.QuietSince))
@@ -216,12 +211,13 @@ func (p *printer) stopped(s api.Stopped) {
 	}
 }
 
-// orderedWith shows the updates that were ordered with a hold.
-func (p *printer) orderedWith(d gitops.Delivery) {
+// orderedWith shows the updates that were ordered with a hold. Those of a dry run cannot
+// be explained: nothing was stored.
+func (p *printer) orderedWith(d gitops.Delivery, dry bool) {
 	for _, u := range d.Updates {
 		p.line("  ", "%s: %s", title(u), p.outcome(u))
 	}
-	if d.ID != "" {
+	if d.ID != "" && !dry {
 		p.line("", "details: tallyman explain %s", d.Key())
 	}
 }
@@ -232,11 +228,13 @@ func (p *printer) undo(command string) {
 	}
 }
 
+// mostListed is how many of many are listed.
+const mostListed = 10
+
 // firstFew lists the first of many.
 func firstFew(names []string) string {
-	const most = 10
-	text := strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
+	text := strings.Join(names[:min(mostListed, len(names))], ", ")
+	if more := len(names) - mostListed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

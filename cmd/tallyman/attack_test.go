@@ -163,7 +163,7 @@ func longestHeader(request string) string {
 // TestOneConnectionsWorst holds what a connection takes at its worst, with the garbage
 // that comes of it, to what is planned for it.
 func TestOneConnectionsWorst(t *testing.T) {
-	const connections = 900 // fewer than unauthenticated clients may have
+	const connections = 700 // fewer than unauthenticated clients may have
 	for name, opening := range map[string]string{
 		"a header of short lines that does not end": string(attack.UnfinishedHeader(290)),
 		"the longest header without its end":        longestHeader("POST /webhooks/github"),

@@ -21,7 +21,7 @@ right "hold".`,
 		Example: `  tallyman mark-bad myshop-api 1.4.2 --reason "loses orders"
   tallyman mark-bad myshop-api 1.4.2 --env prod --reason "loses orders"`,
 		Args: exactly("APP", "TAG"),
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			if err := act.needReason(); err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ meanwhile, or something else holds it. The token needs the right "hold".`,
 			}
 			return exactly("APP", "TAG")(cmd, args)
 		},
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			if len(args) == 1 {
 				l, err := area{environments: environments}.wanted(gitops.HoldBad, args)
 				if err != nil {

@@ -26,7 +26,7 @@ right "hold" for all that is held.`,
   tallyman freeze --env staging,prod --until "2027-01-04 08:00" --zone Europe/Berlin --reason "nobody is in"
   tallyman freeze --env prod --app cart,pay --until 2026-12-01T06:00:00Z --reason "sale"`,
 		Args: noArgs,
-		RunE: from.runAct(func(a apiRun, _ []string) (err error) {
+		RunE: from.run(func(a apiRun, _ []string) (err error) {
 			switch {
 			case len(of.environments)+len(of.apps) == 0:
 				return badInput{errors.New("--env or --app is required: to hold everything, name every environment, or use tallyman stop")}
@@ -67,7 +67,7 @@ it, with tallyman update --override. The token needs the right "hold".`,
   tallyman thaw h17`,
 		Args:              atMostOne("ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			if len(args) == 0 && len(of.environments)+len(of.apps) == 0 {
 				return badInput{errors.New("an ID, or --env or --app, is required: tallyman holds lists what is in force")}
 			}

@@ -54,7 +54,7 @@ func TestARetryIsNotOfferedOfWhatIsHeld(t *testing.T) {
 // What a person's order asked for beside its tag is shown with it.
 func TestTermsAreShown(t *testing.T) {
 	u := gitops.Update{Terms: &gitops.Terms{Reason: "incident 4711", RollsBack: "1.4.2", PinUntil: noon.Add(72 * time.Hour), Passes: []gitops.BlockKind{gitops.BlockPin, gitops.BlockStop}, Override: "it is worse"}}
-	want := "  Rollback from 1.4.2\n  Reason: incident 4711\n  Placed with a pin until 2026-01-05 12:00:00\n  Passes: pin, stop: it is worse\n"
+	want := "  Rollback from 1.4.2\n  Reason: incident 4711\n  Placed with a pin until 2026-01-05 12:00:00 UTC\n  Passes: pin, stop: it is worse\n"
 	if diff := cmp.Diff(want, printed(false, func(p *printer) { p.terms(u.Terms); p.terms(nil) })); diff != "" {
 		t.Error(diff)
 	}
@@ -133,12 +133,34 @@ func TestWhyListsEverything(t *testing.T) {
 		NextFreeze: &gate.Closed{Freeze: "weekend", Zone: "UTC", From: noon.Add(4 * time.Hour), Until: noon.Add(20 * time.Hour)}, Outage: &api.Outage{Since: noon, Reason: "connection failed"}, LastWord: noon.Add(-time.Hour)}
 	got := printed(false, func(p *printer) { p.why(w) })
 	expect(t, "why", got, "api in prod: 1.4.1 on the branch; 1.4.2 was written last\n", "  Lane blocked since 12:00:00: connection failed\n",
-		"  Pending: 1.4.2 (update u1, accepted 12:00:00)\n    held: ann pinned 1.4.1 until Sat 02:00 UTC: incident 4711 (in 14 h)\n    held: bo stopped prod on Fri 2026-01-02 at 11:58 UTC\n",
+		"  Pending: 1.4.2 (update u1, accepted 12:00:00 UTC)\n    held: ann pinned 1.4.1 until Sat 02:00 UTC: incident 4711 (in 14 h)\n    held: bo stopped prod on Fri 2026-01-02 at 11:58 UTC\n",
 		"  An update to another tag that came now would be\n    held: ann pinned", "    To write it all the same: tallyman update api TAG --env prod --through-stop REASON\n",
 		"  In force: pin of api in prod: h7, ", "    To lift it: tallyman unpin api --env prod\n", "  Next freeze: weekend from Fri 2026-01-02 16:00 until Sat 2026-01-03 08:00 UTC (in 4 h)\n",
-		"  Last order of a person: 2026-01-02 11:00:00. Events from before it are not written\n")
+		"  Last order of a person: 2026-01-02 11:00:00 UTC. Events from before it are not written\n")
 	free := printed(false, func(p *printer) { p.why(api.Why{App: "api", Environment: "prod", Problem: "connection failed"}) })
 	if want := "api in prod: the branch cannot be read now: connection failed\n  Pending: nothing\n  An update that came now would be written\n"; free != want {
 		t.Errorf("%q, want %q", free, want)
+	}
+}
+
+// What undoes an order can be pasted as it is, whatever the order passed.
+func TestWhatUndoesAnOrder(t *testing.T) {
+	order := func(state gitops.State, passes ...gitops.BlockKind) api.OrderAnswer {
+		u := gitops.Update{App: "api", Environment: "prod", Tag: "1.4.3", State: state, Terms: &gitops.Terms{Passes: passes}}
+		return api.OrderAnswer{Delivery: gitops.Delivery{Updates: []gitops.Update{u}}, Undo: "tallyman cancel u1"}
+	}
+	for name, c := range map[string]struct {
+		order api.OrderAnswer
+		want  string
+	}{
+		"pending":         {order(gitops.Pending, gitops.BlockPin), "tallyman cancel u1"},
+		"passed nothing":  {order(gitops.Committed), ""},
+		"changed nothing": {order(gitops.Unchanged, gitops.BlockPin), ""},
+		"passed a pin":    {order(gitops.Committed, gitops.BlockPin), "tallyman rollback api --env prod --reason 'undo 1.4.3'"},
+		"passed a stop":   {order(gitops.Committed, gitops.BlockPin, gitops.BlockStop), "tallyman rollback api --env prod --reason 'undo 1.4.3' --through-stop 'undo 1.4.3'"},
+	} {
+		if got := undoOf(c.order); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }

@@ -129,7 +129,7 @@ func (p *printer) terms(t *gitops.Terms) {
 		p.line("  ", "Reason: %s", t.Reason)
 	}
 	if !t.PinUntil.IsZero() {
-		p.line("  ", "Placed with a pin until %s", timestamp(t.PinUntil))
+		p.line("  ", "Placed with a pin until %s UTC", timestamp(t.PinUntil))
 	}
 	if len(t.Passes) > 0 {
 		p.line("  ", "Passes: %s", withReason(kindsText(t.Passes), t.Override))

@@ -86,6 +86,9 @@ func (p *printer) endCell(h gitops.Hold) cell {
 // person is an actor without the prefix that all tokens have.
 func person(actor string) string { return strings.TrimPrefix(actor, "token:") }
 
+// mostDays is how far the server looks ahead.
+const mostDays = int(gate.LongestPreview / (24 * time.Hour))
+
 func newFreezes() *cobra.Command {
 	var from remote
 	var environment, app string
@@ -98,8 +101,8 @@ clocks of their zone. Freezes that somebody placed are listed by tallyman holds.
 		Example: "  tallyman freezes --env prod\n  tallyman freezes --days 365 -o json",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
-			if days < 1 {
-				return badInput{fmt.Errorf("--days must be at least 1, not %d", days)}
+			if days < 1 || days > mostDays {
+				return badInput{fmt.Errorf("--days must be from 1 to %d, not %d", mostDays, days)}
 			}
 			filter := filterOf("environment", environment, "app", app,
 				"from", a.print.now.UTC().Format(time.RFC3339), "until", a.print.now.UTC().AddDate(0, 0, days).Format(time.RFC3339))
@@ -116,7 +119,7 @@ clocks of their zone. Freezes that somebody placed are listed by tallyman holds.
 	from.flags(cmd)
 	cmd.Flags().StringVar(&environment, "env", "", "only freezes of this `environment`")
 	cmd.Flags().StringVar(&app, "app", "", "only freezes of this `app`")
-	cmd.Flags().IntVar(&days, "days", 30, "`number` of days to look ahead")
+	cmd.Flags().IntVar(&days, "days", 30, fmt.Sprintf("`number` of days to look ahead, up to %d", mostDays))
 	from.completeNames(cmd)
 	return cmd
 }

@@ -99,7 +99,11 @@ func (a apiRun) lift(f actFlags, l wanted) error {
 	if len(done.Lifted) == 0 {
 		return err
 	}
-	return errors.Join(a.print.print(done, func() { a.print.lifted(done, f.dryRun) }), err) // what was lifted stays lifted
+	err = errors.Join(a.print.print(done, func() { a.print.lifted(done, f.dryRun) }), err) // what was lifted stays lifted
+	if repeated := a.repeated(l); repeated != "" && a.remote.format == "table" {
+		a.print.line("", "Still in force: %s", repeated)
+	}
+	return err
 }
 
 // liftKey is the key of one of several requests.
@@ -122,7 +126,7 @@ func (a apiRun) holdPage(ctx context.Context, filter url.Values) ([]gitops.Hold,
 }
 
 // noneOf is the error when nothing that is in force is wanted. It lists what comes nearest,
-// with the command that lifts it.
+// by its id, which the command takes, too.
 func (a apiRun) noneOf(l wanted, inForce []gitops.Hold) error {
 	const shown = 5
 	var near []string
@@ -132,20 +136,50 @@ func (a apiRun) noneOf(l wanted, inForce []gitops.Hold) error {
 		}
 	}
 	text := fmt.Sprintf("no %s is in force", l)
-	if len(near) == 0 {
-		return gitops.Errorf(gitops.NotFound, "%s: tallyman holds lists what is", text)
-	}
 	if more := len(near) - shown; more > 0 {
 		near = append(near[:shown], fmt.Sprintf("and %d more", more))
 	}
-	return gitops.Errorf(gitops.NotFound, "%s. In force: %s", text, strings.Join(near, "; "))
+	repeated := a.repeated(l)
+	switch {
+	case len(near) > 0:
+		text += ". In force: " + strings.Join(near, "; ")
+	case repeated == "":
+		text += ": tallyman holds lists what is"
+	}
+	if repeated != "" {
+		text += ". " + repeated
+	}
+	return gitops.Errorf(gitops.NotFound, "%s", text)
+}
+
+// repeated names the freeze of the configuration that is to be lifted, by its name, or that
+// holds something of the area now, and says what can be done; "" when there is none.
+func (a apiRun) repeated(l wanted) string {
+	if l.kind != gitops.HoldFreeze {
+		return ""
+	}
+	list, err := a.server.Freezes(a.Context(), nil)
+	if err != nil { // it is an addition to what is said
+		return ""
+	}
+	meant := list.Now
+	if l.id != "" {
+		meant = append(meant, list.Closed...)
+	}
+	for _, c := range meant {
+		if c.Freeze == l.id || l.id == "" && l.touches(gitops.Hold{Environments: c.Environments, Apps: c.Apps}) {
+			return fmt.Sprintf("Freeze %s of %s is in the configuration, and no command lifts it: take its window out of freezes, or have one order pass it (tallyman update --override)",
+				c.Freeze, area{c.Environments, c.Apps})
+		}
+	}
+	return ""
 }
 
 func (p *printer) lifted(done lifted, dry bool) {
 	p.nothingDone(dry)
 	for _, l := range done.Lifted {
 		p.line("", "Lifted %s, %s of %s: %s", l.Hold.ID, kindWords[l.Hold.Kind], areaOf(l.Hold), p.words(l.Hold))
-		p.line("  ", "%s ready now", held(l.Ready))
+		p.line("  ", "%s", held(l.Ready))
 		p.undo(l.Undo)
 	}
 	for _, h := range done.Remaining {
@@ -153,13 +187,13 @@ func (p *printer) lifted(done lifted, dry bool) {
 	}
 }
 
-// held counts updates that were held.
+// held says how many updates were held. What else holds them is found by their lane.
 func held(n int) string {
 	switch n {
 	case 0:
-		return "It held no update: none is"
+		return "It held no update"
 	case 1:
-		return "1 update that it held is"
+		return "It held 1 update, which goes on unless something else holds it"
 	}
-	return fmt.Sprintf("%d updates that it held are", n)
+	return fmt.Sprintf("It held %d updates, which go on unless something else holds them", n)
 }

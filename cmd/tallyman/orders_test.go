@@ -51,7 +51,7 @@ func TestUpdateSeveral(t *testing.T) {
 		"unknown":  {[]string{"app-00,app-09,app-08", "main-1a2b3c6", "--env", "dev"}, exitRejected, `app[1]: no app "app-09" is configured: add it to apps, or correct the name; app[2]: no app "app-08" is configured`},
 		"twice":    {[]string{"app-00,app-00", "main-1a2b3c6", "--env", "dev"}, exitRejected, `app[1]: "app-00" is there already, as app[0]: remove one`},
 		"empty":    {[]string{"app-00,", "main-1a2b3c6", "--env", "dev"}, exitRejected, "app[1]: is empty: give a name, or remove it"},
-		"no env":   {[]string{"app-00", "main-1a2b3c6", "--env", ""}, exitBadInput, "--env is required"},
+		"no env":   {[]string{"app-00", "main-1a2b3c6", "--env", ""}, exitBadInput, "--env is empty: give it a value, or leave it out"},
 		"two tags": {[]string{"app-00", "main-1a2b3c6", "--env", "dev", "--tag", "main-1a2b3c6"}, exitBadInput, "tallyman update needs APP, not 2 arguments"},
 	} {
 		if _, errs, exit := run(t, append([]string{"update"}, refused.args...)...); exit != refused.exit || !strings.Contains(errs, refused.want) {

@@ -28,7 +28,7 @@ one for the same app and environment, and says whose it was. The token needs the
   tallyman pin myshop-api 1.4.1 --env prod --until "Mon 08:00" --zone Europe/Berlin --reason "load test"
   tallyman unpin myshop-api --env prod`,
 		Args: exactly("APP", "TAG"),
-		RunE: from.runAct(func(a apiRun, args []string) (err error) {
+		RunE: from.run(func(a apiRun, args []string) (err error) {
 			if environment == "" {
 				return badInput{errors.New("--env is required")}
 			}
@@ -64,7 +64,7 @@ held the newest is written; a tag that is marked as bad is not (tallyman unmark-
 The token needs the right "hold".`,
 		Example: `  tallyman unpin myshop-api --env prod --reason "the fix is 1.4.3"`,
 		Args:    exactly("APP"),
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			if environment == "" {
 				return badInput{errors.New("--env is required")}
 			}

@@ -237,16 +237,29 @@ type apiRun struct {
 // decides the exit code.
 func (c *remote) run(do func(a apiRun, args []string) error) func(cmd *cobra.Command, args []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if err := checkGiven(cmd, args); err != nil {
+			return err
+		}
 		server, err := c.connect()
 		if err != nil {
 			return err
 		}
-		err = do(apiRun{Command: cmd, server: server, print: newPrinter(cmd.OutOrStdout(), c.format), remote: c}, args)
+		p := newPrinter(cmd.OutOrStdout(), c.format)
+		err = do(apiRun{Command: cmd, server: server, print: p, remote: c}, args)
+		if held := (*client.HeldError)(nil); errors.As(err, &held) && c.format != "table" {
+			err = errors.Join(err, p.print(refusedFor{held.Error(), held.BlockedBy}, nil))
+		}
 		if errors.As(err, new(*gitops.Error)) {
 			return serverError{err}
 		}
 		return err
 	}
+}
+
+// refusedFor is the JSON form of what holds an order, for scripts.
+type refusedFor struct {
+	Detail    string         `json:"detail"`
+	BlockedBy []gitops.Block `json:"blockedBy"`
 }
 
 // serverError is a server's error, or that it did not answer.

@@ -32,7 +32,7 @@ the right "rollback". The command waits until the tag is on the branch.`,
   tallyman rollback myshop-api --env prod --to 1.4.0 --for 24h --reason "incident 4711"
   tallyman rollback myshop-api --env prod --reason "incident 4711" --dry-run`,
 		Args: exactly("APP"),
-		RunE: from.runAct(func(a apiRun, args []string) (err error) {
+		RunE: from.run(func(a apiRun, args []string) (err error) {
 			if r.Environment == "" {
 				return badInput{errors.New("--env is required")}
 			}
@@ -90,7 +90,7 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 	}
 	p.line("", "%s in %s back from %s to %s: %s", r.App, r.Environment, done.From, done.To, result)
 	if n := len(done.UnderWay); n > 0 {
-		p.line("  ", "Written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
+		p.line("  ", "It comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
 	}
 	p.line("  ", "Pin: %s", p.holdLine(done.Pin))
 	p.ended(done.Pin)

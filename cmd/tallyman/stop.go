@@ -24,7 +24,7 @@ with --through-stop passes a stop. The token needs the right "stop" for all of i
   tallyman stop --env prod --reason "incident 4711"
   tallyman resume --env prod`,
 		Args: noArgs,
-		RunE: from.runAct(func(a apiRun, _ []string) error {
+		RunE: from.run(func(a apiRun, _ []string) error {
 			return a.place(act, api.HoldRequest{Kind: gitops.HoldStop, Environments: of.environments, Apps: of.apps}, waitFlags{})
 		}),
 	}
@@ -52,7 +52,7 @@ needs the right "stop".`,
   tallyman resume h17`,
 		Args:              atMostOne("ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			l, err := of.wanted(gitops.HoldStop, args)
 			if err != nil {
 				return err

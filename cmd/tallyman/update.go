@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ the audit have. The last two need the right "override".`,
 			}
 			return exactly("APP", "TAG")(cmd, args)
 		},
-		RunE: from.runAct(func(a apiRun, args []string) error {
+		RunE: from.run(func(a apiRun, args []string) error {
 			o.App = strings.Split(args[0], ",")
 			if len(args) > 1 {
 				o.Tag = args[1]
@@ -158,7 +159,7 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 			p.line("", "passes: %s", kindsText(d.Updates[0].Passes()))
 		}
 		if n := len(answer.UnderWay); n > 0 {
-			p.line("", "written after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
+			p.line("", "it comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
 		}
 		p.undo(answer.Undo)
 		if !answer.DryRun {
@@ -169,15 +170,20 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 }
 
 // undoOf is the command that undoes an order as it stands now: the server's while it is
-// pending, and a rollback of one that passed a hold.
+// pending, and a rollback of one that passed a hold, past the stop if it passed one.
 func undoOf(o api.OrderAnswer) string {
 	if len(o.Updates) != 1 || !o.Updates[0].State.Final() {
 		return o.Undo
 	}
-	if u := o.Updates[0]; u.State.Written() && len(u.Passes()) > 0 {
-		return fmt.Sprintf("tallyman rollback %s --env %s --reason REASON", u.App, u.Environment)
+	u := o.Updates[0]
+	if u.State != gitops.Committed || len(u.Passes()) == 0 {
+		return ""
 	}
-	return ""
+	command := fmt.Sprintf("tallyman rollback %s --env %s --reason 'undo %s'", u.App, u.Environment, u.Tag)
+	if slices.Contains(u.Passes(), gitops.BlockStop) {
+		command += fmt.Sprintf(" --through-stop 'undo %s'", u.Tag)
+	}
+	return command
 }
 
 // ordered lists the updates of one delivery, which have one tag, and counts them.

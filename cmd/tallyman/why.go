@@ -47,7 +47,7 @@ func (p *printer) why(w api.Why) {
 		p.line("  ", "%s", p.outageText(*w.Outage))
 	}
 	for _, u := range w.Pending {
-		p.line("  ", "Pending: %s (update %s, accepted %s)", u.Tag, u.ID, p.when(u.AcceptedAt))
+		p.line("  ", "Pending: %s (update %s, accepted %s UTC)", u.Tag, u.ID, p.when(u.AcceptedAt))
 		if len(u.BlockedBy) == 0 {
 			p.line("    ", "not blocked")
 		}
@@ -67,7 +67,7 @@ func (p *printer) why(w api.Why) {
 		p.line("  ", "Next freeze: %s from %s until %s %s (%s)", f.Freeze, onWall(f.From, f.Zone), onWall(f.Until, f.Zone), f.Zone, p.ahead(f.From))
 	}
 	if !w.LastWord.IsZero() {
-		p.line("  ", "Last order of a person: %s. Events from before it are not written", timestamp(w.LastWord))
+		p.line("  ", "Last order of a person: %s UTC. Events from before it are not written", timestamp(w.LastWord))
 	}
 }
 

@@ -213,3 +213,16 @@ func TestEveryAppAndEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// Of rules that lack nothing but the right the one that names the environment is the
+// nearest: that is where the right would be added, and not in one that is for everything.
+func TestTheNearestRuleNamesMost(t *testing.T) {
+	c := shop()
+	oncall := access.Who{Token: "ops"}
+	c.Rules[ofOps] = access.Rule{Who: oncall, May: []gitops.Right{gitops.RightRead}}
+	c.Rules = append(c.Rules, access.Rule{Who: oncall, May: []gitops.Right{gitops.RightStop}, Environments: []string{"prod"}})
+	_, err := newList(t, c).Authorize(gitops.Principal{Token: "ops"}, gitops.RightOverride, "api", "prod")
+	if want := `token ops may not override api in prod: the nearest rule, access[5], does not hold: right "override" is not among stop`; err == nil || !strings.HasPrefix(gitops.PublicOf(err), want) {
+		t.Error(err)
+	}
+}

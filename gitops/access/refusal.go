@@ -9,12 +9,14 @@ import (
 )
 
 // refusal says why no rule allows a request, by the nearest rule: one that is for
-// what is asked comes before one that is for something else.
+// what is asked comes before one that is for something else, and of those that lack the
+// same the one that names more.
 func (l *List) refusal(asked request) error {
 	var nearest *rule
 	farthest := 0
 	for _, r := range l.byWho[keyOf(asked.principal)] {
-		if far := r.farFrom(asked); nearest == nil || far < farthest {
+		far := r.farFrom(asked)
+		if nearest == nil || far < farthest || far == farthest && r.named() > nearest.named() {
 			nearest, farthest = r, far
 		}
 	}
@@ -30,6 +32,16 @@ func (l *List) refusal(asked request) error {
 		what = "anything"
 	}
 	return gitops.Errorf(gitops.Forbidden, "%s may not %s %s: %s", Describe(asked.principal), asked.right, what, why)
+}
+
+// named is of how many things the rule names which it is for.
+func (r *rule) named() (n int) {
+	for _, names := range []map[string]bool{r.apps, r.environments} {
+		if names != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // farFrom is how much of a rule does not hold. Any condition on what is asked for

@@ -120,7 +120,7 @@ func wayPast(held []gitops.Block) string {
 	if slices.Contains(kinds(held), gitops.BlockStop) {
 		name = "throughStop"
 	}
-	return "To have the order wait until then, add orHold (--or-hold). To write it all the same, add " + name + " with the reason (--" +
+	return "To have the order wait until nothing holds it, add orHold (--or-hold). To write it all the same, add " + name + " with the reason (--" +
 		map[string]string{"override": "override", "throughStop": "through-stop"}[name] + " REASON), which takes the right override"
 }
 

@@ -141,8 +141,10 @@ func TestEntriesAndWords(t *testing.T) {
 		"": Again(pinned, pinned.Until),
 		"tallyman unmark-bad api 1.4.2 --env prod && tallyman update api 1.4.2 --env prod --or-hold && tallyman unpin api --env prod": r.Forward("prod", "api", []gitops.Hold{pinned}, friday),
 		"tallyman unmark-bad api 1.4.2 --env prod && tallyman pin api 1.4.2 --env prod --until 2026-11-27T15:00:00Z --reason 'x'":     r.Forward("prod", "api", []gitops.Hold{atLeft}, friday),
-		"tallyman pin api 1.4.2 --env prod --until 2026-11-27T15:00:00Z --reason 'x'":                                                 Undo(pinned, []gitops.Hold{atLeft}, friday),
-		"tallyman thaw h2 ": Undo(frozen, nil, friday) + " ",
+		"tallyman pin api 1.4.2 --env prod --until 2026-11-27T15:00:00Z --reason 'x'":                                                 Undo(pinned, []gitops.Hold{atLeft}, "1.4.0", friday),
+		"tallyman update api 1.4.0 --env prod --or-hold && tallyman unpin api --env prod":                                             Undo(pinned, nil, "1.4.0", friday),
+		"tallyman unpin api --env prod ": Undo(pinned, nil, "1.4.1", friday) + " ",
+		"tallyman thaw h2 ":              Undo(frozen, nil, "", friday) + " ",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -25,14 +25,23 @@ func Lift(h gitops.Hold) string {
 }
 
 // Undo is the command that undoes the placing of a hold: it is lifted, or what it took the
-// place of takes its place.
-func Undo(h gitops.Hold, replaced []gitops.Hold, now time.Time) string {
+// place of takes its place. Of a pin whose tag the branch did not have, the one that it had
+// is written again, as far as that is known: see [Rollback.Forward].
+func Undo(h gitops.Hold, replaced []gitops.Hold, had string, now time.Time) string {
 	for _, old := range replaced {
 		if again := Again(old, now); again != "" {
 			return again
 		}
 	}
+	if h.Kind == gitops.HoldPin && had != "" && had != h.Tag {
+		return orderAgain(h.Environments[0], h.Apps[0], had) + " && " + Lift(h)
+	}
 	return Lift(h)
+}
+
+// orderAgain is the command that orders a tag, which waits for what holds it.
+func orderAgain(environment, app, tag string) string {
+	return fmt.Sprintf("tallyman update %s %s --env %s --or-hold", app, tag, environment)
 }
 
 // Again is the command that places a hold again; "" when its time is over.
@@ -83,7 +92,7 @@ func (r Rollback) Forward(environment, app string, replaced []gitops.Hold, now t
 		}
 	}
 	if r.From != r.To {
-		commands = append(commands, fmt.Sprintf("tallyman update %s %s --env %s --or-hold", app, r.From, environment))
+		commands = append(commands, orderAgain(environment, app, r.From))
 	}
 	if release != "" {
 		commands = append(commands, release)

@@ -47,7 +47,7 @@ type HoldList struct {
 // LiftAnswer says what was lifted.
 type LiftAnswer struct {
 	Hold   gitops.Hold `json:"hold"`
-	Ready  int         `json:"ready"`            // how many updates it held, which are judged again
+	Ready  int         `json:"ready"`            // how many updates it held: they are judged again, and go on unless something else holds them
 	DryRun bool        `json:"dryRun,omitempty"` // nothing was changed
 	Undo   string      `json:"undo,omitempty"`   // the command that places it again; not there when its time is over
 }

@@ -42,6 +42,7 @@ type holdAct struct {
 	by     acts.By
 	key    string // Idempotency-Key, may be empty
 	dryRun bool
+	had    string // of a pin: the tag that the branch has; "" where it is not known
 }
 
 // placeHold places a hold: 201, or 200 when the Idempotency-Key is known.
@@ -96,7 +97,7 @@ func (a *API) answerHold(ctx context.Context, act holdAct, placed queue.Placed, 
 	}
 	answer := HoldAnswer{Hold: h, Replaced: placed.Replaced, Order: placed.Order}
 	if now := time.Now(); h.InForce(now) {
-		answer.Undo = acts.Undo(h, placed.Replaced, now)
+		answer.Undo = acts.Undo(h, placed.Replaced, act.had, now)
 		if h.Kind == gitops.HoldStop {
 			answer.Stop = a.stopped(ctx, h)
 		}

@@ -37,11 +37,11 @@ func (a *API) placePin(r *http.Request, act holdAct) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	tag, _, err := a.branchTag(ctx, environment, app)
+	act.had, _, err = a.branchTag(ctx, environment, app)
 	if err != nil {
 		return 0, nil, err
 	}
-	order := acts.NeedsOrder(pin, tag, open) || act.form.Digest != ""
+	order := acts.NeedsOrder(pin, act.had, open) || act.form.Digest != ""
 	if order {
 		if _, err := a.Access.Authorize(act.by.Principal, gitops.RightOrder, app, environment); err != nil {
 			a.refuse(r, callerOf(r), asked{right: gitops.RightOrder, app: app, environment: environment}, err)
