@@ -68,7 +68,7 @@ func (t *leaseTerm) plan(taken []gitops.Update) (batch, error) {
 		return batch{}, err
 	}
 	b.crowded, t.leftAlone = b.leftAlone > t.leftAlone, b.leftAlone
-	for _, task := range t.tasks(open, held) {
+	for _, task := range t.tasks(open, held, b.byID) {
 		blocks := held[task.Update.ID]
 		e := ending{update: task.Update, blocks: blocks}
 		switch {
@@ -123,7 +123,7 @@ func latest(a, b time.Time) time.Time {
 // queue gives more than what is to be written: what may be on the branch already, of the
 // same apps. Where only the newest is written, that an app's newest is held makes no older
 // one of the batch the newest: one in between may be ready that was not taken.
-func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block) []gitops.WriteTask {
+func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block, taken map[string]gitops.Update) []gitops.WriteTask {
 	newest := make(map[string]string) // ready update by app
 	for _, u := range open {
 		if ready(u) {
@@ -132,9 +132,10 @@ func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block) 
 	}
 	tasks := make([]gitops.WriteTask, len(open))
 	room, does := t.BatchSize, t.does()
+	others := besides(taken, does)
 	for i, u := range open {
 		newestOnly := does.Coalesce || does.NewestHeld && !u.HeldUntil.IsZero()
-		write := ready(u) && held[u.ID] == nil && room > 0 && (!newestOnly || newest[u.App] == u.ID)
+		write := ready(u) && held[u.ID] == nil && room > 0 && (!newestOnly || newest[u.App] == u.ID && !(others[u.App] && t.isDoubtful(u)))
 		tasks[i] = gitops.WriteTask{Update: u, SearchOnly: !write}
 		if write {
 			room--
@@ -142,6 +143,18 @@ func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block) 
 		}
 	}
 	return tasks
+}
+
+// besides are the apps of which something was taken whether it is the newest or not. Then what
+// is looked for besides may not be the newest either, and is not written in this batch.
+func besides(taken map[string]gitops.Update, does Environment) map[string]bool {
+	apps := make(map[string]bool)
+	for _, u := range taken {
+		if u.CancelRequest != nil || ready(u) && !does.Coalesce && u.HeldUntil.IsZero() {
+			apps[u.App] = true
+		}
+	}
+	return apps
 }
 
 func ready(u gitops.Update) bool { return u.State == gitops.Pending && len(u.BlockedBy) == 0 }

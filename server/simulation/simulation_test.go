@@ -25,8 +25,8 @@ var (
 // TestSchedules plays one schedule after the other, with the store in memory.
 func TestSchedules(t *testing.T) { playSchedules(t, *schedulesFlag, newModelStore) }
 
-// inOrder has goroutines run in the same order every time: on one processor, and without a
-// garbage collector that interrupts them. Between two schedules it is to be called.
+// inOrder has goroutines run in the same order every time: on one processor, and without the
+// garbage collector, which interrupts them. The caller runs it between two schedules.
 func inOrder() (restore func()) {
 	processors, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(-1)
 	return func() {
