@@ -3,6 +3,7 @@ package lane_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,15 +14,35 @@ import (
 
 // file is the tag in api's file, as a writer finds it that keeps what was edited by hand.
 type file struct {
+	mu          sync.Mutex
 	tag, commit string // commit: of the edit by hand; "" for the writer's own
 	at          time.Time
 	expected    []string // of each task that is to be written: "api 2: 1"
 }
 
-func (f *file) edit(tag, commit string, at time.Time) { f.tag, f.commit, f.at = tag, commit, at }
+func (f *file) edit(tag, commit string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tag, f.commit, f.at = tag, commit, at
+}
+
+// asked is what was expected since the last forget.
+func (f *file) asked() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.expected)
+}
+
+func (f *file) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expected = nil
+}
 
 // write commits what may be written over the tag that is there.
 func (f *file) write(ctx context.Context, tasks []gitops.WriteTask) (r gitops.WriteResult, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, t := range tasks {
 		u := t.Update
 		f.expected = append(f.expected, task(t)+": "+t.Expected)
@@ -50,7 +71,7 @@ func edited(t *testing.T, s *site) (*lane.Replica, *file) {
 	elapse(time.Minute)
 	f.edit("9", "c1c2c3c4c5c6c7c8", time.Now())
 	elapse(time.Minute)
-	f.expected = nil
+	f.forget()
 	return r, f
 }
 
@@ -74,7 +95,7 @@ func TestAnEditByHandIsPinned(t *testing.T) {
 		s.accept("api 2")
 		elapse(time.Minute)
 		equal(t, "happened", []string{"api 2 pin"}, s.happened())
-		equal(t, "tasks", []string{"api 2: 1"}, f.expected)
+		equal(t, "tasks", []string{"api 2: 1"}, f.asked())
 		if !s.logged.has("hand edit found") {
 			t.Error("the edit is not logged")
 		}
@@ -82,7 +103,7 @@ func TestAnEditByHandIsPinned(t *testing.T) {
 		s.decide(gitops.ActionRetry, "api 2")
 		synctest.Wait()
 		equal(t, "happened after the pin", []string{"api 2 committed"}, s.happened())
-		equal(t, "tasks", []string{"api 2: 1", "api 2: 1", "api 2: 9"}, f.expected)
+		equal(t, "tasks", []string{"api 2: 1", "api 2: 1", "api 2: 9"}, f.asked())
 		f.edit("9", "d1", time.Now()) // the same tag once more
 		elapse(time.Minute)
 		s.accept("api 3")
@@ -141,7 +162,7 @@ func TestWhatReplacesAnEditByHand(t *testing.T) {
 		s.accept("api 3")
 		synctest.Wait()
 		equal(t, "happened where edits count for nothing", []string{"api 3 committed"}, s.happened())
-		equal(t, "tasks", []string{"api 2: ", "api 3: "}, f.expected)
+		equal(t, "tasks", []string{"api 2: ", "api 3: "}, f.asked())
 		r.Stop(t.Context())
 	})
 }
@@ -162,13 +183,13 @@ func TestAnEditThatCannotBeRecorded(t *testing.T) {
 			return nil
 		}
 		s.accept("api 2", "web 1")
-		f.expected = nil
+		f.forget()
 		elapse(5 * time.Second)
 		equal(t, "happened", []string{"web 1 committed"}, s.happened())
-		equal(t, "tasks", []string{"api 2: 1", "web 1: "}, f.expected)
+		equal(t, "tasks", []string{"api 2: 1", "web 1: "}, f.asked())
 		elapse(25 * time.Second)
 		equal(t, "happened at last", []string{"api 2 pin"}, s.happened())
-		equal(t, "tasks", 4, len(f.expected))
+		equal(t, "tasks", 4, len(f.asked()))
 		r.Stop(t.Context())
 	})
 }

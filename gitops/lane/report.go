@@ -138,9 +138,11 @@ func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 	for i, block := range by {
 		reasons[i] = block.Reason
 	}
-	until, _ := gitops.BlockedUntil(by)
-	t.logger.Log(context.Background(), level, message, append(about(u),
-		slog.String("kind", string(by[0].Kind)), slog.String("reason", strings.Join(reasons, "; ")), slog.Time("until", until))...)
+	attrs := append(about(u), slog.String("kind", string(by[0].Kind)), slog.String("reason", strings.Join(reasons, "; ")))
+	if until, _ := gitops.BlockedUntil(by); !until.IsZero() {
+		attrs = append(attrs, slog.Time("until", until))
+	}
+	t.logger.Log(context.Background(), level, message, attrs...)
 }
 
 // recordSuperseded counts and logs what a report ended beside what it named.
