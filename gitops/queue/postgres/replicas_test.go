@@ -15,11 +15,13 @@ import (
 
 // TestConformanceOverReplicas runs the suite on two replicas as if they were
 // one store: each call goes to the other one, and hints are asked of one alone. It leaves
-// out what asks for many lists, each of which is one statement on one replica.
+// out what takes long and asks for many lists, or fills the store, each by statements that
+// know nothing of replicas, and what TestRandomOverReplicas does.
 func TestConformanceOverReplicas(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Instance {
 		return &replicas{instance{t: t, address: schema(t)}}
-	}, "Decisions/Refusals", "Reader/Lists", "Audit/Filters", "Scope/Lists")
+	}, "Decisions/Refusals", "Reader/Lists", "Audit/Filters", "Scope/Lists", "Holds/Listed", "Holds/TooMany",
+		"Accept/Bounds", "Accept/OnlyUpOutOfOrder", "Waiting/Bound", "Upkeep/Prune", "Random")
 }
 
 type replicas struct{ instance }
