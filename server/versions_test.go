@@ -10,9 +10,11 @@ import (
 )
 
 // A hotfix of an old version that is pushed does not take prod back. A person may, and
-// from there versions go up. What a person writes by hand counts as well.
+// from there versions go up. What a person writes by hand counts as well, also where that
+// is no pin.
 func TestAPushDoesNotTakeProdBack(t *testing.T) {
 	s := newSite(t)
+	s.edit("prod: {tags", "prod: {handEdits: overwrite, tags")
 	r := s.start()
 	pushed := func(id, tag string) gitops.Update {
 		t.Helper()
