@@ -140,7 +140,7 @@ func (c *checker) respects(u *tracked, replica string, parent hash) {
 		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
 	})
 	met.meet("an update was written over an edit by hand")
-	if tag := c.firstTag(parent, r); !pinned && tag != u.Tag && tag != written && !c.saysItself(u, tag) && slices.Contains(c.w.origin.all.history(parent, nil), edit.commit) {
+	if tag := c.firstTag(parent, r); !pinned && tag != u.Tag && tag != written && !c.saysItself(u, tag) && !c.isReplacedSoon(u, edit) && slices.Contains(c.w.origin.all.history(parent, nil), edit.commit) {
 		c.wrong("update %s is written over the edit %s by hand, which nothing has kept", u.ID, edit.commit)
 	}
 }
@@ -151,6 +151,20 @@ func (c *checker) saysItself(u *tracked, tag string) bool {
 	for _, older := range c.updates {
 		if older.Environment == u.Environment && older.App == u.App && older.Sequence < u.Sequence && older.Tag == tag && isReady(older.Update, c.w.storeTime()) &&
 			older.State == gitops.Pending && !older.lost && c.w.coalesce != u.Environment {
+			return true
+		}
+	}
+	return false
+}
+
+// isReplacedSoon reports whether a person's order of the app that comes after the update is
+// about to be written, and counts as newer than the edit: it is, or the edit's time is in the
+// future by the store's clock, and says nothing. The lock is held.
+func (c *checker) isReplacedSoon(u *tracked, edit byHand) bool {
+	now := c.w.storeTime()
+	for _, order := range c.updates {
+		newer := order.Sequence > u.Sequence && (edit.at.After(now) || !order.AcceptedAt.Before(edit.at))
+		if newer && order.Environment == u.Environment && order.App == u.App && isPersons(order.Update) && order.State == gitops.Pending && !order.lost && isReady(order.Update, now) {
 			return true
 		}
 	}
