@@ -9,6 +9,7 @@ package queuetest
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,16 +40,34 @@ func Run(t *testing.T, create func(t *testing.T) Instance, without ...string) {
 	}
 	runGolden(t, create)
 	for _, c := range cases {
-		if slices.Contains(without, c.name) {
-			continue
+		if !slices.Contains(without, c.name) {
+			c.play(t, create)
 		}
-		t.Run(c.name, func(t *testing.T) {
-			s := begin(t, create(t))
-			s.create = create
-			defer s.end()
-			c.run(s)
-		})
 	}
+}
+
+// RunOnly runs the cases whose names begin with one of the prefixes.
+func RunOnly(t *testing.T, create func(t *testing.T) Instance, prefixes ...string) {
+	for _, prefix := range prefixes {
+		begins := func(c testCase) bool { return strings.HasPrefix(c.name, prefix) }
+		if !slices.ContainsFunc(cases, begins) {
+			t.Fatalf("there is no case %s", prefix)
+		}
+		for _, c := range cases {
+			if begins(c) {
+				c.play(t, create)
+			}
+		}
+	}
+}
+
+func (c testCase) play(t *testing.T, create func(t *testing.T) Instance) {
+	t.Run(c.name, func(t *testing.T) {
+		s := begin(t, create(t))
+		s.create = create
+		defer s.end()
+		c.run(s)
+	})
 }
 
 type testCase struct {
