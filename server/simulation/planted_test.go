@@ -22,7 +22,7 @@ type planted struct {
 }
 
 // plant is how many bugs are planted: each builds the simulation.
-var plant = flag.Int("plant", 6, "how many of the planted bugs are played, evenly over the list; of the others only the place is looked for")
+var plant = flag.Int("plant", 3, "how many of the planted bugs are played, evenly over the list; of the others only the place is looked for")
 
 // TestPlantedBugsAreFound plants bugs in the service, one at a time, and wants the
 // simulation to find each by what that bug does.
