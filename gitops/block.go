@@ -16,6 +16,9 @@ const (
 	// BlockStale: it waited for so long that what it asks for may be wrong by now.
 	// It waits for a person's retry or cancel.
 	BlockStale BlockKind = "stale"
+	// BlockImage: its image is not in the registry yet, or the registry does not say.
+	// It is looked for again and again, and lifts when it was found.
+	BlockImage BlockKind = "image"
 	// The others are of a hold, or of a freeze of the configuration: see [HoldKind].
 	BlockPin    = BlockKind(HoldPin)
 	BlockFreeze = BlockKind(HoldFreeze)
@@ -25,7 +28,7 @@ const (
 
 // BlockKinds lists every [BlockKind].
 func BlockKinds() []BlockKind {
-	return []BlockKind{BlockRefused, BlockStale, BlockPin, BlockFreeze, BlockStop, BlockBad}
+	return []BlockKind{BlockRefused, BlockStale, BlockImage, BlockPin, BlockFreeze, BlockStop, BlockBad}
 }
 
 // Held reports whether the block is of a hold or a freeze: a person's will, and nobody's

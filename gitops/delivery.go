@@ -58,8 +58,11 @@ type Event struct {
 // ImagePush says that an image appeared in a registry. What it means is ours to find
 // out; a push that means nothing is no error.
 type ImagePush struct {
-	Account, Region, Repository string // AWS account number, region, and the repository's name in that registry
-	Tag, Digest                 string
+	Account, Region, Repository string // of ECR: AWS account number, region, and the repository's name in that registry
+	// Image is the image's name without tag, host included, in place of those three where
+	// the registry is another.
+	Image       string
+	Tag, Digest string
 }
 
 // Outcome is what a delivery's arrival led to.

@@ -33,6 +33,7 @@ const (
 	KindDispatch PrincipalKind = "dispatch" // a repository_dispatch of a GitHub repository
 	KindJob      PrincipalKind = "job"      // a job of GitHub Actions, by its OIDC token
 	KindToken    PrincipalKind = "token"    // the holder of a bearer token
+	KindPoll     PrincipalKind = "poll"     // tallyman itself, which found an image in a registry
 )
 
 // PrincipalKinds lists every [PrincipalKind].
@@ -47,6 +48,7 @@ type Principal struct {
 	Dispatch *DispatchSender
 	Job      *Job
 	Token    string // the token's name
+	Poll     string // the registry's host, host or host:port
 }
 
 // PushSource is where a registry's event came from.

@@ -97,4 +97,5 @@ type Transition struct {
 	Reason string // a sentence a person can act on; may be empty with ActionCommit
 	Commit string // hexadecimal object name, with ActionCommit
 	Actor  string // the person who asked for it; empty when tallyman did it by itself
+	Found  *Found // of an update whose image was inspected, with ActionCommit and ActionConfirm
 }

@@ -66,6 +66,10 @@ type Update struct {
 	// reads it. Only where the API is asked for one update or delivery.
 	Decisions []PossibleDecision `json:"decisions,omitempty"`
 
+	// Found is what the registry said of its image before it was written; nil where the
+	// environment has no image inspected, and before it was.
+	Found *Found `json:"found,omitempty"`
+
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`
@@ -81,6 +85,10 @@ type Update struct {
 	// WrittenTag is the tag that its app's [Head] says was written before; "" when nothing
 	// was. Only Take gives it.
 	WrittenTag string `json:"-"`
+	// ImageSince is since when its image is known to be missing: Since of the [BlockImage]
+	// that was last reported of it with an end, also when that has lifted; zero where
+	// something else was reported since, or a person retried it. Only Take gives it.
+	ImageSince time.Time `json:"-"`
 	// RetriedAt is when a person last asked for it to be tried again.
 	RetriedAt time.Time `json:"-"`
 	// CancelRequest is set while a person's cancellation waits for the lane, which

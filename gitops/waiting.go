@@ -55,6 +55,7 @@ type waitingPush struct {
 	Account    string `json:"account"`
 	Region     string `json:"region"`
 	Repository string `json:"repository"`
+	Image      string `json:"image,omitempty"`
 	Tag        string `json:"tag"`
 	Digest     string `json:"digest,omitempty"`
 }
