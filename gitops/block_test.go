@@ -36,7 +36,7 @@ func TestBlockedUntil(t *testing.T) {
 
 // The kinds are the API's, and a metric's labels.
 func TestBlockKinds(t *testing.T) {
-	if diff := cmp.Diff([]gitops.BlockKind{"refused", "stale", "pin", "freeze", "stop", "bad"}, gitops.BlockKinds()); diff != "" {
+	if diff := cmp.Diff([]gitops.BlockKind{"refused", "stale", "image", "pin", "freeze", "stop", "bad"}, gitops.BlockKinds()); diff != "" {
 		t.Error(diff)
 	}
 }
