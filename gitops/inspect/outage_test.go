@@ -237,8 +237,9 @@ func TestAbsentAfterAnOutage(t *testing.T) {
 		elapse(500 * time.Millisecond)
 		s.registry.failing(nil)
 		elapse(time.Second)
-		equal(t, "freed", []string{"1"}, s.Freed("dev"))
+		equal(t, "told", true, received(s.Changed("dev")))
 		equal(t, "then", "waits from 1s to 5m1s", s.ask(u))
+		equal(t, "freed, although it was told", nil, s.Freed("dev"))
 		elapse(time.Minute)
 		s.registry.failing(down)
 		elapse(time.Hour)
@@ -327,6 +328,14 @@ func TestMissingImagesAreAskedForInTurn(t *testing.T) {
 			times := s.registry.times(s.began, fmt.Sprintf("ghcr.io/acme/api:v%d", i))
 			if len(times) < 2 || slices.Max(times) < 1 {
 				t.Fatalf("image %d was asked for at %v", i, times)
+			}
+		}
+		for i := range 300 {
+			name := fmt.Sprintf("ghcr.io/acme/api:v%d", i)
+			if times := s.registry.times(s.began, name); slices.Max(times) < 9.5 {
+				u := s.update("again", name)
+				equal(t, "nor does what was looked for too long ago", "waits from 20s to 1h0m20s", s.answer(u))
+				break
 			}
 		}
 		s.registry.push("ghcr.io/acme/new:v1", digestA)

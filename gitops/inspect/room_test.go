@@ -224,7 +224,7 @@ func TestLeave(t *testing.T) {
 		s.answer(prod)
 		s.answer(s.update("3", "ghcr.io/acme/other:v1"))
 		s.registry.push("ghcr.io/acme/other:v1", digestA)
-		elapse(time.Second) // it is freed, and Freed is not asked
+		elapse(1500 * time.Millisecond) // it is freed, and Freed is not asked
 		s.Leave("dev")
 		s.registry.push(v1, digestA)
 		s.registry.push("ghcr.io/acme/web:v1", digestA)
