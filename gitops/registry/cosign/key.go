@@ -36,9 +36,9 @@ func ParseKey(name string, content []byte) (*image.Key, error) {
 	if block == nil {
 		return reject("has no PEM block")
 	}
-	begin := bytes.Index(content, []byte("-----BEGIN"))
-	if len(bytes.TrimSpace(rest)) != 0 || len(bytes.TrimSpace(content[:begin])) != 0 {
-		return reject("has more than one PEM block")
+	alone := bytes.HasPrefix(bytes.TrimSpace(content), []byte("-----BEGIN "+block.Type+"-----"))
+	if !alone || len(bytes.TrimSpace(rest)) != 0 {
+		return reject("has more than one PEM block, or text beside it")
 	}
 	public, err := parsePublic(block)
 	switch {
