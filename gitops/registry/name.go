@@ -1,0 +1,67 @@
+package registry
+
+import (
+	"net"
+	"regexp"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// dockerHub is the host of Docker Hub in image names. Another answers for it, and images of
+// one word are in library/.
+const dockerHub, dockerHubAPI = "docker.io", "registry-1.docker.io"
+
+// What may stand in a path of the API (distribution spec v1.1, "Pulling manifests"). Nothing
+// else comes into a URL.
+var (
+	hostGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+	pathGrammar = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagGrammar  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// name is an image's name without tag, taken apart.
+type name struct {
+	host string // as it is configured
+	path string // in the API
+}
+
+func parseName(repository string) (name, error) {
+	host, path, _ := strings.Cut(repository, "/")
+	if !hostGrammar.MatchString(host) || !pathGrammar.MatchString(path) || len(path) > 255 {
+		return name{}, gitops.Errorf(gitops.Invalid,
+			"%q is not an image name without tag or digest, such as ghcr.io/acme/api", gitops.Clip(repository, 300))
+	}
+	switch host {
+	case dockerHub, dockerHubAPI, "index.docker.io":
+		host = dockerHub
+		if !strings.Contains(path, "/") {
+			path = "library/" + path
+		}
+	}
+	return name{host, path}, nil
+}
+
+func checkTag(tag string) error {
+	if !tagGrammar.MatchString(tag) {
+		return gitops.Errorf(gitops.Invalid, "%q is not a tag that a registry can have: letters, digits, '.', '_' and '-', 128 at most", gitops.Clip(tag, 150))
+	}
+	return nil
+}
+
+// address is the host that is connected to.
+func address(host string) string {
+	if host == dockerHub {
+		return dockerHubAPI
+	}
+	return host
+}
+
+// plainHTTP reports whether a host is asked without TLS: what passes nobody needs none.
+func plainHTTP(host string) bool {
+	bare, _, err := net.SplitHostPort(host)
+	if err != nil {
+		bare = host
+	}
+	return gitops.IsLoopback(bare)
+}
