@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // dockerConfig is a file as "docker login" writes it (docker/cli, cli/config/configfile).
@@ -99,6 +100,9 @@ func (a dockerAuth) credential() (auth.Credential, error) {
 	return c, nil
 }
 
+// dockerHub is Docker Hub's name in the names of images.
+const dockerHub = "docker.io"
+
 // hostOfKey is the host that a key of the file is for: keys may be addresses, such as
 // https://index.docker.io/v1/ of Docker Hub. One with another path is for a part of a
 // registry, as Podman writes it, and for no host.
@@ -110,8 +114,7 @@ func hostOfKey(key string) string {
 	default:
 		return ""
 	}
-	switch host {
-	case "index.docker.io", dockerHubAPI:
+	if host == "index.docker.io" || host == image.Endpoint(dockerHub) {
 		return dockerHub
 	}
 	return host

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/aws"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // host is one registry, and what is known of it.
@@ -138,7 +139,7 @@ func (h *host) closeIdle() {
 
 // url is an address in the API.
 func (h *host) url(path string) string {
-	u := url.URL{Scheme: "https", Host: address(h.name), Path: "/v2/" + path}
+	u := url.URL{Scheme: "https", Host: image.Endpoint(h.name), Path: "/v2/" + path}
 	if h.plain {
 		u.Scheme = "http"
 	}

@@ -19,7 +19,7 @@ func (c *Client) Look(ctx context.Context, q image.Question) (image.Answer, erro
 	if err := checkTag(q.Tag); err != nil {
 		return image.Answer{}, err
 	}
-	answer := image.Answer{At: c.config.Now(), Presence: image.Present}
+	answer := image.Answer{At: c.config.Now(), Thorough: q.Thorough, Presence: image.Present}
 	found, err := r.resolve(ctx, q.Tag, q.Thorough)
 	if err != nil {
 		return image.Answer{}, err

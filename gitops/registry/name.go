@@ -3,14 +3,10 @@ package registry
 import (
 	"net"
 	"regexp"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
-
-// dockerHub is the host of Docker Hub in image names. Another answers for it, and images of
-// one word are in library/.
-const dockerHub, dockerHubAPI = "docker.io", "registry-1.docker.io"
 
 // What may stand in a path of the API (distribution spec v1.1, "Pulling manifests"). Nothing
 // else comes into a URL.
@@ -27,17 +23,10 @@ type name struct {
 }
 
 func parseName(repository string) (name, error) {
-	host, path, _ := strings.Cut(repository, "/")
+	host, path := image.Split(repository)
 	if !hostGrammar.MatchString(host) || !pathGrammar.MatchString(path) || len(path) > 255 {
 		return name{}, gitops.Errorf(gitops.Invalid,
 			"%q is not an image name without tag or digest, such as ghcr.io/acme/api", gitops.Clip(repository, 300))
-	}
-	switch host {
-	case dockerHub, dockerHubAPI, "index.docker.io":
-		host = dockerHub
-		if !strings.Contains(path, "/") {
-			path = "library/" + path
-		}
 	}
 	return name{host, path}, nil
 }
@@ -47,14 +36,6 @@ func checkTag(tag string) error {
 		return gitops.Errorf(gitops.Invalid, "%q is not a tag that a registry can have: letters, digits, '.', '_' and '-', 128 at most", gitops.Clip(tag, 150))
 	}
 	return nil
-}
-
-// address is the host that is connected to.
-func address(host string) string {
-	if host == dockerHub {
-		return dockerHubAPI
-	}
-	return host
 }
 
 // plainHTTP reports whether a host is asked without TLS: what passes nobody needs none.

@@ -104,7 +104,7 @@ func (s *survey) single(ctx context.Context, d document) error {
 		return err
 	}
 	var platform ocispec.Platform
-	if json.Unmarshal(body, &platform) == nil && platform.OS != "" {
+	if json.Unmarshal(body, &platform) == nil && platformOf(platform).IsReal() {
 		s.answer.Platforms = append(s.answer.Platforms, platformOf(platform))
 	}
 	return nil
@@ -121,8 +121,5 @@ func isIndex(d ocispec.Descriptor) bool {
 // isAttestation reports whether an entry is BuildKit's, which says how another was built
 // (moby/buildkit, docs/attestations/attestation-storage.md).
 func isAttestation(d ocispec.Descriptor) bool {
-	if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {
-		return true
-	}
-	return d.Platform != nil && d.Platform.OS == "unknown" && d.Platform.Architecture == "unknown"
+	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" || d.Platform != nil && !platformOf(*d.Platform).IsReal()
 }

@@ -125,23 +125,27 @@ func (h *host) statusProblem(x *exchange, status int) *gitops.Error {
 	case http.StatusTooManyRequests:
 		e = gitops.Errorf(gitops.RateLimited, "registry %s answered 429: rate limited", h.name)
 	case http.StatusUnauthorized:
-		e = gitops.Errorf(gitops.Unauthorized, "registry %s answered 401: %s", h.name, h.wayIn(x))
+		e = gitops.Errorf(gitops.Unauthorized, "registry %s answered 401: %s", h.name, h.wayIn(status, x.operation))
 	case http.StatusForbidden:
-		e = gitops.Errorf(gitops.Forbidden, "registry %s answered 403: %s", h.name, h.wayIn(x))
+		e = gitops.Errorf(gitops.Forbidden, "registry %s answered 403: %s", h.name, h.wayIn(status, x.operation))
 	}
 	e.RetryAfter = retryAfter
 	return e
 }
 
-// wayIn says what to do about a registry that does not answer us.
-func (h *host) wayIn(x *exchange) string {
+// wayIn says what to do about a registry that does not let us read.
+func (h *host) wayIn(status int, operation string) string {
 	switch {
+	case h.ecr && status == http.StatusUnauthorized:
+		return "it rejects the password that AWS gave for it; the AWS role must be of an account that may use the registry"
 	case h.ecr:
-		return "the AWS role needs " + action(x.operation) + " on the repository"
+		return "the AWS role needs " + action(operation) + " on the repository"
 	case h.files.DockerConfigFile == "":
 		return "it is asked without credentials; set dockerConfigFile in its entry of registries"
+	case status == http.StatusUnauthorized:
+		return "it rejects the credentials in its dockerConfigFile"
 	}
-	return "the credentials in its dockerConfigFile may not pull the image, or are not valid"
+	return "the credentials in its dockerConfigFile may not pull this image"
 }
 
 // action is what IAM calls an operation ("Actions, resources, and condition keys for Amazon

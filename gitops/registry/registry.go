@@ -48,8 +48,8 @@ type Config struct {
 	Hosts    []Host
 	ECR      ECR      // nil: hosts of ECR are asked without credentials
 	Recorder Recorder // nil counts nothing
-	// Verify says why none of the signatures is the key's of the digest; "" where one is.
-	// Nil: nothing is signed.
+	// Verify says why none of the signatures is the key's of the digest; "" where one is. Nil:
+	// no image has a signature.
 	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string)
 	Logger *slog.Logger // nil logs nothing
 	Now    func() time.Time
@@ -78,6 +78,9 @@ func New(c Config) *Client {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
+	}
+	if c.Verify == nil {
+		c.Verify = func(*image.Key, string, []image.Signature) string { return "signatures are not verified here" }
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}

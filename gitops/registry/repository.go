@@ -17,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // The types of Docker's manifests (distribution, "Image Manifest Version 2, Schema 2").
@@ -98,7 +99,7 @@ func (r *repository) read(ctx context.Context, operation, path, accept string) (
 // there is no HEAD; every other is an error.
 func (r *repository) send(ctx context.Context, method, operation, path, accept string) (int, http.Header, []byte, error) {
 	exchanging, x := withExchange(ctx, operation)
-	exchanging = auth.AppendRepositoryScope(exchanging, oras.Reference{Registry: address(r.host.name), Repository: r.path}, auth.ActionPull)
+	exchanging = auth.AppendRepositoryScope(exchanging, oras.Reference{Registry: image.Endpoint(r.host.name), Repository: r.path}, auth.ActionPull)
 	request, err := http.NewRequestWithContext(exchanging, method, r.host.url(r.path+path), nil)
 	if err != nil {
 		return 0, nil, nil, r.host.problem(ctx, x, err)
@@ -139,7 +140,7 @@ func errorOf(response *http.Response) *errcode.ErrorResponse {
 func (r *repository) oras(pages int) *remote.Repository {
 	return &remote.Repository{
 		Client:               r.host,
-		Reference:            oras.Reference{Registry: address(r.host.name), Repository: r.path},
+		Reference:            oras.Reference{Registry: image.Endpoint(r.host.name), Repository: r.path},
 		PlainHTTP:            r.host.plain,
 		TagListMaxPages:      pages,
 		ReferrerListMaxPages: pages,

@@ -28,12 +28,12 @@ var signatureTypes = []string{"application/vnd.dev.cosign.", "application/vnd.de
 
 // checkSignatures adds to the answer what it lacks of the signatures that the question asks
 // for.
-func (c *Client) checkSignatures(ctx context.Context, r *repository, q image.Question, answer *image.Answer) (err error) {
+func (c *Client) checkSignatures(ctx context.Context, r *repository, q image.Question, answer *image.Answer) error {
 	if answer.Presence != image.Present {
 		return nil
 	}
 	if q.SignedBy != nil {
-		if answer.Unsigned, err = c.verify(ctx, r, q.SignedBy, digest.Digest(answer.Digest)); err != nil || answer.Unsigned != "" {
+		if err := c.verify(ctx, r, q.SignedBy, answer); err != nil || answer.Unsigned != "" {
 			return err
 		}
 	}
@@ -44,33 +44,32 @@ func (c *Client) checkSignatures(ctx context.Context, r *repository, q image.Que
 		answer.Unsigned = "registry " + r.host.name + " is not ECR, whose managed signing must have signed it"
 		return nil
 	}
+	var err error
 	answer.Unsigned, answer.Pending, err = c.config.ECR.Signed(ctx, r.host.name, r.path, answer.Digest)
 	return err
 }
 
-// verify says why an image has no signature by the key. What has one keeps it.
-func (c *Client) verify(ctx context.Context, r *repository, key *image.Key, of digest.Digest) (unsigned string, err error) {
-	if c.config.Verify == nil {
-		return "signatures are not checked here", nil
-	}
+// verify adds to the answer why the image has no signature by the key. One that has none at
+// all may still get it: it is signed after it is pushed. One that was signed stays so.
+func (c *Client) verify(ctx context.Context, r *repository, key *image.Key, answer *image.Answer) error {
+	of := digest.Digest(answer.Digest)
 	if c.signed.has(key, of) {
-		return "", nil
+		return nil
 	}
-	found, err := r.referringSignatures(ctx, of)
-	if err != nil {
-		return "", err
-	}
-	if unsigned = c.config.Verify(key, of.String(), found); unsigned != "" {
-		tagged, err := r.taggedSignatures(ctx, of)
+	var found []image.Signature
+	for _, read := range []func(context.Context, digest.Digest) ([]image.Signature, error){r.referringSignatures, r.taggedSignatures} {
+		more, err := read(ctx, of)
 		if err != nil {
-			return "", err
+			return err
 		}
-		unsigned = c.config.Verify(key, of.String(), append(found, tagged...))
+		found = append(found, more...)
+		if answer.Unsigned = c.config.Verify(key, answer.Digest, found); answer.Unsigned == "" {
+			c.signed.add(key, of)
+			return nil
+		}
 	}
-	if unsigned == "" {
-		c.signed.add(key, of)
-	}
-	return unsigned, nil
+	answer.Pending = len(found) == 0
+	return nil
 }
 
 // referringSignatures reads the signatures that refer to an image. Where the registry does
