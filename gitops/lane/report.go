@@ -156,8 +156,8 @@ func (t *leaseTerm) forget(id string) {
 	t.Images.Forget(t.environment, []string{id})
 }
 
-// recordBlocks logs what blocks an update from now on. What people hold needs nobody, and
-// what waits for its image hardly ever does.
+// recordBlocks logs what blocks an update from now on. What people hold needs no action, and
+// neither does what waits for its image, as a rule.
 func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 	level, message := slog.LevelWarn, "update blocked"
 	switch kind := by[0].Kind; {
