@@ -23,6 +23,16 @@ func (r ECR) String() string {
 	return r.Account + ".dkr.ecr." + r.Region + "." + domain + "/" + r.Name
 }
 
+// HostOf is the host of an image's registry, by one name: an ECR registry is known by its
+// usual host, whichever of them the image's name begins with.
+func HostOf(repository string) string {
+	if ecr, ok := ParseECR(repository); ok {
+		repository = ecr.String()
+	}
+	host, _, _ := strings.Cut(repository, "/")
+	return host
+}
+
 // The host of an ECR private registry: account, region and domain. With FIPS it has
 // ecr-fips, over IPv6 dkr-ecr (Amazon ECR User Guide, "Amazon ECR private registry").
 var (
