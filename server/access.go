@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -54,6 +55,12 @@ func accessRule(c config.Access) access.Rule {
 	if w := c.Who.Push; w != nil {
 		push := access.Push(*w)
 		rule.Who.Push = &push
+	}
+	if w := c.Who.Poll; w != nil {
+		rule.Who.Poll = &access.Poll{}
+		for _, host := range w.Registries {
+			rule.Who.Poll.Registries = append(rule.Who.Poll.Registries, policy.HostOf(host+"/any"))
+		}
 	}
 	if w := c.Who.Dispatch; w != nil {
 		dispatch := access.Dispatch(*w)
