@@ -128,7 +128,7 @@ func (t *leaseTerm) forget(id string) {
 	delete(t.newer, id)
 }
 
-// recordBlocks logs what blocks an update from now on. What people hold needs nobody.
+// recordBlocks logs what blocks an update from now on. What people hold needs no action.
 func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 	level, message := slog.LevelWarn, "update blocked"
 	if by[0].Kind.Held() {
