@@ -26,6 +26,8 @@ var mayImport = map[string][]string{
 	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
+	"gitops/image":                       {"gitops"},
+	"gitops/inspect":                     {"gitops", "gitops/image"},
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
 	"gitops/landing":                     {"gitops", "gitops/git"},
