@@ -151,7 +151,7 @@ func (i Image) check(report reporter, field string) {
 			report(at, "%s", err.(*gitops.Error).Message)
 			continue
 		}
-		if first := slices.IndexFunc(platforms, platform.Matches); first >= 0 {
+		if first := slices.IndexFunc(platforms, platform.Serves); first >= 0 {
 			report(at, "%s is the platform of %s.platforms[%d], too: remove one of them", text, field, first)
 		}
 		platforms = append(platforms, platform)
