@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,10 +41,30 @@ func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
 	if c.API.OIDC != nil {
 		list.Issuers = c.API.OIDC.Issuers
 	}
+	list.Polled = polled(c)
 	for _, rule := range c.Access {
 		list.Rules = append(list.Rules, accessRule(rule))
 	}
 	return access.New(list)
+}
+
+// polled are the registries of the configured apps that are polled, by environment.
+func polled(c config.Config) map[string][]string {
+	found := make(map[string][]string)
+	for environment, e := range c.Environments {
+		if e.Image == nil || e.Image.Poll == 0 {
+			continue
+		}
+		hosts := make(map[string]bool)
+		for _, app := range c.Apps {
+			repository := cmp.Or(app.Repositories[environment], app.Repository)
+			if repository != "" && (app.Environments == nil || slices.Contains(app.Environments, environment)) {
+				hosts[policy.HostOf(repository)] = true
+			}
+		}
+		found[environment] = slices.Sorted(maps.Keys(hosts))
+	}
+	return found
 }
 
 // accessRule is a rule of the configuration as the list has it.

@@ -1,9 +1,11 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -59,31 +61,55 @@ func isNamed(part string) bool { return part != "" && part != "unknown" }
 // usual are the variants that an architecture has where none is named.
 var usual = map[string]string{"arm64": "v8", "arm": "v7", "amd64": "v1"}
 
-// variant is the platform's variant, the usual one where none is named.
-func (p Platform) variant() string {
-	if p.Variant == "" {
-		return usual[p.Architecture]
-	}
-	return p.Variant
+// version is the number of the platform's variant, of the usual one where none is named;
+// false where its variants are not numbered.
+func (p Platform) version() (number float64, ok bool) {
+	variant := cmp.Or(p.Variant, usual[p.Architecture])
+	digits, isVersion := strings.CutPrefix(variant, "v")
+	number, err := strconv.ParseFloat(digits, 64)
+	return number, isVersion && err == nil
 }
 
-// Matches reports whether what is for a platform is what is demanded: the same, also
-// where one of them does not name the usual variant. So linux/arm64 is linux/arm64/v8.
-func (p Platform) Matches(demanded Platform) bool {
-	return p.OS == demanded.OS && p.Architecture == demanded.Architecture && p.variant() == demanded.variant()
+// Serves reports whether a machine of the demanded platform runs what is for this one: the
+// same, also where one of them does not name the usual variant, or an earlier variant. So
+// linux/arm64/v8 is linux/arm64, and linux/arm/v6 serves linux/arm. Container runtimes
+// choose so.
+func (p Platform) Serves(demanded Platform) bool {
+	if p.OS != demanded.OS || p.Architecture != demanded.Architecture {
+		return false
+	}
+	has, numbered := p.version()
+	wants, both := demanded.version()
+	return p.Variant == demanded.Variant || numbered && both && has <= wants
+}
+
+// bestOf is the platform of an image that a machine of the demanded one runs: of the latest
+// variant that it can.
+func bestOf(all []Platform, demanded Platform) (best Platform, ok bool) {
+	for _, p := range all {
+		if !p.Serves(demanded) {
+			continue
+		}
+		number, _ := p.version()
+		if highest, _ := best.version(); !ok || number > highest {
+			best, ok = p, true
+		}
+	}
+	return best, ok
 }
 
 // platforms says which platform that is demanded the image is not for; "" when it is for
 // all of them.
 func (i inspection) platforms() string {
 	for _, demanded := range i.Rules.Platforms {
-		is := func(p Platform) bool { return p.Matches(demanded) }
+		best, ok := bestOf(i.answer.Platforms, demanded)
 		switch {
-		case slices.ContainsFunc(i.answer.Missing, is):
-			return fmt.Sprintf("%s is an index in registry %s that names %s, and the manifest of that platform is not there: push the image again under a new tag", nameOf(i.update), hostOf(i.update), demanded)
-		case !slices.ContainsFunc(i.answer.Platforms, is):
+		case !ok:
 			return fmt.Sprintf("%s in registry %s is for %s and not for %s, which environment %s demands: build it for that platform and push it under a new tag",
 				nameOf(i.update), hostOf(i.update), list(i.answer.Platforms), demanded, i.update.Environment)
+		case slices.Contains(i.answer.Missing, best):
+			return fmt.Sprintf("%s in registry %s is an index that names %s, and the manifest of that platform is not there: push the image again under a new tag",
+				nameOf(i.update), hostOf(i.update), best)
 		}
 	}
 	return ""

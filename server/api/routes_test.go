@@ -72,6 +72,10 @@ func (g *guard) Head(context.Context, string, string) (gitops.Head, error) {
 	return gitops.Head{}, g.touch("Head")
 }
 
+func (g *guard) Heads(context.Context, string, []string) ([]gitops.Head, error) {
+	return nil, g.touch("Heads")
+}
+
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
 func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
