@@ -31,7 +31,7 @@ func BlockKinds() []BlockKind {
 	return []BlockKind{BlockRefused, BlockStale, BlockImage, BlockPin, BlockFreeze, BlockStop, BlockBad}
 }
 
-// Held reports whether the block is of a hold or a freeze: a person's will, and nobody's
+// Held reports whether the block is of a hold or a freeze: a person's decision, and not a
 // fault.
 func (k BlockKind) Held() bool { return slices.Contains(HoldKinds(), HoldKind(k)) }
 

@@ -123,7 +123,7 @@ func CheckHold(h Hold, now time.Time) error {
 	case HoldStop:
 		problems = append(problems, checkNoTag(h), checkNoEnd(h))
 	default:
-		problems = append(problems, FieldErrorf("kind", "%q is none of pin, freeze, stop and bad", Clip(string(h.Kind), 40)))
+		problems = append(problems, FieldErrorf("kind", "must be pin, freeze, stop or bad, not %q", Clip(string(h.Kind), 40)))
 	}
 	return errors.Join(problems...)
 }

@@ -85,7 +85,7 @@ func TestActsThatAreRefused(t *testing.T) {
 		{"POST", "holds", `{"kind": "stop", "env": "prod"}`, 400, `the body must be a JSON object with kind, and what the kind needs of environments, apps, tag, digest, reason, until, for and dryRun: unknown field "env", which is called environment`},
 		{"POST", "holds", `{"kind": "stop", "environments": "prod"}`, 400, "environments: must be a list of strings, not a text"},
 		{"POST", "holds", `{"kind": "stop", "dryRun": "yes"}`, 400, "dryRun: must be true or false, not a text"},
-		{"POST", "holds", `{"kind": "lock"}`, 400, `kind: "lock" is none of pin, freeze, stop and bad`},
+		{"POST", "holds", `{"kind": "lock"}`, 400, `kind: must be pin, freeze, stop or bad, not "lock"`},
 		{"POST", "holds", `{"kind": "stop", "reason": "` + long + `"}`, 400, "reason: has 501 bytes"},
 		{"POST", "holds", `{"kind": "stop", "reason": "a\nTallyman-Actor: token:root"}`, 400, "reason: must be one line"},
 		{"POST", "holds", `{"kind": "freeze", "environments": ["prod"], "reason": "r", "until": "tomorrow"}`, 400, `until: "tomorrow" is not a time`},

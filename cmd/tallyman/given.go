@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// checkGiven refuses an argument or a flag that is given and empty. It is no value that was
-// left out: it is of a script whose variable is not set, and the command would be about
-// everything, or about something else than was meant.
+// checkGiven refuses an argument or a flag that is given and empty. Such a value comes from a
+// script whose variable is not set, and is not the same as one that was left out: the command
+// would be about everything, or about something else than was meant.
 func checkGiven(cmd *cobra.Command, args []string) (err error) {
 	if slices.Contains(args, "") {
 		return badInput{errors.New("an argument is empty: give it a value, or leave it out")}
@@ -30,7 +30,7 @@ func checkGiven(cmd *cobra.Command, args []string) (err error) {
 // connectFlags are flags that say where to ask, and not for what.
 var connectFlags = []string{"url", "token-file", "audience"}
 
-// isEmpty reports whether a flag has no value, or one of several is none.
+// isEmpty reports whether a flag has an empty value, or one of its values is empty.
 func isEmpty(f *pflag.Flag) bool {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
 		values := list.GetSlice()

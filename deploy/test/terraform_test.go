@@ -211,7 +211,7 @@ func TestTerraformValidates(t *testing.T) {
 	t.Parallel()
 	terraform, err := exec.LookPath("terraform")
 	if err != nil {
-		t.Skip("terraform is not here")
+		t.Skip("TERRAFORM IS NOT TESTED: it is not installed")
 	}
 	run(t, exec.Command(terraform, "fmt", "-check", "-diff", "-recursive", "../terraform"))
 	root := t.TempDir() // it writes lock files
@@ -231,7 +231,7 @@ func TestTerraformValidates(t *testing.T) {
 		}
 		if out, err := command(initialise...).CombinedOutput(); err != nil {
 			if strings.Contains(string(out), "registry") && os.Getenv("TALLYMAN_TF_PLUGINS") == "" {
-				t.Skipf("the provider is not to be had:\n%s", out)
+				t.Skipf("TERRAFORM IS NOT TESTED: the provider is not to be had:\n%s", out)
 			}
 			t.Fatalf("%s: %v\n%s", module, err, out)
 		}

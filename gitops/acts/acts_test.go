@@ -150,7 +150,7 @@ func TestHold(t *testing.T) {
 		"a bad mark of no app":       {HoldWish{Kind: gitops.HoldBad, Tag: "1.4.2", Reason: "r"}, nil, friday, "apps: "},
 		"a name that cannot be":      {HoldWish{Kind: gitops.HoldStop, Environments: []string{"../x"}}, nil, friday, "environments: "},
 		"a name twice":               {HoldWish{Kind: gitops.HoldStop, Environments: []string{"prod", "prod"}}, nil, friday, "environments: names prod twice"},
-		"another kind":               {HoldWish{Kind: "lock"}, nil, friday, `kind: "lock" is none of pin`},
+		"another kind":               {HoldWish{Kind: "lock"}, nil, friday, `kind: must be pin, freeze, stop or bad, not "lock"`},
 		"a reason of several lines":  {HoldWish{Kind: gitops.HoldStop, Reason: "a\nTallyman-Actor: token:root"}, nil, friday, "reason: "},
 		"more names than it may say": {HoldWish{Kind: gitops.HoldStop, Apps: make([]string, 101)}, nil, friday, "apps: has 101 names"},
 	} {

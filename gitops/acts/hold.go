@@ -43,7 +43,7 @@ func Right(kind gitops.HoldKind) gitops.Right {
 // holds now or who asks.
 func (w HoldWish) Check() error {
 	if !slices.Contains(gitops.HoldKinds(), w.Kind) {
-		return gitops.FieldErrorf("kind", "%q is none of pin, freeze, stop and bad", gitops.Clip(string(w.Kind), 40))
+		return gitops.FieldErrorf("kind", "must be pin, freeze, stop or bad, not %q", gitops.Clip(string(w.Kind), 40))
 	}
 	ends := w.Kind == gitops.HoldPin || w.Kind == gitops.HoldFreeze
 	h := gitops.Hold{Kind: w.Kind, Environments: w.Environments, Apps: w.Apps, Tag: w.Tag, Reason: w.Reason, Principal: "token:x", Actor: "token:x"}

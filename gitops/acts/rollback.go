@@ -62,7 +62,7 @@ func Previous(environment, app string, past []Past, complete bool, s State) (str
 	}
 	where := place(environment, app)
 	if len(past) == 0 || past[0].Tag == "" {
-		return refuse("the branch has no tag of %s now, so there is none to go back from", where)
+		return refuse("the branch has no tag of %s now, so there is nothing to go back from", where)
 	}
 	var bad []string
 	for _, p := range past[1:] {
@@ -110,7 +110,7 @@ func PlanRollback(w RollbackWish, seen Seen, by By, l Limits, s State) (Rollback
 		return Rollback{}, err
 	}
 	if seen.From == "" {
-		return Rollback{}, gitops.Errorf(gitops.Conflict, "it is not known which tag %s has now, so there is none to go back from: where the file has none, order the tag (tallyman update)",
+		return Rollback{}, gitops.Errorf(gitops.Conflict, "it is not known which tag %s has now, so there is nothing to go back from: where the file has none, order the tag (tallyman update)",
 			place(w.Environment, w.App))
 	}
 	r := Rollback{From: seen.From, To: w.Tag, Nothing: seen.From == w.Tag && len(seen.Open) == 0}

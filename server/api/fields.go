@@ -12,7 +12,7 @@ import (
 // checkFields holds the names of a body that was decoded into a struct to what the contract
 // says, and package json does not: each is spelled as there, and is there once, so that
 // whoever looks at a request on its way reads what is done. A null is of a script whose
-// value is not there, and is none that was left out.
+// value is missing, which is not the same as one that was left out.
 func checkFields(body []byte, into any) *gitops.Error {
 	known := make(map[string]bool)
 	for t, i := reflect.TypeOf(into).Elem(), 0; i < t.NumField(); i++ {

@@ -68,6 +68,7 @@ func (c *Config) setDefaults() {
 		byDefault(&env.Commits, "one-per-update")
 		byDefault(&env.HandEdits, "respect")
 		byDefault(&env.AfterHold, "newest")
+		env.Image.setDefaults()
 		c.Environments[name] = env
 	}
 }
@@ -124,6 +125,7 @@ func (c *Config) check() error {
 		checkFile(report, field+".file", env.File)
 		checkAlso(report, field+".also", env.Also)
 	}
+	c.checkImages(report)
 	c.checkHolds(report)
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {

@@ -44,6 +44,9 @@ type Config struct {
 	// Repositories are more manifest repositories, or other branches of one, by name.
 	// What one leaves out is as in manifests. The name default is that of manifests.
 	Repositories map[string]Repository `yaml:"repositories"`
+	// Registries say how registries are asked for images, for environments with image.
+	// Those of ECR, and those that answer without credentials, need none.
+	Registries []Registry `yaml:"registries"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
 	// Limits bound what unauthenticated senders can take.
@@ -169,6 +172,9 @@ type Environment struct {
 	// mark held only the newest is written when it ends, or "all", and each of them is, in
 	// their order. Default newest.
 	AfterHold string `yaml:"afterHold" oneOf:"newest,all"`
+	// Image says what images must be before they are written; {} is that they are in
+	// their registry. Default: images are written without being looked for.
+	Image *Image `yaml:"image"`
 	// Manifests is the name of the manifest repository that has this environment's
 	// files. Default: default, which is that of manifests.
 	Manifests string `yaml:"manifests"`

@@ -61,7 +61,7 @@ func (c *Client) Rollback(ctx context.Context, key string, r api.RollbackRequest
 	return done, c.act(ctx, http.MethodPost, "/api/v1/rollbacks", nil, key, r, &done)
 }
 
-// act makes a request under a key; a nil body is none.
+// act makes a request under a key; without a body when it is nil.
 func (c *Client) act(ctx context.Context, method, path string, query url.Values, key string, body, into any) error {
 	header := http.Header{"Idempotency-Key": {key}}
 	var text []byte

@@ -25,7 +25,7 @@ import (
 // is made again; in the end each delivery is there once and committed once.
 func TestServerRestarts(t *testing.T) {
 	if shared == nil {
-		t.Skip("PostgreSQL is not installed")
+		t.Skip("POSTGRESQL IS NOT TESTED: it is not installed; `make test-deps` installs it")
 	}
 	server := postgrestest.Start(t)
 	a := postgres.Address{URL: server.Schema(t)}

@@ -42,7 +42,7 @@ func begin(t *testing.T, a postgres.Address, text string) *pgx.Conn {
 // session, a prepared transaction, and the slot of a standby that is gone.
 func TestOldTransactionsAreNamed(t *testing.T) {
 	if shared == nil {
-		t.Skip("PostgreSQL is not installed")
+		t.Skip("POSTGRESQL IS NOT TESTED: it is not installed; `make test-deps` installs it")
 	}
 	server := postgrestest.Start(t, "fsync=off", "max_prepared_transactions=2")
 	a := postgres.Address{URL: server.Schema(t)}

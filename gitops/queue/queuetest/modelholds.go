@@ -259,7 +259,7 @@ func (m *Model) pruneHolds() {
 	})
 }
 
-// keepsHold reports whether a hold is kept; nil is none.
+// keepsHold reports whether a hold is kept; false for nil.
 func (m *Model) keepsHold(of *gitops.Hold) bool {
 	return of != nil && slices.ContainsFunc(m.holds, func(h hold) bool { return h.ID == of.ID })
 }
