@@ -18,6 +18,16 @@ func (r ECR) String() string {
 	return aws.Registry{Account: r.Account, Region: r.Region}.Host() + "/" + r.Name
 }
 
+// HostOf is the host of an image's registry, by one name: an ECR registry is known by its
+// usual host, whichever of them the image's name begins with.
+func HostOf(repository string) string {
+	if ecr, ok := ParseECR(repository); ok {
+		repository = ecr.String()
+	}
+	host, _, _ := strings.Cut(repository, "/")
+	return host
+}
+
 // ParseECR takes an image name without tag apart; ok is false when it is not of an
 // ECR private registry.
 func ParseECR(repository string) (r ECR, ok bool) {
