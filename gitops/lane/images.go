@@ -9,7 +9,7 @@ type Images interface {
 	// Inspect says what is known of each update's image, in their order. It does not wait:
 	// what it does not know it begins to find out. Updates of environments whose images
 	// are not inspected are Present, without a [gitops.Found].
-	Inspect(updates []gitops.Update) []Inspection
+	Inspect(updates []gitops.Update) []gitops.Inspection
 
 	// Changed returns a channel that receives after something became known of an update of
 	// the environment that Inspect was asked about, and whenever Freed has one.
@@ -28,21 +28,11 @@ type Images interface {
 	Leave(environment string)
 }
 
-// Inspection is what is known of an update's image. Exactly one of Looking, Present, Waits
-// and Fails is set.
-type Inspection struct {
-	Looking bool          // not known yet; Changed tells when it is
-	Present bool          // it may be written
-	Found   *gitops.Found // with Present: what is to be written with it; nil where the image was not inspected
-	Waits   *gitops.Block // of kind [gitops.BlockImage]; with an end, the deadline after which it fails, or without
-	Fails   *gitops.Error // it is the update's own fault
-}
-
 // noImages inspects nothing.
 type noImages struct{}
 
-func (noImages) Inspect(updates []gitops.Update) []Inspection {
-	all := make([]Inspection, len(updates))
+func (noImages) Inspect(updates []gitops.Update) []gitops.Inspection {
+	all := make([]gitops.Inspection, len(updates))
 	for i := range all {
 		all[i].Present = true
 	}
