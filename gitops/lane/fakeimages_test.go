@@ -14,10 +14,10 @@ import (
 // fakeImages says of images what a test says; of others, that they are there.
 type fakeImages struct {
 	mu       sync.Mutex
-	known    map[string]lane.Inspection // by app and tag
-	asking   func(u gitops.Update)      // before each answer; nil for nothing
-	asked    []gitops.Update            // as they were
-	waits    map[string]bool            // ids that were told to wait
+	known    map[string]gitops.Inspection // by app and tag
+	asking   func(u gitops.Update)        // before each answer; nil for nothing
+	asked    []gitops.Update              // as they were
+	waits    map[string]bool              // ids that were told to wait
 	freed    []string
 	forgot   []string // app and tag
 	left     int
@@ -27,7 +27,7 @@ type fakeImages struct {
 }
 
 func newImages() *fakeImages {
-	return &fakeImages{known: map[string]lane.Inspection{}, waits: map[string]bool{}, names: map[string]string{}, changed: make(chan struct{}, 1)}
+	return &fakeImages{known: map[string]gitops.Inspection{}, waits: map[string]bool{}, names: map[string]string{}, changed: make(chan struct{}, 1)}
 }
 
 // inspecting runs a script with a replica whose images are inspected.
@@ -41,21 +41,21 @@ func inspecting(t *testing.T, c lane.Config, script func(t *testing.T, s *site, 
 	})
 }
 
-var looking = lane.Inspection{Looking: true}
+var looking = gitops.Inspection{Looking: true}
 
 // waiting is an image that is not there, until a time; the zero time is for as long as it takes.
-func waiting(until time.Time) lane.Inspection {
-	return lane.Inspection{Waits: &gitops.Block{Kind: gitops.BlockImage, Reason: "the registry has no such image", Until: until}}
+func waiting(until time.Time) gitops.Inspection {
+	return gitops.Inspection{Waits: &gitops.Block{Kind: gitops.BlockImage, Reason: "the registry has no such image", Until: until}}
 }
 
-func failing() lane.Inspection {
-	return lane.Inspection{Fails: gitops.Errorf(gitops.Rejected, "the image is for another platform")}
+func failing() gitops.Inspection {
+	return gitops.Inspection{Fails: gitops.Errorf(gitops.Rejected, "the image is for another platform")}
 }
 
 func found(tag string) *gitops.Found { return &gitops.Found{Digest: "sha256:" + tag} }
 
 // is says what is known of images from now on, and tells the lane.
-func (i *fakeImages) is(now lane.Inspection, names ...string) {
+func (i *fakeImages) is(now gitops.Inspection, names ...string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, name := range names {
@@ -80,11 +80,11 @@ func (i *fakeImages) change() {
 
 // there says that images are there.
 func (i *fakeImages) there(names ...string) {
-	i.is(lane.Inspection{Present: true}, names...)
+	i.is(gitops.Inspection{Present: true}, names...)
 }
 
-func (i *fakeImages) Inspect(updates []gitops.Update) []lane.Inspection {
-	var all []lane.Inspection
+func (i *fakeImages) Inspect(updates []gitops.Update) []gitops.Inspection {
+	var all []gitops.Inspection
 	for _, u := range updates {
 		if i.asking != nil {
 			i.asking(u)
@@ -94,7 +94,7 @@ func (i *fakeImages) Inspect(updates []gitops.Update) []lane.Inspection {
 		i.asked, i.names[u.ID] = append(i.asked, u), name
 		known, ok := i.known[name]
 		if !ok || known.Present {
-			known = lane.Inspection{Present: true, Found: found(u.Tag)}
+			known = gitops.Inspection{Present: true, Found: found(u.Tag)}
 		}
 		i.waits[u.ID] = known.Waits != nil
 		all = append(all, known)

@@ -13,12 +13,12 @@ import (
 // where it waits for it or fails, the next newest does.
 func TestTheNewestWhoseImageIsThereGoes(t *testing.T) {
 	for name, c := range map[string]struct {
-		newest   lane.Inspection
+		newest   gitops.Inspection
 		happened []string
 	}{
 		"waits": {waiting(time.Time{}), []string{"api 3 image", "api 2 committed", "api 1 superseded"}},
 		"fails": {failing(), []string{"api 3 failed", "api 2 committed", "api 1 superseded"}},
-		"there": {lane.Inspection{Present: true}, []string{"api 3 committed", "api 1 superseded", "api 2 superseded"}},
+		"there": {gitops.Inspection{Present: true}, []string{"api 3 committed", "api 1 superseded", "api 2 superseded"}},
 	} {
 		for _, does := range []lane.Environment{{Name: "dev", Coalesce: true}, {Name: "dev", NewestHeld: true}} {
 			inspecting(t, lane.Config{Environments: []lane.Environment{does}}, func(t *testing.T, s *site, images *fakeImages) {
@@ -71,7 +71,7 @@ func TestWhatIsFoundGoesPastWhatIsNot(t *testing.T) {
 // Nothing that may be on the branch waits or fails without a look at the branch.
 func TestWhatMayBeOnTheBranchIsLookedForThere(t *testing.T) {
 	for name, c := range map[string]struct {
-		image    lane.Inspection
+		image    gitops.Inspection
 		look     writes
 		happened string
 	}{
@@ -130,14 +130,14 @@ func TestTheNextHolderLooksAgain(t *testing.T) {
 		elapse(15 * time.Second) // ours is not extended
 		equal(t, "left", 1, images.left)
 		images.inspected()
-		images.is(lane.Inspection{Present: true}, "api 1", "web 1")
+		images.is(gitops.Inspection{Present: true}, "api 1", "web 1")
 		if err := s.queue.Model.Release(t.Context(), theirs, true); err != nil {
 			t.Fatal(err)
 		}
 		elapse(2 * time.Second)
 		equal(t, "judged again at the next claim", 2, s.queue.count("Rejudge"))
 		equal(t, "inspected", []string{"api 1", "web 1"}, images.inspected())
-		equal(t, "happened", []string{"api 1 image", "web 1 committed", "api 1 committed"}, s.sortedHappened())
+		equal(t, "happened", []string{"api 1 committed", "api 1 image", "web 1 committed"}, s.sortedHappened())
 		s.Stop(t.Context())
 		equal(t, "left at the end", 2, images.left)
 	})
@@ -229,10 +229,13 @@ func TestImagesAreAskedAboutByThisProcessesClock(t *testing.T) {
 		inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
 			s.skew.Store(int64(skew))
 			began := time.Now()
-			images.is(waiting(began.Add(5*time.Minute)), "api 1")
+			missing := waiting(began.Add(5 * time.Minute))
+			missing.Waits.Since = began
+			images.is(missing, "api 1")
 			s.accept("api 1")
 			images.asking = func(u gitops.Update) {
-				if off := u.AcceptedAt.Sub(began).Abs(); off > time.Second || !u.RetriedAt.IsZero() || !u.ImageSince.IsZero() {
+				off, missing := u.AcceptedAt.Sub(began).Abs(), u.ImageSince.Sub(began).Abs()
+				if off > time.Second || !u.RetriedAt.IsZero() || !u.ImageSince.IsZero() && missing > time.Second {
 					t.Errorf("accepted %v off, retried %v, missing since %v", off, u.RetriedAt, u.ImageSince)
 				}
 			}

@@ -80,9 +80,12 @@ func byOwnClock(u gitops.Update, ahead time.Duration) gitops.Update {
 	return u
 }
 
-// byStoreClock is a block with its end by the store's clock. One whose end has come, by a
+// byStoreClock is a block with its times by the store's clock. One whose end has come, by a
 // clock that differs a little, is asked about again after a moment and not at once.
 func (t *leaseTerm) byStoreClock(b gitops.Block, ahead time.Duration) gitops.Block {
+	if !b.Since.IsZero() {
+		b.Since = b.Since.Add(ahead)
+	}
 	if !b.Until.IsZero() {
 		b.Until = latest(b.Until.Add(ahead), t.now().Add(pollEvery))
 	}
