@@ -2,6 +2,7 @@ package inspect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,14 +32,15 @@ type asked struct {
 type registry struct {
 	t *testing.T
 
-	mu       sync.Mutex
-	images   map[string]image.Answer       // by "repository:tag"
-	fails    func(q image.Question) error  // nil for nothing
-	takes    time.Duration                 // each look
-	asked    []asked                       // in order
-	underWay map[string]int                // by host
-	most     map[string]int                // the most of it
-	hook     func(q image.Question, n int) // nil for none; n looks were asked before
+	mu        sync.Mutex
+	images    map[string]image.Answer      // by "repository:tag"
+	fails     func(q image.Question) error // nil for nothing
+	takes     time.Duration                // each look
+	asked     []asked                      // in order
+	underWay  map[string]int               // by host
+	notBefore map[string]time.Time         // by host
+	most      map[string]int               // the most of it
+	answers   map[string][]image.Answer    // that it gave, by "repository:tag"
 }
 
 func (r *registry) Host(repository string) string {
@@ -49,10 +51,11 @@ func (r *registry) Host(repository string) string {
 func (r *registry) Look(ctx context.Context, q image.Question) (image.Answer, error) {
 	host := r.Host(q.Repository)
 	r.mu.Lock()
-	if r.hook != nil {
-		r.hook(q, len(r.asked))
+	began := time.Now()
+	r.asked = append(r.asked, asked{q, began})
+	if began.Before(r.notBefore[host]) {
+		r.t.Errorf("%s was asked %s before it allowed to be", host, r.notBefore[host].Sub(began))
 	}
-	r.asked = append(r.asked, asked{q, time.Now()})
 	r.underWay[host]++
 	r.most[host] = max(r.most[host], r.underWay[host])
 	takes, fails := r.takes, r.fails
@@ -69,15 +72,30 @@ func (r *registry) Look(ctx context.Context, q image.Question) (image.Answer, er
 	}
 	if fails != nil {
 		if err := fails(q); err != nil {
+			r.rest(host, err)
 			return image.Answer{}, err
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a, ok := r.images[q.Repository+":"+q.Tag]; ok {
-		return a, nil
+	name := q.Repository + ":" + q.Tag
+	a, ok := r.images[name]
+	if !ok {
+		a.Presence = image.Absent
 	}
-	return image.Answer{Presence: image.Absent}, nil
+	a.At = began
+	r.answers[name] = append(r.answers[name], a)
+	return a, nil
+}
+
+// rest has a host fail a test in which it is asked earlier than it said.
+func (r *registry) rest(host string, err error) {
+	var e *gitops.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.notBefore[host] = time.Now().Add(min(e.RetryAfter, time.Hour))
+	}
 }
 
 func (r *registry) push(name, digest string) {
@@ -170,7 +188,7 @@ func inBubble(t *testing.T, play func(t *testing.T, s *site)) {
 		rules := image.Rules{Wait: 5 * time.Minute}
 		s := &site{
 			t: t, store: &store{}, began: time.Now(), rules: map[string]image.Rules{"dev": rules, "prod": rules},
-			registry: &registry{t: t, images: make(map[string]image.Answer), underWay: make(map[string]int), most: make(map[string]int)},
+			registry: &registry{t: t, images: make(map[string]image.Answer), underWay: make(map[string]int), most: make(map[string]int), answers: make(map[string][]image.Answer), notBefore: make(map[string]time.Time)},
 		}
 		s.Room = inspect.New(inspect.Config{
 			Registry: func() inspect.Registry { return s.registry }, Seen: s.store, Recorder: s,
