@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/cosign"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -64,25 +65,15 @@ func checkRegistries(c config.Config) error {
 		problems = append(problems, policy.CheckRepository(field+".host", r.Host+"/image"))
 		if _, isECR := policy.ParseECR(r.Host + "/image"); isECR && r.DockerConfigFile != "" {
 			problems = append(problems, gitops.FieldErrorf(field+".dockerConfigFile", "is for other registries: %s is one of Amazon ECR, which is asked with the AWS credentials of this process, such as those of its pod's role. Remove the field", r.Host))
-		} else {
-			problems = append(problems, checkDockerConfig(field+".dockerConfigFile", r.DockerConfigFile))
+		} else if r.DockerConfigFile != "" {
+			if err := registry.CheckDockerConfig(r.DockerConfigFile, r.Host); err != nil {
+				problems = append(problems, gitops.FieldErrorf(field+".dockerConfigFile", "for registry %s, %s %s", r.Host, r.DockerConfigFile, err))
+			}
 		}
 		_, err := readRoots(field+".caFile", r.CAFile)
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
-}
-
-// checkDockerConfig wants a file that is named to be there. What is in it is read when the
-// registry wants a password.
-func checkDockerConfig(field, file string) error {
-	if file == "" {
-		return nil
-	}
-	if _, err := os.ReadFile(file); err != nil {
-		return gitops.FieldErrorf(field, "%s cannot be read", file).WithCause(err)
-	}
-	return nil
 }
 
 // polledHosts are the registries that are polled for each environment that wants it, by the

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
@@ -71,7 +70,7 @@ func (s *Server) newRoom() *inspect.Room {
 // startRoom makes the room ready for lanes; it ends after them.
 func (s *Server) startRoom() {
 	s.room = s.newRoom()
-	s.metrics.images.follow(s.room)
+	s.metrics.images.room.Store(s.room)
 	s.onStop("images", func(context.Context) error {
 		s.room.Close()
 		s.current().registries.client.Close()
@@ -92,10 +91,8 @@ func (s *Server) movedTags(g *generation) *webhook.MovedTags {
 		return nil
 	}
 	return &webhook.MovedTags{
-		SeenImages: func(ctx context.Context, repository string, tags []string) ([]gitops.SeenImage, error) {
-			return s.store.SeenImages(ctx, repository, tags)
-		},
-		Refuses: func(environment string) bool { return refuses[environment] },
-		Refused: func(environment string) { s.metrics.images.Inspected(environment, image.OutcomeMoved) },
+		SeenImages: s.store.SeenImages,
+		Refuses:    func(environment string) bool { return refuses[environment] },
+		Refused:    func(environment string) { s.metrics.images.Inspected(environment, image.OutcomeMoved) },
 	}
 }

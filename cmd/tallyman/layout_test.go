@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
+	"gitops/manifest/gitserver/gittest":  {"gitops/manifest/gitserver"},
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
@@ -109,7 +110,7 @@ var onlyIn = map[string][]string{
 	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
 	"github.com/aws/":                    {"gitops/registry/ecr"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
-	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench"},
+	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench", "gitops/manifest/gitserver/gittest"},
 }
 
 type goPackage struct {

@@ -36,14 +36,23 @@ func ParsePlatform(field, text string) (Platform, error) {
 	if len(parts) == 3 {
 		p.Variant = parts[2]
 	}
-	if other, known := called[p.Architecture]; known {
+	switch other, isCalled := called[p.Architecture]; {
+	case isCalled:
 		return Platform{}, gitops.FieldErrorf(field, "%q is not how images call that architecture: write %s", text, p.OS+"/"+other)
-	}
-	if !p.IsReal() {
-		return Platform{}, gitops.FieldErrorf(field, "%q is what attestations are entered as in an index: no image is for it", text)
+	case !slices.Contains(systems, p.OS):
+		return Platform{}, gitops.FieldErrorf(field, "%q is for no operating system that images are for: %s", text, strings.Join(systems, ", "))
+	case !slices.Contains(architectures, p.Architecture):
+		return Platform{}, gitops.FieldErrorf(field, "%q is for no architecture that images are for: %s", text, strings.Join(architectures, ", "))
 	}
 	return p, nil
 }
+
+// What images are for is called as Go calls it (OCI image spec v1.1, "Image Index"): what
+// container runtimes run on. A typing error would have every image refused.
+var (
+	systems       = []string{"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android", "wasip1"}
+	architectures = []string{"amd64", "arm64", "arm", "386", "ppc64le", "ppc64", "s390x", "riscv64", "loong64", "mips64le", "mips64", "mipsle", "mips", "wasm"}
+)
 
 // called are names that people and kernels give to architectures, and what images call
 // them (GOARCH).

@@ -1,6 +1,10 @@
 package inspect
 
-import "time"
+import (
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
 
 const (
 	atOnce    = 8                     // how many first looks a host answers at once, and how many repeated ones
@@ -82,19 +86,17 @@ func (r *Room) dispatch(h *host, now time.Time) {
 	}
 }
 
-// probe asks a host that is away by one look at a time, in turn: one image that a registry
-// cannot serve does not keep the others away.
+// probe asks a host that is away by one look at a time. What failed is asked again after all
+// others: one image that a registry cannot serve does not keep the others away. Where only
+// one has failed so far, another is asked at once.
 func (r *Room) probe(h *host, now time.Time) {
-	if h.out.probe != nil || now.Before(h.out.until) {
+	mayBeOneImage := h.out.only != nil && !h.out.obeyed && h.out.err.Code != gitops.RateLimited && len(h.firsts) > 0
+	if h.out.probe != nil || now.Before(h.out.until) && !mayBeOneImage {
 		return
 	}
-	next := []func(*host, time.Time) *look{r.nextFirst, r.nextRepeat}
-	if h.out.failures%2 == 0 {
-		next[0], next[1] = next[1], next[0]
-	}
-	l := next[0](h, now)
+	l := r.nextFirst(h, now)
 	if l == nil {
-		l = next[1](h, now)
+		l = r.nextRepeat(h, now)
 	}
 	if l != nil {
 		h.out.probe = l

@@ -23,6 +23,7 @@ type outage struct {
 	until    time.Time // nothing is sent before
 	obeyed   bool      // because the registry said so
 	failures int
+	only     *look   // of a host: the one that failed; nil when several did
 	probe    *look   // the one that asks whether it is over: of a host only while it is under way
 	parked   []*look // of a repository: what waits for that
 }
@@ -79,7 +80,6 @@ func (r *Room) failed(l *look, err *gitops.Error, now time.Time) {
 		r.hostFailed(l, err, now)
 	case isProbe && err.Code == gitops.Unavailable: // it says nothing of the host: another asks at once
 		h.out.probe = nil
-		h.out.failures++
 	case isProbe:
 		r.hostIsBack(h)
 	}
@@ -87,7 +87,7 @@ func (r *Room) failed(l *look, err *gitops.Error, now time.Time) {
 	case err.Code == gitops.Unauthorized || err.Code == gitops.Forbidden:
 		r.repositoryFailed(l, err, now)
 	case isHosts:
-		h.addFirst(l) // behind all others
+		h.repeats.add(l, h.out.until) // behind all others
 	default:
 		h.repeats.add(l, l.out.until)
 	}
@@ -101,6 +101,7 @@ func (r *Room) hostFailed(l *look, err *gitops.Error, now time.Time) {
 	switch {
 	case h.out == nil:
 		h.out = h.out.fails(err, now)
+		h.out.only = l
 		r.Logger.Warn("registry unavailable, its images wait", slog.String("host", h.name), slog.String("code", string(err.Code)), slog.String("error", err.Error()))
 		for _, e := range r.environments {
 			e.signal()
@@ -110,6 +111,9 @@ func (r *Room) hostFailed(l *look, err *gitops.Error, now time.Time) {
 		h.out.probe = nil
 	case err.RetryAfter > 0:
 		h.out.until, h.out.obeyed = later(h.out.until, now.Add(min(err.RetryAfter, longestObeyed))), true
+	}
+	if h.out.only != l {
+		h.out.only = nil
 	}
 }
 

@@ -42,6 +42,13 @@ func (h *host) credential() (auth.Credential, error) {
 	return c, nil
 }
 
+// CheckDockerConfig says what is wrong with a file that is to have a host's credential, as
+// what stands behind the file's name in a sentence. It does not show what is in the file.
+func CheckDockerConfig(path, host string) error {
+	_, err := readDockerConfig(path, host)
+	return err
+}
+
 // maxDockerConfig bounds a file: one has an entry of some hundred bytes per registry.
 const maxDockerConfig = 1 << 20
 

@@ -151,7 +151,8 @@ func (i Image) check(report reporter, field string) {
 			report(at, "%s", err.(*gitops.Error).Message)
 			continue
 		}
-		if first := slices.IndexFunc(platforms, platform.Matches); first >= 0 {
+		same := func(p image.Platform) bool { return p.Serves(platform) && platform.Serves(p) }
+		if first := slices.IndexFunc(platforms, same); first >= 0 {
 			report(at, "%s is the platform of %s.platforms[%d], too: remove one of them", text, field, first)
 		}
 		platforms = append(platforms, platform)

@@ -216,7 +216,7 @@ func (m *Model) heldBy(h gitops.Hold) []*gitops.Update {
 // their image, with a block of a kind.
 func (m *Model) heldAs(kind gitops.BlockKind) (found []*gitops.Update) {
 	for _, u := range m.updates {
-		blocked := u.State == gitops.Pending && !m.ready(u) && (u.BlockedBy[0].Kind.Held() || u.BlockedBy[0].Kind == gitops.BlockImage)
+		blocked := u.State == gitops.Pending && !m.ready(u) && (u.BlockedBy[0].Kind.Held() || u.BlockedBy[0].Kind == gitops.BlockImage && kind == gitops.BlockImage)
 		if blocked && slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Kind == kind }) {
 			found = append(found, u)
 		}
