@@ -108,6 +108,13 @@ func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) (
 	return superseded, err
 }
 
+func (q *fakeQueue) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {
+	if kind != gitops.BlockImage { // a test's own
+		return q.Model.Rejudge(ctx, kind, environments)
+	}
+	return q.call(ctx, "Rejudge", func() error { return q.Model.Rejudge(ctx, kind, environments) })
+}
+
 func (q *fakeQueue) Wake(environment string) <-chan struct{} {
 	if q.deaf {
 		return nil
@@ -161,7 +168,7 @@ func task(t gitops.WriteTask) string {
 func commitAll(_ context.Context, tasks []gitops.WriteTask) (r gitops.WriteResult, _ error) {
 	for _, t := range tasks {
 		if !t.SearchOnly {
-			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit, Commit: "c-" + t.Update.Tag})
+			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit, Commit: "c-" + t.Update.Tag, Found: t.Update.Found})
 		}
 	}
 	return r, nil
