@@ -67,6 +67,38 @@ func BlockedUntil(blocks []Block) (until time.Time, byItself bool) {
 	return until, true
 }
 
+// SinceOr is since when a block counts that is reported now: what it comes with where it is
+// a [BlockImage], whose image was missing before it was reported, and else the other time.
+func (b Block) SinceOr(otherwise, now time.Time) time.Time {
+	if b.Kind != BlockImage || b.Since.IsZero() || b.Since.After(now) {
+		return otherwise
+	}
+	return b.Since
+}
+
+// Ended is the block as it is kept when it is ended before its time: until now. That of an
+// image which had no end gets one before its beginning, so that its image does not count
+// as missing since ([ImageSince]).
+func (b Block) Ended(now time.Time) Block {
+	if b.Kind == BlockImage && b.Until.IsZero() {
+		now = time.Unix(0, 0).UTC()
+	}
+	b.Until = now
+	return b
+}
+
+// ImageSince returns since when an update's image is known to be missing, as the blocks
+// that were last reported of it say: Since of the [BlockImage] that was reported with an
+// end, also when that has lifted, and the zero time where there is none.
+func ImageSince(reported []Block) time.Time {
+	for _, b := range reported {
+		if b.Kind == BlockImage && !b.Until.IsZero() && !b.Until.Before(b.Since) {
+			return b.Since
+		}
+	}
+	return time.Time{}
+}
+
 // HeldUntil returns when what held an update ended, as the blocks that were last reported
 // of it say: the zero time while something still does, or where no hold ever did.
 func HeldUntil(reported []Block, now time.Time) time.Time {

@@ -63,6 +63,15 @@ type ImagePush struct {
 	// the registry is another.
 	Image       string
 	Tag, Digest string
+	// For are the only places that it is for, of one that tallyman found by itself; nil is
+	// every place whose rules take the tag.
+	For []Place
+}
+
+// Place is an app in an environment.
+type Place struct {
+	Environment string `json:"environment"`
+	App         string `json:"app"`
 }
 
 // Outcome is what a delivery's arrival led to.

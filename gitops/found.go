@@ -1,6 +1,9 @@
 package gitops
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Found is what a registry said of an update's image when it was inspected. Its JSON form
 // is the API's.
@@ -22,4 +25,10 @@ type SeenImage struct {
 	// Named: a person ordered the tag by this digest although it had another before. Both
 	// count from then on.
 	Named bool
+}
+
+// TellsOfImages reports whether a principal, by its [Principal.ID], tells what is in a
+// registry: of kind push or poll. All others name what they want.
+func TellsOfImages(principal string) bool {
+	return strings.HasPrefix(principal, string(KindPush)+":") || strings.HasPrefix(principal, string(KindPoll)+":")
 }

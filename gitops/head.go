@@ -24,6 +24,9 @@ type Head struct {
 	// PushedEvent the newest time of an event that was accepted for that version.
 	PushedVersion string
 	PushedEvent   time.Time
+	// AcceptedVersion is the highest [VersionKey] of all updates that were ever accepted,
+	// of any kind, also of those that were superseded at once; "" where none had a version.
+	AcceptedVersion string
 
 	// Written is the sequence of the newest update that is known to be on the
 	// branch, committed or unchanged; 0 when none is. WrittenID and WrittenTag are
@@ -130,8 +133,16 @@ func (h Head) LateBehind(u Update, newest time.Time) string {
 	return reason
 }
 
+// AcceptSuperseded returns the head after an update was superseded when it was accepted:
+// its version alone counts.
+func (h Head) AcceptSuperseded(m EventMoment) Head {
+	h.AcceptedVersion = max(h.AcceptedVersion, m.Version)
+	return h
+}
+
 // Accept returns the head after an event was accepted.
 func (h Head) Accept(m EventMoment) Head {
+	h = h.AcceptSuperseded(m)
 	h.NewestEvent, h.NewestReceipt = m.newest(h.NewestEvent, h.NewestReceipt)
 	if m.Person {
 		h.Word = newer(h.Word, m.Accepted, m.Accepted)

@@ -38,7 +38,7 @@ const (
 
 // PrincipalKinds lists every [PrincipalKind].
 func PrincipalKinds() []PrincipalKind {
-	return []PrincipalKind{KindPush, KindDispatch, KindJob, KindToken}
+	return []PrincipalKind{KindPush, KindDispatch, KindJob, KindToken, KindPoll}
 }
 
 // Principal is who is authenticated as asking. Exactly one field is set; the zero
@@ -94,6 +94,8 @@ func (p Principal) Kind() PrincipalKind {
 		return KindJob
 	case p.Token != "":
 		return KindToken
+	case p.Poll != "":
+		return KindPoll
 	}
 	return ""
 }
@@ -116,12 +118,14 @@ func (p Principal) ID() string {
 		return "job:" + p.Job.RepositoryID + "@" + p.Job.Issuer
 	case KindToken:
 		return "token:" + p.Token
+	case KindPoll:
+		return "poll:" + p.Poll
 	}
 	return ""
 }
 
 // Actor is who asks, as it stands in trailers and records: "github:ann",
-// "aws:123456789012", "token:ops". The prefix keeps the kinds apart: a login cannot
+// "aws:123456789012", "token:ops", "registry:ghcr.io". The prefix keeps the kinds apart: a login cannot
 // pass for a token. What cannot stand in a trailer is left out for the number that
 // stands for it, under a prefix of its own: a login may be all digits.
 func (p Principal) Actor() string {
@@ -134,6 +138,8 @@ func (p Principal) Actor() string {
 		return named("github:"+p.Job.Actor+"@"+p.Job.Repository, p.Job.Actor, "repository:"+p.Job.RepositoryID)
 	case KindToken:
 		return "token:" + p.Token
+	case KindPoll:
+		return named("registry:"+p.Poll, p.Poll, "registry")
 	}
 	return ""
 }

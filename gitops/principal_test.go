@@ -7,6 +7,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+var longHost = strings.Repeat("a.", 126) + "a"
+
 func TestPrincipal(t *testing.T) {
 	for _, c := range []struct {
 		principal gitops.Principal
@@ -22,6 +24,9 @@ func TestPrincipal(t *testing.T) {
 		{gitops.Principal{Job: &gitops.Job{Issuer: "https://i", Repository: "o/r", RepositoryID: "17", Actor: "ann"}}, gitops.KindJob, "job:17@https://i", "github:ann@o/r"},
 		{gitops.Principal{Job: &gitops.Job{Issuer: "https://i", Repository: "o/r", RepositoryID: "17"}}, gitops.KindJob, "job:17@https://i", "repository:17"},
 		{gitops.Principal{Token: "ops"}, gitops.KindToken, "token:ops", "token:ops"},
+		{gitops.Principal{Poll: "ghcr.io"}, gitops.KindPoll, "poll:ghcr.io", "registry:ghcr.io"},
+		{gitops.Principal{Poll: "registry.example:5000"}, gitops.KindPoll, "poll:registry.example:5000", "registry:registry.example:5000"},
+		{gitops.Principal{Poll: longHost}, gitops.KindPoll, "poll:" + longHost, "registry"}, // its name is as long as one may be
 	} {
 		p := c.principal
 		if p.Kind() != c.kind || p.ID() != c.id || p.Actor() != c.actor {
@@ -30,6 +35,13 @@ func TestPrincipal(t *testing.T) {
 		if c.actor != "" && gitops.CheckActor("", p.Actor()) != nil {
 			t.Errorf("%q cannot stand in a trailer", p.Actor())
 		}
+	}
+}
+
+// What a poll orders no person asked for.
+func TestAPollIsNoPerson(t *testing.T) {
+	if gitops.IsPerson(gitops.Principal{Poll: "ghcr.io"}.ID()) {
+		t.Error("a poll passes for a person")
 	}
 }
 

@@ -103,6 +103,15 @@ type Update struct {
 	MaybePushed bool `json:"-"`
 }
 
+// ImageDigest is the digest of its image: the one that was ordered, or else the one that the
+// registry named for the tag; "" while neither is known.
+func (u Update) ImageDigest() string {
+	if u.Digest == "" && u.Found != nil {
+		return u.Found.Digest
+	}
+	return u.Digest
+}
+
 // lateAfter is how much later than its event an update may be accepted before it is
 // taken to have come late.
 const lateAfter = time.Minute

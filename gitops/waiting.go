@@ -58,6 +58,8 @@ type waitingPush struct {
 	Image      string `json:"image,omitempty"`
 	Tag        string `json:"tag"`
 	Digest     string `json:"digest,omitempty"`
+
+	For []Place `json:"for,omitempty"`
 }
 
 // EncodeEvent is the event of a delivery that waits, for [Delivery.Event]. Only what a

@@ -29,12 +29,16 @@ var (
 		Time:      time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC),
 		Push:      &gitops.ImagePush{Account: "123456789012", Region: "eu-west-1", Repository: "web", Tag: "v1", Digest: "sha256:1"},
 	}
+	waitingImage = gitops.Event{
+		Delivery: gitops.DeliveryKey{Source: "sns", ID: "3"}, Principal: waitingPush.Principal, Actor: "aws:123456789012",
+		Push: &gitops.ImagePush{Image: "ghcr.io/myshop/web", Tag: "v1", For: []gitops.Place{{Environment: "dev", App: "web"}}},
+	}
 )
 
 // TestAWaitingEventComesBackWhole keeps everything that the plan and the access rules ask
 // of an event.
 func TestAWaitingEventComesBackWhole(t *testing.T) {
-	for _, want := range []gitops.Event{waitingDispatch, waitingPush} {
+	for _, want := range []gitops.Event{waitingDispatch, waitingPush, waitingImage} {
 		text, err := gitops.EncodeEvent(want)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 )
@@ -17,7 +19,7 @@ import (
 // buildAccess makes the list of who may do what, and holds it against what is
 // configured.
 func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
-	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps))}
+	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps)), Polled: polledHosts(c)}
 	for name, app := range c.Apps {
 		list.Apps[name] = app.Environments
 	}
@@ -39,10 +41,30 @@ func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
 	if c.API.OIDC != nil {
 		list.Issuers = c.API.OIDC.Issuers
 	}
+	list.Polled = polled(c)
 	for _, rule := range c.Access {
 		list.Rules = append(list.Rules, accessRule(rule))
 	}
 	return access.New(list)
+}
+
+// polled are the registries of the configured apps that are polled, by environment.
+func polled(c config.Config) map[string][]string {
+	found := make(map[string][]string)
+	for environment, e := range c.Environments {
+		if e.Image == nil || e.Image.Poll == 0 {
+			continue
+		}
+		hosts := make(map[string]bool)
+		for _, app := range c.Apps {
+			repository := cmp.Or(app.Repositories[environment], app.Repository)
+			if repository != "" && (app.Environments == nil || slices.Contains(app.Environments, environment)) {
+				hosts[policy.HostOf(repository)] = true
+			}
+		}
+		found[environment] = slices.Sorted(maps.Keys(hosts))
+	}
+	return found
 }
 
 // accessRule is a rule of the configuration as the list has it.
@@ -54,6 +76,12 @@ func accessRule(c config.Access) access.Rule {
 	if w := c.Who.Push; w != nil {
 		push := access.Push(*w)
 		rule.Who.Push = &push
+	}
+	if w := c.Who.Poll; w != nil {
+		rule.Who.Poll = &access.Poll{}
+		for _, host := range w.Registries {
+			rule.Who.Poll.Registries = append(rule.Who.Poll.Registries, policy.HostOf(host+"/any"))
+		}
 	}
 	if w := c.Who.Dispatch; w != nil {
 		dispatch := access.Dispatch(*w)

@@ -67,3 +67,26 @@ func TestExpiredTokensAreWarnedOf(t *testing.T) {
 		t.Errorf("warned %v", warnings)
 	}
 }
+
+// A registry that is polled must be named by a rule, by any of its hosts.
+func TestAPolledRegistryNeedsARule(t *testing.T) {
+	const rule = "access:\n  - {who: {poll: {registries: [HOST]}}, may: [order], apps: ['*'], environments: [dev]}\n"
+	polled := strings.NewReplacer("DIR", t.TempDir(), "URL", "https://git.example.com/shop/manifests.git", "dev: {", "dev: {image: {poll: 10m}, ").Replace(siteConfig)
+	for host, want := range map[string]string{
+		"":                                      "environments.dev.image.poll: no rule of access allows to order in dev what is found in 123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"ghcr.io":                               "environments.dev.image.poll: no rule of access allows to order in dev what is found in 123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"123456789012.dkr-ecr.eu-west-1.on.aws": "",
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com": "",
+	} {
+		s := &site{t: t, yaml: polled}
+		if host != "" {
+			s.edit("access:\n", strings.ReplaceAll(rule, "HOST", host))
+		}
+		c, err := config.Parse([]byte(s.yaml))
+		s.must(err)
+		_, err = buildAccess(c, nil)
+		if got := strings.Join(sentences(err), "\n"); (want == "") != (got == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%q: found %q, want %q", host, got, want)
+		}
+	}
+}

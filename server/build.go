@@ -14,6 +14,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/budget"
@@ -33,6 +34,7 @@ type parts struct {
 	shares    budget.Shares // of the process's memory
 	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
+	images    map[string]image.Rules      // by environment; those whose images are not inspected are not in it
 	receivers map[string]webhook.Receiver // by route
 	tokens    []api.Token
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
@@ -76,6 +78,9 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 		keep(err)
 		warnings = slices.Concat(warnings, outside, list.Warnings())
 	}
+	keep(checkRegistries(c))
+	images, err := buildImageRules(c)
+	keep(err)
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
@@ -88,7 +93,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, freezes: freezes, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -62,6 +62,9 @@ func (m *credentialMetrics) know(c config.Config, tokens []api.Token, logger *sl
 		authorities[field+".caFile"] = r.CAFile
 		err = errors.Join(err, signingErr)
 	}
+	for i, r := range c.Registries {
+		authorities[config.RegistryField(i)+".caFile"] = r.CAFile
+	}
 	if c.API.OIDC != nil {
 		authorities["api.oidc.caFile"] = c.API.OIDC.CAFile
 	}

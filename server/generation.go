@@ -18,8 +18,9 @@ import (
 type generation struct {
 	config config.Config
 	parts
-	latest       // the apps that are known now
-	repositories // that manifests are in
+	latest                   // the apps that are known now
+	repositories             // that manifests are in
+	registries   *registries // that images are in; nil before New has ended
 	lanes        map[string]*routing.Repository
 	intake       *webhook.Intake // the one way in for events, whatever brings them
 	handler      http.Handler    // of the public listener

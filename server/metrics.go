@@ -20,6 +20,7 @@ type metrics struct {
 	credentials  *credentialMetrics
 	configs      configMetrics
 	apps         *appMetrics
+	images       *imageMetrics
 	auditLost    prometheus.Counter
 	requests     *prometheus.HistogramVec // to the public listener
 	connections  connectionMetrics
@@ -39,6 +40,7 @@ func newMetrics(v Version) *metrics {
 	m.credentials = newCredentialMetrics(m.registry)
 	m.configs = newConfigMetrics(m.registry)
 	m.apps = newAppMetrics(m.registry)
+	m.images = newImageMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

@@ -87,6 +87,7 @@ func (s *Server) reload(c config.Config) error {
 		return err
 	}
 	next.use(all)
+	next.registries = s.newRegistries(c, before.registries)
 	next.known().remember(before.known())
 	s.prepare(next, before.known())
 	s.knowLabels(before, next)
@@ -94,11 +95,15 @@ func (s *Server) reload(c config.Config) error {
 	s.sweep(next)
 	s.warm(next)
 	s.finder.follow(next)
+	s.room.Reconfigured()
 	before.endStreams()
 	s.waiting.Ask() // apps may have come
 	s.background.Go(func() {
 		before.requests.Wait()
 		_ = before.release()
+		if before.registries != next.registries {
+			before.registries.client.Close()
+		}
 	})
 	s.tellReload(configuration(before.config), configuration(c))
 	return nil

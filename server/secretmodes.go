@@ -45,6 +45,9 @@ func namedSecrets(c config.Config) (files []secretFile) {
 			add(fmt.Sprintf("sources.eventbridge.secretFiles[%d]", i), path)
 		}
 	}
+	for i, r := range c.Registries {
+		add(config.RegistryField(i)+".dockerConfigFile", r.DockerConfigFile)
+	}
 	for i, token := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].file", i), token.File)
 	}

@@ -21,6 +21,7 @@ func TestSecurityRights(t *testing.T) {
 		gitops.KindDispatch: {Dispatch: &access.Dispatch{Repository: "a/b", RepositoryID: 1}},
 		gitops.KindJob:      {Job: &access.Job{Repository: "a/b", RepositoryID: "1", OwnerID: "2", Refs: []string{"refs/heads/main"}, Events: []string{"push"}}},
 		gitops.KindToken:    {Token: "ops"},
+		gitops.KindPoll:     {Poll: &access.Poll{Registries: []string{"ghcr.io"}}},
 	}
 	var want strings.Builder
 	want.WriteString("| Principal |")
@@ -42,6 +43,8 @@ func TestSecurityRights(t *testing.T) {
 				c.Issuers = []string{"https://issuer.example"}
 			case gitops.KindToken:
 				c.Tokens = []string{"ops"}
+			case gitops.KindPoll:
+				c.Polled = map[string][]string{"dev": {"ghcr.io"}}
 			}
 			_, err := access.New(c)
 			want.WriteString(map[bool]string{true: " yes |", false: " no |"}[err == nil])

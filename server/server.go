@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/gate"
+	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
@@ -62,6 +63,7 @@ type Server struct {
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
+	room          *inspect.Room // finds out whether images are there
 	lanes         *lane.Replica
 	waiting       *discovery.Loop // decides deliveries that wait for an app
 	public, admin net.Listener
@@ -99,6 +101,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all.current().use(repositories)
 	recordMemory(m.registry, p.shares)
 	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holds: book, holder: newHolder(), failed: make(chan error, 3)}
+	s.current().registries = s.newRegistries(c, nil)
 	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
 	s.onStop("OIDC", func(context.Context) error { return s.current().jobs.release() })
@@ -119,6 +122,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
+	s.startRoom()
 	s.lanes = s.newLanes() // before a probe asks whether they are stuck
 	if err := s.serveOperators(); err != nil {
 		return err

@@ -63,6 +63,7 @@ func TestWhatTheCorePromises(t *testing.T) {
 		Held:     &held{Held: 50_000, WithMS: 22, NoneMS: 20},
 		Freed:    &freed{Held: 10_000, WroteMS: 12_000},
 		Stopped:  &stopped{Deliveries: 1000, LastMS: -3},
+		Images:   &images{PlainMS: 30, LookedMS: 31, MoreMS: 1.2, BesideMS: 40, Burst: 1000, Images: 250, Looks: 250, BurstMS: 3_100, Late: 3, AppearsMS: 600},
 		Failover: &failover{MedianMS: 400, MaxMS: 3_500},
 		OneFile:  &oneFile{Updates: 100, PlanMS: 500},
 
@@ -79,6 +80,11 @@ func TestWhatTheCorePromises(t *testing.T) {
 	want := map[string]string{
 		"10,000 held updates: from the freeze's end until the newest of each app is written": "not met",
 		"a stop in a burst of 1,000: last push after its answer":                             "met",
+		"an update whose image is looked at, later than one without":                         "met",
+		"an update while another app's image is not there, by one while all are":             "not met",
+		"a burst of 1,000 whose images are looked at":                                        "not met",
+		"looks at images in a burst, by its images":                                          "met",
+		"an image that was not there for 8 s, until its commit, median":                      "met",
 		"L: status while updates go on, p99":                                                 "met",
 		"L: a push later for a status at the same moment, p90 by p90":                        "met",
 		huge + ": status while updates go on, p99":                                           "not met",
@@ -98,7 +104,7 @@ func TestWhatTheCorePromises(t *testing.T) {
 	}
 	var table strings.Builder
 	r.print(&table)
-	for _, says := range []string{"held updates", "1.10x", "killed replicas", "one file", "status", "discovered apps"} {
+	for _, says := range []string{"held updates", "1.10x", "killed replicas", "one file", "status", "discovered apps", "looks at images"} {
 		if !strings.Contains(table.String(), says) {
 			t.Errorf("the table does not say %q:\n%s", says, table.String())
 		}

@@ -22,6 +22,7 @@ type setup struct {
 	repository *gitserver.Repository
 	store      string // address; empty: a new SQLite file
 	discover   bool   // the branch names the apps, and the configuration none
+	registry   string // host whose images it looks at, and waits for as long as they take; empty: it looks at none
 	layout     string // lines of the configuration that say where tags stand; empty: the defaults
 
 	files       func(dir string) map[string]string // its files in its directory, tallyman.yaml among them; nil: the usual ones
@@ -88,15 +89,23 @@ func (s setup) configure(dir string) []byte {
 		config = append(config, "limits: {memory: 1GiB}\n"...)
 	}
 	config = append(config, "environments:\n"...)
+	image := ""
+	if s.registry != "" {
+		image = ", image: {wait: 1h}"
+	}
 	for _, environment := range s.shape.Environments {
-		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}}\n", environment)
+		config = fmt.Appendf(config, "  %s: {tags: {match: 'main-[0-9a-f]{7,40}'}%s}\n", environment, image)
 	}
 	if s.discover {
 		return append(config, "discover: [{file: 'charts/{app}/values-{env}.yaml'}]\n"...)
 	}
 	config = append(config, "apps:\n"...)
 	for n := range s.shape.Apps {
-		config = fmt.Appendf(config, "  %s: {}\n", gitserver.App(n))
+		app, repository := gitserver.App(n), ""
+		if s.registry != "" {
+			repository = "repository: " + s.registry + "/" + app
+		}
+		config = fmt.Appendf(config, "  %s: {%s}\n", app, repository)
 	}
 	return config
 }

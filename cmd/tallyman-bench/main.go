@@ -27,25 +27,28 @@ import (
 
 // options are what the flags say.
 type options struct {
-	sizes      []string
-	distances  []distance
-	runs       int
-	bursts     []int
-	accept     []int
-	acceptTime time.Duration
-	body       int
-	readers    int
-	pairs      int
-	held       int
-	freed      int
-	stopped    int
-	kills      int
-	oneFile    int
-	discover   int
-	row        int
-	rowWindow  int
-	contend    time.Duration
-	rounds     int
+	sizes       []string
+	distances   []distance
+	runs        int
+	bursts      []int
+	accept      []int
+	acceptTime  time.Duration
+	body        int
+	readers     int
+	pairs       int
+	held        int
+	freed       int
+	stopped     int
+	images      int
+	burstImages int
+	late        int
+	kills       int
+	oneFile     int
+	discover    int
+	row         int
+	rowWindow   int
+	contend     time.Duration
+	rounds      int
 	repositories, store,
 	binary, against, json, profile string
 }
@@ -92,6 +95,9 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.held, "held", 50_000, "held `updates` in one environment, beside which others are made; 0 leaves it out")
 	flags.IntVar(&o.freed, "freed", 10_000, "`updates` that a freeze holds whose end is measured; 0 leaves it out")
 	flags.IntVar(&o.stopped, "stopped", 1000, "`deliveries` in a burst that a stop comes in; 0 leaves it out")
+	flags.IntVar(&o.images, "images", 15, "`updates` to make with and without a look at their images, in turn; 0 leaves images out")
+	flags.IntVar(&o.burstImages, "burst-images", 250, "of those a burst: `images` that each go to every environment")
+	flags.IntVar(&o.late, "late", 3, "of those `images` that are not there for 8 s")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
 	flags.IntVar(&o.discover, "discover", 5_000, "`apps` in 4 environments that only the branch names; 0 leaves it out")
@@ -112,7 +118,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for name, value := range map[string]string{
 			"sizes": "S,M", "latency": "0,40ms+80ms", "runs": "3", "bursts": "100,1000", "accept": "256", "accept-time": "2s",
-			"readers": "100", "pairs": "3", "held": "5000", "freed": "1000", "kills": "3", "one-file": "100", "discover": "200",
+			"readers": "100", "pairs": "3", "held": "5000", "freed": "1000", "images": "5", "late": "1", "kills": "3", "one-file": "100", "discover": "200",
 		} {
 			if !given[name] {
 				err = errors.Join(err, flags.Set(name, value))
@@ -207,7 +213,7 @@ func (b *bench) measure(ctx context.Context) error {
 		name string
 		run  func(ctx context.Context, size string) error
 	}{
-		{"held updates", b.measureHeld}, {"the end of a freeze", b.measureFreed}, {"a stop in a burst", b.measureStopped}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
+		{"held updates", b.measureHeld}, {"the end of a freeze", b.measureFreed}, {"a stop in a burst", b.measureStopped}, {"images", b.measureImages}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
 		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"updates in a row", b.measureRow},
 	} {
 		if err := part.run(ctx, size); err != nil {

@@ -18,6 +18,7 @@ func (r *report) judgeCore() {
 	r.atMost("an update beside 50,000 held ones, by one beside none", "x", 1.2, h.WithMS/h.NoneMS, h.Held >= 50_000)
 
 	r.judgeHolds()
+	r.judgeImages()
 
 	var f failover
 	if r.Failover != nil {
@@ -57,6 +58,20 @@ func (r *report) judgeHolds() {
 		s = *r.Stopped
 	}
 	r.atMost("a stop in a burst of 1,000: last push after its answer", " ms", 250, s.LastMS, s.Deliveries >= 1000)
+}
+
+// judgeImages is of looks at images, which cost little, once for each image, and hold up no
+// other app.
+func (r *report) judgeImages() {
+	var i images
+	if r.Images != nil {
+		i = *r.Images
+	}
+	r.atMost("an update whose image is looked at, later than one without", " ms", 5, i.MoreMS, r.Images != nil)
+	r.atMost("an update while another app's image is not there, by one while all are", "x", 1.1, i.BesideMS/i.LookedMS, r.Images != nil)
+	r.atMost("a burst of 1,000 whose images are looked at", " ms", 3000, i.BurstMS, i.Burst >= 1000)
+	r.atMost("looks at images in a burst, by its images", "x", 1, float64(i.Looks)/float64(i.Images), i.Burst >= 1000)
+	r.atMost("an image that was not there for 8 s, until its commit, median", " ms", 1000, i.AppearsMS, i.Late > 0)
 }
 
 func (r *report) judgeReaders(size string) {

@@ -26,6 +26,7 @@ type report struct {
 	Held       *held       `json:"held,omitempty"`
 	Freed      *freed      `json:"freed,omitempty"`
 	Stopped    *stopped    `json:"stopped,omitempty"`
+	Images     *images     `json:"images,omitempty"`
 	Failover   *failover   `json:"failover,omitempty"`
 	OneFile    *oneFile    `json:"oneFile,omitempty"`
 	Discovered *discovered `json:"discovered,omitempty"`

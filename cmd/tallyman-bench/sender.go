@@ -54,11 +54,15 @@ func (e *events) update(shape gitserver.Shape) update {
 	return e.of(gitserver.App(e.rand.IntN(shape.Apps)), shape.Environments[(e.made+1)%len(shape.Environments)])
 }
 
-// of makes one of an app in an environment.
+// of makes one of an app in an environment, to a tag that no file has.
 func (e *events) of(app, environment string) update {
+	return e.named(app, environment, fmt.Sprintf("main-f%011x", e.made+1))
+}
+
+// named makes one to a tag.
+func (e *events) named(app, environment, tag string) update {
 	e.made++
 	id := fmt.Sprintf("%08x-0000-4000-8000-%012x", e.made, e.made)
-	tag := fmt.Sprintf("main-f%011x", e.made) // no file has it
 	return update{
 		event: event{id, e.request(id, app, environment, tag)},
 		file:  gitserver.ValuesFile(app, environment),

@@ -80,6 +80,7 @@ func (r *report) printCore(w io.Writer) {
 			s.With.P50MS, s.With.P90MS, s.With.MaxMS, s.With.P50MS-s.Alone.P50MS, s.With.P90MS-s.Alone.P90MS)
 	}
 	r.printHolds(w)
+	r.printImages(w)
 	if f := r.Failover; f != nil {
 		head(w, "killed replicas", "of", "kills", "environments that stood still", "median ms", "most")
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
@@ -91,6 +92,13 @@ func (r *report) printCore(w io.Writer) {
 	if o := r.OneFile; o != nil {
 		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "CPU ms", "first status ms", "peak MiB")
 		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.CPUMS, o.StatusMS, o.PeakMiB)
+	}
+}
+
+func (r *report) printImages(w io.Writer) {
+	if i := r.Images; i != nil {
+		head(w, "looks at images", "an update ms", "without ms", "later ms", "beside one that waits ms", "burst", "images", "looks", "on origin ms", "late", "until its commit ms")
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%d\t%d\t%.0f\t%d\t%.0f\t\n", i.Size, i.LookedMS, i.PlainMS, i.MoreMS, i.BesideMS, i.Burst, i.Images, i.Looks, i.BurstMS, i.Late, i.AppearsMS)
 	}
 }
 

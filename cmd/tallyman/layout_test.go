@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"gitops/access":                      {"gitops", "gitops/aws"},
 	"gitops/gate":                        {"gitops"},
 	"gitops/acts":                        {"gitops", "gitops/gate", "gitops/queue"},
-	"gitops/aws":                         {},
+	"gitops/aws":                         {"gitops"},
 	"gitops/policy":                      {"gitops", "gitops/aws", "gitops/policy/tagset"},
 	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
@@ -30,6 +30,10 @@ var mayImport = map[string][]string{
 	"gitops/inspect":                     {"gitops", "gitops/image"},
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
+	"gitops/registry/ecr":                {"gitops", "gitops/aws", "gitops/image"},
+	"gitops/registry/ecr/ecrtest":        {"gitops/aws"},
+	"gitops/registry/cosign":             {"gitops", "gitops/image"},
+	"gitops/registry/cosign/cosigntest":  {"gitops/image"},
 	"gitops/landing":                     {"gitops", "gitops/git"},
 	"gitops/message":                     {"gitops"},
 	"gitops/handedit":                    {"gitops", "gitops/git", "gitops/history"},
@@ -45,6 +49,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/sqlite":                {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
+	"gitops/manifest/gitserver/gittest":  {"gitops/manifest/gitserver"},
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
@@ -106,8 +111,9 @@ var onlyIn = map[string][]string{
 	"github.com/go-jose/":                {"server/githubapp", "server/oidc", "server/oidc/oidctest"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
+	"github.com/aws/":                    {"gitops/registry/ecr"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
-	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench"},
+	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench", "gitops/manifest/gitserver/gittest"},
 }
 
 type goPackage struct {

@@ -2,7 +2,7 @@
 // that every way in asks.
 //
 // A rule says who (a registry's events, a repository's dispatches, its jobs, a
-// token) may do what to which apps in which environments. Rules only ever allow.
+// token, what tallyman finds in a registry) may do what to which apps in which environments. Rules only ever allow.
 // What no rule allows is forbidden, so nothing is open by default, and the order of
 // the rules decides nothing but which of two that allow the same is named.
 package access
@@ -28,6 +28,7 @@ type Who struct {
 	Dispatch *Dispatch
 	Job      *Job
 	Token    string // its name
+	Poll     *Poll
 }
 
 // Push is the events of a registry.
@@ -36,6 +37,11 @@ type Push struct {
 	Accounts []string // of AWS; none is any
 	Regions  []string // of AWS; none is any
 	Topics   []string // ARNs, of sns; none is any that is configured
+}
+
+// Poll is what tallyman itself finds in registries.
+type Poll struct {
+	Registries []string // hosts, host or host:port; at least one
 }
 
 // Dispatch is the dispatches of one GitHub repository.
@@ -80,6 +86,9 @@ type Config struct {
 	Topics       []string            // of the source sns
 	Tokens       []string            // names
 	Issuers      []string            // of jobs' tokens
+	// Polled are the registries that are polled, by the environment that wants it. Of one
+	// that has no app yet there are none.
+	Polled map[string][]string
 }
 
 // mayKnow reports whether an app may come to be known.
@@ -183,7 +192,8 @@ type request struct {
 // key finds the rules that can be for a principal, without a look at all others.
 type key struct {
 	kind gitops.PrincipalKind
-	// The source of push, the issuer of job, the name of token.
+	// The source of push, the issuer of job, the name of token. A rule for polls may name
+	// several registries, so all of those rules are looked at.
 	name string
 	// The numbers of dispatch and of job.
 	repository int64
@@ -213,6 +223,8 @@ func (r *rule) key() key {
 		return key{kind: gitops.KindDispatch, repository: w.Dispatch.RepositoryID}
 	case w.Job != nil:
 		return key{kind: gitops.KindJob, name: r.issuer, job: w.Job.RepositoryID, owner: w.Job.OwnerID}
+	case w.Poll != nil:
+		return key{kind: gitops.KindPoll}
 	default:
 		return key{kind: gitops.KindToken, name: w.Token}
 	}

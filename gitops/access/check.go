@@ -35,13 +35,13 @@ func (n names) check(r *rule) (problems []error) {
 		problems = append(problems, gitops.FieldErrorf(r.name+"."+field, format, args...))
 	}
 	kinds := 0
-	for _, is := range []bool{r.Who.Push != nil, r.Who.Dispatch != nil, r.Who.Job != nil, r.Who.Token != ""} {
+	for _, is := range []bool{r.Who.Push != nil, r.Who.Dispatch != nil, r.Who.Job != nil, r.Who.Token != "", r.Who.Poll != nil} {
 		if is {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		report("who", "must be exactly one of push, dispatch, job and token")
+		report("who", "must be exactly one of push, dispatch, job, token and poll")
 		return problems
 	}
 	switch w := r.Who; {
@@ -51,6 +51,8 @@ func (n names) check(r *rule) (problems []error) {
 		n.checkDispatch(report, *w.Dispatch)
 	case w.Job != nil:
 		n.checkJob(report, *w.Job)
+	case w.Poll != nil:
+		n.checkPoll(report, *w.Poll)
 	default:
 		if !slices.Contains(n.config.Tokens, w.Token) {
 			report("who.token", "%q is not configured in api.tokens", w.Token)
@@ -61,14 +63,15 @@ func (n names) check(r *rule) (problems []error) {
 	return problems
 }
 
-// rights are what each kind of principal can be allowed. A registry and a webhook
-// only bring orders. A job's token is used for one order; decisions about the
+// rights are what each kind of principal can be allowed. A registry, a webhook and a
+// poll only bring orders. A job's token is used for one order; decisions about the
 // updates of others are for people.
 var rights = map[gitops.PrincipalKind][]gitops.Right{
 	gitops.KindPush:     {gitops.RightOrder},
 	gitops.KindDispatch: {gitops.RightOrder},
 	gitops.KindJob:      {gitops.RightRead, gitops.RightOrder},
 	gitops.KindToken:    gitops.Rights(),
+	gitops.KindPoll:     {gitops.RightOrder},
 }
 
 func checkRights(report report, r Rule) {
@@ -91,6 +94,8 @@ func kindOf(w Who) gitops.PrincipalKind {
 		return gitops.KindDispatch
 	case w.Job != nil:
 		return gitops.KindJob
+	case w.Poll != nil:
+		return gitops.KindPoll
 	}
 	return gitops.KindToken
 }

@@ -73,6 +73,8 @@ func (r *rule) whoConditions() []condition {
 		return dispatchConditions(*w.Dispatch)
 	case w.Job != nil:
 		return jobConditions(*w.Job)
+	case w.Poll != nil:
+		return pollConditions(*w.Poll)
 	}
 	return nil
 }

@@ -64,6 +64,8 @@ func (r *rule) credential() string {
 		return "the webhook secret of sources.github"
 	case w.Job != nil:
 		return "an OIDC token of " + r.issuer
+	case w.Poll != nil:
+		return "the answer of a registry that tallyman asked"
 	default:
 		return "a token of api.tokens"
 	}
@@ -92,6 +94,8 @@ func (r *rule) describe() string {
 		return fmt.Sprintf("dispatches of %s (id %d) by %s%s", w.Dispatch.Repository, w.Dispatch.RepositoryID, senders, installation)
 	case w.Job != nil:
 		return r.describeJob(*w.Job, with)
+	case w.Poll != nil:
+		return "what is found in " + list(w.Poll.Registries)
 	}
 	return "token " + r.Who.Token
 }
@@ -130,11 +134,11 @@ func (l *List) Gates() (gates []Gate) {
 	return gates
 }
 
-// OrderedByName reports whether anybody but a registry may order an app in an
+// OrderedByName reports whether anybody but a registry, asked or not, may order an app in an
 // environment.
 func (l *List) OrderedByName(app, environment string) bool {
 	asked := request{right: gitops.RightOrder, app: app, environment: environment}
 	return slices.ContainsFunc(l.rules, func(r *rule) bool {
-		return r.Who.Push == nil && r.right.holds(asked) && hold(r.where, asked)
+		return r.Who.Push == nil && r.Who.Poll == nil && r.right.holds(asked) && hold(r.where, asked)
 	})
 }

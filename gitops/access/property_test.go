@@ -30,7 +30,7 @@ func randomRule(r *rand.Rand) access.Rule {
 		Apps:         one(r, []string{"*"}, some(r, "api", "web")),
 		Environments: one(r, []string{"*"}, some(r, "dev", "staging", "prod")),
 	}
-	switch r.IntN(4) {
+	switch r.IntN(5) {
 	case 0:
 		rule.Who.Push = &access.Push{Source: "eventbridge", Accounts: one(r, nil, some(r, "123456789012", "000000000001"))}
 	case 1:
@@ -41,6 +41,8 @@ func randomRule(r *rand.Rand) access.Rule {
 			RefProtected: r.IntN(2) == 0, GitHubEnvironment: one(r, "", "prod"), Events: some(r, "push", "release"),
 		}
 		rule.May = some(r, gitops.RightRead, gitops.RightOrder)
+	case 3:
+		rule.Who.Poll = &access.Poll{Registries: some(r, "ghcr.io", "registry.example:5000")}
 	default:
 		rule.Who.Token = one(r, "board", "ops")
 		rule.May = some(r, gitops.Rights()...)
@@ -51,7 +53,7 @@ func randomRule(r *rand.Rand) access.Rule {
 
 // randomQuestion asks for something that one of the rules may allow.
 func randomQuestion(r *rand.Rand) (gitops.Principal, gitops.Right, string, string) {
-	p := one(r, push(), dispatch(), job(), gitops.Principal{Token: "board"}, gitops.Principal{Token: "ops"}, gitops.Principal{},
+	p := one(r, push(), dispatch(), job(), gitops.Principal{Poll: "ghcr.io"}, gitops.Principal{Poll: "registry.example:5000"}, gitops.Principal{Token: "board"}, gitops.Principal{Token: "ops"}, gitops.Principal{},
 		edited(func(j *gitops.Job) { j.Ref, j.Environment = "refs/heads/main", "" }),
 		edited(func(j *gitops.Job) { j.RepositoryID, j.RefProtected = "18", false }))
 	return p, one(r, gitops.Rights()...), one(r, "api", "web", "other"), one(r, "dev", "staging", "prod", "other")
@@ -65,7 +67,7 @@ func listOf(t *testing.T, rules []access.Rule) *access.List {
 	for i := range c.Rules {
 		c.Rules[i].Apps, c.Rules[i].Environments = []string{"unused"}, []string{"dev"}
 	}
-	c.Apps["unused"] = nil
+	c.Apps["unused"], c.Polled = nil, map[string][]string{"dev": nil}
 	c.Rules = append(c.Rules, rules...)
 	return newList(t, c)
 }

@@ -78,6 +78,8 @@ func (l *List) missing(p gitops.Principal) string {
 		said = fmt.Sprintf("jobs of the repository %s (repository_id %s, repository_owner_id %s)", clip(repository), clip(p.Job.RepositoryID), clip(p.Job.OwnerID))
 	case gitops.KindToken:
 		return "token " + clip(p.Token)
+	case gitops.KindPoll:
+		return "what is found in registries"
 	default:
 		return "nobody"
 	}
@@ -112,6 +114,8 @@ func Describe(p gitops.Principal) string {
 		return fmt.Sprintf("job of %s on %s", clip(p.Job.Repository), clip(p.Job.Ref))
 	case gitops.KindToken:
 		return "token " + clip(p.Token)
+	case gitops.KindPoll:
+		return "poll of the registry " + clip(p.Poll)
 	}
 	return "nobody"
 }

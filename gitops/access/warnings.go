@@ -18,6 +18,7 @@ func (l *List) Warnings() (warnings []*gitops.Error) {
 		r.warnScope(warn)
 		l.warnNowhere(r, warn)
 		r.warnSender(warn)
+		l.warnUnpolled(r, warn)
 		l.warnPastGate(r, warn)
 	}
 	for _, environment := range l.config.Environments {
@@ -45,8 +46,8 @@ func (r *rule) warnScope(warn warn) {
 	if r.environments == nil {
 		warn(r.name, "%s may %s in every environment, also in those that are added later: name the environments", r.describe(), r.rights())
 	}
-	// The image that was pushed says which apps a push means; all others name any.
-	if r.apps == nil && r.Who.Push == nil && r.Who.Token == "" {
+	// The image that was pushed or found says which apps are meant; all others name any.
+	if r.apps == nil && r.Who.Push == nil && r.Who.Poll == nil && r.Who.Token == "" {
 		warn(r.name, "%s may %s every app, also those of others: name the apps", r.describe(), r.rights())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 )
 
 const shop, cart = "charts/shop/values.yaml", "charts/cart/values.yaml"
@@ -29,24 +30,11 @@ type site struct {
 
 func newSite(t *testing.T, whole bool) *site {
 	t.Helper()
-	server, err := gitserver.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &site{T: t, server: server}
-	if s.repo, err = server.CreateRepository("manifests.git"); err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "manifests.git")
+	s := &site{T: t, server: server, repo: repo}
 	if whole {
 		for _, setting := range []string{"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"} {
-			if _, err := s.repo.Git("config", setting, "false"); err != nil {
-				t.Fatal(err)
-			}
+			gittest.Git(t, repo, "config", setting, "false")
 		}
 	}
 	s.commit(map[string]string{shop: "tag: one\n", cart: "tag: none\n", "README.md": "Manifests\n"})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 )
 
 // origin is a real git server with one repository.
@@ -24,19 +25,7 @@ type origins func(*testing.T) *origin
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	server, err := gitserver.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	repo, err := server.CreateRepository("myshop/manifests.git")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "myshop/manifests.git")
 	o := &origin{T: t, server: server, repo: repo}
 	o.commit(gitserver.Change{Files: map[string]string{"README.md": "Manifests\n", "charts/shop/values.yaml": file(1, "none"), "charts/cart/values.yaml": file(2, "none")}})
 	return o
@@ -92,11 +81,7 @@ func (o *origin) commit(c gitserver.Change) string {
 
 func (o *origin) git(args ...string) string {
 	o.Helper()
-	out, err := o.repo.Git(args...)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return out
+	return gittest.Git(o, o.repo, args...)
 }
 
 func (o *origin) hash(revision string) Hash {

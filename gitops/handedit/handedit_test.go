@@ -15,6 +15,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 )
 
@@ -31,19 +32,7 @@ type origin struct {
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	server, err := gitserver.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	repo, err := server.CreateRepository("myshop/manifests.git")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "myshop/manifests.git")
 	o := &origin{t, server, repo}
 	o.byHand("Everything", "v0")
 	return o
@@ -51,22 +40,14 @@ func newOrigin(t *testing.T) *origin {
 
 func (o *origin) git(args ...string) string {
 	o.Helper()
-	out, err := o.repo.Git(args...)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return out
+	return gittest.Git(o, o.repo, args...)
 }
 
 func file(tag string) string { return "tag: " + tag + "\nother: v3\n" }
 
 func (o *origin) commit(c gitserver.Change) string {
 	o.Helper()
-	made, err := o.repo.Commit(c)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return made
+	return gittest.Commit(o, o.repo, c)
 }
 
 func (o *origin) byHand(message, tag string) string {

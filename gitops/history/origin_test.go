@@ -11,6 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 )
 
 // origin is a real git server with one repository.
@@ -30,19 +31,7 @@ const shop = "charts/shop/values-dev.yaml"
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	server, err := gitserver.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	repo, err := server.CreateRepository("myshop/manifests.git")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "myshop/manifests.git")
 	o := &origin{T: t, server: server, repo: repo}
 	o.first = o.commit(gitserver.Change{Message: "Everything", Files: map[string]string{
 		shop: valuesFile("none"), "charts/cart/values-dev.yaml": valuesFile("none"), "README.md": "Manifests\n",
@@ -151,11 +140,7 @@ func (o *origin) bury(n int) {
 
 func (o *origin) git(args ...string) string {
 	o.Helper()
-	out, err := o.repo.Git(args...)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return out
+	return gittest.Git(o, o.repo, args...)
 }
 
 func (o *origin) file(r *Reader, q Query) History {

@@ -49,6 +49,16 @@ func (r *Room) Freed(environment string) []string {
 	return ids
 }
 
+// Forget implements lane.Images.
+func (r *Room) Forget(environment string, ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, now := r.environment(environment), r.Now()
+	for _, id := range ids {
+		r.forget(e.waiters[id], now)
+	}
+}
+
 // Leave implements lane.Images.
 func (r *Room) Leave(environment string) {
 	r.mu.Lock()

@@ -215,6 +215,19 @@ func TestWithoutARepository(t *testing.T) {
 	})
 }
 
+// What has ended is looked for no longer, and what nobody knows is no error.
+func TestForget(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.answer(s.update("1", v1))
+		equal(t, "known at once", "waits from 0s to 5m0s", s.ask(s.update("2", v1)))
+		s.Forget("dev", []string{"1", "3"})
+		equal(t, "waiting", 1, s.Waiting()["dev"])
+		s.registry.push(v1, digestA)
+		elapse(time.Minute)
+		equal(t, "freed", []string{"2"}, s.Freed("dev"))
+	})
+}
+
 // An environment that is another process's is not looked after.
 func TestLeave(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {

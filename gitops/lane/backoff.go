@@ -87,9 +87,10 @@ func retryAfter(err error) time.Duration {
 
 // wakeEvents end a pause early. A nil channel never does.
 type wakeEvents struct {
-	wake  <-chan struct{} // there is work
-	drain <-chan struct{} // no more work is to be taken up
-	lost  <-chan struct{} // the lease is lost, or the work given up
+	wake   <-chan struct{} // there is work
+	images <-chan struct{} // more is known of the updates' images
+	drain  <-chan struct{} // no more work is to be taken up
+	lost   <-chan struct{} // the lease is lost, or the work given up
 }
 
 // stopEvents end a pause that no work ends.
@@ -106,6 +107,8 @@ func (t *leaseTerm) pause(d time.Duration, on wakeEvents) (woken bool) {
 	select {
 	case <-timer.C:
 	case <-on.wake:
+		return true
+	case <-on.images:
 		return true
 	case <-on.drain:
 	case <-on.lost:

@@ -15,6 +15,7 @@ type batch struct {
 	ended     []ending           // are not on the branch
 	inDoubt   []ending           // may be on the branch: to be looked for first
 	held      []ending           // may be on the branch, and are looked for with the tasks
+	looking   int                // how many wait until an image is known
 	leftAlone int                // how many are another replica's, as far as is known, or of a manifest repository that is away
 	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }
@@ -27,24 +28,23 @@ type ending struct {
 	blocks     []gitops.Block
 }
 
-func (e ending) addTo(r *queue.Report) {
-	if e.transition != nil {
-		r.Transitions = append(r.Transitions, *e.transition)
-	} else {
-		r.Blocks = append(r.Blocks, queue.Blocked{Update: e.update.ID, BlockedBy: e.blocks})
+// add puts endings into a report. Where the configuration has changed since they were
+// decided, what failed is left out, as by finalOf.
+func (t *leaseTerm) add(b batch, endings []ending, r *queue.Report) {
+	var ended []gitops.Transition
+	for _, e := range endings {
+		if e.transition != nil {
+			ended = append(ended, *e.transition)
+		} else {
+			r.Blocks = append(r.Blocks, queue.Blocked{Update: e.update.ID, BlockedBy: e.blocks})
+		}
 	}
+	r.Transitions = append(r.Transitions, t.finalOf(b, ended)...)
 }
 
-func (b batch) reportEnded(r queue.Report) queue.Report {
-	for _, e := range b.ended {
-		e.addTo(&r)
-	}
-	return r
-}
-
-// plan decides about each update that was taken.
-func (t *leaseTerm) plan(taken []gitops.Update) (batch, error) {
-	b := batch{byID: make(map[string]gitops.Update, len(taken))}
+// plan decides about each update that was taken under a revision of the configuration.
+func (t *leaseTerm) plan(taken []gitops.Update, revision int) (batch, error) {
+	b := batch{revision: revision, byID: make(map[string]gitops.Update, len(taken))}
 	var open []gitops.Update
 	for _, u := range taken {
 		u.HeldUntil = latest(u.HeldUntil, t.freed[u.ID])
@@ -67,20 +67,36 @@ func (t *leaseTerm) plan(taken []gitops.Update) (batch, error) {
 	if err != nil {
 		return batch{}, err
 	}
-	b.crowded, t.leftAlone = b.leftAlone > t.leftAlone, b.leftAlone
-	for _, task := range t.tasks(open, held, b.byID) {
-		blocks := held[task.Update.ID]
-		e := ending{update: task.Update, blocks: blocks}
+	candidates := t.candidates(open, held, b.byID)
+	t.inspect(candidates)
+	t.fill(&b, candidates)
+	room := b.leftAlone + min(b.looking, mostLooking)
+	b.crowded, t.leftAlone = room > t.leftAlone, room
+	return b, nil
+}
+
+// fill puts the candidates into a batch: they are written, or looked for. What something
+// keeps from being written is reported, and is looked for before if it may be on the branch.
+func (t *leaseTerm) fill(b *batch, candidates []candidate) {
+	room, does := t.BatchSize, t.does()
+	for _, c := range candidates {
+		write := c.write && room > 0
+		task := gitops.WriteTask{Update: c.update, SearchOnly: !write}
 		switch {
-		case blocks == nil:
+		case c.alone:
+			b.looking++
+		case c.ends == nil && write:
+			room--
+			task.Expected = t.expected(c.update, does)
 			b.tasks = append(b.tasks, task)
-		case t.isDoubtful(task.Update):
-			b.tasks, b.held = append(b.tasks, task), append(b.held, e)
+		case c.ends == nil:
+			b.tasks = append(b.tasks, task)
+		case t.isDoubtful(c.update):
+			b.tasks, b.held = append(b.tasks, task), append(b.held, *c.ends)
 		default:
-			b.ended = append(b.ended, e)
+			b.ended = append(b.ended, *c.ends)
 		}
 	}
-	return b, nil
 }
 
 // isDoubtful reports whether the update may be on the branch. A store that has forgotten
@@ -119,30 +135,28 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// tasks says what to do with each update that is open: it is written, or looked for. The
-// queue gives more than what is to be written: what may be on the branch already, of the
-// same apps. Where only the newest is written, that an app's newest is held makes no older
-// one of the batch the newest: one in between may be ready that was not taken.
-func (t *leaseTerm) tasks(open []gitops.Update, held map[string][]gitops.Block, taken map[string]gitops.Update) []gitops.WriteTask {
+// candidates says which of the updates that are open are to be written. The queue gives more
+// than that: what may be on the branch already, of the same apps. Where only the newest is
+// written, that something keeps an app's newest from it makes no older one of the batch the
+// newest: one in between may be ready that was not taken.
+func (t *leaseTerm) candidates(open []gitops.Update, held map[string][]gitops.Block, taken map[string]gitops.Update) []candidate {
 	newest := make(map[string]string) // ready update by app
 	for _, u := range open {
 		if ready(u) {
 			newest[u.App] = u.ID
 		}
 	}
-	tasks := make([]gitops.WriteTask, len(open))
-	room, does := t.BatchSize, t.does()
+	all := make([]candidate, len(open))
+	does := t.does()
 	others := besides(taken, does)
 	for i, u := range open {
 		newestOnly := does.Coalesce || does.NewestHeld && !u.HeldUntil.IsZero()
-		write := ready(u) && held[u.ID] == nil && room > 0 && (!newestOnly || newest[u.App] == u.ID && !(others[u.App] && t.isDoubtful(u)))
-		tasks[i] = gitops.WriteTask{Update: u, SearchOnly: !write}
-		if write {
-			room--
-			tasks[i].Expected = t.expected(u, does)
+		all[i] = candidate{update: u, write: ready(u) && (!newestOnly || newest[u.App] == u.ID && !(others[u.App] && t.isDoubtful(u)))}
+		if blocks := held[u.ID]; blocks != nil {
+			all[i].write, all[i].ends = false, &ending{update: u, blocks: blocks}
 		}
 	}
-	return tasks
+	return all
 }
 
 // besides are the apps of which something was taken whether it is the newest or not. Then what

@@ -215,45 +215,37 @@ func TestNothingIsWrittenWhileItIsNotKnownWhatHolds(t *testing.T) {
 	})
 }
 
-// What was held for longer than anything may wait is neither stale nor late when that ends.
+// What was held for longer than anything may wait is neither stale nor late when that ends,
+// also when the git server refuses it for a while after that.
 func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *site) {
-		s.accept("api 1")
-		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
-		s.Start()
-		synctest.Wait()
-		s.Stop(t.Context())
-		time.Sleep(21 * 24 * time.Hour)
-		next := s.with(lane.Config{})
-		next.Start()
-		synctest.Wait()
-		equal(t, "happened", []string{"api 1 freeze", "api 1 committed"}, s.happened())
-		if s.recorder.slowest > 60 {
-			t.Errorf("it counts as late by %v s", s.recorder.slowest)
-		}
-		next.Stop(t.Context())
-	})
-}
-
-// Nor is it when the git server refuses it for a while after that.
-func TestWhatWasHeldForWeeksAndThenRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *site) {
-		s.accept("api 1")
-		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
-		s.Start()
-		synctest.Wait()
-		s.Stop(t.Context())
-		time.Sleep(21 * 24 * time.Hour)
-		s.writer.then(refuses("api"), refuses("api"))
-		next := s.with(lane.Config{})
-		next.Start()
-		elapse(time.Minute)
-		equal(t, "happened", []string{"api 1 freeze", "api 1 refused", "api 1 refused", "api 1 committed"}, s.happened())
-		if s.recorder.slowest > 60 {
-			t.Errorf("it counts as late by %v s", s.recorder.slowest)
-		}
-		next.Stop(t.Context())
-	})
+	for _, c := range []struct {
+		name    string
+		refused []writes
+		want    []string
+	}{
+		{"written", nil, []string{"api 1 freeze", "api 1 committed"}},
+		{"refused first", []writes{refuses("api"), refuses("api")}, []string{"api 1 freeze", "api 1 refused", "api 1 refused", "api 1 committed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *site) {
+				s.accept("api 1")
+				s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
+				s.Start()
+				synctest.Wait()
+				s.Stop(t.Context())
+				elapse(21 * 24 * time.Hour)
+				s.writer.then(c.refused...)
+				next := s.with(lane.Config{})
+				next.Start()
+				elapse(time.Minute)
+				equal(t, "happened", c.want, s.happened())
+				if s.recorder.slowest > 60 {
+					t.Errorf("it counts as late by %v s", s.recorder.slowest)
+				}
+				next.Stop(t.Context())
+			})
+		})
+	}
 }
 
 // Freezes that changed are judged again before anything is taken: when the lane is claimed,

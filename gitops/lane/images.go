@@ -3,11 +3,12 @@ package lane
 import "github.com/tallyman-dev/tallyman/gitops"
 
 // Images says whether the images of updates are there, and whether they are the ones that
-// were ordered. Safe for concurrent use.
+// were ordered. Safe for concurrent use. All times are by this process's clock, also those
+// of the updates that it is asked about.
 type Images interface {
 	// Inspect says what is known of each update's image, in their order. It does not wait:
 	// what it does not know it begins to find out. Updates of environments whose images
-	// are not inspected are Found, without a [gitops.Found].
+	// are not inspected are Present, without a [gitops.Found].
 	Inspect(updates []gitops.Update) []gitops.Inspection
 
 	// Changed returns a channel that receives after something became known of an update of
@@ -19,7 +20,11 @@ type Images interface {
 	// have them taken again, the next term judges all of them.
 	Freed(environment string) []string
 
-	// Leave forgets the environment's updates: another process looks after them.
+	// Forget forgets updates of the environment that have ended, or that something else
+	// blocks now: nothing waits for their images.
+	Forget(environment string, ids []string)
+
+	// Leave forgets all of the environment's updates: another process looks after them.
 	Leave(environment string)
 }
 
@@ -37,5 +42,7 @@ func (noImages) Inspect(updates []gitops.Update) []gitops.Inspection {
 func (noImages) Changed(string) <-chan struct{} { return nil }
 
 func (noImages) Freed(string) []string { return nil }
+
+func (noImages) Forget(string, []string) {}
 
 func (noImages) Leave(string) {}

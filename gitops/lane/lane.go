@@ -26,6 +26,17 @@
 // each push, so that a hold counts that comes while a batch is at hand. What is held and
 // may be on the branch is looked for before it is reported: it may have landed.
 //
+// # What waits for its image
+//
+// Where images are inspected ([Images]), nothing is written whose image is not known to be
+// there. What is being looked at is left alone, with what is younger of its app, for the
+// moment that a look takes; the others are written. What is not there yet is reported as
+// blocked, and holds up nothing; of an app's updates the newest goes whose image is there.
+// The registry's outage is nobody's failure, and counts as the git server's does: what could
+// not be looked at for a week is stale. A look lives in memory alone, so a new holder of the
+// lane has everything looked at again that waits. What may be on the branch is looked for
+// there before it fails or waits.
+//
 // # What leaves the configuration
 //
 // is cancelled: updates of an app by the lane of their environment, updates of an
@@ -74,6 +85,7 @@ type Queue interface {
 	Decide(ctx context.Context, d queue.Decision) (gitops.Update, error)
 	Backlogs(ctx context.Context) ([]queue.Backlog, error)
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
+	Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error
 }
 
 // Recorder is told what metrics need. Safe for concurrent use.
@@ -120,7 +132,8 @@ type Config struct {
 	WhyNot   func(environment, app string) (why string, settled bool)
 	Queue    Queue
 	Writer   Writer
-	Holds    Holds // default: nothing is held
+	Holds    Holds  // default: nothing is held
+	Images   Images // default: no images are inspected
 	Recorder Recorder
 	Logger   *slog.Logger
 
@@ -171,6 +184,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Holds == nil {
 		c.Holds = noHolds{}
+	}
+	if c.Images == nil {
+		c.Images = noImages{}
 	}
 	if c.Outdated == nil {
 		c.Outdated = func() bool { return false }

@@ -76,23 +76,23 @@ func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
 		return false // whatever has woken it meanwhile
 	}
 	on := t.stopEvents()
-	on.wake = t.Queue.Wake(t.environment)
+	on.wake, on.images = t.Queue.Wake(t.environment), t.Images.Changed(t.environment)
 	return t.pause(left, on)
 }
 
-// cancelUnsent carries out the cancellations that need no look at the branch, while
-// an outage keeps the lane from looking. What fails is done after the outage.
+// cancelUnsent carries out the cancellations that need no look at the branch, and reports
+// what else keeps updates from being written, while an outage keeps the lane from looking.
+// What fails is done after the outage.
 func (t *leaseTerm) cancelUnsent() {
+	revision := t.currentRevision()
 	taken, err := t.take()
 	if err != nil {
 		return
 	}
-	b, err := t.plan(taken)
+	b, err := t.plan(taken, revision)
 	if err != nil {
 		return
 	}
-	if len(b.ended) > 0 {
-		t.report(b, b.reportEnded(queue.Report{Outage: t.outage}))
-	}
+	t.reportEnded(b)
 	t.pause(pollEvery, t.stopEvents()) // a hint comes with each delivery, too
 }

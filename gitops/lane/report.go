@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,9 +61,17 @@ func (t *leaseTerm) reportOf(b batch, result gitops.WriteResult) queue.Report {
 	return r
 }
 
-// answered are the updates, by id, that are on the branch, or of which it stays unknown
-// whether they are.
-func answered(result gitops.WriteResult) map[string]bool {
+// reportEnded reports what ended or is blocked without a look at the branch. It reports
+// whether the lease is still ours.
+func (t *leaseTerm) reportEnded(b batch) bool {
+	r := queue.Report{Outage: t.outage}
+	t.add(b, b.ended, &r)
+	return updatesIn(r) == 0 || t.report(b, r)
+}
+
+// notAnswered are those of the endings whose updates are not on the branch, as far as the
+// writer knows.
+func notAnswered(endings []ending, result gitops.WriteResult) []ending {
 	known := make(map[string]bool)
 	for _, s := range result.Transitions {
 		known[s.Update] = true
@@ -70,7 +79,7 @@ func answered(result gitops.WriteResult) map[string]bool {
 	for _, id := range result.Unknown {
 		known[id] = true
 	}
-	return known
+	return slices.DeleteFunc(slices.Clone(endings), func(e ending) bool { return known[e.update.ID] })
 }
 
 func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) }
@@ -109,16 +118,33 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		u := b.byID[s.Update]
 		delete(t.refusedSince, u.App)
 		delete(t.edited, u.App)
-		t.forget(u.ID)
 		if state, allowed := gitops.Next(u.State, s.Action); allowed {
 			t.recordTransition(u, s, state)
 		}
+		t.forget(u.ID)
 	}
 	for _, blocked := range r.Blocks {
-		if blocked.BlockedBy[0].Kind != gitops.BlockRefused {
-			t.forget(blocked.Update)
+		if len(blocked.BlockedBy) == 0 {
+			t.waited[blocked.Update] = t.now()
+			continue
 		}
-		t.recordBlocks(b.byID[blocked.Update], blocked.BlockedBy)
+		u := b.byID[blocked.Update]
+		switch kind := blocked.BlockedBy[0].Kind; {
+		case kind == gitops.BlockImage:
+			t.waitsForImage(u)
+		case kind != gitops.BlockRefused:
+			t.forget(u.ID)
+		}
+		t.recordBlocks(u, blocked.BlockedBy)
+	}
+}
+
+// waitsForImage keeps what is known of an update that waits for its image. When what held it
+// ended counts also afterwards.
+func (t *leaseTerm) waitsForImage(u gitops.Update) {
+	t.waited[u.ID] = time.Time{}
+	if !u.HeldUntil.IsZero() {
+		t.freed[u.ID] = u.HeldUntil
 	}
 }
 
@@ -126,13 +152,19 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 func (t *leaseTerm) forget(id string) {
 	delete(t.freed, id)
 	delete(t.newer, id)
+	delete(t.waited, id)
+	t.Images.Forget(t.environment, []string{id})
 }
 
-// recordBlocks logs what blocks an update from now on. What people hold needs no action.
+// recordBlocks logs what blocks an update from now on. What people hold needs no action, and
+// neither does what waits for its image, as a rule.
 func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 	level, message := slog.LevelWarn, "update blocked"
-	if by[0].Kind.Held() {
+	switch kind := by[0].Kind; {
+	case kind.Held():
 		level, message = slog.LevelInfo, "update held"
+	case kind == gitops.BlockImage:
+		level, message = slog.LevelInfo, "update waits for its image"
 	}
 	reasons := make([]string, len(by))
 	for i, block := range by {
@@ -148,18 +180,22 @@ func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 // recordSuperseded counts and logs what a report ended beside what it named.
 func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
 	for _, u := range superseded {
-		t.forget(u.ID)
 		t.recordTransition(u, gitops.Transition{Reason: u.Reason}, u.State)
+		t.forget(u.ID)
 	}
 }
 
 func (t *leaseTerm) recordTransition(u gitops.Update, s gitops.Transition, state gitops.State) {
-	// What a person or a freeze held was not late. The store's clock may be ahead of this one.
-	took := max(0, time.Since(latest(u.AcceptedAt, u.HeldUntil)).Seconds())
+	// What a person or a freeze held, or what waited for its image, was not late. The store's
+	// clock may be ahead of this one.
+	took := max(0, time.Since(latest(latest(u.AcceptedAt, u.HeldUntil), t.waited[u.ID])).Seconds())
 	if state.Final() {
 		t.Recorder.Finished(t.environment, state, took)
 	}
 	attrs := append(about(u), slog.Float64("seconds", took))
+	if s.Found != nil {
+		attrs = append(attrs, slog.String("digest", s.Found.Digest))
+	}
 	for _, known := range []slog.Attr{
 		slog.String("commit", s.Commit), slog.String("reason", s.Reason), slog.String("actor", s.Actor), slog.String("code", string(s.Code)),
 	} {

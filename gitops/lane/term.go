@@ -43,11 +43,15 @@ type leaseTerm struct {
 	edited map[string]string
 	// newer are a person's orders, by id, that were held and are newer than the edit that is
 	// in their app's file.
-	newer     map[string]bool
-	rejudged  int           // the revision whose freezes the lane's updates are held by; -1 for none yet
-	leftAlone int           // how many of what was taken last cannot be worked on now
-	away      []string      // apps whose manifest repository is away, sorted; as of the round
-	partial   *queue.Outage // of that repository; nil for none
+	newer map[string]bool
+	// waited are, by id, what was reported to wait for its image: when that ended, by the
+	// store's clock, and the zero time while it has not.
+	waited       map[string]time.Time
+	imagesJudged bool          // what waited for its image before this term is ready
+	rejudged     int           // the revision whose freezes the lane's updates are held by; -1 for none yet
+	leftAlone    int           // how many of what was taken last cannot be worked on now
+	away         []string      // apps whose manifest repository is away, sorted; as of the round
+	partial      *queue.Outage // of that repository; nil for none
 	// unknown is, by app, until when it is left alone because the writer could not say
 	// what is on the branch although its repository is not away, as far as is known: one
 	// that has left the configuration is looked for in every repository.
@@ -60,7 +64,7 @@ func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
-		freed: make(map[string]time.Time), edited: make(map[string]string), newer: make(map[string]bool), rejudged: -1,
+		freed: make(map[string]time.Time), edited: make(map[string]string), newer: make(map[string]bool), waited: make(map[string]time.Time), rejudged: -1,
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)
@@ -83,6 +87,7 @@ func (l *lane) runWithLease(t *leaseTerm) {
 	for !l.isDraining() && t.ctx.Err() == nil && t.round() {
 	}
 	t.end()
+	t.Images.Leave(l.environment)
 	t.expiry.Stop()
 	if cause := t.failures.cause; t.failures.reset() { // it may last, but no longer holds up this process's work
 		l.Recorder.BackingOff(l.environment, cause, 0)
@@ -116,19 +121,24 @@ func (t *leaseTerm) round() bool {
 	if err := t.followFreezes(revision); err != nil {
 		return t.queueFailed("judging again what freezes held", err)
 	}
+	if err := t.followImages(); err != nil {
+		return t.queueFailed("judging again what waited for its image", err)
+	}
+	if !t.liftImages() {
+		return false
+	}
 	t.lookAway()
 	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
 	}
-	b, err := t.plan(taken)
+	b, err := t.plan(taken, revision)
 	if err != nil {
 		return t.queueFailed("judging what holds updates", err)
 	}
-	b.revision = revision
 	// What has ended is reported before anything that takes long. The others do not wait
 	// for the next batch, which may have more that ended.
-	if len(b.ended) > 0 && !t.report(b, b.reportEnded(queue.Report{Outage: t.outage})) {
+	if !t.reportEnded(b) {
 		return false
 	}
 	switch {
@@ -164,35 +174,6 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	})
 }
 
-// wait waits for work, and reports whether to go on: a closing lane does not wait.
-func (t *leaseTerm) wait(b batch) bool {
-	if !t.reported || !sameOutage(t.outage, t.partial) { // whose end nothing waits for any more
-		if _, err := t.reportOnce(queue.Report{Outage: t.partial}); err != nil {
-			return t.queueFailed("reporting an outage or its end", err)
-		}
-	}
-	t.resetBackoff(&t.failures)
-	if t.isClosing() {
-		return false
-	}
-	if b.crowded {
-		return true
-	}
-	if b.leftAlone > 0 { // the queue goes on telling of these
-		t.pause(pollEvery, t.stopEvents())
-		return true
-	}
-	t.setIdle(true)
-	defer t.setIdle(false)
-	select {
-	case <-t.Queue.Wake(t.environment):
-	case <-t.due:
-	case <-t.drain:
-	case <-t.ctx.Done():
-	}
-	return true
-}
-
 // resolve finds out whether updates that are to end are on the branch, and ends
 // those that are not. The others that were taken are looked for, too: a report that
 // one of these has landed supersedes what is older of its app, and what has landed
@@ -211,13 +192,8 @@ func (t *leaseTerm) resolve(b batch) bool {
 		return t.backOff(b, tasks, result, err)
 	}
 	t.lookAway()
-	known := answered(result)
 	r := queue.Report{Transitions: result.Transitions, Outage: t.outage}
-	for _, e := range b.inDoubt {
-		if !known[e.update.ID] {
-			e.addTo(&r)
-		}
-	}
+	t.add(b, notAnswered(b.inDoubt, result), &r)
 	return t.reportResult(b, tasks, r, result.Unknown)
 }
 
@@ -235,12 +211,7 @@ func (t *leaseTerm) write(b batch) bool {
 	t.lookAway()
 	r := t.reportOf(b, result)
 	r.Outage = t.partial
-	known := answered(result)
-	for _, e := range b.held {
-		if !known[e.update.ID] {
-			e.addTo(&r)
-		}
-	}
+	t.add(b, notAnswered(b.held, result), &r)
 	if !t.reportResult(b, b.tasks, r, result.Unknown) {
 		return false
 	}

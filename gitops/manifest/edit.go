@@ -60,7 +60,7 @@ func (a *actor) prepare(e *edits, file *edited, editor Editor, u gitops.Update) 
 	if slices.Contains(e.pending, file) {
 		return errInternal.WithCause(fmt.Errorf("the target has the file %s twice", file.path))
 	}
-	vars := values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository}
+	vars := values.Vars{Tag: u.Tag, Digest: u.ImageDigest(), Repository: u.Repository}
 	err := a.guarded(file, u, func() error { return file.prepare(editor, vars) })
 	switch size := e.pendingSize() + len(file.next); {
 	case err != nil:

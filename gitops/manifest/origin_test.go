@@ -18,6 +18,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
@@ -256,18 +257,10 @@ func (o *origin) write(w *Writer, updates ...gitops.Update) []gitops.Transition 
 
 func (o *origin) commit(c gitserver.Change) string {
 	o.Helper()
-	h, err := o.repo.Commit(c)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return h
+	return gittest.Commit(o, o.repo, c)
 }
 
 func (o *origin) git(args ...string) string {
 	o.Helper()
-	out, err := o.repo.Git(args...)
-	if err != nil {
-		o.Fatal(err)
-	}
-	return out
+	return gittest.Git(o, o.repo, args...)
 }

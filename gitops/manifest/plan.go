@@ -212,7 +212,7 @@ func (a *actor) edit(ctx context.Context, p *plan, i *item) (t gitops.Transition
 		t.Action, t.Reason, err = a.apply(ctx, p.edits, u, "")
 	}
 	if t.Action == gitops.ActionCommit || t.Action == gitops.ActionConfirm {
-		p.passed[of] = true
+		p.passed[of], t.Found = true, u.Found
 	}
 	var own *gitops.Error
 	if !errors.As(err, &own) {

@@ -67,7 +67,7 @@ func (s Subjects) one(u gitops.Update) string {
 		return fmt.Sprintf("revert: %s back to %s (%s)", u.App, u.Tag, u.Environment)
 	}
 	return strings.NewReplacer(
-		"{app}", u.App, "{tag}", u.Tag, "{env}", u.Environment, "{digest}", u.Digest, "{repository}", u.Repository,
+		"{app}", u.App, "{tag}", u.Tag, "{env}", u.Environment, "{digest}", u.ImageDigest(), "{repository}", u.Repository,
 	).Replace(s.One)
 }
 
@@ -76,7 +76,7 @@ func (s Subjects) one(u gitops.Update) string {
 // in; this is the last place before they are written. A person's words need no refusal:
 // [gitops.Update.Trailers] makes one line of them.
 func Check(u gitops.Update) error {
-	for _, text := range []string{u.ID, u.Delivery.Source, u.Delivery.ID, u.Actor, u.App, u.Environment, u.Tag, u.Digest, u.Repository} {
+	for _, text := range []string{u.ID, u.Delivery.Source, u.Delivery.ID, u.Actor, u.App, u.Environment, u.Tag, u.ImageDigest(), u.Repository} {
 		if strings.ContainsAny(text, "\r\n\x00") {
 			return gitops.Errorf(gitops.Invalid, "a name in the update is more than one line")
 		}

@@ -78,3 +78,17 @@ func TestHostsThatLookLikeECR(t *testing.T) {
 		}
 	}
 }
+
+// A registry has one name in the rules of access, whichever of its hosts an image has.
+func TestHostOf(t *testing.T) {
+	for repository, want := range map[string]string{
+		"123456789012.dkr-ecr-fips.us-east-1.on.aws/shop/api":  "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/api": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+		"ghcr.io/shop/api":               "ghcr.io",
+		"registry.example:5000/shop/api": "registry.example:5000",
+	} {
+		if got := policy.HostOf(repository); got != want {
+			t.Errorf("%s is in %s", repository, got)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (p *Policy) checkFanOut(most int) error {
 		byRule[rule] = append(byRule[rule], env)
 	}
 	var problems []error
-	for _, repository := range slices.SortedFunc(maps.Keys(p.byRepository), func(a, b ECR) int { return strings.Compare(a.String(), b.String()) }) {
+	for _, repository := range slices.SortedFunc(maps.Keys(p.byImage), func(a, b imageName) int { return strings.Compare(a.String(), b.String()) }) {
 		means := 0
 		for _, environments := range byRule {
 			means = max(means, p.updatesOf(repository, environments))
@@ -38,11 +38,11 @@ func (p *Policy) checkFanOut(most int) error {
 
 // updatesOf is how many updates an image in the repository means if those of the
 // environments take its tag, and no other does.
-func (p *Policy) updatesOf(repository ECR, environments []string) int {
+func (p *Policy) updatesOf(name imageName, environments []string) int {
 	byRule := make(map[TagRule]int) // of the apps
-	for _, app := range p.byRepository[repository] {
+	for _, app := range p.byImage[name] {
 		for _, env := range environments {
-			if a := p.apps[app]; a.runsIn(env) && a.imageIn(env).ecr == repository {
+			if a := p.apps[app]; a.runsIn(env) && a.imageIn(env).name == name {
 				byRule[a.rule.source]++
 			}
 		}

@@ -15,7 +15,37 @@ import (
 // registries of their own, in other accounts or regions.
 type image struct {
 	repository string
-	ecr        ECR // zero when the repository is not in ECR
+	name       imageName
+}
+
+// imageName is an image by the one name that it has, whatever host of its registry it is
+// called by. The zero value is no image.
+type imageName struct {
+	ecr   ECR    // zero when it is in another registry
+	other string // its name there
+}
+
+func imageNameOf(repository string) imageName {
+	if ecr, ok := ParseECR(repository); ok {
+		return imageName{ecr: ecr}
+	}
+	return imageName{other: repository}
+}
+
+// nameOfPush is the image that appeared.
+func nameOfPush(e gitops.ImagePush) imageName {
+	if e.Image != "" {
+		return imageNameOf(e.Image)
+	}
+	return imageName{ecr: ECR{Account: e.Account, Region: e.Region, Name: e.Repository}}
+}
+
+// String is the name as it is configured; of an image in ECR by the registry's usual host.
+func (n imageName) String() string {
+	if n.ecr != (ECR{}) {
+		return n.ecr.String()
+	}
+	return n.other
 }
 
 func (a app) imageIn(environment string) image {
@@ -67,37 +97,35 @@ func (p *Policy) hasOwnEverywhere(c App, a app) bool {
 }
 
 func imageOf(repository string) image {
-	ecr, _ := ParseECR(repository)
-	return image{repository: repository, ecr: ecr}
+	return image{repository: repository, name: imageNameOf(repository)}
 }
 
 // register notes that pushes to the app's repositories may be for it.
 func (p *Policy) register(name string, a app) {
 	for _, of := range append(slices.Collect(maps.Values(a.images)), a.image) {
-		apps := p.byRepository[of.ecr]
-		if of.ecr != (ECR{}) && (len(apps) == 0 || apps[len(apps)-1] != name) { // one app is read after another
-			p.byRepository[of.ecr] = append(apps, name)
+		apps := p.byImage[of.name]
+		if of.name != (imageName{}) && (len(apps) == 0 || apps[len(apps)-1] != name) { // one app is read after another
+			p.byImage[of.name] = append(apps, name)
 		}
 	}
 }
 
 // AppsOf lists the apps that have the repository in some environment.
-func (p *Policy) AppsOf(repository ECR) []string { return p.byRepository[repository] }
+func (p *Policy) AppsOf(repository ECR) []string { return p.byImage[imageName{ecr: repository}] }
 
 // WhyNot says why a push is no update of the app in the environment; "" when it is one.
 func (p *Policy) WhyNot(e gitops.ImagePush, environment, app string) string {
 	if why := unusable(e); why != "" {
 		return why
 	}
-	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
-	if why := p.notThere(repository, environment, app); why != "" {
+	if why := p.notThere(nameOfPush(e), environment, app); why != "" {
 		return why
 	}
 	return p.refuses(environment, app, e.Tag)
 }
 
-// notThere says why the environment does not have the app from the repository.
-func (p *Policy) notThere(repository ECR, environment, app string) string {
+// notThere says why the environment does not have the app with the image.
+func (p *Policy) notThere(name imageName, environment, app string) string {
 	a := p.apps[app]
 	if why := p.whyNot(gitops.Order{Environment: environment, App: app}); why != "" {
 		return why
@@ -108,7 +136,7 @@ func (p *Policy) notThere(repository ECR, environment, app string) string {
 		}
 		return fmt.Sprintf("app %q is not configured for it", app)
 	}
-	if image := a.imageIn(environment); image.ecr != repository {
+	if image := a.imageIn(environment); image.name != name {
 		return fmt.Sprintf("the repository of app %q is %s there", app, cmp.Or(image.repository, "not configured"))
 	}
 	return ""

@@ -39,8 +39,7 @@ func (p *Policy) OwnRule(app string) TagRule { return p.apps[app].rule.source }
 
 // onlyUp reports whether a push does not lower the app's version in an environment.
 func (p *Policy) onlyUp(environment, app string) bool {
-	env := p.environments[environment]
-	return !env.downgrades && (env.rule.semver != nil || p.apps[app].rule.semver != nil)
+	return !p.environments[environment].downgrades && p.ComparesVersions(environment, app)
 }
 
 // checkDowngrades refuses to allow what is never forbidden: only versions are compared.

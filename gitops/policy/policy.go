@@ -61,7 +61,7 @@ type Policy struct {
 	apps         map[string]app
 	inLowerCase  map[string]string // the apps' names: thousands of deliveries may wait beside thousands of apps
 	names        []string          // of environments, sorted: the order in which a push is planned
-	byRepository map[ECR][]string
+	byImage      map[imageName][]string
 	problem      func(environment, app string) (why string, ok bool) // may be nil
 	warnings     []*gitops.Error
 	memo         *Memo
@@ -89,7 +89,7 @@ func New(c Config) (*Policy, error) {
 		apps:         make(map[string]app, len(c.Apps)),
 		inLowerCase:  make(map[string]string, len(c.Apps)),
 		names:        slices.Sorted(maps.Keys(c.Environments)),
-		byRepository: make(map[ECR][]string),
+		byImage:      make(map[imageName][]string),
 		mayNameApp:   orNever(c.MayNameApp),
 		mayNameImage: orNever(c.MayNameImage),
 		problem:      c.Problem,
@@ -188,16 +188,24 @@ func (p *Policy) Plan(e gitops.Event) (gitops.Delivery, error) {
 		p.awaitApp(&d, e.Orders)
 	case e.Push != nil && p.awaitsImage(*e.Push):
 		d.Outcome, d.Reason = gitops.OutcomeWaiting, noAppWith(*e.Push)+", and none was discovered yet"
+	case e.Push != nil && e.Push.For != nil:
+		d.Updates, d.Reason = p.found(*e.Push)
+		d.Outcome = outcomeOf(d.Updates)
 	case e.Push != nil:
 		d.Updates, d.Reason = p.push(*e.Push)
-		d.Outcome = gitops.OutcomeAccepted
-		if len(d.Updates) == 0 {
-			d.Outcome = gitops.OutcomeIgnored
-		}
+		d.Outcome = outcomeOf(d.Updates)
 	default:
 		d.Outcome, d.Reason = gitops.OutcomeIgnored, e.IgnoreReason
 	}
 	return d, nil
+}
+
+// outcomeOf is that of a push.
+func outcomeOf(updates []gitops.Update) gitops.Outcome {
+	if len(updates) == 0 {
+		return gitops.OutcomeIgnored
+	}
+	return gitops.OutcomeAccepted
 }
 
 // push finds every (environment, app) that an image in a registry is for. The
@@ -206,8 +214,8 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 	if e.Tag == "" {
 		return nil, "the image was pushed without a tag"
 	}
-	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
-	apps := p.byRepository[repository]
+	image := nameOfPush(e)
+	apps := p.byImage[image]
 	if len(apps) == 0 {
 		return nil, noAppWith(e)
 	}
@@ -222,7 +230,7 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 			continue
 		}
 		for _, name := range apps {
-			if why := p.notThere(repository, env, name); why != "" {
+			if why := p.notThere(image, env, name); why != "" {
 				reasons = append(reasons, env+": "+why)
 				continue
 			}
@@ -230,12 +238,17 @@ func (p *Policy) push(e gitops.ImagePush) ([]gitops.Update, string) {
 				reasons = append(reasons, env+": "+why)
 				continue
 			}
-			updates = append(updates, gitops.Update{
-				Environment: env, App: name, Repository: p.apps[name].imageIn(env).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: p.onlyUp(env, name),
-			})
+			updates = append(updates, p.pushed(e, env, name, p.onlyUp(env, name)))
 		}
 	}
 	return updates, strings.Join(reasons, "; ")
+}
+
+// pushed is the update that an image means for an app in an environment.
+func (p *Policy) pushed(e gitops.ImagePush, environment, app string, onlyUp bool) gitops.Update {
+	return gitops.Update{
+		Environment: environment, App: app, Repository: p.apps[app].imageIn(environment).repository, Tag: e.Tag, Digest: e.Digest, OnlyUp: onlyUp,
+	}
 }
 
 // unusable says why the image is nothing to release anywhere.

@@ -38,15 +38,15 @@ func (p *Policy) mayCome(app string) bool {
 }
 
 // awaitsImage reports whether an app with a pushed image may become known, and would be
-// updated somewhere. The image of a known app does not wait for more of them.
+// updated somewhere. The image of a known app does not wait for more of them, and neither
+// does what was found for places that were known.
 func (p *Policy) awaitsImage(e gitops.ImagePush) bool {
-	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
-	return e.Tag != "" && unusable(e) == "" && len(p.byRepository[repository]) == 0 && p.mayNameImage(repository.String()) &&
+	name := nameOfPush(e)
+	return e.Tag != "" && e.For == nil && unusable(e) == "" && len(p.byImage[name]) == 0 && p.mayNameImage(name.String()) &&
 		slices.ContainsFunc(p.names, func(environment string) bool { return p.environments[environment].rule.refuses(e.Tag) == "" })
 }
 
 // noAppWith says that no app is known that has the image.
 func noAppWith(e gitops.ImagePush) string {
-	repository := ECR{Account: e.Account, Region: e.Region, Name: e.Repository}
-	return fmt.Sprintf("no app is configured with the repository %s", clip(repository.String()))
+	return fmt.Sprintf("no app is configured with the repository %s", clip(nameOfPush(e).String()))
 }

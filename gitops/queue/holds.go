@@ -57,7 +57,9 @@ type Holds interface {
 
 	// Rejudge makes ready what a block of the kind keeps from being written in the
 	// environments, as Lift does; none means all. The freezes of the configuration have
-	// changed. It is no change of a hold, and leaves the revision.
+	// changed, or for [gitops.BlockImage] another process looks after the environment. It is
+	// no change of a hold, and leaves the revision. Of the other kinds that are no hold's it
+	// does nothing.
 	Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error
 
 	// HoldsListed returns a page of holds, newest first, and the cursor of the next page,

@@ -59,17 +59,18 @@ type Lanes interface {
 	//     MaybePushed: it may be on the branch, where it decides what may be written.
 	//
 	// What is returned beside the ready ones does not count against the limit. Blocks
-	// that have lifted are not in BlockedBy. HeldUntil and WrittenTag are set. Its cost
-	// depends on what it returns, not on how many are blocked; ready updates of except that
-	// come first cost a look at each, and so does what has lifted since it was last reported
-	// of, and with newestHeld what was accepted after that. The error's code is Conflict when the lease is no
-	// longer the caller's.
+	// that have lifted are not in BlockedBy. HeldUntil, WrittenTag and ImageSince are set.
+	// Its cost depends on what it returns, not on how many are blocked; ready updates of
+	// except that come first cost a look at each, and so does what has lifted since it was
+	// last reported of, and with newestHeld what was accepted after that. The error's code is
+	// Conflict when the lease is no longer the caller's.
 	Take(ctx context.Context, l Lease, o TakeOptions) ([]gitops.Update, error)
 
-	// Report records the results of the lane's updates, all in one durable
-	// transaction, and counts an attempt and a step for each update. The error's code
-	// is Conflict, and nothing is recorded, when the lease is no longer the caller's;
-	// NotFound, and nothing is recorded, when an update is not of this lane.
+	// Report records the results of the lane's updates, and the images that were found
+	// ([Images]), all in one durable transaction, and counts an attempt and a step for each
+	// update. The error's code is Conflict, and nothing is recorded, when the lease is no
+	// longer the caller's; NotFound, and nothing is recorded, when an update is not of this
+	// lane.
 	//
 	// A transition that the table does not allow in the update's state is left out:
 	// what was reported before stands. Transitions that write (commit, confirm) raise
@@ -110,8 +111,9 @@ type Report struct {
 }
 
 // Blocked says what blocks a pending update from now on, in the place of what was
-// reported before. The store sets Since. An update that is not pending is left out.
-// Either all blocks of an update are of holds ([gitops.BlockKind.Held]) or none is.
+// reported before. The store sets Since, but where a [gitops.BlockImage] comes with one that
+// is not after its time. An update that is not pending is left out. Either all blocks of an
+// update are of holds ([gitops.BlockKind.Held]) or none is, and one of an image is the first.
 //
 // Where the holds have changed since the blocks were judged ([gitops.JudgedBefore]), all of
 // them have lifted when they are recorded, as by [Holds.Lift]: what held the update may be

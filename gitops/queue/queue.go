@@ -68,13 +68,14 @@ type Inbox interface {
 	// that names an environment and app twice is Invalid.
 	//
 	// An update whose event is late ([gitops.Head.Late]) is stored as Superseded, with
-	// the reason [gitops.Head.LateBehind], and leaves the head as it is. What is OnlyUp is
+	// the reason [gitops.Head.LateBehind], and leaves the head as it is but for
+	// [gitops.Head.AcceptedVersion]. What is OnlyUp is
 	// late behind orders, and behind pushes whose version is not lower; what automation asks
 	// for is late behind a person's order. The receipt is the delivery's, or the store's now
 	// where that is earlier.
 	//
-	// An update that is OnlyUp and not late is stored as Superseded, too, and leaves the
-	// head as it is, when its version is lower ([gitops.LowerVersion]) than that of the tag
+	// An update that is OnlyUp and not late is stored as Superseded, too, with the same
+	// effect on the head, when its version is lower ([gitops.LowerVersion]) than that of the tag
 	// that the head says was written or of an update of its app that is open. The reason
 	// is [gitops.LowerThan]. What failed, was cancelled or was superseded does not count,
 	// and an update of the same version, perhaps with another digest, is accepted.
@@ -136,6 +137,7 @@ type Decision struct {
 type Queue interface {
 	Inbox
 	Waiting
+	Images
 	Decisions
 	Leases
 	Lanes

@@ -22,6 +22,9 @@ type Reader interface {
 	// known of, a Head with the names alone.
 	Head(ctx context.Context, environment, app string) (gitops.Head, error)
 
+	// Heads returns the heads of apps of an environment, in their order. It is one read.
+	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
+
 	// Backlogs returns the backlog of every environment that has ever had an
 	// update, in no particular order. It counts nothing, so it costs the same
 	// however much waits. An update whose block has lifted counts as held until

@@ -24,6 +24,7 @@ type Entry struct {
 	Hold       *HoldEntry
 	Lift       *LiftEntry
 	Holds      *HoldsState
+	Image      *gitops.SeenImage // those of a tag in the order in which they were recorded
 }
 
 // HoldEntry is a hold as it was placed.
@@ -100,7 +101,7 @@ type Memory struct {
 
 // Counts is how much a store holds.
 type Counts struct {
-	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys, Suspects, Holds, Lifts int
+	Deliveries, Updates, Steps, Heads, Lanes, Checkpoints, UsedTokens, Audit, Memories, ProofKeys, Suspects, Holds, Lifts, Images int
 }
 
 // Add counts an entry.
@@ -131,6 +132,8 @@ func (c *Counts) Add(e Entry) {
 		c.Holds++
 	case e.Lift != nil:
 		c.Lifts++
+	case e.Image != nil:
+		c.Images++
 	}
 }
 

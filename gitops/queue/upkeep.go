@@ -32,7 +32,7 @@ type Pruner interface {
 	// the audit, the memory of deliveries and the holds that ended before after
 	// [MemoryFor]. One call forgets at most
 	// so many deliveries as the limit says, in transactions that are bounded by updates.
-	// It returns how many deliveries it forgot. Heads are kept, and so is every hold that is
-	// in force.
+	// It returns how many deliveries it forgot. Heads and images are kept, and so is every
+	// hold that is in force.
 	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 }

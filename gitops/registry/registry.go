@@ -9,6 +9,8 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/image"
@@ -17,25 +19,26 @@ import (
 // Host is a registry that needs more than its name.
 type Host struct {
 	Name             string // as image names have it, with a port where they have one
-	DockerConfigFile string // read at each use; "" is anonymous
-	CAFile           string // certificates in PEM that its own may be signed by, beside the system's; "" for none
+	DockerConfigFile string // read for each token; "" is anonymous
+	CAFile           string // certificates in PEM that are trusted besides the system's, read once; "" for none
 }
 
 // ECR is Amazon ECR's own API, beside the one of the distribution specification. Safe for
 // concurrent use.
 type ECR interface {
-	// Credentials returns user and password for a host. With renew the ones of before were
-	// rejected.
+	// Credentials returns user and password for a host. With renew the registry rejected the
+	// ones of before.
 	Credentials(ctx context.Context, host string, renew bool) (user, password string, err error)
 	// Presence tells an image in the archive from one that is not there.
 	Presence(ctx context.Context, host, repository, tag string) (image.Presence, error)
 	// Signed says why ECR's managed signing has not signed an image; "" where it has. Pending:
-	// it is still doing it.
+	// it is still at it.
 	Signed(ctx context.Context, host, repository, digest string) (why string, pending bool, err error)
 }
 
 // Recorder counts requests. Host is a registry's, also for requests to its token server and
-// its storage; operation is one of [Operations], code an HTTP status or one of [Failures].
+// its storage; operation is one of [Operations], and code an HTTP status or one of
+// [Failures]. Safe for concurrent use.
 type Recorder interface {
 	Request(host, operation, code string, took time.Duration)
 }
@@ -44,31 +47,82 @@ type Recorder interface {
 type Config struct {
 	Hosts    []Host
 	ECR      ECR      // nil: hosts of ECR are asked without credentials
-	Recorder Recorder //
-	// Verify says why none of the signatures is the key's of the digest; "" where one is.
+	Recorder Recorder // nil counts nothing
+	// Verify says why none of the signatures is the key's of the digest; "" where one is. Nil:
+	// no image has a signature.
 	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string)
-	Logger *slog.Logger
+	Logger *slog.Logger // nil logs nothing
 	Now    func() time.Time
+	// Dial connects in place of the system's, as tests do.
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	Timeout time.Duration // of one request with its answer; 0 is 10 s
 }
 
 // Client asks registries. Safe for concurrent use.
-type Client struct{ config Config }
+type Client struct {
+	config   Config
+	signed   verified
+	archived asked
+
+	mu    sync.Mutex
+	hosts map[string]*host // by name
+}
 
 // New returns a client. It sends nothing, and reads no file.
-func New(c Config) *Client { return &Client{config: c} }
-
-// Host returns the host that is asked about an image: docker.io is answered for by another.
-func (c *Client) Host(repository string) string { return "" }
-
-// Look asks for a tag.
-func (c *Client) Look(ctx context.Context, q image.Question) (image.Answer, error) {
-	return image.Answer{}, nil
+func New(c Config) *Client {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Verify == nil {
+		c.Verify = func(*image.Key, string, []image.Signature) string { return "signatures are not verified here" }
+	}
+	if c.Recorder == nil {
+		c.Recorder = noRecorder{}
+	}
+	return &Client{config: c, hosts: make(map[string]*host)}
 }
 
-// Tags calls each with every page of a repository's tags.
-func (c *Client) Tags(ctx context.Context, repository string, each func(page []string) error) error {
-	return nil
+// Host returns the host of an image's name: what is configured, counted and backed off from
+// together. All names of Docker Hub are docker.io. It is "" where there is none.
+func (c *Client) Host(repository string) string {
+	name, err := parseName(repository)
+	if err != nil {
+		return ""
+	}
+	return name.host
 }
 
-// Close closes the connections that are kept.
-func (c *Client) Close() {}
+// repository returns one that can be asked.
+func (c *Client) repository(name string) (*repository, error) {
+	parsed, err := parseName(name)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[parsed.host]
+	if h == nil {
+		h = newHost(parsed.host, &c.config)
+		c.hosts[parsed.host] = h
+	}
+	return &repository{host: h, path: parsed.path}, nil
+}
+
+// Close closes the connections that are kept. Requests that are under way end by their own.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.hosts {
+		h.closeIdle()
+	}
+}
+
+type noRecorder struct{}
+
+func (noRecorder) Request(string, string, string, time.Duration) {}

@@ -141,6 +141,8 @@ func (v Vars) get(variable string) (string, error) {
 		}
 	}
 	switch {
+	case text == "" && variable == "digest":
+		return "", refuse(MissingValue, "the value needs the image's digest, and the update names none: order it with its digest, or set image under its environment, and the registry is asked for it")
 	case text == "":
 		return "", refuse(MissingValue, "the value needs the image's %s, and the update names none", variable)
 	case err != nil:

@@ -72,6 +72,10 @@ func (g *guard) Head(context.Context, string, string) (gitops.Head, error) {
 	return gitops.Head{}, g.touch("Head")
 }
 
+func (g *guard) Heads(context.Context, string, []string) ([]gitops.Head, error) {
+	return nil, g.touch("Heads")
+}
+
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
 func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
@@ -156,6 +160,7 @@ func callers() map[gitops.PrincipalKind]gitops.Principal {
 		gitops.KindDispatch: {Dispatch: &gitops.DispatchSender{Repository: "o/r", RepositoryID: 17}},
 		gitops.KindJob:      {Job: &gitops.Job{Issuer: "https://issuer", Repository: "o/r", RepositoryID: "17", OwnerID: "1", Ref: "refs/heads/main", Event: "push"}},
 		gitops.KindToken:    {Token: "ops"},
+		gitops.KindPoll:     {Poll: "ghcr.io"},
 	}
 }
 
@@ -172,8 +177,9 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 				{Who: access.Who{Dispatch: &access.Dispatch{Repository: "o/r", RepositoryID: 17}}, May: []gitops.Right{gitops.RightOrder}, Apps: all, Environments: all},
 				{Who: access.Who{Job: job}, May: []gitops.Right{gitops.RightRead, gitops.RightOrder}, Apps: all, Environments: all},
 				{Who: access.Who{Token: "ops"}, May: gitops.Rights()},
+				{Who: access.Who{Poll: &access.Poll{Registries: []string{"ghcr.io"}}}, May: []gitops.Right{gitops.RightOrder}, Apps: all, Environments: all},
 			},
-			Sources: []string{"eventbridge", "github"}, Issuers: []string{"https://issuer"}, Tokens: []string{"ops"},
+			Sources: []string{"eventbridge", "github"}, Issuers: []string{"https://issuer"}, Tokens: []string{"ops"}, Polled: map[string][]string{"dev": {"ghcr.io"}},
 		},
 		"no rule": {},
 	}

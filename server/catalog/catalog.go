@@ -66,7 +66,7 @@ func New(in Input) (*Catalog, error) {
 	b := newBuilder(in)
 	b.addConfigured()
 	b.addFound()
-	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.compile())
+	err := errors.Join(b.checkTags(), b.checkFanOut(), b.checkNamed(), b.checkInspected(), b.compile())
 	return b.catalog(), err
 }
 

@@ -2,9 +2,9 @@ package config
 
 // Access allows something. Everything that it names must hold.
 type Access struct {
-	// Who is allowed it: exactly one of push, dispatch, job and token. Required.
+	// Who is allowed it: exactly one of push, dispatch, job, token and poll. Required.
 	Who Who `yaml:"who"`
-	// May are the rights: order for push and dispatch; order and read for a job; read,
+	// May are the rights: order for push, dispatch and poll; order and read for a job; read,
 	// order, retry, cancel, rollback, hold, stop and override for a token. Required.
 	May []string `yaml:"may"`
 	// Apps are the apps that it reaches; "*" is all. Required but for a token, where
@@ -25,6 +25,8 @@ type Who struct {
 	Job *Job `yaml:"job"`
 	// Token is a name in api.tokens.
 	Token string `yaml:"token"`
+	// Poll is what tallyman finds in registries, where an environment has image.poll.
+	Poll *PollAccess `yaml:"poll"`
 }
 
 // Push is the events of a registry.
@@ -37,6 +39,13 @@ type Push struct {
 	Regions []string `yaml:"regions"`
 	// Topics are ARNs of sources.sns.topics that it came by. Default: any of them.
 	Topics []string `yaml:"topics"`
+}
+
+// PollAccess is what tallyman finds in registries.
+type PollAccess struct {
+	// Registries are their hosts, as the names of images begin with them: ghcr.io,
+	// registry.example.com:5000. Required.
+	Registries []string `yaml:"registries"`
 }
 
 // Dispatch is the dispatches of one GitHub repository.

@@ -109,7 +109,7 @@ func written(v reflect.Value) string {
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
 	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}}").Replace(minimal)+
-		"registries: [{host: given}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
+		"registries: [{host: given}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
@@ -142,7 +142,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file", "registries[].host",
 			"freezes[].name", "freezes[].zone", "freezes[].weekly[].from", "freezes[].weekly[].until", "freezes[].once[].from", "freezes[].once[].until",
 			"sources.sns.topics", "api.oidc.audience",
-			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
+			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.poll.registries", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
 			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",
 			"api.tokens[].name", "api.tokens[].file"}, field); required != must {
 			t.Errorf("%s is said to be required: %t", field, required)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // Registry says how one registry is asked for images.
@@ -78,12 +79,8 @@ func (i *Image) setDefaults() {
 // longestImage bounds how long an image is waited for, and how seldom is polled.
 const longestImage = 24 * time.Hour
 
-// Hosts as they stand in the names of images, and platforms as an index names them (OCI
-// image spec, "Image Index"; the words are those of GOOS and GOARCH).
-var (
-	registryHost    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:([0-9]{1,5}))?$`)
-	platformGrammar = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$`)
-)
+// registryHost is a host as it stands in the names of images.
+var registryHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:([0-9]{1,5}))?$`)
 
 // dockerHub are names of Docker Hub that do not stand in the names of images.
 var dockerHub = []string{"registry-1.docker.io", "index.docker.io", "hub.docker.com", "registry.hub.docker.com"}
@@ -146,12 +143,18 @@ func (i Image) check(report reporter, field string) {
 	if i.Platforms != nil && len(i.Platforms) == 0 {
 		report(field+".platforms", "must name at least one platform, such as linux/amd64; without the field an image may be for any")
 	}
-	for n, platform := range i.Platforms {
+	var platforms []image.Platform
+	for n, text := range i.Platforms {
 		at := fmt.Sprintf("%s.platforms[%d]", field, n)
-		if !platformGrammar.MatchString(platform) {
-			report(at, "must be an operating system and an architecture in small letters, such as linux/amd64, with or without a variant, such as linux/arm/v7, not %q", gitops.Clip(platform, 100))
-		} else if slices.Index(i.Platforms, platform) < n {
-			report(at, "%s is there twice: remove one", platform)
+		platform, err := image.ParsePlatform(at, text)
+		if err != nil {
+			report(at, "%s", err.(*gitops.Error).Message)
+			continue
 		}
+		same := func(p image.Platform) bool { return p.Serves(platform) && platform.Serves(p) }
+		if first := slices.IndexFunc(platforms, same); first >= 0 {
+			report(at, "%s is the platform of %s.platforms[%d], too: remove one of them", text, field, first)
+		}
+		platforms = append(platforms, platform)
 	}
 }

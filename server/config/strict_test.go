@@ -148,7 +148,7 @@ func TestWrongShapes(t *testing.T) {
 		{"access: [{who: {dispatch: {repositoryID: '7', sender: x}}}]", []string{
 			"access[0].who.dispatch.repositoryID: must be a whole number, without quotes (line 1)",
 			"access[0].who.dispatch.sender: is not a field; there are repository, repositoryID, installationID, senders, senderIDs (line 1)"}},
-		{"access: [{who: {group: x}}]", []string{"access[0].who.group: is not a field; there are push, dispatch, job, token (line 1)"}},
+		{"access: [{who: {group: x}}]", []string{"access[0].who.group: is not a field; there are push, dispatch, job, token, poll (line 1)"}},
 		{"access: [{can: x}]", []string{"access[0].can: is not a field; there are who, may, apps, environments (line 1)"}},
 		{"sources: {sns: {topic: x}}", []string{"sources.sns.topic: is not a field; there are topics (line 1)"}},
 		{"sources: {eventbridge: {key: s3cret}}", []string{"sources.eventbridge.key: is not a field; there are auth, header, username, secretFiles (line 1)"}},

@@ -16,6 +16,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
+	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
 	"github.com/tallyman-dev/tallyman/gitops/propose"
 	"github.com/tallyman-dev/tallyman/server/survey"
 )
@@ -30,19 +31,7 @@ type origin struct {
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	t.Parallel()
-	server, err := gitserver.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	repo, err := server.CreateRepository("manifests.git")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, repo := gittest.Start(t, "manifests.git")
 	return &origin{t, server, repo}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -72,6 +71,7 @@ type Intake struct {
 	Refused    func(gitops.AuditEntry) // told of updates that no rule allows; nil tells nobody
 	Spare      func() bool             // whether the store has room for what became no updates; nil: always
 	Kept       *Kept                   // counts of the intake before this one; nil for its own
+	Moved      *MovedTags              // nil: no environment refuses moved tags
 	Waits      func()                  // told when a delivery began to wait for an app; it must not block; nil tells nobody
 
 	own Kept
@@ -139,6 +139,19 @@ func (in *Intake) store(ctx context.Context, from Inbound) (gitops.Delivery, boo
 	planned.ReceivedAt, planned.Config = in.Now().UTC(), in.Config
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
+	moved, err := in.leaveOutMoved(ctx, from.Event.Principal, &planned)
+	if err != nil {
+		return planned, false, err
+	}
+	stored, duplicate, err := in.storePlanned(ctx, from, planned, rejection)
+	if err == nil && !duplicate {
+		in.recordMoved(ctx, stored.Key(), moved)
+	}
+	return stored, duplicate, err
+}
+
+// storePlanned makes an event durable as it was planned.
+func (in *Intake) storePlanned(ctx context.Context, from Inbound, planned gitops.Delivery, rejection error) (gitops.Delivery, bool, error) {
 	switch planned.Outcome {
 	case gitops.OutcomeAccepted:
 	case gitops.OutcomeWaiting:
@@ -274,14 +287,4 @@ func (in *Intake) recordFinished(ctx context.Context, d gitops.Delivery) {
 		in.Logger.InfoContext(ctx, "update superseded", "environment", u.Environment, "update", u.ID, "delivery", d.Key().String(),
 			"app", u.App, "tag", u.Tag, "reason", u.Reason)
 	}
-}
-
-// ClientIP is the address that a request came from, without its port, which
-// nothing is looked up by.
-func ClientIP(remoteAddr string) string {
-	host, _, err := net.SplitHostPort(remoteAddr)
-	if err != nil {
-		return remoteAddr
-	}
-	return host
 }

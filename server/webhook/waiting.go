@@ -154,10 +154,18 @@ func (in *Intake) decideAsPlanned(ctx context.Context, waits gitops.Delivery) (d
 		}
 		d = endWait(e, d, fmt.Sprintf("it waited until %s. Send it again when there is one", timeText(waits.WaitsUntil())))
 	}
+	moved, err := in.leaveOutMoved(ctx, e.Principal, &d)
+	if err != nil {
+		return waits, false, err
+	}
 	nameOrder(&d, e.Orders)
 	d.EventTime, d.ReceivedAt, d.Remote, d.Credential, d.Recovered = waits.EventTime, waits.ReceivedAt, waits.Remote, waits.Credential, waits.Recovered
 	d.Body, d.BodyDigest, d.Config = waits.Body, waits.BodyDigest, in.Config
-	return in.settle(ctx, d)
+	d, settled, err = in.settle(ctx, d)
+	if settled {
+		in.recordMoved(ctx, d.Key(), moved)
+	}
+	return d, settled, err
 }
 
 func (in *Intake) settle(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, settled bool, err error) {

@@ -12,6 +12,7 @@ package webhook
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -140,4 +141,14 @@ func readGrowing(from io.Reader, announced int64) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// ClientIP is the address that a request came from, without its port, which
+// nothing is looked up by.
+func ClientIP(remoteAddr string) string {
+	host, _, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		return remoteAddr
+	}
+	return host
 }

@@ -145,16 +145,16 @@ func (s *Store) commit(group []*acceptance) error {
 
 // accept brings a group to the server in one call, and fills in what it answers.
 func (s *Store) accept(ctx context.Context, group []*acceptance) error {
-	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4, $5)`
+	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM accept($1, $2, $3, $4, $5, $6)`
 	bodies := make([][]byte, len(group))
 	for i, a := range group {
 		bodies[i] = a.delivery.Body
 	}
-	deliveries, updates, err := acceptArgs(group)
+	deliveries, updates, images, err := acceptArgs(group)
 	if err != nil {
 		return err
 	}
-	answer, err := s.pool.Query(ctx, call, s.nowArg(), deliveries, updates, bodies, queue.MaxWaiting)
+	answer, err := s.pool.Query(ctx, call, s.nowArg(), deliveries, updates, bodies, queue.MaxWaiting, images)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,10 @@
 package postgres
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // deliveryArg is a delivery as the function accept takes it.
@@ -49,9 +49,11 @@ type updateArg struct {
 	Terms *gitops.Terms `json:"terms"`
 }
 
-// acceptArgs are a group's deliveries and updates as the function accept takes them.
-func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, err error) {
+// acceptArgs are a group's deliveries and updates as the function accept takes them, and the
+// images that they tell of; nil for none.
+func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, imageArgs *string, err error) {
 	deliveries, updates := make([]deliveryArg, len(group)), []updateArg{}
+	var images []imageArg
 	waiting := 0
 	for i, a := range group {
 		d := a.delivery
@@ -65,12 +67,21 @@ func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, err error
 		for n, u := range d.Updates {
 			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule, u.Terms})
 		}
+		for _, image := range queue.ImagesOf(d) {
+			images = append(images, imageArgOf(image, i+1))
+		}
 		a.existed = true
 	}
-	one, err := json.Marshal(deliveries)
-	if err != nil {
-		return "", "", err
+	if len(images) > 0 {
+		text, err := marshal(images)
+		if err != nil {
+			return "", "", nil, err
+		}
+		imageArgs = &text
 	}
-	other, err := json.Marshal(updates)
-	return string(one), string(other), err
+	if deliveryArgs, err = marshal(deliveries); err != nil {
+		return "", "", nil, err
+	}
+	updateArgs, err = marshal(updates)
+	return deliveryArgs, updateArgs, imageArgs, err
 }

@@ -45,8 +45,9 @@ func counted(ctx context.Context, tx pgx.Tx) (c queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps),
 		(SELECT count(*) FROM heads), (SELECT count(*) FROM lanes), (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM used_tokens),
 		(SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects),
-		(SELECT count(*) FROM holds), (SELECT count(*) FROM lifts)`
+		(SELECT count(*) FROM holds), (SELECT count(*) FROM lifts),
+		(SELECT count(*) FROM images)`
 	err = tx.QueryRow(ctx, counts).Scan(&c.Deliveries, &c.Updates, &c.Steps, &c.Heads, &c.Lanes, &c.Checkpoints, &c.UsedTokens, &c.Audit, &c.Memories,
-		&c.ProofKeys, &c.Suspects, &c.Holds, &c.Lifts)
+		&c.ProofKeys, &c.Suspects, &c.Holds, &c.Lifts, &c.Images)
 	return c, err
 }

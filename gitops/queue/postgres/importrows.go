@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -28,6 +29,9 @@ type importing struct {
 	rows  map[string][][]any // by table
 	steps []numberedStep
 	bytes int
+
+	imagesOf string // the repository and tag of the last image
+	images   int    // so many of that tag were given
 }
 
 // numberedStep is a step whose update is searched for when it is copied.
@@ -41,9 +45,9 @@ var importColumns = map[string][]string{
 		"environment", "app", "principal", "config", "body_digest", "event", "decided_at"},
 	"bodies": {"delivery", "body"},
 	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "terms", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
-		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason"},
+		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason", "found_digest", "found_at", "found_named"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
-	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word"},
+	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word", "accepted_version"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
@@ -53,6 +57,7 @@ var importColumns = map[string][]string{
 	"proof_keys": {"id", "secret", "made_at"},
 	"suspects":   {"object", "kind", "path", "holder", "at", "deaths"},
 	"holds":      {"id", "number", "kind", "environments", "apps", "tag", "principal", "actor", "reason", "rule", "since", "until", "ends_at", "request"},
+	"images":     {"repository", "tag", "place", "digest", "seen_at", "source", "delivery", "named"},
 	"lifts":      {"hold", "number", "at", "principal", "actor", "reason"},
 }
 
@@ -162,6 +167,8 @@ func (in *importing) add(e queue.Entry) error {
 		return in.hold(*e.Hold)
 	case e.Lift != nil:
 		return in.lift(*e.Lift)
+	case e.Image != nil:
+		return in.image(*e.Image)
 	case e.Holds != nil:
 		_, err := in.tx.Exec(in.ctx, `UPDATE holds_state SET last = $1, revision = $2`, e.Holds.Last, e.Holds.Revision)
 		return err
@@ -209,9 +216,16 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 		actor, reason := clean(c.Actor), clean(c.Reason)
 		cancelActor, cancelReason = &actor, &reason
 	}
+	var digest *string
+	var at *time.Time
+	var named *bool
+	if f := u.Found; f != nil {
+		kept := clean(f.Digest)
+		digest, at, named = &kept, &f.At, &f.Named
+	}
 	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
 		clean(u.Digest), clean(u.Rule), terms, string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
-		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason)
+		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason, digest, at, named)
 }
 
 // readyAt is when stored blocks lift: null where there are none.
@@ -237,7 +251,7 @@ func (in *importing) head(h queue.HeadEntry) error {
 		return err
 	}
 	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt), h.PushedVersion, stored(h.PushedEvent),
-		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag), stored(h.Word))
+		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag), stored(h.Word), h.AcceptedVersion)
 }
 
 func (in *importing) step(s queue.StepEntry) error {

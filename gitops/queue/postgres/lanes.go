@@ -32,15 +32,16 @@ func (s *Store) Ready(ctx context.Context, environments []string) (found []strin
 // Take implements [queue.Lanes].
 func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
 	const take = `SELECT ` + updateColumns + `, CASE WHEN u.was_held AND u.ready_at <= coalesce($1, clock_timestamp()) THEN u.ready_at END,
-		coalesce((SELECT h.written_tag FROM heads h WHERE h.environment = u.environment AND h.app = u.app), '')
+		CASE WHEN u.blocked_by->0->>'kind' = 'image' THEN u.blocked_by END, coalesce((SELECT h.written_tag FROM heads h WHERE h.environment = u.environment AND h.app = u.app), '')
 		FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9) AS u`
 	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, o.NewestHeld, texts(o.Unresolved), texts(o.Except)}
 	err = s.call(ctx, func(ctx context.Context) error {
 		taken, err = rows(ctx, s.pool, take, args, func(row pgx.CollectableRow) (gitops.Update, error) {
 			var heldUntil *time.Time
+			var images []gitops.Block
 			var written string
-			u, err := s.scanUpdate(row, &heldUntil, &written)
-			u.HeldUntil, u.WrittenTag = read(heldUntil), written
+			u, err := s.scanUpdate(row, &heldUntil, &images, &written)
+			u.HeldUntil, u.ImageSince, u.WrittenTag = read(heldUntil), gitops.ImageSince(images).UTC(), written
 			return u, err
 		})
 		return leaseError(l.Name, err)
@@ -59,6 +60,21 @@ type transitionArg struct {
 	Reason string        `json:"reason"`
 	Commit string        `json:"commit"`
 	Actor  string        `json:"actor"`
+	Found  *foundArg     `json:"found"`
+}
+
+// foundArg is what was found of an update's image, as the function report takes it.
+type foundArg struct {
+	Digest string    `json:"digest"`
+	At     time.Time `json:"at"`
+	Named  bool      `json:"named"`
+}
+
+func foundArgOf(f *gitops.Found) *foundArg {
+	if f == nil {
+		return nil
+	}
+	return &foundArg{clean(f.Digest), rounded(f.At), f.Named}
 }
 
 // blockedArg is a blocked update as the function report takes it.
@@ -82,7 +98,7 @@ type outageArg struct {
 func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
 	transitions, blocks := make([]transitionArg, len(r.Transitions)), make([]blockedArg, len(r.Blocks))
 	for i, t := range r.Transitions {
-		transitions[i] = transitionArg{clean(t.Update), clean(t.Action), clean(t.Code), clean(t.Reason), clean(t.Commit), clean(t.Actor)}
+		transitions[i] = transitionArg{clean(t.Update), clean(t.Action), clean(t.Code), clean(t.Reason), clean(t.Commit), clean(t.Actor), foundArgOf(t.Found)}
 	}
 	unblocked := false
 	for i, b := range r.Blocks {

@@ -64,7 +64,7 @@ func (s *Store) Place(ctx context.Context, p queue.Placement) (queue.Placed, err
 		return queue.Placed{}, domainError(err)
 	}
 	var answer placeAnswer
-	err = s.release(ctx, `SELECT place($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, args, &answer)
+	err = s.release(ctx, `SELECT place($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, args, &answer)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		switch refused.Code {
@@ -100,16 +100,16 @@ func (s *Store) placeArgs(p queue.Placement, order *acceptance) ([]any, error) {
 		}
 		json[i] = text
 	}
-	var deliveries, updates *string
+	var deliveries, updates, images *string
 	var body []byte
 	if order != nil {
-		one, other, err := acceptArgs([]*acceptance{order})
+		one, other, seen, err := acceptArgs([]*acceptance{order})
 		if err != nil {
 			return nil, err
 		}
-		deliveries, updates, body = &one, &other, order.delivery.Body
+		deliveries, updates, images, body = &one, &other, seen, order.delivery.Body
 	}
-	return []any{s.nowArg(), json[0], clean(p.Request()), deliveries, updates, body, queue.MaxWaiting, clean(p.Written), json[1], json[2], queue.MaxHolds}, nil
+	return []any{s.nowArg(), json[0], clean(p.Request()), deliveries, updates, body, queue.MaxWaiting, images, clean(p.Written), json[1], json[2], queue.MaxHolds}, nil
 }
 
 func marshal(value any) (string, error) {

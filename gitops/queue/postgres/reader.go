@@ -62,14 +62,14 @@ func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err err
 }
 
 // headColumns are what scanHead reads; h is a head.
-const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.written, h.written_id, h.written_tag, h.word`
+const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.written, h.written_id, h.written_tag, h.word, h.accepted_version`
 
 func scanHead(row pgx.CollectableRow) (gitops.Head, error) { return scanHeadAnd(row) }
 
 // scanHeadAnd scans the columns behind a head's, too.
 func scanHeadAnd(row pgx.CollectableRow, more ...any) (h gitops.Head, err error) {
 	var event, receipt, orderEvent, orderReceipt, pushedEvent, word *time.Time
-	columns := []any{&h.Environment, &h.App, &event, &receipt, &orderEvent, &orderReceipt, &h.PushedVersion, &pushedEvent, &h.Written, &h.WrittenID, &h.WrittenTag, &word}
+	columns := []any{&h.Environment, &h.App, &event, &receipt, &orderEvent, &orderReceipt, &h.PushedVersion, &pushedEvent, &h.Written, &h.WrittenID, &h.WrittenTag, &word, &h.AcceptedVersion}
 	err = row.Scan(append(columns, more...)...)
 	h.NewestEvent, h.NewestReceipt = read(event), read(receipt)
 	h.OrderEvent, h.OrderReceipt, h.PushedEvent, h.Word = read(orderEvent), read(orderReceipt), read(pushedEvent), read(word)
@@ -91,6 +91,30 @@ func (s *Store) Head(ctx context.Context, environment, app string) (h gitops.Hea
 		return gitops.Head{}, err
 	}
 	return h, nil
+}
+
+// Heads implements [queue.Reader].
+func (s *Store) Heads(ctx context.Context, environment string, apps []string) (heads []gitops.Head, err error) {
+	const known = `SELECT ` + headColumns + ` FROM heads h WHERE h.environment = $1 AND h.app = ANY ($2)`
+	byApp := make(map[string]gitops.Head, len(apps))
+	err = s.read(ctx, func(ctx context.Context) error {
+		found, err := rows(ctx, s.pool, known, []any{clean(environment), texts(apps)}, scanHead)
+		for _, h := range found {
+			byApp[h.App] = h
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, app := range texts(apps) {
+		h, ok := byApp[app]
+		if !ok {
+			h = gitops.Head{Environment: clean(environment), App: app}
+		}
+		heads = append(heads, h)
+	}
+	return heads, nil
 }
 
 // backlogRow is one tally of an environment, with what else is known of its lane.

@@ -13,7 +13,8 @@ import (
 // updateColumns are what an updateRow reads; u is of update_records.
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
-	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule, u.terms, u.principal`
+	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule, u.terms, u.principal,
+	u.found_digest, u.found_at, u.found_named`
 
 // recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
 // the planner from joining tables as a whole.
@@ -26,13 +27,18 @@ type updateRow struct {
 	finishedAt, retriedAt, eventTime *time.Time
 	cancelActor, cancelReason        *string
 	readAt                           time.Time
+
+	foundDigest *string
+	foundAt     *time.Time
+	foundNamed  *bool
 }
 
 // into is where the row's columns go.
 func (u *updateRow) into() []any {
 	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
-		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule, &u.terms, &u.Principal}
+		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule, &u.terms, &u.Principal,
+		&u.foundDigest, &u.foundAt, &u.foundNamed}
 }
 
 // update is what was read, with the blocks that have not lifted at the time.
@@ -40,6 +46,9 @@ func (u *updateRow) update(now time.Time) (gitops.Update, error) {
 	u.AcceptedAt, u.FinishedAt, u.RetriedAt, u.EventTime = u.AcceptedAt.UTC(), read(u.finishedAt), read(u.retriedAt), read(u.eventTime)
 	if u.cancelActor != nil && u.cancelReason != nil {
 		u.CancelRequest = &gitops.CancelRequest{Actor: *u.cancelActor, Reason: *u.cancelReason}
+	}
+	if u.foundDigest != nil {
+		u.Found = &gitops.Found{Digest: *u.foundDigest, At: read(u.foundAt), Named: u.foundNamed != nil && *u.foundNamed}
 	}
 	var err error
 	if u.BlockedBy, err = readBlocks(u.blockedBy, now); err == nil {

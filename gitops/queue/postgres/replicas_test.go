@@ -120,6 +120,15 @@ func (s *spread) Latest(ctx context.Context) (string, error) { return s.next().L
 func (s *spread) Head(ctx context.Context, environment, app string) (gitops.Head, error) {
 	return s.next().Head(ctx, environment, app)
 }
+func (s *spread) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return s.next().Heads(ctx, environment, apps)
+}
+func (s *spread) SeenImages(ctx context.Context, repository string, tags []string) ([]gitops.SeenImage, error) {
+	return s.next().SeenImages(ctx, repository, tags)
+}
+func (s *spread) RecordImages(ctx context.Context, seen []gitops.SeenImage) error {
+	return s.next().RecordImages(ctx, seen)
+}
 func (s *spread) Decide(ctx context.Context, d queue.Decision) (gitops.Update, error) {
 	return s.next().Decide(ctx, d)
 }

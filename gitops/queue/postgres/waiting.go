@@ -60,7 +60,7 @@ func (s *Store) WaitingCount(ctx context.Context) (w queue.WaitingCount, err err
 
 // Settle implements [queue.Waiting].
 func (s *Store) Settle(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, settled bool, err error) {
-	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM settle($1, $2, $3, $4)`
+	const call = `SELECT delivery, accepted_at, sequence, coalesce(state, ''), coalesce(reason, '') FROM settle($1, $2, $3, $4, $5)`
 	d, err = queue.Settled(d)
 	if err != nil {
 		return gitops.Delivery{}, false, err
@@ -71,12 +71,12 @@ func (s *Store) Settle(ctx context.Context, d gitops.Delivery) (stored gitops.De
 	}
 	a.decided = true
 	group := []*acceptance{a}
-	deliveries, updates, err := acceptArgs(group)
+	deliveries, updates, images, err := acceptArgs(group)
 	if err != nil {
 		return gitops.Delivery{}, false, err
 	}
 	err = s.call(ctx, func(ctx context.Context) error {
-		answer, err := s.pool.Query(ctx, call, s.nowArg(), deliveries, updates, a.delivery.Body)
+		answer, err := s.pool.Query(ctx, call, s.nowArg(), deliveries, updates, a.delivery.Body, images)
 		if err != nil {
 			return err
 		}

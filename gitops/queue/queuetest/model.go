@@ -69,6 +69,7 @@ type state struct {
 	holds       []hold                    // in the order of ids
 	held        int64                     // the number of the newest
 	revision    int64
+	images      map[string][]gitops.SeenImage // by repository, a space, and tag
 }
 
 func newState() state {
@@ -76,6 +77,7 @@ func newState() state {
 		deliveries: make(map[gitops.DeliveryKey]delivery), updates: make(map[string]*gitops.Update), heads: make(map[target]gitops.Head),
 		lanes: make(map[string]*lane), leases: make(map[string]*lease), checkpoints: make(map[string]string), used: make(map[string]usedToken),
 		memories: make(map[string]memory), parsing: make(map[noted]note), suspects: make(map[string]gitops.Suspect),
+		images: make(map[string][]gitops.SeenImage),
 	}
 }
 
@@ -129,7 +131,7 @@ func (s *state) clone() state {
 	c.deliveries, c.heads, c.log = maps.Clone(s.deliveries), maps.Clone(s.heads), slices.Clone(s.log)
 	c.checkpoints, c.used = maps.Clone(s.checkpoints), maps.Clone(s.used)
 	c.memories, c.audit = maps.Clone(s.memories), slices.Clone(s.audit)
-	c.holds = slices.Clone(s.holds)
+	c.holds, c.images = slices.Clone(s.holds), maps.Clone(s.images)
 	c.parsing, c.suspects = maps.Clone(s.parsing), maps.Clone(s.suspects)
 	c.updates, c.lanes, c.leases = make(map[string]*gitops.Update), make(map[string]*lane), make(map[string]*lease)
 	for id, u := range s.updates {

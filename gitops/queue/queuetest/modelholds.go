@@ -212,10 +212,11 @@ func (m *Model) heldBy(h gitops.Hold) []*gitops.Update {
 	})
 }
 
-// heldAs are the pending updates that holds keep from being written, one of them of a kind.
+// heldAs are the pending updates that holds keep from being written, or that wait for
+// their image, with a block of a kind.
 func (m *Model) heldAs(kind gitops.BlockKind) (found []*gitops.Update) {
 	for _, u := range m.updates {
-		blocked := u.State == gitops.Pending && !m.ready(u) && u.BlockedBy[0].Kind.Held()
+		blocked := u.State == gitops.Pending && !m.ready(u) && (u.BlockedBy[0].Kind.Held() || u.BlockedBy[0].Kind == gitops.BlockImage && kind == gitops.BlockImage)
 		if blocked && slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Kind == kind }) {
 			found = append(found, u)
 		}
@@ -228,7 +229,7 @@ func (m *Model) free(held []*gitops.Update) {
 	for _, u := range held {
 		u.BlockedBy = slices.Clone(u.BlockedBy)
 		for i := range u.BlockedBy {
-			u.BlockedBy[i].Until = m.now().UTC()
+			u.BlockedBy[i] = u.BlockedBy[i].Ended(m.now().UTC())
 		}
 		m.notifier.Wake(u.Environment)
 	}

@@ -76,6 +76,9 @@ func (m *Model) take(d gitops.Delivery) {
 		m.enter(u, moment)
 		m.record(queue.OrderEntry(d, u))
 	}
+	for _, image := range queue.ImagesOf(d) {
+		m.see(image)
+	}
 	if d.Outcome == gitops.OutcomeWaiting {
 		m.waits++
 	}
@@ -90,6 +93,7 @@ func (m *Model) enter(u gitops.Update, moment gitops.EventMoment) {
 	lane.used = true
 	newest, late := head.Late(moment)
 	lower := m.lowerThan(u)
+	m.heads[target{u.Environment, u.App}] = head.AcceptSuperseded(moment)
 	switch {
 	case late:
 		u.State, u.FinishedAt = gitops.Superseded, u.AcceptedAt

@@ -145,6 +145,7 @@ func (m *Model) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 		if inHand[u.ID] || apps[u.App] && doubtful {
 			t := m.update(u.ID)
 			t.HeldUntil, t.WrittenTag = gitops.HeldUntil(u.BlockedBy, m.now()), m.head(u.Environment, u.App).WrittenTag
+			t.ImageSince = gitops.ImageSince(u.BlockedBy)
 			taken = append(taken, t)
 		}
 	}

@@ -69,6 +69,18 @@ func (m *Model) Head(ctx context.Context, environment, app string) (gitops.Head,
 	return m.head(environment, app), nil
 }
 
+// Heads implements [queue.Reader].
+func (m *Model) Heads(ctx context.Context, environment string, apps []string) (heads []gitops.Head, err error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for _, app := range apps {
+		heads = append(heads, m.head(environment, app))
+	}
+	return heads, nil
+}
+
 // Backlogs implements [queue.Reader].
 func (m *Model) Backlogs(ctx context.Context) (all []queue.Backlog, err error) {
 	if err := m.begin(ctx); err != nil {

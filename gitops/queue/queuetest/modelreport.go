@@ -74,6 +74,7 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 		m.change(l, u, func() {
 			m.move(u, to, t.Code, t.Reason, t.Commit)
 			u.Attempts++
+			m.found(u, t.Found)
 			m.step(u, gitops.Step{Attempts: 1, State: to, Code: t.Code, Reason: t.Reason, Commit: t.Commit, Actor: t.Actor})
 		})
 		if gitops.Raises(from, to) {
@@ -110,9 +111,11 @@ func (m *Model) block(l queue.Lease, u *gitops.Update, blocks []gitops.Block) {
 		var reasons []string
 		for i := range u.BlockedBy {
 			b := &u.BlockedBy[i]
-			if b.Revision, b.Since = 0, now; same {
-				b.Since = before[i].Since
+			since := now
+			if same {
+				since = before[i].Since
 			}
+			b.Revision, b.Since = 0, b.SinceOr(since, now)
 			if over {
 				b.Until = now
 			}

@@ -62,8 +62,10 @@ func (r *player) step() {
 		r.crash()
 	case n < 54:
 		r.appendAudit(gitops.AuditEntry{Act: gitops.ActRefuse, Principal: r.one("token:ops", "job:1@x"), Actor: "token:ops", Environment: "dev", App: r.one("", "app-0"), Reason: "no rule"}, gitops.AuditEntry{Act: gitops.ActSecret})
-	case n < 56:
+	case n < 55:
 		r.parse()
+	case n < 56:
+		r.recordSome()
 	case n < 61:
 		r.people()
 	case n < 65 && len(r.ids) > 0:
@@ -119,6 +121,7 @@ func (r *player) send() {
 		r.version(d.Updates)
 	}
 	r.terms(d.Updates)
+	r.tellImages(&d)
 	r.sent = append(r.sent, d)
 	for _, u := range r.accept(d).Updates {
 		r.ids = append(r.ids, u.ID)
@@ -179,12 +182,15 @@ func (r *player) news(environment string) (report queue.Report) {
 	actions := []gitops.Action{gitops.ActionPropose, gitops.ActionCommit, gitops.ActionCommit, gitops.ActionConfirm, gitops.ActionSupersede, gitops.ActionFail, gitops.ActionFail, gitops.ActionClose, gitops.ActionCancel}
 	for _, id := range r.some(environment) {
 		if r.IntN(3) > 0 {
-			report.Transitions = append(report.Transitions, transition(id, oneOf(r, actions...)))
+			report.Transitions = append(report.Transitions, r.foundSome(transition(id, oneOf(r, actions...))))
 			continue
 		}
 		b := queue.Blocked{Update: id}
 		for _, kind := range r.kinds() {
 			block := gitops.Block{Kind: kind, Reason: reported + string(kind) + r.one("", " again")}
+			if r.IntN(4) == 0 {
+				block.Since = r.clock.now().Add(r.seconds(20) - 10*time.Second)
+			}
 			if r.IntN(2) == 0 {
 				block.Until = r.clock.now().Add(r.seconds(20))
 			}

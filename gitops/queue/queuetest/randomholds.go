@@ -89,18 +89,24 @@ func (r *player) terms(updates []gitops.Update) {
 	for i := range updates {
 		if r.IntN(4) == 0 {
 			updates[i].Terms = &gitops.Terms{
-				Reason: r.one("", "a reason"), Passes: gitops.BlockKinds()[2 : 2+r.IntN(5)], RollsBack: r.one("", "v1"), PinUntil: r.clock.now().Add(r.seconds(30)),
+				Reason: r.one("", "a reason"), Passes: gitops.BlockKinds()[3 : 3+r.IntN(5)], RollsBack: r.one("", "v1"), PinUntil: r.clock.now().Add(r.seconds(30)),
 			}
 		}
 	}
 }
 
-// kinds are of blocks that one update may have: all of holds, or none.
+// kinds are of blocks that one update may have: all of holds or none, and that of an image
+// is the first.
 func (r *player) kinds() []gitops.BlockKind {
-	all := gitops.BlockKinds()
+	others := [][]gitops.BlockKind{nil, {gitops.BlockStale}, {gitops.BlockRefused, gitops.BlockStale}, {gitops.BlockImage}, {gitops.BlockImage, gitops.BlockRefused}}
 	if r.IntN(2) == 0 {
-		return all[r.IntN(3):2]
+		return oneOf(r, others...)
 	}
-	first := 2 + r.IntN(4)
-	return all[first : first+1+r.IntN(len(all)-first)]
+	all := gitops.HoldKinds()
+	first := r.IntN(len(all))
+	var kinds []gitops.BlockKind
+	for _, kind := range all[first : first+1+r.IntN(len(all)-first)] {
+		kinds = append(kinds, gitops.BlockKind(kind))
+	}
+	return kinds
 }

@@ -153,6 +153,7 @@ func (s *script) check() {
 	for _, t := range slices.SortedFunc(maps.Keys(s.model.heads), func(a, b target) int { return strings.Compare(a.environment+"/"+a.app, b.environment+"/"+b.app) }) {
 		s.checkHead(t.environment, t.app)
 	}
+	s.checkHeads("dev", "web", "missing", "api", "web")
 	for _, l := range s.leases {
 		s.checkTake(l, queue.TakeOptions{Limit: everything})
 	}
@@ -168,6 +169,7 @@ func (s *script) check() {
 	s.checkAudit()
 	s.checkSuspects()
 	s.checkHolds()
+	s.checkImages()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 

@@ -92,6 +92,16 @@ var cases = []testCase{
 	{"Accept/OnlyUpAtOnce", onlyUpAtOnce},
 	{"Accept/OnlyUpOutOfOrder", onlyUpOutOfOrder},
 	{"Accept/OnlyUpPastBad", onlyUpPastBad},
+	{"Accept/AcceptedVersion", acceptedVersion},
+
+	{"Images/Recorded", imagesRecorded},
+	{"Images/Accepted", imagesAccepted},
+	{"Images/Found", imagesFound},
+	{"Images/OutliveEverything", imagesOutliveEverything},
+	{"Images/AtOnce", imagesAtOnce},
+	{"Images/Since", imageSince},
+	{"Images/Rejudged", imagesRejudged},
+	{"Images/Freed", imageFreed},
 
 	{"Leases/OneHolderAtATime", oneHolderAtATime},
 	{"Leases/ClaimsAtOnce", claimsAtOnce},

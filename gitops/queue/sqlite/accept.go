@@ -90,6 +90,11 @@ func (tx *tx) accept(d gitops.Delivery) (accepted gitops.Delivery, duplicate boo
 			return gitops.Delivery{}, false, err
 		}
 	}
+	for _, image := range queue.ImagesOf(d) {
+		if err := tx.recordImage(image); err != nil {
+			return gitops.Delivery{}, false, err
+		}
+	}
 	return d, false, nil
 }
 
@@ -156,6 +161,9 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 	}
 	if reason != "" {
 		u.State, u.FinishedAt, u.Reason = gitops.Superseded, u.AcceptedAt, reason
+		if head := tx.head(u.Environment, u.App); head.AcceptedVersion < m.Version {
+			tx.setHead(head.AcceptSuperseded(m))
+		}
 	} else {
 		tx.setHead(tx.head(u.Environment, u.App).Accept(m))
 	}

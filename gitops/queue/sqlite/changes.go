@@ -21,7 +21,8 @@ func (tx *tx) moved(u gitops.Update, to gitops.State) gitops.Update {
 // save writes what has changed of an update, and the step that the change is.
 func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 	const save = `UPDATE updates SET state = ?, code = ?, reason = ?, object = ?, attempts = ?, finished_at = ?, retried_at = ?,
-		cancel_actor = ?, cancel_reason = ?, blocked_by = ?, blocked_kind = ?, ready_at = ? WHERE sequence = ?`
+		cancel_actor = ?, cancel_reason = ?, blocked_by = ?, blocked_kind = ?, ready_at = ?,
+		found_digest = ?, found_at = ?, found_named = ? WHERE sequence = ?`
 	blocks, err := formatBlocks(after.BlockedBy)
 	if err != nil {
 		return err
@@ -30,8 +31,9 @@ func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 	if c := after.CancelRequest; c != nil {
 		actor, reason = c.Actor, c.Reason
 	}
+	digest, at, named := foundArgs(after.Found)
 	err = tx.exec(save, string(after.State), string(after.Code), after.Reason, after.Commit, after.Attempts, stored(after.FinishedAt),
-		stored(after.RetriedAt), actor, reason, blocks, firstKind(after.BlockedBy), readyAt(after.BlockedBy), after.Sequence)
+		stored(after.RetriedAt), actor, reason, blocks, firstKind(after.BlockedBy), readyAt(after.BlockedBy), digest, at, named, after.Sequence)
 	if err != nil {
 		return err
 	}
@@ -41,6 +43,14 @@ func (tx *tx) save(before, after gitops.Update, step gitops.Step) error {
 		return tx.repeatStep(after.Sequence, step)
 	}
 	return tx.addStep(after.Sequence, step)
+}
+
+// foundArgs are the columns of what was found: NULL for nothing.
+func foundArgs(f *gitops.Found) (digest, at, named any) {
+	if f == nil {
+		return nil, nil, nil
+	}
+	return f.Digest, stored(f.At), f.Named
 }
 
 // firstKind is the column of an update that is blocked so.

@@ -97,7 +97,7 @@ type export struct {
 }
 
 func (e *export) everything() error {
-	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects, e.holdsState} {
+	for _, part := range []func() error{e.happened, e.heads, e.lanes, e.checkpoints, e.usedTokens, e.memories, e.proofKeys, e.suspects, e.holdsState, e.images} {
 		if err := part(); err != nil {
 			return err
 		}

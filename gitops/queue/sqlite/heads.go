@@ -7,13 +7,13 @@ import (
 )
 
 // headColumns are what scanHead reads.
-const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag, word`
+const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag, word, accepted_version`
 
 func scanHead(r row) gitops.Head {
 	return gitops.Head{
 		Environment: r.text(0), App: r.text(1), NewestEvent: r.time(2), NewestReceipt: r.time(3),
 		OrderEvent: r.time(4), OrderReceipt: r.time(5), PushedVersion: r.text(6), PushedEvent: r.time(7),
-		Written: r.number(8), WrittenID: r.text(9), WrittenTag: r.text(10), Word: r.time(11),
+		Written: r.number(8), WrittenID: r.text(9), WrittenTag: r.text(10), Word: r.time(11), AcceptedVersion: r.text(12),
 	}
 }
 
@@ -33,6 +33,24 @@ func (s *Store) Head(ctx context.Context, environment, app string) (h gitops.Hea
 		return gitops.Head{}, err
 	}
 	return h, nil
+}
+
+// Heads implements [queue.Reader].
+func (s *Store) Heads(ctx context.Context, environment string, apps []string) (heads []gitops.Head, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		for _, app := range apps {
+			h, err := readHead(ctx, c, environment, app)
+			if err != nil {
+				return err
+			}
+			heads = append(heads, h)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return heads, nil
 }
 
 func readHead(ctx context.Context, c *connection, environment, app string) (gitops.Head, error) {
@@ -61,12 +79,12 @@ func (tx *tx) setHead(h gitops.Head) {
 	tx.writes++
 }
 
-const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // headArgs are what insertHead takes.
 func headArgs(h gitops.Head) []any {
 	return []any{h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
-		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag, stored(h.Word)}
+		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag, stored(h.Word), h.AcceptedVersion}
 }
 
 func (tx *tx) saveHead(h gitops.Head) error {
@@ -74,6 +92,7 @@ func (tx *tx) saveHead(h gitops.Head) error {
 		newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 		order_event = excluded.order_event, order_receipt = excluded.order_receipt,
 		pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event,
-		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag, word = excluded.word`
+		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag, word = excluded.word,
+		accepted_version = excluded.accepted_version`
 	return tx.exec(save, headArgs(h)...)
 }

@@ -50,6 +50,8 @@ func (in *importing) add(e queue.Entry) error {
 		return in.addHold(*e.Hold)
 	case e.Lift != nil:
 		return in.addLift(*e.Lift)
+	case e.Image != nil:
+		return in.addImage(*e.Image)
 	case e.Holds != nil:
 		return in.c.exec(`UPDATE hold_numbers SET highest = ?, revision = ?`, e.Holds.Last, e.Holds.Revision)
 	}
@@ -99,8 +101,8 @@ func (in *importing) sender(k senderKey) (number int64, err error) {
 
 func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, code, reason,
-		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at, found_digest, found_at, found_named)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO NOTHING`
 	blocks, err := formatBlocks(u.BlockedBy)
 	if err != nil {
@@ -117,9 +119,10 @@ func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 	if err := in.c.exec(lane, u.Environment); err != nil {
 		return err
 	}
+	digest, at, named := foundArgs(u.Found)
 	return in.c.exec(add, sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
 		u.Rule, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
-		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy))
+		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy), digest, at, named)
 }
 
 // sequenceOf returns the sequence here of an update that was given; 0 for the id "".
@@ -203,9 +206,10 @@ func counted(c *connection) (n queue.Counts, err error) {
 	const counts = `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM updates), (SELECT count(*) FROM steps), (SELECT count(*) FROM heads),
 		(SELECT count(*) FROM (SELECT environment FROM lanes UNION SELECT name FROM leases)), (SELECT count(*) FROM checkpoints),
 		(SELECT count(*) FROM used_tokens), (SELECT count(*) FROM audit), (SELECT count(*) FROM memories), (SELECT count(*) FROM proof_keys), (SELECT count(*) FROM suspects),
-		(SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE lifted_at IS NOT NULL)`
+		(SELECT count(*) FROM holds), (SELECT count(*) FROM holds WHERE lifted_at IS NOT NULL),
+		(SELECT count(*) FROM images)`
 	_, err = c.one(context.Background(), counts, nil, func(r row) {
-		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects, &n.Holds, &n.Lifts} {
+		for i, into := range []*int{&n.Deliveries, &n.Updates, &n.Steps, &n.Heads, &n.Lanes, &n.Checkpoints, &n.UsedTokens, &n.Audit, &n.Memories, &n.ProofKeys, &n.Suspects, &n.Holds, &n.Lifts, &n.Images} {
 			*into = int(r.number(i))
 		}
 	})

@@ -279,7 +279,7 @@ func (t *taking) add(sequence int64) error {
 		}
 		t.heads[u.App] = head
 	}
-	u.HeldUntil, u.WrittenTag = gitops.HeldUntil(u.BlockedBy, t.now), head.WrittenTag
+	u.HeldUntil, u.WrittenTag, u.ImageSince = gitops.HeldUntil(u.BlockedBy, t.now), head.WrittenTag, gitops.ImageSince(u.BlockedBy)
 	u.BlockedBy = blocking(u.BlockedBy, t.now)
 	t.found[sequence] = u
 	return nil

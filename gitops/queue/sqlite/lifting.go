@@ -102,6 +102,10 @@ const (
 	// freed ends the blocks at a time, as if they had been until then.
 	freed = `UPDATE updates INDEXED BY updates_held SET ready_at = ?2,
 		blocked_by = (SELECT json_group_array(json_set(value, '$.until', ?6)) FROM json_each(blocked_by)) WHERE `
+	// freedImages is the same for what waits for its image (gitops.Block.Ended).
+	freedImages = `UPDATE updates INDEXED BY updates_images SET ready_at = ?2, blocked_by = (SELECT json_group_array(json_set(value, '$.until',
+		CASE WHEN value ->> 'kind' = 'image' AND value ->> 'until' IS NULL THEN '1970-01-01T00:00:00Z' ELSE ?3 END)) FROM json_each(blocked_by))
+		WHERE environment = ?1 AND state = 'pending' AND blocked_kind = 'image' AND ready_at > ?2`
 	freeIn    = freed + heldIn
 	freeOf    = freed + heldOf
 	listHeld  = `SELECT sequence FROM updates INDEXED BY updates_held WHERE `
@@ -179,7 +183,30 @@ func (tx *tx) countHeld(holds []gitops.Hold) (int, error) {
 // Rejudge implements [queue.Holds].
 func (s *Store) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {
 	return s.writer.do(ctx, func(tx *tx) error {
+		if kind == gitops.BlockImage {
+			return tx.releaseImages(environments)
+		}
 		_, err := tx.release(held{kind: kind, environments: environments})
 		return err
 	})
+}
+
+// releaseImages makes ready what waits for its image; no environments means all.
+func (tx *tx) releaseImages(environments []string) error {
+	if len(environments) == 0 {
+		var err error
+		if environments, err = usedEnvironments(context.Background(), tx.connection); err != nil {
+			return err
+		}
+	}
+	for _, environment := range environments {
+		rows, err := tx.change(freedImages, environment, tx.now.UnixMicro(), rounded(tx.now).Format(blockTime))
+		if err != nil {
+			return err
+		}
+		if rows > 0 {
+			tx.woken[environment] = true
+		}
+	}
+	return nil
 }

@@ -93,6 +93,13 @@ func (p *reporting) transition(t gitops.Transition) error {
 	after := p.moved(u, to)
 	after.Code, after.Reason, after.Commit = t.Code, t.Reason, t.Commit
 	after.Attempts++
+	if t.Found != nil {
+		after.Found = &gitops.Found{Digest: t.Found.Digest, At: rounded(t.Found.At), Named: t.Found.Named}
+		seen := gitops.SeenImage{Repository: u.Repository, Tag: u.Tag, Digest: t.Found.Digest, By: u.Delivery, Named: t.Found.Named}
+		if err := p.recordImage(seen); err != nil {
+			return err
+		}
+	}
 	if gitops.Raises(u.State, to) {
 		p.written[u.App] = true
 		p.setHead(p.head(u.Environment, u.App).Write(after))
@@ -154,13 +161,13 @@ func (p *reporting) block(b queue.Blocked) error {
 	over := gitops.JudgedBefore(b.BlockedBy, now)
 	var reasons []string
 	for i := range after.BlockedBy {
-		block := &after.BlockedBy[i]
-		block.Since, block.Until = rounded(p.now), rounded(block.Until)
-		if block.Revision = 0; over {
-			block.Until = block.Since
-		}
+		block, since := &after.BlockedBy[i], rounded(p.now)
 		if same {
-			block.Since = u.BlockedBy[i].Since
+			since = u.BlockedBy[i].Since
+		}
+		block.Since, block.Until = rounded(block.SinceOr(since, p.now)), rounded(block.Until)
+		if block.Revision = 0; over {
+			block.Until = rounded(p.now)
 		}
 		reasons = append(reasons, block.Reason)
 	}

@@ -83,7 +83,10 @@ CREATE TABLE updates (
 	cancel_reason TEXT,
 	blocked_by    TEXT NOT NULL DEFAULT '', -- a JSON list; what has lifted stays until the next report, which keeps its time
 	blocked_kind  TEXT NOT NULL DEFAULT '', -- of the first of them
-	ready_at      INTEGER                   -- NULL: now; when its blocks lift; the highest number: not by themselves
+	ready_at      INTEGER,                  -- NULL: now; when its blocks lift; the highest number: not by themselves
+	found_digest  TEXT,                     -- gitops.Found: NULL until its image was found, as found_at and found_named
+	found_at      INTEGER,
+	found_named   INTEGER                   -- 0 or 1
 ) STRICT;
 
 -- What a lane takes, in acceptance order, without a look into the rows. What is
@@ -98,6 +101,9 @@ CREATE INDEX updates_blocked_app ON updates (environment, app) WHERE state = 'pe
 
 -- What holds hold, for when they are lifted.
 CREATE INDEX updates_held ON updates (environment, app) WHERE state = 'pending' AND blocked_kind IN ('pin', 'freeze', 'stop', 'bad');
+
+-- What waits for its image, for when another process looks after the environment.
+CREATE INDEX updates_images ON updates (environment) WHERE state = 'pending' AND blocked_kind = 'image';
 
 -- The highest version that an app waits for. Accepting pays for it where tags are
 -- versions.
@@ -126,7 +132,22 @@ CREATE TABLE heads (
 	written_id     TEXT NOT NULL,
 	written_tag    TEXT NOT NULL,
 	word           INTEGER,          -- when a person's order was last accepted
+	accepted_version TEXT NOT NULL,  -- the highest gitops.VersionKey that was ever accepted
 	PRIMARY KEY (environment, app)
+) STRICT, WITHOUT ROWID;
+
+-- Which images were seen: gitops.SeenImage. Nothing prunes them. A tag has one row, and one
+-- more for each digest that a person named for it although it had another.
+CREATE TABLE images (
+	repository TEXT NOT NULL,
+	tag        TEXT NOT NULL,
+	place      INTEGER NOT NULL, -- among the tag's, from 0
+	digest     TEXT NOT NULL,    -- '' while only the tag is known
+	seen_at    INTEGER NOT NULL,
+	source     TEXT NOT NULL,    -- of the delivery that brought it; '' for none, as delivery
+	delivery   TEXT NOT NULL,
+	named      INTEGER NOT NULL, -- 0 or 1
+	PRIMARY KEY (repository, tag, place)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE lanes (

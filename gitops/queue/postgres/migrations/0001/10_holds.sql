@@ -72,15 +72,23 @@ $$;
 -- What a hold may hold: empty names mean all, and so does the tag ''.
 CREATE TYPE hold_scope AS (kind text, environments text[], apps text[], tag text);
 
--- held_by are the updates that are not ready and have a block of a scope's kind.
+-- held_by are the updates that are not ready and have a block of a scope's kind, which may
+-- be 'image'.
 CREATE FUNCTION held_by(s hold_scope, now_at timestamptz) RETURNS TABLE (sequence bigint) LANGUAGE sql STABLE AS $$
 	SELECT u.sequence FROM unnest(CASE cardinality(s.environments) WHEN 0 THEN ARRAY(SELECT environments('')) ELSE s.environments END) AS lane
 	CROSS JOIN LATERAL (
-		SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE cardinality(s.apps) = 0 AND o.environment = lane AND o.was_held AND o.ready_at > now_at
+		SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE s.kind <> 'image' AND cardinality(s.apps) = 0 AND o.environment = lane AND o.was_held AND o.ready_at > now_at
+		UNION ALL
+		SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE s.kind = 'image' AND o.environment = lane AND o.counts_as = 'image' AND o.ready_at > now_at
 		UNION ALL
 		SELECT o.* FROM unnest(s.apps) AS name CROSS JOIN LATERAL (
 			SELECT o.sequence, o.tag, o.blocked_by FROM updates o WHERE o.environment = lane AND o.app = name AND o.was_held AND o.ready_at > now_at OFFSET 0) AS o
 	) AS u WHERE (s.tag = '' OR u.tag = s.tag) AND u.blocked_by @> jsonb_build_array(jsonb_build_object('kind', s.kind))
+$$;
+
+-- ended_block is gitops.Block.Ended.
+CREATE FUNCTION ended_block(b jsonb, now_at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT b || jsonb_build_object('until', CASE WHEN b->>'kind' = 'image' AND NOT b ? 'until' THEN to_timestamp(0) ELSE now_at END)
 $$;
 
 -- make_ready makes ready what the scopes may hold, as if its blocks had an end that has
@@ -91,8 +99,8 @@ CREATE FUNCTION make_ready(scopes hold_scope[], now_at timestamptz, dry boolean,
 		SELECT DISTINCT h.sequence FROM unnest(scopes) AS s CROSS JOIN LATERAL held_by(s, now_at) AS h
 	), ready AS (
 		UPDATE updates u SET ready_at = now_at, blocked_by = CASE jsonb_array_length(u.blocked_by)
-			WHEN 1 THEN jsonb_set(u.blocked_by, '{0,until}', to_jsonb(now_at))
-			ELSE (SELECT jsonb_agg(b.value || jsonb_build_object('until', now_at) ORDER BY b.place) FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
+			WHEN 1 THEN jsonb_build_array(ended_block(u.blocked_by->0, now_at))
+			ELSE (SELECT jsonb_agg(ended_block(b.value, now_at) ORDER BY b.place) FROM jsonb_array_elements(u.blocked_by) WITH ORDINALITY AS b (value, place))
 			END
 		FROM held WHERE NOT dry AND u.sequence = held.sequence RETURNING u.environment
 	)
@@ -186,7 +194,7 @@ END $$;
 -- takes it, or null. It fails with TM004 when the request is known, with TM005, and the
 -- head for its message, when the head says that something else was written than was
 -- expected, and with TM006 when too many hold.
-CREATE FUNCTION place(at timestamptz, given jsonb, request text, delivery_args jsonb, update_args jsonb, content bytea, most_waiting bigint,
+CREATE FUNCTION place(at timestamptz, given jsonb, request text, delivery_args jsonb, update_args jsonb, content bytea, most_waiting bigint, images jsonb,
 	expected text, entry jsonb, entries jsonb, most bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
 	now_at   timestamptz;
@@ -212,7 +220,7 @@ BEGIN
 	END LOOP;
 	PERFORM raise_revision(cardinality(placed), now_at);
 	IF delivery_args IS NOT NULL THEN
-		SELECT jsonb_agg(to_jsonb(a)) INTO accepted FROM accept(at, delivery_args, update_args, ARRAY[content], most_waiting) AS a;
+		SELECT jsonb_agg(to_jsonb(a)) INTO accepted FROM accept(at, delivery_args, update_args, ARRAY[content], most_waiting, images) AS a;
 		IF accepted IS NULL THEN
 			RAISE EXCEPTION 'the request is known' USING ERRCODE = 'TM004';
 		END IF;

@@ -91,6 +91,9 @@ CREATE TABLE updates (
 	retried_at    timestamptz,
 	cancel_actor  text,                        -- null: not requested
 	cancel_reason text,
+	found_digest  text,                        -- gitops.Found: null until its image was found, as found_at and found_named
+	found_at      timestamptz,
+	found_named   boolean,
 	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
 	-- kind of the first block.
 	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
@@ -111,6 +114,8 @@ CREATE INDEX updates_blocked ON updates (environment, ready_at) WHERE ready_at I
 CREATE INDEX updates_ready_app ON updates (environment, app, (sequence + 0)) WHERE is_ready;
 -- What holds hold, for when they are lifted.
 CREATE INDEX updates_held ON updates (environment, app, ready_at) WHERE was_held;
+-- What waits for its image, for when another process looks after the environment.
+CREATE INDEX updates_images ON updates (environment, ready_at) WHERE counts_as = 'image';
 -- The highest version that an app waits for.
 CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
 -- The apps that have a failed update, and the newest one of each.
@@ -132,6 +137,7 @@ CREATE TABLE heads (
 	written_id     text NOT NULL DEFAULT '',
 	written_tag    text NOT NULL DEFAULT '',
 	written_version text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of written_tag
+	accepted_version text COLLATE "C" NOT NULL DEFAULT '', -- the highest gitops.VersionKey that was ever accepted
 	PRIMARY KEY (environment, app)
 ) WITH (fillfactor = 50);
 

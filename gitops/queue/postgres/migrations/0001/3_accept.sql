@@ -6,7 +6,7 @@ CREATE TYPE version_floor AS (version text, held_by text);
 -- the newest times of gitops.Head, and the highest version that the call has accepted
 -- so far.
 CREATE TYPE app_state AS (event timestamptz, receipt timestamptz, order_event timestamptz, order_receipt timestamptz,
-	pushed_version text COLLATE "C", pushed_event timestamptz, word timestamptz, highest version_floor);
+	pushed_version text COLLATE "C", pushed_event timestamptz, word timestamptz, accepted_version text COLLATE "C", highest version_floor);
 
 -- An update that is judged. "event" is null where the sender's time says nothing, and
 -- "floor" is what the tables hold, for an update that only goes up.
@@ -96,10 +96,13 @@ BEGIN
 END $$;
 
 -- after_arrival is what is known after an update was judged: as gitops.Head.Accept has
--- it, or the same as before when the update was superseded.
+-- it, or as gitops.Head.AcceptSuperseded when the update was superseded.
 CREATE FUNCTION after_arrival(known app_state, a arrival) RETURNS app_state LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	superseded boolean := why_superseded(known, a) IS NOT NULL;
 BEGIN
-	IF why_superseded(known, a) IS NOT NULL THEN
+	known.accepted_version := greatest(coalesce(known.accepted_version, '') COLLATE "C", a.version);
+	IF superseded THEN
 		RETURN known;
 	END IF;
 	IF a.person THEN
@@ -140,12 +143,13 @@ CREATE AGGREGATE after_arrivals(of_head app_state, a arrival) (SFUNC = after_nex
 -- without a sequence for each new delivery that has none; a delivery that exists has
 -- no row, nor has one that would wait where "most_waiting" do. Times are the database's
 -- unless "at" gives one. "waits" counts those of the call that would wait, and is 0 for
--- the others; "decided" is true of one that waited.
+-- the others; "decided" is true of one that waited. "images" are those that its deliveries
+-- say are in a registry, or null: those of the new ones are recorded.
 --
 -- A receipt that a replica's clock puts ahead of the database's counts as now: else it
 -- would make late what really comes later. The call's own rows are joined by hash, since
 -- nested loops over them would be quadratic.
-CREATE FUNCTION accept(at timestamptz, delivery_args jsonb, update_args jsonb, contents bytea[], most_waiting bigint)
+CREATE FUNCTION accept(at timestamptz, delivery_args jsonb, update_args jsonb, contents bytea[], most_waiting bigint, images jsonb)
 RETURNS TABLE (delivery integer, accepted_at timestamptz, sequence bigint, state text, reason text)
 LANGUAGE plpgsql SET enable_hashjoin = on AS $$
 #variable_conflict use_column
@@ -187,7 +191,7 @@ BEGIN
 		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
 		FROM asked a LEFT JOIN LATERAL (SELECT * FROM heads WHERE environment = a.environment AND app = a.app LIMIT 1) AS h ON true
-		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word, NULL)::app_state AS known) AS k
+		CROSS JOIN LATERAL (SELECT (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word, h.accepted_version, NULL)::app_state AS known) AS k
 		WINDOW earlier AS (PARTITION BY a.environment, a.app ORDER BY a.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), judged AS (
 		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
@@ -199,24 +203,30 @@ BEGIN
 		FROM judged j
 		RETURNING sequence, state, reason
 	), remembered AS (
-		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, word)
+		INSERT INTO heads AS h (environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, word, accepted_version)
 		SELECT j.environment, j.app, (j.after).event, (j.after).receipt, (j.after).order_event, (j.after).order_receipt,
-			coalesce((j.after).pushed_version, ''), (j.after).pushed_event, (j.after).word FROM judged j WHERE j.last
+			coalesce((j.after).pushed_version, ''), (j.after).pushed_event, (j.after).word, (j.after).accepted_version FROM judged j WHERE j.last
 		ON CONFLICT (environment, app) DO UPDATE SET newest_event = excluded.newest_event, newest_receipt = excluded.newest_receipt,
 			order_event = excluded.order_event, order_receipt = excluded.order_receipt,
-			pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event, word = excluded.word
-		WHERE (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word)
-			IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt, excluded.order_event, excluded.order_receipt, excluded.pushed_version, excluded.pushed_event, excluded.word)
+			pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event, word = excluded.word,
+			accepted_version = excluded.accepted_version
+		WHERE (h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.word, h.accepted_version)
+			IS DISTINCT FROM (excluded.newest_event, excluded.newest_receipt, excluded.order_event, excluded.order_receipt, excluded.pushed_version,
+				excluded.pushed_event, excluded.word, excluded.accepted_version)
 	)
 	SELECT (a.number - base)::integer, now_at, e.sequence, e.state, e.reason
 	FROM added a LEFT JOIN enqueued e ON e.sequence / 65536 = a.number
 	ORDER BY a.number, e.sequence;
+	IF images IS NOT NULL THEN
+		PERFORM record_images((SELECT jsonb_agg(i.value ORDER BY i.nth) FROM jsonb_array_elements(images) WITH ORDINALITY AS i (value, nth)
+			WHERE EXISTS (SELECT FROM deliveries d WHERE d.number = base + (i.value->>'place')::bigint)), now_at);
+	END IF;
 END $$;
 
 -- settle puts a delivery in the place of the one with its key that waits, as accept takes
 -- it in at this moment, and answers as accept does: with no row where none waits. Its body
 -- is known only where two stores were mixed: then the one that waits stays.
-CREATE FUNCTION settle(at timestamptz, delivery_args jsonb, update_args jsonb, content bytea)
+CREATE FUNCTION settle(at timestamptz, delivery_args jsonb, update_args jsonb, content bytea, images jsonb)
 RETURNS TABLE (delivery integer, accepted_at timestamptz, sequence bigint, state text, reason text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -230,7 +240,7 @@ BEGIN
 		RETURN;
 	END IF;
 	DELETE FROM bodies WHERE delivery = waiting;
-	RETURN QUERY SELECT * FROM accept(at, delivery_args, update_args, ARRAY[content], 0);
+	RETURN QUERY SELECT * FROM accept(at, delivery_args, update_args, ARRAY[content], 0, images);
 	IF NOT FOUND THEN
 		RAISE unique_violation USING MESSAGE = 'the body of the waiting delivery is known';
 	END IF;

@@ -5,7 +5,8 @@ CREATE VIEW update_records AS
 		u.cancel_actor, u.cancel_reason, d.recovered OR d.decided_at IS NOT NULL AS recovered,
 		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
-		clock_timestamp() AS read_at, u.rule, u.terms, d.principal, u.ready_at, u.was_held
+		clock_timestamp() AS read_at, u.rule, u.terms, d.principal, u.ready_at, u.was_held,
+		u.found_digest, u.found_at, u.found_named
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
 
 -- The limits and offsets below that change nothing keep the planner from turning a

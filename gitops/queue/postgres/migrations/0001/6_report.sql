@@ -44,21 +44,24 @@ DECLARE
 	given  integer;
 	made   steps[];
 	raised text[];
+	seen   bigint[];
 BEGIN
 	WITH listed AS (
 		SELECT a.value, a.place, row_number() OVER (PARTITION BY a.value->>'update' ORDER BY a.place) AS nth
 		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place)
 	), asked AS (
 		SELECT l.place, t.* FROM listed l CROSS JOIN LATERAL jsonb_to_record(l.value)
-			AS t (update text, action text, code text, reason text, commit text, actor text)
+			AS t (update text, action text, code text, reason text, commit text, actor text, found jsonb)
 		WHERE l.nth = apply_transitions.nth
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = a.code, reason = a.reason, commit_id = a.commit,
 			attempts = u.attempts + 1, finished_at = CASE WHEN s.final THEN now_at END,
-			cancel_actor = CASE WHEN NOT s.final THEN u.cancel_actor END, cancel_reason = CASE WHEN NOT s.final THEN u.cancel_reason END
+			cancel_actor = CASE WHEN NOT s.final THEN u.cancel_actor END, cancel_reason = CASE WHEN NOT s.final THEN u.cancel_reason END,
+			found_digest = coalesce(a.found->>'digest', u.found_digest), found_at = coalesce((a.found->>'at')::timestamptz, u.found_at),
+			found_named = coalesce((a.found->>'named')::boolean, u.found_named)
 		FROM asked a, transitions t, states s
 		WHERE u.id = a.update AND t.from_state = u.state AND t.action = a.action AND s.name = t.to_state
-		RETURNING a.place, a.actor, u.*, s.written AND t.from_state <> 'superseded' AS raises -- as gitops.Raises
+		RETURNING a.place, a.actor, u.*, a.found->>'digest' IS NOT NULL AS seen, s.written AND t.from_state <> 'superseded' AS raises -- as gitops.Raises
 	), heads_raised AS (
 		INSERT INTO heads AS h (environment, app, written, written_id, written_tag, written_version)
 		SELECT DISTINCT ON (c.app) c.environment, c.app, c.sequence, c.id, c.tag, c.version FROM changed c WHERE c.raises ORDER BY c.app, c.sequence DESC
@@ -68,10 +71,13 @@ BEGIN
 	)
 	SELECT (SELECT count(*) FROM asked),
 		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor)::steps ORDER BY c.place),
-		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}')
-	INTO given, made, raised FROM changed c;
+		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}'), array_agg(c.sequence ORDER BY c.place) FILTER (WHERE c.seen)
+	INTO given, made, raised, seen FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
+	END IF;
+	IF seen IS NOT NULL THEN
+		PERFORM record_found(seen, now_at);
 	END IF;
 	RETURN CASE WHEN given > 0 THEN raised END;
 END $$;
@@ -105,7 +111,7 @@ END $$;
 
 -- block puts blocks in the place of what blocked updates before; of an update that is
 -- there twice the last ones. Those that were judged by an older revision of the holds have
--- lifted by now.
+-- lifted by now. An image's may say since when (gitops.Block.SinceOr).
 CREATE FUNCTION block(args jsonb, now_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	made steps[];
@@ -117,8 +123,9 @@ BEGIN
 	), judged AS (
 		SELECT a.place, u.sequence, n.* FROM asked a
 		CROSS JOIN LATERAL (SELECT * FROM updates WHERE id = a.update LIMIT 1) AS u CROSS JOIN LATERAL (
-			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(CASE WHEN same_blocks(u.blocked_by, a.blocks)
-					THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at)))
+			SELECT coalesce(jsonb_agg(b.value || jsonb_build_object('since', coalesce(
+					CASE WHEN b.value->>'kind' = 'image' AND (b.value->>'since')::timestamptz > '0001-01-01T00:00:00Z' AND (b.value->>'since')::timestamptz <= now_at THEN b.value->'since' END,
+					CASE WHEN same_blocks(u.blocked_by, a.blocks) THEN u.blocked_by->(b.place::integer - 1)->'since' END, to_jsonb(now_at)))
 					|| CASE WHEN a.over THEN jsonb_build_object('until', now_at) ELSE '{}' END ORDER BY b.place), '[]') AS blocks,
 				max(CASE WHEN a.over THEN now_at ELSE coalesce((b.value->>'until')::timestamptz, 'infinity') END) AS ready_at,
 				coalesce(string_agg(b.value->>'reason', '; ' ORDER BY b.place), '') AS reason

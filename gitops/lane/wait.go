@@ -1,0 +1,38 @@
+package lane
+
+import "github.com/tallyman-dev/tallyman/gitops/queue"
+
+// wait waits for work, and reports whether to go on: a closing lane does not wait. An outage
+// that was reported is over when nothing is left that could meet it; what is looked at may.
+func (t *leaseTerm) wait(b batch) bool {
+	if b.looking == 0 {
+		if !t.reported || !sameOutage(t.outage, t.partial) {
+			if _, err := t.reportOnce(queue.Report{Outage: t.partial}); err != nil {
+				return t.queueFailed("reporting an outage or its end", err)
+			}
+		}
+		t.resetBackoff(&t.failures)
+	}
+	if t.isClosing() {
+		return false
+	}
+	if b.crowded {
+		return true
+	}
+	if b.leftAlone > 0 { // the queue goes on telling of these
+		on := t.stopEvents()
+		on.images = t.Images.Changed(t.environment)
+		t.pause(pollEvery, on)
+		return true
+	}
+	t.setIdle(true)
+	defer t.setIdle(false)
+	select {
+	case <-t.Queue.Wake(t.environment):
+	case <-t.Images.Changed(t.environment):
+	case <-t.due:
+	case <-t.drain:
+	case <-t.ctx.Done():
+	}
+	return true
+}

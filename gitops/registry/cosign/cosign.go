@@ -1,0 +1,78 @@
+// Package cosign verifies signatures that cosign made of images with a key. It is pure: it
+// asks nobody, and needs neither a transparency log nor a certificate authority.
+//
+// Both of cosign's forms count. The older is a simple signing payload with its signature in an
+// annotation (cosign's SIGNATURE_SPEC.md); the newer, cosign 3's default, is a Sigstore bundle with an
+// in-toto statement in a DSSE envelope. Signatures without a key (keyless) do not: a bundle with a
+// certificate is not the key's.
+package cosign
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
+)
+
+// What a layer of a signature's manifest must be, or it is not looked at.
+const (
+	SimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+	BundlePrefix  = "application/vnd.dev.sigstore.bundle" // then a version, such as .v0.3+json
+)
+
+// Bounds on what somebody may put beside an image. cosign's own payloads have some hundred
+// bytes, bundles some thousand.
+const (
+	MaxPayload    = 64 << 10
+	MaxSignatures = 100 // of one image; others are not looked at
+)
+
+// Tag is the tag that the older form's manifest has in the image's repository.
+func Tag(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
+
+// IsSignature reports whether a layer of this type may be a signature.
+func IsSignature(mediaType string) bool {
+	return mediaType == SimpleSigning || strings.HasPrefix(mediaType, BundlePrefix+".") || strings.HasPrefix(mediaType, BundlePrefix+"+")
+}
+
+// Verify says why none of the signatures is the key's of the image with the digest; unsigned is
+// "" where one is. Whatever else is beside the image counts for nothing.
+func Verify(key *image.Key, digest string, signatures []image.Signature) (unsigned string) {
+	tried, other := 0, ""
+	for _, s := range signatures[:min(len(signatures), MaxSignatures)] {
+		if !IsSignature(s.MediaType) {
+			continue
+		}
+		tried++
+		signed, ok := read(key, s)
+		switch {
+		case !ok:
+		case signed == digest:
+			return ""
+		default:
+			other = signed
+		}
+	}
+	switch {
+	case other != "":
+		return fmt.Sprintf("the key in %s has signed %s, not this image", key.Name, gitops.Clip(other, 100))
+	case tried == 0:
+		return "it has no cosign signature"
+	case tried == 1:
+		return fmt.Sprintf("its signature is not by the key in %s", key.Name)
+	}
+	return fmt.Sprintf("none of its %d signatures is by the key in %s", tried, key.Name)
+}
+
+// read returns the digest of the image that a signature is of; ok is false where it is not a
+// signature of an image by the key.
+func read(key *image.Key, s image.Signature) (digest string, ok bool) {
+	if len(s.Payload) > MaxPayload {
+		return "", false
+	}
+	if s.MediaType == SimpleSigning {
+		return readSimple(key, s)
+	}
+	return readBundle(key, s.Payload)
+}

@@ -1,0 +1,54 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/config"
+)
+
+// checkInspected holds every target against the image of its environment.
+func (b *builder) checkInspected() error {
+	var problems []error
+	reported := make(map[string]bool) // by field: one app or environment is enough
+	for _, w := range b.all {
+		if !w.ok || b.Config.Environments[w.Environment].Image == nil {
+			continue
+		}
+		field, why := b.whyNotInspected(w)
+		switch {
+		case why == "":
+		case w.found != nil:
+			b.refuse(w, "its repository "+why)
+		case !reported[field]:
+			reported[field] = true
+			problems = append(problems, gitops.FieldErrorf(field, "%s", why))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// whyNotInspected says why the environment's image cannot be had for a target, and the
+// field at fault where the target is of the configuration; "" when nothing is wrong.
+func (b *builder) whyNotInspected(w *wanted) (field, why string) {
+	image := config.ImageField(w.Environment)
+	switch {
+	case w.Image == "":
+		return b.repositoryField(w), fmt.Sprintf("is missing, and %s has the images of %s looked for in their registry: name the app's image, or leave the app out of %s",
+			image, w.Environment, w.Environment)
+	case b.Config.Environments[w.Environment].Image.Poll != 0 && !b.hasOrder(w):
+		return b.repositoryField(w), fmt.Sprintf("is %s, whose registry does not say when an image was pushed, and the tags that %s takes have no order without semver: %s.poll could not tell which is the newest. Give the environment's or the app's tags semver, or leave poll out",
+			gitops.Clip(w.Image, 300), w.Environment, image)
+	}
+	return "", ""
+}
+
+// hasOrder reports whether a poll can tell which of a target's tags is the newest: by their
+// versions, or by when they were pushed, which only ECR says.
+func (b *builder) hasOrder(w *wanted) bool {
+	own := b.Config.Apps[w.App].Tags
+	_, isECR := policy.ParseECR(w.Image)
+	return isECR || b.Config.Environments[w.Environment].Tags.Semver != "" || own != nil && own.Semver != "" || w.Tags.Semver != ""
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tallyman-dev/tallyman/gitops/image"
+	"github.com/tallyman-dev/tallyman/gitops/inspect"
+)
+
+// imageMetrics count what registries are asked for, and what was found there. They are a
+// recorder of gitops/registry, of its ECR, and of gitops/inspect.
+type imageMetrics struct {
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	inspected *prometheus.CounterVec
+	room      atomic.Pointer[inspect.Room] // nil before the start
+
+	mu           sync.Mutex
+	environments map[string]bool // whose images are inspected
+	hosts        map[string]bool // of their apps' images
+}
+
+var (
+	imagesWaitingDesc = prometheus.NewDesc("tallyman_images_waiting", "Updates that this replica has wait for their image, or for the answer of its registry.", []string{"environment"}, nil)
+	unavailableDesc   = prometheus.NewDesc("tallyman_registry_unavailable_since_timestamp_seconds", "Since when a registry does not answer, refuses all or throttles, as Unix time; 0 while it answers or is not asked.", []string{"host"}, nil)
+)
+
+func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
+	m := &imageMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tallyman_registry_requests_total", Help: "Requests to registries, their token servers and storage included, by the registry's host, what is asked for, and the HTTP status or why there was none.",
+		}, []string{"host", "operation", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tallyman_registry_request_seconds", Help: "Requests to registries, with their answers.", Buckets: latency[:slices.Index(latency, 30)],
+		}, []string{"host", "operation"}),
+		inspected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tallyman_images_inspected_total", Help: "Images of updates that were looked at before they were written or accepted, by what was found.",
+		}, []string{"environment", "outcome"}),
+	}
+	registry.MustRegister(m.requests, m.seconds, m.inspected, m)
+	return m
+}
+
+// know makes the series of what is inspected now, and removes those of registries that
+// nothing is in any more.
+func (m *imageMetrics) know(rules map[string]image.Rules, apps *known) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.environments = make(map[string]bool, len(rules))
+	for environment := range rules {
+		m.environments[environment] = true
+		for _, outcome := range image.Outcomes() {
+			m.inspected.WithLabelValues(environment, string(outcome))
+		}
+	}
+	before := m.hosts
+	m.hosts = make(map[string]bool)
+	for _, t := range apps.Targets() {
+		if !m.environments[t.Environment] || t.Image == "" {
+			continue
+		}
+		if host, _ := image.Split(t.Image); !m.hosts[host] {
+			m.hosts[host] = true
+			m.requests.WithLabelValues(host, "manifest_head", "200")
+			m.seconds.WithLabelValues(host, "manifest_head")
+		}
+	}
+	for host := range before {
+		if !m.hosts[host] {
+			m.requests.DeletePartialMatch(prometheus.Labels{"host": host})
+			m.seconds.DeletePartialMatch(prometheus.Labels{"host": host})
+		}
+	}
+}
+
+// Request implements registry.Recorder and ecr.Recorder. What is asked for right after its host has left the
+// configuration is not counted.
+func (m *imageMetrics) Request(host, operation, code string, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.hosts[host] {
+		m.requests.WithLabelValues(host, operation, code).Inc()
+		m.seconds.WithLabelValues(host, operation).Observe(took.Seconds())
+	}
+}
+
+// Inspected implements inspect.Recorder.
+func (m *imageMetrics) Inspected(environment string, outcome image.Outcome) {
+	m.inspected.WithLabelValues(environment, string(outcome)).Inc()
+}
+
+// Describe implements prometheus.Collector.
+func (m *imageMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- imagesWaitingDesc
+	ch <- unavailableDesc
+}
+
+// Collect implements prometheus.Collector: it has what the room knows now.
+func (m *imageMetrics) Collect(ch chan<- prometheus.Metric) {
+	var waiting map[string]int
+	var unavailable map[string]time.Time
+	if room := m.room.Load(); room != nil {
+		waiting, unavailable = room.Waiting(), room.Unavailable()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for environment := range m.environments {
+		ch <- prometheus.MustNewConstMetric(imagesWaitingDesc, prometheus.GaugeValue, float64(waiting[environment]), environment)
+	}
+	for host := range m.hosts {
+		since := 0.0
+		if at, away := unavailable[host]; away {
+			since = float64(at.UnixMilli()) / 1000
+		}
+		ch <- prometheus.MustNewConstMetric(unavailableDesc, prometheus.GaugeValue, since, host)
+	}
+}

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"reflect"
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops/image"
+	"github.com/tallyman-dev/tallyman/gitops/inspect"
+	"github.com/tallyman-dev/tallyman/gitops/registry"
+	"github.com/tallyman-dev/tallyman/gitops/registry/cosign"
+	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
+	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/webhook"
+)
+
+// registries are how registries are asked. They outlive the configuration that they were
+// made for, as long as the ones after it say the same of registries.
+type registries struct {
+	client   *registry.Client
+	ecr      *ecr.Client // nil where no environment has images inspected
+	settings []config.Registry
+	files    [][]byte // contents of those that are read once
+}
+
+// newRegistries makes what asks registries, or keeps that of before where the configuration
+// says the same. It connects to nothing. Without an environment that has images inspected
+// there is no client of AWS.
+func (s *Server) newRegistries(c config.Config, before *registries) *registries {
+	all := &registries{settings: c.Registries}
+	for _, r := range c.Registries {
+		text, _ := os.ReadFile(r.CAFile)
+		all.files = append(all.files, text)
+	}
+	if before.sameAs(all, c.ImagesInspected()) {
+		return before
+	}
+	settings := registry.Config{Recorder: s.metrics.images, Verify: cosign.Verify, Logger: s.logger, Now: now}
+	for _, r := range c.Registries {
+		settings.Hosts = append(settings.Hosts, registry.Host{Name: r.Host, DockerConfigFile: r.DockerConfigFile, CAFile: r.CAFile})
+	}
+	if c.ImagesInspected() {
+		all.ecr = ecr.New(ecr.Config{Recorder: s.metrics.images, Logger: s.logger, Now: now})
+		settings.ECR = all.ecr
+	}
+	all.client = registry.New(settings)
+	return all
+}
+
+// sameAs reports whether a configuration asks registries as the one before did.
+func (r *registries) sameAs(other *registries, inspected bool) bool {
+	return r != nil && inspected == (r.ecr != nil) && reflect.DeepEqual(r.settings, other.settings) && slices.EqualFunc(r.files, other.files, bytes.Equal)
+}
+
+// newRoom makes what inspects the images of updates. It does nothing until a lane asks.
+func (s *Server) newRoom() *inspect.Room {
+	return inspect.New(inspect.Config{
+		Registry: func() inspect.Registry { return s.current().registries.client },
+		Seen:     s.store,
+		Rules: func(environment string) (image.Rules, bool) {
+			rules, ok := s.current().images[environment]
+			return rules, ok
+		},
+		Recorder: s.metrics.images, Logger: s.logger, Now: now,
+	})
+}
+
+// startRoom makes the room ready for lanes; it ends after them.
+func (s *Server) startRoom() {
+	s.room = s.newRoom()
+	s.metrics.images.room.Store(s.room)
+	s.onStop("images", func(context.Context) error {
+		s.room.Close()
+		s.current().registries.client.Close()
+		return nil
+	})
+}
+
+// movedTags has moved tags left out of events before they are accepted; nil where no
+// environment refuses them.
+func (s *Server) movedTags(g *generation) *webhook.MovedTags {
+	refuses := make(map[string]bool)
+	for environment, rules := range g.images {
+		if !rules.AllowMoved {
+			refuses[environment] = true
+		}
+	}
+	if len(refuses) == 0 {
+		return nil
+	}
+	return &webhook.MovedTags{
+		SeenImages: s.store.SeenImages,
+		Refuses:    func(environment string) bool { return refuses[environment] },
+		Refused:    func(environment string) { s.metrics.images.Inspected(environment, image.OutcomeMoved) },
+	}
+}
