@@ -131,6 +131,15 @@ func (s *store) SeenImages(ctx context.Context, repository string, tags []string
 	return s.Model.SeenImages(ctx, repository, tags)
 }
 
+// questions are how many were asked since the last call, and for how many tags the largest.
+func (s *store) questions() (asked, widest int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked, widest = s.looked, s.widest
+	s.looked, s.widest = 0, 0
+	return asked, widest
+}
+
 // recorder counts what metrics count.
 type recorder struct {
 	mu       sync.Mutex
