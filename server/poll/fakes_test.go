@@ -2,6 +2,7 @@ package poll_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -142,11 +143,22 @@ func (s *store) questions() (asked, widest int) {
 
 // recorder counts what metrics count.
 type recorder struct {
-	mu       sync.Mutex
+	mu sync.Mutex
+	counted
+}
+
+type counted struct {
 	ordered  map[string]int // by environment
 	moved    map[string]int
 	complete map[string]time.Time // by registry
 	every    map[string]time.Duration
+}
+
+// soFar is a copy of what was counted.
+func (r *recorder) soFar() counted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return counted{maps.Clone(r.ordered), maps.Clone(r.moved), maps.Clone(r.complete), maps.Clone(r.every)}
 }
 
 func (r *recorder) Ordered(environment string) {

@@ -71,7 +71,7 @@ func TestARollbackStaysThroughAHundredPolls(t *testing.T) {
 		if got := s.branch[prodWeb]; got != "1.1.0" {
 			t.Errorf("under the pin the branch has %s", got)
 		}
-		time.Sleep(72 * time.Hour)
+		s.pass(72 * time.Hour)
 		s.write()
 		if got := s.branch[prodWeb]; got != "1.2.1" {
 			t.Errorf("after the pin the branch has %s", got)
@@ -120,8 +120,8 @@ func TestAnEventAndAPollOrderOnce(t *testing.T) {
 		s.has(ecrAPI, first, second)
 		s.round()
 		s.expect("eventbridge prod api 1.2.0")
-		if s.recorder.ordered["prod"] != 1 {
-			t.Errorf("counted %v", s.recorder.ordered)
+		if s.recorder.soFar().ordered["prod"] != 1 {
+			t.Errorf("counted %v", s.recorder.soFar().ordered)
 		}
 	})
 }
@@ -137,7 +137,7 @@ func TestAMovedTagIsRefusedAndCountedOnce(t *testing.T) {
 		s.round()
 		s.round()
 		s.start("another")()
-		events := s.events
+		events := s.took()
 		if len(events) != 2 || !strings.HasPrefix(events[0], "registry ignored: prod: ") || !strings.HasPrefix(events[1], "registry ignored: dev: ") {
 			t.Fatalf("accepted %q", events)
 		}
@@ -146,13 +146,13 @@ func TestAMovedTagIsRefusedAndCountedOnce(t *testing.T) {
 				t.Errorf("%s is not in %s", digest, events[0])
 			}
 		}
-		if s.recorder.moved["prod"] != 1 || s.recorder.moved["dev"] != 1 || len(s.recorder.moved) != 2 || len(s.recorder.ordered) != 0 {
-			t.Errorf("counted moved %v, ordered %v", s.recorder.moved, s.recorder.ordered)
+		if s.recorder.soFar().moved["prod"] != 1 || s.recorder.soFar().moved["dev"] != 1 || len(s.recorder.soFar().moved) != 2 || len(s.recorder.soFar().ordered) != 0 {
+			t.Errorf("counted moved %v, ordered %v", s.recorder.soFar().moved, s.recorder.soFar().ordered)
 		}
 		s.has(ecrAPI, pushed("1.0.0", "e", 0))
 		s.round()
-		if s.recorder.moved["prod"] != 2 {
-			t.Errorf("a third image is counted %v", s.recorder.moved)
+		if s.recorder.soFar().moved["prod"] != 2 {
+			t.Errorf("a third image is counted %v", s.recorder.soFar().moved)
 		}
 	})
 }
@@ -184,13 +184,13 @@ func TestManyMovedTags(t *testing.T) {
 		s.has(ecrAPI, before...)
 	}, func(s *site) {
 		s.has(ecrAPI, after...)
-		time.Sleep(every + every/10)
-		if n := s.recorder.moved["prod"]; n != 100 {
+		s.pass(every + every/10)
+		if n := s.recorder.soFar().moved["prod"]; n != 100 {
 			t.Errorf("one scan refused %d", n)
 		}
 		s.round()
 		s.round()
-		if n := s.recorder.moved["prod"]; n != 130 || len(s.lines("more moved tags")) != 1 {
+		if n := s.recorder.soFar().moved["prod"]; n != 130 || len(s.lines("more moved tags")) != 1 {
 			t.Errorf("in all %d were refused", n)
 		}
 	})

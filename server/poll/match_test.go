@@ -83,11 +83,11 @@ func TestOneTagByVersionAndByPush(t *testing.T) {
 	}, func(s *site) {
 		s.has(ecrAPI, pushed("1.1.0", "b", 0))
 		s.round()
-		if got := len(s.events); got != 2 {
-			t.Errorf("accepted %q", s.events)
+		if got := s.took(); len(got) != 2 {
+			t.Errorf("accepted %q", got)
 		}
-		if s.recorder.ordered["qa"] != 1 || s.recorder.ordered["prod"] != 1 {
-			t.Errorf("counted %v", s.recorder.ordered)
+		if s.recorder.soFar().ordered["qa"] != 1 || s.recorder.soFar().ordered["prod"] != 1 {
+			t.Errorf("counted %v", s.recorder.soFar().ordered)
 		}
 	})
 }

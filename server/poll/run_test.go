@@ -3,7 +3,6 @@ package poll_test
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -27,8 +26,7 @@ func TestOneReplicaPolls(t *testing.T) {
 		other := s.start("other")
 		defer other()
 		s.store.KillHolder("this")
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
+		s.pass(2 * time.Minute)
 		if n := len(s.registries.requests(ghcr)); n > 1 {
 			t.Errorf("the next replica asked %d times at once", n)
 		}
@@ -61,8 +59,8 @@ func TestAPollEndsWithItsLease(t *testing.T) {
 		if len(s.lines("the lease was lost")) != 1 {
 			t.Error("nothing is said of the lease")
 		}
-		if len(s.recorder.complete) != 0 {
-			t.Errorf("the replica still tells of %v", s.recorder.complete)
+		if len(s.recorder.soFar().complete) != 0 {
+			t.Errorf("the replica still tells of %v", s.recorder.soFar().complete)
 		}
 	})
 }
@@ -83,7 +81,7 @@ func TestAHundredRepositoriesAreWithinTheQuota(t *testing.T) {
 			s.has(name, list[:1+9*s.registries.size*min(1, n/99)]...) // the last has 9,001 images
 		}
 	}, func(s *site) {
-		time.Sleep(time.Minute)
+		s.pass(time.Minute)
 		if n := len(s.registries.requests("")); n > 121 {
 			t.Errorf("%d requests in a minute", n)
 		}
@@ -96,8 +94,8 @@ func TestAHundredRepositoriesAreWithinTheQuota(t *testing.T) {
 		s.round()
 		s.registries.requests("")
 		s.store.questions()
-		s.events = nil
-		time.Sleep(2 * every)
+		s.took()
+		s.pass(2 * every)
 		asked := s.registries.requests("")
 		byRepository := make(map[string]int)
 		for i, q := range asked {
@@ -114,7 +112,7 @@ func TestAHundredRepositoriesAreWithinTheQuota(t *testing.T) {
 		if len(byRepository) != repositories || len(asked) < 3*repositories*pages/2 {
 			t.Errorf("%d requests for %d repositories in two intervals", len(asked), len(byRepository))
 		}
-		if n, _ := s.store.questions(); n > len(asked)+len(s.events) { // the intake asks, too
+		if n, _ := s.store.questions(); n > len(asked)+len(s.took()) { // the intake asks, too
 			t.Errorf("%d questions to the store for %d pages", n, len(asked))
 		}
 	})
@@ -137,7 +135,7 @@ func TestListsThatAreTooLong(t *testing.T) {
 		s.registries.fail(ghcr, 1)
 		s.registries.requests("")
 		s.round()
-		time.Sleep(5 * time.Minute) // a thousand requests take time
+		s.pass(5 * time.Minute) // a thousand requests take time
 		if n := len(s.registries.requests(ghcr)); n != 1000 {
 			t.Errorf("%d pages were read", n)
 		}
@@ -209,8 +207,8 @@ func TestARepositoryThatFailsStopsNoOther(t *testing.T) {
 			s.round()
 			s.round()
 			s.expect("registry prod web 1.1.0")
-			if s.recorder.complete["ghcr.io"] != (time.Time{}) {
-				t.Errorf("%s: the host counts as complete at %s", code, s.recorder.complete["ghcr.io"])
+			if s.recorder.soFar().complete["ghcr.io"] != (time.Time{}) {
+				t.Errorf("%s: the host counts as complete at %s", code, s.recorder.soFar().complete["ghcr.io"])
 			}
 			if code != gitops.Unavailable && len(s.lines("registry not polled", broken)) != 1 {
 				t.Errorf("%s: it is not logged once", code)
@@ -218,8 +216,8 @@ func TestARepositoryThatFailsStopsNoOther(t *testing.T) {
 			s.registries.fail(broken, 100)
 			s.round()
 			s.round()
-			if since := s.recorder.complete["ghcr.io"]; now().Sub(since) > 2*every || s.recorder.every["ghcr.io"] != every {
-				t.Errorf("%s: complete since %s, every %s", code, since, s.recorder.every["ghcr.io"])
+			if since := s.recorder.soFar().complete["ghcr.io"]; now().Sub(since) > 2*every || s.recorder.soFar().every["ghcr.io"] != every {
+				t.Errorf("%s: complete since %s, every %s", code, since, s.recorder.soFar().every["ghcr.io"])
 			}
 		})
 	}

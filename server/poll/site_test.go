@@ -71,7 +71,7 @@ func play(t *testing.T, edit func(s *site), test func(s *site)) {
 func newSite(t *testing.T) *site {
 	s := &site{t: t, branch: make(map[gitops.Place]string),
 		registries: &registries{lists: make(map[string][]poll.Image), size: 100, faults: make(map[string][]error), under: make(map[string]bool)},
-		recorder:   &recorder{ordered: make(map[string]int), moved: make(map[string]int), complete: make(map[string]time.Time), every: make(map[string]time.Duration)},
+		recorder:   &recorder{counted: counted{make(map[string]int), make(map[string]int), make(map[string]time.Time), make(map[string]time.Duration)}},
 		polls:      map[string]poll.Environment{"dev": {Every: every, RefusesMoved: true}, "prod": {Every: every, RefusesMoved: true}},
 	}
 	s.config = policy.Config{
@@ -182,20 +182,28 @@ func (s *site) accepted(d gitops.Delivery, duplicate bool) {
 	}
 }
 
+// took is what was accepted since the last look.
+func (s *site) took() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events
+	s.events = nil
+	return events
+}
+
 // expect says what was accepted since the last look.
 func (s *site) expect(want ...string) {
 	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if diff := cmp.Diff(want, s.events); diff != "" {
+	if diff := cmp.Diff(want, s.took()); diff != "" {
 		s.t.Error(diff)
 	}
-	s.events = nil
 }
 
 // round lets one poll of every image pass.
-func (s *site) round() {
-	time.Sleep(every + every/10 + time.Second)
+func (s *site) round() { s.pass(every + every/10 + time.Second) }
+
+func (s *site) pass(d time.Duration) {
+	time.Sleep(d)
 	synctest.Wait()
 }
 
