@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -138,6 +139,13 @@ func (i *fakeImages) inspected() (names []string) {
 	}
 	i.asked = nil
 	return names
+}
+
+func (q *fakeQueue) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {
+	if kind != gitops.BlockImage { // a test's own
+		return q.Model.Rejudge(ctx, kind, environments)
+	}
+	return q.call(ctx, "Rejudge", func() error { return q.Model.Rejudge(ctx, kind, environments) })
 }
 
 // hasForgotten reports whether nothing waits for an image any more.

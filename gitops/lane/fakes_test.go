@@ -108,13 +108,6 @@ func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) (
 	return superseded, err
 }
 
-func (q *fakeQueue) Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error {
-	if kind != gitops.BlockImage { // a test's own
-		return q.Model.Rejudge(ctx, kind, environments)
-	}
-	return q.call(ctx, "Rejudge", func() error { return q.Model.Rejudge(ctx, kind, environments) })
-}
-
 func (q *fakeQueue) Wake(environment string) <-chan struct{} {
 	if q.deaf {
 		return nil

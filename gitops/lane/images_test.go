@@ -22,6 +22,7 @@ func TestWhatWasFoundGoesToTheWriter(t *testing.T) {
 		s.Start()
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		equal(t, "kept", found("1"), s.update("dev", "api 1").Found)
 		equal(t, "inspected", []string{"api 1"}, images.inspected())
 		s.Stop(t.Context())
 	})
