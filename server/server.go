@@ -53,6 +53,7 @@ type Server struct {
 	kept      *webhook.Kept // of the intake, likewise
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
+	dial      dialer                                   // of tests, to registries; nil connects
 	rejection string                                   // why the configuration file is not in force; "" when it is
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
