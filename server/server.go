@@ -57,6 +57,7 @@ type Server struct {
 	rejection string                                   // why the configuration file is not in force; "" when it is
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
+	polls     *polls              // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
 	holds     *holds.Book         // has no store before Start
@@ -145,6 +146,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return nil
 	})
 	s.startSweeps()
+	s.startPolls()
 	s.listening.Store(true)
 	s.logAccess()
 	connections, ofAddress := s.limits.Connections()
