@@ -89,6 +89,7 @@ func (w *world) tryOn(e errand, send func(context.Context, errand, *replica) err
 		ctx, cancel := context.WithTimeout(calledBy(context.Background(), e.key), 20*time.Second)
 		err := send(ctx, e, to)
 		cancel()
+		time.Sleep(e.rest / 1000) // several may be answered at one moment, in any order
 		w.tell("%s is answered by %s: %v", e.key, to.name, err)
 		if err == nil || gitops.CodeOf(err) != gitops.Unavailable {
 			answered++
@@ -115,7 +116,7 @@ func (e errand) delivery(updates ...gitops.Update) *gitops.Delivery {
 }
 
 func (e errand) update(tag string) gitops.Update {
-	return gitops.Update{Environment: e.of.environment, App: e.of.app, Tag: tag, Rule: ann.Rule}
+	return gitops.Update{Environment: e.of.environment, App: e.of.app, Tag: tag, Repository: repositoryOf(e.of.app), Rule: ann.Rule}
 }
 
 // orderByName orders a tag, past what holds it or not.
@@ -125,7 +126,11 @@ func (w *world) orderByName(ctx context.Context, e errand, to *replica) error {
 		return err
 	}
 	wishes := one(e.r, acts.Wishes{}, acts.Wishes{OrHold: true}, acts.Wishes{Override: "hotfix"}, acts.Wishes{ThroughStop: "hotfix"})
-	decided, err := acts.Order([]gitops.Update{e.update(e.tag)}, wishes, ann, s)
+	u := e.update(e.tag)
+	if e.r.IntN(3) == 0 {
+		u.Digest = w.registries.now(e.of.app, e.tag)
+	}
+	decided, err := acts.Order([]gitops.Update{u}, wishes, ann, s)
 	if err != nil {
 		met.meet("a person's order was refused for what holds it")
 		return err

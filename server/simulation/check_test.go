@@ -46,6 +46,12 @@ import (
 //     environment is configured so. What was rolled back does not come back while it is
 //     marked as bad, automation does not follow a person's order that is newer, and writes
 //     nothing over an edit by hand before that was kept.
+//   - Where images are inspected nothing is pushed whose image a registry did not have when
+//     it was asked, five minutes before at most, or whose tag names another image than the
+//     first that was seen, unless an order names it by its digest. No event says so of a moved tag
+//     and is accepted. An update fails because of its image only if a registry said why.
+//   - What a poll orders was never seen before, and is above everything that was accepted of
+//     its app. What no event told of is ordered by a poll in the end.
 //   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
@@ -93,6 +99,7 @@ type checker struct {
 	parsing     parsing
 	waiting     map[gitops.DeliveryKey]bool // deliveries that wait for the newcomer
 	heldBooks
+	imageBooks
 }
 
 // tracked is an accepted update.
@@ -125,7 +132,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), imageBooks: newImageBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -162,6 +169,7 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 		c.wrong("delivery %s was accepted, and has the body of %s, which counts once", d.Key(), twin.Delivery)
 	}
 	c.whole(d)
+	c.tells(d)
 	for _, u := range d.Updates {
 		if u.Sequence <= c.highest {
 			c.wrong("update %s has sequence %d after %d", u.ID, u.Sequence, c.highest)
@@ -257,6 +265,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	if u.State == gitops.Committed && c.by[u.ID] != l.Holder {
 		met.meet("one replica reported what another had pushed")
 	}
+	c.foundImage(l.Holder, u)
 	if u.State.Written() {
 		u.raised = from != gitops.Superseded
 	}
@@ -276,7 +285,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			c.wrong("update %s is unchanged, and the branch did not say %s while it waited", u.ID, u.Tag)
 		}
 	case gitops.Failed:
-		if c.isSetAside(u) {
+		if c.isSetAside(u) || c.imageFails(l.Holder, u) {
 			break
 		}
 		if u.Code == gitops.Conflict && c.w.limits.History > 0 {

@@ -40,6 +40,7 @@ func (c *checker) commit(replica string, sent sending, name hash) {
 	c.onlyScalars(carried, o)
 	for _, u := range carried {
 		c.mayBeWritten(replica, sent, u)
+		c.imageIsThere(replica, sent.at, u)
 		c.respects(u, replica, o.parents[0])
 		c.landed(u, replica, sent.at, name)
 		c.by[u.ID] = replica

@@ -136,8 +136,9 @@ func (c *checker) respects(u *tracked, replica string, parent hash) {
 	if !edited || c.word[r].After(edit.at) || u.Environment == c.w.overwrites || isPersons(u.Update) || written == "" {
 		return
 	}
+	second := edit.at.Truncate(time.Second) // a commit says no more
 	pinned := slices.ContainsFunc(c.stints, func(s *stint) bool {
-		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(edit.at) && s.Environments[0] == r.environment && s.Apps[0] == r.app
+		return strings.HasPrefix(s.Reason, "edited by hand in ") && !s.from.Before(second) && s.Environments[0] == r.environment && s.Apps[0] == r.app
 	})
 	met.meet("an update was written over an edit by hand")
 	if tag := c.firstTag(parent, r); !pinned && tag != u.Tag && tag != written && !c.saysItself(u, tag) && !c.isReplacedSoon(u, edit) && slices.Contains(c.w.origin.all.history(parent, nil), edit.commit) {

@@ -52,7 +52,7 @@ func (w *world) inventNewcomers(r *rand.Rand) {
 	var d *dispatch
 	switch r.IntN(4) {
 	case 0:
-		d = push(id, newcomer, tag, time.Now().Add(-one(r, 0, 5*time.Second, time.Minute)))
+		d = w.push(r, id, newcomer, tag, time.Now().Add(-one(r, 0, 5*time.Second, time.Minute)))
 	default:
 		d = order(id, one(r, "", id), ourRepository, []string{environment}, []string{newcomer}, tag)
 	}

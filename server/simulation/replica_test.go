@@ -34,6 +34,7 @@ type replica struct {
 	files    *parsers                     // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
+	room     *roomLink   // nil: no image is inspected
 	knows    atomic.Bool // the newcomer
 
 	storeCut, networkCut atomic.Bool
@@ -82,13 +83,18 @@ func (w *world) newReplica(name string) *replica {
 	r.intake = &webhook.Intake{
 		Planner: r, Authorizer: list, Inbox: r.store, Waiting: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
 	}
+	r.refuseMoved()
 	r.knows.Store(w.newcomers == 0)
 	for source, receiver := range receivers {
 		r.handlers[source] = &webhook.Handler{Receiver: receiver, Intake: r.intake}
 	}
+	r.room = r.newRoom()
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
 		Queue: r.store, Writer: single{r.writer}, Holds: laneHolds{r}, Environments: w.settings(), Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
+	}
+	if r.room != nil {
+		c.Images = r.room
 	}
 	r.lanes = lane.NewReplica(c)
 	return r
@@ -115,6 +121,11 @@ func (nobody) Swept(time.Time)                              {}
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
 	r.lanes.Start()
+	if r.room != nil {
+		for _, environment := range environments {
+			go r.room.relay(environment)
+		}
+	}
 	if r.newcomers > 0 {
 		go r.look()
 	}
@@ -144,6 +155,9 @@ func (r *replica) stop(within time.Duration) {
 	defer cancel()
 	defer context.AfterFunc(ctx, r.writer.Abort)()
 	r.lanes.Stop(ctx)
+	if r.room != nil {
+		r.room.Close()
+	}
 	_ = r.writer.Close() // it has no error to give
 	if r.files != nil {
 		r.files.Close()

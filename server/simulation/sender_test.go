@@ -43,12 +43,15 @@ func order(id, nonce string, repository int, environments, apps []string, tag st
 	return &dispatch{source: "github", id: id, header: header, body: body}
 }
 
-// push is EventBridge's word for an image that appeared.
-func push(id, app, tag string, at time.Time) *dispatch {
+// push is EventBridge's word for an image that appeared, which it does about now.
+func (w *world) push(r *rand.Rand, id, app, tag string, at time.Time) *dispatch {
+	account, rest, _ := strings.Cut(hostOf(app), ".dkr.ecr.")
+	region, _, _ := strings.Cut(rest, ".")
 	header := http.Header{}
 	header.Set("X-Tallyman-Key", string(secret))
-	body := fmt.Sprintf(`{"id":%q,"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","region":"eu-west-1","time":%q,
-		"detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":%q,"image-tag":%q}}`, id, at.UTC().Format(time.RFC3339), app, tag)
+	body := fmt.Sprintf(`{"id":%q,"source":"aws.ecr","detail-type":"ECR Image Action","account":%q,"region":%q,"time":%q,
+		"detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":%q,"image-tag":%q,"image-digest":%q}}`,
+		id, account, region, at.UTC().Format(time.RFC3339), app, tag, w.registries.push(r, app, tag))
 	return &dispatch{source: "eventbridge", id: id, header: header, body: body}
 }
 
@@ -89,7 +92,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 		if !w.sweeps && r.IntN(8) == 0 {
 			ago = -between(r, time.Second, 15*time.Minute) // its clock is ahead
 		}
-		return push(id, app, one(r, tag, version), time.Now().Add(-ago))
+		return w.push(r, id, app, one(r, tag, version), time.Now().Add(-ago))
 	}
 }
 

@@ -158,6 +158,9 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.poisons, "poison", w.poisoned)
 	add(w.acts, "act", w.act)
 	add(w.reloads, "reload", w.reload)
+	add(w.images.outages, "registry's outage", w.refuse)
+	add(w.images.moves, "moved tag", w.moveOne)
+	add(w.images.unheard, "unheard image", w.pushUnheard)
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
 	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
@@ -243,6 +246,7 @@ func (w *world) heal() {
 	w.healed.Store(true)
 	w.appeared.Store(true)
 	w.origin.thaw(time.Now().Add(time.Hour))
+	w.registries.recover()
 	for _, r := range w.replicas() {
 		r.lieInWait(nil)
 		r.resume()

@@ -59,7 +59,7 @@ func policyConfig() policy.Config {
 		Apps: map[string]policy.App{},
 	}
 	for _, app := range append([]string{ghost}, filed...) {
-		c.Apps[app] = policy.App{Repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + app}
+		c.Apps[app] = policy.App{Repository: repositoryOf(app)}
 	}
 	web := c.Apps["web"]
 	web.Tags.Match = `main-.*[02468ace]|v?1\.[0-9]*[02468]\.0` // every other tag: see evenTag
@@ -126,10 +126,11 @@ type world struct {
 	profile
 	editor manifest.Editor
 
-	store  store
-	origin *origin
-	hub    *hub
-	check  *checker
+	store      store
+	registries *registries
+	origin     *origin
+	hub        *hub
+	check      *checker
 
 	storeOffset atomic.Int64 // how far the store's clock is from the true time
 	jumped      atomic.Int64 // when it last jumped, in Unix nanoseconds
@@ -172,6 +173,7 @@ type profile struct {
 	reloads              int    // configurations with other freezes
 	allAfterHold         string // the environment that writes all that was held, if one does
 	overwrites           string // the environment that respects no edits by hand, if there is one
+	images               imageProfile
 }
 
 func draw(r *rand.Rand) profile {
@@ -214,6 +216,8 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w.poisons = drawPoisons(w.chance.of("poison"))
 	w.newcomers = drawNewcomers(w.chance.of("newcomer"))
 	w.drawHolds(w.chance.of("holds"))
+	w.images = drawImages(w.chance.of("images"))
+	w.registries = newRegistries(w)
 	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit
