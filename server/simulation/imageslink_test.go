@@ -45,19 +45,41 @@ func (w *world) inspects(environment string) (image.Rules, bool) {
 }
 
 // newRoom is the replica's, nil where no image is inspected.
-func (r *replica) newRoom() *inspect.Room {
+func (r *replica) newRoom() *roomLink {
 	if len(r.images.inspected) == 0 {
 		return nil
 	}
-	return inspect.New(inspect.Config{
+	return &roomLink{inspect.New(inspect.Config{
 		Registry: func() inspect.Registry { return registryLink{r} }, Seen: r.store, Rules: r.inspects,
 		Recorder: nobody{}, Logger: silent, Now: r.now,
-	})
+	}), r}
 }
 
-type roomLink struct{ *inspect.Room }
+// roomLink is the room as a replica's lanes know it. They hear of changes where they hear
+// of updates, at moments that were drawn: of two channels that have something select takes
+// any.
+type roomLink struct {
+	*inspect.Room
+	of *replica
+}
 
-func (roomLink) Forget(string, []string) {}
+func (l roomLink) Changed(environment string) <-chan struct{} { return l.of.store.Wake(environment) }
+
+// relay tells one lane until the process is gone.
+func (l roomLink) relay(environment string) {
+	pauses := l.of.chance.of(l.of.name + "/changed " + environment)
+	for {
+		select {
+		case <-l.Room.Changed(environment):
+		case <-l.of.dead:
+			return
+		}
+		if !l.of.wait(context.Background(), between(pauses, time.Microsecond, time.Millisecond)) {
+			return
+		}
+		l.of.store.notifier.Wake(environment)
+	}
+}
 
 // refuseMoved has events refused that say that a tag has moved.
 func (r *replica) refuseMoved() {
