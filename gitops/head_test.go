@@ -82,6 +82,26 @@ func TestHeadAccepts(t *testing.T) {
 	}
 }
 
+// The highest version stays, whatever is accepted after it and whether it is written.
+func TestHeadKeepsTheHighestVersion(t *testing.T) {
+	var h gitops.Head
+	for _, c := range []struct {
+		tag, want  string
+		superseded bool
+	}{
+		{"main-1a2b3c4", "", false}, {"1.9.0", "1.9.0", false}, {"v1.10.0", "1.10.0", true}, {"1.9.1", "1.10.0", false}, {"1.2.0", "1.10.0", true}, {"latest", "1.10.0", false},
+	} {
+		m := gitops.EventMoment{Receipt: noon, Version: gitops.VersionKey(c.tag)}
+		before := h
+		if h = h.Accept(m); c.superseded {
+			h = before.AcceptSuperseded(m)
+		}
+		if h.AcceptedVersion != gitops.VersionKey(c.want) || c.superseded && h.NewestReceipt != before.NewestReceipt {
+			t.Errorf("after %s the head is %+v; want the version of %s", c.tag, h, c.want)
+		}
+	}
+}
+
 func TestHeadWrites(t *testing.T) {
 	second := gitops.Update{ID: "u2", Sequence: 2, Tag: "v2"}
 	head := gitops.Head{Environment: "dev", App: "api", NewestEvent: noon}.Write(second)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -80,7 +81,7 @@ func TestHeadKeepsOrdersApartFromPushes(t *testing.T) {
 		for _, m := range c.moments {
 			head = head.Accept(m)
 		}
-		if diff := cmp.Diff(c.want, head); diff != "" {
+		if diff := cmp.Diff(c.want, head, cmpopts.IgnoreFields(gitops.Head{}, "AcceptedVersion")); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", c.name, diff)
 		}
 	}

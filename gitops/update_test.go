@@ -42,3 +42,16 @@ func TestUpdateIDsDiffer(t *testing.T) {
 		}
 	}
 }
+
+// What was ordered counts before what was found.
+func TestImageDigest(t *testing.T) {
+	for _, c := range []struct{ ordered, found, want string }{{"", "", ""}, {"", "b", "b"}, {"a", "", "a"}, {"a", "b", "a"}} {
+		u := gitops.Update{Digest: c.ordered}
+		if c.found != "" {
+			u.Found = &gitops.Found{Digest: c.found}
+		}
+		if got := u.ImageDigest(); got != c.want {
+			t.Errorf("ordered %q, found %q: got %q", c.ordered, c.found, got)
+		}
+	}
+}

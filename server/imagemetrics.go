@@ -78,7 +78,7 @@ func (m *imageMetrics) know(rules map[string]image.Rules, apps *known) {
 	}
 }
 
-// Request implements registry.Recorder. What is asked for right after its host has left the
+// Request implements registry.Recorder and ecr.Recorder. What is asked for right after its host has left the
 // configuration is not counted.
 func (m *imageMetrics) Request(host, operation, code string, took time.Duration) {
 	m.mu.Lock()
@@ -87,11 +87,6 @@ func (m *imageMetrics) Request(host, operation, code string, took time.Duration)
 		m.requests.WithLabelValues(host, operation, code).Inc()
 		m.seconds.WithLabelValues(host, operation).Observe(took.Seconds())
 	}
-}
-
-// Requested implements ecr.Recorder.
-func (m *imageMetrics) Requested(host, operation, code string, took time.Duration) {
-	m.Request(host, operation, code, took)
 }
 
 // Inspected implements inspect.Recorder.

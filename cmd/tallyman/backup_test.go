@@ -59,7 +59,7 @@ func TestBackupAndRestore(t *testing.T) {
 				if exit != 0 {
 					t.Fatalf("exit %d: %s", exit, errs)
 				}
-				expect(t, "restore", out, "restored: the store as it was at 20", "  deliveries: 20, updates: 20, ", " proof keys: 1, suspects: 0, holds: 3, lifts: 1\n", "marked: ", "must be sent again")
+				expect(t, "restore", out, "restored: the store as it was at 20", "  deliveries: 20, updates: 20, ", " proof keys: 1, suspects: 0, holds: 3, lifts: 1, seen images: 0\n", "marked: ", "must be sent again")
 				_, errs, exit = run(t, "restore", "--config", f.config(), backup)
 				if exit != exitBadInput {
 					t.Errorf("over a store: exit %d", exit)

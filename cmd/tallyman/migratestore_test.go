@@ -44,7 +44,7 @@ func TestMigrateStore(t *testing.T) {
 	if exit != 0 {
 		t.Fatalf("exit %d: %s", exit, errs)
 	}
-	expect(t, "migrate-store", out, "deliveries: 60, updates: 60, ", " lanes: 3, ", " audit entries: ", " remembered deliveries: ", ", holds: 3, lifts: 1: all counted in the database")
+	expect(t, "migrate-store", out, "deliveries: 60, updates: 60, ", " lanes: 3, ", " audit entries: ", " remembered deliveries: ", ", holds: 3, lifts: 1, seen images: 0: all counted in the database")
 	_, errs, exit = run(t, migrate...)
 	if exit != exitFailed {
 		t.Errorf("into a database that holds something: exit %d", exit)

@@ -121,6 +121,6 @@ next: start serve. What arrived after %s is not in the store. With a GitHub App
 
 // countsText says how much a store or a backup holds.
 func countsText(c queue.Counts) string {
-	return fmt.Sprintf("deliveries: %d, updates: %d, steps: %d, heads: %d, lanes: %d, checkpoints: %d, used tokens: %d, audit entries: %d, remembered deliveries: %d, proof keys: %d, suspects: %d, holds: %d, lifts: %d",
-		c.Deliveries, c.Updates, c.Steps, c.Heads, c.Lanes, c.Checkpoints, c.UsedTokens, c.Audit, c.Memories, c.ProofKeys, c.Suspects, c.Holds, c.Lifts)
+	return fmt.Sprintf("deliveries: %d, updates: %d, steps: %d, heads: %d, lanes: %d, checkpoints: %d, used tokens: %d, audit entries: %d, remembered deliveries: %d, proof keys: %d, suspects: %d, holds: %d, lifts: %d, seen images: %d",
+		c.Deliveries, c.Updates, c.Steps, c.Heads, c.Lanes, c.Checkpoints, c.UsedTokens, c.Audit, c.Memories, c.ProofKeys, c.Suspects, c.Holds, c.Lifts, c.Images)
 }

@@ -22,11 +22,10 @@ type look struct {
 	out      *outage            // the latest look failed; nil when it was answered
 	thorough time.Time          // when it was last asked for thoroughly
 
-	place  place
-	room   *int      // while it is under way: the count that it is in
-	due    time.Time // while it is in the host's repeats
-	index  int       // there
-	listed time.Time // when it was entered in Room.unused
+	place place
+	room  *int      // while it is under way: the count that it is in
+	due   time.Time // while it is in the host's repeats
+	index int       // there
 }
 
 // place is where a look is.

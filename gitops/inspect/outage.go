@@ -160,10 +160,6 @@ func (r *Room) answers(l *look) {
 		for _, parked := range away.parked {
 			h.addFirst(parked)
 		}
-		if away.probe != l && away.probe.place == inRepeats {
-			h.repeats.remove(away.probe)
-			h.addFirst(away.probe)
-		}
 	}
 	if h.out != nil && h.out.probe == l {
 		r.hostIsBack(h)

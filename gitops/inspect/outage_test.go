@@ -44,9 +44,12 @@ func TestAnOutageHoldsItsOwnImages(t *testing.T) {
 					s.registry.push(name, digestA)
 					all = append(all, s.update(fmt.Sprint(i), name))
 				}
-				s.Inspect(all)
+				prod := s.update("prod", "ghcr.io/acme/last:v1")
+				prod.Environment = "prod"
+				s.Inspect(append(all, prod))
 				synctest.Wait()
 				equal(t, "told", true, received(s.Changed("dev")))
+				equal(t, "told of what was not asked for", true, received(s.Changed("prod")))
 				for _, i := range s.Inspect(all) {
 					equal(t, "in the registry that is away", "waits for the registry", s.word(i))
 				}
@@ -130,9 +133,12 @@ func TestADeniedRepositoryWaitsAlone(t *testing.T) {
 				if first == "the other" {
 					s.answer(s.update("x", v1))
 				}
-				s.Inspect(all)
+				prod := s.update("prod", "ghcr.io/acme/secret:last")
+				prod.Environment = "prod"
+				s.Inspect(append(all, prod))
 				s.Inspect([]gitops.Update{s.update("y", v1)})
 				elapse(time.Second)
+				equal(t, "told of what was not asked for", true, received(s.Changed("prod")))
 				equal(t, "in the other repository", "present a", s.ask(s.update("z", v1)))
 				for _, i := range s.Inspect(all) {
 					equal(t, "in the denied one", "waits for the registry", s.word(i))
@@ -148,6 +154,42 @@ func TestADeniedRepositoryWaitsAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whose look asks whether a repository is back may leave: another asks then.
+func TestAnotherAsksWhetherARepositoryIsBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.registry.failing(failingAt("ghcr.io/acme/secret", gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")))
+		s.registry.push(v1, digestA)
+		s.answer(s.update("x", v1))
+		s.answer(s.update("0", "ghcr.io/acme/secret:v0"))
+		var prod []gitops.Update
+		for i := range 3 {
+			name := fmt.Sprintf("ghcr.io/acme/secret:v%d", i+1)
+			s.registry.push(name, digestA)
+			prod = append(prod, s.update(name, name))
+			prod[i].Environment = "prod"
+		}
+		s.Inspect(prod)
+		synctest.Wait()
+		s.Inspect(prod)
+		s.Leave("dev")
+		s.registry.failing(nil)
+		elapse(time.Minute)
+		equal(t, "freed", 3, len(s.Freed("prod")))
+	})
+}
+
+// A registry that nobody asks for is not said to be away.
+func TestAnOutageThatNobodyNotices(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.registry.failing(failingAt("", gitops.Errorf(gitops.Unavailable, "registry ghcr.io answered 503")))
+		s.answer(s.update("1", v1))
+		s.Leave("dev")
+		elapse(time.Minute)
+		equal(t, "unavailable", map[string]time.Time{}, s.Unavailable())
+		equal(t, "looks", []float64{0}, s.registry.times(s.began, v1))
+	})
 }
 
 // One image that its registry cannot serve does not keep the others back.
@@ -195,8 +237,9 @@ func TestAbsentAfterAnOutage(t *testing.T) {
 		elapse(500 * time.Millisecond)
 		s.registry.failing(nil)
 		elapse(time.Second)
-		equal(t, "freed", []string{"1"}, s.Freed("dev"))
+		equal(t, "told", true, received(s.Changed("dev")))
 		equal(t, "then", "waits from 1s to 5m1s", s.ask(u))
+		equal(t, "freed, although it was told", nil, s.Freed("dev"))
 		elapse(time.Minute)
 		s.registry.failing(down)
 		elapse(time.Hour)
@@ -285,6 +328,14 @@ func TestMissingImagesAreAskedForInTurn(t *testing.T) {
 			times := s.registry.times(s.began, fmt.Sprintf("ghcr.io/acme/api:v%d", i))
 			if len(times) < 2 || slices.Max(times) < 1 {
 				t.Fatalf("image %d was asked for at %v", i, times)
+			}
+		}
+		for i := range 300 {
+			name := fmt.Sprintf("ghcr.io/acme/api:v%d", i)
+			if times := s.registry.times(s.began, name); slices.Max(times) < 9.5 {
+				u := s.update("again", name)
+				equal(t, "nor does what was looked for too long ago", "waits from 20s to 1h0m20s", s.answer(u))
+				break
 			}
 		}
 		s.registry.push("ghcr.io/acme/new:v1", digestA)

@@ -72,6 +72,28 @@ func TestAnImageThatComesLate(t *testing.T) {
 	})
 }
 
+// An image that has been missing for long is looked for as often as a new one when another
+// update comes that wants it; at once where the last look is too old for that.
+func TestAnotherUpdateOfAMissingImage(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.answer(s.update("1", v1))
+		elapse(61 * time.Second) // it was looked for at 59 s, and will be at 74 s
+		equal(t, "the second", "waits from 59s to 5m59s", s.ask(s.update("2", v1)))
+		elapse(time.Second)
+		equal(t, "looks", []float64{59, 61, 62}, s.registry.times(s.began, v1)[34:])
+	})
+	inBubble(t, func(t *testing.T, s *site) {
+		s.answer(s.update("1", v1))
+		elapse(72 * time.Second)
+		u := s.update("2", v1)
+		equal(t, "the second", "waits from 1m12s to 6m12s", s.answer(u))
+		s.registry.push(v1, digestA)
+		elapse(time.Second)
+		equal(t, "the second, asked before it is told", "present a", s.ask(u))
+		equal(t, "freed", []string{"1"}, s.Freed("dev"))
+	})
+}
+
 // What never comes is looked for less and less, and fails by a thorough look at the end of
 // the wait. After a person's retry all begins again.
 func TestTheWaitEnds(t *testing.T) {
@@ -213,13 +235,16 @@ func TestLeave(t *testing.T) {
 		prod.Environment = "prod"
 		s.answer(s.update("1", v1))
 		s.answer(prod)
+		s.answer(s.update("3", "ghcr.io/acme/other:v1"))
+		s.registry.push("ghcr.io/acme/other:v1", digestA)
+		elapse(1500 * time.Millisecond) // it is freed, and Freed is not asked
 		s.Leave("dev")
 		s.registry.push(v1, digestA)
 		s.registry.push("ghcr.io/acme/web:v1", digestA)
 		elapse(time.Minute)
 		equal(t, "freed", nil, s.Freed("dev"))
 		equal(t, "freed in the other", []string{"2"}, s.Freed("prod"))
-		equal(t, "looks", []float64{0}, s.registry.times(s.began, v1))
+		equal(t, "looks", []float64{0, 1}, s.registry.times(s.began, v1))
 		equal(t, "waiting", 0, s.Waiting()["dev"])
 	})
 }

@@ -27,13 +27,12 @@ func (r *Room) expectQuestion(w *waiter, now time.Time) {
 // listUnused notes that nobody waits for a look, if so.
 func (r *Room) listUnused(l *look, now time.Time) {
 	if len(l.waiters) == 0 && l.place == idle {
-		l.listed = now
 		r.unused = append(r.unused, unused{at: now, look: l})
 	}
 }
 
-// forgetUnused forgets what is too old, or too much. What was used since is listed again
-// when it is not.
+// forgetUnused forgets what is too old, or too much. What is used is listed again when it is
+// not.
 func (r *Room) forgetUnused(now time.Time) {
 	for len(r.unused) > 0 {
 		u := r.unused[0]
@@ -44,7 +43,7 @@ func (r *Room) forgetUnused(now time.Time) {
 		switch {
 		case u.waiter != nil && u.waiter.listed.Equal(u.at):
 			r.forget(u.waiter, now)
-		case u.look != nil && len(u.look.waiters) == 0 && u.look.place == idle && u.look.listed.Equal(u.at):
+		case u.look != nil && len(u.look.waiters) == 0 && u.look.place == idle:
 			delete(r.looks, u.look.question)
 		}
 	}

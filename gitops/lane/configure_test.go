@@ -64,7 +64,7 @@ func TestAnEnvironmentThatComesBackIsWorked(t *testing.T) {
 		for _, round := range []string{"1", "2", "3"} {
 			r.Configure(environments("dev"), nothing)
 			s.acceptIn("qa", "api "+round)
-			elapse(2 * time.Second)
+			elapse(2 * time.Minute) // the lane may have ended before, and what was left is looked for again
 			r.Configure(environments("dev", "qa"), nothing)
 			s.acceptIn("qa", "web "+round)
 			elapse(2 * time.Second)

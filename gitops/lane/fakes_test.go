@@ -161,7 +161,7 @@ func task(t gitops.WriteTask) string {
 func commitAll(_ context.Context, tasks []gitops.WriteTask) (r gitops.WriteResult, _ error) {
 	for _, t := range tasks {
 		if !t.SearchOnly {
-			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit, Commit: "c-" + t.Update.Tag})
+			r.Transitions = append(r.Transitions, gitops.Transition{Update: t.Update.ID, Action: gitops.ActionCommit, Commit: "c-" + t.Update.Tag, Found: t.Update.Found})
 		}
 	}
 	return r, nil

@@ -40,7 +40,7 @@ func (t *leaseTerm) inspect(all []candidate) {
 		case known.Looking:
 			c.looking = true
 		case known.Waits != nil:
-			c.ends = &ending{update: c.update, blocks: []gitops.Block{byStoreClock(*known.Waits, ahead)}}
+			c.ends = &ending{update: c.update, blocks: []gitops.Block{t.byStoreClock(*known.Waits, ahead)}}
 		case known.Fails != nil:
 			c.ends = &ending{update: c.update, transition: &gitops.Transition{
 				Update: c.update.ID, Action: gitops.ActionFail, Code: known.Fails.Code, Reason: known.Fails.Public(),
@@ -80,10 +80,14 @@ func byOwnClock(u gitops.Update, ahead time.Duration) gitops.Update {
 	return u
 }
 
-// byStoreClock is a block with its end by the store's clock.
-func byStoreClock(b gitops.Block, ahead time.Duration) gitops.Block {
+// byStoreClock is a block with its times by the store's clock. One whose end has come, by a
+// clock that differs a little, is asked about again after a moment and not at once.
+func (t *leaseTerm) byStoreClock(b gitops.Block, ahead time.Duration) gitops.Block {
+	if !b.Since.IsZero() {
+		b.Since = b.Since.Add(ahead)
+	}
 	if !b.Until.IsZero() {
-		b.Until = b.Until.Add(ahead)
+		b.Until = latest(b.Until.Add(ahead), t.now().Add(pollEvery))
 	}
 	return b
 }

@@ -164,6 +164,32 @@ func TestTheWritersOwnCommitIsNoHandEdit(t *testing.T) {
 	})
 }
 
+// A process died before it could report a batch of many apps. The one that comes next knows
+// their commits, asks for no tag of theirs, and keeps the order of what comes after.
+func TestALandedBatchIsNoHandEdit(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	landed := o.many("dev", 2*mostSearches)
+	o.write(o.writer(readsTags(t)), landed...)
+	var tasks []gitops.WriteTask
+	for _, u := range landed {
+		u.MaybePushed = true
+		tasks = append(tasks, expecting(u, "none"))
+	}
+	for _, u := range landed {
+		tasks = append(tasks, expecting(o.update("dev", u.App, "v2"), "none"))
+	}
+	o.server.ResetCounts()
+	r := o.try(o.writer(readsTags(t)), tasks...)
+	if len(r.Transitions) != len(tasks) || len(r.HandEdits) != 0 {
+		t.Errorf("%d hand edits, %+v", len(r.HandEdits), r.Transitions)
+	}
+	if pushes := o.server.Counts().Requests[gitserver.Push]; pushes != 1 {
+		t.Errorf("%d pushes", pushes)
+	}
+	o.check(r.Transitions...)
+}
+
 // The branch moves while it is asked whose a tag is, and after: what is answered is of the
 // tip on which the rest is written.
 func TestABranchThatMovesWhileAHandEditIsLookedFor(t *testing.T) {

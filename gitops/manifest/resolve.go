@@ -32,6 +32,8 @@ func (a *actor) resolve(ctx context.Context, items []*item) (left []*item, err e
 		if l, landed := h.Landing(i.update.ID); landed {
 			if t.Action, t.Commit = gitops.ActionCommit, l.Commit.String(); l.Claim != nil {
 				t.Reason = "the commit has no proof that tallyman made it, and makes exactly this change"
+			} else {
+				a.remember(i.update) // the store does not know it yet, and what comes next expects an older tag
 			}
 		} else if by, newer := h.Later(i.update, i.call.tasks); newer && !i.search {
 			t.Action, t.Reason = gitops.ActionSupersede, fmt.Sprintf("superseded by %s (update %s): it was accepted later and is on the branch", by.Tag, by.ID)

@@ -1,19 +1,25 @@
 package policy
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Image returns the image of an app in an environment, without tag; "" where it has none,
-// or does not run there.
-func (p *Policy) Image(environment, app string) string {
-	a, known := p.apps[app]
-	if _, ok := p.environments[environment]; !ok || !known || !a.runsIn(environment) {
-		return ""
+// Places are the apps that have an image in the environments, by the image's name as it is
+// configured. Each list is sorted.
+func (p *Policy) Places(environments []string) map[string][]gitops.Place {
+	places := make(map[string][]gitops.Place)
+	for _, environment := range slices.Sorted(slices.Values(environments)) {
+		for _, app := range slices.Sorted(maps.Keys(p.apps)) {
+			if repository := p.apps[app].imageIn(environment).repository; repository != "" && p.apps[app].runsIn(environment) {
+				places[repository] = append(places[repository], gitops.Place{Environment: environment, App: app})
+			}
+		}
 	}
-	return a.imageIn(environment).repository
+	return places
 }
 
 // ComparesVersions reports whether the tags of an app in an environment are versions by its

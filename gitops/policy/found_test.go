@@ -99,17 +99,22 @@ func TestWhatIsFoundDoesNotWait(t *testing.T) {
 	}
 }
 
-func TestImageOfAPlace(t *testing.T) {
+// The places of an image are the apps that have it in the environments that are asked for.
+func TestPlaces(t *testing.T) {
 	p := anyRegistry(t)
-	for _, c := range []struct {
-		environment, app, image string
-		versions                bool
-	}{
-		{"dev", "api", harbor, false}, {"prod", "api", harbor, true}, {"qa", "api", "123456789012.dkr-ecr.eu-west-1.on.aws/api", false},
-		{"dev", "web", "ghcr.io/shop/web", true}, {"prod", "web", "", true}, {"dev", "job", "", false}, {"dev", "gone", "", false}, {"gone", "api", "", false},
-	} {
-		if got, versions := p.Image(c.environment, c.app), p.ComparesVersions(c.environment, c.app); got != c.image || versions != c.versions {
-			t.Errorf("%s in %s: %q, versions %t", c.app, c.environment, got, versions)
+	want := map[string][]gitops.Place{
+		harbor:             {{Environment: "dev", App: "api"}, {Environment: "prod", App: "api"}},
+		"ghcr.io/shop/web": {{Environment: "dev", App: "web"}},
+	}
+	if diff := cmp.Diff(want, p.Places([]string{"prod", "dev"})); diff != "" {
+		t.Error(diff)
+	}
+	if got := p.Places(nil); len(got) != 0 {
+		t.Errorf("in no environment: %v", got)
+	}
+	for place, want := range map[gitops.Place]bool{{Environment: "dev", App: "api"}: false, {Environment: "prod", App: "api"}: true, {Environment: "dev", App: "web"}: true} {
+		if got := p.ComparesVersions(place.Environment, place.App); got != want {
+			t.Errorf("%v compares versions: %t", place, got)
 		}
 	}
 }

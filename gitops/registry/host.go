@@ -65,7 +65,7 @@ func (h *host) authClient() (*auth.Client, error) {
 	}
 	h.transport = h.config.newTransport(roots)
 	h.client = &auth.Client{
-		Client:     &http.Client{Transport: &meter{host: h, next: h.transport}, Timeout: h.config.Timeout, CheckRedirect: checkRedirect},
+		Client:     &http.Client{Transport: &meter{host: h, next: h.transport}, CheckRedirect: checkRedirect},
 		Header:     http.Header{"User-Agent": {"tallyman"}},
 		Credential: func(context.Context, string) (auth.Credential, error) { return h.credential() },
 		Cache:      h.tokens,

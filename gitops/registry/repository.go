@@ -144,7 +144,7 @@ func (r *repository) oras(pages int) *remote.Repository {
 		PlainHTTP:            r.host.plain,
 		TagListMaxPages:      pages,
 		ReferrerListMaxPages: pages,
-		MaxMetadataBytes:     maxTagPage,
+		MaxMetadataBytes:     maxTagPage + 1, // what is more is an error of the transport's
 	}
 }
 

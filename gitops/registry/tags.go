@@ -59,16 +59,18 @@ type listing struct {
 // follow reads from behind the last tag as far as Links lead.
 func (l *listing) follow(ctx context.Context) error {
 	exchanging, x := withExchange(ctx, opTags)
-	began, from, before := l.pages, l.last, len(l.seen)
+	began, from := l.pages, l.last
 	list := l.repository.oras(maxPages - l.pages)
 	if l.repository.host.ecr {
 		list.TagListPageSize = ecrPage
 	}
 	err := list.Tags(exchanging, from, l.page)
-	linked := l.pages-began > 1
 	switch {
 	case l.eachErr != nil:
 		return l.eachErr
+	case errors.Is(err, errNothingNew):
+		l.complete = true
+		return nil
 	case errors.Is(err, errdef.ErrTooManyPages):
 		return nil
 	case isStatus(err, http.StatusNotFound) && from == "" && l.pages == began:
@@ -79,23 +81,35 @@ func (l *listing) follow(ctx context.Context) error {
 	case err != nil:
 		return l.repository.host.problem(ctx, x, err)
 	}
-	l.complete = l.complete || linked || len(l.seen) == before
+	linked := l.pages-began > 1
+	l.complete = linked || l.last == from // an empty page is the end, too
 	return nil
 }
+
+// errNothingNew ends a list that begins again: its Links lead in a circle, or its registry does
+// not know where to go on.
+var errNothingNew = errors.New("a page has nothing new")
 
 // page passes on what is new of a page.
 func (l *listing) page(tags []string) error {
 	l.pages++
+	before := len(l.seen)
 	fresh := make([]string, 0, len(tags))
 	for _, tag := range tags {
 		hash := maphash.String(l.seed, tag)
-		if _, known := l.seen[hash]; !known && tagGrammar.MatchString(tag) {
-			l.seen[hash] = struct{}{}
+		if _, known := l.seen[hash]; known {
+			continue
+		}
+		l.seen[hash] = struct{}{}
+		if tagGrammar.MatchString(tag) {
 			fresh = append(fresh, tag)
 		}
 	}
 	if len(tags) > 0 {
 		l.last = tags[len(tags)-1]
+		if len(l.seen) == before {
+			return errNothingNew
+		}
 	}
 	if len(fresh) == 0 {
 		return nil

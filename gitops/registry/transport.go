@@ -98,8 +98,7 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return 0
 }
 
-// meter counts requests, reads when to come again, and bounds answers. The client above it
-// bounds their time.
+// meter counts requests, reads when to come again, and bounds answers and their time.
 type meter struct {
 	host *host
 	next http.RoundTripper
@@ -107,26 +106,38 @@ type meter struct {
 
 func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 	x := exchangeOf(request.Context())
+	ctx, cancel := context.WithTimeout(request.Context(), m.host.config.Timeout)
 	began := time.Now()
-	response, err := m.next.RoundTrip(request)
+	response, err := m.next.RoundTrip(request.WithContext(ctx))
 	code := ""
 	if err != nil {
+		cancel()
 		x.answered(nil, time.Time{})
 		code = failureOf(err)
 	} else {
 		x.answered(response, m.host.config.Now())
 		code = strconv.Itoa(response.StatusCode)
-		response.Body = bounded(response.Body, x.operation)
+		response.Body = &boundedBody{http.MaxBytesReader(nil, response.Body, mostOf(x.operation)), cancel}
 	}
 	m.host.config.Recorder.Request(m.host.name, x.operation, code, time.Since(began))
 	return response, err
 }
 
-// bounded fails a read beyond what an operation's answer may have.
-func bounded(body io.ReadCloser, operation string) io.ReadCloser {
-	most := int64(maxManifest)
+// mostOf is the most that an operation's answer may have.
+func mostOf(operation string) int64 {
 	if operation == opTags {
-		most = maxTagPage
+		return maxTagPage
 	}
-	return http.MaxBytesReader(nil, body, most)
+	return maxManifest
+}
+
+// boundedBody is an answer's body, whose time ends with it.
+type boundedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *boundedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }

@@ -135,6 +135,7 @@ func checkCosts(t *testing.T, a postgres.Address, s *postgres.Store) {
 			taken, err := s.Take(ctx, l, queue.TakeOptions{Limit: 500, NewestHeld: true})
 			return expect(err, len(taken), 5)
 		}},
+		{"Rejudge of what waits for images", func() error { return s.Rejudge(ctx, gitops.BlockImage, []string{"dev"}) }},
 		{"HoldsRevision", func() error {
 			_, err := s.HoldsRevision(ctx)
 			return err

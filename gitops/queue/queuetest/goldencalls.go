@@ -21,6 +21,7 @@ func (g *golden) answer(c goldenCall) []string {
 		"ready": g.ready, "take": g.take,
 		"report": func(a arguments) ([]string, error) { return g.report(a, c.input) },
 		"place":  g.place, "lift": g.lift, "rejudge": g.rejudge, "holds": g.holds,
+		"see": g.see, "images": g.images, "accepted": g.accepted,
 		"retry": g.decide(gitops.ActionRetry), "dismiss": g.decide(gitops.ActionDismiss), "cancel": g.decide(gitops.ActionCancel),
 		"update": g.update, "delivery": g.delivery, "head": g.head, "backlogs": g.backlogs, "failures": g.failures, "overtaken": g.overtaken,
 		"updates": g.updates, "deliveries": g.deliveries, "changes": g.changes,
@@ -101,6 +102,7 @@ func (g *golden) sent(a arguments) gitops.Delivery {
 			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID, OnlyUp: a.has("only-up")})
 		}
 	}
+	tellImages(&d, a)
 	return d
 }
 
@@ -202,7 +204,7 @@ func (g *golden) report(a arguments, input []string) ([]string, error) {
 		case "outage":
 			r.Outage = &queue.Outage{Code: gitops.Code(words[1]), Reason: reason, RetryAt: g.time(words[2])}
 		default:
-			t := gitops.Transition{Action: gitops.Action(words[0]), Update: g.id(words[1]), Reason: reason}
+			t := gitops.Transition{Action: gitops.Action(words[0]), Update: g.id(words[1]), Reason: reason, Found: g.foundIn(words[2:])}
 			switch t.Action {
 			case gitops.ActionCommit:
 				t.Commit = commit

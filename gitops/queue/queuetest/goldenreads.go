@@ -58,6 +58,12 @@ func (g *golden) line(u gitops.Update) string {
 	if !u.HeldUntil.IsZero() {
 		line += " held-until=" + when(u.HeldUntil)
 	}
+	if f := u.Found; f != nil {
+		line += " found=" + f.Digest + namedText(f.Named)
+	}
+	if !u.ImageSince.IsZero() {
+		line += " missing-since=" + when(u.ImageSince)
+	}
 	for _, b := range u.BlockedBy {
 		line += fmt.Sprintf(" [%s since %s until %s %q]", b.Kind, when(b.Since), when(b.Until), b.Reason)
 	}

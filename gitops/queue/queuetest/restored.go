@@ -14,7 +14,8 @@ import (
 // Restored fills a store whose lanes are given back clean, has it restored, and holds
 // what is marked: what was open, also where nobody had ever claimed the lane, and what
 // had failed and is retried, may have been pushed since; what comes later was not. What
-// held holds on, and a hold that is placed later has an id that was never given.
+// held holds on, and a hold that is placed later has an id that was never given. Images
+// that were seen are still known.
 func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) Instance) {
 	ctx := t.Context()
 	must := func(err error) {
@@ -49,7 +50,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	_, err = q.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}})
 	must(err)
 	must(q.Release(ctx, l, true))
-	holds := someHolds(t, q)
+	holds, images := someHolds(t, q), someImages(t, q)
 	var entries []queue.Entry
 	for e, err := range q.(queue.Exporter).Export(ctx) {
 		must(err)
@@ -61,6 +62,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	must(err)
 	defer func() { must(q.Close()) }()
 	holds.check(t, q)
+	images.check(t, q)
 	marked[accept(q, "4", "dev", "new")] = false
 	_, err = q.Decide(ctx, queue.Decision{Update: failed, Action: gitops.ActionRetry, Actor: "ann"})
 	must(err)
@@ -95,6 +97,60 @@ func Each(entries []queue.Entry) func(yield func(queue.Entry, error) bool) {
 type heldBefore struct {
 	inForce, all []gitops.Hold
 	revision     int64
+}
+
+// someImages records images, and accepts a version.
+func someImages(t *testing.T, q queue.Queue) seenBefore {
+	t.Helper()
+	ann := gitops.DeliveryKey{Source: "api", ID: "1"}
+	err := q.RecordImages(t.Context(), []gitops.SeenImage{
+		{Repository: "r", Tag: "v1", Digest: digestA}, {Repository: "r", Tag: "v1", Digest: digestB, By: ann, Named: true}, {Repository: "r", Tag: "v2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := gitops.Delivery{
+		Source: "github", ID: "versions", ReceivedAt: time.Now(), Outcome: gitops.OutcomeAccepted,
+		Updates: []gitops.Update{{Environment: "versions", App: "api", Tag: "1.2.3"}},
+	}
+	if _, _, err := q.Accept(t.Context(), order); err != nil {
+		t.Fatal(err)
+	}
+	before := imagesIn(t, q)
+	if len(before.images) != 3 || before.heads[0].AcceptedVersion == "" {
+		t.Fatalf("the store has %+v", before)
+	}
+	return before
+}
+
+// seenBefore is what a store said of images and versions before it was restored.
+type seenBefore struct {
+	images []gitops.SeenImage
+	heads  []gitops.Head
+}
+
+func imagesIn(t *testing.T, q queue.Queue) (found seenBefore) {
+	t.Helper()
+	var err error
+	if found.images, err = q.SeenImages(t.Context(), "r", []string{"v1", "v2", "v3"}); err != nil {
+		t.Fatal(err)
+	}
+	if found.heads, err = q.Heads(t.Context(), "versions", []string{"api"}); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// check holds a restored store to what it said before: a tag that was moved meanwhile is
+// known to have been.
+func (before seenBefore) check(t *testing.T, q queue.Queue) {
+	t.Helper()
+	if err := q.RecordImages(t.Context(), []gitops.SeenImage{{Repository: "r", Tag: "v1", Digest: "sha256:moved"}}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, imagesIn(t, q), cmp.AllowUnexported(seenBefore{})); diff != "" {
+		t.Errorf("the images: -before +restored:\n%s", diff)
+	}
 }
 
 // someHolds places two holds, and lifts one.

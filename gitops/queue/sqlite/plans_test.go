@@ -26,7 +26,7 @@ func TestPlans(t *testing.T) {
 		for _, text := range slices.Sorted(maps.Keys(c.compiled)) {
 			if strings.HasPrefix(text, "--") || !strings.Contains(text, " updates") && !strings.Contains(text, " deliveries") && !strings.Contains(text, " steps") &&
 				!strings.Contains(text, " audit") && !strings.Contains(text, " orders") && !strings.Contains(text, " memories") &&
-				!strings.Contains(text, " holds ") && !strings.Contains(text, " hold_") {
+				!strings.Contains(text, " holds ") && !strings.Contains(text, " hold_") && !strings.Contains(text, " images") {
 				continue
 			}
 			checked++
@@ -70,6 +70,7 @@ func TestPlansOfLanes(t *testing.T) {
 		"SEARCH updates USING COVERING INDEX updates_ready (environment=? AND sequence>? AND sequence<?)",
 		"SEARCH updates USING COVERING INDEX updates_ready (environment=? AND sequence>?)",
 		"SEARCH updates USING INDEX updates_held (environment=?)", "SEARCH updates USING INDEX updates_held (environment=? AND app=?)",
+		"SEARCH updates USING INDEX updates_images (environment=?)",
 		"SEARCH updates USING INDEX updates_blocked (environment=? AND rowid>? AND rowid<?)",
 		"SEARCH updates USING COVERING INDEX updates_listed (environment=? AND state=? AND rowid>? AND rowid<?)",
 		"SEARCH updates USING INDEX updates_blocked_app (environment=? AND app=? AND rowid>? AND rowid<?)",
@@ -78,7 +79,7 @@ func TestPlansOfLanes(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	err := s.read(t.Context(), func(ctx context.Context, c *connection) error {
-		for _, text := range []string{readyFirst, readyExcept, readyApps, readyAfter, lifted, cancelled, something, openReady, openBlocked, openProposed, openNotReady, freeIn, freeOf} {
+		for _, text := range []string{readyFirst, readyExcept, readyApps, readyAfter, lifted, cancelled, something, openReady, openBlocked, openProposed, openNotReady, freeIn, freeOf, freedImages} {
 			err := c.query(ctx, `EXPLAIN QUERY PLAN `+text, make([]any, max(strings.Count(text, "?"), 3)), func(r row) error {
 				step := r.text(3)
 				if strings.Contains(step, "SCALAR SUBQUERY") || strings.HasPrefix(step, "SCAN CONSTANT") {
@@ -214,6 +215,20 @@ func (s *Store) placeAndLift(ctx context.Context, l queue.Lease, n int) error {
 	return errors.Join(errs...)
 }
 
+// seeImages records what a push and a person tell of an image, and asks for it.
+func (s *Store) seeImages(ctx context.Context, n int) error {
+	pushed := numbered(200 + n)
+	pushed.Principal, pushed.Updates[0].Digest = "push:eventbridge/1", "sha256:a"
+	_, _, err := s.Accept(ctx, pushed)
+	errs := []error{err, s.RecordImages(ctx, []gitops.SeenImage{{Tag: "v1", Digest: "sha256:b", Named: true}}), s.Rejudge(ctx, gitops.BlockImage, nil)}
+	for range readers {
+		_, err := s.SeenImages(ctx, "registry.example/api", []string{"v1", "v2"})
+		_, read := s.Heads(ctx, "dev", []string{"api", "web"})
+		errs = append(errs, err, read)
+	}
+	return errors.Join(errs...)
+}
+
 // useEverything has the writer and each reader compile every statement.
 func useEverything(t *testing.T, s *Store) {
 	t.Helper()
@@ -244,6 +259,7 @@ func useEverything(t *testing.T, s *Store) {
 			keep(s.askEverything(ctx))
 		}
 		keep(s.placeAndLift(ctx, l, i))
+		keep(s.seeImages(ctx, i))
 		if i == 0 {
 			for _, a := range []gitops.Action{gitops.ActionCancel, gitops.ActionRetry} {
 				_, err := s.Decide(ctx, queue.Decision{Update: updateOf(first + 1), Action: a})

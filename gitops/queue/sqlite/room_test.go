@@ -72,9 +72,13 @@ func TestTheReserveIsForReports(t *testing.T) {
 	if known, duplicate, err := s.Accept(t.Context(), numbered(1)); err != nil || !duplicate || known.Updates[0].ID != first.Updates[0].ID {
 		t.Errorf("a known delivery: %+v, duplicate is %t, %v", known, duplicate, err)
 	}
-	report := queue.Report{Transitions: []gitops.Transition{{Update: first.Updates[0].ID, Action: gitops.ActionCommit, Commit: "c0ffee"}}}
+	found := &gitops.Found{Digest: "sha256:a", At: time.Now()}
+	report := queue.Report{Transitions: []gitops.Transition{{Update: first.Updates[0].ID, Action: gitops.ActionCommit, Commit: "c0ffee", Found: found}}}
 	if _, err := s.Report(t.Context(), lease, report); err != nil {
 		t.Errorf("Report: %v", err)
+	}
+	if err := s.RecordImages(t.Context(), []gitops.SeenImage{{Tag: "v1"}}); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("RecordImages into the reserve: %v", err)
 	}
 	if u, err := s.Usage(t.Context()); err != nil || u.File.Room != queue.RoomReserved {
 		t.Errorf("Usage: %+v, %v", u.File, err)

@@ -8,6 +8,7 @@ package ecr
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -19,27 +20,25 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/aws"
 )
 
-// timeout is how long one call may take, with the credentials for it and its second attempt.
-const timeout = 10 * time.Second
-
 // Config is what a [Client] works with. Its zero value is one for AWS.
 type Config struct {
-	// Registry says which registry a host is of; nil for [aws.ParseRegistry]. A fake on
-	// 127.0.0.1 has another.
-	Registry func(host string) (aws.RegistryHost, error)
 	// ScanEvery is the least time between two calls of scans of one registry, whichever of
 	// its repositories they are of; 0 for 500 ms.
 	ScanEvery time.Duration
-	Recorder  Recorder // nil for none
-	Logger    *slog.Logger
-	Now       func() time.Time // nil for time.Now
+	// Timeout is how long a call may take, with the credentials for it and its second attempt;
+	// 0 for 10 s.
+	Timeout  time.Duration
+	HTTP     *http.Client     // nil for the SDK's own, which knows proxies and AWS_CA_BUNDLE
+	Recorder Recorder         // nil counts nothing
+	Logger   *slog.Logger     // nil logs nothing
+	Now      func() time.Time // nil for time.Now
 }
 
-// Recorder is told of every call to the API. Safe for concurrent use.
+// Recorder counts calls. Host is the registry's, operation one of [Operations], and code an HTTP
+// status as a registry's own protocol has it (404 for a repository that does not exist, 429
+// for a throttled call, which are all 400 of ECR) or one of [Failures]. Safe for concurrent use.
 type Recorder interface {
-	// Requested is called at the end of a call: the registry's host, the API's operation, and
-	// its result, which is "ok" or a [gitops.Code].
-	Requested(host, operation, code string, took time.Duration)
+	Request(host, operation, code string, took time.Duration)
 }
 
 // Client asks ECR, each registry in its own region. Safe for concurrent use.
@@ -69,29 +68,23 @@ type region struct {
 }
 
 // New makes a client. It connects to nothing.
-func New(config Config) *Client {
-	if config.Registry == nil {
-		config.Registry = aws.ParseRegistry
+func New(c Config) *Client {
+	if c.ScanEvery == 0 {
+		c.ScanEvery = 500 * time.Millisecond
 	}
-	if config.ScanEvery == 0 {
-		config.ScanEvery = 500 * time.Millisecond
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
 	}
-	if config.Recorder == nil {
-		config.Recorder = noRecorder{}
+	if c.Recorder == nil {
+		c.Recorder = noRecorder{}
 	}
-	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if config.Now == nil {
-		config.Now = time.Now
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	return &Client{config: config, regions: make(map[endpoint]*region), paces: make(map[aws.Registry]*pace)}
-}
-
-// Serves reports whether a host is one of ECR's private registries.
-func (c *Client) Serves(host string) bool {
-	_, err := c.config.Registry(host)
-	return err == nil
+	return &Client{config: c, regions: make(map[endpoint]*region), paces: make(map[aws.Registry]*pace)}
 }
 
 // at is one registry and what it is asked with.
@@ -104,7 +97,7 @@ type at struct {
 // open finds a host's registry and makes what it is asked with. A configuration of AWS
 // that cannot be read is read again by the next call.
 func (c *Client) open(ctx context.Context, host string) (at, error) {
-	registry, err := c.config.Registry(host)
+	registry, err := aws.ParseRegistry(host)
 	if err != nil {
 		return at{}, gitops.Errorf(gitops.Invalid, "%s is not a host of Amazon ECR: %s", gitops.Clip(host, 300), gitops.PublicOf(err))
 	}
@@ -112,9 +105,7 @@ func (c *Client) open(ctx context.Context, host string) (at, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shared == nil {
-		// The region is that of the role's STS where the environment names none. Each
-		// registry is asked in its own.
-		shared, err := sdkconfig.LoadDefaultConfig(ctx, sdkconfig.WithDefaultRegion(registry.Region), sdkconfig.WithRetryer(newRetryer))
+		shared, err := c.load(ctx, registry.Region)
 		if err != nil {
 			return at{}, gitops.Errorf(gitops.Unauthorized, "AWS's configuration cannot be used: check AWS_PROFILE and the other AWS_ variables, and the files that they name").WithCause(err)
 		}
@@ -124,6 +115,16 @@ func (c *Client) open(ctx context.Context, host string) (at, error) {
 		c.regions[key] = &region{api: sdk.NewFromConfig(*c.shared, key.apply), credentials: c.shared.Credentials}
 	}
 	return at{registry, c.regions[key], host}, nil
+}
+
+// load reads the environment and AWS's files. The region is that of the role's STS where they name
+// none: each registry is asked in its own.
+func (c *Client) load(ctx context.Context, region string) (awssdk.Config, error) {
+	options := []func(*sdkconfig.LoadOptions) error{sdkconfig.WithDefaultRegion(region), sdkconfig.WithRetryer(newRetryer)}
+	if c.config.HTTP != nil {
+		options = append(options, sdkconfig.WithHTTPClient(c.config.HTTP))
+	}
+	return sdkconfig.LoadDefaultConfig(ctx, options...)
 }
 
 // apply has a client ask this endpoint, or the one that AWS_ENDPOINT_URL_ECR names: that one is
@@ -141,38 +142,6 @@ func (e endpoint) apply(o *sdk.Options) {
 	}
 }
 
-// operation is a call of ECR's API. Its name is that of IAM's action, too.
-type operation string
-
-const (
-	getAuthorizationToken      operation = "GetAuthorizationToken"
-	describeImages             operation = "DescribeImages"
-	describeRepositories       operation = "DescribeRepositories"
-	describeImageSigningStatus operation = "DescribeImageSigningStatus"
-)
-
-// call does one call of the API about a repository: counted, within its time, and once more with
-// new credentials where AWS says that they have expired.
-func (c *Client) call(ctx context.Context, r at, op operation, repository string, do func(ctx context.Context) error) error {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := r.attempt(ctx, do)
-	if isExpired(err) {
-		if cache, ok := r.credentials.(*awssdk.CredentialsCache); ok {
-			cache.Invalidate()
-			err = r.attempt(ctx, do)
-		}
-	}
-	code := "ok"
-	if err != nil {
-		err = explain(err, r, op, repository)
-		code = string(gitops.CodeOf(err))
-	}
-	c.config.Recorder.Requested(r.host, string(op), code, time.Since(began))
-	return err
-}
-
 // attempt asks for credentials first, so that a lack of them is told from what ECR says.
 func (r at) attempt(ctx context.Context, do func(ctx context.Context) error) error {
 	if _, err := r.credentials.Retrieve(ctx); err != nil {
@@ -180,7 +149,3 @@ func (r at) attempt(ctx context.Context, do func(ctx context.Context) error) err
 	}
 	return do(ctx)
 }
-
-type noRecorder struct{}
-
-func (noRecorder) Requested(string, string, string, time.Duration) {}

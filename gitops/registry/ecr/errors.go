@@ -43,6 +43,11 @@ type noCredentials struct{ cause error }
 func (e *noCredentials) Error() string { return e.cause.Error() }
 func (e *noCredentials) Unwrap() error { return e.cause }
 
+func isNoCredentials(err error) bool {
+	var without *noCredentials
+	return errors.As(err, &without)
+}
+
 // AWS's names for credentials that were good, and for those that never were.
 var (
 	expired  = []string{"ExpiredTokenException", "ExpiredToken", "RequestExpired"}
@@ -65,16 +70,15 @@ func isExpired(err error) bool {
 
 // explain makes the error of a call one of ours: what AWS did not do, why, and the way out. AWS's
 // own texts are for the log.
-func explain(err error, r at, op operation, repository string) error {
-	var without *noCredentials
-	if errors.As(err, &without) {
-		return explainCredentials(without.cause).WithCause(err)
+func explain(err error, r at, op operation, repository string) *gitops.Error {
+	if isNoCredentials(err) {
+		return explainCredentials(err).WithCause(err)
 	}
 	api := fmt.Sprintf("ECR's API in %s", r.Region)
 	code := codeOf(err)
 	var missing *types.RepositoryNotFoundException
 	switch status := statusOf(err); {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case isEnded(err):
 		return gitops.Errorf(gitops.Unavailable, "%s did not answer %s in time", api, op).WithCause(err)
 	case errors.As(err, &missing):
 		return gitops.Errorf(gitops.NotFound, "registry %s has no repository %s", r.host, repository).WithCause(err)
@@ -99,7 +103,7 @@ func explain(err error, r at, op operation, repository string) error {
 var deniedPrincipal = regexp.MustCompile(`^User: (arn:[a-z0-9-]+:[a-z0-9-]+::([0-9]{12}):[^\s]{1,300}) `)
 
 // explainDenied names what has to be allowed, and to whom.
-func explainDenied(err error, r at, op operation, repository string) error {
+func explainDenied(err error, r at, op operation, repository string) *gitops.Error {
 	resource := "*"
 	if repository != "" {
 		resource = r.RepositoryARN(repository)
@@ -129,7 +133,7 @@ func explainCredentials(err error) *gitops.Error {
 			return gitops.Errorf(gitops.RateLimited, "AWS STS throttles the credentials of role %s", role)
 		case slices.Contains(denied, code), slices.Contains(unknown, code), slices.Contains(expired, code):
 			return gitops.Errorf(gitops.Forbidden, "AWS STS gives no credentials for role %s (%s): its trust policy must name the cluster's OIDC provider and this service account (IRSA)", role, code)
-		case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		case !canRead(os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE")):
 			return gitops.Errorf(gitops.Unauthorized, "the token file that AWS_WEB_IDENTITY_TOKEN_FILE names cannot be read: check the pod's service account (IRSA)")
 		}
 		return gitops.Errorf(gitops.Unavailable, "AWS STS does not answer for role %s (IRSA)%s", role, because(code, status))
@@ -139,7 +143,24 @@ func explainCredentials(err error) *gitops.Error {
 		}
 		return gitops.Errorf(gitops.Unavailable, "the pod identity agent does not answer%s", because(code, status))
 	}
-	return gitops.Errorf(gitops.Unauthorized, "there are no AWS credentials: annotate the service account with a role (IRSA), associate a role with it (EKS Pod Identity), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	const wayOut = "annotate the service account with a role (IRSA), associate a role with it (EKS Pod Identity), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	if isEnded(err) {
+		return gitops.Errorf(gitops.Unavailable, "AWS credentials did not come in time, and the environment names none: %s", wayOut)
+	}
+	return gitops.Errorf(gitops.Unauthorized, "there are no AWS credentials: %s", wayOut)
+}
+
+// isEnded: the call's time was over, or its caller gave up.
+func isEnded(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+func canRead(file string) bool {
+	f, err := os.Open(file)
+	if err == nil {
+		err = f.Close()
+	}
+	return err == nil
 }
 
 func because(code string, status int) string {
@@ -156,10 +177,11 @@ func isThrottled(err error, status int) bool {
 	return status == 429 || throttle.IsErrorThrottle(err) == awssdk.TrueTernary
 }
 
+// statusOf is the status of an answer; 0 where there was none.
 func statusOf(err error) int {
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
-		return response.HTTPStatusCode()
+	var answered interface{ HTTPStatusCode() int }
+	if errors.As(err, &answered) {
+		return answered.HTTPStatusCode()
 	}
 	return 0
 }
@@ -168,7 +190,7 @@ func statusOf(err error) int {
 // seldom sends either.
 func retryAfterOf(err error) time.Duration {
 	var response *smithyhttp.ResponseError
-	if statusOf(err) == 0 || !errors.As(err, &response) {
+	if !errors.As(err, &response) {
 		return 0
 	}
 	for header, unit := range map[string]time.Duration{"X-Amz-Retry-After": time.Millisecond, "Retry-After": time.Second} {

@@ -98,11 +98,13 @@ func (c *Client) renew(ctx context.Context, r at, under *renewal) {
 		t.current = under.password
 	} else {
 		t.tried = c.config.Now()
-		c.config.Logger.Warn("ECR password not renewed", "host", r.host, "error", under.err)
 	}
 	t.renewal = nil
 	t.mu.Unlock()
 	close(under.done)
+	if under.err != nil {
+		c.config.Logger.Warn("ECR password not renewed", "host", r.host, "error", under.err)
+	}
 }
 
 func (c *Client) fetch(ctx context.Context, r at) (*password, error) {

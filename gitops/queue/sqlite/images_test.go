@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// TestOnlyWhatTellsOfImagesPaysForThem counts the statements about images that the writer
+// has run: accepting and reporting without a digest runs none.
+func TestOnlyWhatTellsOfImagesPaysForThem(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
+	defer s.Close()
+	ran := func() (n int) {
+		err := s.writer.do(t.Context(), func(tx *tx) error {
+			for text := range tx.compiled {
+				if strings.Contains(text, "INTO images") {
+					n++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	accept := func(n int, principal, digest string) {
+		d := numbered(n)
+		d.Principal, d.Updates[0].Digest = principal, digest
+		if _, _, err := s.Accept(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accept(1, "dispatch:1", "")
+	accept(2, "token:ann", "sha256:a")
+	accept(3, "push:eventbridge/1", "")
+	l := s.claim(t, "one")
+	if _, err := s.Report(t.Context(), l, queue.Report{Transitions: []gitops.Transition{{Update: updateOf(2), Action: gitops.ActionCommit}}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := ran(); n != 0 {
+		t.Errorf("%d statements recorded images where none was told of", n)
+	}
+	accept(4, "push:eventbridge/1", "sha256:a")
+	if n := ran(); n != 1 {
+		t.Errorf("a push with a digest ran %d statements", n)
+	}
+}

@@ -1,0 +1,95 @@
+package registry_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/image"
+	"github.com/tallyman-dev/tallyman/gitops/registry"
+	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
+)
+
+// client makes one that is closed with the test.
+func client(t testing.TB, c registry.Config) *registry.Client {
+	t.Helper()
+	made := registry.New(c)
+	t.Cleanup(made.Close)
+	return made
+}
+
+// look asks for a tag of acme/api, and must be answered.
+func look(t testing.TB, c *registry.Client, host, tag string) image.Answer {
+	t.Helper()
+	return ask(t, c, image.Question{Repository: host + "/acme/api", Tag: tag})
+}
+
+func ask(t testing.TB, c *registry.Client, q image.Question) image.Answer {
+	t.Helper()
+	answer, err := c.Look(t.Context(), q)
+	if err != nil {
+		t.Fatalf("looking for %s:%s: %v", q.Repository, q.Tag, err)
+	}
+	return answer
+}
+
+// wantDigest checks that an image is there, and what its tag names.
+func wantDigest(t testing.TB, answer image.Answer, digest string) {
+	t.Helper()
+	if answer.Presence != image.Present || answer.Digest != digest {
+		t.Errorf("the image is %s with digest %s, want present with %s", answer.Presence, answer.Digest, digest)
+	}
+}
+
+// wantAbsent checks that an image is not there.
+func wantAbsent(t testing.TB, answer image.Answer) {
+	t.Helper()
+	if answer.Presence != image.Absent || answer.Digest != "" {
+		t.Errorf("the image is %s with digest %q, want absent", answer.Presence, answer.Digest)
+	}
+}
+
+// recorder notes what is counted.
+type recorder struct {
+	mu  sync.Mutex
+	all []counted
+}
+
+type counted struct{ Host, Operation, Code string }
+
+func (r *recorder) Request(host, operation, code string, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, counted{host, operation, code})
+}
+
+func (r *recorder) take() []counted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.all
+	r.all = nil
+	return all
+}
+
+// clock is a time that the test sets.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// twoPlatforms is an index as BuildKit pushes it.
+var twoPlatforms = registrytest.Image{Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Attestation: true, Content: "two"}
