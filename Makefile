@@ -21,7 +21,7 @@ demo: build ## show the whole job on this machine: events in, commits out
 	@bin/tallyman demo
 
 .PHONY: test-deps
-test-deps: ## install what the tests start: PostgreSQL, sshd, GnuPG, curl, jq, shellcheck
+test-deps: ## install what the tests start: PostgreSQL, sshd, docker-registry, GnuPG, curl, jq, shellcheck
 	@.ci/install
 
 .PHONY: test

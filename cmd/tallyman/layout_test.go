@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"gitops/inspect":                     {"gitops", "gitops/image"},
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
+	"gitops/registry":                    {"gitops", "gitops/aws", "gitops/image"},
+	"gitops/registry/registrytest":       {"gitops/image"},
 	"gitops/registry/ecr":                {"gitops", "gitops/aws", "gitops/image"},
 	"gitops/registry/ecr/ecrtest":        {"gitops/aws"},
 	"gitops/registry/cosign":             {"gitops", "gitops/image"},
@@ -111,8 +113,11 @@ var onlyIn = map[string][]string{
 	"github.com/go-jose/":                {"server/githubapp", "server/oidc", "server/oidc/oidctest"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
 	"github.com/google/uuid":             {"server", "gitops/queue/sqlite", "cmd/tallyman"},
+	"oras.land/":                         {"gitops/registry"},
+	"github.com/opencontainers/":         {"gitops/registry"},
+	"github.com/olareg/":                 {"gitops/registry/registrytest"},
 	"github.com/aws/":                    {"gitops/registry/ecr"},
-	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
+	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "gitops/registry/registrytest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
 	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench", "gitops/manifest/gitserver/gittest"},
 }
 

@@ -68,6 +68,7 @@ type Room struct {
 	looks        map[image.Question]*look
 	hosts        map[string]*host
 	unread       map[string][]unread // by repository: answers whose seen images are to be read
+	unreadOrder  []string            // the repositories of these, in the order in which they are read
 	reading      bool                // they are being read
 	unused       []unused            // what is to be forgotten, oldest first
 	counted      counted

@@ -22,12 +22,19 @@ type unread struct {
 // readSeen has the seen images of an answer read, with those of all others of its
 // repository that come until the read begins.
 func (r *Room) readSeen(u unread) {
-	repository := u.look.question.Repository
-	r.unread[repository] = append(r.unread[repository], u)
+	r.addUnread(u.look.question.Repository, u)
 	if !r.reading {
 		r.reading = true
 		r.work.Go(r.readAll)
 	}
+}
+
+// addUnread has answers of a repository read, after those of others that wait already.
+func (r *Room) addUnread(repository string, batch ...unread) {
+	if len(r.unread[repository]) == 0 {
+		r.unreadOrder = append(r.unreadOrder, repository)
+	}
+	r.unread[repository] = append(r.unread[repository], batch...)
 }
 
 // readAll reads until all is read.
@@ -59,11 +66,11 @@ func (r *Room) readAll() {
 func (r *Room) nextUnread() (repository string, batch []unread) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx.Err() == nil {
-		for repository, batch = range r.unread {
-			delete(r.unread, repository)
-			return repository, batch
-		}
+	if r.ctx.Err() == nil && len(r.unreadOrder) > 0 {
+		repository, r.unreadOrder = r.unreadOrder[0], r.unreadOrder[1:]
+		batch = r.unread[repository]
+		delete(r.unread, repository)
+		return repository, batch
 	}
 	r.reading = false
 	return "", nil
@@ -83,7 +90,7 @@ func (r *Room) read(repository string, batch []unread) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.unread[repository] = append(batch, r.unread[repository]...)
+		r.addUnread(repository, batch...)
 		return err
 	}
 	byTag := make(map[string][]gitops.SeenImage)

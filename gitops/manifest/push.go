@@ -181,6 +181,10 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		a.config.Logger.WarnContext(ctx, "the git server could not unpack a thin pack, sending whole ones", "error", sent)
 		a.noThin = true
 		return PushFailed, nil
+	case errors.As(sent, &no) && no.Kind() == git.RefusedMoved:
+		// The branch has not moved: another push holds its lock, such as that of a process
+		// that died. No update is at fault, so none is taken out of its order.
+		return PushFailed, gitops.Errorf(gitops.Unavailable, "the branch is locked at the git server: %s", no).WithCause(sent)
 	case errors.As(sent, &no):
 		return PushRejected, sent
 	case errors.As(sent, &moved):

@@ -31,7 +31,8 @@ type leader struct {
 type known struct {
 	complete time.Time // when the last complete scan began
 	next     time.Time // not before
-	failing  string    // why the last one failed; "" when it did not
+	every    time.Duration
+	failing  string // why the last one failed; "" when it did not
 }
 
 // host is a registry as it is asked.
@@ -112,14 +113,15 @@ func (l *leader) look(ctx context.Context) {
 		maps.DeleteFunc(l.known, func(name string, _ *known) bool { _, still := l.targets[name]; return !still })
 	}
 	for name, t := range l.targets {
-		if l.known[name] != nil {
+		if k := l.known[name]; k != nil {
+			k.next, k.every = k.next.Add(t.every-k.every), t.every // as it is in force now
 			continue
 		}
 		complete, err := l.lastScan(ctx, name)
 		if err != nil {
 			break // the store does not answer: it is asked again
 		}
-		l.known[name] = &known{complete: complete, next: complete.Add(t.every)}
+		l.known[name] = &known{complete: complete, next: complete.Add(t.every), every: t.every}
 	}
 	l.tell()
 }

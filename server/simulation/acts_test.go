@@ -89,6 +89,7 @@ func (w *world) tryOn(e errand, send func(context.Context, errand, *replica) err
 		ctx, cancel := context.WithTimeout(calledBy(context.Background(), e.key), 20*time.Second)
 		err := send(ctx, e, to)
 		cancel()
+		time.Sleep(e.rest / 1000) // several may be answered at one moment, in any order
 		w.tell("%s is answered by %s: %v", e.key, to.name, err)
 		if err == nil || gitops.CodeOf(err) != gitops.Unavailable {
 			answered++

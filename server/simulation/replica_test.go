@@ -11,7 +11,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/git"
-	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
@@ -35,8 +34,8 @@ type replica struct {
 	files    *parsers                     // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
-	room     *inspect.Room // nil: no image is inspected
-	knows    atomic.Bool   // the newcomer
+	room     *roomLink   // nil: no image is inspected
+	knows    atomic.Bool // the newcomer
 
 	storeCut, networkCut atomic.Bool
 
@@ -95,7 +94,7 @@ func (w *world) newReplica(name string) *replica {
 		Queue: r.store, Writer: single{r.writer}, Holds: laneHolds{r}, Environments: w.settings(), Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
 	if r.room != nil {
-		c.Images = roomLink{r.room}
+		c.Images = r.room
 	}
 	r.lanes = lane.NewReplica(c)
 	return r
@@ -122,6 +121,11 @@ func (nobody) Swept(time.Time)                              {}
 func (r *replica) start() {
 	r.tell("%s starts", r.name)
 	r.lanes.Start()
+	if r.room != nil {
+		for _, environment := range environments {
+			go r.room.relay(environment)
+		}
+	}
 	if r.newcomers > 0 {
 		go r.look()
 	}

@@ -38,7 +38,8 @@ func Fill(t *testing.T, i Instance) {
 		t.Fatalf("%+v, %v", claimed, err)
 	}
 	report := func(u gitops.Update, o *queue.Outage) {
-		_, err := q.Report(ctx, claimed[0], queue.Report{Transitions: []gitops.Transition{{Update: u.ID, Action: gitops.ActionCommit, Commit: "c0ffee"}}, Outage: o})
+		commit := gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: "c0ffee", Found: &gitops.Found{Digest: digestA, At: at}}
+		_, err := q.Report(ctx, claimed[0], queue.Report{Transitions: []gitops.Transition{commit}, Outage: o})
 		errs = append(errs, err)
 	}
 	report(pruned, nil)

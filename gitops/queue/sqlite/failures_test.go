@@ -21,8 +21,8 @@ func storeOfFailures(tb testing.TB) *Store {
 		INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, state, reason, accepted_at, finished_at)
 		SELECT ?1 + i, randomblob(16), sender, environment, printf('app-%02d', i % 100), '', 'v1', '', 0, '', '', 'failed', 'no such file', accepted_at, accepted_at + i
 		FROM n, updates WHERE sequence = ?1`
-	const overtaken = `INSERT INTO heads (environment, app, pushed_version, written, written_id, written_tag)
-		SELECT DISTINCT environment, app, '', 9223372036854775807, 'later', 'v2' FROM updates WHERE app LIKE 'app-%' AND app <> 'app-99'`
+	const overtaken = `INSERT INTO heads (environment, app, pushed_version, written, written_id, written_tag, accepted_version)
+		SELECT DISTINCT environment, app, '', 9223372036854775807, 'later', 'v2', '' FROM updates WHERE app LIKE 'app-%' AND app <> 'app-99'`
 	s := openFile(tb, filepath.Join(tb.TempDir(), "queue.db"), nil)
 	for n := range 2 {
 		d, _, err := s.Accept(tb.Context(), numbered(n))

@@ -42,6 +42,7 @@ func NewTLS(tb testing.TB, host string, until time.Time) (s *Server, caFile stri
 	s = newServer()
 	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}}
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that clients end
+	s.http.EnableHTTP2 = true
 	s.http.StartTLS()
 	tb.Cleanup(s.Close)
 	return s, caFile

@@ -58,6 +58,7 @@ func (s *Server) newPassword(region string) (password string, until time.Time) {
 			r.passwords[password] = until
 		}
 	}
+	s.onPassword(password)
 	return password, until
 }
 

@@ -29,6 +29,7 @@ type Server struct {
 	hanging     chan string   // receives the operation of a call that hangs or is slow
 	goesOn      chan struct{} // has a slow call answered
 	passwordFor time.Duration
+	onPassword  func(password string)
 	now         func() time.Time
 }
 
@@ -46,6 +47,7 @@ func New(t testing.TB) *Server {
 		hanging:     make(chan string, 100),
 		goesOn:      make(chan struct{}),
 		passwordFor: 12 * time.Hour,
+		onPassword:  func(string) {},
 		now:         time.Now,
 	}
 	mux := http.NewServeMux()
@@ -84,6 +86,14 @@ func (s *Server) SetPasswordsFor(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.passwordFor = d
+}
+
+// OnPassword is called with each password that the API gives out, so that another fake's
+// registry takes it.
+func (s *Server) OnPassword(do func(password string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onPassword = do
 }
 
 // target is what the header X-Amz-Target has before the operation.
