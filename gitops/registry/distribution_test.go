@@ -15,7 +15,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
 )
 
-// Debian's registry is of the old kind: it has no index for whoever does not accept one, no
+// Debian's registry is of the old kind: it hides an index from clients that do not accept one, has no
 // Links, and ignores n. What was proven in process must hold for it, too.
 func TestDistribution(t *testing.T) {
 	d := registrytest.StartDistribution(t)
