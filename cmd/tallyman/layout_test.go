@@ -79,6 +79,7 @@ var mayImport = map[string][]string{
 	"server/config/schema":               {}, // its text is made by a test
 	"server/githubapp":                   {"gitops"},
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
+	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
 	"server/githubapp/githubtest":        {"server/secrettest"},
 	"server/oidc":                        {"gitops"},
 	"server/secrettest":                  {},
