@@ -19,7 +19,7 @@ import (
 // buildAccess makes the list of who may do what, and holds it against what is
 // configured.
 func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
-	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps)), Polled: polledHosts(c)}
+	list := access.Config{Environments: slices.Sorted(maps.Keys(c.Environments)), Apps: make(map[string][]string, len(c.Apps))}
 	for name, app := range c.Apps {
 		list.Apps[name] = app.Environments
 	}

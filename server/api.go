@@ -16,6 +16,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/poll"
 )
 
 // buildTokens makes the API's tokens of the configuration, and says which of their
@@ -104,13 +105,17 @@ func (p parts) answerMemory(k *known) api.Memory {
 	return api.MemoryFor(p.shares.Answers, p.shares.Streams, most, len(k.Targets()))
 }
 
-// sources are the sources of deliveries: those that are configured, and the API.
+// sources are the sources of deliveries: those that are configured, polls of registries where
+// there are some, and the API.
 func (p parts) sources() []string {
 	var sources []string
 	for _, receiver := range p.receivers {
 		sources = append(sources, receiver.Source())
 	}
 	slices.Sort(sources)
+	if p.polls() {
+		sources = append(sources, poll.Source)
+	}
 	if p.servesAPI() {
 		sources = append(sources, api.Source)
 	}

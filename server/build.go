@@ -21,6 +21,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
+	"github.com/tallyman-dev/tallyman/server/poll"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -35,6 +36,7 @@ type parts struct {
 	snapshot  int64         // bytes of one state of the branch
 	limits    *limits.Limits
 	images    map[string]image.Rules      // by environment; those whose images are not inspected are not in it
+	polled    map[string]poll.Environment // by environment, of those that poll
 	receivers map[string]webhook.Receiver // by route
 	tokens    []api.Token
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
@@ -93,7 +95,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -222,7 +222,7 @@ func (s *Server) know(g *generation, next *known) {
 		g.api.Resize(g.answerMemory(next))
 	}
 	s.metrics.apps.set(next)
-	s.metrics.images.know(g.images, next)
+	s.metrics.images.know(g, next)
 	s.waiting.Ask()
 }
 

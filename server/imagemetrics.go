@@ -13,11 +13,14 @@ import (
 )
 
 // imageMetrics count what registries are asked for, and what was found there. They are a
-// recorder of gitops/registry, of its ECR, and of gitops/inspect.
+// recorder of gitops/registry, of its ECR, of gitops/inspect, and of polls.
 type imageMetrics struct {
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	inspected *prometheus.CounterVec
+	ordered   *prometheus.CounterVec
+	complete  *prometheus.GaugeVec
+	every     *prometheus.GaugeVec
 	room      atomic.Pointer[inspect.Room] // nil before the start
 
 	mu           sync.Mutex
@@ -41,14 +44,27 @@ func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
 		inspected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_images_inspected_total", Help: "Images of updates that were looked at before they were written or accepted, by what was found.",
 		}, []string{"environment", "outcome"}),
+		ordered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tallyman_poll_ordered_total", Help: "Updates that a poll of a registry ordered: no event had told of their image.",
+		}, []string{"environment"}),
+		complete: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "Since when every image of a registry that this replica polls was looked at, as Unix time; 0 before the first time.",
+		}, []string{"host"}),
+		every: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tallyman_poll_interval_seconds", Help: "How often every image of a registry that this replica polls is to be looked at.",
+		}, []string{"host"}),
 	}
-	registry.MustRegister(m.requests, m.seconds, m.inspected, m)
+	registry.MustRegister(m.requests, m.seconds, m.inspected, m.ordered, m.complete, m.every, m)
 	return m
 }
 
 // know makes the series of what is inspected now, and removes those of registries that
 // nothing is in any more.
-func (m *imageMetrics) know(rules map[string]image.Rules, apps *known) {
+func (m *imageMetrics) know(g *generation, apps *known) {
+	for environment := range g.polled {
+		m.ordered.WithLabelValues(environment)
+	}
+	rules := g.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.environments = make(map[string]bool, len(rules))
@@ -92,6 +108,25 @@ func (m *imageMetrics) Request(host, operation, code string, took time.Duration)
 // Inspected implements inspect.Recorder.
 func (m *imageMetrics) Inspected(environment string, outcome image.Outcome) {
 	m.inspected.WithLabelValues(environment, string(outcome)).Inc()
+}
+
+// Ordered implements poll.Recorder.
+func (m *imageMetrics) Ordered(environment string) { m.ordered.WithLabelValues(environment).Inc() }
+
+// Complete implements poll.Recorder.
+func (m *imageMetrics) Complete(host string, since time.Time, every time.Duration) {
+	at := 0.0
+	if !since.IsZero() {
+		at = float64(since.UnixMilli()) / 1000
+	}
+	m.complete.WithLabelValues(host).Set(at)
+	m.every.WithLabelValues(host).Set(every.Seconds())
+}
+
+// Gone implements poll.Recorder.
+func (m *imageMetrics) Gone(host string) {
+	m.complete.DeleteLabelValues(host)
+	m.every.DeleteLabelValues(host)
 }
 
 // Describe implements prometheus.Collector.

@@ -75,22 +75,3 @@ func checkRegistries(c config.Config) error {
 	}
 	return errors.Join(problems...)
 }
-
-// polledHosts are the registries that are polled for each environment that wants it, by the
-// names that access rules have for them: those of the images that the configuration names.
-func polledHosts(c config.Config) map[string][]string {
-	polled := make(map[string][]string)
-	for name, env := range c.Environments {
-		if env.Image == nil || env.Image.Poll == 0 {
-			continue
-		}
-		hosts := make(map[string]bool)
-		for _, app := range c.Apps {
-			if repository := app.RepositoryIn(name); repository != "" && (app.Environments == nil || slices.Contains(app.Environments, name)) {
-				hosts[policy.HostOf(repository)] = true
-			}
-		}
-		polled[name] = slices.Sorted(maps.Keys(hosts))
-	}
-	return polled
-}

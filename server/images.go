@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"reflect"
 	"slices"
@@ -25,6 +26,9 @@ type registries struct {
 	files    [][]byte // contents of those that are read once
 }
 
+// dialer connects to a registry.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // newRegistries makes what asks registries, or keeps that of before where the configuration
 // says the same. It connects to nothing. Without an environment that has images inspected
 // there is no client of AWS.
@@ -37,7 +41,7 @@ func (s *Server) newRegistries(c config.Config, before *registries) *registries 
 	if before.sameAs(all, c.ImagesInspected()) {
 		return before
 	}
-	settings := registry.Config{Recorder: s.metrics.images, Verify: cosign.Verify, Logger: s.logger, Now: now}
+	settings := registry.Config{Recorder: s.metrics.images, Verify: cosign.Verify, Logger: s.logger, Now: now, Dial: s.dial}
 	for _, r := range c.Registries {
 		settings.Hosts = append(settings.Hosts, registry.Host{Name: r.Host, DockerConfigFile: r.DockerConfigFile, CAFile: r.CAFile})
 	}

@@ -93,6 +93,7 @@ func (s *Server) reload(c config.Config) error {
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
 	s.sweep(next)
+	s.poll(next)
 	s.warm(next)
 	s.finder.follow(next)
 	s.room.Reconfigured()

@@ -53,9 +53,11 @@ type Server struct {
 	kept      *webhook.Kept // of the intake, likewise
 	health    *storehealth.Monitor
 	volume    func(path string) (sqlite.Volume, error) // of tests; nil asks the kernel
+	dial      dialer                                   // of tests, to registries; nil connects
 	rejection string                                   // why the configuration file is not in force; "" when it is
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
+	polls     *polls              // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
 	holds     *holds.Book         // has no store before Start
@@ -144,6 +146,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return nil
 	})
 	s.startSweeps()
+	s.startPolls()
 	s.listening.Store(true)
 	s.logAccess()
 	connections, ofAddress := s.limits.Connections()

@@ -49,7 +49,7 @@ type document struct {
 func (s *survey) manifest(ctx context.Context, body []byte, depth int) error {
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
-		return gitops.Errorf(gitops.Unavailable, "registry %s answered with what is not a manifest", s.repository.host.name).WithCause(err)
+		return s.repository.host.notAManifest().WithCause(err)
 	}
 	if d.Manifests == nil {
 		return s.single(ctx, d)
@@ -83,14 +83,10 @@ func (s *survey) entry(ctx context.Context, entry ocispec.Descriptor, depth int)
 	if err != nil {
 		return err
 	}
-	if body != nil {
-		return s.manifest(ctx, body, depth+1)
+	if body == nil {
+		return nil // what it was for is not known, and not there
 	}
-	if entry.Platform != nil {
-		s.answer.Platforms = append(s.answer.Platforms, platformOf(*entry.Platform))
-		s.answer.Missing = append(s.answer.Missing, platformOf(*entry.Platform))
-	}
-	return nil
+	return s.manifest(ctx, body, depth+1)
 }
 
 // single reads the platform of a manifest from its configuration. What has none, as a Helm

@@ -33,6 +33,7 @@ func TestPlatforms(t *testing.T) {
 		"an index with attestations":     {twoPlatforms, []image.Platform{amd64, arm64}},
 		"Docker's list":                  {registrytest.Image{Platforms: twoPlatforms.Platforms, Docker: true}, []image.Platform{amd64, arm64}},
 		"an index in an index":           {registrytest.Image{Platforms: twoPlatforms.Platforms, Nested: true, Attestation: true}, []image.Platform{amd64, arm64}},
+		"entries without platforms":      {registrytest.Image{Platforms: twoPlatforms.Platforms, Unnamed: true}, []image.Platform{amd64, arm64}},
 		"a single manifest":              {registrytest.Image{Platforms: []string{"linux/arm64/v8"}}, []image.Platform{arm64}},
 		"Docker's manifest":              {registrytest.Image{Docker: true}, []image.Platform{amd64}},
 		"a single one with attestations": {registrytest.Image{Attestation: true}, []image.Platform{amd64}},
@@ -55,7 +56,7 @@ func TestADeletedChildIsNamed(t *testing.T) {
 	c := client(t, registry.Config{})
 	for _, nested := range []bool{false, true} {
 		i := twoPlatforms
-		i.Nested = nested
+		i.Nested, i.Content = nested, "nested"
 		pushed := s.Push("acme/api", "v1", i)
 		s.Delete("acme/api", pushed.Children["linux/arm64/v8"])
 		answer := ask(t, c, withPlatforms(s, "v1"))

@@ -176,6 +176,11 @@ func (h *host) tokenProblem(ctx context.Context, x *exchange, err error) error {
 	return h.problem(ctx, x, err)
 }
 
+// notAManifest is what an answer is that must be one.
+func (h *host) notAManifest() *gitops.Error {
+	return gitops.Errorf(gitops.Unavailable, "registry %s answered with what is not a manifest", h.name)
+}
+
 // codesOf has the codes of a registry's errors for the log. Its sentences are anybody's.
 func codesOf(answered *errcode.ErrorResponse) error {
 	text := http.StatusText(answered.StatusCode)

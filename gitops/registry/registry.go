@@ -48,9 +48,10 @@ type Config struct {
 	Hosts    []Host
 	ECR      ECR      // nil: hosts of ECR are asked without credentials
 	Recorder Recorder // nil counts nothing
-	// Verify says why none of the signatures is the key's of the digest; "" where one is. Nil:
-	// no image has a signature.
-	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string)
+	// Verify says why none of the signatures is the key's of the digest; "" where one is.
+	// Pending: none of them is a signature of an image, so that one may still come. Nil:
+	// nothing counts as signed.
+	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string, pending bool)
 	Logger *slog.Logger // nil logs nothing
 	Now    func() time.Time
 	// Dial connects in place of the system's, as tests do.
@@ -80,7 +81,9 @@ func New(c Config) *Client {
 		c.Timeout = 10 * time.Second
 	}
 	if c.Verify == nil {
-		c.Verify = func(*image.Key, string, []image.Signature) string { return "signatures are not verified here" }
+		c.Verify = func(*image.Key, string, []image.Signature) (string, bool) {
+			return "signatures are not verified here", false
+		}
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}

@@ -63,12 +63,11 @@ func (c *Client) verify(ctx context.Context, r *repository, key *image.Key, answ
 			return err
 		}
 		found = append(found, more...)
-		if answer.Unsigned = c.config.Verify(key, answer.Digest, found); answer.Unsigned == "" {
+		if answer.Unsigned, answer.Pending = c.config.Verify(key, answer.Digest, found); answer.Unsigned == "" {
 			c.signed.add(key, of)
 			return nil
 		}
 	}
-	answer.Pending = len(found) == 0
 	return nil
 }
 
