@@ -14,11 +14,10 @@ func (f *edited) lowerThan(to FileEdit, u gitops.Update) string {
 	if !u.OnlyUp {
 		return ""
 	}
-	tag := f.tag(to)
-	if !gitops.LowerVersion(u.Tag, tag) {
-		return ""
+	if tag := f.tag(to); gitops.LowerVersion(u.Tag, tag) {
+		return gitops.LowerThan(u, tag, "is in "+to.File)
 	}
-	return gitops.LowerThan(u, tag, "is in "+to.File)
+	return ""
 }
 
 // tag is the one that the file has by now, "" when none can be read.
