@@ -55,6 +55,7 @@ var update = flag.Bool("update", false, "write the series at the start anew, int
 
 func TestMetricsAtTheStart(t *testing.T) {
 	s := newSite(t)
+	s.inspectProd("")
 	s.must(s.git.Close()) // so that nothing happens by itself
 	r := s.start()
 	series := gather(t, r.Server)

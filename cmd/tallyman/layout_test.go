@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
-	"server/webhook":                     {"gitops", "gitops/queue"}, // its bounds
+	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},
 	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
@@ -75,18 +75,19 @@ var mayImport = map[string][]string{
 	"server/attack":                      {},
 	"server/storehealth":                 {"gitops", "gitops/queue"},
 	"server/audit":                       {"gitops"},
-	"server/config":                      {"gitops", "gitops/values"},
+	"server/config":                      {"gitops", "gitops/image", "gitops/values"},
 	"server/config/schema":               {}, // its text is made by a test
 	"server/githubapp":                   {"gitops"},
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
+	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
 	"server/githubapp/githubtest":        {"server/secrettest"},
 	"server/oidc":                        {"gitops"},
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/propose", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
-		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/oidc", "server/retention", "server/routing", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
 	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/survey", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/propose", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},

@@ -2,8 +2,8 @@
 // specification (v1.1): whether a tag is there, what it names, and which tags there are. It
 // only reads.
 //
-// It does not retry, and waits for nothing: whoever asks decides when to ask again. What it
-// learns of a host, and the tokens that it is given, are kept in memory.
+// It does not retry: the caller decides when to ask again. What it learns of a host, and the
+// tokens that it is given, are kept in memory.
 package registry
 
 import (
@@ -31,8 +31,8 @@ type ECR interface {
 	Credentials(ctx context.Context, host string, renew bool) (user, password string, err error)
 	// Presence tells an image in the archive from one that is not there.
 	Presence(ctx context.Context, host, repository, tag string) (image.Presence, error)
-	// Signed says why ECR's managed signing has not signed an image; "" where it has. Pending:
-	// it is still at it.
+	// Signed says why ECR's managed signing has not signed an image; "" where it has. pending:
+	// ECR is still signing it.
 	Signed(ctx context.Context, host, repository, digest string) (why string, pending bool, err error)
 }
 

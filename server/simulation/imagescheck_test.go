@@ -96,7 +96,7 @@ func (c *checker) counts(u gitops.Update, digest string) bool {
 }
 
 // isNamed reports whether an update is an order that names its image by the digest.
-func isNamed(u gitops.Update) bool { return u.Digest != "" && gitops.IsOrder(u.Principal) }
+func isNamed(u gitops.Update) bool { return u.Digest != "" && !gitops.TellsOfImages(u.Principal) }
 
 // records takes down an image that the store records. The first digest stays, but for one
 // that an order named. The lock is held.
