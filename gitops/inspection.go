@@ -1,7 +1,5 @@
 package gitops
 
-import "strings"
-
 // Inspection is what is known of the image of an update that is to be written. Exactly one
 // of Looking, Present, Waits and Fails is set.
 type Inspection struct {
@@ -13,16 +11,4 @@ type Inspection struct {
 	// that time is in the future. Without an end it lifts when the registry answers.
 	Waits *Block
 	Fails *Error // it is the update's own fault
-}
-
-// IsOrder reports whether a principal, by its [Principal.ID], ordered a tag by name: a
-// dispatch, a job or the holder of a token. A push or a poll says only that an image
-// appeared, and its digest is what the registry has, not what somebody decided.
-func IsOrder(principal string) bool {
-	kind, _, _ := strings.Cut(principal, ":")
-	switch PrincipalKind(kind) {
-	case KindDispatch, KindJob, KindToken:
-		return true
-	}
-	return false
 }

@@ -16,7 +16,7 @@ import (
 // Image is what a dry run asks about.
 type Image struct {
 	Tag        string
-	Digest     string // empty means none for an order, and one of zeros for a push
+	Digest     string // empty means one of zeros where tallyman would know it: of a push, and where images are inspected
 	Repository string // an image in ECR without tag: it is pushed; empty means an order
 	// Apps and Environments are those that are asked about; none means all.
 	Apps, Environments []string
@@ -58,8 +58,11 @@ func (q Image) digest() string {
 	if q.Digest != "" || q.Repository == "" {
 		return q.Digest
 	}
-	return "sha256:" + strings.Repeat("0", 64)
+	return zeroDigest
 }
+
+// zeroDigest stands for one that the registry would name.
+var zeroDigest = "sha256:" + strings.Repeat("0", 64)
 
 // Taken reports whether anything would be written or is there already.
 func (d DryRun) Taken() bool {
@@ -135,6 +138,9 @@ func (s *Server) checkQuestion(q Image) error {
 // drops them.
 func (s *Server) tryUpdate(e *Effect, u gitops.Update, view *manifest.View) {
 	to, _ := s.current().known().Target(u.Environment, u.App)
+	if _, inspected := s.current().images[u.Environment]; inspected && u.Digest == "" {
+		u.Digest = zeroDigest
+	}
 	var changed []FileEffect
 	for i, f := range to.Files {
 		file, err := view.ReadFile(f.Path)

@@ -12,17 +12,18 @@ import (
 // images is what it costs to look at images before they are written, beside the same
 // without.
 type images struct {
-	Size      string  `json:"size"`
-	PlainMS   float64 `json:"plainMS"`   // median of one update that looks at no image
-	LookedMS  float64 `json:"lookedMS"`  // ... that does
-	MoreMS    float64 `json:"moreMS"`    // median difference of two that were made one after the other
-	BesideMS  float64 `json:"besideMS"`  // median of one while another app's image is not there
-	Burst     int     `json:"burst"`     // updates
-	Images    int     `json:"images"`    // of them
-	Looks     int     `json:"looks"`     // at images, for the burst
-	BurstMS   float64 `json:"burstMS"`   // from the first request to the last commit on origin
-	Late      int     `json:"late"`      // images that were not there for some time
-	AppearsMS float64 `json:"appearsMS"` // median, from when one of them was there to its commit on origin
+	Size         string  `json:"size"`
+	PlainMS      float64 `json:"plainMS"`      // median of one update that looks at no image
+	LookedMS     float64 `json:"lookedMS"`     // ... that does
+	MoreMS       float64 `json:"moreMS"`       // median difference of two that were made one after the other
+	BesideMS     float64 `json:"besideMS"`     // median of one while another app's image is not there
+	Burst        int     `json:"burst"`        // updates
+	Images       int     `json:"images"`       // of them
+	Looks        int     `json:"looks"`        // at images, for the burst
+	BurstMS      float64 `json:"burstMS"`      // from the first request to the last commit on origin
+	PlainBurstMS float64 `json:"plainBurstMS"` // the same without looks
+	Late         int     `json:"late"`         // images that were not there for some time
+	AppearsMS    float64 `json:"appearsMS"`    // median, from when one of them was there to its commit on origin
 }
 
 // lateFor is how long an image that is late is not there.
@@ -57,9 +58,17 @@ func (b *bench) measureImages(ctx context.Context, size string) (err error) {
 	if err := b.lookedAt(ctx, r, tallymen, &found); err != nil {
 		return err
 	}
-	if err := b.burstOfImages(ctx, r, tallymen[1], &found); err != nil {
+	found.Images = min(b.options.burstImages, shapes[size].Apps)
+	found.Burst = found.Images * len(shapes[size].Environments)
+	b.say("bursts of %d updates of %d images, without looks and with", found.Burst, found.Images)
+	if found.PlainBurstMS, err = b.burstOfImages(ctx, tallymen[0], found.Images); err != nil {
 		return err
 	}
+	r.counted()
+	if found.BurstMS, err = b.burstOfImages(ctx, tallymen[1], found.Images); err != nil {
+		return err
+	}
+	found.Looks = r.counted()
 	if err := b.lateImages(ctx, r, tallymen[1], &found); err != nil {
 		return err
 	}
@@ -111,14 +120,11 @@ func (b *bench) orderLate(ctx context.Context, r *imageHost, t *tallyman, app st
 	return push, r.awaitLooks(ctx, image, 2)
 }
 
-// burstOfImages sends a burst in which each image goes to every environment.
-func (b *bench) burstOfImages(ctx context.Context, r *imageHost, t *tallyman, found *images) error {
-	environments := len(t.shape.Environments)
-	found.Images = min(b.options.burstImages, t.shape.Apps)
-	found.Burst = found.Images * environments
-	b.say("a burst of %d updates of %d images", found.Burst, found.Images)
+// burstOfImages sends a burst in which each image goes to every environment, and says how
+// long it took until all of it was on origin.
+func (b *bench) burstOfImages(ctx context.Context, t *tallyman, images int) (ms float64, err error) {
 	var sent []event
-	for image := range found.Images {
+	for image := range images {
 		tag := fmt.Sprintf("main-e%011x", image) // no other update has it
 		for _, environment := range t.shape.Environments {
 			sent = append(sent, b.events.named(gitserver.App(image), environment, tag).event)
@@ -126,25 +132,23 @@ func (b *bench) burstOfImages(ctx context.Context, r *imageHost, t *tallyman, fo
 	}
 	before, err := t.repository.Git("rev-parse", "main")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := b.origin.reset(ctx); err != nil {
-		return err
+		return 0, err
 	}
-	r.counted()
 	a, err := volley(ctx, t.public, burstConnections, sent, time.Minute)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := t.awaitCommitted(ctx, len(sent)); err != nil {
-		return err
+		return 0, err
 	}
 	pushes := b.origin.seen()
 	if len(pushes) == 0 {
-		return errors.New("nothing was pushed")
+		return 0, errors.New("nothing was pushed")
 	}
-	found.BurstMS, found.Looks = milliseconds(pushes[len(pushes)-1].ended.Sub(a.began)), r.counted()
-	return onceEach(t.repository, before, sent)
+	return milliseconds(pushes[len(pushes)-1].ended.Sub(a.began)), onceEach(t.repository, before, sent)
 }
 
 // lateImages measures how soon an image is written that was not there when it was ordered.

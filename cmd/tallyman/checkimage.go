@@ -24,7 +24,7 @@ type imageCheck struct {
 func (i *imageCheck) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&i.about.Tag, "tag", "", "show what an image with this `tag` would mean")
 	cmd.Flags().StringVar(&i.about.Repository, "repository", "", "it is pushed to this `image` in ECR (default: an order names it)")
-	cmd.Flags().StringVar(&i.about.Digest, "digest", "", "its `digest` (default: zeros for a push, none for an order)")
+	cmd.Flags().StringVar(&i.about.Digest, "digest", "", "its `digest` (default: zeros for a push and where images are inspected, none for another order)")
 	cmd.Flags().StringSliceVar(&i.about.Apps, "app", nil, "only this `app`, or several")
 	cmd.Flags().StringSliceVar(&i.about.Environments, "env", nil, "only this `environment`, or several")
 	cmd.Flags().StringVarP(&i.format, "output", "o", "table", "with --tag, output `format`: table, json or yaml")

@@ -51,6 +51,9 @@ const (
 	demoNewApp     = "myshop-web"  // whose files come while tallyman runs
 	demoWithout    = "myshop-jobs" // is configured, and has no file
 	demoFailedGUID = "00000000-0000-4000-8000-000000000004"
+
+	demoLateApp = "myshop-search" // whose image is pushed after it was ordered
+	demoLateTag = "main-9f8e7d6"
 )
 
 // scene is one event of the demo.
@@ -155,7 +158,11 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	if err := d.server.awaitEnds(ctx, updates); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d. 1.4.0 loses orders: a person stops prod, and goes back\n", len(d.scenes())+1)
+	fmt.Fprintf(out, "\n%d. A person orders an image a moment before it is pushed\n", len(d.scenes())+1)
+	if err := d.orderLate(ctx, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%d. 1.4.0 loses orders: a person stops prod, and goes back\n", len(d.scenes())+2)
 	if err := d.run(ctx, out, goBack); err != nil {
 		return err
 	}
@@ -201,6 +208,26 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 		return fmt.Errorf("expected HTTP %d", s.status)
 	}
 	return nil
+}
+
+// orderLate orders an image that its registry does not have yet, shows what the update
+// waits for, and pushes it.
+func (d *demo) orderLate(ctx context.Context, out io.Writer) error {
+	if err := d.run(ctx, out, [][]string{{"update", demoLateApp, demoLateTag, "--env", "next"}}); err != nil {
+		return err
+	}
+	if err := d.server.await(ctx, func(line map[string]any) bool { return line["msg"] == "update waits for its image" }); err != nil {
+		return err
+	}
+	if err := d.run(ctx, out, [][]string{{"updates", "--env", "next", "--state", "pending"}}); err != nil {
+		return err
+	}
+	fmt.Fprint(out, "\n   The image is pushed.\n")
+	d.registry.pushed.Store(true)
+	if err := d.server.awaitUpdates(ctx, 1); err != nil {
+		return err
+	}
+	return d.run(ctx, out, [][]string{{"history", demoLateApp, "--env", "next"}})
 }
 
 // askAbout asks what a developer asks: the state of everything, and of each delivery

@@ -24,6 +24,7 @@ type demo struct {
 	dir        string
 	git        *gitserver.Server
 	repository *gitserver.Repository
+	registry   *demoRegistryServer
 	first      string // the commit that everything begins with
 	files      string // of that commit, one a line
 
@@ -51,6 +52,9 @@ func newDemoStage() (d *demo, err error) {
 		return d, err
 	}
 	d.git.RequireToken("demo-token")
+	if d.registry, err = startDemoRegistry(); err != nil {
+		return d, err
+	}
 	if d.repository, err = d.git.CreateRepository("myshop/myshop-manifests.git"); err != nil {
 		return d, err
 	}
@@ -72,6 +76,9 @@ func (d *demo) close() error {
 	}
 	if d.git != nil {
 		problems = append(problems, d.git.Close())
+	}
+	if d.registry != nil {
+		problems = append(problems, d.registry.close())
 	}
 	if d.dir != "" {
 		problems = append(problems, os.RemoveAll(d.dir))
@@ -96,15 +103,17 @@ access:
   - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web, myshop-jobs], environments: [dev, staging]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
   - {who: {token: developer}, may: [read]}
-  - {who: {token: developer}, may: [order, cancel, rollback, stop], environments: [dev, staging, prod]}
+  - {who: {token: developer}, may: [order, cancel, rollback, stop], environments: [dev, next, staging, prod]}
 environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
+  next:    {tags: {match: 'main-[0-9a-f]{7,40}'}, set: helm-digest, image: {wait: 1m}}
   staging: {tags: {semver: ">=1.0.0-0"}}
   prod:    {tags: {semver: ">=1.0.0"}}
 discover:
   - {file: "charts/{app}/values-{env}.yaml", repository: "%[3]s/{app}"}
 apps:
   myshop-jobs: {file: charts/myshop-jobs/values-dev.yaml, environments: [dev]}
+  myshop-search: {repository: "%[4]s/myshop-search", environments: [next]}
 `
 
 // serve starts tallyman on the repository, in a process of its own, and waits
@@ -112,7 +121,7 @@ apps:
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
 		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
-		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry),
+		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry, d.registry.host),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
 			return err
@@ -136,10 +145,11 @@ func (d *demo) serve(ctx context.Context) error {
 	})
 }
 
-// addApp merges the files of a new app.
+// addApp merges the files of two new apps.
 func (d *demo) addApp() error {
-	_, err := d.repository.Commit(gitserver.Change{Message: "A chart for the web app", Files: map[string]string{
-		"charts/" + demoNewApp + "/values-dev.yaml": "image:\n  tag: main-0000000\n",
+	_, err := d.repository.Commit(gitserver.Change{Message: "Charts for the web app and the search", Files: map[string]string{
+		"charts/" + demoNewApp + "/values-dev.yaml":   "image:\n  tag: main-0000000\n",
+		"charts/" + demoLateApp + "/values-next.yaml": "image:\n  tag: main-0000000\n  digest: \"\"\n",
 	}})
 	return err
 }

@@ -103,6 +103,9 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	before := gitops.Step{State: gitops.Pending}
 	cancellation := cancellationOf(u)
 	for i, step := range u.Steps {
+		if step.State.Written() {
+			p.image(u.Found)
+		}
 		p.line("  ", "%s  %s", timestamp(step.At), stepText(before, step, i >= cancellation))
 		before = step
 	}
@@ -118,12 +121,25 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	p.decisions(u)
 }
 
+// image says when an update's image was found, and what it is.
+func (p *printer) image(found *gitops.Found) {
+	if found == nil {
+		return
+	}
+	p.line("  ", "%s  image found: digest %s", timestamp(found.At), found.Digest)
+	if found.Named {
+		p.line("    ", "The tag named another image before; it was ordered by this digest")
+	}
+}
+
 // decisions says what can be done about an update, as the server says that it would be
 // done, and why what comes to mind first would be refused.
 func (p *printer) decisions(u gitops.Update) {
 	for _, d := range u.Decisions {
 		switch {
 		case d.Action == gitops.ActionRetry && isHeld(u): // it would be held again: see why
+		case d.Refused == "" && d.Action == gitops.ActionRetry && waitsForImage(u):
+			p.line("  ", "To have its image looked for at once: tallyman retry %s", u.ID)
 		case d.Refused == "" && d.Action == gitops.ActionRetry && u.State == gitops.Pending:
 			p.line("  ", "To lift what blocks it: tallyman retry %s", u.ID)
 		case d.Refused == "":

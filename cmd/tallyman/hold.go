@@ -11,10 +11,13 @@ import (
 )
 
 // blockText says what blocks, since when, and what lifts it. Of a hold or a freeze the
-// reason says who, why and until when.
+// reason says who, why and until when, and of an image where it is looked for.
 func (p *printer) blockText(b gitops.Block) string {
-	if b.Kind.Held() {
+	switch {
+	case b.Kind.Held():
 		return p.heldBy(b)
+	case b.Kind == gitops.BlockImage:
+		return p.withEnd(fmt.Sprintf("waiting for its image since %s: %s", p.when(b.Since), b.Reason), b)
 	}
 	text := fmt.Sprintf("%s since %s: %s", b.Kind, p.when(b.Since), b.Reason)
 	if b.Until.IsZero() {
@@ -24,12 +27,19 @@ func (p *printer) blockText(b gitops.Block) string {
 }
 
 // heldBy says what holds an update, and how far away its end is.
-func (p *printer) heldBy(b gitops.Block) string {
-	text := "held: " + b.Reason
+func (p *printer) heldBy(b gitops.Block) string { return p.withEnd("held: "+b.Reason, b) }
+
+// withEnd adds to a text how far away a block's end is.
+func (p *printer) withEnd(text string, b gitops.Block) string {
 	if b.Until.After(p.now) {
 		text += " (" + p.ahead(b.Until) + ")"
 	}
 	return text
+}
+
+// waitsForImage reports whether an update waits until its image is found.
+func waitsForImage(u gitops.Update) bool {
+	return u.State == gitops.Pending && slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Kind == gitops.BlockImage })
 }
 
 // holdText says in a line what holds an open update, and nothing when nothing that
@@ -73,8 +83,8 @@ func cancellation(c gitops.CancelRequest) string {
 // pending says what an update that is pending waits for, in its environment.
 func (p *printer) pending(u gitops.Update, e api.Environment) {
 	for _, b := range u.BlockedBy {
-		if b.Kind.Held() {
-			p.line("  ", "Pending, %s", p.heldBy(b))
+		if b.Kind.Held() || b.Kind == gitops.BlockImage {
+			p.line("  ", "Pending, %s", p.blockText(b))
 		} else {
 			p.line("  ", "Blocked by: %s", p.blockText(b))
 		}

@@ -21,6 +21,7 @@ var required = map[string][]string{
 	"aws_iam_role":                         {"assume_role_policy"},
 	"aws_iam_role_policy":                  {"role", "policy"},
 	"aws_ecr_repository":                   {"name", "image_tag_mutability", "image_scanning_configuration", "encryption_configuration"},
+	"aws_eks_pod_identity_association":     {"cluster_name", "namespace", "service_account", "role_arn"},
 	"aws_ecr_lifecycle_policy":             {"repository", "policy"},
 	"aws_cloudwatch_event_rule":            {"event_pattern"},
 	"aws_cloudwatch_event_connection":      {"name", "authorization_type", "auth_parameters"},
@@ -118,7 +119,7 @@ func TestServicesActForThisAccount(t *testing.T) {
 	statements := 0
 	for _, module := range modules(t) {
 		for _, block := range blocks(t, module) {
-			if block.Type != "resource" {
+			if block.Type != "resource" && block.Type != "locals" {
 				continue
 			}
 			problems := hclsyntax.VisitAll(block.Body, func(node hclsyntax.Node) hcl.Diagnostics {
@@ -135,7 +136,8 @@ func TestServicesActForThisAccount(t *testing.T) {
 				}
 				if strings.Contains(fields["Principal"], "Service") {
 					statements++
-					if !strings.Contains(fields["Condition"], "aws:SourceAccount") && !strings.Contains(fields["Condition"], "aws:SourceArn") {
+					ours := []string{"aws:SourceAccount", "aws:SourceArn", "aws:RequestTag/eks-cluster-arn"}
+					if !slices.ContainsFunc(ours, func(key string) bool { return strings.Contains(fields["Condition"], key) }) {
 						t.Errorf("%s: %s has a right for every account", module, strings.Join(block.Labels, "."))
 					}
 				}
@@ -146,7 +148,7 @@ func TestServicesActForThisAccount(t *testing.T) {
 			}
 		}
 	}
-	if statements < 5 {
+	if statements < 6 {
 		t.Errorf("%d statements are for services: is this test blind?", statements)
 	}
 }

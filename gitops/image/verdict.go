@@ -56,7 +56,7 @@ func Judge(r Rules, u gitops.Update, a Answer, seen []gitops.SeenImage, since, n
 	}
 	found := &gitops.Found{Digest: a.Digest, At: a.At.UTC()}
 	if first, moved := movedFrom(u, a.Digest, seen); moved && !r.AllowMoved {
-		if u.Digest == "" || !gitops.IsOrder(u.Principal) {
+		if u.Digest == "" || gitops.TellsOfImages(u.Principal) {
 			return rejected(OutcomeMoved, movedWords(u, a.Digest, first))
 		}
 		found.Named = true
@@ -75,7 +75,7 @@ func Judge(r Rules, u gitops.Update, a Answer, seen []gitops.SeenImage, since, n
 // name another.
 func Moved(u gitops.Update, seen []gitops.SeenImage) (why string, moved bool) {
 	first, moved := movedFrom(u, u.Digest, seen)
-	if !moved || gitops.IsOrder(u.Principal) {
+	if !moved || !gitops.TellsOfImages(u.Principal) {
 		return "", false
 	}
 	return movedWords(u, u.Digest, first), true

@@ -70,12 +70,12 @@ func TestNothingFailsByAnOldAnswer(t *testing.T) {
 		"moved":                       {[]gitops.SeenImage{moved}, "", func(*site) {}, [2]string{"fails rejected", "fails rejected"}},
 		"moved back":                  {[]gitops.SeenImage{moved}, "", func(s *site) { s.registry.push(v1, digestB) }, [2]string{"fails rejected", "present b"}},
 		"moved, and a person has named it": {[]gitops.SeenImage{moved}, "", func(s *site) {
-			s.store.seen = append(s.store.seen, gitops.SeenImage{Repository: moved.Repository, Tag: "v1", Digest: digestA, Named: true})
+			s.store.record(gitops.SeenImage{Repository: moved.Repository, Tag: "v1", Digest: digestA, Named: true})
 		}, [2]string{"fails rejected", "present a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site) {
-				s.store.seen = c.seen
+				s.store.record(c.seen...)
 				s.registry.push(v1, digestA)
 				equal(t, "the first", c.want[0], s.answer(s.update("1", v1)))
 				elapse(time.Second)
@@ -92,7 +92,7 @@ func TestNothingFailsByAnOldAnswer(t *testing.T) {
 // An order that names the digest passes where one that does not is refused, by one look.
 func TestTheWayOutOfAMovedTag(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		s.store.seen = []gitops.SeenImage{{Repository: "ghcr.io/acme/api", Tag: "v1", Digest: digestB}}
+		s.store.record(gitops.SeenImage{Repository: "ghcr.io/acme/api", Tag: "v1", Digest: digestB})
 		s.registry.push(v1, digestA)
 		byTag, byDigest := s.update("1", v1), s.update("2", v1)
 		byDigest.Digest = digestA
@@ -125,7 +125,9 @@ func TestEachQuestionIsALook(t *testing.T) {
 // A signature that is still made is waited for as an image is.
 func TestASignatureThatComesLate(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		s.registry.images[v1] = image.Answer{Presence: image.Present, Digest: digestA, Unsigned: "in progress", Pending: true}
+		s.registry.change(func(r *registry) {
+			r.images[v1] = image.Answer{Presence: image.Present, Digest: digestA, Unsigned: "in progress", Pending: true}
+		})
 		u := s.update("1", v1)
 		equal(t, "at first", "waits from 0s to 5m0s", s.answer(u))
 		elapse(3500 * time.Millisecond)
@@ -144,7 +146,7 @@ func TestWhatIsNotUsedIsForgotten(t *testing.T) {
 		s.ask(s.update("gone", "ghcr.io/acme/web:v1")) // while it is looked for
 		elapse(time.Hour)
 		equal(t, "freed", []string{"cancelled"}, s.Freed("dev"))
-		for i := range 3000 {
+		for i := range 1000 {
 			name := fmt.Sprintf("ghcr.io/acme/app:v%d", i)
 			s.registry.push(name, digestA)
 			s.answer(s.update(name, name))

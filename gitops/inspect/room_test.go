@@ -168,7 +168,7 @@ func TestTheLastLookIsUnderWay(t *testing.T) {
 		u := s.update("1", v1)
 		s.answer(u)
 		elapse(4*time.Minute + 59*time.Second)
-		s.registry.takes = 3 * time.Second
+		s.registry.change(func(r *registry) { r.takes = 3 * time.Second })
 		elapse(2 * time.Second)
 		equal(t, "after the deadline", "looking", s.ask(u))
 		elapse(2 * time.Second)

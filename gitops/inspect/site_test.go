@@ -100,17 +100,20 @@ func (r *registry) rest(host string, err error) {
 	}
 }
 
-func (r *registry) push(name, digest string) {
+// change changes the registry while it is asked.
+func (r *registry) change(what func(*registry)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.images[name] = image.Answer{Presence: image.Present, Digest: digest}
+	what(r)
+}
+
+func (r *registry) push(name, digest string) {
+	r.change(func(r *registry) { r.images[name] = image.Answer{Presence: image.Present, Digest: digest} })
 }
 
 // failing has the registry fail what the function says; nil for nothing.
 func (r *registry) failing(fails func(q image.Question) error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fails = fails
+	r.change(func(r *registry) { r.fails = fails })
 }
 
 // times are when a question was asked whose repository and tag begin so, in seconds since a
@@ -148,6 +151,12 @@ func (s *store) SeenImages(_ context.Context, repository string, tags []string) 
 		}
 	}
 	return found, nil
+}
+
+func (s *store) record(seen ...gitops.SeenImage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, seen...)
 }
 
 func (s *store) setDown(down bool) {

@@ -12,14 +12,20 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
+	"github.com/tallyman-dev/tallyman/gitops/registry/cosign"
+	"github.com/tallyman-dev/tallyman/gitops/registry/cosign/cosigntest"
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
 )
 
-// Debian's registry is of the old kind: it has no index for whoever does not accept one, no
-// Links, and ignores n. What was proven in process must hold for it, too.
+// Debian's registry is of the old kind: it hides an index from clients that do not accept one,
+// has no Links, and ignores n. What was proven in process must hold for it, too.
 func TestDistribution(t *testing.T) {
 	d := registrytest.StartDistribution(t)
-	c := client(t, registry.Config{})
+	key, err := cosign.ParseKey("cosign.pub", cosigntest.PublicPEM(t, cosigntest.NewKey(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, registry.Config{Verify: cosign.Verify})
 	q := image.Question{Repository: d.Host() + "/acme/api", Tag: "v1", Platforms: true}
 	wantAbsent(t, ask(t, c, q))
 	if err := c.Tags(t.Context(), q.Repository, func([]string) error { return nil }); gitops.CodeOf(err) != gitops.NotFound {
@@ -52,7 +58,7 @@ func TestDistribution(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%d tags, want %d", len(got), len(want))
 	}
-	unsigned := ask(t, c, image.Question{Repository: q.Repository, Tag: "v1", SignedBy: new(image.Key)})
+	unsigned := ask(t, c, image.Question{Repository: q.Repository, Tag: "v1", SignedBy: key})
 	if unsigned.Unsigned == "" || !unsigned.Pending {
 		t.Errorf("without a signature: %+v", unsigned)
 	}

@@ -8,21 +8,21 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// ecrTokens has what is sent to a host of ECR: Basic authentication by what AWS gives, which
-// keeps it and renews it early.
+// ecrTokens are what is sent to a host of ECR: user and password from AWS, as Basic
+// authentication. What is below [ECR] keeps them and renews them early.
 type ecrTokens struct {
 	host *host
 	ecr  ECR
-	turn chan struct{} // has room for whoever asks AWS
+	turn chan struct{} // holds a value while AWS is asked
 
-	rejected atomic.Value // string: what the registry did not take
+	rejected atomic.Value // string: what the registry rejected last
 }
 
 func (t *ecrTokens) GetScheme(context.Context, string) (auth.Scheme, error) {
 	return auth.SchemeBasic, nil
 }
 
-// GetToken's error has the request sent without it: Set's is told.
+// GetToken's error is not reported: the request is sent without a token, and then Set's is.
 func (t *ecrTokens) GetToken(ctx context.Context, _ string, _ auth.Scheme, _ string) (string, error) {
 	token, err := t.current(ctx)
 	if err == nil {
@@ -44,8 +44,8 @@ func (t *ecrTokens) Set(ctx context.Context, _ string, _ auth.Scheme, _ string, 
 	return token, nil
 }
 
-// current asks for the credentials, and for others where these were rejected. One at a time:
-// those that were rejected together need them renewed once.
+// current asks for the credentials, and has them renewed where the registry rejected them. One
+// caller at a time: fifty requests that were rejected together need one renewal.
 func (t *ecrTokens) current(ctx context.Context) (string, error) {
 	select {
 	case t.turn <- struct{}{}:

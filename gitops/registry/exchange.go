@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Do sends a request with what the registry wants of credentials. It is what oras sends its
-// own by, too: the guards against token servers and lists that lead elsewhere are oras's.
+// Do sends a request with credentials as the registry demands them. oras sends its own requests
+// with it, too. oras guards against token servers and lists that lead elsewhere.
 //
 // A token that expired is renewed once. A registry should say so with a 401, which oras acts
 // on; ECR says 403, and ECR's public one 400 without a challenge.
@@ -20,8 +20,8 @@ func (h *host) Do(request *http.Request) (*http.Response, error) {
 	if err != nil || !mayBeExpired(response) {
 		return response, err
 	}
-	sent, known := x.sent()
-	if !known || h.vain.has(sent) {
+	sent, cached := x.sent()
+	if !cached || h.fresh.has(sent) {
 		return response, nil
 	}
 	discard(response)
@@ -29,13 +29,13 @@ func (h *host) Do(request *http.Request) (*http.Response, error) {
 	response, err = client.Do(request)
 	if err == nil && mayBeExpired(response) {
 		fresh, _ := x.sent()
-		h.vain.add(fresh)
+		h.fresh.add(fresh)
 	}
 	return response, err
 }
 
-// mayBeExpired reports whether an answer may mean that the token has expired, and is not the
-// 401 with a challenge, for which there is a fresh one already.
+// mayBeExpired reports whether an answer may mean that the token has expired. A 401 with a
+// challenge does not count: the auth client has renewed the token for it.
 func mayBeExpired(response *http.Response) bool {
 	switch response.StatusCode {
 	case http.StatusForbidden:

@@ -29,9 +29,9 @@ type host struct {
 	files  Host   // of the configuration; empty where it has no entry
 	config *Config
 	tokens tokens
-	// headWorks: it has answered a HEAD with 200, so a 404 to one is the truth.
+	// headWorks: it has answered a HEAD with 200, so it knows HEAD, and its 404 to one counts.
 	headWorks atomic.Bool
-	vain      vain
+	fresh     freshTokens
 
 	mu        sync.Mutex
 	client    *auth.Client // nil until it can be made
@@ -39,7 +39,7 @@ type host struct {
 }
 
 func newHost(name string, c *Config) *host {
-	h := &host{name: name, plain: plainHTTP(name), config: c, vain: vain{now: c.Now}}
+	h := &host{name: name, plain: plainHTTP(name), config: c, fresh: freshTokens{now: c.Now}}
 	if i := slices.IndexFunc(c.Hosts, func(host Host) bool { return host.Name == name }); i >= 0 {
 		h.files = c.Hosts[i]
 	}
@@ -105,7 +105,7 @@ func (c *Config) newTransport(roots *x509.CertPool) *http.Transport {
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 5 * time.Second,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 16, // as many as are asked at once, and their token server
+		MaxIdleConnsPerHost: 16, // the inspection asks 8 at once, and a poll one more
 		IdleConnTimeout:     5 * time.Minute,
 		// An image's answer is a header of some hundred bytes.
 		MaxResponseHeaderBytes: 64 << 10,

@@ -35,6 +35,11 @@ func TestLookIsOneHeadOnAKeptConnection(t *testing.T) {
 			t.Errorf("a look used connection %s after %s", r.Connection, requests[0].Connection)
 		}
 	}
+	c.Close()
+	look(t, c, s.Host(), "v1")
+	if last := s.Requests()[3]; last.Connection == requests[0].Connection {
+		t.Error("a closed client kept its connection")
+	}
 }
 
 // A registry that is not told of indexes has none, or answers with one platform's manifest:

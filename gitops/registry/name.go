@@ -38,7 +38,7 @@ func checkTag(tag string) error {
 	return nil
 }
 
-// plainHTTP reports whether a host is asked without TLS: what passes nobody needs none.
+// plainHTTP reports whether a host is asked without TLS: what is sent to this machine passes no network.
 func plainHTTP(host string) bool {
 	bare, _, err := net.SplitHostPort(host)
 	if err != nil {

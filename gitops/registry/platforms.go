@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -49,7 +50,7 @@ type document struct {
 func (s *survey) manifest(ctx context.Context, body []byte, depth int) error {
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
-		return gitops.Errorf(gitops.Unavailable, "registry %s answered with what is not a manifest", s.repository.host.name).WithCause(err)
+		return s.repository.host.notAManifest().WithCause(err)
 	}
 	if d.Manifests == nil {
 		return s.single(ctx, d)
@@ -71,6 +72,9 @@ func (s *survey) manifest(ctx context.Context, body []byte, depth int) error {
 // entry looks at an index's entry. One with a platform is only asked for; an index in the
 // index and an entry that does not say its platform are read.
 func (s *survey) entry(ctx context.Context, entry ocispec.Descriptor, depth int) error {
+	if err := entry.Digest.Validate(); err != nil {
+		return s.repository.host.notAManifest().WithCause(err)
+	}
 	if entry.Platform != nil && !isIndex(entry) {
 		s.answer.Platforms = append(s.answer.Platforms, platformOf(*entry.Platform))
 		there, err := s.repository.resolve(ctx, entry.Digest.String(), false)
@@ -83,14 +87,10 @@ func (s *survey) entry(ctx context.Context, entry ocispec.Descriptor, depth int)
 	if err != nil {
 		return err
 	}
-	if body != nil {
-		return s.manifest(ctx, body, depth+1)
+	if body == nil {
+		return nil // what it was for is not known, and not there
 	}
-	if entry.Platform != nil {
-		s.answer.Platforms = append(s.answer.Platforms, platformOf(*entry.Platform))
-		s.answer.Missing = append(s.answer.Missing, platformOf(*entry.Platform))
-	}
-	return nil
+	return s.manifest(ctx, body, depth+1)
 }
 
 // single reads the platform of a manifest from its configuration. What has none, as a Helm
@@ -110,7 +110,17 @@ func (s *survey) single(ctx context.Context, d document) error {
 	return nil
 }
 
+// platformWord is what a part of a platform may be: it comes from the registry, and goes into
+// sentences.
+var platformWord = regexp.MustCompile(`^[a-z0-9._-]{0,32}$`)
+
+// platformOf is the zero platform, which is not real, where the words are not those of one.
 func platformOf(p ocispec.Platform) image.Platform {
+	for _, word := range []string{p.OS, p.Architecture, p.Variant} {
+		if !platformWord.MatchString(word) {
+			return image.Platform{}
+		}
+	}
 	return image.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
 }
 
@@ -118,8 +128,8 @@ func isIndex(d ocispec.Descriptor) bool {
 	return d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndex
 }
 
-// isAttestation reports whether an entry is BuildKit's, which says how another was built
-// (moby/buildkit, docs/attestations/attestation-storage.md).
+// isAttestation reports whether an entry is not an image that runs: BuildKit's say how one was
+// built (moby/buildkit, docs/attestations/attestation-storage.md).
 func isAttestation(d ocispec.Descriptor) bool {
 	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" || d.Platform != nil && !platformOf(*d.Platform).IsReal()
 }

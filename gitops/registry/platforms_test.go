@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,7 @@ func TestPlatforms(t *testing.T) {
 		"an index with attestations":     {twoPlatforms, []image.Platform{amd64, arm64}},
 		"Docker's list":                  {registrytest.Image{Platforms: twoPlatforms.Platforms, Docker: true}, []image.Platform{amd64, arm64}},
 		"an index in an index":           {registrytest.Image{Platforms: twoPlatforms.Platforms, Nested: true, Attestation: true}, []image.Platform{amd64, arm64}},
+		"entries without platforms":      {registrytest.Image{Platforms: twoPlatforms.Platforms, Unnamed: true}, []image.Platform{amd64, arm64}},
 		"a single manifest":              {registrytest.Image{Platforms: []string{"linux/arm64/v8"}}, []image.Platform{arm64}},
 		"Docker's manifest":              {registrytest.Image{Docker: true}, []image.Platform{amd64}},
 		"a single one with attestations": {registrytest.Image{Attestation: true}, []image.Platform{amd64}},
@@ -55,7 +57,7 @@ func TestADeletedChildIsNamed(t *testing.T) {
 	c := client(t, registry.Config{})
 	for _, nested := range []bool{false, true} {
 		i := twoPlatforms
-		i.Nested = nested
+		i.Nested, i.Content = nested, "nested"
 		pushed := s.Push("acme/api", "v1", i)
 		s.Delete("acme/api", pushed.Children["linux/arm64/v8"])
 		answer := ask(t, c, withPlatforms(s, "v1"))
@@ -108,6 +110,31 @@ func TestContentIsHeldToItsDigest(t *testing.T) {
 			t.Errorf("other %s were read: %+v, %v", kind, answer, err)
 		}
 		remove()
+	}
+}
+
+// What anybody may push comes neither into a URL nor into a sentence as it is.
+func TestAnIndexThatDoesHarm(t *testing.T) {
+	s := registrytest.New(t)
+	pushed := s.Push("acme/api", "v1", registrytest.Image{})
+	s.Inject(registrytest.Fault{Method: http.MethodHead, Answer: registrytest.WithoutHeader("Docker-Content-Digest")})
+	c := client(t, registry.Config{})
+	index := func(digest, os string) {
+		s.Inject(registrytest.Fault{Method: http.MethodGet, Answer: registrytest.Body([]byte(
+			`{"schemaVersion":2,"manifests":[{"digest":"` + digest + `","platform":{"os":"` + os + `","architecture":"amd64"}}]}`))})
+	}
+	for _, digest := range []string{"", "../../../token", "sha256:..", "md5:00"} {
+		index(digest, "linux")
+		s.Forget()
+		if answer, err := c.Look(t.Context(), withPlatforms(s, "v1")); gitops.CodeOf(err) != gitops.Unavailable || len(s.Requests()) != 2 {
+			t.Errorf("with the digest %q: %+v, %v, after %+v", digest, answer, err, s.Requests())
+		}
+	}
+	for _, os := range []string{strings.Repeat("a", 33), "<b>", `a\nb`, "Linux"} {
+		index(pushed.Digest, os)
+		if answer := ask(t, c, withPlatforms(s, "v1")); answer.Platforms != nil {
+			t.Errorf("with the system %q it is for %v", os, answer.Platforms)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func isTLS(err error) bool {
 	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// sentences say why there was no answer, after the registry's name.
+// sentences say why there was no answer; the registry's name is before them.
 var sentences = map[string]string{
 	failedTimeout: "did not answer in time",
 	failedDNS:     "is not known to DNS",
@@ -69,8 +69,8 @@ var sentences = map[string]string{
 	failedOther:   "cannot be reached",
 }
 
-// problem is what an error of an exchange means to whoever asked. What is in the error stays
-// in the log, without addresses: those of storage are signed.
+// problem turns an error of an exchange into one for the caller. The cause is for the log, without
+// addresses: those of storage are signed.
 func (h *host) problem(ctx context.Context, x *exchange, err error) error {
 	var ours *gitops.Error
 	var answered *errcode.ErrorResponse
@@ -133,7 +133,7 @@ func (h *host) statusProblem(x *exchange, status int) *gitops.Error {
 	return e
 }
 
-// wayIn says what to do about a registry that does not let us read.
+// wayIn says what to do about a registry that denies the read.
 func (h *host) wayIn(status int, operation string) string {
 	switch {
 	case h.ecr && status == http.StatusUnauthorized:
@@ -176,7 +176,13 @@ func (h *host) tokenProblem(ctx context.Context, x *exchange, err error) error {
 	return h.problem(ctx, x, err)
 }
 
-// codesOf has the codes of a registry's errors for the log. Its sentences are anybody's.
+// notAManifest is what an answer is that must be one.
+func (h *host) notAManifest() *gitops.Error {
+	return gitops.Errorf(gitops.Unavailable, "registry %s answered with what is not a manifest", h.name)
+}
+
+// codesOf returns the codes of a registry's errors, for the log. Its messages may say anything,
+// a secret too, and are left out.
 func codesOf(answered *errcode.ErrorResponse) error {
 	text := http.StatusText(answered.StatusCode)
 	for _, e := range answered.Errors {

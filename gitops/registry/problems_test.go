@@ -211,6 +211,19 @@ func TestALookThatIsGivenUp(t *testing.T) {
 	}
 }
 
+// Something in front of a registry may answer everything with a page of its own: that is not an
+// image.
+func TestAPageIsNotAnImage(t *testing.T) {
+	s := registrytest.New(t)
+	for _, page := range []string{"<html>please log in</html>", `{"error":"down"}`, "", "null", "[]"} {
+		remove := s.Inject(registrytest.Fault{Answer: func(w http.ResponseWriter, _ *http.Request, _ http.Handler, _ <-chan struct{}) {
+			_, _ = w.Write([]byte(page))
+		}})
+		wantProblem(t, client(t, registry.Config{}), s.Host(), gitops.Unavailable, "not a manifest")
+		remove()
+	}
+}
+
 // Labels are of closed sets.
 func TestOperationsAndFailures(t *testing.T) {
 	if diff := cmp.Diff([]string{"manifest_head", "manifest", "blob", "tags", "referrers", "token"}, registry.Operations()); diff != "" {

@@ -2,8 +2,8 @@
 // specification (v1.1): whether a tag is there, what it names, and which tags there are. It
 // only reads.
 //
-// It does not retry, and waits for nothing: whoever asks decides when to ask again. What it
-// learns of a host, and the tokens that it is given, are kept in memory.
+// It does not retry: the caller decides when to ask again. What it learns of a host, and the
+// tokens that it is given, are kept in memory.
 package registry
 
 import (
@@ -31,8 +31,8 @@ type ECR interface {
 	Credentials(ctx context.Context, host string, renew bool) (user, password string, err error)
 	// Presence tells an image in the archive from one that is not there.
 	Presence(ctx context.Context, host, repository, tag string) (image.Presence, error)
-	// Signed says why ECR's managed signing has not signed an image; "" where it has. Pending:
-	// it is still at it.
+	// Signed says why ECR's managed signing has not signed an image; "" where it has. pending:
+	// ECR is still signing it.
 	Signed(ctx context.Context, host, repository, digest string) (why string, pending bool, err error)
 }
 
@@ -48,9 +48,10 @@ type Config struct {
 	Hosts    []Host
 	ECR      ECR      // nil: hosts of ECR are asked without credentials
 	Recorder Recorder // nil counts nothing
-	// Verify says why none of the signatures is the key's of the digest; "" where one is. Nil:
-	// no image has a signature.
-	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string)
+	// Verify says why none of the signatures is the key's of the digest; "" where one is.
+	// Pending: none of them is a signature of an image, so that one may still come. Nil:
+	// nothing counts as signed.
+	Verify func(key *image.Key, digest string, signatures []image.Signature) (unsigned string, pending bool)
 	Logger *slog.Logger // nil logs nothing
 	Now    func() time.Time
 	// Dial connects in place of the system's, as tests do.
@@ -80,7 +81,9 @@ func New(c Config) *Client {
 		c.Timeout = 10 * time.Second
 	}
 	if c.Verify == nil {
-		c.Verify = func(*image.Key, string, []image.Signature) string { return "signatures are not verified here" }
+		c.Verify = func(_ *image.Key, _ string, all []image.Signature) (string, bool) {
+			return "signatures are not verified here", len(all) == 0
+		}
 	}
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}

@@ -61,11 +61,18 @@ func (r *repository) resolve(ctx context.Context, reference string, thorough boo
 	return r.get(ctx, reference)
 }
 
-// get reads a manifest, and nil where it is not there. Its digest is that of what was read.
+// get reads a manifest, and nil where it is not there. Its digest is that of what was read,
+// which must be a manifest: a proxy's page of errors has a digest, too.
 func (r *repository) get(ctx context.Context, reference string) (*manifest, error) {
 	body, err := r.read(ctx, opManifest, "/manifests/"+reference, accepted)
 	if body == nil || err != nil {
 		return nil, err
+	}
+	var d struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	if err := json.Unmarshal(body, &d); err != nil || d.SchemaVersion == 0 {
+		return nil, r.host.notAManifest().WithCause(err)
 	}
 	return &manifest{digest: digest.FromBytes(body), body: body}, nil
 }

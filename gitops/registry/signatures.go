@@ -63,12 +63,11 @@ func (c *Client) verify(ctx context.Context, r *repository, key *image.Key, answ
 			return err
 		}
 		found = append(found, more...)
-		if answer.Unsigned = c.config.Verify(key, answer.Digest, found); answer.Unsigned == "" {
+		if answer.Unsigned, answer.Pending = c.config.Verify(key, answer.Digest, found); answer.Unsigned == "" {
 			c.signed.add(key, of)
 			return nil
 		}
 	}
-	answer.Pending = len(found) == 0
 	return nil
 }
 
@@ -118,7 +117,7 @@ func (r *repository) signatures(ctx context.Context, body []byte, all []image.Si
 		Layers []ocispec.Descriptor `json:"layers"`
 	}
 	if json.Unmarshal(body, &m) != nil {
-		return all, nil // anybody may push what refers to an image
+		return all, nil // not a manifest of signatures; everybody who may push can put it there
 	}
 	for _, layer := range m.Layers {
 		if len(all) >= maxSignatures || layer.Size > maxSignature || layer.Digest.Validate() != nil {

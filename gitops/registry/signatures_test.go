@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
 
@@ -34,6 +35,10 @@ func TestSignatures(t *testing.T) {
 			s.Sign("acme/api", d, false, cosigntest.Sign(t, cosigntest.NewKey(t), d))
 			s.Sign("acme/api", d, true, cosigntest.Sign(t, private, d))
 		}, false, false},
+		"an SBOM by the key": {func(d string) {
+			sbom := bytes.ReplaceAll(cosigntest.Statement(d), []byte("https://sigstore.dev/cosign/sign/v1"), []byte("https://spdx.dev/Document"))
+			s.Sign("acme/api", d, false, cosigntest.BundleStatement(t, private, sbom))
+		}, true, true},
 		"another key's":   {func(d string) { s.Sign("acme/api", d, true, cosigntest.Sign(t, cosigntest.NewKey(t), d)) }, true, false},
 		"another image's": {func(d string) { s.Sign("acme/api", d, true, cosigntest.Sign(t, private, "sha256:00")) }, true, false},
 	} {

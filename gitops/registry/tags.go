@@ -11,8 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// maxPages bounds a list: whoever has more tags keeps them for ever, and nobody asks what the
-// list has beyond them.
+// maxPages bounds a list. A poll asks for one every few minutes.
 const maxPages = 1000
 
 // ecrPage is the most tags that ECR gives in one page.
@@ -22,9 +21,9 @@ const ecrPage = 1000
 // order. An error of each ends it. After 1,000 pages it ends with a warning in the log.
 // Errors are as of Look, and NotFound where the repository is not there.
 //
-// A Link to the next page is followed as it is. Registries without one may have more, so the
-// list goes on behind the last tag until nothing comes that is new: some answer with the first
-// page again, and some do not let a list begin anywhere else.
+// A Link to the next page is followed as it is. A registry that sends none may still have
+// more, so the list goes on behind the last tag until nothing new comes. Behind the last of all
+// some registries send the first page again, and some reject the request.
 func (c *Client) Tags(ctx context.Context, repository string, each func(page []string) error) error {
 	r, err := c.repository(repository)
 	if err != nil {
@@ -76,7 +75,7 @@ func (l *listing) follow(ctx context.Context) error {
 	case isStatus(err, http.StatusNotFound) && from == "" && l.pages == began:
 		return gitops.Errorf(gitops.NotFound, "registry %s has no repository %s", l.repository.host.name, l.repository.path)
 	case from != "" && l.pages == began && isStatus(err, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable):
-		l.complete = true // it lets no list begin there
+		l.complete = true // it does not list from a tag on
 		return nil
 	case err != nil:
 		return l.repository.host.problem(ctx, x, err)

@@ -9,19 +9,19 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// tokens has a host's tokens. As an auth.Cache it is asked before each request, and to fetch
-// one after a 401.
+// tokens are a host's. The auth client asks for one before each request, and has one fetched
+// after a 401.
 type tokens interface {
 	auth.Cache
-	// reject says that the registry did not take a token, in another way than by a 401.
+	// reject removes a token that the registry rejected without a 401.
 	reject(token string)
 }
 
 // errNoToken is what an auth.Cache says of a token that it does not have.
 var errNoToken = errors.New("there is no token")
 
-// bearerTokens has the tokens that a registry's token server gave, by what they are for, and
-// what Basic authentication sends. One is kept until the registry rejects it.
+// bearerTokens are those that a registry's token server gave, by scope, and what is sent for
+// Basic authentication. Each is kept until the registry rejects it.
 type bearerTokens struct {
 	host *host
 
@@ -42,7 +42,7 @@ type flight struct {
 	done    chan struct{}
 	token   string
 	err     error
-	givenUp bool // by whoever fetched: the error is not the token server's
+	givenUp bool // its caller ended: the error is not the token server's
 }
 
 func (t *bearerTokens) GetScheme(context.Context, string) (auth.Scheme, error) {
@@ -65,8 +65,8 @@ func (t *bearerTokens) GetToken(ctx context.Context, _ string, scheme auth.Schem
 	return e.token, nil
 }
 
-// Set has one of those that need a token fetch it. Who was rejected with a token that was
-// replaced meanwhile is given the new one.
+// Set fetches a token once for all callers that need it. A caller that was rejected with a token
+// that has been replaced since is given the new one.
 func (t *bearerTokens) Set(ctx context.Context, _ string, scheme auth.Scheme, scope string, fetch func(context.Context) (string, error)) (string, error) {
 	x := exchangeOf(ctx)
 	rejected, _ := x.sent()
@@ -92,8 +92,8 @@ func (t *bearerTokens) Set(ctx context.Context, _ string, scheme auth.Scheme, sc
 	}
 }
 
-// join returns the token, if it is another than the one that was rejected, or the fetch of
-// it. The first to join is to do it.
+// join returns the token, unless it is the rejected one, or the fetch of a new one. The first
+// caller does the fetch.
 func (t *bearerTokens) join(scheme auth.Scheme, scope, rejected string) (token string, f *flight, first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,36 +137,37 @@ func (t *bearerTokens) reject(token string) {
 	}
 }
 
-// vain has tokens that were fetched because a registry said 403 or 400, and that it answered
-// the same: they are good, and something else is not allowed. Otherwise each look at a
+// freshTokens are tokens that were fetched after a 403 or a 400, and were answered the same: they
+// had not expired, so the answer was about something else. Without them each look at a
 // repository that may not be read would cost a new token.
-type vain struct {
+type freshTokens struct {
 	now func() time.Time
 
 	mu sync.Mutex
 	at map[string]time.Time // by token
 }
 
-const vainFor = 5 * time.Minute
+// freshFor is shorter than any token's time.
+const freshFor = 5 * time.Minute
 
-func (v *vain) add(token string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	now := v.now()
-	for token, at := range v.at {
-		if now.Sub(at) >= vainFor {
-			delete(v.at, token)
+func (f *freshTokens) add(token string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	for token, at := range f.at {
+		if now.Sub(at) >= freshFor {
+			delete(f.at, token)
 		}
 	}
-	if v.at == nil {
-		v.at = make(map[string]time.Time)
+	if f.at == nil {
+		f.at = make(map[string]time.Time)
 	}
-	v.at[token] = now
+	f.at[token] = now
 }
 
-func (v *vain) has(token string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	at, ok := v.at[token]
-	return ok && v.now().Sub(at) < vainFor
+func (f *freshTokens) has(token string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.at[token]
+	return ok && f.now().Sub(at) < freshFor
 }

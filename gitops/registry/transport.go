@@ -31,8 +31,8 @@ const (
 	maxTagPage  = 16 << 20 // old registries answer with all tags at once
 )
 
-// exchange is one request and all that it brings with it: redirects, and the same again with
-// a token. It belongs to the goroutine that asks.
+// exchange is one request with its redirects and its repetition with a token. It belongs to the
+// goroutine that asks.
 type exchange struct {
 	operation string
 
@@ -40,7 +40,7 @@ type exchange struct {
 	status     int           // of the latest answer; 0 where there was none
 	retryAfter time.Duration // that the latest answer asked for
 	token      string        // the latest that was sent; "" for none
-	known      bool          // it was not fetched for this exchange
+	cached     bool          // it was not fetched for this exchange
 }
 
 type exchangeKey struct{}
@@ -71,16 +71,16 @@ func (x *exchange) last() (status int, retryAfter time.Duration) {
 	return x.status, x.retryAfter
 }
 
-func (x *exchange) sends(token string, known bool) {
+func (x *exchange) sends(token string, cached bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.token, x.known = token, known
+	x.token, x.cached = token, cached
 }
 
-func (x *exchange) sent() (token string, known bool) {
+func (x *exchange) sent() (token string, cached bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.token, x.known
+	return x.token, x.cached
 }
 
 // longestRetryAfter bounds what a registry may ask for.

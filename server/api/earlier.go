@@ -46,7 +46,7 @@ func (a *API) findPrevious(w http.ResponseWriter, r *http.Request, wish *acts.Ro
 }
 
 // earlier is the digest by which a rollback writes its tag: the one that is named, or that
-// of the last update to the tag, if it had one. What was not there before is new, and not
+// of the last update to the tag, as it was ordered or found, if there is one. What was not there before is new, and not
 // gone back to: it takes the rights of an order that passes what holds it. Found says that
 // the branch's history has the tag.
 func (a *API) earlier(w http.ResponseWriter, r *http.Request, wish acts.RollbackWish, found bool) (digest string, err error) {
@@ -54,9 +54,9 @@ func (a *API) earlier(w http.ResponseWriter, r *http.Request, wish acts.Rollback
 	if err != nil {
 		return "", err
 	}
-	known := slices.ContainsFunc(written, func(u gitops.Update) bool { return wish.Digest == "" || wish.Digest == u.Digest })
+	known := slices.ContainsFunc(written, func(u gitops.Update) bool { return wish.Digest == "" || wish.Digest == u.ImageDigest() })
 	if wish.Digest == "" && len(written) > 0 {
-		digest = written[0].Digest
+		digest = written[0].ImageDigest()
 	}
 	if known || found && wish.Digest == "" {
 		return cmp.Or(wish.Digest, digest), nil

@@ -89,7 +89,7 @@ func (r *Reader) addFile(ctx context.Context, c *api.Commit, u gitops.Update, na
 // counts where the commit has its lines.
 func ownChanges(edit *values.Edit, u gitops.Update, before, after string) (diff []string, problem string) {
 	const differs = "the commit does not have what the configuration would write now"
-	own, changed, err := edit.Apply([]byte(before), values.Vars{Tag: u.Tag, Digest: u.Digest, Repository: u.Repository})
+	own, changed, err := edit.Apply([]byte(before), values.Vars{Tag: u.Tag, Digest: u.ImageDigest(), Repository: u.Repository})
 	if err != nil || !changed {
 		return nil, differs
 	}

@@ -27,12 +27,9 @@ func (c *choice) add(found []Image, takers func(tag string) []place) (passed []I
 	}
 	before := c.chosen()
 	for _, image := range found {
-		if _, twice := before[image.Tag]; twice {
-			continue
-		}
 		before[image.Tag] = image
 		for _, at := range takers(image.Tag) {
-			if best, ok := c.best[at]; at.canOrder(image) && (!ok || at.isBetter(image, best)) {
+			if best, ok := c.best[at]; !ok || at.isBetter(image, best) {
 				c.best[at] = image
 			}
 		}
@@ -67,11 +64,6 @@ func without(images, others map[string]Image) (rest []Image) {
 	return rest
 }
 
-// canOrder reports whether anything is known by which the image can be compared with others.
-func (p place) canOrder(image Image) bool {
-	return p.versions || !image.PushedAt.IsZero()
-}
-
 // isBetter reports whether an image is newer than another for the place. Which tag is the
 // greater text says nothing.
 func (p place) isBetter(image, than Image) bool {
@@ -82,7 +74,7 @@ func (p place) isBetter(image, than Image) bool {
 }
 
 // isNews reports whether an image is newer than everything that was ever accepted for the
-// place. Times of events are in whole seconds.
+// place. Times of events are in whole seconds. Without a time it is not known to be.
 func (p place) isNews(image Image, head gitops.Head, now time.Time) bool {
 	if p.versions {
 		return gitops.VersionKey(image.Tag) > head.AcceptedVersion

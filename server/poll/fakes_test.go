@@ -152,13 +152,14 @@ type counted struct {
 	moved    map[string]int
 	complete map[string]time.Time // by registry
 	every    map[string]time.Duration
+	outcomes map[string]int // of the intake
 }
 
 // soFar is a copy of what was counted.
 func (r *recorder) soFar() counted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return counted{maps.Clone(r.ordered), maps.Clone(r.moved), maps.Clone(r.complete), maps.Clone(r.every)}
+	return counted{maps.Clone(r.ordered), maps.Clone(r.moved), maps.Clone(r.complete), maps.Clone(r.every), maps.Clone(r.outcomes)}
 }
 
 func (r *recorder) Ordered(environment string) {
@@ -185,7 +186,12 @@ func (r *recorder) movedTag(environment string) {
 	r.moved[environment]++
 }
 
-func (r *recorder) Delivery(string, string)                {}
+func (r *recorder) Delivery(_, outcome string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes[outcome]++
+}
+
 func (r *recorder) Finished(string, gitops.State, float64) {}
 func (r *recorder) NotKept(string, string)                 {}
 

@@ -136,7 +136,9 @@ func TestAMovedTagIsRefusedAndCountedOnce(t *testing.T) {
 		s.has(ecrAPI, pushed("1.0.0", "b", 0), pushed("1.1.0", "a", time.Hour), pushed("main-1", "c", 0), pushed("edge", "d", 0))
 		s.round()
 		s.round()
-		s.start("another")()
+		s.stop()
+		s.stop = s.start("another")
+		s.round()
 		events := s.took()
 		if len(events) != 2 || !strings.HasPrefix(events[0], "registry ignored: prod: ") || !strings.HasPrefix(events[1], "registry ignored: dev: ") {
 			t.Fatalf("accepted %q", events)
@@ -155,6 +157,26 @@ func TestAMovedTagIsRefusedAndCountedOnce(t *testing.T) {
 			t.Errorf("a third image is counted %v", s.recorder.soFar().moved)
 		}
 	})
+}
+
+// A first scan refuses what moved since an event told of it, and what the intake does not
+// refuse is not ordered all the same: its tag was known.
+func TestAMovedTagIsNeverOrdered(t *testing.T) {
+	for _, lenient := range []bool{false, true} {
+		play(t, func(s *site) {
+			s.lenient = lenient
+			s.must(s.store.RecordImages(s.t.Context(), []gitops.SeenImage{{Repository: ecrAPI, Tag: "1.0.0", Digest: pushed("", "a", 0).Digest}}))
+			s.has(ecrAPI, pushed("1.0.0", "b", 0))
+		}, func(s *site) {
+			s.round()
+			if events := s.took(); !lenient && (len(events) != 1 || !strings.HasPrefix(events[0], "registry ignored: prod: ")) || lenient && events != nil {
+				t.Errorf("lenient %t: accepted %q", lenient, events)
+			}
+			if refused := s.recorder.soFar().outcomes["rejected"]; lenient != (refused == 1) {
+				t.Errorf("lenient %t: %d were rejected", lenient, refused)
+			}
+		})
+	}
 }
 
 // A digest that a person named counts from then on, and one that comes to a tag that was

@@ -57,11 +57,16 @@ func TestAnOldImageUnderANewTag(t *testing.T) {
 	})
 }
 
-// What a dispatch or a person ordered, without a time of its own, is newer than an image
-// that was pushed before.
+// What was ordered without a time of its own, by a person or not, is newer than an image that
+// was pushed before.
 func TestAnImageFromBeforeAnOrder(t *testing.T) {
 	play(t, func(s *site) { s.has(ecrAPI, pushed("main-aaa", "a", time.Hour)) }, func(s *site) {
 		lost := pushed("main-fff", "b", 5*time.Minute)
+		s.event("main-aaa", "a", time.Time{})
+		s.has(ecrAPI, lost)
+		s.round()
+		s.expect("eventbridge dev api main-aaa")
+		lost = pushed("main-ffe", "b", 5*time.Minute)
 		_, _, err := s.site().Intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{Delivery: gitops.DeliveryKey{Source: "api", ID: "1"}, Principal: ops,
 			Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: "main-aaa"}}}})
 		s.must(err)

@@ -2,6 +2,8 @@ package poll_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,41 +151,62 @@ func TestListsThatAreTooLong(t *testing.T) {
 	})
 }
 
-// A host that asks for patience is left alone for exactly as long, and every other host is
-// asked as ever. What fails is logged once, and so is its end.
+// A host that asks for patience is left alone for exactly as long, with all that it has, and
+// every other host is asked as ever.
 func TestAThrottledHostSlowsNoOther(t *testing.T) {
-	const slow = "slow.example:5000/shop/job"
+	const slow, behind = "slow.example:5000/shop/job", "slow.example:5000/shop/later"
 	play(t, func(s *site) {
 		s.config.Apps["job"] = policy.App{Repository: slow, Environments: []string{"prod"}}
-		s.has(slow, of("1.0.0")...)
-		s.has(ghcr, of("1.0.0")...)
-	}, func(s *site) {
+		s.config.Apps["later"] = policy.App{Repository: behind, Environments: []string{"prod"}}
 		limited := &gitops.Error{Code: gitops.RateLimited, Message: "too many requests", RetryAfter: 47 * time.Minute}
 		s.registries.fail(slow, 100, limited, limited)
-		s.round()
-		began := s.registries.requests(slow)
-		s.has(slow, of("1.0.0", "1.1.0")...)
-		s.has(ghcr, of("1.0.0", "1.1.0")...)
-		for range 12 {
-			s.round()
+		for _, image := range []string{slow, behind, ghcr} {
+			s.has(image, of("1.0.0")...)
 		}
-		var at []time.Duration
-		s.registries.mu.Lock()
-		for _, q := range s.registries.asked {
-			if q.repository == slow {
-				at = append(at, q.at.Sub(began[len(began)-1].at))
-			}
-		}
-		s.registries.mu.Unlock()
-		if len(at) < 2 || at[0] != 47*time.Minute || at[1] != 94*time.Minute {
-			t.Errorf("asked again after %v", at)
-		}
-		if n := len(s.registries.requests(ghcr)); n < 12 {
+	}, func(s *site) {
+		began := now()
+		s.pass(47*time.Minute - time.Second)
+		if n := len(s.registries.requests(ghcr)); n < 4 {
 			t.Errorf("the other host was asked %d times", n)
 		}
-		s.expect("registry prod web 1.1.0", "registry prod job 1.1.0")
-		if lines := s.lines(`"host":"slow.example:5000"`, "registry "); len(lines) != 2 {
-			t.Errorf("logged %q", lines)
+		s.pass(2 * time.Second)
+		var at []string
+		for _, q := range s.registries.requests("") {
+			if q.repository == slow || q.repository == behind {
+				at = append(at, q.at.Sub(began).String()+" "+q.repository)
+			}
+		}
+		if want := []string{"47m0s " + behind, "47m0.2s " + slow}; !slices.Equal(at, want) {
+			t.Errorf("asked at %v, want %v", at, want)
+		}
+		s.pass(46 * time.Minute)
+		if n := len(s.registries.requests(slow)); n != 0 {
+			t.Errorf("asked %d times within the pause", n)
+		}
+		s.pass(2 * time.Minute)
+		s.has(slow, of("1.0.0", "1.1.0")...)
+		s.round()
+		s.expect("registry prod job 1.1.0")
+	})
+}
+
+// What fails is logged once, as long as it fails in the same way, and so is its end.
+func TestAFailureIsLoggedOncePerChange(t *testing.T) {
+	play(t, nil, func(s *site) {
+		away, denied := gitops.Errorf(gitops.Unavailable, "no answer"), gitops.Errorf(gitops.Forbidden, "denied")
+		s.registries.fail(ghcr, 1, away, away, away, denied, denied, away)
+		s.pass(2 * time.Hour)
+		var messages []string
+		for _, line := range s.lines(`"host":"ghcr.io"`) {
+			for _, part := range []string{"registry not polled, retrying", "registry polled again"} {
+				if strings.Contains(line, part) {
+					messages = append(messages, part)
+				}
+			}
+		}
+		want := []string{"registry not polled, retrying", "registry polled again", "registry not polled, retrying", "registry not polled, retrying", "registry polled again", "registry polled again"}
+		if !slices.Equal(messages, want) {
+			t.Errorf("logged %q", messages)
 		}
 	})
 }

@@ -200,9 +200,7 @@ func (s *scan) accept(ctx context.Context, f find) (gitops.DeliveryKey, error) {
 	}
 	if accepted {
 		for _, u := range d.Updates {
-			if !u.State.Final() { // else something newer was there before
-				s.Recorder.Ordered(u.Environment)
-			}
+			s.Recorder.Ordered(u.Environment)
 		}
 	}
 	return in.Event.Delivery, nil

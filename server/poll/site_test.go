@@ -42,6 +42,8 @@ type site struct {
 	config     policy.Config
 	polls      map[string]poll.Environment
 	branch     map[gitops.Place]string // tags
+	lenient    bool                    // the intake refuses no moved tag
+	stop       func()                  // stops the replica
 
 	mu      sync.Mutex
 	current *poll.Site
@@ -58,8 +60,12 @@ func play(t *testing.T, edit func(s *site), test func(s *site)) {
 			edit(s)
 		}
 		s.reload()
-		defer s.start("this")()
+		s.stop = s.start("this")
+		defer func() { s.stop() }()
 		test(s)
+		if n := s.recorder.soFar().outcomes["duplicate"]; n > 0 {
+			t.Errorf("%d deliveries were sent to the intake twice", n)
+		}
 		for _, d := range s.deliveries() {
 			if gitops.CheckDeliveryID("", d.ID) != nil || gitops.CheckActor("", d.Actor) != nil {
 				t.Errorf("a delivery has the id %q and the actor %q", d.ID, d.Actor)
@@ -71,7 +77,7 @@ func play(t *testing.T, edit func(s *site), test func(s *site)) {
 func newSite(t *testing.T) *site {
 	s := &site{t: t, branch: make(map[gitops.Place]string),
 		registries: &registries{lists: make(map[string][]poll.Image), size: 100, faults: make(map[string][]error), under: make(map[string]bool)},
-		recorder:   &recorder{counted: counted{make(map[string]int), make(map[string]int), make(map[string]time.Time), make(map[string]time.Duration)}},
+		recorder:   &recorder{counted: counted{make(map[string]int), make(map[string]int), make(map[string]time.Time), make(map[string]time.Duration), make(map[string]int)}},
 		polls:      map[string]poll.Environment{"dev": {Every: every, RefusesMoved: true}, "prod": {Every: every, RefusesMoved: true}},
 	}
 	s.config = policy.Config{
@@ -110,6 +116,9 @@ func (s *site) reload() {
 	polls := maps.Clone(s.polls)
 	intake := &webhook.Intake{Planner: planner, Authorizer: rules, Inbox: s.store, Recorder: s.recorder, Logger: s.logger(), Now: now,
 		Moved: &webhook.MovedTags{SeenImages: s.store.SeenImages, Refuses: func(environment string) bool { return polls[environment].RefusesMoved }, Refused: s.recorder.movedTag}}
+	if s.lenient {
+		intake.Moved = nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = &poll.Site{Policy: planner, Intake: intake, Registry: s.registries, Environments: polls}

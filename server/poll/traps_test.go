@@ -23,6 +23,10 @@ func TestTheFirstScanOnlyRecords(t *testing.T) {
 		if s.recorder.soFar().ordered["prod"] != 1 || len(s.recorder.soFar().ordered) != 1 {
 			t.Errorf("counted %v", s.recorder.soFar().ordered)
 		}
+		seen, err := s.store.Model.SeenImages(s.t.Context(), ghcr, []string{"1.4.0", "1.3.0", "1.9.0-rc1", "latest", "sha256-" + pushed("x", "a", 0).Digest[7:]})
+		if s.must(err); len(seen) != 3 {
+			t.Errorf("of what can be ordered 3 are seen, and %+v are", seen)
+		}
 		d := s.deliveries()[0]
 		if d.Actor != "registry:ghcr.io" || d.Principal != "poll:ghcr.io" || !d.Recovered || d.Updates[0].Rule != "access[0]" || !d.Updates[0].OnlyUp {
 			t.Errorf("%+v", d)

@@ -48,10 +48,8 @@ import (
 //     nothing over an edit by hand before that was kept.
 //   - Where images are inspected nothing is pushed whose image a registry did not have when
 //     it was asked, five minutes before at most, or whose tag names another image than the
-//     first that was seen, unless an order names it by its digest. No event says so of a moved tag
-//     and is accepted. An update fails because of its image only if a registry said why.
-//   - What a poll orders was never seen before, and is above everything that was accepted of
-//     its app. What no event told of is ordered by a poll in the end.
+//     first, unless an order names it by its digest; no event of such a tag is accepted. An
+//     update fails because of its image only if a registry said why.
 //   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,

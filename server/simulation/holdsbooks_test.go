@@ -150,7 +150,7 @@ func (c *checker) free(kind gitops.BlockKind, covers func(gitops.Update) bool) {
 		}
 		u.BlockedBy = slices.Clone(u.BlockedBy)
 		for i := range u.BlockedBy {
-			u.BlockedBy[i].Until = now
+			u.BlockedBy[i] = u.BlockedBy[i].Ended(now)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,15 +24,13 @@ type answerOf struct {
 // imageBooks are the checker's of images. Of those by repository and tag a restore takes
 // back what was seen.
 type imageBooks struct {
-	looks  map[string][]answerOf
-	seen   map[string][]string  // digests that count, the first one first
-	first  map[string]time.Time // when the first of them was recorded
-	listed map[string]time.Time
-	polled map[string]bool // tags that a poll has recorded, or ordered
+	looks map[string][]answerOf
+	seen  map[string][]string  // digests that count, the first one first
+	first map[string]time.Time // when the first of them was recorded
 }
 
 func newImageBooks() imageBooks {
-	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time), listed: make(map[string]time.Time), polled: make(map[string]bool)}
+	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time)}
 }
 
 func imageOf(u gitops.Update) string { return u.Repository + ":" + u.Tag }
@@ -99,13 +96,12 @@ func (c *checker) counts(u gitops.Update, digest string) bool {
 }
 
 // isNamed reports whether an update is an order that names its image by the digest.
-func isNamed(u gitops.Update) bool { return u.Digest != "" && gitops.IsOrder(u.Principal) }
+func isNamed(u gitops.Update) bool { return u.Digest != "" && !gitops.TellsOfImages(u.Principal) }
 
 // records takes down an image that the store records. The first digest stays, but for one
 // that an order named. The lock is held.
 func (c *checker) records(repository, tag, digest string, named bool) {
 	name := repository + ":" + tag
-	c.polled[name] = true
 	if seen := c.seen[name]; digest != "" && !slices.Contains(seen, digest) && (len(seen) == 0 || named) {
 		if len(seen) == 0 {
 			c.first[name] = time.Now()
@@ -182,13 +178,13 @@ func (c *checker) imageFails(holder string, u *tracked) bool {
 	return true
 }
 
-// copyImages and bringBackImages are for restores.
-func (c *checker) copyImages() (seen map[string][]string, polled map[string]bool) {
-	seen = make(map[string][]string)
+// seenImages copies what was seen, for a restore.
+func (c *checker) seenImages() map[string][]string {
+	seen := make(map[string][]string)
 	for name, digests := range c.seen {
 		seen[name] = slices.Clone(digests)
 	}
-	return seen, maps.Clone(c.polled)
+	return seen
 }
 
 // remembers holds what the store says of images to the books. The lock is not held.

@@ -8,7 +8,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -20,8 +19,6 @@ type imageProfile struct {
 	inspected map[string]image.Rules // by environment
 	outages   int                    // times at which a registry does not answer
 	moves     int                    // tags that come to name another image
-	unheard   int                    // images of which no event tells
-	poll      time.Duration          // how often registries are asked for what no event told of; zero for never
 }
 
 func drawImages(r *rand.Rand) (p imageProfile) {
@@ -33,8 +30,7 @@ func drawImages(r *rand.Rand) (p imageProfile) {
 	for _, environment := range of {
 		p.inspected[environment] = image.Rules{Wait: one(r, 10*time.Second, time.Minute, 5*time.Minute), AllowMoved: r.IntN(5) == 0}
 	}
-	p.outages, p.moves, p.unheard = r.IntN(5), one(r, 0, 0, 3, 10), one(r, 0, 5)
-	p.poll = one(r, 0, 0, time.Minute, 2*time.Minute)
+	p.outages, p.moves = r.IntN(5), one(r, 0, 0, 3, 10)
 	return p
 }
 
@@ -110,48 +106,8 @@ func (l *storeLink) SeenImages(ctx context.Context, repository string, tags []st
 	})
 }
 
-func (l *storeLink) RecordImages(ctx context.Context, seen []gitops.SeenImage) error {
-	return l.alone(ctx, "RecordImages", func() error {
-		err := l.store.RecordImages(context.Background(), seen)
-		if err == nil {
-			l.check.recorded(seen)
-		}
-		return err
-	})
-}
-
-func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
-	return over(ctx, l, "Heads of "+environment, func() ([]gitops.Head, error) {
-		return l.store.Heads(context.Background(), environment, apps)
-	})
-}
-
 func (p *process) SeenImages(_ context.Context, repository string, tags []string) ([]gitops.SeenImage, error) {
 	return ask(p, "SeenImages", func(ctx context.Context, s *postgres.Store) ([]gitops.SeenImage, error) {
 		return s.SeenImages(ctx, repository, tags)
 	}, nil)
 }
-
-func (p *process) RecordImages(_ context.Context, seen []gitops.SeenImage) error {
-	_, err := ask(p, "RecordImages", func(ctx context.Context, s *postgres.Store) (struct{}, error) {
-		return struct{}{}, s.RecordImages(ctx, seen)
-	}, nil)
-	return err
-}
-
-func (p *process) Heads(_ context.Context, environment string, apps []string) ([]gitops.Head, error) {
-	return ask(p, "Heads", func(ctx context.Context, s *postgres.Store) ([]gitops.Head, error) {
-		return s.Heads(ctx, environment, apps)
-	}, nil)
-}
-
-// recorded is told of images that the store records because a scan found them.
-func (c *checker) recorded(seen []gitops.SeenImage) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range seen {
-		c.records(s.Repository, s.Tag, s.Digest, s.Named)
-	}
-}
-
-var _ queue.Images = (*storeLink)(nil)

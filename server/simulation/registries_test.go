@@ -45,7 +45,7 @@ type registries struct {
 type tag struct {
 	repository, name string
 	images           []standing
-	hidden           bool // only a GET finds it, and no list has it
+	hidden           bool // only a GET finds it, and no HEAD
 }
 
 type standing struct {
@@ -128,7 +128,7 @@ func (g *registries) now(app, name string) string {
 	return g.of(repositoryOf(app), name).at(time.Now())
 }
 
-// moveOne has a tag name another image, and perhaps its event is lost.
+// moveOne has a tag name another image, of which no event tells.
 func (w *world) moveOne(r *rand.Rand) {
 	w.registries.mu.Lock()
 	defer w.registries.mu.Unlock()
@@ -142,14 +142,6 @@ func (w *world) moveOne(r *rand.Rand) {
 	}
 	w.tell("%s:%s names another image", t.repository, t.name)
 	t.move(time.Now())
-}
-
-// pushUnheard has an image be there of which no event tells.
-func (w *world) pushUnheard(r *rand.Rand) {
-	n := len(w.sent)
-	app, name := one(r, apps...), one(r, fmt.Sprintf("main-%07x", 1_000_000+r.IntN(1_000_000)), inventVersion(r, n+1))
-	w.tell("%s:%s is pushed, and its event is lost", app, name)
-	w.registries.push(r, app, name)
 }
 
 // refuse has a host answer nothing, or refuse, for a while.
@@ -183,7 +175,7 @@ func (registryLink) Host(repository string) string {
 
 // Look implements inspect.Registry. The checker is told of what was answered when it was.
 func (l registryLink) Look(ctx context.Context, q image.Question) (image.Answer, error) {
-	return visit(ctx, l, l.Host(q.Repository), "look "+q.Repository+":"+q.Tag, func(uint64, bool) (image.Answer, error) {
+	return visit(ctx, l, l.Host(q.Repository), "look "+q.Repository+":"+q.Tag, func() (image.Answer, error) {
 		l.registries.mu.Lock()
 		defer l.registries.mu.Unlock()
 		t := l.registries.of(q.Repository, q.Tag)
@@ -197,7 +189,7 @@ func (l registryLink) Look(ctx context.Context, q image.Question) (image.Answer,
 }
 
 // visit makes one call to a host, which takes time and may fail.
-func visit[T any](ctx context.Context, l registryLink, host, call string, work func(detail uint64, bad bool) (T, error)) (T, error) {
+func visit[T any](ctx context.Context, l registryLink, host, call string, work func() (T, error)) (T, error) {
 	var none T
 	turn := l.chance.turn(l.name+"/"+call, 20*time.Millisecond)
 	l.gate(turn.detail)
@@ -215,12 +207,11 @@ func visit[T any](ctx context.Context, l registryLink, host, call string, work f
 		l.gate(turn.detail)
 		return none, err
 	}
-	bad := turn.fault < l.networkFaults()
-	if bad && turn.detail%3 > 0 {
+	if turn.fault < l.networkFaults() {
 		l.gate(turn.detail)
 		return none, away
 	}
-	answer, err := work(turn.detail, bad)
+	answer, err := work()
 	l.tell("%s: %s: %+v, %v", l.name, call, answer, err)
 	back := l.wait(ctx, turn.back)
 	l.gate(turn.detail)

@@ -96,7 +96,6 @@ type books struct {
 	held    map[string]bool // updates
 	word    map[release]time.Time
 	seen    map[string][]string
-	polled  map[string]bool
 
 	restores int // that there had been
 }
@@ -104,8 +103,7 @@ type books struct {
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), make(map[string]bool), maps.Clone(c.word), nil, nil, c.restores}
-	b.seen, b.polled = c.copyImages()
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), make(map[string]bool), maps.Clone(c.word), c.seenImages(), c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
 			b.updates[id], b.held[id] = u.Update, u.held
@@ -128,7 +126,7 @@ func (c *checker) restored(b books) {
 	defer c.mu.Unlock()
 	c.tokens, c.waiting, c.highest = maps.Clone(b.tokens), maps.Clone(b.waiting), b.highest
 	c.word = maps.Clone(b.word)
-	c.seen, c.polled = b.seen, b.polled
+	c.seen = b.seen
 	c.bringBack(b.stints)
 	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {

@@ -160,7 +160,6 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.reloads, "reload", w.reload)
 	add(w.images.outages, "registry's outage", w.refuse)
 	add(w.images.moves, "moved tag", w.moveOne)
-	add(w.images.unheard, "unheard image", w.pushUnheard)
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
 	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })

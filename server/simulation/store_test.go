@@ -46,8 +46,7 @@ type queueCalls interface {
 	queue.ProofKeys
 	queue.Parsing
 	queue.Holds
-	queue.Images
-	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
+	SeenImages(ctx context.Context, repository string, tags []string) ([]gitops.SeenImage, error)
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	WaitingDeliveries(ctx context.Context, p queue.Page) (found []gitops.Delivery, next string, err error)

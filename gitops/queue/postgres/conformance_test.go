@@ -51,7 +51,7 @@ func schema(tb testing.TB) postgres.Address {
 func TestConformance(t *testing.T) {
 	queuetest.RunOnly(t, func(t *testing.T) queuetest.Instance {
 		return &instance{t: t, address: schema(t)}
-	}, append(onOneReplica, "Lanes/Wake", "Lanes/Blocks", "ChangeFeed/", "Leases/", "Holds/LiftedIsReady", "Holds/NewestHeld")...)
+	}, append(onOneReplica, "Lanes/Wake", "Lanes/Blocks", "ChangeFeed/", "Leases/", "Holds/LiftedIsReady", "Holds/NewestHeld", "Images/Freed")...)
 }
 
 // instance is a store whose crashes are its connections' ends, at the server and

@@ -17,7 +17,8 @@ func pushed(id, tag, digest string) gitops.Delivery {
 }
 
 // TestOnlyWhatTellsOfImagesPaysForThem accepts and reports without the table of images: what
-// has no digest does not notice.
+// has no digest does not notice, and what would be recorded there is done with it or not at
+// all.
 func TestOnlyWhatTellsOfImagesPaysForThem(t *testing.T) {
 	a := schema(t)
 	s := open(t, a)
@@ -33,6 +34,14 @@ func TestOnlyWhatTellsOfImagesPaysForThem(t *testing.T) {
 	}
 	if _, _, err := s.Accept(t.Context(), pushed("4", "v1", "sha256:a")); err == nil {
 		t.Error("a push with a digest was accepted where it cannot be recorded")
+	}
+	found := committed(gitops.UpdateID(order("3", "api").Key(), "dev", "api"))
+	found.Transitions[0].Found = &gitops.Found{Digest: "sha256:a", At: time.Now()}
+	if _, err := s.Report(t.Context(), l, found); err == nil {
+		t.Error("what was found was reported where it cannot be recorded")
+	}
+	if u, err := s.Update(t.Context(), found.Transitions[0].Update); err != nil || u.State == gitops.Committed || u.Found != nil {
+		t.Errorf("the update is %+v, %v", u, err)
 	}
 	execute(t, a, `ALTER TABLE gone RENAME TO images`)
 	if _, duplicate, err := s.Accept(t.Context(), pushed("4", "v1", "sha256:a")); err != nil || duplicate {

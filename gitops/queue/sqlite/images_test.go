@@ -50,3 +50,41 @@ func TestOnlyWhatTellsOfImagesPaysForThem(t *testing.T) {
 		t.Errorf("a push with a digest ran %d statements", n)
 	}
 }
+
+// TestImagesAreRecordedOrNothingIs has a table of images that cannot be written: what would
+// have been recorded with it is not accepted, nor reported, and the next try does both.
+func TestImagesAreRecordedOrNothingIs(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "queue.db"), nil)
+	defer s.Close()
+	change := func(text string) {
+		if err := s.writer.do(t.Context(), func(tx *tx) error { return tx.exec(text) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Accept(t.Context(), numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	l := s.claim(t, "one")
+	pushed := numbered(2)
+	pushed.Principal, pushed.Updates[0].Digest = "push:eventbridge/1", "sha256:a"
+	found := gitops.Transition{Update: updateOf(1), Action: gitops.ActionCommit, Found: &gitops.Found{Digest: "sha256:a"}}
+	for _, works := range []bool{false, false, true} {
+		if !works {
+			change(`CREATE TRIGGER broken BEFORE INSERT ON images BEGIN SELECT raise(ABORT, 'broken'); END`)
+		}
+		_, duplicate, err := s.Accept(t.Context(), pushed)
+		if (err == nil) != works || duplicate {
+			t.Errorf("Accept where images can be written is %t: duplicate is %t, %v", works, duplicate, err)
+		}
+		if _, err := s.Report(t.Context(), l, queue.Report{Transitions: []gitops.Transition{found}}); (err == nil) != works {
+			t.Errorf("Report where images can be written is %t: %v", works, err)
+		}
+		u, err := s.Update(t.Context(), updateOf(1))
+		if err != nil || (u.State == gitops.Committed) != works || (u.Found != nil) != works {
+			t.Errorf("where images can be written is %t, the update is %+v, %v", works, u, err)
+		}
+		if !works {
+			change(`DROP TRIGGER broken`)
+		}
+	}
+}

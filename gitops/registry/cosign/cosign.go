@@ -28,51 +28,45 @@ const (
 	MaxSignatures = 100 // of one image; others are not looked at
 )
 
-// Tag is the tag that the older form's manifest has in the image's repository.
-func Tag(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
-
-// IsSignature reports whether a layer of this type may be a signature.
-func IsSignature(mediaType string) bool {
-	return mediaType == SimpleSigning || strings.HasPrefix(mediaType, BundlePrefix+".") || strings.HasPrefix(mediaType, BundlePrefix+"+")
-}
-
 // Verify says why none of the signatures is the key's of the image with the digest; unsigned is
-// "" where one is. Whatever else is beside the image counts for nothing.
-func Verify(key *image.Key, digest string, signatures []image.Signature) (unsigned string) {
+// "" where one is. Whatever else is beside the image, such as an SBOM that the key has signed, counts
+// for nothing. pending: there is no signature at all, so that one may still come.
+func Verify(key *image.Key, digest string, signatures []image.Signature) (unsigned string, pending bool) {
 	tried, other := 0, ""
 	for _, s := range signatures[:min(len(signatures), MaxSignatures)] {
-		if !IsSignature(s.MediaType) {
-			continue
+		signed, is := read(key, s)
+		if is {
+			tried++
 		}
-		tried++
-		signed, ok := read(key, s)
-		switch {
-		case !ok:
-		case signed == digest:
-			return ""
+		switch signed {
+		case "":
+		case digest:
+			return "", false
 		default:
 			other = signed
 		}
 	}
 	switch {
 	case other != "":
-		return fmt.Sprintf("the key in %s has signed %s, not this image", key.Name, gitops.Clip(other, 100))
+		return fmt.Sprintf("the key in %s has signed %s, not this image", key.Name, gitops.Clip(other, 100)), false
 	case tried == 0:
-		return "it has no cosign signature"
+		return "it has no cosign signature", true
 	case tried == 1:
-		return fmt.Sprintf("its signature is not by the key in %s", key.Name)
+		return fmt.Sprintf("its signature is not by the key in %s", key.Name), false
 	}
-	return fmt.Sprintf("none of its %d signatures is by the key in %s", tried, key.Name)
+	return fmt.Sprintf("none of its %d signatures is by the key in %s", tried, key.Name), false
 }
 
-// read returns the digest of the image that a signature is of; ok is false where it is not a
-// signature of an image by the key.
-func read(key *image.Key, s image.Signature) (digest string, ok bool) {
-	if len(s.Payload) > MaxPayload {
+// read returns the digest of the image that the key has signed; "" where it has not. is: it has the
+// form of a signature of an image, whoever made it.
+func read(key *image.Key, s image.Signature) (digest string, is bool) {
+	switch {
+	case len(s.Payload) > MaxPayload:
 		return "", false
+	case s.MediaType == SimpleSigning:
+		return readSimple(key, s), true
+	case strings.HasPrefix(s.MediaType, BundlePrefix+".") || strings.HasPrefix(s.MediaType, BundlePrefix+"+"):
+		return readBundle(key, s.Payload)
 	}
-	if s.MediaType == SimpleSigning {
-		return readSimple(key, s)
-	}
-	return readBundle(key, s.Payload)
+	return "", false
 }

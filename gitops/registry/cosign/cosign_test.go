@@ -71,9 +71,9 @@ func TestASignatureIsOneKeysOfOneImage(t *testing.T) {
 				"none of its 2 signatures is by the key in cosign.pub":     {foreign, foreign},
 				"the key in cosign.pub has signed " + other + ", not this": {foreign, elsewhere},
 			} {
-				got := cosign.Verify(k, digest, signatures)
-				if want == "" && got != "" || !strings.HasPrefix(got, want) {
-					t.Errorf("%s, %s: %q, want %q", kind, form, got, want)
+				got, pending := cosign.Verify(k, digest, signatures)
+				if want == "" && got != "" || !strings.HasPrefix(got, want) || pending != (signatures == nil) {
+					t.Errorf("%s, %s: %q, pending %v, want %q", kind, form, got, pending, want)
 				}
 			}
 		}
@@ -122,12 +122,16 @@ func TestWhatIsNotASignatureOfAnImage(t *testing.T) {
 		}),
 		"a bundle that is not JSON": change(goodBundle, func(s *image.Signature) { s.Payload = s.Payload[1:] }),
 	} {
-		if cosign.Verify(k, digest, []image.Signature{s}) == "" {
+		if why, _ := cosign.Verify(k, digest, []image.Signature{s}); why == "" {
 			t.Errorf("%s counts as a signature", name)
 		}
 	}
-	if why := cosign.Verify(k, digest, []image.Signature{change(good, func(*image.Signature) {})}); why != "" {
+	if why, _ := cosign.Verify(k, digest, []image.Signature{change(good, func(*image.Signature) {})}); why != "" {
 		t.Errorf("one that nobody changed: %s", why)
+	}
+	sbom := bundle("https://sigstore.dev/cosign/sign/v1", "https://spdx.dev/Document")
+	if why, pending := cosign.Verify(k, digest, []image.Signature{sbom}); why != "it has no cosign signature" || !pending {
+		t.Errorf("an SBOM alone: %q, pending %v: the signature may still come", why, pending)
 	}
 }
 
@@ -136,17 +140,11 @@ func TestOnlySoManySignaturesAreLookedAt(t *testing.T) {
 	key, stranger := cosigntest.NewKey(t), cosigntest.NewKey(t)
 	many := slices.Repeat([]image.Signature{cosigntest.Sign(t, stranger, digest)}, cosign.MaxSignatures)
 	many = append(many, cosigntest.Sign(t, key, digest))
-	if why := cosign.Verify(parsed(t, key), digest, many); !strings.Contains(why, "none of its 100 signatures") {
+	if why, _ := cosign.Verify(parsed(t, key), digest, many); !strings.Contains(why, "none of its 100 signatures") {
 		t.Errorf("the one behind the bound: %q", why)
 	}
-	if why := cosign.Verify(parsed(t, key), digest, many[1:]); why != "" {
+	if why, _ := cosign.Verify(parsed(t, key), digest, many[1:]); why != "" {
 		t.Errorf("the last one within the bound: %q", why)
-	}
-}
-
-func TestTagOfASignature(t *testing.T) {
-	if got := cosign.Tag("sha256:ab12"); got != "sha256-ab12.sig" {
-		t.Errorf("got %s", got)
 	}
 }
 
@@ -160,7 +158,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(simple.MediaType, cosigntest.Payload(digest), "")
 	f.Fuzz(func(t *testing.T, mediaType string, payload []byte, signature string) {
 		s := image.Signature{MediaType: mediaType, Payload: payload, Annotations: map[string]string{"dev.cosignproject.cosign/signature": signature}}
-		if cosign.Verify(k, digest, []image.Signature{s}) == "" {
+		if why, _ := cosign.Verify(k, digest, []image.Signature{s}); why == "" {
 			t.Errorf("verified: %q %q %q", mediaType, payload, signature)
 		}
 	})

@@ -30,19 +30,19 @@ type critical struct {
 }
 
 // readSimple verifies a payload by the signature in its layer's annotation, and reads it only then.
-func readSimple(key *image.Key, s image.Signature) (digest string, ok bool) {
+func readSimple(key *image.Key, s image.Signature) (digest string) {
 	signature, err := base64.StdEncoding.DecodeString(s.Annotations[signatureAnnotation])
 	if err != nil || !verify(key.Public, s.Payload, signature) {
-		return "", false
+		return ""
 	}
 	var payload struct {
 		Critical json.RawMessage `json:"critical"`
 	}
 	var c critical
 	if json.Unmarshal(s.Payload, &payload) != nil || unmarshalKnown(payload.Critical, &c) != nil || c.Type != simpleType {
-		return "", false
+		return ""
 	}
-	return c.Image.Digest, c.Image.Digest != ""
+	return c.Image.Digest
 }
 
 // unmarshalKnown rejects members that the value does not have.
@@ -86,22 +86,23 @@ type statement struct {
 	} `json:"subject"`
 }
 
-// readBundle verifies a bundle's envelope, and reads the statement in it only then.
-func readBundle(key *image.Key, content []byte) (digest string, ok bool) {
+// readBundle reads a bundle's statement, and verifies its envelope.
+func readBundle(key *image.Key, content []byte) (digest string, is bool) {
 	var b bundle
-	if json.Unmarshal(content, &b) != nil || b.Envelope.Type != statementType {
+	var s statement
+	if json.Unmarshal(content, &b) != nil || b.Envelope.Type != statementType || json.Unmarshal(b.Envelope.Payload, &s) != nil ||
+		!slices.Contains(statements, s.Type) || s.Predicate != signPredicate {
 		return "", false
 	}
 	// What is signed is the type and the payload (DSSE protocol, "PAE").
 	signed := fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(b.Envelope.Type), b.Envelope.Type, len(b.Envelope.Payload), b.Envelope.Payload)
-	// An envelope of cosign's has one signature. More are somebody else's bundle.
-	if len(b.Envelope.Signatures) != 1 || !verify(key.Public, signed, b.Envelope.Signatures[0].Signature) {
-		return "", false
-	}
-	var s statement
-	if json.Unmarshal(b.Envelope.Payload, &s) != nil || !slices.Contains(statements, s.Type) || s.Predicate != signPredicate || len(s.Subjects) != 1 {
-		return "", false
+	// cosign's envelope has one signature, and its statement one subject.
+	if len(b.Envelope.Signatures) != 1 || len(s.Subjects) != 1 || !verify(key.Public, signed, b.Envelope.Signatures[0].Signature) {
+		return "", true
 	}
 	sum := s.Subjects[0].Digest["sha256"]
-	return "sha256:" + sum, sum != ""
+	if sum == "" {
+		return "", true
+	}
+	return "sha256:" + sum, true
 }

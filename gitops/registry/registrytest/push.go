@@ -41,6 +41,7 @@ type Image struct {
 	Docker      bool     // in Docker's types in place of OCI's
 	Content     string   // images with the same have the same digest
 	Nested      bool     // the index is the only entry of another
+	Unnamed     bool     // the index's entries do not say their platforms
 }
 
 // Pushed has the digests of what was pushed.
@@ -90,7 +91,9 @@ func (p Pusher) Push(repository, tag string, i Image) Pushed {
 	index := document{SchemaVersion: 2, MediaType: pick(i.Docker, dockerIndex, ociIndex)}
 	for _, name := range i.Platforms {
 		child, _ := p.pushSingle(repository, "", name, i)
-		child.Platform = parsePlatform(name)
+		if !i.Unnamed {
+			child.Platform = parsePlatform(name)
+		}
 		pushed.Children[name] = child.Digest
 		index.Manifests = append(index.Manifests, child)
 		if i.Attestation {

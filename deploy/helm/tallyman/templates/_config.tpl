@@ -26,3 +26,8 @@
 {{- define "tallyman.restart" -}}
 {{- pick (include "tallyman.config" . | fromYaml) "listen" "adminListen" "pprof" "probeListen" "store" "storePasswordFile" "lease" "retention" "backup" "log" "shutdown" "limits" | toYaml -}}
 {{- end }}
+
+{{/* Not empty where an environment has image rules: then registries are asked, and AWS for those of ECR. */}}
+{{- define "tallyman.inspects" -}}
+{{- range .Values.config.environments }}{{ if and (kindIs "map" .) (hasKey . "image") }}yes{{ end }}{{ end -}}
+{{- end }}
