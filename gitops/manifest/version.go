@@ -14,10 +14,11 @@ func (f *edited) lowerThan(to FileEdit, u gitops.Update) string {
 	if !u.OnlyUp {
 		return ""
 	}
-	if tag := f.tag(to); gitops.LowerVersion(u.Tag, tag) {
-		return gitops.LowerThan(u, tag, "is in "+to.File)
+	tag := f.tag(to)
+	if !gitops.LowerVersion(u.Tag, tag) {
+		return ""
 	}
-	return ""
+	return gitops.LowerThan(u, tag, "is in "+to.File)
 }
 
 // tag is the one that the file has by now, "" when none can be read.

@@ -3,6 +3,8 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -178,6 +180,27 @@ func TestAnArchivedImageIsNotAbsent(t *testing.T) {
 	want(image.Absent, false, 5)
 	one := s.Push("acme/api", "v1", registrytest.Image{})
 	wantDigest(t, look(t, c, ecrHost, "v1"), one.Digest)
+}
+
+// Where ECR does not say what is in its archive, as without the permission for it, the log says
+// so once, however many images are absent, and again when it has said so meanwhile.
+func TestAnUnknownArchiveIsLoggedOnce(t *testing.T) {
+	s, caFile := registrytest.NewTLS(t, ecrHost, time.Now().Add(time.Hour))
+	var log strings.Builder
+	api, clock := &fakeECR{presence: image.Absent}, newClock()
+	c := client(t, registry.Config{ECR: api, Dial: s.Dial, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Hosts: []registry.Host{{Name: ecrHost, CAFile: caFile}}})
+	look(t, c, ecrHost, "v0") // it has a password
+	for row := range 2 {
+		api.fails = gitops.Errorf(gitops.Forbidden, "AWS denies ecr:DescribeImages")
+		for tag := range 5 {
+			wantAbsent(t, look(t, c, ecrHost, fmt.Sprintf("v%d-%d", row, tag)))
+		}
+		api.fails = nil
+		look(t, c, ecrHost, fmt.Sprintf("v%d", row+1))
+	}
+	if n := strings.Count(log.String(), "cannot tell"); n != 2 {
+		t.Errorf("%d lines for two rows of failures:\n%s", n, log.String())
+	}
 }
 
 // ECR's managed signing is asked about what is there.

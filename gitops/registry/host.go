@@ -32,6 +32,9 @@ type host struct {
 	// headWorks: it has answered a HEAD with 200, so it knows HEAD, and its 404 to one counts.
 	headWorks atomic.Bool
 	fresh     freshTokens
+	// archiveUnknown: ECR did not say of the latest absent image whether it is in its archive.
+	// It is logged once: very many may be absent, and each is looked for again and again.
+	archiveUnknown atomic.Bool
 
 	mu        sync.Mutex
 	client    *auth.Client // nil until it can be made

@@ -46,7 +46,7 @@ func (c *Client) absent(ctx context.Context, r *repository, q image.Question) im
 		return image.Absent
 	}
 	presence, err := c.config.ECR.Presence(ctx, r.host.name, r.path, q.Tag)
-	if err != nil {
+	if before := r.host.archiveUnknown.Swap(err != nil); err != nil && !before {
 		c.config.Logger.WarnContext(ctx, "cannot tell an archived image from an absent one", "host", r.host.name, "repository", r.path, "tag", q.Tag, "error", err)
 	}
 	if err == nil && presence == image.Archived {

@@ -162,6 +162,8 @@ func ofHost(err error) bool {
 const (
 	firstPause   = 15 * time.Second
 	longestPause = 10 * time.Minute
+	// longestObeyed bounds what a host may ask for: its clock or its words may be wrong.
+	longestObeyed = time.Hour
 )
 
 // finish notes a result: of the host, and of the image as long as it is polled. An image
@@ -198,19 +200,20 @@ func (l *leader) finish(r result) {
 func pauseOf(err error, failures int) time.Duration {
 	var e *gitops.Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
-		return e.RetryAfter
+		return min(e.RetryAfter, longestObeyed)
 	}
 	return min(firstPause<<min(failures-1, 10), longestPause)
 }
 
-// note logs an error once, as long as it stays the same, and its end.
+// note logs an error once, as long as it says the same, and its end. Its cause is different
+// each time: AWS's has the request's id.
 func (l *leader) note(failing *string, err error, of ...slog.Attr) {
 	switch {
 	case err == nil && *failing != "":
 		*failing = ""
 		l.Logger.LogAttrs(context.Background(), slog.LevelInfo, "registry polled again", of...)
-	case err != nil && err.Error() != *failing:
-		*failing = err.Error()
+	case err != nil && gitops.PublicOf(err) != *failing:
+		*failing = gitops.PublicOf(err)
 		l.Logger.LogAttrs(context.Background(), slog.LevelWarn, "registry not polled, retrying",
 			append(of, slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	}

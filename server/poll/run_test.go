@@ -1,6 +1,7 @@
 package poll_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -190,11 +191,32 @@ func TestAThrottledHostSlowsNoOther(t *testing.T) {
 	})
 }
 
-// What fails is logged once, as long as it fails in the same way, and so is its end.
+// A host that asks for days is asked again after an hour: its clock or its words may be wrong.
+func TestPatienceHasABound(t *testing.T) {
+	play(t, func(s *site) {
+		s.has(ghcr, of("1.0.0")...)
+		limited := &gitops.Error{Code: gitops.RateLimited, Message: "too many requests", RetryAfter: 11 * 24 * time.Hour}
+		s.registries.fail(ghcr, 100, limited)
+	}, func(s *site) {
+		s.registries.requests("")
+		s.pass(time.Hour - time.Second)
+		if n := len(s.registries.requests(ghcr)); n != 0 {
+			t.Errorf("asked %d times within the hour", n)
+		}
+		s.pass(2 * time.Second)
+		if n := len(s.registries.requests(ghcr)); n != 1 {
+			t.Errorf("asked %d times after an hour", n)
+		}
+	})
+}
+
+// What fails is logged once, as long as it fails in the same way, and so is its end. AWS's
+// words for the same failure differ each time: they have the request's id.
 func TestAFailureIsLoggedOncePerChange(t *testing.T) {
 	play(t, nil, func(s *site) {
 		away, denied := gitops.Errorf(gitops.Unavailable, "no answer"), gitops.Errorf(gitops.Forbidden, "denied")
-		s.registries.fail(ghcr, 1, away, away, away, denied, denied, away)
+		request := func(id string) error { return away.WithCause(errors.New("RequestID: " + id)) }
+		s.registries.fail(ghcr, 1, request("1"), request("2"), request("3"), denied, denied, away)
 		s.pass(2 * time.Hour)
 		var messages []string
 		for _, line := range s.lines(`"host":"ghcr.io"`) {

@@ -186,17 +186,28 @@ func statusOf(err error) int {
 	return 0
 }
 
-// retryAfterOf reads X-Amz-Retry-After, in milliseconds, or the older Retry-After, in seconds. ECR
-// seldom sends either.
+// longestRetryAfter bounds what an answer may ask for, as that of a registry's own protocol is.
+const longestRetryAfter = 24 * time.Hour
+
+// retryAfterOf reads X-Amz-Retry-After, in milliseconds, and where there is none the older
+// Retry-After, in seconds. ECR seldom sends either.
 func retryAfterOf(err error) time.Duration {
 	var response *smithyhttp.ResponseError
 	if !errors.As(err, &response) {
 		return 0
 	}
-	for header, unit := range map[string]time.Duration{"X-Amz-Retry-After": time.Millisecond, "Retry-After": time.Second} {
-		if n, err := strconv.Atoi(strings.TrimSpace(response.Response.Header.Get(header))); err == nil && n > 0 && n <= 1e6 {
-			return time.Duration(n) * unit
-		}
+	header := response.Response.Header
+	if after := inUnits(header.Get("X-Amz-Retry-After"), time.Millisecond); after > 0 {
+		return after
 	}
-	return 0
+	return inUnits(header.Get("Retry-After"), time.Second)
+}
+
+// inUnits reads a number of units; 0 for what is none.
+func inUnits(text string, unit time.Duration) time.Duration {
+	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(min(n, uint64(longestRetryAfter/unit))) * unit
 }

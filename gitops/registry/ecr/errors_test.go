@@ -2,7 +2,12 @@ package ecr_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"testing"
+	"time"
+
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
@@ -112,4 +117,23 @@ func TestADenialInAnotherAccountNamesBothPolicies(t *testing.T) {
 	_, err := client.Presence(t.Context(), other.Host(), "shop/api", "v1")
 	mustBe(t, "another account", err, gitops.Forbidden,
 		"AWS denies ecr:DescribeImages on arn:aws:ecr:eu-west-1:210987654321:repository/shop/api to arn:aws:iam::123456789012:user/ci: allow it in its IAM policy, and in the repository's policy, as it is account 210987654321's")
+}
+
+// When to come again is read the same each time, and is a day at most.
+func TestWhenToComeAgain(t *testing.T) {
+	for _, c := range []struct {
+		amz, http string
+		want      time.Duration
+	}{
+		{"", "", 0}, {"", "30", 30 * time.Second}, {"1500", "30", 1500 * time.Millisecond}, {"soon", " 30 ", 30 * time.Second},
+		{"0", "2", 2 * time.Second}, {"", "-5", 0}, {"", "1000000", 24 * time.Hour}, {"18446744073709551615", "", 24 * time.Hour},
+	} {
+		header := http.Header{"X-Amz-Retry-After": {c.amz}, "Retry-After": {c.http}}
+		err := &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{Header: header}}, Err: errors.New("throttled")}
+		for range 10 {
+			if got := ecr.RetryAfterOf(err); got != c.want {
+				t.Errorf("%q, %q: %s, want %s", c.amz, c.http, got, c.want)
+			}
+		}
+	}
 }

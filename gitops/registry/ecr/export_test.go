@@ -12,3 +12,6 @@ func (p *pace) Wait(ctx context.Context) error { return p.wait(ctx) }
 
 // Matches is how a wildcard of an exclusion filter is held against a tag.
 var Matches = matches
+
+// RetryAfterOf is how long an answer asks to be left alone.
+var RetryAfterOf = retryAfterOf

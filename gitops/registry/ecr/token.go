@@ -27,6 +27,7 @@ type token struct {
 	current *password
 	tried   time.Time // when a renewal last failed
 	renewal *renewal  // one that is under way
+	failing bool      // the last one failed
 }
 
 // password has the time of its use: ECR's are good for 12 h.
@@ -99,12 +100,13 @@ func (c *Client) renew(ctx context.Context, r at, under *renewal) {
 	} else {
 		t.tried = c.config.Now()
 	}
-	t.renewal = nil
+	begins := under.err != nil && !t.failing
+	t.renewal, t.failing = nil, under.err != nil
 	t.mu.Unlock()
-	close(under.done)
-	if under.err != nil {
+	if begins { // it is tried again and again while AWS does not give one
 		c.config.Logger.Warn("ECR password not renewed", "host", r.host, "error", under.err)
 	}
+	close(under.done)
 }
 
 func (c *Client) fetch(ctx context.Context, r at) (*password, error) {

@@ -150,6 +150,25 @@ func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 	mustBe(t, "after its end", err, gitops.Forbidden, "ecr:GetAuthorizationToken on *")
 }
 
+// While AWS gives no password it is asked again and again, and the log says it once.
+func TestAPasswordThatDoesNotComeIsLoggedOnce(t *testing.T) {
+	lines, clock := make(chan string, 100), newClock()
+	client, fake, registry := newClient(t, ecr.Config{Now: clock.Now, Logger: slog.New(slog.NewTextHandler(logTo(lines), nil))})
+	fake.SetNow(clock.Now)
+	for range 2 {
+		for range 5 {
+			fake.Fail(getToken, ecrtest.Denied)
+			_, _, err := client.Credentials(t.Context(), registry.Host(), false)
+			mustBe(t, "without a permission", err, gitops.Forbidden, "ecr:GetAuthorizationToken on *")
+		}
+		password(t, client, registry, false)
+		clock.Add(24 * time.Hour)
+	}
+	if n := len(lines); n != 2 {
+		t.Errorf("%d lines for two rows of failures", n)
+	}
+}
+
 // told is a recorder that says each code.
 type told chan<- string
 
