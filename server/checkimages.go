@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/aws"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 )
@@ -204,7 +204,7 @@ type repositoryFacts struct {
 // not found could be told from one in the archive.
 func (c *imageCheck) facts(ctx context.Context, repository, tag string) repositoryFacts {
 	host, name := image.Split(repository)
-	if _, err := aws.ParseRegistry(host); err != nil || c.ecr == nil {
+	if _, isECR := policy.ParseECR(repository); !isECR || c.ecr == nil {
 		return repositoryFacts{}
 	}
 	c.mu.Lock()

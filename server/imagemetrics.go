@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 )
 
 // imageMetrics count what registries are asked for, and what was found there. They are a
@@ -26,6 +27,7 @@ type imageMetrics struct {
 	mu           sync.Mutex
 	environments map[string]bool // whose images are inspected
 	hosts        map[string]bool // of their apps' images
+	polled       map[string]bool // hosts of images that are polled
 }
 
 var (
@@ -61,14 +63,11 @@ func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
 // know makes the series of what is inspected now, and removes those of registries that
 // nothing is in any more.
 func (m *imageMetrics) know(g *generation, apps *known) {
-	for environment := range g.polled {
-		m.ordered.WithLabelValues(environment)
-	}
-	rules := g.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.environments = make(map[string]bool, len(rules))
-	for environment := range rules {
+	m.knowPolled(g, apps)
+	m.environments = make(map[string]bool, len(g.images))
+	for environment := range g.images {
 		m.environments[environment] = true
 		for _, outcome := range image.Outcomes() {
 			m.inspected.WithLabelValues(environment, string(outcome))
@@ -94,8 +93,33 @@ func (m *imageMetrics) know(g *generation, apps *known) {
 	}
 }
 
-// Request implements registry.Recorder and ecr.Recorder. What is asked for right after its host has left the
-// configuration is not counted.
+// knowPolled makes the series of what is polled now, and removes those of other registries.
+// Since when all was looked at, the replica says that polls.
+func (m *imageMetrics) knowPolled(g *generation, apps *known) {
+	before := m.polled
+	m.polled = make(map[string]bool)
+	for environment := range g.polled {
+		m.ordered.WithLabelValues(environment)
+	}
+	for _, t := range apps.Targets() {
+		of, polls := g.polled[t.Environment]
+		host := policy.HostOf(t.Image)
+		if !polls || t.Image == "" || m.polled[host] {
+			continue
+		}
+		if m.polled[host] = true; !before[host] {
+			m.Complete(host, time.Time{}, of.Every)
+		}
+	}
+	for host := range before {
+		if !m.polled[host] {
+			m.Gone(host)
+		}
+	}
+}
+
+// Request implements registry.Recorder and ecr.Recorder. What is asked for right after its
+// host has left the configuration is not counted.
 func (m *imageMetrics) Request(host, operation, code string, took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

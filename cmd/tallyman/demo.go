@@ -210,26 +210,6 @@ func (d *demo) play(ctx context.Context, out io.Writer, s scene, verbose bool) e
 	return nil
 }
 
-// orderLate orders an image that its registry does not have yet, shows what the update
-// waits for, and pushes it.
-func (d *demo) orderLate(ctx context.Context, out io.Writer) error {
-	if err := d.run(ctx, out, [][]string{{"update", demoLateApp, demoLateTag, "--env", "next"}}); err != nil {
-		return err
-	}
-	if err := d.server.await(ctx, func(line map[string]any) bool { return line["msg"] == "update waits for its image" }); err != nil {
-		return err
-	}
-	if err := d.run(ctx, out, [][]string{{"updates", "--env", "next", "--state", "pending"}}); err != nil {
-		return err
-	}
-	fmt.Fprint(out, "\n   The image is pushed.\n")
-	d.registry.pushed.Store(true)
-	if err := d.server.awaitUpdates(ctx, 1); err != nil {
-		return err
-	}
-	return d.run(ctx, out, [][]string{{"history", demoLateApp, "--env", "next"}})
-}
-
 // askAbout asks what a developer asks: the state of everything, and of each delivery
 // why something happened or nothing did. The update that failed is dismissed.
 func (d *demo) askAbout(ctx context.Context, out io.Writer) error {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -42,4 +44,24 @@ func (r *demoRegistryServer) ServeHTTP(w http.ResponseWriter, req *http.Request)
 	if req.Method == http.MethodGet {
 		fmt.Fprint(w, demoManifest)
 	}
+}
+
+// orderLate orders an image that its registry does not have yet, shows what the update
+// waits for, and pushes it.
+func (d *demo) orderLate(ctx context.Context, out io.Writer) error {
+	if err := d.run(ctx, out, [][]string{{"update", demoLateApp, demoLateTag, "--env", "next"}}); err != nil {
+		return err
+	}
+	if err := d.server.await(ctx, func(line map[string]any) bool { return line["msg"] == "update waits for its image" }); err != nil {
+		return err
+	}
+	if err := d.run(ctx, out, [][]string{{"updates", "--env", "next", "--state", "pending"}}); err != nil {
+		return err
+	}
+	fmt.Fprint(out, "\n   The image is pushed.\n")
+	d.registry.pushed.Store(true)
+	if err := d.server.awaitUpdates(ctx, 1); err != nil {
+		return err
+	}
+	return d.run(ctx, out, [][]string{{"history", demoLateApp, "--env", "next"}})
 }

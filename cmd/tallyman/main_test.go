@@ -68,7 +68,7 @@ func TestDemo(t *testing.T) {
 		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h1, stop of prod: ",
 		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: incident-4711",
 		// An order comes before its image, waits for it, and is written with its digest.
-		"has no myshop-search:main-9f8e7d6 (404 since ", "+  digest: sha256:", "chore: bump myshop-search to main-9f8e7d6 (next)",
+		"has no myshop-search:main-9f8e7d6 (404 since ", `+  digest: "sha256:`, "chore: bump myshop-search to main-9f8e7d6 (next)",
 		// What an update changed, whose commit it is, and who did what.
 		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss   token:developer ", "refuse    github:ann ")
 }

@@ -225,11 +225,14 @@ access:
   - {who: {dispatch: {repository: shop/api, repositoryID: 17}}, may: [order], apps: [myshop-api], environments: [dev]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: [myshop-api], environments: [dev]}
   - {who: {token: ops}, may: [read, order]}
+  - {who: {poll: {registries: ["127.0.0.1:1"]}}, may: [order], apps: [myshop-web], environments: [prod]}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
-  prod: {tags: {semver: ">=1.0.0"}}
+  prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}}
 discover: [{file: "charts/{app}/values-{env}.yaml"}]
-apps: {myshop-api: {}}
+apps:
+  myshop-api: {}
+  myshop-web: {file: "web/values-{env}.yaml", repository: "127.0.0.1:1/web", environments: [prod]}
 `
 
 var series = regexp.MustCompile(`^([a-zA-Z_:][\w:]*)(\{.*\})? `)

@@ -247,8 +247,7 @@ func (a *actor) moveTo(ctx context.Context, tip git.Hash) error {
 	if err != nil {
 		return err
 	}
-	between := make(git.Commits)
-	complete := false
+	between, complete := make(git.Commits), false
 	if commits != nil {
 		complete = commits.Walk(tip, commits.Ancestors(old.Tip), time.Time{}, between.Add)
 	}

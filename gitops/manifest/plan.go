@@ -103,8 +103,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		if ctx.Err() != nil {
 			return errClosed
 		}
-		late := len(written) > 0 && p.late()
-		if p.full = late || p.edits.size() > a.config.Limits.PushBytes; p.full {
+		if p.full = len(written) > 0 && p.late() || p.edits.size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
 		if at, again := p.byID[i.update.ID]; again { // two callers that both take the lane for theirs

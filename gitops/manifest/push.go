@@ -182,8 +182,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 		a.noThin = true
 		return PushFailed, nil
 	case errors.As(sent, &no) && no.Kind() == git.RefusedMoved:
-		// The branch has not moved: another push holds its lock, such as that of a process
-		// that died. No update is at fault, so none is taken out of its order.
+		// Another push holds the branch's lock: no update is at fault, or taken out of its order.
 		return PushFailed, gitops.Errorf(gitops.Unavailable, "the branch is locked at the git server: %s", no).WithCause(sent)
 	case errors.As(sent, &no):
 		return PushRejected, sent

@@ -27,10 +27,12 @@ type imageBooks struct {
 	looks map[string][]answerOf
 	seen  map[string][]string  // digests that count, the first one first
 	first map[string]time.Time // when the first of them was recorded
+
+	sentAt map[gitops.DeliveryKey]time.Time // when an event was first sent
 }
 
 func newImageBooks() imageBooks {
-	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time)}
+	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time), sentAt: make(map[gitops.DeliveryKey]time.Time)}
 }
 
 func imageOf(u gitops.Update) string { return u.Repository + ":" + u.Tag }
@@ -52,7 +54,6 @@ const (
 	answerCounts = 5 * time.Minute
 	pushTries    = 3 * time.Minute
 	clockJump    = 10 * time.Minute
-	acceptTakes  = 2 * time.Minute // of two events at the same moment neither knows of the other's image; a stopped process may hold one
 )
 
 // answerFor is the latest answer to a replica that found an update's image before a time;
@@ -69,6 +70,16 @@ func (c *checker) answerFor(u gitops.Update, replica string, before time.Time) *
 		}
 	}
 	return nil
+}
+
+// sending is told that an event is sent.
+func (c *checker) sending(d *dispatch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := gitops.DeliveryKey{Source: d.source, ID: d.id}
+	if _, again := c.sentAt[key]; !again {
+		c.sentAt[key] = time.Now()
+	}
 }
 
 // imageIsThere checks that nothing is pushed whose image was not there when it was looked
@@ -118,7 +129,8 @@ func (c *checker) tells(d gitops.Delivery) {
 	}
 	for _, u := range d.Updates {
 		rules, inspected := c.w.inspects(u.Environment)
-		known := time.Since(c.first[imageOf(u)]) > acceptTakes
+		first, seen := c.first[imageOf(u)]
+		known := seen && first.Before(c.sentAt[d.Key()]) // of two at the same moment neither knows of the other's image
 		if inspected && !rules.AllowMoved && u.Digest != "" && !c.counts(u, u.Digest) && known && c.restores == 0 {
 			c.wrong("update %s was accepted from an event, and its tag %s has moved", u.ID, imageOf(u))
 		}

@@ -100,6 +100,7 @@ func (w *world) invent(r *rand.Rand, n int) *dispatch {
 // gives up after some tries as GitHub does after one.
 func (w *world) send(r *rand.Rand, d *dispatch) {
 	d.sent = ticks.Add(1)
+	w.check.sending(d)
 	if d.source == orders.Source() {
 		w.hub.remember(d)
 	}
