@@ -64,6 +64,7 @@ type Client struct {
 	config   Config
 	signed   verified
 	archived asked
+	large    chan struct{} // see reading
 
 	mu    sync.Mutex
 	hosts map[string]*host // by name
@@ -88,7 +89,7 @@ func New(c Config) *Client {
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
 	}
-	return &Client{config: c, hosts: make(map[string]*host)}
+	return &Client{config: c, large: make(chan struct{}, 1), hosts: make(map[string]*host)}
 }
 
 // Host returns the host of an image's name: what is configured, counted and backed off from
@@ -111,7 +112,7 @@ func (c *Client) repository(name string) (*repository, error) {
 	defer c.mu.Unlock()
 	h := c.hosts[parsed.host]
 	if h == nil {
-		h = newHost(parsed.host, &c.config)
+		h = newHost(parsed.host, &c.config, c.large)
 		c.hosts[parsed.host] = h
 	}
 	return &repository{host: h, path: parsed.path}, nil

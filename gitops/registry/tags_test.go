@@ -155,9 +155,9 @@ func TestListsThatFail(t *testing.T) {
 	remove = s.Inject(registrytest.Fault{Kind: "tags", Answer: registrytest.Body([]byte("<html>"))})
 	fails(gitops.Unavailable, "cannot be read")
 	remove()
-	s.Inject(registrytest.Fault{Kind: "tags", Times: 1, Answer: registrytest.Body(append([]byte(`{"tags":["`), bytes.Repeat([]byte("v"), 16<<20)...))})
+	s.Inject(registrytest.Fault{Kind: "tags", Times: 1, Answer: registrytest.Body(append([]byte(`{"tags":["`), bytes.Repeat([]byte("v"), 4<<20)...))})
 	err := c.Tags(t.Context(), s.Host()+"/acme/api", func([]string) error { return nil })
-	if !strings.Contains(gitops.PublicOf(err), "more than 16 MiB") {
+	if !strings.Contains(gitops.PublicOf(err), "more than 4 MiB") {
 		t.Errorf("a page without end: %v", err)
 	}
 
