@@ -65,6 +65,7 @@ type Client struct {
 	signed   verified
 	archived asked
 	large    chan struct{} // see reading
+	mostTags int           // that are listed of a repository
 
 	mu    sync.Mutex
 	hosts map[string]*host // by name
@@ -89,7 +90,7 @@ func New(c Config) *Client {
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
 	}
-	return &Client{config: c, large: make(chan struct{}, 1), hosts: make(map[string]*host)}
+	return &Client{config: c, large: make(chan struct{}, 1), mostTags: maxListed, hosts: make(map[string]*host)}
 }
 
 // Host returns the host of an image's name: what is configured, counted and backed off from
