@@ -32,7 +32,7 @@ type readingKey struct{}
 
 // withReading has all answers count together. It is to be ended.
 func (c *Client) withReading(ctx context.Context) (context.Context, *reading) {
-	r := &reading{large: c.large}
+	r := &reading{large: c.shared.large}
 	return context.WithValue(ctx, readingKey{}, r), r
 }
 
@@ -63,7 +63,7 @@ type boundedBody struct {
 	io.ReadCloser
 	ctx       context.Context
 	cancel    context.CancelFunc
-	host      string
+	host      *host
 	operation string
 	of        *reading
 	own       bool // the reading is of this answer alone
@@ -97,9 +97,9 @@ func (b *boundedBody) count(n int) error {
 	}
 	switch {
 	case b.values > most:
-		return gitops.Errorf(gitops.Unavailable, "registry %s answered with more than %d values at once", b.host, most)
+		return gitops.Errorf(gitops.Unavailable, "registry %s answered with more than %d values at once", b.host.name, most)
 	case !b.own && b.of.bytes > maxQuestion:
-		return gitops.Errorf(gitops.Unavailable, "registry %s answered with more than %d MiB about one image", b.host, maxQuestion>>20)
+		return gitops.Errorf(gitops.Unavailable, "registry %s answered with more than %d MiB about one image", b.host.name, maxQuestion>>20)
 	}
 	return nil
 }
@@ -110,5 +110,9 @@ func (b *boundedBody) Close() error {
 	if b.own {
 		b.of.end()
 	}
-	return b.ReadCloser.Close()
+	err := b.ReadCloser.Close()
+	if b.host.shared.closed.Load() { // this request has had its connection kept again
+		b.host.closeIdle()
+	}
+	return err
 }

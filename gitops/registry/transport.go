@@ -112,10 +112,10 @@ func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 		code = strconv.Itoa(response.StatusCode)
 		of, shared := ctx.Value(readingKey{}).(*reading)
 		if !shared {
-			of = &reading{large: m.host.large}
+			of = &reading{large: m.host.shared.large}
 		}
 		body := http.MaxBytesReader(nil, response.Body, mostOf(x.operation))
-		response.Body = &boundedBody{ReadCloser: body, ctx: ctx, cancel: cancel, host: m.host.name, operation: x.operation, of: of, own: !shared}
+		response.Body = &boundedBody{ReadCloser: body, ctx: ctx, cancel: cancel, host: m.host, operation: x.operation, of: of, own: !shared}
 	}
 	m.host.config.Recorder.Request(m.host.name, x.operation, code, time.Since(began))
 	return response, err
