@@ -164,7 +164,7 @@ func (r *Room) repositoryFailed(l *look, err *gitops.Error, now time.Time) {
 
 // probeAnother has another look ask for a repository that is away, since nobody waits for
 // the one that did.
-func (h *host) probeAnother(repository string, now time.Time) {
+func (r *Room) probeAnother(h *host, repository string, now time.Time) {
 	away := h.away[repository]
 	for _, l := range away.parked {
 		away.parked = away.parked[1:]
@@ -173,6 +173,7 @@ func (h *host) probeAnother(repository string, now time.Time) {
 			h.repeats.add(l, later(away.until, now))
 			return
 		}
+		r.listUnused(l, now)
 	}
 	delete(h.away, repository)
 }
