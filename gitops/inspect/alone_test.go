@@ -71,6 +71,29 @@ func TestAnotherAsksWhetherARepositoryIsBack(t *testing.T) {
 	})
 }
 
+// What waited in a repository that is denied, and is not wanted any more, is forgotten as
+// everything else is.
+func TestWhatWaitedInADeniedRepositoryIsForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.registry.failing(failingAt("ghcr.io/acme/secret", gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")))
+		s.registry.push(v1, digestA)
+		s.answer(s.update("x", v1))
+		var denied []gitops.Update
+		for i := range 100 {
+			denied = append(denied, s.update(fmt.Sprint(i), fmt.Sprintf("ghcr.io/acme/secret:v%d", i)))
+		}
+		s.Inspect(denied)
+		synctest.Wait()
+		s.Inspect(denied)
+		s.Leave("dev")
+		elapse(time.Hour)
+		s.answer(s.update("y", v1))
+		if waiters, looks := s.Kept(); waiters != 0 || looks != 1 {
+			t.Errorf("it keeps %d updates and %d answers", waiters, looks)
+		}
+	})
+}
+
 // A registry that nobody asks for is not said to be away.
 func TestAnOutageThatNobodyNotices(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {

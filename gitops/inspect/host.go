@@ -156,7 +156,7 @@ func (r *Room) mayAsk(l *look, now time.Time) bool {
 		l.place = idle
 		r.listUnused(l, now)
 		if away != nil && away.probe == l {
-			l.host.probeAnother(l.question.Repository, now)
+			r.probeAnother(l.host, l.question.Repository, now)
 		}
 		return false
 	case away != nil && away.probe != l:

@@ -23,6 +23,7 @@ type outage struct {
 	until    time.Time // nothing is sent before
 	obeyed   bool      // because the registry said so
 	failures int
+	same     int     // how many of the latest said the same
 	only     *look   // of a host: the one that failed; nil when several did
 	probe    *look   // the one that asks whether it is over: of a host only while it is under way
 	parked   []*look // of a repository: what waits for that
@@ -39,7 +40,10 @@ func (o *outage) fails(err *gitops.Error, now time.Time) *outage {
 	if o.obeyed {
 		pause = min(err.RetryAfter, longestObeyed)
 	}
-	o.err, o.failed, o.failures = err, now, o.failures+1
+	if o.err == nil || o.err.Public() != err.Public() {
+		o.same = 0
+	}
+	o.err, o.failed, o.failures, o.same = err, now, o.failures+1, o.same+1
 	o.until = later(o.until, now.Add(pause))
 	return o
 }
@@ -92,6 +96,26 @@ func (r *Room) failed(l *look, err *gitops.Error, now time.Time) {
 		h.repeats.add(l, l.out.until)
 	}
 	l.signal()
+	for _, o := range []*outage{h.out, h.away[l.question.Repository], l.out} {
+		r.tellAgain(o)
+	}
+}
+
+// tellAgain tells why an outage lasts to those that were told of another reason, as when a
+// registry that was not reached is, and rejects the credentials. A reason counts when it came
+// twice in a row: what changes with each look is not told each time.
+func (r *Room) tellAgain(o *outage) {
+	if o == nil || o.same != 2 {
+		return
+	}
+	why := o.err.Public()
+	for _, e := range r.environments {
+		for _, w := range e.waiters {
+			if w.state == waiting && w.outcome == "" && w.why != why && w.look.away() == o {
+				w.free()
+			}
+		}
+	}
 }
 
 // hostFailed has all of a host back off. What was under way when it began says only how
@@ -109,6 +133,9 @@ func (r *Room) hostFailed(l *look, err *gitops.Error, now time.Time) {
 	case h.out.probe == l:
 		h.out = h.out.fails(err, now)
 		h.out.probe = nil
+		if h.out.same == 2 && h.out.failures > 2 {
+			r.Logger.Warn("registry unavailable for another reason", slog.String("host", h.name), slog.String("code", string(err.Code)), slog.String("error", err.Error()))
+		}
 	case err.RetryAfter > 0:
 		h.out.until, h.out.obeyed = later(h.out.until, now.Add(min(err.RetryAfter, longestObeyed))), true
 	}
@@ -137,7 +164,7 @@ func (r *Room) repositoryFailed(l *look, err *gitops.Error, now time.Time) {
 
 // probeAnother has another look ask for a repository that is away, since nobody waits for
 // the one that did.
-func (h *host) probeAnother(repository string, now time.Time) {
+func (r *Room) probeAnother(h *host, repository string, now time.Time) {
 	away := h.away[repository]
 	for _, l := range away.parked {
 		away.parked = away.parked[1:]
@@ -146,6 +173,7 @@ func (h *host) probeAnother(repository string, now time.Time) {
 			h.repeats.add(l, later(away.until, now))
 			return
 		}
+		r.listUnused(l, now)
 	}
 	delete(h.away, repository)
 }

@@ -139,7 +139,7 @@ func (r *Room) inspect(u gitops.Update, now time.Time, touched map[*host]bool) g
 		return gitops.Inspection{Waits: v.Waits}
 	}
 	if away := w.look.away(); away != nil {
-		w.toldToWait("")
+		w.toldOf(away)
 		return gitops.Inspection{Waits: &gitops.Block{Kind: gitops.BlockImage, Reason: image.Away(u, away.err, away.since, now), Since: away.since.UTC()}}
 	}
 	w.state = looking

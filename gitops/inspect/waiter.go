@@ -27,6 +27,7 @@ type waiter struct {
 
 	state   state
 	outcome image.Outcome // while it is waiting: for what; "" for the registry
+	why     string        // ... and what is the matter with that, as it was told
 	listed  time.Time     // when it was entered in Room.unused; zero when it is in use
 }
 
@@ -97,7 +98,9 @@ func (w *waiter) verdict(rules image.Rules, now time.Time) (v image.Verdict, kno
 	return v, true
 }
 
-func (w *waiter) toldToWait(outcome image.Outcome) { w.state, w.outcome = waiting, outcome }
+func (w *waiter) toldToWait(outcome image.Outcome) { w.state, w.outcome, w.why = waiting, outcome, "" }
+
+func (w *waiter) toldOf(away *outage) { w.state, w.outcome, w.why = waiting, "", away.err.Public() }
 
 // free has the lane take the update again.
 func (w *waiter) free() {

@@ -15,6 +15,11 @@ type Checkpoints interface {
 	SetCheckpoint(ctx context.Context, name, value string) error
 }
 
+// PollCheckpoint begins the names of the checkpoints of polls. These are empty after a
+// restore: which images were seen since the backup, and which versions people went back
+// from, is lost, so what a registry has by then is no news.
+const PollCheckpoint = "poll/"
+
 // ReplayGuard remembers credentials that count once. Safe for concurrent use.
 type ReplayGuard interface {
 	// UseOnce notes that a credential was used for a delivery. For the same delivery

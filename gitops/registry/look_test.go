@@ -70,6 +70,9 @@ func TestHeadWithoutDigestReadsAndHashesTheManifest(t *testing.T) {
 	for _, answer := range []registrytest.Answer{
 		registrytest.WithoutHeader("Docker-Content-Digest"),
 		registrytest.Status(http.StatusOK, "Docker-Content-Digest", "sha256:short"),
+		registrytest.Status(http.StatusOK, "Docker-Content-Digest", "sha256:"+strings.Repeat("A", 64)),
+		registrytest.Status(http.StatusOK, "Docker-Content-Digest", "sha512:"+strings.Repeat("a", 128)),
+		registrytest.Status(http.StatusOK, "Docker-Content-Digest", "sha384:"+strings.Repeat("a", 96)),
 		registrytest.Status(http.StatusMethodNotAllowed),
 	} {
 		remove := s.Inject(registrytest.Fault{Method: http.MethodHead, Answer: answer})

@@ -52,7 +52,8 @@ func (r *repository) resolve(ctx context.Context, reference string, thorough boo
 		return nil, err
 	case status == http.StatusOK:
 		r.host.headWorks.Store(true)
-		if named, err := digest.Parse(header.Get("Docker-Content-Digest")); err == nil {
+		// One of another algorithm is no digest that an update can have (gitops.CheckDigest).
+		if named, err := digest.Parse(header.Get("Docker-Content-Digest")); err == nil && named.Algorithm() == digest.SHA256 {
 			return &manifest{digest: named}, nil
 		}
 	case status == http.StatusNotFound && !thorough && r.host.headWorks.Load():

@@ -32,6 +32,14 @@ func (r *registries) fail(repository string, size int, answers ...error) {
 	r.size, r.faults[repository] = size, answers
 }
 
+// whenGiven has a function called before each page of the lists that begin from now on; nil
+// for none.
+func (r *registries) whenGiven(page func(repository string, n int)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.page = page
+}
+
 type request struct {
 	repository string
 	at         time.Time
@@ -45,7 +53,7 @@ func (r *registries) Host(repository string) string {
 func (r *registries) Images(ctx context.Context, repository string, each func(page []poll.Image) error) error {
 	host := r.Host(repository)
 	r.mu.Lock()
-	list, size := slices.Clone(r.lists[repository]), r.size
+	list, size, given := slices.Clone(r.lists[repository]), r.size, r.page
 	if r.under[host] {
 		panic("two lists of " + host + " at a time")
 	}
@@ -60,8 +68,8 @@ func (r *registries) Images(ctx context.Context, repository string, each func(pa
 		if err := r.ask(ctx, repository); err != nil {
 			return err
 		}
-		if r.page != nil {
-			r.page(repository, n)
+		if given != nil {
+			given(repository, n)
 		}
 		page := list[:min(size, len(list))]
 		if list = list[len(page):]; len(page) > 0 {
@@ -108,6 +116,7 @@ type store struct {
 	*queuetest.Model
 	mu     sync.Mutex
 	record func() error // before images are recorded; nil does nothing
+	last   error        // of questions when an image was scanned last
 	looked int          // questions for seen images
 	widest int          // tags in one
 }
@@ -200,4 +209,21 @@ func (s *store) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.record = func() error { return err }
+}
+
+// forget has the store not say when an image was scanned last, for a reason; nil ends that.
+func (s *store) forget(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = err
+}
+
+func (s *store) Checkpoint(ctx context.Context, name string) (string, error) {
+	s.mu.Lock()
+	err := s.last
+	s.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	return s.Model.Checkpoint(ctx, name)
 }

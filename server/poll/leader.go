@@ -166,33 +166,34 @@ const (
 	longestObeyed = time.Hour
 )
 
-// finish notes a result. An image whose scan failed is scanned again with the next round,
-// behind the others of its host: one that always fails holds up none of them.
+// finish notes a result: of the host, and of the image as long as it is polled. An image
+// whose scan failed is scanned again with the next round, behind the others of its host: one
+// that always fails holds up none of them.
 func (l *leader) finish(r result) {
-	h := l.hosts[r.host]
-	t, still := l.targets[r.image]
+	h, k := l.hosts[r.host], l.known[r.image] // of an image that is polled no longer nothing is known
 	switch {
 	case r.image == "":
 		h.busy = false
 		return
-	case !still:
-		return
-	}
-	k := l.known[r.image]
-	k.next = r.began.Add(t.every + jitter(t.every))
-	if !ofHost(r.err) {
-		h.failures, h.until = 0, time.Time{}
-		l.note(&h.failing, nil, slog.String("host", r.host))
-		l.note(&k.failing, r.err, slog.String("host", r.host), slog.String("repository", r.image))
-		if r.err == nil {
-			k.complete = r.began
+	case ofHost(r.err):
+		h.failures++
+		h.until = l.Now().Add(pauseOf(r.err, h.failures))
+		l.note(&h.failing, r.err, slog.String("host", r.host), slog.Float64("retrySeconds", h.until.Sub(l.Now()).Seconds()))
+		if k != nil {
+			k.next = later(h.until, l.Now())
 		}
 		return
 	}
-	h.failures++
-	h.until = l.Now().Add(pauseOf(r.err, h.failures))
-	k.next = later(h.until, l.Now())
-	l.note(&h.failing, r.err, slog.String("host", r.host), slog.Float64("retrySeconds", h.until.Sub(l.Now()).Seconds()))
+	h.failures, h.until = 0, time.Time{}
+	l.note(&h.failing, nil, slog.String("host", r.host))
+	if k == nil {
+		return
+	}
+	k.next = r.began.Add(k.every + jitter(k.every))
+	l.note(&k.failing, r.err, slog.String("host", r.host), slog.String("repository", r.image))
+	if r.err == nil {
+		k.complete = r.began
+	}
 }
 
 // pauseOf is how long a host is left alone after an error, which may say it itself.

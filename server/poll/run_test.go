@@ -43,7 +43,7 @@ func TestOneReplicaPolls(t *testing.T) {
 func TestAPollEndsWithItsLease(t *testing.T) {
 	play(t, func(s *site) { s.has(ghcr, of("1.0.0")...) }, func(s *site) {
 		lost := false
-		s.registries.page = func(repository string, n int) {
+		s.registries.whenGiven(func(repository string, n int) {
 			if lost || repository != ghcr || n != 1 {
 				return
 			}
@@ -53,7 +53,7 @@ func TestAPollEndsWithItsLease(t *testing.T) {
 				t.Errorf("claimed %v, %v", leases, err)
 			}
 			time.Sleep(3 * time.Minute) // a slow page, within which the lease is extended in vain
-		}
+		})
 		s.registries.fail(ghcr, 1)
 		s.has(ghcr, of("1.0.0", "1.1.0", "1.2.0")...)
 		s.round()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -70,7 +71,7 @@ func (p *Poller) scan(ctx context.Context, site *Site, t target, pace *pace) err
 }
 
 // checkpoint names that of an image.
-func checkpoint(image string) string { return "poll/" + image }
+func checkpoint(image string) string { return queue.PollCheckpoint + image }
 
 // lastScan is when the last complete scan of an image began; zero when none was complete.
 // A time that is still to come is that of a clock that was wrong: of it the scan is known.

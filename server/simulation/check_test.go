@@ -46,10 +46,9 @@ import (
 //     environment is configured so. What was rolled back does not come back while it is
 //     marked as bad, automation does not follow a person's order that is newer, and writes
 //     nothing over an edit by hand before that was kept.
-//   - Where images are inspected nothing is pushed whose image a registry did not have when
-//     it was asked, five minutes before at most, or whose tag names another image than the
-//     first, unless an order names it by its digest; no event of such a tag is accepted. An
-//     update fails because of its image only if a registry said why.
+//   - Where images are inspected nothing is pushed whose image a registry did not have in the
+//     five minutes before, or whose tag has moved, unless an order names its digest. No event of
+//     a moved tag is accepted, and nothing fails because of its image unless a registry said so.
 //   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
@@ -103,7 +102,7 @@ type checker struct {
 // tracked is an accepted update.
 type tracked struct {
 	gitops.Update
-	at       time.Time // when it was accepted, by the true time
+	at, told time.Time // when it was accepted, and when the store last changed it, by the true time
 	receipt  time.Time // of its delivery, by a replica's clock or the store's
 	retried  bool      // a person had it tried again
 	raised   bool      // it was written, and not superseded before: its version counts
@@ -235,7 +234,7 @@ func (c *checker) changed(l queue.Lease, before, after gitops.Update) {
 	case after.RetriedAt.After(before.RetriedAt):
 		known.held = false
 	}
-	known.Update = after
+	known.Update, known.told = after, time.Now()
 	switch {
 	case l.Name == "" && before.State == gitops.Failed:
 		met.meet("a person decided to " + map[bool]string{true: "dismiss", false: "retry"}[after.State == gitops.Cancelled])

@@ -9,12 +9,14 @@
 // what is pushed, stores that are restored, and calls that fail before or after they
 // took effect. People hold updates, lift that, roll back and order past it, and freezes are
 // configured in zones whose clocks are changed meanwhile. Then everything heals, all holds
-// are lifted, and all that was accepted must end in time.
+// are lifted, and all that was accepted must end in time. In some schedules images are
+// inspected: two registries have them at once, late or never, have tags move, and refuse,
+// throttle or hang for a while.
 //
 // # What is real
 //
-// The receivers with their signatures, the policy, the lanes, the manifest writer
-// and the sweep of missed deliveries are the service's own. Around them stand a
+// The receivers with their signatures, the policy, the lanes, the room that inspects
+// images, the manifest writer and the sweep of missed deliveries are the service's own. Around them stand a
 // network that is an http.RoundTripper in front of a small and strict git server over
 // real git objects, and a store: one in memory that passes the suite which the real
 // stores pass, or the real one on a PostgreSQL server. What transactions do that run at

@@ -199,8 +199,10 @@ func visit[T any](ctx context.Context, l registryLink, host, call string, work f
 		return none, away
 	}
 	if err := l.registries.refuses(host); err != nil {
-		met.meet("a registry refused a look: " + string(gitops.CodeOf(err)))
-		if gitops.CodeOf(err) == gitops.Internal { // it hangs
+		if code := gitops.CodeOf(err); code != gitops.Internal {
+			met.meet("a registry refused a look: " + string(code))
+		} else {
+			met.meet("a registry hung")
 			l.wait(ctx, 10*time.Second)
 			err = away
 		}

@@ -63,10 +63,13 @@ var mustMeet = []string{
 	"what was held is taken again", "an older update that was held is passed over", "a person's request came twice", "a hold's answer named what was under way", "a freeze was configured",
 	"a person ordered something", "a person rolled back", "a person's order was refused for what holds it", "a person's order passed what held it", "an update was written over an edit by hand", "an edit by hand superseded an update",
 	"a delivery waited for its app", "a waiting delivery became an update", "two replicas decided one delivery",
+	"an image was not there", "an image was found and its update pushed", "an update was blocked: image", "an update failed because its image never came",
+	"an update failed because its tag had moved", "an event of a moved tag was refused", "a registry hung",
+	"a registry refused a look: unavailable", "a registry refused a look: rate_limited", "a registry refused a look: forbidden", "a registry refused a look: unauthorized",
 }
 
 // mayMeet is what is counted and too rare for that.
-var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad"}
+var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad", "an update failed because its digest is another"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()

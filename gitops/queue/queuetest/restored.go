@@ -15,7 +15,7 @@ import (
 // what is marked: what was open, also where nobody had ever claimed the lane, and what
 // had failed and is retried, may have been pushed since; what comes later was not. What
 // held holds on, and a hold that is placed later has an id that was never given. Images
-// that were seen are still known.
+// that were seen are still known, and every poll begins with a first scan.
 func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) Instance) {
 	ctx := t.Context()
 	must := func(err error) {
@@ -51,6 +51,8 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	must(err)
 	must(q.Release(ctx, l, true))
 	holds, images := someHolds(t, q), someImages(t, q)
+	must(q.SetCheckpoint(ctx, queue.PollCheckpoint+"r", "2026-11-27T12:00:00Z"))
+	must(q.SetCheckpoint(ctx, "missed", "2026-11-27T12:00:00Z"))
 	var entries []queue.Entry
 	for e, err := range q.(queue.Exporter).Export(ctx) {
 		must(err)
@@ -63,6 +65,11 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	defer func() { must(q.Close()) }()
 	holds.check(t, q)
 	images.check(t, q)
+	for name, want := range map[string]string{queue.PollCheckpoint + "r": "", "missed": "2026-11-27T12:00:00Z"} {
+		if got, err := q.Checkpoint(ctx, name); err != nil || got != want {
+			t.Errorf("checkpoint %s is %q, %v; want %q", name, got, err, want)
+		}
+	}
 	marked[accept(q, "4", "dev", "new")] = false
 	_, err = q.Decide(ctx, queue.Decision{Update: failed, Action: gitops.ActionRetry, Actor: "ann"})
 	must(err)

@@ -141,10 +141,7 @@ func fillTables(ctx context.Context, c *connection, entries iter.Seq2[queue.Entr
 		}
 	}
 	if o.Restored {
-		if err := c.exec(markRestored); err != nil {
-			return held, err
-		}
-		if err := c.exec(skipHolds, queue.RestoredSkip); err != nil {
+		if err := markAllRestored(c.exec); err != nil {
 			return held, err
 		}
 	}
@@ -165,6 +162,20 @@ const markRestored = `UPDATE lanes SET maybe_pushed_through = (SELECT max(sequen
 // skipHolds keeps the ids that it does not know of holds from being given again.
 const skipHolds = `UPDATE hold_numbers SET highest = highest + ?`
 
+// pollAgain has every poll begin with a first scan.
+const pollAgain = `UPDATE checkpoints SET value = '' WHERE substr(name, 1, length(?1)) = ?1`
+
+// markAllRestored does what a restore does to what it brought back.
+func markAllRestored(exec func(text string, args ...any) error) error {
+	if err := exec(markRestored); err != nil {
+		return err
+	}
+	if err := exec(skipHolds, queue.RestoredSkip); err != nil {
+		return err
+	}
+	return exec(pollAgain, queue.PollCheckpoint)
+}
+
 // MarkRestored says that the file at path was brought back by other means than
 // [Import]: by a snapshot of its volume, or as a copy. The error's code is Conflict
 // when a process has it open, and NotFound when there is no store.
@@ -177,9 +188,7 @@ func MarkRestored(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.writer.do(ctx, func(tx *tx) error {
-		return errors.Join(tx.exec(markRestored), tx.exec(skipHolds, queue.RestoredSkip))
-	})
+	return s.writer.do(ctx, func(tx *tx) error { return markAllRestored(tx.exec) })
 }
 
 // writeError says why a file cannot be written. An error of the entries stays as it is.

@@ -93,13 +93,15 @@ END $$;
 -- mark_restored says that the tables were brought back from a backup: what is in them may
 -- have been pushed since that was made, whatever the lanes say, and is looked for on the
 -- branch before it is written; so is what failed and is retried. Ids of holds that it does
--- not know are not given again: queue.RestoredSkip.
+-- not know are not given again: queue.RestoredSkip. Every poll begins with a first scan:
+-- queue.PollCheckpoint.
 CREATE FUNCTION mark_restored() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM take_turn();
 	INSERT INTO lanes (name) SELECT e FROM environments('') AS e ON CONFLICT DO NOTHING;
 	UPDATE lanes SET maybe_pushed_through = greatest(maybe_pushed_through, (SELECT coalesce(max(sequence), 0) FROM updates));
 	UPDATE holds_state SET last = last + 100000;
+	UPDATE checkpoints SET value = '' WHERE starts_with(name, 'poll/');
 END $$;
 
 -- notice_restore does so where the tables are not where they were when the store was
