@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -67,12 +68,21 @@ func (e *Error) Public() string {
 	return e.Field + ": " + e.Message
 }
 
-// Error is the sentence and the cause: for logs.
+// Error is the sentence and the cause: for logs. A sentence that ends with its cause's own
+// is not followed by it a second time.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Public()
 	}
-	return e.Public() + ": " + e.Err.Error()
+	said, cause := e.Public(), e.Err.Error()
+	repeated := cause
+	if inner := (*Error)(nil); errors.As(e.Err, &inner) {
+		repeated = inner.Public()
+	}
+	if more, ok := strings.CutPrefix(cause, repeated); ok && strings.HasSuffix(said, repeated) {
+		return said + more
+	}
+	return said + ": " + cause
 }
 
 func (e *Error) Unwrap() error { return e.Err }

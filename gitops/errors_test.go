@@ -92,6 +92,23 @@ func TestErrorFields(t *testing.T) {
 	}
 }
 
+// A sentence that is made of another is not said twice where both are printed; what the
+// other's cause adds is.
+func TestASentenceIsSaidOnce(t *testing.T) {
+	inner := gitops.Errorf(gitops.Unavailable, "registry ghcr.io answered 503")
+	for want, err := range map[string]error{
+		"api in prod: registry ghcr.io answered 503":                 gitops.Errorf(gitops.Unavailable, "api in prod: %s", inner.Public()).WithCause(inner),
+		"api in prod: registry ghcr.io answered 503: EOF":            gitops.Errorf(gitops.Unavailable, "api in prod: %s", inner.Public()).WithCause(inner.WithCause(io.EOF)),
+		"a.b: /key has no PEM block":                                 gitops.FieldErrorf("a.b", "/key has no PEM block").WithCause(errors.New("/key has no PEM block")),
+		"not written: registry ghcr.io answered 503":                 gitops.Errorf(gitops.Unavailable, "not written").WithCause(inner),
+		"registry ghcr.io answered 503: asking: still 503: a reason": gitops.Errorf(gitops.Unavailable, "registry ghcr.io answered 503").WithCause(fmt.Errorf("asking: %w", gitops.Errorf(gitops.Unavailable, "still 503").WithCause(errors.New("a reason")))),
+	} {
+		if err.Error() != want || err.(*gitops.Error).Unwrap() == nil {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+}
+
 func TestPrefixField(t *testing.T) {
 	other := errors.New("else")
 	err := gitops.PrefixField("a", errors.Join(gitops.FieldErrorf("b", "x").WithCause(other), gitops.FieldErrorf("", "y"), gitops.Errorf(gitops.Unavailable, "z"), other))

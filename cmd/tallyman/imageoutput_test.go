@@ -28,14 +28,15 @@ func TestWhatWaitsForItsImageIsShown(t *testing.T) {
 	const text = "waiting for its image since 11:58:00: registry ghcr.io has no acme/api:v1.4.2 (404 since 11:58:00 UTC); given up at 12:03:00 UTC (in 3 min)"
 	const awayText = "waiting for its image since 11:00:00: registry ghcr.io does not say whether it has acme/api:v1.4.2, and is asked again until it does: it answers 503 (since 11:00:00 UTC)"
 	for want, print := range map[string]func(p *printer){
-		"pending  " + text + "\n":                                     func(p *printer) { p.updates([]gitops.Update{waitingUpdate}) },
-		"pending  " + awayText + "\n":                                 func(p *printer) { p.updates([]gitops.Update{away}) },
-		"api in prod to v1.4.2: pending (" + text + ")\n":             func(p *printer) { _ = p.event(client.Event{Update: &waitingUpdate}) },
-		"  Pending, " + text + "\n":                                   func(p *printer) { p.pending(waitingUpdate, api.Environment{}) },
-		"  Pending, " + awayText + "\n":                               func(p *printer) { p.pending(away, api.Environment{}) },
-		"accepted 12:00:00 UTC)\n    " + text + "\n" + whyNothing:     func(p *printer) { p.why(whyOf(waitingUpdate)) },
-		"prod         0      2 image  0       -       -":              func(p *printer) { p.status(twoWait, holding{}) },
-		"  To have its image looked for at once: tallyman retry u1\n": func(p *printer) { p.decisions(retryable(waitingUpdate)) },
+		"pending  " + text + "\n":                                 func(p *printer) { p.updates([]gitops.Update{waitingUpdate}) },
+		"pending  " + awayText + "\n":                             func(p *printer) { p.updates([]gitops.Update{away}) },
+		"api in prod to v1.4.2: pending (" + text + ")\n":         func(p *printer) { _ = p.event(client.Event{Update: &waitingUpdate}) },
+		"  Pending, " + text + "\n":                               func(p *printer) { p.pending(waitingUpdate, api.Environment{}) },
+		"  Pending, " + awayText + "\n":                           func(p *printer) { p.pending(away, api.Environment{}) },
+		"accepted 12:00:00 UTC)\n    " + text + "\n" + whyNothing: func(p *printer) { p.why(whyOf(waitingUpdate)) },
+		"prod         0      2 image  0       -       -":          func(p *printer) { p.status(twoWait, holding{}) },
+		"\n2 updates in prod wait for their images. See: tallyman updates --env prod --state pending\n": func(p *printer) { p.status(twoWait, holding{}) },
+		"  To have its image looked for at once: tallyman retry u1\n":                                   func(p *printer) { p.decisions(retryable(waitingUpdate)) },
 	} {
 		if got := printed(false, print); !strings.Contains(got, want) {
 			t.Errorf("got\n%swant\n%s", got, want)

@@ -56,6 +56,9 @@ func (p *printer) status(now api.Environments, h holding) {
 		if f := e.Lane.Failed; f != nil {
 			p.line("", "%s", p.paint(p.failedText(e.Name, *f), "bad"))
 		}
+		if n := e.Lane.Held[gitops.BlockImage]; n > 0 {
+			p.line("", "%s", p.paint(imagesText(e.Name, n), "wait"))
+		}
 	}
 	p.holding(h)
 	fmt.Fprintln(p.out)
@@ -110,6 +113,15 @@ func (p *printer) failedText(environment string, f api.Failed) string {
 	}
 	return fmt.Sprintf("%s in %s failed, the oldest %s%s. See: tallyman updates --env %[2]s --state failed",
 		plural(f.Updates, "update"), environment, p.ago(f.Oldest), apps)
+}
+
+// imagesText says how many updates wait for their images, and which command tells for what.
+func imagesText(environment string, n int) string {
+	what := "1 update in %s waits for its image"
+	if n > 1 {
+		what = fmt.Sprint(n) + " updates in %s wait for their images"
+	}
+	return fmt.Sprintf(what+". See: tallyman updates --env %[1]s --state pending", environment)
 }
 
 // laneStatus says in a few words what an environment's lane does.

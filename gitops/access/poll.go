@@ -14,7 +14,7 @@ var hostGrammar = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5
 
 func (n names) checkPoll(report report, w Poll) {
 	if len(n.config.Polled) == 0 {
-		report("who.poll", "no environment has image.poll, so no registry is polled")
+		report("who.poll", "no environment has image.poll, so no registry is polled: give one image.poll, or remove the rule")
 	}
 	if len(w.Registries) == 0 {
 		report("who.poll.registries", "is missing: name the hosts, such as ghcr.io")

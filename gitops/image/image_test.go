@@ -106,6 +106,10 @@ func TestJudge(t *testing.T) {
 			words: "registry ghcr.io has no acme/api:v1.4.2: looked for from 11:59:03 UTC to 12:00:03 UTC. Push it, then run: tallyman retry 4711"},
 		"archived": {answer: image.Answer{At: noon, Presence: image.Archived}, outcome: image.OutcomeArchived, code: gitops.Rejected,
 			words: "registry ghcr.io has acme/api:v1.4.2 in its archive, from where it cannot be pulled. Restore it, which takes up to 20 minutes: aws ecr update-image-storage-class --repository-name acme/api --image-id imageTag=v1.4.2 --target-storage-class STANDARD, then run: tallyman retry 4711"},
+		"archived, on the branch": {update: update(func(u *gitops.Update) { u.ID = "" }), answer: image.Answer{At: noon, Presence: image.Archived}, outcome: image.OutcomeArchived, code: gitops.Rejected,
+			words: "registry ghcr.io has acme/api:v1.4.2 in its archive, from where it cannot be pulled. Restore it, which takes up to 20 minutes: aws ecr update-image-storage-class --repository-name acme/api --image-id imageTag=v1.4.2 --target-storage-class STANDARD"},
+		"unsigned, on the branch": {update: update(func(u *gitops.Update) { u.ID = "" }), answer: unsigned, outcome: image.OutcomeUnsigned, code: gitops.Rejected,
+			words: "acme/api:v1.4.2 in registry ghcr.io does not have the signature that environment prod demands: no signature is by key cosign.pub. Sign it"},
 		"for another platform": {rules: amd, answer: oneOnly, outcome: image.OutcomePlatform, code: gitops.Rejected,
 			words: "acme/api:v1.4.2 in registry ghcr.io is for linux/amd64 and not for linux/arm64, which environment prod demands: build it for that platform and push it under a new tag"},
 		"attestations are no platform": {rules: amd, answer: attested, outcome: image.OutcomePlatform, code: gitops.Rejected,
@@ -123,7 +127,7 @@ func TestJudge(t *testing.T) {
 			words: "acme/api:v1.4.2 in registry ghcr.io is not signed yet: ECR is making the signature (since 12:00:03 UTC); given up at 12:01:03 UTC", until: noon.Add(time.Minute)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.update.ID == "" {
+			if c.update.Tag == "" {
 				c.update = update(nil)
 			}
 			v := image.Judge(c.rules, c.update, c.answer, c.seen, c.since, noon)

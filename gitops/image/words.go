@@ -31,14 +31,23 @@ func (i inspection) notSignedYet() string {
 }
 
 func notSigned(u gitops.Update, why string) string {
-	return fmt.Sprintf("%s in registry %s does not have the signature that environment %s demands: %s. Sign it, then run: tallyman retry %s",
-		nameOf(u), hostOf(u), u.Environment, why, u.ID)
+	return fmt.Sprintf("%s in registry %s does not have the signature that environment %s demands: %s. Sign it%s",
+		nameOf(u), hostOf(u), u.Environment, why, thenRetry(u))
+}
+
+// thenRetry is what remains to be done when the image is right. What is on a branch and is
+// checked there has no update to retry.
+func thenRetry(u gitops.Update) string {
+	if u.ID == "" {
+		return ""
+	}
+	return ", then run: tallyman retry " + u.ID
 }
 
 func archived(u gitops.Update) string {
 	_, path := Split(u.Repository)
-	return fmt.Sprintf("registry %s has %s in its archive, from where it cannot be pulled. Restore it, which takes up to 20 minutes: aws ecr update-image-storage-class --repository-name %s --image-id imageTag=%s --target-storage-class STANDARD, then run: tallyman retry %s",
-		hostOf(u), nameOf(u), path, u.Tag, u.ID)
+	return fmt.Sprintf("registry %s has %s in its archive, from where it cannot be pulled. Restore it, which takes up to 20 minutes: aws ecr update-image-storage-class --repository-name %s --image-id imageTag=%s --target-storage-class STANDARD%s",
+		hostOf(u), nameOf(u), path, u.Tag, thenRetry(u))
 }
 
 func anotherDigest(u gitops.Update, digest string) string {

@@ -38,6 +38,9 @@ func (b *builder) whyNotInspected(w *wanted) (field, why string) {
 	case w.Image == "":
 		return b.repositoryField(w), fmt.Sprintf("is missing, and %s has the images of %s looked for in their registry: name the app's image, or leave the app out of %s",
 			image, w.Environment, w.Environment)
+	case b.Config.Environments[w.Environment].Image.ECRSigning && !isECR(w.Image):
+		return b.repositoryField(w), fmt.Sprintf("is %s, which is not in Amazon ECR, and %s.ecrSigning demands that ECR has signed the images of %s: leave ecrSigning out, or leave the app out of %[3]s",
+			gitops.Clip(w.Image, 300), image, w.Environment)
 	case b.Config.Environments[w.Environment].Image.Poll != 0 && !b.hasOrder(w):
 		return b.repositoryField(w), fmt.Sprintf("is %s, whose registry does not say when an image was pushed, and the tags that %s takes have no order without semver: %s.poll could not tell which is the newest. Give the environment's or the app's tags semver, or leave poll out",
 			gitops.Clip(w.Image, 300), w.Environment, image)
@@ -49,6 +52,10 @@ func (b *builder) whyNotInspected(w *wanted) (field, why string) {
 // versions, or by when they were pushed, which only ECR says.
 func (b *builder) hasOrder(w *wanted) bool {
 	own := b.Config.Apps[w.App].Tags
-	_, isECR := policy.ParseECR(w.Image)
-	return isECR || b.Config.Environments[w.Environment].Tags.Semver != "" || own != nil && own.Semver != "" || w.Tags.Semver != ""
+	return isECR(w.Image) || b.Config.Environments[w.Environment].Tags.Semver != "" || own != nil && own.Semver != "" || w.Tags.Semver != ""
+}
+
+func isECR(repository string) bool {
+	_, ok := policy.ParseECR(repository)
+	return ok
 }

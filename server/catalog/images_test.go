@@ -27,6 +27,7 @@ func TestInspectedAppsHaveAnImage(t *testing.T) {
 		other   = "registry.example/x"
 		ecr     = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x"
 		missing = "is missing, and environments.dev.image has the images of dev looked for in their registry: name the app's image, or leave the app out of dev"
+		noECR   = "is registry.example/x, which is not in Amazon ECR, and environments.dev.image.ecrSigning demands that ECR has signed the images of dev: leave ecrSigning out, or leave the app out of dev"
 		noOrder = "is registry.example/x, whose registry does not say when an image was pushed, and the tags that dev takes have no order without semver: environments.dev.image.poll could not tell which is the newest. Give the environment's or the app's tags semver, or leave poll out"
 	)
 	match, poll := config.Tags{Match: "main-.*"}, config.Image{Poll: time.Hour}
@@ -40,6 +41,8 @@ func TestInspectedAppsHaveAnImage(t *testing.T) {
 		"no image":                          {tags: match, want: missing},
 		"an image":                          {tags: match, repository: other},
 		"no image, polled":                  {tags: match, image: poll, want: missing},
+		"signed by another's registry":      {tags: match, image: config.Image{ECRSigning: true}, repository: other, want: noECR},
+		"signed by ECR":                     {tags: match, image: config.Image{ECRSigning: true}, repository: ecr},
 		"polled by match":                   {tags: match, image: poll, repository: other, want: noOrder},
 		"polled by match on ECR":            {tags: match, image: poll, repository: ecr},
 		"polled by semver":                  {tags: config.Tags{Semver: ">=1.0.0"}, image: poll, repository: other},

@@ -148,8 +148,8 @@ func (c *Config) check() error {
 
 func (c *Config) checkSources(report func(field, format string, args ...any)) {
 	s := c.Sources
-	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil {
-		report("sources", "must have github, eventbridge or sns: without a source nothing ever arrives")
+	if s.GitHub == nil && s.EventBridge == nil && s.SNS == nil && c.API.OIDC == nil && len(c.API.Tokens) == 0 && !c.polls() {
+		report("sources", "must have github, eventbridge or sns, unless api.oidc or api.tokens has orders sent, or an environment has image.poll: otherwise nothing ever arrives")
 	}
 }
 

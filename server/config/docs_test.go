@@ -109,7 +109,7 @@ func written(v reflect.Value) string {
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
 	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}}").Replace(minimal)+
-		"registries: [{host: given}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
+		"registries: [{host: docker.io}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))

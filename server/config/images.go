@@ -62,6 +62,16 @@ func (c *Config) ImagesInspected() bool {
 	return false
 }
 
+// polls reports whether some environment has its registries polled.
+func (c *Config) polls() bool {
+	for _, env := range c.Environments {
+		if env.Image != nil && env.Image.Poll != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // RegistryField is the field of one registry.
 func RegistryField(i int) string { return fmt.Sprintf("registries[%d]", i) }
 
@@ -122,6 +132,8 @@ func checkRegistryHost(report reporter, field, host string) {
 		report(field, "must be in small letters, as in the names of images, not %q: write %s", given, gitops.Clip(strings.ToLower(host), 100))
 	case m == nil:
 		report(field, "must be a host, or host:port, as it stands in the names of images, such as ghcr.io or registry.example:5000, not %q", given)
+	case host != "localhost" && !strings.ContainsAny(host, ".:"):
+		report(field, "must have a dot or a port, as every registry's host in the name of an image but localhost, not %q: an image %s/NAME is one of docker.io", given, given)
 	case m[2] != "" && !isPort(m[3]):
 		report(field, "must have a port of 1 to 65535, not %q", m[3])
 	}
@@ -135,7 +147,7 @@ func isPort(text string) bool {
 // check checks one environment's image.
 func (i Image) check(report reporter, field string) {
 	if i.Wait < time.Second || i.Wait > longestImage {
-		report(field+".wait", "must be 1s to 24h, not %s: an image is looked for as long, and nothing waits for one that is there", i.Wait)
+		report(field+".wait", "must be 1s to 24h, not %s: it is how long an update waits for an image that is not there", i.Wait)
 	}
 	if i.Poll != 0 && (i.Poll < time.Minute || i.Poll > longestImage) {
 		report(field+".poll", "must be 1m to 24h, not %s; without the field the registry is not polled", i.Poll)

@@ -40,7 +40,7 @@ func TestImageIsStrict(t *testing.T) {
 	for image, want := range map[string]string{
 		"":                         "environments.dev.image: has no value, which allows more and not less: write one, or leave the field out (line 9)",
 		"{wait: 0s}":               "environments.dev.image.wait: is 0: give a value, or leave the field out for its default (line 9)",
-		"{wait: 999ms}":            "environments.dev.image.wait: must be 1s to 24h, not 999ms: an image is looked for as long, and nothing waits for one that is there",
+		"{wait: 999ms}":            "environments.dev.image.wait: must be 1s to 24h, not 999ms: it is how long an update waits for an image that is not there",
 		"{wait: 24h1s}":            "environments.dev.image.wait: must be 1s to 24h, not 24h0m1s: ",
 		"{wait: -1m}":              "environments.dev.image.wait: must be 1s to 24h, not -1m0s: ",
 		"{wait: 5}":                "environments.dev.image.wait: must be a duration such as 25s (line 9)",
@@ -48,7 +48,7 @@ func TestImageIsStrict(t *testing.T) {
 		"{poll: -10m}":             "environments.dev.image.poll: must be 1m to 24h, not -10m0s; ",
 		"{poll: 25h}":              "environments.dev.image.poll: must be 1m to 24h, not 25h0m0s; ",
 		"{poll: never}":            "environments.dev.image.poll: must be a duration such as 25s (line 9)",
-		"{moved: ignore}":          "environments.dev.image.moved: must be one of refuse, allow",
+		"{moved: ignore}":          "environments.dev.image.moved: must be one of refuse, allow, not \"ignore\"",
 		"{moved: }":                "environments.dev.image.moved: has no value, which allows more",
 		"{signedBy: ''}":           "environments.dev.image.signedBy: has no value, which allows more",
 		"{platforms: }":            "environments.dev.image.platforms: has no value, which allows more",
@@ -78,6 +78,7 @@ func TestRegistriesAreStrict(t *testing.T) {
 		"[{host: 'registry.example:0'}]":       `registries[0].host: must have a port of 1 to 65535, not "0"`,
 		"[{host: 'registry.example:65536'}]":   `registries[0].host: must have a port of 1 to 65535, not "65536"`,
 		"[{host: index.docker.io}]":            "registries[0].host: index.docker.io does not stand in the names of images: write docker.io, which is Docker Hub",
+		"[{host: ghcr}]":                       `registries[0].host: must have a dot or a port, as every registry's host in the name of an image but localhost, not "ghcr": an image ghcr/NAME is one of docker.io`,
 		"[{host: ghcr.io}, {host: ghcr.io}]":   "registries[1].host: ghcr.io is the host of registries[0], too: remove one of them",
 		"[{host: ghcr.io, username: ann}]":     "registries[0].username: is not a field; there are host, dockerConfigFile, caFile (line 12)",
 		"ghcr.io":                              "registries: must be a list (line 12)",
@@ -86,7 +87,20 @@ func TestRegistriesAreStrict(t *testing.T) {
 	} {
 		wantOneProblem(t, minimal+"registries: "+registries+"\n", want)
 	}
-	parse(t, minimal+"registries: [{host: ghcr.io, dockerConfigFile: /a}, {host: 'registry.example:5000', caFile: /b}, {host: 'localhost:5000'}, {host: docker.io}]\n")
+	parse(t, minimal+"registries: [{host: ghcr.io, dockerConfigFile: /a}, {host: 'registry.example:5000', caFile: /b}, {host: 'localhost:5000'}, {host: localhost}, {host: 'registry:5000'}, {host: docker.io}]\n")
+}
+
+// Orders and polls arrive without a webhook: only a program that nothing reaches is an error.
+func TestOneWayInIsEnough(t *testing.T) {
+	t.Parallel()
+	const sources = "sources:\n  github:\n    secretFiles: [/etc/tallyman/webhook-secret]\n"
+	without := strings.Replace(minimal, sources, "", 1)
+	wantOneProblem(t, without+"api: {}\n", "sources: must have github, eventbridge or sns, unless ")
+	parse(t, without+"api: {tokens: [{name: ops, file: /a}]}\n")
+	parse(t, without+"api: {oidc: {audience: 'https://tallyman.example'}}\n")
+	polled := strings.Replace(withImage("{poll: 10m}"), sources, "", 1)
+	parse(t, polled)
+	wantOneProblem(t, strings.Replace(polled, "poll: 10m", "wait: 10m", 1), "sources: must have github, eventbridge or sns, unless ")
 }
 
 func wantOneProblem(t *testing.T, text, want string) {

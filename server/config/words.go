@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // checkWords checks the fields that take one of a few words, which their tag oneOf
@@ -30,7 +32,7 @@ func checkWords(report func(field, format string, args ...any), path string, v r
 			if words := field.Tag.Get("oneOf"); words == "" {
 				checkWords(report, name, v.Field(i))
 			} else if allowed := strings.Split(words, ","); !slices.Contains(allowed, v.Field(i).String()) {
-				report(name, "must be one of %s", strings.Join(allowed, ", "))
+				report(name, "must be one of %s, not %q", strings.Join(allowed, ", "), gitops.Clip(v.Field(i).String(), 100))
 			}
 		}
 	}
