@@ -100,7 +100,7 @@ func TestAHostIsLeftAloneWhateverItWasAskedAbout(t *testing.T) {
 		s.has(other, of("1.0.0")...)
 	}, func(s *site) {
 		wait := gitops.Errorf(gitops.RateLimited, "429")
-		wait.RetryAfter = 5 * time.Hour
+		wait.RetryAfter = 50 * time.Minute
 		s.registries.whenGiven(func(repository string, _ int) {
 			if _, there := s.config.Apps["other"]; repository == other && there {
 				delete(s.config.Apps, "other")
@@ -112,7 +112,7 @@ func TestAHostIsLeftAloneWhateverItWasAskedAbout(t *testing.T) {
 		s.registries.fail(other, 1, nil, wait)
 		s.round()
 		s.registries.requests("")
-		s.pass(4 * time.Hour)
+		s.pass(35 * time.Minute)
 		if asked := s.registries.requests(ghcr); len(asked) > 0 {
 			t.Errorf("the host was asked %d times", len(asked))
 		}
