@@ -50,7 +50,7 @@ func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
 			Name: "tallyman_poll_ordered_total", Help: "Updates that a poll of a registry ordered: no event had told of their image.",
 		}, []string{"environment"}),
 		complete: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "Since when every image of a registry that this replica polls was looked at, as Unix time; 0 before the first time.",
+			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "Since when every image of a registry that this replica polls was looked at, as Unix time, or was configured where that was later; 0 before this replica polls.",
 		}, []string{"host"}),
 		every: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_poll_interval_seconds", Help: "How often every image of a registry that this replica polls is to be looked at.",
