@@ -3,11 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"reflect"
 	"slices"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
@@ -80,6 +82,18 @@ func (s *Server) startRoom() {
 		s.current().registries.client.Close()
 		return nil
 	})
+}
+
+// anotherImage says why an update is of another image than its app has now, where images are
+// inspected: its tag would be written behind a name that nobody asked the registry about.
+func (s *Server) anotherImage(u gitops.Update) string {
+	g := s.current()
+	t, known := g.known().Target(u.Environment, u.App)
+	if _, inspected := g.images[u.Environment]; !inspected || !known || t.Image == "" || u.Repository == "" || image.Canonical(t.Image) == image.Canonical(u.Repository) {
+		return ""
+	}
+	return fmt.Sprintf("the repository of %[1]s in %[2]s was %[3]s when this update was accepted, and is %[4]s now. To write %[5]s of that, order it again: tallyman update %[1]s %[5]s --env %[2]s",
+		u.App, u.Environment, u.Repository, t.Image, u.Tag)
 }
 
 // movedTags has moved tags left out of events before they are accepted; nil where no

@@ -49,3 +49,18 @@ func TestReloadOfTheWaitCountsForWhatWaits(t *testing.T) {
 	s.must(s.reload(r))
 	r.becomes(waits, gitops.Failed, "has no shop/api:1.0.0: looked for from ")
 }
+
+// An app that gets another repository while its update waits is not written with a tag that
+// was looked for in the first, whether it is there or not.
+func TestReloadOfTheRepositoryEndsWhatWaits(t *testing.T) {
+	s := newImageSite(t)
+	r := s.start()
+	waits := r.orderedInProd("1", "api", "1.0.0")
+	r.awaitBlock(waits, "registry "+s.registry.Host()+" has no shop/api:1.0.0")
+	s.edit(s.registry.Host()+"/shop/api", s.registry.Host()+"/shop/other")
+	s.must(s.reload(r))
+	s.push("api", "1.0.0", "api")
+	r.becomes(waits, gitops.Cancelled, "/shop/api when this update was accepted, and is "+s.registry.Host()+"/shop/other now")
+	s.push("other", "1.0.0", "other")
+	r.becomes(r.orderedInProd("2", "api", "1.0.0"), gitops.Committed)
+}

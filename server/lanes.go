@@ -24,7 +24,8 @@ func (s *Server) newLanes() *lane.Replica {
 			_, ok := s.current().known().Target(environment, app)
 			return ok
 		},
-		WhyNot: func(environment, app string) (string, bool) { return s.current().known().whyGone(environment, app) },
+		WhyNot:       func(environment, app string) (string, bool) { return s.current().known().whyGone(environment, app) },
+		AnotherImage: s.anotherImage,
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
 		c.Rollout, c.Outdated = rollout, func() bool { return s.outdated.Load() || s.finder.failing() }

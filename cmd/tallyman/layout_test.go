@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"gitops/policy/tagset":               {"gitops"},
 	"gitops/values":                      {"gitops"},
 	"gitops/queue":                       {"gitops"},
-	"gitops/image":                       {"gitops"},
+	"gitops/image":                       {"gitops", "gitops/aws"},
 	"gitops/inspect":                     {"gitops", "gitops/image"},
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/aws"
 )
 
 // dockerHub is where a name without a host is looked for, as it stands in names; it answers
@@ -28,6 +29,20 @@ func Split(repository string) (host, path string) {
 		path = "library/" + path
 	}
 	return host, path
+}
+
+// Canonical is the one name of an image without tag, whichever of its names it is called by:
+// a registry of ECR has several hosts, Docker Hub short names, and a port may be the usual
+// one.
+func Canonical(repository string) string {
+	if host, path, usual := strings.Cut(repository, ":443/"); usual && !gitops.IsLoopback(host) { // which is asked without TLS
+		repository = host + "/" + path
+	}
+	host, path := Split(repository)
+	if ecr, err := aws.ParseRegistry(host); err == nil {
+		host = ecr.Registry.Host()
+	}
+	return host + "/" + path
 }
 
 // Endpoint is the host that requests about a registry go to.

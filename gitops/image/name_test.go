@@ -32,6 +32,27 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func TestCanonical(t *testing.T) {
+	for want, same := range map[string][]string{
+		"docker.io/library/nginx": {"nginx", "docker.io/nginx", "docker.io/library/nginx", "index.docker.io/nginx", "registry-1.docker.io/library/nginx", "docker.io:443/nginx"},
+		"docker.io/acme/api":      {"acme/api", "docker.io/acme/api", "index.docker.io/acme/api"},
+		"ghcr.io/acme/api":        {"ghcr.io/acme/api", "ghcr.io:443/acme/api"},
+		"ghcr.io:5000/acme/api":   {"ghcr.io:5000/acme/api"},
+		"localhost:443/api":       {"localhost:443/api"},
+		"localhost/api":           {"localhost/api"},
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/api": {
+			"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/api", "123456789012.dkr.ecr-fips.eu-west-1.amazonaws.com/team/api",
+			"123456789012.dkr-ecr.eu-west-1.on.aws/team/api", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:443/team/api",
+		},
+	} {
+		for _, name := range same {
+			if got := image.Canonical(name); got != want || image.Canonical(got) != got {
+				t.Errorf("%s is %s, want %s", name, got, want)
+			}
+		}
+	}
+}
+
 // A name that is put together again is the same image's.
 func FuzzSplit(f *testing.F) {
 	for _, repository := range []string{"ghcr.io/acme/api", "nginx", "docker.io/nginx", "localhost/x", "/", "a//b", ".", ":/"} {

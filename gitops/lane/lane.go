@@ -129,7 +129,12 @@ type Config struct {
 	Configured func(environment, app string) bool
 	// WhyNot says why updates of an app that is not configured are not written, and whether
 	// that is settled: while it is not, they are left alone. Default: a sentence, and it is.
-	WhyNot   func(environment, app string) (why string, settled bool)
+	WhyNot func(environment, app string) (why string, settled bool)
+	// AnotherImage says why the image that an update was accepted with is not the one that
+	// its app has now, where images are inspected; "" where it is. What was found of the one
+	// says nothing of the other, so the update is not written. Default: it is.
+	AnotherImage func(u gitops.Update) (why string)
+
 	Queue    Queue
 	Writer   Writer
 	Holds    Holds  // default: nothing is held
@@ -181,6 +186,9 @@ func (c Config) withDefaults() Config {
 		c.WhyNot = func(environment, app string) (string, bool) {
 			return fmt.Sprintf("app %q is not configured for environment %q", app, environment), true
 		}
+	}
+	if c.AnotherImage == nil {
+		c.AnotherImage = func(gitops.Update) string { return "" }
 	}
 	if c.Holds == nil {
 		c.Holds = noHolds{}

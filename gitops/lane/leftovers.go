@@ -141,5 +141,5 @@ func (r *Replica) notConfigured(u gitops.Update) (why string, settled bool) {
 	case !r.Configured(u.Environment, u.App):
 		return r.WhyNot(u.Environment, u.App)
 	}
-	return "", true
+	return r.AnotherImage(u), true
 }

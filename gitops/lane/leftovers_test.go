@@ -27,6 +27,28 @@ func TestUpdatesOfAnAppThatIsNotConfiguredAreCancelled(t *testing.T) {
 	})
 }
 
+// What was accepted with another image than its app has now is not written. While replicas
+// are replaced, another may know more.
+func TestUpdatesOfAnotherImageAreCancelled(t *testing.T) {
+	another := func(u gitops.Update) string {
+		if u.App == "web" {
+			return "its repository is another now"
+		}
+		return ""
+	}
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("web 1", "api 1")
+		r := s.with(lane.Config{AnotherImage: another, Rollout: 10 * time.Minute})
+		r.Start()
+		elapse(9 * time.Minute)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		elapse(2 * time.Minute)
+		equal(t, "happened after", []string{"web 1 cancelled"}, s.happened())
+		equal(t, "why", "its repository is another now", s.update("dev", "web 1").Reason)
+		r.Stop(t.Context())
+	})
+}
+
 // While replicas are replaced, another may know an app that this one does not.
 func TestDuringARolloutOthersMayKnowMore(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {

@@ -28,6 +28,7 @@ type host struct {
 	ecr    bool   // one of ECR's, and there are AWS credentials
 	files  Host   // of the configuration; empty where it has no entry
 	config *Config
+	shared *shared
 	tokens tokens
 	// headWorks: it has answered a HEAD with 200, so it knows HEAD, and its 404 to one counts.
 	headWorks atomic.Bool
@@ -41,8 +42,8 @@ type host struct {
 	transport *http.Transport
 }
 
-func newHost(name string, c *Config) *host {
-	h := &host{name: name, plain: plainHTTP(name), config: c, fresh: freshTokens{now: c.Now}}
+func newHost(name string, c *Config, all *shared) *host {
+	h := &host{name: name, plain: plainHTTP(name), config: c, shared: all, fresh: freshTokens{now: c.Now}}
 	if i := slices.IndexFunc(c.Hosts, func(host Host) bool { return host.Name == name }); i >= 0 {
 		h.files = c.Hosts[i]
 	}

@@ -19,6 +19,8 @@ func (c *Client) Look(ctx context.Context, q image.Question) (image.Answer, erro
 	if err := checkTag(q.Tag); err != nil {
 		return image.Answer{}, err
 	}
+	ctx, read := c.withReading(ctx)
+	defer read.end()
 	answer := image.Answer{At: c.config.Now(), Thorough: q.Thorough, Presence: image.Present}
 	found, err := r.resolve(ctx, q.Tag, q.Thorough)
 	if err != nil {

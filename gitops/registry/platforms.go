@@ -103,9 +103,12 @@ func (s *survey) single(ctx context.Context, d document) error {
 	if err != nil {
 		return err
 	}
-	var platform ocispec.Platform
-	if json.Unmarshal(body, &platform) == nil && platformOf(platform).IsReal() {
-		s.answer.Platforms = append(s.answer.Platforms, platformOf(platform))
+	var of struct{ OS, Architecture, Variant string } // whatever else it has, which may be very much
+	if json.Unmarshal(body, &of) != nil {
+		return nil
+	}
+	if platform := platformOf(ocispec.Platform{OS: of.OS, Architecture: of.Architecture, Variant: of.Variant}); platform.IsReal() {
+		s.answer.Platforms = append(s.answer.Platforms, platform)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/image"
@@ -64,6 +65,8 @@ type Client struct {
 	config   Config
 	signed   verified
 	archived asked
+	shared   *shared
+	mostTags int // that are listed of a repository
 
 	mu    sync.Mutex
 	hosts map[string]*host // by name
@@ -88,7 +91,7 @@ func New(c Config) *Client {
 	if c.Recorder == nil {
 		c.Recorder = noRecorder{}
 	}
-	return &Client{config: c, hosts: make(map[string]*host)}
+	return &Client{config: c, shared: &shared{large: make(chan struct{}, 1)}, mostTags: maxListed, hosts: make(map[string]*host)}
 }
 
 // Host returns the host of an image's name: what is configured, counted and backed off from
@@ -111,14 +114,22 @@ func (c *Client) repository(name string) (*repository, error) {
 	defer c.mu.Unlock()
 	h := c.hosts[parsed.host]
 	if h == nil {
-		h = newHost(parsed.host, &c.config)
+		h = newHost(parsed.host, &c.config, c.shared)
 		c.hosts[parsed.host] = h
 	}
 	return &repository{host: h, path: parsed.path}, nil
 }
 
-// Close closes the connections that are kept. Requests that are under way end by their own.
+// shared is what all hosts of a client have together.
+type shared struct {
+	large  chan struct{} // see reading
+	closed atomic.Bool   // no connection is kept any more
+}
+
+// Close closes the connections that are kept. Questions that are asked now end by their own, and
+// keep none.
 func (c *Client) Close() {
+	c.shared.closed.Store(true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.hosts {

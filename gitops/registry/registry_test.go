@@ -1,6 +1,9 @@
 package registry_test
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -93,3 +96,54 @@ func (c *clock) pass(d time.Duration) {
 
 // twoPlatforms is an index as BuildKit pushes it.
 var twoPlatforms = registrytest.Image{Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Attestation: true, Content: "two"}
+
+// A question that is asked while its client is closed, as when a reload replaces it, ends by its
+// own, and leaves no connection behind.
+func TestAClosedClientKeepsNoConnection(t *testing.T) {
+	s := registrytest.New(t)
+	one := s.Push("acme/api", "v1", registrytest.Image{Platforms: []string{"linux/amd64"}})
+	asked, goesOn := make(chan bool), make(chan bool)
+	s.Inject(registrytest.Fault{Method: http.MethodHead, Times: 1, Answer: func(w http.ResponseWriter, r *http.Request, registry http.Handler, _ <-chan struct{}) {
+		asked <- true
+		<-goesOn
+		registry.ServeHTTP(w, r)
+	}})
+	var open sync.WaitGroup
+	c := registry.New(registry.Config{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			open.Add(1)
+			conn = &closing{Conn: conn, closed: sync.OnceFunc(open.Done)}
+		}
+		return conn, err
+	}})
+	answered := make(chan image.Answer, 1)
+	go func() {
+		answered <- ask(t, c, image.Question{Repository: s.Host() + "/acme/api", Tag: "v1", Platforms: true})
+	}()
+	<-asked
+	c.Close()
+	goesOn <- true
+	wantDigest(t, <-answered, one.Digest)
+	ended := make(chan bool)
+	go func() {
+		open.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("a connection is kept")
+	}
+}
+
+// closing tells that it is closed.
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+func (c *closing) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}

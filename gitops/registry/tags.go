@@ -11,14 +11,19 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// maxPages bounds a list. A poll asks for one every few minutes.
-const maxPages = 1000
+// Bounds of a list. A poll asks for one every few minutes, and its tags are remembered while it
+// is read.
+const (
+	maxPages  = 1000
+	maxListed = 1_000_000 // tags
+)
 
 // ecrPage is the most tags that ECR gives in one page.
 const ecrPage = 1000
 
 // Tags calls each with every page of a repository's tags, each tag once, in the registry's
-// order. An error of each ends it. After 1,000 pages it ends with a warning in the log.
+// order. An error of each ends it. After 1,000 pages, or with the page that has the millionth
+// tag, it ends with a warning in the log.
 // Errors are as of Look, and NotFound where the repository is not there.
 //
 // A Link to the next page is followed as it is. A registry that sends none may still have
@@ -29,8 +34,8 @@ func (c *Client) Tags(ctx context.Context, repository string, each func(page []s
 	if err != nil {
 		return err
 	}
-	l := &listing{repository: r, each: each, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
-	for err == nil && !l.complete && l.pages < maxPages {
+	l := &listing{repository: r, each: each, most: c.mostTags, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
+	for err == nil && !l.complete && l.pages < maxPages && len(l.seen) < l.most {
 		err = l.follow(ctx)
 	}
 	switch {
@@ -47,6 +52,7 @@ type listing struct {
 	repository *repository
 	each       func(page []string) error
 	eachErr    error // what each returned
+	most       int   // how many tags are read
 
 	seed     maphash.Seed
 	seen     map[uint64]struct{} // the tags by hash: there may be a million
@@ -70,7 +76,7 @@ func (l *listing) follow(ctx context.Context) error {
 	case errors.Is(err, errNothingNew):
 		l.complete = true
 		return nil
-	case errors.Is(err, errdef.ErrTooManyPages):
+	case errors.Is(err, errdef.ErrTooManyPages), errors.Is(err, errEnough):
 		return nil
 	case isStatus(err, http.StatusNotFound) && from == "" && l.pages == began:
 		return gitops.Errorf(gitops.NotFound, "registry %s has no repository %s", l.repository.host.name, l.repository.path)
@@ -88,6 +94,9 @@ func (l *listing) follow(ctx context.Context) error {
 // errNothingNew ends a list that begins again: its Links lead in a circle, or its registry does
 // not know where to go on.
 var errNothingNew = errors.New("a page has nothing new")
+
+// errEnough ends a list of more tags than are read.
+var errEnough = errors.New("there are more tags than are read")
 
 // page passes on what is new of a page.
 func (l *listing) page(tags []string) error {
@@ -110,9 +119,11 @@ func (l *listing) page(tags []string) error {
 			return errNothingNew
 		}
 	}
-	if len(fresh) == 0 {
-		return nil
+	if len(fresh) > 0 {
+		l.eachErr = l.each(fresh)
 	}
-	l.eachErr = l.each(fresh)
+	if l.eachErr == nil && len(l.seen) >= l.most {
+		return errEnough
+	}
 	return l.eachErr
 }

@@ -118,6 +118,24 @@ func TestAListWithoutEnd(t *testing.T) {
 	}
 }
 
+// So is one of large pages that has more tags than are remembered.
+func TestAListOfTooManyTags(t *testing.T) {
+	s := registrytest.New(t)
+	var log bytes.Buffer
+	c := client(t, registry.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	c.ListAtMost(500)
+	for _, link := range []bool{true, false} {
+		log.Reset()
+		s.List("acme/api", registrytest.List{Tags: tagNames(2000), Page: 300, Link: link})
+		if got, pages := list(t, c, s.Host()); len(got) != 600 || pages != 2 {
+			t.Errorf("%d tags on %d pages, with Links: %v", len(got), pages, link)
+		}
+		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "tags=600") {
+			t.Errorf("the log says %q", log.String())
+		}
+	}
+}
+
 // What is not a tag is not passed on: it would come into an order.
 func TestWhatIsNotATagIsNotListed(t *testing.T) {
 	s := registrytest.New(t)
@@ -155,9 +173,9 @@ func TestListsThatFail(t *testing.T) {
 	remove = s.Inject(registrytest.Fault{Kind: "tags", Answer: registrytest.Body([]byte("<html>"))})
 	fails(gitops.Unavailable, "cannot be read")
 	remove()
-	s.Inject(registrytest.Fault{Kind: "tags", Times: 1, Answer: registrytest.Body(append([]byte(`{"tags":["`), bytes.Repeat([]byte("v"), 16<<20)...))})
+	s.Inject(registrytest.Fault{Kind: "tags", Times: 1, Answer: registrytest.Body(append([]byte(`{"tags":["`), bytes.Repeat([]byte("v"), 4<<20)...))})
 	err := c.Tags(t.Context(), s.Host()+"/acme/api", func([]string) error { return nil })
-	if !strings.Contains(gitops.PublicOf(err), "more than 16 MiB") {
+	if !strings.Contains(gitops.PublicOf(err), "more than 4 MiB") {
 		t.Errorf("a page without end: %v", err)
 	}
 

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,12 +23,6 @@ const (
 func Operations() []string {
 	return []string{opHead, opManifest, opBlob, opTags, opReferrers, opToken}
 }
-
-// The most that is read of an answer.
-const (
-	maxManifest = 4 << 20  // what the specification demands of registries (v1.1, "Pushing manifests")
-	maxTagPage  = 16 << 20 // old registries answer with all tags at once
-)
 
 // exchange is one request with its redirects and its repetition with a token. It belongs to the
 // goroutine that asks.
@@ -117,7 +110,12 @@ func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 	} else {
 		x.answered(response, m.host.config.Now())
 		code = strconv.Itoa(response.StatusCode)
-		response.Body = &boundedBody{http.MaxBytesReader(nil, response.Body, mostOf(x.operation)), cancel}
+		of, shared := ctx.Value(readingKey{}).(*reading)
+		if !shared {
+			of = &reading{large: m.host.shared.large}
+		}
+		body := http.MaxBytesReader(nil, response.Body, mostOf(x.operation))
+		response.Body = &boundedBody{ReadCloser: body, ctx: ctx, cancel: cancel, host: m.host, operation: x.operation, of: of, own: !shared}
 	}
 	m.host.config.Recorder.Request(m.host.name, x.operation, code, time.Since(began))
 	return response, err
@@ -129,15 +127,4 @@ func mostOf(operation string) int64 {
 		return maxTagPage
 	}
 	return maxManifest
-}
-
-// boundedBody is an answer's body, whose time ends with it.
-type boundedBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (b *boundedBody) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
 }
