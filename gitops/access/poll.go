@@ -63,7 +63,7 @@ func (l *List) warnUnpolled(r *rule, warn warn) {
 			polled = polled || (r.environments == nil || r.environments[environment]) && slices.Contains(hosts, host)
 		}
 		if !polled {
-			warn(fmt.Sprintf("%s.who.poll.registries[%d]", r.name, i), "nothing is polled there: no app has an image in %s in an environment of this rule that has image.poll", host)
+			warn(fmt.Sprintf("%s.who.poll.registries[%d]", r.name, i), "is not polled: no app has an image in %s in an environment of this rule with image.poll", host)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (p *Poller) scan(ctx context.Context, site *Site, t target, pace *pace) err
 		return pace.wait(ctx)
 	})
 	if errors.Is(err, errEnough) {
-		p.Logger.Warn("a repository has more tags than a poll reads: what is behind them is not found", slog.String("repository", t.name), slog.Int("pages", pages))
+		p.Logger.Warn("a repository has more tags than a poll reads, the rest is not found", slog.String("repository", t.name), slog.Int("pages", pages))
 		err = nil
 	}
 	if err != nil {
