@@ -206,3 +206,17 @@ func TestRoomForIncidents(t *testing.T) {
 		}
 	}
 }
+
+// A hold does not end before the time that was asked for.
+func TestAnEndIsNoEarlier(t *testing.T) {
+	limits := Limits{PinFor: time.Hour, PinAtMost: 2 * time.Hour}
+	now := time.Date(2026, 11, 27, 12, 0, 0, 300_000_000, time.UTC)
+	for _, lasts := range []time.Duration{time.Millisecond, time.Second, 90 * time.Minute, 2 * time.Hour} {
+		for name, until := range map[string]time.Time{"until a time": now.Add(lasts), "for a while": {}} {
+			end, err := End(gitops.HoldPin, until, lasts, limits, now)
+			if early := now.Add(lasts).Sub(end); err != nil || early > 0 || early <= -time.Second || end.Nanosecond() != 0 {
+				t.Errorf("%s, %s: it ends %s early, at %s, %v", name, lasts, early, end, err)
+			}
+		}
+	}
+}

@@ -112,14 +112,24 @@ func End(kind gitops.HoldKind, until time.Time, lasts time.Duration, l Limits, n
 	if until.IsZero() {
 		until = now.Add(cmp.Or(lasts, usual))
 	}
-	until = until.UTC().Truncate(time.Second)
+	until = WholeSecond(until)
 	switch {
 	case !until.After(now):
 		return until, rejected(field, "%s is not after now, %s: give a later end", until.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	case until.After(now.Add(atMost)):
+	case until.After(WholeSecond(now.Add(atMost))):
 		return until, rejected(field, "%s is in %s: %s", until.Format(time.RFC3339), hours(until.Sub(now)), rule)
 	}
 	return until, nil
+}
+
+// WholeSecond is the end of a hold that is to last until a time: no earlier, and a time that
+// people can read.
+func WholeSecond(until time.Time) time.Time {
+	second := until.UTC().Truncate(time.Second)
+	if second.Before(until) {
+		return second.Add(time.Second)
+	}
+	return second
 }
 
 func rejected(field, format string, args ...any) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/acts"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -71,7 +72,7 @@ func sameAct[T any](placed queue.Placed, body []byte) error {
 func (act holdAct) asked(h gitops.Hold) bool {
 	w := act.wish
 	return h.Kind == w.Kind && h.Tag == w.Tag && h.Reason == w.Reason && sameNames(h.Environments, w.Environments) && sameNames(h.Apps, w.Apps) &&
-		(w.Until.IsZero() || h.Until.Equal(w.Until.Truncate(time.Second))) && (w.For == 0 || h.Until.Sub(h.Since.Add(w.For)).Abs() < holdSlack)
+		(w.Until.IsZero() || h.Until.Equal(acts.WholeSecond(w.Until))) && (w.For == 0 || h.Until.Sub(h.Since.Add(w.For)).Abs() < holdSlack)
 }
 
 func sameNames(a, b []string) bool {
