@@ -31,6 +31,7 @@ var (
 	ages    = regexp.MustCompile(`\b\d{1,2}s ago`)
 	spans   = regexp.MustCompile(`in \d{1,2}s\)`)
 	zoned   = regexp.MustCompile(`([^:\d])((Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d{4}-\d\d-\d\d )?(at )?\d\d:\d\d UTC`) // with as much of the date as it takes
+	waited  = regexp.MustCompile(`(?m)^\S+ in \S+ to \S+: pending\n(\S+ in \S+ to \S+: )`)                          // if it was not over before anybody looked
 	commits = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 	shorts  = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 	ports   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
@@ -53,6 +54,7 @@ func (tr *transcript) steady(text string) string {
 	text = ages.ReplaceAllString(text, "1s ago")
 	text = spans.ReplaceAllString(text, "in 1s)")
 	text = zoned.ReplaceAllString(text, "${1}Fri 15:04 UTC")
+	text = waited.ReplaceAllString(text, "$1")
 	text = commits.ReplaceAllString(text, strings.Repeat("c", 40))
 	text = shorts.ReplaceAllStringFunc(text, func(digits string) string {
 		if strings.HasPrefix(digits, "00000000") {

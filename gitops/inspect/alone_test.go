@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // A registry that denies one repository and answers the others holds that one alone.
@@ -91,6 +92,29 @@ func TestWhatWaitedInADeniedRepositoryIsForgotten(t *testing.T) {
 		if waiters, looks := s.Kept(); waiters != 0 || looks != 1 {
 			t.Errorf("it keeps %d updates and %d answers", waiters, looks)
 		}
+	})
+}
+
+// A repository that says how long it must not be asked is not asked by a reload.
+func TestAReloadObeysWhatARepositorySaid(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		denied := gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")
+		denied.RetryAfter = 10 * time.Minute
+		s.registry.failing(func(q image.Question) error {
+			if q.Repository != "ghcr.io/acme/secret" {
+				return nil
+			}
+			return denied
+		})
+		s.registry.push(v1, digestA)
+		s.answer(s.update("x", v1))
+		s.answer(s.update("secret", "ghcr.io/acme/secret:v1"))
+		asked := len(s.registry.asked)
+		s.Reconfigured()
+		elapse(9 * time.Minute)
+		equal(t, "looks before it may be asked", asked, len(s.registry.asked))
+		elapse(2 * time.Minute)
+		equal(t, "looks afterwards", asked+1, len(s.registry.asked))
 	})
 }
 

@@ -206,16 +206,19 @@ func (r *Room) hostIsBack(h *host) {
 	h.out = nil
 }
 
-// retryNow ends the pauses of a host that it did not ask for.
+// retryNow ends the pauses of a host, its repositories and its images that the host did not
+// ask for.
 func (h *host) retryNow(now time.Time) {
 	for _, o := range h.away {
-		o.until = now
+		if !o.obeyed {
+			o.until = now
+		}
 	}
 	if h.out != nil && !h.out.obeyed {
 		h.out.until = now
 	}
 	for _, l := range append(repeats(nil), h.repeats...) {
-		if l.out != nil {
+		if l.out != nil && !l.out.obeyed {
 			h.repeats.move(l, now)
 		}
 	}

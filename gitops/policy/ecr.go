@@ -5,6 +5,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/aws"
+	names "github.com/tallyman-dev/tallyman/gitops/image"
 )
 
 // ECR is what an ECR event knows of a repository. The host's name is left out:
@@ -19,12 +20,10 @@ func (r ECR) String() string {
 }
 
 // HostOf is the host of an image's registry, by one name: an ECR registry is known by its
-// usual host, whichever of them the image's name begins with.
+// usual host, whichever of them the image's name begins with, and Docker Hub by docker.io,
+// also where the name begins with none.
 func HostOf(repository string) string {
-	if ecr, ok := ParseECR(repository); ok {
-		repository = ecr.String()
-	}
-	host, _, _ := strings.Cut(repository, "/")
+	host, _, _ := strings.Cut(names.Canonical(repository), "/")
 	return host
 }
 

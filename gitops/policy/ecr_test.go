@@ -86,6 +86,10 @@ func TestHostOf(t *testing.T) {
 		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/api": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
 		"ghcr.io/shop/api":               "ghcr.io",
 		"registry.example:5000/shop/api": "registry.example:5000",
+		"docker.io/shop/api":             "docker.io",
+		"index.docker.io/shop/api":       "docker.io",
+		"shop/api":                       "docker.io",
+		"ghcr.io:443/shop/api":           "ghcr.io",
 	} {
 		if got := policy.HostOf(repository); got != want {
 			t.Errorf("%s is in %s", repository, got)

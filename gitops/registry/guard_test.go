@@ -92,3 +92,27 @@ func TestALinkElsewhereIsNotFollowed(t *testing.T) {
 		t.Errorf("another server was sent %+v", got)
 	}
 }
+
+// What a registry says where to go may hold a signature: no error shows it, for people or
+// for the log.
+func TestNoErrorShowsWhereARegistryLeads(t *testing.T) {
+	s := registrytest.New(t)
+	s.Push("acme/api", "v1", registrytest.Image{})
+	const secret = "signature-5f2a"
+	for _, to := range []string{
+		"https://storage.example/%zz?X-Amz-Signature=" + secret, "gopher://storage.example/?X-Amz-Signature=" + secret,
+		"http://127.0.0.1:1/?X-Amz-Signature=" + secret, "http://user:" + secret + "@127.0.0.1:1/", "http://[::1/?" + secret, "http://" + secret + " x/",
+		"http://" + s.Host() + "/v2/?X-Amz-Signature=" + secret,
+	} {
+		remove := s.Inject(registrytest.Fault{Answer: registrytest.Status(http.StatusTemporaryRedirect, "Location", to)})
+		c := client(t, registry.Config{})
+		_, err := c.Look(t.Context(), image.Question{Repository: s.Host() + "/acme/api", Tag: "v1"})
+		list := c.Tags(t.Context(), s.Host()+"/acme/api", func([]string) error { return nil })
+		for _, err := range []error{err, list} {
+			if gitops.CodeOf(err) != gitops.Unavailable || strings.Contains(err.Error(), secret) {
+				t.Errorf("a redirect to %s: %v", to, err)
+			}
+		}
+		remove()
+	}
+}

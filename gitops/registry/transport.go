@@ -109,6 +109,9 @@ func (m *meter) RoundTrip(request *http.Request) (*http.Response, error) {
 		code = failureOf(err)
 	} else {
 		x.answered(response, m.host.config.Now())
+		if _, err := request.URL.Parse(response.Header.Get("Location")); err != nil {
+			response.Header.Del("Location") // what follows it would show it in an error, and it may be signed
+		}
 		code = strconv.Itoa(response.StatusCode)
 		of, shared := ctx.Value(readingKey{}).(*reading)
 		if !shared {

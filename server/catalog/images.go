@@ -12,12 +12,16 @@ import (
 // checkInspected holds every target against the image of its environment.
 func (b *builder) checkInspected() error {
 	var problems []error
-	reported := make(map[string]bool) // by field: one app or environment is enough
+	reported := make(map[string]bool)  // by field: one app or environment is enough
+	called := make(map[string]*wanted) // by the image's one name: the first that has it
 	for _, w := range b.all {
 		if !w.ok || b.Config.Environments[w.Environment].Image == nil {
 			continue
 		}
 		field, why := b.whyNotInspected(w)
+		if why == "" {
+			field, why = b.whyNotCalled(w, called)
+		}
 		switch {
 		case why == "":
 		case w.found != nil:
@@ -44,6 +48,21 @@ func (b *builder) whyNotInspected(w *wanted) (field, why string) {
 	case b.Config.Environments[w.Environment].Image.Poll != 0 && !b.hasOrder(w):
 		return b.repositoryField(w), fmt.Sprintf("is %s, whose registry does not say when an image was pushed, and the tags that %s takes have no order without semver: %s.poll could not tell which is the newest. Give the environment's or the app's tags semver, or leave poll out",
 			gitops.Clip(w.Image, 300), w.Environment, image)
+	}
+	return "", ""
+}
+
+// whyNotCalled says why an image that is inspected cannot have the name that a target has for
+// it: another target has it by another of its names. What is kept of images is kept by name,
+// so a tag that moved under the one would be unknown under the other.
+func (b *builder) whyNotCalled(w *wanted, called map[string]*wanted) (field, why string) {
+	same := b.image(w.Image).same
+	switch first := called[same]; {
+	case first == nil:
+		called[same] = w
+	case first.Image != w.Image:
+		return b.repositoryField(w), fmt.Sprintf("is %s, which %s in %s has as %s: where images are inspected, one image has one name. Write the same in both",
+			gitops.Clip(w.Image, 300), first.App, first.Environment, gitops.Clip(first.Image, 300))
 	}
 	return "", ""
 }

@@ -97,3 +97,39 @@ func TestAMissingImageIsToldOnceForEachApp(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// Where images are inspected one image has one name: what is kept of its tags is kept by it.
+func TestAnImageHasOneName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, second string
+		plain         bool // the second's environment inspects nothing
+		want          string
+	}{
+		"the same":         {first: "docker.io/acme/api", second: "docker.io/acme/api"},
+		"others":           {first: "docker.io/acme/api", second: "ghcr.io/acme/api"},
+		"not inspected":    {first: "docker.io/acme/api", second: "acme/api", plain: true},
+		"Docker Hub":       {first: "docker.io/acme/api", second: "acme/api", want: "is acme/api, which a in dev has as docker.io/acme/api"},
+		"of its library":   {first: "docker.io/nginx", second: "index.docker.io/library/nginx", want: "is index.docker.io/library/nginx, which a in dev has as docker.io/nginx"},
+		"the usual port":   {first: "ghcr.io/acme/api", second: "ghcr.io:443/acme/api", want: "is ghcr.io:443/acme/api, which a in dev has as ghcr.io/acme/api"},
+		"another port":     {first: "ghcr.io/acme/api", second: "ghcr.io:8443/acme/api"},
+		"a host of ECR's":  {first: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x", second: "123456789012.dkr-ecr.eu-west-1.on.aws/x", want: "is 123456789012.dkr-ecr.eu-west-1.on.aws/x, which a in dev has as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/x"},
+		"another's of ECR": {first: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x", second: "210987654321.dkr.ecr.eu-west-1.amazonaws.com/x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := inspected(t, config.Tags{Match: ".*"}, config.Image{})
+			if !c.plain {
+				in.Config.Environments["prod"] = config.Environment{Tags: config.Tags{Match: ".*"}, Image: &config.Image{}}
+			}
+			in.Config.Apps = map[string]config.App{
+				"a": {Repository: c.first, File: "a/{env}.yaml", Environments: []string{"dev"}},
+				"b": {Repository: c.second, File: "b/{env}.yaml", Environments: []string{"prod"}},
+			}
+			_, err := catalog.New(in)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), "apps.b.repository: "+c.want)) {
+				t.Errorf("the error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}

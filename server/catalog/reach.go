@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	names "github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/values"
@@ -46,7 +47,7 @@ func (b *builder) checkFanOut() error {
 
 // image is what is known of an image's name.
 type image struct {
-	same    string // the same for all names of one image: a registry of ECR has several hosts
+	same    string // the same for all names of one image
 	problem string // what is wrong with the name; "" when nothing is
 }
 
@@ -54,10 +55,7 @@ func newImage(repository string) (i image) {
 	if err := policy.CheckRepository("", repository); err != nil {
 		i.problem = gitops.PublicOf(err)
 	}
-	i.same = repository
-	if ecr, ok := policy.ParseECR(repository); ok {
-		i.same = ecr.String()
-	}
+	i.same = names.Canonical(repository)
 	return i
 }
 

@@ -77,10 +77,17 @@ func (p place) isBetter(image, than Image) bool {
 // place. Times of events are in whole seconds. Without a time it is not known to be.
 func (p place) isNews(image Image, head gitops.Head, now time.Time) bool {
 	if p.versions {
-		return gitops.VersionKey(image.Tag) > head.AcceptedVersion
+		return gitops.VersionKey(image.Tag) > head.AcceptedVersion && !isBeforeWord(image, head, now)
 	}
 	_, late := head.Late(gitops.EventMoment{Event: image.PushedAt, Receipt: now, Accepted: now, Recovered: true})
 	return !late && image.PushedAt.Unix() > head.NewestEvent.Unix()
+}
+
+// isBeforeWord reports whether an image is known to have been pushed before a person's last
+// order: then the order is newer, whatever the versions say, as it is than a late event.
+func isBeforeWord(image Image, head gitops.Head, now time.Time) bool {
+	_, before := gitops.Head{Word: head.Word}.Late(gitops.EventMoment{Event: image.PushedAt, Receipt: now, Accepted: now})
+	return before
 }
 
 // find is what is ordered of one tag: for places that compare versions without a time, since
@@ -88,6 +95,7 @@ func (p place) isNews(image Image, head gitops.Head, now time.Time) bool {
 type find struct {
 	Image
 	timed bool
+	late  bool // it was pushed before what was accepted last
 	at    []gitops.Place
 }
 
@@ -95,14 +103,15 @@ type find struct {
 // newer than what was accepted.
 func (c *choice) finds(heads map[gitops.Place]gitops.Head, now time.Time) (ordered, left []find) {
 	type key struct {
-		tag         string
-		timed, news bool
+		tag               string
+		timed, news, late bool
 	}
 	byKey := make(map[key]*find)
 	for at, image := range c.best {
-		k := key{image.Tag, !at.versions, at.isNews(image, heads[at.Place], now)}
+		k := key{tag: image.Tag, timed: !at.versions, news: at.isNews(image, heads[at.Place], now)}
+		k.late = !k.news && (k.timed || isBeforeWord(image, heads[at.Place], now))
 		if byKey[k] == nil {
-			byKey[k] = &find{Image: image, timed: k.timed}
+			byKey[k] = &find{Image: image, timed: k.timed, late: k.late}
 		}
 		byKey[k].at = append(byKey[k].at, at.Place)
 	}

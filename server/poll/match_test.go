@@ -96,3 +96,24 @@ func TestOneTagByVersionAndByPush(t *testing.T) {
 		}
 	})
 }
+
+// A person's order is newer than a version that was pushed before it and of which nobody told,
+// as it is than an event that comes late. What was pushed afterwards is newer than the order.
+func TestAVersionFromBeforeAPersonsOrder(t *testing.T) {
+	play(t, func(s *site) { s.has(ecrAPI, pushed("1.0.0", "a", time.Hour)) }, func(s *site) {
+		lost := pushed("1.1.0", "b", 5*time.Minute)
+		_, _, err := s.site().Intake.Accept(s.t.Context(), webhook.Inbound{Event: gitops.Event{Delivery: gitops.DeliveryKey{Source: "api", ID: "1"}, Principal: ops,
+			Orders: []gitops.Order{{App: "api", Environment: "prod", Tag: "1.0.0"}}}})
+		s.must(err)
+		s.has(ecrAPI, lost)
+		s.round()
+		s.round()
+		s.expect("api prod api 1.0.0")
+		if lines := s.lines(`"tag":"1.1.0"`, `"environment":"prod"`, "its image was pushed before what was accepted last"); len(lines) != 1 {
+			t.Errorf("logged %q", lines)
+		}
+		s.has(ecrAPI, lost, pushed("1.2.0", "c", 0))
+		s.round()
+		s.expect("registry prod api 1.2.0")
+	})
+}

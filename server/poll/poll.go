@@ -9,8 +9,9 @@
 // It never undoes what a person or an event did. It orders only tags that were never seen in
 // their repository before, of them only the highest version above everything that was ever
 // accepted for the app in the environment, or, where the tags are no versions, the one that
-// was pushed last, if that was after everything that was accepted. All of this is kept for
-// ever by the store. So a deleted tag, a list that is cut short, a rollback, a rule that
+// was pushed last, if that was after everything that was accepted. A version is not ordered
+// either that is known to have been pushed before a person's last order. All of this is kept
+// for ever by the store. So a deleted tag, a list that is cut short, a rollback, a rule that
 // takes more than before, or an app that joins orders nothing that was there before.
 //
 // The first complete scan of an image records what is there and orders nothing.

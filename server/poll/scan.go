@@ -210,7 +210,7 @@ func (s *scan) accept(ctx context.Context, f find) (gitops.DeliveryKey, error) {
 // leave records what is not newer than what was accepted, and says so where only its time
 // says that: it may be an old image that got a new tag, which an event would order.
 func (s *scan) leave(ctx context.Context, f find) error {
-	if err := s.record(ctx, []Image{f.Image}, gitops.DeliveryKey{}); err != nil || !f.timed {
+	if err := s.record(ctx, []Image{f.Image}, gitops.DeliveryKey{}); err != nil || !f.late {
 		return err
 	}
 	for _, at := range f.at {

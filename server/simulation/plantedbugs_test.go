@@ -159,7 +159,7 @@ var plantedBugs = []planted{
 	{
 		"a push may lower the version",
 		"gitops/policy/narrow.go",
-		"return !env.downgrades && (env.rule.semver != nil || p.apps[app].rule.semver != nil)",
+		"return !p.environments[environment].downgrades && p.ComparesVersions(environment, app)",
 		"return false",
 		"of a push, lowers the version",
 	},
