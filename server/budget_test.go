@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/server/api"
 	"github.com/tallyman-dev/tallyman/server/budget"
 	"github.com/tallyman-dev/tallyman/server/limits"
@@ -64,6 +65,9 @@ func TestBoundsFitTheChart(t *testing.T) {
 			t.Errorf("%s may take %s, and their share is %s", w.what, budget.Text(w.bytes), budget.Text(w.share))
 		}
 		sum += w.bytes
+	}
+	if registry.Memory > shares.Garbage/2 {
+		t.Errorf("registries' answers may take %s of the %s that are left", budget.Text(registry.Memory), budget.Text(shares.Garbage))
 	}
 	limit := chartMemory(t) * 80 / 100
 	if sum > limit || budget.Default > limit {

@@ -16,6 +16,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
 	"github.com/tallyman-dev/tallyman/server/catalog"
+	"github.com/tallyman-dev/tallyman/server/poll"
 )
 
 // checksAtOnce is how many images are asked about at a time.
@@ -30,14 +31,15 @@ func (s *Server) checkImages(ctx context.Context, out io.Writer, g *generation, 
 		rules, inspected := g.images[t.Environment]
 		if view := views[t.Manifests]; inspected && view != nil && t.Image != "" {
 			if tag := tagOn(view, t); tag != "" {
-				all = append(all, imageOnBranch{t, tag, rules})
+				_, polled := g.polled[t.Environment]
+				all = append(all, imageOnBranch{t, tag, rules, polled})
 			}
 		}
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	check := imageCheck{registry: g.registries.client, now: now}
+	check := imageCheck{registry: g.registries.client, tags: g.registries.client, now: now}
 	if g.registries.ecr != nil {
 		check.ecr = g.registries.ecr
 	}
@@ -61,14 +63,16 @@ func tagOn(view *manifest.View, t *catalog.Target) string {
 // imageOnBranch is what the branch has of an app whose images are inspected.
 type imageOnBranch struct {
 	*catalog.Target
-	tag   string
-	rules image.Rules
+	tag    string
+	rules  image.Rules
+	polled bool
 }
 
 // imageCheck asks about images. Each registry that does not answer is asked no more, and what is
 // true of a repository is asked for once.
 type imageCheck struct {
 	registry inspect.Registry
+	tags     poll.Tags
 	ecr      interface {
 		Mutability(ctx context.Context, host, repository string) (ecr.Mutability, error)
 		Presence(ctx context.Context, host, repository, tag string) (image.Presence, error)
@@ -78,6 +82,7 @@ type imageCheck struct {
 	mu           sync.Mutex // guards what follows
 	away         map[string]error
 	repositories map[string]func() repositoryFacts
+	lists        map[string]func() error
 }
 
 // imageFinding is what was found of one image.
@@ -111,7 +116,9 @@ func (c *imageCheck) run(ctx context.Context, out io.Writer, all []imageOnBranch
 			fmt.Fprintf(out, "warning: %s: %s\n", where, w)
 		}
 		for _, p := range f.problems {
-			told.add(where, p)
+			if p != nil {
+				told.add(where, p)
+			}
 		}
 	}
 	return told.join()
@@ -138,6 +145,9 @@ func (c *imageCheck) find(ctx context.Context, on imageOnBranch) (f imageFinding
 		f.problems = append(f.problems, gitops.Errorf(gitops.Rejected, "%s in registry %s is not signed as the environment demands: %s", name, host, answer.Unsigned))
 	default:
 		f.line = fmt.Sprintf("%s is in registry %s, %s%s", name, host, answer.Digest, forPlatforms(answer.Platforms))
+	}
+	if on.polled {
+		f.problems = append(f.problems, c.canList(ctx, on.Image))
 	}
 	facts := c.facts(ctx, on.Image, on.tag)
 	f.problems = append(f.problems, facts.problems...)

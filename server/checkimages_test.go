@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,32 @@ func TestCheckAsksForTheImagesOnTheBranch(t *testing.T) {
 	}
 }
 
+// Where a registry is polled its tags are listed, too: that may need another permission.
+func TestCheckListsTheTagsOfWhatIsPolled(t *testing.T) {
+	s := newImageSite(t)
+	repository := s.registry.Host() + "/shop/api"
+	s.push("api", "main-0000000", "api")
+	s.push("shop", "main-0000000", "shop")
+	s.edit("access:\n", "access:\n  - {who: {poll: {registries: ['"+s.registry.Host()+"']}}, may: [order], apps: ['*'], environments: [prod]}\n")
+	s.edit("image: {}", "image: {poll: 10m}")
+	_, err := s.check()
+	s.must(err)
+	heal := s.registry.Inject(registrytest.Fault{Kind: "tags", Repository: "shop/api", Answer: registrytest.Status(http.StatusForbidden)})
+	_, err = s.check()
+	if got := sentences(err); len(got) != 1 || !strings.HasPrefix(got[0], "api in prod: "+repository+" cannot be polled, since its tags cannot be listed: registry "+s.registry.Host()+" answered 403") {
+		t.Errorf("found %q", got)
+	}
+	heal()
+	s.edit("image: {poll: 10m}", "image: {}")
+	s.edit("access:\n  - {who: {poll: {registries: ['"+s.registry.Host()+"']}}, may: [order], apps: ['*'], environments: [prod]}\n", "access:\n")
+	before := s.registry.Count("", "tags")
+	_, err = s.check()
+	s.must(err)
+	if n := s.registry.Count("", "tags"); n != before {
+		t.Error("tags are listed that are not polled")
+	}
+}
+
 // answers is a registry that says the same of all images, or fails.
 type answers struct {
 	answer image.Answer
@@ -80,7 +107,7 @@ func checked(t *testing.T, registry *answers, aws *ecr.Client, rules image.Rules
 	for _, name := range images {
 		repository, tag, _ := strings.Cut(name, ":")
 		target := &catalog.Target{At: catalog.At{Environment: "prod", App: repository[strings.LastIndex(repository, "/")+1:]}, Image: repository}
-		all = append(all, imageOnBranch{target, tag, rules})
+		all = append(all, imageOnBranch{target, tag, rules, false})
 	}
 	err = check.run(t.Context(), &text, all)
 	if text.Len() > 0 {

@@ -20,6 +20,10 @@ const (
 	small       = 128 << 10 // what is more is read for one question at a time, of all registries
 )
 
+// Memory is what all that is kept of answers takes at most, where 16 questions are asked of one
+// registry; small ones of another add to it.
+const Memory = maxQuestion + 16*small
+
 // reading is what has been read for one question, or of one page of tags. It belongs to the
 // goroutine that asks.
 type reading struct {

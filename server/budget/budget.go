@@ -44,7 +44,7 @@ type Shares struct {
 	Search      int64 // pages of the branch's history
 	Streams     int64 // event streams
 	Answers     int64 // answers of the API while they are written
-	Garbage     int64 // the queue's transactions, the rest of the program, and what is not collected yet
+	Garbage     int64 // the queue's transactions, registries' answers, the rest of the program, and what is not collected yet
 }
 
 // Split divides memory. What the program needs by itself comes first; the rest is
