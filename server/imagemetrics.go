@@ -50,7 +50,7 @@ func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
 			Name: "tallyman_poll_ordered_total", Help: "Updates that polls of registries ordered, each for a lost or late event.",
 		}, []string{"environment"}),
 		complete: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "The time since which this replica has listed every image that it polls in a registry, as Unix time; 0 before the first time.",
+			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "The time since which this replica has listed every image that it polls in a registry, as Unix time; its configuration counts as the first, and 0 means that it does not poll.",
 		}, []string{"host"}),
 		every: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_poll_interval_seconds", Help: "The longest image.poll of a registry that this replica polls.",

@@ -23,10 +23,11 @@ type outage struct {
 	until    time.Time // nothing is sent before
 	obeyed   bool      // because the registry said so
 	failures int
-	same     int     // how many of the latest said the same
-	only     *look   // of a host: the one that failed; nil when several did
-	probe    *look   // the one that asks whether it is over: of a host only while it is under way
-	parked   []*look // of a repository: what waits for that
+	same     int       // how many of the latest said the same
+	told     time.Time // when those that wait were told of another reason; zero for never
+	only     *look     // of a host: the one that failed; nil when several did
+	probe    *look     // the one that asks whether it is over: of a host only while it is under way
+	parked   []*look   // of a repository: what waits for that
 }
 
 // fails is the outage after one more failure: each pause is twice as long as the one before,
@@ -97,24 +98,33 @@ func (r *Room) failed(l *look, err *gitops.Error, now time.Time) {
 	}
 	l.signal()
 	for _, o := range []*outage{h.out, h.away[l.question.Repository], l.out} {
-		r.tellAgain(o)
+		r.tellAgain(h, o, now)
 	}
 }
+
+// tellEvery is how often those that wait are told of another reason, at most: each time is a line
+// in their history.
+const tellEvery = 10 * time.Minute
 
 // tellAgain tells why an outage lasts to those that were told of another reason, as when a
 // registry that was not reached is, and rejects the credentials. A reason counts when it came
 // twice in a row: what changes with each look is not told each time.
-func (r *Room) tellAgain(o *outage) {
-	if o == nil || o.same != 2 {
+func (r *Room) tellAgain(h *host, o *outage, now time.Time) {
+	if o == nil || o.same < 2 || !o.told.IsZero() && now.Sub(o.told) < tellEvery {
 		return
 	}
-	why := o.err.Public()
+	why, freed := o.err.Public(), 0
 	for _, e := range r.environments {
 		for _, w := range e.waiters {
 			if w.state == waiting && w.outcome == "" && w.why != why && w.look.away() == o {
 				w.free()
+				freed++
 			}
 		}
+	}
+	if freed > 0 {
+		o.told = now
+		r.Logger.Warn("images wait for another reason", slog.String("host", h.name), slog.Int("updates", freed), slog.String("code", string(o.err.Code)), slog.String("error", o.err.Error()))
 	}
 }
 
@@ -133,9 +143,6 @@ func (r *Room) hostFailed(l *look, err *gitops.Error, now time.Time) {
 	case h.out.probe == l:
 		h.out = h.out.fails(err, now)
 		h.out.probe = nil
-		if h.out.same == 2 && h.out.failures > 2 {
-			r.Logger.Warn("registry unavailable for another reason", slog.String("host", h.name), slog.String("code", string(err.Code)), slog.String("error", err.Error()))
-		}
 	case err.RetryAfter > 0:
 		h.out.until, h.out.obeyed = later(h.out.until, now.Add(min(err.RetryAfter, longestObeyed))), true
 	}

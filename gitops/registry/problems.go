@@ -91,7 +91,7 @@ func (h *host) problem(ctx context.Context, x *exchange, err error) error {
 	status, _ := x.last()
 	switch {
 	case failure == failedTLS:
-		return gitops.Errorf(gitops.Unavailable, "registry %s is not trusted: %s", h.name, tlsSentence(err)).WithCause(withoutURL(err))
+		return gitops.Errorf(gitops.Unavailable, "registry %s is not trusted: %s", h.name, h.tlsSentence(err)).WithCause(withoutURL(err))
 	case failure == failedOther && status == http.StatusUnauthorized:
 		return gitops.Errorf(gitops.Unavailable, "registry %s answered 401 and names a token server that no credentials are sent to", h.name).WithCause(withoutURL(err))
 	case failure == failedOther && status == http.StatusOK:
@@ -100,11 +100,13 @@ func (h *host) problem(ctx context.Context, x *exchange, err error) error {
 	return gitops.Errorf(gitops.Unavailable, "registry %s %s", h.name, sentences[failure]).WithCause(withoutURL(err))
 }
 
-func tlsSentence(err error) string {
+func (h *host) tlsSentence(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
+	case errors.As(err, &authority) && h.files.CAFile != "":
+		return "its certificate is signed by an authority that is not in its caFile as it was read; put it there, and have the configuration reloaded"
 	case errors.As(err, &authority):
 		return "its certificate is signed by an unknown authority; set caFile in its entry of registries"
 	case errors.As(err, &name):

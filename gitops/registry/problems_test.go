@@ -164,6 +164,7 @@ func TestTLS(t *testing.T) {
 		dial                func(context.Context, string, string) (net.Conn, error)
 	}{
 		"an unknown authority":   {host, "", "set caFile", s.Dial},
+		"another authority":      {host, expiredCA, "not in its caFile as it was read", s.Dial},
 		"another host":           {"other.example", caFile, "for another host", s.Dial},
 		"an expired certificate": {host, expiredCA, "has expired", expired.Dial},
 		"no TLS":                 {host, caFile, "does not speak TLS", plain.Dial},

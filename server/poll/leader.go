@@ -29,7 +29,7 @@ type leader struct {
 
 // known is what is known of an image's scans.
 type known struct {
-	complete time.Time // when the last complete scan began
+	complete time.Time // when the last complete scan began; before the first, when it came here
 	next     time.Time // not before
 	every    time.Duration
 	failing  string // why the last one failed; "" when it did not
@@ -114,16 +114,31 @@ func (l *leader) look(ctx context.Context) {
 	}
 	for name, t := range l.targets {
 		if k := l.known[name]; k != nil {
-			k.next, k.every = k.next.Add(t.every-k.every), t.every // as it is in force now
+			k.follow(t.every, l.Now())
 			continue
 		}
 		complete, err := l.lastScan(ctx, name)
 		if err != nil {
 			break // the store does not answer: it is asked again
 		}
-		l.known[name] = &known{complete: complete, next: complete.Add(t.every), every: t.every}
+		k := &known{complete: complete, next: complete.Add(t.every), every: t.every}
+		if complete.IsZero() { // what is new is late when its first scan is
+			k.complete = l.Now()
+		}
+		l.known[name] = k
 	}
 	l.tell()
+}
+
+// follow has another interval count at once: the jitter of a long one may be longer than it.
+func (k *known) follow(every time.Duration, now time.Time) {
+	if every == k.every {
+		return
+	}
+	k.next, k.every = k.next.Add(every-k.every), every
+	if latest := now.Add(every + jitter(every)); k.next.After(latest) {
+		k.next = latest
+	}
 }
 
 // hostOf is the target's host, which is made where there is none yet.
@@ -219,7 +234,7 @@ func (l *leader) note(failing *string, err error, of ...slog.Attr) {
 	}
 }
 
-// tell tells the recorder since when each registry was looked at completely.
+// tell tells the recorder since when each registry was looked at completely, or should have been.
 func (l *leader) tell() {
 	type state struct {
 		since time.Time
@@ -228,7 +243,7 @@ func (l *leader) tell() {
 	states := make(map[string]state)
 	for name, t := range l.targets {
 		s, other := states[t.registry]
-		var complete time.Time
+		complete := l.Now()
 		if k := l.known[name]; k != nil {
 			complete = k.complete
 		}

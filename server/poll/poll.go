@@ -97,7 +97,8 @@ type Recorder interface {
 	// Ordered counts an update that no event had asked for.
 	Ordered(environment string)
 	// Complete says since when every image of a registry was looked at, and how often that
-	// should be.
+	// should be. An image that is new counts as looked at when it came: its first scan takes its
+	// time, too.
 	Complete(host string, since time.Time, every time.Duration)
 	// Gone says that a registry is polled no longer, or not by this replica.
 	Gone(host string)
