@@ -57,6 +57,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 			fmt.Fprintf(out, "%s in %s: %s%s can be edited%s%s\n", t.App, t.Environment, f.Path, s.whereIn(" of ", t.Manifests), more, known.ownRule(t.App))
 		}
 	}
+	warnUnnamedPolls(out, g)
 	problems = append(problems, s.checkImages(ctx, out, g, views))
 	return errors.Join(problems...)
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
 )
 
 // check says how many apps the branch names, what is wrong, and which environments nobody
@@ -36,5 +38,24 @@ func TestCheckDiscovers(t *testing.T) {
 	d, err := server.DryRun(t.Context(), Image{Apps: []string{"worker"}, Environments: []string{"dev"}, Tag: "main-1a2b3c4"}, false)
 	if err != nil || !d.Taken() {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A poll of discovered apps that no rule of access allows would order nothing, and check warns of
+// it, once for each registry and environment.
+func TestCheckWarnsOfPollsThatMayOrderNothing(t *testing.T) {
+	s := branchSite(t)
+	registry := registrytest.New(t)
+	const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+	s.edit(ecr, registry.Host())
+	s.inspectProd("poll: 10m")
+	want := "warning: environments.prod.image.poll: no rule of access allows to order in prod what is found in " + registry.Host() +
+		": add one to access with who: {poll: {registries: [" + registry.Host() + "]}}, or remove it here"
+	for rule, times := range map[string]int{"": 1, "  - {who: {poll: {registries: ['" + registry.Host() + "']}}, may: [order], apps: ['*'], environments: [prod]}\n": 0} {
+		s.edit("access:\n", "access:\n"+rule)
+		if out, _ := s.check(); strings.Count(strings.Join(out, "\n"), want) != times { // the images are not there
+			t.Errorf("with %q check prints\n%s", rule, strings.Join(out, "\n"))
+		}
+		s.edit("access:\n"+rule, "access:\n")
 	}
 }

@@ -164,7 +164,7 @@ func (c *imageCheck) find(ctx context.Context, on imageOnBranch) (f imageFinding
 	case mutable && on.rules.AllowMoved && f.line != "":
 		f.line += "; the tag is mutable (" + setting + ")"
 	case mutable && !on.rules.AllowMoved:
-		f.warnings = append(f.warnings, fmt.Sprintf("tag %s of %s is mutable (%s): whoever pushes it again has its next updates refused as moved. Make the repository's tags immutable, or set environments.%s.image.moved: allow",
+		f.warnings = append(f.warnings, fmt.Sprintf("tag %s of %s is mutable (%s): if it is pushed again, its next updates are refused as moved. Make the repository's tags immutable, or set environments.%s.image.moved: allow",
 			on.tag, on.Image, setting, on.Environment))
 	}
 	return f

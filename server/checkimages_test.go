@@ -141,7 +141,7 @@ func TestCheckSaysWhichTagsAreMutable(t *testing.T) {
 		{"MUTABLE", nil, true, []string{present + "; the tag is mutable (imageTagMutability MUTABLE)"}},
 		{"IMMUTABLE_WITH_EXCLUSION", []string{"v*"}, false, []string{present,
 			"warning: api in prod: tag v1 of 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/api is mutable (imageTagMutability IMMUTABLE_WITH_EXCLUSION for v*): " +
-				"whoever pushes it again has its next updates refused as moved. Make the repository's tags immutable, or set environments.prod.image.moved: allow"}},
+				"if it is pushed again, its next updates are refused as moved. Make the repository's tags immutable, or set environments.prod.image.moved: allow"}},
 	} {
 		registry.Repository("shop/api").SetMutability(t, c.setting, c.filters...)
 		out, problems := checked(t, &answers{answer: image.Answer{Presence: image.Present, Digest: "sha256:ab"}}, client, image.Rules{AllowMoved: c.allows}, name)

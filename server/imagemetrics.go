@@ -47,13 +47,13 @@ func newImageMetrics(registry *prometheus.Registry) *imageMetrics {
 			Name: "tallyman_images_inspected_total", Help: "Images of updates that were looked at before they were written or accepted, by what was found.",
 		}, []string{"environment", "outcome"}),
 		ordered: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tallyman_poll_ordered_total", Help: "Updates that a poll of a registry ordered: no event had told of their image.",
+			Name: "tallyman_poll_ordered_total", Help: "Updates that polls of registries ordered, each for a lost or late event.",
 		}, []string{"environment"}),
 		complete: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "Since when every image of a registry that this replica polls was looked at, as Unix time, or was configured where that was later; 0 before this replica polls.",
+			Name: "tallyman_poll_last_success_timestamp_seconds", Help: "The time since which this replica has listed every image that it polls in a registry, as Unix time; its configuration counts as the first, and 0 means that it does not poll.",
 		}, []string{"host"}),
 		every: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tallyman_poll_interval_seconds", Help: "How often every image of a registry that this replica polls is to be looked at.",
+			Name: "tallyman_poll_interval_seconds", Help: "The longest image.poll of a registry that this replica polls.",
 		}, []string{"host"}),
 	}
 	registry.MustRegister(m.requests, m.seconds, m.inspected, m.ordered, m.complete, m.every, m)

@@ -63,7 +63,7 @@ func TestImagesAndRegistriesAreChecked(t *testing.T) {
 		"no key":                      {"{signedBy: DIR/nothing}", "[]", [2]string{}, "environments.prod.image.signedBy: DIR/nothing cannot be read"},
 		"a private key":               {"{signedBy: DIR/key}", "[]", [2]string{}, "environments.prod.image.signedBy: DIR/key has a private key, which does not belong here"},
 		"an app without an image": {"{}", "[]", [2]string{"worker: {environments: [dev]}", "worker: {}"},
-			"apps.worker.repository: is missing, and environments.prod.image has the images of prod looked for in their registry"},
+			"apps.worker.repository: is missing, and environments.prod.image looks for the images of prod in their registry"},
 		"a poll that nothing allows": {"{poll: 10m}", "[]", [2]string{}, "environments.prod.image.poll: no rule of access allows to order in prod what is found in " + ecr + ": add one to access with who: {poll: {registries: [" + ecr + "]}}, or remove it here"},
 		"a poll that a rule allows":  {"{poll: 10m}", "[]", [2]string{"access:\n", "access:\n  - {who: {poll: {registries: [" + ecr + "]}}, may: [order], apps: [api], environments: [prod]}\n"}, ""},
 		"a poll of one app that a rule allows in another environment": {"{poll: 10m}", "[]", [2]string{"access:\n", "access:\n  - {who: {poll: {registries: [" + ecr + "]}}, may: [order], apps: [api], environments: [dev]}\n"},

@@ -27,8 +27,8 @@ func TestARegistrysOutageHoldsItsOwnImages(t *testing.T) {
 		round := []string{"1.0.0", "1.0.1"}[i]
 		heal := s.registry.Inject(registrytest.Fault{Answer: away})
 		api, shop := r.orderedInProd("api"+round, "api", round), r.orderedInProd("shop"+round, "shop", round)
-		r.awaitBlock(api, "registry "+s.registry.Host()+" does not say whether it has shop/api:"+round)
-		r.awaitBlock(shop, "registry "+s.registry.Host()+" does not say whether it has shop/shop:"+round)
+		r.awaitBlock(api, "cannot check shop/api:"+round+" in registry "+s.registry.Host()+": ")
+		r.awaitBlock(shop, "cannot check shop/shop:"+round+" in registry "+s.registry.Host()+": ")
 		r.becomes(r.orderedInProd("web"+round, "web", round), gitops.Committed)
 		if want = append(want, "chore: bump web to "+round+" (prod)"); gather(t, r.Server)[since] == 0 {
 			t.Error("the registry is not told to be away")

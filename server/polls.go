@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"sync"
 
+	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/poll"
 )
@@ -33,6 +36,22 @@ func buildPolled(c config.Config) map[string]poll.Environment {
 
 // polls reports whether some environment polls.
 func (p parts) polls() bool { return len(p.polled) > 0 }
+
+// warnUnnamedPolls tells of registries of discovered apps that are polled in vain, once for each
+// environment. Of the configuration's own apps it is an error.
+func warnUnnamedPolls(out io.Writer, g *generation) {
+	told := make(map[string]bool)
+	for _, t := range g.known().Targets() {
+		if _, polled := g.polled[t.Environment]; !polled || t.Image == "" {
+			continue
+		}
+		host := policy.HostOf(t.Image)
+		if why := g.access.WhyNoPoll(host, t.Environment); why != "" && !told[why] {
+			told[why] = true
+			fmt.Fprintf(out, "warning: %s.poll: %s\n", config.ImageField(t.Environment), why)
+		}
+	}
+}
 
 // startPolls has registries polled where the configuration wants it.
 func (s *Server) startPolls() {

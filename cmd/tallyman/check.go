@@ -26,7 +26,8 @@ that the git server allows a push to the manifest repository, try every app's ed
 every environment on the files as they are on the branch now, and with a GitHub App
 look up the GitHub environments that the rules of access demand. With discover, print
 how many apps each branch names, which environments nobody configured, and what is
-wrong with which app. Nothing is changed.
+wrong with which app. With image in an environment, ask the registries for the images
+that are on the branch. Nothing is changed.
 
 With --tag, show instead what an image with this tag would mean: whether each app in
 each environment takes it, or why not, and the change of its file. With --repository

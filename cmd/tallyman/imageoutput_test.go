@@ -15,7 +15,7 @@ import (
 var (
 	missing = gitops.Block{Kind: gitops.BlockImage, Since: noon.Add(-2 * time.Minute), Until: noon.Add(3 * time.Minute),
 		Reason: "registry ghcr.io has no acme/api:v1.4.2 (404 since 11:58:00 UTC); given up at 12:03:00 UTC"}
-	unanswered = gitops.Block{Kind: gitops.BlockImage, Since: noon.Add(-time.Hour), Reason: "registry ghcr.io does not say whether it has acme/api:v1.4.2, and is asked again until it does: it answers 503 (since 11:00:00 UTC)"}
+	unanswered = gitops.Block{Kind: gitops.BlockImage, Since: noon.Add(-time.Hour), Reason: "cannot check acme/api:v1.4.2 in registry ghcr.io: registry ghcr.io answered 503 (since 11:00:00 UTC); retrying"}
 
 	waitingUpdate = gitops.Update{ID: "u1", AcceptedAt: noon, Environment: "prod", App: "api", Tag: "v1.4.2", State: gitops.Pending, BlockedBy: []gitops.Block{missing}}
 )
@@ -26,7 +26,7 @@ func TestWhatWaitsForItsImageIsShown(t *testing.T) {
 	away := waitingUpdate
 	away.BlockedBy = []gitops.Block{unanswered}
 	const text = "waiting for its image since 11:58:00: registry ghcr.io has no acme/api:v1.4.2 (404 since 11:58:00 UTC); given up at 12:03:00 UTC (in 3 min)"
-	const awayText = "waiting for its image since 11:00:00: registry ghcr.io does not say whether it has acme/api:v1.4.2, and is asked again until it does: it answers 503 (since 11:00:00 UTC)"
+	const awayText = "waiting for its image since 11:00:00: cannot check acme/api:v1.4.2 in registry ghcr.io: registry ghcr.io answered 503 (since 11:00:00 UTC); retrying"
 	for want, print := range map[string]func(p *printer){
 		"pending  " + text + "\n":                                 func(p *printer) { p.updates([]gitops.Update{waitingUpdate}) },
 		"pending  " + awayText + "\n":                             func(p *printer) { p.updates([]gitops.Update{away}) },

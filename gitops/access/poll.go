@@ -35,13 +35,21 @@ func (r *rule) polls(host, environment string) bool {
 func (l *List) checkUnnamedPolls() (problems []error) {
 	for _, environment := range slices.Sorted(maps.Keys(l.config.Polled)) {
 		for _, host := range slices.Sorted(slices.Values(l.config.Polled[environment])) {
-			if !slices.ContainsFunc(l.rules, func(r *rule) bool { return r.polls(host, environment) }) {
-				problems = append(problems, gitops.FieldErrorf("environments."+environment+".image.poll",
-					"no rule of access allows to order in %s what is found in %s: add one to access with who: {poll: {registries: [%s]}}, or remove it here", environment, host, host))
+			if why := l.WhyNoPoll(host, environment); why != "" {
+				problems = append(problems, gitops.FieldErrorf("environments."+environment+".image.poll", "%s", why))
 			}
 		}
 	}
 	return problems
+}
+
+// WhyNoPoll says why a poll of a registry can order nothing in an environment; "" where a rule
+// names it.
+func (l *List) WhyNoPoll(host, environment string) string {
+	if slices.ContainsFunc(l.rules, func(r *rule) bool { return r.polls(host, environment) }) {
+		return ""
+	}
+	return fmt.Sprintf("no rule of access allows to order in %s what is found in %s: add one to access with who: {poll: {registries: [%[2]s]}}, or remove it here", environment, host)
 }
 
 // warnUnpolled tells of a registry of which nothing is polled.
@@ -55,7 +63,7 @@ func (l *List) warnUnpolled(r *rule, warn warn) {
 			polled = polled || (r.environments == nil || r.environments[environment]) && slices.Contains(hosts, host)
 		}
 		if !polled {
-			warn(fmt.Sprintf("%s.who.poll.registries[%d]", r.name, i), "nothing is polled there: no app has an image in %s in an environment of this rule that has image.poll", host)
+			warn(fmt.Sprintf("%s.who.poll.registries[%d]", r.name, i), "is not polled: no app has an image in %s in an environment of this rule with image.poll", host)
 		}
 	}
 }

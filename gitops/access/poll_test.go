@@ -123,7 +123,7 @@ func TestARuleThatNothingIsPolledFor(t *testing.T) {
 		}
 		return found
 	}
-	want := []string{"access[7].who.poll.registries[1]: nothing is polled there: no app has an image in quay.io in an environment of this rule that has image.poll"}
+	want := []string{"access[7].who.poll.registries[1]: is not polled: no app has an image in quay.io in an environment of this rule with image.poll"}
 	if diff := cmp.Diff(want, warned(unused)); diff != "" {
 		t.Error(diff)
 	}

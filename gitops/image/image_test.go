@@ -190,7 +190,7 @@ func TestMovedEvents(t *testing.T) {
 // What a registry does not say is told with what it answered.
 func TestWordsOfWhatIsNotKnown(t *testing.T) {
 	got := image.Away(update(nil), gitops.Errorf(gitops.RateLimited, "registry ghcr.io answered 429: rate limited"), noon.Add(-time.Minute), noon)
-	if want := "registry ghcr.io does not say whether it has acme/api:v1.4.2, and is asked again until it does: registry ghcr.io answered 429: rate limited (since 11:59:03 UTC)"; got != want {
+	if want := "cannot check acme/api:v1.4.2 in registry ghcr.io: registry ghcr.io answered 429: rate limited (since 11:59:03 UTC); retrying"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	got = image.NoRepository(update(nil))

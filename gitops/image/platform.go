@@ -40,9 +40,9 @@ func ParsePlatform(field, text string) (Platform, error) {
 	case isCalled:
 		return Platform{}, gitops.FieldErrorf(field, "%q is not how images call that architecture: write %s", text, p.OS+"/"+other)
 	case !slices.Contains(systems, p.OS):
-		return Platform{}, gitops.FieldErrorf(field, "%q is for no operating system that images are for: %s", text, strings.Join(systems, ", "))
+		return Platform{}, gitops.FieldErrorf(field, "%q does not begin with an operating system of images: use one of %s", text, strings.Join(systems, ", "))
 	case !slices.Contains(architectures, p.Architecture):
-		return Platform{}, gitops.FieldErrorf(field, "%q is for no architecture that images are for: %s", text, strings.Join(architectures, ", "))
+		return Platform{}, gitops.FieldErrorf(field, "%q does not name an architecture of images: use one of %s", text, strings.Join(architectures, ", "))
 	}
 	return p, nil
 }

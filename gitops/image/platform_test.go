@@ -30,9 +30,9 @@ func TestParsePlatform(t *testing.T) {
 		"linux/x86_64":      `f: "linux/x86_64" is not how images call that architecture: write linux/amd64`,
 		"linux/aarch64":     `f: "linux/aarch64" is not how images call that architecture: write linux/arm64`,
 		"linux/armv7":       `f: "linux/armv7" is not how images call that architecture: write linux/arm/v7`,
-		"linus/amd64":       `f: "linus/amd64" is for no operating system that images are for: linux, windows, darwin, freebsd, netbsd, openbsd, dragonfly, solaris, illumos, aix, android, wasip1`,
-		"linux/amd46":       `f: "linux/amd46" is for no architecture that images are for: amd64, arm64, arm, 386, ppc64le, ppc64, s390x, riscv64, loong64, mips64le, mips64, mipsle, mips, wasm`,
-		"unknown/unknown":   `f: "unknown/unknown" is for no operating system that images are for: linux, windows, darwin, freebsd, netbsd, openbsd, dragonfly, solaris, illumos, aix, android, wasip1`,
+		"linus/amd64":       `f: "linus/amd64" does not begin with an operating system of images: use one of linux, windows, darwin, freebsd, netbsd, openbsd, dragonfly, solaris, illumos, aix, android, wasip1`,
+		"linux/amd46":       `f: "linux/amd46" does not name an architecture of images: use one of amd64, arm64, arm, 386, ppc64le, ppc64, s390x, riscv64, loong64, mips64le, mips64, mipsle, mips, wasm`,
+		"unknown/unknown":   `f: "unknown/unknown" does not begin with an operating system of images: use one of linux, windows, darwin, freebsd, netbsd, openbsd, dragonfly, solaris, illumos, aix, android, wasip1`,
 		"linux/amd64\nx: y": `f: "linux/amd64\nx: y"` + shape,
 	} {
 		_, err := image.ParsePlatform("f", text)

@@ -64,10 +64,9 @@ func movedWords(u gitops.Update, digest string, first gitops.SeenImage) string {
 		nameOf(u), hostOf(u), digest, first.Digest, first.At.UTC().Format("2006-01-02 15:04:05 UTC"), by, u.App, u.Tag, u.Environment, digest)
 }
 
-// Away says why an image is waited for of which the registry does not say whether it is
-// there. The error is the registry's.
+// Away says why an update waits for the image of a registry that does not answer. The error is the registry's.
 func Away(u gitops.Update, err *gitops.Error, since, now time.Time) string {
-	return fmt.Sprintf("registry %s does not say whether it has %s, and is asked again until it does: %s (since %s)", hostOf(u), nameOf(u), err.Public(), clock(since, now))
+	return fmt.Sprintf("cannot check %s in registry %s: %s (since %s); retrying", nameOf(u), hostOf(u), err.Public(), clock(since, now))
 }
 
 // NoRepository says why an update cannot be inspected whose app has no repository.

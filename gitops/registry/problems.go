@@ -95,7 +95,7 @@ func (h *host) problem(ctx context.Context, x *exchange, err error) error {
 	case failure == failedOther && status == http.StatusUnauthorized:
 		return gitops.Errorf(gitops.Unavailable, "registry %s answered 401 and names a token server that no credentials are sent to", h.name).WithCause(withoutURL(err))
 	case failure == failedOther && status == http.StatusOK:
-		return gitops.Errorf(gitops.Unavailable, "registry %s answered with what cannot be read", h.name).WithCause(withoutURL(err))
+		return gitops.Errorf(gitops.Unavailable, "registry %s sent an answer that cannot be read", h.name).WithCause(withoutURL(err))
 	}
 	return gitops.Errorf(gitops.Unavailable, "registry %s %s", h.name, sentences[failure]).WithCause(withoutURL(err))
 }
@@ -180,7 +180,7 @@ func (h *host) tokenProblem(ctx context.Context, x *exchange, err error) error {
 
 // notAManifest is what an answer is that must be one.
 func (h *host) notAManifest() *gitops.Error {
-	return gitops.Errorf(gitops.Unavailable, "registry %s answered with what is not a manifest", h.name)
+	return gitops.Errorf(gitops.Unavailable, "registry %s answered with something that is not a manifest", h.name)
 }
 
 // codesOf returns the codes of a registry's errors, for the log. Its messages may say anything,

@@ -81,7 +81,7 @@ func (r *repository) get(ctx context.Context, reference string) (*manifest, erro
 // fetch reads what a digest names, and checks that it is that; nil is that it is not there.
 func (r *repository) fetch(ctx context.Context, operation string, named digest.Digest) ([]byte, error) {
 	if named.Validate() != nil {
-		return nil, gitops.Errorf(gitops.Unavailable, "registry %s answered with a digest that is not one", r.host.name)
+		return nil, gitops.Errorf(gitops.Unavailable, "registry %s answered with an invalid digest", r.host.name)
 	}
 	kind, accept := "/manifests/", accepted
 	if operation == opBlob {

@@ -40,7 +40,7 @@ func (b *builder) whyNotInspected(w *wanted) (field, why string) {
 	image := config.ImageField(w.Environment)
 	switch {
 	case w.Image == "":
-		return b.repositoryField(w), fmt.Sprintf("is missing, and %s has the images of %s looked for in their registry: name the app's image, or leave the app out of %s",
+		return b.repositoryField(w), fmt.Sprintf("is missing, and %s looks for the images of %s in their registry: name the app's image, or leave the app out of %s",
 			image, w.Environment, w.Environment)
 	case b.Config.Environments[w.Environment].Image.ECRSigning && !isECR(w.Image):
 		return b.repositoryField(w), fmt.Sprintf("is %s, which is not in Amazon ECR, and %s.ecrSigning demands that ECR has signed the images of %s: leave ecrSigning out, or leave the app out of %[3]s",

@@ -26,7 +26,7 @@ func TestInspectedAppsHaveAnImage(t *testing.T) {
 	const (
 		other   = "registry.example/x"
 		ecr     = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x"
-		missing = "is missing, and environments.dev.image has the images of dev looked for in their registry: name the app's image, or leave the app out of dev"
+		missing = "is missing, and environments.dev.image looks for the images of dev in their registry: name the app's image, or leave the app out of dev"
 		noECR   = "is registry.example/x, which is not in Amazon ECR, and environments.dev.image.ecrSigning demands that ECR has signed the images of dev: leave ecrSigning out, or leave the app out of dev"
 		noOrder = "is registry.example/x, whose registry does not say when an image was pushed, and the tags that dev takes have no order without semver: environments.dev.image.poll could not tell which is the newest. Give the environment's or the app's tags semver, or leave poll out"
 	)

@@ -112,7 +112,7 @@ func TestAHostIsLeftAloneWhateverItWasAskedAbout(t *testing.T) {
 		s.registries.fail(other, 1, nil, wait)
 		s.pass(every + every/10 + 2*time.Minute)
 		s.registries.requests("")
-		s.pass(45 * time.Minute)
+		s.pass(35 * time.Minute)
 		if asked := s.registries.requests(ghcr); len(asked) > 0 {
 			t.Errorf("the host was asked %d times", len(asked))
 		}

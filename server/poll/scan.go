@@ -26,6 +26,7 @@ type scan struct {
 	began  time.Time
 	first  bool // it records, and orders nothing
 	choice choice
+	tags   int // that were read
 	moved  int // tags that were refused
 }
 
@@ -58,7 +59,7 @@ func (p *Poller) scan(ctx context.Context, site *Site, t target, pace *pace) err
 		return pace.wait(ctx)
 	})
 	if errors.Is(err, errEnough) {
-		p.Logger.Warn("a repository has more tags than a poll reads: what is behind them is not found", slog.String("repository", t.name), slog.Int("pages", pages))
+		p.Logger.Warn("a repository has more tags than a poll reads, the rest is not found", slog.String("repository", t.name), slog.Int("pages", pages))
 		err = nil
 	}
 	if err != nil {
@@ -67,7 +68,13 @@ func (p *Poller) scan(ctx context.Context, site *Site, t target, pace *pace) err
 	if err := s.order(ctx); err != nil {
 		return err
 	}
-	return p.Store.SetCheckpoint(ctx, checkpoint(t.name), s.began.Format(time.RFC3339))
+	if err := p.Store.SetCheckpoint(ctx, checkpoint(t.name), s.began.Format(time.RFC3339)); err != nil {
+		return err
+	}
+	if s.first {
+		p.Logger.Info("images recorded", slog.String("repository", t.name), slog.Int("tags", s.tags), slog.String("effect", "the first poll of a repository orders nothing: what is pushed from now on is new"))
+	}
+	return nil
 }
 
 // checkpoint names that of an image.
@@ -91,6 +98,7 @@ func (p *Poller) lastScan(ctx context.Context, image string) (time.Time, error) 
 // first scan records everything.
 func (s *scan) read(ctx context.Context, page []Image) error {
 	page = usable(page)
+	s.tags += len(page)
 	tags := make([]string, len(page))
 	for i, image := range page {
 		tags[i] = image.Tag

@@ -2,6 +2,7 @@ package poll_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,19 @@ func TestTheFirstScanOnlyRecords(t *testing.T) {
 		d := s.deliveries()[0]
 		if d.Actor != "registry:ghcr.io" || d.Principal != "poll:ghcr.io" || !d.Recovered || d.Updates[0].Rule != "access[0]" || !d.Updates[0].OnlyUp {
 			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// Whoever turns polls on is told that the first scan ordered nothing, and what it recorded; no
+// later scan says so.
+func TestTheFirstScanIsLogged(t *testing.T) {
+	play(t, func(s *site) { s.has(ghcr, of("1.0.0", "1.1.0")...) }, func(s *site) {
+		s.has(ghcr, of("1.0.0", "1.1.0", "1.2.0")...)
+		s.round()
+		s.expect("registry prod web 1.2.0")
+		if lines := s.lines("images recorded", `"repository":"`+ghcr+`"`); len(lines) != 1 || !strings.Contains(lines[0], `"tags":2`) {
+			t.Errorf("logged %q", lines)
 		}
 	})
 }
