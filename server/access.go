@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"strconv"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -80,7 +81,10 @@ func accessRule(c config.Access) access.Rule {
 	if w := c.Who.Poll; w != nil {
 		rule.Who.Poll = &access.Poll{}
 		for _, host := range w.Registries {
-			rule.Who.Poll.Registries = append(rule.Who.Poll.Registries, policy.HostOf(host+"/any"))
+			if !strings.Contains(host, "/") { // else it is none, and is told as it was written
+				host = policy.HostOf(host + "/any")
+			}
+			rule.Who.Poll.Registries = append(rule.Who.Poll.Registries, host)
 		}
 	}
 	if w := c.Who.Dispatch; w != nil {

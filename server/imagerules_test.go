@@ -66,6 +66,8 @@ func TestImagesAndRegistriesAreChecked(t *testing.T) {
 			"apps.worker.repository: is missing, and environments.prod.image looks for the images of prod in their registry"},
 		"a poll that nothing allows": {"{poll: 10m}", "[]", [2]string{}, "environments.prod.image.poll: no rule of access allows to order in prod what is found in " + ecr + ": add one to access with who: {poll: {registries: [" + ecr + "]}}, or remove it here"},
 		"a poll that a rule allows":  {"{poll: 10m}", "[]", [2]string{"access:\n", "access:\n  - {who: {poll: {registries: [" + ecr + "]}}, may: [order], apps: [api], environments: [prod]}\n"}, ""},
+		"a poll of an address": {"{poll: 10m}", "[]", [2]string{"access:\n", "access:\n  - {who: {poll: {registries: [" + ecr + ", 'https://ghcr.io/acme']}}, may: [order], apps: [api], environments: [prod]}\n"},
+			`access[0].who.poll.registries[1]: "https://ghcr.io/acme" must be a registry's host`},
 		"a poll of one app that a rule allows in another environment": {"{poll: 10m}", "[]", [2]string{"access:\n", "access:\n  - {who: {poll: {registries: [" + ecr + "]}}, may: [order], apps: [api], environments: [dev]}\n"},
 			"environments.prod.image.poll: no rule of access allows to order in prod"},
 	} {

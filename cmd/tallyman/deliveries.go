@@ -37,7 +37,7 @@ malformed is not stored: only the server's log has a line of it.`,
 		}),
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&source, "source", "", "only deliveries of this `source`: github, eventbridge, sns, api")
+	cmd.Flags().StringVar(&source, "source", "", "only deliveries of this `source`: github, eventbridge, sns, api, registry (polls)")
 	cmd.Flags().StringVar(&outcome, "outcome", "", "only deliveries with this `outcome`: "+strings.Join(outcomeNames(), ", "))
 	cmd.Flags().IntVarP(&count, "count", "n", 20, "maximum number of entries")
 	complete(cmd, "source", func(*cobra.Command) []string { return []string{"github", "eventbridge", "sns", "api"} })
