@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/server/config"
@@ -73,7 +75,7 @@ func (s *Server) poll(g *generation) {
 		s.polls.stop()
 		s.polls.stop = nil
 	case g.polls() && s.polls.stop == nil:
-		poller := poll.New(poll.Config{Site: s.polled, Store: s.store, Recorder: s.metrics.images, Logger: s.logger, Holder: newHolder(), Now: now})
+		poller := poll.New(poll.Config{Site: s.polled, Store: s.store, Recorder: s.metrics.images, Logger: s.logger, Holder: newHolder(), Now: now, Jitter: rand.N[time.Duration]})
 		ctx, stop := context.WithCancel(s.polls.ctx)
 		s.polls.stop = stop
 		s.polls.running.Go(func() { poller.Run(ctx) })

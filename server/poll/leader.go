@@ -93,7 +93,8 @@ func (l *leader) startDue(ctx context.Context) <-chan time.Time {
 		}
 		due[t.host] = append(due[t.host], t)
 	}
-	for name, targets := range due {
+	for _, name := range slices.Sorted(maps.Keys(due)) {
+		targets := due[name]
 		slices.SortFunc(targets, func(a, b target) int { // what failed comes last
 			return cmp.Or(l.known[a.name].next.Compare(l.known[b.name].next), cmp.Compare(a.name, b.name))
 		})
@@ -112,9 +113,10 @@ func (l *leader) look(ctx context.Context) {
 		l.site, l.targets = site, targetsOf(site)
 		maps.DeleteFunc(l.known, func(name string, _ *known) bool { _, still := l.targets[name]; return !still })
 	}
-	for name, t := range l.targets {
+	for _, name := range slices.Sorted(maps.Keys(l.targets)) {
+		t := l.targets[name]
 		if k := l.known[name]; k != nil {
-			k.follow(t.every, l.Now())
+			l.follow(k, t.every)
 			continue
 		}
 		complete, err := l.lastScan(ctx, name)
@@ -131,12 +133,12 @@ func (l *leader) look(ctx context.Context) {
 }
 
 // follow has another interval count at once: the jitter of a long one may be longer than it.
-func (k *known) follow(every time.Duration, now time.Time) {
+func (l *leader) follow(k *known, every time.Duration) {
 	if every == k.every {
 		return
 	}
 	k.next, k.every = k.next.Add(every-k.every), every
-	if latest := now.Add(every + jitter(every)); k.next.After(latest) {
+	if latest := l.Now().Add(every + l.jitter(every)); k.next.After(latest) {
 		k.next = latest
 	}
 }
@@ -204,7 +206,7 @@ func (l *leader) finish(r result) {
 	if k == nil {
 		return
 	}
-	k.next = r.began.Add(k.every + jitter(k.every))
+	k.next = r.began.Add(k.every + l.jitter(k.every))
 	l.note(&k.failing, r.err, slog.String("host", r.host), slog.String("repository", r.image))
 	if r.err == nil {
 		k.complete = r.began

@@ -28,7 +28,6 @@ package poll
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -114,6 +113,8 @@ type Config struct {
 	Logger   *slog.Logger
 	Holder   string           // names this process in the lease
 	Now      func() time.Time // in UTC
+	// Jitter draws the random part of a wait: at least 0 and below n.
+	Jitter func(n time.Duration) time.Duration
 }
 
 const (
@@ -145,7 +146,7 @@ func (p *Poller) Run(ctx context.Context) {
 				p.Logger.Warn("lease of the poll not claimed, retrying", slog.String("error", err.Error()))
 			}
 		}
-		pause(ctx, claimEvery+jitter(claimEvery))
+		pause(ctx, claimEvery+p.jitter(claimEvery))
 	}
 }
 
@@ -209,4 +210,4 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // jitter is up to a tenth of an interval, so that many do not ask at the same moment.
-func jitter(every time.Duration) time.Duration { return rand.N(every/10 + 1) }
+func (p *Poller) jitter(every time.Duration) time.Duration { return p.Jitter(every/10 + 1) }

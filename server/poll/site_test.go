@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -128,7 +129,7 @@ func (s *site) reload() {
 func (s *site) start(holder string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	p := poll.New(poll.Config{Site: s.site, Store: s.store, Recorder: s.recorder, Logger: s.logger(), Holder: holder, Now: now})
+	p := poll.New(poll.Config{Site: s.site, Store: s.store, Recorder: s.recorder, Logger: s.logger(), Holder: holder, Now: now, Jitter: rand.N[time.Duration]})
 	go func() {
 		defer close(ended)
 		p.Run(ctx)

@@ -18,15 +18,16 @@ const (
 var list = must(access.New(accessConfig()))
 
 // accessConfig allows our repository to order everything, and a push of an image reach
-// prod for one app only.
+// prod for one app only. A poll may order everything: where it does is not for a rule to say.
 func accessConfig() access.Config {
 	order := []gitops.Right{gitops.RightOrder}
 	c := access.Config{
-		Sources: []string{"github", "eventbridge"}, Environments: environments, Apps: make(map[string][]string),
+		Sources: []string{"github", "eventbridge"}, Environments: environments, Apps: make(map[string][]string), Polled: map[string][]string{polled: {firstHost, secondHost}},
 		Rules: []access.Rule{
 			{Who: access.Who{Dispatch: &access.Dispatch{Repository: "shop/app", RepositoryID: ourRepository}}, May: order, Apps: []string{"*"}, Environments: []string{"*"}},
 			{Who: access.Who{Push: &access.Push{Source: "eventbridge", Accounts: []string{"123456789012"}}}, May: order, Apps: []string{"*"}, Environments: []string{"dev", "staging"}},
 			{Who: access.Who{Push: &access.Push{Source: "eventbridge"}}, May: order, Apps: []string{"api"}, Environments: []string{"prod"}},
+			{Who: access.Who{Poll: &access.Poll{Registries: []string{firstHost, secondHost}}}, May: order, Apps: []string{"*"}, Environments: []string{"*"}},
 		},
 	}
 	for _, app := range append([]string{ghost}, filed...) {
@@ -52,6 +53,8 @@ func (c *checker) authorized(d gitops.Delivery, u gitops.Update) {
 		want = "access[1]"
 	case d.Principal == "push:eventbridge/123456789012" && u.App == "api":
 		want = "access[2]"
+	case d.Principal == "poll:"+hostOf(u.App):
+		want = "access[3]"
 	}
 	switch {
 	case want == "":

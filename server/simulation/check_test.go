@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/poll"
 )
 
 // checker holds a schedule to what was promised. It is told of every change of
@@ -49,6 +50,10 @@ import (
 //   - Where images are inspected nothing is pushed whose image a registry did not have in the
 //     five minutes before, or whose tag has moved, unless an order names its digest. No event of
 //     a moved tag is accepted, and nothing fails because of its image unless a registry said so.
+//   - Where registries are polled, a poll orders what was never seen before and is above every
+//     version that was ever accepted in its environment, and its first scan orders nothing.
+//     Nothing that was written once comes back by a poll. The highest of what no event
+//     told of is ordered in the end. An environment that polls nothing gets nothing from polls.
 //   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,
@@ -157,6 +162,9 @@ func (c *checker) found(text string) bool {
 func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 	if duplicate {
 		met.meet("a delivery was known already")
+		if d.Source == poll.Source {
+			met.meet("a poll found again what it had ordered")
+		}
 		return
 	}
 	c.mu.Lock()
@@ -175,26 +183,6 @@ func (c *checker) accepted(d gitops.Delivery, duplicate bool) {
 		c.authorized(d, u)
 		c.enter(d, u)
 	}
-}
-
-// enter takes down a new update, or one that was lost. The lock is held.
-func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
-	known := c.updates[u.ID]
-	if known == nil {
-		known = &tracked{}
-		c.updates[u.ID] = known
-	} else if !known.lost {
-		c.wrong("update %s was accepted twice", u.ID)
-	} else {
-		met.meet("a lost delivery was taken in again")
-	}
-	if _, there := c.on[u.ID]; known.order == 0 || !u.Recovered && !there { // who sends it again means it now
-		c.acceptances++
-		known.order = c.acceptances
-	}
-	known.Update, known.at, known.lost, known.held = u, time.Now(), false, false
-	c.order(d, u)
-	c.hears(u)
 }
 
 func (c *checker) claimed(l queue.Lease) {

@@ -8,7 +8,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// pending counts the updates that have not ended.
+// pending counts the updates that have not ended, and what is still to be polled.
 func (c *checker) pending() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -17,7 +17,7 @@ func (c *checker) pending() (n int) {
 			n++
 		}
 	}
-	return n + len(c.waiting)
+	return n + len(c.waiting) + len(c.toPoll())
 }
 
 // rest says that all was given its time to end.
@@ -81,6 +81,7 @@ func (c *checker) finally() {
 		c.wrong("delivery %s waited, and was never decided", delivery)
 	}
 	c.inOrder()
+	c.highestIsFound()
 }
 
 // newerWritten reports whether a release of the same app that happened later by its

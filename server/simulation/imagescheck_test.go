@@ -29,10 +29,11 @@ type imageBooks struct {
 	first map[string]time.Time // when the first of them was recorded
 
 	sentAt map[gitops.DeliveryKey]time.Time // when an event was first sent
+	pollBooks
 }
 
 func newImageBooks() imageBooks {
-	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time), sentAt: make(map[gitops.DeliveryKey]time.Time)}
+	return imageBooks{looks: make(map[string][]answerOf), seen: make(map[string][]string), first: make(map[string]time.Time), sentAt: make(map[gitops.DeliveryKey]time.Time), pollBooks: newPollBooks()}
 }
 
 func imageOf(u gitops.Update) string { return u.Repository + ":" + u.Tag }
@@ -83,7 +84,7 @@ func (c *checker) sending(d *dispatch) {
 }
 
 // imageIsThere checks that nothing is pushed whose image was not there when it was looked
-// for, or is another than the tag named before. The lock is held.
+// for, or is another than the tag was known to name when that was. The lock is held.
 func (c *checker) imageIsThere(replica string, sent time.Time, u *tracked) {
 	rules, inspected := c.w.inspects(u.Environment)
 	if !inspected {
@@ -93,7 +94,7 @@ func (c *checker) imageIsThere(replica string, sent time.Time, u *tracked) {
 	switch {
 	case found == nil:
 		c.wrong("update %s was pushed, and its image %s was not there when it was looked for", u.ID, imageOf(u.Update))
-	case !rules.AllowMoved && !c.counts(u.Update, found.digest) && !isNamed(u.Update):
+	case !rules.AllowMoved && !c.counts(u.Update, found.digest) && !isNamed(u.Update) && c.first[imageOf(u.Update)].Before(found.at):
 		c.wrong("update %s was pushed, and its tag %s has moved", u.ID, imageOf(u.Update))
 	default:
 		met.meet("an image was found and its update pushed")
@@ -113,6 +114,7 @@ func isNamed(u gitops.Update) bool { return u.Digest != "" && !gitops.TellsOfIma
 // that an order named. The lock is held.
 func (c *checker) records(repository, tag, digest string, named bool) {
 	name := repository + ":" + tag
+	c.known[name] = true
 	if seen := c.seen[name]; digest != "" && !slices.Contains(seen, digest) && (len(seen) == 0 || named) {
 		if len(seen) == 0 {
 			c.first[name] = time.Now()

@@ -7,6 +7,28 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+// enter takes down a new update, or one that was lost. The lock is held.
+func (c *checker) enter(d gitops.Delivery, u gitops.Update) {
+	known := c.updates[u.ID]
+	if known == nil {
+		known = &tracked{}
+		c.updates[u.ID] = known
+	} else if !known.lost {
+		c.wrong("update %s was accepted twice", u.ID)
+	} else {
+		met.meet("a lost delivery was taken in again")
+	}
+	if _, there := c.on[u.ID]; known.order == 0 || (!u.Recovered || isPolls(u)) && !there { // who sends it again means it now
+		c.acceptances++
+		known.order = c.acceptances
+	}
+	known.Update, known.at, known.lost, known.held = u, time.Now(), false, false
+	c.order(d, u)
+	c.hears(u)
+	c.byPoll(u)
+	c.raise(u)
+}
+
 // order checks where a delivery that was accepted puts its updates: an update that
 // is late or that lowers the version was superseded, and no other. The lock is held.
 func (c *checker) order(d gitops.Delivery, u gitops.Update) {

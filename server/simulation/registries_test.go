@@ -66,13 +66,16 @@ func newRegistries(w *world) *registries {
 }
 
 // at is the digest that a tag names at a time; "" while it names none.
-func (t *tag) at(now time.Time) (digest string) {
+func (t *tag) at(now time.Time) (digest string) { return t.standing(now).digest }
+
+// standing is what a tag names at a time, and since when.
+func (t *tag) standing(now time.Time) (found standing) {
 	for _, s := range t.images {
 		if !s.from.After(now) {
-			digest = s.digest
+			found = s
 		}
 	}
-	return digest
+	return found
 }
 
 // move has the tag name another image from a time on.

@@ -34,8 +34,10 @@ type replica struct {
 	files    *parsers                     // nil: nothing is guarded
 	writer   *manifest.Writer
 	intake   *webhook.Intake
-	room     *roomLink   // nil: no image is inspected
-	knows    atomic.Bool // the newcomer
+	room     *roomLink       // nil: no image is inspected
+	knows    atomic.Bool     // the newcomer
+	life     context.Context // of its poll
+	endPolls context.CancelFunc
 
 	storeCut, networkCut atomic.Bool
 
@@ -47,6 +49,7 @@ type replica struct {
 
 func (w *world) newReplica(name string) *replica {
 	r := &replica{world: w, name: name, dead: make(chan struct{}), handlers: make(map[string]*webhook.Handler)}
+	r.life, r.endPolls = context.WithCancel(context.Background())
 	// Within a process only wall clocks go back, and what is measured with Now is
 	// measured on the other one; so here a clock goes back between two processes.
 	if !w.sweeps {
@@ -129,6 +132,9 @@ func (r *replica) start() {
 	if r.newcomers > 0 {
 		go r.look()
 	}
+	if r.polls() {
+		go r.poll()
+	}
 	if r.sweeps {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
@@ -154,6 +160,7 @@ func (r *replica) stop(within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	defer context.AfterFunc(ctx, r.writer.Abort)()
+	r.endPolls()
 	r.lanes.Stop(ctx)
 	if r.room != nil {
 		r.room.Close()

@@ -96,6 +96,8 @@ type books struct {
 	held    map[string]bool // updates
 	word    map[release]time.Time
 	seen    map[string][]string
+	known   map[string]bool // images
+	version map[release]string
 
 	restores int // that there had been
 }
@@ -103,7 +105,7 @@ type books struct {
 func (c *checker) copyBooks() books {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), make(map[string]bool), maps.Clone(c.word), c.seenImages(), c.restores}
+	b := books{make(map[string]gitops.Update), maps.Clone(c.tokens), maps.Clone(c.waiting), c.highest, c.lasting(), make(map[string]bool), maps.Clone(c.word), c.seenImages(), maps.Clone(c.known), maps.Clone(c.versions), c.restores}
 	for id, u := range c.updates {
 		if !u.lost {
 			b.updates[id], b.held[id] = u.Update, u.held
@@ -126,7 +128,7 @@ func (c *checker) restored(b books) {
 	defer c.mu.Unlock()
 	c.tokens, c.waiting, c.highest = maps.Clone(b.tokens), maps.Clone(b.waiting), b.highest
 	c.word = maps.Clone(b.word)
-	c.seen = b.seen
+	c.seen, c.known, c.versions = b.seen, b.known, b.version
 	c.bringBack(b.stints)
 	c.restores++
 	for _, id := range slices.Sorted(maps.Keys(c.updates)) {

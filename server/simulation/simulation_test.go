@@ -160,6 +160,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.reloads, "reload", w.reload)
 	add(w.images.outages, "registry's outage", w.refuse)
 	add(w.images.moves, "moved tag", w.moveOne)
+	add(w.polling.pushes, "unheard push", w.pushUnheard)
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
 	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
@@ -243,6 +244,7 @@ func (w *world) succeed(place int, old *replica, after time.Duration) {
 func (w *world) heal() {
 	w.tell("everything heals")
 	w.healed.Store(true)
+	w.check.heals()
 	w.appeared.Store(true)
 	w.origin.thaw(time.Now().Add(time.Hour))
 	w.registries.recover()

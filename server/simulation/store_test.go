@@ -46,7 +46,8 @@ type queueCalls interface {
 	queue.ProofKeys
 	queue.Parsing
 	queue.Holds
-	SeenImages(ctx context.Context, repository string, tags []string) ([]gitops.SeenImage, error)
+	queue.Images
+	Head(ctx context.Context, environment, app string) (gitops.Head, error)
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
 	WaitingDeliveries(ctx context.Context, p queue.Page) (found []gitops.Delivery, next string, err error)
@@ -81,10 +82,18 @@ func (m modelStore) killHolders() {
 	}
 }
 
-// backup is restored with the leases as they were, by whomever.
+// backup is restored with the leases as they were, by whomever. After an operator's restore no
+// scan is known.
 func (m modelStore) backup() (restore func(byOperator bool)) {
 	snapshot := m.Snapshot()
-	return func(bool) { m.Restore(snapshot) }
+	return func(byOperator bool) {
+		m.Restore(snapshot)
+		for _, app := range filed {
+			if byOperator {
+				_ = m.SetCheckpoint(context.Background(), queue.PollCheckpoint+repositoryOf(app), "") // the model always does
+			}
+		}
+	}
 }
 
 func (m modelStore) forgetProofKeys() { m.ForgetProofKeys() }

@@ -31,10 +31,10 @@ func lower(tag, than string) bool {
 	return err == nil && a.LessThan(b)
 }
 
-// onlyUp reports whether an update may not lower a version: it is a push's, where tags
-// are versions.
+// onlyUp reports whether an update may not lower a version: it is a push's or a
+// poll's, where tags are versions.
 func onlyUp(u gitops.Update) bool {
-	return u.Delivery.Source == "eventbridge" && u.Environment == "prod"
+	return (u.Delivery.Source == "eventbridge" || isPolls(u)) && u.Environment == "prod"
 }
 
 // higherThan is the update whose version one that only goes up would lower: of its app

@@ -145,6 +145,7 @@ type world struct {
 	sent                []*dispatch
 	frozen              frozen
 	errands             int // of people
+	unheard             int // tags that no event told of
 	told                trace
 }
 
@@ -174,6 +175,7 @@ type profile struct {
 	allAfterHold         string // the environment that writes all that was held, if one does
 	overwrites           string // the environment that respects no edits by hand, if there is one
 	images               imageProfile
+	polling              pollProfile
 }
 
 func draw(r *rand.Rand) profile {
@@ -217,6 +219,7 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w.newcomers = drawNewcomers(w.chance.of("newcomer"))
 	w.drawHolds(w.chance.of("holds"))
 	w.images = drawImages(w.chance.of("images"))
+	w.polling = drawPolls(w.chance.of("polls"), w.images)
 	w.registries = newRegistries(w)
 	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
