@@ -62,6 +62,25 @@ func TestIntervals(t *testing.T) {
 	})
 }
 
+// Between two scans of an image is its interval, and a part of a tenth of it that is drawn.
+func TestTheJitterIsDrawn(t *testing.T) {
+	play(t, func(s *site) {
+		s.jitter = func(n time.Duration) time.Duration { return n - 1 }
+		s.has(ghcr, of("1.0.0")...)
+	}, func(s *site) {
+		s.pass(5 * every)
+		asked := s.registries.requests(ghcr)
+		if len(asked) != 5 {
+			t.Fatalf("asked %d times in five intervals", len(asked))
+		}
+		for i, q := range asked[1:] {
+			if between := q.at.Sub(asked[i].at); between != every+every/10 {
+				t.Errorf("asked again after %s", between)
+			}
+		}
+	})
+}
+
 // An app that goes and comes back while its image is scanned is polled on, also where the
 // store does not answer meanwhile.
 func TestAnAppThatComesBackWithinAScan(t *testing.T) {

@@ -45,6 +45,7 @@ type site struct {
 	branch     map[gitops.Place]string // tags
 	lenient    bool                    // the intake refuses no moved tag
 	stop       func()                  // stops the replica
+	jitter     func(n time.Duration) time.Duration
 
 	mu      sync.Mutex
 	current *poll.Site
@@ -76,7 +77,7 @@ func play(t *testing.T, edit func(s *site), test func(s *site)) {
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, branch: make(map[gitops.Place]string),
+	s := &site{t: t, branch: make(map[gitops.Place]string), jitter: rand.N[time.Duration],
 		registries: &registries{lists: make(map[string][]poll.Image), size: 100, faults: make(map[string][]error), under: make(map[string]bool)},
 		recorder:   &recorder{counted: counted{make(map[string]int), make(map[string]int), make(map[string]time.Time), make(map[string]time.Duration), make(map[string]int)}},
 		polls:      map[string]poll.Environment{"dev": {Every: every, RefusesMoved: true}, "prod": {Every: every, RefusesMoved: true}},
@@ -129,7 +130,7 @@ func (s *site) reload() {
 func (s *site) start(holder string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	p := poll.New(poll.Config{Site: s.site, Store: s.store, Recorder: s.recorder, Logger: s.logger(), Holder: holder, Now: now, Jitter: rand.N[time.Duration]})
+	p := poll.New(poll.Config{Site: s.site, Store: s.store, Recorder: s.recorder, Logger: s.logger(), Holder: holder, Now: now, Jitter: s.jitter})
 	go func() {
 		defer close(ended)
 		p.Run(ctx)

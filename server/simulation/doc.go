@@ -11,12 +11,13 @@
 // configured in zones whose clocks are changed meanwhile. Then everything heals, all holds
 // are lifted, and all that was accepted must end in time. In some schedules images are
 // inspected: two registries have them at once, late or never, have tags move, and refuse,
-// throttle or hang for a while.
+// throttle or hang for a while. In some of these an environment polls: tags are pushed that no
+// event tells of, and lists are old, cut short, or fail.
 //
 // # What is real
 //
 // The receivers with their signatures, the policy, the lanes, the room that inspects
-// images, the manifest writer and the sweep of missed deliveries are the service's own. Around them stand a
+// images, the poll, the manifest writer and the sweep of missed deliveries are the service's own. Around them stand a
 // network that is an http.RoundTripper in front of a small and strict git server over
 // real git objects, and a store: one in memory that passes the suite which the real
 // stores pass, or the real one on a PostgreSQL server. What transactions do that run at

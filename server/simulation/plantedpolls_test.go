@@ -6,7 +6,7 @@ var plantedPollBugs = []planted{
 		"the first poll orders what was there",
 		"server/poll/scan.go",
 		"	s.first = last.IsZero()\n",
-		"",
+		"	s.first = last.IsZero() && t.every < 0\n",
 		"the first poll of",
 	},
 	{
@@ -22,6 +22,13 @@ var plantedPollBugs = []planted{
 		"gitops.VersionKey(image.Tag) > head.AcceptedVersion &&",
 		"gitops.VersionKey(image.Tag) > gitops.VersionKey(head.WrittenTag) &&",
 		"which is not above",
+	},
+	{
+		"whatever was never seen is ordered",
+		"server/poll/choice.go",
+		"return gitops.VersionKey(image.Tag) > head.AcceptedVersion && !isBeforeWord(image, head, now)",
+		"return !isBeforeWord(image, head, now)",
+		"of a poll brings",
 	},
 	{
 		"the lowest of what is new is ordered",
