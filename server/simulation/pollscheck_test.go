@@ -36,6 +36,7 @@ type pollBooks struct {
 	versions map[release]string // the highest that was ever accepted
 	scan     map[string]*scanned
 	leading  map[string]bool                    // replicas
+	leader   string                             // that had the lease last
 	decided  map[gitops.DeliveryKey][]time.Time // when what a poll decided by was read
 	since    map[string]time.Time               // when the first scan of a repository was over
 	complete map[string]time.Time               // when the last scan of a repository began that was complete
@@ -52,6 +53,12 @@ func (c *checker) leads(replica string, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leading[replica] = leads
+	if leads && c.leader != "" && c.leader != replica {
+		met.meet("another replica went on with the polls")
+	}
+	if leads {
+		c.leader = replica
+	}
 }
 
 // scanOf is a replica's scan of a repository. The lock is held.
@@ -177,8 +184,8 @@ func (c *checker) raise(u gitops.Update) {
 // isPolls reports whether a poll ordered an update.
 func isPolls(u gitops.Update) bool { return u.Delivery.Source == poll.Source }
 
-// byPoll checks an update that was accepted from a poll: its environment polls, it was decided,
-// and it is nothing that was on the branch before and is not any more. The lock is held.
+// byPoll checks an update that was accepted from a poll: its environment polls, a poll has
+// decided it, and no update of the app had written the tag by then. The lock is held.
 func (c *checker) byPoll(u gitops.Update) {
 	if !isPolls(u) {
 		return
@@ -241,8 +248,14 @@ func (c *checker) highestIsFound() {
 				highest = u.tag
 			}
 		}
-		if highest != "" && (c.versions[r] == "" || lower(c.versions[r], highest)) {
+		if highest == "" {
+			continue
+		}
+		if c.versions[r] == "" || lower(c.versions[r], highest) {
 			c.wrong("%s of %s is the highest that was pushed, no event told of it, and it was never ordered", highest, app)
+		}
+		if c.versions[r] == highest {
+			met.meet("the highest version is one that no event told of")
 		}
 	}
 }
