@@ -109,12 +109,12 @@ func TestAReloadObeysWhatARepositorySaid(t *testing.T) {
 		s.registry.push(v1, digestA)
 		s.answer(s.update("x", v1))
 		s.answer(s.update("secret", "ghcr.io/acme/secret:v1"))
-		asked := len(s.registry.asked)
+		asked := len(s.registry.questions())
 		s.Reconfigured()
 		elapse(9 * time.Minute)
-		equal(t, "looks before it may be asked", asked, len(s.registry.asked))
+		equal(t, "looks before it may be asked", asked, len(s.registry.questions()))
 		elapse(2 * time.Minute)
-		equal(t, "looks afterwards", asked+1, len(s.registry.asked))
+		equal(t, "looks afterwards", asked+1, len(s.registry.questions()))
 	})
 }
 

@@ -101,7 +101,7 @@ func TestTheWayOutOfAMovedTag(t *testing.T) {
 		equal(t, "by tag", "fails rejected", s.ask(byTag))
 		found := s.Inspect([]gitops.Update{byDigest})[0].Found
 		equal(t, "by digest", &gitops.Found{Digest: digestA, At: s.began.UTC(), Named: true}, found)
-		equal(t, "looks", 1, len(s.registry.asked))
+		equal(t, "looks", 1, len(s.registry.questions()))
 		equal(t, "counted", []string{"dev moved", "dev present"}, s.counted)
 	})
 }
@@ -118,7 +118,7 @@ func TestEachQuestionIsALook(t *testing.T) {
 		synctest.Wait()
 		equal(t, "in dev", "present a", s.ask(dev))
 		equal(t, "in prod", "fails rejected", s.ask(prod))
-		equal(t, "looks", 2, len(s.registry.asked))
+		equal(t, "looks", 2, len(s.registry.questions()))
 	})
 }
 
@@ -156,9 +156,9 @@ func TestWhatIsNotUsedIsForgotten(t *testing.T) {
 		if waiters != 0 || looks > 310 {
 			t.Errorf("it keeps %d updates and %d answers", waiters, looks)
 		}
-		asked := len(s.registry.asked)
+		asked := len(s.registry.questions())
 		elapse(time.Hour)
-		equal(t, "looks that nobody waits for", asked, len(s.registry.asked))
+		equal(t, "looks that nobody waits for", asked, len(s.registry.questions()))
 	})
 }
 

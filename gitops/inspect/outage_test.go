@@ -206,7 +206,7 @@ func TestClose(t *testing.T) {
 		equal(t, "afterwards", "looking", s.ask(s.update("x", v1)))
 		s.Reconfigured()
 		elapse(time.Hour)
-		equal(t, "looks", 8, len(s.registry.asked))
+		equal(t, "looks", 8, len(s.registry.questions()))
 		s.Close()
 	})
 }

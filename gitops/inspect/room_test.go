@@ -37,7 +37,7 @@ func TestABurstCostsOneLookForEachImage(t *testing.T) {
 				t.Fatalf("an update is %s", s.word(i))
 			}
 		}
-		equal(t, "looks", 200, len(s.registry.asked))
+		equal(t, "looks", 200, len(s.registry.questions()))
 		equal(t, "looks at once", 8, s.registry.most["ghcr.io"])
 		if reads := len(s.store.reads); reads > 50 {
 			t.Errorf("%d reads of the store", reads)
@@ -112,7 +112,7 @@ func TestTheWaitEnds(t *testing.T) {
 		equal(t, "freed at the end", []string{"1"}, s.Freed("dev"))
 		equal(t, "looks at the end", append(want, 80), s.registry.times(s.began, v1))
 		thorough := 0
-		for _, a := range s.registry.asked {
+		for _, a := range s.registry.questions() {
 			if a.Thorough {
 				thorough++
 			}
@@ -154,8 +154,8 @@ func TestARestartKeepsTheDeadline(t *testing.T) {
 				u := s.update("1", v1)
 				u.AcceptedAt, u.ImageSince = s.began.Add(-time.Hour), s.began.Add(c.since)
 				equal(t, "verdict", c.want, s.answer(u))
-				equal(t, "looks", c.looks, len(s.registry.asked))
-				equal(t, "thorough", name == "after it" || c.since == -time.Minute, s.registry.asked[0].Thorough)
+				equal(t, "looks", c.looks, len(s.registry.questions()))
+				equal(t, "thorough", name == "after it" || c.since == -time.Minute, s.registry.questions()[0].Thorough)
 			})
 		})
 	}
@@ -184,7 +184,7 @@ func TestRulesThatChange(t *testing.T) {
 		other := s.update("2", v1)
 		other.Environment = "test"
 		equal(t, "without rules", "not inspected", s.ask(other))
-		equal(t, "looks", 0, len(s.registry.asked))
+		equal(t, "looks", 0, len(s.registry.questions()))
 		u := s.update("1", v1)
 		s.answer(u)
 		s.setRules("dev", &image.Rules{Wait: time.Hour, ECRSigned: true})
@@ -194,15 +194,15 @@ func TestRulesThatChange(t *testing.T) {
 		equal(t, "by other rules", "looking", s.ask(u))
 		synctest.Wait()
 		equal(t, "its wait is the new one", "waits from 0s to 1h0m0s", s.ask(u))
-		equal(t, "what it asks", true, s.registry.asked[1].ECRSigned)
+		equal(t, "what it asks", true, s.registry.questions()[1].ECRSigned)
 		s.setRules("dev", nil)
 		s.Reconfigured()
 		equal(t, "freed again", []string{"1"}, s.Freed("dev"))
 		equal(t, "without rules any more", "not inspected", s.ask(u))
 		equal(t, "counted", nil, s.counted)
-		looks := len(s.registry.asked)
+		looks := len(s.registry.questions())
 		elapse(time.Hour)
-		equal(t, "looks that nobody waits for", looks, len(s.registry.asked))
+		equal(t, "looks that nobody waits for", looks, len(s.registry.questions()))
 	})
 }
 

@@ -116,6 +116,13 @@ func (r *registry) failing(fails func(q image.Question) error) {
 	r.change(func(r *registry) { r.fails = fails })
 }
 
+// questions are what was asked by now, in order.
+func (r *registry) questions() []asked {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
+}
+
 // times are when a question was asked whose repository and tag begin so, in seconds since a
 // time.
 func (r *registry) times(since time.Time, prefix string) (at []float64) {
