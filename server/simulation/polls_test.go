@@ -78,8 +78,10 @@ type pollIntake struct{ *replica }
 
 // Accept implements poll.Intake. The checker is told what the poll has decided.
 func (in pollIntake) Accept(ctx context.Context, from webhook.Inbound) (gitops.Delivery, bool, error) {
-	if from.Store == nil { // else it is to be refused
+	if from.Store == nil {
 		in.check.pollOrders(in.name, from.Event)
+	} else {
+		met.meet("a poll had a moved tag refused")
 	}
 	return in.intake.Accept(ctx, from)
 }

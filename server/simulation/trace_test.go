@@ -65,7 +65,7 @@ var mustMeet = []string{
 	"a delivery waited for its app", "a waiting delivery became an update", "two replicas decided one delivery",
 	"an image was not there", "an image was found and its update pushed", "an update was blocked: image", "an update failed because its image never came",
 	"an update failed because its tag had moved", "an event of a moved tag was refused", "a registry hung",
-	"a first poll recorded what was there", "a poll ordered what no event told of", "a poll's list failed", "another replica went on with the polls", "the highest version is one that no event told of", "a poll's list was old or cut short",
+	"a first poll recorded what was there", "a poll ordered what no event told of", "a poll had a moved tag refused", "a poll's list failed", "another replica went on with the polls", "the highest version is one that no event told of", "a poll's list was old or cut short",
 	"a registry refused a look: unavailable", "a registry refused a look: rate_limited", "a registry refused a look: forbidden", "a registry refused a look: unauthorized",
 }
 
