@@ -129,7 +129,7 @@ func TestWhatWaitsForItsImage(t *testing.T) {
 					t.Error("it is not logged as waiting for its image")
 				}
 				takes := s.queue.count("Take")
-				elapse(50 * time.Minute)
+				elapse(14 * time.Minute)
 				equal(t, "looks at the queue meanwhile", takes, s.queue.count("Take"))
 				images.there("api 1")
 				synctest.Wait()
@@ -237,6 +237,24 @@ func TestAnOutageLastsWhileImagesAreLookedAt(t *testing.T) {
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 committed"}, s.happened())
 		equal(t, "outage", (*queue.Outage)(nil), s.backlog().Outage)
+		s.Stop(t.Context())
+	})
+}
+
+// A store that lost its last reports has an update wait that was found long ago, and of which
+// nobody would tell: it is looked at again within a quarter of an hour.
+func TestWhatWaitsAgainAfterAFailover(t *testing.T) {
+	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
+		images.hideFree = true
+		images.is(waiting(time.Time{}), "api 1")
+		s.accept("api 1")
+		s.Start()
+		synctest.Wait()
+		images.there("api 1")
+		elapse(14 * time.Minute)
+		equal(t, "happened so far", []string{"api 1 image"}, s.happened())
+		elapse(2 * time.Minute)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
 		s.Stop(t.Context())
 	})
 }

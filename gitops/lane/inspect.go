@@ -92,10 +92,16 @@ func (t *leaseTerm) byStoreClock(b gitops.Block, ahead time.Duration) gitops.Blo
 	return b
 }
 
+// imagesAgain is how often everything that waits for its image is looked at again.
+const imagesAgain = 15 * time.Minute
+
 // followImages has everything that waits for its image looked at again when the lane is
-// claimed: what the last holder was waiting for is known nowhere else.
+// claimed: what the last holder was waiting for is known nowhere else. So it does from time
+// to time: a store that lost its last reports, in a failover, may have what was found long ago
+// wait again.
 func (t *leaseTerm) followImages() error {
-	if t.imagesJudged {
+	now := time.Now()
+	if !t.imagesJudged.IsZero() && now.Sub(t.imagesJudged) < imagesAgain {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, storeTime)
@@ -103,7 +109,7 @@ func (t *leaseTerm) followImages() error {
 	if err := t.Queue.Rejudge(ctx, gitops.BlockImage, []string{t.environment}); err != nil {
 		return err
 	}
-	t.imagesJudged = true
+	t.imagesJudged = now
 	return nil
 }
 

@@ -47,7 +47,7 @@ type leaseTerm struct {
 	// waited are, by id, what was reported to wait for its image: when that ended, by the
 	// store's clock, and the zero time while it has not.
 	waited       map[string]time.Time
-	imagesJudged bool          // what waited for its image before this term is ready
+	imagesJudged time.Time     // when everything that waits for its image was last made ready; zero in a new term
 	rejudged     int           // the revision whose freezes the lane's updates are held by; -1 for none yet
 	leftAlone    int           // how many of what was taken last cannot be worked on now
 	away         []string      // apps whose manifest repository is away, sorted; as of the round

@@ -1,6 +1,10 @@
 package lane
 
-import "github.com/tallyman-dev/tallyman/gitops/queue"
+import (
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
 
 // wait waits for work, and reports whether to go on: a closing lane does not wait. An outage
 // that was reported is over when nothing is left that could meet it; what is looked at may.
@@ -27,12 +31,19 @@ func (t *leaseTerm) wait(b batch) bool {
 	}
 	t.setIdle(true)
 	defer t.setIdle(false)
-	select {
-	case <-t.Queue.Wake(t.environment):
-	case <-t.Images.Changed(t.environment):
-	case <-t.due:
-	case <-t.drain:
-	case <-t.ctx.Done():
+	for {
+		select {
+		case <-time.After(time.Until(t.imagesJudged.Add(imagesAgain))): // what that makes ready gives a hint
+			if err := t.followImages(); err != nil {
+				return t.queueFailed("judging again what waits for its image", err)
+			}
+			continue
+		case <-t.Queue.Wake(t.environment):
+		case <-t.Images.Changed(t.environment):
+		case <-t.due:
+		case <-t.drain:
+		case <-t.ctx.Done():
+		}
+		return true
 	}
-	return true
 }
