@@ -211,7 +211,7 @@ func TestRoomForIncidents(t *testing.T) {
 func TestAnEndIsNoEarlier(t *testing.T) {
 	limits := Limits{PinFor: time.Hour, PinAtMost: 2 * time.Hour}
 	now := time.Date(2026, 11, 27, 12, 0, 0, 300_000_000, time.UTC)
-	for _, lasts := range []time.Duration{time.Millisecond, time.Second, 90 * time.Minute, 2 * time.Hour} {
+	for _, lasts := range []time.Duration{time.Second, 1001 * time.Millisecond, 90 * time.Minute, 2 * time.Hour} {
 		for name, until := range map[string]time.Time{"until a time": now.Add(lasts), "for a while": {}} {
 			end, err := End(gitops.HoldPin, until, lasts, limits, now)
 			if early := now.Add(lasts).Sub(end); err != nil || early > 0 || early <= -time.Second || end.Nanosecond() != 0 {

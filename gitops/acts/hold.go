@@ -112,10 +112,11 @@ func End(kind gitops.HoldKind, until time.Time, lasts time.Duration, l Limits, n
 	if until.IsZero() {
 		until = now.Add(cmp.Or(lasts, usual))
 	}
+	tooSoon := until.Before(now.Add(time.Second))
 	until = WholeSecond(until)
 	switch {
-	case !until.After(now):
-		return until, rejected(field, "%s is not after now, %s: give a later end", until.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case tooSoon:
+		return until, rejected(field, "%s is not after now, %s, by a second at least: give a later end", until.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case until.After(WholeSecond(now.Add(atMost))):
 		return until, rejected(field, "%s is in %s: %s", until.Format(time.RFC3339), hours(until.Sub(now)), rule)
 	}
