@@ -143,10 +143,14 @@ type store struct {
 	mu    sync.Mutex
 	seen  []gitops.SeenImage
 	down  bool
-	reads []string // repositories
+	takes time.Duration // each read
+	reads []string      // repositories
 }
 
 func (s *store) SeenImages(_ context.Context, repository string, tags []string) ([]gitops.SeenImage, error) {
+	if s.takes > 0 {
+		<-time.After(s.takes)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads = append(s.reads, repository)

@@ -131,6 +131,9 @@ func TestWhatWaitsForItsImage(t *testing.T) {
 				takes := s.queue.count("Take")
 				elapse(14 * time.Minute)
 				equal(t, "looks at the queue meanwhile", takes, s.queue.count("Take"))
+				elapse(36 * time.Minute) // every quarter of an hour it is asked about again, and then waits as before
+				equal(t, "looks at the queue in 50 minutes", takes+3*2, s.queue.count("Take"))
+				equal(t, "happened meanwhile", []string{"api 1 image", "api 1 image", "api 1 image"}, s.happened())
 				images.there("api 1")
 				synctest.Wait()
 				equal(t, "happened at once", []string{"api 1 committed"}, s.happened())
