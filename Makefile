@@ -78,7 +78,7 @@ soak: ## attack the program for SOAK (10m) beside valid deliveries, in the memor
 	$(GO) test -count=1 -timeout 2h -v -run '^TestSoak$$' ./cmd/tallyman-bench -soak $(SOAK) -soak-table $(CURDIR)/soak.md $(SOAKFLAGS)
 
 .PHONY: verify
-verify: lint test simulate fuzz demo ## more than CI runs
+verify: lint test simulate fuzz demo ## all of what CI runs
 
 .PHONY: image
 image: ## build the container image tallyman:VERSION, with GO_IMAGE by digest where that is given
