@@ -89,7 +89,7 @@ func (b Block) Ended(now time.Time) Block {
 
 // ImageSince returns since when an update's image is known to be missing, as the blocks
 // that were last reported of it say: Since of the [BlockImage] that was reported with an
-// end, also when that has lifted, and the zero time where there is none.
+// end, also when that has lifted; the zero time without such a block.
 func ImageSince(reported []Block) time.Time {
 	for _, b := range reported {
 		if b.Kind == BlockImage && !b.Until.IsZero() && !b.Until.Before(b.Since) {

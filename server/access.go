@@ -81,7 +81,7 @@ func accessRule(c config.Access) access.Rule {
 	if w := c.Who.Poll; w != nil {
 		rule.Who.Poll = &access.Poll{}
 		for _, host := range w.Registries {
-			if !strings.Contains(host, "/") { // else it is none, and is told as it was written
+			if !strings.Contains(host, "/") { // else it is no host, and the error quotes it as it was written
 				host = policy.HostOf(host + "/any")
 			}
 			rule.Who.Poll.Registries = append(rule.Who.Poll.Registries, host)

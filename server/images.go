@@ -85,7 +85,7 @@ func (s *Server) startRoom() {
 }
 
 // anotherImage says why an update is of another image than its app has now, where images are
-// inspected: its tag would be written behind a name that nobody asked the registry about.
+// inspected: its tag would be written behind a name that the registry was not asked about.
 func (s *Server) anotherImage(u gitops.Update) string {
 	g := s.current()
 	t, known := g.known().Target(u.Environment, u.App)

@@ -17,7 +17,7 @@ import (
 type polls struct {
 	ctx     context.Context
 	running sync.WaitGroup
-	stop    context.CancelFunc // ends the poller; nil while there is none
+	stop    context.CancelFunc // ends the poller; nil while no environment polls
 
 	mu    sync.Mutex
 	of    *generation // that the site is of

@@ -86,8 +86,8 @@ type Config struct {
 	Topics       []string            // of the source sns
 	Tokens       []string            // names
 	Issuers      []string            // of jobs' tokens
-	// Polled are the registries that are polled, by the environment that wants it. Of one
-	// that has no app yet there are none.
+	// Polled are the registries that are polled, by the environment that wants it. An environment
+	// without apps has an empty list.
 	Polled map[string][]string
 }
 

@@ -83,8 +83,8 @@ func TestPollRulesThatCannotBe(t *testing.T) {
 	}
 }
 
-// A refusal names the registry, what check prints has its rule, and a poll is nobody who
-// orders an app by its name.
+// A refusal names the registry, what check prints has its rule, and a poll does not order
+// an app by its name.
 func TestAPollIsDescribed(t *testing.T) {
 	l := newList(t, polling())
 	_, err := l.Authorize(gitops.Principal{Poll: "registry.example:5000"}, gitops.RightOrder, "web", "prod")

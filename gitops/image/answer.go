@@ -27,6 +27,6 @@ type Answer struct {
 	// "" where it has it, or none was asked for.
 	Unsigned string
 	// Pending, with Unsigned: the signature may still come, since it is being made, or since
-	// there is none at all yet. It is looked for as an absent image is.
+	// the image has no signature yet. It is looked for as an absent image is.
 	Pending bool
 }

@@ -116,7 +116,7 @@ func TestJudge(t *testing.T) {
 			words: "acme/api:v1.4.2 in registry ghcr.io is for no platform that it names and not for linux/amd64, which environment prod demands: build it for that platform and push it under a new tag"},
 		"a platform's manifest is missing": {rules: amd, answer: missing, outcome: image.OutcomePlatform, code: gitops.Rejected,
 			words: "acme/api:v1.4.2 in registry ghcr.io is an index that names linux/arm64/v8, and the manifest of that platform is not there: push the image again under a new tag"},
-		"one that nobody demands is missing": {rules: image.Rules{Platforms: platforms(t, "linux/amd64")}, answer: missing, outcome: image.OutcomePresent},
+		"one that is not demanded is missing": {rules: image.Rules{Platforms: platforms(t, "linux/amd64")}, answer: missing, outcome: image.OutcomePresent},
 		"unsigned": {answer: unsigned, outcome: image.OutcomeUnsigned, code: gitops.Rejected,
 			words: "acme/api:v1.4.2 in registry ghcr.io does not have the signature that environment prod demands: no signature is by key cosign.pub. Sign it, then run: tallyman retry 4711"},
 		"not signed yet": {rules: image.Rules{Wait: time.Minute}, answer: pending, outcome: image.OutcomeUnsigned,

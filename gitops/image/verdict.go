@@ -81,8 +81,7 @@ func Moved(u gitops.Update, seen []gitops.SeenImage) (why string, moved bool) {
 	return movedWords(u, u.Digest, first), true
 }
 
-// movedFrom is the image that an update's tag named first, where what it names now is none
-// that it may name.
+// movedFrom returns the image that an update's tag named first, where the tag has moved.
 func movedFrom(u gitops.Update, digest string, seen []gitops.SeenImage) (first gitops.SeenImage, moved bool) {
 	if digest == "" {
 		return gitops.SeenImage{}, false

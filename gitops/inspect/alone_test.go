@@ -118,7 +118,7 @@ func TestAReloadObeysWhatARepositorySaid(t *testing.T) {
 	})
 }
 
-// A registry that nobody asks for is not said to be away.
+// A registry is not reported as unavailable when no update waits for it.
 func TestAnOutageThatNobodyNotices(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		s.registry.failing(failingAt("", gitops.Errorf(gitops.Unavailable, "registry ghcr.io answered 503")))

@@ -158,7 +158,7 @@ func TestWhatIsNotUsedIsForgotten(t *testing.T) {
 		}
 		asked := len(s.registry.questions())
 		elapse(time.Hour)
-		equal(t, "looks that nobody waits for", asked, len(s.registry.questions()))
+		equal(t, "looks without an update", asked, len(s.registry.questions()))
 	})
 }
 

@@ -60,7 +60,7 @@ func (r *Room) dispatch(h *host, now time.Time) {
 		return
 	}
 	if h.out != nil && h.out.probe == nil && h.wanted == 0 && !now.Before(h.out.until) {
-		h.out = nil // nobody asks, and so nobody knows
+		h.out = nil // no update waits for it, so it is not asked, and its state is not known
 	}
 	if h.out != nil {
 		r.probe(h, now)
@@ -146,9 +146,9 @@ func (r *Room) nextRepeat(h *host, now time.Time) *look {
 	return nil
 }
 
-// mayAsk reports whether a look that has left its queue is to be asked. What nobody waits
-// for is not, and what is in a repository that is away waits until another look finds it
-// back.
+// mayAsk reports whether a look that has left its queue is to be asked. A look without an
+// update is not, and one in a repository that is away waits until another look finds the
+// repository back.
 func (r *Room) mayAsk(l *look, now time.Time) bool {
 	away := l.host.away[l.question.Repository]
 	switch {

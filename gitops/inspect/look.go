@@ -117,8 +117,8 @@ func (r *Room) start(l *look, room *int, now time.Time) {
 	})
 }
 
-// looked takes in what a look brought. What fails before the room is closed because it is
-// closed is nobody's failure.
+// looked takes in what a look brought. A failure that comes from
+// closing the room is not counted.
 func (r *Room) looked(l *look, a image.Answer, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,7 +144,7 @@ func (r *Room) looked(l *look, a image.Answer, err error) {
 	r.dispatch(l.host, now)
 }
 
-// unusable says why an answer is none: without a digest nothing can be written.
+// unusable returns an error for an answer without a digest: nothing can be written by it.
 func unusable(a image.Answer) error {
 	if a.Presence != image.Present {
 		return nil

@@ -169,8 +169,8 @@ func (r *Room) repositoryFailed(l *look, err *gitops.Error, now time.Time) {
 	h.repeats.add(l, away.until)
 }
 
-// probeAnother has another look ask for a repository that is away, since nobody waits for
-// the one that did.
+// probeAnother has another look ask for a repository that is away, since no update waits
+// for the one that did.
 func (r *Room) probeAnother(h *host, repository string, now time.Time) {
 	away := h.away[repository]
 	for _, l := range away.parked {

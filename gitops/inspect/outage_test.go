@@ -118,7 +118,7 @@ func TestRetryAfterHasABound(t *testing.T) {
 	})
 }
 
-// An answer without a digest is none.
+// An answer without a digest does not count.
 func TestAnAnswerWithoutADigest(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		for i, digest := range []string{"", "sha256:short", "latest"} {

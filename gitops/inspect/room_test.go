@@ -202,7 +202,7 @@ func TestRulesThatChange(t *testing.T) {
 		equal(t, "counted", nil, s.counted)
 		looks := len(s.registry.questions())
 		elapse(time.Hour)
-		equal(t, "looks that nobody waits for", looks, len(s.registry.questions()))
+		equal(t, "looks without an update", looks, len(s.registry.questions()))
 	})
 }
 
@@ -215,7 +215,7 @@ func TestWithoutARepository(t *testing.T) {
 	})
 }
 
-// What has ended is looked for no longer, and what nobody knows is no error.
+// What has ended is looked for no longer, and an unknown id is no error.
 func TestForget(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
 		s.answer(s.update("1", v1))

@@ -7,7 +7,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/image"
 )
 
-// mostUnused is how much is kept that nobody may ask for again.
+// mostUnused is how many updates and answers are kept that may not be asked for again.
 const mostUnused = 10_000
 
 // unused is an update that the lane may not ask about again, since it has ended meanwhile, or
@@ -24,7 +24,7 @@ func (r *Room) expectQuestion(w *waiter, now time.Time) {
 	r.unused = append(r.unused, unused{at: now, waiter: w})
 }
 
-// listUnused notes that nobody waits for a look, if so.
+// listUnused notes a look that no update waits for.
 func (r *Room) listUnused(l *look, now time.Time) {
 	if len(l.waiters) == 0 && l.place == idle {
 		r.unused = append(r.unused, unused{at: now, look: l})

@@ -24,7 +24,7 @@ type fakeImages struct {
 	left     int
 	names    map[string]string // app and tag by id
 	changed  chan struct{}
-	hideFree bool // nobody is told what is freed
+	hideFree bool // Freed does not return what is freed
 }
 
 func newImages() *fakeImages {

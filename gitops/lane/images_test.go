@@ -184,8 +184,8 @@ func TestOnlyWhatIsToBeWrittenIsInspected(t *testing.T) {
 	})
 }
 
-// A failure that was found by a configuration that has changed since is nobody's: the update
-// is asked about again.
+// A failure that was found by a configuration that has changed since does not count: the
+// update is asked about again.
 func TestAFailureOfBeforeAReloadIsNotReported(t *testing.T) {
 	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
 		images.is(failing(), "api 1")
@@ -244,8 +244,8 @@ func TestAnOutageLastsWhileImagesAreLookedAt(t *testing.T) {
 	})
 }
 
-// A store that lost its last reports has an update wait that was found long ago, and of which
-// nobody would tell: it is looked at again within a quarter of an hour.
+// A store that lost its last reports has an update wait whose image was found long ago, and
+// the room does not tell that again: it is looked at again within a quarter of an hour.
 func TestWhatWaitsAgainAfterAFailover(t *testing.T) {
 	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
 		images.hideFree = true

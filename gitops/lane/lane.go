@@ -32,7 +32,7 @@
 // there. What is being looked at is left alone, with what is younger of its app, for the
 // moment that a look takes; the others are written. What is not there yet is reported as
 // blocked, and holds up nothing; of an app's updates the newest goes whose image is there.
-// The registry's outage is nobody's failure, and counts as the git server's does: what could
+// An outage of the registry fails no update, and counts as the git server's does: what could
 // not be looked at for a week is stale. A look lives in memory alone, so a new holder of the
 // lane has everything looked at again that waits. What may be on the branch is looked for
 // there before it fails or waits.

@@ -29,8 +29,8 @@ func (p *Policy) ComparesVersions(environment, app string) bool {
 }
 
 // found plans an image that was found for places, of which each means it or has a sentence
-// in the reason. Also where an environment allows downgrades it only goes up: that nobody
-// told of an image until now does not make it newer than what is there.
+// in the reason. Also where an environment allows downgrades it only goes up: an image
+// that no event told of is not newer for that than what is there.
 func (p *Policy) found(e gitops.ImagePush) (updates []gitops.Update, reason string) {
 	var reasons []string
 	for _, at := range e.For {

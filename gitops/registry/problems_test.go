@@ -139,7 +139,7 @@ func TestNetworkFailures(t *testing.T) {
 	}
 }
 
-// closedPort is an address that nobody listens on.
+// closedPort is an address without a listener.
 func closedPort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -95,7 +95,7 @@ func New(c Config) *Client {
 }
 
 // Host returns the host of an image's name: what is configured, counted and backed off from
-// together. All names of Docker Hub are docker.io. It is "" where there is none.
+// together. All names of Docker Hub are docker.io. It is "" for a name without a host.
 func (c *Client) Host(repository string) string {
 	name, err := parseName(repository)
 	if err != nil {

@@ -85,7 +85,7 @@ func TestEveryKindOfList(t *testing.T) {
 	}
 }
 
-// A shortened list and one that alternates are passed on as they are: nobody is told of a tag
+// A shortened list and one that alternates are passed on as they are: no tag is told
 // that is not listed. What is listed and gone is absent.
 func TestListsThatChange(t *testing.T) {
 	s := registrytest.New(t)

@@ -19,7 +19,7 @@ type choice struct {
 }
 
 // add chooses among images that were never seen, given the places whose rules take each, and
-// returns those that are nobody's best, or not any more. Of a tag that is there twice the
+// returns those that no place orders, or not any more. Of a tag that is there twice the
 // first counts.
 func (c *choice) add(found []Image, takers func(tag string) []place) (passed []Image) {
 	if c.best == nil {
@@ -47,7 +47,7 @@ func (c *choice) chosen() map[string]Image {
 }
 
 // drop leaves out the places that are not among these any more, and returns the images that
-// are nobody's best without them.
+// no other place orders.
 func (c *choice) drop(still []place) (passed []Image) {
 	before := c.chosen()
 	maps.DeleteFunc(c.best, func(at place, _ Image) bool { return !slices.Contains(still, at) })

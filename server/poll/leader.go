@@ -143,7 +143,7 @@ func (l *leader) follow(k *known, every time.Duration) {
 	}
 }
 
-// hostOf is the target's host, which is made where there is none yet.
+// hostOf is the target's host, which is made when it is first asked for.
 func (l *leader) hostOf(t target) *host {
 	h := l.hosts[t.host]
 	if h == nil {

@@ -97,7 +97,7 @@ func TestOneTagByVersionAndByPush(t *testing.T) {
 	})
 }
 
-// A person's order is newer than a version that was pushed before it and of which nobody told,
+// A person's order is newer than a version that was pushed before it and that no event told of,
 // as it is than an event that comes late. What was pushed afterwards is newer than the order.
 func TestAVersionFromBeforeAPersonsOrder(t *testing.T) {
 	play(t, func(s *site) { s.has(ecrAPI, pushed("1.0.0", "a", time.Hour)) }, func(s *site) {

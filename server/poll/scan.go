@@ -94,7 +94,7 @@ func (p *Poller) lastScan(ctx context.Context, image string) (time.Time, error) 
 	return at, nil
 }
 
-// read takes some tags in. What was never seen and is nobody's best is recorded at once; a
+// read takes some tags in. What was never seen and is no place's best is recorded at once; a
 // first scan records everything.
 func (s *scan) read(ctx context.Context, page []Image) error {
 	page = usable(page)

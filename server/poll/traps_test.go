@@ -171,7 +171,7 @@ func TestWhatDoesNotPollIsNeverPolled(t *testing.T) {
 		s.round()
 		s.expect("registry prod api 1.1.0")
 		if n := len(s.registries.requests("quiet.example/app")); n != 0 {
-			t.Errorf("an image that nobody polls was asked for %d times", n)
+			t.Errorf("an image that is not polled was asked for %d times", n)
 		}
 		clear(s.polls)
 		s.reload()

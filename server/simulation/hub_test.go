@@ -87,7 +87,7 @@ func (l hubLink) Redeliver(context.Context, int64) error {
 // sweep looks for missed deliveries until the process is gone.
 func (r *replica) sweep(ctx context.Context) {
 	missed.New(missed.Config{Job: "job/missed",
-		App: hubLink{r}, Store: r.store, Recorder: nobody{}, Logger: silent,
+		App: hubLink{r}, Store: r.store, Recorder: uncounted{}, Logger: silent,
 		GitHub: func() (missed.Destination, bool) { return missed.Destination{Receiver: orders, Intake: r.intake}, true },
 		Holder: r.name, Now: func() time.Time { return r.now().UTC() },
 	}).Run(ctx)

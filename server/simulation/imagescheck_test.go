@@ -58,7 +58,7 @@ const (
 )
 
 // answerFor is the latest answer to a replica that found an update's image before a time;
-// nil where there is none that counts. The lock is held.
+// nil without one that counts. The lock is held.
 func (c *checker) answerFor(u gitops.Update, replica string, before time.Time) *answerOf {
 	from := before.Add(-answerCounts - pushTries)
 	if !c.w.sweeps {

@@ -47,7 +47,7 @@ func (r *replica) newRoom() *roomLink {
 	}
 	return &roomLink{inspect.New(inspect.Config{
 		Registry: func() inspect.Registry { return registryLink{r} }, Seen: r.store, Rules: r.inspects,
-		Recorder: nobody{}, Logger: silent, Now: r.now,
+		Recorder: uncounted{}, Logger: silent, Now: r.now,
 	}), r}
 }
 
@@ -92,7 +92,7 @@ func (r *replica) refuseMoved() {
 	}
 }
 
-func (nobody) Inspected(string, image.Outcome) {}
+func (uncounted) Inspected(string, image.Outcome) {}
 
 // SeenImages is asked by the room for one repository after the other, and by whoever
 // accepts an event.

@@ -64,14 +64,14 @@ func (r *replica) poll() {
 			}
 			return before
 		},
-		Store: pollLink{r.store}, Recorder: nobody{}, Logger: silent, Holder: r.name,
+		Store: pollLink{r.store}, Recorder: uncounted{}, Logger: silent, Holder: r.name,
 		Now: func() time.Time { return r.now().UTC() }, Jitter: r.jitter,
 	}).Run(r.life)
 }
 
-func (nobody) Ordered(string)                            {}
-func (nobody) Complete(string, time.Time, time.Duration) {}
-func (nobody) Gone(string)                               {}
+func (uncounted) Ordered(string)                            {}
+func (uncounted) Complete(string, time.Time, time.Duration) {}
+func (uncounted) Gone(string)                               {}
 
 // pollIntake is the replica's intake as its poll knows it.
 type pollIntake struct{ *replica }
@@ -97,7 +97,7 @@ func (w *world) pushUnheard(r *rand.Rand) {
 	}
 }
 
-// pushNew has a tag be there that nobody has asked for until now; false where somebody has.
+// pushNew pushes a tag that was not asked for until now; false where it was.
 func (g *registries) pushNew(app, name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -18,7 +18,7 @@ type scanned struct {
 	first  bool // the store knew of no scan before
 	began  time.Time
 	ended  bool                  // the list had an end
-	unseen map[string]bool       // tags that nobody had seen
+	unseen map[string]bool       // tags that were not seen before
 	above  map[release]string    // the highest version that was ever accepted
 	read   map[release]time.Time // when that was
 }

@@ -84,7 +84,7 @@ func (t *tag) move(from time.Time) {
 	t.images = append(t.images, standing{from, digest})
 }
 
-// of returns a tag. One that nobody has pushed is drawn when it is first asked for: it is
+// of returns a tag. One that was not pushed is drawn when it is first asked for: it is
 // there, late, or never comes. The lock is held.
 func (g *registries) of(repository, name string) *tag {
 	key := repository + ":" + name
@@ -226,7 +226,7 @@ func visit[T any](ctx context.Context, l registryLink, host, call string, work f
 	return answer, err
 }
 
-// refuses is what a host answers during an outage; nil when there is none. Internal stands
+// refuses is what a host answers during an outage, else nil. Internal stands
 // for no answer at all.
 func (g *registries) refuses(host string) error {
 	g.mu.Lock()

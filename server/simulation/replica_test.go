@@ -84,7 +84,7 @@ func (w *world) newReplica(name string) *replica {
 		panic(err) // the configuration is ours
 	}
 	r.intake = &webhook.Intake{
-		Planner: r, Authorizer: list, Inbox: r.store, Waiting: r.store, Recorder: nobody{}, Logger: silent, Now: r.now,
+		Planner: r, Authorizer: list, Inbox: r.store, Waiting: r.store, Recorder: uncounted{}, Logger: silent, Now: r.now,
 	}
 	r.refuseMoved()
 	r.knows.Store(w.newcomers == 0)
@@ -94,7 +94,7 @@ func (w *world) newReplica(name string) *replica {
 	r.room = r.newRoom()
 	c := lane.Config{
 		Holder: name, Configured: func(string, string) bool { return true },
-		Queue: r.store, Writer: single{r.writer}, Holds: laneHolds{r}, Environments: w.settings(), Recorder: nobody{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
+		Queue: r.store, Writer: single{r.writer}, Holds: laneHolds{r}, Environments: w.settings(), Recorder: uncounted{}, Logger: silent, Jitter: r.jitter, BatchSize: w.batch,
 	}
 	if r.room != nil {
 		c.Images = r.room
@@ -111,15 +111,15 @@ func (single) Away(string) ([]string, *queue.Outage) { return nil, nil }
 
 var silent = slog.New(slog.DiscardHandler)
 
-// nobody counts nothing.
-type nobody struct{}
+// uncounted is a recorder that counts nothing.
+type uncounted struct{}
 
-func (nobody) Delivery(string, string)                      {}
-func (nobody) Finished(string, gitops.State, float64)       {}
-func (nobody) NotKept(string, string)                       {}
-func (nobody) BackingOff(string, lane.Cause, time.Duration) {}
-func (nobody) Missed(missed.Outcome)                        {}
-func (nobody) Swept(time.Time)                              {}
+func (uncounted) Delivery(string, string)                      {}
+func (uncounted) Finished(string, gitops.State, float64)       {}
+func (uncounted) NotKept(string, string)                       {}
+func (uncounted) BackingOff(string, lane.Cause, time.Duration) {}
+func (uncounted) Missed(missed.Outcome)                        {}
+func (uncounted) Swept(time.Time)                              {}
 
 func (r *replica) start() {
 	r.tell("%s starts", r.name)

@@ -27,7 +27,7 @@ run "irsa" {
 
   assert {
     condition     = length(aws_eks_pod_identity_association.read) == 0
-    error_message = "There is an association that nobody asked for."
+    error_message = "There is an association, and pod_identity is not set."
   }
 
   assert {

@@ -1,5 +1,5 @@
 // Package cosign verifies signatures that cosign made of images with a key. It is pure: it
-// asks nobody, and needs neither a transparency log nor a certificate authority.
+// makes no request, and needs neither a transparency log nor a certificate authority.
 //
 // Both of cosign's forms count. The older is a simple signing payload with its signature in an
 // annotation (cosign's SIGNATURE_SPEC.md); the newer, cosign 3's default, is a Sigstore bundle with an

@@ -127,7 +127,7 @@ func TestWhatIsNotASignatureOfAnImage(t *testing.T) {
 		}
 	}
 	if why, _ := cosign.Verify(k, digest, []image.Signature{change(good, func(*image.Signature) {})}); why != "" {
-		t.Errorf("one that nobody changed: %s", why)
+		t.Errorf("one that was not changed: %s", why)
 	}
 	sbom := bundle("https://sigstore.dev/cosign/sign/v1", "https://spdx.dev/Document")
 	if why, pending := cosign.Verify(k, digest, []image.Signature{sbom}); why != "it has no cosign signature" || !pending {

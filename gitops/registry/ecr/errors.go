@@ -189,7 +189,7 @@ func statusOf(err error) int {
 // longestRetryAfter bounds what an answer may ask for, as that of a registry's own protocol is.
 const longestRetryAfter = 24 * time.Hour
 
-// retryAfterOf reads X-Amz-Retry-After, in milliseconds, and where there is none the older
+// retryAfterOf reads X-Amz-Retry-After, in milliseconds, and without it the older
 // Retry-After, in seconds. ECR seldom sends either.
 func retryAfterOf(err error) time.Duration {
 	var response *smithyhttp.ResponseError
@@ -203,7 +203,7 @@ func retryAfterOf(err error) time.Duration {
 	return inUnits(header.Get("Retry-After"), time.Second)
 }
 
-// inUnits reads a number of units; 0 for what is none.
+// inUnits reads a number of units; 0 for other text.
 func inUnits(text string, unit time.Duration) time.Duration {
 	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 	if err != nil {

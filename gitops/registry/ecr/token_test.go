@@ -101,8 +101,8 @@ func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
 	password(t, client, registry, false)
 }
 
-// A token is replaced half an hour before its end while it is still used: nobody waits for the new
-// one, and nobody fails where AWS does not give it yet.
+// A token is replaced half an hour before its end while it is still used: no look waits for
+// the new one, and none fails where AWS does not give it yet.
 func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 	clock := newClock()
 	renewed, failed := make(chan string, 10), make(chan string, 10)

@@ -15,7 +15,7 @@ import (
 // Role is the role that IRSA and Pod Identity give.
 const Role = "arn:aws:iam::123456789012:role/tallyman"
 
-// isolate has the SDK ask this fake and nobody else, and takes the environment's own credentials away.
+// isolate has the SDK ask this fake alone, and takes the environment's own credentials away.
 func (s *Server) isolate(t testing.TB) {
 	none := filepath.Join(t.TempDir(), "none")
 	for name, value := range map[string]string{

@@ -33,7 +33,7 @@ func (s *Server) Continue() { s.goesOn <- struct{}{} }
 // Hanging receives the operation of each call that hangs or is slow.
 func (s *Server) Hanging() <-chan string { return s.hanging }
 
-// next counts a call and takes its fault; "" is none.
+// next counts a call and takes its fault; "" without one.
 func (s *Server) next(operation string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

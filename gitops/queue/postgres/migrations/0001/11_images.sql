@@ -45,7 +45,7 @@ CREATE FUNCTION record_found(sequences bigint[], now_at timestamptz) RETURNS voi
 	CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE number = s.sequence / 65536 LIMIT 1) AS d
 $$;
 
--- see_images keeps images that nobody asks to write: see queue.Images.RecordImages.
+-- see_images records images without an update: see queue.Images.RecordImages.
 CREATE FUNCTION see_images(at timestamptz, given jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM take_turn();
