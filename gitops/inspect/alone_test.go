@@ -48,12 +48,17 @@ func TestADeniedRepositoryWaitsAlone(t *testing.T) {
 	}
 }
 
+// denySecret has a registry that answers deny the repository ghcr.io/acme/secret.
+func (s *site) denySecret() {
+	s.registry.failing(failingAt("ghcr.io/acme/secret", gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")))
+	s.registry.push(v1, digestA)
+	s.answer(s.update("x", v1))
+}
+
 // Whose look asks whether a repository is back may leave: another asks then.
 func TestAnotherAsksWhetherARepositoryIsBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		s.registry.failing(failingAt("ghcr.io/acme/secret", gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")))
-		s.registry.push(v1, digestA)
-		s.answer(s.update("x", v1))
+		s.denySecret()
 		s.answer(s.update("0", "ghcr.io/acme/secret:v0"))
 		var prod []gitops.Update
 		for i := range 3 {
@@ -76,9 +81,7 @@ func TestAnotherAsksWhetherARepositoryIsBack(t *testing.T) {
 // everything else is.
 func TestWhatWaitedInADeniedRepositoryIsForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *site) {
-		s.registry.failing(failingAt("ghcr.io/acme/secret", gitops.Errorf(gitops.Forbidden, "registry ghcr.io answered 403")))
-		s.registry.push(v1, digestA)
-		s.answer(s.update("x", v1))
+		s.denySecret()
 		var denied []gitops.Update
 		for i := range 100 {
 			denied = append(denied, s.update(fmt.Sprint(i), fmt.Sprintf("ghcr.io/acme/secret:v%d", i)))

@@ -64,11 +64,11 @@ func (f *fakeECR) Signed(_ context.Context, host, repository, digest string) (st
 }
 
 // newECR is ECR's host and API, and a client for them.
-func newECR(t *testing.T) (*registrytest.Server, *fakeECR, *clock, *registry.Client) {
+func newECR(t *testing.T) (*registrytest.Server, *fakeECR, *registrytest.Clock, *registry.Client) {
 	t.Helper()
 	s, caFile := registrytest.NewTLS(t, ecrHost, time.Now().Add(time.Hour))
 	s.RequireBasic(map[string]string{"AWS": "p"})
-	api, clock := &fakeECR{presence: image.Absent}, newClock()
+	api, clock := &fakeECR{presence: image.Absent}, registrytest.NewClock()
 	return s, api, clock, client(t, registry.Config{ECR: api, Dial: s.Dial, Now: clock.Now, Hosts: []registry.Host{{Name: ecrHost, CAFile: caFile}}})
 }
 
@@ -117,7 +117,7 @@ func TestECRsPermissions(t *testing.T) {
 	remove()
 	wantDigest(t, look(t, c, ecrHost, "v1"), one.Digest)
 	s.Expire(http.StatusForbidden, map[string]string{"AWS": "ppp"})
-	clock.pass(5 * time.Minute)
+	clock.Pass(5 * time.Minute)
 	wantDigest(t, look(t, c, ecrHost, "v1"), one.Digest)
 
 	s.Inject(registrytest.Fault{Kind: "blobs", Answer: registrytest.Status(http.StatusForbidden)})
@@ -168,13 +168,13 @@ func TestAnArchivedImageIsNotAbsent(t *testing.T) {
 	want(image.Absent, false, 1)
 	want(image.Absent, false, 1)
 	want(image.Absent, true, 2)
-	clock.pass(30 * time.Second)
+	clock.Pass(30 * time.Second)
 	api.presence = image.Archived
 	want(image.Archived, false, 3)
-	clock.pass(30 * time.Second)
+	clock.Pass(30 * time.Second)
 	api.presence = image.Present // it came meanwhile: the next look finds it
 	want(image.Absent, false, 4)
-	clock.pass(30 * time.Second)
+	clock.Pass(30 * time.Second)
 	s.RequireBasic(map[string]string{"AWS": "p"})
 	api.presence = ""
 	want(image.Absent, false, 5)
@@ -187,7 +187,7 @@ func TestAnArchivedImageIsNotAbsent(t *testing.T) {
 func TestAnUnknownArchiveIsLoggedOnce(t *testing.T) {
 	s, caFile := registrytest.NewTLS(t, ecrHost, time.Now().Add(time.Hour))
 	var log strings.Builder
-	api, clock := &fakeECR{presence: image.Absent}, newClock()
+	api, clock := &fakeECR{presence: image.Absent}, registrytest.NewClock()
 	c := client(t, registry.Config{ECR: api, Dial: s.Dial, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Hosts: []registry.Host{{Name: ecrHost, CAFile: caFile}}})
 	look(t, c, ecrHost, "v0") // it has a password
 	for row := range 2 {

@@ -17,7 +17,7 @@ import (
 
 // One look is one HEAD, on a connection that is kept.
 func TestLookIsOneHeadOnAKeptConnection(t *testing.T) {
-	s, clock := registrytest.New(t), newClock()
+	s, clock := registrytest.New(t), registrytest.NewClock()
 	one := s.Push("acme/api", "v1", registrytest.Image{})
 	c := client(t, registry.Config{Now: clock.Now})
 	for range 3 {

@@ -57,7 +57,7 @@ func TestAnswersThatAreErrors(t *testing.T) {
 
 // When to come again, as the registry says it: in seconds or as a date.
 func TestRetryAfter(t *testing.T) {
-	s, clock := registrytest.New(t), newClock()
+	s, clock := registrytest.New(t), registrytest.NewClock()
 	c := client(t, registry.Config{Now: clock.Now})
 	for header, want := range map[string]time.Duration{
 		"30": 30 * time.Second, " 7 ": 7 * time.Second, "": 0, "soon": 0, "-5": 0, "1.5": 0, "99999999999999999999": 0,

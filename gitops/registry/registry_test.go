@@ -74,26 +74,6 @@ func (r *recorder) take() []counted {
 	return all
 }
 
-// clock is a time that the test sets.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // twoPlatforms is an index as BuildKit pushes it.
 var twoPlatforms = registrytest.Image{Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Attestation: true, Content: "two"}
 

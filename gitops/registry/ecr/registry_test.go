@@ -15,7 +15,7 @@ import (
 // A registry of ECR as a whole: its own protocol takes the passwords that its API gives out, and its
 // API tells what the protocol does not.
 func TestARegistryOfECRIsAskedByBothOfItsProtocols(t *testing.T) {
-	clock := newClock()
+	clock := registrytest.NewClock()
 	fake := ecrtest.New(t)
 	fake.UseIRSA(t)
 	fake.SetNow(clock.Now)
@@ -50,14 +50,14 @@ func TestARegistryOfECRIsAskedByBothOfItsProtocols(t *testing.T) {
 	}
 
 	// ECR answers 403 for a password that has expired, and has no challenge.
-	clock.Add(time.Hour)
+	clock.Pass(time.Hour)
 	front.Expire(403, map[string]string{"AWS": "another"})
 	if a := look("v1"); a.Presence != image.Present || fake.Calls(getToken) != 2 {
 		t.Errorf("after the password's end: %s, %d passwords", a.Presence, fake.Calls(getToken))
 	}
 
 	fake.Fail(getToken, ecrtest.Denied, ecrtest.Denied)
-	clock.Add(24 * time.Hour)
+	clock.Pass(24 * time.Hour)
 	_, err := client.Look(t.Context(), image.Question{Repository: host + "/shop/api", Tag: "v1"})
 	mustBe(t, "without the permission", err, gitops.Forbidden, "ecr:GetAuthorizationToken on *", "assumed-role/tallyman")
 }

@@ -12,29 +12,10 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr/ecrtest"
+	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
 )
 
 const getToken = "GetAuthorizationToken"
-
-// clock is a time that a test sets.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // password asks for one that the registry must take.
 func password(t *testing.T, client *ecr.Client, registry *ecrtest.Registry, renew bool) string {
@@ -73,14 +54,14 @@ func TestFiftyInspectionsWithoutATokenAskForOne(t *testing.T) {
 // A token that the registry does not accept any more is renewed once, without a restart: all who
 // were refused together wait for the same one, and a new one is not renewed again at once.
 func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
-	clock := newClock()
+	clock := registrytest.NewClock()
 	client, fake, registry := newClient(t, ecr.Config{Now: clock.Now})
 	fake.SetNow(clock.Now)
 	first := password(t, client, registry, false)
 	if again := password(t, client, registry, true); again != first || fake.Calls(getToken) != 1 {
 		t.Errorf("one that is seconds old was renewed: %d calls", fake.Calls(getToken))
 	}
-	clock.Add(time.Hour)
+	clock.Pass(time.Hour)
 	registry.Revoke()
 	var all sync.WaitGroup
 	for range 50 {
@@ -95,7 +76,7 @@ func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
 		t.Errorf("%d calls, want 2", n)
 	}
 	fake.Fail(getToken, ecrtest.Throttled)
-	clock.Add(time.Hour)
+	clock.Pass(time.Hour)
 	_, _, err := client.Credentials(t.Context(), registry.Host(), true)
 	mustBe(t, "a renewal that fails", err, gitops.RateLimited)
 	password(t, client, registry, false)
@@ -104,7 +85,7 @@ func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
 // A token is replaced half an hour before its end while it is still used: no look waits for
 // the new one, and none fails where AWS does not give it yet.
 func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
-	clock := newClock()
+	clock := registrytest.NewClock()
 	renewed, failed := make(chan string, 10), make(chan string, 10)
 	fake := ecrtest.New(t)
 	fake.UseKeys(t)
@@ -114,11 +95,11 @@ func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 	first := password(t, client, registry, false)
 	<-renewed
 
-	clock.Add(11*time.Hour + 29*time.Minute)
+	clock.Pass(11*time.Hour + 29*time.Minute)
 	if password(t, client, registry, false) != first || fake.Calls(getToken) != 1 {
 		t.Errorf("replaced early: %d calls", fake.Calls(getToken))
 	}
-	clock.Add(2 * time.Minute)
+	clock.Pass(2 * time.Minute)
 	fake.Fail(getToken, ecrtest.Throttled)
 	if password(t, client, registry, false) != first {
 		t.Error("one that is still good was not used")
@@ -132,19 +113,19 @@ func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 	for range 3 {
 		password(t, client, registry, false) // too soon for another try
 	}
-	clock.Add(2 * time.Minute)
+	clock.Pass(2 * time.Minute)
 	if password(t, client, registry, false) != first {
 		t.Error("one that is still good was not used")
 	}
 	if code := <-renewed; code != "200" || fake.Calls(getToken) != 3 {
 		t.Errorf("the second renewal: %s, %d calls", code, fake.Calls(getToken))
 	}
-	clock.Add(time.Hour)
+	clock.Pass(time.Hour)
 	if password(t, client, registry, false) == first {
 		t.Error("one that has ended is used")
 	}
 
-	clock.Add(24 * time.Hour)
+	clock.Pass(24 * time.Hour)
 	fake.Fail(getToken, ecrtest.Denied)
 	_, _, err := client.Credentials(t.Context(), registry.Host(), false)
 	mustBe(t, "after its end", err, gitops.Forbidden, "ecr:GetAuthorizationToken on *")
@@ -152,7 +133,7 @@ func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 
 // While AWS gives no password it is asked again and again, and the log says it once.
 func TestAPasswordThatDoesNotComeIsLoggedOnce(t *testing.T) {
-	lines, clock := make(chan string, 100), newClock()
+	lines, clock := make(chan string, 100), registrytest.NewClock()
 	client, fake, registry := newClient(t, ecr.Config{Now: clock.Now, Logger: slog.New(slog.NewTextHandler(logTo(lines), nil))})
 	fake.SetNow(clock.Now)
 	for range 2 {
@@ -162,7 +143,7 @@ func TestAPasswordThatDoesNotComeIsLoggedOnce(t *testing.T) {
 			mustBe(t, "without a permission", err, gitops.Forbidden, "ecr:GetAuthorizationToken on *")
 		}
 		password(t, client, registry, false)
-		clock.Add(24 * time.Hour)
+		clock.Pass(24 * time.Hour)
 	}
 	if n := len(lines); n != 2 {
 		t.Errorf("%d lines for two rows of failures", n)
