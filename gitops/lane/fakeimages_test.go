@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -40,6 +41,14 @@ func inspecting(t *testing.T, c lane.Config, script func(t *testing.T, s *site, 
 		s.Replica = s.with(c)
 		script(t, s, images)
 	})
+}
+
+// startWaiting has the first update of api wait for its image, which the registry has not.
+func (s *site) startWaiting(images *fakeImages) {
+	images.is(waiting(time.Time{}), "api 1")
+	s.accept("api 1")
+	s.Start()
+	synctest.Wait()
 }
 
 var looking = gitops.Inspection{Looking: true}

@@ -249,10 +249,7 @@ func TestAnOutageLastsWhileImagesAreLookedAt(t *testing.T) {
 func TestWhatWaitsAgainAfterAFailover(t *testing.T) {
 	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
 		images.hideFree = true
-		images.is(waiting(time.Time{}), "api 1")
-		s.accept("api 1")
-		s.Start()
-		synctest.Wait()
+		s.startWaiting(images)
 		images.there("api 1")
 		elapse(14 * time.Minute)
 		equal(t, "happened so far", []string{"api 1 image"}, s.happened())

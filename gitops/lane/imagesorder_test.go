@@ -164,10 +164,7 @@ func TestWhatWaitedIsLookedAtAgainBeforeAnythingIsTaken(t *testing.T) {
 func TestDecisionsAboutWhatWaitsForItsImage(t *testing.T) {
 	for action, happened := range map[gitops.Action][]string{gitops.ActionCancel: {"api 1 cancelled"}, gitops.ActionRetry: {"api 1 committed"}} {
 		inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
-			images.is(waiting(time.Time{}), "api 1")
-			s.accept("api 1")
-			s.Start()
-			synctest.Wait()
+			s.startWaiting(images)
 			s.happened()
 			images.hideFree = true
 			images.there("api 1")
@@ -184,10 +181,7 @@ func TestDecisionsAboutWhatWaitsForItsImage(t *testing.T) {
 // that is lifted the image is asked about again.
 func TestAHoldComesWhileAnUpdateWaitsForItsImage(t *testing.T) {
 	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
-		images.is(waiting(time.Time{}), "api 1")
-		s.accept("api 1")
-		s.Start()
-		synctest.Wait()
+		s.startWaiting(images)
 		s.holds.hold("api", gitops.BlockFreeze, time.Time{})
 		images.there("api 1")
 		synctest.Wait()
@@ -257,10 +251,7 @@ func TestImagesAreAskedAboutByThisProcessesClock(t *testing.T) {
 // A report that what waited is ready again is repeated until the store has taken it.
 func TestWhatIsFoundIsReportedUntilTheStoreTakesIt(t *testing.T) {
 	inspecting(t, lane.Config{}, func(t *testing.T, s *site, images *fakeImages) {
-		images.is(waiting(time.Time{}), "api 1")
-		s.accept("api 1")
-		s.Start()
-		synctest.Wait()
+		s.startWaiting(images)
 		s.queue.fail("Report", fault{err: errStoreDown}, fault{err: errStoreDown})
 		images.there("api 1")
 		elapse(10 * time.Second)
