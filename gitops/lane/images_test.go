@@ -132,7 +132,9 @@ func TestWhatWaitsForItsImage(t *testing.T) {
 				elapse(14 * time.Minute)
 				equal(t, "looks at the queue meanwhile", takes, s.queue.count("Take"))
 				elapse(36 * time.Minute) // every quarter of an hour it is asked about again, and then waits as before
-				equal(t, "looks at the queue in 50 minutes", takes+3*2, s.queue.count("Take"))
+				if more := s.queue.count("Take") - takes; more < 3*2 || more > 3*3 { // a hint may come twice
+					t.Errorf("it looked at the queue %d times in 50 minutes", more)
+				}
 				equal(t, "happened meanwhile", []string{"api 1 image", "api 1 image", "api 1 image"}, s.happened())
 				images.there("api 1")
 				synctest.Wait()
