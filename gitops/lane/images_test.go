@@ -131,7 +131,8 @@ func TestWhatWaitsForItsImage(t *testing.T) {
 				takes := s.queue.count("Take")
 				elapse(14 * time.Minute)
 				equal(t, "looks at the queue meanwhile", takes, s.queue.count("Take"))
-				elapse(36 * time.Minute) // every quarter of an hour it is asked about again, and then waits as before
+				// Every quarter of an hour it is asked about again, and then waits as before.
+				elapse(36 * time.Minute)
 				if more := s.queue.count("Take") - takes; more < 3*2 || more > 3*3 { // a hint may come twice
 					t.Errorf("it looked at the queue %d times in 50 minutes", more)
 				}
