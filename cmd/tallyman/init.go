@@ -17,7 +17,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
-	"github.com/tallyman-dev/tallyman/gitops/propose"
+	"github.com/tallyman-dev/tallyman/gitops/starter"
 	"github.com/tallyman-dev/tallyman/server/survey"
 )
 
@@ -83,7 +83,7 @@ func (p *proposal) run(ctx context.Context, out, notes io.Writer) error {
 	if err != nil {
 		return p.explain(err)
 	}
-	text := found.Findings.Configuration(propose.About{
+	text := found.Findings.Configuration(starter.About{
 		URL: p.repository, Branch: found.Branch, Commit: found.Commit, CAFile: absolute(p.caFile),
 		TokenFile: absolute(p.tokenFile), Username: p.username, SSHKeyFile: absolute(p.sshKeyFile), KnownHostsFile: absolute(p.knownHostsFile),
 	})
@@ -98,7 +98,7 @@ func (p *proposal) run(ctx context.Context, out, notes io.Writer) error {
 	for line := range strings.Lines(found.Findings.Summary()) {
 		fmt.Fprintln(notes, printable(strings.TrimSuffix(line, "\n")))
 	}
-	p.printNext(notes, strings.Count(string(text), propose.Missing))
+	p.printNext(notes, strings.Count(string(text), starter.Missing))
 	return nil
 }
 

@@ -35,7 +35,7 @@ func newManifests(t *testing.T, layout string) *manifests {
 	if m.repo, err = m.server.CreateRepository("manifests.git"); err != nil {
 		t.Fatal(err)
 	}
-	root := os.DirFS(filepath.Join("../../gitops/propose/testdata/layouts", layout))
+	root := os.DirFS(filepath.Join("../../gitops/starter/testdata/layouts", layout))
 	files := make(map[string]string)
 	m.must(fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -161,7 +161,7 @@ func TestLayoutsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range layouts {
-		golden, err := os.ReadFile("../../gitops/propose/testdata/golden/" + l.name + ".yaml")
+		golden, err := os.ReadFile("../../gitops/starter/testdata/golden/" + l.name + ".yaml")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/branch"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/history"
-	"github.com/tallyman-dev/tallyman/gitops/propose"
+	"github.com/tallyman-dev/tallyman/gitops/starter"
 )
 
 // Config says which repository is read.
@@ -49,7 +49,7 @@ const (
 type Result struct {
 	Branch   string
 	Commit   string
-	Findings *propose.Findings
+	Findings *starter.Findings
 }
 
 // Read reads the repository. Errors are [*gitops.Error], as those of [git.NewRemote] and
@@ -68,7 +68,7 @@ func Read(ctx context.Context, c Config) (Result, error) {
 	}
 	s := branch.New(branch.Config{
 		Branch: name, Files: func() []string { return nil }, Guard: alone{}, Logger: c.Logger, Now: time.Now,
-		Limits: branch.Limits{FileBytes: propose.MaxFileBytes, Bytes: func() int64 { return heldBytes }, History: pastCommits},
+		Limits: branch.Limits{FileBytes: starter.MaxFileBytes, Bytes: func() int64 { return heldBytes }, History: pastCommits},
 	}, remote)
 	snapshot, err := s.Load(ctx)
 	if err != nil {
@@ -78,12 +78,12 @@ func Read(ctx context.Context, c Config) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	files, _ := propose.Files(paths)
+	files, _ := starter.Files(paths)
 	if err := s.FetchFiles(ctx, snapshot, files); err != nil {
 		return Result{}, git.PublicError(err)
 	}
 	contents, failed := contentsOf(snapshot, files)
-	result := Result{Branch: name, Commit: snapshot.Tip.String(), Findings: propose.Find(paths, contents, failed)}
+	result := Result{Branch: name, Commit: snapshot.Tip.String(), Findings: starter.Find(paths, contents, failed)}
 	verify(result.Findings, snapshot.Root)
 	return result, c.readPast(ctx, result)
 }
@@ -153,7 +153,7 @@ func (c Config) readPast(ctx context.Context, r Result) error {
 	if err != nil {
 		return err
 	}
-	reader := history.New(remote, r.Branch, nobody{}, history.Limits{Memory: func() int64 { return pastBytes }, FileBytes: propose.MaxFileBytes})
+	reader := history.New(remote, r.Branch, nobody{}, history.Limits{Memory: func() int64 { return pastBytes }, FileBytes: starter.MaxFileBytes})
 	defer reader.Close()
 	for _, sample := range r.Findings.Samples(pastFiles) {
 		_, err := reader.File(past, history.Query{

@@ -17,7 +17,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
-	"github.com/tallyman-dev/tallyman/gitops/propose"
+	"github.com/tallyman-dev/tallyman/gitops/starter"
 	"github.com/tallyman-dev/tallyman/server/survey"
 )
 
@@ -65,7 +65,7 @@ func (o *origin) read(c survey.Config) survey.Result {
 // layout is the tree of one of the layouts that the proposals are tested with.
 func layout(t *testing.T, name string) map[string]string {
 	t.Helper()
-	root := filepath.Join("../../gitops/propose/testdata/layouts", name)
+	root := filepath.Join("../../gitops/starter/testdata/layouts", name)
 	files := make(map[string]string)
 	err := fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -81,7 +81,7 @@ func layout(t *testing.T, name string) map[string]string {
 	return files
 }
 
-var about = propose.About{URL: "https://github.com/myshop/manifests.git", Branch: "main", Commit: "0123456789ab"}
+var about = starter.About{URL: "https://github.com/myshop/manifests.git", Branch: "main", Commit: "0123456789ab"}
 
 // What is read of a repository is what the tree has, from a server that sends single files
 // and from one that does not.
@@ -96,7 +96,7 @@ func TestTheProposalIsThatOfTheTree(t *testing.T) {
 				}
 				o.commit(layout(t, name))
 				r := o.read(o.config())
-				want, err := os.ReadFile("../../gitops/propose/testdata/golden/" + name + ".yaml")
+				want, err := os.ReadFile("../../gitops/starter/testdata/golden/" + name + ".yaml")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -206,13 +206,13 @@ func TestReadingEnds(t *testing.T) {
 func TestLargeFilesAreLeftOut(t *testing.T) {
 	o := newOrigin(t)
 	files := layout(t, "helm-values")
-	files["charts/huge/values-dev.yaml"] = "image:\n  tag: v1\n# " + strings.Repeat("x", propose.MaxFileBytes) + "\n"
+	files["charts/huge/values-dev.yaml"] = "image:\n  tag: v1\n# " + strings.Repeat("x", starter.MaxFileBytes) + "\n"
 	o.commit(files)
 	r := o.read(o.config())
 	if !strings.Contains(r.Findings.Summary(), "note: charts/huge/values-dev.yaml cannot be read, and is left out: the file has ") {
 		t.Error(r.Findings.Summary())
 	}
-	if slices.ContainsFunc(r.Findings.Targets(), func(t propose.Target) bool { return t.App == "huge" }) {
+	if slices.ContainsFunc(r.Findings.Targets(), func(t starter.Target) bool { return t.App == "huge" }) {
 		t.Error("the file is a target")
 	}
 }

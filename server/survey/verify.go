@@ -4,17 +4,17 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/git"
-	"github.com/tallyman-dev/tallyman/gitops/propose"
+	"github.com/tallyman-dev/tallyman/gitops/starter"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // verify has the discovery look at the tree by the proposal, as tallyman would, and notes
 // where it finds something else than the proposal says: then a pattern is to be corrected
 // by hand. Files that were not read are not asked for.
-func verify(f *propose.Findings, root *git.Directory) {
+func verify(f *starter.Findings, root *git.Directory) {
 	rules, err := discover.Compile(discover.Config{
 		Entries: f.Entries(), Environments: f.Environments(),
-		Set: func(string) []values.Target { return nil }, Limits: values.Limits{Bytes: propose.MaxFileBytes},
+		Set: func(string) []values.Target { return nil }, Limits: values.Limits{Bytes: starter.MaxFileBytes},
 	})
 	if err != nil {
 		f.Note("the proposal is not right yet: %s", gitops.PublicOf(err))
@@ -38,13 +38,13 @@ func verify(f *propose.Findings, root *git.Directory) {
 		}
 		f.Note("a pattern finds what cannot be an app: %s", p.Message)
 	}
-	claimed := make(map[propose.Target]bool)
+	claimed := make(map[starter.Target]bool)
 	for _, t := range f.Targets() {
 		claimed[t] = true
 	}
 	more := 0
 	for _, r := range result.Found {
-		if t := (propose.Target{App: r.App, Environment: r.Environment, File: r.File}); claimed[t] {
+		if t := (starter.Target{App: r.App, Environment: r.Environment, File: r.File}); claimed[t] {
 			delete(claimed, t)
 		} else {
 			more++

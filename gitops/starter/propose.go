@@ -1,4 +1,4 @@
-// Package propose looks at a manifest repository and proposes a configuration: which
+// Package starter looks at a manifest repository and proposes a configuration: which
 // files hold tags, for which apps and environments, of which images, and which tags each
 // environment takes. It is pure: whoever calls it reads the repository.
 //
@@ -10,7 +10,7 @@
 // It works by what files say, not by a list of layouts: each place that holds a tag is a
 // path and a key, and of places that have the same shape it finds out which part of
 // path or key names the environment, and which the app.
-package propose
+package starter
 
 import (
 	"cmp"

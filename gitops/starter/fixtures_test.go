@@ -1,4 +1,4 @@
-package propose
+package starter
 
 import (
 	"flag"
@@ -70,7 +70,7 @@ func checkGolden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (go test ./gitops/propose -update writes it):\n%s", file, diff)
+		t.Errorf("%s (go test ./gitops/starter -update writes it):\n%s", file, diff)
 	}
 }
 
