@@ -19,6 +19,9 @@ const (
 	// BlockImage: its image is not in the registry yet, or the registry does not say.
 	// It is looked for again and again, and lifts when it was found.
 	BlockImage BlockKind = "image"
+	// BlockProposal: its pull request cannot be opened, or cannot take it up, now. It is
+	// tried again by itself, at Until.
+	BlockProposal BlockKind = "proposal"
 	// The others are of a hold, or of a freeze of the configuration: see [HoldKind].
 	BlockPin    = BlockKind(HoldPin)
 	BlockFreeze = BlockKind(HoldFreeze)
@@ -28,7 +31,7 @@ const (
 
 // BlockKinds lists every [BlockKind].
 func BlockKinds() []BlockKind {
-	return []BlockKind{BlockRefused, BlockStale, BlockImage, BlockPin, BlockFreeze, BlockStop, BlockBad}
+	return []BlockKind{BlockRefused, BlockStale, BlockImage, BlockProposal, BlockPin, BlockFreeze, BlockStop, BlockBad}
 }
 
 // Held reports whether the block is of a hold or a freeze: a person's decision, and not a

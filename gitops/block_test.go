@@ -86,7 +86,7 @@ func TestSinceOr(t *testing.T) {
 
 // The kinds are the API's, and a metric's labels.
 func TestBlockKinds(t *testing.T) {
-	if diff := cmp.Diff([]gitops.BlockKind{"refused", "stale", "image", "pin", "freeze", "stop", "bad"}, gitops.BlockKinds()); diff != "" {
+	if diff := cmp.Diff([]gitops.BlockKind{"refused", "stale", "image", "proposal", "pin", "freeze", "stop", "bad"}, gitops.BlockKinds()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -7,6 +7,7 @@ import "strconv"
 // names that they used.
 type Order struct {
 	App, Environment, Tag, Digest string
+	Revision                      string // as of [Update.Revision]
 
 	// Within is the object that holds the fields app, env, tag and digest:
 	// "client_payload". Where it is empty they are fields of the body, and the

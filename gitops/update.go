@@ -70,6 +70,15 @@ type Update struct {
 	// environment has no image inspected, and before it was.
 	Found *Found `json:"found,omitempty"`
 
+	// Proposal is its pull request, as last reported; nil where it never had one.
+	Proposal *Proposal `json:"proposal,omitempty"`
+	// Revision is the commit of the app's own repository that its image was built from, as
+	// the sender said: a full hexadecimal name; "" when it did not say.
+	Revision string `json:"revision,omitempty"`
+	// ClosedBefore is set where automation asks for a tag whose proposal a person closed,
+	// unless the app has been written since. Only Take gives it.
+	ClosedBefore *ClosedBefore `json:"-"`
+
 	// EventTime is when the delivery's event happened by its sender's clock; zero
 	// when the sender does not say, or says a time after the receipt.
 	EventTime time.Time `json:"-"`

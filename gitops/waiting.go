@@ -45,6 +45,7 @@ type waitingOrder struct {
 	Environment string `json:"environment"`
 	Tag         string `json:"tag"`
 	Digest      string `json:"digest,omitempty"`
+	Revision    string `json:"revision,omitempty"`
 	Within      string `json:"within,omitempty"`
 
 	AppPlace         int `json:"appPlace,omitempty"`

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
+	"gitops/proposals":                   {"gitops", "gitops/git"},
 	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},

@@ -118,6 +118,9 @@ type Environment struct {
 	NewestHeld bool
 	// RespectHandEdits has automation write no tag over one that was edited by hand.
 	RespectHandEdits bool
+	// PullRequest has its updates proposed instead of written: of each app's ready updates
+	// only the newest.
+	PullRequest bool
 }
 
 // Config is what a [Replica] is made of.
@@ -135,12 +138,13 @@ type Config struct {
 	// says nothing of the other, so the update is not written. Default: it is.
 	AnotherImage func(u gitops.Update) (why string)
 
-	Queue    Queue
-	Writer   Writer
-	Holds    Holds  // default: nothing is held
-	Images   Images // default: no images are inspected
-	Recorder Recorder
-	Logger   *slog.Logger
+	Queue     Queue
+	Writer    Writer
+	Holds     Holds     // default: nothing is held
+	Images    Images    // default: no images are inspected
+	Proposals Proposals // required where an environment has PullRequest
+	Recorder  Recorder
+	Logger    *slog.Logger
 
 	// Lease is how long a lane stays with a process that is paused, or dead without
 	// the store's knowledge, and how long a process works on that does not reach the

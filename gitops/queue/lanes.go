@@ -107,7 +107,8 @@ type TakeOptions struct {
 type Report struct {
 	Transitions []gitops.Transition
 	Blocks      []Blocked
-	Outage      *Outage // nil: nothing keeps the lane from writing, and an outage that was is over
+	Proposals   []Proposed // what is known of pull requests by now; no attempt and no step
+	Outage      *Outage    // nil: nothing keeps the lane from writing, and an outage that was is over
 }
 
 // Blocked says what blocks a pending update from now on, in the place of what was
@@ -121,6 +122,13 @@ type Report struct {
 type Blocked struct {
 	Update    string         // its id
 	BlockedBy []gitops.Block // empty: nothing
+}
+
+// Proposed says what is known of an update's pull request, in the place of what was known
+// before, in whatever state the update is.
+type Proposed struct {
+	Update   string // its id
+	Proposal gitops.Proposal
 }
 
 // Outage is what keeps a lane from writing, or those of its updates whose files are in
@@ -146,7 +154,7 @@ func (o Outage) Repositories() []string {
 
 // Empty reports whether there is nothing to record but that nothing is wrong.
 func (r Report) Empty() bool {
-	return len(r.Transitions) == 0 && len(r.Blocks) == 0 && r.Outage == nil
+	return len(r.Transitions) == 0 && len(r.Blocks) == 0 && len(r.Proposals) == 0 && r.Outage == nil
 }
 
 // Backlog is what waits in one lane, and what for.

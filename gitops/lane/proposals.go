@@ -1,0 +1,27 @@
+package lane
+
+import "github.com/tallyman-dev/tallyman/gitops"
+
+// Proposals opens the pull requests of updates and follows them until they end. It keeps
+// nothing: what it is to know it is told by a lane, or finds on the branches and at the forge.
+// So whatever a process that died had begun is found, and done once. Safe for concurrent use;
+// no call waits for a forge or a git server.
+type Proposals interface {
+	// Want says what is wanted of the proposals of apps, at most one wish for each, and begins
+	// to work on what is not so. The wishes of other apps stay.
+	Want(environment string, wishes []gitops.ProposalWish)
+
+	// Results returns what became known of the environment's wishes since it was asked last,
+	// for each update in order. A result that ends an update ends its wish.
+	Results(environment string) []gitops.ProposalResult
+
+	// Changed returns a channel that receives after there are results.
+	Changed(environment string) <-chan struct{}
+
+	// Look is a hint that something may have happened at the forge or on a branch.
+	Look(environment string)
+
+	// Leave forgets all of the environment's wishes: another process works its lane. What is
+	// under way ends as soon as it can.
+	Leave(environment string)
+}
