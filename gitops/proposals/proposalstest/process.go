@@ -31,7 +31,7 @@ type Fault struct {
 type Process struct {
 	w     *World
 	mu    sync.Mutex
-	left  int // calls until it dies; 0: it does not
+	left  int  // calls until it dies; 0: it does not
 	last  bool // its last call is done
 	asked int
 	dead  chan struct{}
