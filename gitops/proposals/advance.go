@@ -64,6 +64,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	case st.do == wait:
 		a.retryAt = now.Add(st.after)
 		return false
+	case st.do == forget:
+		a.wish.forget(st.older.ID)
+		return true
 	case st.do == report:
 		r.report(ctx, a, st)
 		return !st.ends
@@ -146,7 +149,7 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 		}
 		s.origin = &o // what cannot be told is not found
 	case askLanded:
-		return s.askLanded(ctx, r.config.Branches)
+		return s.askLanded(ctx, r.config.Branches, st.pull)
 	case askBuild:
 		b, err := r.config.Branches.Build(ctx, a.wish.Update, a.wish.Expected)
 		if err != nil {
@@ -161,41 +164,30 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 		}
 		r.wentTo(a, zero, Topic{})
 	default:
-		return r.askForge(ctx, a, st.do)
+		return r.askForge(ctx, a, st)
 	}
 	return nil
 }
 
-func (s *seen) askLanded(ctx context.Context, b Branches) (err error) {
-	var l landing
-	for _, each := range []struct {
-		commit git.Hash
-		is     *bool
-	}{{s.pullLanded(), &l.commit}, {s.pullHead(), &l.head}} {
-		if each.commit == zero {
+// askLanded asks what the base branch reaches.
+func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
+	l := landing{}
+	asked := map[*bool]git.Hash{&l.topic: s.head}
+	if p != nil {
+		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+	}
+	for is, commit := range asked {
+		if commit == zero {
 			continue
 		}
-		if *each.is, err = b.Contains(ctx, each.commit); err != nil {
+		reached, err := b.Contains(ctx, commit)
+		if err != nil {
 			return err
 		}
+		*is = reached
 	}
 	s.landed = &l
 	return nil
-}
-
-func (s *seen) pullLanded() git.Hash {
-	if s.pull == nil {
-		return zero
-	}
-	return s.pull.Landed
-}
-
-// pullHead is the head of what was merged, or else what the topic branch has.
-func (s *seen) pullHead() git.Hash {
-	if s.pull == nil || s.pull.State != PullMerged {
-		return s.head
-	}
-	return s.pull.Head
 }
 
 // push moves the topic branch to what was built last. Where it fails, the branch is asked where
@@ -222,8 +214,8 @@ func (r *Room) wentTo(a *app, to git.Hash, t Topic) {
 }
 
 // askForge asks the forge for a pull request or its rules.
-func (r *Room) askForge(ctx context.Context, a *app, what action) error {
-	switch what {
+func (r *Room) askForge(ctx context.Context, a *app, st step) error {
+	switch st.do {
 	case askFind:
 		all, err := r.config.Forge.Pulls(ctx, a.of.branch())
 		if r.count(err); err != nil {
@@ -240,6 +232,16 @@ func (r *Room) askForge(ctx context.Context, a *app, what action) error {
 		}
 		a.take(&p, true)
 		a.asked = r.config.Now()
+	case askPast:
+		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
+		if r.count(err); err != nil && gitops.CodeOf(err) == gitops.NotFound {
+			a.wish.forget(st.older.ID)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.seen.past = &p
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

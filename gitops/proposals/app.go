@@ -78,6 +78,11 @@ func same(a, b gitops.ProposalWish) bool {
 		slices.EqualFunc(a.Held, b.Held, func(x, y gitops.Block) bool { return x.Kind == y.Kind && x.Reason == y.Reason })
 }
 
+// forget forgets an update that was wished for before.
+func (w *wish) forget(id string) {
+	w.older = slices.DeleteFunc(w.older, func(u gitops.Update) bool { return u.ID == id })
+}
+
 func (a *app) unstick() {
 	a.failures, a.stuck, a.stuckFor, a.seen.note = 0, rest, time.Time{}, ""
 }

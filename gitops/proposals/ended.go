@@ -41,14 +41,41 @@ func (s seen) afterEnd(w wish) step {
 	return s.withoutPull(w)
 }
 
+// overtaken is an older update whose pull request is not the newest one of the branch: another
+// process opened that, and may have died before it told what became of this one.
+func (s seen) overtaken(w wish) (u gitops.Update, found bool) {
+	for _, u := range w.older {
+		if u.Proposal != nil && u.Proposal.Number != s.pull.Number {
+			return u, true
+		}
+	}
+	return u, false
+}
+
+// settle tells what became of an older update's own pull request.
+func (s seen) settle(w wish, u gitops.Update) step {
+	if s.past == nil || s.past.Number != u.Proposal.Number {
+		return step{do: askPast, older: u}
+	}
+	before := s
+	before.pull, before.fresh = s.past, true
+	switch {
+	case s.past.State == PullMerged:
+		return before.land(w, u)
+	case s.past.State == PullClosed && !s.past.ByUs:
+		return step{do: report, results: []gitops.ProposalResult{before.result(u, before.closed(u))}}
+	}
+	return step{do: forget, older: u}
+}
+
 // land is the next step after the pull request of an update was merged. The commit that the
 // forge names is a hint: the base branch must reach it, and have the tag or the very commit
 // that was built.
 func (s seen) land(w wish, u gitops.Update) step {
 	there := s.base.Tag == u.Tag
 	switch {
-	case s.landed == nil:
-		return step{do: askLanded}
+	case s.landed == nil || s.landed.number != s.pull.Number:
+		return step{do: askLanded, pull: s.pull}
 	case s.landed.commit && (there || s.isHead(u)):
 		return s.endOf(w, u, committed(u, s.pull.Landed))
 	case there && s.origin == nil:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -32,7 +31,7 @@ func (r *Room) remember(ctx context.Context, a *app, result gitops.ProposalResul
 	}
 	w := &a.wish
 	if result.Update != w.Update.ID {
-		w.older = slices.DeleteFunc(w.older, func(u gitops.Update) bool { return u.ID == result.Update })
+		w.forget(result.Update)
 		return
 	}
 	if result.Proposal != nil {

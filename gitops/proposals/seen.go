@@ -26,6 +26,7 @@ type seen struct {
 	fresh  bool  // pull is as of a Get, and nothing was asked for since
 	unsure bool  // pull may have changed: it is asked for before anything else
 	landed *landing
+	past   *Pull // of an older update, where another one came after it
 	rules  *Rules
 	built  *Built    // for the wished update, upon the base branch's tip
 	forced bool      // the forge says that the topic has nothing new: it is built again
@@ -34,7 +35,11 @@ type seen struct {
 }
 
 // landing is what the base branch reaches of a pull request that was merged.
-type landing struct{ commit, head bool }
+type landing struct {
+	number       int  // of the pull request; 0 without one
+	commit, head bool // the commit that the forge names, and the pull request's head
+	topic        bool // what the topic branch has
+}
 
 // wish is what a lane wants of an app, and what was done about it in this process.
 type wish struct {

@@ -21,6 +21,8 @@ const (
 	askFind                 // the pull requests of the branch
 	askGet                  // the pull request, once more
 	askLanded               // whether the base branch reaches what was merged
+	askPast                 // a pull request that another one came after
+	forget                  // an older update, of which nothing is to be told
 	askRules                // what the forge demands
 	askBuild                // a commit upon the base branch's tip
 	push                    // moves the topic branch to what was built
@@ -40,13 +42,14 @@ func (a action) writesForge() bool { return a >= closePull && a <= create }
 
 // asksForge reports whether the action is a request to the forge.
 func (a action) asksForge() bool {
-	return a.writesForge() || a == askFind || a == askGet || a == askRules
+	return a.writesForge() || a == askFind || a == askGet || a == askRules || a == askPast
 }
 
 // words are what logs and people call actions.
 var words = map[action][2]string{
 	askOrigin: {"find the tag's commit", "find the commit of its tag"}, askFind: {"find", "list its pull requests"}, askGet: {"get", "read its pull request"},
 	askLanded: {"find the merge", "find its merge on the base branch"}, askRules: {"read rules", "read the forge's rules"},
+	askPast:  {"get the one before", "read its earlier pull request"},
 	askBuild: {"build", "make its commit"}, push: {"push", "push its branch"}, remove: {"delete", "delete its branch"},
 	closePull: {"close", "close its pull request"}, disarm: {"disarm", "keep the forge from merging its pull request"}, edit: {"edit", "edit its pull request"},
 	comment: {"comment", "comment on its pull request"}, arm: {"arm", "have the forge merge its pull request"}, create: {"create", "open its pull request"},
@@ -62,7 +65,9 @@ func (a action) sentence() string { return words[a][1] }
 // step is the next step of an app.
 type step struct {
 	do      action
-	text    Text // of edit, comment (its body), arm and create
+	text    Text          // of edit, comment (its body), arm and create
+	pull    *Pull         // of askLanded
+	older   gitops.Update // of askPast and forget
 	results []gitops.ProposalResult
 	ends    bool // the results end the wish
 	after   time.Duration
@@ -94,6 +99,11 @@ func next(s seen, w wish) step {
 		return s.withoutPull(w)
 	case s.unsure:
 		return step{do: askGet}
+	}
+	if u, ok := s.overtaken(w); ok {
+		return s.settle(w, u)
+	}
+	switch {
 	case s.pull.State == PullOpen:
 		return s.whileOpen(w)
 	}
@@ -222,7 +232,7 @@ func (s seen) personal(w wish) step {
 // withoutPull is the next step while the branch has no pull request that counts.
 func (s seen) withoutPull(w wish) step {
 	own := s.topic.Ours && slices.Contains(s.topic.Updates, w.Update.ID)
-	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.head || s.mergedHere()
+	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.topic || s.mergedHere()
 	branch := Branch(w.Update.Environment, w.Update.App)
 	switch {
 	case w.Close != "" && own:
@@ -234,7 +244,7 @@ func (s seen) withoutPull(w wish) step {
 	case s.inWay != "":
 		return s.block(w, "the branch "+quote(s.inWay)+" keeps git from having the branch "+branch+": delete or rename it")
 	case !free && s.landed == nil:
-		return step{do: askLanded}
+		return step{do: askLanded, pull: s.pull}
 	case !free:
 		return s.block(w, "the branch "+branch+" has a commit of "+quote(s.topic.Author)+", which tallyman does not push over: merge it, or delete the branch")
 	case own && s.topic.Behind && s.rules == nil:
