@@ -156,3 +156,15 @@ func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblo
 func (s *Store) Wake(environment string) <-chan struct{} {
 	return s.hints.notifier.Channel(environment)
 }
+
+// Nudge implements [queue.Lanes]. The other replicas are told afterwards, as of a change.
+func (s *Store) Nudge(ctx context.Context, environments []string) error {
+	if s.closed.Load() {
+		return errClosed()
+	}
+	if err := ctx.Err(); err != nil {
+		return domainError(err)
+	}
+	s.hints.wake(texts(environments))
+	return nil
+}

@@ -179,3 +179,15 @@ func (m *Model) maybePushed(u *gitops.Update) bool {
 
 // Wake implements [queue.Lanes].
 func (m *Model) Wake(environment string) <-chan struct{} { return m.notifier.Channel(environment) }
+
+// Nudge implements [queue.Lanes].
+func (m *Model) Nudge(ctx context.Context, environments []string) error {
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	for _, environment := range environments {
+		m.notifier.Wake(environment)
+	}
+	return nil
+}
