@@ -160,10 +160,13 @@ func (r Report) Empty() bool {
 // Backlog is what waits in one lane, and what for.
 type Backlog struct {
 	Environment string
-	Pending     int                      // open updates that nothing blocks
-	Held        map[gitops.BlockKind]int // open updates that are blocked, by the first block's kind
+	Pending     int                      // pending updates that nothing blocks
+	Held        map[gitops.BlockKind]int // pending updates that are blocked, by the first block's kind
 	Oldest      time.Time                // when the oldest of Pending was accepted; zero when there is none
+	Proposed    int                      // updates that are proposed
 	Holder      string                   // of the lease; "" when it was given back or its holder is known to be dead
+
+	OldestProposed time.Time // when the oldest of Proposed was accepted; zero when there is none
 
 	LastProgress time.Time // when a transition was last reported; zero when none ever was
 	LastSuccess  time.Time // when one last was that raised a head ([gitops.Raises]); zero when none ever was
