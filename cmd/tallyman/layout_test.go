@@ -83,6 +83,7 @@ var mayImport = map[string][]string{
 	"server/githubapp":                   {"gitops"},
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
 	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
+	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp"},
 	"server/githubapp/githubtest":        {"server/secrettest"},
 	"server/oidc":                        {"gitops"},
 	"server/secrettest":                  {},

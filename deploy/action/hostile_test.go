@@ -32,7 +32,7 @@ func TestHostileInputs(t *testing.T) {
 	needTools(t, actionTools...)
 	s := newSite(t)
 	const hostile = "\"';$(touch x)`touch x`<script>\n\n![x](https://evil.example)\n::set-output name=state::x\n##[set-output name=state;]x\nstate=committed"
-	for _, input := range []string{"app", "environment", "tag", "digest"} {
+	for _, input := range []string{"app", "environment", "tag", "digest", "revision"} {
 		r := s.run(map[string]string{input: hostile})
 		r.expect(t, true, "", "tallyman refuses it (4")
 		r.expectNoCommand(t)

@@ -144,7 +144,7 @@ time_is_over() {
 
 order() {
   local key
-  jq -cn "$definitions"'{app: env.APP | names, environment: env.ENVIRONMENT | names, tag: env.TAG} + if (env.DIGEST // "") == "" then {} else {digest: env.DIGEST} end' > "$work/order"
+  jq -cn "$definitions"'{app: env.APP | names, environment: env.ENVIRONMENT | names, tag: env.TAG} + ({digest: env.DIGEST, revision: env.REVISION} | with_entries(select((.value // "") != "")))' > "$work/order"
   # Nobody can guess the key, so no other job of the repository can use it first.
   key=github-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   say "ordering $APP in $ENVIRONMENT to $TAG"
