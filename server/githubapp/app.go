@@ -74,6 +74,7 @@ type App struct {
 	installation *github.Client // authenticates as the installation
 	pulls        *github.Client // ... with the right to open pull requests
 	public       *github.Client // with a token that is still being tried
+	deployer     *Deployer
 	idle         func()
 
 	life       context.Context // ends with Close
@@ -107,6 +108,7 @@ func New(c Config) (*App, error) {
 		return nil, err
 	}
 	a.connect()
+	a.deployer = &Deployer{app: a}
 	a.life, a.end = context.WithCancel(context.Background())
 	return a, nil
 }
