@@ -230,6 +230,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
+		delete(r.listed, a.of.branch())
 		a.take(&p, true)
 		a.asked = r.config.Now()
 	case askPast:

@@ -135,7 +135,7 @@ func (s seen) whileOpen(w wish) step {
 	case s.head.IsZero() && s.now.Sub(s.gone) < goneWait:
 		return step{do: wait, after: lagWait}
 	case w.Close != "" && !mine:
-		return s.end(w, cancelled(w)) // the pull request is another update's
+		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
 	case w.Close != "" || s.head.IsZero():
 		return s.closeIt("it is not wanted any more")
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
@@ -238,7 +238,7 @@ func (s seen) withoutPull(w wish) step {
 	case w.Close != "" && own:
 		return step{do: remove}
 	case w.Close != "":
-		return s.end(w, cancelled(w))
+		return s.end(w, cancelled(w.ProposalWish))
 	case len(w.Held) > 0:
 		return step{do: rest}
 	case s.inWay != "":
