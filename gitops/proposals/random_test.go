@@ -23,7 +23,7 @@ type crowd struct {
 // Whatever people do, between any two calls, and whatever fails: nothing is lost or doubled,
 // nobody's commit is overwritten, and in the end everything is told as it is.
 func TestPeopleInAnyOrder(t *testing.T) {
-	seeds := uint64(150)
+	seeds := uint64(100)
 	if testing.Short() {
 		seeds = 20
 	}
@@ -155,6 +155,8 @@ func (c *crowd) end() {
 			c.Errorf("%s %s is proposed, and its pull request is not open: %+v; reported %q", u.App, u.Tag, u.Proposal, c.log)
 		case u.State == gitops.Committed && !c.w.OnBase(u.Commit):
 			c.Errorf("%s %s is committed, and %s is not on the base branch; reported %q", u.App, u.Tag, u.Commit, c.log)
+		case u.State == gitops.Closed && !c.closedByPerson(u):
+			c.Errorf("%s %s is closed, and no person closed it; reported %q", u.App, u.Tag, c.log)
 		case u.State == gitops.Failed:
 			c.Errorf("%s %s failed: %s", u.App, u.Tag, u.Reason)
 		}
@@ -165,4 +167,10 @@ func (c *crowd) end() {
 			c.Errorf("#%d of %s has one comment twice: %q", p.Number, p.Branch, comments)
 		}
 	}
+}
+
+func (c *crowd) closedByPerson(u *gitops.Update) bool {
+	return slices.ContainsFunc(c.w.Pulls(), func(p proposals.Pull) bool {
+		return p.State == proposals.PullClosed && !p.ByUs && p.Branch == proposals.Branch("prod", u.App)
+	})
 }

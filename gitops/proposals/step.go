@@ -221,10 +221,10 @@ func (s seen) personal(w wish) step {
 		return s.endBuilt(w)
 	case w.env.Merge == MergeAuto && (s.pull.Armed || s.pull.Queued) && w.disarmed != s.head:
 		return step{do: disarm}
-	case w.remark == s.head:
-		return step{do: comment, text: Text{Body: s.remark()}}
 	case !t.sameAs(s.pull.Text) && !t.sameAs(w.sent):
 		return step{do: edit, text: t}
+	case w.remark == s.head: // after the text, which says to another process that it is made
+		return step{do: comment, text: Text{Body: s.remark()}}
 	}
 	return s.blockedBy(w, step{do: rest}, "has a commit of "+quote(s.topic.Author)+", which tallyman does not push over: merge it, close it, or take the commit off its branch")
 }
