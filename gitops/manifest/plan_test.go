@@ -155,7 +155,10 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 			}
 			for b.Loop() {
 				c = c.withDefaults()
-				a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
+				a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), edits: c.edits(), commits: c.committer(nil)}
+				if err := a.commits.Ready(b.Context(), 0); err != nil {
+					b.Fatal(err)
+				}
 				p, err := a.plan(b.Context(), items)
 				if err != nil || p.commits != 500 {
 					b.Fatalf("%d commits, %v", p.commits, err)
