@@ -85,7 +85,7 @@ func TestDecodeNothing(t *testing.T) {
 		actor, wants string
 	}{
 		"a ping":               {headers("X-GitHub-Event", "ping"), string(fixture(t, "ping.json")), "", `a "ping" event is ignored`},
-		"another event":        {headers("X-GitHub-Event", "push"), `{"ref": 1}`, "", `a "push" event is ignored`},
+		"another event":        {headers("X-GitHub-Event", "issues"), `{"ref": 1}`, "", `a "issues" event is ignored`},
 		"an event made up":     {headers("X-GitHub-Event", strings.Repeat("x", 999)), `{}`, "", strings.Repeat("x", 40) + `" event is ignored`},
 		"another event_type":   {headers(), `{"action": "deploy", "sender": {"login": "ann"}, "client_payload": 7}`, "ann", `event_type "deploy" is not one of those that order an update (update-image)`},
 		"an event_type's case": {headers(), `{"action": "Update-Image"}`, "", `event_type "Update-Image" is not one of`},
@@ -204,6 +204,9 @@ func FuzzDecode(f *testing.F) {
 	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev",["x"]],"tag":"t"}}`, "repository_dispatch", "2", "application/json")
 	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev","qa"],"tag":"t"}}`, "repository_dispatch", "3", "application/json")
 	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
+	for _, kind := range []string{"pull_request", "push", "merge_group", "installation"} {
+		add(string(fixture(f, kind+".json")), kind, guid, "application/json")
+	}
 	add(`[`, "", "-", ";")
 	r := receiver(f, "s")
 	f.Fuzz(func(t *testing.T, body []byte, kind, id, contentType string) {
@@ -235,6 +238,9 @@ func checkEvent(t *testing.T, e gitops.Event) {
 	}
 	if e.Delivery.Source != github.Source || gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Principal.Actor()) != nil {
 		t.Errorf("key %q or actor %q break their grammars", e.Delivery, e.Principal.Actor())
+	}
+	if e.Hint != nil && e.IgnoreReason == "" {
+		t.Error("a hint asks for something")
 	}
 	if len(e.IgnoreReason) > 1200 || e.Violation != nil && e.Violation.Code != gitops.Rejected {
 		t.Errorf("nothing %q, fault %v", e.IgnoreReason, e.Violation)
