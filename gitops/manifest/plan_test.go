@@ -33,7 +33,7 @@ func appInOneFile(tb testing.TB) func(environment, app string) (Target, error) {
 		if err != nil {
 			tb.Error(err)
 		}
-		return Target{Files: []FileEdit{{"values-" + environment + ".yaml", edit}}}, nil
+		return Target{Files: []FileEdit{{File: "values-" + environment + ".yaml", Editor: edit}}}, nil
 	}
 }
 

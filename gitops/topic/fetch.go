@@ -35,7 +35,7 @@ func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.
 	} else if err != nil {
 		return h, err
 	}
-	content, err := b.fetchFile(ctx, base, at, after[0])
+	content, err := b.fetchFile(ctx, base, f.held, at, after[0])
 	if err != nil {
 		return h, err
 	}
@@ -151,11 +151,11 @@ func fileBelow(at git.Hash, path []string, tree func(git.Hash) ([]byte, error)) 
 
 // fetchFile returns the content of a file in a commit of a topic branch; nil of one that is
 // too large, or that the server does not give.
-func (b *Branches) fetchFile(ctx context.Context, base *branch.Snapshot, at, name git.Hash) ([]byte, error) {
+func (b *Branches) fetchFile(ctx context.Context, base *branch.Snapshot, held *git.Index, at, name git.Hash) ([]byte, error) {
 	if name.IsZero() {
 		return nil, nil
 	}
-	if o, here := git.NewIndex(base.Root).Object(name); here {
+	if o, here := held.Object(name); here {
 		return o.Data, nil
 	}
 	leave, err := b.enter(ctx, at)

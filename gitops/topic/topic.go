@@ -162,12 +162,12 @@ func (b *Branches) look(ctx context.Context) (proposals.Heads, error) {
 		return proposals.Heads{}, err
 	}
 	b.view = view
-	there := make(map[git.Hash]bool, len(refs.Below))
-	for _, at := range refs.Below {
-		there[at] = true
+	topics, there := make(map[string]git.Hash, len(refs.Below)), make(map[git.Hash]bool, len(refs.Below))
+	for name, at := range refs.Below {
+		topics[name], there[at] = at, true
 	}
 	maps.DeleteFunc(b.known, func(_ app, h head) bool { return !there[h.commit] })
-	return proposals.Heads{Base: refs.Tip, Topics: refs.Below}, nil
+	return proposals.Heads{Base: refs.Tip, Topics: topics}, nil
 }
 
 // recordPush takes in what receive-pack says of the repository.

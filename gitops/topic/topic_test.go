@@ -60,7 +60,7 @@ func TestATopicFromItsBeginningToItsEnd(t *testing.T) {
 			t.Errorf("deleted: %v, and it is at %s", err, s.where(branch))
 		}
 		s.wantMoved("deleted once more", b.Delete(t.Context(), branch, newer.Commit))
-		if heads := s.look(b); len(heads.Topics) != 0 || heads.Base != s.where("main") {
+		if heads := s.look(b); heads.Topics == nil || len(heads.Topics) != 0 || heads.Base != s.where("main") {
 			t.Errorf("in the end there is %+v", heads)
 		}
 		if err := s.repo.Fsck(); err != nil {
