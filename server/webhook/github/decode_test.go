@@ -15,6 +15,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook/github"
 )
 
+const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+
 const guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
 // headers are GitHub's, with some of them changed: pairs of name and value, an
@@ -121,6 +123,10 @@ func TestDecodeOrders(t *testing.T) {
 		"another app's name": {`{"service": "a", "env": "dev", "tag": "t"}`, gitops.Order{}, "client_payload.app", "is missing: the field is called app, not service"},
 		"all one level down": {`{"payload": {"app": "a"}}`, gitops.Order{}, "client_payload.app", `the fields are called app, env, tag and digest, and client_payload has "payload"`},
 		"many other names":   {`{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1}`, gitops.Order{}, "client_payload.app", `has "a", "b", "c", "d", "e", "f"`},
+		"a commit":           {`{"app": "a", "env": "dev", "tag": "t", "sha": "` + sha + `"}`, gitops.Order{App: "a", Environment: "dev", Tag: "t", Revision: sha}, "", ""},
+		"a short commit":     {`{"app": "a", "sha": "1a2b3c4"}`, gitops.Order{App: "a", Revision: "1a2b3c4"}, "", ""}, // which the plan rejects
+		"a commit of digits": {`{"app": "a", "sha": 1234567}`, gitops.Order{}, "client_payload.sha", "gh api write -f, not -F"},
+		"a list of commits":  {`{"app": "a", "sha": ["` + sha + `"]}`, gitops.Order{}, "client_payload.sha", "must be a string in quotes, not a list"},
 		"a field of null":    {`{"app": "a", "digest": null}`, gitops.Order{App: "a"}, "", ""},
 		"any text":           {`{"app": "../..", "tag": "a\nb"}`, gitops.Order{App: "../..", Tag: "a\nb"}, "", ""},
 		"null":               {`null`, gitops.Order{}, "client_payload", "must be an object with app, env, tag"},
