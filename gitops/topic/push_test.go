@@ -29,6 +29,12 @@ func TestAnAnswerThatIsLost(t *testing.T) {
 		if err := push(git.Hash{}); err != nil || s.where(branch) != at {
 			t.Errorf("made: %v, and it is at %s", err, s.where(branch))
 		}
+		second, push := build()
+		s.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: true, Cut: true})
+		if err := push(at); err != nil || s.where(branch) != second {
+			t.Errorf("moved: %v, and it is at %s", err, s.where(branch))
+		}
+		at = second
 		next, push := build()
 		s.server.Inject(gitserver.Fault{On: gitserver.Push, Cut: true})
 		if err := push(at); gitops.CodeOf(err) != gitops.Unavailable || s.where(branch) != at {
