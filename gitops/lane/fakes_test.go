@@ -66,7 +66,7 @@ func (q *fakeQueue) call(ctx context.Context, method string, work func() error) 
 			return err
 		}
 	}
-	return now.err
+	return now.answer()
 }
 
 func (q *fakeQueue) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) (claimed []queue.Lease, err error) {

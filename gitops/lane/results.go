@@ -1,7 +1,9 @@
 package lane
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -78,7 +80,9 @@ func (t *leaseTerm) reportOfResults(b batch) queue.Report {
 			t.addBlocked(u, *result.Blocked, &r)
 		}
 		if result.HandEdit != nil {
-			edits = append(edits, *result.HandEdit)
+			e := *result.HandEdit
+			e.Update = u.ID
+			edits = append(edits, e)
 			t.askAgain(u)
 		}
 	}
@@ -181,4 +185,14 @@ func (t *leaseTerm) settle(u gitops.Update, s gitops.Transition, state gitops.St
 	if state.Final() {
 		delete(f.searched, u.ID)
 	}
+}
+
+// closedBefore is why what automation asks for is not proposed again.
+func closedBefore(u gitops.Update) string {
+	by, url := cmp.Or(u.ClosedBefore.By, "a person"), ""
+	if u.ClosedBefore.URL != "" {
+		url = ": " + u.ClosedBefore.URL
+	}
+	return fmt.Sprintf("%[1]s closed the pull request of this tag before%[2]s. To propose %[3]s all the same, order it by name: tallyman update %[4]s %[3]s --env %[5]s",
+		by, url, u.Tag, u.App, u.Environment)
 }

@@ -16,10 +16,13 @@ import (
 // before. It reports whether the update is one.
 func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 	f := &t.following
-	if f.byID[u.ID] == nil && (u.State != gitops.Proposed || t.Proposals == nil) {
+	before := f.byID[u.ID]
+	if before == nil && (u.State != gitops.Proposed || t.Proposals == nil) {
 		return false
 	}
+	forgotten := before != nil && before.update.State == gitops.Proposed && u.State == gitops.Pending // by a store that lost a report
 	known := f.put(u)
+	known.retry = known.retry || forgotten
 	switch e, ends := t.endingOf(u); {
 	case ends && e.blocks != nil:
 		b.ended = append(b.ended, e)
@@ -27,9 +30,9 @@ func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 		b.ended = append(b.ended, ending{update: u, blocks: known.held})
 	default:
 		b.inHand++
-	}
-	if ready(u) && known.blocked { // its time has come
-		known.blocked, known.retry = false, true
+		if known.blocked && ready(u) { // its time has come
+			known.blocked, known.retry = false, true
+		}
 	}
 	return true
 }
