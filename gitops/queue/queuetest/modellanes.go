@@ -145,7 +145,7 @@ func (m *Model) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 		if inHand[u.ID] || apps[u.App] && doubtful {
 			t := m.update(u.ID)
 			t.HeldUntil, t.WrittenTag = gitops.HeldUntil(u.BlockedBy, m.now()), m.head(u.Environment, u.App).WrittenTag
-			t.ImageSince = gitops.ImageSince(u.BlockedBy)
+			t.ImageSince, t.ClosedBefore = gitops.ImageSince(u.BlockedBy), m.closedBefore(u)
 			taken = append(taken, t)
 		}
 	}
