@@ -69,6 +69,7 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 		{"env", checkOrdered(o.Environment)},
 		{"tag", gitops.CheckTag("", o.Tag)},
 		{"digest", gitops.CheckDigest("", o.Digest)},
+		{"sha", gitops.CheckRevision("", o.Revision)},
 	} {
 		if check.err != nil {
 			return reject(check.field, "%s", gitops.PublicOf(check.err))

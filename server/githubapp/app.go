@@ -52,6 +52,10 @@ type Config struct {
 	// are for it alone. Required.
 	RepositoryURL string
 
+	// PullRequests gives tokens the right to open pull requests and to merge them, where the
+	// installation's owner has approved it.
+	PullRequests bool
+
 	// APIURL is where GitHub's REST API is. Default: where the repository's host has
 	// it. Plain http is refused but for a loopback address.
 	APIURL string
@@ -73,6 +77,7 @@ type App struct {
 	app          *github.Client // authenticates as the App
 	installation *github.Client // authenticates as the installation
 	public       *github.Client // with a token that is still being tried
+	deployer     *Deployer
 	idle         func()
 
 	life       context.Context // ends with Close
@@ -105,6 +110,7 @@ func New(c Config) (*App, error) {
 		return nil, err
 	}
 	a.connect()
+	a.deployer = &Deployer{app: a}
 	a.life, a.end = context.WithCancel(context.Background())
 	return a, nil
 }
@@ -189,7 +195,7 @@ func (a *App) connect() {
 		c.UserAgent = "tallyman"
 		return c
 	}
-	capped := cappedTransport{transport}
+	capped := &limitedTransport{next: cappedTransport{transport}}
 	a.app = client(asApp{a, capped})
 	a.installation = client(asInstallation{a, capped})
 	a.public = client(capped)
