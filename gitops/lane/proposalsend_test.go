@@ -174,7 +174,7 @@ func TestAFailoverOfProposals(t *testing.T) {
 		s.queue.fail("Report", fault{err: errLost})
 		s.accept("web 1")
 		elapse(2 * time.Second)
-		equal(t, "wanted of what is pending again", []string{"web 1", "web 1", "web 1"}, p.asked()) // twice as pending, then as proposed
+		equal(t, "wanted of what is pending again", []string{"web 1", "web 1"}, p.asked()) // as pending, and then as proposed
 		equal(t, "happened to it", []string{"web 1 proposed"}, s.happened())
 		s.Stop(t.Context())
 	})

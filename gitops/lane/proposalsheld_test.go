@@ -146,7 +146,7 @@ func TestAnEditByHandBeforeTheProposal(t *testing.T) {
 		p.result("api 2", edit(edited))
 		elapse(time.Minute)
 		equal(t, "happened", []string{"api 2 pin"}, s.happened())
-		equal(t, "wanted", []string{"api 2 over 1", "api 2 held by pin over 1"}, p.asked())
+		equal(t, "wanted", []string{"api 2 over 1"}, p.asked())
 		s.holds.free("api")
 		s.rejudge(gitops.BlockPin)
 		elapse(2 * time.Second)

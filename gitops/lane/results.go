@@ -83,7 +83,8 @@ func (t *leaseTerm) reportOfResults(b batch) queue.Report {
 			e := *result.HandEdit
 			e.Update = u.ID
 			edits = append(edits, e)
-			t.askAgain(u)
+			t.following.untell(u.App, u.ID)
+			t.tryAgain(u)
 		}
 	}
 	t.respect(b, edits, &r)
@@ -96,37 +97,30 @@ func (t *leaseTerm) keepProposal(u gitops.Update) {
 	}
 }
 
-// askAgain has the update wanted once more, whether what is wanted of it changes or not.
-func (t *leaseTerm) askAgain(u gitops.Update) {
-	if known := t.following.byID[u.ID]; known != nil {
-		known.retry = true
-	}
-}
-
 // addTransition adds what happened to an update to a report.
 func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue.Report) {
 	f := &t.following
-	last, isTold := f.told[u.App], f.isTold(u.App, u.ID)
-	to, _ := gitops.Next(u.State, s.Action)
-	if to.Final() || u.State.Final() {
+	outdated := f.isTold(u.App, u.ID) && f.told[u.App].revision != t.currentRevision()
+	to, allowed := gitops.Next(u.State, s.Action)
+	if allowed && to.Final() || u.State.Final() {
 		f.untell(u.App, u.ID)
 	}
 	switch {
-	case s.Action == gitops.ActionFail && isTold && last.revision != t.currentRevision():
+	case s.Action == gitops.ActionFail && outdated:
 		t.tryAgain(u) // it may be the fault of the configuration of before
 		return
 	case s.Action == gitops.ActionCancel && u.State.Final(): // its pull request is closed, as it was to be
 		f.drop(u.ID)
 		return
 	case s.Action == gitops.ActionCancel:
-		switch e, ends := t.endingOf(u); {
-		case ends && e.transition != nil:
-			s = *e.transition
-		case u.State == gitops.Pending: // it is wanted again
+		e, ends := t.endingOf(u)
+		if !ends || e.transition == nil { // nothing ends it any more
 			t.tryAgain(u)
 			return
-		case isTold && last.wish.Close != "":
-			s.Reason = last.wish.Close
+		}
+		s = *e.transition
+		if p := u.Proposal; t.isClosing() && p != nil && p.EndedAt.IsZero() {
+			s.Reason += stillOpen(u)
 		}
 	}
 	if s.Found == nil {
@@ -137,13 +131,16 @@ func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue
 }
 
 // tryAgain lets go of a pending update, which is taken again, and has a proposed one wanted
-// once more.
+// once more, whether what is wanted of it has changed or not.
 func (t *leaseTerm) tryAgain(u gitops.Update) {
-	if u.State == gitops.Pending {
+	known := t.following.byID[u.ID]
+	switch {
+	case known == nil:
+	case u.State == gitops.Pending:
 		t.following.drop(u.ID)
-		return
+	default:
+		known.retry = true
 	}
-	t.askAgain(u)
 }
 
 // addBlocked adds to a report what keeps a pending update from being proposed. Of one that is

@@ -20,9 +20,13 @@ func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 	if before == nil && (u.State != gitops.Proposed || t.Proposals == nil) {
 		return false
 	}
-	forgotten := before != nil && before.update.State == gitops.Proposed && u.State == gitops.Pending // by a store that lost a report
+	if before != nil && before.update.State == gitops.Proposed && u.State == gitops.Pending { // the store has lost a report
+		again := gitops.ProposalResult{Update: u.ID, Transition: &gitops.Transition{Action: gitops.ActionPropose}, Proposal: before.update.Proposal}
+		f.results = append(f.results, again)
+		b.inHand++
+		return true
+	}
 	known := f.put(u)
-	known.retry = known.retry || forgotten
 	switch e, ends := t.endingOf(u); {
 	case ends && e.blocks != nil:
 		b.ended = append(b.ended, e)
@@ -98,11 +102,12 @@ func (t *leaseTerm) tell(revision int) {
 			continue
 		}
 		known := f.byID[wish.Update.ID]
-		retry := known.retry && !t.waits(app)
-		if last, ok := f.told[app]; ok && !retry && sameWish(last.wish, wish) {
+		last, isTold := f.told[app]
+		switch {
+		case known.retry && t.waits(app), !known.retry && isTold && sameWish(last.wish, wish):
 			continue
 		}
-		known.retry = known.retry && !retry
+		known.retry = false
 		f.told[app] = told{wish: wish, revision: revision}
 		wishes = append(wishes, wish)
 	}
