@@ -96,6 +96,9 @@ func TestAnEnvironmentComesBackBeforeItsProposalsAreClosed(t *testing.T) {
 		s.Configure([]lane.Environment{pullRequest}, nothing)
 		elapse(20 * time.Minute)
 		equal(t, "wanted", []string{`close api 1: environment "dev" is not configured`, "api 1"}, p.asked())
+		p.happens("api 1", gitops.ActionCancel) // it was closed all the same: another is opened
+		synctest.Wait()
+		equal(t, "wanted when it was closed", []string{"api 1"}, p.asked())
 		equal(t, "happened", []string(nil), s.happened())
 		s.Configure(nil, nothing)
 		elapse(time.Minute)

@@ -43,7 +43,9 @@ func (f *forge) start(merge proposals.Merge) {
 		Environment: func(string) proposals.Environment { return proposals.Environment{Merge: merge} },
 		Logger:      slog.New(slog.NewTextHandler(f.t.Output(), nil)),
 	})
-	f.Replica = f.with(lane.Config{Environments: []lane.Environment{pullRequest}, Proposals: f.room})
+	f.Replica = f.with(lane.Config{
+		Environments: []lane.Environment{{Name: "dev", PullRequest: true, RespectHandEdits: true}}, Proposals: f.room,
+	})
 	f.Start()
 }
 
@@ -102,6 +104,26 @@ func TestPullRequestsFollowWhatIsWanted(t *testing.T) {
 			equal(t, "state of "+p.Branch, proposals.PullClosed, p.State)
 		}
 		equal(t, "holder", "", f.backlog().Holder)
+	})
+}
+
+// A tag that is set by hand on the branch closes the pull request and is pinned.
+func TestAnEditByHandClosesThePullRequest(t *testing.T) {
+	atForge(t, proposals.MergePerson, func(t *testing.T, f *forge) {
+		f.holds.pins()
+		f.accept("api 1")
+		elapse(10 * time.Second)
+		f.world.Merge(1, "squash", "ann")
+		elapse(5 * time.Minute) // without an event
+		f.accept("api 2")
+		elapse(10 * time.Second)
+		f.world.EditBase("dev", "api", "9", "ann")
+		elapse(5 * time.Minute)
+		f.accept("api 3")
+		elapse(time.Minute)
+		equal(t, "happened", []string{"api 1 proposed", "api 1 committed", "api 2 proposed", "api 2 superseded", "api 3 pin"}, f.happened())
+		equal(t, "state of the pull request", proposals.PullClosed, f.world.Pulls()[1].State)
+		equal(t, "pull requests", 2, len(f.world.Pulls()))
 	})
 }
 

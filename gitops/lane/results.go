@@ -20,7 +20,9 @@ func (t *leaseTerm) reportResults() (ours bool, err error) {
 	if len(f.results) == 0 {
 		return true, nil
 	}
-	f.answered = time.Time{}
+	if !f.answered.IsZero() {
+		f.answered = time.Now()
+	}
 	b, err := t.resultBatch()
 	if err != nil {
 		return true, err
