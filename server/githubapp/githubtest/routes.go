@@ -18,7 +18,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, http.StatusForbidden, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")
 		return
 	}
-	if !slices.ContainsFunc(r.Header.Values("Accept"), func(v string) bool { return strings.Contains(v, "json") || strings.Contains(v, "application/vnd.github.") }) {
+	if !slices.ContainsFunc(r.Header.Values("Accept"), func(v string) bool {
+		return strings.Contains(v, "json") || strings.Contains(v, "application/vnd.github.")
+	}) {
 		s.refuse(w, r, http.StatusNotAcceptable, "Must accept 'application/json'")
 		return
 	}

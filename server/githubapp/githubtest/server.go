@@ -58,6 +58,7 @@ type Server struct {
 	environments  map[string]map[string]Environment // by repository and name
 	served        map[string]*Repository            // by owner/name in lower case
 	enterprise    bool
+	hidden        bool // settings of repositories
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
