@@ -84,7 +84,8 @@ var mayImport = map[string][]string{
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
 	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
 	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp"},
-	"server/githubapp/githubtest":        {"server/secrettest"},
+	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
+	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},
 	"server/secrettest":                  {},
 	"server/oidc/oidctest":               {"server/secrettest"},
@@ -113,7 +114,7 @@ var onlyIn = map[string][]string{
 	"github.com/Masterminds/semver/":     {"gitops/policy", "gitops/policy/tagset"},
 	"github.com/go-chi/":                 {"server", "server/limits"},
 	"github.com/prometheus/":             {"server", "cmd/tallyman"}, // the demo reads what the server counts
-	"github.com/google/go-github/":       {"server/githubapp"},
+	"github.com/google/go-github/":       {"server/githubapp", "server/forge/github"},
 	"github.com/coreos/go-oidc/":         {"server/oidc"},
 	"github.com/go-jose/":                {"server/githubapp", "server/oidc", "server/oidc/oidctest"},
 	"github.com/spf13/cobra":             {"cmd/tallyman"},
@@ -123,7 +124,7 @@ var onlyIn = map[string][]string{
 	"github.com/olareg/":                 {"gitops/registry/registrytest"},
 	"github.com/aws/":                    {"gitops/registry/ecr"},
 	"os/exec":                            {"gitops/manifest/gitserver", "gitops/queue/postgres/postgrestest", "gitops/registry/registrytest", "cmd/tallyman", "cmd/tallyman-bench"}, // no git binary, no shell, in the service
-	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench", "gitops/manifest/gitserver/gittest"},
+	module + "gitops/manifest/gitserver": {"cmd/tallyman", "cmd/tallyman-bench", "gitops/manifest/gitserver/gittest", "server/githubapp/githubtest"},
 }
 
 type goPackage struct {

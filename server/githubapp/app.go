@@ -52,6 +52,10 @@ type Config struct {
 	// are for it alone. Required.
 	RepositoryURL string
 
+	// PullRequests gives tokens the right to open pull requests and to merge them, where the
+	// installation's owner has approved it.
+	PullRequests bool
+
 	// APIURL is where GitHub's REST API is. Default: where the repository's host has
 	// it. Plain http is refused but for a loopback address.
 	APIURL string
@@ -191,7 +195,7 @@ func (a *App) connect() {
 		c.UserAgent = "tallyman"
 		return c
 	}
-	capped := cappedTransport{transport}
+	capped := &limitedTransport{next: cappedTransport{transport}}
 	a.app = client(asApp{a, capped})
 	a.installation = client(asInstallation{a, capped})
 	a.public = client(capped)

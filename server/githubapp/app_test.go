@@ -168,7 +168,7 @@ func TestWhatGitHubRefuses(t *testing.T) {
 		wait  bool
 	}{
 		"suspended":       {githubtest.Fault{Status: 403, Body: `{"message": "This installation has been suspended"}`}, gitops.Forbidden, false},
-		"too often":       {githubtest.Fault{Status: 429, Body: `{}`}, gitops.RateLimited, false},
+		"too often":       {githubtest.Fault{Status: 429, Body: `{}`}, gitops.RateLimited, true},
 		"the limit":       {githubtest.Fault{Status: 403, Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"4102444800"}}, Body: `{}`}, gitops.RateLimited, true},
 		"asked to wait":   {githubtest.Fault{Status: 403, Header: http.Header{"Retry-After": {"60"}}, Body: `{"documentation_url": "https://docs.github.com/rest#secondary-rate-limits"}`}, gitops.RateLimited, true},
 		"broken":          {githubtest.Fault{Status: 500}, gitops.Unavailable, false},

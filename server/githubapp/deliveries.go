@@ -38,7 +38,7 @@ const deliveriesPerPage = 100
 func (a *App) Deliveries(ctx context.Context, cursor string) (page []Delivery, next string, err error) {
 	list, response, err := a.app.Apps.ListHookDeliveries(ctx, &github.ListCursorOptions{PerPage: deliveriesPerPage, Cursor: cursor})
 	if err != nil {
-		return nil, "", apiError("listing the webhook's deliveries", err)
+		return nil, "", APIError("listing the webhook's deliveries", err)
 	}
 	page = make([]Delivery, len(list))
 	for i, d := range list {
@@ -55,7 +55,7 @@ func (a *App) Deliveries(ctx context.Context, cursor string) (page []Delivery, n
 func (a *App) DeliveryRequest(ctx context.Context, id int64) (DeliveryRequest, error) {
 	d, _, err := a.app.Apps.GetHookDelivery(ctx, id)
 	if err != nil {
-		return DeliveryRequest{}, apiError("asking for a delivery of the webhook", err)
+		return DeliveryRequest{}, APIError("asking for a delivery of the webhook", err)
 	}
 	if d.Request == nil || d.Request.RawPayload == nil {
 		return DeliveryRequest{}, gitops.Errorf(gitops.NotFound, "GitHub no longer has what the delivery sent")
@@ -75,5 +75,5 @@ func (a *App) Redeliver(ctx context.Context, id int64) error {
 	if err == nil || errors.As(err, &accepted) {
 		return nil
 	}
-	return apiError("asking for a redelivery", err)
+	return APIError("asking for a redelivery", err)
 }

@@ -220,7 +220,7 @@ func (d *Deployer) refused(repository, doing string, token deploymentToken, err 
 	case http.StatusConflict, http.StatusUnprocessableEntity:
 		return gitops.Errorf(gitops.Rejected, "GitHub refuses it (%s): %s", doing, gitops.Clip(messageOf(err), 300)).WithCause(err)
 	}
-	return apiError(doing, err)
+	return APIError(doing, err)
 }
 
 // statusOf is the status of GitHub's answer; 0 where the error is no answer.

@@ -62,7 +62,7 @@ func (d *Deployer) token(ctx context.Context, repository string) (deploymentToke
 	}
 	owner, name, _ := strings.Cut(repository, "/")
 	installation, _, err := d.app.app.Apps.FindRepositoryInstallation(ctx, owner, name)
-	switch err := apiError("looking for the App's installation on "+repository, err); {
+	switch err := APIError("looking for the App's installation on "+repository, err); {
 	case gitops.CodeOf(err) == gitops.NotFound:
 		return deploymentToken{}, gitops.Errorf(gitops.NotFound, "the GitHub App is not installed on %s: install it there, or correct source", repository).WithCause(err)
 	case err != nil:
@@ -79,7 +79,7 @@ func (d *Deployer) token(ctx context.Context, repository string) (deploymentToke
 		return deploymentToken{}, gitops.Errorf(gitops.Forbidden, "GitHub gives the App no token for %s: it takes the permissions Deployments: write and Contents: read there; and where the repository was renamed, correct source", repository).WithCause(err)
 	}
 	if err != nil {
-		return deploymentToken{}, apiError("making an installation token for "+repository, err)
+		return deploymentToken{}, APIError("making an installation token for "+repository, err)
 	}
 	token := deploymentToken{value: answer.GetToken(), made: now, ends: answer.GetExpiresAt().Add(-uselessIn)}
 	if token.value == "" || !now.Before(token.ends) {

@@ -32,7 +32,7 @@ type Environment struct {
 func (a *App) Environment(ctx context.Context, repository, environment string) (Environment, error) {
 	owner, name, _ := strings.Cut(repository, "/")
 	installation, _, err := a.app.Apps.FindRepositoryInstallation(ctx, owner, name)
-	switch err := apiError("looking for the App's installation on "+repository, err); {
+	switch err := APIError("looking for the App's installation on "+repository, err); {
 	case gitops.CodeOf(err) == gitops.NotFound:
 		return Environment{}, gitops.Errorf(gitops.NotFound, "the GitHub App is not installed on %s", repository).WithCause(err)
 	case err != nil:
@@ -47,7 +47,7 @@ func (a *App) Environment(ctx context.Context, repository, environment string) (
 	}
 	repo, _, err := reader.Repositories.Get(ctx, owner, name)
 	if err != nil {
-		return Environment{}, apiError("looking at "+repository, err)
+		return Environment{}, APIError("looking at "+repository, err)
 	}
 	found := Environment{RepositoryID: repo.GetID(), Private: repo.GetPrivate()}
 	env, response, err := reader.Repositories.GetEnvironment(ctx, owner, name, url.PathEscape(environment))
@@ -55,7 +55,7 @@ func (a *App) Environment(ctx context.Context, repository, environment string) (
 	case response != nil && response.StatusCode == http.StatusNotFound:
 		return found, nil
 	case err != nil:
-		return Environment{}, apiError("looking at the environment "+environment+" of "+repository, err)
+		return Environment{}, APIError("looking at the environment "+environment+" of "+repository, err)
 	}
 	found.Exists, found.AdminsBypass = true, env.GetCanAdminsBypass()
 	for _, rule := range env.ProtectionRules {
@@ -75,7 +75,7 @@ func (a *App) readerOf(ctx context.Context, installation int64, owner, name stri
 		Repositories: []string{name}, Permissions: &github.InstallationPermissions{Actions: &read, Metadata: &read},
 	})
 	if err != nil {
-		return nil, apiError("making an installation token", err)
+		return nil, APIError("making an installation token", err)
 	}
 	if err := a.try(ctx, answer.GetToken(), owner, name); err != nil {
 		return nil, err

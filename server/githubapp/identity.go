@@ -25,12 +25,12 @@ func (a *App) Identity(ctx context.Context) (Identity, error) {
 	}
 	app, _, err := a.app.Apps.Get(ctx, "")
 	if err != nil {
-		return Identity{}, apiError("asking for the App's name", err)
+		return Identity{}, APIError("asking for the App's name", err)
 	}
 	login := app.GetSlug() + "[bot]"
 	bot, _, err := a.installation.Users.Get(ctx, strings.NewReplacer("[", "%5B", "]", "%5D").Replace(login))
 	if err != nil {
-		return Identity{}, apiError("asking for the bot's user", err)
+		return Identity{}, APIError("asking for the bot's user", err)
 	}
 	if app.GetSlug() == "" || bot.GetID() == 0 || strings.ContainsAny(login, "<>\r\n\x00 ") {
 		return Identity{}, gitops.Errorf(gitops.Unavailable, "GitHub's answer does not say who the App's bot is")
@@ -55,6 +55,7 @@ type Report struct {
 	Identity     Identity
 	Installation int64
 	Contents     string // the permission for the repository's contents: "write" is needed
+	PullRequests string // the permission for pull requests: "write" is needed where they are opened
 }
 
 // Report asks GitHub for all of it, and mints a token on the way. Without the permission
@@ -66,9 +67,10 @@ func (a *App) Report(ctx context.Context) (Report, error) {
 	}
 	installation, _, err := a.app.Apps.GetInstallation(ctx, id)
 	if err != nil {
-		return Report{}, apiError("asking for the App's installation", err)
+		return Report{}, APIError("asking for the App's installation", err)
 	}
-	report := Report{Identity: Identity{Name: installation.GetAppSlug()}, Installation: id, Contents: installation.GetPermissions().GetContents()}
+	report := Report{Identity: Identity{Name: installation.GetAppSlug()}, Installation: id,
+		Contents: installation.GetPermissions().GetContents(), PullRequests: installation.GetPermissions().GetPullRequests()}
 	if report.Contents != "write" {
 		return report, nil
 	}

@@ -18,6 +18,7 @@ const (
 	uselessIn   = 2 * time.Minute  // a token is not handed out with less left: a push may take a minute
 	renewAgain  = 30 * time.Second // after a renewal that failed, while the old token is good
 	mintWithin  = 2 * time.Minute  // trying it again and again included
+	askAgain    = 5 * time.Minute  // for a permission that the installation did not have: its owner may have approved it
 )
 
 // retries are how long to wait before a fresh token is tried again.
@@ -112,9 +113,9 @@ func (a *App) mint(ctx context.Context) (token, error) {
 	if err != nil {
 		return token{}, err
 	}
-	answer, _, err := a.app.Apps.CreateInstallationToken(ctx, id, &github.InstallationTokenOptions{Repositories: []string{a.name}, Permissions: needed()})
+	answer, lacking, err := a.create(ctx, id)
 	if err != nil {
-		if gitops.CodeOf(apiError("", err)) == gitops.NotFound {
+		if gitops.CodeOf(APIError("", err)) == gitops.NotFound {
 			a.forgetInstallation()
 		}
 		return token{}, mintError(err)
@@ -126,13 +127,38 @@ func (a *App) mint(ctx context.Context) (token, error) {
 	if err := a.try(ctx, value, a.owner, a.name); err != nil {
 		return token{}, err
 	}
-	return token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}, nil
+	minted := token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}
+	if lacking {
+		minted.renew = a.config.Now().Add(askAgain)
+	}
+	return minted, nil
 }
 
-// needed are the permissions of a token: what writing the repository takes. The App may
-// have been given more, for other repositories or by mistake, and no token has it.
-func needed() *github.InstallationPermissions {
-	return &github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")}
+// create makes a token with the permissions that are needed: what writing the repository
+// takes, and pull requests where they are configured. The App may have been given more, for
+// other repositories or by mistake, and no token has it.
+//
+// A permission that the App asks for and that the installation's owner has not approved yet
+// is refused with the whole token. Pushes must go on meanwhile: then the token is one for
+// pushes alone, and lacking.
+func (a *App) create(ctx context.Context, id int64) (created *github.InstallationToken, lacking bool, err error) {
+	options := github.InstallationTokenOptions{
+		Repositories: []string{a.name},
+		Permissions:  &github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")},
+	}
+	if a.config.PullRequests {
+		options.Permissions.PullRequests = github.String("write")
+	}
+	created, response, err := a.app.Apps.CreateInstallationToken(ctx, id, &options)
+	if !a.config.PullRequests || err == nil || response == nil || response.StatusCode != http.StatusUnprocessableEntity {
+		return created, false, err
+	}
+	options.Permissions.PullRequests = nil
+	created, _, err = a.app.Apps.CreateInstallationToken(ctx, id, &options)
+	if err == nil {
+		a.config.Logger.Warn("the GitHub App's installation has not approved pull requests", slog.Int64("installation", id))
+	}
+	return created, true, err
 }
 
 // mintError says why no token was made. GitHub refuses with 422 to give a token what
@@ -143,7 +169,7 @@ func mintError(err error) error {
 		return gitops.Errorf(gitops.NotFound, "GitHub gives the App no token that may write the repository: install the App on the manifest repository, "+
 			"give it the permission Contents: write, and accept that in its installation").WithCause(err)
 	}
-	return apiError("making an installation token", err)
+	return APIError("making an installation token", err)
 }
 
 // try asks for a repository with a fresh token until it works.
@@ -151,14 +177,14 @@ func (a *App) try(ctx context.Context, value, owner, name string) error {
 	for i := 0; ; i++ {
 		request, err := a.public.NewRequest(http.MethodGet, "repos/"+owner+"/"+name, nil)
 		if err != nil {
-			return apiError("trying the token", err)
+			return APIError("trying the token", err)
 		}
 		request.Header.Set("Authorization", "Bearer "+value)
 		_, err = a.public.Do(ctx, request, nil)
 		if err == nil {
 			return nil
 		}
-		err = apiError("trying the installation token", err)
+		err = APIError("trying the installation token", err)
 		notYet := gitops.CodeOf(err) == gitops.NotFound || gitops.CodeOf(err) == gitops.Unauthorized
 		if !notYet || i == len(retries) {
 			return err
@@ -180,7 +206,7 @@ func (a *App) installationOf(ctx context.Context) (int64, error) {
 	}
 	found, _, err := a.app.Apps.FindRepositoryInstallation(ctx, a.owner, a.name)
 	if err != nil {
-		return 0, apiError("looking for the App's installation on the repository", err)
+		return 0, APIError("looking for the App's installation on the repository", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -193,52 +219,4 @@ func (a *App) forgetInstallation() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.installationID = a.config.InstallationID
-}
-
-// apiError turns what go-github says into what a caller is told.
-func apiError(doing string, err error) error {
-	var (
-		known   *gitops.Error
-		key     *keyError
-		limited *github.RateLimitError
-		abuse   *github.AbuseRateLimitError
-		refused *github.ErrorResponse
-	)
-	code, sentence, wait := gitops.Unavailable, "the connection to GitHub's API failed", time.Duration(0)
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &known):
-		return known
-	case errors.As(err, &key):
-		code, sentence = gitops.Unauthorized, "the GitHub App's private key cannot be used"
-	case errors.As(err, &limited):
-		code, sentence, wait = gitops.RateLimited, "GitHub's API is rate limited", time.Until(limited.Rate.Reset.Time)
-	case errors.As(err, &abuse):
-		code, sentence, wait = gitops.RateLimited, "GitHub's API is rate limited", abuse.GetRetryAfter()
-	case errors.As(err, &refused):
-		code, sentence = refusalMeans(refused.Response.StatusCode)
-	case errors.Is(err, context.DeadlineExceeded):
-		sentence = "GitHub's API did not answer in time"
-	}
-	if doing != "" {
-		sentence += " (" + doing + ")"
-	}
-	e := gitops.Errorf(code, "%s", sentence).WithCause(err)
-	e.RetryAfter = max(0, min(wait, time.Hour))
-	return e
-}
-
-func refusalMeans(status int) (gitops.Code, string) {
-	switch status {
-	case http.StatusUnauthorized:
-		return gitops.Unauthorized, "GitHub does not accept the App's credentials: is the key this App's, and this machine's clock right?"
-	case http.StatusForbidden:
-		return gitops.Forbidden, "GitHub does not let the App do this: is its installation suspended, or a permission missing?"
-	case http.StatusNotFound, http.StatusUnprocessableEntity:
-		return gitops.NotFound, "GitHub does not know what it was asked for: is the App installed on the manifest repository?"
-	case http.StatusTooManyRequests:
-		return gitops.RateLimited, "GitHub's API is rate limited"
-	}
-	return gitops.Unavailable, "GitHub's API answered with an unexpected status"
 }

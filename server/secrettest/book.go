@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"testing"
 )
 
 // Book is what was said, and what must not have been. Safe for concurrent use.
@@ -86,8 +85,9 @@ func (b *Book) Found() (places []string) {
 	return places
 }
 
-// Main runs the tests and then makes the assertion. It returns the exit status.
-func Main(m *testing.M, b *Book) int {
+// Main runs the tests, a [testing.M], and then makes the assertion. It returns the exit
+// status.
+func Main(m interface{ Run() int }, b *Book) int {
 	status := m.Run()
 	for _, place := range b.Found() {
 		fmt.Fprintf(os.Stderr, "FAIL: a secret was said: %s\n", place)

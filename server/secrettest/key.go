@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"sync"
-	"testing"
 )
 
 var idle struct {
@@ -12,9 +11,16 @@ var idle struct {
 	keys []*rsa.PrivateKey
 }
 
+// TB is what a key needs of a test. A [testing.TB] is one.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(func())
+}
+
 // Key is a key of RSA that no other test has before this one ends. To make one
 // takes a tenth of a second, so they are used again.
-func Key(t testing.TB) *rsa.PrivateKey {
+func Key(t TB) *rsa.PrivateKey {
 	t.Helper()
 	idle.mu.Lock()
 	defer idle.mu.Unlock()

@@ -18,11 +18,17 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, http.StatusForbidden, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")
 		return
 	}
-	if !slices.ContainsFunc(r.Header.Values("Accept"), func(v string) bool { return strings.Contains(v, "json") }) {
+	if !slices.ContainsFunc(r.Header.Values("Accept"), func(v string) bool {
+		return strings.Contains(v, "json") || strings.Contains(v, "application/vnd.github.")
+	}) {
 		s.refuse(w, r, http.StatusNotAcceptable, "Must accept 'application/json'")
 		return
 	}
-	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
+	parts, ok := s.pathOf(r)
+	if !ok {
+		s.refuse(w, r, http.StatusNotFound, "Not Found: this GitHub has its API elsewhere")
+		return
+	}
 	ofApp := parts[0] == "app" || len(parts) == 4 && parts[0] == "repos" && parts[3] == "installation"
 	var holder *token
 	if ofApp {
@@ -36,7 +42,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	switch call := r.Method + " " + shape(parts); call {
+	call := r.Method + " " + shape(parts)
+	if holder != nil && (s.answerRepository(w, r, holder, call, parts) || s.answerSource(w, r, holder, parts)) {
+		return
+	}
+	switch call {
 	case "GET app":
 		answer(w, http.StatusOK, map[string]any{"id": AppID, "slug": Slug, "client_id": ClientID, "name": "Acme Tallyman", "events": []string{"repository_dispatch"}})
 	case "GET repos/_/_/installation":
@@ -54,12 +64,16 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	case "GET repos/_/_":
 		name := parts[1] + "/" + parts[2]
 		if id, ok := holder.installation.repository[name]; ok {
-			answer(w, http.StatusOK, map[string]any{"id": id, "full_name": name, "private": true, "permissions": map[string]bool{"push": holder.installation.permissions["contents"] == "write"}})
+			form := map[string]any{"id": id, "full_name": name, "private": true, "permissions": map[string]bool{"push": holder.installation.permissions["contents"] == "write"}}
+			s.addSettings(form, name, holder)
+			answer(w, http.StatusOK, form)
 			return
 		}
 		s.refuse(w, r, http.StatusNotFound, "Not Found")
 	case "GET repos/_/_/environments/_":
 		s.answerEnvironment(w, r, holder.installation, parts[1]+"/"+parts[2], parts[4])
+	case "POST graphql":
+		s.answerGraphQL(w, r, holder)
 	case "GET users/_":
 		if parts[1] == Slug+"%5Bbot%5D" {
 			answer(w, http.StatusOK, map[string]any{"id": BotID, "login": Slug + "[bot]", "type": "Bot"})
@@ -71,15 +85,38 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Enterprise makes the server a GitHub Enterprise Server, which has the REST API below
+// /api/v3 and GraphQL at /api/graphql, and nothing elsewhere.
+func (s *Server) Enterprise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enterprise = true
+}
+
+// pathOf is the path below the API's root.
+func (s *Server) pathOf(r *http.Request) ([]string, bool) {
+	path := strings.Trim(r.URL.EscapedPath(), "/")
+	if s.enterprise {
+		below, ok := strings.CutPrefix(path, "api/")
+		rest, isREST := strings.CutPrefix(below, "v3/")
+		if !ok || !isREST && below != "graphql" {
+			return nil, false
+		}
+		path = rest
+	}
+	return strings.Split(path, "/"), true
+}
+
 // shape is the path with what names one thing put out.
 func shape(parts []string) string {
+	below := []string{"installations", "deliveries", "users", "environments", "pulls", "issues", "branches"}
 	named := slices.Clone(parts)
 	for i := range parts {
 		above := ""
 		if i > 0 {
 			above = parts[i-1]
 		}
-		if above == "installations" || above == "deliveries" || above == "users" || above == "environments" || parts[0] == "repos" && (i == 1 || i == 2) {
+		if slices.Contains(below, above) && i > 0 || parts[0] == "repos" && (i == 1 || i == 2) {
 			named[i] = "_"
 		}
 	}

@@ -25,7 +25,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/server/secrettest"
@@ -43,7 +42,7 @@ const (
 type Server struct {
 	URL string // without a slash at its end
 
-	t       testing.TB
+	t       TB
 	pemText []byte
 	http    *httptest.Server
 
@@ -57,6 +56,11 @@ type Server struct {
 	fresh         []int // statuses that the next new tokens are answered with at first
 	deliveries    []Delivery
 	environments  map[string]map[string]Environment // by repository and name
+	served        map[string]*Repository            // by owner/name in lower case
+	sources       map[string]*Source                // likewise
+	enterprise    bool
+	hidden        bool // settings of repositories
+	limits        limits
 	redelivered   []int64
 	faults        []*Fault
 	expected      map[int]bool
@@ -75,12 +79,23 @@ type token struct {
 	fresh        []int // what it is answered with before it works
 }
 
+// TB is what a server needs of a test. A [testing.TB] is one, and a demonstration has its own.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	TempDir() string
+}
+
 // New starts a server that ends with the test. Nothing is installed yet.
-func New(t testing.TB) *Server {
+func New(t TB) *Server {
 	t.Helper()
 	s := &Server{
 		t: t, now: time.Now,
 		installations: make(map[int64]*installation), tokens: make(map[string]*token), expected: make(map[int]bool), environments: make(map[string]map[string]Environment),
+		served: make(map[string]*Repository), sources: make(map[string]*Source),
 	}
 	s.NewKey()
 	s.http = httptest.NewServer(s)
@@ -189,86 +204,6 @@ func (s *Server) Tokens() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.minted)
-}
-
-// Fault is an answer in place of the right one.
-type Fault struct {
-	Method, Path string // of the calls it is for
-	Times        int    // how many of them
-	Status       int
-	Header       http.Header
-	Body         string
-	Wait         <-chan struct{} // first the call lasts until this is closed; with Status 0 it is then answered rightly
-}
-
-// Inject makes calls fail.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &f)
-}
-
-// Expect says that the test wants answers of this status.
-func (s *Server) Expect(status int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expected[status] = true
-}
-
-// Calls are all calls so far, as "METHOD /path".
-func (s *Server) Calls() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.calls)
-}
-
-// Count is how often a call was made.
-func (s *Server) Count(method, path string) int {
-	n := 0
-	for _, call := range s.Calls() {
-		if call == method+" "+path {
-			n++
-		}
-	}
-	return n
-}
-
-// ServeHTTP answers one call.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.calls = append(s.calls, r.Method+" "+r.URL.Path)
-	fault := s.take(r)
-	s.mu.Unlock()
-	if fault != nil {
-		if fault.Wait != nil {
-			select {
-			case <-fault.Wait:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if fault.Status != 0 {
-			for name, values := range fault.Header {
-				w.Header()[name] = values
-			}
-			w.WriteHeader(fault.Status)
-			_, _ = w.Write([]byte(fault.Body))
-			return
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.route(w, r)
-}
-
-func (s *Server) take(r *http.Request) *Fault {
-	for _, f := range s.faults {
-		if f.Times > 0 && f.Method == r.Method && f.Path == r.URL.Path {
-			f.Times--
-			return f
-		}
-	}
-	return nil
 }
 
 // refuse answers as GitHub does, and fails the test unless it wants that.
