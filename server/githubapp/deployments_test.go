@@ -91,7 +91,7 @@ func TestADeploymentIsMadeAndFound(t *testing.T) {
 
 // A ref names one commit, or none; a short name that is ambiguous names none.
 func TestCommitsAreFound(t *testing.T) {
-	s, _, d := newSource(t)
+	_, _, d := newSource(t)
 	for ref, want := range map[string]string{
 		sha: sha, single: single, "2a2b3c4": single, "tags/v1.0.0": single, "3a2b3c4": single, // a branch: its caller compares
 		"1a2b3c4": "", "1a2b3c4d": sha, "tags/v2.0.0": "", "9999999": "", "tags/a?b#c": "",
