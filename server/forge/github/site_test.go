@@ -38,6 +38,8 @@ type site struct {
 	git    *gitserver.Repository
 	app    *githubapp.App
 
+	proposed proposals.Pull // by propose, last
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -111,6 +113,7 @@ func (s *site) propose(tag string) proposals.Pull {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.proposed = p
 	return p
 }
 

@@ -43,7 +43,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	call := r.Method + " " + shape(parts)
-	if holder != nil && s.answerRepository(w, r, holder, call, parts) {
+	if holder != nil && (s.answerRepository(w, r, holder, call, parts) || s.answerSource(w, r, holder, parts)) {
 		return
 	}
 	switch call {

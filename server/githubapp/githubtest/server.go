@@ -57,7 +57,9 @@ type Server struct {
 	deliveries    []Delivery
 	environments  map[string]map[string]Environment // by repository and name
 	served        map[string]*Repository            // by owner/name in lower case
+	sources       map[string]*Source                // likewise
 	enterprise    bool
+	hidden        bool // settings of repositories
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
@@ -94,7 +96,7 @@ func New(t TB) *Server {
 	s := &Server{
 		t: t, now: time.Now,
 		installations: make(map[int64]*installation), tokens: make(map[string]*token), expected: make(map[int]bool), environments: make(map[string]map[string]Environment),
-		served: make(map[string]*Repository),
+		served: make(map[string]*Repository), sources: make(map[string]*Source),
 	}
 	s.NewKey()
 	s.http = httptest.NewServer(s)
