@@ -144,6 +144,14 @@ func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.P
 	return found.updates, found.next, err
 }
 
+func (l *storeLink) Update(ctx context.Context, id string) (gitops.Update, error) {
+	return over(ctx, l, "Update", func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
+}
+
+func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return over(ctx, l, "Heads", func() ([]gitops.Head, error) { return l.store.Heads(context.Background(), environment, apps) })
+}
+
 func (l *storeLink) ExistingIDs(ctx context.Context, source string, ids []string) ([]string, error) {
 	return over(ctx, l, "ExistingIDs", func() ([]string, error) { return l.store.ExistingIDs(context.Background(), source, ids) })
 }
