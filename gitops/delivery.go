@@ -48,6 +48,7 @@ type Event struct {
 	Orders       []Order    // a dispatch that names apps, environments and a tag: all of them or none
 	Push         *ImagePush // an image that appeared in a registry
 	IgnoreReason string     // why the event asks for nothing, as a sentence
+	Hint         *Hint      // beside IgnoreReason: the event is answered, and nothing is stored of it
 	Violation    *Error     // what it gets wrong, where its form alone shows that; the code is Rejected
 
 	// BodyDigest is set for an order whose body counts once, whatever id it comes with:

@@ -17,6 +17,7 @@ var (
 	// Cosign and the OCI distribution spec v1.1 ("Referrers Tag Schema") tag what
 	// belongs to an image with the image's digest.
 	referrerGrammar = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64}(\..+)?$`)
+	revisionGrammar = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	idGrammar       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 	actorGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$`)
 )
@@ -84,6 +85,16 @@ func CheckTag(field, tag string) error {
 func CheckDigest(field, digest string) error {
 	if digest != "" && !digestGrammar.MatchString(digest) {
 		return FieldErrorf(field, `%.80q is not a digest: "sha256:" and 64 hexadecimal digits in lower case`, digest)
+	}
+	return nil
+}
+
+// CheckRevision reports what is wrong with the name of a commit of an app's own repository,
+// as an [Invalid] error on field. No revision is no error. A short name is not taken: it may
+// come to name two commits.
+func CheckRevision(field, revision string) error {
+	if revision != "" && !revisionGrammar.MatchString(revision) {
+		return FieldErrorf(field, `%.80q is not the full name of a commit: 40 hexadecimal digits in lower case, as "git rev-parse HEAD" prints them`, revision)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 		{"no JSON", "k", "app=api", 400, "", "the body must be a JSON object", false},
 		{"nothing", "k", "", 400, "", "the body must be a JSON object", false},
 		{"two", "k", goodOrder + goodOrder, 400, "", "the body must be a JSON object", false},
-		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest, reason, orHold, override, throughStop and dryRun: unknown field "env", which is called environment here`, false},
+		{"a mistyped field", "k", `{"app": "api", "env": "dev", "tag": "main-1a2b3c4"}`, 400, "", `the body must be a JSON object with app, environment, tag and perhaps digest, revision, reason, orHold, override, throughStop and dryRun: unknown field "env", which is called environment here`, false},
 		{"a number", "k", `{"app": "api", "environment": "dev", "tag": 123}`, 400, "tag", "tag: must be a string", false},
 		{"large", "k", goodOrder + strings.Repeat(" ", 1<<20), 413, "", "the body is larger than 1048576 bytes", false},
 		{"a key with a space", "a b", goodOrder, 400, "header Idempotency-Key", "header Idempotency-Key: must be 1 to 111", false},

@@ -80,6 +80,8 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 		keep(err)
 		warnings = slices.Concat(warnings, outside, list.Warnings())
 	}
+	keep(checkProposing(c, apps.Targets()))
+	keep(checkSources(c))
 	keep(checkRegistries(c))
 	images, err := buildImageRules(c)
 	keep(err)

@@ -141,7 +141,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		{"a tag that prod does not take", func(id string) *http.Request { return r.github(oldSecret, id, order("api", "prod", "0.9.0")) },
 			want{gitops.OutcomeRejected, "client_payload.tag", "prod: tag 0.9.0 does not satisfy semver >=1.0.0", nil}},
 		{"no payload", func(id string) *http.Request { return r.github(oldSecret, id, `{"action": "update-image"}`) },
-			want{gitops.OutcomeRejected, "client_payload", "must be an object with app, env, tag and perhaps digest and nonce", nil}},
+			want{gitops.OutcomeRejected, "client_payload", "must be an object with app, env, tag and perhaps digest, sha and nonce", nil}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := fmt.Sprintf("d%d", i)

@@ -103,6 +103,17 @@ func (f *finder) ask() {
 	}
 }
 
+// askOf has the branches of manifest repositories looked at soon: they were pushed to.
+func (f *finder) askOf(repositories []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range repositories {
+		if loop := f.loops[name]; loop != nil {
+			loop.Ask()
+		}
+	}
+}
+
 // lookNow looks at a branch for whoever cannot go on without, beside the loop.
 func (f *finder) lookNow(ctx context.Context, manifests string) {
 	f.mu.Lock()

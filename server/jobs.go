@@ -65,7 +65,7 @@ func (j jobs) Authenticate(ctx context.Context, bearer string) (api.Caller, erro
 		return api.Caller{}, err
 	}
 	return api.Caller{
-		Principal: job.Principal(), Credential: job.Credential(),
+		Principal: job.Principal(), Credential: job.Credential(), Revision: job.Revision(),
 		UseOnce: func(ctx context.Context, order gitops.DeliveryKey) error { return job.UseOnce(ctx, j.used, order) },
 	}, nil
 }

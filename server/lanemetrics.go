@@ -103,6 +103,8 @@ var (
 	pendingDesc  = laneDesc("tallyman_pending_updates", "Pending updates that nothing blocks.")
 	heldDesc     = laneDesc("tallyman_held_updates", "Pending updates that are blocked, by the kind of the first block.", "kind")
 	oldestDesc   = laneDesc("tallyman_oldest_pending_seconds", "How long the oldest pending update that nothing blocks has waited; 0 when there is none.")
+	proposedDesc = laneDesc("tallyman_proposals_open", "Updates whose pull request is open.")
+	proposalDesc = laneDesc("tallyman_proposal_age_seconds", "How long the oldest pull request has been open; 0 when none is.")
 	failedDesc   = laneDesc("tallyman_failed_updates", "Failed updates that are neither dismissed nor overtaken by a later one of their app.")
 	progressDesc = laneDesc("tallyman_lane_last_progress_timestamp_seconds", "When a lane last recorded a result, a failure included, as Unix time; 0 before the first.")
 	successDesc  = laneDesc("tallyman_lane_last_success_timestamp_seconds", "When a lane last recorded that an update is on the branch, as Unix time; 0 before the first.")
@@ -110,7 +112,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (l *laneStates) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{pendingDesc, heldDesc, oldestDesc, failedDesc, progressDesc, successDesc} {
+	for _, desc := range []*prometheus.Desc{pendingDesc, heldDesc, oldestDesc, proposedDesc, proposalDesc, failedDesc, progressDesc, successDesc} {
 		ch <- desc
 	}
 }
@@ -141,17 +143,23 @@ func (l *laneStates) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// ageSeconds is how long ago something was; 0 of the zero time, and of one to come.
+func ageSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(t).Seconds())
+}
+
 // collectLane gives the metrics of one lane.
 func collectLane(ch chan<- prometheus.Metric, environment string, b queue.Backlog, failed int) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{environment}, labels...)...)
 	}
-	waited := 0.0
-	if !b.Oldest.IsZero() {
-		waited = max(0, time.Since(b.Oldest).Seconds())
-	}
 	gauge(pendingDesc, float64(b.Pending))
-	gauge(oldestDesc, waited)
+	gauge(oldestDesc, ageSeconds(b.Oldest))
+	gauge(proposedDesc, float64(b.Proposed))
+	gauge(proposalDesc, ageSeconds(b.OldestProposed))
 	gauge(failedDesc, float64(failed))
 	gauge(progressDesc, unixSeconds(b.LastProgress))
 	gauge(successDesc, unixSeconds(b.LastSuccess))

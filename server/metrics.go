@@ -21,6 +21,7 @@ type metrics struct {
 	configs      configMetrics
 	apps         *appMetrics
 	images       *imageMetrics
+	proposals    proposalMetrics
 	auditLost    prometheus.Counter
 	requests     *prometheus.HistogramVec // to the public listener
 	connections  connectionMetrics
@@ -41,6 +42,7 @@ func newMetrics(v Version) *metrics {
 	m.configs = newConfigMetrics(m.registry)
 	m.apps = newAppMetrics(m.registry)
 	m.images = newImageMetrics(m.registry)
+	m.proposals = newProposalMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

@@ -128,7 +128,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	allowed := map[string][]string{
 		"source": {"github", "eventbridge", "api"}, "environment": {"dev", "prod"},
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
-		"kind":    {"refused", "stale", "image", "pin", "freeze", "stop", "bad", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
+		"kind":    {"refused", "stale", "image", "proposal", "pin", "freeze", "stop", "bad", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
 		"repository": {"default"},
 		"listener":   {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
@@ -172,7 +172,7 @@ type heldReader struct{ queue.Reader }
 
 func (heldReader) Backlogs(context.Context) ([]queue.Backlog, error) {
 	return []queue.Backlog{{
-		Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3, gitops.BlockFreeze: 5},
+		Environment: "dev", Pending: 2, Proposed: 4, Held: map[gitops.BlockKind]int{gitops.BlockStale: 3, gitops.BlockFreeze: 5},
 		LastProgress: time.UnixMilli(2_500), LastSuccess: time.UnixMilli(1_500),
 	}}, nil
 }
@@ -191,7 +191,8 @@ func TestStatesOfLanes(t *testing.T) {
 		`tallyman_held_updates{environment="dev",kind="stale"}`: 3, `tallyman_held_updates{environment="dev",kind="refused"}`: 0,
 		`tallyman_held_updates{environment="dev",kind="pin"}`: 0, `tallyman_held_updates{environment="dev",kind="freeze"}`: 5,
 		`tallyman_held_updates{environment="dev",kind="stop"}`: 0, `tallyman_held_updates{environment="dev",kind="bad"}`: 0,
-		`tallyman_held_updates{environment="dev",kind="image"}`:            0,
+		`tallyman_held_updates{environment="dev",kind="image"}`: 0, `tallyman_held_updates{environment="dev",kind="proposal"}`: 0,
+		`tallyman_proposals_open{environment="dev"}`: 4, `tallyman_proposal_age_seconds{environment="dev"}`: 0,
 		`tallyman_failed_updates{environment="dev"}`:                       3,
 		`tallyman_lane_last_progress_timestamp_seconds{environment="dev"}`: 2.5,
 		`tallyman_lane_last_success_timestamp_seconds{environment="dev"}`:  1.5,

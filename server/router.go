@@ -51,7 +51,7 @@ func (s *Server) newHandler(g *generation) http.Handler {
 func (s *Server) newIntake(g *generation) *webhook.Intake {
 	return &webhook.Intake{
 		Planner: g, Authorizer: g.access, Inbox: s.store, Waiting: s.store, Recorder: s.metrics.deliveries, Logger: s.logger, Now: now,
-		Config: configuration(g.config).Hash, Refused: s.audit.Refused, Spare: s.health.Spare, Kept: s.kept, Waits: s.finder.ask, Moved: s.movedTags(g),
+		Config: configuration(g.config).Hash, Refused: s.audit.Refused, Spare: s.health.Spare, Kept: s.kept, Waits: s.finder.ask, Moved: s.movedTags(g), Hints: s.takeHint,
 	}
 }
 

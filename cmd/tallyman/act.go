@@ -135,7 +135,7 @@ func (a apiRun) place(f actFlags, h api.HoldRequest, w waitFlags) error {
 			p.orderedWith(*placed.Order, f.dryRun)
 		}
 		if n := len(placed.UnderWay); n > 0 {
-			p.line("  ", "It would hold %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(placed.UnderWay))
+			p.line("  ", "It would hold %s that %s open: %s", plural(n, "update"), isOrAre(n), firstFew(placed.UnderWay))
 		}
 		p.undo(placed.Undo)
 	})

@@ -82,7 +82,7 @@ func TestActs(t *testing.T) {
 	}{
 		"rollback": {"rollback api --env prod --reason incident --no-wait", api.RollbackAnswer{From: "1.4.2", To: "1.4.1", Update: &u, Delivery: u.Delivery, Pin: pin, Bad: &bad, Replaced: []gitops.Hold{old}, UnderWay: []string{"u0"}, Resume: "tallyman unpin api", Undo: "tallyman update api 1.4.2"},
 			`[a new key] POST /api/v1/rollbacks {"app":"api","environment":"prod","reason":"incident"}`,
-			[]string{"api in prod back from 1.4.2 to 1.4.1: committed (c0ffee)\n", "It comes after 1 update that is pending: u0\n", "Pin: h7, ", " pinned 1.4.1 until ", ": incident 4711 (in 14 h)\n",
+			[]string{"api in prod back from 1.4.2 to 1.4.1: committed (c0ffee)\n", "It comes after 1 update that is open: u0\n", "Pin: h7, ", " pinned 1.4.1 until ", ": incident 4711 (in 14 h)\n",
 				"Bad mark: h8, ", " marked 1.4.2 as bad ", "It takes the place of h3: ", "to have updates written again: tallyman unpin api\n", "to undo it: tallyman update api 1.4.2\n", "details: tallyman explain api/d1\n"}},
 		"rollback, all flags": {"rollback api --env prod --reason incident --no-wait --to 1.4.0 --for 24h --keep --through-stop now --dry-run --key k1", api.RollbackAnswer{From: "1.4.2", To: "1.4.0", Pin: pin, Note: "nothing is written: the branch has it"},
 			`[k1] POST /api/v1/rollbacks {"app":"api","environment":"prod","tag":"1.4.0","reason":"incident","for":"24h0m0s","keep":true,"throughStop":"now","dryRun":true}`,
@@ -98,7 +98,7 @@ func TestActs(t *testing.T) {
 			[]string{"Stop of prod: h9, ", "  Being pushed when it was placed, which a stop cannot take back:\n    api in prod to 1.4.1: committed (c0ffee)\n    update u6\n", "Quiet since ", "Other replicas see it before their next push: pod-b\n", "to undo it: tallyman resume h9\n"}},
 		"stop everything, dry": {"stop --dry-run --reason fire", api.HoldAnswer{Hold: noonHold("", gitops.HoldStop, func(*gitops.Hold) {}), UnderWay: []string{"u5", "u6"}},
 			`[a new key] POST /api/v1/holds {"kind":"stop","reason":"fire","dryRun":true}`,
-			[]string{"Dry run: ", "Stop of everything: ", "It would hold 2 updates that are pending: u5, u6\n"}},
+			[]string{"Dry run: ", "Stop of everything: ", "It would hold 2 updates that are open: u5, u6\n"}},
 		"mark-bad": {"mark-bad api 1.4.2 --reason broken --json", api.HoldAnswer{Hold: bad, Undo: "tallyman unmark-bad api 1.4.2"},
 			`[a new key] POST /api/v1/holds {"kind":"bad","apps":["api"],"tag":"1.4.2","reason":"broken"}`,
 			[]string{"{\n  \"hold\": {", `"undo": "tallyman unmark-bad api 1.4.2"`}},

@@ -43,7 +43,8 @@ func TestAppSetup(t *testing.T) {
 		"name": {"myshop-tallyman"}, "description": {"Writes the tags of released images to the manifest repository"},
 		"url": {"https://github.com/tallyman-dev/tallyman"}, "public": {"false"},
 		"webhook_active": {"true"}, "webhook_url": {"https://tallyman.myshop.example/webhooks/github"},
-		"events[]": {"repository_dispatch"}, "contents": {"write"}, "metadata": {"read"},
+		"events[]": {"repository_dispatch", "pull_request", "pull_request_review", "push"},
+		"contents": {"write"}, "deployments": {"write"}, "metadata": {"read"}, "pull_requests": {"write"},
 	}
 	if diff := cmp.Diff(want, address.Query()); diff != "" {
 		t.Errorf("what is filled in (-want +got):\n%s", diff)

@@ -3,7 +3,8 @@ package main
 import "text/template"
 
 // lastSteps are the same for both.
-var lastSteps = template.Must(template.New("rest").Parse(`4. Install the App on the manifest repository, and on no other:
+var lastSteps = template.Must(template.New("rest").Parse(`4. Install the App on the manifest repository, on those that send dispatches and on those
+   that an app names as its source, and on no other:
 
      {{.Own}}/{{.Slug}}/installations
 

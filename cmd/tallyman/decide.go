@@ -60,10 +60,11 @@ func newCancel() *cobra.Command {
 	var from remote
 	return newDecision(&cobra.Command{
 		Use:   "cancel ID",
-		Short: "Cancel a pending update",
-		Long: `Cancel a pending update, so that it is not written. The environment's lane carries
-that out, because it alone knows whether the update is being pushed; the server waits
-a moment for it. The token needs the right "cancel".
+		Short: "Cancel a pending or proposed update",
+		Long: `Cancel a pending or proposed update, so that it is not written. The environment's lane
+carries that out, because it alone knows whether the update is being pushed; of a
+proposed one it closes the pull request. The server waits a moment for it. The token
+needs the right "cancel".
 
 Exit status 0: the update is cancelled. 4: it had ended before. 5: its commit was on
 the branch first. 6: the cancellation is requested, and the lane has not carried it

@@ -70,8 +70,11 @@ func (p *printer) resultText(d gitops.Delivery) string {
 	case len(d.Updates) == 1:
 		u := d.Updates[0]
 		text := fmt.Sprintf("%s: %s", title(u), u.State)
-		if isHeld(u) {
+		switch {
+		case isHeld(u):
 			text += "; " + p.holdText(u)
+		case u.State == gitops.Proposed:
+			text = withReason(text, p.openProposal(u))
 		}
 		return text
 	}
@@ -90,7 +93,8 @@ func newUpdates() *cobra.Command {
 		Use:   "updates",
 		Short: "List updates and their state, newest first",
 		Long: `List updates and their state, newest first. A delivery has none, one, or one for each
-environment that takes its tag. A pending update that is blocked says by what.`,
+environment that takes its tag. A pending update that is blocked says by what, and a
+proposed one where its pull request is.`,
 		Example: "  tallyman updates --env prod\n  tallyman updates --state failed\n  tallyman updates --app myshop-api -n 100 -o yaml",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -128,9 +132,14 @@ func stateNames() (names []string) {
 func (p *printer) updates(found []gitops.Update) {
 	var rows [][]cell
 	for _, u := range found {
-		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {firstOf(short(u.Commit), overtaken(u), u.Reason, p.holdText(u)), ""}})
+		rows = append(rows, []cell{{timestamp(u.AcceptedAt), ""}, {u.ID, ""}, {u.Environment, ""}, {u.App, ""}, {u.Tag, ""}, stateCell(u.State), {p.result(u), ""}})
 	}
 	p.table([]string{"ACCEPTED (UTC)", "UPDATE", "ENVIRONMENT", "APP", "TAG", "STATE", "COMMIT OR REASON"}, rows)
+}
+
+// result says in a line how an update stands: its commit, its pull request, or why it is so.
+func (p *printer) result(u gitops.Update) string {
+	return firstOf(short(u.Commit), overtaken(u), p.openProposal(u), u.Reason, p.holdText(u))
 }
 
 // overtaken says of a failed update that nothing needs to be done about it.

@@ -20,7 +20,9 @@ func newExplain() *cobra.Command {
 why, every attempt, block and error, and the result. ID is a delivery's, as SOURCE/ID
 or as the sender's id alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an
 update's. What is blocked says by what, since when, and when tallyman retries. Of a
-delivery of many updates those that need somebody are shown, and the others listed.`,
+delivery of many updates those that need somebody are shown, and the others listed. Of
+what is written by pull requests it shows the request, what it waits for, and who merged
+or closed it.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),
@@ -113,6 +115,7 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 		p.pending(u, of.environment(u))
 		p.origin(of.app(u))
 	} else {
+		p.explainProposal(u)
 		if u.Commit != "" {
 			p.commit(of.commit(u))
 		}
@@ -135,6 +138,9 @@ func (p *printer) image(found *gitops.Found) {
 // decisions says what can be done about an update, as the server says that it would be
 // done, and why what comes to mind first would be refused.
 func (p *printer) decisions(u gitops.Update) {
+	if u.State == gitops.Closed {
+		p.line("  ", "To have it proposed again, order it by name: tallyman update %s %s --env %s", u.App, u.Tag, u.Environment)
+	}
 	for _, d := range u.Decisions {
 		switch {
 		case d.Action == gitops.ActionRetry && isHeld(u): // it would be held again: see why
@@ -142,6 +148,8 @@ func (p *printer) decisions(u gitops.Update) {
 			p.line("  ", "To have its image looked for at once: tallyman retry %s", u.ID)
 		case d.Refused == "" && d.Action == gitops.ActionRetry && u.State == gitops.Pending:
 			p.line("  ", "To lift what blocks it: tallyman retry %s", u.ID)
+		case d.Refused == "" && u.State == gitops.Proposed:
+			p.line("  ", "To give it up, and have its pull request closed: tallyman %s %s", d.Action, u.ID)
 		case d.Refused == "":
 			p.line("  ", "%s: tallyman %s %s", purposes[d.Action], d.Action, u.ID)
 		case d.Action == gitops.ActionRetry && u.OvertakenBy == "": // else it is said already
@@ -220,7 +228,7 @@ func cancellationOf(u gitops.Update) int {
 		return n
 	}
 	for i := n - 1; i >= 0; i-- {
-		if s := u.Steps[i]; s.State == gitops.Pending && s.Attempts == 0 && s.Actor != "" {
+		if s := u.Steps[i]; !s.State.Final() && s.Attempts == 0 && s.Actor != "" {
 			return i
 		}
 	}
@@ -231,7 +239,7 @@ func cancellationOf(u gitops.Update) int {
 func verdict(u gitops.Update) string {
 	switch u.State {
 	case gitops.Proposed:
-		return "Proposed: its pull request is open"
+		return fmt.Sprintf("Proposed: committed when its pull request is merged. Everything that keeps it: tallyman why %s --env %s", u.App, u.Environment)
 	case gitops.Committed:
 		return "Committed. Argo CD syncs it from the branch"
 	case gitops.Unchanged:

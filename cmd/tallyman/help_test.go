@@ -55,7 +55,7 @@ func TestHelpTexts(t *testing.T) {
 
 // Every exit status is in the help of the root command.
 func TestExitStatusesAreInTheHelp(t *testing.T) {
-	for _, code := range []string{"0  done", "1  failed", "2  flags", "3  nothing to do", "4  rejected by the server", "5  the update ended", "6  the update is still pending", "7  server unavailable", "8  held"} {
+	for _, code := range []string{"0  done", "1  failed", "2  flags", "3  nothing to do", "4  rejected by the server", "5  the update ended", "6  the update has not ended", "7  server unavailable", "8  held", "9  the update is proposed"} {
 		if !strings.Contains(newRoot().Long, "\n  "+code) {
 			t.Errorf("the help does not have %q", code)
 		}

@@ -43,7 +43,9 @@ var mayImport = map[string][]string{
 	"gitops/starter":                     {"gitops", "gitops/discover", "gitops/policy", "gitops/values"},
 	"gitops/history":                     {"gitops", "gitops/git"},
 	"gitops/branch":                      {"gitops", "gitops/git"},
-	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/git", "gitops/handedit", "gitops/history", "gitops/landing", "gitops/message", "gitops/values"},
+	"gitops/edit":                        {"gitops", "gitops/branch", "gitops/git", "gitops/message", "gitops/values"},
+	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/handedit", "gitops/history", "gitops/landing", "gitops/message"},
+	"gitops/topic":                       {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/handedit", "gitops/history", "gitops/message", "gitops/proposals"},
 	"gitops/manifest/gitserver":          {},
 	"gitops/queue/group":                 {"gitops"},
 	"gitops/queue/archive":               {"gitops", "gitops/queue"},
@@ -81,6 +83,7 @@ var mayImport = map[string][]string{
 	"server/githubapp":                   {"gitops"},
 	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
 	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
+	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp"},
 	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
 	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},
@@ -88,7 +91,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/starter", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
+	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane",
 		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests

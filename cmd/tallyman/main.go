@@ -41,10 +41,11 @@ Exit status, of every command:
   3  nothing to do (edit)
   4  rejected by the server: no such thing, not allowed, or against a rule
   5  the update ended and is not committed (--wait), or not cancelled (cancel)
-  6  the update is still pending: after --timeout or at Ctrl-C (--wait), or its
+  6  the update has not ended: after --timeout or at Ctrl-C (--wait), or its
      cancellation is not carried out yet (cancel)
   7  server unavailable
-  8  held: a pin, freeze, stop or bad mark is against the order; nothing was stored`,
+  8  held: a pin, freeze, stop or bad mark is against the order; nothing was stored
+  9  the update is proposed: its pull request is open, and it is not committed (--wait)`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -115,6 +116,7 @@ const (
 	exitPending     = 6
 	exitUnreachable = 7
 	exitHeld        = 8
+	exitProposed    = 9
 )
 
 // badInput marks an error of flags or configuration.

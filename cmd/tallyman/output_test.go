@@ -131,8 +131,9 @@ func TestExplainEveryState(t *testing.T) {
 			"  Superseded: 1.9.5 is lower than 2.0.0, which is on the branch (update u2): an image that is pushed does not lower the version of api in dev. " +
 				"To go down, order it by name: tallyman update api 1.9.5 --env dev\n"},
 		{"superseded, no reason", gitops.Update{State: gitops.Superseded}, nil, "  Superseded: a newer release of the app took its place\n"},
-		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: its pull request is open\n"},
-		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n"},
+		{"proposed", gitops.Update{State: gitops.Proposed}, nil, "  Proposed: committed when its pull request is merged. Everything that keeps it: tallyman why api --env dev\n"},
+		{"closed", gitops.Update{State: gitops.Closed}, nil, "  Closed: a person closed its pull request\n" +
+			"  To have it proposed again, order it by name: tallyman update api v1 --env dev\n"},
 		{"committed", gitops.Update{State: gitops.Committed, Commit: "c0ffee", Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Committed, Commit: "c0ffee"}}}, nil,
 			"  2026-01-02 12:00:00  committed as c0ffee\n  The commit is tallyman's, proved by key k1\n  api.yaml\n    -tag: v0\n    +tag: v1\n  Chart.yaml: the file is too large to be compared\n  The app's files do not agree now: api.yaml has v2; Chart.yaml has v1\n  Committed. Argo CD syncs it from the branch\n"},
 		{"failed", gitops.Update{State: gitops.Failed, ID: "u1", Reason: "no such key", Decisions: []gitops.PossibleDecision{{Action: gitops.ActionRetry}, {Action: gitops.ActionDismiss}}}, nil,

@@ -21,9 +21,10 @@ func newPin() *cobra.Command {
 		Long: `Keep an app at a tag in an environment, for 72 hours (holds.pinFor of the configuration)
 or until --for or --until says. Updates to other tags are accepted and held; when the
 pin ends, the newest of them is written. If the branch does not have the tag, it is
-ordered, too, and the command waits until it is there. A pin takes the place of another
-one for the same app and environment, and says whose it was. The token needs the right
-"hold", and to order the tag the right "order".`,
+ordered, too, and the command waits until it is there or proposed (exit status 9); with
+--wait=committed it waits until the pull request is merged or closed. A pin takes the
+place of another one for the same app and environment, and says whose it was. The token
+needs the right "hold", and to order the tag the right "order".`,
 		Example: `  tallyman pin myshop-api 1.4.1 --env prod --reason "load test"
   tallyman pin myshop-api 1.4.1 --env prod --until "Mon 08:00" --zone Europe/Berlin --reason "load test"
   tallyman unpin myshop-api --env prod`,

@@ -67,7 +67,7 @@ func (p *progress) showAll() {
 
 func (p *progress) show(u gitops.Update) {
 	key, text := u.ID, fmt.Sprintf("%s: %s", title(u), u.State)
-	hold, outage := p.print.holdText(u), p.outages[targetOf(u)]
+	hold, outage := firstOf(p.print.proposedText(u), p.print.holdText(u)), p.outages[targetOf(u)]
 	switch {
 	case u.State.Final() && !p.several():
 		return

@@ -95,7 +95,7 @@ func TestSomeNotCommitted(t *testing.T) {
 		{[]gitops.Update{committed, pending}, exitPending, "1 of 2 updates are not committed. The first: api in dev to v1: interrupted; still pending: refused since 12:00:00: CODEOWNERS; a person must decide"},
 		{[]gitops.Update{pending, committed, failed}, exitEnded, "2 of 3 updates are not committed. The first: api in dev to v1: interrupted; still pending: refused since"},
 	} {
-		err := a.missing(c.updates, nil, "interrupted; still pending")
+		err := a.missing(c.updates, nil, waitFlags{until: untilProposed}, true)
 		if exitCode(err) != c.exit || (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("exit %d: %v", exitCode(err), err)
 		}

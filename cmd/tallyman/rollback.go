@@ -27,7 +27,8 @@ branch had there and that is not bad.
 
 A rollback passes pins and freezes, and takes the place of another's pin. A stop it
 passes with --through-stop alone, which needs the right "override", too. The token needs
-the right "rollback". The command waits until the tag is on the branch.`,
+the right "rollback". The command waits until the tag is on the branch or proposed (exit
+status 9); with --wait=committed it waits until the pull request is merged or closed.`,
 		Example: `  tallyman rollback myshop-api --env prod --reason "incident 4711"
   tallyman rollback myshop-api --env prod --to 1.4.0 --for 24h --reason "incident 4711"
   tallyman rollback myshop-api --env prod --reason "incident 4711" --dry-run`,
@@ -90,7 +91,7 @@ func (p *printer) rolledBack(r api.RollbackRequest, done api.RollbackAnswer) {
 	}
 	p.line("", "%s in %s back from %s to %s: %s", r.App, r.Environment, done.From, done.To, result)
 	if n := len(done.UnderWay); n > 0 {
-		p.line("  ", "It comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
+		p.line("  ", "It comes after %s that %s open: %s", plural(n, "update"), isOrAre(n), firstFew(done.UnderWay))
 	}
 	p.line("  ", "Pin: %s", p.holdLine(done.Pin))
 	p.ended(done.Pin)

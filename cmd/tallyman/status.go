@@ -20,10 +20,10 @@ func newStatus() *cobra.Command {
 		Long: `Show for each environment how many updates are ready and how many are held, by what
 blocks them; how many failed that are neither dismissed nor overtaken by a later update
 of their app; how long the oldest ready one has waited; when an update was last on the
-branch, and when one last ended in any way; and what the lane does. Then show the pins,
-freezes, stops and bad marks that are in force, and the tag of each app in each
-environment, as it is on the branch now. With -o json holds are not in it: see tallyman
-holds and tallyman freezes.`,
+branch, and when one last ended in any way; what the lane does; and how many pull
+requests are open. Then show the pins, freezes, stops and bad marks that are in force,
+and the tag of each app in each environment, as it is on the branch now. With -o json
+holds are not in it: see tallyman holds and tallyman freezes.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -58,6 +58,9 @@ func (p *printer) status(now api.Environments, h holding) {
 		}
 		if n := e.Lane.Held[gitops.BlockImage]; n > 0 {
 			p.line("", "%s", p.paint(imagesText(e.Name, n), "wait"))
+		}
+		if open := e.Lane.Proposed; open != nil {
+			p.line("", "%s", p.paint(p.proposalsText(e.Name, *open), "wait"))
 		}
 	}
 	p.holding(h)

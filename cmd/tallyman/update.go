@@ -5,39 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
 )
-
-// waitFlags are the flags of commands that wait for an update.
-type waitFlags struct {
-	wait    bool
-	noWait  bool // of commands that wait unless this is set
-	timeout time.Duration
-}
-
-// waits reports whether the command waits.
-func (w *waitFlags) waits() bool { return w.wait && !w.noWait }
-
-func (w *waitFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&w.wait, "wait", false, "wait until every update is committed, or say why one is not")
-	w.timeoutFlag(cmd)
-}
-
-// untilWritten are the flags of commands that wait without being asked to.
-func (w *waitFlags) untilWritten(cmd *cobra.Command) {
-	w.wait = true
-	cmd.Flags().BoolVar(&w.noWait, "no-wait", false, "do not wait until the tag is on the branch")
-	w.timeoutFlag(cmd)
-}
-
-func (w *waitFlags) timeoutFlag(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
-}
 
 func newUpdate() *cobra.Command {
 	var from remote
@@ -53,9 +26,12 @@ is checked by the same rules as a dispatch, stored before it is answered, and wr
 in acceptance order. The token needs the right "order".
 
 With several apps or environments every app is ordered in every environment, all or
-none: when one of them is not authorized or cannot be, nothing is ordered. --wait waits
-for all; exit status 5 means that one or more ended without a commit, and 6 that none
-did, and one or more are still pending.
+none: when one of them is not authorized or cannot be, nothing is ordered.
+
+--wait waits until each is committed or, where the environment is written by pull
+requests, proposed; of a proposed one the exit status is 9. --wait=committed waits until
+pull requests are merged or closed. Exit status 5 means that one or more ended without a
+commit, and 6 that none did, and one or more have not come so far in time.
 
 What a pin, freeze, stop or bad mark holds is not ordered, and the exit status is 8,
 unless the order says what to do: --or-hold has it wait, --override has it pass pins,
@@ -63,6 +39,7 @@ freezes and bad marks, and --through-stop stops, too, for a reason that the comm
 the audit have. The last two need the right "override".`,
 		Example: `  tallyman update myshop-api main-1a2b3c4 --env dev
   tallyman update myshop-api 1.4.0 --env prod --wait --timeout 2m
+  tallyman update myshop-api 1.4.0 --env prod --wait=committed --timeout 8h   # until its pull request is merged
   tallyman update myshop-api 1.4.0 --env prod --key "release-1.4.0"   # asked twice, ordered once
   tallyman update cart,pay --tag 1.4.0 --env dev,staging --wait
   tallyman update myshop-api 1.4.1 --env prod --or-hold              # after the freeze
@@ -159,7 +136,7 @@ func (a apiRun) showOrder(answer api.OrderAnswer, w waitFlags) error {
 			p.line("", "passes: %s", kindsText(d.Updates[0].Passes()))
 		}
 		if n := len(answer.UnderWay); n > 0 {
-			p.line("", "it comes after %s that %s pending: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
+			p.line("", "it comes after %s that %s open: %s", plural(n, "update"), isOrAre(n), firstFew(answer.UnderWay))
 		}
 		p.undo(answer.Undo)
 		if !answer.DryRun {
@@ -190,7 +167,7 @@ func undoOf(o api.OrderAnswer) string {
 func (p *printer) ordered(updates []gitops.Update) {
 	var rows [][]cell
 	for _, u := range updates {
-		rows = append(rows, []cell{{u.Environment, ""}, {u.App, ""}, stateCell(u.State), {u.ID, ""}, {firstOf(short(u.Commit), overtaken(u), u.Reason, p.holdText(u)), ""}})
+		rows = append(rows, []cell{{u.Environment, ""}, {u.App, ""}, stateCell(u.State), {u.ID, ""}, {p.result(u), ""}})
 	}
 	p.line("", "%s to %s: %s", plural(len(updates), "update"), updates[0].Tag, statesText(updates))
 	p.table([]string{"ENVIRONMENT", "APP", "STATE", "UPDATE", "COMMIT OR REASON"}, rows)
@@ -218,7 +195,7 @@ func title(u gitops.Update) string {
 
 func (p *printer) outcome(u gitops.Update) string {
 	text := p.state(u.State)
-	if detail := firstOf(u.Commit, u.Reason, p.holdText(u)); detail != "" {
+	if detail := firstOf(u.Commit, p.openProposal(u), u.Reason, p.holdText(u)); detail != "" {
 		text += " (" + detail + ")"
 	}
 	return text

@@ -13,10 +13,10 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// await waits until updates of one delivery have ended, brings each up to date in its
-// place, and prints their progress on standard error. An end without a commit is an
-// error. A signal ends the waiting, not the updates: the caller still prints where to
-// look.
+// await waits until updates of one delivery have come so far as is wanted, brings each up
+// to date in its place, and prints their progress on standard error. What is not committed
+// then is an error. A signal ends the waiting, not the updates: the caller still prints
+// where to look.
 func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	unasked, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -24,27 +24,26 @@ func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	defer cancel()
 	shown := newProgress(a.ErrOrStderr(), a.print, updates, a.outagesOf(ctx, updates))
 	defer a.followOutages(ctx, shown)()
-	err := a.server.Await(ctx, updates, shown.setUpdate)
+	err := a.server.Await(ctx, updates, w.until.reached, shown.setUpdate)
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	late := fmt.Sprintf("still pending after %s", w.timeout)
-	if unasked.Err() != nil {
-		late = "interrupted; still pending"
-	}
-	return a.missing(updates, a.outagesOf(a.Context(), updates), late) // also after an interrupt, which ends another context
+	// The outages are asked for after an interrupt, too, which ends another context.
+	return a.missing(updates, a.outagesOf(a.Context(), updates), w, unasked.Err() != nil)
 }
 
-// missing is the error of the updates that are not committed; late says of those that
-// have not ended why nobody waits for them.
-func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage, late string) error {
+// missing is the error of the updates that are not committed.
+func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage, w waitFlags, interrupted bool) error {
 	var missing []notCommitted
 	for _, u := range updates {
-		switch {
-		case !u.State.Final():
-			missing = append(missing, notCommitted{u, exitPending, late + a.cause(u, outages)})
-		case !u.State.Written():
-			missing = append(missing, notCommitted{u, exitEnded, fmt.Sprintf("not committed: %s%s", u.State, a.cause(u, outages))})
+		switch cause := a.cause(u, outages); {
+		case u.State.Written():
+		case u.State.Final():
+			missing = append(missing, notCommitted{u, exitEnded, fmt.Sprintf("not committed: %s%s", u.State, cause)})
+		case w.until.reached(u.State):
+			missing = append(missing, notCommitted{u, exitProposed, fmt.Sprintf("not committed yet: %s%s. To wait for the merge: --wait=committed", u.State, cause)})
+		default:
+			missing = append(missing, notCommitted{u, exitPending, w.late(u.State, interrupted) + cause})
 		}
 	}
 	switch {
@@ -59,7 +58,7 @@ func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage,
 // cause says why an update is not committed, as far as the server says, to follow a
 // state.
 func (a apiRun) cause(u gitops.Update, outages map[string]*api.Outage) string {
-	reason := firstOf(u.Reason, a.print.holdText(u))
+	reason := firstOf(a.print.proposedText(u), u.Reason, a.print.holdText(u))
 	if outage := outages[targetOf(u)]; reason == "" && outage != nil && u.State == gitops.Pending {
 		reason = outage.Text()
 	}
@@ -121,11 +120,14 @@ type someNotCommitted struct {
 }
 
 // exit says that one has ended, if one has: another try of the command does not help it.
+// Else it says that one is late, if one is.
 func (e someNotCommitted) exit() int {
-	if slices.ContainsFunc(e.missing, func(m notCommitted) bool { return m.code == exitEnded }) {
-		return exitEnded
+	for _, code := range []int{exitEnded, exitPending} {
+		if slices.ContainsFunc(e.missing, func(m notCommitted) bool { return m.code == code }) {
+			return code
+		}
 	}
-	return exitPending
+	return exitProposed
 }
 
 func (e someNotCommitted) Error() string {

@@ -47,7 +47,11 @@ func (p *printer) why(w api.Why) {
 		p.line("  ", "%s", p.outageText(*w.Outage))
 	}
 	for _, u := range w.Pending {
-		p.line("  ", "Pending: %s (update %s, accepted %s UTC)", u.Tag, u.ID, p.when(u.AcceptedAt))
+		p.line("  ", "%s: %s (update %s, accepted %s UTC)", capital(string(u.State)), u.Tag, u.ID, p.when(u.AcceptedAt))
+		if u.State == gitops.Proposed {
+			p.explainProposal(u)
+			continue
+		}
 		if len(u.BlockedBy) == 0 {
 			p.line("    ", "not blocked")
 		}

@@ -32,7 +32,7 @@ func TestHostileInputs(t *testing.T) {
 	needTools(t, actionTools...)
 	s := newSite(t)
 	const hostile = "\"';$(touch x)`touch x`<script>\n\n![x](https://evil.example)\n::set-output name=state::x\n##[set-output name=state;]x\nstate=committed"
-	for _, input := range []string{"app", "environment", "tag", "digest"} {
+	for _, input := range []string{"app", "environment", "tag", "digest", "revision"} {
 		r := s.run(map[string]string{input: hostile})
 		r.expect(t, true, "", "tallyman refuses it (4")
 		r.expectNoCommand(t)
@@ -60,6 +60,9 @@ func TestHostileAnswers(t *testing.T) {
 		"a state":          {202, fmt.Sprintf(update, "u1", hostile, "", ""), "not committed: x"},
 		"several":          {202, fmt.Sprintf(`{"updates": [{"id": "u1", "state": "committed"}, {"id": "u2", "state": %q, "app": %[1]q, "reason": %[1]q, "commit": %[1]q}]}`, hostile), "not committed: 1 of 2 updates. The first: x"},
 		"one id of two":    {202, `{"updates": [{"id": "u1", "state": "committed"}, {"id": "u2 u3", "state": "pending"}]}`, "tallyman's answer cannot be read"},
+		"a pull request":   {202, fmt.Sprintf(`{"updates": [{"id": "u1", "state": "failed", "reason": "x", "proposal": {"url": %q}}]}`, "javascript:alert(1)"), "not committed: failed: x"},
+		"an address":       {202, fmt.Sprintf(`{"updates": [{"id": "u1", "state": "failed", "reason": "x", "proposal": {"url": %q}}]}`, "https://x/\"><script>"), "not committed: failed: x"},
+		"no proposal":      {202, `{"updates": [{"id": "u1", "state": "failed", "reason": "x", "proposal": "https://x/"}]}`, "not committed: failed: x"},
 		"an id":            {202, fmt.Sprintf(update, "../../{a,b}", "pending", "", ""), "tallyman's answer cannot be read"},
 		"an id of lines":   {202, fmt.Sprintf(update, "u1\nstate=committed", "pending", "", ""), "tallyman's answer cannot be read"},
 		"no object":        {202, `[1]`, "tallyman's answer cannot be read"},
@@ -77,7 +80,7 @@ func TestHostileAnswers(t *testing.T) {
 			if !r.failed || !strings.Contains(r.log, "::error title=tallyman::"+c.why) {
 				t.Errorf("failed: %t; want %q in the log:\n%.2000s", r.failed, c.why, r.log)
 			}
-			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || len(r.outputs) > 4 {
+			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || r.outputs["pull-request"] != "" || len(r.outputs) > 5 {
 				t.Errorf("outputs %.500v", r.outputs)
 			}
 			if strings.Contains(r.summary, "<script") || strings.Contains(strings.TrimSpace(r.summary), "\n\n") || len(r.summary) > 64<<10 || r.summary == "" {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Orders updates of tallyman as the job that this runs in, waits for their end, and writes the result into the job's log,
-# summary and outputs. Exit status 0: every update is committed, or the branch has its tag already (without WAIT: all are accepted).
+# Orders updates of tallyman as the job that this runs in, waits for them, and writes the result into the job's log, summary and
+# outputs. Exit status 0: every update is committed, or the branch has its tag already, or its pull request is open and WAIT does not
+# ask for more (WAIT=false: all are accepted).
 # APP and ENVIRONMENT are names, or several with commas or line breaks between them: every app is ordered in every environment.
 #
 # The job's token orders once and is accepted for some minutes, so a long wait asks GitHub for more of them. Every request may be
@@ -27,8 +28,8 @@ readonly work
 token='' token_at=0             # the job's token, and when it was given
 status=''                       # of the last answer; 000 when there was none
 count=0                         # of the updates
-update='' state='' commit='' reason='' rule='' # of the first that is not on the branch, or else of the first
-open='' ended=''                # ids of those that have not ended, and of those that ended without a commit
+update='' state='' commit='' pull='' reason='' rule='' # of the first that ended without a commit, or has none, or else of the first
+open='' ended=''                # ids of those that are waited for, and of those that ended without a commit
 declare -A said=()              # what the log says of each
 past_proxy=()                   # options of requests to this machine
 
@@ -36,7 +37,7 @@ main() {
   check_inputs
   new_token
   order
-  [ "$WAIT" = true ] || finish 0
+  [ "$WAIT" != false ] || finish 0
   await
 }
 
@@ -53,7 +54,7 @@ check_inputs() {
     fail 'the input url must begin with https:// and be a host, perhaps with a port and a path: the token goes there'
   fi
   [ -n "${AUDIENCE:-}" ] || AUDIENCE=$TALLYMAN_URL
-  [[ "${WAIT:=true}" =~ ^(true|false)$ ]] || fail 'the input wait must be true or false'
+  [[ "${WAIT:=proposed}" =~ ^(proposed|committed|false)$ ]] || fail 'the input wait must be proposed, committed or false'
   [[ "${TIMEOUT:=10m}" =~ ^([1-9][0-9]{0,5})([smh])$ ]] || fail 'the input timeout must be a number and s, m or h, such as 10m'
   case "${BASH_REMATCH[2]}" in
     s) deadline=${BASH_REMATCH[1]} ;;
@@ -143,7 +144,7 @@ time_is_over() {
 
 order() {
   local key
-  jq -cn "$definitions"'{app: env.APP | names, environment: env.ENVIRONMENT | names, tag: env.TAG} + if (env.DIGEST // "") == "" then {} else {digest: env.DIGEST} end' > "$work/order"
+  jq -cn "$definitions"'{app: env.APP | names, environment: env.ENVIRONMENT | names, tag: env.TAG} + ({digest: env.DIGEST, revision: env.REVISION} | with_entries(select((.value // "") != "")))' > "$work/order"
   # Nobody can guess the key, so no other job of the repository can use it first.
   key=github-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   say "ordering $APP in $ENVIRONMENT to $TAG"
@@ -155,7 +156,7 @@ order() {
   if [ "$count" = 1 ]; then say "update $update is accepted"; else say "$count updates are accepted"; fi
 }
 
-# await looks at the updates until all have ended. A round looks at so many that it is short.
+# await looks at the updates until all have come so far as is wanted. A round looks at so many that it is short.
 await() {
   local pause=1 id ids
   while tell && [ -n "$open" ]; do
@@ -197,8 +198,9 @@ words() { jq -cRn '[inputs | splits(" +") | select(. != "")]' <<< "$1"; }
 readonly definitions='
   def plain: . // "" | tostring | gsub("[[:cntrl:]]"; " ") | .[:'"$longest_text"'];
   def names: [splits("[,\n]") | gsub("^\\s+|\\s+$"; "") | select(. != "")] | if length == 1 then .[0] else . end;
-  def update: {id, environment, app, state, commit, rule, reason: (.reason // ([.blockedBy[]?.reason] | unique | join("; ")))} |
-    map_values(plain) | if .id | test("\\A[A-Za-z0-9-]{1,64}\\z") then . else error end;
+  def waits: [.blockedBy[]?.reason] + (if .state == "proposed" then [.proposal | objects | .waitsFor[]?] else [] end) | unique | join("; ");
+  def update: {id, environment, app, state, commit, rule, reason: (.reason // waits), pullRequest: ((.proposal | objects | .url) // "")} | map_values(plain) |
+    .pullRequest |= (if test("\\Ahttps?://[^ \"<>]{1,500}\\z") then . else "" end) | if .id | test("\\A[A-Za-z0-9-]{1,64}\\z") then . else error end;
 '
 
 # read_answer makes the list of updates from the answer by a program of jq, or from what else it is given.
@@ -220,12 +222,14 @@ pick() {
     read -r update
     read -r state
     read -r commit
+    read -r pull
     read -r rule
     read -r reason
   } < <(jq -r 'def done: .state | IN("committed", "unchanged"); def waits: .state | IN("pending", "proposed");
-    (map(select(done | not)) + .)[0] as $first |
-    length, (map(select(waits) | .id) | join(" ")), (map(select((waits or done) | not) | .id) | join(" ")),
-    ($first | .id, .state, .commit, .rule, .reason) // ""' "$work/updates") || true
+    def wanted: .state == "pending" or .state == "proposed" and env.WAIT != "proposed"; def fails: (waits or done) | not;
+    (map(select(fails)) + map(select(done | not)) + .)[0] as $first |
+    length, (map(select(wanted) | .id) | join(" ")), (map(select(fails) | .id) | join(" ")),
+    ($first | .id, .state, .commit, .pullRequest, .rule, .reason) // ""' "$work/updates") || true
 }
 
 # say writes a line into the log.
@@ -261,10 +265,11 @@ finish() {
   if [ "$count" -gt 1 ]; then
     [ "$1" != 0 ] || say "$(jq -r "$summarizing"'"\(length) updates: \(states)"' "$work/updates")"
   else
-    [ "$1" != 0 ] || say "${state}${commit:+ $commit}${reason:+: $reason}"
+    [ "$1" != 0 ] || say "${state}${commit:+ $commit}${pull:+ $pull}${reason:+: $reason}"
   fi
   output state "$state"
   output commit "$(jq -r 'map(.commit | select(. != "")) | unique | join(",")' "$work/updates")"
+  output pull-request "$(jq -r 'map(.pullRequest | select(. != "")) | unique | join(",")' "$work/updates")"
   output updates "$(jq -c 'map(del(.rule) | .reason |= .[:300])' "$work/updates")"
   if [ -n "$commit" ] && [ "$count" = 1 ]; then show_commit; else : > "$work/body"; fi
   if [ "$count" -gt 1 ]; then summarize_list; else summarize; fi >> "$GITHUB_STEP_SUMMARY"
@@ -278,17 +283,19 @@ readonly summarizing='
   def code: if (. // "") == "" then "" else "<code>\(html)</code>" end;
   def commit: if . != "" and (env.MANIFESTS // "") != "" then
     "<a href=\"\("\(env.GITHUB_SERVER_URL // "https://github.com")/\(env.MANIFESTS)/commit/\(.)" | html)\">\(code)</a>" else code end;
+  def pull: if . == "" then "" else "<a href=\"\(html)\">\(html)</a>" end;
   def states: group_by(.state) | map("\(length) \(.[0].state)") | join(", ");
 '
 
 # summarize is the summary of one update, or of an order that was refused.
 summarize() {
-  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" "$summarizing"'
+  UPDATE=$update STATE=${state:-not accepted} COMMIT=$commit PULL=$pull REASON=$reason RULE=$rule jq -rn --rawfile answer "$work/body" "$summarizing"'
     def row($name; $html): if $html == "" then "" else "<tr><th align=\"left\">\($name)</th><td>\($html)</td></tr>\n" end;
     ($answer | try fromjson catch {} | objects // {}) as $made
     | [$made.files[]? | objects][:100] as $files
     | "<h3>\(env.APP | html) in \(env.ENVIRONMENT | html) to \(env.TAG | html): \(env.STATE | html)</h3>\n<table>\n"
     + row("Reason"; env.REASON | html)
+    + row("Pull request"; env.PULL | pull)
     + row("Commit"; env.COMMIT | commit)
     + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
     + ($files | map(row("File"; (.file | code) + if (.problem // "") == "" then "" else ": \(.problem | html)" end)) | join(""))
@@ -303,8 +310,8 @@ summarize() {
 summarize_list() {
   REASON=$reason jq -r "$summarizing"'
     "<h3>\(length) updates to \(env.TAG | html): \(states | html)</h3>\n" + (if env.REASON == "" then "" else "<p>\(env.REASON | html)</p>\n" end)
-    + "<table>\n<tr><th>App</th><th>Environment</th><th>State</th><th>Commit</th><th>Reason</th><th>Details</th></tr>\n"
-    + (.[:500] | map("<tr><td>\(.app | html)</td><td>\(.environment | html)</td><td>\(.state | html)</td><td>\(.commit | commit)</td><td>\(.reason[:300] | html)</td><td>\("tallyman explain \(.id)" | code)</td></tr>\n") | join(""))
+    + "<table>\n<tr><th>App</th><th>Environment</th><th>State</th><th>Commit or pull request</th><th>Reason</th><th>Details</th></tr>\n"
+    + (.[:500] | map("<tr><td>\(.app | html)</td><td>\(.environment | html)</td><td>\(.state | html)</td><td>\(if .commit == "" then .pullRequest | pull else .commit | commit end)</td><td>\(.reason[:300] | html)</td><td>\("tallyman explain \(.id)" | code)</td></tr>\n") | join(""))
     + "</table>\n" + if length > 500 then "<p>and \(length - 500) more</p>\n" else "" end' "$work/updates"
 }
 

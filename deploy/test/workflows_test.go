@@ -186,10 +186,10 @@ func TestDispatch(t *testing.T) {
 		"cart, pay\nweb,\n": {"client_payload[app][]=cart", "client_payload[app][]=pay", "client_payload[app][]=web"},
 		"$(touch${IFS}x)*":  {"client_payload[app]=$(touch${IFS}x)*"},
 	} {
-		command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP="+app, "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0")
+		command := script(t, "workflows/order-dispatch.yml", "order", "Dispatch", "OWNER=myshop", "APP="+app, "ENVIRONMENT=dev", "TAG="+hostile, "DIGEST=sha256:0", "REVISION="+strings.Repeat("1a", 20))
 		command.Env = append(command.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 		want := []string{"api", "repos/myshop/myshop-manifests/dispatches", "-f", "event_type=update-image"}
-		for _, field := range append(fields, "client_payload[env]=dev", "client_payload[tag]="+hostile, "client_payload[digest]=sha256:0") {
+		for _, field := range append(fields, "client_payload[env]=dev", "client_payload[tag]="+hostile, "client_payload[digest]=sha256:0", "client_payload[sha]="+strings.Repeat("1a", 20)) {
 			want = append(want, "-f", field)
 		}
 		if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(run(t, command), "\n"), "\n")); diff != "" {

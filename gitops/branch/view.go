@@ -22,6 +22,9 @@ type View struct {
 // NewView makes a view of a snapshot, when the git server was asked where the branch is.
 func NewView(of *Snapshot, asOf time.Time) *View { return &View{of, asOf} }
 
+// Snapshot is the snapshot that the view is of.
+func (v *View) Snapshot() *Snapshot { return v.of }
+
 // AsOf is when the git server was asked: what came onto the branch later may not be in
 // the view.
 func (v *View) AsOf() time.Time { return v.asOf }
@@ -101,17 +104,11 @@ var errClosed = gitops.Errorf(gitops.Unavailable, "the program is stopping")
 // the server once where the branch is, and fetches what is not here. Errors are as of
 // [git.PublicError].
 func (r *Reader) View(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
-	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
-	case <-ctx.Done():
-		return nil, git.PublicError(context.Cause(ctx))
-	case <-r.stopping.Done():
-		return nil, errClosed
+	ctx, leave, err := r.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.stopping, cancel)()
+	defer leave()
 	for tries := 1; ; tries++ {
 		v, err := r.viewOnce(ctx, writer, since, paths)
 		if err == nil || !git.UnknownToServer(err) || tries == MaxTries {
@@ -119,6 +116,42 @@ func (r *Reader) View(ctx context.Context, writer *atomic.Pointer[View], since t
 		}
 		since = time.Now() // what the writer saw is gone
 	}
+}
+
+// ViewAt returns the branch as it is at a tip, where the caller saw it at a time, and is as
+// View beside that: it asks only for what is not here. [git.UnknownToServer] holds for the
+// error when the branch has moved on, and the server does not give the tip any more.
+func (r *Reader) ViewAt(ctx context.Context, writer *atomic.Pointer[View], tip git.Hash, seen time.Time, paths []string) (*View, error) {
+	ctx, leave, err := r.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if !r.source.Asked() {
+		if _, err := r.source.FetchTip(ctx); err != nil {
+			return nil, git.PublicError(err)
+		}
+	}
+	now, err := r.catchUp(ctx, writer, tip)
+	if err != nil {
+		return nil, git.PublicError(err)
+	}
+	v, err := r.complete(ctx, now, seen, paths)
+	return v, git.PublicError(err)
+}
+
+// enter waits for the reader's turn. The context ends with the reader, too.
+func (r *Reader) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, git.PublicError(context.Cause(ctx))
+	case <-r.stopping.Done():
+		return nil, nil, errClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	unhook := context.AfterFunc(r.stopping, cancel)
+	return ctx, func() { unhook(); cancel(); <-r.turn }, nil
 }
 
 func (r *Reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], since time.Time, paths []string) (*View, error) {
@@ -133,6 +166,11 @@ func (r *Reader) viewOnce(ctx context.Context, writer *atomic.Pointer[View], sin
 			return nil, err
 		}
 	}
+	return r.complete(ctx, now, asOf, paths)
+}
+
+// complete makes the view of a snapshot with all of its files.
+func (r *Reader) complete(ctx context.Context, now *Snapshot, asOf time.Time, paths []string) (*View, error) {
 	files := r.source.Files()
 	if r.last == nil || !sameSlice(files, r.files) {
 		r.wanted = make(map[string]bool, len(files))
@@ -166,13 +204,21 @@ func (r *Reader) readTip(ctx context.Context, writer *atomic.Pointer[View]) (now
 	if err != nil {
 		return nil, asOf, err
 	}
-	if now = writer.Load().of; r.last != nil && now.Tip != tip {
+	now, err = r.catchUp(ctx, writer, tip)
+	return now, asOf, err
+}
+
+// catchUp makes the snapshot of a tip, when neither the writer nor the last view is there.
+func (r *Reader) catchUp(ctx context.Context, writer *atomic.Pointer[View], tip git.Hash) (*Snapshot, error) {
+	now := writer.Load().of
+	if r.last != nil && now.Tip != tip {
 		now = r.last.of
 	}
-	if now.Tip != tip {
-		now, _, err = r.source.CatchUp(ctx, now, tip)
+	if now.Tip == tip {
+		return now, nil
 	}
-	return now, asOf, err
+	now, _, err := r.source.CatchUp(ctx, now, tip)
+	return now, err
 }
 
 // sameSlice reports whether two slices are one, which is not changed: to compare

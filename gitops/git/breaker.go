@@ -64,11 +64,11 @@ type guarded struct {
 	breaker *Breaker
 }
 
-func (g *guarded) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
+func (g *guarded) Refs(ctx context.Context, service, branch string, below ...string) (Advertisement, error) {
 	if err := g.breaker.Err(); err != nil {
 		return Advertisement{}, err
 	}
-	a, err := g.Remote.Refs(ctx, service, branch)
+	a, err := g.Remote.Refs(ctx, service, branch, below...)
 	g.breaker.record(err)
 	return a, err
 }

@@ -16,7 +16,7 @@ type counted struct {
 	calls int
 }
 
-func (c *counted) Refs(context.Context, string, string) (Advertisement, error) {
+func (c *counted) Refs(context.Context, string, string, ...string) (Advertisement, error) {
 	c.calls++
 	return Advertisement{}, c.err
 }

@@ -68,7 +68,7 @@ const maxRedirects = 5
 
 // Refs follows a redirect within the same host, and remembers it: that is how
 // hosts answer for a repository that was renamed.
-func (r *httpRemote) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
+func (r *httpRemote) Refs(ctx context.Context, service, branch string, below ...string) (Advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
 	defer cancel()
 	for range maxRedirects {
@@ -87,7 +87,7 @@ func (r *httpRemote) Refs(ctx context.Context, service, branch string) (Advertis
 			}
 			return Advertisement{}, err
 		}
-		return parseInfoRefs(answer, service, branch)
+		return parseInfoRefs(answer, service, branch, below)
 	}
 	return Advertisement{}, errors.New("the server redirects without end")
 }

@@ -7,6 +7,8 @@ import "errors"
 // filling the memory.
 const (
 	maxRefsBytes     = 64 << 20  // about 900,000 refs
+	maxBelowBytes    = 8 << 20   // of the branches that are kept by how their names begin, about 60,000
+	belowCost        = 100       // of each of them, beside its name
 	maxPackBytes     = 512 << 20 // of one fetch, compressed
 	maxInflatedBytes = 1 << 30   // of one fetch
 	maxDroppedBytes  = 8 << 30   // of one fetch, inflated and not kept

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -18,7 +19,8 @@ type Advertisement struct {
 	Tip          Hash // of the branch; zero when the branch is not there
 	Empty        bool // there is no ref at all
 	Capabilities map[string]string
-	Default      string // the branch that HEAD names; empty where the service does not say
+	Default      string          // the branch that HEAD names; empty where the service does not say
+	Below        map[string]Hash // where the branches are that were asked for by how their names begin
 }
 
 func (a Advertisement) Can(capability string) bool {
@@ -66,7 +68,7 @@ func (a Advertisement) usable(branch string) error {
 
 // parseInfoRefs reads the answer to info/refs, with which smart HTTP begins
 // (gitprotocol-http(5), "Smart Server Response").
-func parseInfoRefs(answer []byte, service, branch string) (Advertisement, error) {
+func parseInfoRefs(answer []byte, service, branch string, below []string) (Advertisement, error) {
 	in := bytes.NewReader(answer)
 	s := pktline.NewScanner(in)
 	if !s.Scan() || string(bytes.TrimSpace(s.Bytes())) != "# service="+service {
@@ -75,14 +77,15 @@ func parseInfoRefs(answer []byte, service, branch string) (Advertisement, error)
 	if !s.Scan() || len(s.Bytes()) != 0 {
 		return Advertisement{}, errors.New("the server's list of refs is malformed")
 	}
-	return readAdvertisement(in, branch)
+	return readAdvertisement(in, branch, below)
 }
 
 // readAdvertisement reads what a service begins with, up to the flush that ends
-// it (gitprotocol-pack(5), "Reference Discovery"). Only the branch is kept of
-// what may be tens of thousands of refs.
-func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
+// it (gitprotocol-pack(5), "Reference Discovery"). Only the branches that are wanted are
+// kept of what may be tens of thousands of refs.
+func readAdvertisement(in io.Reader, branch string, below []string) (Advertisement, error) {
 	a := Advertisement{Empty: true, Capabilities: make(map[string]string)}
+	left := maxBelowBytes
 	s := pktline.NewScanner(in)
 	first := true
 	for s.Scan() {
@@ -95,11 +98,11 @@ func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
 			a.setCapabilities(string(capabilities))
 			line, first = refs, false
 		}
-		name, ref, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		if ref == "capabilities^{}" || name == "shallow" {
+		object, ref, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		if ref == "capabilities^{}" || object == "shallow" {
 			continue
 		}
-		h, ok := ParseHash(name)
+		h, ok := ParseHash(object)
 		if !ok {
 			if a.Capabilities["object-format"] == "sha256" {
 				return a, errSHA256
@@ -107,9 +110,23 @@ func readAdvertisement(in io.Reader, branch string) (Advertisement, error) {
 			return a, errors.New("the server's list of refs is malformed")
 		}
 		a.Empty = false
-		if ref == "refs/heads/"+branch {
+		name, isBranch := strings.CutPrefix(ref, "refs/heads/")
+		if !isBranch {
+			continue
+		}
+		if name == branch {
 			a.Tip = h
 		}
+		if !slices.ContainsFunc(below, func(begin string) bool { return strings.HasPrefix(name, begin) }) {
+			continue
+		}
+		if left -= belowCost + len(name); left < 0 {
+			return a, gitops.Errorf(gitops.TooLarge, "the repository has too many branches whose name begins with %s: delete those that are not needed", strings.Join(below, " or "))
+		}
+		if a.Below == nil {
+			a.Below = make(map[string]Hash)
+		}
+		a.Below[name] = h
 	}
 	if err := s.Err(); err != nil {
 		return a, fmt.Errorf("reading the server's list of refs: %w", err)

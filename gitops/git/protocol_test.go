@@ -13,7 +13,7 @@ func FuzzAdvertisement(f *testing.F) {
 	f.Add([]byte(line(hostTip.String()+" HEAD\x00shallow symref=HEAD:refs/heads/main\n")+line(hostTip.String()+" refs/heads/main\n")+"0000"), "main")
 	f.Add([]byte(line(Hash{}.String()+" capabilities^{}\x00report-status object-format=sha256\n")+"0000"), "main")
 	f.Fuzz(func(t *testing.T, answer []byte, branch string) {
-		a, err := readAdvertisement(bytes.NewReader(answer), branch)
+		a, err := readAdvertisement(bytes.NewReader(answer), branch, nil)
 		if err != nil {
 			return
 		}

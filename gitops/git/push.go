@@ -17,7 +17,8 @@ import (
 var errNoReport = errors.New("the server answered the push without a report")
 
 // PushRequest asks the server to move the branch from one commit to another, and
-// brings the pack that it needs for it.
+// brings the pack that it needs for it. The zero hash is no branch: such an Old makes it,
+// such a New deletes it, and then there is no pack.
 type PushRequest struct {
 	Branch       string
 	Old, New     Hash
@@ -29,6 +30,9 @@ func (u PushRequest) ref() plumbing.ReferenceName { return plumbing.NewBranchRef
 
 // request is what receive-pack is sent.
 func (u PushRequest) request() ([]byte, error) {
+	if _, can := u.Capabilities["delete-refs"]; u.New.IsZero() && !can {
+		return nil, &Refusal{status: "it does not delete branches"}
+	}
 	request := packp.NewReferenceUpdateRequest()
 	request.Commands = []*packp.Command{{Name: u.ref(), Old: u.Old, New: u.New}}
 	for _, c := range []capability.Capability{capability.ReportStatus, capability.OFSDelta, capability.Sideband64k, capability.Quiet} {

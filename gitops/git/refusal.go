@@ -79,7 +79,7 @@ func (e *Refusal) Kind() RefusalKind {
 	return RefusedOther
 }
 
-// public is the error that people get.
+// public is the error that people get. Its cause is the refusal.
 func (e *Refusal) public() *gitops.Error {
 	code, sentence := gitops.Rejected, "the git server rejected the push"
 	switch e.Kind() {
@@ -93,5 +93,5 @@ func (e *Refusal) public() *gitops.Error {
 		sentence += " (the account that pushes lacks a permission: give it the right to write)"
 	case RefusedHook, RefusedOther:
 	}
-	return gitops.Errorf(code, "%s: %s", sentence, e)
+	return gitops.Errorf(code, "%s: %s", sentence, e).WithCause(e)
 }

@@ -29,8 +29,9 @@ const (
 //     did not see the call.
 type Remote interface {
 	// Refs asks what the repository has, as one of the two services sees it. Being
-	// answered for receive-pack proves the right to push.
-	Refs(ctx context.Context, service, branch string) (Advertisement, error)
+	// answered for receive-pack proves the right to push. Beside the branch it tells of
+	// those whose names begin with one of below.
+	Refs(ctx context.Context, service, branch string, below ...string) (Advertisement, error)
 
 	// Fetch brings objects. Where [UnknownToServer] holds for the error the server
 	// does not have what was asked for, or does not give it.
@@ -41,7 +42,7 @@ type Remote interface {
 	Fetch(ctx context.Context, r FetchRequest, held Source) (map[Hash]Object, error)
 
 	// Push asks the server to take a pack and to move the branch, if it is still
-	// where the update says. Nil means that the server reported success for the
+	// where the request says: to make it, or to delete it, where that says so. Nil means that the server reported success for the
 	// pack and for the branch. A [*Refusal] is the server's no, and a
 	// [*BehindError] says that the branch was seen elsewhere and nothing was sent;
 	// after any other error that is not refused outright the push may have

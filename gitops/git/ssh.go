@@ -50,9 +50,9 @@ func (r *sshRemote) Close() {
 	}
 }
 
-func (r *sshRemote) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
+func (r *sshRemote) Refs(ctx context.Context, service, branch string, below ...string) (Advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeouts.Refs)
-	s, seen, err := r.begin(ctx, service, branch)
+	s, seen, err := r.begin(ctx, service, branch, below...)
 	if err != nil {
 		cancel()
 		return seen, err
@@ -127,7 +127,7 @@ func (r *sshRemote) leave(s *sshSession, cancel context.CancelFunc) {
 // begin starts the service in a session of its own and reads the refs that it
 // begins with. A connection that turns out to be dead is replaced: nothing has
 // been asked of the server before the session is there.
-func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSession, Advertisement, error) {
+func (r *sshRemote) begin(ctx context.Context, service, branch string, below ...string) (*sshSession, Advertisement, error) {
 	select {
 	case r.sessions <- struct{}{}:
 	case <-ctx.Done():
@@ -144,7 +144,7 @@ func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSess
 			}
 		}
 		s := &sshSession{ctx: ctx, release: release}
-		seen, err := r.start(s, service, branch)
+		seen, err := r.start(s, service, branch, below)
 		if err == nil {
 			return s, seen, nil
 		}
@@ -159,7 +159,7 @@ func (r *sshRemote) begin(ctx context.Context, service, branch string) (*sshSess
 }
 
 // start opens the session, and reads the refs.
-func (r *sshRemote) start(s *sshSession, service, branch string) (seen Advertisement, err error) {
+func (r *sshRemote) start(s *sshSession, service, branch string, below []string) (seen Advertisement, err error) {
 	opening, cancel := context.WithTimeout(s.ctx, r.timeouts.Connect)
 	defer cancel()
 	if err := r.conn.within(opening, func() error { return s.open(opening, r.conn, r.at.command(service)) }); err != nil {
@@ -168,7 +168,7 @@ func (r *sshRemote) start(s *sshSession, service, branch string) (seen Advertise
 	reading, cancel := context.WithTimeout(s.ctx, r.timeouts.Refs)
 	defer cancel()
 	err = r.conn.within(reading, func() error {
-		seen, err = readAdvertisement(io.LimitReader(s.out, maxRefsBytes), branch)
+		seen, err = readAdvertisement(io.LimitReader(s.out, maxRefsBytes), branch, below)
 		if err != nil {
 			return s.whyEnded(service, err)
 		}

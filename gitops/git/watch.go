@@ -10,9 +10,9 @@ type watched struct {
 	ended func()
 }
 
-func (w *watched) Refs(ctx context.Context, service, branch string) (Advertisement, error) {
+func (w *watched) Refs(ctx context.Context, service, branch string, below ...string) (Advertisement, error) {
 	defer w.ended()
-	return w.Remote.Refs(ctx, service, branch)
+	return w.Remote.Refs(ctx, service, branch, below...)
 }
 
 func (w *watched) Fetch(ctx context.Context, r FetchRequest, held Source) (map[Hash]Object, error) {

@@ -32,12 +32,16 @@ type Finder struct {
 	reader *history.Reader
 	proofs history.Verifier
 	within time.Duration
+	failed map[appOf]int // searches in a row
 }
+
+// appOf is an app in an environment.
+type appOf struct{ environment, app string }
 
 // New makes a finder that asks over a connection, which stays the caller's. A search takes
 // so long at most.
 func New(remote git.Remote, branch string, proofs history.Verifier, l history.Limits, within time.Duration) *Finder {
-	return &Finder{reader: history.New(remote, branch, proofs, l), proofs: proofs, within: within}
+	return &Finder{reader: history.New(remote, branch, proofs, l), proofs: proofs, within: within, failed: make(map[appOf]int)}
 }
 
 // Question says of which tag it is asked who put it there.
@@ -58,14 +62,28 @@ type Answer struct {
 }
 
 const (
-	mostCommits = 20_000
-	firstPage   = 16 // commits: most edits are among them
-	authorBytes = 100
+	mostFailures = 3 // searches for an app in a row
+	mostCommits  = 20_000
+	firstPage    = 16 // commits: most edits are among them
+	authorBytes  = 100
 )
 
 // Find finds out who put the tag there. An error is one of the git server's that would
-// meet any request; what concerns this search alone ends it without a find.
+// meet any request; what concerns this search alone ends it without a find, and so does an
+// error that comes again and again: whatever waits for the answer is not held up for ever.
 func (f *Finder) Find(ctx context.Context, q Question) (Answer, error) {
+	a, err := f.find(ctx, q)
+	of := appOf{q.Environment, q.App}
+	if f.failed[of]++; err != nil && f.failed[of] < mostFailures {
+		return Answer{}, err
+	}
+	if delete(f.failed, of); err != nil {
+		return Answer{ByHand: true, Edit: gitops.HandEdit{Author: Nobody}}, nil
+	}
+	return a, nil
+}
+
+func (f *Finder) find(ctx context.Context, q Question) (Answer, error) {
 	within, cancel := context.WithTimeout(ctx, f.within)
 	defer cancel()
 	w := &way{question: q, proofs: f.proofs}
@@ -80,7 +98,7 @@ func (f *Finder) Find(ctx context.Context, q Question) (Answer, error) {
 		a.Edit.Tag = v.Value
 		if by, ok := git.ParseHash(v.Commit); ok {
 			if a.ByHand = v.Proof == "" && !w.writtenSince(by); a.ByHand {
-				a.Edit.Commit, a.Edit.Author, a.Edit.At = v.Commit, authorOf(v.Author), v.At
+				a.Edit.Commit, a.Edit.Author, a.Edit.At = v.Commit, AuthorOf(v.Author), v.At
 			}
 			return a, nil
 		}
@@ -90,7 +108,7 @@ func (f *Finder) Find(ctx context.Context, q Question) (Answer, error) {
 	}
 	a.Edit.Author = Nobody
 	if w.last == somebody {
-		a.Edit.Commit, a.Edit.Author, a.Edit.At = w.edit.String(), authorOf(w.by.Author), w.by.Made.UTC()
+		a.Edit.Commit, a.Edit.Author, a.Edit.At = w.edit.String(), AuthorOf(w.by.Author), w.by.Made.UTC()
 	}
 	return a, nil
 }
@@ -104,7 +122,8 @@ func ownFault(err error) bool {
 	return errors.Is(err, git.ErrMissingObject) || git.UnknownToServer(err)
 }
 
-func authorOf(s git.Signature) string {
+// AuthorOf is who made a commit, as one line.
+func AuthorOf(s git.Signature) string {
 	for _, name := range []string{s.Name, s.Email} {
 		if name = git.Sanitize(name); name != "" {
 			return gitops.Clip(name, authorBytes)

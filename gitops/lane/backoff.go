@@ -87,10 +87,11 @@ func retryAfter(err error) time.Duration {
 
 // wakeEvents end a pause early. A nil channel never does.
 type wakeEvents struct {
-	wake   <-chan struct{} // there is work
-	images <-chan struct{} // more is known of the updates' images
-	drain  <-chan struct{} // no more work is to be taken up
-	lost   <-chan struct{} // the lease is lost, or the work given up
+	wake      <-chan struct{} // there is work
+	images    <-chan struct{} // more is known of the updates' images
+	proposals <-chan struct{} // more is known of their pull requests
+	drain     <-chan struct{} // no more work is to be taken up
+	lost      <-chan struct{} // the lease is lost, or the work given up
 }
 
 // stopEvents end a pause that no work ends.
@@ -107,8 +108,11 @@ func (t *leaseTerm) pause(d time.Duration, on wakeEvents) (woken bool) {
 	select {
 	case <-timer.C:
 	case <-on.wake:
+		t.look()
 		return true
 	case <-on.images:
+		return true
+	case <-on.proposals:
 		return true
 	case <-on.drain:
 	case <-on.lost:

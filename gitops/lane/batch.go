@@ -16,6 +16,7 @@ type batch struct {
 	inDoubt   []ending           // may be on the branch: to be looked for first
 	held      []ending           // may be on the branch, and are looked for with the tasks
 	looking   int                // how many wait until an image is known
+	inHand    int                // how many wait for what becomes known of a pull request
 	leftAlone int                // how many are another replica's, as far as is known, or of a manifest repository that is away
 	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }
@@ -49,10 +50,15 @@ func (t *leaseTerm) plan(taken []gitops.Update, revision int) (batch, error) {
 	for _, u := range taken {
 		u.HeldUntil = latest(u.HeldUntil, t.freed[u.ID])
 		b.byID[u.ID] = u
+		if t.planFollowed(&b, u) {
+			continue
+		}
 		e, ends := t.endingOf(u)
 		switch {
 		case t.waits(u.App) && (!ends || t.isDoubtful(u)):
 			b.leftAlone++
+		case !ends && t.isBehind(u):
+			b.inHand++
 		case !ends:
 			open = append(open, u)
 		case e.transition == nil && e.blocks == nil:
@@ -70,7 +76,7 @@ func (t *leaseTerm) plan(taken []gitops.Update, revision int) (batch, error) {
 	candidates := t.candidates(open, held, b.byID)
 	t.inspect(candidates)
 	t.fill(&b, candidates)
-	room := b.leftAlone + min(b.looking, mostLooking)
+	room := b.leftAlone + min(b.looking+b.inHand, mostLooking)
 	b.crowded, t.leftAlone = room > t.leftAlone, room
 	return b, nil
 }
@@ -79,12 +85,15 @@ func (t *leaseTerm) plan(taken []gitops.Update, revision int) (batch, error) {
 // keeps from being written is reported, and is looked for before if it may be on the branch.
 func (t *leaseTerm) fill(b *batch, candidates []candidate) {
 	room, does := t.BatchSize, t.does()
+	searched := t.searchFirst(candidates)
 	for _, c := range candidates {
 		write := c.write && room > 0
 		task := gitops.WriteTask{Update: c.update, SearchOnly: !write}
 		switch {
 		case c.alone:
 			b.looking++
+		case c.ends == nil && does.PullRequest:
+			t.fillProposal(b, c, !searched[c.update.App])
 		case c.ends == nil && write:
 			room--
 			task.Expected = t.expected(c.update, does)
@@ -102,7 +111,7 @@ func (t *leaseTerm) fill(b *batch, candidates []candidate) {
 // isDoubtful reports whether the update may be on the branch. A store that has forgotten
 // one that came late may have had it written.
 func (t *leaseTerm) isDoubtful(u gitops.Update) bool {
-	return u.MaybePushed || u.CameLate() || t.sent[u.ID]
+	return (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && !t.isSearched(u)
 }
 
 // staleAfter is how long an update may wait until it is asked whether it is still
@@ -150,7 +159,7 @@ func (t *leaseTerm) candidates(open []gitops.Update, held map[string][]gitops.Bl
 	does := t.does()
 	others := besides(taken, does)
 	for i, u := range open {
-		newestOnly := does.Coalesce || does.NewestHeld && !u.HeldUntil.IsZero()
+		newestOnly := does.newestOnly() || does.NewestHeld && !u.HeldUntil.IsZero()
 		all[i] = candidate{update: u, write: ready(u) && (!newestOnly || newest[u.App] == u.ID && !(others[u.App] && t.isDoubtful(u)))}
 		if blocks := held[u.ID]; blocks != nil {
 			all[i].write, all[i].ends = false, &ending{update: u, blocks: blocks}
@@ -164,7 +173,7 @@ func (t *leaseTerm) candidates(open []gitops.Update, held map[string][]gitops.Bl
 func besides(taken map[string]gitops.Update, does Environment) map[string]bool {
 	apps := make(map[string]bool)
 	for _, u := range taken {
-		if u.CancelRequest != nil || ready(u) && !does.Coalesce && u.HeldUntil.IsZero() {
+		if u.CancelRequest != nil || ready(u) && !does.newestOnly() && u.HeldUntil.IsZero() {
 			apps[u.App] = true
 		}
 	}

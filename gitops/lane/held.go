@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,11 @@ func (t *leaseTerm) judge(open []gitops.Update) (held map[string][]gitops.Block,
 			asked = append(asked, u)
 		}
 	}
+	return t.judgeAll(asked)
+}
+
+// judgeAll returns what holds updates, by id.
+func (t *leaseTerm) judgeAll(asked []gitops.Update) (held map[string][]gitops.Block, err error) {
 	if len(asked) == 0 {
 		return nil, nil
 	}
@@ -53,11 +59,16 @@ func (t *leaseTerm) judge(open []gitops.Update) (held map[string][]gitops.Block,
 }
 
 // expected is the tag that must be in the app's file for the update to be written; "" for
-// any. A person's order is the newer word than an edit, unless it was held meanwhile.
+// any. A person's order is the newer word than an edit, unless it was held meanwhile, or
+// proposed: a pull request may wait for longer than any hold.
 func (t *leaseTerm) expected(u gitops.Update, does Environment) string {
 	person := gitops.IsPerson(u.Principal)
 	switch {
-	case !does.RespectHandEdits || u.WrittenTag == "" || person && (u.HeldUntil.IsZero() || t.newer[u.ID]):
+	case !does.RespectHandEdits || u.WrittenTag == "":
+		return ""
+	case does.PullRequest:
+		return cmp.Or(t.edited[u.App], u.WrittenTag)
+	case person && (u.HeldUntil.IsZero() || t.newer[u.ID]):
 		return ""
 	case t.edited[u.App] != "" && !person:
 		return t.edited[u.App]
@@ -76,6 +87,9 @@ func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 	for _, e := range edits {
 		if u := b.byID[e.Update]; gitops.IsPerson(u.Principal) && !t.isOlder(u, e) {
 			t.newer[u.ID] = true
+			if t.does().PullRequest {
+				t.edited[u.App] = e.Tag
+			}
 		}
 	}
 	for _, e := range edits {
@@ -95,11 +109,13 @@ func (t *leaseTerm) respect(b batch, edits []gitops.HandEdit, r *queue.Report) {
 		again = append(again, u)
 		editOf[u.ID] = e
 	}
-	held, err := t.judge(again)
+	held, err := t.judgeAll(again)
 	for _, u := range again {
 		switch by := held[u.ID]; {
 		case err != nil:
 			t.leaveEdited(u.App, err)
+		case by != nil && u.State == gitops.Proposed: // its pull request is closed
+			r.Transitions = append(r.Transitions, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede, Reason: editedAfter(u, editOf[u.ID])})
 		case by != nil:
 			r.Blocks = append(r.Blocks, queue.Blocked{Update: u.ID, BlockedBy: by})
 		default:
@@ -145,7 +161,10 @@ func (t *leaseTerm) isOlder(u gitops.Update, e gitops.HandEdit) bool {
 // editedAfter is why an update that is older than a hand edit is not written.
 func editedAfter(u gitops.Update, e gitops.HandEdit) string {
 	after := "update was accepted"
-	if !u.AcceptedAt.Before(e.At) {
+	switch {
+	case u.State == gitops.Proposed && !u.AskedBefore(e.At):
+		after = "update was proposed"
+	case !u.AcceptedAt.Before(e.At):
 		after = "release from " + u.EventTime.UTC().Format(time.RFC3339)
 	}
 	return fmt.Sprintf("%[1]s set %[2]s to %[3]s by hand in commit %[4]s, after this %[7]s. To write %[5]s all the same, order it by name: tallyman update %[2]s %[5]s --env %[6]s",

@@ -84,7 +84,9 @@ type Queue interface {
 	queue.Lanes
 	Decide(ctx context.Context, d queue.Decision) (gitops.Update, error)
 	Backlogs(ctx context.Context) ([]queue.Backlog, error)
+	Update(ctx context.Context, id string) (gitops.Update, error)
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
+	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
 	Rejudge(ctx context.Context, kind gitops.BlockKind, environments []string) error
 }
 
@@ -122,6 +124,9 @@ type Environment struct {
 	// only the newest.
 	PullRequest bool
 }
+
+// newestOnly reports whether of each app's ready updates only the newest goes on.
+func (e Environment) newestOnly() bool { return e.Coalesce || e.PullRequest }
 
 // Config is what a [Replica] is made of.
 type Config struct {

@@ -46,10 +46,11 @@ func (r *Replica) findLeftovers(searched map[string]bool) error {
 		for _, n := range b.Held {
 			held += n
 		}
-		if b.Pending+held == 0 {
+		open := b.Pending + held + b.Proposed
+		if open == 0 {
 			continue
 		}
-		closing := r.closeLane(b.Environment, b.Pending+held)
+		closing := r.closeLane(b.Environment, open)
 		if held > 0 && (closing || !searched[b.Environment]) {
 			if err := r.cancelBlocked(b.Environment); err != nil {
 				return err

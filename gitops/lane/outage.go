@@ -76,15 +76,19 @@ func (t *leaseTerm) pauseUntil(retry time.Time) (woken bool) {
 		return false // whatever has woken it meanwhile
 	}
 	on := t.stopEvents()
-	on.wake, on.images = t.Queue.Wake(t.environment), t.Images.Changed(t.environment)
-	return t.pause(left, on)
+	on.wake, on.images, on.proposals = t.Queue.Wake(t.environment), t.Images.Changed(t.environment), t.proposalsChanged()
+	woken = t.pause(t.judgeWithin(left), on)
+	return woken || t.ctx.Err() == nil && !t.isDraining() && time.Until(retry) > 0
 }
 
 // cancelUnsent carries out the cancellations that need no look at the branch, and reports
 // what else keeps updates from being written, while an outage keeps the lane from looking.
-// What fails is done after the outage.
+// Pull requests are followed as without it. What fails is done after the outage.
 func (t *leaseTerm) cancelUnsent() {
 	revision := t.currentRevision()
+	if ours, err := t.followProposals(); !ours || err != nil {
+		return
+	}
 	taken, err := t.take()
 	if err != nil {
 		return
@@ -93,6 +97,7 @@ func (t *leaseTerm) cancelUnsent() {
 	if err != nil {
 		return
 	}
+	t.tell(revision)
 	t.reportEnded(b)
 	t.pause(pollEvery, t.stopEvents()) // a hint comes with each delivery, too
 }

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -82,7 +83,8 @@ func notAnswered(endings []ending, result gitops.WriteResult) []ending {
 	return slices.DeleteFunc(slices.Clone(endings), func(e ending) bool { return known[e.update.ID] })
 }
 
-func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) }
+// updatesIn is how much there is to report of updates.
+func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) + len(r.Proposals) }
 
 // divide cuts off a report of so many updates at most, in their order.
 func divide(r queue.Report, size int) (part, rest queue.Report) {
@@ -90,7 +92,27 @@ func divide(r queue.Report, size int) (part, rest queue.Report) {
 	blocks := min(len(r.Blocks), size-transitions)
 	part = queue.Report{Transitions: r.Transitions[:transitions], Blocks: r.Blocks[:blocks], Outage: r.Outage}
 	rest = queue.Report{Transitions: r.Transitions[transitions:], Blocks: r.Blocks[blocks:], Outage: r.Outage}
+	part.Proposals, rest.Proposals = divideProposals(r.Proposals, part, rest, size-transitions-blocks)
 	return part, rest
+}
+
+// divideProposals has what is known of a pull request recorded with what happened to its
+// update, and so many of the others.
+func divideProposals(all []queue.Proposed, part, rest queue.Report, others int) (now, later []queue.Proposed) {
+	names := func(r queue.Report, id string) bool {
+		return slices.ContainsFunc(r.Transitions, func(s gitops.Transition) bool { return s.Update == id })
+	}
+	for _, p := range all {
+		switch {
+		case names(part, p.Update):
+			now = append(now, p)
+		case others > 0 && !names(rest, p.Update):
+			now, others = append(now, p), others-1
+		default:
+			later = append(later, p)
+		}
+	}
+	return now, later
 }
 
 // reportOnce makes one attempt, also when the work was given up: what is on the
@@ -116,10 +138,13 @@ func (t *leaseTerm) logUnrecorded(r queue.Report, err error) {
 func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 	for _, s := range r.Transitions {
 		u := b.byID[s.Update]
-		delete(t.refusedSince, u.App)
-		delete(t.edited, u.App)
+		if s.Action != gitops.ActionPropose { // which writes nothing
+			delete(t.refusedSince, u.App)
+			delete(t.edited, u.App)
+		}
 		if state, allowed := gitops.Next(u.State, s.Action); allowed {
 			t.recordTransition(u, s, state)
+			t.settle(u, s, state)
 		}
 		t.forget(u.ID)
 	}
@@ -132,9 +157,10 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		switch kind := blocked.BlockedBy[0].Kind; {
 		case kind == gitops.BlockImage:
 			t.waitsForImage(u)
-		case kind != gitops.BlockRefused:
+		case kind != gitops.BlockRefused && kind != gitops.BlockProposal:
 			t.forget(u.ID)
 		}
+		t.keepHeld(u.ID, blocked.BlockedBy)
 		t.recordBlocks(u, blocked.BlockedBy)
 	}
 }
@@ -181,6 +207,7 @@ func (t *leaseTerm) recordBlocks(u gitops.Update, by []gitops.Block) {
 func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
 	for _, u := range superseded {
 		t.recordTransition(u, gitops.Transition{Reason: u.Reason}, u.State)
+		t.settle(u, gitops.Transition{Reason: u.Reason}, u.State)
 		t.forget(u.ID)
 	}
 }
@@ -188,11 +215,15 @@ func (t *leaseTerm) recordSuperseded(superseded []gitops.Update) {
 func (t *leaseTerm) recordTransition(u gitops.Update, s gitops.Transition, state gitops.State) {
 	// What a person or a freeze held, or what waited for its image, was not late. The store's
 	// clock may be ahead of this one.
-	took := max(0, time.Since(latest(latest(u.AcceptedAt, u.HeldUntil), t.waited[u.ID])).Seconds())
+	since := latest(latest(u.AcceptedAt, u.HeldUntil), t.waited[u.ID])
+	if p := u.Proposal; p != nil && state.Final() { // until then it waited for people
+		since = latest(since, cmp.Or(p.EndedAt, time.Now()))
+	}
+	took := max(0, time.Since(since).Seconds())
 	if state.Final() {
 		t.Recorder.Finished(t.environment, state, took)
 	}
-	attrs := append(about(u), slog.Float64("seconds", took))
+	attrs := append(aboutProposal(u), slog.Float64("seconds", took))
 	if s.Found != nil {
 		attrs = append(attrs, slog.String("digest", s.Found.Digest))
 	}
@@ -223,4 +254,13 @@ var messages = map[gitops.State]string{
 // about are the fields of every line about an update.
 func about(u gitops.Update) []any {
 	return []any{slog.String("update", u.ID), slog.String("delivery", u.Delivery.String()), slog.String("app", u.App), slog.String("tag", u.Tag)}
+}
+
+// aboutProposal are these, and the update's pull request where it has one.
+func aboutProposal(u gitops.Update) []any {
+	attrs := about(u)
+	if p := u.Proposal; p != nil {
+		attrs = append(attrs, slog.Int("number", p.Number), slog.String("url", p.URL))
+	}
+	return attrs
 }

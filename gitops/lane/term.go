@@ -47,6 +47,7 @@ type leaseTerm struct {
 	// waited are, by id, what was reported to wait for its image: when that ended, by the
 	// store's clock, and the zero time while it has not.
 	waited       map[string]time.Time
+	following    following     // what Proposals has in hand
 	imagesJudged time.Time     // when everything that waits for its image was last made ready; zero in a new term
 	rejudged     int           // the revision whose freezes the lane's updates are held by; -1 for none yet
 	leftAlone    int           // how many of what was taken last cannot be worked on now
@@ -64,7 +65,7 @@ func newTerm(l *lane, lease queue.Lease, asked time.Time) *leaseTerm {
 	t := &leaseTerm{
 		lane: l, lease: lease, expires: asked.Add(l.Lease),
 		sent: make(map[string]bool), refusedSince: make(map[string]time.Time), unknown: make(map[string]time.Time),
-		freed: make(map[string]time.Time), edited: make(map[string]string), newer: make(map[string]bool), waited: make(map[string]time.Time), rejudged: -1,
+		freed: make(map[string]time.Time), edited: make(map[string]string), newer: make(map[string]bool), waited: make(map[string]time.Time), rejudged: -1, following: newFollowing(),
 	}
 	t.compareClocks(lease, asked)
 	t.ctx, t.end = context.WithCancel(l.work)
@@ -88,6 +89,9 @@ func (l *lane) runWithLease(t *leaseTerm) {
 	}
 	t.end()
 	t.Images.Leave(l.environment)
+	if t.Proposals != nil {
+		t.Proposals.Leave(l.environment)
+	}
 	t.expiry.Stop()
 	if cause := t.failures.cause; t.failures.reset() { // it may last, but no longer holds up this process's work
 		l.Recorder.BackingOff(l.environment, cause, 0)
@@ -117,6 +121,7 @@ func (t *leaseTerm) release() {
 // on.
 func (t *leaseTerm) round() bool {
 	t.extendDeadline(storeTime)
+	t.lookIfHinted()
 	revision := t.currentRevision() // before anything goes by the configuration
 	if err := t.followFreezes(revision); err != nil {
 		return t.queueFailed("judging again what freezes held", err)
@@ -128,6 +133,12 @@ func (t *leaseTerm) round() bool {
 		return false
 	}
 	t.lookAway()
+	switch ours, err := t.followProposals(); {
+	case err != nil:
+		return t.queueFailed("following pull requests", err)
+	case !ours:
+		return false
+	}
 	taken, err := t.take()
 	if err != nil {
 		return t.queueFailed("reading the queue", err)
@@ -136,6 +147,7 @@ func (t *leaseTerm) round() bool {
 	if err != nil {
 		return t.queueFailed("judging what holds updates", err)
 	}
+	t.tell(revision)
 	// What has ended is reported before anything that takes long. The others do not wait
 	// for the next batch, which may have more that ended.
 	if !t.reportEnded(b) {
@@ -170,7 +182,7 @@ func (t *leaseTerm) take() ([]gitops.Update, error) {
 	defer cancel()
 	does := t.does()
 	return t.Queue.Take(ctx, t.lease, queue.TakeOptions{
-		Limit: t.BatchSize + t.leftAlone, NewestOnly: does.Coalesce, NewestHeld: does.NewestHeld, Unresolved: slices.Sorted(maps.Keys(t.sent)), Except: t.away,
+		Limit: t.BatchSize + t.leftAlone, NewestOnly: does.newestOnly(), NewestHeld: does.NewestHeld, Unresolved: slices.Sorted(maps.Keys(t.sent)), Except: t.away,
 	})
 }
 
@@ -245,6 +257,7 @@ func (t *leaseTerm) reportResult(b batch, tasks []gitops.WriteTask, r queue.Repo
 	for _, task := range tasks {
 		if !slices.Contains(unknown, task.Update.ID) {
 			delete(t.sent, task.Update.ID)
+			t.isNotThere(task.Update.ID, r.Transitions)
 		}
 	}
 	for _, id := range unknown {

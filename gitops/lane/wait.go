@@ -17,7 +17,7 @@ func (t *leaseTerm) wait(b batch) bool {
 		}
 		t.resetBackoff(&t.failures)
 	}
-	if t.isClosing() {
+	if t.isClosing() && len(t.closes()) == 0 {
 		return false
 	}
 	if b.crowded {
@@ -25,7 +25,7 @@ func (t *leaseTerm) wait(b batch) bool {
 	}
 	if b.leftAlone > 0 { // the queue goes on telling of these
 		on := t.stopEvents()
-		on.images = t.Images.Changed(t.environment)
+		on.images, on.proposals = t.Images.Changed(t.environment), t.proposalsChanged()
 		t.pause(pollEvery, on)
 		return true
 	}
@@ -33,13 +33,21 @@ func (t *leaseTerm) wait(b batch) bool {
 	defer t.setIdle(false)
 	for {
 		select {
-		case <-time.After(time.Until(t.imagesJudged.Add(imagesAgain))): // what that makes ready gives a hint
+		case <-time.After(t.judgeWithin(time.Until(t.imagesJudged.Add(imagesAgain)))): // what that makes ready gives a hint
 			if err := t.followImages(); err != nil {
 				return t.queueFailed("judging again what waits for its image", err)
 			}
+			if ours, err := t.followProposals(); err != nil {
+				return t.queueFailed("following pull requests", err)
+			} else if !ours {
+				return false
+			}
+			t.tell(t.currentRevision())
 			continue
 		case <-t.Queue.Wake(t.environment):
+			t.look()
 		case <-t.Images.Changed(t.environment):
+		case <-t.proposalsChanged():
 		case <-t.due:
 		case <-t.drain:
 		case <-t.ctx.Done():

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
@@ -21,8 +22,8 @@ type actor struct {
 	config         Config
 
 	queue    *queue
-	signer   git.Signer // nil when commits are not signed
-	author   git.Signature
+	edits    edit.Config
+	commits  *edit.Committer
 	stopping context.Context // ends when the writer is closed or aborted
 	pushing  context.Context // ends when it is aborted
 	tip      *atomic.Pointer[View]
@@ -39,7 +40,6 @@ type actor struct {
 
 	finder  *handedit.Finder
 	origins map[tagAt]handedit.Answer // that were found out in this turn
-	failed  map[appOf]int             // searches in a row
 	wrote   map[appOf]string          // tags, since somebody else moved the branch
 }
 
@@ -191,7 +191,7 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.identify(ctx); err != nil {
+	if err := a.commits.Ready(ctx, a.config.Timeouts.Refs); err != nil {
 		return err
 	}
 	if a.snapshot != nil {
@@ -204,27 +204,6 @@ func (a *actor) ensureSnapshot(ctx context.Context) error {
 	}
 	a.landings = landing.NewKnown(a.config.Limits.Landings, began)
 	a.setSnapshot(loaded, time.Time{})
-	return nil
-}
-
-// identify finds out who the author is, where that is not configured.
-func (a *actor) identify(ctx context.Context) error {
-	if a.author != (git.Signature{}) {
-		return nil
-	}
-	author := a.config.Author
-	if author.Validate() != nil {
-		ctx, cancel := context.WithTimeout(ctx, a.config.Timeouts.Refs)
-		defer cancel()
-		found, err := a.config.Identify(ctx)
-		if err != nil {
-			return err
-		}
-		if author = author.Or(found); author.Validate() != nil {
-			return gitops.Errorf(gitops.Unavailable, "the git server's account has an invalid author name or email")
-		}
-	}
-	a.author = author
 	return nil
 }
 

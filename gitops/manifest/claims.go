@@ -6,6 +6,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -93,26 +94,26 @@ func (a *actor) editsExactly(ctx context.Context, c *landing.Claim, updates []gi
 		if err != nil {
 			return false, nil
 		}
-		paths = target.appendPaths(paths)
+		paths = target.AppendPaths(paths)
 	}
 	if err := a.FetchFiles(ctx, before, paths); err != nil {
 		return false, err
 	}
-	edits := &edits{of: before, guard: a.config.Guard, kind: gitops.ParsedPast, files: make(map[string]*edited)}
-	defer edits.close()
+	edits := a.edits.On(before, gitops.ParsedPast, nil)
+	defer edits.Close()
 	for _, u := range updates {
-		ends, _, err := a.apply(ctx, edits, u, "")
-		var later *notNow
+		ends, _, err := edits.Apply(ctx, u)
+		var later *edit.NotNow
 		if errors.As(err, &later) {
-			return false, later.why
+			return false, later.Why
 		}
 		if ends != gitops.ActionCommit || err != nil {
 			return false, nil
 		}
 	}
-	if len(edits.verify()) > 0 {
+	if len(edits.Verify()) > 0 {
 		return false, nil
 	}
-	root, err := before.Root.Replace(edits.changes(), git.NewDraft())
+	root, err := before.Root.Replace(edits.Changes(), git.NewDraft())
 	return err == nil && root.Name == c.Tree, nil
 }

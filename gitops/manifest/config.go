@@ -11,8 +11,9 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
-	"github.com/tallyman-dev/tallyman/gitops/values"
+	"github.com/tallyman-dev/tallyman/gitops/message"
 )
 
 // Config says which repository is written, as whom, and what an update changes
@@ -114,48 +115,15 @@ type Config struct {
 	Transport http.RoundTripper
 }
 
-// Target is where an update goes: all of the files, at least one, or none of them.
-type Target struct {
-	Files []FileEdit // each path once; the first has the app's tag, see [TagReader]
-}
-
-// FileEdit is what an update does to one file.
-type FileEdit struct {
-	File   string // path in the repository, with slashes: charts/shop/values-dev.yaml
-	Editor Editor
-}
-
-// Guard is asked by edits, too.
-type Guard interface {
-	branch.Guard
-
-	// Know says that an object was made of another here.
-	Know(object, of string)
-}
-
-type noGuard struct{}
-
-func (noGuard) Enter(context.Context, gitops.ParsedObject, int64, bool) (func(), error) {
-	return func() {}, nil
-}
-func (noGuard) Know(string, string) {}
-
-// Editor changes one values file. [*values.Edit] is one.
-type Editor interface {
-	// Apply returns the file with the values set, and whether it differs from what
-	// it was given, which it must leave as it is. An error fails the update.
-	Apply(file []byte, v values.Vars) (out []byte, changed bool, err error)
-}
-
-// Prover proves commits. [*proof.Prover] is one. Safe for concurrent use.
-type Prover interface {
-	// Sign returns the last line of the commit's message, with its end.
-	Sign(c git.Commit) (line string, err error)
-
-	// Verify reports whether a commit has such a line, which a tallyman with the same
-	// store made for it.
-	Verify(c git.Commit) (key string, ok bool)
-}
+// What edits and commits are made of.
+type (
+	Target    = edit.Target
+	FileEdit  = edit.FileEdit
+	Editor    = edit.Editor
+	TagReader = edit.TagReader
+	Guard     = edit.Guard
+	Prover    = edit.Prover
+)
 
 // Recorder is told of every push. Its methods are called by one goroutine and
 // must not block.
@@ -186,8 +154,8 @@ func (noRecorder) Pushed(PushOutcome, time.Duration, int) {}
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	c.Branch = cmp.Or(c.Branch, "main")
-	c.Subject = cmp.Or(c.Subject, "chore: bump {app} to {tag} ({env})")
-	c.BatchSubject = cmp.Or(c.BatchSubject, "chore: {count} updates ({env})")
+	c.Subject = cmp.Or(c.Subject, message.One)
+	c.BatchSubject = cmp.Or(c.BatchSubject, message.Batch)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Squash == nil {
 		c.Squash = func(string) bool { return false }
@@ -205,7 +173,7 @@ func (c Config) withDefaults() Config {
 		c.Files = func() []string { return nil }
 	}
 	if c.Guard == nil {
-		c.Guard = noGuard{}
+		c.Guard = edit.Unguarded{}
 	}
 	c.Breaker = cmp.Or(c.Breaker, git.NewBreaker(c.Now))
 	c.Timeouts = c.Timeouts.WithDefaults()
@@ -230,12 +198,17 @@ func (c Config) validate() error {
 	if c.Target == nil {
 		return gitops.FieldErrorf("target", "is missing")
 	}
-	if c.Prover == nil {
-		return gitops.FieldErrorf("prover", "is missing")
+	return c.committer(nil).Validate()
+}
+
+// edits is how edits are made.
+func (c Config) edits() edit.Config {
+	return edit.Config{Target: c.Target, Guard: c.Guard, Logger: c.Logger, FileBytes: c.Limits.FileBytes, Bytes: c.Limits.PushBytes}
+}
+
+// committer is who makes commits.
+func (c Config) committer(signer git.Signer) *edit.Committer {
+	return &edit.Committer{
+		Subjects: message.Subjects{One: c.Subject, Batch: c.BatchSubject}, Prover: c.Prover, Signer: signer, Author: c.Author, Identify: c.Identify,
 	}
-	author := c.Author
-	if c.Identify != nil { // what is empty is found out later
-		author = author.Or(git.Signature{Name: "later", Email: "later"})
-	}
-	return cmp.Or(author.Validate(), c.subjects().Validate())
 }

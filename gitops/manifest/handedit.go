@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/history"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // An update that names the tag which its file must have is compared with the file while it
@@ -27,15 +26,7 @@ type appOf struct{ environment, app string }
 
 func appOfUpdate(u gitops.Update) appOf { return appOf{u.Environment, u.App} }
 
-// otherTag says that the first file of an update has a tag that was not expected.
-type otherTag struct {
-	of     appOf
-	file   *edited
-	reader TagReader
-	tag    string
-}
-
-func (e *otherTag) Error() string { return "the file has the tag " + e.tag }
+func appOfTag(t *edit.OtherTag) appOf { return appOf{t.Environment, t.App} }
 
 // tagAt is the tag of an app in a file with a content.
 type tagAt struct {
@@ -54,58 +45,29 @@ func (a *actor) newFinder() *handedit.Finder {
 	}, searchWithin)
 }
 
-// compare reports, as an [*otherTag], that the file has neither the tag that is expected of
-// it nor the update's own. What has no tag that can be read is left to the edit.
-func (a *actor) compare(file *edited, to FileEdit, u gitops.Update, expected string) error {
-	reader, ok := to.Editor.(TagReader)
-	if expected == "" || !ok {
-		return nil
-	}
-	tag := file.tag(to)
-	if of := appOfUpdate(u); tag != "" && tag != expected && tag != u.Tag && tag != a.wrote[of] {
-		return &otherTag{of, file, reader, tag}
-	}
-	return nil
-}
-
 // findEdits finds out who put tags where they are. It returns false when the branch has
 // moved meanwhile: then a plan on the new tip is due.
-func (a *actor) findEdits(ctx context.Context, asked []*otherTag) (stayed bool, err error) {
+func (a *actor) findEdits(ctx context.Context, asked []*edit.OtherTag) (stayed bool, err error) {
 	at := a.snapshot.Tip
 	for _, q := range asked {
-		found, err := a.finder.Find(ctx, handedit.Question{Environment: q.of.environment, App: q.of.app, Path: q.file.path, Read: a.readPast(q)})
-		if a.failed[q.of]++; err != nil && a.failed[q.of] < branch.MaxTries {
+		found, err := a.finder.Find(ctx, handedit.Question{Environment: q.Environment, App: q.App, Path: q.Path, Read: a.edits.ReadPast(q.Path, q.Reader)})
+		if err != nil {
 			return false, err
 		}
-		if delete(a.failed, q.of); err != nil { // of what else works this does not, and holds nothing up any more
-			found = handedit.Answer{ByHand: true, Edit: gitops.HandEdit{Author: handedit.Nobody}}
-		}
 		if found.Tip.IsZero() {
-			found.Tip, found.Edit.Tag = a.snapshot.Tip, q.tag
+			found.Tip, found.Edit.Tag = a.snapshot.Tip, q.Tag
 		}
 		if err := a.moveSoon(ctx, found.Tip); err != nil {
 			return false, err
 		}
-		f, err := a.snapshot.File(q.file.path)
-		if err != nil || found.Tip != a.snapshot.Tip || found.Tip != at && found.Edit.Tag != q.tag {
+		f, err := a.snapshot.File(q.Path)
+		if err != nil || found.Tip != a.snapshot.Tip || found.Tip != at && found.Edit.Tag != q.Tag {
 			continue // it is compared again on the new tip
 		}
-		found.Edit.Tag, found.Edit.Commit = q.tag, cmp.Or(found.Edit.Commit, f.Name.String())
-		a.origins[tagAt{q.of, q.file.path, f.Name.String()}] = found
-		a.config.Logger.InfoContext(ctx, "unexpected tag in a file", "environment", q.of.environment, "app", q.of.app,
-			"file", q.file.path, "tag", found.Edit.Tag, "byHand", found.ByHand, "commit", found.Edit.Commit)
+		found.Edit.Tag, found.Edit.Commit = q.Tag, cmp.Or(found.Edit.Commit, f.Name.String())
+		a.origins[tagAt{appOfTag(q), q.Path, f.Name.String()}] = found
+		a.config.Logger.InfoContext(ctx, "unexpected tag in a file", "environment", q.Environment, "app", q.App,
+			"file", q.Path, "tag", found.Edit.Tag, "byHand", found.ByHand, "commit", found.Edit.Commit)
 	}
 	return a.snapshot.Tip == at, nil
-}
-
-// readPast reads the tag out of a file as it was once.
-func (a *actor) readPast(q *otherTag) func(context.Context, string, []byte) (string, error) {
-	return func(ctx context.Context, object string, content []byte) (string, error) {
-		leave, err := a.config.Guard.Enter(ctx, gitops.ParsedObject{Object: object, Kind: gitops.ParsedPast, Path: q.file.path}, values.Measure(content).Cost(), true)
-		if err != nil {
-			return "", err
-		}
-		defer leave()
-		return q.reader.ReadTag(content)
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/landing"
 )
@@ -17,11 +18,11 @@ import (
 type plan struct {
 	draft   *git.Draft
 	next    *branch.Snapshot // the tip afterwards
-	edits   *edits
-	results []planned      // of the items in it
-	byID    map[string]int // where an update's result is in results
-	passed  map[appOf]bool // apps of which an update was planned: later ones replace that
-	asked   []*otherTag    // tags of which it is not known who put them there; their apps wait
+	edits   *edit.Edits
+	results []planned        // of the items in it
+	byID    map[string]int   // where an update's result is in results
+	passed  map[appOf]bool   // apps of which an update was planned: later ones replace that
+	asked   []*edit.OtherTag // tags of which it is not known who put them there; their apps wait
 	commits int
 	updates int       // that are in the commits
 	full    bool      // what is left waits for the next push
@@ -49,7 +50,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 		}
 		// A file that many updates change is read again once, after the last of them.
 		// If that finds a fault it is not known whose it is: then each is verified.
-		unverified := p.edits.verify()
+		unverified := p.edits.Verify()
 		if len(unverified) == 0 {
 			return p, nil
 		}
@@ -61,7 +62,7 @@ func (a *actor) plan(ctx context.Context, items []*item) (*plan, error) {
 
 func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string]bool) (*plan, error) {
 	p := &plan{
-		draft: git.NewDraft(), next: a.snapshot, edits: &edits{of: a.snapshot, guard: a.config.Guard, kind: gitops.ParsedFile, oneByOne: oneByOne, files: make(map[string]*edited)},
+		draft: git.NewDraft(), next: a.snapshot, edits: a.edits.On(a.snapshot, gitops.ParsedFile, oneByOne),
 		byID: make(map[string]int), passed: make(map[appOf]bool),
 	}
 	squashed := make(map[string]bool)
@@ -79,7 +80,7 @@ func (a *actor) planOnce(ctx context.Context, items []*item, oneByOne map[string
 			together = slices.DeleteFunc(slices.Clone(items[n:]), func(i *item) bool { return i.stays() || i.update.Environment != environment })
 		}
 		if err := a.commit(ctx, p, together); err != nil {
-			p.edits.close()
+			p.edits.Close()
 			return nil, err
 		}
 		if p.full = p.full || p.draft.Size() > a.config.Limits.PushBytes || p.commits > 0 && p.late(); p.full {
@@ -103,7 +104,7 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 		if ctx.Err() != nil {
 			return errClosed
 		}
-		if p.full = len(written) > 0 && p.late() || p.edits.size() > a.config.Limits.PushBytes; p.full {
+		if p.full = len(written) > 0 && p.late() || p.edits.Size() > a.config.Limits.PushBytes; p.full {
 			break
 		}
 		if at, again := p.byID[i.update.ID]; again { // two callers that both take the lane for theirs
@@ -147,16 +148,11 @@ func (a *actor) commit(ctx context.Context, p *plan, items []*item) error {
 
 // seal makes the commit of what was edited since the one before.
 func (a *actor) seal(p *plan, written []gitops.Update) error {
-	root, err := p.next.Root.Replace(p.edits.changes(), p.draft)
+	next, err := a.commits.Commit(p.next, p.edits.Changes(), p.draft, written, a.config.Now())
 	if err != nil {
 		return err
 	}
-	now := a.config.Now()
-	o, head, err := a.prove(commitOf(written, a.config, a.author, now, root.Name, p.next.Tip), now)
-	if err != nil {
-		return err
-	}
-	p.next = &branch.Snapshot{Tip: p.draft.Put(o, git.Base{}), Head: head, Root: root}
+	p.next = next
 	p.commits++
 	p.updates += len(written)
 	return nil
@@ -188,17 +184,18 @@ func replacedIn(written []gitops.Update, u gitops.Update) string {
 func (a *actor) edit(ctx context.Context, p *plan, i *item) (t gitops.Transition, waits bool, err error) {
 	u, of, expected := i.update, appOfUpdate(i.update), i.expected
 	i.edit = gitops.HandEdit{}
-	if slices.ContainsFunc(p.asked, func(q *otherTag) bool { return q.of == of }) {
+	if slices.ContainsFunc(p.asked, func(q *edit.OtherTag) bool { return appOfTag(q) == of }) {
 		return t, true, nil
 	}
-	if p.passed[of] {
-		expected = ""
+	var tags []string
+	if expected != "" && !p.passed[of] {
+		tags = []string{expected, a.wrote[of]}
 	}
 	t.Update = u.ID
-	t.Action, t.Reason, err = a.apply(ctx, p.edits, u, expected)
-	var other *otherTag
+	t.Action, t.Reason, err = p.edits.Apply(ctx, u, tags...)
+	var other *edit.OtherTag
 	if errors.As(err, &other) {
-		found, known := a.origins[tagAt{of, other.file.path, other.file.object}]
+		found, known := a.origins[tagAt{of, other.Path, other.Object}]
 		switch {
 		case !known:
 			p.asked = append(p.asked, other)
@@ -208,18 +205,27 @@ func (a *actor) edit(ctx context.Context, p *plan, i *item) (t gitops.Transition
 			i.edit.Update = u.ID
 			return gitops.Transition{}, false, nil
 		}
-		t.Action, t.Reason, err = a.apply(ctx, p.edits, u, "")
+		t.Action, t.Reason, err = p.edits.Apply(ctx, u)
 	}
 	if t.Action == gitops.ActionCommit || t.Action == gitops.ActionConfirm {
 		p.passed[of], t.Found = true, u.Found
 	}
-	var own *gitops.Error
-	if !errors.As(err, &own) {
-		return t, false, err
+	if failed, own := a.edits.Fault(u, err); own {
+		return failed, false, nil
 	}
-	if own.Code == gitops.Internal {
-		a.config.Logger.Error("update failed by an internal error", "update", u.ID, "environment", u.Environment, "app", u.App, "error", err)
+	return t, false, err
+}
+
+// pathsOf lists the files that the items' edits are for.
+func (a *actor) pathsOf(items []*item) []string {
+	paths := make([]string, 0, len(items))
+	for _, i := range items {
+		if i.search {
+			continue
+		}
+		if target, err := a.config.Target(i.update.Environment, i.update.App); err == nil {
+			paths = target.AppendPaths(paths)
+		}
 	}
-	t.Action, t.Code, t.Reason = gitops.ActionFail, own.Code, own.Public()
-	return t, false, nil
+	return paths
 }

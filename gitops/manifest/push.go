@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
@@ -43,9 +44,9 @@ func (a *actor) push(items []*item) error {
 	}
 	for searches := 0; ; {
 		p, err := a.plan(a.stopping, planned)
-		var later *notNow
+		var later *edit.NotNow
 		if errors.As(err, &later) {
-			return later.why
+			return later.Why
 		}
 		if err != nil {
 			return err
@@ -197,7 +198,7 @@ func (a *actor) judge(ctx context.Context, p *plan, sent error) (PushOutcome, er
 func (a *actor) report(p *plan) {
 	if p.commits > 0 {
 		a.setSnapshot(p.next, p.sentAt)
-		a.knowWritten(p)
+		p.edits.KnowWritten(p.next)
 	}
 	for _, r := range p.results {
 		if r.transition.Action == gitops.ActionCommit {
@@ -216,18 +217,6 @@ func (a *actor) remember(u gitops.Update) {
 		clear(a.wrote)
 	}
 	a.wrote[appOfUpdate(u)] = u.Tag
-}
-
-// knowWritten tells the guard which files were made here.
-func (a *actor) knowWritten(p *plan) {
-	for path, f := range p.edits.files {
-		if !f.written {
-			continue
-		}
-		if made, err := p.next.File(path); err == nil {
-			a.config.Guard.Know(made.Name.String(), f.object)
-		}
-	}
 }
 
 // answer records what is known of an item. What was unknown of its pushes is known

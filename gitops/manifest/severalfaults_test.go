@@ -14,7 +14,7 @@ import (
 
 // smallGuard has memory for so many files, and does not let those wait that hold some.
 type smallGuard struct {
-	noGuard
+	edit.Unguarded
 	files  int
 	held   int
 	waited int
@@ -173,24 +173,4 @@ func TestTargetsThatCannotBeWritten(t *testing.T) {
 	o.wantTags("after", "dev", "shop", "none", "none", "none")
 	o.wantTags("after", "dev", "cart", "none", "none", "none")
 	o.wantTags("after", "dev", "mail", "v1", "v1", "v1")
-}
-
-// An edit whose file is given up before the update's other files are prepared is read
-// again with the edits before it.
-func TestAPendingEditIsVerified(t *testing.T) {
-	t.Parallel()
-	for _, broken := range []bool{false, true} {
-		f := &edited{path: "values.yaml", content: []byte("name: x\ntag: v0\n")}
-		if err := f.prepare(keyEdit(t, ".tag"), values.Vars{Tag: "v1"}); err != nil {
-			t.Fatal(err)
-		}
-		if broken {
-			copy(f.next, "name: y")
-		}
-		e := &edits{files: map[string]*edited{f.path: f}, pending: []*edited{f}}
-		e.settle()
-		if found := len(e.unverified) > 0; found != broken || f.parsed != nil || f.change.Text != nil {
-			t.Errorf("broken %t: said of %q, and it is held: %t", broken, e.unverified, f.parsed != nil)
-		}
-	}
 }

@@ -102,39 +102,3 @@ func TestAVersionThatIsRaisedDuringThePushCounts(t *testing.T) {
 		}
 	})
 }
-
-// A file whose edits are verified one by one is read as it is by then, as is one that
-// is parsed. What cannot be read is for the edit to refuse.
-func TestTheTagOfAFileThatIsEdited(t *testing.T) {
-	t.Parallel()
-	var c Config
-	readsTags(t)(&c)
-	target, err := c.Target("prod", "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := target.Files[0]
-	u := gitops.Update{Environment: "prod", App: "shop", Tag: "1.9.0", OnlyUp: true}
-	for _, alone := range []bool{false, true} {
-		for content, lower := range map[string]bool{
-			"image: {tag: v2.0.0}\n": true, "image: {tag: v1.9.0}\n": false, "image: {tag: none}\n": false, "image: {tag: }\n": false, "image: {}\n": false, "a: b: c\n": false,
-		} {
-			f := &edited{content: []byte(content), alone: alone}
-			if got := f.lowerThan(to, u); (got != "") != lower || lower && !strings.Contains(got, "lower than v2.0.0, which is in "+to.File) {
-				t.Errorf("alone %t: %q: %s", alone, content, got)
-			}
-		}
-		f := &edited{content: []byte("image: {tag: v2.0.0}\n"), alone: alone}
-		if err := f.prepare(to.Editor, values.Vars{Tag: "1.0.0"}); err != nil {
-			t.Fatal(err)
-		}
-		if got := f.lowerThan(to, u); got == "" {
-			t.Errorf("alone %t: an edit that is not made has gone down", alone)
-		}
-		f.make()
-		f.content = f.next
-		if got := f.lowerThan(to, u); got != "" {
-			t.Errorf("alone %t: after an order went down: %s", alone, got)
-		}
-	}
-}

@@ -108,10 +108,11 @@ func New(c Config) (*Writer, error) {
 		tip:    new(atomic.Pointer[View]), clock: new(stepClock), stop: stop, abort: abort, stopped: make(chan struct{}),
 	}
 	a := &actor{
-		Source: branch.New(c.source(), git.Watch(remote, w.clock.step)), config: c, queue: &w.queue, signer: signer, tip: w.tip, clock: w.clock,
+		Source: branch.New(c.source(), git.Watch(remote, w.clock.step)), config: c, queue: &w.queue, tip: w.tip, clock: w.clock,
+		edits: c.edits(), commits: c.committer(signer),
 		stopping: stopping, pushing: pushing, unknown: make(map[string]bool),
 		rejected: make(map[string]rejection), verdicts: make(map[git.Hash]verdict),
-		origins: make(map[tagAt]handedit.Answer), failed: make(map[appOf]int), wrote: make(map[appOf]string),
+		origins: make(map[tagAt]handedit.Answer), wrote: make(map[appOf]string),
 	}
 	a.finder = a.newFinder()
 	go func() {
@@ -202,6 +203,17 @@ func (w *Writer) View(ctx context.Context, maxAge time.Duration, paths ...string
 		}
 	}
 	return w.reader.View(ctx, w.tip, time.Now().Add(-maxAge), paths)
+}
+
+// ViewAt returns the branch as it is at a tip, where the caller has just seen it, and is as
+// View beside that. It asks the server only for what is not here.
+func (w *Writer) ViewAt(ctx context.Context, tip git.Hash, seen time.Time, paths ...string) (*View, error) {
+	if w.tip.Load() == nil {
+		if err := w.Handshake(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.reader.ViewAt(ctx, w.tip, tip, seen, paths)
 }
 
 // await brings a call to the actor and waits until it is done.

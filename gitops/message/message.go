@@ -9,6 +9,12 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
+// The subjects where none is configured.
+const (
+	One   = "chore: bump {app} to {tag} ({env})"
+	Batch = "chore: {count} updates ({env})"
+)
+
 // Subjects are the first lines of commits: each is one line.
 type Subjects struct {
 	// One update: {app}, {tag}, {env}, {digest} and {repository} stand for the update's.

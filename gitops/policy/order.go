@@ -69,6 +69,7 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 		{"env", checkOrdered(o.Environment)},
 		{"tag", gitops.CheckTag("", o.Tag)},
 		{"digest", gitops.CheckDigest("", o.Digest)},
+		{"sha", gitops.CheckRevision("", o.Revision)},
 	} {
 		if check.err != nil {
 			return reject(check.field, "%s", gitops.PublicOf(check.err))
@@ -90,7 +91,9 @@ func (p *Policy) order(o gitops.Order, mayWait bool) (gitops.Update, *gitops.Err
 	if why := p.refuses(o.Environment, o.App, o.Tag); why != "" {
 		return reject("tag", "%s: %s", o.Environment, why)
 	}
-	return gitops.Update{Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest}, nil
+	return gitops.Update{
+		Environment: o.Environment, App: o.App, Repository: a.imageIn(o.Environment).repository, Tag: o.Tag, Digest: o.Digest, Revision: o.Revision,
+	}, nil
 }
 
 // checkOrdered reports what is wrong with a name. Several names in one text are not

@@ -83,6 +83,20 @@ func TestEveryProblemOfOrdersIsNamed(t *testing.T) {
 	}
 }
 
+// A commit that is not named in full is rejected, in the sender's words.
+func TestARevisionIsNamedInFull(t *testing.T) {
+	const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+	for _, within := range []string{"client_payload", ""} {
+		field := map[bool]string{true: "client_payload.sha", false: "revision"}[within != ""]
+		for revision, ok := range map[string]bool{"": true, sha: true, sha[:7]: false, strings.ToUpper(sha): false, sha + sha[:24]: false, "main": false, sha[:39] + "g": false, " " + sha[1:]: false} {
+			d, err := myshop(t).Plan(gitops.Event{Principal: ann, Orders: []gitops.Order{{App: "api", Environment: "dev", Tag: "main-1a2b3c4", Revision: revision, Within: within}}})
+			if (err == nil) != ok || !ok && (gitops.CodeOf(err) != gitops.Rejected || d.Field != field || !strings.Contains(d.Reason, "is not the full name of a commit: 40 hexadecimal digits in lower case")) {
+				t.Errorf("%q: %+v, %v", revision, d, err)
+			}
+		}
+	}
+}
+
 // Names that look like one that there is are not taken for it.
 func TestOrdersAreTakenByTheLetter(t *testing.T) {
 	p := myshop(t)

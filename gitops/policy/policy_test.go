@@ -47,6 +47,7 @@ func TestOrder(t *testing.T) {
 	}{
 		{"a commit to dev", gitops.Order{App: "api", Environment: "dev", Tag: "main-1a2b3c4"}, ""},
 		{"with a digest", gitops.Order{App: "api", Environment: "dev", Tag: "main-1a2b3c4", Digest: digest}, ""},
+		{"with a revision", gitops.Order{App: "api", Environment: "dev", Tag: "main-1a2b3c4", Revision: strings.Repeat("ab", 20)}, ""},
 		{"a version to prod", gitops.Order{App: "api", Environment: "prod", Tag: "v1.2.3"}, ""},
 		{"both rules hold", gitops.Order{App: "api", Environment: "staging", Tag: "1.2.3"}, ""},
 		{"an app without repository", gitops.Order{App: "legacy", Environment: "dev", Tag: "main-1a2b3c4"}, ""},
@@ -77,7 +78,7 @@ func TestOrder(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := gitops.Update{Environment: c.order.Environment, App: c.order.App, Tag: c.order.Tag, Digest: c.order.Digest}
+				want := gitops.Update{Environment: c.order.Environment, App: c.order.App, Tag: c.order.Tag, Digest: c.order.Digest, Revision: c.order.Revision}
 				if c.order.App != "legacy" {
 					want.Repository = registry + "myshop/api"
 				}

@@ -86,8 +86,12 @@ type Topic struct {
 	Ours     bool     // a tallyman made it, by its proof
 	Updates  []string // ids that its trailers name
 	Author   string   // one line
-	Conflict bool     // a file of the app is another on the base branch by now than it was in the commit's parent
-	Behind   bool     // the base branch has moved on since
+	Tag      string   // that the app's first file has in it, as of [Base]
+	Subject  string   // as of [Built], as are the next two; of a commit that is ours
+	Trailers string
+	Files    []string
+	Conflict bool // a file of the app is another on the base branch by now than it was in the commit's parent
+	Behind   bool // the base branch has moved on since
 }
 
 // Built is a commit that was built, or why there is none. Exactly one of Commit, Ends and

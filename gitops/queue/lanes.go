@@ -58,8 +58,15 @@ type Lanes interface {
 	//   - of the apps of all these, each open update that is in unresolved or
 	//     MaybePushed: it may be on the branch, where it decides what may be written.
 	//
+	// A proposed update is never ready, nor the newest ready one of its app: it is returned
+	// for its cancellation, or as unresolved or MaybePushed.
+	//
 	// What is returned beside the ready ones does not count against the limit. Blocks
-	// that have lifted are not in BlockedBy. HeldUntil, WrittenTag and ImageSince are set.
+	// that have lifted are not in BlockedBy. HeldUntil, WrittenTag and ImageSince are set,
+	// and ClosedBefore of a pending update that automation asked for: its app has a closed
+	// one with exactly its tag, accepted later than what the head says was written, and no
+	// person has retried the update since that was closed. Of several it is the newest that
+	// had a proposal, or else the newest.
 	// Its cost depends on what it returns, not on how many are blocked; ready updates of
 	// except that come first cost a look at each, and so does what has lifted since it was
 	// last reported of, and with newestHeld what was accepted after that. The error's code is
@@ -72,13 +79,22 @@ type Lanes interface {
 	// longer the caller's; NotFound, and nothing is recorded, when an update is not of this
 	// lane.
 	//
+	// What is known of pull requests is kept first. It is no step, and so no change that
+	// the feed tells of: it follows every review and check of a pull request, and whoever
+	// follows the feed would be told again and again of updates that stand where they stood.
+	// The change that a propose is has what comes with it.
+	//
 	// A transition that the table does not allow in the update's state is left out:
 	// what was reported before stands. Transitions that write (commit, confirm) raise
 	// the app's head ([gitops.Raises]), and then supersede every update of the app that is older than the
-	// head and still open after them; that is a step without an attempt. Transitions
-	// happen first, in their order, then what they supersede, in acceptance order, and
+	// head and still open after them; that is a step without an attempt. A propose leaves
+	// the head as it is, and supersedes in the same way what is older than the newest
+	// proposed update of the app, or than the head: pending, blocked or proposed, also the
+	// update of the propose itself. So an app has one proposed update, and its newest.
+	// Transitions happen in their order, then what they supersede, in acceptance order, and
 	// then the blocks. What was superseded is returned, as it is now and without
-	// steps; a report that is repeated supersedes nothing.
+	// steps, with a reason that names what superseded it; a report that is repeated
+	// supersedes nothing.
 	//
 	// What is final has no cancel request any more. A pending update that is reported
 	// as blocked again, with the same kinds and reasons, keeps Since. The step of a
@@ -92,6 +108,11 @@ type Lanes interface {
 	// late or not at all, so whoever waits on it also looks from time to time. A
 	// block whose time has come gives no hint.
 	Wake(environment string) <-chan struct{}
+
+	// Nudge gives the hint of each environment ([Lanes.Wake]), on whichever replica the
+	// waiter is: something outside the store may have changed that its lane looks at.
+	// Nothing is written, and other replicas hear of it late or not at all.
+	Nudge(ctx context.Context, environments []string) error
 }
 
 // TakeOptions say what to take.
@@ -107,7 +128,7 @@ type TakeOptions struct {
 type Report struct {
 	Transitions []gitops.Transition
 	Blocks      []Blocked
-	Proposals   []Proposed // what is known of pull requests by now; no attempt and no step
+	Proposals   []Proposed // what is known of pull requests by now; no attempt and no step; of an update the last
 	Outage      *Outage    // nil: nothing keeps the lane from writing, and an outage that was is over
 }
 
@@ -129,6 +150,14 @@ type Blocked struct {
 type Proposed struct {
 	Update   string // its id
 	Proposal gitops.Proposal
+}
+
+// KeptProposal is a proposal as stores keep it: with times in whole microseconds and UTC.
+// It shares nothing with p.
+func KeptProposal(p gitops.Proposal) gitops.Proposal {
+	p.OpenedAt, p.EndedAt = p.OpenedAt.UTC().Truncate(time.Microsecond), p.EndedAt.UTC().Truncate(time.Microsecond)
+	p.WaitsFor = append([]string(nil), p.WaitsFor...)
+	return p
 }
 
 // Outage is what keeps a lane from writing, or those of its updates whose files are in
@@ -160,10 +189,15 @@ func (r Report) Empty() bool {
 // Backlog is what waits in one lane, and what for.
 type Backlog struct {
 	Environment string
-	Pending     int                      // open updates that nothing blocks
-	Held        map[gitops.BlockKind]int // open updates that are blocked, by the first block's kind
+	Pending     int                      // pending updates that nothing blocks
+	Held        map[gitops.BlockKind]int // pending updates that are blocked, by the first block's kind
 	Oldest      time.Time                // when the oldest of Pending was accepted; zero when there is none
+	Proposed    int                      // updates that are proposed
 	Holder      string                   // of the lease; "" when it was given back or its holder is known to be dead
+
+	// OldestProposed is when the oldest pull request of Proposed was opened, or its update
+	// accepted where that was not reported; zero when there is none.
+	OldestProposed time.Time
 
 	LastProgress time.Time // when a transition was last reported; zero when none ever was
 	LastSuccess  time.Time // when one last was that raised a head ([gitops.Raises]); zero when none ever was

@@ -16,7 +16,8 @@
 // Order is per environment and app. Of one app nothing is written over what was
 // accepted later: once an update is reported as written, every older open one of
 // its app is superseded in the same transaction, and the app's [gitops.Head] keeps
-// what was written for ever. Apps do not wait for one another.
+// what was written for ever. What is proposed supersedes what is older, too: whoever
+// merges it merges the newest. Apps do not wait for one another.
 //
 // # What an update waits for
 //

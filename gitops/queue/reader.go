@@ -110,7 +110,7 @@ type Change struct {
 	Delivery *gitops.Delivery // with its updates as they stand now, without its body
 	// Update is as the change left it: state, code, reason, commit and attempts are
 	// those of the step that the change is. It is without its steps, blocks and
-	// MaybePushed.
+	// MaybePushed, and its Proposal is what is known by now.
 	Update *gitops.Update
 	// Hold is as the change left it: placed, or lifted. The end of its time is no change.
 	Hold *gitops.Hold

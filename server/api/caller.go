@@ -26,6 +26,10 @@ type Caller struct {
 	Principal  gitops.Principal
 	Credential string // for people, never the secret: "token ci"
 
+	// Revision is the commit that it orders for, where the credential says it; see
+	// [gitops.Update]. An order may name another.
+	Revision string
+
 	// UseOnce is set for a credential that counts for one order only.
 	UseOnce func(ctx context.Context, order gitops.DeliveryKey) error
 }

@@ -43,9 +43,10 @@ type Environment struct {
 // Lane is the state of an environment's lane. It is read from the store alone, so
 // every replica answers the same, whichever holds it.
 type Lane struct {
-	Ready        int                      `json:"ready"`                 // open updates that nothing blocks
-	Held         map[gitops.BlockKind]int `json:"held,omitempty"`        // open updates that are blocked, by what blocks them
+	Ready        int                      `json:"ready"`                 // pending updates that nothing blocks
+	Held         map[gitops.BlockKind]int `json:"held,omitempty"`        // pending updates that are blocked, by what blocks them
 	Oldest       time.Time                `json:"oldest,omitzero"`       // when the oldest ready update was accepted
+	Proposed     *Proposals               `json:"proposed,omitempty"`    // not there when no pull request is open
 	Outage       *Outage                  `json:"outage,omitempty"`      // not there when nothing keeps the lane from writing
 	Failed       *Failed                  `json:"failed,omitempty"`      // not there when nothing is
 	LastSuccess  time.Time                `json:"lastSuccess,omitzero"`  // when an update was last on the branch
@@ -59,6 +60,12 @@ type Failed struct {
 	Updates int       `json:"updates"`
 	Oldest  time.Time `json:"oldest"` // when the first accepted of them failed
 	Apps    []string  `json:"apps"`   // sorted; those that the caller may read
+}
+
+// Proposals are the pull requests of an environment that are open.
+type Proposals struct {
+	Updates int       `json:"updates"`         // that are proposed
+	Oldest  time.Time `json:"oldest,omitzero"` // when the first of their pull requests was opened, by the forge's clock
 }
 
 // Outage is what keeps a lane from writing, such as a git server that is away.
@@ -183,7 +190,7 @@ func (a *API) lanes(ctx context.Context, v view) (map[string]Lane, []Environment
 		switch {
 		case slices.Contains(a.Environments, b.Environment):
 			lanes[b.Environment] = lane
-		case lane.Ready > 0 || len(lane.Held) > 0:
+		case lane.Ready > 0 || len(lane.Held) > 0 || lane.Proposed != nil:
 			removed = append(removed, Environment{Name: b.Environment, Removed: true, Lane: lane, Apps: []App{}})
 		}
 	}
@@ -223,6 +230,9 @@ func failedIn(failures []queue.Failure, v view) map[string]*Failed {
 
 func laneOf(b queue.Backlog) Lane {
 	lane := Lane{Ready: b.Pending, Oldest: b.Oldest, LastSuccess: b.LastSuccess, LastProgress: b.LastProgress, Holder: b.Holder}
+	if b.Proposed > 0 {
+		lane.Proposed = &Proposals{b.Proposed, b.OldestProposed}
+	}
 	for kind, n := range b.Held {
 		if n > 0 {
 			if lane.Held == nil {

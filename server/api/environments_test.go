@@ -23,6 +23,8 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 		{Environment: "prod", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3, gitops.BlockStale: 0}, Oldest: at(2), Holder: "a", LastProgress: at(3), LastSuccess: at(1),
 			Outage: &queue.Outage{Code: gitops.Unavailable, Reason: "connection failed", RetryAt: at(9)}, OutageSince: at(4)},
 		{Environment: "away", Pending: 1, Oldest: at(5)},
+		{Environment: "dev", Proposed: 2, OldestProposed: at(8)},
+		{Environment: "closing", Proposed: 1, OldestProposed: at(9)},
 	}
 	o.failures = []queue.Failure{{Environment: "prod", App: "api", Count: 2, Oldest: at(7)}, {Environment: "prod", App: "web", Count: 1, Oldest: at(6)}, {Environment: "nowhere", App: "api", Count: 9}}
 	a := New(Config{Freezes: o.frozen, Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
@@ -35,11 +37,12 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 	want := Environments{
 		Branch: BranchState{Problem: "connection failed"},
 		Environments: []Environment{
-			{Name: "dev", Apps: []App{{App: "api", File: "dev.yaml", Tag: "v1"}}},
+			{Name: "dev", Lane: Lane{Proposed: &Proposals{Updates: 2, Oldest: at(8)}}, Apps: []App{{App: "api", File: "dev.yaml", Tag: "v1"}}},
 			{Name: "prod", Apps: []App{}, Lane: Lane{Ready: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 3}, Oldest: at(2), LastProgress: at(3), LastSuccess: at(1), Holder: "a",
 				Failed: &Failed{Updates: 3, Oldest: at(6), Apps: []string{"api", "web"}},
 				Outage: &Outage{Code: gitops.Unavailable, Reason: "connection failed", Since: at(4), RetryAt: at(9)}}},
 			{Name: "away", Removed: true, Apps: []App{}, Lane: Lane{Ready: 1, Oldest: at(5)}},
+			{Name: "closing", Removed: true, Apps: []App{}, Lane: Lane{Proposed: &Proposals{Updates: 1, Oldest: at(9)}}},
 			{Name: "gone", Removed: true, Apps: []App{}, Lane: Lane{Held: map[gitops.BlockKind]int{gitops.BlockStale: 1}}},
 		},
 	}

@@ -192,6 +192,7 @@ func (a *API) readOrder(w http.ResponseWriter, r *http.Request) (o readOrder, re
 	if o.form.dryRun, err = dryRunOf(r, o.form.dryRun); err != nil {
 		return o, nil, err
 	}
+	o.form.Revision = cmp.Or(o.form.Revision, caller.Revision)
 	orders, wrong := o.form.Orders()
 	if wrong != nil {
 		return o, nil, wrong

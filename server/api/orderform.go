@@ -22,6 +22,7 @@ type OrderRequest struct {
 	Environment Names  `json:"environment"`
 	Tag         string `json:"tag"`
 	Digest      string `json:"digest,omitempty"`
+	Revision    string `json:"revision,omitempty"`
 	Reason      string `json:"reason,omitempty"`
 	OrHold      bool   `json:"orHold,omitempty"`
 	Override    string `json:"override,omitempty"`
@@ -63,16 +64,17 @@ func decodeForm(body []byte) (form orderForm, err error) {
 		Environment json.RawMessage `json:"environment"`
 		Tag         string          `json:"tag"`
 		Digest      string          `json:"digest"`
+		Revision    string          `json:"revision"`
 		Reason      string          `json:"reason"`
 		OrHold      bool            `json:"orHold"`
 		Override    string          `json:"override"`
 		ThroughStop string          `json:"throughStop"`
 		DryRun      bool            `json:"dryRun"`
 	}
-	if err := decodeStrictly(body, &fields, "app, environment, tag and perhaps digest, reason, orHold, override, throughStop and dryRun"); err != nil {
+	if err := decodeStrictly(body, &fields, "app, environment, tag and perhaps digest, revision, reason, orHold, override, throughStop and dryRun"); err != nil {
 		return form, err
 	}
-	form.Tag, form.Digest, form.dryRun = fields.Tag, fields.Digest, fields.DryRun
+	form.Tag, form.Digest, form.Revision, form.dryRun = fields.Tag, fields.Digest, fields.Revision, fields.DryRun
 	form.wishes = acts.Wishes{OrHold: fields.OrHold, Override: strings.TrimSpace(fields.Override), ThroughStop: strings.TrimSpace(fields.ThroughStop), Reason: strings.TrimSpace(fields.Reason)}
 	if err := form.wishes.Check(); err != nil {
 		return form, err
@@ -163,7 +165,7 @@ func sameBody[T any](a, b []byte) bool {
 // sameForm reports whether two orders are of the same updates, in whatever order they
 // name them.
 func sameForm(a, b orderForm) bool {
-	return a.Tag == b.Tag && a.Digest == b.Digest && a.wishes == b.wishes &&
+	return a.Tag == b.Tag && a.Digest == b.Digest && a.Revision == b.Revision && a.wishes == b.wishes &&
 		slices.Equal(slices.Sorted(slices.Values(a.Apps)), slices.Sorted(slices.Values(b.Apps))) &&
 		slices.Equal(slices.Sorted(slices.Values(a.Environments)), slices.Sorted(slices.Values(b.Environments)))
 }

@@ -107,6 +107,24 @@ func TestRefinements(t *testing.T) {
 	}
 }
 
+// The repository that an image is built from is the app's own, or the entry's that found it,
+// with the app's name in it.
+func TestSourceOfAnApp(t *testing.T) {
+	in := site(t, "dev")
+	in.Config.Discover[0].Source = "shop/{app}-service"
+	in.Config.Apps = map[string]config.App{"pay": {Source: "bank/pay"}, "own": {File: "own.yaml", Source: "shop/own"}, "none": {File: "none.yaml"}}
+	c := look(t, in, found("cart", "charts/cart/values-dev.yaml"), found("pay", "charts/pay/values-dev.yaml"))
+	for app, want := range map[string]string{"cart": "shop/cart-service", "pay": "bank/pay", "own": "shop/own", "none": ""} {
+		if to, known := c.Target("dev", app); !known || to.Source != want {
+			t.Errorf("%s: %+v", app, to)
+		}
+	}
+	in.Config.Discover[0].Source = "shop/{app}"
+	if look(t, in, found("cart", "charts/cart/values-dev.yaml"), found("pay", "charts/pay/values-dev.yaml")).Same(c) {
+		t.Error("another source changes nothing")
+	}
+}
+
 // A problem names each file once, and whose it is where that is known.
 func TestAProblemInALine(t *testing.T) {
 	for want, p := range map[string]catalog.Problem{

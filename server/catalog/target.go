@@ -24,6 +24,7 @@ type Target struct {
 	Manifests string      // the name of the manifest repository
 	Files     []File      // at least one; the first says which tag the app has
 	Image     string      // without tag; "" when only orders name the app
+	Source    string      // the repository on GitHub that the image is built from, as owner/name; "" where none is told
 	Tags      config.Tags // that it takes of those that the environment does; zero: all
 	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
 
@@ -71,7 +72,7 @@ type Problem struct {
 }
 
 func (t *Target) same(other *Target) bool {
-	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Tags == other.Tags && t.Origin == other.Origin &&
+	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Source == other.Source && t.Tags == other.Tags && t.Origin == other.Origin &&
 		slices.EqualFunc(t.Files, other.Files, func(a, b File) bool { return a.Path == b.Path && a.Edit == b.Edit })
 }
 

@@ -63,6 +63,7 @@ func (c *Config) setDefaults() {
 		}
 	}
 	for name, env := range c.Environments {
+		env.setWriteDefaults()
 		byDefault(&env.Coalesce, "none")
 		byDefault(&env.Downgrades, "supersede")
 		byDefault(&env.Commits, "one-per-update")
@@ -126,6 +127,7 @@ func (c *Config) check() error {
 		checkAlso(report, field+".also", env.Also)
 	}
 	c.checkImages(report)
+	c.checkPullRequests(report)
 	c.checkHolds(report)
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {
@@ -138,6 +140,7 @@ func (c *Config) check() error {
 			report(field+".tags", "must have match or semver; without the field the app's tags are those that its environments take")
 		}
 		checkAlso(report, field+".also", app.Also)
+		checkSource(report, field+".source", app.Source, false)
 		// Whoever takes the last name out of a list does not mean all of them.
 		if app.Environments != nil && len(app.Environments) == 0 {
 			report(field+".environments", "must name at least one environment; without the field the app is in all of them")

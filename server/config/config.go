@@ -155,7 +155,7 @@ type Environment struct {
 	Tags Tags `yaml:"tags"`
 	// Coalesce is "none", and every accepted update becomes its own commit, or
 	// "newest", and of an app's pending updates only the newest is written, which
-	// supersedes the others. Default none.
+	// supersedes the others. Default none; with write: pull-request newest, and nothing else.
 	Coalesce string `yaml:"coalesce" oneOf:"none,newest"`
 	// Commits is "one-per-update", or "one-per-batch", and the updates that go out
 	// together become one commit, which names each. Default one-per-update.
@@ -172,6 +172,12 @@ type Environment struct {
 	// mark held only the newest is written when it ends, or "all", and each of them is, in
 	// their order. Default newest.
 	AfterHold string `yaml:"afterHold" oneOf:"newest,all"`
+	// Write is "push", and updates are pushed to the branch, or "pull-request", and each app
+	// has a pull request with its newest update, which people or the forge's rules merge.
+	// Default push.
+	Write string `yaml:"write" oneOf:"push,pull-request"`
+	// PullRequest says how the pull requests are made, with write: pull-request.
+	PullRequest *PullRequest `yaml:"pullRequest"`
 	// Image says what images must be before they are written; {} is that they are in
 	// their registry. Default: images are written without being looked for.
 	Image *Image `yaml:"image"`
@@ -219,6 +225,9 @@ type App struct {
 	// Tags narrows which tags are taken of the app: the environment's rule and this one
 	// must both take a tag. Default: what the environment takes.
 	Tags *Tags `yaml:"tags"`
+	// Source is the repository on GitHub that the app's image is built from, as owner/name:
+	// it is told what becomes of the app's updates. Default: none is told.
+	Source string `yaml:"source"`
 	// Manifests is the name of the manifest repository that has this app's files.
 	// Default: the environment's.
 	Manifests string `yaml:"manifests"`

@@ -67,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		File:    "charts/{app}/values-{env}.yaml",
 		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
 		Environments: map[string]config.Environment{
-			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest"},
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest", Write: "push"},
 		},
 		Holds: config.Holds{PinFor: 72 * time.Hour, PinAtMost: 720 * time.Hour},
 		Apps:  map[string]config.App{"myshop-api": {}},
@@ -133,12 +133,13 @@ set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, a
   {key: .x.y, create: parents}]
 environments:
   dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, handEdits: overwrite, afterHold: all, file: dev.yaml, set: kustomize, also: [{file: c}]}
+  prod: {tags: {semver: "2"}, write: pull-request, pullRequest: {merge: auto, labels: [deploy]}}
 freezes:
   - {name: weekend, environments: [dev], apps: [api], zone: Europe/Berlin, reason: nobody is in, weekly: [{from: Fri 16:00, until: Mon 08:00}]}
   - {name: year-end, zone: UTC, once: [{from: 2026-12-19 18:00, until: "2027-01-04"}]}
 holds: {pinFor: 1h, pinAtMost: 24h}
 apps:
-  api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, file: api.yaml, set: [{key: .x}], also: []}
+  api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, source: shop/api, file: api.yaml, set: [{key: .x}], also: []}
 `)
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
@@ -177,9 +178,12 @@ apps:
 		Set: config.Sets{{Key: ".tag"}, {Key: ".digest", Value: "{digest}", Create: config.CreateKey, Inside: ".v", Anchor: "follow", Follows: []string{".a"}, Replaces: []string{"mirror.example/api"}},
 			{Key: ".x.y", Create: config.CreateParents}},
 		Environments: map[string]config.Environment{"dev": {
-			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", HandEdits: "overwrite", AfterHold: "all", File: "dev.yaml",
+			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", HandEdits: "overwrite", AfterHold: "all", Write: "push", File: "dev.yaml",
 			Set:  config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
 			Also: []config.Also{{File: "c"}},
+		}, "prod": {
+			Tags: config.Tags{Semver: "2"}, Coalesce: "newest", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest",
+			Write: "pull-request", PullRequest: &config.PullRequest{Merge: "auto", Labels: []string{"deploy"}},
 		}},
 		Freezes: []config.Freeze{
 			{Name: "weekend", Environments: []string{"dev"}, Apps: []string{"api"}, Zone: "Europe/Berlin", Reason: "nobody is in", Weekly: []config.Window{{From: "Fri 16:00", Until: "Mon 08:00"}}},
@@ -187,7 +191,7 @@ apps:
 		},
 		Holds: config.Holds{PinFor: time.Hour, PinAtMost: 24 * time.Hour},
 		Apps: map[string]config.App{"api": {
-			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
+			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, Source: "shop/api", File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -20,6 +20,9 @@ type Discover struct {
 	// RepositoryKey is a key of each app's file that holds its image without tag, in place
 	// of Repository.
 	RepositoryKey string `yaml:"repositoryKey"`
+	// Source is the repository on GitHub that the apps' images are built from, as of an app;
+	// {app} in it stands for the app's name. Default: none is told.
+	Source string `yaml:"source"`
 	// Set is what updates set in the files. Default: as for other apps, the environment's
 	// set, else the top level's.
 	Set Sets `yaml:"set"`
@@ -63,6 +66,7 @@ func (c *Config) checkDiscover(report reporter) {
 		if d.Repository != "" && d.RepositoryKey != "" {
 			report(field, "has both a repository and a repositoryKey: take one")
 		}
+		checkSource(report, field+".source", d.Source, true)
 		c.checkRepositoryName(report, field+".manifests", d.Manifests)
 	}
 }

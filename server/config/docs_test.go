@@ -110,6 +110,9 @@ func written(v reflect.Value) string {
 func TestReferenceHasEveryField(t *testing.T) {
 	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}}").Replace(minimal)+
 		"registries: [{host: docker.io}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
+	dev := c.Environments["dev"]
+	dev.PullRequest = parse(t, strings.Replace(minimal, "    tags:", "    write: pull-request\n    tags:", 1)).Environments["dev"].PullRequest
+	c.Environments["dev"] = dev
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))

@@ -153,10 +153,10 @@ func (d *decoder) refuseZero(field string, node *yaml.Node, n int64) {
 	}
 }
 
-// narrows are the fields that say who may do what, and for how long, and which images are
-// written. Without one more is allowed, so whoever wrote it and no value, as a template does
+// narrows are the fields that say who may do what, and for how long, which images are
+// written, and whether somebody must merge it. Without one more is allowed, so whoever wrote it and no value, as a template does
 // whose own value is missing, did not mean to leave it out.
-var narrows = regexp.MustCompile(`^(access|api\.tokens)\[|^environments\..+\.image(\.(platforms|moved|signedBy|ecrSigning))?$`)
+var narrows = regexp.MustCompile(`^(access|api\.tokens)\[|^environments\..+\.(write|image(\.(platforms|moved|signedBy|ecrSigning))?)$`)
 
 func isNothing(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && (node.Tag == "!!null" || strings.TrimSpace(node.Value) == "" || node.Tag == "!!int" && node.Value == "0")

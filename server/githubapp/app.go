@@ -77,6 +77,7 @@ type App struct {
 	app          *github.Client // authenticates as the App
 	installation *github.Client // authenticates as the installation
 	public       *github.Client // with a token that is still being tried
+	deployer     *Deployer
 	idle         func()
 
 	life       context.Context // ends with Close
@@ -109,6 +110,7 @@ func New(c Config) (*App, error) {
 		return nil, err
 	}
 	a.connect()
+	a.deployer = &Deployer{app: a}
 	a.life, a.end = context.WithCancel(context.Background())
 	return a, nil
 }

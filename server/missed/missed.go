@@ -7,7 +7,7 @@
 // first tried to deliver it. The newest is taken in first, so an older release of
 // the same app is late when its turn comes, and is not written over it. Where
 // GitHub has no payload any more, it is asked to send it again, and the event then
-// happened when it arrives.
+// happened when it arrives. Events that are only hints are left out.
 //
 // # What a crash leaves
 //
@@ -43,6 +43,9 @@ type App interface {
 type Receiver interface {
 	Source() string
 	Decode(header http.Header, body []byte) (gitops.Event, error)
+	// IsHint reports whether nothing is stored of events of a kind: they cannot be told from
+	// missed ones, and who acts on them looks without them, too.
+	IsHint(kind string) bool
 }
 
 // Store is what a sweep asks the queue's store.

@@ -238,3 +238,24 @@ func TestRunEnds(t *testing.T) {
 	stop()
 	<-ended
 }
+
+// Hints are stored nowhere, so none of them can be told from one that never arrived: they are
+// left out, and cost GitHub's API nothing.
+func TestHintsAreNotMissed(t *testing.T) {
+	s := newSite(t)
+	s.expect()
+	s.pass(time.Minute)
+	for i, kind := range []string{"push", "pull_request", "pull_request_review", "merge_group", "installation"} {
+		s.github.AddDelivery(githubtest.Delivery{ID: int64(i + 1), GUID: kind, Event: kind, DeliveredAt: s.clock(), Status: "failed to connect to host", StatusCode: 502, Payload: `{}`})
+	}
+	s.sent(9, "g1", "main-1", false)
+	s.expect("github accepted", "recovered")
+	for i := range 5 {
+		if calls := s.github.Count(http.MethodGet, fmt.Sprintf("/app/hook/deliveries/%d", i+1)); calls != 0 {
+			t.Errorf("hint %d was asked for", i+1)
+		}
+	}
+	if again := s.github.Redelivered(); again != nil {
+		t.Errorf("redelivered: %v", again)
+	}
+}

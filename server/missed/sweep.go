@@ -93,7 +93,7 @@ func (s *Sweeper) list(ctx context.Context, h *sweepLease, since time.Time) ([]e
 			return nil, err
 		}
 		for _, d := range page {
-			if d.GUID == "" || d.DeliveredAt.Before(since) {
+			if d.GUID == "" || d.DeliveredAt.Before(since) || s.Receiver.IsHint(d.Event) {
 				continue
 			}
 			if byGUID[d.GUID] == nil {

@@ -17,6 +17,7 @@ type claims struct {
 	OwnerID           string `json:"repository_owner_id"`
 	Ref               string `json:"ref"`
 	RefProtected      string `json:"ref_protected"` // "true" or "false"
+	SHA               string `json:"sha"`
 	Environment       string `json:"environment"`
 	RunnerEnvironment string `json:"runner_environment"`
 	Event             string `json:"event_name"`
@@ -44,6 +45,7 @@ type Job struct {
 	gitops.Job
 	id    string    // of its token
 	until time.Time // when its token expires
+	sha   string    // as its token has it
 }
 
 // Principal is who asks.
@@ -52,6 +54,21 @@ func (j Job) Principal() gitops.Principal { return gitops.Principal{Job: &j.Job}
 // Credential names the token for people.
 func (j Job) Credential() string {
 	return fmt.Sprintf("OIDC token of %s, run %s, attempt %s", clip(j.Repository), clip(j.RunID), clip(j.RunAttempt))
+}
+
+// Revision is the commit that the job was started for; "" where its token does not say. Of
+// other events than these the token has the head of the default branch, or a merge that was
+// made for a test.
+//
+// Facts: GitHub's documentation, "Events that trigger workflows" (GITHUB_SHA).
+func (j Job) Revision() string {
+	switch j.Event {
+	case "push", "release", "workflow_dispatch":
+		if gitops.CheckRevision("", j.sha) == nil {
+			return j.sha
+		}
+	}
+	return ""
 }
 
 // ReplayGuard remembers credentials that count once; see queue.ReplayGuard.

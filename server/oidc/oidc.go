@@ -171,7 +171,7 @@ func (v *Verifier) Authenticate(ctx context.Context, bearer string) (Job, error)
 	if err := v.checkUse(token, c); err != nil {
 		return Job{}, err
 	}
-	return Job{Job: c.job(token.Issuer), id: c.ID, until: token.Expiry}, nil
+	return Job{Job: c.job(token.Issuer), id: c.ID, until: token.Expiry, sha: c.SHA}, nil
 }
 
 // issuerOf reads whose token it claims to be, which decides only whose keys it is

@@ -114,6 +114,27 @@ func TestATokenIsAuthenticated(t *testing.T) {
 	}
 }
 
+// The commit of a job is that of its event, where the event has one: of others the claim is
+// the default branch's head or a merge that was made for a test.
+func TestTheRevisionOfAJob(t *testing.T) {
+	const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+	s := newSite(t)
+	v := s.verifier()
+	for _, c := range []struct {
+		event, sha any
+		want       string
+	}{
+		{"push", sha, sha}, {"release", sha, sha}, {"workflow_dispatch", sha, sha},
+		{"pull_request", sha, ""}, {"pull_request_target", sha, ""}, {"workflow_run", sha, ""}, {"schedule", sha, ""}, {"repository_dispatch", sha, ""}, {"", sha, ""}, {"PUSH", sha, ""},
+		{"push", nil, ""}, {"push", "1a2b3c4", ""}, {"push", strings.ToUpper(sha), ""}, {"push", sha + "0", ""},
+	} {
+		job, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{"event_name": c.event, "sha": c.sha}))
+		if err != nil || job.Revision() != c.want {
+			t.Errorf("%v, %v: %q, %v", c.event, c.sha, job.Revision(), err)
+		}
+	}
+}
+
 func TestTokensThatAreNotGood(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()

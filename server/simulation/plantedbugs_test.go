@@ -74,7 +74,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"only the first of an update's files is written",
-		"gitops/manifest/edit.go",
+		"gitops/edit/apply.go",
 		"for i, to := range target.Files {",
 		"for i, to := range target.Files[:1] {",
 		"the commit of update",
@@ -179,7 +179,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a push is not compared with what a person wrote",
-		"gitops/manifest/version.go",
+		"gitops/edit/tag.go",
 		"if !gitops.LowerVersion(u.Tag, tag) {",
 		"if gitops.LowerVersion(u.Tag, tag) {",
 		"of a push, lowers the version",
@@ -200,7 +200,7 @@ var plantedBugs = []planted{
 	},
 	{
 		"a file that is set aside stops its environment",
-		"gitops/manifest/edits.go",
+		"gitops/edit/edits.go",
 		"err != nil && gitops.CodeOf(err) != gitops.Rejected {",
 		"err != nil {",
 		"updates wait while nothing but files is set aside",
@@ -215,8 +215,8 @@ var plantedBugs = []planted{
 	{
 		"the files of an older commit are taken for the tip's",
 		"gitops/manifest/claims.go",
-		"kind: gitops.ParsedPast,",
-		"kind: gitops.ParsedFile,",
+		"gitops.ParsedPast, nil)",
+		"gitops.ParsedFile, nil)",
 		"processes, and may kill",
 	},
 	{

@@ -182,3 +182,15 @@ func (l *storeLink) Deliveries(ctx context.Context, f queue.DeliveryFilter, p qu
 
 // Wake is this replica's own channel: what others accept may be heard or not.
 func (l *storeLink) Wake(environment string) <-chan struct{} { return l.notifier.Channel(environment) }
+
+// Nudge gives the hint as what is accepted gives it.
+func (l *storeLink) Nudge(ctx context.Context, environments []string) error {
+	return l.alone(ctx, "Nudge"+callerOf(ctx), func() error {
+		var nudged gitops.Delivery
+		for _, environment := range environments {
+			nudged.Updates = append(nudged.Updates, gitops.Update{Environment: environment})
+		}
+		l.world.wake(l.replica, nudged)
+		return nil
+	})
+}

@@ -73,6 +73,9 @@ type Intake struct {
 	Kept       *Kept                   // counts of the intake before this one; nil for its own
 	Moved      *MovedTags              // nil: no environment refuses moved tags
 	Waits      func()                  // told when a delivery began to wait for an app; it must not block; nil tells nobody
+	// Hints is told of what an event hints at, and returns the environments that look because
+	// of it. Nil tells nobody.
+	Hints func(ctx context.Context, h gitops.Hint) (environments []string)
 
 	own Kept
 }
@@ -105,6 +108,9 @@ func (from Inbound) right() gitops.Right { return cmp.Or(from.Right, gitops.Righ
 // What needs an app that may become known waits: its outcome says so, and its sender must
 // not send it again.
 func (in *Intake) Accept(ctx context.Context, from Inbound) (d gitops.Delivery, accepted bool, err error) {
+	if from.Event.Hint != nil {
+		return in.takeHint(ctx, from), false, nil
+	}
 	d, duplicate, err := in.store(ctx, from)
 	outcome := outcomeOf(d, duplicate, err)
 	line := d

@@ -12,9 +12,9 @@ import (
 // OrderForm is an order as its sender writes it: every app in every environment gets the
 // tag.
 type OrderForm struct {
-	Within             string // see [gitops.Order]
-	Apps, Environments []string
-	Tag, Digest        string
+	Within                string // see [gitops.Order]
+	Apps, Environments    []string
+	Tag, Digest, Revision string
 }
 
 // Orders are those that the form stands for, environment by environment. The error's
@@ -38,7 +38,7 @@ func (f OrderForm) Orders() ([]gitops.Order, *gitops.Error) {
 	for e, environment := range environments {
 		for a, app := range apps {
 			orders = append(orders, gitops.Order{
-				App: app, Environment: environment, Tag: f.Tag, Digest: f.Digest,
+				App: app, Environment: environment, Tag: f.Tag, Digest: f.Digest, Revision: f.Revision,
 				Within: f.Within, AppPlace: placeIn(apps, a), EnvironmentPlace: placeIn(environments, e),
 			})
 		}

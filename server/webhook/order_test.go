@@ -16,12 +16,12 @@ import (
 
 // An order stands for every app in every environment, environment by environment.
 func TestFormStandsForOrders(t *testing.T) {
-	orders, err := webhook.OrderForm{Within: "client_payload", Apps: []string{"cart", "pay"}, Environments: []string{"staging", "dev"}, Tag: "t", Digest: "d"}.Orders()
+	orders, err := webhook.OrderForm{Within: "client_payload", Apps: []string{"cart", "pay"}, Environments: []string{"staging", "dev"}, Tag: "t", Digest: "d", Revision: "r"}.Orders()
 	if err != nil {
 		t.Fatal(err)
 	}
 	order := func(app, environment string, a, e int) gitops.Order {
-		return gitops.Order{App: app, Environment: environment, Tag: "t", Digest: "d", Within: "client_payload", AppPlace: a, EnvironmentPlace: e}
+		return gitops.Order{App: app, Environment: environment, Tag: "t", Digest: "d", Revision: "r", Within: "client_payload", AppPlace: a, EnvironmentPlace: e}
 	}
 	want := []gitops.Order{order("cart", "staging", 1, 1), order("pay", "staging", 2, 1), order("cart", "dev", 1, 2), order("pay", "dev", 2, 2)}
 	if diff := cmp.Diff(want, orders); diff != "" {

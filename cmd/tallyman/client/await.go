@@ -18,12 +18,13 @@ var (
 // lookOnceMore bounds the last look at updates that are not waited for any longer.
 const lookOnceMore = 5 * time.Second
 
-// Await follows updates of one delivery until all have ended, and brings each up to date
-// in its place. It hands each new state of one to progress, with its steps. While the
-// stream cannot be opened, as when too many are open, it polls. When ctx ends it looks
-// once more: when all had ended by then there is no error.
-func (c *Client) Await(ctx context.Context, updates []gitops.Update, progress func(gitops.Update)) error {
-	w := awaiting{client: c, updates: updates, open: make(map[string]int, len(updates)), progress: progress}
+// Await follows updates of one delivery until all are in a final state, or in another one
+// that is enough, and brings each up to date in its place. It hands each new state of one
+// to progress, with its steps. While the stream cannot be opened, as when too many are
+// open, it polls. When ctx ends it looks once more: when all had come so far by then there
+// is no error.
+func (c *Client) Await(ctx context.Context, updates []gitops.Update, enough func(gitops.State) bool, progress func(gitops.Update)) error {
+	w := awaiting{client: c, updates: updates, open: make(map[string]int, len(updates)), enough: enough, progress: progress}
 	for i, u := range updates {
 		w.open[u.ID] = i
 	}
@@ -57,11 +58,12 @@ func (c *Client) Await(ctx context.Context, updates []gitops.Update, progress fu
 type awaiting struct {
 	client   *Client
 	updates  []gitops.Update
-	open     map[string]int // those that have not ended as far as is known, by id
+	open     map[string]int // those that are in no final state as far as is known, by id
+	enough   func(gitops.State) bool
 	progress func(gitops.Update)
 }
 
-// look asks for all that are open: errDone when there are none.
+// look asks for all that are open: errDone when all have come so far as is wanted.
 func (w *awaiting) look(ctx context.Context) error {
 	if len(w.updates) == 1 {
 		return w.lookAt(ctx, w.updates[0].ID)
@@ -98,8 +100,10 @@ func (w *awaiting) take(now []gitops.Update, err error) error {
 			delete(w.open, u.ID)
 		}
 	}
-	if len(w.open) == 0 {
-		return errDone
+	for _, i := range w.open {
+		if !w.enough(w.updates[i].State) {
+			return nil
+		}
 	}
-	return nil
+	return errDone
 }

@@ -138,7 +138,7 @@ func TestAwaitLooksAgain(t *testing.T) {
 	const stream = "retry: 1\nid: 1\n\n"
 	c, asked := serve(t, stream, "503!{\"code\": \"unavailable\", \"detail\": \"the store\"}", stream, `{"id": "u1", "state": "committed"}`)
 	u := updateOf("u1")
-	err := c.Await(t.Context(), u, func(gitops.Update) {})
+	err := c.Await(t.Context(), u, gitops.State.Final, func(gitops.Update) {})
 	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
@@ -187,7 +187,7 @@ func TestAwaitPollsWhileTheStreamIsRefused(t *testing.T) {
 	const refused = `429!{"code": "rate_limited", "detail": "token:ops has 20 streams open"}`
 	c, asked := serve(t, refused, `{"id": "u1", "state": "pending"}`, refused, `503!{"code": "unavailable", "detail": "the store"}`, refused, `{"id": "u1", "state": "committed"}`)
 	u := updateOf("u1")
-	err := c.Await(t.Context(), u, func(gitops.Update) {})
+	err := c.Await(t.Context(), u, gitops.State.Final, func(gitops.Update) {})
 	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
@@ -202,10 +202,22 @@ func TestAwaitLooksOnceMore(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, asked := serve(t, "retry: 1\nid: 1\n\n", `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "`+string(state)+`"}`)
 		u := updateOf("u1")
-		err := c.Await(ctx, u, func(gitops.Update) { cancel() })
+		err := c.Await(ctx, u, gitops.State.Final, func(gitops.Update) { cancel() })
 		if (err == nil) != ended || u[0].State != state || len(*asked) != 3 {
 			t.Errorf("%s: %+v, %v, asked %q", state, u, err, *asked)
 		}
+	}
+}
+
+// What is waited for may be less than the end. An update that has come so far is still
+// followed while another has not.
+func TestAwaitLessThanTheEnd(t *testing.T) {
+	const stream = "retry: 1\nid: 1\nevent: update\ndata: {\"id\": \"u1\"}\n\nid: 2\nevent: update\ndata: {\"id\": \"u2\"}\n\n"
+	c, _ := serve(t, stream, `{"id": "k", "updates": [{"id": "u1", "state": "proposed"}, {"id": "u2", "state": "pending"}]}`, `{"id": "u1", "state": "committed"}`, `{"id": "u2", "state": "proposed"}`)
+	updates := updateOf("u1", "u2")
+	enough := func(s gitops.State) bool { return s.Final() || s == gitops.Proposed }
+	if err := c.Await(t.Context(), updates, enough, func(gitops.Update) {}); err != nil || updates[0].State != gitops.Committed || updates[1].State != gitops.Proposed {
+		t.Errorf("%+v, %v", updates, err)
 	}
 }
 
@@ -215,7 +227,7 @@ func TestAwaitSeveral(t *testing.T) {
 	c, asked := serve(t, stream, `{"id": "k", "updates": [{"id": "u1", "state": "pending"}, {"id": "u2", "state": "pending"}]}`, `{"id": "u2", "state": "failed"}`, `{"id": "u1", "state": "committed"}`)
 	updates := updateOf("u1", "u2")
 	var seen []string
-	err := c.Await(t.Context(), updates, func(u gitops.Update) { seen = append(seen, u.ID+" "+string(u.State)) })
+	err := c.Await(t.Context(), updates, gitops.State.Final, func(u gitops.Update) { seen = append(seen, u.ID+" "+string(u.State)) })
 	if err != nil || updates[0].State != gitops.Committed || updates[1].State != gitops.Failed {
 		t.Errorf("%+v, %v", updates, err)
 	}

@@ -107,7 +107,7 @@ func prepared(d gitops.Delivery) gitops.Delivery {
 		d.Updates[i] = gitops.Update{
 			ID: gitops.UpdateID(d.Key(), environment, app), Delivery: d.Key(), Actor: d.Actor, Recovered: d.Recovered,
 			Environment: environment, App: app, Repository: clean(u.Repository), Tag: clean(u.Tag), OnlyUp: u.OnlyUp, Digest: clean(u.Digest),
-			Rule: clean(u.Rule), Terms: storedTerms(u.Terms), Principal: d.Principal,
+			Rule: clean(u.Rule), Revision: clean(u.Revision), Terms: storedTerms(u.Terms), Principal: d.Principal,
 		}
 	}
 	// The caller may use its slice again while this is still on its way.

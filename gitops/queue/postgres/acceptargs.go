@@ -45,6 +45,7 @@ type updateArg struct {
 	OnlyUp      bool   `json:"only_up"`
 	Digest      string `json:"digest"`
 	Rule        string `json:"rule"`
+	Revision    string `json:"revision"`
 
 	Terms *gitops.Terms `json:"terms"`
 }
@@ -65,7 +66,7 @@ func acceptArgs(group []*acceptance) (deliveryArgs, updateArgs string, imageArgs
 			deliveries[i].Waits = waiting
 		}
 		for n, u := range d.Updates {
-			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule, u.Terms})
+			updates = append(updates, updateArg{i + 1, n, u.ID, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule, u.Revision, u.Terms})
 		}
 		for _, image := range queue.ImagesOf(d) {
 			images = append(images, imageArgOf(image, i+1))

@@ -66,12 +66,22 @@ func (h *hints) all() {
 // send tells every replica of a change, and of the environments that have something to
 // take by it.
 func (h *hints) send(environments ...string) {
+	h.wake(environments)
+	h.changed.Send()
+	h.notify("")
+}
+
+// wake tells the waiters for the environments, on every replica.
+func (h *hints) wake(environments []string) {
 	for _, e := range environments {
 		h.notifier.Wake(e)
 	}
-	h.changed.Send()
+	h.notify(environments...)
+}
+
+// notify has the other replicas told; "" stands for any change.
+func (h *hints) notify(environments ...string) {
 	h.mu.Lock()
-	h.unsent[""] = true
 	for _, e := range environments {
 		h.unsent[e] = true
 	}

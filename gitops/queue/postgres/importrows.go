@@ -44,8 +44,9 @@ var importColumns = map[string][]string{
 	"deliveries": {"number", "source", "id", "received_at", "event_time", "actor", "remote", "recovered", "credential", "outcome", "field", "reason",
 		"environment", "app", "principal", "config", "body_digest", "event", "decided_at"},
 	"bodies": {"delivery", "body"},
-	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "terms", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
-		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason", "found_digest", "found_at", "found_named"},
+	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "revision", "terms", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
+		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason", "found_digest", "found_at", "found_named",
+		"proposal", "opened_at"},
 	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
 	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word", "accepted_version"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
@@ -223,9 +224,13 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 		kept := clean(f.Digest)
 		digest, at, named = &kept, &f.At, &f.Named
 	}
+	proposal, openedAt, err := proposalColumns(u.Proposal)
+	if err != nil {
+		return err
+	}
 	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
-		clean(u.Digest), clean(u.Rule), terms, string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
-		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason, digest, at, named)
+		clean(u.Digest), clean(u.Rule), clean(u.Revision), terms, string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
+		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason, digest, at, named, proposal, openedAt)
 }
 
 // readyAt is when stored blocks lift: null where there are none.

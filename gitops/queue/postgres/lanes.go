@@ -32,7 +32,8 @@ func (s *Store) Ready(ctx context.Context, environments []string) (found []strin
 // Take implements [queue.Lanes].
 func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
 	const take = `SELECT ` + updateColumns + `, CASE WHEN u.was_held AND u.ready_at <= coalesce($1, clock_timestamp()) THEN u.ready_at END,
-		CASE WHEN u.blocked_by->0->>'kind' = 'image' THEN u.blocked_by END, coalesce((SELECT h.written_tag FROM heads h WHERE h.environment = u.environment AND h.app = u.app), '')
+		CASE WHEN u.blocked_by->0->>'kind' = 'image' THEN u.blocked_by END, coalesce((SELECT h.written_tag FROM heads h WHERE h.environment = u.environment AND h.app = u.app), ''),
+		CASE WHEN u.state = 'pending' AND NOT starts_with(u.principal, 'token:') THEN closed_before(u.environment, u.app, u.tag, u.retried_at) END
 		FROM take($1, $2, $3, $4, $5, $6, $7, $8, $9) AS u`
 	args := []any{s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), max(o.Limit, 0), o.NewestOnly, o.NewestHeld, texts(o.Unresolved), texts(o.Except)}
 	err = s.call(ctx, func(ctx context.Context) error {
@@ -40,8 +41,9 @@ func (s *Store) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 			var heldUntil *time.Time
 			var images []gitops.Block
 			var written string
-			u, err := s.scanUpdate(row, &heldUntil, &images, &written)
-			u.HeldUntil, u.ImageSince, u.WrittenTag = read(heldUntil), gitops.ImageSince(images).UTC(), written
+			var closed *closedRow
+			u, err := s.scanUpdate(row, &heldUntil, &images, &written, &closed)
+			u.HeldUntil, u.ImageSince, u.WrittenTag, u.ClosedBefore = read(heldUntil), gitops.ImageSince(images).UTC(), written, closed.closedBefore()
 			return u, err
 		})
 		return leaseError(l.Name, err)
@@ -109,8 +111,8 @@ func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (supe
 	if o := r.Outage; o != nil {
 		outage = &outageArg{clean(o.Code), clean(o.Reason), stored(rounded(o.RetryAt)), clean(o.Repository)}
 	}
-	var args [3]string
-	for i, value := range []any{transitions, blocks, outage} {
+	var args [4]string
+	for i, value := range []any{transitions, blocks, proposalArgs(r.Proposals), outage} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, domainError(err)
@@ -132,10 +134,10 @@ func revisionsOf(blocks []gitops.Block) []int64 {
 
 // report calls the function report; its arguments are in the form of JSON, and null for
 // no outage.
-func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblocked bool) (superseded []gitops.Update, err error) {
-	const report = `SELECT ` + updateColumns + ` FROM report($1, $2, $3, $4, $5, $6, nullif($7::jsonb, 'null')) AS u`
+func (s *Store) report(ctx context.Context, l queue.Lease, args [4]string, unblocked bool) (superseded []gitops.Update, err error) {
+	const report = `SELECT ` + updateColumns + ` FROM report($1, $2, $3, $4, $5, $6, $7, nullif($8::jsonb, 'null')) AS u`
 	err = s.call(ctx, func(ctx context.Context) error {
-		superseded, err = s.updates(ctx, s.pool, report, s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), args[0], args[1], args[2])
+		superseded, err = s.updates(ctx, s.pool, report, s.nowArg(), clean(l.Name), l.Token, clean(l.Holder), args[0], args[1], args[2], args[3])
 		if err != nil {
 			return leaseError(l.Name, err)
 		}
@@ -155,4 +157,16 @@ func (s *Store) report(ctx context.Context, l queue.Lease, args [3]string, unblo
 // Wake implements [queue.Lanes].
 func (s *Store) Wake(environment string) <-chan struct{} {
 	return s.hints.notifier.Channel(environment)
+}
+
+// Nudge implements [queue.Lanes]. The other replicas are told afterwards, as of a change.
+func (s *Store) Nudge(ctx context.Context, environments []string) error {
+	if s.closed.Load() {
+		return errClosed()
+	}
+	if err := ctx.Err(); err != nil {
+		return domainError(err)
+	}
+	s.hints.wake(texts(environments))
+	return nil
 }

@@ -136,7 +136,7 @@ func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error)
 			SELECT next.* FROM newest n CROSS JOIN LATERAL (SELECT t.environment, t.counts_as, t.total FROM tallies t
 				WHERE (t.environment, t.counts_as) > (n.environment, n.counts_as) ORDER BY t.environment, t.counts_as, t.number DESC LIMIT 1) AS next
 		)
-		SELECT n.environment, n.counts_as, n.total, CASE WHEN n.counts_as = '' THEN oldest_ready(n.environment) END,
+		SELECT n.environment, n.counts_as, n.total, CASE n.counts_as WHEN '' THEN oldest_ready(n.environment) WHEN 'proposed' THEN oldest_proposed(n.environment) END,
 			CASE WHEN l.lease = 'held' AND (l.session IS NULL OR alive(l.session)) THEN l.holder ELSE '' END,
 			l.last_progress, l.last_success, l.outage_since, l.outage_retry_at, coalesce(l.outage_code, ''), coalesce(l.outage_reason, ''), coalesce(l.outage_repository, '')
 		FROM newest n LEFT JOIN lanes l ON l.name = n.environment`
@@ -168,6 +168,8 @@ func merged(tallies []backlogRow) (found []queue.Backlog) {
 		switch {
 		case t.countsAs == "":
 			b.Pending, b.Oldest = t.total, read(t.oldest)
+		case t.countsAs == string(gitops.Proposed):
+			b.Proposed, b.OldestProposed = t.total, read(t.oldest)
 		case t.total > 0:
 			b.Held[gitops.BlockKind(t.countsAs)] = t.total
 		}

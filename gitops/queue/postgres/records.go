@@ -14,7 +14,7 @@ import (
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule, u.terms, u.principal,
-	u.found_digest, u.found_at, u.found_named`
+	u.found_digest, u.found_at, u.found_named, u.revision, u.proposal`
 
 // recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
 // the planner from joining tables as a whole.
@@ -23,7 +23,7 @@ const recordsOfPage = ` CROSS JOIN LATERAL (SELECT * FROM update_records WHERE s
 // updateRow is a row of updateColumns.
 type updateRow struct {
 	gitops.Update
-	blockedBy, terms                 []byte
+	blockedBy, terms, proposal       []byte
 	finishedAt, retriedAt, eventTime *time.Time
 	cancelActor, cancelReason        *string
 	readAt                           time.Time
@@ -38,7 +38,7 @@ func (u *updateRow) into() []any {
 	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
 		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule, &u.terms, &u.Principal,
-		&u.foundDigest, &u.foundAt, &u.foundNamed}
+		&u.foundDigest, &u.foundAt, &u.foundNamed, &u.Revision, &u.proposal}
 }
 
 // update is what was read, with the blocks that have not lifted at the time.
@@ -53,6 +53,9 @@ func (u *updateRow) update(now time.Time) (gitops.Update, error) {
 	var err error
 	if u.BlockedBy, err = readBlocks(u.blockedBy, now); err == nil {
 		u.Terms, err = readTerms(u.terms)
+	}
+	if err == nil {
+		u.Proposal, err = readProposal(u.proposal)
 	}
 	return u.Update, err
 }

@@ -60,7 +60,10 @@ func (s *spread) Close() error {
 }
 
 func (s *spread) Wake(environment string) <-chan struct{} { return s.replicas[0].Wake(environment) }
-func (s *spread) Changed() <-chan struct{}                { return s.replicas[0].Changed() }
+func (s *spread) Nudge(ctx context.Context, environments []string) error {
+	return s.next().Nudge(ctx, environments)
+}
+func (s *spread) Changed() <-chan struct{} { return s.replicas[0].Changed() }
 
 func (s *spread) Accept(ctx context.Context, d gitops.Delivery) (gitops.Delivery, bool, error) {
 	return s.next().Accept(ctx, d)

@@ -19,6 +19,7 @@ func everythingIsKept(s *script) {
 	d.Body = []byte("\x00\xff{\"a\": \"\u00fc'; --\"}\r\n")
 	d.Updates[0].Digest = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
 	d.Updates[1].Repository = ""
+	d.Updates[0].Revision, d.Updates[2].Revision = commit, "an unknown form'; --"
 	s.accept(d)
 	d = s.order("dev/api")
 	d.Actor, d.Remote, d.Credential, d.Body = "", "", "", nil
@@ -52,6 +53,7 @@ func nothingOfTheArgumentIsKept(s *script) {
 		State: gitops.Failed, Code: gitops.NotFound, Reason: "no", Commit: commit, Attempts: 7, AcceptedAt: began.Add(time.Hour), FinishedAt: began,
 		BlockedBy: []gitops.Block{stale}, EventTime: began, Recovered: true, RetriedAt: began, CancelRequest: &gitops.CancelRequest{Actor: "ann"},
 		Sequence: 7, MaybePushed: true, Steps: []gitops.Step{{At: began}},
+		Proposal: &gitops.Proposal{Number: 7}, ClosedBefore: &gitops.ClosedBefore{Update: "mine"},
 	}
 	mine := d
 	mine.Body, mine.Updates = slices.Clone(d.Body), slices.Clone(d.Updates)

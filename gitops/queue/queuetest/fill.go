@@ -39,7 +39,8 @@ func Fill(t *testing.T, i Instance) {
 	}
 	report := func(u gitops.Update, o *queue.Outage) {
 		commit := gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: "c0ffee", Found: &gitops.Found{Digest: digestA, At: at}}
-		_, err := q.Report(ctx, claimed[0], queue.Report{Transitions: []gitops.Transition{commit}, Outage: o})
+		known := queue.Proposed{Update: u.ID, Proposal: gitops.Proposal{Number: 7, OpenedAt: at}}
+		_, err := q.Report(ctx, claimed[0], queue.Report{Transitions: []gitops.Transition{commit}, Proposals: []queue.Proposed{known}, Outage: o})
 		errs = append(errs, err)
 	}
 	report(pruned, nil)

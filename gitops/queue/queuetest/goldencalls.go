@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,7 +60,7 @@ func (g *golden) crash(arguments) ([]string, error) {
 	return []string{"ok"}, nil
 }
 
-// accept takes in a delivery whose id is the tag of its updates.
+// accept takes in a delivery, whose id is the tag of its updates unless another is said.
 func (g *golden) accept(a arguments) ([]string, error) {
 	d := g.sent(a)
 	stored, duplicate, err := g.q.Accept(g.t.Context(), d)
@@ -79,7 +80,7 @@ func (g *golden) accept(a arguments) ([]string, error) {
 // sent is the delivery that accept and settle name.
 func (g *golden) sent(a arguments) gitops.Delivery {
 	d := gitops.Delivery{
-		Source: "github", ID: a.at(0), ReceivedAt: g.clock.now(), EventTime: g.time(a.values["event"]), Actor: "octocat",
+		Source: "github", ID: a.at(0), ReceivedAt: g.clock.now(), EventTime: g.time(a.values["event"]), Actor: "octocat", Principal: a.values["principal"],
 		Recovered: a.has("recovered"), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
 	}
 	if source := a.values["source"]; source != "" {
@@ -99,7 +100,7 @@ func (g *golden) sent(a arguments) gitops.Delivery {
 	}
 	for _, word := range a.words[1:] {
 		if environment, app, ok := strings.Cut(word, "/"); ok {
-			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: d.ID, OnlyUp: a.has("only-up")})
+			d.Updates = append(d.Updates, gitops.Update{Environment: environment, App: app, Tag: cmp.Or(a.values["tag"], d.ID), Revision: a.values["revision"], OnlyUp: a.has("only-up")})
 		}
 	}
 	tellImages(&d, a)
@@ -201,6 +202,8 @@ func (g *golden) report(a arguments, input []string) ([]string, error) {
 		switch words[0] {
 		case "block":
 			g.addBlock(&r, words, reason)
+		case "proposal":
+			r.Proposals = append(r.Proposals, g.proposal(words, reason))
 		case "outage":
 			r.Outage = &queue.Outage{Code: gitops.Code(words[1]), Reason: reason, RetryAt: g.time(words[2])}
 		default:

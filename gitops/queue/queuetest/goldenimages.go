@@ -14,11 +14,8 @@ func tellImages(d *gitops.Delivery, a arguments) {
 	if a.values["repo"] == "" {
 		return
 	}
-	if d.Principal = a.values["principal"]; d.Principal == "" {
-		d.Principal = "push:eventbridge/1"
-	}
+	d.Principal = cmp.Or(d.Principal, "push:eventbridge/1")
 	for i := range d.Updates {
-		d.Updates[i].Tag = cmp.Or(a.values["tag"], d.ID)
 		d.Updates[i].Repository, d.Updates[i].Digest = a.values["repo"], a.values["digest"]
 	}
 }

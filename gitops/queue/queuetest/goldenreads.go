@@ -64,6 +64,7 @@ func (g *golden) line(u gitops.Update) string {
 	if !u.ImageSince.IsZero() {
 		line += " missing-since=" + when(u.ImageSince)
 	}
+	line += g.proposed(u)
 	for _, b := range u.BlockedBy {
 		line += fmt.Sprintf(" [%s since %s until %s %q]", b.Kind, when(b.Since), when(b.Until), b.Reason)
 	}
@@ -145,6 +146,9 @@ func (g *golden) backlogs(arguments) (lines []string, err error) {
 			if n := b.Held[kind]; n != 0 {
 				line += fmt.Sprintf(" %s=%d", kind, n)
 			}
+		}
+		if b.Proposed > 0 {
+			line += fmt.Sprintf(" proposed=%d oldest-proposed=%s", b.Proposed, when(b.OldestProposed))
 		}
 		line += fmt.Sprintf(" holder=%q progress=%s", b.Holder, when(b.LastProgress))
 		if !b.LastSuccess.IsZero() {

@@ -166,6 +166,13 @@ func wake(s *script) {
 	s.transit(l, failed(web))
 	s.decide(web.ID, gitops.ActionRetry, "")
 	<-dev
+	for range 3 { // on whichever replica it is asked for
+		s.code("Nudge", s.q.Nudge(s.t.Context(), []string{"dev", "nowhere"}), "")
+		<-dev
+		<-s.q.Wake("nowhere")
+	}
+	s.code("Nudge", s.q.Nudge(s.t.Context(), nil), "")
+	s.check()
 }
 
 // manyBlocked fills a lane with what waits: what is ready is found all the same.

@@ -78,7 +78,7 @@ func (s *script) variety() {
 		case i%5 == 0:
 			s.block(l, u.ID, s.refused(time.Minute))
 		default:
-			s.transit(l, transition(u.ID, actions[i%len(actions)]))
+			s.propose(l, []queue.Proposed{{Update: u.ID, Proposal: s.proposalOf(i)}}, transition(u.ID, actions[i%len(actions)]))
 		}
 	}
 	s.quiet = false

@@ -65,7 +65,7 @@ func (m *Model) take(d gitops.Delivery) {
 		m.sequence++
 		u = gitops.Update{
 			ID: gitops.UpdateID(key, u.Environment, u.App), Delivery: key, Actor: d.Actor, Principal: d.Principal, Environment: u.Environment, App: u.App,
-			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, Terms: u.Terms.Clone(), State: gitops.Pending, AcceptedAt: now,
+			Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, Rule: u.Rule, OnlyUp: u.OnlyUp, Revision: u.Revision, Terms: u.Terms.Clone(), State: gitops.Pending, AcceptedAt: now,
 			EventTime: d.EventTime.UTC(), Recovered: d.Recovered || !d.DecidedAt.IsZero(), Sequence: m.sequence,
 		}
 		moment := u.Moment(receipt)

@@ -145,7 +145,7 @@ func (m *Model) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (t
 		if inHand[u.ID] || apps[u.App] && doubtful {
 			t := m.update(u.ID)
 			t.HeldUntil, t.WrittenTag = gitops.HeldUntil(u.BlockedBy, m.now()), m.head(u.Environment, u.App).WrittenTag
-			t.ImageSince = gitops.ImageSince(u.BlockedBy)
+			t.ImageSince, t.ClosedBefore = gitops.ImageSince(u.BlockedBy), m.closedBefore(u)
 			taken = append(taken, t)
 		}
 	}
@@ -179,3 +179,15 @@ func (m *Model) maybePushed(u *gitops.Update) bool {
 
 // Wake implements [queue.Lanes].
 func (m *Model) Wake(environment string) <-chan struct{} { return m.notifier.Channel(environment) }
+
+// Nudge implements [queue.Lanes].
+func (m *Model) Nudge(ctx context.Context, environments []string) error {
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	for _, environment := range environments {
+		m.notifier.Wake(environment)
+	}
+	return nil
+}

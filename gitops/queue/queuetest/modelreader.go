@@ -106,6 +106,15 @@ func (m *Model) backlog(environment string) queue.Backlog {
 	}
 	for _, u := range m.open(environment) {
 		switch {
+		case u.State == gitops.Proposed:
+			since := u.AcceptedAt
+			if u.Proposal != nil && !u.Proposal.OpenedAt.IsZero() {
+				since = u.Proposal.OpenedAt
+			}
+			if b.Proposed == 0 || since.Before(b.OldestProposed) {
+				b.OldestProposed = since
+			}
+			b.Proposed++
 		case len(u.BlockedBy) > 0:
 			b.Held[u.BlockedBy[0].Kind]++
 		default:

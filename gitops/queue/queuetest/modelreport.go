@@ -24,6 +24,7 @@ func (m *Model) Report(ctx context.Context, l queue.Lease, r queue.Report) (supe
 	if err := m.inLane(l.Name, r); err != nil {
 		return nil, err
 	}
+	m.keepProposals(l, r.Proposals)
 	superseded = m.transitions(l, r.Transitions)
 	for _, b := range r.Blocks {
 		m.block(l, m.updates[b.Update], b.BlockedBy)
@@ -51,6 +52,9 @@ func (m *Model) inLane(environment string, r queue.Report) error {
 	for _, b := range r.Blocks {
 		ids = append(ids, b.Update)
 	}
+	for _, known := range r.Proposals {
+		ids = append(ids, known.Update)
+	}
 	for _, id := range ids {
 		if u, ok := m.updates[id]; !ok || u.Environment != environment {
 			return gitops.Errorf(gitops.NotFound, "there is no update %s in the lane of %s", id, environment)
@@ -60,9 +64,9 @@ func (m *Model) inLane(environment string, r queue.Report) error {
 }
 
 // transitions applies what the table allows, and then supersedes what is older
-// than what was written.
+// than what was written, or proposed.
 func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded []gitops.Update) {
-	written := make(map[string]bool)
+	written, proposed := make(map[string]bool), make(map[string]*gitops.Update) // apps
 	for _, t := range all {
 		m.lane(l.Name).lastProgress = m.now().UTC()
 		u := m.updates[t.Update]
@@ -82,14 +86,27 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 			m.lane(l.Name).lastSuccess = m.now().UTC()
 			m.heads[target{u.Environment, u.App}] = m.head(u.Environment, u.App).Write(*u)
 		}
+		if to == gitops.Proposed {
+			proposed[u.App] = newest(proposed[u.App], u)
+		}
 	}
 	for _, u := range m.open(l.Name) {
-		head := m.head(l.Name, u.App)
-		if !written[u.App] || u.Sequence > head.Written {
+		if proposed[u.App] != nil && u.State == gitops.Proposed {
+			proposed[u.App] = newest(proposed[u.App], u)
+		}
+	}
+	for _, u := range m.open(l.Name) {
+		tag, id := "", ""
+		switch head, p := m.head(l.Name, u.App), proposed[u.App]; {
+		case (written[u.App] || p != nil) && u.Sequence < head.Written:
+			tag, id = head.WrittenTag, head.WrittenID
+		case p != nil && u.Sequence < p.Sequence:
+			tag, id = p.Tag, p.ID
+		default:
 			continue
 		}
 		m.change(l, u, func() {
-			reason := fmt.Sprintf("superseded by %s (update %s)", head.WrittenTag, head.WrittenID)
+			reason := fmt.Sprintf("superseded by %s (update %s)", tag, id)
 			m.move(u, gitops.Superseded, "", reason, "")
 			m.step(u, gitops.Step{State: u.State, Reason: reason})
 		})

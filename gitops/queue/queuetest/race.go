@@ -24,7 +24,8 @@ import (
 //     another when the report began.
 //   - Nothing waits for a stop that was lifted, whenever it was judged.
 //   - Counts are what there is to count, and in the end every update is final and
-//     nothing was superseded but by a later one of its app that was written.
+//     nothing was superseded but by a later one of its app that was written or proposed.
+//   - Of an app one update at most is proposed.
 func Race(t *testing.T, views []queue.Queue) {
 	r := &race{
 		t: t, views: views, tokens: make(map[string]int64), given: make(map[queue.Lease]bool), fresh: make(map[string]int),
@@ -192,6 +193,9 @@ func (r *race) round(q queue.Queue, l queue.Lease, chance *rand.Rand) bool {
 			if code := gitops.CodeOf(err); err != nil && code != gitops.Conflict {
 				r.t.Errorf("Decide: %v", err)
 			}
+		case n == 2:
+			report.Transitions = append(report.Transitions, proposed(u))
+			report.Proposals = append(report.Proposals, queue.Proposed{Update: u.ID, Proposal: gitops.Proposal{Number: 1, OpenedAt: time.Now()}})
 		default:
 			report.Transitions = append(report.Transitions, gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: u.ID})
 		}

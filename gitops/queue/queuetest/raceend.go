@@ -34,18 +34,22 @@ func (r *race) counts() {
 		r.t.Fatal(err)
 	}
 	for _, b := range backlogs {
-		open := 0
+		open, inProposal := 0, make(map[string]bool) // apps
 		for _, u := range r.all(b.Environment) {
 			if !u.State.Final() {
 				open++
 			}
+			if u.State == gitops.Proposed && inProposal[u.App] {
+				r.t.Errorf("two updates of %s are proposed in %s", u.App, b.Environment)
+			}
+			inProposal[u.App] = inProposal[u.App] || u.State == gitops.Proposed
 		}
 		held := 0
 		for _, n := range b.Held {
 			held += n
 		}
-		if b.Pending+held != open {
-			r.t.Errorf("%s has %d open updates, and counts %d ready and %d blocked", b.Environment, open, b.Pending, held)
+		if b.Pending+held+b.Proposed != open {
+			r.t.Errorf("%s has %d open updates, and counts %d ready, %d blocked and %d proposed", b.Environment, open, b.Pending, held, b.Proposed)
 		}
 	}
 	for id, n := range r.fresh {
@@ -110,8 +114,22 @@ func (r *race) drain() {
 				break
 			}
 			r.round(q, leases[0], chance)
+			r.merge(q, leases[0])
 		}
 		r.ended(raceLane(n))
+	}
+}
+
+// merge has people merge all that is proposed in the lane.
+func (r *race) merge(q queue.Queue, l queue.Lease) {
+	var report queue.Report
+	for _, u := range r.all(l.Name) {
+		if u.State == gitops.Proposed {
+			report.Transitions = append(report.Transitions, gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: u.ID})
+		}
+	}
+	if _, err := q.Report(r.t.Context(), l, report); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -126,16 +144,19 @@ func (r *race) openIn(environment string) (open int) {
 
 // ended checks the final states of a lane's updates.
 func (r *race) ended(environment string) {
-	newest := make(map[string]int64) // committed, by app
+	newest, decided := make(map[string]int64), make(map[string]int64) // committed, and also proposed, by app
 	all := r.all(environment)
 	for _, u := range all {
 		if u.State == gitops.Committed {
 			newest[u.App] = max(newest[u.App], u.Sequence)
 		}
+		if u.State == gitops.Committed || u.Proposal != nil {
+			decided[u.App] = max(decided[u.App], u.Sequence)
+		}
 	}
 	for _, u := range all {
-		if u.State == gitops.Superseded && u.Sequence > newest[u.App] {
-			r.t.Errorf("update %s is superseded, and nothing later of its app was written", u.ID)
+		if u.State == gitops.Superseded && u.Sequence >= decided[u.App] {
+			r.t.Errorf("update %s is superseded, and nothing later of its app was written or proposed", u.ID)
 		}
 	}
 	for _, app := range slices.Sorted(maps.Keys(newest)) {

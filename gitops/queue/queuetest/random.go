@@ -179,8 +179,9 @@ func (r *player) work(l lent) {
 // news is a report of a few of the lane's updates, open or not, and now and then of
 // others or of none. No update is in it twice.
 func (r *player) news(environment string) (report queue.Report) {
-	actions := []gitops.Action{gitops.ActionPropose, gitops.ActionCommit, gitops.ActionCommit, gitops.ActionConfirm, gitops.ActionSupersede, gitops.ActionFail, gitops.ActionFail, gitops.ActionClose, gitops.ActionCancel}
+	actions := []gitops.Action{gitops.ActionPropose, gitops.ActionPropose, gitops.ActionCommit, gitops.ActionCommit, gitops.ActionConfirm, gitops.ActionSupersede, gitops.ActionFail, gitops.ActionFail, gitops.ActionClose, gitops.ActionCancel}
 	for _, id := range r.some(environment) {
+		report.Proposals = append(report.Proposals, r.someProposals(id)...)
 		if r.IntN(3) > 0 {
 			report.Transitions = append(report.Transitions, r.foundSome(transition(id, oneOf(r, actions...))))
 			continue

@@ -56,6 +56,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	errs["Release"] = s.q.Release(ctx, l, true)
 	_, errs["Ready"] = s.q.Ready(ctx, []string{"dev"})
 	_, errs["Take"] = s.q.Take(ctx, l, queue.TakeOptions{Limit: 1})
+	errs["Nudge"] = s.q.Nudge(ctx, []string{"dev"})
 	_, errs["Report"] = s.q.Report(ctx, l, queue.Report{})
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
 	_, errs["Update"] = s.q.Update(ctx, "missing")

@@ -123,6 +123,17 @@ var cases = []testCase{
 	{"Lanes/Wake", wake},
 	{"Lanes/ManyBlocked", manyBlocked},
 
+	{"Proposals/Kept", proposalsKept},
+	{"Proposals/Fenced", proposalsFenced},
+	{"Proposals/Supersede", proposeSupersedes},
+	{"Proposals/Older", proposeOlder},
+	{"Proposals/AtOnce", proposedAtOnce},
+	{"Proposals/NotReady", proposedIsNotReady},
+	{"Proposals/Backlogs", proposedBacklogs},
+	{"Proposals/ClosedBefore", closedBefore},
+	{"Proposals/ClosedAndRetried", closedAndRetried},
+	{"Proposals/ClosedAndWritten", closedAndWritten},
+
 	{"Decisions/Refusals", refusals},
 	{"Decisions/Cancel", cancelled},
 

@@ -141,12 +141,12 @@ func deliveryArgs(number, sender int64, d gitops.Delivery) []any {
 // acceptUpdate stores one update of the delivery d.
 func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gitops.Update, error) {
 	const update = `INSERT INTO updates
-		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, reason, accepted_at, finished_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, revision, terms, state, reason, accepted_at, finished_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	u = gitops.Update{
 		ID:          gitops.UpdateID(d.Key(), u.Environment, u.App),
-		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule,
+		Environment: u.Environment, App: u.App, Repository: u.Repository, Tag: u.Tag, Digest: u.Digest, OnlyUp: u.OnlyUp, Rule: u.Rule, Revision: u.Revision,
 		Terms: keptTerms(u.Terms), Delivery: d.Key(), Actor: d.Actor, Principal: d.Principal, State: gitops.Pending, AcceptedAt: rounded(tx.now), Sequence: u.Sequence,
 		Recovered: d.Recovered || !d.DecidedAt.IsZero(),
 	}
@@ -174,7 +174,7 @@ func (tx *tx) acceptUpdate(d gitops.Delivery, sender int64, u gitops.Update) (gi
 	if err != nil {
 		return gitops.Update{}, err
 	}
-	err = tx.exec(update, u.Sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule,
+	err = tx.exec(update, u.Sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest, u.Rule, u.Revision,
 		terms, string(u.State), u.Reason, stored(u.AcceptedAt), stored(u.FinishedAt))
 	if err == nil && u.State == gitops.Pending {
 		tx.woken[u.Environment] = true

@@ -78,6 +78,8 @@ func readyAt(blocks []gitops.Block) any {
 func (tx *tx) count(u gitops.Update, n int64) {
 	switch {
 	case u.State.Final():
+	case u.State == gitops.Proposed:
+		tx.waits[waiting{u.Environment, proposed}] += n
 	case len(u.BlockedBy) > 0:
 		tx.waits[waiting{u.Environment, u.BlockedBy[0].Kind}] += n
 	default:

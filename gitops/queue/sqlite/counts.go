@@ -9,11 +9,14 @@ import (
 )
 
 // waiting is what open updates are counted by: the first kind of what blocks
-// them, or "" when nothing does.
+// them, "" when nothing does, or proposed.
 type waiting struct {
 	environment string
 	kind        gitops.BlockKind
 }
+
+// proposed stands in the place of a kind for updates in this state.
+const proposed = gitops.BlockKind(gitops.Proposed)
 
 // counts is how many updates are open in each lane, so that no question counts them.
 // The writer keeps it: it is what the last transaction left.
@@ -28,10 +31,9 @@ func countOpen(c *connection) (map[waiting]int64, error) {
 		WHERE state = 'pending' AND ready_at IS NULL GROUP BY environment`
 	const blocked = `SELECT environment, blocked_kind, 1 FROM updates INDEXED BY updates_blocked
 		WHERE state = 'pending' AND blocked_kind <> ''`
-	const proposed = `SELECT l.environment, '', (SELECT count(*) FROM updates u INDEXED BY updates_listed
-		WHERE u.environment = l.environment AND u.state = 'proposed' AND u.state <> 'pending') FROM lanes l`
+	const open = `SELECT environment, state, 1 FROM updates INDEXED BY updates_proposed WHERE state = 'proposed'`
 	found := make(map[waiting]int64)
-	for _, text := range []string{ready, blocked, proposed} {
+	for _, text := range []string{ready, blocked, open} {
 		err := c.query(context.Background(), text, nil, func(r row) error {
 			found[waiting{r.text(0), gitops.BlockKind(r.text(1))}] += r.number(2)
 			return nil

@@ -41,7 +41,8 @@ func TestOpenUpdatesAreCountedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []queue.Backlog{{
-		Environment: "dev", Pending: 2, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 1, gitops.BlockStale: 1}, Oldest: d.Updates[0].AcceptedAt,
+		Environment: "dev", Pending: 1, Held: map[gitops.BlockKind]int{gitops.BlockRefused: 1, gitops.BlockStale: 1}, Oldest: d.Updates[0].AcceptedAt,
+		Proposed: 1, OldestProposed: d.Updates[3].AcceptedAt,
 	}}
 	check := func(when string) {
 		t.Helper()

@@ -100,9 +100,10 @@ func (in *importing) sender(k senderKey) (number int64, err error) {
 }
 
 func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
-	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, terms, state, code, reason,
-		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at, found_digest, found_at, found_named)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, revision, terms, state, code, reason,
+		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at, found_digest, found_at, found_named,
+		proposal, opened_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO NOTHING`
 	blocks, err := formatBlocks(u.BlockedBy)
 	if err != nil {
@@ -120,9 +121,13 @@ func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 		return err
 	}
 	digest, at, named := foundArgs(u.Found)
+	proposal, openedAt, err := proposalArgs(u.Proposal)
+	if err != nil {
+		return err
+	}
 	return in.c.exec(add, sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
-		u.Rule, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
-		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy), digest, at, named)
+		u.Rule, u.Revision, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
+		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy), digest, at, named, proposal, openedAt)
 }
 
 // sequenceOf returns the sequence here of an update that was given; 0 for the id "".

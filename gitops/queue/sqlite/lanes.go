@@ -32,9 +32,6 @@ const (
 	cancelled = `SELECT sequence FROM updates INDEXED BY updates_cancel WHERE environment = ? AND cancel_reason IS NOT NULL ORDER BY sequence LIMIT ?`
 )
 
-// Wake implements [queue.Lanes].
-func (s *Store) Wake(environment string) <-chan struct{} { return s.wakes.Channel(environment) }
-
 // Ready implements [queue.Lanes].
 func (s *Store) Ready(ctx context.Context, environments []string) (ready []string, err error) {
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
@@ -84,10 +81,14 @@ type taking struct {
 	now         time.Time
 	found       map[int64]gitops.Update // by sequence
 	heads       map[string]gitops.Head  // by app
+	closed      bool                    // the environment has an update that is closed
 }
 
 func (t *taking) take(l queue.Lease, o queue.TakeOptions) error {
 	if err := checkLease(t.ctx, t.c, l); err != nil {
+		return err
+	}
+	if err := t.findClosed(); err != nil {
 		return err
 	}
 	ready, err := t.ready(o)
@@ -281,6 +282,9 @@ func (t *taking) add(sequence int64) error {
 	}
 	u.HeldUntil, u.WrittenTag, u.ImageSince = gitops.HeldUntil(u.BlockedBy, t.now), head.WrittenTag, gitops.ImageSince(u.BlockedBy)
 	u.BlockedBy = blocking(u.BlockedBy, t.now)
+	if u.ClosedBefore, err = t.closedBefore(u, head); err != nil {
+		return err
+	}
 	t.found[sequence] = u
 	return nil
 }

@@ -15,7 +15,7 @@ const updateColumns = `u.id, d.source, d.id, sent.actor, u.environment, u.app, u
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
 	ifnull(d.decided_at, d.received_at), d.event_time, d.recovered OR d.decided_at IS NOT NULL, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule,
-	u.terms, sent.principal, u.found_digest, u.found_at, u.found_named`
+	u.terms, sent.principal, u.found_digest, u.found_at, u.found_named, u.revision, u.proposal`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -39,7 +39,7 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 		State: gitops.State(r.text(9)), Code: gitops.Code(r.text(10)), Reason: r.text(11), Commit: r.text(12),
 		Attempts: int(r.number(13)), AcceptedAt: r.time(14), FinishedAt: r.time(15),
 		Sequence: r.number(16), MaybePushed: r.number(17) != 0, Recovered: r.number(20) != 0, RetriedAt: r.time(21),
-		OnlyUp: r.number(25) != 0, Rule: r.text(26), Principal: r.text(28),
+		OnlyUp: r.number(25) != 0, Rule: r.text(26), Principal: r.text(28), Revision: r.text(32),
 	}
 	if m := (gitops.EventMoment{Event: r.time(19), Receipt: receipt(r.time(18), u.AcceptedAt)}); m.Dated() {
 		u.EventTime = m.Event
@@ -55,7 +55,9 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 		return u, err
 	}
 	u.BlockedBy = blocking(blocks, at)
-	u.Terms, err = parseTerms(r.text(27))
+	if u.Terms, err = parseTerms(r.text(27)); err == nil {
+		u.Proposal, err = parseProposal(r.text(33))
+	}
 	return u, err
 }
 
@@ -197,20 +199,24 @@ func readUpdate(ctx context.Context, c *connection, id string, at time.Time) (gi
 
 // Backlogs implements [queue.Reader].
 func (s *Store) Backlogs(ctx context.Context) (found []queue.Backlog, err error) {
-	const backlogs = `SELECT l.environment, (SELECT u.accepted_at FROM updates u WHERE u.sequence = (SELECT min(oldest) FROM (
-			SELECT min(sequence) AS oldest FROM updates WHERE environment = l.environment AND state = 'pending' AND ready_at IS NULL
-			UNION ALL SELECT min(sequence) FROM updates WHERE environment = l.environment AND state = 'proposed' AND state <> 'pending'))),
+	const backlogs = `SELECT l.environment, (SELECT u.accepted_at FROM updates u WHERE u.sequence =
+			(SELECT min(sequence) FROM updates WHERE environment = l.environment AND state = 'pending' AND ready_at IS NULL)),
+		(SELECT ifnull(opened_at, accepted_at) FROM updates INDEXED BY updates_proposed
+			WHERE environment = l.environment AND state = 'proposed' ORDER BY ifnull(opened_at, accepted_at) LIMIT 1),
 		(SELECT holder FROM leases WHERE name = l.environment AND state = 'held'), ` + laneColumns + ` FROM lanes l WHERE l.used = 1`
 	err = s.read(ctx, func(ctx context.Context, c *connection) error {
 		counted := s.counts.now()
 		return c.query(ctx, backlogs, nil, func(r row) error {
-			b := scanLane(r[3:])
-			b.Environment, b.Oldest, b.Holder = r.text(0), r.time(1), r.text(2)
-			b.Pending = int(counted[waiting{environment: b.Environment}])
-			// The two were looked up a moment apart; of a lane that was or became
-			// empty between, both say so.
+			b := scanLane(r[4:])
+			b.Environment, b.Oldest, b.OldestProposed, b.Holder = r.text(0), r.time(1), r.time(2), r.text(3)
+			b.Pending, b.Proposed = int(counted[waiting{environment: b.Environment}]), int(counted[waiting{b.Environment, proposed}])
+			// A count and its time were looked up a moment apart; of a lane that was or
+			// became empty between, both say so.
 			if b.Pending == 0 || b.Oldest.IsZero() {
 				b.Pending, b.Oldest = 0, time.Time{}
+			}
+			if b.Proposed == 0 || b.OldestProposed.IsZero() {
+				b.Proposed, b.OldestProposed = 0, time.Time{}
 			}
 			for _, kind := range gitops.BlockKinds() {
 				if n := counted[waiting{b.Environment, kind}]; n > 0 {

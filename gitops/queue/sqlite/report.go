@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,11 +11,11 @@ import (
 
 // Report implements [queue.Lanes].
 func (s *Store) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
-	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks), work: func(tx *tx) error {
+	err = s.writer.run(ctx, &request{updates: 1 + len(r.Transitions) + len(r.Blocks) + len(r.Proposals), work: func(tx *tx) error {
 		if err := checkLease(context.Background(), tx.connection, l); err != nil {
 			return err
 		}
-		p := reporting{tx: tx, environment: l.Name, updates: make(map[string]gitops.Update), written: make(map[string]bool)}
+		p := reporting{tx: tx, environment: l.Name, updates: make(map[string]gitops.Update), written: make(map[string]bool), proposed: make(map[string]gitops.Update)}
 		if err := p.read(r); err != nil {
 			return err
 		}
@@ -36,6 +35,7 @@ type reporting struct {
 	environment string
 	updates     map[string]gitops.Update // what the report names, as it has left them so far
 	written     map[string]bool          // apps of which it says that something is on the branch
+	proposed    map[string]gitops.Update // the newest one of each app that it proposed, by app
 	superseded  []gitops.Update
 }
 
@@ -48,6 +48,9 @@ func (p *reporting) read(r queue.Report) error {
 	}
 	for _, b := range r.Blocks {
 		ids = append(ids, b.Update)
+	}
+	for _, known := range r.Proposals {
+		ids = append(ids, known.Update)
 	}
 	sequences, err := sequencesOf(context.Background(), p.connection, ids)
 	if err != nil {
@@ -67,6 +70,9 @@ func (p *reporting) read(r queue.Report) error {
 }
 
 func (p *reporting) record(r queue.Report) error {
+	if err := p.keepProposals(r.Proposals); err != nil {
+		return err
+	}
 	for _, t := range r.Transitions {
 		if err := p.transition(t); err != nil {
 			return err
@@ -104,44 +110,12 @@ func (p *reporting) transition(t gitops.Transition) error {
 		p.written[u.App] = true
 		p.setHead(p.head(u.Environment, u.App).Write(after))
 	}
+	if to == gitops.Proposed && u.Sequence > p.proposed[u.App].Sequence {
+		p.proposed[u.App] = after
+	}
 	p.updates[u.ID] = after
 	step := gitops.Step{Attempts: 1, State: to, Code: t.Code, Reason: t.Reason, Commit: t.Commit, Actor: t.Actor}
 	return p.save(u, after, step)
-}
-
-// supersede ends what is still open of the apps that were written, and older than
-// their heads.
-func (p *reporting) supersede() error {
-	var newest int64
-	for app := range p.written {
-		newest = max(newest, p.head(p.environment, app).Written)
-	}
-	if newest == 0 {
-		return nil
-	}
-	found, err := openOf(context.Background(), p.connection, p.environment, p.written, 0, newest)
-	if err != nil {
-		return err
-	}
-	slices.Sort(found)
-	for _, sequence := range found {
-		u, err := readSequence(context.Background(), p.connection, sequence, asStored)
-		if err != nil {
-			return err
-		}
-		head := p.head(u.Environment, u.App)
-		if sequence > head.Written {
-			continue
-		}
-		after := p.moved(u, gitops.Superseded)
-		after.Reason = fmt.Sprintf("superseded by %s (update %s)", head.WrittenTag, head.WrittenID)
-		p.updates[u.ID] = after
-		if err := p.save(u, after, gitops.Step{State: after.State, Reason: after.Reason}); err != nil {
-			return err
-		}
-		p.superseded = append(p.superseded, after)
-	}
-	return nil
 }
 
 // block puts the blocks in the place of what blocked a pending update before.

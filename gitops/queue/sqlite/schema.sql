@@ -70,6 +70,7 @@ CREATE TABLE updates (
 	only_up       INTEGER NOT NULL,         -- 0 or 1
 	digest        TEXT NOT NULL,
 	rule          TEXT NOT NULL,
+	revision      TEXT NOT NULL,    -- of the app's own repository; '' when the sender did not say
 	terms         TEXT,             -- gitops.Terms as JSON, of a person's order that has some
 	state         TEXT NOT NULL,
 	code          TEXT NOT NULL DEFAULT '',
@@ -86,7 +87,9 @@ CREATE TABLE updates (
 	ready_at      INTEGER,                  -- NULL: now; when its blocks lift; the highest number: not by themselves
 	found_digest  TEXT,                     -- gitops.Found: NULL until its image was found, as found_at and found_named
 	found_at      INTEGER,
-	found_named   INTEGER                   -- 0 or 1
+	found_named   INTEGER,                  -- 0 or 1
+	proposal      TEXT,                     -- gitops.Proposal as JSON: NULL until one is reported
+	opened_at     INTEGER                   -- of the proposal
 ) STRICT;
 
 -- What a lane takes, in acceptance order, without a look into the rows. What is
@@ -113,6 +116,12 @@ CREATE INDEX updates_version ON updates (environment, app, version) WHERE finish
 CREATE INDEX updates_listed ON updates (environment, state) WHERE state <> 'pending';
 CREATE INDEX updates_app ON updates (environment, app, state) WHERE state <> 'pending';
 CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
+
+-- What is proposed, by when that was opened: one update of each app that has a proposal.
+CREATE INDEX updates_proposed ON updates (environment, ifnull(opened_at, accepted_at)) WHERE state = 'proposed';
+
+-- The tags whose proposals were closed by a person.
+CREATE INDEX updates_closed ON updates (environment, app, tag) WHERE state = 'closed';
 
 -- The apps that have a failed update, and the newest one of each.
 CREATE INDEX updates_failed ON updates (environment, app) WHERE state = 'failed';
@@ -309,7 +318,7 @@ CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries BEGIN SELECT rai
 CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries
 	WHEN EXISTS (SELECT 1 FROM updates WHERE sequence BETWEEN OLD.number * 65536 AND OLD.number * 65536 + 65535)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
-CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, terms, accepted_at ON updates
+CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, sender, environment, app, repository, tag, digest, rule, revision, terms, accepted_at ON updates
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates WHEN NOT EXISTS (SELECT 1 FROM audit WHERE sequence = OLD.sequence)
 	BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;

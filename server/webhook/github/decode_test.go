@@ -15,6 +15,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/webhook/github"
 )
 
+const sha = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+
 const guid = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
 // headers are GitHub's, with some of them changed: pairs of name and value, an
@@ -85,7 +87,7 @@ func TestDecodeNothing(t *testing.T) {
 		actor, wants string
 	}{
 		"a ping":               {headers("X-GitHub-Event", "ping"), string(fixture(t, "ping.json")), "", `a "ping" event is ignored`},
-		"another event":        {headers("X-GitHub-Event", "push"), `{"ref": 1}`, "", `a "push" event is ignored`},
+		"another event":        {headers("X-GitHub-Event", "issues"), `{"ref": 1}`, "", `a "issues" event is ignored`},
 		"an event made up":     {headers("X-GitHub-Event", strings.Repeat("x", 999)), `{}`, "", strings.Repeat("x", 40) + `" event is ignored`},
 		"another event_type":   {headers(), `{"action": "deploy", "sender": {"login": "ann"}, "client_payload": 7}`, "ann", `event_type "deploy" is not one of those that order an update (update-image)`},
 		"an event_type's case": {headers(), `{"action": "Update-Image"}`, "", `event_type "Update-Image" is not one of`},
@@ -121,6 +123,10 @@ func TestDecodeOrders(t *testing.T) {
 		"another app's name": {`{"service": "a", "env": "dev", "tag": "t"}`, gitops.Order{}, "client_payload.app", "is missing: the field is called app, not service"},
 		"all one level down": {`{"payload": {"app": "a"}}`, gitops.Order{}, "client_payload.app", `the fields are called app, env, tag and digest, and client_payload has "payload"`},
 		"many other names":   {`{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1}`, gitops.Order{}, "client_payload.app", `has "a", "b", "c", "d", "e", "f"`},
+		"a commit":           {`{"app": "a", "env": "dev", "tag": "t", "sha": "` + sha + `"}`, gitops.Order{App: "a", Environment: "dev", Tag: "t", Revision: sha}, "", ""},
+		"a short commit":     {`{"app": "a", "sha": "1a2b3c4"}`, gitops.Order{App: "a", Revision: "1a2b3c4"}, "", ""}, // which the plan rejects
+		"a commit of digits": {`{"app": "a", "sha": 1234567}`, gitops.Order{}, "client_payload.sha", "gh api write -f, not -F"},
+		"a list of commits":  {`{"app": "a", "sha": ["` + sha + `"]}`, gitops.Order{}, "client_payload.sha", "must be a string in quotes, not a list"},
 		"a field of null":    {`{"app": "a", "digest": null}`, gitops.Order{App: "a"}, "", ""},
 		"any text":           {`{"app": "../..", "tag": "a\nb"}`, gitops.Order{App: "../..", Tag: "a\nb"}, "", ""},
 		"null":               {`null`, gitops.Order{}, "client_payload", "must be an object with app, env, tag"},
@@ -204,6 +210,9 @@ func FuzzDecode(f *testing.F) {
 	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev",["x"]],"tag":"t"}}`, "repository_dispatch", "2", "application/json")
 	add(`{"action":"update-image","client_payload":{"app":["a","b"],"env":["dev","qa"],"tag":"t"}}`, "repository_dispatch", "3", "application/json")
 	add(`payload=%7B%22action%22%3A%22update-image%22%7D`, "repository_dispatch", "x", "application/x-www-form-urlencoded")
+	for _, kind := range []string{"pull_request", "push", "merge_group", "installation"} {
+		add(string(fixture(f, kind+".json")), kind, guid, "application/json")
+	}
 	add(`[`, "", "-", ";")
 	r := receiver(f, "s")
 	f.Fuzz(func(t *testing.T, body []byte, kind, id, contentType string) {
@@ -235,6 +244,9 @@ func checkEvent(t *testing.T, e gitops.Event) {
 	}
 	if e.Delivery.Source != github.Source || gitops.CheckDeliveryID("id", e.Delivery.ID) != nil || gitops.CheckActor("actor", e.Principal.Actor()) != nil {
 		t.Errorf("key %q or actor %q break their grammars", e.Delivery, e.Principal.Actor())
+	}
+	if e.Hint != nil && e.IgnoreReason == "" {
+		t.Error("a hint asks for something")
 	}
 	if len(e.IgnoreReason) > 1200 || e.Violation != nil && e.Violation.Code != gitops.Rejected {
 		t.Errorf("nothing %q, fault %v", e.IgnoreReason, e.Violation)

@@ -1,7 +1,7 @@
 // Package github receives the webhooks of a GitHub App.
 //
 // Facts: docs.github.com "Validating webhook deliveries", "Webhook events and
-// payloads" (repository_dispatch, ping), "Best practices for using webhooks".
+// payloads", "Best practices for using webhooks".
 package github
 
 import (
@@ -93,7 +93,8 @@ func (r *Receiver) Authenticate(header http.Header, body []byte) error {
 	return nil
 }
 
-// Decode reads a delivery. Every event but repository_dispatch is ignored.
+// Decode reads a delivery. Every event but repository_dispatch is ignored, and some are
+// hints.
 func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error) {
 	event := gitops.Event{Delivery: gitops.DeliveryKey{Source: Source, ID: header.Get("X-GitHub-Delivery")}}
 	if err := gitops.CheckDeliveryID("header X-GitHub-Delivery", event.Delivery.ID); err != nil {
@@ -109,6 +110,12 @@ func (r *Receiver) Decode(header http.Header, body []byte) (gitops.Event, error)
 	}
 	if !isObject(payload) {
 		return event, gitops.Errorf(gitops.Invalid, "the body is not a JSON object")
+	}
+	if r.IsHint(kind) {
+		var hint gitops.Hint
+		hint, event.IgnoreReason = hintOf(kind, payload)
+		event.Hint = &hint
+		return event, nil
 	}
 	if kind != "repository_dispatch" {
 		event.IgnoreReason = fmt.Sprintf("a %.40q event is ignored: only repository_dispatch creates updates", kind)

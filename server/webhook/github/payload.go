@@ -16,7 +16,7 @@ const within = "client_payload"
 // as 123.
 func ordersOf(payload []byte) ([]gitops.Order, *gitops.Error) {
 	if len(payload) == 0 || payload[0] != '{' {
-		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest and nonce"}
+		return nil, &gitops.Error{Code: gitops.Rejected, Field: within, Message: "must be an object with app, env, tag and perhaps digest, sha and nonce"}
 	}
 	form, others, err := readForm(payload)
 	if err != nil {
@@ -42,7 +42,7 @@ func readForm(payload []byte) (form webhook.OrderForm, others []string, err *git
 	form.Within = within
 	var nonce string // makes the body another one: see digestOf
 	lists := map[string]*[]string{"app": &form.Apps, "env": &form.Environments}
-	texts := map[string]*string{"tag": &form.Tag, "digest": &form.Digest, "nonce": &nonce}
+	texts := map[string]*string{"tag": &form.Tag, "digest": &form.Digest, "sha": &form.Revision, "nonce": &nonce}
 	for name, value := range members(payload) {
 		field := within + "." + string(name)
 		if list, known := lists[string(name)]; known {

@@ -78,6 +78,7 @@ CREATE TABLE updates (
 	only_up       boolean NOT NULL DEFAULT false,
 	digest        text NOT NULL,
 	rule          text NOT NULL,
+	revision      text NOT NULL DEFAULT '',    -- of the app's own repository; '' when the sender did not say
 	terms         jsonb,                       -- gitops.Terms, of a person's order
 	state         text NOT NULL,
 	blocked_by    jsonb NOT NULL DEFAULT '[]', -- gitops.Block
@@ -94,9 +95,11 @@ CREATE TABLE updates (
 	found_digest  text,                        -- gitops.Found: null until its image was found, as found_at and found_named
 	found_at      timestamptz,
 	found_named   boolean,
-	-- What it counts as in the table tallies: null for nothing, '' for ready, or the
-	-- kind of the first block.
-	counts_as     text GENERATED ALWAYS AS (CASE WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
+	proposal      jsonb,                       -- gitops.Proposal: null until one is reported
+	opened_at     timestamptz,                 -- of the proposal
+	-- What it counts as in the table tallies: null for nothing, '' for ready, the kind of
+	-- the first block, or 'proposed'.
+	counts_as     text GENERATED ALWAYS AS (CASE WHEN state = 'proposed' THEN state WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
 	is_ready      boolean GENERATED ALWAYS AS (state = 'pending' AND ready_at IS NULL) STORED,
 	was_held      boolean GENERATED ALWAYS AS (coalesce(blocked_by->0->>'kind', '') IN ('pin', 'freeze', 'stop', 'bad')) STORED, -- or is: gitops.BlockKind.Held
 	has_failed    boolean GENERATED ALWAYS AS (state = 'failed') STORED
@@ -118,6 +121,10 @@ CREATE INDEX updates_held ON updates (environment, app, ready_at) WHERE was_held
 CREATE INDEX updates_images ON updates (environment, ready_at) WHERE counts_as = 'image';
 -- The highest version that an app waits for.
 CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
+-- What is proposed, by when that was opened: one update of each app that has a proposal.
+CREATE INDEX updates_proposed ON updates (environment, (coalesce(opened_at, accepted_at))) WHERE counts_as = 'proposed';
+-- The tags whose proposals were closed by a person.
+CREATE INDEX updates_closed ON updates (environment, app, tag, (sequence + 0)) WHERE state = 'closed';
 -- The apps that have a failed update, and the newest one of each.
 CREATE INDEX updates_failed ON updates (environment, app, (sequence + 0) DESC) WHERE has_failed;
 CREATE INDEX updates_to_cancel ON updates (environment, sequence) WHERE cancel_actor IS NOT NULL;

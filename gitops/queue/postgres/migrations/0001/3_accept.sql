@@ -186,7 +186,7 @@ BEGIN
 			CASE WHEN a.event_time < a.receipt THEN a.event_time END, -- an event cannot have happened after its receipt
 			a.receipt, now_at, a.person, a.recovered, u.only_up, CASE WHEN u.only_up THEN highest_version(u.environment, u.app) END)::arrival AS arrival
 		FROM added a JOIN jsonb_to_recordset(update_args) AS u (delivery integer, place integer, id text, environment text, app text,
-			repository text, tag text, version text, only_up boolean, digest text, rule text, terms jsonb) ON u.delivery = a.number - base
+			repository text, tag text, version text, only_up boolean, digest text, rule text, revision text, terms jsonb) ON u.delivery = a.number - base
 	), in_order AS (
 		SELECT a.*, coalesce(after_arrivals(k.known, a.arrival) OVER earlier, k.known) AS known,
 			lead(a.sequence) OVER (PARTITION BY a.environment, a.app ORDER BY a.sequence) IS NULL AS last
@@ -196,8 +196,8 @@ BEGIN
 	), judged AS (
 		SELECT i.*, why_superseded(i.known, i.arrival) AS reason, after_arrival(i.known, i.arrival) AS after FROM in_order i
 	), enqueued AS (
-		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, rule, terms, state, reason, accepted_at, finished_at)
-		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest, j.rule, j.terms,
+		INSERT INTO updates (sequence, id, environment, app, repository, tag, version, only_up, digest, rule, revision, terms, state, reason, accepted_at, finished_at)
+		SELECT j.sequence, j.id, j.environment, j.app, j.repository, j.tag, j.version, j.only_up, j.digest, j.rule, j.revision, j.terms,
 			CASE WHEN j.reason IS NULL THEN 'pending' ELSE 'superseded' END, coalesce(j.reason, ''),
 			now_at, CASE WHEN j.reason IS NOT NULL THEN now_at END
 		FROM judged j

@@ -6,7 +6,7 @@ CREATE VIEW update_records AS
 		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
 		clock_timestamp() AS read_at, u.rule, u.terms, d.principal, u.ready_at, u.was_held,
-		u.found_digest, u.found_at, u.found_named
+		u.found_digest, u.found_at, u.found_named, u.revision, u.proposal
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
 
 -- The limits and offsets below that change nothing keep the planner from turning a
@@ -117,15 +117,25 @@ BEGIN
 	END IF;
 END $$;
 
--- oldest_ready is when the first open update was accepted that nothing blocks.
+-- oldest_ready is when the first pending update was accepted that nothing blocks.
 CREATE FUNCTION oldest_ready(lane text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
-	SELECT first.accepted_at FROM (
-		(SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT 1)
-		UNION ALL
-		SELECT u.* FROM states s CROSS JOIN LATERAL (
-			SELECT u.sequence, u.accepted_at FROM updates u WHERE u.environment = lane AND u.state = s.name ORDER BY u.sequence + 0 LIMIT 1
-		) AS u WHERE NOT s.final AND s.name <> 'pending'
-	) AS first ORDER BY first.sequence LIMIT 1
+	SELECT u.accepted_at FROM updates u WHERE u.environment = lane AND u.is_ready ORDER BY u.sequence + 0 LIMIT 1
+$$;
+
+-- oldest_proposed is when the first pull request was opened of what is proposed, or its
+-- update accepted where that was not reported.
+CREATE FUNCTION oldest_proposed(lane text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+	SELECT coalesce(u.opened_at, u.accepted_at) FROM updates u WHERE u.environment = lane AND u.counts_as = 'proposed'
+	ORDER BY coalesce(u.opened_at, u.accepted_at) LIMIT 1
+$$;
+
+-- closed_before is the closed update of a tag that decides about what automation asks for:
+-- see queue.Lanes.Take. It is an object, and null for none.
+CREATE FUNCTION closed_before(lane text, name text, its_tag text, retried timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('update', c.id, 'by', coalesce(c.proposal->>'endedBy', ''), 'url', coalesce(c.proposal->>'url', ''), 'at', c.finished_at)
+	FROM updates c WHERE c.environment = lane AND c.app = name AND c.tag = its_tag AND c.state = 'closed'
+		AND c.sequence + 0 > coalesce((SELECT h.written FROM heads h WHERE h.environment = lane AND h.app = name), 0) AND c.finished_at > coalesce(retried, '-infinity')
+	ORDER BY c.proposal IS NULL, c.sequence DESC LIMIT 1
 $$;
 
 -- environments are those that have ever had an update, or the one that is named.

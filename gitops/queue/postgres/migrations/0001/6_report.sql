@@ -1,29 +1,35 @@
--- report records what became of a lane's updates: see queue.Lanes.Report. Transitions
--- and blocks are lists of objects, and an outage is null or an object. It answers
+-- report records what became of a lane's updates: see queue.Lanes.Report. Transitions,
+-- blocks and proposals are lists of objects, and an outage is null or an object. It answers
 -- with what it superseded.
-CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, outage jsonb)
+CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, proposal_args jsonb,
+	outage jsonb)
 RETURNS SETOF update_records LANGUAGE plpgsql AS $$
 DECLARE
 	now_at     timestamptz;
 	reported   text[];
 	round      integer := 1;
 	written    text[] := '{}'; -- apps
-	more       text[];
+	proposed   bigint[] := '{}';
+	applied    record;
 	superseded bigint[];
 BEGIN
 	PERFORM take_turn();
 	PERFORM fence(lane, lease_token, lease_holder);
 	SELECT coalesce(array_agg(t.update), '{}') INTO reported FROM jsonb_to_recordset(transition_args) AS t (update text);
-	PERFORM in_lane(lane, reported || coalesce((SELECT array_agg(b.update) FROM jsonb_to_recordset(block_args) AS b (update text)), '{}'));
+	PERFORM in_lane(lane, reported || coalesce((SELECT array_agg(b.update) FROM jsonb_to_recordset(block_args || proposal_args) AS b (update text)), '{}'));
 	now_at := coalesce(at, clock_timestamp());
+	IF proposal_args <> '[]' THEN
+		PERFORM keep_proposals(proposal_args);
+	END IF;
 	-- Updates change together, but one that has several transitions does so in rounds.
 	LOOP
-		more := apply_transitions(transition_args, round, now_at);
-		EXIT WHEN more IS NULL;
-		written := written || more;
+		SELECT * INTO applied FROM apply_transitions(transition_args, round, now_at);
+		EXIT WHEN applied.given = 0;
+		written := written || applied.raised;
+		proposed := proposed || applied.proposed;
 		round := round + 1;
 	END LOOP;
-	superseded := supersede(lane, written, now_at);
+	superseded := supersede(lane, written, proposed, now_at);
 	PERFORM block(block_args, now_at);
 	UPDATE lanes SET
 		last_progress = CASE WHEN cardinality(reported) > 0 THEN now_at ELSE last_progress END,
@@ -38,12 +44,10 @@ END $$;
 
 -- apply_transitions applies the transition of each update that is its nth in the list,
 -- as the table transitions allows, and raises the heads of the apps that were written.
--- It returns those, or null when no update has so many transitions.
-CREATE FUNCTION apply_transitions(args jsonb, nth integer, now_at timestamptz) RETURNS text[] LANGUAGE plpgsql AS $$
+-- It returns those, what was proposed, and how many updates have so many transitions.
+CREATE FUNCTION apply_transitions(args jsonb, nth integer, now_at timestamptz, OUT given integer, OUT raised text[], OUT proposed bigint[]) LANGUAGE plpgsql AS $$
 DECLARE
-	given  integer;
 	made   steps[];
-	raised text[];
 	seen   bigint[];
 BEGIN
 	WITH listed AS (
@@ -71,29 +75,57 @@ BEGIN
 	)
 	SELECT (SELECT count(*) FROM asked),
 		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor)::steps ORDER BY c.place),
-		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}'), array_agg(c.sequence ORDER BY c.place) FILTER (WHERE c.seen)
-	INTO given, made, raised, seen FROM changed c;
+		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}'), coalesce(array_agg(c.sequence) FILTER (WHERE c.state = 'proposed'), '{}'),
+		array_agg(c.sequence ORDER BY c.place) FILTER (WHERE c.seen)
+	INTO given, made, raised, proposed, seen FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
 	END IF;
 	IF seen IS NOT NULL THEN
 		PERFORM record_found(seen, now_at);
 	END IF;
-	RETURN CASE WHEN given > 0 THEN raised END;
 END $$;
 
--- supersede ends every open update of the apps that is older than what is written of
--- its app. It returns their sequences.
-CREATE FUNCTION supersede(lane text, apps text[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- keep_proposals puts what is known of pull requests in the place of what was; of an update
+-- that is there twice the last.
+CREATE FUNCTION keep_proposals(args jsonb) RETURNS void LANGUAGE sql AS $$
+	UPDATE updates u SET proposal = p.proposal, opened_at = p.opened_at FROM (
+		SELECT DISTINCT ON (a.value->>'update') a.value->>'update' AS id, a.value->'proposal' AS proposal, (a.value->>'opened_at')::timestamptz AS opened_at
+		FROM jsonb_array_elements(args) WITH ORDINALITY AS a (value, place) ORDER BY a.value->>'update', a.place DESC
+	) AS p WHERE u.id = p.id
+$$;
+
+-- superseding are the updates that supersede what is older of their apps: of those that
+-- were written what their heads say, and of those of which some were proposed that, too,
+-- and the newest that is proposed now or was by the report.
+CREATE FUNCTION superseding(lane text, written text[], proposed bigint[]) RETURNS TABLE (app text, sequence bigint, named text) LANGUAGE sql STABLE AS $$
+	WITH made AS (
+		SELECT u.app, max(u.sequence) AS sequence FROM unnest(proposed) AS p
+		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = p LIMIT 1) AS u GROUP BY u.app
+	)
+	SELECT h.app, h.written, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch'
+	FROM (SELECT unnest(written) AS app UNION SELECT m.app FROM made m) AS given
+	CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h WHERE h.written > 0
+	UNION ALL
+	SELECT m.app, n.sequence, n.tag || ' (update ' || n.id || ') was accepted later and is proposed' FROM made m CROSS JOIN LATERAL (
+		SELECT u.sequence, u.tag, u.id FROM updates u WHERE u.environment = lane AND u.app = m.app AND u.state = 'proposed' AND u.sequence + 0 > m.sequence
+		UNION ALL SELECT u.sequence, u.tag, u.id FROM updates u WHERE u.sequence = m.sequence
+		ORDER BY 1 DESC LIMIT 1) AS n
+$$;
+
+-- supersede ends every open update that is older than a superseding one of its app. It
+-- returns their sequences.
+CREATE FUNCTION supersede(lane text, written text[], proposed bigint[], now_at timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
 	made  steps[];
 	ended bigint[];
 BEGIN
+	IF written = '{}' AND proposed = '{}' THEN
+		RETURN NULL;
+	END IF;
 	WITH older AS (
-		SELECT u.sequence, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch' AS reason
-		FROM (SELECT DISTINCT a AS app FROM unnest(apps) AS a) AS given
-		CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
-		CROSS JOIN LATERAL open_before(h.written, lane, given.app) AS u
+		SELECT DISTINCT ON (u.sequence) u.sequence, s.named AS reason
+		FROM superseding(lane, written, proposed) AS s CROSS JOIN LATERAL open_before(s.sequence, lane, s.app) AS u ORDER BY u.sequence, s.sequence DESC
 	), changed AS (
 		UPDATE updates u SET state = t.to_state, blocked_by = '[]', ready_at = NULL, code = '', reason = o.reason, commit_id = '',
 			finished_at = now_at, cancel_actor = NULL, cancel_reason = NULL

@@ -71,7 +71,7 @@ CREATE TRIGGER audit_kept BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION r
 CREATE TRIGGER deliveries_unchanged BEFORE UPDATE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER deliveries_kept BEFORE DELETE ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse_lost_delivery();
 CREATE TRIGGER deliveries_not_emptied BEFORE TRUNCATE ON deliveries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, environment, app, repository, tag, digest, rule, terms, accepted_at ON updates
+CREATE TRIGGER orders_unchanged BEFORE UPDATE OF sequence, id, environment, app, repository, tag, digest, rule, revision, terms, accepted_at ON updates
 	FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER orders_not_emptied BEFORE TRUNCATE ON updates FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER orders_kept BEFORE DELETE ON updates FOR EACH ROW EXECUTE FUNCTION refuse_lost_order();

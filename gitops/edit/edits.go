@@ -1,4 +1,4 @@
-package manifest
+package edit
 
 import (
 	"context"
@@ -11,16 +11,23 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
-// edits are the files that a plan changes, each as the last of its updates leaves
-// it. A file is parsed once, however many updates change it.
-type edits struct {
+// Edits are files of a snapshot, each as the last update that was applied leaves it. A file
+// is parsed once, however many updates change it. They belong to one goroutine, and end with
+// [Edits.Verify] or [Edits.Close].
+type Edits struct {
+	config     Config
 	of         *branch.Snapshot
-	guard      Guard
-	kind       gitops.ParsedKind // a file, or past where the snapshot is not of the tip
-	oneByOne   map[string]bool   // paths of files in which each edit is verified by itself
+	kind       gitops.ParsedKind
+	oneByOne   map[string]bool
 	files      map[string]*edited
 	pending    []*edited // files of the update in hand whose edits are prepared and not made
 	unverified []string  // paths of files that are not as they should be
+}
+
+// On begins edits of a snapshot, whose files are of a kind: [gitops.ParsedPast] where it is
+// not of the branch's tip. In the files at the paths each edit is verified by itself.
+func (c Config) On(of *branch.Snapshot, kind gitops.ParsedKind, oneByOne map[string]bool) *Edits {
+	return &Edits{config: c, of: of, kind: kind, oneByOne: oneByOne, files: make(map[string]*edited)}
 }
 
 // edited is one file.
@@ -42,7 +49,7 @@ type edited struct {
 
 // file returns the file at a path as it is by now. An error that is a
 // [*gitops.Error] is the path's fault.
-func (e *edits) file(path string) (*edited, error) {
+func (e *Edits) file(path string) (*edited, error) {
 	if f := e.files[path]; f != nil {
 		return f, nil
 	}
@@ -65,8 +72,8 @@ func (e *edits) file(path string) (*edited, error) {
 	return e.files[path], nil
 }
 
-// size is how many bytes the next commit changes.
-func (e *edits) size() (n int) {
+// Size is how many bytes the next commit changes.
+func (e *Edits) Size() (n int) {
 	for _, f := range e.files {
 		if f.fresh {
 			n += len(f.content)
@@ -76,15 +83,15 @@ func (e *edits) size() (n int) {
 }
 
 // pendingSize is how many bytes the update in hand changes, as far as it is prepared.
-func (e *edits) pendingSize() (n int) {
+func (e *Edits) pendingSize() (n int) {
 	for _, f := range e.pending {
 		n += len(f.next)
 	}
 	return n
 }
 
-// changes returns what was edited since it was last asked, sorted by path.
-func (e *edits) changes() (changes []git.Change) {
+// Changes returns what was edited since it was last asked, sorted by path.
+func (e *Edits) Changes() (changes []git.Change) {
 	for _, f := range e.files {
 		if f.fresh {
 			if f.fresh = false; f.parsed != nil {
@@ -101,33 +108,33 @@ func (e *edits) changes() (changes []git.Change) {
 // before. When others have the memory, what was parsed here before is given up first,
 // also of the same update's other files: whoever waits holds nothing. An error that is a
 // [*gitops.Error] is the path's or the file's own.
-func (e *edits) enter(ctx context.Context, path string) (*edited, error) {
+func (e *Edits) enter(ctx context.Context, path string) (*edited, error) {
 	f, err := e.file(path)
 	if err != nil || f.leave != nil {
 		return f, err
 	}
 	o := gitops.ParsedObject{Object: f.object, Kind: e.kind, Path: f.path}
 	cost := values.Measure(f.content).Cost()
-	leave, err := e.guard.Enter(ctx, o, cost, false)
+	leave, err := e.config.Guard.Enter(ctx, o, cost, false)
 	if leave == nil && err == nil {
 		e.settle()
-		leave, err = e.guard.Enter(ctx, o, cost, true)
+		leave, err = e.config.Guard.Enter(ctx, o, cost, true)
 	}
 	if f.leave = leave; err != nil && gitops.CodeOf(err) != gitops.Rejected {
-		return nil, &notNow{err}
+		return nil, &NotNow{err}
 	}
 	return f, err
 }
 
-// notNow is an error that is no update's fault.
-type notNow struct{ why error }
+// NotNow is an error that is no update's fault.
+type NotNow struct{ Why error }
 
-func (e *notNow) Error() string { return e.why.Error() }
+func (e *NotNow) Error() string { return e.Why.Error() }
 
 // settle reads every file again in which edits were not verified one by one, and holds
 // none any more. What is edited afterwards is parsed once more. An edit that is pending
 // is verified with the others, and stays prepared: its text is all that is left of it.
-func (e *edits) settle() {
+func (e *Edits) settle() {
 	for _, f := range e.pending {
 		f.make()
 	}
@@ -143,17 +150,30 @@ func (e *edits) settle() {
 	}
 }
 
-// verify settles, and returns the paths of the files that are not as they should be.
-func (e *edits) verify() []string {
+// Verify ends the edits, and returns the paths of the files that are not as they should be:
+// their edits are to be made again, on the snapshot, each verified by itself.
+func (e *Edits) Verify() []string {
 	e.settle()
 	return e.unverified
 }
 
-// close gives up without a look.
-func (e *edits) close() {
+// Close gives the edits up without a look.
+func (e *Edits) Close() {
 	for _, f := range e.files {
 		if f.leave != nil {
 			f.leave()
+		}
+	}
+}
+
+// KnowWritten tells the guard which files were made here, of a snapshot that has them.
+func (e *Edits) KnowWritten(next *branch.Snapshot) {
+	for path, f := range e.files {
+		if !f.written {
+			continue
+		}
+		if made, err := next.File(path); err == nil {
+			e.config.Guard.Know(made.Name.String(), f.object)
 		}
 	}
 }

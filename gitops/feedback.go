@@ -1,0 +1,11 @@
+package gitops
+
+// Feedback is what GitHub shows of an update, or why it shows nothing. Its JSON form is the
+// API's.
+type Feedback struct {
+	Repository  string `json:"repository"`            // that the image was built from, owner/name
+	Environment string `json:"environment,omitempty"` // of the Deployment
+	Deployment  int64  `json:"deployment,omitempty"`  // its number; 0 where there is none
+	URL         string `json:"url,omitempty"`         // the page of the repository's Deployments
+	Reason      string `json:"reason,omitempty"`      // why there is none: a sentence without its full stop
+}

@@ -1,0 +1,335 @@
+package lane_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+// Where pull requests are opened nothing is given to the writer. What people did with one is
+// reported and logged with its number, and the time that they took is nobody's delay.
+func TestUpdatesAreProposed(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.accept("api 1", "web 1")
+		s.Start()
+		synctest.Wait()
+		equal(t, "happened", []string{"api 1 proposed", "web 1 proposed"}, s.happened())
+		if line := s.logged.line("update proposed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") {
+			t.Errorf("the log says %q", line)
+		}
+		equal(t, "finished", "map[]", s.recorder.counts())
+		equal(t, "number in the store", 1, s.update("dev", "api 1").Proposal.Number)
+		elapse(21 * 24 * time.Hour)
+		merged := *s.update("dev", "api 1").Proposal
+		merged.EndedBy, merged.EndedAt = "ann", time.Now().UTC()
+		p.result("api 1", gitops.ProposalResult{Transition: &gitops.Transition{Action: gitops.ActionCommit, Commit: "c1"}, Proposal: &merged})
+		p.happens("web 1", gitops.ActionClose)
+		synctest.Wait()
+		equal(t, "happened after three weeks", []string{"api 1 committed", "web 1 closed"}, s.happened())
+		equal(t, "who merged it", "ann", s.update("dev", "api 1").Proposal.EndedBy)
+		if line := s.logged.line("update closed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") || !strings.Contains(line, "bob closed it") {
+			t.Errorf("the log says %q", line)
+		}
+		equal(t, "finished", "map[closed:1 committed:1]", s.recorder.counts())
+		if s.recorder.slowest > 1 {
+			t.Errorf("it counts as late by %v s", s.recorder.slowest)
+		}
+		equal(t, "writes", [][]string(nil), s.writer.asked())
+		s.Stop(t.Context())
+		equal(t, "released clean", true, s.releasedClean())
+	})
+}
+
+// What is proposed costs a look at the holds every 5 s and nothing else; what is about to be is
+// asked for once, and the queue a second.
+func TestTheLaneRestsWhileProposalsAreInHand(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		judged := 0
+		s.holds.judging = func() { judged++ }
+		takes, reports := s.queue.count("Take"), s.queue.count("Report")
+		elapse(10 * time.Minute)
+		equal(t, "looks at the queue", 0, s.queue.count("Take")-takes)
+		equal(t, "reports", 0, s.queue.count("Report")-reports)
+		equal(t, "looks at the holds", 120, judged)
+		p.opensNothing()
+		s.accept("web 1", "web 2")
+		synctest.Wait()
+		takes = s.queue.count("Take")
+		elapse(time.Minute)
+		if n := s.queue.count("Take") - takes; n > 61 {
+			t.Errorf("it looked %d times at the queue in a minute", n)
+		}
+		equal(t, "wanted", []string{"web 2"}, p.asked())
+		s.accept("job 1")
+		synctest.Wait()
+		equal(t, "wanted beside it", []string{"job 1"}, p.asked())
+		s.Stop(t.Context())
+	})
+}
+
+// However many wait for their pull requests, what is behind them in the queue is wanted, too.
+func TestManyThatAreToBeProposedHideNothing(t *testing.T) {
+	proposing(t, lane.Config{BatchSize: 50}, func(t *testing.T, s *site, p *fakeProposals) {
+		p.opensNothing()
+		s.accept(numbered("api", 170)...)
+		s.Start()
+		synctest.Wait()
+		equal(t, "wanted", 170, len(p.asked()))
+		if n := s.queue.count("Take"); n > 8 {
+			t.Errorf("it looked %d times at the queue", n)
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// A newer update takes over the pull request of its app. What is older is superseded when that
+// is done, and not before: the older one may be merged until then.
+func TestANewerUpdateTakesOver(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		p.opensNothing()
+		s.accept("api 2")
+		synctest.Wait()
+		s.accept("api 3")
+		synctest.Wait()
+		equal(t, "wanted", []string{"api 2", "api 3"}, p.asked())
+		equal(t, "happened before", []string(nil), s.happened())
+		p.happens("api 3", gitops.ActionPropose)
+		synctest.Wait()
+		equal(t, "happened", []string{"api 3 proposed", "api 1 superseded", "api 2 superseded"}, s.happened())
+		p.happens("api 2", gitops.ActionCommit) // it was merged at the last moment
+		synctest.Wait()
+		equal(t, "happened to the older one", []string{"api 2 committed"}, s.happened())
+		equal(t, "finished", "map[committed:1 superseded:2]", s.recorder.counts())
+		if line := s.logged.line("update committed"); !strings.Contains(line, "tag=2") {
+			t.Errorf("the log says %q", line)
+		}
+		equal(t, "wanted then", []string{"api 3"}, p.asked()) // as one that is proposed
+		s.Stop(t.Context())
+	})
+}
+
+// The merge of the older one came first: it is committed, and the newer one is proposed on it.
+func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
+	respects := pullRequest
+	respects.RespectHandEdits = true
+	proposing(t, lane.Config{Environments: []lane.Environment{respects}}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		p.opensNothing()
+		s.accept("api 2")
+		synctest.Wait()
+		p.happens("api 1", gitops.ActionCommit)
+		synctest.Wait()
+		p.happens("api 2", gitops.ActionPropose)
+		synctest.Wait()
+		equal(t, "happened", []string{"api 1 committed", "api 2 proposed"}, s.happened())
+		equal(t, "wanted", []string{"api 2", "api 2 over 1", "api 2 over 1"}, p.asked())
+		s.Stop(t.Context())
+	})
+}
+
+// What cannot be proposed is blocked, and holds up no other app. No older update takes its
+// place, and when its time has come it is wanted again.
+func TestWhatCannotBeProposed(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		p.opensNothing()
+		s.accept("api 1", "api 2")
+		s.Start()
+		synctest.Wait()
+		p.blocks("api 2", time.Minute)
+		synctest.Wait()
+		elapse(10 * time.Second)
+		equal(t, "happened", []string{"api 2 proposal"}, s.happened())
+		equal(t, "why", "the forge does not answer", s.update("dev", "api 2").BlockedBy[0].Reason)
+		p.opensAgain()
+		s.accept("web 1")
+		elapse(40 * time.Second)
+		equal(t, "happened to others", []string{"web 1 proposed"}, s.happened())
+		equal(t, "wanted", []string{"api 2", "web 1", "web 1"}, p.asked())
+		elapse(15 * time.Second)
+		equal(t, "happened then", []string{"api 2 proposed", "api 1 superseded"}, s.happened())
+		s.Stop(t.Context())
+	})
+}
+
+// Results that could not be reported are reported again until the store has them, once,
+// whether it took them the first time or not.
+func TestResultsAreReportedUntilTheStoreTakesThem(t *testing.T) {
+	for name, applied := range map[string]bool{"not taken": false, "taken": true} {
+		t.Run(name, func(t *testing.T) {
+			proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+				s.Start()
+				synctest.Wait()
+				s.queue.fail("Report", fault{err: errStoreDown, applied: applied}, fault{err: errStoreDown})
+				s.accept("api 1")
+				elapse(10 * time.Second)
+				equal(t, "happened", []string{"api 1 proposed"}, s.happened())
+				equal(t, "steps", 1, len(s.update("dev", "api 1").Steps))
+				equal(t, "attempts", 1, s.update("dev", "api 1").Attempts)
+				s.queue.fail("Report", fault{err: errStoreDown})
+				changed := *s.update("dev", "api 1").Proposal
+				changed.WaitsFor = []string{"a review"}
+				p.result("api 1", gitops.ProposalResult{Proposal: &changed})
+				elapse(5 * time.Second)
+				equal(t, "waits for", []string{"a review"}, s.update("dev", "api 1").Proposal.WaitsFor)
+				equal(t, "attempts after that", 1, s.update("dev", "api 1").Attempts)
+				s.Stop(t.Context())
+			})
+		})
+	}
+}
+
+// A result of an update that is not in hand any more is kept while the store cannot say what
+// that update is, and left out where the store does not know it.
+func TestResultsOfUpdatesThatAreNotInHand(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		s.accept("api 2")
+		synctest.Wait()
+		s.happened()
+		s.queue.fail("Update", fault{err: errStoreDown}, fault{err: errStoreDown})
+		p.happens("api 7", gitops.ActionCommit)
+		p.happens("api 1", gitops.ActionCommit)
+		elapse(10 * time.Second)
+		equal(t, "happened", []string{"api 1 committed"}, s.happened())
+		if !s.logged.has("result of a pull request left out, the store does not know its update") {
+			t.Error("what was left out is not logged")
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// A hint is passed on, also one that comes while the lane looks at the queue every second.
+func TestHintsArePassedOn(t *testing.T) {
+	proposing(t, lane.Config{
+		Rollout: time.Hour, Configured: func(_, app string) bool { return app != "theirs" },
+	}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		for _, leftAlone := range []string{"none", "one"} {
+			if leftAlone == "one" {
+				s.accept("theirs 1")
+				elapse(2 * time.Second)
+			}
+			before, _ := p.counts()
+			if err := s.queue.Nudge(t.Context(), []string{"dev"}); err != nil {
+				t.Fatal(err)
+			}
+			elapse(2 * time.Second)
+			if after, _ := p.counts(); after != before+1 {
+				t.Errorf("with %s left alone: %d looks after a hint", leftAlone, after-before)
+			}
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// An environment whose updates are written pays nothing for those that are proposed elsewhere,
+// but for one read when its lane is claimed.
+func TestWhatIsWrittenCostsNoMore(t *testing.T) {
+	counts := func(t *testing.T, c lane.Config) (calls map[string]int) {
+		proposing(t, c, func(t *testing.T, s *site, p *fakeProposals) {
+			for range 5 {
+				s.accept("api 1")
+			}
+			s.Start()
+			synctest.Wait()
+			s.accept("api 2")
+			elapse(16 * time.Minute)
+			equal(t, "happened", []string{"api 1 committed", "api 2 committed"}, s.happened())
+			equal(t, "wanted", []string(nil), p.asked())
+			s.Stop(t.Context())
+			calls = map[string]int{}
+			for _, method := range []string{"Take", "Report", "Updates", "Update", "Heads", "Rejudge"} {
+				calls[method] = s.queue.count(method)
+			}
+		})
+		return calls
+	}
+	calls := counts(t, lane.Config{Environments: environments("dev")})
+	equal(t, "reads of updates", 1, calls["Updates"])
+	calls["Updates"] = 0
+	inBubble(t, func(t *testing.T, s *site) {
+		s.accept("api 1")
+		s.Start()
+		synctest.Wait()
+		s.accept("api 2")
+		elapse(16 * time.Minute)
+		s.Stop(t.Context())
+		for method, n := range calls {
+			equal(t, method, s.queue.count(method), n)
+		}
+	})
+}
+
+// An outage of the git server keeps what is looked for from being wanted, and nothing else.
+func TestProposalsDuringAnOutage(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1", "job 1")
+		s.writer.then(fails(&gitops.Error{Code: gitops.RateLimited, Message: "later", RetryAfter: 5 * time.Minute}))
+		s.acceptAsOf(time.Now().Add(-time.Hour), "web 1") // which may have been written before
+		synctest.Wait()
+		equal(t, "writes", [][]string{{"? web 1"}}, s.writer.asked())
+		s.holds.hold("api", gitops.BlockFreeze, time.Time{})
+		elapse(5 * time.Second)
+		equal(t, "wanted", []string{"api 1 held by freeze"}, p.asked())
+		p.happens("job 1", gitops.ActionClose)
+		s.accept("cron 1")
+		elapse(2 * time.Second)
+		equal(t, "happened meanwhile", []string{"job 1 closed", "cron 1 proposed"}, s.happened())
+		if s.backlog().Outage == nil {
+			t.Error("the outage is over")
+		}
+		elapse(5 * time.Minute)
+		equal(t, "writes after it", [][]string{{"? web 1"}}, s.writer.asked())
+		equal(t, "happened after it", []string{"web 1 proposed"}, s.happened())
+		equal(t, "outage", (*queue.Outage)(nil), s.backlog().Outage)
+		s.Stop(t.Context())
+	})
+}
+
+// What fails by a configuration that has changed since is tried by the new one.
+func TestAProposalThatFailsWhileTheConfigurationChanges(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "web 1")
+		p.opensNothing()
+		s.accept("api 1")
+		synctest.Wait()
+		fail := gitops.ProposalResult{Transition: &gitops.Transition{Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such key"}}
+		s.Configure([]lane.Environment{pullRequest}, func() {
+			p.result("api 1", fail)
+			p.result("web 1", fail)
+		})
+		synctest.Wait()
+		equal(t, "happened", []string(nil), s.happened())
+		equal(t, "wanted", []string{"api 1", "api 1", "web 1"}, p.asked())
+		p.result("api 1", fail)
+		p.result("web 1", fail)
+		synctest.Wait()
+		equal(t, "happened then", []string{"api 1 failed", "web 1 failed"}, s.happened())
+		s.Stop(t.Context())
+	})
+}
+
+// What was found of an image is told to Proposals, and kept with the proposed update.
+func TestOnlyWhatHasItsImageIsProposed(t *testing.T) {
+	images := newImages()
+	proposing(t, lane.Config{Images: images}, func(t *testing.T, s *site, p *fakeProposals) {
+		images.is(waiting(time.Time{}), "api 2")
+		s.accept("api 1", "api 2")
+		s.Start()
+		synctest.Wait()
+		equal(t, "happened", []string{"api 2 image", "api 1 proposed"}, s.happened())
+		equal(t, "found", found("1"), s.update("dev", "api 1").Found)
+		images.there("api 2")
+		synctest.Wait()
+		equal(t, "happened when it was there", []string{"api 2 proposed", "api 1 superseded"}, s.happened())
+		equal(t, "found", found("2"), p.wishes["api"].Update.Found)
+		s.Stop(t.Context())
+	})
+}

@@ -1,0 +1,270 @@
+package proposals
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// stepsAtOnce is how many steps of one app are made before others have their turn.
+const stepsAtOnce = 12
+
+// advanceOne makes the next steps of the first app that is due, up to a write to the forge. It
+// returns false when none is.
+func (r *Room) advanceOne(ctx context.Context, now time.Time) bool {
+	if r.heads.Base.IsZero() || now.Before(r.git.until) {
+		return false
+	}
+	var first *app
+	for _, a := range r.apps {
+		if !a.due && !a.retryAt.IsZero() && !now.Before(a.retryAt) {
+			a.due = true
+			if now.Sub(r.looked) >= lookEvery { // what it waits for may be there by now
+				r.lookAt = now
+			}
+		}
+		if a.due && (first == nil || a.bySequence(first) < 0) {
+			first = a
+		}
+	}
+	switch {
+	case first == nil:
+		return false
+	case r.lookDue(now):
+		return true
+	}
+	first.due, first.retryAt, first.parked, first.pending = false, time.Time{}, false, nil
+	for range stepsAtOnce {
+		if !r.advance(ctx, first) || ctx.Err() != nil {
+			return true
+		}
+	}
+	first.due = true
+	return true
+}
+
+// advance makes the next step of an app that is not a write to the forge, and reports whether
+// there may be another at once.
+func (r *Room) advance(ctx context.Context, a *app) bool {
+	now := r.config.Now()
+	if err := CheckBranch(a.of.environment, a.of.app); err != nil {
+		r.cannotName(a, err, now)
+		return false
+	}
+	if !r.observe(ctx, a, now) {
+		return false
+	}
+	st := next(a.seen, a.wish)
+	switch {
+	case st.do == rest:
+		return false
+	case st.do == wait:
+		a.retryAt = now.Add(st.after)
+		return false
+	case st.do == forget:
+		a.wish.forget(st.older.ID)
+		return true
+	case st.do == report:
+		r.report(ctx, a, st)
+		return !st.ends
+	case st.do == a.stuck && now.Before(a.stuckFor):
+		a.retryAt = a.stuckFor
+		return false
+	case st.do.asksForge() && !r.forge.since.IsZero():
+		a.parked = true
+		return false
+	case st.do.writesForge():
+		a.pending = &st
+		return false
+	}
+	err := r.do(ctx, a.of.environment, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	if err != nil {
+		r.failed(ctx, a, st, err)
+		return false
+	}
+	a.unstickAfter(st.do)
+	return true
+}
+
+// unstickAfter forgets failures once what failed has worked.
+func (a *app) unstickAfter(did action) {
+	if a.stuck == did {
+		a.unstick()
+	}
+}
+
+// observe brings what was observed of an app to the last look.
+func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
+	s := &a.seen
+	s.now, s.away = now, !r.forge.since.IsZero()
+	if !s.found {
+		if p, listed := r.listed[a.of.branch()]; listed {
+			a.take(&p, false)
+			a.due = false
+		}
+	}
+	if a.at != r.heads.Base {
+		if err := r.observeGit(ctx, a); err != nil {
+			r.failed(ctx, a, step{do: rest}, err)
+			return false
+		}
+		a.at = r.heads.Base
+	}
+	if s.head != zero {
+		s.gone = time.Time{}
+	} else if s.gone.IsZero() {
+		s.gone = now
+	}
+	a.wish.env = r.config.Environment(a.of.environment)
+	a.wish.links = links{
+		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
+		places: r.config.Places(a.of.environment, a.of.app),
+	}
+	return true
+}
+
+func (r *Room) observeGit(ctx context.Context, a *app) error {
+	return r.do(ctx, a.of.environment, func(ctx context.Context) (err error) {
+		s := &a.seen
+		s.head, s.inWay, s.topic = r.heads.Topics[a.of.branch()], r.blocking(a.of), Topic{}
+		if s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app); err != nil || s.head == zero {
+			return err
+		}
+		s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head)
+		return err
+	})
+}
+
+// request makes a request that changes nothing, or a change in git.
+func (r *Room) request(ctx context.Context, a *app, st step) error {
+	s, of := &a.seen, a.of
+	switch st.do {
+	case askOrigin:
+		o, err := r.config.Branches.Origin(ctx, of.environment, of.app)
+		if err != nil && (isOutage(err) || ctx.Err() != nil) {
+			return err
+		}
+		s.origin = &o // what cannot be told is not found
+	case askLanded:
+		return s.askLanded(ctx, r.config.Branches, st.pull)
+	case askBuild:
+		b, err := r.config.Branches.Build(ctx, a.wish.Update, a.wish.Expected)
+		if err != nil {
+			return err
+		}
+		s.built = &b
+	case push:
+		return r.push(ctx, a)
+	case remove:
+		if err := r.config.Branches.Delete(ctx, of.branch(), s.head); err != nil {
+			return err
+		}
+		r.wentTo(a, zero, Topic{})
+	default:
+		return r.askForge(ctx, a, st)
+	}
+	return nil
+}
+
+// askLanded asks what the base branch reaches.
+func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
+	l := landing{}
+	asked := map[*bool]git.Hash{&l.topic: s.head}
+	if p != nil {
+		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+	}
+	for is, commit := range asked {
+		if commit == zero {
+			continue
+		}
+		reached, err := b.Contains(ctx, commit)
+		if err != nil {
+			return err
+		}
+		*is = reached
+	}
+	s.landed = &l
+	return nil
+}
+
+// push moves the topic branch to what was built last. Where it fails, the branch is asked where
+// it is.
+func (r *Room) push(ctx context.Context, a *app) error {
+	s := &a.seen
+	b := *s.built
+	if err := r.config.Branches.Push(ctx, a.of.branch(), s.head, b); err != nil {
+		s.built, s.unsure = nil, s.pull != nil
+		return err
+	}
+	u := a.wish.Update
+	r.wentTo(a, b.Commit, Topic{Ours: true, Updates: []string{u.ID}, Tag: u.Tag, Subject: b.Subject, Trailers: b.Trailers, Files: b.Files})
+	s.fresh, s.forced = false, false
+	return nil
+}
+
+// wentTo says where a topic branch is after tallyman moved it.
+func (r *Room) wentTo(a *app, to git.Hash, t Topic) {
+	a.seen.head, a.seen.topic = to, t
+	if delete(r.heads.Topics, a.of.branch()); to != zero {
+		r.heads.Topics[a.of.branch()] = to
+	}
+}
+
+// askForge asks the forge for a pull request or its rules.
+func (r *Room) askForge(ctx context.Context, a *app, st step) error {
+	switch st.do {
+	case askFind:
+		all, err := r.config.Forge.Pulls(ctx, a.of.branch())
+		if r.count(err); err != nil {
+			return err
+		}
+		a.take(newest(all), false)
+	case askGet:
+		p, err := r.config.Forge.Get(ctx, a.seen.pull.Number)
+		if r.count(err); gitops.CodeOf(err) == gitops.NotFound && err != nil {
+			a.seen.found, a.seen.unsure = false, false // it is looked for by its branch
+		}
+		if err != nil {
+			return err
+		}
+		a.take(&p, true)
+		a.asked = r.config.Now()
+	case askPast:
+		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
+		if r.count(err); err != nil && gitops.CodeOf(err) == gitops.NotFound {
+			a.wish.forget(st.older.ID)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.seen.past = &p
+	case askRules:
+		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
+			rules, err := r.config.Forge.Rules(ctx, a.of.branch())
+			if r.count(err); err != nil && (isOutage(err) || ctx.Err() != nil) {
+				return err
+			}
+			r.rules, r.rulesAt = rules, r.config.Now() // what cannot be read is not demanded
+		}
+		rules := r.rules
+		a.seen.rules = &rules
+	}
+	a.due = false
+	return nil
+}
+
+// rulesFor is how long rules count that were read.
+const rulesFor = 15 * time.Minute
+
+// count counts a request to the forge.
+func (r *Room) count(err error) {
+	outcome := "ok"
+	if err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNoCommits) && !errors.Is(err, ErrHeadMoved) && !errors.Is(err, ErrNotNow) {
+		outcome = string(gitops.CodeOf(err))
+	}
+	r.config.Recorder.Request(outcome)
+}

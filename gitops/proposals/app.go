@@ -1,0 +1,126 @@
+package proposals
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// appOf is an app in an environment.
+type appOf struct{ environment, app string }
+
+func (of appOf) branch() string { return Branch(of.environment, of.app) }
+
+// app is what the room's goroutine knows of one app that something is wished of.
+type app struct {
+	of   appOf
+	wish wish
+	seen seen
+	at   git.Hash // the base branch's tip that seen is of; zero for none
+
+	due     bool      // its next step is to be found out
+	retryAt time.Time // when it is, by itself; zero for never
+	stale   bool      // the next look is to be taken up, whatever it says
+	pending *step     // a write to the forge that waits for its turn
+	asked   time.Time // when its pull request was asked for last
+	parked  bool      // it waits for the forge to answer again
+
+	failures int       // in a row
+	stuck    action    // that failed last
+	stuckFor time.Time // until when it is not tried again
+	left     bool      // the app is another repository's by now: nobody waits for results
+}
+
+// olderMost is how many updates before the wished one are remembered.
+const olderMost = 10
+
+// want takes up a wish in the place of the one before, and reports whether it says anything
+// new.
+func (a *app) want(next gitops.ProposalWish) bool {
+	was := a.wish.ProposalWish
+	if was.Update.ID == next.Update.ID {
+		told := a.wish.Update.Proposal
+		again := next.Update.RetriedAt.After(was.Update.RetriedAt)
+		a.wish.ProposalWish = next
+		a.wish.reported = a.wish.reported || next.Update.State == gitops.Proposed
+		if told != nil {
+			a.wish.Update.Proposal = told
+		}
+		if same(was, next) {
+			return false
+		}
+		if again {
+			a.unstick()
+		}
+	} else {
+		older := slices.DeleteFunc(a.wish.older, func(u gitops.Update) bool { return u.ID == next.Update.ID })
+		if was.Update.ID != "" {
+			older = append(older, was.Update)
+		}
+		a.wish = wish{
+			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
+			sent: a.wish.sent, disarmed: a.wish.disarmed, older: older[max(0, len(older)-olderMost):],
+		}
+		a.unstick()
+	}
+	a.seen.built, a.pending, a.due, a.left = nil, nil, true, false
+	return true
+}
+
+// same reports whether two wishes of one update want the same. What the lane only read
+// otherwise, such as the update's state, is no other wish.
+func same(a, b gitops.ProposalWish) bool {
+	return a.Expected == b.Expected && a.Close == b.Close && a.Update.RetriedAt.Equal(b.Update.RetriedAt) &&
+		reflect.DeepEqual(a.Update.CancelRequest, b.Update.CancelRequest) &&
+		slices.EqualFunc(a.Held, b.Held, func(x, y gitops.Block) bool { return x.Kind == y.Kind && x.Reason == y.Reason })
+}
+
+// forget forgets an update that was wished for before.
+func (w *wish) forget(id string) {
+	w.older = slices.DeleteFunc(w.older, func(u gitops.Update) bool { return u.ID == id })
+}
+
+func (a *app) unstick() {
+	a.failures, a.stuck, a.stuckFor, a.seen.note = 0, rest, time.Time{}, ""
+}
+
+// moved forgets what depends on the base branch's tip and on where the topic is.
+func (a *app) moved() {
+	a.at = git.Hash{}
+	a.seen.origin, a.seen.landed, a.seen.built, a.seen.rules = nil, nil, nil, nil
+	a.pending, a.due, a.stale = nil, true, false
+}
+
+// take takes up what the forge says of the branch's pull requests.
+func (a *app) take(p *Pull, fresh bool) {
+	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
+		if !fresh {
+			p.WaitsFor = was.WaitsFor
+		}
+	} else {
+		a.wish.sent = Text{}
+	}
+	a.seen.found, a.seen.pull, a.seen.fresh, a.seen.unsure, a.seen.landed = true, p, fresh, false, nil
+	a.pending, a.due = nil, true
+}
+
+// otherThan reports whether a list has a pull request otherwise than it is known.
+func (p Pull) otherThan(q Pull) bool {
+	return p.Number != q.Number || p.Head != q.Head || p.State != q.State || p.Armed != q.Armed || p.Queued != q.Queued || !p.Text.sameAs(q.Text)
+}
+
+// newest is the pull request that counts of a branch's: the open one, or else the newest.
+func newest(all []Pull) *Pull {
+	for i := range all {
+		if all[i].State == PullOpen {
+			return &all[i]
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &all[0]
+}

@@ -1,0 +1,75 @@
+package proposals
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// away is that a server cannot be used.
+type away struct {
+	since    time.Time // zero: it can
+	until    time.Time // when it is tried again
+	failures int
+	err      error
+}
+
+// Bounds of how long a server that is away is left alone.
+const (
+	awayLeast = 5 * time.Second
+	awayMost  = 2 * time.Minute
+	// limitLeast is how long at least is waited where a forge that limits does not say for how
+	// long (docs.github.com, "Rate limits for the REST API": at least a minute, doubling).
+	limitLeast = time.Minute
+	limitMost  = 15 * time.Minute
+)
+
+func (a *away) failed(err error, now time.Time) {
+	least, most := awayLeast, awayMost
+	if gitops.CodeOf(err) == gitops.RateLimited {
+		least, most = limitLeast, limitMost
+	}
+	if a.since.IsZero() {
+		a.since = now
+	}
+	a.err = err
+	a.until = now.Add(doubled(least, most, a.failures))
+	a.failures++
+	var e *gitops.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		a.until = now.Add(min(e.RetryAfter, time.Hour))
+	}
+}
+
+// worked says that the server can be used, and reports whether it could not before.
+func (a *away) worked() bool {
+	was := !a.since.IsZero()
+	*a = away{}
+	return was
+}
+
+func doubled(least, most time.Duration, failures int) time.Duration {
+	return min(least<<min(failures, 20), most)
+}
+
+// isOutage reports whether an error is of a server as a whole, and of no one update.
+func isOutage(err error) bool {
+	switch gitops.CodeOf(err) {
+	case gitops.Unavailable, gitops.Unauthorized, gitops.RateLimited:
+		return true
+	}
+	return false
+}
+
+func (r *Room) publishOutage() {
+	var o *Outage
+	for _, a := range []away{r.limited, r.forge, r.git} {
+		if !a.since.IsZero() {
+			o = &Outage{Repository: r.config.Repository, Code: gitops.CodeOf(a.err), Reason: gitops.PublicOf(a.err), Since: a.since, RetryAt: a.until}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outage = o
+}

@@ -1,0 +1,116 @@
+package proposals
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Merge is who merges the pull requests of an environment.
+type Merge string
+
+// Who merges.
+const (
+	MergePerson Merge = "person"
+	MergeAuto   Merge = "auto" // the forge, as soon as its rules allow it: tallyman asks it to
+)
+
+// Environment is how the pull requests of an environment are.
+type Environment struct {
+	Merge  Merge
+	Labels []string
+}
+
+// Config is what a [Room] works with. What is a function may answer otherwise after the
+// configuration was read again.
+type Config struct {
+	Repository string // name of the manifest repository
+	Branches   Branches
+	Forge      Forge
+
+	Environment func(name string) Environment
+	// Places are where an app's tag is written, each a file and a key; nil for none.
+	Places func(environment, app string) []string
+	// PageURL is an update's page of tallyman, and CompareURL the changes between a tag and
+	// the update's in the app's own repository; both may be nil, and may answer "".
+	PageURL    func(u gitops.Update) string
+	CompareURL func(u gitops.Update, from string) string
+
+	Recorder Recorder
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Pace     *Pace // of all rooms that use one account of a forge; nil for one of its own
+}
+
+// Recorder takes what is measured. Safe for concurrent use.
+type Recorder interface {
+	// Open says how many pull requests are open in an environment, and when the oldest was
+	// opened; the zero time for none.
+	Open(environment string, open int, oldest time.Time)
+	// Request counts a request to a forge: the outcome is "ok" or a [gitops.Code].
+	Request(outcome string)
+	// RateLeft says how many requests a forge still takes within its limit.
+	RateLeft(repository string, left int)
+	// Ended counts a proposal that ended: merged, closed, confirmed, cancelled, superseded
+	// or failed.
+	Ended(environment, how string)
+}
+
+// RateLimiter is a [Forge] that knows its limit.
+type RateLimiter interface {
+	// RateLeft is how many requests it still takes; false while that is not known.
+	RateLeft() (left int, known bool)
+}
+
+// Outage is why the proposals of one manifest repository stand still: its git server or its
+// forge cannot be used. It is not the fault of any update.
+type Outage struct {
+	Repository string
+	Code       gitops.Code
+	Reason     string // a sentence
+	Since      time.Time
+	RetryAt    time.Time
+}
+
+// endings are what metrics call the ends of proposals.
+var endings = map[gitops.Action]string{
+	gitops.ActionCommit: "merged", gitops.ActionClose: "closed", gitops.ActionConfirm: "confirmed",
+	gitops.ActionCancel: "cancelled", gitops.ActionSupersede: "superseded", gitops.ActionFail: "failed",
+}
+
+type noRecorder struct{}
+
+func (noRecorder) Open(string, int, time.Time) {}
+func (noRecorder) Request(string)              {}
+func (noRecorder) RateLeft(string, int)        {}
+func (noRecorder) Ended(string, string)        {}
+
+// withDefaults fills in what may be left out.
+func (c Config) withDefaults() Config {
+	if c.Environment == nil {
+		c.Environment = func(string) Environment { return Environment{Merge: MergePerson} }
+	}
+	if c.Places == nil {
+		c.Places = func(string, string) []string { return nil }
+	}
+	if c.PageURL == nil {
+		c.PageURL = func(gitops.Update) string { return "" }
+	}
+	if c.CompareURL == nil {
+		c.CompareURL = func(gitops.Update, string) string { return "" }
+	}
+	if c.Recorder == nil {
+		c.Recorder = noRecorder{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Pace == nil {
+		c.Pace = &Pace{}
+	}
+	return c
+}

@@ -1,0 +1,235 @@
+package proposals
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// blockTime is how long what waits for a person is blocked before it is reported again.
+const blockTime = 15 * time.Minute
+
+// afterEnd is the next step after the branch's newest pull request was merged or closed.
+func (s seen) afterEnd(w wish) step {
+	merged := s.pull.State == PullMerged
+	if s.isOf(w.Update) || merged && s.isHead(w.Update) {
+		switch {
+		case !s.fresh:
+			return step{do: askGet} // lists do not say who ended it
+		case merged:
+			return s.land(w, w.Update)
+		case w.Close == "" && !s.pull.ByUs:
+			return s.end(w, s.closed(w.Update))
+		}
+		return s.withoutPull(w)
+	}
+	for _, u := range w.older {
+		switch {
+		case !s.isOf(u) && (!merged || !s.isHead(u)):
+		case !s.fresh:
+			return step{do: askGet}
+		case merged:
+			return s.land(w, u)
+		case !s.pull.ByUs:
+			return step{do: report, results: []gitops.ProposalResult{s.result(u, s.closed(u))}}
+		}
+	}
+	return s.withoutPull(w)
+}
+
+// overtaken is an older update whose pull request is not the newest one of the branch: another
+// process opened that, and may have died before it told what became of this one.
+func (s seen) overtaken(w wish) (u gitops.Update, found bool) {
+	for _, u := range w.older {
+		if u.Proposal != nil && u.Proposal.Number != s.pull.Number {
+			return u, true
+		}
+	}
+	return u, false
+}
+
+// settle tells what became of an older update's own pull request.
+func (s seen) settle(w wish, u gitops.Update) step {
+	if s.past == nil || s.past.Number != u.Proposal.Number {
+		return step{do: askPast, older: u}
+	}
+	before := s
+	before.pull, before.fresh = s.past, true
+	switch {
+	case s.past.State == PullMerged:
+		return before.land(w, u)
+	case s.past.State == PullClosed && !s.past.ByUs:
+		return step{do: report, results: []gitops.ProposalResult{before.result(u, before.closed(u))}}
+	}
+	return step{do: forget, older: u}
+}
+
+// land is the next step after the pull request of an update was merged. The commit that the
+// forge names is a hint: the base branch must reach it, and have the tag or the very commit
+// that was built.
+func (s seen) land(w wish, u gitops.Update) step {
+	there := s.base.Tag == u.Tag
+	switch {
+	case s.landed == nil || s.landed.number != s.pull.Number:
+		return step{do: askLanded, pull: s.pull}
+	case s.landed.commit && (there || s.isHead(u)):
+		return s.endOf(w, u, committed(u, s.pull.Landed))
+	case there && s.origin == nil:
+		return step{do: askOrigin}
+	case there:
+		return s.endOf(w, u, committed(u, cmp.Or(s.origin.Commit, s.pull.Landed, s.pull.Head)))
+	case s.landed.head && s.isHead(u):
+		return s.endOf(w, u, committed(u, s.pull.Head))
+	case !s.landed.commit && !s.landed.head && s.now.Sub(s.pull.EndedAt) < lagMost:
+		return step{do: wait, after: lagWait}
+	}
+	return s.endOf(w, u, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede, Reason: fmt.Sprintf(
+		"%s merged %s, and the file has the tag %s, not %s. To write %[4]s all the same, order it by name: %[5]s",
+		whoever(s.pull.EndedBy), s.pull.name(), cmp.Or(s.base.Tag, "of somebody else"), u.Tag, orderAgain(u))})
+}
+
+func committed(u gitops.Update, commit git.Hash) gitops.Transition {
+	return gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: commit.String(), Found: u.Found}
+}
+
+func cancelled(w wish) gitops.Transition {
+	t := gitops.Transition{Update: w.Update.ID, Action: gitops.ActionCancel, Reason: w.Close}
+	if w.Update.CancelRequest != nil {
+		t.Actor = w.Update.CancelRequest.Actor
+	}
+	return t
+}
+
+// closed says that a person closed the pull request of an update.
+func (s seen) closed(u gitops.Update) gitops.Transition {
+	return gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: fmt.Sprintf(
+		"%s closed %s (%s). To write %s all the same, order it by name: %s",
+		whoever(s.pull.EndedBy), s.pull.name(), s.pull.URL, u.Tag, orderAgain(u))}
+}
+
+func whoever(login string) string {
+	return gitops.Clip(cmp.Or(login, "somebody (the forge does not say who)"), 100)
+}
+
+func orderAgain(u gitops.Update) string {
+	return fmt.Sprintf("tallyman update %s %s --env %s", u.App, u.Tag, u.Environment)
+}
+
+// endOf ends the wish, or an update that was wished for before.
+func (s seen) endOf(w wish, u gitops.Update, t gitops.Transition) step {
+	if u.ID == w.Update.ID {
+		return s.end(w, t)
+	}
+	return step{do: report, results: []gitops.ProposalResult{s.result(u, t)}}
+}
+
+// end ends the wish. Older updates whose pull request it had taken over end with it, where
+// the store does not supersede them because something newer was written.
+func (s seen) end(w wish, t gitops.Transition) step {
+	results := []gitops.ProposalResult{s.result(w.Update, t)}
+	for _, u := range w.older {
+		if s.pull == nil || s.pull.State == PullOpen || !s.isOf(u) || !s.isOf(w.Update) {
+			continue
+		}
+		switch t.Action {
+		case gitops.ActionClose:
+			results = append(results, s.result(u, s.closed(u)))
+		case gitops.ActionCancel:
+			results = append(results, s.result(u, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede,
+				Reason: fmt.Sprintf("%s took over its pull request, and was cancelled", w.Update.Tag)}))
+		}
+	}
+	return step{do: report, ends: true, results: results}
+}
+
+// result is that something happened to an update, with its pull request as it is.
+func (s seen) result(u gitops.Update, t gitops.Transition) gitops.ProposalResult {
+	r := gitops.ProposalResult{Update: u.ID, Transition: &t}
+	if s.pull != nil && s.pull.State != PullOpen && s.fresh && s.isOf(u) {
+		p := s.proposal(u)
+		p.EndedBy, p.EndedAt = s.pull.EndedBy, s.pull.EndedAt
+		r.Proposal = &p
+	}
+	return r
+}
+
+// proposal is what is known of the pull request, as far as it concerns an update.
+func (s seen) proposal(u gitops.Update) gitops.Proposal {
+	p := gitops.Proposal{Number: s.pull.Number, URL: s.pull.URL, OpenedAt: s.pull.OpenedAt.UTC(), Head: s.pull.Head.String()}
+	if s.pull.State == PullOpen && s.has(u) {
+		p.Head = s.head.String()
+	} else if u.Proposal != nil && u.Proposal.Number == s.pull.Number {
+		p.Head = u.Proposal.Head
+	}
+	return p
+}
+
+// propose tells the lane that the pull request is open.
+func (s seen) propose(w wish) step {
+	p := s.proposal(w.Update)
+	p.WaitsFor = s.waitsFor(w)
+	return step{do: report, results: []gitops.ProposalResult{{
+		Update: w.Update.ID, Proposal: &p,
+		Transition: &gitops.Transition{Update: w.Update.ID, Action: gitops.ActionPropose, Reason: s.pull.name() + " is open: " + s.pull.URL},
+	}}}
+}
+
+// waitsFor is what keeps the pull request from being merged.
+func (s seen) waitsFor(w wish) []string {
+	waits := slices.Clone(s.pull.WaitsFor)
+	for _, b := range w.Held {
+		waits = append(waits, b.Reason)
+	}
+	if !s.topic.Ours && !s.head.IsZero() {
+		waits = append(waits, "a person's commit is on its branch, of "+quote(s.topic.Author)+": tallyman does not push over it")
+	}
+	if s.pull.Queued {
+		waits = append(waits, "the merge queue")
+	}
+	if s.note != "" {
+		waits = append(waits, s.note)
+	}
+	return waits
+}
+
+// tell tells the lane what is known of the pull request, where that changed, or else is the
+// other step.
+func (s seen) tell(w wish, otherwise step) step {
+	if s.pull == nil || !w.reported || s.pull.State != PullOpen || !s.isOf(w.Update) {
+		return otherwise
+	}
+	p := s.proposal(w.Update)
+	if p.WaitsFor = s.waitsFor(w); w.Update.Proposal != nil && p.Equal(*w.Update.Proposal) {
+		return otherwise
+	}
+	return step{do: report, results: []gitops.ProposalResult{{Update: w.Update.ID, Proposal: &p}}}
+}
+
+// blockedBy says that the open pull request cannot take up a pending update.
+func (s seen) blockedBy(w wish, otherwise step, why string) step {
+	if w.reported {
+		return s.tell(w, otherwise)
+	}
+	if st := s.block(w, s.pull.name()+" "+why); st.do == report || otherwise.do == rest {
+		return st
+	}
+	return otherwise
+}
+
+// block says what keeps a pending update from being proposed, and waits until that is to be
+// said again. What changes meanwhile is seen at once.
+func (s seen) block(w wish, why string) step {
+	if w.reported {
+		return step{do: rest}
+	}
+	if b := w.blocked; b != nil && b.Reason == why && s.now.Before(b.Until) {
+		return step{do: wait, after: b.Until.Sub(s.now)}
+	}
+	return step{do: report, results: []gitops.ProposalResult{{Update: w.Update.ID, Blocked: &gitops.Block{
+		Kind: gitops.BlockProposal, Reason: why, Since: s.now.UTC(), Until: s.now.Add(blockTime).UTC(),
+	}}}}
+}

@@ -1,0 +1,114 @@
+package proposals
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// look asks where the branches are, and which pull requests are open: two requests, however
+// many proposals there are. What has changed is due.
+func (r *Room) look(ctx context.Context, now time.Time) {
+	r.looked, r.lookAt = now, r.sweepAt(now)
+	heads, err := r.config.Branches.Look(ctx)
+	if err != nil {
+		r.gitFailed(ctx, err)
+		return
+	}
+	r.gitWorked()
+	r.takeHeads(heads)
+	if now.Before(r.forge.until) {
+		return
+	}
+	open, changed, err := r.config.Forge.Open(ctx)
+	r.count(err)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && isOutage(err):
+		r.forgeFailed(err)
+	case err != nil: // each of the proposals says what is missing
+		r.forgeWorked()
+		r.listed = nil
+		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "repository", r.config.Repository, "error", err.Error())
+	default:
+		r.forgeWorked()
+		if changed {
+			r.takeList(open)
+		}
+		r.askDetails(now, changed)
+	}
+}
+
+// takeHeads takes up where the branches are.
+func (r *Room) takeHeads(heads Heads) {
+	moved := heads.Base != r.heads.Base
+	r.heads, r.inWay = heads, map[string]string{}
+	for branch := range heads.Topics {
+		for i := range branch {
+			if branch[i] == '/' {
+				r.inWay[branch[:i]] = branch
+			}
+		}
+	}
+	for of, a := range r.apps {
+		if moved || a.stale || heads.Topics[of.branch()] != a.seen.head {
+			a.moved()
+		}
+	}
+}
+
+// blocking is the branch that keeps git from having another: each is a file where the other
+// needs a directory.
+func (r *Room) blocking(of appOf) string {
+	directory, _, _ := strings.Cut(of.branch(), "/"+of.app)
+	if _, there := r.heads.Topics[directory]; there {
+		return directory
+	}
+	return r.inWay[of.branch()]
+}
+
+// takeList takes up the open pull requests. What is not listed any more was merged or closed,
+// or the list is older than the pull request: it is asked for.
+func (r *Room) takeList(open []Pull) {
+	r.listed = make(map[string]Pull, len(open))
+	for _, p := range open {
+		r.listed[p.Branch] = p
+	}
+	for of, a := range r.apps {
+		p, listed := r.listed[of.branch()]
+		was := a.seen.pull
+		switch {
+		case listed && (was == nil || was.otherThan(p)):
+			a.take(&p, false)
+		case !listed && was != nil && was.State == PullOpen:
+			a.seen.unsure, a.pending, a.due = true, nil, true
+		}
+	}
+}
+
+// askDetails has some pull requests asked for what they wait for, after a hint that may have
+// been of it: those that were not asked for longest. While nothing happens none is.
+func (r *Room) askDetails(now time.Time, changed bool) {
+	hinted := r.hinted
+	if len(hinted) == 0 && !changed || now.Sub(r.details) < detailsEvery {
+		return
+	}
+	r.details, r.hinted = now, map[string]bool{}
+	var asked []*app
+	for of, a := range r.apps {
+		if p := a.seen.pull; p != nil && p.State == PullOpen && a.wish.reported && (hinted[of.environment] || len(hinted) == 0) {
+			asked = append(asked, a)
+		}
+	}
+	slices.SortFunc(asked, func(a, b *app) int { return cmp.Or(a.asked.Compare(b.asked), a.bySequence(b)) })
+	for _, a := range asked[:min(len(asked), detailsMost)] {
+		a.seen.unsure, a.due = true, true
+	}
+}
+
+// bySequence orders apps by the acceptance of what is wished of them.
+func (a *app) bySequence(b *app) int {
+	return cmp.Or(a.wish.Update.AcceptedAt.Compare(b.wish.Update.AcceptedAt), cmp.Compare(a.wish.Update.Sequence, b.wish.Update.Sequence), strings.Compare(a.of.branch(), b.of.branch()))
+}

@@ -1,0 +1,293 @@
+package proposals
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
+)
+
+// How often is looked. A hint is followed at once, and then no more often than lookEvery; what
+// no hint tells is found by a sweep.
+const (
+	lookEvery    = 5 * time.Second
+	sweepEvery   = 3 * time.Minute // and up to a quarter more
+	detailsEvery = 20 * time.Second
+	detailsMost  = 10
+)
+
+// Room follows the proposals of one manifest repository. All is done by one goroutine, one
+// request at a time.
+type Room struct {
+	config Config
+	board  *board
+	cancel context.CancelFunc
+	done   chan struct{}
+	wake   chan struct{}
+
+	mu       sync.Mutex
+	inbox    []func() // what was asked for; the goroutine does it
+	busyWith string   // environment of what is under way
+	stop     context.CancelFunc
+	outage   *Outage
+
+	// The goroutine's own.
+	apps    map[appOf]*app
+	heads   Heads
+	inWay   map[string]string // the directories of topic branches, and one branch below each
+	listed  map[string]Pull   // open pull requests as last listed, by branch
+	lookAt  time.Time         // when to look; zero before the first wish
+	looked  time.Time
+	hinted  map[string]bool // environments whose pull requests may have changed
+	details time.Time       // when some were asked for last
+	rules   Rules
+	rulesAt time.Time // when they were read; zero for never
+	git     away
+	forge   away
+	limited away // the forge takes no writes
+}
+
+// New begins a room.
+func New(c Config) *Room {
+	c = c.withDefaults()
+	return newRoom(c, newBoard(c.Recorder))
+}
+
+func newRoom(c Config, b *board) *Room {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Room{
+		config: c, board: b, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		apps: map[appOf]*app{}, hinted: map[string]bool{},
+	}
+	go r.run(ctx)
+	return r
+}
+
+// Close ends the room's work. What is under way is given up.
+func (r *Room) Close() {
+	r.cancel()
+	<-r.done
+	r.board.count(r.config.Repository, nil)
+}
+
+// ask has the goroutine do something.
+func (r *Room) ask(do func()) {
+	r.mu.Lock()
+	r.inbox = append(r.inbox, do)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Want implements the lanes' Proposals.
+func (r *Room) Want(environment string, wishes []gitops.ProposalWish) {
+	wishes = slices.Clone(wishes)
+	r.ask(func() {
+		for _, w := range wishes {
+			of := appOf{environment, w.Update.App}
+			if r.apps[of] == nil {
+				r.apps[of] = &app{of: of}
+			}
+			if r.apps[of].want(w) {
+				r.lookSoon()
+			}
+		}
+	})
+}
+
+// Results implements the lanes' Proposals.
+func (r *Room) Results(environment string) []gitops.ProposalResult { return r.board.take(environment) }
+
+// Changed implements the lanes' Proposals.
+func (r *Room) Changed(environment string) <-chan struct{} { return r.board.wait(environment) }
+
+// Look implements the lanes' Proposals.
+func (r *Room) Look(environment string) {
+	r.ask(func() {
+		if len(r.apps) > 0 {
+			r.hinted[environment] = true
+			r.lookSoon()
+		}
+	})
+}
+
+// Leave implements the lanes' Proposals.
+func (r *Room) Leave(environment string) {
+	r.leave(environment)
+	r.board.take(environment)
+}
+
+func (r *Room) leave(environment string) {
+	r.mu.Lock()
+	if r.stop != nil && r.busyWith == environment {
+		r.stop()
+	}
+	r.mu.Unlock()
+	r.ask(func() {
+		maps.DeleteFunc(r.apps, func(of appOf, _ *app) bool { return of.environment == environment })
+	})
+}
+
+// withdraw closes what is open of an app that is in another repository by now. Nobody is told.
+func (r *Room) withdraw(of appOf) {
+	r.ask(func() {
+		if a := r.apps[of]; a != nil {
+			w := a.wish.ProposalWish
+			w.Close = "its app is in another manifest repository by now"
+			a.want(w)
+			a.left = true
+		}
+	})
+}
+
+// review judges everything again: the configuration has changed.
+func (r *Room) review(c Config) {
+	r.ask(func() {
+		r.config.Environment, r.config.Places, r.config.PageURL, r.config.CompareURL = c.Environment, c.Places, c.PageURL, c.CompareURL
+		for _, a := range r.apps {
+			a.pending, a.due = nil, true
+		}
+	})
+}
+
+// Outage is why the room's proposals stand still; nil while they do not.
+func (r *Room) Outage() *Outage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outage
+}
+
+// run is the room's goroutine.
+func (r *Room) run(ctx context.Context) {
+	defer close(r.done)
+	for ctx.Err() == nil {
+		r.takeInbox()
+		now := r.config.Now()
+		switch {
+		case r.lookDue(now):
+			r.look(ctx, now)
+		case r.write(ctx, now):
+		case r.advanceOne(ctx, now):
+		default:
+			r.settle(now)
+			r.sleep(ctx, now)
+		}
+	}
+}
+
+func (r *Room) takeInbox() {
+	r.mu.Lock()
+	inbox := r.inbox
+	r.inbox = nil
+	r.mu.Unlock()
+	for _, do := range inbox {
+		do()
+	}
+}
+
+// lookSoon looks as soon as the last look is not too young.
+func (r *Room) lookSoon() {
+	if at := r.looked.Add(lookEvery); r.lookAt.IsZero() || at.Before(r.lookAt) {
+		r.lookAt = at
+	}
+}
+
+func (r *Room) sweepAt(now time.Time) time.Time {
+	return now.Add(sweepEvery + rand.N(sweepEvery/4))
+}
+
+func (r *Room) lookDue(now time.Time) bool {
+	if len(r.apps) == 0 || now.Before(r.git.until) {
+		return false
+	}
+	return !now.Before(r.lookAt) || r.forge.since != (time.Time{}) && !now.Before(r.forge.until)
+}
+
+// settle publishes where the room stands.
+func (r *Room) settle(now time.Time) {
+	standings := map[string]standing{}
+	for _, a := range r.apps {
+		p := a.seen.pull
+		if p == nil || p.State != PullOpen || !a.wish.reported {
+			continue
+		}
+		s := standings[a.of.environment]
+		if s.open++; s.oldest.IsZero() || p.OpenedAt.Before(s.oldest) {
+			s.oldest = p.OpenedAt
+		}
+		standings[a.of.environment] = s
+	}
+	r.board.count(r.config.Repository, standings)
+	if limiter, ok := r.config.Forge.(RateLimiter); ok {
+		if left, known := limiter.RateLeft(); known {
+			r.config.Recorder.RateLeft(r.config.Repository, left)
+		}
+	}
+	r.publishOutage()
+}
+
+// sleep waits for something to do.
+func (r *Room) sleep(ctx context.Context, now time.Time) {
+	timer := time.NewTimer(r.nextTime(now).Sub(now))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.wake:
+	case <-timer.C:
+	}
+}
+
+// nextTime is when there may be something to do without a hint.
+func (r *Room) nextTime(now time.Time) time.Time {
+	next := now.Add(time.Hour)
+	sooner := func(at time.Time) {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	if len(r.apps) > 0 {
+		sooner(later(r.lookAt, r.git.until))
+		sooner(later(r.forge.until, r.git.until))
+	}
+	for _, a := range r.apps {
+		switch {
+		case a.pending != nil:
+			sooner(later(r.writeAt(now, *a.pending), r.git.until))
+		case !a.parked:
+			sooner(later(a.retryAt, r.git.until))
+		}
+	}
+	return next
+}
+
+// later is the later of two times, or zero where the first is.
+func later(at, other time.Time) time.Time {
+	if !at.IsZero() && other.After(at) {
+		return other
+	}
+	return at
+}
+
+// do makes one request for an environment, which Leave can stop.
+func (r *Room) do(ctx context.Context, environment string, request func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.busyWith, r.stop = environment, cancel
+	r.mu.Unlock()
+	err := request(ctx)
+	r.mu.Lock()
+	r.stop = nil
+	r.mu.Unlock()
+	return err
+}
+
+// zero is where no branch is.
+var zero git.Hash

@@ -1,0 +1,176 @@
+package proposals
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Rooms are the rooms of all manifest repositories, which lanes see as one. Safe for concurrent
+// use.
+type Rooms struct {
+	board *board
+	pace  *Pace
+
+	mu     sync.Mutex
+	of     func(environment, app string) string
+	rooms  map[string]*Room // by the repository's name
+	wishes map[appOf]placed // that have not ended
+}
+
+// placed is a wish, and the repository whose room has it; "" for none.
+type placed struct {
+	wish       gitops.ProposalWish
+	repository string
+}
+
+// NewRooms returns rooms without a repository.
+func NewRooms(r Recorder) *Rooms {
+	if r == nil {
+		r = noRecorder{}
+	}
+	return &Rooms{
+		board: newBoard(r), pace: &Pace{}, rooms: map[string]*Room{}, wishes: map[appOf]placed{},
+		of: func(string, string) string { return "" },
+	}
+}
+
+// Configure has rooms for these manifest repositories from now on: of names the repository of an
+// app in an environment, "" for none. The room of a repository that keeps its branches and its
+// forge goes on. Pull requests of apps that are in another repository now are closed, unless
+// the one that they were in has no room any more. Recorder and, unless it is given, Pace are
+// those of all rooms.
+func (r *Rooms) Configure(of func(environment, app string) string, repositories map[string]Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost := map[string]bool{} // their wishes
+	for name, room := range r.rooms {
+		if c, still := repositories[name]; !still || c.Branches != room.config.Branches || c.Forge != room.config.Forge {
+			room.Close() // before another works in its repository
+			delete(r.rooms, name)
+			lost[name] = true
+		}
+	}
+	for name, c := range repositories {
+		c.Repository, c.Recorder, c.Pace = name, r.board.recorder, cmp.Or(c.Pace, r.pace)
+		c = c.withDefaults()
+		if room := r.rooms[name]; room != nil {
+			room.review(c)
+			continue
+		}
+		r.rooms[name] = newRoom(c, r.board)
+	}
+	r.of = of
+	for app, p := range r.wishes {
+		if lost[p.repository] {
+			p.repository = ""
+		}
+		r.place(app, p)
+	}
+}
+
+// place gives a wish to the room of its app's repository. The caller holds mu.
+func (r *Rooms) place(app appOf, p placed) {
+	name := cmp.Or(r.of(app.environment, app.app), p.repository)
+	if was := r.rooms[p.repository]; was != nil && p.repository != name {
+		was.withdraw(app)
+	}
+	p.repository = name
+	r.wishes[app] = p
+	if room := r.rooms[name]; room != nil {
+		room.Want(app.environment, []gitops.ProposalWish{p.wish})
+		return
+	}
+	r.nowhere(app, p.wish)
+}
+
+// nowhere answers a wish of an app whose repository has no room.
+func (r *Rooms) nowhere(app appOf, w gitops.ProposalWish) {
+	result := gitops.ProposalResult{Update: w.Update.ID}
+	if w.Close != "" {
+		result.Transition = new(cancelled(wish{ProposalWish: w}))
+	} else {
+		now := time.Now().UTC()
+		result.Blocked = &gitops.Block{
+			Kind: gitops.BlockProposal, Since: now, Until: now.Add(blockTime),
+			Reason: "the manifest repository of " + app.app + " in " + app.environment + " has no forge where pull requests can be opened: configure credentials.githubApp for it",
+		}
+	}
+	r.board.post(app.environment, []gitops.ProposalResult{result})
+}
+
+// Want implements the lanes' Proposals.
+func (r *Rooms) Want(environment string, wishes []gitops.ProposalWish) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range wishes {
+		app := appOf{environment, w.Update.App}
+		r.place(app, placed{w, r.wishes[app].repository})
+	}
+}
+
+// Results implements the lanes' Proposals.
+func (r *Rooms) Results(environment string) []gitops.ProposalResult {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	results := r.board.take(environment)
+	ended := map[string]bool{}
+	for _, result := range results {
+		if t := result.Transition; result.HandEdit != nil || t != nil && t.Action != gitops.ActionPropose {
+			ended[result.Update] = true
+		}
+	}
+	maps.DeleteFunc(r.wishes, func(app appOf, p placed) bool { return app.environment == environment && ended[p.wish.Update.ID] })
+	return results
+}
+
+// Changed implements the lanes' Proposals.
+func (r *Rooms) Changed(environment string) <-chan struct{} { return r.board.wait(environment) }
+
+// Look implements the lanes' Proposals.
+func (r *Rooms) Look(environment string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, room := range r.rooms {
+		room.Look(environment)
+	}
+}
+
+// Leave implements the lanes' Proposals.
+func (r *Rooms) Leave(environment string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.wishes, func(app appOf, _ placed) bool { return app.environment == environment })
+	for _, room := range r.rooms {
+		room.leave(environment)
+	}
+	r.board.take(environment)
+}
+
+// Outages are why proposals stand still, one of each repository whose do.
+func (r *Rooms) Outages() (outages []Outage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, room := range r.rooms {
+		if o := room.Outage(); o != nil {
+			outages = append(outages, *o)
+		}
+	}
+	slices.SortFunc(outages, func(a, b Outage) int { return strings.Compare(a.Repository, b.Repository) })
+	return outages
+}
+
+// Close ends the work of all rooms.
+func (r *Rooms) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, room := range r.rooms {
+		room.Close()
+		delete(r.rooms, name)
+	}
+}

@@ -1,0 +1,208 @@
+package proposals
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// write makes the most urgent write to the forge whose turn it is: what takes something back
+// first, then texts, and then new pull requests in acceptance order. It returns false when
+// there is none.
+func (r *Room) write(ctx context.Context, now time.Time) bool {
+	if now.Before(r.git.until) || !r.forge.since.IsZero() || now.Before(r.limited.until) {
+		return false
+	}
+	var first *app
+	for _, a := range r.apps {
+		if a.pending != nil && (first == nil || a.pending.do < first.pending.do || a.pending.do == first.pending.do && a.bySequence(first) < 0) {
+			first = a
+		}
+	}
+	if first == nil {
+		return false
+	}
+	if !r.config.Pace.take(now, creates(first.pending.do)) {
+		return false
+	}
+	st := *first.pending
+	first.pending, first.due = nil, true
+	err := r.do(ctx, first.of.environment, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
+	r.count(err)
+	if err != nil {
+		r.failed(ctx, first, st, err)
+		return true
+	}
+	r.limited.worked()
+	first.unstickAfter(st.do)
+	r.config.Logger.InfoContext(ctx, "pull request written", about(first, slog.String("act", st.do.String()), slog.String("because", st.because))...)
+	return true
+}
+
+// creates reports whether a write makes content, which a forge counts by the hour.
+func creates(a action) bool { return a == create || a == edit || a == comment }
+
+// writeAt is when a write may be made.
+func (r *Room) writeAt(now time.Time, st step) time.Time {
+	if !r.forge.since.IsZero() {
+		return time.Time{} // look tries it
+	}
+	return later(r.config.Pace.next(now, creates(st.do)), r.limited.until)
+}
+
+// writeForge makes one write. Until it is known that it worked the pull request is not known,
+// either: what was reported as failed may have been done.
+func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
+	s, forge := &a.seen, r.config.Forge
+	if st.do == create {
+		p, err := forge.Create(ctx, a.of.branch(), st.text)
+		if err != nil {
+			s.found = false
+			return err
+		}
+		a.take(&p, false)
+		a.wish.sent = st.text
+		return nil
+	}
+	s.fresh, s.unsure = false, true
+	switch st.do {
+	case closePull:
+		return forge.Close(ctx, s.pull.Number)
+	case disarm:
+		if !s.topic.Ours {
+			a.wish.disarmed = s.head
+		}
+		return forge.Disarm(ctx, *s.pull)
+	case comment:
+		a.wish.remark = zero // at most one: the text says it, too
+		return forge.Comment(ctx, s.pull.Number, st.text.Body)
+	case arm:
+		p := *s.pull
+		p.Head = s.head
+		return forge.Arm(ctx, p, st.text)
+	}
+	if !s.topic.Ours && !s.saysPersonal(s.pull.Text.Body) {
+		a.wish.remark = s.head
+	}
+	if err := forge.Edit(ctx, s.pull.Number, st.text); err != nil {
+		return err
+	}
+	s.pull.Text, a.wish.sent, s.unsure = st.text, st.text, false
+	return nil
+}
+
+// Bounds of how long what failed for one update is left alone.
+const (
+	holdLeast = time.Minute
+	holdMost  = 15 * time.Minute
+	soonLeast = time.Second
+	soonMost  = time.Minute
+)
+
+// failed decides what a failure is of: a server, or this app alone.
+func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
+	now := r.config.Now()
+	var moved *MovedError
+	if r.apps[a.of] != a || ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
+	switch {
+	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits):
+		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
+		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
+		a.stuck = st.do
+		a.failures++
+		r.lookAgain(a, now)
+	case isOutage(err) && st.do.asksForge():
+		r.serverFailed(a, st, err, now)
+	case isOutage(err):
+		a.due = true
+		r.lookAgain(a, now)
+		r.gitFailed(ctx, err)
+	default:
+		r.hold(ctx, a, st, err, now)
+	}
+}
+
+// lookAgain has the branches asked for before the app goes on.
+func (r *Room) lookAgain(a *app, now time.Time) {
+	a.stale, r.lookAt = true, now
+	if !a.retryAt.IsZero() {
+		r.lookAt = a.retryAt
+	}
+}
+
+// serverFailed leaves the forge alone, or only its writes where it limits those.
+func (r *Room) serverFailed(a *app, st step, err error, now time.Time) {
+	if gitops.CodeOf(err) == gitops.RateLimited && st.do.writesForge() {
+		r.limited.failed(err, now)
+		a.due = true
+		return
+	}
+	a.due, a.parked = false, true
+	r.forgeFailed(err)
+}
+
+func (r *Room) forgeFailed(err error) {
+	r.forge.failed(err, r.config.Now())
+	r.config.Logger.Warn("forge unavailable, pull requests wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(r.forge.err)), "retryAt", r.forge.until, "error", err.Error())
+	r.publishOutage()
+}
+
+// forgeWorked takes up what waited for the forge.
+func (r *Room) forgeWorked() {
+	if !r.forge.worked() {
+		return
+	}
+	r.config.Logger.Info("forge available again", "repository", r.config.Repository)
+	for _, a := range r.apps {
+		if a.due = true; a.seen.pull != nil && a.seen.pull.State == PullOpen {
+			a.seen.unsure = true
+		}
+	}
+	r.publishOutage()
+}
+
+func (r *Room) gitFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	r.git.failed(err, r.config.Now())
+	r.lookAt = r.git.until
+	r.config.Logger.WarnContext(ctx, "git server unavailable, proposals wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(err)), "retryAt", r.git.until, "error", err.Error())
+	r.publishOutage()
+}
+
+func (r *Room) gitWorked() {
+	if r.git.worked() {
+		r.config.Logger.Info("git server available again", "repository", r.config.Repository)
+		r.publishOutage()
+	}
+}
+
+// hold leaves one app's step alone for a while: a permission is missing, or a rule is against
+// it. The update says what.
+func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Time) {
+	a.stuck, a.stuckFor = st.do, now.Add(doubled(holdLeast, holdMost, a.failures))
+	a.failures++
+	a.due, a.retryAt = false, a.stuckFor
+	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + gitops.PublicOf(err)
+	if a.wish.reported {
+		if told := a.seen.tell(a.wish, step{do: rest}); told.do == report {
+			r.report(ctx, a, told)
+		}
+		return
+	}
+	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Blocked: &gitops.Block{
+		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: a.stuckFor.UTC(),
+	}}}})
+}
+
+// about names an app in a log.
+func about(a *app, more ...any) []any {
+	return append([]any{slog.String("environment", a.of.environment), slog.String("app", a.of.app), slog.String("update", a.wish.Update.ID)}, more...)
+}

@@ -1,0 +1,90 @@
+package githubapp
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-github/v62/github"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// freshFor is how long a token may be unknown to some of GitHub's servers.
+const freshFor = time.Minute
+
+// deploymentToken is a token that may make Deployments in one repository, and read its
+// commits, and nothing else.
+type deploymentToken struct {
+	value      string
+	made, ends time.Time // handed out no more from ends on
+}
+
+// deploymentTokens are those that are good, by repository. They are in memory alone.
+type deploymentTokens struct {
+	mu sync.Mutex
+	of map[string]deploymentToken
+}
+
+func (t *deploymentTokens) get(repository string, now time.Time) (deploymentToken, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	token, ok := t.of[repository]
+	return token, ok && now.Before(token.ends)
+}
+
+func (t *deploymentTokens) put(repository string, token deploymentToken) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = make(map[string]deploymentToken)
+	}
+	t.of[repository] = token
+}
+
+// drop forgets a token, unless there is another by now.
+func (t *deploymentTokens) drop(repository string, token deploymentToken) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of[repository] == token {
+		delete(t.of, repository)
+	}
+}
+
+// token is one for a repository, which is made where there is none. It is not tried first:
+// a call that a fresh one fails is made again.
+func (d *Deployer) token(ctx context.Context, repository string) (deploymentToken, error) {
+	now := d.app.config.Now()
+	if token, ok := d.tokens.get(repository, now); ok {
+		return token, nil
+	}
+	owner, name, _ := strings.Cut(repository, "/")
+	installation, _, err := d.app.app.Apps.FindRepositoryInstallation(ctx, owner, name)
+	switch err := APIError("looking for the App's installation on "+repository, err); {
+	case gitops.CodeOf(err) == gitops.NotFound:
+		return deploymentToken{}, gitops.Errorf(gitops.NotFound, "the GitHub App is not installed on %s: install it there, or correct source", repository).WithCause(err)
+	case err != nil:
+		return deploymentToken{}, err
+	case installation.GetPermissions().GetDeployments() != "write":
+		return deploymentToken{}, gitops.Errorf(gitops.Forbidden, "the GitHub App may not make deployments in %s: give it the permission Deployments: write, and let an owner of the repository approve it in installation %d",
+			repository, installation.GetID())
+	}
+	answer, _, err := d.app.app.Apps.CreateInstallationToken(ctx, installation.GetID(), &github.InstallationTokenOptions{
+		Repositories: []string{name},
+		Permissions:  &github.InstallationPermissions{Deployments: github.String("write"), Contents: github.String("read"), Metadata: github.String("read")},
+	})
+	if statusOf(err) == http.StatusUnprocessableEntity {
+		return deploymentToken{}, gitops.Errorf(gitops.Forbidden, "GitHub gives the App no token for %s: it takes the permissions Deployments: write and Contents: read there; and where the repository was renamed, correct source", repository).WithCause(err)
+	}
+	if err != nil {
+		return deploymentToken{}, APIError("making an installation token for "+repository, err)
+	}
+	token := deploymentToken{value: answer.GetToken(), made: now, ends: answer.GetExpiresAt().Add(-uselessIn)}
+	if token.value == "" || !now.Before(token.ends) {
+		return deploymentToken{}, gitops.Errorf(gitops.Unavailable, "GitHub's answer holds no installation token for %s", repository)
+	}
+	d.tokens.put(repository, token)
+	return token, nil
+}
