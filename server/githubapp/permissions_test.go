@@ -3,12 +3,11 @@ package githubapp_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // A token may write the manifest repository and nothing else, whatever the App was
@@ -38,49 +37,38 @@ func TestATokenThatMayNotWrite(t *testing.T) {
 	}
 }
 
-// An App that asks for pull requests pushes on while the installation's owner has not
-// approved them, and has them soon after that.
+// Pushes go on while the installation's owner has not approved pull requests; calls about
+// those are told what is missing, and go well as soon as it is approved.
 func TestPullRequestsAreNotApprovedYet(t *testing.T) {
 	s := newSite(t)
-	s.config.PullRequests = true
 	s.github.Expect(422)
 	a := s.app()
-	token := s.token(a)
-	if diff := cmp.Diff(map[string]string{"contents": "write", "metadata": "read"}, s.github.Granted(token)); diff != "" {
-		t.Error(diff)
+	look := func() error {
+		_, _, err := a.PullRequestClient().Repositories.Get(t.Context(), "myshop", "manifests")
+		return githubapp.APIError("", err)
 	}
-	if !strings.Contains(s.log.String(), "has not approved pull requests") {
-		t.Errorf("the log says %q", s.log.String())
+	for range 2 {
+		if err := look(); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(gitops.PublicOf(err), "Pull requests: write") {
+			t.Error(err)
+		}
 	}
+	pushes := s.token(a)
 	s.github.Permit(5678, "pull_requests", "write")
-	s.pass(4 * time.Minute)
-	if s.token(a) != token {
-		t.Error("asked again within five minutes")
+	if err := look(); err != nil {
+		t.Error(err)
 	}
-	s.pass(2 * time.Minute)
-	s.token(a)
-	a.Settle()
-	if diff := cmp.Diff(map[string]string{"contents": "write", "pull_requests": "write", "metadata": "read"}, s.github.Granted(s.token(a))); diff != "" {
+	want := []map[string]string{
+		{"contents": "write", "metadata": "read"},
+		{"contents": "write", "pull_requests": "write", "metadata": "read"},
+	}
+	var got []map[string]string
+	for _, token := range s.github.Tokens() {
+		got = append(got, s.github.Granted(token))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || s.token(a) != pushes {
 		t.Error(diff)
 	}
 	if report, err := a.Report(t.Context()); err != nil || report.PullRequests != "write" {
 		t.Errorf("%+v, %v", report, err)
-	}
-}
-
-// What GitHub refuses for another reason is not taken for a permission, and the token of
-// one who may not push is not made in its place.
-func TestPullRequestsAndNoRightToPush(t *testing.T) {
-	s := newSite(t)
-	s.config.PullRequests = true
-	s.github.Permit(5678, "pull_requests", "write")
-	s.github.Permit(5678, "contents", "read")
-	s.github.Expect(422)
-	if _, _, err := s.app().Basic(t.Context()); gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.PublicOf(err), "Contents: write") {
-		t.Error(err)
-	}
-	s.github.Inject(githubtest.Fault{Method: "POST", Path: mintPath, Times: 1, Status: 500})
-	if _, _, err := s.app().Basic(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
-		t.Error(err)
 	}
 }

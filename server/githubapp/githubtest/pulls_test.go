@@ -49,14 +49,15 @@ func newStage(t *testing.T) *stage {
 	s.server.Install(1, "o/r")
 	s.server.Permit(1, "pull_requests", "write")
 	s.Repository = s.server.Serve("o/r", repo)
-	app, err := githubapp.New(githubapp.Config{AppID: githubtest.AppID, InstallationID: 1, PrivateKeyFile: s.server.KeyFile(), RepositoryURL: "https://github.com/o/r.git", APIURL: s.server.URL, PullRequests: true})
+	app, err := githubapp.New(githubapp.Config{AppID: githubtest.AppID, InstallationID: 1, PrivateKeyFile: s.server.KeyFile(), RepositoryURL: "https://github.com/o/r.git", APIURL: s.server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = app.Close() })
-	if _, s.token, err = app.Basic(t.Context()); err != nil {
+	if _, _, err := app.PullRequestClient().Repositories.Get(t.Context(), "o", "r"); err != nil {
 		t.Fatal(err)
 	}
+	s.token = s.server.Tokens()[0]
 	return s
 }
 
@@ -121,7 +122,7 @@ func TestStrictAboutPullRequests(t *testing.T) {
 		"a reviewer":         {"POST", pulls + "/1/requested_reviewers", `{}`, "there is no", nil},
 		"a field of GraphQL": {"POST", "/graphql", query("mergeStateStatus"), "mergeStateStatus", nil},
 		"a scalar's field":   {"POST", "/graphql", query("state { x }"), "state", nil},
-		"half a query":       {"POST", "/graphql", `{"query": "query($id: ID!) { node", "variables": {"id": "x"}}`, "Parse error", nil},
+		"half a query":       {"POST", "/graphql", `{"query": "query($id: ID!) { node", "variables": {"id": "x"}}`, "parse error", nil},
 		"no variable":        {"POST", "/graphql", `{"query": "query($id: ID!) { node(id: $id) { ... on PullRequest { state } } }", "variables": {}}`, "not given", nil},
 		"an input's field":   {"POST", "/graphql", mutate("dequeuePullRequest", `{"pullRequestId": "`+node+`"}`), "not defined", nil},
 		"no head":            {"POST", "/graphql", mutate("enqueuePullRequest", `{"pullRequestId": "`+node+`"}`), "expectedHeadOid", nil},

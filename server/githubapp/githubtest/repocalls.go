@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -103,7 +102,7 @@ func (c *call) page(list []any, query url.Values) {
 		return
 	}
 	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(c.w, string(body))
+	_, _ = c.w.Write(body)
 }
 
 func (c *call) listRules() {
