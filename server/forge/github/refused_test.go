@@ -209,6 +209,9 @@ func TestALimitThatLasts(t *testing.T) {
 		if got := edit(); got != want*time.Minute {
 			t.Errorf("waits %s, not %d minutes", got, want)
 		}
+		if _, err := s.Pulls(t.Context(), topic); err != nil { // a look that goes well says nothing of writes
+			t.Error(err)
+		}
 	}
 	limited.Times = 1
 	s.github.Inject(limited)

@@ -143,6 +143,13 @@ func (s *Server) HideSettings() {
 	s.hidden = true
 }
 
+// IgnoreHead makes lists of pull requests have all, whatever head they are asked by.
+func (s *Server) IgnoreHead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ignoresHead = true
+}
+
 // addSettings adds what a repository shows only to who may write it.
 func (s *Server) addSettings(form map[string]any, name string, holder *token) {
 	r := s.served[strings.ToLower(name)]

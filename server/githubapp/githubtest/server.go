@@ -59,6 +59,7 @@ type Server struct {
 	served        map[string]*Repository            // by owner/name in lower case
 	enterprise    bool
 	hidden        bool // settings of repositories
+	ignoresHead   bool
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
