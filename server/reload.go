@@ -94,6 +94,7 @@ func (s *Server) reload(c config.Config) error {
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
 	s.sweep(next)
 	s.poll(next)
+	s.tellSources(next)
 	s.warm(next)
 	s.finder.follow(next)
 	s.room.Reconfigured()
