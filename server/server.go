@@ -59,6 +59,7 @@ type Server struct {
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
 	polls     *polls              // nil before Start
+	feedbacks *feedbacks          // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
 	holds     *holds.Book         // has no store before Start
@@ -150,6 +151,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.startSweeps()
 	s.startPolls()
+	s.startFeedback()
 	s.listening.Store(true)
 	s.logAccess()
 	connections, ofAddress := s.limits.Connections()
