@@ -98,8 +98,8 @@ func (a *app) moved() {
 // take takes up what the forge says of the branch's pull requests.
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
-		if !fresh {
-			p.WaitsFor = was.WaitsFor
+		if !fresh { // a list does not tell
+			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
 		}
 	} else {
 		a.wish.sent = Text{}
@@ -110,7 +110,7 @@ func (a *app) take(p *Pull, fresh bool) {
 
 // otherThan reports whether a list has a pull request otherwise than it is known.
 func (p Pull) otherThan(q Pull) bool {
-	return p.Number != q.Number || p.Head != q.Head || p.State != q.State || p.Armed != q.Armed || p.Queued != q.Queued || !p.Text.sameAs(q.Text)
+	return p.Number != q.Number || p.Head != q.Head || p.State != q.State || p.Armed != q.Armed || !p.Text.sameAs(q.Text)
 }
 
 // newest is the pull request that counts of a branch's: the open one, or else the newest.

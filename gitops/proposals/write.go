@@ -31,7 +31,6 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	st := *first.pending
 	first.pending, first.due = nil, true
 	err := r.do(ctx, first.of.environment, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
-	r.count(err)
 	if err != nil {
 		r.failed(ctx, first, st, err)
 		return true
@@ -150,7 +149,7 @@ func (r *Room) serverFailed(a *app, st step, err error, now time.Time) {
 
 func (r *Room) forgeFailed(err error) {
 	r.forge.failed(err, r.config.Now())
-	r.config.Logger.Warn("forge unavailable, pull requests wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(r.forge.err)), "retryAt", r.forge.until, "error", err.Error())
+	r.config.Logger.Warn("forge unavailable, pull requests wait", "code", string(gitops.CodeOf(r.forge.err)), "retryAt", r.forge.until, "error", err.Error())
 	r.publishOutage()
 }
 
@@ -159,7 +158,7 @@ func (r *Room) forgeWorked() {
 	if !r.forge.worked() {
 		return
 	}
-	r.config.Logger.Info("forge available again", "repository", r.config.Repository)
+	r.config.Logger.Info("forge available again")
 	for _, a := range r.apps {
 		if a.due = true; a.seen.pull != nil && a.seen.pull.State == PullOpen {
 			a.seen.unsure = true
@@ -174,13 +173,13 @@ func (r *Room) gitFailed(ctx context.Context, err error) {
 	}
 	r.git.failed(err, r.config.Now())
 	r.lookAt = r.git.until
-	r.config.Logger.WarnContext(ctx, "git server unavailable, proposals wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(err)), "retryAt", r.git.until, "error", err.Error())
+	r.config.Logger.WarnContext(ctx, "git server unavailable, proposals wait", "code", string(gitops.CodeOf(err)), "retryAt", r.git.until, "error", err.Error())
 	r.publishOutage()
 }
 
 func (r *Room) gitWorked() {
 	if r.git.worked() {
-		r.config.Logger.Info("git server available again", "repository", r.config.Repository)
+		r.config.Logger.Info("git server available again")
 		r.publishOutage()
 	}
 }
