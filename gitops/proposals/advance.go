@@ -210,7 +210,7 @@ func (r *Room) push(ctx context.Context, a *app) error {
 	}
 	u := a.wish.Update
 	r.wentTo(a, b.Commit, Topic{Ours: true, Updates: []string{u.ID}, Tag: u.Tag, Subject: b.Subject, Trailers: b.Trailers, Files: b.Files})
-	s.fresh, s.forced = false, false
+	s.fresh, s.current, s.forced = false, false, false
 	return nil
 }
 

@@ -92,6 +92,7 @@ func (a *app) unstick() {
 func (a *app) moved() {
 	a.at = git.Hash{}
 	a.seen.origin, a.seen.landed, a.seen.built, a.seen.rules = nil, nil, nil, nil
+	a.seen.current = false
 	a.pending, a.due, a.stale = nil, true, false
 }
 
@@ -104,7 +105,8 @@ func (a *app) take(p *Pull, fresh bool) {
 	} else {
 		a.wish.sent = Text{}
 	}
-	a.seen.found, a.seen.pull, a.seen.fresh, a.seen.unsure, a.seen.landed = true, p, fresh, false, nil
+	a.seen.found, a.seen.pull, a.seen.unsure, a.seen.landed = true, p, false, nil
+	a.seen.fresh, a.seen.current = fresh, fresh
 	a.pending, a.due = nil, true
 }
 

@@ -118,7 +118,7 @@ func (s seen) onBase(w wish) step {
 	case s.away:
 	case !s.found:
 		return step{do: askFind}
-	case of && !s.fresh:
+	case of && !s.current:
 		return step{do: askGet}
 	case of && s.pull.State == PullOpen:
 		return s.closeIt("the base branch has its commit")
@@ -159,7 +159,7 @@ func isRollback(u gitops.Update) bool { return u.Terms != nil && u.Terms.RollsBa
 // closeIt closes the pull request; the forge is kept from merging it first.
 func (s seen) closeIt(because string) step {
 	switch {
-	case !s.fresh:
+	case !s.current:
 		return step{do: askGet}
 	case s.pull.Armed || s.pull.Queued:
 		return step{do: disarm}
@@ -171,7 +171,7 @@ func (s seen) closeIt(because string) step {
 // pull request that is known to be open and not queued.
 func (s seen) renew(w wish, mine bool) step {
 	switch {
-	case !s.fresh:
+	case !s.current:
 		return step{do: askGet}
 	case s.pull.Queued:
 		return s.blockedBy(w, step{do: wait, after: queueWait}, "is in the merge queue, which locks its branch: this waits until it has left the queue")
