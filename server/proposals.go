@@ -18,7 +18,7 @@ import (
 // startProposals makes what opens pull requests ready for lanes; it ends after them, and
 // before the manifest repositories.
 func (s *Server) startProposals() {
-	s.proposals = proposals.NewRooms(s.metrics.proposals)
+	s.proposals = proposals.NewRooms()
 	s.configureProposals(s.current())
 	s.onStop("pull requests", func(context.Context) error {
 		s.proposals.Close()
