@@ -15,6 +15,10 @@ func (s *Server) knowLabels(before, now *generation) {
 		s.metrics.lanes.know(environment)
 		s.metrics.orders.know(environment)
 	}
+	for _, p := range now.proposing() {
+		s.metrics.proposals.know(p.environment)
+		s.metrics.proposals.knowForge(p.manifests)
+	}
 	s.metrics.repositories.know(now.repositories)
 	for _, source := range now.sources() {
 		s.metrics.deliveries.know(source)

@@ -131,6 +131,12 @@ func (l *storeLink) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
 	return over(ctx, l, "Backlogs", func() ([]queue.Backlog, error) { return l.store.Backlogs(context.Background()) })
 }
 
+func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return over(ctx, l, "Heads", func() ([]gitops.Head, error) {
+		return l.store.Heads(context.Background(), environment, apps)
+	})
+}
+
 type page struct {
 	updates []gitops.Update
 	next    string
