@@ -1,6 +1,7 @@
 package feedback_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ type hub struct {
 	calls        []called
 	faults       []fault
 	before       func(n int) // called before the nth call
+	after        func(n int) // called after it
 	page         int         // most Deployments in a list
 	hangs        map[string]bool
 	wrong        []string
@@ -89,7 +91,10 @@ func (h *hub) call(ctx context.Context, what, repository string, write bool, do 
 	if err := do(); err != nil {
 		return err
 	}
-	return f.err
+	if h.after != nil {
+		h.after(len(h.calls))
+	}
+	return cmp.Or(f.err, ctx.Err())
 }
 
 func (h *hub) Page(repository string) string {

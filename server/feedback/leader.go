@@ -145,7 +145,7 @@ func (l *leader) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.pace.written = l.Now() // another replica may just have written
+	l.pace.written, l.pace.called = l.Now(), l.Now() // another replica may just have
 	var kept checkpoint
 	if text == "" || json.Unmarshal([]byte(text), &kept) != nil {
 		return l.beginAtLatest(ctx, nil)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,20 +88,32 @@ func (s *site) check() {
 
 // start starts a replica, and returns what stops it and waits for its end.
 func (s *site) start(holder string) (stop func()) {
+	stop, _ = s.launch(holder)
+	synctest.Wait()
+	return stop
+}
+
+// launch is start that does not wait, and returns what kills the replica, too.
+func (s *site) launch(holder string) (stop, kill func()) {
+	process := &replica{store: s.store}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	f := feedback.New(feedback.Config{
-		Site: func() feedback.Site { return s }, GitHub: s.hub, Store: s.store, Recorder: s,
+		Site: func() feedback.Site { return s }, GitHub: s.hub, Store: process, Recorder: s,
 		Logger: slog.New(slog.NewJSONHandler(s, nil)), Holder: holder, Now: now,
 	})
 	go func() {
 		defer close(ended)
 		f.Run(ctx)
 	}()
-	synctest.Wait()
-	return func() {
+	stop = func() {
 		cancel()
 		<-ended
+	}
+	return stop, func() {
+		process.dead.Store(true)
+		cancel()
+		s.store.KillHolder(holder)
 	}
 }
 
@@ -238,12 +251,12 @@ func (s *site) noted(id string) gitops.Feedback {
 	return *f
 }
 
-// store is the model, which may be away.
+// store is the model, which may be away for followers.
 type store struct {
 	*queuetest.Model
 	mu     sync.Mutex
-	err    error       // of the calls of followers
-	before func(n int) // called before the nth of them
+	err    error
+	before func(n int) // called before the nth of their calls
 	calls  int
 }
 
@@ -254,33 +267,56 @@ func (s *store) fail(err error) {
 	s.err = err
 }
 
-func (s *store) ask() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls++
-	if s.before != nil {
-		s.before(s.calls)
-	}
-	return s.err
+// replica is the store as one follower has it. One that was killed changes nothing any more.
+type replica struct {
+	*store
+	dead atomic.Bool
 }
 
-func (s *store) Changes(ctx context.Context, after string, limit int) ([]queue.Change, error) {
-	if err := s.ask(); err != nil {
+func (r *replica) ask() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls++
+	if r.before != nil {
+		r.before(r.calls)
+	}
+	if r.dead.Load() {
+		return gitops.Errorf(gitops.Unavailable, "the process is dead")
+	}
+	return r.err
+}
+
+func (r *replica) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
+	if err := r.ask(); err != nil {
 		return nil, err
 	}
-	return s.Model.Changes(ctx, after, limit)
+	return r.Model.Claim(ctx, holder, names, ttl)
 }
 
-func (s *store) Update(ctx context.Context, id string) (gitops.Update, error) {
-	if err := s.ask(); err != nil {
-		return gitops.Update{}, err
-	}
-	return s.Model.Update(ctx, id)
-}
-
-func (s *store) SetCheckpoint(ctx context.Context, name, value string) error {
-	if err := s.ask(); err != nil {
+func (r *replica) Release(ctx context.Context, l queue.Lease, clean bool) error {
+	if err := r.ask(); err != nil {
 		return err
 	}
-	return s.Model.SetCheckpoint(ctx, name, value)
+	return r.Model.Release(ctx, l, clean)
+}
+
+func (r *replica) Changes(ctx context.Context, after string, limit int) ([]queue.Change, error) {
+	if err := r.ask(); err != nil {
+		return nil, err
+	}
+	return r.Model.Changes(ctx, after, limit)
+}
+
+func (r *replica) Update(ctx context.Context, id string) (gitops.Update, error) {
+	if err := r.ask(); err != nil {
+		return gitops.Update{}, err
+	}
+	return r.Model.Update(ctx, id)
+}
+
+func (r *replica) SetCheckpoint(ctx context.Context, name, value string) error {
+	if err := r.ask(); err != nil {
+		return err
+	}
+	return r.Model.SetCheckpoint(ctx, name, value)
 }

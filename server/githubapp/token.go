@@ -29,10 +29,12 @@ type token struct {
 	value string
 	renew time.Time // when the next one is due
 	ends  time.Time // when it is handed out no more
+	pulls bool      // it was asked for with the right to open pull requests
 }
 
 // renewal is one minting that many may wait for.
 type renewal struct {
+	pulls bool          // the token is to be for pull requests, too
 	done  chan struct{} // closed when the next two are set
 	value string
 	err   error
@@ -41,7 +43,7 @@ type renewal struct {
 // Basic gives git its user and password: it implements git.Credentials. Its
 // errors are [*gitops.Error].
 func (a *App) Basic(ctx context.Context) (user, password string, err error) {
-	value, err := a.token(ctx)
+	value, err := a.token(ctx, false)
 	return "x-access-token", value, err
 }
 
@@ -55,33 +57,43 @@ func (a *App) Invalidate(password string) {
 	}
 }
 
-// token returns one that is good for a while.
-func (a *App) token(ctx context.Context) (string, error) {
-	a.mu.Lock()
-	now, have := a.config.Now(), a.current
-	if now.Before(have.renew) {
+// token returns one that is good for a while. Once somebody needs it for pull requests it is
+// for those, too; who does not goes on with what there is.
+func (a *App) token(ctx context.Context, pulls bool) (string, error) {
+	for {
+		a.mu.Lock()
+		a.pullRequests = a.pullRequests || pulls
+		now, have := a.config.Now(), a.current
+		if pulls && !have.pulls {
+			have = token{}
+		}
+		if now.Before(have.renew) {
+			a.mu.Unlock()
+			return have.value, nil
+		}
+		if a.life.Err() != nil {
+			a.mu.Unlock()
+			return "", gitops.Errorf(gitops.Unavailable, "the program is stopping")
+		}
+		f := a.renewal
+		if f == nil {
+			f = &renewal{pulls: a.pullRequests, done: make(chan struct{})}
+			a.renewal = f
+			a.background.Go(func() { a.renew(f) })
+		}
 		a.mu.Unlock()
-		return have.value, nil
-	}
-	if a.life.Err() != nil {
-		a.mu.Unlock()
-		return "", gitops.Errorf(gitops.Unavailable, "the program is stopping")
-	}
-	f := a.renewal
-	if f == nil {
-		f = &renewal{done: make(chan struct{})}
-		a.renewal = f
-		a.background.Go(func() { a.renew(f) })
-	}
-	a.mu.Unlock()
-	if now.Before(have.ends) {
-		return have.value, nil
-	}
-	select {
-	case <-f.done:
-		return f.value, f.err
-	case <-ctx.Done():
-		return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").WithCause(ctx.Err())
+		if now.Before(have.ends) {
+			return have.value, nil
+		}
+		select {
+		case <-f.done:
+			if pulls && !f.pulls { // it began before anybody needed that
+				continue
+			}
+			return f.value, f.err
+		case <-ctx.Done():
+			return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").WithCause(ctx.Err())
+		}
 	}
 }
 
@@ -89,7 +101,7 @@ func (a *App) token(ctx context.Context) (string, error) {
 func (a *App) renew(f *renewal) {
 	ctx, cancel := context.WithTimeout(a.life, mintWithin)
 	defer cancel()
-	minted, err := a.mint(ctx)
+	minted, err := a.mint(ctx, f.pulls)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.renewal = nil
@@ -108,12 +120,12 @@ func (a *App) renew(f *renewal) {
 }
 
 // mint makes a token and sees to it that it works.
-func (a *App) mint(ctx context.Context) (token, error) {
+func (a *App) mint(ctx context.Context, pulls bool) (token, error) {
 	id, err := a.installationOf(ctx)
 	if err != nil {
 		return token{}, err
 	}
-	answer, lacking, err := a.create(ctx, id)
+	answer, lacking, err := a.create(ctx, id, pulls)
 	if err != nil {
 		if gitops.CodeOf(APIError("", err)) == gitops.NotFound {
 			a.forgetInstallation()
@@ -127,7 +139,7 @@ func (a *App) mint(ctx context.Context) (token, error) {
 	if err := a.try(ctx, value, a.owner, a.name); err != nil {
 		return token{}, err
 	}
-	minted := token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}
+	minted := token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn), pulls: pulls}
 	if lacking {
 		minted.renew = a.config.Now().Add(askAgain)
 	}
@@ -135,22 +147,22 @@ func (a *App) mint(ctx context.Context) (token, error) {
 }
 
 // create makes a token with the permissions that are needed: what writing the repository
-// takes, and pull requests where they are configured. The App may have been given more, for
+// takes, and pull requests where somebody opens them. The App may have been given more, for
 // other repositories or by mistake, and no token has it.
 //
 // A permission that the App asks for and that the installation's owner has not approved yet
 // is refused with the whole token. Pushes must go on meanwhile: then the token is one for
 // pushes alone, and lacking.
-func (a *App) create(ctx context.Context, id int64) (created *github.InstallationToken, lacking bool, err error) {
+func (a *App) create(ctx context.Context, id int64, pulls bool) (created *github.InstallationToken, lacking bool, err error) {
 	options := github.InstallationTokenOptions{
 		Repositories: []string{a.name},
 		Permissions:  &github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")},
 	}
-	if a.config.PullRequests {
+	if pulls {
 		options.Permissions.PullRequests = github.String("write")
 	}
 	created, response, err := a.app.Apps.CreateInstallationToken(ctx, id, &options)
-	if !a.config.PullRequests || err == nil || response == nil || response.StatusCode != http.StatusUnprocessableEntity {
+	if !pulls || err == nil || response == nil || response.StatusCode != http.StatusUnprocessableEntity {
 		return created, false, err
 	}
 	options.Permissions.PullRequests = nil

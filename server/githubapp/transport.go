@@ -87,12 +87,13 @@ func readKey(path string) (*rsa.PrivateKey, error) {
 
 // asInstallation authenticates as the installation.
 type asInstallation struct {
-	app  *App
-	next http.RoundTripper
+	app   *App
+	pulls bool // to open pull requests
+	next  http.RoundTripper
 }
 
 func (t asInstallation) RoundTrip(r *http.Request) (*http.Response, error) {
-	value, err := t.app.token(r.Context())
+	value, err := t.app.token(r.Context(), t.pulls)
 	if err != nil {
 		closeBody(r)
 		return nil, err

@@ -55,10 +55,7 @@ func (f *Forge) Open(ctx context.Context) (open []proposals.Pull, changed bool, 
 	}
 	changed = changed || len(pages) != len(f.pages)
 	f.pages = pages
-	if !changed {
-		return nil, false, nil
-	}
-	return open, true, nil
+	return open, changed, nil
 }
 
 // openPage reads one page, or returns what was there before where GitHub says that it is

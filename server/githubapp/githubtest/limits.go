@@ -28,6 +28,13 @@ func (s *Server) Spend(left int) {
 	s.limits.used, s.limits.since = quota-left, s.now()
 }
 
+// Left are the calls that are left of the hour's.
+func (s *Server) Left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return quota - s.limits.used
+}
+
 // withinLimits counts a call, and answers one over a limit. That is by the server's clock.
 func (s *Server) withinLimits(w http.ResponseWriter, r *http.Request) bool {
 	l, now := &s.limits, s.now()

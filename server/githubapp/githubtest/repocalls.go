@@ -137,10 +137,17 @@ func (c *call) getBranch() {
 	})
 }
 
+// HideSettings makes repositories answer without their settings, as they do to some tokens.
+func (s *Server) HideSettings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden = true
+}
+
 // addSettings adds what a repository shows only to who may write it.
 func (s *Server) addSettings(form map[string]any, name string, holder *token) {
 	r := s.served[strings.ToLower(name)]
-	if r == nil || holder.installation.permissions["contents"] != "write" {
+	if r == nil || s.hidden || holder.installation.permissions["contents"] != "write" {
 		return
 	}
 	form["allow_auto_merge"], form["allow_merge_commit"] = r.settings.AllowAutoMerge, r.settings.AllowMergeCommit

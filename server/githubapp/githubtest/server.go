@@ -57,7 +57,9 @@ type Server struct {
 	deliveries    []Delivery
 	environments  map[string]map[string]Environment // by repository and name
 	served        map[string]*Repository            // by owner/name in lower case
+	sources       map[string]*Source                // likewise
 	enterprise    bool
+	hidden        bool // settings of repositories
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
@@ -69,6 +71,7 @@ type installation struct {
 	id          int64
 	repository  map[string]int64 // by owner/name
 	permissions map[string]string
+	events      []string
 }
 
 type token struct {
@@ -93,7 +96,7 @@ func New(t TB) *Server {
 	s := &Server{
 		t: t, now: time.Now,
 		installations: make(map[int64]*installation), tokens: make(map[string]*token), expected: make(map[int]bool), environments: make(map[string]map[string]Environment),
-		served: make(map[string]*Repository),
+		served: make(map[string]*Repository), sources: make(map[string]*Source),
 	}
 	s.NewKey()
 	s.http = httptest.NewServer(s)
@@ -132,7 +135,7 @@ func (s *Server) KeyFile() string {
 func (s *Server) Install(id int64, repositories ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := &installation{id: id, repository: make(map[string]int64), permissions: map[string]string{"metadata": "read", "contents": "write"}}
+	i := &installation{id: id, repository: make(map[string]int64), permissions: map[string]string{"metadata": "read", "contents": "write"}, events: []string{"repository_dispatch"}}
 	for n, name := range repositories {
 		i.repository[name] = id*100 + int64(n)
 	}
@@ -156,6 +159,13 @@ func (s *Server) Permit(id int64, permission, access string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.installations[id].permissions[permission] = access
+}
+
+// Subscribe gives an installation events beside repository_dispatch.
+func (s *Server) Subscribe(id int64, events ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.installations[id].events = append(s.installations[id].events, events...)
 }
 
 // SetNow sets the clock by which tokens expire. JWTs are judged by the real one,
