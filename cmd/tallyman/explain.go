@@ -117,7 +117,8 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	} else {
 		p.explainProposal(u)
 		if u.Commit != "" {
-			p.commit(of.commit(u))
+			made, err := of.commit(u)
+			p.commit(u, made, err)
 		}
 		p.line("  ", "%s", verdict(u))
 	}

@@ -28,6 +28,11 @@ func proposedUpdate(edit func(u *gitops.Update)) gitops.Update {
 
 func asItIs(*gitops.Update) {}
 
+func edited(u gitops.Update, edit func(u *gitops.Update)) gitops.Update {
+	edit(&u)
+	return u
+}
+
 // ended is the update when its pull request has ended.
 func ended(state gitops.State, by string) gitops.Update {
 	return proposedUpdate(func(u *gitops.Update) {
@@ -55,6 +60,8 @@ func TestExplainShowsThePullRequest(t *testing.T) {
 		}), "  2026-01-02 12:00:00  proposed\n  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n" + opened +
 			"    cancellation requested by token:ops: a wrong build: it is being closed\n    - it waits for a merge\n" + proposed},
 		"merged": {ended(gitops.Committed, "ann"), was + "    merged by ann at 2026-01-02 12:00:00 UTC\n  Committed. Argo CD syncs it from the branch\n"},
+		"merged by a squash, which has no proof": {edited(ended(gitops.Committed, "ann"), func(u *gitops.Update) { u.Commit = "c1a1m" }), was + "    merged by ann at 2026-01-02 12:00:00 UTC\n" +
+			"  The commit is what pull request 7 was merged as; its author is Eve <eve@example.com>\n  api.yaml: the commit made or removed the whole file\n  Committed. Argo CD syncs it from the branch\n"},
 		"closed, the forge does not say by whom": {ended(gitops.Closed, ""), was + "    closed at 2026-01-02 12:00:00 UTC\n  Closed: a person closed its pull request\n" +
 			"  To have it proposed again, order it by name: tallyman update api 1.4.0 --env prod\n"},
 		"taken over by a newer tag": {proposedUpdate(func(u *gitops.Update) { u.State, u.Reason = gitops.Superseded, "superseded by 1.4.1 (update u2)" }),
@@ -62,7 +69,7 @@ func TestExplainShowsThePullRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := "api in prod to 1.4.0: " + string(c.update.State) + "\n  Update u1\n  2026-01-02 12:00:00  accepted\n" + c.want
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, details{}) })); diff != "" {
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, details{commit: commitOf}) })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -102,7 +109,7 @@ func TestWhatIsProposedIsShown(t *testing.T) {
 func TestProgressOfAProposal(t *testing.T) {
 	var out bytes.Buffer
 	u := proposedUpdate(asItIs)
-	shown := newProgress(&out, &printer{now: noon}, []gitops.Update{u}, nil)
+	shown := newProgress(&out, &printer{now: noon}, untilCommitted, []gitops.Update{u}, nil)
 	shown.setUpdate(u)
 	u = proposedUpdate(func(u *gitops.Update) { u.Proposal.WaitsFor = u.Proposal.WaitsFor[:1] })
 	shown.setUpdate(u)
