@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/values"
 	"github.com/tallyman-dev/tallyman/server/catalog"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // CheckManifests asks the git server whether the manifest repository may be
@@ -24,14 +25,17 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 	g := s.current()
 	var problems []error
 	var reached []*repository // as their Apps, if they have any
+	reports := make(map[string]githubapp.Report)
 	for _, r := range g.sorted() {
-		if err := s.checkApp(ctx, out, r); err != nil {
+		report, err := s.checkApp(ctx, out, r)
+		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
 		reached = append(reached, r)
+		reports[r.name] = report
 	}
-	problems = append(problems, s.checkGates(ctx, out))
+	problems = append(problems, s.checkGates(ctx, out), s.checkProposals(ctx, out, g, reports))
 	views := make(map[string]*manifest.View)
 	for _, r := range reached {
 		view, err := s.checkRepository(ctx, out, r)
@@ -108,20 +112,20 @@ func (s *Server) logWarnings() {
 }
 
 // checkApp says as which App a repository is written, if as any.
-func (s *Server) checkApp(ctx context.Context, out io.Writer, r *repository) error {
+func (s *Server) checkApp(ctx context.Context, out io.Writer, r *repository) (githubapp.Report, error) {
 	if r.app == nil {
-		return nil
+		return githubapp.Report{}, nil
 	}
 	report, err := r.app.Report(ctx)
 	if err != nil {
-		return s.inRepository(r.name, err)
+		return report, s.inRepository(r.name, err)
 	}
 	if report.Contents != "write" {
-		return s.inRepository(r.name, gitops.Errorf(gitops.Forbidden, "the GitHub App %s may not write the repository's contents: give it the permission Contents: write, and accept that in installation %d",
+		return report, s.inRepository(r.name, gitops.Errorf(gitops.Forbidden, "the GitHub App %s may not write the repository's contents: give it the permission Contents: write, and accept that in installation %d",
 			report.Identity.Name, report.Installation))
 	}
 	fmt.Fprintf(out, "GitHub App%s: %s <%s>, installation %d, may write contents\n", s.whereIn(" of ", r.name), report.Identity.Name, report.Identity.Email, report.Installation)
-	return nil
+	return report, nil
 }
 
 // checkFile makes the edit of one file as an update would, and drops it. Where others

@@ -229,6 +229,7 @@ func (s *Server) know(g *generation, next *known) {
 	next.remember(before)
 	next.reader = s.newManifestReader(g, next, before)
 	s.lanes.Configure(laneEnvironments(g.config), func() { g.now.Store(next) })
+	s.configureProposals(g)
 	if g.api != nil {
 		g.api.Resize(g.answerMemory(next))
 	}

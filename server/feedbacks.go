@@ -14,7 +14,6 @@ import (
 // feedbacks has GitHub told what becomes of updates, while some app has a source.
 type feedbacks struct {
 	ctx     context.Context
-	metrics *feedbackMetrics // nil before there was a source
 	running sync.WaitGroup
 	stop    context.CancelFunc // ends the follower; nil while there is no source
 
@@ -58,11 +57,8 @@ func (s *Server) tellSources(g *generation) {
 		f.stop()
 		f.stop = nil
 	case wanted && f.stop == nil:
-		if f.metrics == nil {
-			f.metrics = newFeedbackMetrics(s.metrics.registry)
-		}
 		follower := feedback.New(feedback.Config{
-			Site: s.told, GitHub: deployers{s}, Store: s.store, Recorder: f.metrics, Logger: s.logger, Holder: newHolder(), Now: now,
+			Site: s.told, GitHub: deployers{s}, Store: s.store, Recorder: s.metrics.feedback, Logger: s.logger, Holder: newHolder(), Now: now,
 		})
 		ctx, stop := context.WithCancel(f.ctx)
 		f.stop = stop

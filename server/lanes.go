@@ -18,7 +18,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: s.holder, Queue: s.store, Writer: laneWriter{s.manifests.router, s}, Holds: s.holds, Images: s.room, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: laneWriter{s.manifests.router, s}, Holds: s.holds, Images: s.room, Proposals: s.proposals, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
 			_, ok := s.current().known().Target(environment, app)
@@ -36,7 +36,7 @@ func (s *Server) newLanes() *lane.Replica {
 func laneEnvironments(c config.Config) (all []lane.Environment) {
 	for name, environment := range c.Environments {
 		all = append(all, lane.Environment{
-			Name: name, Coalesce: environment.Coalesce == "newest",
+			Name: name, Coalesce: environment.Coalesce == "newest", PullRequest: environment.Proposes(),
 			NewestHeld: environment.AfterHold == "newest", RespectHandEdits: environment.HandEdits == "respect",
 		})
 	}

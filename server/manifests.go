@@ -19,6 +19,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/history"
 	"github.com/tallyman-dev/tallyman/gitops/manifest"
 	"github.com/tallyman-dev/tallyman/gitops/proof"
+	"github.com/tallyman-dev/tallyman/gitops/proposals"
+	"github.com/tallyman-dev/tallyman/gitops/topic"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 	"github.com/tallyman-dev/tallyman/server/holds"
@@ -33,7 +35,9 @@ type repository struct {
 	files    [][]byte // contents of those that are read when it is made
 	writer   *manifest.Writer
 	past     *history.Reader
-	app      *githubapp.App // as whom it is written; nil unless one is configured
+	app      *githubapp.App  // as whom it is written; nil unless one is configured
+	forge    proposals.Forge // where its pull requests are, and topics their branches; nil without an App
+	topics   *topic.Branches
 	lanes    *routing.Repository
 }
 
@@ -137,12 +141,13 @@ func (m *manifestMaker) connect(r *repository, c config.Config) error {
 	}
 	at := remoteOf(r.settings, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
-	var writerErr, pastErr error
+	var writerErr, pastErr, topicsErr error
 	r.writer, writerErr = m.newWriter(r, c, at, breaker)
 	if writerErr == nil { // what is wrong with the address is said once
 		r.past, pastErr = m.newPast(r, c, at, breaker)
+		topicsErr = m.newTopics(r, c, at, breaker)
 	}
-	if err := errors.Join(rootsErr, appErr, gitops.PrefixField(field, writerErr), gitops.PrefixField(field, pastErr)); err != nil {
+	if err := errors.Join(rootsErr, appErr, gitops.PrefixField(field, writerErr), gitops.PrefixField(field, pastErr), gitops.PrefixField(field, topicsErr)); err != nil {
 		if r.writer != nil {
 			err = errors.Join(err, r.writer.Close())
 		}
@@ -162,6 +167,9 @@ func (r *repository) view(ctx context.Context, maxAge time.Duration) (*manifest.
 func (r *repository) free() {
 	if r.past != nil {
 		r.past.Close()
+	}
+	if r.topics != nil {
+		r.topics.Close()
 	}
 	if r.app != nil {
 		_ = r.app.Close() // which has no error
@@ -184,15 +192,28 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-// newPast makes the reader of the branch's history. All of them together take the share
-// of the memory that is for searches: each takes an equal part, as many as there are.
+// searchMemory is what each of those may take that read history: the reader of a branch, and
+// what follows its pull requests. All of them together take the share of the memory that is
+// for searches.
+func (m *manifestMaker) searchMemory() int64 {
+	g := m.current()
+	readers := 0
+	for _, r := range g.repositories {
+		if readers++; r.topics != nil {
+			readers++
+		}
+	}
+	return g.shares.Search / int64(max(1, readers))
+}
+
+// newPast makes the reader of the branch's history.
 func (m *manifestMaker) newPast(r *repository, c config.Config, at git.Config, breaker *git.Breaker) (*history.Reader, error) {
 	remote, err := git.NewRemote(at)
 	if err != nil {
 		return nil, err
 	}
 	return history.New(breaker.Guard(remote), r.settings.Branch, m.prover, history.Limits{
-		Memory:    func() int64 { return m.current().shares.Search / int64(len(m.current().repositories)) },
+		Memory:    m.searchMemory,
 		FileBytes: int64(c.Limits.File.Bytes),
 		Enter: func(ctx context.Context, o gitops.ParsedObject) (func(), error) {
 			return m.files.Enter(ctx, o, 0, true)

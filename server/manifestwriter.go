@@ -13,13 +13,6 @@ import (
 // newWriter makes a repository's writer. All of them together take the share of the memory
 // that is for the tips of branches: each takes an equal part, as many as there are.
 func (m *manifestMaker) newWriter(r *repository, c config.Config, at git.Config, breaker *git.Breaker) (*manifest.Writer, error) {
-	var identify func(ctx context.Context) (git.Signature, error)
-	if r.settings.Credentials.GitHubApp != nil {
-		identify = func(ctx context.Context) (git.Signature, error) {
-			bot, err := r.app.Identity(ctx)
-			return git.Signature(bot), err
-		}
-	}
 	return manifest.New(manifest.Config{
 		Prover: m.prover,
 		Guard:  m.files,
@@ -34,7 +27,7 @@ func (m *manifestMaker) newWriter(r *repository, c config.Config, at git.Config,
 		SSH:         at.SSH,
 		Breaker:     breaker,
 		Author:      git.Signature(r.settings.Author),
-		Identify:    identify,
+		Identify:    r.identify(),
 		Signing:     git.Signing(r.settings.Signing),
 		Subject:     r.settings.Subject,
 		Squash: func(environment string) bool {
@@ -47,6 +40,17 @@ func (m *manifestMaker) newWriter(r *repository, c config.Config, at git.Config,
 		Files:        func() []string { return m.filesOf(r) },
 		Target:       func(environment, app string) (manifest.Target, error) { return m.targetIn(r, environment, app) },
 	})
+}
+
+// identify asks who the author of commits is; nil where there is nobody to ask.
+func (r *repository) identify() func(ctx context.Context) (git.Signature, error) {
+	if r.settings.Credentials.GitHubApp == nil {
+		return nil
+	}
+	return func(ctx context.Context) (git.Signature, error) {
+		bot, err := r.app.Identity(ctx)
+		return git.Signature(bot), err
+	}
 }
 
 // filesOf are the files of a repository that updates can change; none of one that is in

@@ -92,6 +92,7 @@ func (s *Server) reload(c config.Config) error {
 	s.prepare(next, before.known())
 	s.knowLabels(before, next)
 	s.lanes.Configure(laneEnvironments(c), func() { s.replace(next) })
+	s.configureProposals(next) // before the repositories of before are closed
 	s.sweep(next)
 	s.poll(next)
 	s.tellSources(next)

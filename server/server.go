@@ -21,6 +21,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/inspect"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/sqlite"
 	"github.com/tallyman-dev/tallyman/server/api"
@@ -66,7 +67,8 @@ type Server struct {
 
 	// Set by Start, before anything is served.
 	store         queue.Queue
-	room          *inspect.Room // finds out whether images are there
+	room          *inspect.Room    // finds out whether images are there
+	proposals     *proposals.Rooms // open pull requests and follow them
 	lanes         *lane.Replica
 	waiting       *discovery.Loop // decides deliveries that wait for an app
 	public, admin net.Listener
@@ -126,6 +128,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	s.startRoom()
+	s.startProposals()
 	s.lanes = s.newLanes() // before a probe asks whether they are stuck
 	if err := s.serveOperators(); err != nil {
 		return err

@@ -49,7 +49,7 @@ func (e *Edits) Apply(ctx context.Context, u gitops.Update, expected ...string) 
 	}
 	target, err := e.config.Target(u.Environment, u.App)
 	if err != nil {
-		return "", "", ownFault(err)
+		return "", "", OwnFault(err)
 	}
 	defer func() { e.pending = e.pending[:0] }()
 	for i, to := range target.Files {
@@ -102,7 +102,7 @@ func (e *Edits) prepare(file *edited, editor Editor, u gitops.Update) error {
 	err := e.guarded(file, u, func() error { return file.prepare(editor, vars) })
 	switch size := e.pendingSize() + len(file.next); {
 	case err != nil:
-		return ownFault(err)
+		return OwnFault(err)
 	case bytes.Equal(file.next, file.content):
 		return nil
 	case len(file.next) > e.config.FileBytes:
@@ -142,8 +142,8 @@ func (c Config) Fault(u gitops.Update, err error) (t gitops.Transition, own bool
 
 var errInternal = gitops.Errorf(gitops.Internal, "an internal error; the log has the cause")
 
-// ownFault makes an error of a part that only looks at the update one of ours.
-func ownFault(err error) error {
+// OwnFault makes an error of a part that only looks at the update one of ours.
+func OwnFault(err error) error {
 	var known *gitops.Error
 	if errors.As(err, &known) {
 		return known

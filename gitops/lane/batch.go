@@ -111,7 +111,10 @@ func (t *leaseTerm) fill(b *batch, candidates []candidate) {
 // isDoubtful reports whether the update may be on the branch. A store that has forgotten
 // one that came late may have had it written.
 func (t *leaseTerm) isDoubtful(u gitops.Update) bool {
-	return (u.MaybePushed || u.CameLate() || t.sent[u.ID]) && !t.isSearched(u)
+	if t.isSearched(u) {
+		return false
+	}
+	return u.MaybePushed || u.CameLate() || t.sent[u.ID]
 }
 
 // staleAfter is how long an update may wait until it is asked whether it is still
@@ -126,6 +129,8 @@ func (t *leaseTerm) endingOf(u gitops.Update) (e ending, ends bool) {
 	switch why, settled := t.notConfigured(u); {
 	case u.CancelRequest != nil:
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Actor: u.CancelRequest.Actor, Reason: u.CancelRequest.Reason}
+	case u.ClosedBefore != nil:
+		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: closedBefore(u)}
 	case why != "" && (!settled || t.now().Sub(asked) < t.Rollout || t.othersKnowMore()):
 	case why != "":
 		e.transition = &gitops.Transition{Update: u.ID, Action: gitops.ActionCancel, Reason: why}

@@ -2,6 +2,7 @@ package lane_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,15 +30,15 @@ type fakeProposals struct {
 	numbers int
 	looks   int
 	left    int
-	wanting func() // before each Want; nil for nothing
+	images  *fakeImages
 }
 
 // proposing runs a script with a replica whose environment has its updates proposed.
 func proposing(t *testing.T, c lane.Config, script func(t *testing.T, s *site, p *fakeProposals)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, s *site) {
-		p := &fakeProposals{t: t, wishes: map[string]gitops.ProposalWish{}, changed: make(chan struct{}, 1), opens: true}
-		c.Proposals = p
+		p := &fakeProposals{t: t, wishes: map[string]gitops.ProposalWish{}, changed: make(chan struct{}, 1), opens: true, images: newImages()}
+		c.Proposals, c.Images = p, p.images
 		if c.Environments == nil {
 			c.Environments = []lane.Environment{pullRequest}
 		}
@@ -64,9 +65,6 @@ func wish(w gitops.ProposalWish) string {
 }
 
 func (p *fakeProposals) Want(_ string, wishes []gitops.ProposalWish) {
-	if p.wanting != nil {
-		p.wanting()
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	apps := make(map[string]bool)
@@ -210,6 +208,18 @@ func (l *logged) line(message string) (line string) {
 		}
 	}
 	return line
+}
+
+// errLost is a fault that the caller does not see: the store loses what it was told, as in a
+// failover.
+var errLost = errors.New("lost")
+
+// answer is what the caller sees.
+func (f fault) answer() error {
+	if errors.Is(f.err, errLost) {
+		return nil
+	}
+	return f.err
 }
 
 func (q *fakeQueue) Updates(ctx context.Context, f queue.UpdateFilter, page queue.Page) (found []gitops.Update, next string, err error) {

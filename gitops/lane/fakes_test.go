@@ -66,7 +66,7 @@ func (q *fakeQueue) call(ctx context.Context, method string, work func() error) 
 			return err
 		}
 	}
-	return now.err
+	return now.answer()
 }
 
 func (q *fakeQueue) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) (claimed []queue.Lease, err error) {
@@ -95,7 +95,7 @@ func (q *fakeQueue) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions
 
 func (q *fakeQueue) Report(ctx context.Context, l queue.Lease, r queue.Report) (superseded []gitops.Update, err error) {
 	err = q.call(ctx, "Report", func() (err error) {
-		updates := len(r.Transitions) + len(r.Blocks)
+		updates := max(len(r.Transitions)+len(r.Blocks), len(r.Proposals))
 		if q.most > 0 && updates > q.most {
 			return gitops.Errorf(gitops.Unavailable, "the store timed out")
 		}

@@ -83,8 +83,27 @@ func notAnswered(endings []ending, result gitops.WriteResult) []ending {
 	return slices.DeleteFunc(slices.Clone(endings), func(e ending) bool { return known[e.update.ID] })
 }
 
-// updatesIn is how much there is to report of updates.
-func updatesIn(r queue.Report) int { return len(r.Transitions) + len(r.Blocks) + len(r.Proposals) }
+// updatesIn is how much there is to report of updates. What is known of a pull request goes with
+// what happened to its update.
+func updatesIn(r queue.Report) int {
+	happened := happenedIn(r)
+	n := len(r.Transitions) + len(r.Blocks)
+	for _, p := range r.Proposals {
+		if !happened[p.Update] {
+			n++
+		}
+	}
+	return n
+}
+
+// happenedIn are the updates, by id, to which something happened by a report.
+func happenedIn(r queue.Report) map[string]bool {
+	happened := make(map[string]bool, len(r.Transitions))
+	for _, s := range r.Transitions {
+		happened[s.Update] = true
+	}
+	return happened
+}
 
 // divide cuts off a report of so many updates at most, in their order.
 func divide(r queue.Report, size int) (part, rest queue.Report) {
@@ -99,14 +118,12 @@ func divide(r queue.Report, size int) (part, rest queue.Report) {
 // divideProposals has what is known of a pull request recorded with what happened to its
 // update, and so many of the others.
 func divideProposals(all []queue.Proposed, part, rest queue.Report, others int) (now, later []queue.Proposed) {
-	names := func(r queue.Report, id string) bool {
-		return slices.ContainsFunc(r.Transitions, func(s gitops.Transition) bool { return s.Update == id })
-	}
+	inPart, inRest := happenedIn(part), happenedIn(rest)
 	for _, p := range all {
 		switch {
-		case names(part, p.Update):
+		case inPart[p.Update]:
 			now = append(now, p)
-		case others > 0 && !names(rest, p.Update):
+		case others > 0 && !inRest[p.Update]:
 			now, others = append(now, p), others-1
 		default:
 			later = append(later, p)

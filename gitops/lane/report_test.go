@@ -53,3 +53,29 @@ func TestReportsAreBounded(t *testing.T) {
 		r.Stop(t.Context())
 	})
 }
+
+// What is known of pull requests is recorded with what happened to their updates, also in parts;
+// and so is what is known besides.
+func TestReportsOfProposalsAreDivided(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.queue.most = 3
+		names := numbered("app", 20)
+		s.accept(names...)
+		s.Start()
+		elapse(15 * time.Second)
+		equal(t, "happened", 20, len(s.happened()))
+		waits := func(name string) []string { return s.update("dev", name).Proposal.WaitsFor }
+		for _, name := range names {
+			changed := *s.update("dev", name).Proposal
+			changed.WaitsFor = []string{"a review"}
+			p.result(name, gitops.ProposalResult{Proposal: &changed})
+		}
+		elapse(15 * time.Second)
+		equal(t, "the first waits for", []string{"a review"}, waits(names[0]))
+		equal(t, "the last waits for", []string{"a review"}, waits(names[19]))
+		if largest := slices.Max(s.queue.sizes); largest > 3 {
+			t.Errorf("a report has %d updates, want 3 at most", largest)
+		}
+		s.Stop(t.Context())
+	})
+}

@@ -1,7 +1,9 @@
 package lane
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -18,7 +20,9 @@ func (t *leaseTerm) reportResults() (ours bool, err error) {
 	if len(f.results) == 0 {
 		return true, nil
 	}
-	f.answered = time.Time{}
+	if !f.answered.IsZero() {
+		f.answered = time.Now()
+	}
 	b, err := t.resultBatch()
 	if err != nil {
 		return true, err
@@ -78,8 +82,11 @@ func (t *leaseTerm) reportOfResults(b batch) queue.Report {
 			t.addBlocked(u, *result.Blocked, &r)
 		}
 		if result.HandEdit != nil {
-			edits = append(edits, *result.HandEdit)
-			t.askAgain(u)
+			e := *result.HandEdit
+			e.Update = u.ID
+			edits = append(edits, e)
+			t.following.untell(u.App, u.ID)
+			t.tryAgain(u)
 		}
 	}
 	t.respect(b, edits, &r)
@@ -92,37 +99,30 @@ func (t *leaseTerm) keepProposal(u gitops.Update) {
 	}
 }
 
-// askAgain has the update wanted once more, whether what is wanted of it changes or not.
-func (t *leaseTerm) askAgain(u gitops.Update) {
-	if known := t.following.byID[u.ID]; known != nil {
-		known.retry = true
-	}
-}
-
 // addTransition adds what happened to an update to a report.
 func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue.Report) {
 	f := &t.following
-	last, isTold := f.told[u.App], f.isTold(u.App, u.ID)
-	to, _ := gitops.Next(u.State, s.Action)
-	if to.Final() || u.State.Final() {
+	outdated := f.isTold(u.App, u.ID) && f.told[u.App].revision != t.currentRevision()
+	to, allowed := gitops.Next(u.State, s.Action)
+	if allowed && to.Final() || u.State.Final() {
 		f.untell(u.App, u.ID)
 	}
 	switch {
-	case s.Action == gitops.ActionFail && isTold && last.revision != t.currentRevision():
+	case s.Action == gitops.ActionFail && outdated:
 		t.tryAgain(u) // it may be the fault of the configuration of before
 		return
 	case s.Action == gitops.ActionCancel && u.State.Final(): // its pull request is closed, as it was to be
 		f.drop(u.ID)
 		return
 	case s.Action == gitops.ActionCancel:
-		switch e, ends := t.endingOf(u); {
-		case ends && e.transition != nil:
-			s = *e.transition
-		case u.State == gitops.Pending: // it is wanted again
+		e, ends := t.endingOf(u)
+		if !ends || e.transition == nil { // nothing ends it any more
 			t.tryAgain(u)
 			return
-		case isTold && last.wish.Close != "":
-			s.Reason = last.wish.Close
+		}
+		s = *e.transition
+		if p := u.Proposal; t.isClosing() && p != nil && p.EndedAt.IsZero() {
+			s.Reason += stillOpen(u)
 		}
 	}
 	if s.Found == nil {
@@ -133,13 +133,16 @@ func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue
 }
 
 // tryAgain lets go of a pending update, which is taken again, and has a proposed one wanted
-// once more.
+// once more, whether what is wanted of it has changed or not.
 func (t *leaseTerm) tryAgain(u gitops.Update) {
-	if u.State == gitops.Pending {
+	known := t.following.byID[u.ID]
+	switch {
+	case known == nil:
+	case u.State == gitops.Pending:
 		t.following.drop(u.ID)
-		return
+	default:
+		known.retry = true
 	}
-	t.askAgain(u)
 }
 
 // addBlocked adds to a report what keeps a pending update from being proposed. Of one that is
@@ -181,4 +184,14 @@ func (t *leaseTerm) settle(u gitops.Update, s gitops.Transition, state gitops.St
 	if state.Final() {
 		delete(f.searched, u.ID)
 	}
+}
+
+// closedBefore is why what automation asks for is not proposed again.
+func closedBefore(u gitops.Update) string {
+	by, url := cmp.Or(u.ClosedBefore.By, "a person"), ""
+	if u.ClosedBefore.URL != "" {
+		url = ": " + u.ClosedBefore.URL
+	}
+	return fmt.Sprintf("%[1]s closed the pull request of this tag before%[2]s. To propose %[3]s all the same, order it by name: tallyman update %[4]s %[3]s --env %[5]s",
+		by, url, u.Tag, u.App, u.Environment)
 }

@@ -214,6 +214,7 @@ func (t *leaseTerm) write(b batch) bool {
 	for _, task := range b.tasks {
 		if !task.SearchOnly {
 			t.sent[task.Update.ID] = true
+			delete(t.following.searched, task.Update.ID)
 		}
 	}
 	result, err := t.callWriter(b.tasks)

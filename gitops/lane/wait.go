@@ -43,6 +43,9 @@ func (t *leaseTerm) wait(b batch) bool {
 				return false
 			}
 			t.tell(t.currentRevision())
+			if t.isClosing() { // what it waited for may be over
+				return true
+			}
 			continue
 		case <-t.Queue.Wake(t.environment):
 			t.look()

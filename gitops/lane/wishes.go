@@ -16,8 +16,15 @@ import (
 // before. It reports whether the update is one.
 func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 	f := &t.following
-	if f.byID[u.ID] == nil && (u.State != gitops.Proposed || t.Proposals == nil) {
+	before := f.byID[u.ID]
+	if before == nil && (u.State != gitops.Proposed || t.Proposals == nil) {
 		return false
+	}
+	if before != nil && before.update.State == gitops.Proposed && u.State == gitops.Pending { // the store has lost a report
+		again := gitops.ProposalResult{Update: u.ID, Transition: &gitops.Transition{Action: gitops.ActionPropose}, Proposal: before.update.Proposal}
+		f.results = append(f.results, again)
+		b.inHand++
+		return true
 	}
 	known := f.put(u)
 	switch e, ends := t.endingOf(u); {
@@ -27,9 +34,9 @@ func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 		b.ended = append(b.ended, ending{update: u, blocks: known.held})
 	default:
 		b.inHand++
-	}
-	if ready(u) && known.blocked { // its time has come
-		known.blocked, known.retry = false, true
+		if known.blocked && ready(u) { // its time has come
+			known.blocked, known.retry = false, true
+		}
 	}
 	return true
 }
@@ -95,11 +102,12 @@ func (t *leaseTerm) tell(revision int) {
 			continue
 		}
 		known := f.byID[wish.Update.ID]
-		retry := known.retry && !t.waits(app)
-		if last, ok := f.told[app]; ok && !retry && sameWish(last.wish, wish) {
+		last, isTold := f.told[app]
+		switch {
+		case known.retry && t.waits(app), !known.retry && isTold && sameWish(last.wish, wish):
 			continue
 		}
-		known.retry = known.retry && !retry
+		known.retry = false
 		f.told[app] = told{wish: wish, revision: revision}
 		wishes = append(wishes, wish)
 	}

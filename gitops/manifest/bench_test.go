@@ -66,7 +66,7 @@ func targetsOf(s gitserver.Shape) func(environment, app string) (Target, error) 
 	for n := range s.Apps {
 		for _, environment := range s.Environments {
 			app := gitserver.App(n)
-			all[[2]string{environment, app}] = Target{Files: []FileEdit{{gitserver.ValuesFile(app, environment), lineEditor{}}}}
+			all[[2]string{environment, app}] = Target{Files: []FileEdit{{File: gitserver.ValuesFile(app, environment), Editor: lineEditor{}}}}
 		}
 	}
 	return func(environment, app string) (Target, error) { return all[[2]string{environment, app}], nil }

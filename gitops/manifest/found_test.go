@@ -37,7 +37,9 @@ func (o *origin) presetWriter(preset, content string) *Writer {
 	o.commit(gitserver.Change{Message: "a layout", Files: map[string]string{file: content}})
 	return o.writer(func(c *Config) {
 		c.Subject = "{app} {tag} {digest}"
-		c.Target = func(string, string) (Target, error) { return Target{Files: []FileEdit{{file, edit}}}, nil }
+		c.Target = func(string, string) (Target, error) {
+			return Target{Files: []FileEdit{{File: file, Editor: edit}}}, nil
+		}
 	})
 }
 

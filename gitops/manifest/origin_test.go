@@ -163,7 +163,7 @@ func testTarget(environment, app string) (Target, error) {
 	if app == "unknown" {
 		return Target{}, gitops.Errorf(gitops.NotFound, "no such app")
 	}
-	return Target{Files: []FileEdit{{testFile(environment, app), lineEditor{}}}}, nil
+	return Target{Files: []FileEdit{{File: testFile(environment, app), Editor: lineEditor{}}}}, nil
 }
 
 // testFiles are the files of the apps that are there from the beginning.

@@ -33,7 +33,7 @@ func appInOneFile(tb testing.TB) func(environment, app string) (Target, error) {
 		if err != nil {
 			tb.Error(err)
 		}
-		return Target{Files: []FileEdit{{"values-" + environment + ".yaml", edit}}}, nil
+		return Target{Files: []FileEdit{{File: "values-" + environment + ".yaml", Editor: edit}}}, nil
 	}
 }
 
@@ -155,7 +155,10 @@ func BenchmarkPlanOfALargeFile(b *testing.B) {
 			}
 			for b.Loop() {
 				c = c.withDefaults()
-				a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), author: c.Author}
+				a := &actor{Source: branch.New(c.source(), nil), config: c, snapshot: of, clock: new(stepClock), edits: c.edits(), commits: c.committer(nil)}
+				if err := a.commits.Ready(b.Context(), 0); err != nil {
+					b.Fatal(err)
+				}
 				p, err := a.plan(b.Context(), items)
 				if err != nil || p.commits != 500 {
 					b.Fatalf("%d commits, %v", p.commits, err)

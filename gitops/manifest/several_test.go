@@ -38,7 +38,9 @@ func severalFiles(tb testing.TB) func(*Config) {
 	return func(c *Config) {
 		c.Target = func(environment, app string) (Target, error) {
 			return Target{Files: []FileEdit{
-				{allFile(environment), edits[app]}, {testFile(environment, app), edits["image"]}, {chartFile(environment, app), edits["chart"]},
+				{File: allFile(environment), Editor: edits[app]},
+				{File: testFile(environment, app), Editor: edits["image"]},
+				{File: chartFile(environment, app), Editor: edits["chart"]},
 			}}, nil
 		}
 	}

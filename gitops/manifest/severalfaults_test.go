@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
-	"github.com/tallyman-dev/tallyman/gitops/values"
 )
 
 // smallGuard has memory for so many files, and does not let those wait that hold some.

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +19,7 @@ func readsTags(t *testing.T) func(*Config) {
 	}
 	return func(c *Config) {
 		c.Target = func(environment, app string) (Target, error) {
-			return Target{Files: []FileEdit{{testFile(environment, app), edit}}}, nil
+			return Target{Files: []FileEdit{{File: testFile(environment, app), Editor: edit}}}, nil
 		}
 	}
 }

@@ -155,6 +155,7 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
+		r.builtFor(a)
 		s.built = &b
 	case push:
 		return r.push(ctx, a)
@@ -167,6 +168,15 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 		return r.askForge(ctx, a, st)
 	}
 	return nil
+}
+
+// builtFor forgets the commit that was built for another app: only what was built last can be
+// pushed.
+func (r *Room) builtFor(a *app) {
+	if last := r.builder; last != nil && last != a && last.seen.built != nil && last.seen.built.Commit != zero {
+		last.seen.built = nil
+	}
+	r.builder = a
 }
 
 // askLanded asks what the base branch reaches.
@@ -230,6 +240,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
+		delete(r.listed, a.of.branch())
 		a.take(&p, true)
 		a.asked = r.config.Now()
 	case askPast:

@@ -56,13 +56,14 @@ func (a *app) want(next gitops.ProposalWish) bool {
 			a.unstick()
 		}
 	} else {
-		older := slices.DeleteFunc(a.wish.older, func(u gitops.Update) bool { return u.ID == next.Update.ID })
+		a.wish.forget(next.Update.ID)
+		older := a.wish.older
 		if was.Update.ID != "" {
-			older = append(older, was.Update)
+			older = append(older, was)
 		}
 		a.wish = wish{
 			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
-			sent: a.wish.sent, disarmed: a.wish.disarmed, older: older[max(0, len(older)-olderMost):],
+			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, older: older[max(0, len(older)-olderMost):],
 		}
 		a.unstick()
 	}
@@ -80,7 +81,7 @@ func same(a, b gitops.ProposalWish) bool {
 
 // forget forgets an update that was wished for before.
 func (w *wish) forget(id string) {
-	w.older = slices.DeleteFunc(w.older, func(u gitops.Update) bool { return u.ID == id })
+	w.older = slices.DeleteFunc(w.older, func(o gitops.ProposalWish) bool { return o.Update.ID == id })
 }
 
 func (a *app) unstick() {

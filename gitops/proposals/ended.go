@@ -27,45 +27,54 @@ func (s seen) afterEnd(w wish) step {
 		}
 		return s.withoutPull(w)
 	}
-	for _, u := range w.older {
+	for _, o := range w.older {
 		switch {
-		case !s.isOf(u) && (!merged || !s.isHead(u)):
+		case !s.isOf(o.Update) && (!merged || !s.isHead(o.Update)):
 		case !s.fresh:
 			return step{do: askGet}
-		case merged:
-			return s.land(w, u)
-		case !s.pull.ByUs:
-			return step{do: report, results: []gitops.ProposalResult{s.result(u, s.closed(u))}}
+		default:
+			return s.ended(w, o)
 		}
 	}
 	return s.withoutPull(w)
 }
 
-// overtaken is an older update whose pull request is not the newest one of the branch: another
-// process opened that, and may have died before it told what became of this one.
-func (s seen) overtaken(w wish) (u gitops.Update, found bool) {
-	for _, u := range w.older {
-		if u.Proposal != nil && u.Proposal.Number != s.pull.Number {
-			return u, true
-		}
+// ended tells what became of an update that was wished for before, whose pull request ended.
+func (s seen) ended(w wish, o gitops.ProposalWish) step {
+	t := s.closed(o.Update)
+	switch {
+	case s.pull.State == PullMerged:
+		return s.land(w, o.Update)
+	case s.pull.ByUs && o.Close != "":
+		t = cancelled(o)
+	case s.pull.ByUs:
+		t = gitops.Transition{Update: o.Update.ID, Action: gitops.ActionSupersede, Reason: "tallyman closed " + s.pull.name() + ": " + w.Update.Tag + " was to take its place"}
 	}
-	return u, false
+	return step{do: report, results: []gitops.ProposalResult{s.result(o.Update, t)}}
 }
 
-// settle tells what became of an older update's own pull request.
-func (s seen) settle(w wish, u gitops.Update) step {
-	if s.past == nil || s.past.Number != u.Proposal.Number {
-		return step{do: askPast, older: u}
+// overtaken is an older wish whose pull request is not the newest one of the branch: another
+// process opened that, and may have died before it told what became of this one.
+func (s seen) overtaken(w wish) (o gitops.ProposalWish, found bool) {
+	for _, o := range w.older {
+		if p := o.Update.Proposal; p != nil && p.Number != s.pull.Number {
+			return o, true
+		}
+	}
+	return o, false
+}
+
+// settle tells what became of an older wish's own pull request.
+func (s seen) settle(w wish, o gitops.ProposalWish) step {
+	if s.past == nil || s.past.Number != o.Update.Proposal.Number {
+		return step{do: askPast, older: o.Update}
+	}
+	if s.past.State == PullOpen {
+		return step{do: forget, older: o.Update}
 	}
 	before := s
 	before.pull, before.fresh = s.past, true
-	switch {
-	case s.past.State == PullMerged:
-		return before.land(w, u)
-	case s.past.State == PullClosed && !s.past.ByUs:
-		return step{do: report, results: []gitops.ProposalResult{before.result(u, before.closed(u))}}
-	}
-	return step{do: forget, older: u}
+	return before.ended(w, o)
 }
 
 // land is the next step after the pull request of an update was merged. The commit that the
@@ -96,7 +105,7 @@ func committed(u gitops.Update, commit git.Hash) gitops.Transition {
 	return gitops.Transition{Update: u.ID, Action: gitops.ActionCommit, Commit: commit.String(), Found: u.Found}
 }
 
-func cancelled(w wish) gitops.Transition {
+func cancelled(w gitops.ProposalWish) gitops.Transition {
 	t := gitops.Transition{Update: w.Update.ID, Action: gitops.ActionCancel, Reason: w.Close}
 	if w.Update.CancelRequest != nil {
 		t.Actor = w.Update.CancelRequest.Actor
@@ -131,7 +140,8 @@ func (s seen) endOf(w wish, u gitops.Update, t gitops.Transition) step {
 // the store does not supersede them because something newer was written.
 func (s seen) end(w wish, t gitops.Transition) step {
 	results := []gitops.ProposalResult{s.result(w.Update, t)}
-	for _, u := range w.older {
+	for _, o := range w.older {
+		u := o.Update
 		if s.pull == nil || s.pull.State == PullOpen || !s.isOf(u) || !s.isOf(w.Update) {
 			continue
 		}

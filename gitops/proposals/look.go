@@ -3,9 +3,12 @@ package proposals
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 // look asks where the branches are, and which pull requests are open: two requests, however
@@ -44,6 +47,9 @@ func (r *Room) look(ctx context.Context, now time.Time) {
 // takeHeads takes up where the branches are.
 func (r *Room) takeHeads(heads Heads) {
 	moved := heads.Base != r.heads.Base
+	topics := make(map[string]git.Hash, len(heads.Topics)) // to be changed by what is pushed from here
+	maps.Copy(topics, heads.Topics)
+	heads.Topics = topics
 	r.heads, r.inWay = heads, map[string]string{}
 	for branch := range heads.Topics {
 		for i := range branch {

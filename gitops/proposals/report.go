@@ -70,7 +70,7 @@ func (r *Room) end(ctx context.Context, a *app) {
 // configuration.
 func (r *Room) cannotName(a *app, err error, now time.Time) {
 	if a.wish.Close != "" {
-		r.report(context.Background(), a, step{do: report, ends: true, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Transition: new(cancelled(a.wish))}}})
+		r.report(context.Background(), a, step{do: report, ends: true, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Transition: new(cancelled(a.wish.ProposalWish))}}})
 		return
 	}
 	a.retryAt = now.Add(blockTime)

@@ -44,6 +44,7 @@ type Room struct {
 	lookAt  time.Time         // when to look; zero before the first wish
 	looked  time.Time
 	hinted  map[string]bool // environments whose pull requests may have changed
+	builder *app            // that a commit was built for last
 	details time.Time       // when some were asked for last
 	rules   Rules
 	rulesAt time.Time // when they were read; zero for never

@@ -93,7 +93,7 @@ func (r *Rooms) place(app appOf, p placed) {
 func (r *Rooms) nowhere(app appOf, w gitops.ProposalWish) {
 	result := gitops.ProposalResult{Update: w.Update.ID}
 	if w.Close != "" {
-		result.Transition = new(cancelled(wish{ProposalWish: w}))
+		result.Transition = new(cancelled(w))
 	} else {
 		now := time.Now().UTC()
 		result.Blocked = &gitops.Block{

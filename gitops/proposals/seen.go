@@ -46,12 +46,12 @@ type wish struct {
 	gitops.ProposalWish // the update's Proposal is what the lane was told last
 	env                 Environment
 	links               links
-	reported            bool            // the lane knows that it is proposed
-	blocked             *gitops.Block   // what the lane was told last, while it is pending
-	sent                Text            // what its pull request was given last
-	older               []gitops.Update // of the app, that were wished for before and have not ended
-	remark              git.Hash        // a person's commit that a comment is due for
-	disarmed            git.Hash        // a person's commit that the pull request was disarmed for
+	reported            bool                  // the lane knows that it is proposed
+	blocked             *gitops.Block         // what the lane was told last, while it is pending
+	sent                Text                  // what its pull request was given last
+	older               []gitops.ProposalWish // of the app, that were wished for before and have not ended
+	remark, remarked    git.Hash              // a person's commit that a comment is due for, and was made for
+	disarmed            git.Hash              // a person's commit that the pull request was disarmed for
 }
 
 // has reports whether the topic's commit is that of an update, or of one of the same image: then

@@ -135,7 +135,7 @@ func (s seen) whileOpen(w wish) step {
 	case s.head.IsZero() && s.now.Sub(s.gone) < goneWait:
 		return step{do: wait, after: lagWait}
 	case w.Close != "" && !mine:
-		return s.end(w, cancelled(w)) // the pull request is another update's
+		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
 	case w.Close != "" || s.head.IsZero():
 		return s.closeIt("it is not wanted any more")
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
@@ -221,10 +221,10 @@ func (s seen) personal(w wish) step {
 		return s.endBuilt(w)
 	case w.env.Merge == MergeAuto && (s.pull.Armed || s.pull.Queued) && w.disarmed != s.head:
 		return step{do: disarm}
-	case w.remark == s.head:
-		return step{do: comment, text: Text{Body: s.remark()}}
 	case !t.sameAs(s.pull.Text) && !t.sameAs(w.sent):
 		return step{do: edit, text: t}
+	case w.remark == s.head: // after the text, which says to another process that it is made
+		return step{do: comment, text: Text{Body: s.remark()}}
 	}
 	return s.blockedBy(w, step{do: rest}, "has a commit of "+quote(s.topic.Author)+", which tallyman does not push over: merge it, close it, or take the commit off its branch")
 }
@@ -238,7 +238,7 @@ func (s seen) withoutPull(w wish) step {
 	case w.Close != "" && own:
 		return step{do: remove}
 	case w.Close != "":
-		return s.end(w, cancelled(w))
+		return s.end(w, cancelled(w.ProposalWish))
 	case len(w.Held) > 0:
 		return step{do: rest}
 	case s.inWay != "":

@@ -20,11 +20,12 @@ import (
 
 // Bounds of a text. GitHub takes 256 characters and 65,536.
 const (
-	maxTitle = 250
-	maxBody  = 60_000
-	maxWord  = 300
-	maxLink  = 2_000
-	maxList  = 10
+	maxTitle  = 250
+	maxBody   = 60_000
+	maxWord   = 300
+	maxReason = 600
+	maxLink   = 2_000
+	maxList   = 10
 )
 
 // links are what wiring knows of an update beside what the branches say.
@@ -189,22 +190,25 @@ func (s seen) superseded(u gitops.Update) (tags []string) {
 
 // quoteAll quotes the words that are not empty; "" for none.
 func quoteAll(words ...string) string {
-	var quoted []string
+	var list []string
 	for _, word := range words {
 		if word != "" {
-			quoted = append(quoted, quote(word))
+			list = append(list, quote(word))
 		}
 	}
-	if len(quoted) > maxList {
-		quoted = append(quoted[:maxList], fmt.Sprintf("and %d more", len(quoted)-maxList))
+	if more := len(list) - maxList; more > 0 {
+		list = append(list[:maxList], fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(quoted, ", ")
+	return strings.Join(list, ", ")
 }
 
 // quote makes a code span of somebody's words: one line, which nothing in it ends.
-func quote(words string) string {
+func quote(words string) string { return quoted(words, maxWord) }
+
+func quoted(words string, most int) string {
+	words = words[:min(len(words), 8*most)]
 	visible := strings.FieldsFunc(strings.ToValidUTF8(words, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
-	text := strings.ReplaceAll(gitops.Clip(strings.Join(visible, " "), maxWord), "`", "'")
+	text := strings.ReplaceAll(gitops.Clip(strings.Join(visible, " "), most), "`", "'")
 	if text == "" {
 		text = "?"
 	}
@@ -221,17 +225,16 @@ func link(address string) string {
 }
 
 var (
-	loudTrailer = regexp.MustCompile("^(" + gitops.TrailerReason + "|" + gitops.TrailerOverride + "): ")
-	loud        = regexp.MustCompile(`([@#<!\[\]` + "`" + `*_]|://|GH-)`)
-	mention     = regexp.MustCompile(`(^|[^A-Za-z0-9])@`)
+	wordsTrailer = regexp.MustCompile("^(" + gitops.TrailerReason + "|" + gitops.TrailerOverride + "): ")
+	mention      = regexp.MustCompile(`(^|[^A-Za-z0-9])@`)
 )
 
-// quiet takes from a trailer what GitHub would make a mention, a link or markup of: words of
-// people are given a space after such a sign.
+// quiet is a trailer of which GitHub makes no mention, link or markup: a person's words are
+// quoted, and the grammars of what else there is leave a sign of a mention alone.
 func quiet(line string) string {
-	if loudTrailer.MatchString(line) {
+	if wordsTrailer.MatchString(line) {
 		name, words, _ := strings.Cut(line, ": ")
-		return name + ": " + loud.ReplaceAllString(words, "$1 ")
+		return name + ": " + quoted(words, maxReason) + "\n"
 	}
 	return mention.ReplaceAllString(line, "$1@ ")
 }

@@ -85,7 +85,10 @@ func (s *site) orderOf(app, tag string) *gitops.Update {
 }
 
 func (s *site) want(u *gitops.Update, change ...func(*gitops.ProposalWish)) {
-	w := gitops.ProposalWish{Update: *u, Expected: ""}
+	w := gitops.ProposalWish{Update: *u}
+	if u.CancelRequest != nil {
+		w.Close = "ann cancelled it"
+	}
 	for _, c := range change {
 		c(&w)
 	}

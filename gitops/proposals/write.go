@@ -57,6 +57,7 @@ func (r *Room) writeAt(now time.Time, st step) time.Time {
 // either: what was reported as failed may have been done.
 func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 	s, forge := &a.seen, r.config.Forge
+	delete(r.listed, a.of.branch()) // it is older than what is written now
 	if st.do == create {
 		p, err := forge.Create(ctx, a.of.branch(), st.text)
 		if err != nil {
@@ -77,14 +78,14 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 		}
 		return forge.Disarm(ctx, *s.pull)
 	case comment:
-		a.wish.remark = zero // at most one: the text says it, too
+		a.wish.remark, a.wish.remarked = zero, s.head // at most one: the text says it, too
 		return forge.Comment(ctx, s.pull.Number, st.text.Body)
 	case arm:
 		p := *s.pull
 		p.Head = s.head
 		return forge.Arm(ctx, p, st.text)
 	}
-	if !s.topic.Ours && !s.saysPersonal(s.pull.Text.Body) {
+	if !s.topic.Ours && !s.saysPersonal(s.pull.Text.Body) && a.wish.remarked != s.head {
 		a.wish.remark = s.head
 	}
 	if err := forge.Edit(ctx, s.pull.Number, st.text); err != nil {

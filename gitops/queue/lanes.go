@@ -88,9 +88,9 @@ type Lanes interface {
 	// what was reported before stands. Transitions that write (commit, confirm) raise
 	// the app's head ([gitops.Raises]), and then supersede every update of the app that is older than the
 	// head and still open after them; that is a step without an attempt. A propose leaves
-	// the head as it is, and supersedes in the same way what is older than the newest
-	// proposed update of the app, or than the head: pending, blocked or proposed, also the
-	// update of the propose itself. So an app has one proposed update, and its newest.
+	// the head as it is, and supersedes in the same way every update of the app that is older
+	// than the proposed one: pending, blocked or proposed, also one of the same report. So an
+	// app has at most one proposed update, and nothing open is older than that.
 	// Transitions happen in their order, then what they supersede, in acceptance order, and
 	// then the blocks. What was superseded is returned, as it is now and without
 	// steps, with a reason that names what superseded it; a report that is repeated

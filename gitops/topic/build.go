@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
@@ -51,11 +50,8 @@ func (b *Branches) first(ctx context.Context, environment, app string) (tag, pat
 	if refused != nil {
 		return "", to.File, reader, nil
 	}
-	tag, err = b.edits.ReadTag(ctx, reader, gitops.ParsedObject{Object: f.Name.String(), Kind: gitops.ParsedFile, Path: to.File}, content)
-	if own := (*gitops.Error)(nil); errors.As(err, &own) && own.Code != gitops.Unavailable {
-		return "", to.File, reader, nil
-	}
-	return tag, to.File, reader, git.PublicError(err)
+	tag, err = readable(b.edits.ReadTag(ctx, reader, gitops.ParsedObject{Object: f.Name.String(), Kind: gitops.ParsedFile, Path: to.File}, content))
+	return tag, to.File, reader, err
 }
 
 // Build implements [proposals.Branches]. The commit has the message that one on the base
@@ -68,11 +64,12 @@ func (b *Branches) Build(ctx context.Context, u gitops.Update, expected string) 
 	if err := b.committer.Ready(ctx, identifyFor); err != nil {
 		return proposals.Built{}, git.PublicError(err)
 	}
-	var paths []string
-	if target, err := b.config.Target(u.Environment, u.App); err == nil { // else the update fails by it
-		paths = target.AppendPaths(nil)
+	target, err := b.config.Target(u.Environment, u.App)
+	if err != nil {
+		failed, _ := b.edits.Fault(u, edit.OwnFault(err))
+		return proposals.Built{Ends: &failed}, nil
 	}
-	base, err := b.baseWith(ctx, paths)
+	base, err := b.baseWith(ctx, target.AppendPaths(nil))
 	if err != nil {
 		return proposals.Built{}, err
 	}
@@ -94,7 +91,7 @@ func (b *Branches) Build(ctx context.Context, u gitops.Update, expected string) 
 	case ends.Action != gitops.ActionCommit:
 		return proposals.Built{Ends: &ends}, nil
 	}
-	return b.commit(base, u, edits, paths)
+	return b.commit(ctx, base, u, edits, target)
 }
 
 // apply makes the edits of an update, and says how it ends: as a commit once there is one.
@@ -150,18 +147,25 @@ func (b *Branches) handEdit(ctx context.Context, base *branch.Snapshot, u gitops
 }
 
 // commit makes the commit of an update's edits.
-func (b *Branches) commit(base *branch.Snapshot, u gitops.Update, edits *edit.Edits, paths []string) (proposals.Built, error) {
-	draft, changes := git.NewDraft(), edits.Changes()
-	next, err := b.committer.Commit(base, changes, draft, []gitops.Update{u}, b.config.Now())
+func (b *Branches) commit(ctx context.Context, base *branch.Snapshot, u gitops.Update, edits *edit.Edits, target edit.Target) (proposals.Built, error) {
+	draft := git.NewDraft()
+	next, err := b.committer.Commit(base, edits.Changes(), draft, []gitops.Update{u}, b.config.Now())
 	if err != nil {
 		return proposals.Built{}, git.PublicError(err)
 	}
 	edits.KnowWritten(next)
-	b.built = &made{of: app{u.Environment, u.App}, head: b.headOf(next.Tip, next.Head), draft: draft}
-	b.built.head.paths, b.built.head.files = paths, filesOf(base, paths)
-	built := proposals.Built{Commit: next.Tip, Subject: next.Head.Subject(), Trailers: u.Trailers()}
-	for _, c := range changes {
-		built.Files = append(built.Files, strings.Join(c.Names, "/"))
+	h, paths := b.headOf(next.Tip, next.Head, target), target.AppendPaths(nil)
+	if !h.said.Ours {
+		return proposals.Built{}, gitops.Errorf(gitops.Internal, "the commit %s does not prove that it is ours", h.commit)
 	}
-	return built, nil
+	h.files = filesOf(base, paths)
+	h.said.Files = changed(paths, h.files, filesOf(next, paths))
+	if first, err := next.File(paths[0]); err == nil {
+		content, _, _ := first.Content()
+		if h.said.Tag, err = b.readTag(ctx, target, first.Name, content); err != nil {
+			return proposals.Built{}, err
+		}
+	}
+	b.built = &made{of: app{u.Environment, u.App}, head: h, draft: draft}
+	return proposals.Built{Commit: h.commit, Subject: h.said.Subject, Trailers: h.said.Trailers, Files: h.said.Files}, nil
 }

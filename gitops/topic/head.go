@@ -3,52 +3,53 @@ package topic
 import (
 	"context"
 	"errors"
-	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/branch"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
 // head is what is known of the commit that a topic branch is at. It does not change as long
-// as the branch is there.
+// as the branch is there and the app's target is the same.
 type head struct {
-	commit  git.Hash
-	ours    bool
-	updates []string
-	author  string
+	commit git.Hash
+	target edit.Target
+	said   proposals.Topic // without what the base branch decides
 
-	// Of one that is ours: its parent, and the names of the app's files there, in the order
-	// of the paths; zero where there was no file.
+	// Of one that is ours: its parent, and the names of the target's files there; zero where
+	// there was no file.
 	parent git.Hash
-	paths  []string
 	files  []git.Hash
 }
 
 // Topic implements [proposals.Branches]. What is not ours has no Conflict and is not Behind:
 // it is a person's to bring up to date.
 func (b *Branches) Topic(ctx context.Context, environment, name string, at git.Hash) (proposals.Topic, error) {
-	base, err := b.base()
-	if err != nil {
-		return proposals.Topic{}, err
-	}
 	target, err := b.config.Target(environment, name)
 	if err != nil {
 		return proposals.Topic{}, err
 	}
-	of, paths := app{environment, name}, target.AppendPaths(nil)
+	paths := target.AppendPaths(nil)
+	base, err := b.baseWith(ctx, paths)
+	if err != nil {
+		return proposals.Topic{}, err
+	}
+	of := app{environment, name}
 	h, ok := b.known[of]
-	if !ok || h.commit != at || h.ours && !slices.Equal(h.paths, paths) {
-		if h, err = b.fetchHead(ctx, base, at, paths); err != nil {
+	if !ok || h.commit != at || !reflect.DeepEqual(h.target, target) {
+		if h, err = b.fetchHead(ctx, base, at, target); err != nil {
 			return proposals.Topic{}, git.PublicError(err)
 		}
 		b.known[of] = h
 	}
-	t := proposals.Topic{Ours: h.ours, Updates: h.updates, Author: h.author}
-	if !h.ours || h.parent == base.Tip {
+	t := h.said
+	if !t.Ours || h.parent == base.Tip {
 		return t, nil
 	}
 	t.Behind = true
@@ -73,106 +74,55 @@ func filesOf(of *branch.Snapshot, paths []string) []git.Hash {
 	return files
 }
 
-// headOf is what a commit says. Its files are not known yet.
-func (b *Branches) headOf(name git.Hash, c git.Commit) head {
-	h := head{commit: name, author: handedit.AuthorOf(c.Author)}
-	_, h.ours = b.config.Prover.Verify(c)
+// headOf is what a commit says, without what its files do.
+func (b *Branches) headOf(name git.Hash, c git.Commit, target edit.Target) head {
+	h := head{commit: name, target: target, said: proposals.Topic{Author: handedit.AuthorOf(c.Author)}}
 	for _, u := range gitops.ParseTrailers(c.Message) {
-		h.updates = append(h.updates, u.Update)
+		h.said.Updates = append(h.said.Updates, u.Update)
 	}
-	if h.ours = h.ours && len(c.Parents) == 1; h.ours {
-		h.parent = c.Parents[0]
+	if _, proved := b.config.Prover.Verify(c); proved && len(c.Parents) == 1 {
+		h.said.Ours, h.parent = true, c.Parents[0]
+		h.said.Subject, h.said.Trailers = c.Subject(), trailersOf(c.Message)
 	}
 	return h
 }
 
-// fetchHead asks the server for a commit and its parent, without their files, as what
-// differs from the base branch.
-func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.Hash, paths []string) (head, error) {
-	if err := b.askFetch(ctx); err != nil {
-		return head{}, err
+// trailersOf are the trailers at the end of a message of ours, without the proof: that is
+// of the commit alone.
+func trailersOf(message []byte) string {
+	_, body, _ := strings.Cut(string(message), "\n\n")
+	if at := strings.LastIndex(body, gitops.TrailerProof+": "); at >= 0 {
+		body = body[:at]
 	}
-	leave, err := b.config.Guard.Enter(ctx, gitops.ParsedObject{Object: at.String(), Kind: gitops.ParsedPack, Path: b.config.Branch + " at " + at.String()}, 0, true)
-	if err != nil {
-		return head{}, err
-	}
-	defer leave()
-	held := git.NewIndex(base.Root)
-	pager := git.NewPager(b.remote, git.Pages{
-		Tip: at, Base: base.Tip, BaseCommit: base.Head, Held: held.Object, Capabilities: b.fetchCaps,
-		Filter: git.FilterBlobs, Keep: git.WithoutBlobs, First: 2, Most: 2, MaxBytes: b.config.Limits.Memory(),
-	})
-	fetched, err := pager.Next(ctx)
-	if err != nil {
-		return head{}, fmt.Errorf("fetching a topic branch: %w", err)
-	}
-	h := b.headOf(at, pager.Commits[at])
-	if !h.ours {
-		return h, nil
-	}
-	h.paths = paths
-	if h.files, err = namesAt(pager.Commits, h.parent, paths, fetched, held); errors.Is(err, git.ErrMissingObject) {
-		// Servers leave out what they take a client to have.
-		if fetched, err = pager.Again(ctx); err == nil {
-			h.files, err = namesAt(pager.Commits, h.parent, paths, fetched, held)
-		}
-	}
-	return h, err
+	return body
 }
 
-// namesAt finds the names of the files at the paths in a commit, zero where there is none.
-func namesAt(commits git.Commits, at git.Hash, paths []string, fetched map[git.Hash]git.Object, held *git.Index) ([]git.Hash, error) {
-	c, ok := commits[at]
-	if !ok {
-		return nil, fmt.Errorf("%w: the commit %s", git.ErrMissingObject, at)
-	}
-	tree := func(name git.Hash) ([]byte, error) {
-		o, ok := fetched[name]
-		if !ok {
-			o, ok = held.Object(name)
-		}
-		if !ok || o.Kind != git.KindTree {
-			return nil, fmt.Errorf("%w: the tree %s", git.ErrMissingObject, name)
-		}
-		return o.Data, nil
-	}
-	names := make([]git.Hash, len(paths))
+// changed are the paths at which the names of files differ.
+func changed(paths []string, before, after []git.Hash) (differ []string) {
 	for i, path := range paths {
-		below, err := git.SplitPath(path)
-		if err != nil {
-			return nil, err
-		}
-		if names[i], err = fileBelow(c.Tree, below, tree); err != nil {
-			return nil, err
+		if before[i] != after[i] {
+			differ = append(differ, path)
 		}
 	}
-	return names, nil
+	return differ
 }
 
-// fileBelow is the name of the file at a path below a tree; zero where there is none.
-func fileBelow(at git.Hash, path []string, tree func(git.Hash) ([]byte, error)) (git.Hash, error) {
-	for i, name := range path {
-		data, err := tree(at)
-		if err != nil {
-			return git.Hash{}, err
-		}
-		e, found, err := git.FindEntry(data, name)
-		if err != nil || !found {
-			return git.Hash{}, err
-		}
-		switch last := i == len(path)-1; e.Mode {
-		case git.ModeSymlink, git.ModeSubmodule:
-			return git.Hash{}, nil
-		case git.ModeDirectory:
-			if last {
-				return git.Hash{}, nil
-			}
-		default:
-			if !last {
-				return git.Hash{}, nil
-			}
-		}
-		at = e.Hash
+// readTag reads the tag of a target's first file out of what it once said; "" when there is
+// none, or none that can be read.
+func (b *Branches) readTag(ctx context.Context, target edit.Target, name git.Hash, content []byte) (string, error) {
+	to := target.Files[0]
+	reader, ok := to.Editor.(edit.TagReader)
+	if !ok || content == nil {
+		return "", nil
 	}
-	return at, nil
+	tag, err := b.edits.ReadPast(to.File, reader)(ctx, name.String(), content)
+	return readable(tag, err)
+}
+
+// readable is a tag, or "" for an error of what it was read out of. Any other error stays.
+func readable(tag string, err error) (string, error) {
+	if own := (*gitops.Error)(nil); errors.As(err, &own) && own.Code != gitops.Unavailable {
+		return "", nil
+	}
+	return tag, git.PublicError(err)
 }

@@ -112,7 +112,7 @@ func (b *Branches) Contains(ctx context.Context, commit git.Hash) (bool, error) 
 }
 
 func (b *Branches) nextPage(ctx context.Context, pager *git.Pager, tip git.Hash) error {
-	leave, err := b.config.Guard.Enter(ctx, gitops.ParsedObject{Object: tip.String(), Kind: gitops.ParsedPack, Path: b.config.Branch}, 0, true)
+	leave, err := b.enter(ctx, tip)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@
 package topic
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -28,9 +29,6 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/message"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
-
-// Prefix begins the names of topic branches.
-const Prefix = "tallyman/"
 
 // Config says which repository is asked, as whom, and what an update changes in it. All of
 // it is required but what says otherwise.
@@ -107,7 +105,7 @@ func New(c Config) (*Branches, error) {
 	if c.Limits.PushBytes == 0 {
 		c.Limits.PushBytes = pushBytes
 	}
-	if err := git.ValidateBranch(c.Branch); err != nil {
+	if err := cmp.Or(git.ValidateBranch(c.Branch), proposals.CheckBase(c.Branch)); err != nil {
 		return nil, err
 	}
 	signer, err := c.Signing.Signer(c.Now())
@@ -151,7 +149,7 @@ func (b *Branches) Look(ctx context.Context) (proposals.Heads, error) {
 
 func (b *Branches) look(ctx context.Context) (proposals.Heads, error) {
 	seen := time.Now()
-	refs, err := b.remote.Refs(ctx, git.ReceivePack, b.config.Branch, Prefix)
+	refs, err := b.remote.Refs(ctx, git.ReceivePack, b.config.Branch, proposals.Prefix)
 	if err == nil {
 		err = refs.CanPush(b.config.Branch)
 	}
@@ -164,12 +162,12 @@ func (b *Branches) look(ctx context.Context) (proposals.Heads, error) {
 		return proposals.Heads{}, err
 	}
 	b.view = view
-	there := make(map[git.Hash]bool, len(refs.Below))
-	for _, at := range refs.Below {
-		there[at] = true
+	topics, there := make(map[string]git.Hash, len(refs.Below)), make(map[git.Hash]bool, len(refs.Below))
+	for name, at := range refs.Below {
+		topics[name], there[at] = at, true
 	}
 	maps.DeleteFunc(b.known, func(_ app, h head) bool { return !there[h.commit] })
-	return proposals.Heads{Base: refs.Tip, Topics: refs.Below}, nil
+	return proposals.Heads{Base: refs.Tip, Topics: topics}, nil
 }
 
 // recordPush takes in what receive-pack says of the repository.

@@ -52,10 +52,6 @@ type Config struct {
 	// are for it alone. Required.
 	RepositoryURL string
 
-	// PullRequests gives tokens the right to open pull requests and to merge them, where the
-	// installation's owner has approved it.
-	PullRequests bool
-
 	// APIURL is where GitHub's REST API is. Default: where the repository's host has
 	// it. Plain http is refused but for a loopback address.
 	APIURL string
@@ -75,7 +71,8 @@ type App struct {
 	api, web     *url.URL
 	owner, name  string
 	app          *github.Client // authenticates as the App
-	installation *github.Client // authenticates as the installation
+	installation *github.Client // authenticates as the installation, as git does
+	pulls        *github.Client // authenticates as the installation, for pull requests
 	public       *github.Client // with a token that is still being tried
 	deployer     *Deployer
 	idle         func()
@@ -85,9 +82,9 @@ type App struct {
 	background sync.WaitGroup
 
 	mu             sync.Mutex
-	current        token
-	renewal        *renewal // the minting under way, if any
-	installationID int64    // 0 while it is not known
+	pushing        *source
+	proposing      *source
+	installationID int64 // 0 while it is not known
 	identity       Identity
 }
 
@@ -185,7 +182,7 @@ func defaultAPI(web *url.URL) string {
 	return web.Scheme + "://" + web.Host + "/api/v3"
 }
 
-// connect makes the three clients on one pool of connections.
+// connect makes the clients on one pool of connections.
 func (a *App) connect() {
 	transport := newTransport(a.config.RootCAs)
 	a.idle = transport.CloseIdleConnections
@@ -197,7 +194,9 @@ func (a *App) connect() {
 	}
 	capped := &limitedTransport{next: cappedTransport{transport}}
 	a.app = client(asApp{a, capped})
-	a.installation = client(asInstallation{a, capped})
+	a.pushing, a.proposing = pushing(a), proposing(a)
+	a.installation = client(asInstallation{a.pushing, capped})
+	a.pulls = client(asInstallation{a.proposing, capped})
 	a.public = client(capped)
 }
 
@@ -208,6 +207,11 @@ func (a *App) AppClient() *github.Client { return a.app }
 // InstallationClient asks GitHub as the App's installation on the manifest
 // repository. Its token is minted when it is first needed.
 func (a *App) InstallationClient() *github.Client { return a.installation }
+
+// PullRequestClient asks GitHub as the installation, with tokens that may open and merge
+// pull requests. An installation whose owner has not approved that has none: each call then
+// fails as Forbidden, and pushes go on.
+func (a *App) PullRequestClient() *github.Client { return a.pulls }
 
 // Key tells Apps apart, whatever repository they are for: the App's number and GitHub's
 // host.

@@ -56,6 +56,8 @@ type Report struct {
 	Installation int64
 	Contents     string // the permission for the repository's contents: "write" is needed
 	PullRequests string // the permission for pull requests: "write" is needed where they are opened
+	Events       []string
+	Page         string // of the installation, where an owner approves permissions
 }
 
 // Report asks GitHub for all of it, and mints a token on the way. Without the permission
@@ -70,7 +72,8 @@ func (a *App) Report(ctx context.Context) (Report, error) {
 		return Report{}, APIError("asking for the App's installation", err)
 	}
 	report := Report{Identity: Identity{Name: installation.GetAppSlug()}, Installation: id,
-		Contents: installation.GetPermissions().GetContents(), PullRequests: installation.GetPermissions().GetPullRequests()}
+		Contents: installation.GetPermissions().GetContents(), PullRequests: installation.GetPermissions().GetPullRequests(),
+		Events: installation.Events, Page: installation.GetHTMLURL()}
 	if report.Contents != "write" {
 		return report, nil
 	}

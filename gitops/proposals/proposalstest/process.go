@@ -46,7 +46,8 @@ func (p *Process) Branches() proposals.Branches { return &branches{p: p} }
 // Forge is the forge, as the process sees it.
 func (p *Process) Forge() proposals.Forge { return &forge{p: p} }
 
-// DieAt has the process die at its nth call from now on, which is done before, or not.
+// DieAt has the process die at its nth call from now on, which is done before, or not; of 0 it
+// does not die.
 func (p *Process) DieAt(n int, done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,4 +140,12 @@ func (p *Process) step() (alive, done bool) {
 	}
 	close(p.dead)
 	return false, p.last
+}
+
+// Calm ends what was to happen: no call fails, and nobody does anything before one.
+func (w *World) Calm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.faults)
+	clear(w.hooks)
 }

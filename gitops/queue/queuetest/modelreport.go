@@ -91,14 +91,9 @@ func (m *Model) transitions(l queue.Lease, all []gitops.Transition) (superseded 
 		}
 	}
 	for _, u := range m.open(l.Name) {
-		if proposed[u.App] != nil && u.State == gitops.Proposed {
-			proposed[u.App] = newest(proposed[u.App], u)
-		}
-	}
-	for _, u := range m.open(l.Name) {
 		tag, id := "", ""
 		switch head, p := m.head(l.Name, u.App), proposed[u.App]; {
-		case (written[u.App] || p != nil) && u.Sequence < head.Written:
+		case written[u.App] && u.Sequence < head.Written:
 			tag, id = head.WrittenTag, head.WrittenID
 		case p != nil && u.Sequence < p.Sequence:
 			tag, id = p.Tag, p.ID

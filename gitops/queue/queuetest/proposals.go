@@ -39,7 +39,8 @@ func (s *script) propose(l lent, all []queue.Proposed, transitions ...gitops.Tra
 func proposalsKept(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web", "dev/db", "dev/cache", "dev/mail", "prod/api"))
 	l := s.one("one", "dev")
-	s.transit(l, proposed(d.Updates[1]), proposed(d.Updates[2]), closedBy(d.Updates[2]), committed(d.Updates[3]), failed(d.Updates[4]))
+	s.transit(l, proposed(d.Updates[1]), proposed(d.Updates[2]), committed(d.Updates[3]), failed(d.Updates[4]))
+	s.transit(l, closedBy(d.Updates[2]))
 	for number := range 2 {
 		var all []queue.Proposed
 		for _, u := range d.Updates[:5] {

@@ -70,7 +70,7 @@ CREATE TABLE updates (
 	only_up       INTEGER NOT NULL,         -- 0 or 1
 	digest        TEXT NOT NULL,
 	rule          TEXT NOT NULL,
-	revision      TEXT NOT NULL,    -- of the app's own repository; '' when the sender did not say
+	revision      TEXT NOT NULL DEFAULT '', -- of the app's own repository; '' when the sender did not say
 	terms         TEXT,             -- gitops.Terms as JSON, of a person's order that has some
 	state         TEXT NOT NULL,
 	code          TEXT NOT NULL DEFAULT '',

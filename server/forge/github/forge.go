@@ -55,7 +55,7 @@ var _ proposals.Forge = (*Forge)(nil)
 // pull requests go into. It does not use the network.
 func New(app *githubapp.App, base string) *Forge {
 	owner, name := app.Repository()
-	return &Forge{app: app, client: app.InstallationClient(), owner: owner, name: name, base: base, now: time.Now}
+	return &Forge{app: app, client: app.PullRequestClient(), owner: owner, name: name, base: base, now: time.Now}
 }
 
 // Pulls returns the pull requests from a branch of the repository itself, the newest first.

@@ -57,7 +57,7 @@ func newSiteAt(t *testing.T, path string) *site {
 	s.github.Permit(installation, "pull_requests", "write")
 	s.repo = s.github.Serve("myshop/manifests", repo)
 	app, err := githubapp.New(githubapp.Config{
-		AppID: githubtest.AppID, InstallationID: installation, PrivateKeyFile: s.github.KeyFile(), PullRequests: true,
+		AppID: githubtest.AppID, InstallationID: installation, PrivateKeyFile: s.github.KeyFile(),
 		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL + path, Now: s.clock,
 		Wait: func(context.Context, time.Duration) error { return nil },
 	})

@@ -142,7 +142,8 @@ func (s *Server) answerInstallation(w http.ResponseWriter, r *http.Request, i *i
 		s.refuse(w, r, http.StatusNotFound, "Not Found")
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"id": i.id, "app_id": AppID, "app_slug": Slug, "permissions": i.permissions, "repository_selection": "selected"})
+	answer(w, http.StatusOK, map[string]any{"id": i.id, "app_id": AppID, "app_slug": Slug, "permissions": i.permissions, "repository_selection": "selected",
+		"events": i.events, "html_url": "https://github.com/settings/installations/" + strconv.FormatInt(i.id, 10)})
 }
 
 // tokenLife is how long an installation's token works.

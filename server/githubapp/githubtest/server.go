@@ -60,6 +60,7 @@ type Server struct {
 	sources       map[string]*Source                // likewise
 	enterprise    bool
 	hidden        bool // settings of repositories
+	ignoresHead   bool
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
@@ -71,6 +72,7 @@ type installation struct {
 	id          int64
 	repository  map[string]int64 // by owner/name
 	permissions map[string]string
+	events      []string
 }
 
 type token struct {
@@ -134,7 +136,7 @@ func (s *Server) KeyFile() string {
 func (s *Server) Install(id int64, repositories ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := &installation{id: id, repository: make(map[string]int64), permissions: map[string]string{"metadata": "read", "contents": "write"}}
+	i := &installation{id: id, repository: make(map[string]int64), permissions: map[string]string{"metadata": "read", "contents": "write"}, events: []string{"repository_dispatch"}}
 	for n, name := range repositories {
 		i.repository[name] = id*100 + int64(n)
 	}
@@ -158,6 +160,13 @@ func (s *Server) Permit(id int64, permission, access string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.installations[id].permissions[permission] = access
+}
+
+// Subscribe gives an installation events beside repository_dispatch.
+func (s *Server) Subscribe(id int64, events ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.installations[id].events = append(s.installations[id].events, events...)
 }
 
 // SetNow sets the clock by which tokens expire. JWTs are judged by the real one,

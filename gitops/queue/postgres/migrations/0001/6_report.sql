@@ -95,22 +95,14 @@ CREATE FUNCTION keep_proposals(args jsonb) RETURNS void LANGUAGE sql AS $$
 	) AS p WHERE u.id = p.id
 $$;
 
--- superseding are the updates that supersede what is older of their apps: of those that
--- were written what their heads say, and of those of which some were proposed that, too,
--- and the newest that is proposed now or was by the report.
+-- superseding are the updates that supersede what is older of their apps: what the heads of
+-- those that were written say, and the newest of each app that was proposed.
 CREATE FUNCTION superseding(lane text, written text[], proposed bigint[]) RETURNS TABLE (app text, sequence bigint, named text) LANGUAGE sql STABLE AS $$
-	WITH made AS (
-		SELECT u.app, max(u.sequence) AS sequence FROM unnest(proposed) AS p
-		CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = p LIMIT 1) AS u GROUP BY u.app
-	)
 	SELECT h.app, h.written, h.written_tag || ' (update ' || h.written_id || ') was accepted later and is on the branch'
-	FROM (SELECT unnest(written) AS app UNION SELECT m.app FROM made m) AS given
-	CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h WHERE h.written > 0
+	FROM (SELECT DISTINCT unnest(written) AS app) AS given CROSS JOIN LATERAL (SELECT * FROM heads WHERE environment = lane AND app = given.app LIMIT 1) AS h
 	UNION ALL
-	SELECT m.app, n.sequence, n.tag || ' (update ' || n.id || ') was accepted later and is proposed' FROM made m CROSS JOIN LATERAL (
-		SELECT u.sequence, u.tag, u.id FROM updates u WHERE u.environment = lane AND u.app = m.app AND u.state = 'proposed' AND u.sequence + 0 > m.sequence
-		UNION ALL SELECT u.sequence, u.tag, u.id FROM updates u WHERE u.sequence = m.sequence
-		ORDER BY 1 DESC LIMIT 1) AS n
+	(SELECT DISTINCT ON (u.app) u.app, u.sequence, u.tag || ' (update ' || u.id || ') was accepted later and is proposed'
+	FROM unnest(proposed) AS p CROSS JOIN LATERAL (SELECT * FROM updates WHERE sequence = p LIMIT 1) AS u ORDER BY u.app, u.sequence DESC)
 $$;
 
 -- supersede ends every open update that is older than a superseding one of its app. It

@@ -1,0 +1,202 @@
+package proposals_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/proposals"
+	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
+)
+
+// town is two manifest repositories, shop and pay, each with a world of its own.
+type town struct {
+	*testing.T
+	rooms     *proposals.Rooms
+	recorder  *recorder
+	shop, pay *proposalstest.World
+	configs   map[string]proposals.Config
+	of        map[string]string
+}
+
+func inTown(t *testing.T, test func(s *town)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		tags := map[string]string{"prod/api": "1.0.0", "prod/web": "1.0.0", "dev/api": "1.0.0"}
+		s := &town{T: t, recorder: newRecorder(), shop: proposalstest.New(tags), pay: proposalstest.New(tags), of: map[string]string{"api": "shop", "web": "pay"}}
+		s.rooms = proposals.NewRooms(s.recorder)
+		defer s.rooms.Close()
+		shop, pay := s.shop.Process(), s.pay.Process()
+		s.configs = map[string]proposals.Config{"shop": {Branches: shop.Branches(), Forge: shop.Forge()}, "pay": {Branches: pay.Branches(), Forge: pay.Forge()}}
+		s.configure()
+		test(s)
+		for _, w := range []*proposalstest.World{s.shop, s.pay} {
+			for _, violation := range w.Check() {
+				t.Errorf("violation: %s", violation)
+			}
+		}
+	})
+}
+
+func (s *town) configure() {
+	s.rooms.Configure(func(_, app string) string { return s.of[app] }, s.configs)
+}
+
+func (s *town) wish(environment, app, id string) gitops.ProposalWish {
+	return gitops.ProposalWish{Update: gitops.Update{ID: id, Environment: environment, App: app, Tag: "2.0.0", State: gitops.Pending, AcceptedAt: time.Now()}}
+}
+
+// results are those of an environment: "u1 propose".
+func (s *town) results(environment string) (results []string) {
+	time.Sleep(15 * time.Second)
+	synctest.Wait()
+	for _, r := range s.rooms.Results(environment) {
+		switch {
+		case r.Transition != nil:
+			results = append(results, r.Update+" "+string(r.Transition.Action))
+		case r.Blocked != nil:
+			results = append(results, r.Update+" blocked: "+r.Blocked.Reason)
+		}
+	}
+	slices.Sort(results)
+	return results
+}
+
+func (s *town) wantResults(environment string, want ...string) {
+	s.Helper()
+	if got := s.results(environment); !slices.Equal(got, want) {
+		s.Errorf("the results are %q, not %q", got, want)
+	}
+}
+
+func TestRoomsOfSeveralRepositories(t *testing.T) {
+	inTown(t, func(s *town) {
+		changed := s.rooms.Changed("prod")
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1"), s.wish("prod", "web", "u2")})
+		s.rooms.Want("dev", []gitops.ProposalWish{s.wish("dev", "api", "u3")})
+		s.wantResults("prod", "u1 propose", "u2 propose")
+		select {
+		case <-changed:
+		default:
+			t.Error("nothing told of the results")
+		}
+		if len(s.shop.Pulls()) != 2 || len(s.pay.Pulls()) != 1 {
+			t.Errorf("%d pull requests in shop, %d in pay", len(s.shop.Pulls()), len(s.pay.Pulls()))
+		}
+		if open, _, _ := s.recorder.now(); open["prod"] != 2 || open["dev"] != 1 {
+			t.Errorf("recorded: %v", open)
+		}
+		s.pay.Merge(1, "squash", "bo")
+		s.rooms.Look("prod")
+		s.wantResults("prod", "u2 commit")
+		if open, _, _ := s.recorder.now(); open["prod"] != 1 {
+			t.Errorf("recorded: %v", open)
+		}
+		s.wantResults("dev", "u3 propose")
+	})
+}
+
+// One account's writes are spaced over all repositories.
+func TestRoomsShareThePace(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1"), s.wish("prod", "web", "u2")})
+		s.wantResults("prod", "u1 propose", "u2 propose")
+		one, two := s.shop.Calls("create")[0].At, s.pay.Calls("create")[0].At
+		if one.Sub(two).Abs() < time.Second {
+			t.Errorf("created at %s and %s", one, two)
+		}
+	})
+}
+
+// A forge that is away holds up nothing of another repository.
+func TestRoomsOutage(t *testing.T) {
+	inTown(t, func(s *town) {
+		for range 5 {
+			s.shop.Fail("open", proposalstest.Fault{Err: gitops.Errorf(gitops.Unavailable, "the forge is down")})
+		}
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1"), s.wish("prod", "web", "u2")})
+		s.wantResults("prod", "u2 propose")
+		if o := s.rooms.Outages(); len(o) != 1 || o[0].Repository != "shop" || o[0].Reason != "the forge is down" || o[0].Since.IsZero() || !o[0].RetryAt.After(time.Now().Add(-time.Second)) {
+			t.Errorf("outages: %+v", o)
+		}
+		s.shop.Calm()
+		time.Sleep(2 * time.Minute)
+		s.wantResults("prod", "u1 propose")
+		if o := s.rooms.Outages(); len(o) != 0 {
+			t.Errorf("outages: %+v", o)
+		}
+	})
+}
+
+// A reload moves an app to another repository: its pull request is closed there and opened here,
+// and nobody is told of the closing.
+func TestReloadMovesAnApp(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		s.of["api"] = "pay"
+		s.configure()
+		s.wantResults("prod", "u1 propose")
+		if a, b := s.shop.Pulls()[0], s.pay.Pulls()[0]; a.State != proposals.PullClosed || b.State != proposals.PullOpen {
+			t.Errorf("in shop it is %s, in pay %s", a.State, b.State)
+		}
+	})
+}
+
+// A reload replaces what a repository is reached by: the wishes go on with that.
+func TestReloadReplacesARoom(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		again := s.shop.Process()
+		s.configs["shop"] = proposals.Config{Branches: again.Branches(), Forge: again.Forge()}
+		s.configure()
+		s.shop.Close(1, "bo")
+		s.wantResults("prod", "u1 close")
+	})
+}
+
+// A reload changes who merges: what is open follows.
+func TestReloadArms(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		c := s.configs["shop"]
+		c.Environment = func(string) proposals.Environment { return proposals.Environment{Merge: proposals.MergeAuto} }
+		s.configs["shop"] = c
+		s.configure()
+		s.wantResults("prod", "u1 commit")
+	})
+}
+
+func TestNoRepository(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "other", "u1")})
+		s.wantResults("prod", "u1 blocked: the manifest repository of other in prod has no forge where pull requests can be opened: configure credentials.githubApp for it")
+		w := s.wish("prod", "other", "u1")
+		w.Close = "it left the configuration"
+		s.rooms.Want("prod", []gitops.ProposalWish{w})
+		s.wantResults("prod", "u1 cancel")
+	})
+}
+
+// After Leave nothing is done and nothing told; another term begins from nothing.
+func TestLeave(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		s.shop.Before("look", func() { s.rooms.Leave("prod") })
+		s.shop.Merge(1, "squash", "bo")
+		s.rooms.Look("prod")
+		s.wantResults("prod")
+		s.shop.Forget()
+		time.Sleep(10 * time.Minute)
+		if calls := s.shop.Calls(); len(calls) > 0 {
+			t.Errorf("still asks: %v", calls)
+		}
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 commit")
+	})
+}
