@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -82,17 +83,18 @@ func (s *Server) told() feedback.Site {
 type toldSite struct {
 	of     *generation
 	apps   *known
-	shared map[string]bool // sources of several apps
+	shared map[string]bool // sources of several apps, in lower case: GitHub tells no capitals apart
 }
 
 func newToldSite(g *generation, apps *known) *toldSite {
 	t := &toldSite{of: g, apps: apps, shared: make(map[string]bool)}
 	first := make(map[string]string) // app by source
 	for _, target := range apps.Targets() {
-		if other, ok := first[target.Source]; ok && other != target.App {
-			t.shared[target.Source] = true
+		source := strings.ToLower(target.Source)
+		if other, ok := first[source]; ok && other != target.App {
+			t.shared[source] = true
 		}
-		first[target.Source] = target.App
+		first[source] = target.App
 	}
 	return t
 }
@@ -103,7 +105,7 @@ func (t *toldSite) Source(environment, app string) (repository string, shared bo
 	if !ok {
 		return "", false
 	}
-	return target.Source, t.shared[target.Source]
+	return target.Source, t.shared[strings.ToLower(target.Source)]
 }
 
 // CommitURL implements [feedback.Site]. Pages are known of repositories that are written as
