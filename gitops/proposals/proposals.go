@@ -126,13 +126,13 @@ type Forge interface {
 	// ErrNoCommits: the branch has nothing that the base branch has not.
 	Create(ctx context.Context, branch string, t Text) (Pull, error)
 
-	// Edit gives a pull request its text, and its labels where they differ.
+	// Edit gives a pull request its text, and the labels that it lacks; others stay.
 	Edit(ctx context.Context, number int, t Text) error
 
 	// Close closes a pull request without merging it.
 	Close(ctx context.Context, number int) error
 
-	// Comment adds a comment to a pull request.
+	// Comment adds a comment to a pull request, unless tallyman has said the same there.
 	Comment(ctx context.Context, number int, text string) error
 
 	// Arm has the forge merge a pull request as soon as its rules allow it, at this head
