@@ -11,14 +11,15 @@ func (s *Server) knowLabels(before, now *generation) {
 			}
 		}
 	}
-	for environment := range now.config.Environments {
+	var proposing []string
+	for environment, e := range now.config.Environments {
 		s.metrics.lanes.know(environment)
 		s.metrics.orders.know(environment)
+		if e.Proposes() {
+			proposing = append(proposing, environment)
+		}
 	}
-	for _, p := range now.proposing() {
-		s.metrics.proposals.know(p.environment)
-		s.metrics.proposals.knowForge(p.manifests)
-	}
+	s.metrics.proposals.know(proposing)
 	s.metrics.repositories.know(now.repositories)
 	for _, source := range now.sources() {
 		s.metrics.deliveries.know(source)

@@ -34,7 +34,7 @@ func newLaneMetrics(registry *prometheus.Registry) *laneMetrics {
 			Name: "tallyman_updates_total", Help: "Updates in a final state, by state.",
 		}, []string{"environment", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tallyman_update_seconds", Help: "From an update's acceptance to its commit on the branch.", Buckets: waiting,
+			Name: "tallyman_update_seconds", Help: "From an update's acceptance to its commit on the branch; of one that had a pull request, from its merge until that was known.", Buckets: waiting,
 		}, []string{"environment"}),
 		backoff: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_lane_backoff", Help: "Seconds that a lane waits until its next retry, after the store or the manifest repository failed; 0 when it does not.",

@@ -22,6 +22,7 @@ type metrics struct {
 	apps         *appMetrics
 	images       *imageMetrics
 	proposals    proposalMetrics
+	feedback     feedbackMetrics
 	auditLost    prometheus.Counter
 	requests     *prometheus.HistogramVec // to the public listener
 	connections  connectionMetrics
@@ -43,6 +44,7 @@ func newMetrics(v Version) *metrics {
 	m.apps = newAppMetrics(m.registry)
 	m.images = newImageMetrics(m.registry)
 	m.proposals = newProposalMetrics(m.registry)
+	m.feedback = newFeedbackMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

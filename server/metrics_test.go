@@ -130,7 +130,7 @@ func TestLabelsAreClosedSets(t *testing.T) {
 		"outcome": append(webhook.Outcomes(), "committed", "unchanged", "superseded", "failed", "closed", "cancelled", "landed", "conflict"),
 		"kind":    {"refused", "stale", "image", "proposal", "pin", "freeze", "stop", "bad", "file", "past", "pack"}, "credential": {"valid", "invalid"}, "cause": {"repository", "store"},
 		"repository": {"default"},
-		"listener":   {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full"},
+		"listener":   {"listen", "adminListen", "probeListen"}, "reason": {"limit", "address_limit", "sender_limit", "store_nearly_full", "no_commit", "refused", "too_old"},
 		"route": {"/webhooks/github", "/webhooks/ecr", "none"}, "method": {"GET", "POST", "other"},
 		"token": {"ops", "board"}, "file": {s.dir + "/api-token", s.dir + "/read-token"}, // as configured
 		"code": {"200", "202", "400", "401", "404", "405", "422"}, "version": {"1.2.3"}, "revision": {"c0ffee"}, "goversion": {"go1"},

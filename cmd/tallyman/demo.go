@@ -24,9 +24,10 @@ func newDemo() *cobra.Command {
 		Short: "Run a demonstration on this machine: events in, commits out",
 		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
 directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
-send it events as GitHub and EventBridge do, stop it, resume and roll back, and show
-each answer, the commits, the metrics that moved, and what status, explain, history and
-audit say afterwards. It needs git, uses no other network, and ends by itself.`,
+send it events as GitHub and EventBridge do, merge its pull requests, stop it, resume
+and roll back, and show each answer, the commits, the metrics that moved, and what
+status, explain, history and audit say afterwards. It needs git, uses no other network,
+and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -51,6 +52,7 @@ const (
 	demoNewApp     = "myshop-web"  // whose files come while tallyman runs
 	demoWithout    = "myshop-jobs" // is configured, and has no file
 	demoFailedGUID = "00000000-0000-4000-8000-000000000004"
+	demoOrderKey   = "release-1.4.0"
 
 	demoLateApp = "myshop-search" // whose image is pushed after it was ordered
 	demoLateTag = "main-9f8e7d6"
@@ -88,7 +90,6 @@ func (d *demo) scenes() []scene {
 		untaggedID  = "00000000-0000-4000-8000-000000000003"
 		forbiddenID = "00000000-0000-4000-8000-000000000005"
 		newAppID    = "00000000-0000-4000-8000-000000000006"
-		orderID     = "release-1.4.0"
 	)
 	return []scene{
 		{"GitHub: ann's job dispatches main-1a2b3c4 to dev", demoGUID, github(toDev, d.githubSecret, demoGUID), http.StatusAccepted, 1, nil},
@@ -99,7 +100,7 @@ func (d *demo) scenes() []scene {
 			github(toStaging, d.githubSecret, refusedID), http.StatusUnprocessableEntity, 0, nil},
 		{"GitHub: ann's job dispatches 1.4.0 to prod, where no rule of access allows dispatches", forbiddenID,
 			github(toProd, d.githubSecret, forbiddenID), http.StatusUnprocessableEntity, 0, nil},
-		{"A person orders 1.4.0 in prod, by a token of the API", orderID, apiOrder("myshop-api", "prod", "1.4.0", orderID), http.StatusAccepted, 1, nil},
+		{"A person orders 1.4.0 in prod, by a token of the API", demoOrderKey, apiOrder("myshop-api", "prod", "1.4.0", demoOrderKey), http.StatusAccepted, 0, nil},
 		{"EventBridge: a layer of a multi-architecture image, without a tag", untaggedID, ecr(untagged, untaggedID), http.StatusOK, 0, nil},
 		{"GitHub: a job dispatches an app whose chart was merged a moment ago and that is not in the configuration", newAppID, github(web, d.githubSecret, newAppID), http.StatusAccepted, 1, d.addApp},
 		{"GitHub: a job dispatches an app whose file is not in the repository yet", demoFailedGUID, github(jobs, d.githubSecret, demoFailedGUID), http.StatusAccepted, 1, nil},
@@ -158,12 +159,7 @@ func runDemo(ctx context.Context, out io.Writer, verbose bool) (err error) {
 	if err := d.server.awaitEnds(ctx, updates); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d. A person orders an image a moment before it is pushed\n", len(d.scenes())+1)
-	if err := d.orderLate(ctx, out); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "\n%d. 1.4.0 loses orders: a person stops prod, and goes back\n", len(d.scenes())+2)
-	if err := d.run(ctx, out, goBack); err != nil {
+	if err := d.playMore(ctx, out); err != nil {
 		return err
 	}
 	if err := d.showCommits(out); err != nil {
@@ -225,14 +221,6 @@ func (d *demo) askAbout(ctx context.Context, out io.Writer) error {
 	}
 	questions = append(questions, []string{"history", "myshop-api", "--env", "prod"}, []string{"audit"})
 	return d.run(ctx, out, questions)
-}
-
-// goBack are the commands of somebody who is on call.
-var goBack = [][]string{
-	{"stop", "--env", "prod", "--reason", "incident-4711"},
-	{"update", "myshop-api", "1.4.0", "--env", "prod"},
-	{"resume", "--env", "prod"},
-	{"rollback", "myshop-api", "--env", "prod", "--reason", "incident-4711"},
 }
 
 // run runs commands and shows what they print.

@@ -25,6 +25,7 @@ type demo struct {
 	git        *gitserver.Server
 	repository *gitserver.Repository
 	registry   *demoRegistryServer
+	forge      *demoForge
 	first      string // the commit that everything begins with
 	files      string // of that commit, one a line
 
@@ -51,13 +52,14 @@ func newDemoStage() (d *demo, err error) {
 	if d.git, err = gitserver.Start(filepath.Join(d.dir, "git")); err != nil {
 		return d, err
 	}
-	d.git.RequireToken("demo-token")
 	if d.registry, err = startDemoRegistry(); err != nil {
 		return d, err
 	}
 	if d.repository, err = d.git.CreateRepository("myshop/myshop-manifests.git"); err != nil {
 		return d, err
 	}
+	d.forge = startDemoForge(d.repository)
+	d.git.Admit(d.forge.Good)
 	files, err := deploy.Manifests()
 	if err != nil {
 		return d, err
@@ -80,6 +82,9 @@ func (d *demo) close() error {
 	if d.registry != nil {
 		problems = append(problems, d.registry.close())
 	}
+	if d.forge != nil {
+		problems = append(problems, d.forge.close())
+	}
 	if d.dir != "" {
 		problems = append(problems, os.RemoveAll(d.dir))
 	}
@@ -93,7 +98,7 @@ probeListen: 127.0.0.1:0
 store: sqlite://%[1]s/tallyman.db
 manifests:
   url: %[2]s
-  credentials: {tokenFile: %[1]s/token}
+  credentials: {githubApp: {appID: 1234, privateKeyFile: %[1]s/app.pem, apiURL: "%[5]s"}}
 sources:
   github: {secretFiles: [%[1]s/webhook-secret]}
   eventbridge: {secretFiles: [%[1]s/eventbridge-key]}
@@ -108,7 +113,7 @@ environments:
   dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
   next:    {tags: {match: 'main-[0-9a-f]{7,40}'}, set: helm-digest, image: {wait: 1m}}
   staging: {tags: {semver: ">=1.0.0-0"}}
-  prod:    {tags: {semver: ">=1.0.0"}}
+  prod:    {tags: {semver: ">=1.0.0"}, write: pull-request}
 discover:
   - {file: "charts/{app}/values-{env}.yaml", repository: "%[3]s/{app}"}
 apps:
@@ -120,8 +125,8 @@ apps:
 // until it is ready and knows the apps.
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
-		"token": []byte("demo-token\n"), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
-		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry, d.registry.host),
+		"app.pem": d.forge.PrivateKey(), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
+		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry, d.registry.host, d.forge.URL),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
 			return err
@@ -155,7 +160,7 @@ func (d *demo) addApp() error {
 }
 
 // ask runs a command that asks the server, and returns all that it prints. A
-// refusal is an answer, too.
+// refusal, and an open pull request, is an answer, too.
 func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -164,7 +169,7 @@ func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
 	printed, err := cmd.CombinedOutput()
-	if exited := new(exec.ExitError); errors.As(err, &exited) && (exited.ExitCode() == exitRejected || exited.ExitCode() == exitHeld) {
+	if exited := new(exec.ExitError); errors.As(err, &exited) && slices.Contains([]int{exitRejected, exitHeld, exitProposed}, exited.ExitCode()) {
 		err = nil
 	}
 	return string(printed), err

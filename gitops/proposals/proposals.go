@@ -90,8 +90,10 @@ type Topic struct {
 	Subject  string   // as of [Built], as are the next two; of a commit that is ours
 	Trailers string
 	Files    []string
-	Conflict bool // a file of the app is another on the base branch by now than it was in the commit's parent
-	Behind   bool // the base branch has moved on since
+	// Of a commit that is ours: Behind is that the base branch has moved on since, and Conflict
+	// that a file of the app is another there by now than it was in the commit's parent, or
+	// that the base branch has lost the parent.
+	Conflict, Behind bool
 }
 
 // Built is a commit that was built, or why there is none. Exactly one of Commit, Ends and
