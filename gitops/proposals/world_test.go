@@ -108,10 +108,15 @@ func (s *site) propose(tag string) *gitops.Update {
 
 // after lets time pass, and takes up what was reported.
 func (s *site) after(d time.Duration) {
-	for ; d > 0; d -= time.Second {
-		time.Sleep(time.Second)
+	for passed := time.Duration(0); passed < d; {
+		step := min(d-passed, time.Second)
+		if passed >= time.Minute {
+			step = min(d-passed, 20*time.Second)
+		}
+		time.Sleep(step)
 		synctest.Wait()
 		s.collect()
+		passed += step
 	}
 }
 
