@@ -35,6 +35,7 @@ func startDemoForge(git *gitserver.Repository) *demoForge {
 	const installation = 5678
 	f.Install(installation, "myshop/myshop-manifests")
 	f.Permit(installation, "pull_requests", "write")
+	f.Subscribe(installation, "pull_request")
 	f.manifests = f.Serve("myshop/myshop-manifests", git)
 	f.manifests.Set(func(s *githubtest.Settings) { s.SquashTitle, s.SquashMessage = "PR_TITLE", "PR_BODY" })
 	f.manifests.Rule("main", githubtest.Reviews(1))

@@ -5,12 +5,15 @@ import (
 	"github.com/tallyman-dev/tallyman/server/api"
 )
 
-// commit shows what an update changed, and whether its commit is proved.
-func (p *printer) commit(c api.Commit, err error) {
+// commit shows what an update changed, and whether its commit is proved. One that a pull
+// request was merged as need not be: whoever merged it made it.
+func (p *printer) commit(u gitops.Update, c api.Commit, err error) {
 	switch {
 	case err != nil:
 		p.line("  ", "The commit cannot be shown: %s", gitops.PublicOf(err))
 		return
+	case c.Proof == "" && u.Proposal != nil:
+		p.line("  ", "The commit is what pull request %d was merged as; its author is %s", u.Proposal.Number, c.Author)
 	case c.Proof == "":
 		p.line("  ", "The commit has no proof that tallyman made it: %s claims the update", c.Author)
 	default:

@@ -18,6 +18,7 @@ import (
 type progress struct {
 	out   io.Writer
 	print *printer
+	until awaited // how far the updates are waited for
 
 	mu      sync.Mutex
 	updates []gitops.Update
@@ -25,8 +26,8 @@ type progress struct {
 	last    map[string]string      // printed, by update, or by environment
 }
 
-func newProgress(out io.Writer, print *printer, updates []gitops.Update, outages map[string]*api.Outage) *progress {
-	p := &progress{out: out, print: print, updates: slices.Clone(updates), outages: outages, last: make(map[string]string)}
+func newProgress(out io.Writer, print *printer, until awaited, updates []gitops.Update, outages map[string]*api.Outage) *progress {
+	p := &progress{out: out, print: print, until: until, updates: slices.Clone(updates), outages: outages, last: make(map[string]string)}
 	if p.several() {
 		fmt.Fprintf(out, "waiting for %s\n", plural(len(updates), "update"))
 	}
@@ -69,7 +70,7 @@ func (p *progress) show(u gitops.Update) {
 	key, text := u.ID, fmt.Sprintf("%s: %s", title(u), u.State)
 	hold, outage := firstOf(p.print.proposedText(u), p.print.holdText(u)), p.outages[targetOf(u)]
 	switch {
-	case u.State.Final() && !p.several():
+	case p.until.reached(u.State) && !p.several():
 		return
 	case u.State.Final():
 		if detail := firstOf(u.Commit, u.Reason); detail != "" {

@@ -17,7 +17,7 @@ func TestProgress(t *testing.T) {
 	var out bytes.Buffer
 	u := gitops.Update{ID: "u1", App: "api", Environment: "dev", Tag: "v1", State: gitops.Pending}
 	outage := map[string]*api.Outage{"dev/api": {Reason: "the branch is protected"}}
-	shown := newProgress(&out, &printer{now: noon}, []gitops.Update{u}, nil)
+	shown := newProgress(&out, &printer{now: noon}, untilProposed, []gitops.Update{u}, nil)
 	shown.setUpdate(u)
 	shown.setOutages(nil)
 	shown.setOutages(outage)
@@ -53,7 +53,7 @@ func TestProgressOfSeveral(t *testing.T) {
 	}
 	protected := &api.Outage{Reason: "the branch is protected"}
 	outage := map[string]*api.Outage{"prod/api": protected, "prod/web": protected}
-	shown := newProgress(&out, &printer{now: noon}, updates, outage)
+	shown := newProgress(&out, &printer{now: noon}, untilProposed, updates, outage)
 	blocked, failed, committed := updates[0], updates[1], updates[0]
 	blocked.BlockedBy = []gitops.Block{{Kind: gitops.BlockRefused, Reason: "CODEOWNERS", Since: noon}}
 	failed.State, failed.Reason = gitops.Failed, "no such key\x1b"

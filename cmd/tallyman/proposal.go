@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -26,7 +27,7 @@ func (p *printer) openProposal(u gitops.Update) string {
 func (p *printer) proposedText(u gitops.Update) string {
 	text := p.openProposal(u)
 	if text != "" && len(u.Proposal.WaitsFor) > 0 {
-		text += " waits: " + strings.Join(u.Proposal.WaitsFor, "; ")
+		text += " (" + strings.Join(u.Proposal.WaitsFor, "; ") + ")"
 	}
 	return text
 }
@@ -58,13 +59,15 @@ func (p *printer) waitsFor(u gitops.Update) {
 		p.line("    ", "%s: it is being closed", cancellation(*u.CancelRequest))
 	}
 	for _, b := range u.BlockedBy {
-		p.line("    ", "%s", p.blockText(b))
+		p.line("    ", "- %s", p.blockText(b))
 	}
 	for _, text := range u.Proposal.WaitsFor {
-		p.line("    ", "waits: %s", text)
+		if !slices.ContainsFunc(u.BlockedBy, func(b gitops.Block) bool { return b.Reason == text }) {
+			p.line("    ", "- %s", text)
+		}
 	}
 	if len(u.BlockedBy) == 0 && len(u.Proposal.WaitsFor) == 0 {
-		p.line("    ", "waits: for a merge")
+		p.line("    ", "- it waits for a merge")
 	}
 }
 

@@ -21,12 +21,17 @@ const (
 // proposedUpdate is in a pull request that is open for three hours at noon.
 func proposedUpdate(edit func(u *gitops.Update)) gitops.Update {
 	u := gitops.Update{ID: "u1", Delivery: gitops.DeliveryKey{Source: "api", ID: "d1"}, AcceptedAt: noon, Environment: "prod", App: "api", Tag: "1.4.0", State: gitops.Proposed,
-		Proposal: &gitops.Proposal{Number: 7, URL: pullURL, Head: pullHead, OpenedAt: noon.Add(-3 * time.Hour), WaitsFor: []string{"2 approvals are missing", "the check build runs"}}}
+		Proposal: &gitops.Proposal{Number: 7, URL: pullURL, Head: pullHead, OpenedAt: noon.Add(-3 * time.Hour), WaitsFor: []string{"a review is required", "the merge queue"}}}
 	edit(&u)
 	return u
 }
 
 func asItIs(*gitops.Update) {}
+
+func edited(u gitops.Update, edit func(u *gitops.Update)) gitops.Update {
+	edit(&u)
+	return u
+}
 
 // ended is the update when its pull request has ended.
 func ended(state gitops.State, by string) gitops.Update {
@@ -47,14 +52,16 @@ func TestExplainShowsThePullRequest(t *testing.T) {
 		want   string
 	}{
 		"open": {proposedUpdate(func(u *gitops.Update) { u.Decisions = cancel }),
-			opened + "    waits: 2 approvals are missing\n    waits: the check build runs\n" + proposed + "  To give it up, and have its pull request closed: tallyman cancel u1\n"},
-		"nothing is missing": {proposedUpdate(func(u *gitops.Update) { u.Proposal.WaitsFor = nil }), opened + "    waits: for a merge\n" + proposed},
+			opened + "    - a review is required\n    - the merge queue\n" + proposed + "  To give it up, and have its pull request closed: tallyman cancel u1\n"},
+		"nothing is missing": {proposedUpdate(func(u *gitops.Update) { u.Proposal.WaitsFor = nil }), opened + "    - it waits for a merge\n" + proposed},
 		"cancelled by a person": {proposedUpdate(func(u *gitops.Update) {
 			u.Proposal.WaitsFor, u.CancelRequest = nil, &gitops.CancelRequest{Actor: "token:ops", Reason: "a wrong build"}
 			u.Steps = []gitops.Step{{At: noon, Attempts: 1, State: gitops.Proposed}, {At: noon, State: gitops.Proposed, Actor: "token:ops", Reason: "a wrong build"}}
 		}), "  2026-01-02 12:00:00  proposed\n  2026-01-02 12:00:00  cancellation requested by token:ops: a wrong build\n" + opened +
-			"    cancellation requested by token:ops: a wrong build: it is being closed\n    waits: for a merge\n" + proposed},
+			"    cancellation requested by token:ops: a wrong build: it is being closed\n    - it waits for a merge\n" + proposed},
 		"merged": {ended(gitops.Committed, "ann"), was + "    merged by ann at 2026-01-02 12:00:00 UTC\n  Committed. Argo CD syncs it from the branch\n"},
+		"merged by a squash, which has no proof": {edited(ended(gitops.Committed, "ann"), func(u *gitops.Update) { u.Commit = "c1a1m" }), was + "    merged by ann at 2026-01-02 12:00:00 UTC\n" +
+			"  The commit is what pull request 7 was merged as; its author is Eve <eve@example.com>\n  api.yaml: the commit made or removed the whole file\n  Committed. Argo CD syncs it from the branch\n"},
 		"closed, the forge does not say by whom": {ended(gitops.Closed, ""), was + "    closed at 2026-01-02 12:00:00 UTC\n  Closed: a person closed its pull request\n" +
 			"  To have it proposed again, order it by name: tallyman update api 1.4.0 --env prod\n"},
 		"taken over by a newer tag": {proposedUpdate(func(u *gitops.Update) { u.State, u.Reason = gitops.Superseded, "superseded by 1.4.1 (update u2)" }),
@@ -62,7 +69,7 @@ func TestExplainShowsThePullRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := "api in prod to 1.4.0: " + string(c.update.State) + "\n  Update u1\n  2026-01-02 12:00:00  accepted\n" + c.want
-			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, details{}) })); diff != "" {
+			if diff := cmp.Diff(want, printed(false, func(p *printer) { p.explainUpdate(c.update, details{commit: commitOf}) })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -75,6 +82,7 @@ func TestWhatIsProposedIsShown(t *testing.T) {
 	u := proposedUpdate(asItIs)
 	held := u
 	held.BlockedBy = []gitops.Block{{Kind: gitops.BlockStop, Reason: "bo stopped prod on Fri 2026-01-02 at 11:58 UTC", Since: noon}}
+	held.Proposal = &gitops.Proposal{Number: 7, URL: pullURL, OpenedAt: noon, WaitsFor: []string{held.BlockedBy[0].Reason, "a review is required"}}
 	status := func(open *api.Proposals) func(p *printer) {
 		lanes := api.Environments{Branch: api.BranchState{AsOf: noon}, Environments: []api.Environment{{Name: "prod", Lane: api.Lane{Proposed: open}}}}
 		return func(p *printer) { p.status(lanes, holding{}) }
@@ -87,7 +95,7 @@ func TestWhatIsProposedIsShown(t *testing.T) {
 		},
 		": proposed (" + pullURL + ")\n": func(p *printer) { _ = p.event(client.Event{Update: &u}) },
 		"  Proposed: 1.4.0 (update u1, accepted 12:00:00 UTC)\n  Pull request 7: " + pullURL + "\n":                    func(p *printer) { p.why(whyOf(u)) },
-		"\n    held: bo stopped prod on Fri 2026-01-02 at 11:58 UTC\n    waits: 2 approvals":                           func(p *printer) { p.why(whyOf(held)) },
+		"\n    - held: bo stopped prod on Fri 2026-01-02 at 11:58 UTC\n    - a review is required\n":                   func(p *printer) { p.why(whyOf(held)) },
 		"\n2 pull requests in prod are open, the oldest since 3h. See: tallyman updates --env prod --state proposed\n": status(&api.Proposals{Updates: 2, Oldest: noon.Add(-3 * time.Hour)}),
 		"\n1 pull request in prod is open. See: tallyman updates":                                                      status(&api.Proposals{Updates: 1}),
 	} {
@@ -101,12 +109,12 @@ func TestWhatIsProposedIsShown(t *testing.T) {
 func TestProgressOfAProposal(t *testing.T) {
 	var out bytes.Buffer
 	u := proposedUpdate(asItIs)
-	shown := newProgress(&out, &printer{now: noon}, []gitops.Update{u}, nil)
+	shown := newProgress(&out, &printer{now: noon}, untilCommitted, []gitops.Update{u}, nil)
 	shown.setUpdate(u)
 	u = proposedUpdate(func(u *gitops.Update) { u.Proposal.WaitsFor = u.Proposal.WaitsFor[:1] })
 	shown.setUpdate(u)
-	want := "api in prod to 1.4.0: proposed: " + pullURL + " waits: 2 approvals are missing; the check build runs\n" +
-		"api in prod to 1.4.0: proposed: " + pullURL + " waits: 2 approvals are missing\n"
+	want := "api in prod to 1.4.0: proposed: " + pullURL + " (a review is required; the merge queue)\n" +
+		"api in prod to 1.4.0: proposed: " + pullURL + " (a review is required)\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}

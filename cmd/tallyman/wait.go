@@ -22,7 +22,7 @@ func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(unasked, w.timeout)
 	defer cancel()
-	shown := newProgress(a.ErrOrStderr(), a.print, updates, a.outagesOf(ctx, updates))
+	shown := newProgress(a.ErrOrStderr(), a.print, w.until, updates, a.outagesOf(ctx, updates))
 	defer a.followOutages(ctx, shown)()
 	err := a.server.Await(ctx, updates, w.until.reached, shown.setUpdate)
 	if err != nil && ctx.Err() == nil {

@@ -24,7 +24,7 @@ func TestWaitEndsAtAPullRequest(t *testing.T) {
 		failure string
 	}{
 		{"update api 1.4.0 --env prod --wait", proposed, exitProposed,
-			"api in prod to 1.4.0: not committed yet: proposed: " + pullURL + " waits: 2 approvals are missing; the check build runs. To wait for the merge: --wait=committed"},
+			"api in prod to 1.4.0: not committed yet: proposed: " + pullURL + " (a review is required; the merge queue). To wait for the merge: --wait=committed"},
 		{"update api 1.4.0 --env prod --wait=proposed", ended(gitops.Committed, "ann"), 0, ""},
 		{"update api 1.4.0 --env prod --wait=committed", ended(gitops.Committed, "ann"), 0, ""},
 		{"update api 1.4.0 --env prod --wait=committed", closed, exitEnded, "api in prod to 1.4.0: not committed: closed: ann closed pull request 7"},

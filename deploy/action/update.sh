@@ -297,7 +297,7 @@ summarize() {
     + row("Reason"; env.REASON | html)
     + row("Pull request"; env.PULL | pull)
     + row("Commit"; env.COMMIT | commit)
-    + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
+    + row("Proof"; if $made.commit == null then "" elif ($made.proof // "") == "" and env.PULL != "" then "none: the pull request was merged as this commit" elif ($made.proof // "") == "" then "none: \($made.author | html) claims the update" else "key \($made.proof | html)" end)
     + ($files | map(row("File"; (.file | code) + if (.problem // "") == "" then "" else ": \(.problem | html)" end)) | join(""))
     + row("Allowed by"; env.RULE | code)
     + row("Tag"; env.TAG | code) + row("Digest"; env.DIGEST | code)

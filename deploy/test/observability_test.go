@@ -228,7 +228,7 @@ access:
   - {who: {poll: {registries: ["127.0.0.1:1"]}}, may: [order], apps: [myshop-web], environments: [prod]}
 environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
-  prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}}
+  prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}, write: pull-request}
 discover: [{file: "charts/{app}/values-{env}.yaml"}]
 apps:
   myshop-api: {}

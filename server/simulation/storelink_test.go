@@ -137,7 +137,11 @@ type page struct {
 }
 
 func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error) {
-	found, err := over(ctx, l, "Updates", func() (page, error) {
+	call := "Updates"
+	if f.State == gitops.Proposed {
+		call += " proposed " + f.Environment // which is a lane's, with a sequence of its own
+	}
+	found, err := over(ctx, l, call, func() (page, error) {
 		updates, next, err := l.store.Updates(context.Background(), f, p)
 		return page{updates, next}, err
 	})
@@ -145,11 +149,11 @@ func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.P
 }
 
 func (l *storeLink) Update(ctx context.Context, id string) (gitops.Update, error) {
-	return over(ctx, l, "Update", func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
+	return over(ctx, l, "Update "+id, func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
 }
 
 func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
-	return over(ctx, l, "Heads", func() ([]gitops.Head, error) { return l.store.Heads(context.Background(), environment, apps) })
+	return over(ctx, l, "Heads "+environment, func() ([]gitops.Head, error) { return l.store.Heads(context.Background(), environment, apps) })
 }
 
 func (l *storeLink) ExistingIDs(ctx context.Context, source string, ids []string) ([]string, error) {

@@ -97,23 +97,41 @@ func TestEachActFailsTwice(t *testing.T) {
 
 // What the App may not do is told with the permission that it lacks and how it gets it, of
 // REST and GraphQL alike.
-func TestAPermissionThatIsNotApproved(t *testing.T) {
+func TestAPermissionThatWasTakenAway(t *testing.T) {
 	for name, a := range acts() {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.repo.Rule("main", reviewRule)
 			s.propose("1.1.0")
 			s.push("tallyman/prod/web", "1.1.0")
-			s.github.Expect(http.StatusForbidden)
-			s.github.Expect(http.StatusUnprocessableEntity)
-			s.github.Permit(installation, "pull_requests", "read")
-			s.pass(2 * time.Hour) // the next token has it no longer
+			const body = `{"message": "Resource not accessible by integration", "documentation_url": "https://docs.github.com/rest"}`
+			fault := githubtest.Fault{Method: a.method, Path: a.path, Contains: a.contains, Times: 1, Status: 403, Body: body,
+				Header: http.Header{"X-Accepted-Github-Permissions": {"issues=write; pull_requests=write"}}}
+			if a.contains != "" {
+				fault.Status, fault.Body = 200, `{"errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by integration"}]}`
+			}
+			s.github.Inject(fault)
 			err := a.do(s)
-			if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "Pull requests: ") || !strings.Contains(e, "approve") {
+			if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "lacks the permission Pull requests: write") || !strings.Contains(e, "approve") {
 				t.Errorf("told %v", err)
 			}
 		})
 	}
+}
+
+// The same is told where the installation's owner has not approved it yet, and nothing
+// remains of that when it is approved.
+func TestAPermissionThatIsNotApproved(t *testing.T) {
+	s := newSite(t)
+	s.push(topic, "1.1.0")
+	s.github.Expect(http.StatusUnprocessableEntity)
+	s.github.Permit(installation, "pull_requests", "read")
+	_, err := s.Create(t.Context(), topic, text("1.1.0"))
+	if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "Pull requests: write") || !strings.Contains(e, "approve") {
+		t.Errorf("told %v", err)
+	}
+	s.github.Permit(installation, "pull_requests", "write")
+	s.propose("1.1.0")
 }
 
 func TestARepositoryThatTheAppIsNotInstalledOn(t *testing.T) {
@@ -191,6 +209,9 @@ func TestALimitThatLasts(t *testing.T) {
 		if got := edit(); got != want*time.Minute {
 			t.Errorf("waits %s, not %d minutes", got, want)
 		}
+		if _, err := s.Pulls(t.Context(), topic); err != nil { // a look that goes well says nothing of writes
+			t.Error(err)
+		}
 	}
 	limited.Times = 1
 	s.github.Inject(limited)
@@ -216,6 +237,8 @@ func TestTooManyPullRequests(t *testing.T) {
 
 // GraphQL's errors come with status 200.
 func TestWhatGraphQLSays(t *testing.T) {
+	s := newSite(t)
+	p := s.propose("1.1.0")
 	for name, c := range map[string]struct {
 		body string
 		code gitops.Code
@@ -229,14 +252,10 @@ func TestWhatGraphQLSays(t *testing.T) {
 		"a head that moved":   {`{"errors": [{"type": "STALE_DATA", "message": "x"}]}`, "", proposals.ErrHeadMoved},
 		"what is not allowed": {`{"errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by integration"}]}`, gitops.Forbidden, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			p := s.propose("1.1.0")
-			s.github.Inject(githubtest.Fault{Method: "POST", Path: "/graphql", Times: 1, Status: 200, Body: c.body})
-			err := s.Disarm(t.Context(), p)
-			if c.want != nil && !errors.Is(err, c.want) || c.code != "" && gitops.CodeOf(err) != c.code {
-				t.Errorf("told %v", err)
-			}
-		})
+		s.github.Inject(githubtest.Fault{Method: "POST", Path: "/graphql", Times: 1, Status: 200, Body: c.body})
+		err := s.Disarm(t.Context(), p)
+		if c.want != nil && !errors.Is(err, c.want) || c.code != "" && gitops.CodeOf(err) != c.code {
+			t.Errorf("%s: told %v", name, err)
+		}
 	}
 }
