@@ -76,8 +76,8 @@ type manifestMaker struct {
 	logger  *slog.Logger
 }
 
-func newManifestMaker(current func() *generation, book *holds.Book, metrics *metrics, logger *slog.Logger) *manifestMaker {
-	m := &manifestMaker{current: current, holds: book, prover: proof.New(), metrics: metrics.repositories, logger: logger}
+func newManifestMaker(current func() *generation, book *holds.Book, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
+	m := &manifestMaker{current: current, holds: book, prover: proof.New(), metrics: metrics, logger: logger}
 	m.files = guard.New(current().shares.Parsers, logger)
 	m.router = routing.New(m.routes)
 	return m

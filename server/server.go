@@ -96,7 +96,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all.replace(newGeneration(c, p))
 	m := newMetrics(v)
 	book := holds.New(all.holdRules)
-	manifests := newManifestMaker(all.current, book, m, logger)
+	manifests := newManifestMaker(all.current, book, m.repositories, logger)
 	repositories, repositoriesErr := manifests.make(c, nil)
 	if err := errors.Join(err, repositoriesErr); err != nil {
 		manifests.router.Close()

@@ -48,7 +48,7 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 		command := exec.Command("go", "tool", "-n", name)
 		// promtool without the service discovery of a dozen clouds: it does not
 		// take part in checking rules, and it is most of what there is to compile.
-		command.Env = append(os.Environ(), "GOFLAGS=-tags=remove_all_sd")
+		command.Env = append(os.Environ(), "GOFLAGS=-trimpath -tags=remove_all_sd")
 		var problems bytes.Buffer
 		command.Stderr = &problems
 		path, err := command.Output()

@@ -71,8 +71,8 @@ type App struct {
 	api, web     *url.URL
 	owner, name  string
 	app          *github.Client // authenticates as the App
-	installation *github.Client // authenticates as the installation
-	pulls        *github.Client // ... with the right to open pull requests
+	installation *github.Client // authenticates as the installation, as git does
+	pulls        *github.Client // authenticates as the installation, for pull requests
 	public       *github.Client // with a token that is still being tried
 	deployer     *Deployer
 	idle         func()
@@ -82,10 +82,9 @@ type App struct {
 	background sync.WaitGroup
 
 	mu             sync.Mutex
-	pullRequests   bool // tokens are for pull requests, too
-	current        token
-	renewal        *renewal // the minting under way, if any
-	installationID int64    // 0 while it is not known
+	pushing        *source
+	proposing      *source
+	installationID int64 // 0 while it is not known
 	identity       Identity
 }
 
@@ -195,8 +194,9 @@ func (a *App) connect() {
 	}
 	capped := &limitedTransport{next: cappedTransport{transport}}
 	a.app = client(asApp{a, capped})
-	a.installation = client(asInstallation{a, false, capped})
-	a.pulls = client(asInstallation{a, true, capped})
+	a.pushing, a.proposing = pushing(a), proposing(a)
+	a.installation = client(asInstallation{a.pushing, capped})
+	a.pulls = client(asInstallation{a.proposing, capped})
 	a.public = client(capped)
 }
 
@@ -208,9 +208,9 @@ func (a *App) AppClient() *github.Client { return a.app }
 // repository. Its token is minted when it is first needed.
 func (a *App) InstallationClient() *github.Client { return a.installation }
 
-// PullRequestClient is [App.InstallationClient] for whoever opens pull requests and merges
-// them. From its first request on tokens have that right, where the installation's owner has
-// approved it: who only pushes needs no such approval.
+// PullRequestClient asks GitHub as the installation, with tokens that may open and merge
+// pull requests. An installation whose owner has not approved that has none: each call then
+// fails as Forbidden, and pushes go on.
 func (a *App) PullRequestClient() *github.Client { return a.pulls }
 
 // Key tells Apps apart, whatever repository they are for: the App's number and GitHub's

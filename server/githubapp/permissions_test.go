@@ -3,7 +3,6 @@ package githubapp_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,62 +37,38 @@ func TestATokenThatMayNotWrite(t *testing.T) {
 	}
 }
 
-// Who only pushes needs no right to pull requests, and goes on with the token that there is
-// when somebody needs one that has it.
-func TestATokenIsForPullRequestsOnceSomebodyOpensThem(t *testing.T) {
+// Pushes go on while the installation's owner has not approved pull requests; calls about
+// those are told what is missing, and go well as soon as it is approved.
+func TestPullRequestsAreNotApprovedYet(t *testing.T) {
 	s := newSite(t)
-	s.github.Permit(5678, "pull_requests", "write")
-	a := s.app()
-	first := s.token(a)
-	s.look(a)
-	second := s.token(a)
-	want := map[string]string{"contents": "write", "metadata": "read"}
-	if diff := cmp.Diff(want, s.github.Granted(first)); diff != "" || first == second {
-		t.Errorf("for a push: %s", diff)
-	}
-	want["pull_requests"] = "write"
-	if diff := cmp.Diff(want, s.github.Granted(second)); diff != "" {
-		t.Errorf("for pull requests: %s", diff)
-	}
-	s.look(a)
-	if s.minted() != 2 {
-		t.Errorf("%d tokens were made", s.minted())
-	}
-}
-
-// A permission that an owner has not approved yet keeps nobody from pushing, and is asked for
-// again until it is there.
-func TestAPermissionThatIsNotApprovedYet(t *testing.T) {
-	s := newSite(t)
-	a := s.app()
 	s.github.Expect(422)
-	s.look(a)
-	lacking := s.token(a)
-	if diff := cmp.Diff(map[string]string{"contents": "write", "metadata": "read"}, s.github.Granted(lacking)); diff != "" {
+	a := s.app()
+	look := func() error {
+		_, _, err := a.PullRequestClient().Repositories.Get(t.Context(), "myshop", "manifests")
+		return githubapp.APIError("", err)
+	}
+	for range 2 {
+		if err := look(); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(gitops.PublicOf(err), "Pull requests: write") {
+			t.Error(err)
+		}
+	}
+	pushes := s.token(a)
+	s.github.Permit(5678, "pull_requests", "write")
+	if err := look(); err != nil {
+		t.Error(err)
+	}
+	want := []map[string]string{
+		{"contents": "write", "metadata": "read"},
+		{"contents": "write", "pull_requests": "write", "metadata": "read"},
+	}
+	var got []map[string]string
+	for _, token := range s.github.Tokens() {
+		got = append(got, s.github.Granted(token))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || s.token(a) != pushes {
 		t.Error(diff)
 	}
-	s.github.Permit(5678, "pull_requests", "write")
-	s.pass(4 * time.Minute)
-	if s.look(a); s.token(a) != lacking {
-		t.Error("asked for again within minutes")
-	}
-	s.pass(2 * time.Minute)
-	if s.token(a) != lacking {
-		t.Error("a push waited for a permission that it does not need")
-	}
-	for s.token(a) == lacking { // until the renewal in the background is over
-		s.look(a)
-	}
-	if got := s.github.Granted(s.token(a))["pull_requests"]; got != "write" {
-		t.Errorf("pull requests: %q", got)
-	}
-}
-
-// look asks as one who opens pull requests.
-func (s *site) look(a *githubapp.App) {
-	s.t.Helper()
-	owner, name := a.Repository()
-	if _, _, err := a.PullRequestClient().Repositories.Get(s.t.Context(), owner, name); err != nil {
-		s.t.Fatal(err)
+	if report, err := a.Report(t.Context()); err != nil || report.PullRequests != "write" {
+		t.Errorf("%+v, %v", report, err)
 	}
 }

@@ -2,7 +2,6 @@ package githubapp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -18,7 +17,6 @@ const (
 	uselessIn   = 2 * time.Minute  // a token is not handed out with less left: a push may take a minute
 	renewAgain  = 30 * time.Second // after a renewal that failed, while the old token is good
 	mintWithin  = 2 * time.Minute  // trying it again and again included
-	askAgain    = 5 * time.Minute  // for a permission that the installation did not have: its owner may have approved it
 )
 
 // retries are how long to wait before a fresh token is tried again.
@@ -29,108 +27,139 @@ type token struct {
 	value string
 	renew time.Time // when the next one is due
 	ends  time.Time // when it is handed out no more
-	pulls bool      // it was asked for with the right to open pull requests
 }
 
 // renewal is one minting that many may wait for.
 type renewal struct {
-	pulls bool          // the token is to be for pull requests, too
 	done  chan struct{} // closed when the next two are set
 	value string
 	err   error
 }
 
+// source makes the tokens for one use, each of which may do what that takes and no more:
+// the App may have been given more, for other repositories or by mistake. A permission that
+// an installation's owner has not approved is refused with the whole token, so what one use
+// lacks must not be asked for by another.
+type source struct {
+	app         *App
+	permissions github.InstallationPermissions
+	refused     *gitops.Error // what it means that GitHub gives no such token
+
+	// Guarded by app.mu.
+	current token
+	renewal *renewal // the minting under way, if any
+}
+
+// pushing makes git's tokens.
+func pushing(a *App) *source {
+	return &source{
+		app:         a,
+		permissions: github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")},
+		refused: gitops.Errorf(gitops.NotFound, "GitHub gives the App no token that may write the repository: install the App on the manifest repository, "+
+			"give it the permission Contents: write, and accept that in its installation"),
+	}
+}
+
+// proposing makes the tokens of pull requests. To merge one writes the contents, too.
+func proposing(a *App) *source {
+	return &source{
+		app:         a,
+		permissions: github.InstallationPermissions{Contents: github.String("write"), PullRequests: github.String("write"), Metadata: github.String("read")},
+		refused:     Lacks("making a token for pull requests", "Pull requests: write, or Contents: write"),
+	}
+}
+
 // Basic gives git its user and password: it implements git.Credentials. Its
 // errors are [*gitops.Error].
 func (a *App) Basic(ctx context.Context) (user, password string, err error) {
-	value, err := a.token(ctx, false)
+	value, err := a.pushing.token(ctx)
 	return "x-access-token", value, err
 }
 
 // Invalidate says that a server did not accept the password: the installation was
 // suspended meanwhile, or the tokens were revoked. The next call mints another.
-func (a *App) Invalidate(password string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.current.value == password {
-		a.current = token{}
+func (a *App) Invalidate(password string) { a.pushing.invalidate(password) }
+
+func (s *source) invalidate(value string) {
+	s.app.mu.Lock()
+	defer s.app.mu.Unlock()
+	if s.current.value == value {
+		s.current = token{}
 	}
 }
 
-// token returns one that is good for a while. Once somebody needs it for pull requests it is
-// for those, too; who does not goes on with what there is.
-func (a *App) token(ctx context.Context, pulls bool) (string, error) {
-	for {
-		a.mu.Lock()
-		a.pullRequests = a.pullRequests || pulls
-		now, have := a.config.Now(), a.current
-		if pulls && !have.pulls {
-			have = token{}
-		}
-		if now.Before(have.renew) {
-			a.mu.Unlock()
-			return have.value, nil
-		}
-		if a.life.Err() != nil {
-			a.mu.Unlock()
-			return "", gitops.Errorf(gitops.Unavailable, "the program is stopping")
-		}
-		f := a.renewal
-		if f == nil {
-			f = &renewal{pulls: a.pullRequests, done: make(chan struct{})}
-			a.renewal = f
-			a.background.Go(func() { a.renew(f) })
-		}
+// token returns one that is good for a while.
+func (s *source) token(ctx context.Context) (string, error) {
+	a := s.app
+	a.mu.Lock()
+	now, have := a.config.Now(), s.current
+	if now.Before(have.renew) {
 		a.mu.Unlock()
-		if now.Before(have.ends) {
-			return have.value, nil
-		}
-		select {
-		case <-f.done:
-			if pulls && !f.pulls { // it began before anybody needed that
-				continue
-			}
-			return f.value, f.err
-		case <-ctx.Done():
-			return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").WithCause(ctx.Err())
-		}
+		return have.value, nil
+	}
+	if a.life.Err() != nil {
+		a.mu.Unlock()
+		return "", gitops.Errorf(gitops.Unavailable, "the program is stopping")
+	}
+	f := s.renewal
+	if f == nil {
+		f = &renewal{done: make(chan struct{})}
+		s.renewal = f
+		a.background.Go(func() { s.renew(f) })
+	}
+	a.mu.Unlock()
+	if now.Before(have.ends) {
+		return have.value, nil
+	}
+	select {
+	case <-f.done:
+		return f.value, f.err
+	case <-ctx.Done():
+		return "", gitops.Errorf(gitops.Unavailable, "GitHub gave no token in time; it is still being asked").WithCause(ctx.Err())
 	}
 }
 
 // renew mints for all who wait for the renewal.
-func (a *App) renew(f *renewal) {
+func (s *source) renew(f *renewal) {
+	a := s.app
 	ctx, cancel := context.WithTimeout(a.life, mintWithin)
 	defer cancel()
-	minted, err := a.mint(ctx, f.pulls)
+	minted, err := s.mint(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.renewal = nil
+	s.renewal = nil
 	f.value, f.err = minted.value, err
 	close(f.done)
 	switch {
 	case err == nil:
-		a.current = minted
+		s.current = minted
 	case a.life.Err() == nil:
-		a.current.renew = a.config.Now().Add(renewAgain)
-		if !a.current.renew.Before(a.current.ends) {
-			a.current.renew = time.Time{} // there is none to go on with
+		s.current.renew = a.config.Now().Add(renewAgain)
+		if !s.current.renew.Before(s.current.ends) {
+			s.current.renew = time.Time{} // there is none to go on with
 		}
 		a.config.Logger.Warn("no installation token from GitHub", slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
 	}
 }
 
-// mint makes a token and sees to it that it works.
-func (a *App) mint(ctx context.Context, pulls bool) (token, error) {
+// mint makes a token and sees to it that it works. GitHub refuses with 422 to give a token
+// what the installation does not have.
+func (s *source) mint(ctx context.Context) (token, error) {
+	a := s.app
 	id, err := a.installationOf(ctx)
 	if err != nil {
 		return token{}, err
 	}
-	answer, lacking, err := a.create(ctx, id, pulls)
+	answer, response, err := a.app.Apps.CreateInstallationToken(ctx, id, &github.InstallationTokenOptions{Repositories: []string{a.name}, Permissions: &s.permissions})
 	if err != nil {
-		if gitops.CodeOf(APIError("", err)) == gitops.NotFound {
+		known := APIError("making an installation token", err)
+		if gitops.CodeOf(known) == gitops.NotFound {
 			a.forgetInstallation()
 		}
-		return token{}, mintError(err)
+		if response != nil && response.StatusCode == http.StatusUnprocessableEntity {
+			return token{}, s.refused.WithCause(err)
+		}
+		return token{}, known
 	}
 	value, expires := answer.GetToken(), answer.GetExpiresAt().Time
 	if value == "" || len(value) > 8<<10 || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }) || expires.IsZero() {
@@ -139,49 +168,7 @@ func (a *App) mint(ctx context.Context, pulls bool) (token, error) {
 	if err := a.try(ctx, value, a.owner, a.name); err != nil {
 		return token{}, err
 	}
-	minted := token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn), pulls: pulls}
-	if lacking {
-		minted.renew = a.config.Now().Add(askAgain)
-	}
-	return minted, nil
-}
-
-// create makes a token with the permissions that are needed: what writing the repository
-// takes, and pull requests where somebody opens them. The App may have been given more, for
-// other repositories or by mistake, and no token has it.
-//
-// A permission that the App asks for and that the installation's owner has not approved yet
-// is refused with the whole token. Pushes must go on meanwhile: then the token is one for
-// pushes alone, and lacking.
-func (a *App) create(ctx context.Context, id int64, pulls bool) (created *github.InstallationToken, lacking bool, err error) {
-	options := github.InstallationTokenOptions{
-		Repositories: []string{a.name},
-		Permissions:  &github.InstallationPermissions{Contents: github.String("write"), Metadata: github.String("read")},
-	}
-	if pulls {
-		options.Permissions.PullRequests = github.String("write")
-	}
-	created, response, err := a.app.Apps.CreateInstallationToken(ctx, id, &options)
-	if !pulls || err == nil || response == nil || response.StatusCode != http.StatusUnprocessableEntity {
-		return created, false, err
-	}
-	options.Permissions.PullRequests = nil
-	created, _, err = a.app.Apps.CreateInstallationToken(ctx, id, &options)
-	if err == nil {
-		a.config.Logger.Warn("the GitHub App's installation has not approved pull requests", slog.Int64("installation", id))
-	}
-	return created, true, err
-}
-
-// mintError says why no token was made. GitHub refuses with 422 to give a token what
-// the installation does not have.
-func mintError(err error) error {
-	var refused *github.ErrorResponse
-	if errors.As(err, &refused) && refused.Response.StatusCode == http.StatusUnprocessableEntity {
-		return gitops.Errorf(gitops.NotFound, "GitHub gives the App no token that may write the repository: install the App on the manifest repository, "+
-			"give it the permission Contents: write, and accept that in its installation").WithCause(err)
-	}
-	return APIError("making an installation token", err)
+	return token{value: value, renew: expires.Add(-renewBefore), ends: expires.Add(-uselessIn)}, nil
 }
 
 // try asks for a repository with a fresh token until it works.

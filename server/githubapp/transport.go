@@ -87,13 +87,12 @@ func readKey(path string) (*rsa.PrivateKey, error) {
 
 // asInstallation authenticates as the installation.
 type asInstallation struct {
-	app   *App
-	pulls bool // to open pull requests
-	next  http.RoundTripper
+	tokens *source
+	next   http.RoundTripper
 }
 
 func (t asInstallation) RoundTrip(r *http.Request) (*http.Response, error) {
-	value, err := t.app.token(r.Context(), t.pulls)
+	value, err := t.tokens.token(r.Context())
 	if err != nil {
 		closeBody(r)
 		return nil, err
@@ -102,7 +101,7 @@ func (t asInstallation) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+value)
 	response, err := t.next.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		t.app.Invalidate(value)
+		t.tokens.invalidate(value)
 	}
 	return response, err
 }

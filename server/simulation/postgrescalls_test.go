@@ -165,6 +165,14 @@ func (p *process) Updates(_ context.Context, f queue.UpdateFilter, at queue.Page
 	return found.updates, found.next, err
 }
 
+func (p *process) Update(_ context.Context, id string) (gitops.Update, error) {
+	return ask(p, "Update", func(ctx context.Context, s *postgres.Store) (gitops.Update, error) { return s.Update(ctx, id) }, nil)
+}
+
+func (p *process) Heads(_ context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return ask(p, "Heads", func(ctx context.Context, s *postgres.Store) ([]gitops.Head, error) { return s.Heads(ctx, environment, apps) }, nil)
+}
+
 func (p *process) Deliveries(_ context.Context, f queue.DeliveryFilter, at queue.Page) ([]gitops.Delivery, string, error) {
 	type page struct {
 		deliveries []gitops.Delivery

@@ -58,7 +58,9 @@ type queueCalls interface {
 	Decide(ctx context.Context, d queue.Decision) (gitops.Update, error)
 	Backlogs(ctx context.Context) ([]queue.Backlog, error)
 	Deliveries(ctx context.Context, f queue.DeliveryFilter, p queue.Page) (found []gitops.Delivery, next string, err error)
+	Update(ctx context.Context, id string) (gitops.Update, error)
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
+	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
 }
 
 // modelStore is the store in memory.

@@ -131,17 +131,39 @@ func (l *storeLink) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
 	return over(ctx, l, "Backlogs", func() ([]queue.Backlog, error) { return l.store.Backlogs(context.Background()) })
 }
 
+func (l *storeLink) Update(ctx context.Context, id string) (gitops.Update, error) {
+	return over(ctx, l, "Update", func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
+}
+
+func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return over(ctx, l, "Heads", func() ([]gitops.Head, error) {
+		return l.store.Heads(context.Background(), environment, apps)
+	})
+}
+
 type page struct {
 	updates []gitops.Update
 	next    string
 }
 
 func (l *storeLink) Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) ([]gitops.Update, string, error) {
-	found, err := over(ctx, l, "Updates", func() (page, error) {
+	call := "Updates"
+	if f.State == gitops.Proposed {
+		call += " proposed " + f.Environment // which is a lane's, with a sequence of its own
+	}
+	found, err := over(ctx, l, call, func() (page, error) {
 		updates, next, err := l.store.Updates(context.Background(), f, p)
 		return page{updates, next}, err
 	})
 	return found.updates, found.next, err
+}
+
+func (l *storeLink) Update(ctx context.Context, id string) (gitops.Update, error) {
+	return over(ctx, l, "Update "+id, func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
+}
+
+func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
+	return over(ctx, l, "Heads "+environment, func() ([]gitops.Head, error) { return l.store.Heads(context.Background(), environment, apps) })
 }
 
 func (l *storeLink) ExistingIDs(ctx context.Context, source string, ids []string) ([]string, error) {

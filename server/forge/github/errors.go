@@ -16,8 +16,11 @@ import (
 // failure is what a caller is told of an error of the client's: what the App lacks and how
 // long to wait come from there; a status of 422 is a rule of GitHub's, in its own words.
 func failure(doing string, err error) error {
-	var refused *github.ErrorResponse
-	if errors.As(err, &refused) && refused.Response.StatusCode == http.StatusUnprocessableEntity {
+	var (
+		known   *gitops.Error // of making a token, which may be refused with 422, too
+		refused *github.ErrorResponse
+	)
+	if !errors.As(err, &known) && errors.As(err, &refused) && refused.Response.StatusCode == http.StatusUnprocessableEntity {
 		words := said(err)
 		e := gitops.Errorf(gitops.Rejected, "GitHub refuses it (%s): %s", doing, gitops.Clip(words, 300)).WithCause(err)
 		if strings.Contains(strings.ToLower(words), "submitted too quickly") {

@@ -130,6 +130,13 @@ func TestStrangersAreNotListed(t *testing.T) {
 	if err != nil || len(pulls) != 1 || pulls[0].Number != 1 {
 		t.Errorf("of the topic: %+v, %v", pulls, err)
 	}
+	if pulls, err := s.Pulls(t.Context(), "tallyman/prod/api2"); err != nil || len(pulls) != 1 || pulls[0].Number != 2 {
+		t.Errorf("of the other topic: %+v, %v", pulls, err)
+	}
+	s.github.IgnoreHead() // as GitHub does with a filter that it does not understand
+	if pulls, err := s.Pulls(t.Context(), topic); err != nil || len(pulls) != 1 || pulls[0].Number != 1 {
+		t.Errorf("of all: %+v, %v", pulls, err)
+	}
 	open, changed, err := s.Forge.Open(t.Context())
 	numbers := make([]int, 0, len(open))
 	for _, p := range open {

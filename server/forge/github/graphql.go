@@ -85,7 +85,7 @@ func (c complaint) failure(doing string) error {
 	said := gitops.Clip(c.Message, 300)
 	switch c.Type {
 	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
-		return githubapp.Lacks(doing, "Pull requests: write and Contents: write").WithCause(&refusal{said})
+		return githubapp.Lacks(doing, "Pull requests: write, or Contents: write").WithCause(&refusal{said})
 	case "NOT_FOUND":
 		return gitops.Errorf(gitops.NotFound, "GitHub does not know the pull request (%s)", doing).WithCause(&refusal{said})
 	case "RATE_LIMITED", "RATE_LIMIT":

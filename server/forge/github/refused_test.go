@@ -97,23 +97,41 @@ func TestEachActFailsTwice(t *testing.T) {
 
 // What the App may not do is told with the permission that it lacks and how it gets it, of
 // REST and GraphQL alike.
-func TestAPermissionThatIsNotApproved(t *testing.T) {
+func TestAPermissionThatWasTakenAway(t *testing.T) {
 	for name, a := range acts() {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.repo.Rule("main", reviewRule)
 			s.propose("1.1.0")
 			s.push("tallyman/prod/web", "1.1.0")
-			s.github.Expect(http.StatusForbidden)
-			s.github.Expect(http.StatusUnprocessableEntity)
-			s.github.Permit(installation, "pull_requests", "read")
-			s.pass(2 * time.Hour) // the next token has it no longer
+			const body = `{"message": "Resource not accessible by integration", "documentation_url": "https://docs.github.com/rest"}`
+			fault := githubtest.Fault{Method: a.method, Path: a.path, Contains: a.contains, Times: 1, Status: 403, Body: body,
+				Header: http.Header{"X-Accepted-Github-Permissions": {"issues=write; pull_requests=write"}}}
+			if a.contains != "" {
+				fault.Status, fault.Body = 200, `{"errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by integration"}]}`
+			}
+			s.github.Inject(fault)
 			err := a.do(s)
-			if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "Pull requests: ") || !strings.Contains(e, "approve") {
+			if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "lacks the permission Pull requests: write") || !strings.Contains(e, "approve") {
 				t.Errorf("told %v", err)
 			}
 		})
 	}
+}
+
+// The same is told where the installation's owner has not approved it yet, and nothing
+// remains of that when it is approved.
+func TestAPermissionThatIsNotApproved(t *testing.T) {
+	s := newSite(t)
+	s.push(topic, "1.1.0")
+	s.github.Expect(http.StatusUnprocessableEntity)
+	s.github.Permit(installation, "pull_requests", "read")
+	_, err := s.Create(t.Context(), topic, text("1.1.0"))
+	if e := gitops.PublicOf(err); gitops.CodeOf(err) != gitops.Forbidden || !strings.Contains(e, "Pull requests: write") || !strings.Contains(e, "approve") {
+		t.Errorf("told %v", err)
+	}
+	s.github.Permit(installation, "pull_requests", "write")
+	s.propose("1.1.0")
 }
 
 func TestARepositoryThatTheAppIsNotInstalledOn(t *testing.T) {
@@ -190,6 +208,9 @@ func TestALimitThatLasts(t *testing.T) {
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 16, 0} {
 		if got := edit(); got != want*time.Minute {
 			t.Errorf("waits %s, not %d minutes", got, want)
+		}
+		if _, err := s.Pulls(t.Context(), topic); err != nil { // a look that goes well says nothing of writes
+			t.Error(err)
 		}
 	}
 	limited.Times = 1

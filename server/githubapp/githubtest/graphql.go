@@ -82,7 +82,7 @@ func (p *parser) want(t string) {
 
 func (p *parser) fail(wanted string) {
 	if p.err == nil {
-		p.err = fmt.Errorf("Parse error on %q: expected %s", p.peek(), wanted)
+		p.err = fmt.Errorf("parse error on %q: expected %s", p.peek(), wanted)
 	}
 }
 

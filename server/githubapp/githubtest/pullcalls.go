@@ -80,7 +80,7 @@ func (c *call) listPulls() {
 	var list []any
 	for _, p := range c.pulls {
 		// GitHub ignores a head without an owner, and answers with all.
-		if head := query.Get("head"); strings.Contains(head, ":") && !strings.EqualFold(head, p.from()+":"+p.branch) {
+		if head := query.Get("head"); !c.server.ignoresHead && strings.Contains(head, ":") && !strings.EqualFold(head, p.from()+":"+p.branch) {
 			continue
 		}
 		if (state == "all" || p.open == (state == "open")) && (query.Get("base") == "" || query.Get("base") == p.base) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -103,7 +102,7 @@ func (c *call) page(list []any, query url.Values) {
 		return
 	}
 	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(c.w, string(body))
+	_, _ = c.w.Write(body)
 }
 
 func (c *call) listRules() {
@@ -142,6 +141,13 @@ func (s *Server) HideSettings() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hidden = true
+}
+
+// IgnoreHead makes lists of pull requests have all, whatever head they are asked by.
+func (s *Server) IgnoreHead() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ignoresHead = true
 }
 
 // addSettings adds what a repository shows only to who may write it.

@@ -23,7 +23,6 @@ type Repository struct {
 	refs     map[string]string // branches as they were last seen
 	asked    map[string]answered
 	queue    []*pull
-	locked   []string // branches, as the hook has them
 	events   []Event
 	pusher   string // who makes the pushes that are seen next, as far as the fake is told
 }

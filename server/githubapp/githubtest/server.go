@@ -60,6 +60,7 @@ type Server struct {
 	sources       map[string]*Source                // likewise
 	enterprise    bool
 	hidden        bool // settings of repositories
+	ignoresHead   bool
 	limits        limits
 	redelivered   []int64
 	faults        []*Fault
