@@ -65,6 +65,9 @@ type Update struct {
 	// Decisions are those that the transition table allows in its state, for whoever
 	// reads it. Only where the API is asked for one update or delivery.
 	Decisions []PossibleDecision `json:"decisions,omitempty"`
+	// Feedback is what GitHub shows of it, while no later update of its app was told. Only
+	// where the API is asked for one update or delivery.
+	Feedback *Feedback `json:"feedback,omitempty"`
 
 	// Found is what the registry said of its image before it was written; nil where the
 	// environment has no image inspected, and before it was.

@@ -11,15 +11,14 @@ func (s *Server) knowLabels(before, now *generation) {
 			}
 		}
 	}
-	var proposing []string
-	for environment, e := range now.config.Environments {
+	for environment := range now.config.Environments {
 		s.metrics.lanes.know(environment)
 		s.metrics.orders.know(environment)
-		if e.Proposes() {
-			proposing = append(proposing, environment)
-		}
 	}
-	s.metrics.proposals.know(proposing)
+	for _, p := range now.proposing() {
+		s.metrics.proposals.know(p.environment)
+		s.metrics.proposals.knowForge(p.manifests)
+	}
 	s.metrics.repositories.know(now.repositories)
 	for _, source := range now.sources() {
 		s.metrics.deliveries.know(source)

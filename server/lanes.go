@@ -18,7 +18,7 @@ const rollout = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
-		Holder: s.holder, Queue: s.store, Writer: laneWriter{s.manifests.router, s}, Holds: s.holds, Images: s.room, Proposals: s.proposals, Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
+		Holder: s.holder, Queue: s.store, Writer: laneWriter{s.manifests.router, s}, Holds: s.holds, Images: s.room, Proposals: s.metrics.proposals.countEnds(s.proposals), Recorder: s.metrics.lanes, Logger: s.logger, Lease: s.current().config.Lease,
 		Environments: laneEnvironments(s.current().config),
 		Configured: func(environment, app string) bool {
 			_, ok := s.current().known().Target(environment, app)

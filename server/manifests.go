@@ -73,11 +73,12 @@ type manifestMaker struct {
 	holds   *holds.Book   // asked before each push
 	files   *guard.Guard  // stands before all that is parsed; notes nothing until then
 	metrics repositoryMetrics
+	pulls   proposalMetrics
 	logger  *slog.Logger
 }
 
-func newManifestMaker(current func() *generation, book *holds.Book, metrics repositoryMetrics, logger *slog.Logger) *manifestMaker {
-	m := &manifestMaker{current: current, holds: book, prover: proof.New(), metrics: metrics, logger: logger}
+func newManifestMaker(current func() *generation, book *holds.Book, metrics *metrics, logger *slog.Logger) *manifestMaker {
+	m := &manifestMaker{current: current, holds: book, prover: proof.New(), metrics: metrics.repositories, pulls: metrics.proposals, logger: logger}
 	m.files = guard.New(current().shares.Parsers, logger)
 	m.router = routing.New(m.routes)
 	return m

@@ -18,7 +18,7 @@ import (
 // startProposals makes what opens pull requests ready for lanes; it ends after them, and
 // before the manifest repositories.
 func (s *Server) startProposals() {
-	s.proposals = proposals.NewRooms(s.metrics.proposals)
+	s.proposals = proposals.NewRooms()
 	s.configureProposals(s.current())
 	s.onStop("pull requests", func(context.Context) error {
 		s.proposals.Close()
@@ -36,7 +36,7 @@ func (s *Server) configureProposals(g *generation) {
 			continue
 		}
 		rooms[name] = proposals.Config{
-			Repository: name, Branches: r.topics, Forge: r.forge, Recorder: s.metrics.proposals, Logger: s.logger.With("repository", name), Now: now,
+			Repository: name, Branches: r.topics, Forge: r.forge, Logger: s.logger.With("repository", name), Now: now,
 			Environment: g.proposalsOf,
 			Places:      func(environment, app string) []string { return placesOf(g.known().Target(environment, app)) },
 			CompareURL: func(u gitops.Update, from string) string {
@@ -127,7 +127,7 @@ func (m *manifestMaker) newTopics(r *repository, c config.Config, at git.Config,
 		Limits: topic.Limits{FileBytes: int(c.Limits.File.Bytes), Memory: m.searchMemory},
 	})
 	if err == nil {
-		r.forge = forge.New(r.app, r.settings.Branch)
+		r.forge = m.pulls.count(forge.New(r.app, r.settings.Branch), r.name)
 	}
 	return err
 }

@@ -95,6 +95,7 @@ func (s *Server) reload(c config.Config) error {
 	s.configureProposals(next) // before the repositories of before are closed
 	s.sweep(next)
 	s.poll(next)
+	s.tellSources(next)
 	s.warm(next)
 	s.finder.follow(next)
 	s.room.Reconfigured()

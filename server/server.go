@@ -59,6 +59,7 @@ type Server struct {
 	manifests *manifestMaker
 	sweeps    *sweeps             // nil before Start
 	polls     *polls              // nil before Start
+	feedbacks *feedbacks          // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
 	holds     *holds.Book         // has no store before Start
@@ -96,7 +97,7 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	all.replace(newGeneration(c, p))
 	m := newMetrics(v)
 	book := holds.New(all.holdRules)
-	manifests := newManifestMaker(all.current, book, m.repositories, logger)
+	manifests := newManifestMaker(all.current, book, m, logger)
 	repositories, repositoriesErr := manifests.make(c, nil)
 	if err := errors.Join(err, repositoriesErr); err != nil {
 		manifests.router.Close()
@@ -150,6 +151,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	})
 	s.startSweeps()
 	s.startPolls()
+	s.startFeedback()
 	s.listening.Store(true)
 	s.logAccess()
 	connections, ofAddress := s.limits.Connections()

@@ -122,7 +122,19 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 		}
 		p.line("  ", "%s", verdict(u))
 	}
+	p.feedback(u.Feedback)
 	p.decisions(u)
+}
+
+// feedback says what GitHub shows of an update.
+func (p *printer) feedback(f *gitops.Feedback) {
+	switch {
+	case f == nil:
+	case f.Deployment == 0:
+		p.line("  ", "No deployment was made in %s: %s", f.Repository, f.Reason)
+	default:
+		p.line("  ", "Deployment %d of %s in %s: %s", f.Deployment, f.Repository, f.Environment, f.URL)
+	}
 }
 
 // image says when an update's image was found, and what it is.

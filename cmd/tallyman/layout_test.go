@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"gitops/proposals":                   {"gitops", "gitops/git"},
+	"gitops/proposals/proposalstest":     {"gitops", "gitops/git", "gitops/proposals"},
 	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},

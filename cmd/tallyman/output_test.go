@@ -120,6 +120,10 @@ func TestExplainEveryState(t *testing.T) {
 			{At: noon, Attempts: 1, State: gitops.Failed, Code: gitops.NotFound, Reason: "no such key"}, {At: noon, State: gitops.Cancelled, Actor: "token:ops"}}}, nil,
 			"  2026-01-02 12:00:00  failed: no such key\n  2026-01-02 12:00:00  retry requested by ann\n  2026-01-02 12:00:00  failed: no such key\n" +
 				"  2026-01-02 12:00:00  dismissed by token:ops\n  Cancelled by token:ops\n"},
+		{"shown by GitHub", gitops.Update{State: gitops.Unchanged, Feedback: &gitops.Feedback{Repository: "shop/api", Environment: "dev/api", Deployment: 7, URL: "https://github.com/shop/api/deployments"}}, nil,
+			"  Unchanged: the file already had this tag\n  Deployment 7 of shop/api in dev/api: https://github.com/shop/api/deployments\n"},
+		{"not shown by GitHub", gitops.Update{State: gitops.Unchanged, Feedback: &gitops.Feedback{Repository: "shop/api", Reason: "the GitHub App is not installed there"}}, nil,
+			"  Unchanged: the file already had this tag\n  No deployment was made in shop/api: the GitHub App is not installed there\n"},
 		{"unchanged", gitops.Update{State: gitops.Unchanged, Steps: []gitops.Step{{At: noon, Attempts: 1, State: gitops.Unchanged}}}, nil,
 			"  2026-01-02 12:00:00  nothing to commit\n  Unchanged: the file already had this tag\n"},
 		{"superseded", gitops.Update{State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)", Steps: []gitops.Step{{At: noon, State: gitops.Superseded, Reason: "superseded by 2.0.0 (update u2)"}}}, nil,

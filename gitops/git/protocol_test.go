@@ -11,14 +11,20 @@ import (
 func FuzzAdvertisement(f *testing.F) {
 	f.Add([]byte("0000"), "main")
 	f.Add([]byte(line(hostTip.String()+" HEAD\x00shallow symref=HEAD:refs/heads/main\n")+line(hostTip.String()+" refs/heads/main\n")+"0000"), "main")
+	f.Add([]byte(line(hostTip.String()+" refs/heads/main\x00shallow\n")+line(hostTip.String()+" refs/heads/tallyman/prod/shop\n")+"0000"), "main")
 	f.Add([]byte(line(Hash{}.String()+" capabilities^{}\x00report-status object-format=sha256\n")+"0000"), "main")
 	f.Fuzz(func(t *testing.T, answer []byte, branch string) {
-		a, err := readAdvertisement(bytes.NewReader(answer), branch, nil)
+		a, err := readAdvertisement(bytes.NewReader(answer), branch, []string{"tallyman/"})
 		if err != nil {
 			return
 		}
 		if !a.Tip.IsZero() && (a.Empty || !bytes.Contains(bytes.ToLower(answer), []byte(a.Tip.String()))) {
 			t.Errorf("the branch %q is at %s of %q", branch, a.Tip, answer)
+		}
+		for name := range a.Below {
+			if !bytes.Contains(answer, []byte(" refs/heads/"+name)) || !strings.HasPrefix(name, "tallyman/") {
+				t.Errorf("it tells of %q of %q", name, answer)
+			}
 		}
 		if a.CanFetch(branch) == nil && (a.Tip.IsZero() || !a.Can("shallow")) {
 			t.Errorf("%+v can be fetched", a)

@@ -183,7 +183,6 @@ func TestAnEditThatCannotBeRecorded(t *testing.T) {
 			return nil
 		}
 		s.accept("api 2", "web 1")
-		f.forget()
 		elapse(5 * time.Second)
 		equal(t, "happened", []string{"web 1 committed"}, s.happened())
 		equal(t, "tasks", []string{"api 2: 1", "web 1: "}, f.asked())

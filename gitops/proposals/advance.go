@@ -2,7 +2,6 @@ package proposals
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -211,7 +210,7 @@ func (r *Room) push(ctx context.Context, a *app) error {
 	}
 	u := a.wish.Update
 	r.wentTo(a, b.Commit, Topic{Ours: true, Updates: []string{u.ID}, Tag: u.Tag, Subject: b.Subject, Trailers: b.Trailers, Files: b.Files})
-	s.fresh, s.forced = false, false
+	s.fresh, s.current, s.forced = false, false, false
 	return nil
 }
 
@@ -228,13 +227,13 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 	switch st.do {
 	case askFind:
 		all, err := r.config.Forge.Pulls(ctx, a.of.branch())
-		if r.count(err); err != nil {
+		if err != nil {
 			return err
 		}
 		a.take(newest(all), false)
 	case askGet:
 		p, err := r.config.Forge.Get(ctx, a.seen.pull.Number)
-		if r.count(err); gitops.CodeOf(err) == gitops.NotFound && err != nil {
+		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.seen.found, a.seen.unsure = false, false // it is looked for by its branch
 		}
 		if err != nil {
@@ -245,7 +244,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		a.asked = r.config.Now()
 	case askPast:
 		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
-		if r.count(err); err != nil && gitops.CodeOf(err) == gitops.NotFound {
+		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.wish.forget(st.older.ID)
 			return nil
 		}
@@ -256,7 +255,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())
-			if r.count(err); err != nil && (isOutage(err) || ctx.Err() != nil) {
+			if err != nil && (isOutage(err) || ctx.Err() != nil) {
 				return err
 			}
 			r.rules, r.rulesAt = rules, r.config.Now() // what cannot be read is not demanded
@@ -270,12 +269,3 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 
 // rulesFor is how long rules count that were read.
 const rulesFor = 15 * time.Minute
-
-// count counts a request to the forge.
-func (r *Room) count(err error) {
-	outcome := "ok"
-	if err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNoCommits) && !errors.Is(err, ErrHeadMoved) && !errors.Is(err, ErrNotNow) {
-		outcome = string(gitops.CodeOf(err))
-	}
-	r.config.Recorder.Request(outcome)
-}

@@ -92,25 +92,27 @@ func (a *app) unstick() {
 func (a *app) moved() {
 	a.at = git.Hash{}
 	a.seen.origin, a.seen.landed, a.seen.built, a.seen.rules = nil, nil, nil, nil
+	a.seen.current = false
 	a.pending, a.due, a.stale = nil, true, false
 }
 
 // take takes up what the forge says of the branch's pull requests.
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
-		if !fresh {
-			p.WaitsFor = was.WaitsFor
+		if !fresh { // a list does not tell
+			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
 		}
 	} else {
 		a.wish.sent = Text{}
 	}
-	a.seen.found, a.seen.pull, a.seen.fresh, a.seen.unsure, a.seen.landed = true, p, fresh, false, nil
+	a.seen.found, a.seen.pull, a.seen.unsure, a.seen.landed = true, p, false, nil
+	a.seen.fresh, a.seen.current = fresh, fresh
 	a.pending, a.due = nil, true
 }
 
 // otherThan reports whether a list has a pull request otherwise than it is known.
 func (p Pull) otherThan(q Pull) bool {
-	return p.Number != q.Number || p.Head != q.Head || p.State != q.State || p.Armed != q.Armed || p.Queued != q.Queued || !p.Text.sameAs(q.Text)
+	return p.Number != q.Number || p.Head != q.Head || p.State != q.State || p.Armed != q.Armed || !p.Text.sameAs(q.Text)
 }
 
 // newest is the pull request that counts of a branch's: the open one, or else the newest.

@@ -37,30 +37,9 @@ type Config struct {
 	PageURL    func(u gitops.Update) string
 	CompareURL func(u gitops.Update, from string) string
 
-	Recorder Recorder
-	Logger   *slog.Logger
-	Now      func() time.Time
-	Pace     *Pace // of all rooms that use one account of a forge; nil for one of its own
-}
-
-// Recorder takes what is measured. Safe for concurrent use.
-type Recorder interface {
-	// Open says how many pull requests are open in an environment, and when the oldest was
-	// opened; the zero time for none.
-	Open(environment string, open int, oldest time.Time)
-	// Request counts a request to a forge: the outcome is "ok" or a [gitops.Code].
-	Request(outcome string)
-	// RateLeft says how many requests a forge still takes within its limit.
-	RateLeft(repository string, left int)
-	// Ended counts a proposal that ended: merged, closed, confirmed, cancelled, superseded
-	// or failed.
-	Ended(environment, how string)
-}
-
-// RateLimiter is a [Forge] that knows its limit.
-type RateLimiter interface {
-	// RateLeft is how many requests it still takes; false while that is not known.
-	RateLeft() (left int, known bool)
+	Logger *slog.Logger // that names the repository
+	Now    func() time.Time
+	Pace   *Pace // of all rooms that use one account of a forge; nil for one of its own
 }
 
 // Outage is why the proposals of one manifest repository stand still: its git server or its
@@ -72,19 +51,6 @@ type Outage struct {
 	Since      time.Time
 	RetryAt    time.Time
 }
-
-// endings are what metrics call the ends of proposals.
-var endings = map[gitops.Action]string{
-	gitops.ActionCommit: "merged", gitops.ActionClose: "closed", gitops.ActionConfirm: "confirmed",
-	gitops.ActionCancel: "cancelled", gitops.ActionSupersede: "superseded", gitops.ActionFail: "failed",
-}
-
-type noRecorder struct{}
-
-func (noRecorder) Open(string, int, time.Time) {}
-func (noRecorder) Request(string)              {}
-func (noRecorder) RateLeft(string, int)        {}
-func (noRecorder) Ended(string, string)        {}
 
 // withDefaults fills in what may be left out.
 func (c Config) withDefaults() Config {
@@ -99,9 +65,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CompareURL == nil {
 		c.CompareURL = func(gitops.Update, string) string { return "" }
-	}
-	if c.Recorder == nil {
-		c.Recorder = noRecorder{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

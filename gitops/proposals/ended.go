@@ -73,7 +73,7 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 		return step{do: forget, older: o.Update}
 	}
 	before := s
-	before.pull, before.fresh = s.past, true
+	before.pull, before.fresh, before.current = s.past, true, true
 	return before.ended(w, o)
 }
 

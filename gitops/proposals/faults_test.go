@@ -216,3 +216,32 @@ func TestNoCommits(t *testing.T) {
 		s.pulls()
 	})
 }
+
+// One app's step fails as if a server were away, again and again: the others go on, and its
+// update says so.
+func TestOneAppAloneFails(t *testing.T) {
+	for _, op := range []string{"push", "create", "pulls", "topic"} {
+		t.Run(op, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				for range 5 {
+					s.w.Fail(op, proposalstest.Fault{Err: gitops.Errorf(gitops.Unavailable, "the branch is locked"), Branch: "tallyman/prod/api"})
+				}
+				api := s.order("1.1.0")
+				s.want(api)
+				web := s.orderOf("web", "2.0.0")
+				s.want(web)
+				s.after(20 * time.Second)
+				s.is(web, gitops.Proposed)
+				s.after(time.Minute)
+				if b := s.blocked["1.1.0"]; !contains(b.Reason, "the branch is locked") && op != "topic" {
+					t.Errorf("blocked by %+v", b)
+				}
+				s.w.Close(web.Proposal.Number, "bo")
+				s.look()
+				s.is(web, gitops.Closed)
+				s.after(time.Hour)
+				s.is(api, gitops.Proposed)
+			})
+		})
+	}
+}

@@ -35,11 +35,11 @@ type Pull struct {
 	State    PullState
 	Text     Text
 	Armed    bool // the forge merges it as soon as its rules allow it
-	Queued   bool // it is in a merge queue: its branch is locked
+	Queued   bool // it is in a merge queue: its branch is locked; only of Get
 	OpenedAt time.Time
 
 	// Of one that was merged or closed.
-	EndedBy string   // login of who did it; "" where the forge does not say
+	EndedBy string   // login of who did it, only of Get; "" where the forge does not say
 	ByUs    bool     // EndedBy is tallyman itself
 	Landed  git.Hash // the commit on the base branch, as the forge says: a hint
 	EndedAt time.Time

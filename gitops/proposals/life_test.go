@@ -55,15 +55,6 @@ func TestProposed(t *testing.T) {
 		if len(p.Text.Labels) != 1 || p.Text.Labels[0] != "deploy" {
 			t.Errorf("labels %v", p.Text.Labels)
 		}
-		open, requests, _ := s.recorder.now()
-		if open["prod"] != 1 || requests["ok"] == 0 || !s.recorder.oldest["prod"].Equal(p.OpenedAt) {
-			t.Errorf("recorded: %v open, %v requests", open, requests)
-		}
-		s.w.Merge(1, "merge", "bo")
-		s.look()
-		if open, _, ended := s.recorder.now(); open["prod"] != 0 || ended["prod merged"] != 1 {
-			t.Errorf("recorded: %v open, %v ended", open, ended)
-		}
 	})
 }
 

@@ -26,7 +26,6 @@ func (r *Room) look(ctx context.Context, now time.Time) {
 		return
 	}
 	open, changed, err := r.config.Forge.Open(ctx)
-	r.count(err)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && isOutage(err):
@@ -34,7 +33,7 @@ func (r *Room) look(ctx context.Context, now time.Time) {
 	case err != nil: // each of the proposals says what is missing
 		r.forgeWorked()
 		r.listed = nil
-		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "repository", r.config.Repository, "error", err.Error())
+		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "error", err.Error())
 	default:
 		r.forgeWorked()
 		if changed {
@@ -88,6 +87,8 @@ func (r *Room) takeList(open []Pull) {
 		switch {
 		case listed && (was == nil || was.otherThan(p)):
 			a.take(&p, false)
+		case listed && was.Queued: // a list does not tell whether it still is
+			a.seen.unsure, a.due = true, true
 		case !listed && was != nil && was.State == PullOpen:
 			a.seen.unsure, a.pending, a.due = true, nil, true
 		}

@@ -90,8 +90,10 @@ type Topic struct {
 	Subject  string   // as of [Built], as are the next two; of a commit that is ours
 	Trailers string
 	Files    []string
-	Conflict bool // a file of the app is another on the base branch by now than it was in the commit's parent
-	Behind   bool // the base branch has moved on since
+	// Of a commit that is ours: Behind is that the base branch has moved on since, and Conflict
+	// that a file of the app is another there by now than it was in the commit's parent, or
+	// that the base branch has lost the parent.
+	Conflict, Behind bool
 }
 
 // Built is a commit that was built, or why there is none. Exactly one of Commit, Ends and
@@ -124,13 +126,13 @@ type Forge interface {
 	// ErrNoCommits: the branch has nothing that the base branch has not.
 	Create(ctx context.Context, branch string, t Text) (Pull, error)
 
-	// Edit gives a pull request its text, and its labels where they differ.
+	// Edit gives a pull request its text, and the labels that it lacks; others stay.
 	Edit(ctx context.Context, number int, t Text) error
 
 	// Close closes a pull request without merging it.
 	Close(ctx context.Context, number int) error
 
-	// Comment adds a comment to a pull request.
+	// Comment adds a comment to a pull request, unless tallyman has said the same there.
 	Comment(ctx context.Context, number int, text string) error
 
 	// Arm has the forge merge a pull request as soon as its rules allow it, at this head

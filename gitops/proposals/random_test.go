@@ -23,7 +23,7 @@ type crowd struct {
 // Whatever people do, between any two calls, and whatever fails: nothing is lost or doubled,
 // nobody's commit is overwritten, and in the end everything is told as it is.
 func TestPeopleInAnyOrder(t *testing.T) {
-	seeds := uint64(100)
+	seeds := uint64(80)
 	if testing.Short() {
 		seeds = 20
 	}
@@ -54,7 +54,7 @@ func (c *crowd) act() {
 	case 0, 1:
 		c.order()
 	case 2:
-		c.w.Before(calls[c.IntN(len(calls))], c.person)
+		c.w.Before(calls[c.IntN(len(calls))], c.person())
 	case 3:
 		errs := []error{gitops.Errorf(gitops.Unavailable, "down"), gitops.Errorf(gitops.Forbidden, "no"), gitops.Errorf(gitops.RateLimited, "slowly")}
 		c.w.Fail(calls[c.IntN(len(calls))], proposalstest.Fault{Err: errs[c.IntN(len(errs))], Applied: c.IntN(2) == 0})
@@ -63,7 +63,7 @@ func (c *crowd) act() {
 	case 5:
 		c.cancel()
 	default:
-		c.person()
+		c.person()()
 	}
 	if c.IntN(3) == 0 {
 		c.room.Look("prod")
@@ -99,31 +99,34 @@ func (c *crowd) cancel() {
 	}
 }
 
-// person does something that a person may do.
-func (c *crowd) person() {
+// person draws something that a person may do, at any moment.
+func (c *crowd) person() (do func()) {
 	app := []string{"api", "web"}[c.IntN(2)]
-	number := 1 + c.IntN(len(c.w.Pulls())+1)
-	switch c.IntN(12) {
-	case 0, 1, 2:
-		c.w.Merge(number, []string{"merge", "squash", "rebase"}[c.IntN(3)], "bo")
-	case 3:
-		c.w.Close(number, "bo")
-	case 4:
-		c.w.PushOnto("prod", app, []string{"", "9.9.9"}[c.IntN(2)], "eve")
-	case 5:
-		c.w.DeleteBranch("prod", app, "bo")
-	case 6:
-		c.w.EditBase("prod", app, fmt.Sprint("3.", c.IntN(3)), "ann")
-	case 7:
-		c.w.EditBase("prod", "", "", "ann")
-	case 8:
-		c.w.Enqueue(number)
-	case 9:
-		c.w.Dequeue(number, c.IntN(2) == 0)
-	case 10:
-		c.w.Fulfil(number)
-	case 11:
-		c.w.Force("prod", app, "8.8.8", "eve")
+	deed, method, tag, any, yes := c.IntN(12), []string{"merge", "squash", "rebase"}[c.IntN(3)], fmt.Sprint("3.", c.IntN(3)), c.IntN(100), c.IntN(2) == 0
+	return func() {
+		number := 1 + any%(len(c.w.Pulls())+1)
+		switch deed {
+		case 0, 1, 2:
+			c.w.Merge(number, method, "bo")
+		case 3:
+			c.w.Close(number, "bo")
+		case 4:
+			c.w.PushOnto("prod", app, map[bool]string{true: "9.9.9"}[yes], "eve")
+		case 5:
+			c.w.DeleteBranch("prod", app, "bo")
+		case 6:
+			c.w.EditBase("prod", app, tag, "ann")
+		case 7:
+			c.w.EditBase("prod", "", "", "ann")
+		case 8:
+			c.w.Enqueue(number)
+		case 9:
+			c.w.Dequeue(number, yes)
+		case 10:
+			c.w.Fulfil(number)
+		case 11:
+			c.w.Force("prod", app, "8.8.8", "eve")
+		}
 	}
 }
 

@@ -25,9 +25,6 @@ func (r *Room) report(ctx context.Context, a *app, st step) {
 func (r *Room) remember(ctx context.Context, a *app, result gitops.ProposalResult) {
 	if t := result.Transition; t != nil {
 		r.config.Logger.InfoContext(ctx, "proposal reported", slog.String("environment", a.of.environment), slog.String("app", a.of.app), slog.String("update", t.Update), slog.String("action", string(t.Action)))
-		if how := endings[t.Action]; how != "" {
-			r.config.Recorder.Ended(a.of.environment, how)
-		}
 	}
 	w := &a.wish
 	if result.Update != w.Update.ID {

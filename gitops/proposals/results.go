@@ -2,29 +2,19 @@ package proposals
 
 import (
 	"sync"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
 // board is where rooms put what lanes ask for.
 type board struct {
-	recorder Recorder
-
-	mu       sync.Mutex
-	results  map[string][]gitops.ProposalResult
-	changed  map[string]chan struct{}
-	standing map[string]map[string]standing // by environment and repository
+	mu      sync.Mutex
+	results map[string][]gitops.ProposalResult
+	changed map[string]chan struct{}
 }
 
-// standing is how many pull requests of an environment are open.
-type standing struct {
-	open   int
-	oldest time.Time
-}
-
-func newBoard(r Recorder) *board {
-	return &board{recorder: r, results: map[string][]gitops.ProposalResult{}, changed: map[string]chan struct{}{}, standing: map[string]map[string]standing{}}
+func newBoard() *board {
+	return &board{results: map[string][]gitops.ProposalResult{}, changed: map[string]chan struct{}{}}
 }
 
 // post adds results. One that says only what a pull request is like, or only what blocks an
@@ -79,38 +69,4 @@ func (b *board) channel(environment string) chan struct{} {
 		b.changed[environment] = make(chan struct{}, 1)
 	}
 	return b.changed[environment]
-}
-
-// count says how many pull requests of one repository are open in environments: those that are
-// not named have none.
-func (b *board) count(repository string, now map[string]standing) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for environment, by := range b.standing {
-		if _, still := now[environment]; !still && by[repository].open > 0 {
-			by[repository] = standing{}
-			b.record(environment)
-		}
-	}
-	for environment, s := range now {
-		if b.standing[environment] == nil {
-			b.standing[environment] = map[string]standing{}
-		}
-		if b.standing[environment][repository] != s {
-			b.standing[environment][repository] = s
-			b.record(environment)
-		}
-	}
-}
-
-// record gives the sum of an environment's repositories to the recorder. The caller holds mu.
-func (b *board) record(environment string) {
-	var sum standing
-	for _, s := range b.standing[environment] {
-		sum.open += s.open
-		if s.open > 0 && (sum.oldest.IsZero() || s.oldest.Before(sum.oldest)) {
-			sum.oldest = s.oldest
-		}
-	}
-	b.recorder.Open(environment, sum.open, sum.oldest)
 }

@@ -56,7 +56,7 @@ type Room struct {
 // New begins a room.
 func New(c Config) *Room {
 	c = c.withDefaults()
-	return newRoom(c, newBoard(c.Recorder))
+	return newRoom(c, newBoard())
 }
 
 func newRoom(c Config, b *board) *Room {
@@ -73,7 +73,6 @@ func newRoom(c Config, b *board) *Room {
 func (r *Room) Close() {
 	r.cancel()
 	<-r.done
-	r.board.count(r.config.Repository, nil)
 }
 
 // ask has the goroutine do something.
@@ -177,7 +176,7 @@ func (r *Room) run(ctx context.Context) {
 		case r.write(ctx, now):
 		case r.advanceOne(ctx, now):
 		default:
-			r.settle(now)
+			r.publishOutage()
 			r.sleep(ctx, now)
 		}
 	}
@@ -209,29 +208,6 @@ func (r *Room) lookDue(now time.Time) bool {
 		return false
 	}
 	return !now.Before(r.lookAt) || r.forge.since != (time.Time{}) && !now.Before(r.forge.until)
-}
-
-// settle publishes where the room stands.
-func (r *Room) settle(now time.Time) {
-	standings := map[string]standing{}
-	for _, a := range r.apps {
-		p := a.seen.pull
-		if p == nil || p.State != PullOpen || !a.wish.reported {
-			continue
-		}
-		s := standings[a.of.environment]
-		if s.open++; s.oldest.IsZero() || p.OpenedAt.Before(s.oldest) {
-			s.oldest = p.OpenedAt
-		}
-		standings[a.of.environment] = s
-	}
-	r.board.count(r.config.Repository, standings)
-	if limiter, ok := r.config.Forge.(RateLimiter); ok {
-		if left, known := limiter.RateLeft(); known {
-			r.config.Recorder.RateLeft(r.config.Repository, left)
-		}
-	}
-	r.publishOutage()
 }
 
 // sleep waits for something to do.

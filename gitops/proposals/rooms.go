@@ -30,12 +30,9 @@ type placed struct {
 }
 
 // NewRooms returns rooms without a repository.
-func NewRooms(r Recorder) *Rooms {
-	if r == nil {
-		r = noRecorder{}
-	}
+func NewRooms() *Rooms {
 	return &Rooms{
-		board: newBoard(r), pace: &Pace{}, rooms: map[string]*Room{}, wishes: map[appOf]placed{},
+		board: newBoard(), pace: &Pace{}, rooms: map[string]*Room{}, wishes: map[appOf]placed{},
 		of: func(string, string) string { return "" },
 	}
 }
@@ -43,8 +40,7 @@ func NewRooms(r Recorder) *Rooms {
 // Configure has rooms for these manifest repositories from now on: of names the repository of an
 // app in an environment, "" for none. The room of a repository that keeps its branches and its
 // forge goes on. Pull requests of apps that are in another repository now are closed, unless
-// the one that they were in has no room any more. Recorder and, unless it is given, Pace are
-// those of all rooms.
+// the one that they were in has no room any more. Unless it is given, Pace is that of all rooms.
 func (r *Rooms) Configure(of func(environment, app string) string, repositories map[string]Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +53,7 @@ func (r *Rooms) Configure(of func(environment, app string) string, repositories 
 		}
 	}
 	for name, c := range repositories {
-		c.Repository, c.Recorder, c.Pace = name, r.board.recorder, cmp.Or(c.Pace, r.pace)
+		c.Repository, c.Pace = name, cmp.Or(c.Pace, r.pace)
 		c = c.withDefaults()
 		if room := r.rooms[name]; room != nil {
 			room.review(c)

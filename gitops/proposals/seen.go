@@ -20,18 +20,19 @@ type seen struct {
 	inWay  string   // another branch that keeps git from having the topic branch
 	origin *Origin  // of the tag on the base branch
 
-	away   bool  // the forge does not answer
-	found  bool  // pull is known, or that there is none
-	pull   *Pull // the open one of the branch, or else the one that was opened last
-	fresh  bool  // pull is as of a Get, and nothing was asked for since
-	unsure bool  // pull may have changed: it is asked for before anything else
-	landed *landing
-	past   *Pull // of an older update, where another one came after it
-	rules  *Rules
-	built  *Built    // for the wished update, upon the base branch's tip
-	forced bool      // the forge says that the topic has nothing new: it is built again
-	gone   time.Time // since when the branch of an open pull request is not there
-	note   string    // why tallyman cannot do what is next
+	away    bool  // the forge does not answer
+	found   bool  // pull is known, or that there is none
+	pull    *Pull // the open one of the branch, or else the one that was opened last
+	fresh   bool  // pull is as of a Get, and nothing was asked for since
+	current bool  // ... and no branch has moved since
+	unsure  bool  // pull may have changed: it is asked for before anything else
+	landed  *landing
+	past    *Pull // of an older update, where another one came after it
+	rules   *Rules
+	built   *Built    // for the wished update, upon the base branch's tip
+	forced  bool      // the forge says that the topic has nothing new: it is built again
+	gone    time.Time // since when the branch of an open pull request is not there
+	note    string    // why tallyman cannot do what is next
 }
 
 // landing is what the base branch reaches of a pull request that was merged.

@@ -118,7 +118,7 @@ func (s seen) onBase(w wish) step {
 	case s.away:
 	case !s.found:
 		return step{do: askFind}
-	case of && !s.fresh:
+	case of && !s.current:
 		return step{do: askGet}
 	case of && s.pull.State == PullOpen:
 		return s.closeIt("the base branch has its commit")
@@ -140,6 +140,8 @@ func (s seen) whileOpen(w wish) step {
 		return s.closeIt("it is not wanted any more")
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
 		return step{do: disarm}
+	case len(w.Held) > 0 && !s.fresh:
+		return step{do: askGet} // lists do not tell what is queued
 	case !s.topic.Ours:
 		return s.personal(w)
 	case isRollback(w.Update) && !mine && !s.has(w.Update):
@@ -157,7 +159,7 @@ func isRollback(u gitops.Update) bool { return u.Terms != nil && u.Terms.RollsBa
 // closeIt closes the pull request; the forge is kept from merging it first.
 func (s seen) closeIt(because string) step {
 	switch {
-	case !s.fresh:
+	case !s.current:
 		return step{do: askGet}
 	case s.pull.Armed || s.pull.Queued:
 		return step{do: disarm}
@@ -169,7 +171,7 @@ func (s seen) closeIt(because string) step {
 // pull request that is known to be open and not queued.
 func (s seen) renew(w wish, mine bool) step {
 	switch {
-	case !s.fresh:
+	case !s.current:
 		return step{do: askGet}
 	case s.pull.Queued:
 		return s.blockedBy(w, step{do: wait, after: queueWait}, "is in the merge queue, which locks its branch: this waits until it has left the queue")
@@ -181,6 +183,8 @@ func (s seen) renew(w wish, mine bool) step {
 		return s.endBuilt(w)
 	case s.has(w.Update) && !s.outdated():
 		return s.keep(w)
+	case s.pull.Armed: // or the forge would merge this commit with the words of the one before
+		return step{do: disarm}
 	}
 	return step{do: push}
 }
@@ -204,6 +208,9 @@ func (s seen) keep(w wish) step {
 	case w.env.Merge == MergeAuto && len(w.Held) == 0 && !s.pull.Armed && !s.pull.Queued:
 		if s.pull.Head != s.head {
 			return s.tell(w, step{do: wait, after: lagWait})
+		}
+		if !s.fresh {
+			return step{do: askGet}
 		}
 		return step{do: arm, text: Text{Title: t.Title, Body: s.topic.Trailers}}
 	}

@@ -18,7 +18,7 @@ type situation struct {
 func opened() situation {
 	u := someUpdate()
 	s := seenOf(u)
-	s.now, s.found, s.fresh = time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC), true, true
+	s.now, s.found, s.fresh, s.current = time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC), true, true, true
 	w := wish{ProposalWish: gitops.ProposalWish{Update: u}, env: Environment{Merge: MergePerson}, reported: true}
 	s.pull = &Pull{Number: 1, URL: "https://forge.example/pull/1", Head: s.head, State: PullOpen, Text: s.textOf(w), OpenedAt: s.now.Add(-time.Hour)}
 	p := s.proposal(u)
@@ -47,14 +47,14 @@ func TestNext(t *testing.T) {
 		"other files moved, not strict":          {func(c *situation) { c.seen.topic.Behind, c.seen.rules = true, &Rules{} }, rest},
 		"other files moved, strict":              {func(c *situation) { c.seen.topic.Behind, c.seen.rules = true, &Rules{Strict: true} }, askBuild},
 		"conflict":                               {func(c *situation) { c.seen.topic.Conflict = true }, askBuild},
-		"conflict, not certain to be open":       {func(c *situation) { c.seen.topic.Conflict, c.seen.fresh = true, false }, askGet},
+		"conflict, not certain to be open":       {func(c *situation) { c.seen.topic.Conflict, c.seen.current = true, false }, askGet},
 		"conflict, queued":                       {func(c *situation) { c.seen.topic.Conflict, c.seen.pull.Queued = true, true }, report},
 		"conflict, built":                        {func(c *situation) { c.seen.topic.Conflict, c.seen.built = true, &Built{Commit: other} }, push},
 		"conflict, a hand edit":                  {func(c *situation) { c.seen.topic.Conflict, c.seen.built = true, &Built{HandEdit: &gitops.HandEdit{}} }, closePull},
 		"base has the tag":                       {func(c *situation) { c.seen.base.Tag = c.wish.Update.Tag }, askOrigin},
 		"base has the commit":                    {func(c *situation) { onBase(c); c.seen.pull.State = PullMerged }, report},
 		"base has the commit, the forge away":    {func(c *situation) { onBase(c); c.seen.found, c.seen.pull, c.seen.away = false, nil, true }, report},
-		"base has the commit, not asked by whom": {func(c *situation) { onBase(c); c.seen.fresh = false }, askGet},
+		"base has the commit, not asked by whom": {func(c *situation) { onBase(c); c.seen.current = false }, askGet},
 		"base has the commit, open all the same": {onBase, closePull},
 		"the text differs":                       {func(c *situation) { c.seen.pull.Text.Body = "mine" }, edit},
 		"a person changed the text since":        {func(c *situation) { c.wish.sent = c.seen.pull.Text; c.seen.pull.Text.Body = "mine" }, rest},

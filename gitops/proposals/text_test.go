@@ -67,7 +67,7 @@ func TestText(t *testing.T) {
 
 // markup is what GitHub makes something of: outside of code spans nothing of it comes from
 // somebody's words.
-var markup = regexp.MustCompile("(^|[^A-Za-z0-9])@[A-Za-z0-9]|#[0-9]|GH-[0-9]|<[A-Za-z/!]|\\]\\(|://")
+var markup = regexp.MustCompile(`(^|[^A-Za-z0-9])@[A-Za-z0-9]|#[0-9]|GH-[0-9]|<[A-Za-z/!]|\]\(|://`)
 
 func TestForeignWordsAreWords(t *testing.T) {
 	t.Parallel()

@@ -24,21 +24,20 @@ var (
 // environment prod.
 type site struct {
 	*testing.T
-	w        *proposalstest.World
-	p        *proposalstest.Process
-	room     *proposals.Room
-	env      proposals.Environment
-	recorder *recorder
-	updates  []*gitops.Update // in acceptance order
-	log      []string         // what was reported: "1.1.0 propose"
-	blocked  map[string]gitops.Block
+	w       *proposalstest.World
+	p       *proposalstest.Process
+	room    *proposals.Room
+	env     proposals.Environment
+	updates []*gitops.Update // in acceptance order
+	log     []string         // what was reported: "1.1.0 propose"
+	blocked map[string]gitops.Block
 }
 
 // inWorld runs a test in a world where api is at 1.0.0.
 func inWorld(t *testing.T, test func(s *site)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{T: t, w: proposalstest.New(map[string]string{"prod/api": "1.0.0", "prod/web": "1.0.0"}), env: proposals.Environment{Merge: proposals.MergePerson}, recorder: newRecorder(), blocked: map[string]gitops.Block{}}
+		s := &site{T: t, w: proposalstest.New(map[string]string{"prod/api": "1.0.0", "prod/web": "1.0.0"}), env: proposals.Environment{Merge: proposals.MergePerson}, blocked: map[string]gitops.Block{}}
 		s.start()
 		defer func() { s.room.Close() }()
 		test(s)
@@ -57,7 +56,7 @@ func (s *site) check() {
 func (s *site) start() {
 	s.p = s.w.Process()
 	s.room = proposals.New(proposals.Config{
-		Repository: "shop", Branches: s.p.Branches(), Forge: s.p.Forge(), Recorder: s.recorder,
+		Repository: "shop", Branches: s.p.Branches(), Forge: s.p.Forge(),
 		Environment: func(string) proposals.Environment { return s.env },
 		Places:      func(string, string) []string { return []string{"prod/api.yaml: image.tag"} },
 		Logger:      slog.New(slog.NewTextHandler(s.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -109,10 +108,15 @@ func (s *site) propose(tag string) *gitops.Update {
 
 // after lets time pass, and takes up what was reported.
 func (s *site) after(d time.Duration) {
-	for ; d > 0; d -= time.Second {
-		time.Sleep(time.Second)
+	for passed := time.Duration(0); passed < d; {
+		step := min(d-passed, time.Second)
+		if passed >= time.Minute {
+			step = min(d-passed, 20*time.Second)
+		}
+		time.Sleep(step)
 		synctest.Wait()
 		s.collect()
+		passed += step
 	}
 }
 

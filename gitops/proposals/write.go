@@ -31,7 +31,6 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	st := *first.pending
 	first.pending, first.due = nil, true
 	err := r.do(ctx, first.of.environment, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
-	r.count(err)
 	if err != nil {
 		r.failed(ctx, first, st, err)
 		return true
@@ -68,7 +67,7 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 		a.wish.sent = st.text
 		return nil
 	}
-	s.fresh, s.unsure = false, true
+	s.fresh, s.current, s.unsure = false, false, true
 	switch st.do {
 	case closePull:
 		return forge.Close(ctx, s.pull.Number)
@@ -101,6 +100,9 @@ const (
 	holdMost  = 15 * time.Minute
 	soonLeast = time.Second
 	soonMost  = time.Minute
+	// failuresOfOne is how often in a row one app's step may fail as if a server were away
+	// before its update says so.
+	failuresOfOne = 3
 )
 
 // failed decides what a failure is of: a server, or this app alone.
@@ -117,40 +119,44 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
 		a.stuck = st.do
 		a.failures++
-		r.lookAgain(a, now)
-	case isOutage(err) && st.do.asksForge():
-		r.serverFailed(a, st, err, now)
-	case isOutage(err):
+		r.lookAgain(a, a.retryAt)
+	case isOutage(err) && st.do.writesForge() && gitops.CodeOf(err) == gitops.RateLimited:
+		r.limited.failed(err, now)
 		a.due = true
-		r.lookAgain(a, now)
-		r.gitFailed(ctx, err)
+	case isOutage(err):
+		r.serverFailed(ctx, a, st, err, now)
 	default:
 		r.hold(ctx, a, st, err, now)
 	}
 }
 
 // lookAgain has the branches asked for before the app goes on.
-func (r *Room) lookAgain(a *app, now time.Time) {
-	a.stale, r.lookAt = true, now
-	if !a.retryAt.IsZero() {
-		r.lookAt = a.retryAt
-	}
-}
+func (r *Room) lookAgain(a *app, at time.Time) { a.stale, r.lookAt = true, at }
 
-// serverFailed leaves the forge alone, or only its writes where it limits those.
-func (r *Room) serverFailed(a *app, st step, err error, now time.Time) {
-	if gitops.CodeOf(err) == gitops.RateLimited && st.do.writesForge() {
-		r.limited.failed(err, now)
-		a.due = true
+// serverFailed finds out whether a server is away: the next look tells. Where one app alone
+// fails again and again it is left alone ever longer, and holds up no other.
+func (r *Room) serverFailed(ctx context.Context, a *app, st step, err error, now time.Time) {
+	switch {
+	case st.do.asksForge():
+		r.forgeFailed(err)
+	case gitops.CodeOf(err) == gitops.RateLimited:
+		r.gitFailed(ctx, err)
+	default:
+		r.lookAgain(a, now)
+	}
+	if a.failures >= failuresOfOne {
+		r.hold(ctx, a, st, err, now)
 		return
 	}
-	a.due, a.parked = false, true
-	r.forgeFailed(err)
+	a.due, a.parked = false, st.do.asksForge()
+	a.stuck, a.stuckFor = st.do, now.Add(doubled(awayLeast, awayMost, a.failures))
+	a.retryAt = a.stuckFor
+	a.failures++
 }
 
 func (r *Room) forgeFailed(err error) {
 	r.forge.failed(err, r.config.Now())
-	r.config.Logger.Warn("forge unavailable, pull requests wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(r.forge.err)), "retryAt", r.forge.until, "error", err.Error())
+	r.config.Logger.Warn("forge unavailable, pull requests wait", "code", string(gitops.CodeOf(r.forge.err)), "retryAt", r.forge.until, "error", err.Error())
 	r.publishOutage()
 }
 
@@ -159,7 +165,7 @@ func (r *Room) forgeWorked() {
 	if !r.forge.worked() {
 		return
 	}
-	r.config.Logger.Info("forge available again", "repository", r.config.Repository)
+	r.config.Logger.Info("forge available again")
 	for _, a := range r.apps {
 		if a.due = true; a.seen.pull != nil && a.seen.pull.State == PullOpen {
 			a.seen.unsure = true
@@ -174,13 +180,13 @@ func (r *Room) gitFailed(ctx context.Context, err error) {
 	}
 	r.git.failed(err, r.config.Now())
 	r.lookAt = r.git.until
-	r.config.Logger.WarnContext(ctx, "git server unavailable, proposals wait", "repository", r.config.Repository, "code", string(gitops.CodeOf(err)), "retryAt", r.git.until, "error", err.Error())
+	r.config.Logger.WarnContext(ctx, "git server unavailable, proposals wait", "code", string(gitops.CodeOf(err)), "retryAt", r.git.until, "error", err.Error())
 	r.publishOutage()
 }
 
 func (r *Room) gitWorked() {
 	if r.git.worked() {
-		r.config.Logger.Info("git server available again", "repository", r.config.Repository)
+		r.config.Logger.Info("git server available again")
 		r.publishOutage()
 	}
 }
@@ -190,7 +196,7 @@ func (r *Room) gitWorked() {
 func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Time) {
 	a.stuck, a.stuckFor = st.do, now.Add(doubled(holdLeast, holdMost, a.failures))
 	a.failures++
-	a.due, a.retryAt = false, a.stuckFor
+	a.due, a.retryAt = st.do != rest, a.stuckFor // something else may be next by now
 	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + gitops.PublicOf(err)
 	if a.wish.reported {
 		if told := a.seen.tell(a.wish, step{do: rest}); told.do == report {

@@ -25,7 +25,9 @@ func NoteFeedback(ctx context.Context, c Checkpoints, p gitops.Place, update str
 
 // FeedbackOf returns what GitHub shows of an update; nil where nothing was noted, or where
 // another update of its app was noted since.
-func FeedbackOf(ctx context.Context, c Checkpoints, u gitops.Update) (*gitops.Feedback, error) {
+func FeedbackOf(ctx context.Context, c interface {
+	Checkpoint(ctx context.Context, name string) (value string, err error)
+}, u gitops.Update) (*gitops.Feedback, error) {
 	text, err := c.Checkpoint(ctx, feedbackCheckpoint(gitops.Place{Environment: u.Environment, App: u.App}))
 	if err != nil || text == "" {
 		return nil, err

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -147,4 +148,40 @@ func TestTheTagOnTheBaseBranch(t *testing.T) {
 			t.Errorf("an app that is not there: %v", err)
 		}
 	})
+}
+
+// A topic's commit is signed, and its author is found out, as on the base branch.
+func TestWhoMakesATopic(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, true)
+	c, asked := s.config(), 0
+	c.Signing.SSHKeyFile, c.Author = s.at.SSH.KeyFile, git.Signature{}
+	c.Identify = func(context.Context) (git.Signature, error) {
+		if asked++; asked == 1 {
+			return git.Signature{}, gitops.Errorf(gitops.Unavailable, "the API is away")
+		}
+		return bot, nil
+	}
+	b, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s.look(b)
+	if _, err := b.Build(t.Context(), s.update("shop", "v2"), ""); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("as long as nobody knows who it is: %v", err)
+	}
+	s.propose(b, s.update("shop", "v2"))
+	s.propose(b, s.update("cart", "v2"))
+	for _, app := range []string{"shop", "cart"} {
+		if said := s.git("cat-file", "commit", topicOf(app)); !strings.Contains(said, "gpgsig -----BEGIN SSH SIGNATURE") || !strings.Contains(said, "author "+bot.Name+" <"+bot.Email+">") {
+			t.Errorf("the commit is %q", said)
+		}
+		if !s.topic(b, app).Ours {
+			t.Errorf("%s: it is not ours", app)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times who it is", asked)
+	}
 }

@@ -44,7 +44,7 @@ func (b *Branches) Topic(ctx context.Context, environment, name string, at git.H
 	h, ok := b.known[of]
 	if !ok || h.commit != at || !reflect.DeepEqual(h.target, target) {
 		if h, err = b.fetchHead(ctx, base, at, target); err != nil {
-			return proposals.Topic{}, git.PublicError(err)
+			return proposals.Topic{}, read(err)
 		}
 		b.known[of] = h
 	}

@@ -161,3 +161,18 @@ func TestAPushThatIsTurnedAway(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+// A redirect is followed by looking, and the push is made once more.
+func TestARepositoryThatMovesDuringAPush(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	b := s.branches()
+	built, err := b.Build(t.Context(), s.update("shop", "v2"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Inject(gitserver.Fault{On: gitserver.Push, Status: http.StatusMovedPermanently, Header: http.Header{"Location": {s.repo.URL + "/git-receive-pack"}}})
+	if err := b.Push(t.Context(), topicOf("shop"), git.Hash{}, built); err != nil || s.where(topicOf("shop")) != built.Commit {
+		t.Errorf("pushed: %v, and it is at %s", err, s.where(topicOf("shop")))
+	}
+}

@@ -59,9 +59,13 @@ type Config struct {
 
 // Limits bound what is held at once, and what is made.
 type Limits struct {
-	FileBytes int          // of a file with its edit
-	PushBytes int          // of the files of one update together; default 16 MiB
-	Memory    func() int64 // of what is read of histories and of topic branches, in bytes
+	FileBytes int // of a file with its edit; default 1 MiB
+	PushBytes int // of the files of one update together; default 16 MiB
+	// Memory is how many bytes may be read at a time of a history or of a topic branch, and
+	// may change. What is kept beside that is small: the names of topic branches, which are
+	// bounded by what [git.Remote] keeps of an answer, 20,000 names of commits, and the files
+	// of the update that was built last.
+	Memory func() int64
 }
 
 // Bounds of what is searched, and for how long.
@@ -69,6 +73,7 @@ const (
 	mostCommits  = 5_000 // that are asked whether the base branch reaches a commit
 	searchWithin = 10 * time.Second
 	identifyFor  = 30 * time.Second
+	fileBytes    = 1 << 20
 	pushBytes    = 16 << 20
 )
 
@@ -99,12 +104,8 @@ type app struct{ environment, name string }
 // New makes the branches of a repository. It does not use the network. Its errors are
 // [gitops.Invalid] and name the field.
 func New(c Config) (*Branches, error) {
-	if c.Subject == "" {
-		c.Subject = message.One
-	}
-	if c.Limits.PushBytes == 0 {
-		c.Limits.PushBytes = pushBytes
-	}
+	c.Subject = cmp.Or(c.Subject, message.One)
+	c.Limits.FileBytes, c.Limits.PushBytes = cmp.Or(c.Limits.FileBytes, fileBytes), cmp.Or(c.Limits.PushBytes, pushBytes)
 	if err := cmp.Or(git.ValidateBranch(c.Branch), proposals.CheckBase(c.Branch)); err != nil {
 		return nil, err
 	}
@@ -185,7 +186,9 @@ func (b *Branches) askFetch(ctx context.Context) error {
 	if err == nil {
 		err = a.CanFetch(b.config.Branch)
 	}
-	b.fetchCaps = a.Capabilities
+	if err == nil {
+		b.fetchCaps = a.Capabilities
+	}
 	return err
 }
 
@@ -221,11 +224,10 @@ func (b *Branches) baseWith(ctx context.Context, paths []string) (*branch.Snapsh
 	return b.view.Snapshot(), nil
 }
 
-// errMoved says that the base branch is no longer as it was looked at: there is more to be
-// seen by looking again.
-var errMoved = gitops.Errorf(gitops.Conflict, "the base branch changed while it was read")
+// errMoved says that a branch is no longer where the last Look saw it.
+var errMoved = gitops.Errorf(gitops.Conflict, "a branch changed while it was read")
 
-// read makes an error of reading the base branch one that people are told.
+// read makes an error of reading a branch one that people are told.
 func read(err error) error {
 	if git.UnknownToServer(err) {
 		return errMoved.WithCause(err)

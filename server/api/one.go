@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // variable is a part of the path in plain text. Where a client has escaped more
@@ -103,6 +104,9 @@ func (a *API) withSteps(ctx context.Context, c Caller, d gitops.Delivery) (gitop
 		if updates[i], err = a.withDecisions(ctx, c, updates[i]); err != nil {
 			return d, err
 		}
+		if updates[i].Feedback, err = queue.FeedbackOf(ctx, a.Store, u); err != nil {
+			return d, err
+		}
 	}
 	d.Updates = updates
 	return d, a.markOvertaken(ctx, pointers(updates))
@@ -112,6 +116,9 @@ func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	u, err := a.readable(r)
 	if err == nil {
 		u, err = a.withDecisions(r.Context(), callerOf(r), u)
+	}
+	if err == nil {
+		u.Feedback, err = queue.FeedbackOf(r.Context(), a.Store, u)
 	}
 	if err == nil {
 		err = a.markOvertaken(r.Context(), []*gitops.Update{&u})

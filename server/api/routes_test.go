@@ -68,6 +68,10 @@ func (g *guard) Update(context.Context, string) (gitops.Update, error) {
 	return gitops.Update{}, g.touch("Update")
 }
 
+func (g *guard) Checkpoint(context.Context, string) (string, error) {
+	return "", g.touch("Checkpoint")
+}
+
 func (g *guard) Head(context.Context, string, string) (gitops.Head, error) {
 	return gitops.Head{}, g.touch("Head")
 }

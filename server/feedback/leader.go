@@ -117,7 +117,7 @@ func (l *leader) read(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			for _, u := range updatesOf(c) {
-				if source, _ := site.Source(u.Environment, u.App); source != "" {
+				if source, _ := site.Source(u.Environment, u.App); source != "" || u.State == gitops.Cancelled && l.toldBefore(u.ID) != "" {
 					if tooMuch := l.backlog.add(u, c.At, l.cursor); tooMuch != nil {
 						l.Recorder.LeftOut(TooOld)
 					}

@@ -111,6 +111,18 @@ func (l *leader) repository(name string) *repository {
 	return r
 }
 
+// toldBefore is the repository that has a Deployment of an update, as far as is known: the
+// updates of an app that leaves the configuration are cancelled, and its source is not known
+// any more.
+func (l *leader) toldBefore(update string) string {
+	for name, r := range l.repositories {
+		if r.made[update] != nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // mayLack reports whether an update may have a Deployment that was not listed. GitHub's clock
 // made the one time and the store's the other.
 func (r *repository) mayLack(u gitops.Update) bool {

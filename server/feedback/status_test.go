@@ -111,6 +111,20 @@ func TestAppsOfOneRepositoryDoNotEndEachOther(t *testing.T) {
 	})
 }
 
+// An update that is cancelled because its app left the configuration ends its Deployment.
+func TestAnAppThatLeavesTheConfiguration(t *testing.T) {
+	play(t, func(s *site) {
+		id := s.order("prod", "api", "1.0.0", sha)
+		s.pass(time.Minute)
+		s.mu.Lock()
+		delete(s.sources, "api")
+		s.mu.Unlock()
+		s.ends(id, gitops.ActionCancel, "app api left the configuration")
+		s.pass(time.Minute)
+		s.expect("shop/api prod 1a2b3c4 1.0.0: queued inactive")
+	})
+}
+
 // The commit is what the sender says, or else what the tag says, or none; then it is said.
 func TestTheCommitOfAnUpdate(t *testing.T) {
 	const unknown = "9999999999999999999999999999999999999999"

@@ -77,7 +77,9 @@ type telling struct {
 func (l *leader) look(ctx context.Context, e *entry, waits bool) (t telling, err error) {
 	t.entry = e
 	site := l.Site()
-	t.source, t.shared = site.Source(e.place.Environment, e.place.App)
+	if t.source, t.shared = site.Source(e.place.Environment, e.place.App); t.source == "" {
+		t.source = l.toldBefore(e.update)
+	}
 	if t.source == "" { // by another configuration
 		l.backlog.remove(e)
 		return t, nil

@@ -217,5 +217,10 @@ func (a *App) PullRequestClient() *github.Client { return a.pulls }
 // host.
 func (a *App) Key() string { return strconv.FormatInt(a.config.AppID, 10) + "@" + a.api.Host }
 
+// CommitPage is the page of a commit of the manifest repository, for people.
+func (a *App) CommitPage(commit string) string {
+	return a.web.Scheme + "://" + a.web.Host + "/" + a.owner + "/" + a.name + "/commit/" + commit
+}
+
 // Repository is the manifest repository's owner and name.
 func (a *App) Repository() (owner, name string) { return a.owner, a.name }

@@ -170,7 +170,9 @@ func (p *process) Update(_ context.Context, id string) (gitops.Update, error) {
 }
 
 func (p *process) Heads(_ context.Context, environment string, apps []string) ([]gitops.Head, error) {
-	return ask(p, "Heads", func(ctx context.Context, s *postgres.Store) ([]gitops.Head, error) { return s.Heads(ctx, environment, apps) }, nil)
+	return ask(p, "Heads", func(ctx context.Context, s *postgres.Store) ([]gitops.Head, error) {
+		return s.Heads(ctx, environment, apps)
+	}, nil)
 }
 
 func (p *process) Deliveries(_ context.Context, f queue.DeliveryFilter, at queue.Page) ([]gitops.Delivery, string, error) {

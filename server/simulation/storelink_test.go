@@ -131,16 +131,6 @@ func (l *storeLink) Backlogs(ctx context.Context) ([]queue.Backlog, error) {
 	return over(ctx, l, "Backlogs", func() ([]queue.Backlog, error) { return l.store.Backlogs(context.Background()) })
 }
 
-func (l *storeLink) Update(ctx context.Context, id string) (gitops.Update, error) {
-	return over(ctx, l, "Update", func() (gitops.Update, error) { return l.store.Update(context.Background(), id) })
-}
-
-func (l *storeLink) Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error) {
-	return over(ctx, l, "Heads", func() ([]gitops.Head, error) {
-		return l.store.Heads(context.Background(), environment, apps)
-	})
-}
-
 type page struct {
 	updates []gitops.Update
 	next    string

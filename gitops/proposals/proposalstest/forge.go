@@ -32,9 +32,10 @@ func (f *forge) Pulls(_ context.Context, branch string) (found []proposals.Pull,
 	return found, err
 }
 
-// listed is a pull request as lists have it: without who ended it and what it waits for.
+// listed is a pull request as lists have it: without who ended it, what it waits for, and
+// whether it is queued.
 func listed(p proposals.Pull) proposals.Pull {
-	p.EndedBy, p.ByUs, p.WaitsFor = "", false, nil
+	p.EndedBy, p.ByUs, p.WaitsFor, p.Queued = "", false, nil, false
 	return p
 }
 

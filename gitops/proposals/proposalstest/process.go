@@ -23,7 +23,8 @@ type Call struct {
 // Fault is how a call fails.
 type Fault struct {
 	Err     error
-	Applied bool // what was asked for is done all the same
+	Applied bool   // what was asked for is done all the same
+	Branch  string // only calls of this branch; "" for any
 }
 
 // Process is one process that works on a world. It can die: nothing that it asks for is done
@@ -113,12 +114,14 @@ func (p *Process) call(op, branch string, number int, do func(w *World) error) e
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, Call{Op: op, Branch: branch, Number: number, At: time.Now()})
-	if faults := w.faults[op]; len(faults) > 0 {
-		w.faults[op] = faults[1:]
-		if faults[0].Applied {
+	fails := func(f Fault) bool { return f.Branch == "" || f.Branch == branch }
+	if i := slices.IndexFunc(w.faults[op], fails); i >= 0 {
+		fault := w.faults[op][i]
+		w.faults[op] = slices.Delete(w.faults[op], i, i+1)
+		if fault.Applied {
 			_ = do(w)
 		}
-		return faults[0].Err
+		return fault.Err
 	}
 	if err := do(w); alive || err != nil {
 		return err

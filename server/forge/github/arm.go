@@ -134,8 +134,6 @@ func (f *Forge) mergeReady(ctx context.Context, p proposals.Pull, want armed, of
 		return nil
 	case statusOf(response) == http.StatusConflict:
 		return fmt.Errorf("%w: %w", proposals.ErrHeadMoved, err)
-	case statusOf(response) == http.StatusMethodNotAllowed && strings.Contains(strings.ToLower(said(err)), "merge queue"):
-		return f.enqueue(ctx, p)
 	case statusOf(response) == http.StatusMethodNotAllowed:
 		return fmt.Errorf("%w: GitHub says: %s", proposals.ErrNotNow, gitops.Clip(said(err), 300))
 	}

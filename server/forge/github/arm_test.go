@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
@@ -30,6 +31,11 @@ func TestArmedItIsMergedWhenItMayBe(t *testing.T) {
 	}
 	if got := s.get(1); !got.Armed || s.github.Count("POST", "/graphql enablePullRequestAutoMerge") != 1 {
 		t.Errorf("%+v", got)
+	}
+	stale := p
+	stale.Head = git.Hash{1} // it is armed, and at another commit
+	if err := s.Arm(t.Context(), stale, text("1.1.0")); !errors.Is(err, proposals.ErrHeadMoved) {
+		t.Error(err)
 	}
 	s.repo.Approve("ann", 1)
 	got := s.get(1)

@@ -53,7 +53,6 @@ func (f *Forge) Open(ctx context.Context) (open []proposals.Pull, changed bool, 
 			break
 		}
 	}
-	changed = changed || len(pages) != len(f.pages)
 	f.pages = pages
 	return open, changed, nil
 }

@@ -63,8 +63,9 @@ func TestOpenWithAnotherToken(t *testing.T) {
 // An answer that was lost half way hides no change from the next.
 func TestOpenAfterAFailure(t *testing.T) {
 	s := newSite(t)
-	s.open(0, true)
 	s.many(101)
+	s.open(101, true)
+	s.repo.Rename("ann", 1, "Hers", "")
 	for _, applied := range []bool{false, true} {
 		s.github.Inject(githubtest.Fault{Method: "GET", Path: path("/pulls"), Times: 1}) // page 1 comes
 		s.github.Inject(githubtest.Fault{Method: "GET", Path: path("/pulls"), Times: 1, Applied: applied, Status: http.StatusBadGateway})

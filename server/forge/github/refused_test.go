@@ -237,6 +237,8 @@ func TestTooManyPullRequests(t *testing.T) {
 
 // GraphQL's errors come with status 200.
 func TestWhatGraphQLSays(t *testing.T) {
+	s := newSite(t)
+	p := s.propose("1.1.0")
 	for name, c := range map[string]struct {
 		body string
 		code gitops.Code
@@ -250,14 +252,10 @@ func TestWhatGraphQLSays(t *testing.T) {
 		"a head that moved":   {`{"errors": [{"type": "STALE_DATA", "message": "x"}]}`, "", proposals.ErrHeadMoved},
 		"what is not allowed": {`{"errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by integration"}]}`, gitops.Forbidden, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			p := s.propose("1.1.0")
-			s.github.Inject(githubtest.Fault{Method: "POST", Path: "/graphql", Times: 1, Status: 200, Body: c.body})
-			err := s.Disarm(t.Context(), p)
-			if c.want != nil && !errors.Is(err, c.want) || c.code != "" && gitops.CodeOf(err) != c.code {
-				t.Errorf("told %v", err)
-			}
-		})
+		s.github.Inject(githubtest.Fault{Method: "POST", Path: "/graphql", Times: 1, Status: 200, Body: c.body})
+		err := s.Disarm(t.Context(), p)
+		if c.want != nil && !errors.Is(err, c.want) || c.code != "" && gitops.CodeOf(err) != c.code {
+			t.Errorf("%s: told %v", name, err)
+		}
 	}
 }

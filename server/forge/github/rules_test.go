@@ -15,6 +15,7 @@ func TestRules(t *testing.T) {
 	const classic = "the base branch has a branch protection rule, whose details GitHub shows only with the permission Administration: read, which tallyman does not ask for: a ruleset in its place can be read"
 	rule := func(kind string) githubtest.Rule { return githubtest.Rule{Type: kind} }
 	all := []string{"squash", "merge", "rebase"}
+	s := newSite(t)
 	for name, c := range map[string]struct {
 		base, topics []githubtest.Rule
 		prepare      func(s *site)
@@ -67,18 +68,17 @@ func TestRules(t *testing.T) {
 			want: proposals.Rules{Methods: []string{"squash", "rebase"}},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			s.repo.Rule("main", c.base...)
-			s.repo.Rule("tallyman/**", c.topics...)
-			if c.prepare != nil {
-				c.prepare(s)
-			}
-			got, err := s.Rules(t.Context(), topic)
-			if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
-				t.Error(err, diff)
-			}
-		})
+		s.repo.Unrule()
+		s.repo.Set(func(settings *githubtest.Settings) { settings.AllowAutoMerge, settings.AllowMergeCommit = true, true })
+		s.repo.Rule("main", c.base...)
+		s.repo.Rule("tallyman/**", c.topics...)
+		if c.prepare != nil {
+			c.prepare(s)
+		}
+		got, err := s.Rules(t.Context(), topic)
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v %s", name, err, diff)
+		}
 	}
 }
 

@@ -46,9 +46,11 @@ type site struct {
 
 func newSite(t *testing.T) *site { return newSiteAt(t, "") }
 
-// newSiteAt is a site whose API is below a path.
+// newSiteAt is a site whose API is below a path. Most of a test is waiting for git, so they
+// run beside each other.
 func newSiteAt(t *testing.T, path string) *site {
 	t.Helper()
+	t.Parallel()
 	_, repo := gittest.Start(t, "myshop/manifests.git")
 	s := &site{t: t, git: repo, github: githubtest.New(t), now: time.Now().Truncate(time.Second)}
 	gittest.Commit(t, repo, gitserver.Change{Files: map[string]string{"api.yaml": "tag: 1.0.0\n", "web.yaml": "tag: 1.0.0\n"}})

@@ -18,6 +18,7 @@ type Fault struct {
 	Status       int
 	Header       http.Header
 	Body         string
+	Asked        func()          // called when the call comes; may be nil
 	Wait         <-chan struct{} // first the call lasts until this is closed; with Status 0 it is then answered rightly
 }
 
@@ -80,6 +81,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer s.mu.Unlock()
 		s.route(w, r)
 		return
+	}
+	if fault.Asked != nil {
+		fault.Asked()
 	}
 	if fault.Wait != nil {
 		select {

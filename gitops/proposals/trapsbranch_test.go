@@ -1,0 +1,153 @@
+package proposals_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
+)
+
+func TestTrapSquashWithoutTrailers(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		inWorld(t, func(s *site) {
+			s.w.Set(func(w *proposalstest.World) { w.Squash, w.Stale = proposalstest.SquashBlank, stale })
+			u := s.propose("1.1.0")
+			s.w.Merge(1, "squash", "bo")
+			s.look()
+			s.is(u, gitops.Committed)
+			if tip, _ := s.w.Base("prod", "api"); u.Commit != tip.String() {
+				t.Errorf("stale: %t: the commit is %s, not %s", stale, u.Commit, tip)
+			}
+		})
+	}
+}
+
+func TestTrapTwoUpdatesOneProposal(t *testing.T) {
+	inWorld(t, func(s *site) {
+		for _, tag := range []string{"1.1.0", "1.2.0", "1.3.0"} {
+			s.want(s.order(tag))
+		}
+		s.after(time.Minute)
+		s.pulls("open 1.3.0")
+		s.count(2, "create", "push")
+	})
+}
+
+func TestTrapBranchLeftAfterAMerge(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.w.Fail("delete", proposalstest.Fault{Err: gitops.Errorf(gitops.Rejected, "GH013: rule violations")})
+		s.propose("1.1.0")
+		s.w.Merge(1, "squash", "bo")
+		s.look()
+		if head, _ := s.w.Topic("prod", "api"); head.IsZero() {
+			t.Fatal("the branch is deleted: nothing is tested")
+		}
+		next := s.propose("1.2.0")
+		s.pulls("merged 1.1.0", "open 1.2.0")
+		s.w.DeleteBranch("prod", "web", "bo")
+		s.w.Merge(2, "squash", "bo")
+		s.w.DeleteBranch("prod", "api", "bo")
+		s.look()
+		s.is(next, gitops.Committed)
+		s.after(5 * time.Minute)
+		s.noTopic()
+	})
+}
+
+func TestTrapBranchFarBehind(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.propose("1.1.0")
+		s.w.Close(1, "bo")
+		s.w.Fail("delete", proposalstest.Fault{Err: gitops.Errorf(gitops.Forbidden, "no")})
+		s.look()
+		for range 5 {
+			s.w.EditBase("prod", "web", time.Now().String(), "ann")
+		}
+		s.propose("1.2.0")
+		s.w.Set(func(w *proposalstest.World) {})
+		if found := s.w.Check(); len(found) > 0 {
+			t.Error(found)
+		}
+		s.pulls("closed 1.1.0", "open 1.2.0")
+	})
+}
+
+func TestTrapSameTagRedelivered(t *testing.T) {
+	inWorld(t, func(s *site) {
+		first := s.propose("1.1.0")
+		second := s.propose("1.1.0")
+		s.is(first, gitops.Superseded)
+		s.pulls("open 1.1.0")
+		s.count(1, "push")
+		s.w.Merge(1, "merge", "bo")
+		s.look()
+		s.is(second, gitops.Committed)
+	})
+}
+
+func TestTrapRollbackOnBaseIsNotRepeated(t *testing.T) {
+	inWorld(t, func(s *site) {
+		u := s.propose("1.1.0")
+		s.w.Merge(1, "squash", "bo")
+		s.look()
+		s.is(u, gitops.Committed)
+		s.w.EditBase("prod", "api", "1.0.0", "ann")
+		s.look()
+		s.after(10 * time.Minute)
+		s.pulls("merged 1.1.0")
+		s.baseHas("1.0.0")
+	})
+}
+
+// A pull request that tallyman closed and whose branch was rewritten since is not opened again.
+func TestTrapNeverReopened(t *testing.T) {
+	inWorld(t, func(s *site) {
+		u := s.propose("1.1.0")
+		if !s.w.Close(1, proposalstest.Bot) {
+			t.Fatal("not closed")
+		}
+		s.look()
+		s.after(10 * time.Second)
+		s.is(u, gitops.Proposed)
+		s.pulls("closed 1.1.0", "open 1.1.0")
+		if u.Proposal.Number != 2 {
+			t.Errorf("the proposal is #%d", u.Proposal.Number)
+		}
+	})
+}
+
+func TestTrapForeignPullRequests(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.w.Foreign("feature")
+		u := s.propose("1.1.0")
+		if u.Proposal.Number != 2 {
+			t.Errorf("the proposal is #%d", u.Proposal.Number)
+		}
+		s.count(1, "create")
+	})
+}
+
+func TestTrapQueuedHeadIsLocked(t *testing.T) {
+	for _, merged := range []bool{true, false} {
+		inWorld(t, func(s *site) {
+			first := s.propose("1.1.0")
+			s.w.Enqueue(1)
+			second := s.order("1.2.0")
+			s.want(second)
+			s.after(2 * time.Minute)
+			s.is(second, gitops.Pending)
+			if b := s.blocked["1.2.0"]; !contains(b.Reason, "merge queue") {
+				t.Errorf("blocked by %+v", b)
+			}
+			s.w.Dequeue(1, merged)
+			s.after(time.Minute)
+			s.is(second, gitops.Proposed)
+			if merged {
+				s.is(first, gitops.Committed)
+			} else {
+				s.is(first, gitops.Superseded)
+			}
+		})
+	}
+}

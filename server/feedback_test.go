@@ -1,0 +1,106 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
+)
+
+const revision = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+
+// newSourceSite is a site whose app api has a source, on which the App is installed.
+func newSourceSite(t *testing.T) (*site, *githubtest.Server, *githubtest.Source) {
+	t.Helper()
+	s, github := newAppSite(t)
+	github.Install(77, "shop/api")
+	github.Permit(77, "deployments", "write")
+	s.edit("  api: {repository", "  api: {source: shop/api, repository")
+	return s, github, github.Source("shop/api", revision)
+}
+
+// awaitNote waits for a checkpoint, which is about to be written.
+func (r *running) awaitNote(name, text string) {
+	r.t.Helper()
+	for began := time.Now(); ; {
+		got, err := r.store.Checkpoint(r.t.Context(), name)
+		if err == nil && strings.Contains(got, text) {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			r.t.Fatalf("%s is %q, %v", name, got, err)
+		}
+	}
+}
+
+// asked has the test told of the next call.
+func asked(github *githubtest.Server, f githubtest.Fault) <-chan struct{} {
+	called := make(chan struct{})
+	f.Times, f.Asked = 1, func() { close(called) }
+	github.Inject(f)
+	return called
+}
+
+// What becomes of an update is shown by GitHub on the commit that the sender named, and the
+// API says where. A GitHub that does not answer delays no lane.
+func TestGitHubIsToldOfUpdates(t *testing.T) {
+	const deployments = "/repos/shop/api/deployments"
+	s, github, source := newSourceSite(t)
+	answer := make(chan struct{})
+	listed := asked(github, githubtest.Fault{Method: http.MethodGet, Path: deployments, Wait: answer})
+	told := asked(github, githubtest.Fault{Method: http.MethodPost, Path: deployments + "/1/statuses"})
+	r := s.start()
+	r.awaitNote("job/feedback", "cursor")
+	unknown := r.settled(r.order("first", `{"app": "api", "environment": "dev", "tag": "main-0000001"}`).delivery(t, 202).Updates[0].ID)
+	<-listed
+	dispatch := strings.Replace(order("api", "dev", "main-1a2b3c4"), `"tag"`, `"sha": "`+revision+`", "tag"`, 1)
+	u := r.settled(r.do(r.github(oldSecret, "second", dispatch)).delivery(t, 202).Updates[0].ID)
+	if u.State != gitops.Committed || u.Revision != revision || len(source.Deployments()) > 0 {
+		t.Errorf("while GitHub does not answer, %+v, and %+v", u, source.Deployments())
+	}
+	close(answer)
+	<-told
+	r.awaitNote("feedback/dev/api", u.ID)
+	all := source.Deployments()
+	manifests, _ := strings.CutSuffix(s.config().Manifests.URL, ".git")
+	if len(all) != 1 || all[0].SHA != revision || all[0].Environment != "dev" || all[0].State() != "success" || all[0].Statuses[0].LogURL != manifests+"/commit/"+u.Commit {
+		t.Errorf("%+v", all)
+	}
+	host, _ := strings.CutSuffix(manifests, "/shop/manifests")
+	want := &gitops.Feedback{Repository: "shop/api", Environment: "dev", Deployment: 1, URL: host + "/shop/api/deployments"}
+	for id, want := range map[string]*gitops.Feedback{u.ID: want, unknown.ID: nil} { // the first is behind by then
+		if diff := cmp.Diff(want, read[gitops.Update](r, "/api/v1/updates/"+id).Feedback); diff != "" {
+			t.Error(diff)
+		}
+	}
+	series := gather(t, r.Server)
+	for name, want := range map[string]float64{"written_total": 2, "failed_total": 0, `left_out_total{reason="no_commit"}`: 0, "refusing_repositories": 0, "backlog_age_seconds": 0} {
+		if got, there := series["tallyman_feedback_"+name]; got != want || !there {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A repository without the App is told of by explain, and is told when the configuration
+// names another.
+func TestARepositoryWithoutTheAppIsSaid(t *testing.T) {
+	s, github, _ := newSourceSite(t)
+	github.Uninstall(77)
+	github.Expect(http.StatusNotFound)
+	r := s.start()
+	r.awaitNote("job/feedback", "cursor")
+	u := r.settled(r.order("first", `{"app": "api", "environment": "dev", "tag": "main-1a2b3c4"}`).delivery(t, 202).Updates[0].ID)
+	r.awaitNote("feedback/dev/api", u.ID)
+	said := read[gitops.Update](r, "/api/v1/updates/"+u.ID).Feedback
+	if said == nil || said.Deployment != 0 || !strings.HasPrefix(said.Reason, "the GitHub App is not installed on shop/api: install it there, or correct source") {
+		t.Errorf("%+v", said)
+	}
+	if refusing := gather(t, r.Server)["tallyman_feedback_refusing_repositories"]; refusing != 1 {
+		t.Errorf("%v repositories refuse", refusing)
+	}
+}
