@@ -66,7 +66,7 @@ func TestDemo(t *testing.T) {
 		"$ tallyman apps\n", "myshop-web", "Delivery github/00000000-0000-4000-8000-000000000006: accepted", "myshop-web in dev to main-1a2b3c4: committed",
 		// Somebody stops prod, is refused an order meanwhile, and goes back to the tag of before.
 		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h1, stop of prod: ",
-		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: incident-4711",
+		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: ",
 		// prod is written by pull requests: one is open, is merged by a person, and explained.
 		"$ tallyman update myshop-api 1.4.0 --env prod --key release-1.4.0 --wait\n   myshop-api in prod to 1.4.0: proposed (https://github.com/myshop/myshop-manifests/pull/1)", "To wait for the merge: --wait=committed",
 		"proposed: pull request #1 is open: ", "bo approves pull request 1, ", "merged by bo at ", "The commit is what pull request 1 was merged as", `tallyman_proposals_ended_total{environment="prod",outcome="merged"} 0 -> 2`,
