@@ -79,7 +79,7 @@ func TestGitHubIsToldOfUpdates(t *testing.T) {
 		}
 	}
 	series := gather(t, r.Server)
-	for name, want := range map[string]float64{"written_total": 2, "failed_total": 0, `left_out_total{reason="no_commit"}`: 0, "refusing_repositories": 0, "backlog_age_seconds": 0} {
+	for name, want := range map[string]float64{"written_total": 2, "failures_total": 0, `left_out_total{reason="no_commit"}`: 0, "refusing_repositories": 0, "oldest_seconds": 0} {
 		if got, there := series["tallyman_feedback_"+name]; got != want || !there {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
