@@ -181,19 +181,24 @@ func (r *Room) builtFor(a *app) {
 // askLanded asks what the base branch reaches.
 func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	l := landing{}
-	asked := map[*bool]git.Hash{&l.topic: s.head}
-	if p != nil {
-		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+	type question struct {
+		is     *bool
+		commit git.Hash
 	}
-	for is, commit := range asked {
-		if commit == zero {
+	asked := []question{{&l.topic, s.head}}
+	if p != nil {
+		l.number = p.Number
+		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
+	}
+	for _, q := range asked {
+		if q.commit == zero {
 			continue
 		}
-		reached, err := b.Contains(ctx, commit)
+		reached, err := b.Contains(ctx, q.commit)
 		if err != nil {
 			return err
 		}
-		*is = reached
+		*q.is = reached
 	}
 	s.landed = &l
 	return nil

@@ -3,7 +3,6 @@ package proposals
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -200,7 +199,7 @@ func (r *Room) lookSoon() {
 }
 
 func (r *Room) sweepAt(now time.Time) time.Time {
-	return now.Add(sweepEvery + rand.N(sweepEvery/4))
+	return now.Add(sweepEvery + r.config.Jitter(sweepEvery/4))
 }
 
 func (r *Room) lookDue(now time.Time) bool {
