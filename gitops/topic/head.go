@@ -32,7 +32,7 @@ type head struct {
 // it is a person's to bring up to date.
 func (b *Branches) Topic(ctx context.Context, environment, name string, at git.Hash) (proposals.Topic, error) {
 	target, err := b.config.Target(environment, name)
-	if err != nil {
+	if err != nil && gitops.CodeOf(err) != gitops.NotFound {
 		return proposals.Topic{}, err
 	}
 	paths := target.AppendPaths(nil)

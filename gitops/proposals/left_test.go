@@ -1,0 +1,70 @@
+package proposals_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
+)
+
+// left has the files of api not be known any more.
+func (s *site) left() {
+	unknown := proposalstest.Fault{Err: gitops.Errorf(gitops.NotFound, `app "api" is no longer configured for environment "prod"`)}
+	for range 100 {
+		s.w.Fail("base", unknown)
+	}
+}
+
+func leaves(w *gitops.ProposalWish) { w.Close = `app "api" is not configured for environment "prod"` }
+
+// What is open of an app that left the configuration is closed, also by a process that has never
+// seen its files, and a merge that comes first counts.
+func TestAnAppThatLeftTheConfiguration(t *testing.T) {
+	for name, people := range map[string]func(s *site){
+		"nobody does anything": func(*site) {},
+		"the base moves":       func(s *site) { s.w.EditBase("", "", "", "bo") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				u := s.propose("1.1.0")
+				s.room.Close()
+				s.start()
+				s.left()
+				people(s)
+				s.want(u, leaves)
+				s.after(time.Minute)
+				s.is(u, gitops.Cancelled)
+				s.pulls("closed 1.1.0")
+				s.noTopic()
+			})
+		})
+	}
+	t.Run("it is merged", func(t *testing.T) {
+		inWorld(t, func(s *site) {
+			u := s.propose("1.1.0")
+			s.w.Merge(1, "squash", "bo")
+			s.left()
+			s.want(u, leaves)
+			s.after(time.Minute)
+			s.is(u, gitops.Committed)
+		})
+	})
+	t.Run("it comes back", func(t *testing.T) {
+		inWorld(t, func(s *site) {
+			u := s.propose("1.1.0")
+			s.room.Close()
+			s.start()
+			s.left()
+			s.w.Before("close", func() {
+				s.w.Calm()
+				s.want(u)
+			})
+			s.want(u, leaves)
+			s.after(time.Minute)
+			s.is(u, gitops.Proposed)
+			s.baseHas("1.0.0")
+			s.pulls("closed 1.1.0", "open 1.1.0")
+		})
+	})
+}
