@@ -144,7 +144,9 @@ func TestATopicOfAnAppThatLeft(t *testing.T) {
 	at := s.look(b).Topics[topicOf("shop")]
 	for who, b := range map[string]*Branches{"who made it": b, "who finds it": s.branches()} {
 		s.look(b)
-		b.config.Target = func(string, string) (edit.Target, error) { return edit.Target{}, gitops.Errorf(gitops.NotFound, "it left") }
+		b.config.Target = func(string, string) (edit.Target, error) {
+			return edit.Target{}, gitops.Errorf(gitops.NotFound, "it left")
+		}
 		if _, err := b.Base(t.Context(), "prod", "shop"); gitops.CodeOf(err) != gitops.NotFound {
 			t.Errorf("%s: the base branch: %v", who, err)
 		}
