@@ -95,6 +95,28 @@ func TestTheNewestIsHeldBeforeItsPullRequest(t *testing.T) {
 	})
 }
 
+// An update that comes to be held while its pull request cannot be opened does not take over that
+// of an older one, which goes on, until its hold is over.
+func TestAHoldComesBeforeATakeOver(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		p.opensNothing()
+		s.accept("api 2")
+		synctest.Wait()
+		p.blocks("api 2", time.Hour)
+		s.holds.hold("api 2", gitops.BlockBad, time.Time{})
+		elapse(10 * time.Second)
+		equal(t, "wanted", []string{"api 2", "api 1"}, p.asked())
+		equal(t, "happened", []string{"api 2 proposal", "api 2 bad"}, s.happened())
+		s.holds.free("api 2")
+		p.opensAgain()
+		elapse(10 * time.Second)
+		equal(t, "wanted afterwards", []string{"api 2", "api 2"}, p.asked())
+		equal(t, "happened afterwards", []string{"api 1 superseded", "api 2 proposed"}, s.sortedHappened())
+		s.Stop(t.Context())
+	})
+}
+
 // Without an answer of Holds nothing is wanted, and what is known of pull requests is reported
 // all the same.
 func TestProposalsWhileItIsNotKnownWhatHolds(t *testing.T) {

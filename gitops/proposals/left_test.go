@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
@@ -66,5 +67,26 @@ func TestAnAppThatLeftTheConfiguration(t *testing.T) {
 			s.baseHas("1.0.0")
 			s.pulls("closed 1.1.0", "open 1.1.0")
 		})
+	})
+}
+
+// An update that came to be held before its pull request was open does not take over the open one
+// of an older update, and keeps nobody from merging that.
+func TestWhatIsHeldTakesOverNothing(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.env.Merge = proposals.MergeAuto
+		s.w.Set(protected)
+		first := s.propose("1.1.0")
+		second := s.order("1.2.0")
+		s.want(second, func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}} })
+		s.after(time.Minute)
+		s.is(second, gitops.Pending)
+		s.is(first, gitops.Proposed)
+		s.pulls("open 1.1.0")
+		s.count(0, "disarm")
+		s.want(second)
+		s.after(time.Minute)
+		s.is(second, gitops.Proposed)
+		s.is(first, gitops.Superseded)
 	})
 }

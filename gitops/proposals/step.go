@@ -138,6 +138,8 @@ func (s seen) whileOpen(w wish) step {
 		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
 	case w.Close != "" || s.head.IsZero():
 		return s.closeIt("it is not wanted any more")
+	case len(w.Held) > 0 && !w.reported && !mine:
+		return step{do: rest} // it takes over nothing
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
 		return step{do: disarm}
 	case len(w.Held) > 0 && !s.fresh:
