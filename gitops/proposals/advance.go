@@ -195,6 +195,9 @@ func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	asked := map[*bool]git.Hash{&l.topic: s.head}
 	if p != nil {
 		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+		if s.missing.number != p.Number {
+			s.missing = missing{p.Number, s.now}
+		}
 	}
 	for is, commit := range asked {
 		if commit == zero {

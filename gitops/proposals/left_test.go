@@ -90,3 +90,27 @@ func TestWhatIsHeldTakesOverNothing(t *testing.T) {
 		s.is(first, gitops.Superseded)
 	})
 }
+
+// A merge that the base branch does not show yet is waited for, whatever the forge's clock says.
+func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		inWorld(t, func(s *site) {
+			s.w.Set(func(w *proposalstest.World) { w.Clock = ahead })
+			u := s.propose("1.1.0")
+			s.w.Before("open", func() { s.w.Merge(1, "squash", "bo") }) // after the branches were looked at
+			s.look()
+			s.after(20 * time.Second)
+			s.is(u, gitops.Committed)
+		})
+		inWorld(t, func(s *site) {
+			s.w.Set(func(w *proposalstest.World) { w.Clock = ahead })
+			u := s.propose("1.1.0")
+			s.w.Merge(1, "squash", "bo")
+			s.w.Rewind()
+			s.look()
+			s.is(u, gitops.Proposed)
+			s.after(11 * time.Minute)
+			s.is(u, gitops.Superseded)
+		})
+	}
+}
