@@ -114,3 +114,28 @@ func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 		})
 	}
 }
+
+// A process that was paused for long writes the text of an older update when it goes on: the
+// holder of the lane writes its own again, and leaves a person's words alone.
+func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.propose("1.1.0")
+		paused := s.w.Process().Forge()
+		old := s.w.Pulls()[0].Text
+		s.propose("1.2.0")
+		if err := paused.Edit(t.Context(), 1, old); err != nil {
+			t.Fatal(err)
+		}
+		s.look()
+		s.pulls("open 1.2.0")
+		s.w.Forget()
+		words := s.w.Pulls()[0].Text
+		words.Title += ", please"
+		if err := paused.Edit(t.Context(), 1, words); err != nil {
+			t.Fatal(err)
+		}
+		s.look()
+		s.after(5 * time.Minute)
+		s.count(1, "edit")
+	})
+}

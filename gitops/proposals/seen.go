@@ -108,6 +108,13 @@ func (s seen) mergedHere() bool {
 	return s.pull != nil && s.pull.State == PullMerged && s.pull.Head == s.head
 }
 
+// namesAnother reports whether the pull request's text names updates and not this one: a process
+// that was paused has written it, and no person. A squash would say so of the wrong update.
+func (s seen) namesAnother(u gitops.Update) bool {
+	ids := namedIn(s.pull.Text.Body)
+	return len(ids) > 0 && !slices.Contains(ids, u.ID)
+}
+
 // namedIn are the ids of updates that a text's trailers name.
 func namedIn(body string) (ids []string) {
 	for _, u := range gitops.ParseTrailers([]byte(strings.ReplaceAll(body, "\r\n", "\n"))) {

@@ -203,7 +203,7 @@ func (s seen) endBuilt(w wish) step {
 func (s seen) keep(w wish) step {
 	t := s.textOf(w)
 	switch {
-	case !t.sameAs(s.pull.Text) && !t.sameAs(w.sent):
+	case !t.sameAs(s.pull.Text) && (!t.sameAs(w.sent) || s.namesAnother(w.Update)):
 		return step{do: edit, text: t}
 	case !w.reported:
 		return s.propose(w)
