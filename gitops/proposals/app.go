@@ -100,7 +100,7 @@ func (a *app) moved() {
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
 		if !fresh { // a list does not tell
-			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
+			p.WaitsFor, p.Queued, p.ArmedByUs = was.WaitsFor, was.Queued, was.ArmedByUs && p.Armed
 		}
 	} else {
 		a.wish.sent = Text{}

@@ -215,6 +215,10 @@ func (s seen) keep(w wish) step {
 			return step{do: askGet}
 		}
 		return step{do: arm, text: Text{Title: t.Title, Body: s.topic.Trailers}}
+	case w.env.Merge == MergePerson && s.pull.Armed && !s.fresh:
+		return step{do: askGet} // lists do not tell who armed it
+	case w.env.Merge == MergePerson && s.pull.Armed && s.pull.ArmedByUs:
+		return step{do: disarm} // since then it is for people to merge
 	}
 	return s.tell(w, step{do: rest})
 }

@@ -77,6 +77,15 @@ func (w *World) Close(number int, by string) bool {
 	return true
 }
 
+// Arm has the forge merge a pull request as soon as its rules allow it.
+func (w *World) Arm(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.Armed, p.ArmedByUs, p.armedText = true, false, proposals.Text{}
+	w.opened++
+}
+
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
 // enqueued.
 func (w *World) Fulfil(number int) {
