@@ -63,7 +63,7 @@ func (a *app) want(next gitops.ProposalWish) bool {
 		}
 		a.wish = wish{
 			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
-			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, older: older[max(0, len(older)-olderMost):],
+			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, armed: a.wish.armed, older: older[max(0, len(older)-olderMost):],
 		}
 		a.unstick()
 	}

@@ -115,6 +115,32 @@ func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 	}
 }
 
+// What is taken out of the queue, or disarmed, is armed again at once, and then ever more slowly.
+func TestArmedAgainEverMoreSlowly(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.env.Merge = proposals.MergeAuto
+		s.w.Set(func(w *proposalstest.World) { w.Rules = proposals.Rules{Protected: true, Queue: true} })
+		u := s.propose("1.1.0")
+		s.w.Fulfil(1)
+		ejected := 0
+		for end := time.Now().Add(6 * time.Hour); time.Now().Before(end); s.look() {
+			if s.w.Dequeue(1, false) {
+				ejected++
+			}
+		}
+		if ejected < 6 || ejected > 14 {
+			t.Errorf("queued %d times within 6 hours", ejected)
+		}
+		newer := s.propose("1.2.0") // begins from nothing
+		s.w.Fulfil(1)
+		s.look()
+		s.w.Dequeue(1, true)
+		s.look()
+		s.is(u, gitops.Superseded)
+		s.is(newer, gitops.Committed)
+	})
+}
+
 // A process that was paused for long writes the text of an older update when it goes on: the
 // holder of the lane writes its own again, and leaves a person's words alone.
 func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {

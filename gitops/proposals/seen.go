@@ -60,6 +60,37 @@ type wish struct {
 	older               []gitops.ProposalWish // of the app, that were wished for before and have not ended
 	remark, remarked    git.Hash              // a person's commit that a comment is due for, and was made for
 	disarmed            git.Hash              // a person's commit that the pull request was disarmed for
+	armed               arming
+}
+
+// arming is how often a pull request was armed at one head.
+type arming struct {
+	head  git.Hash
+	times int
+	at    time.Time // the last time
+}
+
+// Bounds of how long it is not armed once more at a head, after the second time: a queue that
+// ejects it would test it for ever, in the way of others, and a person may not want it armed.
+const (
+	armLeast = time.Minute
+	armMost  = time.Hour
+)
+
+// next is when a head may be armed.
+func (a arming) next(head git.Hash) time.Time {
+	if a.head != head || a.times < 2 {
+		return time.Time{}
+	}
+	return a.at.Add(doubled(armLeast, armMost, a.times-2))
+}
+
+// again counts that a head is armed.
+func (a arming) again(head git.Hash, now time.Time) arming {
+	if a.head != head {
+		a.times = 0
+	}
+	return arming{head, a.times + 1, now}
 }
 
 // has reports whether the topic's commit is that of an update, or of one of the same image: then

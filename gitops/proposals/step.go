@@ -211,6 +211,9 @@ func (s seen) keep(w wish) step {
 		if s.pull.Head != s.head {
 			return s.tell(w, step{do: wait, after: lagWait})
 		}
+		if at := w.armed.next(s.head); s.now.Before(at) {
+			return s.tell(w, step{do: wait, after: at.Sub(s.now)})
+		}
 		if !s.fresh {
 			return step{do: askGet}
 		}

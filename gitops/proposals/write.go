@@ -84,7 +84,11 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 	case arm:
 		p := *s.pull
 		p.Head = s.head
-		return forge.Arm(ctx, p, st.text)
+		err := forge.Arm(ctx, p, st.text)
+		if err == nil {
+			a.wish.armed = a.wish.armed.again(s.head, r.config.Now())
+		}
+		return err
 	}
 	if !s.topic.Ours && !s.saysPersonal(s.pull.Text.Body) && a.wish.remarked != s.head {
 		a.wish.remark = s.head
