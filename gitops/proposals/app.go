@@ -64,7 +64,7 @@ func (a *app) want(next gitops.ProposalWish) bool {
 		}
 		a.wish = wish{
 			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
-			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, older: older[max(0, len(older)-olderMost):],
+			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, armed: a.wish.armed, older: older[max(0, len(older)-olderMost):],
 		}
 		a.unstick()
 	}
@@ -101,7 +101,7 @@ func (a *app) moved() {
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
 		if !fresh { // a list does not tell
-			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
+			p.WaitsFor, p.Queued, p.ArmedByUs = was.WaitsFor, was.Queued, was.ArmedByUs && p.Armed
 		}
 	} else {
 		a.wish.sent = Text{}
