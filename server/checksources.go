@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/feedback"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // source is a repository that is told of updates.
 type source struct {
-	repository string   // owner/name, as an app has it
-	apps       []string // whose images are built from it
+	feedback.Source
+	apps []string // whose images are built from it
 }
 
 // checkSourceAccess asks GitHub whether an App may tell each source of updates, and prints how
@@ -37,7 +38,7 @@ func (s *Server) checkSourceAccess(ctx context.Context, out io.Writer, g *genera
 			if ctx.Err() != nil {
 				return
 			}
-			err := deployers{s}.as(func(to *githubapp.Deployer) error { return to.Permitted(ctx, of.repository) })
+			err := deployers{s, of.Manifests}.as(func(to *githubapp.Deployer) error { return to.Permitted(ctx, of.Repository) })
 			switch gitops.CodeOf(err) {
 			case gitops.Unavailable, gitops.RateLimited, gitops.Unauthorized:
 				giveUp(err) // the first of them counts
@@ -53,28 +54,30 @@ func (s *Server) checkSourceAccess(ctx context.Context, out io.Writer, g *genera
 	}
 	wrong := slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	if n := len(sources) - len(wrong); n > 0 {
-		fmt.Fprintf(out, "sources: GitHub may be told of updates in %d of %d repositories\n", n, len(sources))
+		fmt.Fprintf(out, "sources: GitHub may be told of updates in %d of %d sources\n", n, len(sources))
 	}
 	return errors.Join(wrong...)
 }
 
 // sourcesOf are the sources, sorted. GitHub does not tell capitals apart.
 func sourcesOf(g *generation) []*source {
-	named := make(map[string]*source)
+	named := make(map[feedback.Source]*source)
 	var all []*source
 	for _, t := range g.known().Targets() {
-		key := strings.ToLower(t.Source)
-		if key == "" {
+		if t.Source == "" {
 			continue
 		}
+		key := feedback.Source{Repository: strings.ToLower(t.Source), Manifests: t.Manifests}
 		if named[key] == nil {
-			named[key] = &source{repository: t.Source}
+			named[key] = &source{Source: feedback.Source{Repository: t.Source, Manifests: t.Manifests}}
 			all = append(all, named[key])
 		}
 		if of := named[key]; !slices.Contains(of.apps, t.App) {
 			of.apps = append(of.apps, t.App)
 		}
 	}
-	slices.SortFunc(all, func(a, b *source) int { return cmp.Compare(a.repository, b.repository) })
+	slices.SortFunc(all, func(a, b *source) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Manifests, b.Manifests))
+	})
 	return all
 }

@@ -120,11 +120,11 @@ func TestCheckSources(t *testing.T) {
 				github.Install(78, "shop/web")
 				github.Permit(78, "deployments", "write")
 			},
-			line: "sources: GitHub may be told of updates in 2 of 2 repositories",
+			line: "sources: GitHub may be told of updates in 2 of 2 sources",
 		},
 		"one without the App": {
 			change: func(*githubtest.Server) {}, status: http.StatusNotFound,
-			line: "sources: GitHub may be told of updates in 1 of 2 repositories", says: []string{web},
+			line: "sources: GitHub may be told of updates in 1 of 2 sources", says: []string{web},
 		},
 		"one without deployments": {
 			change: func(github *githubtest.Server) { github.Permit(77, "deployments", "read") }, status: http.StatusNotFound,
