@@ -256,7 +256,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
-		a.seen.past = &p
+		a.seen.past, a.seen.pastAt = &p, r.config.Now()
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

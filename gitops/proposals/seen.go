@@ -27,7 +27,9 @@ type seen struct {
 	current bool  // ... and no branch has moved since
 	unsure  bool  // pull may have changed: it is asked for before anything else
 	landed  *landing
-	past    *Pull // of an older update, where another one came after it
+	over    time.Time // when pull was first seen to have ended; zero while it is open
+	past    *Pull     // of an older update, where another one came after it; asked for at pastAt
+	pastAt  time.Time
 	rules   *Rules
 	built   *Built    // for the wished update, upon the base branch's tip
 	forced  bool      // the forge says that the topic has nothing new: it is built again
