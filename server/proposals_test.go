@@ -95,16 +95,30 @@ func TestPullRequestsOutliveAReload(t *testing.T) {
 	r.closes(hub, 1)
 }
 
-// An app that leaves the configuration has its pull request closed, and its update cancelled.
+// An app that leaves the configuration has its pull request closed, and its update cancelled,
+// also where nobody was there who would remember in which repository it was.
 func TestAnAppThatIsGoneHasItsPullRequestClosed(t *testing.T) {
-	s, _, hub := newForgeSite(t)
-	r := s.start()
-	id := r.do(r.github(oldSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202).Updates[0].ID
-	r.isProposed(id)
-	s.edit("shop/api}", "shop/api, environments: [dev]}")
-	s.must(s.reload(r))
-	r.becomes(id, gitops.Cancelled, `app "api" is not configured for environment "prod"`)
-	r.closes(hub, 1)
+	for name, change := range map[string]func(s *site, r *running) *running{
+		"while it runs": func(s *site, r *running) *running {
+			s.must(s.reload(r))
+			return r
+		},
+		"while it is down": func(s *site, r *running) *running {
+			r.stop()
+			return s.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, hub := newForgeSite(t)
+			r := s.start()
+			id := r.do(r.github(oldSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202).Updates[0].ID
+			r.isProposed(id)
+			s.edit("shop/api}", "shop/api, environments: [dev]}")
+			r = change(s, r)
+			r.becomes(id, gitops.Cancelled, `app "api" is not configured for environment "prod"`)
+			r.closes(hub, 1)
+		})
+	}
 }
 
 // closes waits until a pull request is closed and its branch is gone.

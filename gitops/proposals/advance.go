@@ -79,7 +79,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 		a.pending = &st
 		return false
 	}
-	err := r.do(ctx, a.of.environment, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	err := r.do(ctx, a.of.environment, func(ctx context.Context) error {
+		return r.pass(ctx, a, st, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	})
 	if err != nil {
 		r.failed(ctx, a, st, err)
 		return false
@@ -110,13 +112,13 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 			r.failed(ctx, a, step{do: rest}, err)
 			return false
 		}
-		a.at = r.heads.Base
 	}
 	if s.head != zero {
 		s.gone = time.Time{}
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}
+	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
 		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
@@ -125,15 +127,27 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	return true
 }
 
+// observeGit observes the branches. Of an app that left the configuration it is not known what
+// the base branch has, and what is open of it is closed all the same; it is observed each time,
+// since it may come back.
 func (r *Room) observeGit(ctx context.Context, a *app) error {
 	return r.do(ctx, a.of.environment, func(ctx context.Context) (err error) {
 		s := &a.seen
 		s.head, s.inWay, s.topic = r.heads.Topics[a.of.branch()], r.blocking(a.of), Topic{}
-		if s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app); err != nil || s.head == zero {
+		s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app)
+		left := gitops.CodeOf(err) == gitops.NotFound && a.wish.Close != ""
+		if err != nil && !left {
 			return err
 		}
-		s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head)
-		return err
+		if s.head != zero {
+			if s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head); err != nil {
+				return err
+			}
+		}
+		if !left {
+			a.at = r.heads.Base
+		}
+		return nil
 	})
 }
 
@@ -181,19 +195,27 @@ func (r *Room) builtFor(a *app) {
 // askLanded asks what the base branch reaches.
 func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	l := landing{}
-	asked := map[*bool]git.Hash{&l.topic: s.head}
-	if p != nil {
-		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+	type question struct {
+		is     *bool
+		commit git.Hash
 	}
-	for is, commit := range asked {
-		if commit == zero {
+	asked := []question{{&l.topic, s.head}}
+	if p != nil {
+		l.number = p.Number
+		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
+		if s.missing.number != p.Number {
+			s.missing = missing{p.Number, s.now}
+		}
+	}
+	for _, q := range asked {
+		if q.commit == zero {
 			continue
 		}
-		reached, err := b.Contains(ctx, commit)
+		reached, err := b.Contains(ctx, q.commit)
 		if err != nil {
 			return err
 		}
-		*is = reached
+		*q.is = reached
 	}
 	s.landed = &l
 	return nil

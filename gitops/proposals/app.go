@@ -32,6 +32,7 @@ type app struct {
 	stuck    action    // that failed last
 	stuckFor time.Time // until when it is not tried again
 	left     bool      // the app is another repository's by now: nobody waits for results
+	gated    func()    // tells the gate that the forge does not merge it any more; nil where it does not
 }
 
 // olderMost is how many updates before the wished one are remembered.
@@ -63,7 +64,7 @@ func (a *app) want(next gitops.ProposalWish) bool {
 		}
 		a.wish = wish{
 			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
-			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, older: older[max(0, len(older)-olderMost):],
+			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, armed: a.wish.armed, older: older[max(0, len(older)-olderMost):],
 		}
 		a.unstick()
 	}
@@ -100,7 +101,7 @@ func (a *app) moved() {
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
 		if !fresh { // a list does not tell
-			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
+			p.WaitsFor, p.Queued, p.ArmedByUs = was.WaitsFor, was.Queued, was.ArmedByUs && p.Armed
 		}
 	} else {
 		a.wish.sent = Text{}

@@ -36,6 +36,8 @@ type Pull struct {
 	Text     Text
 	Armed    bool // the forge merges it as soon as its rules allow it
 	Queued   bool // it is in a merge queue: its branch is locked; only of Get
+	// ArmedByUs is that tallyman armed it; only of Get.
+	ArmedByUs bool
 	OpenedAt time.Time
 
 	// Of one that was merged or closed.

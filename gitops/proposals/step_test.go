@@ -125,7 +125,7 @@ func held(c *situation) {
 func merged(c *situation) {
 	p := *c.seen.pull
 	p.State, p.Landed, p.EndedAt = PullMerged, git.Hash{5}, c.seen.now
-	c.seen.pull, c.seen.landed = &p, &landing{number: 1, commit: true}
+	c.seen.pull, c.seen.landed, c.seen.missing = &p, &landing{number: 1, commit: true}, missing{1, c.seen.now}
 }
 
 func personal(c *situation) {

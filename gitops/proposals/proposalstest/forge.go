@@ -35,7 +35,7 @@ func (f *forge) Pulls(_ context.Context, branch string) (found []proposals.Pull,
 // listed is a pull request as lists have it: without who ended it, what it waits for, and
 // whether it is queued.
 func listed(p proposals.Pull) proposals.Pull {
-	p.EndedBy, p.ByUs, p.WaitsFor, p.Queued = "", false, nil, false
+	p.EndedBy, p.ByUs, p.WaitsFor, p.Queued, p.ArmedByUs = "", false, nil, false, false
 	return p
 }
 
@@ -166,7 +166,7 @@ func (f *forge) Arm(_ context.Context, q proposals.Pull, t proposals.Text) error
 			w.violate("#%d is armed with a commit of %s", p.Number, w.commits[p.Head].author)
 		}
 		if p.armedText = t; w.Rules.Protected && !w.ready[p.Number] {
-			p.Armed = true
+			p.Armed, p.ArmedByUs = true, true
 			w.opened++
 			return nil
 		}

@@ -60,7 +60,7 @@ func (w *World) merge(number int, method, by, text string) bool {
 }
 
 func (w *World) end(p *pull, state proposals.PullState, by string) {
-	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC()
+	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC().Add(w.Clock)
 	p.Armed, p.Queued, p.WaitsFor = false, false, nil
 	w.opened++
 }
@@ -75,6 +75,15 @@ func (w *World) Close(number int, by string) bool {
 	}
 	w.end(p, proposals.PullClosed, by)
 	return true
+}
+
+// Arm has the forge merge a pull request as soon as its rules allow it.
+func (w *World) Arm(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.Armed, p.ArmedByUs, p.armedText = true, false, proposals.Text{}
+	w.opened++
 }
 
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
@@ -184,6 +193,13 @@ func (w *World) remove(branch, by string) {
 		w.end(p, proposals.PullClosed, by)
 	}
 	delete(w.topics, branch)
+}
+
+// Rewind forces the base branch back by one commit.
+func (w *World) Rewind() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.base = w.commits[w.base].parents[0]
 }
 
 // EditBase writes an app's tag on the base branch by hand; without an app another file.

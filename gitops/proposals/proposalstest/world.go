@@ -27,6 +27,7 @@ type World struct {
 	Rules  proposals.Rules // what the forge demands
 	Squash SquashText      // what a squash by a person says
 	Stale  bool            // the forge does not tell the commit that a merge made
+	Clock  time.Duration   // how far the forge's clock is ahead
 
 	mu         sync.Mutex
 	base       git.Hash
