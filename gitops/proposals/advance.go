@@ -79,7 +79,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 		a.pending = &st
 		return false
 	}
-	err := r.do(ctx, a.of.environment, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	err := r.do(ctx, a.of.environment, func(ctx context.Context) error {
+		return r.pass(ctx, a, st, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	})
 	if err != nil {
 		r.failed(ctx, a, st, err)
 		return false
@@ -117,6 +119,7 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}
+	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
 		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),

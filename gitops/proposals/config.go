@@ -1,6 +1,7 @@
 package proposals
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -36,6 +37,12 @@ type Config struct {
 	// the update's in the app's own repository; both may be nil, and may answer "".
 	PageURL    func(u gitops.Update) string
 	CompareURL func(u gitops.Update, from string) string
+
+	// Gate is asked whether anything holds an update, right before a pull request is opened or
+	// merged for it, as manifest.Config.Gate is before a push. done is called when that has
+	// ended; of what the forge is to merge by itself, when that was merged, closed or taken
+	// back. On an error nothing is done. Default: nothing holds.
+	Gate func(ctx context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error)
 
 	Logger *slog.Logger // that names the repository
 	Now    func() time.Time

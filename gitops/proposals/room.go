@@ -2,7 +2,6 @@ package proposals
 
 import (
 	"context"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -131,7 +130,12 @@ func (r *Room) leave(environment string) {
 	}
 	r.mu.Unlock()
 	r.ask(func() {
-		maps.DeleteFunc(r.apps, func(of appOf, _ *app) bool { return of.environment == environment })
+		for of, a := range r.apps {
+			if of.environment == environment {
+				a.ungate()
+				delete(r.apps, of)
+			}
+		}
 	})
 }
 
@@ -179,6 +183,9 @@ func (r *Room) run(ctx context.Context) {
 			r.publishOutage()
 			r.sleep(ctx, now)
 		}
+	}
+	for _, a := range r.apps {
+		a.ungate()
 	}
 }
 
