@@ -85,7 +85,7 @@ func TestManyAppsAtOnce(t *testing.T) {
 	})
 }
 
-// No hour has more than 500 creations, and what takes something back does not wait for it.
+// No hour has more than 350 creations, and what takes something back does not wait for it.
 func TestMoreThanAnHourBears(t *testing.T) {
 	const apps = 600
 	inWorld(t, func(s *site) {
@@ -96,7 +96,7 @@ func TestMoreThanAnHourBears(t *testing.T) {
 			s.want(s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0"))
 		}
 		s.after(15 * time.Minute)
-		s.count(500, "create")
+		s.count(350, "create")
 		s.want(s.updates[3], func(w *gitops.ProposalWish) { w.Close = "cancelled" })
 		s.after(10 * time.Second)
 		s.is(s.updates[3], gitops.Cancelled)
