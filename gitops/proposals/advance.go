@@ -121,8 +121,8 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
-		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
-		places: r.config.Places(a.of.environment, a.of.app),
+		compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
+		places:  r.config.Places(a.of.environment, a.of.app),
 	}
 	return true
 }
