@@ -17,6 +17,7 @@ func (of appOf) branch() string { return Branch(of.environment, of.app) }
 // app is what the room's goroutine knows of one app that something is wished of.
 type app struct {
 	of   appOf
+	term int // of its environment: see [board]
 	wish wish
 	seen seen
 	at   git.Hash // the base branch's tip that seen is of; zero for none

@@ -78,7 +78,9 @@ func TestWhatIsHeldTakesOverNothing(t *testing.T) {
 		s.w.Set(protected)
 		first := s.propose("1.1.0")
 		second := s.order("1.2.0")
-		s.want(second, func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}} })
+		s.want(second, func(w *gitops.ProposalWish) {
+			w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}}
+		})
 		s.after(time.Minute)
 		s.is(second, gitops.Pending)
 		s.is(first, gitops.Proposed)

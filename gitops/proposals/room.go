@@ -88,12 +88,12 @@ func (r *Room) ask(do func()) {
 
 // Want implements the lanes' Proposals.
 func (r *Room) Want(environment string, wishes []gitops.ProposalWish) {
-	wishes = slices.Clone(wishes)
+	wishes, term := slices.Clone(wishes), r.board.term(environment)
 	r.ask(func() {
 		for _, w := range wishes {
 			of := appOf{environment, w.Update.App}
 			if r.apps[of] == nil {
-				r.apps[of] = &app{of: of}
+				r.apps[of] = &app{of: of, term: term}
 			}
 			if r.apps[of].want(w) {
 				r.lookSoon()
@@ -120,8 +120,8 @@ func (r *Room) Look(environment string) {
 
 // Leave implements the lanes' Proposals.
 func (r *Room) Leave(environment string) {
+	r.board.leave(environment)
 	r.leave(environment)
-	r.board.take(environment)
 }
 
 func (r *Room) leave(environment string) {
