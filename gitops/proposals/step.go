@@ -271,7 +271,7 @@ func (s seen) withoutPull(w wish) step {
 		return step{do: askBuild}
 	case s.built.Ends != nil || s.built.HandEdit != nil:
 		return s.endBuilt(w)
-	case own && s.head == s.built.Commit:
+	case own && (!s.outdated() || s.head == s.built.Commit): // of several files the first has the tag
 		return step{do: create, text: s.textOf(w)}
 	}
 	return step{do: push}
