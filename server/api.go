@@ -81,7 +81,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Freezes:        func() *gate.Freezes { return g.freezes },
 		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
 		Holder:         s.holder,
-		AwaitQuiet:     s.holds.AwaitQuiet,
+		AwaitQuiet:     s.awaitQuiet,
 		CheckNames:     g.checkHeld,
 	})
 	for _, route := range g.api.Routes() {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
@@ -28,6 +29,24 @@ func (s *Server) takeHint(ctx context.Context, h gitops.Hint) (environments []st
 		return nil
 	}
 	return environments
+}
+
+// awaitQuiet has the lanes judge at once what a stop holds, and waits until nothing of it is
+// under way: what GitHub was to merge by itself is taken back by then. A hint that the store
+// does not pass on costs the seconds until the lanes judge again.
+func (s *Server) awaitQuiet(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time) {
+	var environments []string
+	for _, p := range s.current().proposing() {
+		if (len(h.Environments) == 0 || slices.Contains(h.Environments, p.environment)) && !slices.Contains(environments, p.environment) {
+			environments = append(environments, p.environment)
+		}
+	}
+	if len(environments) > 0 {
+		if err := s.store.Nudge(ctx, environments); err != nil {
+			s.logger.Warn("stop not passed on to the lanes", slog.String("hold", h.ID), slog.String("error", err.Error()))
+		}
+	}
+	return s.holds.AwaitQuiet(ctx, h)
 }
 
 // hinted are the names of the manifest repositories, written as a GitHub App, that a hint

@@ -36,7 +36,7 @@ func (s *Server) configureProposals(g *generation) {
 			continue
 		}
 		rooms[name] = proposals.Config{
-			Repository: name, Branches: r.topics, Forge: r.forge, Logger: s.logger.With("repository", name), Now: now,
+			Repository: name, Branches: r.topics, Forge: r.forge, Gate: s.holds.Gate, Logger: s.logger.With("repository", name), Now: now,
 			Environment: g.proposalsOf,
 			Places:      func(environment, app string) []string { return placesOf(g.known().Target(environment, app)) },
 			CompareURL: func(u gitops.Update, from string) string {

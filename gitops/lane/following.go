@@ -234,13 +234,6 @@ func (t *leaseTerm) addWrittenTags(ctx context.Context, updates []gitops.Update)
 	return err
 }
 
-// keepHeld keeps what was reported to hold an update in hand.
-func (t *leaseTerm) keepHeld(id string, by []gitops.Block) {
-	if known := t.following.byID[id]; known != nil && by[0].Kind.Held() {
-		known.held = by
-	}
-}
-
 // judgeFollowed finds out what holds the updates in hand. What is pending and came to be held
 // is reported, as that of any other. It reports whether the lease is still ours.
 func (t *leaseTerm) judgeFollowed() (ours bool, err error) {

@@ -224,10 +224,14 @@ func TestAnEnvironmentThatLeavesHasItsProposalsClosed(t *testing.T) {
 		if !s.logged.has("environment is not configured, closing its pull requests") || !strings.Contains(s.logged.line("pull request cannot be brought up to date, retrying"), "url=") {
 			t.Error("it does not say what it waits for")
 		}
-		p.happens("api 1", gitops.ActionCancel)
-		p.happens("web 1", gitops.ActionCancel)
+		closed := *s.update("dev", "api 1").Proposal
+		closed.EndedAt = time.Now()
+		p.result("api 1", gitops.ProposalResult{Transition: &gitops.Transition{Action: gitops.ActionCancel}, Proposal: &closed})
+		p.happens("web 1", gitops.ActionCancel) // whose forge is not configured any more
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 cancelled", "web 1 cancelled"}, s.happened())
+		equal(t, "why", `environment "dev" is not configured`, s.update("dev", "api 1").Reason)
+		equal(t, "why, where it stays open", `environment "dev" is not configured; its pull request could not be closed, close it by hand: https://forge/pulls/2`, s.update("dev", "web 1").Reason)
 		equal(t, "holder", "", s.backlog().Holder)
 		s.Stop(t.Context())
 	})

@@ -71,6 +71,9 @@ func TestAHoldComesBeforeThePullRequest(t *testing.T) {
 				equal(t, "happened then", []string{"api 1 freeze"}, s.happened())
 				equal(t, "attempts", 1+len(name)/7, s.update("dev", "api 1").Attempts)
 				equal(t, "wanted", []string{"api 1", "api 1 held by freeze"}, p.asked())
+				s.decide(gitops.ActionRetry, "api 1")
+				synctest.Wait()
+				equal(t, "happened to a retry", []string{"api 1 freeze"}, s.happened())
 				p.opensAgain()
 				elapse(time.Minute)
 				equal(t, "happened after it", []string{"api 1 proposed"}, s.happened())
@@ -95,24 +98,23 @@ func TestTheNewestIsHeldBeforeItsPullRequest(t *testing.T) {
 	})
 }
 
-// An update that comes to be held while its pull request cannot be opened does not take over that
-// of an older one, which goes on, until its hold is over.
-func TestAHoldComesBeforeATakeOver(t *testing.T) {
+// A newer one that comes to be held before its pull request is there gives that of the older
+// one back: a pin may want just this one.
+func TestTheNewestIsHeldBehindWhatIsProposed(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		s.startProposed(p, "api 1")
 		p.opensNothing()
 		s.accept("api 2")
-		synctest.Wait()
-		p.blocks("api 2", time.Hour)
-		s.holds.hold("api 2", gitops.BlockBad, time.Time{})
+		elapse(time.Second)
+		s.holds.hold("api 2", gitops.BlockPin, time.Time{})
 		elapse(10 * time.Second)
 		equal(t, "wanted", []string{"api 2", "api 1"}, p.asked())
-		equal(t, "happened", []string{"api 2 proposal", "api 2 bad"}, s.happened())
-		s.holds.free("api 2")
+		equal(t, "happened", []string{"api 2 pin"}, s.happened())
 		p.opensAgain()
+		s.holds.free("api 2")
 		elapse(10 * time.Second)
-		equal(t, "wanted afterwards", []string{"api 2", "api 2"}, p.asked())
-		equal(t, "happened afterwards", []string{"api 1 superseded", "api 2 proposed"}, s.sortedHappened())
+		equal(t, "wanted after it", []string{"api 2", "api 2"}, p.asked())
+		equal(t, "happened after it", []string{"api 2 proposed", "api 1 superseded"}, s.happened())
 		s.Stop(t.Context())
 	})
 }

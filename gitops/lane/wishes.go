@@ -126,8 +126,8 @@ func sameWish(a, b gitops.ProposalWish) bool {
 }
 
 // wishFor is what is wanted of an app's proposal; false where that is not known. What is to be
-// closed comes first, and then the newest. One that came to be held while its proposal could not
-// be opened does not take over that of an older one.
+// closed comes first, and then the newest; one that came to be held before its pull request was
+// there leaves that to the one that is proposed.
 func (t *leaseTerm) wishFor(app string) (wish gitops.ProposalWish, wanted bool) {
 	for _, known := range t.following.byApp[app] {
 		this, ok := t.wishOf(known)

@@ -79,7 +79,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 		a.pending = &st
 		return false
 	}
-	err := r.do(ctx, a.of.environment, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	err := r.do(ctx, a.of.environment, func(ctx context.Context) error {
+		return r.pass(ctx, a, st, func(ctx context.Context) error { return r.request(ctx, a, st) })
+	})
 	if err != nil {
 		r.failed(ctx, a, st, err)
 		return false
@@ -116,6 +118,7 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}
+	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
 		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
@@ -192,22 +195,27 @@ func (r *Room) builtFor(a *app) {
 // askLanded asks what the base branch reaches.
 func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	l := landing{}
-	asked := map[*bool]git.Hash{&l.topic: s.head}
+	type question struct {
+		is     *bool
+		commit git.Hash
+	}
+	asked := []question{{&l.topic, s.head}}
 	if p != nil {
-		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+		l.number = p.Number
+		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
 		if s.missing.number != p.Number {
 			s.missing = missing{p.Number, s.now}
 		}
 	}
-	for is, commit := range asked {
-		if commit == zero {
+	for _, q := range asked {
+		if q.commit == zero {
 			continue
 		}
-		reached, err := b.Contains(ctx, commit)
+		reached, err := b.Contains(ctx, q.commit)
 		if err != nil {
 			return err
 		}
-		*is = reached
+		*q.is = reached
 	}
 	s.landed = &l
 	return nil

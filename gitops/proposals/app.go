@@ -33,6 +33,7 @@ type app struct {
 	stuck    action    // that failed last
 	stuckFor time.Time // until when it is not tried again
 	left     bool      // the app is another repository's by now: nobody waits for results
+	gated    func()    // tells the gate that the forge does not merge it any more; nil where it does not
 }
 
 // olderMost is how many updates before the wished one are remembered.

@@ -1,7 +1,9 @@
 package proposals
 
 import (
+	"context"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -37,8 +39,17 @@ type Config struct {
 	PageURL    func(u gitops.Update) string
 	CompareURL func(u gitops.Update, from string) string
 
+	// Gate is asked whether anything holds an update, right before a pull request is opened or
+	// merged for it, as manifest.Config.Gate is before a push. done is called when that has
+	// ended; of what the forge is to merge by itself, when that was merged, closed or taken
+	// back. On an error nothing is done. Default: nothing holds.
+	Gate func(ctx context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error)
+
 	Logger *slog.Logger // that names the repository
 	Now    func() time.Time
+	// Jitter returns a random time from 0 up to d, by which sweeps of several processes are apart.
+	// Default rand.N of math/rand/v2.
+	Jitter func(d time.Duration) time.Duration
 	Pace   *Pace // of all rooms that use one account of a forge; nil for one of its own
 }
 
@@ -71,6 +82,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.N[time.Duration]
 	}
 	if c.Pace == nil {
 		c.Pace = &Pace{}

@@ -48,6 +48,7 @@ func (r *Room) remember(ctx context.Context, a *app, result gitops.ProposalResul
 // way, and the next update of the app takes it.
 func (r *Room) end(ctx context.Context, a *app) {
 	delete(r.apps, a.of)
+	a.ungate()
 	s := a.seen
 	over := s.found && !s.unsure && (s.pull == nil || s.pull.State != PullOpen)
 	if s.head == zero || !over || !s.topic.Ours && !s.mergedHere() {

@@ -2,8 +2,6 @@ package proposals
 
 import (
 	"context"
-	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -131,7 +129,12 @@ func (r *Room) leave(environment string) {
 	}
 	r.mu.Unlock()
 	r.ask(func() {
-		maps.DeleteFunc(r.apps, func(of appOf, _ *app) bool { return of.environment == environment })
+		for of, a := range r.apps {
+			if of.environment == environment {
+				a.ungate()
+				delete(r.apps, of)
+			}
+		}
 	})
 }
 
@@ -180,6 +183,9 @@ func (r *Room) run(ctx context.Context) {
 			r.sleep(ctx, now)
 		}
 	}
+	for _, a := range r.apps {
+		a.ungate()
+	}
 }
 
 func (r *Room) takeInbox() {
@@ -200,7 +206,7 @@ func (r *Room) lookSoon() {
 }
 
 func (r *Room) sweepAt(now time.Time) time.Time {
-	return now.Add(sweepEvery + rand.N(sweepEvery/4))
+	return now.Add(sweepEvery + r.config.Jitter(sweepEvery/4))
 }
 
 func (r *Room) lookDue(now time.Time) bool {

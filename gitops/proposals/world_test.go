@@ -1,10 +1,12 @@
 package proposals_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +33,8 @@ type site struct {
 	updates []*gitops.Update // in acceptance order
 	log     []string         // what was reported: "1.1.0 propose"
 	blocked map[string]gitops.Block
+	gate    func(u gitops.Update) (why string, err error) // nil: nothing holds
+	passed  atomic.Int64                                  // what the gate was not told the end of
 }
 
 // inWorld runs a test in a world where api is at 1.0.0.
@@ -59,8 +63,24 @@ func (s *site) start() {
 		Repository: "shop", Branches: s.p.Branches(), Forge: s.p.Forge(),
 		Environment: func(string) proposals.Environment { return s.env },
 		Places:      func(string, string) []string { return []string{"prod/api.yaml: image.tag"} },
+		Gate:        s.ask,
 		Logger:      slog.New(slog.NewTextHandler(s.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
+}
+
+// ask is the gate.
+func (s *site) ask(_ context.Context, updates []gitops.Update) (held []gitops.Held, done func(), err error) {
+	if s.gate != nil {
+		why, err := s.gate(updates[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		if why != "" {
+			return []gitops.Held{{Update: updates[0].ID, BlockedBy: []gitops.Block{{Kind: gitops.BlockStop, Reason: why}}}}, nil, nil
+		}
+	}
+	s.passed.Add(1)
+	return nil, func() { s.passed.Add(-1) }, nil
 }
 
 // restart begins another process in the place of the one before.

@@ -27,7 +27,9 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	}
 	st := *first.pending
 	first.pending, first.due = nil, true
-	err := r.do(ctx, first.of.environment, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
+	err := r.do(ctx, first.of.environment, func(ctx context.Context) error {
+		return r.pass(ctx, first, st, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
+	})
 	if err != nil {
 		r.failed(ctx, first, st, err)
 		return true
@@ -115,7 +117,13 @@ const (
 func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	now := r.config.Now()
 	var moved *MovedError
-	if r.apps[a.of] != a || ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	var held *heldError
+	switch {
+	case r.apps[a.of] != a, ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return
+	case errors.As(err, &held):
+		a.due, a.retryAt = false, now.Add(gateWait)
+		r.config.Logger.InfoContext(ctx, "step of a proposal held", about(a, slog.String("act", st.do.String()), slog.String("because", held.why))...)
 		return
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)

@@ -24,6 +24,9 @@ func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.
 	}
 	h := b.headOf(at, f.commits[at], target)
 	paths := target.AppendPaths(nil)
+	if len(paths) == 0 {
+		return h, nil
+	}
 	after, err := f.filesAt(ctx, at, paths)
 	if err == nil && h.said.Ours {
 		if h.files, err = f.filesAt(ctx, h.parent, paths); err == nil {

@@ -59,14 +59,14 @@ func New(app *githubapp.App, base string) *Forge {
 }
 
 // Pulls returns the pull requests from a branch of the repository itself, the newest first.
-// GitHub's list does not say who ended them: Get does.
+// GitHub's list does not say who ended them: Get does. Of very many these are the newest.
 func (f *Forge) Pulls(ctx context.Context, branch string) ([]proposals.Pull, error) {
 	var pulls []proposals.Pull
 	options := github.PullRequestListOptions{
 		State: "all", Head: f.owner + ":" + branch, Base: f.base, Sort: "created", Direction: "desc",
 		ListOptions: github.ListOptions{PerPage: perPage},
 	}
-	for {
+	for range mostPages {
 		list, response, err := f.client.PullRequests.List(ctx, f.owner, f.name, &options)
 		if err != nil {
 			return nil, failure("listing the pull requests of "+branch, err)
@@ -77,9 +77,10 @@ func (f *Forge) Pulls(ctx context.Context, branch string) ([]proposals.Pull, err
 			}
 		}
 		if options.Page = response.NextPage; options.Page == 0 {
-			return pulls, nil
+			break
 		}
 	}
+	return pulls, nil
 }
 
 // own reports whether a pull request is from the repository itself into the base branch:
@@ -188,7 +189,7 @@ func (f *Forge) Comment(ctx context.Context, number int, text string) error {
 		return err
 	}
 	options := github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: perPage}}
-	for {
+	for range mostPages {
 		said, response, err := f.client.Issues.ListComments(ctx, f.owner, f.name, number, &options)
 		if err != nil {
 			return failure(doing, err)
