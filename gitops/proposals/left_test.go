@@ -143,6 +143,30 @@ func TestArmedAgainEverMoreSlowly(t *testing.T) {
 	})
 }
 
+// A pull request that a person has go into another branch is not armed for that: another one is
+// opened, by whichever process.
+func TestAnotherBaseBranch(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		inWorld(t, func(s *site) {
+			s.env.Merge = proposals.MergeAuto
+			s.w.Set(protected)
+			u := s.propose("1.1.0")
+			s.w.Retarget(1)
+			if restarts {
+				s.restart()
+			}
+			s.look()
+			s.after(20 * time.Second)
+			if all := s.w.Pulls(); len(all) != 2 || all[0].Armed || !all[1].Armed || u.Proposal.Number != 2 {
+				t.Errorf("%+v, and the update's is %+v", all, u.Proposal)
+			}
+			s.w.Fulfil(2)
+			s.look()
+			s.is(u, gitops.Committed)
+		})
+	}
+}
+
 // A process that was paused for long writes the text of an older update when it goes on: the
 // holder of the lane writes its own again, and leaves a person's words alone.
 func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {

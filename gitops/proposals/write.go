@@ -128,7 +128,8 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	switch {
-	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits):
+	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
+		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
 		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
 		a.stuck = st.do
