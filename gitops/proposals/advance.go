@@ -173,7 +173,11 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	case push:
 		return r.push(ctx, a)
 	case remove:
-		if err := r.config.Branches.Delete(ctx, of.branch(), s.head); err != nil {
+		switch err := r.config.Branches.Delete(ctx, of.branch(), s.head); {
+		case gitops.CodeOf(err) == gitops.Rejected: // it is in nobody's way
+			s.stays = s.head
+			return nil
+		case err != nil:
 			return err
 		}
 		r.wentTo(a, zero, Topic{})

@@ -167,6 +167,29 @@ func TestAnotherBaseBranch(t *testing.T) {
 	}
 }
 
+// A rule that keeps topic branches from being deleted keeps nothing from its end.
+func TestABranchThatCannotBeDeleted(t *testing.T) {
+	no := proposalstest.Fault{Err: gitops.Errorf(gitops.Rejected, "GH013: Repository rule violations found: Cannot delete this branch")}
+	for name, ends := range map[string]func(s *site, u *gitops.Update) gitops.State{
+		"cancelled": func(s *site, u *gitops.Update) gitops.State { s.want(u, leaves); return gitops.Cancelled },
+		"closed":    func(s *site, _ *gitops.Update) gitops.State { s.w.Close(1, "bo"); return gitops.Closed },
+		"merged":    func(s *site, _ *gitops.Update) gitops.State { s.w.Merge(1, "squash", "bo"); return gitops.Committed },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				u := s.propose("1.1.0")
+				for range 9 {
+					s.w.Fail("delete", no)
+				}
+				state := ends(s, u)
+				s.look()
+				s.is(u, state)
+				s.propose("1.2.0")
+			})
+		})
+	}
+}
+
 // A process that was paused for long writes the text of an older update when it goes on: the
 // holder of the lane writes its own again, and leaves a person's words alone.
 func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {

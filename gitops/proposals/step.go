@@ -253,7 +253,7 @@ func (s seen) withoutPull(w wish) step {
 	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.topic || s.mergedHere()
 	branch := Branch(w.Update.Environment, w.Update.App)
 	switch {
-	case w.Close != "" && own:
+	case w.Close != "" && own && s.stays != s.head:
 		return step{do: remove}
 	case w.Close != "":
 		return s.end(w, cancelled(w.ProposalWish))
