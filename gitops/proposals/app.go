@@ -90,6 +90,13 @@ func (a *app) unstick() {
 	a.failures, a.stuck, a.stuckFor, a.seen.note = 0, rest, time.Time{}, ""
 }
 
+// unstickAfter forgets failures once what failed has worked.
+func (a *app) unstickAfter(did action) {
+	if a.stuck == did {
+		a.unstick()
+	}
+}
+
 // moved forgets what depends on the base branch's tip and on where the topic is.
 func (a *app) moved() {
 	a.at = git.Hash{}

@@ -190,6 +190,42 @@ func TestABranchThatCannotBeDeleted(t *testing.T) {
 	}
 }
 
+// While the git server is away, what is stopped is disarmed and what is cancelled is closed: the
+// forge may go on merging.
+func TestTakenBackWhileTheGitServerIsAway(t *testing.T) {
+	away := proposalstest.Fault{Err: gitops.Errorf(gitops.Unavailable, "git is away")}
+	for name, c := range map[string]struct {
+		change func(w *gitops.ProposalWish)
+		state  proposals.PullState
+		then   gitops.State
+	}{
+		"stopped":   {func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockStop, Reason: "stopped"}} }, proposals.PullOpen, gitops.Proposed},
+		"cancelled": {leaves, proposals.PullClosed, gitops.Cancelled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				s.env.Merge = proposals.MergeAuto
+				s.w.Set(protected)
+				u := s.propose("1.1.0")
+				for range 1000 {
+					s.w.Fail("look", away)
+				}
+				s.look()
+				s.want(u, c.change)
+				s.after(5 * time.Second)
+				if p := s.w.Pulls()[0]; p.Armed || p.State != c.state {
+					t.Errorf("it is %+v", p)
+				}
+				s.after(20 * time.Minute)
+				s.w.Calm()
+				s.after(5 * time.Minute)
+				s.is(u, c.then)
+				s.baseHas("1.0.0")
+			})
+		})
+	}
+}
+
 // A process that was paused for long writes the text of an older update when it goes on: the
 // holder of the lane writes its own again, and leaves a person's words alone.
 func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {

@@ -242,7 +242,9 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	for _, a := range r.apps {
 		switch {
 		case a.pending != nil:
-			sooner(later(r.writeAt(now, *a.pending), r.git.until))
+			sooner(r.mayBeMade(a, r.writeAt(now, *a.pending)))
+		case !a.parked && r.mayGoOn(a, now):
+			sooner(a.retryAt)
 		case !a.parked:
 			sooner(later(a.retryAt, r.git.until))
 		}

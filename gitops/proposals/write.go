@@ -13,12 +13,12 @@ import (
 // back first, then texts, and then new pull requests in acceptance order. What must wait for an
 // hour to be over is in no other's way. It returns false when there is none.
 func (r *Room) write(ctx context.Context, now time.Time) bool {
-	if now.Before(r.git.until) || !r.forge.since.IsZero() || now.Before(r.limited.until) {
+	if !r.forge.since.IsZero() || now.Before(r.limited.until) {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
-		if a.pending != nil && !r.config.Pace.next(now, creates(a.pending.do)).After(now) && (first == nil || a.isMoreUrgent(first)) {
+		if a.pending != nil && !r.mayBeMade(a, r.config.Pace.next(now, creates(a.pending.do))).After(now) && (first == nil || a.isMoreUrgent(first)) {
 			first = a
 		}
 	}
