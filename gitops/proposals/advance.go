@@ -206,9 +206,6 @@ func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	if p != nil {
 		l.number = p.Number
 		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
-		if s.missing.number != p.Number {
-			s.missing = missing{p.Number, s.now}
-		}
 	}
 	for _, q := range asked {
 		if q.commit == zero {
@@ -276,7 +273,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
-		a.seen.past = &p
+		a.seen.past, a.seen.pastAt = &p, r.config.Now()
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

@@ -114,6 +114,11 @@ func (a *app) take(p *Pull, fresh bool) {
 	} else {
 		a.wish.sent = Text{}
 	}
+	if was := a.seen.pull; p == nil || p.State == PullOpen {
+		a.seen.over = time.Time{}
+	} else if was == nil || was.Number != p.Number || was.State == PullOpen {
+		a.seen.over = a.seen.now // by the clock that is waited by, and not the forge's
+	}
 	a.seen.found, a.seen.pull, a.seen.unsure, a.seen.landed = true, p, false, nil
 	a.seen.fresh, a.seen.current = fresh, fresh
 	a.pending, a.due = nil, true

@@ -62,7 +62,6 @@ func (w *World) merge(number int, method, by, text string) bool {
 func (w *World) end(p *pull, state proposals.PullState, by string) {
 	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC().Add(w.Clock)
 	p.Armed, p.Queued, p.WaitsFor = false, false, nil
-	w.opened++
 }
 
 // Close closes a pull request without merging it.
@@ -83,7 +82,7 @@ func (w *World) Arm(number int) {
 	defer w.mu.Unlock()
 	p := w.pull(number)
 	p.Armed, p.ArmedByUs, p.armedText = true, false, proposals.Text{}
-	w.opened++
+	p.updated++
 }
 
 // Retarget has a pull request go into another branch than the base branch.
@@ -92,7 +91,7 @@ func (w *World) Retarget(number int) {
 	defer w.mu.Unlock()
 	p := w.pull(number)
 	p.elsewhere, p.Armed = true, false
-	w.opened++
+	p.updated++
 }
 
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
@@ -110,7 +109,7 @@ func (w *World) Fulfil(number int) {
 func (w *World) advance(p *pull) {
 	if w.Rules.Queue {
 		p.Queued, p.Armed = true, false
-		w.opened++
+		p.updated++
 		return
 	}
 	w.merge(p.Number, "squash", Bot, p.armedText.Title+"\n\n"+p.armedText.Body)
@@ -125,7 +124,7 @@ func (w *World) Enqueue(number int) bool {
 		return false
 	}
 	p.Queued, p.Armed = true, false
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -140,7 +139,7 @@ func (w *World) Dequeue(number int, merged bool) bool {
 	if p.Queued = false; merged {
 		return w.merge(number, "squash", "github-merge-queue[bot]", w.squashText(number))
 	}
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -244,7 +243,7 @@ func (w *World) move(branch string, to git.Hash) {
 		return
 	}
 	p.Head = to
-	w.opened++
+	p.updated++
 	if w.Rules.DismissStale {
 		delete(w.ready, p.Number)
 	}

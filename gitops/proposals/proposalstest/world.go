@@ -35,7 +35,6 @@ type World struct {
 	commits    map[git.Hash]*commit
 	made       uint64
 	pulls      []*pull // by number, from 1
-	opened     int     // changes of the list of open pull requests
 	comments   map[int][]string
 	ready      map[int]bool // what the rules demand is fulfilled
 	violations []string
@@ -66,6 +65,7 @@ type commit struct {
 type pull struct {
 	proposals.Pull
 	armedText proposals.Text
+	updated   int  // changes that a list shows, as by GitHub's updated_at
 	elsewhere bool // it goes into another branch than the base branch
 }
 
