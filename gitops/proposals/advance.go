@@ -14,11 +14,14 @@ const stepsAtOnce = 12
 // advanceOne makes the next steps of the first app that is due, up to a write to the forge. It
 // returns false when none is.
 func (r *Room) advanceOne(ctx context.Context, now time.Time) bool {
-	if r.heads.Base.IsZero() || now.Before(r.git.until) {
+	if r.heads.Base.IsZero() {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
+		if !r.mayGoOn(a, now) {
+			continue
+		}
 		if !a.due && !a.retryAt.IsZero() && !now.Before(a.retryAt) {
 			a.due = true
 			if now.Sub(r.looked) >= lookEvery { // what it waits for may be there by now
@@ -69,6 +72,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	case st.do == report:
 		r.report(ctx, a, st)
 		return !st.ends
+	case !st.do.asksForge() && now.Before(r.git.until):
+		a.retryAt = r.git.until
+		return false
 	case st.do == a.stuck && now.Before(a.stuckFor):
 		a.retryAt = a.stuckFor
 		return false
@@ -88,13 +94,6 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	}
 	a.unstickAfter(st.do)
 	return true
-}
-
-// unstickAfter forgets failures once what failed has worked.
-func (a *app) unstickAfter(did action) {
-	if a.stuck == did {
-		a.unstick()
-	}
 }
 
 // observe brings what was observed of an app to the last look.
@@ -173,7 +172,11 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	case push:
 		return r.push(ctx, a)
 	case remove:
-		if err := r.config.Branches.Delete(ctx, of.branch(), s.head); err != nil {
+		switch err := r.config.Branches.Delete(ctx, of.branch(), s.head); {
+		case gitops.CodeOf(err) == gitops.Rejected: // it is in nobody's way
+			s.stays = s.head
+			return nil
+		case err != nil:
 			return err
 		}
 		r.wentTo(a, zero, Topic{})

@@ -17,6 +17,7 @@ func (of appOf) branch() string { return Branch(of.environment, of.app) }
 // app is what the room's goroutine knows of one app that something is wished of.
 type app struct {
 	of   appOf
+	term int // of its environment: see [board]
 	wish wish
 	seen seen
 	at   git.Hash // the base branch's tip that seen is of; zero for none
@@ -87,6 +88,13 @@ func (w *wish) forget(id string) {
 
 func (a *app) unstick() {
 	a.failures, a.stuck, a.stuckFor, a.seen.note = 0, rest, time.Time{}, ""
+}
+
+// unstickAfter forgets failures once what failed has worked.
+func (a *app) unstickAfter(did action) {
+	if a.stuck == did {
+		a.unstick()
+	}
 }
 
 // moved forgets what depends on the base branch's tip and on where the topic is.

@@ -253,7 +253,7 @@ func (s seen) withoutPull(w wish) step {
 	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.topic || s.mergedHere()
 	branch := Branch(w.Update.Environment, w.Update.App)
 	switch {
-	case w.Close != "" && own:
+	case w.Close != "" && own && s.stays != s.head:
 		return step{do: remove}
 	case w.Close != "":
 		return s.end(w, cancelled(w.ProposalWish))
@@ -273,7 +273,7 @@ func (s seen) withoutPull(w wish) step {
 		return step{do: askBuild}
 	case s.built.Ends != nil || s.built.HandEdit != nil:
 		return s.endBuilt(w)
-	case own && s.head == s.built.Commit:
+	case own && (!s.outdated() || s.head == s.built.Commit): // of several files the first has the tag
 		return step{do: create, text: s.textOf(w)}
 	}
 	return step{do: push}

@@ -41,7 +41,10 @@ func TestNext(t *testing.T) {
 		"no topic, built": {func(c *situation) {
 			c.seen.pull, c.seen.head, c.seen.topic, c.seen.built = nil, zero, Topic{}, &Built{Commit: other}
 		}, push},
-		"a topic without a pull request":         {func(c *situation) { c.seen.pull = nil }, create},
+		"a topic without a pull request": {func(c *situation) { c.seen.pull = nil }, create},
+		"a topic without one, the first of several files has the tag": {func(c *situation) {
+			c.seen.base.Tag, c.seen.origin, c.seen.pull, c.seen.built = c.wish.Update.Tag, &Origin{}, nil, &Built{Commit: other}
+		}, create},
 		"a topic without one, in conflict":       {func(c *situation) { c.seen.pull, c.seen.topic.Conflict = nil, true }, askBuild},
 		"other files moved":                      {func(c *situation) { c.seen.topic.Behind = true }, askRules},
 		"other files moved, not strict":          {func(c *situation) { c.seen.topic.Behind, c.seen.rules = true, &Rules{} }, rest},

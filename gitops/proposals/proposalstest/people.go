@@ -85,6 +85,15 @@ func (w *World) Arm(number int) {
 	p.updated++
 }
 
+// Retarget has a pull request go into another branch than the base branch.
+func (w *World) Retarget(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.elsewhere, p.Armed = true, false
+	p.updated++
+}
+
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
 // enqueued.
 func (w *World) Fulfil(number int) {
@@ -252,7 +261,7 @@ func (w *World) pull(number int) *pull {
 
 func (w *World) open(branch string) *pull {
 	for _, p := range w.pulls {
-		if p.Branch == branch && p.State == proposals.PullOpen {
+		if p.Branch == branch && p.State == proposals.PullOpen && !p.elsewhere {
 			return p
 		}
 	}
