@@ -112,7 +112,6 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 			r.failed(ctx, a, step{do: rest}, err)
 			return false
 		}
-		a.at = r.heads.Base
 	}
 	if s.head != zero {
 		s.gone = time.Time{}
@@ -128,15 +127,27 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	return true
 }
 
+// observeGit observes the branches. Of an app that left the configuration it is not known what
+// the base branch has, and what is open of it is closed all the same; it is observed each time,
+// since it may come back.
 func (r *Room) observeGit(ctx context.Context, a *app) error {
 	return r.do(ctx, a.of.environment, func(ctx context.Context) (err error) {
 		s := &a.seen
 		s.head, s.inWay, s.topic = r.heads.Topics[a.of.branch()], r.blocking(a.of), Topic{}
-		if s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app); err != nil || s.head == zero {
+		s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app)
+		left := gitops.CodeOf(err) == gitops.NotFound && a.wish.Close != ""
+		if err != nil && !left {
 			return err
 		}
-		s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head)
-		return err
+		if s.head != zero {
+			if s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head); err != nil {
+				return err
+			}
+		}
+		if !left {
+			a.at = r.heads.Base
+		}
+		return nil
 	})
 }
 
@@ -259,7 +270,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		if err != nil {
 			return err
 		}
-		a.seen.past = &p
+		a.seen.past, a.seen.pastAt = &p, r.config.Now()
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

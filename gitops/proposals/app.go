@@ -64,7 +64,7 @@ func (a *app) want(next gitops.ProposalWish) bool {
 		}
 		a.wish = wish{
 			ProposalWish: next, reported: next.Update.State == gitops.Proposed,
-			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, older: older[max(0, len(older)-olderMost):],
+			sent: a.wish.sent, disarmed: a.wish.disarmed, remarked: a.wish.remarked, armed: a.wish.armed, older: older[max(0, len(older)-olderMost):],
 		}
 		a.unstick()
 	}
@@ -101,10 +101,15 @@ func (a *app) moved() {
 func (a *app) take(p *Pull, fresh bool) {
 	if was := a.seen.pull; was != nil && p != nil && was.Number == p.Number {
 		if !fresh { // a list does not tell
-			p.WaitsFor, p.Queued = was.WaitsFor, was.Queued
+			p.WaitsFor, p.Queued, p.ArmedByUs = was.WaitsFor, was.Queued, was.ArmedByUs && p.Armed
 		}
 	} else {
 		a.wish.sent = Text{}
+	}
+	if was := a.seen.pull; p == nil || p.State == PullOpen {
+		a.seen.over = time.Time{}
+	} else if was == nil || was.Number != p.Number || was.State == PullOpen {
+		a.seen.over = a.seen.now // by the clock that is waited by, and not the forge's
 	}
 	a.seen.found, a.seen.pull, a.seen.unsure, a.seen.landed = true, p, false, nil
 	a.seen.fresh, a.seen.current = fresh, fresh

@@ -73,7 +73,7 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 		return step{do: forget, older: o.Update}
 	}
 	before := s
-	before.pull, before.fresh, before.current = s.past, true, true
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
 	return before.ended(w, o)
 }
 
@@ -93,7 +93,7 @@ func (s seen) land(w wish, u gitops.Update) step {
 		return s.endOf(w, u, committed(u, cmp.Or(s.origin.Commit, s.pull.Landed, s.pull.Head)))
 	case s.landed.head && s.isHead(u):
 		return s.endOf(w, u, committed(u, s.pull.Head))
-	case !s.landed.commit && !s.landed.head && s.now.Sub(s.pull.EndedAt) < lagMost:
+	case !s.landed.commit && !s.landed.head && s.now.Sub(s.over) < lagMost:
 		return step{do: wait, after: lagWait}
 	}
 	return s.endOf(w, u, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede, Reason: fmt.Sprintf(

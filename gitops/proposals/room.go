@@ -39,6 +39,7 @@ type Room struct {
 	heads   Heads
 	inWay   map[string]string // the directories of topic branches, and one branch below each
 	listed  map[string]Pull   // open pull requests as last listed, by branch
+	onList  map[string]bool   // branches that have a pull request in the list that was read last
 	lookAt  time.Time         // when to look; zero before the first wish
 	looked  time.Time
 	hinted  map[string]bool // environments whose pull requests may have changed

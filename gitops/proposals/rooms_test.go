@@ -164,6 +164,27 @@ func TestReloadArms(t *testing.T) {
 	})
 }
 
+// Since a reload has people merge again, nothing is merged that was armed before.
+func TestReloadDisarms(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.shop.Set(protected)
+		merges := func(who proposals.Merge) {
+			c := s.configs["shop"]
+			c.Environment = func(string) proposals.Environment { return proposals.Environment{Merge: who} }
+			s.configs["shop"] = c
+			s.configure()
+		}
+		merges(proposals.MergeAuto)
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		merges(proposals.MergePerson)
+		s.wantResults("prod")
+		s.shop.Fulfil(1)
+		s.rooms.Look("prod")
+		s.wantResults("prod")
+	})
+}
+
 func TestNoRepository(t *testing.T) {
 	inTown(t, func(s *town) {
 		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "other", "u1")})

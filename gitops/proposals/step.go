@@ -138,6 +138,8 @@ func (s seen) whileOpen(w wish) step {
 		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
 	case w.Close != "" || s.head.IsZero():
 		return s.closeIt("it is not wanted any more")
+	case len(w.Held) > 0 && !w.reported && !mine:
+		return step{do: rest} // it takes over nothing
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
 		return step{do: disarm}
 	case len(w.Held) > 0 && !s.fresh:
@@ -203,7 +205,7 @@ func (s seen) endBuilt(w wish) step {
 func (s seen) keep(w wish) step {
 	t := s.textOf(w)
 	switch {
-	case !t.sameAs(s.pull.Text) && !t.sameAs(w.sent):
+	case !t.sameAs(s.pull.Text) && (!t.sameAs(w.sent) || s.namesAnother(w.Update)):
 		return step{do: edit, text: t}
 	case !w.reported:
 		return s.propose(w)
@@ -211,10 +213,17 @@ func (s seen) keep(w wish) step {
 		if s.pull.Head != s.head {
 			return s.tell(w, step{do: wait, after: lagWait})
 		}
+		if at := w.armed.next(s.head); s.now.Before(at) {
+			return s.tell(w, step{do: wait, after: at.Sub(s.now)})
+		}
 		if !s.fresh {
 			return step{do: askGet}
 		}
 		return step{do: arm, text: Text{Title: t.Title, Body: s.topic.Trailers}}
+	case w.env.Merge == MergePerson && s.pull.Armed && !s.fresh:
+		return step{do: askGet} // lists do not tell who armed it
+	case w.env.Merge == MergePerson && s.pull.Armed && s.pull.ArmedByUs:
+		return step{do: disarm} // since then it is for people to merge
 	}
 	return s.tell(w, step{do: rest})
 }

@@ -76,10 +76,14 @@ func TestNext(t *testing.T) {
 		"closed by tallyman":                     {func(c *situation) { c.seen.pull.State, c.seen.pull.ByUs = PullClosed, true }, create},
 		"merged":                                 {func(c *situation) { merged(c); c.seen.landed = nil }, askLanded},
 		"merged, on the base branch":             {merged, report},
-		"merged, not there yet":                  {func(c *situation) { merged(c); *c.seen.landed = landing{number: 1} }, wait},
+		"merged, not there yet": {func(c *situation) {
+			merged(c)
+			*c.seen.landed, c.seen.over = landing{number: 1}, c.seen.now
+			c.seen.pull.EndedAt = c.seen.now.Add(-time.Hour) // by a clock that is behind
+		}, wait},
 		"merged, never there": {func(c *situation) {
 			merged(c)
-			*c.seen.landed = landing{number: 1}
+			*c.seen.landed, c.seen.over = landing{number: 1}, c.seen.now
 			c.seen.now = c.seen.now.Add(time.Hour)
 		}, report},
 		"a person's commit": {personal, edit},
@@ -125,7 +129,7 @@ func held(c *situation) {
 func merged(c *situation) {
 	p := *c.seen.pull
 	p.State, p.Landed, p.EndedAt = PullMerged, git.Hash{5}, c.seen.now
-	c.seen.pull, c.seen.landed = &p, &landing{number: 1, commit: true}
+	c.seen.pull, c.seen.landed, c.seen.over = &p, &landing{number: 1, commit: true}, c.seen.now
 }
 
 func personal(c *situation) {

@@ -60,9 +60,8 @@ func (w *World) merge(number int, method, by, text string) bool {
 }
 
 func (w *World) end(p *pull, state proposals.PullState, by string) {
-	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC()
+	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC().Add(w.Clock)
 	p.Armed, p.Queued, p.WaitsFor = false, false, nil
-	w.opened++
 }
 
 // Close closes a pull request without merging it.
@@ -75,6 +74,15 @@ func (w *World) Close(number int, by string) bool {
 	}
 	w.end(p, proposals.PullClosed, by)
 	return true
+}
+
+// Arm has the forge merge a pull request as soon as its rules allow it.
+func (w *World) Arm(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.Armed, p.ArmedByUs, p.armedText = true, false, proposals.Text{}
+	p.updated++
 }
 
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
@@ -92,7 +100,7 @@ func (w *World) Fulfil(number int) {
 func (w *World) advance(p *pull) {
 	if w.Rules.Queue {
 		p.Queued, p.Armed = true, false
-		w.opened++
+		p.updated++
 		return
 	}
 	w.merge(p.Number, "squash", Bot, p.armedText.Title+"\n\n"+p.armedText.Body)
@@ -107,7 +115,7 @@ func (w *World) Enqueue(number int) bool {
 		return false
 	}
 	p.Queued, p.Armed = true, false
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -122,7 +130,7 @@ func (w *World) Dequeue(number int, merged bool) bool {
 	if p.Queued = false; merged {
 		return w.merge(number, "squash", "github-merge-queue[bot]", w.squashText(number))
 	}
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -186,6 +194,13 @@ func (w *World) remove(branch, by string) {
 	delete(w.topics, branch)
 }
 
+// Rewind forces the base branch back by one commit.
+func (w *World) Rewind() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.base = w.commits[w.base].parents[0]
+}
+
 // EditBase writes an app's tag on the base branch by hand; without an app another file.
 func (w *World) EditBase(environment, app, tag, by string) git.Hash {
 	w.mu.Lock()
@@ -219,7 +234,7 @@ func (w *World) move(branch string, to git.Hash) {
 		return
 	}
 	p.Head = to
-	w.opened++
+	p.updated++
 	if w.Rules.DismissStale {
 		delete(w.ready, p.Number)
 	}

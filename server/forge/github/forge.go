@@ -99,7 +99,12 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 		return proposals.Pull{}, failure(doing, err)
 	}
 	p := pullOf(found)
+	us, err := f.app.Identity(ctx)
+	if err != nil {
+		return proposals.Pull{}, err
+	}
 	if p.State == proposals.PullOpen {
+		p.ArmedByUs = found.GetAutoMerge().GetEnabledBy().GetLogin() == us.Name
 		return f.withStanding(ctx, p, found)
 	}
 	p.EndedBy = found.GetMergedBy().GetLogin()
@@ -109,10 +114,6 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 			return proposals.Pull{}, failure(doing, err)
 		}
 		p.EndedBy = issue.GetClosedBy().GetLogin()
-	}
-	us, err := f.app.Identity(ctx)
-	if err != nil {
-		return proposals.Pull{}, err
 	}
 	p.ByUs = p.EndedBy == us.Name
 	return p, nil
