@@ -103,8 +103,10 @@ func next(s seen, w wish) step {
 	if u, ok := s.overtaken(w); ok {
 		return s.settle(w, u)
 	}
-	switch {
-	case s.pull.State == PullOpen:
+	if st, settled := s.settleOwn(w); settled {
+		return st
+	}
+	if s.pull.State == PullOpen {
 		return s.whileOpen(w)
 	}
 	return s.afterEnd(w)
