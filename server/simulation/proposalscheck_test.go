@@ -117,7 +117,7 @@ func (c *checker) finallyByPull(u *tracked) {
 	case !u.State.Final() && u.at.After(c.rested):
 	case !u.State.Final():
 		c.wrong("update %s was accepted and has not ended: %s %s", u.ID, u.State, u.Reason)
-	case len(merged) > 0 && u.State != gitops.Committed && !u.takenBack && c.restores == 0 && !c.wasForced:
+	case len(merged) > 0 && u.State != gitops.Committed && u.proposed && !u.takenBack && c.restores == 0 && !c.wasForced:
 		c.wrong("pull request #%d of update %s was merged, and it is %s: %s", merged[0], u.ID, u.State, u.Reason)
 	}
 }
