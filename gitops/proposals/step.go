@@ -224,6 +224,8 @@ func (s seen) keep(w wish) step {
 func (s seen) personal(w wish) step {
 	t := s.markedText(w)
 	switch {
+	case s.base.Tag == w.Update.Tag && !s.current: // it may have been merged
+		return step{do: askGet}
 	case s.base.Tag == w.Update.Tag && s.built == nil:
 		return step{do: askBuild}
 	case s.base.Tag == w.Update.Tag && s.built.Ends != nil:

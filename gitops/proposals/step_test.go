@@ -96,6 +96,10 @@ func TestNext(t *testing.T) {
 			c.seen.pull.Text = c.seen.markedText(c.wish)
 			c.wish.remark = c.seen.head
 		}, comment},
+		"a person's commit, perhaps merged": {func(c *situation) {
+			personal(c)
+			c.seen.base.Tag, c.seen.origin, c.seen.current = c.wish.Update.Tag, &Origin{}, false
+		}, askGet},
 		"a person's commit, told":         {func(c *situation) { personal(c); c.seen.pull.Text = c.seen.markedText(c.wish); tell(c) }, rest},
 		"a person's commit, armed":        {func(c *situation) { personal(c); c.wish.env.Merge, c.seen.pull.Armed = MergeAuto, true }, disarm},
 		"a person's commit, newer tag":    {func(c *situation) { personal(c); newer(c); c.seen.pull.Text = c.seen.markedText(c.wish) }, report},
