@@ -259,6 +259,9 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	}
 	if u.State == gitops.Proposed {
 		u.proposed = true
+		if !c.w.proposes(u.Environment) {
+			c.wrong("update %s is proposed, and its environment is written without pull requests", u.ID)
+		}
 		return
 	}
 	if c.w.proposes(u.Environment) {
