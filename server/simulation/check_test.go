@@ -258,10 +258,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 		u.raised = from != gitops.Superseded
 	}
 	if u.State == gitops.Proposed {
-		u.proposed = true
-		if !c.w.proposes(u.Environment) {
-			c.wrong("update %s is proposed, and its environment is written without pull requests", u.ID)
-		}
+		c.isProposed(u)
 		return
 	}
 	if c.w.proposes(u.Environment) {

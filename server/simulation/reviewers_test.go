@@ -87,7 +87,7 @@ func (w *world) drawReview(r *rand.Rand) func(p *pullRequest) {
 			p.State, p.reopened, p.EndedBy, p.ByUs, p.EndedAt = proposals.PullOpen, true, "", false, time.Time{}
 			f.changes++
 		case kind == 19 && open:
-			p.Text.Title, p.Text.Body = "a better title", "and a better text\n"
+			p.Text.Title, p.Text.Body, p.rewritten = "a better title", "and a better text\n", true
 			f.changes++
 		case kind == 20 && open && p.Armed:
 			p.Armed = false
