@@ -268,7 +268,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
 		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.wish.forget(st.older.ID)
-			return nil
+			p, err = Pull{Number: st.older.Proposal.Number, State: PullClosed, ByUs: true}, nil // nothing is told of it
 		}
 		if err != nil {
 			return err

@@ -77,6 +77,28 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 	return before.ended(w, o)
 }
 
+// settleOwn tells what became of the wished update's own pull request, where the branch's newest is
+// another's: of an update that nobody wishes for any more, which another process proposed and
+// could not tell of. It is false where that says nothing.
+func (s seen) settleOwn(w wish) (st step, settled bool) {
+	p := w.Update.Proposal
+	switch {
+	case p == nil || p.Number == s.pull.Number || s.isOf(w.Update):
+		return step{}, false
+	case s.past == nil || s.past.Number != p.Number:
+		return step{do: askPast, older: w.Update}, true
+	}
+	before := s
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
+	switch {
+	case s.past.State == PullMerged:
+		return before.land(w, w.Update), true
+	case s.past.State == PullClosed && !s.past.ByUs:
+		return before.end(w, before.closed(w.Update)), true
+	}
+	return step{}, false
+}
+
 // land is the next step after the pull request of an update was merged. The commit that the
 // forge names is a hint: the base branch must reach it, and have the tag or the very commit
 // that was built.

@@ -103,8 +103,10 @@ func next(s seen, w wish) step {
 	if u, ok := s.overtaken(w); ok {
 		return s.settle(w, u)
 	}
-	switch {
-	case s.pull.State == PullOpen:
+	if st, settled := s.settleOwn(w); settled {
+		return st
+	}
+	if s.pull.State == PullOpen {
 		return s.whileOpen(w)
 	}
 	return s.afterEnd(w)
@@ -233,6 +235,8 @@ func (s seen) keep(w wish) step {
 func (s seen) personal(w wish) step {
 	t := s.markedText(w)
 	switch {
+	case s.base.Tag == w.Update.Tag && !s.current: // it may have been merged
+		return step{do: askGet}
 	case s.base.Tag == w.Update.Tag && s.built == nil:
 		return step{do: askBuild}
 	case s.base.Tag == w.Update.Tag && s.built.Ends != nil:
