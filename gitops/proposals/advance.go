@@ -115,7 +115,7 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 		a.at = r.heads.Base
 	}
 	if s.head != zero {
-		s.gone = time.Time{}
+		s.gone, s.left = time.Time{}, 0
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}

@@ -32,6 +32,7 @@ type seen struct {
 	built   *Built    // for the wished update, upon the base branch's tip
 	forced  bool      // the forge says that the topic has nothing new: it is built again
 	gone    time.Time // since when the branch of an open pull request is not there
+	left    int       // number of the pull request that tallyman closes because its branch was deleted
 	note    string    // why tallyman cannot do what is next
 }
 
