@@ -113,15 +113,15 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 		}
 	}
 	if s.head != zero {
-		s.gone = time.Time{}
+		s.gone, s.left = time.Time{}, 0
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}
 	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
-		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
-		places: r.config.Places(a.of.environment, a.of.app),
+		compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
+		places:  r.config.Places(a.of.environment, a.of.app),
 	}
 	return true
 }
@@ -268,7 +268,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
 		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.wish.forget(st.older.ID)
-			return nil
+			p, err = Pull{Number: st.older.Proposal.Number, State: PullClosed, ByUs: true}, nil // nothing is told of it
 		}
 		if err != nil {
 			return err

@@ -154,7 +154,7 @@ func (r *Room) withdraw(of appOf) {
 // review judges everything again: the configuration has changed.
 func (r *Room) review(c Config) {
 	r.ask(func() {
-		r.config.Environment, r.config.Places, r.config.PageURL, r.config.CompareURL = c.Environment, c.Places, c.PageURL, c.CompareURL
+		r.config.Environment, r.config.Places, r.config.CompareURL = c.Environment, c.Places, c.CompareURL
 		for _, a := range r.apps {
 			a.pending, a.due = nil, true
 		}

@@ -121,6 +121,7 @@ type tracked struct {
 	byHand    bool      // an edit by hand superseded it
 	held      bool      // it was, when something was last reported of it
 	unknown   bool      // it failed because nobody could tell whether it is on the branch
+	proposed  bool      // it was reported to be
 	takenBack bool      // it was merged, and a person has put another tag there since
 	onItsWay  bool      // it landed after it was cancelled, by a push that was made before
 }
@@ -255,6 +256,10 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	c.foundImage(l.Holder, u)
 	if u.State.Written() {
 		u.raised = from != gitops.Superseded
+	}
+	if u.State == gitops.Proposed {
+		c.isProposed(u)
+		return
 	}
 	if c.w.proposes(u.Environment) {
 		c.endedByPull(u)

@@ -13,6 +13,14 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
+// isProposed checks that an update may be proposed. The lock is held.
+func (c *checker) isProposed(u *tracked) {
+	u.proposed = true
+	if !c.w.proposes(u.Environment) {
+		c.wrong("update %s is proposed, and its environment is written without pull requests", u.ID)
+	}
+}
+
 // endedByPull checks how an update of the environment with pull requests ended, where that is
 // otherwise than elsewhere. The lock is held.
 func (c *checker) endedByPull(u *tracked) {
@@ -103,7 +111,7 @@ func (c *checker) disagrees(u *tracked) string {
 		return fmt.Sprintf("%s is open, and it says %+v", p.URL, u.Proposal)
 	case hash(p.Head) != head || c.firstTag(head, release{u.Environment, u.App}) != u.Tag:
 		return p.URL + " has another tag"
-	case !strings.Contains(p.Text.Body, u.ID):
+	case !p.rewritten && !strings.Contains(p.Text.Body, u.ID):
 		return p.URL + " does not name it"
 	}
 	return ""
@@ -117,12 +125,24 @@ func (c *checker) finallyByPull(u *tracked) {
 	case !u.State.Final() && u.at.After(c.rested):
 	case !u.State.Final():
 		c.wrong("update %s was accepted and has not ended: %s %s", u.ID, u.State, u.Reason)
-	case len(merged) > 0 && u.State != gitops.Committed && !u.takenBack && c.restores == 0 && !c.wasForced:
+	case len(merged) > 0 && u.State != gitops.Committed && u.proposed && !u.takenBack && !c.isTwinCommitted(u) && c.restores == 0 && !c.wasForced:
 		c.wrong("pull request #%d of update %s was merged, and it is %s: %s", merged[0], u.ID, u.State, u.Reason)
 	}
 }
 
-// finallyPulls checks that nothing is open when all has come to rest but what a person has opened again. The lock is held.
+// isTwinCommitted reports whether a newer update of the same tag has taken the pull request over, and
+// is committed. The lock is held.
+func (c *checker) isTwinCommitted(u *tracked) bool {
+	for _, other := range c.updates {
+		if other.Environment == u.Environment && other.App == u.App && other.Tag == u.Tag && other.Sequence > u.Sequence && other.State == gitops.Committed {
+			return true
+		}
+	}
+	return false
+}
+
+// finallyPulls checks that nothing is open when all has come to rest but what a person has opened
+// again. The lock is held.
 func (c *checker) finallyPulls() {
 	for _, p := range c.w.forgeHost.all {
 		if p.State == proposals.PullOpen && !p.reopened && c.restores == 0 { // of what was lost nobody knows

@@ -83,7 +83,6 @@ type proposalsLink struct {
 	*proposals.Rooms
 	branches *topic.Branches
 	of       *replica
-	relayed  bool // the next hint is of a change, and none of the forge; only one goroutine runs at a time
 }
 
 func (l *proposalsLink) Changed(environment string) <-chan struct{} {
@@ -112,13 +111,9 @@ func (l *proposalsLink) Results(environment string) []gitops.ProposalResult {
 	return results
 }
 
-func (l *proposalsLink) Look(environment string) {
-	if l.relayed {
-		l.relayed = false
-		return
-	}
-	l.Rooms.Look(environment)
-}
+// Look does nothing: whether a lane takes what wakes it for a hint is not drawn. The rooms hear
+// from the forge directly.
+func (*proposalsLink) Look(string) {}
 
 func (l *proposalsLink) Leave(environment string) {
 	l.of.check.wanted(l.of.name, nil)
@@ -137,7 +132,6 @@ func (l *proposalsLink) relay(environment string) {
 		if !l.of.wait(context.Background(), between(pauses, time.Microsecond, time.Millisecond)) {
 			return
 		}
-		l.relayed = true
 		l.of.store.notifier.Wake(environment)
 	}
 }

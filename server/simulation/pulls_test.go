@@ -33,6 +33,7 @@ type pullRequest struct {
 	armedText proposals.Text
 	ready     bool // what the rules demand is fulfilled
 	reopened  bool // by a person, after it was closed
+	rewritten bool // a person has given it another text, which stays
 	said      string
 }
 

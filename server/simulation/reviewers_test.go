@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
@@ -41,10 +40,15 @@ func (w *world) review(r *rand.Rand) {
 	w.forgeHost.ambush = do
 }
 
-// hintOfForge brings most of the forge's events.
+// hintOfForge brings most of the forge's events, to those who hear of them.
 func (w *world) hintOfForge(n int) {
-	if n%3 > 0 {
-		w.wake(nil, gitops.Delivery{Updates: []gitops.Update{{Environment: w.proposing.environment}}})
+	if n%3 == 0 {
+		return
+	}
+	for _, r := range w.replicas() {
+		if turn := w.chance.turn("hint/"+r.name, time.Second); !r.isDead() && turn.fault < 0.7 {
+			time.AfterFunc(w.chance.alone(turn.out), func() { r.proposed.Rooms.Look(w.proposing.environment) })
+		}
 	}
 }
 
@@ -83,7 +87,7 @@ func (w *world) drawReview(r *rand.Rand) func(p *pullRequest) {
 			p.State, p.reopened, p.EndedBy, p.ByUs, p.EndedAt = proposals.PullOpen, true, "", false, time.Time{}
 			f.changes++
 		case kind == 19 && open:
-			p.Text.Title, p.Text.Body = "a better title", "and a better text\n"
+			p.Text.Title, p.Text.Body, p.rewritten = "a better title", "and a better text\n", true
 			f.changes++
 		case kind == 20 && open && p.Armed:
 			p.Armed = false
