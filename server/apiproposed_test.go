@@ -54,6 +54,14 @@ func TestProposedUpdatesInTheAPI(t *testing.T) {
 	if u.Proposal.EndedBy != "ann" || !strings.HasPrefix(u.Reason, "ann closed pull request") || !strings.HasSuffix(u.Reason, "tallyman update api 1.2.4 --env prod") || len(u.Decisions) > 0 {
 		t.Errorf("it was closed as %+v", u)
 	}
+	third := order("1.2.5")
+	hub.Merge("bo", 3, "squash")
+	r.hears(hub)
+	u = r.becomes(third.ID, gitops.Committed)
+	h := readAs[api.History](r, apiToken, "/api/v1/history?app=api&environment=prod")
+	if v := h.Versions[0]; v.Commit != u.Commit || v.Proof != "" || len(v.Claims) > 0 || len(v.Updates) != 1 || v.Updates[0].Update != third.ID || v.Updates[0].Actor != "token:ops" {
+		t.Errorf("the merge is in the history as %+v", v)
+	}
 	for _, e := range readAs[api.Environments](r, apiToken, "/api/v1/environments").Environments {
 		if e.Lane.Proposed != nil {
 			t.Errorf("%s has %+v open", e.Name, e.Lane.Proposed)

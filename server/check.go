@@ -35,7 +35,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		reached = append(reached, r)
 		reports[r.name] = report
 	}
-	problems = append(problems, s.checkGates(ctx, out), s.checkProposals(ctx, out, g, reports))
+	problems = append(problems, s.checkGates(ctx, out), s.checkProposals(ctx, out, g, reports), s.checkSourceAccess(ctx, out, g))
 	views := make(map[string]*manifest.View)
 	for _, r := range reached {
 		view, err := s.checkRepository(ctx, out, r)

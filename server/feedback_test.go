@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestGitHubIsToldOfUpdates(t *testing.T) {
 		}
 	}
 	series := gather(t, r.Server)
-	for name, want := range map[string]float64{"written_total": 2, "failed_total": 0, `left_out_total{reason="no_commit"}`: 0, "refusing_repositories": 0, "backlog_age_seconds": 0} {
+	for name, want := range map[string]float64{"written_total": 2, "failures_total": 0, `left_out_total{reason="no_commit"}`: 0, "refusing_repositories": 0, "oldest_seconds": 0} {
 		if got, there := series["tallyman_feedback_"+name]; got != want || !there {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
@@ -102,5 +103,68 @@ func TestARepositoryWithoutTheAppIsSaid(t *testing.T) {
 	}
 	if refusing := gather(t, r.Server)["tallyman_feedback_refusing_repositories"]; refusing != 1 {
 		t.Errorf("%v repositories refuse", refusing)
+	}
+}
+
+// Check asks whether the App may tell each source of updates, and makes nothing.
+func TestCheckSources(t *testing.T) {
+	const web = "source of worker: the GitHub App is not installed on shop/web: install it there, or correct source"
+	for name, c := range map[string]struct {
+		change func(github *githubtest.Server)
+		status int // of an answer that is wanted
+		line   string
+		says   []string
+	}{
+		"all": {
+			change: func(github *githubtest.Server) {
+				github.Install(78, "shop/web")
+				github.Permit(78, "deployments", "write")
+			},
+			line: "sources: GitHub may be told of updates in 2 of 2 sources",
+		},
+		"one without the App": {
+			change: func(*githubtest.Server) {}, status: http.StatusNotFound,
+			line: "sources: GitHub may be told of updates in 1 of 2 sources", says: []string{web},
+		},
+		"one without deployments": {
+			change: func(github *githubtest.Server) { github.Permit(77, "deployments", "read") }, status: http.StatusNotFound,
+			says: []string{"source of api: the GitHub App may not make deployments in shop/api: give it the permission Deployments: write, and let an owner of the repository approve it in installation 77", web},
+		},
+		"one without contents": {
+			change: func(github *githubtest.Server) { github.Permit(77, "contents", "") }, status: http.StatusNotFound,
+			says: []string{"source of api: the GitHub App may not read commits in shop/api: give it the permission Contents: read, and let an owner of the repository approve it in installation 77", web},
+		},
+		"a GitHub that is away": {
+			change: func(github *githubtest.Server) {
+				for _, name := range []string{"api", "web"} {
+					github.Inject(githubtest.Fault{Method: http.MethodGet, Path: "/repos/shop/" + name + "/installation", Times: 9, Status: http.StatusBadGateway})
+				}
+			},
+			says: []string{"GitHub's API answered with an unexpected status"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, github, source := newSourceSite(t)
+			s.edit("  worker: {", "  worker: {source: shop/web, ")
+			if c.status != 0 {
+				github.Expect(c.status)
+			}
+			c.change(github)
+			out, err := s.check()
+			if got := slices.Contains(out, c.line); got != (c.line != "") {
+				t.Errorf("%q is printed: %q", c.line, out)
+			}
+			if err == nil && len(c.says) > 0 || err != nil && len(c.says) == 0 {
+				t.Errorf("wrong is %v, want %q", err, c.says)
+			}
+			for _, says := range c.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("%v does not say %q", err, says)
+				}
+			}
+			if made := source.Deployments(); len(made) > 0 || slices.Contains(github.Calls(), "POST /app/installations/77/access_tokens") {
+				t.Errorf("made %+v", made)
+			}
+		})
 	}
 }

@@ -58,7 +58,7 @@ func (s *Server) tellSources(g *generation) {
 		f.stop = nil
 	case wanted && f.stop == nil:
 		follower := feedback.New(feedback.Config{
-			Site: s.told, GitHub: deployers{s}, Store: s.store, Recorder: s.metrics.feedback, Logger: s.logger, Holder: newHolder(), Now: now,
+			Site: s.told, GitHub: func(manifests string) feedback.GitHub { return deployers{s, manifests} }, Store: s.store, Recorder: s.metrics.feedback, Logger: s.logger, Holder: newHolder(), Now: now,
 		})
 		ctx, stop := context.WithCancel(f.ctx)
 		f.stop = stop
@@ -100,12 +100,12 @@ func newToldSite(g *generation, apps *known) *toldSite {
 }
 
 // Source implements [feedback.Site].
-func (t *toldSite) Source(environment, app string) (repository string, shared bool) {
+func (t *toldSite) Source(environment, app string) (s feedback.Source, shared bool) {
 	target, ok := t.apps.Target(environment, app)
 	if !ok {
-		return "", false
+		return s, false
 	}
-	return target.Source, t.shared[strings.ToLower(target.Source)]
+	return feedback.Source{Repository: target.Source, Manifests: target.Manifests}, t.shared[strings.ToLower(target.Source)]
 }
 
 // CommitURL implements [feedback.Site]. Pages are known of repositories that are written as
@@ -121,9 +121,15 @@ func (t *toldSite) CommitURL(u gitops.Update) string {
 	return ""
 }
 
-// deployers are the Apps of the configuration in force. Each repository is told as the first
-// of them that is installed on it.
-type deployers struct{ server *Server }
+// deployers are the Apps of the configuration in force that the sources of one manifest
+// repository's apps are told as. That is the App which that one is written as: what another's
+// App may do is for the other's apps, and a host of GitHub's own may have a repository of the
+// same name. Where it is not written as an App it is the first of all that is installed on the
+// source.
+type deployers struct {
+	server    *Server
+	manifests string
+}
 
 var _ feedback.GitHub = deployers{}
 
@@ -131,8 +137,10 @@ var _ feedback.GitHub = deployers{}
 func (d deployers) as(call func(*githubapp.Deployer) error) error {
 	var err error = gitops.Errorf(gitops.Unavailable, "no GitHub App is configured any more")
 	asked := make(map[string]bool)
-	for _, r := range d.server.current().sorted() {
-		if r.app == nil || asked[r.app.Key()] || !r.lanes.Keep() {
+	all := d.server.current().repositories
+	own := all[d.manifests]
+	for _, r := range all.sorted() {
+		if r.app == nil || own != nil && own.app != nil && r != own || asked[r.app.Key()] || !r.lanes.Keep() {
 			continue
 		}
 		asked[r.app.Key()] = true

@@ -75,3 +75,61 @@ func TestAnOrderIsProposedAndMerged(t *testing.T) {
 		t.Errorf("the file is %q, %v", text, err)
 	}
 }
+
+// A reload keeps what is open: where the environment is pushed to by now, its pull request is
+// followed, and closed once a newer update is on the branch.
+func TestPullRequestsOutliveAReload(t *testing.T) {
+	s, _, hub := newForgeSite(t)
+	r := s.start()
+	older := r.do(r.github(oldSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202).Updates[0].ID
+	r.isProposed(older)
+	room := r.current().repositories["default"]
+	s.edit("write: pull-request, pullRequest: {labels: [deploy]}", "write: push")
+	s.must(s.reload(r))
+	if r.current().repositories["default"] != room {
+		t.Error("the manifest repository is another, and so is what follows its pull requests")
+	}
+	newer := r.do(r.github(oldSecret, "d2", order("api", "prod", "1.2.4"))).delivery(t, 202).Updates[0].ID
+	r.becomes(newer, gitops.Committed)
+	r.becomes(older, gitops.Superseded)
+	r.closes(hub, 1)
+}
+
+// An app that leaves the configuration has its pull request closed, and its update cancelled,
+// also where nobody was there who would remember in which repository it was.
+func TestAnAppThatIsGoneHasItsPullRequestClosed(t *testing.T) {
+	for name, change := range map[string]func(s *site, r *running) *running{
+		"while it runs": func(s *site, r *running) *running {
+			s.must(s.reload(r))
+			return r
+		},
+		"while it is down": func(s *site, r *running) *running {
+			r.stop()
+			return s.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, hub := newForgeSite(t)
+			r := s.start()
+			id := r.do(r.github(oldSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202).Updates[0].ID
+			r.isProposed(id)
+			s.edit("shop/api}", "shop/api, environments: [dev]}")
+			r = change(s, r)
+			r.becomes(id, gitops.Cancelled, `app "api" is not configured for environment "prod"`)
+			r.closes(hub, 1)
+		})
+	}
+}
+
+// closes waits until a pull request is closed and its branch is gone.
+func (r *running) closes(hub *githubtest.Repository, number int) {
+	r.t.Helper()
+	for pull := hub.Pull(number); pull.Open; pull = hub.Pull(number) {
+		if r.t.Context().Err() != nil {
+			r.t.Fatal("it is open")
+		}
+	}
+	if pull := hub.Pull(number); pull.Merged {
+		r.t.Errorf("it is merged: %+v", pull)
+	}
+}

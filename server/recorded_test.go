@@ -37,9 +37,9 @@ func TestRecordedEvents(t *testing.T) {
 		{"installation.created.json", "installation", 200, `a "installation" event is ignored`},
 		{"installation_repositories.added.json", "installation_repositories", 200, "event is ignored"},
 		{"package.published.docker.json", "package", 200, "event is ignored"},
-		{"pull_request.closed.json", "pull_request", 200, "event is ignored"},
-		{"push.json", "push", 200, "event is ignored"},
-		{"push.minimal.json", "push", 200, "event is ignored"},
+		{"pull_request.closed.json", "pull_request", 200, "is a hint that pull requests may have changed: no environment has any there"},
+		{"push.json", "push", 200, "is a hint that pull requests may have changed"},
+		{"push.minimal.json", "push", 200, "is a hint that pull requests may have changed"},
 		{"deployment_status.created.json", "deployment_status", 200, "event is ignored"},
 	} {
 		d := m.do(hook(c.name, c.event)).delivery(t, c.status)

@@ -22,7 +22,8 @@ func newHistory() *cobra.Command {
 		Short: "Show past tags of an app, with commit and requester",
 		Long: `Show the tags that an app had in an environment, newest first, read from the commits
 of the manifest repository: those of tallyman and those of people. A commit that names
-an update and has no proof that tallyman made it is shown with its author and its claim.
+an update and has no proof that tallyman made it is shown with its author and its claim,
+unless tallyman knows it as the merge of the update's pull request.
 What a person ordered shows the reason, and of a rollback the tag that it left.`,
 		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
 		Args:    exactly("APP"),

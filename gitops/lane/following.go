@@ -30,6 +30,7 @@ type followed struct {
 	update  gitops.Update  // pending or proposed; final where it ended beside its pull request, which is to be closed
 	held    []gitops.Block // what holds it
 	blocked bool           // it is reported as blocked by its proposal, and was not taken since
+	told    bool           // Proposals was told of it in this term
 	retry   bool           // it is to be wanted once more, although nothing of the wish has changed
 }
 
@@ -232,13 +233,6 @@ func (t *leaseTerm) addWrittenTags(ctx context.Context, updates []gitops.Update)
 		updates[i].WrittenTag = head.WrittenTag
 	}
 	return err
-}
-
-// keepHeld keeps what was reported to hold an update in hand.
-func (t *leaseTerm) keepHeld(id string, by []gitops.Block) {
-	if known := t.following.byID[id]; known != nil && by[0].Kind.Held() {
-		known.held = by
-	}
 }
 
 // judgeFollowed finds out what holds the updates in hand. What is pending and came to be held

@@ -133,6 +133,26 @@ func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
 	})
 }
 
+// So it is where the newer one is blocked meanwhile, as by a person's commit in the pull request
+// that was merged: it is wanted upon the tag that is there now, at once.
+func TestAMergeWhileANewerUpdateIsBlocked(t *testing.T) {
+	respects := pullRequest
+	respects.RespectHandEdits = true
+	proposing(t, lane.Config{Environments: []lane.Environment{respects}}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		p.opensNothing()
+		s.accept("api 2")
+		synctest.Wait()
+		p.blocks("api 2", time.Hour)
+		elapse(10 * time.Second)
+		p.asked()
+		p.happens("api 1", gitops.ActionCommit)
+		synctest.Wait()
+		equal(t, "wanted", []string{"api 2 over 1"}, p.asked())
+		s.Stop(t.Context())
+	})
+}
+
 // What cannot be proposed is blocked, and holds up no other app. No older update takes its
 // place, and when its time has come it is wanted again.
 func TestWhatCannotBeProposed(t *testing.T) {

@@ -133,6 +133,25 @@ func TestTheNextHolderFollowsProposals(t *testing.T) {
 	})
 }
 
+// A newer update takes the place of what is proposed. The next holder's Proposals is told of both
+// all the same, the older one first: it may have been merged while nobody had the lane.
+func TestTheNextHolderTellsOfWhatIsProposedBeforeWhatIsNewer(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1", "web 1")
+		theirs := s.steal(time.Minute)
+		elapse(15 * time.Second) // ours is not extended
+		s.accept("api 2")
+		p.asked()
+		if err := s.queue.Model.Release(t.Context(), theirs, true); err != nil {
+			t.Fatal(err)
+		}
+		elapse(2 * time.Second)
+		wanted := p.asked()
+		equal(t, "wanted first", []string{"api 1", "api 2", "web 1"}, wanted[:3])
+		s.Stop(t.Context())
+	})
+}
+
 // What may be on the branch is looked for there before it is proposed, with the older ones of
 // its app.
 func TestWhatMayBeOnTheBranchIsLookedForBeforeItIsProposed(t *testing.T) {
@@ -224,10 +243,14 @@ func TestAnEnvironmentThatLeavesHasItsProposalsClosed(t *testing.T) {
 		if !s.logged.has("environment is not configured, closing its pull requests") || !strings.Contains(s.logged.line("pull request cannot be brought up to date, retrying"), "url=") {
 			t.Error("it does not say what it waits for")
 		}
-		p.happens("api 1", gitops.ActionCancel)
-		p.happens("web 1", gitops.ActionCancel)
+		closed := *s.update("dev", "api 1").Proposal
+		closed.EndedAt = time.Now()
+		p.result("api 1", gitops.ProposalResult{Transition: &gitops.Transition{Action: gitops.ActionCancel}, Proposal: &closed})
+		p.happens("web 1", gitops.ActionCancel) // whose forge is not configured any more
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 cancelled", "web 1 cancelled"}, s.happened())
+		equal(t, "why", `environment "dev" is not configured`, s.update("dev", "api 1").Reason)
+		equal(t, "why, where it stays open", `environment "dev" is not configured; its pull request could not be closed, close it by hand: https://forge/pulls/2`, s.update("dev", "web 1").Reason)
 		equal(t, "holder", "", s.backlog().Holder)
 		s.Stop(t.Context())
 	})

@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,5 +125,55 @@ func TestAStopWhileProposalsAreInHand(t *testing.T) {
 		}
 		equal(t, "states", []gitops.State{gitops.Proposed, gitops.Pending}, []gitops.State{s.update("dev", "api 1").State, s.update("dev", "web 1").State})
 		equal(t, "released clean", true, s.releasedClean())
+	})
+}
+
+// An environment that is written for a moment, between a look at the branch and the wish: what
+// was sent to the git server then is looked for again.
+func TestWhatWasSentInBetweenIsLookedForAgain(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		p.images.asking = func(gitops.Update) {
+			if p.images.asking = nil; len(s.writer.asked()) == 1 {
+				s.Configure(environments("dev"), nothing)
+			}
+		}
+		asking := p.images.asking
+		s.writer.then(func(ctx context.Context, tasks []gitops.WriteTask) (gitops.WriteResult, error) {
+			p.images.asking = asking
+			return commitAll(ctx, tasks)
+		}, func(context.Context, []gitops.WriteTask) (gitops.WriteResult, error) {
+			s.Configure([]lane.Environment{pullRequest}, nothing)
+			return gitops.WriteResult{}, errGitDown
+		})
+		s.accept("api 1")
+		s.dies()
+		s.Start()
+		elapse(10 * time.Second)
+		equal(t, "writes", [][]string{{"api 1"}, {"? api 1"}}, s.writer.asked())
+		equal(t, "happened", []string{"api 1 proposed"}, s.happened())
+		s.Stop(t.Context())
+		equal(t, "released clean", true, s.releasedClean())
+	})
+}
+
+// What was held for longer than anything may wait, and then could not be proposed, is not stale.
+func TestWhatWasHeldForWeeksIsProposed(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		p.opensNothing()
+		s.accept("api 1")
+		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
+		s.Start()
+		synctest.Wait()
+		s.Stop(t.Context())
+		elapse(21 * 24 * time.Hour)
+		next := s.with(lane.Config{Environments: []lane.Environment{pullRequest}, Proposals: p})
+		next.Start()
+		synctest.Wait()
+		p.blocks("api 1", time.Minute)
+		elapse(30 * time.Second)
+		p.opensAgain()
+		elapse(time.Minute)
+		equal(t, "happened", []string{"api 1 freeze", "api 1 proposal", "api 1 proposed"}, s.happened())
+		next.Stop(t.Context())
 	})
 }

@@ -177,7 +177,6 @@ func (t *leaseTerm) recordResults(b batch, r queue.Report) {
 		case kind != gitops.BlockRefused && kind != gitops.BlockProposal:
 			t.forget(u.ID)
 		}
-		t.keepHeld(u.ID, blocked.BlockedBy)
 		t.recordBlocks(u, blocked.BlockedBy)
 	}
 }

@@ -14,11 +14,14 @@ const stepsAtOnce = 12
 // advanceOne makes the next steps of the first app that is due, up to a write to the forge. It
 // returns false when none is.
 func (r *Room) advanceOne(ctx context.Context, now time.Time) bool {
-	if r.heads.Base.IsZero() || now.Before(r.git.until) {
+	if r.heads.Base.IsZero() {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
+		if !r.mayGoOn(a, now) {
+			continue
+		}
 		if !a.due && !a.retryAt.IsZero() && !now.Before(a.retryAt) {
 			a.due = true
 			if now.Sub(r.looked) >= lookEvery { // what it waits for may be there by now
@@ -69,6 +72,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	case st.do == report:
 		r.report(ctx, a, st)
 		return !st.ends
+	case !st.do.asksForge() && now.Before(r.git.until):
+		a.retryAt = r.git.until
+		return false
 	case st.do == a.stuck && now.Before(a.stuckFor):
 		a.retryAt = a.stuckFor
 		return false
@@ -90,13 +96,6 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	return true
 }
 
-// unstickAfter forgets failures once what failed has worked.
-func (a *app) unstickAfter(did action) {
-	if a.stuck == did {
-		a.unstick()
-	}
-}
-
 // observe brings what was observed of an app to the last look.
 func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	s := &a.seen
@@ -112,7 +111,6 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 			r.failed(ctx, a, step{do: rest}, err)
 			return false
 		}
-		a.at = r.heads.Base
 	}
 	if s.head != zero {
 		s.gone, s.left = time.Time{}, 0
@@ -128,15 +126,27 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	return true
 }
 
+// observeGit observes the branches. Of an app that left the configuration it is not known what
+// the base branch has, and what is open of it is closed all the same; it is observed each time,
+// since it may come back.
 func (r *Room) observeGit(ctx context.Context, a *app) error {
 	return r.do(ctx, a.of.environment, func(ctx context.Context) (err error) {
 		s := &a.seen
 		s.head, s.inWay, s.topic = r.heads.Topics[a.of.branch()], r.blocking(a.of), Topic{}
-		if s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app); err != nil || s.head == zero {
+		s.base, err = r.config.Branches.Base(ctx, a.of.environment, a.of.app)
+		left := gitops.CodeOf(err) == gitops.NotFound && a.wish.Close != ""
+		if err != nil && !left {
 			return err
 		}
-		s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head)
-		return err
+		if s.head != zero {
+			if s.topic, err = r.config.Branches.Topic(ctx, a.of.environment, a.of.app, s.head); err != nil {
+				return err
+			}
+		}
+		if !left {
+			a.at = r.heads.Base
+		}
+		return nil
 	})
 }
 
@@ -162,7 +172,11 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	case push:
 		return r.push(ctx, a)
 	case remove:
-		if err := r.config.Branches.Delete(ctx, of.branch(), s.head); err != nil {
+		switch err := r.config.Branches.Delete(ctx, of.branch(), s.head); {
+		case gitops.CodeOf(err) == gitops.Rejected: // it is in nobody's way
+			s.stays = s.head
+			return nil
+		case err != nil:
 			return err
 		}
 		r.wentTo(a, zero, Topic{})
@@ -184,19 +198,24 @@ func (r *Room) builtFor(a *app) {
 // askLanded asks what the base branch reaches.
 func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	l := landing{}
-	asked := map[*bool]git.Hash{&l.topic: s.head}
-	if p != nil {
-		l.number, asked[&l.commit], asked[&l.head] = p.Number, p.Landed, p.Head
+	type question struct {
+		is     *bool
+		commit git.Hash
 	}
-	for is, commit := range asked {
-		if commit == zero {
+	asked := []question{{&l.topic, s.head}}
+	if p != nil {
+		l.number = p.Number
+		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
+	}
+	for _, q := range asked {
+		if q.commit == zero {
 			continue
 		}
-		reached, err := b.Contains(ctx, commit)
+		reached, err := b.Contains(ctx, q.commit)
 		if err != nil {
 			return err
 		}
-		*is = reached
+		*q.is = reached
 	}
 	s.landed = &l
 	return nil
@@ -249,12 +268,12 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
 		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.wish.forget(st.older.ID)
-			return nil
+			p, err = Pull{Number: st.older.Proposal.Number, State: PullClosed, ByUs: true}, nil // nothing is told of it
 		}
 		if err != nil {
 			return err
 		}
-		a.seen.past = &p
+		a.seen.past, a.seen.pastAt = &p, r.config.Now()
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

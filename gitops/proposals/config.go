@@ -3,6 +3,7 @@ package proposals
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -45,6 +46,9 @@ type Config struct {
 
 	Logger *slog.Logger // that names the repository
 	Now    func() time.Time
+	// Jitter returns a random time from 0 up to d, by which sweeps of several processes are apart.
+	// Default rand.N of math/rand/v2.
+	Jitter func(d time.Duration) time.Duration
 	Pace   *Pace // of all rooms that use one account of a forge; nil for one of its own
 }
 
@@ -64,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.N[time.Duration]
 	}
 	if c.Pace == nil {
 		c.Pace = &Pace{}

@@ -74,8 +74,30 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 		return step{do: forget, older: o.Update}
 	}
 	before := s
-	before.pull, before.fresh, before.current = s.past, true, true
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
 	return before.ended(w, o)
+}
+
+// settleOwn tells what became of the wished update's own pull request, where the branch's newest is
+// another's: of an update that nobody wishes for any more, which another process proposed and
+// could not tell of. It is false where that says nothing.
+func (s seen) settleOwn(w wish) (st step, settled bool) {
+	p := w.Update.Proposal
+	switch {
+	case p == nil || p.Number == s.pull.Number || s.isOf(w.Update):
+		return step{}, false
+	case s.past == nil || s.past.Number != p.Number:
+		return step{do: askPast, older: w.Update}, true
+	}
+	before := s
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
+	switch {
+	case s.past.State == PullMerged:
+		return before.land(w, w.Update), true
+	case s.past.State == PullClosed && !s.past.ByUs:
+		return before.end(w, before.closed(w.Update)), true
+	}
+	return step{}, false
 }
 
 // land is the next step after the pull request of an update was merged. The commit that the
@@ -94,7 +116,7 @@ func (s seen) land(w wish, u gitops.Update) step {
 		return s.endOf(w, u, committed(u, cmp.Or(s.origin.Commit, s.pull.Landed, s.pull.Head)))
 	case s.landed.head && s.isHead(u):
 		return s.endOf(w, u, committed(u, s.pull.Head))
-	case !s.landed.commit && !s.landed.head && s.now.Sub(s.pull.EndedAt) < lagMost:
+	case !s.landed.commit && !s.landed.head && s.now.Sub(s.over) < lagMost:
 		return step{do: wait, after: lagWait}
 	}
 	return s.endOf(w, u, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede, Reason: fmt.Sprintf(

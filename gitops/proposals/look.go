@@ -32,13 +32,14 @@ func (r *Room) look(ctx context.Context, now time.Time) {
 		r.forgeFailed(err)
 	case err != nil: // each of the proposals says what is missing
 		r.forgeWorked()
-		r.listed = nil
+		r.listed, r.onList = nil, nil
 		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "error", err.Error())
 	default:
 		r.forgeWorked()
 		if changed {
 			r.takeList(open)
 		}
+		r.missUnlisted()
 		r.askDetails(now, changed)
 	}
 }
@@ -74,12 +75,11 @@ func (r *Room) blocking(of appOf) string {
 	return r.inWay[of.branch()]
 }
 
-// takeList takes up the open pull requests. What is not listed any more was merged or closed,
-// or the list is older than the pull request: it is asked for.
+// takeList takes up the open pull requests.
 func (r *Room) takeList(open []Pull) {
-	r.listed = make(map[string]Pull, len(open))
+	r.listed, r.onList = make(map[string]Pull, len(open)), make(map[string]bool, len(open))
 	for _, p := range open {
-		r.listed[p.Branch] = p
+		r.listed[p.Branch], r.onList[p.Branch] = p, true
 	}
 	for of, a := range r.apps {
 		p, listed := r.listed[of.branch()]
@@ -89,7 +89,16 @@ func (r *Room) takeList(open []Pull) {
 			a.take(&p, false)
 		case listed && was.Queued: // a list does not tell whether it still is
 			a.seen.unsure, a.due = true, true
-		case !listed && was != nil && was.State == PullOpen:
+		}
+	}
+}
+
+// missUnlisted has the pull requests asked for that are open as far as is known, and are not
+// in the list: each was merged or closed, or the list is older. One that ended before any list
+// had it leaves the list as it was.
+func (r *Room) missUnlisted() {
+	for of, a := range r.apps {
+		if was := a.seen.pull; was != nil && was.State == PullOpen && !r.onList[of.branch()] {
 			a.seen.unsure, a.pending, a.due = true, nil, true
 		}
 	}

@@ -90,7 +90,8 @@ func TestMoreThanAnHourBears(t *testing.T) {
 	const apps = 600
 	inWorld(t, func(s *site) {
 		s.room.Close()
-		s.w = manyApps(apps)
+		s.w, s.env.Merge = manyApps(apps), proposals.MergeAuto
+		s.w.Set(protected)
 		s.start()
 		for i := range apps {
 			s.want(s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0"))
@@ -100,9 +101,17 @@ func TestMoreThanAnHourBears(t *testing.T) {
 		s.want(s.updates[3], func(w *gitops.ProposalWish) { w.Close = "cancelled" })
 		s.after(10 * time.Second)
 		s.is(s.updates[3], gitops.Cancelled)
+		s.want(s.updates[5], func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockStop, Reason: "stopped"}} })
+		s.want(s.orderOf("app006", "3.0.0"))
+		s.after(20 * time.Second)
+		s.w.Forget()
+		s.want(s.updates[5])
+		s.after(20 * time.Second) // its text waits, as that of the newer tag
+		s.count(0, "edit")
+		s.count(1, "arm")
 		time.Sleep(50 * time.Minute)
 		s.after(time.Second)
-		s.count(600, "create")
+		s.count(100, "create")
 		limits(t, s.w.Calls("create"))
 	})
 }

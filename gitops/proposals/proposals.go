@@ -30,7 +30,8 @@ type Branches interface {
 	// methods say of the base branch is of it as it was at the last Look.
 	Look(ctx context.Context) (Heads, error)
 
-	// Base says what the base branch has of an app.
+	// Base says what the base branch has of an app. NotFound: the app has no files in this
+	// repository, as far as is known now.
 	Base(ctx context.Context, environment, app string) (Base, error)
 
 	// Origin finds the commit of the base branch that put an app's tag there.
@@ -39,7 +40,8 @@ type Branches interface {
 	// Contains reports whether the base branch reaches a commit.
 	Contains(ctx context.Context, commit git.Hash) (bool, error)
 
-	// Topic says what the head of an app's topic branch is.
+	// Topic says what the head of an app's topic branch is. Of an app that has no files in this
+	// repository it does not say what its files have.
 	Topic(ctx context.Context, environment, app string, head git.Hash) (Topic, error)
 
 	// Build makes the commit of an update on the base branch's tip, and pushes nothing.
@@ -119,7 +121,8 @@ type Forge interface {
 	// the base branch, and false when nothing has changed since it was asked last.
 	Open(ctx context.Context) (open []Pull, changed bool, err error)
 
-	// Get returns a pull request, with what it waits for.
+	// Get returns a pull request, with what it waits for. NotFound: there is none of the number,
+	// or a person has it go into another branch while it is open.
 	Get(ctx context.Context, number int) (Pull, error)
 
 	// Create opens a pull request. ErrExists: there is an open one of the branch.

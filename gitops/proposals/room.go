@@ -2,7 +2,6 @@ package proposals
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +40,7 @@ type Room struct {
 	heads   Heads
 	inWay   map[string]string // the directories of topic branches, and one branch below each
 	listed  map[string]Pull   // open pull requests as last listed, by branch
+	onList  map[string]bool   // branches that have a pull request in the list that was read last
 	lookAt  time.Time         // when to look; zero before the first wish
 	looked  time.Time
 	hinted  map[string]bool // environments whose pull requests may have changed
@@ -88,12 +88,12 @@ func (r *Room) ask(do func()) {
 
 // Want implements the lanes' Proposals.
 func (r *Room) Want(environment string, wishes []gitops.ProposalWish) {
-	wishes = slices.Clone(wishes)
+	wishes, term := slices.Clone(wishes), r.board.term(environment)
 	r.ask(func() {
 		for _, w := range wishes {
 			of := appOf{environment, w.Update.App}
 			if r.apps[of] == nil {
-				r.apps[of] = &app{of: of}
+				r.apps[of] = &app{of: of, term: term}
 			}
 			if r.apps[of].want(w) {
 				r.lookSoon()
@@ -120,8 +120,8 @@ func (r *Room) Look(environment string) {
 
 // Leave implements the lanes' Proposals.
 func (r *Room) Leave(environment string) {
+	r.board.leave(environment)
 	r.leave(environment)
-	r.board.take(environment)
 }
 
 func (r *Room) leave(environment string) {
@@ -208,7 +208,7 @@ func (r *Room) lookSoon() {
 }
 
 func (r *Room) sweepAt(now time.Time) time.Time {
-	return now.Add(sweepEvery + rand.N(sweepEvery/4))
+	return now.Add(sweepEvery + r.config.Jitter(sweepEvery/4))
 }
 
 func (r *Room) lookDue(now time.Time) bool {
@@ -244,7 +244,9 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	for _, a := range r.apps {
 		switch {
 		case a.pending != nil:
-			sooner(later(r.writeAt(now, *a.pending), r.git.until))
+			sooner(r.mayBeMade(a, r.writeAt(now, *a.pending)))
+		case !a.parked && r.mayGoOn(a, now):
+			sooner(a.retryAt)
 		case !a.parked:
 			sooner(later(a.retryAt, r.git.until))
 		}

@@ -167,6 +167,27 @@ func TestReloadArms(t *testing.T) {
 	})
 }
 
+// Since a reload has people merge again, nothing is merged that was armed before.
+func TestReloadDisarms(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.shop.Set(protected)
+		merges := func(who proposals.Merge) {
+			c := s.configs["shop"]
+			c.Environment = func(string) proposals.Environment { return proposals.Environment{Merge: who} }
+			s.configs["shop"] = c
+			s.configure()
+		}
+		merges(proposals.MergeAuto)
+		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+		s.wantResults("prod", "u1 propose")
+		merges(proposals.MergePerson)
+		s.wantResults("prod")
+		s.shop.Fulfil(1)
+		s.rooms.Look("prod")
+		s.wantResults("prod")
+	})
+}
+
 func TestNoRepository(t *testing.T) {
 	inTown(t, func(s *town) {
 		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "other", "u1")})
@@ -180,19 +201,21 @@ func TestNoRepository(t *testing.T) {
 
 // After Leave nothing is done and nothing told; another term begins from nothing.
 func TestLeave(t *testing.T) {
-	inTown(t, func(s *town) {
-		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
-		s.wantResults("prod", "u1 propose")
-		s.shop.Before("look", func() { s.rooms.Leave("prod") })
-		s.shop.Merge(1, "squash", "bo")
-		s.rooms.Look("prod")
-		s.wantResults("prod")
-		s.shop.Forget()
-		time.Sleep(10 * time.Minute)
-		if calls := s.shop.Calls(); len(calls) > 0 {
-			t.Errorf("still asks: %v", calls)
-		}
-		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
-		s.wantResults("prod", "u1 commit")
-	})
+	for _, at := range []string{"look", "get"} {
+		inTown(t, func(s *town) {
+			s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+			s.wantResults("prod", "u1 propose")
+			s.shop.Before(at, func() { s.rooms.Leave("prod") })
+			s.shop.Merge(1, "squash", "bo")
+			s.rooms.Look("prod")
+			s.wantResults("prod")
+			s.shop.Forget()
+			time.Sleep(10 * time.Minute)
+			if calls := s.shop.Calls(); len(calls) > 0 {
+				t.Errorf("still asks: %v", calls)
+			}
+			s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+			s.wantResults("prod", "u1 commit")
+		})
+	}
 }

@@ -27,12 +27,18 @@ type seen struct {
 	current bool  // ... and no branch has moved since
 	unsure  bool  // pull may have changed: it is asked for before anything else
 	landed  *landing
-	past    *Pull // of an older update, where another one came after it
+	over    time.Time // when pull was first seen to have ended; zero while it is open
+	past    *Pull     // of an older update, where another one came after it; asked for at pastAt
+	pastAt  time.Time
 	rules   *Rules
 	built   *Built    // for the wished update, upon the base branch's tip
 	forced  bool      // the forge says that the topic has nothing new: it is built again
 	gone    time.Time // since when the branch of an open pull request is not there
+<<<<<<< HEAD
+	stays   git.Hash  // a head of the topic that the git server refuses to delete, by a rule
+=======
 	left    int       // number of the pull request that tallyman closes because its branch was deleted
+>>>>>>> gate
 	note    string    // why tallyman cannot do what is next
 }
 
@@ -54,6 +60,37 @@ type wish struct {
 	older               []gitops.ProposalWish // of the app, that were wished for before and have not ended
 	remark, remarked    git.Hash              // a person's commit that a comment is due for, and was made for
 	disarmed            git.Hash              // a person's commit that the pull request was disarmed for
+	armed               arming
+}
+
+// arming is how often a pull request was armed at one head.
+type arming struct {
+	head  git.Hash
+	times int
+	at    time.Time // the last time
+}
+
+// Bounds of how long it is not armed once more at a head, after the second time: a queue that
+// ejects it would test it for ever, in the way of others, and a person may not want it armed.
+const (
+	armLeast = time.Minute
+	armMost  = time.Hour
+)
+
+// next is when a head may be armed.
+func (a arming) next(head git.Hash) time.Time {
+	if a.head != head || a.times < 2 {
+		return time.Time{}
+	}
+	return a.at.Add(doubled(armLeast, armMost, a.times-2))
+}
+
+// again counts that a head is armed.
+func (a arming) again(head git.Hash, now time.Time) arming {
+	if a.head != head {
+		a.times = 0
+	}
+	return arming{head, a.times + 1, now}
 }
 
 // has reports whether the topic's commit is that of an update, or of one of the same image: then
@@ -100,6 +137,13 @@ func (s seen) outdated() bool {
 // it moves.
 func (s seen) mergedHere() bool {
 	return s.pull != nil && s.pull.State == PullMerged && s.pull.Head == s.head
+}
+
+// namesAnother reports whether the pull request's text names updates and not this one: a process
+// that was paused has written it, and no person. A squash would say so of the wrong update.
+func (s seen) namesAnother(u gitops.Update) bool {
+	ids := namedIn(s.pull.Text.Body)
+	return len(ids) > 0 && !slices.Contains(ids, u.ID)
 }
 
 // namedIn are the ids of updates that a text's trailers name.

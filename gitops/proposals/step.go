@@ -103,8 +103,10 @@ func next(s seen, w wish) step {
 	if u, ok := s.overtaken(w); ok {
 		return s.settle(w, u)
 	}
-	switch {
-	case s.pull.State == PullOpen:
+	if st, settled := s.settleOwn(w); settled {
+		return st
+	}
+	if s.pull.State == PullOpen {
 		return s.whileOpen(w)
 	}
 	return s.afterEnd(w)
@@ -140,6 +142,8 @@ func (s seen) whileOpen(w wish) step {
 		return s.closeIt("it is not wanted any more")
 	case s.head.IsZero():
 		return s.closeIt("its branch was deleted")
+	case len(w.Held) > 0 && !w.reported && !mine:
+		return step{do: rest} // it takes over nothing
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
 		return step{do: disarm}
 	case len(w.Held) > 0 && !s.fresh:
@@ -205,7 +209,7 @@ func (s seen) endBuilt(w wish) step {
 func (s seen) keep(w wish) step {
 	t := s.textOf(w)
 	switch {
-	case !t.sameAs(s.pull.Text) && !t.sameAs(w.sent):
+	case !t.sameAs(s.pull.Text) && (!t.sameAs(w.sent) || s.namesAnother(w.Update)):
 		return step{do: edit, text: t}
 	case !w.reported:
 		return s.propose(w)
@@ -213,10 +217,17 @@ func (s seen) keep(w wish) step {
 		if s.pull.Head != s.head {
 			return s.tell(w, step{do: wait, after: lagWait})
 		}
+		if at := w.armed.next(s.head); s.now.Before(at) {
+			return s.tell(w, step{do: wait, after: at.Sub(s.now)})
+		}
 		if !s.fresh {
 			return step{do: askGet}
 		}
 		return step{do: arm, text: Text{Title: t.Title, Body: s.topic.Trailers}}
+	case w.env.Merge == MergePerson && s.pull.Armed && !s.fresh:
+		return step{do: askGet} // lists do not tell who armed it
+	case w.env.Merge == MergePerson && s.pull.Armed && s.pull.ArmedByUs:
+		return step{do: disarm} // since then it is for people to merge
 	}
 	return s.tell(w, step{do: rest})
 }
@@ -226,6 +237,8 @@ func (s seen) keep(w wish) step {
 func (s seen) personal(w wish) step {
 	t := s.markedText(w)
 	switch {
+	case s.base.Tag == w.Update.Tag && !s.current: // it may have been merged
+		return step{do: askGet}
 	case s.base.Tag == w.Update.Tag && s.built == nil:
 		return step{do: askBuild}
 	case s.base.Tag == w.Update.Tag && s.built.Ends != nil:
@@ -246,7 +259,7 @@ func (s seen) withoutPull(w wish) step {
 	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.topic || s.mergedHere()
 	branch := Branch(w.Update.Environment, w.Update.App)
 	switch {
-	case w.Close != "" && own:
+	case w.Close != "" && own && s.stays != s.head:
 		return step{do: remove}
 	case w.Close != "":
 		return s.end(w, cancelled(w.ProposalWish))
@@ -266,7 +279,7 @@ func (s seen) withoutPull(w wish) step {
 		return step{do: askBuild}
 	case s.built.Ends != nil || s.built.HandEdit != nil:
 		return s.endBuilt(w)
-	case own && s.head == s.built.Commit:
+	case own && (!s.outdated() || s.head == s.built.Commit): // of several files the first has the tag
 		return step{do: create, text: s.textOf(w)}
 	}
 	return step{do: push}

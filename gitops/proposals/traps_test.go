@@ -273,9 +273,9 @@ func TestTrapArmedByAPerson(t *testing.T) {
 	inWorld(t, func(s *site) {
 		s.w.Set(protected)
 		s.propose("1.1.0")
-		if err := s.w.Process().Forge().Arm(s.Context(), s.w.Pulls()[0], proposals.Text{}); err != nil {
-			t.Fatal(err)
-		}
+		s.w.Arm(1)
+		s.look()
+		s.count(0, "disarm")
 		s.propose("1.2.0")
 		s.w.Fulfil(1)
 		s.look()

@@ -9,23 +9,20 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// write makes the most urgent write to the forge whose turn it is: what takes something back
-// first, then texts, and then new pull requests in acceptance order. It returns false when
-// there is none.
+// write makes the most urgent write to the forge that may be made by now: what takes something
+// back first, then texts, and then new pull requests in acceptance order. What must wait for an
+// hour to be over is in no other's way. It returns false when there is none.
 func (r *Room) write(ctx context.Context, now time.Time) bool {
-	if now.Before(r.git.until) || !r.forge.since.IsZero() || now.Before(r.limited.until) {
+	if !r.forge.since.IsZero() || now.Before(r.limited.until) {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
-		if a.pending != nil && (first == nil || a.pending.do < first.pending.do || a.pending.do == first.pending.do && a.bySequence(first) < 0) {
+		if a.pending != nil && !r.mayBeMade(a, r.config.Pace.next(now, creates(a.pending.do))).After(now) && (first == nil || a.isMoreUrgent(first)) {
 			first = a
 		}
 	}
-	if first == nil {
-		return false
-	}
-	if !r.config.Pace.take(now, creates(first.pending.do)) {
+	if first == nil || !r.config.Pace.take(now, creates(first.pending.do)) { // another room has had the turn
 		return false
 	}
 	st := *first.pending
@@ -41,6 +38,11 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	first.unstickAfter(st.do)
 	r.config.Logger.InfoContext(ctx, "pull request written", about(first, slog.String("act", st.do.String()), slog.String("because", st.because))...)
 	return true
+}
+
+// isMoreUrgent reports whether the write that an app waits for comes before another's.
+func (a *app) isMoreUrgent(b *app) bool {
+	return a.pending.do < b.pending.do || a.pending.do == b.pending.do && a.bySequence(b) < 0
 }
 
 // creates reports whether a write makes content, which a forge counts by the hour.
@@ -87,7 +89,11 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 	case arm:
 		p := *s.pull
 		p.Head = s.head
-		return forge.Arm(ctx, p, st.text)
+		err := forge.Arm(ctx, p, st.text)
+		if err == nil {
+			a.wish.armed = a.wish.armed.again(s.head, r.config.Now())
+		}
+		return err
 	}
 	if !s.topic.Ours && !s.saysPersonal(s.pull.Text.Body) && a.wish.remarked != s.head {
 		a.wish.remark = s.head
@@ -125,7 +131,8 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	switch {
-	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits):
+	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
+		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
 		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
 		a.stuck = st.do

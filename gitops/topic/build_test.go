@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
@@ -136,7 +137,7 @@ func TestTheTagOnTheBaseBranch(t *testing.T) {
 	overEach(t, func(s *site) {
 		s.commit("main", "more", map[string]string{file("list"): "- one\n", file("broken"): "a: b: c\n", file("large"): strings.Repeat("# x\n", 300_000)})
 		b := s.branches()
-		for app, want := range map[string]string{"shop": "v1", "pair": "v1", "list": "", "broken": "", "none": "", "large": ""} {
+		for app, want := range map[string]string{"shop": "v1", "pair": "v1", "list": "", "broken": "", "none": "", "large": "", "unknown": ""} {
 			if got, err := b.Base(t.Context(), "prod", app); err != nil || got != (proposals.Base{Tag: want}) {
 				t.Errorf("%s: %+v, %v", app, got, err)
 			}
@@ -144,8 +145,31 @@ func TestTheTagOnTheBaseBranch(t *testing.T) {
 				t.Errorf("%s: %+v, %v", app, o, err)
 			}
 		}
-		if _, err := b.Base(t.Context(), "prod", "unknown"); gitops.CodeOf(err) != gitops.NotFound {
-			t.Errorf("an app that is not there: %v", err)
+	})
+}
+
+// The topic of an app that is not configured any more says whose it is, so that it can be
+// closed; nothing is built for it.
+func TestATopicOfAnAppThatIsGone(t *testing.T) {
+	overEach(t, func(s *site) {
+		u := s.update("shop", "v2")
+		s.propose(s.branches(), u)
+		c := s.config()
+		c.Target = func(string, string) (edit.Target, error) { return s.target("", "unknown") }
+		b, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		got := s.topic(b, "shop")
+		if diff := cmp.Diff(proposals.Topic{Ours: true, Updates: []string{u.ID}, Author: bot.Name, Subject: "chore: bump shop to v2 (prod)", Trailers: u.Trailers()}, got); diff != "" {
+			t.Error(diff)
+		}
+		if base, err := b.Base(t.Context(), "prod", "shop"); err != nil || base != (proposals.Base{}) {
+			t.Errorf("%+v, %v", base, err)
+		}
+		if built, err := b.Build(t.Context(), s.update("shop", "v3"), ""); err != nil || built.Ends == nil || built.Ends.Action != gitops.ActionFail {
+			t.Errorf("built %+v, %v", built, err)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 // fetchHead asks the server for a commit of a topic branch, and for the parent of one that is
 // ours. Their trees come as what differs from the base branch, and of their files none but
-// the target's first.
+// the target's first, where it has one.
 func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.Hash, target edit.Target) (head, error) {
 	if err := b.askFetch(ctx); err != nil {
 		return head{}, err
@@ -24,6 +24,9 @@ func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.
 	}
 	h := b.headOf(at, f.commits[at], target)
 	paths := target.AppendPaths(nil)
+	if len(paths) == 0 {
+		return h, nil
+	}
 	after, err := f.filesAt(ctx, at, paths)
 	if err == nil && h.said.Ours {
 		if h.files, err = f.filesAt(ctx, h.parent, paths); err == nil {
@@ -34,6 +37,9 @@ func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.
 		return h, nil
 	} else if err != nil {
 		return h, err
+	}
+	if len(after) == 0 { // of an app that left the configuration
+		return h, nil
 	}
 	content, err := b.fetchFile(ctx, base, f.held, at, after[0])
 	if err != nil {

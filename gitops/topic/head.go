@@ -31,7 +31,7 @@ type head struct {
 // Topic implements [proposals.Branches]. What is not ours has no Conflict and is not Behind:
 // it is a person's to bring up to date.
 func (b *Branches) Topic(ctx context.Context, environment, name string, at git.Hash) (proposals.Topic, error) {
-	target, err := b.config.Target(environment, name)
+	target, err := b.targetOf(environment, name)
 	if err != nil {
 		return proposals.Topic{}, err
 	}
@@ -61,6 +61,16 @@ func (b *Branches) Topic(ctx context.Context, environment, name string, at git.H
 	reached, err := b.Contains(ctx, h.parent)
 	t.Conflict = !reached
 	return t, err
+}
+
+// targetOf is where the updates of an app go. One that is not configured any more has no
+// files: nothing is built for it, and its topic is looked at all the same, to be closed.
+func (b *Branches) targetOf(environment, name string) (edit.Target, error) {
+	target, err := b.config.Target(environment, name)
+	if gitops.CodeOf(err) == gitops.NotFound {
+		return edit.Target{}, nil
+	}
+	return target, err
 }
 
 // filesOf are the names of the files at the paths, zero where there is none.

@@ -241,7 +241,4 @@ func TestWhatCannotBeBranches(t *testing.T) {
 	if _, err := b.Base(t.Context(), "prod", "shop"); gitops.CodeOf(err) != gitops.Unavailable {
 		t.Errorf("before it was looked at: %v", err)
 	}
-	if _, err := b.Topic(t.Context(), "prod", "unknown", s.hash(s.first)); gitops.CodeOf(err) != gitops.NotFound {
-		t.Errorf("an app that is not there: %v", err)
-	}
 }

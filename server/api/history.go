@@ -39,7 +39,7 @@ type Version struct {
 	Author  string          `json:"author,omitempty"` // name <address>
 	Subject string          `json:"subject,omitempty"`
 	Proof   string          `json:"proof,omitempty"`   // the key that proves that tallyman made the commit; none in a person's
-	Updates []UpdateTrailer `json:"updates,omitempty"` // the updates in a proved commit
+	Updates []UpdateTrailer `json:"updates,omitempty"` // the updates in a proved commit, or whose pull request was merged as it
 	Claims  []UpdateTrailer `json:"claims,omitempty"`  // what a commit without a proof says: its author may have made it up
 }
 
@@ -91,6 +91,9 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) (int, any, error) 
 	}
 	endTurn(r.Context()) // it is small, and those that search take turns of their own
 	h, err := a.Manifests.History(r.Context(), query)
+	if err == nil {
+		err = a.knowMerges(r.Context(), &h)
+	}
 	return http.StatusOK, h, err
 }
 

@@ -6,10 +6,13 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
+// github is who tells an entry's source.
+func (l *leader) github(t telling) GitHub { return l.GitHub(t.source.Manifests) }
+
 // list asks which Deployments a repository has.
 func (l *leader) list(t telling) *call {
 	return &call{make: func(ctx context.Context) error {
-		newest, all, err := l.GitHub.Deployments(ctx, t.source)
+		newest, all, err := l.github(t).Deployments(ctx, t.source.Repository)
 		if err == nil {
 			t.list(newest, all)
 		}
@@ -20,7 +23,7 @@ func (l *leader) list(t telling) *call {
 // search asks which Deployments the update's commit has.
 func (l *leader) search(t telling) *call {
 	return &call{make: func(ctx context.Context) error {
-		newest, err := l.GitHub.DeploymentsOf(ctx, t.source, t.revision)
+		newest, err := l.github(t).DeploymentsOf(ctx, t.source.Repository, t.revision)
 		if err == nil {
 			t.found(newest)
 			t.searched = true
@@ -33,7 +36,7 @@ func (l *leader) search(t telling) *call {
 func (l *leader) findCommit(t telling) *call {
 	next := t.candidates[0]
 	return &call{make: func(ctx context.Context) error {
-		revision, err := l.GitHub.Commit(ctx, t.source, next.ref)
+		revision, err := l.github(t).Commit(ctx, t.source.Repository, next.ref)
 		if err != nil {
 			return err
 		}
@@ -50,7 +53,7 @@ func (l *leader) deploy(t telling) *call {
 	return &call{
 		write: true,
 		make: func(ctx context.Context) error {
-			id, err := l.GitHub.Deploy(ctx, t.source, newDeployment(t.u, t.revision, t.shared))
+			id, err := l.github(t).Deploy(ctx, t.source.Repository, newDeployment(t.u, t.revision, t.shared))
 			if err == nil {
 				t.made[t.update] = &deployment{id: id, known: true}
 			}
@@ -63,7 +66,7 @@ func (l *leader) deploy(t telling) *call {
 // askStatus asks for the last status of a Deployment.
 func (l *leader) askStatus(t telling, d *deployment) *call {
 	return &call{make: func(ctx context.Context) error {
-		last, err := l.GitHub.LastStatus(ctx, t.source, d.id)
+		last, err := l.github(t).LastStatus(ctx, t.source.Repository, d.id)
 		if err == nil {
 			d.last, d.known = last, true
 		}
@@ -76,7 +79,7 @@ func (l *leader) setStatus(t telling, d *deployment, want githubapp.DeploymentSt
 	return &call{
 		write: true,
 		make: func(ctx context.Context) error {
-			err := l.GitHub.SetStatus(ctx, t.source, d.id, want)
+			err := l.github(t).SetStatus(ctx, t.source.Repository, d.id, want)
 			if err == nil {
 				d.last = want
 			}

@@ -29,6 +29,12 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
+// Source is a repository that is told of the updates of an app.
+type Source struct {
+	Repository string // owner/name; "" for none
+	Manifests  string // name of the manifest repository that the app is in
+}
+
 // GitHub makes Deployments; see githubapp.Deployer.
 type GitHub interface {
 	Page(repository string) string
@@ -42,9 +48,9 @@ type GitHub interface {
 
 // Site is what is in force.
 type Site interface {
-	// Source is the repository, as owner/name, that an app's image is built from; "" where
-	// none is told. Shared says that it is another app's, too.
-	Source(environment, app string) (repository string, shared bool)
+	// Source is what an app's image is built from, without a repository where none is told.
+	// Shared says that it is another app's, too.
+	Source(environment, app string) (s Source, shared bool)
 	// CommitURL is the page of the commit of an update that was written; "" where there is
 	// none.
 	CommitURL(u gitops.Update) string
@@ -83,8 +89,8 @@ type Recorder interface {
 
 // Config is what a [Follower] is made of.
 type Config struct {
-	Site     func() Site // in force now
-	GitHub   GitHub
+	Site     func() Site                   // in force now
+	GitHub   func(manifests string) GitHub // for the sources of a manifest repository's apps
 	Store    Store
 	Recorder Recorder
 	Logger   *slog.Logger
@@ -127,7 +133,7 @@ func (f *Follower) Run(ctx context.Context) {
 
 // lead follows as long as the lease is this replica's.
 func (f *Follower) lead(ctx context.Context, held queue.Lease) {
-	l := &leader{Follower: f, lease: held, repositories: make(map[string]*repository)}
+	l := &leader{Follower: f, lease: held, repositories: make(map[Source]*repository)}
 	defer l.end(ctx)
 	for ctx.Err() == nil {
 		changed := f.Store.Changed()

@@ -19,7 +19,7 @@ type leader struct {
 	saved        checkpoint
 	savedAt      time.Time
 	backlog      backlog
-	repositories map[string]*repository
+	repositories map[Source]*repository
 	pace         pace
 	failing      string // why the store did not answer; "" when it did
 }
@@ -117,7 +117,7 @@ func (l *leader) read(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			for _, u := range updatesOf(c) {
-				if source, _ := site.Source(u.Environment, u.App); source != "" || u.State == gitops.Cancelled && l.toldBefore(u.ID) != "" {
+				if source, _ := site.Source(u.Environment, u.App); source.Repository != "" || u.State == gitops.Cancelled && l.toldBefore(u.ID).Repository != "" {
 					if tooMuch := l.backlog.add(u, c.At, l.cursor); tooMuch != nil {
 						l.Recorder.LeftOut(TooOld)
 					}

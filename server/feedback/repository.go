@@ -102,11 +102,11 @@ func limitOf(err error, limits int) time.Duration {
 }
 
 // repository is what is known of one that is asked for.
-func (l *leader) repository(name string) *repository {
-	r := l.repositories[name]
+func (l *leader) repository(of Source) *repository {
+	r := l.repositories[of]
 	if r == nil {
 		r = new(repository)
-		l.repositories[name] = r
+		l.repositories[of] = r
 	}
 	return r
 }
@@ -114,13 +114,13 @@ func (l *leader) repository(name string) *repository {
 // toldBefore is the repository that has a Deployment of an update, as far as is known: the
 // updates of an app that leaves the configuration are cancelled, and its source is not known
 // any more.
-func (l *leader) toldBefore(update string) string {
-	for name, r := range l.repositories {
+func (l *leader) toldBefore(update string) Source {
+	for of, r := range l.repositories {
 		if r.made[update] != nil {
-			return name
+			return of
 		}
 	}
-	return ""
+	return Source{}
 }
 
 // mayLack reports whether an update may have a Deployment that was not listed. GitHub's clock

@@ -99,7 +99,7 @@ func (s *site) launch(holder string) (stop, kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	f := feedback.New(feedback.Config{
-		Site: func() feedback.Site { return s }, GitHub: s.hub, Store: process, Recorder: s,
+		Site: func() feedback.Site { return s }, GitHub: func(string) feedback.GitHub { return s.hub }, Store: process, Recorder: s,
 		Logger: slog.New(slog.NewJSONHandler(s, nil)), Holder: holder, Now: now,
 	})
 	go func() {
@@ -130,13 +130,13 @@ func (s *site) pass(d time.Duration) {
 }
 
 // Source implements [feedback.Site].
-func (s *site) Source(_, app string) (repository string, shared bool) {
+func (s *site) Source(_, app string) (source feedback.Source, shared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, source := range s.sources {
 		shared = shared || name != app && source == s.sources[app]
 	}
-	return s.sources[app], shared
+	return feedback.Source{Repository: s.sources[app]}, shared
 }
 
 // CommitURL implements [feedback.Site].

@@ -64,7 +64,7 @@ func (l *leader) tellNext(ctx context.Context) (wait time.Duration, err error) {
 type telling struct {
 	*entry
 	u      gitops.Update
-	source string // the repository's name
+	source Source
 	shared bool
 	*repository
 	call  *call     // what is to be done next; nil for nothing now
@@ -77,12 +77,15 @@ type telling struct {
 func (l *leader) look(ctx context.Context, e *entry, waits bool) (t telling, err error) {
 	t.entry = e
 	site := l.Site()
-	if t.source, t.shared = site.Source(e.place.Environment, e.place.App); t.source == "" {
+	if t.source, t.shared = site.Source(e.place.Environment, e.place.App); t.source.Repository == "" {
 		t.source = l.toldBefore(e.update)
 	}
-	if t.source == "" { // by another configuration
+	if t.source.Repository == "" { // by another configuration
 		l.backlog.remove(e)
 		return t, nil
+	}
+	if e.of != t.source { // another, by the configuration: what was found in the one before is not in it
+		e.inSource = inSource{of: t.source}
 	}
 	t.repository = l.repository(t.source)
 	if l.Now().Sub(e.last) > maxAge {
@@ -151,7 +154,7 @@ func (l *leader) lookForCommit(ctx context.Context, t *telling, worth bool) erro
 	case t.revision == "" && len(t.candidates) > 0:
 		t.call = l.findCommit(*t)
 	case t.revision == "" && worth:
-		return l.leave(ctx, *t, NoCommit, noCommit(t.u, t.source))
+		return l.leave(ctx, *t, NoCommit, noCommit(t.u, t.source.Repository))
 	case t.revision == "":
 		l.backlog.remove(t.entry)
 	case t.mayLack(t.u) && !t.searched:
@@ -192,7 +195,7 @@ func (l *leader) do(ctx context.Context, t telling) error {
 	if ctx.Err() != nil {
 		return nil // the end of the work is nobody's failure
 	}
-	l.finish(t.repository, t.source, *t.call, err)
+	l.finish(t.repository, t.source.Repository, *t.call, err)
 	switch {
 	case err == nil && t.call.write:
 		l.Recorder.Written()
@@ -206,19 +209,19 @@ func (l *leader) do(ctx context.Context, t telling) error {
 
 // leave ends an entry of which no more is told.
 func (l *leader) leave(ctx context.Context, t telling, why Left, reason string) error {
-	if err := l.note(ctx, t, gitops.Feedback{Repository: t.source, Reason: reason}); err != nil {
+	if err := l.note(ctx, t, gitops.Feedback{Repository: t.source.Repository, Reason: reason}); err != nil {
 		return err
 	}
 	l.backlog.remove(t.entry)
 	l.Recorder.LeftOut(why)
-	l.Logger.Info("no deployment of the update", slog.String("update", t.update), slog.String("repository", t.source), slog.String("reason", reason))
+	l.Logger.Info("no deployment of the update", slog.String("update", t.update), slog.String("repository", t.source.Repository), slog.String("reason", reason))
 	return nil
 }
 
 // done ends an entry whose Deployment says what it is to say.
 func (l *leader) done(ctx context.Context, t telling, d *deployment) error {
 	if !d.noted {
-		err := l.note(ctx, t, gitops.Feedback{Repository: t.source, Environment: environmentName(t.u, t.shared), Deployment: d.id, URL: l.GitHub.Page(t.source)})
+		err := l.note(ctx, t, gitops.Feedback{Repository: t.source.Repository, Environment: environmentName(t.u, t.shared), Deployment: d.id, URL: l.github(t).Page(t.source.Repository)})
 		if err != nil {
 			return err
 		}
@@ -233,7 +236,7 @@ func (l *leader) noteRefusal(ctx context.Context, t telling) (asked bool, err er
 	if !t.refuses || t.noted == t.failing {
 		return false, nil
 	}
-	err = l.note(ctx, t, gitops.Feedback{Repository: t.source, Reason: t.failing + ". tallyman retries for a day"})
+	err = l.note(ctx, t, gitops.Feedback{Repository: t.source.Repository, Reason: t.failing + ". tallyman retries for a day"})
 	if err == nil {
 		t.noted = t.failing
 	}
@@ -241,5 +244,5 @@ func (l *leader) noteRefusal(ctx context.Context, t telling) (asked bool, err er
 }
 
 func (l *leader) note(ctx context.Context, t telling, f gitops.Feedback) error {
-	return queue.NoteFeedback(ctx, l.Store, t.place, t.update, f)
+	return queue.NoteFeedback(ctx, l.Store, t.place, t.update, t.accepted, f)
 }

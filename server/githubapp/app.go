@@ -59,6 +59,10 @@ type Config struct {
 	// RootCAs are trusted for the API's certificate. Default: the system's.
 	RootCAs *x509.CertPool
 
+	// Timeout bounds each request to the API, from its beginning to the end of the answer.
+	// Default: a minute.
+	Timeout time.Duration
+
 	Logger *slog.Logger // default: nothing is logged
 
 	Now  func() time.Time                                        // default time.Now
@@ -115,6 +119,9 @@ func New(c Config) (*App, error) {
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -187,7 +194,7 @@ func (a *App) connect() {
 	transport := newTransport(a.config.RootCAs)
 	a.idle = transport.CloseIdleConnections
 	client := func(as http.RoundTripper) *github.Client {
-		c := github.NewClient(&http.Client{Transport: as, CheckRedirect: a.checkRedirect})
+		c := github.NewClient(&http.Client{Transport: as, CheckRedirect: a.checkRedirect, Timeout: a.config.Timeout})
 		c.BaseURL = a.api
 		c.UserAgent = "tallyman"
 		return c

@@ -143,7 +143,10 @@ func TestWhatGitHubRefusesOfDeployments(t *testing.T) {
 		"not installed": {func(s *site, _ *githubtest.Source) { s.github.Uninstall(77) }, newDeployment(single), []int{404}, gitops.NotFound, "the GitHub App is not installed on myshop/api", 0},
 		"no permission": {func(s *site, _ *githubtest.Source) { s.github.Permit(77, "deployments", "read") }, newDeployment(single), nil, gitops.Forbidden,
 			"the GitHub App may not make deployments in myshop/api: give it the permission Deployments: write, and let an owner of the repository approve it in installation 77", 0},
-		"no contents":    {func(s *site, _ *githubtest.Source) { s.github.Permit(77, "contents", "") }, newDeployment(single), []int{422}, gitops.Forbidden, "the permissions Deployments: write and Contents: read", 0},
+		"no contents": {func(s *site, _ *githubtest.Source) { s.github.Permit(77, "contents", "") }, newDeployment(single), nil, gitops.Forbidden, "the GitHub App may not read commits in myshop/api: give it the permission Contents: read", 0},
+		"renamed": {func(s *site, _ *githubtest.Source) {
+			s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: sourceMint, Times: 1, Status: 422, Body: `{"message": "There is at least one repository that does not exist or is not accessible"}`})
+		}, newDeployment(single), nil, gitops.Forbidden, "where the repository was renamed, correct source", 0},
 		"no such commit": {nil, newDeployment("9999999999999999999999999999999999999999"), []int{422}, gitops.Rejected, "GitHub refuses it (making a deployment in myshop/api): No ref found for: 9999", 0},
 		"too long":       {nil, githubapp.NewDeployment{Revision: single, Description: strings.Repeat("x", 141)}, []int{422}, gitops.Rejected, "description is too long", 0},
 		"a limit": {func(s *site, _ *githubtest.Source) {

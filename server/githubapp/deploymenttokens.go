@@ -60,18 +60,12 @@ func (d *Deployer) token(ctx context.Context, repository string) (deploymentToke
 	if token, ok := d.tokens.get(repository, now); ok {
 		return token, nil
 	}
-	owner, name, _ := strings.Cut(repository, "/")
-	installation, _, err := d.app.app.Apps.FindRepositoryInstallation(ctx, owner, name)
-	switch err := APIError("looking for the App's installation on "+repository, err); {
-	case gitops.CodeOf(err) == gitops.NotFound:
-		return deploymentToken{}, gitops.Errorf(gitops.NotFound, "the GitHub App is not installed on %s: install it there, or correct source", repository).WithCause(err)
-	case err != nil:
+	installation, err := d.permitted(ctx, repository)
+	if err != nil {
 		return deploymentToken{}, err
-	case installation.GetPermissions().GetDeployments() != "write":
-		return deploymentToken{}, gitops.Errorf(gitops.Forbidden, "the GitHub App may not make deployments in %s: give it the permission Deployments: write, and let an owner of the repository approve it in installation %d",
-			repository, installation.GetID())
 	}
-	answer, _, err := d.app.app.Apps.CreateInstallationToken(ctx, installation.GetID(), &github.InstallationTokenOptions{
+	_, name, _ := strings.Cut(repository, "/")
+	answer, _, err := d.app.app.Apps.CreateInstallationToken(ctx, installation, &github.InstallationTokenOptions{
 		Repositories: []string{name},
 		Permissions:  &github.InstallationPermissions{Deployments: github.String("write"), Contents: github.String("read"), Metadata: github.String("read")},
 	})
@@ -87,4 +81,35 @@ func (d *Deployer) token(ctx context.Context, repository string) (deploymentToke
 	}
 	d.tokens.put(repository, token)
 	return token, nil
+}
+
+// Permitted reports whether the App may make Deployments in a repository, and read its
+// commits. It makes no token.
+func (d *Deployer) Permitted(ctx context.Context, repository string) error {
+	_, err := d.permitted(ctx, repository)
+	return err
+}
+
+// permitted is the App's installation on a repository, which has what Deployments take.
+func (d *Deployer) permitted(ctx context.Context, repository string) (installation int64, err error) {
+	owner, name, _ := strings.Cut(repository, "/")
+	found, _, err := d.app.app.Apps.FindRepositoryInstallation(ctx, owner, name)
+	err = APIError("looking for the App's installation on "+repository, err)
+	permissions := found.GetPermissions()
+	switch {
+	case gitops.CodeOf(err) == gitops.NotFound:
+		return 0, gitops.Errorf(gitops.NotFound, "the GitHub App is not installed on %s: install it there, or correct source", repository).WithCause(err)
+	case err != nil:
+		return 0, err
+	case permissions.GetDeployments() != "write":
+		return 0, lacksThere(repository, found.GetID(), "make deployments", "Deployments: write")
+	case permissions.GetContents() != "read" && permissions.GetContents() != "write":
+		return 0, lacksThere(repository, found.GetID(), "read commits", "Contents: read")
+	}
+	return found.GetID(), nil
+}
+
+func lacksThere(repository string, installation int64, what, permission string) error {
+	return gitops.Errorf(gitops.Forbidden, "the GitHub App may not %s in %s: give it the permission %s, and let an owner of the repository approve it in installation %d",
+		what, repository, permission, installation)
 }

@@ -96,15 +96,15 @@ var plantedBugs = []planted{
 	{
 		"a report leaves the older updates open",
 		"gitops/queue/queuetest/modelreport.go",
-		"if !written[u.App] || u.Sequence > head.Written {",
-		"if true {",
+		"case written[u.App] && u.Sequence < head.Written:",
+		"case false:",
 		"comes onto the branch after",
 	},
 	{
 		"a report supersedes newer updates, too",
 		"gitops/queue/queuetest/modelreport.go",
-		"if !written[u.App] || u.Sequence > head.Written {",
-		"if !written[u.App] {",
+		"case written[u.App] && u.Sequence < head.Written:",
+		"case written[u.App]:",
 		"and nothing that came after it was written",
 	},
 	{

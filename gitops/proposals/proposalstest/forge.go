@@ -14,8 +14,9 @@ import (
 
 // forge is the forge as one process sees it.
 type forge struct {
-	p      *Process
-	listed int // which list of open pull requests it was given last, as by an ETag
+	p     *Process
+	asked bool
+	given string // the open pull requests as it was told them last, as by an ETag
 }
 
 var errGone = gitops.Errorf(gitops.NotFound, "the forge has no such pull request")
@@ -23,7 +24,7 @@ var errGone = gitops.Errorf(gitops.NotFound, "the forge has no such pull request
 func (f *forge) Pulls(_ context.Context, branch string) (found []proposals.Pull, err error) {
 	err = f.p.call("pulls", branch, 0, func(w *World) error {
 		for _, p := range slices.Backward(w.pulls) {
-			if p.Branch == branch {
+			if p.Branch == branch && !p.elsewhere {
 				found = append(found, listed(p.Pull))
 			}
 		}
@@ -35,21 +36,24 @@ func (f *forge) Pulls(_ context.Context, branch string) (found []proposals.Pull,
 // listed is a pull request as lists have it: without who ended it, what it waits for, and
 // whether it is queued.
 func listed(p proposals.Pull) proposals.Pull {
-	p.EndedBy, p.ByUs, p.WaitsFor, p.Queued = "", false, nil, false
+	p.EndedBy, p.ByUs, p.WaitsFor, p.Queued, p.ArmedByUs = "", false, nil, false, false
 	return p
 }
 
 func (f *forge) Open(context.Context) (open []proposals.Pull, changed bool, err error) {
 	err = f.p.call("open", "", 0, func(w *World) error {
-		if f.listed == w.opened+1 {
-			return nil
-		}
+		var now strings.Builder
 		for _, p := range w.pulls {
-			if p.State == proposals.PullOpen && strings.HasPrefix(p.Branch, proposals.Prefix) {
+			if p.State == proposals.PullOpen && !p.elsewhere && strings.HasPrefix(p.Branch, proposals.Prefix) {
 				open = append(open, listed(p.Pull))
+				fmt.Fprintln(&now, p.Number, p.updated)
 			}
 		}
-		f.listed, changed = w.opened+1, true
+		if changed = now.String() != f.given || !f.asked; changed {
+			f.given, f.asked = now.String(), true
+			return nil
+		}
+		open = nil // the list is the one of before, whatever happened in between
 		return nil
 	})
 	return open, changed, err
@@ -58,7 +62,7 @@ func (f *forge) Open(context.Context) (open []proposals.Pull, changed bool, err 
 func (f *forge) Get(_ context.Context, number int) (got proposals.Pull, err error) {
 	err = f.p.call("get", "", number, func(w *World) error {
 		p := w.pull(number)
-		if p == nil {
+		if p == nil || p.elsewhere && p.State == proposals.PullOpen {
 			return errGone
 		}
 		if got = p.Pull; p.State == proposals.PullOpen && w.Rules.Protected && !w.ready[number] {
@@ -94,7 +98,6 @@ func (w *World) addPull(branch string, head git.Hash, t proposals.Text) proposal
 		Number: n, ID: fmt.Sprintf("PR_%d", n), URL: fmt.Sprintf("https://forge.example/pull/%d", n), Branch: branch,
 		Head: head, State: proposals.PullOpen, Text: t, OpenedAt: time.Now().UTC(),
 	}})
-	w.opened++
 	return w.pulls[n-1].Pull
 }
 
@@ -129,7 +132,7 @@ func (f *forge) Edit(_ context.Context, number int, t proposals.Text) error {
 			w.violate("#%d is edited to the text that it has", number)
 		}
 		p.Text = t
-		w.opened++
+		p.updated++
 		return nil
 	})
 }
@@ -166,8 +169,8 @@ func (f *forge) Arm(_ context.Context, q proposals.Pull, t proposals.Text) error
 			w.violate("#%d is armed with a commit of %s", p.Number, w.commits[p.Head].author)
 		}
 		if p.armedText = t; w.Rules.Protected && !w.ready[p.Number] {
-			p.Armed = true
-			w.opened++
+			p.Armed, p.ArmedByUs = true, true
+			p.updated++
 			return nil
 		}
 		w.advance(p)
@@ -178,7 +181,7 @@ func (f *forge) Arm(_ context.Context, q proposals.Pull, t proposals.Text) error
 func (f *forge) Disarm(_ context.Context, q proposals.Pull) error {
 	return f.change("disarm", q.Number, func(w *World, p *pull) error {
 		p.Armed, p.Queued = false, false
-		w.opened++
+		p.updated++
 		return nil
 	})
 }

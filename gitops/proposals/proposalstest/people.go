@@ -60,9 +60,8 @@ func (w *World) merge(number int, method, by, text string) bool {
 }
 
 func (w *World) end(p *pull, state proposals.PullState, by string) {
-	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC()
+	p.State, p.EndedBy, p.ByUs, p.EndedAt = state, by, by == Bot, time.Now().UTC().Add(w.Clock)
 	p.Armed, p.Queued, p.WaitsFor = false, false, nil
-	w.opened++
 }
 
 // Close closes a pull request without merging it.
@@ -75,6 +74,24 @@ func (w *World) Close(number int, by string) bool {
 	}
 	w.end(p, proposals.PullClosed, by)
 	return true
+}
+
+// Arm has the forge merge a pull request as soon as its rules allow it.
+func (w *World) Arm(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.Armed, p.ArmedByUs, p.armedText = true, false, proposals.Text{}
+	p.updated++
+}
+
+// Retarget has a pull request go into another branch than the base branch.
+func (w *World) Retarget(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.elsewhere, p.Armed = true, false
+	p.updated++
 }
 
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
@@ -92,7 +109,7 @@ func (w *World) Fulfil(number int) {
 func (w *World) advance(p *pull) {
 	if w.Rules.Queue {
 		p.Queued, p.Armed = true, false
-		w.opened++
+		p.updated++
 		return
 	}
 	w.merge(p.Number, "squash", Bot, p.armedText.Title+"\n\n"+p.armedText.Body)
@@ -107,7 +124,7 @@ func (w *World) Enqueue(number int) bool {
 		return false
 	}
 	p.Queued, p.Armed = true, false
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -122,7 +139,7 @@ func (w *World) Dequeue(number int, merged bool) bool {
 	if p.Queued = false; merged {
 		return w.merge(number, "squash", "github-merge-queue[bot]", w.squashText(number))
 	}
-	w.opened++
+	p.updated++
 	return true
 }
 
@@ -200,6 +217,13 @@ func (w *World) remove(branch, by string) {
 	delete(w.topics, branch)
 }
 
+// Rewind forces the base branch back by one commit.
+func (w *World) Rewind() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.base = w.commits[w.base].parents[0]
+}
+
 // EditBase writes an app's tag on the base branch by hand; without an app another file.
 func (w *World) EditBase(environment, app, tag, by string) git.Hash {
 	w.mu.Lock()
@@ -233,7 +257,7 @@ func (w *World) move(branch string, to git.Hash) {
 		return
 	}
 	p.Head = to
-	w.opened++
+	p.updated++
 	if w.Rules.DismissStale {
 		delete(w.ready, p.Number)
 	}
@@ -251,7 +275,7 @@ func (w *World) pull(number int) *pull {
 
 func (w *World) open(branch string) *pull {
 	for _, p := range w.pulls {
-		if p.Branch == branch && p.State == proposals.PullOpen {
+		if p.Branch == branch && p.State == proposals.PullOpen && !p.elsewhere {
 			return p
 		}
 	}

@@ -27,6 +27,7 @@ type World struct {
 	Rules  proposals.Rules // what the forge demands
 	Squash SquashText      // what a squash by a person says
 	Stale  bool            // the forge does not tell the commit that a merge made
+	Clock  time.Duration   // how far the forge's clock is ahead
 
 	mu         sync.Mutex
 	base       git.Hash
@@ -34,7 +35,6 @@ type World struct {
 	commits    map[git.Hash]*commit
 	made       uint64
 	pulls      []*pull // by number, from 1
-	opened     int     // changes of the list of open pull requests
 	comments   map[int][]string
 	ready      map[int]bool // what the rules demand is fulfilled
 	violations []string
@@ -65,6 +65,8 @@ type commit struct {
 type pull struct {
 	proposals.Pull
 	armedText proposals.Text
+	updated   int  // changes that a list shows, as by GitHub's updated_at
+	elsewhere bool // it goes into another branch than the base branch
 }
 
 // New makes a world whose base branch has the apps at their tags: the keys are
@@ -162,7 +164,7 @@ func (w *World) Check() []string {
 	found := slices.Clone(w.violations)
 	open := map[string]int{}
 	for _, p := range w.pulls {
-		if p.State == proposals.PullOpen {
+		if p.State == proposals.PullOpen && !p.elsewhere {
 			open[p.Branch]++
 		}
 	}

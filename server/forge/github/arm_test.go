@@ -161,7 +161,7 @@ func TestArmedAgainForANewerTag(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.push(topic, "1.2.0")
-	if !s.get(1).Armed {
+	if got := s.get(1); !got.Armed || !got.ArmedByUs {
 		t.Fatal("GitHub keeps auto-merge over a push of one who may write")
 	}
 	if err := s.Arm(t.Context(), s.get(1), text("1.2.0")); err != nil {
@@ -174,6 +174,9 @@ func TestArmedAgainForANewerTag(t *testing.T) {
 	// So is one that a person armed, whose text GitHub proposed at that moment.
 	p := s.propose("1.3.0")
 	s.repo.Arm("ann", p.Number, "squash")
+	if got := s.get(p.Number); !got.Armed || got.ArmedByUs {
+		t.Errorf("armed by a person: %+v", got)
+	}
 	if err := s.Arm(t.Context(), p, text("1.3.0")); err != nil {
 		t.Fatal(err)
 	}

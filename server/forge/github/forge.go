@@ -26,6 +26,7 @@ import (
 
 	"github.com/google/go-github/v62/github"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
@@ -59,14 +60,14 @@ func New(app *githubapp.App, base string) *Forge {
 }
 
 // Pulls returns the pull requests from a branch of the repository itself, the newest first.
-// GitHub's list does not say who ended them: Get does.
+// GitHub's list does not say who ended them: Get does. Of very many these are the newest.
 func (f *Forge) Pulls(ctx context.Context, branch string) ([]proposals.Pull, error) {
 	var pulls []proposals.Pull
 	options := github.PullRequestListOptions{
 		State: "all", Head: f.owner + ":" + branch, Base: f.base, Sort: "created", Direction: "desc",
 		ListOptions: github.ListOptions{PerPage: perPage},
 	}
-	for {
+	for range mostPages {
 		list, response, err := f.client.PullRequests.List(ctx, f.owner, f.name, &options)
 		if err != nil {
 			return nil, failure("listing the pull requests of "+branch, err)
@@ -77,9 +78,10 @@ func (f *Forge) Pulls(ctx context.Context, branch string) ([]proposals.Pull, err
 			}
 		}
 		if options.Page = response.NextPage; options.Page == 0 {
-			return pulls, nil
+			break
 		}
 	}
+	return pulls, nil
 }
 
 // own reports whether a pull request is from the repository itself into the base branch:
@@ -90,7 +92,8 @@ func (f *Forge) own(p *github.PullRequest) bool {
 	return p.GetBase().GetRef() == f.base && from.GetID() != 0 && from.GetID() == to.GetID()
 }
 
-// Get returns a pull request, with what it waits for.
+// Get returns a pull request, with what it waits for. One that a person has go into another
+// branch is none of the base branch's any more: nothing of it is to be merged from here.
 func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 	const doing = "looking at the pull request"
 	found, _, err := f.client.PullRequests.Get(ctx, f.owner, f.name, number)
@@ -98,7 +101,15 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 		return proposals.Pull{}, failure(doing, err)
 	}
 	p := pullOf(found)
+	us, err := f.app.Identity(ctx)
+	if err != nil {
+		return proposals.Pull{}, err
+	}
+	if into := found.GetBase().GetRef(); p.State == proposals.PullOpen && into != f.base {
+		return proposals.Pull{}, gitops.Errorf(gitops.NotFound, "pull request #%d goes into %s by now, and not into %s", number, gitops.Clip(into, 100), f.base)
+	}
 	if p.State == proposals.PullOpen {
+		p.ArmedByUs = found.GetAutoMerge().GetEnabledBy().GetLogin() == us.Name
 		return f.withStanding(ctx, p, found)
 	}
 	p.EndedBy = found.GetMergedBy().GetLogin()
@@ -108,10 +119,6 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 			return proposals.Pull{}, failure(doing, err)
 		}
 		p.EndedBy = issue.GetClosedBy().GetLogin()
-	}
-	us, err := f.app.Identity(ctx)
-	if err != nil {
-		return proposals.Pull{}, err
 	}
 	p.ByUs = p.EndedBy == us.Name
 	return p, nil
@@ -187,7 +194,7 @@ func (f *Forge) Comment(ctx context.Context, number int, text string) error {
 		return err
 	}
 	options := github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: perPage}}
-	for {
+	for range mostPages {
 		said, response, err := f.client.Issues.ListComments(ctx, f.owner, f.name, number, &options)
 		if err != nil {
 			return failure(doing, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,11 +13,21 @@ import (
 
 	"github.com/google/go-github/v62/github"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
 // topics is what the names of tallyman's branches begin with.
 const topics = "tallyman/"
+
+// openPerPage is how many open pull requests are asked for at once. Whoever may open one may
+// give it 65,536 letters, each of which is written with up to six bytes: so many make 20 MB,
+// and githubapp reads 32 MB of an answer.
+const openPerPage = 50
+
+// mostPages bounds how many pages of a list are read: GitHub says itself whether there is
+// another.
+const mostPages = 200
 
 // page is one page of the open pull requests as it was last read.
 type page struct {
@@ -39,6 +50,9 @@ func (f *Forge) Open(ctx context.Context) (open []proposals.Pull, changed bool, 
 	defer f.opening.Unlock()
 	var pages []page
 	for n := 0; ; n++ {
+		if n == mostPages {
+			return nil, false, gitops.Errorf(gitops.Unavailable, "more than %d pull requests are open, which are not listed: close those that nobody needs", mostPages*openPerPage)
+		}
 		var before page
 		if n < len(f.pages) {
 			before = f.pages[n]
@@ -62,7 +76,7 @@ func (f *Forge) Open(ctx context.Context) (open []proposals.Pull, changed bool, 
 func (f *Forge) openPage(ctx context.Context, number int, before page) (page, error) {
 	query := url.Values{
 		"state": {"open"}, "base": {f.base}, "sort": {"created"}, "direction": {"asc"},
-		"per_page": {strconv.Itoa(perPage)}, "page": {strconv.Itoa(number)},
+		"per_page": {strconv.Itoa(openPerPage)}, "page": {strconv.Itoa(number)},
 	}
 	request, err := f.client.NewRequest(http.MethodGet, "repos/"+f.owner+"/"+f.name+"/pulls?"+query.Encode(), nil)
 	if err != nil {
@@ -79,19 +93,39 @@ func (f *Forge) openPage(ctx context.Context, number int, before page) (page, er
 		return page{}, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return page{}, err
-	}
-	var list []*github.PullRequest
-	if err := json.Unmarshal(body, &list); err != nil {
-		return page{}, err
-	}
-	now := page{etag: response.Header.Get("ETag"), sum: sha256.Sum256(body), full: len(list) >= perPage, more: response.NextPage != 0}
-	for _, p := range list {
+	now := page{etag: response.Header.Get("ETag"), more: response.NextPage != 0}
+	many := 0
+	now.sum, err = eachPull(response.Body, func(p *github.PullRequest) {
+		many++
 		if f.own(p) && strings.HasPrefix(p.GetHead().GetRef(), topics) {
 			now.pulls = append(now.pulls, pullOf(p))
 		}
-	}
-	return now, nil
+	})
+	now.full = many >= openPerPage
+	return now, err
 }
+
+// eachPull reads a list of pull requests, one after the other: only one of them is in memory.
+// The sum is of all that was read.
+func eachPull(list io.Reader, do func(*github.PullRequest)) (sum [sha256.Size]byte, err error) {
+	read := sha256.New()
+	all := io.TeeReader(list, read)
+	in := json.NewDecoder(all)
+	if start, err := in.Token(); err != nil || start != json.Delim('[') {
+		return sum, errors.Join(errNoList, err)
+	}
+	for in.More() {
+		var p *github.PullRequest
+		if err := in.Decode(&p); err != nil {
+			return sum, err
+		}
+		do(p)
+	}
+	if _, err := in.Token(); err != nil {
+		return sum, err
+	}
+	_, err = io.Copy(io.Discard, all)
+	return [sha256.Size]byte(read.Sum(nil)), err
+}
+
+var errNoList = errors.New("the answer is not a list")

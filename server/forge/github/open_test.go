@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
 )
@@ -108,4 +109,31 @@ func TestOpenPastAFullPage(t *testing.T) {
 	s.repo.Close("ann", 101)
 	s.open(99, true)
 	s.open(99, false)
+}
+
+// Whoever may open pull requests may open many with the longest text that GitHub takes, in
+// letters that JSON writes with six: the list stays within what is read of one answer.
+func TestOpenAmongTheLongestTexts(t *testing.T) {
+	s := newSite(t)
+	s.many(99)
+	for number := 1; number <= 99; number++ {
+		s.repo.Rename("ann", number, "Hers", strings.Repeat("<", 65_536))
+	}
+	s.propose("1.1.0")
+	s.open(100, true)
+	s.open(100, false)
+}
+
+// A list that never ends is given up.
+func TestOpenWithoutEnd(t *testing.T) {
+	s := newSite(t)
+	s.propose("1.1.0")
+	s.github.Inject(githubtest.Fault{Method: "GET", Path: path("/pulls"), Times: 1 << 20, Status: http.StatusOK,
+		Header: http.Header{"Link": {`<` + s.github.URL + path("/pulls") + `?page=7>; rel="next"`}}, Body: `[]`})
+	if open, _, err := s.Forge.Open(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
+		t.Errorf("%d are open, %v", len(open), err)
+	}
+	if pulls, err := s.Pulls(t.Context(), topic); err != nil || len(pulls) != 0 {
+		t.Errorf("%d pull requests, %v", len(pulls), err)
+	}
 }

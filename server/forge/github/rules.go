@@ -34,7 +34,7 @@ type rule struct {
 func (f *Forge) rules(ctx context.Context, branch string) ([]rule, error) {
 	const doing = "reading the rules of the branch"
 	var rules []rule
-	for page := 1; page != 0; {
+	for page := 1; page != 0 && page <= mostPages; {
 		request, err := f.client.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/rules/branches/%s?per_page=%d&page=%d", f.owner, f.name, url.PathEscape(branch), perPage, page), nil)
 		if err != nil {
 			return nil, failure(doing, err)

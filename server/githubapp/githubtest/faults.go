@@ -18,6 +18,7 @@ type Fault struct {
 	Status       int
 	Header       http.Header
 	Body         string
+	Stalled      bool            // the answer begins and does not end
 	Asked        func()          // called when the call comes; may be nil
 	Wait         <-chan struct{} // first the call lasts until this is closed; with Status 0 it is then answered rightly
 }
@@ -107,6 +108,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(fault.Status)
 		_, _ = w.Write([]byte(fault.Body))
+	}
+	if fault.Stalled {
+		_ = http.NewResponseController(w).Flush() // a client that has gone is what ends it
+		<-r.Context().Done()
 	}
 }
 
