@@ -69,7 +69,7 @@ func TestDemo(t *testing.T) {
 		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: ",
 		// prod is written by pull requests: one is open, is merged by a person, and explained.
 		"$ tallyman update myshop-api 1.4.0 --env prod --key release-1.4.0 --wait\n   myshop-api in prod to 1.4.0: proposed (https://github.com/myshop/myshop-manifests/pull/1)", "To wait for the merge: --wait=committed",
-		"proposed: pull request #1 is open: ", "bo approves pull request 1, ", "merged by bo at ", "The commit is what pull request 1 was merged as", `tallyman_proposals_ended_total{environment="prod",outcome="merged"} 0 -> 2`,
+		"proposed: pull request #1 is open: ", "bo approves pull request 1, ", "merged by bo at ", "The commit is what pull request 1 was merged as", `tallyman_proposals_ended_total{environment="prod",outcome="committed"} 0 -> 2`,
 		"1.4.0 to 1.3.0: proposed (https://github.com/myshop/myshop-manifests/pull/2)", "bo approves pull request 2, \"revert: ",
 		// An order comes before its image, waits for it, and is written with its digest.
 		"has no myshop-search:main-9f8e7d6 (404 since ", `+  digest: "sha256:`, "chore: bump myshop-search to main-9f8e7d6 (next)",
